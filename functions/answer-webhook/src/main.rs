@@ -1,0 +1,6 @@
+//! The Lambda bootstrap of `answer-webhook`.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    shared::lambda::run::<answer_webhook::AnswerWebhook>().await
+}

@@ -1,0 +1,6 @@
+//! The Lambda bootstrap of `event-webhook`.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    shared::lambda::run::<event_webhook::EventWebhook>().await
+}

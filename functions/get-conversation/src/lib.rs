@@ -1,0 +1,32 @@
+//! `GET /conversations/{id}`: a conversation with its calls.
+
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Request, Response};
+use shared::call::calls;
+use shared::clock::SharedClock;
+use shared::config::{ConfigError, Environment};
+use shared::http::{self, Problem};
+use shared::lambda::HttpFunction;
+use shared::store::Store;
+use shared::view::ConversationView;
+
+/// The reading of conversations.
+pub struct GetConversation {
+    store: Store,
+    clock: SharedClock,
+}
+
+impl HttpFunction for GetConversation {
+    const NAME: &'static str = "get-conversation";
+
+    async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        Ok(Self { store: Store::connect(env).await?, clock })
+    }
+
+    async fn handle(&self, request: Request) -> Result<Response<Body>, Problem> {
+        let id = http::conversation_id(&request)?;
+        let found = self.store.conversation_with_legs(id).await?;
+        let (conversation, legs) = found.ok_or_else(http::no_conversation)?;
+        Ok(http::json(StatusCode::OK, &ConversationView::with_calls(&conversation, &calls(legs), self.clock.now())))
+    }
+}

@@ -1,0 +1,6 @@
+//! The Lambda bootstrap of `get-conversation`.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    shared::lambda::run::<get_conversation::GetConversation>().await
+}

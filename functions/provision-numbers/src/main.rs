@@ -1,0 +1,6 @@
+//! The Lambda bootstrap of `provision-numbers`.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    shared::lambda::run::<provision_numbers::ProvisionNumbers>().await
+}

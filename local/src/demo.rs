@@ -1,0 +1,198 @@
+//! The story of one conversation, told and checked step by step on a stack of its own.
+
+use serde_json::{Value, json};
+
+use crate::stack::{Options, Stack, StartError};
+
+/// Why the demo ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The stack did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A service did not answer.
+    #[error("a service did not answer: {0}")]
+    Http(#[from] reqwest::Error),
+    /// A step was not as it should be.
+    #[error("not as it should be: {0}")]
+    Wrong(String),
+}
+
+const RIDER: &str = "447700900001";
+const DRIVER: &str = "447700900002";
+const OUTSIDER: &str = "447700900999";
+
+/// Runs the story on free ports. An error says which step was not as it should be.
+pub async fn run() -> Result<(), DemoError> {
+    let stack = Stack::start(Options::default()).await?;
+    let told = Story { http: shared::vonage::http_client().build()?, stack: &stack }.tell().await;
+    stack.stop().await;
+    told
+}
+
+struct Story<'a> {
+    http: reqwest::Client,
+    stack: &'a Stack,
+}
+
+/// Who dials what in the conversation of the story.
+struct Masks {
+    id: String,
+    rider_dials: String,
+    driver_dials: String,
+}
+
+impl Story<'_> {
+    async fn tell(&self) -> Result<(), DemoError> {
+        println!("A rider (+{RIDER}) and a driver (+{DRIVER}) need to talk. Neither is to see the other's number.\n");
+        self.rent().await?;
+        let masks = self.create().await?;
+        self.read_texts(&masks).await?;
+        println!("\n4. The rider calls +{}, as the text says.", masks.rider_dials);
+        self.call(RIDER, &masks.rider_dials, DRIVER, &masks.driver_dials).await?;
+        println!("\n5. The driver calls back the number on the display.");
+        self.call(DRIVER, &masks.driver_dials, RIDER, &masks.rider_dials).await?;
+        println!("\n6. Somebody else (+{OUTSIDER}) calls the same number.");
+        self.call_in_vain(OUTSIDER, &masks.rider_dials, "unknown caller").await?;
+        self.end(&masks).await?;
+        println!("\n8. The rider calls again.");
+        self.call_in_vain(RIDER, &masks.rider_dials, "ended conversation").await?;
+        self.read_back(&masks).await?;
+        println!("\nThat is all of it. Now: cargo run");
+        Ok(())
+    }
+
+    async fn rent(&self) -> Result<(), DemoError> {
+        println!("1. Rent two numbers in Great Britain.");
+        let pool = self.post(&self.gateway("/numbers"), json!({"country": "GB", "count": 2})).await?;
+        let added: Vec<&str> =
+            pool["added"].as_array().into_iter().flatten().filter_map(|n| n["number"].as_str()).collect();
+        println!("   Rented +{}, for {} EUR a month.", added.join(" and +"), text(&pool, "/monthly_cost"));
+        check(added.len() == 2 && pool["ready"] == 2, "two numbers are rented", &pool)
+    }
+
+    async fn create(&self) -> Result<Masks, DemoError> {
+        println!("\n2. Create a conversation.");
+        let order = json!({
+            "participants": [{"number": "+44 7700 900001", "label": "your rider"},
+                             {"number": "07700 900002", "country": "GB", "label": "your driver"}],
+            "expires_in": 86400, "reference": "ride-42",
+        });
+        let conversation = self.post(&self.gateway("/conversations"), order).await?;
+        let masks = Masks {
+            id: text(&conversation, "/id"),
+            rider_dials: text(&conversation, "/participants/0/dials"),
+            driver_dials: text(&conversation, "/participants/1/dials"),
+        };
+        println!("   {}: the rider dials +{}, the driver +{}.", masks.id, masks.rider_dials, masks.driver_dials);
+        let sent = (0..2).all(|side| conversation["participants"][side]["notification"] == "sent");
+        check(
+            conversation["state"] == "active" && sent,
+            "the conversation is active and both are told",
+            &conversation,
+        )?;
+        Ok(masks)
+    }
+
+    async fn read_texts(&self, masks: &Masks) -> Result<(), DemoError> {
+        println!("\n3. Both get a text message, from the very number that they are to call.");
+        for (who, number, dials) in [("rider", RIDER, &masks.rider_dials), ("driver", DRIVER, &masks.driver_dials)] {
+            let inbox = self.get(&format!("{}/simulator/messages?to={number}", self.stack.vonage_url)).await?;
+            let message = &inbox["messages"][0];
+            println!("   The {who}'s phone: from +{}: \"{}\"", text(message, "/from"), text(message, "/text"));
+            let said = text(message, "/text");
+            check(
+                message["from"] == dials.as_str() && said.contains(dials.as_str()),
+                "the text names its sender",
+                &inbox,
+            )?;
+            check(!said.contains("7700900"), "the text names no real number", &inbox)?;
+        }
+        Ok(())
+    }
+
+    /// A call that reaches the other one, who sees `display`.
+    async fn call(&self, from: &str, dials: &str, reaches: &str, display: &str) -> Result<(), DemoError> {
+        let call = self.place(from, dials).await?;
+        let callee = &call["phones"]["callee"];
+        println!("   The caller hears: \"{}\"", heard(&call));
+        println!("   +{} rings. Its display shows +{}.", text(callee, "/number"), text(callee, "/display"));
+        for leg in call["legs"].as_array().into_iter().flatten() {
+            let statuses: Vec<String> =
+                leg["statuses"].as_array().into_iter().flatten().map(|status| text(status, "/status")).collect();
+            println!("   {:<8} leg: {}", text(leg, "/direction"), statuses.join(", "));
+        }
+        check(callee["number"] == reaches && callee["answered"] == true, "the other phone is reached", &call)?;
+        check(callee["display"] == display, "the display shows the virtual number to call back", &call)
+    }
+
+    async fn call_in_vain(&self, from: &str, dials: &str, why: &str) -> Result<(), DemoError> {
+        let call = self.place(from, dials).await?;
+        println!("   The caller hears: \"{}\"", heard(&call));
+        println!("   No other phone rings.");
+        let legs = call["legs"].as_array().map_or(0, Vec::len);
+        check(call["phones"]["callee"].is_null() && legs == 1 && !heard(&call).is_empty(), why, &call)
+    }
+
+    async fn end(&self, masks: &Masks) -> Result<(), DemoError> {
+        println!("\n7. The ride is over: end the conversation.");
+        let url = self.gateway(&format!("/conversations/{}", masks.id));
+        let ended: Value = self.http.delete(url).send().await?.json().await?;
+        println!("   It is {}.", text(&ended, "/state"));
+        check(ended["state"] == "ended", "the conversation has ended", &ended)
+    }
+
+    async fn read_back(&self, masks: &Masks) -> Result<(), DemoError> {
+        println!("\n9. What the conversation's record says.");
+        let conversation = self.get(&self.gateway(&format!("/conversations/{}", masks.id))).await?;
+        let calls = conversation["calls"].as_array().cloned().unwrap_or_default();
+        for call in &calls {
+            let connected = if call["connected_at"].is_null() {
+                "was not connected".to_owned()
+            } else {
+                format!("talked for {} s", call["duration"])
+            };
+            println!(
+                "   {} called at {}: {connected}; cost {} EUR.",
+                who(&call["caller"]),
+                text(call, "/started_at"),
+                text(call, "/price")
+            );
+        }
+        let connected = calls.iter().filter(|call| !call["connected_at"].is_null()).count();
+        check(calls.len() == 3 && connected == 2, "it holds three calls, two of them connected", &conversation)
+    }
+
+    async fn place(&self, from: &str, to: &str) -> Result<Value, DemoError> {
+        self.post(&format!("{}/simulator/calls", self.stack.vonage_url), json!({"from": from, "to": to})).await
+    }
+
+    fn gateway(&self, path: &str) -> String {
+        format!("{}{path}", self.stack.gateway_url)
+    }
+
+    async fn post(&self, url: &str, body: Value) -> Result<Value, DemoError> {
+        Ok(self.http.post(url).json(&body).send().await?.json().await?)
+    }
+
+    async fn get(&self, url: &str) -> Result<Value, DemoError> {
+        Ok(self.http.get(url).send().await?.json().await?)
+    }
+}
+
+fn who(number: &Value) -> &'static str {
+    if number == RIDER { "The rider" } else { "The driver" }
+}
+
+fn heard(call: &Value) -> String {
+    let texts = call["phones"]["caller"]["heard"].as_array().into_iter().flatten();
+    texts.filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or("?").to_owned()
+}
+
+fn check(holds: bool, what: &str, seen: &Value) -> Result<(), DemoError> {
+    if holds { Ok(()) } else { Err(DemoError::Wrong(format!("{what}; seen: {seen}"))) }
+}

@@ -1,0 +1,145 @@
+//! A stand-in for API Gateway: each HTTP request becomes the payload 2.0 JSON that a Lambda function gets, goes through
+//! `lambda_http`'s own decoding to the function, and its JSON answer becomes the HTTP answer.
+
+mod payload;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
+use axum::http::{Response, StatusCode};
+use axum::routing::{MethodFilter, on};
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, BoxFuture, Context, LambdaEvent, Service, service_fn};
+use serde_json::Value;
+use shared::clock::SharedClock;
+use shared::config::{ConfigError, Environment};
+use shared::lambda::HttpFunction;
+
+pub use payload::ApiRequest;
+
+/// The largest body that API Gateway takes, in bytes.
+const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+
+/// A function, from the JSON of an event to the JSON of its answer.
+type Invoke = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<Value, serde_json::Error>> + Send + Sync>;
+
+/// A route of the HTTP API and the function behind it.
+#[derive(Clone)]
+pub struct Route {
+    /// The HTTP method.
+    pub method: MethodFilter,
+    /// The path, with parameters as API Gateway writes them: `/conversations/{id}`.
+    pub path: &'static str,
+    /// The route as API Gateway names it: `GET /conversations/{id}`.
+    pub key: String,
+    /// The function's name.
+    pub function: &'static str,
+    invoke: Invoke,
+}
+
+/// Starts every function with `env` and gives the routes of the HTTP API, the same as in the template.
+pub async fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, ConfigError> {
+    let mut routes = Routes { env, clock, routes: Vec::new() };
+    routes
+        .add::<answer_webhook::AnswerWebhook>(&[
+            ("GET", "/webhooks/answer"),
+            ("POST", "/webhooks/answer"),
+            ("GET", "/webhooks/fallback"),
+            ("POST", "/webhooks/fallback"),
+        ])
+        .await?;
+    routes.add::<event_webhook::EventWebhook>(&[("POST", "/webhooks/event")]).await?;
+    routes.add::<create_conversation::CreateConversation>(&[("POST", "/conversations")]).await?;
+    routes.add::<get_conversation::GetConversation>(&[("GET", "/conversations/{id}")]).await?;
+    routes.add::<end_conversation::EndConversation>(&[("DELETE", "/conversations/{id}")]).await?;
+    routes.add::<provision_numbers::ProvisionNumbers>(&[("POST", "/numbers"), ("GET", "/numbers")]).await?;
+    Ok(routes.routes)
+}
+
+struct Routes<'a> {
+    env: &'a Environment,
+    clock: SharedClock,
+    routes: Vec<Route>,
+}
+
+impl Routes<'_> {
+    async fn add<F: HttpFunction>(&mut self, paths: &[(&'static str, &'static str)]) -> Result<(), ConfigError> {
+        let invoke = invoke(F::start(self.env, self.clock.clone()).await?);
+        for (method, path) in paths {
+            self.routes.push(Route {
+                method: match *method {
+                    "GET" => MethodFilter::GET,
+                    "POST" => MethodFilter::POST,
+                    _ => MethodFilter::DELETE,
+                },
+                path,
+                key: format!("{method} {path}"),
+                function: F::NAME,
+                invoke: invoke.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn invoke<F: HttpFunction>(function: F) -> Invoke {
+    let function = Arc::new(function);
+    Arc::new(move |event| {
+        let function = function.clone();
+        Box::pin(async move {
+            let event: LambdaRequest = serde_json::from_str(&event.to_string())?;
+            let handler = service_fn(move |request| {
+                let function = function.clone();
+                async move { Ok::<_, Infallible>(function.answer(request).await) }
+            });
+            let Ok(answer) = Adapter::from(handler).call(LambdaEvent::new(event, Context::default())).await;
+            serde_json::to_value(answer)
+        })
+    })
+}
+
+impl Route {
+    /// Gives the function an event, as Lambda does, and returns its answer.
+    pub async fn invoke(&self, event: Value) -> Result<Value, serde_json::Error> {
+        (self.invoke)(event).await
+    }
+}
+
+/// The HTTP API over `routes`.
+pub fn router(routes: Vec<Route>) -> Router {
+    let mut router = Router::new();
+    for route in routes {
+        router = router.route(route.path, on(route.method, answer).with_state(Arc::new(route)));
+    }
+    let not_found = || async { message(StatusCode::NOT_FOUND, "Not Found") };
+    router.fallback(not_found).method_not_allowed_fallback(not_found).layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+}
+
+async fn answer(State(route): State<Arc<Route>>, parameters: RawPathParams, request: Request) -> Response<Body> {
+    let parameters = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, MAX_BODY_BYTES).await else {
+        return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long");
+    };
+    let event = ApiRequest { route_key: &route.key, parameters, parts: &parts, body: &body }.event();
+    // In a task of its own, so that a panic becomes an answer, as it does in Lambda.
+    let answer = tokio::spawn(async move { route.invoke(event).await }).await;
+    match answer {
+        Ok(Ok(answer)) => payload::response(&answer).unwrap_or_else(internal_error),
+        Ok(Err(_)) | Err(_) => internal_error(),
+    }
+}
+
+fn internal_error() -> Response<Body> {
+    message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+}
+
+fn message(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(serde_json::json!({ "message": text }).to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert("content-type", axum::http::HeaderValue::from_static("application/json"));
+    response
+}

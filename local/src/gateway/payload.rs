@@ -1,0 +1,137 @@
+//! API Gateway's payload format 2.0, both ways.
+//!
+//! Source: API Gateway Developer Guide, "Working with AWS Lambda proxy integrations for HTTP APIs".
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, COOKIE, HOST, USER_AGENT};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// An HTTP request on its way to a function.
+pub struct ApiRequest<'a> {
+    /// The route that it matched: `GET /conversations/{id}`.
+    pub route_key: &'a str,
+    /// The parameters in its path.
+    pub parameters: BTreeMap<String, String>,
+    /// Method, URL and headers.
+    pub parts: &'a Parts,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+impl ApiRequest<'_> {
+    /// The event that Lambda gets.
+    pub fn event(&self) -> Value {
+        let Parts { method, uri, headers, version, .. } = self.parts;
+        let header = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let now = Timestamp::now();
+        let mut event = json!({
+            "version": "2.0",
+            "routeKey": self.route_key,
+            "rawPath": uri.path(),
+            "rawQueryString": uri.query().unwrap_or_default(),
+            "headers": self.headers(),
+            "requestContext": {
+                "accountId": "000000000000",
+                "apiId": "laptop",
+                "domainName": header(HOST),
+                "domainPrefix": "laptop",
+                "http": {
+                    "method": method.as_str(),
+                    "path": uri.path(),
+                    "protocol": format!("{version:?}"),
+                    "sourceIp": "127.0.0.1",
+                    "userAgent": header(USER_AGENT),
+                },
+                "requestId": Uuid::new_v4().to_string(),
+                "routeKey": self.route_key,
+                "stage": "$default",
+                "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
+                "timeEpoch": now.as_millisecond(),
+            },
+            "isBase64Encoded": false,
+        });
+        let cookies: Vec<&str> = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
+        if !cookies.is_empty() {
+            event["cookies"] = json!(cookies.iter().flat_map(|line| line.split("; ")).collect::<Vec<_>>());
+        }
+        if let Some(query) = self.query() {
+            event["queryStringParameters"] = json!(query);
+        }
+        if !self.parameters.is_empty() {
+            event["pathParameters"] = json!(self.parameters);
+        }
+        if !self.body.is_empty() {
+            match std::str::from_utf8(self.body) {
+                Ok(text) if is_text(header(CONTENT_TYPE)) => event["body"] = json!(text),
+                _ => {
+                    event["body"] = json!(BASE64_STANDARD.encode(self.body));
+                    event["isBase64Encoded"] = json!(true);
+                }
+            }
+        }
+        event
+    }
+
+    /// Names in small letters; values of a header that came twice joined by a comma. Cookies have a place of their own.
+    fn headers(&self) -> BTreeMap<&str, String> {
+        let mut headers: BTreeMap<&str, String> = BTreeMap::new();
+        for (name, value) in self.parts.headers.iter().filter(|(name, _)| *name != COOKIE) {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            headers
+                .entry(name.as_str())
+                .and_modify(|joined| {
+                    joined.push(',');
+                    joined.push_str(&value);
+                })
+                .or_insert_with(|| value.into_owned());
+        }
+        headers
+    }
+
+    fn query(&self) -> Option<BTreeMap<String, String>> {
+        let pairs: Vec<(String, String)> =
+            axum::extract::Query::try_from_uri(&self.parts.uri).map(|query| query.0).unwrap_or_default();
+        let mut query: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in pairs {
+            query
+                .entry(name)
+                .and_modify(|joined| {
+                    joined.push(',');
+                    joined.push_str(&value);
+                })
+                .or_insert(value);
+        }
+        (!query.is_empty()).then_some(query)
+    }
+}
+
+/// Whether API Gateway passes a body of this type on as text; it encodes all others, forms among them, in base64.
+fn is_text(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence.starts_with("text/")
+        || ["application/json", "application/javascript", "application/xml"].contains(&essence.as_str())
+        || essence.ends_with("+json")
+        || essence.ends_with("+xml")
+}
+
+/// The HTTP answer that a function's answer asks for; none if it is not one.
+pub(super) fn response(answer: &Value) -> Option<Response<Body>> {
+    let status = StatusCode::from_u16(u16::try_from(answer["statusCode"].as_u64()?).ok()?).ok()?;
+    let body = answer["body"].as_str().unwrap_or_default();
+    let body = if answer["isBase64Encoded"] == true { BASE64_STANDARD.decode(body).ok()? } else { body.into() };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    for (name, value) in answer["headers"].as_object().into_iter().flatten() {
+        let name = HeaderName::try_from(name.as_str()).ok()?;
+        response.headers_mut().insert(name, HeaderValue::from_str(value.as_str()?).ok()?);
+    }
+    Some(response)
+}

@@ -1,0 +1,87 @@
+//! `cargo run`: masked calling on a laptop. `cargo run -- demo`: its story, told and checked.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use local::demo;
+use local::stack::{Options, Stack, StartError};
+use tracing_subscriber::EnvFilter;
+
+/// Masked calling on a laptop: the Lambda functions behind a gateway, DynamoDB and a Vonage simulator, in one process.
+#[derive(Parser)]
+#[command(name = "maskline", version)]
+struct Arguments {
+    /// Port of the gateway; 0 takes a free one
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+    /// Port of DynamoDB; 0 takes a free one
+    #[arg(long, default_value_t = 8000)]
+    dynamodb_port: u16,
+    /// Port of the Vonage simulator; 0 takes a free one
+    #[arg(long, default_value_t = 4000)]
+    vonage_port: u16,
+    /// Address to listen on; 0.0.0.0 also lets containers in
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    listen: IpAddr,
+    /// File to keep the table in; without it the table is in memory
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Tell the whole story on free ports, check every step, and exit with 1 if one is not as it should be
+    Demo,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Some(Command::Demo) => {
+            log("off");
+            demo::run().await.map_err(|error| error.to_string())
+        }
+        None => {
+            log("info");
+            serve(arguments).await.map_err(|error| error.to_string())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("maskline: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs go to standard error, from `level` on unless `RUST_LOG` says otherwise.
+fn log(level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
+}
+
+async fn serve(arguments: Arguments) -> Result<(), StartError> {
+    let Arguments { port, dynamodb_port, vonage_port, listen, data, command: _ } = arguments;
+    let stack = Stack::start(Options { listen, port, dynamodb_port, vonage_port, data, ..Options::default() }).await?;
+    println!("Maskline         {}", stack.gateway_url);
+    println!("DynamoDB         {}", stack.dynamodb_url);
+    println!("Vonage simulator {}", stack.vonage_url);
+    println!("\nTry next:");
+    println!(r#"  curl {}/numbers -d '{{"country":"GB","count":2}}'"#, stack.gateway_url);
+    println!(
+        r#"  curl {}/conversations -d '{{"participants":[{{"number":"+44 7700 900001","label":"your rider"}},{{"number":"+44 7700 900002","label":"your driver"}}]}}'"#,
+        stack.gateway_url
+    );
+    println!(r#"  curl {}/simulator/calls -d '{{"from":"447700900001","to":"447451000001"}}'"#, stack.vonage_url);
+    // An error says that there is no signal to wait for; then the stack stops at once instead of never.
+    let _ = tokio::signal::ctrl_c().await;
+    println!("\nStopping.");
+    stack.stop().await;
+    Ok(())
+}

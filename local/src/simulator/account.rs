@@ -1,0 +1,140 @@
+//! The account: its balance, the numbers that it rents, and its application.
+
+use rust_decimal::Decimal;
+
+use super::Application;
+use super::applications::{ApplicationRecord, Voice};
+use super::inventory::{self, Offer};
+
+/// Why Vonage does not do what was asked of a number; all of these are HTTP 420.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Not available, not owned, or not enough credit: Vonage says no more than "method failed".
+    MethodFailed,
+    /// The number can be rented only with a local address.
+    AddressNeeded,
+}
+
+/// What an account can set on a number and read back; an update replaces all of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NumberSettings {
+    pub(super) app_id: Option<String>,
+    pub(super) mo_http_url: Option<String>,
+    pub(super) voice_callback_type: Option<String>,
+    pub(super) voice_callback_value: Option<String>,
+    pub(super) messages_callback_type: Option<String>,
+    pub(super) messages_callback_value: Option<String>,
+}
+
+/// A rented number.
+#[derive(Clone, Debug)]
+pub(super) struct OwnedNumber {
+    pub(super) offer: Offer,
+    pub(super) settings: NumberSettings,
+}
+
+#[derive(Debug)]
+pub(super) struct Account {
+    /// In EUR.
+    pub(super) balance: Decimal,
+    pub(super) application: ApplicationRecord,
+    inventory: Vec<Offer>,
+    /// In the order in which they were bought.
+    owned: Vec<OwnedNumber>,
+}
+
+impl Account {
+    pub(super) fn new(balance: Decimal, application: &Application) -> Self {
+        Self {
+            balance,
+            application: ApplicationRecord::new(application),
+            inventory: inventory::all(),
+            owned: Vec::new(),
+        }
+    }
+
+    /// Whether Vonage has numbers of that country at all, rented or not.
+    pub(super) fn offers_country(&self, country: &str) -> bool {
+        self.inventory.iter().any(|offer| offer.country == country)
+    }
+
+    /// The numbers that nobody rents, in the order of the inventory.
+    pub(super) fn available(&self) -> impl Iterator<Item = &Offer> {
+        let available = |offer: &&Offer| !self.owns(&offer.msisdn);
+        self.inventory.iter().filter(available)
+    }
+
+    pub(super) fn owned(&self) -> &[OwnedNumber] {
+        &self.owned
+    }
+
+    pub(super) fn owns(&self, msisdn: &str) -> bool {
+        self.owned.iter().any(|number| number.offer.msisdn == msisdn)
+    }
+
+    /// Rents a number and pays its first month.
+    pub(super) fn buy(&mut self, country: &str, msisdn: &str) -> Result<(), Refusal> {
+        let offer = self
+            .available()
+            .find(|offer| offer.country == country && offer.msisdn == msisdn)
+            .cloned()
+            .ok_or(Refusal::MethodFailed)?;
+        if offer.needs_address {
+            return Err(Refusal::AddressNeeded);
+        }
+        if !self.pay(offer.cost) {
+            return Err(Refusal::MethodFailed);
+        }
+        self.owned.push(OwnedNumber { offer, settings: NumberSettings::default() });
+        Ok(())
+    }
+
+    /// Replaces the settings of a rented number.
+    pub(super) fn update(&mut self, country: &str, msisdn: &str, settings: NumberSettings) -> Result<(), Refusal> {
+        if let Some(id) = &settings.app_id
+            && *id != self.application.id
+        {
+            return Err(Refusal::MethodFailed);
+        }
+        let index = self.position(country, msisdn)?;
+        self.owned[index].settings = settings;
+        Ok(())
+    }
+
+    /// Gives a number back to the inventory.
+    pub(super) fn cancel(&mut self, country: &str, msisdn: &str) -> Result<(), Refusal> {
+        let index = self.position(country, msisdn)?;
+        self.owned.remove(index);
+        Ok(())
+    }
+
+    fn position(&self, country: &str, msisdn: &str) -> Result<usize, Refusal> {
+        let is_meant = |number: &OwnedNumber| number.offer.country == country && number.offer.msisdn == msisdn;
+        let index = self.owned.iter().position(is_meant);
+        index.ok_or(Refusal::MethodFailed)
+    }
+
+    /// Takes a price from the balance, or nothing if the balance is too low.
+    pub(super) fn pay(&mut self, price: Decimal) -> bool {
+        let enough = self.balance >= price;
+        if enough {
+            self.balance -= price;
+        }
+        enough
+    }
+
+    /// Whether a call to this number goes to the application: a `sip` or `tel` callback takes precedence over it.
+    pub(super) fn is_linked(&self, msisdn: &str) -> bool {
+        self.owned.iter().any(|number| {
+            let settings = &number.settings;
+            let forwarded = matches!(settings.voice_callback_type.as_deref(), Some("sip" | "tel"));
+            number.offer.msisdn == msisdn && settings.app_id.as_ref() == Some(&self.application.id) && !forwarded
+        })
+    }
+
+    /// The Voice capability that answers calls to this number, if any.
+    pub(super) fn voice_of(&self, msisdn: &str) -> Option<Voice> {
+        let voice = self.application.voice();
+        voice.filter(|_| self.is_linked(msisdn))
+    }
+}

@@ -1,0 +1,321 @@
+//! Vonage's Application API v2, for the one application of the account: read it, and replace it.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::request::{Access, ApiRequest, Payload};
+use super::{Application, HttpMethod, Shared, Webhook};
+
+/// The Voice capability.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Voice {
+    #[serde(default)]
+    pub(super) webhooks: VoiceWebhooks,
+    /// Whether webhooks carry a signed JWT.
+    #[serde(default = "signed")]
+    pub(super) signed_callbacks: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+impl Voice {
+    /// `region_url` of the answer webhook: the host for control of a call in the application's region.
+    pub(super) fn region_url(&self) -> String {
+        let host = match self.region.as_deref() {
+            Some("na-east") => "api-us-3",
+            Some("na-west") => "api-us-4",
+            Some("eu-east") => "api-eu-4",
+            Some("apac-sng") => "api-ap-3",
+            Some("apac-australia") => "api-ap-4",
+            _ => "api-eu-3",
+        };
+        format!("https://{host}.vonage.com")
+    }
+}
+
+fn signed() -> bool {
+    true
+}
+
+/// The webhooks of the Voice capability.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct VoiceWebhooks {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) answer_url: Option<VoiceWebhook>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fallback_answer_url: Option<VoiceWebhook>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) event_url: Option<VoiceWebhook>,
+}
+
+/// One webhook of the Voice capability; times in milliseconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct VoiceWebhook {
+    pub(super) address: String,
+    pub(super) http_method: HttpMethod,
+    pub(super) connect_timeout: u64,
+    pub(super) socket_timeout: u64,
+}
+
+impl VoiceWebhook {
+    /// With Vonage's default times.
+    fn new(webhook: &Webhook, socket_timeout: u64) -> Self {
+        Self {
+            address: webhook.address.clone(),
+            http_method: webhook.http_method,
+            connect_timeout: CONNECT_TIMEOUT,
+            socket_timeout,
+        }
+    }
+}
+
+const CONNECT_TIMEOUT: u64 = 1_000;
+/// The longest and the usual time to wait for an answer webhook and for an event webhook, in milliseconds.
+const ANSWER_TIMEOUT: u64 = 5_000;
+/// See [`ANSWER_TIMEOUT`].
+pub(super) const EVENT_TIMEOUT: u64 = 10_000;
+
+/// The application as the API shows it.
+#[derive(Clone, Debug)]
+pub(super) struct ApplicationRecord {
+    pub(super) id: String,
+    name: String,
+    public_key: Option<String>,
+    improve_ai: bool,
+    capabilities: Map<String, Value>,
+}
+
+impl ApplicationRecord {
+    pub(super) fn new(application: &Application) -> Self {
+        let webhooks = VoiceWebhooks {
+            answer_url: Some(VoiceWebhook::new(&application.answer, ANSWER_TIMEOUT)),
+            fallback_answer_url: application
+                .fallback_answer
+                .as_ref()
+                .map(|webhook| VoiceWebhook::new(webhook, ANSWER_TIMEOUT)),
+            event_url: Some(VoiceWebhook::new(&application.event, EVENT_TIMEOUT)),
+        };
+        let mut record = Self {
+            id: application.id.clone(),
+            name: "Masked calling".to_owned(),
+            public_key: None,
+            improve_ai: true,
+            capabilities: Map::new(),
+        };
+        let voice = json!({"webhooks": webhooks});
+        record.capabilities.insert("voice".into(), with_defaults(voice));
+        record
+    }
+
+    /// The Voice capability, if the application has it.
+    pub(super) fn voice(&self) -> Option<Voice> {
+        Voice::deserialize(self.capabilities.get("voice")?).ok()
+    }
+
+    fn show(&self) -> Value {
+        let mut keys = Map::new();
+        if let Some(public_key) = &self.public_key {
+            keys.insert("public_key".into(), json!(public_key));
+        }
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "keys": keys,
+            "privacy": {"improve_ai": self.improve_ai},
+            "capabilities": self.capabilities,
+            "_links": {"self": {"href": format!("/v2/applications/{}", self.id)}},
+        })
+    }
+
+    /// Takes over a whole new description; a public key that is not given stays.
+    fn replace(&mut self, body: &Value) -> Result<(), Vec<InvalidParameter>> {
+        let invalid = validate(body);
+        if !invalid.is_empty() {
+            return Err(invalid);
+        }
+        self.name = body["name"].as_str().unwrap_or_default().to_owned();
+        if let Some(key) = body["keys"]["public_key"].as_str() {
+            self.public_key = Some(key.to_owned());
+        }
+        self.improve_ai = body["privacy"]["improve_ai"].as_bool().unwrap_or(true);
+        self.capabilities = body["capabilities"].as_object().cloned().unwrap_or_default();
+        if let Some(voice) = self.capabilities.get_mut("voice") {
+            *voice = with_defaults(voice.take());
+        }
+        Ok(())
+    }
+}
+
+/// The webhooks of the Voice capability with their default method and longest times to wait.
+const WEBHOOKS: [(&str, &str, u64); 3] = [
+    ("answer_url", "GET", ANSWER_TIMEOUT),
+    ("fallback_answer_url", "GET", ANSWER_TIMEOUT),
+    ("event_url", "POST", EVENT_TIMEOUT),
+];
+
+fn with_defaults(mut voice: Value) -> Value {
+    for (name, method, socket_timeout) in WEBHOOKS {
+        if let Some(Value::Object(webhook)) = voice.pointer_mut(&format!("/webhooks/{name}")) {
+            for (member, default) in [
+                ("http_method", json!(method)),
+                ("connect_timeout", json!(CONNECT_TIMEOUT)),
+                ("socket_timeout", json!(socket_timeout)),
+            ] {
+                webhook.entry(member).or_insert(default);
+            }
+        }
+    }
+    if let Value::Object(members) = &mut voice {
+        for (member, default) in
+            [("signed_callbacks", json!(true)), ("conversations_ttl", json!(48)), ("leg_persistence_time", json!(2))]
+        {
+            members.entry(member).or_insert(default);
+        }
+    }
+    voice
+}
+
+#[derive(Debug, Serialize)]
+struct InvalidParameter {
+    name: String,
+    reason: String,
+}
+
+fn validate(body: &Value) -> Vec<InvalidParameter> {
+    let mut check = Check::default();
+    if body["name"].as_str().is_none_or(str::is_empty) {
+        check.fail("name", "is required");
+    }
+    let Some(voice) = body.pointer("/capabilities/voice") else {
+        return check.invalid;
+    };
+    let path = "capabilities.voice";
+    if !voice.is_object() {
+        check.fail(path, "must be an object");
+    }
+    check.optional(voice, path, "webhooks", "must be an object", Value::is_object);
+    for (name, _, socket_timeout) in WEBHOOKS {
+        if let Some(webhook) = voice["webhooks"].get(name) {
+            check.webhook(webhook, &format!("{path}.webhooks.{name}"), socket_timeout);
+        }
+    }
+    let regions = "na-east, na-west, eu-east, eu-west, apac-sng, apac-australia";
+    check.optional(voice, path, "region", &format!("must be one of: {regions}"), |value| {
+        value.as_str().is_some_and(|value| regions.split(", ").any(|region| region == value))
+    });
+    check.optional(voice, path, "signed_callbacks", "must be a boolean", Value::is_boolean);
+    check.range(voice, path, "conversations_ttl", (1, 9_000));
+    check.range(voice, path, "leg_persistence_time", (1, 31));
+    check.invalid
+}
+
+#[derive(Default)]
+struct Check {
+    invalid: Vec<InvalidParameter>,
+}
+
+impl Check {
+    fn fail(&mut self, name: &str, reason: impl Into<String>) {
+        self.invalid.push(InvalidParameter { name: name.to_owned(), reason: reason.into() });
+    }
+
+    fn optional(&mut self, holder: &Value, path: &str, member: &str, reason: &str, holds: impl Fn(&Value) -> bool) {
+        if holder.get(member).is_some_and(|value| !holds(value)) {
+            self.fail(&format!("{path}.{member}"), reason);
+        }
+    }
+
+    fn range(&mut self, holder: &Value, path: &str, member: &str, (from, to): (u64, u64)) {
+        let reason = format!("must be between {from} and {to}");
+        self.optional(holder, path, member, &reason, |value| {
+            value.as_u64().is_some_and(|value| (from..=to).contains(&value))
+        });
+    }
+
+    fn webhook(&mut self, webhook: &Value, path: &str, socket_timeout: u64) {
+        let address = webhook["address"].as_str().unwrap_or_default();
+        let url = reqwest::Url::parse(address);
+        if !url.is_ok_and(|url| ["http", "https"].contains(&url.scheme())) {
+            self.fail(&format!("{path}.address"), "must be a valid URI");
+        }
+        let methods = "must be one of: GET, POST";
+        self.optional(webhook, path, "http_method", methods, |value| value == "GET" || value == "POST");
+        self.range(webhook, path, "connect_timeout", (300, 1_000));
+        self.range(webhook, path, "socket_timeout", (1_000, socket_timeout));
+    }
+}
+
+/// `GET /v2/applications/{id}`
+pub(super) async fn read(
+    State(simulator): Shared,
+    Path(id): Path<String>,
+    Extension(request): Extension<Arc<ApiRequest>>,
+) -> Response {
+    let account = simulator.account();
+    match refused(&request, &id, &account.application.id) {
+        Some(response) => response,
+        None => Json(account.application.show()).into_response(),
+    }
+}
+
+/// `PUT /v2/applications/{id}`
+pub(super) async fn replace(
+    State(simulator): Shared,
+    Path(id): Path<String>,
+    Extension(request): Extension<Arc<ApiRequest>>,
+) -> Response {
+    let mut account = simulator.account();
+    if let Some(response) = refused(&request, &id, &account.application.id) {
+        return response;
+    }
+    let Payload::Json(body) = &request.payload else {
+        let detail = "The body must be JSON, with Content-Type application/json.";
+        return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "", "Unsupported Content Type", detail);
+    };
+    match account.application.replace(body) {
+        Ok(()) => Json(account.application.show()).into_response(),
+        Err(invalid) => {
+            let body = Json(json!({
+                "type": "https://developer.vonage.com/api-errors/application#payload-validation",
+                "title": "Bad Request",
+                "detail": "The request failed due to validation errors",
+                "invalid_parameters": invalid,
+                "instance": instance(),
+            }));
+            (StatusCode::BAD_REQUEST, body).into_response()
+        }
+    }
+}
+
+fn refused(request: &ApiRequest, asked: &str, own: &str) -> Option<Response> {
+    if request.access != Access::Granted {
+        let detail = "You did not provide correct credentials.";
+        let title = "Invalid credentials supplied";
+        return Some(problem(StatusCode::UNAUTHORIZED, "#unauthorized", title, detail));
+    }
+    let detail = format!("ID '{asked}' does not exist, or you do not have access");
+    (asked != own).then(|| problem(StatusCode::NOT_FOUND, "#not-found", "Not Found", &detail))
+}
+
+fn problem(status: StatusCode, anchor: &str, title: &str, detail: &str) -> Response {
+    let body = Json(json!({
+        "type": format!("https://developer.vonage.com/api-errors{anchor}"),
+        "title": title,
+        "detail": detail,
+        "instance": instance(),
+    }));
+    (status, body).into_response()
+}
+
+fn instance() -> String {
+    Uuid::new_v4().simple().to_string()
+}

@@ -1,0 +1,119 @@
+//! The simulator's own endpoints: place calls, read phones, set the balance, order faults, see what was asked.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use rust_decimal::Decimal;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Shared;
+use super::call::{self, CallRequest};
+use super::faults::FaultRule;
+use super::phones;
+use super::problem::Problem;
+use super::report::CallReport;
+
+/// The paths of Vonage's endpoints that have no variable part.
+const FAULTY_PATHS: [&str; 7] = [
+    "/number/search",
+    "/number/buy",
+    "/number/update",
+    "/number/cancel",
+    "/account/numbers",
+    "/ni/basic/json",
+    "/sms/json",
+];
+const APPLICATIONS: &str = "/v2/applications/";
+
+fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Problem::bad_request(format!("The body is not as expected: {error}.")))
+}
+
+fn query<T: DeserializeOwned>(RawQuery(query): RawQuery) -> Result<T, Problem> {
+    serde_urlencoded::from_str(&query.unwrap_or_default())
+        .map_err(|error| Problem::bad_request(format!("The query is not as expected: {error}.")))
+}
+
+/// `POST /simulator/calls`
+pub(super) async fn place_call(State(simulator): Shared, bytes: Bytes) -> Result<Json<CallReport>, Problem> {
+    let request: CallRequest = body(&bytes)?;
+    Ok(Json(call::place(&simulator, request).await))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MessagesQuery {
+    to: Option<String>,
+}
+
+/// `GET /simulator/messages`
+pub(super) async fn messages(State(simulator): Shared, raw: RawQuery) -> Result<Json<Value>, Problem> {
+    let query: MessagesQuery = query(raw)?;
+    let to = query.to.map(|to| phones::digits(&to));
+    let messages = simulator.inboxes().messages(to.as_deref());
+    Ok(Json(json!({"messages": messages})))
+}
+
+/// What can be read and set of the account.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AccountState {
+    /// In EUR.
+    balance: Decimal,
+}
+
+/// `GET /simulator/account`
+pub(super) async fn account(State(simulator): Shared) -> Json<AccountState> {
+    let balance = simulator.account().balance;
+    Json(AccountState { balance })
+}
+
+/// `PUT /simulator/account`
+pub(super) async fn set_account(State(simulator): Shared, bytes: Bytes) -> Result<Json<AccountState>, Problem> {
+    let state: AccountState = body(&bytes)?;
+    simulator.account().balance = state.balance;
+    Ok(Json(state))
+}
+
+/// `POST /simulator/faults`
+pub(super) async fn add_fault(State(simulator): Shared, bytes: Bytes) -> Result<StatusCode, Problem> {
+    let rule: FaultRule = body(&bytes)?;
+    if !FAULTY_PATHS.contains(&rule.path.as_str()) && !rule.path.starts_with(APPLICATIONS) {
+        let paths = FAULTY_PATHS.join(", ");
+        let detail = format!("\"path\" must be one of: {paths}, {APPLICATIONS}ID.");
+        return Err(Problem::bad_request(detail));
+    }
+    simulator.faults().add(rule);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE /simulator/faults`
+pub(super) async fn clear_faults(State(simulator): Shared) -> StatusCode {
+    simulator.faults().clear();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestsQuery {
+    path: Option<String>,
+}
+
+/// `GET /simulator/requests`
+pub(super) async fn requests(State(simulator): Shared, raw: RawQuery) -> Result<Json<Value>, Problem> {
+    let query: RequestsQuery = query(raw)?;
+    let log = simulator.requests();
+    let is_meant = |path: &str| query.path.as_ref().is_none_or(|wanted| wanted == path);
+    let requests: Vec<_> = log.0.iter().filter(|request| is_meant(&request.path)).collect();
+    Ok(Json(json!({"requests": requests})))
+}
+
+/// `DELETE /simulator/requests`
+pub(super) async fn clear_requests(State(simulator): Shared) -> StatusCode {
+    simulator.requests().0.clear();
+    StatusCode::NO_CONTENT
+}

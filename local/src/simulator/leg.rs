@@ -1,0 +1,168 @@
+//! The legs of a call and the events that they send, in the shape of Vonage's Voice API event webhook.
+
+use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::applications::VoiceWebhook;
+
+/// From whom to whom a leg goes, as seen from Vonage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Direction {
+    /// A phone called a Vonage number.
+    Inbound,
+    /// Vonage called a phone.
+    Outbound,
+}
+
+/// An event that is to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    /// Its `status`; "error" for an error, which has none.
+    pub(super) status: &'static str,
+    /// The leg's `uuid`; an error has none.
+    pub(super) leg: Option<String>,
+    pub(super) webhook: Option<VoiceWebhook>,
+    pub(super) body: Map<String, Value>,
+}
+
+/// A status of a leg, and since when.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct LegStatus {
+    pub(super) status: &'static str,
+    /// ISO 8601 in UTC, with milliseconds.
+    pub(super) timestamp: String,
+}
+
+/// How a leg ends that nobody answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failure {
+    pub(super) status: &'static str,
+    pub(super) detail: Option<&'static str>,
+    pub(super) sip_code: u16,
+}
+
+/// One phone's part of a call.
+#[derive(Clone, Debug)]
+pub(super) struct Leg {
+    pub(super) uuid: String,
+    pub(super) conversation_uuid: String,
+    pub(super) direction: Direction,
+    /// Absent when the caller's network gave none.
+    pub(super) from: Option<String>,
+    pub(super) to: String,
+    /// Where its events go.
+    pub(super) webhook: Option<VoiceWebhook>,
+    /// EUR a minute.
+    pub(super) rate: Decimal,
+    pub(super) network: Option<&'static str>,
+    pub(super) statuses: Vec<LegStatus>,
+    pub(super) answered_at: Option<Timestamp>,
+    pub(super) detail: Option<&'static str>,
+    /// In seconds, begun ones counting whole.
+    pub(super) duration: Option<i64>,
+    /// In EUR.
+    pub(super) price: Option<Decimal>,
+}
+
+impl Leg {
+    /// `started` or `ringing`.
+    pub(super) fn progress(&mut self, status: &'static str, at: Timestamp) -> Event {
+        self.event(status, at, json!({}))
+    }
+
+    pub(super) fn answer(&mut self, at: Timestamp) -> Event {
+        self.answered_at = Some(at);
+        self.event("answered", at, json!({"start_time": null, "rate": null, "network": null}))
+    }
+
+    /// Ends an answered leg; `disconnected_by` is "user" or "platform".
+    pub(super) fn complete(&mut self, at: Timestamp, disconnected_by: &str) -> Event {
+        let start = self.answered_at.unwrap_or(at);
+        let milliseconds = at.duration_since(start).as_millis();
+        let duration = i64::try_from(milliseconds.max(0).unsigned_abs().div_ceil(1_000)).unwrap_or(0);
+        let price = (self.rate * Decimal::from(duration) / Decimal::from(60)).round_dp(8);
+        self.duration = Some(duration);
+        self.price = Some(price);
+        let end = start.checked_add(SignedDuration::from_secs(duration)).unwrap_or(at);
+        self.event(
+            "completed",
+            at,
+            json!({
+                "start_time": whole_second(start),
+                "end_time": whole_second(end),
+                "duration": duration.to_string(),
+                "rate": format!("{:.8}", self.rate),
+                "price": format!("{price:.8}"),
+                "network": self.network,
+                "sip_code": 200,
+                "disconnected_by": disconnected_by,
+            }),
+        )
+    }
+
+    /// Ends a leg that was not answered.
+    pub(super) fn fail(&mut self, at: Timestamp, failure: Failure) -> Event {
+        self.detail = failure.detail;
+        let mut extra = json!({"sip_code": failure.sip_code});
+        if let Some(detail) = failure.detail {
+            extra["detail"] = json!(detail);
+        }
+        self.event(failure.status, at, extra)
+    }
+
+    /// The last status.
+    pub(super) fn status(&self) -> &'static str {
+        self.statuses.last().map_or("started", |last| last.status)
+    }
+
+    fn event(&mut self, status: &'static str, at: Timestamp, extra: Value) -> Event {
+        let timestamp = milliseconds(at);
+        let common = json!({
+            "headers": {},
+            "to": self.to,
+            "uuid": self.uuid,
+            "conversation_uuid": self.conversation_uuid,
+            "status": status,
+            "direction": self.direction,
+            "timestamp": timestamp,
+        });
+        self.statuses.push(LegStatus { status, timestamp });
+        let from = self.from.as_ref().map(|from| ("from".to_owned(), json!(from)));
+        let mut body = Map::new();
+        for members in [common, extra] {
+            if let Value::Object(members) = members {
+                body.extend(members);
+            }
+        }
+        body.extend(from);
+        Event { status, leg: Some(self.uuid.clone()), webhook: self.webhook.clone(), body }
+    }
+}
+
+/// The event of a call that Vonage cannot go on with.
+pub(super) fn error_event(
+    conversation_uuid: &str,
+    webhook: Option<VoiceWebhook>,
+    reason: &str,
+    at: Timestamp,
+) -> Event {
+    let mut body = Map::new();
+    body.insert("reason".into(), json!(reason));
+    body.insert("conversation_uuid".into(), json!(conversation_uuid));
+    body.insert("timestamp".into(), json!(milliseconds(at)));
+    Event { status: "error", leg: None, webhook, body }
+}
+
+/// `2020-01-01T12:00:00.123Z`
+fn milliseconds(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+/// `2020-01-01T12:00:00.000Z`, as `start_time` and `end_time` are written.
+fn whole_second(at: Timestamp) -> String {
+    let second = Timestamp::from_second(at.as_second()).unwrap_or(at);
+    milliseconds(second)
+}

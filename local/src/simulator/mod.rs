@@ -1,0 +1,212 @@
+//! A simulator of Vonage in one process: the HTTP that a masked-calling backend uses, on one port, with state.
+//!
+//! It plays three parts. As Vonage's API it rents numbers, looks numbers up, sends text messages and keeps the one
+//! Voice application of the account. As the telephone network it places calls: it asks the application's answer URL,
+//! follows the NCCO and sends each leg's events, with time simulated. And for tests it can misbehave on demand.
+//! Vonage's own hosts `api.nexmo.com` and `rest.nexmo.com` are both served here, so Vonage's own client libraries work
+//! against it once they are pointed at the port.
+
+mod account;
+mod applications;
+mod call;
+mod connection;
+mod control;
+mod countries;
+mod faults;
+mod gsm;
+mod insight;
+mod inventory;
+mod leg;
+mod ncco;
+mod numbers;
+mod phones;
+mod problem;
+mod report;
+mod request;
+mod sms;
+mod webhook;
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use account::Account;
+use connection::{Connection, Connections};
+use faults::Faults;
+use phones::Inboxes;
+use problem::Problem;
+use request::RequestLog;
+use webhook::Deliverer;
+
+/// The simulated account: its credentials, its one Voice application and its money.
+#[derive(Clone)]
+pub struct Settings {
+    /// The API key, eight characters at Vonage.
+    pub api_key: String,
+    /// The API secret that goes with the key, for HTTP Basic or the legacy `api_secret` parameter.
+    pub api_secret: String,
+    /// The account's signature secret: the HS256 key of signed webhooks, as raw UTF-8 text.
+    pub signature_secret: String,
+    /// The one Voice application of the account.
+    pub application: Application,
+    /// The balance to start with, in EUR.
+    pub balance: Decimal,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("api_key", &self.api_key)
+            .field("application", &self.application)
+            .field("balance", &self.balance)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A Vonage application with the Voice capability.
+#[derive(Clone, Debug)]
+pub struct Application {
+    /// The application id, a UUID at Vonage.
+    pub id: String,
+    /// `answer_url`: asked for the NCCO of each inbound call.
+    pub answer: Webhook,
+    /// `fallback_answer_url`: asked when the answer URL cannot be used.
+    pub fallback_answer: Option<Webhook>,
+    /// `event_url`: told of each leg's progress.
+    pub event: Webhook,
+}
+
+/// Where and how Vonage reaches one webhook of an application.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// An absolute URL.
+    pub address: String,
+    /// How the parameters travel: in the query string, or as a JSON body.
+    pub http_method: HttpMethod,
+}
+
+/// The method of a webhook, `http_method` in the Application API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HttpMethod {
+    /// Parameters in the query string.
+    Get,
+    /// Parameters as a JSON body.
+    Post,
+}
+
+/// Serves the simulator on `listener` until `stop` resolves; requests that are then still open are cut short.
+///
+/// # Errors
+/// When no HTTP client for the webhooks can be built, or the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    settings: Settings,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (stopping, stopped) = watch::channel(false);
+    let router = router(Arc::new(Simulator::new(settings)?), stopped);
+    let stop = async move {
+        stop.await;
+        stopping.send_replace(true);
+    };
+    axum::serve(Connections::new(listener), router.into_make_service_with_connect_info::<Connection>())
+        .with_graceful_shutdown(stop)
+        .await
+}
+
+/// Everything that the simulator remembers.
+struct Simulator {
+    api_key: String,
+    api_secret: String,
+    account: Mutex<Account>,
+    inboxes: Mutex<Inboxes>,
+    faults: Mutex<Faults>,
+    requests: Mutex<RequestLog>,
+    deliverer: Deliverer,
+}
+
+impl Simulator {
+    fn new(settings: Settings) -> io::Result<Self> {
+        let deliverer = Deliverer::new(&settings.api_key, &settings.signature_secret)?;
+        Ok(Self {
+            api_key: settings.api_key,
+            api_secret: settings.api_secret,
+            account: Mutex::new(Account::new(settings.balance, &settings.application)),
+            inboxes: Mutex::default(),
+            faults: Mutex::default(),
+            requests: Mutex::default(),
+            deliverer,
+        })
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        lock(&self.account)
+    }
+
+    fn inboxes(&self) -> MutexGuard<'_, Inboxes> {
+        lock(&self.inboxes)
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        lock(&self.faults)
+    }
+
+    fn requests(&self) -> MutexGuard<'_, RequestLog> {
+        lock(&self.requests)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no code panics while it holds a lock of the simulator")
+}
+
+fn router(simulator: Arc<Simulator>, stopped: watch::Receiver<bool>) -> Router {
+    let vonage = Router::new()
+        .route("/number/search", get(numbers::search))
+        .route("/number/buy", post(numbers::buy))
+        .route("/number/update", post(numbers::update))
+        .route("/number/cancel", post(numbers::cancel))
+        .route("/account/numbers", get(numbers::owned))
+        .route("/ni/basic/json", get(insight::basic).post(insight::basic))
+        .route("/sms/json", post(sms::send))
+        .route("/v2/applications/{id}", get(applications::read).put(applications::replace))
+        .route_layer(middleware::from_fn_with_state(simulator.clone(), request::receive));
+    Router::new()
+        .route("/simulator/calls", post(control::place_call))
+        .route("/simulator/messages", get(control::messages))
+        .route("/simulator/account", get(control::account).put(control::set_account))
+        .route("/simulator/faults", post(control::add_fault).delete(control::clear_faults))
+        .route("/simulator/requests", get(control::requests).delete(control::clear_requests))
+        .merge(vonage)
+        .fallback(async || Problem::not_found("There is nothing at this path."))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(middleware::from_fn(until_stopped))
+        .layer(Extension(stopped))
+        .with_state(simulator)
+}
+
+/// Ends a request that is still open when the simulator stops, so that one which hangs on purpose does not hold it up.
+async fn until_stopped(
+    Extension(mut stopped): Extension<watch::Receiver<bool>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    tokio::select! {
+        response = next.run(request) => response,
+        _ = stopped.wait_for(|stopped| *stopped) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+type Shared = State<Arc<Simulator>>;

@@ -1,0 +1,39 @@
+//! The phones of the simulated network: how people dial, and the text messages that each phone received.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// What is left of a number as people write it: its digits.
+pub(super) fn digits(written: &str) -> String {
+    written.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// A text message as its recipient has it, long ones joined.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct ReceivedMessage {
+    /// The `message-id` of its first part.
+    pub(super) message_id: String,
+    pub(super) from: String,
+    /// E.164 digits.
+    pub(super) to: String,
+    pub(super) text: String,
+    pub(super) received_at: Timestamp,
+}
+
+/// The messages of all phones, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Inboxes {
+    messages: Vec<ReceivedMessage>,
+}
+
+impl Inboxes {
+    pub(super) fn deliver(&mut self, message: ReceivedMessage) {
+        self.messages.push(message);
+    }
+
+    /// The messages of one phone, or of all, oldest first.
+    pub(super) fn messages(&self, to: Option<&str>) -> Vec<ReceivedMessage> {
+        let is_meant = |message: &&ReceivedMessage| to.is_none_or(|to| message.to == to);
+        self.messages.iter().filter(is_meant).cloned().collect()
+    }
+}

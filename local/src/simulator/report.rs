@@ -1,0 +1,104 @@
+//! The answer of `POST /simulator/calls`: everything that happened in a call.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::leg::{Direction, Leg, LegStatus};
+
+/// A call from its first ring to its last event.
+#[derive(Debug, Serialize)]
+pub(super) struct CallReport {
+    /// Null when the number is not in service.
+    pub(super) conversation_uuid: Option<String>,
+    /// `answer_url`, `fallback_answer_url`, or null.
+    pub(super) answered_by: Option<&'static str>,
+    pub(super) webhooks: Vec<WebhookAttempt>,
+    /// The NCCO as the webhook gave it, valid or not.
+    pub(super) ncco: Option<Value>,
+    pub(super) legs: Vec<LegReport>,
+    pub(super) phones: Phones,
+    pub(super) events: Vec<EventReport>,
+}
+
+/// One request to the answer or the fallback URL.
+#[derive(Debug, Serialize)]
+pub(super) struct WebhookAttempt {
+    pub(super) url_kind: &'static str,
+    pub(super) attempt: u32,
+    pub(super) status: Option<u16>,
+    /// Why there was no answer, or what is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
+}
+
+/// A leg, with how it came to its end. Duration (seconds) and price (EUR) are strings as in its `completed` event.
+#[derive(Debug, Serialize)]
+pub(super) struct LegReport {
+    uuid: String,
+    direction: Direction,
+    from: Option<String>,
+    to: String,
+    status: &'static str,
+    statuses: Vec<LegStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<String>,
+}
+
+impl From<Leg> for LegReport {
+    fn from(leg: Leg) -> Self {
+        Self {
+            status: leg.status(),
+            duration: leg.duration.map(|duration| duration.to_string()),
+            price: leg.price.map(|price| format!("{price:.8}")),
+            uuid: leg.uuid,
+            direction: leg.direction,
+            from: leg.from,
+            to: leg.to,
+            statuses: leg.statuses,
+            detail: leg.detail,
+        }
+    }
+}
+
+/// Both phones, as the people who hold them see them.
+#[derive(Debug, Serialize)]
+pub(super) struct Phones {
+    pub(super) caller: CallerPhone,
+    /// Null when no phone was called.
+    pub(super) callee: Option<CalleePhone>,
+}
+
+/// The phone that placed the call.
+#[derive(Debug, Serialize)]
+pub(super) struct CallerPhone {
+    pub(super) number: Option<String>,
+    pub(super) dialled: String,
+    /// What was said to the caller, in order.
+    pub(super) heard: Vec<String>,
+    /// Whether the two talked.
+    pub(super) connected: bool,
+}
+
+/// The phone that was called.
+#[derive(Debug, Serialize)]
+pub(super) struct CalleePhone {
+    pub(super) number: String,
+    /// The caller's number as this phone shows it, or "unknown".
+    pub(super) display: String,
+    pub(super) rang: bool,
+    pub(super) answered: bool,
+}
+
+/// An event that was sent.
+#[derive(Debug, Serialize)]
+pub(super) struct EventReport {
+    pub(super) status: &'static str,
+    /// The leg's `uuid`.
+    pub(super) leg: Option<String>,
+    /// What the event URL answered; null when it could not be reached.
+    pub(super) http_status: Option<u16>,
+}

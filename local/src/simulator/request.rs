@@ -1,0 +1,202 @@
+//! How a request to Vonage's API arrives: parameters, credentials, the log of all requests, and faults on demand.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::connection::Connection;
+use super::{Shared, Simulator, faults};
+
+/// The largest body that is read, in bytes.
+const BODY_LIMIT: usize = 1 << 20;
+/// Parameters that the log leaves out.
+const CREDENTIALS: [&str; 3] = ["api_key", "api_secret", "sig"];
+
+/// Whether a request carries the account's credentials, as HTTP Basic or as the legacy `api_key` and `api_secret`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Granted,
+    Refused,
+    Missing,
+}
+
+/// Parameters of a query string or of a form body, decoded, in order.
+#[derive(Debug, Default)]
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    fn decode(encoded: &[u8]) -> Self {
+        Self(serde_urlencoded::from_bytes(encoded).unwrap_or_default())
+    }
+
+    /// The first value of that name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// A body by its content type.
+#[derive(Debug)]
+pub(super) enum Payload {
+    Empty,
+    Form(Parameters),
+    Json(Value),
+    /// Of another type, or not what its type says.
+    Unreadable,
+}
+
+/// A request to one of Vonage's endpoints.
+#[derive(Debug)]
+pub(super) struct ApiRequest {
+    pub(super) query: Parameters,
+    pub(super) payload: Payload,
+    pub(super) access: Access,
+    /// Query and body, as sent and decoded: what a fault looks for its text in.
+    searchable: [String; 3],
+}
+
+impl ApiRequest {
+    fn read(parts: &Parts, body: &[u8], simulator: &Simulator) -> Self {
+        let raw_query = parts.uri.query().unwrap_or_default();
+        let query = Parameters::decode(raw_query.as_bytes());
+        let payload = payload(parts, body);
+        let mut request = Self {
+            searchable: [raw_query.to_owned(), String::from_utf8_lossy(body).into_owned(), String::new()],
+            query,
+            payload,
+            access: Access::Missing,
+        };
+        request.searchable[2] = Value::Object(request.parameters()).to_string();
+        request.access = match request.credentials(parts) {
+            None => Access::Missing,
+            Some((key, secret)) if key == simulator.api_key && secret == simulator.api_secret => Access::Granted,
+            Some(_) => Access::Refused,
+        };
+        request
+    }
+
+    /// Basic credentials if there is an `Authorization` header, else the legacy parameters.
+    fn credentials(&self, parts: &Parts) -> Option<(String, String)> {
+        if let Some(value) = parts.headers.get(header::AUTHORIZATION) {
+            return Some(value.to_str().ok().and_then(basic).unwrap_or_default());
+        }
+        self.text("api_key").zip(Some(self.text("api_secret").unwrap_or_default()))
+    }
+
+    /// A parameter of the body, or else of the query string; a JSON number or boolean counts as its text.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        let in_body = match &self.payload {
+            Payload::Form(parameters) => parameters.get(name).map(str::to_owned),
+            Payload::Json(body) => match body.get(name) {
+                Some(Value::String(text)) => Some(text.clone()),
+                Some(value @ (Value::Number(_) | Value::Bool(_))) => Some(value.to_string()),
+                _ => None,
+            },
+            Payload::Empty | Payload::Unreadable => None,
+        };
+        in_body.or_else(|| self.query.get(name).map(str::to_owned))
+    }
+
+    /// A parameter of a form body; Vonage's Numbers API takes the parameters of a POST from there only.
+    pub(super) fn form(&self, name: &str) -> Option<&str> {
+        match &self.payload {
+            Payload::Form(parameters) => parameters.get(name).filter(|value| !value.is_empty()),
+            _ => None,
+        }
+    }
+
+    /// Whether `text` occurs in the query or the body, as sent or decoded.
+    pub(super) fn contains(&self, text: &str) -> bool {
+        self.searchable.iter().any(|part| part.contains(text))
+    }
+
+    /// All parameters except credentials, for the log.
+    fn parameters(&self) -> Map<String, Value> {
+        let pairs = |parameters: &Parameters| {
+            let pairs = parameters.0.clone().into_iter();
+            pairs.map(|(key, value)| (key, Value::String(value))).collect::<Map<_, _>>()
+        };
+        let mut all = pairs(&self.query);
+        match &self.payload {
+            Payload::Form(parameters) => all.extend(pairs(parameters)),
+            Payload::Json(Value::Object(members)) => all.extend(members.clone()),
+            _ => {}
+        }
+        all.retain(|name, _| !CREDENTIALS.contains(&name.as_str()));
+        all
+    }
+}
+
+fn basic(header: &str) -> Option<(String, String)> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (key, secret) = decoded.split_once(':')?;
+    Some((key.to_owned(), secret.to_owned()))
+}
+
+fn payload(parts: &Parts, body: &[u8]) -> Payload {
+    if body.is_empty() {
+        return Payload::Empty;
+    }
+    let content_type = parts.headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next());
+    match essence.map(str::trim) {
+        Some("application/x-www-form-urlencoded") => Payload::Form(Parameters::decode(body)),
+        Some("application/json") => serde_json::from_slice(body).map_or(Payload::Unreadable, Payload::Json),
+        _ => Payload::Unreadable,
+    }
+}
+
+/// One request that reached Vonage's API.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct LoggedRequest {
+    method: String,
+    pub(super) path: String,
+    parameters: Map<String, Value>,
+}
+
+/// All requests to Vonage's API so far, oldest first, the ones that met a fault included.
+#[derive(Debug, Default)]
+pub(super) struct RequestLog(pub(super) Vec<LoggedRequest>);
+
+/// Middleware of every Vonage endpoint: reads the request for its handler, logs it, and applies the fault that waits
+/// for it, if any.
+pub(super) async fn receive(
+    State(simulator): Shared,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let request = Arc::new(ApiRequest::read(&parts, &body, &simulator));
+    let path = parts.uri.path().to_owned();
+    simulator.requests().0.push(LoggedRequest {
+        method: parts.method.to_string(),
+        path: path.clone(),
+        parameters: request.parameters(),
+    });
+    let fault = simulator.faults().take(&path, &request);
+    parts.extensions.insert(request);
+    let answer = next.run(Request::from_parts(parts, Body::empty()));
+    match fault {
+        None => answer.await,
+        Some(fault) => faults::apply(fault, &path, &connection, answer).await,
+    }
+}

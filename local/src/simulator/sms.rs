@@ -1,0 +1,170 @@
+//! Vonage's SMS API: `POST /sms/json`. Always HTTP 200; each part of a message has its own status.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use jiff::Timestamp;
+use phonenumber::PhoneNumber;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::account::Account;
+use super::countries::{self, Country};
+use super::gsm::{self, Encoding};
+use super::phones::ReceivedMessage;
+use super::request::{Access, ApiRequest};
+use super::{Shared, Simulator};
+
+/// The longest text that Vonage takes, in characters.
+const LONGEST_TEXT: usize = 3_200;
+/// What fits one binary message, in bytes.
+const BINARY_BYTES: usize = 140;
+
+/// Why a message is refused: status and text of the SMS API.
+type Refusal = (&'static str, String);
+
+/// `POST /sms/json`
+pub(super) async fn send(State(simulator): Shared, Extension(request): Extension<Arc<ApiRequest>>) -> Response {
+    let messages = match authorised(&request).and_then(|()| Message::read(&request)) {
+        Ok(message) => submit(&simulator, &message),
+        Err(refusal) => vec![refused(refusal)],
+    };
+    let count = messages.len().to_string();
+    Json(json!({"message-count": count, "messages": messages})).into_response()
+}
+
+fn authorised(request: &ApiRequest) -> Result<(), Refusal> {
+    match request.access {
+        Access::Granted => Ok(()),
+        // A signed request has no secret; this account has no signing method set.
+        _ if request.text("sig").is_some() => Err(("14", "Invalid Signature".to_owned())),
+        Access::Missing => Err(("2", "Missing api_key".to_owned())),
+        Access::Refused => Err(("4", "Bad Credentials".to_owned())),
+    }
+}
+
+fn refused((status, text): Refusal) -> Map<String, Value> {
+    let mut item = Map::new();
+    item.insert("status".into(), json!(status));
+    item.insert("error-text".into(), json!(text));
+    item
+}
+
+/// A message that is as it must be; who may send it is not checked yet.
+struct Message {
+    from: String,
+    to: String,
+    recipient: PhoneNumber,
+    text: String,
+    parts: usize,
+    /// `client-ref` and `account-ref`, which the answer repeats.
+    references: Vec<(&'static str, String)>,
+}
+
+impl Message {
+    fn read(request: &ApiRequest) -> Result<Self, Refusal> {
+        let required = |name: &str| {
+            let value = request.text(name).filter(|value| !value.is_empty());
+            value.ok_or_else(|| ("2", format!("Missing {name} param")))
+        };
+        let to = required("to")?;
+        let from = required("from")?;
+        let (text, parts) = content(request, required)?;
+        if !to.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(("3", "to address is not numeric".to_owned()));
+        }
+        if !(7..=15).contains(&to.len()) || to.starts_with('0') {
+            return Err(("3", "Invalid to address".to_owned()));
+        }
+        let recipient = phonenumber::parse(None, format!("+{to}"))
+            .map_err(|_| ("6", "Unroutable message - rejected".to_owned()))?;
+        let references = ["client-ref", "account-ref"].into_iter().filter_map(|name| Some((name, request.text(name)?)));
+        Ok(Self { from, to, recipient, text, parts, references: references.collect() })
+    }
+}
+
+/// The text as it arrives, and the number of messages that it takes.
+fn content(
+    request: &ApiRequest,
+    required: impl Fn(&str) -> Result<String, Refusal>,
+) -> Result<(String, usize), Refusal> {
+    let encoding = match request.text("type").as_deref() {
+        None | Some("text") => Encoding::Gsm,
+        Some("unicode") => Encoding::Ucs2,
+        Some("binary") => {
+            let (body, header) = (required("body")?, required("udh")?);
+            let hex = |text: &str| text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if !hex(&body) || !hex(&header) {
+                return Err(("3", "Invalid hex in body or udh param".to_owned()));
+            }
+            if (body.len() + header.len()) / 2 > BINARY_BYTES {
+                return Err(("12", "Message too long".to_owned()));
+            }
+            return Ok((body, 1));
+        }
+        Some(_) => return Err(("3", "Invalid type param".to_owned())),
+    };
+    let text = required("text")?;
+    if text.chars().count() > LONGEST_TEXT {
+        return Err(("12", "Message too long".to_owned()));
+    }
+    let parts = gsm::parts(&text, encoding);
+    Ok((gsm::as_received(&text, encoding), parts))
+}
+
+fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
+    let country = countries::prices_of(&message.recipient);
+    let mut account = simulator.account();
+    if !may_send(&account, message) {
+        return vec![refused(("15", "Illegal Sender Address - rejected".to_owned()))];
+    }
+    let items: Vec<_> = (0..message.parts).map(|_| submit_part(&mut account, message, country)).collect();
+    drop(account);
+    // A phone shows a long text only when it has all of its parts.
+    if items.iter().all(|item| item["status"] == "0") {
+        simulator.inboxes().deliver(ReceivedMessage {
+            message_id: items[0]["message-id"].as_str().unwrap_or_default().to_owned(),
+            from: message.from.clone(),
+            to: message.to.clone(),
+            text: message.text.clone(),
+            received_at: Timestamp::now(),
+        });
+    }
+    items
+}
+
+/// A sender is a number of up to 15 digits or up to 11 letters, digits and blanks; in the United States and Canada it
+/// must be a number of the account.
+fn may_send(account: &Account, message: &Message) -> bool {
+    let from = message.from.as_str();
+    let numeric = from.len() <= 15 && from.bytes().all(|byte| byte.is_ascii_digit());
+    let alphanumeric = from.len() <= 11 && from.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ');
+    let region = countries::region_of(&message.recipient);
+    let own_number_needed = matches!(region.as_deref(), Some("US" | "CA"));
+    (numeric || alphanumeric) && (!own_number_needed || account.owns(from))
+}
+
+fn submit_part(account: &mut Account, message: &Message, country: &Country) -> Map<String, Value> {
+    let price = country.sms_price();
+    if !account.pay(price) {
+        return refused(("9", "Quota Exceeded - rejected".to_owned()));
+    }
+    let id = Uuid::new_v4().simple().to_string()[..16].to_uppercase();
+    let mut item = Map::new();
+    for (name, value) in [
+        ("to", message.to.clone()),
+        ("message-id", id),
+        ("status", "0".to_owned()),
+        ("remaining-balance", format!("{:.8}", account.balance)),
+        ("message-price", format!("{price:.8}")),
+        ("network", country.network.to_owned()),
+    ] {
+        item.insert(name.into(), json!(value));
+    }
+    for (name, value) in &message.references {
+        item.insert((*name).to_owned(), json!(value));
+    }
+    item
+}

@@ -1,0 +1,202 @@
+//! Delivery of webhooks, signed as Vonage signs them.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder, StatusCode};
+use ring::digest::{SHA256, digest};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::HttpMethod;
+use super::applications::VoiceWebhook;
+use super::lock;
+
+/// How long Vonage waits for the webhook of a number when the number is updated.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: u64 = 1_000;
+
+/// Why a webhook gave no HTTP answer; the text is the `reason` of a fallback request.
+#[derive(Clone, Debug, Error)]
+pub(super) enum Undelivered {
+    /// No connection, or one that closed without an answer.
+    #[error("Connection closed.")]
+    Closed,
+    #[error("Timeout.")]
+    TimedOut,
+    #[error("Invalid URL.")]
+    InvalidAddress,
+}
+
+impl From<reqwest::Error> for Undelivered {
+    fn from(error: reqwest::Error) -> Self {
+        if error.is_builder() {
+            Self::InvalidAddress
+        } else if error.is_timeout() {
+            Self::TimedOut
+        } else {
+            Self::Closed
+        }
+    }
+}
+
+/// What a webhook answered.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) body: Vec<u8>,
+}
+
+/// The application in whose name a webhook is sent.
+#[derive(Clone, Debug)]
+pub(super) struct Sender {
+    pub(super) application_id: String,
+    /// Whether its webhooks carry a JWT, `signed_callbacks`.
+    pub(super) signed: bool,
+}
+
+/// The claims of a signed webhook (Vonage, "Signed webhooks").
+#[derive(Serialize)]
+struct Claims<'a> {
+    /// Unix seconds.
+    iat: i64,
+    jti: String,
+    iss: &'static str,
+    /// Hex SHA-256 of the body; a GET has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_hash: Option<String>,
+    api_key: &'a str,
+    application_id: &'a str,
+}
+
+/// Sends webhooks for one account.
+pub(super) struct Deliverer {
+    api_key: String,
+    signature_key: EncodingKey,
+    /// A client for each connect timeout, in milliseconds: it cannot be set on a single request.
+    clients: Mutex<HashMap<u64, Client>>,
+}
+
+impl Deliverer {
+    pub(super) fn new(api_key: &str, signature_secret: &str) -> io::Result<Self> {
+        let usual = client(CONNECT_TIMEOUT).map_err(io::Error::other)?;
+        Ok(Self {
+            api_key: api_key.to_owned(),
+            signature_key: EncodingKey::from_secret(signature_secret.as_bytes()),
+            clients: Mutex::new(HashMap::from([(CONNECT_TIMEOUT, usual)])),
+        })
+    }
+
+    /// Sends one webhook, once: parameters in the query string, or as a JSON body.
+    pub(super) async fn send(
+        &self,
+        webhook: &VoiceWebhook,
+        sender: &Sender,
+        parameters: &Map<String, Value>,
+    ) -> Result<Reply, Undelivered> {
+        let client = self.client(webhook.connect_timeout)?;
+        let timeout = Duration::from_millis(webhook.connect_timeout + webhook.socket_timeout);
+        let (request, body) = match webhook.http_method {
+            HttpMethod::Get => {
+                let pairs: Vec<_> = parameters.iter().filter_map(query_pair).collect();
+                (client.get(&webhook.address).query(&pairs), None)
+            }
+            HttpMethod::Post => {
+                let body = Value::from(parameters.clone()).to_string();
+                let request =
+                    client.post(&webhook.address).header("Content-Type", "application/json").body(body.clone());
+                (request, Some(body))
+            }
+        };
+        let request = self.sign(request, sender, body.as_deref().map(str::as_bytes)).timeout(timeout);
+        let response = request.send().await?;
+        let status = response.status();
+        let body = response.bytes().await?.to_vec();
+        Ok(Reply { status, body })
+    }
+
+    /// Whether a GET of this URL is answered with 200.
+    pub(super) async fn answers_ok(&self, url: &str) -> bool {
+        let Ok(client) = self.client(CONNECT_TIMEOUT) else {
+            return false;
+        };
+        let response = client.get(url).timeout(PROBE_TIMEOUT).send().await;
+        response.is_ok_and(|response| response.status() == StatusCode::OK)
+    }
+
+    fn client(&self, connect_timeout: u64) -> Result<Client, Undelivered> {
+        let mut clients = lock(&self.clients);
+        if let Some(client) = clients.get(&connect_timeout) {
+            return Ok(client.clone());
+        }
+        let new = client(connect_timeout)?;
+        clients.insert(connect_timeout, new.clone());
+        Ok(new)
+    }
+
+    fn sign(&self, request: RequestBuilder, sender: &Sender, body: Option<&[u8]>) -> RequestBuilder {
+        if !sender.signed {
+            return request;
+        }
+        match sign(&self.signature_key, &self.api_key, &sender.application_id, body) {
+            Ok(token) => request.bearer_auth(token),
+            // As at Vonage, where an internal error leaves a webhook unsigned.
+            Err(error) => {
+                tracing::error!(%error, "a webhook goes out unsigned");
+                request
+            }
+        }
+    }
+}
+
+/// The JWT with which Vonage signs a webhook now. A POST has a body, a GET none.
+pub(super) fn sign(
+    key: &EncodingKey,
+    api_key: &str,
+    application_id: &str,
+    body: Option<&[u8]>,
+) -> Result<String, jsonwebtoken::errors::Error> {
+    shared::vonage::signature::install_provider();
+    let claims = Claims {
+        iat: Timestamp::now().as_second(),
+        jti: Uuid::new_v4().to_string(),
+        iss: "Vonage",
+        payload_hash: body.map(|body| hex(digest(&SHA256, body).as_ref())),
+        api_key,
+        application_id,
+    };
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, key)
+}
+
+/// A new connection for each webhook, as a webhook of Vonage's fleet has; loopback needs no proxy.
+fn client(connect_timeout: u64) -> reqwest::Result<Client> {
+    shared::vonage::http_client()
+        .connect_timeout(Duration::from_millis(connect_timeout))
+        .pool_max_idle_per_host(0)
+        .redirect(Policy::none())
+        .no_proxy()
+        .user_agent("Vonage simulator")
+        .build()
+}
+
+/// A parameter as a query string carries it; what is null or empty is left out.
+fn query_pair((name, value): (&String, &Value)) -> Option<(String, String)> {
+    let value = match value {
+        Value::Null => return None,
+        Value::Object(members) if members.is_empty() => return None,
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    Some((name.clone(), value))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

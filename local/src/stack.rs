@@ -1,0 +1,207 @@
+//! The whole stack: started on any ports, stopped cleanly.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use shared::clock::{self, SharedClock};
+use shared::config::{ConfigError, Environment};
+use shared::store::{Store, StoreError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::dynamodb::{Dynamodb, DynamodbError};
+use crate::gateway;
+use crate::simulator::{self, Application, HttpMethod, Webhook};
+
+/// The laptop's Vonage account. Nothing in here is worth hiding: it opens the simulator only.
+pub mod account {
+    /// Vonage's API key.
+    pub const API_KEY: &str = "1a2b3c4d";
+    /// Vonage's API secret.
+    pub const API_SECRET: &str = "laptop-api-secret";
+    /// The secret that signs webhooks.
+    pub const SIGNATURE_SECRET: &str = "laptop-signature-secret";
+    /// The Voice application.
+    pub const APPLICATION_ID: &str = "00000000-0000-4000-8000-000000000001";
+}
+
+/// How to start a stack.
+pub struct Options {
+    /// The address to listen on.
+    pub listen: IpAddr,
+    /// The gateway's port; 0 takes a free one.
+    pub port: u16,
+    /// DynamoDB's port; 0 takes a free one.
+    pub dynamodb_port: u16,
+    /// The Vonage simulator's port; 0 takes a free one.
+    pub vonage_port: u16,
+    /// The file that keeps the table; none keeps it in memory.
+    pub data: Option<PathBuf>,
+    /// Another DynamoDB to use in place of the embedded one.
+    pub dynamodb_url: Option<String>,
+    /// The table's name.
+    pub table: String,
+    /// How the simulated Vonage asks the answer webhook.
+    pub answer_method: HttpMethod,
+    /// Variables of the functions that are to differ from the laptop's own.
+    pub environment: Vec<(String, String)>,
+    /// The functions' clock.
+    pub clock: SharedClock,
+}
+
+impl Default for Options {
+    /// Free ports on loopback, in memory, by the machine's clock.
+    fn default() -> Self {
+        Self {
+            listen: Ipv4Addr::LOCALHOST.into(),
+            port: 0,
+            dynamodb_port: 0,
+            vonage_port: 0,
+            data: None,
+            dynamodb_url: None,
+            table: "maskline".to_owned(),
+            answer_method: HttpMethod::Post,
+            environment: Vec::new(),
+            clock: clock::system(),
+        }
+    }
+}
+
+/// A stack could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be had.
+    #[error("{service} cannot listen on {address} ({source}); choose another port with {flag}")]
+    Port {
+        /// Which service.
+        service: &'static str,
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// The flag that sets its port.
+        flag: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Dynamodb(#[from] DynamodbError),
+    /// A function cannot start.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The table cannot be created.
+    #[error("the table cannot be created")]
+    Table(#[from] StoreError),
+}
+
+/// A running stack. Dropping it stops it; [`Stack::stop`] also waits until it has stopped.
+pub struct Stack {
+    /// `http://…` of the gateway.
+    pub gateway_url: String,
+    /// `http://…` of DynamoDB.
+    pub dynamodb_url: String,
+    /// `http://…` of the Vonage simulator.
+    pub vonage_url: String,
+    /// The environment in which the functions run.
+    pub environment: Environment,
+    stop: watch::Sender<bool>,
+    services: JoinSet<()>,
+}
+
+impl Stack {
+    /// Starts the services; when it returns, they answer.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let gateway = bind("the gateway", options.listen, options.port, "--port").await?;
+        let dynamodb = bind("DynamoDB", options.listen, options.dynamodb_port, "--dynamodb-port").await?;
+        let vonage = bind("the Vonage simulator", options.listen, options.vonage_port, "--vonage-port").await?;
+        let gateway_url = url(&gateway);
+        let vonage_url = url(&vonage);
+        let dynamodb_url = options.dynamodb_url.clone().unwrap_or_else(|| url(&dynamodb));
+
+        let (stop, stopped) = watch::channel(false);
+        let mut services = JoinSet::new();
+        if options.dynamodb_url.is_none() {
+            let database = Dynamodb::open(options.data.as_deref())?;
+            let until = stopping(stopped.clone());
+            services.spawn(async move { report("DynamoDB", database.serve(dynamodb, until).await) });
+        }
+        let settings = simulator_settings(&gateway_url, options.answer_method);
+        let until = stopping(stopped.clone());
+        services.spawn(async move { report("the Vonage simulator", simulator::serve(vonage, settings, until).await) });
+
+        let environment = environment(&options, &dynamodb_url, &vonage_url);
+        Store::connect(&environment).await?.create_table().await?;
+        let routes = gateway::routes(&environment, options.clock).await?;
+        let until = stopping(stopped);
+        services.spawn(async move {
+            let server = axum::serve(gateway, gateway::router(routes)).with_graceful_shutdown(until);
+            report("the gateway", server.await);
+        });
+        Ok(Self { gateway_url, dynamodb_url, vonage_url, environment, stop, services })
+    }
+
+    /// Lets running requests finish and stops.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.services.join_next().await.is_some() {}
+    }
+}
+
+async fn bind(service: &'static str, listen: IpAddr, port: u16, flag: &'static str) -> Result<TcpListener, StartError> {
+    let address = SocketAddr::new(listen, port);
+    TcpListener::bind(address).await.map_err(|source| StartError::Port { service, address, flag, source })
+}
+
+/// Where this machine reaches what listens there.
+fn url(listener: &TcpListener) -> String {
+    let port = listener.local_addr().map(|address| address.port()).unwrap_or_default();
+    match listener.local_addr() {
+        Ok(address) if !address.ip().is_unspecified() => format!("http://{address}"),
+        _ => format!("http://127.0.0.1:{port}"),
+    }
+}
+
+async fn stopping(mut stopped: watch::Receiver<bool>) {
+    // An error says that the stack was dropped.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+fn report<E: std::fmt::Display>(service: &str, result: Result<(), E>) {
+    if let Err(error) = result {
+        tracing::error!(cause = %error, "{service} failed");
+    }
+}
+
+fn simulator_settings(gateway_url: &str, answer_method: HttpMethod) -> simulator::Settings {
+    let webhook = |path: &str, http_method| Webhook { address: format!("{gateway_url}/webhooks/{path}"), http_method };
+    simulator::Settings {
+        api_key: account::API_KEY.to_owned(),
+        api_secret: account::API_SECRET.to_owned(),
+        signature_secret: account::SIGNATURE_SECRET.to_owned(),
+        application: Application {
+            id: account::APPLICATION_ID.to_owned(),
+            answer: webhook("answer", answer_method),
+            fallback_answer: Some(webhook("fallback", answer_method)),
+            event: webhook("event", HttpMethod::Post),
+        },
+        balance: rust_decimal::Decimal::from(1000),
+    }
+}
+
+fn environment(options: &Options, dynamodb_url: &str, vonage_url: &str) -> Environment {
+    let own = [
+        ("TABLE_NAME", options.table.as_str()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "laptop"),
+        ("AWS_SECRET_ACCESS_KEY", "laptop"),
+        ("VONAGE_API_KEY", account::API_KEY),
+        ("VONAGE_API_SECRET", account::API_SECRET),
+        ("VONAGE_SIGNATURE_SECRET", account::SIGNATURE_SECRET),
+        ("VONAGE_APPLICATION_ID", account::APPLICATION_ID),
+        ("VONAGE_API_URL", vonage_url),
+        ("VONAGE_REST_URL", vonage_url),
+    ];
+    let own = own.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    own.chain(options.environment.iter().cloned()).collect()
+}

@@ -1,0 +1,79 @@
+//! The Application API.
+
+use local::simulator::HttpMethod;
+use serde_json::{Value, json};
+
+use crate::support::{APPLICATION, App, CALLER, KEY, SECRET, Vonage, answer};
+
+async fn replace(vonage: &Vonage, application: &Value) -> (u16, Value) {
+    let url = format!("{}/v2/applications/{APPLICATION}", vonage.base);
+    let request = vonage.client.put(url).basic_auth(KEY, Some(SECRET));
+    answer(request.json(application)).await
+}
+
+#[tokio::test]
+async fn the_application_shows_its_webhooks_with_vonages_defaults() {
+    let vonage = Vonage::start().await;
+    let (status, application) = answer(vonage.get(&format!("/v2/applications/{APPLICATION}"))).await;
+    assert_eq!((status, application["id"].as_str()), (200, Some(APPLICATION)));
+    let voice = &application["capabilities"]["voice"];
+    let answer_url = json!({"address": "http://127.0.0.1:9/answer", "http_method": "POST",
+        "connect_timeout": 1000, "socket_timeout": 5000});
+    assert_eq!(voice["webhooks"]["answer_url"], answer_url);
+    assert_eq!(voice["webhooks"]["event_url"]["socket_timeout"], 10_000);
+    assert_eq!(voice["signed_callbacks"], true);
+}
+
+#[tokio::test]
+async fn a_changed_webhook_is_used_by_the_next_call() {
+    let app = App::start().await;
+    let vonage = Vonage::start().await;
+    vonage.rent_linked(&["447451000001"]).await;
+    let webhooks = json!({"answer_url": {"address": format!("{}/answer", app.base)}});
+    let application = json!({"name": "Masked calling",
+        "capabilities": {"voice": {"webhooks": webhooks, "signed_callbacks": false, "region": "na-east"}}});
+    let (status, changed) = replace(&vonage, &application).await;
+    assert_eq!(status, 200, "{changed}");
+    assert_eq!(changed["capabilities"]["voice"]["webhooks"]["answer_url"]["http_method"], "GET");
+    let call = vonage.call(json!({"from": CALLER, "to": "447451000001"})).await;
+    assert_eq!(call["answered_by"], "answer_url");
+    assert_eq!(call["events"], json!([]));
+    let received = app.received("/answer").remove(0);
+    assert_eq!((received.method.as_str(), received.claims), ("GET", None));
+    assert_eq!(received.data["region_url"], "https://api-us-3.vonage.com");
+    assert_eq!(replace(&vonage, &json!({"name": "No voice"})).await.0, 200);
+    let call = vonage.call(json!({"from": CALLER, "to": "447451000001"})).await;
+    assert_eq!(call["conversation_uuid"], Value::Null);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_application_is_named() {
+    let vonage = Vonage::start_for("http://127.0.0.1:9", HttpMethod::Get).await;
+    let webhooks = json!({"answer_url": {"address": "nowhere", "http_method": "PUT"},
+        "event_url": {"address": "http://127.0.0.1/", "socket_timeout": 10_001}});
+    let application = json!({"capabilities": {"voice": {"webhooks": webhooks, "region": "mars"}}});
+    let (status, problem) = replace(&vonage, &application).await;
+    assert_eq!((status, problem["title"].as_str()), (400, Some("Bad Request")));
+    let path = "capabilities.voice";
+    let expected = json!([
+        {"name": "name", "reason": "is required"},
+        {"name": format!("{path}.webhooks.answer_url.address"), "reason": "must be a valid URI"},
+        {"name": format!("{path}.webhooks.answer_url.http_method"), "reason": "must be one of: GET, POST"},
+        {"name": format!("{path}.webhooks.event_url.socket_timeout"), "reason": "must be between 1000 and 10000"},
+        {"name": format!("{path}.region"),
+            "reason": "must be one of: na-east, na-west, eu-east, eu-west, apac-sng, apac-australia"},
+    ]);
+    assert_eq!(problem["invalid_parameters"], expected);
+}
+
+#[tokio::test]
+async fn another_application_or_no_credentials_are_refused() {
+    let vonage = Vonage::start().await;
+    let (status, problem) = answer(vonage.get("/v2/applications/another")).await;
+    assert_eq!((status, problem["title"].as_str()), (404, Some("Not Found")));
+    let url = format!("{}/v2/applications/{APPLICATION}", vonage.base);
+    let (status, problem) = answer(vonage.client.get(&url)).await;
+    assert_eq!((status, problem["title"].as_str()), (401, Some("Invalid credentials supplied")));
+    let text = vonage.client.put(&url).basic_auth(KEY, Some(SECRET)).body("name");
+    assert_eq!(answer(text).await.0, 415);
+}

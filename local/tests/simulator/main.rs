@@ -1,0 +1,10 @@
+//! The Vonage simulator over real sockets, as a client of Vonage and as an application with webhooks see it.
+#![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
+mod application;
+mod calls;
+mod faults;
+mod insight;
+mod messages;
+mod numbers;
+mod support;
+mod webhooks;

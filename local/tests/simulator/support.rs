@@ -1,0 +1,266 @@
+//! A simulator on a free port, and a small application that takes its webhooks.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use local::simulator::{Application, HttpMethod, Settings, Webhook, serve};
+use reqwest::{Client, RequestBuilder};
+use ring::digest::{SHA256, digest};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub const KEY: &str = "abcd1234";
+pub const SECRET: &str = "not-a-real-secret";
+pub const SIGNATURE_SECRET: &str = "not a real signature secret";
+pub const APPLICATION: &str = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab";
+pub const CALLER: &str = "447700900001";
+pub const CALLEE: &str = "447700900002";
+
+/// A running simulator; it stops when this is dropped.
+pub struct Vonage {
+    pub base: String,
+    pub client: Client,
+    stop: Option<oneshot::Sender<()>>,
+    served: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Vonage {
+    /// With 100 EUR, and webhooks that nobody answers.
+    pub async fn start() -> Self {
+        Self::start_for("http://127.0.0.1:9", HttpMethod::Post).await
+    }
+
+    /// With an application at `address`.
+    pub async fn start_for(address: &str, http_method: HttpMethod) -> Self {
+        let webhook = |path: &str, http_method| Webhook { address: format!("{address}{path}"), http_method };
+        let settings = Settings {
+            api_key: KEY.into(),
+            api_secret: SECRET.into(),
+            signature_secret: SIGNATURE_SECRET.into(),
+            application: Application {
+                id: APPLICATION.into(),
+                answer: webhook("/answer", http_method),
+                fallback_answer: Some(webhook("/fallback", http_method)),
+                event: webhook("/event", HttpMethod::Post),
+            },
+            balance: "100".parse().unwrap(),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(serve(listener, settings, async {
+            stopped.await.ok();
+        }));
+        Self {
+            base,
+            client: shared::vonage::http_client().no_proxy().build().unwrap(),
+            stop: Some(stop),
+            served: Some(served),
+        }
+    }
+
+    /// Stops it and waits until it has.
+    pub async fn stop(mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+        self.served.take().unwrap().await.unwrap().unwrap();
+    }
+
+    /// A GET with Basic credentials.
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        let url = format!("{}{path}", self.base);
+        self.client.get(url).basic_auth(KEY, Some(SECRET))
+    }
+
+    /// A form with Basic credentials.
+    pub fn form(&self, path: &str, form: &[(&str, &str)]) -> RequestBuilder {
+        let url = format!("{}{path}", self.base);
+        let request = self.client.post(url).basic_auth(KEY, Some(SECRET));
+        request.form(form)
+    }
+
+    /// One of the simulator's own endpoints, with a JSON body.
+    pub async fn control(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let method = method.parse().unwrap();
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        answer(request.json(&body)).await
+    }
+
+    /// The numbers that a search finds and their count.
+    pub async fn search(&self, query: &[(&str, &str)]) -> Value {
+        let (status, body) = answer(self.get("/number/search").query(query)).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    /// Rents a number.
+    pub async fn buy(&self, country: &str, msisdn: &str) -> (u16, Value) {
+        let form = [("country", country), ("msisdn", msisdn)];
+        answer(self.form("/number/buy", &form)).await
+    }
+
+    /// Rents numbers of GB and links them to the application.
+    pub async fn rent_linked(&self, numbers: &[&str]) {
+        for number in numbers {
+            assert_eq!(self.buy("GB", number).await.0, 200);
+            let form = [("country", "GB"), ("msisdn", number), ("app_id", APPLICATION)];
+            assert_eq!(answer(self.form("/number/update", &form)).await.0, 200);
+        }
+    }
+
+    /// Orders a fault.
+    pub async fn fault(&self, rule: Value) {
+        let (status, body) = self.control("POST", "/simulator/faults", rule).await;
+        assert_eq!(status, 204, "{body}");
+    }
+
+    /// Places a call.
+    pub async fn call(&self, call: Value) -> Value {
+        let (status, body) = self.control("POST", "/simulator/calls", call).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    /// The balance in EUR.
+    pub async fn balance(&self) -> String {
+        let (_, account) = answer(self.get("/simulator/account")).await;
+        account["balance"].as_str().unwrap().to_owned()
+    }
+}
+
+/// The status and the JSON body of an answer; null where there is no body.
+pub async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.bytes().await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+/// A webhook as the application received it.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub method: String,
+    pub path: String,
+    /// The query string or the JSON body.
+    pub data: Value,
+    /// The claims of its JWT, verified; none if it is unsigned.
+    pub claims: Option<Value>,
+}
+
+#[derive(Default)]
+struct Script {
+    received: Vec<Received>,
+    answers: VecDeque<(u16, String)>,
+    fallbacks: VecDeque<(u16, String)>,
+    events: VecDeque<u16>,
+}
+
+/// An application with an answer, a fallback and an event URL, which answers as it is told.
+#[derive(Clone)]
+pub struct App {
+    pub base: String,
+    script: Arc<Mutex<Script>>,
+}
+
+impl App {
+    /// Answers `[]`, and 204 to events, until told otherwise.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let app = Self { base: format!("http://{}", listener.local_addr().unwrap()), script: Arc::default() };
+        let router = Router::new().fallback(receive).with_state(app.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        app
+    }
+
+    /// Connects the caller to [`CALLEE`] with this caller id.
+    pub fn connects_from(&self, from: &str) {
+        let endpoint = json!([{"type": "phone", "number": CALLEE}]);
+        self.answers(json!([
+            {"action": "talk", "text": "Please hold, we connect you now"},
+            {"action": "connect", "from": from, "endpoint": endpoint},
+        ]));
+    }
+
+    /// The next answer is this NCCO.
+    pub fn answers(&self, ncco: Value) {
+        self.answers_with(200, &ncco.to_string());
+    }
+
+    /// The next answer has this status and body. Status 0 never comes.
+    pub fn answers_with(&self, status: u16, body: &str) {
+        self.script.lock().unwrap().answers.push_back((status, body.into()));
+    }
+
+    /// The next fallback answer.
+    pub fn falls_back_with(&self, status: u16, body: &str) {
+        self.script.lock().unwrap().fallbacks.push_back((status, body.into()));
+    }
+
+    /// The status of the next event's answer.
+    pub fn takes_event_with(&self, status: u16) {
+        self.script.lock().unwrap().events.push_back(status);
+    }
+
+    /// What was received at a path so far.
+    pub fn received(&self, path: &str) -> Vec<Received> {
+        let script = self.script.lock().unwrap();
+        let at_path = script.received.iter().filter(|webhook| webhook.path == path);
+        at_path.cloned().collect()
+    }
+}
+
+async fn receive(State(app): State<App>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let path = parts.uri.path().to_owned();
+    let (status, text) = {
+        let mut script = app.script.lock().unwrap();
+        script.received.push(Received {
+            method: parts.method.to_string(),
+            path: path.clone(),
+            data: data(parts.uri.query(), &body),
+            claims: verified(&parts.headers, &body),
+        });
+        let empty = || (200, "[]".to_owned());
+        match path.as_str() {
+            "/answer" => script.answers.pop_front().unwrap_or_else(empty),
+            "/fallback" => script.fallbacks.pop_front().unwrap_or_else(empty),
+            _ => (script.events.pop_front().unwrap_or(204), String::new()),
+        }
+    };
+    if status == 0 {
+        return std::future::pending().await;
+    }
+    (StatusCode::from_u16(status).unwrap(), text).into_response()
+}
+
+fn data(query: Option<&str>, body: &Bytes) -> Value {
+    if !body.is_empty() {
+        return serde_json::from_slice(body).unwrap();
+    }
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query.unwrap_or("")).unwrap();
+    pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect()
+}
+
+/// The claims of the JWT, after its signature and the hash of the body have been verified.
+fn verified(headers: &HeaderMap, body: &Bytes) -> Option<Value> {
+    let token = headers.get("authorization")?.to_str().unwrap();
+    let token = token.strip_prefix("Bearer ").unwrap();
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    let key = DecodingKey::from_secret(SIGNATURE_SECRET.as_bytes());
+    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).unwrap().claims;
+    if !body.is_empty() {
+        let hash: String = digest(&SHA256, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(claims["payload_hash"], hash);
+    }
+    Some(claims)
+}

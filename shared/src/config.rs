@@ -1,0 +1,200 @@
+//! Configuration from environment variables. A function reads all of its own while it starts, so that a missing or
+//! malformed one stops it there, with an error that names it.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `TABLE_NAME` | the DynamoDB table |
+//! | `AWS_ENDPOINT_URL_DYNAMODB` | another DynamoDB endpoint, for the laptop and tests |
+//! | `VONAGE_API_KEY`, `VONAGE_API_SECRET` | the Vonage account |
+//! | `VONAGE_APPLICATION_ID` | the Voice application that rented numbers are linked to |
+//! | `VONAGE_SIGNATURE_SECRET` | signs Vonage's webhooks |
+//! | `VONAGE_SIGNATURE_MAX_AGE_SECONDS` | the oldest signature to accept; unset accepts any age, as Vonage's own SDKs do |
+//! | `VONAGE_API_URL`, `VONAGE_REST_URL` | Vonage's hosts; default `https://api.nexmo.com`, `https://rest.nexmo.com` |
+//! | `MAX_CALL_SECONDS` | the longest call, 60 to 7200 (Vonage's own limit); default 7200 |
+//! | `QUARANTINE_SECONDS` | default 86400; at least `MAX_CALL_SECONDS`, at most 30 days |
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// The environment variables of this process, or those that a laptop or a test gives in their place.
+#[derive(Clone, Default)]
+pub struct Environment(HashMap<String, String>);
+
+/// A variable is missing or malformed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The variable has to be set.
+    #[error("the environment variable {0} is not set")]
+    Missing(&'static str),
+    /// The variable's value cannot be used. The value is not shown: it may be a secret.
+    #[error("the environment variable {name} is malformed: {expected}")]
+    Malformed {
+        /// The variable.
+        name: &'static str,
+        /// What it should be.
+        expected: String,
+    },
+}
+
+impl Environment {
+    /// The variables of this process.
+    pub fn of_process() -> Self {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+
+    /// The variable `name`, if it is set and not empty (a template cannot leave one out, only empty).
+    pub fn optional(&self, name: &str) -> Option<String> {
+        self.0.get(name).filter(|value| !value.is_empty()).cloned()
+    }
+
+    /// The variable `name`, which has to be set.
+    pub fn required(&self, name: &'static str) -> Result<String, ConfigError> {
+        self.optional(name).ok_or(ConfigError::Missing(name))
+    }
+
+    fn parsed<T: FromStr>(&self, name: &'static str, expected: &str) -> Result<Option<T>, ConfigError> {
+        let malformed = |_| ConfigError::Malformed { name, expected: expected.to_owned() };
+        self.optional(name).map(|value| value.parse().map_err(malformed)).transpose()
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// How long calls and quarantines last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Durations {
+    /// The longest call, in seconds.
+    pub max_call_seconds: u32,
+    /// How long after an end the two (caller, number) keys are given to nobody, in seconds.
+    pub quarantine_seconds: u32,
+}
+
+impl Durations {
+    const MAX_QUARANTINE_SECONDS: u32 = 30 * 86_400;
+
+    /// Reads `MAX_CALL_SECONDS` and `QUARANTINE_SECONDS`. A quarantine is never shorter than the longest call, so that
+    /// the last event of a call still finds its own conversation.
+    pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
+        let max_call_seconds = in_range(env, "MAX_CALL_SECONDS", 7200, 60..=7200)?;
+        let quarantine_seconds =
+            in_range(env, "QUARANTINE_SECONDS", 86_400, max_call_seconds..=Self::MAX_QUARANTINE_SECONDS)?;
+        Ok(Self { max_call_seconds, quarantine_seconds })
+    }
+}
+
+fn in_range(
+    env: &Environment,
+    name: &'static str,
+    default: u32,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<u32, ConfigError> {
+    let expected = format!("must be from {} to {} seconds", range.start(), range.end());
+    let value = env.parsed(name, &expected)?.unwrap_or(default);
+    if range.contains(&value) { Ok(value) } else { Err(ConfigError::Malformed { name, expected }) }
+}
+
+/// What the verification of Vonage's webhooks needs.
+#[derive(Debug, Clone)]
+pub struct SignatureConfig {
+    /// The account's signature secret.
+    pub secret: Secret,
+    /// The oldest signature to accept, in seconds.
+    pub max_age_seconds: Option<u32>,
+}
+
+impl SignatureConfig {
+    /// Reads `VONAGE_SIGNATURE_SECRET` and `VONAGE_SIGNATURE_MAX_AGE_SECONDS`.
+    pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
+        Ok(Self {
+            secret: Secret(env.required("VONAGE_SIGNATURE_SECRET")?),
+            max_age_seconds: env.parsed("VONAGE_SIGNATURE_MAX_AGE_SECONDS", "must be a number of seconds")?,
+        })
+    }
+}
+
+/// The Vonage account and where its API is.
+#[derive(Debug, Clone)]
+pub struct VonageConfig {
+    /// The account's key.
+    pub api_key: String,
+    /// The account's secret.
+    pub api_secret: Secret,
+    /// `https://api.nexmo.com`, without a slash at the end.
+    pub api_url: String,
+    /// `https://rest.nexmo.com`, without a slash at the end.
+    pub rest_url: String,
+}
+
+impl VonageConfig {
+    /// Reads `VONAGE_API_KEY`, `VONAGE_API_SECRET`, `VONAGE_API_URL` and `VONAGE_REST_URL`.
+    pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
+        Ok(Self {
+            api_key: env.required("VONAGE_API_KEY")?,
+            api_secret: Secret(env.required("VONAGE_API_SECRET")?),
+            api_url: base_url(env, "VONAGE_API_URL", "https://api.nexmo.com")?,
+            rest_url: base_url(env, "VONAGE_REST_URL", "https://rest.nexmo.com")?,
+        })
+    }
+}
+
+fn base_url(env: &Environment, name: &'static str, default: &str) -> Result<String, ConfigError> {
+    let url = env.optional(name).unwrap_or_else(|| default.to_owned());
+    if url.starts_with("https://") || url.starts_with("http://") {
+        Ok(url.trim_end_matches('/').to_owned())
+    } else {
+        Err(ConfigError::Malformed { name, expected: "must be an http or https URL".to_owned() })
+    }
+}
+
+/// A value that `Debug` does not show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn durations(variables: &[(&str, &str)]) -> Result<Durations, String> {
+        Durations::from_environment(&variables.iter().copied().collect()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_quarantine_is_never_shorter_than_the_longest_call() {
+        assert_eq!(durations(&[]), Ok(Durations { max_call_seconds: 7200, quarantine_seconds: 86_400 }));
+        assert!(durations(&[("QUARANTINE_SECONDS", "7199")]).unwrap_err().contains("QUARANTINE_SECONDS"));
+        assert!(durations(&[("QUARANTINE_SECONDS", "60"), ("MAX_CALL_SECONDS", "60")]).is_ok());
+        assert!(durations(&[("MAX_CALL_SECONDS", "59")]).unwrap_err().contains("MAX_CALL_SECONDS"));
+        assert!(durations(&[("QUARANTINE_SECONDS", "a day")]).unwrap_err().contains("QUARANTINE_SECONDS"));
+    }
+
+    #[test]
+    fn a_missing_variable_is_named_and_a_secret_is_not_shown() {
+        let nothing = Environment::default();
+        assert!(VonageConfig::from_environment(&nothing).unwrap_err().to_string().contains("VONAGE_API_KEY"));
+        let some =
+            [("VONAGE_API_KEY", "key"), ("VONAGE_API_SECRET", "hush"), ("VONAGE_API_URL", "http://localhost:1/")];
+        let config = VonageConfig::from_environment(&some.into_iter().collect()).unwrap();
+        assert_eq!(config.api_url, "http://localhost:1");
+        assert_eq!(config.rest_url, "https://rest.nexmo.com");
+        assert!(!format!("{config:?}").contains("hush"));
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_unset() {
+        let env: Environment = [("TABLE_NAME", "")].into_iter().collect();
+        assert!(matches!(env.required("TABLE_NAME"), Err(ConfigError::Missing("TABLE_NAME"))));
+    }
+}

@@ -1,0 +1,36 @@
+//! Maskline: masked calling.
+//!
+//! Two people who need to talk each get a virtual number for the other; calls to it reach the other's real phone, neither
+//! sees a real number, and when the conversation ends the numbers stop working for them.
+//!
+//! The domain ([`phone`], [`country`], [`conversation`], [`route`], [`ncco`], [`pool`], [`call`]) knows neither AWS nor
+//! HTTP. Around it stand the table ([`store`]), the carrier ([`vonage`]) and the edge ([`http`], [`lambda`]). What is
+//! heavy sits behind a feature, so that a function which only reads the table links no HTTP client:
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `carrier` | Vonage's API, and with it creating conversations and renting numbers |
+//! | `webhooks` | reading and verifying Vonage's webhooks |
+//! | `schema` | creating the table, for the laptop and for tests |
+
+pub mod call;
+pub mod clock;
+pub mod config;
+pub mod conversation;
+pub mod country;
+#[cfg(feature = "carrier")]
+pub mod creation;
+pub mod http;
+pub mod lambda;
+pub mod ncco;
+pub mod phone;
+pub mod pool;
+#[cfg(feature = "carrier")]
+pub mod provisioning;
+pub mod route;
+pub mod store;
+pub mod telemetry;
+pub mod view;
+pub mod vonage;
+#[cfg(feature = "carrier")]
+pub mod written_number;

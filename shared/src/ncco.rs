@@ -1,0 +1,109 @@
+//! NCCO: the JSON list of call actions that Vonage takes from the answer webhook.
+//!
+//! Source: Vonage Voice API, NCCO reference. The list ends the call when it is exhausted; there is no hang-up action.
+
+use serde::Serialize;
+
+use crate::phone::{RealNumber, VirtualNumber};
+use crate::route::Destination;
+
+/// The actions of a call, in order.
+pub type Ncco = Vec<Action>;
+
+/// The language of everything said on a call (BCP 47).
+const LANGUAGE: &str = "en-GB";
+
+/// One action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "action", rename_all = "camelCase")]
+pub enum Action {
+    /// Says `text`, at most 1500 characters.
+    Talk {
+        /// What is said.
+        text: &'static str,
+        /// In which language.
+        language: &'static str,
+    },
+    /// Connects the caller to one phone.
+    Connect {
+        /// What the called phone shows. Always a virtual number: Vonage would pass on the caller's own if asked to.
+        from: VirtualNumber,
+        /// The phone; Vonage takes exactly one.
+        endpoint: [PhoneEndpoint; 1],
+        /// The longest the call may last, in seconds.
+        limit: u32,
+    },
+}
+
+/// A phone to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "phone")]
+pub struct PhoneEndpoint {
+    /// The phone's number.
+    pub number: RealNumber,
+}
+
+/// The answer to a call that leads to `destination`, where a call may last `max_call_seconds`.
+pub fn answer(destination: Destination, max_call_seconds: u32) -> Ncco {
+    match destination {
+        Destination::Participant { connect_to, present_as, .. } => vec![
+            talk("Connecting your call."),
+            Action::Connect {
+                from: present_as,
+                endpoint: [PhoneEndpoint { number: connect_to }],
+                limit: max_call_seconds,
+            },
+        ],
+        Destination::Ended(_) => {
+            vec![talk(
+                "The conversation that this number was for has ended, so your call cannot be connected. Goodbye.",
+            )]
+        }
+        Destination::Nobody => vec![talk(
+            "Sorry, this number cannot connect you. Please call from the phone that you gave us, with your caller ID shown. Goodbye.",
+        )],
+    }
+}
+
+/// The answer when the call cannot be looked up at present.
+pub fn try_again() -> Ncco {
+    vec![talk("Sorry, we cannot connect your call right now. Please call again in a minute.")]
+}
+
+fn talk(text: &'static str) -> Action {
+    Action::Talk { text, language: LANGUAGE }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::conversation::ConversationId;
+    use crate::phone::PhoneNumber;
+
+    #[test]
+    fn a_live_route_is_answered_with_talk_and_connect() {
+        let destination = Destination::Participant {
+            conversation: ConversationId::generate(jiff::Timestamp::UNIX_EPOCH),
+            connect_to: PhoneNumber::try_from("447700900002").unwrap().into(),
+            present_as: PhoneNumber::try_from("447451000002").unwrap().into(),
+        };
+        assert_eq!(
+            serde_json::to_value(answer(destination, 7200)).unwrap(),
+            json!([
+                {"action": "talk", "text": "Connecting your call.", "language": "en-GB"},
+                {"action": "connect", "from": "447451000002", "limit": 7200,
+                 "endpoint": [{"type": "phone", "number": "447700900002"}]},
+            ])
+        );
+    }
+
+    #[test]
+    fn everything_else_only_talks() {
+        let ended = Destination::Ended(ConversationId::generate(jiff::Timestamp::UNIX_EPOCH));
+        for ncco in [answer(ended, 60), answer(Destination::Nobody, 60), try_again()] {
+            assert!(matches!(ncco.as_slice(), [Action::Talk { .. }]));
+        }
+    }
+}

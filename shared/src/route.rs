@@ -1,0 +1,126 @@
+//! Routes: where a call from one real number to one virtual number leads.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::conversation::{Conversation, ConversationId, Side};
+use crate::phone::{RealNumber, VirtualNumber};
+
+/// What the key (caller's real number, dialled virtual number) leads to. Serialized as the table stores it: times are
+/// seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// The conversation that the key belongs to.
+    pub conversation: ConversationId,
+    /// The caller's side of it.
+    pub side: Side,
+    /// The other participant's phone.
+    pub connect_to: RealNumber,
+    /// The number that masks the caller.
+    pub present_as: VirtualNumber,
+    /// From when on calls are no longer connected.
+    #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
+    pub expires_at: Timestamp,
+    /// From when on the key may belong to another conversation.
+    #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
+    pub quarantined_until: Timestamp,
+}
+
+/// What a dialled call meets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// The other participant of a live conversation.
+    Participant {
+        /// The conversation.
+        conversation: ConversationId,
+        /// The other participant's phone.
+        connect_to: RealNumber,
+        /// The number that masks the caller.
+        present_as: VirtualNumber,
+    },
+    /// A conversation that has ended or expired, still in quarantine.
+    Ended(ConversationId),
+    /// Nothing: this caller and this number have no conversation.
+    Nobody,
+}
+
+impl Route {
+    /// The route of the participant on `side` of `conversation`.
+    pub fn of(conversation: &Conversation, side: Side) -> Self {
+        Self {
+            conversation: conversation.id,
+            side,
+            connect_to: conversation.participant(side.other()).number.clone(),
+            present_as: conversation.masked_by(side).clone(),
+            expires_at: conversation.expires_at,
+            quarantined_until: conversation.quarantined_until(conversation.expires_at),
+        }
+    }
+
+    /// Whether the key is taken at `now`: live or in quarantine. The table deletes late, so a route that was read may
+    /// long be free.
+    pub fn holds_its_key(&self, now: Timestamp) -> bool {
+        now < self.quarantined_until
+    }
+
+    /// Whether something that happened at `time` can have been part of this route's conversation. An event that
+    /// arrives late may find the key in other hands.
+    pub fn covers(&self, time: Timestamp) -> bool {
+        self.conversation.created_at() <= time && time < self.quarantined_until
+    }
+}
+
+/// Where a call leads at `now` that found `route` under its key.
+pub fn destination(route: Option<Route>, now: Timestamp) -> Destination {
+    match route {
+        Some(route) if now < route.expires_at => Destination::Participant {
+            conversation: route.conversation,
+            connect_to: route.connect_to,
+            present_as: route.present_as,
+        },
+        Some(route) if route.holds_its_key(now) => Destination::Ended(route.conversation),
+        _ => Destination::Nobody,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::phone::PhoneNumber;
+
+    fn number<T: From<PhoneNumber>>(digits: &str) -> T {
+        PhoneNumber::try_from(digits).unwrap().into()
+    }
+
+    fn route(created_at: Timestamp) -> Route {
+        Route {
+            conversation: ConversationId::generate(created_at),
+            side: Side::A,
+            connect_to: number("447700900002"),
+            present_as: number("447451000002"),
+            expires_at: created_at + SignedDuration::from_secs(100),
+            quarantined_until: created_at + SignedDuration::from_secs(160),
+        }
+    }
+
+    #[test]
+    fn a_route_connects_to_the_second_of_its_expiry_and_is_then_quarantined() {
+        let start = Timestamp::from_second(1_800_000_000).unwrap();
+        let at = |seconds| destination(Some(route(start)), start + SignedDuration::from_secs(seconds));
+        assert!(matches!(at(0), Destination::Participant { .. }));
+        assert!(matches!(at(99), Destination::Participant { .. }));
+        assert!(matches!(at(100), Destination::Ended(_)));
+        assert!(matches!(at(159), Destination::Ended(_)));
+        assert_eq!(at(160), Destination::Nobody);
+        assert_eq!(destination(None, start), Destination::Nobody);
+    }
+
+    #[test]
+    fn an_event_belongs_to_the_conversation_in_whose_time_it_happened() {
+        let start = Timestamp::from_second(1_800_000_000).unwrap();
+        let covers = |seconds| route(start).covers(start + SignedDuration::from_secs(seconds));
+        assert_eq!([-1, 0, 120, 159, 160].map(covers), [false, true, true, true, false]);
+    }
+}

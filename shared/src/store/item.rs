@@ -1,0 +1,111 @@
+//! Keys, and the way from a value to an item and back.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::StoreError;
+use crate::conversation::ConversationId;
+use crate::country::Country;
+use crate::phone::{PhoneNumber, RealNumber, VirtualNumber};
+
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// The prefix of a route's sort key.
+pub(super) const ROUTE_PREFIX: &str = "NUMBER#";
+/// The prefix of a leg's sort key.
+pub(super) const LEG_PREFIX: &str = "LEG#";
+
+/// The key of an item.
+#[derive(Clone, Copy)]
+pub(super) enum Key<'a> {
+    Route {
+        caller: &'a RealNumber,
+        dialled: &'a VirtualNumber,
+    },
+    /// Stands in the partition that a number of the pool would have as a caller, so that reading a caller's routes
+    /// tells at no cost that this caller is one of our own numbers.
+    OwnNumber(&'a VirtualNumber),
+    Conversation(ConversationId),
+    Leg {
+        conversation: ConversationId,
+        conversation_uuid: &'a str,
+        uuid: &'a str,
+    },
+    Number {
+        country: Country,
+        number: &'a VirtualNumber,
+    },
+    /// The countries of the pool, and for each the version of its list of numbers.
+    PoolCountry(Country),
+}
+
+/// The sort key of [`Key::OwnNumber`].
+pub(super) const OWN_NUMBER: &str = "POOL";
+
+impl Key<'_> {
+    pub(super) fn item(self) -> Item {
+        let (pk, sk) = match self {
+            Key::Route { caller, dialled } => (caller_partition(caller.expose()), format!("{ROUTE_PREFIX}{dialled}")),
+            Key::OwnNumber(number) => (caller_partition(number.as_str()), OWN_NUMBER.to_owned()),
+            Key::Conversation(id) => (conversation_partition(id), "CONVERSATION".to_owned()),
+            Key::Leg { conversation, conversation_uuid, uuid } => {
+                (conversation_partition(conversation), format!("{LEG_PREFIX}{conversation_uuid}#{uuid}"))
+            }
+            Key::Number { country, number } => (pool_partition(country), format!("NUMBER#{number}")),
+            Key::PoolCountry(country) => (POOL_PARTITION.to_owned(), format!("COUNTRY#{country}")),
+        };
+        HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])
+    }
+
+    /// The item of `body` under this key, which the table may delete after `delete_after`.
+    pub(super) fn with(self, body: &impl Serialize, delete_after: Option<Timestamp>) -> Result<Item, StoreError> {
+        let mut item: Item = serde_dynamo::to_item(body)?;
+        item.extend(self.item());
+        if let Some(time) = delete_after {
+            item.insert("ttl".to_owned(), seconds(time));
+        }
+        Ok(item)
+    }
+}
+
+/// The partition of the countries of the pool.
+pub(super) const POOL_PARTITION: &str = "POOL";
+
+pub(super) fn caller_partition(caller: &str) -> String {
+    format!("CALLER#{caller}")
+}
+
+pub(super) fn conversation_partition(id: ConversationId) -> String {
+    format!("CONVERSATION#{id}")
+}
+
+pub(super) fn pool_partition(country: Country) -> String {
+    format!("POOL#{country}")
+}
+
+/// A time as the table keeps it: seconds since 1970.
+pub(super) fn seconds(time: Timestamp) -> AttributeValue {
+    AttributeValue::N(time.as_second().to_string())
+}
+
+pub(super) fn string(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+pub(super) fn sort_key(item: &Item) -> &str {
+    item.get("sk").and_then(|value| value.as_s().ok()).map_or("", String::as_str)
+}
+
+/// The virtual number in the sort key of a route.
+pub(super) fn dialled(item: &Item) -> Option<VirtualNumber> {
+    let digits = sort_key(item).strip_prefix(ROUTE_PREFIX)?;
+    PhoneNumber::try_from(digits).ok().map(VirtualNumber::from)
+}
+
+pub(super) fn read<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
+    Ok(serde_dynamo::from_item(item)?)
+}

@@ -1,0 +1,104 @@
+//! The DynamoDB table: one item type a submodule, keys in one place.
+//!
+//! No operation scans, and none uses an index. TTL deletion is late by up to days, so every reader filters by time
+//! itself.
+
+mod conversations;
+mod item;
+mod legs;
+mod numbers;
+mod routes;
+#[cfg(feature = "schema")]
+pub mod schema;
+
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{Credentials, Region};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+use crate::config::{ConfigError, Environment};
+
+pub use conversations::CreateError;
+pub use numbers::{CountryPool, RentError};
+pub use routes::CallerKeys;
+
+/// The table could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// DynamoDB did not answer in time, refused, or failed.
+    #[error("DynamoDB: {0}")]
+    Unavailable(String),
+    /// An item is not in the form in which it is written.
+    #[error("an item of the table cannot be read")]
+    Malformed(#[from] serde_dynamo::Error),
+}
+
+/// The table.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    table: String,
+}
+
+impl Store {
+    /// Connects to the table that `TABLE_NAME` names; `AWS_ENDPOINT_URL_DYNAMODB` points elsewhere than AWS.
+    ///
+    /// Nothing is sent yet. The time limits fit the 5 s in which Vonage wants an answer: an attempt may take 0.7 s and
+    /// a whole operation 1.8 s.
+    pub async fn connect(env: &Environment) -> Result<Self, ConfigError> {
+        let table = env.required("TABLE_NAME")?;
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_millis(500))
+            .operation_attempt_timeout(Duration::from_millis(700))
+            .operation_timeout(Duration::from_millis(1800))
+            .build();
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
+                aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
+            ))
+            .build_https();
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http)
+            .timeout_config(timeouts)
+            // The default first retry waits up to a second, which is the caller's whole patience.
+            .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(25)));
+        if let Some(region) = env.optional("AWS_REGION") {
+            loader = loader.region(Region::new(region));
+        }
+        if let Some(endpoint) = env.optional("AWS_ENDPOINT_URL_DYNAMODB") {
+            loader = loader.endpoint_url(endpoint);
+        }
+        if let (Some(id), Some(secret)) = (env.optional("AWS_ACCESS_KEY_ID"), env.optional("AWS_SECRET_ACCESS_KEY")) {
+            let token = env.optional("AWS_SESSION_TOKEN");
+            loader = loader.credentials_provider(Credentials::new(id, secret, token, None, "environment"));
+        }
+        Ok(Self { client: Client::new(&loader.load().await), table })
+    }
+
+    /// The table's name.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+}
+
+impl<E, R> From<SdkError<E, R>> for StoreError
+where
+    SdkError<E, R>: ProvideErrorMetadata,
+    E: std::error::Error + 'static,
+{
+    /// Keeps the kind and code of the failure only: DynamoDB's messages can quote keys, which hold phone numbers.
+    fn from(error: SdkError<E, R>) -> Self {
+        let kind = match &error {
+            SdkError::ConstructionFailure(_) => "the request could not be built",
+            SdkError::TimeoutError(_) => "no answer in time",
+            SdkError::DispatchFailure(_) => "no connection",
+            SdkError::ResponseError(_) => "the answer could not be read",
+            _ => error.code().unwrap_or("unknown error"),
+        };
+        Self::Unavailable(kind.to_owned())
+    }
+}

@@ -1,0 +1,70 @@
+//! Routes: one GetItem for a call, one Query for the choice of a number.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::item::{self, Key, OWN_NUMBER};
+use super::{Store, StoreError};
+use crate::phone::{RealNumber, VirtualNumber};
+use crate::route::Route;
+
+/// What a number holds as a caller.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallerKeys {
+    /// The virtual numbers to which it has a live or quarantined route.
+    pub taken: HashSet<VirtualNumber>,
+    /// Whether it is a number of the pool, and so can be nobody's real number.
+    pub is_virtual: bool,
+}
+
+impl Store {
+    /// The route of `caller` under `dialled`, in whatever state. One eventually consistent read: a key that has been in
+    /// quarantine for longer than such a read lags cannot be read as somebody else's.
+    pub async fn route(&self, caller: &RealNumber, dialled: &VirtualNumber) -> Result<Option<Route>, StoreError> {
+        let key = Key::Route { caller, dialled }.item();
+        let found = self.client.get_item().table_name(&self.table).set_key(Some(key)).send().await?;
+        found.item.map(item::read).transpose()
+    }
+
+    /// The keys that `caller` holds at `now`. One consistent query.
+    pub async fn caller_keys(&self, caller: &RealNumber, now: Timestamp) -> Result<CallerKeys, StoreError> {
+        let items = self.query(item::caller_partition(caller.expose()), None).await?;
+        let mut keys = CallerKeys::default();
+        for item in items {
+            if item::sort_key(&item) == OWN_NUMBER {
+                keys.is_virtual = true;
+            } else if let Some(dialled) = item::dialled(&item)
+                && item::read::<Route>(item)?.holds_its_key(now)
+            {
+                keys.taken.insert(dialled);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// All items of a partition, or those whose sort key begins with `prefix`. Consistent.
+    pub(super) async fn query(&self, partition: String, prefix: Option<&str>) -> Result<Vec<item::Item>, StoreError> {
+        let condition = match prefix {
+            Some(_) => "pk = :pk AND begins_with(sk, :prefix)",
+            None => "pk = :pk",
+        };
+        let mut values = HashMap::from([(":pk".to_owned(), item::string(partition))]);
+        values.extend(prefix.map(|prefix| (":prefix".to_owned(), item::string(prefix))));
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression(condition)
+            .set_expression_attribute_values(Some(values))
+            .into_paginator()
+            .items()
+            .send();
+        let mut items = Vec::new();
+        while let Some(item) = pages.next().await {
+            items.push(item?);
+        }
+        Ok(items)
+    }
+}

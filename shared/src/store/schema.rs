@@ -1,0 +1,35 @@
+//! The table's definition, for the laptop and for tests. In AWS the template creates it, with the same keys and TTL.
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
+};
+
+use super::conversations::unbuildable;
+use super::{Store, StoreError};
+
+impl Store {
+    /// Creates the table, unless it is there.
+    pub async fn create_table(&self) -> Result<(), StoreError> {
+        let mut create = self.client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);
+        for (name, key_type) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
+            let attribute =
+                AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
+            let element = KeySchemaElement::builder().attribute_name(name).key_type(key_type).build();
+            create =
+                create.attribute_definitions(attribute.map_err(unbuildable)?).key_schema(element.map_err(unbuildable)?);
+        }
+        match create.send().await {
+            Err(error) if error.code() == Some("ResourceInUseException") => return Ok(()),
+            other => other?,
+        };
+        let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name("ttl").build();
+        self.client
+            .update_time_to_live()
+            .table_name(&self.table)
+            .time_to_live_specification(ttl.map_err(unbuildable)?)
+            .send()
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! The HTTP client that all of Vonage's APIs share: credentials, time limits, and one error type.
+
+use std::time::Duration;
+
+use reqwest::{Response, StatusCode};
+use rustls::{ClientConfig, RootCertStore};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::config::VonageConfig;
+
+/// A client of Vonage's APIs.
+#[derive(Debug, Clone)]
+pub struct Vonage {
+    http: reqwest::Client,
+    config: VonageConfig,
+}
+
+/// Vonage did not do what it was asked to. Nothing in here names a number or a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum VonageError {
+    /// The credentials are wrong.
+    #[error("Vonage refused the credentials")]
+    Unauthorized,
+    /// Too many requests at present; this one was not carried out.
+    #[error("Vonage is asked too often at present")]
+    RateLimited,
+    /// Vonage refused this request, and why, in its own words.
+    #[error("Vonage refused: {label} (code {code})")]
+    Refused {
+        /// The HTTP status, `error-code` or `status` of the answer.
+        code: String,
+        /// Its words.
+        label: String,
+    },
+    /// Vonage failed. Whether the request was carried out is unknown.
+    #[error("Vonage failed with HTTP status {0}")]
+    Failed(u16),
+    /// The answer is not what the API promises. Whether the request was carried out is unknown.
+    #[error("Vonage's answer cannot be understood")]
+    NotUnderstood(#[source] Option<serde_json::Error>),
+    /// No connection could be made; the request was not carried out.
+    #[error("Vonage cannot be reached")]
+    Unreachable(#[source] reqwest::Error),
+    /// No answer came in time, or the connection broke. Whether the request was carried out is unknown.
+    #[error("no answer from Vonage")]
+    NoAnswer(#[source] reqwest::Error),
+}
+
+impl VonageError {
+    /// Whether the request may have been carried out all the same.
+    pub fn outcome_is_unknown(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::NotUnderstood(_) | Self::NoAnswer(_))
+    }
+
+    pub(super) fn refused(code: impl Into<String>, label: impl Into<String>) -> Self {
+        Self::Refused { code: code.into(), label: label.into() }
+    }
+}
+
+impl From<reqwest::Error> for VonageError {
+    fn from(error: reqwest::Error) -> Self {
+        // A URL can hold a number in its query.
+        let error = error.without_url();
+        if error.is_connect() { Self::Unreachable(error) } else { Self::NoAnswer(error) }
+    }
+}
+
+/// What to send.
+pub(super) enum Payload<'a, P: Serialize> {
+    Query(&'a P),
+    Form(&'a P),
+}
+
+/// An HTTP client with the TLS that every binary here has: rustls on ring, with Mozilla's roots built in.
+pub fn http_client() -> reqwest::ClientBuilder {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let tls = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("ring serves the default protocol versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    reqwest::Client::builder().tls_backend_preconfigured(tls)
+}
+
+impl Vonage {
+    /// A client of the account in `config`. Nothing is sent yet.
+    pub fn new(config: VonageConfig) -> Self {
+        let http = http_client()
+            .connect_timeout(Duration::from_secs(2))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("the settings above go together");
+        Self { http, config }
+    }
+
+    pub(super) fn api(&self, path: &str) -> String {
+        format!("{}{path}", self.config.api_url)
+    }
+
+    pub(super) fn rest(&self, path: &str) -> String {
+        format!("{}{path}", self.config.rest_url)
+    }
+
+    /// Asks, and gives the HTTP status with the body. 401, 429 and 5xx are errors already.
+    pub(super) async fn ask<P: Serialize>(
+        &self,
+        url: String,
+        payload: Payload<'_, P>,
+        time_limit: Duration,
+    ) -> Result<(StatusCode, Vec<u8>), VonageError> {
+        let request = match payload {
+            Payload::Query(query) => self.http.get(url).query(query),
+            Payload::Form(form) => self.http.post(url).form(form),
+        };
+        let response = request
+            .basic_auth(&self.config.api_key, Some(&self.config.api_secret.0))
+            .timeout(time_limit)
+            .send()
+            .await?;
+        match response.status() {
+            StatusCode::UNAUTHORIZED => Err(VonageError::Unauthorized),
+            StatusCode::TOO_MANY_REQUESTS => Err(VonageError::RateLimited),
+            status if status.is_server_error() => Err(VonageError::Failed(status.as_u16())),
+            status => Ok((status, body(response).await?)),
+        }
+    }
+
+    /// Asks, and reads the body of a 200.
+    pub(super) async fn ask_json<P: Serialize, T: DeserializeOwned>(
+        &self,
+        url: String,
+        payload: Payload<'_, P>,
+        time_limit: Duration,
+    ) -> Result<T, VonageError> {
+        let (status, body) = self.ask(url, payload, time_limit).await?;
+        if status != StatusCode::OK {
+            return Err(VonageError::refused(status.as_str(), status.canonical_reason().unwrap_or("refused")));
+        }
+        parse(&body)
+    }
+}
+
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, VonageError> {
+    serde_json::from_slice(body).map_err(|error| VonageError::NotUnderstood(Some(error)))
+}
+
+async fn body(response: Response) -> Result<Vec<u8>, VonageError> {
+    Ok(response.bytes().await?.to_vec())
+}

@@ -1,0 +1,281 @@
+//! What Vonage sends to the answer and event webhooks, read.
+//!
+//! Source: Vonage Voice API, webhook reference. Events come twice, late and in any order; those of an NCCO action have no
+//! `status`, and some have no `uuid`. Numbers in them are strings.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer};
+
+use crate::call::{Direction, LegEvent, LegFacts};
+use crate::phone::{PhoneNumber, RealNumber, VirtualNumber};
+
+/// An inbound call that asks what to do.
+#[derive(Debug, Default, Deserialize)]
+pub struct AnswerRequest {
+    /// The caller. Anything but a number if the caller ID is withheld.
+    #[serde(default, deserialize_with = "text")]
+    from: Option<String>,
+    /// The dialled number.
+    #[serde(default, deserialize_with = "text")]
+    to: Option<String>,
+    /// Vonage's id of the call.
+    #[serde(default, deserialize_with = "text")]
+    pub conversation_uuid: Option<String>,
+}
+
+impl AnswerRequest {
+    /// Reads the fields of a GET.
+    pub fn from_query<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let owned = |name| field(name).map(str::to_owned);
+        Self { from: owned("from"), to: owned("to"), conversation_uuid: owned("conversation_uuid") }
+    }
+
+    /// Caller and dialled number; none if one of them is not a number.
+    pub fn key(&self) -> Option<(RealNumber, VirtualNumber)> {
+        Some((number(self.from.as_deref())?.into(), number(self.to.as_deref())?.into()))
+    }
+}
+
+/// The numbers of a leg, each as the end of it that could be a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegKey {
+    /// Which way the leg runs.
+    pub direction: Direction,
+    /// The participant's phone.
+    pub phone: RealNumber,
+    /// The virtual number.
+    pub virtual_number: VirtualNumber,
+}
+
+/// An event, as far as it matters here.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A leg came to a status. Of `keys`, the first that has a route is the leg's; there are two only if the event does
+    /// not tell its direction.
+    Leg {
+        /// Where to find its conversation.
+        keys: Vec<LegKey>,
+        /// What to merge.
+        event: LegEvent,
+    },
+    /// Anything else: what it is called, and the call that it belongs to.
+    Other {
+        /// Its status, or what kind of thing it reports.
+        kind: String,
+        /// Vonage's id of the call.
+        conversation_uuid: Option<String>,
+    },
+}
+
+#[derive(Deserialize)]
+struct RawEvent {
+    #[serde(default, deserialize_with = "text")]
+    from: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    to: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    uuid: Option<String>,
+    /// Machine detection names the leg so.
+    #[serde(default, deserialize_with = "text")]
+    call_uuid: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    conversation_uuid: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    conversation_uuid_from: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    status: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    direction: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    timestamp: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    duration: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    price: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    rate: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    detail: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    sip_code: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    disconnected_by: Option<String>,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Event {
+    /// Reads the body of an event webhook, which has to be a JSON object.
+    pub fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
+        let raw: RawEvent = serde_json::from_slice(body)?;
+        Ok(raw.leg_event().unwrap_or_else(|| raw.other()))
+    }
+}
+
+impl RawEvent {
+    fn leg_event(&self) -> Option<Event> {
+        let keys = self.keys();
+        if keys.is_empty() {
+            return None;
+        }
+        let event = LegEvent {
+            conversation_uuid: identifier(self.conversation_uuid.as_deref())?,
+            uuid: identifier(self.uuid.as_deref().or(self.call_uuid.as_deref()))?,
+            status: serde_json::from_value(self.status.clone()?.into()).ok()?,
+            timestamp: self.timestamp.as_deref()?.parse().ok()?,
+            facts: self.facts(),
+        };
+        Some(Event::Leg { keys, event })
+    }
+
+    fn keys(&self) -> Vec<LegKey> {
+        let (Some(from), Some(to)) = (number(self.from.as_deref()), number(self.to.as_deref())) else {
+            return Vec::new();
+        };
+        let inbound =
+            LegKey { direction: Direction::Inbound, phone: from.clone().into(), virtual_number: to.clone().into() };
+        let outbound = LegKey { direction: Direction::Outbound, phone: to.into(), virtual_number: from.into() };
+        match self.direction.as_deref() {
+            Some("inbound") => vec![inbound],
+            Some("outbound") => vec![outbound],
+            _ => vec![inbound, outbound],
+        }
+    }
+
+    fn facts(&self) -> LegFacts {
+        fn parsed<T: std::str::FromStr>(text: &Option<String>) -> Option<T> {
+            text.as_deref()?.parse().ok()
+        }
+        LegFacts {
+            duration: parsed(&self.duration),
+            price: parsed::<Decimal>(&self.price),
+            rate: parsed::<Decimal>(&self.rate),
+            reason: identifier(self.detail.as_deref()),
+            sip_code: parsed(&self.sip_code),
+            disconnected_by: identifier(self.disconnected_by.as_deref()),
+        }
+    }
+
+    fn other(self) -> Event {
+        let known = ["speech", "dtmf", "recording_url", "payload", "reason"];
+        let kind = match self.status {
+            Some(status) => status,
+            None if self.conversation_uuid_from.is_some() => "transfer".to_owned(),
+            None => known.into_iter().find(|name| self.rest.contains_key(*name)).unwrap_or("unknown").to_owned(),
+        };
+        let conversation_uuid =
+            identifier(self.conversation_uuid.as_deref().or(self.conversation_uuid_from.as_deref()));
+        Event::Other { kind: identifier(Some(&kind)).unwrap_or_else(|| "unknown".to_owned()), conversation_uuid }
+    }
+}
+
+/// A number as Vonage writes it, but for blanks around it, which its own logs show.
+fn number(text: Option<&str>) -> Option<PhoneNumber> {
+    PhoneNumber::try_from(text?.trim()).ok()
+}
+
+/// A word that may become part of a key or a log line: short, and of characters that can do no harm there.
+fn identifier(text: Option<&str>) -> Option<String> {
+    let text = text?;
+    let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    ((1..=128).contains(&text.len()) && text.chars().all(harmless)).then(|| text.to_owned())
+}
+
+/// A field whose value may be text, a number, null or, from a future version, something else.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => Some(text),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(body: serde_json::Value) -> Event {
+        Event::parse(body.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_completed_leg_brings_its_duration_and_price() {
+        let event = parse(json!({
+            "headers": {}, "from": "447700900001", "to": "447451000002", "uuid": "0779a56d002f1c7f47f82ef5fe84ab79",
+            "conversation_uuid": "CON-1", "status": "completed", "direction": "inbound",
+            "timestamp": "2026-11-22T12:00:06.123Z", "duration": "12", "price": "0.00144000", "rate": "0.00720000",
+            "network": null, "sip_code": 200, "disconnected_by": "user",
+        }));
+        let Event::Leg { keys, event } = event else { panic!("{event:?}") };
+        assert_eq!(keys.len(), 1);
+        assert_eq!((keys[0].direction, keys[0].phone.expose()), (Direction::Inbound, "447700900001"));
+        assert_eq!(event.timestamp.as_millisecond(), 1_795_348_806_123);
+        assert_eq!((event.facts.duration, event.facts.sip_code), (Some(12), Some(200)));
+        assert_eq!(event.facts.price, "0.00144".parse().ok());
+    }
+
+    #[test]
+    fn an_outbound_leg_belongs_to_the_phone_that_it_calls() {
+        let event = json!({
+            "from": "447451000001", "to": "447700900002", "uuid": "u", "conversation_uuid": "CON-1", "status": "busy",
+            "timestamp": "2026-11-22T12:00:06.123Z",
+        });
+        let mut outbound = event.clone();
+        outbound["direction"] = json!("outbound");
+        let Event::Leg { keys, .. } = parse(outbound) else { panic!() };
+        assert_eq!(keys.iter().map(|key| key.phone.expose()).collect::<Vec<_>>(), ["447700900002"]);
+        let Event::Leg { keys, .. } = parse(event) else { panic!() };
+        assert_eq!(keys.iter().map(|key| key.phone.expose()).collect::<Vec<_>>(), ["447451000001", "447700900002"]);
+    }
+
+    #[test]
+    fn an_event_that_names_no_leg_is_told_by_its_kind_and_call() {
+        for (body, kind) in [
+            (json!({"reason": "Syntax error in NCCO.", "conversation_uuid": "CON-1"}), "reason"),
+            (json!({"conversation_uuid_from": "CON-1", "conversation_uuid_to": "CON-2", "uuid": "u"}), "transfer"),
+            (
+                json!({"recording_url": "https://x", "recording_uuid": "r", "conversation_uuid": "CON-1"}),
+                "recording_url",
+            ),
+            (
+                json!({"dtmf": {"digits": "1"}, "from": "447700900001", "to": "447451000002", "uuid": "u", "conversation_uuid": "CON-1"}),
+                "dtmf",
+            ),
+            (json!({"payload": {}, "conversation_uuid": "CON-1"}), "payload"),
+            (json!({"status": "newly invented", "conversation_uuid": "CON-1"}), "unknown"),
+            (
+                json!({"status": "answered", "from": "anonymous", "to": "447451000002", "uuid": "u", "conversation_uuid": "CON-1", "timestamp": "2026-11-22T12:00:06Z"}),
+                "answered",
+            ),
+            (json!({"conversation_uuid": "CON-1", "status": 7, "uuid": {}}), "7"),
+        ] {
+            let expected = Event::Other { kind: kind.to_owned(), conversation_uuid: Some("CON-1".to_owned()) };
+            assert_eq!(parse(body), expected);
+        }
+    }
+
+    #[test]
+    fn an_id_that_could_break_a_key_or_a_log_line_is_not_taken() {
+        let event = |uuid: &str| {
+            parse(json!({
+                "from": "447451000001", "to": "447700900002", "uuid": uuid, "conversation_uuid": "CON-1",
+                "status": "busy", "timestamp": "2026-11-22T12:00:06Z",
+            }))
+        };
+        for uuid in ["", "a#b", "a\nb", &"x".repeat(129)] {
+            assert!(matches!(event(uuid), Event::Other { .. }), "{uuid:?}");
+        }
+    }
+
+    #[test]
+    fn a_caller_id_that_is_not_a_number_has_no_key() {
+        for from in ["", "anonymous", "Restricted", "+447700900001", "07700900001"] {
+            let field = |name: &str| Some(if name == "from" { from } else { "447451000002" });
+            assert!(AnswerRequest::from_query(field).key().is_none(), "{from}");
+        }
+        let field = |name: &str| Some(if name == "from" { " 447700900001" } else { "447451000002" });
+        assert!(AnswerRequest::from_query(field).key().is_some());
+    }
+}

@@ -1,0 +1,19 @@
+//! Vonage: its HTTP API (feature `carrier`) and its webhooks (feature `webhooks`).
+
+#[cfg(feature = "carrier")]
+mod client;
+#[cfg(feature = "webhooks")]
+pub mod event;
+#[cfg(feature = "carrier")]
+pub mod number_insight;
+#[cfg(feature = "carrier")]
+pub mod numbers;
+#[cfg(feature = "webhooks")]
+mod ring_hmac;
+#[cfg(feature = "webhooks")]
+pub mod signature;
+#[cfg(feature = "carrier")]
+pub mod sms;
+
+#[cfg(feature = "carrier")]
+pub use client::{Vonage, VonageError, http_client};

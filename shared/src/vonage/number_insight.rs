@@ -1,0 +1,68 @@
+//! Number Insight Basic: whether a number is valid, and of which country.
+//!
+//! Source: Vonage Number Insight API, which ends on 4 February 2027; Identity Insights follows it. Hence
+//! [`NumberLookup`].
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::client::{Payload, Vonage, VonageError};
+use crate::country::Country;
+use crate::phone::{PhoneNumber, RealNumber};
+
+/// A carrier's judgement of a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookedUpNumber {
+    /// The number in the carrier's own international format.
+    pub number: RealNumber,
+    /// Its country.
+    pub country: Country,
+}
+
+/// Tells whether a number is valid, and of which country.
+pub trait NumberLookup: Send + Sync {
+    /// Looks `number` up; none if it is not valid.
+    fn look_up(&self, number: &PhoneNumber)
+    -> impl Future<Output = Result<Option<LookedUpNumber>, VonageError>> + Send;
+}
+
+/// [`NumberLookup`] by the Number Insight Basic API.
+#[derive(Debug, Clone)]
+pub struct NumberInsight(pub Vonage);
+
+const TIME_LIMIT: Duration = Duration::from_secs(4);
+
+#[derive(Serialize)]
+struct Query<'a> {
+    number: &'a str,
+}
+
+/// `status` is an integer here, unlike the SMS API's.
+#[derive(Deserialize)]
+struct Answer {
+    status: u16,
+    #[serde(default)]
+    status_message: String,
+    international_format_number: Option<PhoneNumber>,
+    country_code: Option<Country>,
+}
+
+impl NumberLookup for NumberInsight {
+    async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
+        // By POST, because a URL, unlike a body, ends up in logs on the way.
+        let form = Query { number: number.expose() };
+        let answer: Answer = self.0.ask_json(self.0.api("/ni/basic/json"), Payload::Form(&form), TIME_LIMIT).await?;
+        match (answer.status, answer.international_format_number, answer.country_code) {
+            (0, Some(number), Some(country)) => Ok(Some(LookedUpNumber { number: number.into(), country })),
+            (0, ..) => Err(VonageError::NotUnderstood(None)),
+            (1, ..) => Err(VonageError::RateLimited),
+            (3, ..) => Ok(None),
+            (4, ..) => Err(VonageError::Unauthorized),
+            (5, ..) => Err(VonageError::Failed(200)),
+            // The message of a refusal can quote the number; that of a lack of credit does not.
+            (9, ..) => Err(VonageError::refused("9", answer.status_message)),
+            (status, ..) => Err(VonageError::refused(status.to_string(), "number lookup refused")),
+        }
+    }
+}

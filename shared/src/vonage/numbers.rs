@@ -1,0 +1,267 @@
+//! Renting numbers and linking them to the Voice application.
+//!
+//! Source: Vonage Numbers API 1.1.0. POST bodies are forms, `error-code` is a string, and 420 stands for many things
+//! that only its label tells apart.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::client::{Payload, Vonage, VonageError, parse};
+use crate::country::Country;
+use crate::phone::VirtualNumber;
+use crate::pool::{Feature, NumberType};
+
+const TIME_LIMIT: Duration = Duration::from_secs(8);
+
+/// The most numbers on a page of a search.
+const PAGE_SIZE: u32 = 100;
+
+/// Which numbers to look for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// In which country.
+    pub country: Country,
+    /// What they have to carry.
+    pub features: Vec<Feature>,
+    /// Of which kind.
+    pub number_type: Option<NumberType>,
+    /// Digits that they contain.
+    pub pattern: Option<String>,
+}
+
+/// A number on offer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Offer {
+    /// The number.
+    pub msisdn: VirtualNumber,
+    /// Its kind.
+    #[serde(rename = "type")]
+    pub number_type: NumberType,
+    /// Rent a month, in EUR.
+    pub cost: Decimal,
+    /// What it can carry.
+    pub features: Vec<Feature>,
+    /// What it cannot be used for.
+    #[serde(default)]
+    pub limitations: Vec<Limitation>,
+}
+
+/// A restriction of a number.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Limitation {
+    /// Of which feature.
+    pub feature: Feature,
+    /// `INBOUND` or `OUTBOUND`.
+    #[serde(rename = "type")]
+    pub direction: String,
+}
+
+impl Offer {
+    /// Whether the number carries all of `features` without a limit in the way. Texts are only sent from it, so what
+    /// limits texts to it does not matter. The specification does not say whether a limitation's `reach` is what is
+    /// left or what is missing, so any reach counts.
+    pub fn suits(&self, features: &[Feature]) -> bool {
+        features.iter().all(|feature| {
+            let limited = |limit: &Limitation| {
+                limit.feature == *feature && (*feature != Feature::Sms || limit.direction == "OUTBOUND")
+            };
+            self.features.contains(feature) && !self.limitations.iter().any(limited)
+        })
+    }
+}
+
+/// One page of a search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The numbers on it.
+    pub offers: Vec<Offer>,
+    /// Whether another page follows.
+    pub more: bool,
+}
+
+/// No matches are `{}` or `{"count":0,"numbers":[]}`.
+#[derive(Deserialize)]
+struct Listing<T> {
+    #[serde(default)]
+    count: u32,
+    #[serde(default = "Vec::new")]
+    numbers: Vec<T>,
+}
+
+#[derive(Serialize)]
+struct SearchQuery<'a> {
+    country: &'a str,
+    features: String,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    number_type: Option<NumberType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search_pattern: Option<u8>,
+    size: u32,
+    index: u32,
+}
+
+#[derive(Serialize)]
+struct OwnedQuery<'a> {
+    country: &'a str,
+    pattern: &'a str,
+    search_pattern: u8,
+    size: u32,
+}
+
+#[derive(Serialize)]
+struct BuyForm<'a> {
+    country: &'a str,
+    msisdn: &'a str,
+}
+
+/// What the account holds of a number. An update replaces all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedNumber {
+    country: String,
+    msisdn: String,
+    #[serde(rename = "moHttpUrl", default, skip_serializing_if = "Option::is_none")]
+    mo_http_url: Option<String>,
+    #[serde(rename = "moSmppSysType", default, skip_serializing_if = "Option::is_none")]
+    mo_smpp_sys_type: Option<String>,
+    #[serde(rename = "messagesCallbackType", default, skip_serializing_if = "Option::is_none")]
+    messages_callback_type: Option<String>,
+    #[serde(rename = "messagesCallbackValue", default, skip_serializing_if = "Option::is_none")]
+    messages_callback_value: Option<String>,
+    #[serde(rename = "voiceCallbackType", default, skip_serializing_if = "Option::is_none")]
+    voice_callback_type: Option<String>,
+    #[serde(rename = "voiceCallbackValue", default, skip_serializing_if = "Option::is_none")]
+    voice_callback_value: Option<String>,
+    #[serde(rename = "voiceStatusCallback", default, skip_serializing_if = "Option::is_none")]
+    voice_status_callback: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    app_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Outcome {
+    #[serde(rename = "error-code")]
+    code: String,
+    #[serde(rename = "error-code-label", default)]
+    label: String,
+}
+
+/// The Numbers API.
+#[derive(Debug, Clone)]
+pub struct NumbersApi(pub Vonage);
+
+impl NumbersApi {
+    /// Page `index`, from 1, of the numbers on offer.
+    pub async fn search(&self, search: &Search, index: u32) -> Result<Page, VonageError> {
+        let query = SearchQuery {
+            country: search.country.as_str(),
+            features: features_parameter(&search.features),
+            number_type: search.number_type,
+            pattern: search.pattern.as_deref(),
+            search_pattern: search.pattern.as_ref().map(|_| 1),
+            size: PAGE_SIZE,
+            index,
+        };
+        let url = self.0.rest("/number/search");
+        let listing: Listing<serde_json::Value> = self.0.ask_json(url, Payload::Query(&query), TIME_LIMIT).await?;
+        let more = !listing.numbers.is_empty() && listing.count > PAGE_SIZE.saturating_mul(index);
+        // A number of a kind that is not known here is no reason to pass over its neighbours.
+        let offers = listing.numbers.into_iter().filter_map(|offer| serde_json::from_value(offer).ok()).collect();
+        Ok(Page { offers, more })
+    }
+
+    /// Rents a number. Says nothing but yes; when the outcome is unknown, [`NumbersApi::owned`] tells.
+    pub async fn buy(&self, country: Country, number: &VirtualNumber) -> Result<(), VonageError> {
+        self.change("/number/buy", &BuyForm { country: country.as_str(), msisdn: number.as_str() }).await
+    }
+
+    /// What the account holds of a number, if it is the account's.
+    pub async fn owned(&self, country: Country, number: &VirtualNumber) -> Result<Option<OwnedNumber>, VonageError> {
+        let query =
+            OwnedQuery { country: country.as_str(), pattern: number.as_str(), search_pattern: 0, size: PAGE_SIZE };
+        let url = self.0.rest("/account/numbers");
+        let listing: Listing<OwnedNumber> = self.0.ask_json(url, Payload::Query(&query), TIME_LIMIT).await?;
+        Ok(listing.numbers.into_iter().find(|owned| owned.msisdn == number.as_str()))
+    }
+
+    /// Links a number to the Voice application and keeps the rest of its record, but for a voice callback of its own,
+    /// which would win over the application.
+    pub async fn link(&self, owned: OwnedNumber, application_id: &str) -> Result<(), VonageError> {
+        let linked = OwnedNumber {
+            app_id: Some(application_id.to_owned()),
+            voice_callback_type: None,
+            voice_callback_value: None,
+            ..owned
+        };
+        self.change("/number/update", &linked).await
+    }
+
+    async fn change(&self, path: &str, form: &impl Serialize) -> Result<(), VonageError> {
+        let (status, body) = self.0.ask(self.0.rest(path), Payload::Form(form), TIME_LIMIT).await?;
+        match parse::<Outcome>(&body) {
+            Ok(outcome) if outcome.code == "401" => Err(VonageError::Unauthorized),
+            Ok(outcome) if status == StatusCode::OK && outcome.code == "200" => Ok(()),
+            Ok(outcome) => Err(VonageError::refused(outcome.code, outcome.label)),
+            Err(error) if status.is_success() => Err(error),
+            Err(_) => Err(VonageError::refused(status.as_str(), "the request is not valid")),
+        }
+    }
+}
+
+/// One of the exact strings that the API takes: SMS before MMS before VOICE, but for `VOICE,MMS`.
+fn features_parameter(features: &[Feature]) -> String {
+    let has = |feature| features.contains(&feature);
+    match (has(Feature::Sms), has(Feature::Mms), has(Feature::Voice)) {
+        (true, true, true) => "SMS,MMS,VOICE",
+        (true, true, false) => "SMS,MMS",
+        (true, false, true) => "SMS,VOICE",
+        (true, false, false) => "SMS",
+        (false, true, true) => "VOICE,MMS",
+        (false, true, false) => "MMS",
+        (false, false, _) => "VOICE",
+    }
+    .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(limitations: &str) -> Offer {
+        serde_json::from_str(&format!(
+            r#"{{"msisdn":"447451000001","type":"mobile-lvn","cost":"1.25","features":["VOICE","SMS"],"limitations":{limitations}}}"#
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_limited_number_does_not_suit_a_use_that_the_limit_touches() {
+        let both = [Feature::Voice, Feature::Sms];
+        assert!(offer("[]").suits(&both));
+        let no_texts_out = offer(r#"[{"feature":"SMS","type":"OUTBOUND","reach":"INTERNATIONAL"}]"#);
+        assert!(!no_texts_out.suits(&both));
+        assert!(no_texts_out.suits(&[Feature::Voice]));
+        assert!(offer(r#"[{"feature":"SMS","type":"INBOUND","reach":"DOMESTIC"}]"#).suits(&both));
+        assert!(!offer(r#"[{"feature":"VOICE","type":"INBOUND","reach":"DOMESTIC"}]"#).suits(&both));
+        assert!(!offer("[]").suits(&[Feature::Mms]));
+    }
+
+    #[test]
+    fn linking_keeps_the_record_and_clears_a_voice_callback() {
+        let owned: OwnedNumber = serde_json::from_str(
+            r#"{"country":"GB","msisdn":"447451000001","moHttpUrl":"https://example.com/sms","voiceCallbackType":"sip",
+                "voiceCallbackValue":"sip:x@example.com","features":["VOICE"]}"#,
+        )
+        .unwrap();
+        assert_eq!(owned.mo_http_url.as_deref(), Some("https://example.com/sms"));
+        let form = serde_json::to_value(OwnedNumber { voice_callback_type: None, voice_callback_value: None, ..owned });
+        assert_eq!(
+            form.unwrap(),
+            serde_json::json!({"country": "GB", "msisdn": "447451000001", "moHttpUrl": "https://example.com/sms"})
+        );
+    }
+}

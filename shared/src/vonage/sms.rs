@@ -1,0 +1,86 @@
+//! Text messages.
+//!
+//! Source: Vonage SMS API. It answers HTTP 200 always, and says in each part how it went.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::client::{Payload, Vonage, VonageError};
+use crate::phone::{RealNumber, VirtualNumber};
+
+/// Sends text messages.
+pub trait TextSender: Send + Sync {
+    /// Hands one text message to the carrier. It is then queued, not delivered.
+    fn send(
+        &self,
+        from: &VirtualNumber,
+        to: &RealNumber,
+        text: &str,
+    ) -> impl Future<Output = Result<(), VonageError>> + Send;
+}
+
+/// [`TextSender`] by the SMS API.
+#[derive(Debug, Clone)]
+pub struct SmsApi(pub Vonage);
+
+const TIME_LIMIT: Duration = Duration::from_secs(6);
+
+/// The characters of the GSM 03.38 alphabet, with those of its extension table. Any other makes a text Unicode, and
+/// the API does not see to that itself.
+const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\
+                   abcdefghijklmnopqrstuvwxyzäöñüà|^€{}[]~\\";
+
+#[derive(Serialize)]
+struct Message<'a> {
+    from: &'a str,
+    to: &'a str,
+    text: &'a str,
+    #[serde(rename = "type")]
+    encoding: &'static str,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    messages: Vec<Part>,
+}
+
+/// All values are strings. A long text has several parts.
+#[derive(Deserialize)]
+struct Part {
+    status: String,
+}
+
+impl TextSender for SmsApi {
+    async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<(), VonageError> {
+        let encoding = if text.chars().all(|c| GSM.contains(c)) { "text" } else { "unicode" };
+        let form = Message { from: from.as_str(), to: to.expose(), text, encoding };
+        let answer: Answer = self.0.ask_json(self.0.rest("/sms/json"), Payload::Form(&form), TIME_LIMIT).await?;
+        match answer.messages.iter().find(|part| part.status != "0") {
+            Some(part) => Err(refusal(&part.status)),
+            None if answer.messages.is_empty() => Err(VonageError::NotUnderstood(None)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The meaning of a status, in our words: Vonage's `error-text` can quote the number.
+fn refusal(status: &str) -> VonageError {
+    let label = match status {
+        "1" => return VonageError::RateLimited,
+        "4" | "14" => return VonageError::Unauthorized,
+        "2" | "3" => "a parameter is missing or not valid",
+        "5" => "internal error of the carrier",
+        "6" => "the message cannot be routed",
+        "7" => "the number is barred from messages",
+        "8" => "the carrier account is barred",
+        "9" => "the carrier account has not enough credit",
+        "12" => "the message is too long",
+        "15" => "the sender is not allowed to text this number",
+        "17" => "blocked by the provider",
+        "29" => "the trial account may not text this number",
+        "33" => "the number is deactivated",
+        _ => "the message was not accepted",
+    };
+    VonageError::refused(status, label)
+}

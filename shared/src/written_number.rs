@@ -1,0 +1,98 @@
+//! Numbers as people write them, read into E.164.
+
+use crate::country::Country;
+use crate::phone::PhoneNumber;
+
+/// Why a written number cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnreadableNumber {
+    /// It has a national form, and nothing says of which country.
+    #[error("a number without an international prefix needs a country")]
+    NeedsCountry,
+    /// It is not a phone number of any country.
+    #[error("not a phone number")]
+    NotANumber,
+    /// It is international, and of another calling code than the country that came with it.
+    #[error("the number does not belong to the country given with it")]
+    OtherCountry,
+}
+
+/// Reads `+44 7700 900001`, `0044 7700 900001` or, with its country, `07700 900001`.
+///
+/// Says only what number is meant; whether it is a valid one is the carrier lookup's to say, because libphonenumber
+/// refuses numbers reserved for examples that a carrier accepts.
+pub fn read(written: &str, country: Option<Country>) -> Result<PhoneNumber, UnreadableNumber> {
+    let written = written.trim();
+    // "00" is the prefix that the ITU recommends, and no national number begins with it.
+    let mut written = match written.strip_prefix("00") {
+        Some(rest) => format!("+{rest}"),
+        None => written.to_owned(),
+    };
+    if written.starts_with('+') {
+        // "+44 (0)7700 …": the digit to dial at home, in brackets because it is not part of the number.
+        written = written.replacen("(0)", "", 1);
+    }
+    let region = country.and_then(|country| country.as_str().parse::<phonenumber::country::Id>().ok());
+    if region.is_none() && !written.starts_with('+') {
+        return Err(UnreadableNumber::NeedsCountry);
+    }
+    let parsed = phonenumber::parse(region, &written).map_err(|_| UnreadableNumber::NotANumber)?;
+    if parsed.extension().is_some() {
+        return Err(UnreadableNumber::NotANumber);
+    }
+    if let Some(code) = region.and_then(calling_code)
+        && code != parsed.code().value()
+    {
+        return Err(UnreadableNumber::OtherCountry);
+    }
+    let e164 = parsed.format().mode(phonenumber::Mode::E164).to_string();
+    PhoneNumber::try_from(e164.trim_start_matches('+')).map_err(|_| UnreadableNumber::NotANumber)
+}
+
+fn calling_code(region: phonenumber::country::Id) -> Option<u16> {
+    phonenumber::metadata::DATABASE.by_id(region.as_ref()).map(|metadata| metadata.country_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_in(written: &str, country: Option<&str>) -> Result<String, UnreadableNumber> {
+        read(written, country.map(|code| Country::try_from(code).unwrap())).map(|number| number.expose().to_owned())
+    }
+
+    #[test]
+    fn reads_numbers_as_people_write_them() {
+        for (written, country) in [
+            ("+44 7700 900001", None),
+            ("+44 (0)7700 900001", None),
+            ("0044 7700-900001", None),
+            ("0044 7700 900001", Some("GB")),
+            ("07700 900001", Some("GB")),
+            ("  (07700) 900.001 ", Some("GB")),
+            ("+447700900001", Some("JE")),
+        ] {
+            assert_eq!(read_in(written, country).as_deref(), Ok("447700900001"), "{written}");
+        }
+        assert_eq!(read_in("(201) 555-0123", Some("US")).as_deref(), Ok("12015550123"));
+    }
+
+    #[test]
+    fn a_national_number_needs_its_country() {
+        assert_eq!(read_in("07700 900001", None), Err(UnreadableNumber::NeedsCountry));
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_number() {
+        for written in
+            ["", "+", "hello", "+44", "+999 123 456 789", "+44 7700 900001 ext. 5", "12", "+4477009000011234567"]
+        {
+            assert!(read_in(written, Some("GB")).is_err(), "{written}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_number_of_another_country_than_the_one_given() {
+        assert_eq!(read_in("+33 6 44 63 00 01", Some("GB")), Err(UnreadableNumber::OtherCountry));
+    }
+}
