@@ -79,9 +79,22 @@ async fn serve(arguments: Arguments) -> Result<(), StartError> {
         stack.gateway_url
     );
     println!(r#"  curl {}/simulator/calls -d '{{"from":"447700900001","to":"447451000001"}}'"#, stack.vonage_url);
-    // An error says that there is no signal to wait for; then the stack stops at once instead of never.
-    let _ = tokio::signal::ctrl_c().await;
+    stop_asked().await;
     println!("\nStopping.");
     stack.stop().await;
     Ok(())
+}
+
+/// Waits for Ctrl-C or, as from `kill`, SIGTERM.
+async fn stop_asked() {
+    #[cfg(unix)]
+    if let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminated.recv() => {}
+        }
+        return;
+    }
+    // An error says that there is no signal to wait for; then the stack stops at once instead of never.
+    let _ = tokio::signal::ctrl_c().await;
 }

@@ -129,8 +129,9 @@ impl Stack {
         let until = stopping(stopped.clone());
         services.spawn(async move { report("the Vonage simulator", simulator::serve(vonage, settings, until).await) });
 
-        let environment = environment(&options, &dynamodb_url, &vonage_url);
-        Store::connect(&environment).await?.create_table().await?;
+        let own = environment(&options.table, &dynamodb_url, &vonage_url);
+        Store::connect(&own).await?.create_table().await?;
+        let environment = own.with(options.environment);
         let routes = gateway::routes(&environment, options.clock).await?;
         let until = stopping(stopped);
         services.spawn(async move {
@@ -188,9 +189,9 @@ fn simulator_settings(gateway_url: &str, answer_method: HttpMethod) -> simulator
     }
 }
 
-fn environment(options: &Options, dynamodb_url: &str, vonage_url: &str) -> Environment {
-    let own = [
-        ("TABLE_NAME", options.table.as_str()),
+fn environment(table: &str, dynamodb_url: &str, vonage_url: &str) -> Environment {
+    [
+        ("TABLE_NAME", table),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "laptop"),
@@ -201,7 +202,7 @@ fn environment(options: &Options, dynamodb_url: &str, vonage_url: &str) -> Envir
         ("VONAGE_APPLICATION_ID", account::APPLICATION_ID),
         ("VONAGE_API_URL", vonage_url),
         ("VONAGE_REST_URL", vonage_url),
-    ];
-    let own = own.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    own.chain(options.environment.iter().cloned()).collect()
+    ]
+    .into_iter()
+    .collect()
 }

@@ -10,12 +10,15 @@
 //! | `VONAGE_SIGNATURE_SECRET` | signs Vonage's webhooks |
 //! | `VONAGE_SIGNATURE_MAX_AGE_SECONDS` | the oldest signature to accept; unset accepts any age, as Vonage's own SDKs do |
 //! | `VONAGE_API_URL`, `VONAGE_REST_URL` | Vonage's hosts; default `https://api.nexmo.com`, `https://rest.nexmo.com` |
+//! | `VONAGE_TIME_LIMIT_MS` | how long one request to Vonage may take, 50 to 20000; default 5000 |
 //! | `MAX_CALL_SECONDS` | the longest call, 60 to 7200 (Vonage's own limit); default 7200 |
 //! | `QUARANTINE_SECONDS` | default 86400; at least `MAX_CALL_SECONDS`, at most 30 days |
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// The environment variables of this process, or those that a laptop or a test gives in their place.
 #[derive(Clone, Default)]
@@ -43,6 +46,12 @@ impl Environment {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect()
+    }
+
+    /// The same variables, but for those that differ.
+    pub fn with(mut self, differing: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.0.extend(differing);
+        self
     }
 
     /// The variable `name`, if it is set and not empty (a template cannot leave one out, only empty).
@@ -82,9 +91,9 @@ impl Durations {
     /// Reads `MAX_CALL_SECONDS` and `QUARANTINE_SECONDS`. A quarantine is never shorter than the longest call, so that
     /// the last event of a call still finds its own conversation.
     pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
-        let max_call_seconds = in_range(env, "MAX_CALL_SECONDS", 7200, 60..=7200)?;
+        let max_call_seconds = in_range(env, "MAX_CALL_SECONDS", 7200, 60..=7200, "seconds")?;
         let quarantine_seconds =
-            in_range(env, "QUARANTINE_SECONDS", 86_400, max_call_seconds..=Self::MAX_QUARANTINE_SECONDS)?;
+            in_range(env, "QUARANTINE_SECONDS", 86_400, max_call_seconds..=Self::MAX_QUARANTINE_SECONDS, "seconds")?;
         Ok(Self { max_call_seconds, quarantine_seconds })
     }
 }
@@ -93,9 +102,10 @@ fn in_range(
     env: &Environment,
     name: &'static str,
     default: u32,
-    range: std::ops::RangeInclusive<u32>,
+    range: RangeInclusive<u32>,
+    unit: &str,
 ) -> Result<u32, ConfigError> {
-    let expected = format!("must be from {} to {} seconds", range.start(), range.end());
+    let expected = format!("must be from {} to {} {unit}", range.start(), range.end());
     let value = env.parsed(name, &expected)?.unwrap_or(default);
     if range.contains(&value) { Ok(value) } else { Err(ConfigError::Malformed { name, expected }) }
 }
@@ -130,16 +140,21 @@ pub struct VonageConfig {
     pub api_url: String,
     /// `https://rest.nexmo.com`, without a slash at the end.
     pub rest_url: String,
+    /// How long one request may take.
+    pub time_limit: Duration,
 }
 
 impl VonageConfig {
-    /// Reads `VONAGE_API_KEY`, `VONAGE_API_SECRET`, `VONAGE_API_URL` and `VONAGE_REST_URL`.
+    /// Reads `VONAGE_API_KEY`, `VONAGE_API_SECRET`, `VONAGE_API_URL`, `VONAGE_REST_URL` and `VONAGE_TIME_LIMIT_MS`.
     pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
         Ok(Self {
             api_key: env.required("VONAGE_API_KEY")?,
             api_secret: Secret(env.required("VONAGE_API_SECRET")?),
             api_url: base_url(env, "VONAGE_API_URL", "https://api.nexmo.com")?,
             rest_url: base_url(env, "VONAGE_REST_URL", "https://rest.nexmo.com")?,
+            time_limit: Duration::from_millis(
+                in_range(env, "VONAGE_TIME_LIMIT_MS", 5000, 50..=20_000, "milliseconds")?.into(),
+            ),
         })
     }
 }

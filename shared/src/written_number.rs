@@ -33,6 +33,9 @@ pub fn read(written: &str, country: Option<Country>) -> Result<PhoneNumber, Unre
         written = written.replacen("(0)", "", 1);
     }
     let region = country.and_then(|country| country.as_str().parse::<phonenumber::country::Id>().ok());
+    if !phonenumber::is_viable(&written) {
+        return Err(UnreadableNumber::NotANumber);
+    }
     if region.is_none() && !written.starts_with('+') {
         return Err(UnreadableNumber::NeedsCountry);
     }
@@ -80,6 +83,7 @@ mod tests {
     #[test]
     fn a_national_number_needs_its_country() {
         assert_eq!(read_in("07700 900001", None), Err(UnreadableNumber::NeedsCountry));
+        assert_eq!(read_in("hello", None), Err(UnreadableNumber::NotANumber));
     }
 
     #[test]

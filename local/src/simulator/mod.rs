@@ -26,6 +26,8 @@ mod request;
 mod sms;
 mod webhook;
 
+pub use webhook::sign_webhook;
+
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};

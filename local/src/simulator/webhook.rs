@@ -79,7 +79,7 @@ struct Claims<'a> {
 /// Sends webhooks for one account.
 pub(super) struct Deliverer {
     api_key: String,
-    signature_key: EncodingKey,
+    signature_secret: String,
     /// A client for each connect timeout, in milliseconds: it cannot be set on a single request.
     clients: Mutex<HashMap<u64, Client>>,
 }
@@ -89,7 +89,7 @@ impl Deliverer {
         let usual = client(CONNECT_TIMEOUT).map_err(io::Error::other)?;
         Ok(Self {
             api_key: api_key.to_owned(),
-            signature_key: EncodingKey::from_secret(signature_secret.as_bytes()),
+            signature_secret: signature_secret.to_owned(),
             clients: Mutex::new(HashMap::from([(CONNECT_TIMEOUT, usual)])),
         })
     }
@@ -145,7 +145,7 @@ impl Deliverer {
         if !sender.signed {
             return request;
         }
-        match sign(&self.signature_key, &self.api_key, &sender.application_id, body) {
+        match sign_webhook(&self.signature_secret, &self.api_key, &sender.application_id, body) {
             Ok(token) => request.bearer_auth(token),
             // As at Vonage, where an internal error leaves a webhook unsigned.
             Err(error) => {
@@ -157,8 +157,8 @@ impl Deliverer {
 }
 
 /// The JWT with which Vonage signs a webhook now. A POST has a body, a GET none.
-pub(super) fn sign(
-    key: &EncodingKey,
+pub fn sign_webhook(
+    signature_secret: &str,
     api_key: &str,
     application_id: &str,
     body: Option<&[u8]>,
@@ -172,7 +172,8 @@ pub(super) fn sign(
         api_key,
         application_id,
     };
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, key)
+    let key = EncodingKey::from_secret(signature_secret.as_bytes());
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
 }
 
 /// A new connection for each webhook, as a webhook of Vonage's fleet has; loopback needs no proxy.

@@ -144,6 +144,10 @@ pub fn read_json<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
             format!("A body may have at most {MAX_BODY_BYTES} bytes."),
         ));
     }
+    // Deserializing would take an array for an object, its members by position.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::malformed("The body is not a JSON object."));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let field = error.path().to_string();

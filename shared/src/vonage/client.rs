@@ -88,6 +88,7 @@ impl Vonage {
     pub fn new(config: VonageConfig) -> Self {
         let http = http_client()
             .connect_timeout(Duration::from_secs(2))
+            .timeout(config.time_limit)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("the settings above go together");
@@ -107,17 +108,12 @@ impl Vonage {
         &self,
         url: String,
         payload: Payload<'_, P>,
-        time_limit: Duration,
     ) -> Result<(StatusCode, Vec<u8>), VonageError> {
         let request = match payload {
             Payload::Query(query) => self.http.get(url).query(query),
             Payload::Form(form) => self.http.post(url).form(form),
         };
-        let response = request
-            .basic_auth(&self.config.api_key, Some(&self.config.api_secret.0))
-            .timeout(time_limit)
-            .send()
-            .await?;
+        let response = request.basic_auth(&self.config.api_key, Some(&self.config.api_secret.0)).send().await?;
         match response.status() {
             StatusCode::UNAUTHORIZED => Err(VonageError::Unauthorized),
             StatusCode::TOO_MANY_REQUESTS => Err(VonageError::RateLimited),
@@ -131,9 +127,8 @@ impl Vonage {
         &self,
         url: String,
         payload: Payload<'_, P>,
-        time_limit: Duration,
     ) -> Result<T, VonageError> {
-        let (status, body) = self.ask(url, payload, time_limit).await?;
+        let (status, body) = self.ask(url, payload).await?;
         if status != StatusCode::OK {
             return Err(VonageError::refused(status.as_str(), status.canonical_reason().unwrap_or("refused")));
         }

@@ -3,8 +3,6 @@
 //! Source: Vonage Number Insight API, which ends on 4 February 2027; Identity Insights follows it. Hence
 //! [`NumberLookup`].
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::client::{Payload, Vonage, VonageError};
@@ -31,8 +29,6 @@ pub trait NumberLookup: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct NumberInsight(pub Vonage);
 
-const TIME_LIMIT: Duration = Duration::from_secs(4);
-
 #[derive(Serialize)]
 struct Query<'a> {
     number: &'a str,
@@ -52,7 +48,7 @@ impl NumberLookup for NumberInsight {
     async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
         // By POST, because a URL, unlike a body, ends up in logs on the way.
         let form = Query { number: number.expose() };
-        let answer: Answer = self.0.ask_json(self.0.api("/ni/basic/json"), Payload::Form(&form), TIME_LIMIT).await?;
+        let answer: Answer = self.0.ask_json(self.0.api("/ni/basic/json"), Payload::Form(&form)).await?;
         match (answer.status, answer.international_format_number, answer.country_code) {
             (0, Some(number), Some(country)) => Ok(Some(LookedUpNumber { number: number.into(), country })),
             (0, ..) => Err(VonageError::NotUnderstood(None)),

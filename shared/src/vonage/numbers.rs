@@ -3,8 +3,6 @@
 //! Source: Vonage Numbers API 1.1.0. POST bodies are forms, `error-code` is a string, and 420 stands for many things
 //! that only its label tells apart.
 
-use std::time::Duration;
-
 use reqwest::StatusCode;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -13,8 +11,6 @@ use super::client::{Payload, Vonage, VonageError, parse};
 use crate::country::Country;
 use crate::phone::VirtualNumber;
 use crate::pool::{Feature, NumberType};
-
-const TIME_LIMIT: Duration = Duration::from_secs(8);
 
 /// The most numbers on a page of a search.
 const PAGE_SIZE: u32 = 100;
@@ -167,7 +163,7 @@ impl NumbersApi {
             index,
         };
         let url = self.0.rest("/number/search");
-        let listing: Listing<serde_json::Value> = self.0.ask_json(url, Payload::Query(&query), TIME_LIMIT).await?;
+        let listing: Listing<serde_json::Value> = self.0.ask_json(url, Payload::Query(&query)).await?;
         let more = !listing.numbers.is_empty() && listing.count > PAGE_SIZE.saturating_mul(index);
         // A number of a kind that is not known here is no reason to pass over its neighbours.
         let offers = listing.numbers.into_iter().filter_map(|offer| serde_json::from_value(offer).ok()).collect();
@@ -184,7 +180,7 @@ impl NumbersApi {
         let query =
             OwnedQuery { country: country.as_str(), pattern: number.as_str(), search_pattern: 0, size: PAGE_SIZE };
         let url = self.0.rest("/account/numbers");
-        let listing: Listing<OwnedNumber> = self.0.ask_json(url, Payload::Query(&query), TIME_LIMIT).await?;
+        let listing: Listing<OwnedNumber> = self.0.ask_json(url, Payload::Query(&query)).await?;
         Ok(listing.numbers.into_iter().find(|owned| owned.msisdn == number.as_str()))
     }
 
@@ -201,7 +197,7 @@ impl NumbersApi {
     }
 
     async fn change(&self, path: &str, form: &impl Serialize) -> Result<(), VonageError> {
-        let (status, body) = self.0.ask(self.0.rest(path), Payload::Form(form), TIME_LIMIT).await?;
+        let (status, body) = self.0.ask(self.0.rest(path), Payload::Form(form)).await?;
         match parse::<Outcome>(&body) {
             Ok(outcome) if outcome.code == "401" => Err(VonageError::Unauthorized),
             Ok(outcome) if status == StatusCode::OK && outcome.code == "200" => Ok(()),

@@ -2,8 +2,6 @@
 //!
 //! Source: Vonage SMS API. It answers HTTP 200 always, and says in each part how it went.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::client::{Payload, Vonage, VonageError};
@@ -23,8 +21,6 @@ pub trait TextSender: Send + Sync {
 /// [`TextSender`] by the SMS API.
 #[derive(Debug, Clone)]
 pub struct SmsApi(pub Vonage);
-
-const TIME_LIMIT: Duration = Duration::from_secs(6);
 
 /// The characters of the GSM 03.38 alphabet, with those of its extension table. Any other makes a text Unicode, and
 /// the API does not see to that itself.
@@ -55,7 +51,7 @@ impl TextSender for SmsApi {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<(), VonageError> {
         let encoding = if text.chars().all(|c| GSM.contains(c)) { "text" } else { "unicode" };
         let form = Message { from: from.as_str(), to: to.expose(), text, encoding };
-        let answer: Answer = self.0.ask_json(self.0.rest("/sms/json"), Payload::Form(&form), TIME_LIMIT).await?;
+        let answer: Answer = self.0.ask_json(self.0.rest("/sms/json"), Payload::Form(&form)).await?;
         match answer.messages.iter().find(|part| part.status != "0") {
             Some(part) => Err(refusal(&part.status)),
             None if answer.messages.is_empty() => Err(VonageError::NotUnderstood(None)),

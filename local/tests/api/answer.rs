@@ -1,0 +1,150 @@
+//! `/webhooks/answer` and `/webhooks/fallback`.
+
+use std::time::{Duration, Instant};
+
+use local::simulator::HttpMethod;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, DRIVER, Laptop, RIDER, answer, signature, text};
+
+const NOBODY: &str = "Sorry, this number cannot connect you. Please call from the phone that you gave us, with your \
+                      caller ID shown. Goodbye.";
+
+async fn ask(laptop: &Laptop, from: &str, to: &str) -> Answer {
+    let body =
+        json!({"from": from, "to": to, "uuid": "0779a56d002f1c7f47f82ef5fe84ab79", "conversation_uuid": "CON-1"});
+    laptop.signed_post("/webhooks/answer", &body.to_string()).await
+}
+
+fn only_talks(ncco: &Value) -> &str {
+    assert_eq!(ncco.as_array().unwrap().len(), 1, "{ncco}");
+    assert_eq!(ncco[0]["action"], "talk");
+    text(ncco, "/0/text")
+}
+
+#[tokio::test]
+async fn each_side_is_connected_to_the_other_by_the_number_that_masks_it() {
+    for method in [HttpMethod::Get, HttpMethod::Post] {
+        let laptop = Laptop::start_answering(method).await.with_numbers(&["GB"], 2).await;
+        let conversation = laptop.create().await;
+        let dials = [0, 1].map(|side| conversation["participants"][side]["dials"].clone());
+        for (from, dialled, reaches, shows) in
+            [(RIDER, &dials[0], DRIVER, &dials[1]), (DRIVER, &dials[1], RIDER, &dials[0])]
+        {
+            let call = laptop.call(json!({"from": from, "to": dialled})).await;
+            assert_eq!(call["ncco"][0]["action"], "talk");
+            assert_eq!(
+                call["ncco"][1],
+                json!({"action": "connect", "from": shows, "limit": 7200,
+                       "endpoint": [{"type": "phone", "number": reaches}]})
+            );
+            assert_eq!(call["phones"]["callee"]["display"], *shows);
+            assert_eq!(call["phones"]["caller"]["connected"], true);
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_is_connected_and_each_is_told_so_kindly() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    let dialled = text(&conversation, "/participants/0/dials");
+    for stranger in [DRIVER, "447700900003", "", "anonymous", "Restricted", "+447700900001", "07700900001"] {
+        let answer = ask(&laptop, stranger, dialled).await;
+        assert_eq!((answer.status, answer.content_type.as_str()), (200, "application/json"), "{stranger}");
+        assert_eq!(only_talks(&answer.body), NOBODY);
+    }
+    let withheld = laptop.signed_post("/webhooks/answer", &json!({"to": dialled}).to_string()).await;
+    assert_eq!(only_talks(&withheld.body), NOBODY);
+    let not_rented = ask(&laptop, RIDER, "447451000200").await;
+    assert_eq!(only_talks(&not_rented.body), NOBODY);
+}
+
+#[tokio::test]
+async fn a_caller_id_with_blanks_around_it_is_the_same_caller() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    let answer = ask(&laptop, " 447700900001", text(&conversation, "/participants/0/dials")).await;
+    assert_eq!(answer.body[1]["action"], "connect");
+}
+
+#[tokio::test]
+async fn an_ended_conversation_connects_nobody() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await;
+    for (from, side) in [(RIDER, 0), (DRIVER, 1)] {
+        let dialled = text(&conversation["participants"][side], "/dials");
+        let answer = ask(&laptop, from, dialled).await;
+        assert!(only_talks(&answer.body).contains("has ended"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_ends_by_the_clock_to_the_second() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let mut order = crate::support::conversation();
+    order["expires_in"] = json!(60);
+    let conversation = laptop.post("/conversations", &order).await.body;
+    let dialled = text(&conversation, "/participants/0/dials");
+    laptop.advance(59);
+    assert_eq!(ask(&laptop, RIDER, dialled).await.body[1]["action"], "connect");
+    laptop.advance(1);
+    assert!(only_talks(&ask(&laptop, RIDER, dialled).await.body).contains("has ended"));
+    laptop.advance(86_400);
+    assert_eq!(only_talks(&ask(&laptop, RIDER, dialled).await.body), NOBODY);
+}
+
+#[tokio::test]
+async fn a_webhook_that_vonage_did_not_sign_learns_nothing() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    let dialled = text(&conversation, "/participants/0/dials");
+    let url = format!("{}/webhooks/answer?from={RIDER}&to={dialled}", laptop.stack.gateway_url);
+    let unsigned = answer(laptop.http.get(&url)).await;
+    assert_eq!(unsigned.status, 503, "Vonage sends again what it failed to sign");
+    let forged = answer(laptop.http.get(&url).bearer_auth("eyJhbGciOiJub25lIn0.e30.")).await;
+    assert_eq!(forged.status, 401);
+    let body = json!({"from": RIDER, "to": dialled}).to_string();
+    let other_body = signature(Some("{}"));
+    let url = format!("{}/webhooks/answer", laptop.stack.gateway_url);
+    let replaced = answer(laptop.http.post(&url).bearer_auth(other_body).body(body)).await;
+    assert_eq!(replaced.status, 401);
+    for answer in [unsigned, forged, replaced] {
+        assert_eq!(answer.content_type, "application/problem+json");
+        assert!(!answer.body.to_string().contains(DRIVER));
+    }
+    let signed = answer(laptop.http.get(format!("{url}?from={RIDER}&to={dialled}")).bearer_auth(signature(None))).await;
+    assert_eq!(signed.body[1]["action"], "connect");
+}
+
+#[tokio::test]
+async fn an_unreadable_store_is_503_at_once_and_the_fallback_still_answers() {
+    let hangs = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let dialled = text(&laptop.create().await, "/participants/0/dials").to_owned();
+    // The same functions before a table that never answers.
+    let url = format!("http://{}", hangs.local_addr().unwrap());
+    let broken = Laptop::start_in(&[("AWS_ENDPOINT_URL_DYNAMODB", &url)]).await;
+    let started = Instant::now();
+    let answer = ask(&broken, RIDER, &dialled).await;
+    assert_eq!((answer.status, answer.retry_after.as_deref()), (503, Some("1")));
+    assert!(started.elapsed() < Duration::from_secs(5), "Vonage waits 5 s");
+
+    let body = json!({"from": RIDER, "to": dialled, "reason": "Connection closed."}).to_string();
+    for (method, body) in [(Method::GET, String::new()), (Method::POST, body), (Method::POST, "nonsense".to_owned())] {
+        let answer = broken.send(method, "/webhooks/fallback", body).await;
+        assert_eq!(answer.status, 200);
+        assert!(only_talks(&answer.body).contains("call again"));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_json_is_400() {
+    let laptop = Laptop::start().await;
+    for body in ["", "x", "\"text\""] {
+        let answer = laptop.signed_post("/webhooks/answer", body).await;
+        assert_eq!(answer.status, 400, "{body}");
+    }
+}

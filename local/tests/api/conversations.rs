@@ -1,0 +1,99 @@
+//! `GET` and `DELETE /conversations/{id}`.
+
+use serde_json::{Value, json};
+
+use crate::support::{DRIVER, Laptop, RIDER, text};
+
+#[tokio::test]
+async fn a_conversation_is_read_with_its_calls() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    let path = format!("/conversations/{}", text(&conversation, "/id"));
+    let mut expected = conversation.clone();
+    expected["calls"] = json!([]);
+    assert_eq!(laptop.get(&path).await.body, expected);
+
+    laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"], "talk_seconds": 42})).await;
+    laptop.call(json!({"from": DRIVER, "to": conversation["participants"][1]["dials"], "callee": "busy"})).await;
+    let read = laptop.get(&path).await.body;
+    let [answered, busy]: [Value; 2] = read["calls"].as_array().unwrap().clone().try_into().unwrap();
+    assert_eq!((&answered["caller"], &answered["callee"]), (&json!(RIDER), &json!(DRIVER)));
+    assert_eq!((&answered["duration"], &answered["currency"]), (&json!(42), &json!("EUR")));
+    assert!(!answered["connected_at"].is_null() && !answered["ended_at"].is_null());
+    let price = |value: &Value| text(value, "/price").parse::<rust_decimal::Decimal>().unwrap();
+    let legs = answered["legs"].as_array().unwrap();
+    assert_eq!(price(&answered), legs.iter().map(price).sum());
+    assert!(price(&answered) > rust_decimal::Decimal::ZERO);
+    assert_eq!(
+        legs.iter()
+            .map(|leg| (text(leg, "/direction"), text(leg, "/number"), text(leg, "/status")))
+            .collect::<Vec<_>>(),
+        [("inbound", RIDER, "completed"), ("outbound", DRIVER, "completed")]
+    );
+    assert_eq!((&busy["caller"], &busy["connected_at"]), (&json!(DRIVER), &Value::Null));
+    assert_eq!((text(&busy, "/legs/1/status"), &busy["legs"][1]["sip_code"]), ("busy", &json!(486)));
+}
+
+#[tokio::test]
+async fn how_each_leg_ended_is_told() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    let dialled = &conversation["participants"][0]["dials"];
+    for (callee, status, reason) in [
+        ("rejects", "rejected", "declined"),
+        ("unanswered", "unanswered", "timeout"),
+        ("unreachable", "failed", "number_out_of_service"),
+    ] {
+        let placed = laptop.call(json!({"from": RIDER, "to": dialled, "callee": callee})).await;
+        let read = laptop.get(&format!("/conversations/{}", text(&conversation, "/id"))).await.body;
+        let calls = read["calls"].as_array().unwrap();
+        let call = calls.iter().find(|call| call["conversation_uuid"] == placed["conversation_uuid"]).unwrap();
+        assert_eq!((text(call, "/legs/1/status"), text(call, "/legs/1/reason")), (status, reason));
+    }
+}
+
+#[tokio::test]
+async fn ending_again_gives_the_same_answer() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    let path = format!("/conversations/{}", text(&conversation, "/id"));
+    let (one, other) = tokio::join!(laptop.delete(&path), laptop.delete(&path));
+    assert_eq!((one.status, other.status), (200, 200));
+    assert_eq!(one.body["state"], "ended");
+    laptop.advance(100);
+    let again = laptop.delete(&path).await;
+    assert_eq!((&one.body, &one.body), (&other.body, &again.body));
+}
+
+#[tokio::test]
+async fn what_the_clock_has_ended_stays_expired() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    laptop.advance(86_400);
+    let ended = laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await;
+    assert_eq!((&ended.body["state"], &ended.body["ended_at"]), (&json!("expired"), &Value::Null));
+}
+
+#[tokio::test]
+async fn after_an_end_the_keys_are_given_to_nobody_until_the_quarantine_is_over() {
+    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")]).await;
+    let laptop = laptop.with_numbers(&["GB"], 1).await;
+    let conversation = laptop.create().await;
+    laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await;
+    let again = || async { laptop.post("/conversations", &crate::support::conversation()).await.status };
+    laptop.advance(58);
+    assert_eq!(again().await, 503);
+    laptop.advance(2);
+    assert_eq!(again().await, 201);
+}
+
+#[tokio::test]
+async fn an_unknown_conversation_is_404() {
+    let laptop = Laptop::start().await;
+    for id in ["01JD0000000000000000000000", "x", "..%2F..", "01jd0000000000000000000000"] {
+        let path = format!("/conversations/{id}");
+        for answer in [laptop.get(&path).await, laptop.delete(&path).await] {
+            assert_eq!((answer.status, answer.content_type.as_str()), (404, "application/problem+json"), "{id}");
+        }
+    }
+}

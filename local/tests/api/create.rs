@@ -1,0 +1,269 @@
+//! `POST /conversations`.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{DRIVER, Laptop, RIDER, conversation, text};
+
+/// Nothing is left of a conversation that was refused.
+async fn nothing_is_left(laptop: &Laptop) {
+    for phone in [RIDER, DRIVER] {
+        assert!(laptop.keys(phone).await.taken.is_empty());
+        assert!(laptop.texts(phone).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_answer_says_who_is_masked_by_what_and_dials_what() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let mut order = conversation();
+    order["reference"] = json!("ride-42");
+    order["expires_in"] = json!(3600);
+    let answer = laptop.post("/conversations", &order).await;
+    assert_eq!((answer.status, answer.content_type.as_str()), (201, "application/json"));
+    let conversation = answer.body;
+    assert_eq!(
+        conversation["participants"],
+        json!([
+            {"number": RIDER, "country": "GB", "label": "your rider", "masked_by": "447451000002",
+             "dials": "447451000001", "notification": "sent"},
+            {"number": DRIVER, "country": "GB", "label": "your driver", "masked_by": "447451000001",
+             "dials": "447451000002", "notification": "sent"},
+        ])
+    );
+    assert_eq!((&conversation["state"], &conversation["reference"]), (&json!("active"), &json!("ride-42")));
+    let time = |name: &str| text(&conversation, name).parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(time("/expires_at").as_second() - time("/created_at").as_second(), 3600);
+}
+
+#[tokio::test]
+async fn numbers_are_taken_as_people_write_them() {
+    let laptop = Laptop::start().await.with_numbers(&["GB", "US"], 8).await;
+    for (number, country, read) in [
+        (json!("+44 (0)7700 900003"), Value::Null, "447700900003"),
+        (json!("0044-7700-900004"), Value::Null, "447700900004"),
+        (json!("07700 900005"), json!("GB"), "447700900005"),
+        (json!("(201) 555-0123"), json!("US"), "12015550123"),
+    ] {
+        let order = json!({"participants": [{"number": "+447700900001"}, {"number": number, "country": country}]});
+        let answer = laptop.post("/conversations", &order).await;
+        assert_eq!(answer.body["participants"][1]["number"], read, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_side_dials_a_number_of_its_own_country() {
+    let laptop = Laptop::start().await.with_numbers(&["GB", "US"], 1).await;
+    let order = json!({"participants": [{"number": "+447700900001"}, {"number": "+12015550150"}]});
+    let conversation = laptop.post("/conversations", &order).await.body;
+    assert_eq!(conversation["participants"][0]["dials"], "447451000001");
+    assert_eq!(conversation["participants"][1]["dials"], "12015550100");
+    let call = laptop.call(json!({"from": "12015550150", "to": "12015550100"})).await;
+    assert_eq!(
+        call["phones"]["callee"],
+        json!({"number": RIDER, "display": "447451000001", "rang": true, "answered": true})
+    );
+}
+
+#[tokio::test]
+async fn each_text_comes_from_the_number_to_dial_and_says_whom_it_reaches() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    for (side, phone, other, others_number) in
+        [(0, RIDER, "your driver", "900002"), (1, DRIVER, "your rider", "900001")]
+    {
+        let [message] = laptop.texts(phone).await.try_into().unwrap();
+        let dials = text(&conversation["participants"][side], "/dials");
+        assert_eq!(message["from"], dials);
+        let said = text(&message, "/text");
+        assert!(said.contains(&format!("+{dials}")) && said.contains(other), "{said}");
+        assert!(!said.contains(others_number), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_label_of_any_language_arrives_as_it_was_written() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let mut order = conversation();
+    order["participants"][1]["label"] = json!("вашего водителя 🚕");
+    laptop.post("/conversations", &order).await;
+    assert!(text(&laptop.texts(RIDER).await[0], "/text").contains("вашего водителя 🚕"));
+}
+
+#[tokio::test]
+async fn nobody_is_texted_who_is_not_to_be() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let mut order = conversation();
+    order["notify"] = json!(false);
+    let answer = laptop.post("/conversations", &order).await;
+    assert_eq!(answer.body["participants"][0]["notification"], "off");
+    assert_eq!(laptop.asked("/sms/json").await, 0);
+}
+
+#[tokio::test]
+async fn a_refused_text_does_not_undo_the_conversation() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let part = json!({"message-count": "1", "messages": [{"status": "29", "error-text": "Non White-listed Destination 447700900001"}]});
+    let refuses_rider =
+        json!({"path": "/sms/json", "contains": RIDER, "fault": {"kind": "status", "status": 200, "body": part}});
+    laptop.vonage(Method::POST, "/simulator/faults", refuses_rider).await;
+    let conversation = laptop.create().await;
+    let read = laptop.get(&format!("/conversations/{}", text(&conversation, "/id"))).await.body;
+    for conversation in [&conversation, &read] {
+        let [rider, driver] = [0, 1].map(|side| &conversation["participants"][side]);
+        assert_eq!((&rider["notification"], &driver["notification"]), (&json!("failed"), &json!("sent")));
+        assert!(text(rider, "/notification_reason").contains("trial account"), "{rider}");
+        assert!(!text(rider, "/notification_reason").contains(RIDER));
+    }
+    let call = laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"]})).await;
+    assert_eq!(call["phones"]["caller"]["connected"], true);
+}
+
+#[tokio::test]
+async fn a_text_without_an_answer_is_failed_and_not_sent_again() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    laptop.faults("/sms/json", 2, json!({"kind": "close_after"})).await;
+    let conversation = laptop.create().await;
+    assert_eq!(conversation["participants"][0]["notification"], "failed");
+    assert_eq!((laptop.texts(RIDER).await.len(), laptop.asked("/sms/json").await), (1, 2));
+}
+
+#[tokio::test]
+async fn a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_stored() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let with = |pointer: &str, value: Value| {
+        let mut order = conversation();
+        *order.pointer_mut(pointer).unwrap() = value;
+        order
+    };
+    let and = |name: &str, value: Value| {
+        let mut order = conversation();
+        order[name] = value;
+        order
+    };
+    let one = json!({"participants": [{"number": "+447700900001"}]});
+    let three = json!({"participants": [{"number": "+447700900001"}, {"number": "+447700900002"}, {"number": "+447700900003"}]});
+    for (body, status, field) in [
+        (one, 422, "participants"),
+        (three, 422, "participants"),
+        (json!({}), 422, ""),
+        (json!({"participants": "two"}), 422, "participants"),
+        (with("/participants/0/number", json!(447700900001u64)), 422, "participants[0].number"),
+        (with("/participants/0/number", json!("hello")), 422, "participants[0].number"),
+        (with("/participants/0/number", json!("+44 7700 900002")), 422, "participants[1].number"),
+        (with("/participants/1/number", json!("+44 20 1")), 422, "participants[1].number"),
+        (with("/participants/1/number", json!("+44 1111 111111")), 422, "participants[1].number"),
+        (with("/participants/1/number", json!("+447451000001")), 422, "participants[1].number"),
+        (with("/participants/1/number", json!("+33644630001")), 422, "participants[1].country"),
+        (
+            json!({"participants": [{"number": "07700900001"}, {"number": "+447700900002"}]}),
+            422,
+            "participants[0].country",
+        ),
+        (with("/participants/1/country", json!("gb")), 422, "participants[1].country"),
+        (with("/participants/0/label", json!("x".repeat(41))), 422, "participants[0].label"),
+        (and("expires_in", json!(59)), 422, "expires_in"),
+        (and("expires_in", json!(170 * 86_400 + 1)), 422, "expires_in"),
+        (and("expires_in", json!(-60)), 422, "expires_in"),
+        (and("expires_in", json!("3600")), 422, "expires_in"),
+        (and("notify", json!("yes")), 422, "notify"),
+        (and("reference", json!("")), 422, "reference"),
+        (and("webhook", json!("https://example.com")), 422, "webhook"),
+        (
+            json!({"participants": [{"number": "+447700900001", "name": "Ann"}, {"number": "+447700900002"}]}),
+            422,
+            "participants[0].name",
+        ),
+        (json!([]), 400, ""),
+    ] {
+        let answer = laptop.post("/conversations", &body).await;
+        assert_eq!(
+            (answer.status, answer.content_type.as_str()),
+            (status, "application/problem+json"),
+            "{body} {answer:?}"
+        );
+        assert_eq!(answer.body["field"].as_str().unwrap_or_default(), field, "{body} {answer:?}");
+        assert_eq!(answer.body["status"], status);
+        assert!(text(&answer.body, "/type").starts_with("urn:maskline:problem:"));
+        assert!(!text(&answer.body, "/detail").is_empty());
+    }
+    for (body, status) in [("", 400), ("{", 400), ("{} {}", 422), ("nope", 400), (&" ".repeat(16 * 1024 + 1), 413)] {
+        let answer = laptop.send(Method::POST, "/conversations", body.to_owned()).await;
+        assert_eq!((answer.status, answer.content_type.as_str()), (status, "application/problem+json"), "{body}");
+    }
+    nothing_is_left(&laptop).await;
+}
+
+#[tokio::test]
+async fn a_conversation_is_refused_only_when_no_number_is_free_for_a_participant() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 1).await;
+    laptop.create().await;
+    let order = |number: &str| json!({"participants": [{"number": "+447700900003"}, {"number": number}]});
+    let refused = laptop.post("/conversations", &order("+447700900001")).await;
+    assert_eq!((refused.status, text(&refused.body, "/field")), (503, "participants[1].number"));
+    assert!(laptop.keys("447700900003").await.taken.is_empty(), "the other one holds nothing");
+    let others = laptop.post("/conversations", &order("+447700900004")).await;
+    assert_eq!(others.status, 201, "the number serves everybody else");
+}
+
+#[tokio::test]
+async fn an_empty_pool_is_said_to_be_empty() {
+    let laptop = Laptop::start().await;
+    let refused = laptop.post("/conversations", &conversation()).await;
+    assert_eq!((refused.status, text(&refused.body, "/type")), (503, "urn:maskline:problem:no-number-free"));
+    assert!(text(&refused.body, "/detail").contains("GB has 0 ready numbers"));
+}
+
+#[tokio::test]
+async fn many_at_once_for_the_same_person_never_share_a_key() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 8).await;
+    let create = async |number: usize| {
+        let other = format!("+4477009001{number:02}");
+        laptop
+            .post(
+                "/conversations",
+                &json!({"participants": [{"number": "+447700900001"}, {"number": other}], "notify": false}),
+            )
+            .await
+    };
+    let (a, b, c, d, e, f) = tokio::join!(create(1), create(2), create(3), create(4), create(5), create(6));
+    let mut dials: Vec<String> = Vec::new();
+    for answer in [a, b, c, d, e, f] {
+        assert_eq!(answer.status, 201, "{answer:?}");
+        dials.push(text(&answer.body, "/participants/0/dials").to_owned());
+    }
+    dials.sort();
+    dials.dedup();
+    assert_eq!(dials.len(), 6);
+}
+
+#[tokio::test]
+async fn when_the_lookup_fails_nothing_is_stored_and_the_answer_tells_what_is_safe() {
+    let laptop = Laptop::start_in(&[("VONAGE_TIME_LIMIT_MS", "300")]).await.with_numbers(&["GB"], 2).await;
+    for (fault, status) in [
+        (json!({"kind": "status", "status": 401}), 502),
+        (json!({"kind": "status", "status": 420, "body": {"error-code": "420"}}), 502),
+        (json!({"kind": "status", "status": 429}), 503),
+        (json!({"kind": "status", "status": 500}), 503),
+        (json!({"kind": "not_json"}), 502),
+        (json!({"kind": "hang"}), 503),
+        (json!({"kind": "close_before"}), 503),
+        (json!({"kind": "status", "status": 200, "body": {"status": 1, "status_message": "Throttled"}}), 503),
+        (json!({"kind": "status", "status": 200, "body": {"status": 4, "status_message": "Invalid credentials"}}), 502),
+        (json!({"kind": "status", "status": 200, "body": {"status": 9, "status_message": "Quota exceeded"}}), 502),
+        (json!({"kind": "status", "status": 200, "body": {"status": 0}}), 502),
+    ] {
+        laptop.fault("/ni/basic/json", fault.clone()).await;
+        let answer = laptop.post("/conversations", &conversation()).await;
+        assert_eq!(
+            (answer.status, text(&answer.body, "/type")),
+            (status, "urn:maskline:problem:carrier-failed"),
+            "{fault}"
+        );
+        assert_eq!(answer.retry_after.is_some(), status == 503, "{fault}");
+        for secret in [RIDER, DRIVER, "laptop-api-secret", "127.0.0.1"] {
+            assert!(!answer.body.to_string().contains(secret), "{fault} {answer:?}");
+        }
+    }
+    nothing_is_left(&laptop).await;
+}

@@ -1,0 +1,164 @@
+//! `/webhooks/event`.
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use shared::clock::Clock;
+
+use crate::support::{DRIVER, Laptop, RIDER, answer, text};
+
+const CALL: &str = "CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab";
+
+/// An event of the call from rider to driver, `seconds` after the conversation was created.
+fn event(laptop: &Laptop, conversation: &Value, direction: &str, status: &str, seconds: i64) -> Value {
+    let dials = |side: usize| text(&conversation["participants"][side], "/dials").to_owned();
+    let (from, to, uuid) = match direction {
+        "inbound" => (RIDER.to_owned(), dials(0), "0779a56d002f1c7f47f82ef5fe84ab79"),
+        _ => (dials(1), DRIVER.to_owned(), "63f61863-4a51-4f6b-86e1-46edebcf9356"),
+    };
+    let timestamp = laptop.clock.now() + SignedDuration::from_secs(seconds);
+    json!({"headers": {}, "from": from, "to": to, "uuid": uuid, "conversation_uuid": CALL, "status": status,
+           "direction": direction, "timestamp": format!("{timestamp:.3}")})
+}
+
+async fn calls(laptop: &Laptop, conversation: &Value) -> Value {
+    laptop.get(&format!("/conversations/{}", text(conversation, "/id"))).await.body["calls"].clone()
+}
+
+#[tokio::test]
+async fn events_twice_late_and_in_any_order_have_the_same_outcome() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    let dialled = &conversation["participants"][0]["dials"];
+    let mut outcomes = Vec::new();
+    for order in ["in_order", "reversed", "twice"] {
+        let placed = laptop.call(json!({"from": RIDER, "to": dialled, "events": order})).await;
+        for event in placed["events"].as_array().unwrap() {
+            assert_eq!(event["http_status"], 204);
+        }
+        let read = calls(&laptop, &conversation).await;
+        let call =
+            read.as_array().unwrap().iter().find(|call| call["conversation_uuid"] == placed["conversation_uuid"]);
+        let told = |leg: &Value| {
+            (leg["direction"].clone(), leg["status"].clone(), leg["duration"].clone(), leg["price"].clone())
+        };
+        outcomes.push(call.unwrap()["legs"].as_array().unwrap().iter().map(told).collect::<Vec<_>>());
+    }
+    assert_eq!(outcomes[0].len(), 2);
+    assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn the_first_time_of_a_status_is_kept() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    for seconds in [5, 9] {
+        assert_eq!(laptop.event(&event(&laptop, &conversation, "inbound", "answered", seconds)).await.status, 204);
+    }
+    let expected = event(&laptop, &conversation, "inbound", "answered", 5)["timestamp"].clone();
+    let read = calls(&laptop, &conversation).await;
+    let time = |value: &Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(time(&read[0]["legs"][0]["statuses"]["answered"]), time(&expected));
+}
+
+#[tokio::test]
+async fn every_status_of_a_leg_is_merged() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    let statuses = [
+        "started",
+        "ringing",
+        "answered",
+        "completed",
+        "busy",
+        "cancelled",
+        "timeout",
+        "unanswered",
+        "rejected",
+        "failed",
+        "human",
+        "machine",
+        "disconnected",
+    ];
+    for status in statuses {
+        let mut event = event(&laptop, &conversation, "outbound", status, 1);
+        if ["human", "machine"].contains(&status) {
+            event["call_uuid"] = event["uuid"].take();
+        }
+        assert_eq!(laptop.event(&event).await.status, 204, "{status}");
+    }
+    let read = calls(&laptop, &conversation).await;
+    assert_eq!(read[0]["legs"].as_array().unwrap().len(), 1);
+    assert_eq!(read[0]["legs"][0]["statuses"].as_object().unwrap().len(), statuses.len());
+}
+
+#[tokio::test]
+async fn an_event_that_names_no_leg_is_taken_and_changes_nothing() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    let dtmf = {
+        let mut event = event(&laptop, &conversation, "inbound", "", 1);
+        event.as_object_mut().unwrap().remove("status");
+        event["dtmf"] = json!({"digits": "1", "timed_out": false});
+        event
+    };
+    let mut stranger = event(&laptop, &conversation, "inbound", "answered", 1);
+    stranger["from"] = json!("447700900003");
+    let mut withheld = event(&laptop, &conversation, "inbound", "answered", 1);
+    withheld["from"] = json!("anonymous");
+    for body in [
+        json!({"conversation_uuid_from": CALL, "conversation_uuid_to": "CON-2", "uuid": "u", "timestamp": "2026-11-22T12:00:00.000Z"}),
+        json!({"recording_url": "https://api.nexmo.com/v1/files/1", "recording_uuid": "r", "size": 1, "conversation_uuid": CALL}),
+        json!({"reason": "Syntax error in NCCO. Invalid value type or action.", "conversation_uuid": CALL, "timestamp": "2026-11-22T12:00:00.000Z"}),
+        json!({"payload": {"a": 1}, "conversation_uuid": CALL}),
+        json!({"speech": {"results": []}, "conversation_uuid": CALL}),
+        json!({"status": "transcribed", "conversation_uuid": CALL}),
+        json!({}),
+        dtmf,
+        stranger,
+        withheld,
+    ] {
+        let answer = laptop.event(&body).await;
+        assert_eq!((answer.status, &answer.body), (204, &Value::Null), "{body}");
+    }
+    assert_eq!(calls(&laptop, &conversation).await, json!([]));
+}
+
+#[tokio::test]
+async fn an_event_from_before_the_conversation_is_not_its_own() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    assert_eq!(laptop.event(&event(&laptop, &conversation, "inbound", "completed", -1)).await.status, 204);
+    assert_eq!(calls(&laptop, &conversation).await, json!([]));
+}
+
+#[tokio::test]
+async fn the_last_event_of_a_call_finds_a_conversation_that_has_ended_meanwhile() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    laptop.event(&event(&laptop, &conversation, "inbound", "answered", 1)).await;
+    laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await;
+    laptop.event(&event(&laptop, &conversation, "inbound", "completed", 7200)).await;
+    assert_eq!(calls(&laptop, &conversation).await[0]["legs"][0]["status"], "completed");
+}
+
+#[tokio::test]
+async fn an_event_that_vonage_did_not_sign_changes_nothing() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    let body = event(&laptop, &conversation, "inbound", "answered", 1).to_string();
+    let url = format!("{}/webhooks/event", laptop.stack.gateway_url);
+    assert_eq!(answer(laptop.http.post(&url).body(body.clone())).await.status, 503);
+    assert_eq!(
+        answer(laptop.http.post(&url).bearer_auth(crate::support::signature(Some("{}"))).body(body)).await.status,
+        401
+    );
+    assert_eq!(calls(&laptop, &conversation).await, json!([]));
+}
+
+#[tokio::test]
+async fn a_table_that_cannot_be_written_is_503_so_that_vonage_may_send_again() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    let broken = Laptop::start_in(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")]).await;
+    assert_eq!(broken.event(&event(&laptop, &conversation, "inbound", "answered", 1)).await.status, 503);
+}

@@ -1,0 +1,9 @@
+//! The functions behind the gateway, with the table and the carrier around them: everything over real sockets.
+#![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
+
+mod answer;
+mod conversations;
+mod create;
+mod events;
+mod provision;
+mod support;

@@ -1,0 +1,247 @@
+//! `POST /numbers` and `GET /numbers`.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Laptop, text};
+
+async fn order(laptop: &Laptop, country: &str, count: usize) -> Value {
+    let answer = laptop.post("/numbers", &json!({"country": country, "count": count})).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body
+}
+
+fn numbers(added: &Value) -> Vec<&str> {
+    added.as_array().unwrap().iter().map(|number| text(number, "/number")).collect()
+}
+
+/// What the Vonage account owns and to which application each number is linked.
+async fn owned(laptop: &Laptop) -> Vec<(String, Value)> {
+    use local::stack::account::{API_KEY, API_SECRET};
+    let url = format!("{}/account/numbers?size=100", laptop.stack.vonage_url);
+    let answer = crate::support::answer(laptop.http.get(url).basic_auth(API_KEY, Some(API_SECRET))).await;
+    let listed = answer.body["numbers"].as_array().cloned().unwrap_or_default();
+    listed.iter().map(|number| (text(number, "/msisdn").to_owned(), number["app_id"].clone())).collect()
+}
+
+fn linked(numbers: &[&str]) -> Vec<(String, Value)> {
+    numbers.iter().map(|number| ((*number).to_owned(), json!(local::stack::account::APPLICATION_ID))).collect()
+}
+
+#[tokio::test]
+async fn rents_links_and_shows() {
+    let laptop = Laptop::start().await;
+    let done = order(&laptop, "GB", 2).await;
+    assert_eq!(numbers(&done["added"]), ["447451000001", "447451000002"]);
+    assert_eq!((&done["ready"], &done["monthly_cost"], &done["currency"]), (&json!(2), &json!("2.50"), &json!("EUR")));
+    assert_eq!(done["shortfall"], json!([]));
+    assert_eq!(owned(&laptop).await, linked(&["447451000001", "447451000002"]));
+
+    order(&laptop, "US", 1).await;
+    let pool = laptop.get("/numbers").await.body;
+    let [gb, us]: [Value; 2] = pool["countries"].as_array().unwrap().clone().try_into().unwrap();
+    assert_eq!((&gb["country"], &gb["ready"], &gb["monthly_cost"]), (&json!("GB"), &json!(2), &json!("2.50")));
+    assert_eq!(us["numbers"][0]["state"], "ready");
+    assert_eq!(us["numbers"][0]["features"], json!(["VOICE", "SMS", "MMS"]));
+}
+
+#[tokio::test]
+async fn an_order_says_how_many_there_are_to_be_and_not_how_many_to_add() {
+    let laptop = Laptop::start().await;
+    order(&laptop, "GB", 2).await;
+    let again = order(&laptop, "GB", 2).await;
+    assert_eq!((&again["added"], &again["ready"]), (&json!([]), &json!(2)));
+    assert_eq!(laptop.asked("/number/buy").await, 2);
+    assert_eq!(numbers(&order(&laptop, "GB", 3).await["added"]), ["447451000003"]);
+    assert_eq!(order(&laptop, "GB", 1).await["ready"], 3);
+}
+
+#[tokio::test]
+async fn an_order_can_name_type_features_and_pattern() {
+    let laptop = Laptop::start().await;
+    let landline = json!({"country": "GB", "count": 1, "features": ["VOICE"], "type": "landline", "pattern": "0044"});
+    let done = laptop.post("/numbers", &landline).await.body;
+    assert_eq!(numbers(&done["added"]), ["442080000044"]);
+}
+
+#[tokio::test]
+async fn numbers_with_limitations_in_the_way_are_passed_over_page_by_page() {
+    let laptop = Laptop::start().await;
+    assert_eq!(numbers(&order(&laptop, "NL", 2).await["added"]), ["3197010200121", "3197010200122"]);
+    let searches = laptop.asked("/number/search").await;
+    assert_eq!(searches, 2, "two pages, once");
+}
+
+#[tokio::test]
+async fn each_reason_for_a_shortfall_is_told_as_itself() {
+    let laptop = Laptop::start().await;
+    let none_left = order(&laptop, "IE", 5).await;
+    assert_eq!(
+        (none_left["added"].as_array().unwrap().len(), text(&none_left, "/shortfall/0/reason")),
+        (3, "none_left")
+    );
+
+    let needs_address = order(&laptop, "DE", 1).await;
+    assert_eq!(text(&needs_address, "/shortfall/0/reason"), "address_required");
+    assert!(text(&needs_address, "/shortfall/0/detail").contains("local address"));
+
+    laptop.vonage(Method::PUT, "/simulator/account", json!({"balance": "1.30"})).await;
+    let low_balance = order(&laptop, "GB", 2).await;
+    assert_eq!((low_balance["ready"].clone(), text(&low_balance, "/shortfall/0/reason")), (json!(1), "low_balance"));
+
+    assert_eq!(text(&order(&laptop, "ZW", 1).await, "/shortfall/0/reason"), "none_left");
+    let states: Vec<Value> = laptop.get("/numbers").await.body["countries"].as_array().unwrap().clone();
+    for country in states {
+        assert_eq!(country["renting"], 0, "what was refused is not in the pool: {country}");
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_somebody_else_was_faster_to_buy_is_passed_over() {
+    let laptop = Laptop::start().await;
+    let taken = json!({"error-code": "420", "error-code-label": "number is not available"});
+    laptop.fault("/number/buy", json!({"kind": "status", "status": 420, "body": taken})).await;
+    assert_eq!(numbers(&order(&laptop, "GB", 1).await["added"]), ["447451000002"]);
+}
+
+#[tokio::test]
+async fn a_purchase_without_an_answer_is_looked_up_and_not_made_again() {
+    let laptop = Laptop::start_in(&[("VONAGE_TIME_LIMIT_MS", "300")]).await;
+    for (country, kind) in [("GB", "close_after"), ("US", "hang_after")] {
+        laptop.fault("/number/buy", json!({"kind": kind})).await;
+        let done = order(&laptop, country, 2).await;
+        assert_eq!((done["added"].as_array().unwrap().len(), &done["ready"]), (2, &json!(2)), "{done}");
+    }
+    assert_eq!((owned(&laptop).await.len(), laptop.asked("/number/buy").await), (4, 4));
+}
+
+#[tokio::test]
+async fn a_purchase_whose_outcome_stays_unknown_is_finished_by_a_later_run() {
+    let laptop = Laptop::start().await;
+    laptop.fault("/number/buy", json!({"kind": "close_after"})).await;
+    laptop.fault("/account/numbers", json!({"kind": "close_before"})).await;
+    let first = laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
+    assert_eq!(first.status, 503, "{first:?}");
+    let begun = laptop.get("/numbers").await.body;
+    assert_eq!(begun["countries"][0]["renting"], 1);
+
+    let too_early = order(&laptop, "GB", 1).await;
+    assert_eq!(
+        (&too_early["ready"], &too_early["in_progress"]),
+        (&json!(0), &json!(1)),
+        "the first may still be at it"
+    );
+    laptop.advance(61);
+    assert_eq!(order(&laptop, "GB", 1).await["ready"], 1);
+    assert_eq!(owned(&laptop).await, linked(&["447451000001"]));
+}
+
+#[tokio::test]
+async fn a_number_that_was_bought_and_not_linked_is_linked_by_a_later_run() {
+    let laptop = Laptop::start().await;
+    laptop.fault("/number/update", json!({"kind": "status", "status": 500})).await;
+    let first = laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
+    assert_eq!(first.status, 503);
+    assert_eq!(laptop.get("/numbers").await.body["countries"][0]["linking"], 1);
+    laptop.advance(61);
+    let second = order(&laptop, "GB", 1).await;
+    assert_eq!(numbers(&second["added"]), ["447451000001"]);
+    assert_eq!((owned(&laptop).await.len(), laptop.asked("/number/buy").await), (1, 1));
+}
+
+#[tokio::test]
+async fn many_runs_at_once_rent_no_more_than_was_ordered() {
+    let laptop = Laptop::start().await;
+    let body = json!({"country": "GB", "count": 3});
+    let run = || laptop.post("/numbers", &body);
+    let answers = tokio::join!(run(), run(), run(), run());
+    for answer in [answers.0, answers.1, answers.2, answers.3] {
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    assert_eq!((owned(&laptop).await.len(), laptop.asked("/number/buy").await), (3, 3));
+    assert_eq!(order(&laptop, "GB", 3).await["ready"], 3);
+}
+
+#[tokio::test]
+async fn linking_keeps_what_the_number_had() {
+    use local::stack::account::{API_KEY, API_SECRET};
+    let laptop = Laptop::start().await;
+    laptop.fault("/number/update", json!({"kind": "status", "status": 500})).await;
+    laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
+    let form = [
+        ("country", "GB"),
+        ("msisdn", "447451000001"),
+        ("voiceCallbackType", "tel"),
+        ("voiceCallbackValue", "447700900009"),
+        ("messagesCallbackType", "app"),
+        ("messagesCallbackValue", "x"),
+    ];
+    let url = format!("{}/number/update", laptop.stack.vonage_url);
+    let set = crate::support::answer(laptop.http.post(url).basic_auth(API_KEY, Some(API_SECRET)).form(&form)).await;
+    assert_eq!(set.status, 200, "{set:?}");
+    laptop.advance(61);
+    order(&laptop, "GB", 1).await;
+    let url = format!("{}/account/numbers", laptop.stack.vonage_url);
+    let record =
+        crate::support::answer(laptop.http.get(url).basic_auth(API_KEY, Some(API_SECRET))).await.body["numbers"][0]
+            .clone();
+    assert_eq!((&record["messagesCallbackType"], &record["messagesCallbackValue"]), (&json!("app"), &json!("x")));
+    assert!(record["voiceCallbackType"].is_null(), "it would win over the application: {record}");
+}
+
+#[tokio::test]
+async fn when_vonage_fails_before_anything_is_added_the_answer_says_so_and_the_next_run_succeeds() {
+    let unauthorized = json!({"error-code": "401", "error-code-label": "authentication failed"});
+    for (fault, status) in [
+        (json!({"kind": "status", "status": 401, "body": unauthorized}), 502),
+        (json!({"kind": "status", "status": 200, "body": unauthorized}), 502),
+        (json!({"kind": "status", "status": 429}), 503),
+        (json!({"kind": "status", "status": 502}), 503),
+        (json!({"kind": "not_json"}), 502),
+        (json!({"kind": "hang"}), 503),
+        (json!({"kind": "close_before"}), 503),
+    ] {
+        for path in ["/number/search", "/number/buy"] {
+            if path == "/number/search" && fault["status"] == 200 {
+                continue;
+            }
+            let laptop = Laptop::start_in(&[("VONAGE_TIME_LIMIT_MS", "200")]).await;
+            laptop.fault(path, fault.clone()).await;
+            let answer = laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
+            assert_eq!(
+                (answer.status, text(&answer.body, "/type")),
+                (status, "urn:maskline:problem:carrier-failed"),
+                "{path} {fault} {answer:?}"
+            );
+            assert_eq!(owned(&laptop).await, [], "{path} {fault}");
+            laptop.advance(61);
+            assert_eq!(order(&laptop, "GB", 1).await["ready"], 1, "{path} {fault}");
+            assert_eq!(owned(&laptop).await.len(), 1, "{path} {fault}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bad_order_is_refused_by_the_name_of_its_field() {
+    let laptop = Laptop::start().await;
+    for (body, field) in [
+        (json!({"count": 1}), ""),
+        (json!({"country": "gb", "count": 1}), "country"),
+        (json!({"country": "GB", "count": 0}), "count"),
+        (json!({"country": "GB", "count": 1001}), "count"),
+        (json!({"country": "GB", "count": "two"}), "count"),
+        (json!({"country": "GB", "count": 1, "features": ["SMS"]}), "features"),
+        (json!({"country": "GB", "count": 1, "features": ["FAX"]}), "features[0]"),
+        (json!({"country": "GB", "count": 1, "type": "satellite"}), "type"),
+        (json!({"country": "GB", "count": 1, "pattern": "+44"}), "pattern"),
+        (json!({"country": "GB", "count": 1, "budget": 10}), "budget"),
+    ] {
+        let answer = laptop.post("/numbers", &body).await;
+        assert_eq!(
+            (answer.status, answer.body["field"].as_str().unwrap_or_default()),
+            (422, field),
+            "{body} {answer:?}"
+        );
+    }
+    assert_eq!(laptop.asked("/number/search").await, 0);
+}

@@ -1,0 +1,169 @@
+//! A laptop stack of its own for each test, and a short word for each thing that a test does with it.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use local::simulator::{HttpMethod, sign_webhook};
+use local::stack::{Options, Stack, account};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use shared::clock::{Clock, ManualClock};
+use shared::phone::PhoneNumber;
+use shared::store::{CallerKeys, Store};
+
+pub const RIDER: &str = "447700900001";
+pub const DRIVER: &str = "447700900002";
+
+pub struct Laptop {
+    pub stack: Stack,
+    pub clock: ManualClock,
+    pub http: Client,
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub content_type: String,
+    pub retry_after: Option<String>,
+    pub body: Value,
+}
+
+impl Laptop {
+    pub async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    /// With variables of the functions that differ from the laptop's own.
+    pub async fn start_in(environment: &[(&str, &str)]) -> Self {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::start_with(Options { environment, ..Options::default() }).await
+    }
+
+    /// Whose answer webhook is asked by `method`.
+    pub async fn start_answering(answer_method: HttpMethod) -> Self {
+        Self::start_with(Options { answer_method, ..Options::default() }).await
+    }
+
+    async fn start_with(options: Options) -> Self {
+        let clock = ManualClock::at(Timestamp::now());
+        let stack = Stack::start(Options { clock: Arc::new(clock.clone()), ..options }).await.unwrap();
+        Self { stack, clock, http: shared::vonage::http_client().no_proxy().build().unwrap() }
+    }
+
+    /// With `count` numbers of each country in the pool.
+    pub async fn with_numbers(self, countries: &[&str], count: usize) -> Self {
+        for country in countries {
+            let answer = self.post("/numbers", &json!({"country": country, "count": count})).await;
+            assert_eq!(answer.body["ready"], count, "{answer:?}");
+        }
+        self
+    }
+
+    pub fn advance(&self, seconds: i64) {
+        self.clock.advance(SignedDuration::from_secs(seconds));
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, body.to_string()).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, String::new()).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, String::new()).await
+    }
+
+    pub async fn send(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        answer(self.http.request(method, format!("{}{path}", self.stack.gateway_url)).body(body)).await
+    }
+
+    /// Creates the conversation of rider and driver.
+    pub async fn create(&self) -> Value {
+        let answer = self.post("/conversations", &conversation()).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.body
+    }
+
+    /// Lets the simulated Vonage place a call, and returns what happened.
+    pub async fn call(&self, order: Value) -> Value {
+        let answer = self.vonage(Method::POST, "/simulator/calls", order).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
+    }
+
+    /// One of the simulator's own endpoints.
+    pub async fn vonage(&self, method: Method, path: &str, body: Value) -> Answer {
+        answer(self.http.request(method, format!("{}{path}", self.stack.vonage_url)).json(&body)).await
+    }
+
+    /// Lets the next request to `path` of Vonage's API meet a fault.
+    pub async fn fault(&self, path: &str, fault: Value) {
+        self.faults(path, 1, fault).await;
+    }
+
+    pub async fn faults(&self, path: &str, times: u32, fault: Value) {
+        let order = json!({"path": path, "times": times, "fault": fault});
+        assert!(self.vonage(Method::POST, "/simulator/faults", order).await.status < 300);
+    }
+
+    /// How often Vonage has been asked for `path`.
+    pub async fn asked(&self, path: &str) -> usize {
+        let answer = self.vonage(Method::GET, &format!("/simulator/requests?path={path}"), json!({})).await;
+        answer.body["requests"].as_array().unwrap().len()
+    }
+
+    /// The texts on a phone, oldest first.
+    pub async fn texts(&self, to: &str) -> Vec<Value> {
+        let answer = self.vonage(Method::GET, &format!("/simulator/messages?to={to}"), json!({})).await;
+        answer.body["messages"].as_array().unwrap().clone()
+    }
+
+    /// Posts an event with Vonage's signature.
+    pub async fn event(&self, event: &Value) -> Answer {
+        self.signed_post("/webhooks/event", &event.to_string()).await
+    }
+
+    pub async fn signed_post(&self, path: &str, body: &str) -> Answer {
+        let url = format!("{}{path}", self.stack.gateway_url);
+        answer(self.http.post(url).bearer_auth(signature(Some(body))).body(body.to_owned())).await
+    }
+
+    pub async fn store(&self) -> Store {
+        Store::connect(&self.stack.environment).await.unwrap()
+    }
+
+    /// The keys that a phone holds in the table now.
+    pub async fn keys(&self, caller: &str) -> CallerKeys {
+        let caller = PhoneNumber::try_from(caller).unwrap().into();
+        self.store().await.caller_keys(&caller, self.clock.now()).await.unwrap()
+    }
+}
+
+/// The order that pairs rider and driver.
+pub fn conversation() -> Value {
+    json!({"participants": [{"number": "+44 7700 900001", "label": "your rider"},
+                            {"number": "07700 900002", "country": "GB", "label": "your driver"}]})
+}
+
+/// The JWT with which Vonage would sign a webhook now.
+pub fn signature(body: Option<&str>) -> String {
+    let body = body.map(str::as_bytes);
+    sign_webhook(account::SIGNATURE_SECRET, account::API_KEY, account::APPLICATION_ID, body).unwrap()
+}
+
+pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let (content_type, retry_after) = (header("content-type").unwrap_or_default(), header("retry-after"));
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect(&text) };
+    Answer { status, content_type, retry_after, body }
+}
+
+pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer} in {value}"))
+}
