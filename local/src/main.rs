@@ -1,12 +1,12 @@
 //! `cargo run`: masked calling on a laptop. `cargo run -- demo`: its story, told and checked.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use local::demo;
 use local::stack::{Options, Stack, StartError};
+use local::{demo, gateway};
 use tracing_subscriber::EnvFilter;
 
 /// Masked calling on a laptop: the Lambda functions behind a gateway, DynamoDB and a Vonage simulator, in one process.
@@ -36,6 +36,11 @@ struct Arguments {
 enum Command {
     /// Tell the whole story on free ports, check every step, and exit with 1 if one is not as it should be
     Demo,
+    /// Print a webhook's API Gateway event from events/ with the signature that the laptop's Vonage would give it
+    Sign {
+        /// The event, in payload format 2.0
+        file: PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -46,6 +51,7 @@ async fn main() -> ExitCode {
             log("off");
             demo::run().await.map_err(|error| error.to_string())
         }
+        Some(Command::Sign { file }) => sign(&file),
         None => {
             log("info");
             serve(arguments).await.map_err(|error| error.to_string())
@@ -58,6 +64,13 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn sign(file: &Path) -> Result<(), String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let signed = gateway::sign_event(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+    println!("{signed}");
+    Ok(())
 }
 
 /// Logs go to standard error, from `level` on unless `RUST_LOG` says otherwise.

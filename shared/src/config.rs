@@ -48,6 +48,11 @@ impl Environment {
             .collect()
     }
 
+    /// All variables, for another process.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The same variables, but for those that differ.
     pub fn with(mut self, differing: impl IntoIterator<Item = (String, String)>) -> Self {
         self.0.extend(differing);

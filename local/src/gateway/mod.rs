@@ -2,6 +2,7 @@
 //! `lambda_http`'s own decoding to the function, and its JSON answer becomes the HTTP answer.
 
 mod payload;
+mod signing;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use shared::config::{ConfigError, Environment};
 use shared::lambda::HttpFunction;
 
 pub use payload::ApiRequest;
+pub use signing::sign_event;
 
 /// The largest body that API Gateway takes, in bytes.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;

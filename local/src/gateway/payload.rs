@@ -135,3 +135,65 @@ pub(super) fn response(answer: &Value) -> Option<Response<Body>> {
     }
     Some(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn event(request: axum::http::request::Builder, body: &[u8]) -> Value {
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let parameters = BTreeMap::from([("id".to_owned(), "01JD".to_owned())]);
+        ApiRequest { route_key: "GET /conversations/{id}", parameters, parts: &parts, body }.event()
+    }
+
+    #[test]
+    fn a_request_becomes_the_event_that_api_gateway_sends() {
+        let request = Request::get("/conversations/01JD?a=1&a=2&b=x%20y")
+            .header("Host", "127.0.0.1:3000")
+            .header("X-Twice", "1")
+            .header("X-Twice", "2")
+            .header("Cookie", "a=1; b=2")
+            .header("User-Agent", "curl");
+        let event = event(request, b"");
+        assert_eq!((&event["version"], &event["routeKey"]), (&json!("2.0"), &json!("GET /conversations/{id}")));
+        assert_eq!(
+            (&event["rawPath"], &event["rawQueryString"]),
+            (&json!("/conversations/01JD"), &json!("a=1&a=2&b=x%20y"))
+        );
+        assert_eq!(event["queryStringParameters"], json!({"a": "1,2", "b": "x y"}));
+        assert_eq!(event["headers"], json!({"host": "127.0.0.1:3000", "x-twice": "1,2", "user-agent": "curl"}));
+        assert_eq!(event["cookies"], json!(["a=1", "b=2"]));
+        assert_eq!(event["pathParameters"], json!({"id": "01JD"}));
+        assert_eq!(event["requestContext"]["http"]["method"], "GET");
+        assert_eq!(event["requestContext"]["stage"], "$default");
+        assert!(event.get("body").is_none());
+    }
+
+    #[test]
+    fn a_json_body_is_text_and_a_form_is_base64() {
+        for (content_type, encoded) in [
+            ("application/json", false),
+            ("application/json; charset=utf-8", false),
+            ("application/problem+json", false),
+            ("text/plain", false),
+            ("application/x-www-form-urlencoded", true),
+            ("application/octet-stream", true),
+        ] {
+            let event = event(Request::post("/").header("Content-Type", content_type), b"a=1");
+            assert_eq!(event["isBase64Encoded"], encoded, "{content_type}");
+            assert_eq!(event["body"], if encoded { "YT0x" } else { "a=1" });
+        }
+        assert_eq!(event(Request::post("/").header("Content-Type", "text/plain"), &[0xff])["isBase64Encoded"], true);
+    }
+
+    #[test]
+    fn an_answer_becomes_the_response_that_it_asks_for() {
+        let answer =
+            json!({"statusCode": 503, "headers": {"retry-after": "1"}, "body": "YT0x", "isBase64Encoded": true});
+        let response = response(&answer).unwrap();
+        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &HeaderValue::from(1)));
+        assert!(super::response(&json!({"statusCode": "x"})).is_none());
+    }
+}

@@ -7,3 +7,4 @@ mod create;
 mod events;
 mod provision;
 mod support;
+mod template;

@@ -1,0 +1,117 @@
+//! The built bootstrap, asked by a Lambda Runtime API on a socket.
+#![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
+
+use std::process::{Command, Stdio};
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use local::stack::{Options, Stack};
+use serde_json::{Value, json};
+use shared::config::Environment;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, mpsc};
+
+/// Source: AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes".
+struct RuntimeApi {
+    address: String,
+    events: mpsc::UnboundedSender<Value>,
+    answers: mpsc::UnboundedReceiver<Value>,
+}
+
+type Waiting = std::sync::Arc<(Mutex<mpsc::UnboundedReceiver<Value>>, mpsc::UnboundedSender<Value>)>;
+
+impl RuntimeApi {
+    async fn start() -> Self {
+        let (events, waiting) = mpsc::unbounded_channel();
+        let (answered, answers) = mpsc::unbounded_channel();
+        let router = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+            .with_state(std::sync::Arc::new((Mutex::new(waiting), answered)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async { axum::serve(listener, router).await });
+        Self { address, events, answers }
+    }
+
+    async fn invoke(&mut self, event: Value) -> Value {
+        self.events.send(event).unwrap();
+        self.answers.recv().await.unwrap()
+    }
+}
+
+/// Answers when there is an event, as Lambda does: a function that has nothing to do is frozen here.
+async fn next(State(state): State<Waiting>) -> impl IntoResponse {
+    let Some(event) = state.0.lock().await.recv().await else { return StatusCode::GONE.into_response() };
+    let headers = [
+        ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd"),
+        ("lambda-runtime-deadline-ms", "9999999999999"),
+        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-west-2:123456789012:function:answer-webhook"),
+    ];
+    (headers, event.to_string()).into_response()
+}
+
+async fn response(State(state): State<Waiting>, Path(_): Path<String>, body: String) -> StatusCode {
+    state.1.send(serde_json::from_str(&body).unwrap()).unwrap();
+    StatusCode::ACCEPTED
+}
+
+fn bootstrap(environment: &Environment, runtime_api: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_answer-webhook"));
+    command
+        .env_clear()
+        .envs(environment.iter())
+        .env("AWS_LAMBDA_RUNTIME_API", runtime_api)
+        .env("AWS_LAMBDA_FUNCTION_NAME", "answer-webhook")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+        .stdout(Stdio::piped());
+    command
+}
+
+fn event(name: &str) -> Value {
+    let file = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn the_bootstrap_answers_what_lambda_gives_it_and_logs_no_number() {
+    let stack = Stack::start(Options::default()).await.unwrap();
+    let http = shared::vonage::http_client().no_proxy().build().unwrap();
+    let order = json!({"participants": [{"number": "+447700900001"}, {"number": "+447700900002"}]});
+    for (path, body) in [("/numbers", json!({"country": "GB", "count": 2})), ("/conversations", order)] {
+        let sent = http.post(format!("{}{path}", stack.gateway_url)).json(&body).send().await.unwrap();
+        assert!(sent.status().is_success(), "{path}");
+    }
+    let mut api = RuntimeApi::start().await;
+    let mut process = bootstrap(&stack.environment, &api.address).spawn().unwrap();
+
+    let answer = api.invoke(event("answer-webhook-rider-calls")).await;
+    assert_eq!((&answer["statusCode"], &answer["isBase64Encoded"]), (&json!(200), &json!(false)));
+    assert_eq!(answer["headers"]["content-type"], "application/json");
+    let ncco: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!(ncco[1]["endpoint"][0]["number"], "447700900002");
+    assert_eq!(api.invoke(event("answer-webhook-fallback")).await["statusCode"], 200);
+
+    process.kill().unwrap();
+    let logs = String::from_utf8(process.wait_with_output().unwrap().stdout).unwrap();
+    assert!(logs.lines().count() >= 3, "{logs}");
+    for line in logs.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert!(line["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{line}");
+        assert!(!line.to_string().contains("7700900"), "{line}");
+    }
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_missing_variable_stops_the_bootstrap_with_its_name() {
+    let environment = [("TABLE_NAME", "maskline"), ("AWS_REGION", "eu-west-2")].into_iter().collect();
+    let stopped = bootstrap(&environment, "127.0.0.1:9").output().unwrap();
+    assert!(!stopped.status.success());
+    let logs = String::from_utf8(stopped.stdout).unwrap();
+    assert!(logs.contains("VONAGE_SIGNATURE_SECRET is not set"), "{logs}");
+}

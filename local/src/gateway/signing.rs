@@ -1,0 +1,35 @@
+//! Events of webhooks, signed as the laptop's Vonage would sign them.
+
+use serde_json::Value;
+
+use crate::simulator::sign_webhook;
+use crate::stack::account;
+
+/// An event could not be signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// It is not JSON.
+    #[error("not JSON: {0}")]
+    NotJson(#[from] serde_json::Error),
+    /// It is not a payload 2.0 event.
+    #[error("not an API Gateway event of payload format 2.0 with a body as text")]
+    NotAnEvent,
+    /// The signature could not be made.
+    #[error("cannot be signed: {0}")]
+    Unsigned(#[from] jsonwebtoken::errors::Error),
+}
+
+/// The event in `text`, in payload format 2.0, with a fresh signature in its `authorization` header.
+pub fn sign_event(text: &str) -> Result<String, SignError> {
+    let mut event: Value = serde_json::from_str(text)?;
+    if event["isBase64Encoded"] == true {
+        return Err(SignError::NotAnEvent);
+    }
+    let body =
+        (event["requestContext"]["http"]["method"] == "POST").then(|| event["body"].as_str().unwrap_or_default());
+    let body = body.map(str::as_bytes);
+    let token = sign_webhook(account::SIGNATURE_SECRET, account::API_KEY, account::APPLICATION_ID, body)?;
+    let headers = event.get_mut("headers").and_then(Value::as_object_mut).ok_or(SignError::NotAnEvent)?;
+    headers.insert("authorization".to_owned(), format!("Bearer {token}").into());
+    Ok(serde_json::to_string_pretty(&event)?)
+}

@@ -1,0 +1,147 @@
+//! What is written down for AWS says the same as the code: routes, events, and the table's keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use local::gateway;
+use serde_json::{Value, json};
+
+use crate::support::{Laptop, text};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The template, without CloudFormation's tags: `!Ref x` is `x`.
+fn template() -> Value {
+    let text = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    serde_saphyr::from_str(&text).unwrap()
+}
+
+fn events() -> BTreeMap<String, Value> {
+    let files = std::fs::read_dir(root().join("events")).unwrap().map(|file| file.unwrap().path());
+    let event = |path: &PathBuf| serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    files.map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), event(&path))).collect()
+}
+
+/// Each route of the template with the binary behind it.
+fn template_routes() -> BTreeSet<(String, String)> {
+    let template = template();
+    let functions = template["Resources"].as_object().unwrap().values();
+    let functions = functions.filter(|resource| resource["Type"] == "AWS::Serverless::Function");
+    functions
+        .flat_map(|function| {
+            let binary = text(function, "/Metadata/BuildProperties/Binary");
+            function["Properties"]["Events"].as_object().unwrap().values().map(move |event| {
+                let properties = &event["Properties"];
+                (format!("{} {}", text(properties, "/Method"), text(properties, "/Path")), binary.to_owned())
+            })
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn the_template_has_the_routes_of_the_gateway_with_the_same_functions_behind_them() {
+    let laptop = Laptop::start().await;
+    let routes = gateway::routes(&laptop.stack.environment, shared::clock::system()).await.unwrap();
+    let routes: BTreeSet<_> = routes.into_iter().map(|route| (route.key, route.function.to_owned())).collect();
+    assert_eq!(template_routes(), routes);
+}
+
+#[test]
+fn only_the_webhooks_are_open_to_everybody() {
+    let template = template();
+    for (name, resource) in template["Resources"].as_object().unwrap() {
+        for event in resource["Properties"]["Events"].as_object().into_iter().flat_map(serde_json::Map::values) {
+            let open = event["Properties"]["Auth"].is_null();
+            assert_eq!(open, text(event, "/Properties/Path").starts_with("/webhooks/"), "{name} {event}");
+        }
+    }
+}
+
+#[test]
+fn the_template_has_the_table_that_the_laptop_creates() {
+    let table = &template()["Resources"]["Table"]["Properties"];
+    assert_eq!(
+        table["KeySchema"],
+        json!([{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}])
+    );
+    assert_eq!(table["TimeToLiveSpecification"], json!({"AttributeName": "ttl", "Enabled": true}));
+    assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+    assert_eq!(table["SSESpecification"], json!({"SSEEnabled": true, "SSEType": "KMS"}));
+}
+
+#[test]
+fn each_function_has_an_event_and_each_event_a_route() {
+    let routes = template_routes();
+    let mut with_event = BTreeSet::new();
+    for (name, event) in events() {
+        let key = text(&event, "/routeKey");
+        let (_, binary) = routes.iter().find(|(route, _)| route == key).unwrap_or_else(|| panic!("{name}: {key}"));
+        assert!(name.starts_with(binary.as_str()), "{name} is an event of {binary}");
+        with_event.insert(binary.clone());
+    }
+    assert_eq!(with_event, routes.into_iter().map(|(_, binary)| binary).collect());
+}
+
+#[tokio::test]
+async fn the_events_are_answered_as_their_names_promise() {
+    let laptop = Laptop::start().await;
+    let routes = gateway::routes(&laptop.stack.environment, shared::clock::system()).await.unwrap();
+    let events = events();
+    let invoke = async |name: &str, event: &Value| -> (u64, Value) {
+        let route = routes.iter().find(|route| route.key == text(event, "/routeKey")).unwrap();
+        let answer = route.invoke(event.clone()).await.unwrap();
+        let body = answer["body"].as_str().filter(|body| !body.is_empty());
+        let body = body.map_or(Value::Null, |body| serde_json::from_str(body).expect(name));
+        (answer["statusCode"].as_u64().unwrap(), body)
+    };
+    let send = async |name: &str| invoke(name, &events[name]).await;
+
+    assert_eq!(send("provision-numbers").await.1["ready"], 2);
+    assert_eq!(send("provision-numbers-show").await.1["countries"][0]["ready"], 2);
+    assert_eq!(send("create-conversation-same-number").await.0, 422);
+    let (status, conversation) = send("create-conversation").await;
+    assert_eq!(status, 201);
+
+    for (name, reaches, shows) in [
+        ("answer-webhook-rider-calls", "447700900002", "447451000002"),
+        ("answer-webhook-rider-calls-get", "447700900002", "447451000002"),
+        ("answer-webhook-driver-calls", "447700900001", "447451000001"),
+    ] {
+        let (status, ncco) = send(name).await;
+        assert_eq!(
+            (status, text(&ncco, "/1/endpoint/0/number"), text(&ncco, "/1/from")),
+            (200, reaches, shows),
+            "{name}"
+        );
+    }
+    for name in ["answer-webhook-unknown-caller", "answer-webhook-withheld-caller", "answer-webhook-fallback"] {
+        let (status, ncco) = send(name).await;
+        assert_eq!((status, ncco.as_array().unwrap().len(), &ncco[0]["action"]), (200, 1, &json!("talk")), "{name}");
+    }
+    for name in events.keys().filter(|name| name.starts_with("event-webhook")) {
+        assert_eq!(send(name).await, (204, Value::Null), "{name}");
+    }
+
+    assert_eq!(send("get-conversation").await.0, 404);
+    let of_this_one = |name: &str| {
+        let mut event = events[name].clone();
+        event["pathParameters"]["id"] = conversation["id"].clone();
+        event
+    };
+    assert_eq!(invoke("get", &of_this_one("get-conversation")).await.1["id"], conversation["id"]);
+    assert_eq!(invoke("end", &of_this_one("end-conversation")).await.1["state"], "ended");
+}
+
+#[tokio::test]
+async fn an_edited_event_can_be_signed_again() {
+    let laptop = Laptop::start().await;
+    let mut event = events()["event-webhook-busy"].clone();
+    event["body"] = json!(r#"{"status":"busy"}"#);
+    let routes = gateway::routes(&laptop.stack.environment, shared::clock::system()).await.unwrap();
+    let route = routes.iter().find(|route| route.function == "event-webhook").unwrap();
+    assert_eq!(route.invoke(event.clone()).await.unwrap()["statusCode"], 401);
+    let signed = gateway::sign_event(&event.to_string()).unwrap();
+    assert_eq!(route.invoke(serde_json::from_str(&signed).unwrap()).await.unwrap()["statusCode"], 204);
+}
