@@ -1,0 +1,67 @@
+"""The README's curl commands against a running stack: provision, create, call both ways, end, call again."""
+
+import json
+import subprocess
+import sys
+
+gateway, vonage = sys.argv[1:]
+RIDER, DRIVER = "447700900001", "447700900002"
+
+
+def curl(*arguments):
+    printed = subprocess.run(
+        ["curl", "--silent", "--show-error", "--write-out", "\n%{http_code}", *arguments],
+        check=True, capture_output=True, text=True).stdout
+    body, status = printed.rsplit("\n", 1)
+    return int(status), json.loads(body)
+
+
+def expect(holds, seen):
+    if not holds:
+        sys.exit(f"not as it should be: {json.dumps(seen, indent=1)}")
+
+
+def call(caller, dialled):
+    status, call = curl(f"{vonage}/simulator/calls", "-d", json.dumps({"from": caller, "to": dialled}))
+    expect(status == 200, call)
+    return call
+
+
+status, pool = curl(f"{gateway}/numbers", "-d", '{"country": "GB", "count": 2}')
+expect(status == 200 and pool["ready"] == 2 and len(pool["added"]) == 2, pool)
+
+status, conversation = curl(f"{gateway}/conversations", "-d", json.dumps({"participants": [
+    {"number": "+44 7700 900001", "label": "your rider"},
+    {"number": "07700 900002", "country": "GB", "label": "your driver"}], "expires_in": 86400, "reference": "ride-42"}))
+expect(status == 201 and conversation["state"] == "active", conversation)
+rider_dials, driver_dials = (side["dials"] for side in conversation["participants"])
+
+for phone, dials in (RIDER, rider_dials), (DRIVER, driver_dials):
+    status, inbox = curl(f"{vonage}/simulator/messages?to={phone}")
+    [message] = inbox["messages"]
+    expect(message["from"] == dials and f"+{dials}" in message["text"], inbox)
+    expect(RIDER not in message["text"] and DRIVER not in message["text"], inbox)
+
+for caller, dials, callee, shows in (RIDER, rider_dials, DRIVER, driver_dials), (DRIVER, driver_dials, RIDER, rider_dials):
+    placed = call(caller, dials)
+    phones = placed["phones"]
+    expect(phones["callee"] == {"number": callee, "display": shows, "rang": True, "answered": True}, placed)
+    # What the called phone gets, and everything that is said, names no real number of the caller.
+    connect = next(action for action in placed["ncco"] if action["action"] == "connect")
+    expect(caller not in json.dumps(placed["ncco"]) and connect["from"] == shows, placed)
+    expect(not any(number in said for said in phones["caller"]["heard"] for number in (RIDER, DRIVER)), placed)
+
+stranger = call("447700900999", rider_dials)
+expect(stranger["phones"]["callee"] is None and RIDER not in json.dumps(stranger["ncco"]), stranger)
+
+url = f"{gateway}/conversations/{conversation['id']}"
+status, read = curl(url)
+expect(status == 200 and len(read["calls"]) == 2 and all(leg["status"] == "completed" for c in read["calls"] for leg in c["legs"]), read)
+status, ended = curl("-X", "DELETE", url)
+expect(status == 200 and ended["state"] == "ended", ended)
+for caller, dials in (RIDER, rider_dials), (DRIVER, driver_dials):
+    again = call(caller, dials)
+    expect(again["phones"]["callee"] is None and "has ended" in again["phones"]["caller"]["heard"][0], again)
+    expect(not any(number in json.dumps(again["ncco"]) for number in (RIDER, DRIVER)), again)
+
+print("provisioned, created, called both ways, ended, called again: as it should be")

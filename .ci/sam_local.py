@@ -1,0 +1,110 @@
+"""Every event of events/ through `sam local invoke`, its answer compared with that of the laptop stack's gateway."""
+
+import datetime
+import glob
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+gateway, work = sys.argv[1:]
+FUNCTIONS = {
+    "answer-webhook": "AnswerWebhook", "event-webhook": "EventWebhook", "create-conversation": "CreateConversation",
+    "get-conversation": "GetConversation", "end-conversation": "EndConversation", "provision-numbers": "ProvisionNumbers",
+}
+invoked = set()
+
+
+def in_container(name, event):
+    """Status and body of the function's answer."""
+    file = os.path.join(work, "event.json")
+    with open(file, "w") as out:
+        json.dump(event, out)
+    function = next(logical for prefix, logical in FUNCTIONS.items() if name.startswith(prefix))
+    invoked.add(function)
+    ran = subprocess.run(
+        ["sam", "local", "invoke", "--config-env", "laptop", "--skip-pull-image", function, "-e", file],
+        capture_output=True, text=True)
+    answers = [line for line in ran.stdout.splitlines() if line.startswith('{"statusCode"')]
+    if ran.returncode != 0 or len(answers) != 1:
+        sys.exit(f"{name}: sam local invoke gave no answer\n{ran.stdout}\n{ran.stderr}")
+    answer = json.loads(answers[0])
+    return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
+
+
+def at_gateway(event):
+    """The same request by HTTP."""
+    query = f"?{event['rawQueryString']}" if event["rawQueryString"] else ""
+    headers = {name: event["headers"][name] for name in ("authorization", "content-type") if name in event["headers"]}
+    request = urllib.request.Request(
+        gateway + event["rawPath"] + query, method=event["requestContext"]["http"]["method"],
+        data=event["body"].encode() if "body" in event else None, headers=headers)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            status, body = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        status, body = error.code, error.read()
+    return status, json.loads(body) if body else None
+
+
+def load(name):
+    with open(f"events/{name}.json") as file:
+        return json.load(file)
+
+
+def expect(holds, *seen):
+    if not holds:
+        sys.exit("not as it should be: " + "\n".join(map(str, seen)))
+
+
+def same(name, event):
+    container, laptop = in_container(name, event), at_gateway(event)
+    expect(container == laptop, name, container, laptop)
+    print(f"{container[0]}  {name}", flush=True)
+    return container
+
+
+names = sorted(os.path.splitext(os.path.basename(file))[0] for file in glob.glob("events/*.json"))
+
+# What changes the state is done by the container, and then seen by both.
+status, ordered = in_container("provision-numbers", load("provision-numbers"))
+expect(status == 200 and ordered["ready"] == 2 and len(ordered["added"]) == 2, ordered)
+expect(at_gateway(load("provision-numbers")) == (200, {**ordered, "added": [], "monthly_cost": "0"}), ordered)
+status, conversation = in_container("create-conversation", load("create-conversation"))
+expect(status == 201 and [side["notification"] for side in conversation["participants"]] == ["sent", "sent"], conversation)
+print("201  create-conversation\n200  provision-numbers", flush=True)
+
+changing = {"provision-numbers", "create-conversation", "end-conversation"}
+for name in names:
+    if name not in changing:
+        same(name, load(name))
+
+
+def of_this_conversation(name):
+    event = load(name)
+    event["rawPath"] = event["requestContext"]["http"]["path"] = f"/conversations/{conversation['id']}"
+    event["pathParameters"] = {"id": conversation["id"]}
+    return event
+
+
+# An event of now finds the conversation: it is edited, signed again, and its leg is there.
+event = load("event-webhook-completed")
+body = json.loads(event["body"])
+body["timestamp"] = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.999Z")
+event["body"] = json.dumps(body)
+with open(os.path.join(work, "edited.json"), "w") as out:
+    json.dump(event, out)
+signed = subprocess.run(["target/debug/maskline", "sign", os.path.join(work, "edited.json")], check=True, capture_output=True, text=True)
+same("event-webhook-completed", json.loads(signed.stdout))
+status, read = same("get-conversation", of_this_conversation("get-conversation"))
+expect(status == 200 and [leg["status"] for call in read["calls"] for leg in call["legs"]] == ["completed"], read)
+
+status, ended = same("end-conversation", of_this_conversation("end-conversation"))
+expect(status == 200 and ended["state"] == "ended", ended)
+status, ncco = same("answer-webhook-rider-calls", load("answer-webhook-rider-calls"))
+expect(status == 200 and len(ncco) == 1 and "has ended" in ncco[0]["text"], ncco)
+
+expect(invoked == set(FUNCTIONS.values()), invoked)
+print(f"{len(names)} events, {len(invoked)} functions: the container answers as the laptop stack does")
