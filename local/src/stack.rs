@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use shared::clock::{self, SharedClock};
 use shared::config::{ConfigError, Environment};
+use shared::pool::PoolNumber;
 use shared::store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -89,8 +90,8 @@ pub enum StartError {
     /// A function cannot start.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The table cannot be created.
-    #[error("the table cannot be created")]
+    /// The table cannot be used.
+    #[error("the table cannot be used: {0}")]
     Table(#[from] StoreError),
 }
 
@@ -125,12 +126,14 @@ impl Stack {
             let until = stopping(stopped.clone());
             services.spawn(async move { report("DynamoDB", database.serve(dynamodb, until).await) });
         }
-        let settings = simulator_settings(&gateway_url, options.answer_method);
+        let own = environment(&options.table, &dynamodb_url, &vonage_url);
+        let store = Store::connect(&own).await?;
+        store.create_table().await?;
+
+        let settings = simulator_settings(&gateway_url, options.answer_method, rented(&store).await?);
         let until = stopping(stopped.clone());
         services.spawn(async move { report("the Vonage simulator", simulator::serve(vonage, settings, until).await) });
 
-        let own = environment(&options.table, &dynamodb_url, &vonage_url);
-        Store::connect(&own).await?.create_table().await?;
         let environment = own.with(options.environment);
         let routes = gateway::routes(&environment, options.clock).await?;
         let until = stopping(stopped);
@@ -173,7 +176,21 @@ fn report<E: std::fmt::Display>(service: &str, result: Result<(), E>) {
     }
 }
 
-fn simulator_settings(gateway_url: &str, answer_method: HttpMethod) -> simulator::Settings {
+/// The numbers in a table that was kept: the simulated account rents them from the start.
+async fn rented(store: &Store) -> Result<Vec<String>, StoreError> {
+    let mut rented = Vec::new();
+    for country in store.pool_countries().await? {
+        let numbers = store.pool_numbers(country).await?.into_iter();
+        rented.extend(numbers.filter(PoolNumber::is_rented).map(|number| number.number.to_string()));
+    }
+    Ok(rented)
+}
+
+fn simulator_settings(
+    gateway_url: &str,
+    answer_method: HttpMethod,
+    linked_numbers: Vec<String>,
+) -> simulator::Settings {
     let webhook = |path: &str, http_method| Webhook { address: format!("{gateway_url}/webhooks/{path}"), http_method };
     simulator::Settings {
         api_key: account::API_KEY.to_owned(),
@@ -186,6 +203,7 @@ fn simulator_settings(gateway_url: &str, answer_method: HttpMethod) -> simulator
             event: webhook("event", HttpMethod::Post),
         },
         balance: rust_decimal::Decimal::from(1000),
+        linked_numbers,
     }
 }
 

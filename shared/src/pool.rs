@@ -72,6 +72,11 @@ pub struct PoolNumber {
 }
 
 impl PoolNumber {
+    /// Whether the account is known to own it.
+    pub fn is_rented(&self) -> bool {
+        self.state != NumberState::Renting
+    }
+
     /// Whether conversations may be given this number.
     pub fn serves_conversations(&self) -> bool {
         self.state == NumberState::Ready

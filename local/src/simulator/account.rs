@@ -44,13 +44,12 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn new(balance: Decimal, application: &Application) -> Self {
-        Self {
-            balance,
-            application: ApplicationRecord::new(application),
-            inventory: inventory::all(),
-            owned: Vec::new(),
-        }
+    pub(super) fn new(balance: Decimal, application: &Application, linked_numbers: &[String]) -> Self {
+        let inventory = inventory::all();
+        let linked = NumberSettings { app_id: Some(application.id.clone()), ..NumberSettings::default() };
+        let owned = inventory.iter().filter(|offer| linked_numbers.contains(&offer.msisdn));
+        let owned = owned.map(|offer| OwnedNumber { offer: offer.clone(), settings: linked.clone() }).collect();
+        Self { balance, application: ApplicationRecord::new(application), inventory, owned }
     }
 
     /// Whether Vonage has numbers of that country at all, rented or not.

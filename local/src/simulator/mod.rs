@@ -64,6 +64,8 @@ pub struct Settings {
     pub application: Application,
     /// The balance to start with, in EUR.
     pub balance: Decimal,
+    /// Numbers that the account rents from the start, linked to the application.
+    pub linked_numbers: Vec<String>,
 }
 
 impl fmt::Debug for Settings {
@@ -145,7 +147,7 @@ impl Simulator {
         Ok(Self {
             api_key: settings.api_key,
             api_secret: settings.api_secret,
-            account: Mutex::new(Account::new(settings.balance, &settings.application)),
+            account: Mutex::new(Account::new(settings.balance, &settings.application, &settings.linked_numbers)),
             inboxes: Mutex::default(),
             faults: Mutex::default(),
             requests: Mutex::default(),

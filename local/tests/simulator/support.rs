@@ -52,6 +52,7 @@ impl Vonage {
                 event: webhook("/event", HttpMethod::Post),
             },
             balance: "100".parse().unwrap(),
+            linked_numbers: Vec::new(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
