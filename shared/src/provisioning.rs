@@ -146,7 +146,7 @@ impl Provisioner {
             if !begun || now < number.leased_until || !self.store.take_over(&number, now, lease(now)).await? {
                 continue;
             }
-            match self.rent(&number).await? {
+            match self.resume(&number).await? {
                 Rented::Ready => done.added.push(ready(number)),
                 Rented::Not(shortfall) => done.shortfalls.push(shortfall),
                 Rented::Stop(shortfall) => {
@@ -215,14 +215,33 @@ impl Provisioner {
         }
     }
 
-    /// Takes a number that is written down and leased from wherever it stands to `ready`.
-    async fn rent(&self, number: &PoolNumber) -> Result<Rented, StoreError> {
-        if number.state == NumberState::Renting {
-            if let Some(outcome) = self.buy(number).await? {
-                return Ok(outcome);
-            }
-            self.store.advance_number(number, NumberState::Renting, NumberState::Linking).await?;
+    /// Goes on with a number that was taken over. Whether it was bought already is looked up before anything else:
+    /// no failure of this run may make the pool forget a number that an earlier run has bought.
+    async fn resume(&self, number: &PoolNumber) -> Result<Rented, StoreError> {
+        if number.state == NumberState::Linking {
+            return self.finish(number).await;
         }
+        match self.numbers.owned(number.country, &number.number).await {
+            Ok(Some(_)) => self.bought(number).await,
+            Ok(None) => self.rent(number).await,
+            Err(error) => Ok(Rented::Stop(Shortfall::of(number, error))),
+        }
+    }
+
+    /// Takes a number that is written down, leased and not bought yet to `ready`.
+    async fn rent(&self, number: &PoolNumber) -> Result<Rented, StoreError> {
+        match self.buy(number).await? {
+            None => self.bought(number).await,
+            Some(outcome) => Ok(outcome),
+        }
+    }
+
+    async fn bought(&self, number: &PoolNumber) -> Result<Rented, StoreError> {
+        self.store.advance_number(number, NumberState::Renting, NumberState::Linking).await?;
+        self.finish(number).await
+    }
+
+    async fn finish(&self, number: &PoolNumber) -> Result<Rented, StoreError> {
         match self.link(number).await {
             Ok(()) => {
                 self.store.advance_number(number, NumberState::Linking, NumberState::Ready).await?;

@@ -131,9 +131,16 @@ async fn a_purchase_whose_outcome_stays_unknown_is_finished_by_a_later_run() {
         (&json!(0), &json!(1)),
         "the first may still be at it"
     );
+    // Not even a run that fails as well, in a way that leaves no doubt of its own, makes the pool forget it.
+    for fault in [json!({"kind": "status", "status": 401}), json!({"kind": "status", "status": 429})] {
+        laptop.advance(61);
+        laptop.fault("/account/numbers", fault).await;
+        laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
+        assert_eq!(laptop.get("/numbers").await.body["countries"][0]["renting"], 1);
+    }
     laptop.advance(61);
     assert_eq!(order(&laptop, "GB", 1).await["ready"], 1);
-    assert_eq!(owned(&laptop).await, linked(&["447451000001"]));
+    assert_eq!((owned(&laptop).await, laptop.asked("/number/buy").await), (linked(&["447451000001"]), 1));
 }
 
 #[tokio::test]
