@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use local::stack::{Options, Stack, StartError};
 use local::{demo, gateway};
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
 
 /// Masked calling on a laptop: the Lambda functions behind a gateway, DynamoDB and a Vonage simulator, in one process.
 #[derive(Parser)]
@@ -48,12 +48,12 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Some(Command::Demo) => {
-            log("off");
+            log(LevelFilter::OFF);
             demo::run().await.map_err(|error| error.to_string())
         }
         Some(Command::Sign { file }) => sign(&file),
         None => {
-            log("info");
+            log(LevelFilter::INFO);
             serve(arguments).await.map_err(|error| error.to_string())
         }
     };
@@ -73,10 +73,9 @@ fn sign(file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Logs go to standard error, from `level` on unless `RUST_LOG` says otherwise.
-fn log(level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
+/// Logs go to standard error.
+fn log(level: LevelFilter) {
+    tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr).init();
 }
 
 async fn serve(arguments: Arguments) -> Result<(), StartError> {

@@ -111,7 +111,7 @@ async fn a_conversation_and_its_routes_are_read_as_they_were_written() {
     let store = table().await;
     let conversation = conversation([1, 2]);
     store.create_conversation(&conversation).await.unwrap();
-    assert_eq!(store.conversation(conversation.id).await.unwrap(), Some(conversation.clone()));
+    assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(conversation.clone()));
     let route = store.route(&phone(RIDER), &virtual_number(1)).await.unwrap().unwrap();
     assert_eq!((route.conversation, route.side), (conversation.id, Side::A));
     assert_eq!((route.connect_to, route.present_as), (phone(DRIVER), virtual_number(2)));
@@ -132,7 +132,7 @@ async fn a_key_is_given_again_only_after_its_quarantine_and_a_refusal_leaves_not
         assert_eq!(created.is_ok(), free, "{second}");
         if !free {
             assert!(matches!(created, Err(CreateError::KeyTaken)), "{created:?}");
-            assert_eq!(store.conversation(next.id).await.unwrap(), None);
+            assert_eq!(store.conversation(next.id, now()).await.unwrap(), None);
             assert_eq!(store.route(&phone(DRIVER), &virtual_number(3)).await.unwrap(), None);
         }
     }
@@ -168,7 +168,7 @@ async fn an_end_closes_conversation_and_routes_and_starts_the_quarantine() {
     store.create_conversation(&conversation).await.unwrap();
     let ended = store.end_conversation(conversation.id, after(10)).await.unwrap().unwrap();
     assert_eq!((ended.state(after(10)), ended.ended_at), (State::Ended, Some(after(10))));
-    assert_eq!(store.conversation(conversation.id).await.unwrap(), Some(ended.clone()));
+    assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(ended.clone()));
     for (caller, dialled) in [(RIDER, 1), (DRIVER, 2)] {
         let route = store.route(&phone(caller), &virtual_number(dialled)).await.unwrap().unwrap();
         assert_eq!((route.expires_at, route.quarantined_until), (after(10), after(10 + QUARANTINE)));
@@ -230,7 +230,7 @@ async fn a_leg_is_the_same_whatever_the_order_of_its_events() {
         for index in order {
             store.merge_leg(&route, Direction::Outbound, &events[index]).await.unwrap();
         }
-        let (read, legs_read) = store.conversation_with_legs(conversation.id).await.unwrap().unwrap();
+        let (read, legs_read) = store.conversation_with_legs(conversation.id, now()).await.unwrap().unwrap();
         assert_eq!(read, conversation);
         legs.push(legs_read);
     }
@@ -250,7 +250,7 @@ async fn what_came_first_of_a_status_stays() {
         let event = event("leg", Status::Answered, second, LegFacts::default());
         store.merge_leg(&route, Direction::Inbound, &event).await.unwrap();
     }
-    let (_, legs) = store.conversation_with_legs(conversation.id).await.unwrap().unwrap();
+    let (_, legs) = store.conversation_with_legs(conversation.id, now()).await.unwrap().unwrap();
     assert_eq!(legs[0].statuses[&Status::Answered], after(5));
 }
 
@@ -262,7 +262,7 @@ async fn the_fate_of_texts_is_kept() {
     conversation.participants[0].notification = Notification::Sent;
     conversation.participants[1].notification = Notification::Failed("the number is barred".to_owned());
     store.record_notifications(&conversation).await.unwrap();
-    assert_eq!(store.conversation(conversation.id).await.unwrap(), Some(conversation.clone()));
+    assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(conversation.clone()));
     let unknown = Conversation { id: ConversationId::generate(now()), ..conversation };
     assert!(store.record_notifications(&unknown).await.is_err(), "no conversation comes into being by its texts");
 }
@@ -275,7 +275,10 @@ async fn a_number_is_written_down_only_on_the_list_that_was_seen() {
     assert!(matches!(store.begin_renting(&number(2), &empty).await, Err(RentError::Changed)));
     let one = store.country_pool(gb()).await.unwrap();
     assert_eq!(one.numbers, [number(1)]);
-    assert!(matches!(store.begin_renting(&number(1), &one).await, Err(RentError::Changed)), "it is there already");
+    assert!(matches!(store.begin_renting(&number(1), &one).await, Err(RentError::Known)));
+    let abroad = PoolNumber { country: Country::try_from("JE").unwrap(), ..number(1) };
+    let empty_abroad = store.country_pool(abroad.country).await.unwrap();
+    assert!(matches!(store.begin_renting(&abroad, &empty_abroad).await, Err(RentError::Known)));
     store.begin_renting(&number(2), &one).await.unwrap();
     assert_eq!(store.pool_numbers(gb()).await.unwrap(), [number(1), number(2)]);
     assert_eq!(store.pool_countries().await.unwrap(), [gb()]);

@@ -19,8 +19,7 @@ pub fn system() -> SharedClock {
 }
 
 /// The machine's clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
+struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {

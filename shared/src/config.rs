@@ -20,6 +20,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::ncco::CallLimits;
+
 /// The environment variables of this process, or those that a laptop or a test gives in their place.
 #[derive(Clone, Default)]
 pub struct Environment(HashMap<String, String>);
@@ -84,13 +86,21 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
 /// How long calls and quarantines last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Durations {
-    /// The longest call, in seconds.
+    /// The longest call, from the first thing said to the end of the talk, in seconds.
     pub max_call_seconds: u32,
     /// How long after an end the two (caller, number) keys are given to nobody, in seconds.
     pub quarantine_seconds: u32,
 }
 
 impl Durations {
+    /// How a call is kept within [`Durations::max_call_seconds`] from its first moment to its last: what is said, and
+    /// the ringing, come before the talk that Vonage limits.
+    pub fn call_limits(self) -> CallLimits {
+        const SAID_SECONDS: u32 = 5;
+        let ring_seconds = (self.max_call_seconds / 3).min(45);
+        CallLimits { ring_seconds, talk_seconds: self.max_call_seconds - ring_seconds - SAID_SECONDS }
+    }
+
     const MAX_QUARANTINE_SECONDS: u32 = 30 * 86_400;
 
     /// Reads `MAX_CALL_SECONDS` and `QUARANTINE_SECONDS`. A quarantine is never shorter than the longest call, so that
@@ -198,6 +208,14 @@ mod tests {
         assert!(durations(&[("QUARANTINE_SECONDS", "60"), ("MAX_CALL_SECONDS", "60")]).is_ok());
         assert!(durations(&[("MAX_CALL_SECONDS", "59")]).unwrap_err().contains("MAX_CALL_SECONDS"));
         assert!(durations(&[("QUARANTINE_SECONDS", "a day")]).unwrap_err().contains("QUARANTINE_SECONDS"));
+    }
+
+    #[test]
+    fn what_is_said_the_ringing_and_the_talk_fit_into_the_longest_call() {
+        for (max_call_seconds, ring_seconds, talk_seconds) in [(60, 20, 35), (7200, 45, 7150)] {
+            let limits = Durations { max_call_seconds, quarantine_seconds: 86_400 }.call_limits();
+            assert_eq!(limits, CallLimits { ring_seconds, talk_seconds });
+        }
     }
 
     #[test]

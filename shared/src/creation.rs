@@ -1,15 +1,12 @@
 //! Creating a conversation: both numbers checked, a virtual number chosen for each side, everything stored at once, and
 //! then both participants told.
 
-use std::time::Duration;
-
-use ulid::Ulid;
-
+use crate::backoff;
 use crate::clock::{SharedClock, whole_second};
 use crate::conversation::{Conversation, ConversationId, Label, Lifetime, Notification, Participant, Reference, Side};
 use crate::country::Country;
 use crate::phone::{PhoneNumber, VirtualNumber};
-use crate::pool::choose_pair;
+use crate::pool::{Feature, choose_pair};
 use crate::store::{CallerKeys, CreateError, Store, StoreError};
 use crate::vonage::VonageError;
 use crate::vonage::number_insight::{LookedUpNumber, NumberLookup};
@@ -102,7 +99,9 @@ pub struct Creator<L, T> {
 const ATTEMPTS: u32 = 8;
 
 impl<L: NumberLookup, T: TextSender> Creator<L, T> {
-    /// Creates a conversation. A text message that is not taken does not undo it: the conversation says so.
+    /// Creates a conversation: two round trips to the table, one that reads and one that writes. Where texts are sent, a
+    /// third writes down what became of them, because that cannot be known before. A text message that is not taken does
+    /// not undo the conversation: it says so.
     pub async fn create(&self, new: NewConversation) -> Result<Conversation, CreationError> {
         let [a, b] = &new.participants;
         let (number_a, number_b) = (read(a, Side::A)?, read(b, Side::B)?);
@@ -122,11 +121,11 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         found: [LookedUpNumber; 2],
     ) -> Result<Conversation, CreationError> {
         for attempt in 0..ATTEMPTS {
-            let dials = self.choose(&found).await?;
+            let dials = self.choose(&found, new.notify).await?;
             let conversation = self.compose(new, &found, dials);
             match self.store.create_conversation(&conversation).await {
                 Ok(()) => return Ok(conversation),
-                Err(CreateError::KeyTaken) => tokio::time::sleep(jitter(attempt)).await,
+                Err(CreateError::KeyTaken) => backoff::pause(attempt).await,
                 Err(CreateError::Store(error)) => return Err(error.into()),
             }
         }
@@ -134,14 +133,14 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     }
 
     /// The numbers that A and B are to dial. All that is read for it is read side by side.
-    async fn choose(&self, found: &[LookedUpNumber; 2]) -> Result<[VirtualNumber; 2], CreationError> {
+    async fn choose(&self, found: &[LookedUpNumber; 2], texts: bool) -> Result<[VirtualNumber; 2], CreationError> {
         let now = self.clock.now();
         let [a, b] = found;
         let (keys_a, keys_b, pool_a, pool_b) = tokio::try_join!(
             self.store.caller_keys(&a.number, now),
             self.store.caller_keys(&b.number, now),
-            self.ready(a.country),
-            async { if a.country == b.country { Ok(None) } else { self.ready(b.country).await.map(Some) } },
+            self.ready(a.country, texts),
+            async { if a.country == b.country { Ok(None) } else { self.ready(b.country, texts).await.map(Some) } },
         )?;
         let keys: [CallerKeys; 2] = [keys_a, keys_b];
         if let Some(side) = Side::BOTH.into_iter().find(|side| keys[side.index()].is_virtual) {
@@ -156,8 +155,12 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         })
     }
 
-    async fn ready(&self, country: Country) -> Result<Vec<VirtualNumber>, StoreError> {
-        let numbers = self.store.pool_numbers(country).await?;
+    /// The numbers that serve a country; where texts are to be sent, those that can send them first.
+    async fn ready(&self, country: Country, texts: bool) -> Result<Vec<VirtualNumber>, StoreError> {
+        let mut numbers = self.store.pool_numbers(country).await?;
+        if texts {
+            numbers.sort_by_key(|number| !number.features.contains(&Feature::Sms));
+        }
         Ok(numbers.into_iter().filter(|number| number.serves_conversations()).map(|number| number.number).collect())
     }
 
@@ -219,10 +222,4 @@ fn read(participant: &NewParticipant, side: Side) -> Result<PhoneNumber, Creatio
 fn invitation(dials: &VirtualNumber, other: Option<&Label>) -> String {
     let whom = other.map_or("the other person", Label::as_str);
     format!("To reach {whom}, call +{dials}. It works from this phone only, and keeps your own number private.")
-}
-
-/// A random pause before another attempt, longer with each.
-fn jitter(attempt: u32) -> Duration {
-    let longest = 10u64 << attempt.min(5);
-    Duration::from_millis(u64::try_from(Ulid::generate().random() % u128::from(longest)).unwrap_or(longest))
 }

@@ -44,7 +44,7 @@ pub trait HttpFunction: Sized + Send + Sync + 'static {
 
 /// Starts a function and answers what Lambda gives it.
 pub async fn run<F: HttpFunction>() -> Result<(), Error> {
-    telemetry::init();
+    telemetry::init(F::NAME);
     let function = F::start(&Environment::of_process(), clock::system()).await.inspect_err(|error| {
         tracing::error!(function = F::NAME, cause = %error, "the function cannot start");
     })?;

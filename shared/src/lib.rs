@@ -13,6 +13,7 @@
 //! | `webhooks` | reading and verifying Vonage's webhooks |
 //! | `schema` | creating the table, for the laptop and for tests |
 
+mod backoff;
 pub mod call;
 pub mod clock;
 pub mod config;

@@ -30,7 +30,9 @@ pub enum Action {
         from: VirtualNumber,
         /// The phone; Vonage takes exactly one.
         endpoint: [PhoneEndpoint; 1],
-        /// The longest the call may last, in seconds.
+        /// For how long the phone rings, in seconds.
+        timeout: u32,
+        /// For how long the two may talk, in seconds.
         limit: u32,
     },
 }
@@ -43,15 +45,25 @@ pub struct PhoneEndpoint {
     pub number: RealNumber,
 }
 
-/// The answer to a call that leads to `destination`, where a call may last `max_call_seconds`.
-pub fn answer(destination: Destination, max_call_seconds: u32) -> Ncco {
+/// How long the parts of a call may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallLimits {
+    /// For how long the called phone rings, in seconds.
+    pub ring_seconds: u32,
+    /// For how long the two may talk, in seconds.
+    pub talk_seconds: u32,
+}
+
+/// The answer to a call that leads to `destination`.
+pub fn answer(destination: Destination, limits: CallLimits) -> Ncco {
     match destination {
         Destination::Participant { connect_to, present_as, .. } => vec![
             talk("Connecting your call."),
             Action::Connect {
                 from: present_as,
                 endpoint: [PhoneEndpoint { number: connect_to }],
-                limit: max_call_seconds,
+                timeout: limits.ring_seconds,
+                limit: limits.talk_seconds,
             },
         ],
         Destination::Ended(_) => {
@@ -82,6 +94,8 @@ mod tests {
     use crate::conversation::ConversationId;
     use crate::phone::PhoneNumber;
 
+    const LIMITS: CallLimits = CallLimits { ring_seconds: 45, talk_seconds: 7150 };
+
     #[test]
     fn a_live_route_is_answered_with_talk_and_connect() {
         let destination = Destination::Participant {
@@ -90,10 +104,10 @@ mod tests {
             present_as: PhoneNumber::try_from("447451000002").unwrap().into(),
         };
         assert_eq!(
-            serde_json::to_value(answer(destination, 7200)).unwrap(),
+            serde_json::to_value(answer(destination, LIMITS)).unwrap(),
             json!([
                 {"action": "talk", "text": "Connecting your call.", "language": "en-GB"},
-                {"action": "connect", "from": "447451000002", "limit": 7200,
+                {"action": "connect", "from": "447451000002", "timeout": 45, "limit": 7150,
                  "endpoint": [{"type": "phone", "number": "447700900002"}]},
             ])
         );
@@ -102,7 +116,7 @@ mod tests {
     #[test]
     fn everything_else_only_talks() {
         let ended = Destination::Ended(ConversationId::generate(jiff::Timestamp::UNIX_EPOCH));
-        for ncco in [answer(ended, 60), answer(Destination::Nobody, 60), try_again()] {
+        for ncco in [answer(ended, LIMITS), answer(Destination::Nobody, LIMITS), try_again()] {
             assert!(matches!(ncco.as_slice(), [Action::Talk { .. }]));
         }
     }

@@ -8,13 +8,14 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::backoff;
 use crate::clock::{SharedClock, whole_second};
 use crate::country::Country;
 use crate::phone::VirtualNumber;
 use crate::pool::{NumberState, PoolNumber};
 use crate::store::{CountryPool, RentError, Store, StoreError};
 use crate::vonage::VonageError;
-use crate::vonage::numbers::{NumbersApi, Offer, Search};
+use crate::vonage::numbers::{NumbersApi, Offer, OwnedNumber, Search};
 
 /// How many ready numbers a country is to have, and what the missing ones are to be like.
 #[derive(Debug, Clone)]
@@ -58,6 +59,10 @@ pub enum ShortfallReason {
     Unconfirmed,
     /// Vonage could not be reached.
     CarrierUnavailable,
+    /// A number that was bought and not linked yet is no longer the account's; the pool has forgotten it.
+    Released,
+    /// The time of this run is over; the next one goes on.
+    OutOfTime,
 }
 
 /// One reason for a shortfall.
@@ -102,17 +107,23 @@ const LEASE: SignedDuration = SignedDuration::from_secs(60);
 /// How many numbers in a row Vonage may refuse before a run gives up: others may buy what the search still shows.
 const REFUSALS: u32 = 3;
 
+/// How often a run meets another one at the same list before it gives up.
+const RACES: u32 = 50;
+
 /// The numbers that a search offers, page by page.
 struct Offers<'a> {
     api: &'a NumbersApi,
     search: &'a Search,
-    page: std::vec::IntoIter<Offer>,
+    /// The rest of the page, backwards.
+    page: Vec<Offer>,
     next_index: Option<u32>,
 }
 
 /// How renting one number went.
 enum Rented {
     Ready,
+    /// Another run has taken it further.
+    Elsewhere,
     /// This number cannot be had.
     Not(Shortfall),
     /// Nothing more can be done in this run.
@@ -120,14 +131,15 @@ enum Rented {
 }
 
 impl Provisioner {
-    /// Makes the country hold at least as many ready numbers as ordered, as far as that is possible.
-    pub async fn provision(&self, order: &Order) -> Result<Provisioned, StoreError> {
+    /// Makes the country hold at least as many ready numbers as ordered, as far as that is possible until `deadline`.
+    pub async fn provision(&self, order: &Order, deadline: Option<Timestamp>) -> Result<Provisioned, StoreError> {
         let country = order.search.country;
         let mut done = Provisioned::default();
-        let finished = self.finish_begun(country, &mut done).await?;
-        if finished {
-            self.rent_missing(order, &mut done).await?;
-        }
+        let stopped = match self.finish_begun(country, deadline, &mut done).await? {
+            Some(shortfall) => Some(shortfall),
+            None => self.rent_missing(order, deadline, &mut done).await?,
+        };
+        done.shortfalls.extend(stopped);
         for number in self.store.pool_numbers(country).await? {
             match number.state {
                 NumberState::Ready => done.ready += 1,
@@ -138,53 +150,69 @@ impl Provisioner {
         Ok(done)
     }
 
-    /// Goes on with what an earlier run began and did not finish. False if Vonage is in no state to go on.
-    async fn finish_begun(&self, country: Country, done: &mut Provisioned) -> Result<bool, StoreError> {
+    /// Goes on with what an earlier run began and did not finish. Gives what keeps this run from going on.
+    async fn finish_begun(
+        &self,
+        country: Country,
+        deadline: Option<Timestamp>,
+        done: &mut Provisioned,
+    ) -> Result<Option<Shortfall>, StoreError> {
         for number in self.store.pool_numbers(country).await? {
             let now = self.clock.now();
             let begun = matches!(number.state, NumberState::Renting | NumberState::Linking);
-            if !begun || now < number.leased_until || !self.store.take_over(&number, now, lease(now)).await? {
+            if !begun || now < number.leased_until {
+                continue;
+            }
+            if self.out_of_time(deadline) {
+                return Ok(Some(Shortfall::out_of_time()));
+            }
+            if !self.store.take_over(&number, now, lease(now)).await? {
                 continue;
             }
             match self.resume(&number).await? {
                 Rented::Ready => done.added.push(ready(number)),
+                Rented::Elsewhere => {}
                 Rented::Not(shortfall) => done.shortfalls.push(shortfall),
-                Rented::Stop(shortfall) => {
-                    done.shortfalls.push(shortfall);
-                    return Ok(false);
-                }
+                Rented::Stop(shortfall) => return Ok(Some(shortfall)),
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
-    async fn rent_missing(&self, order: &Order, done: &mut Provisioned) -> Result<(), StoreError> {
+    /// Rents until there are enough. Gives what keeps this run from that.
+    async fn rent_missing(
+        &self,
+        order: &Order,
+        deadline: Option<Timestamp>,
+        done: &mut Provisioned,
+    ) -> Result<Option<Shortfall>, StoreError> {
         let mut offers = Offers::new(&self.numbers, &order.search);
-        let mut refusals = 0;
+        let (mut refusals, mut races) = (0, 0);
         loop {
             let pool = self.store.country_pool(order.search.country).await?;
             if pool.numbers.iter().filter(|number| number.state != NumberState::Draining).count() >= order.count {
-                return Ok(());
+                return Ok(None);
+            }
+            if self.out_of_time(deadline) {
+                return Ok(Some(Shortfall::out_of_time()));
             }
             let offer = match offers.next(&pool).await {
                 Ok(Some(offer)) => offer,
-                Ok(None) => {
-                    done.shortfalls.push(Shortfall { reason: ShortfallReason::NoneLeft, number: None, cause: None });
-                    return Ok(());
-                }
-                Err(error) => {
-                    done.shortfalls.push(Shortfall::general(error));
-                    return Ok(());
-                }
+                Ok(None) => return Ok(Some(Shortfall::none_left())),
+                Err(error) => return Ok(Some(Shortfall::general(error))),
             };
-            let number = self.written_down(offer, order.search.country);
+            let number = self.written_down(&offer, order.search.country);
             match self.store.begin_renting(&number, &pool).await {
                 Ok(()) => {}
-                Err(RentError::Changed) => {
-                    // Another run writes to the same list: see what is still missing, and search anew.
-                    offers = Offers::new(&self.numbers, &order.search);
+                Err(RentError::Known) => continue,
+                Err(RentError::Changed) if races < RACES => {
+                    // Another run writes to the same list: see what is still missing.
+                    offers.put_back(offer);
+                    backoff::pause(races).await;
+                    races += 1;
                     continue;
                 }
+                Err(RentError::Changed) => return Err(StoreError::Unavailable("the pool never rests".to_owned())),
                 Err(RentError::Store(error)) => return Err(error),
             }
             match self.rent(&number).await? {
@@ -192,22 +220,24 @@ impl Provisioner {
                     refusals = 0;
                     done.added.push(ready(number));
                 }
+                Rented::Elsewhere => {}
                 Rented::Not(_) if refusals + 1 < REFUSALS => refusals += 1,
-                Rented::Not(shortfall) | Rented::Stop(shortfall) => {
-                    done.shortfalls.push(shortfall);
-                    return Ok(());
-                }
+                Rented::Not(shortfall) | Rented::Stop(shortfall) => return Ok(Some(shortfall)),
             }
         }
     }
 
-    fn written_down(&self, offer: Offer, country: Country) -> PoolNumber {
+    fn out_of_time(&self, deadline: Option<Timestamp>) -> bool {
+        deadline.is_some_and(|deadline| self.clock.now() >= deadline)
+    }
+
+    fn written_down(&self, offer: &Offer, country: Country) -> PoolNumber {
         let now = self.clock.now();
         PoolNumber {
-            number: offer.msisdn,
+            number: offer.msisdn.clone(),
             country,
             number_type: offer.number_type,
-            features: offer.features,
+            features: offer.features.clone(),
             monthly_cost: offer.cost,
             state: NumberState::Renting,
             added_at: whole_second(now),
@@ -218,35 +248,52 @@ impl Provisioner {
     /// Goes on with a number that was taken over. Whether it was bought already is looked up before anything else:
     /// no failure of this run may make the pool forget a number that an earlier run has bought.
     async fn resume(&self, number: &PoolNumber) -> Result<Rented, StoreError> {
-        if number.state == NumberState::Linking {
-            return self.finish(number).await;
-        }
-        match self.numbers.owned(number.country, &number.number).await {
-            Ok(Some(_)) => self.bought(number).await,
-            Ok(None) => self.rent(number).await,
-            Err(error) => Ok(Rented::Stop(Shortfall::of(number, error))),
+        match (self.numbers.owned(number.country, &number.number).await, number.state) {
+            (Ok(Some(owned)), NumberState::Renting) => self.bought(number, owned).await,
+            (Ok(Some(owned)), _) => self.link(number, owned).await,
+            (Ok(None), NumberState::Renting) => self.rent(number).await,
+            (Ok(None), _) => {
+                // Bought more than a lease ago, and gone: Vonage releases numbers when the balance is used up.
+                self.store.forget_number(number).await?;
+                Ok(Rented::Not(Shortfall {
+                    number: Some(number.number.clone()),
+                    ..Shortfall::because(ShortfallReason::Released)
+                }))
+            }
+            (Err(error), _) => Ok(Rented::Stop(Shortfall::of(number, error))),
         }
     }
 
     /// Takes a number that is written down, leased and not bought yet to `ready`.
     async fn rent(&self, number: &PoolNumber) -> Result<Rented, StoreError> {
-        match self.buy(number).await? {
-            None => self.bought(number).await,
-            Some(outcome) => Ok(outcome),
+        if let Some(outcome) = self.buy(number).await? {
+            return Ok(outcome);
+        }
+        match self.numbers.owned(number.country, &number.number).await {
+            Ok(Some(owned)) => self.bought(number, owned).await,
+            // Bought a moment ago and not listed yet: the next run finds it.
+            Ok(None) => self.not_linked(number, VonageError::NotUnderstood(None)).await,
+            Err(error) => self.not_linked(number, error).await,
         }
     }
 
-    async fn bought(&self, number: &PoolNumber) -> Result<Rented, StoreError> {
+    async fn not_linked(&self, number: &PoolNumber, error: VonageError) -> Result<Rented, StoreError> {
         self.store.advance_number(number, NumberState::Renting, NumberState::Linking).await?;
-        self.finish(number).await
+        Ok(Rented::Stop(Shortfall::of(number, error)))
     }
 
-    async fn finish(&self, number: &PoolNumber) -> Result<Rented, StoreError> {
-        match self.link(number).await {
-            Ok(()) => {
-                self.store.advance_number(number, NumberState::Linking, NumberState::Ready).await?;
+    async fn bought(&self, number: &PoolNumber, owned: OwnedNumber) -> Result<Rented, StoreError> {
+        self.store.advance_number(number, NumberState::Renting, NumberState::Linking).await?;
+        self.link(number, owned).await
+    }
+
+    async fn link(&self, number: &PoolNumber, owned: OwnedNumber) -> Result<Rented, StoreError> {
+        match self.numbers.link(owned, &self.application_id).await {
+            Ok(()) if self.store.advance_number(number, NumberState::Linking, NumberState::Ready).await? => {
                 Ok(Rented::Ready)
             }
+            Ok(()) => Ok(Rented::Elsewhere),
+            Err(error @ VonageError::Refused { .. }) => Ok(Rented::Not(Shortfall::of(number, error))),
             Err(error) => Ok(Rented::Stop(Shortfall::of(number, error))),
         }
     }
@@ -269,27 +316,22 @@ impl Provisioner {
         self.store.forget_number(number).await?;
         let shortfall = Shortfall::of(number, refusal);
         Ok(Some(match shortfall.reason {
-            ShortfallReason::Refused => Rented::Not(shortfall),
+            // Vonage's "method failed" is said of a low balance, and also of a number that somebody else has bought.
+            ShortfallReason::Refused | ShortfallReason::LowBalance => Rented::Not(shortfall),
             _ => Rented::Stop(shortfall),
         }))
-    }
-
-    async fn link(&self, number: &PoolNumber) -> Result<(), VonageError> {
-        let owned = self.numbers.owned(number.country, &number.number).await?;
-        let owned = owned.ok_or_else(|| VonageError::NotUnderstood(None))?;
-        self.numbers.link(owned, &self.application_id).await
     }
 }
 
 impl<'a> Offers<'a> {
     fn new(api: &'a NumbersApi, search: &'a Search) -> Self {
-        Self { api, search, page: Vec::new().into_iter(), next_index: Some(1) }
+        Self { api, search, page: Vec::new(), next_index: Some(1) }
     }
 
     /// The next number on offer that suits the order and is not in the pool.
     async fn next(&mut self, pool: &CountryPool) -> Result<Option<Offer>, VonageError> {
         loop {
-            for offer in self.page.by_ref() {
+            while let Some(offer) = self.page.pop() {
                 let known = pool.numbers.iter().any(|number| number.number == offer.msisdn);
                 if !known && offer.suits(&self.search.features) {
                     return Ok(Some(offer));
@@ -298,14 +340,30 @@ impl<'a> Offers<'a> {
             let Some(index) = self.next_index else { return Ok(None) };
             let page = self.api.search(self.search, index).await?;
             self.next_index = page.more.then_some(index + 1);
-            self.page = page.offers.into_iter();
+            self.page = page.offers.into_iter().rev().collect();
         }
+    }
+
+    fn put_back(&mut self, offer: Offer) {
+        self.page.push(offer);
     }
 }
 
 impl Shortfall {
     fn of(number: &PoolNumber, cause: VonageError) -> Self {
         Self { number: Some(number.number.clone()), ..Self::general(cause) }
+    }
+
+    fn because(reason: ShortfallReason) -> Self {
+        Self { reason, number: None, cause: None }
+    }
+
+    fn none_left() -> Self {
+        Self::because(ShortfallReason::NoneLeft)
+    }
+
+    fn out_of_time() -> Self {
+        Self::because(ShortfallReason::OutOfTime)
     }
 
     fn unconfirmed(number: &PoolNumber, cause: VonageError) -> Self {
@@ -323,8 +381,8 @@ impl Shortfall {
     }
 }
 
-/// What a refusal means. Code 420 covers everything, so only the label tells; "method failed" for a number that is not
-/// the account's is what integrators see when the balance is too low.
+/// What a refusal means. Code 420 covers everything, so only the label tells. A bare "method failed" is what integrators
+/// see when the balance is too low, and what is left to suppose when Vonage says it of several numbers in a row.
 fn refusal_reason(label: &str) -> ShortfallReason {
     let label = label.to_ascii_lowercase();
     let says = |word| label.contains(word);

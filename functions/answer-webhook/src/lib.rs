@@ -7,7 +7,7 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, Durations, Environment, SignatureConfig};
 use shared::http::{self, Problem};
 use shared::lambda::HttpFunction;
-use shared::ncco;
+use shared::ncco::{self, CallLimits};
 use shared::route::{Destination, destination};
 use shared::store::{Store, StoreError};
 use shared::vonage::event::AnswerRequest;
@@ -17,7 +17,7 @@ use shared::vonage::signature::WebhookVerifier;
 pub struct AnswerWebhook {
     store: Store,
     verifier: WebhookVerifier,
-    max_call_seconds: u32,
+    limits: CallLimits,
     clock: SharedClock,
 }
 
@@ -28,7 +28,7 @@ impl HttpFunction for AnswerWebhook {
         Ok(Self {
             store: Store::connect(env).await?,
             verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?),
-            max_call_seconds: Durations::from_environment(env)?.max_call_seconds,
+            limits: Durations::from_environment(env)?.call_limits(),
             clock,
         })
     }
@@ -39,7 +39,7 @@ impl HttpFunction for AnswerWebhook {
         }
         self.verify(&request)?;
         let destination = self.destination(&decode(&request)?).await?;
-        Ok(http::json(StatusCode::OK, &ncco::answer(destination, self.max_call_seconds)))
+        Ok(http::json(StatusCode::OK, &ncco::answer(destination, self.limits)))
     }
 }
 
@@ -73,6 +73,5 @@ fn decode(request: &Request) -> Result<AnswerRequest, Problem> {
         let query = request.query_string_parameters_ref();
         return Ok(AnswerRequest::from_query(|name| query.and_then(|query| query.first(name))));
     }
-    serde_json::from_slice(request.body())
-        .map_err(|error| Problem::malformed("The body is not a JSON object.").because(error))
+    serde_json::from_slice(request.body()).map_err(|_| Problem::malformed("The body is not a JSON object."))
 }

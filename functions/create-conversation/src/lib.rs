@@ -8,7 +8,7 @@ use shared::config::{ConfigError, Durations, Environment, VonageConfig};
 use shared::conversation::{Label, Lifetime, Reference};
 use shared::country::Country;
 use shared::creation::{Creator, NewConversation, NewParticipant};
-use shared::http::{self, Problem};
+use shared::http::{self, Object, Problem};
 use shared::lambda::HttpFunction;
 use shared::store::Store;
 use shared::view::ConversationView;
@@ -24,7 +24,7 @@ pub struct CreateConversation {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConversationBody {
-    participants: Vec<ParticipantBody>,
+    participants: Vec<Object<ParticipantBody>>,
     #[serde(default)]
     expires_in: Lifetime,
     #[serde(default = "yes")]
@@ -74,10 +74,13 @@ impl TryFrom<ConversationBody> for NewConversation {
     type Error = Problem;
 
     fn try_from(body: ConversationBody) -> Result<Self, Problem> {
-        let participants = <[ParticipantBody; 2]>::try_from(body.participants)
+        let participants = <[Object<ParticipantBody>; 2]>::try_from(body.participants)
             .map_err(|all| Problem::invalid("participants", format!("There have to be two, not {}.", all.len())))?;
-        let participants =
-            participants.map(|ParticipantBody { number, country, label }| NewParticipant { number, country, label });
+        let participants = participants.map(|Object(ParticipantBody { number, country, label })| NewParticipant {
+            number,
+            country,
+            label,
+        });
         Ok(Self { participants, lifetime: body.expires_in, notify: body.notify, reference: body.reference })
     }
 }

@@ -32,8 +32,7 @@ impl HttpFunction for EventWebhook {
     async fn handle(&self, request: Request) -> Result<Response<Body>, Problem> {
         let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         self.verifier.verify(authorization, Some(request.body()), self.clock.now())?;
-        let event = Event::parse(request.body())
-            .map_err(|error| Problem::malformed("The body is not a JSON object.").because(error))?;
+        let event = Event::parse(request.body()).map_err(|_| Problem::malformed("The body is not a JSON object."))?;
         self.record(event).await?;
         Ok(http::empty(StatusCode::NO_CONTENT))
     }

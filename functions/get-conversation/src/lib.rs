@@ -25,8 +25,9 @@ impl HttpFunction for GetConversation {
 
     async fn handle(&self, request: Request) -> Result<Response<Body>, Problem> {
         let id = http::conversation_id(&request)?;
-        let found = self.store.conversation_with_legs(id).await?;
+        let now = self.clock.now();
+        let found = self.store.conversation_with_legs(id, now).await?;
         let (conversation, legs) = found.ok_or_else(http::no_conversation)?;
-        Ok(http::json(StatusCode::OK, &ConversationView::with_calls(&conversation, &calls(legs), self.clock.now())))
+        Ok(http::json(StatusCode::OK, &ConversationView::with_calls(&conversation, &calls(legs), now)))
     }
 }

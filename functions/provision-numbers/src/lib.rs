@@ -2,8 +2,9 @@
 
 mod view;
 
+use jiff::{SignedDuration, Timestamp};
 use lambda_http::http::{Method, StatusCode};
-use lambda_http::{Body, Request, Response};
+use lambda_http::{Body, Request, RequestExt, Response};
 use serde::Deserialize;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
@@ -58,7 +59,7 @@ impl HttpFunction for ProvisionNumbers {
             return self.show().await;
         }
         let order: Order = http::read_json::<OrderBody>(&request)?.try_into()?;
-        let provisioned = self.provisioner.provision(&order).await?;
+        let provisioned = self.provisioner.provision(&order, deadline(&request)).await?;
         let view = ProvisionedView::new(&order, &provisioned);
         match provisioned.into_failure() {
             Some(error) => Err(error.into()),
@@ -76,6 +77,13 @@ impl ProvisionNumbers {
         }
         Ok(http::json(StatusCode::OK, &pool))
     }
+}
+
+/// When to stop renting: what is under way then, a few requests of at most 5 s, still ends before Lambda ends it.
+fn deadline(request: &Request) -> Option<Timestamp> {
+    let end = i64::try_from(request.lambda_context_ref()?.deadline).ok()?;
+    // Outside Lambda there is none.
+    (end > 0).then(|| Timestamp::from_millisecond(end).ok()).flatten().map(|end| end - SignedDuration::from_secs(12))
 }
 
 fn voice_and_sms() -> Vec<Feature> {

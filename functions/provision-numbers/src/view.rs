@@ -109,9 +109,11 @@ impl ProvisionedView {
 
 impl ShortfallView {
     fn new(shortfall: &Shortfall) -> Self {
-        let detail = match &shortfall.cause {
-            Some(cause) => cause.to_string(),
-            None => "Vonage has no more numbers that fit the order".to_owned(),
+        let detail = match (&shortfall.cause, shortfall.reason) {
+            (Some(cause), _) => cause.to_string(),
+            (None, ShortfallReason::Released) => "Vonage has taken the number back before it was linked".to_owned(),
+            (None, ShortfallReason::OutOfTime) => "the time of one request is over; send the order again".to_owned(),
+            (None, _) => "Vonage has no more numbers that fit the order".to_owned(),
         };
         Self { reason: shortfall.reason, detail, number: shortfall.number.clone() }
     }

@@ -19,7 +19,7 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::lambda::HttpFunction;
 
-pub use payload::ApiRequest;
+use payload::ApiRequest;
 pub use signing::sign_event;
 
 /// The largest body that API Gateway takes, in bytes.

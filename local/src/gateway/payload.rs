@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// An HTTP request on its way to a function.
-pub struct ApiRequest<'a> {
+pub(super) struct ApiRequest<'a> {
     /// The route that it matched: `GET /conversations/{id}`.
     pub route_key: &'a str,
     /// The parameters in its path.

@@ -143,7 +143,9 @@ fn may_send(account: &Account, message: &Message) -> bool {
     let alphanumeric = from.len() <= 11 && from.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ');
     let region = countries::region_of(&message.recipient);
     let own_number_needed = matches!(region.as_deref(), Some("US" | "CA"));
-    (numeric || alphanumeric) && (!own_number_needed || account.owns(from))
+    let own = account.owned().iter().find(|number| number.offer.msisdn == from);
+    let voice_only = own.is_some_and(|number| !number.offer.features.contains(&"SMS"));
+    (numeric || alphanumeric) && !voice_only && (!own_number_needed || own.is_some())
 }
 
 fn submit_part(account: &mut Account, message: &Message, country: &Country) -> Map<String, Value> {

@@ -36,7 +36,7 @@ async fn each_side_is_connected_to_the_other_by_the_number_that_masks_it() {
             assert_eq!(call["ncco"][0]["action"], "talk");
             assert_eq!(
                 call["ncco"][1],
-                json!({"action": "connect", "from": shows, "limit": 7200,
+                json!({"action": "connect", "from": shows, "timeout": 45, "limit": 7150,
                        "endpoint": [{"type": "phone", "number": reaches}]})
             );
             assert_eq!(call["phones"]["callee"]["display"], *shows);

@@ -88,6 +88,17 @@ async fn after_an_end_the_keys_are_given_to_nobody_until_the_quarantine_is_over(
 }
 
 #[tokio::test]
+async fn a_record_is_gone_after_its_time_whether_or_not_the_table_has_deleted_it() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    let path = format!("/conversations/{}", text(&conversation, "/id"));
+    laptop.advance(86_400 + 86_400 + 30 * 86_400 - 1);
+    assert_eq!(laptop.get(&path).await.body["state"], "expired");
+    laptop.advance(1);
+    assert_eq!((laptop.get(&path).await.status, laptop.delete(&path).await.status), (404, 404));
+}
+
+#[tokio::test]
 async fn an_unknown_conversation_is_404() {
     let laptop = Laptop::start().await;
     for id in ["01JD0000000000000000000000", "x", "..%2F..", "01jd0000000000000000000000"] {

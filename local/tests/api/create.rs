@@ -91,6 +91,20 @@ async fn a_label_of_any_language_arrives_as_it_was_written() {
 }
 
 #[tokio::test]
+async fn texts_are_sent_from_numbers_that_can_send_them() {
+    let laptop = Laptop::start().await;
+    let landline = json!({"country": "GB", "count": 1, "features": ["VOICE"], "type": "landline"});
+    laptop.post("/numbers", &landline).await;
+    let laptop = laptop.with_numbers(&["GB"], 3).await;
+    let conversation = laptop.create().await;
+    for side in [0, 1] {
+        let participant = &conversation["participants"][side];
+        assert!(text(participant, "/dials").starts_with("4474"), "{participant}");
+        assert_eq!(participant["notification"], "sent");
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_texted_who_is_not_to_be() {
     let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
     let mut order = conversation();
@@ -146,7 +160,11 @@ async fn a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_stored() 
     for (body, status, field) in [
         (one, 422, "participants"),
         (three, 422, "participants"),
-        (json!({}), 422, ""),
+        (json!({}), 422, "participants"),
+        (json!({"participants": [{"number": "+447700900001"}, {}]}), 422, "participants[1].number"),
+        (json!({"participants": [["+447700900001"], ["+447700900002"]]}), 422, "participants[0]"),
+        (json!({"participants": ["+447700900001", "+447700900002"]}), 422, "participants[0]"),
+        (and("+447700900009", json!(1)), 422, ""),
         (json!({"participants": "two"}), 422, "participants"),
         (with("/participants/0/number", json!(447700900001u64)), 422, "participants[0].number"),
         (with("/participants/0/number", json!("hello")), 422, "participants[0].number"),
@@ -174,7 +192,8 @@ async fn a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_stored() 
             422,
             "participants[0].name",
         ),
-        (json!([]), 400, ""),
+        (json!([]), 422, ""),
+        (json!("+447700900001"), 422, ""),
     ] {
         let answer = laptop.post("/conversations", &body).await;
         assert_eq!(
@@ -186,8 +205,16 @@ async fn a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_stored() 
         assert_eq!(answer.body["status"], status);
         assert!(text(&answer.body, "/type").starts_with("urn:maskline:problem:"));
         assert!(!text(&answer.body, "/detail").is_empty());
+        assert!(!answer.body.to_string().contains("7700900"), "{answer:?}");
     }
-    for (body, status) in [("", 400), ("{", 400), ("{} {}", 422), ("nope", 400), (&" ".repeat(16 * 1024 + 1), 413)] {
+    for (body, status) in [
+        ("", 400),
+        ("{", 400),
+        ("{} {}", 422),
+        ("{\"participants\": []} {}", 400),
+        ("nope", 400),
+        (&" ".repeat(16 * 1024 + 1), 413),
+    ] {
         let answer = laptop.send(Method::POST, "/conversations", body.to_owned()).await;
         assert_eq!((answer.status, answer.content_type.as_str()), (status, "application/problem+json"), "{body}");
     }
@@ -238,6 +265,13 @@ async fn many_at_once_for_the_same_person_never_share_a_key() {
 }
 
 #[tokio::test]
+async fn a_lookup_whose_connection_broke_is_tried_once_more() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    laptop.faults("/ni/basic/json", 2, json!({"kind": "close_before"})).await;
+    laptop.create().await;
+}
+
+#[tokio::test]
 async fn when_the_lookup_fails_nothing_is_stored_and_the_answer_tells_what_is_safe() {
     let laptop = Laptop::start_in(&[("VONAGE_TIME_LIMIT_MS", "300")]).await.with_numbers(&["GB"], 2).await;
     for (fault, status) in [
@@ -253,7 +287,9 @@ async fn when_the_lookup_fails_nothing_is_stored_and_the_answer_tells_what_is_sa
         (json!({"kind": "status", "status": 200, "body": {"status": 9, "status_message": "Quota exceeded"}}), 502),
         (json!({"kind": "status", "status": 200, "body": {"status": 0}}), 502),
     ] {
-        laptop.fault("/ni/basic/json", fault.clone()).await;
+        // Both lookups, each tried once more after a broken connection.
+        let times = if fault["kind"] == "close_before" { 4 } else { 1 };
+        laptop.faults("/ni/basic/json", times, fault.clone()).await;
         let answer = laptop.post("/conversations", &conversation()).await;
         assert_eq!(
             (answer.status, text(&answer.body, "/type")),

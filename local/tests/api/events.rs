@@ -142,6 +142,27 @@ async fn the_last_event_of_a_call_finds_a_conversation_that_has_ended_meanwhile(
 }
 
 #[tokio::test]
+async fn with_the_shortest_quarantine_a_call_begun_at_the_last_second_ends_before_its_key_is_free() {
+    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")]).await;
+    let laptop = laptop.with_numbers(&["GB"], 2).await;
+    let mut order = crate::support::conversation();
+    order["expires_in"] = json!(60);
+    let first = laptop.post("/conversations", &order).await.body;
+    laptop.advance(59);
+    let dialled = &first["participants"][0]["dials"];
+    let call = laptop.call(json!({"from": RIDER, "to": dialled, "talk_seconds": 7200})).await;
+    let connect = &call["ncco"][1];
+    let longest = connect["timeout"].as_i64().unwrap() + connect["limit"].as_i64().unwrap();
+    assert!(longest < 60, "{connect}");
+    // Its last event, at the latest time at which it can come about, and the next conversation on the same keys.
+    laptop.advance(61);
+    let next = laptop.post("/conversations", &order).await.body;
+    assert_eq!(next["participants"][0]["dials"], *dialled);
+    laptop.event(&event(&laptop, &first, "inbound", "completed", -1)).await;
+    assert_eq!(calls(&laptop, &next).await, json!([]));
+}
+
+#[tokio::test]
 async fn an_event_that_vonage_did_not_sign_changes_nothing() {
     let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
     let conversation = laptop.create().await;

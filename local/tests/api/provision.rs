@@ -99,9 +99,10 @@ async fn each_reason_for_a_shortfall_is_told_as_itself() {
 #[tokio::test]
 async fn a_number_that_somebody_else_was_faster_to_buy_is_passed_over() {
     let laptop = Laptop::start().await;
-    let taken = json!({"error-code": "420", "error-code-label": "number is not available"});
+    let taken = json!({"error-code": "420", "error-code-label": "method failed"});
     laptop.fault("/number/buy", json!({"kind": "status", "status": 420, "body": taken})).await;
-    assert_eq!(numbers(&order(&laptop, "GB", 1).await["added"]), ["447451000002"]);
+    let done = order(&laptop, "GB", 1).await;
+    assert_eq!((numbers(&done["added"]), &done["shortfall"]), (vec!["447451000002"], &json!([])));
 }
 
 #[tokio::test]
@@ -154,6 +155,46 @@ async fn a_number_that_was_bought_and_not_linked_is_linked_by_a_later_run() {
     let second = order(&laptop, "GB", 1).await;
     assert_eq!(numbers(&second["added"]), ["447451000001"]);
     assert_eq!((owned(&laptop).await.len(), laptop.asked("/number/buy").await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_number_that_vonage_took_back_before_it_was_linked_is_in_nobodys_way() {
+    use local::stack::account::{API_KEY, API_SECRET};
+    let laptop = Laptop::start().await;
+    laptop.fault("/number/update", json!({"kind": "status", "status": 500})).await;
+    laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
+    let form = [("country", "GB"), ("msisdn", "447451000001")];
+    let cancel = laptop.http.post(format!("{}/number/cancel", laptop.stack.vonage_url));
+    let cancelled = crate::support::answer(cancel.basic_auth(API_KEY, Some(API_SECRET)).form(&form)).await;
+    assert_eq!(cancelled.status, 200);
+    laptop.advance(61);
+    let done = order(&laptop, "GB", 1).await;
+    assert_eq!((&done["ready"], text(&done, "/shortfall/0/reason")), (&json!(1), "released"));
+    assert_eq!(owned(&laptop).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_run_whose_time_is_over_says_what_it_has_done() {
+    use shared::provisioning::{Order, Provisioner, ShortfallReason};
+    use shared::vonage::{Vonage, numbers};
+    let laptop = Laptop::start().await;
+    let country = shared::country::Country::try_from("GB").unwrap();
+    let vonage = shared::config::VonageConfig::from_environment(&laptop.stack.environment).unwrap();
+    let provisioner = Provisioner {
+        store: laptop.store().await,
+        numbers: numbers::NumbersApi(Vonage::new(vonage)),
+        application_id: local::stack::account::APPLICATION_ID.to_owned(),
+        clock: std::sync::Arc::new(laptop.clock.clone()),
+    };
+    let features = vec![shared::pool::Feature::Voice];
+    let search = numbers::Search { country, features, number_type: None, pattern: None };
+    let now = shared::clock::Clock::now(&laptop.clock);
+    let done = provisioner.provision(&Order { search, count: 1 }, Some(now)).await.unwrap();
+    assert_eq!(
+        done.shortfalls.iter().map(|shortfall| shortfall.reason).collect::<Vec<_>>(),
+        [ShortfallReason::OutOfTime]
+    );
+    assert_eq!(laptop.asked("/number/buy").await, 0);
 }
 
 #[tokio::test]
@@ -232,7 +273,7 @@ async fn when_vonage_fails_before_anything_is_added_the_answer_says_so_and_the_n
 async fn a_bad_order_is_refused_by_the_name_of_its_field() {
     let laptop = Laptop::start().await;
     for (body, field) in [
-        (json!({"count": 1}), ""),
+        (json!({"count": 1}), "country"),
         (json!({"country": "gb", "count": 1}), "country"),
         (json!({"country": "GB", "count": 0}), "count"),
         (json!({"country": "GB", "count": 1001}), "count"),

@@ -53,8 +53,40 @@ fn only_the_webhooks_are_open_to_everybody() {
     let template = template();
     for (name, resource) in template["Resources"].as_object().unwrap() {
         for event in resource["Properties"]["Events"].as_object().into_iter().flat_map(serde_json::Map::values) {
-            let open = event["Properties"]["Auth"].is_null();
-            assert_eq!(open, text(event, "/Properties/Path").starts_with("/webhooks/"), "{name} {event}");
+            let webhook = text(event, "/Properties/Path").starts_with("/webhooks/");
+            let expected = if webhook { Value::Null } else { json!({"Authorizer": "AWS_IAM"}) };
+            assert_eq!(event["Properties"]["Auth"], expected, "{name} {event}");
+        }
+    }
+    assert_eq!(template["Resources"]["Api"]["Properties"]["Auth"], json!({"EnableIamAuthorizer": true}));
+}
+
+#[test]
+fn each_function_may_do_what_it_does_and_no_more() {
+    let template = template();
+    for (function, actions) in [
+        ("AnswerWebhook", vec!["dynamodb:GetItem"]),
+        ("EventWebhook", vec!["dynamodb:GetItem", "dynamodb:UpdateItem"]),
+        ("CreateConversation", vec!["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]),
+        ("GetConversation", vec!["dynamodb:Query"]),
+        ("EndConversation", vec!["dynamodb:GetItem", "dynamodb:UpdateItem"]),
+        (
+            "ProvisionNumbers",
+            vec![
+                "dynamodb:DeleteItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+                "dynamodb:UpdateItem",
+            ],
+        ),
+    ] {
+        let statements = template["Resources"][function]["Properties"]["Policies"][0]["Statement"].as_array().unwrap();
+        let allowed = statements.iter().flat_map(|statement| statement["Action"].as_array().unwrap());
+        let allowed: BTreeSet<&str> = allowed.map(|action| action.as_str().unwrap()).collect();
+        assert_eq!(allowed.into_iter().collect::<Vec<_>>(), actions, "{function}");
+        for statement in statements {
+            assert_eq!(statement["Resource"], "Table.Arn", "{function}");
         }
     }
 }
@@ -124,13 +156,22 @@ async fn the_events_are_answered_as_their_names_promise() {
         assert_eq!(send(name).await, (204, Value::Null), "{name}");
     }
 
+    // As files they are of a past day. Of today, and signed again, they find their conversation.
+    let mut completed = events["event-webhook-outbound-completed"].clone();
+    let created_at: jiff::Timestamp = text(&conversation, "/created_at").parse().unwrap();
+    let just_after = (created_at + jiff::SignedDuration::from_secs(1)).to_string();
+    completed["body"] = json!(text(&completed, "/body").replace("2026-11-22T12:00:38.000Z", &just_after));
+    let signed = gateway::sign_event(&completed.to_string()).unwrap();
+    assert_eq!(invoke("today", &serde_json::from_str(&signed).unwrap()).await.0, 204);
+
     assert_eq!(send("get-conversation").await.0, 404);
     let of_this_one = |name: &str| {
         let mut event = events[name].clone();
         event["pathParameters"]["id"] = conversation["id"].clone();
         event
     };
-    assert_eq!(invoke("get", &of_this_one("get-conversation")).await.1["id"], conversation["id"]);
+    let read = invoke("get", &of_this_one("get-conversation")).await.1;
+    assert_eq!((&read["id"], &read["calls"][0]["duration"]), (&conversation["id"], &json!(30)));
     assert_eq!(invoke("end", &of_this_one("end-conversation")).await.1["state"], "ended");
 }
 

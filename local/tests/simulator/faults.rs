@@ -167,6 +167,7 @@ fn settings_do_not_show_their_secrets() {
         signature_secret: "hush".into(),
         application: Application { id: "id".into(), answer: webhook.clone(), fallback_answer: None, event: webhook },
         balance: 1.into(),
+        linked_numbers: Vec::new(),
     };
     let shown = format!("{settings:?}");
     assert!(shown.contains(KEY) && !shown.contains(SECRET) && !shown.contains("hush"));

@@ -1,5 +1,6 @@
 //! The HTTP edge: bodies read, answers and problems written.
 
+mod body;
 mod problems;
 
 use std::error::Error;
@@ -7,12 +8,10 @@ use std::error::Error;
 use lambda_http::http::{HeaderValue, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt, Response};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::conversation::ConversationId;
 
-/// The largest body that the API takes, in bytes.
-pub const MAX_BODY_BYTES: usize = 16 * 1024;
+pub use body::{MAX_BODY_BYTES, Object, read_json};
 
 /// Why a request failed: an RFC 9457 problem, with the cause for the log.
 #[derive(Debug)]
@@ -131,44 +130,6 @@ fn write(status: StatusCode, content_type: &'static str, body: &impl Serialize) 
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
-}
-
-/// Reads a JSON body; the problem names the field at fault. The content type does not matter.
-pub fn read_json<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
-    let body: &[u8] = request.body();
-    if body.len() > MAX_BODY_BYTES {
-        return Err(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body-too-large",
-            "The body is too large",
-            format!("A body may have at most {MAX_BODY_BYTES} bytes."),
-        ));
-    }
-    // Deserializing would take an array for an object, its members by position.
-    if body.trim_ascii_start().first() == Some(&b'[') {
-        return Err(Problem::malformed("The body is not a JSON object."));
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let field = error.path().to_string();
-        // "." is the whole body, and "?" in a path is a place without a name.
-        let field = if field.contains('?') || field == "." { String::new() } else { field };
-        let error = error.into_inner();
-        if error.is_data() {
-            Problem::invalid(field, explain(&error))
-        } else {
-            Problem::malformed(format!("The body is not JSON: {error}."))
-        }
-    })?;
-    deserializer.end().map_err(|error| Problem::malformed(format!("The body is not JSON: {error}.")))?;
-    Ok(value)
-}
-
-/// The error without its position: the field is named already.
-fn explain(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let end = text.rfind(" at line ").unwrap_or(text.len());
-    format!("{}.", &text[..end])
 }
 
 /// The conversation that the path names.

@@ -1,12 +1,12 @@
 //! Conversations: created and ended together with their two routes, in one transaction each.
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use jiff::{SignedDuration, Timestamp};
 
-use super::item::{self, Item, Key};
+use super::item::{self, Key};
+use super::transaction::{Outcome, unbuildable};
 use super::{Store, StoreError};
+use crate::backoff;
 use crate::call::Leg;
 use crate::clock::whole_second;
 use crate::conversation::{Conversation, ConversationId, Notification, Side, State};
@@ -27,12 +27,24 @@ pub enum CreateError {
 }
 
 /// How often an end is tried that meets another change of the same conversation.
-const END_ATTEMPTS: u32 = 3;
+const END_ATTEMPTS: u32 = 6;
 
 impl Store {
     /// Stores a new conversation and its routes in one transaction, or nothing.
     pub async fn create_conversation(&self, conversation: &Conversation) -> Result<(), CreateError> {
-        let delete_after = conversation.quarantined_until(conversation.expires_at) + RECORDS_KEPT;
+        match self.try_to_create(conversation).await {
+            // No answer, or none that tells. The same transaction under the same token is carried out once at most, so
+            // sending it again settles whether it is there.
+            Err(CreateError::Store(StoreError::Unavailable(_))) => match self.try_to_create(conversation).await {
+                Err(CreateError::KeyTaken) if self.stored(conversation.id).await?.is_some() => Ok(()),
+                settled => settled,
+            },
+            settled => settled,
+        }
+    }
+
+    async fn try_to_create(&self, conversation: &Conversation) -> Result<(), CreateError> {
+        let delete_after = kept_until(conversation);
         let conversation_item = Key::Conversation(conversation.id).with(conversation, Some(delete_after))?;
         let mut transaction = vec![self.put(conversation_item, "attribute_not_exists(pk)", None)?];
         for side in Side::BOTH {
@@ -43,23 +55,29 @@ impl Store {
             let free = "attribute_not_exists(pk) OR quarantined_until <= :now";
             transaction.push(self.put(route_item, free, Some(conversation.created_at))?);
         }
-        let sent = self.client.transact_write_items().set_transact_items(Some(transaction)).send().await;
-        sent.map(drop)
-            .map_err(|error| if is_conflict(&error) { CreateError::KeyTaken } else { CreateError::Store(error.into()) })
+        match self.transact(transaction, Some(conversation.id.to_string())).await? {
+            Outcome::Committed => Ok(()),
+            Outcome::Cancelled(_) => Err(CreateError::KeyTaken),
+        }
     }
 
-    /// The conversation, if there is one. Consistent.
-    pub async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
+    /// The conversation at `now`, if there is one. Consistent.
+    pub async fn conversation(&self, id: ConversationId, now: Timestamp) -> Result<Option<Conversation>, StoreError> {
+        Ok(self.stored(id).await?.filter(|conversation| now < kept_until(conversation)))
+    }
+
+    async fn stored(&self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
         let key = Key::Conversation(id).item();
         let found =
             self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true).send().await?;
         found.item.map(item::read).transpose()
     }
 
-    /// The conversation and the legs of its calls, in one query.
+    /// The conversation at `now` and the legs of its calls, in one query.
     pub async fn conversation_with_legs(
         &self,
         id: ConversationId,
+        now: Timestamp,
     ) -> Result<Option<(Conversation, Vec<Leg>)>, StoreError> {
         let (mut conversation, mut legs) = (None, Vec::new());
         for item in self.query(item::conversation_partition(id), None).await? {
@@ -69,7 +87,7 @@ impl Store {
                 conversation = Some(item::read::<Conversation>(item)?);
             }
         }
-        Ok(conversation.map(|conversation| (conversation, legs)))
+        Ok(conversation.filter(|conversation| now < kept_until(conversation)).map(|conversation| (conversation, legs)))
     }
 
     /// Ends the conversation and its two routes at `now`, in one transaction, and gives it as it then is. One that
@@ -79,8 +97,8 @@ impl Store {
         id: ConversationId,
         now: Timestamp,
     ) -> Result<Option<Conversation>, StoreError> {
-        for _ in 0..END_ATTEMPTS {
-            let Some(conversation) = self.conversation(id).await? else { return Ok(None) };
+        for attempt in 0..END_ATTEMPTS {
+            let Some(conversation) = self.conversation(id, now).await? else { return Ok(None) };
             if conversation.state(now) != State::Active {
                 return Ok(Some(conversation));
             }
@@ -88,6 +106,7 @@ impl Store {
             if let Some(ended) = self.end_active(conversation, now).await? {
                 return Ok(Some(ended));
             }
+            backoff::pause(attempt).await;
         }
         Err(StoreError::Unavailable("the conversation changes all the time".to_owned()))
     }
@@ -123,11 +142,9 @@ impl Store {
                 .map_err(unbuildable)?;
             transaction.push(TransactWriteItem::builder().update(close).build());
         }
-        let sent = self.client.transact_write_items().set_transact_items(Some(transaction)).send().await;
-        match sent {
-            Ok(_) => Ok(Some(Conversation { ended_at: Some(whole_second(now)), ..conversation })),
-            Err(error) if is_conflict(&error) => Ok(None),
-            Err(error) => Err(error.into()),
+        match self.transact(transaction, None).await? {
+            Outcome::Committed => Ok(Some(Conversation { ended_at: Some(whole_second(now)), ..conversation })),
+            Outcome::Cancelled(_) => Ok(None),
         }
     }
 
@@ -147,32 +164,10 @@ impl Store {
         update.send().await?;
         Ok(())
     }
-
-    pub(super) fn put(
-        &self,
-        item: Item,
-        condition: &str,
-        now: Option<Timestamp>,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let mut put =
-            Put::builder().table_name(&self.table).set_item(Some(item)).condition_expression(condition.to_owned());
-        if let Some(now) = now {
-            put = put.expression_attribute_values(":now", item::seconds(now));
-        }
-        Ok(TransactWriteItem::builder().put(put.build().map_err(unbuildable)?).build())
-    }
 }
 
-pub(super) fn unbuildable(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
-    StoreError::Unavailable(error.to_string())
-}
-
-/// Whether a transaction lost to another: a condition no longer held, or both ran at once.
-pub(super) fn is_conflict<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
-    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
-        return false;
-    };
-    let codes = || cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
-    codes().any(|code| matches!(code, "ConditionalCheckFailed" | "TransactionConflict"))
-        && codes().all(|code| matches!(code, "None" | "ConditionalCheckFailed" | "TransactionConflict"))
+/// From when on the table may delete the conversation. It does so late, so readers look at the time themselves.
+fn kept_until(conversation: &Conversation) -> Timestamp {
+    let end = conversation.ended_at.unwrap_or(conversation.expires_at);
+    conversation.quarantined_until(end) + RECORDS_KEPT
 }

@@ -14,8 +14,10 @@ use crate::phone::{PhoneNumber, RealNumber, VirtualNumber};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The prefix of a route's sort key.
-pub(super) const ROUTE_PREFIX: &str = "NUMBER#";
+/// The prefix of the sort key of what belongs to a virtual number: a route, or its entry in the pool.
+pub(super) const NUMBER_PREFIX: &str = "NUMBER#";
+/// The prefix of a country's sort key.
+pub(super) const COUNTRY_PREFIX: &str = "COUNTRY#";
 /// The prefix of a leg's sort key.
 pub(super) const LEG_PREFIX: &str = "LEG#";
 
@@ -49,14 +51,14 @@ pub(super) const OWN_NUMBER: &str = "POOL";
 impl Key<'_> {
     pub(super) fn item(self) -> Item {
         let (pk, sk) = match self {
-            Key::Route { caller, dialled } => (caller_partition(caller.expose()), format!("{ROUTE_PREFIX}{dialled}")),
+            Key::Route { caller, dialled } => (caller_partition(caller.expose()), format!("{NUMBER_PREFIX}{dialled}")),
             Key::OwnNumber(number) => (caller_partition(number.as_str()), OWN_NUMBER.to_owned()),
             Key::Conversation(id) => (conversation_partition(id), "CONVERSATION".to_owned()),
             Key::Leg { conversation, conversation_uuid, uuid } => {
                 (conversation_partition(conversation), format!("{LEG_PREFIX}{conversation_uuid}#{uuid}"))
             }
-            Key::Number { country, number } => (pool_partition(country), format!("NUMBER#{number}")),
-            Key::PoolCountry(country) => (POOL_PARTITION.to_owned(), format!("COUNTRY#{country}")),
+            Key::Number { country, number } => (pool_partition(country), format!("{NUMBER_PREFIX}{number}")),
+            Key::PoolCountry(country) => (POOL_PARTITION.to_owned(), format!("{COUNTRY_PREFIX}{country}")),
         };
         HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])
     }
@@ -102,7 +104,7 @@ pub(super) fn sort_key(item: &Item) -> &str {
 
 /// The virtual number in the sort key of a route.
 pub(super) fn dialled(item: &Item) -> Option<VirtualNumber> {
-    let digits = sort_key(item).strip_prefix(ROUTE_PREFIX)?;
+    let digits = sort_key(item).strip_prefix(NUMBER_PREFIX)?;
     PhoneNumber::try_from(digits).ok().map(VirtualNumber::from)
 }
 

@@ -10,6 +10,7 @@ mod numbers;
 mod routes;
 #[cfg(feature = "schema")]
 pub mod schema;
+mod transaction;
 
 use std::time::Duration;
 
@@ -77,11 +78,6 @@ impl Store {
             loader = loader.credentials_provider(Credentials::new(id, secret, token, None, "environment"));
         }
         Ok(Self { client: Client::new(&loader.load().await), table })
-    }
-
-    /// The table's name.
-    pub fn table(&self) -> &str {
-        &self.table
     }
 }
 

@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 use jiff::Timestamp;
 
-use super::conversations::{is_conflict, unbuildable};
 use super::item::{self, Item, Key};
+use super::transaction::{Outcome, unbuildable};
 use super::{Store, StoreError};
 use crate::country::Country;
 use crate::pool::{NumberState, PoolNumber};
@@ -27,6 +27,9 @@ pub enum RentError {
     /// The country's list has changed since it was read.
     #[error("the pool changed meanwhile")]
     Changed,
+    /// The number is in the pool already, perhaps in another country's list.
+    #[error("the number is in the pool already")]
+    Known,
     /// The table could not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -35,8 +38,8 @@ pub enum RentError {
 impl Store {
     /// The countries of the pool.
     pub async fn pool_countries(&self) -> Result<Vec<Country>, StoreError> {
-        let items = self.query(item::POOL_PARTITION.to_owned(), Some("COUNTRY#")).await?;
-        let country = |item: &Item| Country::try_from(item::sort_key(item).strip_prefix("COUNTRY#")?).ok();
+        let items = self.query(item::POOL_PARTITION.to_owned(), Some(item::COUNTRY_PREFIX)).await?;
+        let country = |item: &Item| Country::try_from(item::sort_key(item).strip_prefix(item::COUNTRY_PREFIX)?).ok();
         Ok(items.iter().filter_map(country).collect())
     }
 
@@ -75,9 +78,11 @@ impl Store {
             self.put(key.with(number, None)?, "attribute_not_exists(pk)", None)?,
             self.put(Key::OwnNumber(&number.number).item(), "attribute_not_exists(pk)", None)?,
         ];
-        let sent = self.client.transact_write_items().set_transact_items(Some(transaction)).send().await;
-        sent.map(drop)
-            .map_err(|error| if is_conflict(&error) { RentError::Changed } else { RentError::Store(error.into()) })
+        match self.transact(transaction, None).await? {
+            Outcome::Committed => Ok(()),
+            Outcome::Cancelled(failed) if failed.contains(&1) || failed.contains(&2) => Err(RentError::Known),
+            Outcome::Cancelled(_) => Err(RentError::Changed),
+        }
     }
 
     /// Takes over a number whose renting or linking was begun by a run whose lease is over at `now`. False if another
@@ -108,15 +113,15 @@ impl Store {
         self.update_number(number, "SET #state = :to", "#state = :from", values).await
     }
 
-    /// Removes a number that Vonage refused to rent out. It stays if it has got further than `renting` meanwhile.
+    /// Removes a number that is not the account's after all. It stays if it is not in the state in which it was read.
     pub async fn forget_number(&self, number: &PoolNumber) -> Result<(), StoreError> {
         let key = Key::Number { country: number.country, number: &number.number };
-        let renting = Delete::builder()
+        let entry = Delete::builder()
             .table_name(&self.table)
             .set_key(Some(key.item()))
-            .condition_expression("#state = :renting")
+            .condition_expression("#state = :state")
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":renting", serde_dynamo::to_attribute_value(NumberState::Renting)?)
+            .expression_attribute_values(":state", serde_dynamo::to_attribute_value(number.state)?)
             .build()
             .map_err(unbuildable)?;
         let own = Delete::builder()
@@ -124,11 +129,8 @@ impl Store {
             .set_key(Some(Key::OwnNumber(&number.number).item()))
             .build()
             .map_err(unbuildable)?;
-        let transaction = [renting, own].map(|delete| TransactWriteItem::builder().delete(delete).build()).to_vec();
-        match self.client.transact_write_items().set_transact_items(Some(transaction)).send().await {
-            Err(error) if !is_conflict(&error) => Err(error.into()),
-            _ => Ok(()),
-        }
+        let transaction = [entry, own].map(|delete| TransactWriteItem::builder().delete(delete).build()).to_vec();
+        self.transact(transaction, None).await.map(drop)
     }
 
     async fn update_number<const N: usize>(

@@ -19,11 +19,12 @@ pub struct CallerKeys {
 }
 
 impl Store {
-    /// The route of `caller` under `dialled`, in whatever state. One eventually consistent read: a key that has been in
-    /// quarantine for longer than such a read lags cannot be read as somebody else's.
+    /// The route of `caller` under `dialled`, in whatever state. One consistent read, so that a conversation leads
+    /// somewhere from the moment in which it was created, and nowhere from the moment in which it was ended.
     pub async fn route(&self, caller: &RealNumber, dialled: &VirtualNumber) -> Result<Option<Route>, StoreError> {
         let key = Key::Route { caller, dialled }.item();
-        let found = self.client.get_item().table_name(&self.table).set_key(Some(key)).send().await?;
+        let found =
+            self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true).send().await?;
         found.item.map(item::read).transpose()
     }
 

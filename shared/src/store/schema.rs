@@ -5,12 +5,15 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
 };
 
-use super::conversations::unbuildable;
+use super::transaction::unbuildable;
 use super::{Store, StoreError};
 
 impl Store {
     /// Creates the table, unless it is there.
     pub async fn create_table(&self) -> Result<(), StoreError> {
+        if self.client.describe_table().table_name(&self.table).send().await.is_ok() {
+            return Ok(());
+        }
         let mut create = self.client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);
         for (name, key_type) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
             let attribute =

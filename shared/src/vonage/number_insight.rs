@@ -48,7 +48,12 @@ impl NumberLookup for NumberInsight {
     async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
         // By POST, because a URL, unlike a body, ends up in logs on the way.
         let form = Query { number: number.expose() };
-        let answer: Answer = self.0.ask_json(self.0.api("/ni/basic/json"), Payload::Form(&form)).await?;
+        let ask = || self.0.ask_json(self.0.api("/ni/basic/json"), Payload::Form(&form));
+        let answer: Answer = match ask().await {
+            // The connection broke, as one does that was idle for too long. To look up twice does no harm.
+            Err(VonageError::NoAnswer(error)) if !error.is_timeout() => ask().await?,
+            answer => answer?,
+        };
         match (answer.status, answer.international_format_number, answer.country_code) {
             (0, Some(number), Some(country)) => Ok(Some(LookedUpNumber { number: number.into(), country })),
             (0, ..) => Err(VonageError::NotUnderstood(None)),

@@ -245,19 +245,4 @@ mod tests {
         assert!(!offer(r#"[{"feature":"VOICE","type":"INBOUND","reach":"DOMESTIC"}]"#).suits(&both));
         assert!(!offer("[]").suits(&[Feature::Mms]));
     }
-
-    #[test]
-    fn linking_keeps_the_record_and_clears_a_voice_callback() {
-        let owned: OwnedNumber = serde_json::from_str(
-            r#"{"country":"GB","msisdn":"447451000001","moHttpUrl":"https://example.com/sms","voiceCallbackType":"sip",
-                "voiceCallbackValue":"sip:x@example.com","features":["VOICE"]}"#,
-        )
-        .unwrap();
-        assert_eq!(owned.mo_http_url.as_deref(), Some("https://example.com/sms"));
-        let form = serde_json::to_value(OwnedNumber { voice_callback_type: None, voice_callback_value: None, ..owned });
-        assert_eq!(
-            form.unwrap(),
-            serde_json::json!({"country": "GB", "msisdn": "447451000001", "moHttpUrl": "https://example.com/sms"})
-        );
-    }
 }

@@ -1,0 +1,69 @@
+//! What the transactions of all items share.
+
+use aws_sdk_dynamodb::error::{BuildError, SdkError};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use jiff::Timestamp;
+
+use super::item::{self, Item};
+use super::{Store, StoreError};
+
+/// How a transaction ended that was carried out or cancelled.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// All of it was written.
+    Committed,
+    /// Nothing was written: the conditions at these positions did not hold. Empty if another transaction was at work
+    /// on the same items.
+    Cancelled(Vec<usize>),
+}
+
+impl Store {
+    /// Writes all of `items` or nothing. Under the same `token` DynamoDB writes it once, however often it is sent
+    /// within ten minutes.
+    pub(super) async fn transact(
+        &self,
+        items: Vec<TransactWriteItem>,
+        token: Option<String>,
+    ) -> Result<Outcome, StoreError> {
+        let request = self.client.transact_write_items().set_transact_items(Some(items));
+        match request.set_client_request_token(token).send().await {
+            Ok(_) => Ok(Outcome::Committed),
+            Err(error) => lost(&error).map(Outcome::Cancelled).ok_or_else(|| error.into()),
+        }
+    }
+
+    pub(super) fn put(
+        &self,
+        item: Item,
+        condition: &str,
+        now: Option<Timestamp>,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let mut put = Put::builder().table_name(&self.table).set_item(Some(item)).condition_expression(condition);
+        if let Some(now) = now {
+            put = put.expression_attribute_values(":now", item::seconds(now));
+        }
+        Ok(TransactWriteItem::builder().put(put.build().map_err(unbuildable)?).build())
+    }
+}
+
+/// A request lacks a part: a fault of this code, and no reason to fall.
+pub(super) fn unbuildable(error: BuildError) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}
+
+/// The conditions on which a transaction was cancelled; none if it failed for any other reason.
+fn lost<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Vec<usize>> {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+        return None;
+    };
+    let mut positions = Vec::new();
+    for (position, reason) in cancelled.cancellation_reasons().iter().enumerate() {
+        match reason.code() {
+            Some("ConditionalCheckFailed") => positions.push(position),
+            Some("TransactionConflict" | "None") | None => {}
+            Some(_) => return None,
+        }
+    }
+    Some(positions)
+}
