@@ -8,6 +8,9 @@ use clap::{Parser, Subcommand};
 use local::stack::{Options, Stack, StartError};
 use local::{demo, gateway};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Masked calling on a laptop: the Lambda functions behind a gateway, DynamoDB and a Vonage simulator, in one process.
 #[derive(Parser)]
@@ -75,7 +78,12 @@ fn sign(file: &Path) -> Result<(), String> {
 
 /// Logs go to standard error.
 fn log(level: LevelFilter) {
-    tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr).init();
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
+    let own = ["local", "shared", "answer_webhook", "event_webhook", "create_conversation", "get_conversation"];
+    let own = own.into_iter().chain(["end_conversation", "provision_numbers"]).map(|name| (name, level));
+    // The AWS SDK warns even of what is expected, such as a table that is not there yet.
+    let filter = Targets::new().with_default(level.min(LevelFilter::ERROR)).with_targets(own);
+    tracing_subscriber::registry().with(lines).with(filter).init();
 }
 
 async fn serve(arguments: Arguments) -> Result<(), StartError> {

@@ -1,5 +1,9 @@
 //! Numbers as people write them, read into E.164.
 
+use std::borrow::Cow;
+
+use rlibphonenumber::{PHONE_NUMBER_UTIL, ParseError, PhoneNumberFormat, Region};
+
 use crate::country::Country;
 use crate::phone::PhoneNumber;
 
@@ -19,41 +23,30 @@ pub enum UnreadableNumber {
 
 /// Reads `+44 7700 900001`, `0044 7700 900001` or, with its country, `07700 900001`.
 ///
-/// Says only what number is meant; whether it is a valid one is the carrier lookup's to say, because libphonenumber
-/// refuses numbers reserved for examples that a carrier accepts.
+/// Says only what number is meant and that it is possible; whether it is a valid one is the carrier lookup's to say,
+/// because libphonenumber refuses numbers reserved for examples that a carrier accepts.
 pub fn read(written: &str, country: Option<Country>) -> Result<PhoneNumber, UnreadableNumber> {
     let written = written.trim();
     // "00" is the prefix that the ITU recommends, and no national number begins with it.
-    let mut written = match written.strip_prefix("00") {
-        Some(rest) => format!("+{rest}"),
-        None => written.to_owned(),
+    let written = match written.strip_prefix("00") {
+        Some(rest) => Cow::Owned(format!("+{rest}")),
+        None => Cow::Borrowed(written),
     };
-    if written.starts_with('+') {
-        // "+44 (0)7700 …": the digit to dial at home, in brackets because it is not part of the number.
-        written = written.replacen("(0)", "", 1);
-    }
-    let region = country.and_then(|country| country.as_str().parse::<phonenumber::country::Id>().ok());
-    if !phonenumber::is_viable(&written) {
+    let region = country.and_then(|country| country.as_str().parse::<Region>().ok());
+    let number = PHONE_NUMBER_UTIL.parse(&written, region).map_err(|error| match error {
+        // Said also of a national number without a region.
+        ParseError::InvalidCountryCode if !written.starts_with('+') => UnreadableNumber::NeedsCountry,
+        _ => UnreadableNumber::NotANumber,
+    })?;
+    if number.extension.is_some() || !PHONE_NUMBER_UTIL.is_possible_number(&number) {
         return Err(UnreadableNumber::NotANumber);
     }
-    if region.is_none() && !written.starts_with('+') {
-        return Err(UnreadableNumber::NeedsCountry);
-    }
-    let parsed = phonenumber::parse(region, &written).map_err(|_| UnreadableNumber::NotANumber)?;
-    if parsed.extension().is_some() {
-        return Err(UnreadableNumber::NotANumber);
-    }
-    if let Some(code) = region.and_then(calling_code)
-        && code != parsed.code().value()
-    {
+    let calling_code = region.and_then(|region| PHONE_NUMBER_UTIL.get_country_code_for_region(region));
+    if calling_code.is_some_and(|code| code != number.country_code) {
         return Err(UnreadableNumber::OtherCountry);
     }
-    let e164 = parsed.format().mode(phonenumber::Mode::E164).to_string();
+    let e164 = number.format_as(PhoneNumberFormat::E164);
     PhoneNumber::try_from(e164.trim_start_matches('+')).map_err(|_| UnreadableNumber::NotANumber)
-}
-
-fn calling_code(region: phonenumber::country::Id) -> Option<u16> {
-    phonenumber::metadata::DATABASE.by_id(region.as_ref()).map(|metadata| metadata.country_code())
 }
 
 #[cfg(test)]
