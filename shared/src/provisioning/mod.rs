@@ -5,17 +5,21 @@
 //! of the first two states, and the next run goes on with that very number instead of picking another: a number can be
 //! owned only once, so asking for it again never buys a second one.
 
+mod offers;
+mod shortfall;
+
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
 
 use crate::backoff;
 use crate::clock::{SharedClock, whole_second};
 use crate::country::Country;
-use crate::phone::VirtualNumber;
 use crate::pool::{NumberState, PoolNumber};
-use crate::store::{CountryPool, RentError, Store, StoreError};
+use crate::store::{RentError, Store, StoreError};
 use crate::vonage::VonageError;
 use crate::vonage::numbers::{NumbersApi, Offer, OwnedNumber, Search};
+
+use offers::Offers;
+pub use shortfall::{Shortfall, ShortfallReason};
 
 /// How many ready numbers a country is to have, and what the missing ones are to be like.
 #[derive(Debug, Clone)]
@@ -37,43 +41,6 @@ pub struct Provisioned {
     pub in_progress: usize,
     /// Why the country has fewer than were ordered.
     pub shortfalls: Vec<Shortfall>,
-}
-
-/// Why a number could not be added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ShortfallReason {
-    /// Vonage rents numbers of this country out only with a local address, by its dashboard.
-    AddressRequired,
-    /// The account's balance does not cover the rent.
-    LowBalance,
-    /// Vonage has no more numbers that fit the order.
-    NoneLeft,
-    /// Vonage refused for another reason.
-    Refused,
-    /// Vonage's credentials are wrong.
-    Unauthorized,
-    /// Vonage was asked too often.
-    RateLimited,
-    /// Vonage did not answer so that the outcome is known; the next run finds out and goes on.
-    Unconfirmed,
-    /// Vonage could not be reached.
-    CarrierUnavailable,
-    /// A number that was bought and not linked yet is no longer the account's; the pool has forgotten it.
-    Released,
-    /// The time of this run is over; the next one goes on.
-    OutOfTime,
-}
-
-/// One reason for a shortfall.
-#[derive(Debug)]
-pub struct Shortfall {
-    /// The reason.
-    pub reason: ShortfallReason,
-    /// The number concerned, where it is about one.
-    pub number: Option<VirtualNumber>,
-    /// What Vonage said.
-    pub cause: Option<VonageError>,
 }
 
 impl Provisioned {
@@ -109,15 +76,6 @@ const REFUSALS: u32 = 3;
 
 /// How often a run meets another one at the same list before it gives up.
 const RACES: u32 = 50;
-
-/// The numbers that a search offers, page by page.
-struct Offers<'a> {
-    api: &'a NumbersApi,
-    search: &'a Search,
-    /// The rest of the page, backwards.
-    page: Vec<Offer>,
-    next_index: Option<u32>,
-}
 
 /// How renting one number went.
 enum Rented {
@@ -164,7 +122,7 @@ impl Provisioner {
                 continue;
             }
             if self.out_of_time(deadline) {
-                return Ok(Some(Shortfall::out_of_time()));
+                return Ok(Some(Shortfall::because(ShortfallReason::OutOfTime)));
             }
             if !self.store.take_over(&number, now, lease(now)).await? {
                 continue;
@@ -194,11 +152,11 @@ impl Provisioner {
                 return Ok(None);
             }
             if self.out_of_time(deadline) {
-                return Ok(Some(Shortfall::out_of_time()));
+                return Ok(Some(Shortfall::because(ShortfallReason::OutOfTime)));
             }
             let offer = match offers.next(&pool).await {
                 Ok(Some(offer)) => offer,
-                Ok(None) => return Ok(Some(Shortfall::none_left())),
+                Ok(None) => return Ok(Some(Shortfall::because(ShortfallReason::NoneLeft))),
                 Err(error) => return Ok(Some(Shortfall::general(error))),
             };
             let number = self.written_down(&offer, order.search.country);
@@ -320,78 +278,6 @@ impl Provisioner {
             ShortfallReason::Refused | ShortfallReason::LowBalance => Rented::Not(shortfall),
             _ => Rented::Stop(shortfall),
         }))
-    }
-}
-
-impl<'a> Offers<'a> {
-    fn new(api: &'a NumbersApi, search: &'a Search) -> Self {
-        Self { api, search, page: Vec::new(), next_index: Some(1) }
-    }
-
-    /// The next number on offer that suits the order and is not in the pool.
-    async fn next(&mut self, pool: &CountryPool) -> Result<Option<Offer>, VonageError> {
-        loop {
-            while let Some(offer) = self.page.pop() {
-                let known = pool.numbers.iter().any(|number| number.number == offer.msisdn);
-                if !known && offer.suits(&self.search.features) {
-                    return Ok(Some(offer));
-                }
-            }
-            let Some(index) = self.next_index else { return Ok(None) };
-            let page = self.api.search(self.search, index).await?;
-            self.next_index = page.more.then_some(index + 1);
-            self.page = page.offers.into_iter().rev().collect();
-        }
-    }
-
-    fn put_back(&mut self, offer: Offer) {
-        self.page.push(offer);
-    }
-}
-
-impl Shortfall {
-    fn of(number: &PoolNumber, cause: VonageError) -> Self {
-        Self { number: Some(number.number.clone()), ..Self::general(cause) }
-    }
-
-    fn because(reason: ShortfallReason) -> Self {
-        Self { reason, number: None, cause: None }
-    }
-
-    fn none_left() -> Self {
-        Self::because(ShortfallReason::NoneLeft)
-    }
-
-    fn out_of_time() -> Self {
-        Self::because(ShortfallReason::OutOfTime)
-    }
-
-    fn unconfirmed(number: &PoolNumber, cause: VonageError) -> Self {
-        Self { reason: ShortfallReason::Unconfirmed, ..Self::of(number, cause) }
-    }
-
-    fn general(cause: VonageError) -> Self {
-        let reason = match &cause {
-            VonageError::Unauthorized => ShortfallReason::Unauthorized,
-            VonageError::RateLimited => ShortfallReason::RateLimited,
-            VonageError::Refused { label, .. } => refusal_reason(label),
-            _ => ShortfallReason::CarrierUnavailable,
-        };
-        Self { reason, number: None, cause: Some(cause) }
-    }
-}
-
-/// What a refusal means. Code 420 covers everything, so only the label tells. A bare "method failed" is what integrators
-/// see when the balance is too low, and what is left to suppose when Vonage says it of several numbers in a row.
-fn refusal_reason(label: &str) -> ShortfallReason {
-    let label = label.to_ascii_lowercase();
-    let says = |word| label.contains(word);
-    if says("address") {
-        ShortfallReason::AddressRequired
-    } else if says("balance") || says("credit") || says("funds") || says("method failed") {
-        ShortfallReason::LowBalance
-    } else {
-        ShortfallReason::Refused
     }
 }
 

@@ -1,0 +1,82 @@
+//! Why a country has fewer numbers than were ordered.
+
+use serde::Serialize;
+
+use crate::phone::VirtualNumber;
+use crate::pool::PoolNumber;
+use crate::vonage::VonageError;
+
+/// Why a number could not be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShortfallReason {
+    /// Vonage rents numbers of this country out only with a local address, by its dashboard.
+    AddressRequired,
+    /// The account's balance does not cover the rent.
+    LowBalance,
+    /// Vonage has no more numbers that fit the order.
+    NoneLeft,
+    /// Vonage refused for another reason.
+    Refused,
+    /// Vonage's credentials are wrong.
+    Unauthorized,
+    /// Vonage was asked too often.
+    RateLimited,
+    /// Vonage did not answer so that the outcome is known; the next run finds out and goes on.
+    Unconfirmed,
+    /// Vonage could not be reached.
+    CarrierUnavailable,
+    /// A number that was bought and not linked yet is no longer the account's; the pool has forgotten it.
+    Released,
+    /// The time of this run is over; the next one goes on.
+    OutOfTime,
+}
+
+/// One reason for a shortfall.
+#[derive(Debug)]
+pub struct Shortfall {
+    /// The reason.
+    pub reason: ShortfallReason,
+    /// The number concerned, where it is about one.
+    pub number: Option<VirtualNumber>,
+    /// What Vonage said.
+    pub cause: Option<VonageError>,
+}
+
+impl Shortfall {
+    pub(super) fn of(number: &PoolNumber, cause: VonageError) -> Self {
+        Self { number: Some(number.number.clone()), ..Self::general(cause) }
+    }
+
+    pub(super) fn because(reason: ShortfallReason) -> Self {
+        Self { reason, number: None, cause: None }
+    }
+
+    pub(super) fn unconfirmed(number: &PoolNumber, cause: VonageError) -> Self {
+        Self { reason: ShortfallReason::Unconfirmed, ..Self::of(number, cause) }
+    }
+
+    pub(super) fn general(cause: VonageError) -> Self {
+        let reason = match &cause {
+            VonageError::Unauthorized => ShortfallReason::Unauthorized,
+            VonageError::RateLimited => ShortfallReason::RateLimited,
+            VonageError::Refused { label, .. } => refusal_reason(label),
+            _ => ShortfallReason::CarrierUnavailable,
+        };
+        Self { reason, number: None, cause: Some(cause) }
+    }
+}
+
+/// What a refusal means. Code 420 covers everything, so only the label tells. A bare "method failed" is what integrators
+/// see when the balance is too low, and what is left to suppose when Vonage says it of several numbers in a row.
+fn refusal_reason(label: &str) -> ShortfallReason {
+    let label = label.to_ascii_lowercase();
+    let says = |word| label.contains(word);
+    if says("address") {
+        ShortfallReason::AddressRequired
+    } else if says("balance") || says("credit") || says("funds") || says("method failed") {
+        ShortfallReason::LowBalance
+    } else {
+        ShortfallReason::Refused
+    }
+}
