@@ -313,13 +313,20 @@ async fn a_number_goes_from_state_to_state_and_is_not_forgotten_once_it_is_bough
 async fn of_many_that_take_over_a_dead_runs_number_one_does() {
     let store = table().await;
     store.begin_renting(&number(1), &store.country_pool(gb()).await.unwrap()).await.unwrap();
-    assert!(!store.take_over(&number(1), after(59), after(119)).await.unwrap(), "its run may still be alive");
+    let too_early = store.take_over(number(1), after(59), after(119)).await.unwrap();
+    assert_eq!(too_early, None, "its run may still be alive");
     let mut all = JoinSet::new();
     for _ in 0..8 {
         let store = store.clone();
-        all.spawn(async move { store.take_over(&number(1), after(60), after(120)).await.unwrap() });
+        all.spawn(async move { store.take_over(number(1), after(60), after(120)).await.unwrap() });
     }
-    assert_eq!(all.join_all().await.into_iter().filter(|taken| *taken).count(), 1);
+    let taken: Vec<PoolNumber> = all.join_all().await.into_iter().flatten().collect();
+    assert_eq!(taken, [PoolNumber { leased_until: after(120), ..number(1) }]);
+    // The run that lost its lease cannot make the pool forget what the other one may have bought meanwhile.
+    store.forget_number(&number(1)).await.unwrap();
+    assert_eq!(store.pool_numbers(gb()).await.unwrap(), taken);
+    store.forget_number(&taken[0]).await.unwrap();
+    assert_eq!(store.pool_numbers(gb()).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -92,9 +92,15 @@ pub fn choose_pair(
     taken: [&HashSet<VirtualNumber>; 2],
 ) -> Result<[VirtualNumber; 2], usize> {
     let free = |caller: usize| ready[caller].iter().filter(move |number| !taken[caller].contains(number));
-    let first = free(0).next().ok_or(0usize)?;
-    let second = free(1).find(|number| *number != first).or_else(|| free(1).next()).ok_or(1usize)?;
-    Ok([first.clone(), second.clone()])
+    let (first, second) = (free(0).next().ok_or(0usize)?, free(1).next().ok_or(1usize)?);
+    let pair = if first != second {
+        [first, second]
+    } else if let Some(other) = free(1).find(|number| *number != first) {
+        [first, other]
+    } else {
+        [free(0).find(|number| *number != second).unwrap_or(first), second]
+    };
+    Ok(pair.map(VirtualNumber::clone))
 }
 
 #[cfg(test)]
@@ -116,6 +122,12 @@ mod tests {
     fn gives_each_caller_a_number_that_is_free_for_that_caller() {
         assert_eq!(choose(&["4400001", "4400002"], &[], &[]).unwrap(), ["4400001", "4400002"]);
         assert_eq!(choose(&["4400001", "4400002"], &["4400001"], &[]).unwrap(), ["4400002", "4400001"]);
+    }
+
+    #[test]
+    fn two_callers_get_different_numbers_where_there_are_two() {
+        assert_eq!(choose(&["4400001", "4400002"], &["4400002"], &[]).unwrap(), ["4400001", "4400002"]);
+        assert_eq!(choose(&["4400001", "4400002"], &[], &["4400002"]).unwrap(), ["4400002", "4400001"]);
     }
 
     #[test]

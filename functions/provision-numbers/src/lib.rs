@@ -2,6 +2,8 @@
 
 mod view;
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
@@ -22,6 +24,8 @@ use crate::view::{CountryView, PoolView, ProvisionedView};
 /// The provisioning of numbers.
 pub struct ProvisionNumbers {
     provisioner: Provisioner,
+    /// How long one request to Vonage may take.
+    time_limit: Duration,
 }
 
 /// The most numbers that one order may ask for: a slip of the finger should not rent ten thousand.
@@ -44,10 +48,12 @@ impl HttpFunction for ProvisionNumbers {
     const NAME: &'static str = "provision-numbers";
 
     async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        let vonage = VonageConfig::from_environment(env)?;
         Ok(Self {
+            time_limit: vonage.time_limit,
             provisioner: Provisioner {
                 store: Store::connect(env).await?,
-                numbers: NumbersApi(Vonage::new(VonageConfig::from_environment(env)?)),
+                numbers: NumbersApi(Vonage::new(vonage)),
                 application_id: env.required("VONAGE_APPLICATION_ID")?,
                 clock,
             },
@@ -59,7 +65,7 @@ impl HttpFunction for ProvisionNumbers {
             return self.show().await;
         }
         let order: Order = http::read_json::<OrderBody>(&request)?.try_into()?;
-        let provisioned = self.provisioner.provision(&order, deadline(&request)).await?;
+        let provisioned = self.provisioner.provision(&order, deadline(&request, self.time_limit)).await?;
         let view = ProvisionedView::new(&order, &provisioned);
         match provisioned.into_failure() {
             Some(error) => Err(error.into()),
@@ -79,11 +85,12 @@ impl ProvisionNumbers {
     }
 }
 
-/// When to stop renting: what is under way then, a few requests of at most 5 s, still ends before Lambda ends it.
-fn deadline(request: &Request) -> Option<Timestamp> {
+/// When to begin with no further number: the three requests that one takes, and the writes between them, still end
+/// before Lambda ends the function. None outside Lambda.
+fn deadline(request: &Request, time_limit: Duration) -> Option<Timestamp> {
     let end = i64::try_from(request.lambda_context_ref()?.deadline).ok()?;
-    // Outside Lambda there is none.
-    (end > 0).then(|| Timestamp::from_millisecond(end).ok()).flatten().map(|end| end - SignedDuration::from_secs(12))
+    let one_number = SignedDuration::try_from(time_limit).ok()?.checked_mul(3)? + SignedDuration::from_secs(2);
+    (end > 0).then(|| Timestamp::from_millisecond(end).ok()).flatten().map(|end| end - one_number)
 }
 
 fn voice_and_sms() -> Vec<Feature> {

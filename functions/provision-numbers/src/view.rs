@@ -111,7 +111,7 @@ impl ShortfallView {
     fn new(shortfall: &Shortfall) -> Self {
         let detail = match (&shortfall.cause, shortfall.reason) {
             (Some(cause), _) => cause.to_string(),
-            (None, ShortfallReason::Released) => "Vonage has taken the number back before it was linked".to_owned(),
+            (None, ShortfallReason::Unconfirmed) => "bought, and not listed by Vonage yet".to_owned(),
             (None, ShortfallReason::OutOfTime) => "the time of one request is over; send the order again".to_owned(),
             (None, _) => "Vonage has no more numbers that fit the order".to_owned(),
         };

@@ -192,6 +192,7 @@ async fn a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_stored() 
             422,
             "participants[0].name",
         ),
+        (and("expires_in", json!("x, expected 447700900001")), 422, "expires_in"),
         (json!([]), 422, ""),
         (json!("+447700900001"), 422, ""),
     ] {

@@ -90,6 +90,12 @@ async fn each_reason_for_a_shortfall_is_told_as_itself() {
     assert_eq!((low_balance["ready"].clone(), text(&low_balance, "/shortfall/0/reason")), (json!(1), "low_balance"));
 
     assert_eq!(text(&order(&laptop, "ZW", 1).await, "/shortfall/0/reason"), "none_left");
+    let last_of_three = json!({"country": "IE", "count": 4, "pattern": "353861000003"});
+    let other = Laptop::start().await;
+    order(&other, "IE", 2).await;
+    other.vonage(Method::PUT, "/simulator/account", json!({"balance": "0"})).await;
+    let refused = other.post("/numbers", &last_of_three).await.body;
+    assert_eq!(text(&refused, "/shortfall/0/reason"), "low_balance", "not none_left: {refused}");
     let states: Vec<Value> = laptop.get("/numbers").await.body["countries"].as_array().unwrap().clone();
     for country in states {
         assert_eq!(country["renting"], 0, "what was refused is not in the pool: {country}");
@@ -157,8 +163,8 @@ async fn a_number_that_was_bought_and_not_linked_is_linked_by_a_later_run() {
     assert_eq!((owned(&laptop).await.len(), laptop.asked("/number/buy").await), (1, 1));
 }
 
-#[tokio::test]
-async fn a_number_that_vonage_took_back_before_it_was_linked_is_in_nobodys_way() {
+/// A number that is bought and not linked, and that the account then loses.
+async fn with_a_lost_number() -> Laptop {
     use local::stack::account::{API_KEY, API_SECRET};
     let laptop = Laptop::start().await;
     laptop.fault("/number/update", json!({"kind": "status", "status": 500})).await;
@@ -168,9 +174,47 @@ async fn a_number_that_vonage_took_back_before_it_was_linked_is_in_nobodys_way()
     let cancelled = crate::support::answer(cancel.basic_auth(API_KEY, Some(API_SECRET)).form(&form)).await;
     assert_eq!(cancelled.status, 200);
     laptop.advance(61);
+    laptop
+}
+
+#[tokio::test]
+async fn a_number_that_vonage_took_back_before_it_was_linked_is_rented_again() {
+    let laptop = with_a_lost_number().await;
+    let done = order(&laptop, "GB", 1).await;
+    assert_eq!((numbers(&done["added"]), &done["shortfall"]), (vec!["447451000001"], &json!([])));
+    assert_eq!(owned(&laptop).await, linked(&["447451000001"]));
+}
+
+#[tokio::test]
+async fn a_number_that_vonage_took_back_and_somebody_else_has_now_is_in_nobodys_way() {
+    let laptop = with_a_lost_number().await;
+    let taken = json!({"error-code": "420", "error-code-label": "method failed"});
+    laptop.fault("/number/buy", json!({"kind": "status", "status": 420, "body": taken})).await;
     let done = order(&laptop, "GB", 1).await;
     assert_eq!((&done["ready"], text(&done, "/shortfall/0/reason")), (&json!(1), "released"));
     assert_eq!(owned(&laptop).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_list_that_misses_a_bought_number_does_not_make_the_pool_forget_it() {
+    let laptop = Laptop::start().await;
+    let nothing = json!({"kind": "status", "status": 200, "body": {}});
+    laptop.fault("/account/numbers", nothing.clone()).await;
+    let first = order(&laptop, "GB", 1).await;
+    assert_eq!((&first["in_progress"], text(&first, "/shortfall/0/reason")), (&json!(1), "unconfirmed"));
+    laptop.advance(61);
+    laptop.fault("/account/numbers", nothing).await;
+    assert_eq!(order(&laptop, "GB", 1).await["ready"], 1);
+    assert_eq!(owned(&laptop).await, linked(&["447451000001"]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_linked_is_told_before_more_is_bought() {
+    let laptop = Laptop::start_in(&[("VONAGE_APPLICATION_ID", "99999999-0000-4000-8000-000000000009")]).await;
+    let done = order(&laptop, "GB", 3).await;
+    assert_eq!((&done["ready"], &done["in_progress"]), (&json!(0), &json!(1)));
+    assert_eq!(text(&done, "/shortfall/0/number"), "447451000001");
+    assert_eq!(laptop.asked("/number/buy").await, 1);
 }
 
 #[tokio::test]

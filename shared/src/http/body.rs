@@ -71,19 +71,37 @@ fn problem(path: &str, error: &serde_json::Error) -> Problem {
         let dot = if path.is_empty() { "" } else { "." };
         return Problem::invalid(format!("{path}{dot}{name}"), "This field is required.");
     }
-    // What came is in the first half of the sentence, what would have been right in the second.
-    let detail = match text.split_once("expected ") {
+    if let Some(name) = between_backticks(text, "duplicate field ") {
+        return Problem::invalid(name, "This field is there twice.");
+    }
+    // What came is in the first half of the sentence, what would have been right at its end.
+    let detail = match text.rsplit_once(", expected ") {
         Some((_, expected)) if text.starts_with("unknown field") => {
             format!("There is no such field; expected {expected}.")
         }
-        Some((_, expected)) => format!("Expected {expected}."),
-        None => format!("{text}."),
+        Some((_, expected)) => format!("Expected {}.", in_json_words(expected)),
+        None => sentence(text),
     };
     // A field that does not exist has a name of the sender's choice.
     let harmless =
         path.bytes().all(|byte| byte.is_ascii_alphabetic() || b"_-.[]".contains(&byte) || byte.is_ascii_digit());
     let digits = path.bytes().filter(u8::is_ascii_digit).count();
     Problem::invalid(if harmless && digits < 7 { path } else { "" }, detail)
+}
+
+fn in_json_words(expected: &str) -> &str {
+    match expected {
+        "u64" | "usize" | "i64" => "a whole number",
+        "a sequence" => "an array",
+        other => other,
+    }
+}
+
+/// An error's text as a sentence.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    format!("{}{}.", first.map(String::from).unwrap_or_default(), letters.as_str())
 }
 
 fn between_backticks<'a>(text: &'a str, after: &str) -> Option<&'a str> {

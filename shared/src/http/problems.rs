@@ -42,6 +42,7 @@ mod carrier {
     use super::{Problem, StatusCode};
     use crate::conversation::Side;
     use crate::creation::CreationError;
+    use crate::http::body::sentence;
     use crate::vonage::VonageError;
     use crate::written_number::UnreadableNumber;
 
@@ -67,9 +68,9 @@ mod carrier {
             match error {
                 CreationError::Unreadable(side, reason) => match reason {
                     UnreadableNumber::NeedsCountry | UnreadableNumber::OtherCountry => {
-                        Self::invalid(field(side, "country"), sentence(&reason))
+                        Self::invalid(field(side, "country"), sentence(&reason.to_string()))
                     }
-                    UnreadableNumber::NotANumber => Self::invalid(field(side, "number"), sentence(&reason)),
+                    UnreadableNumber::NotANumber => Self::invalid(field(side, "number"), sentence(&reason.to_string())),
                 },
                 CreationError::NotValid(side) => {
                     Self::invalid(field(side, "number"), "The carrier says that this is not a valid phone number.")
@@ -103,12 +104,5 @@ mod carrier {
 
     fn field(side: Side, name: &str) -> String {
         format!("participants[{}].{name}", side.index())
-    }
-
-    fn sentence(error: &UnreadableNumber) -> String {
-        let text = error.to_string();
-        let mut letters = text.chars();
-        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-        format!("{}{}.", first.map(String::from).unwrap_or_default(), letters.as_str())
     }
 }

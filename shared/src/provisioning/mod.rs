@@ -72,7 +72,7 @@ pub struct Provisioner {
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
 /// How many numbers in a row Vonage may refuse before a run gives up: others may buy what the search still shows.
-const REFUSALS: u32 = 3;
+const REFUSALS: usize = 3;
 
 /// How often a run meets another one at the same list before it gives up.
 const RACES: u32 = 50;
@@ -82,10 +82,19 @@ enum Rented {
     Ready,
     /// Another run has taken it further.
     Elsewhere,
-    /// This number cannot be had.
+    /// This number cannot be had, and is written down no more.
     Not(Shortfall),
+    /// This number is bought, and Vonage refuses to link it.
+    Unlinked(Shortfall),
     /// Nothing more can be done in this run.
     Stop(Shortfall),
+}
+
+/// What came of asking Vonage for a number.
+enum Purchase {
+    /// It is the account's; what the account holds of it, if that was looked at.
+    Bought(Option<OwnedNumber>),
+    Not(Rented),
 }
 
 impl Provisioner {
@@ -124,13 +133,11 @@ impl Provisioner {
             if self.out_of_time(deadline) {
                 return Ok(Some(Shortfall::because(ShortfallReason::OutOfTime)));
             }
-            if !self.store.take_over(&number, now, lease(now)).await? {
-                continue;
-            }
+            let Some(number) = self.store.take_over(number, now, lease(now)).await? else { continue };
             match self.resume(&number).await? {
                 Rented::Ready => done.added.push(ready(number)),
                 Rented::Elsewhere => {}
-                Rented::Not(shortfall) => done.shortfalls.push(shortfall),
+                Rented::Not(shortfall) | Rented::Unlinked(shortfall) => done.shortfalls.push(shortfall),
                 Rented::Stop(shortfall) => return Ok(Some(shortfall)),
             }
         }
@@ -145,20 +152,24 @@ impl Provisioner {
         done: &mut Provisioned,
     ) -> Result<Option<Shortfall>, StoreError> {
         let mut offers = Offers::new(&self.numbers, &order.search);
-        let (mut refusals, mut races) = (0, 0);
+        let (mut refused, mut races) = (Vec::new(), 0);
         loop {
             let pool = self.store.country_pool(order.search.country).await?;
             if pool.numbers.iter().filter(|number| number.state != NumberState::Draining).count() >= order.count {
                 return Ok(None);
             }
+            let offer = match offers.next(&pool).await {
+                Ok(Some(offer)) => offer,
+                // If the last ones were refused, that is why.
+                Ok(None) => {
+                    return Ok(Some(refused.pop().unwrap_or(Shortfall::because(ShortfallReason::NoneLeft))));
+                }
+                Err(error) => return Ok(Some(Shortfall::general(error))),
+            };
+            // A search may have taken its time.
             if self.out_of_time(deadline) {
                 return Ok(Some(Shortfall::because(ShortfallReason::OutOfTime)));
             }
-            let offer = match offers.next(&pool).await {
-                Ok(Some(offer)) => offer,
-                Ok(None) => return Ok(Some(Shortfall::because(ShortfallReason::NoneLeft))),
-                Err(error) => return Ok(Some(Shortfall::general(error))),
-            };
             let number = self.written_down(&offer, order.search.country);
             match self.store.begin_renting(&number, &pool).await {
                 Ok(()) => {}
@@ -175,12 +186,15 @@ impl Provisioner {
             }
             match self.rent(&number).await? {
                 Rented::Ready => {
-                    refusals = 0;
+                    refused.clear();
                     done.added.push(ready(number));
                 }
                 Rented::Elsewhere => {}
-                Rented::Not(_) if refusals + 1 < REFUSALS => refusals += 1,
-                Rented::Not(shortfall) | Rented::Stop(shortfall) => return Ok(Some(shortfall)),
+                Rented::Not(shortfall) if refused.len() + 1 < REFUSALS => refused.push(shortfall),
+                // What cannot link this number will not link the next one either.
+                Rented::Not(shortfall) | Rented::Unlinked(shortfall) | Rented::Stop(shortfall) => {
+                    return Ok(Some(shortfall));
+                }
             }
         }
     }
@@ -207,42 +221,38 @@ impl Provisioner {
     /// no failure of this run may make the pool forget a number that an earlier run has bought.
     async fn resume(&self, number: &PoolNumber) -> Result<Rented, StoreError> {
         match (self.numbers.owned(number.country, &number.number).await, number.state) {
-            (Ok(Some(owned)), NumberState::Renting) => self.bought(number, owned).await,
-            (Ok(Some(owned)), _) => self.link(number, owned).await,
+            (Ok(Some(owned)), _) => self.bought(number, Some(owned)).await,
             (Ok(None), NumberState::Renting) => self.rent(number).await,
-            (Ok(None), _) => {
-                // Bought more than a lease ago, and gone: Vonage releases numbers when the balance is used up.
-                self.store.forget_number(number).await?;
-                Ok(Rented::Not(Shortfall {
-                    number: Some(number.number.clone()),
-                    ..Shortfall::because(ShortfallReason::Released)
-                }))
-            }
-            (Err(error), _) => Ok(Rented::Stop(Shortfall::of(number, error))),
+            // Bought and gone: Vonage releases numbers when the balance is used up. If the list is wrong, Vonage
+            // refuses to sell it again; only both together make the pool forget it.
+            (Ok(None), _) => Ok(match self.rent(number).await? {
+                Rented::Not(shortfall) => Rented::Not(Shortfall { reason: ShortfallReason::Released, ..shortfall }),
+                outcome => outcome,
+            }),
+            (Err(error), _) => Ok(Rented::Stop(Shortfall::general(error).about(number))),
         }
     }
 
-    /// Takes a number that is written down, leased and not bought yet to `ready`.
+    /// Takes a number that is written down, leased and not known to be bought to `ready`.
     async fn rent(&self, number: &PoolNumber) -> Result<Rented, StoreError> {
-        if let Some(outcome) = self.buy(number).await? {
-            return Ok(outcome);
+        match self.buy(number).await? {
+            Purchase::Bought(owned) => self.bought(number, owned).await,
+            Purchase::Not(outcome) => Ok(outcome),
         }
-        match self.numbers.owned(number.country, &number.number).await {
-            Ok(Some(owned)) => self.bought(number, owned).await,
+    }
+
+    async fn bought(&self, number: &PoolNumber, owned: Option<OwnedNumber>) -> Result<Rented, StoreError> {
+        self.store.advance_number(number, NumberState::Renting, NumberState::Linking).await?;
+        let listed = match owned {
+            Some(owned) => Ok(Some(owned)),
+            None => self.numbers.owned(number.country, &number.number).await,
+        };
+        match listed {
+            Ok(Some(owned)) => self.link(number, owned).await,
             // Bought a moment ago and not listed yet: the next run finds it.
-            Ok(None) => self.not_linked(number, VonageError::NotUnderstood(None)).await,
-            Err(error) => self.not_linked(number, error).await,
+            Ok(None) => Ok(Rented::Stop(Shortfall::because(ShortfallReason::Unconfirmed).about(number))),
+            Err(error) => Ok(Rented::Stop(Shortfall::general(error).about(number))),
         }
-    }
-
-    async fn not_linked(&self, number: &PoolNumber, error: VonageError) -> Result<Rented, StoreError> {
-        self.store.advance_number(number, NumberState::Renting, NumberState::Linking).await?;
-        Ok(Rented::Stop(Shortfall::of(number, error)))
-    }
-
-    async fn bought(&self, number: &PoolNumber, owned: OwnedNumber) -> Result<Rented, StoreError> {
-        self.store.advance_number(number, NumberState::Renting, NumberState::Linking).await?;
-        self.link(number, owned).await
     }
 
     async fn link(&self, number: &PoolNumber, owned: OwnedNumber) -> Result<Rented, StoreError> {
@@ -251,29 +261,33 @@ impl Provisioner {
                 Ok(Rented::Ready)
             }
             Ok(()) => Ok(Rented::Elsewhere),
-            Err(error @ VonageError::Refused { .. }) => Ok(Rented::Not(Shortfall::of(number, error))),
-            Err(error) => Ok(Rented::Stop(Shortfall::of(number, error))),
+            Err(error @ VonageError::Refused { .. }) => Ok(Rented::Unlinked(Shortfall::general(error).about(number))),
+            Err(error) => Ok(Rented::Stop(Shortfall::general(error).about(number))),
         }
     }
 
-    /// Makes sure that the account owns the number. None if it does; otherwise what that means for the run.
-    async fn buy(&self, number: &PoolNumber) -> Result<Option<Rented>, StoreError> {
+    /// Asks Vonage for the number, and if need be what came of that.
+    async fn buy(&self, number: &PoolNumber) -> Result<Purchase, StoreError> {
         let refusal = match self.numbers.buy(number.country, &number.number).await {
-            Ok(()) => return Ok(None),
+            Ok(()) => return Ok(Purchase::Bought(None)),
             Err(error) => error,
         };
         if matches!(refusal, VonageError::Refused { .. }) || refusal.outcome_is_unknown() {
             match self.numbers.owned(number.country, &number.number).await {
                 // Bought after all, or by an earlier run.
-                Ok(Some(_)) => return Ok(None),
+                Ok(Some(owned)) => return Ok(Purchase::Bought(Some(owned))),
                 Ok(None) if !refusal.outcome_is_unknown() => {}
                 // Whether it was bought is not known: it stays written down, and the next run asks again.
-                Ok(None) | Err(_) => return Ok(Some(Rented::Stop(Shortfall::unconfirmed(number, refusal)))),
+                Ok(None) | Err(_) => {
+                    let unconfirmed =
+                        Shortfall { cause: Some(refusal), ..Shortfall::because(ShortfallReason::Unconfirmed) };
+                    return Ok(Purchase::Not(Rented::Stop(unconfirmed.about(number))));
+                }
             }
         }
         self.store.forget_number(number).await?;
-        let shortfall = Shortfall::of(number, refusal);
-        Ok(Some(match shortfall.reason {
+        let shortfall = Shortfall::general(refusal).about(number);
+        Ok(Purchase::Not(match shortfall.reason {
             // Vonage's "method failed" is said of a low balance, and also of a number that somebody else has bought.
             ShortfallReason::Refused | ShortfallReason::LowBalance => Rented::Not(shortfall),
             _ => Rented::Stop(shortfall),

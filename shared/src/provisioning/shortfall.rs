@@ -22,11 +22,11 @@ pub enum ShortfallReason {
     Unauthorized,
     /// Vonage was asked too often.
     RateLimited,
-    /// Vonage did not answer so that the outcome is known; the next run finds out and goes on.
+    /// Whether the number was bought, or has come into the account's list, is not known; the next run finds out.
     Unconfirmed,
     /// Vonage could not be reached.
     CarrierUnavailable,
-    /// A number that was bought and not linked yet is no longer the account's; the pool has forgotten it.
+    /// A number that was bought and not linked yet is no longer the account's, and cannot be had again.
     Released,
     /// The time of this run is over; the next one goes on.
     OutOfTime,
@@ -44,16 +44,12 @@ pub struct Shortfall {
 }
 
 impl Shortfall {
-    pub(super) fn of(number: &PoolNumber, cause: VonageError) -> Self {
-        Self { number: Some(number.number.clone()), ..Self::general(cause) }
-    }
-
     pub(super) fn because(reason: ShortfallReason) -> Self {
         Self { reason, number: None, cause: None }
     }
 
-    pub(super) fn unconfirmed(number: &PoolNumber, cause: VonageError) -> Self {
-        Self { reason: ShortfallReason::Unconfirmed, ..Self::of(number, cause) }
+    pub(super) fn about(self, number: &PoolNumber) -> Self {
+        Self { number: Some(number.number.clone()), ..self }
     }
 
     pub(super) fn general(cause: VonageError) -> Self {

@@ -85,11 +85,16 @@ impl Store {
         }
     }
 
-    /// Takes over a number whose renting or linking was begun by a run whose lease is over at `now`. False if another
-    /// run was faster.
-    pub async fn take_over(&self, number: &PoolNumber, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
-        self.update_number(
-            number,
+    /// Takes over a number whose renting or linking was begun by a run whose lease is over at `now`, and gives it with
+    /// the new lease. None if another run was faster.
+    pub async fn take_over(
+        &self,
+        number: PoolNumber,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<PoolNumber>, StoreError> {
+        let taken = self.update_number(
+            &number,
             "SET leased_until = :until",
             "leased_until = :seen AND leased_until <= :now",
             [
@@ -97,8 +102,8 @@ impl Store {
                 (":seen", item::seconds(number.leased_until)),
                 (":now", item::seconds(now)),
             ],
-        )
-        .await
+        );
+        Ok(taken.await?.then_some(PoolNumber { leased_until: until, ..number }))
     }
 
     /// Moves a number from one state to the next. False if it is not in the first any more.
@@ -113,15 +118,17 @@ impl Store {
         self.update_number(number, "SET #state = :to", "#state = :from", values).await
     }
 
-    /// Removes a number that is not the account's after all. It stays if it is not in the state in which it was read.
+    /// Removes a number that is not the account's after all. It stays if it is not in the state in which it was read,
+    /// or if another run has taken it over.
     pub async fn forget_number(&self, number: &PoolNumber) -> Result<(), StoreError> {
         let key = Key::Number { country: number.country, number: &number.number };
         let entry = Delete::builder()
             .table_name(&self.table)
             .set_key(Some(key.item()))
-            .condition_expression("#state = :state")
+            .condition_expression("#state = :state AND leased_until = :lease")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":state", serde_dynamo::to_attribute_value(number.state)?)
+            .expression_attribute_values(":lease", item::seconds(number.leased_until))
             .build()
             .map_err(unbuildable)?;
         let own = Delete::builder()

@@ -87,7 +87,7 @@ impl Vonage {
     /// A client of the account in `config`. Nothing is sent yet.
     pub fn new(config: VonageConfig) -> Self {
         let mut http = http_client();
-        if config.api_url.starts_with("http://") {
+        if config.api_url.starts_with("http://") || config.rest_url.starts_with("http://") {
             // The simulator, on this machine or the one that a container runs on: no proxy leads there.
             http = http.no_proxy();
         }
