@@ -6,3 +6,8 @@ pub mod dynamodb;
 pub mod gateway;
 pub mod simulator;
 pub mod stack;
+
+/// An HTTP client for the services on this machine: no proxy leads there.
+pub fn loopback_client() -> reqwest::Client {
+    shared::vonage::http_client().no_proxy().build().expect("the settings of the client go together")
+}

@@ -79,8 +79,8 @@ fn sign(file: &Path) -> Result<(), String> {
 /// Logs go to standard error.
 fn log(level: LevelFilter) {
     let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
-    let own = ["local", "shared", "answer_webhook", "event_webhook", "create_conversation", "get_conversation"];
-    let own = own.into_iter().chain(["end_conversation", "provision_numbers"]).map(|name| (name, level));
+    let functions = gateway::FUNCTIONS.iter().map(|name| name.replace('-', "_"));
+    let own = functions.chain(["local".to_owned(), "shared".to_owned()]).map(|name| (name, level));
     // The AWS SDK warns even of what is expected, such as a table that is not there yet.
     let filter = Targets::new().with_default(level.min(LevelFilter::ERROR)).with_targets(own);
     tracing_subscriber::registry().with(lines).with(filter).init();

@@ -5,7 +5,7 @@ use local::stack::{Options, Stack, StartError};
 use serde_json::{Value, json};
 
 async fn post(url: String, body: Value) -> Value {
-    let http = shared::vonage::http_client().no_proxy().build().unwrap();
+    let http = local::loopback_client();
     http.post(url).json(&body).send().await.unwrap().json().await.unwrap()
 }
 

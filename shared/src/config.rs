@@ -93,15 +93,16 @@ pub struct Durations {
 }
 
 impl Durations {
+    const MAX_QUARANTINE_SECONDS: u32 = 30 * 86_400;
+    /// What is said to a caller before the other phone rings takes no longer.
+    const SAID_SECONDS: u32 = 5;
+
     /// How a call is kept within [`Durations::max_call_seconds`] from its first moment to its last: what is said, and
     /// the ringing, come before the talk that Vonage limits.
     pub fn call_limits(self) -> CallLimits {
-        const SAID_SECONDS: u32 = 5;
         let ring_seconds = (self.max_call_seconds / 3).min(45);
-        CallLimits { ring_seconds, talk_seconds: self.max_call_seconds - ring_seconds - SAID_SECONDS }
+        CallLimits { ring_seconds, talk_seconds: self.max_call_seconds - ring_seconds - Self::SAID_SECONDS }
     }
-
-    const MAX_QUARANTINE_SECONDS: u32 = 30 * 86_400;
 
     /// Reads `MAX_CALL_SECONDS` and `QUARANTINE_SECONDS`. A quarantine is never shorter than the longest call, so that
     /// the last event of a call still finds its own conversation.

@@ -80,7 +80,7 @@ fn event(name: &str) -> Value {
 #[tokio::test]
 async fn the_bootstrap_answers_what_lambda_gives_it_and_logs_no_number() {
     let stack = Stack::start(Options::default()).await.unwrap();
-    let http = shared::vonage::http_client().no_proxy().build().unwrap();
+    let http = local::loopback_client();
     let order = json!({"participants": [{"number": "+447700900001"}, {"number": "+447700900002"}]});
     for (path, body) in [("/numbers", json!({"country": "GB", "count": 2})), ("/conversations", order)] {
         let sent = http.post(format!("{}{path}", stack.gateway_url)).json(&body).send().await.unwrap();

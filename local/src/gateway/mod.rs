@@ -42,6 +42,16 @@ pub struct Route {
     invoke: Invoke,
 }
 
+/// The names of all functions.
+pub const FUNCTIONS: [&str; 6] = [
+    answer_webhook::AnswerWebhook::NAME,
+    event_webhook::EventWebhook::NAME,
+    create_conversation::CreateConversation::NAME,
+    get_conversation::GetConversation::NAME,
+    end_conversation::EndConversation::NAME,
+    provision_numbers::ProvisionNumbers::NAME,
+];
+
 /// Starts every function with `env` and gives the routes of the HTTP API, the same as in the template.
 pub async fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, ConfigError> {
     let mut routes = Routes { env, clock, routes: Vec::new() };

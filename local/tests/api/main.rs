@@ -4,6 +4,7 @@
 mod answer;
 mod conversations;
 mod create;
+mod dynamodb_traffic;
 mod events;
 mod provision;
 mod support;

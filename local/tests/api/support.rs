@@ -48,7 +48,7 @@ impl Laptop {
     async fn start_with(options: Options) -> Self {
         let clock = ManualClock::at(Timestamp::now());
         let stack = Stack::start(Options { clock: Arc::new(clock.clone()), ..options }).await.unwrap();
-        Self { stack, clock, http: shared::vonage::http_client().no_proxy().build().unwrap() }
+        Self { stack, clock, http: local::loopback_client() }
     }
 
     /// With `count` numbers of each country in the pool.

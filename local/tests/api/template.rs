@@ -46,6 +46,8 @@ async fn the_template_has_the_routes_of_the_gateway_with_the_same_functions_behi
     let routes = gateway::routes(&laptop.stack.environment, shared::clock::system()).await.unwrap();
     let routes: BTreeSet<_> = routes.into_iter().map(|route| (route.key, route.function.to_owned())).collect();
     assert_eq!(template_routes(), routes);
+    let functions: BTreeSet<&str> = routes.iter().map(|(_, function)| function.as_str()).collect();
+    assert_eq!(functions, gateway::FUNCTIONS.into_iter().collect());
 }
 
 #[test]

@@ -60,12 +60,7 @@ impl Vonage {
         let served = tokio::spawn(serve(listener, settings, async {
             stopped.await.ok();
         }));
-        Self {
-            base,
-            client: shared::vonage::http_client().no_proxy().build().unwrap(),
-            stop: Some(stop),
-            served: Some(served),
-        }
+        Self { base, client: local::loopback_client(), stop: Some(stop), served: Some(served) }
     }
 
     /// Stops it and waits until it has.

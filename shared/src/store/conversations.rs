@@ -67,10 +67,7 @@ impl Store {
     }
 
     async fn stored(&self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
-        let key = Key::Conversation(id).item();
-        let found =
-            self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true).send().await?;
-        found.item.map(item::read).transpose()
+        self.get(Key::Conversation(id)).await
     }
 
     /// The conversation at `now` and the legs of its calls, in one query.

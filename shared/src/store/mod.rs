@@ -7,6 +7,7 @@ mod conversations;
 mod item;
 mod legs;
 mod numbers;
+mod reading;
 mod routes;
 #[cfg(feature = "schema")]
 pub mod schema;

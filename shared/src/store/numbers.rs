@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use super::item::{self, Item, Key};
 use super::transaction::{Outcome, unbuildable};
@@ -18,6 +19,12 @@ use crate::pool::{NumberState, PoolNumber};
 pub struct CountryPool {
     /// Its numbers in whatever state, in ascending order.
     pub numbers: Vec<PoolNumber>,
+    version: u64,
+}
+
+/// The item of a country.
+#[derive(Deserialize)]
+struct CountryList {
     version: u64,
 }
 
@@ -52,10 +59,8 @@ impl Store {
     /// The numbers of a country with the version of the list: the version is read first, so that whatever changes
     /// after it makes the next [`Store::begin_renting`] fail.
     pub async fn country_pool(&self, country: Country) -> Result<CountryPool, StoreError> {
-        let key = Key::PoolCountry(country).item();
-        let found =
-            self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true).send().await?;
-        let version = found.item.as_ref().map_or(0, version_of);
+        let list: Option<CountryList> = self.get(Key::PoolCountry(country)).await?;
+        let version = list.map_or(0, |list| list.version);
         Ok(CountryPool { numbers: self.pool_numbers(country).await?, version })
     }
 
@@ -168,8 +173,4 @@ impl Store {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-fn version_of(item: &Item) -> u64 {
-    item.get("version").and_then(|value| value.as_n().ok()).and_then(|version| version.parse().ok()).unwrap_or(0)
 }

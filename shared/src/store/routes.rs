@@ -1,6 +1,6 @@
 //! Routes: one GetItem for a call, one Query for the choice of a number.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use jiff::Timestamp;
 
@@ -22,10 +22,7 @@ impl Store {
     /// The route of `caller` under `dialled`, in whatever state. One consistent read, so that a conversation leads
     /// somewhere from the moment in which it was created, and nowhere from the moment in which it was ended.
     pub async fn route(&self, caller: &RealNumber, dialled: &VirtualNumber) -> Result<Option<Route>, StoreError> {
-        let key = Key::Route { caller, dialled }.item();
-        let found =
-            self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true).send().await?;
-        found.item.map(item::read).transpose()
+        self.get(Key::Route { caller, dialled }).await
     }
 
     /// The keys that `caller` holds at `now`. One consistent query.
@@ -42,30 +39,5 @@ impl Store {
             }
         }
         Ok(keys)
-    }
-
-    /// All items of a partition, or those whose sort key begins with `prefix`. Consistent.
-    pub(super) async fn query(&self, partition: String, prefix: Option<&str>) -> Result<Vec<item::Item>, StoreError> {
-        let condition = match prefix {
-            Some(_) => "pk = :pk AND begins_with(sk, :prefix)",
-            None => "pk = :pk",
-        };
-        let mut values = HashMap::from([(":pk".to_owned(), item::string(partition))]);
-        values.extend(prefix.map(|prefix| (":prefix".to_owned(), item::string(prefix))));
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression(condition)
-            .set_expression_attribute_values(Some(values))
-            .into_paginator()
-            .items()
-            .send();
-        let mut items = Vec::new();
-        while let Some(item) = pages.next().await {
-            items.push(item?);
-        }
-        Ok(items)
     }
 }

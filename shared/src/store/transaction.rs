@@ -29,7 +29,7 @@ impl Store {
         let request = self.client.transact_write_items().set_transact_items(Some(items));
         match request.set_client_request_token(token).send().await {
             Ok(_) => Ok(Outcome::Committed),
-            Err(error) => lost(&error).map(Outcome::Cancelled).ok_or_else(|| error.into()),
+            Err(error) => failed_conditions(&error).map(Outcome::Cancelled).ok_or_else(|| error.into()),
         }
     }
 
@@ -53,7 +53,7 @@ pub(super) fn unbuildable(error: BuildError) -> StoreError {
 }
 
 /// The conditions on which a transaction was cancelled; none if it failed for any other reason.
-fn lost<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Vec<usize>> {
+fn failed_conditions<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Vec<usize>> {
     let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
         return None;
     };

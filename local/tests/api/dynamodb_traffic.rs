@@ -1,0 +1,116 @@
+//! What is asked of DynamoDB, seen on the wire: how often, and what happens when its answers are lost.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::support::{Laptop, RIDER, conversation};
+
+/// A proxy before DynamoDB that writes down each operation, and can lose answers after the operation was carried out.
+#[derive(Clone, Default)]
+struct Proxy {
+    target: Arc<Mutex<String>>,
+    operations: Arc<Mutex<Vec<String>>>,
+    /// How many more answers to transactions are lost.
+    losses: Arc<Mutex<u32>>,
+}
+
+impl Proxy {
+    async fn start() -> (Self, String) {
+        let proxy = Self::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(forward).with_state(proxy.clone());
+        tokio::spawn(async { axum::serve(listener, router).await });
+        (proxy, url)
+    }
+
+    fn operations(&self) -> Vec<String> {
+        let mut operations = std::mem::take(&mut *self.operations.lock().unwrap());
+        operations.sort();
+        operations
+    }
+
+    fn loses(&self, answer_to: &str) -> bool {
+        let mut losses = self.losses.lock().unwrap();
+        let lost = answer_to == "TransactWriteItems" && *losses > 0;
+        *losses -= u32::from(lost);
+        lost
+    }
+}
+
+async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) -> Response {
+    let operation = headers["x-amz-target"].to_str().unwrap().rsplit('.').next().unwrap().to_owned();
+    proxy.operations.lock().unwrap().push(operation.clone());
+    let target = proxy.target.lock().unwrap().clone();
+    let http = local::loopback_client();
+    let answer = http.post(target).headers(headers).body(body).send().await.unwrap();
+    if proxy.loses(&operation) {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    (status, headers, answer.bytes().await.unwrap()).into_response()
+}
+
+/// A stack whose functions reach DynamoDB through the proxy, with two numbers in GB, and nothing written down yet.
+async fn laptop_behind_a_proxy() -> (Laptop, Proxy) {
+    let (proxy, url) = Proxy::start().await;
+    let laptop = Laptop::start_in(&[("AWS_ENDPOINT_URL_DYNAMODB", &url)]).await;
+    proxy.target.lock().unwrap().clone_from(&laptop.stack.dynamodb_url);
+    let laptop = laptop.with_numbers(&["GB"], 2).await;
+    proxy.operations();
+    (laptop, proxy)
+}
+
+async fn create(laptop: &Laptop, notify: bool) -> Value {
+    let mut order = conversation();
+    order["notify"] = json!(notify);
+    let answer = laptop.post("/conversations", &order).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    answer.body
+}
+
+/// The answer webhook's answer to a call of the rider's.
+async fn call(laptop: &Laptop, from: &str, conversation: &Value) -> Value {
+    let body = json!({"from": from, "to": conversation["participants"][0]["dials"]});
+    laptop.signed_post("/webhooks/answer", &body.to_string()).await.body
+}
+
+#[tokio::test]
+async fn a_call_that_is_answered_costs_one_read_and_no_write() {
+    let (laptop, proxy) = laptop_behind_a_proxy().await;
+    let conversation = create(&laptop, false).await;
+    proxy.operations();
+    assert_eq!(call(&laptop, RIDER, &conversation).await[1]["action"], "connect");
+    assert_eq!(proxy.operations(), ["GetItem"]);
+    call(&laptop, "anonymous", &conversation).await;
+    assert_eq!(proxy.operations(), [""; 0], "a withheld caller id costs nothing");
+}
+
+#[tokio::test]
+async fn creating_reads_side_by_side_and_writes_once_and_texts_cost_one_write_more() {
+    let (laptop, proxy) = laptop_behind_a_proxy().await;
+    create(&laptop, false).await;
+    // Both callers' keys and the pool of their one country.
+    assert_eq!(proxy.operations(), ["Query", "Query", "Query", "TransactWriteItems"]);
+    create(&laptop, true).await;
+    assert_eq!(proxy.operations(), ["Query", "Query", "Query", "TransactWriteItems", "UpdateItem"]);
+}
+
+#[tokio::test]
+async fn a_conversation_whose_creation_was_not_confirmed_is_found_to_be_there() {
+    // One lost answer is the SDK's to settle; all three of its attempts are ours.
+    for losses in [1, 3] {
+        let (laptop, proxy) = laptop_behind_a_proxy().await;
+        *proxy.losses.lock().unwrap() = losses;
+        let conversation = create(&laptop, true).await;
+        assert_eq!(call(&laptop, RIDER, &conversation).await[1]["action"], "connect");
+        assert_eq!(laptop.texts(RIDER).await.len(), 1, "one conversation, one text");
+    }
+}
