@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use local::stack::{Options, Stack, StartError};
 use local::{demo, gateway};
+use shared::telemetry;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -79,10 +79,8 @@ fn sign(file: &Path) -> Result<(), String> {
 /// Logs go to standard error.
 fn log(level: LevelFilter) {
     let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
-    let functions = gateway::FUNCTIONS.iter().map(|name| name.replace('-', "_"));
-    let own = functions.chain(["local".to_owned(), "shared".to_owned()]).map(|name| (name, level));
     // The AWS SDK warns even of what is expected, such as a table that is not there yet.
-    let filter = Targets::new().with_default(level.min(LevelFilter::ERROR)).with_targets(own);
+    let filter = telemetry::filter(&gateway::FUNCTIONS, level, LevelFilter::ERROR).with_target("local", level);
     tracing_subscriber::registry().with(lines).with(filter).init();
 }
 

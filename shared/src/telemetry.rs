@@ -11,13 +11,41 @@ pub fn init(function: &str) {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok());
     let lines =
         tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
-    let own = [function.replace('-', "_"), "shared".to_owned()];
-    tracing_subscriber::registry().with(lines).with(filter(level.unwrap_or(LevelFilter::INFO), own)).init();
+    let filter = filter(&[function], level.unwrap_or(LevelFilter::INFO), LevelFilter::INFO);
+    tracing_subscriber::registry().with(lines).with(filter).init();
 }
 
-/// `level` for `own` crates. Others go no further than INFO: below that, the AWS SDK and HTTP clients write out whole
-/// requests, and with them phone numbers.
-pub fn filter(level: LevelFilter, own: impl IntoIterator<Item = String>) -> Targets {
-    own.into_iter()
-        .fold(Targets::new().with_default(level.min(LevelFilter::INFO)), |filter, own| filter.with_target(own, level))
+/// `level` for the crates of `functions` and this one. Others go no further than `others`, which is at most INFO: below
+/// that, the AWS SDK and HTTP clients write out whole requests, and with them phone numbers.
+pub fn filter(functions: &[&str], level: LevelFilter, others: LevelFilter) -> Targets {
+    let own = functions.iter().map(|name| (name.replace('-', "_"), level));
+    Targets::new().with_default(level.min(others).min(LevelFilter::INFO)).with_target("shared", level).with_targets(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn only_our_own_crates_ever_log_below_info() {
+        let filter = filter(&["answer-webhook"], LevelFilter::TRACE, LevelFilter::TRACE);
+        for own in ["answer_webhook", "shared::store"] {
+            assert!(filter.would_enable(own, &Level::TRACE), "{own}");
+        }
+        assert!(filter.would_enable("aws_smithy_runtime", &Level::INFO));
+        assert!(!filter.would_enable("aws_smithy_runtime", &Level::DEBUG));
+    }
+
+    #[test]
+    fn a_higher_level_holds_for_all() {
+        let filter = filter(&["answer-webhook"], LevelFilter::WARN, LevelFilter::INFO);
+        for target in ["answer_webhook", "aws_smithy_runtime"] {
+            assert!(
+                filter.would_enable(target, &Level::WARN) && !filter.would_enable(target, &Level::INFO),
+                "{target}"
+            );
+        }
+    }
 }
