@@ -17,10 +17,7 @@ fn numbers(added: &Value) -> Vec<&str> {
 
 /// What the Vonage account owns and to which application each number is linked.
 async fn owned(laptop: &Laptop) -> Vec<(String, Value)> {
-    use local::stack::account::{API_KEY, API_SECRET};
-    let url = format!("{}/account/numbers?size=100", laptop.stack.vonage_url);
-    let answer = crate::support::answer(laptop.http.get(url).basic_auth(API_KEY, Some(API_SECRET))).await;
-    let listed = answer.body["numbers"].as_array().cloned().unwrap_or_default();
+    let listed = laptop.owned_numbers().await;
     listed.iter().map(|number| (text(number, "/msisdn").to_owned(), number["app_id"].clone())).collect()
 }
 
@@ -165,13 +162,11 @@ async fn a_number_that_was_bought_and_not_linked_is_linked_by_a_later_run() {
 
 /// A number that is bought and not linked, and that the account then loses.
 async fn with_a_lost_number() -> Laptop {
-    use local::stack::account::{API_KEY, API_SECRET};
     let laptop = Laptop::start().await;
     laptop.fault("/number/update", json!({"kind": "status", "status": 500})).await;
     laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
     let form = [("country", "GB"), ("msisdn", "447451000001")];
-    let cancel = laptop.http.post(format!("{}/number/cancel", laptop.stack.vonage_url));
-    let cancelled = crate::support::answer(cancel.basic_auth(API_KEY, Some(API_SECRET)).form(&form)).await;
+    let cancelled = laptop.vonage_form("/number/cancel", &form).await;
     assert_eq!(cancelled.status, 200);
     laptop.advance(61);
     laptop
@@ -256,7 +251,6 @@ async fn many_runs_at_once_rent_no_more_than_was_ordered() {
 
 #[tokio::test]
 async fn linking_keeps_what_the_number_had() {
-    use local::stack::account::{API_KEY, API_SECRET};
     let laptop = Laptop::start().await;
     laptop.fault("/number/update", json!({"kind": "status", "status": 500})).await;
     laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
@@ -268,15 +262,11 @@ async fn linking_keeps_what_the_number_had() {
         ("messagesCallbackType", "app"),
         ("messagesCallbackValue", "x"),
     ];
-    let url = format!("{}/number/update", laptop.stack.vonage_url);
-    let set = crate::support::answer(laptop.http.post(url).basic_auth(API_KEY, Some(API_SECRET)).form(&form)).await;
+    let set = laptop.vonage_form("/number/update", &form).await;
     assert_eq!(set.status, 200, "{set:?}");
     laptop.advance(61);
     order(&laptop, "GB", 1).await;
-    let url = format!("{}/account/numbers", laptop.stack.vonage_url);
-    let record =
-        crate::support::answer(laptop.http.get(url).basic_auth(API_KEY, Some(API_SECRET))).await.body["numbers"][0]
-            .clone();
+    let [record] = laptop.owned_numbers().await.try_into().unwrap();
     assert_eq!((&record["messagesCallbackType"], &record["messagesCallbackValue"]), (&json!("app"), &json!("x")));
     assert!(record["voiceCallbackType"].is_null(), "it would win over the application: {record}");
 }

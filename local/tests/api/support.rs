@@ -99,6 +99,19 @@ impl Laptop {
         answer(self.http.request(method, format!("{}{path}", self.stack.vonage_url)).json(&body)).await
     }
 
+    /// What Vonage's own API answers to a form, with the account's credentials.
+    pub async fn vonage_form(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.stack.vonage_url)).form(form);
+        answer(request.basic_auth(account::API_KEY, Some(account::API_SECRET))).await
+    }
+
+    /// The numbers that the Vonage account owns.
+    pub async fn owned_numbers(&self) -> Vec<Value> {
+        let request = self.http.get(format!("{}/account/numbers?size=100", self.stack.vonage_url));
+        let answer = answer(request.basic_auth(account::API_KEY, Some(account::API_SECRET))).await;
+        answer.body["numbers"].as_array().cloned().unwrap_or_default()
+    }
+
     /// Lets the next request to `path` of Vonage's API meet a fault.
     pub async fn fault(&self, path: &str, fault: Value) {
         self.faults(path, 1, fault).await;
