@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use local::stack::{Options, Stack, StartError};
@@ -86,7 +87,9 @@ fn log(level: LevelFilter) {
 
 async fn serve(arguments: Arguments) -> Result<(), StartError> {
     let Arguments { port, dynamodb_port, vonage_port, listen, data, command: _ } = arguments;
-    let stack = Stack::start(Options { listen, port, dynamodb_port, vonage_port, data, ..Options::default() }).await?;
+    let schedule = Some(Duration::from_secs(60));
+    let options = Options { listen, port, dynamodb_port, vonage_port, data, schedule, ..Options::default() };
+    let stack = Stack::start(options).await?;
     println!("Maskline         {}", stack.gateway_url);
     println!("DynamoDB         {}", stack.dynamodb_url);
     println!("Vonage simulator {}", stack.vonage_url);

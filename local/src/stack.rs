@@ -2,7 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
+use serde_json::Value;
 use shared::clock::{self, SharedClock};
 use shared::config::{ConfigError, Environment};
 use shared::pool::PoolNumber;
@@ -12,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::dynamodb::{Dynamodb, DynamodbError};
-use crate::gateway;
+use crate::gateway::{self, Schedule};
 use crate::simulator::{self, Application, HttpMethod, Webhook};
 
 /// The laptop's Vonage account. Nothing in here is worth hiding: it opens the simulator only.
@@ -49,6 +52,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// The functions' clock.
     pub clock: SharedClock,
+    /// How often the schedule runs by itself; none leaves it to [`Stack::run_schedule`].
+    pub schedule: Option<Duration>,
 }
 
 impl Default for Options {
@@ -65,6 +70,7 @@ impl Default for Options {
             answer_method: HttpMethod::Post,
             environment: Vec::new(),
             clock: clock::system(),
+            schedule: None,
         }
     }
 }
@@ -105,6 +111,7 @@ pub struct Stack {
     pub vonage_url: String,
     /// The environment in which the functions run.
     pub environment: Environment,
+    schedule: Arc<Schedule>,
     stop: watch::Sender<bool>,
     services: JoinSet<()>,
 }
@@ -135,13 +142,22 @@ impl Stack {
         services.spawn(async move { report("the Vonage simulator", simulator::serve(vonage, settings, until).await) });
 
         let environment = own.with(options.environment);
+        let schedule = Arc::new(Schedule::new(&environment, options.clock.clone()).await?);
+        if let Some(interval) = options.schedule {
+            services.spawn(run_every(interval, schedule.clone(), stopped.clone()));
+        }
         let routes = gateway::routes(&environment, options.clock).await?;
         let until = stopping(stopped);
         services.spawn(async move {
             let server = axum::serve(gateway, gateway::router(routes)).with_graceful_shutdown(until);
             report("the gateway", server.await);
         });
-        Ok(Self { gateway_url, dynamodb_url, vonage_url, environment, stop, services })
+        Ok(Self { gateway_url, dynamodb_url, vonage_url, environment, schedule, stop, services })
+    }
+
+    /// Runs the schedule once, and gives what it reports.
+    pub async fn run_schedule(&self) -> Result<Value, lambda_http::Error> {
+        self.schedule.tick().await
     }
 
     /// Lets running requests finish and stops.
@@ -170,6 +186,16 @@ async fn stopping(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
+async fn run_every(interval: Duration, schedule: Arc<Schedule>, stopped: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
+            () = stopping(stopped.clone()) => return,
+        }
+        report("the schedule", schedule.tick().await.map(drop));
+    }
+}
+
 fn report<E: std::fmt::Display>(service: &str, result: Result<(), E>) {
     if let Err(error) = result {
         tracing::error!(cause = %error, "{service} failed");
@@ -179,7 +205,7 @@ fn report<E: std::fmt::Display>(service: &str, result: Result<(), E>) {
 /// The numbers in a table that was kept: the simulated account rents them from the start.
 async fn rented(store: &Store) -> Result<Vec<String>, StoreError> {
     let mut rented = Vec::new();
-    for country in store.pool_countries().await? {
+    for country in store.ledger().await?.countries {
         let numbers = store.pool_numbers(country).await?.into_iter();
         rented.extend(numbers.filter(PoolNumber::is_rented).map(|number| number.number.to_string()));
     }
@@ -220,6 +246,8 @@ fn environment(table: &str, dynamodb_url: &str, vonage_url: &str) -> Environment
         ("VONAGE_APPLICATION_ID", account::APPLICATION_ID),
         ("VONAGE_API_URL", vonage_url),
         ("VONAGE_REST_URL", vonage_url),
+        // The simulator takes as many requests as it is sent.
+        ("VONAGE_NUMBERS_INTERVAL_MS", "0"),
     ]
     .into_iter()
     .collect()

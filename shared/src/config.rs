@@ -13,6 +13,11 @@
 //! | `VONAGE_TIME_LIMIT_MS` | how long one request to Vonage may take, 50 to 20000; default 5000 |
 //! | `MAX_CALL_SECONDS` | the longest call, 60 to 7200 (Vonage's own limit); default 7200 |
 //! | `QUARANTINE_SECONDS` | default 86400; at least `MAX_CALL_SECONDS`, at most 30 days |
+//! | `FALLBACK_COUNTRIES` | countries whose numbers are given to people of any country, such as `GB,US`; default none |
+//! | `AUTO_RENT_MAX` | up to how many numbers a country may come to without an order, such as `GB=20,US=5`; default 0 |
+//! | `MONTHLY_BUDGET_EUR` | what the rent of all numbers may come to a month; unset is no limit |
+//! | `HEADROOM` | how many more numbers than its busiest caller lately has held a country is to have, such as `GB=2` |
+//! | `VONAGE_NUMBERS_INTERVAL_MS` | the least time between two requests to the Numbers API; default 1000 |
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,6 +25,9 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use rust_decimal::Decimal;
+
+use crate::country::{Country, CountryCounts};
 use crate::ncco::CallLimits;
 
 /// The environment variables of this process, or those that a laptop or a test gives in their place.
@@ -104,6 +112,11 @@ impl Durations {
         CallLimits { ring_seconds, talk_seconds: self.max_call_seconds - ring_seconds - Self::SAID_SECONDS }
     }
 
+    /// What a quarantine may be, in seconds.
+    pub fn allowed_quarantines(self) -> RangeInclusive<u32> {
+        self.max_call_seconds..=Self::MAX_QUARANTINE_SECONDS
+    }
+
     /// Reads `MAX_CALL_SECONDS` and `QUARANTINE_SECONDS`. A quarantine is never shorter than the longest call, so that
     /// the last event of a call still finds its own conversation.
     pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
@@ -111,6 +124,40 @@ impl Durations {
         let quarantine_seconds =
             in_range(env, "QUARANTINE_SECONDS", 86_400, max_call_seconds..=Self::MAX_QUARANTINE_SECONDS, "seconds")?;
         Ok(Self { max_call_seconds, quarantine_seconds })
+    }
+}
+
+impl Environment {
+    /// `AUTO_RENT_MAX` or `HEADROOM`: a count for each of some countries.
+    pub fn country_counts(&self, name: &'static str) -> Result<CountryCounts, ConfigError> {
+        Ok(self.parsed(name, "must be a list such as GB=20,US=5")?.unwrap_or_default())
+    }
+
+    /// Reads `FALLBACK_COUNTRIES`.
+    pub fn fallback_countries(&self) -> Result<Vec<Country>, ConfigError> {
+        const NAME: &str = "FALLBACK_COUNTRIES";
+        let malformed = |_| ConfigError::Malformed { name: NAME, expected: "must be a list such as GB,US".to_owned() };
+        let list = self.optional(NAME).unwrap_or_default();
+        let codes = list.split(',').map(str::trim).filter(|code| !code.is_empty());
+        codes.map(|code| Country::try_from(code).map_err(malformed)).collect()
+    }
+
+    /// Reads `MONTHLY_BUDGET_EUR`.
+    pub fn monthly_budget(&self) -> Result<Option<Decimal>, ConfigError> {
+        const NAME: &str = "MONTHLY_BUDGET_EUR";
+        let expected = "must be an amount in EUR that is not negative, such as 100 or 12.50";
+        match self.parsed::<Decimal>(NAME, expected)? {
+            Some(budget) if budget.is_sign_negative() => {
+                Err(ConfigError::Malformed { name: NAME, expected: expected.to_owned() })
+            }
+            budget => Ok(budget),
+        }
+    }
+
+    /// Reads `VONAGE_NUMBERS_INTERVAL_MS`.
+    pub fn numbers_interval(&self) -> Result<Duration, ConfigError> {
+        let interval = in_range(self, "VONAGE_NUMBERS_INTERVAL_MS", 1000, 0..=10_000, "milliseconds")?;
+        Ok(Duration::from_millis(interval.into()))
     }
 }
 

@@ -105,12 +105,21 @@ impl Side {
 pub enum Notification {
     /// None was asked for.
     Off,
-    /// Not yet known to have been handed to the carrier.
+    /// Not handed to the carrier yet.
     Pending,
     /// The carrier took it.
     Sent,
     /// The carrier did not take it, and why, in words that are safe to show.
     Failed(String),
+    /// Whether the carrier took it is not known, and why. It is never sent again, because that could be twice.
+    Unknown(String),
+}
+
+impl Notification {
+    /// Whether the participant certainly has not got it, and is to.
+    pub fn is_owed(&self) -> bool {
+        matches!(self, Self::Pending | Self::Failed(_))
+    }
 }
 
 /// Text of 1 to `MAX` characters, none of them a control character.
@@ -243,6 +252,9 @@ pub struct Conversation {
     pub ended_at: Option<Timestamp>,
     /// How long after its end its (caller, number) keys are given to nobody, in seconds.
     pub quarantine_seconds: u32,
+    /// How often its end or a participant's phone was changed: what is changed must be as it was read.
+    #[serde(default)]
+    pub revision: u32,
 }
 
 impl Conversation {
@@ -254,6 +266,11 @@ impl Conversation {
     /// The virtual number that stands for the participant on `side`: the other one dials it.
     pub fn masked_by(&self, side: Side) -> &VirtualNumber {
         &self.participant(side.other()).dials
+    }
+
+    /// Whether calls are connected at `now`.
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        self.state(now) == State::Active
     }
 
     /// Its state at `now`.

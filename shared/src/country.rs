@@ -1,6 +1,8 @@
 //! Countries by their ISO 3166-1 alpha-2 code.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +60,43 @@ impl fmt::Debug for Country {
     }
 }
 
+/// A count for each of some countries, written `GB=20,US=5`; 0 for all others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CountryCounts(BTreeMap<Country, usize>);
+
+/// The text is not a list such as `GB=20,US=5`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a list of countries with counts, such as GB=20,US=5")]
+pub struct NotCountryCounts;
+
+impl CountryCounts {
+    /// The count of a country.
+    pub fn of(&self, country: Country) -> usize {
+        self.0.get(&country).copied().unwrap_or_default()
+    }
+
+    /// Those that have one.
+    pub fn iter(&self) -> impl Iterator<Item = (Country, usize)> {
+        self.0.iter().map(|(country, count)| (*country, *count))
+    }
+}
+
+impl FromStr for CountryCounts {
+    type Err = NotCountryCounts;
+
+    fn from_str(list: &str) -> Result<Self, NotCountryCounts> {
+        let mut counts = BTreeMap::new();
+        for entry in list.split(',') {
+            let (country, count) = entry.trim().split_once('=').ok_or(NotCountryCounts)?;
+            let country = Country::try_from(country).map_err(|_| NotCountryCounts)?;
+            if counts.insert(country, count.parse().map_err(|_| NotCountryCounts)?).is_some() {
+                return Err(NotCountryCounts);
+            }
+        }
+        Ok(Self(counts))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +106,16 @@ mod tests {
         assert_eq!(Country::try_from("GB").unwrap().as_str(), "GB");
         for bad in ["", "G", "gb", "GBR", "G1", "É"] {
             assert_eq!(Country::try_from(bad), Err(NotACountry), "{bad}");
+        }
+    }
+
+    #[test]
+    fn reads_a_count_for_each_country_once() {
+        let counts: CountryCounts = "GB=20, US=5".parse().unwrap();
+        let of = |code| counts.of(Country::try_from(code).unwrap());
+        assert_eq!((of("GB"), of("US"), of("FR")), (20, 5, 0));
+        for bad in ["", "GB", "GB=", "GB=-1", "GB=1,GB=2", "gb=1", "GB:1"] {
+            assert_eq!(bad.parse::<CountryCounts>(), Err(NotCountryCounts), "{bad}");
         }
     }
 }

@@ -15,12 +15,15 @@
 
 mod backoff;
 pub mod call;
+pub mod caller;
+pub mod choice;
 pub mod clock;
 pub mod config;
 pub mod conversation;
 pub mod country;
 #[cfg(feature = "carrier")]
 pub mod creation;
+pub mod high_water;
 pub mod http;
 pub mod lambda;
 pub mod ncco;
@@ -31,6 +34,8 @@ pub mod provisioning;
 pub mod route;
 pub mod store;
 pub mod telemetry;
+#[cfg(feature = "carrier")]
+pub mod update;
 pub mod view;
 pub mod vonage;
 #[cfg(feature = "carrier")]

@@ -1,11 +1,10 @@
-//! The pool: the virtual numbers that are rented, and how one is chosen for a caller.
-
-use std::collections::HashSet;
+//! The pool: the virtual numbers that are rented.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::choice::ReadyNumber;
 use crate::country::Country;
 use crate::phone::VirtualNumber;
 
@@ -59,8 +58,10 @@ pub struct PoolNumber {
     pub number_type: NumberType,
     /// What it can carry.
     pub features: Vec<Feature>,
-    /// Rent a month, in EUR.
-    pub monthly_cost: Decimal,
+    /// Rent a month, in EUR. None where Vonage does not tell: it names the price of what it offers, not of what the
+    /// account has already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monthly_cost: Option<Decimal>,
     /// Where it stands.
     pub state: NumberState,
     /// When it was written down.
@@ -69,6 +70,12 @@ pub struct PoolNumber {
     /// Until when the run that is renting or linking it has it to itself; after that, that run has died.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub leased_until: Timestamp,
+    /// From when on it was offered to nobody any more.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub draining_since: Option<Timestamp>,
+    /// From when on Vonage did not list it as the account's.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<Timestamp>,
 }
 
 impl PoolNumber {
@@ -77,69 +84,8 @@ impl PoolNumber {
         self.state != NumberState::Renting
     }
 
-    /// Whether conversations may be given this number.
-    pub fn serves_conversations(&self) -> bool {
-        self.state == NumberState::Ready
-    }
-}
-
-/// One number for each of two callers: free for that caller, and if possible not the same one twice.
-///
-/// `taken` are the numbers to which the caller has a live or quarantined route. Tells the first caller (0 or 1) for
-/// whom none is free.
-pub fn choose_pair(
-    ready: [&[VirtualNumber]; 2],
-    taken: [&HashSet<VirtualNumber>; 2],
-) -> Result<[VirtualNumber; 2], usize> {
-    let free = |caller: usize| ready[caller].iter().filter(move |number| !taken[caller].contains(number));
-    let (first, second) = (free(0).next().ok_or(0usize)?, free(1).next().ok_or(1usize)?);
-    let pair = if first != second {
-        [first, second]
-    } else if let Some(other) = free(1).find(|number| *number != first) {
-        [first, other]
-    } else {
-        [free(0).find(|number| *number != second).unwrap_or(first), second]
-    };
-    Ok(pair.map(VirtualNumber::clone))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::phone::PhoneNumber;
-
-    fn numbers(digits: &[&str]) -> Vec<VirtualNumber> {
-        digits.iter().map(|digits| PhoneNumber::try_from(*digits).unwrap().into()).collect()
-    }
-
-    fn choose(ready: &[&str], taken_a: &[&str], taken_b: &[&str]) -> Result<[String; 2], usize> {
-        let ready = numbers(ready);
-        let taken = [taken_a, taken_b].map(|taken| numbers(taken).into_iter().collect::<HashSet<_>>());
-        choose_pair([&ready, &ready], [&taken[0], &taken[1]]).map(|pair| pair.map(|number| number.to_string()))
-    }
-
-    #[test]
-    fn gives_each_caller_a_number_that_is_free_for_that_caller() {
-        assert_eq!(choose(&["4400001", "4400002"], &[], &[]).unwrap(), ["4400001", "4400002"]);
-        assert_eq!(choose(&["4400001", "4400002"], &["4400001"], &[]).unwrap(), ["4400002", "4400001"]);
-    }
-
-    #[test]
-    fn two_callers_get_different_numbers_where_there_are_two() {
-        assert_eq!(choose(&["4400001", "4400002"], &["4400002"], &[]).unwrap(), ["4400001", "4400002"]);
-        assert_eq!(choose(&["4400001", "4400002"], &[], &["4400002"]).unwrap(), ["4400002", "4400001"]);
-    }
-
-    #[test]
-    fn one_number_serves_both_when_no_other_is_free() {
-        assert_eq!(choose(&["4400001"], &[], &[]).unwrap(), ["4400001", "4400001"]);
-        assert_eq!(choose(&["4400001", "4400002"], &["4400002"], &["4400002"]).unwrap(), ["4400001", "4400001"]);
-    }
-
-    #[test]
-    fn tells_for_whom_none_is_free() {
-        assert_eq!(choose(&["4400001"], &["4400001"], &[]), Err(0));
-        assert_eq!(choose(&["4400001"], &[], &["4400001"]), Err(1));
-        assert_eq!(choose(&[], &[], &[]), Err(0));
+    /// How conversations see it, once it is ready.
+    pub fn for_conversations(&self) -> ReadyNumber {
+        ReadyNumber { number: self.number.clone(), country: self.country, texts: self.features.contains(&Feature::Sms) }
     }
 }

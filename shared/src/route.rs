@@ -24,6 +24,9 @@ pub struct Route {
     /// From when on the key may belong to another conversation.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub quarantined_until: Timestamp,
+    /// Earlier conversations on this key, latest first: so the same two people are given the same numbers again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<ConversationId>,
 }
 
 /// What a dialled call meets.
@@ -45,8 +48,8 @@ pub enum Destination {
 }
 
 impl Route {
-    /// The route of the participant on `side` of `conversation`.
-    pub fn of(conversation: &Conversation, side: Side) -> Self {
+    /// The route of the participant on `side` of `conversation`, under a key that was that of `earlier` ones.
+    pub fn of(conversation: &Conversation, side: Side, earlier: Vec<ConversationId>) -> Self {
         Self {
             conversation: conversation.id,
             side,
@@ -54,6 +57,7 @@ impl Route {
             present_as: conversation.masked_by(side).clone(),
             expires_at: conversation.expires_at,
             quarantined_until: conversation.quarantined_until(conversation.expires_at),
+            earlier,
         }
     }
 
@@ -102,6 +106,7 @@ mod tests {
             present_as: number("447451000002"),
             expires_at: created_at + SignedDuration::from_secs(100),
             quarantined_until: created_at + SignedDuration::from_secs(160),
+            earlier: Vec::new(),
         }
     }
 

@@ -99,6 +99,7 @@ impl<'a> ParticipantView<'a> {
             Notification::Pending => ("pending", None),
             Notification::Sent => ("sent", None),
             Notification::Failed(reason) => ("failed", Some(reason.as_str())),
+            Notification::Unknown(reason) => ("unknown", Some(reason.as_str())),
         };
         Self {
             number: &participant.number,

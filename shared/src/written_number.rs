@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, ParseError, PhoneNumberFormat, Region};
 
 use crate::country::Country;
-use crate::phone::PhoneNumber;
+use crate::phone::{PhoneNumber, RealNumber};
 
 /// Why a written number cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,13 @@ pub fn read(written: &str, country: Option<Country>) -> Result<PhoneNumber, Unre
     PhoneNumber::try_from(e164.trim_start_matches('+')).map_err(|_| UnreadableNumber::NotANumber)
 }
 
+/// The calling code of an international number, such as `44`.
+pub fn calling_code(number: &RealNumber) -> String {
+    let parsed = PHONE_NUMBER_UTIL.parse(format!("+{}", number.expose()), None);
+    // A number that has none we know of shares it with nobody.
+    parsed.map_or_else(|_| number.expose().to_owned(), |number| number.country_code.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +92,15 @@ mod tests {
             ["", "+", "hello", "+44", "+999 123 456 789", "+44 7700 900001 ext. 5", "12", "+4477009000011234567"]
         {
             assert!(read_in(written, Some("GB")).is_err(), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_calling_code_is_told_from_the_number() {
+        for (number, code) in
+            [("447700900001", "44"), ("12015550123", "1"), ("353861000001", "353"), ("9991234567", "9991234567")]
+        {
+            assert_eq!(calling_code(&PhoneNumber::try_from(number).unwrap().into()), code);
         }
     }
 

@@ -7,9 +7,10 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, Durations, Environment, VonageConfig};
 use shared::conversation::{Label, Lifetime, Reference};
 use shared::country::Country;
-use shared::creation::{Creator, NewConversation, NewParticipant};
+use shared::creation::{Creator, NewConversation, NewParticipant, PoolCache};
 use shared::http::{self, Object, Problem};
-use shared::lambda::HttpFunction;
+use shared::lambda::{self, HttpFunction};
+use shared::provisioning::Provisioner;
 use shared::store::Store;
 use shared::view::ConversationView;
 use shared::vonage::Vonage;
@@ -19,6 +20,7 @@ use shared::vonage::sms::SmsApi;
 /// The creation of conversations.
 pub struct CreateConversation {
     creator: Creator<NumberInsight, SmsApi>,
+    durations: Durations,
 }
 
 #[derive(Deserialize)]
@@ -27,6 +29,8 @@ struct ConversationBody {
     participants: Vec<Object<ParticipantBody>>,
     #[serde(default)]
     expires_in: Lifetime,
+    #[serde(default)]
+    quarantine: Option<u32>,
     #[serde(default = "yes")]
     notify: bool,
     #[serde(default)]
@@ -48,21 +52,29 @@ impl HttpFunction for CreateConversation {
 
     async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let vonage = Vonage::new(VonageConfig::from_environment(env)?);
+        let store = Store::connect(env).await?;
         Ok(Self {
             creator: Creator {
-                store: Store::connect(env).await?,
+                provisioner: Provisioner::new(env, store.clone(), vonage.clone(), clock.clone())?,
+                store,
                 lookup: NumberInsight(vonage.clone()),
                 texts: SmsApi(vonage),
                 clock,
-                quarantine_seconds: Durations::from_environment(env)?.quarantine_seconds,
+                fallback: env.fallback_countries()?,
+                auto_rent_max: env.country_counts("AUTO_RENT_MAX")?,
+                cache: PoolCache::default(),
             },
+            durations: Durations::from_environment(env)?,
         })
     }
 
     async fn handle(&self, request: Request) -> Result<Response<Body>, Problem> {
-        let new = http::read_json::<ConversationBody>(&request)?.try_into()?;
-        let conversation = self.creator.create(new).await?;
-        Ok(http::json(StatusCode::CREATED, &ConversationView::new(&conversation, self.creator.clock.now())))
+        let new = http::read_json::<ConversationBody>(&request)?.into_order(self.durations)?;
+        let may_come_again = http::idempotent_request(&request)?;
+        let ends_at = lambda::ends_at(&request, self.creator.clock.now());
+        let created = self.creator.create(new, may_come_again, ends_at).await?;
+        let status = if created.before { StatusCode::OK } else { StatusCode::CREATED };
+        Ok(http::json(status, &ConversationView::new(&created.conversation, self.creator.clock.now())))
     }
 }
 
@@ -70,17 +82,27 @@ fn yes() -> bool {
     true
 }
 
-impl TryFrom<ConversationBody> for NewConversation {
-    type Error = Problem;
-
-    fn try_from(body: ConversationBody) -> Result<Self, Problem> {
-        let participants = <[Object<ParticipantBody>; 2]>::try_from(body.participants)
+impl ConversationBody {
+    fn into_order(self, durations: Durations) -> Result<NewConversation, Problem> {
+        let participants = <[Object<ParticipantBody>; 2]>::try_from(self.participants)
             .map_err(|all| Problem::invalid("participants", format!("There have to be two, not {}.", all.len())))?;
         let participants = participants.map(|Object(ParticipantBody { number, country, label })| NewParticipant {
             number,
             country,
             label,
         });
-        Ok(Self { participants, lifetime: body.expires_in, notify: body.notify, reference: body.reference })
+        let quarantine_seconds = self.quarantine.unwrap_or(durations.quarantine_seconds);
+        let allowed = durations.allowed_quarantines();
+        if !allowed.contains(&quarantine_seconds) {
+            let (from, to) = (allowed.start(), allowed.end());
+            return Err(Problem::invalid("quarantine", format!("Must be from {from} to {to} seconds.")));
+        }
+        Ok(NewConversation {
+            participants,
+            lifetime: self.expires_in,
+            quarantine_seconds,
+            notify: self.notify,
+            reference: self.reference,
+        })
     }
 }

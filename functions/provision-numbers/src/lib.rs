@@ -1,35 +1,36 @@
 //! `POST /numbers`: makes a country hold as many ready numbers as ordered. `GET /numbers`: the pool.
+//! `DELETE /numbers/{number}`: takes one out of use. And a schedule: keeps the pool as it should be.
 
 mod view;
 
-use std::time::Duration;
-
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::country::Country;
+use shared::high_water;
 use shared::http::{self, Problem};
-use shared::lambda::HttpFunction;
+use shared::lambda::{self, HttpFunction, ScheduledFunction};
+use shared::phone::PhoneNumber;
 use shared::pool::{Feature, NumberType};
-use shared::provisioning::{Order, Provisioner};
+use shared::provisioning::{Drained, Headroom, Order, Provisioner};
 use shared::store::Store;
 use shared::vonage::Vonage;
-use shared::vonage::numbers::{NumbersApi, Search};
+use shared::vonage::numbers::Search;
 
-use crate::view::{CountryView, PoolView, ProvisionedView};
+use crate::view::{CountryView, NumberView, PoolView, ProvisionedView, UpkeepView};
 
 /// The provisioning of numbers.
 pub struct ProvisionNumbers {
     provisioner: Provisioner,
-    /// How long one request to Vonage may take.
-    time_limit: Duration,
+    headroom: Headroom,
 }
 
-/// The most numbers that one order may ask for: a slip of the finger should not rent ten thousand.
-const MAX_COUNT: usize = 1000;
+/// The most conversations at once that a forecast can be asked for.
+const MAX_CONCURRENT: usize = 100_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,49 +49,91 @@ impl HttpFunction for ProvisionNumbers {
     const NAME: &'static str = "provision-numbers";
 
     async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        let vonage = VonageConfig::from_environment(env)?;
+        let vonage = Vonage::new(VonageConfig::from_environment(env)?);
+        let (numbers, caps) = (env.country_counts("HEADROOM")?, env.country_counts("AUTO_RENT_MAX")?);
         Ok(Self {
-            time_limit: vonage.time_limit,
-            provisioner: Provisioner {
-                store: Store::connect(env).await?,
-                numbers: NumbersApi(Vonage::new(vonage)),
-                application_id: env.required("VONAGE_APPLICATION_ID")?,
-                clock,
-            },
+            provisioner: Provisioner::new(env, Store::connect(env).await?, vonage, clock)?,
+            headroom: Headroom { numbers, caps },
         })
     }
 
     async fn handle(&self, request: Request) -> Result<Response<Body>, Problem> {
-        if request.method() == Method::GET {
-            return self.show().await;
+        match *request.method() {
+            Method::GET => self.show(&request).await,
+            Method::DELETE => self.drain(&request).await,
+            _ => self.order(&request).await,
         }
-        let order: Order = http::read_json::<OrderBody>(&request)?.try_into()?;
-        let provisioned = self.provisioner.provision(&order, deadline(&request, self.time_limit)).await?;
+    }
+}
+
+impl ScheduledFunction for ProvisionNumbers {
+    async fn tick(&self, ends_at: Option<Timestamp>) -> Value {
+        match self.provisioner.upkeep(&self.headroom, ends_at).await {
+            Ok(upkeep) => {
+                let missing = upkeep.missing.len();
+                if missing > 0 {
+                    tracing::error!(missing, "Vonage does not list all numbers of the pool any more");
+                }
+                json!(UpkeepView::new(&upkeep))
+            }
+            Err(error) => {
+                tracing::error!(cause = %error, "the schedule failed");
+                json!({"failed": error.to_string()})
+            }
+        }
+    }
+}
+
+impl ProvisionNumbers {
+    async fn order(&self, request: &Request) -> Result<Response<Body>, Problem> {
+        let order: Order = http::read_json::<OrderBody>(request)?.try_into()?;
+        let ends_at = lambda::ends_at(request, self.provisioner.clock.now());
+        let provisioned = self.provisioner.provision(&order, ends_at).await?;
         let view = ProvisionedView::new(&order, &provisioned);
         match provisioned.into_failure() {
             Some(error) => Err(error.into()),
             None => Ok(http::json(StatusCode::OK, &view)),
         }
     }
-}
 
-impl ProvisionNumbers {
-    async fn show(&self) -> Result<Response<Body>, Problem> {
-        let store = &self.provisioner.store;
-        let mut pool = PoolView::default();
-        for country in store.pool_countries().await? {
-            pool.countries.push(CountryView::new(country, store.pool_numbers(country).await?));
+    async fn show(&self, request: &Request) -> Result<Response<Body>, Problem> {
+        let concurrent = concurrent(request)?;
+        let (store, now) = (&self.provisioner.store, self.provisioner.clock.now());
+        let (ledger, high_water) = tokio::try_join!(store.ledger(), store.high_water(now))?;
+        let mut pool = PoolView::new(&ledger, self.provisioner.monthly_budget);
+        for country in ledger.countries {
+            let numbers = store.pool_numbers(country).await?;
+            let held = high_water.of(country, high_water::day(now));
+            pool.countries.push(CountryView::new(country, numbers, held, concurrent));
         }
         Ok(http::json(StatusCode::OK, &pool))
     }
+
+    async fn drain(&self, request: &Request) -> Result<Response<Body>, Problem> {
+        let number = request.path_parameters_ref().and_then(|parameters| parameters.first("number"));
+        let number = number.and_then(|digits| PhoneNumber::try_from(digits.trim_start_matches('+')).ok());
+        let unknown = || Problem::not_found("There is no such number in the pool.");
+        match self.provisioner.drain(&number.ok_or_else(unknown)?.into()).await? {
+            Drained::Draining(number) => Ok(http::json(StatusCode::OK, &NumberView::new(&number))),
+            Drained::Busy(_) => Err(Problem::new(
+                StatusCode::CONFLICT,
+                "number-not-ready",
+                "The number is being rented",
+                "It can be taken out of use when that is finished; order the country's numbers again to finish it.",
+            )),
+            Drained::Unknown => Err(unknown()),
+        }
+    }
 }
 
-/// When to begin with no further number: the three requests that one takes, and the writes between them, still end
-/// before Lambda ends the function. None outside Lambda.
-fn deadline(request: &Request, time_limit: Duration) -> Option<Timestamp> {
-    let end = i64::try_from(request.lambda_context_ref()?.deadline).ok()?;
-    let one_number = SignedDuration::try_from(time_limit).ok()?.checked_mul(3)? + SignedDuration::from_secs(2);
-    (end > 0).then(|| Timestamp::from_millisecond(end).ok()).flatten().map(|end| end - one_number)
+/// The parameter `concurrent`.
+fn concurrent(request: &Request) -> Result<Option<usize>, Problem> {
+    let parameters = request.query_string_parameters_ref();
+    let Some(text) = parameters.and_then(|parameters| parameters.first("concurrent")) else { return Ok(None) };
+    match text.parse() {
+        Ok(count) if (1..=MAX_CONCURRENT).contains(&count) => Ok(Some(count)),
+        _ => Err(Problem::invalid("concurrent", format!("Must be from 1 to {MAX_CONCURRENT}."))),
+    }
 }
 
 fn voice_and_sms() -> Vec<Feature> {
@@ -101,8 +144,8 @@ impl TryFrom<OrderBody> for Order {
     type Error = Problem;
 
     fn try_from(body: OrderBody) -> Result<Self, Problem> {
-        if !(1..=MAX_COUNT).contains(&body.count) {
-            return Err(Problem::invalid("count", format!("Must be from 1 to {MAX_COUNT}.")));
+        if !(1..=Order::MAX_COUNT).contains(&body.count) {
+            return Err(Problem::invalid("count", format!("Must be from 1 to {}.", Order::MAX_COUNT)));
         }
         if !body.features.contains(&Feature::Voice) {
             return Err(Problem::invalid("features", "Must contain VOICE: the numbers are there to be called."));
@@ -113,6 +156,6 @@ impl TryFrom<OrderBody> for Order {
             return Err(Problem::invalid("pattern", "Must be 1 to 15 digits."));
         }
         let OrderBody { country, count, features, number_type, pattern } = body;
-        Ok(Self { search: Search { country, features, number_type, pattern }, count })
+        Ok(Self { search: Search { country, features, number_type, pattern }, count, cap: None })
     }
 }

@@ -5,13 +5,19 @@ use serde::Serialize;
 use shared::country::Country;
 use shared::phone::VirtualNumber;
 use shared::pool::{Feature, NumberState, NumberType, PoolNumber};
-use shared::provisioning::{Order, Provisioned, Shortfall, ShortfallReason};
+use shared::provisioning::{Order, Provisioned, Shortfall, ShortfallReason, Upkeep};
+use shared::store::Ledger;
 use shared::view::CURRENCY;
 
 /// The whole pool.
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
 pub(crate) struct PoolView {
     pub(crate) countries: Vec<CountryView>,
+    /// Rent a month of all that is rented or written down to be.
+    monthly_cost: Decimal,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monthly_budget: Option<Decimal>,
+    currency: &'static str,
 }
 
 /// A country's part of it.
@@ -24,17 +30,46 @@ pub(crate) struct CountryView {
     draining: usize,
     monthly_cost: Decimal,
     currency: &'static str,
+    /// The most keys that one caller has held lately: so many numbers are needed.
+    high_water: usize,
+    /// How many more than that are ready.
+    headroom: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forecast: Option<Forecast>,
     numbers: Vec<NumberView>,
 }
 
+/// What it takes that one caller holds so many conversations at once, those in quarantine included.
 #[derive(Serialize)]
-struct NumberView {
+struct Forecast {
+    concurrent: usize,
+    needed: usize,
+    missing: usize,
+}
+
+#[derive(Serialize)]
+pub(crate) struct NumberView {
     number: VirtualNumber,
     r#type: NumberType,
     features: Vec<Feature>,
-    monthly_cost: Decimal,
+    monthly_cost: Option<Decimal>,
     state: NumberState,
     added_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    draining_since: Option<String>,
+    /// Vonage does not list it as the account's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_since: Option<String>,
+}
+
+/// What the schedule has done.
+#[derive(Serialize)]
+pub(crate) struct UpkeepView {
+    adopted: Vec<VirtualNumber>,
+    missing: Vec<VirtualNumber>,
+    cancelled: Vec<VirtualNumber>,
+    rented: Vec<VirtualNumber>,
+    shortfall: Vec<ShortfallView>,
 }
 
 /// What came of an order.
@@ -60,15 +95,47 @@ struct ShortfallView {
 }
 
 fn monthly_cost(numbers: &[PoolNumber]) -> Decimal {
-    numbers.iter().map(|number| number.monthly_cost).sum()
+    numbers.iter().filter_map(|number| number.monthly_cost).sum()
+}
+
+impl PoolView {
+    pub(crate) fn new(ledger: &Ledger, monthly_budget: Option<Decimal>) -> Self {
+        let Ledger { monthly_cost, .. } = *ledger;
+        Self { countries: Vec::new(), monthly_cost, monthly_budget, currency: CURRENCY }
+    }
+}
+
+impl UpkeepView {
+    pub(crate) fn new(upkeep: &Upkeep) -> Self {
+        let Upkeep { adopted, missing, cancelled, rented, shortfalls } = upkeep;
+        Self {
+            adopted: adopted.clone(),
+            missing: missing.clone(),
+            cancelled: cancelled.clone(),
+            rented: rented.clone(),
+            shortfall: shortfalls.iter().map(ShortfallView::new).collect(),
+        }
+    }
 }
 
 impl CountryView {
-    pub(crate) fn new(country: Country, numbers: Vec<PoolNumber>) -> Self {
+    pub(crate) fn new(
+        country: Country,
+        numbers: Vec<PoolNumber>,
+        high_water: usize,
+        concurrent: Option<usize>,
+    ) -> Self {
         let count = |state| numbers.iter().filter(|number| number.state == state).count();
+        let ready = count(NumberState::Ready);
+        // Each conversation of one caller needs a number of its own, and nobody else's needs another one.
+        let forecast =
+            |concurrent: usize| Forecast { concurrent, needed: concurrent, missing: concurrent.saturating_sub(ready) };
         Self {
             country,
-            ready: count(NumberState::Ready),
+            ready,
+            high_water,
+            headroom: signed(ready) - signed(high_water),
+            forecast: concurrent.map(forecast),
             renting: count(NumberState::Renting),
             linking: count(NumberState::Linking),
             draining: count(NumberState::Draining),
@@ -79,8 +146,12 @@ impl CountryView {
     }
 }
 
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 impl NumberView {
-    fn new(number: &PoolNumber) -> Self {
+    pub(crate) fn new(number: &PoolNumber) -> Self {
         Self {
             number: number.number.clone(),
             r#type: number.number_type,
@@ -88,6 +159,8 @@ impl NumberView {
             monthly_cost: number.monthly_cost,
             state: number.state,
             added_at: number.added_at.to_string(),
+            draining_since: number.draining_since.map(|time| time.to_string()),
+            missing_since: number.missing_since.map(|time| time.to_string()),
         }
     }
 }
@@ -113,6 +186,10 @@ impl ShortfallView {
             (Some(cause), _) => cause.to_string(),
             (None, ShortfallReason::Unconfirmed) => "bought, and not listed by Vonage yet".to_owned(),
             (None, ShortfallReason::OutOfTime) => "the time of one request is over; send the order again".to_owned(),
+            (None, ShortfallReason::OverBudget) => {
+                "one more number would cost more a month than MONTHLY_BUDGET_EUR".to_owned()
+            }
+            (None, ShortfallReason::AtCap) => "the country has as many numbers as AUTO_RENT_MAX allows".to_owned(),
             (None, _) => "Vonage has no more numbers that fit the order".to_owned(),
         };
         Self { reason: shortfall.reason, detail, number: shortfall.number.clone() }

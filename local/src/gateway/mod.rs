@@ -14,7 +14,7 @@ use axum::http::{Response, StatusCode};
 use axum::routing::{MethodFilter, on};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, BoxFuture, Context, LambdaEvent, Service, service_fn};
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::lambda::HttpFunction;
@@ -43,11 +43,12 @@ pub struct Route {
 }
 
 /// The names of all functions.
-pub const FUNCTIONS: [&str; 6] = [
+pub const FUNCTIONS: [&str; 7] = [
     answer_webhook::AnswerWebhook::NAME,
     event_webhook::EventWebhook::NAME,
     create_conversation::CreateConversation::NAME,
     get_conversation::GetConversation::NAME,
+    update_conversation::UpdateConversation::NAME,
     end_conversation::EndConversation::NAME,
     provision_numbers::ProvisionNumbers::NAME,
 ];
@@ -67,8 +68,36 @@ pub async fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>,
     routes.add::<create_conversation::CreateConversation>(&[("POST", "/conversations")]).await?;
     routes.add::<get_conversation::GetConversation>(&[("GET", "/conversations/{id}")]).await?;
     routes.add::<end_conversation::EndConversation>(&[("DELETE", "/conversations/{id}")]).await?;
-    routes.add::<provision_numbers::ProvisionNumbers>(&[("POST", "/numbers"), ("GET", "/numbers")]).await?;
+    routes.add::<update_conversation::UpdateConversation>(&[("PATCH", "/conversations/{id}")]).await?;
+    routes
+        .add::<provision_numbers::ProvisionNumbers>(&[
+            ("POST", "/numbers"),
+            ("GET", "/numbers"),
+            ("DELETE", "/numbers/{number}"),
+        ])
+        .await?;
     Ok(routes.routes)
+}
+
+/// A stand-in for EventBridge's schedule.
+pub struct Schedule(provision_numbers::ProvisionNumbers);
+
+impl Schedule {
+    /// Starts the function that the schedule of the template starts.
+    pub async fn new(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        provision_numbers::ProvisionNumbers::start(env, clock).await.map(Self)
+    }
+
+    /// Gives the function an event as EventBridge does, and returns what it reports.
+    pub async fn send(&self, event: &Value) -> Result<Value, lambda_http::Error> {
+        let event = serde_json::value::to_raw_value(event)?;
+        shared::lambda::answer_event(&self.0, LambdaEvent::new(event, Context::default())).await
+    }
+
+    /// Lets the function do what is to be done from time to time.
+    pub async fn tick(&self) -> Result<Value, lambda_http::Error> {
+        self.send(&json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})).await
+    }
 }
 
 struct Routes<'a> {
@@ -85,6 +114,7 @@ impl Routes<'_> {
                 method: match *method {
                     "GET" => MethodFilter::GET,
                     "POST" => MethodFilter::POST,
+                    "PATCH" => MethodFilter::PATCH,
                     _ => MethodFilter::DELETE,
                 },
                 path,
@@ -150,7 +180,7 @@ fn internal_error() -> Response<Body> {
 }
 
 fn message(status: StatusCode, text: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(serde_json::json!({ "message": text }).to_string()));
+    let mut response = Response::new(Body::from(json!({ "message": text }).to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert("content-type", axum::http::HeaderValue::from_static("application/json"));
     response

@@ -8,7 +8,7 @@ use crate::support::{DRIVER, Laptop, RIDER, conversation, text};
 /// Nothing is left of a conversation that was refused.
 async fn nothing_is_left(laptop: &Laptop) {
     for phone in [RIDER, DRIVER] {
-        assert!(laptop.keys(phone).await.taken.is_empty());
+        assert!(laptop.keys(phone).await.is_empty());
         assert!(laptop.texts(phone).await.is_empty());
     }
 }
@@ -134,11 +134,11 @@ async fn a_refused_text_does_not_undo_the_conversation() {
 }
 
 #[tokio::test]
-async fn a_text_without_an_answer_is_failed_and_not_sent_again() {
+async fn a_text_without_an_answer_is_unknown_and_not_sent_again() {
     let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
     laptop.faults("/sms/json", 2, json!({"kind": "close_after"})).await;
     let conversation = laptop.create().await;
-    assert_eq!(conversation["participants"][0]["notification"], "failed");
+    assert_eq!(conversation["participants"][0]["notification"], "unknown");
     assert_eq!((laptop.texts(RIDER).await.len(), laptop.asked("/sms/json").await), (1, 2));
 }
 
@@ -185,6 +185,8 @@ async fn a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_stored() 
         (and("expires_in", json!(-60)), 422, "expires_in"),
         (and("expires_in", json!("3600")), 422, "expires_in"),
         (and("notify", json!("yes")), 422, "notify"),
+        (and("quarantine", json!(7199)), 422, "quarantine"),
+        (and("quarantine", json!(30 * 86_400 + 1)), 422, "quarantine"),
         (and("reference", json!("")), 422, "reference"),
         (and("webhook", json!("https://example.com")), 422, "webhook"),
         (
@@ -220,26 +222,6 @@ async fn a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_stored() 
         assert_eq!((answer.status, answer.content_type.as_str()), (status, "application/problem+json"), "{body}");
     }
     nothing_is_left(&laptop).await;
-}
-
-#[tokio::test]
-async fn a_conversation_is_refused_only_when_no_number_is_free_for_a_participant() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 1).await;
-    laptop.create().await;
-    let order = |number: &str| json!({"participants": [{"number": "+447700900003"}, {"number": number}]});
-    let refused = laptop.post("/conversations", &order("+447700900001")).await;
-    assert_eq!((refused.status, text(&refused.body, "/field")), (503, "participants[1].number"));
-    assert!(laptop.keys("447700900003").await.taken.is_empty(), "the other one holds nothing");
-    let others = laptop.post("/conversations", &order("+447700900004")).await;
-    assert_eq!(others.status, 201, "the number serves everybody else");
-}
-
-#[tokio::test]
-async fn an_empty_pool_is_said_to_be_empty() {
-    let laptop = Laptop::start().await;
-    let refused = laptop.post("/conversations", &conversation()).await;
-    assert_eq!((refused.status, text(&refused.body, "/type")), (503, "urn:maskline:problem:no-number-free"));
-    assert!(text(&refused.body, "/detail").contains("GB has 0 ready numbers"));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 
 use crate::support::{Laptop, RIDER, conversation};
 
@@ -19,6 +20,8 @@ struct Proxy {
     operations: Arc<Mutex<Vec<String>>>,
     /// How many more answers to transactions are lost.
     losses: Arc<Mutex<u32>>,
+    /// Where so many requests wait for one another.
+    together: Arc<Mutex<Option<Arc<Barrier>>>>,
 }
 
 impl Proxy {
@@ -37,6 +40,20 @@ impl Proxy {
         operations
     }
 
+    /// Lets the next requests wait until `count` have come: that many are sent side by side, or none is answered.
+    fn expect_together(&self, count: usize) {
+        *self.together.lock().unwrap() = Some(Arc::new(Barrier::new(count)));
+    }
+
+    async fn wait_for_the_others(&self) {
+        let barrier = self.together.lock().unwrap().clone();
+        if let Some(barrier) = barrier
+            && barrier.wait().await.is_leader()
+        {
+            *self.together.lock().unwrap() = None;
+        }
+    }
+
     fn loses(&self, answer_to: &str) -> bool {
         let mut losses = self.losses.lock().unwrap();
         let lost = answer_to == "TransactWriteItems" && *losses > 0;
@@ -48,6 +65,7 @@ impl Proxy {
 async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) -> Response {
     let operation = headers["x-amz-target"].to_str().unwrap().rsplit('.').next().unwrap().to_owned();
     proxy.operations.lock().unwrap().push(operation.clone());
+    proxy.wait_for_the_others().await;
     let target = proxy.target.lock().unwrap().clone();
     let http = local::loopback_client();
     let answer = http.post(target).headers(headers).body(body).send().await.unwrap();
@@ -93,14 +111,58 @@ async fn a_call_that_is_answered_costs_one_read_and_no_write() {
     assert_eq!(proxy.operations(), [""; 0], "a withheld caller id costs nothing");
 }
 
+/// Creates the conversation of two people who have none, and gives the operations that it took.
+async fn operations_of_creating(
+    laptop: &Laptop,
+    proxy: &Proxy,
+    people: [&str; 2],
+    notify: bool,
+    key: &str,
+) -> Vec<String> {
+    let order = json!({"participants": people.map(|number| json!({"number": number})), "notify": notify});
+    let request = laptop.http.post(format!("{}/conversations", laptop.stack.gateway_url)).json(&order);
+    let request = if key.is_empty() { request } else { request.header("Idempotency-Key", key) };
+    let answer = crate::support::answer(request).await;
+    assert!(answer.status == 201 || answer.status == 200, "{answer:?}");
+    proxy.operations()
+}
+
 #[tokio::test]
-async fn creating_reads_side_by_side_and_writes_once_and_texts_cost_one_write_more() {
+async fn creating_takes_two_round_trips_one_that_reads_side_by_side_and_one_transaction() {
     let (laptop, proxy) = laptop_behind_a_proxy().await;
-    create(&laptop, false).await;
-    // Both callers' keys and the pool of their one country.
-    assert_eq!(proxy.operations(), ["Query", "Query", "Query", "TransactWriteItems"]);
-    create(&laptop, true).await;
-    assert_eq!(proxy.operations(), ["Query", "Query", "Query", "TransactWriteItems", "UpdateItem"]);
+    // A function that has just started reads the list of ready numbers and the high-water marks beside both callers'
+    // keys, and this is the first mark.
+    proxy.expect_together(4);
+    let people = ["+447700900001", "+447700900002"];
+    assert_eq!(
+        operations_of_creating(&laptop, &proxy, people, false, "").await,
+        ["GetItem", "Query", "Query", "Query", "TransactWriteItems", "UpdateItem"]
+    );
+    // From then on it only asks whether the list has changed.
+    proxy.expect_together(3);
+    let people = ["+447700900003", "+447700900004"];
+    assert_eq!(
+        operations_of_creating(&laptop, &proxy, people, false, "").await,
+        ["GetItem", "Query", "Query", "TransactWriteItems"]
+    );
+    // What became of texts is written down after them.
+    let people = ["+447700900005", "+447700900006"];
+    assert_eq!(
+        operations_of_creating(&laptop, &proxy, people, true, "").await,
+        ["GetItem", "Query", "Query", "TransactWriteItems", "UpdateItem"]
+    );
+    // Whether the request came before is read beside the rest; that texts are about to go out is written before them.
+    proxy.expect_together(4);
+    let people = ["+447700900007", "+447700900008"];
+    assert_eq!(
+        operations_of_creating(&laptop, &proxy, people, true, "k").await,
+        ["GetItem", "GetItem", "Query", "Query", "TransactWriteItems", "UpdateItem", "UpdateItem"]
+    );
+    // Again: nothing is written.
+    assert_eq!(
+        operations_of_creating(&laptop, &proxy, people, true, "k").await,
+        ["GetItem", "GetItem", "GetItem", "Query", "Query"]
+    );
 }
 
 #[tokio::test]

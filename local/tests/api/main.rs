@@ -2,10 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod answer;
+mod choice;
 mod conversations;
 mod create;
 mod dynamodb_traffic;
 mod events;
+mod idempotency;
+mod on_demand;
 mod provision;
 mod support;
 mod template;
+mod update;
+mod upkeep;

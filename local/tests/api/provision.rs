@@ -2,6 +2,11 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::clock::Clock;
+use shared::config::VonageConfig;
+use shared::country::Country;
+use shared::vonage::Vonage;
+use shared::vonage::numbers::Search;
 
 use crate::support::{Laptop, text};
 
@@ -136,9 +141,9 @@ async fn a_purchase_whose_outcome_stays_unknown_is_finished_by_a_later_run() {
         "the first may still be at it"
     );
     // Not even a run that fails as well, in a way that leaves no doubt of its own, makes the pool forget it.
-    for fault in [json!({"kind": "status", "status": 401}), json!({"kind": "status", "status": 429})] {
+    for (fault, times) in [(401, 1), (429, 4)] {
         laptop.advance(61);
-        laptop.fault("/account/numbers", fault).await;
+        laptop.faults("/account/numbers", times, json!({"kind": "status", "status": fault})).await;
         laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
         assert_eq!(laptop.get("/numbers").await.body["countries"][0]["renting"], 1);
     }
@@ -215,20 +220,12 @@ async fn what_cannot_be_linked_is_told_before_more_is_bought() {
 #[tokio::test]
 async fn a_run_whose_time_is_over_says_what_it_has_done() {
     use shared::provisioning::{Order, Provisioner, ShortfallReason};
-    use shared::vonage::{Vonage, numbers};
     let laptop = Laptop::start().await;
-    let country = shared::country::Country::try_from("GB").unwrap();
-    let vonage = shared::config::VonageConfig::from_environment(&laptop.stack.environment).unwrap();
-    let provisioner = Provisioner {
-        store: laptop.store().await,
-        numbers: numbers::NumbersApi(Vonage::new(vonage)),
-        application_id: local::stack::account::APPLICATION_ID.to_owned(),
-        clock: std::sync::Arc::new(laptop.clock.clone()),
-    };
-    let features = vec![shared::pool::Feature::Voice];
-    let search = numbers::Search { country, features, number_type: None, pattern: None };
-    let now = shared::clock::Clock::now(&laptop.clock);
-    let done = provisioner.provision(&Order { search, count: 1 }, Some(now)).await.unwrap();
+    let (env, clock) = (&laptop.stack.environment, laptop.clock.clone());
+    let vonage = Vonage::new(VonageConfig::from_environment(env).unwrap());
+    let provisioner = Provisioner::new(env, laptop.store().await, vonage, std::sync::Arc::new(clock)).unwrap();
+    let order = Order { search: Search::usual(Country::try_from("GB").unwrap()), count: 1, cap: None };
+    let done = provisioner.provision(&order, Some(laptop.clock.now())).await.unwrap();
     assert_eq!(
         done.shortfalls.iter().map(|shortfall| shortfall.reason).collect::<Vec<_>>(),
         [ShortfallReason::OutOfTime]
@@ -288,7 +285,9 @@ async fn when_vonage_fails_before_anything_is_added_the_answer_says_so_and_the_n
                 continue;
             }
             let laptop = Laptop::start_in(&[("VONAGE_TIME_LIMIT_MS", "200")]).await;
-            laptop.fault(path, fault.clone()).await;
+            // One that was too many is sent again, three times.
+            let times = if fault["status"] == 429 { 4 } else { 1 };
+            laptop.faults(path, times, fault.clone()).await;
             let answer = laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
             assert_eq!(
                 (answer.status, text(&answer.body, "/type")),

@@ -1,5 +1,6 @@
 //! A laptop stack of its own for each test, and a short word for each thing that a test does with it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,8 +9,8 @@ use local::stack::{Options, Stack, account};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use shared::clock::{Clock, ManualClock};
-use shared::phone::PhoneNumber;
-use shared::store::{CallerKeys, Store};
+use shared::phone::{PhoneNumber, VirtualNumber};
+use shared::store::Store;
 
 pub const RIDER: &str = "447700900001";
 pub const DRIVER: &str = "447700900002";
@@ -70,6 +71,10 @@ impl Laptop {
 
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, String::new()).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PATCH, path, body.to_string()).await
     }
 
     pub async fn delete(&self, path: &str) -> Answer {
@@ -148,10 +153,17 @@ impl Laptop {
         Store::connect(&self.stack.environment).await.unwrap()
     }
 
-    /// The keys that a phone holds in the table now.
-    pub async fn keys(&self, caller: &str) -> CallerKeys {
+    /// The numbers under which a phone holds a key in the table now.
+    pub async fn keys(&self, caller: &str) -> HashSet<VirtualNumber> {
         let caller = PhoneNumber::try_from(caller).unwrap().into();
-        self.store().await.caller_keys(&caller, self.clock.now()).await.unwrap()
+        let now = self.clock.now();
+        let keys = self.store().await.caller_keys(&caller, now).await.unwrap();
+        keys.held(now).map(|(number, _)| number.clone()).collect()
+    }
+
+    /// Runs the schedule once.
+    pub async fn run_schedule(&self) -> Value {
+        self.stack.run_schedule().await.unwrap()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The HTTP edge: bodies read, answers and problems written.
 
 mod body;
+#[cfg(feature = "carrier")]
+mod idempotency;
 mod problems;
 
 use std::error::Error;
@@ -8,10 +10,13 @@ use std::error::Error;
 use lambda_http::http::{HeaderValue, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt, Response};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::conversation::ConversationId;
 
 pub use body::{MAX_BODY_BYTES, Object, read_json};
+#[cfg(feature = "carrier")]
+pub use idempotency::idempotent_request;
 
 /// Why a request failed: an RFC 9457 problem, with the cause for the log.
 #[derive(Debug)]
@@ -22,6 +27,7 @@ pub struct Problem {
     detail: String,
     field: Option<String>,
     retry_after: Option<u32>,
+    more: Option<Box<Map<String, Value>>>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -33,13 +39,16 @@ struct ProblemBody<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    #[serde(flatten)]
+    more: Option<&'a Map<String, Value>>,
 }
 
 impl Problem {
     /// A problem with a status, a stable kind (the end of its `type`), a title of that kind, and what is wrong this
     /// time.
     pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), field: None, retry_after: None, source: None }
+        let detail = detail.into();
+        Self { status, kind, title, detail, field: None, retry_after: None, more: None, source: None }
     }
 
     /// 400: the body is not what it has to be.
@@ -66,6 +75,12 @@ impl Problem {
     /// Says after how many seconds another try makes sense.
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Adds a member of its kind's own.
+    pub fn with(mut self, name: &'static str, value: Value) -> Self {
+        self.more.get_or_insert_default().insert(name.to_owned(), value);
         self
     }
 
@@ -99,6 +114,7 @@ impl Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             field: self.field.as_deref(),
+            more: self.more.as_deref(),
         };
         let mut response = write(self.status, "application/problem+json", &body);
         if let Some(seconds) = self.retry_after {

@@ -39,10 +39,15 @@ impl From<crate::vonage::signature::SignatureError> for Problem {
 
 #[cfg(feature = "carrier")]
 mod carrier {
+    use serde_json::json;
+
     use super::{Problem, StatusCode};
+    use crate::choice::NoneFree;
     use crate::conversation::Side;
     use crate::creation::CreationError;
     use crate::http::body::sentence;
+    use crate::provisioning::ShortfallReason;
+    use crate::update::UpdateError;
     use crate::vonage::VonageError;
     use crate::written_number::UnreadableNumber;
 
@@ -66,40 +71,113 @@ mod carrier {
     impl From<CreationError> for Problem {
         fn from(error: CreationError) -> Self {
             match error {
-                CreationError::Unreadable(side, reason) => match reason {
-                    UnreadableNumber::NeedsCountry | UnreadableNumber::OtherCountry => {
-                        Self::invalid(field(side, "country"), sentence(&reason.to_string()))
-                    }
-                    UnreadableNumber::NotANumber => Self::invalid(field(side, "number"), sentence(&reason.to_string())),
-                },
-                CreationError::NotValid(side) => {
-                    Self::invalid(field(side, "number"), "The carrier says that this is not a valid phone number.")
+                CreationError::Unreadable(side, reason) => unreadable(side, reason),
+                CreationError::NotValid(side) => not_valid(side),
+                CreationError::SameNumber => same_number(Side::B),
+                CreationError::VirtualNumber(side) => virtual_number(side),
+                CreationError::NoneFree(none_free, renting) => no_number_free(none_free, renting),
+                CreationError::Contended => {
+                    contended("Many conversations of these participants are being created at once")
                 }
-                CreationError::SameNumber => {
-                    Self::invalid(field(Side::B, "number"), "Both participants have the same number.")
-                }
-                CreationError::VirtualNumber(side) => Self::invalid(
-                    field(side, "number"),
-                    "This is a virtual number of the pool, so it cannot be a participant's own.",
-                ),
-                CreationError::NoneFree { side, country, ready, held } => Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "no-number-free",
-                    "No virtual number is free for a participant",
-                    format!("{country} has {ready} ready numbers, and this participant holds {held} of the pool's."),
+                CreationError::OtherRequest => Self::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "idempotency-key-reused",
+                    "The idempotency key belongs to another request",
+                    "A request with another body has come under this key; use a new key for a new request.",
                 )
-                .at(field(side, "number")),
-                CreationError::Contended => Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "contended",
-                    "Many conversations of these participants are being created at once",
-                    "Nothing was created; try again.",
-                )
-                .retry_after(1),
+                .at("Idempotency-Key"),
                 CreationError::Lookup(error) => error.into(),
                 CreationError::Store(error) => error.into(),
             }
         }
+    }
+
+    impl From<UpdateError> for Problem {
+        fn from(error: UpdateError) -> Self {
+            match error {
+                UpdateError::Unknown => crate::http::no_conversation(),
+                UpdateError::Ended => Self::new(
+                    StatusCode::CONFLICT,
+                    "conversation-ended",
+                    "The conversation has ended",
+                    "It cannot be changed any more; create a new one.",
+                ),
+                UpdateError::Unreadable(side, reason) => unreadable(side, reason),
+                UpdateError::NotValid(side) => not_valid(side),
+                UpdateError::SameNumber(side) => same_number(side),
+                UpdateError::VirtualNumber(side) => virtual_number(side),
+                UpdateError::MaskTaken { side, free_at } => {
+                    let problem = Self::new(
+                        StatusCode::CONFLICT,
+                        "number-not-free",
+                        "The new phone cannot dial the same number",
+                        "It reaches somebody else by that number, in another conversation that is live or in quarantine.",
+                    );
+                    match free_at {
+                        Some(free_at) => problem.at(field(side, "number")).with("next_free_at", json!(free_at)),
+                        None => problem.at(field(side, "number")),
+                    }
+                }
+                UpdateError::Contended => contended("The conversation is being changed by others"),
+                UpdateError::Lookup(error) => error.into(),
+                UpdateError::Store(error) => error.into(),
+            }
+        }
+    }
+
+    /// When nothing is known to fall free, somebody has to rent a number first.
+    const NOTHING_FALLS_FREE_SECONDS: u32 = 60;
+
+    fn no_number_free(none_free: NoneFree, renting: Option<ShortfallReason>) -> Problem {
+        let NoneFree { side, country, ready, held, next_free_at, next_free_in } = none_free;
+        let next = match next_free_at {
+            Some(time) => format!("the next one falls free at {time}"),
+            None => "none falls free by itself".to_owned(),
+        };
+        let numbers = if ready == 1 { "1 ready number".to_owned() } else { format!("{ready} ready numbers") };
+        let detail = format!(
+            "{country} has {numbers}; this participant holds {} in live conversations and {} in quarantine; {next}.",
+            held.live, held.quarantined
+        );
+        let title = "No virtual number is free for a participant";
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-number-free", title, detail)
+            .at(field(side, "number"))
+            .retry_after(next_free_in.unwrap_or(NOTHING_FALLS_FREE_SECONDS).max(1))
+            .with("country", json!(country))
+            .with("ready", json!(ready))
+            .with("live", json!(held.live))
+            .with("quarantined", json!(held.quarantined))
+            .with("next_free_at", json!(next_free_at));
+        match renting {
+            Some(reason) => problem.with("renting_failed", json!(reason)),
+            None => problem,
+        }
+    }
+
+    fn contended(title: &'static str) -> Problem {
+        let detail = "Nothing was changed; try again.";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "contended", title, detail).retry_after(1)
+    }
+
+    fn unreadable(side: Side, reason: UnreadableNumber) -> Problem {
+        let name = match reason {
+            UnreadableNumber::NeedsCountry | UnreadableNumber::OtherCountry => "country",
+            UnreadableNumber::NotANumber => "number",
+        };
+        Problem::invalid(field(side, name), sentence(&reason.to_string()))
+    }
+
+    fn not_valid(side: Side) -> Problem {
+        Problem::invalid(field(side, "number"), "The carrier says that this is not a valid phone number.")
+    }
+
+    fn same_number(side: Side) -> Problem {
+        Problem::invalid(field(side, "number"), "Both participants have the same number.")
+    }
+
+    fn virtual_number(side: Side) -> Problem {
+        let detail = "This is a virtual number of the pool, so it cannot be a participant's own.";
+        Problem::invalid(field(side, "number"), detail)
     }
 
     fn field(side: Side, name: &str) -> String {

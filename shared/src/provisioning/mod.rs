@@ -5,21 +5,28 @@
 //! of the first two states, and the next run goes on with that very number instead of picking another: a number can be
 //! owned only once, so asking for it again never buys a second one.
 
+mod draining;
 mod offers;
 mod shortfall;
+mod upkeep;
 
 use jiff::{SignedDuration, Timestamp};
 
+use rust_decimal::Decimal;
+
 use crate::backoff;
 use crate::clock::{SharedClock, whole_second};
+use crate::config::{ConfigError, Environment};
 use crate::country::Country;
 use crate::pool::{NumberState, PoolNumber};
 use crate::store::{RentError, Store, StoreError};
-use crate::vonage::VonageError;
 use crate::vonage::numbers::{NumbersApi, Offer, OwnedNumber, Search};
+use crate::vonage::{Vonage, VonageError};
 
+pub use draining::Drained;
 use offers::Offers;
 pub use shortfall::{Shortfall, ShortfallReason};
+pub use upkeep::{Headroom, Upkeep};
 
 /// How many ready numbers a country is to have, and what the missing ones are to be like.
 #[derive(Debug, Clone)]
@@ -28,6 +35,13 @@ pub struct Order {
     pub search: Search,
     /// How many the country is to have in all.
     pub count: usize,
+    /// Up to how many numbers, in whatever state, this order may bring the country.
+    pub cap: Option<usize>,
+}
+
+impl Order {
+    /// The most numbers that one order may ask for: a slip of the finger should not rent ten thousand.
+    pub const MAX_COUNT: usize = 1000;
 }
 
 /// What a run did.
@@ -64,6 +78,8 @@ pub struct Provisioner {
     pub numbers: NumbersApi,
     /// The Voice application that numbers are linked to.
     pub application_id: String,
+    /// What the rent of the whole pool may come to a month, in EUR.
+    pub monthly_budget: Option<Decimal>,
     /// The time.
     pub clock: SharedClock,
 }
@@ -98,13 +114,24 @@ enum Purchase {
 }
 
 impl Provisioner {
-    /// Makes the country hold at least as many ready numbers as ordered, as far as that is possible until `deadline`.
-    pub async fn provision(&self, order: &Order, deadline: Option<Timestamp>) -> Result<Provisioned, StoreError> {
+    /// For the account in `env`: `VONAGE_APPLICATION_ID`, `VONAGE_NUMBERS_INTERVAL_MS` and `MONTHLY_BUDGET_EUR`.
+    pub fn new(env: &Environment, store: Store, vonage: Vonage, clock: SharedClock) -> Result<Self, ConfigError> {
+        Ok(Self {
+            store,
+            numbers: NumbersApi::new(vonage, env.numbers_interval()?),
+            application_id: env.required("VONAGE_APPLICATION_ID")?,
+            monthly_budget: env.monthly_budget()?,
+            clock,
+        })
+    }
+
+    /// Makes the country hold at least as many ready numbers as ordered, as far as that is possible until `ends_at`.
+    pub async fn provision(&self, order: &Order, ends_at: Option<Timestamp>) -> Result<Provisioned, StoreError> {
         let country = order.search.country;
         let mut done = Provisioned::default();
-        let stopped = match self.finish_begun(country, deadline, &mut done).await? {
+        let stopped = match self.finish_begun(country, ends_at, &mut done).await? {
             Some(shortfall) => Some(shortfall),
-            None => self.rent_missing(order, deadline, &mut done).await?,
+            None => self.rent_missing(order, ends_at, &mut done).await?,
         };
         done.shortfalls.extend(stopped);
         for number in self.store.pool_numbers(country).await? {
@@ -121,7 +148,7 @@ impl Provisioner {
     async fn finish_begun(
         &self,
         country: Country,
-        deadline: Option<Timestamp>,
+        ends_at: Option<Timestamp>,
         done: &mut Provisioned,
     ) -> Result<Option<Shortfall>, StoreError> {
         for number in self.store.pool_numbers(country).await? {
@@ -130,7 +157,7 @@ impl Provisioner {
             if !begun || now < number.leased_until {
                 continue;
             }
-            if self.out_of_time(deadline) {
+            if self.out_of_time(ends_at) {
                 return Ok(Some(Shortfall::because(ShortfallReason::OutOfTime)));
             }
             let Some(number) = self.store.take_over(number, now, lease(now)).await? else { continue };
@@ -148,7 +175,7 @@ impl Provisioner {
     async fn rent_missing(
         &self,
         order: &Order,
-        deadline: Option<Timestamp>,
+        ends_at: Option<Timestamp>,
         done: &mut Provisioned,
     ) -> Result<Option<Shortfall>, StoreError> {
         let mut offers = Offers::new(&self.numbers, &order.search);
@@ -157,6 +184,9 @@ impl Provisioner {
             let pool = self.store.country_pool(order.search.country).await?;
             if pool.numbers.iter().filter(|number| number.state != NumberState::Draining).count() >= order.count {
                 return Ok(None);
+            }
+            if order.cap.is_some_and(|cap| pool.numbers.len() >= cap) {
+                return Ok(Some(Shortfall::because(ShortfallReason::AtCap)));
             }
             let offer = match offers.next(&pool).await {
                 Ok(Some(offer)) => offer,
@@ -167,8 +197,11 @@ impl Provisioner {
                 Err(error) => return Ok(Some(Shortfall::general(error))),
             };
             // A search may have taken its time.
-            if self.out_of_time(deadline) {
+            if self.out_of_time(ends_at) {
                 return Ok(Some(Shortfall::because(ShortfallReason::OutOfTime)));
+            }
+            if self.monthly_budget.is_some_and(|budget| pool.ledger.monthly_cost + offer.cost > budget) {
+                return Ok(Some(Shortfall::because(ShortfallReason::OverBudget)));
             }
             let number = self.written_down(&offer, order.search.country);
             match self.store.begin_renting(&number, &pool).await {
@@ -199,8 +232,10 @@ impl Provisioner {
         }
     }
 
-    fn out_of_time(&self, deadline: Option<Timestamp>) -> bool {
-        deadline.is_some_and(|deadline| self.clock.now() >= deadline)
+    /// Whether it is too late to begin with another number. One that is cut off half-way is not lost: the next run goes
+    /// on with it.
+    fn out_of_time(&self, ends_at: Option<Timestamp>) -> bool {
+        ends_at.is_some_and(|ends_at| self.clock.now() + self.numbers.time_for_one() >= ends_at)
     }
 
     fn written_down(&self, offer: &Offer, country: Country) -> PoolNumber {
@@ -210,10 +245,12 @@ impl Provisioner {
             country,
             number_type: offer.number_type,
             features: offer.features.clone(),
-            monthly_cost: offer.cost,
+            monthly_cost: Some(offer.cost),
             state: NumberState::Renting,
             added_at: whole_second(now),
             leased_until: lease(now),
+            draining_since: None,
+            missing_since: None,
         }
     }
 
@@ -242,7 +279,7 @@ impl Provisioner {
     }
 
     async fn bought(&self, number: &PoolNumber, owned: Option<OwnedNumber>) -> Result<Rented, StoreError> {
-        self.store.advance_number(number, NumberState::Renting, NumberState::Linking).await?;
+        self.store.note_bought(number).await?;
         let listed = match owned {
             Some(owned) => Ok(Some(owned)),
             None => self.numbers.owned(number.country, &number.number).await,
@@ -257,9 +294,7 @@ impl Provisioner {
 
     async fn link(&self, number: &PoolNumber, owned: OwnedNumber) -> Result<Rented, StoreError> {
         match self.numbers.link(owned, &self.application_id).await {
-            Ok(()) if self.store.advance_number(number, NumberState::Linking, NumberState::Ready).await? => {
-                Ok(Rented::Ready)
-            }
+            Ok(()) if self.store.make_ready(number).await? => Ok(Rented::Ready),
             Ok(()) => Ok(Rented::Elsewhere),
             Err(error @ VonageError::Refused { .. }) => Ok(Rented::Unlinked(Shortfall::general(error).about(number))),
             Err(error) => Ok(Rented::Stop(Shortfall::general(error).about(number))),

@@ -30,6 +30,10 @@ pub enum ShortfallReason {
     Released,
     /// The time of this run is over; the next one goes on.
     OutOfTime,
+    /// One more number would cost more a month than `MONTHLY_BUDGET_EUR`.
+    OverBudget,
+    /// The country has as many numbers as may be rented without an order.
+    AtCap,
 }
 
 /// One reason for a shortfall.

@@ -1,15 +1,18 @@
-//! Conversations: created and ended together with their two routes, in one transaction each.
+//! Conversations: created, changed and ended together with their routes, in one transaction each.
 
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use jiff::{SignedDuration, Timestamp};
 
-use super::item::{self, Key};
+use super::item::{self, Item, Key};
+use super::requests::{self, IdempotentRequest};
 use super::transaction::{Outcome, unbuildable};
 use super::{Store, StoreError};
 use crate::backoff;
 use crate::call::Leg;
 use crate::clock::whole_second;
-use crate::conversation::{Conversation, ConversationId, Notification, Side, State};
+use crate::conversation::{Conversation, ConversationId, Notification, Participant, Side, State};
 use crate::route::Route;
 
 /// How long a conversation and its calls can be read after its quarantine.
@@ -21,6 +24,23 @@ pub enum CreateError {
     /// One of its two (caller, number) keys has been taken by another conversation since they were read.
     #[error("a key of the conversation is taken")]
     KeyTaken,
+    /// The same request has created a conversation meanwhile.
+    #[error("the request has been carried out meanwhile")]
+    RequestTaken,
+    /// The table could not be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A conversation was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The new phone holds, in another conversation, the number that it would have to dial.
+    #[error("a key of the conversation is taken")]
+    KeyTaken,
+    /// Somebody else has changed the conversation since it was read.
+    #[error("the conversation has changed meanwhile")]
+    Changed,
     /// The table could not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -29,34 +49,65 @@ pub enum CreateError {
 /// How often an end is tried that meets another change of the same conversation.
 const END_ATTEMPTS: u32 = 6;
 
+/// The positions of a creation's conditions.
+const REQUEST: usize = 3;
+
 impl Store {
-    /// Stores a new conversation and its routes in one transaction, or nothing.
-    pub async fn create_conversation(&self, conversation: &Conversation) -> Result<(), CreateError> {
-        match self.try_to_create(conversation).await {
+    /// Stores a new conversation and its routes in one transaction, or nothing: `earlier` are the conversations that
+    /// the routes' keys remember, and `request` is what must not be carried out twice.
+    pub async fn create_conversation(
+        &self,
+        conversation: &Conversation,
+        earlier: [Vec<ConversationId>; 2],
+        request: Option<&IdempotentRequest>,
+    ) -> Result<(), CreateError> {
+        let transaction = self.creation(conversation, earlier, request)?;
+        match self.try_to_create(conversation, &transaction).await {
             // No answer, or none that tells. The same transaction under the same token is carried out once at most, so
             // sending it again settles whether it is there.
-            Err(CreateError::Store(StoreError::Unavailable(_))) => match self.try_to_create(conversation).await {
-                Err(CreateError::KeyTaken) if self.stored(conversation.id).await?.is_some() => Ok(()),
-                settled => settled,
-            },
+            Err(CreateError::Store(StoreError::Unavailable(_))) => {
+                match self.try_to_create(conversation, &transaction).await {
+                    Err(CreateError::KeyTaken | CreateError::RequestTaken)
+                        if self.stored(conversation.id).await?.is_some() =>
+                    {
+                        Ok(())
+                    }
+                    settled => settled,
+                }
+            }
             settled => settled,
         }
     }
 
-    async fn try_to_create(&self, conversation: &Conversation) -> Result<(), CreateError> {
-        let delete_after = kept_until(conversation);
-        let conversation_item = Key::Conversation(conversation.id).with(conversation, Some(delete_after))?;
+    fn creation(
+        &self,
+        conversation: &Conversation,
+        earlier: [Vec<ConversationId>; 2],
+        request: Option<&IdempotentRequest>,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let now = Some(conversation.created_at);
+        let conversation_item =
+            Key::Conversation(conversation.id).with(conversation, Some(kept_until(conversation)))?;
         let mut transaction = vec![self.put(conversation_item, "attribute_not_exists(pk)", None)?];
-        for side in Side::BOTH {
-            let participant = conversation.participant(side);
-            let key = Key::Route { caller: &participant.number, dialled: &participant.dials };
-            let route = Route::of(conversation, side);
-            let route_item = key.with(&route, Some(route.quarantined_until))?;
-            let free = "attribute_not_exists(pk) OR quarantined_until <= :now";
-            transaction.push(self.put(route_item, free, Some(conversation.created_at))?);
+        for (side, earlier) in Side::BOTH.into_iter().zip(earlier) {
+            let route_item = route_item(conversation, side, earlier)?;
+            transaction.push(self.put(route_item, KEY_IS_FREE, now)?);
         }
-        match self.transact(transaction, Some(conversation.id.to_string())).await? {
+        if let Some(request) = request {
+            let item = requests::item(request, conversation.id, conversation.created_at)?;
+            transaction.push(self.put(item, requests::IS_NEW, now)?);
+        }
+        Ok(transaction)
+    }
+
+    async fn try_to_create(
+        &self,
+        conversation: &Conversation,
+        transaction: &[TransactWriteItem],
+    ) -> Result<(), CreateError> {
+        match self.transact(transaction.to_vec(), Some(conversation.id.to_string())).await? {
             Outcome::Committed => Ok(()),
+            Outcome::Cancelled(failed) if failed.contains(&REQUEST) => Err(CreateError::RequestTaken),
             Outcome::Cancelled(_) => Err(CreateError::KeyTaken),
         }
     }
@@ -110,57 +161,197 @@ impl Store {
 
     /// None if the conversation is no longer as it was read.
     async fn end_active(&self, conversation: Conversation, now: Timestamp) -> Result<Option<Conversation>, StoreError> {
-        let id = conversation.id;
-        let quarantined_until = conversation.quarantined_until(now);
+        let ended =
+            Conversation { ended_at: Some(whole_second(now)), revision: conversation.revision + 1, ..conversation };
         let end = Update::builder()
             .table_name(&self.table)
-            .set_key(Some(Key::Conversation(id).item()))
-            .update_expression("SET ended_at = :now, #ttl = :ttl")
-            .condition_expression("attribute_exists(pk) AND attribute_not_exists(ended_at)")
+            .set_key(Some(Key::Conversation(ended.id).item()))
+            .update_expression("SET ended_at = :now, #ttl = :ttl, revision = :next")
+            .condition_expression(IS_AS_READ)
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":now", item::seconds(now))
-            .expression_attribute_values(":ttl", item::seconds(quarantined_until + RECORDS_KEPT))
+            .expression_attribute_values(":ttl", item::seconds(kept_until(&ended)))
+            .expression_attribute_values(":seen", item::whole(conversation.revision))
+            .expression_attribute_values(":next", item::whole(ended.revision))
             .build()
             .map_err(unbuildable)?;
         let mut transaction = vec![TransactWriteItem::builder().update(end).build()];
         for side in Side::BOTH {
-            let participant = conversation.participant(side);
-            let key = Key::Route { caller: &participant.number, dialled: &participant.dials }.item();
-            let close = Update::builder()
-                .table_name(&self.table)
-                .set_key(Some(key))
-                .update_expression("SET expires_at = :now, quarantined_until = :until, #ttl = :until")
-                .condition_expression("conversation = :id")
-                .expression_attribute_names("#ttl", "ttl")
-                .expression_attribute_values(":now", item::seconds(now))
-                .expression_attribute_values(":until", item::seconds(quarantined_until))
-                .expression_attribute_values(":id", item::string(id))
-                .build()
-                .map_err(unbuildable)?;
-            transaction.push(TransactWriteItem::builder().update(close).build());
+            transaction.push(self.close_route(&ended, ended.participant(side), now)?);
         }
         match self.transact(transaction, None).await? {
-            Outcome::Committed => Ok(Some(Conversation { ended_at: Some(whole_second(now)), ..conversation })),
+            Outcome::Committed => Ok(Some(ended)),
             Outcome::Cancelled(_) => Ok(None),
         }
     }
 
-    /// Writes down what became of the text messages of a conversation.
-    pub async fn record_notifications(&self, conversation: &Conversation) -> Result<(), StoreError> {
-        let mut update = self
-            .client
-            .update_item()
+    /// Quarantines the key of a participant from `now` on.
+    fn close_route(
+        &self,
+        conversation: &Conversation,
+        participant: &Participant,
+        now: Timestamp,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let until = conversation.quarantined_until(now);
+        let key = Key::Route { caller: &participant.number, dialled: &participant.dials };
+        let close = Update::builder()
             .table_name(&self.table)
-            .set_key(Some(Key::Conversation(conversation.id).item()))
-            .update_expression("SET participants[0].notification = :a, participants[1].notification = :b")
-            .condition_expression("attribute_exists(pk)");
-        for (placeholder, side) in [(":a", Side::A), (":b", Side::B)] {
-            let notification: &Notification = &conversation.participant(side).notification;
-            update = update.expression_attribute_values(placeholder, serde_dynamo::to_attribute_value(notification)?);
+            .set_key(Some(key.item()))
+            .update_expression("SET expires_at = :now, quarantined_until = :until, #ttl = :ttl")
+            .condition_expression("conversation = :id")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":now", item::seconds(now))
+            .expression_attribute_values(":until", item::seconds(until))
+            .expression_attribute_values(":ttl", item::seconds(until + RECORDS_KEPT))
+            .expression_attribute_values(":id", item::string(conversation.id))
+            .build()
+            .map_err(unbuildable)?;
+        Ok(TransactWriteItem::builder().update(close).build())
+    }
+
+    /// Makes `before` what `after` is, in one transaction with its routes: another end by the clock, another phone of
+    /// one participant. The old phone's key goes into quarantine at `now`.
+    pub async fn change_conversation(
+        &self,
+        before: &Conversation,
+        after: &Conversation,
+        now: Timestamp,
+    ) -> Result<(), ChangeError> {
+        let mut transaction = vec![self.change(before, after)?];
+        let mut new_key = None;
+        for side in Side::BOTH {
+            let (old, new) = (before.participant(side), after.participant(side));
+            if old.number == new.number {
+                transaction.push(self.replace_route(after, side)?);
+            } else {
+                new_key = Some(transaction.len());
+                let free = format!("{KEY_IS_FREE} OR conversation = :id");
+                let mut put = self.put(route_item(after, side, Vec::new())?, &free, Some(now))?;
+                if let Some(values) = put.put.as_mut().and_then(|put| put.expression_attribute_values.as_mut()) {
+                    values.insert(":id".to_owned(), item::string(after.id));
+                }
+                transaction.push(put);
+                transaction.push(self.close_route(before, old, now)?);
+            }
         }
-        update.send().await?;
+        match self.transact(transaction, None).await? {
+            Outcome::Committed => Ok(()),
+            Outcome::Cancelled(failed) if new_key.is_some_and(|key| failed == [key]) => Err(ChangeError::KeyTaken),
+            Outcome::Cancelled(_) => Err(ChangeError::Changed),
+        }
+    }
+
+    fn change(&self, before: &Conversation, after: &Conversation) -> Result<TransactWriteItem, StoreError> {
+        let mut set = "SET expires_at = :expires, #ttl = :ttl, revision = :next".to_owned();
+        let mut change = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(Key::Conversation(after.id).item()))
+            .condition_expression(IS_AS_READ)
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":expires", item::seconds(after.expires_at))
+            .expression_attribute_values(":ttl", item::seconds(kept_until(after)))
+            .expression_attribute_values(":seen", item::whole(before.revision))
+            .expression_attribute_values(":next", item::whole(after.revision));
+        for side in Side::BOTH {
+            let (old, new) = (before.participant(side), after.participant(side));
+            if old.number != new.number {
+                // As a whole, and only this one: the fate of the other one's text may be written at this moment.
+                let index = side.index();
+                set.push_str(&format!(", participants[{index}] = :participant{index}"));
+                change = change.expression_attribute_values(
+                    format!(":participant{index}"),
+                    serde_dynamo::to_attribute_value(new)?,
+                );
+            }
+        }
+        let change = change.update_expression(set).build().map_err(unbuildable)?;
+        Ok(TransactWriteItem::builder().update(change).build())
+    }
+
+    /// Lets the route of a participant whose own phone is the same lead where `conversation` now says.
+    fn replace_route(&self, conversation: &Conversation, side: Side) -> Result<TransactWriteItem, StoreError> {
+        let (participant, route) = (conversation.participant(side), Route::of(conversation, side, Vec::new()));
+        let key = Key::Route { caller: &participant.number, dialled: &participant.dials };
+        let replace = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key.item()))
+            .update_expression("SET connect_to = :to, expires_at = :expires, quarantined_until = :until, #ttl = :ttl")
+            .condition_expression("conversation = :id")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":to", item::string(route.connect_to.expose()))
+            .expression_attribute_values(":expires", item::seconds(route.expires_at))
+            .expression_attribute_values(":until", item::seconds(route.quarantined_until))
+            .expression_attribute_values(":ttl", item::seconds(route.quarantined_until + RECORDS_KEPT))
+            .expression_attribute_values(":id", item::string(conversation.id))
+            .build()
+            .map_err(unbuildable)?;
+        Ok(TransactWriteItem::builder().update(replace).build())
+    }
+
+    /// Notes that the participants on `sides` are about to be texted: from now on whether they were is unknown, until
+    /// [`Store::record_notifications`] says more. False if that is not as in `conversation` any more: then somebody
+    /// else is at it.
+    pub async fn claim_notifications(&self, conversation: &Conversation, sides: &[Side]) -> Result<bool, StoreError> {
+        let claimed = Notification::Unknown("the text was about to be sent".to_owned());
+        // Who claims is written down too, so that a claim whose answer was lost is known again when it is repeated.
+        let run = item::whole(fastrand::u64(..));
+        let claims = sides.iter().map(|side| (*side, &claimed));
+        let mut update = self.set_notifications(conversation.id, claims, Some("texting = :run"))?;
+        update = update.expression_attribute_values(":run", run);
+        let mut conditions = Vec::new();
+        for side in sides {
+            let (index, seen) = (side.index(), &conversation.participant(*side).notification);
+            conditions.push(format!("participants[{index}].notification = :seen{index}"));
+            update =
+                update.expression_attribute_values(format!(":seen{index}"), serde_dynamo::to_attribute_value(seen)?);
+        }
+        let condition = format!("texting = :run OR ({})", conditions.join(" AND "));
+        match update.condition_expression(condition).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes down what became of the text messages to the participants on `sides`.
+    pub async fn record_notifications(&self, conversation: &Conversation, sides: &[Side]) -> Result<(), StoreError> {
+        let outcomes = sides.iter().map(|side| (*side, &conversation.participant(*side).notification));
+        let update = self.set_notifications(conversation.id, outcomes, None)?;
+        update.condition_expression("attribute_exists(pk)").send().await?;
         Ok(())
     }
+
+    fn set_notifications<'a>(
+        &self,
+        id: ConversationId,
+        notifications: impl Iterator<Item = (Side, &'a Notification)>,
+        and: Option<&str>,
+    ) -> Result<UpdateItemFluentBuilder, StoreError> {
+        let mut update = self.client.update_item().table_name(&self.table).set_key(Some(Key::Conversation(id).item()));
+        let mut parts: Vec<String> = and.map(str::to_owned).into_iter().collect();
+        for (side, notification) in notifications {
+            let index = side.index();
+            parts.push(format!("participants[{index}].notification = :set{index}"));
+            update = update
+                .expression_attribute_values(format!(":set{index}"), serde_dynamo::to_attribute_value(notification)?);
+        }
+        Ok(update.update_expression(format!("SET {}", parts.join(", "))))
+    }
+}
+
+/// Under which condition a key may be given to a conversation created at `:now`.
+const KEY_IS_FREE: &str = "attribute_not_exists(pk) OR quarantined_until <= :now";
+
+/// Under which condition a conversation may be changed that was read in revision `:seen`.
+const IS_AS_READ: &str = "revision = :seen AND attribute_not_exists(ended_at)";
+
+/// The item of the route from the participant on `side`. It stays for as long as the conversation's records, so that
+/// the same two people are given the same numbers again.
+fn route_item(conversation: &Conversation, side: Side, earlier: Vec<ConversationId>) -> Result<Item, StoreError> {
+    let participant = conversation.participant(side);
+    let key = Key::Route { caller: &participant.number, dialled: &participant.dials };
+    let route = Route::of(conversation, side, earlier);
+    key.with(&route, Some(route.quarantined_until + RECORDS_KEPT))
 }
 
 /// From when on the table may delete the conversation. It does so late, so readers look at the time themselves.

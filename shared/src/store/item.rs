@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,8 +17,8 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The prefix of the sort key of what belongs to a virtual number: a route, or its entry in the pool.
 pub(super) const NUMBER_PREFIX: &str = "NUMBER#";
-/// The prefix of a country's sort key.
-pub(super) const COUNTRY_PREFIX: &str = "COUNTRY#";
+/// The prefix of the sort key of a day's high-water marks.
+pub(super) const HELD_PREFIX: &str = "HELD#";
 /// The prefix of a leg's sort key.
 pub(super) const LEG_PREFIX: &str = "LEG#";
 
@@ -41,8 +42,16 @@ pub(super) enum Key<'a> {
         country: Country,
         number: &'a VirtualNumber,
     },
-    /// The countries of the pool, and for each the version of its list of numbers.
-    PoolCountry(Country),
+    /// What is rented in all: under its version, nothing is bought twice.
+    Ledger,
+    /// All numbers that conversations may be given.
+    ReadyNumbers,
+    /// The version of that list alone, so that seeing whether it has changed costs next to nothing.
+    ReadyVersion,
+    /// What callers have held, by the day until which it counts.
+    Held(Date),
+    /// A request that may come again, by the hash of its idempotency key.
+    Request(&'a str),
 }
 
 /// The sort key of [`Key::OwnNumber`].
@@ -58,7 +67,11 @@ impl Key<'_> {
                 (conversation_partition(conversation), format!("{LEG_PREFIX}{conversation_uuid}#{uuid}"))
             }
             Key::Number { country, number } => (pool_partition(country), format!("{NUMBER_PREFIX}{number}")),
-            Key::PoolCountry(country) => (POOL_PARTITION.to_owned(), format!("{COUNTRY_PREFIX}{country}")),
+            Key::Ledger => (POOL_PARTITION.to_owned(), "LEDGER".to_owned()),
+            Key::ReadyNumbers => (POOL_PARTITION.to_owned(), "READY".to_owned()),
+            Key::ReadyVersion => (POOL_PARTITION.to_owned(), "READY-VERSION".to_owned()),
+            Key::Held(until) => (POOL_PARTITION.to_owned(), format!("{HELD_PREFIX}{until}")),
+            Key::Request(hash) => (format!("REQUEST#{hash}"), "REQUEST".to_owned()),
         };
         HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])
     }
@@ -74,7 +87,7 @@ impl Key<'_> {
     }
 }
 
-/// The partition of the countries of the pool.
+/// The partition of what is true of the pool as a whole.
 pub(super) const POOL_PARTITION: &str = "POOL";
 
 pub(super) fn caller_partition(caller: &str) -> String {
@@ -94,6 +107,11 @@ pub(super) fn seconds(time: Timestamp) -> AttributeValue {
     AttributeValue::N(time.as_second().to_string())
 }
 
+/// A whole number as the table keeps it.
+pub(super) fn whole(number: impl Into<u64>) -> AttributeValue {
+    AttributeValue::N(number.into().to_string())
+}
+
 pub(super) fn string(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
@@ -110,4 +128,9 @@ pub(super) fn dialled(item: &Item) -> Option<VirtualNumber> {
 
 pub(super) fn read<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     Ok(serde_dynamo::from_item(item)?)
+}
+
+/// A time that the item holds under `name`.
+pub(super) fn time(item: &Item, name: &str) -> Option<Timestamp> {
+    Timestamp::from_second(item.get(name)?.as_n().ok()?.parse().ok()?).ok()
 }

@@ -4,10 +4,13 @@
 //! itself.
 
 mod conversations;
+mod high_water;
 mod item;
 mod legs;
 mod numbers;
+mod pool;
 mod reading;
+mod requests;
 mod routes;
 #[cfg(feature = "schema")]
 pub mod schema;
@@ -24,9 +27,11 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use crate::config::{ConfigError, Environment};
 
-pub use conversations::CreateError;
-pub use numbers::{CountryPool, RentError};
-pub use routes::CallerKeys;
+pub use conversations::{ChangeError, CreateError};
+pub use numbers::RentError;
+pub use pool::{CountryPool, Ledger, ReadyPool};
+pub use requests::{IdempotentRequest, RememberedRequest};
+pub use routes::LastRoutes;
 
 /// The table could not be used.
 #[derive(Debug, thiserror::Error)]

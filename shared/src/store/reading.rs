@@ -10,8 +10,13 @@ use super::{Store, StoreError};
 impl Store {
     /// The item under `key`.
     pub(super) async fn get<T: DeserializeOwned>(&self, key: Key<'_>) -> Result<Option<T>, StoreError> {
+        self.get_item(key).await?.map(item::read).transpose()
+    }
+
+    /// The item under `key`, as it is in the table.
+    pub(super) async fn get_item(&self, key: Key<'_>) -> Result<Option<Item>, StoreError> {
         let request = self.client.get_item().table_name(&self.table).set_key(Some(key.item())).consistent_read(true);
-        request.send().await?.item.map(item::read).transpose()
+        Ok(request.send().await?.item)
     }
 
     /// All items of a partition, or those whose sort key begins with `prefix`.

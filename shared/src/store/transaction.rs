@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::item::{self, Item};
 use super::{Store, StoreError};
+use crate::backoff;
 
 /// How a transaction ended that was carried out or cancelled.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +18,9 @@ pub(super) enum Outcome {
     /// on the same items.
     Cancelled(Vec<usize>),
 }
+
+/// How often a transaction is sent that meets others on the same items.
+const CONFLICTS: u32 = 8;
 
 impl Store {
     /// Writes all of `items` or nothing. Under the same `token` DynamoDB writes it once, however often it is sent
@@ -31,6 +35,19 @@ impl Store {
             Ok(_) => Ok(Outcome::Committed),
             Err(error) => failed_conditions(&error).map(Outcome::Cancelled).ok_or_else(|| error.into()),
         }
+    }
+
+    /// Like [`Store::transact`], and again when another transaction is at work on the same items, which is nobody's
+    /// refusal. Tells whether all conditions held.
+    pub(super) async fn transact_settled(&self, items: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
+        for attempt in 0..CONFLICTS {
+            match self.transact(items.clone(), None).await? {
+                Outcome::Committed => return Ok(true),
+                Outcome::Cancelled(failed) if !failed.is_empty() => return Ok(false),
+                Outcome::Cancelled(_) => backoff::pause(attempt).await,
+            }
+        }
+        Err(StoreError::Unavailable("TransactionConflict".to_owned()))
     }
 
     pub(super) fn put(

@@ -72,6 +72,14 @@ pub(super) enum Payload<'a, P: Serialize> {
     Form(&'a P),
 }
 
+impl<P: Serialize> Clone for Payload<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P: Serialize> Copy for Payload<'_, P> {}
+
 /// An HTTP client with the TLS that every binary here has: rustls on ring, with Mozilla's roots built in.
 pub fn http_client() -> reqwest::ClientBuilder {
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
@@ -100,6 +108,11 @@ impl Vonage {
             .build()
             .expect("the settings above go together");
         Self { http, config }
+    }
+
+    /// How long one request may take.
+    pub fn time_limit(&self) -> Duration {
+        self.config.time_limit
     }
 
     pub(super) fn api(&self, path: &str) -> String {
@@ -136,11 +149,16 @@ impl Vonage {
         payload: Payload<'_, P>,
     ) -> Result<T, VonageError> {
         let (status, body) = self.ask(url, payload).await?;
-        if status != StatusCode::OK {
-            return Err(VonageError::refused(status.as_str(), status.canonical_reason().unwrap_or("refused")));
-        }
-        parse(&body)
+        parse_ok(status, &body)
     }
+}
+
+/// Reads the body of a 200.
+pub(super) fn parse_ok<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, VonageError> {
+    if status != StatusCode::OK {
+        return Err(VonageError::refused(status.as_str(), status.canonical_reason().unwrap_or("refused")));
+    }
+    parse(body)
 }
 
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, VonageError> {

@@ -8,6 +8,8 @@ pub mod event;
 pub mod number_insight;
 #[cfg(feature = "carrier")]
 pub mod numbers;
+#[cfg(feature = "carrier")]
+mod pace;
 #[cfg(feature = "webhooks")]
 mod ring_hmac;
 #[cfg(feature = "webhooks")]

@@ -3,13 +3,18 @@
 //! Source: Vonage Numbers API 1.1.0. POST bodies are forms, `error-code` is a string, and 420 stands for many things
 //! that only its label tells apart.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use reqwest::StatusCode;
 use rust_decimal::Decimal;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Payload, Vonage, VonageError, parse};
+use super::client::{Payload, Vonage, VonageError, parse, parse_ok};
+use super::pace::Pace;
 use crate::country::Country;
-use crate::phone::VirtualNumber;
+use crate::phone::{PhoneNumber, VirtualNumber};
 use crate::pool::{Feature, NumberType};
 
 /// The most numbers on a page of a search.
@@ -26,6 +31,13 @@ pub struct Search {
     pub number_type: Option<NumberType>,
     /// Digits that they contain.
     pub pattern: Option<String>,
+}
+
+impl Search {
+    /// What is usually wanted: numbers of a country that can be called and send texts.
+    pub fn usual(country: Country) -> Self {
+        Self { country, features: vec![Feature::Voice, Feature::Sms], number_type: None, pattern: None }
+    }
 }
 
 /// A number on offer.
@@ -110,7 +122,13 @@ struct OwnedQuery<'a> {
 }
 
 #[derive(Serialize)]
-struct BuyForm<'a> {
+struct ListQuery {
+    size: u32,
+    index: u32,
+}
+
+#[derive(Serialize)]
+struct NumberForm<'a> {
     country: &'a str,
     msisdn: &'a str,
 }
@@ -146,11 +164,105 @@ struct Outcome {
     label: String,
 }
 
-/// The Numbers API.
+/// A number as the list of the account's numbers shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ListedNumber {
+    /// What the account holds of it.
+    #[serde(flatten)]
+    pub settings: OwnedNumber,
+    #[serde(rename = "type", default)]
+    number_type: serde_json::Value,
+    #[serde(default)]
+    features: Vec<serde_json::Value>,
+}
+
+impl OwnedNumber {
+    /// Its digits.
+    pub fn msisdn(&self) -> &str {
+        &self.msisdn
+    }
+
+    /// Whether calls to it go to this application, or did before they were diverted.
+    pub fn is_linked_to(&self, application_id: &str) -> bool {
+        self.app_id.as_deref() == Some(application_id)
+    }
+}
+
+impl ListedNumber {
+    /// Number, country, kind and features, if it can be called and is of a kind that is known here.
+    pub fn for_calls(&self) -> Option<(VirtualNumber, Country, NumberType, Vec<Feature>)> {
+        let number = PhoneNumber::try_from(self.settings.msisdn.as_str()).ok()?.into();
+        let country = Country::try_from(self.settings.country.as_str()).ok()?;
+        let number_type = serde_json::from_value(self.number_type.clone()).ok()?;
+        let features: Vec<_> =
+            self.features.iter().filter_map(|feature| serde_json::from_value(feature.clone()).ok()).collect();
+        features.contains(&Feature::Voice).then_some((number, country, number_type, features))
+    }
+}
+
+/// The Numbers API. It takes about one request a second, so requests are paced, and sent again when it was too many.
 #[derive(Debug, Clone)]
-pub struct NumbersApi(pub Vonage);
+pub struct NumbersApi {
+    vonage: Vonage,
+    pace: Arc<Pace>,
+}
+
+/// How often a request is sent that Vonage says is one too many, at most.
+const TRIES: u32 = 4;
 
 impl NumbersApi {
+    /// With at least `interval` between the beginnings of two requests of this process.
+    pub fn new(vonage: Vonage, interval: Duration) -> Self {
+        Self { vonage, pace: Arc::new(Pace::new(interval)) }
+    }
+
+    /// How long it takes to rent a number, link it and write that down, if Vonage is slow but answers.
+    pub fn time_for_one(&self) -> Duration {
+        self.vonage.time_limit() + 4 * self.pace.interval() + Duration::from_secs(2)
+    }
+
+    /// Asks in its turn. A request that was too many was not carried out, whatever it was.
+    async fn ask<P: Serialize>(
+        &self,
+        path: &str,
+        payload: Payload<'_, P>,
+    ) -> Result<(StatusCode, Vec<u8>), VonageError> {
+        let mut attempt = 1;
+        loop {
+            self.pace.turn().await;
+            match self.vonage.ask(self.vonage.rest(path), payload).await {
+                Err(VonageError::RateLimited) if attempt < TRIES => self.pace.slow_down(attempt).await,
+                outcome => return outcome,
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<Listing<T>, VonageError> {
+        let (status, body) = self.ask(path, Payload::Query(query)).await?;
+        parse_ok(status, &body)
+    }
+
+    /// All numbers of the account, page by page.
+    pub async fn list(&self) -> Result<Vec<ListedNumber>, VonageError> {
+        let mut all = Vec::new();
+        for index in 1.. {
+            let query = ListQuery { size: PAGE_SIZE, index };
+            let page: Listing<ListedNumber> = self.get("/account/numbers", &query).await?;
+            let more = !page.numbers.is_empty() && page.count > PAGE_SIZE.saturating_mul(index);
+            all.extend(page.numbers);
+            if !more {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Gives a number back. Its rent ends.
+    pub async fn cancel(&self, country: Country, number: &VirtualNumber) -> Result<(), VonageError> {
+        self.change("/number/cancel", &NumberForm { country: country.as_str(), msisdn: number.as_str() }).await
+    }
+
     /// Page `index`, from 1, of the numbers on offer.
     pub async fn search(&self, search: &Search, index: u32) -> Result<Page, VonageError> {
         let query = SearchQuery {
@@ -162,8 +274,7 @@ impl NumbersApi {
             size: PAGE_SIZE,
             index,
         };
-        let url = self.0.rest("/number/search");
-        let listing: Listing<serde_json::Value> = self.0.ask_json(url, Payload::Query(&query)).await?;
+        let listing: Listing<serde_json::Value> = self.get("/number/search", &query).await?;
         let more = !listing.numbers.is_empty() && listing.count > PAGE_SIZE.saturating_mul(index);
         // A number of a kind that is not known here is no reason to pass over its neighbours.
         let offers = listing.numbers.into_iter().filter_map(|offer| serde_json::from_value(offer).ok()).collect();
@@ -172,15 +283,14 @@ impl NumbersApi {
 
     /// Rents a number. Says nothing but yes; when the outcome is unknown, [`NumbersApi::owned`] tells.
     pub async fn buy(&self, country: Country, number: &VirtualNumber) -> Result<(), VonageError> {
-        self.change("/number/buy", &BuyForm { country: country.as_str(), msisdn: number.as_str() }).await
+        self.change("/number/buy", &NumberForm { country: country.as_str(), msisdn: number.as_str() }).await
     }
 
     /// What the account holds of a number, if it is the account's.
     pub async fn owned(&self, country: Country, number: &VirtualNumber) -> Result<Option<OwnedNumber>, VonageError> {
         let query =
             OwnedQuery { country: country.as_str(), pattern: number.as_str(), search_pattern: 0, size: PAGE_SIZE };
-        let url = self.0.rest("/account/numbers");
-        let listing: Listing<OwnedNumber> = self.0.ask_json(url, Payload::Query(&query)).await?;
+        let listing: Listing<OwnedNumber> = self.get("/account/numbers", &query).await?;
         Ok(listing.numbers.into_iter().find(|owned| owned.msisdn == number.as_str()))
     }
 
@@ -197,7 +307,7 @@ impl NumbersApi {
     }
 
     async fn change(&self, path: &str, form: &impl Serialize) -> Result<(), VonageError> {
-        let (status, body) = self.0.ask(self.0.rest(path), Payload::Form(form)).await?;
+        let (status, body) = self.ask(path, Payload::Form(form)).await?;
         match parse::<Outcome>(&body) {
             Ok(outcome) if outcome.code == "401" => Err(VonageError::Unauthorized),
             Ok(outcome) if status == StatusCode::OK && outcome.code == "200" => Ok(()),

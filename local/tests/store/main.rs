@@ -1,6 +1,8 @@
 //! The table, on a DynamoDB endpoint: the embedded one, or the one that `MASKLINE_TEST_DYNAMODB_URL` names.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
+mod pool;
+
 use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +13,7 @@ use shared::conversation::{Conversation, ConversationId, Notification, Participa
 use shared::country::Country;
 use shared::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::pool::{Feature, NumberState, NumberType, PoolNumber};
-use shared::store::{CreateError, RentError, Store};
+use shared::store::{ChangeError, CreateError, IdempotentRequest, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -82,6 +84,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         expires_at: created_at + SignedDuration::from_secs(LIFETIME),
         ended_at: None,
         quarantine_seconds: u32::try_from(QUARANTINE).unwrap(),
+        revision: 0,
     }
 }
 
@@ -95,11 +98,23 @@ fn number(index: usize) -> PoolNumber {
         country: gb(),
         number_type: NumberType::MobileLvn,
         features: vec![Feature::Voice, Feature::Sms],
-        monthly_cost: "1.25".parse().unwrap(),
+        monthly_cost: "1.25".parse().ok(),
         state: NumberState::Renting,
         added_at: now(),
         leased_until: after(60),
+        draining_since: None,
+        missing_since: None,
     }
+}
+
+async fn create(store: &Store, conversation: &Conversation) -> Result<(), CreateError> {
+    store.create_conversation(conversation, Default::default(), None).await
+}
+
+/// The numbers under which a caller holds a key.
+async fn held(store: &Store, caller: &str, at: Timestamp) -> HashSet<VirtualNumber> {
+    let keys = store.caller_keys(&phone(caller), at).await.unwrap();
+    keys.held(at).map(|(number, _)| number.clone()).collect()
 }
 
 fn event(uuid: &str, status: Status, second: i64, facts: LegFacts) -> LegEvent {
@@ -110,7 +125,7 @@ fn event(uuid: &str, status: Status, second: i64, facts: LegFacts) -> LegEvent {
 async fn a_conversation_and_its_routes_are_read_as_they_were_written() {
     let store = table().await;
     let conversation = conversation([1, 2]);
-    store.create_conversation(&conversation).await.unwrap();
+    create(&store, &conversation).await.unwrap();
     assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(conversation.clone()));
     let route = store.route(&phone(RIDER), &virtual_number(1)).await.unwrap().unwrap();
     assert_eq!((route.conversation, route.side), (conversation.id, Side::A));
@@ -122,13 +137,13 @@ async fn a_conversation_and_its_routes_are_read_as_they_were_written() {
 #[tokio::test]
 async fn a_key_is_given_again_only_after_its_quarantine_and_a_refusal_leaves_nothing_behind() {
     let store = table().await;
-    store.create_conversation(&conversation([1, 2])).await.unwrap();
+    create(&store, &conversation([1, 2])).await.unwrap();
     for (second, free) in
         [(0, false), (LIFETIME, false), (LIFETIME + QUARANTINE - 1, false), (LIFETIME + QUARANTINE, true)]
     {
         // The driver's key (3) is free each time: only the rider's is in the way.
         let next = conversation_at(after(second), [1, 3]);
-        let created = store.create_conversation(&next).await;
+        let created = create(&store, &next).await;
         assert_eq!(created.is_ok(), free, "{second}");
         if !free {
             assert!(matches!(created, Err(CreateError::KeyTaken)), "{created:?}");
@@ -144,18 +159,18 @@ async fn of_many_that_want_one_key_at_once_one_gets_it() {
     let mut all = JoinSet::new();
     for index in 0..16 {
         let store = store.clone();
-        all.spawn(async move { store.create_conversation(&conversation([1, 2 + index])).await.is_ok() });
+        all.spawn(async move { create(&store, &conversation([1, 2 + index])).await.is_ok() });
     }
     assert_eq!(all.join_all().await.into_iter().filter(|created| *created).count(), 1);
-    assert_eq!(store.caller_keys(&phone(DRIVER), now()).await.unwrap().taken.len(), 1);
+    assert_eq!(held(&store, DRIVER, now()).await.len(), 1);
 }
 
 #[tokio::test]
 async fn the_keys_of_a_caller_are_those_live_or_in_quarantine() {
     let store = table().await;
-    store.create_conversation(&conversation([1, 2])).await.unwrap();
-    store.create_conversation(&conversation_at(after(50), [3, 4])).await.unwrap();
-    let taken = async |second| store.caller_keys(&phone(RIDER), after(second)).await.unwrap().taken;
+    create(&store, &conversation([1, 2])).await.unwrap();
+    create(&store, &conversation_at(after(50), [3, 4])).await.unwrap();
+    let taken = async |second| held(&store, RIDER, after(second)).await;
     assert_eq!(taken(0).await, HashSet::from([virtual_number(1), virtual_number(3)]));
     assert_eq!(taken(LIFETIME + QUARANTINE).await, HashSet::from([virtual_number(3)]));
     assert_eq!(taken(LIFETIME + QUARANTINE + 50).await, HashSet::new());
@@ -165,7 +180,7 @@ async fn the_keys_of_a_caller_are_those_live_or_in_quarantine() {
 async fn an_end_closes_conversation_and_routes_and_starts_the_quarantine() {
     let store = table().await;
     let conversation = conversation([1, 2]);
-    store.create_conversation(&conversation).await.unwrap();
+    create(&store, &conversation).await.unwrap();
     let ended = store.end_conversation(conversation.id, after(10)).await.unwrap().unwrap();
     assert_eq!((ended.state(after(10)), ended.ended_at), (State::Ended, Some(after(10))));
     assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(ended.clone()));
@@ -180,7 +195,7 @@ async fn an_end_closes_conversation_and_routes_and_starts_the_quarantine() {
 async fn many_ends_at_once_agree() {
     let store = table().await;
     let conversation = conversation([1, 2]);
-    store.create_conversation(&conversation).await.unwrap();
+    create(&store, &conversation).await.unwrap();
     let mut all = JoinSet::new();
     for second in 0..6 {
         let (store, id) = (store.clone(), conversation.id);
@@ -194,8 +209,8 @@ async fn many_ends_at_once_agree() {
 async fn an_end_changes_neither_an_expired_conversation_nor_the_next_one_on_its_keys() {
     let store = table().await;
     let (first, next) = (conversation([1, 2]), conversation_at(after(LIFETIME + QUARANTINE), [1, 2]));
-    store.create_conversation(&first).await.unwrap();
-    store.create_conversation(&next).await.unwrap();
+    create(&store, &first).await.unwrap();
+    create(&store, &next).await.unwrap();
     let ended = store.end_conversation(first.id, after(LIFETIME + QUARANTINE)).await.unwrap().unwrap();
     assert_eq!(ended, first);
     // Even with a clock that lags behind, so that the first seems active.
@@ -225,7 +240,7 @@ async fn a_leg_is_the_same_whatever_the_order_of_its_events() {
     for order in [[0, 1, 2, 0], [2, 1, 0, 2], [1, 2, 0, 1]] {
         let store = table().await;
         let conversation = conversation([1, 2]);
-        store.create_conversation(&conversation).await.unwrap();
+        create(&store, &conversation).await.unwrap();
         let route = store.route(&phone(DRIVER), &virtual_number(2)).await.unwrap().unwrap();
         for index in order {
             store.merge_leg(&route, Direction::Outbound, &events[index]).await.unwrap();
@@ -244,7 +259,7 @@ async fn a_leg_is_the_same_whatever_the_order_of_its_events() {
 async fn what_came_first_of_a_status_stays() {
     let store = table().await;
     let conversation = conversation([1, 2]);
-    store.create_conversation(&conversation).await.unwrap();
+    create(&store, &conversation).await.unwrap();
     let route = store.route(&phone(RIDER), &virtual_number(1)).await.unwrap().unwrap();
     for second in [5, 7] {
         let event = event("leg", Status::Answered, second, LegFacts::default());
@@ -258,75 +273,125 @@ async fn what_came_first_of_a_status_stays() {
 async fn the_fate_of_texts_is_kept() {
     let store = table().await;
     let mut conversation = conversation([1, 2]);
-    store.create_conversation(&conversation).await.unwrap();
+    create(&store, &conversation).await.unwrap();
     conversation.participants[0].notification = Notification::Sent;
     conversation.participants[1].notification = Notification::Failed("the number is barred".to_owned());
-    store.record_notifications(&conversation).await.unwrap();
+    store.record_notifications(&conversation, &Side::BOTH).await.unwrap();
     assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(conversation.clone()));
     let unknown = Conversation { id: ConversationId::generate(now()), ..conversation };
-    assert!(store.record_notifications(&unknown).await.is_err(), "no conversation comes into being by its texts");
+    assert!(
+        store.record_notifications(&unknown, &Side::BOTH).await.is_err(),
+        "no conversation comes into being by its texts"
+    );
 }
 
 #[tokio::test]
-async fn a_number_is_written_down_only_on_the_list_that_was_seen() {
+async fn a_key_remembers_the_conversations_that_it_had() {
     let store = table().await;
-    let empty = store.country_pool(gb()).await.unwrap();
-    store.begin_renting(&number(1), &empty).await.unwrap();
-    assert!(matches!(store.begin_renting(&number(2), &empty).await, Err(RentError::Changed)));
-    let one = store.country_pool(gb()).await.unwrap();
-    assert_eq!(one.numbers, [number(1)]);
-    assert!(matches!(store.begin_renting(&number(1), &one).await, Err(RentError::Known)));
-    let abroad = PoolNumber { country: Country::try_from("JE").unwrap(), ..number(1) };
-    let empty_abroad = store.country_pool(abroad.country).await.unwrap();
-    assert!(matches!(store.begin_renting(&abroad, &empty_abroad).await, Err(RentError::Known)));
-    store.begin_renting(&number(2), &one).await.unwrap();
-    assert_eq!(store.pool_numbers(gb()).await.unwrap(), [number(1), number(2)]);
-    assert_eq!(store.pool_countries().await.unwrap(), [gb()]);
+    let first = conversation([1, 2]);
+    create(&store, &first).await.unwrap();
+    let next = conversation_at(after(LIFETIME + QUARANTINE), [1, 2]);
+    let earlier = [vec![first.id], Vec::new()];
+    store.create_conversation(&next, earlier, None).await.unwrap();
+    let keys = store.caller_keys(&phone(RIDER), next.created_at).await.unwrap();
+    assert_eq!(keys.by_number[&virtual_number(1)].history().collect::<Vec<_>>(), [next.id, first.id]);
+    let count = keys.count(after(LIFETIME + QUARANTINE + LIFETIME));
+    assert_eq!((count.live, count.quarantined), (0, 1));
 }
 
 #[tokio::test]
-async fn a_number_of_the_pool_is_known_as_one_when_it_comes_as_a_caller() {
+async fn a_request_is_carried_out_once_and_forgotten_after_a_day() {
     let store = table().await;
-    let caller = phone(virtual_number(1).as_str());
-    assert!(!store.caller_keys(&caller, now()).await.unwrap().is_virtual);
-    store.begin_renting(&number(1), &store.country_pool(gb()).await.unwrap()).await.unwrap();
-    assert!(store.caller_keys(&caller, now()).await.unwrap().is_virtual);
-    store.forget_number(&number(1)).await.unwrap();
-    assert!(!store.caller_keys(&caller, now()).await.unwrap().is_virtual);
-    assert_eq!(store.pool_numbers(gb()).await.unwrap(), []);
+    let request = IdempotentRequest { key_hash: "k".to_owned(), fingerprint: "f".to_owned() };
+    let first = conversation([1, 2]);
+    store.create_conversation(&first, Default::default(), Some(&request)).await.unwrap();
+    let found = store.remembered_request("k", after(86_399)).await.unwrap().unwrap();
+    assert_eq!((found.conversation, found.fingerprint.as_str()), (first.id, "f"));
+    let again = store.create_conversation(&conversation([3, 4]), Default::default(), Some(&request)).await;
+    assert!(matches!(again, Err(CreateError::RequestTaken)), "{again:?}");
+    assert_eq!(held(&store, RIDER, now()).await, HashSet::from([virtual_number(1)]), "nothing is left of it");
+    assert_eq!(store.remembered_request("k", after(86_400)).await.unwrap(), None);
+    let next_day = conversation_at(after(86_400), [3, 4]);
+    store.create_conversation(&next_day, Default::default(), Some(&request)).await.unwrap();
+}
+
+/// The conversation as it is when the rider has a new phone and it lasts longer.
+fn changed(before: &Conversation) -> Conversation {
+    let mut after_change = before.clone();
+    after_change.revision += 1;
+    after_change.expires_at = after(500);
+    after_change.participants[0].number = phone(NEW_PHONE);
+    after_change
+}
+
+const NEW_PHONE: &str = "447700900009";
+
+#[tokio::test]
+async fn a_change_moves_one_route_to_the_new_phone_and_quarantines_the_old_one() {
+    let store = table().await;
+    let before = conversation([1, 2]);
+    create(&store, &before).await.unwrap();
+    let after_change = changed(&before);
+    store.change_conversation(&before, &after_change, after(10)).await.unwrap();
+    assert_eq!(store.conversation(before.id, now()).await.unwrap(), Some(after_change.clone()));
+    let route = async |caller, index| store.route(&phone(caller), &virtual_number(index)).await.unwrap().unwrap();
+    let (new, old, others) = (route(NEW_PHONE, 1).await, route(RIDER, 1).await, route(DRIVER, 2).await);
+    assert_eq!((new.expires_at, new.connect_to, new.present_as), (after(500), phone(DRIVER), virtual_number(2)));
+    assert_eq!((old.expires_at, old.quarantined_until), (after(10), after(10 + QUARANTINE)));
+    assert_eq!((others.connect_to, others.expires_at), (phone(NEW_PHONE), after(500)));
+    assert_eq!(others.quarantined_until, after(500 + QUARANTINE));
+
+    // What was read before the change changes and ends nothing.
+    let late = store.change_conversation(&before, &changed(&before), after(11)).await;
+    assert!(matches!(late, Err(ChangeError::Changed)), "{late:?}");
+    store.end_conversation(before.id, after(20)).await.unwrap();
+    assert_eq!(route(NEW_PHONE, 1).await.expires_at, after(20));
+    assert_eq!(route(RIDER, 1).await.expires_at, after(10));
+
+    // And back to the old phone, whose key is still this conversation's.
+    let again = conversation([5, 6]);
+    create(&store, &again).await.unwrap();
+    let moved = changed(&again);
+    store.change_conversation(&again, &moved, after(30)).await.unwrap();
+    let mut back = again.clone();
+    back.revision = 2;
+    store.change_conversation(&moved, &back, after(31)).await.unwrap();
+    assert_eq!(route(RIDER, 5).await.expires_at, again.expires_at);
 }
 
 #[tokio::test]
-async fn a_number_goes_from_state_to_state_and_is_not_forgotten_once_it_is_bought() {
+async fn a_phone_that_reaches_somebody_else_by_that_number_is_refused_and_nothing_changes() {
     let store = table().await;
-    store.begin_renting(&number(1), &store.country_pool(gb()).await.unwrap()).await.unwrap();
-    let advance = async |from, to| store.advance_number(&number(1), from, to).await.unwrap();
-    assert!(!advance(NumberState::Linking, NumberState::Ready).await);
-    assert!(advance(NumberState::Renting, NumberState::Linking).await);
-    store.forget_number(&number(1)).await.unwrap();
-    assert!(advance(NumberState::Linking, NumberState::Ready).await);
-    assert_eq!(store.pool_numbers(gb()).await.unwrap()[0].state, NumberState::Ready);
-    assert!(!store.advance_number(&number(2), NumberState::Renting, NumberState::Ready).await.unwrap());
+    let before = conversation([1, 2]);
+    create(&store, &before).await.unwrap();
+    let mut other = conversation([1, 3]);
+    other.participants[0].number = phone(NEW_PHONE);
+    other.participants[1].number = phone("447700900008");
+    create(&store, &other).await.unwrap();
+    let refused = store.change_conversation(&before, &changed(&before), after(10)).await;
+    assert!(matches!(refused, Err(ChangeError::KeyTaken)), "{refused:?}");
+    assert_eq!(store.conversation(before.id, now()).await.unwrap(), Some(before.clone()));
+    let route = store.route(&phone(NEW_PHONE), &virtual_number(1)).await.unwrap().unwrap();
+    assert_eq!((route.conversation, route.expires_at), (other.id, other.expires_at));
 }
 
 #[tokio::test]
-async fn of_many_that_take_over_a_dead_runs_number_one_does() {
+async fn of_many_that_are_about_to_send_the_same_text_one_does() {
     let store = table().await;
-    store.begin_renting(&number(1), &store.country_pool(gb()).await.unwrap()).await.unwrap();
-    let too_early = store.take_over(number(1), after(59), after(119)).await.unwrap();
-    assert_eq!(too_early, None, "its run may still be alive");
+    let mut conversation = conversation([1, 2]);
+    create(&store, &conversation).await.unwrap();
     let mut all = JoinSet::new();
     for _ in 0..8 {
-        let store = store.clone();
-        all.spawn(async move { store.take_over(number(1), after(60), after(120)).await.unwrap() });
+        let (store, conversation) = (store.clone(), conversation.clone());
+        all.spawn(async move { store.claim_notifications(&conversation, &Side::BOTH).await.unwrap() });
     }
-    let taken: Vec<PoolNumber> = all.join_all().await.into_iter().flatten().collect();
-    assert_eq!(taken, [PoolNumber { leased_until: after(120), ..number(1) }]);
-    // The run that lost its lease cannot make the pool forget what the other one may have bought meanwhile.
-    store.forget_number(&number(1)).await.unwrap();
-    assert_eq!(store.pool_numbers(gb()).await.unwrap(), taken);
-    store.forget_number(&taken[0]).await.unwrap();
-    assert_eq!(store.pool_numbers(gb()).await.unwrap(), []);
+    assert_eq!(all.join_all().await.into_iter().filter(|claimed| *claimed).count(), 1);
+    conversation.participants[0].notification = Notification::Failed("barred".to_owned());
+    store.record_notifications(&conversation, &[Side::A]).await.unwrap();
+    let stored = store.conversation(conversation.id, now()).await.unwrap().unwrap();
+    assert_eq!(stored.participants[0].notification, conversation.participants[0].notification);
+    assert!(matches!(stored.participants[1].notification, Notification::Unknown(_)));
+    assert!(store.claim_notifications(&stored, &[Side::A]).await.unwrap(), "one that failed may be sent again");
 }
 
 #[tokio::test]
@@ -336,16 +401,16 @@ async fn all_keys_of_a_busy_caller_are_read() {
     for index in 0..60 {
         let mut conversation = conversation([index, index]);
         conversation.participants[1].number = phone(&format!("4477009010{index:02}"));
-        store.create_conversation(&conversation).await.unwrap();
+        create(&store, &conversation).await.unwrap();
         expected.insert(virtual_number(index));
     }
-    assert_eq!(store.caller_keys(&phone(RIDER), now()).await.unwrap().taken, expected);
+    assert_eq!(held(&store, RIDER, now()).await, expected);
 }
 
 #[tokio::test]
 async fn creating_the_table_again_changes_nothing() {
     let store = table().await;
-    store.create_conversation(&conversation([1, 2])).await.unwrap();
+    create(&store, &conversation([1, 2])).await.unwrap();
     store.create_table().await.unwrap();
     assert!(store.route(&phone(RIDER), &virtual_number(1)).await.unwrap().is_some());
 }

@@ -1,0 +1,248 @@
+//! `cargo run --release -p bench --bin pool [-- SEED]`: how many numbers the choice of production needs for random loads.
+//!
+//! The pool starts empty and gets a number only when the choice refuses, so its size in the end is what the load needed.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::Range;
+use std::process::ExitCode;
+
+use fastrand::Rng;
+use jiff::{SignedDuration, Timestamp};
+use shared::caller::{CallerKey, CallerKeys};
+use shared::choice::{Caller, ReadyNumber, Terms, choose_pair};
+use shared::conversation::ConversationId;
+use shared::country::Country;
+use shared::phone::{PhoneNumber, RealNumber, VirtualNumber};
+
+const SEED: u64 = 1;
+/// One a second.
+const STEPS: u32 = 200_000;
+/// So many steps of filling, then as many of draining.
+const WAVE: u32 = 10_000;
+const QUARANTINE: SignedDuration = SignedDuration::from_mins(10);
+const LIFETIME: SignedDuration = SignedDuration::from_hours(170 * 24);
+
+const HEADER: [&str; 9] =
+    ["load", "openings", "reached", "used", "optimum", "Plivo 2k-1", "exclusive", "least", "most"];
+const LEGEND: &str = "
+load        people, and the most keys that one of them holds, in conversations live or in quarantine
+reached     keys held by one person on side A and by one on side B, at the same time
+used        numbers: the size to which refusals, one number at each, made an empty pool grow
+optimum     numbers: each key of the busiest person needs one of its own
+Plivo 2k-1  numbers by Plivo's rule for one number per conversation, k being the most keys that a person holds
+exclusive   numbers if one that is held were given to nobody else: two for each conversation at the peak
+least/most  uses of the least and of the most used number, relative to the mean";
+
+/// Who talks to whom, and how much at most. Both sides have room for equally many conversations, so both fill up.
+struct Load {
+    name: &'static str,
+    /// Which of the people may be on side A, and which on side B.
+    sides: [Range<usize>; 2],
+    /// The most keys that one person of side A holds at a time, and one of side B.
+    most: [usize; 2],
+}
+
+const LOADS: [Load; 4] = [
+    Load { name: "100 hold 10, 250 hold 4", sides: [0..100, 100..350], most: [10, 4] },
+    Load { name: "60 hold 20, 60 hold 20", sides: [0..60, 60..120], most: [20, 20] },
+    Load { name: "20 hold 100, 200 hold 10", sides: [0..20, 20..220], most: [100, 10] },
+    Load { name: "100 hold 10, on either side", sides: [0..100, 0..100], most: [10, 10] },
+];
+
+impl Load {
+    /// One number for each key of the busiest person: fewer cannot do.
+    fn optimum(&self) -> usize {
+        self.most[0].max(self.most[1])
+    }
+}
+
+struct Person {
+    number: RealNumber,
+    keys: CallerKeys,
+    /// How many keys are held, counted without the engine.
+    held: usize,
+}
+
+/// A conversation that holds its keys: who dials what.
+type Pairing = [(usize, VirtualNumber); 2];
+
+struct Simulation<'a> {
+    load: &'a Load,
+    rng: Rng,
+    country: Country,
+    people: Vec<Person>,
+    ready: Vec<ReadyNumber>,
+    live: Vec<Pairing>,
+    quarantined: VecDeque<(Timestamp, Pairing)>,
+    /// The keys that are held, kept without the engine.
+    taken: HashSet<(usize, VirtualNumber)>,
+    uses: HashMap<VirtualNumber, u32>,
+    /// The most keys that one person held on each side, both at the same time.
+    peaks: [usize; 2],
+    most_conversations: usize,
+}
+
+impl<'a> Simulation<'a> {
+    fn new(load: &'a Load, seed: u64) -> Self {
+        // Phones lie anywhere in the numbering plan: multiples of a number that shares no factor with its size.
+        let person = |index: usize| Person {
+            number: phone(format!("447{:09}", index * 618_033_989 % 1_000_000_000)).into(),
+            keys: CallerKeys::default(),
+            held: 0,
+        };
+        Self {
+            load,
+            rng: Rng::with_seed(seed),
+            country: Country::try_from("GB").expect("GB is a country code"),
+            people: (0..load.sides[1].end).map(person).collect(),
+            ready: Vec::new(),
+            live: Vec::new(),
+            quarantined: VecDeque::new(),
+            taken: HashSet::new(),
+            uses: HashMap::new(),
+            peaks: [0, 0],
+            most_conversations: 0,
+        }
+    }
+
+    fn run(mut self) -> Self {
+        for step in 0..STEPS {
+            let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(step.into());
+            self.free(now);
+            let opening = if (step / WAVE).is_multiple_of(2) { 0.8 } else { 0.4 };
+            if self.rng.f64() < opening { self.open(now) } else { self.end(now) }
+        }
+        self
+    }
+
+    /// Lets the keys fall free whose quarantine is over.
+    fn free(&mut self, now: Timestamp) {
+        while let Some((_, pairing)) = self.quarantined.pop_front_if(|(free_at, _)| *free_at <= now) {
+            for key in pairing {
+                self.people[key.0].held -= 1;
+                assert!(self.taken.remove(&key), "a key fell free that was not held");
+            }
+        }
+    }
+
+    /// Opens a conversation between two people with room for one, if there are two.
+    fn open(&mut self, now: Timestamp) {
+        let Some(a) = self.with_room(0, None) else { return };
+        let Some(b) = self.with_room(1, Some(a)) else { return };
+        let [dials_a, dials_b] = self.choose([a, b], now);
+        let pairing = [(a, dials_a), (b, dials_b)];
+        let conversation = ConversationId::generate(now);
+        for key @ (person, number) in &pairing {
+            assert!(self.taken.insert(key.clone()), "{number} was given to somebody who holds it");
+            *self.uses.entry(number.clone()).or_default() += 1;
+            let person = &mut self.people[*person];
+            person.held += 1;
+            let earlier = person.keys.by_number.get(number).map(|key| key.history().collect()).unwrap_or_default();
+            let expires_at = now + LIFETIME;
+            let key = CallerKey { conversation, expires_at, quarantined_until: expires_at + QUARANTINE, earlier };
+            person.keys.by_number.insert(number.clone(), key);
+        }
+        self.live.push(pairing);
+        self.note_peaks();
+    }
+
+    fn with_room(&mut self, side: usize, except: Option<usize>) -> Option<usize> {
+        let has_room = |person: &usize| self.people[*person].held < self.load.most[side] && Some(*person) != except;
+        let with_room: Vec<_> = self.load.sides[side].clone().filter(has_room).collect();
+        self.rng.choice(with_room)
+    }
+
+    /// The engine's choice; a refusal adds one number.
+    fn choose(&mut self, people: [usize; 2], now: Timestamp) -> [VirtualNumber; 2] {
+        loop {
+            let callers = people.map(|person| {
+                let Person { number, keys, .. } = &self.people[person];
+                Caller { number, country: self.country, calling_code: "44", keys }
+            });
+            let terms = Terms { ready: &self.ready, fallback: &[], texts: false, now };
+            match choose_pair(callers, terms) {
+                Ok(pair) => return pair,
+                Err(_) => {
+                    let number = phone(format!("44203808{:04}", self.ready.len())).into();
+                    self.ready.push(ReadyNumber { number, country: self.country, texts: false });
+                }
+            }
+        }
+    }
+
+    fn note_peaks(&mut self) {
+        let held = |side: Range<usize>| self.people[side].iter().map(|person| person.held).max().unwrap_or_default();
+        let peaks = self.load.sides.clone().map(held);
+        if peaks.iter().sum::<usize>() > self.peaks.iter().sum() {
+            self.peaks = peaks;
+        }
+        self.most_conversations = self.most_conversations.max(self.live.len() + self.quarantined.len());
+    }
+
+    /// Ends a random conversation, as a request does.
+    fn end(&mut self, now: Timestamp) {
+        if self.live.is_empty() {
+            return;
+        }
+        let pairing = self.live.swap_remove(self.rng.usize(..self.live.len()));
+        let free_at = now + QUARANTINE;
+        for (person, number) in &pairing {
+            let key = self.people[*person].keys.by_number.get_mut(number).expect("opening has stored this key");
+            (key.expires_at, key.quarantined_until) = (now, free_at);
+        }
+        self.quarantined.push_back((free_at, pairing));
+    }
+
+    fn row(&self) -> [String; 9] {
+        let [a, b] = self.peaks;
+        assert_eq!([a, b], self.load.most, "the load never reached its peaks");
+        let all: u32 = self.uses.values().sum();
+        let mean = f64::from(all) / self.ready.len() as f64;
+        let of_mean = |uses: Option<&u32>| format!("{:.2}", uses.map_or(0.0, |uses| f64::from(*uses) / mean));
+        [
+            self.load.name.to_owned(),
+            (all / 2).to_string(),
+            format!("{a}, {b}"),
+            self.ready.len().to_string(),
+            self.load.optimum().to_string(),
+            (2 * self.load.optimum() - 1).to_string(),
+            (2 * self.most_conversations).to_string(),
+            of_mean(self.uses.values().min()),
+            of_mean(self.uses.values().max()),
+        ]
+    }
+}
+
+fn phone(digits: String) -> PhoneNumber {
+    PhoneNumber::try_from(digits).expect("12 digits are a phone number")
+}
+
+/// The lines of a table, each column as wide as its widest cell; all but the first are aligned to the right.
+fn print(rows: &[[String; 9]]) {
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
+    let [first, others @ ..]: [usize; 9] = std::array::from_fn(width);
+    for [name, cells @ ..] in rows {
+        let cells: String = cells.iter().zip(others).map(|(cell, width)| format!("  {cell:>width$}")).collect();
+        println!("{name:first$}{cells}");
+    }
+}
+
+fn main() -> ExitCode {
+    let argument = std::env::args_os().nth(1);
+    let Ok(seed) = argument.map_or(Ok(SEED), |text| text.to_string_lossy().parse()) else {
+        eprintln!("the seed must be a whole number from 0 to {}", u64::MAX);
+        return ExitCode::from(2);
+    };
+    println!("{STEPS} steps of each load, seed {seed}\n");
+    let runs = LOADS.each_ref().map(|load| Simulation::new(load, seed).run());
+    let mut rows = vec![HEADER.map(str::to_owned)];
+    rows.extend(runs.iter().map(Simulation::row));
+    print(&rows);
+    println!("{LEGEND}");
+    let is_optimal = |run: &Simulation<'_>| run.ready.len() == run.load.optimum();
+    if runs.iter().filter(|run| run.load.sides[0] != run.load.sides[1]).all(is_optimal) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("a load of different people needed more numbers than its busiest person holds keys");
+    ExitCode::FAILURE
+}

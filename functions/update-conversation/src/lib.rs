@@ -1,0 +1,80 @@
+//! `PATCH /conversations/{id}`: another end by the clock, or another phone of one participant with the masks kept.
+
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Request, Response};
+use serde::Deserialize;
+use shared::clock::SharedClock;
+use shared::config::{ConfigError, Environment, VonageConfig};
+use shared::conversation::{Lifetime, Side};
+use shared::country::Country;
+use shared::http::{self, Object, Problem};
+use shared::lambda::HttpFunction;
+use shared::store::Store;
+use shared::update::{Change, NewPhone, Updater};
+use shared::view::ConversationView;
+use shared::vonage::Vonage;
+use shared::vonage::number_insight::NumberInsight;
+
+/// The changing of conversations.
+pub struct UpdateConversation {
+    updater: Updater<NumberInsight>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    #[serde(default)]
+    expires_in: Option<Lifetime>,
+    /// As at creation, with null for the one who stays as is.
+    #[serde(default)]
+    participants: Option<Vec<Option<Object<PhoneBody>>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PhoneBody {
+    number: String,
+    #[serde(default)]
+    country: Option<Country>,
+}
+
+impl HttpFunction for UpdateConversation {
+    const NAME: &'static str = "update-conversation";
+
+    async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        let lookup = NumberInsight(Vonage::new(VonageConfig::from_environment(env)?));
+        Ok(Self { updater: Updater { store: Store::connect(env).await?, lookup, clock } })
+    }
+
+    async fn handle(&self, request: Request) -> Result<Response<Body>, Problem> {
+        let id = http::conversation_id(&request)?;
+        let change = http::read_json::<ChangeBody>(&request)?.try_into()?;
+        let conversation = self.updater.update(id, &change).await?;
+        Ok(http::json(StatusCode::OK, &ConversationView::new(&conversation, self.updater.clock.now())))
+    }
+}
+
+impl TryFrom<ChangeBody> for Change {
+    type Error = Problem;
+
+    fn try_from(body: ChangeBody) -> Result<Self, Problem> {
+        let phone = body.participants.map(new_phone).transpose()?;
+        if phone.is_none() && body.expires_in.is_none() {
+            return Err(Problem::invalid("", "Nothing is to be changed: give expires_in, participants or both."));
+        }
+        Ok(Self { lifetime: body.expires_in, phone })
+    }
+}
+
+fn new_phone(participants: Vec<Option<Object<PhoneBody>>>) -> Result<NewPhone, Problem> {
+    let at_fault = |detail: &str| Problem::invalid("participants", detail);
+    let [a, b] = <[Option<Object<PhoneBody>>; 2]>::try_from(participants)
+        .map_err(|_| at_fault("There have to be two, null for the one who stays as is."))?;
+    let (side, Object(PhoneBody { number, country })) = match (a, b) {
+        (Some(a), None) => (Side::A, a),
+        (None, Some(b)) => (Side::B, b),
+        (None, None) => return Err(at_fault("One of them has to have a new number.")),
+        (Some(_), Some(_)) => return Err(at_fault("One participant's phone can be changed at a time.")),
+    };
+    Ok(NewPhone { side, number, country })
+}

@@ -1,0 +1,6 @@
+//! The Lambda bootstrap of `update-conversation`.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    shared::lambda::run::<update_conversation::UpdateConversation>().await
+}

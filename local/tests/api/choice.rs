@@ -1,0 +1,130 @@
+//! Which numbers a conversation gets, when it gets none, and how long nobody else does.
+
+use serde_json::{Value, json};
+
+use crate::support::{DRIVER, Laptop, RIDER, conversation, text};
+
+async fn pair(laptop: &Laptop, a: &str, b: &str) -> Value {
+    let order = json!({"participants": [{"number": a}, {"number": b}], "expires_in": 60, "notify": false});
+    let answer = laptop.post("/conversations", &order).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    answer.body
+}
+
+fn dials(conversation: &Value) -> [&str; 2] {
+    [0, 1].map(|side| text(conversation, &format!("/participants/{side}/dials")))
+}
+
+#[tokio::test]
+async fn a_conversation_is_refused_only_when_no_number_is_free_for_a_participant() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 1).await;
+    laptop.create().await;
+    let order = |number: &str| json!({"participants": [{"number": "+447700900003"}, {"number": number}]});
+    let refused = laptop.post("/conversations", &order("+447700900001")).await;
+    assert_eq!((refused.status, text(&refused.body, "/field")), (503, "participants[1].number"));
+    assert!(laptop.keys("447700900003").await.is_empty(), "the other one holds nothing");
+    let others = laptop.post("/conversations", &order("+447700900004")).await;
+    assert_eq!(others.status, 201, "the number serves everybody else");
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_the_country_has_what_the_participant_holds_and_when_the_next_number_falls_free() {
+    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "1000")]).await;
+    let laptop = laptop.with_numbers(&["GB"], 2).await;
+    let first = pair(&laptop, "+447700900001", "+447700900002").await;
+    pair(&laptop, "+447700900001", "+447700900003").await;
+    laptop.advance(10);
+    let ended = laptop.delete(&format!("/conversations/{}", text(&first, "/id"))).await.body;
+    let refused = laptop.post("/conversations", &conversation()).await;
+    let ended_at: jiff::Timestamp = text(&ended, "/ended_at").parse().unwrap();
+    let next_free_at = ended_at + jiff::SignedDuration::from_secs(1000);
+    assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("1000")), "{refused:?}");
+    assert_eq!(
+        refused.body,
+        json!({
+            "type": "urn:maskline:problem:no-number-free", "title": "No virtual number is free for a participant",
+            "status": 503, "field": "participants[0].number", "country": "GB", "ready": 2, "live": 1,
+            "quarantined": 1, "next_free_at": next_free_at.to_string(),
+            "detail": format!("GB has 2 ready numbers; this participant holds 1 in live conversations and 1 in \
+                               quarantine; the next one falls free at {next_free_at}."),
+        })
+    );
+    // And so it is, to the second.
+    laptop.advance(999);
+    assert_eq!(laptop.post("/conversations", &conversation()).await.status, 503);
+    laptop.advance(1);
+    assert_eq!(laptop.post("/conversations", &conversation()).await.status, 201);
+}
+
+#[tokio::test]
+async fn an_empty_pool_is_said_to_be_empty() {
+    let laptop = Laptop::start().await;
+    let refused = laptop.post("/conversations", &conversation()).await;
+    assert_eq!((refused.status, text(&refused.body, "/type")), (503, "urn:maskline:problem:no-number-free"));
+    assert!(text(&refused.body, "/detail").contains("GB has 0 ready numbers"));
+    assert_eq!((refused.retry_after.as_deref(), &refused.body["next_free_at"]), (Some("60"), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_number_of_the_same_calling_code_serves_a_country_that_has_none() {
+    let laptop = Laptop::start().await.with_numbers(&["GB", "US"], 1).await;
+    let canadian = "+14165550123";
+    let [canada_dials, britain_dials] = dials(&pair(&laptop, canadian, "+447700900001").await).map(str::to_owned);
+    assert_eq!((canada_dials.as_str(), britain_dials.as_str()), ("12015550100", "447451000001"));
+    let french = json!({"participants": [{"number": "+33644630001"}, {"number": "+447700900003"}]});
+    let refused = laptop.post("/conversations", &french).await;
+    assert_eq!((refused.status, text(&refused.body, "/country")), (503, "FR"));
+}
+
+#[tokio::test]
+async fn a_deployment_can_let_numbers_of_other_countries_serve_in_an_order_of_its_choice() {
+    let laptop = Laptop::start_in(&[("FALLBACK_COUNTRIES", "US, GB")]).await.with_numbers(&["GB", "US"], 1).await;
+    let given = dials(&pair(&laptop, "+33644630001", "+447700900001").await).map(str::to_owned);
+    assert_eq!(given, ["12015550100", "447451000001"]);
+    let next = dials(&pair(&laptop, "+33644630001", "+447700900002").await).map(str::to_owned);
+    assert_eq!(next, ["447451000001", "447451000001"]);
+}
+
+#[tokio::test]
+async fn the_same_two_people_get_the_same_numbers_again_whoever_they_talked_to_meanwhile() {
+    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")]).await;
+    let laptop = laptop.with_numbers(&["GB"], 6).await;
+    let first = pair(&laptop, "+447700900001", "+447700900002").await;
+    laptop.advance(120);
+    for other in ["+447700900003", "+447700900004"] {
+        pair(&laptop, "+447700900001", other).await;
+        pair(&laptop, other, "+447700900002").await;
+        laptop.advance(120);
+    }
+    let more = laptop.post("/numbers", &json!({"country": "GB", "count": 12})).await;
+    assert_eq!(more.status, 200);
+    assert_eq!(dials(&pair(&laptop, "+447700900001", "+447700900002").await), dials(&first));
+    laptop.advance(120);
+    let other_way_round = pair(&laptop, "+447700900002", "+447700900001").await;
+    assert_eq!(dials(&other_way_round), [dials(&first)[1], dials(&first)[0]]);
+}
+
+#[tokio::test]
+async fn a_conversation_can_have_a_quarantine_of_its_own_in_which_a_late_caller_meets_nobody_else() {
+    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "60")]).await.with_numbers(&["GB"], 1).await;
+    let mut order = conversation();
+    order["quarantine"] = json!(100);
+    order["expires_in"] = json!(60);
+    assert_eq!(laptop.post("/conversations", &order).await.status, 201);
+    laptop.advance(59);
+    let dials = "447451000001";
+    let call = async || laptop.call(json!({"from": RIDER, "to": dials})).await;
+    assert_eq!(call().await["phones"]["callee"]["number"], DRIVER);
+    // To the second, by the clock, without anybody writing anything.
+    laptop.advance(1);
+    let late = call().await;
+    assert!(
+        late["phones"]["callee"].is_null() && late["phones"]["caller"]["heard"][0].to_string().contains("has ended")
+    );
+    let everybody_else = pair(&laptop, "+447700900007", "+447700900008").await;
+    assert_eq!(everybody_else["participants"][0]["dials"], dials);
+    laptop.advance(99);
+    assert_eq!(laptop.post("/conversations", &order).await.status, 503);
+    laptop.advance(1);
+    assert_eq!(laptop.post("/conversations", &order).await.status, 201);
+}

@@ -1,0 +1,116 @@
+//! `POST /conversations` with `Idempotency-Key`: as often as it is sent, carried out once.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, DRIVER, Laptop, RIDER, answer, conversation, text};
+
+async fn post(laptop: &Laptop, key: &str, order: &Value) -> Answer {
+    let url = format!("{}/conversations", laptop.stack.gateway_url);
+    answer(laptop.http.post(url).header("Idempotency-Key", key).body(order.to_string())).await
+}
+
+#[tokio::test]
+async fn the_same_key_and_body_give_the_same_conversation_and_no_second_text() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 4).await;
+    let first = post(&laptop, "ride-42", &conversation()).await;
+    let again = post(&laptop, "ride-42", &conversation()).await;
+    assert_eq!((first.status, again.status), (201, 200));
+    assert_eq!(first.body, again.body);
+    let other_key = post(&laptop, "ride-43", &conversation()).await;
+    assert_eq!(other_key.status, 201);
+    assert_ne!(other_key.body["id"], first.body["id"]);
+    for phone in [RIDER, DRIVER] {
+        assert_eq!((laptop.texts(phone).await.len(), laptop.keys(phone).await.len()), (2, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_the_same_whatever_its_spaces_and_order() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let mut order = conversation();
+    order["reference"] = json!("ride-42");
+    let first = post(&laptop, "k", &order).await;
+    let url = format!("{}/conversations", laptop.stack.gateway_url);
+    let spaced = format!("{{ \"reference\":\"ride-42\", \"participants\": {} }}", order["participants"]);
+    let again = answer(laptop.http.post(url).header("idempotency-key", "k").body(spaced)).await;
+    assert_eq!((again.status, &again.body["id"]), (200, &first.body["id"]));
+}
+
+#[tokio::test]
+async fn another_body_under_the_same_key_is_refused_and_a_key_has_a_length() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 4).await;
+    post(&laptop, "k", &conversation()).await;
+    let mut other = conversation();
+    other["expires_in"] = json!(61);
+    let refused = post(&laptop, "k", &other).await;
+    assert_eq!((refused.status, text(&refused.body, "/type")), (422, "urn:maskline:problem:idempotency-key-reused"));
+    assert_eq!(text(&refused.body, "/field"), "Idempotency-Key");
+    for key in ["", &"k".repeat(256)] {
+        let refused = post(&laptop, key, &other).await;
+        assert_eq!((refused.status, text(&refused.body, "/field")), (422, "Idempotency-Key"));
+    }
+    assert_eq!(laptop.keys(RIDER).await.len(), 1);
+}
+
+#[tokio::test]
+async fn many_at_once_give_one_conversation_and_one_text_each() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 4).await;
+    let order = conversation();
+    let run = || post(&laptop, "k", &order);
+    let (a, b, c, d, e) = tokio::join!(run(), run(), run(), run(), run());
+    let answers = [a, b, c, d, e];
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|answer| answer.body["id"] == answers[0].body["id"]), "{answers:?}");
+    for phone in [RIDER, DRIVER] {
+        assert_eq!((laptop.texts(phone).await.len(), laptop.keys(phone).await.len()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_failed_is_sent_again_and_only_that_one() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let barred = json!({"message-count": "1", "messages": [{"status": "9", "error-text": "quota"}]});
+    let fault =
+        json!({"path": "/sms/json", "contains": RIDER, "fault": {"kind": "status", "status": 200, "body": barred}});
+    laptop.vonage(reqwest::Method::POST, "/simulator/faults", fault).await;
+    let first = post(&laptop, "k", &conversation()).await;
+    assert_eq!(first.body["participants"][0]["notification"], "failed");
+    for _ in 0..2 {
+        let again = post(&laptop, "k", &conversation()).await;
+        let fates = [0, 1].map(|side| again.body["participants"][side]["notification"].clone());
+        assert_eq!((again.status, fates), (200, [json!("sent"), json!("sent")]));
+    }
+    assert_eq!((laptop.texts(RIDER).await.len(), laptop.texts(DRIVER).await.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_text_that_may_have_been_sent_is_not_sent_again() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    laptop.faults("/sms/json", 2, json!({"kind": "close_after"})).await;
+    for _ in 0..2 {
+        let answer = post(&laptop, "k", &conversation()).await;
+        assert_eq!(answer.body["participants"][0]["notification"], "unknown", "{answer:?}");
+    }
+    assert_eq!((laptop.texts(RIDER).await.len(), laptop.asked("/sms/json").await), (1, 2));
+}
+
+#[tokio::test]
+async fn a_repetition_is_answered_while_the_carrier_fails_and_after_the_end_without_texts() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let failing = json!({"message-count": "1", "messages": [{"status": "5", "error-text": "internal"}]});
+    laptop.faults("/sms/json", 2, json!({"kind": "status", "status": 200, "body": failing})).await;
+    let first = post(&laptop, "k", &conversation()).await;
+    laptop.delete(&format!("/conversations/{}", text(&first.body, "/id"))).await;
+    laptop.faults("/ni/basic/json", 2, json!({"kind": "status", "status": 500})).await;
+    let again = post(&laptop, "k", &conversation()).await;
+    assert_eq!((again.status, text(&again.body, "/state")), (200, "ended"));
+    assert!(laptop.texts(RIDER).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_was_refused_can_be_tried_again_under_its_key() {
+    let laptop = Laptop::start().await;
+    assert_eq!(post(&laptop, "k", &conversation()).await.status, 503);
+    let laptop = laptop.with_numbers(&["GB"], 1).await;
+    assert_eq!(post(&laptop, "k", &conversation()).await.status, 201);
+}

@@ -1,0 +1,161 @@
+//! `PATCH /conversations/{id}`.
+
+use serde_json::{Value, json};
+
+use crate::support::{DRIVER, Laptop, RIDER, text};
+
+const NEW_PHONE: &str = "447700900009";
+
+fn new_phone() -> Value {
+    json!({"participants": [{"number": "+44 7700 900009"}, null]})
+}
+
+async fn laptop() -> Laptop {
+    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "100")]).await;
+    laptop.with_numbers(&["GB"], 2).await
+}
+
+fn path(conversation: &Value) -> String {
+    format!("/conversations/{}", text(conversation, "/id"))
+}
+
+/// The phone that a call reaches.
+async fn reached(laptop: &Laptop, from: &str, to: &Value) -> Value {
+    laptop.call(json!({"from": from, "to": to})).await["phones"]["callee"]["number"].clone()
+}
+
+#[tokio::test]
+async fn a_new_phone_keeps_the_masks_and_the_old_one_hears_that_the_conversation_has_ended() {
+    let laptop = laptop().await;
+    let before = laptop.create().await;
+    let after = laptop.patch(&path(&before), &new_phone()).await;
+    assert_eq!((after.status, after.content_type.as_str()), (200, "application/json"), "{after:?}");
+    let [rider, driver] = [0, 1].map(|side| &after.body["participants"][side]);
+    for name in ["dials", "masked_by", "label"] {
+        assert_eq!(rider[name], before["participants"][0][name]);
+    }
+    assert_eq!((&rider["number"], &rider["notification"]), (&json!(NEW_PHONE), &json!("off")));
+    assert_eq!(driver, &before["participants"][1]);
+    assert_eq!(reached(&laptop, NEW_PHONE, &rider["dials"]).await, DRIVER);
+    assert_eq!(reached(&laptop, DRIVER, &driver["dials"]).await, NEW_PHONE);
+    let old = laptop.call(json!({"from": RIDER, "to": rider["dials"]})).await;
+    assert!(old["phones"]["callee"].is_null() && old["phones"]["caller"]["heard"][0].to_string().contains("has ended"));
+    let read = laptop.get(&path(&before)).await.body;
+    assert_eq!((&read["participants"], read["calls"].as_array().unwrap().len()), (&after.body["participants"], 3));
+    laptop.delete(&path(&before)).await;
+    assert_eq!(reached(&laptop, NEW_PHONE, &rider["dials"]).await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_new_end_counts_from_now_on_and_can_be_sooner_or_later() {
+    let laptop = laptop().await;
+    let conversation = laptop.create().await;
+    let dials = &conversation["participants"][0]["dials"];
+    laptop.advance(50);
+    for seconds in [60, 1000] {
+        let changed = laptop.patch(&path(&conversation), &json!({"expires_in": seconds})).await.body;
+        let time = |value: &Value, name: &str| text(value, name).parse::<jiff::Timestamp>().unwrap().as_second();
+        let end = time(&conversation, "/created_at") + 50 + seconds;
+        assert_eq!(time(&changed, "/expires_at"), end);
+    }
+    laptop.advance(999);
+    assert_eq!(reached(&laptop, RIDER, dials).await, DRIVER);
+    laptop.advance(1);
+    assert_eq!(reached(&laptop, RIDER, dials).await, Value::Null);
+    assert_eq!(laptop.keys(RIDER).await.len(), 1, "in quarantine from the new end on");
+    laptop.advance(100);
+    assert!(laptop.keys(RIDER).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_has_ended_is_not_changed() {
+    let laptop = laptop().await;
+    let conversation = laptop.create().await;
+    laptop.delete(&path(&conversation)).await;
+    for change in [new_phone(), json!({"expires_in": 60})] {
+        let refused = laptop.patch(&path(&conversation), &change).await;
+        assert_eq!((refused.status, text(&refused.body, "/type")), (409, "urn:maskline:problem:conversation-ended"));
+    }
+    let unknown = laptop.patch("/conversations/01KAP0QC00M4SK11NE00000000", &new_phone()).await;
+    assert_eq!(unknown.status, 404);
+    let expiring = laptop.create().await;
+    laptop.patch(&path(&expiring), &json!({"expires_in": 60})).await;
+    laptop.advance(60);
+    assert_eq!(laptop.patch(&path(&expiring), &json!({"expires_in": 60})).await.status, 409);
+}
+
+#[tokio::test]
+async fn a_new_phone_that_reaches_somebody_else_by_that_number_is_refused() {
+    let laptop = laptop().await;
+    let first = laptop.create().await;
+    let others = json!({"participants": [{"number": "+447700900009"}, {"number": "+447700900008"}], "notify": false});
+    for _ in 0..2 {
+        assert_eq!(laptop.post("/conversations", &others).await.status, 201);
+    }
+    let refused = laptop.patch(&path(&first), &new_phone()).await;
+    assert_eq!((refused.status, text(&refused.body, "/type")), (409, "urn:maskline:problem:number-not-free"));
+    assert_eq!(text(&refused.body, "/field"), "participants[0].number");
+    assert!(refused.body["next_free_at"].is_string());
+    assert_eq!(reached(&laptop, RIDER, &first["participants"][0]["dials"]).await, DRIVER, "all is as it was");
+}
+
+#[tokio::test]
+async fn many_changes_and_an_end_at_once_leave_one_true_state() {
+    let laptop = laptop().await;
+    let conversation = laptop.create().await;
+    let path = path(&conversation);
+    let (phone, longer) = (new_phone(), json!({"expires_in": 5000}));
+    let (a, b, c, ended) = tokio::join!(
+        laptop.patch(&path, &phone),
+        laptop.patch(&path, &longer),
+        laptop.patch(&path, &phone),
+        laptop.delete(&path)
+    );
+    assert_eq!(ended.body["state"], "ended");
+    for answer in [a, b, c] {
+        assert!([200, 409].contains(&answer.status), "{answer:?}");
+    }
+    for (from, side) in [(RIDER, 0), (NEW_PHONE, 0), (DRIVER, 1)] {
+        assert_eq!(reached(&laptop, from, &conversation["participants"][side]["dials"]).await, Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_change_is_refused_by_the_name_of_its_field_and_changes_nothing() {
+    let laptop = laptop().await;
+    let before = laptop.create().await;
+    let phone = |number: &str| json!({"participants": [{"number": number}, null]});
+    for (change, field) in [
+        (json!({}), ""),
+        (json!({"participants": null}), ""),
+        (json!({"expires_in": 59}), "expires_in"),
+        (json!({"reference": "x"}), "reference"),
+        (json!({"participants": [null, null]}), "participants"),
+        (json!({"participants": [{"number": "+447700900009"}]}), "participants"),
+        (json!({"participants": [{"number": "+447700900009"}, {"number": "+447700900008"}]}), "participants"),
+        (phone("hello"), "participants[0].number"),
+        (phone("07700900009"), "participants[0].country"),
+        (phone("+44 1111 111111"), "participants[0].number"),
+        (phone("+447700900002"), "participants[0].number"),
+        (phone("+447451000001"), "participants[0].number"),
+    ] {
+        let refused = laptop.patch(&path(&before), &change).await;
+        assert_eq!((refused.status, refused.body["field"].as_str().unwrap_or_default()), (422, field), "{refused:?}");
+        assert!(!refused.body.to_string().contains("7700900"), "{refused:?}");
+    }
+    let mut read = laptop.get(&path(&before)).await.body;
+    read.as_object_mut().unwrap().remove("calls");
+    assert_eq!(read, before);
+    let unchanged = laptop.patch(&path(&before), &phone("+447700900001")).await;
+    assert_eq!((unchanged.status, &unchanged.body["participants"]), (200, &before["participants"]));
+}
+
+#[tokio::test]
+async fn when_the_lookup_fails_nothing_changes() {
+    let laptop = laptop().await;
+    let conversation = laptop.create().await;
+    laptop.fault("/ni/basic/json", json!({"kind": "status", "status": 500})).await;
+    let failed = laptop.patch(&path(&conversation), &new_phone()).await;
+    assert_eq!((failed.status, text(&failed.body, "/type")), (503, "urn:maskline:problem:carrier-failed"));
+    assert_eq!(reached(&laptop, RIDER, &conversation["participants"][0]["dials"]).await, DRIVER);
+}

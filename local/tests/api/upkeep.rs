@@ -1,0 +1,222 @@
+//! Draining, the schedule, and what `GET /numbers` tells of both.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{DRIVER, Laptop, RIDER, text};
+
+const QUICK: [(&str, &str); 2] = [("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "100")];
+
+async fn country(laptop: &Laptop, query: &str) -> Value {
+    laptop.get(&format!("/numbers{query}")).await.body["countries"][0].clone()
+}
+
+async fn owned(laptop: &Laptop) -> Vec<String> {
+    laptop.owned_numbers().await.iter().map(|number| text(number, "/msisdn").to_owned()).collect()
+}
+
+/// Buys a number behind the pool's back, as the Dashboard does, and links it.
+async fn buy(laptop: &Laptop, number: &str, link: bool) {
+    let form = [("country", "GB"), ("msisdn", number), ("app_id", local::stack::account::APPLICATION_ID)];
+    assert_eq!(laptop.vonage_form("/number/buy", &form[..2]).await.status, 200);
+    if link {
+        assert_eq!(laptop.vonage_form("/number/update", &form).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_drained_number_is_given_to_nobody_and_cancelled_when_its_last_route_has_lived_out() {
+    let laptop = Laptop::start_in(&QUICK).await.with_numbers(&["GB"], 1).await;
+    let conversation = laptop.create().await;
+    let drained = laptop.delete("/numbers/447451000001").await;
+    assert_eq!((drained.status, text(&drained.body, "/state")), (200, "draining"));
+    assert_eq!(laptop.delete("/numbers/+447451000001").await.body, drained.body, "again");
+    let others = json!({"participants": [{"number": "+447700900003"}, {"number": "+447700900004"}]});
+    assert_eq!(laptop.post("/conversations", &others).await.status, 503);
+
+    laptop.advance(3600);
+    let call = laptop.call(json!({"from": RIDER, "to": "447451000001"})).await;
+    assert_eq!(call["phones"]["callee"]["number"], DRIVER, "its routes live out");
+    assert_eq!(laptop.run_schedule().await["cancelled"], json!([]));
+    laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await;
+    laptop.advance(99);
+    assert_eq!(laptop.run_schedule().await["cancelled"], json!([]), "in quarantine");
+    laptop.advance(10);
+    assert_eq!(laptop.run_schedule().await["cancelled"], json!(["447451000001"]));
+    assert_eq!(owned(&laptop).await, [""; 0]);
+    let left = country(&laptop, "").await;
+    assert_eq!((&left["numbers"], text(&left, "/monthly_cost")), (&json!([]), "0"));
+    assert_eq!(laptop.delete("/numbers/447451000001").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_creation_that_may_still_be_under_way_is_waited_for() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 1).await;
+    laptop.delete("/numbers/447451000001").await;
+    laptop.advance(59);
+    assert_eq!(laptop.run_schedule().await["cancelled"], json!([]));
+    laptop.advance(1);
+    assert_eq!(laptop.run_schedule().await["cancelled"], json!(["447451000001"]));
+}
+
+#[tokio::test]
+async fn a_cancellation_without_an_answer_is_looked_up_and_one_that_fails_is_tried_again() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    for number in ["447451000001", "447451000002"] {
+        laptop.delete(&format!("/numbers/{number}")).await;
+    }
+    laptop.advance(60);
+    laptop.fault("/number/cancel", json!({"kind": "close_after"})).await;
+    laptop
+        .vonage(
+            Method::POST,
+            "/simulator/faults",
+            json!({"path": "/number/cancel", "contains": "447451000002", "fault": {"kind": "status", "status": 500}}),
+        )
+        .await;
+    let report = laptop.run_schedule().await;
+    assert_eq!(report["cancelled"], json!(["447451000001"]));
+    assert_eq!(text(&report, "/shortfall/0/number"), "447451000002");
+    assert_eq!(owned(&laptop).await, ["447451000002"]);
+    laptop.advance(61);
+    assert_eq!(laptop.run_schedule().await["cancelled"], json!(["447451000002"]));
+}
+
+#[tokio::test]
+async fn what_is_not_in_the_pool_or_not_finished_is_not_drained() {
+    let laptop = Laptop::start().await;
+    for path in ["/numbers/447451000001", "/numbers/x"] {
+        assert_eq!(laptop.delete(path).await.status, 404);
+    }
+    laptop.fault("/number/update", json!({"kind": "status", "status": 500})).await;
+    laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
+    let busy = laptop.delete("/numbers/447451000001").await;
+    assert_eq!((busy.status, text(&busy.body, "/type")), (409, "urn:maskline:problem:number-not-ready"));
+    // A run that died over it is no reason to keep it.
+    laptop.advance(61);
+    assert_eq!(laptop.delete("/numbers/447451000001").await.body["state"], "draining");
+    laptop.advance(61);
+    assert_eq!(laptop.run_schedule().await["cancelled"], json!(["447451000001"]));
+}
+
+#[tokio::test]
+async fn numbers_that_are_linked_and_not_in_the_pool_are_adopted_with_the_price_of_their_kind() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 1).await;
+    buy(&laptop, "447451000007", true).await;
+    buy(&laptop, "447451000008", false).await;
+    assert_eq!(laptop.run_schedule().await["adopted"], json!(["447451000007"]));
+    assert_eq!(laptop.run_schedule().await["adopted"], json!([]));
+    let pool = country(&laptop, "").await;
+    assert_eq!((&pool["ready"], text(&pool, "/monthly_cost")), (&json!(2), "2.50"));
+    laptop.create().await;
+    let others = json!({"participants": [{"number": "+447700900001"}, {"number": "+447700900004"}], "notify": false});
+    assert_eq!(laptop.post("/conversations", &others).await.status, 201, "it serves");
+}
+
+#[tokio::test]
+async fn a_number_that_was_given_back_is_not_adopted_though_the_list_still_shows_it() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 1).await;
+    laptop.delete("/numbers/447451000001").await;
+    laptop.advance(60);
+    laptop.run_schedule().await;
+    buy(&laptop, "447451000001", true).await;
+    assert_eq!(laptop.run_schedule().await["adopted"], json!([]));
+    laptop.advance(86_400);
+    assert_eq!(laptop.run_schedule().await["adopted"], json!(["447451000001"]));
+}
+
+#[tokio::test]
+async fn a_number_that_vonage_no_longer_lists_is_reported_until_it_does() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let form = [("country", "GB"), ("msisdn", "447451000001")];
+    laptop.vonage_form("/number/cancel", &form).await;
+    for _ in 0..2 {
+        assert_eq!(laptop.run_schedule().await["missing"], json!(["447451000001"]));
+    }
+    let numbers = country(&laptop, "").await["numbers"].clone();
+    assert!(numbers[0]["missing_since"].is_string() && numbers[1]["missing_since"].is_null(), "{numbers}");
+    buy(&laptop, "447451000001", true).await;
+    assert_eq!(laptop.run_schedule().await["missing"], json!([]));
+    assert!(country(&laptop, "").await["numbers"][0]["missing_since"].is_null());
+}
+
+#[tokio::test]
+async fn a_list_that_is_cut_short_makes_no_number_missing() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    laptop.fault("/account/numbers", json!({"kind": "status", "status": 200, "body": {}})).await;
+    assert_eq!(laptop.run_schedule().await["missing"], json!([]));
+}
+
+#[tokio::test]
+async fn the_headroom_is_kept_above_what_the_busiest_caller_has_held_lately() {
+    let laptop = Laptop::start_in(&[("HEADROOM", "GB=2"), ("AUTO_RENT_MAX", "GB=4")]).await;
+    assert_eq!(laptop.run_schedule().await["rented"].as_array().unwrap().len(), 2);
+    assert_eq!(laptop.run_schedule().await["rented"], json!([]));
+    laptop.create().await;
+    assert_eq!(laptop.run_schedule().await["rented"].as_array().unwrap().len(), 1);
+    let pool = country(&laptop, "").await;
+    assert_eq!((&pool["high_water"], &pool["headroom"]), (&json!(1), &json!(2)));
+    for _ in 0..2 {
+        laptop.create().await;
+    }
+    let report = laptop.run_schedule().await;
+    assert_eq!((report["rented"].as_array().unwrap().len(), text(&report, "/shortfall/0/reason")), (1, "at_cap"));
+    assert_eq!(country(&laptop, "").await["headroom"], 1);
+}
+
+#[tokio::test]
+async fn the_schedule_finishes_what_a_dead_run_began() {
+    let laptop = Laptop::start().await;
+    laptop.fault("/number/update", json!({"kind": "status", "status": 500})).await;
+    laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
+    laptop.advance(61);
+    assert_eq!(laptop.run_schedule().await["rented"], json!(["447451000001"]));
+}
+
+#[tokio::test]
+async fn the_high_water_mark_is_the_most_that_one_caller_has_held_and_passes_after_a_week() {
+    let laptop = Laptop::start_in(&QUICK).await.with_numbers(&["GB"], 3).await;
+    for (a, b) in [(1, 2), (1, 3), (4, 5)] {
+        let order = json!({"participants": [{"number": format!("+44770090000{a}")}, {"number": format!("+44770090000{b}")}],
+                           "expires_in": 60, "notify": false});
+        assert_eq!(laptop.post("/conversations", &order).await.status, 201);
+    }
+    assert_eq!(country(&laptop, "").await["high_water"], 2);
+    laptop.advance(6 * 86_400);
+    assert_eq!(country(&laptop, "").await["high_water"], 2);
+    laptop.advance(3 * 86_400);
+    assert_eq!(country(&laptop, "").await["high_water"], 0);
+}
+
+#[tokio::test]
+async fn a_forecast_says_how_many_numbers_so_many_conversations_at_once_need() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 3).await;
+    let forecast = country(&laptop, "?concurrent=25").await["forecast"].clone();
+    assert_eq!(forecast, json!({"concurrent": 25, "needed": 25, "missing": 22}));
+    assert_eq!(country(&laptop, "?concurrent=2").await["forecast"]["missing"], 0);
+    assert!(country(&laptop, "").await["forecast"].is_null());
+    for bad in ["0", "-1", "many", "100001"] {
+        let refused = laptop.get(&format!("/numbers?concurrent={bad}")).await;
+        assert_eq!((refused.status, text(&refused.body, "/field")), (422, "concurrent"));
+    }
+}
+
+#[tokio::test]
+async fn the_schedule_does_what_it_can_while_vonage_fails() {
+    let laptop = Laptop::start_in(&[("HEADROOM", "GB=1")]).await.with_numbers(&["GB"], 1).await;
+    laptop.faults("/account/numbers", 1, json!({"kind": "status", "status": 500})).await;
+    let report = laptop.run_schedule().await;
+    assert_eq!(text(&report, "/shortfall/0/reason"), "carrier_unavailable");
+    assert_eq!(laptop.get("/numbers").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_request_that_was_one_too_many_is_sent_again() {
+    let laptop = Laptop::start_in(&[("VONAGE_NUMBERS_INTERVAL_MS", "1")]).await;
+    for path in ["/number/search", "/number/buy", "/number/update"] {
+        laptop.faults(path, 3, json!({"kind": "status", "status": 429})).await;
+    }
+    let done = laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
+    assert_eq!((done.status, &done.body["ready"]), (200, &json!(1)), "{done:?}");
+    assert_eq!(laptop.asked("/number/buy").await, 4);
+}

@@ -1,0 +1,170 @@
+//! The pool's numbers: rented once, offered while they are ready, given back.
+
+use std::collections::{HashMap, HashSet};
+
+use shared::country::Country;
+use shared::high_water::{self, Mark};
+use shared::phone::VirtualNumber;
+use shared::pool::{NumberState, PoolNumber};
+use shared::store::{RentError, Store};
+use tokio::task::JoinSet;
+
+use crate::{
+    LIFETIME, QUARANTINE, after, conversation, conversation_at, create, gb, now, number, phone, table, virtual_number,
+};
+
+#[tokio::test]
+async fn a_number_is_written_down_only_on_the_list_that_was_seen() {
+    let store = table().await;
+    let empty = store.country_pool(gb()).await.unwrap();
+    store.begin_renting(&number(1), &empty).await.unwrap();
+    assert!(matches!(store.begin_renting(&number(2), &empty).await, Err(RentError::Changed)));
+    let one = store.country_pool(gb()).await.unwrap();
+    assert_eq!(one.numbers, [number(1)]);
+    assert!(matches!(store.begin_renting(&number(1), &one).await, Err(RentError::Known)));
+    let abroad = PoolNumber { country: Country::try_from("JE").unwrap(), ..number(1) };
+    let empty_abroad = store.country_pool(abroad.country).await.unwrap();
+    assert!(matches!(store.begin_renting(&abroad, &empty_abroad).await, Err(RentError::Known)));
+    store.begin_renting(&number(2), &one).await.unwrap();
+    assert_eq!(store.pool_numbers(gb()).await.unwrap(), [number(1), number(2)]);
+    assert_eq!(store.ledger().await.unwrap().countries, [gb()]);
+}
+
+#[tokio::test]
+async fn a_number_of_the_pool_is_known_as_one_when_it_comes_as_a_caller() {
+    let store = table().await;
+    let caller = phone(virtual_number(1).as_str());
+    assert!(!store.caller_keys(&caller, now()).await.unwrap().is_virtual);
+    store.begin_renting(&number(1), &store.country_pool(gb()).await.unwrap()).await.unwrap();
+    assert!(store.caller_keys(&caller, now()).await.unwrap().is_virtual);
+    store.forget_number(&number(1)).await.unwrap();
+    assert!(!store.caller_keys(&caller, now()).await.unwrap().is_virtual);
+    assert_eq!(store.pool_numbers(gb()).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_number_goes_from_state_to_state_and_is_not_forgotten_once_it_is_bought() {
+    let store = table().await;
+    store.begin_renting(&number(1), &store.country_pool(gb()).await.unwrap()).await.unwrap();
+    assert!(!store.make_ready(&number(1)).await.unwrap(), "it may not have been bought");
+    store.note_bought(&number(1)).await.unwrap();
+    store.forget_number(&number(1)).await.unwrap();
+    assert!(store.make_ready(&number(1)).await.unwrap());
+    store.note_bought(&number(1)).await.unwrap();
+    assert_eq!(store.pool_numbers(gb()).await.unwrap()[0].state, NumberState::Ready);
+    assert!(!store.make_ready(&number(2)).await.unwrap());
+}
+
+#[tokio::test]
+async fn of_many_that_take_over_a_dead_runs_number_one_does() {
+    let store = table().await;
+    store.begin_renting(&number(1), &store.country_pool(gb()).await.unwrap()).await.unwrap();
+    let too_early = store.take_over(number(1), after(59), after(119)).await.unwrap();
+    assert_eq!(too_early, None, "its run may still be alive");
+    let mut all = JoinSet::new();
+    for _ in 0..8 {
+        let store = store.clone();
+        all.spawn(async move { store.take_over(number(1), after(60), after(120)).await.unwrap() });
+    }
+    let taken: Vec<PoolNumber> = all.join_all().await.into_iter().flatten().collect();
+    assert_eq!(taken, [PoolNumber { leased_until: after(120), ..number(1) }]);
+    // The run that lost its lease cannot make the pool forget what the other one may have bought meanwhile.
+    store.forget_number(&number(1)).await.unwrap();
+    assert_eq!(store.pool_numbers(gb()).await.unwrap(), taken);
+    store.forget_number(&taken[0]).await.unwrap();
+    assert_eq!(store.pool_numbers(gb()).await.unwrap(), []);
+}
+
+/// A store with numbers that are ready.
+async fn table_with_ready(indices: &[usize]) -> Store {
+    let store = table().await;
+    for index in indices {
+        store.begin_renting(&number(*index), &store.country_pool(gb()).await.unwrap()).await.unwrap();
+        store.note_bought(&number(*index)).await.unwrap();
+        assert!(store.make_ready(&number(*index)).await.unwrap());
+    }
+    store
+}
+
+async fn ready(store: &Store) -> (HashSet<VirtualNumber>, u64) {
+    let pool = store.ready_pool().await.unwrap();
+    assert_eq!(store.ready_version().await.unwrap(), pool.version);
+    (pool.numbers.into_iter().map(|number| number.number).collect(), pool.version)
+}
+
+#[tokio::test]
+async fn what_may_be_given_is_one_list_with_a_version_that_tells_when_it_has_changed() {
+    let store = table_with_ready(&[1, 2]).await;
+    let (numbers, version) = ready(&store).await;
+    assert_eq!((numbers, version), (HashSet::from([virtual_number(1), virtual_number(2)]), 2));
+    let first = store.pool_number(&virtual_number(1)).await.unwrap().unwrap();
+    assert!(store.begin_draining(&first, after(5)).await.unwrap());
+    assert_eq!(ready(&store).await, (HashSet::from([virtual_number(2)]), 3));
+    assert!(!store.begin_draining(&first, after(6)).await.unwrap(), "it drains already");
+    let drained = store.pool_number(&virtual_number(1)).await.unwrap().unwrap();
+    assert_eq!((drained.state, drained.draining_since), (NumberState::Draining, Some(after(5))));
+    assert_eq!(store.pool_number(&virtual_number(9)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_ledger_knows_the_rent_of_all_that_is_rented_or_about_to_be() {
+    let store = table_with_ready(&[1, 2]).await;
+    store.begin_renting(&number(3), &store.country_pool(gb()).await.unwrap()).await.unwrap();
+    let cost = async || store.ledger().await.unwrap().monthly_cost.to_string();
+    assert_eq!(cost().await, "3.75");
+    store.forget_number(&number(3)).await.unwrap();
+    assert_eq!(cost().await, "2.50");
+    store.forget_number(&number(3)).await.unwrap();
+    assert_eq!(cost().await, "2.50", "once");
+    let unpriced = PoolNumber { monthly_cost: None, ..number(4) };
+    store.begin_renting(&unpriced, &store.country_pool(gb()).await.unwrap()).await.unwrap();
+    assert_eq!(cost().await, "2.50");
+}
+
+#[tokio::test]
+async fn a_number_that_was_given_back_is_known_as_ours_for_a_day() {
+    let store = table_with_ready(&[1]).await;
+    assert!(store.begin_draining(&PoolNumber { state: NumberState::Ready, ..number(1) }, now()).await.unwrap());
+    let drained = store.pool_number(&virtual_number(1)).await.unwrap().unwrap();
+    assert!(store.remove_cancelled(&drained, now()).await.unwrap());
+    assert!(!store.remove_cancelled(&drained, now()).await.unwrap());
+    assert_eq!(store.pool_numbers(gb()).await.unwrap(), []);
+    assert_eq!(store.ledger().await.unwrap().monthly_cost, "0".parse().unwrap());
+    let caller = phone(virtual_number(1).as_str());
+    for (second, ours) in [(0, true), (86_399, true), (86_400, false)] {
+        assert_eq!(store.caller_keys(&caller, after(second)).await.unwrap().is_virtual, ours, "{second}");
+        let again = PoolNumber { added_at: after(second), ..number(1) };
+        let written = store.begin_renting(&again, &store.country_pool(gb()).await.unwrap()).await;
+        assert_eq!(matches!(written, Err(RentError::Known)), ours, "{second} {written:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_routes_to_a_number_are_found_whoever_holds_them() {
+    let store = table().await;
+    create(&store, &conversation([1, 2])).await.unwrap();
+    let mut later = conversation_at(after(50), [1, 3]);
+    later.participants[0].number = phone("447700900003");
+    create(&store, &later).await.unwrap();
+    let numbers = [1, 2, 4].map(virtual_number);
+    let last = async |second| store.last_routes(&numbers, after(second)).await.unwrap().until;
+    let end = LIFETIME + QUARANTINE;
+    let both = HashMap::from([(virtual_number(1), after(50 + end)), (virtual_number(2), after(end))]);
+    assert_eq!(last(end - 1).await, both);
+    assert_eq!(last(end).await, HashMap::from([(virtual_number(1), after(50 + end))]));
+    assert_eq!(last(50 + end).await, HashMap::new());
+}
+
+#[tokio::test]
+async fn high_water_marks_of_all_runs_add_up_and_pass_away() {
+    let store = table().await;
+    let mark = |held, seconds| Mark::new(gb(), held, after(seconds));
+    for (held, seconds) in [(3, 0), (2, 0), (5, -86_400), (1, 10 * 86_400)] {
+        store.raise_high_water(mark(held, seconds)).await.unwrap();
+    }
+    let lately = async |day: i64| {
+        let time = after(day * 86_400);
+        store.high_water(time).await.unwrap().of(gb(), high_water::day(time))
+    };
+    assert_eq!((lately(0).await, lately(7).await, lately(8).await, lately(18).await), (5, 3, 1, 0));
+}

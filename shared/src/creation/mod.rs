@@ -1,0 +1,320 @@
+//! Creating a conversation: both numbers checked, a virtual number chosen for each side, everything stored at once, and
+//! then both participants told.
+
+mod cache;
+mod on_demand;
+mod texts;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::backoff;
+use crate::caller::{CallerKey, CallerKeys};
+use crate::choice::{self, Caller, NoneFree, Terms};
+use crate::clock::{SharedClock, whole_second};
+use crate::conversation::{Conversation, ConversationId, Label, Lifetime, Notification, Participant, Reference, Side};
+use crate::country::{Country, CountryCounts};
+use crate::high_water::Mark;
+use crate::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use crate::provisioning::{Provisioner, ShortfallReason};
+use crate::store::{CreateError, IdempotentRequest, ReadyPool, RememberedRequest, Store, StoreError};
+use crate::vonage::VonageError;
+use crate::vonage::number_insight::{LookedUpNumber, NumberLookup};
+use crate::vonage::sms::TextSender;
+use crate::written_number::{self, UnreadableNumber};
+
+pub use cache::PoolCache;
+
+/// A conversation to create.
+#[derive(Debug, Clone)]
+pub struct NewConversation {
+    /// Sides A and B.
+    pub participants: [NewParticipant; 2],
+    /// How long it lasts.
+    pub lifetime: Lifetime,
+    /// How long after its end its (caller, number) keys are given to nobody, in seconds.
+    pub quarantine_seconds: u32,
+    /// Whether to text both participants.
+    pub notify: bool,
+    /// The creator's own name for it.
+    pub reference: Option<Reference>,
+}
+
+/// A participant to be.
+#[derive(Clone)]
+pub struct NewParticipant {
+    /// The real number, as people write it.
+    pub number: String,
+    /// The country of a number in national form.
+    pub country: Option<Country>,
+    /// How the other side's text message names this participant.
+    pub label: Option<Label>,
+}
+
+impl std::fmt::Debug for NewParticipant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewParticipant").field("country", &self.country).finish_non_exhaustive()
+    }
+}
+
+/// Why a conversation was not created. Nothing is stored then.
+#[derive(Debug, thiserror::Error)]
+pub enum CreationError {
+    /// A participant's number cannot be read.
+    #[error("the number of a participant cannot be read")]
+    Unreadable(Side, #[source] UnreadableNumber),
+    /// The carrier says that a participant's number is not valid.
+    #[error("the number of a participant is not valid")]
+    NotValid(Side),
+    /// Both participants have the same number.
+    #[error("both participants have the same number")]
+    SameNumber,
+    /// A participant's number is one of our own virtual numbers.
+    #[error("the number of a participant is a virtual number")]
+    VirtualNumber(Side),
+    /// No virtual number is free for a participant, and if one was to be rented on the fly, why that failed.
+    #[error("no virtual number is free")]
+    NoneFree(NoneFree, Option<ShortfallReason>),
+    /// Others took the chosen numbers again and again.
+    #[error("the chosen numbers were taken by others each time")]
+    Contended,
+    /// Another request has come under the same idempotency key.
+    #[error("the idempotency key belongs to another request")]
+    OtherRequest,
+    /// The carrier lookup failed.
+    #[error("the carrier lookup failed")]
+    Lookup(#[source] VonageError),
+    /// The table could not be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A conversation that a request has led to.
+#[derive(Debug)]
+pub struct Created {
+    /// The conversation.
+    pub conversation: Conversation,
+    /// Whether the same request had created it before.
+    pub before: bool,
+}
+
+/// Creates conversations.
+pub struct Creator<L, T> {
+    /// The table.
+    pub store: Store,
+    /// Judges numbers.
+    pub lookup: L,
+    /// Texts participants.
+    pub texts: T,
+    /// The time.
+    pub clock: SharedClock,
+    /// Countries whose numbers may be given to people of any country, when their own has none.
+    pub fallback: Vec<Country>,
+    /// Rents numbers on the fly.
+    pub provisioner: Provisioner,
+    /// Up to how many numbers a country may come to by that; a country that is not in here has none rented.
+    pub auto_rent_max: CountryCounts,
+    /// What is known from one creation to the next.
+    pub cache: PoolCache,
+}
+
+/// How often numbers are chosen before a conversation is refused because others were faster each time. With the pauses
+/// in between that takes longer than a function may run.
+const ATTEMPTS: u32 = 100;
+
+/// What the choice of numbers depends on, read side by side.
+struct Surroundings {
+    keys: [CallerKeys; 2],
+    ready: Arc<ReadyPool>,
+}
+
+impl<L: NumberLookup, T: TextSender> Creator<L, T> {
+    /// Creates a conversation, or finds the one that the same `request` has created before.
+    ///
+    /// Two round trips to the table: one that reads, beside the carrier lookup, and one that writes. What became of texts
+    /// cannot be known before and is written down after them; and where the request may come again, that a text is about
+    /// to be sent is written down before it. A text message that is not taken does not undo the conversation: it says so.
+    ///
+    /// Nothing that takes long is begun that could not end before `ends_at`.
+    pub async fn create(
+        &self,
+        new: NewConversation,
+        request: Option<IdempotentRequest>,
+        ends_at: Option<Timestamp>,
+    ) -> Result<Created, CreationError> {
+        let [a, b] = &new.participants;
+        let numbers: [PhoneNumber; 2] = [read(a, Side::A)?, read(b, Side::B)?];
+        let (earlier, found) = tokio::join!(self.earlier(request.as_ref()), self.look_around(&numbers));
+        if let Some(earlier) = earlier? {
+            return self.again(earlier).await;
+        }
+        let (found, surroundings) = found?;
+        let stored = self.store_with_free_numbers(&new, found, surroundings, request.as_ref(), ends_at).await?;
+        let Some(conversation) = stored else {
+            let earlier = self.earlier(request.as_ref()).await?.ok_or(CreationError::Contended)?;
+            return self.again(earlier).await;
+        };
+        Ok(Created { conversation: self.notify(conversation, request.is_some()).await?, before: false })
+    }
+
+    /// What the same request has led to. One that asks for something else under the same key is refused.
+    async fn earlier(&self, request: Option<&IdempotentRequest>) -> Result<Option<RememberedRequest>, CreationError> {
+        let Some(request) = request else { return Ok(None) };
+        let earlier = self.store.remembered_request(&request.key_hash, self.clock.now()).await?;
+        match earlier {
+            Some(earlier) if earlier.fingerprint != request.fingerprint => Err(CreationError::OtherRequest),
+            earlier => Ok(earlier),
+        }
+    }
+
+    /// The conversation of a request that came before, with those texts sent that are still owed.
+    async fn again(&self, earlier: RememberedRequest) -> Result<Created, CreationError> {
+        let now = self.clock.now();
+        let conversation = self.store.conversation(earlier.conversation, now).await?;
+        let conversation =
+            conversation.ok_or_else(|| StoreError::Unavailable("a conversation is missing".to_owned()))?;
+        let conversation =
+            if conversation.is_active(now) { self.notify(conversation, true).await? } else { conversation };
+        Ok(Created { conversation, before: true })
+    }
+
+    /// Has both numbers looked up and reads at the same time what these callers hold; that is right unless the carrier
+    /// writes a number differently.
+    async fn look_around(
+        &self,
+        numbers: &[PhoneNumber; 2],
+    ) -> Result<([LookedUpNumber; 2], Surroundings), CreationError> {
+        let [a, b] = numbers;
+        let real = [RealNumber::from(a.clone()), RealNumber::from(b.clone())];
+        let now = self.clock.now();
+        let (looked_a, looked_b, surroundings, ()) = tokio::join!(
+            self.lookup.look_up(a),
+            self.lookup.look_up(b),
+            self.surroundings(&real),
+            self.cache.learn_high_water(&self.store, now),
+        );
+        let found_a = looked_a.map_err(CreationError::Lookup)?.ok_or(CreationError::NotValid(Side::A))?;
+        let found_b = looked_b.map_err(CreationError::Lookup)?.ok_or(CreationError::NotValid(Side::B))?;
+        if found_a.number == found_b.number {
+            return Err(CreationError::SameNumber);
+        }
+        let found = [found_a, found_b];
+        let is_as_read = found.iter().zip(&real).all(|(found, real)| found.number == *real);
+        let surroundings = if is_as_read { surroundings? } else { self.surroundings(&numbers_of(&found)).await? };
+        if let Some(side) = Side::BOTH.into_iter().find(|side| surroundings.keys[side.index()].is_virtual) {
+            return Err(CreationError::VirtualNumber(side));
+        }
+        Ok((found, surroundings))
+    }
+
+    async fn surroundings(&self, numbers: &[RealNumber; 2]) -> Result<Surroundings, StoreError> {
+        let now = self.clock.now();
+        let [a, b] = numbers;
+        let (keys_a, keys_b, ready) = tokio::try_join!(
+            self.store.caller_keys(a, now),
+            self.store.caller_keys(b, now),
+            self.cache.ready(&self.store),
+        )?;
+        Ok(Surroundings { keys: [keys_a, keys_b], ready })
+    }
+
+    /// None if another run of the same request was faster.
+    async fn store_with_free_numbers(
+        &self,
+        new: &NewConversation,
+        found: [LookedUpNumber; 2],
+        mut surroundings: Surroundings,
+        request: Option<&IdempotentRequest>,
+        ends_at: Option<Timestamp>,
+    ) -> Result<Option<Conversation>, CreationError> {
+        let real = numbers_of(&found);
+        let mut waits = 0;
+        for attempt in 0..ATTEMPTS {
+            match self.choose(&found, &surroundings, new.notify) {
+                Ok(dials) => {
+                    let conversation = self.compose(new, &found, dials);
+                    let earlier = Side::BOTH.map(|side| history(&surroundings, &conversation, side));
+                    match self.store.create_conversation(&conversation, earlier, request).await {
+                        Ok(()) => {
+                            let marks = Side::BOTH.map(|side| mark(&surroundings, &conversation, side));
+                            self.cache.record(&self.store, marks).await;
+                            return Ok(Some(conversation));
+                        }
+                        Err(CreateError::RequestTaken) => return Ok(None),
+                        Err(CreateError::KeyTaken) => backoff::pause(attempt).await,
+                        Err(CreateError::Store(error)) => return Err(error.into()),
+                    }
+                }
+                Err(none_free) => self.rent_one(none_free, &mut waits, ends_at).await?,
+            }
+            surroundings = self.surroundings(&real).await?;
+        }
+        Err(CreationError::Contended)
+    }
+
+    /// The numbers that A and B are to dial.
+    fn choose(
+        &self,
+        found: &[LookedUpNumber; 2],
+        surroundings: &Surroundings,
+        texts: bool,
+    ) -> Result<[VirtualNumber; 2], NoneFree> {
+        let codes = found.each_ref().map(|found| written_number::calling_code(&found.number));
+        let caller = |side: Side| Caller {
+            number: &found[side.index()].number,
+            country: found[side.index()].country,
+            calling_code: &codes[side.index()],
+            keys: &surroundings.keys[side.index()],
+        };
+        let ready = &surroundings.ready.numbers;
+        let terms = Terms { ready, fallback: &self.fallback, texts, now: self.clock.now() };
+        choice::choose_pair(Side::BOTH.map(caller), terms)
+    }
+
+    fn compose(&self, new: &NewConversation, found: &[LookedUpNumber; 2], dials: [VirtualNumber; 2]) -> Conversation {
+        let now = self.clock.now();
+        let created_at = whole_second(now);
+        let [dials_a, dials_b] = dials;
+        let participant = |side: Side, dials| Participant {
+            number: found[side.index()].number.clone(),
+            country: found[side.index()].country,
+            label: new.participants[side.index()].label.clone(),
+            dials,
+            notification: if new.notify { Notification::Pending } else { Notification::Off },
+        };
+        Conversation {
+            id: ConversationId::generate(now),
+            reference: new.reference.clone(),
+            participants: [participant(Side::A, dials_a), participant(Side::B, dials_b)],
+            created_at,
+            expires_at: created_at + new.lifetime.duration(),
+            ended_at: None,
+            quarantine_seconds: new.quarantine_seconds,
+            revision: 0,
+        }
+    }
+}
+
+fn read(participant: &NewParticipant, side: Side) -> Result<PhoneNumber, CreationError> {
+    written_number::read(&participant.number, participant.country)
+        .map_err(|error| CreationError::Unreadable(side, error))
+}
+
+fn numbers_of(found: &[LookedUpNumber; 2]) -> [RealNumber; 2] {
+    found.each_ref().map(|found| found.number.clone())
+}
+
+/// The conversations that the key of the participant on `side` remembers.
+fn history(surroundings: &Surroundings, conversation: &Conversation, side: Side) -> Vec<ConversationId> {
+    let key = surroundings.keys[side.index()].by_number.get(&conversation.participant(side).dials);
+    key.map(CallerKey::handed_down).unwrap_or_default()
+}
+
+/// What the participant on `side` holds with this conversation.
+fn mark(surroundings: &Surroundings, conversation: &Conversation, side: Side) -> Mark {
+    let held = surroundings.keys[side.index()].held(conversation.created_at).map(|(_, key)| key.quarantined_until);
+    let falls_free: Vec<Timestamp> = held.chain([conversation.quarantined_until(conversation.expires_at)]).collect();
+    let first = falls_free.iter().min().copied().unwrap_or(conversation.created_at);
+    Mark::new(conversation.participant(side).country, falls_free.len(), first)
+}

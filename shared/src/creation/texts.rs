@@ -1,0 +1,60 @@
+//! Telling both participants which number to dial: once each, whatever happens in between.
+
+use super::Creator;
+use crate::conversation::{Conversation, Label, Notification, Side};
+use crate::phone::VirtualNumber;
+use crate::store::StoreError;
+use crate::vonage::VonageError;
+use crate::vonage::number_insight::NumberLookup;
+use crate::vonage::sms::TextSender;
+
+impl<L: NumberLookup, T: TextSender> Creator<L, T> {
+    /// Texts those who are owed a text, and writes down how that went. If the same request may come `again`, it is
+    /// written down before too, so that no two runs send the same text.
+    pub(super) async fn notify(&self, mut conversation: Conversation, again: bool) -> Result<Conversation, StoreError> {
+        let owed: Vec<Side> =
+            Side::BOTH.into_iter().filter(|side| conversation.participant(*side).notification.is_owed()).collect();
+        if owed.is_empty() {
+            return Ok(conversation);
+        }
+        if again && !self.store.claim_notifications(&conversation, &owed).await? {
+            // Another run of the same request is at it.
+            return Ok(conversation);
+        }
+        let text = async |side| if owed.contains(&side) { Some(self.text(&conversation, side).await) } else { None };
+        let (a, b) = tokio::join!(text(Side::A), text(Side::B));
+        for (side, outcome) in [(Side::A, a), (Side::B, b)] {
+            if let Some(outcome) = outcome {
+                conversation.participants[side.index()].notification = notification(&conversation, outcome);
+            }
+        }
+        // The conversation stands and the texts are out: not being able to note that is no reason to refuse it.
+        if let Err(error) = self.store.record_notifications(&conversation, &owed).await {
+            tracing::error!(conversation.id = %conversation.id, cause = %error, "the fate of text messages was not recorded");
+        }
+        Ok(conversation)
+    }
+
+    async fn text(&self, conversation: &Conversation, to: Side) -> Result<(), VonageError> {
+        let participant = conversation.participant(to);
+        let other = conversation.participant(to.other());
+        let text = invitation(&participant.dials, other.label.as_ref());
+        self.texts.send(&participant.dials, &participant.number, &text).await
+    }
+}
+
+fn notification(conversation: &Conversation, outcome: Result<(), VonageError>) -> Notification {
+    let Err(error) = outcome else { return Notification::Sent };
+    tracing::warn!(conversation.id = %conversation.id, cause = %error, "a text message was not taken");
+    if error.outcome_is_unknown() {
+        Notification::Unknown(error.to_string())
+    } else {
+        Notification::Failed(error.to_string())
+    }
+}
+
+/// The text message that tells a participant which number to dial, and whom it reaches.
+fn invitation(dials: &VirtualNumber, other: Option<&Label>) -> String {
+    let whom = other.map_or("the other person", Label::as_str);
+    format!("To reach {whom}, call +{dials}. It works from this phone only, and keeps your own number private.")
+}

@@ -1,0 +1,180 @@
+//! What a schedule sees to: the pool agrees with the account, what was begun is finished, and there is headroom.
+
+use std::collections::{BTreeSet, HashSet};
+
+use jiff::Timestamp;
+
+use super::{Order, Provisioner, Rented, Shortfall, lease};
+use crate::backoff;
+use crate::clock::whole_second;
+use crate::country::{Country, CountryCounts};
+use crate::high_water;
+use crate::phone::VirtualNumber;
+use crate::pool::{NumberState, PoolNumber};
+use crate::store::{RentError, StoreError};
+use crate::vonage::VonageError;
+use crate::vonage::numbers::{ListedNumber, Search};
+
+/// What a run did and found.
+#[derive(Debug, Default)]
+pub struct Upkeep {
+    /// Numbers of the account that were linked to the application and not in the pool, and are now.
+    pub adopted: Vec<VirtualNumber>,
+    /// Numbers of the pool that Vonage does not list as the account's.
+    pub missing: Vec<VirtualNumber>,
+    /// Numbers that were given back.
+    pub cancelled: Vec<VirtualNumber>,
+    /// Numbers that were rented, or whose renting was finished.
+    pub rented: Vec<VirtualNumber>,
+    /// What could not be done, and why.
+    pub shortfalls: Vec<Shortfall>,
+}
+
+/// How much the deployment wants to have ready.
+#[derive(Debug, Clone, Default)]
+pub struct Headroom {
+    /// How many numbers more than the busiest caller lately has held.
+    pub numbers: CountryCounts,
+    /// Up to how many numbers a country may come to without an order; a country that is not in here has no such limit.
+    pub caps: CountryCounts,
+}
+
+/// How often a run meets another one at the ledger before it leaves an adoption to the next run.
+const RACES: u32 = 10;
+
+impl Provisioner {
+    /// Adopts, reports, finishes, gives back and rents, in this order. What fails does not keep the rest from being done.
+    pub async fn upkeep(&self, headroom: &Headroom, ends_at: Option<Timestamp>) -> Result<Upkeep, StoreError> {
+        let mut done = Upkeep::default();
+        let mut pool = self.whole_pool().await?;
+        match self.numbers.list().await {
+            Ok(listed) => {
+                self.adopt_missing(&listed, &pool, ends_at, &mut done).await?;
+                self.report_missing(&listed, &pool, &mut done).await?;
+                pool = self.whole_pool().await?;
+            }
+            Err(error) => done.shortfalls.push(Shortfall::general(error)),
+        }
+        done.cancelled = self.finish_draining(&pool, ends_at, &mut done.shortfalls).await?;
+
+        let high_water = self.store.high_water(self.clock.now()).await?;
+        let today = high_water::day(self.clock.now());
+        let mut countries: BTreeSet<Country> = self.store.ledger().await?.countries.into_iter().collect();
+        countries.extend(headroom.numbers.iter().map(|(country, _)| country));
+        for country in countries {
+            let count = match headroom.numbers.of(country) {
+                0 => 0,
+                headroom => (high_water.of(country, today) + headroom).min(Order::MAX_COUNT),
+            };
+            let cap = Some(headroom.caps.of(country)).filter(|cap| *cap > 0);
+            let provisioned = self.provision(&Order { search: Search::usual(country), count, cap }, ends_at).await?;
+            done.rented.extend(provisioned.added.into_iter().map(|number| number.number));
+            done.shortfalls.extend(provisioned.shortfalls);
+        }
+        Ok(done)
+    }
+
+    async fn whole_pool(&self) -> Result<Vec<PoolNumber>, StoreError> {
+        let mut pool = Vec::new();
+        for country in self.store.ledger().await?.countries {
+            pool.extend(self.store.pool_numbers(country).await?);
+        }
+        Ok(pool)
+    }
+
+    /// Takes in what is linked to the application and not in the pool.
+    async fn adopt_missing(
+        &self,
+        listed: &[ListedNumber],
+        pool: &[PoolNumber],
+        ends_at: Option<Timestamp>,
+        done: &mut Upkeep,
+    ) -> Result<(), StoreError> {
+        let known: HashSet<&str> = pool.iter().map(|number| number.number.as_str()).collect();
+        let ours = |listed: &&ListedNumber| {
+            listed.settings.is_linked_to(&self.application_id) && !known.contains(listed.settings.msisdn())
+        };
+        for listed in listed.iter().filter(ours) {
+            if self.out_of_time(ends_at) {
+                return Ok(());
+            }
+            let Some(number) = self.to_adopt(listed).await else { continue };
+            match self.adopt(&number, listed).await? {
+                Some(Rented::Ready) => done.adopted.push(number.number),
+                Some(Rented::Not(shortfall) | Rented::Unlinked(shortfall) | Rented::Stop(shortfall)) => {
+                    done.shortfalls.push(shortfall);
+                }
+                Some(Rented::Elsewhere) | None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A listed number as the pool writes it down; none if it cannot be called.
+    async fn to_adopt(&self, listed: &ListedNumber) -> Option<PoolNumber> {
+        let (number, country, number_type, features) = listed.for_calls()?;
+        // The list names no price. What is on offer of the same kind costs the same.
+        let search = Search { features: features.clone(), number_type: Some(number_type), ..Search::usual(country) };
+        let offers = self.numbers.search(&search, 1).await.map(|page| page.offers);
+        let monthly_cost = offers.ok().and_then(|offers| offers.into_iter().map(|offer| offer.cost).min());
+        let now = self.clock.now();
+        Some(PoolNumber {
+            number,
+            country,
+            number_type,
+            features,
+            monthly_cost,
+            state: NumberState::Linking,
+            added_at: whole_second(now),
+            leased_until: lease(now),
+            draining_since: None,
+            missing_since: None,
+        })
+    }
+
+    /// None if another run has it, or it was given back a short while ago.
+    async fn adopt(&self, number: &PoolNumber, listed: &ListedNumber) -> Result<Option<Rented>, StoreError> {
+        for race in 0..RACES {
+            let seen = self.store.country_pool(number.country).await?;
+            match self.store.begin_renting(number, &seen).await {
+                Ok(()) => return self.bought(number, Some(listed.settings.clone())).await.map(Some),
+                Err(RentError::Known) => return Ok(None),
+                Err(RentError::Changed) => backoff::pause(race).await,
+                Err(RentError::Store(error)) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Notes which numbers of the pool are no longer the account's. The list has pages, between which a number can slip;
+    /// so each one is asked for by itself before it counts.
+    async fn report_missing(
+        &self,
+        listed: &[ListedNumber],
+        pool: &[PoolNumber],
+        done: &mut Upkeep,
+    ) -> Result<(), StoreError> {
+        let listed: HashSet<&str> = listed.iter().map(|listed| listed.settings.msisdn()).collect();
+        for number in pool.iter().filter(|number| number.is_rented()) {
+            let is_listed = listed.contains(number.number.as_str());
+            match (is_listed, number.missing_since) {
+                (true, None) => {}
+                (true, Some(_)) => self.store.note_missing(number, None).await?,
+                (false, Some(_)) => done.missing.push(number.number.clone()),
+                (false, None) => match self.is_owned(number).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        self.store.note_missing(number, Some(self.clock.now())).await?;
+                        done.missing.push(number.number.clone());
+                    }
+                    Err(error) => done.shortfalls.push(Shortfall::general(error).about(number)),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn is_owned(&self, number: &PoolNumber) -> Result<bool, VonageError> {
+        Ok(self.numbers.owned(number.country, &number.number).await?.is_some())
+    }
+}
