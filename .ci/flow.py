@@ -55,6 +55,24 @@ stranger = call("447700900999", rider_dials)
 expect(stranger["phones"]["callee"] is None and RIDER not in json.dumps(stranger["ncco"]), stranger)
 
 url = f"{gateway}/conversations/{conversation['id']}"
+status, refused = curl(f"{gateway}/conversations", "-d", json.dumps({"participants": [
+    {"number": "+447700900001"}, {"number": "+447700900005"}], "notify": False}))
+expect(status == 201, refused)
+status, refused = curl(f"{gateway}/conversations", "-d", json.dumps({"participants": [
+    {"number": "+447700900001"}, {"number": "+447700900006"}], "notify": False}))
+expect(status == 503 and (refused["ready"], refused["live"], refused["quarantined"]) == (2, 2, 0), refused)
+
+once = ["-H", "Idempotency-Key: ride-43", "-d", json.dumps({"participants": [
+    {"number": "+447700900007"}, {"number": "+447700900008"}]})]
+(first, created), (second, again) = (curl(f"{gateway}/conversations", *once) for _ in range(2))
+expect((first, second) == (201, 200) and created == again, again)
+
+status, changed = curl("-X", "PATCH", url, "-d", '{"expires_in": 3600}')
+expect(status == 200 and changed["expires_at"] < conversation["expires_at"], changed)
+status, pool = curl(f"{gateway}/numbers?concurrent=25")
+[gb] = pool["countries"]
+expect((gb["high_water"], gb["headroom"], gb["forecast"]["missing"]) == (2, 0, 23), gb)
+
 status, read = curl(url)
 expect(status == 200 and len(read["calls"]) == 2 and all(leg["status"] == "completed" for c in read["calls"] for leg in c["legs"]), read)
 status, ended = curl("-X", "DELETE", url)
@@ -64,4 +82,7 @@ for caller, dials in (RIDER, rider_dials), (DRIVER, driver_dials):
     expect(again["phones"]["callee"] is None and "has ended" in again["phones"]["caller"]["heard"][0], again)
     expect(not any(number in json.dumps(again["ncco"]) for number in (RIDER, DRIVER)), again)
 
-print("provisioned, created, called both ways, ended, called again: as it should be")
+status, drained = curl("-X", "DELETE", f"{gateway}/numbers/{rider_dials}")
+expect(status == 200 and drained["state"] == "draining", drained)
+
+print("provisioned, created, called both ways, changed, ended, called again, drained: as it should be")

@@ -12,13 +12,14 @@ import urllib.request
 gateway, work = sys.argv[1:]
 FUNCTIONS = {
     "answer-webhook": "AnswerWebhook", "event-webhook": "EventWebhook", "create-conversation": "CreateConversation",
-    "get-conversation": "GetConversation", "end-conversation": "EndConversation", "provision-numbers": "ProvisionNumbers",
+    "get-conversation": "GetConversation", "update-conversation": "UpdateConversation",
+    "end-conversation": "EndConversation", "provision-numbers": "ProvisionNumbers",
 }
 invoked = set()
 
 
 def in_container(name, event):
-    """Status and body of the function's answer."""
+    """Status and body of the function's answer, or what the schedule reports."""
     file = os.path.join(work, "event.json")
     with open(file, "w") as out:
         json.dump(event, out)
@@ -27,17 +28,19 @@ def in_container(name, event):
     ran = subprocess.run(
         ["sam", "local", "invoke", "--config-env", "laptop", "--skip-pull-image", function, "-e", file],
         capture_output=True, text=True)
-    answers = [line for line in ran.stdout.splitlines() if line.startswith('{"statusCode"')]
+    answers = [line for line in ran.stdout.splitlines() if line.startswith(('{"statusCode"', '{"adopted"'))]
     if ran.returncode != 0 or len(answers) != 1:
         sys.exit(f"{name}: sam local invoke gave no answer\n{ran.stdout}\n{ran.stderr}")
     answer = json.loads(answers[0])
+    if "statusCode" not in answer:
+        return answer
     return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
 
 
 def at_gateway(event):
     """The same request by HTTP."""
     query = f"?{event['rawQueryString']}" if event["rawQueryString"] else ""
-    headers = {name: event["headers"][name] for name in ("authorization", "content-type") if name in event["headers"]}
+    headers = {name: event["headers"][name] for name in ("authorization", "content-type", "idempotency-key") if name in event["headers"]}
     request = urllib.request.Request(
         gateway + event["rawPath"] + query, method=event["requestContext"]["http"]["method"],
         data=event["body"].encode() if "body" in event else None, headers=headers)
@@ -76,7 +79,15 @@ status, conversation = in_container("create-conversation", load("create-conversa
 expect(status == 201 and [side["notification"] for side in conversation["participants"]] == ["sent", "sent"], conversation)
 print("201  create-conversation\n200  provision-numbers", flush=True)
 
-changing = {"provision-numbers", "create-conversation", "end-conversation"}
+status, again = in_container("create-conversation-again", load("create-conversation-again"))
+expect(status == 201 and at_gateway(load("create-conversation-again")) == (200, again), again)
+print("201  create-conversation-again", flush=True)
+report = in_container("provision-numbers-schedule", load("provision-numbers-schedule"))
+expect(report == {"adopted": [], "missing": [], "cancelled": [], "rented": [], "shortfall": []}, report)
+print("     provision-numbers-schedule", flush=True)
+
+changing = {"provision-numbers", "create-conversation", "create-conversation-again", "end-conversation",
+            "update-conversation", "provision-numbers-drain", "provision-numbers-schedule"}
 for name in names:
     if name not in changing:
         same(name, load(name))
@@ -101,10 +112,18 @@ same("event-webhook-completed", json.loads(signed.stdout))
 status, read = same("get-conversation", of_this_conversation("get-conversation"))
 expect(status == 200 and [leg["status"] for call in read["calls"] for leg in call["legs"]] == ["completed"], read)
 
+status, updated = in_container("update-conversation", of_this_conversation("update-conversation"))
+expect(status == 200 and updated["participants"][1]["number"] == "447700900009", updated)
+read = at_gateway(of_this_conversation("get-conversation"))[1]
+expect((read["participants"], read["expires_at"]) == (updated["participants"], updated["expires_at"]), read)
+print("200  update-conversation", flush=True)
 status, ended = same("end-conversation", of_this_conversation("end-conversation"))
 expect(status == 200 and ended["state"] == "ended", ended)
 status, ncco = same("answer-webhook-rider-calls", load("answer-webhook-rider-calls"))
 expect(status == 200 and len(ncco) == 1 and "has ended" in ncco[0]["text"], ncco)
+
+status, drained = same("provision-numbers-drain", load("provision-numbers-drain"))
+expect(status == 200 and drained["state"] == "draining", drained)
 
 expect(invoked == set(FUNCTIONS.values()), invoked)
 print(f"{len(names)} events, {len(invoked)} functions: the container answers as the laptop stack does")

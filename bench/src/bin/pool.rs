@@ -137,7 +137,7 @@ impl<'a> Simulation<'a> {
             *self.uses.entry(number.clone()).or_default() += 1;
             let person = &mut self.people[*person];
             person.held += 1;
-            let earlier = person.keys.by_number.get(number).map(|key| key.history().collect()).unwrap_or_default();
+            let earlier = person.keys.by_number.get(number).map(CallerKey::handed_down).unwrap_or_default();
             let expires_at = now + LIFETIME;
             let key = CallerKey { conversation, expires_at, quarantined_until: expires_at + QUARANTINE, earlier };
             person.keys.by_number.insert(number.clone(), key);

@@ -1,6 +1,6 @@
 //! Renting a number on the fly, when none is free for somebody.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{CreationError, Creator};
 use crate::backoff;
@@ -9,6 +9,9 @@ use crate::provisioning::{Order, ShortfallReason};
 use crate::vonage::number_insight::NumberLookup;
 use crate::vonage::numbers::Search;
 use crate::vonage::sms::TextSender;
+
+/// What is left of a function's time in which a refusal still gets out.
+const LAST_MOMENT: SignedDuration = SignedDuration::from_secs(3);
 
 /// How often a run looks again whether a number is ready that another one is renting: about ten seconds in all.
 const WAITS: u32 = 60;
@@ -31,7 +34,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         if provisioned.ready > none_free.ready {
             return Ok(());
         }
-        let out_of_time = ends_at.is_some_and(|ends_at| self.clock.now() >= ends_at);
+        let out_of_time = ends_at.is_some_and(|ends_at| self.clock.now() + LAST_MOMENT >= ends_at);
         let reason = match provisioned.shortfalls.first() {
             Some(shortfall) => shortfall.reason,
             None if provisioned.in_progress > 0 && *waits < WAITS && !out_of_time => {

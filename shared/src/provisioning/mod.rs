@@ -84,7 +84,8 @@ pub struct Provisioner {
     pub clock: SharedClock,
 }
 
-/// How long a run has a number to itself: longer than a function may run.
+/// How long a run has a number to itself: longer than renting one takes, even if Vonage is slow. Two runs that went on with
+/// the same number would do no harm, because it can be bought and cancelled only once; they would only waste requests.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
 /// How many numbers in a row Vonage may refuse before a run gives up: others may buy what the search still shows.

@@ -50,7 +50,7 @@ impl Provisioner {
         match self.numbers.list().await {
             Ok(listed) => {
                 self.adopt_missing(&listed, &pool, ends_at, &mut done).await?;
-                self.report_missing(&listed, &pool, &mut done).await?;
+                self.report_missing(&listed, &pool, ends_at, &mut done).await?;
                 pool = self.whole_pool().await?;
             }
             Err(error) => done.shortfalls.push(Shortfall::general(error)),
@@ -152,6 +152,7 @@ impl Provisioner {
         &self,
         listed: &[ListedNumber],
         pool: &[PoolNumber],
+        ends_at: Option<Timestamp>,
         done: &mut Upkeep,
     ) -> Result<(), StoreError> {
         let listed: HashSet<&str> = listed.iter().map(|listed| listed.settings.msisdn()).collect();
@@ -161,6 +162,7 @@ impl Provisioner {
                 (true, None) => {}
                 (true, Some(_)) => self.store.note_missing(number, None).await?,
                 (false, Some(_)) => done.missing.push(number.number.clone()),
+                (false, None) if self.out_of_time(ends_at) => return Ok(()),
                 (false, None) => match self.is_owned(number).await {
                     Ok(true) => {}
                     Ok(false) => {
