@@ -118,6 +118,8 @@ pub struct Leg {
     pub uuid: String,
     /// Whose phone it is.
     pub side: Side,
+    /// Which of that participant's phones.
+    pub phone: usize,
     /// Which way it runs.
     pub direction: Direction,
     /// When each status came about.
@@ -202,6 +204,7 @@ mod tests {
             conversation_uuid: "CON-1".to_owned(),
             uuid: uuid.to_owned(),
             side,
+            phone: 0,
             direction,
             statuses: statuses.iter().map(|(status, at)| (*status, Timestamp::from_second(*at).unwrap())).collect(),
             facts: LegFacts { price: Some(price.parse().unwrap()), duration: Some(42), ..LegFacts::default() },

@@ -72,14 +72,19 @@ pub struct NoneFree {
 /// The same two people get the same numbers again. Otherwise a caller's own country comes first, then its calling code,
 /// then the fallback; numbers that can send texts come first where texts are sent; among those, the ones that this
 /// caller has never had, then those that it had longest ago; and among equals a different one for each two people, so
-/// that all numbers are used evenly. The two numbers differ if that is possible.
-pub fn choose_pair(callers: [Caller<'_>; 2], terms: Terms<'_>) -> Result<[VirtualNumber; 2], NoneFree> {
+/// that all numbers are used evenly. The two numbers differ where neither caller loses anything by it.
+///
+/// Tells of each caller for whom none is free.
+pub fn choose_pair(callers: [Caller<'_>; 2], terms: Terms<'_>) -> Result<[VirtualNumber; 2], Vec<NoneFree>> {
     let [a, b] = callers;
     let last = last_in_common(a.keys, b.keys);
     let choose = |side: Side, caller: Caller<'_>, other: Caller<'_>| {
         choose(caller, other, last, terms).ok_or_else(|| none_free(side, caller, terms))
     };
-    let (a, b) = (choose(Side::A, a, b)?, choose(Side::B, b, a)?);
+    let (a, b) = match (choose(Side::A, a, b), choose(Side::B, b, a)) {
+        (Ok(a), Ok(b)) => (a, b),
+        (a, b) => return Err([a.err(), b.err()].into_iter().flatten().collect()),
+    };
     let pair = match (a.best == b.best, a.next, b.next) {
         (true, Some(next_a), Some(next_b)) if next_a.0 < next_b.0 => [next_a.1, b.best],
         (true, _, Some((_, next))) => [a.best, next],
@@ -101,7 +106,7 @@ struct Merit {
     /// Not the one that this caller dialled last to reach the same person.
     new: bool,
     tier: usize,
-    /// No text can be sent from it, and one is to be sent.
+    /// No text can be sent from it, one is to be sent, and another number as near could.
     mute: bool,
     last_had: Option<Timestamp>,
     spread: u64,
@@ -113,14 +118,19 @@ fn choose<'a>(
     last: Option<ConversationId>,
     terms: Terms<'a>,
 ) -> Option<Choice<'a>> {
-    let mut ranked: Vec<_> = terms
+    let free: Vec<_> = terms
         .ready
         .iter()
         .filter(|ready| !caller.keys.hold(&ready.number, terms.now))
         .filter_map(|ready| Some((ready, tier(caller, ready, terms.fallback)?)))
+        .collect();
+    // The farthest that a number which can send texts is away matters only where there is one.
+    let texting: HashSet<usize> = free.iter().filter(|(ready, _)| ready.texts).map(|(_, tier)| *tier).collect();
+    let mut ranked: Vec<_> = free
+        .into_iter()
         .map(|(ready, tier)| {
             let key = caller.keys.by_number.get(&ready.number);
-            let mute = terms.texts && !ready.texts;
+            let mute = terms.texts && !ready.texts && texting.contains(&tier);
             let again = !mute && last.is_some_and(|last| key.is_some_and(|key| key.history().any(|id| id == last)));
             let last_had = key.map(|key| key.quarantined_until);
             let spread = spread(&ready.number, caller.number, other.number);
@@ -247,7 +257,7 @@ mod tests {
     const GB2: Case<'static> = Case { ready: &[("GB", "4474001"), ("GB", "4474002")], fallback: &[], texts: false };
 
     impl Case<'_> {
-        fn choose(&self, rider: &CallerKeys, driver: &CallerKeys) -> Result<[String; 2], NoneFree> {
+        fn choose(&self, rider: &CallerKeys, driver: &CallerKeys) -> Result<[String; 2], Vec<NoneFree>> {
             let ready = ready(self.ready);
             let fallback: Vec<_> = self.fallback.iter().map(|code| country(code)).collect();
             let terms = Terms { ready: &ready, fallback: &fallback, texts: self.texts, now: now() };
@@ -285,7 +295,7 @@ mod tests {
         driver
             .by_number
             .insert(number("4474009"), keys(&[("4474009", id(0), -1)]).by_number[&number("4474009")].clone());
-        let refused = GB2.choose(&held(&[]), &driver).unwrap_err();
+        let [refused] = GB2.choose(&held(&[]), &driver).unwrap_err().try_into().unwrap();
         assert_eq!(
             refused,
             NoneFree {
@@ -299,7 +309,8 @@ mod tests {
         );
         let empty = Case { ready: &[], ..GB2 };
         let refused = empty.choose(&held(&[]), &held(&[])).unwrap_err();
-        assert_eq!((refused.side, refused.ready, refused.next_free_at), (Side::A, 0, None));
+        assert_eq!(refused.iter().map(|none| none.side).collect::<Vec<_>>(), Side::BOTH);
+        assert_eq!((refused[0].ready, refused[0].next_free_at), (0, None));
     }
 
     #[test]
@@ -328,21 +339,27 @@ mod tests {
         let five: Vec<_> = ["4474001", "4474002", "4474003", "4474004", "4474005"].map(|digits| ("GB", digits)).into();
         let case = Case { ready: &five, fallback: &[], texts: false };
         // Their last one was 20; the rider has used its number for somebody else since.
-        let mut rider = keys(&[("4474003", id(30), -1), ("4474004", id(10), -1), ("4474005", id(25), -1)]);
-        rider.by_number.get_mut(&number("4474003")).unwrap().earlier = vec![id(20)];
-        let driver = keys(&[("4474002", id(20), -1), ("4474001", id(10), -1)]);
-        let ids = |keys: &CallerKeys| keys.by_number.values().flat_map(CallerKey::history).collect::<Vec<_>>();
-        // Two ids of one second differ, as those of two conversations do.
-        assert!(ids(&rider).iter().all(|id| !ids(&driver).contains(id)));
-        let (mut rider, mut driver) = (rider, driver);
-        let shared = id(20);
-        rider.by_number.get_mut(&number("4474003")).unwrap().earlier = vec![shared];
-        driver.by_number.get_mut(&number("4474002")).unwrap().conversation = shared;
+        let [first, last] = [id(10), id(20)];
+        let mut rider = keys(&[("4474003", id(30), -1), ("4474004", first, -1), ("4474005", id(25), -1)]);
+        rider.by_number.get_mut(&number("4474003")).unwrap().earlier = vec![last];
+        let driver = keys(&[("4474002", last, -1), ("4474001", first, -1)]);
         assert_eq!(case.choose(&rider, &driver).unwrap(), ["4474003", "4474002"]);
         // Where one of them is not free, the other one still is the same.
         rider.by_number.get_mut(&number("4474003")).unwrap().quarantined_until = after(1);
         let [elsewhere, again] = case.choose(&rider, &driver).unwrap();
         assert!(elsewhere != "4474003" && again == "4474002");
+    }
+
+    #[test]
+    fn the_same_numbers_again_come_before_texts_only_where_no_other_number_as_near_can_text() {
+        let last = id(1);
+        let (rider, driver) = (keys(&[("4420001", last, -1)]), keys(&[("4420002", last, -1)]));
+        let mute = [("GB", "4420001"), ("GB", "4420002"), ("GB", "4420003"), ("JE", "4477001")];
+        let all_mute = Case { ready: &mute, fallback: &[], texts: true };
+        assert_eq!(all_mute.choose(&rider, &driver).unwrap(), ["4420001", "4420002"]);
+        let texting = [("GB", "4420001"), ("GB", "4420002"), ("GB", "4474001"), ("GB", "4474002")];
+        let some_text = Case { ready: &texting, fallback: &[], texts: true };
+        assert!(some_text.choose(&rider, &driver).unwrap().iter().all(|number| number.starts_with("4474")));
     }
 
     #[test]

@@ -217,6 +217,16 @@ pub struct Participant {
     pub dials: VirtualNumber,
     /// The text message to this participant.
     pub notification: Notification,
+    /// The phones that this participant had before, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<RealNumber>,
+}
+
+impl Participant {
+    /// The phone at `position` of all that this participant has had.
+    pub fn phone(&self, position: usize) -> &RealNumber {
+        self.former.get(position).unwrap_or(&self.number)
+    }
 }
 
 /// Whether a conversation's numbers lead anywhere.
@@ -253,7 +263,6 @@ pub struct Conversation {
     /// How long after its end its (caller, number) keys are given to nobody, in seconds.
     pub quarantine_seconds: u32,
     /// How often its end or a participant's phone was changed: what is changed must be as it was read.
-    #[serde(default)]
     pub revision: u32,
 }
 

@@ -72,7 +72,12 @@ pub struct NotCountryCounts;
 impl CountryCounts {
     /// The count of a country.
     pub fn of(&self, country: Country) -> usize {
-        self.0.get(&country).copied().unwrap_or_default()
+        self.get(country).unwrap_or_default()
+    }
+
+    /// The count of a country, if it has one.
+    pub fn get(&self, country: Country) -> Option<usize> {
+        self.0.get(&country).copied()
     }
 
     /// Those that have one.

@@ -41,6 +41,16 @@ impl Mark {
     }
 }
 
+impl Mark {
+    /// All that follows for a caller whose keys fall free at `ends`: so many are held until the first does, one less until
+    /// the second does, and so on.
+    pub fn all(country: Country, mut ends: Vec<Timestamp>) -> Vec<Self> {
+        ends.sort_unstable();
+        let all = ends.len();
+        ends.into_iter().enumerate().map(|(fallen, end)| Self::new(country, all - fallen, end)).collect()
+    }
+}
+
 impl HighWater {
     /// Whether nothing known says as much for as long.
     pub fn is_news(&self, mark: Mark) -> bool {
@@ -78,6 +88,8 @@ mod tests {
         }
         let lately = [0, 7, 8, 12, 13].map(|days| high_water.of(gb, on(days)));
         assert_eq!(lately, [4, 4, 3, 2, 0]);
+        let many = [5, 0, 60].map(|days| start + SignedDuration::from_hours(24 * days));
+        assert_eq!(Mark::all(gb, many.to_vec()), [mark(3, 0), mark(2, 5), mark(1, 60)]);
         assert_eq!(high_water.of(Country::try_from("FR").unwrap(), on(0)), 0);
     }
 }

@@ -14,6 +14,12 @@ pub struct Route {
     pub conversation: ConversationId,
     /// The caller's side of it.
     pub side: Side,
+    /// Which of that participant's phones the caller's is.
+    #[serde(default)]
+    pub phone: usize,
+    /// Since when the key is that conversation's.
+    #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
+    pub since: Timestamp,
     /// The other participant's phone.
     pub connect_to: RealNumber,
     /// The number that masks the caller.
@@ -48,16 +54,18 @@ pub enum Destination {
 }
 
 impl Route {
-    /// The route of the participant on `side` of `conversation`, under a key that was that of `earlier` ones.
-    pub fn of(conversation: &Conversation, side: Side, earlier: Vec<ConversationId>) -> Self {
+    /// The route of the participant on `side` of `conversation`, under a key that was nobody's before.
+    pub fn of(conversation: &Conversation, side: Side) -> Self {
         Self {
             conversation: conversation.id,
             side,
+            phone: conversation.participant(side).former.len(),
+            since: conversation.created_at,
             connect_to: conversation.participant(side.other()).number.clone(),
             present_as: conversation.masked_by(side).clone(),
             expires_at: conversation.expires_at,
             quarantined_until: conversation.quarantined_until(conversation.expires_at),
-            earlier,
+            earlier: Vec::new(),
         }
     }
 
@@ -70,7 +78,7 @@ impl Route {
     /// Whether something that happened at `time` can have been part of this route's conversation. An event that
     /// arrives late may find the key in other hands.
     pub fn covers(&self, time: Timestamp) -> bool {
-        self.conversation.created_at() <= time && time < self.quarantined_until
+        self.since <= time && time < self.quarantined_until
     }
 }
 
@@ -102,6 +110,8 @@ mod tests {
         Route {
             conversation: ConversationId::generate(created_at),
             side: Side::A,
+            phone: 0,
+            since: created_at,
             connect_to: number("447700900002"),
             present_as: number("447451000002"),
             expires_at: created_at + SignedDuration::from_secs(100),

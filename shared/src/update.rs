@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 
 use crate::backoff;
+use crate::caller::CallerKeys;
 use crate::clock::{SharedClock, whole_second};
 use crate::conversation::{Conversation, ConversationId, Lifetime, Notification, Side};
 use crate::country::Country;
+use crate::high_water::Mark;
+use crate::route::Route;
 use crate::store::{ChangeError, Store, StoreError};
 use crate::vonage::VonageError;
 use crate::vonage::number_insight::{LookedUpNumber, NumberLookup};
@@ -37,7 +40,7 @@ impl std::fmt::Debug for NewPhone {
     }
 }
 
-/// Why a conversation was not changed. It is as it was then.
+/// Why a conversation was not changed. It is as it was then, unless the table gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateError {
     /// There is no such conversation.
@@ -87,6 +90,13 @@ pub struct Updater<L> {
     pub clock: SharedClock,
 }
 
+/// A new phone as the carrier knows it, and what it holds.
+struct FoundPhone {
+    side: Side,
+    found: LookedUpNumber,
+    keys: CallerKeys,
+}
+
 /// How often a change is tried that meets another one of the same conversation.
 const ATTEMPTS: u32 = 10;
 
@@ -94,19 +104,21 @@ impl<L: NumberLookup> Updater<L> {
     /// Changes the conversation and its routes in one transaction. The old phone's key goes into quarantine: who still
     /// calls from it hears that the conversation has ended.
     pub async fn update(&self, id: ConversationId, change: &Change) -> Result<Conversation, UpdateError> {
+        // What has ended is no reason to ask the carrier.
+        self.active(id).await?;
         let phone = match &change.phone {
-            Some(phone) => Some((phone.side, self.look_up(phone).await?)),
+            Some(phone) => Some(self.look_up(phone).await?),
             None => None,
         };
         for attempt in 0..ATTEMPTS {
-            let now = self.clock.now();
-            let before = self.store.conversation(id, now).await?.ok_or(UpdateError::Unknown)?;
-            if !before.is_active(now) {
-                return Err(UpdateError::Ended);
-            }
+            let (before, now) = self.active(id).await?;
             let after = changed(&before, change.lifetime, phone.as_ref(), now)?;
-            match self.store.change_conversation(&before, &after, now).await {
-                Ok(()) => return Ok(after),
+            let moved = phone.as_ref().and_then(|phone| moved(&before, &after, phone, now));
+            match self.store.change_conversation(&before, &after, moved.as_ref(), now).await {
+                Ok(()) => {
+                    self.raise_high_water(&after, now).await;
+                    return Ok(after);
+                }
                 Err(ChangeError::Changed) => backoff::pause(attempt).await,
                 Err(ChangeError::KeyTaken) => return Err(self.mask_taken(&after, phone.as_ref()).await?),
                 Err(ChangeError::Store(error)) => return Err(error.into()),
@@ -115,24 +127,44 @@ impl<L: NumberLookup> Updater<L> {
         Err(UpdateError::Contended)
     }
 
-    async fn look_up(&self, phone: &NewPhone) -> Result<LookedUpNumber, UpdateError> {
+    async fn active(&self, id: ConversationId) -> Result<(Conversation, Timestamp), UpdateError> {
+        let now = self.clock.now();
+        let conversation = self.store.conversation(id, now).await?.ok_or(UpdateError::Unknown)?;
+        if conversation.is_active(now) { Ok((conversation, now)) } else { Err(UpdateError::Ended) }
+    }
+
+    async fn look_up(&self, phone: &NewPhone) -> Result<FoundPhone, UpdateError> {
         let side = phone.side;
         let number =
             written_number::read(&phone.number, phone.country).map_err(|error| UpdateError::Unreadable(side, error))?;
         let found = self.lookup.look_up(&number).await.map_err(UpdateError::Lookup)?;
         let found = found.ok_or(UpdateError::NotValid(side))?;
-        if self.store.caller_keys(&found.number, self.clock.now()).await?.is_virtual {
-            return Err(UpdateError::VirtualNumber(side));
-        }
-        Ok(found)
+        let keys = self.store.caller_keys(&found.number, self.clock.now()).await?;
+        if keys.is_virtual { Err(UpdateError::VirtualNumber(side)) } else { Ok(FoundPhone { side, found, keys }) }
     }
 
-    async fn mask_taken(
-        &self,
-        after: &Conversation,
-        phone: Option<&(Side, LookedUpNumber)>,
-    ) -> Result<UpdateError, StoreError> {
-        let Some((side, _)) = phone else { return Ok(UpdateError::Contended) };
+    /// A longer conversation, or one more of another phone, may be more than anybody has held. No change fails for want
+    /// of noting that.
+    async fn raise_high_water(&self, conversation: &Conversation, now: Timestamp) {
+        for side in Side::BOTH {
+            let participant = conversation.participant(side);
+            let noted = async {
+                let (known, keys) =
+                    tokio::try_join!(self.store.high_water(now), self.store.caller_keys(&participant.number, now))?;
+                let ends = keys.held(now).map(|(_, key)| key.quarantined_until).collect();
+                for mark in Mark::all(participant.country, ends).into_iter().filter(|mark| known.is_news(*mark)) {
+                    self.store.raise_high_water(mark).await?;
+                }
+                Ok::<_, StoreError>(())
+            };
+            if let Err(error) = noted.await {
+                tracing::warn!(cause = %error, "a high-water mark was not written");
+            }
+        }
+    }
+
+    async fn mask_taken(&self, after: &Conversation, phone: Option<&FoundPhone>) -> Result<UpdateError, StoreError> {
+        let Some(FoundPhone { side, .. }) = phone else { return Ok(UpdateError::Contended) };
         let participant = after.participant(*side);
         let route = self.store.route(&participant.number, &participant.dials).await?;
         Ok(UpdateError::MaskTaken { side: *side, free_at: route.map(|route| route.quarantined_until) })
@@ -142,24 +174,39 @@ impl<L: NumberLookup> Updater<L> {
 fn changed(
     before: &Conversation,
     lifetime: Option<Lifetime>,
-    phone: Option<&(Side, LookedUpNumber)>,
+    phone: Option<&FoundPhone>,
     now: Timestamp,
 ) -> Result<Conversation, UpdateError> {
     let mut after = Conversation { revision: before.revision + 1, ..before.clone() };
     if let Some(lifetime) = lifetime {
         after.expires_at = whole_second(now) + lifetime.duration();
     }
-    if let Some((side, found)) = phone {
+    if let Some(FoundPhone { side, found, .. }) = phone {
         if found.number == before.participant(side.other()).number {
             return Err(UpdateError::SameNumber(*side));
         }
         let participant = &mut after.participants[side.index()];
         if participant.number != found.number {
-            participant.number = found.number.clone();
+            participant.former.push(std::mem::replace(&mut participant.number, found.number.clone()));
             participant.country = found.country;
             // The text that was sent went to the old phone.
             participant.notification = Notification::Off;
         }
     }
     Ok(after)
+}
+
+/// The route from the new phone; none if the phone is the same.
+fn moved(before: &Conversation, after: &Conversation, phone: &FoundPhone, now: Timestamp) -> Option<Route> {
+    let (side, old, new) = (phone.side, before.participant(phone.side), after.participant(phone.side));
+    if old.number == new.number {
+        return None;
+    }
+    let route = Route::of(after, side);
+    Some(match phone.keys.by_number.get(&new.dials) {
+        // Back to a phone that this conversation had before.
+        Some(key) if key.conversation == after.id => Route { earlier: key.earlier.clone(), ..route },
+        Some(key) => Route { since: whole_second(now), earlier: key.handed_down(), ..route },
+        None => Route { since: whole_second(now), ..route },
+    })
 }

@@ -115,7 +115,11 @@ impl<'a> ParticipantView<'a> {
 
 impl<'a> CallView<'a> {
     fn new(conversation: &'a Conversation, call: &'a Call) -> Self {
-        let number = |side: Side| &conversation.participant(side).number;
+        let number = |side: Side| {
+            let leg = call.legs.iter().find(|leg| leg.side == side);
+            let participant = conversation.participant(side);
+            leg.map_or(&participant.number, |leg| participant.phone(leg.phone))
+        };
         Self {
             conversation_uuid: &call.conversation_uuid,
             caller: call.caller.map(number),
@@ -136,7 +140,7 @@ impl<'a> LegView<'a> {
         Self {
             uuid: &leg.uuid,
             direction: leg.direction,
-            number: &conversation.participant(leg.side).number,
+            number: conversation.participant(leg.side).phone(leg.phone),
             status: leg.status(),
             statuses: &leg.statuses,
             facts: &leg.facts,

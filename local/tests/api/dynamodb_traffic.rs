@@ -20,6 +20,8 @@ struct Proxy {
     operations: Arc<Mutex<Vec<String>>>,
     /// How many more answers to transactions are lost.
     losses: Arc<Mutex<u32>>,
+    /// How many more transactions meet another one on the same items, as the embedded DynamoDB never says.
+    conflicts: Arc<Mutex<u32>>,
     /// Where so many requests wait for one another.
     together: Arc<Mutex<Option<Arc<Barrier>>>>,
 }
@@ -34,10 +36,20 @@ impl Proxy {
         (proxy, url)
     }
 
+    /// The operations since the last look, in the order in which they came; those before the first transaction, which
+    /// come side by side, by name.
     fn operations(&self) -> Vec<String> {
         let mut operations = std::mem::take(&mut *self.operations.lock().unwrap());
-        operations.sort();
+        let reads = operations.iter().position(|name| name == "TransactWriteItems").unwrap_or(operations.len());
+        operations[..reads].sort();
         operations
+    }
+
+    fn conflicts_with(&self, operation: &str) -> bool {
+        let mut conflicts = self.conflicts.lock().unwrap();
+        let conflict = operation == "TransactWriteItems" && *conflicts > 0;
+        *conflicts -= u32::from(conflict);
+        conflict
     }
 
     /// Lets the next requests wait until `count` have come: that many are sent side by side, or none is answered.
@@ -66,6 +78,12 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
     let operation = headers["x-amz-target"].to_str().unwrap().rsplit('.').next().unwrap().to_owned();
     proxy.operations.lock().unwrap().push(operation.clone());
     proxy.wait_for_the_others().await;
+    if proxy.conflicts_with(&operation) {
+        let conflict = json!({"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+                              "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}]});
+        let content_type = [("content-type", "application/x-amz-json-1.0")];
+        return (StatusCode::BAD_REQUEST, content_type, conflict.to_string()).into_response();
+    }
     let target = proxy.target.lock().unwrap().clone();
     let http = local::loopback_client();
     let answer = http.post(target).headers(headers).body(body).send().await.unwrap();
@@ -163,6 +181,19 @@ async fn creating_takes_two_round_trips_one_that_reads_side_by_side_and_one_tran
         operations_of_creating(&laptop, &proxy, people, true, "k").await,
         ["GetItem", "GetItem", "GetItem", "Query", "Query"]
     );
+}
+
+#[tokio::test]
+async fn a_transaction_that_meets_another_one_is_sent_again() {
+    let (laptop, proxy) = laptop_behind_a_proxy().await;
+    *proxy.conflicts.lock().unwrap() = 2;
+    let conversation = create(&laptop, false).await;
+    assert_eq!(call(&laptop, RIDER, &conversation).await[1]["action"], "connect");
+    *proxy.conflicts.lock().unwrap() = 2;
+    let ended = laptop.delete(&format!("/conversations/{}", conversation["id"].as_str().unwrap())).await;
+    assert_eq!(ended.body["state"], "ended");
+    *proxy.conflicts.lock().unwrap() = 2;
+    assert_eq!(laptop.post("/numbers", &json!({"country": "GB", "count": 3})).await.body["ready"], 3);
 }
 
 #[tokio::test]

@@ -67,6 +67,39 @@ async fn many_at_once_give_one_conversation_and_one_text_each() {
 }
 
 #[tokio::test]
+async fn two_at_once_with_one_number_left_are_the_same_conversation_and_no_refusal() {
+    for key in ["a", "b", "c", "d"] {
+        let laptop = Laptop::start_in(&[("AUTO_RENT_MAX", "GB=9")]).await.with_numbers(&["GB"], 1).await;
+        let order = conversation();
+        let (first, second) = tokio::join!(post(&laptop, key, &order), post(&laptop, key, &order));
+        assert!([200, 201].contains(&first.status) && [200, 201].contains(&second.status), "{first:?} {second:?}");
+        assert_eq!((&first.body["id"], laptop.asked("/number/buy").await), (&second.body["id"], 1));
+    }
+}
+
+#[tokio::test]
+async fn a_text_of_which_a_part_was_taken_is_not_sent_again() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let parts =
+        json!({"message-count": "2", "messages": [{"status": "0"}, {"status": "1", "error-text": "throttled"}]});
+    laptop.faults("/sms/json", 2, json!({"kind": "status", "status": 200, "body": parts})).await;
+    for _ in 0..2 {
+        let answer = post(&laptop, "k", &conversation()).await;
+        assert_eq!(answer.body["participants"][1]["notification"], "unknown");
+    }
+    assert_eq!(laptop.asked("/sms/json").await, 2);
+}
+
+#[tokio::test]
+async fn a_repetition_does_not_wait_for_the_carrier() {
+    let laptop = Laptop::start_in(&[("VONAGE_TIME_LIMIT_MS", "20000")]).await.with_numbers(&["GB"], 2).await;
+    let first = post(&laptop, "k", &conversation()).await;
+    laptop.faults("/ni/basic/json", 2, json!({"kind": "hang"})).await;
+    let again = tokio::time::timeout(std::time::Duration::from_secs(15), post(&laptop, "k", &conversation())).await;
+    assert_eq!(again.unwrap().body["id"], first.body["id"]);
+}
+
+#[tokio::test]
 async fn a_text_that_failed_is_sent_again_and_only_that_one() {
     let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
     let barred = json!({"message-count": "1", "messages": [{"status": "9", "error-text": "quota"}]});
@@ -97,7 +130,7 @@ async fn a_text_that_may_have_been_sent_is_not_sent_again() {
 #[tokio::test]
 async fn a_repetition_is_answered_while_the_carrier_fails_and_after_the_end_without_texts() {
     let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
-    let failing = json!({"message-count": "1", "messages": [{"status": "5", "error-text": "internal"}]});
+    let failing = json!({"message-count": "1", "messages": [{"status": "9", "error-text": "quota"}]});
     laptop.faults("/sms/json", 2, json!({"kind": "status", "status": 200, "body": failing})).await;
     let first = post(&laptop, "k", &conversation()).await;
     laptop.delete(&format!("/conversations/{}", text(&first.body, "/id"))).await;

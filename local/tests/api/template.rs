@@ -107,6 +107,15 @@ fn each_function_may_do_what_it_does_and_no_more() {
 }
 
 #[test]
+fn the_schedule_starts_provision_numbers_and_is_not_retried_by_lambda() {
+    let properties = &template()["Resources"]["ProvisionNumbers"]["Properties"];
+    let upkeep = &properties["Events"]["Upkeep"];
+    assert_eq!((text(upkeep, "/Type"), text(upkeep, "/Properties/Schedule")), ("Schedule", "NumbersSchedule"));
+    assert_eq!(properties["EventInvokeConfig"]["MaximumRetryAttempts"], 0);
+    assert!(properties["Timeout"].as_u64() > Some(60), "a look through the table takes its time");
+}
+
+#[test]
 fn the_template_has_the_table_that_the_laptop_creates() {
     let table = &template()["Resources"]["Table"]["Properties"];
     assert_eq!(

@@ -28,6 +28,7 @@ async fn reached(laptop: &Laptop, from: &str, to: &Value) -> Value {
 async fn a_new_phone_keeps_the_masks_and_the_old_one_hears_that_the_conversation_has_ended() {
     let laptop = laptop().await;
     let before = laptop.create().await;
+    reached(&laptop, RIDER, &before["participants"][0]["dials"]).await;
     let after = laptop.patch(&path(&before), &new_phone()).await;
     assert_eq!((after.status, after.content_type.as_str()), (200, "application/json"), "{after:?}");
     let [rider, driver] = [0, 1].map(|side| &after.body["participants"][side]);
@@ -41,7 +42,13 @@ async fn a_new_phone_keeps_the_masks_and_the_old_one_hears_that_the_conversation
     let old = laptop.call(json!({"from": RIDER, "to": rider["dials"]})).await;
     assert!(old["phones"]["callee"].is_null() && old["phones"]["caller"]["heard"][0].to_string().contains("has ended"));
     let read = laptop.get(&path(&before)).await.body;
-    assert_eq!((&read["participants"], read["calls"].as_array().unwrap().len()), (&after.body["participants"], 3));
+    let callers: Vec<&Value> = read["calls"].as_array().unwrap().iter().map(|call| &call["caller"]).collect();
+    assert_eq!(read["participants"], after.body["participants"]);
+    assert_eq!(
+        callers,
+        [&json!(RIDER), &json!(NEW_PHONE), &json!(DRIVER), &json!(RIDER)],
+        "each by the phone it came from"
+    );
     laptop.delete(&path(&before)).await;
     assert_eq!(reached(&laptop, NEW_PHONE, &rider["dials"]).await, Value::Null);
 }

@@ -13,6 +13,7 @@ use shared::conversation::{Conversation, ConversationId, Notification, Participa
 use shared::country::Country;
 use shared::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::pool::{Feature, NumberState, NumberType, PoolNumber};
+use shared::route::Route;
 use shared::store::{ChangeError, CreateError, IdempotentRequest, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -75,6 +76,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         label: None,
         dials: virtual_number(index),
         notification: Notification::Pending,
+        former: Vec::new(),
     };
     Conversation {
         id: ConversationId::generate(created_at),
@@ -279,10 +281,8 @@ async fn the_fate_of_texts_is_kept() {
     store.record_notifications(&conversation, &Side::BOTH).await.unwrap();
     assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(conversation.clone()));
     let unknown = Conversation { id: ConversationId::generate(now()), ..conversation };
-    assert!(
-        store.record_notifications(&unknown, &Side::BOTH).await.is_err(),
-        "no conversation comes into being by its texts"
-    );
+    store.record_notifications(&unknown, &Side::BOTH).await.unwrap();
+    assert_eq!(store.conversation(unknown.id, now()).await.unwrap(), None, "none comes into being by its texts");
 }
 
 #[tokio::test]
@@ -326,13 +326,24 @@ fn changed(before: &Conversation) -> Conversation {
 
 const NEW_PHONE: &str = "447700900009";
 
+/// A change that gives the rider another phone.
+async fn change(
+    store: &Store,
+    before: &Conversation,
+    after_change: &Conversation,
+    second: i64,
+) -> Result<(), ChangeError> {
+    let moved = Route::of(after_change, Side::A);
+    store.change_conversation(before, after_change, Some(&moved), after(second)).await
+}
+
 #[tokio::test]
 async fn a_change_moves_one_route_to_the_new_phone_and_quarantines_the_old_one() {
     let store = table().await;
     let before = conversation([1, 2]);
     create(&store, &before).await.unwrap();
     let after_change = changed(&before);
-    store.change_conversation(&before, &after_change, after(10)).await.unwrap();
+    change(&store, &before, &after_change, 10).await.unwrap();
     assert_eq!(store.conversation(before.id, now()).await.unwrap(), Some(after_change.clone()));
     let route = async |caller, index| store.route(&phone(caller), &virtual_number(index)).await.unwrap().unwrap();
     let (new, old, others) = (route(NEW_PHONE, 1).await, route(RIDER, 1).await, route(DRIVER, 2).await);
@@ -342,7 +353,7 @@ async fn a_change_moves_one_route_to_the_new_phone_and_quarantines_the_old_one()
     assert_eq!(others.quarantined_until, after(500 + QUARANTINE));
 
     // What was read before the change changes and ends nothing.
-    let late = store.change_conversation(&before, &changed(&before), after(11)).await;
+    let late = change(&store, &before, &changed(&before), 11).await;
     assert!(matches!(late, Err(ChangeError::Changed)), "{late:?}");
     store.end_conversation(before.id, after(20)).await.unwrap();
     assert_eq!(route(NEW_PHONE, 1).await.expires_at, after(20));
@@ -352,11 +363,28 @@ async fn a_change_moves_one_route_to_the_new_phone_and_quarantines_the_old_one()
     let again = conversation([5, 6]);
     create(&store, &again).await.unwrap();
     let moved = changed(&again);
-    store.change_conversation(&again, &moved, after(30)).await.unwrap();
+    change(&store, &again, &moved, 30).await.unwrap();
     let mut back = again.clone();
     back.revision = 2;
-    store.change_conversation(&moved, &back, after(31)).await.unwrap();
+    change(&store, &moved, &back, 31).await.unwrap();
     assert_eq!(route(RIDER, 5).await.expires_at, again.expires_at);
+}
+
+#[tokio::test]
+async fn the_fate_of_a_text_is_not_that_of_a_phone_it_was_not_sent_to() {
+    let store = table().await;
+    let mut before = conversation([1, 2]);
+    create(&store, &before).await.unwrap();
+    let mut after_change = changed(&before);
+    after_change.participants[0].notification = Notification::Off;
+    change(&store, &before, &after_change, 10).await.unwrap();
+    for side in [0, 1] {
+        before.participants[side].notification = Notification::Sent;
+    }
+    store.record_notifications(&before, &Side::BOTH).await.unwrap();
+    let stored = store.conversation(before.id, now()).await.unwrap().unwrap();
+    let fates = stored.participants.map(|participant| participant.notification);
+    assert_eq!(fates, [Notification::Off, Notification::Sent]);
 }
 
 #[tokio::test]
@@ -368,7 +396,7 @@ async fn a_phone_that_reaches_somebody_else_by_that_number_is_refused_and_nothin
     other.participants[0].number = phone(NEW_PHONE);
     other.participants[1].number = phone("447700900008");
     create(&store, &other).await.unwrap();
-    let refused = store.change_conversation(&before, &changed(&before), after(10)).await;
+    let refused = change(&store, &before, &changed(&before), 10).await;
     assert!(matches!(refused, Err(ChangeError::KeyTaken)), "{refused:?}");
     assert_eq!(store.conversation(before.id, now()).await.unwrap(), Some(before.clone()));
     let route = store.route(&phone(NEW_PHONE), &virtual_number(1)).await.unwrap().unwrap();

@@ -1,12 +1,12 @@
 //! The pool's numbers: rented once, offered while they are ready, given back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use shared::country::Country;
 use shared::high_water::{self, Mark};
 use shared::phone::VirtualNumber;
 use shared::pool::{NumberState, PoolNumber};
-use shared::store::{RentError, Store};
+use shared::store::{Look, RentError, Store};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -140,19 +140,29 @@ async fn a_number_that_was_given_back_is_known_as_ours_for_a_day() {
 }
 
 #[tokio::test]
-async fn the_last_routes_to_a_number_are_found_whoever_holds_them() {
+async fn a_look_finds_the_last_route_to_a_number_whoever_holds_it_and_can_be_kept_half_way() {
     let store = table().await;
     create(&store, &conversation([1, 2])).await.unwrap();
     let mut later = conversation_at(after(50), [1, 3]);
     later.participants[0].number = phone("447700900003");
     create(&store, &later).await.unwrap();
-    let numbers = [1, 2, 4].map(virtual_number);
-    let last = async |second| store.last_routes(&numbers, after(second)).await.unwrap().until;
     let end = LIFETIME + QUARANTINE;
-    let both = HashMap::from([(virtual_number(1), after(50 + end)), (virtual_number(2), after(end))]);
-    assert_eq!(last(end - 1).await, both);
-    assert_eq!(last(end).await, HashMap::from([(virtual_number(1), after(50 + end))]));
-    assert_eq!(last(50 + end).await, HashMap::new());
+    for (second, first, second_number) in
+        [(end - 1, Some(after(50 + end)), Some(after(end))), (end, Some(after(50 + end)), None), (50 + end, None, None)]
+    {
+        let look = Look::new([1, 2, 4].map(virtual_number).to_vec(), after(second));
+        assert_eq!(store.begun_look().await.unwrap(), None);
+        store.keep_look(&look).await.unwrap();
+        let mut look = store.begun_look().await.unwrap().unwrap();
+        while !look.is_complete {
+            store.look_on(&mut look).await.unwrap();
+        }
+        let last = [1, 2, 4].map(|index| look.last_route(&virtual_number(index)));
+        assert_eq!(last, [first, second_number, None], "{second}");
+        store.keep_look(&look).await.unwrap();
+        assert_eq!(store.begun_look().await.unwrap(), Some(look));
+        store.forget_look().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -41,8 +41,8 @@ impl PoolCache {
     }
 
     /// Writes down those of `marks` that are news, which few are.
-    pub(super) async fn record(&self, store: &Store, marks: [Mark; 2]) {
-        for mark in marks {
+    pub(super) async fn record(&self, store: &Store, marks: &[Mark]) {
+        for mark in marks.iter().copied() {
             let is_news = lock(&self.high_water).as_ref().is_none_or(|known| known.is_news(mark));
             if !is_news {
                 continue;

@@ -5,6 +5,7 @@ mod cache;
 mod on_demand;
 mod texts;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -58,7 +59,7 @@ impl std::fmt::Debug for NewParticipant {
     }
 }
 
-/// Why a conversation was not created. Nothing is stored then.
+/// Why a conversation was not created. Nothing is stored then, unless the table gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CreationError {
     /// A participant's number cannot be read.
@@ -120,8 +121,8 @@ pub struct Creator<L, T> {
 }
 
 /// How often numbers are chosen before a conversation is refused because others were faster each time. With the pauses
-/// in between that takes longer than a function may run.
-const ATTEMPTS: u32 = 100;
+/// in between that takes about as long as a function may run.
+const ATTEMPTS: u32 = 150;
 
 /// What the choice of numbers depends on, read side by side.
 struct Surroundings {
@@ -145,17 +146,27 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     ) -> Result<Created, CreationError> {
         let [a, b] = &new.participants;
         let numbers: [PhoneNumber; 2] = [read(a, Side::A)?, read(b, Side::B)?];
-        let (earlier, found) = tokio::join!(self.earlier(request.as_ref()), self.look_around(&numbers));
-        if let Some(earlier) = earlier? {
-            return self.again(earlier).await;
-        }
-        let (found, surroundings) = found?;
+        let (mut earlier, mut around) = (pin!(self.earlier(request.as_ref())), pin!(self.look_around(&numbers)));
+        // A request that came before does not wait for the carrier.
+        let (found, surroundings) = tokio::select! {
+            biased;
+            earlier = &mut earlier => match earlier? {
+                Some(earlier) => return self.again(earlier).await,
+                None => around.await?,
+            },
+            around = &mut around => match earlier.await? {
+                Some(earlier) => return self.again(earlier).await,
+                None => around?,
+            },
+        };
         let stored = self.store_with_free_numbers(&new, found, surroundings, request.as_ref(), ends_at).await?;
-        let Some(conversation) = stored else {
+        let Some((conversation, marks)) = stored else {
             let earlier = self.earlier(request.as_ref()).await?.ok_or(CreationError::Contended)?;
             return self.again(earlier).await;
         };
-        Ok(Created { conversation: self.notify(conversation, request.is_some()).await?, before: false })
+        let told = self.notify(conversation, request.is_some());
+        let (conversation, ()) = tokio::join!(told, self.cache.record(&self.store, &marks));
+        Ok(Created { conversation, before: false })
     }
 
     /// What the same request has led to. One that asks for something else under the same key is refused.
@@ -175,7 +186,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         let conversation =
             conversation.ok_or_else(|| StoreError::Unavailable("a conversation is missing".to_owned()))?;
         let conversation =
-            if conversation.is_active(now) { self.notify(conversation, true).await? } else { conversation };
+            if conversation.is_active(now) { self.notify(conversation, true).await } else { conversation };
         Ok(Created { conversation, before: true })
     }
 
@@ -219,7 +230,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         Ok(Surroundings { keys: [keys_a, keys_b], ready })
     }
 
-    /// None if another run of the same request was faster.
+    /// The stored conversation with what its participants then hold. None if another run of the same request was faster.
     async fn store_with_free_numbers(
         &self,
         new: &NewConversation,
@@ -227,7 +238,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         mut surroundings: Surroundings,
         request: Option<&IdempotentRequest>,
         ends_at: Option<Timestamp>,
-    ) -> Result<Option<Conversation>, CreationError> {
+    ) -> Result<Option<(Conversation, Vec<Mark>)>, CreationError> {
         let real = numbers_of(&found);
         let mut waits = 0;
         for attempt in 0..ATTEMPTS {
@@ -237,16 +248,26 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                     let earlier = Side::BOTH.map(|side| history(&surroundings, &conversation, side));
                     match self.store.create_conversation(&conversation, earlier, request).await {
                         Ok(()) => {
-                            let marks = Side::BOTH.map(|side| mark(&surroundings, &conversation, side));
-                            self.cache.record(&self.store, marks).await;
-                            return Ok(Some(conversation));
+                            let marks =
+                                Side::BOTH.into_iter().flat_map(|side| marks(&surroundings, &conversation, side));
+                            let marks = marks.collect();
+                            return Ok(Some((conversation, marks)));
                         }
                         Err(CreateError::RequestTaken) => return Ok(None),
                         Err(CreateError::KeyTaken) => backoff::pause(attempt).await,
                         Err(CreateError::Store(error)) => return Err(error.into()),
                     }
                 }
-                Err(none_free) => self.rent_one(none_free, &mut waits, ends_at).await?,
+                Err(none_free) => {
+                    // The keys in the way may be those of this very request, carried out by another run.
+                    if self.earlier(request).await?.is_some() {
+                        return Ok(None);
+                    }
+                    // What was read beside the carrier lookup may be old by now. Nobody is refused for that.
+                    if attempt > 0 {
+                        self.rent_one(none_free, surroundings.ready.version, &mut waits, ends_at).await?;
+                    }
+                }
             }
             surroundings = self.surroundings(&real).await?;
         }
@@ -259,7 +280,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         found: &[LookedUpNumber; 2],
         surroundings: &Surroundings,
         texts: bool,
-    ) -> Result<[VirtualNumber; 2], NoneFree> {
+    ) -> Result<[VirtualNumber; 2], Vec<NoneFree>> {
         let codes = found.each_ref().map(|found| written_number::calling_code(&found.number));
         let caller = |side: Side| Caller {
             number: &found[side.index()].number,
@@ -282,6 +303,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             label: new.participants[side.index()].label.clone(),
             dials,
             notification: if new.notify { Notification::Pending } else { Notification::Off },
+            former: Vec::new(),
         };
         Conversation {
             id: ConversationId::generate(now),
@@ -311,10 +333,10 @@ fn history(surroundings: &Surroundings, conversation: &Conversation, side: Side)
     key.map(CallerKey::handed_down).unwrap_or_default()
 }
 
-/// What the participant on `side` holds with this conversation.
-fn mark(surroundings: &Surroundings, conversation: &Conversation, side: Side) -> Mark {
+/// What the participant on `side` holds with this conversation, for how long: all of it until the first key falls free, one
+/// less until the second does, and so on.
+fn marks(surroundings: &Surroundings, conversation: &Conversation, side: Side) -> Vec<Mark> {
     let held = surroundings.keys[side.index()].held(conversation.created_at).map(|(_, key)| key.quarantined_until);
-    let falls_free: Vec<Timestamp> = held.chain([conversation.quarantined_until(conversation.expires_at)]).collect();
-    let first = falls_free.iter().min().copied().unwrap_or(conversation.created_at);
-    Mark::new(conversation.participant(side).country, falls_free.len(), first)
+    let ends = held.chain([conversation.quarantined_until(conversation.expires_at)]).collect();
+    Mark::all(conversation.participant(side).country, ends)
 }

@@ -3,7 +3,6 @@
 use super::Creator;
 use crate::conversation::{Conversation, Label, Notification, Side};
 use crate::phone::VirtualNumber;
-use crate::store::StoreError;
 use crate::vonage::VonageError;
 use crate::vonage::number_insight::NumberLookup;
 use crate::vonage::sms::TextSender;
@@ -11,15 +10,23 @@ use crate::vonage::sms::TextSender;
 impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     /// Texts those who are owed a text, and writes down how that went. If the same request may come `again`, it is
     /// written down before too, so that no two runs send the same text.
-    pub(super) async fn notify(&self, mut conversation: Conversation, again: bool) -> Result<Conversation, StoreError> {
+    pub(super) async fn notify(&self, mut conversation: Conversation, again: bool) -> Conversation {
         let owed: Vec<Side> =
             Side::BOTH.into_iter().filter(|side| conversation.participant(*side).notification.is_owed()).collect();
         if owed.is_empty() {
-            return Ok(conversation);
+            return conversation;
         }
-        if again && !self.store.claim_notifications(&conversation, &owed).await? {
-            // Another run of the same request is at it.
-            return Ok(conversation);
+        if again {
+            match self.store.claim_notifications(&conversation, &owed).await {
+                Ok(true) => {}
+                // Another run of the same request is at it.
+                Ok(false) => return conversation,
+                // The conversation stands, and the next run of the same request sends what is owed.
+                Err(error) => {
+                    tracing::error!(conversation.id = %conversation.id, cause = %error, "text messages were not sent");
+                    return conversation;
+                }
+            }
         }
         let text = async |side| if owed.contains(&side) { Some(self.text(&conversation, side).await) } else { None };
         let (a, b) = tokio::join!(text(Side::A), text(Side::B));
@@ -32,7 +39,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         if let Err(error) = self.store.record_notifications(&conversation, &owed).await {
             tracing::error!(conversation.id = %conversation.id, cause = %error, "the fate of text messages was not recorded");
         }
-        Ok(conversation)
+        conversation
     }
 
     async fn text(&self, conversation: &Conversation, to: Side) -> Result<(), VonageError> {

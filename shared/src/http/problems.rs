@@ -57,6 +57,7 @@ mod carrier {
                 VonageError::Unauthorized => (StatusCode::BAD_GATEWAY, "Vonage refused this deployment's credentials."),
                 VonageError::Refused { .. } => (StatusCode::BAD_GATEWAY, "Vonage refused the request."),
                 VonageError::NotUnderstood(_) => (StatusCode::BAD_GATEWAY, "Vonage's answer could not be understood."),
+                VonageError::Partly => (StatusCode::BAD_GATEWAY, "Vonage did a part of it only."),
                 VonageError::RateLimited => (StatusCode::SERVICE_UNAVAILABLE, "Vonage is asked too often at present."),
                 VonageError::Failed(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage fails at present."),
                 VonageError::Unreachable(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage cannot be reached."),
@@ -140,9 +141,11 @@ mod carrier {
             held.live, held.quarantined
         );
         let title = "No virtual number is free for a participant";
+        let seconds = next_free_in.unwrap_or(NOTHING_FALLS_FREE_SECONDS).max(1);
+        let seconds = if renting.is_some_and(ShortfallReason::passes) { seconds.min(5) } else { seconds };
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-number-free", title, detail)
             .at(field(side, "number"))
-            .retry_after(next_free_in.unwrap_or(NOTHING_FALLS_FREE_SECONDS).max(1))
+            .retry_after(seconds)
             .with("country", json!(country))
             .with("ready", json!(ready))
             .with("live", json!(held.live))

@@ -1,5 +1,7 @@
 //! Giving numbers back: offered to nobody from then on, cancelled when the last route to it has lived out.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Provisioner, Shortfall, lease};
@@ -7,19 +9,25 @@ use crate::backoff;
 use crate::clock::whole_second;
 use crate::phone::VirtualNumber;
 use crate::pool::{NumberState, PoolNumber};
-use crate::store::StoreError;
+use crate::store::{Look, MAX_NUMBERS, StoreError};
 use crate::vonage::VonageError;
 
 /// How long after a number was taken off the list a creation that had read the list before may still be under way:
 /// longer than a function may run.
 const GRACE: SignedDuration = SignedDuration::from_secs(60);
 
-/// For each page of the table that a look for routes has read, how long the next look waits at least. A page costs 128
-/// read units; so a day of looking costs some cents, however large the table.
+/// For each page of the table that a look for routes has read, how long the next look waits at least. A page costs up to
+/// 128 read units; so a day of looking costs some cents, however large the table.
 const PAUSE_FOR_A_PAGE: SignedDuration = SignedDuration::from_secs(10);
 
-/// The most numbers that one look for routes is about.
-const AT_ONCE: usize = 50;
+/// The pause between two pages, so that a look leaves the calls the larger part of what a partition can give.
+const BETWEEN_PAGES: Duration = Duration::from_millis(100);
+
+/// After so many pages it is written down how far a look has come.
+const PAGES_TO_LOSE: u32 = 100;
+
+/// How long before its end a run stops looking, to have time for what it has found.
+const TIME_TO_CANCEL: SignedDuration = SignedDuration::from_secs(60);
 
 /// What became of the wish to give a number back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,26 +72,20 @@ impl Provisioner {
         ends_at: Option<Timestamp>,
         shortfalls: &mut Vec<Shortfall>,
     ) -> Result<Vec<VirtualNumber>, StoreError> {
-        let now = self.clock.now();
-        let is_due = |number: &&PoolNumber| {
-            let since = number.draining_since.unwrap_or(number.added_at);
-            number.state == NumberState::Draining && now >= since + GRACE && now >= number.leased_until
-        };
-        let due: Vec<PoolNumber> = numbers.iter().filter(is_due).take(AT_ONCE).cloned().collect();
         let mut cancelled = Vec::new();
-        if due.is_empty() {
-            return Ok(cancelled);
-        }
-        let names: Vec<VirtualNumber> = due.iter().map(|number| number.number.clone()).collect();
-        let routes = self.store.last_routes(&names, now).await?;
-        let pause = PAUSE_FOR_A_PAGE.saturating_mul(routes.pages.try_into().unwrap_or(i32::MAX));
-        for number in due {
-            if let Some(until) = routes.until.get(&number.number) {
-                let next_look = whole_second((now + pause).min(*until));
-                self.store.take_over(number, now, next_look).await?;
+        let Some(look) = self.look_for_routes(numbers, ends_at).await? else { return Ok(cancelled) };
+        for number in numbers.iter().filter(|number| look.numbers.contains(&number.number)) {
+            let now = self.clock.now();
+            if !self.is_due(number) {
+                continue;
+            }
+            if let Some(until) = look.last_route(&number.number) {
+                let pause = PAUSE_FOR_A_PAGE.saturating_mul(look.pages.try_into().unwrap_or(i32::MAX));
+                let next_look = whole_second((now + pause).min(until.max(now)));
+                self.store.take_over(number.clone(), now, next_look).await?;
             } else if self.out_of_time(ends_at) {
                 break;
-            } else if let Some(number) = self.store.take_over(number, now, lease(now)).await? {
+            } else if let Some(number) = self.store.take_over(number.clone(), now, lease(now)).await? {
                 match self.give_back(&number).await {
                     Ok(()) if self.store.remove_cancelled(&number, now).await? => cancelled.push(number.number),
                     Ok(()) => {}
@@ -94,15 +96,57 @@ impl Provisioner {
         Ok(cancelled)
     }
 
-    /// Makes sure that a number is no longer the account's.
-    async fn give_back(&self, number: &PoolNumber) -> Result<(), VonageError> {
-        // An earlier run may have cancelled it already.
-        if !self.is_owned(number).await? {
-            return Ok(());
+    /// Whether it is time to see if a number can be given back.
+    fn is_due(&self, number: &PoolNumber) -> bool {
+        let now = self.clock.now();
+        let since = number.draining_since.unwrap_or(number.added_at);
+        number.state == NumberState::Draining && now >= since + GRACE && now >= number.leased_until
+    }
+
+    /// Goes on with the look that an earlier run has begun, or begins one if it is due. None if there is nothing to look
+    /// for, or the look does not come to its end in this run.
+    async fn look_for_routes(
+        &self,
+        numbers: &[PoolNumber],
+        ends_at: Option<Timestamp>,
+    ) -> Result<Option<Look>, StoreError> {
+        let mut look = match self.store.begun_look().await? {
+            Some(look) => look,
+            None => {
+                let due = numbers.iter().filter(|number| self.is_due(number)).take(MAX_NUMBERS);
+                let due: Vec<VirtualNumber> = due.map(|number| number.number.clone()).collect();
+                if due.is_empty() {
+                    return Ok(None);
+                }
+                Look::new(due, self.clock.now())
+            }
+        };
+        let stop_at = ends_at.map(|ends_at| ends_at - TIME_TO_CANCEL);
+        while !look.is_complete {
+            if stop_at.is_some_and(|stop_at| self.clock.now() >= stop_at) {
+                self.store.keep_look(&look).await?;
+                return Ok(None);
+            }
+            if look.pages > 0 {
+                tokio::time::sleep(BETWEEN_PAGES).await;
+            }
+            self.store.look_on(&mut look).await?;
+            if look.pages.is_multiple_of(PAGES_TO_LOSE) {
+                self.store.keep_look(&look).await?;
+            }
         }
+        self.store.forget_look().await?;
+        Ok(Some(look))
+    }
+
+    /// Makes sure that a number is no longer the account's. If Vonage does not say so itself, it takes two witnesses: it
+    /// refuses to cancel the number, as it does when an earlier run has, and does not list it either.
+    async fn give_back(&self, number: &PoolNumber) -> Result<(), VonageError> {
         match self.numbers.cancel(number.country, &number.number).await {
-            Err(error) if self.is_owned(number).await? => Err(error),
-            _ => Ok(()),
+            Err(error @ VonageError::Refused { .. }) if self.is_owned(number).await? => Err(error),
+            Ok(()) | Err(VonageError::Refused { .. }) => Ok(()),
+            // The next run asks again.
+            Err(error) => Err(error),
         }
     }
 }

@@ -84,8 +84,8 @@ pub struct Provisioner {
     pub clock: SharedClock,
 }
 
-/// How long a run has a number to itself: longer than renting one takes, even if Vonage is slow. Two runs that went on with
-/// the same number would do no harm, because it can be bought and cancelled only once; they would only waste requests.
+/// How long a run has a number to itself: longer than it takes to look it up and buy it, even if Vonage is slow and says
+/// that it is asked too often. What follows after that does no harm twice.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
 /// How many numbers in a row Vonage may refuse before a run gives up: others may buy what the search still shows.
@@ -93,6 +93,24 @@ const REFUSALS: usize = 3;
 
 /// How often a run meets another one at the same list before it gives up.
 const RACES: u32 = 50;
+
+/// What came of looking for the next number to rent.
+enum Begun {
+    /// It is written down.
+    Number(PoolNumber),
+    Enough,
+    NoneLeft,
+    Not(Shortfall),
+}
+
+/// Who may have bought a number that is written down.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Earlier {
+    /// This run has just written it down.
+    Nobody,
+    /// A run that died.
+    Run,
+}
 
 /// How renting one number went.
 enum Rented {
@@ -180,45 +198,18 @@ impl Provisioner {
         done: &mut Provisioned,
     ) -> Result<Option<Shortfall>, StoreError> {
         let mut offers = Offers::new(&self.numbers, &order.search);
-        let (mut refused, mut races) = (Vec::new(), 0);
+        let mut refused = Vec::new();
         loop {
-            let pool = self.store.country_pool(order.search.country).await?;
-            if pool.numbers.iter().filter(|number| number.state != NumberState::Draining).count() >= order.count {
-                return Ok(None);
-            }
-            if order.cap.is_some_and(|cap| pool.numbers.len() >= cap) {
-                return Ok(Some(Shortfall::because(ShortfallReason::AtCap)));
-            }
-            let offer = match offers.next(&pool).await {
-                Ok(Some(offer)) => offer,
+            let number = match self.begin_next(order, &mut offers, ends_at).await? {
+                Begun::Number(number) => number,
+                Begun::Enough => return Ok(None),
                 // If the last ones were refused, that is why.
-                Ok(None) => {
+                Begun::NoneLeft => {
                     return Ok(Some(refused.pop().unwrap_or(Shortfall::because(ShortfallReason::NoneLeft))));
                 }
-                Err(error) => return Ok(Some(Shortfall::general(error))),
+                Begun::Not(shortfall) => return Ok(Some(shortfall)),
             };
-            // A search may have taken its time.
-            if self.out_of_time(ends_at) {
-                return Ok(Some(Shortfall::because(ShortfallReason::OutOfTime)));
-            }
-            if self.monthly_budget.is_some_and(|budget| pool.ledger.monthly_cost + offer.cost > budget) {
-                return Ok(Some(Shortfall::because(ShortfallReason::OverBudget)));
-            }
-            let number = self.written_down(&offer, order.search.country);
-            match self.store.begin_renting(&number, &pool).await {
-                Ok(()) => {}
-                Err(RentError::Known) => continue,
-                Err(RentError::Changed) if races < RACES => {
-                    // Another run writes to the same list: see what is still missing.
-                    offers.put_back(offer);
-                    backoff::pause(races).await;
-                    races += 1;
-                    continue;
-                }
-                Err(RentError::Changed) => return Err(StoreError::Unavailable("the pool never rests".to_owned())),
-                Err(RentError::Store(error)) => return Err(error),
-            }
-            match self.rent(&number).await? {
+            match self.rent(&number, Earlier::Nobody).await? {
                 Rented::Ready => {
                     refused.clear();
                     done.added.push(ready(number));
@@ -231,6 +222,48 @@ impl Provisioner {
                 }
             }
         }
+    }
+
+    /// Writes down the next number to rent, if there are not enough.
+    async fn begin_next(
+        &self,
+        order: &Order,
+        offers: &mut Offers<'_>,
+        ends_at: Option<Timestamp>,
+    ) -> Result<Begun, StoreError> {
+        for race in 0..RACES {
+            let pool = self.store.country_pool(order.search.country).await?;
+            if pool.numbers.iter().filter(|number| number.state != NumberState::Draining).count() >= order.count {
+                return Ok(Begun::Enough);
+            }
+            if order.cap.is_some_and(|cap| pool.numbers.len() >= cap) {
+                return Ok(Begun::Not(Shortfall::because(ShortfallReason::AtCap)));
+            }
+            let offer = match offers.next(&pool).await {
+                Ok(Some(offer)) => offer,
+                Ok(None) => return Ok(Begun::NoneLeft),
+                Err(error) => return Ok(Begun::Not(Shortfall::general(error))),
+            };
+            if self.monthly_budget.is_some_and(|budget| pool.ledger.monthly_cost + offer.cost > budget) {
+                return Ok(Begun::Not(Shortfall::because(ShortfallReason::OverBudget)));
+            }
+            // A search may have taken its time.
+            if self.out_of_time(ends_at) {
+                return Ok(Begun::Not(Shortfall::because(ShortfallReason::OutOfTime)));
+            }
+            let number = self.written_down(&offer, order.search.country);
+            match self.store.begin_renting(&number, &pool).await {
+                Ok(()) => return Ok(Begun::Number(number)),
+                Err(RentError::Known) => {}
+                // Another run writes to the same ledger: see what is still missing.
+                Err(RentError::Changed) => {
+                    offers.put_back(offer);
+                    backoff::pause(race).await;
+                }
+                Err(RentError::Store(error)) => return Err(error),
+            }
+        }
+        Err(StoreError::Unavailable("the pool never rests".to_owned()))
     }
 
     /// Whether it is too late to begin with another number. One that is cut off half-way is not lost: the next run goes
@@ -260,10 +293,10 @@ impl Provisioner {
     async fn resume(&self, number: &PoolNumber) -> Result<Rented, StoreError> {
         match (self.numbers.owned(number.country, &number.number).await, number.state) {
             (Ok(Some(owned)), _) => self.bought(number, Some(owned)).await,
-            (Ok(None), NumberState::Renting) => self.rent(number).await,
+            (Ok(None), NumberState::Renting) => self.rent(number, Earlier::Run).await,
             // Bought and gone: Vonage releases numbers when the balance is used up. If the list is wrong, Vonage
             // refuses to sell it again; only both together make the pool forget it.
-            (Ok(None), _) => Ok(match self.rent(number).await? {
+            (Ok(None), _) => Ok(match self.rent(number, Earlier::Run).await? {
                 Rented::Not(shortfall) => Rented::Not(Shortfall { reason: ShortfallReason::Released, ..shortfall }),
                 outcome => outcome,
             }),
@@ -272,8 +305,8 @@ impl Provisioner {
     }
 
     /// Takes a number that is written down, leased and not known to be bought to `ready`.
-    async fn rent(&self, number: &PoolNumber) -> Result<Rented, StoreError> {
-        match self.buy(number).await? {
+    async fn rent(&self, number: &PoolNumber, earlier: Earlier) -> Result<Rented, StoreError> {
+        match self.buy(number, earlier).await? {
             Purchase::Bought(owned) => self.bought(number, owned).await,
             Purchase::Not(outcome) => Ok(outcome),
         }
@@ -294,7 +327,13 @@ impl Provisioner {
     }
 
     async fn link(&self, number: &PoolNumber, owned: OwnedNumber) -> Result<Rented, StoreError> {
-        match self.numbers.link(owned, &self.application_id).await {
+        // Vonage refuses any update of a number whose message webhook is dead; so none is made without need.
+        let linked = if owned.reaches(&self.application_id) {
+            Ok(())
+        } else {
+            self.numbers.link(owned, &self.application_id).await
+        };
+        match linked {
             Ok(()) if self.store.make_ready(number).await? => Ok(Rented::Ready),
             Ok(()) => Ok(Rented::Elsewhere),
             Err(error @ VonageError::Refused { .. }) => Ok(Rented::Unlinked(Shortfall::general(error).about(number))),
@@ -303,12 +342,13 @@ impl Provisioner {
     }
 
     /// Asks Vonage for the number, and if need be what came of that.
-    async fn buy(&self, number: &PoolNumber) -> Result<Purchase, StoreError> {
+    async fn buy(&self, number: &PoolNumber, earlier: Earlier) -> Result<Purchase, StoreError> {
         let refusal = match self.numbers.buy(number.country, &number.number).await {
             Ok(()) => return Ok(Purchase::Bought(None)),
             Err(error) => error,
         };
-        if matches!(refusal, VonageError::Refused { .. }) || refusal.outcome_is_unknown() {
+        let refused = matches!(refusal, VonageError::Refused { .. });
+        if refused || refusal.outcome_is_unknown() {
             match self.numbers.owned(number.country, &number.number).await {
                 // Bought after all, or by an earlier run.
                 Ok(Some(owned)) => return Ok(Purchase::Bought(Some(owned))),
@@ -321,8 +361,12 @@ impl Provisioner {
                 }
             }
         }
-        self.store.forget_number(number).await?;
         let shortfall = Shortfall::general(refusal).about(number);
+        // A request that was not carried out says nothing of what an earlier one did.
+        if !refused && earlier == Earlier::Run {
+            return Ok(Purchase::Not(Rented::Stop(shortfall)));
+        }
+        self.store.forget_number(number).await?;
         Ok(Purchase::Not(match shortfall.reason {
             // Vonage's "method failed" is said of a low balance, and also of a number that somebody else has bought.
             ShortfallReason::Refused | ShortfallReason::LowBalance => Rented::Not(shortfall),

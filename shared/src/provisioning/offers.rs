@@ -1,5 +1,8 @@
 //! What Vonage offers to an order, number by number.
 
+use std::collections::HashSet;
+
+use crate::phone::VirtualNumber;
 use crate::store::CountryPool;
 use crate::vonage::VonageError;
 use crate::vonage::numbers::{NumbersApi, Offer, Search};
@@ -10,32 +13,46 @@ pub(super) struct Offers<'a> {
     search: &'a Search,
     /// The rest of the page, backwards.
     page: Vec<Offer>,
-    next_index: Option<u32>,
+    /// The page, from 1.
+    index: u32,
+    more: bool,
+    /// What was given out already.
+    given: HashSet<VirtualNumber>,
+    /// Whether something of the present page was: if it was bought, the following pages have moved up.
+    given_of_page: bool,
 }
 
 impl<'a> Offers<'a> {
     pub(super) fn new(api: &'a NumbersApi, search: &'a Search) -> Self {
-        Self { api, search, page: Vec::new(), next_index: Some(1) }
+        Self { api, search, page: Vec::new(), index: 0, more: true, given: HashSet::new(), given_of_page: false }
     }
 
-    /// The next number on offer that suits the order and is not in the pool.
+    /// The next number on offer that suits the order, is not in the pool and was not given out before.
     pub(super) async fn next(&mut self, pool: &CountryPool) -> Result<Option<Offer>, VonageError> {
         loop {
             while let Some(offer) = self.page.pop() {
                 let known = pool.numbers.iter().any(|number| number.number == offer.msisdn);
-                if !known && offer.suits(&self.search.features) {
+                if !known && offer.suits(&self.search.features) && self.given.insert(offer.msisdn.clone()) {
+                    self.given_of_page = true;
                     return Ok(Some(offer));
                 }
             }
-            let Some(index) = self.next_index else { return Ok(None) };
-            let page = self.api.search(self.search, index).await?;
-            self.next_index = page.more.then_some(index + 1);
+            if !self.more && !self.given_of_page {
+                return Ok(None);
+            }
+            if !self.given_of_page {
+                self.index += 1;
+            }
+            let page = self.api.search(self.search, self.index).await?;
+            self.more = page.more;
+            self.given_of_page = false;
             self.page = page.offers.into_iter().rev().collect();
         }
     }
 
     /// Takes an offer back that could not be used yet.
     pub(super) fn put_back(&mut self, offer: Offer) {
+        self.given.remove(&offer.msisdn);
         self.page.push(offer);
     }
 }

@@ -36,6 +36,13 @@ pub enum ShortfallReason {
     AtCap,
 }
 
+impl ShortfallReason {
+    /// Whether it is likely to be otherwise in some seconds.
+    pub fn passes(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Unconfirmed | Self::CarrierUnavailable | Self::OutOfTime)
+    }
+}
+
 /// One reason for a shortfall.
 #[derive(Debug)]
 pub struct Shortfall {

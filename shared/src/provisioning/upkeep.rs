@@ -43,35 +43,46 @@ pub struct Headroom {
 const RACES: u32 = 10;
 
 impl Provisioner {
-    /// Adopts, reports, finishes, gives back and rents, in this order. What fails does not keep the rest from being done.
+    /// Adopts, reports, finishes, rents and gives back, in this order. What fails at Vonage does not keep the rest from
+    /// being done.
     pub async fn upkeep(&self, headroom: &Headroom, ends_at: Option<Timestamp>) -> Result<Upkeep, StoreError> {
         let mut done = Upkeep::default();
-        let mut pool = self.whole_pool().await?;
+        let pool = self.whole_pool().await?;
         match self.numbers.list().await {
             Ok(listed) => {
                 self.adopt_missing(&listed, &pool, ends_at, &mut done).await?;
                 self.report_missing(&listed, &pool, ends_at, &mut done).await?;
-                pool = self.whole_pool().await?;
             }
             Err(error) => done.shortfalls.push(Shortfall::general(error)),
         }
+        self.keep_headroom(headroom, ends_at, &mut done).await?;
+        let pool = self.whole_pool().await?;
         done.cancelled = self.finish_draining(&pool, ends_at, &mut done.shortfalls).await?;
+        Ok(done)
+    }
 
-        let high_water = self.store.high_water(self.clock.now()).await?;
-        let today = high_water::day(self.clock.now());
-        let mut countries: BTreeSet<Country> = self.store.ledger().await?.countries.into_iter().collect();
+    /// Finishes what was begun in any country, and rents where there is to be headroom.
+    async fn keep_headroom(
+        &self,
+        headroom: &Headroom,
+        ends_at: Option<Timestamp>,
+        done: &mut Upkeep,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (ledger, high_water) = tokio::try_join!(self.store.ledger(), self.store.high_water(now))?;
+        let mut countries: BTreeSet<Country> = ledger.countries.into_iter().collect();
         countries.extend(headroom.numbers.iter().map(|(country, _)| country));
         for country in countries {
             let count = match headroom.numbers.of(country) {
                 0 => 0,
-                headroom => (high_water.of(country, today) + headroom).min(Order::MAX_COUNT),
+                headroom => (high_water.of(country, high_water::day(now)) + headroom).min(Order::MAX_COUNT),
             };
-            let cap = Some(headroom.caps.of(country)).filter(|cap| *cap > 0);
-            let provisioned = self.provision(&Order { search: Search::usual(country), count, cap }, ends_at).await?;
+            let order = Order { search: Search::usual(country), count, cap: headroom.caps.get(country) };
+            let provisioned = self.provision(&order, ends_at).await?;
             done.rented.extend(provisioned.added.into_iter().map(|number| number.number));
             done.shortfalls.extend(provisioned.shortfalls);
         }
-        Ok(done)
+        Ok(())
     }
 
     async fn whole_pool(&self) -> Result<Vec<PoolNumber>, StoreError> {
@@ -98,7 +109,14 @@ impl Provisioner {
             if self.out_of_time(ends_at) {
                 return Ok(());
             }
-            let Some(number) = self.to_adopt(listed).await else { continue };
+            let number = match self.to_adopt(listed).await {
+                Ok(Some(number)) => number,
+                Ok(None) => continue,
+                Err(error) => {
+                    done.shortfalls.push(Shortfall::general(error));
+                    continue;
+                }
+            };
             match self.adopt(&number, listed).await? {
                 Some(Rented::Ready) => done.adopted.push(number.number),
                 Some(Rented::Not(shortfall) | Rented::Unlinked(shortfall) | Rented::Stop(shortfall)) => {
@@ -111,14 +129,14 @@ impl Provisioner {
     }
 
     /// A listed number as the pool writes it down; none if it cannot be called.
-    async fn to_adopt(&self, listed: &ListedNumber) -> Option<PoolNumber> {
-        let (number, country, number_type, features) = listed.for_calls()?;
+    async fn to_adopt(&self, listed: &ListedNumber) -> Result<Option<PoolNumber>, VonageError> {
+        let Some((number, country, number_type, features)) = listed.for_calls() else { return Ok(None) };
         // The list names no price. What is on offer of the same kind costs the same.
         let search = Search { features: features.clone(), number_type: Some(number_type), ..Search::usual(country) };
-        let offers = self.numbers.search(&search, 1).await.map(|page| page.offers);
-        let monthly_cost = offers.ok().and_then(|offers| offers.into_iter().map(|offer| offer.cost).min());
+        let offers = self.numbers.search(&search, 1).await?.offers;
+        let monthly_cost = offers.into_iter().map(|offer| offer.cost).max();
         let now = self.clock.now();
-        Some(PoolNumber {
+        Ok(Some(PoolNumber {
             number,
             country,
             number_type,
@@ -129,7 +147,7 @@ impl Provisioner {
             leased_until: lease(now),
             draining_since: None,
             missing_since: None,
-        })
+        }))
     }
 
     /// None if another run has it, or it was given back a short while ago.

@@ -1,6 +1,5 @@
 //! Conversations: created, changed and ended together with their routes, in one transaction each.
 
-use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use jiff::{SignedDuration, Timestamp};
@@ -90,8 +89,8 @@ impl Store {
             Key::Conversation(conversation.id).with(conversation, Some(kept_until(conversation)))?;
         let mut transaction = vec![self.put(conversation_item, "attribute_not_exists(pk)", None)?];
         for (side, earlier) in Side::BOTH.into_iter().zip(earlier) {
-            let route_item = route_item(conversation, side, earlier)?;
-            transaction.push(self.put(route_item, KEY_IS_FREE, now)?);
+            let route = Route { earlier, ..Route::of(conversation, side) };
+            transaction.push(self.put(route_item(conversation, &route)?, KEY_IS_FREE, now)?);
         }
         if let Some(request) = request {
             let item = requests::item(request, conversation.id, conversation.created_at)?;
@@ -210,31 +209,32 @@ impl Store {
     }
 
     /// Makes `before` what `after` is, in one transaction with its routes: another end by the clock, another phone of
-    /// one participant. The old phone's key goes into quarantine at `now`.
+    /// one participant, whose route is then `moved`. The old phone's key goes into quarantine at `now`.
     pub async fn change_conversation(
         &self,
         before: &Conversation,
         after: &Conversation,
+        moved: Option<&Route>,
         now: Timestamp,
     ) -> Result<(), ChangeError> {
         let mut transaction = vec![self.change(before, after)?];
         let mut new_key = None;
         for side in Side::BOTH {
-            let (old, new) = (before.participant(side), after.participant(side));
-            if old.number == new.number {
+            let Some(route) = moved.filter(|route| route.side == side) else {
                 transaction.push(self.replace_route(after, side)?);
-            } else {
-                new_key = Some(transaction.len());
-                let free = format!("{KEY_IS_FREE} OR conversation = :id");
-                let mut put = self.put(route_item(after, side, Vec::new())?, &free, Some(now))?;
-                if let Some(values) = put.put.as_mut().and_then(|put| put.expression_attribute_values.as_mut()) {
-                    values.insert(":id".to_owned(), item::string(after.id));
-                }
-                transaction.push(put);
-                transaction.push(self.close_route(before, old, now)?);
+                continue;
+            };
+            new_key = Some(transaction.len());
+            let free = format!("{KEY_IS_FREE} OR conversation = :id");
+            let mut put = self.put(route_item(after, route)?, &free, Some(now))?;
+            if let Some(values) = put.put.as_mut().and_then(|put| put.expression_attribute_values.as_mut()) {
+                values.insert(":id".to_owned(), item::string(after.id));
             }
+            transaction.push(put);
+            transaction.push(self.close_route(before, before.participant(side), now)?);
         }
         match self.transact(transaction, None).await? {
+            Outcome::Committed if after.expires_at > before.expires_at => Ok(self.keep_legs(after).await?),
             Outcome::Committed => Ok(()),
             Outcome::Cancelled(failed) if new_key.is_some_and(|key| failed == [key]) => Err(ChangeError::KeyTaken),
             Outcome::Cancelled(_) => Err(ChangeError::Changed),
@@ -270,7 +270,7 @@ impl Store {
 
     /// Lets the route of a participant whose own phone is the same lead where `conversation` now says.
     fn replace_route(&self, conversation: &Conversation, side: Side) -> Result<TransactWriteItem, StoreError> {
-        let (participant, route) = (conversation.participant(side), Route::of(conversation, side, Vec::new()));
+        let (participant, route) = (conversation.participant(side), Route::of(conversation, side));
         let key = Key::Route { caller: &participant.number, dialled: &participant.dials };
         let replace = Update::builder()
             .table_name(&self.table)
@@ -306,19 +306,37 @@ impl Store {
                 update.expression_attribute_values(format!(":seen{index}"), serde_dynamo::to_attribute_value(seen)?);
         }
         let condition = format!("texting = :run OR ({})", conditions.join(" AND "));
-        match update.condition_expression(condition).send().await {
-            Ok(_) => Ok(true),
-            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
-            Err(error) => Err(error.into()),
+        let update = update.condition_expression(condition);
+        match self.update(update.clone()).await {
+            // No answer, or none that tells: the same claim again settles whether it was taken.
+            Err(StoreError::Unavailable(_)) => self.update(update).await,
+            settled => settled,
         }
     }
 
-    /// Writes down what became of the text messages to the participants on `sides`.
+    /// Writes down what became of the text messages to the participants on `sides`, but not of one who has another phone
+    /// by now.
     pub async fn record_notifications(&self, conversation: &Conversation, sides: &[Side]) -> Result<(), StoreError> {
-        let outcomes = sides.iter().map(|side| (*side, &conversation.participant(*side).notification));
-        let update = self.set_notifications(conversation.id, outcomes, None)?;
-        update.condition_expression("attribute_exists(pk)").send().await?;
+        if !self.record_all(conversation, sides).await? && sides.len() > 1 {
+            for side in sides {
+                self.record_all(conversation, &[*side]).await?;
+            }
+        }
         Ok(())
+    }
+
+    async fn record_all(&self, conversation: &Conversation, sides: &[Side]) -> Result<bool, StoreError> {
+        let outcomes = sides.iter().map(|side| (*side, &conversation.participant(*side).notification));
+        let mut update = self.set_notifications(conversation.id, outcomes, None)?;
+        let mut conditions = Vec::new();
+        for side in sides {
+            let index = side.index();
+            conditions.push(format!("participants[{index}].#number = :number{index}"));
+            let number = item::string(conversation.participant(*side).number.expose());
+            update = update.expression_attribute_values(format!(":number{index}"), number);
+        }
+        let update = update.expression_attribute_names("#number", "number");
+        self.update(update.condition_expression(conditions.join(" AND "))).await
     }
 
     fn set_notifications<'a>(
@@ -345,17 +363,16 @@ const KEY_IS_FREE: &str = "attribute_not_exists(pk) OR quarantined_until <= :now
 /// Under which condition a conversation may be changed that was read in revision `:seen`.
 const IS_AS_READ: &str = "revision = :seen AND attribute_not_exists(ended_at)";
 
-/// The item of the route from the participant on `side`. It stays for as long as the conversation's records, so that
+/// The item of one of the conversation's routes. It stays for as long as the conversation's records, so that
 /// the same two people are given the same numbers again.
-fn route_item(conversation: &Conversation, side: Side, earlier: Vec<ConversationId>) -> Result<Item, StoreError> {
-    let participant = conversation.participant(side);
+fn route_item(conversation: &Conversation, route: &Route) -> Result<Item, StoreError> {
+    let participant = conversation.participant(route.side);
     let key = Key::Route { caller: &participant.number, dialled: &participant.dials };
-    let route = Route::of(conversation, side, earlier);
-    key.with(&route, Some(route.quarantined_until + RECORDS_KEPT))
+    key.with(route, Some(route.quarantined_until + RECORDS_KEPT))
 }
 
 /// From when on the table may delete the conversation. It does so late, so readers look at the time themselves.
-fn kept_until(conversation: &Conversation) -> Timestamp {
+pub(super) fn kept_until(conversation: &Conversation) -> Timestamp {
     let end = conversation.ended_at.unwrap_or(conversation.expires_at);
     conversation.quarantined_until(end) + RECORDS_KEPT
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -29,7 +28,7 @@ impl Store {
     pub async fn raise_high_water(&self, mark: Mark) -> Result<(), StoreError> {
         let midnight = TimeZone::UTC.to_timestamp(mark.until.at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX);
         let names = HashMap::from([("#country".into(), mark.country.as_str().into()), ("#ttl".into(), "ttl".into())]);
-        let sent = self
+        let update = self
             .client
             .update_item()
             .table_name(&self.table)
@@ -38,13 +37,8 @@ impl Store {
             .condition_expression("attribute_not_exists(#country) OR #country < :held")
             .set_expression_attribute_names(Some(names))
             .expression_attribute_values(":held", item::whole(mark.held as u64))
-            .expression_attribute_values(":ttl", item::seconds(midnight + SignedDuration::from_hours(48)))
-            .send()
-            .await;
-        match sent {
-            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(()),
-            sent => Ok(sent.map(drop)?),
-        }
+            .expression_attribute_values(":ttl", item::seconds(midnight + SignedDuration::from_hours(48)));
+        self.update(update).await.map(drop)
     }
 }
 

@@ -48,6 +48,10 @@ pub(super) enum Key<'a> {
     ReadyNumbers,
     /// The version of that list alone, so that seeing whether it has changed costs next to nothing.
     ReadyVersion,
+    /// Who rents numbers of a country on the fly.
+    OnDemand(Country),
+    /// Where a look for routes through the whole table stands.
+    Look,
     /// What callers have held, by the day until which it counts.
     Held(Date),
     /// A request that may come again, by the hash of its idempotency key.
@@ -70,6 +74,8 @@ impl Key<'_> {
             Key::Ledger => (POOL_PARTITION.to_owned(), "LEDGER".to_owned()),
             Key::ReadyNumbers => (POOL_PARTITION.to_owned(), "READY".to_owned()),
             Key::ReadyVersion => (POOL_PARTITION.to_owned(), "READY-VERSION".to_owned()),
+            Key::OnDemand(country) => (POOL_PARTITION.to_owned(), format!("ON-DEMAND#{country}")),
+            Key::Look => (POOL_PARTITION.to_owned(), "LOOK".to_owned()),
             Key::Held(until) => (POOL_PARTITION.to_owned(), format!("{HELD_PREFIX}{until}")),
             Key::Request(hash) => (format!("REQUEST#{hash}"), "REQUEST".to_owned()),
         };

@@ -6,10 +6,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::conversations::RECORDS_KEPT;
+use super::conversations::{RECORDS_KEPT, kept_until};
 use super::item::{self, Item, Key};
 use super::{Store, StoreError};
 use crate::call::{Direction, Leg, LegEvent, LegFacts, Status};
+use crate::conversation::Conversation;
 use crate::route::Route;
 
 /// A leg's status is the attribute `at_<status>`, in milliseconds since 1970.
@@ -22,6 +23,7 @@ impl Store {
         let mut attributes: Item = serde_dynamo::to_item(&event.facts)?;
         attributes.insert("side".to_owned(), serde_dynamo::to_attribute_value(route.side)?);
         attributes.insert("direction".to_owned(), serde_dynamo::to_attribute_value(direction)?);
+        attributes.insert("phone".to_owned(), item::whole(route.phone as u64));
         attributes.insert("ttl".to_owned(), item::seconds(route.quarantined_until + RECORDS_KEPT));
         attributes.insert(
             format!("{STATUS_PREFIX}{}", event.status.as_str()),
@@ -51,9 +53,28 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Keeps the legs of a conversation for as long as the conversation, which now lasts longer than when they came.
+    pub(super) async fn keep_legs(&self, conversation: &Conversation) -> Result<(), StoreError> {
+        let partition = item::conversation_partition(conversation.id);
+        for leg in self.query(partition, Some(item::LEG_PREFIX)).await? {
+            let key = leg.into_iter().filter(|(name, _)| name == "pk" || name == "sk").collect();
+            let update = self.client.update_item().table_name(&self.table).set_key(Some(key));
+            let update = update
+                .update_expression("SET #ttl = :ttl")
+                .condition_expression("attribute_exists(pk)")
+                .expression_attribute_names("#ttl", "ttl")
+                .expression_attribute_values(":ttl", item::seconds(kept_until(conversation)));
+            self.update(update).await?;
+        }
+        Ok(())
+    }
+}
+
 #[derive(Deserialize)]
 struct LegBody {
     side: crate::conversation::Side,
+    phone: usize,
     direction: Direction,
     #[serde(flatten)]
     facts: LegFacts,
@@ -63,8 +84,8 @@ pub(super) fn read(item: Item) -> Result<Leg, StoreError> {
     let ids = item::sort_key(&item).strip_prefix(item::LEG_PREFIX).and_then(|ids| ids.split_once('#'));
     let (conversation_uuid, uuid) = ids.map(|(call, leg)| (call.to_owned(), leg.to_owned())).unwrap_or_default();
     let statuses = item.iter().filter_map(|(name, value)| status_time(name, value)).collect::<BTreeMap<_, _>>();
-    let LegBody { side, direction, facts } = item::read(item)?;
-    Ok(Leg { conversation_uuid, uuid, side, direction, statuses, facts })
+    let LegBody { side, phone, direction, facts } = item::read(item)?;
+    Ok(Leg { conversation_uuid, uuid, side, phone, direction, statuses, facts })
 }
 
 fn status_time(name: &str, value: &AttributeValue) -> Option<(Status, Timestamp)> {

@@ -1,12 +1,13 @@
 //! The DynamoDB table: one item type a submodule, keys in one place.
 //!
-//! No operation scans, and none uses an index. TTL deletion is late by up to days, so every reader filters by time
+//! No operation uses an index, and only what a schedule looks for reads the whole table ([`Look`]). TTL deletion is late by up to days, so every reader filters by time
 //! itself.
 
 mod conversations;
 mod high_water;
 mod item;
 mod legs;
+mod look;
 mod numbers;
 mod pool;
 mod reading;
@@ -28,10 +29,10 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use crate::config::{ConfigError, Environment};
 
 pub use conversations::{ChangeError, CreateError};
+pub use look::{Look, MAX_NUMBERS};
 pub use numbers::RentError;
 pub use pool::{CountryPool, Ledger, ReadyPool};
 pub use requests::{IdempotentRequest, RememberedRequest};
-pub use routes::LastRoutes;
 
 /// The table could not be used.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -213,7 +212,7 @@ impl Store {
         let key = Key::Number { country: number.country, number: &number.number };
         let uses_state = update.contains("#state");
         let values: HashMap<_, _> = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let sent = self
+        let update = self
             .client
             .update_item()
             .table_name(&self.table)
@@ -221,14 +220,8 @@ impl Store {
             .update_expression(update)
             .condition_expression(condition)
             .set_expression_attribute_names(uses_state.then(|| HashMap::from([("#state".into(), "state".into())])))
-            .set_expression_attribute_values(Some(values).filter(|values| !values.is_empty()))
-            .send()
-            .await;
-        match sent {
-            Ok(_) => Ok(true),
-            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+            .set_expression_attribute_values(Some(values).filter(|values| !values.is_empty()));
+        self.update(update).await
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +84,36 @@ impl Store {
     pub async fn ready_version(&self) -> Result<u64, StoreError> {
         let item = self.get_item(Key::ReadyVersion).await?;
         Ok(item.map_or(0, |item| number(&item, "version")))
+    }
+
+    /// Lets this run alone rent numbers of a country on the fly until `until`. False if another one does at `now`.
+    pub async fn begin_renting_on_demand(
+        &self,
+        country: Country,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let update = self.client.update_item().table_name(&self.table).set_key(Some(Key::OnDemand(country).item()));
+        let update = update
+            .update_expression("SET leased_until = :until, #ttl = :until")
+            .condition_expression("attribute_not_exists(pk) OR leased_until <= :now")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":until", item::seconds(until))
+            .expression_attribute_values(":now", item::seconds(now));
+        self.update(update).await
+    }
+
+    /// Lets others.
+    pub async fn end_renting_on_demand(&self, country: Country) -> Result<(), StoreError> {
+        let delete = self.client.delete_item().table_name(&self.table);
+        delete.set_key(Some(Key::OnDemand(country).item())).send().await?;
+        Ok(())
+    }
+
+    /// Whether a run rents numbers of a country on the fly at `now`.
+    pub async fn is_renting_on_demand(&self, country: Country, now: Timestamp) -> Result<bool, StoreError> {
+        let lease = self.get_item(Key::OnDemand(country)).await?;
+        Ok(lease.and_then(|item| item::time(&item, "leased_until")).is_some_and(|until| now < until))
     }
 
     /// Puts a number on the list of what conversations may be given.

@@ -1,7 +1,8 @@
 //! What the transactions of all items share.
 
-use aws_sdk_dynamodb::error::{BuildError, SdkError};
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use jiff::Timestamp;
 
@@ -48,6 +49,23 @@ impl Store {
             }
         }
         Err(StoreError::Unavailable("TransactionConflict".to_owned()))
+    }
+
+    /// Sends an update of one item, and again when a transaction is at work on it. Tells whether its condition held.
+    pub(super) async fn update(&self, update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
+        let mut attempt = 0;
+        loop {
+            let error = match update.clone().send().await {
+                Ok(_) => return Ok(true),
+                Err(error) => error,
+            };
+            match error.code() {
+                Some("ConditionalCheckFailedException") => return Ok(false),
+                Some("TransactionConflictException") if attempt < CONFLICTS => backoff::pause(attempt).await,
+                _ => return Err(error.into()),
+            }
+            attempt += 1;
+        }
     }
 
     pub(super) fn put(

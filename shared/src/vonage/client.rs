@@ -39,6 +39,9 @@ pub enum VonageError {
     /// The answer is not what the API promises. Whether the request was carried out is unknown.
     #[error("Vonage's answer cannot be understood")]
     NotUnderstood(#[source] Option<serde_json::Error>),
+    /// Vonage carried out a part of the request only.
+    #[error("Vonage did a part of it only")]
+    Partly,
     /// No connection could be made; the request was not carried out.
     #[error("Vonage cannot be reached")]
     Unreachable(#[source] reqwest::Error),
@@ -50,7 +53,7 @@ pub enum VonageError {
 impl VonageError {
     /// Whether the request may have been carried out all the same.
     pub fn outcome_is_unknown(&self) -> bool {
-        matches!(self, Self::Failed(_) | Self::NotUnderstood(_) | Self::NoAnswer(_))
+        matches!(self, Self::Failed(_) | Self::NotUnderstood(_) | Self::Partly | Self::NoAnswer(_))
     }
 
     pub(super) fn refused(code: impl Into<String>, label: impl Into<String>) -> Self {

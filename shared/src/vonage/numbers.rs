@@ -182,7 +182,12 @@ impl OwnedNumber {
         &self.msisdn
     }
 
-    /// Whether calls to it go to this application, or did before they were diverted.
+    /// Whether calls to it reach this application: a forwarding of its own would win.
+    pub fn reaches(&self, application_id: &str) -> bool {
+        self.is_linked_to(application_id) && self.voice_callback_type.as_deref().is_none_or(str::is_empty)
+    }
+
+    /// Whether it is linked to this application.
     pub fn is_linked_to(&self, application_id: &str) -> bool {
         self.app_id.as_deref() == Some(application_id)
     }
@@ -208,7 +213,7 @@ pub struct NumbersApi {
 }
 
 /// How often a request is sent that Vonage says is one too many, at most.
-const TRIES: u32 = 4;
+const TRIES: u32 = 3;
 
 impl NumbersApi {
     /// With at least `interval` between the beginnings of two requests of this process.
@@ -216,9 +221,10 @@ impl NumbersApi {
         Self { vonage, pace: Arc::new(Pace::new(interval)) }
     }
 
-    /// How long it takes to rent a number, link it and write that down, if Vonage is slow but answers.
+    /// How long the three requests for a number and the writes between them may take, if one of them fails to answer.
+    /// What takes longer is cut off, and the next run goes on with it.
     pub fn time_for_one(&self) -> Duration {
-        self.vonage.time_limit() + 4 * self.pace.interval() + Duration::from_secs(2)
+        self.vonage.time_limit() + 3 * self.pace.interval() + Duration::from_secs(4)
     }
 
     /// Asks in its turn. A request that was too many was not carried out, whatever it was.

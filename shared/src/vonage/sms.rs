@@ -52,9 +52,12 @@ impl TextSender for SmsApi {
         let encoding = if text.chars().all(|c| GSM.contains(c)) { "text" } else { "unicode" };
         let form = Message { from: from.as_str(), to: to.expose(), text, encoding };
         let answer: Answer = self.0.ask_json(self.0.rest("/sms/json"), Payload::Form(&form)).await?;
+        let taken = answer.messages.iter().filter(|part| part.status == "0").count();
         match answer.messages.iter().find(|part| part.status != "0") {
+            // Some parts are out: to send all of them again would be to text twice.
+            Some(_) if taken > 0 => Err(VonageError::Partly),
             Some(part) => Err(refusal(&part.status)),
-            None if answer.messages.is_empty() => Err(VonageError::NotUnderstood(None)),
+            None if taken == 0 => Err(VonageError::NotUnderstood(None)),
             None => Ok(()),
         }
     }
@@ -66,7 +69,7 @@ fn refusal(status: &str) -> VonageError {
         "1" => return VonageError::RateLimited,
         "4" | "14" => return VonageError::Unauthorized,
         "2" | "3" => "a parameter is missing or not valid",
-        "5" => "internal error of the carrier",
+        "5" => return VonageError::Failed(200),
         "6" => "the message cannot be routed",
         "7" => "the number is barred from messages",
         "8" => "the carrier account is barred",
