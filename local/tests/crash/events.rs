@@ -1,0 +1,35 @@
+//! Events as API Gateway sends them.
+
+use serde_json::{Value, json};
+
+/// The example in `events/` of this route, with another body.
+pub fn order(body: &Value) -> Value {
+    with_body(include_str!("../../../events/provision-numbers.json"), body)
+}
+
+pub fn creation(body: &Value, idempotency_key: Option<&str>) -> Value {
+    let mut event = with_body(include_str!("../../../events/create-conversation.json"), body);
+    if let Some(key) = idempotency_key {
+        event["headers"]["idempotency-key"] = json!(key);
+    }
+    event
+}
+
+pub fn drain(number: &str) -> Value {
+    let mut event: Value = serde_json::from_str(include_str!("../../../events/provision-numbers-show.json")).unwrap();
+    let (route, path) = ("DELETE /numbers/{number}", format!("/numbers/{number}"));
+    event["routeKey"] = json!(route);
+    event["rawPath"] = json!(path);
+    event["pathParameters"] = json!({"number": number});
+    event["requestContext"]["routeKey"] = json!(route);
+    event["requestContext"]["http"]["method"] = json!("DELETE");
+    event["requestContext"]["http"]["path"] = json!(path);
+    event
+}
+
+fn with_body(event: &str, body: &Value) -> Value {
+    let mut event: Value = serde_json::from_str(event).unwrap();
+    event["body"] = json!(body.to_string());
+    event["headers"]["content-length"] = json!(body.to_string().len().to_string());
+    event
+}

@@ -1,0 +1,138 @@
+//! What came of an act, in a form in which it can be compared and counted.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use shared::choice::NoneFree;
+use shared::conversation::{Conversation, ConversationId, Side};
+use shared::creation::{Created, CreationError};
+use shared::provisioning::Drained;
+use shared::update::UpdateError;
+
+use crate::system::Outcome;
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    Created,
+    /// The same request has led to this one before.
+    Earlier(ConversationId),
+    OtherRequest,
+    NotValid(Side),
+    SameNumber,
+    VirtualNumber(Side),
+    NoneFree(NoneFree),
+    Updated,
+    MaskTaken {
+        side: Side,
+        free_at: Option<Timestamp>,
+    },
+    /// Now, or before.
+    Ended,
+    /// By the clock.
+    Expired,
+    /// It cannot be changed any more.
+    Over,
+    Unknown,
+    Draining,
+    Busy,
+    /// What provisioning does is judged by what it leaves behind.
+    Provisioned,
+    Failed(String),
+}
+
+impl Answer {
+    pub fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Create(Ok(Created { conversation, before: true })) => Self::Earlier(conversation.id),
+            Outcome::Create(Ok(_)) => Self::Created,
+            Outcome::Create(Err(refusal)) => Self::of_creation(refusal),
+            Outcome::Update(Ok(_)) => Self::Updated,
+            Outcome::Update(Err(refusal)) => Self::of_update(refusal),
+            Outcome::End(Ok(Some(conversation))) if conversation.ended_at.is_some() => Self::Ended,
+            Outcome::End(Ok(Some(_))) => Self::Expired,
+            Outcome::End(Ok(None)) | Outcome::Drain(Ok(Drained::Unknown)) => Self::Unknown,
+            Outcome::Drain(Ok(Drained::Draining(_))) => Self::Draining,
+            Outcome::Drain(Ok(Drained::Busy(_))) => Self::Busy,
+            Outcome::Rent(Ok(done)) if !done.shortfalls.is_empty() => Self::Failed(format!("{:?}", done.shortfalls)),
+            Outcome::Upkeep(Ok(done)) if !done.shortfalls.is_empty() => Self::Failed(format!("{:?}", done.shortfalls)),
+            Outcome::Rent(Ok(_)) | Outcome::Upkeep(Ok(_)) => Self::Provisioned,
+            Outcome::End(Err(error))
+            | Outcome::Drain(Err(error))
+            | Outcome::Rent(Err(error))
+            | Outcome::Upkeep(Err(error)) => Self::Failed(error.to_string()),
+        }
+    }
+
+    fn of_creation(refusal: &CreationError) -> Self {
+        match refusal {
+            CreationError::NotValid(side) => Self::NotValid(*side),
+            CreationError::SameNumber => Self::SameNumber,
+            CreationError::VirtualNumber(side) => Self::VirtualNumber(*side),
+            CreationError::NoneFree(none_free, None) => Self::NoneFree(*none_free),
+            CreationError::OtherRequest => Self::OtherRequest,
+            other => Self::Failed(format!("{other:?}")),
+        }
+    }
+
+    fn of_update(refusal: &UpdateError) -> Self {
+        match refusal {
+            UpdateError::Unknown => Self::Unknown,
+            UpdateError::Ended => Self::Over,
+            UpdateError::NotValid(side) => Self::NotValid(*side),
+            UpdateError::SameNumber(_) => Self::SameNumber,
+            UpdateError::VirtualNumber(side) => Self::VirtualNumber(*side),
+            UpdateError::MaskTaken { side, free_at } => Self::MaskTaken { side: *side, free_at: *free_at },
+            other => Self::Failed(format!("{other:?}")),
+        }
+    }
+
+    /// What it is counted as.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Earlier(_) => "replayed",
+            Self::OtherRequest => "refused: other request",
+            Self::NotValid(_) => "refused: not valid",
+            Self::SameNumber => "refused: same number",
+            Self::VirtualNumber(_) => "refused: virtual number",
+            Self::NoneFree(_) => "refused: none free",
+            Self::Updated => "updated",
+            Self::MaskTaken { .. } => "refused: mask taken",
+            Self::Ended => "ended",
+            Self::Expired => "expired before",
+            Self::Over => "refused: over",
+            Self::Unknown => "unknown",
+            Self::Draining => "draining",
+            Self::Busy => "busy",
+            Self::Provisioned => "provisioned",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+impl Outcome {
+    /// The conversation that was given.
+    pub fn conversation(&self) -> Option<&Conversation> {
+        match self {
+            Self::Create(Ok(Created { conversation, .. }))
+            | Self::Update(Ok(conversation))
+            | Self::End(Ok(Some(conversation))) => Some(conversation),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (Answer::of(self), self.conversation()) {
+            (Answer::Created | Answer::Updated, Some(conversation)) => {
+                let [a, b] = &conversation.participants;
+                let dials = |participant: &shared::conversation::Participant| {
+                    format!("{:?} dials {}", participant.number, participant.dials)
+                };
+                write!(f, "{}: {}, {}", conversation.id, dials(a), dials(b))
+            }
+            (answer, _) => write!(f, "{answer:?}"),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A model test: creations, ends, changes, drains, calls, crashes and the passing of time in random order, on the real
+//! store over the embedded DynamoDB, compared with a model made of plain maps after every step.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `MASKLINE_MODEL_STEPS` | how many steps in all; 1500 unless set |
+//! | `MASKLINE_MODEL_SEED` | the seed of all cases, as a failure names it; random unless set |
+//! | `MASKLINE_MODEL_CASE` | the only case to run, as a failure names it |
+#![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
+
+mod answer;
+mod carrier;
+mod case;
+mod checks;
+mod choosing;
+mod cutting;
+mod model;
+mod pool;
+mod steps;
+mod system;
+mod table;
+mod tally;
+mod telling;
+mod world;
+
+use std::cell::RefCell;
+use std::hash::{BuildHasher, RandomState};
+use std::str::FromStr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+use tokio::runtime::Builder;
+
+use crate::case::Case;
+use crate::steps::{MOST_STEPS, Step};
+use crate::tally::Tally;
+use crate::world::World;
+
+const STEPS: u64 = 1_500;
+
+/// From how many steps on each kind of step must have occurred with each outcome.
+const LARGE: u64 = 50_000;
+
+#[test]
+fn whatever_happens_in_whatever_order_calls_and_numbers_are_as_a_simple_model_says() {
+    let steps = variable("MASKLINE_MODEL_STEPS").unwrap_or(STEPS);
+    let seed = variable("MASKLINE_MODEL_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
+    let only: Option<u64> = variable("MASKLINE_MODEL_CASE");
+    let start = Instant::now();
+    let run = Run { seed, steps, only, ..Run::default() };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| run.work());
+        }
+    });
+    let (taken, tally) = (run.taken.into_inner(), run.tally.into_inner().unwrap());
+    println!("{tally}\n{taken} steps in {:.1} s (MASKLINE_MODEL_SEED={seed})", start.elapsed().as_secs_f64());
+    if let Some(failure) = run.failure.into_inner().unwrap() {
+        panic!("{failure}");
+    }
+    if taken >= LARGE {
+        tally.check_that_all_occurred();
+    }
+}
+
+fn variable<T: FromStr>(name: &str) -> Option<T> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+}
+
+/// What the threads share. Each runs cases of its own, each of which has a database of its own.
+#[derive(Default)]
+struct Run {
+    seed: u64,
+    steps: u64,
+    only: Option<u64>,
+    next: AtomicU64,
+    taken: AtomicU64,
+    failed: AtomicBool,
+    failure: Mutex<Option<String>>,
+    tally: Mutex<Tally>,
+}
+
+impl Run {
+    fn work(&self) {
+        while !self.failed.load(Ordering::Relaxed) && self.taken.load(Ordering::Relaxed) < self.steps {
+            let case = self.next.fetch_add(1, Ordering::Relaxed);
+            match self.only {
+                Some(_) if case > 0 => return,
+                Some(only) => self.run_case(only),
+                None => self.run_case(case),
+            }
+        }
+    }
+
+    fn run_case(&self, case: u64) {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.seed.to_le_bytes());
+        seed[8..16].copy_from_slice(&case.to_le_bytes());
+        let config = Config { cases: 1, failure_persistence: None, max_shrink_iters: 10_000, ..Config::default() };
+        let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+        let steps = prop::collection::vec(Step::any(), 1..=MOST_STEPS);
+        let failed: RefCell<Option<(World, Vec<Step>, String)>> = RefCell::default();
+        let outcome = runner.run(&(World::any(), steps), |(world, steps)| {
+            // What comes after the step that failed last is never reached: it need not be tried without it.
+            if let Some((failed_in, reached, report)) = &*failed.borrow()
+                && world == *failed_in
+                && steps.starts_with(reached)
+            {
+                return Err(TestCaseError::fail(report.clone()));
+            }
+            fastrand::seed(case);
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            match runtime.block_on(Case::run(&world, &steps)) {
+                Ok(tally) => {
+                    self.taken.fetch_add(steps.len() as u64, Ordering::Relaxed);
+                    self.tally.lock().unwrap().add(tally);
+                    Ok(())
+                }
+                Err(failure) => {
+                    self.failed.store(true, Ordering::Relaxed);
+                    *failed.borrow_mut() = Some((world, steps[..failure.steps].to_vec(), failure.report.clone()));
+                    Err(TestCaseError::fail(failure.report))
+                }
+            }
+        });
+        if let Err(TestError::Fail(report, _) | TestError::Abort(report)) = outcome {
+            let report = format!("MASKLINE_MODEL_SEED={} MASKLINE_MODEL_CASE={case}\n{report}", self.seed);
+            self.failure.lock().unwrap().get_or_insert(report);
+        }
+    }
+}

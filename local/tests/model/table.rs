@@ -1,0 +1,154 @@
+//! The whole table, read and deleted from in the process itself: over HTTP a look after each step would take longer
+//! than the steps.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use dynoxide::Database;
+use dynoxide::actions::delete_item::DeleteItemRequest;
+use dynoxide::actions::scan::ScanRequest;
+use dynoxide::types::{AttributeValue, Item};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use shared::conversation::{Conversation, ConversationId};
+use shared::phone::{RealNumber, VirtualNumber};
+use shared::pool::PoolNumber;
+use shared::route::Route;
+
+use crate::world::number;
+
+const TABLE: &str = "maskline";
+
+/// What the table holds at one moment.
+#[derive(Debug, Default)]
+pub struct Table {
+    pub conversations: BTreeMap<ConversationId, Conversation>,
+    pub routes: BTreeMap<(RealNumber, VirtualNumber), Route>,
+    /// By the hash of the idempotency key: conversation and fingerprint.
+    pub requests: BTreeMap<String, (ConversationId, String)>,
+    pub numbers: BTreeMap<VirtualNumber, PoolNumber>,
+    /// Who is known to be no person, and until when.
+    pub own_numbers: BTreeMap<VirtualNumber, Option<Timestamp>>,
+    /// The list of ready numbers, and whether each can send texts.
+    pub ready: BTreeMap<VirtualNumber, (String, bool)>,
+    /// The version of the list, as the list says and as its own item says.
+    pub ready_versions: [i64; 2],
+    /// The rent of all numbers.
+    pub monthly_cost: Option<String>,
+    /// By country and day.
+    pub held: BTreeMap<(String, Date), usize>,
+    /// When the table may delete each item that it may delete at all.
+    pub ttl: BTreeMap<(String, String), Timestamp>,
+}
+
+/// Items as they were when they were looked at last, with what they mean: few change from one step to the next.
+#[derive(Default)]
+pub struct Reader {
+    seen: HashMap<(String, String), (Item, Value)>,
+}
+
+impl Reader {
+    pub fn read(&mut self, database: &Database) -> Table {
+        let mut table = Table::default();
+        let request = ScanRequest { table_name: TABLE.to_owned(), ..ScanRequest::default() };
+        let answer = database.scan(request).unwrap();
+        for item in answer.items.unwrap_or_default() {
+            let key = key(&item);
+            match self.seen.get(&key) {
+                Some((seen, value)) if *seen == item => table.add(&key, value),
+                _ => {
+                    let value = plain(&AttributeValue::M(item.clone()));
+                    table.add(&key, &value);
+                    self.seen.insert(key, (item, value));
+                }
+            }
+        }
+        table
+    }
+}
+
+impl Table {
+    fn add(&mut self, key: &(String, String), item: &Value) {
+        let time = |name: &str| item[name].as_i64().map(|second| Timestamp::from_second(second).unwrap());
+        if let Some(ttl) = time("ttl") {
+            self.ttl.insert(key.clone(), ttl);
+        }
+        let (pk, sk) = (key.0.as_str(), key.1.as_str());
+        let (kind, of) = pk.split_once('#').unwrap_or((pk, ""));
+        let dialled = sk.strip_prefix("NUMBER#").map(number::<VirtualNumber>);
+        match (kind, dialled, sk) {
+            ("CALLER", Some(dialled), _) => drop(self.routes.insert((number(of), dialled), parsed(item))),
+            ("CALLER", None, "POOL") => drop(self.own_numbers.insert(number(of), time("ttl"))),
+            ("CONVERSATION", None, "CONVERSATION") => {
+                self.conversations.insert(of.try_into().unwrap(), parsed(item));
+            }
+            ("REQUEST", None, "REQUEST") => {
+                let asked = (parsed(&item["conversation"]), parsed(&item["fingerprint"]));
+                self.requests.insert(of.to_owned(), asked);
+            }
+            ("POOL", Some(dialled), _) => drop(self.numbers.insert(dialled, parsed(item))),
+            ("POOL", None, "LEDGER") => self.monthly_cost = Some(item["monthly_cost"].to_string()),
+            ("POOL", None, "READY") => self.add_ready(item),
+            ("POOL", None, "READY-VERSION") => self.ready_versions[1] = item["version"].as_i64().unwrap(),
+            ("POOL", None, _) if sk.starts_with("HELD#") => self.add_marks(&sk[5..], item),
+            _ => panic!("an item that nobody knows: {pk} {sk}"),
+        }
+    }
+
+    fn add_ready(&mut self, item: &Value) {
+        self.ready_versions[0] = item["version"].as_i64().unwrap();
+        for (name, entry) in item.as_object().unwrap() {
+            if entry.is_object() {
+                self.ready.insert(number(name), (parsed(&entry["country"]), parsed(&entry["texts"])));
+            }
+        }
+    }
+
+    fn add_marks(&mut self, day: &str, item: &Value) {
+        for (name, held) in item.as_object().unwrap().iter().filter(|(name, _)| name.len() == 2) {
+            if let Some(held) = held.as_u64() {
+                self.held.insert((name.clone(), day.parse().unwrap()), held.try_into().unwrap());
+            }
+        }
+    }
+
+    /// Deletes `some` of the items that DynamoDB may delete at `now`, and gives their keys.
+    pub fn sweep(&self, database: &Database, now: Timestamp, some: u64) -> BTreeSet<(String, String)> {
+        let over = self.ttl.iter().filter(|(_, ttl)| **ttl <= now).map(|(key, _)| key.clone());
+        let over: BTreeSet<_> =
+            over.enumerate().filter(|(index, _)| some >> (index % 64) & 1 == 1).map(|(_, key)| key).collect();
+        for (pk, sk) in &over {
+            let key = [("pk", pk), ("sk", sk)].map(|(name, value)| (name.to_owned(), AttributeValue::S(value.clone())));
+            let request = DeleteItemRequest { table_name: TABLE.to_owned(), key: key.into(), ..Default::default() };
+            database.delete_item(request).unwrap();
+        }
+        over
+    }
+}
+
+fn key(item: &Item) -> (String, String) {
+    let [pk, sk] = ["pk", "sk"].map(|name| match &item[name] {
+        AttributeValue::S(text) => text.clone(),
+        other => panic!("{name} is {other:?}"),
+    });
+    (pk, sk)
+}
+
+/// An item as the JSON that its type reads.
+fn plain(value: &AttributeValue) -> Value {
+    match value {
+        AttributeValue::S(text) => text.clone().into(),
+        AttributeValue::N(digits) => digits.parse::<i64>().map_or_else(|_| digits.clone().into(), Value::from),
+        AttributeValue::BOOL(value) => (*value).into(),
+        AttributeValue::NULL(_) => Value::Null,
+        AttributeValue::SS(texts) => texts.clone().into(),
+        AttributeValue::L(values) => values.iter().map(plain).collect(),
+        AttributeValue::M(values) => values.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        other => panic!("a value of a kind that the table does not use: {other:?}"),
+    }
+}
+
+fn parsed<T: DeserializeOwned>(value: &Value) -> T {
+    T::deserialize(value).unwrap_or_else(|error| panic!("{error}: {value}"))
+}

@@ -1,0 +1,110 @@
+//! A small world, so that what runs at random meets itself often: six people in three countries, two of which share a
+//! calling code, and a handful of virtual numbers.
+
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+use shared::country::Country;
+use shared::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use shared::pool::{Feature, NumberType};
+
+/// Three phones of GB, one of JE, two of the US.
+pub const PEOPLE: [&str; 6] =
+    ["447700900001", "447700900002", "447700900003", "447797900001", "12025550101", "12025550102"];
+
+/// A phone that nobody has: the carrier says that it is not valid, and no conversation has it.
+pub const NOBODYS: &str = "447700900999";
+
+/// How a case begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct World {
+    /// Countries whose numbers may be given to people of any country.
+    pub fallback: Vec<Country>,
+    /// The numbers in the pool.
+    pub numbers: Vec<Kind>,
+}
+
+/// The kinds of virtual numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Gb,
+    /// One that can send no texts.
+    GbMute,
+    Je,
+    Us,
+}
+
+impl World {
+    pub fn any() -> impl Strategy<Value = Self> {
+        let fallback = prop::sample::select(vec![&[][..], &["GB"][..], &["US"][..], &["JE", "US", "GB"][..]]);
+        let numbers = prop::collection::vec(Kind::any(), 0..=6);
+        (fallback, numbers).prop_map(|(fallback, numbers)| Self {
+            fallback: fallback.iter().map(|code| country(code)).collect(),
+            numbers,
+        })
+    }
+}
+
+impl Kind {
+    pub fn any() -> impl Strategy<Value = Self> {
+        prop_oneof![4 => Just(Self::Gb), 1 => Just(Self::GbMute), 2 => Just(Self::Je), 3 => Just(Self::Us)]
+    }
+
+    /// The `index`th number of this kind, as the simulated Vonage has them; of Jersey it has none.
+    pub fn number(self, index: u64) -> VirtualNumber {
+        let first: u64 = match self {
+            Self::Gb => 447_451_000_001,
+            Self::GbMute => 442_080_000_001,
+            Self::Je => 447_797_100_001,
+            Self::Us => 12_015_550_100,
+        };
+        number(&(first + index).to_string())
+    }
+
+    pub fn country(self) -> Country {
+        country(match self {
+            Self::Gb | Self::GbMute => "GB",
+            Self::Je => "JE",
+            Self::Us => "US",
+        })
+    }
+
+    pub fn features(self) -> Vec<Feature> {
+        match self {
+            Self::GbMute => vec![Feature::Voice],
+            _ => vec![Feature::Voice, Feature::Sms],
+        }
+    }
+
+    pub fn number_type(self) -> NumberType {
+        if self == Self::GbMute { NumberType::Landline } else { NumberType::MobileLvn }
+    }
+
+    pub fn monthly_cost(self) -> Decimal {
+        Decimal::new(if self == Self::GbMute { 100 } else { 125 }, 2)
+    }
+}
+
+pub fn country(code: &str) -> Country {
+    Country::try_from(code).unwrap()
+}
+
+pub fn number<T: From<PhoneNumber>>(digits: &str) -> T {
+    PhoneNumber::try_from(digits).unwrap().into()
+}
+
+pub fn person(index: usize) -> RealNumber {
+    number(PEOPLE[index])
+}
+
+/// The country of a phone, as the carrier tells it.
+pub fn country_of(phone: &str) -> Country {
+    country(match phone {
+        _ if phone.starts_with("447797") => "JE",
+        _ if phone.starts_with("44") => "GB",
+        _ => "US",
+    })
+}
+
+pub fn calling_code(phone: &RealNumber) -> &'static str {
+    if phone.expose().starts_with("44") { "44" } else { "1" }
+}

@@ -1,0 +1,204 @@
+//! Creations against each other, against ends, and against the drain of a number.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::SignedDuration;
+use serde_json::json;
+use shared::clock::Clock;
+use shared::conversation::{Conversation, Notification, Side};
+use shared::phone::VirtualNumber;
+use shared::provisioning::{Drained, Provisioner};
+use shared::store::IdempotentRequest;
+use tokio::sync::watch;
+
+use crate::sandboxes::{
+    Refusal, Sandbox, Sandboxes, at_once, create, create_once, dialled, phone, provisioner, random, random_pair,
+    rounds, start,
+};
+use crate::world::World;
+
+const NUMBERS: usize = 5;
+
+async fn world() -> (World, Sandboxes) {
+    let (world, sandboxes) = start(&[]).await;
+    (world.with_numbers("GB", NUMBERS).await, sandboxes)
+}
+
+/// What is in the table is what was created, nothing is left of what was refused, and each was told once.
+async fn check(world: &World, sandboxes: &Sandboxes, created: &[Conversation]) {
+    let table = world.table().await;
+    let stored: BTreeSet<_> = table.conversations.iter().map(|conversation| conversation.id).collect();
+    assert_eq!(stored, created.iter().map(|conversation| conversation.id).collect());
+    let mut texts = sandboxes.outbox.texts();
+    texts.sort();
+    let sides = created.iter().flat_map(|conversation| Side::BOTH.map(|side| conversation.participant(side)));
+    let mut expected: Vec<_> = sides.map(|side| (side.number.expose().to_owned(), side.dials.to_string())).collect();
+    expected.sort();
+    assert_eq!(texts, expected);
+}
+
+fn split(outcomes: Vec<Result<Conversation, Refusal>>) -> (Vec<Conversation>, Vec<Refusal>) {
+    let (created, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    (created.into_iter().flatten().collect(), refused.into_iter().filter_map(Result::err).collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_person_gets_as_many_conversations_as_there_are_numbers_and_every_refusal_says_so() {
+    for _ in 0..rounds() {
+        let (world, sandboxes) = world().await;
+        let pairs: Vec<_> = (1..=64).map(|other| [0, other]).collect();
+        let (created, refused) = split(sandboxes.create(&pairs).await);
+        assert_eq!((created.len(), dialled(0, &created)), (NUMBERS, world.settled_pool().await));
+        for refusal in refused {
+            assert_eq!(refusal.person, 0);
+            refusal.check(NUMBERS);
+        }
+        check(&world, &sandboxes, &created).await;
+        assert_eq!(world.table().await.routes.len(), 2 * NUMBERS);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_is_refused_who_could_be_served() {
+    for _ in 0..rounds() {
+        let (world, sandboxes) = world().await;
+        let pairs: Vec<_> = (0..64).map(|_| random_pair(6)).collect();
+        let (created, refused) = split(sandboxes.create(&pairs).await);
+        assert!(!refused.is_empty(), "6 people with {NUMBERS} numbers can have 15 conversations");
+        for refusal in &refused {
+            refusal.check(NUMBERS);
+            assert_eq!(dialled(refusal.person, &created).len(), NUMBERS, "{refusal:?}");
+        }
+        check(&world, &sandboxes, &created).await;
+        // Each two that still have a number free are served, until there are no two.
+        let mut all = created;
+        while let Some(pair) = two_with_a_number_free(&all) {
+            all.push(create(sandboxes.of(0), pair).await.unwrap());
+        }
+        check(&world, &sandboxes, &all).await;
+    }
+}
+
+fn two_with_a_number_free(conversations: &[Conversation]) -> Option<[usize; 2]> {
+    let mut free = (0..6).filter(|person| dialled(*person, conversations).len() < NUMBERS);
+    Some([free.next()?, free.next()?])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_key_that_falls_free_is_given_again_and_none_before_its_quarantine_is_over() {
+    for _ in 0..rounds() {
+        let (world, sandboxes) = world().await;
+        let sandboxes = Arc::new(sandboxes);
+        let outcomes = at_once((0..16).map(|task| come_and_go(sandboxes.clone(), task))).await;
+        let (created, refused) = split(outcomes.into_iter().flatten().collect());
+        refused.iter().for_each(|refusal| refusal.check(NUMBERS));
+        check(&world, &sandboxes, &created).await;
+        assert!(created.len() > 15, "more than 6 people can have at a time: {}", created.len());
+        // When all has lived out, all numbers can be had by anybody.
+        world.advance(200);
+        let (again, _) = split(sandboxes.create(&(1..=8).map(|other| [0, other]).collect::<Vec<_>>()).await);
+        assert_eq!(again.len(), NUMBERS);
+        check(&world, &sandboxes, &[created, again].concat()).await;
+    }
+}
+
+/// Creates conversations and ends some, two at once, while time passes.
+async fn come_and_go(sandboxes: Arc<Sandboxes>, task: usize) -> Vec<Result<Conversation, Refusal>> {
+    let mut outcomes = Vec::new();
+    for turn in 0..6 {
+        let sandbox = sandboxes.of(task + turn);
+        let outcome = create(sandbox.clone(), random_pair(6)).await;
+        match (&outcome, random(3)) {
+            (Ok(conversation), 0..=1) => {
+                let now = sandboxes.clock.now();
+                let end = || sandbox.store.end_conversation(conversation.id, now);
+                let (first, second) = tokio::join!(end(), end());
+                assert_eq!(first.unwrap(), second.unwrap());
+            }
+            _ => sandboxes.clock.advance(SignedDuration::from_secs(12)),
+        }
+        outcomes.push(outcome);
+    }
+    outcomes
+}
+
+/// A number that is drained while conversations are created.
+struct Drain {
+    number: VirtualNumber,
+    /// How many creations have begun.
+    begun: watch::Sender<usize>,
+    is_over: AtomicBool,
+}
+
+impl Drain {
+    async fn run(self: Arc<Self>, provisioner: Provisioner) {
+        self.begun.subscribe().wait_for(|begun| *begun > 40).await.unwrap();
+        assert!(matches!(provisioner.drain(&self.number).await.unwrap(), Drained::Draining(_)));
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+
+    /// Creates conversations of people who have none until one begins after the drain: those before and that one.
+    async fn create(self: Arc<Self>, sandbox: Sandbox, task: usize) -> (Vec<Conversation>, Conversation) {
+        let mut before = Vec::new();
+        for person in (1000 * (task + 1)..).step_by(2) {
+            self.begun.send_modify(|begun| *begun += 1);
+            let begins_after = self.is_over.load(Ordering::SeqCst);
+            let conversation = create(sandbox.clone(), [person, person + 1]).await.unwrap();
+            if begins_after {
+                return (before, conversation);
+            }
+            before.push(conversation);
+        }
+        unreachable!("the drain does not end")
+    }
+
+    fn is_used_in(&self, conversation: &Conversation) -> bool {
+        Side::BOTH.iter().any(|side| conversation.participant(*side).dials == self.number)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_that_begins_after_a_drain_is_given_the_drained_number() {
+    for _ in 0..rounds() {
+        let (world, sandboxes) = world().await;
+        let number = world.table().await.pool[0].number.clone();
+        let drain = Arc::new(Drain { number, begun: watch::Sender::new(0), is_over: AtomicBool::new(false) });
+        let drained = tokio::spawn(drain.clone().run(provisioner(&world).await));
+        let created = at_once((0..32).map(|task| drain.clone().create(sandboxes.of(task), task))).await;
+        drained.await.unwrap();
+
+        let (before, after): (Vec<_>, Vec<_>) = created.into_iter().unzip();
+        assert!(!after.iter().any(|conversation| drain.is_used_in(conversation)), "{after:?}");
+        let before = before.concat();
+        assert!(before.iter().any(|conversation| drain.is_used_in(conversation)), "it was in use before");
+        check(&world, &sandboxes, &[before, after].concat()).await;
+        check_that_it_is_kept_until_its_routes_have_lived_out(&world, &drain.number).await;
+    }
+}
+
+async fn check_that_it_is_kept_until_its_routes_have_lived_out(world: &World, drained: &VirtualNumber) {
+    for (seconds, cancelled) in [(61, vec![]), (60, vec![drained])] {
+        world.advance(seconds);
+        let report = world.stack.run_schedule().await.unwrap();
+        assert_eq!(report["cancelled"], json!(cancelled), "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_request_that_comes_sixteen_times_at_once_creates_one_conversation_and_texts_once() {
+    for _ in 0..rounds() {
+        let (world, sandboxes) = world().await;
+        let request = IdempotentRequest { key_hash: "key".to_owned(), fingerprint: "body".to_owned() };
+        let run = |index| create_once(sandboxes.of(index), [1, 2], request.clone());
+        let answers = at_once((0..16).map(run)).await;
+        assert_eq!(answers.iter().filter(|created| !created.before).count(), 1);
+        let last = run(0).await;
+        assert!(answers.iter().all(|created| created.conversation.id == last.conversation.id));
+        assert!(last.conversation.participants.iter().all(|side| side.notification == Notification::Sent), "{last:?}");
+        check(&world, &sandboxes, std::slice::from_ref(&last.conversation)).await;
+        assert_eq!(world.table().await.routes.len(), 2);
+        assert_eq!(sandboxes.outbox.texts().iter().filter(|(to, _)| *to == phone(1)).count(), 1);
+    }
+}

@@ -1,0 +1,92 @@
+//! Numbers rented on the fly by many at once, and a budget that many draw on.
+
+use rust_decimal::Decimal;
+use shared::country::{Country, CountryCounts};
+use shared::phone::VirtualNumber;
+use shared::provisioning::{Drained, Headroom, Order, ShortfallReason, Upkeep};
+use shared::vonage::numbers::Search;
+
+use crate::sandboxes::{at_once, provisioner, rounds, start};
+
+/// Rents of the simulated Vonage for numbers that text, in cents a month.
+const GB: i64 = 125;
+const US: i64 = 67;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_different_people_who_find_no_number_rent_one_together() {
+    for _ in 0..rounds() {
+        let (world, sandboxes) = start(&[("AUTO_RENT_MAX", "GB=5")]).await;
+        let pairs: Vec<_> = (0..12).map(|index| [index, 50 + index]).collect();
+        let outcomes = sandboxes.create(&pairs).await;
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        assert_eq!(world.settled_pool().await.len(), 1);
+        assert_eq!(world.spent().await, Decimal::new(GB, 2), "one was ever bought");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_person_makes_as_many_numbers_be_rented_as_are_needed_and_allowed() {
+    for _ in 0..rounds() {
+        for (cap, created) in [("GB=6", 6), ("GB=4", 4)] {
+            let (world, sandboxes) = start(&[("AUTO_RENT_MAX", cap)]).await;
+            let pairs: Vec<_> = (0..6).map(|index| [0, 50 + index]).collect();
+            let outcomes = sandboxes.create(&pairs).await;
+            assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), created, "{outcomes:?}");
+            outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).for_each(|refusal| refusal.check(created));
+            assert_eq!(world.settled_pool().await.len(), created);
+            assert_eq!(world.spent().await, Decimal::new(GB, 2) * Decimal::from(created));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn runs_in_two_countries_at_once_stay_within_one_budget_and_use_it_up() {
+    for _ in 0..rounds() {
+        let budget = Decimal::new(2 * GB, 2);
+        let (world, _sandboxes) = start(&[("MONTHLY_BUDGET_EUR", &budget.to_string())]).await;
+        let mut runs = Vec::new();
+        for country in ["GB", "US"].repeat(4) {
+            let search = Search::usual(Country::try_from(country).unwrap());
+            let (provisioner, order) = (provisioner(&world).await, Order { search, count: 4, cap: None });
+            runs.push(async move { provisioner.provision(&order, None).await.unwrap() });
+        }
+        let outcomes = at_once(runs).await;
+        for outcome in &outcomes {
+            let reasons: Vec<_> = outcome.shortfalls.iter().map(|shortfall| shortfall.reason).collect();
+            assert_eq!(reasons, [ShortfallReason::OverBudget]);
+        }
+        world.settled_pool().await;
+        let (cost, spent) = (world.table().await.monthly_cost, world.spent().await);
+        assert_eq!(cost, spent);
+        assert!(cost <= budget && cost + Decimal::new(US, 2) > budget, "{cost} of {budget}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn schedules_at_once_adopt_and_give_back_once_and_rent_no_more_than_is_missing() {
+    for _ in 0..rounds() {
+        let (world, _sandboxes) = start(&[]).await;
+        let world = world.with_numbers("GB", 2).await;
+        let drained = world.table().await.pool[0].number.clone();
+        assert!(matches!(provisioner(&world).await.drain(&drained).await.unwrap(), Drained::Draining(_)));
+        world.advance(61);
+        world.buy_by_hand(("447451000007", "GB")).await;
+
+        let headroom = Headroom { numbers: "GB=3".parse().unwrap(), caps: CountryCounts::default() };
+        let mut runs = Vec::new();
+        for _ in 0..6 {
+            let (provisioner, headroom) = (provisioner(&world).await, headroom.clone());
+            runs.push(async move { provisioner.upkeep(&headroom, None).await.unwrap() });
+        }
+        let reports = at_once(runs).await;
+        let all = |numbers: fn(&Upkeep) -> &[VirtualNumber]| reports.iter().flat_map(numbers).count();
+        assert_eq!(
+            (all(|run| &run.adopted), all(|run| &run.cancelled), all(|run| &run.rented)),
+            (1, 1, 1),
+            "{reports:?}"
+        );
+        let owned = world.settled_pool().await;
+        assert!(owned.len() == 3 && !owned.contains(drained.as_str()), "{owned:?}");
+        assert_eq!(world.spent().await, Decimal::new(4 * GB, 2));
+    }
+}

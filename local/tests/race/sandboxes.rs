@@ -1,0 +1,209 @@
+//! Several sandboxes of one function, as Lambda keeps them, and people who are known to everybody.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use shared::caller::Held;
+use shared::choice::NoneFree;
+use shared::clock::ManualClock;
+use shared::config::VonageConfig;
+use shared::conversation::{Conversation, Lifetime, Side};
+use shared::country::Country;
+use shared::creation::{Created, CreationError, Creator, NewConversation, NewParticipant, PoolCache};
+use shared::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use shared::provisioning::{Provisioner, ShortfallReason};
+use shared::store::{IdempotentRequest, Store};
+use shared::vonage::number_insight::{LookedUpNumber, NumberLookup};
+use shared::vonage::sms::TextSender;
+use shared::vonage::{Vonage, VonageError};
+use tokio::sync::{Barrier, Mutex, MutexGuard};
+
+use crate::world::World;
+
+/// How often each race is run.
+pub fn rounds() -> usize {
+    std::env::var("MASKLINE_TEST_ROUNDS").map_or(2, |rounds| rounds.parse().unwrap())
+}
+
+/// Runs all of `tasks` from one moment on, and gives what they give, in their order.
+pub async fn at_once<T: Send + 'static>(
+    tasks: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let tasks: Vec<_> = tasks.into_iter().collect();
+    let start = Arc::new(Barrier::new(tasks.len()));
+    let running: Vec<_> = tasks
+        .into_iter()
+        .map(|task| {
+            let start = start.clone();
+            tokio::spawn(async move {
+                start.wait().await;
+                task.await
+            })
+        })
+        .collect();
+    let mut given = Vec::new();
+    for task in running {
+        given.push(task.await.unwrap());
+    }
+    given
+}
+
+/// Less than `limit`.
+pub fn random(limit: usize) -> usize {
+    usize::try_from(uuid::Uuid::new_v4().as_u128() % limit as u128).unwrap()
+}
+
+/// A person's own phone, in digits.
+pub fn phone(person: usize) -> String {
+    format!("4477009{person:05}")
+}
+
+/// Two different ones of the first so many people.
+pub fn random_pair(people: usize) -> [usize; 2] {
+    let first = random(people);
+    [first, (first + 1 + random(people - 1)) % people]
+}
+
+/// Judges every number as it is written.
+pub struct Directory;
+
+impl NumberLookup for Directory {
+    async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
+        let country = Country::try_from("GB").unwrap();
+        Ok(Some(LookedUpNumber { number: RealNumber::from(number.clone()), country }))
+    }
+}
+
+/// The texts that were sent: to whom, and from which number.
+#[derive(Clone, Default)]
+pub struct Outbox(Arc<std::sync::Mutex<Vec<(String, String)>>>);
+
+impl Outbox {
+    pub fn texts(&self) -> Vec<(String, String)> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl TextSender for Outbox {
+    async fn send(&self, from: &VirtualNumber, to: &RealNumber, _: &str) -> Result<(), VonageError> {
+        self.0.lock().unwrap().push((to.expose().to_owned(), from.to_string()));
+        Ok(())
+    }
+}
+
+/// A sandbox.
+pub type Sandbox = Arc<Creator<Directory, Outbox>>;
+
+pub struct Sandboxes {
+    pub clock: ManualClock,
+    pub outbox: Outbox,
+    all: Vec<Sandbox>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// One race at a time: several would take the machine from each other, and requests run out of time.
+static RACE: Mutex<()> = Mutex::const_new(());
+
+/// A world of its own, and the sandboxes in it.
+pub async fn start(environment: &[(&str, &str)]) -> (World, Sandboxes) {
+    let alone = RACE.lock().await;
+    let world = World::start(environment).await;
+    let sandboxes = Sandboxes::start(&world, alone).await;
+    (world, sandboxes)
+}
+
+impl Sandboxes {
+    async fn start(world: &World, alone: MutexGuard<'static, ()>) -> Self {
+        let (mut all, outbox) = (Vec::new(), Outbox::default());
+        for _ in 0..8 {
+            all.push(Arc::new(sandbox(world, outbox.clone()).await));
+        }
+        Self { clock: world.clock.clone(), outbox, all, _alone: alone }
+    }
+
+    /// The sandbox that gets the `index`th request.
+    pub fn of(&self, index: usize) -> Sandbox {
+        self.all[index % self.all.len()].clone()
+    }
+
+    /// Creates a conversation of each two of `pairs`, all at once.
+    pub async fn create(&self, pairs: &[[usize; 2]]) -> Vec<Result<Conversation, Refusal>> {
+        at_once(pairs.iter().enumerate().map(|(index, pair)| create(self.of(index), *pair))).await
+    }
+}
+
+pub async fn store(world: &World) -> Store {
+    Store::connect(&world.stack.environment).await.unwrap()
+}
+
+pub async fn provisioner(world: &World) -> Provisioner {
+    let env = &world.stack.environment;
+    let vonage = Vonage::new(VonageConfig::from_environment(env).unwrap());
+    Provisioner::new(env, store(world).await, vonage, Arc::new(world.clock.clone())).unwrap()
+}
+
+async fn sandbox(world: &World, texts: Outbox) -> Creator<Directory, Outbox> {
+    Creator {
+        store: store(world).await,
+        lookup: Directory,
+        texts,
+        clock: Arc::new(world.clock.clone()),
+        fallback: Vec::new(),
+        provisioner: provisioner(world).await,
+        auto_rent_max: world.stack.environment.country_counts("AUTO_RENT_MAX").unwrap(),
+        cache: PoolCache::default(),
+    }
+}
+
+/// That no number is free for somebody, and why none was rented.
+#[derive(Debug)]
+pub struct Refusal {
+    /// For whom.
+    pub person: usize,
+    pub none_free: NoneFree,
+    pub renting: Option<ShortfallReason>,
+}
+
+impl Refusal {
+    /// By its own account so many numbers are ready, the person holds all of them, and no more may be rented.
+    pub fn check(&self, ready: usize) {
+        let Held { live, quarantined } = self.none_free.held;
+        assert_eq!((self.none_free.ready, live + quarantined, self.renting), (ready, ready, None), "{self:?}");
+    }
+}
+
+/// A conversation of two people for a minute, with a quarantine as long.
+pub fn order(pair: [usize; 2]) -> NewConversation {
+    let participant = |person| NewParticipant { number: format!("+{}", phone(person)), country: None, label: None };
+    NewConversation {
+        participants: pair.map(participant),
+        lifetime: Lifetime::try_from(60).unwrap(),
+        quarantine_seconds: 60,
+        notify: true,
+        reference: None,
+    }
+}
+
+/// Creates a conversation, or is refused for want of numbers; nothing else may happen.
+pub async fn create(sandbox: Sandbox, pair: [usize; 2]) -> Result<Conversation, Refusal> {
+    match sandbox.create(order(pair), None, None).await {
+        Ok(created) => Ok(created.conversation),
+        Err(CreationError::NoneFree(none_free, renting)) => {
+            Err(Refusal { person: pair[none_free.side.index()], none_free, renting })
+        }
+        Err(error) => panic!("{pair:?}: {error}"),
+    }
+}
+
+/// Creates the conversation that `request` asks for.
+pub async fn create_once(sandbox: Sandbox, pair: [usize; 2], request: IdempotentRequest) -> Created {
+    sandbox.create(order(pair), Some(request), None).await.unwrap()
+}
+
+/// The numbers that a person dials in `conversations`.
+pub fn dialled<'a>(person: usize, conversations: impl IntoIterator<Item = &'a Conversation>) -> BTreeSet<String> {
+    let both = |conversation: &'a Conversation| Side::BOTH.map(|side| conversation.participant(side));
+    let participants = conversations.into_iter().flat_map(both);
+    let own = participants.filter(|participant| participant.number.expose() == phone(person));
+    own.map(|participant| participant.dials.to_string()).collect()
+}
