@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use shared::conversation::{Conversation, Notification, Side};
 
 use crate::events;
-use crate::story::{Answer, Functions, Story, wherever_it_dies};
+use crate::story::{Answer, Functions, Story, at_every_request};
 use crate::world::{World, text};
 
 const PHONES: [&str; 2] = ["447700900001", "447700900002"];
@@ -62,8 +62,8 @@ fn name(notification: &Notification) -> &'static str {
     }
 }
 
-/// The state of a participant's text when the run died, if there was a conversation by then, and how often the text had
-/// been sent, decide what the repetition makes of them.
+/// What was written down of a participant's text when the run died, if there was a conversation by then, and how often
+/// the text had been sent, decide what they are after the repetition.
 fn check_fate(at_death: Option<(&str, usize)>, afterwards: (&str, usize)) {
     match at_death {
         // It was not begun: the repetition sends it.
@@ -77,10 +77,10 @@ fn check_fate(at_death: Option<(&str, usize)>, afterwards: (&str, usize)) {
 
 #[tokio::test]
 async fn a_creation_that_may_come_again_makes_one_conversation_and_texts_nobody_twice() {
-    wherever_it_dies("POST /conversations with an idempotency key", 12, async |mut story: Story| {
+    at_every_request("POST /conversations with an idempotency key", 8, async |mut story: Story| {
         let world = World::start(&[]).await.with_numbers("GB", 2).await;
         let creation = creation(Some("ride-42"));
-        story.die(&world, async |functions| drop(ask(&functions, &creation).await)).await;
+        story.happen(&world, async |functions| drop(ask(&functions, &creation).await)).await;
         let at_death = match world.table().await.conversations.first() {
             Some(conversation) => Some((conversation.clone(), texts(&world, conversation).await)),
             None => None,
@@ -117,10 +117,10 @@ async fn a_creation_that_may_come_again_makes_one_conversation_and_texts_nobody_
 
 #[tokio::test]
 async fn a_creation_is_there_as_a_whole_or_not_at_all() {
-    wherever_it_dies("POST /conversations", 10, async |mut story: Story| {
+    at_every_request("POST /conversations", 8, async |mut story: Story| {
         let world = World::start(&[]).await.with_numbers("GB", 2).await;
         let creation = creation(None);
-        story.die(&world, async |functions| drop(ask(&functions, &creation).await)).await;
+        story.happen(&world, async |functions| drop(ask(&functions, &creation).await)).await;
         let table = world.table().await;
         assert_eq!(table.routes.len(), 2 * table.conversations.len());
 
@@ -143,10 +143,10 @@ async fn a_creation_is_there_as_a_whole_or_not_at_all() {
 
 #[tokio::test]
 async fn a_creation_that_rents_a_number_rents_one_and_loses_none() {
-    wherever_it_dies("POST /conversations that rents", 20, async |mut story: Story| {
+    at_every_request("POST /conversations that rents", 15, async |mut story: Story| {
         let world = World::start(&[("AUTO_RENT_MAX", "GB=3")]).await;
         let creation = creation(Some("ride-42"));
-        story.die(&world, async |functions| drop(ask(&functions, &creation).await)).await;
+        story.happen(&world, async |functions| drop(ask(&functions, &creation).await)).await;
         let answer = ask(&Functions::of(&world), &creation).await;
         assert!(matches!(answer.status, 200 | 201), "{answer:?}");
         let table = world.table().await;

@@ -1,5 +1,5 @@
-//! Functions that die before or after any single request that they send, and are then run again: the numbers owned equal
-//! the numbers ordered, nothing is lost, and no text is sent twice.
+//! Functions that die before or after any single request that they send, or are told that Vonage failed, and are then
+//! run again: the numbers owned equal the numbers ordered, nothing is lost, and no text is sent twice.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod conversations;

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use crate::events;
-use crate::story::{Functions, Story, wherever_it_dies};
+use crate::story::{Functions, Story, at_every_request};
 use crate::world::World;
 
 /// What the simulated Vonage takes a month for a British number that texts, in cents.
@@ -30,10 +30,10 @@ fn nothing() -> Value {
 
 #[tokio::test]
 async fn an_order_buys_what_is_ordered_and_loses_nothing() {
-    wherever_it_dies("POST /numbers", 20, async |mut story: Story| {
+    at_every_request("POST /numbers", 10, async |mut story: Story| {
         let world = World::start(&[]).await;
         let order = events::order(&json!({"country": "GB", "count": 2}));
-        story.die(&world, async |functions| drop(functions.answer::<ProvisionNumbers>(&order).await)).await;
+        story.happen(&world, async |functions| drop(functions.answer::<ProvisionNumbers>(&order).await)).await;
         let answer = Functions::of(&world).answer::<ProvisionNumbers>(&order).await;
         assert_eq!((answer.status, &answer.body["ready"]), (200, &json!(2)), "{answer:?}");
         check(&world, 2, 2).await;
@@ -44,9 +44,9 @@ async fn an_order_buys_what_is_ordered_and_loses_nothing() {
 
 #[tokio::test]
 async fn a_schedule_that_rents_ahead_buys_what_is_missing_and_loses_nothing() {
-    wherever_it_dies("the schedule, with headroom", 20, async |mut story: Story| {
+    at_every_request("the schedule, with headroom", 10, async |mut story: Story| {
         let world = World::start(&[("HEADROOM", "GB=2")]).await;
-        story.die(&world, async |functions| drop(functions.tick().await)).await;
+        story.happen(&world, async |functions| drop(functions.tick().await)).await;
         Functions::of(&world).tick().await;
         check(&world, 2, 2).await;
         assert_eq!(Functions::of(&world).tick().await, nothing());
@@ -57,11 +57,10 @@ async fn a_schedule_that_rents_ahead_buys_what_is_missing_and_loses_nothing() {
 
 #[tokio::test]
 async fn a_schedule_that_adopts_a_number_adopts_it_once() {
-    wherever_it_dies("the schedule, adopting", 8, async |mut story: Story| {
+    at_every_request("the schedule, adopting", 8, async |mut story: Story| {
         let world = World::start(&[]).await;
-        let number = ("447451000007", "GB");
-        world.buy_by_hand(number).await;
-        story.die(&world, async |functions| drop(functions.tick().await)).await;
+        world.buy_by_hand("GB", "447451000007").await;
+        story.happen(&world, async |functions| drop(functions.tick().await)).await;
         Functions::of(&world).tick().await;
         check(&world, 1, 1).await;
         assert_eq!(Functions::of(&world).tick().await, nothing());
@@ -72,10 +71,10 @@ async fn a_schedule_that_adopts_a_number_adopts_it_once() {
 
 #[tokio::test]
 async fn a_number_whose_draining_dies_is_drained_all_the_same() {
-    wherever_it_dies("DELETE /numbers/{number}", 3, async |mut story: Story| {
+    at_every_request("DELETE /numbers/{number}", 3, async |mut story: Story| {
         let world = World::start(&[]).await.with_numbers("GB", 2).await;
         let drain = events::drain("447451000001");
-        story.die(&world, async |functions| drop(functions.answer::<ProvisionNumbers>(&drain).await)).await;
+        story.happen(&world, async |functions| drop(functions.answer::<ProvisionNumbers>(&drain).await)).await;
         let answer = Functions::of(&world).answer::<ProvisionNumbers>(&drain).await;
         assert_eq!((answer.status, &answer.body["state"]), (200, &json!("draining")), "{answer:?}");
         world.advance(61);
@@ -88,11 +87,11 @@ async fn a_number_whose_draining_dies_is_drained_all_the_same() {
 
 #[tokio::test]
 async fn a_drained_number_is_given_back_once_and_not_adopted_again() {
-    wherever_it_dies("the schedule, giving back", 12, async |mut story: Story| {
+    at_every_request("the schedule, giving back", 10, async |mut story: Story| {
         let world = World::start(&[]).await.with_numbers("GB", 2).await;
         Functions::of(&world).answer::<ProvisionNumbers>(&events::drain("447451000001")).await;
         world.advance(61);
-        story.die(&world, async |functions| drop(functions.tick().await)).await;
+        story.happen(&world, async |functions| drop(functions.tick().await)).await;
         Functions::of(&world).tick().await;
         check(&world, 1, 2).await;
         assert_eq!(world.settled_pool().await.into_iter().collect::<Vec<_>>(), ["447451000002"]);

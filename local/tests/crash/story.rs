@@ -1,4 +1,4 @@
-//! One world in which runs die, and the search for all the places where they can.
+//! One world in which something happens to runs, and the search for all the places where it can.
 
 use std::sync::Arc;
 
@@ -9,55 +9,63 @@ use shared::clock::ManualClock;
 use shared::config::Environment;
 use shared::lambda::{HttpFunction, answer_event};
 
-use crate::wire::{Cut, Moment, Wire};
+use crate::wire::{Kind, Mishap, Wire};
 use crate::world::World;
 
 /// A run that has died keeps what it has begun to itself for that long, in seconds.
 const LEASE: i64 = 60;
 
-/// Tells `story` with a run cut off before and after its first request, its second one and so on, each time in a new
-/// world, until a run comes to its end before that. With `MASKLINE_TEST_DEATHS=2` the run that follows is cut off at each
-/// of its own requests as well.
-pub async fn wherever_it_dies(what: &str, at_least: usize, story: impl AsyncFn(Story) -> Story) {
-    let deaths = std::env::var("MASKLINE_TEST_DEATHS").map_or(1, |deaths| deaths.parse().unwrap());
-    let (asked, worlds) = explore(&story, &[], deaths).await;
+/// Tells `story` with a run that dies before and after its first request, its second one and so on, each time in a new
+/// world, until a run comes to its end before that; and with a failure of Vonage's in each of these places too. With
+/// `MASKLINE_TEST_MISHAPS=2` the run that follows meets all of that as well.
+pub async fn at_every_request(what: &str, at_least: usize, story: impl AsyncFn(Story) -> Story) {
+    let mishaps = std::env::var("MASKLINE_TEST_MISHAPS").map_or(1, |mishaps| mishaps.parse().unwrap());
+    let (asked, worlds) = explore(&story, &[], mishaps).await;
     println!("{what}: {} requests, {worlds} worlds. {}", asked.len(), asked.join(", "));
     assert!(asked.len() >= at_least, "{what} asks for more than {asked:?}");
 }
 
 /// What a run asks for that comes to its end, and in how many worlds that was found out.
-async fn explore(story: &impl AsyncFn(Story) -> Story, earlier: &[Cut], deaths: usize) -> (Vec<String>, usize) {
+async fn explore(
+    story: &impl AsyncFn(Story) -> Story,
+    earlier: &[Mishap],
+    mishaps_in_all: usize,
+) -> (Vec<String>, usize) {
     let mut worlds = 0;
     for request in 1.. {
-        for moment in Moment::BOTH {
-            let cuts = [earlier, &[Cut { request, moment }]].concat();
-            let mut told = story(Story { cuts: cuts.clone(), asked: Vec::new() }).await;
-            worlds += 1;
-            if told.asked.len() < request {
-                return (std::mem::take(&mut told.asked), worlds);
+        let mut asks_vonage = false;
+        for kind in Kind::ALL {
+            // One failure of DynamoDB's is nothing to the AWS SDK, which asks again.
+            if !kind.is_death() && !asks_vonage {
+                continue;
             }
-            if cuts.len() < deaths {
-                worlds += Box::pin(explore(story, &cuts, deaths)).await.1;
+            let mishaps = [earlier, &[Mishap { request, kind }]].concat();
+            let told = story(Story { mishaps: mishaps.clone(), asked: Vec::new() }).await;
+            worlds += 1;
+            let Some(name) = told.asked.get(request - 1) else { return (told.asked.clone(), worlds) };
+            asks_vonage = name.starts_with('/');
+            if mishaps.len() < mishaps_in_all {
+                worlds += Box::pin(explore(story, &mishaps, mishaps_in_all)).await.1;
             }
         }
     }
     unreachable!("a run that never ends")
 }
 
-/// The runs of one world that die, one after the other.
+/// The runs of one world that something happens to, one after the other.
 pub struct Story {
-    cuts: Vec<Cut>,
-    /// What the last one has asked for.
+    mishaps: Vec<Mishap>,
+    /// What the last of them has asked for.
     asked: Vec<String>,
 }
 
 impl Story {
-    /// Lets `run` die, and lets so much time pass that others may go on with what it has begun.
-    pub async fn die(&mut self, world: &World, run: impl AsyncFn(Functions)) {
-        for cut in self.cuts.clone() {
-            let (wire, environment) = Wire::lay(&world.stack, cut).await;
+    /// Runs `run` into its mishap, and lets so much time pass that others may go on with what it has begun.
+    pub async fn happen(&mut self, world: &World, run: impl AsyncFn(Functions)) {
+        for mishap in self.mishaps.clone() {
+            let (wire, environment) = Wire::lay(&world.stack, mishap).await;
             let run = run(Functions { environment, clock: world.clock.clone() });
-            // The one that is not ready is dropped, at the request at which it is.
+            // Where the wire is cut the run is dropped as it stands: its process has died.
             tokio::select! {
                 () = wire.is_cut() => {}
                 () = run => {}
@@ -72,8 +80,8 @@ impl Story {
 impl Drop for Story {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let cuts: Vec<String> = self.cuts.iter().map(Cut::to_string).collect();
-            eprintln!("\nin the world where the run was cut off {}: {}", cuts.join(" and "), self.asked.join(", "));
+            let mishaps: Vec<String> = self.mishaps.iter().map(Mishap::to_string).collect();
+            eprintln!("\nin the world with {}; the last run asked for {}", mishaps.join(", "), self.asked.join(", "));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The wire on which a function's requests go out, to DynamoDB and to Vonage alike. It can be cut at any request.
+//! The wire on which a function's requests go out, to DynamoDB and to Vonage alike. It can be cut at any request, or
+//! bring a failure in place of the answer.
 
 use std::fmt;
 use std::future::pending;
@@ -7,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use local::stack::Stack;
@@ -14,30 +16,41 @@ use shared::config::Environment;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// Where a run dies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
+/// What happens to a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Mishap {
     /// At its how-manieth request, from 1.
     pub request: usize,
-    pub moment: Moment,
+    pub kind: Kind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// The request is not carried out.
-    Before,
-    /// It is carried out, and its answer does not come.
-    After,
+pub enum Kind {
+    /// The run dies, and the request is not carried out.
+    DeathBefore,
+    /// The run dies; the request was carried out.
+    DeathAfter,
+    /// The answer is a failure, and the request was not carried out.
+    FailureBefore,
+    /// The answer is a failure; the request was carried out.
+    FailureAfter,
 }
 
-impl Moment {
-    pub const BOTH: [Self; 2] = [Self::Before, Self::After];
+impl Kind {
+    pub const ALL: [Self; 4] = [Self::DeathBefore, Self::DeathAfter, Self::FailureBefore, Self::FailureAfter];
+
+    pub fn is_death(self) -> bool {
+        matches!(self, Self::DeathBefore | Self::DeathAfter)
+    }
+
+    fn is_carried_out(self) -> bool {
+        matches!(self, Self::DeathAfter | Self::FailureAfter)
+    }
 }
 
-impl fmt::Display for Cut {
+impl fmt::Display for Mishap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment = if self.moment == Moment::Before { "before" } else { "after" };
-        write!(f, "{moment} request {}", self.request)
+        write!(f, "{:?} request {}", self.kind, self.request)
     }
 }
 
@@ -47,7 +60,7 @@ pub struct Wire {
     http: reqwest::Client,
     dynamodb_url: String,
     vonage_url: String,
-    cut: Cut,
+    mishap: Mishap,
     /// What has been asked, in order.
     asked: Arc<Mutex<Vec<String>>>,
     is_cut: watch::Sender<bool>,
@@ -55,23 +68,30 @@ pub struct Wire {
     in_flight: watch::Sender<usize>,
 }
 
-enum Fate {
-    Answered,
-    /// Carried out, and nobody hears of it.
-    Unheard,
-    Lost,
+/// What becomes of a request.
+#[derive(Clone, Copy)]
+struct Fate {
+    is_carried_out: bool,
+    answer: Answer,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Own,
+    Failure,
+    None,
 }
 
 impl Wire {
-    /// A wire for a run that is to die at `cut`, and the environment of the function that is to use it.
-    pub async fn lay(stack: &Stack, cut: Cut) -> (Self, Environment) {
+    /// A wire with a mishap on it, and the environment of the function that is to use it.
+    pub async fn lay(stack: &Stack, mishap: Mishap) -> (Self, Environment) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let wire = Self {
             http: local::loopback_client(),
             dynamodb_url: stack.dynamodb_url.clone(),
             vonage_url: stack.vonage_url.clone(),
-            cut,
+            mishap,
             asked: Arc::default(),
             is_cut: watch::Sender::new(false),
             in_flight: watch::Sender::new(0),
@@ -99,20 +119,21 @@ impl Wire {
     }
 
     fn fate(&self, request: &Parts) -> Fate {
+        let Mishap { request: place, kind } = self.mishap;
         let mut asked = self.asked.lock().unwrap();
-        if asked.len() == self.cut.request {
-            return Fate::Lost;
+        if asked.len() >= place && kind.is_death() {
+            // What the run had begun to send when it died.
+            return Fate { is_carried_out: false, answer: Answer::None };
         }
         asked.push(name(request));
-        let fate = match self.cut {
-            Cut { request, .. } if asked.len() < request => Fate::Answered,
-            Cut { moment: Moment::After, .. } => Fate::Unheard,
-            Cut { moment: Moment::Before, .. } => {
-                self.is_cut.send_replace(true);
-                return Fate::Lost;
-            }
+        let fate = match asked.len() == place {
+            false => Fate { is_carried_out: true, answer: Answer::Own },
+            true if kind.is_death() => Fate { is_carried_out: kind.is_carried_out(), answer: Answer::None },
+            true => Fate { is_carried_out: kind.is_carried_out(), answer: Answer::Failure },
         };
-        self.in_flight.send_modify(|count| *count += 1);
+        if fate.is_carried_out {
+            self.in_flight.send_modify(|count| *count += 1);
+        }
         fate
     }
 
@@ -132,12 +153,15 @@ async fn receive(State(wire): State<Wire>, request: Request) -> Response {
     // One that is not there as a whole was never sent: its sender has died over it.
     let Ok(body) = to_bytes(body, usize::MAX).await else { return pending().await };
     let fate = wire.fate(&request);
-    if let Fate::Lost = fate {
-        return pending().await;
+    let mut answer = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    if fate.is_carried_out {
+        // In a task of its own: what was sent arrives, also when its sender is dead by then.
+        let own = tokio::spawn(wire.clone().carry(request, body)).await.unwrap();
+        if fate.answer == Answer::Own {
+            answer = own;
+        }
     }
-    // In a task of its own: what was sent arrives, also when its sender is dead by then.
-    let answer = tokio::spawn(wire.clone().carry(request, body)).await.unwrap();
-    if let Fate::Unheard = fate {
+    if fate.answer == Answer::None {
         wire.is_cut.send_replace(true);
         return pending().await;
     }

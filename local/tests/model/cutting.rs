@@ -1,6 +1,7 @@
 //! A proxy before DynamoDB that cuts a process off at a request: what the process knows of it is lost, and so is what
 //! it would have done next.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -27,6 +28,8 @@ pub struct Cutter {
     target: String,
     http: reqwest::Client,
     plan: Arc<Mutex<Option<Plan>>>,
+    /// How many requests have passed and are not answered yet.
+    under_way: Arc<AtomicUsize>,
 }
 
 struct Plan {
@@ -35,6 +38,22 @@ struct Plan {
     moment: Moment,
     is_cut: bool,
     cut: Arc<Notify>,
+}
+
+/// A request that has passed and is not answered yet; it may also be given up by the one who sent it.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 enum Verdict {
@@ -53,6 +72,7 @@ impl Cutter {
             target: target.to_owned(),
             http: local::loopback_client(),
             plan: Arc::default(),
+            under_way: Arc::default(),
         };
         let router = Router::new().fallback(forward).with_state(cutter.clone());
         tokio::spawn(async { axum::serve(listener, router).await });
@@ -67,8 +87,18 @@ impl Cutter {
             finished = process => Some(finished),
             () = cut.notified() => None,
         };
-        *self.plan.lock().unwrap() = None;
+        // A dead process sends nothing that arrives later.
+        if finished.is_some() {
+            *self.plan.lock().unwrap() = None;
+        }
         finished
+    }
+
+    /// What was sent side by side with the request that is cut is carried out before the process counts as dead.
+    async fn let_others_finish(&self) {
+        while self.under_way.load(Ordering::Acquire) > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn verdict(&self) -> Verdict {
@@ -95,10 +125,17 @@ impl Cutter {
 
 async fn forward(State(cutter): State<Cutter>, headers: HeaderMap, body: Bytes) -> Response {
     match cutter.verdict() {
-        Verdict::Pass => return cutter.ask(headers, body).await,
-        Verdict::Cut(Moment::Before, cut) => cut.notify_one(),
+        Verdict::Pass => {
+            let _under_way = UnderWay::new(&cutter.under_way);
+            return cutter.ask(headers, body).await;
+        }
+        Verdict::Cut(Moment::Before, cut) => {
+            cutter.let_others_finish().await;
+            cut.notify_one();
+        }
         Verdict::Cut(Moment::After, cut) => {
             cutter.ask(headers, body).await;
+            cutter.let_others_finish().await;
             cut.notify_one();
         }
         Verdict::Lose => {}

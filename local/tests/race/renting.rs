@@ -70,7 +70,7 @@ async fn schedules_at_once_adopt_and_give_back_once_and_rent_no_more_than_is_mis
         let drained = world.table().await.pool[0].number.clone();
         assert!(matches!(provisioner(&world).await.drain(&drained).await.unwrap(), Drained::Draining(_)));
         world.advance(61);
-        world.buy_by_hand(("447451000007", "GB")).await;
+        world.buy_by_hand("GB", "447451000007").await;
 
         let headroom = Headroom { numbers: "GB=3".parse().unwrap(), caps: CountryCounts::default() };
         let mut runs = Vec::new();

@@ -22,7 +22,7 @@ const BALANCE: i64 = 1000;
 pub struct World {
     pub stack: Stack,
     pub clock: ManualClock,
-    pub http: Client,
+    http: Client,
     table: String,
 }
 
@@ -76,7 +76,7 @@ impl World {
     }
 
     /// Buys a number and links it to the application, as its owner may do in Vonage's dashboard.
-    pub async fn buy_by_hand(&self, (number, country): (&str, &str)) {
+    pub async fn buy_by_hand(&self, country: &str, number: &str) {
         for (path, application) in [("buy", None), ("update", Some(("app_id", account::APPLICATION_ID)))] {
             let form: Vec<_> = [("country", country), ("msisdn", number)].into_iter().chain(application).collect();
             let request = self.http.post(format!("{}/number/{path}", self.stack.vonage_url)).form(&form);

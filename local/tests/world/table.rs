@@ -92,7 +92,8 @@ impl Table {
                 let participant = conversation.participant(side);
                 let key = (participant.number.expose().to_owned(), participant.dials.to_string());
                 let route = self.routes.get(&key).unwrap_or_else(|| panic!("no route {key:?} of {conversation:?}"));
-                let expected = Route { since: route.since, earlier: route.earlier.clone(), ..Route::of(conversation, side) };
+                let expected =
+                    Route { since: route.since, earlier: route.earlier.clone(), ..Route::of(conversation, side) };
                 let expires_at = conversation.ended_at.unwrap_or(conversation.expires_at);
                 assert_eq!(*route, Route { expires_at, quarantined_until, ..expected }, "{key:?}");
             }

@@ -174,7 +174,9 @@ impl Provisioner {
         done: &mut Upkeep,
     ) -> Result<(), StoreError> {
         let listed: HashSet<&str> = listed.iter().map(|listed| listed.settings.msisdn()).collect();
-        for number in pool.iter().filter(|number| number.is_rented()) {
+        // One that is being given back may be gone already.
+        let expected = |number: &&PoolNumber| matches!(number.state, NumberState::Linking | NumberState::Ready);
+        for number in pool.iter().filter(expected) {
             let is_listed = listed.contains(number.number.as_str());
             match (is_listed, number.missing_since) {
                 (true, None) => {}
