@@ -55,14 +55,14 @@ struct State {
 }
 
 impl Texts {
-    /// Lets the next texts meet these fates; all later ones are taken.
+    /// Lets the next texts of this step meet these fates; all later ones are taken.
     pub fn expect(&self, fates: &[Fate]) {
-        self.0.lock().unwrap().fates = fates.iter().copied().collect();
+        self.0.lock().unwrap().fates.extend(fates);
     }
 
-    /// The texts since this was asked last.
+    /// The texts of this step.
     pub fn take_sent(&self) -> Vec<Sent> {
-        std::mem::take(&mut self.0.lock().unwrap().sent)
+        std::mem::take(&mut *self.0.lock().unwrap()).sent
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use shared::caller::Held;
 use shared::choice::NoneFree;
-use shared::conversation::{ConversationId, Side};
+use shared::conversation::{Conversation, ConversationId, Participant, Side};
 use shared::phone::{RealNumber, VirtualNumber};
 use shared::pool::{Feature, NumberState, PoolNumber};
 
@@ -108,6 +108,22 @@ impl Model {
         };
         let best = free.iter().map(rank).min();
         free.iter().filter(|number| Some(rank(number)) == best).map(|(number, _)| &number.number).collect()
+    }
+
+    /// What is worth counting about the numbers of a new conversation.
+    pub fn kind_of_choice(&self, created: &Conversation) -> &'static str {
+        let phones = created.participants.each_ref().map(|participant| participant.number.clone());
+        let last = self.last_in_common(&phones);
+        let again = |participant: &&Participant| {
+            let key = self.keys.get(&(participant.number.clone(), participant.dials.clone()));
+            key.is_some_and(|key| last.iter().any(|last| key.history.contains(last)))
+        };
+        match (last.is_empty(), created.participants.iter().filter(again).count()) {
+            (true, _) => "the first of two people",
+            (false, 2) => "both numbers again",
+            (false, 1) => "one number again",
+            _ => "other numbers than before",
+        }
     }
 
     /// The latest conversation that both phones' keys remember; several, if they were created in the same moment.

@@ -14,6 +14,8 @@ mod case;
 mod checks;
 mod choosing;
 mod cutting;
+mod deeds;
+mod judging;
 mod model;
 mod pool;
 mod steps;
@@ -53,7 +55,9 @@ fn whatever_happens_in_whatever_order_calls_and_numbers_are_as_a_simple_model_sa
     let run = Run { seed, steps, only, ..Run::default() };
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| run.work());
+            // Futures are large without optimization.
+            let thread = std::thread::Builder::new().stack_size(32 << 20);
+            thread.spawn_scoped(scope, || run.work()).unwrap();
         }
     });
     let (taken, tally) = (run.taken.into_inner(), run.tally.into_inner().unwrap());
@@ -100,7 +104,7 @@ impl Run {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
         seed[8..16].copy_from_slice(&case.to_le_bytes());
-        let config = Config { cases: 1, failure_persistence: None, max_shrink_iters: 10_000, ..Config::default() };
+        let config = Config { cases: 1, failure_persistence: None, max_shrink_time: 60_000, ..Config::default() };
         let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
         let steps = prop::collection::vec(Step::any(), 1..=MOST_STEPS);
         let failed: RefCell<Option<(World, Vec<Step>, String)>> = RefCell::default();

@@ -15,6 +15,7 @@ use shared::update::Change;
 use crate::answer::Answer;
 use crate::carrier::label;
 use crate::system::{Act, Outcome};
+use crate::table::Table;
 use crate::world::{NOBODYS, country_of, number};
 
 pub const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -134,6 +135,22 @@ impl Model {
             _ => {}
         }
         outcome.conversation().map_or(Ok(()), |given| self.is_as_given(given))
+    }
+
+    /// An act that was carried out by somebody who did not live to answer.
+    pub fn accept_unseen(&mut self, act: &Act, table: &Table) -> Verdict {
+        match (act, self.right_answer(act)) {
+            (Act::Create { attempt, new, request }, Answer::Created) => {
+                let label = Label::try_from(label(attempt, Side::A)).ok();
+                let created = table.conversations.values().find(|found| found.participants[0].label == label);
+                self.admit(created.ok_or("nothing was created")?, attempt, new, request.as_ref())?;
+            }
+            (Act::Update(id, change), Answer::Updated) => self.change(*id, change),
+            (Act::End(id), Answer::Ended) => self.end(*id),
+            (Act::Drain(number), Answer::Draining) => self.drain(number),
+            (_, right) => return Err(format!("it cannot have been carried out: {right:?}")),
+        }
+        Ok(())
     }
 
     /// What a request that came again has done: it may have sent texts that were still owed.

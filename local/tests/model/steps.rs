@@ -33,11 +33,12 @@ pub enum Step {
     Do(Deed),
     /// Two at the same time.
     Together(Deed, Deed),
-    /// Somebody dies over it, at request number `nth` to the table.
+    /// Somebody dies over it, at request number `nth` to the table, and perhaps another one lives on `beside`.
     Crash {
         deed: Deed,
         nth: u8,
         moment: Moment,
+        beside: Option<Deed>,
     },
 }
 
@@ -93,17 +94,19 @@ pub enum Which {
 
 impl Step {
     pub fn any() -> impl Strategy<Value = Self> {
+        let moment = prop_oneof![Just(Moment::Before), Just(Moment::After)];
+        let beside = prop::option::weighted(0.3, Deed::of_a_client());
+        let crash = (Deed::any(), 0..9u8, moment, beside);
         prop_oneof![
-            12 => (1..100_000i64).prop_map(Self::Wait),
-            6 => (0..4usize, any::<bool>())
+            24 => (1..100_000i64).prop_map(Self::Wait),
+            14 => (0..4usize, any::<bool>())
                 .prop_map(|(nth, just_before)| Self::WaitForBoundary { nth, just_before }),
             1 => (1..40i64).prop_map(Self::WaitForDays),
-            2 => any::<u64>().prop_map(|some| Self::Sweep { some }),
-            12 => (Who::any(), 0..8usize).prop_map(|(caller, number)| Self::Call { caller, number }),
-            50 => Deed::any().prop_map(Self::Do),
-            8 => (Deed::of_a_client(), Deed::of_a_client()).prop_map(|(one, other)| Self::Together(one, other)),
-            12 => (Deed::any(), 0..9u8, prop_oneof![Just(Moment::Before), Just(Moment::After)])
-                .prop_map(|(deed, nth, moment)| Self::Crash { deed, nth, moment }),
+            3 => any::<u64>().prop_map(|some| Self::Sweep { some }),
+            24 => (Who::any(), 0..8usize).prop_map(|(caller, number)| Self::Call { caller, number }),
+            100 => Deed::any().prop_map(Self::Do),
+            16 => (Deed::of_a_client(), Deed::of_a_client()).prop_map(|(one, other)| Self::Together(one, other)),
+            30 => crash.prop_map(|(deed, nth, moment, beside)| Self::Crash { deed, nth, moment, beside }),
         ]
     }
 }
@@ -111,8 +114,8 @@ impl Step {
 impl Deed {
     fn any() -> impl Strategy<Value = Self> {
         prop_oneof![
-            20 => Self::of_a_client(),
-            1 => Kind::any().prop_map(Self::AddNumber),
+            30 => Self::of_a_client(),
+            2 => Kind::any().prop_map(Self::AddNumber),
             1 => Just(Self::Upkeep),
         ]
     }
@@ -131,7 +134,7 @@ impl Deed {
                 .prop_map(|(nth, otherwise)| Self::CreateAgain { nth, otherwise }),
             16 => Which::any().prop_map(Self::End),
             18 => update,
-            2 => (0..8usize).prop_map(Self::Drain),
+            4 => (0..8usize).prop_map(Self::Drain),
         ]
     }
 }
@@ -139,7 +142,7 @@ impl Deed {
 impl Order {
     fn any() -> impl Strategy<Value = Self> {
         let key = prop::option::weighted(0.2, 0..5u8);
-        ([Who::any(), Who::any()], 60..=600u64, 60..=600u32, any::<bool>(), key)
+        (Who::two(), 60..=600u64, 60..=600u32, any::<bool>(), key)
             .prop_map(|(people, lifetime, quarantine, notify, key)| Self { people, lifetime, quarantine, notify, key })
     }
 }
@@ -147,10 +150,19 @@ impl Order {
 impl Who {
     fn any() -> impl Strategy<Value = Self> {
         prop_oneof![
-            60 => (0..PEOPLE.len()).prop_map(Self::Person),
+            20 => (0..PEOPLE.len()).prop_map(Self::Person),
             1 => Just(Self::Nobody),
             1 => (0..8usize).prop_map(Self::Virtual),
         ]
+    }
+}
+
+impl Who {
+    /// Most of the time two people.
+    fn two() -> impl Strategy<Value = [Self; 2]> {
+        let people = (0..PEOPLE.len(), 1..PEOPLE.len())
+            .prop_map(|(one, further)| [one, (one + further) % PEOPLE.len()].map(Self::Person));
+        prop_oneof![20 => people, 1 => [Self::any(), Self::any()]]
     }
 }
 

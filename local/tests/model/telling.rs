@@ -6,7 +6,7 @@ use shared::conversation::{ConversationId, Side};
 
 use crate::answer::Answer;
 use crate::carrier::{Fate, Sent};
-use crate::case::Done;
+use crate::judging::Done;
 use crate::model::{Model, Verdict, ensure};
 use crate::system::Act;
 use crate::table::Table;
@@ -23,7 +23,7 @@ impl Told {
         let mut due = HashSet::new();
         for done in done {
             let of_this = owed_by(before, after, done);
-            let all_runs_through = done.acknowledged && (exactly || done.answer() == Some(Answer::Created));
+            let all_runs_through = exactly || done.answer() == Some(Answer::Created);
             due.extend(of_this.iter().copied().filter(|_| all_runs_through));
             owed.extend(of_this);
         }
@@ -63,13 +63,14 @@ impl Told {
 
 /// The texts that an act has to send.
 fn owed_by(before: &Model, after: &Model, done: &Done) -> Vec<(ConversationId, Side)> {
-    let Act::Create { new, request, .. } = &done.act else { return Vec::new() };
+    let Act::Create { attempt, new, request } = &done.act else { return Vec::new() };
+    let created = after.talks.values().find(|talk| talk.attempt == *attempt).map(|talk| talk.is.id);
     let earlier = request.as_ref().and_then(|request| after.requests.get(&request.key_hash));
     let id = match done.answer() {
-        Some(Answer::Created) => done.outcome.as_ref().and_then(|outcome| outcome.conversation()).map(|given| given.id),
+        Some(Answer::Created) => created,
         Some(Answer::Earlier(id)) => Some(id),
-        // Cut off while it may have been at the texts of an earlier request.
-        None => earlier.filter(|asked| after.now < asked.until).map(|asked| asked.conversation),
+        // Cut off, perhaps while it was at the texts of an earlier request.
+        None => created.or(earlier.filter(|asked| after.now < asked.until).map(|asked| asked.conversation)),
         Some(_) => None,
     };
     let Some(id) = id else { return Vec::new() };

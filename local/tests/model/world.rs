@@ -36,7 +36,8 @@ pub enum Kind {
 impl World {
     pub fn any() -> impl Strategy<Value = Self> {
         let fallback = prop::sample::select(vec![&[][..], &["GB"][..], &["US"][..], &["JE", "US", "GB"][..]]);
-        let numbers = prop::collection::vec(Kind::any(), 0..=6);
+        let numbers = prop_oneof![1 => 0..3usize, 3 => 3..7usize]
+            .prop_flat_map(|count| prop::collection::vec(Kind::any(), count));
         (fallback, numbers).prop_map(|(fallback, numbers)| Self {
             fallback: fallback.iter().map(|code| country(code)).collect(),
             numbers,
