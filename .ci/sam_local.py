@@ -28,7 +28,7 @@ def in_container(name, event):
     ran = subprocess.run(
         ["sam", "local", "invoke", "--config-env", "laptop", "--skip-pull-image", function, "-e", file],
         capture_output=True, text=True)
-    answers = [line for line in ran.stdout.splitlines() if line.startswith(('{"statusCode"', '{"adopted"'))]
+    answers = [line for line in ran.stdout.splitlines() if '"statusCode"' in line or line.startswith('{"adopted"')]
     if ran.returncode != 0 or len(answers) != 1:
         sys.exit(f"{name}: sam local invoke gave no answer\n{ran.stdout}\n{ran.stderr}")
     answer = json.loads(answers[0])

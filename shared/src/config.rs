@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `TABLE_NAME` | the DynamoDB table |
 //! | `AWS_ENDPOINT_URL_DYNAMODB` | another DynamoDB endpoint, for the laptop and tests |
+//! | `DYNAMODB_TIME_LIMIT_MS` | how long one operation on the table may take; default 1800 |
 //! | `VONAGE_API_KEY`, `VONAGE_API_SECRET` | the Vonage account |
 //! | `VONAGE_APPLICATION_ID` | the Voice application that rented numbers are linked to |
 //! | `VONAGE_SIGNATURE_SECRET` | signs Vonage's webhooks |
@@ -152,6 +153,12 @@ impl Environment {
             }
             budget => Ok(budget),
         }
+    }
+
+    /// Reads `DYNAMODB_TIME_LIMIT_MS`.
+    pub fn dynamodb_time_limit(&self) -> Result<Duration, ConfigError> {
+        let limit = in_range(self, "DYNAMODB_TIME_LIMIT_MS", 1800, 100..=60_000, "milliseconds")?;
+        Ok(Duration::from_millis(limit.into()))
     }
 
     /// Reads `VONAGE_NUMBERS_INTERVAL_MS`.
