@@ -120,7 +120,7 @@ impl Case {
         } else {
             let beside = if other.is_some() { ", beside another one" } else { "" };
             self.tally.count("crash", &format!("{moment:?} a request was carried out{beside}").to_lowercase());
-            self.system.bury();
+            self.system.bury().await;
         }
         let mut done = vec![Done { act, outcome }];
         done.extend(beside.zip(other).map(|(act, outcome)| Done { act, outcome: Some(outcome) }));

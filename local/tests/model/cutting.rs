@@ -129,14 +129,15 @@ async fn forward(State(cutter): State<Cutter>, headers: HeaderMap, body: Bytes) 
             let _under_way = UnderWay::new(&cutter.under_way);
             return cutter.ask(headers, body).await;
         }
-        Verdict::Cut(Moment::Before, cut) => {
-            cutter.let_others_finish().await;
-            cut.notify_one();
-        }
-        Verdict::Cut(Moment::After, cut) => {
-            cutter.ask(headers, body).await;
-            cutter.let_others_finish().await;
-            cut.notify_one();
+        Verdict::Cut(moment, cut) => {
+            // In a task of its own, because the process may give this very request up.
+            tokio::spawn(async move {
+                if moment == Moment::After {
+                    cutter.ask(headers, body).await;
+                }
+                cutter.let_others_finish().await;
+                cut.notify_one();
+            });
         }
         Verdict::Lose => {}
     }

@@ -40,6 +40,8 @@ pub struct System {
     /// One that is cut off now and then.
     pub mortal: Process,
     pub cutter: Cutter,
+    dynamodb_url: String,
+    vonage_url: String,
     /// How many numbers of Jersey there were; Vonage has none, so they come into the pool by hand.
     jersey: u64,
 }
@@ -105,7 +107,7 @@ impl System {
             add_by_hand(process.store(), number).await;
         }
         let jersey = world.numbers.iter().filter(|kind| **kind == Kind::Je).count() as u64;
-        Self { clock, database, texts, process, mortal, cutter, jersey }
+        Self { clock, database, texts, process, mortal, cutter, dynamodb_url, vonage_url, jersey }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -119,10 +121,13 @@ impl System {
         add_by_hand(self.process.store(), &number).await;
     }
 
-    /// The mortal process has died; another one takes its place and knows nothing.
-    pub fn bury(&mut self) {
+    /// The mortal process has died; another one takes its place and knows nothing. It has a way to the table of its own,
+    /// so that what the dead one has sent never arrives.
+    pub async fn bury(&mut self) {
+        self.cutter = Cutter::start(&self.dynamodb_url).await;
+        let store = Store::connect(&environment(&self.cutter.url, &self.vonage_url)).await.unwrap();
         let creator = &self.mortal.creator;
-        let (store, texts) = (creator.store.clone(), creator.texts.clone());
+        let texts = creator.texts.clone();
         let world = World { fallback: creator.fallback.clone(), numbers: Vec::new() };
         self.mortal = Process::new(store, self.mortal.numbers.clone(), &self.clock, &texts, &world);
     }
