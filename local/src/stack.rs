@@ -204,12 +204,8 @@ fn report<E: std::fmt::Display>(service: &str, result: Result<(), E>) {
 
 /// The numbers in a table that was kept: the simulated account rents them from the start.
 async fn rented(store: &Store) -> Result<Vec<String>, StoreError> {
-    let mut rented = Vec::new();
-    for country in store.ledger().await?.countries {
-        let numbers = store.pool_numbers(country).await?.into_iter();
-        rented.extend(numbers.filter(PoolNumber::is_rented).map(|number| number.number.to_string()));
-    }
-    Ok(rented)
+    let pool = store.whole_pool().await?.into_iter();
+    Ok(pool.filter(PoolNumber::is_rented).map(|number| number.number.to_string()).collect())
 }
 
 fn simulator_settings(

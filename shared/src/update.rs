@@ -146,20 +146,23 @@ impl<L: NumberLookup> Updater<L> {
     /// A longer conversation, or one more of another phone, may be more than anybody has held. No change fails for want
     /// of noting that.
     async fn raise_high_water(&self, conversation: &Conversation, now: Timestamp) {
-        for side in Side::BOTH {
-            let participant = conversation.participant(side);
-            let noted = async {
-                let (known, keys) =
-                    tokio::try_join!(self.store.high_water(now), self.store.caller_keys(&participant.number, now))?;
+        let [a, b] = &conversation.participants;
+        let noted = async {
+            let (known, keys_a, keys_b) = tokio::try_join!(
+                self.store.high_water(now),
+                self.store.caller_keys(&a.number, now),
+                self.store.caller_keys(&b.number, now)
+            )?;
+            for (participant, keys) in [(a, keys_a), (b, keys_b)] {
                 let ends = keys.held(now).map(|(_, key)| key.quarantined_until).collect();
                 for mark in Mark::all(participant.country, ends).into_iter().filter(|mark| known.is_news(*mark)) {
                     self.store.raise_high_water(mark).await?;
                 }
-                Ok::<_, StoreError>(())
-            };
-            if let Err(error) = noted.await {
-                tracing::warn!(cause = %error, "a high-water mark was not written");
             }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = noted.await {
+            tracing::warn!(cause = %error, "a high-water mark was not written");
         }
     }
 

@@ -47,7 +47,7 @@ impl Provisioner {
     /// being done.
     pub async fn upkeep(&self, headroom: &Headroom, ends_at: Option<Timestamp>) -> Result<Upkeep, StoreError> {
         let mut done = Upkeep::default();
-        let pool = self.whole_pool().await?;
+        let pool = self.store.whole_pool().await?;
         match self.numbers.list().await {
             Ok(listed) => {
                 self.adopt_missing(&listed, &pool, ends_at, &mut done).await?;
@@ -56,7 +56,7 @@ impl Provisioner {
             Err(error) => done.shortfalls.push(Shortfall::general(error)),
         }
         self.keep_headroom(headroom, ends_at, &mut done).await?;
-        let pool = self.whole_pool().await?;
+        let pool = self.store.whole_pool().await?;
         done.cancelled = self.finish_draining(&pool, ends_at, &mut done.shortfalls).await?;
         Ok(done)
     }
@@ -83,14 +83,6 @@ impl Provisioner {
             done.shortfalls.extend(provisioned.shortfalls);
         }
         Ok(())
-    }
-
-    async fn whole_pool(&self) -> Result<Vec<PoolNumber>, StoreError> {
-        let mut pool = Vec::new();
-        for country in self.store.ledger().await?.countries {
-            pool.extend(self.store.pool_numbers(country).await?);
-        }
-        Ok(pool)
     }
 
     /// Takes in what is linked to the application and not in the pool.

@@ -12,6 +12,7 @@ use crate::backoff;
 use crate::call::Leg;
 use crate::clock::whole_second;
 use crate::conversation::{Conversation, ConversationId, Notification, Participant, Side, State};
+use crate::phone::RealNumber;
 use crate::route::Route;
 
 /// How long a conversation and its calls can be read after its quarantine.
@@ -191,21 +192,41 @@ impl Store {
         participant: &Participant,
         now: Timestamp,
     ) -> Result<TransactWriteItem, StoreError> {
-        let until = conversation.quarantined_until(now);
+        self.set_route(conversation, participant, None, now)
+    }
+
+    /// Lets the route of a participant whose own phone is the same lead where `conversation` now says.
+    fn replace_route(&self, conversation: &Conversation, side: Side) -> Result<TransactWriteItem, StoreError> {
+        let connect_to = &conversation.participant(side.other()).number;
+        self.set_route(conversation, conversation.participant(side), Some(connect_to), conversation.expires_at)
+    }
+
+    /// Lets the route of a participant end at `end`, and lead to another phone if one is given.
+    fn set_route(
+        &self,
+        conversation: &Conversation,
+        participant: &Participant,
+        connect_to: Option<&RealNumber>,
+        end: Timestamp,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let until = conversation.quarantined_until(end);
         let key = Key::Route { caller: &participant.number, dialled: &participant.dials };
-        let close = Update::builder()
+        let mut set = "SET expires_at = :end, quarantined_until = :until, #ttl = :ttl".to_owned();
+        let mut update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(key.item()))
-            .update_expression("SET expires_at = :now, quarantined_until = :until, #ttl = :ttl")
             .condition_expression("conversation = :id")
             .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":now", item::seconds(now))
+            .expression_attribute_values(":end", item::seconds(end))
             .expression_attribute_values(":until", item::seconds(until))
             .expression_attribute_values(":ttl", item::seconds(until + RECORDS_KEPT))
-            .expression_attribute_values(":id", item::string(conversation.id))
-            .build()
-            .map_err(unbuildable)?;
-        Ok(TransactWriteItem::builder().update(close).build())
+            .expression_attribute_values(":id", item::string(conversation.id));
+        if let Some(connect_to) = connect_to {
+            set.push_str(", connect_to = :to");
+            update = update.expression_attribute_values(":to", item::string(connect_to.expose()));
+        }
+        let update = update.update_expression(set).build().map_err(unbuildable)?;
+        Ok(TransactWriteItem::builder().update(update).build())
     }
 
     /// Makes `before` what `after` is, in one transaction with its routes: another end by the clock, another phone of
@@ -266,26 +287,6 @@ impl Store {
         }
         let change = change.update_expression(set).build().map_err(unbuildable)?;
         Ok(TransactWriteItem::builder().update(change).build())
-    }
-
-    /// Lets the route of a participant whose own phone is the same lead where `conversation` now says.
-    fn replace_route(&self, conversation: &Conversation, side: Side) -> Result<TransactWriteItem, StoreError> {
-        let (participant, route) = (conversation.participant(side), Route::of(conversation, side));
-        let key = Key::Route { caller: &participant.number, dialled: &participant.dials };
-        let replace = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(key.item()))
-            .update_expression("SET connect_to = :to, expires_at = :expires, quarantined_until = :until, #ttl = :ttl")
-            .condition_expression("conversation = :id")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":to", item::string(route.connect_to.expose()))
-            .expression_attribute_values(":expires", item::seconds(route.expires_at))
-            .expression_attribute_values(":until", item::seconds(route.quarantined_until))
-            .expression_attribute_values(":ttl", item::seconds(route.quarantined_until + RECORDS_KEPT))
-            .expression_attribute_values(":id", item::string(conversation.id))
-            .build()
-            .map_err(unbuildable)?;
-        Ok(TransactWriteItem::builder().update(replace).build())
     }
 
     /// Notes that the participants on `sides` are about to be texted: from now on whether they were is unknown, until

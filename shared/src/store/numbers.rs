@@ -46,6 +46,15 @@ impl Store {
         items.into_iter().map(item::read).collect()
     }
 
+    /// The numbers of all countries.
+    pub async fn whole_pool(&self) -> Result<Vec<PoolNumber>, StoreError> {
+        let mut pool = Vec::new();
+        for country in self.ledger().await?.countries {
+            pool.extend(self.pool_numbers(country).await?);
+        }
+        Ok(pool)
+    }
+
     /// The numbers of a country with the ledger: that is read first, so that whatever is added after it makes the next
     /// [`Store::begin_renting`] fail.
     pub async fn country_pool(&self, country: Country) -> Result<CountryPool, StoreError> {
