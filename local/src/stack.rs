@@ -137,7 +137,8 @@ impl Stack {
         let store = Store::connect(&own).await?;
         store.create_table().await?;
 
-        let settings = simulator_settings(&gateway_url, options.answer_method, rented(&store).await?);
+        let settings =
+            simulator_settings(&gateway_url, options.answer_method, rented(&store).await?, options.clock.clone());
         let until = stopping(stopped.clone());
         services.spawn(async move { report("the Vonage simulator", simulator::serve(vonage, settings, until).await) });
 
@@ -212,6 +213,7 @@ fn simulator_settings(
     gateway_url: &str,
     answer_method: HttpMethod,
     linked_numbers: Vec<String>,
+    clock: SharedClock,
 ) -> simulator::Settings {
     let webhook = |path: &str, http_method| Webhook { address: format!("{gateway_url}/webhooks/{path}"), http_method };
     simulator::Settings {
@@ -226,6 +228,7 @@ fn simulator_settings(
         },
         balance: rust_decimal::Decimal::from(1000),
         linked_numbers,
+        clock,
     }
 }
 

@@ -9,7 +9,8 @@
 //! | `VONAGE_API_KEY`, `VONAGE_API_SECRET` | the Vonage account |
 //! | `VONAGE_APPLICATION_ID` | the Voice application that rented numbers are linked to |
 //! | `VONAGE_SIGNATURE_SECRET` | signs Vonage's webhooks |
-//! | `VONAGE_SIGNATURE_MAX_AGE_SECONDS` | the oldest signature to accept; unset accepts any age, as Vonage's own SDKs do |
+//! | `VONAGE_SIGNATURE_SECRET_2` | signs them as well, while one secret takes the place of the other |
+//! | `VONAGE_SIGNATURE_MAX_AGE_SECONDS` | how far the time of a signature may be from now, either way; default 300 |
 //! | `VONAGE_API_URL`, `VONAGE_REST_URL` | Vonage's hosts; default `https://api.nexmo.com`, `https://rest.nexmo.com` |
 //! | `VONAGE_TIME_LIMIT_MS` | how long one request to Vonage may take, 50 to 20000; default 5000 |
 //! | `MAX_CALL_SECONDS` | the longest call, 60 to 7200 (Vonage's own limit); default 7200 |
@@ -183,18 +184,27 @@ fn in_range(
 /// What the verification of Vonage's webhooks needs.
 #[derive(Debug, Clone)]
 pub struct SignatureConfig {
-    /// The account's signature secret.
-    pub secret: Secret,
-    /// The oldest signature to accept, in seconds.
-    pub max_age_seconds: Option<u32>,
+    /// The account's signature secrets: while one takes the place of the other, both are valid.
+    pub secrets: Vec<Secret>,
+    /// How far the time of a signature may be from now, in seconds, either way.
+    pub max_age_seconds: u32,
+    /// The account.
+    pub api_key: String,
+    /// The Voice application.
+    pub application_id: String,
 }
 
 impl SignatureConfig {
-    /// Reads `VONAGE_SIGNATURE_SECRET` and `VONAGE_SIGNATURE_MAX_AGE_SECONDS`.
+    /// Reads `VONAGE_SIGNATURE_SECRET`, `VONAGE_SIGNATURE_SECRET_2`, `VONAGE_SIGNATURE_MAX_AGE_SECONDS`,
+    /// `VONAGE_API_KEY` and `VONAGE_APPLICATION_ID`.
     pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
+        let first = env.required("VONAGE_SIGNATURE_SECRET")?;
+        let second = env.optional("VONAGE_SIGNATURE_SECRET_2");
         Ok(Self {
-            secret: Secret(env.required("VONAGE_SIGNATURE_SECRET")?),
-            max_age_seconds: env.parsed("VONAGE_SIGNATURE_MAX_AGE_SECONDS", "must be a number of seconds")?,
+            secrets: [first].into_iter().chain(second).map(Secret).collect(),
+            max_age_seconds: in_range(env, "VONAGE_SIGNATURE_MAX_AGE_SECONDS", 300, 1..=u32::MAX, "seconds")?,
+            api_key: env.required("VONAGE_API_KEY")?,
+            application_id: env.required("VONAGE_APPLICATION_ID")?,
         })
     }
 }

@@ -1,15 +1,15 @@
 //! `GET|POST /webhooks/answer`: an inbound call asks what to do. `GET|POST /webhooks/fallback`: Vonage asks here when the
 //! answer webhook failed twice; it touches nothing that could fail as well.
 
-use lambda_http::http::{Method, StatusCode, header};
+use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Durations, Environment, SignatureConfig};
 use shared::http::{self, Problem};
-use shared::lambda::HttpFunction;
+use shared::lambda::{HttpFunction, RequestLine};
 use shared::ncco::{self, CallLimits};
 use shared::route::{Destination, destination};
-use shared::store::{Store, StoreError};
+use shared::store::Store;
 use shared::vonage::event::AnswerRequest;
 use shared::vonage::signature::WebhookVerifier;
 
@@ -33,45 +33,35 @@ impl HttpFunction for AnswerWebhook {
         })
     }
 
-    async fn handle(&self, request: Request) -> Result<Response<Body>, Problem> {
+    async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
+        let now = self.clock.now();
+        let body = http::signed_body(&request, &self.verifier, now)?;
+        let call = decode(&request, body)?;
+        line.call = call.conversation_uuid();
         if request.uri().path().ends_with("/webhooks/fallback") {
+            line.outcome = "asked to call again";
             return Ok(http::json(StatusCode::OK, &ncco::try_again()));
         }
-        self.verify(&request)?;
-        let destination = self.destination(&decode(&request)?).await?;
-        Ok(http::json(StatusCode::OK, &ncco::answer(destination, self.limits)))
-    }
-}
-
-impl AnswerWebhook {
-    fn verify(&self, request: &Request) -> Result<(), Problem> {
-        let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let body = (request.method() == Method::POST).then(|| request.body().as_ref());
-        Ok(self.verifier.verify(authorization, body, self.clock.now())?)
-    }
-
-    async fn destination(&self, call: &AnswerRequest) -> Result<Destination, StoreError> {
         let route = match call.key() {
             Some((caller, dialled)) => self.store.route(&caller, &dialled).await?,
             None => None,
         };
-        let destination = destination(route, self.clock.now());
-        let (outcome, conversation) = match &destination {
-            Destination::Participant { conversation, .. } => ("connected", Some(conversation)),
-            Destination::Ended(conversation) => ("ended", Some(conversation)),
+        let destination = destination(route, now);
+        (line.outcome, line.conversation) = match &destination {
+            Destination::Participant { conversation, .. } => (RequestLine::ROUTED, Some(*conversation)),
+            Destination::Ended(conversation) => ("ended", Some(*conversation)),
             Destination::Nobody if call.key().is_none() => ("no caller id", None),
-            Destination::Nobody => ("unknown caller", None),
+            Destination::Nobody => (RequestLine::UNKNOWN_CALLER, None),
         };
-        let conversation = conversation.map(tracing::field::display);
-        tracing::info!(call.conversation_uuid, conversation.id = conversation, outcome, "call answered");
-        Ok(destination)
+        Ok(http::json(StatusCode::OK, &ncco::answer(destination, self.limits)))
     }
 }
 
-fn decode(request: &Request) -> Result<AnswerRequest, Problem> {
-    if request.method() == Method::GET {
+/// The call that asks: in the body of a POST, or in the query of a GET.
+fn decode(request: &Request, body: Option<&[u8]>) -> Result<AnswerRequest, Problem> {
+    let Some(body) = body else {
         let query = request.query_string_parameters_ref();
         return Ok(AnswerRequest::from_query(|name| query.and_then(|query| query.first(name))));
-    }
-    serde_json::from_slice(request.body()).map_err(|_| Problem::malformed("The body is not a JSON object."))
+    };
+    serde_json::from_slice(body).map_err(|_| Problem::malformed("The body is not a JSON object."))
 }

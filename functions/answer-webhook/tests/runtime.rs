@@ -74,7 +74,8 @@ fn bootstrap(environment: &Environment, runtime_api: &str) -> Command {
 
 fn event(name: &str) -> Value {
     let file = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+    let signed = local::gateway::sign_event(&std::fs::read_to_string(file).unwrap()).unwrap();
+    serde_json::from_str(&signed).unwrap()
 }
 
 #[tokio::test]
@@ -98,12 +99,21 @@ async fn the_bootstrap_answers_what_lambda_gives_it_and_logs_no_number() {
 
     process.kill().unwrap();
     let logs = String::from_utf8(process.wait_with_output().unwrap().stdout).unwrap();
-    assert!(logs.lines().count() >= 3, "{logs}");
-    for line in logs.lines() {
-        let line: Value = serde_json::from_str(line).unwrap();
+    let lines: Vec<Value> = logs.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
         assert!(line["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{line}");
         assert!(!line.to_string().contains("7700900"), "{line}");
     }
+    let told = |line: &Value| (line["route"].clone(), line["status"].clone(), line["outcome"].clone());
+    let answered: Vec<_> = lines.iter().filter(|line| line["message"] == "answered").map(told).collect();
+    let expected = [
+        (json!("POST /webhooks/answer"), json!(200), json!("routed")),
+        (json!("POST /webhooks/fallback"), json!(200), json!("asked to call again")),
+    ];
+    assert_eq!(answered, expected, "{logs}");
+    let [routed, ..] = lines.as_slice() else { panic!("{logs}") };
+    assert_eq!(routed["call.conversation_uuid"], "CON-c39bc0bb-3bbc-4a44-9ae0-26dcfe2e36a9");
+    assert!(routed["duration_ms"].is_f64() && routed["conversation.id"].is_string() && routed["calls_routed"] == 1);
     stack.stop().await;
 }
 

@@ -9,7 +9,7 @@ use shared::conversation::{Label, Lifetime, Reference};
 use shared::country::Country;
 use shared::creation::{Creator, NewConversation, NewParticipant, PoolCache};
 use shared::http::{self, Object, Problem};
-use shared::lambda::{self, HttpFunction};
+use shared::lambda::{self, HttpFunction, RequestLine};
 use shared::provisioning::Provisioner;
 use shared::store::Store;
 use shared::view::ConversationView;
@@ -68,12 +68,14 @@ impl HttpFunction for CreateConversation {
         })
     }
 
-    async fn handle(&self, request: Request) -> Result<Response<Body>, Problem> {
+    async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
         let new = http::read_json::<ConversationBody>(&request)?.into_order(self.durations)?;
         let may_come_again = http::idempotent_request(&request)?;
         let ends_at = lambda::ends_at(&request, self.creator.clock.now());
         let created = self.creator.create(new, may_come_again, ends_at).await?;
-        let status = if created.before { StatusCode::OK } else { StatusCode::CREATED };
+        let (status, outcome) =
+            if created.before { (StatusCode::OK, "again") } else { (StatusCode::CREATED, "created") };
+        (line.outcome, line.conversation) = (outcome, Some(created.conversation.id));
         Ok(http::json(status, &ConversationView::new(&created.conversation, self.creator.clock.now())))
     }
 }

@@ -6,7 +6,7 @@ use shared::call::calls;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::http::{self, Problem};
-use shared::lambda::HttpFunction;
+use shared::lambda::{HttpFunction, RequestLine};
 use shared::store::Store;
 use shared::view::ConversationView;
 
@@ -23,8 +23,9 @@ impl HttpFunction for GetConversation {
         Ok(Self { store: Store::connect(env).await?, clock })
     }
 
-    async fn handle(&self, request: Request) -> Result<Response<Body>, Problem> {
+    async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
         let id = http::conversation_id(&request)?;
+        (line.outcome, line.conversation) = ("read", Some(id));
         let now = self.clock.now();
         let found = self.store.conversation_with_legs(id, now).await?;
         let (conversation, legs) = found.ok_or_else(http::no_conversation)?;

@@ -13,7 +13,7 @@ use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::country::Country;
 use shared::high_water;
 use shared::http::{self, Problem};
-use shared::lambda::{self, HttpFunction, ScheduledFunction};
+use shared::lambda::{self, HttpFunction, RequestLine, ScheduledFunction};
 use shared::phone::PhoneNumber;
 use shared::pool::{Feature, NumberType};
 use shared::provisioning::{Drained, Headroom, Order, Provisioner};
@@ -57,11 +57,20 @@ impl HttpFunction for ProvisionNumbers {
         })
     }
 
-    async fn handle(&self, request: Request) -> Result<Response<Body>, Problem> {
+    async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
         match *request.method() {
-            Method::GET => self.show(&request).await,
-            Method::DELETE => self.drain(&request).await,
-            _ => self.order(&request).await,
+            Method::GET => {
+                line.outcome = "shown";
+                self.show(&request).await
+            }
+            Method::DELETE => {
+                line.outcome = "draining";
+                self.drain(&request).await
+            }
+            _ => {
+                line.outcome = "provisioned";
+                self.order(&request).await
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::conversation::{Lifetime, Side};
 use shared::country::Country;
 use shared::http::{self, Object, Problem};
-use shared::lambda::HttpFunction;
+use shared::lambda::{HttpFunction, RequestLine};
 use shared::store::Store;
 use shared::update::{Change, NewPhone, Updater};
 use shared::view::ConversationView;
@@ -46,8 +46,9 @@ impl HttpFunction for UpdateConversation {
         Ok(Self { updater: Updater { store: Store::connect(env).await?, lookup, clock } })
     }
 
-    async fn handle(&self, request: Request) -> Result<Response<Body>, Problem> {
+    async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
         let id = http::conversation_id(&request)?;
+        (line.outcome, line.conversation) = ("changed", Some(id));
         let change = http::read_json::<ChangeBody>(&request)?.try_into()?;
         let conversation = self.updater.update(id, &change).await?;
         Ok(http::json(StatusCode::OK, &ConversationView::new(&conversation, self.updater.clock.now())))

@@ -1,5 +1,6 @@
 //! Events of webhooks, signed as the laptop's Vonage would sign them.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::simulator::sign_webhook;
@@ -28,7 +29,8 @@ pub fn sign_event(text: &str) -> Result<String, SignError> {
     let body =
         (event["requestContext"]["http"]["method"] == "POST").then(|| event["body"].as_str().unwrap_or_default());
     let body = body.map(str::as_bytes);
-    let token = sign_webhook(account::SIGNATURE_SECRET, account::API_KEY, account::APPLICATION_ID, body)?;
+    let token =
+        sign_webhook(account::SIGNATURE_SECRET, account::API_KEY, account::APPLICATION_ID, body, Timestamp::now())?;
     let headers = event.get_mut("headers").and_then(Value::as_object_mut).ok_or(SignError::NotAnEvent)?;
     headers.insert("authorization".to_owned(), format!("Bearer {token}").into());
     Ok(serde_json::to_string_pretty(&event)?)

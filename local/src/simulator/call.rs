@@ -158,7 +158,7 @@ impl<'a> Call<'a> {
             voice,
             sender,
             conversation_uuid,
-            clock: Timestamp::now(),
+            clock: simulator.clock.now(),
             inbound,
             outbound: Vec::new(),
             events: Vec::new(),

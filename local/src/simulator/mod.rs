@@ -40,6 +40,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use shared::clock::SharedClock;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -66,6 +67,8 @@ pub struct Settings {
     pub balance: Decimal,
     /// Numbers that the account rents from the start, linked to the application.
     pub linked_numbers: Vec<String>,
+    /// The time of webhooks, calls and texts.
+    pub clock: SharedClock,
 }
 
 impl fmt::Debug for Settings {
@@ -139,11 +142,12 @@ struct Simulator {
     faults: Mutex<Faults>,
     requests: Mutex<RequestLog>,
     deliverer: Deliverer,
+    clock: SharedClock,
 }
 
 impl Simulator {
     fn new(settings: Settings) -> io::Result<Self> {
-        let deliverer = Deliverer::new(&settings.api_key, &settings.signature_secret)?;
+        let deliverer = Deliverer::new(&settings.api_key, &settings.signature_secret, settings.clock.clone())?;
         Ok(Self {
             api_key: settings.api_key,
             api_secret: settings.api_secret,
@@ -152,6 +156,7 @@ impl Simulator {
             faults: Mutex::default(),
             requests: Mutex::default(),
             deliverer,
+            clock: settings.clock,
         })
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use jiff::Timestamp;
 use phonenumber::PhoneNumber;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -129,7 +128,7 @@ fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
             from: message.from.clone(),
             to: message.to.clone(),
             text: message.text.clone(),
-            received_at: Timestamp::now(),
+            received_at: simulator.clock.now(),
         });
     }
     items

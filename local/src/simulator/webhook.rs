@@ -12,6 +12,7 @@ use reqwest::{Client, RequestBuilder, StatusCode};
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use shared::clock::SharedClock;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -80,16 +81,18 @@ struct Claims<'a> {
 pub(super) struct Deliverer {
     api_key: String,
     signature_secret: String,
+    clock: SharedClock,
     /// A client for each connect timeout, in milliseconds: it cannot be set on a single request.
     clients: Mutex<HashMap<u64, Client>>,
 }
 
 impl Deliverer {
-    pub(super) fn new(api_key: &str, signature_secret: &str) -> io::Result<Self> {
+    pub(super) fn new(api_key: &str, signature_secret: &str, clock: SharedClock) -> io::Result<Self> {
         let usual = client(CONNECT_TIMEOUT).map_err(io::Error::other)?;
         Ok(Self {
             api_key: api_key.to_owned(),
             signature_secret: signature_secret.to_owned(),
+            clock,
             clients: Mutex::new(HashMap::from([(CONNECT_TIMEOUT, usual)])),
         })
     }
@@ -145,7 +148,8 @@ impl Deliverer {
         if !sender.signed {
             return request;
         }
-        match sign_webhook(&self.signature_secret, &self.api_key, &sender.application_id, body) {
+        let now = self.clock.now();
+        match sign_webhook(&self.signature_secret, &self.api_key, &sender.application_id, body, now) {
             Ok(token) => request.bearer_auth(token),
             // As at Vonage, where an internal error leaves a webhook unsigned.
             Err(error) => {
@@ -156,16 +160,17 @@ impl Deliverer {
     }
 }
 
-/// The JWT with which Vonage signs a webhook now. A POST has a body, a GET none.
+/// The JWT with which Vonage signs a webhook at `now`. A POST has a body, a GET none.
 pub fn sign_webhook(
     signature_secret: &str,
     api_key: &str,
     application_id: &str,
     body: Option<&[u8]>,
+    now: Timestamp,
 ) -> Result<String, jsonwebtoken::errors::Error> {
     shared::vonage::signature::install_provider();
     let claims = Claims {
-        iat: Timestamp::now().as_second(),
+        iat: now.as_second(),
         jti: Uuid::new_v4().to_string(),
         iss: "Vonage",
         payload_hash: body.map(|body| hex(digest(&SHA256, body).as_ref())),

@@ -14,6 +14,7 @@ async fn a_conversation_is_read_with_its_calls() {
     assert_eq!(laptop.get(&path).await.body, expected);
 
     laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"], "talk_seconds": 42})).await;
+    laptop.advance(1);
     laptop.call(json!({"from": DRIVER, "to": conversation["participants"][1]["dials"], "callee": "busy"})).await;
     let read = laptop.get(&path).await.body;
     let [answered, busy]: [Value; 2] = read["calls"].as_array().unwrap().clone().try_into().unwrap();

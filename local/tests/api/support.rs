@@ -146,7 +146,13 @@ impl Laptop {
 
     pub async fn signed_post(&self, path: &str, body: &str) -> Answer {
         let url = format!("{}{path}", self.stack.gateway_url);
-        answer(self.http.post(url).bearer_auth(signature(Some(body))).body(body.to_owned())).await
+        answer(self.http.post(url).bearer_auth(self.signature(Some(body))).body(body.to_owned())).await
+    }
+
+    /// The JWT with which Vonage would sign a webhook now.
+    pub fn signature(&self, body: Option<&str>) -> String {
+        let (body, now) = (body.map(str::as_bytes), self.clock.now());
+        sign_webhook(account::SIGNATURE_SECRET, account::API_KEY, account::APPLICATION_ID, body, now).unwrap()
     }
 
     pub async fn store(&self) -> Store {
@@ -171,12 +177,6 @@ impl Laptop {
 pub fn conversation() -> Value {
     json!({"participants": [{"number": "+44 7700 900001", "label": "your rider"},
                             {"number": "07700 900002", "country": "GB", "label": "your driver"}]})
-}
-
-/// The JWT with which Vonage would sign a webhook now.
-pub fn signature(body: Option<&str>) -> String {
-    let body = body.map(str::as_bytes);
-    sign_webhook(account::SIGNATURE_SECRET, account::API_KEY, account::APPLICATION_ID, body).unwrap()
 }
 
 pub async fn answer(request: reqwest::RequestBuilder) -> Answer {

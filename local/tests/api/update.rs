@@ -37,8 +37,11 @@ async fn a_new_phone_keeps_the_masks_and_the_old_one_hears_that_the_conversation
     }
     assert_eq!((&rider["number"], &rider["notification"]), (&json!(NEW_PHONE), &json!("off")));
     assert_eq!(driver, &before["participants"][1]);
+    laptop.advance(1);
     assert_eq!(reached(&laptop, NEW_PHONE, &rider["dials"]).await, DRIVER);
+    laptop.advance(1);
     assert_eq!(reached(&laptop, DRIVER, &driver["dials"]).await, NEW_PHONE);
+    laptop.advance(1);
     let old = laptop.call(json!({"from": RIDER, "to": rider["dials"]})).await;
     assert!(old["phones"]["callee"].is_null() && old["phones"]["caller"]["heard"][0].to_string().contains("has ended"));
     let read = laptop.get(&path(&before)).await.body;

@@ -242,6 +242,7 @@ fn account(numbers: &[PoolNumber]) -> simulator::Settings {
         },
         balance: Decimal::from(1_000_000),
         linked_numbers: numbers.iter().map(|number| number.number.to_string()).collect(),
+        clock: shared::clock::system(),
     }
 }
 

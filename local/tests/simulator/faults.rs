@@ -168,6 +168,7 @@ fn settings_do_not_show_their_secrets() {
         application: Application { id: "id".into(), answer: webhook.clone(), fallback_answer: None, event: webhook },
         balance: 1.into(),
         linked_numbers: Vec::new(),
+        clock: shared::clock::system(),
     };
     let shown = format!("{settings:?}");
     assert!(shown.contains(KEY) && !shown.contains(SECRET) && !shown.contains("hush"));

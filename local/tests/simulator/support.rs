@@ -53,6 +53,7 @@ impl Vonage {
             },
             balance: "100".parse().unwrap(),
             linked_numbers: Vec::new(),
+            clock: shared::clock::system(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());

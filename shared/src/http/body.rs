@@ -38,17 +38,23 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// Reads a JSON object from the body, whatever its content type.
-pub fn read_json<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
+/// The body, if it has no more than `max_bytes`.
+pub(super) fn body_of_at_most(max_bytes: usize, request: &Request) -> Result<&[u8], Problem> {
     let body: &[u8] = request.body();
-    if body.len() > MAX_BODY_BYTES {
+    if body.len() > max_bytes {
         return Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body-too-large",
             "The body is too large",
-            format!("A body may have at most {MAX_BODY_BYTES} bytes."),
+            format!("A body may have at most {max_bytes} bytes."),
         ));
     }
+    Ok(body)
+}
+
+/// Reads a JSON object from the body, whatever its content type.
+pub fn read_json<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
+    let body = body_of_at_most(MAX_BODY_BYTES, request)?;
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let Object(value) = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| problem(&error.path().to_string(), error.inner()))?;

@@ -4,6 +4,8 @@ mod body;
 #[cfg(feature = "carrier")]
 mod idempotency;
 mod problems;
+#[cfg(feature = "webhooks")]
+mod webhook;
 
 use std::error::Error;
 
@@ -17,6 +19,8 @@ use crate::conversation::ConversationId;
 pub use body::{MAX_BODY_BYTES, Object, read_json};
 #[cfg(feature = "carrier")]
 pub use idempotency::idempotent_request;
+#[cfg(feature = "webhooks")]
+pub use webhook::signed_body;
 
 /// Why a request failed: an RFC 9457 problem, with the cause for the log.
 #[derive(Debug)]
@@ -66,6 +70,17 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", detail)
     }
 
+    /// 500: a fault of this program.
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-error", "The request failed", "The log says more.")
+    }
+
+    /// 503: the function's time is over.
+    pub fn out_of_time() -> Self {
+        let detail = "What was begun may have been carried out; ask again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "out-of-time", "The request took too long", detail).retry_after(1)
+    }
+
     /// Names the field at fault.
     pub fn at(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into()).filter(|field: &String| !field.is_empty());
@@ -90,9 +105,17 @@ impl Problem {
         self
     }
 
-    /// Whether the fault is ours or the carrier's rather than the request's.
-    pub fn is_failure(&self) -> bool {
-        self.status.is_server_error()
+    /// The kind of a webhook that Vonage has not signed.
+    pub const NOT_SIGNED: &'static str = "not-signed";
+
+    /// Its stable kind: the end of its `type`.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Its HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// The problem with its causes on one line, for the log.

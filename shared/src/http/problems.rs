@@ -20,20 +20,11 @@ impl From<StoreError> for Problem {
 
 #[cfg(feature = "webhooks")]
 impl From<crate::vonage::signature::SignatureError> for Problem {
+    /// Why is for the log: who tries out signatures learns nothing from the answer.
     fn from(error: crate::vonage::signature::SignatureError) -> Self {
-        use crate::vonage::signature::SignatureError;
-        let status = match error {
-            // Vonage sends again, signed, what it failed to sign by an error of its own; but only after a 5xx.
-            SignatureError::Missing => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::UNAUTHORIZED,
-        };
-        Self::new(
-            status,
-            "not-signed",
-            "The webhook is not known to come from Vonage",
-            "Sign it with this account's secret.",
-        )
-        .because(error)
+        let title = "The webhook is not known to come from Vonage";
+        Self::new(StatusCode::UNAUTHORIZED, Self::NOT_SIGNED, title, "It has to carry Vonage's signature.")
+            .because(error)
     }
 }
 

@@ -18,9 +18,8 @@ pub struct AnswerRequest {
     /// The dialled number.
     #[serde(default, deserialize_with = "text")]
     to: Option<String>,
-    /// Vonage's id of the call.
     #[serde(default, deserialize_with = "text")]
-    pub conversation_uuid: Option<String>,
+    conversation_uuid: Option<String>,
 }
 
 impl AnswerRequest {
@@ -28,6 +27,11 @@ impl AnswerRequest {
     pub fn from_query<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Self {
         let owned = |name| field(name).map(str::to_owned);
         Self { from: owned("from"), to: owned("to"), conversation_uuid: owned("conversation_uuid") }
+    }
+
+    /// Vonage's id of the call.
+    pub fn conversation_uuid(&self) -> Option<String> {
+        identifier(self.conversation_uuid.as_deref())
     }
 
     /// Caller and dialled number; none if one of them is not a number.

@@ -4,82 +4,124 @@
 //! its claim `payload_hash` the hex SHA-256 of the raw body. Only POST has a body to hash.
 
 use jiff::Timestamp;
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use ring::digest;
 use serde::Deserialize;
+use subtle::ConstantTimeEq;
 
 use super::ring_hmac;
 use crate::config::SignatureConfig;
 
 /// Verifies the signature of webhooks.
+///
+/// A captured request can be sent again for as long as its signature is young enough, and does no harm: an event merges
+/// into what it has said already, and the answer webhook writes nothing. What it answers is what Vonage was answered, which
+/// whoever could read the request could read as well. So no `jti` is stored, which would cost a write before each call is
+/// answered, and would refuse Vonage's own second attempt.
 pub struct WebhookVerifier {
-    key: DecodingKey,
+    keys: Vec<DecodingKey>,
     validation: Validation,
-    max_age_seconds: Option<u32>,
+    max_age_seconds: u32,
+    api_key: String,
+    application_id: String,
 }
 
 /// A webhook is not known to come from Vonage.
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureError {
-    /// It is not signed. Vonage says that this can happen by an error of its own, and that it then tries again.
+    /// It is not signed.
     #[error("the webhook is not signed")]
     Missing,
-    /// The signature is not Vonage's.
+    /// The signature is not Vonage's, or not made as Vonage makes it.
     #[error("the webhook's signature is not valid")]
     Invalid(#[source] jsonwebtoken::errors::Error),
     /// The body is not the one that was signed.
     #[error("the webhook's body is not the one that was signed")]
     OtherBody,
-    /// The signature is older than the deployment accepts.
-    #[error("the webhook's signature is too old")]
-    TooOld,
+    /// The signature is of another time.
+    #[error("the webhook was signed {0} s from now, which is too far")]
+    OtherTime(u64),
+    /// The signature is for another account.
+    #[error("the webhook was signed for another Vonage account")]
+    OtherAccount,
+    /// The signature is for another application of the account.
+    #[error("the webhook was signed for another Vonage application")]
+    OtherApplication,
 }
 
-/// The claims that matter here, of those that Vonage makes.
+/// The claims that Vonage makes, but for `jti`.
 #[derive(Debug, Deserialize)]
 struct Claims {
     iat: i64,
+    api_key: String,
+    #[serde(default)]
+    application_id: Option<String>,
     #[serde(default)]
     payload_hash: Option<String>,
 }
 
+/// What Vonage puts into `iss`.
+const ISSUER: &str = "Vonage";
+
 impl WebhookVerifier {
-    /// A verifier with the secret of `config`.
+    /// A verifier for the account and application in `config`.
     pub fn new(config: &SignatureConfig) -> Self {
         install_provider();
         let mut validation = Validation::new(Algorithm::HS256);
         // Vonage's tokens have no `exp` and no `aud`.
-        validation.required_spec_claims.clear();
+        validation.set_required_spec_claims(&["iss"]);
+        validation.set_issuer(&[ISSUER]);
         validation.validate_exp = false;
         validation.validate_aud = false;
         Self {
-            key: DecodingKey::from_secret(config.secret.0.as_bytes()),
+            keys: config.secrets.iter().map(|secret| DecodingKey::from_secret(secret.0.as_bytes())).collect(),
             validation,
             max_age_seconds: config.max_age_seconds,
+            api_key: config.api_key.clone(),
+            application_id: config.application_id.clone(),
         }
     }
 
     /// Checks the `Authorization` header of a webhook that arrived at `now`. `body` is the raw body of a POST, and none
-    /// for a GET.
+    /// for a GET, of which Vonage does not say what it hashes.
     pub fn verify(
         &self,
         authorization: Option<&str>,
         body: Option<&[u8]>,
         now: Timestamp,
     ) -> Result<(), SignatureError> {
-        let token = authorization.and_then(bearer).ok_or(SignatureError::Missing)?;
-        let claims =
-            jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation).map_err(SignatureError::Invalid)?.claims;
+        let claims = self.claims(authorization.and_then(bearer).ok_or(SignatureError::Missing)?)?;
         if let Some(body) = body
-            && claims.payload_hash.is_none_or(|hash| !hash.eq_ignore_ascii_case(&payload_hash(body)))
+            && !claims.payload_hash.is_some_and(|hash| equal(&hash.to_ascii_lowercase(), &payload_hash(body)))
         {
             return Err(SignatureError::OtherBody);
         }
-        match self.max_age_seconds {
-            Some(max) if now.as_second().abs_diff(claims.iat) > u64::from(max) => Err(SignatureError::TooOld),
+        if !equal(&claims.api_key, &self.api_key) {
+            return Err(SignatureError::OtherAccount);
+        }
+        if !claims.application_id.is_some_and(|id| equal(&id, &self.application_id)) {
+            return Err(SignatureError::OtherApplication);
+        }
+        match now.as_second().abs_diff(claims.iat) {
+            age if age > u64::from(self.max_age_seconds) => Err(SignatureError::OtherTime(age)),
             _ => Ok(()),
         }
     }
+
+    /// The claims of a token that is signed with one of the secrets.
+    fn claims(&self, token: &str) -> Result<Claims, SignatureError> {
+        let decode = |key| jsonwebtoken::decode::<Claims>(token, key, &self.validation).map(|token| token.claims);
+        let mut outcomes = self.keys.iter().map(decode);
+        let first = outcomes.next().unwrap_or_else(|| Err(ErrorKind::InvalidKeyFormat.into()));
+        // The first secret's refusal is the one to tell: the second is there for a while only.
+        first.or_else(|refusal| outcomes.find_map(Result::ok).ok_or(SignatureError::Invalid(refusal)))
+    }
+}
+
+/// Whether two texts are equal, found out in a time that tells nothing of where they differ.
+fn equal(a: &str, b: &str) -> bool {
+    a.as_bytes().ct_eq(b.as_bytes()).into()
 }
 
 /// Gives `jsonwebtoken` its cryptography, unless it has some. The verifier sees to that itself.
@@ -99,63 +141,125 @@ fn payload_hash(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use jsonwebtoken::{EncodingKey, Header};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::config::Secret;
 
     const NOW: i64 = 1_800_000_000;
 
-    fn verify(header: Option<&str>, body: Option<&[u8]>, age: i64, max: Option<u32>) -> Result<(), SignatureError> {
-        let config = SignatureConfig { secret: Secret("secret".to_owned()), max_age_seconds: max };
-        WebhookVerifier::new(&config).verify(header, body, Timestamp::from_second(NOW + age).unwrap())
+    /// What Vonage claims of a webhook with the body `{}`.
+    fn claims() -> Value {
+        json!({"iat": NOW, "jti": "c5ba8f24", "iss": "Vonage", "api_key": "a1b2c3d", "application_id": "aaaaaaaa-bbbb",
+               "payload_hash": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"})
     }
 
-    fn signed(secret: &str, body: Option<&[u8]>) -> String {
+    fn verifier(secrets: &[&str]) -> WebhookVerifier {
+        WebhookVerifier::new(&SignatureConfig {
+            secrets: secrets.iter().map(|secret| Secret((*secret).to_owned())).collect(),
+            max_age_seconds: 300,
+            api_key: "a1b2c3d".to_owned(),
+            application_id: "aaaaaaaa-bbbb".to_owned(),
+        })
+    }
+
+    fn verify(header: Option<&str>, body: Option<&[u8]>, late: i64) -> Result<(), SignatureError> {
+        verifier(&["secret"]).verify(header, body, Timestamp::from_second(NOW + late).unwrap())
+    }
+
+    fn signed(secret: &str, claims: &Value) -> String {
         install_provider();
-        let claims = match body {
-            Some(body) => json!({"iat": NOW, "payload_hash": payload_hash(body)}),
-            None => json!({"iat": NOW}),
-        };
         let key = EncodingKey::from_secret(secret.as_bytes());
-        format!("Bearer {}", jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap())
+        format!("Bearer {}", jsonwebtoken::encode(&Header::default(), claims, &key).unwrap())
+    }
+
+    fn claims_with(name: &str, value: Value) -> Value {
+        let mut claims = claims();
+        claims[name] = value;
+        claims
     }
 
     #[test]
     fn takes_what_vonage_signed() {
-        assert!(verify(Some(&signed("secret", Some(b"{}"))), Some(b"{}"), 0, None).is_ok());
-        assert!(verify(Some(&signed("secret", None)), None, 0, None).is_ok());
+        let signature = signed("secret", &claims());
+        assert!(verify(Some(&signature), Some(b"{}"), 0).is_ok());
+        assert!(verify(Some(&signature), None, 0).is_ok(), "a GET");
+        let mut of_a_get = claims();
+        of_a_get.as_object_mut().unwrap().remove("payload_hash");
+        assert!(verify(Some(&signed("secret", &of_a_get)), None, 0).is_ok());
     }
 
     #[test]
     fn refuses_another_secret_another_body_and_no_signature() {
-        let other_secret = signed("other", Some(b"{}"));
-        assert!(matches!(verify(Some(&other_secret), Some(b"{}"), 0, None), Err(SignatureError::Invalid(_))));
-        let signature = signed("secret", Some(b"{}"));
-        assert!(matches!(verify(Some(&signature), Some(b"{ }"), 0, None), Err(SignatureError::OtherBody)));
-        let without_hash = signed("secret", None);
-        assert!(matches!(verify(Some(&without_hash), Some(b"{}"), 0, None), Err(SignatureError::OtherBody)));
+        let other_secret = signed("other", &claims());
+        assert!(matches!(verify(Some(&other_secret), Some(b"{}"), 0), Err(SignatureError::Invalid(_))));
+        let signature = signed("secret", &claims());
+        assert!(matches!(verify(Some(&signature), Some(b"{ }"), 0), Err(SignatureError::OtherBody)));
+        let without_hash = signed("secret", &claims_with("payload_hash", Value::Null));
+        assert!(matches!(verify(Some(&without_hash), Some(b"{}"), 0), Err(SignatureError::OtherBody)));
         for header in [None, Some(""), Some("Basic eA=="), Some("Bearer")] {
-            assert!(matches!(verify(header, None, 0, None), Err(SignatureError::Missing)), "{header:?}");
+            assert!(matches!(verify(header, None, 0), Err(SignatureError::Missing)), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_another_issuer_account_or_application() {
+        let refusal =
+            |name, value| verify(Some(&signed("secret", &claims_with(name, value))), Some(b"{}"), 0).unwrap_err();
+        for value in [json!("Nexmo"), json!(["Nexmo"]), Value::Null] {
+            assert!(matches!(refusal("iss", value), SignatureError::Invalid(_)));
+        }
+        assert!(matches!(refusal("api_key", json!("a1b2c3e")), SignatureError::OtherAccount));
+        assert!(matches!(refusal("api_key", Value::Null), SignatureError::Invalid(_)));
+        for value in [json!("aaaaaaaa-bbbc"), json!(""), Value::Null] {
+            assert!(matches!(refusal("application_id", value), SignatureError::OtherApplication));
         }
     }
 
     #[test]
     fn refuses_an_unsigned_token_and_another_algorithm() {
         let encode = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, text);
-        for algorithm in ["none", "HS512", "RS256"] {
+        for algorithm in ["none", "None", "HS384", "HS512", "RS256", "ES256"] {
             let header = encode(&format!(r#"{{"alg":"{algorithm}","typ":"JWT"}}"#));
-            let token = format!("Bearer {header}.{}.{}", encode(r#"{"iat":1800000000}"#), encode("x"));
-            assert!(matches!(verify(Some(&token), None, 0, None), Err(SignatureError::Invalid(_))), "{algorithm}");
+            for signature in ["", &encode("x")] {
+                let token = format!("Bearer {header}.{}.{signature}", encode(&claims().to_string()));
+                assert!(matches!(verify(Some(&token), None, 0), Err(SignatureError::Invalid(_))), "{algorithm}");
+            }
         }
     }
 
     #[test]
-    fn an_old_signature_is_refused_only_if_the_deployment_says_so() {
-        let signature = signed("secret", None);
-        assert!(verify(Some(&signature), None, 86_400, None).is_ok());
-        assert!(verify(Some(&signature), None, 300, Some(300)).is_ok());
-        assert!(matches!(verify(Some(&signature), None, 301, Some(300)), Err(SignatureError::TooOld)));
-        assert!(matches!(verify(Some(&signature), None, -301, Some(300)), Err(SignatureError::TooOld)));
+    fn refuses_a_signature_of_another_time_either_way() {
+        let signature = signed("secret", &claims());
+        for late in [-300, 0, 300] {
+            assert!(verify(Some(&signature), Some(b"{}"), late).is_ok(), "{late}");
+        }
+        for late in [-301, 301, 86_400] {
+            assert!(matches!(verify(Some(&signature), Some(b"{}"), late), Err(SignatureError::OtherTime(_))), "{late}");
+        }
+        for iat in [json!(i64::MIN), json!(i64::MAX), json!(0)] {
+            let signature = signed("secret", &claims_with("iat", iat));
+            assert!(matches!(verify(Some(&signature), Some(b"{}"), 0), Err(SignatureError::OtherTime(_))));
+        }
+    }
+
+    /// A deployment's configuration changes while functions with the old one still run, so at each step both have to
+    /// take what Vonage signs.
+    #[test]
+    fn a_secret_is_rotated_without_a_moment_in_which_a_webhook_is_refused() {
+        let steps: [(&[&str], &str); 4] =
+            [(&["old"], "old"), (&["old", "new"], "old"), (&["old", "new"], "new"), (&["new"], "new")];
+        let now = Timestamp::from_second(NOW).unwrap();
+        for pair in steps.windows(2) {
+            for (configured, _) in pair {
+                let signed_with = if pair[0].1 == pair[1].1 { &pair[..1] } else { pair };
+                for (_, secret) in signed_with {
+                    let taken = verifier(configured).verify(Some(&signed(secret, &claims())), Some(b"{}"), now);
+                    assert!(taken.is_ok(), "{configured:?} {secret}");
+                }
+            }
+        }
+        let after = verifier(&["new"]).verify(Some(&signed("old", &claims())), Some(b"{}"), now);
+        assert!(matches!(after, Err(SignatureError::Invalid(_))));
     }
 }
