@@ -14,6 +14,7 @@
 //! | `VONAGE_API_URL`, `VONAGE_REST_URL` | Vonage's hosts; default `https://api.nexmo.com`, `https://rest.nexmo.com` |
 //! | `VONAGE_TIME_LIMIT_MS` | how long one request to Vonage may take, 50 to 20000; default 5000 |
 //! | `MAX_CALL_SECONDS` | the longest call, 60 to 7200 (Vonage's own limit); default 7200 |
+//! | `CALLABLE_COUNTRIES` | countries whose phones people may bring, such as `GB,US`; default all |
 //! | `QUARANTINE_SECONDS` | default 86400; at least `MAX_CALL_SECONDS`, at most 30 days |
 //! | `FALLBACK_COUNTRIES` | countries whose numbers are given to people of any country, such as `GB,US`; default none |
 //! | `AUTO_RENT_MAX` | up to how many numbers a country may come to without an order, such as `GB=20,US=5`; default 0 |
@@ -29,8 +30,8 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
+use crate::call_limits::CallLimits;
 use crate::country::{Country, CountryCounts};
-use crate::ncco::CallLimits;
 
 /// The environment variables of this process, or those that a laptop or a test gives in their place.
 #[derive(Clone, Default)]
@@ -104,27 +105,24 @@ pub struct Durations {
 
 impl Durations {
     const MAX_QUARANTINE_SECONDS: u32 = 30 * 86_400;
-    /// What is said to a caller before the other phone rings takes no longer.
-    const SAID_SECONDS: u32 = 5;
-
-    /// How a call is kept within [`Durations::max_call_seconds`] from its first moment to its last: what is said, and
-    /// the ringing, come before the talk that Vonage limits.
-    pub fn call_limits(self) -> CallLimits {
-        let ring_seconds = (self.max_call_seconds / 3).min(45);
-        CallLimits { ring_seconds, talk_seconds: self.max_call_seconds - ring_seconds - Self::SAID_SECONDS }
-    }
-
-    /// What a quarantine may be, in seconds.
-    pub fn allowed_quarantines(self) -> RangeInclusive<u32> {
-        self.max_call_seconds..=Self::MAX_QUARANTINE_SECONDS
-    }
-
-    /// Reads `MAX_CALL_SECONDS` and `QUARANTINE_SECONDS`. A quarantine is never shorter than the longest call, so that
+    /// What the quarantine of a conversation with such calls may be, in seconds: never shorter than one of them, so that
     /// the last event of a call still finds its own conversation.
+    pub fn allowed_quarantines(limits: CallLimits) -> RangeInclusive<u32> {
+        limits.max_call_seconds..=Self::MAX_QUARANTINE_SECONDS
+    }
+
+    /// What the longest call of a conversation may be, in seconds.
+    pub fn allowed_max_call_seconds(self) -> RangeInclusive<u32> {
+        CallLimits::MIN_CALL_SECONDS..=self.max_call_seconds
+    }
+
+    /// Reads `MAX_CALL_SECONDS` and `QUARANTINE_SECONDS`.
     pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
-        let max_call_seconds = in_range(env, "MAX_CALL_SECONDS", 7200, 60..=7200, "seconds")?;
-        let quarantine_seconds =
-            in_range(env, "QUARANTINE_SECONDS", 86_400, max_call_seconds..=Self::MAX_QUARANTINE_SECONDS, "seconds")?;
+        let longest = CallLimits::MAX_CALL_SECONDS;
+        let max_call_seconds =
+            in_range(env, "MAX_CALL_SECONDS", longest, CallLimits::MIN_CALL_SECONDS..=longest, "seconds")?;
+        let quarantines = max_call_seconds..=Self::MAX_QUARANTINE_SECONDS;
+        let quarantine_seconds = in_range(env, "QUARANTINE_SECONDS", 86_400, quarantines, "seconds")?;
         Ok(Self { max_call_seconds, quarantine_seconds })
     }
 }
@@ -135,11 +133,10 @@ impl Environment {
         Ok(self.parsed(name, "must be a list such as GB=20,US=5")?.unwrap_or_default())
     }
 
-    /// Reads `FALLBACK_COUNTRIES`.
-    pub fn fallback_countries(&self) -> Result<Vec<Country>, ConfigError> {
-        const NAME: &str = "FALLBACK_COUNTRIES";
-        let malformed = |_| ConfigError::Malformed { name: NAME, expected: "must be a list such as GB,US".to_owned() };
-        let list = self.optional(NAME).unwrap_or_default();
+    /// `FALLBACK_COUNTRIES` or `CALLABLE_COUNTRIES`: some countries.
+    pub fn countries(&self, name: &'static str) -> Result<Vec<Country>, ConfigError> {
+        let malformed = |_| ConfigError::Malformed { name, expected: "must be a list such as GB,US".to_owned() };
+        let list = self.optional(name).unwrap_or_default();
         let codes = list.split(',').map(str::trim).filter(|code| !code.is_empty());
         codes.map(|code| Country::try_from(code).map_err(malformed)).collect()
     }
@@ -273,14 +270,6 @@ mod tests {
         assert!(durations(&[("QUARANTINE_SECONDS", "60"), ("MAX_CALL_SECONDS", "60")]).is_ok());
         assert!(durations(&[("MAX_CALL_SECONDS", "59")]).unwrap_err().contains("MAX_CALL_SECONDS"));
         assert!(durations(&[("QUARANTINE_SECONDS", "a day")]).unwrap_err().contains("QUARANTINE_SECONDS"));
-    }
-
-    #[test]
-    fn what_is_said_the_ringing_and_the_talk_fit_into_the_longest_call() {
-        for (max_call_seconds, ring_seconds, talk_seconds) in [(60, 20, 35), (7200, 45, 7150)] {
-            let limits = Durations { max_call_seconds, quarantine_seconds: 86_400 }.call_limits();
-            assert_eq!(limits, CallLimits { ring_seconds, talk_seconds });
-        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::call_limits::CallLimits;
 use crate::country::Country;
 use crate::phone::{RealNumber, VirtualNumber};
 
@@ -262,6 +263,8 @@ pub struct Conversation {
     pub ended_at: Option<Timestamp>,
     /// How long after its end its (caller, number) keys are given to nobody, in seconds.
     pub quarantine_seconds: u32,
+    /// How long each of its calls may take.
+    pub limits: CallLimits,
     /// How often its end or a participant's phone was changed: what is changed must be as it was read.
     pub revision: u32,
 }

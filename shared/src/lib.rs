@@ -15,6 +15,9 @@
 
 mod backoff;
 pub mod call;
+pub mod call_limits;
+#[cfg(feature = "carrier")]
+pub mod callable;
 pub mod caller;
 pub mod choice;
 pub mod clock;

@@ -45,25 +45,16 @@ pub struct PhoneEndpoint {
     pub number: RealNumber,
 }
 
-/// How long the parts of a call may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallLimits {
-    /// For how long the called phone rings, in seconds.
-    pub ring_seconds: u32,
-    /// For how long the two may talk, in seconds.
-    pub talk_seconds: u32,
-}
-
 /// The answer to a call that leads to `destination`.
-pub fn answer(destination: Destination, limits: CallLimits) -> Ncco {
+pub fn answer(destination: Destination) -> Ncco {
     match destination {
-        Destination::Participant { connect_to, present_as, .. } => vec![
+        Destination::Participant { connect_to, present_as, limits, .. } => vec![
             talk("Connecting your call."),
             Action::Connect {
                 from: present_as,
                 endpoint: [PhoneEndpoint { number: connect_to }],
                 timeout: limits.ring_seconds,
-                limit: limits.talk_seconds,
+                limit: limits.talk_seconds(),
             },
         ],
         Destination::Ended(_) => {
@@ -91,10 +82,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::call_limits::CallLimits;
     use crate::conversation::ConversationId;
     use crate::phone::PhoneNumber;
-
-    const LIMITS: CallLimits = CallLimits { ring_seconds: 45, talk_seconds: 7150 };
 
     #[test]
     fn a_live_route_is_answered_with_talk_and_connect() {
@@ -102,12 +92,13 @@ mod tests {
             conversation: ConversationId::generate(jiff::Timestamp::UNIX_EPOCH),
             connect_to: PhoneNumber::try_from("447700900002").unwrap().into(),
             present_as: PhoneNumber::try_from("447451000002").unwrap().into(),
+            limits: CallLimits { max_call_seconds: 600, ring_seconds: 30 },
         };
         assert_eq!(
-            serde_json::to_value(answer(destination, LIMITS)).unwrap(),
+            serde_json::to_value(answer(destination)).unwrap(),
             json!([
                 {"action": "talk", "text": "Connecting your call.", "language": "en-GB"},
-                {"action": "connect", "from": "447451000002", "timeout": 45, "limit": 7150,
+                {"action": "connect", "from": "447451000002", "timeout": 30, "limit": 565,
                  "endpoint": [{"type": "phone", "number": "447700900002"}]},
             ])
         );
@@ -116,7 +107,7 @@ mod tests {
     #[test]
     fn everything_else_only_talks() {
         let ended = Destination::Ended(ConversationId::generate(jiff::Timestamp::UNIX_EPOCH));
-        for ncco in [answer(ended, LIMITS), answer(Destination::Nobody, LIMITS), try_again()] {
+        for ncco in [answer(ended), answer(Destination::Nobody), try_again()] {
             assert!(matches!(ncco.as_slice(), [Action::Talk { .. }]));
         }
     }

@@ -71,6 +71,11 @@ impl RealNumber {
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
+
+    /// As any phone number.
+    pub fn as_phone(&self) -> &PhoneNumber {
+        &self.0
+    }
 }
 
 impl VirtualNumber {

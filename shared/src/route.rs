@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::call_limits::CallLimits;
 use crate::conversation::{Conversation, ConversationId, Side};
 use crate::phone::{RealNumber, VirtualNumber};
 
@@ -24,6 +25,8 @@ pub struct Route {
     pub connect_to: RealNumber,
     /// The number that masks the caller.
     pub present_as: VirtualNumber,
+    /// How long a call may take.
+    pub limits: CallLimits,
     /// From when on calls are no longer connected.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub expires_at: Timestamp,
@@ -46,6 +49,8 @@ pub enum Destination {
         connect_to: RealNumber,
         /// The number that masks the caller.
         present_as: VirtualNumber,
+        /// How long the call may take.
+        limits: CallLimits,
     },
     /// A conversation that has ended or expired, still in quarantine.
     Ended(ConversationId),
@@ -63,6 +68,7 @@ impl Route {
             since: conversation.created_at,
             connect_to: conversation.participant(side.other()).number.clone(),
             present_as: conversation.masked_by(side).clone(),
+            limits: conversation.limits,
             expires_at: conversation.expires_at,
             quarantined_until: conversation.quarantined_until(conversation.expires_at),
             earlier: Vec::new(),
@@ -89,6 +95,7 @@ pub fn destination(route: Option<Route>, now: Timestamp) -> Destination {
             conversation: route.conversation,
             connect_to: route.connect_to,
             present_as: route.present_as,
+            limits: route.limits,
         },
         Some(route) if route.holds_its_key(now) => Destination::Ended(route.conversation),
         _ => Destination::Nobody,
@@ -114,6 +121,7 @@ mod tests {
             since: created_at,
             connect_to: number("447700900002"),
             present_as: number("447451000002"),
+            limits: CallLimits::of_calls_up_to(60),
             expires_at: created_at + SignedDuration::from_secs(100),
             quarantined_until: created_at + SignedDuration::from_secs(160),
             earlier: Vec::new(),

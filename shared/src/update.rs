@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::backoff;
+use crate::callable::{self, Callable, NotCallable};
 use crate::caller::CallerKeys;
 use crate::clock::{SharedClock, whole_second};
 use crate::conversation::{Conversation, ConversationId, Lifetime, Notification, Side};
@@ -55,6 +56,9 @@ pub enum UpdateError {
     /// The carrier says that the new number is not valid.
     #[error("the number of a participant is not valid")]
     NotValid(Side),
+    /// It is of a kind that is not called.
+    #[error("the number of a participant is not called")]
+    NotCallable(Side, #[source] NotCallable),
     /// It is the other participant's.
     #[error("both participants have the same number")]
     SameNumber(Side),
@@ -86,6 +90,8 @@ pub struct Updater<L> {
     pub store: Store,
     /// Judges numbers.
     pub lookup: L,
+    /// Which numbers people may bring.
+    pub callable: Callable,
     /// The time.
     pub clock: SharedClock,
 }
@@ -137,8 +143,11 @@ impl<L: NumberLookup> Updater<L> {
         let side = phone.side;
         let number =
             written_number::read(&phone.number, phone.country).map_err(|error| UpdateError::Unreadable(side, error))?;
+        callable::check_kind(&number).map_err(|reason| UpdateError::NotCallable(side, reason))?;
         let found = self.lookup.look_up(&number).await.map_err(UpdateError::Lookup)?;
         let found = found.ok_or(UpdateError::NotValid(side))?;
+        let callable = self.callable.check(found.number.as_phone(), found.country);
+        callable.map_err(|reason| UpdateError::NotCallable(side, reason))?;
         let keys = self.store.caller_keys(&found.number, self.clock.now()).await?;
         if keys.is_virtual { Err(UpdateError::VirtualNumber(side)) } else { Ok(FoundPhone { side, found, keys }) }
     }

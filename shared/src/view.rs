@@ -23,6 +23,8 @@ pub struct ConversationView<'a> {
     expires_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<Timestamp>,
+    max_call_seconds: u32,
+    ring_seconds: u32,
     participants: [ParticipantView<'a>; 2],
     #[serde(skip_serializing_if = "Option::is_none")]
     calls: Option<Vec<CallView<'a>>>,
@@ -79,6 +81,8 @@ impl<'a> ConversationView<'a> {
             created_at: conversation.created_at,
             expires_at: conversation.expires_at,
             ended_at: conversation.ended_at,
+            max_call_seconds: conversation.limits.max_call_seconds,
+            ring_seconds: conversation.limits.ring_seconds,
             participants: Side::BOTH.map(|side| ParticipantView::new(conversation, side)),
             calls: None,
         }

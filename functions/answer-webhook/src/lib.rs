@@ -4,10 +4,10 @@
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
-use shared::config::{ConfigError, Durations, Environment, SignatureConfig};
+use shared::config::{ConfigError, Environment, SignatureConfig};
 use shared::http::{self, Problem};
 use shared::lambda::{HttpFunction, RequestLine};
-use shared::ncco::{self, CallLimits};
+use shared::ncco;
 use shared::route::{Destination, destination};
 use shared::store::Store;
 use shared::vonage::event::AnswerRequest;
@@ -17,7 +17,6 @@ use shared::vonage::signature::WebhookVerifier;
 pub struct AnswerWebhook {
     store: Store,
     verifier: WebhookVerifier,
-    limits: CallLimits,
     clock: SharedClock,
 }
 
@@ -28,7 +27,6 @@ impl HttpFunction for AnswerWebhook {
         Ok(Self {
             store: Store::connect(env).await?,
             verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?),
-            limits: Durations::from_environment(env)?.call_limits(),
             clock,
         })
     }
@@ -53,7 +51,7 @@ impl HttpFunction for AnswerWebhook {
             Destination::Nobody if call.key().is_none() => ("no caller id", None),
             Destination::Nobody => (RequestLine::UNKNOWN_CALLER, None),
         };
-        Ok(http::json(StatusCode::OK, &ncco::answer(destination, self.limits)))
+        Ok(http::json(StatusCode::OK, &ncco::answer(destination)))
     }
 }
 

@@ -1,8 +1,12 @@
 //! `POST /conversations`: pairs two people.
 
+use std::ops::RangeInclusive;
+
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
+use shared::call_limits::CallLimits;
+use shared::callable::Callable;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Durations, Environment, VonageConfig};
 use shared::conversation::{Label, Lifetime, Reference};
@@ -31,6 +35,10 @@ struct ConversationBody {
     expires_in: Lifetime,
     #[serde(default)]
     quarantine: Option<u32>,
+    #[serde(default)]
+    max_call_seconds: Option<u32>,
+    #[serde(default)]
+    ring_seconds: Option<u32>,
     #[serde(default = "yes")]
     notify: bool,
     #[serde(default)]
@@ -58,9 +66,10 @@ impl HttpFunction for CreateConversation {
                 provisioner: Provisioner::new(env, store.clone(), vonage.clone(), clock.clone())?,
                 store,
                 lookup: NumberInsight(vonage.clone()),
+                callable: Callable::new(env.countries("CALLABLE_COUNTRIES")?),
                 texts: SmsApi(vonage),
                 clock,
-                fallback: env.fallback_countries()?,
+                fallback: env.countries("FALLBACK_COUNTRIES")?,
                 auto_rent_max: env.country_counts("AUTO_RENT_MAX")?,
                 cache: PoolCache::default(),
             },
@@ -80,6 +89,12 @@ impl HttpFunction for CreateConversation {
     }
 }
 
+fn within(field: &str, seconds: u32, allowed: RangeInclusive<u32>) -> Result<(), Problem> {
+    let (from, to) = (allowed.start(), allowed.end());
+    let detail = || format!("Must be from {from} to {to} seconds.");
+    if allowed.contains(&seconds) { Ok(()) } else { Err(Problem::invalid(field, detail())) }
+}
+
 fn yes() -> bool {
     true
 }
@@ -93,16 +108,18 @@ impl ConversationBody {
             country,
             label,
         });
+        let max_call_seconds = self.max_call_seconds.unwrap_or(durations.max_call_seconds);
+        within("max_call_seconds", max_call_seconds, durations.allowed_max_call_seconds())?;
+        let usual = CallLimits::of_calls_up_to(max_call_seconds);
+        let limits = CallLimits { ring_seconds: self.ring_seconds.unwrap_or(usual.ring_seconds), ..usual };
+        within("ring_seconds", limits.ring_seconds, limits.allowed_ring_seconds())?;
         let quarantine_seconds = self.quarantine.unwrap_or(durations.quarantine_seconds);
-        let allowed = durations.allowed_quarantines();
-        if !allowed.contains(&quarantine_seconds) {
-            let (from, to) = (allowed.start(), allowed.end());
-            return Err(Problem::invalid("quarantine", format!("Must be from {from} to {to} seconds.")));
-        }
+        within("quarantine", quarantine_seconds, Durations::allowed_quarantines(limits))?;
         Ok(NewConversation {
             participants,
             lifetime: self.expires_in,
             quarantine_seconds,
+            limits,
             notify: self.notify,
             reference: self.reference,
         })

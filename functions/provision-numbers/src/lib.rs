@@ -83,6 +83,9 @@ impl ScheduledFunction for ProvisionNumbers {
                 if missing > 0 {
                     tracing::error!(missing, "Vonage does not list all numbers of the pool any more");
                 }
+                for (country, pool_headroom) in &upkeep.headroom {
+                    tracing::info!(%country, pool_headroom, "numbers ready beyond what one caller has held lately");
+                }
                 json!(UpkeepView::new(&upkeep))
             }
             Err(error) => {

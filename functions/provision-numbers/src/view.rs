@@ -107,7 +107,7 @@ impl PoolView {
 
 impl UpkeepView {
     pub(crate) fn new(upkeep: &Upkeep) -> Self {
-        let Upkeep { adopted, missing, cancelled, rented, shortfalls } = upkeep;
+        let Upkeep { adopted, missing, cancelled, rented, shortfalls, headroom: _ } = upkeep;
         Self {
             adopted: adopted.clone(),
             missing: missing.clone(),

@@ -3,6 +3,7 @@
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
+use shared::callable::Callable;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::conversation::{Lifetime, Side};
@@ -43,7 +44,8 @@ impl HttpFunction for UpdateConversation {
 
     async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let lookup = NumberInsight(Vonage::new(VonageConfig::from_environment(env)?));
-        Ok(Self { updater: Updater { store: Store::connect(env).await?, lookup, clock } })
+        let callable = Callable::new(env.countries("CALLABLE_COUNTRIES")?);
+        Ok(Self { updater: Updater { store: Store::connect(env).await?, lookup, callable, clock } })
     }
 
     async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {

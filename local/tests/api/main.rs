@@ -8,6 +8,7 @@ mod create;
 mod dynamodb_traffic;
 mod events;
 mod idempotency;
+mod limits;
 mod on_demand;
 mod provision;
 mod support;

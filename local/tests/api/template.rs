@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use local::gateway;
 use serde_json::{Value, json};
+use shared::config::Environment;
+use shared::lambda::HttpFunction;
 
 use crate::support::{Laptop, text};
 
@@ -72,6 +74,63 @@ fn only_the_webhooks_are_open_to_everybody() {
         }
     }
     assert_eq!(template["Resources"]["Api"]["Properties"]["Auth"], json!({"EnableIamAuthorizer": true}));
+}
+
+/// The environment variables that the template gives a function, its own and those of all.
+fn variables(template: &Value, function: &str) -> serde_json::Map<String, Value> {
+    let mut variables = template["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap().clone();
+    let own = template["Resources"][function]["Properties"]["Environment"]["Variables"].as_object();
+    variables.extend(own.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
+    variables
+}
+
+#[tokio::test]
+async fn each_function_starts_with_the_variables_of_the_template_alone() {
+    let laptop = Laptop::start().await;
+    let template = template();
+    let environment = |function: &str| -> Environment {
+        let named = variables(&template, function);
+        let given = laptop.stack.environment.iter();
+        given.filter(|(name, _)| named.contains_key(*name) || name.starts_with("AWS_")).collect()
+    };
+    async fn start<F: HttpFunction>(environment: Environment) {
+        F::start(&environment, shared::clock::system()).await.unwrap_or_else(|error| panic!("{}: {error}", F::NAME));
+    }
+    start::<answer_webhook::AnswerWebhook>(environment("AnswerWebhook")).await;
+    start::<event_webhook::EventWebhook>(environment("EventWebhook")).await;
+    start::<create_conversation::CreateConversation>(environment("CreateConversation")).await;
+    start::<get_conversation::GetConversation>(environment("GetConversation")).await;
+    start::<update_conversation::UpdateConversation>(environment("UpdateConversation")).await;
+    start::<end_conversation::EndConversation>(environment("EndConversation")).await;
+    start::<provision_numbers::ProvisionNumbers>(environment("ProvisionNumbers")).await;
+}
+
+#[test]
+fn each_function_has_only_the_secrets_that_it_uses_and_none_is_in_the_template() {
+    const SIGNATURE: [&str; 2] = ["VONAGE_SIGNATURE_SECRET", "VONAGE_SIGNATURE_SECRET_2"];
+    let template = template();
+    for (name, function) in template["Resources"].as_object().unwrap() {
+        if function["Type"] != "AWS::Serverless::Function" {
+            continue;
+        }
+        let variables = variables(&template, name);
+        let secrets = variables.iter().filter(|(name, _)| name.contains("SECRET"));
+        let expected: &[&str] = match name.as_str() {
+            "AnswerWebhook" | "EventWebhook" => &SIGNATURE,
+            "GetConversation" | "EndConversation" => &[],
+            _ => &["VONAGE_API_SECRET"],
+        };
+        assert_eq!(secrets.clone().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expected, "{name}");
+        for (variable, value) in secrets {
+            let key = variable.to_lowercase().replace("vonage_", "");
+            let reference = "{{resolve:secretsmanager:${VonageSecret}:SecretString:KEY::${VonageSecretVersion}}}";
+            assert_eq!(*value, reference.replace("KEY", &key), "{name}");
+            assert_eq!(function["Properties"]["KmsKeyArn"], "EnvironmentKey.Arn", "{name}");
+        }
+    }
+    for (name, parameter) in template["Parameters"].as_object().unwrap() {
+        assert!(parameter["NoEcho"].is_null(), "{name} would end in a function's configuration as it is");
+    }
 }
 
 #[test]

@@ -64,6 +64,7 @@ fn check_destinations(model: &Model, table: &Table) -> Verdict {
                 conversation: talk.is.id,
                 connect_to: other.number.clone(),
                 present_as: other.dials.clone(),
+                limits: talk.is.limits,
             };
             let taken = live.insert(key_name(&talk.is, side), leads_to);
             ensure(taken.is_none(), || format!("{talk:?} and {taken:?} have the same key"))?;
@@ -134,7 +135,8 @@ impl Model {
                 if key_name(&talk.is, side) == *name {
                     let (_, present_as) = key_name(&talk.is, side.other());
                     let connect_to = talk.is.participants[side.other().index()].number.clone();
-                    return Destination::Participant { conversation: talk.is.id, connect_to, present_as };
+                    let (conversation, limits) = (talk.is.id, talk.is.limits);
+                    return Destination::Participant { conversation, connect_to, present_as, limits };
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What a step means at the moment at which it is taken.
 
+use shared::call_limits::CallLimits;
 use shared::conversation::{ConversationId, Label, Lifetime, Side};
 use shared::creation::{NewConversation, NewParticipant};
 use shared::phone::{RealNumber, VirtualNumber};
@@ -58,6 +59,7 @@ impl Case {
             participants: Side::BOTH.map(participant),
             lifetime: Lifetime::try_from(order.lifetime).unwrap(),
             quarantine_seconds: order.quarantine,
+            limits: CallLimits::of_calls_up_to(CallLimits::MIN_CALL_SECONDS),
             notify: order.notify,
             reference: None,
         };

@@ -267,6 +267,7 @@ impl Model {
             expires_at: self.second() + new.lifetime.duration(),
             ended_at: None,
             quarantine_seconds: new.quarantine_seconds,
+            limits: new.limits,
             revision: 0,
         };
         let talk = Talk { is, attempt: attempt.to_owned(), has_request: request.is_some() };

@@ -9,6 +9,7 @@ use dynoxide::Database;
 use jiff::{SignedDuration, Timestamp};
 use local::simulator::{self, Application, HttpMethod, Webhook};
 use rust_decimal::Decimal;
+use shared::callable::Callable;
 use shared::clock::{Clock, ManualClock};
 use shared::config::{Environment, VonageConfig};
 use shared::conversation::{Conversation, ConversationId};
@@ -152,6 +153,7 @@ impl Process {
         let creator = Creator {
             store: store.clone(),
             lookup: Directory,
+            callable: Callable::default(),
             texts: texts.clone(),
             clock: clock.clone(),
             fallback: world.fallback.clone(),
@@ -159,7 +161,7 @@ impl Process {
             auto_rent_max: "US=0".parse().unwrap(),
             cache: PoolCache::default(),
         };
-        Self { creator, updater: Updater { store, lookup: Directory, clock }, numbers }
+        Self { creator, updater: Updater { store, lookup: Directory, callable: Callable::default(), clock }, numbers }
     }
 
     pub fn store(&self) -> &Store {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use shared::callable::Callable;
 use shared::clock::Clock;
 use shared::conversation::{Conversation, ConversationId, Lifetime, Side};
 use shared::update::{Change, NewPhone, UpdateError, Updater};
@@ -45,7 +46,12 @@ async fn act(world: Arc<World>, sandboxes: Arc<Sandboxes>, id: ConversationId, a
             (None, Some(NewPhone { side, number: format!("+{}", phone(person)), country: None }))
         }
     };
-    let updater = Updater { store: store(&world).await, lookup: Directory, clock: Arc::new(world.clock.clone()) };
+    let updater = Updater {
+        store: store(&world).await,
+        lookup: Directory,
+        callable: Callable::default(),
+        clock: Arc::new(world.clock.clone()),
+    };
     match updater.update(id, &Change { lifetime, phone }).await {
         Ok(_) => Outcome::Changed,
         Err(UpdateError::Ended) => Outcome::Ended,

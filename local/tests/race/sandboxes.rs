@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::call_limits::CallLimits;
+use shared::callable::Callable;
 use shared::caller::Held;
 use shared::choice::NoneFree;
 use shared::clock::ManualClock;
@@ -149,6 +151,7 @@ async fn sandbox(world: &World, texts: Outbox) -> Creator<Directory, Outbox> {
     Creator {
         store: store(world).await,
         lookup: Directory,
+        callable: Callable::default(),
         texts,
         clock: Arc::new(world.clock.clone()),
         fallback: Vec::new(),
@@ -182,6 +185,7 @@ pub fn order(pair: [usize; 2]) -> NewConversation {
         participants: pair.map(participant),
         lifetime: Lifetime::try_from(60).unwrap(),
         quarantine_seconds: 60,
+        limits: CallLimits::of_calls_up_to(CallLimits::MIN_CALL_SECONDS),
         notify: true,
         reference: None,
     }

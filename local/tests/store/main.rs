@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 use local::dynamodb::Dynamodb;
 use shared::call::{Direction, LegEvent, LegFacts, Status};
+use shared::call_limits::CallLimits;
 use shared::config::Environment;
 use shared::conversation::{Conversation, ConversationId, Notification, Participant, Side, State};
 use shared::country::Country;
@@ -86,6 +87,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         expires_at: created_at + SignedDuration::from_secs(LIFETIME),
         ended_at: None,
         quarantine_seconds: u32::try_from(QUARANTINE).unwrap(),
+        limits: CallLimits::of_calls_up_to(CallLimits::MIN_CALL_SECONDS),
         revision: 0,
     }
 }

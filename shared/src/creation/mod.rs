@@ -11,6 +11,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::backoff;
+use crate::call_limits::CallLimits;
+use crate::callable::{self, Callable, NotCallable};
 use crate::caller::{CallerKey, CallerKeys};
 use crate::choice::{self, Caller, NoneFree, Terms};
 use crate::clock::{SharedClock, whole_second};
@@ -36,6 +38,8 @@ pub struct NewConversation {
     pub lifetime: Lifetime,
     /// How long after its end its (caller, number) keys are given to nobody, in seconds.
     pub quarantine_seconds: u32,
+    /// How long each of its calls may take.
+    pub limits: CallLimits,
     /// Whether to text both participants.
     pub notify: bool,
     /// The creator's own name for it.
@@ -68,6 +72,9 @@ pub enum CreationError {
     /// The carrier says that a participant's number is not valid.
     #[error("the number of a participant is not valid")]
     NotValid(Side),
+    /// A participant's number is of a kind that is not called.
+    #[error("the number of a participant is not called")]
+    NotCallable(Side, #[source] NotCallable),
     /// Both participants have the same number.
     #[error("both participants have the same number")]
     SameNumber,
@@ -106,6 +113,8 @@ pub struct Creator<L, T> {
     pub store: Store,
     /// Judges numbers.
     pub lookup: L,
+    /// Which numbers people may bring.
+    pub callable: Callable,
     /// Texts participants.
     pub texts: T,
     /// The time.
@@ -211,6 +220,10 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             return Err(CreationError::SameNumber);
         }
         let found = [found_a, found_b];
+        for (found, side) in found.iter().zip(Side::BOTH) {
+            let callable = self.callable.check(found.number.as_phone(), found.country);
+            callable.map_err(|reason| CreationError::NotCallable(side, reason))?;
+        }
         let is_as_read = found.iter().zip(&real).all(|(found, real)| found.number == *real);
         let surroundings = if is_as_read { surroundings? } else { self.surroundings(&numbers_of(&found)).await? };
         if let Some(side) = Side::BOTH.into_iter().find(|side| surroundings.keys[side.index()].is_virtual) {
@@ -313,14 +326,17 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             expires_at: created_at + new.lifetime.duration(),
             ended_at: None,
             quarantine_seconds: new.quarantine_seconds,
+            limits: new.limits,
             revision: 0,
         }
     }
 }
 
 fn read(participant: &NewParticipant, side: Side) -> Result<PhoneNumber, CreationError> {
-    written_number::read(&participant.number, participant.country)
-        .map_err(|error| CreationError::Unreadable(side, error))
+    let number = written_number::read(&participant.number, participant.country)
+        .map_err(|error| CreationError::Unreadable(side, error))?;
+    callable::check_kind(&number).map_err(|reason| CreationError::NotCallable(side, reason))?;
+    Ok(number)
 }
 
 fn numbers_of(found: &[LookedUpNumber; 2]) -> [RealNumber; 2] {

@@ -33,6 +33,7 @@ mod carrier {
     use serde_json::json;
 
     use super::{Problem, StatusCode};
+    use crate::callable::NotCallable;
     use crate::choice::NoneFree;
     use crate::conversation::Side;
     use crate::creation::CreationError;
@@ -65,6 +66,7 @@ mod carrier {
             match error {
                 CreationError::Unreadable(side, reason) => unreadable(side, reason),
                 CreationError::NotValid(side) => not_valid(side),
+                CreationError::NotCallable(side, reason) => not_callable(side, reason),
                 CreationError::SameNumber => same_number(Side::B),
                 CreationError::VirtualNumber(side) => virtual_number(side),
                 CreationError::NoneFree(none_free, renting) => no_number_free(none_free, renting),
@@ -96,6 +98,7 @@ mod carrier {
                 ),
                 UpdateError::Unreadable(side, reason) => unreadable(side, reason),
                 UpdateError::NotValid(side) => not_valid(side),
+                UpdateError::NotCallable(side, reason) => not_callable(side, reason),
                 UpdateError::SameNumber(side) => same_number(side),
                 UpdateError::VirtualNumber(side) => virtual_number(side),
                 UpdateError::MaskTaken { side, free_at } => {
@@ -163,6 +166,12 @@ mod carrier {
 
     fn not_valid(side: Side) -> Problem {
         Problem::invalid(field(side, "number"), "The carrier says that this is not a valid phone number.")
+    }
+
+    fn not_callable(side: Side, reason: NotCallable) -> Problem {
+        let title = "This deployment does not call such numbers";
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Problem::new(status, "number-not-callable", title, sentence(&reason.to_string())).at(field(side, "number"))
     }
 
     fn same_number(side: Side) -> Problem {

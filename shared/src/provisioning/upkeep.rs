@@ -1,6 +1,6 @@
 //! What a schedule sees to: the pool agrees with the account, what was begun is finished, and there is headroom.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
@@ -26,6 +26,8 @@ pub struct Upkeep {
     pub cancelled: Vec<VirtualNumber>,
     /// Numbers that were rented, or whose renting was finished.
     pub rented: Vec<VirtualNumber>,
+    /// How many numbers more than its busiest caller lately has held each country has ready.
+    pub headroom: BTreeMap<Country, i64>,
     /// What could not be done, and why.
     pub shortfalls: Vec<Shortfall>,
 }
@@ -58,7 +60,20 @@ impl Provisioner {
         self.keep_headroom(headroom, ends_at, &mut done).await?;
         let pool = self.store.whole_pool().await?;
         done.cancelled = self.finish_draining(&pool, ends_at, &mut done.shortfalls).await?;
+        done.headroom = self.headroom(&pool).await?;
         Ok(done)
+    }
+
+    async fn headroom(&self, pool: &[PoolNumber]) -> Result<BTreeMap<Country, i64>, StoreError> {
+        let now = self.clock.now();
+        let high_water = self.store.high_water(now).await?;
+        let mut headroom = BTreeMap::new();
+        for number in pool {
+            let held = || high_water.of(number.country, high_water::day(now));
+            let ready = headroom.entry(number.country).or_insert_with(|| -i64::try_from(held()).unwrap_or(i64::MAX));
+            *ready += i64::from(number.state == NumberState::Ready);
+        }
+        Ok(headroom)
     }
 
     /// Finishes what was begun in any country, and rents where there is to be headroom.

@@ -1,0 +1,103 @@
+//! What a conversation may cost: how long its calls may be, and whom they may reach.
+
+use serde_json::{Value, json};
+
+use crate::support::{DRIVER, Laptop, RIDER, conversation, text};
+
+async fn refused_number(laptop: &Laptop, number: &str, country: &Value) -> Value {
+    let mut order = conversation();
+    order["participants"][1] = json!({"number": number, "country": country});
+    let answer = laptop.post("/conversations", &order).await;
+    assert_eq!((answer.status, answer.content_type.as_str()), (422, "application/problem+json"), "{answer:?}");
+    answer.body
+}
+
+#[tokio::test]
+async fn a_conversation_may_have_shorter_calls_than_the_deployment() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let mut order = conversation();
+    (order["max_call_seconds"], order["ring_seconds"], order["quarantine"]) = (json!(300), json!(20), json!(300));
+    let conversation = laptop.post("/conversations", &order).await.body;
+    assert_eq!((&conversation["max_call_seconds"], &conversation["ring_seconds"]), (&json!(300), &json!(20)));
+    let call =
+        laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"], "talk_seconds": 3600})).await;
+    assert_eq!((&call["ncco"][1]["timeout"], &call["ncco"][1]["limit"]), (&json!(20), &json!(275)));
+    assert_eq!(call["legs"][1]["duration"], "275", "Vonage ends it");
+    let unanswered = json!({"from": DRIVER, "to": conversation["participants"][1]["dials"], "callee": "unanswered"});
+    assert_eq!(laptop.call(unanswered).await["legs"][1]["status"], "unanswered");
+}
+
+#[tokio::test]
+async fn without_a_word_the_deployments_limits_hold() {
+    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "600")]).await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    assert_eq!((&conversation["max_call_seconds"], &conversation["ring_seconds"]), (&json!(600), &json!(45)));
+    for (field, value) in [
+        ("max_call_seconds", json!(59)),
+        ("max_call_seconds", json!(601)),
+        ("max_call_seconds", json!("600")),
+        ("ring_seconds", json!(9)),
+        ("ring_seconds", json!(121)),
+        ("quarantine", json!(599)),
+    ] {
+        let mut order = crate::support::conversation();
+        order[field] = value;
+        let answer = laptop.post("/conversations", &order).await;
+        assert_eq!((answer.status, &answer.body["field"]), (422, &json!(field)), "{order}");
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_pays_its_owner_is_refused_before_the_carrier_is_asked() {
+    let laptop = Laptop::start().await.with_numbers(&["GB", "US"], 2).await;
+    for (number, country, why) in [
+        ("+44 9012 345678", Value::Null, "Premium-rate"),
+        ("0901 234 5678", json!("GB"), "Premium-rate"),
+        ("+1 900 234 5678", Value::Null, "Premium-rate"),
+        ("+49 180 1234567", Value::Null, "Shared-cost"),
+        ("+44 70 1234 5678", Value::Null, "Personal"),
+        ("+979 1 2345 6789", Value::Null, "International"),
+        ("+881 6 1234 5678", Value::Null, "International"),
+        ("+49 22833", Value::Null, "Short"),
+    ] {
+        let problem = refused_number(&laptop, number, &country).await;
+        let expected = ("urn:maskline:problem:number-not-callable", "participants[1].number");
+        assert_eq!((text(&problem, "/type"), text(&problem, "/field")), expected, "{number}");
+        assert!(text(&problem, "/detail").starts_with(why), "{problem}");
+    }
+    assert_eq!(laptop.asked("/ni/basic/json").await, 0);
+}
+
+#[tokio::test]
+async fn only_phones_of_the_countries_that_are_named_can_be_brought() {
+    let laptop = Laptop::start_in(&[("CALLABLE_COUNTRIES", "GB,US")]).await.with_numbers(&["GB"], 2).await;
+    let problem = refused_number(&laptop, "+33 6 44 63 00 01", &Value::Null).await;
+    assert_eq!(text(&problem, "/type"), "urn:maskline:problem:number-not-callable");
+    let conversation = laptop.create().await;
+    let path = format!("/conversations/{}", text(&conversation, "/id"));
+    for number in ["+33 6 44 63 00 01", "+44 9012 345678"] {
+        let answer = laptop.patch(&path, &json!({"participants": [null, {"number": number}]})).await;
+        assert_eq!((answer.status, text(&answer.body, "/field")), (422, "participants[1].number"), "{answer:?}");
+        assert_eq!(text(&answer.body, "/type"), "urn:maskline:problem:number-not-callable");
+    }
+    assert_eq!(laptop.get(&path).await.body["participants"], conversation["participants"]);
+}
+
+#[tokio::test]
+async fn a_call_that_leads_back_into_the_pool_is_connected_to_nobody() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 3).await;
+    let conversation = laptop.create().await;
+    let [rider_dials, driver_dials] = [0, 1].map(|side| text(&conversation, &format!("/participants/{side}/dials")));
+    // As when the driver's phone forwards its calls to a number of the pool.
+    for dialled in [rider_dials, driver_dials, "447451000003"] {
+        for caller in [rider_dials, driver_dials, "447451000003"] {
+            let call = laptop.call(json!({"from": caller, "to": dialled})).await;
+            assert_eq!((&call["answered_by"], &call["phones"]["callee"]), (&json!("answer_url"), &Value::Null));
+        }
+    }
+    let problem = refused_number(&laptop, "+447451000003", &Value::Null).await;
+    assert_eq!(text(&problem, "/type"), "urn:maskline:problem:invalid-value");
+    let path = format!("/conversations/{}", text(&conversation, "/id"));
+    let changed = laptop.patch(&path, &json!({"participants": [null, {"number": "+447451000003"}]})).await;
+    assert_eq!(changed.status, 422);
+}

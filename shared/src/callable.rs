@@ -1,0 +1,133 @@
+//! Which phones people may bring. Whoever can have a number called at the deployment's cost can have a share of that cost
+//! where the number is chosen for it (toll fraud): premium rates, and countries where nobody does business.
+
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberType};
+
+use crate::country::Country;
+use crate::phone::PhoneNumber;
+
+/// The countries whose phones may be called and texted. None in here stands for all.
+#[derive(Debug, Clone, Default)]
+pub struct Callable {
+    countries: Vec<Country>,
+}
+
+/// Why a number is not called, although it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotCallable {
+    /// Its country is not one of those that the deployment names.
+    #[error("numbers of this country are not called")]
+    Country,
+    /// It belongs to no country: satellite phones and international services.
+    #[error("international networks are not called")]
+    International,
+    /// Whoever calls it pays its owner.
+    #[error("premium-rate numbers are not called")]
+    PremiumRate,
+    /// Whoever calls it pays a share to its owner.
+    #[error("shared-cost numbers are not called")]
+    SharedCost,
+    /// It follows its owner to any phone, at a price of its own.
+    #[error("personal numbers are not called")]
+    PersonalNumber,
+    /// It is a short code or a service of its network.
+    #[error("short numbers are not called")]
+    Short,
+}
+
+/// So many digits after the calling code or fewer make a number short, unless it is known to be somebody's: small
+/// countries have such.
+const SHORT_DIGITS: usize = 6;
+
+impl Callable {
+    /// Only phones of these countries, or of any if there are none.
+    pub fn new(countries: Vec<Country>) -> Self {
+        Self { countries }
+    }
+
+    /// Judges a number that the carrier lookup found to be of `country`.
+    pub fn check(&self, number: &PhoneNumber, country: Country) -> Result<(), NotCallable> {
+        if self.countries.is_empty() || self.countries.contains(&country) {
+            check_kind(number)
+        } else {
+            Err(NotCallable::Country)
+        }
+    }
+}
+
+/// Judges a number by its digits alone, which costs no lookup.
+///
+/// Source: libphonenumber's metadata of each country's number plan.
+pub fn check_kind(number: &PhoneNumber) -> Result<(), NotCallable> {
+    let Ok(number) = PHONE_NUMBER_UTIL.parse(format!("+{}", number.expose()), None) else {
+        return Err(NotCallable::International);
+    };
+    if PHONE_NUMBER_UTIL.get_supported_global_network_calling_codes().any(|code| code == number.country_code) {
+        return Err(NotCallable::International);
+    }
+    match PHONE_NUMBER_UTIL.get_number_type(&number) {
+        PhoneNumberType::PremiumRate => Err(NotCallable::PremiumRate),
+        PhoneNumberType::SharedCost => Err(NotCallable::SharedCost),
+        PhoneNumberType::PersonalNumber => Err(NotCallable::PersonalNumber),
+        // Numbers reserved for examples have no known type either, but are of full length.
+        PhoneNumberType::Unknown if number.national_number.to_string().len() <= SHORT_DIGITS => Err(NotCallable::Short),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn country(code: &str) -> Country {
+        Country::try_from(code).unwrap()
+    }
+
+    fn check(digits: &str, of: &str, callable: &[&str]) -> Result<(), NotCallable> {
+        let callable = Callable::new(callable.iter().map(|code| country(code)).collect());
+        callable.check(&PhoneNumber::try_from(digits).unwrap(), country(of))
+    }
+
+    #[test]
+    fn phones_of_people_are_callable() {
+        for (digits, of) in [
+            ("447700900001", "GB"),
+            ("442079460000", "GB"),
+            ("12015550123", "US"),
+            ("33644630001", "FR"),
+            ("353851234567", "IE"),
+            // A mobile of the Falkland Islands: five digits are all it has.
+            ("50051234", "FK"),
+            ("448001111111", "GB"),
+        ] {
+            assert_eq!(check(digits, of, &[]), Ok(()), "{digits}");
+        }
+    }
+
+    #[test]
+    fn what_pays_its_owner_is_not() {
+        for (digits, of, reason) in [
+            ("449012345678", "GB", NotCallable::PremiumRate),
+            ("19002345678", "US", NotCallable::PremiumRate),
+            ("33899123456", "FR", NotCallable::PremiumRate),
+            ("499001123456", "DE", NotCallable::PremiumRate),
+            ("448431234567", "GB", NotCallable::PremiumRate),
+            ("491801234567", "DE", NotCallable::SharedCost),
+            ("447012345678", "GB", NotCallable::PersonalNumber),
+            ("979123456789", "GB", NotCallable::International),
+            ("881612345678", "GB", NotCallable::International),
+            ("80012345678", "GB", NotCallable::International),
+            ("9991234567", "GB", NotCallable::International),
+            ("4911833", "DE", NotCallable::Short),
+            ("4922833", "DE", NotCallable::Short),
+        ] {
+            assert_eq!(check(digits, of, &[]), Err(reason), "{digits}");
+        }
+    }
+
+    #[test]
+    fn a_deployment_may_name_the_countries_that_are_called() {
+        assert_eq!(check("447700900001", "GB", &["GB", "US"]), Ok(()));
+        assert_eq!(check("33644630001", "FR", &["GB", "US"]), Err(NotCallable::Country));
+    }
+}
