@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -42,7 +42,7 @@ pub trait HttpFunction: Sized + Send + Sync + 'static {
             let started = Instant::now();
             let mut line = RequestLine::of(&request);
             let patience = patience(&request);
-            let handled = caught(self.handle(request, &mut line));
+            let handled = caught(Box::pin(self.handle(request, &mut line)));
             let result = match patience {
                 Some(patience) => {
                     tokio::time::timeout(patience, handled).await.unwrap_or_else(|_| Err(Problem::out_of_time()))
@@ -124,8 +124,9 @@ impl RequestLine {
 }
 
 /// A panic is a failure of one request, and none of the process.
-async fn caught(handled: impl Future<Output = Result<Response<Body>, Problem>>) -> Result<Response<Body>, Problem> {
-    let mut handled = pin!(handled);
+async fn caught(
+    mut handled: Pin<Box<impl Future<Output = Result<Response<Body>, Problem>>>>,
+) -> Result<Response<Body>, Problem> {
     std::future::poll_fn(|context| {
         // What the panic left half done belongs to this request and is dropped with it.
         catch_unwind(AssertUnwindSafe(|| handled.as_mut().poll(context)))
