@@ -62,18 +62,75 @@ async fn the_template_has_the_routes_of_the_gateway_with_the_same_functions_behi
     assert_eq!(functions, gateway::FUNCTIONS.into_iter().collect());
 }
 
+/// How a route is kept from everybody but the backend, with the scope that a token needs. `.ci/template.py` sees what
+/// becomes of it.
+fn for_the_backend(scope: &str) -> Value {
+    json!({"security": [{"Backend": ["TakesTokens", [scope], []]}]})
+}
+
 #[test]
-fn only_the_webhooks_are_open_to_everybody() {
+fn only_the_webhooks_are_open_to_everybody_and_conversations_and_numbers_need_permissions_of_their_own() {
     let template = template();
-    for (name, resource) in template["Resources"].as_object().unwrap() {
-        let events = resource["Properties"]["Events"].as_object().into_iter().flat_map(serde_json::Map::values);
-        for event in events.filter(|event| event["Type"] == "HttpApi") {
-            let webhook = text(event, "/Properties/Path").starts_with("/webhooks/");
-            let expected = if webhook { Value::Null } else { json!({"Authorizer": "AWS_IAM"}) };
-            assert_eq!(event["Properties"]["Auth"], expected, "{name} {event}");
+    let body = &template["Resources"]["Api"]["Properties"]["DefinitionBody"];
+    let mut guarded = BTreeSet::new();
+    for (path, methods) in body["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let expected = match path.split('/').nth(1).unwrap() {
+                "webhooks" => json!({}),
+                "conversations" => for_the_backend("maskline/conversations"),
+                "numbers" => for_the_backend("maskline/numbers"),
+                _ => panic!("who may call {path}?"),
+            };
+            assert_eq!(*operation, expected, "{method} {path}");
+            guarded.insert(format!("{} {path}", method.to_uppercase()));
         }
     }
-    assert_eq!(template["Resources"]["Api"]["Properties"]["Auth"], json!({"EnableIamAuthorizer": true}));
+    // A route that is only in a function's events would be open.
+    let routes: BTreeSet<_> = template_routes().into_iter().map(|(route, _)| route).collect();
+    assert_eq!(guarded, routes);
+}
+
+#[test]
+fn each_route_has_a_throttle_and_renting_the_tightest() {
+    let template = template();
+    let throttles = template["Resources"]["Api"]["Properties"]["RouteSettings"].as_object().unwrap();
+    let routes: BTreeSet<_> = template_routes().into_iter().map(|(route, _)| route).collect();
+    assert_eq!(throttles.keys().cloned().collect::<BTreeSet<_>>(), routes);
+    let rate = |route: &str| throttles[route]["ThrottlingRateLimit"].as_u64().unwrap();
+    for (route, throttle) in throttles {
+        assert!(throttle["ThrottlingBurstLimit"].as_u64().unwrap() >= rate(route), "{route}");
+        assert!(rate("POST /numbers") <= rate(route), "{route}");
+    }
+    assert!(rate("POST /webhooks/event") >= 8 * rate("POST /webhooks/answer"), "each call has eight events");
+}
+
+/// All that an access log may say. No variable whose value a caller chooses is among them: no path, query string, header or
+/// protocol, and no text of an error of API Gateway or an authorizer, which quotes the header at fault.
+const LOGGED: [&str; 12] = [
+    "error.responseType",
+    "identity.sourceIp",
+    "identity.userArn",
+    "integrationErrorMessage",
+    "integrationLatency",
+    "integrationStatus",
+    "requestId",
+    "requestTimeEpoch",
+    "responseLatency",
+    "responseLength",
+    "routeKey",
+    "status",
+];
+
+#[test]
+fn the_access_log_says_nothing_that_a_caller_wrote() {
+    let template = template();
+    let log = &template["Resources"]["Api"]["Properties"]["AccessLogSettings"];
+    let format: Value = serde_json::from_str(text(log, "/Format")).unwrap();
+    let variables = format.as_object().unwrap().values().map(|value| {
+        let text = value.as_str().unwrap();
+        text.strip_prefix("$context.").unwrap_or_else(|| panic!("{text} is not a variable"))
+    });
+    assert_eq!(variables.collect::<BTreeSet<_>>(), LOGGED.into_iter().collect());
 }
 
 /// The environment variables that the template gives a function, its own and those of all.

@@ -1,0 +1,130 @@
+"""What SAM makes of template.yaml, which is what CloudFormation gets: who may call which route, with and without a JWT
+issuer, and what else a condition decides. Runs in SAM's own environment."""
+
+import logging
+import sys
+
+import boto3
+from samcli.yamlhelper import yaml_parse
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+logging.disable(logging.CRITICAL)
+ISSUER, AUDIENCE = "https://issuer.example", "maskline,backend"
+WEBHOOKS = {
+    "GET /webhooks/answer", "POST /webhooks/answer", "GET /webhooks/fallback", "POST /webhooks/fallback",
+    "POST /webhooks/event",
+}
+CONVERSATIONS = {
+    "POST /conversations", "GET /conversations/{id}", "PATCH /conversations/{id}", "DELETE /conversations/{id}",
+}
+NUMBERS = {"POST /numbers", "GET /numbers", "DELETE /numbers/{number}"}
+
+
+def expect(holds, *seen):
+    if not holds:
+        sys.exit("not as it should be: " + "\n".join(map(str, seen)))
+
+
+def deployed(**given):
+    """The template after SAM's transform, with its conditions decided as CloudFormation decides them."""
+    with open("template.yaml") as file:
+        template = yaml_parse(file.read())
+    parameters = {name: parameter.get("Default", "given") for name, parameter in template["Parameters"].items()} | given
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = "s3://bucket/code"
+    del template["Globals"]["Function"]["CodeUri"]
+    session = boto3.Session(region_name="eu-west-2")
+    translated = Translator({}, Parser(), boto_session=session).translate(template, parameters)
+    conditions = {}
+
+    def decide(value):
+        match value:
+            case {"Fn::If": [name, yes, no]}:
+                return decide(yes if condition(name) else no)
+            case {"Fn::Equals": [one, other]}:
+                return decide(one) == decide(other)
+            case {"Fn::Not": [other]}:
+                return not decide(other)
+            case {"Fn::And": all_of}:
+                return all([decide(one) for one in all_of])
+            case {"Condition": name} if len(value) == 1:
+                return condition(name)
+            case {"Fn::Split": [separator, text]}:
+                return decide(text).split(separator)
+            case {"Ref": name} if name in parameters:
+                return parameters[name]
+            case dict():
+                return {key: decide(member) for key, member in value.items()}
+            case list():
+                return [decide(member) for member in value]
+        return value
+
+    def condition(name):
+        if name not in conditions:
+            conditions[name] = decide(translated["Conditions"][name])
+        return conditions[name]
+
+    def there(parts):
+        return {name: decide(part) for name, part in parts.items() if "Condition" not in part or condition(part["Condition"])}
+
+    for name, rule in translated.get("Rules", {}).items():
+        if decide(rule["RuleCondition"]):
+            for assertion in rule["Assertions"]:
+                expect(decide(assertion["Assert"]), f"rule {name}", assertion["AssertDescription"])
+    return there(translated["Resources"]), there(translated["Outputs"])
+
+
+def check_routes(resources, scheme, scopes_of_conversations, scopes_of_numbers):
+    body = resources["Api"]["Properties"]["Body"]
+    expect(body["components"]["securitySchemes"] == {"Backend": scheme}, body["components"])
+    expect("security" not in body, body)
+    seen = set()
+    for path, methods in body["paths"].items():
+        for method, operation in methods.items():
+            route = f"{method.upper()} {path}"
+            seen.add(route)
+            if route in WEBHOOKS:
+                expected = None
+            else:
+                expected = [{"Backend": scopes_of_conversations if route in CONVERSATIONS else scopes_of_numbers}]
+            expect(operation.get("security") == expected, route, operation)
+            integration = operation["x-amazon-apigateway-integration"]
+            expect(integration["type"] == "aws_proxy" and integration["payloadFormatVersion"] == "2.0", route, integration)
+    expect(seen == WEBHOOKS | CONVERSATIONS | NUMBERS, seen)
+    stage = next(one for one in resources.values() if one["Type"] == "AWS::ApiGatewayV2::Stage")["Properties"]
+    expect(set(stage["RouteSettings"]) == seen, "each route has a throttle of its own", stage["RouteSettings"])
+    expect("AccessLogSettings" in stage, stage)
+
+
+iam, iam_outputs = deployed()
+check_routes(iam, {
+    "type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4",
+}, [], [])
+for policy, routes in (("ConversationsPolicy", CONVERSATIONS), ("NumbersPolicy", NUMBERS)):
+    [statement] = iam[policy]["Properties"]["PolicyDocument"]["Statement"]
+    expect(statement["Action"] == "execute-api:Invoke", statement)
+    named = "conversations" if policy == "ConversationsPolicy" else "numbers"
+    expect(all(f"/{named}" in arn["Fn::Sub"] for arn in statement["Resource"]), statement)
+expect({"ConversationsPolicyArn", "NumbersPolicyArn"} <= set(iam_outputs), iam_outputs)
+
+jwt, jwt_outputs = deployed(JwtIssuer=ISSUER, JwtAudience=AUDIENCE)
+check_routes(jwt, {
+    "type": "oauth2",
+    "x-amazon-apigateway-authorizer": {
+        "type": "jwt", "identitySource": "$request.header.Authorization",
+        "jwtConfiguration": {"issuer": ISSUER, "audience": AUDIENCE.split(",")},
+    },
+}, ["maskline/conversations"], ["maskline/numbers"])
+expect(not {"ConversationsPolicy", "NumbersPolicy"} & set(jwt), "IAM policies where tokens are taken")
+expect(not {"ConversationsPolicyArn", "NumbersPolicyArn"} & set(jwt_outputs), jwt_outputs)
+try:
+    deployed(JwtIssuer=ISSUER)
+except SystemExit as refused:
+    expect("TokensHaveAnAudience" in str(refused), refused)
+else:
+    expect(False, "an issuer without an audience is deployed")
+
+
+print(f"{len(WEBHOOKS)} routes for Vonage, {len(CONVERSATIONS | NUMBERS)} for the backend, by IAM or by JWT")
