@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod answer;
+mod change_events;
 mod choice;
 mod conversations;
 mod create;
@@ -10,6 +11,7 @@ mod events;
 mod idempotency;
 mod limits;
 mod on_demand;
+mod pipe;
 mod provision;
 mod support;
 mod template;

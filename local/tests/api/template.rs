@@ -10,12 +10,12 @@ use shared::lambda::HttpFunction;
 
 use crate::support::{Laptop, text};
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// The template, without CloudFormation's tags: `!Ref x` is `x`.
-fn template() -> Value {
+pub fn template() -> Value {
     let text = std::fs::read_to_string(root().join("template.yaml")).unwrap();
     serde_saphyr::from_str(&text).unwrap()
 }
@@ -250,6 +250,7 @@ fn the_template_has_the_table_that_the_laptop_creates() {
     assert_eq!(table["TimeToLiveSpecification"], json!({"AttributeName": "ttl", "Enabled": true}));
     assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
     assert_eq!(table["SSESpecification"], json!({"SSEEnabled": true, "SSEType": "KMS"}));
+    assert_eq!(table["StreamSpecification"], json!({"StreamViewType": "NEW_AND_OLD_IMAGES"}));
 }
 
 #[test]

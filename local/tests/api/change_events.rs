@@ -1,0 +1,294 @@
+//! What the product's backend learns by itself: the table's stream, through the filters and templates of the template's
+//! pipes.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::pipe::Pipe;
+use crate::support::{DRIVER, Laptop, RIDER, answer, conversation, text};
+use crate::template::{root, template};
+
+const NEW_PHONE: &str = "447700900009";
+/// Neither the embedded DynamoDB nor AWS's Local verifies a signature, but it has to be there.
+const UNVERIFIED: &str = "AWS4-HMAC-SHA256 Credential=laptop/20260101/us-east-1/dynamodb/aws4_request, \
+    SignedHeaders=host;x-amz-date, Signature=0";
+
+/// The table's stream, from when it was opened.
+struct Stream<'a> {
+    laptop: &'a Laptop,
+    arn: String,
+}
+
+impl<'a> Stream<'a> {
+    async fn open(laptop: &'a Laptop) -> Self {
+        let specification = json!({"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"});
+        let order = json!({"TableName": "maskline", "StreamSpecification": specification});
+        let table = ask(laptop, "DynamoDB_20120810.UpdateTable", order).await;
+        Self { laptop, arn: text(&table, "/TableDescription/LatestStreamArn").to_owned() }
+    }
+
+    /// All records so far.
+    async fn records(&self) -> Vec<Value> {
+        let stream = self.ask("DescribeStream", json!({"StreamArn": self.arn})).await;
+        let mut records = Vec::new();
+        for shard in stream["StreamDescription"]["Shards"].as_array().unwrap() {
+            let from = json!({"StreamArn": self.arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"});
+            let mut iterator = self.ask("GetShardIterator", from).await["ShardIterator"].clone();
+            loop {
+                let mut page = self.ask("GetRecords", json!({"ShardIterator": iterator})).await;
+                match page["Records"].take() {
+                    Value::Array(read) if !read.is_empty() => records.extend(read),
+                    _ => break,
+                }
+                iterator = page["NextShardIterator"].take();
+            }
+        }
+        records
+    }
+
+    async fn ask(&self, operation: &str, body: Value) -> Value {
+        ask(self.laptop, &format!("DynamoDBStreams_20120810.{operation}"), body).await
+    }
+}
+
+async fn ask(laptop: &Laptop, target: &str, body: Value) -> Value {
+    let request = laptop.http.post(&laptop.stack.dynamodb_url).body(body.to_string());
+    let request = request.header("authorization", UNVERIFIED).header("x-amz-date", "20260101T000000Z");
+    let request = request.header("x-amz-target", target).header("content-type", "application/x-amz-json-1.0");
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    let body: Value = answer.json().await.unwrap();
+    assert!(status.is_success(), "{target}: {body}");
+    body
+}
+
+/// What the two pipes make of all records so far: the details of conversations, and of legs.
+async fn events(stream: &Stream<'_>) -> (Vec<Value>, Vec<Value>) {
+    let template = template();
+    let pipes = ["ConversationPipe", "LegPipe"].map(|name| Pipe::of(&template, name));
+    let (mut conversations, mut legs) = (Vec::new(), Vec::new());
+    for record in stream.records().await {
+        let events: Vec<Value> = pipes.iter().filter_map(|pipe| pipe.event(&record)).collect();
+        assert!(events.len() <= 1, "one change is told twice: {events:?}");
+        for event in events {
+            assert_eq!(event["source"], "maskline");
+            for number in [RIDER, DRIVER, NEW_PHONE, "447451000001", "447451000002"] {
+                assert!(!event.to_string().contains(&number[2..]), "a phone number: {event}");
+            }
+            match text(&event, "/detail-type") {
+                "Conversation changed" => conversations.push(event["detail"].clone()),
+                "Leg finished" => legs.push(event["detail"].clone()),
+                other => panic!("{other}"),
+            }
+        }
+    }
+    (conversations, legs)
+}
+
+/// The seconds since 1970 of an RFC 3339 time, as DynamoDB writes a number.
+fn seconds(time: &Value) -> String {
+    time.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second().to_string()
+}
+
+#[tokio::test]
+async fn every_change_of_a_conversation_is_told_once() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let stream = Stream::open(&laptop).await;
+    let mut order = conversation();
+    order["reference"] = json!("ride-42");
+    let created = laptop.post("/conversations", &order).await.body;
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    laptop.advance(60);
+    let prolonged = laptop.patch(&path, &json!({"expires_in": 172_800})).await.body;
+    let moved = laptop.patch(&path, &json!({"participants": [null, {"number": format!("+{NEW_PHONE}")}]})).await;
+    assert_eq!(moved.status, 200, "{moved:?}");
+    laptop.advance(60);
+    let ended = laptop.delete(&path).await.body;
+    laptop.delete(&path).await;
+
+    let (events, legs) = events(&stream).await;
+    assert_eq!(legs, Vec::<Value>::new());
+    let told = |event: &Value| {
+        let member = |pointer: &str| text(event, pointer).to_owned();
+        [member("/change"), member("/revision"), member("/notifications/0"), member("/notifications/1")]
+    };
+    let told: Vec<_> = events.iter().map(told).collect();
+    let expected = [
+        ["INSERT", "0", "pending", "pending"],
+        ["MODIFY", "0", "sent", "sent"],
+        ["MODIFY", "1", "sent", "sent"],
+        ["MODIFY", "2", "sent", "off"],
+        ["MODIFY", "3", "sent", "off"],
+    ];
+    assert_eq!(told, expected.map(|event| event.map(str::to_owned)));
+    for event in &events {
+        assert_eq!((&event["id"], &event["reference"]), (&created["id"], &json!("ride-42")));
+        assert_eq!(text(event, "/created_at"), seconds(&created["created_at"]));
+    }
+    let expires: Vec<_> = events.iter().map(|event| text(event, "/expires_at")).collect();
+    assert_eq!(expires[..2], [seconds(&created["expires_at"]), seconds(&created["expires_at"])]);
+    assert!(expires[2..].iter().all(|expires| *expires == seconds(&prolonged["expires_at"])), "{expires:?}");
+    assert_eq!(events[0]["before"], json!({"revision": "", "expires_at": "", "ended_at": ""}));
+    assert_eq!(text(&events[2], "/before/expires_at"), seconds(&created["expires_at"]));
+    let ends: Vec<_> = events.iter().filter(|event| event["ended_at"] != "").collect();
+    assert_eq!(ends.len(), 1, "an end is told once");
+    assert_eq!(text(ends[0], "/ended_at"), seconds(&ended["ended_at"]));
+    assert_eq!(ends[0]["before"]["ended_at"], "");
+    let sequence = events.iter().map(|event| text(event, "/sequence").parse::<u128>().unwrap());
+    assert!(sequence.is_sorted_by(|one, next| one < next), "later changes have greater sequences");
+}
+
+#[tokio::test]
+async fn a_conversation_without_a_reference_and_without_texts_is_told_too() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let stream = Stream::open(&laptop).await;
+    let mut order = conversation();
+    order["notify"] = json!(false);
+    let created = laptop.post("/conversations", &order).await.body;
+    let [event] = events(&stream).await.0.try_into().unwrap();
+    assert_eq!((&event["id"], &event["reference"]), (&created["id"], &json!("")));
+    assert_eq!(event["notifications"], json!(["off", "off"]));
+}
+
+#[tokio::test]
+async fn a_text_that_fails_is_told_and_again_when_it_is_sent_after_all() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let stream = Stream::open(&laptop).await;
+    // With what would have to be escaped in JSON, and a real number.
+    let refused = json!({"status": "9", "error-text": "Quota \"exceeded\" for 447700900001"});
+    let refused = json!({"message-count": "1", "messages": [refused]});
+    laptop.faults("/sms/json", 2, json!({"kind": "status", "status": 200, "body": refused})).await;
+    let order = || {
+        let request = laptop.http.post(format!("{}/conversations", laptop.stack.gateway_url));
+        request.header("idempotency-key", "ride-42").body(conversation().to_string())
+    };
+    let created = answer(order()).await.body;
+    assert_eq!(created["participants"][0]["notification"], "failed", "{created}");
+    assert_eq!(answer(order()).await.body["participants"][0]["notification"], "sent");
+
+    let told = events(&stream).await.0;
+    let notifications: Vec<_> = told.iter().map(|event| event["notifications"].to_string()).collect();
+    // Before texts are sent again, it is noted that they may have been. (That it is before the first time is not told.)
+    let expected = [["pending", "pending"], ["", ""], ["", ""], ["sent", "sent"]];
+    assert_eq!(notifications, expected.map(|both| json!(both).to_string()));
+}
+
+#[tokio::test]
+async fn every_leg_is_told_once_when_it_has_ended_whatever_the_order_and_number_of_its_events() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let created = laptop.create().await;
+    let stream = Stream::open(&laptop).await;
+    let dialled = &created["participants"][0]["dials"];
+    let mut expected = BTreeSet::new();
+    for events in ["in_order", "reversed", "twice"] {
+        for callee in ["answers", "busy", "rejects", "unanswered", "unreachable"] {
+            let order = json!({"from": RIDER, "to": dialled, "callee": callee, "events": events, "talk_seconds": 42});
+            laptop.call(order).await;
+        }
+    }
+    let read = laptop.get(&format!("/conversations/{}", text(&created, "/id"))).await.body;
+    for call in read["calls"].as_array().unwrap() {
+        for leg in call["legs"].as_array().unwrap() {
+            expected.insert(format!("LEG#{}#{}", text(call, "/conversation_uuid"), text(leg, "/uuid")));
+        }
+    }
+    assert_eq!(expected.len(), 30);
+
+    let (conversations, legs) = events(&stream).await;
+    assert_eq!(conversations, Vec::<Value>::new());
+    let told: Vec<_> = legs.iter().map(|leg| text(leg, "/leg").to_owned()).collect();
+    assert_eq!(told.len(), expected.len(), "each once");
+    assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), expected);
+    for leg in &legs {
+        assert_eq!(text(leg, "/conversation"), format!("CONVERSATION#{}", text(&created, "/id")));
+        let side = if leg["direction"] == "inbound" { "A" } else { "B" };
+        assert_eq!(leg["side"], side, "{leg}");
+        let ends = ["completed", "busy", "cancelled", "timeout", "unanswered", "rejected", "failed", "disconnected"];
+        let ended = ends.iter().filter(|status| leg["statuses"][status] != "");
+        assert_eq!(ended.count(), 1, "told at the first end: {leg}");
+    }
+    let talked =
+        legs.iter().filter(|leg| leg["direction"] == "outbound" && leg["duration"] == "42").collect::<Vec<_>>();
+    assert_eq!(talked.len(), 3);
+    for leg in talked {
+        assert!(text(leg, "/price").parse::<f64>().unwrap() > 0.0, "{leg}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_else_in_the_table_is_told() {
+    let laptop = Laptop::start().await;
+    let stream = Stream::open(&laptop).await;
+    laptop.post("/numbers", &json!({"country": "GB", "count": 2})).await;
+    laptop.run_schedule().await;
+    laptop.send(Method::DELETE, "/numbers/447451000002", String::new()).await;
+    assert!(!stream.records().await.is_empty());
+    assert_eq!(events(&stream).await, (Vec::new(), Vec::new()));
+}
+
+/// The names of all members, with those inside of others.
+fn members(value: &Value, path: &str, names: &mut BTreeSet<String>) {
+    for (name, member) in value.as_object().into_iter().flatten() {
+        let path = format!("{path}/{name}");
+        members(member, &path, names);
+        names.insert(path);
+    }
+}
+
+#[tokio::test]
+async fn the_readme_shows_the_events_as_they_are() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let examples = readme.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let examples = examples.filter(|example| example.contains("\"detail-type\""));
+    let examples: Vec<Value> = examples.map(|example| serde_json::from_str(example).unwrap()).collect();
+    assert_eq!(examples.len(), 2);
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let stream = Stream::open(&laptop).await;
+    let created = laptop.create().await;
+    laptop.call(json!({"from": RIDER, "to": created["participants"][0]["dials"]})).await;
+    let (conversations, legs) = events(&stream).await;
+    for (kind, event) in [("Conversation changed", &conversations[0]), ("Leg finished", &legs[0])] {
+        let example = examples.iter().find(|example| example["detail-type"] == kind).unwrap();
+        let (mut shown, mut sent) = (BTreeSet::new(), BTreeSet::new());
+        members(&example["detail"], "", &mut shown);
+        members(event, "", &mut sent);
+        assert_eq!(shown, sent, "{kind}");
+    }
+}
+
+#[test]
+fn every_end_of_a_leg_that_the_code_knows_passes_the_filters() {
+    let pipe = Pipe::of(&template(), "LegPipe");
+    let statuses = std::fs::read_to_string(root().join("shared/src/call.rs")).unwrap();
+    let words: Vec<&str> = statuses
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Status::")?.split_once(" => \""))
+        .map(|(_, word)| word.trim_end_matches("\","))
+        .collect();
+    assert_eq!(words.len(), 13);
+    let (goes_on, ends) = words.split_at(words.iter().position(|word| *word == "completed").unwrap());
+    let key = json!({"pk": {"S": "CONVERSATION#1"}, "sk": {"S": "LEG#1#2"}});
+    let leg = |statuses: &[&str]| {
+        let mut leg = key.clone();
+        for status in statuses {
+            leg[format!("at_{status}")] = json!({"N": "1"});
+        }
+        leg
+    };
+    let inserted = |new: Value| json!({"eventName": "INSERT", "dynamodb": {"Keys": key, "NewImage": new}});
+    let modified = |old: Value, new: Value| json!({"eventName": "MODIFY", "dynamodb": {"Keys": key, "OldImage": old, "NewImage": new}});
+    for end in ends {
+        assert!(pipe.event(&inserted(leg(&[end]))).is_some(), "{end}");
+        assert!(pipe.event(&modified(leg(&["answered"]), leg(&["answered", end]))).is_some(), "{end}");
+        for other in words.iter().filter(|other| *other != end) {
+            assert!(pipe.event(&modified(leg(&[end]), leg(&[end, other]))).is_none(), "{other} after {end}");
+        }
+        assert!(pipe.event(&modified(leg(&[end]), leg(&[end]))).is_none(), "{end} again");
+    }
+    for status in goes_on {
+        assert!(pipe.event(&inserted(leg(&[status]))).is_none(), "{status}");
+        assert!(pipe.event(&modified(leg(&["started"]), leg(&["started", status]))).is_none(), "{status}");
+    }
+}
