@@ -127,4 +127,17 @@ else:
     expect(False, "an issuer without an audience is deployed")
 
 
+def alarm_targets(resources):
+    alarms = [one["Properties"] for one in resources.values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+    expect(alarms, "no alarms")
+    return [alarm[actions] for alarm in alarms for actions in ("AlarmActions", "OKActions")]
+
+
+expect(all(target == [{"Ref": "AlarmTopic"}] for target in alarm_targets(iam)), alarm_targets(iam))
+expect("AlarmTopic" in iam and "AlarmEmailSubscription" not in iam, "a topic of its own, and nobody to write to")
+mailed, _ = deployed(AlarmEmail="ops@company.example")
+expect(mailed["AlarmEmailSubscription"]["Properties"]["Endpoint"] == "ops@company.example", mailed)
+elsewhere, outputs = deployed(AlarmTopicArn="arn:aws:sns:eu-west-2:1:alarms", AlarmEmail="ops@company.example")
+expect(all(target == ["arn:aws:sns:eu-west-2:1:alarms"] for target in alarm_targets(elsewhere)), elsewhere)
+expect(not {"AlarmTopic", "AlarmEmailSubscription"} & set(elsewhere) and "AlarmTopicArn" not in outputs, elsewhere)
 print(f"{len(WEBHOOKS)} routes for Vonage, {len(CONVERSATIONS | NUMBERS)} for the backend, by IAM or by JWT")

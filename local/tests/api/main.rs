@@ -11,6 +11,7 @@ mod events;
 mod idempotency;
 mod limits;
 mod on_demand;
+mod operations;
 mod pipe;
 mod provision;
 mod support;
