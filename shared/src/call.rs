@@ -51,6 +51,11 @@ pub enum Status {
 }
 
 impl Status {
+    /// Whether a leg that has come to it has ended.
+    pub fn ends(self) -> bool {
+        self >= Status::Completed
+    }
+
     /// The status's word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -140,7 +145,7 @@ impl Leg {
     }
 
     fn ended_at(&self) -> Option<Timestamp> {
-        self.statuses.range(Status::Completed..).map(|(_, time)| *time).min()
+        self.statuses.iter().filter(|(status, _)| status.ends()).map(|(_, time)| *time).min()
     }
 }
 

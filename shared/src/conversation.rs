@@ -161,8 +161,31 @@ impl<const MAX: usize> From<ShortText<MAX>> for String {
 /// How the other side's text message names a participant: "your driver".
 pub type Label = ShortText<40>;
 
-/// The creator's own name for a conversation: "ride-42".
-pub type Reference = ShortText<128>;
+/// The creator's own name for a conversation: "ride-42". Has neither `"` nor `\`, which would break the events that carry
+/// it: an EventBridge pipe puts it into their JSON as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Reference(ShortText<128>);
+
+/// The text is not a [`Reference`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAReference {
+    /// It is not a short text.
+    #[error(transparent)]
+    NotShortText(#[from] NotShortText),
+    /// It holds a character that would have to be escaped in JSON.
+    #[error("must have no quotation mark and no backslash")]
+    NeedsEscaping,
+}
+
+impl TryFrom<String> for Reference {
+    type Error = NotAReference;
+
+    fn try_from(text: String) -> Result<Self, NotAReference> {
+        let text = ShortText::try_from(text)?;
+        if text.as_str().contains(['"', '\\']) { Err(NotAReference::NeedsEscaping) } else { Ok(Self(text)) }
+    }
+}
 
 /// How long a conversation lasts, in whole seconds: 60 s to 170 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -325,6 +348,15 @@ mod tests {
     fn a_lifetime_is_a_minute_to_170_days() {
         for (seconds, good) in [(59, false), (60, true), (14_688_000, true), (14_688_001, false), (u64::MAX, false)] {
             assert_eq!(Lifetime::try_from(seconds).is_ok(), good, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_reference_can_stand_in_json_as_it_is() {
+        for (text, good) in
+            [("ride-42", true), ("Fahrt 42 – Köln", true), (r#"a"b"#, false), (r"a\b", false), ("", false)]
+        {
+            assert_eq!(Reference::try_from(text.to_owned()).is_ok(), good, "{text:?}");
         }
     }
 

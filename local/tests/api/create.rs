@@ -188,6 +188,7 @@ async fn a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_stored() 
         (and("quarantine", json!(7199)), 422, "quarantine"),
         (and("quarantine", json!(30 * 86_400 + 1)), 422, "quarantine"),
         (and("reference", json!("")), 422, "reference"),
+        (and("reference", json!("ride \"42\"")), 422, "reference"),
         (and("webhook", json!("https://example.com")), 422, "webhook"),
         (
             json!({"participants": [{"number": "+447700900001", "name": "Ann"}, {"number": "+447700900002"}]}),

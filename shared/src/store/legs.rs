@@ -21,6 +21,13 @@ impl Store {
     /// leg, the called one's on an outbound leg.
     pub async fn merge_leg(&self, route: &Route, direction: Direction, event: &LegEvent) -> Result<(), StoreError> {
         let mut attributes: Item = serde_dynamo::to_item(&event.facts)?;
+        // Read from the table's stream, where the product is told of each leg that has ended.
+        attributes.insert("conversation".to_owned(), item::string(route.conversation));
+        attributes.insert("conversation_uuid".to_owned(), item::string(&event.conversation_uuid));
+        attributes.insert("uuid".to_owned(), item::string(&event.uuid));
+        if event.status.ends() {
+            attributes.insert("ended".to_owned(), item::string(event.status.as_str()));
+        }
         attributes.insert("side".to_owned(), serde_dynamo::to_attribute_value(route.side)?);
         attributes.insert("direction".to_owned(), serde_dynamo::to_attribute_value(direction)?);
         attributes.insert("phone".to_owned(), item::whole(route.phone as u64));
