@@ -25,7 +25,7 @@ impl HttpFunction for AnswerWebhook {
 
     async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         Ok(Self {
-            store: Store::connect(env).await?,
+            store: Store::connect_within(env, Store::TIME_LIMIT_OF_A_CALL).await?,
             verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?),
             clock,
         })

@@ -76,7 +76,7 @@ impl TextSender for Texts {
         state.sent.push(Sent { attempt, side: other.other(), from: from.clone(), to: to.clone(), fate });
         match fate {
             Fate::Taken => Ok(()),
-            Fate::Refused => Err(VonageError::RateLimited),
+            Fate::Refused => Err(VonageError::RateLimited { retry_after: None }),
             Fate::NoAnswer => Err(VonageError::Failed(500)),
         }
     }

@@ -30,6 +30,8 @@ impl From<crate::vonage::signature::SignatureError> for Problem {
 
 #[cfg(feature = "carrier")]
 mod carrier {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::{Problem, StatusCode};
@@ -50,15 +52,25 @@ mod carrier {
                 VonageError::Refused { .. } => (StatusCode::BAD_GATEWAY, "Vonage refused the request."),
                 VonageError::NotUnderstood(_) => (StatusCode::BAD_GATEWAY, "Vonage's answer could not be understood."),
                 VonageError::Partly => (StatusCode::BAD_GATEWAY, "Vonage did a part of it only."),
-                VonageError::RateLimited => (StatusCode::SERVICE_UNAVAILABLE, "Vonage is asked too often at present."),
+                VonageError::RateLimited { .. } => {
+                    (StatusCode::SERVICE_UNAVAILABLE, "Vonage is asked too often at present.")
+                }
                 VonageError::Failed(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage fails at present."),
                 VonageError::Unreachable(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage cannot be reached."),
                 VonageError::NoAnswer(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage did not answer in time."),
             };
             let problem = Self::new(status, "carrier-failed", "The carrier did not do its part", detail);
-            let problem = if status == StatusCode::SERVICE_UNAVAILABLE { problem.retry_after(2) } else { problem };
+            let problem = match &error {
+                VonageError::RateLimited { retry_after: Some(after) } => problem.retry_after(seconds(*after).max(2)),
+                _ if status == StatusCode::SERVICE_UNAVAILABLE => problem.retry_after(2),
+                _ => problem,
+            };
             problem.because(error)
         }
+    }
+
+    fn seconds(duration: Duration) -> u32 {
+        u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
     }
 
     impl From<CreationError> for Problem {

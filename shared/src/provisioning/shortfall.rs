@@ -66,7 +66,7 @@ impl Shortfall {
     pub(super) fn general(cause: VonageError) -> Self {
         let reason = match &cause {
             VonageError::Unauthorized => ShortfallReason::Unauthorized,
-            VonageError::RateLimited => ShortfallReason::RateLimited,
+            VonageError::RateLimited { .. } => ShortfallReason::RateLimited,
             VonageError::Refused { label, .. } => refusal_reason(label),
             _ => ShortfallReason::CarrierUnavailable,
         };

@@ -53,13 +53,26 @@ pub struct Store {
 }
 
 impl Store {
+    /// How long an operation may take, with its repetitions: it leaves the API enough of the 30 s for which API Gateway
+    /// waits, and the event webhook, which needs up to three, enough of Vonage's 10 s.
+    pub const TIME_LIMIT: Duration = Duration::from_millis(1800);
+
+    /// How long an operation may take that a caller waits for: the answer is out within a second of the question, also
+    /// if the table does not answer, and then Vonage asks again.
+    pub const TIME_LIMIT_OF_A_CALL: Duration = Duration::from_millis(700);
+
     /// Connects to the table that `TABLE_NAME` names; `AWS_ENDPOINT_URL_DYNAMODB` points elsewhere than AWS.
     ///
-    /// Nothing is sent yet. The time limits fit the 5 s in which Vonage wants an answer: a whole operation may take
-    /// `DYNAMODB_TIME_LIMIT_MS`, 1.8 s unless set, and an attempt 0.4 of that.
+    /// Nothing is sent yet. A whole operation may take `DYNAMODB_TIME_LIMIT_MS`, or [`Store::TIME_LIMIT`] if that is not
+    /// set, an attempt 0.4 of it and making a connection 0.3.
     pub async fn connect(env: &Environment) -> Result<Self, ConfigError> {
+        Self::connect_within(env, Self::TIME_LIMIT).await
+    }
+
+    /// Like [`Store::connect`], for those who have another time limit unless one is set.
+    pub async fn connect_within(env: &Environment, time_limit: Duration) -> Result<Self, ConfigError> {
         let table = env.required("TABLE_NAME")?;
-        let time_limit = env.dynamodb_time_limit()?;
+        let time_limit = env.dynamodb_time_limit()?.unwrap_or(time_limit);
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(time_limit.mul_f32(0.3))
             .operation_attempt_timeout(time_limit.mul_f32(0.4))

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use reqwest::header::RETRY_AFTER;
 use reqwest::{Response, StatusCode};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::tries::{Effect, Tries, connect_limit};
 use crate::config::VonageConfig;
 
 /// A client of Vonage's APIs.
@@ -24,7 +26,10 @@ pub enum VonageError {
     Unauthorized,
     /// Too many requests at present; this one was not carried out.
     #[error("Vonage is asked too often at present")]
-    RateLimited,
+    RateLimited {
+        /// For how long Vonage does not want to be asked again, where it says.
+        retry_after: Option<Duration>,
+    },
     /// Vonage refused this request, and why, in its own words.
     #[error("Vonage refused: {label} (code {code})")]
     Refused {
@@ -103,17 +108,16 @@ impl Vonage {
             http = http.no_proxy();
         }
         let http = http
-            .connect_timeout(Duration::from_secs(2))
+            .connect_timeout(connect_limit(config.time_limit))
             // A function that was frozen for a while finds its connections dead.
             .pool_idle_timeout(Duration::from_secs(10))
-            .timeout(config.time_limit)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("the settings above go together");
         Self { http, config }
     }
 
-    /// How long one request may take.
+    /// How long one request may take, with its repetitions and the pauses between them.
     pub fn time_limit(&self) -> Duration {
         self.config.time_limit
     }
@@ -126,32 +130,40 @@ impl Vonage {
         format!("{}{path}", self.config.rest_url)
     }
 
-    /// Asks, and gives the HTTP status with the body. 401, 429 and 5xx are errors already.
+    /// The attempts at a request of this effect.
+    pub(super) fn tries(&self, effect: Effect) -> Tries {
+        Tries::new(effect, self.config.time_limit)
+    }
+
+    /// Asks once, for at most `limit`, and gives the HTTP status with the body. 401, 429 and 5xx are errors already.
     pub(super) async fn ask<P: Serialize>(
         &self,
         url: String,
         payload: Payload<'_, P>,
+        limit: Duration,
     ) -> Result<(StatusCode, Vec<u8>), VonageError> {
         let request = match payload {
             Payload::Query(query) => self.http.get(url).query(query),
             Payload::Form(form) => self.http.post(url).form(form),
         };
-        let response = request.basic_auth(&self.config.api_key, Some(&self.config.api_secret.0)).send().await?;
+        let request = request.basic_auth(&self.config.api_key, Some(&self.config.api_secret.0)).timeout(limit);
+        let response = request.send().await?;
         match response.status() {
             StatusCode::UNAUTHORIZED => Err(VonageError::Unauthorized),
-            StatusCode::TOO_MANY_REQUESTS => Err(VonageError::RateLimited),
+            StatusCode::TOO_MANY_REQUESTS => Err(VonageError::RateLimited { retry_after: retry_after(&response) }),
             status if status.is_server_error() => Err(VonageError::Failed(status.as_u16())),
             status => Ok((status, body(response).await?)),
         }
     }
 
-    /// Asks, and reads the body of a 200.
+    /// Asks once, for at most `limit`, and reads the body of a 200.
     pub(super) async fn ask_json<P: Serialize, T: DeserializeOwned>(
         &self,
         url: String,
         payload: Payload<'_, P>,
+        limit: Duration,
     ) -> Result<T, VonageError> {
-        let (status, body) = self.ask(url, payload).await?;
+        let (status, body) = self.ask(url, payload, limit).await?;
         parse_ok(status, &body)
     }
 }
@@ -166,6 +178,12 @@ pub(super) fn parse_ok<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> 
 
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, VonageError> {
     serde_json::from_slice(body).map_err(|error| VonageError::NotUnderstood(Some(error)))
+}
+
+/// The seconds of `Retry-After`; a date, which the header may have too, is passed over.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse::<u32>().ok()?;
+    Some(Duration::from_secs(seconds.into()))
 }
 
 async fn body(response: Response) -> Result<Vec<u8>, VonageError> {

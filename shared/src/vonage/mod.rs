@@ -16,6 +16,8 @@ mod ring_hmac;
 pub mod signature;
 #[cfg(feature = "carrier")]
 pub mod sms;
+#[cfg(feature = "carrier")]
+mod tries;
 
 #[cfg(feature = "carrier")]
 pub use client::{Vonage, VonageError, http_client};

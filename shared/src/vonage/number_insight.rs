@@ -3,9 +3,12 @@
 //! Source: Vonage Number Insight API, which ends on 4 February 2027; Identity Insights follows it. Hence
 //! [`NumberLookup`].
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::client::{Payload, Vonage, VonageError};
+use super::tries::Effect;
 use crate::country::Country;
 use crate::phone::{PhoneNumber, RealNumber};
 
@@ -46,18 +49,26 @@ struct Answer {
 
 impl NumberLookup for NumberInsight {
     async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
+        let mut tries = self.0.tries(Effect::None);
+        loop {
+            let limit = tries.begin();
+            let outcome = self.look_up_once(number, limit).await;
+            if let Some(settled) = tries.settle(outcome).await {
+                return settled;
+            }
+        }
+    }
+}
+
+impl NumberInsight {
+    async fn look_up_once(&self, number: &PhoneNumber, limit: Duration) -> Result<Option<LookedUpNumber>, VonageError> {
         // By POST, because a URL, unlike a body, ends up in logs on the way.
         let form = Query { number: number.expose() };
-        let ask = || self.0.ask_json(self.0.api("/ni/basic/json"), Payload::Form(&form));
-        let answer: Answer = match ask().await {
-            // The connection broke, as one does that was idle for too long. To look up twice does no harm.
-            Err(VonageError::NoAnswer(error)) if !error.is_timeout() => ask().await?,
-            answer => answer?,
-        };
+        let answer: Answer = self.0.ask_json(self.0.api("/ni/basic/json"), Payload::Form(&form), limit).await?;
         match (answer.status, answer.international_format_number, answer.country_code) {
             (0, Some(number), Some(country)) => Ok(Some(LookedUpNumber { number: number.into(), country })),
             (0, ..) => Err(VonageError::NotUnderstood(None)),
-            (1, ..) => Err(VonageError::RateLimited),
+            (1, ..) => Err(VonageError::RateLimited { retry_after: None }),
             (3, ..) => Ok(None),
             (4, ..) => Err(VonageError::Unauthorized),
             (5, ..) => Err(VonageError::Failed(200)),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::{Payload, Vonage, VonageError, parse, parse_ok};
 use super::pace::Pace;
+use super::tries::Effect;
 use crate::country::Country;
 use crate::phone::{PhoneNumber, VirtualNumber};
 use crate::pool::{Feature, NumberType};
@@ -205,15 +206,13 @@ impl ListedNumber {
     }
 }
 
-/// The Numbers API. It takes about one request a second, so requests are paced, and sent again when it was too many.
+/// The Numbers API. It takes about one request a second, so requests are paced. A turn that is waited for does not count
+/// in a request's time limit.
 #[derive(Debug, Clone)]
 pub struct NumbersApi {
     vonage: Vonage,
     pace: Arc<Pace>,
 }
-
-/// How often a request is sent that Vonage says is one too many, at most.
-const TRIES: u32 = 3;
 
 impl NumbersApi {
     /// With at least `interval` between the beginnings of two requests of this process.
@@ -227,26 +226,38 @@ impl NumbersApi {
         self.vonage.time_limit() + 3 * self.pace.interval() + Duration::from_secs(4)
     }
 
-    /// Asks in its turn. A request that was too many was not carried out, whatever it was.
-    async fn ask<P: Serialize>(
+    /// Asks in its turn, and in a later one again where that is safe.
+    async fn ask<T>(
         &self,
         path: &str,
-        payload: Payload<'_, P>,
-    ) -> Result<(StatusCode, Vec<u8>), VonageError> {
-        let mut attempt = 1;
+        payload: Payload<'_, impl Serialize>,
+        effect: Effect,
+        read: impl Fn(StatusCode, &[u8]) -> Result<T, VonageError>,
+    ) -> Result<T, VonageError> {
+        let mut tries = self.vonage.tries(effect);
         loop {
             self.pace.turn().await;
-            match self.vonage.ask(self.vonage.rest(path), payload).await {
-                Err(VonageError::RateLimited) if attempt < TRIES => self.pace.slow_down(attempt).await,
-                outcome => return outcome,
+            let limit = tries.begin();
+            let outcome = self.vonage.ask(self.vonage.rest(path), payload, limit).await;
+            let error = match outcome.and_then(|(status, body)| read(status, &body)) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let retry_after = match &error {
+                VonageError::RateLimited { retry_after } => Some(retry_after.unwrap_or_default()),
+                _ => None,
+            };
+            if !tries.allow_again(&error, retry_after.unwrap_or_default()) {
+                return Err(error);
             }
-            attempt += 1;
+            if let Some(at_least) = retry_after {
+                self.pace.slow_down(tries.made(), at_least).await;
+            }
         }
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<Listing<T>, VonageError> {
-        let (status, body) = self.ask(path, Payload::Query(query)).await?;
-        parse_ok(status, &body)
+        self.ask(path, Payload::Query(query), Effect::None, parse_ok).await
     }
 
     /// All numbers of the account, page by page.
@@ -313,14 +324,17 @@ impl NumbersApi {
     }
 
     async fn change(&self, path: &str, form: &impl Serialize) -> Result<(), VonageError> {
-        let (status, body) = self.ask(path, Payload::Form(form)).await?;
-        match parse::<Outcome>(&body) {
-            Ok(outcome) if outcome.code == "401" => Err(VonageError::Unauthorized),
-            Ok(outcome) if status == StatusCode::OK && outcome.code == "200" => Ok(()),
-            Ok(outcome) => Err(VonageError::refused(outcome.code, outcome.label)),
-            Err(error) if status.is_success() => Err(error),
-            Err(_) => Err(VonageError::refused(status.as_str(), "the request is not valid")),
-        }
+        self.ask(path, Payload::Form(form), Effect::Lasting, outcome).await
+    }
+}
+
+fn outcome(status: StatusCode, body: &[u8]) -> Result<(), VonageError> {
+    match parse::<Outcome>(body) {
+        Ok(outcome) if outcome.code == "401" => Err(VonageError::Unauthorized),
+        Ok(outcome) if status == StatusCode::OK && outcome.code == "200" => Ok(()),
+        Ok(outcome) => Err(VonageError::refused(outcome.code, outcome.label)),
+        Err(error) if status.is_success() => Err(error),
+        Err(_) => Err(VonageError::refused(status.as_str(), "the request is not valid")),
     }
 }
 

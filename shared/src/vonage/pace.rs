@@ -30,10 +30,10 @@ impl Pace {
         *next = Some(Instant::now() + self.interval);
     }
 
-    /// Leaves out as many turns as makes twice the pause of the attempt before, with up to half of it more, so that
-    /// several processes do not come back together.
-    pub(super) async fn slow_down(&self, attempt: u32) {
-        let pause = self.interval * 2u32.saturating_pow(attempt.min(5));
+    /// Leaves out as many turns as makes twice the pause of the attempt before, and `at_least` what Vonage asks for, with
+    /// up to half of it more, so that several processes do not come back together.
+    pub(super) async fn slow_down(&self, attempt: u32, at_least: Duration) {
+        let pause = (self.interval * 2u32.saturating_pow(attempt.min(5))).max(at_least);
         let later = Instant::now() + pause + pause.mul_f64(fastrand::f64() / 2.0);
         let mut next = self.next.lock().await;
         *next = Some(next.map_or(later, |next| next.max(later)));
@@ -60,9 +60,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_a_turn_too_many_the_next_one_comes_later_each_time() {
         let pace = Pace::new(Duration::from_secs(1));
-        for (attempt, at_least, at_most) in [(1, 2.0, 3.0), (2, 4.0, 6.0), (3, 8.0, 12.0)] {
+        for (attempt, asked, at_least, at_most) in
+            [(1, 0, 2.0, 3.0), (2, 0, 4.0, 6.0), (3, 0, 8.0, 12.0), (1, 4, 4.0, 6.0)]
+        {
             let start = Instant::now();
-            pace.slow_down(attempt).await;
+            pace.slow_down(attempt, Duration::from_secs(asked)).await;
             pace.turn().await;
             let waited = start.elapsed().as_secs_f64();
             assert!((at_least..=at_most + 0.01).contains(&waited), "{attempt}: {waited}");

@@ -2,9 +2,12 @@
 //!
 //! Source: Vonage SMS API. It answers HTTP 200 always, and says in each part how it went.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::client::{Payload, Vonage, VonageError};
+use super::tries::Effect;
 use crate::phone::{RealNumber, VirtualNumber};
 
 /// Sends text messages.
@@ -50,8 +53,21 @@ struct Part {
 impl TextSender for SmsApi {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<(), VonageError> {
         let encoding = if text.chars().all(|c| GSM.contains(c)) { "text" } else { "unicode" };
-        let form = Message { from: from.as_str(), to: to.expose(), text, encoding };
-        let answer: Answer = self.0.ask_json(self.0.rest("/sms/json"), Payload::Form(&form)).await?;
+        let message = Message { from: from.as_str(), to: to.expose(), text, encoding };
+        let mut tries = self.0.tries(Effect::Lasting);
+        loop {
+            let limit = tries.begin();
+            let outcome = self.send_once(&message, limit).await;
+            if let Some(settled) = tries.settle(outcome).await {
+                return settled;
+            }
+        }
+    }
+}
+
+impl SmsApi {
+    async fn send_once(&self, message: &Message<'_>, limit: Duration) -> Result<(), VonageError> {
+        let answer: Answer = self.0.ask_json(self.0.rest("/sms/json"), Payload::Form(message), limit).await?;
         let taken = answer.messages.iter().filter(|part| part.status == "0").count();
         match answer.messages.iter().find(|part| part.status != "0") {
             // Some parts are out: to send all of them again would be to text twice.
@@ -66,7 +82,7 @@ impl TextSender for SmsApi {
 /// The meaning of a status, in our words: Vonage's `error-text` can quote the number.
 fn refusal(status: &str) -> VonageError {
     let label = match status {
-        "1" => return VonageError::RateLimited,
+        "1" => return VonageError::RateLimited { retry_after: None },
         "4" | "14" => return VonageError::Unauthorized,
         "2" | "3" => "a parameter is missing or not valid",
         "5" => return VonageError::Failed(200),
