@@ -1,9 +1,13 @@
 //! The embedded DynamoDB. The one module that names its crate.
 
+mod proxy;
+
 use std::path::Path;
 
 use dynoxide::Database;
 use tokio::net::TcpListener;
+
+pub use proxy::{Traffic, serve as serve_proxy};
 
 /// The embedded DynamoDB could not be started, or failed.
 #[derive(Debug, thiserror::Error)]

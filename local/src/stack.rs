@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::dynamodb::{Dynamodb, DynamodbError};
+use crate::dynamodb::{self, Dynamodb, DynamodbError, Traffic};
+use crate::faults::Faults;
 use crate::gateway::{self, Schedule};
 use crate::simulator::{self, Application, HttpMethod, Webhook};
 
@@ -42,7 +43,8 @@ pub struct Options {
     pub vonage_port: u16,
     /// The file that keeps the table; none keeps it in memory.
     pub data: Option<PathBuf>,
-    /// Another DynamoDB to use in place of the embedded one.
+    /// Another DynamoDB to use in place of the embedded one. It too is reached at the port here, where it can be made to
+    /// fail.
     pub dynamodb_url: Option<String>,
     /// The table's name.
     pub table: String,
@@ -111,6 +113,10 @@ pub struct Stack {
     pub vonage_url: String,
     /// The environment in which the functions run.
     pub environment: Environment,
+    /// What goes wrong, as `POST /simulator/faults` orders it.
+    pub faults: Faults,
+    /// What is asked of DynamoDB.
+    pub traffic: Traffic,
     schedule: Arc<Schedule>,
     stop: watch::Sender<bool>,
     services: JoinSet<()>,
@@ -124,21 +130,31 @@ impl Stack {
         let vonage = bind("the Vonage simulator", options.listen, options.vonage_port, "--vonage-port").await?;
         let gateway_url = url(&gateway);
         let vonage_url = url(&vonage);
-        let dynamodb_url = options.dynamodb_url.clone().unwrap_or_else(|| url(&dynamodb));
+        let dynamodb_url = url(&dynamodb);
 
         let (stop, stopped) = watch::channel(false);
         let mut services = JoinSet::new();
-        if options.dynamodb_url.is_none() {
-            let database = Dynamodb::open(options.data.as_deref())?;
-            let until = stopping(stopped.clone());
-            services.spawn(async move { report("DynamoDB", database.serve(dynamodb, until).await) });
-        }
+        let behind = match options.dynamodb_url {
+            Some(elsewhere) => elsewhere,
+            None => {
+                let database = Dynamodb::open(options.data.as_deref())?;
+                let listener = bind("the embedded DynamoDB", Ipv4Addr::LOCALHOST.into(), 0, "--dynamodb-port").await?;
+                let (url, until) = (url(&listener), stopping(stopped.clone()));
+                services.spawn(async move { report("DynamoDB", database.serve(listener, until).await) });
+                url
+            }
+        };
+        let (faults, traffic) = (Faults::default(), Traffic::default());
+        let until = stopping(stopped.clone());
+        let proxy = dynamodb::serve_proxy(dynamodb, behind, faults.clone(), traffic.clone(), until);
+        services.spawn(async move { report("the proxy of DynamoDB", proxy.await) });
         let own = environment(&options.table, &dynamodb_url, &vonage_url);
         let store = Store::connect(&own).await?;
         store.create_table().await?;
 
+        let rented = rented(&store).await?;
         let settings =
-            simulator_settings(&gateway_url, options.answer_method, rented(&store).await?, options.clock.clone());
+            simulator_settings(&gateway_url, options.answer_method, rented, options.clock.clone(), faults.clone());
         let until = stopping(stopped.clone());
         services.spawn(async move { report("the Vonage simulator", simulator::serve(vonage, settings, until).await) });
 
@@ -153,7 +169,7 @@ impl Stack {
             let server = axum::serve(gateway, gateway::router(routes)).with_graceful_shutdown(until);
             report("the gateway", server.await);
         });
-        Ok(Self { gateway_url, dynamodb_url, vonage_url, environment, schedule, stop, services })
+        Ok(Self { gateway_url, dynamodb_url, vonage_url, environment, faults, traffic, schedule, stop, services })
     }
 
     /// Runs the schedule once, and gives what it reports.
@@ -214,6 +230,7 @@ fn simulator_settings(
     answer_method: HttpMethod,
     linked_numbers: Vec<String>,
     clock: SharedClock,
+    faults: Faults,
 ) -> simulator::Settings {
     let webhook = |path: &str, http_method| Webhook { address: format!("{gateway_url}/webhooks/{path}"), http_method };
     simulator::Settings {
@@ -229,6 +246,7 @@ fn simulator_settings(
         balance: rust_decimal::Decimal::from(1000),
         linked_numbers,
         clock,
+        faults,
     }
 }
 

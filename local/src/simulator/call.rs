@@ -3,6 +3,7 @@
 //! Time in a call is simulated. It starts at the real now and moves by what things would take: three seconds of ringing,
 //! a spoken text by its words, a conversation by what the request says.
 
+mod deliver;
 mod follow;
 
 use jiff::Timestamp;
@@ -18,6 +19,9 @@ use super::ncco::{self, Action};
 use super::phones;
 use super::report::{CallReport, CalleePhone, CallerPhone, EventReport, LegReport, Phones, WebhookAttempt};
 use super::webhook::{Reply, Sender};
+use crate::faults::WebhookKind;
+
+pub(super) use deliver::{HeldEvent, release};
 
 const NOT_IN_SERVICE: &str = "The number you have dialled is not in service.";
 
@@ -127,7 +131,7 @@ struct Call<'a> {
     outbound: Vec<Leg>,
     events: Vec<Event>,
     webhooks: Vec<WebhookAttempt>,
-    answered_by: Option<&'static str>,
+    answered_by: Option<WebhookKind>,
     ncco: Option<Value>,
     heard: Vec<String>,
     connected: bool,
@@ -181,9 +185,10 @@ impl<'a> Call<'a> {
     async fn ask(&mut self) -> Option<Vec<Action>> {
         let webhooks = self.voice.webhooks.clone();
         let mut data = self.answer_parameters();
-        for (kind, webhook) in
-            [("answer_url", webhooks.answer_url), ("fallback_answer_url", webhooks.fallback_answer_url)]
-        {
+        for (kind, webhook) in [
+            (WebhookKind::AnswerUrl, webhooks.answer_url),
+            (WebhookKind::FallbackAnswerUrl, webhooks.fallback_answer_url),
+        ] {
             let Some(webhook) = webhook else { continue };
             match self.ask_webhook(kind, &webhook, &data).await {
                 Ok(reply) => return self.take_ncco(kind, &reply),
@@ -219,13 +224,13 @@ impl<'a> Call<'a> {
     /// that the fallback request gives.
     async fn ask_webhook(
         &mut self,
-        url_kind: &'static str,
+        url_kind: WebhookKind,
         webhook: &VoiceWebhook,
         data: &Map<String, Value>,
     ) -> Result<Reply, String> {
         let mut attempt = 1;
         loop {
-            let outcome = self.simulator.deliverer.send(webhook, &self.sender, data).await;
+            let (outcome, fault) = deliver::ask(self.simulator, url_kind, webhook, &self.sender, data).await;
             let (status, result) = match outcome {
                 Ok(reply) if reply.status.is_success() => (Some(reply.status.as_u16()), Ok(reply)),
                 Ok(reply) => {
@@ -234,7 +239,8 @@ impl<'a> Call<'a> {
                 }
                 Err(undelivered) => (None, Err(undelivered.to_string())),
             };
-            self.webhooks.push(WebhookAttempt { url_kind, attempt, status, error: result.as_ref().err().cloned() });
+            let error = result.as_ref().err().cloned();
+            self.webhooks.push(WebhookAttempt { url_kind, attempt, status, error, fault });
             let again = attempt == 1 && matches!(status, None | Some(429 | 503 | 504));
             if result.is_ok() || !again {
                 return result;
@@ -244,7 +250,7 @@ impl<'a> Call<'a> {
     }
 
     /// Reads the NCCO; one that cannot be followed is reported with an `error` event.
-    fn take_ncco(&mut self, kind: &'static str, reply: &Reply) -> Option<Vec<Action>> {
+    fn take_ncco(&mut self, kind: WebhookKind, reply: &Reply) -> Option<Vec<Action>> {
         self.answered_by = Some(kind);
         let read = match serde_json::from_slice::<Value>(&reply.body) {
             Ok(ncco) => {
@@ -280,7 +286,7 @@ impl<'a> Call<'a> {
         self.simulator.account().balance -= price;
     }
 
-    /// Sends the events one after the other, each a second time after a 5xx or no answer.
+    /// Sends the events, in the order that the request wants.
     async fn deliver(&mut self) -> Vec<EventReport> {
         let mut events = std::mem::take(&mut self.events);
         match self.request.events {
@@ -290,31 +296,7 @@ impl<'a> Call<'a> {
                 events = events.into_iter().flat_map(|event| [event.clone(), event]).collect();
             }
         }
-        let mut reports = Vec::new();
-        for event in events {
-            let Some(webhook) = &event.webhook else {
-                continue;
-            };
-            reports.push(EventReport {
-                http_status: self.send_event(webhook, &event.body).await,
-                status: event.status,
-                leg: event.leg,
-            });
-        }
-        reports
-    }
-
-    async fn send_event(&self, webhook: &VoiceWebhook, body: &Map<String, Value>) -> Option<u16> {
-        let deliverer = &self.simulator.deliverer;
-        let mut status = None;
-        for _attempt in 0..2 {
-            let reply = deliverer.send(webhook, &self.sender, body).await;
-            status = reply.ok().map(|reply| reply.status.as_u16());
-            if status.is_some_and(|status| status < 500) {
-                break;
-            }
-        }
-        status
+        deliver::events(self.simulator, &self.sender, events).await
     }
 
     fn report(self, events: Vec<EventReport>) -> CallReport {

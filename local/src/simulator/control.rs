@@ -11,22 +11,9 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::call::{self, CallRequest};
-use super::faults::FaultRule;
 use super::phones;
 use super::problem::Problem;
-use super::report::CallReport;
-
-/// The paths of Vonage's endpoints that have no variable part.
-const FAULTY_PATHS: [&str; 7] = [
-    "/number/search",
-    "/number/buy",
-    "/number/update",
-    "/number/cancel",
-    "/account/numbers",
-    "/ni/basic/json",
-    "/sms/json",
-];
-const APPLICATIONS: &str = "/v2/applications/";
+use super::report::{CallReport, EventReport};
 
 fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
     serde_json::from_slice(bytes)
@@ -81,20 +68,19 @@ pub(super) async fn set_account(State(simulator): Shared, bytes: Bytes) -> Resul
 
 /// `POST /simulator/faults`
 pub(super) async fn add_fault(State(simulator): Shared, bytes: Bytes) -> Result<StatusCode, Problem> {
-    let rule: FaultRule = body(&bytes)?;
-    if !FAULTY_PATHS.contains(&rule.path.as_str()) && !rule.path.starts_with(APPLICATIONS) {
-        let paths = FAULTY_PATHS.join(", ");
-        let detail = format!("\"path\" must be one of: {paths}, {APPLICATIONS}ID.");
-        return Err(Problem::bad_request(detail));
-    }
-    simulator.faults().add(rule);
+    simulator.faults.order(&bytes).map_err(|error| Problem::bad_request(error.to_string()))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `DELETE /simulator/faults`
 pub(super) async fn clear_faults(State(simulator): Shared) -> StatusCode {
-    simulator.faults().clear();
+    simulator.faults.clear();
     StatusCode::NO_CONTENT
+}
+
+/// `POST /simulator/release`
+pub(super) async fn release(State(simulator): Shared) -> Json<Vec<EventReport>> {
+    Json(call::release(&simulator).await)
 }
 
 #[derive(Deserialize)]

@@ -9,10 +9,8 @@
 mod account;
 mod applications;
 mod call;
-mod connection;
 mod control;
 mod countries;
-mod faults;
 mod gsm;
 mod insight;
 mod inventory;
@@ -32,21 +30,19 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::Router;
+use axum::extract::State;
+use axum::middleware;
 use axum::routing::{get, post};
-use axum::{Extension, Router};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use shared::clock::SharedClock;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
+use crate::connection;
+use crate::faults::Faults;
 use account::Account;
-use connection::{Connection, Connections};
-use faults::Faults;
+use call::HeldEvent;
 use phones::Inboxes;
 use problem::Problem;
 use request::RequestLog;
@@ -69,6 +65,8 @@ pub struct Settings {
     pub linked_numbers: Vec<String>,
     /// The time of webhooks, calls and texts.
     pub clock: SharedClock,
+    /// What goes wrong, and may be ordered at the simulator for others too.
+    pub faults: Faults,
 }
 
 impl fmt::Debug for Settings {
@@ -122,15 +120,7 @@ pub async fn serve(
     settings: Settings,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let (stopping, stopped) = watch::channel(false);
-    let router = router(Arc::new(Simulator::new(settings)?), stopped);
-    let stop = async move {
-        stop.await;
-        stopping.send_replace(true);
-    };
-    axum::serve(Connections::new(listener), router.into_make_service_with_connect_info::<Connection>())
-        .with_graceful_shutdown(stop)
-        .await
+    connection::serve(listener, router(Arc::new(Simulator::new(settings)?)), stop).await
 }
 
 /// Everything that the simulator remembers.
@@ -139,7 +129,9 @@ struct Simulator {
     api_secret: String,
     account: Mutex<Account>,
     inboxes: Mutex<Inboxes>,
-    faults: Mutex<Faults>,
+    faults: Faults,
+    /// Events that wait for their release.
+    held: Mutex<Vec<HeldEvent>>,
     requests: Mutex<RequestLog>,
     deliverer: Deliverer,
     clock: SharedClock,
@@ -153,7 +145,8 @@ impl Simulator {
             api_secret: settings.api_secret,
             account: Mutex::new(Account::new(settings.balance, &settings.application, &settings.linked_numbers)),
             inboxes: Mutex::default(),
-            faults: Mutex::default(),
+            faults: settings.faults,
+            held: Mutex::default(),
             requests: Mutex::default(),
             deliverer,
             clock: settings.clock,
@@ -168,8 +161,8 @@ impl Simulator {
         lock(&self.inboxes)
     }
 
-    fn faults(&self) -> MutexGuard<'_, Faults> {
-        lock(&self.faults)
+    fn held(&self) -> MutexGuard<'_, Vec<HeldEvent>> {
+        lock(&self.held)
     }
 
     fn requests(&self) -> MutexGuard<'_, RequestLog> {
@@ -181,7 +174,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no code panics while it holds a lock of the simulator")
 }
 
-fn router(simulator: Arc<Simulator>, stopped: watch::Receiver<bool>) -> Router {
+fn router(simulator: Arc<Simulator>) -> Router {
     let vonage = Router::new()
         .route("/number/search", get(numbers::search))
         .route("/number/buy", post(numbers::buy))
@@ -197,25 +190,12 @@ fn router(simulator: Arc<Simulator>, stopped: watch::Receiver<bool>) -> Router {
         .route("/simulator/messages", get(control::messages))
         .route("/simulator/account", get(control::account).put(control::set_account))
         .route("/simulator/faults", post(control::add_fault).delete(control::clear_faults))
+        .route("/simulator/release", post(control::release))
         .route("/simulator/requests", get(control::requests).delete(control::clear_requests))
         .merge(vonage)
         .fallback(async || Problem::not_found("There is nothing at this path."))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(middleware::from_fn(until_stopped))
-        .layer(Extension(stopped))
         .with_state(simulator)
-}
-
-/// Ends a request that is still open when the simulator stops, so that one which hangs on purpose does not hold it up.
-async fn until_stopped(
-    Extension(mut stopped): Extension<watch::Receiver<bool>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    tokio::select! {
-        response = next.run(request) => response,
-        _ = stopped.wait_for(|stopped| *stopped) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
 }
 
 type Shared = State<Arc<Simulator>>;

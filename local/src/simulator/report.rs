@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::leg::{Direction, Leg, LegStatus};
+use crate::faults::{DeliveryFault, WebhookKind};
 
 /// A call from its first ring to its last event.
 #[derive(Debug, Serialize)]
@@ -11,7 +12,7 @@ pub(super) struct CallReport {
     /// Null when the number is not in service.
     pub(super) conversation_uuid: Option<String>,
     /// `answer_url`, `fallback_answer_url`, or null.
-    pub(super) answered_by: Option<&'static str>,
+    pub(super) answered_by: Option<WebhookKind>,
     pub(super) webhooks: Vec<WebhookAttempt>,
     /// The NCCO as the webhook gave it, valid or not.
     pub(super) ncco: Option<Value>,
@@ -23,12 +24,15 @@ pub(super) struct CallReport {
 /// One request to the answer or the fallback URL.
 #[derive(Debug, Serialize)]
 pub(super) struct WebhookAttempt {
-    pub(super) url_kind: &'static str,
+    pub(super) url_kind: WebhookKind,
     pub(super) attempt: u32,
     pub(super) status: Option<u16>,
     /// Why there was no answer, or what is wrong with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
+    /// What befell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fault: Option<DeliveryFault>,
 }
 
 /// A leg, with how it came to its end. Duration (seconds) and price (EUR) are strings as in its `completed` event.
@@ -101,4 +105,7 @@ pub(super) struct EventReport {
     pub(super) leg: Option<String>,
     /// What the event URL answered; null when it could not be reached.
     pub(super) http_status: Option<u16>,
+    /// What befell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fault: Option<DeliveryFault>,
 }

@@ -13,8 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::connection::Connection;
-use super::{Shared, Simulator, faults};
+use super::{Shared, Simulator};
+use crate::connection::Connection;
+use crate::faults::{Asked, meet};
 
 /// The largest body that is read, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
@@ -192,11 +193,11 @@ pub(super) async fn receive(
         path: path.clone(),
         parameters: request.parameters(),
     });
-    let fault = simulator.faults().take(&path, &request);
+    let fault = simulator.faults.of_endpoint(&path, |text| request.contains(text));
     parts.extensions.insert(request);
     let answer = next.run(Request::from_parts(parts, Body::empty()));
     match fault {
         None => answer.await,
-        Some(fault) => faults::apply(fault, &path, &connection, answer).await,
+        Some(fault) => meet(fault, Asked::Vonage { path: &path }, &connection, answer).await,
     }
 }

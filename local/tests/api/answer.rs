@@ -127,7 +127,8 @@ async fn an_unreadable_store_is_503_at_once_and_the_fallback_still_answers() {
     let dialled = text(&laptop.create().await, "/participants/0/dials").to_owned();
     // The same functions before a table that never answers.
     let url = format!("http://{}", hangs.local_addr().unwrap());
-    let broken = Laptop::start_in(&[("AWS_ENDPOINT_URL_DYNAMODB", &url)]).await;
+    let usual = ("DYNAMODB_TIME_LIMIT_MS", "");
+    let broken = Laptop::start_in(&[("AWS_ENDPOINT_URL_DYNAMODB", &url), usual]).await;
     let started = Instant::now();
     let failed = ask(&broken, RIDER, &dialled).await;
     assert_eq!((failed.status, failed.retry_after.as_deref()), (503, Some("1")));

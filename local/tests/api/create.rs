@@ -271,9 +271,8 @@ async fn when_the_lookup_fails_nothing_is_stored_and_the_answer_tells_what_is_sa
         (json!({"kind": "status", "status": 200, "body": {"status": 9, "status_message": "Quota exceeded"}}), 502),
         (json!({"kind": "status", "status": 200, "body": {"status": 0}}), 502),
     ] {
-        // Both lookups, each tried once more after a broken connection.
-        let times = if fault["kind"] == "close_before" { 4 } else { 1 };
-        laptop.faults("/ni/basic/json", times, fault.clone()).await;
+        // However often it is tried.
+        laptop.faults("/ni/basic/json", 6, fault.clone()).await;
         let answer = laptop.post("/conversations", &conversation()).await;
         assert_eq!(
             (answer.status, text(&answer.body, "/type")),
@@ -284,6 +283,54 @@ async fn when_the_lookup_fails_nothing_is_stored_and_the_answer_tells_what_is_sa
         for secret in [RIDER, DRIVER, "laptop-api-secret", "127.0.0.1"] {
             assert!(!answer.body.to_string().contains(secret), "{fault} {answer:?}");
         }
+        laptop.no_more_faults().await;
     }
     nothing_is_left(&laptop).await;
+}
+
+#[tokio::test]
+async fn a_lookup_is_repeated_whatever_went_wrong_with_it() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 30).await;
+    for fault in [
+        json!({"kind": "status", "status": 429, "retry_after": 0}),
+        json!({"kind": "status", "status": 500}),
+        json!({"kind": "not_json"}),
+        json!({"kind": "truncated"}),
+        json!({"kind": "close_after"}),
+        json!({"kind": "status", "status": 200, "body": {"status": 5, "status_message": "Internal error"}}),
+    ] {
+        laptop.faults("/ni/basic/json", 2, fault.clone()).await;
+        laptop.create().await;
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_was_one_too_many_is_sent_again_and_one_that_may_be_out_is_not() {
+    let throttled = json!({"message-count": "1", "messages": [{"status": "1", "error-text": "Throttled"}]});
+    for (fault, notification, asked) in [
+        (json!({"kind": "status", "status": 429, "retry_after": 0}), "sent", 4),
+        (json!({"kind": "status", "status": 200, "body": throttled}), "sent", 4),
+        (json!({"kind": "status", "status": 500}), "unknown", 2),
+        (json!({"kind": "truncated"}), "unknown", 2),
+        (json!({"kind": "not_json"}), "unknown", 2),
+        (json!({"kind": "status", "status": 429, "retry_after": 3600}), "failed", 2),
+    ] {
+        let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+        laptop.faults("/sms/json", 2, fault.clone()).await;
+        let conversation = laptop.create().await;
+        for (side, phone) in [(0, RIDER), (1, DRIVER)] {
+            assert_eq!(conversation["participants"][side]["notification"], notification, "{fault}");
+            assert!(laptop.texts(phone).await.len() <= 1, "{fault}");
+        }
+        assert_eq!(laptop.asked("/sms/json").await, asked, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn for_how_long_vonage_does_not_want_to_be_asked_is_passed_on() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    laptop.faults("/ni/basic/json", 2, json!({"kind": "status", "status": 429, "retry_after": 30})).await;
+    let answer = laptop.post("/conversations", &conversation()).await;
+    assert_eq!((answer.status, answer.retry_after.as_deref()), (503, Some("30")), "{answer:?}");
+    assert_eq!(laptop.asked("/ni/basic/json").await, 2);
 }

@@ -46,7 +46,9 @@ impl Laptop {
         Self::start_with(Options { answer_method, ..Options::default() }).await
     }
 
-    async fn start_with(options: Options) -> Self {
+    async fn start_with(mut options: Options) -> Self {
+        // A busy machine is no failure.
+        options.environment.insert(0, ("DYNAMODB_TIME_LIMIT_MS".to_owned(), "60000".to_owned()));
         let clock = ManualClock::at(Timestamp::now());
         let stack = Stack::start(Options { clock: Arc::new(clock.clone()), ..options }).await.unwrap();
         Self { stack, clock, http: local::loopback_client() }
@@ -125,6 +127,11 @@ impl Laptop {
     pub async fn faults(&self, path: &str, times: u32, fault: Value) {
         let order = json!({"path": path, "times": times, "fault": fault});
         assert!(self.vonage(Method::POST, "/simulator/faults", order).await.status < 300);
+    }
+
+    /// Lets everything go well from now on.
+    pub async fn no_more_faults(&self) {
+        assert_eq!(self.vonage(Method::DELETE, "/simulator/faults", json!({})).await.status, 204);
     }
 
     /// How often Vonage has been asked for `path`.

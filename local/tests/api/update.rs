@@ -164,7 +164,7 @@ async fn a_bad_change_is_refused_by_the_name_of_its_field_and_changes_nothing() 
 async fn when_the_lookup_fails_nothing_changes() {
     let laptop = laptop().await;
     let conversation = laptop.create().await;
-    laptop.fault("/ni/basic/json", json!({"kind": "status", "status": 500})).await;
+    laptop.faults("/ni/basic/json", 3, json!({"kind": "status", "status": 500})).await;
     let failed = laptop.patch(&path(&conversation), &new_phone()).await;
     assert_eq!((failed.status, text(&failed.body, "/type")), (503, "urn:maskline:problem:carrier-failed"));
     assert_eq!(reached(&laptop, RIDER, &conversation["participants"][0]["dials"]).await, DRIVER);

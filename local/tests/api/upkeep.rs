@@ -118,7 +118,7 @@ async fn numbers_that_are_linked_and_not_in_the_pool_are_adopted_with_the_price_
 async fn a_number_is_not_adopted_without_its_price_as_long_as_vonage_fails_to_tell_it() {
     let laptop = Laptop::start().await;
     buy(&laptop, "447451000007", true).await;
-    laptop.fault("/number/search", json!({"kind": "status", "status": 500})).await;
+    laptop.faults("/number/search", 3, json!({"kind": "status", "status": 500})).await;
     let report = laptop.run_schedule().await;
     assert_eq!((&report["adopted"], text(&report, "/shortfall/0/reason")), (&json!([]), "carrier_unavailable"));
     // It is linked already: nothing about it is sent again, which a dead message webhook of its own would make fail.
@@ -238,7 +238,7 @@ async fn a_forecast_says_how_many_numbers_so_many_conversations_at_once_need() {
 #[tokio::test]
 async fn the_schedule_does_what_it_can_while_vonage_fails() {
     let laptop = Laptop::start_in(&[("HEADROOM", "GB=2")]).await.with_numbers(&["GB"], 1).await;
-    laptop.faults("/account/numbers", 1, json!({"kind": "status", "status": 500})).await;
+    laptop.faults("/account/numbers", 3, json!({"kind": "status", "status": 500})).await;
     let report = laptop.run_schedule().await;
     assert_eq!(text(&report, "/shortfall/0/reason"), "carrier_unavailable");
     assert_eq!(report["rented"], json!(["447451000002"]));

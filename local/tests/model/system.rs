@@ -243,6 +243,7 @@ fn account(numbers: &[PoolNumber]) -> simulator::Settings {
             event: nowhere,
         },
         balance: Decimal::from(1_000_000),
+        faults: local::faults::Faults::default(),
         linked_numbers: numbers.iter().map(|number| number.number.to_string()).collect(),
         clock: shared::clock::system(),
     }

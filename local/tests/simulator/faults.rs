@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{KEY, SECRET, Vonage, answer};
+use crate::support::{App, CALLER, KEY, SECRET, Vonage, answer};
 
 fn rule(fault: Value) -> Value {
     json!({"path": "/number/buy", "fault": fault})
@@ -28,6 +28,115 @@ async fn a_status_replaces_the_answer_once_and_executes_nothing() {
     let fault = json!({"kind": "status", "status": 500, "body": [1, "two"]});
     vonage.fault(rule(fault)).await;
     assert_eq!(vonage.buy("GB", "447451000002").await, (500, json!([1, "two"])));
+}
+
+#[tokio::test]
+async fn a_status_can_come_with_retry_after_or_after_the_request_was_executed() {
+    let vonage = Vonage::start().await;
+    vonage.fault(rule(json!({"kind": "status", "status": 429, "retry_after": 7}))).await;
+    let refused = vonage.form("/number/buy", &buy_form("447451000001")).send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (429, &"7".parse().unwrap()));
+    assert_eq!(owned(&vonage).await, 0);
+    vonage.fault(rule(json!({"kind": "status_after", "status": 502}))).await;
+    assert_eq!(vonage.buy("GB", "447451000001").await.0, 502);
+    assert_eq!(owned(&vonage).await, 1);
+}
+
+#[tokio::test]
+async fn a_truncated_answer_announces_more_than_it_sends_and_the_request_was_executed() {
+    let vonage = Vonage::start().await;
+    vonage.fault(rule(json!({"kind": "truncated"}))).await;
+    let mut response = vonage.form("/number/buy", &buy_form("447451000001")).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let announced: usize = response.headers()["content-length"].to_str().unwrap().parse().unwrap();
+    let first = response.chunk().await.unwrap().unwrap();
+    assert_eq!(first.len(), announced / 2);
+    assert!(response.chunk().await.is_err(), "the rest never comes");
+    assert_eq!(owned(&vonage).await, 1);
+}
+
+#[tokio::test]
+async fn a_rule_can_be_about_any_endpoint() {
+    let vonage = Vonage::start().await;
+    vonage.fault(json!({"path": "*", "times": 2, "fault": {"kind": "status", "status": 503}})).await;
+    assert_eq!(vonage.buy("GB", "447451000001").await.0, 503);
+    assert_eq!(answer(vonage.get("/account/numbers")).await.0, 503);
+    assert_eq!(answer(vonage.get("/account/numbers")).await.0, 200);
+}
+
+/// A simulator whose application connects nobody, and a number linked to it.
+async fn with_an_application() -> (Vonage, App) {
+    let app = App::start().await;
+    let vonage = Vonage::start_for(&app.base, local::simulator::HttpMethod::Post).await;
+    vonage.rent_linked(&["447451000001"]).await;
+    (vonage, app)
+}
+
+async fn call(vonage: &Vonage) -> Value {
+    vonage.call(json!({"from": CALLER, "to": "447451000001"})).await
+}
+
+fn webhook(webhook: &str, contains: &str, fault: Value) -> Value {
+    json!({"webhook": webhook, "contains": contains, "fault": fault})
+}
+
+/// The statuses of the events that have arrived so far.
+fn arrived(app: &App) -> Vec<String> {
+    app.received("/event").iter().map(|event| event.data["status"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn an_event_can_be_lost_come_twice_be_overtaken_or_be_late() {
+    let usual = ["started", "ringing", "answered", "completed"];
+    for (fault, expected) in [
+        (json!({"kind": "lose"}), &["started", "answered", "completed"] as &[&str]),
+        (json!({"kind": "lose_answer"}), &["started", "ringing", "ringing", "answered", "completed"]),
+        (json!({"kind": "duplicate"}), &["started", "ringing", "ringing", "answered", "completed"]),
+        (json!({"kind": "at_once"}), &["started", "ringing", "ringing", "answered", "completed"]),
+        (json!({"kind": "later", "by": 1}), &["started", "answered", "ringing", "completed"]),
+        (json!({"kind": "later", "by": 9}), &["started", "answered", "completed", "ringing"]),
+        (json!({"kind": "delay", "milliseconds": 1}), &["started", "answered", "completed", "ringing"]),
+        (json!({"kind": "hold"}), &["started", "answered", "completed"]),
+    ] {
+        let (vonage, app) = with_an_application().await;
+        vonage.fault(webhook("event_url", "ringing", fault.clone())).await;
+        let told = call(&vonage).await;
+        assert_eq!(arrived(&app), expected, "{fault}");
+        let befell = told["events"].as_array().unwrap().iter().filter(|event| event["fault"] == fault);
+        assert!(befell.clone().count() > 0 && befell.clone().all(|event| event["status"] == "ringing"), "{told}");
+        let (_, released) = vonage.control("POST", "/simulator/release", Value::Null).await;
+        let held = fault["kind"] == "hold";
+        assert_eq!(released.as_array().unwrap().len(), usize::from(held), "{fault}");
+        assert_eq!(arrived(&app).len(), expected.len() + usize::from(held));
+        let again = call(&vonage).await;
+        assert_eq!(arrived(&app)[expected.len() + usize::from(held)..], usual, "the next call: {again}");
+    }
+}
+
+#[tokio::test]
+async fn two_deliveries_at_the_same_moment_are_there_together() {
+    let (vonage, app) = with_an_application().await;
+    app.waits_for_two();
+    vonage.fault(webhook("answer_url", CALLER, json!({"kind": "at_once"}))).await;
+    vonage.fault(webhook("event_url", "completed", json!({"kind": "at_once"}))).await;
+    let told = call(&vonage).await;
+    assert_eq!(told["answered_by"], "answer_url");
+    assert_eq!((app.received("/answer").len(), arrived(&app).len()), (2, 5));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_is_asked_for_again_and_then_the_fallback_is() {
+    for (kind, arrives) in [("lose", 0), ("lose_answer", 1)] {
+        let (vonage, app) = with_an_application().await;
+        vonage.fault(webhook("answer_url", "", json!({"kind": kind}))).await;
+        let told = call(&vonage).await;
+        assert_eq!((&told["answered_by"], app.received("/answer").len()), (&json!("answer_url"), arrives + 1));
+        let rule = json!({"webhook": "answer_url", "times": 2, "fault": {"kind": kind}});
+        vonage.fault(rule).await;
+        let told = call(&vonage).await;
+        assert_eq!((&told["answered_by"], app.received("/fallback").len()), (&json!("fallback_answer_url"), 1));
+        assert_eq!(app.received("/fallback")[0].data["reason"], "Connection closed.");
+    }
 }
 
 #[tokio::test]
@@ -146,6 +255,12 @@ async fn the_simulators_own_endpoints_say_what_is_wrong() {
         ("POST", "/simulator/faults", rule(json!({"kind": "hang", "status": 1})), 400),
         ("POST", "/simulator/faults", rule(json!({"kind": "status", "status": 99})), 400),
         ("POST", "/simulator/faults", json!({"path": "/simulator/calls", "fault": {"kind": "hang"}}), 400),
+        ("POST", "/simulator/faults", json!({"operation": "Explode", "fault": {"kind": "hang"}}), 400),
+        ("POST", "/simulator/faults", json!({"webhook": "event_url", "fault": {"kind": "hang"}}), 400),
+        ("POST", "/simulator/faults", json!({"webhook": "answer_url", "fault": {"kind": "hold"}}), 400),
+        ("POST", "/simulator/faults", json!({"path": "*", "fault": {"kind": "error", "code": "X"}}), 400),
+        ("POST", "/simulator/faults", json!({"path": "*", "operation": "*", "fault": {"kind": "hang"}}), 400),
+        ("POST", "/simulator/faults", json!({"fault": {"kind": "hang"}}), 400),
         ("GET", "/simulator/messages?from=1", Value::Null, 400),
         ("GET", "/simulator/requests?colour=red", Value::Null, 400),
         ("GET", "/simulator/nothing", Value::Null, 404),
@@ -169,6 +284,7 @@ fn settings_do_not_show_their_secrets() {
         balance: 1.into(),
         linked_numbers: Vec::new(),
         clock: shared::clock::system(),
+        faults: local::faults::Faults::default(),
     };
     let shown = format!("{settings:?}");
     assert!(shown.contains(KEY) && !shown.contains(SECRET) && !shown.contains("hush"));

@@ -9,12 +9,13 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use local::faults::Faults;
 use local::simulator::{Application, HttpMethod, Settings, Webhook, serve};
 use reqwest::{Client, RequestBuilder};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Barrier, oneshot};
 use tokio::task::JoinHandle;
 
 pub const KEY: &str = "abcd1234";
@@ -54,6 +55,7 @@ impl Vonage {
             balance: "100".parse().unwrap(),
             linked_numbers: Vec::new(),
             clock: shared::clock::system(),
+            faults: Faults::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -157,6 +159,8 @@ struct Script {
     answers: VecDeque<(u16, String)>,
     fallbacks: VecDeque<(u16, String)>,
     events: VecDeque<u16>,
+    /// Where two deliveries of one webhook wait for each other.
+    pair: Option<Arc<Barrier>>,
 }
 
 /// An application with an answer, a fallback and an event URL, which answers as it is told.
@@ -205,6 +209,11 @@ impl App {
         self.script.lock().unwrap().events.push_back(status);
     }
 
+    /// Lets answers, and events of a completed leg, wait until two of them are there.
+    pub fn waits_for_two(&self) {
+        self.script.lock().unwrap().pair = Some(Arc::new(Barrier::new(2)));
+    }
+
     /// What was received at a path so far.
     pub fn received(&self, path: &str) -> Vec<Received> {
         let script = self.script.lock().unwrap();
@@ -217,6 +226,11 @@ async fn receive(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
     let path = parts.uri.path().to_owned();
+    let pair = app.script.lock().unwrap().pair.clone();
+    let is_paired = path == "/answer" || String::from_utf8_lossy(&body).contains("completed");
+    if let Some(pair) = pair.filter(|_| is_paired) {
+        pair.wait().await;
+    }
     let (status, text) = {
         let mut script = app.script.lock().unwrap();
         script.received.push(Received {

@@ -10,20 +10,55 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use axum::Router;
 use axum::extract::connect_info::Connected;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// Serves `router` on connections that its handlers can cut, until `stop` resolves; requests that are then still open are
+/// cut short.
+///
+/// # Errors
+/// When the listener fails.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (stopping, stopped) = watch::channel(false);
+    let router = router.layer(middleware::from_fn_with_state(stopped, until_stopped));
+    let stop = async move {
+        stop.await;
+        stopping.send_replace(true);
+    };
+    axum::serve(Connections { listener }, router.into_make_service_with_connect_info::<Connection>())
+        .with_graceful_shutdown(stop)
+        .await
+}
+
+/// Ends a request that is still open when its server stops, so that one which hangs on purpose does not hold it up.
+async fn until_stopped(State(mut stopped): State<watch::Receiver<bool>>, request: Request, next: Next) -> Response {
+    tokio::select! {
+        response = next.run(request) => response,
+        _ = stopped.wait_for(|stopped| *stopped) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
 
 /// The handle of one client connection, for `ConnectInfo`.
 #[derive(Clone, Default)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     cut: Arc<AtomicBool>,
 }
 
 impl Connection {
     /// Closes the connection instead of sending the response that the handler returns next.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::SeqCst);
     }
 
@@ -39,14 +74,8 @@ impl Connected<IncomingStream<'_, Connections>> for Connection {
 }
 
 /// A TCP listener whose connections can be cut.
-pub(super) struct Connections {
+struct Connections {
     listener: TcpListener,
-}
-
-impl Connections {
-    pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener }
-    }
 }
 
 impl Listener for Connections {
@@ -65,7 +94,7 @@ impl Listener for Connections {
 }
 
 /// A TCP stream that refuses to write once it is cut.
-pub(super) struct CuttableStream {
+struct CuttableStream {
     stream: TcpStream,
     connection: Connection,
 }
