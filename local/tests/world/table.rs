@@ -23,6 +23,8 @@ pub struct Table {
     pub monthly_cost: Decimal,
     /// The conversations that requests with an idempotency key have led to.
     pub requests: Vec<String>,
+    /// The conversations that legs of calls belong to.
+    legs: BTreeSet<String>,
     /// The list that numbers are chosen from, with its version and the version that stands by itself.
     ready: BTreeSet<String>,
     ready_versions: [u64; 2],
@@ -63,6 +65,7 @@ impl Table {
             (("CALLER", _), ("POOL", _)) if item.contains_key("ttl") => {}
             (("CALLER", number), ("POOL", _)) => drop(self.own_numbers.insert(number.to_owned())),
             (("CONVERSATION", _), ("CONVERSATION", _)) => self.conversations.push(read(item)),
+            (("CONVERSATION", id), ("LEG", _)) => drop(self.legs.insert(id.to_owned())),
             (("REQUEST", _), _) => self.requests.push(text(&item["conversation"])),
             (("POOL", ""), ("LEDGER", _)) => self.monthly_cost = item["monthly_cost"].to_string().parse().unwrap(),
             (("POOL", ""), ("READY", _)) => {
@@ -98,7 +101,7 @@ impl Table {
                 assert_eq!(*route, Route { expires_at, quarantined_until, ..expected }, "{key:?}");
             }
         }
-        for id in &self.requests {
+        for id in self.requests.iter().chain(&self.legs) {
             assert!(
                 self.conversations.iter().any(|conversation| conversation.id.to_string() == *id),
                 "{id} is missing"

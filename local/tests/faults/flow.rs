@@ -1,0 +1,240 @@
+//! The whole flow, step by step: numbers are rented, two people paired and texted, they call each other, the conversation is
+//! read, changed, ended and called once more, and the schedule looks after the pool.
+//!
+//! Before each step faults are ordered. What fails is tried again, and once all faults are gone it has to go well, without
+//! help. After each step the whole table has to agree with itself.
+
+use jiff::SignedDuration;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use crate::backend::{Answer, Backend, DRIVER, DRIVERS_NEW_PHONE, RIDER, check_tells_no_number};
+use crate::calls::{Calls, Expected};
+use crate::kinds::{Asked, Target};
+use crate::world::{World, text};
+
+/// How often a step is tried while there may be faults. Then there are none any more.
+const TRIES: usize = 3;
+
+/// A run keeps what it has begun to itself for that long, in seconds.
+const LEASE: i64 = 61;
+
+/// The functions' clock is so far behind, in seconds, that it does not overtake the simulated Vonage's in a flow.
+const BEHIND: i64 = 200;
+
+/// Two numbers of Great Britain, in cents.
+const RENT: i64 = 250;
+
+/// How long a function waits for the table and for Vonage.
+#[derive(Debug, Clone, Copy)]
+pub enum Patience {
+    /// So long that a busy machine is no fault.
+    Long,
+    /// So short that a test can wait for its end.
+    Short,
+}
+
+impl Patience {
+    fn variables(self) -> [(&'static str, &'static str); 2] {
+        match self {
+            Self::Long => [("DYNAMODB_TIME_LIMIT_MS", "60000"), ("VONAGE_TIME_LIMIT_MS", "20000")],
+            Self::Short => [("DYNAMODB_TIME_LIMIT_MS", "250"), ("VONAGE_TIME_LIMIT_MS", "250")],
+        }
+    }
+}
+
+/// What a flow went through.
+#[derive(Debug, Default)]
+pub struct Story {
+    /// What each step asked for.
+    pub asked: Asked,
+    /// The steps that had to be tried again.
+    pub repeated: Vec<&'static str>,
+}
+
+struct Flow<'a> {
+    world: World,
+    backend: Backend,
+    faults: &'a mut dyn FnMut(&'static str) -> Vec<Value>,
+    calls: Calls,
+    story: Story,
+}
+
+/// Goes through the flow with the rules that `faults` gives for each step.
+pub async fn run(patience: Patience, faults: &mut dyn FnMut(&'static str) -> Vec<Value>) -> Story {
+    let world = World::start(&patience.variables()).await;
+    world.clock.advance(SignedDuration::from_secs(-BEHIND));
+    let backend = Backend::of(&world);
+    let mut flow = Flow { world, backend, faults, calls: Calls::default(), story: Story::default() };
+    flow.go().await;
+    flow.story
+}
+
+impl Flow<'_> {
+    async fn go(&mut self) {
+        self.rent().await;
+        let conversation = self.create().await;
+        let id = text(&conversation["id"]);
+        let [rider, driver] = [0, 1].map(|side| text(&conversation["participants"][side]["dials"]));
+        self.call("rider calls", RIDER, &rider, Expected::Reaches { phone: DRIVER, shows: &driver }).await;
+        self.call("driver calls", DRIVER, &driver, Expected::Reaches { phone: RIDER, shows: &rider }).await;
+        self.read("read", &id).await;
+
+        self.change("another end", &id, &json!({"expires_in": 3600})).await;
+        let phone = json!({"participants": [null, {"number": DRIVERS_NEW_PHONE_AS_WRITTEN}]});
+        let changed = self.change("another phone", &id, &phone).await;
+        assert_eq!(changed["participants"][1]["number"], DRIVERS_NEW_PHONE);
+        let to_new_phone = Expected::Reaches { phone: DRIVERS_NEW_PHONE, shows: &driver };
+        self.call("rider calls the new phone", RIDER, &rider, to_new_phone).await;
+        self.call("driver calls from the old phone", DRIVER, &driver, Expected::HasEnded).await;
+
+        let ended =
+            self.ask("end", async |backend: &Backend| backend.end(&id).await, |answer| answer.status == 200).await;
+        assert_eq!(ended["state"], "ended");
+        self.call("a late call", RIDER, &rider, Expected::HasEnded).await;
+        self.read("read at last", &id).await;
+        self.upkeep().await;
+        self.check_texts(&conversation).await;
+    }
+
+    /// The answer of a request that is sent until it goes well.
+    async fn ask(
+        &mut self,
+        step: &'static str,
+        request: impl AsyncFn(&Backend) -> Answer,
+        is_done: impl Fn(&Answer) -> bool,
+    ) -> Value {
+        self.begin(step);
+        for tried in 1.. {
+            let answer = request(&self.backend).await;
+            if is_done(&answer) {
+                self.end(step).await;
+                return answer.body;
+            }
+            self.try_again(step, tried, &answer.body);
+        }
+        unreachable!("the last try has panicked")
+    }
+
+    fn begin(&mut self, step: &'static str) {
+        self.world.stack.traffic.take();
+        for rule in (self.faults)(step) {
+            self.world.stack.faults.order(rule.to_string().as_bytes()).unwrap();
+        }
+    }
+
+    fn try_again(&mut self, step: &'static str, tried: usize, failure: &Value) {
+        assert!(tried <= TRIES, "{step} does not go well, although nothing fails any more: {failure}");
+        self.story.repeated.push(step);
+        if tried == TRIES {
+            self.world.stack.faults.clear();
+        }
+    }
+
+    async fn end(&mut self, step: &'static str) {
+        self.world.stack.faults.clear();
+        let asked = self.story.asked.entry(step).or_default();
+        asked.extend(self.world.stack.traffic.take().iter().map(|operation| Target::operation(operation)));
+        let requests = self.world.simulator("requests").await;
+        for request in requests["requests"].as_array().unwrap() {
+            asked.insert(Target::path(request["path"].as_str().unwrap()));
+        }
+        self.backend.forget_requests().await;
+        let released = self.backend.release().await;
+        self.calls.note_taken(&released);
+        self.world.table().await;
+    }
+
+    async fn rent(&mut self) {
+        let step = "rent";
+        self.begin(step);
+        for tried in 1.. {
+            let answer = self.backend.order_numbers(2).await;
+            if answer.status == 200 && answer.body["ready"] == 2 {
+                break;
+            }
+            check_tells_no_number(&answer.body.to_string());
+            // Another run may be at it: the next one waits for its lease.
+            self.world.advance(LEASE);
+            self.try_again(step, tried, &answer.body);
+        }
+        self.end(step).await;
+        assert_eq!(self.world.spent().await, Decimal::new(RENT, 2), "nothing is bought twice");
+        assert_eq!(self.world.settled_pool().await.len(), 2);
+    }
+
+    /// The conversation as it is after everything is well again.
+    async fn create(&mut self) -> Value {
+        let is_created = |answer: &Answer| matches!(answer.status, 200 | 201);
+        let created = self.ask("create", async |backend: &Backend| backend.create().await, is_created).await;
+        let table = self.world.table().await;
+        assert_eq!((table.conversations.len(), table.routes.len(), table.requests.len()), (1, 2, 1));
+        // What is owed is sent by the same request again, and nothing twice.
+        let again = self.backend.create().await;
+        assert_eq!((again.status, &again.body["id"]), (200, &created["id"]), "{again:?}");
+        again.body
+    }
+
+    async fn call(&mut self, step: &'static str, from: &str, to: &str, expected: Expected<'_>) {
+        self.begin(step);
+        for tried in 1.. {
+            let call = self.backend.call(from, to).await;
+            if self.calls.add(call.clone(), expected) {
+                break;
+            }
+            self.try_again(step, tried, &call);
+        }
+        let asked = self.story.asked.entry(step).or_default();
+        asked.extend(["answer_url", "event_url"].map(Target::webhook));
+        self.end(step).await;
+    }
+
+    async fn read(&mut self, step: &'static str, id: &str) {
+        let read =
+            self.ask(step, async |backend: &Backend| backend.read(id).await, |answer| answer.status == 200).await;
+        self.calls.check_read(&read);
+    }
+
+    async fn change(&mut self, step: &'static str, id: &str, change: &Value) -> Value {
+        self.ask(step, async |backend: &Backend| backend.change(id, change).await, |answer| answer.status == 200).await
+    }
+
+    /// The pool is shown and looked after, and there is nothing to do.
+    async fn upkeep(&mut self) {
+        let is_shown = |answer: &Answer| answer.status == 200;
+        let pool = self.ask("show the pool", async |backend: &Backend| backend.pool().await, is_shown).await;
+        assert_eq!((&pool["countries"][0]["ready"], &pool["monthly_cost"]), (&json!(2), &json!("2.50")));
+        let step = "the schedule";
+        let nothing = json!({"adopted": [], "missing": [], "cancelled": [], "rented": [], "shortfall": []});
+        self.begin(step);
+        for tried in 1.. {
+            let report = self.world.stack.run_schedule().await.unwrap();
+            check_tells_no_number(&report.to_string());
+            if report == nothing {
+                break;
+            }
+            self.try_again(step, tried, &report);
+        }
+        self.end(step).await;
+        assert_eq!(self.world.settled_pool().await.len(), 2);
+    }
+
+    /// Nobody is texted twice, nobody else at all, and whoever is said to be texted is.
+    async fn check_texts(&self, conversation: &Value) {
+        let messages = self.world.simulator("messages").await;
+        let messages = messages["messages"].as_array().unwrap();
+        let mut expected = 0;
+        for participant in conversation["participants"].as_array().unwrap() {
+            let count = messages.iter().filter(|message| message["to"] == participant["number"]).count();
+            match participant["notification"].as_str().unwrap() {
+                "sent" => assert_eq!(count, 1, "{participant}"),
+                "unknown" => assert!(count <= 1, "{participant}"),
+                other => panic!("{other} although nothing fails any more: {participant}"),
+            }
+            expected += count;
+        }
+        assert_eq!(messages.len(), expected);
+    }
+}
+
+const DRIVERS_NEW_PHONE_AS_WRITTEN: &str = "+44 7700 900003";

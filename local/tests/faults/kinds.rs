@@ -1,0 +1,102 @@
+//! All faults that can be ordered, and what they can befall.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde_json::{Value, json};
+
+/// What a fault can befall, as a rule names it: `path`, `operation` or `webhook`, and which one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target(pub &'static str, pub String);
+
+impl Target {
+    pub fn path(path: &str) -> Self {
+        Self("path", path.to_owned())
+    }
+
+    pub fn operation(operation: &str) -> Self {
+        Self("operation", operation.to_owned())
+    }
+
+    pub fn webhook(webhook: &str) -> Self {
+        Self("webhook", webhook.to_owned())
+    }
+
+    /// Every fault that can befall it.
+    pub fn faults(&self) -> Vec<Value> {
+        match self.0 {
+            "path" => [of_requests(), of_vonage()].concat(),
+            "operation" => [of_requests(), of_dynamodb()].concat(),
+            _ if self.1 == "event_url" => [of_webhooks(), of_events()].concat(),
+            _ => of_webhooks(),
+        }
+    }
+
+    /// The rule by which so many requests meet `fault`, after `skip` that go well.
+    pub fn rule(&self, fault: &Value, skip: u32, times: u32) -> Value {
+        json!({self.0: self.1, "skip": skip, "times": times, "fault": fault})
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, self.1)
+    }
+}
+
+/// What each step of the flow asks for.
+pub type Asked = BTreeMap<&'static str, BTreeSet<Target>>;
+
+fn of_requests() -> Vec<Value> {
+    vec![
+        json!({"kind": "status", "status": 500}),
+        json!({"kind": "status", "status": 503}),
+        json!({"kind": "status_after", "status": 500}),
+        json!({"kind": "not_json"}),
+        json!({"kind": "truncated"}),
+        json!({"kind": "delay", "milliseconds": 1}),
+        json!({"kind": "hang"}),
+        json!({"kind": "hang_after"}),
+        json!({"kind": "close_before"}),
+        json!({"kind": "close_after"}),
+    ]
+}
+
+fn of_vonage() -> Vec<Value> {
+    vec![
+        json!({"kind": "status", "status": 401}),
+        json!({"kind": "status", "status": 420}),
+        json!({"kind": "status", "status": 429}),
+        json!({"kind": "status", "status": 429, "retry_after": 0}),
+        json!({"kind": "status", "status": 429, "retry_after": 3600}),
+    ]
+}
+
+fn of_dynamodb() -> Vec<Value> {
+    vec![
+        json!({"kind": "error", "code": "ProvisionedThroughputExceededException"}),
+        json!({"kind": "error", "code": "ThrottlingException"}),
+        json!({"kind": "error", "code": "RequestLimitExceeded"}),
+        json!({"kind": "cancelled", "reason": "ThrottlingError"}),
+        json!({"kind": "cancelled", "reason": "TransactionConflict"}),
+    ]
+}
+
+fn of_webhooks() -> Vec<Value> {
+    vec![
+        json!({"kind": "lose"}),
+        json!({"kind": "lose_answer"}),
+        json!({"kind": "duplicate"}),
+        json!({"kind": "at_once"}),
+        json!({"kind": "delay", "milliseconds": 1}),
+    ]
+}
+
+fn of_events() -> Vec<Value> {
+    vec![json!({"kind": "later", "by": 1}), json!({"kind": "later", "by": 100}), json!({"kind": "hold"})]
+}
+
+/// Whether somebody waits in vain for as long as a time limit allows.
+pub fn hangs(fault: &Value) -> bool {
+    fault["kind"].as_str().unwrap().starts_with("hang")
+}
