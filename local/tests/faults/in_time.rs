@@ -1,1 +1,196 @@
+//! Answers come in time when the table or Vonage does not: within a second where a caller waits, and within what API Gateway
+//! and Vonage wait elsewhere. Time is tokio's and moves by itself, so that a busy machine does not count.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+use local::gateway::{self, Route, Schedule};
+use local::stack::account;
+use serde_json::Value;
+use shared::clock;
+use shared::config::Environment;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+use crate::backend::{check_error, check_tells_no_number};
+
+/// How a part is not there.
+#[derive(Debug, Clone, Copy)]
+enum Missing {
+    /// Nothing listens there.
+    Gone,
+    /// It takes requests and never answers.
+    Silent,
+    /// It closes each connection at once.
+    Closing,
+    /// It begins an answer and never ends it.
+    Endless,
+    /// It says that it fails.
+    Failing,
+}
+
+impl Missing {
+    const ALL: [Self; 5] = [Self::Gone, Self::Silent, Self::Closing, Self::Endless, Self::Failing];
+
+    /// Its URL.
+    async fn start(self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        if !matches!(self, Self::Gone) {
+            tokio::spawn(async move {
+                let mut open = Vec::new();
+                loop {
+                    let (stream, _) = listener.accept().await.unwrap();
+                    open.extend(self.take(stream).await);
+                }
+            });
+        }
+        url
+    }
+
+    async fn take(self, mut stream: TcpStream) -> Option<TcpStream> {
+        let answer = match self {
+            Self::Gone | Self::Closing => return None,
+            Self::Silent => "",
+            Self::Endless => "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{",
+            Self::Failing => "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r\n\r\n{}",
+        };
+        // The client may be gone by then.
+        stream.write_all(answer.as_bytes()).await.ok()?;
+        Some(stream)
+    }
+}
+
+/// A deployment of which all other parts are missing, with the time limits that it has by default.
+async fn environment(missing: Missing) -> Environment {
+    let url = missing.start().await;
+    let variables = [
+        ("TABLE_NAME", "maskline"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &url),
+        ("AWS_REGION", "eu-west-2"),
+        ("AWS_ACCESS_KEY_ID", "laptop"),
+        ("AWS_SECRET_ACCESS_KEY", "laptop"),
+        ("VONAGE_API_KEY", account::API_KEY),
+        ("VONAGE_API_SECRET", account::API_SECRET),
+        ("VONAGE_SIGNATURE_SECRET", account::SIGNATURE_SECRET),
+        ("VONAGE_APPLICATION_ID", account::APPLICATION_ID),
+        ("VONAGE_API_URL", &url),
+        ("VONAGE_REST_URL", &url),
+    ];
+    variables.into_iter().collect()
+}
+
+/// How long the one who asks waits.
+fn patience(function: &str) -> Duration {
+    match function {
+        // Vonage waits 5 s; a caller should not.
+        "answer-webhook" => Duration::from_secs(1),
+        // Vonage.
+        "event-webhook" => Duration::from_secs(10),
+        // API Gateway waits 30 s, and Lambda has 10 for most functions.
+        "create-conversation" | "provision-numbers" => Duration::from_secs(28),
+        _ => Duration::from_secs(9),
+    }
+}
+
+/// The examples in `events/` that go to a route, signed now.
+fn events() -> Vec<(String, Value)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../events");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut events = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let event: Value = serde_json::from_str(&text).unwrap();
+        if event["routeKey"].is_string() {
+            let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+            events.push((name, signed(event)));
+        }
+    }
+    events
+}
+
+fn signed(mut event: Value) -> Value {
+    if event["rawPath"].as_str().unwrap().starts_with("/webhooks/") {
+        let body = event["body"].as_str().map(str::as_bytes);
+        let (key, id) = (account::API_KEY, account::APPLICATION_ID);
+        let token = local::simulator::sign_webhook(account::SIGNATURE_SECRET, key, id, body, Timestamp::now()).unwrap();
+        event["headers"]["authorization"] = format!("Bearer {token}").into();
+    }
+    event
+}
+
+/// Status and body of the answer, and how long it took.
+async fn ask(route: &Route, event: &Value) -> (u16, Value, Duration) {
+    let began = Instant::now();
+    let answer = route.invoke(event.clone()).await.unwrap();
+    let took = began.elapsed();
+    let status = u16::try_from(answer["statusCode"].as_u64().unwrap()).unwrap();
+    let body = answer["body"].as_str().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+    if status >= 500 {
+        check_error(status, answer["headers"]["content-type"].as_str(), &body);
+    }
+    check_tells_no_number(&body.to_string());
+    (status, body, took)
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_function_answers_in_time_while_the_table_and_vonage_do_not() {
+    for missing in Missing::ALL {
+        let environment = environment(missing).await;
+        let routes = gateway::routes(&environment, clock::system()).await.unwrap();
+        let mut failed = Vec::new();
+        for (name, event) in events() {
+            let route = routes.iter().find(|route| event["routeKey"] == route.key).unwrap();
+            let (status, body, took) = ask(route, &event).await;
+            assert!(took <= patience(route.function), "{missing:?} {name} took {took:?}: {status} {body}");
+            if status == 503 {
+                failed.push(route.function);
+            } else {
+                // What needs neither the table nor Vonage.
+                assert!(matches!(status, 200 | 204 | 422), "{missing:?} {name}: {status} {body}");
+            }
+        }
+        failed.sort_unstable();
+        failed.dedup();
+        let mut all = gateway::FUNCTIONS;
+        all.sort_unstable();
+        assert_eq!(failed, all, "{missing:?}: each function needs the table for something");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_answered_within_a_second_whatever_the_table_does_and_the_fallback_at_once() {
+    for missing in Missing::ALL {
+        let environment = environment(missing).await;
+        let routes = gateway::routes(&environment, clock::system()).await.unwrap();
+        let event = |name: &str| events().into_iter().find(|(file, _)| file == name).unwrap().1;
+        for (name, expected) in [
+            ("answer-webhook-rider-calls", 503),
+            ("answer-webhook-driver-calls", 503),
+            ("answer-webhook-rider-calls-get", 503),
+            ("answer-webhook-fallback", 200),
+            ("answer-webhook-withheld-caller", 200),
+        ] {
+            let event = event(name);
+            let route = routes.iter().find(|route| event["routeKey"] == route.key).unwrap();
+            let (status, body, took) = ask(route, &event).await;
+            assert_eq!(status, expected, "{missing:?} {name}: {body}");
+            let limit = if expected == 503 { Duration::from_millis(750) } else { Duration::ZERO };
+            assert!(took <= limit, "{missing:?} {name} took {took:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_schedule_ends_in_time_and_says_that_it_failed() {
+    for missing in Missing::ALL {
+        let environment = environment(missing).await;
+        let schedule = Schedule::new(&environment, clock::system()).await.unwrap();
+        let began = Instant::now();
+        let report = schedule.tick().await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(60), "{missing:?}");
+        assert!(report["failed"].is_string() || report["shortfall"][0].is_object(), "{missing:?} {report}");
+        check_tells_no_number(&report.to_string());
+    }
+}

@@ -49,20 +49,54 @@ impl Drop for Told {
     }
 }
 
+/// Whether what is sent to DynamoDB again does not go well either, but for what the fault only delays.
+fn prevents(fault: &Value) -> bool {
+    fault["kind"] != "delay"
+}
+
 #[test]
 fn the_flow_holds_whatever_befalls_an_endpoint_of_vonages() {
-    let targets = every("path", 6, |_, _, _| {});
+    let targets = every("path", 6, |_, fault, story| assert!(prevents(fault) || story.repeated.is_empty()));
     assert!(targets.len() >= 6, "{targets:?}");
 }
 
 #[test]
 fn the_flow_holds_whatever_befalls_an_operation_of_dynamodbs() {
-    let targets = every("operation", 12, |_, _, _| {});
-    assert!(targets.len() >= 5, "{targets:?}");
+    let targets = every("operation", 12, |target, fault, story| {
+        assert!(prevents(fault) || story.repeated.is_empty());
+        // A caller is told to call again, at once, and then it works.
+        if target.1 == "GetItem" && prevents(fault) {
+            assert!(story.repeated.contains(&"rider calls"), "{:?}", story.repeated);
+        }
+    });
+    assert!(targets.len() >= 4, "{targets:?}");
 }
 
 #[test]
 fn the_flow_holds_whatever_befalls_a_webhook() {
-    let targets = every("webhook", 100, |_, _, _| {});
+    let targets = every("webhook", 100, |target, fault, story| {
+        let is_lost = fault["kind"].as_str().unwrap().starts_with("lose");
+        assert_eq!(target.1 == "answer_url" && is_lost, !story.repeated.is_empty(), "{:?}", story.repeated);
+    });
     assert_eq!(targets.len(), 2, "{targets:?}");
+}
+
+#[test]
+fn nobody_notices_that_each_operation_of_dynamodbs_fails_once() {
+    let asked = usual();
+    let of_operations = |step| asked[step].iter().filter(|target| target.0 == "operation");
+    let faults = Target::operation("GetItem").faults();
+    let faults: Vec<_> = faults.into_iter().filter(|fault| !hangs(fault) && !is_for_transactions(fault)).collect();
+    threads::all(faults, async |fault: Value| {
+        let told = Told(format!("each operation met {fault}"));
+        let mut rules = |step: &'static str| of_operations(step).map(|target| target.rule(&fault, 0, 1)).collect();
+        let story = flow::run(Patience::Long, &mut rules).await;
+        assert_eq!(story.repeated, [""; 0]);
+        drop(told);
+    });
+}
+
+/// Only a transaction is cancelled; another operation is told the same by an error, as which it is tried as well.
+fn is_for_transactions(fault: &Value) -> bool {
+    fault["kind"] == "cancelled"
 }
