@@ -27,6 +27,13 @@ pub struct Calls {
     taken: BTreeSet<(String, String)>,
 }
 
+/// How many legs there were, and how many of them are known to their end.
+#[derive(Debug, Default)]
+pub struct Legs {
+    pub placed: usize,
+    pub known_to_their_end: usize,
+}
+
 impl Calls {
     /// Writes a call down. Tells whether it went as it should; if not, the caller heard to call again, or nothing if the
     /// fallback was not reached either, and nobody's phone rang.
@@ -72,7 +79,7 @@ impl Calls {
 
     /// What the conversation says of its calls is what has happened: nothing that has not, each status with its own time,
     /// and all of it where the events were taken. In whatever order they came, and however often.
-    pub fn check_read(&self, conversation: &Value) {
+    pub fn check_read(&self, conversation: &Value) -> Legs {
         let known = conversation["calls"].as_array().unwrap();
         let known: BTreeMap<_, _> = known
             .iter()
@@ -82,10 +89,14 @@ impl Calls {
         let legs = || self.placed.iter().flat_map(|call| call["legs"].as_array().unwrap());
         let placed: BTreeSet<_> = legs().map(|leg| leg["uuid"].as_str().unwrap()).collect();
         assert!(known.keys().all(|uuid| placed.contains(uuid)), "legs that there never were: {conversation}");
+        let mut known_to_their_end = 0;
         for leg in legs() {
             let uuid = leg["uuid"].as_str().unwrap();
-            self.check_leg(uuid, leg, known.get(uuid).copied());
+            let known = known.get(uuid).copied();
+            self.check_leg(uuid, leg, known);
+            known_to_their_end += usize::from(known.is_some_and(|known| known["status"] == leg["status"]));
         }
+        Legs { placed: placed.len(), known_to_their_end }
     }
 
     fn check_leg(&self, uuid: &str, happened: &Value, known: Option<&Value>) {

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use crate::backend::{Answer, Backend, DRIVER, DRIVERS_NEW_PHONE, RIDER, check_tells_no_number};
-use crate::calls::{Calls, Expected};
+use crate::calls::{Calls, Expected, Legs};
 use crate::kinds::{Asked, Target};
 use crate::world::{World, text};
 
@@ -54,6 +54,8 @@ pub struct Story {
     pub asked: Asked,
     /// The steps that had to be tried again.
     pub repeated: Vec<&'static str>,
+    /// What is known of the calls at the end.
+    pub legs: Legs,
 }
 
 struct Flow<'a> {
@@ -199,7 +201,7 @@ impl Flow<'_> {
     async fn read(&mut self, step: &'static str, id: &str) {
         let read =
             self.ask(step, async |backend: &Backend| backend.read(id).await, |answer| answer.status == 200).await;
-        self.calls.check_read(&read);
+        self.story.legs = self.calls.check_read(&read);
     }
 
     async fn change(&mut self, step: &'static str, id: &str, change: &Value) -> Value {

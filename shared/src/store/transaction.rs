@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem};
 use jiff::Timestamp;
 
 use super::item::{self, Item};
@@ -23,6 +23,10 @@ pub(super) enum Outcome {
 /// How often a transaction is sent that meets others on the same items.
 const CONFLICTS: u32 = 8;
 
+/// How often a transaction is sent again that DynamoDB cancels because it is asked too often. The SDK, which does so for
+/// every other operation, does not for this one.
+const THROTTLED: u32 = 3;
+
 impl Store {
     /// Writes all of `items` or nothing. Under the same `token` DynamoDB writes it once, however often it is sent
     /// within ten minutes.
@@ -32,9 +36,15 @@ impl Store {
         token: Option<String>,
     ) -> Result<Outcome, StoreError> {
         let request = self.client.transact_write_items().set_transact_items(Some(items));
-        match request.set_client_request_token(token).send().await {
-            Ok(_) => Ok(Outcome::Committed),
-            Err(error) => failed_conditions(&error).map(Outcome::Cancelled).ok_or_else(|| error.into()),
+        let request = request.set_client_request_token(token);
+        let mut attempt = 0;
+        loop {
+            match request.clone().send().await {
+                Ok(_) => return Ok(Outcome::Committed),
+                Err(error) if attempt < THROTTLED && is_throttled(&error) => backoff::pause(attempt + 2).await,
+                Err(error) => return failed_conditions(&error).map(Outcome::Cancelled).ok_or_else(|| error.into()),
+            }
+            attempt += 1;
         }
     }
 
@@ -87,13 +97,26 @@ pub(super) fn unbuildable(error: BuildError) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }
 
+/// Why a transaction was cancelled, item by item; none if it was not, or failed for another reason.
+fn cancellation<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<&[CancellationReason]> {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+            Some(cancelled.cancellation_reasons())
+        }
+        _ => None,
+    }
+}
+
+fn is_throttled<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+    let throttled = ["ThrottlingError", "ProvisionedThroughputExceeded"];
+    let reasons = cancellation(error).unwrap_or_default();
+    reasons.iter().any(|reason| reason.code().is_some_and(|code| throttled.contains(&code)))
+}
+
 /// The conditions on which a transaction was cancelled; none if it failed for any other reason.
 fn failed_conditions<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Vec<usize>> {
-    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
-        return None;
-    };
     let mut positions = Vec::new();
-    for (position, reason) in cancelled.cancellation_reasons().iter().enumerate() {
+    for (position, reason) in cancellation(error)?.iter().enumerate() {
         match reason.code() {
             Some("ConditionalCheckFailed") => positions.push(position),
             Some("TransactionConflict" | "None") | None => {}
