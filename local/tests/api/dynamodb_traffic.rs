@@ -1,5 +1,6 @@
 //! What is asked of DynamoDB, seen on the wire: how often, and what happens when its answers are lost.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Laptop, RIDER, conversation};
@@ -21,9 +22,9 @@ async fn laptop_with_numbers() -> Laptop {
 }
 
 /// Lets the next transactions meet a fault.
-fn transactions_meet(laptop: &Laptop, times: u32, fault: Value) {
+async fn transactions_meet(laptop: &Laptop, times: u32, fault: Value) {
     let rule = json!({"operation": "TransactWriteItems", "times": times, "fault": fault});
-    laptop.stack.faults.order(rule.to_string().as_bytes()).unwrap();
+    assert_eq!(laptop.vonage(Method::POST, "/simulator/faults", rule).await.status, 204);
 }
 
 async fn create(laptop: &Laptop, notify: bool) -> Value {
@@ -102,13 +103,13 @@ async fn creating_takes_two_round_trips_one_that_reads_side_by_side_and_one_tran
 #[tokio::test]
 async fn a_transaction_that_meets_another_one_is_sent_again() {
     let laptop = laptop_with_numbers().await;
-    transactions_meet(&laptop, 2, json!({"kind": "cancelled", "reason": "TransactionConflict"}));
+    transactions_meet(&laptop, 2, json!({"kind": "cancelled", "reason": "TransactionConflict"})).await;
     let conversation = create(&laptop, false).await;
     assert_eq!(call(&laptop, RIDER, &conversation).await[1]["action"], "connect");
-    transactions_meet(&laptop, 2, json!({"kind": "cancelled", "reason": "TransactionConflict"}));
+    transactions_meet(&laptop, 2, json!({"kind": "cancelled", "reason": "TransactionConflict"})).await;
     let ended = laptop.delete(&format!("/conversations/{}", conversation["id"].as_str().unwrap())).await;
     assert_eq!(ended.body["state"], "ended");
-    transactions_meet(&laptop, 2, json!({"kind": "cancelled", "reason": "TransactionConflict"}));
+    transactions_meet(&laptop, 2, json!({"kind": "cancelled", "reason": "TransactionConflict"})).await;
     assert_eq!(laptop.post("/numbers", &json!({"country": "GB", "count": 3})).await.body["ready"], 3);
 }
 
@@ -117,7 +118,7 @@ async fn a_conversation_whose_creation_was_not_confirmed_is_found_to_be_there() 
     // One lost answer is the SDK's to settle; all three of its attempts are ours.
     for losses in [1, 3] {
         let laptop = laptop_with_numbers().await;
-        transactions_meet(&laptop, losses, json!({"kind": "status_after", "status": 500}));
+        transactions_meet(&laptop, losses, json!({"kind": "status_after", "status": 500})).await;
         let conversation = create(&laptop, true).await;
         assert_eq!(call(&laptop, RIDER, &conversation).await[1]["action"], "connect");
         assert_eq!(laptop.texts(RIDER).await.len(), 1, "one conversation, one text");
