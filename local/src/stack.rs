@@ -159,7 +159,7 @@ impl Stack {
         services.spawn(async move { report("the Vonage simulator", simulator::serve(vonage, settings, until).await) });
 
         let environment = own.with(options.environment);
-        let schedule = Arc::new(Schedule::new(&environment, options.clock.clone()).await?);
+        let schedule = Arc::new(Schedule::new(&environment, options.clock.clone(), &gateway_url).await?);
         if let Some(interval) = options.schedule {
             services.spawn(run_every(interval, schedule.clone(), stopped.clone()));
         }

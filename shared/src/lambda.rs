@@ -154,8 +154,8 @@ async fn start<F: HttpFunction>() -> Result<F, Error> {
 /// A function that a schedule starts too.
 pub trait ScheduledFunction: HttpFunction {
     /// Does what is to be done from time to time, with nothing begun that could not end before `ends_at`, and tells what
-    /// that was. Failures are in there too: the next time is the retry.
-    fn tick(&self, ends_at: Option<Timestamp>) -> impl Future<Output = Value> + Send;
+    /// that was. Failures are in there too: the next time is the retry. `event` is the schedule's.
+    fn tick(&self, event: Value, ends_at: Option<Timestamp>) -> impl Future<Output = Value> + Send;
 }
 
 /// Starts a function and answers what Lambda gives it: requests, and EventBridge's ticks.
@@ -178,7 +178,8 @@ pub async fn answer_event<F: ScheduledFunction>(
     let tick: Tick = serde_json::from_str(payload.get())?;
     if tick.source.as_deref() == Some("aws.events") {
         // Boxed, because its type is deeper than the compiler likes.
-        let report = Box::pin(function.tick(deadline(&context))).await;
+        let event = serde_json::from_str(payload.get())?;
+        let report = Box::pin(function.tick(event, deadline(&context))).await;
         tracing::info!(function = F::NAME, %report, "the schedule has run");
         return Ok(report);
     }
@@ -249,7 +250,7 @@ mod tests {
     }
 
     impl ScheduledFunction for Moody {
-        async fn tick(&self, _: Option<Timestamp>) -> Value {
+        async fn tick(&self, _: Value, _: Option<Timestamp>) -> Value {
             json!("ticked")
         }
     }

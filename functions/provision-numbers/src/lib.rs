@@ -76,8 +76,8 @@ impl HttpFunction for ProvisionNumbers {
 }
 
 impl ScheduledFunction for ProvisionNumbers {
-    async fn tick(&self, ends_at: Option<Timestamp>) -> Value {
-        match self.provisioner.upkeep(&self.headroom, ends_at).await {
+    async fn tick(&self, event: Value, ends_at: Option<Timestamp>) -> Value {
+        match self.provisioner.upkeep(event["public_url"].as_str(), &self.headroom, ends_at).await {
             Ok(upkeep) => {
                 let missing = upkeep.missing.len();
                 if missing > 0 {

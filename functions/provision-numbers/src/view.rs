@@ -65,6 +65,7 @@ pub(crate) struct NumberView {
 /// What the schedule has done.
 #[derive(Serialize)]
 pub(crate) struct UpkeepView {
+    application: Vec<&'static str>,
     adopted: Vec<VirtualNumber>,
     missing: Vec<VirtualNumber>,
     cancelled: Vec<VirtualNumber>,
@@ -107,8 +108,9 @@ impl PoolView {
 
 impl UpkeepView {
     pub(crate) fn new(upkeep: &Upkeep) -> Self {
-        let Upkeep { adopted, missing, cancelled, rented, shortfalls, headroom: _ } = upkeep;
+        let Upkeep { application, adopted, missing, cancelled, rented, shortfalls, headroom: _ } = upkeep;
         Self {
+            application: application.clone(),
             adopted: adopted.clone(),
             missing: missing.clone(),
             cancelled: cancelled.clone(),

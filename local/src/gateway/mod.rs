@@ -80,23 +80,27 @@ pub async fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>,
 }
 
 /// A stand-in for EventBridge's schedule.
-pub struct Schedule(provision_numbers::ProvisionNumbers);
+pub struct Schedule {
+    provision_numbers: provision_numbers::ProvisionNumbers,
+    public_url: String,
+}
 
 impl Schedule {
-    /// Starts the function that the schedule of the template starts.
-    pub async fn new(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        provision_numbers::ProvisionNumbers::start(env, clock).await.map(Self)
+    /// Starts the function that the schedule of the template starts, for a gateway at `public_url`.
+    pub async fn new(env: &Environment, clock: SharedClock, public_url: &str) -> Result<Self, ConfigError> {
+        let provision_numbers = provision_numbers::ProvisionNumbers::start(env, clock).await?;
+        Ok(Self { provision_numbers, public_url: public_url.to_owned() })
     }
 
     /// Gives the function an event as EventBridge does, and returns what it reports.
     pub async fn send(&self, event: &Value) -> Result<Value, lambda_http::Error> {
         let event = serde_json::value::to_raw_value(event)?;
-        shared::lambda::answer_event(&self.0, LambdaEvent::new(event, Context::default())).await
+        shared::lambda::answer_event(&self.provision_numbers, LambdaEvent::new(event, Context::default())).await
     }
 
     /// Lets the function do what is to be done from time to time.
     pub async fn tick(&self) -> Result<Value, lambda_http::Error> {
-        self.send(&json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})).await
+        self.send(&json!({"source": "aws.events", "public_url": self.public_url})).await
     }
 }
 

@@ -321,9 +321,13 @@ async fn the_events_are_answered_as_their_names_promise() {
     assert_eq!(send("create-conversation-again").await.0, 201);
     let again = send("create-conversation-again").await;
     assert_eq!((again.0, &again.1["reference"]), (200, &json!("ride-43")));
-    let schedule = gateway::Schedule::new(&laptop.stack.environment, shared::clock::system()).await.unwrap();
+    let schedule =
+        gateway::Schedule::new(&laptop.stack.environment, shared::clock::system(), &laptop.stack.gateway_url);
+    let schedule = schedule.await.unwrap();
     let report = schedule.send(&events["provision-numbers-schedule"]).await.unwrap();
-    assert_eq!(report, json!({"adopted": [], "missing": [], "cancelled": [], "rented": [], "shortfall": []}));
+    let changed = ["improve_ai", "answer_url", "fallback_answer_url", "event_url"];
+    assert_eq!(report["application"], json!(changed), "the file names the ports of `cargo run`");
+    assert_eq!([&report["adopted"], &report["rented"], &report["shortfall"]], [&json!([]); 3]);
     let of_this_one = |name: &str| {
         let mut event = events[name].clone();
         event["pathParameters"]["id"] = conversation["id"].clone();

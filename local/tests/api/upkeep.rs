@@ -254,3 +254,45 @@ async fn a_request_that_was_one_too_many_is_sent_again() {
     assert_eq!((done.status, &done.body["ready"]), (200, &json!(1)), "{done:?}");
     assert_eq!(laptop.asked("/number/buy").await, 3);
 }
+
+/// The simulated Vonage's application.
+async fn application(laptop: &Laptop) -> Value {
+    let path = format!("/v2/applications/{}", local::stack::account::APPLICATION_ID);
+    let request = laptop.http.get(format!("{}{path}", laptop.stack.vonage_url));
+    let account = (local::stack::account::API_KEY, local::stack::account::API_SECRET);
+    crate::support::answer(request.basic_auth(account.0, Some(account.1))).await.body
+}
+
+#[tokio::test]
+async fn the_schedule_lets_the_application_lead_here_and_be_used_for_nothing_else() {
+    let laptop = Laptop::start_answering(local::simulator::HttpMethod::Get).await.with_numbers(&["GB"], 2).await;
+    let before = application(&laptop).await;
+    assert_eq!(before["privacy"]["improve_ai"], true, "as Vonage makes it");
+    let report = laptop.run_schedule().await;
+    assert_eq!(report["application"], json!(["improve_ai", "answer_url", "fallback_answer_url"]));
+    let after = application(&laptop).await;
+    assert_eq!(after["privacy"]["improve_ai"], false);
+    let webhooks = &after["capabilities"]["voice"]["webhooks"];
+    for (name, path) in [("answer_url", "answer"), ("fallback_answer_url", "fallback"), ("event_url", "event")] {
+        let address = format!("{}/webhooks/{path}", laptop.stack.gateway_url);
+        let [is, was] = [&webhooks[name], &before["capabilities"]["voice"]["webhooks"][name]];
+        assert_eq!((&is["address"], &is["http_method"]), (&json!(address), &json!("POST")));
+        assert_eq!(is["socket_timeout"], was["socket_timeout"], "what is not ours stays");
+    }
+    let conversation = laptop.create().await;
+    let call = laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"]})).await;
+    assert_eq!(call["phones"]["callee"]["number"], DRIVER);
+    assert_eq!(laptop.run_schedule().await["application"], json!([]), "nothing is written without need");
+}
+
+#[tokio::test]
+async fn an_application_that_cannot_be_read_keeps_nothing_else_from_being_done() {
+    let laptop = Laptop::start().await;
+    buy(&laptop, "447451000001", true).await;
+    let path = format!("/v2/applications/{}", local::stack::account::APPLICATION_ID);
+    laptop.faults(&path, 3, json!({"kind": "status", "status": 500})).await;
+    let report = laptop.run_schedule().await;
+    assert_eq!((&report["application"], &report["adopted"]), (&json!([]), &json!(["447451000001"])));
+    assert_eq!(report["shortfall"][0]["reason"], "carrier_unavailable");
+    assert_eq!(laptop.run_schedule().await["application"], json!(["improve_ai"]));
+}

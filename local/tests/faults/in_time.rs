@@ -186,7 +186,7 @@ async fn a_call_is_answered_within_a_second_whatever_the_table_does_and_the_fall
 async fn the_schedule_ends_in_time_and_says_that_it_failed() {
     for missing in Missing::ALL {
         let environment = environment(missing).await;
-        let schedule = Schedule::new(&environment, clock::system()).await.unwrap();
+        let schedule = Schedule::new(&environment, clock::system(), "http://127.0.0.1:1").await.unwrap();
         let began = Instant::now();
         let report = schedule.tick().await.unwrap();
         assert!(began.elapsed() < Duration::from_secs(60), "{missing:?}");

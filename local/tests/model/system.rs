@@ -20,6 +20,7 @@ use shared::provisioning::{Drained, Headroom, Order, Provisioned, Provisioner, U
 use shared::store::{IdempotentRequest, Store, StoreError};
 use shared::update::{Change, UpdateError, Updater};
 use shared::vonage::Vonage;
+use shared::vonage::applications::ApplicationsApi;
 use shared::vonage::numbers::{NumbersApi, Search};
 use tokio::net::TcpListener;
 
@@ -146,6 +147,7 @@ impl Process {
         let provisioner = Provisioner {
             store: store.clone(),
             numbers: numbers.clone(),
+            applications: applications_never_asked(),
             application_id: APPLICATION.to_owned(),
             monthly_budget: None,
             clock: clock.clone(),
@@ -185,7 +187,7 @@ impl Process {
                 };
                 Outcome::Rent(provisioner.provision(&Order { search, count: *count, cap: None }, None).await)
             }
-            Act::Upkeep => Outcome::Upkeep(provisioner.upkeep(&Headroom::default(), None).await),
+            Act::Upkeep => Outcome::Upkeep(provisioner.upkeep(None, &Headroom::default(), None).await),
         }
     }
 }
@@ -219,6 +221,12 @@ fn written_down(kind: Kind, index: u64, now: Timestamp) -> PoolNumber {
         draining_since: None,
         missing_since: None,
     }
+}
+
+/// Nobody tells the model's upkeep where Vonage reaches it, so it leaves the application alone.
+fn applications_never_asked() -> ApplicationsApi {
+    let nowhere = environment("http://127.0.0.1:1", "http://127.0.0.1:1");
+    ApplicationsApi(Vonage::new(VonageConfig::from_environment(&nowhere).unwrap()))
 }
 
 /// As provisioning does it.

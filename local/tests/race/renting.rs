@@ -76,7 +76,7 @@ async fn schedules_at_once_adopt_and_give_back_once_and_rent_no_more_than_is_mis
         let mut runs = Vec::new();
         for _ in 0..6 {
             let (provisioner, headroom) = (provisioner(&world).await, headroom.clone());
-            runs.push(async move { provisioner.upkeep(&headroom, None).await.unwrap() });
+            runs.push(async move { provisioner.upkeep(None, &headroom, None).await.unwrap() });
         }
         let reports = at_once(runs).await;
         let all = |numbers: fn(&Upkeep) -> &[VirtualNumber]| reports.iter().flat_map(numbers).count();

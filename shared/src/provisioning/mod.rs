@@ -20,6 +20,7 @@ use crate::config::{ConfigError, Environment};
 use crate::country::Country;
 use crate::pool::{NumberState, PoolNumber};
 use crate::store::{RentError, Store, StoreError};
+use crate::vonage::applications::ApplicationsApi;
 use crate::vonage::numbers::{NumbersApi, Offer, OwnedNumber, Search};
 use crate::vonage::{Vonage, VonageError};
 
@@ -76,6 +77,8 @@ pub struct Provisioner {
     pub store: Store,
     /// The carrier.
     pub numbers: NumbersApi,
+    /// The carrier's applications.
+    pub applications: ApplicationsApi,
     /// The Voice application that numbers are linked to.
     pub application_id: String,
     /// What the rent of the whole pool may come to a month, in EUR.
@@ -137,7 +140,8 @@ impl Provisioner {
     pub fn new(env: &Environment, store: Store, vonage: Vonage, clock: SharedClock) -> Result<Self, ConfigError> {
         Ok(Self {
             store,
-            numbers: NumbersApi::new(vonage, env.numbers_interval()?),
+            numbers: NumbersApi::new(vonage.clone(), env.numbers_interval()?),
+            applications: ApplicationsApi(vonage),
             application_id: env.required("VONAGE_APPLICATION_ID")?,
             monthly_budget: env.monthly_budget()?,
             clock,

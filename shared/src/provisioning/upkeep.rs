@@ -18,6 +18,8 @@ use crate::vonage::numbers::{ListedNumber, Search};
 /// What a run did and found.
 #[derive(Debug, Default)]
 pub struct Upkeep {
+    /// What of the Voice application was not as it has to be, and is now.
+    pub application: Vec<&'static str>,
     /// Numbers of the account that were linked to the application and not in the pool, and are now.
     pub adopted: Vec<VirtualNumber>,
     /// Numbers of the pool that Vonage does not list as the account's.
@@ -45,10 +47,21 @@ pub struct Headroom {
 const RACES: u32 = 10;
 
 impl Provisioner {
-    /// Adopts, reports, finishes, rents and gives back, in this order. What fails at Vonage does not keep the rest from
-    /// being done.
-    pub async fn upkeep(&self, headroom: &Headroom, ends_at: Option<Timestamp>) -> Result<Upkeep, StoreError> {
+    /// Sees to the application if it is known where Vonage reaches this deployment, `public_url`; then adopts, reports,
+    /// finishes, rents and gives back, in this order. What fails at Vonage does not keep the rest from being done.
+    pub async fn upkeep(
+        &self,
+        public_url: Option<&str>,
+        headroom: &Headroom,
+        ends_at: Option<Timestamp>,
+    ) -> Result<Upkeep, StoreError> {
         let mut done = Upkeep::default();
+        if let Some(public_url) = public_url {
+            match self.see_to_application(public_url).await {
+                Ok(changed) => done.application = changed,
+                Err(error) => done.shortfalls.push(Shortfall::general(error)),
+            }
+        }
         let pool = self.store.whole_pool().await?;
         match self.numbers.list().await {
             Ok(listed) => {
@@ -62,6 +75,16 @@ impl Provisioner {
         done.cancelled = self.finish_draining(&pool, ends_at, &mut done.shortfalls).await?;
         done.headroom = self.headroom(&pool).await?;
         Ok(done)
+    }
+
+    /// Lets the application's webhooks lead here, and Vonage use nothing of what is said. Two runs at once write the same.
+    async fn see_to_application(&self, public_url: &str) -> Result<Vec<&'static str>, VonageError> {
+        let mut application = self.applications.read(&self.application_id).await?;
+        let changed = application.serve(public_url);
+        if !changed.is_empty() {
+            self.applications.replace(&self.application_id, &application).await?;
+        }
+        Ok(changed)
     }
 
     async fn headroom(&self, pool: &[PoolNumber]) -> Result<BTreeMap<Country, i64>, StoreError> {

@@ -78,6 +78,8 @@ impl From<reqwest::Error> for VonageError {
 pub(super) enum Payload<'a, P: Serialize> {
     Query(&'a P),
     Form(&'a P),
+    /// A JSON body by PUT.
+    Put(&'a P),
 }
 
 impl<P: Serialize> Clone for Payload<'_, P> {
@@ -130,9 +132,9 @@ impl Vonage {
         format!("{}{path}", self.config.rest_url)
     }
 
-    /// The attempts at a request of this effect.
-    pub(super) fn tries(&self, effect: Effect) -> Tries {
-        Tries::new(effect, self.config.time_limit)
+    /// The attempts at a request to `path`, of this effect.
+    pub(super) fn tries<'a>(&self, path: &'a str, effect: Effect) -> Tries<'a> {
+        Tries::new(path, effect, self.config.time_limit)
     }
 
     /// Asks once, for at most `limit`, and gives the HTTP status with the body. 401, 429 and 5xx are errors already.
@@ -145,6 +147,7 @@ impl Vonage {
         let request = match payload {
             Payload::Query(query) => self.http.get(url).query(query),
             Payload::Form(form) => self.http.post(url).form(form),
+            Payload::Put(json) => self.http.put(url).json(json),
         };
         let request = request.basic_auth(&self.config.api_key, Some(&self.config.api_secret.0)).timeout(limit);
         let response = request.send().await?;

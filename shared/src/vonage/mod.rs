@@ -1,6 +1,8 @@
 //! Vonage: its HTTP API (feature `carrier`) and its webhooks (feature `webhooks`).
 
 #[cfg(feature = "carrier")]
+pub mod applications;
+#[cfg(feature = "carrier")]
 mod client;
 #[cfg(feature = "webhooks")]
 pub mod event;

@@ -32,6 +32,8 @@ pub trait NumberLookup: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct NumberInsight(pub Vonage);
 
+const PATH: &str = "/ni/basic/json";
+
 #[derive(Serialize)]
 struct Query<'a> {
     number: &'a str,
@@ -49,7 +51,7 @@ struct Answer {
 
 impl NumberLookup for NumberInsight {
     async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
-        let mut tries = self.0.tries(Effect::None);
+        let mut tries = self.0.tries(PATH, Effect::None);
         loop {
             let limit = tries.begin();
             let outcome = self.look_up_once(number, limit).await;
@@ -64,7 +66,7 @@ impl NumberInsight {
     async fn look_up_once(&self, number: &PhoneNumber, limit: Duration) -> Result<Option<LookedUpNumber>, VonageError> {
         // By POST, because a URL, unlike a body, ends up in logs on the way.
         let form = Query { number: number.expose() };
-        let answer: Answer = self.0.ask_json(self.0.api("/ni/basic/json"), Payload::Form(&form), limit).await?;
+        let answer: Answer = self.0.ask_json(self.0.api(PATH), Payload::Form(&form), limit).await?;
         match (answer.status, answer.international_format_number, answer.country_code) {
             (0, Some(number), Some(country)) => Ok(Some(LookedUpNumber { number: number.into(), country })),
             (0, ..) => Err(VonageError::NotUnderstood(None)),

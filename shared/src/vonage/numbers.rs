@@ -234,7 +234,7 @@ impl NumbersApi {
         effect: Effect,
         read: impl Fn(StatusCode, &[u8]) -> Result<T, VonageError>,
     ) -> Result<T, VonageError> {
-        let mut tries = self.vonage.tries(effect);
+        let mut tries = self.vonage.tries(path, effect);
         loop {
             self.pace.turn().await;
             let limit = tries.begin();

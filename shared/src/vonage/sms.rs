@@ -30,6 +30,8 @@ pub struct SmsApi(pub Vonage);
 const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\
                    abcdefghijklmnopqrstuvwxyzäöñüà|^€{}[]~\\";
 
+const PATH: &str = "/sms/json";
+
 #[derive(Serialize)]
 struct Message<'a> {
     from: &'a str,
@@ -54,7 +56,7 @@ impl TextSender for SmsApi {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<(), VonageError> {
         let encoding = if text.chars().all(|c| GSM.contains(c)) { "text" } else { "unicode" };
         let message = Message { from: from.as_str(), to: to.expose(), text, encoding };
-        let mut tries = self.0.tries(Effect::Lasting);
+        let mut tries = self.0.tries(PATH, Effect::Lasting);
         loop {
             let limit = tries.begin();
             let outcome = self.send_once(&message, limit).await;
@@ -67,7 +69,7 @@ impl TextSender for SmsApi {
 
 impl SmsApi {
     async fn send_once(&self, message: &Message<'_>, limit: Duration) -> Result<(), VonageError> {
-        let answer: Answer = self.0.ask_json(self.0.rest("/sms/json"), Payload::Form(message), limit).await?;
+        let answer: Answer = self.0.ask_json(self.0.rest(PATH), Payload::Form(message), limit).await?;
         let taken = answer.messages.iter().filter(|part| part.status == "0").count();
         match answer.messages.iter().find(|part| part.status != "0") {
             // Some parts are out: to send all of them again would be to text twice.

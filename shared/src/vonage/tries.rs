@@ -42,7 +42,8 @@ pub(super) fn connect_limit(time_limit: Duration) -> Duration {
 
 /// The attempts at one request, which together keep to its time limit.
 #[derive(Debug)]
-pub(super) struct Tries {
+pub(super) struct Tries<'a> {
+    path: &'a str,
     effect: Effect,
     time_limit: Duration,
     left: Duration,
@@ -50,9 +51,9 @@ pub(super) struct Tries {
     began: Instant,
 }
 
-impl Tries {
-    pub(super) fn new(effect: Effect, time_limit: Duration) -> Self {
-        Self { effect, time_limit, left: time_limit, made: 0, began: Instant::now() }
+impl<'a> Tries<'a> {
+    pub(super) fn new(path: &'a str, effect: Effect, time_limit: Duration) -> Self {
+        Self { path, effect, time_limit, left: time_limit, made: 0, began: Instant::now() }
     }
 
     /// How many attempts have been made.
@@ -69,6 +70,7 @@ impl Tries {
 
     /// Whether the request may be sent again after an attempt that failed and a pause of `pause`, which counts.
     pub(super) fn allow_again(&mut self, error: &VonageError, pause: Duration) -> bool {
+        tracing::warn!(path = self.path, attempt = self.made, cause = %error, vonage_errors = 1u64, "Vonage failed");
         self.left = self.left.saturating_sub(self.began.elapsed() + pause);
         self.made < MOST && self.effect.allows_again(error) && self.left >= percent(LEAST, self.time_limit)
     }
@@ -112,7 +114,7 @@ mod tests {
 
     /// Lets each attempt take so long and fail in that way: how many there were, and how long all of it took.
     async fn fail(effect: Effect, takes: Duration, error: impl Fn() -> VonageError) -> (u32, f64) {
-        let (start, mut tries) = (Instant::now(), Tries::new(effect, LIMIT));
+        let (start, mut tries) = (Instant::now(), Tries::new("/path", effect, LIMIT));
         loop {
             let limit = tries.begin();
             sleep(takes.min(limit)).await;

@@ -1,0 +1,134 @@
+//! The Voice application: where Vonage sends an account's calls, and what it may do with them.
+//!
+//! Source: Vonage Application API v2. A change sends the whole application, so what is not known here is sent back as it
+//! came.
+
+use serde_json::{Map, Value, json};
+
+use super::client::{Payload, Vonage, VonageError, parse_ok};
+use super::tries::Effect;
+
+/// The Application API.
+#[derive(Debug, Clone)]
+pub struct ApplicationsApi(pub Vonage);
+
+/// An application, as Vonage shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Application(Map<String, Value>);
+
+impl ApplicationsApi {
+    /// The application with this id.
+    pub async fn read(&self, id: &str) -> Result<Application, VonageError> {
+        let path = path(id);
+        let mut tries = self.0.tries(&path, Effect::None);
+        loop {
+            let limit = tries.begin();
+            let read = self.0.ask_json(self.0.api(&path), Payload::Query(&()), limit).await;
+            if let Some(outcome) = tries.settle(read).await {
+                return outcome.map(Application);
+            }
+        }
+    }
+
+    /// Makes the application with this id what `application` says.
+    pub async fn replace(&self, id: &str, application: &Application) -> Result<(), VonageError> {
+        let path = path(id);
+        let mut tries = self.0.tries(&path, Effect::Lasting);
+        loop {
+            let limit = tries.begin();
+            let answer = self.0.ask(self.0.api(&path), Payload::Put(&application.0), limit).await;
+            let replaced = answer.and_then(|(status, body)| parse_ok::<Map<String, Value>>(status, &body).map(drop));
+            if let Some(outcome) = tries.settle(replaced).await {
+                return outcome;
+            }
+        }
+    }
+}
+
+fn path(id: &str) -> String {
+    format!("/v2/applications/{id}")
+}
+
+/// The webhooks of the Voice capability, with the path at which this product answers each.
+const WEBHOOKS: [(&str, &str); 3] = [
+    ("answer_url", "/webhooks/answer"),
+    ("fallback_answer_url", "/webhooks/fallback"),
+    ("event_url", "/webhooks/event"),
+];
+
+impl Application {
+    /// Makes it what a deployment needs that Vonage reaches at `public_url`, and gives the names of what was otherwise: the
+    /// webhooks lead here, by POST, because only then their signature covers what they say; they are signed; and Vonage
+    /// does not use what people say on the phone to improve its products.
+    pub fn serve(&mut self, public_url: &str) -> Vec<&'static str> {
+        let before = self.clone();
+        let voice = member(member(&mut self.0, "capabilities"), "voice");
+        voice.insert("signed_callbacks".to_owned(), json!(true));
+        let webhooks = member(voice, "webhooks");
+        for (name, path) in WEBHOOKS {
+            let webhook = member(webhooks, name);
+            webhook.insert("address".to_owned(), json!(format!("{}{path}", public_url.trim_end_matches('/'))));
+            webhook.insert("http_method".to_owned(), json!("POST"));
+        }
+        member(&mut self.0, "privacy").insert("improve_ai".to_owned(), json!(false));
+        let names = [
+            ("improve_ai", "/privacy/improve_ai"),
+            ("signed_callbacks", "/capabilities/voice/signed_callbacks"),
+            ("answer_url", "/capabilities/voice/webhooks/answer_url"),
+            ("fallback_answer_url", "/capabilities/voice/webhooks/fallback_answer_url"),
+            ("event_url", "/capabilities/voice/webhooks/event_url"),
+        ];
+        let at = |application: &Self, pointer: &str| Value::Object(application.0.clone()).pointer(pointer).cloned();
+        let differs = |pointer: &str| at(&before, pointer) != at(self, pointer);
+        names.into_iter().filter(|(_, pointer)| differs(pointer)).map(|(name, _)| name).collect()
+    }
+}
+
+/// The object `name` in `object`; an empty one is put there if there is none.
+fn member<'a>(object: &'a mut Map<String, Value>, name: &str) -> &'a mut Map<String, Value> {
+    let value = object.entry(name).or_insert_with(|| json!({}));
+    if !value.is_object() {
+        *value = json!({});
+    }
+    value.as_object_mut().expect("made an object just now")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn application(value: Value) -> Application {
+        Application(value.as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn what_is_not_ours_stays_as_it_was() {
+        let mut some = application(json!({
+            "id": "1", "name": "Rides", "keys": {"public_key": "…"}, "privacy": {"improve_ai": true, "other": 1},
+            "capabilities": {
+                "voice": {"region": "eu-west", "signed_callbacks": true, "webhooks": {
+                    "answer_url": {"address": "https://here/webhooks/answer", "http_method": "GET", "socket_timeout": 3000},
+                    "event_url": {"address": "https://here/webhooks/event", "http_method": "POST"}}},
+                "messages": {"version": "v1"}},
+        }));
+        assert_eq!(some.serve("https://here/"), ["improve_ai", "answer_url", "fallback_answer_url"]);
+        let expected = json!({
+            "id": "1", "name": "Rides", "keys": {"public_key": "…"}, "privacy": {"improve_ai": false, "other": 1},
+            "capabilities": {
+                "voice": {"region": "eu-west", "signed_callbacks": true, "webhooks": {
+                    "answer_url": {"address": "https://here/webhooks/answer", "http_method": "POST", "socket_timeout": 3000},
+                    "fallback_answer_url": {"address": "https://here/webhooks/fallback", "http_method": "POST"},
+                    "event_url": {"address": "https://here/webhooks/event", "http_method": "POST"}}},
+                "messages": {"version": "v1"}},
+        });
+        assert_eq!(some, application(expected));
+        assert_eq!(some.serve("https://here"), Vec::<&str>::new(), "and then there is nothing to change");
+    }
+
+    #[test]
+    fn an_application_without_voice_gets_it() {
+        let mut bare = application(json!({"name": "Rides", "capabilities": null}));
+        let all = ["improve_ai", "signed_callbacks", "answer_url", "fallback_answer_url", "event_url"];
+        assert_eq!(bare.serve("https://here"), all);
+    }
+}
