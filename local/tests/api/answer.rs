@@ -152,3 +152,15 @@ async fn a_body_that_is_not_json_is_400() {
         assert_eq!(answer.status, 400, "{body}");
     }
 }
+
+#[tokio::test]
+async fn a_webhook_takes_no_more_than_any_of_vonages_has() {
+    let laptop = Laptop::start().await;
+    for path in ["/webhooks/answer", "/webhooks/fallback", "/webhooks/event"] {
+        let of_length = |length: usize| json!({"padding": "x".repeat(length - 14)}).to_string();
+        assert_eq!(of_length(64 * 1024).len(), 64 * 1024);
+        assert!(laptop.signed_post(path, &of_length(64 * 1024)).await.status < 300, "{path}");
+        let answer = laptop.signed_post(path, &of_length(64 * 1024 + 1)).await;
+        assert_eq!((answer.status, answer.content_type.as_str()), (413, "application/problem+json"), "{path}");
+    }
+}
