@@ -13,7 +13,7 @@ def curl(*arguments):
         ["curl", "--silent", "--show-error", "--write-out", "\n%{http_code}", *arguments],
         check=True, capture_output=True, text=True).stdout
     body, status = printed.rsplit("\n", 1)
-    return int(status), json.loads(body)
+    return int(status), json.loads(body) if body else None
 
 
 def expect(holds, seen):
@@ -82,7 +82,13 @@ for caller, dials in (RIDER, rider_dials), (DRIVER, driver_dials):
     expect(again["phones"]["callee"] is None and "has ended" in again["phones"]["caller"]["heard"][0], again)
     expect(not any(number in json.dumps(again["ncco"]) for number in (RIDER, DRIVER)), again)
 
+status, erased = curl("-X", "DELETE", f"{url}?erase=true")
+expect((status, erased) == (204, None), erased)
+expect(curl("-X", "DELETE", f"{url}?erase=true") == (204, None) and curl(url)[0] == 404, erased)
+late = call(RIDER, rider_dials)
+expect(late["phones"]["callee"] is None and "has ended" in late["phones"]["caller"]["heard"][0], late)
+
 status, drained = curl("-X", "DELETE", f"{gateway}/numbers/{rider_dials}")
 expect(status == 200 and drained["state"] == "draining", drained)
 
-print("provisioned, created, called both ways, changed, ended, called again, drained: as it should be")
+print("provisioned, created, called both ways, changed, ended, called again, erased, drained: as it should be")

@@ -28,7 +28,7 @@ def in_container(name, event):
     ran = subprocess.run(
         ["sam", "local", "invoke", "--config-env", "laptop", "--skip-pull-image", function, "-e", file],
         capture_output=True, text=True)
-    answers = [line for line in ran.stdout.splitlines() if '"statusCode"' in line or line.startswith('{"application"')]
+    answers = [line for line in ran.stdout.splitlines() if '"statusCode"' in line or line.startswith(('{"application"', '{"given_up"'))]
     if ran.returncode != 0 or len(answers) != 1:
         sys.exit(f"{name}: sam local invoke gave no answer\n{ran.stdout}\n{ran.stderr}")
     answer = json.loads(answers[0])
@@ -96,7 +96,8 @@ expect(report == {"application": settled, "adopted": [], "missing": [], "cancell
 print("     provision-numbers-schedule", flush=True)
 
 changing = {"provision-numbers", "create-conversation", "create-conversation-again", "end-conversation",
-            "update-conversation", "provision-numbers-drain", "provision-numbers-schedule"}
+            "end-conversation-erase", "end-conversation-schedule", "update-conversation", "provision-numbers-drain",
+            "provision-numbers-schedule"}
 for name in names:
     if name not in changing:
         same(name, load(name))
@@ -129,6 +130,16 @@ status, ended = same("end-conversation", of_this_conversation("end-conversation"
 expect(status == 200 and ended["state"] == "ended", ended)
 status, ncco = same("answer-webhook-rider-calls", load("answer-webhook-rider-calls"))
 expect(status == 200 and len(ncco) == 1 and "has ended" in ncco[0]["text"], ncco)
+
+status, nothing = in_container("end-conversation-erase", of_this_conversation("end-conversation-erase"))
+expect((status, nothing) == (204, None) and at_gateway(of_this_conversation("end-conversation-erase")) == (204, None), nothing)
+expect(at_gateway(of_this_conversation("get-conversation"))[0] == 404, "an erased conversation is read")
+print("204  end-conversation-erase", flush=True)
+status, ncco = same("answer-webhook-rider-calls", load("answer-webhook-rider-calls"))
+expect(status == 200 and len(ncco) == 1 and "has ended" in ncco[0]["text"], ncco)
+report = in_container("end-conversation-schedule", load("end-conversation-schedule"))
+expect(report == {"settled": 0, "redacted": 0, "postponed": 0, "given_up": 0, "not_provisioned": [], "stopped": None}, report)
+print("     end-conversation-schedule", flush=True)
 
 status, drained = same("provision-numbers-drain", load("provision-numbers-drain"))
 expect(status == 200 and drained["state"] == "draining", drained)

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::clock::{self, SharedClock};
 use shared::config::{ConfigError, Environment};
+use shared::lambda::ScheduledFunction;
 use shared::pool::PoolNumber;
 use shared::store::{Store, StoreError};
 use tokio::net::TcpListener;
@@ -16,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::dynamodb::{self, Dynamodb, DynamodbError, Traffic};
 use crate::faults::Faults;
-use crate::gateway::{self, Schedule};
+use crate::gateway::{self, ErasureSchedule, NumbersSchedule, Schedule};
 use crate::simulator::{self, Application, HttpMethod, Webhook};
 
 /// The laptop's Vonage account. Nothing in here is worth hiding: it opens the simulator only.
@@ -54,7 +55,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// The functions' clock.
     pub clock: SharedClock,
-    /// How often the schedule runs by itself; none leaves it to [`Stack::run_schedule`].
+    /// How often the schedules run by themselves; none leaves it to [`Stack::run_schedule`] and
+    /// [`Stack::run_erasure_schedule`].
     pub schedule: Option<Duration>,
 }
 
@@ -117,7 +119,8 @@ pub struct Stack {
     pub faults: Faults,
     /// What is asked of DynamoDB.
     pub traffic: Traffic,
-    schedule: Arc<Schedule>,
+    numbers: Arc<NumbersSchedule>,
+    erasures: Arc<ErasureSchedule>,
     stop: watch::Sender<bool>,
     services: JoinSet<()>,
 }
@@ -159,9 +162,13 @@ impl Stack {
         services.spawn(async move { report("the Vonage simulator", simulator::serve(vonage, settings, until).await) });
 
         let environment = own.with(options.environment);
-        let schedule = Arc::new(Schedule::new(&environment, options.clock.clone(), &gateway_url).await?);
+        let clock = || options.clock.clone();
+        let event = json!({"source": "aws.events", "public_url": gateway_url});
+        let numbers = Arc::new(NumbersSchedule::new(&environment, clock(), event).await?);
+        let erasures = Arc::new(ErasureSchedule::new(&environment, clock(), json!({"source": "aws.events"})).await?);
         if let Some(interval) = options.schedule {
-            services.spawn(run_every(interval, schedule.clone(), stopped.clone()));
+            services.spawn(run_every(interval, numbers.clone(), stopped.clone()));
+            services.spawn(run_every(interval, erasures.clone(), stopped.clone()));
         }
         let routes = gateway::routes(&environment, options.clock).await?;
         let until = stopping(stopped);
@@ -169,12 +176,28 @@ impl Stack {
             let server = axum::serve(gateway, gateway::router(routes)).with_graceful_shutdown(until);
             report("the gateway", server.await);
         });
-        Ok(Self { gateway_url, dynamodb_url, vonage_url, environment, faults, traffic, schedule, stop, services })
+        Ok(Self {
+            gateway_url,
+            dynamodb_url,
+            vonage_url,
+            environment,
+            faults,
+            traffic,
+            numbers,
+            erasures,
+            stop,
+            services,
+        })
     }
 
-    /// Runs the schedule once, and gives what it reports.
+    /// Runs the schedule of the numbers once, and gives what it reports.
     pub async fn run_schedule(&self) -> Result<Value, lambda_http::Error> {
-        self.schedule.tick().await
+        self.numbers.tick().await
+    }
+
+    /// Runs the schedule of erasures once, and gives what it reports.
+    pub async fn run_erasure_schedule(&self) -> Result<Value, lambda_http::Error> {
+        self.erasures.tick().await
     }
 
     /// Lets running requests finish and stops.
@@ -203,7 +226,11 @@ async fn stopping(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-async fn run_every(interval: Duration, schedule: Arc<Schedule>, stopped: watch::Receiver<bool>) {
+async fn run_every<F: ScheduledFunction>(
+    interval: Duration,
+    schedule: Arc<Schedule<F>>,
+    stopped: watch::Receiver<bool>,
+) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(interval) => {}

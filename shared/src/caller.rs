@@ -14,8 +14,9 @@ const REMEMBERED: usize = 12;
 /// What a caller has under one virtual number: a live route, one in quarantine, or the memory of one.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CallerKey {
-    /// Its last conversation.
-    pub conversation: ConversationId,
+    /// Its last conversation; none if that was erased.
+    #[serde(default)]
+    pub conversation: Option<ConversationId>,
     /// From when on that conversation connects no calls.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub expires_at: Timestamp,
@@ -35,7 +36,7 @@ impl CallerKey {
 
     /// All conversations that it remembers, latest first.
     pub fn history(&self) -> impl Iterator<Item = ConversationId> {
-        std::iter::once(self.conversation).chain(self.earlier.iter().copied())
+        self.conversation.into_iter().chain(self.earlier.iter().copied())
     }
 
     /// What the next conversation on it remembers.

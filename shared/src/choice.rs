@@ -238,7 +238,8 @@ mod tests {
     fn keys(keys: &[(&str, ConversationId, i64)]) -> CallerKeys {
         let key = |(digits, conversation, seconds): &(&str, ConversationId, i64)| {
             let (expires_at, quarantined_until) = (after(seconds - 60), after(*seconds));
-            let key = CallerKey { conversation: *conversation, expires_at, quarantined_until, earlier: Vec::new() };
+            let key =
+                CallerKey { conversation: Some(*conversation), expires_at, quarantined_until, earlier: Vec::new() };
             (number(digits), key)
         };
         CallerKeys { by_number: keys.iter().map(key).collect(), is_virtual: false }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::call_limits::CallLimits;
+use crate::carrier_record::CarrierRecord;
 use crate::country::Country;
 use crate::phone::{RealNumber, VirtualNumber};
 
@@ -290,6 +291,9 @@ pub struct Conversation {
     pub limits: CallLimits,
     /// How often its end or a participant's phone was changed: what is changed must be as it was read.
     pub revision: u32,
+    /// What the carrier keeps of it beside its calls: the lookups of its numbers, and its texts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carrier_records: Vec<CarrierRecord>,
 }
 
 impl Conversation {

@@ -9,22 +9,24 @@
 //!
 //! | feature | brings |
 //! |---|---|
-//! | `carrier` | Vonage's API, and with it creating conversations and renting numbers |
+//! | `carrier` | Vonage's API, and with it renting numbers and redacting records |
+//! | `written-numbers` | reading numbers as people write them, and with it creating and changing conversations |
 //! | `webhooks` | reading and verifying Vonage's webhooks |
 //! | `schema` | creating the table, for the laptop and for tests |
 
 mod backoff;
 pub mod call;
 pub mod call_limits;
-#[cfg(feature = "carrier")]
+#[cfg(feature = "written-numbers")]
 pub mod callable;
 pub mod caller;
+pub mod carrier_record;
 pub mod choice;
 pub mod clock;
 pub mod config;
 pub mod conversation;
 pub mod country;
-#[cfg(feature = "carrier")]
+#[cfg(feature = "written-numbers")]
 pub mod creation;
 pub mod high_water;
 pub mod http;
@@ -34,12 +36,14 @@ pub mod phone;
 pub mod pool;
 #[cfg(feature = "carrier")]
 pub mod provisioning;
+#[cfg(feature = "carrier")]
+pub mod redaction;
 pub mod route;
 pub mod store;
 pub mod telemetry;
-#[cfg(feature = "carrier")]
+#[cfg(feature = "written-numbers")]
 pub mod update;
 pub mod view;
 pub mod vonage;
-#[cfg(feature = "carrier")]
+#[cfg(feature = "written-numbers")]
 pub mod written_number;

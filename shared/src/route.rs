@@ -38,6 +38,35 @@ pub struct Route {
     pub earlier: Vec<ConversationId>,
 }
 
+/// What is left of a route whose conversation was erased: nothing that could connect a call. It holds its key for as long
+/// as the quarantine lasts, because a late caller would otherwise reach a stranger. Serialized as the table stores it;
+/// under another name than a route's, the conversation is none that anything can be done with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedRoute {
+    /// The conversation that was erased.
+    #[serde(rename = "erased")]
+    pub conversation: ConversationId,
+    /// Since when the key was that conversation's.
+    #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
+    pub since: Timestamp,
+    /// From when on no calls were connected.
+    #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
+    pub expires_at: Timestamp,
+    /// From when on the key may belong to another conversation.
+    #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
+    pub quarantined_until: Timestamp,
+}
+
+/// What holds a key, or held it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Holder {
+    /// A conversation.
+    Route(Route),
+    /// A conversation that was erased.
+    Erased(ErasedRoute),
+}
+
 /// What a dialled call meets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
@@ -75,29 +104,57 @@ impl Route {
         }
     }
 
-    /// Whether the key is taken at `now`: live or in quarantine. The table deletes late, so a route that was read may
-    /// long be free.
-    pub fn holds_its_key(&self, now: Timestamp) -> bool {
-        now < self.quarantined_until
-    }
-
-    /// Whether something that happened at `time` can have been part of this route's conversation. An event that
-    /// arrives late may find the key in other hands.
-    pub fn covers(&self, time: Timestamp) -> bool {
-        self.since <= time && time < self.quarantined_until
+    /// What is left of it when its conversation is erased.
+    pub fn erased(self) -> ErasedRoute {
+        let Self { conversation, since, expires_at, quarantined_until, .. } = self;
+        ErasedRoute { conversation, since, expires_at, quarantined_until }
     }
 }
 
-/// Where a call leads at `now` that found `route` under its key.
-pub fn destination(route: Option<Route>, now: Timestamp) -> Destination {
-    match route {
-        Some(route) if now < route.expires_at => Destination::Participant {
+impl Holder {
+    /// The conversation that the key belongs to.
+    pub fn conversation(&self) -> ConversationId {
+        match self {
+            Self::Route(route) => route.conversation,
+            Self::Erased(erased) => erased.conversation,
+        }
+    }
+
+    /// From when on the key may belong to another conversation.
+    pub fn quarantined_until(&self) -> Timestamp {
+        match self {
+            Self::Route(route) => route.quarantined_until,
+            Self::Erased(erased) => erased.quarantined_until,
+        }
+    }
+
+    /// Whether the key is taken at `now`: live or in quarantine. The table deletes late, so what was read may long be
+    /// free.
+    pub fn holds_its_key(&self, now: Timestamp) -> bool {
+        now < self.quarantined_until()
+    }
+
+    /// Whether something that happened at `time` can have been part of the key's conversation. An event that arrives
+    /// late may find the key in other hands.
+    pub fn covers(&self, time: Timestamp) -> bool {
+        let since = match self {
+            Self::Route(route) => route.since,
+            Self::Erased(erased) => erased.since,
+        };
+        since <= time && time < self.quarantined_until()
+    }
+}
+
+/// Where a call leads at `now` that found `holder` under its key.
+pub fn destination(holder: Option<Holder>, now: Timestamp) -> Destination {
+    match holder {
+        Some(Holder::Route(route)) if now < route.expires_at => Destination::Participant {
             conversation: route.conversation,
             connect_to: route.connect_to,
             present_as: route.present_as,
             limits: route.limits,
         },
-        Some(route) if route.holds_its_key(now) => Destination::Ended(route.conversation),
+        Some(holder) if holder.holds_its_key(now) => Destination::Ended(holder.conversation()),
         _ => Destination::Nobody,
     }
 }
@@ -131,7 +188,7 @@ mod tests {
     #[test]
     fn a_route_connects_to_the_second_of_its_expiry_and_is_then_quarantined() {
         let start = Timestamp::from_second(1_800_000_000).unwrap();
-        let at = |seconds| destination(Some(route(start)), start + SignedDuration::from_secs(seconds));
+        let at = |seconds| destination(Some(Holder::Route(route(start))), start + SignedDuration::from_secs(seconds));
         assert!(matches!(at(0), Destination::Participant { .. }));
         assert!(matches!(at(99), Destination::Participant { .. }));
         assert!(matches!(at(100), Destination::Ended(_)));
@@ -141,9 +198,25 @@ mod tests {
     }
 
     #[test]
+    fn an_erased_route_connects_to_nobody_and_holds_its_key_for_as_long_as_before() {
+        let start = Timestamp::from_second(1_800_000_000).unwrap();
+        let route = route(start);
+        let holder = Holder::Erased(route.clone().erased());
+        for seconds in [0, 99, 100, 159] {
+            let found = destination(Some(holder.clone()), start + SignedDuration::from_secs(seconds));
+            assert_eq!(found, Destination::Ended(route.conversation));
+        }
+        assert_eq!(destination(Some(holder.clone()), start + SignedDuration::from_secs(160)), Destination::Nobody);
+        for holder in [holder, Holder::Route(route)] {
+            let stored = serde_json::to_value(&holder).unwrap();
+            assert_eq!(serde_json::from_value::<Holder>(stored).unwrap(), holder);
+        }
+    }
+
+    #[test]
     fn an_event_belongs_to_the_conversation_in_whose_time_it_happened() {
         let start = Timestamp::from_second(1_800_000_000).unwrap();
-        let covers = |seconds| route(start).covers(start + SignedDuration::from_secs(seconds));
+        let covers = |seconds| Holder::Route(route(start)).covers(start + SignedDuration::from_secs(seconds));
         assert_eq!([-1, 0, 120, 159, 160].map(covers), [false, true, true, true, false]);
     }
 }

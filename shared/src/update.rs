@@ -112,7 +112,7 @@ impl<L: NumberLookup> Updater<L> {
     pub async fn update(&self, id: ConversationId, change: &Change) -> Result<Conversation, UpdateError> {
         // What has ended is no reason to ask the carrier.
         self.active(id).await?;
-        let phone = match &change.phone {
+        let mut phone = match &change.phone {
             Some(phone) => Some(self.look_up(phone).await?),
             None => None,
         };
@@ -126,7 +126,12 @@ impl<L: NumberLookup> Updater<L> {
                     return Ok(after);
                 }
                 Err(ChangeError::Changed) => backoff::pause(attempt).await,
-                Err(ChangeError::KeyTaken) => return Err(self.mask_taken(&after, phone.as_ref()).await?),
+                Err(ChangeError::KeyTaken) => {
+                    if let Some(phone) = &mut phone {
+                        self.look_at_mask_again(&after, phone).await?;
+                    }
+                    backoff::pause(attempt).await;
+                }
                 Err(ChangeError::Store(error)) => return Err(error.into()),
             }
         }
@@ -175,11 +180,16 @@ impl<L: NumberLookup> Updater<L> {
         }
     }
 
-    async fn mask_taken(&self, after: &Conversation, phone: Option<&FoundPhone>) -> Result<UpdateError, StoreError> {
-        let Some(FoundPhone { side, .. }) = phone else { return Ok(UpdateError::Contended) };
-        let participant = after.participant(*side);
-        let route = self.store.route(&participant.number, &participant.dials).await?;
-        Ok(UpdateError::MaskTaken { side: *side, free_at: route.map(|route| route.quarantined_until) })
+    /// Fails if the number to dial is in other hands for the new phone. Otherwise it was, or what it remembers has been
+    /// erased, since that was read.
+    async fn look_at_mask_again(&self, after: &Conversation, phone: &mut FoundPhone) -> Result<(), UpdateError> {
+        let (now, side) = (self.clock.now(), phone.side);
+        phone.keys = self.store.caller_keys(&phone.found.number, now).await?;
+        let key = phone.keys.by_number.get(&after.participant(side).dials);
+        match key.filter(|key| key.is_held(now) && key.conversation != Some(after.id)) {
+            Some(key) => Err(UpdateError::MaskTaken { side, free_at: Some(key.quarantined_until) }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -201,6 +211,7 @@ fn changed(
         if participant.number != found.number {
             participant.former.push(std::mem::replace(&mut participant.number, found.number.clone()));
             participant.country = found.country;
+            after.carrier_records.extend(found.carrier_record.clone());
             // The text that was sent went to the old phone.
             participant.notification = Notification::Off;
         }
@@ -217,7 +228,7 @@ fn moved(before: &Conversation, after: &Conversation, phone: &FoundPhone, now: T
     let route = Route::of(after, side);
     Some(match phone.keys.by_number.get(&new.dials) {
         // Back to a phone that this conversation had before.
-        Some(key) if key.conversation == after.id => Route { earlier: key.earlier.clone(), ..route },
+        Some(key) if key.conversation == Some(after.id) => Route { earlier: key.earlier.clone(), ..route },
         Some(key) => Route { since: whole_second(now), earlier: key.handed_down(), ..route },
         None => Route { since: whole_second(now), ..route },
     })

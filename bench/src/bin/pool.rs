@@ -139,7 +139,12 @@ impl<'a> Simulation<'a> {
             person.held += 1;
             let earlier = person.keys.by_number.get(number).map(CallerKey::handed_down).unwrap_or_default();
             let expires_at = now + LIFETIME;
-            let key = CallerKey { conversation, expires_at, quarantined_until: expires_at + QUARANTINE, earlier };
+            let key = CallerKey {
+                conversation: Some(conversation),
+                expires_at,
+                quarantined_until: expires_at + QUARANTINE,
+                earlier,
+            };
             person.keys.by_number.insert(number.clone(), key);
         }
         self.live.push(pairing);

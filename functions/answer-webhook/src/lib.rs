@@ -40,11 +40,11 @@ impl HttpFunction for AnswerWebhook {
             line.outcome = "asked to call again";
             return Ok(http::json(StatusCode::OK, &ncco::try_again()));
         }
-        let route = match call.key() {
-            Some((caller, dialled)) => self.store.route(&caller, &dialled).await?,
+        let holder = match call.key() {
+            Some((caller, dialled)) => self.store.holder(&caller, &dialled).await?,
             None => None,
         };
-        let destination = destination(route, now);
+        let destination = destination(holder, now);
         (line.outcome, line.conversation) = match &destination {
             Destination::Participant { conversation, .. } => (RequestLine::ROUTED, Some(*conversation)),
             Destination::Ended(conversation) => ("ended", Some(*conversation)),

@@ -1,17 +1,24 @@
-//! `DELETE /conversations/{id}`: ends a conversation. From then on its numbers lead nowhere for these two.
+//! `DELETE /conversations/{id}`: ends a conversation. From then on its numbers lead nowhere for these two. With
+//! `?erase=true` it is erased too. And a schedule: sees to it that Vonage redacts what it keeps of erased ones.
 
+use jiff::Timestamp;
 use lambda_http::http::StatusCode;
-use lambda_http::{Body, Request, Response};
+use lambda_http::{Body, Request, RequestExt, Response};
+use serde_json::{Value, json};
 use shared::clock::SharedClock;
-use shared::config::{ConfigError, Environment};
+use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::http::{self, Problem};
-use shared::lambda::{HttpFunction, RequestLine};
+use shared::lambda::{HttpFunction, RequestLine, ScheduledFunction};
+use shared::redaction::{Redacted, Redactor};
 use shared::store::Store;
 use shared::view::ConversationView;
+use shared::vonage::Vonage;
+use shared::vonage::redact::RedactApi;
 
-/// The ending of conversations.
+/// The ending and erasing of conversations.
 pub struct EndConversation {
     store: Store,
+    redact: RedactApi,
     clock: SharedClock,
 }
 
@@ -19,14 +26,60 @@ impl HttpFunction for EndConversation {
     const NAME: &'static str = "end-conversation";
 
     async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        Ok(Self { store: Store::connect(env).await?, clock })
+        let redact = RedactApi::new(Vonage::new(VonageConfig::from_environment(env)?));
+        Ok(Self { store: Store::connect(env).await?, redact, clock })
     }
 
     async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
+        let erase = erase(&request)?;
         let id = http::conversation_id(&request)?;
-        (line.outcome, line.conversation) = ("ended", Some(id));
+        line.conversation = Some(id);
+        if erase {
+            line.outcome = "erased";
+            let is_known = self.store.erase_conversation(id, self.clock.now()).await?;
+            return if is_known { Ok(http::empty(StatusCode::NO_CONTENT)) } else { Err(http::no_conversation()) };
+        }
+        line.outcome = "ended";
         let ended = self.store.end_conversation(id, self.clock.now()).await?;
         let conversation = ended.ok_or_else(http::no_conversation)?;
         Ok(http::json(StatusCode::OK, &ConversationView::new(&conversation, self.clock.now())))
+    }
+}
+
+impl ScheduledFunction for EndConversation {
+    async fn tick(&self, _: Value, ends_at: Option<Timestamp>) -> Value {
+        let redactor = Redactor { store: &self.store, api: &self.redact, clock: &self.clock, ends_at };
+        match redactor.run().await {
+            Ok(done) => report(&done),
+            Err(error) => {
+                tracing::error!(cause = %error, "the schedule failed");
+                json!({"failed": error.to_string()})
+            }
+        }
+    }
+}
+
+/// What the schedule tells of a run.
+fn report(done: &Redacted) -> Value {
+    let mut not_provisioned: Vec<_> = done.not_provisioned.iter().map(|product| product.as_str()).collect();
+    not_provisioned.sort_unstable();
+    if !not_provisioned.is_empty() {
+        tracing::error!(products = not_provisioned.join(", "), "Vonage has not switched on redaction for this account");
+    }
+    if let Some(cause) = &done.stopped {
+        tracing::warn!(cause, "redactions are left to the next run");
+    }
+    let Redacted { settled, redacted, postponed, given_up, stopped, .. } = done;
+    json!({"settled": settled, "redacted": redacted, "postponed": postponed, "given_up": given_up,
+           "not_provisioned": not_provisioned, "stopped": stopped})
+}
+
+/// The parameter `erase`.
+fn erase(request: &Request) -> Result<bool, Problem> {
+    let values = request.query_string_parameters_ref().and_then(|parameters| parameters.all("erase"));
+    match values.unwrap_or_default()[..] {
+        [] | ["false"] => Ok(false),
+        ["true"] => Ok(true),
+        _ => Err(Problem::invalid("erase", "Must be true or false.")),
     }
 }

@@ -3,11 +3,13 @@
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use shared::call::LegEvent;
+use shared::carrier_record::CarrierRecord;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig};
 use shared::conversation::ConversationId;
 use shared::http::{self, Problem};
 use shared::lambda::{HttpFunction, RequestLine};
+use shared::route::Holder;
 use shared::store::{Store, StoreError};
 use shared::vonage::event::{Event, LegKey};
 use shared::vonage::signature::WebhookVerifier;
@@ -35,8 +37,7 @@ impl HttpFunction for EventWebhook {
         match Event::parse(body).map_err(|_| Problem::malformed("The body is not a JSON object."))? {
             Event::Leg { keys, event } => {
                 line.call = Some(event.conversation_uuid.clone());
-                line.conversation = self.merge(&keys, &event).await?;
-                line.outcome = if line.conversation.is_some() { "merged" } else { "of no conversation" };
+                (line.conversation, line.outcome) = self.merge(&keys, &event).await?;
             }
             Event::Other { kind, conversation_uuid } => {
                 tracing::info!(kind, "an event without a leg to merge into");
@@ -49,16 +50,28 @@ impl HttpFunction for EventWebhook {
 }
 
 impl EventWebhook {
-    /// Merges the event into its leg, and tells the conversation. The leg's own numbers lead to it, so the answer webhook
-    /// has nothing to write.
-    async fn merge(&self, keys: &[LegKey], event: &LegEvent) -> Result<Option<ConversationId>, StoreError> {
+    /// Merges the event into its leg, and tells the conversation and what was done. The leg's own numbers lead to it, so
+    /// the answer webhook has nothing to write. Of a conversation that was erased nothing comes back: its leg is one
+    /// more record for Vonage to redact.
+    async fn merge(
+        &self,
+        keys: &[LegKey],
+        event: &LegEvent,
+    ) -> Result<(Option<ConversationId>, &'static str), StoreError> {
         for key in keys {
-            let route = self.store.route(&key.phone, &key.virtual_number).await?;
-            if let Some(route) = route.filter(|route| route.covers(event.timestamp)) {
-                self.store.merge_leg(&route, key.direction, event).await?;
-                return Ok(Some(route.conversation));
+            let holder = self.store.holder(&key.phone, &key.virtual_number).await?;
+            let Some(holder) = holder.filter(|holder| holder.covers(event.timestamp)) else { continue };
+            let conversation = Some(holder.conversation());
+            match holder {
+                Holder::Route(route) => self.store.merge_leg(&route, key.direction, event).await?,
+                Holder::Erased(_) => {
+                    let record = CarrierRecord::of_leg(&event.uuid, key.direction);
+                    self.store.ask_to_redact(&[record], self.clock.now()).await?;
+                    return Ok((conversation, "to be redacted"));
+                }
             }
+            return Ok((conversation, "merged"));
         }
-        Ok(None)
+        Ok((None, "of no conversation"))
     }
 }

@@ -26,7 +26,7 @@ pub use request::RequestFault;
 pub(crate) use request::{Asked, meet};
 
 /// Vonage's endpoints, without the Application API's, which has the application in its path.
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 8] = [
     "/number/search",
     "/number/buy",
     "/number/update",
@@ -34,6 +34,7 @@ const PATHS: [&str; 7] = [
     "/account/numbers",
     "/ni/basic/json",
     "/sms/json",
+    "/v1/redact/transaction",
 ];
 const APPLICATIONS: &str = "/v2/applications/";
 

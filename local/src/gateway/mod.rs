@@ -17,7 +17,7 @@ use lambda_http::{Adapter, BoxFuture, Context, LambdaEvent, Service, service_fn}
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
-use shared::lambda::HttpFunction;
+use shared::lambda::{HttpFunction, ScheduledFunction};
 
 use payload::ApiRequest;
 pub use signing::sign_event;
@@ -79,28 +79,28 @@ pub async fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>,
     Ok(routes.routes)
 }
 
-/// A stand-in for EventBridge's schedule.
-pub struct Schedule {
-    provision_numbers: provision_numbers::ProvisionNumbers,
-    public_url: String,
+/// A stand-in for one of EventBridge's schedules: the function that it starts, and the event that it gives it.
+pub struct Schedule<F> {
+    function: F,
+    event: Value,
 }
 
-impl Schedule {
-    /// Starts the function that the schedule of the template starts, for a gateway at `public_url`.
-    pub async fn new(env: &Environment, clock: SharedClock, public_url: &str) -> Result<Self, ConfigError> {
-        let provision_numbers = provision_numbers::ProvisionNumbers::start(env, clock).await?;
-        Ok(Self { provision_numbers, public_url: public_url.to_owned() })
+/// The schedule that keeps the pool as it should be.
+pub type NumbersSchedule = Schedule<provision_numbers::ProvisionNumbers>;
+
+/// The schedule that has records of erased conversations redacted.
+pub type ErasureSchedule = Schedule<end_conversation::EndConversation>;
+
+impl<F: ScheduledFunction> Schedule<F> {
+    /// Starts the function.
+    pub async fn new(env: &Environment, clock: SharedClock, event: Value) -> Result<Self, ConfigError> {
+        Ok(Self { function: F::start(env, clock).await?, event })
     }
 
-    /// Gives the function an event as EventBridge does, and returns what it reports.
-    pub async fn send(&self, event: &Value) -> Result<Value, lambda_http::Error> {
-        let event = serde_json::value::to_raw_value(event)?;
-        shared::lambda::answer_event(&self.provision_numbers, LambdaEvent::new(event, Context::default())).await
-    }
-
-    /// Lets the function do what is to be done from time to time.
+    /// Gives the function its event as EventBridge does, and returns what it reports.
     pub async fn tick(&self) -> Result<Value, lambda_http::Error> {
-        self.send(&json!({"source": "aws.events", "public_url": self.public_url})).await
+        let event = serde_json::value::to_raw_value(&self.event)?;
+        shared::lambda::answer_event(&self.function, LambdaEvent::new(event, Context::default())).await
     }
 }
 

@@ -96,6 +96,7 @@ pub(super) async fn place(simulator: &Simulator, request: CallRequest) -> CallRe
         None => call.reject(),
     }
     call.pay();
+    call.keep_records();
     let events = call.deliver().await;
     call.report(events)
 }
@@ -277,6 +278,14 @@ impl<'a> Call<'a> {
     fn reject(&mut self) {
         let failure = Failure { status: "failed", detail: Some("internal_error"), sip_code: 500 };
         self.events.push(self.inbound.fail(self.clock, failure));
+    }
+
+    /// Keeps what Vonage keeps of each leg.
+    fn keep_records(&self) {
+        let mut records = self.simulator.records();
+        for leg in self.outbound.iter().chain([&self.inbound]) {
+            records.add("voice", &leg.uuid, leg.direction, self.simulator.clock.now());
+        }
     }
 
     /// Takes the price of all legs from the balance.

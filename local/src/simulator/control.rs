@@ -51,18 +51,23 @@ pub(super) async fn messages(State(simulator): Shared, raw: RawQuery) -> Result<
 pub(super) struct AccountState {
     /// In EUR.
     balance: Decimal,
+    /// Whether redaction is switched on; as it is, if that is not said.
+    redact: Option<bool>,
 }
 
 /// `GET /simulator/account`
 pub(super) async fn account(State(simulator): Shared) -> Json<AccountState> {
-    let balance = simulator.account().balance;
-    Json(AccountState { balance })
+    let (balance, redact) = (simulator.account().balance, simulator.records().is_provisioned());
+    Json(AccountState { balance, redact: Some(redact) })
 }
 
 /// `PUT /simulator/account`
 pub(super) async fn set_account(State(simulator): Shared, bytes: Bytes) -> Result<Json<AccountState>, Problem> {
     let state: AccountState = body(&bytes)?;
     simulator.account().balance = state.balance;
+    if let Some(redact) = state.redact {
+        simulator.records().provision(redact);
+    }
     Ok(Json(state))
 }
 

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use phonenumber::country::Id;
@@ -10,7 +11,9 @@ use phonenumber::{Mode, PhoneNumber};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::Shared;
 use super::countries;
+use super::leg::Direction;
 use super::request::{Access, ApiRequest};
 
 /// Ranges that regulators reserve for examples and drama: a prefix of the E.164 digits and the length of the number.
@@ -27,9 +30,13 @@ const RESERVED: [(&str, usize); 7] = [
 ];
 
 /// `GET` or `POST /ni/basic/json`: always HTTP 200, the status is in the body.
-pub(super) async fn basic(Extension(request): Extension<Arc<ApiRequest>>) -> Response {
+pub(super) async fn basic(State(simulator): Shared, Extension(request): Extension<Arc<ApiRequest>>) -> Response {
     let answer = match look_up(&request) {
-        Ok(insight) => Value::Object(insight),
+        Ok(insight) => {
+            let id = insight["request_id"].as_str().unwrap_or_default();
+            simulator.records().add("number-insight", id, Direction::Outbound, simulator.clock.now());
+            Value::Object(insight)
+        }
         Err((status, message)) => json!({"status": status, "status_message": message}),
     };
     Json(answer).into_response()

@@ -19,6 +19,7 @@ mod ncco;
 mod numbers;
 mod phones;
 mod problem;
+mod redact;
 mod report;
 mod request;
 mod sms;
@@ -45,6 +46,7 @@ use account::Account;
 use call::HeldEvent;
 use phones::Inboxes;
 use problem::Problem;
+use redact::Records;
 use request::RequestLog;
 use webhook::Deliverer;
 
@@ -129,6 +131,7 @@ struct Simulator {
     api_secret: String,
     account: Mutex<Account>,
     inboxes: Mutex<Inboxes>,
+    records: Mutex<Records>,
     faults: Faults,
     /// Events that wait for their release.
     held: Mutex<Vec<HeldEvent>>,
@@ -145,6 +148,7 @@ impl Simulator {
             api_secret: settings.api_secret,
             account: Mutex::new(Account::new(settings.balance, &settings.application, &settings.linked_numbers)),
             inboxes: Mutex::default(),
+            records: Mutex::default(),
             faults: settings.faults,
             held: Mutex::default(),
             requests: Mutex::default(),
@@ -159,6 +163,10 @@ impl Simulator {
 
     fn inboxes(&self) -> MutexGuard<'_, Inboxes> {
         lock(&self.inboxes)
+    }
+
+    fn records(&self) -> MutexGuard<'_, Records> {
+        lock(&self.records)
     }
 
     fn held(&self) -> MutexGuard<'_, Vec<HeldEvent>> {
@@ -183,6 +191,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/account/numbers", get(numbers::owned))
         .route("/ni/basic/json", get(insight::basic).post(insight::basic))
         .route("/sms/json", post(sms::send))
+        .route("/v1/redact/transaction", post(redact::transaction))
         .route("/v2/applications/{id}", get(applications::read).put(applications::replace))
         .route_layer(middleware::from_fn_with_state(simulator.clone(), request::receive));
     Router::new()

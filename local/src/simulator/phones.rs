@@ -18,7 +18,13 @@ pub(super) struct ReceivedMessage {
     pub(super) to: String,
     pub(super) text: String,
     pub(super) received_at: Timestamp,
+    /// The `message-id` of each part that is not redacted yet.
+    #[serde(skip)]
+    pub(super) parts: Vec<String>,
 }
+
+/// What stands in place of what was redacted.
+const REDACTED: &str = "REDACTED";
 
 /// The messages of all phones, oldest first.
 #[derive(Debug, Default)]
@@ -29,6 +35,16 @@ pub(super) struct Inboxes {
 impl Inboxes {
     pub(super) fn deliver(&mut self, message: ReceivedMessage) {
         self.messages.push(message);
+    }
+
+    /// Takes what is personal from a message, when the last of its parts is redacted.
+    pub(super) fn redact(&mut self, part: &str) {
+        for message in self.messages.iter_mut().filter(|message| message.parts.iter().any(|id| id == part)) {
+            message.parts.retain(|id| id != part);
+            if message.parts.is_empty() {
+                (message.to, message.text) = (REDACTED.to_owned(), REDACTED.to_owned());
+            }
+        }
     }
 
     /// The messages of one phone, or of all, oldest first.

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::account::Account;
 use super::countries::{self, Country};
 use super::gsm::{self, Encoding};
+use super::leg::Direction;
 use super::phones::ReceivedMessage;
 use super::request::{Access, ApiRequest};
 use super::{Shared, Simulator};
@@ -121,6 +122,11 @@ fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
     }
     let items: Vec<_> = (0..message.parts).map(|_| submit_part(&mut account, message, country)).collect();
     drop(account);
+    let ids = items.iter().filter_map(|item| item.get("message-id")?.as_str().map(str::to_owned));
+    let ids: Vec<String> = ids.collect();
+    for id in &ids {
+        simulator.records().add("sms", id, Direction::Outbound, simulator.clock.now());
+    }
     // A phone shows a long text only when it has all of its parts.
     if items.iter().all(|item| item["status"] == "0") {
         simulator.inboxes().deliver(ReceivedMessage {
@@ -129,6 +135,7 @@ fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
             to: message.to.clone(),
             text: message.text.clone(),
             received_at: simulator.clock.now(),
+            parts: ids,
         });
     }
     items

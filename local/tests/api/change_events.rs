@@ -141,6 +141,24 @@ async fn every_change_of_a_conversation_is_told_once() {
 }
 
 #[tokio::test]
+async fn an_erasure_is_told_as_the_end_and_its_traces_are_not() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"]})).await;
+    let stream = Stream::open(&laptop).await;
+    let before = events(&stream).await;
+    let path = format!("/conversations/{}?erase=true", text(&conversation, "/id"));
+    for _ in 0..2 {
+        assert_eq!(laptop.delete(&path).await.status, 204);
+    }
+    let (told, legs) = events(&stream).await;
+    assert_eq!((told.len(), legs.len()), (before.0.len() + 1, before.1.len()));
+    let erased = &told[told.len() - 1];
+    assert_eq!((&erased["id"], &erased["before"]["ended_at"]), (&conversation["id"], &json!("")));
+    assert!(erased["erased_at"] != "" && erased["ended_at"] == erased["erased_at"], "{erased}");
+}
+
+#[tokio::test]
 async fn a_conversation_without_a_reference_and_without_texts_is_told_too() {
     let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
     let stream = Stream::open(&laptop).await;

@@ -7,6 +7,7 @@ mod choice;
 mod conversations;
 mod create;
 mod dynamodb_traffic;
+mod erase;
 mod events;
 mod idempotency;
 mod limits;

@@ -174,7 +174,7 @@ fn each_function_has_only_the_secrets_that_it_uses_and_none_is_in_the_template()
         let secrets = variables.iter().filter(|(name, _)| name.contains("SECRET"));
         let expected: &[&str] = match name.as_str() {
             "AnswerWebhook" | "EventWebhook" => &SIGNATURE,
-            "GetConversation" | "EndConversation" => &[],
+            "GetConversation" => &[],
             _ => &["VONAGE_API_SECRET"],
         };
         assert_eq!(secrets.clone().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expected, "{name}");
@@ -208,7 +208,16 @@ fn each_function_may_do_what_it_does_and_no_more() {
         ),
         ("UpdateConversation", vec!["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]),
         ("GetConversation", vec!["dynamodb:Query"]),
-        ("EndConversation", vec!["dynamodb:GetItem", "dynamodb:UpdateItem"]),
+        (
+            "EndConversation",
+            vec![
+                "dynamodb:DeleteItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+                "dynamodb:UpdateItem",
+            ],
+        ),
         (
             "ProvisionNumbers",
             vec![
@@ -232,12 +241,16 @@ fn each_function_may_do_what_it_does_and_no_more() {
 }
 
 #[test]
-fn the_schedule_starts_provision_numbers_and_is_not_retried_by_lambda() {
-    let properties = &template()["Resources"]["ProvisionNumbers"]["Properties"];
-    let upkeep = &properties["Events"]["Upkeep"];
-    assert_eq!((text(upkeep, "/Type"), text(upkeep, "/Properties/Schedule")), ("Schedule", "NumbersSchedule"));
-    assert_eq!(properties["EventInvokeConfig"]["MaximumRetryAttempts"], 0);
-    assert!(properties["Timeout"].as_u64() > Some(60), "a look through the table takes its time");
+fn each_schedule_starts_its_function_and_is_not_retried_by_lambda() {
+    for (function, event, schedule) in
+        [("ProvisionNumbers", "Upkeep", "NumbersSchedule"), ("EndConversation", "Redactions", "RedactionSchedule")]
+    {
+        let properties = &template()["Resources"][function]["Properties"];
+        let event = &properties["Events"][event];
+        assert_eq!((text(event, "/Type"), text(event, "/Properties/Schedule")), ("Schedule", schedule));
+        assert_eq!(properties["EventInvokeConfig"]["MaximumRetryAttempts"], 0);
+        assert!(properties["Timeout"].as_u64() > Some(60), "{function}: what a schedule does takes its time");
+    }
 }
 
 #[test]
@@ -259,7 +272,7 @@ fn each_function_has_an_event_and_each_event_a_route() {
     let mut with_event = BTreeSet::new();
     for (name, event) in events() {
         if event["source"] == "aws.events" {
-            assert_eq!(name, "provision-numbers-schedule");
+            assert!(["provision-numbers-schedule", "end-conversation-schedule"].contains(&name.as_str()), "{name}");
             continue;
         }
         let key = text(&event, "/routeKey");
@@ -321,10 +334,9 @@ async fn the_events_are_answered_as_their_names_promise() {
     assert_eq!(send("create-conversation-again").await.0, 201);
     let again = send("create-conversation-again").await;
     assert_eq!((again.0, &again.1["reference"]), (200, &json!("ride-43")));
-    let schedule =
-        gateway::Schedule::new(&laptop.stack.environment, shared::clock::system(), &laptop.stack.gateway_url);
-    let schedule = schedule.await.unwrap();
-    let report = schedule.send(&events["provision-numbers-schedule"]).await.unwrap();
+    let (environment, clock) = (&laptop.stack.environment, shared::clock::system);
+    let event = events["provision-numbers-schedule"].clone();
+    let report = gateway::NumbersSchedule::new(environment, clock(), event).await.unwrap().tick().await.unwrap();
     let changed = ["improve_ai", "answer_url", "fallback_answer_url", "event_url"];
     assert_eq!(report["application"], json!(changed), "the file names the ports of `cargo run`");
     assert_eq!([&report["adopted"], &report["rented"], &report["shortfall"]], [&json!([]); 3]);
@@ -338,6 +350,13 @@ async fn the_events_are_answered_as_their_names_promise() {
     let updated = invoke("update", &of_this_one("update-conversation")).await.1;
     assert_eq!(updated["participants"][1]["number"], "447700900009");
     assert_eq!(invoke("end", &of_this_one("end-conversation")).await.1["state"], "ended");
+    assert_eq!(invoke("erase", &of_this_one("end-conversation-erase")).await, (204, Value::Null));
+    assert_eq!(invoke("get", &of_this_one("get-conversation")).await.0, 404);
+    let event = events["end-conversation-schedule"].clone();
+    let report = gateway::ErasureSchedule::new(environment, clock(), event).await.unwrap().tick().await.unwrap();
+    let nothing_yet =
+        json!({"settled": 0, "redacted": 0, "postponed": 0, "given_up": 0, "not_provisioned": [], "stopped": null});
+    assert_eq!(report, nothing_yet);
     assert_eq!(send("provision-numbers-drain").await.1["state"], "draining");
 }
 

@@ -15,6 +15,18 @@ pub fn creation(body: &Value, idempotency_key: Option<&str>) -> Value {
     event
 }
 
+pub fn erasure(conversation: &str) -> Value {
+    let mut event: Value = serde_json::from_str(include_str!("../../../events/end-conversation-erase.json")).unwrap();
+    event["pathParameters"]["id"] = json!(conversation);
+    event
+}
+
+pub fn change(conversation: &str, body: &Value) -> Value {
+    let mut event = with_body(include_str!("../../../events/update-conversation.json"), body);
+    event["pathParameters"]["id"] = json!(conversation);
+    event
+}
+
 pub fn drain(number: &str) -> Value {
     let mut event: Value = serde_json::from_str(include_str!("../../../events/provision-numbers-show.json")).unwrap();
     let (route, path) = ("DELETE /numbers/{number}", format!("/numbers/{number}"));

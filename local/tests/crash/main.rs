@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod conversations;
+mod erasure;
 mod events;
 mod numbers;
 mod story;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use end_conversation::EndConversation;
 use lambda_http::{Context, LambdaEvent};
 use provision_numbers::ProvisionNumbers;
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
 use shared::config::Environment;
-use shared::lambda::{HttpFunction, answer_event};
+use shared::lambda::{HttpFunction, ScheduledFunction, answer_event};
 
 use crate::wire::{Kind, Mishap, Wire};
 use crate::world::World;
@@ -112,14 +113,23 @@ impl Functions {
     pub async fn answer<F: HttpFunction>(&self, event: &Value) -> Answer {
         let request = lambda_http::request::from_str(&event.to_string()).unwrap();
         let response = self.start::<F>().await.answer(request).await;
-        let body = serde_json::from_slice(response.body()).unwrap();
+        let body = serde_json::from_slice(response.body()).unwrap_or_default();
         Answer { status: response.status().as_u16(), body }
     }
 
-    /// Runs the schedule, and gives what it reports.
+    /// Runs the schedule of the numbers, and gives what it reports.
     pub async fn tick(&self) -> Value {
+        self.tick_of::<ProvisionNumbers>().await
+    }
+
+    /// Runs the schedule of erasures.
+    pub async fn tick_of_erasures(&self) -> Value {
+        self.tick_of::<EndConversation>().await
+    }
+
+    async fn tick_of<F: ScheduledFunction>(&self) -> Value {
         let event = json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
         let event = LambdaEvent::new(serde_json::value::to_raw_value(&event).unwrap(), Context::default());
-        answer_event(&self.start::<ProvisionNumbers>().await, event).await.unwrap()
+        answer_event(&self.start::<F>().await, event).await.unwrap()
     }
 }

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use local::gateway::{self, Route, Schedule};
+use local::gateway::{self, NumbersSchedule, Route};
 use local::stack::account;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::clock;
 use shared::config::Environment;
 use tokio::io::AsyncWriteExt;
@@ -186,7 +186,8 @@ async fn a_call_is_answered_within_a_second_whatever_the_table_does_and_the_fall
 async fn the_schedule_ends_in_time_and_says_that_it_failed() {
     for missing in Missing::ALL {
         let environment = environment(missing).await;
-        let schedule = Schedule::new(&environment, clock::system(), "http://127.0.0.1:1").await.unwrap();
+        let event = json!({"source": "aws.events", "public_url": "http://127.0.0.1:1"});
+        let schedule = NumbersSchedule::new(&environment, clock::system(), event).await.unwrap();
         let began = Instant::now();
         let report = schedule.tick().await.unwrap();
         assert!(began.elapsed() < Duration::from_secs(60), "{missing:?}");

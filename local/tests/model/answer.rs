@@ -33,6 +33,9 @@ pub enum Answer {
     /// It cannot be changed any more.
     Over,
     Unknown,
+    Erased,
+    /// The same request has created a conversation that was erased.
+    Gone,
     Draining,
     Busy,
     /// What provisioning does is judged by what it leaves behind.
@@ -51,12 +54,15 @@ impl Answer {
             Outcome::End(Ok(Some(conversation))) if conversation.ended_at.is_some() => Self::Ended,
             Outcome::End(Ok(Some(_))) => Self::Expired,
             Outcome::End(Ok(None)) | Outcome::Drain(Ok(Drained::Unknown)) => Self::Unknown,
+            Outcome::Erase(Ok(true)) => Self::Erased,
+            Outcome::Erase(Ok(false)) => Self::Unknown,
             Outcome::Drain(Ok(Drained::Draining(_))) => Self::Draining,
             Outcome::Drain(Ok(Drained::Busy(_))) => Self::Busy,
             Outcome::Rent(Ok(done)) if !done.shortfalls.is_empty() => Self::Failed(format!("{:?}", done.shortfalls)),
             Outcome::Upkeep(Ok(done)) if !done.shortfalls.is_empty() => Self::Failed(format!("{:?}", done.shortfalls)),
             Outcome::Rent(Ok(_)) | Outcome::Upkeep(Ok(_)) => Self::Provisioned,
             Outcome::End(Err(error))
+            | Outcome::Erase(Err(error))
             | Outcome::Drain(Err(error))
             | Outcome::Rent(Err(error))
             | Outcome::Upkeep(Err(error)) => Self::Failed(error.to_string()),
@@ -70,6 +76,7 @@ impl Answer {
             CreationError::VirtualNumber(side) => Self::VirtualNumber(*side),
             CreationError::NoneFree(none_free, None) => Self::NoneFree(*none_free),
             CreationError::OtherRequest => Self::OtherRequest,
+            CreationError::Erased => Self::Gone,
             other => Self::Failed(format!("{other:?}")),
         }
     }
@@ -102,6 +109,8 @@ impl Answer {
             Self::Expired => "expired before",
             Self::Over => "refused: over",
             Self::Unknown => "unknown",
+            Self::Erased => "erased",
+            Self::Gone => "refused: erased",
             Self::Draining => "draining",
             Self::Busy => "busy",
             Self::Provisioned => "provisioned",

@@ -17,8 +17,9 @@ pub struct Directory;
 
 impl NumberLookup for Directory {
     async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
-        let found = LookedUpNumber { number: number.clone().into(), country: country_of(number.expose()) };
-        Ok((number.expose() != NOBODYS).then_some(found))
+        let (country, number) = (country_of(number.expose()), number.clone().into());
+        let found = LookedUpNumber { number, country, carrier_record: None };
+        Ok((found.number.expose() != NOBODYS).then_some(found))
     }
 }
 
@@ -67,15 +68,16 @@ impl Texts {
 }
 
 impl TextSender for Texts {
-    async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<(), VonageError> {
+    async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
         tokio::task::yield_now().await;
         let (attempt, other) = mentioned(text).expect("a text names the other participant");
         assert!(text.contains(&format!("call +{from}.")), "a text comes from the number that it tells to call: {text}");
         let mut state = self.0.lock().unwrap();
         let fate = state.fates.pop_front().unwrap_or(Fate::Taken);
+        let id = format!("text-{attempt}-{other:?}");
         state.sent.push(Sent { attempt, side: other.other(), from: from.clone(), to: to.clone(), fate });
         match fate {
-            Fate::Taken => Ok(()),
+            Fate::Taken => Ok(vec![id]),
             Fate::Refused => Err(VonageError::RateLimited { retry_after: None }),
             Fate::NoAnswer => Err(VonageError::Failed(500)),
         }

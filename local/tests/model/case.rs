@@ -121,6 +121,7 @@ impl Case {
             let beside = if other.is_some() { ", beside another one" } else { "" };
             self.tally.count("crash", &format!("{moment:?} a request was carried out{beside}").to_lowercase());
             self.system.bury().await;
+            self.system.process.settle_erasures().await;
         }
         let mut done = vec![Done { act, outcome }];
         done.extend(beside.zip(other).map(|(act, outcome)| Done { act, outcome: Some(outcome) }));
@@ -157,7 +158,7 @@ impl Case {
         self.tally.count("sweep", what);
         let _ = write!(self.trace, " => {} items", deleted.len());
         self.model.forget(&deleted)?;
-        self.ids.retain(|id| self.model.talks.contains_key(id));
+        self.ids.retain(|id| self.model.talks.contains_key(id) || self.model.erased.contains_key(id));
         self.check()
     }
 
@@ -165,10 +166,10 @@ impl Case {
         let Some(dialled) = self.virtual_number(number) else { return self.skip() };
         let key = (self.phone(caller), dialled);
         let store = self.system.process.store();
-        let route = store.route(&key.0, &key.1).await.map_err(|error| error.to_string())?;
+        let holder = store.holder(&key.0, &key.1).await.map_err(|error| error.to_string())?;
         let keys = store.caller_keys(&key.0, self.model.now).await.map_err(|error| error.to_string())?;
         self.model.check_keys(&key.0, &keys)?;
-        let (found, right) = (destination(route, self.model.now), self.model.destination(&key));
+        let (found, right) = (destination(holder, self.model.now), self.model.destination(&key));
         let outcome = format!("{right:?}");
         self.tally.count("call", outcome.split_once([' ', '(']).map_or(outcome.as_str(), |(kind, _)| kind));
         ensure(found == right, || format!("{key:?} leads to {found:?}, and {right:?} would be right"))

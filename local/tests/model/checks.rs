@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use shared::caller::CallerKeys;
 use shared::conversation::{ConversationId, Notification, Side};
 use shared::phone::{RealNumber, VirtualNumber};
 use shared::pool::{Feature, NumberState};
-use shared::route::{Destination, Route, destination};
+use shared::route::{Destination, Holder, destination};
 use shared::store::ReadyPool;
 
 use crate::model::{Key, Model, RECORDS_KEPT, Talk, Verdict, ensure, key_name};
@@ -29,24 +29,40 @@ pub fn check(model: &Model, table: &Table) -> Verdict {
 /// An acknowledged conversation is there as it was acknowledged, and no other one is.
 fn check_conversations(model: &Model, table: &Table) -> Verdict {
     let expected: BTreeMap<_, _> = model.talks.iter().map(|(id, talk)| (*id, &talk.is)).collect();
-    same("conversation", &expected, &table.conversations.iter().map(|(id, found)| (*id, found)).collect())
+    same("conversation", &expected, &table.conversations.iter().map(|(id, found)| (*id, found)).collect())?;
+    let erased: BTreeMap<_, _> = model.erased.keys().map(|id| (*id, ())).collect();
+    same("erased conversation", &erased, &table.erased.iter().map(|id| (*id, ())).collect())?;
+    let missing = model.redactions.iter().find(|id| !table.redactions.contains(*id));
+    ensure(missing.is_none(), || format!("nobody redacts {missing:?}"))
 }
 
 /// A (caller, number) pair belongs to the conversation to which it was given, for as long as it was given; and no other
 /// pair belongs to anybody.
 fn check_routes(model: &Model, table: &Table) -> Verdict {
-    let facts = |route: &Route| Key {
-        side: route.side,
-        expires_at: route.expires_at,
-        quarantined_until: route.quarantined_until,
-        history: std::iter::once(route.conversation).chain(route.earlier.iter().copied()).collect(),
+    let facts = |holder: &Holder| match holder {
+        Holder::Route(route) => Key {
+            side: Some(route.side),
+            expires_at: route.expires_at,
+            quarantined_until: route.quarantined_until,
+            history: std::iter::once(route.conversation).chain(route.earlier.iter().copied()).collect(),
+        },
+        Holder::Erased(erased) => Key {
+            side: None,
+            expires_at: erased.expires_at,
+            quarantined_until: erased.quarantined_until,
+            history: vec![erased.conversation],
+        },
     };
     let found: BTreeMap<_, _> = table.routes.iter().map(|(name, route)| (name.clone(), facts(route))).collect();
     same("route", &model.keys, &found)?;
     for (name, key) in &model.keys {
         let item = (format!("CALLER#{}", name.0.expose()), format!("NUMBER#{}", name.1));
         let ttl = table.ttl.get(&item);
-        ensure(ttl.is_some_and(|ttl| *ttl >= key.quarantined_until), || format!("{name:?} may be deleted at {ttl:?}"))?;
+        let in_time = |ttl: &Timestamp| match key.side {
+            Some(_) => *ttl >= key.quarantined_until,
+            None => *ttl == key.quarantined_until,
+        };
+        ensure(ttl.is_some_and(in_time), || format!("{name:?} may be deleted at {ttl:?}"))?;
         let in_pool = model.numbers.contains_key(&name.1) || !key.is_held(model.now);
         ensure(in_pool, || format!("{name:?} is held, and the number is not in the pool"))?;
     }
@@ -172,6 +188,7 @@ impl Model {
                 ensure(may, || format!("the text of {id:?} to {side:?} was {before:?} and is {now:?}"))?;
                 before.clone_from(now);
             }
+            talk.is.carrier_records.clone_from(&found.carrier_records);
         }
         Ok(())
     }
@@ -187,7 +204,8 @@ impl Model {
         let request = |key: &String| is_deleted(format!("REQUEST#{key}"), "REQUEST".to_owned());
         let own = |number: &VirtualNumber| is_deleted(format!("CALLER#{number}"), "POOL".to_owned());
 
-        let too_early = self.keys.iter().find(|(name, key)| route(name) && now < key.quarantined_until + RECORDS_KEPT);
+        let kept = |key: &Key| key.quarantined_until + key.side.map_or(SignedDuration::ZERO, |_| RECORDS_KEPT);
+        let too_early = self.keys.iter().find(|(name, key)| route(name) && now < kept(key));
         ensure(too_early.is_none(), || format!("{too_early:?} is deleted"))?;
         let too_early = self.talks.iter().find(|(id, kept)| talk(id) && kept.is_kept(now));
         ensure(too_early.is_none(), || format!("{too_early:?} is deleted"))?;
@@ -198,6 +216,8 @@ impl Model {
 
         self.keys.retain(|name, _| !route(name));
         self.talks.retain(|id, _| !talk(id));
+        self.erased.retain(|id, _| !talk(id));
+        self.redactions.retain(|id| !is_deleted("REDACTION".to_owned(), format!("sms#{id}")));
         self.requests.retain(|key, _| !request(key));
         self.gone.retain(|number, _| !own(number));
         Ok(())

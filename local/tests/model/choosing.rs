@@ -103,7 +103,7 @@ impl Model {
             let could_be_better = free.iter().any(|(other, as_far)| as_far == distance && can_text(other));
             let mute = texts && !can_text(number) && could_be_better;
             let key = self.keys.get(&(phone.clone(), number.number.clone()));
-            let again = !mute && key.is_some_and(|key| last.is_some_and(|last| key.history.contains(&last)));
+            let again = !mute && key.is_some_and(|key| last.is_some_and(|last| key.remembered().contains(&last)));
             (!again, *distance, mute)
         };
         let best = free.iter().map(rank).min();
@@ -116,7 +116,7 @@ impl Model {
         let last = self.last_in_common(&phones);
         let again = |participant: &&Participant| {
             let key = self.keys.get(&(participant.number.clone(), participant.dials.clone()));
-            key.is_some_and(|key| last.iter().any(|last| key.history.contains(last)))
+            key.is_some_and(|key| last.iter().any(|last| key.remembered().contains(last)))
         };
         match (last.is_empty(), created.participants.iter().filter(again).count()) {
             (true, _) => "the first of two people",
@@ -130,7 +130,7 @@ impl Model {
     fn last_in_common(&self, phones: &[RealNumber; 2]) -> Vec<ConversationId> {
         let [of_a, of_b] = phones.each_ref().map(|phone| {
             let keys = self.keys.iter().filter(|((caller, _), _)| caller == phone);
-            keys.flat_map(|(_, key)| key.history.iter().copied()).collect::<BTreeSet<_>>()
+            keys.flat_map(|(_, key)| key.remembered().iter().copied()).collect::<BTreeSet<_>>()
         });
         let common: Vec<_> = of_a.intersection(&of_b).copied().collect();
         let latest = common.iter().map(|id| id.created_at()).max();

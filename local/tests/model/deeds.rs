@@ -28,6 +28,7 @@ impl Case {
                 Some(self.creation(&order, &[]))
             }
             Deed::End(which) => Some(Act::End(self.id(*which))),
+            Deed::Erase(which) => Some(Act::Erase(self.id(*which))),
             Deed::Update { which, phone, lifetime } => {
                 let phone = phone.map(|(side, who)| NewPhone { side, number: self.written(who), country: None });
                 let lifetime = lifetime.map(|seconds| Lifetime::try_from(seconds).unwrap());

@@ -100,6 +100,7 @@ impl Case {
             let kind = match &done.act {
                 Act::Create { .. } => "create",
                 Act::End(_) => "end",
+                Act::Erase(_) => "erase",
                 Act::Update(..) => "update",
                 Act::Drain(_) => "drain",
                 Act::Rent(..) => "add a number",

@@ -1,6 +1,6 @@
 //! What should be true: plain maps, and for each act the one answer that is right.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use shared::conversation::{Conversation, ConversationId, Label, Notification, Participant, Side};
@@ -34,6 +34,10 @@ pub struct Model {
     pub now: Timestamp,
     pub fallback: Vec<Country>,
     pub talks: BTreeMap<ConversationId, Talk>,
+    /// Conversations that were erased, and until when that is remembered.
+    pub erased: BTreeMap<ConversationId, Timestamp>,
+    /// What Vonage is to redact of them.
+    pub redactions: BTreeSet<String>,
     pub keys: BTreeMap<KeyName, Key>,
     pub requests: BTreeMap<String, Asked>,
     pub numbers: BTreeMap<VirtualNumber, PoolNumber>,
@@ -54,7 +58,8 @@ pub struct Talk {
 /// Whom a (caller, number) pair belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Key {
-    pub side: Side,
+    /// None if its conversation was erased.
+    pub side: Option<Side>,
     pub expires_at: Timestamp,
     pub quarantined_until: Timestamp,
     /// Its conversation, and earlier ones, latest first.
@@ -84,6 +89,11 @@ impl Key {
     pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires_at
     }
+
+    /// The conversations that the next one on it remembers; an erased one is none.
+    pub fn remembered(&self) -> &[ConversationId] {
+        if self.side.is_some() { &self.history } else { &[] }
+    }
 }
 
 impl Talk {
@@ -96,7 +106,7 @@ impl Talk {
         now < self.quarantined_until() + RECORDS_KEPT
     }
 
-    fn quarantined_until(&self) -> Timestamp {
+    pub fn quarantined_until(&self) -> Timestamp {
         self.is.ended_at.unwrap_or(self.is.expires_at) + self.quarantine()
     }
 
@@ -107,8 +117,8 @@ impl Talk {
 
 impl Model {
     pub fn new(now: Timestamp, fallback: Vec<Country>, numbers: BTreeMap<VirtualNumber, PoolNumber>) -> Self {
-        let (talks, keys, requests, gone) = Default::default();
-        Self { now, fallback, talks, keys, requests, numbers, gone }
+        let (talks, erased, redactions, keys, requests, gone) = Default::default();
+        Self { now, fallback, talks, erased, redactions, keys, requests, numbers, gone }
     }
 
     /// The present second.
@@ -127,6 +137,7 @@ impl Model {
             (Act::Create { .. }, Some(given), _) => self.take_texts(given),
             (Act::Update(id, change), Some(_), _) => self.change(*id, change),
             (Act::End(id), Some(_), _) => self.end(*id),
+            (Act::Erase(id), _, _) => self.erase(*id),
             (Act::Drain(number), _, Outcome::Drain(Ok(Drained::Draining(given)))) => {
                 self.drain(number);
                 let expected = &self.numbers[number];
@@ -147,6 +158,7 @@ impl Model {
             }
             (Act::Update(id, change), Answer::Updated) => self.change(*id, change),
             (Act::End(id), Answer::Ended) => self.end(*id),
+            (Act::Erase(id), Answer::Erased) => self.erase(*id),
             (Act::Drain(number), Answer::Draining) => self.drain(number),
             (_, right) => return Err(format!("it cannot have been carried out: {right:?}")),
         }
@@ -159,6 +171,7 @@ impl Model {
         for (participant, given) in talk.is.participants.iter_mut().zip(&given.participants) {
             participant.notification.clone_from(&given.notification);
         }
+        talk.is.carrier_records.clone_from(&given.carrier_records);
     }
 
     /// But for its texts, whose fate is written while others look.
@@ -175,6 +188,9 @@ impl Model {
                 Some(talk) if talk.is_live(self.now) || talk.is.ended_at.is_some() => Answer::Ended,
                 Some(_) => Answer::Expired,
             },
+            Act::Erase(id) if self.talks.get(id).is_some_and(|talk| talk.is_kept(self.now)) => Answer::Erased,
+            Act::Erase(id) if self.erased.get(id).is_some_and(|until| self.now < *until) => Answer::Erased,
+            Act::Erase(_) => Answer::Unknown,
             Act::Update(id, change) => self.right_change(*id, change),
             Act::Drain(number) => match self.numbers.get(number) {
                 None => Answer::Unknown,
@@ -191,7 +207,11 @@ impl Model {
             && let Some(asked) = self.requests.get(&request.key_hash).filter(|asked| self.now < asked.until)
         {
             let same = asked.fingerprint == request.fingerprint;
-            return if same { Answer::Earlier(asked.conversation) } else { Answer::OtherRequest };
+            return match same {
+                true if self.talks.contains_key(&asked.conversation) => Answer::Earlier(asked.conversation),
+                true => Answer::Gone,
+                false => Answer::OtherRequest,
+            };
         }
         let phones = phones(new);
         let on_side = |is: &dyn Fn(&RealNumber) -> bool| Side::BOTH.into_iter().find(|side| is(&phones[side.index()]));
@@ -232,7 +252,7 @@ impl Model {
             return Answer::SameNumber;
         }
         let key = self.keys.get(&(phone, talk.is.participants[side.index()].dials.clone()));
-        match key.filter(|key| key.is_held(self.now) && key.history[0] != id) {
+        match key.filter(|key| key.is_held(self.now) && (key.side.is_none() || key.history[0] != id)) {
             Some(key) => Answer::MaskTaken { side, free_at: Some(key.quarantined_until) },
             None => Answer::Updated,
         }
@@ -269,11 +289,12 @@ impl Model {
             quarantine_seconds: new.quarantine_seconds,
             limits: new.limits,
             revision: 0,
+            carrier_records: given.carrier_records.clone(),
         };
         let talk = Talk { is, attempt: attempt.to_owned(), has_request: request.is_some() };
         for side in Side::BOTH {
             let name = (phones[side.index()].clone(), dials[side.index()].clone());
-            let earlier = self.keys.get(&name).map(|key| key.history.clone()).unwrap_or_default();
+            let earlier = self.remembered(&name);
             self.give(name, &talk, side, earlier);
         }
         if let Some(request) = request {
@@ -287,7 +308,12 @@ impl Model {
     fn give(&mut self, name: KeyName, talk: &Talk, side: Side, earlier: Vec<ConversationId>) {
         let history = std::iter::once(talk.is.id).chain(earlier).take(REMEMBERED).collect();
         let (expires_at, quarantined_until) = (talk.is.expires_at, talk.quarantined_until());
-        self.keys.insert(name, Key { side, expires_at, quarantined_until, history });
+        self.keys.insert(name, Key { side: Some(side), expires_at, quarantined_until, history });
+    }
+
+    /// The conversations that a key remembers.
+    fn remembered(&self, name: &KeyName) -> Vec<ConversationId> {
+        self.keys.get(name).map(|key| key.remembered().to_vec()).unwrap_or_default()
     }
 
     /// Quarantines a key from now on.
@@ -304,6 +330,27 @@ impl Model {
         talk.is.revision += 1;
         let (names, quarantine) = (Side::BOTH.map(|side| key_name(&talk.is, side)), talk.quarantine());
         names.iter().for_each(|name| self.close(name, quarantine));
+    }
+
+    /// Leaves nothing of a conversation but its keys in quarantine.
+    fn erase(&mut self, id: ConversationId) {
+        if !self.talks.get(&id).is_some_and(|talk| talk.is_kept(self.now)) {
+            return;
+        }
+        self.end(id);
+        let Some(Talk { is, .. }) = self.talks.remove(&id) else { return };
+        self.redactions.extend(is.carrier_records.iter().map(|record| record.id.clone()));
+        let until = is.quarantined_until(is.ended_at.unwrap_or(is.expires_at)) + RECORDS_KEPT;
+        self.erased.insert(id, until);
+        let now = self.now;
+        self.keys.retain(|_, key| key.side.is_none() || key.history[0] != id || key.is_held(now));
+        for key in self.keys.values_mut().filter(|key| key.side.is_some()) {
+            if key.history[0] == id {
+                (key.side, key.history) = (None, vec![id]);
+            } else {
+                key.history.retain(|earlier| *earlier != id);
+            }
+        }
     }
 
     fn change(&mut self, id: ConversationId, change: &Change) {
@@ -325,7 +372,7 @@ impl Model {
         }
         for side in Side::BOTH {
             let name = key_name(&talk.is, side);
-            let mut earlier = self.keys.get(&name).map(|key| key.history.clone()).unwrap_or_default();
+            let mut earlier = self.remembered(&name);
             earlier.retain(|earlier| *earlier != id);
             self.give(name, &talk, side, earlier);
         }
@@ -352,6 +399,7 @@ pub fn without_texts(conversation: &Conversation) -> Conversation {
     for participant in &mut conversation.participants {
         participant.notification = Notification::Off;
     }
+    conversation.carrier_records.clear();
     conversation
 }
 

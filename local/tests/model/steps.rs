@@ -52,6 +52,7 @@ pub enum Deed {
         otherwise: bool,
     },
     End(Which),
+    Erase(Which),
     Update {
         which: Which,
         phone: Option<(Side, Who)>,
@@ -132,7 +133,8 @@ impl Deed {
                 .prop_map(|(order, fates)| Self::Create(order, fates)),
             12 => (0..4usize, prop::bool::weighted(0.2))
                 .prop_map(|(nth, otherwise)| Self::CreateAgain { nth, otherwise }),
-            16 => Which::any().prop_map(Self::End),
+            14 => Which::any().prop_map(Self::End),
+            9 => Which::any().prop_map(Self::Erase),
             18 => update,
             4 => (0..8usize).prop_map(Self::Drain),
         ]

@@ -64,6 +64,7 @@ pub enum Act {
         request: Option<IdempotentRequest>,
     },
     End(ConversationId),
+    Erase(ConversationId),
     Update(ConversationId, Change),
     Drain(VirtualNumber),
     /// Rents one more number of this kind, so that its country has that many.
@@ -76,6 +77,8 @@ pub enum Act {
 pub enum Outcome {
     Create(Result<Created, CreationError>),
     End(Result<Option<Conversation>, StoreError>),
+    /// Whether there is such a conversation.
+    Erase(Result<bool, StoreError>),
     Update(Result<Conversation, UpdateError>),
     Drain(Result<Drained, StoreError>),
     Rent(Result<Provisioned, StoreError>),
@@ -170,6 +173,14 @@ impl Process {
         &self.creator.store
     }
 
+    /// What the schedule does for erasures that somebody has not lived to finish.
+    pub async fn settle_erasures(&self) {
+        let now = self.creator.clock.now();
+        for erasure in self.store().erasures().await.unwrap() {
+            self.store().settle_erasure(&erasure, now).await.unwrap();
+        }
+    }
+
     pub async fn perform(&self, act: &Act) -> Outcome {
         let provisioner = &self.creator.provisioner;
         match act {
@@ -177,6 +188,7 @@ impl Process {
                 Outcome::Create(self.creator.create(new.clone(), request.clone(), None).await)
             }
             Act::End(id) => Outcome::End(self.store().end_conversation(*id, self.creator.clock.now()).await),
+            Act::Erase(id) => Outcome::Erase(self.store().erase_conversation(*id, self.creator.clock.now()).await),
             Act::Update(id, change) => Outcome::Update(self.updater.update(*id, change).await),
             Act::Drain(number) => Outcome::Drain(provisioner.drain(number).await),
             Act::Rent(kind, count) => {
@@ -187,7 +199,10 @@ impl Process {
                 };
                 Outcome::Rent(provisioner.provision(&Order { search, count: *count, cap: None }, None).await)
             }
-            Act::Upkeep => Outcome::Upkeep(provisioner.upkeep(None, &Headroom::default(), None).await),
+            Act::Upkeep => {
+                self.settle_erasures().await;
+                Outcome::Upkeep(provisioner.upkeep(None, &Headroom::default(), None).await)
+            }
         }
     }
 }

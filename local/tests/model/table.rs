@@ -14,7 +14,7 @@ use serde_json::Value;
 use shared::conversation::{Conversation, ConversationId};
 use shared::phone::{RealNumber, VirtualNumber};
 use shared::pool::PoolNumber;
-use shared::route::Route;
+use shared::route::Holder;
 
 use crate::world::number;
 
@@ -24,7 +24,11 @@ const TABLE: &str = "maskline";
 #[derive(Debug, Default)]
 pub struct Table {
     pub conversations: BTreeMap<ConversationId, Conversation>,
-    pub routes: BTreeMap<(RealNumber, VirtualNumber), Route>,
+    pub routes: BTreeMap<(RealNumber, VirtualNumber), Holder>,
+    /// Those that are erased.
+    pub erased: BTreeSet<ConversationId>,
+    /// The ids of what Vonage is to redact.
+    pub redactions: BTreeSet<String>,
     /// By the hash of the idempotency key: conversation and fingerprint.
     pub requests: BTreeMap<String, (ConversationId, String)>,
     pub numbers: BTreeMap<VirtualNumber, PoolNumber>,
@@ -80,13 +84,19 @@ impl Table {
         match (kind, dialled, sk) {
             ("CALLER", Some(dialled), _) => drop(self.routes.insert((number(of), dialled), parsed(item))),
             ("CALLER", None, "POOL") => drop(self.own_numbers.insert(number(of), time("ttl"))),
+            ("CONVERSATION", None, "CONVERSATION") if item["participants"].is_null() => {
+                self.erased.insert(of.try_into().unwrap());
+            }
             ("CONVERSATION", None, "CONVERSATION") => {
+                assert!(item["erased_at"].is_null(), "nobody has finished {item}");
                 self.conversations.insert(of.try_into().unwrap(), parsed(item));
             }
             ("REQUEST", None, "REQUEST") => {
                 let asked = (parsed(&item["conversation"]), parsed(&item["fingerprint"]));
                 self.requests.insert(of.to_owned(), asked);
             }
+            ("ERASURE", None, _) => {}
+            ("REDACTION", None, _) => drop(self.redactions.insert(parsed(&item["id"]))),
             ("POOL", Some(dialled), _) => drop(self.numbers.insert(dialled, parsed(item))),
             ("POOL", None, "LEDGER") => self.monthly_cost = Some(item["monthly_cost"].to_string()),
             ("POOL", None, "READY") => self.add_ready(item),

@@ -51,6 +51,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
         &[
             "created",
             "replayed",
+            "refused: erased",
             "refused: none free",
             "refused: not valid",
             "refused: other request",
@@ -62,6 +63,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ),
     ("drain", &["draining", "unknown", "cut off, nothing done"]),
     ("end", &["ended", "expired before", "unknown", "cut off, all done", "cut off, nothing done"]),
+    ("erase", &["erased", "unknown", "cut off, all done", "cut off, nothing done"]),
     ("sweep", &["something", "nothing"]),
     ("text", &["taken", "refused", "noanswer"]),
     ("two at once", &[""]),

@@ -29,7 +29,9 @@ impl Told {
         }
         let mut told = Vec::new();
         for text in sent {
-            let talk = after.talks.values().find(|talk| talk.attempt == text.attempt);
+            // One that is erased in the same step is not there any more.
+            let mut talks = after.talks.values().chain(before.talks.values());
+            let talk = talks.find(|talk| talk.attempt == text.attempt);
             let talk = talk.ok_or_else(|| format!("{text:?} is about no conversation"))?;
             let key = (talk.is.id, text.side);
             ensure(owed.contains(&key), || format!("{text:?} was not asked for"))?;

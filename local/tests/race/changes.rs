@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use shared::call::{Direction, LegEvent, LegFacts, Status};
 use shared::callable::Callable;
+use shared::carrier_record::CarrierRecord;
 use shared::clock::Clock;
 use shared::conversation::{Conversation, ConversationId, Lifetime, Side};
+use shared::phone::PhoneNumber;
+use shared::route::Holder;
 use shared::update::{Change, NewPhone, UpdateError, Updater};
 
 use crate::sandboxes::{Directory, Sandboxes, at_once, create, phone, rounds, start, store};
@@ -16,6 +20,11 @@ enum Act {
     Phone(Side, usize),
     Lifetime(u64),
     End,
+    Erase,
+    /// A leg of a call of the first participant's has ended.
+    Event,
+    /// The fate of a text to the first participant is written down.
+    Text,
     /// A conversation of two others.
     Create([usize; 2]),
 }
@@ -24,6 +33,8 @@ enum Act {
 enum Outcome {
     Changed,
     Ended,
+    /// Erased, or found to be.
+    Gone,
     MaskTaken,
     Created(ConversationId),
     /// No number was free for one of the two.
@@ -34,8 +45,20 @@ async fn act(world: Arc<World>, sandboxes: Arc<Sandboxes>, id: ConversationId, a
     let (lifetime, phone) = match act {
         Act::End => {
             let now = world.clock.now();
-            store(&world).await.end_conversation(id, now).await.unwrap().unwrap();
-            return Outcome::Ended;
+            let ended = store(&world).await.end_conversation(id, now).await.unwrap();
+            return if ended.is_some() { Outcome::Ended } else { Outcome::Gone };
+        }
+        Act::Erase => {
+            assert!(store(&world).await.erase_conversation(id, world.clock.now()).await.unwrap());
+            return Outcome::Gone;
+        }
+        Act::Event => {
+            happen(&world, id).await;
+            return Outcome::Changed;
+        }
+        Act::Text => {
+            note_text(&world, id).await;
+            return Outcome::Changed;
         }
         Act::Create(pair) => {
             let created = create(sandboxes.of(pair[1]), pair).await;
@@ -55,8 +78,41 @@ async fn act(world: Arc<World>, sandboxes: Arc<Sandboxes>, id: ConversationId, a
     match updater.update(id, &Change { lifetime, phone }).await {
         Ok(_) => Outcome::Changed,
         Err(UpdateError::Ended) => Outcome::Ended,
+        Err(UpdateError::Unknown) => Outcome::Gone,
         Err(UpdateError::MaskTaken { .. }) => Outcome::MaskTaken,
         Err(error) => panic!("{act:?}: {error}"),
+    }
+}
+
+/// As the event webhook does it.
+async fn happen(world: &World, id: ConversationId) {
+    let (store, now) = (store(world).await, world.clock.now());
+    let caller = PhoneNumber::try_from(phone(0)).unwrap().into();
+    let (uuid, status) = ("leg-of-the-race".to_owned(), Status::Completed);
+    let facts = LegFacts::default();
+    let event = LegEvent { conversation_uuid: "CON-1".to_owned(), uuid, status, timestamp: now, facts };
+    for dialled in store.caller_keys(&caller, now).await.unwrap().by_number.into_keys() {
+        match store.holder(&caller, &dialled).await.unwrap() {
+            Some(Holder::Route(route)) if route.conversation == id => {
+                store.merge_leg(&route, Direction::Inbound, &event).await.unwrap();
+            }
+            Some(Holder::Erased(erased)) if erased.conversation == id => {
+                let record = CarrierRecord::of_leg(&event.uuid, Direction::Inbound);
+                store.ask_to_redact(&[record], now).await.unwrap();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// As a creation does it whose text was on its way for a while.
+async fn note_text(world: &World, id: ConversationId) {
+    let (store, now) = (store(world).await, world.clock.now());
+    let text = CarrierRecord::of_text("the text of the race".to_owned());
+    if let Some(conversation) = store.conversation(id, now).await.unwrap() {
+        store.record_notifications(&conversation, &[Side::A], &[text], now).await.unwrap();
+    } else {
+        store.ask_to_redact(&[text], now).await.unwrap();
     }
 }
 
@@ -141,5 +197,44 @@ async fn a_phone_that_comes_into_a_conversation_takes_no_key_that_a_creation_tak
         assert!(has_come || matches!(outcomes[0], Outcome::MaskTaken), "{outcomes:?}");
         let created = count(&outcomes, |outcome| matches!(outcome, Outcome::Created(_)));
         assert_eq!(created + usize::from(has_come), NUMBERS, "person 3 has as many keys as there are numbers");
+    }
+}
+
+/// Whatever runs beside an erasure: when all is over nothing names the participants but their keys in quarantine, and
+/// each text that went out is to be redacted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_erased_stays_erased_whatever_runs_beside() {
+    for _ in 0..rounds() {
+        let (world, sandboxes) = start(&[]).await;
+        let (world, sandboxes) = (Arc::new(world.with_numbers("GB", NUMBERS).await), Arc::new(sandboxes));
+        let conversation = create(sandboxes.of(0), [0, 1]).await.unwrap();
+        let acts = [
+            Act::Erase,
+            Act::Phone(Side::A, 3),
+            Act::End,
+            Act::Erase,
+            Act::Lifetime(600),
+            Act::Event,
+            Act::Text,
+            Act::Create([0, 1]),
+            Act::Create([3, 50]),
+        ];
+        at_once(acts.iter().map(|one| act(world.clone(), sandboxes.clone(), conversation.id, *one))).await;
+        world.advance(61 * 60);
+        let settled = store(&world).await.erasures().await.unwrap();
+        for erasure in &settled {
+            assert!(store(&world).await.settle_erasure(erasure, world.clock.now()).await.unwrap());
+        }
+        let table = world.table().await;
+        assert_eq!((settled.len(), table.erasing.len(), table.legs.len(), table.erasures.len()), (1, 0, 0, 0));
+        assert!(table.erased.contains(&conversation.id));
+        for id in ["the text of the race", "leg-of-the-race"] {
+            assert!(table.redactions.iter().any(|redaction| redaction.record.id == id), "{id}");
+        }
+        assert!(table.redactions.len() >= 4, "both texts of the creation too: {:?}", table.redactions);
+        let id = conversation.id.to_string();
+        for [pk, _] in table.items_with(&id) {
+            assert!(pk.starts_with("CALLER#") || *pk == format!("CONVERSATION#{id}"), "{pk} tells of it");
+        }
     }
 }

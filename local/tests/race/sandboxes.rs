@@ -73,7 +73,7 @@ pub struct Directory;
 impl NumberLookup for Directory {
     async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
         let country = Country::try_from("GB").unwrap();
-        Ok(Some(LookedUpNumber { number: RealNumber::from(number.clone()), country }))
+        Ok(Some(LookedUpNumber { number: RealNumber::from(number.clone()), country, carrier_record: None }))
     }
 }
 
@@ -88,11 +88,11 @@ impl Outbox {
 }
 
 impl TextSender for Outbox {
-    async fn send(&self, from: &VirtualNumber, to: &RealNumber, _: &str) -> Result<(), VonageError> {
+    async fn send(&self, from: &VirtualNumber, to: &RealNumber, _: &str) -> Result<Vec<String>, VonageError> {
         self.0.lock().unwrap().push((to.expose().to_owned(), from.to_string()));
         // As long as a carrier takes, so that other runs come in between.
         tokio::time::sleep(Duration::from_millis(20)).await;
-        Ok(())
+        Ok(vec![uuid::Uuid::new_v4().to_string()])
     }
 }
 

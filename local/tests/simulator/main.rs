@@ -6,5 +6,6 @@ mod faults;
 mod insight;
 mod messages;
 mod numbers;
+mod redact;
 mod support;
 mod webhooks;

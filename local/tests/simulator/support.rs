@@ -14,6 +14,7 @@ use local::simulator::{Application, HttpMethod, Settings, Webhook, serve};
 use reqwest::{Client, RequestBuilder};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
+use shared::clock::SharedClock;
 use tokio::net::TcpListener;
 use tokio::sync::{Barrier, oneshot};
 use tokio::task::JoinHandle;
@@ -39,8 +40,17 @@ impl Vonage {
         Self::start_for("http://127.0.0.1:9", HttpMethod::Post).await
     }
 
+    /// With a clock of the test's.
+    pub async fn start_at(clock: SharedClock) -> Self {
+        Self::start_with("http://127.0.0.1:9", HttpMethod::Post, clock).await
+    }
+
     /// With an application at `address`.
     pub async fn start_for(address: &str, http_method: HttpMethod) -> Self {
+        Self::start_with(address, http_method, shared::clock::system()).await
+    }
+
+    async fn start_with(address: &str, http_method: HttpMethod, clock: SharedClock) -> Self {
         let webhook = |path: &str, http_method| Webhook { address: format!("{address}{path}"), http_method };
         let settings = Settings {
             api_key: KEY.into(),
@@ -54,7 +64,7 @@ impl Vonage {
             },
             balance: "100".parse().unwrap(),
             linked_numbers: Vec::new(),
-            clock: shared::clock::system(),
+            clock,
             faults: Faults::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

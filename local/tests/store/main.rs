@@ -14,7 +14,7 @@ use shared::conversation::{Conversation, ConversationId, Notification, Participa
 use shared::country::Country;
 use shared::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::pool::{Feature, NumberState, NumberType, PoolNumber};
-use shared::route::Route;
+use shared::route::{Holder, Route};
 use shared::store::{ChangeError, CreateError, IdempotentRequest, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -89,6 +89,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         quarantine_seconds: u32::try_from(QUARANTINE).unwrap(),
         limits: CallLimits::of_calls_up_to(CallLimits::MIN_CALL_SECONDS),
         revision: 0,
+        carrier_records: Vec::new(),
     }
 }
 
@@ -115,6 +116,14 @@ async fn create(store: &Store, conversation: &Conversation) -> Result<(), Create
     store.create_conversation(conversation, Default::default(), None).await
 }
 
+/// The route that a key has to have.
+fn kept(holder: Option<Holder>) -> Route {
+    match holder {
+        Some(Holder::Route(route)) => route,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// The numbers under which a caller holds a key.
 async fn held(store: &Store, caller: &str, at: Timestamp) -> HashSet<VirtualNumber> {
     let keys = store.caller_keys(&phone(caller), at).await.unwrap();
@@ -131,11 +140,11 @@ async fn a_conversation_and_its_routes_are_read_as_they_were_written() {
     let conversation = conversation([1, 2]);
     create(&store, &conversation).await.unwrap();
     assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(conversation.clone()));
-    let route = store.route(&phone(RIDER), &virtual_number(1)).await.unwrap().unwrap();
+    let route = kept(store.holder(&phone(RIDER), &virtual_number(1)).await.unwrap());
     assert_eq!((route.conversation, route.side), (conversation.id, Side::A));
     assert_eq!((route.connect_to, route.present_as), (phone(DRIVER), virtual_number(2)));
     assert_eq!((route.expires_at, route.quarantined_until), (after(LIFETIME), after(LIFETIME + QUARANTINE)));
-    assert_eq!(store.route(&phone(DRIVER), &virtual_number(1)).await.unwrap(), None);
+    assert_eq!(store.holder(&phone(DRIVER), &virtual_number(1)).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -152,7 +161,7 @@ async fn a_key_is_given_again_only_after_its_quarantine_and_a_refusal_leaves_not
         if !free {
             assert!(matches!(created, Err(CreateError::KeyTaken)), "{created:?}");
             assert_eq!(store.conversation(next.id, now()).await.unwrap(), None);
-            assert_eq!(store.route(&phone(DRIVER), &virtual_number(3)).await.unwrap(), None);
+            assert_eq!(store.holder(&phone(DRIVER), &virtual_number(3)).await.unwrap(), None);
         }
     }
 }
@@ -189,7 +198,7 @@ async fn an_end_closes_conversation_and_routes_and_starts_the_quarantine() {
     assert_eq!((ended.state(after(10)), ended.ended_at), (State::Ended, Some(after(10))));
     assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(ended.clone()));
     for (caller, dialled) in [(RIDER, 1), (DRIVER, 2)] {
-        let route = store.route(&phone(caller), &virtual_number(dialled)).await.unwrap().unwrap();
+        let route = kept(store.holder(&phone(caller), &virtual_number(dialled)).await.unwrap());
         assert_eq!((route.expires_at, route.quarantined_until), (after(10), after(10 + QUARANTINE)));
     }
     assert_eq!(store.end_conversation(conversation.id, after(20)).await.unwrap(), Some(ended));
@@ -220,7 +229,7 @@ async fn an_end_changes_neither_an_expired_conversation_nor_the_next_one_on_its_
     // Even with a clock that lags behind, so that the first seems active.
     let confused = store.end_conversation(first.id, after(1)).await;
     assert!(confused.is_err());
-    let route = store.route(&phone(RIDER), &virtual_number(1)).await.unwrap().unwrap();
+    let route = kept(store.holder(&phone(RIDER), &virtual_number(1)).await.unwrap());
     assert_eq!((route.conversation, route.expires_at), (next.id, next.expires_at));
     assert_eq!(store.end_conversation(ConversationId::generate(now()), now()).await.unwrap(), None);
 }
@@ -245,7 +254,7 @@ async fn a_leg_is_the_same_whatever_the_order_of_its_events() {
         let store = table().await;
         let conversation = conversation([1, 2]);
         create(&store, &conversation).await.unwrap();
-        let route = store.route(&phone(DRIVER), &virtual_number(2)).await.unwrap().unwrap();
+        let route = kept(store.holder(&phone(DRIVER), &virtual_number(2)).await.unwrap());
         for index in order {
             store.merge_leg(&route, Direction::Outbound, &events[index]).await.unwrap();
         }
@@ -264,7 +273,7 @@ async fn what_came_first_of_a_status_stays() {
     let store = table().await;
     let conversation = conversation([1, 2]);
     create(&store, &conversation).await.unwrap();
-    let route = store.route(&phone(RIDER), &virtual_number(1)).await.unwrap().unwrap();
+    let route = kept(store.holder(&phone(RIDER), &virtual_number(1)).await.unwrap());
     for second in [5, 7] {
         let event = event("leg", Status::Answered, second, LegFacts::default());
         store.merge_leg(&route, Direction::Inbound, &event).await.unwrap();
@@ -280,10 +289,10 @@ async fn the_fate_of_texts_is_kept() {
     create(&store, &conversation).await.unwrap();
     conversation.participants[0].notification = Notification::Sent;
     conversation.participants[1].notification = Notification::Failed("the number is barred".to_owned());
-    store.record_notifications(&conversation, &Side::BOTH).await.unwrap();
+    store.record_notifications(&conversation, &Side::BOTH, &[], now()).await.unwrap();
     assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(conversation.clone()));
     let unknown = Conversation { id: ConversationId::generate(now()), ..conversation };
-    store.record_notifications(&unknown, &Side::BOTH).await.unwrap();
+    store.record_notifications(&unknown, &Side::BOTH, &[], now()).await.unwrap();
     assert_eq!(store.conversation(unknown.id, now()).await.unwrap(), None, "none comes into being by its texts");
 }
 
@@ -347,7 +356,7 @@ async fn a_change_moves_one_route_to_the_new_phone_and_quarantines_the_old_one()
     let after_change = changed(&before);
     change(&store, &before, &after_change, 10).await.unwrap();
     assert_eq!(store.conversation(before.id, now()).await.unwrap(), Some(after_change.clone()));
-    let route = async |caller, index| store.route(&phone(caller), &virtual_number(index)).await.unwrap().unwrap();
+    let route = async |caller, index| kept(store.holder(&phone(caller), &virtual_number(index)).await.unwrap());
     let (new, old, others) = (route(NEW_PHONE, 1).await, route(RIDER, 1).await, route(DRIVER, 2).await);
     assert_eq!((new.expires_at, new.connect_to, new.present_as), (after(500), phone(DRIVER), virtual_number(2)));
     assert_eq!((old.expires_at, old.quarantined_until), (after(10), after(10 + QUARANTINE)));
@@ -383,7 +392,7 @@ async fn the_fate_of_a_text_is_not_that_of_a_phone_it_was_not_sent_to() {
     for side in [0, 1] {
         before.participants[side].notification = Notification::Sent;
     }
-    store.record_notifications(&before, &Side::BOTH).await.unwrap();
+    store.record_notifications(&before, &Side::BOTH, &[], now()).await.unwrap();
     let stored = store.conversation(before.id, now()).await.unwrap().unwrap();
     let fates = stored.participants.map(|participant| participant.notification);
     assert_eq!(fates, [Notification::Off, Notification::Sent]);
@@ -401,7 +410,7 @@ async fn a_phone_that_reaches_somebody_else_by_that_number_is_refused_and_nothin
     let refused = change(&store, &before, &changed(&before), 10).await;
     assert!(matches!(refused, Err(ChangeError::KeyTaken)), "{refused:?}");
     assert_eq!(store.conversation(before.id, now()).await.unwrap(), Some(before.clone()));
-    let route = store.route(&phone(NEW_PHONE), &virtual_number(1)).await.unwrap().unwrap();
+    let route = kept(store.holder(&phone(NEW_PHONE), &virtual_number(1)).await.unwrap());
     assert_eq!((route.conversation, route.expires_at), (other.id, other.expires_at));
 }
 
@@ -417,7 +426,7 @@ async fn of_many_that_are_about_to_send_the_same_text_one_does() {
     }
     assert_eq!(all.join_all().await.into_iter().filter(|claimed| *claimed).count(), 1);
     conversation.participants[0].notification = Notification::Failed("barred".to_owned());
-    store.record_notifications(&conversation, &[Side::A]).await.unwrap();
+    store.record_notifications(&conversation, &[Side::A], &[], now()).await.unwrap();
     let stored = store.conversation(conversation.id, now()).await.unwrap().unwrap();
     assert_eq!(stored.participants[0].notification, conversation.participants[0].notification);
     assert!(matches!(stored.participants[1].notification, Notification::Unknown(_)));
@@ -442,5 +451,5 @@ async fn creating_the_table_again_changes_nothing() {
     let store = table().await;
     create(&store, &conversation([1, 2])).await.unwrap();
     store.create_table().await.unwrap();
-    assert!(store.route(&phone(RIDER), &virtual_number(1)).await.unwrap().is_some());
+    assert!(store.holder(&phone(RIDER), &virtual_number(1)).await.unwrap().is_some());
 }

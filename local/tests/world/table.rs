@@ -7,9 +7,10 @@ use reqwest::Client;
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use shared::conversation::{Conversation, Side};
+use shared::conversation::{Conversation, ConversationId, Side};
 use shared::pool::{NumberState, PoolNumber};
-use shared::route::Route;
+use shared::route::{ErasedRoute, Holder, Route};
+use shared::store::{Erasure, Redaction};
 
 use super::text;
 
@@ -17,14 +18,26 @@ use super::text;
 #[derive(Debug, Default)]
 pub struct Table {
     pub conversations: Vec<Conversation>,
+    /// Those that are being erased, and are nobody's any more.
+    pub erasing: Vec<Conversation>,
+    /// The ids of those that are erased.
+    pub erased: BTreeSet<ConversationId>,
+    /// The conversation of each leg.
+    pub legs: Vec<ConversationId>,
     /// By caller and dialled number.
     pub routes: BTreeMap<(String, String), Route>,
+    /// What is left of routes whose conversation was erased.
+    pub erased_routes: BTreeMap<(String, String), ErasedRoute>,
+    /// What the schedule is to see to.
+    pub erasures: Vec<Erasure>,
+    /// What Vonage is to redact.
+    pub redactions: Vec<Redaction>,
+    /// Every item: its keys, and all of it as text.
+    items: Vec<([String; 2], String)>,
     pub pool: Vec<PoolNumber>,
     pub monthly_cost: Decimal,
     /// The conversations that requests with an idempotency key have led to.
     pub requests: Vec<String>,
-    /// The conversations that legs of calls belong to.
-    legs: BTreeSet<String>,
     /// The list that numbers are chosen from, with its version and the version that stands by itself.
     ready: BTreeSet<String>,
     ready_versions: [u64; 2],
@@ -58,14 +71,43 @@ impl Table {
 
     fn insert(&mut self, item: Map<String, Value>) {
         let (pk, sk) = (text(&item["pk"]), text(&item["sk"]));
+        self.items.push(([pk.clone(), sk.clone()], Value::Object(item.clone()).to_string()));
         match (pk.split_once('#').unwrap_or((&pk, "")), sk.split_once('#').unwrap_or((&sk, ""))) {
             (("CALLER", caller), ("NUMBER", dialled)) => {
-                self.routes.insert((caller.to_owned(), dialled.to_owned()), read(item));
+                let key = (caller.to_owned(), dialled.to_owned());
+                match read(item.clone()) {
+                    Holder::Route(route) => drop(self.routes.insert(key, route)),
+                    Holder::Erased(erased) => {
+                        assert_eq!(
+                            names(&item),
+                            ["erased", "expires_at", "pk", "quarantined_until", "since", "sk", "ttl"]
+                        );
+                        assert_eq!(item["ttl"].as_i64(), Some(erased.quarantined_until.as_second()));
+                        self.erased_routes.insert(key, erased);
+                    }
+                }
             }
             (("CALLER", _), ("POOL", _)) if item.contains_key("ttl") => {}
             (("CALLER", number), ("POOL", _)) => drop(self.own_numbers.insert(number.to_owned())),
-            (("CONVERSATION", _), ("CONVERSATION", _)) => self.conversations.push(read(item)),
-            (("CONVERSATION", id), ("LEG", _)) => drop(self.legs.insert(id.to_owned())),
+            (("CONVERSATION", _), ("CONVERSATION", _)) if !item.contains_key("erased_at") => {
+                self.conversations.push(read(item));
+            }
+            (("CONVERSATION", _), ("CONVERSATION", _)) if item.contains_key("participants") => {
+                self.erasing.push(read(item));
+            }
+            (("CONVERSATION", id), ("CONVERSATION", _)) => {
+                assert_eq!(names(&item), ["erased_at", "pk", "sk", "ttl"]);
+                self.erased.insert(id.try_into().unwrap());
+            }
+            (("CONVERSATION", id), ("LEG", _)) => self.legs.push(id.try_into().unwrap()),
+            (("ERASURE", ""), _) => {
+                assert_eq!(names(&item), ["conversation", "erased_at", "pk", "sk"]);
+                self.erasures.push(read(item));
+            }
+            (("REDACTION", ""), _) => {
+                assert_eq!(names(&item), ["direction", "due_at", "id", "pk", "product", "since", "sk", "ttl"]);
+                self.redactions.push(read(item));
+            }
             (("REQUEST", _), _) => self.requests.push(text(&item["conversation"])),
             (("POOL", ""), ("LEDGER", _)) => self.monthly_cost = item["monthly_cost"].to_string().parse().unwrap(),
             (("POOL", ""), ("READY", _)) => {
@@ -84,6 +126,7 @@ impl Table {
         self.check_conversations(now);
         self.check_keys();
         self.check_routes(now);
+        self.check_erased(now);
         self.check_pool();
     }
 
@@ -101,18 +144,18 @@ impl Table {
                 assert_eq!(*route, Route { expires_at, quarantined_until, ..expected }, "{key:?}");
             }
         }
-        for id in self.requests.iter().chain(&self.legs) {
-            assert!(
-                self.conversations.iter().any(|conversation| conversation.id.to_string() == *id),
-                "{id} is missing"
-            );
+        let of_legs = self.legs.iter().map(ConversationId::to_string);
+        for id in self.requests.iter().cloned().chain(of_legs) {
+            let kept = self.conversations.iter().chain(&self.erasing).map(|conversation| conversation.id);
+            let mut known = kept.chain(self.erased.iter().copied());
+            assert!(known.any(|known| known.to_string() == id), "{id} is missing");
         }
     }
 
     /// No key ever belonged to two conversations at once, their quarantines included.
     fn check_keys(&self) {
         let mut owners: BTreeMap<(&str, &str), Vec<&Conversation>> = BTreeMap::new();
-        for conversation in &self.conversations {
+        for conversation in self.conversations.iter().chain(&self.erasing) {
             for participant in &conversation.participants {
                 let key = (participant.number.expose(), participant.dials.as_str());
                 owners.entry(key).or_default().push(conversation);
@@ -129,12 +172,38 @@ impl Table {
     /// A route belongs to a conversation, and connects nobody if it is that of a phone which its participant gave up.
     fn check_routes(&self, now: Timestamp) {
         for ((caller, dialled), route) in &self.routes {
-            let owner = self.conversations.iter().find(|conversation| conversation.id == route.conversation);
+            let mut conversations = self.conversations.iter().chain(&self.erasing);
+            let owner = conversations.find(|conversation| conversation.id == route.conversation);
             let owner = owner.unwrap_or_else(|| panic!("{caller} dials {dialled} in no conversation: {route:?}"));
             let participant = owner.participant(route.side);
             assert_eq!(participant.dials.as_str(), dialled);
             assert!(participant.number.expose() == caller || route.expires_at <= now, "{caller} {route:?} {owner:?}");
         }
+    }
+
+    /// What is being erased connects nobody, and the schedule knows of it; of what is erased there is nothing left but
+    /// keys in quarantine.
+    fn check_erased(&self, now: Timestamp) {
+        for conversation in &self.erasing {
+            let id = conversation.id;
+            assert!(conversation.ended_at.is_some_and(|end| end <= now), "{conversation:?}");
+            assert!(self.erasures.iter().any(|erasure| erasure.conversation == id), "nobody finishes {conversation:?}");
+            let mut routes = self.routes.values().filter(|route| route.conversation == id);
+            assert!(routes.all(|route| route.expires_at <= now), "{conversation:?}");
+        }
+        let remembered = self.routes.values().flat_map(|route| route.earlier.iter().chain([&route.conversation]));
+        for id in remembered {
+            assert!(!self.erased.contains(id), "a route still tells of {id}, which is erased");
+        }
+        for (key, erased) in &self.erased_routes {
+            let mut gone = self.erasing.iter().map(|conversation| conversation.id).chain(self.erased.iter().copied());
+            assert!(gone.any(|id| id == erased.conversation), "{key:?} {erased:?}");
+        }
+    }
+
+    /// The keys of all items that hold `text`.
+    pub fn items_with(&self, text: &str) -> Vec<&[String; 2]> {
+        self.items.iter().filter(|(_, item)| item.contains(text)).map(|(keys, _)| keys).collect()
     }
 
     /// What follows from the pool's numbers does follow.
@@ -153,6 +222,13 @@ impl Table {
 
 fn quarantined_until(conversation: &Conversation) -> Timestamp {
     conversation.quarantined_until(conversation.ended_at.unwrap_or(conversation.expires_at))
+}
+
+/// The names of an item's members.
+fn names(item: &Map<String, Value>) -> Vec<&str> {
+    let mut names: Vec<_> = item.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
 }
 
 fn is_digit(first: char) -> bool {

@@ -90,6 +90,9 @@ pub enum CreationError {
     /// Another request has come under the same idempotency key.
     #[error("the idempotency key belongs to another request")]
     OtherRequest,
+    /// The same request has created a conversation that has been erased since.
+    #[error("the conversation has been erased")]
+    Erased,
     /// The carrier lookup failed.
     #[error("the carrier lookup failed")]
     Lookup(#[source] VonageError),
@@ -192,8 +195,8 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     async fn again(&self, earlier: RememberedRequest) -> Result<Created, CreationError> {
         let now = self.clock.now();
         let conversation = self.store.conversation(earlier.conversation, now).await?;
-        let conversation =
-            conversation.ok_or_else(|| StoreError::Unavailable("a conversation is missing".to_owned()))?;
+        // It is kept for longer than the request is remembered.
+        let conversation = conversation.ok_or(CreationError::Erased)?;
         let conversation =
             if conversation.is_active(now) { self.notify(conversation, true).await } else { conversation };
         Ok(Created { conversation, before: true })
@@ -328,6 +331,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             quarantine_seconds: new.quarantine_seconds,
             limits: new.limits,
             revision: 0,
+            carrier_records: found.iter().filter_map(|found| found.carrier_record.clone()).collect(),
         }
     }
 }

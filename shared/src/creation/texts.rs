@@ -1,6 +1,7 @@
 //! Telling both participants which number to dial: once each, whatever happens in between.
 
 use super::Creator;
+use crate::carrier_record::CarrierRecord;
 use crate::conversation::{Conversation, Label, Notification, Side};
 use crate::phone::VirtualNumber;
 use crate::vonage::VonageError;
@@ -30,19 +31,24 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         }
         let text = async |side| if owed.contains(&side) { Some(self.text(&conversation, side).await) } else { None };
         let (a, b) = tokio::join!(text(Side::A), text(Side::B));
+        let mut texts = Vec::new();
         for (side, outcome) in [(Side::A, a), (Side::B, b)] {
             if let Some(outcome) = outcome {
+                if let Ok(ids) | Err(VonageError::Partly(ids)) = &outcome {
+                    texts.extend(ids.iter().cloned().map(CarrierRecord::of_text));
+                }
                 conversation.participants[side.index()].notification = notification(&conversation, outcome);
             }
         }
+        conversation.carrier_records.extend(texts.iter().cloned());
         // The conversation stands and the texts are out: not being able to note that is no reason to refuse it.
-        if let Err(error) = self.store.record_notifications(&conversation, &owed).await {
+        if let Err(error) = self.store.record_notifications(&conversation, &owed, &texts, self.clock.now()).await {
             tracing::error!(conversation.id = %conversation.id, cause = %error, "the fate of text messages was not recorded");
         }
         conversation
     }
 
-    async fn text(&self, conversation: &Conversation, to: Side) -> Result<(), VonageError> {
+    async fn text(&self, conversation: &Conversation, to: Side) -> Result<Vec<String>, VonageError> {
         let participant = conversation.participant(to);
         let other = conversation.participant(to.other());
         let text = invitation(&participant.dials, other.label.as_ref());
@@ -50,7 +56,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     }
 }
 
-fn notification(conversation: &Conversation, outcome: Result<(), VonageError>) -> Notification {
+fn notification(conversation: &Conversation, outcome: Result<Vec<String>, VonageError>) -> Notification {
     let Err(error) = outcome else { return Notification::Sent };
     tracing::warn!(conversation.id = %conversation.id, cause = %error, "a text message was not taken");
     if error.outcome_is_unknown() {

@@ -29,9 +29,35 @@ impl From<crate::vonage::signature::SignatureError> for Problem {
 }
 
 #[cfg(feature = "carrier")]
-mod carrier {
-    use std::time::Duration;
+impl From<crate::vonage::VonageError> for Problem {
+    fn from(error: crate::vonage::VonageError) -> Self {
+        use crate::vonage::VonageError;
 
+        let (status, detail) = match &error {
+            VonageError::Unauthorized => (StatusCode::BAD_GATEWAY, "Vonage refused this deployment's credentials."),
+            VonageError::Refused { .. } => (StatusCode::BAD_GATEWAY, "Vonage refused the request."),
+            VonageError::NotUnderstood(_) => (StatusCode::BAD_GATEWAY, "Vonage's answer could not be understood."),
+            VonageError::Partly(_) => (StatusCode::BAD_GATEWAY, "Vonage did a part of it only."),
+            VonageError::RateLimited { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "Vonage is asked too often at present.")
+            }
+            VonageError::Failed(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage fails at present."),
+            VonageError::Unreachable(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage cannot be reached."),
+            VonageError::NoAnswer(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage did not answer in time."),
+        };
+        let problem = Self::new(status, "carrier-failed", "The carrier did not do its part", detail);
+        let seconds = |duration: std::time::Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
+        let problem = match &error {
+            VonageError::RateLimited { retry_after: Some(after) } => problem.retry_after(seconds(*after).max(2)),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => problem.retry_after(2),
+            _ => problem,
+        };
+        problem.because(error)
+    }
+}
+
+#[cfg(feature = "written-numbers")]
+mod conversations {
     use serde_json::json;
 
     use super::{Problem, StatusCode};
@@ -42,36 +68,7 @@ mod carrier {
     use crate::http::body::sentence;
     use crate::provisioning::ShortfallReason;
     use crate::update::UpdateError;
-    use crate::vonage::VonageError;
     use crate::written_number::UnreadableNumber;
-
-    impl From<VonageError> for Problem {
-        fn from(error: VonageError) -> Self {
-            let (status, detail) = match &error {
-                VonageError::Unauthorized => (StatusCode::BAD_GATEWAY, "Vonage refused this deployment's credentials."),
-                VonageError::Refused { .. } => (StatusCode::BAD_GATEWAY, "Vonage refused the request."),
-                VonageError::NotUnderstood(_) => (StatusCode::BAD_GATEWAY, "Vonage's answer could not be understood."),
-                VonageError::Partly => (StatusCode::BAD_GATEWAY, "Vonage did a part of it only."),
-                VonageError::RateLimited { .. } => {
-                    (StatusCode::SERVICE_UNAVAILABLE, "Vonage is asked too often at present.")
-                }
-                VonageError::Failed(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage fails at present."),
-                VonageError::Unreachable(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage cannot be reached."),
-                VonageError::NoAnswer(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage did not answer in time."),
-            };
-            let problem = Self::new(status, "carrier-failed", "The carrier did not do its part", detail);
-            let problem = match &error {
-                VonageError::RateLimited { retry_after: Some(after) } => problem.retry_after(seconds(*after).max(2)),
-                _ if status == StatusCode::SERVICE_UNAVAILABLE => problem.retry_after(2),
-                _ => problem,
-            };
-            problem.because(error)
-        }
-    }
-
-    fn seconds(duration: Duration) -> u32 {
-        u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
-    }
 
     impl From<CreationError> for Problem {
         fn from(error: CreationError) -> Self {
@@ -90,6 +87,13 @@ mod carrier {
                     "idempotency-key-reused",
                     "The idempotency key belongs to another request",
                     "A request with another body has come under this key; use a new key for a new request.",
+                )
+                .at("Idempotency-Key"),
+                CreationError::Erased => Self::new(
+                    StatusCode::GONE,
+                    "conversation-erased",
+                    "The conversation has been erased",
+                    "This request has created a conversation that was erased since; use a new key for a new one.",
                 )
                 .at("Idempotency-Key"),
                 CreationError::Lookup(error) => error.into(),

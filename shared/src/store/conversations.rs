@@ -1,15 +1,17 @@
 //! Conversations: created, changed and ended together with their routes, in one transaction each.
 
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use jiff::{SignedDuration, Timestamp};
 
+use super::erasure::Stored;
 use super::item::{self, Item, Key};
 use super::requests::{self, IdempotentRequest};
 use super::transaction::{Outcome, unbuildable};
 use super::{Store, StoreError};
 use crate::backoff;
 use crate::call::Leg;
+use crate::carrier_record::CarrierRecord;
 use crate::clock::whole_second;
 use crate::conversation::{Conversation, ConversationId, Notification, Participant, Side, State};
 use crate::phone::RealNumber;
@@ -68,7 +70,7 @@ impl Store {
             Err(CreateError::Store(StoreError::Unavailable(_))) => {
                 match self.try_to_create(conversation, &transaction).await {
                     Err(CreateError::KeyTaken | CreateError::RequestTaken)
-                        if self.stored(conversation.id).await?.is_some() =>
+                        if self.get_item(Key::Conversation(conversation.id)).await?.is_some() =>
                     {
                         Ok(())
                     }
@@ -91,7 +93,9 @@ impl Store {
         let mut transaction = vec![self.put(conversation_item, "attribute_not_exists(pk)", None)?];
         for (side, earlier) in Side::BOTH.into_iter().zip(earlier) {
             let route = Route { earlier, ..Route::of(conversation, side) };
-            transaction.push(self.put(route_item(conversation, &route)?, KEY_IS_FREE, now)?);
+            let mut put = self.put(route_item(conversation, &route)?, &is_free_as_read(&route.earlier), now)?;
+            bind(&mut put, remembered(&route.earlier));
+            transaction.push(put);
         }
         if let Some(request) = request {
             let item = requests::item(request, conversation.id, conversation.created_at)?;
@@ -114,11 +118,10 @@ impl Store {
 
     /// The conversation at `now`, if there is one. Consistent.
     pub async fn conversation(&self, id: ConversationId, now: Timestamp) -> Result<Option<Conversation>, StoreError> {
-        Ok(self.stored(id).await?.filter(|conversation| now < kept_until(conversation)))
-    }
-
-    async fn stored(&self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
-        self.get(Key::Conversation(id)).await
+        match self.stored(id, now).await? {
+            Some(Stored::Kept(conversation)) => Ok(Some(conversation)),
+            Some(Stored::Erasing { .. } | Stored::Erased) | None => Ok(None),
+        }
     }
 
     /// The conversation at `now` and the legs of its calls, in one query.
@@ -132,10 +135,13 @@ impl Store {
             if item::sort_key(&item).starts_with(item::LEG_PREFIX) {
                 legs.push(super::legs::read(item)?);
             } else {
-                conversation = Some(item::read::<Conversation>(item)?);
+                conversation = Stored::read(item, now)?;
             }
         }
-        Ok(conversation.filter(|conversation| now < kept_until(conversation)).map(|conversation| (conversation, legs)))
+        Ok(match conversation {
+            Some(Stored::Kept(conversation)) => Some((conversation, legs)),
+            Some(Stored::Erasing { .. } | Stored::Erased) | None => None,
+        })
     }
 
     /// Ends the conversation and its two routes at `now`, in one transaction, and gives it as it then is. One that
@@ -186,7 +192,7 @@ impl Store {
     }
 
     /// Quarantines the key of a participant from `now` on.
-    fn close_route(
+    pub(super) fn close_route(
         &self,
         conversation: &Conversation,
         participant: &Participant,
@@ -246,11 +252,9 @@ impl Store {
                 continue;
             };
             new_key = Some(transaction.len());
-            let free = format!("{KEY_IS_FREE} OR conversation = :id");
+            let free = format!("{} OR {}", is_free_as_read(&route.earlier), is_own_as_read(&route.earlier));
             let mut put = self.put(route_item(after, route)?, &free, Some(now))?;
-            if let Some(values) = put.put.as_mut().and_then(|put| put.expression_attribute_values.as_mut()) {
-                values.insert(":id".to_owned(), item::string(after.id));
-            }
+            bind(&mut put, remembered(&route.earlier).chain([(":id".to_owned(), after.id)]));
             transaction.push(put);
             transaction.push(self.close_route(before, before.participant(side), now)?);
         }
@@ -273,6 +277,13 @@ impl Store {
             .expression_attribute_values(":ttl", item::seconds(kept_until(after)))
             .expression_attribute_values(":seen", item::whole(before.revision))
             .expression_attribute_values(":next", item::whole(after.revision));
+        let looked_up = &after.carrier_records[before.carrier_records.len()..];
+        if !looked_up.is_empty() {
+            set.push_str(&format!(", {ADD_RECORDS}"));
+            change = change
+                .expression_attribute_values(":none", no_records())
+                .expression_attribute_values(":records", serde_dynamo::to_attribute_value(looked_up)?);
+        }
         for side in Side::BOTH {
             let (old, new) = (before.participant(side), after.participant(side));
             if old.number != new.number {
@@ -306,7 +317,8 @@ impl Store {
             update =
                 update.expression_attribute_values(format!(":seen{index}"), serde_dynamo::to_attribute_value(seen)?);
         }
-        let condition = format!("texting = :run OR ({})", conditions.join(" AND "));
+        let unchanged = conditions.join(" AND ");
+        let condition = format!("attribute_not_exists(erased_at) AND (texting = :run OR ({unchanged}))");
         let update = update.condition_expression(condition);
         match self.update(update.clone()).await {
             // No answer, or none that tells: the same claim again settles whether it was taken.
@@ -316,19 +328,43 @@ impl Store {
     }
 
     /// Writes down what became of the text messages to the participants on `sides`, but not of one who has another phone
-    /// by now.
-    pub async fn record_notifications(&self, conversation: &Conversation, sides: &[Side]) -> Result<(), StoreError> {
-        if !self.record_all(conversation, sides).await? && sides.len() > 1 {
+    /// by now; and what the carrier keeps of them, `texts`, whoever they went to. If the conversation has been erased
+    /// meanwhile, the carrier is to redact them.
+    pub async fn record_notifications(
+        &self,
+        conversation: &Conversation,
+        sides: &[Side],
+        texts: &[CarrierRecord],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if self.record_all(conversation, sides, texts).await? {
+            return Ok(());
+        }
+        if !texts.is_empty() && !self.add_records(conversation.id, texts).await? {
+            return self.ask_to_redact(texts, now).await;
+        }
+        if sides.len() > 1 {
             for side in sides {
-                self.record_all(conversation, &[*side]).await?;
+                self.record_all(conversation, &[*side], &[]).await?;
             }
         }
         Ok(())
     }
 
-    async fn record_all(&self, conversation: &Conversation, sides: &[Side]) -> Result<bool, StoreError> {
+    async fn record_all(
+        &self,
+        conversation: &Conversation,
+        sides: &[Side],
+        texts: &[CarrierRecord],
+    ) -> Result<bool, StoreError> {
         let outcomes = sides.iter().map(|side| (*side, &conversation.participant(*side).notification));
-        let mut update = self.set_notifications(conversation.id, outcomes, None)?;
+        let add_records = (!texts.is_empty()).then_some(ADD_RECORDS);
+        let mut update = self.set_notifications(conversation.id, outcomes, add_records)?;
+        if add_records.is_some() {
+            update = update
+                .expression_attribute_values(":none", no_records())
+                .expression_attribute_values(":records", serde_dynamo::to_attribute_value(texts)?);
+        }
         let mut conditions = Vec::new();
         for side in sides {
             let index = side.index();
@@ -338,6 +374,17 @@ impl Store {
         }
         let update = update.expression_attribute_names("#number", "number");
         self.update(update.condition_expression(conditions.join(" AND "))).await
+    }
+
+    /// False if the conversation is not there any more.
+    async fn add_records(&self, id: ConversationId, records: &[CarrierRecord]) -> Result<bool, StoreError> {
+        let update = self.client.update_item().table_name(&self.table).set_key(Some(Key::Conversation(id).item()));
+        let update = update
+            .update_expression(format!("SET {ADD_RECORDS}"))
+            .condition_expression("attribute_exists(participants)")
+            .expression_attribute_values(":none", no_records())
+            .expression_attribute_values(":records", serde_dynamo::to_attribute_value(records)?);
+        self.update(update).await
     }
 
     fn set_notifications<'a>(
@@ -358,11 +405,43 @@ impl Store {
     }
 }
 
-/// Under which condition a key may be given to a conversation created at `:now`.
-const KEY_IS_FREE: &str = "attribute_not_exists(pk) OR quarantined_until <= :now";
+/// Adds `:records` to those that are known; `:none` is the empty list. They only ever become more, so two writers lose
+/// nothing to each other.
+const ADD_RECORDS: &str = "carrier_records = list_append(if_not_exists(carrier_records, :none), :records)";
+
+fn no_records() -> AttributeValue {
+    AttributeValue::L(Vec::new())
+}
+
+/// Under which condition a key may be given to a conversation at `:now` that is to remember `earlier` ones: these have to
+/// be what the key remembers, because one of them may have been erased since they were read.
+fn is_free_as_read(earlier: &[ConversationId]) -> String {
+    if earlier.is_empty() {
+        return "(attribute_not_exists(pk) OR quarantined_until <= :now)".to_owned();
+    }
+    let others = (1..earlier.len()).map(|nth| format!(" AND earlier[{}] = :earlier{nth}", nth - 1));
+    format!("(quarantined_until <= :now AND conversation = :earlier0{})", others.collect::<String>())
+}
+
+/// The same for a key that is the conversation's own already.
+fn is_own_as_read(earlier: &[ConversationId]) -> String {
+    let others = (0..earlier.len()).map(|nth| format!(" AND earlier[{nth}] = :earlier{nth}"));
+    format!("(conversation = :id{})", others.collect::<String>())
+}
+
+/// The values of these conditions.
+fn remembered(earlier: &[ConversationId]) -> impl Iterator<Item = (String, ConversationId)> {
+    earlier.iter().enumerate().map(|(nth, id)| (format!(":earlier{nth}"), *id))
+}
+
+fn bind(put: &mut TransactWriteItem, values: impl Iterator<Item = (String, ConversationId)>) {
+    if let Some(bound) = put.put.as_mut().and_then(|put| put.expression_attribute_values.as_mut()) {
+        bound.extend(values.map(|(name, id)| (name, item::string(id))));
+    }
+}
 
 /// Under which condition a conversation may be changed that was read in revision `:seen`.
-const IS_AS_READ: &str = "revision = :seen AND attribute_not_exists(ended_at)";
+pub(super) const IS_AS_READ: &str = "revision = :seen AND attribute_not_exists(ended_at)";
 
 /// The item of one of the conversation's routes. It stays for as long as the conversation's records, so that
 /// the same two people are given the same numbers again.

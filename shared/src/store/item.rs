@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
+use crate::carrier_record::CarrierRecord;
 use crate::conversation::ConversationId;
 use crate::country::Country;
 use crate::phone::{PhoneNumber, RealNumber, VirtualNumber};
@@ -56,6 +57,10 @@ pub(super) enum Key<'a> {
     Held(Date),
     /// A request that may come again, by the hash of its idempotency key.
     Request(&'a str),
+    /// A conversation that is being erased, for the schedule to see that it is done.
+    Erasure(ConversationId),
+    /// A record that the carrier is to be asked to redact.
+    Redaction(&'a CarrierRecord),
 }
 
 /// The sort key of [`Key::OwnNumber`].
@@ -78,6 +83,10 @@ impl Key<'_> {
             Key::Look => (POOL_PARTITION.to_owned(), "LOOK".to_owned()),
             Key::Held(until) => (POOL_PARTITION.to_owned(), format!("{HELD_PREFIX}{until}")),
             Key::Request(hash) => (format!("REQUEST#{hash}"), "REQUEST".to_owned()),
+            Key::Erasure(id) => (ERASURE_PARTITION.to_owned(), conversation_partition(id)),
+            Key::Redaction(record) => {
+                (REDACTION_PARTITION.to_owned(), format!("{}#{}", record.product.as_str(), record.id))
+            }
         };
         HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])
     }
@@ -95,6 +104,12 @@ impl Key<'_> {
 
 /// The partition of what is true of the pool as a whole.
 pub(super) const POOL_PARTITION: &str = "POOL";
+
+/// The partition of the conversations that are being erased.
+pub(super) const ERASURE_PARTITION: &str = "ERASURE";
+
+/// The partition of the records that the carrier is to be asked to redact.
+pub(super) const REDACTION_PARTITION: &str = "REDACTION";
 
 pub(super) fn caller_partition(caller: &str) -> String {
     format!("CALLER#{caller}")

@@ -4,6 +4,7 @@
 //! itself.
 
 mod conversations;
+mod erasure;
 mod high_water;
 mod item;
 mod legs;
@@ -11,6 +12,7 @@ mod look;
 mod numbers;
 mod pool;
 mod reading;
+mod redactions;
 mod requests;
 mod routes;
 #[cfg(feature = "schema")]
@@ -29,9 +31,11 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use crate::config::{ConfigError, Environment};
 
 pub use conversations::{ChangeError, CreateError};
+pub use erasure::Erasure;
 pub use look::{Look, MAX_NUMBERS};
 pub use numbers::RentError;
 pub use pool::{CountryPool, Ledger, ReadyPool};
+pub use redactions::{DueRedactions, REDACTED_AFTER, Redaction};
 pub use requests::{IdempotentRequest, RememberedRequest};
 
 /// The table could not be used.

@@ -6,12 +6,12 @@ use super::item::{self, Key, OWN_NUMBER};
 use super::{Store, StoreError};
 use crate::caller::CallerKeys;
 use crate::phone::{RealNumber, VirtualNumber};
-use crate::route::Route;
+use crate::route::Holder;
 
 impl Store {
-    /// The route of `caller` under `dialled`, in whatever state. One consistent read, so that a conversation leads
+    /// What holds, or held, the key of `caller` and `dialled`. One consistent read, so that a conversation leads
     /// somewhere from the moment in which it was created, and nowhere from the moment in which it was ended.
-    pub async fn route(&self, caller: &RealNumber, dialled: &VirtualNumber) -> Result<Option<Route>, StoreError> {
+    pub async fn holder(&self, caller: &RealNumber, dialled: &VirtualNumber) -> Result<Option<Holder>, StoreError> {
         self.get(Key::Route { caller, dialled }).await
     }
 

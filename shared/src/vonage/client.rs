@@ -44,9 +44,9 @@ pub enum VonageError {
     /// The answer is not what the API promises. Whether the request was carried out is unknown.
     #[error("Vonage's answer cannot be understood")]
     NotUnderstood(#[source] Option<serde_json::Error>),
-    /// Vonage carried out a part of the request only.
+    /// Vonage carried out a part of the request only: what it has told the ids of.
     #[error("Vonage did a part of it only")]
-    Partly,
+    Partly(Vec<String>),
     /// No connection could be made; the request was not carried out.
     #[error("Vonage cannot be reached")]
     Unreachable(#[source] reqwest::Error),
@@ -58,7 +58,7 @@ pub enum VonageError {
 impl VonageError {
     /// Whether the request may have been carried out all the same.
     pub fn outcome_is_unknown(&self) -> bool {
-        matches!(self, Self::Failed(_) | Self::NotUnderstood(_) | Self::Partly | Self::NoAnswer(_))
+        matches!(self, Self::Failed(_) | Self::NotUnderstood(_) | Self::Partly(_) | Self::NoAnswer(_))
     }
 
     pub(super) fn refused(code: impl Into<String>, label: impl Into<String>) -> Self {
@@ -78,6 +78,8 @@ impl From<reqwest::Error> for VonageError {
 pub(super) enum Payload<'a, P: Serialize> {
     Query(&'a P),
     Form(&'a P),
+    /// A JSON body by POST.
+    Json(&'a P),
     /// A JSON body by PUT.
     Put(&'a P),
 }
@@ -147,6 +149,7 @@ impl Vonage {
         let request = match payload {
             Payload::Query(query) => self.http.get(url).query(query),
             Payload::Form(form) => self.http.post(url).form(form),
+            Payload::Json(json) => self.http.post(url).json(json),
             Payload::Put(json) => self.http.put(url).json(json),
         };
         let request = request.basic_auth(&self.config.api_key, Some(&self.config.api_secret.0)).timeout(limit);

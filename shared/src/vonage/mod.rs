@@ -12,6 +12,8 @@ pub mod number_insight;
 pub mod numbers;
 #[cfg(feature = "carrier")]
 mod pace;
+#[cfg(feature = "carrier")]
+pub mod redact;
 #[cfg(feature = "webhooks")]
 mod ring_hmac;
 #[cfg(feature = "webhooks")]

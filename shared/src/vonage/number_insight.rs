@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::{Payload, Vonage, VonageError};
 use super::tries::Effect;
+use crate::carrier_record::CarrierRecord;
 use crate::country::Country;
 use crate::phone::{PhoneNumber, RealNumber};
 
@@ -19,6 +20,8 @@ pub struct LookedUpNumber {
     pub number: RealNumber,
     /// Its country.
     pub country: Country,
+    /// What the carrier keeps of the lookup, where it tells.
+    pub carrier_record: Option<CarrierRecord>,
 }
 
 /// Tells whether a number is valid, and of which country.
@@ -45,6 +48,7 @@ struct Answer {
     status: u16,
     #[serde(default)]
     status_message: String,
+    request_id: Option<String>,
     international_format_number: Option<PhoneNumber>,
     country_code: Option<Country>,
 }
@@ -68,7 +72,10 @@ impl NumberInsight {
         let form = Query { number: number.expose() };
         let answer: Answer = self.0.ask_json(self.0.api(PATH), Payload::Form(&form), limit).await?;
         match (answer.status, answer.international_format_number, answer.country_code) {
-            (0, Some(number), Some(country)) => Ok(Some(LookedUpNumber { number: number.into(), country })),
+            (0, Some(number), Some(country)) => {
+                let carrier_record = answer.request_id.map(CarrierRecord::of_lookup);
+                Ok(Some(LookedUpNumber { number: number.into(), country, carrier_record }))
+            }
             (0, ..) => Err(VonageError::NotUnderstood(None)),
             (1, ..) => Err(VonageError::RateLimited { retry_after: None }),
             (3, ..) => Ok(None),

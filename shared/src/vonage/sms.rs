@@ -12,13 +12,14 @@ use crate::phone::{RealNumber, VirtualNumber};
 
 /// Sends text messages.
 pub trait TextSender: Send + Sync {
-    /// Hands one text message to the carrier. It is then queued, not delivered.
+    /// Hands one text message to the carrier, and gives the carrier's id of each of its parts. It is then queued, not
+    /// delivered.
     fn send(
         &self,
         from: &VirtualNumber,
         to: &RealNumber,
         text: &str,
-    ) -> impl Future<Output = Result<(), VonageError>> + Send;
+    ) -> impl Future<Output = Result<Vec<String>, VonageError>> + Send;
 }
 
 /// [`TextSender`] by the SMS API.
@@ -50,10 +51,12 @@ struct Answer {
 #[derive(Deserialize)]
 struct Part {
     status: String,
+    #[serde(rename = "message-id")]
+    message_id: Option<String>,
 }
 
 impl TextSender for SmsApi {
-    async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<(), VonageError> {
+    async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
         let encoding = if text.chars().all(|c| GSM.contains(c)) { "text" } else { "unicode" };
         let message = Message { from: from.as_str(), to: to.expose(), text, encoding };
         let mut tries = self.0.tries(PATH, Effect::Lasting);
@@ -68,15 +71,16 @@ impl TextSender for SmsApi {
 }
 
 impl SmsApi {
-    async fn send_once(&self, message: &Message<'_>, limit: Duration) -> Result<(), VonageError> {
+    async fn send_once(&self, message: &Message<'_>, limit: Duration) -> Result<Vec<String>, VonageError> {
         let answer: Answer = self.0.ask_json(self.0.rest(PATH), Payload::Form(message), limit).await?;
-        let taken = answer.messages.iter().filter(|part| part.status == "0").count();
-        match answer.messages.iter().find(|part| part.status != "0") {
+        let (taken, refused): (Vec<_>, Vec<_>) = answer.messages.into_iter().partition(|part| part.status == "0");
+        let (count, ids) = (taken.len(), taken.into_iter().filter_map(|part| part.message_id).collect());
+        match refused.first() {
             // Some parts are out: to send all of them again would be to text twice.
-            Some(_) if taken > 0 => Err(VonageError::Partly),
+            Some(_) if count > 0 => Err(VonageError::Partly(ids)),
             Some(part) => Err(refusal(&part.status)),
-            None if taken == 0 => Err(VonageError::NotUnderstood(None)),
-            None => Ok(()),
+            None if count == 0 => Err(VonageError::NotUnderstood(None)),
+            None => Ok(ids),
         }
     }
 }

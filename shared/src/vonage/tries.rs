@@ -130,7 +130,7 @@ mod tests {
             ((|| too_often(None)) as fn() -> VonageError, 3, 3),
             (|| VonageError::Failed(500), 3, 1),
             (|| VonageError::NotUnderstood(None), 3, 1),
-            (|| VonageError::Partly, 3, 1),
+            (|| VonageError::Partly(Vec::new()), 3, 1),
             (|| VonageError::Unauthorized, 1, 1),
             (|| VonageError::refused("420", "method failed"), 1, 1),
         ] {

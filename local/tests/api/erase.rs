@@ -1,0 +1,324 @@
+//! `DELETE /conversations/{id}?erase=true`, and the schedule that has Vonage redact what it keeps.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::clock::Clock;
+
+use crate::support::{DRIVER, Laptop, RIDER, answer, conversation, text};
+
+/// How long after an erasure Vonage is asked, and a little more, in seconds.
+const AN_HOUR: i64 = 61 * 60;
+
+fn path(conversation: &Value) -> String {
+    format!("/conversations/{}", text(conversation, "/id"))
+}
+
+async fn erase(laptop: &Laptop, conversation: &Value) -> u16 {
+    let answer = laptop.delete(&format!("{}?erase=true", path(conversation))).await;
+    assert_eq!(answer.status == 204, answer.body.is_null(), "{answer:?}");
+    answer.status
+}
+
+/// The whole table, an item a line.
+async fn items(laptop: &Laptop) -> Vec<String> {
+    let request = laptop.http.post(&laptop.stack.dynamodb_url).header("x-amz-target", "DynamoDB_20120810.Scan");
+    let request = request.header("x-amz-date", "20260101T000000Z").header("content-type", "application/x-amz-json-1.0");
+    let unverified = "AWS4-HMAC-SHA256 Credential=laptop/20260101/us-east-1/dynamodb/aws4_request, \
+                      SignedHeaders=host;x-amz-date, Signature=0";
+    let page = answer(request.header("authorization", unverified).body(json!({"TableName": "maskline"}).to_string()));
+    page.await.body["Items"].as_array().unwrap().iter().map(Value::to_string).collect()
+}
+
+async fn items_with(laptop: &Laptop, wanted: &str) -> Vec<String> {
+    items(laptop).await.into_iter().filter(|item| item.contains(wanted)).collect()
+}
+
+/// What Vonage was asked to redact: product and direction of each record.
+async fn asked(laptop: &Laptop) -> Vec<(String, String)> {
+    let answer = laptop.vonage(Method::GET, "/simulator/requests?path=/v1/redact/transaction", json!({})).await;
+    let requests = answer.body["requests"].as_array().unwrap().clone();
+    let mut asked: Vec<_> = requests
+        .iter()
+        .map(|request| ["product", "type"].map(|name| text(&request["parameters"], &format!("/{name}")).to_owned()))
+        .map(|[product, direction]| (product, direction))
+        .collect();
+    asked.sort();
+    asked
+}
+
+async fn run(laptop: &Laptop) -> Value {
+    laptop.stack.run_erasure_schedule().await.unwrap()
+}
+
+/// What the schedule reports, but for those counts that are none.
+fn report(counts: Value) -> Value {
+    let mut report =
+        json!({"settled": 0, "redacted": 0, "postponed": 0, "given_up": 0, "not_provisioned": [], "stopped": null});
+    report.as_object_mut().unwrap().extend(counts.as_object().unwrap().clone());
+    report
+}
+
+/// A conversation with a call, a text to each and a reference that tells who they are.
+async fn lively(laptop: &Laptop) -> Value {
+    let mut order = conversation();
+    order["reference"] = json!("ride of Ms Rider");
+    let conversation = laptop.post("/conversations", &order).await.body;
+    laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"], "talk_seconds": 42})).await;
+    conversation
+}
+
+#[tokio::test]
+async fn an_erased_conversation_is_gone_and_its_keys_reach_nobody_until_the_quarantine_is_over() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 1).await;
+    let conversation = lively(&laptop).await;
+    assert_eq!(erase(&laptop, &conversation).await, 204);
+
+    for personal in ["ride of Ms Rider", "your driver", "LEG#"] {
+        assert_eq!(items_with(&laptop, personal).await, [""; 0], "{personal}");
+    }
+    for phone in [RIDER, DRIVER] {
+        let [key] = &items_with(&laptop, phone).await[..] else { panic!("{phone}: {:?}", items(&laptop).await) };
+        assert!(key.contains(&format!("CALLER#{phone}")) && key.matches("4477009").count() == 1, "{key}");
+    }
+    let gone = laptop.get(&path(&conversation)).await;
+    let unchanged = laptop.patch(&path(&conversation), &json!({"expires_in": 600})).await;
+    assert_eq!((gone.status, unchanged.status, laptop.delete(&path(&conversation)).await.status), (404, 404, 404));
+
+    let call = laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"]})).await;
+    assert!(text(&call, "/phones/caller/heard/0").contains("has ended") && call["phones"]["callee"].is_null());
+    laptop.advance(86_399);
+    assert_eq!(laptop.post("/conversations", &crate::support::conversation()).await.status, 503, "the keys are held");
+    laptop.advance(1);
+    assert_eq!(laptop.post("/conversations", &crate::support::conversation()).await.status, 201);
+    assert_eq!(items_with(&laptop, text(&conversation, "/id")).await.len(), 2, "its memory, and the erasure to settle");
+}
+
+#[tokio::test]
+async fn erasing_again_gives_the_same_answer_and_so_do_two_at_once() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = lively(&laptop).await;
+    let (one, other) = tokio::join!(erase(&laptop, &conversation), erase(&laptop, &conversation));
+    assert_eq!((one, other, erase(&laptop, &conversation).await), (204, 204, 204));
+    laptop.advance(AN_HOUR);
+    run(&laptop).await;
+    assert_eq!(erase(&laptop, &conversation).await, 204);
+    let unknown = json!({"id": "01JD0000000000000000000000"});
+    assert_eq!(erase(&laptop, &unknown).await, 404);
+}
+
+#[tokio::test]
+async fn what_has_ended_or_expired_is_erased_and_what_is_out_of_quarantine_leaves_no_key() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 1).await;
+    let conversation = laptop.create().await;
+    laptop.delete(&path(&conversation)).await;
+    assert_eq!(erase(&laptop, &conversation).await, 204);
+    laptop.advance(86_400);
+    let expired = laptop.create().await;
+    laptop.advance(2 * 86_400);
+    assert_eq!(erase(&laptop, &expired).await, 204);
+    for phone in [RIDER, DRIVER] {
+        assert_eq!(items_with(&laptop, phone).await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn the_keys_of_former_phones_are_erased_and_a_key_in_other_hands_is_left_alone_but_forgets() {
+    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")]).await;
+    let laptop = laptop.with_numbers(&["GB"], 1).await;
+    let first = laptop.create().await;
+    let new_phone = json!({"participants": [{"number": "+447700900009"}, null]});
+    assert_eq!(laptop.patch(&path(&first), &new_phone).await.status, 200);
+    laptop.delete(&path(&first)).await;
+    laptop.advance(60);
+    let second = laptop.create().await;
+    assert_eq!(erase(&laptop, &first).await, 204);
+    assert_eq!(items_with(&laptop, "447700900009").await, [""; 0]);
+    let remembered = items_with(&laptop, text(&first, "/id")).await;
+    assert!(remembered.iter().all(|item| !item.contains("CALLER#")), "{remembered:?}");
+    let call = laptop.call(json!({"from": RIDER, "to": second["participants"][0]["dials"]})).await;
+    assert_eq!(call["phones"]["callee"]["number"], DRIVER);
+}
+
+#[tokio::test]
+async fn vonage_is_asked_for_every_record_after_an_hour_and_each_once() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = lively(&laptop).await;
+    laptop.patch(&path(&conversation), &json!({"participants": [null, {"number": "+447700900009"}]})).await;
+    erase(&laptop, &conversation).await;
+    assert_eq!(run(&laptop).await, report(json!({})));
+    laptop.advance(AN_HOUR);
+    assert_eq!(run(&laptop).await, report(json!({"settled": 1, "redacted": 7})));
+    let record = |product: &str, direction: &str| (product.to_owned(), direction.to_owned());
+    let lookups = vec![record("number-insight", "outbound"); 3];
+    let texts = vec![record("sms", "outbound"); 2];
+    let legs = vec![record("voice", "inbound"), record("voice", "outbound")];
+    assert_eq!(asked(&laptop).await, [lookups, texts, legs].concat());
+    let messages = laptop.texts("").await;
+    assert!(laptop.texts(RIDER).await.is_empty() && messages.is_empty());
+    let all = laptop.vonage(Method::GET, "/simulator/messages", json!({})).await.body;
+    for message in all["messages"].as_array().unwrap() {
+        assert_eq!((&message["to"], &message["text"]), (&json!("REDACTED"), &json!("REDACTED")));
+    }
+    assert_eq!(run(&laptop).await, report(json!({})));
+}
+
+#[tokio::test]
+async fn a_late_event_brings_nothing_back_and_its_leg_is_redacted() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    erase(&laptop, &conversation).await;
+    let timestamp = laptop.clock.now().to_string();
+    let event = json!({"from": RIDER, "to": conversation["participants"][0]["dials"], "uuid": "aa-late", "status": "completed",
+                       "conversation_uuid": "CON-late", "direction": "inbound", "timestamp": timestamp});
+    for _ in 0..2 {
+        assert_eq!(laptop.event(&event).await.status, 204);
+    }
+    assert_eq!(items_with(&laptop, "LEG#").await, [""; 0]);
+    assert_eq!(items_with(&laptop, "aa-late").await.len(), 1);
+    // A call of one who does not know is one more.
+    laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"]})).await;
+    laptop.advance(AN_HOUR);
+    // The simulated Vonage has never heard of the first one.
+    assert_eq!(run(&laptop).await, report(json!({"settled": 1, "redacted": 5, "postponed": 1})));
+}
+
+#[tokio::test]
+async fn a_leg_that_was_written_at_the_last_moment_is_found_by_the_schedule() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    let (store, phone) = (laptop.store().await, shared::phone::PhoneNumber::try_from(RIDER).unwrap().into());
+    let dialled = text(&conversation, "/participants/0/dials");
+    let dialled = shared::phone::PhoneNumber::try_from(dialled).unwrap().into();
+    let Some(shared::route::Holder::Route(route)) = store.holder(&phone, &dialled).await.unwrap() else { panic!() };
+    erase(&laptop, &conversation).await;
+    let event = shared::call::LegEvent {
+        conversation_uuid: "CON-1".to_owned(),
+        uuid: "leg-1".to_owned(),
+        status: shared::call::Status::Completed,
+        timestamp: laptop.clock.now(),
+        facts: shared::call::LegFacts::default(),
+    };
+    store.merge_leg(&route, shared::call::Direction::Inbound, &event).await.unwrap();
+    assert_eq!(laptop.get(&path(&conversation)).await.status, 404);
+    laptop.advance(AN_HOUR);
+    run(&laptop).await;
+    assert_eq!((items_with(&laptop, "LEG#").await.len(), items_with(&laptop, "leg-1").await.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_text_that_is_on_its_way_while_its_conversation_is_erased_is_redacted_too() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let mut order = conversation();
+    order["notify"] = json!(false);
+    let created = laptop.post("/conversations", &order).await.body;
+    let (store, id) = (laptop.store().await, text(&created, "/id").try_into().unwrap());
+    let read = store.conversation(id, laptop.clock.now()).await.unwrap().unwrap();
+    erase(&laptop, &created).await;
+    let sides = shared::conversation::Side::BOTH;
+    assert!(!store.claim_notifications(&read, &sides).await.unwrap(), "nobody is texted any more");
+    let texts = ["one", "two"].map(|id| shared::carrier_record::CarrierRecord::of_text(id.to_owned()));
+    store.record_notifications(&read, &sides, &texts, laptop.clock.now()).await.unwrap();
+    assert_eq!(items_with(&laptop, "sms#").await.len(), 2);
+    assert_eq!((laptop.get(&path(&created)).await.status, items_with(&laptop, "participants").await.len()), (404, 0));
+}
+
+#[tokio::test]
+async fn the_request_that_created_it_creates_it_no_more() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let post = async || {
+        let request = laptop.http.post(format!("{}/conversations", laptop.stack.gateway_url)).json(&conversation());
+        answer(request.header("Idempotency-Key", "ride-42")).await
+    };
+    let created = post().await.body;
+    erase(&laptop, &created).await;
+    for _ in 0..2 {
+        let again = post().await;
+        assert_eq!((again.status, text(&again.body, "/type")), (410, "urn:maskline:problem:conversation-erased"));
+    }
+    laptop.advance(86_400);
+    assert_eq!(post().await.status, 201, "a key is remembered for a day");
+}
+
+#[tokio::test]
+async fn the_parameter_is_true_or_false() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    for query in ["erase=", "erase=1", "erase=TRUE", "erase", "erase=true&erase=true"] {
+        let refused = laptop.delete(&format!("{}?{query}", path(&conversation))).await;
+        assert_eq!((refused.status, text(&refused.body, "/field")), (422, "erase"), "{query}");
+    }
+    assert_eq!(laptop.get(&path(&conversation)).await.body["state"], "active");
+    let ended = laptop.delete(&format!("{}?erase=false", path(&conversation))).await;
+    assert_eq!((ended.status, text(&ended.body, "/state")), (200, "ended"));
+}
+
+#[tokio::test]
+async fn an_erasure_does_not_wait_for_vonage_and_what_fails_there_is_asked_again() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = lively(&laptop).await;
+    let faults = async |times, fault| laptop.faults("/v1/redact/transaction", times, fault).await;
+    faults(3, json!({"kind": "status", "status": 500})).await;
+    assert_eq!(erase(&laptop, &conversation).await, 204);
+    laptop.advance(AN_HOUR);
+    // One fails again and again, the five others are done.
+    assert_eq!(run(&laptop).await, report(json!({"settled": 1, "redacted": 5, "postponed": 1})));
+    // The connection breaks, and Vonage is busy: asked again at once.
+    faults(1, json!({"kind": "close_after"})).await;
+    faults(1, json!({"kind": "status", "status": 429})).await;
+    assert_eq!(run(&laptop).await, report(json!({"redacted": 1})));
+    assert_eq!(items_with(&laptop, "REDACTION").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_vonage_that_is_down_is_asked_a_few_times_a_run() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = lively(&laptop).await;
+    erase(&laptop, &conversation).await;
+    laptop.advance(AN_HOUR);
+    laptop.faults("/v1/redact/transaction", 9, json!({"kind": "status", "status": 503})).await;
+    let stopped = json!({"settled": 1, "postponed": 3, "stopped": "Vonage failed with HTTP status 503"});
+    assert_eq!(run(&laptop).await, report(stopped));
+    assert_eq!(asked(&laptop).await.len(), 9);
+    assert_eq!(run(&laptop).await, report(json!({"redacted": 6})));
+}
+
+#[tokio::test]
+async fn an_account_without_redaction_is_asked_once_a_product_and_given_up_after_30_days() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = lively(&laptop).await;
+    assert_eq!(
+        laptop.vonage(Method::PUT, "/simulator/account", json!({"balance": "9", "redact": false})).await.status,
+        200
+    );
+    erase(&laptop, &conversation).await;
+    laptop.advance(AN_HOUR);
+    let products = json!(["number-insight", "sms", "voice"]);
+    let waiting = report(json!({"settled": 1, "postponed": 6, "not_provisioned": products}));
+    assert_eq!((run(&laptop).await, asked(&laptop).await.len()), (waiting, 3));
+    laptop.advance(30 * 86_400);
+    let given_up = run(&laptop).await;
+    assert_eq!((&given_up["given_up"], &given_up["redacted"]), (&json!(6), &json!(0)), "{given_up}");
+    assert_eq!(items_with(&laptop, "REDACTION").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn many_legs_are_erased_in_one_request() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let conversation = laptop.create().await;
+    let (store, phone) = (laptop.store().await, shared::phone::PhoneNumber::try_from(RIDER).unwrap().into());
+    let dialled = shared::phone::PhoneNumber::try_from(text(&conversation, "/participants/0/dials")).unwrap().into();
+    let Some(shared::route::Holder::Route(route)) = store.holder(&phone, &dialled).await.unwrap() else { panic!() };
+    for call in 0..230 {
+        let event = shared::call::LegEvent {
+            conversation_uuid: format!("CON-{call}"),
+            // Two calls have one leg in common, as after a transfer.
+            uuid: format!("leg-{}", call.max(1)),
+            status: shared::call::Status::Completed,
+            timestamp: laptop.clock.now(),
+            facts: shared::call::LegFacts::default(),
+        };
+        store.merge_leg(&route, shared::call::Direction::Inbound, &event).await.unwrap();
+    }
+    assert_eq!(erase(&laptop, &conversation).await, 204);
+    assert_eq!((items_with(&laptop, "LEG#").await.len(), items_with(&laptop, "voice#").await.len()), (0, 229));
+}

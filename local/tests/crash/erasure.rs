@@ -1,0 +1,116 @@
+//! `DELETE /conversations/{id}?erase=true` and its schedule.
+
+use create_conversation::CreateConversation;
+use end_conversation::EndConversation;
+use serde_json::{Value, json};
+use update_conversation::UpdateConversation;
+
+use crate::events;
+use crate::story::{Functions, Story, at_every_request};
+use crate::world::{World, text};
+
+/// The participants' phones, and one that the first of them had before.
+const PHONES: [&str; 3] = ["447700900001", "447700900002", "447700900009"];
+
+/// Lookups, texts and legs that Vonage has of a conversation that has gone through all this.
+const RECORDS: usize = 3 + 2 + 2;
+
+/// Lets the simulated Vonage place a call; its events are through when it returns.
+async fn call(world: &World, from: &str, to: &str) -> Value {
+    let request = local::loopback_client().post(format!("{}/simulator/calls", world.stack.vonage_url));
+    let request = request.json(&json!({"from": from, "to": to, "talk_seconds": 30}));
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+/// A conversation with a call and a change of phones behind it: its id, and what the first participant dials.
+async fn lively(world: &World) -> (String, String) {
+    let order = json!({"participants": [{"number": format!("+{}", PHONES[2])}, {"number": format!("+{}", PHONES[1])}],
+                       "reference": "ride of Ms Rider"});
+    let functions = Functions::of(world);
+    let created = functions.answer::<CreateConversation>(&events::creation(&order, Some("ride-42"))).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    let (id, dials) = (text(&created.body["id"]), text(&created.body["participants"][0]["dials"]));
+    assert!(call(world, PHONES[2], &dials).await["phones"]["callee"]["answered"] == true);
+    let change = json!({"participants": [{"number": format!("+{}", PHONES[0])}, null]});
+    let changed = functions.answer::<UpdateConversation>(&events::change(&id, &change)).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    (id, dials)
+}
+
+/// Nothing names the participants but the keys in quarantine, and these connect nobody.
+async fn check_erased(world: &World, dials: &str) {
+    let table = world.table().await;
+    assert_eq!((table.conversations.len(), table.erasing.len(), table.erased.len()), (0, 0, 1));
+    assert_eq!((table.routes.len(), table.erased_routes.len(), table.legs.len()), (0, 3, 0));
+    assert!(table.items_with("ride of Ms Rider").is_empty());
+    for phone in PHONES {
+        let items = table.items_with(phone);
+        assert!(items.iter().all(|[pk, _]| *pk == format!("CALLER#{phone}")), "{items:?}");
+    }
+    let call = call(world, PHONES[0], dials).await;
+    assert!(text(&call["phones"]["caller"]["heard"][0]).contains("has ended") && call["phones"]["callee"].is_null());
+}
+
+/// After an hour the schedule has every record redacted, and leaves nothing to do.
+async fn check_redacted(world: &World, records: usize) {
+    world.advance(61 * 60);
+    Functions::of(world).tick_of_erasures().await;
+    let table = world.table().await;
+    assert!(table.erasures.is_empty() && table.redactions.is_empty(), "{:?} {:?}", table.erasures, table.redactions);
+    let asked = world.simulator("requests?path=/v1/redact/transaction").await;
+    let asked = asked["requests"].as_array().unwrap().iter().map(|request| text(&request["parameters"]["id"]));
+    assert_eq!(asked.collect::<std::collections::BTreeSet<_>>().len(), records);
+    let messages = world.simulator("messages").await;
+    let messages = messages["messages"].as_array().unwrap();
+    assert!(messages.iter().all(|message| message["text"] == "REDACTED" && message["to"] == "REDACTED"));
+}
+
+#[tokio::test]
+async fn an_erasure_that_dies_is_finished_by_the_next_request() {
+    at_every_request("DELETE /conversations/{id}?erase=true", 10, async |mut story: Story| {
+        let world = World::start(&[]).await.with_numbers("GB", 2).await;
+        let (id, dials) = lively(&world).await;
+        let erasure = events::erasure(&id);
+        story.happen(&world, async |functions| drop(functions.answer::<EndConversation>(&erasure).await)).await;
+        world.table().await;
+        let answer = Functions::of(&world).answer::<EndConversation>(&erasure).await;
+        assert_eq!((answer.status, &answer.body), (204, &Value::Null));
+        check_erased(&world, &dials).await;
+        check_redacted(&world, RECORDS + 1).await;
+        story
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_erasure_that_dies_is_finished_by_the_schedule() {
+    at_every_request("DELETE /conversations/{id}?erase=true, then the schedule", 10, async |mut story: Story| {
+        let world = World::start(&[]).await.with_numbers("GB", 2).await;
+        let (id, dials) = lively(&world).await;
+        let erasure = events::erasure(&id);
+        story.happen(&world, async |functions| drop(functions.answer::<EndConversation>(&erasure).await)).await;
+        // One that died before it had begun is nothing to be finished.
+        if world.table().await.conversations.is_empty() {
+            Functions::of(&world).tick_of_erasures().await;
+            check_erased(&world, &dials).await;
+            check_redacted(&world, RECORDS + 1).await;
+        }
+        story
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_schedule_that_dies_leaves_no_record_at_vonage() {
+    at_every_request("the schedule of erasures", 16, async |mut story: Story| {
+        let world = World::start(&[]).await.with_numbers("GB", 2).await;
+        let (id, dials) = lively(&world).await;
+        Functions::of(&world).answer::<EndConversation>(&events::erasure(&id)).await;
+        world.advance(61 * 60);
+        story.happen(&world, async |functions| drop(functions.tick_of_erasures().await)).await;
+        check_erased(&world, &dials).await;
+        check_redacted(&world, RECORDS + 1).await;
+        story
+    })
+    .await;
+}
