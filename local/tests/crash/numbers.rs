@@ -25,7 +25,7 @@ async fn check(world: &World, owned: usize, bought: i64) {
 
 /// What a schedule reports that has found nothing to do.
 fn nothing() -> Value {
-    json!({"adopted": [], "missing": [], "cancelled": [], "rented": [], "shortfall": []})
+    json!({"application": [], "adopted": [], "missing": [], "cancelled": [], "rented": [], "shortfall": []})
 }
 
 #[tokio::test]

@@ -128,7 +128,7 @@ impl Functions {
     }
 
     async fn tick_of<F: ScheduledFunction>(&self) -> Value {
-        let event = json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
+        let event = json!({"source": "aws.events"});
         let event = LambdaEvent::new(serde_json::value::to_raw_value(&event).unwrap(), Context::default());
         answer_event(&self.start::<F>().await, event).await.unwrap()
     }

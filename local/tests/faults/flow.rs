@@ -217,8 +217,11 @@ impl Flow<'_> {
         let nothing = json!({"adopted": [], "missing": [], "cancelled": [], "rented": [], "shortfall": []});
         self.begin(step);
         for tried in 1.. {
-            let report = self.world.stack.run_schedule().await.unwrap();
+            let mut report = self.world.stack.run_schedule().await.unwrap();
             check_tells_no_number(&report.to_string());
+            // The application is as Vonage makes it until the first run that reaches it.
+            let settled = report.as_object_mut().unwrap().remove("application");
+            assert!(settled.is_none_or(|names| names == json!([]) || names == json!(["improve_ai"])), "{report}");
             if report == nothing {
                 break;
             }
