@@ -35,6 +35,9 @@ pub enum NotCallable {
     Short,
 }
 
+/// A number of no known kind is judged by its beginning: so many digits of it say of which kind a longer number would be.
+const LEAST_TELLING_DIGITS: usize = 5;
+
 /// So many digits after the calling code or fewer make a number short, unless it is known to be somebody's: small
 /// countries have such.
 const SHORT_DIGITS: usize = 6;
@@ -65,12 +68,25 @@ pub fn check_kind(number: &PhoneNumber) -> Result<(), NotCallable> {
     if PHONE_NUMBER_UTIL.get_supported_global_network_calling_codes().any(|code| code == number.country_code) {
         return Err(NotCallable::International);
     }
+    let national = number.national_number.to_string();
     match PHONE_NUMBER_UTIL.get_number_type(&number) {
+        // Numbers reserved for examples have no known type either, but are of full length.
+        PhoneNumberType::Unknown if national.len() <= SHORT_DIGITS => Err(NotCallable::Short),
+        // Many networks route by the first digits and pass over those that are too many.
+        PhoneNumberType::Unknown => (LEAST_TELLING_DIGITS..national.len()).try_for_each(|digits| {
+            let beginning = format!("+{}{}", number.country_code, &national[..digits]);
+            let beginning = PHONE_NUMBER_UTIL.parse(beginning, None);
+            beginning.map_or(Ok(()), |number| check_type(PHONE_NUMBER_UTIL.get_number_type(&number)))
+        }),
+        kind => check_type(kind),
+    }
+}
+
+fn check_type(kind: PhoneNumberType) -> Result<(), NotCallable> {
+    match kind {
         PhoneNumberType::PremiumRate => Err(NotCallable::PremiumRate),
         PhoneNumberType::SharedCost => Err(NotCallable::SharedCost),
         PhoneNumberType::PersonalNumber => Err(NotCallable::PersonalNumber),
-        // Numbers reserved for examples have no known type either, but are of full length.
-        PhoneNumberType::Unknown if number.national_number.to_string().len() <= SHORT_DIGITS => Err(NotCallable::Short),
         _ => Ok(()),
     }
 }
@@ -99,6 +115,11 @@ mod tests {
             // A mobile of the Falkland Islands: five digits are all it has.
             ("50051234", "FK"),
             ("448001111111", "GB"),
+            ("447700900999", "GB"),
+            ("12125550199", "US"),
+            ("33199001234", "FR"),
+            ("61491570006", "AU"),
+            ("353209100001", "IE"),
         ] {
             assert_eq!(check(digits, of, &[]), Ok(()), "{digits}");
         }
@@ -109,6 +130,10 @@ mod tests {
         for (digits, of, reason) in [
             ("449012345678", "GB", NotCallable::PremiumRate),
             ("19002345678", "US", NotCallable::PremiumRate),
+            // With a digit or two more than it should have.
+            ("4990011234567", "DE", NotCallable::PremiumRate),
+            ("49900112345678", "DE", NotCallable::PremiumRate),
+            ("3989912345678", "IT", NotCallable::PremiumRate),
             ("33899123456", "FR", NotCallable::PremiumRate),
             ("499001123456", "DE", NotCallable::PremiumRate),
             ("448431234567", "GB", NotCallable::PremiumRate),

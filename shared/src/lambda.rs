@@ -190,6 +190,9 @@ pub async fn answer_event<F: ScheduledFunction>(
 }
 
 /// How long the HTTP API waits for an answer: 30 s, less the way there and back.
+const API_WAITS: SignedDuration = SignedDuration::from_millis(29_000);
+
+/// Within what time a request is to be done, so that it is not cut off.
 const API_PATIENCE: SignedDuration = SignedDuration::from_secs(28);
 
 /// What a function's time is cut short by, so that an answer still gets out.
@@ -200,10 +203,10 @@ pub fn ends_at(request: &Request, now: Timestamp) -> Option<Timestamp> {
     Some(deadline(request.lambda_context_ref()?)?.min(now + API_PATIENCE))
 }
 
-/// How long a request may be handled before Lambda would end the function without an answer. What is cut off there stands
+/// How long a request may be handled before nobody waits for its answer: Lambda ends the function, or API Gateway gives up. What is cut off there stands
 /// as it would after a crash, and every function can be sent again after one.
 fn patience(request: &Request) -> Option<Duration> {
-    let ends_at = deadline(request.lambda_context_ref()?)? - TO_ANSWER;
+    let ends_at = deadline(request.lambda_context_ref()?)?.min(Timestamp::now() + API_WAITS) - TO_ANSWER;
     Some(ends_at.duration_since(Timestamp::now()).try_into().unwrap_or(Duration::ZERO))
 }
 

@@ -16,7 +16,7 @@ use shared::http::{self, Problem};
 use shared::lambda::{self, HttpFunction, RequestLine, ScheduledFunction};
 use shared::phone::PhoneNumber;
 use shared::pool::{Feature, NumberType};
-use shared::provisioning::{Drained, Headroom, Order, Provisioner};
+use shared::provisioning::{Drained, Headroom, Home, Order, Provisioner};
 use shared::store::Store;
 use shared::vonage::Vonage;
 use shared::vonage::numbers::Search;
@@ -77,8 +77,11 @@ impl HttpFunction for ProvisionNumbers {
 
 impl ScheduledFunction for ProvisionNumbers {
     async fn tick(&self, event: Value, ends_at: Option<Timestamp>) -> Value {
-        match self.provisioner.upkeep(event["public_url"].as_str(), &self.headroom, ends_at).await {
+        match self.provisioner.upkeep(home(&event), &self.headroom, ends_at).await {
             Ok(upkeep) => {
+                if let Some(problem) = &upkeep.application_problem {
+                    tracing::error!(failures = 1u64, cause = %problem, "calls do not reach this deployment");
+                }
                 let missing = upkeep.missing.len();
                 if missing > 0 {
                     tracing::error!(missing, "Vonage does not list all numbers of the pool any more");
@@ -136,6 +139,12 @@ impl ProvisionNumbers {
             Drained::Unknown => Err(unknown()),
         }
     }
+}
+
+/// What the schedule's event tells of where this deployment is.
+fn home(event: &Value) -> Option<Home<'_>> {
+    let public_url = event["public_url"].as_str().filter(|url| url.starts_with("http"))?;
+    Some(Home { public_url, take_over: event["take_over"] == true })
 }
 
 /// The parameter `concurrent`.

@@ -66,6 +66,8 @@ pub(crate) struct NumberView {
 #[derive(Serialize)]
 pub(crate) struct UpkeepView {
     application: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application_problem: Option<String>,
     adopted: Vec<VirtualNumber>,
     missing: Vec<VirtualNumber>,
     cancelled: Vec<VirtualNumber>,
@@ -108,9 +110,11 @@ impl PoolView {
 
 impl UpkeepView {
     pub(crate) fn new(upkeep: &Upkeep) -> Self {
-        let Upkeep { application, adopted, missing, cancelled, rented, shortfalls, headroom: _ } = upkeep;
+        let Upkeep { application, application_problem, adopted, missing, cancelled, rented, shortfalls, headroom: _ } =
+            upkeep;
         Self {
             application: application.clone(),
+            application_problem: application_problem.as_ref().map(ToString::to_string),
             adopted: adopted.clone(),
             missing: missing.clone(),
             cancelled: cancelled.clone(),

@@ -101,7 +101,12 @@ fn each_route_has_a_throttle_and_renting_the_tightest() {
         assert!(throttle["ThrottlingBurstLimit"].as_u64().unwrap() >= rate(route), "{route}");
         assert!(rate("POST /numbers") <= rate(route), "{route}");
     }
-    assert!(rate("POST /webhooks/event") >= 8 * rate("POST /webhooks/answer"), "each call has eight events");
+    for open in ["POST /webhooks/answer", "POST /webhooks/fallback", "POST /webhooks/event"] {
+        assert!(
+            rate(open) >= 10 * rate("POST /conversations"),
+            "{open}: a stranger's flood takes Vonage's calls along"
+        );
+    }
 }
 
 /// All that an access log may say. No variable whose value a caller chooses is among them: no path, query string, header or
@@ -187,6 +192,23 @@ fn each_function_has_only_the_secrets_that_it_uses_and_none_is_in_the_template()
     }
     for (name, parameter) in template["Parameters"].as_object().unwrap() {
         assert!(parameter["NoEcho"].is_null(), "{name} would end in a function's configuration as it is");
+    }
+}
+
+/// `sam local` replaces only variables that the template names: without its host a function would ask the real Vonage.
+#[test]
+fn each_function_names_the_hosts_of_vonage_that_it_asks() {
+    let template = template();
+    for (function, hosts) in [
+        ("CreateConversation", vec!["VONAGE_API_URL", "VONAGE_REST_URL"]),
+        ("UpdateConversation", vec!["VONAGE_API_URL"]),
+        ("EndConversation", vec!["VONAGE_API_URL"]),
+        ("ProvisionNumbers", vec!["VONAGE_API_URL", "VONAGE_REST_URL"]),
+    ] {
+        let variables = variables(&template, function);
+        let named =
+            variables.keys().map(String::as_str).filter(|name| name.starts_with("VONAGE") && name.ends_with("_URL"));
+        assert_eq!(named.collect::<Vec<_>>(), hosts, "{function}");
     }
 }
 

@@ -286,6 +286,27 @@ async fn the_schedule_lets_the_application_lead_here_and_be_used_for_nothing_els
 }
 
 #[tokio::test]
+async fn an_application_that_serves_another_deployment_is_left_to_it() {
+    let production = Laptop::start().await;
+    let before = application(&production).await;
+    let staging = |event: Value| {
+        let (environment, clock) = (&production.stack.environment, shared::clock::system());
+        async move { local::gateway::NumbersSchedule::new(environment, clock, event).await.unwrap().tick().await.unwrap() }
+    };
+    let mut event = json!({"source": "aws.events", "public_url": "http://127.0.0.1:1"});
+    let report = staging(event.clone()).await;
+    assert!(text(&report, "/application_problem").contains("another deployment"), "{report}");
+    assert_eq!(application(&production).await, before);
+    event["take_over"] = json!(true);
+    let report = staging(event).await;
+    assert_eq!(report["application"], json!(["improve_ai", "answer_url", "fallback_answer_url", "event_url"]));
+    for nowhere in [json!(""), json!("example.com"), Value::Null] {
+        let report = staging(json!({"source": "aws.events", "public_url": nowhere})).await;
+        assert_eq!(report["application"], json!([]), "nothing is known of where this one is");
+    }
+}
+
+#[tokio::test]
 async fn an_application_that_cannot_be_read_keeps_nothing_else_from_being_done() {
     let laptop = Laptop::start().await;
     buy(&laptop, "447451000001", true).await;
@@ -293,6 +314,6 @@ async fn an_application_that_cannot_be_read_keeps_nothing_else_from_being_done()
     laptop.faults(&path, 3, json!({"kind": "status", "status": 500})).await;
     let report = laptop.run_schedule().await;
     assert_eq!((&report["application"], &report["adopted"]), (&json!([]), &json!(["447451000001"])));
-    assert_eq!(report["shortfall"][0]["reason"], "carrier_unavailable");
+    assert!(text(&report, "/application_problem").contains("HTTP status 500"), "{report}");
     assert_eq!(laptop.run_schedule().await["application"], json!(["improve_ai"]));
 }

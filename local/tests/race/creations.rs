@@ -203,3 +203,20 @@ async fn one_request_that_comes_sixteen_times_at_once_creates_one_conversation_a
         assert_eq!(world.table().await.routes.len(), 2);
     }
 }
+
+#[tokio::test]
+async fn no_text_is_begun_that_could_be_cut_off_and_the_same_request_sends_it_later() {
+    let (world, sandboxes) = world().await;
+    let request = || IdempotentRequest { key_hash: "key".to_owned(), fingerprint: "body".to_owned() };
+    let order = || crate::sandboxes::order([1, 2]);
+    let ends_at = sandboxes.clock.now() + SignedDuration::from_secs(6);
+    let late = sandboxes.of(0).create(order(), Some(request()), Some(ends_at)).await.unwrap().conversation;
+    let notifications =
+        |conversation: &Conversation| Side::BOTH.map(|side| conversation.participant(side).notification.clone());
+    assert_eq!(notifications(&late), [Notification::Pending, Notification::Pending]);
+    assert_eq!(sandboxes.outbox.texts(), []);
+    let again = sandboxes.of(1).create(order(), Some(request()), None).await.unwrap();
+    assert!(again.before);
+    assert_eq!(notifications(&again.conversation), [Notification::Sent, Notification::Sent]);
+    check(&world, &sandboxes, &[again.conversation]).await;
+}

@@ -8,7 +8,7 @@ mod texts;
 use std::pin::pin;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::backoff;
 use crate::call_limits::CallLimits;
@@ -136,6 +136,9 @@ pub struct Creator<L, T> {
 /// in between that takes about as long as a function may run.
 const ATTEMPTS: u32 = 150;
 
+/// How long it takes at most to text both and to write that down.
+const TEXTING: SignedDuration = SignedDuration::from_secs(7);
+
 /// What the choice of numbers depends on, read side by side.
 struct Surroundings {
     keys: [CallerKeys; 2],
@@ -176,6 +179,11 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             let earlier = self.earlier(request.as_ref()).await?.ok_or(CreationError::Contended)?;
             return self.again(earlier).await;
         };
+        // A text that is cut off may be out. One that is not sent is owed, to who asks again under the same key.
+        if ends_at.is_some_and(|ends_at| self.clock.now() + TEXTING > ends_at) {
+            tracing::warn!(conversation.id = %conversation.id, "there was no time left to send text messages");
+            return Ok(Created { conversation, before: false });
+        }
         let told = self.notify(conversation, request.is_some());
         let (conversation, ()) = tokio::join!(told, self.cache.record(&self.store, &marks));
         Ok(Created { conversation, before: false })

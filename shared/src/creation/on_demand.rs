@@ -14,7 +14,7 @@ use crate::vonage::sms::TextSender;
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
 
 /// What is left of a function's time in which the transaction, the texts and the answer still get out.
-const THE_REST: SignedDuration = SignedDuration::from_secs(7);
+const THE_REST: SignedDuration = SignedDuration::from_secs(11);
 
 /// How often a run looks whether a number is ready that another one is renting: about ten seconds in all.
 const WAITS: u32 = 60;

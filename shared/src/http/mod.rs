@@ -77,7 +77,8 @@ impl Problem {
 
     /// 503: the function's time is over.
     pub fn out_of_time() -> Self {
-        let detail = "What was begun may have been carried out; ask again.";
+        let detail =
+            "What was begun may have been carried out. Ask again, with the same Idempotency-Key if there is one.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "out-of-time", "The request took too long", detail).retry_after(1)
     }
 

@@ -27,7 +27,7 @@ use crate::vonage::{Vonage, VonageError};
 pub use draining::Drained;
 use offers::Offers;
 pub use shortfall::{Shortfall, ShortfallReason};
-pub use upkeep::{Headroom, Upkeep};
+pub use upkeep::{ApplicationProblem, Headroom, Home, Upkeep};
 
 /// How many ready numbers a country is to have, and what the missing ones are to be like.
 #[derive(Debug, Clone)]

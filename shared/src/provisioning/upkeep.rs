@@ -20,6 +20,8 @@ use crate::vonage::numbers::{ListedNumber, Search};
 pub struct Upkeep {
     /// What of the Voice application was not as it has to be, and is now.
     pub application: Vec<&'static str>,
+    /// Why the application is not as it has to be.
+    pub application_problem: Option<ApplicationProblem>,
     /// Numbers of the account that were linked to the application and not in the pool, and are now.
     pub adopted: Vec<VirtualNumber>,
     /// Numbers of the pool that Vonage does not list as the account's.
@@ -32,6 +34,26 @@ pub struct Upkeep {
     pub headroom: BTreeMap<Country, i64>,
     /// What could not be done, and why.
     pub shortfalls: Vec<Shortfall>,
+}
+
+/// Where Vonage's calls are to go.
+#[derive(Debug, Clone, Copy)]
+pub struct Home<'a> {
+    /// Where Vonage reaches this deployment: `https://…`.
+    pub public_url: &'a str,
+    /// Whether to take the application's calls from another deployment.
+    pub take_over: bool,
+}
+
+/// Why the Voice application does not serve this deployment.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplicationProblem {
+    /// Its calls go to another deployment, whose callers would hear that nobody knows them.
+    #[error("the application serves another deployment; give this one its own, or take it over")]
+    ServesAnother,
+    /// Vonage did not let it be read or changed.
+    #[error("the application cannot be seen to: {0}")]
+    Vonage(#[from] VonageError),
 }
 
 /// How much the deployment wants to have ready.
@@ -47,19 +69,19 @@ pub struct Headroom {
 const RACES: u32 = 10;
 
 impl Provisioner {
-    /// Sees to the application if it is known where Vonage reaches this deployment, `public_url`; then adopts, reports,
-    /// finishes, rents and gives back, in this order. What fails at Vonage does not keep the rest from being done.
+    /// Sees to the application if it is known where Vonage reaches this deployment; then adopts, reports, finishes, rents
+    /// and gives back, in this order. What fails at Vonage does not keep the rest from being done.
     pub async fn upkeep(
         &self,
-        public_url: Option<&str>,
+        home: Option<Home<'_>>,
         headroom: &Headroom,
         ends_at: Option<Timestamp>,
     ) -> Result<Upkeep, StoreError> {
         let mut done = Upkeep::default();
-        if let Some(public_url) = public_url {
-            match self.see_to_application(public_url).await {
+        if let Some(home) = home {
+            match self.see_to_application(home).await {
                 Ok(changed) => done.application = changed,
-                Err(error) => done.shortfalls.push(Shortfall::general(error)),
+                Err(problem) => done.application_problem = Some(problem),
             }
         }
         let pool = self.store.whole_pool().await?;
@@ -78,9 +100,12 @@ impl Provisioner {
     }
 
     /// Lets the application's webhooks lead here, and Vonage use nothing of what is said. Two runs at once write the same.
-    async fn see_to_application(&self, public_url: &str) -> Result<Vec<&'static str>, VonageError> {
+    async fn see_to_application(&self, home: Home<'_>) -> Result<Vec<&'static str>, ApplicationProblem> {
         let mut application = self.applications.read(&self.application_id).await?;
-        let changed = application.serve(public_url);
+        if application.serves_another(home.public_url) && !home.take_over {
+            return Err(ApplicationProblem::ServesAnother);
+        }
+        let changed = application.serve(home.public_url);
         if !changed.is_empty() {
             self.applications.replace(&self.application_id, &application).await?;
         }

@@ -25,7 +25,7 @@ impl ApplicationsApi {
             let limit = tries.begin();
             let read = self.0.ask_json(self.0.api(&path), Payload::Query(&()), limit).await;
             if let Some(outcome) = tries.settle(read).await {
-                return outcome.map(Application);
+                return outcome.map(Application::new);
             }
         }
     }
@@ -49,14 +49,26 @@ fn path(id: &str) -> String {
     format!("/v2/applications/{id}")
 }
 
+const ANSWER_PATH: &str = "/webhooks/answer";
+
 /// The webhooks of the Voice capability, with the path at which this product answers each.
-const WEBHOOKS: [(&str, &str); 3] = [
-    ("answer_url", "/webhooks/answer"),
-    ("fallback_answer_url", "/webhooks/fallback"),
-    ("event_url", "/webhooks/event"),
-];
+const WEBHOOKS: [(&str, &str); 3] =
+    [("answer_url", ANSWER_PATH), ("fallback_answer_url", "/webhooks/fallback"), ("event_url", "/webhooks/event")];
 
 impl Application {
+    /// Without what only an answer has.
+    fn new(mut shown: Map<String, Value>) -> Self {
+        shown.retain(|name, _| name != "id" && name != "_links");
+        Self(shown)
+    }
+
+    /// Whether its calls go to another deployment of this product than the one at `public_url`.
+    pub fn serves_another(&self, public_url: &str) -> bool {
+        let address = self.0.get("capabilities").and_then(|all| all.pointer("/voice/webhooks/answer_url/address"));
+        let address = address.and_then(Value::as_str).unwrap_or_default();
+        address.ends_with(ANSWER_PATH) && address != self::address(public_url, ANSWER_PATH)
+    }
+
     /// Makes it what a deployment needs that Vonage reaches at `public_url`, and gives the names of what was otherwise: the
     /// webhooks lead here, by POST, because only then their signature covers what they say; they are signed; and Vonage
     /// does not use what people say on the phone to improve its products.
@@ -67,7 +79,7 @@ impl Application {
         let webhooks = member(voice, "webhooks");
         for (name, path) in WEBHOOKS {
             let webhook = member(webhooks, name);
-            webhook.insert("address".to_owned(), json!(format!("{}{path}", public_url.trim_end_matches('/'))));
+            webhook.insert("address".to_owned(), json!(address(public_url, path)));
             webhook.insert("http_method".to_owned(), json!("POST"));
         }
         member(&mut self.0, "privacy").insert("improve_ai".to_owned(), json!(false));
@@ -84,6 +96,10 @@ impl Application {
     }
 }
 
+fn address(public_url: &str, path: &str) -> String {
+    format!("{}{path}", public_url.trim_end_matches('/'))
+}
+
 /// The object `name` in `object`; an empty one is put there if there is none.
 fn member<'a>(object: &'a mut Map<String, Value>, name: &str) -> &'a mut Map<String, Value> {
     let value = object.entry(name).or_insert_with(|| json!({}));
@@ -98,7 +114,21 @@ mod tests {
     use super::*;
 
     fn application(value: Value) -> Application {
-        Application(value.as_object().unwrap().clone())
+        Application::new(value.as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn an_application_that_serves_another_deployment_is_known() {
+        for (address, another) in [
+            ("https://here/webhooks/answer", false),
+            ("https://there/webhooks/answer", true),
+            ("https://example.com/to-be-replaced", false),
+        ] {
+            let voice = json!({"voice": {"webhooks": {"answer_url": {"address": address}}}});
+            let some = application(json!({"name": "Rides", "capabilities": voice}));
+            assert_eq!(some.serves_another("https://here/"), another, "{address}");
+        }
+        assert!(!application(json!({"name": "Rides"})).serves_another("https://here"));
     }
 
     #[test]

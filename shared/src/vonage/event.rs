@@ -10,7 +10,7 @@ use crate::call::{Direction, LegEvent, LegFacts};
 use crate::phone::{PhoneNumber, RealNumber, VirtualNumber};
 
 /// An inbound call that asks what to do.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct AnswerRequest {
     /// The caller. Anything but a number if the caller ID is withheld.
     #[serde(default, deserialize_with = "text")]

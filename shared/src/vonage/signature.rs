@@ -16,9 +16,10 @@ use crate::config::SignatureConfig;
 /// Verifies the signature of webhooks.
 ///
 /// A captured request can be sent again for as long as its signature is young enough, and does no harm: an event merges
-/// into what it has said already, and the answer webhook writes nothing. What it answers is what Vonage was answered, which
-/// whoever could read the request could read as well. So no `jti` is stored, which would cost a write before each call is
-/// answered, and would refuse Vonage's own second attempt.
+/// into what it has said already, and the answer webhook writes nothing. The signature of a POST covers its body, so what
+/// it is answered is what Vonage was answered, which whoever could read the request could read as well. So no `jti` is
+/// stored, which would cost a write before each call is answered, and would refuse Vonage's own second attempt. The
+/// signature of a GET may cover nothing; but that of a POST opens no GET, and a deployment's webhooks come by POST.
 pub struct WebhookVerifier {
     keys: Vec<DecodingKey>,
     validation: Validation,
@@ -84,7 +85,7 @@ impl WebhookVerifier {
     }
 
     /// Checks the `Authorization` header of a webhook that arrived at `now`. `body` is the raw body of a POST, and none
-    /// for a GET, of which Vonage does not say what it hashes.
+    /// for a GET, of which Vonage does not say whether it hashes anything.
     pub fn verify(
         &self,
         authorization: Option<&str>,
@@ -92,9 +93,8 @@ impl WebhookVerifier {
         now: Timestamp,
     ) -> Result<(), SignatureError> {
         let claims = self.claims(authorization.and_then(bearer).ok_or(SignatureError::Missing)?)?;
-        if let Some(body) = body
-            && !claims.payload_hash.is_some_and(|hash| equal(&hash.to_ascii_lowercase(), &payload_hash(body)))
-        {
+        let covers = |hash: String| equal(&hash.to_ascii_lowercase(), &payload_hash(body.unwrap_or_default()));
+        if !claims.payload_hash.map_or(body.is_none(), covers) {
             return Err(SignatureError::OtherBody);
         }
         if !equal(&claims.api_key, &self.api_key) {
@@ -183,10 +183,16 @@ mod tests {
     fn takes_what_vonage_signed() {
         let signature = signed("secret", &claims());
         assert!(verify(Some(&signature), Some(b"{}"), 0).is_ok());
-        assert!(verify(Some(&signature), None, 0).is_ok(), "a GET");
-        let mut of_a_get = claims();
-        of_a_get.as_object_mut().unwrap().remove("payload_hash");
-        assert!(verify(Some(&signed("secret", &of_a_get)), None, 0).is_ok());
+        let of_nothing = claims_with("payload_hash", json!(payload_hash(b"")));
+        for of_a_get in [of_nothing, claims_with("payload_hash", Value::Null)] {
+            assert!(verify(Some(&signed("secret", &of_a_get)), None, 0).is_ok());
+        }
+    }
+
+    #[test]
+    fn the_signature_of_a_post_opens_no_get() {
+        let refused = verify(Some(&signed("secret", &claims())), None, 0);
+        assert!(matches!(refused, Err(SignatureError::OtherBody)));
     }
 
     #[test]
