@@ -115,9 +115,40 @@ impl fmt::Display for VirtualNumber {
     }
 }
 
+/// `text` with stars for the digits of whatever could be a phone number: seven digits or more, with nothing but blanks and
+/// punctuation in between. For what others have written and we tell: a carrier's words, a parser's complaint.
+pub fn without_numbers(text: &str) -> String {
+    let part_of_a_number = |c: char| c.is_ascii_digit() || " -.()/+_".contains(c);
+    let mut told = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let words = rest.find(part_of_a_number).unwrap_or(rest.len());
+        told.push_str(&rest[..words]);
+        rest = &rest[words..];
+        let run = &rest[..rest.find(|c| !part_of_a_number(c)).unwrap_or(rest.len())];
+        let could_be_one = run.bytes().filter(u8::is_ascii_digit).count() >= 7;
+        told.extend(run.chars().map(|c| if could_be_one && c.is_ascii_digit() { '*' } else { c }));
+        rest = &rest[run.len()..];
+    }
+    told
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_in_the_words_of_others_is_masked() {
+        for (text, told) in [
+            ("not valid [ 447700900001 ]", "not valid [ ************ ]"),
+            ("+44 (0)7700-900.001, twice", "+** (*)****-***.***, twice"),
+            ("code 420 at line 1 column 123456", "code 420 at line 1 column 123456"),
+            ("é447700900001é", "é************é"),
+            ("", ""),
+        ] {
+            assert_eq!(without_numbers(text), told);
+        }
+    }
 
     #[test]
     fn takes_only_e164_digits() {

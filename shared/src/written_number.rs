@@ -46,6 +46,11 @@ pub fn read(written: &str, country: Option<Country>) -> Result<PhoneNumber, Unre
         return Err(UnreadableNumber::OtherCountry);
     }
     let e164 = number.format_as(PhoneNumberFormat::E164);
+    // A zero too many can be left at its beginning: read again, it would be dropped, and another phone would ring.
+    let again = PHONE_NUMBER_UTIL.parse(&e164, None);
+    if !again.is_ok_and(|again| again.format_as(PhoneNumberFormat::E164) == e164) {
+        return Err(UnreadableNumber::NotANumber);
+    }
     PhoneNumber::try_from(e164.trim_start_matches('+')).map_err(|_| UnreadableNumber::NotANumber)
 }
 
@@ -93,6 +98,14 @@ mod tests {
         {
             assert!(read_in(written, Some("GB")).is_err(), "{written}");
         }
+    }
+
+    #[test]
+    fn refuses_a_number_that_would_be_read_as_another_one_the_next_time() {
+        for written in ["+8200 13002", "+82 0 013002"] {
+            assert_eq!(read_in(written, None), Err(UnreadableNumber::NotANumber), "{written}");
+        }
+        assert_eq!(read_in("+39 02 1234 5678", None).as_deref(), Ok("390212345678"), "a zero that belongs to it");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig};
-use shared::http::{self, Problem};
+use shared::http::{self, Object, Problem};
 use shared::lambda::{HttpFunction, RequestLine};
 use shared::ncco;
 use shared::route::{Destination, destination};
@@ -24,11 +24,8 @@ impl HttpFunction for AnswerWebhook {
     const NAME: &'static str = "answer-webhook";
 
     async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        Ok(Self {
-            store: Store::connect_within(env, Store::TIME_LIMIT_OF_A_CALL).await?,
-            verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?),
-            clock,
-        })
+        let store = Store::connect_within(env, Store::TIME_LIMIT_OF_A_CALL).await?;
+        Self::new(store, env, clock)
     }
 
     async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
@@ -55,11 +52,24 @@ impl HttpFunction for AnswerWebhook {
     }
 }
 
+impl AnswerWebhook {
+    /// The webhook with the given table and the rest of its configuration from `env`.
+    pub fn new(store: Store, env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        Ok(Self {
+            store,
+            verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?),
+            clock,
+        })
+    }
+}
+
 /// The call that asks: in the body of a POST, or in the query of a GET.
 fn decode(request: &Request, body: Option<&[u8]>) -> Result<AnswerRequest, Problem> {
     let Some(body) = body else {
         let query = request.query_string_parameters_ref();
         return Ok(AnswerRequest::from_query(|name| query.and_then(|query| query.first(name))));
     };
-    serde_json::from_slice(body).map_err(|_| Problem::malformed("The body is not a JSON object."))
+    let Object(call) =
+        serde_json::from_slice(body).map_err(|_| Problem::malformed("The body is not a JSON object."))?;
+    Ok(call)
 }

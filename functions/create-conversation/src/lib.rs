@@ -78,7 +78,7 @@ impl HttpFunction for CreateConversation {
     }
 
     async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
-        let new = http::read_json::<ConversationBody>(&request)?.into_order(self.durations)?;
+        let new = decode(&request, self.durations)?;
         let may_come_again = http::idempotent_request(&request)?;
         let ends_at = lambda::ends_at(&request, self.creator.clock.now());
         let created = self.creator.create(new, may_come_again, ends_at).await?;
@@ -87,6 +87,11 @@ impl HttpFunction for CreateConversation {
         (line.outcome, line.conversation) = (outcome, Some(created.conversation.id));
         Ok(http::json(status, &ConversationView::new(&created.conversation, self.creator.clock.now())))
     }
+}
+
+/// The conversation that a request asks for.
+pub fn decode(request: &Request, durations: Durations) -> Result<NewConversation, Problem> {
+    http::read_json::<ConversationBody>(request)?.into_order(durations)
 }
 
 fn within(field: &str, seconds: u32, allowed: RangeInclusive<u32>) -> Result<(), Problem> {

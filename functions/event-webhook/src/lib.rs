@@ -25,11 +25,7 @@ impl HttpFunction for EventWebhook {
     const NAME: &'static str = "event-webhook";
 
     async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        Ok(Self {
-            store: Store::connect(env).await?,
-            verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?),
-            clock,
-        })
+        Self::new(Store::connect(env).await?, env, clock)
     }
 
     async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
@@ -50,6 +46,11 @@ impl HttpFunction for EventWebhook {
 }
 
 impl EventWebhook {
+    /// The webhook with the given table and the rest of its configuration from `env`.
+    pub fn new(store: Store, env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        Ok(Self { store, verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?), clock })
+    }
+
     /// Merges the event into its leg, and tells the conversation and what was done. The leg's own numbers lead to it, so
     /// the answer webhook has nothing to write. Of a conversation that was erased nothing comes back: its leg is one
     /// more record for Vonage to redact.

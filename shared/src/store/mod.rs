@@ -25,10 +25,11 @@ use aws_config::BehaviorVersion;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{Credentials, Region};
+use aws_sdk_dynamodb::config::{Credentials, HttpClient, Region};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use crate::config::{ConfigError, Environment};
+use crate::phone::without_numbers;
 
 pub use conversations::{ChangeError, CreateError};
 pub use erasure::Erasure;
@@ -45,8 +46,15 @@ pub enum StoreError {
     #[error("DynamoDB: {0}")]
     Unavailable(String),
     /// An item is not in the form in which it is written.
-    #[error("an item of the table cannot be read")]
-    Malformed(#[from] serde_dynamo::Error),
+    #[error("an item of the table cannot be read: {0}")]
+    Malformed(String),
+}
+
+impl From<serde_dynamo::Error> for StoreError {
+    /// The complaint quotes the value that it is about, which can be a phone number.
+    fn from(error: serde_dynamo::Error) -> Self {
+        Self::Malformed(without_numbers(&error.to_string()))
+    }
 }
 
 /// The table.
@@ -75,6 +83,20 @@ impl Store {
 
     /// Like [`Store::connect`], for those who have another time limit unless one is set.
     pub async fn connect_within(env: &Environment, time_limit: Duration) -> Result<Self, ConfigError> {
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
+                aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
+            ))
+            .build_https();
+        Self::connect_over(http, env, time_limit).await
+    }
+
+    /// Like [`Store::connect_within`], by an HTTP client of the caller's own.
+    pub async fn connect_over(
+        http: impl HttpClient + 'static,
+        env: &Environment,
+        time_limit: Duration,
+    ) -> Result<Self, ConfigError> {
         let table = env.required("TABLE_NAME")?;
         let time_limit = env.dynamodb_time_limit()?.unwrap_or(time_limit);
         let timeouts = TimeoutConfig::builder()
@@ -82,11 +104,6 @@ impl Store {
             .operation_attempt_timeout(time_limit.mul_f32(0.4))
             .operation_timeout(time_limit)
             .build();
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
-                aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
-            ))
-            .build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http)
             .timeout_config(timeouts)

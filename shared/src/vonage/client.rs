@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::tries::{Effect, Tries, connect_limit};
 use crate::config::VonageConfig;
+use crate::phone::without_numbers;
 
 /// A client of Vonage's APIs.
 #[derive(Debug, Clone)]
@@ -43,7 +44,7 @@ pub enum VonageError {
     Failed(u16),
     /// The answer is not what the API promises. Whether the request was carried out is unknown.
     #[error("Vonage's answer cannot be understood")]
-    NotUnderstood(#[source] Option<serde_json::Error>),
+    NotUnderstood(#[source] Option<Misread>),
     /// Vonage carried out a part of the request only: what it has told the ids of.
     #[error("Vonage did a part of it only")]
     Partly(Vec<String>),
@@ -55,14 +56,27 @@ pub enum VonageError {
     NoAnswer(#[source] reqwest::Error),
 }
 
+/// Where an answer stops making sense, and why, without the numbers that stand there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misread(String);
+
+impl From<serde_json::Error> for Misread {
+    /// A parser's complaint quotes the value that it complains of.
+    fn from(error: serde_json::Error) -> Self {
+        Self(without_numbers(&error.to_string()))
+    }
+}
+
 impl VonageError {
     /// Whether the request may have been carried out all the same.
     pub fn outcome_is_unknown(&self) -> bool {
         matches!(self, Self::Failed(_) | Self::NotUnderstood(_) | Self::Partly(_) | Self::NoAnswer(_))
     }
 
-    pub(super) fn refused(code: impl Into<String>, label: impl Into<String>) -> Self {
-        Self::Refused { code: code.into(), label: label.into() }
+    /// A refusal in Vonage's words, which may quote a number.
+    pub(super) fn refused(code: &str, label: &str) -> Self {
+        Self::Refused { code: without_numbers(code), label: without_numbers(label) }
     }
 }
 
@@ -183,7 +197,7 @@ pub(super) fn parse_ok<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> 
 }
 
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, VonageError> {
-    serde_json::from_slice(body).map_err(|error| VonageError::NotUnderstood(Some(error)))
+    serde_json::from_slice(body).map_err(|error| VonageError::NotUnderstood(Some(error.into())))
 }
 
 /// The seconds of `Retry-After`; a date, which the header may have too, is passed over.

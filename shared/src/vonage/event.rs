@@ -31,7 +31,7 @@ impl AnswerRequest {
 
     /// Vonage's id of the call.
     pub fn conversation_uuid(&self) -> Option<String> {
-        identifier(self.conversation_uuid.as_deref())
+        identifier(self.conversation_uuid.as_deref(), [&self.from, &self.to])
     }
 
     /// Caller and dialled number; none if one of them is not a number.
@@ -123,8 +123,8 @@ impl RawEvent {
             return None;
         }
         let event = LegEvent {
-            conversation_uuid: identifier(self.conversation_uuid.as_deref())?,
-            uuid: identifier(self.uuid.as_deref().or(self.call_uuid.as_deref()))?,
+            conversation_uuid: self.identifier(self.conversation_uuid.as_deref())?,
+            uuid: self.identifier(self.uuid.as_deref().or(self.call_uuid.as_deref()))?,
             status: serde_json::from_value(self.status.clone()?.into()).ok()?,
             timestamp: self.timestamp.as_deref()?.parse().ok()?,
             facts: self.facts(),
@@ -154,22 +154,26 @@ impl RawEvent {
             duration: parsed(&self.duration),
             price: parsed::<Decimal>(&self.price),
             rate: parsed::<Decimal>(&self.rate),
-            reason: identifier(self.detail.as_deref()),
+            reason: word(self.detail.as_deref()),
             sip_code: parsed(&self.sip_code),
-            disconnected_by: identifier(self.disconnected_by.as_deref()),
+            disconnected_by: word(self.disconnected_by.as_deref()),
         }
     }
 
+    fn identifier(&self, text: Option<&str>) -> Option<String> {
+        identifier(text, [&self.from, &self.to])
+    }
+
     fn other(self) -> Event {
+        let conversation_uuid =
+            self.identifier(self.conversation_uuid.as_deref().or(self.conversation_uuid_from.as_deref()));
         let known = ["speech", "dtmf", "recording_url", "payload", "reason"];
         let kind = match self.status {
             Some(status) => status,
             None if self.conversation_uuid_from.is_some() => "transfer".to_owned(),
             None => known.into_iter().find(|name| self.rest.contains_key(*name)).unwrap_or("unknown").to_owned(),
         };
-        let conversation_uuid =
-            identifier(self.conversation_uuid.as_deref().or(self.conversation_uuid_from.as_deref()));
-        Event::Other { kind: identifier(Some(&kind)).unwrap_or_else(|| "unknown".to_owned()), conversation_uuid }
+        Event::Other { kind: word(Some(&kind)).unwrap_or_else(|| "unknown".to_owned()), conversation_uuid }
     }
 }
 
@@ -178,12 +182,35 @@ fn number(text: Option<&str>) -> Option<PhoneNumber> {
     PhoneNumber::try_from(text?.trim()).ok()
 }
 
-/// A word that may become part of a key or a log line: short, and of characters that can do no harm there.
-fn identifier(text: Option<&str>) -> Option<String> {
-    let text = text?;
-    let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-    ((1..=128).contains(&text.len()) && text.chars().all(harmless)).then(|| text.to_owned())
+/// An id that may become part of a key or a log line: short, of characters that can do no harm there, and not a phone
+/// number, neither by itself nor with one of the `numbers` of the same message in it.
+fn identifier(text: Option<&str>, numbers: [&Option<String>; 2]) -> Option<String> {
+    let text = harmless(text)?;
+    let own = digits(text);
+    let is_a_number = own.len() <= MAX_NUMBER_DIGITS && !text.contains(|c: char| c.is_ascii_alphabetic());
+    let numbers = numbers.into_iter().flatten().map(|number| digits(number.trim_start_matches(['+', '0', ' '])));
+    let tells_a_number = is_a_number && own.len() >= MIN_NUMBER_DIGITS
+        || numbers.filter(|number| number.len() >= MIN_NUMBER_DIGITS).any(|number| own.contains(&number));
+    (!tells_a_number).then(|| text.to_owned())
 }
+
+/// A word that says what happened, as harmless as an [`identifier`], with fewer digits than any phone number.
+fn word(text: Option<&str>) -> Option<String> {
+    harmless(text).filter(|text| digits(text).len() < MIN_NUMBER_DIGITS).map(str::to_owned)
+}
+
+fn harmless(text: Option<&str>) -> Option<&str> {
+    let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    text.filter(|text| (1..=128).contains(&text.len()) && text.chars().all(harmless))
+}
+
+fn digits(text: &str) -> String {
+    text.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// The fewest and the most digits that a phone number has.
+const MIN_NUMBER_DIGITS: usize = 7;
+const MAX_NUMBER_DIGITS: usize = 15;
 
 /// A field whose value may be text, a number, null or, from a future version, something else.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -271,6 +298,39 @@ mod tests {
         for uuid in ["", "a#b", "a\nb", &"x".repeat(129)] {
             assert!(matches!(event(uuid), Event::Other { .. }), "{uuid:?}");
         }
+    }
+
+    #[test]
+    fn a_phone_number_in_the_place_of_an_id_or_a_word_is_not_taken() {
+        let event = |name: &str, value: &str| {
+            let mut event = json!({
+                "from": "447451000001", "to": "+44 7700 900002", "uuid": "0779a56d002f1c7f47f82ef5fe84ab79",
+                "conversation_uuid": "CON-1", "status": "busy", "timestamp": "2026-11-22T12:00:06Z",
+            });
+            event[name] = json!(value);
+            parse(event)
+        };
+        for number in ["447700900002", "CON-447700900002", "44-7700-900002", "447700.900003"] {
+            let call = Event::Other { kind: "busy".to_owned(), conversation_uuid: None };
+            assert_eq!(event("conversation_uuid", number), call, "{number}");
+            let kind = Event::Other { kind: "unknown".to_owned(), conversation_uuid: Some("CON-1".to_owned()) };
+            assert_eq!(event("status", number), kind, "{number}");
+            let leg = |name: &str| {
+                let mut event = json!({
+                    "from": "447451000001", "to": "447700900002", "uuid": "u", "conversation_uuid": "CON-1",
+                    "status": "busy", "timestamp": "2026-11-22T12:00:06Z",
+                });
+                event[name] = json!(number);
+                parse(event)
+            };
+            assert!(matches!(leg("uuid"), Event::Other { .. }), "{number}");
+            for name in ["detail", "disconnected_by"] {
+                let Event::Leg { event, .. } = leg(name) else { panic!("{name}") };
+                assert_eq!((event.facts.reason, event.facts.disconnected_by), (None, None), "{number}");
+            }
+        }
+        let field = |name: &str| Some(if name == "to" { "447451000001" } else { "447700900002" });
+        assert_eq!(AnswerRequest::from_query(field).conversation_uuid(), None);
     }
 
     #[test]

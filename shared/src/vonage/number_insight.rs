@@ -81,9 +81,8 @@ impl NumberInsight {
             (3, ..) => Ok(None),
             (4, ..) => Err(VonageError::Unauthorized),
             (5, ..) => Err(VonageError::Failed(200)),
-            // The message of a refusal can quote the number; that of a lack of credit does not.
-            (9, ..) => Err(VonageError::refused("9", answer.status_message)),
-            (status, ..) => Err(VonageError::refused(status.to_string(), "number lookup refused")),
+            (9, ..) => Err(VonageError::refused("9", &answer.status_message)),
+            (status, ..) => Err(VonageError::refused(&status.to_string(), "number lookup refused")),
         }
     }
 }

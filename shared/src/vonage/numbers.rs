@@ -332,7 +332,7 @@ fn outcome(status: StatusCode, body: &[u8]) -> Result<(), VonageError> {
     match parse::<Outcome>(body) {
         Ok(outcome) if outcome.code == "401" => Err(VonageError::Unauthorized),
         Ok(outcome) if status == StatusCode::OK && outcome.code == "200" => Ok(()),
-        Ok(outcome) => Err(VonageError::refused(outcome.code, outcome.label)),
+        Ok(outcome) => Err(VonageError::refused(&outcome.code, &outcome.label)),
         Err(error) if status.is_success() => Err(error),
         Err(_) => Err(VonageError::refused(status.as_str(), "the request is not valid")),
     }

@@ -1,0 +1,36 @@
+//! Numbers as people and Vonage write them.
+
+use shared::country::Country;
+use shared::phone::{PhoneNumber, RealNumber};
+use shared::written_number::{self, calling_code};
+
+/// A number that is taken is E.164, is read as itself again, and shows no more than its last three digits.
+pub fn phone_number(input: &[u8]) {
+    let Ok(input) = std::str::from_utf8(input) else { return };
+    if let Ok(number) = PhoneNumber::try_from(input) {
+        assert_eq!(number.expose(), input);
+        check(&number);
+    }
+    let (country, written) = match input.split_once('\n') {
+        Some((country, written)) => (Country::try_from(country).ok(), written),
+        None => (None, input),
+    };
+    for country in [None, country] {
+        let Ok(number) = written_number::read(written, country) else { continue };
+        check(&number);
+        let e164 = format!("+{}", number.expose());
+        for country in [None, country] {
+            assert_eq!(written_number::read(&e164, country).as_ref(), Ok(&number), "{e164} {country:?}");
+        }
+    }
+}
+
+fn check(number: &PhoneNumber) {
+    let digits = number.expose();
+    assert!((7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()), "{digits}");
+    assert!(!digits.starts_with('0'), "{digits}");
+    let real = RealNumber::from(number.clone());
+    assert!(digits.starts_with(&calling_code(&real)), "{digits}");
+    let masked = format!("{}{}", "*".repeat(digits.len() - 3), &digits[digits.len() - 3..]);
+    assert_eq!([format!("{number:?}"), format!("{real:?}")], [masked.as_str(), masked.as_str()]);
+}

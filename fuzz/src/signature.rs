@@ -1,0 +1,104 @@
+//! Vonage's signature, and a second opinion on it that shares no code with the product's.
+
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use ring::{digest, hmac};
+use serde_json::{Value, json};
+use shared::config::{Secret, SignatureConfig};
+use shared::vonage::signature::WebhookVerifier;
+
+use crate::assert_tells_no_number;
+
+pub(crate) const SECRET: &str = "laptop-signature-secret";
+pub(crate) const API_KEY: &str = "1a2b3c4d";
+pub(crate) const APPLICATION_ID: &str = "00000000-0000-4000-8000-000000000001";
+/// The moment in which the webhooks of `events/` were signed, in seconds since 1970.
+pub(crate) const SIGNED_AT: i64 = 1_795_353_658;
+
+/// The body that the claims of a seed are about.
+const BODY: &[u8] = b"{}";
+
+/// What reads tokens is given all of these.
+static VERIFIER: LazyLock<WebhookVerifier> = LazyLock::new(|| {
+    WebhookVerifier::new(&SignatureConfig {
+        secrets: vec![Secret(SECRET.to_owned()), Secret("the next one".to_owned())],
+        max_age_seconds: 300,
+        api_key: API_KEY.to_owned(),
+        application_id: APPLICATION_ID.to_owned(),
+    })
+});
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_second(SIGNED_AT).expect("a second of our time")
+}
+
+/// A header is taken only with a signature that somebody who has the secret made.
+pub fn authorization(input: &[u8]) {
+    let header = std::str::from_utf8(input).ok();
+    for body in [None, Some(BODY)] {
+        match VERIFIER.verify(header, body, now()) {
+            Ok(()) => {
+                let token = header.and_then(|header| header.split_once(' ')).map(|(_, token)| token.trim());
+                assert!(token.is_some_and(is_signed), "{header:?}");
+            }
+            Err(error) => assert_tells_no_number(&error.to_string().replace(|c: char| c.is_ascii_digit(), "")),
+        }
+    }
+}
+
+/// Claims are taken only if they are all that Vonage claims of this account, this body and this moment.
+pub fn signed_claims(input: &[u8]) {
+    let Some(line) = input.iter().position(|byte| *byte == b'\n') else { return };
+    let (header, claims) = (&input[..line], &input[line + 1..]);
+    let token = format!("Bearer {}", sign(header, claims));
+    for body in [None, Some(BODY)] {
+        if VERIFIER.verify(Some(&token), body, now()).is_err() {
+            continue;
+        }
+        // What is not text, in a claim that nobody reads, is nobody's concern.
+        let header: Value = serde_json::from_str(&String::from_utf8_lossy(header)).unwrap_or_default();
+        let claims: Value = serde_json::from_str(&String::from_utf8_lossy(claims)).unwrap_or_default();
+        assert_eq!(header["alg"], "HS256");
+        assert!(
+            claims["iss"] == "Vonage" || claims["iss"].as_array().is_some_and(|all| all.contains(&json!("Vonage")))
+        );
+        assert_eq!((&claims["api_key"], &claims["application_id"]), (&json!(API_KEY), &json!(APPLICATION_ID)));
+        assert!(claims["iat"].as_i64().is_some_and(|iat| (iat - SIGNED_AT).abs() <= 300), "{claims}");
+        if body.is_some() {
+            let hash = claims["payload_hash"].as_str().map(str::to_ascii_lowercase);
+            assert_eq!(hash, Some(hex(digest::digest(&digest::SHA256, BODY).as_ref())));
+        }
+    }
+}
+
+/// The token with which Vonage signs a webhook.
+pub(crate) fn sign_webhook(body: Option<&[u8]>) -> String {
+    let mut claims = json!({"iat": SIGNED_AT, "jti": "f943b785-c34f-4eb4-9b85-9b3a4168eaf9", "iss": "Vonage",
+                            "api_key": API_KEY, "application_id": APPLICATION_ID});
+    if let Some(body) = body {
+        claims["payload_hash"] = hex(digest::digest(&digest::SHA256, body).as_ref()).into();
+    }
+    sign(br#"{"typ":"JWT","alg":"HS256"}"#, claims.to_string().as_bytes())
+}
+
+/// Whether a token is signed with the secret, whatever it says.
+pub(crate) fn is_signed(token: &str) -> bool {
+    let Some((message, signature)) = token.rsplit_once('.') else { return false };
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    BASE64_URL_SAFE_NO_PAD
+        .decode(signature)
+        .is_ok_and(|signature| hmac::verify(&key, message.as_bytes(), &signature).is_ok())
+}
+
+fn sign(header: &[u8], claims: &[u8]) -> String {
+    let message = format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(header), BASE64_URL_SAFE_NO_PAD.encode(claims));
+    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), message.as_bytes());
+    format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

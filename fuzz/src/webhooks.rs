@@ -1,0 +1,248 @@
+//! Both webhooks, from the JSON of an API Gateway event to the JSON of the answer.
+
+use std::convert::Infallible;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::LazyLock;
+
+use answer_webhook::AnswerWebhook;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use event_webhook::EventWebhook;
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use lambda_http::http::Method;
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Context, LambdaEvent, Request, Service, service_fn};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::clock::ManualClock;
+use shared::config::Environment;
+use shared::lambda::HttpFunction;
+use shared::store::Store;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::lines::{logged, subscriber};
+use crate::signature::{API_KEY, APPLICATION_ID, SECRET, is_signed, now, sign_webhook};
+use crate::table::{DRIVER, DRIVER_DIALS, RIDER, RIDER_DIALS, Table};
+use crate::{assert_tells_no_number, digit_runs};
+
+struct Webhooks {
+    answer: AnswerWebhook,
+    event: EventWebhook,
+    table: Table,
+    runtime: Runtime,
+}
+
+/// Started once, as in a sandbox of Lambda.
+static WEBHOOKS: LazyLock<Webhooks> = LazyLock::new(|| {
+    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+    // A second one in the same process is a test's, and as good.
+    let _ = tracing::subscriber::set_global_default(subscriber());
+    let env: Environment = [
+        ("TABLE_NAME", "maskline"),
+        ("AWS_REGION", "eu-west-2"),
+        ("AWS_ACCESS_KEY_ID", "fuzz"),
+        ("AWS_SECRET_ACCESS_KEY", "fuzz"),
+        ("VONAGE_SIGNATURE_SECRET", SECRET),
+        ("VONAGE_API_KEY", API_KEY),
+        ("VONAGE_APPLICATION_ID", APPLICATION_ID),
+    ]
+    .into_iter()
+    .collect();
+    let clock = std::sync::Arc::new(ManualClock::at(now()));
+    let table = Table::default();
+    let store = runtime.block_on(Store::connect_over(table.clone(), &env, Store::TIME_LIMIT)).expect("all that the store needs is set");
+    Webhooks {
+        answer: AnswerWebhook::new(store.clone(), &env, clock.clone()).expect("all that it needs is set"),
+        event: EventWebhook::new(store, &env, clock).expect("all that it needs is set"),
+        table,
+        runtime,
+    }
+});
+
+/// What a webhook did.
+struct Done {
+    status: u64,
+    /// Null if there is none.
+    body: Value,
+    log: String,
+    update: Option<Value>,
+}
+
+impl Webhooks {
+    fn ask<F: HttpFunction>(&self, function: &F, event: ApiGatewayV2httpRequest) -> Done {
+        let handler = service_fn(async |request| Ok::<_, Infallible>(function.answer(request).await));
+        let event = LambdaEvent::new(LambdaRequest::ApiGatewayV2(event), Context::default());
+        self.table.take_update();
+        let (Ok(answer), log) = logged(|| self.runtime.block_on(Adapter::from(handler).call(event)));
+        let answer = serde_json::to_value(answer).expect("an answer is JSON");
+        let body = answer["body"].as_str().filter(|body| !body.is_empty());
+        let body = body.map_or(Value::Null, |body| serde_json::from_str(body).expect("a body is JSON"));
+        let status = answer["statusCode"].as_u64().expect("an answer has a status");
+        let expected = match status {
+            200 => json!("application/json"),
+            204 => Value::Null,
+            _ => json!("application/problem+json"),
+        };
+        assert_eq!(answer["headers"]["content-type"], expected, "{answer}");
+        if status >= 400 {
+            assert_eq!(body["status"], status, "{answer}");
+            assert_tells_no_number(&body.to_string());
+        }
+        Done { status, body, log, update: self.table.take_update() }
+    }
+}
+
+/// Of an event with a URL or an encoding that is broken, which API Gateway does not send, `lambda_http` makes a panic before
+/// any function is asked. Lambda answers 500 then, and the next request works.
+fn can_be_a_request(event: ApiGatewayV2httpRequest) -> bool {
+    // The fuzzer's hook takes any panic for a finding.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let request = panic::catch_unwind(AssertUnwindSafe(|| Request::from(LambdaRequest::ApiGatewayV2(event))));
+    panic::set_hook(hook);
+    request.is_ok()
+}
+
+/// Whatever the event: the answer is one that is documented, and one to an event that nobody signed is 401, or 413.
+pub fn api_gateway_event(input: &[u8]) {
+    let Ok(event) = serde_json::from_slice::<ApiGatewayV2httpRequest>(input) else { return };
+    if !can_be_a_request(event.clone()) {
+        return;
+    }
+    let webhooks = &*WEBHOOKS;
+    let may_be_signed = may_be_signed(&event);
+    for done in [webhooks.ask(&webhooks.answer, event.clone()), webhooks.ask(&webhooks.event, event)] {
+        assert!([200, 204, 400, 401, 413].contains(&done.status), "{}", done.status);
+        if !may_be_signed {
+            assert!([401, 413].contains(&done.status), "{}", done.status);
+            assert!(done.update.is_none());
+        }
+    }
+}
+
+/// Whether any header holds a token that is signed with the secret.
+fn may_be_signed(event: &ApiGatewayV2httpRequest) -> bool {
+    let values = event.headers.values().filter_map(|value| value.to_str().ok());
+    values.flat_map(str::split_whitespace).any(is_signed)
+}
+
+/// A call leads to the other participant on its own key, and to nobody else, whatever Vonage says of it.
+pub fn answer_webhook(input: &[u8]) {
+    let Some((kind, sent)) = input.split_first() else { return };
+    let get = kind & 1 == 1;
+    let path = if kind & 2 == 2 { "/webhooks/fallback" } else { "/webhooks/answer" };
+    let (event, said) = if get {
+        let Ok(query) = std::str::from_utf8(sent) else { return };
+        let query = query.replace(|c: char| !is_of_a_query(c), "");
+        (event(path, &query, None), from_and_to_of(&query))
+    } else {
+        (event(path, "", Some(sent)), from_and_to(sent))
+    };
+    let done = WEBHOOKS.ask(&WEBHOOKS.answer, event);
+    assert!(done.update.is_none());
+    assert!(done.status == 200 || done.status == 400 && !get, "{} {}", done.status, done.body);
+    assert_no_number_of(&said, &done.log);
+    let actions = done.body.as_array().map(|ncco| ncco.iter().map(|action| &action["action"]).collect::<Vec<_>>());
+    let [from, to] = said.each_ref().map(|number| number.as_deref().unwrap_or_default().trim());
+    let connects = match (from, to) {
+        _ if path == "/webhooks/fallback" || done.status != 200 => None,
+        (RIDER, RIDER_DIALS) => Some((DRIVER_DIALS, DRIVER)),
+        (DRIVER, DRIVER_DIALS) => Some((RIDER_DIALS, RIDER)),
+        _ => None,
+    };
+    match connects {
+        Some((shows, reaches)) => {
+            assert_eq!(actions, Some(vec![&json!("talk"), &json!("connect")]));
+            assert_eq!(
+                (&done.body[1]["from"], &done.body[1]["endpoint"][0]["number"]),
+                (&json!(shows), &json!(reaches))
+            );
+            assert!(!done.body.to_string().contains(from), "the caller's own number");
+        }
+        None if done.status == 200 => {
+            assert_eq!(actions, Some(vec![&json!("talk")]));
+            assert_tells_no_number(&done.body.to_string());
+        }
+        None => {}
+    }
+}
+
+/// An event is taken if it is a JSON object, and merged only into a leg of its own key; nothing that is written or logged
+/// holds a number of it.
+pub fn event_webhook(input: &[u8]) {
+    let event = event("/webhooks/event", "", Some(input));
+    let done = WEBHOOKS.ask(&WEBHOOKS.event, event);
+    assert!([204, 400].contains(&done.status), "{} {}", done.status, done.body);
+    let said = from_and_to(input);
+    assert_no_number_of(&said, &done.log);
+    if let Some(update) = done.update {
+        let keys = [[RIDER, RIDER_DIALS], [DRIVER, DRIVER_DIALS]];
+        let [from, to] = said.each_ref().map(|number| number.as_deref().unwrap_or_default().trim());
+        assert!(keys.contains(&[from, to]) || keys.contains(&[to, from]), "{update}");
+        let key = update["Key"]["sk"]["S"].as_str().expect("the key of a leg");
+        let texts = update["ExpressionAttributeValues"].as_object().into_iter().flatten();
+        let texts = texts.filter_map(|(_, value)| value["S"].as_str()).filter(|text| !is_an_amount(text));
+        for text in texts.chain([key]) {
+            assert_no_number_of(&said, text);
+        }
+    }
+}
+
+/// Prices may have as many digits as they like.
+fn is_an_amount(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-')
+}
+
+fn assert_no_number_of(said: &[Option<String>; 2], told: &str) {
+    for digits in said.iter().flatten().flat_map(|said| digit_runs(said.trim()).collect::<Vec<_>>()) {
+        assert!(!told.contains(&digits), "{digits} in {told}");
+    }
+}
+
+/// The numbers that a body names: text, or JSON numbers. What is beside them need not be right.
+fn from_and_to(body: &[u8]) -> [Option<String>; 2] {
+    #[derive(Default, Deserialize)]
+    struct Body {
+        from: Option<Value>,
+        to: Option<Value>,
+    }
+    let Body { from, to } = serde_json::from_slice(body).unwrap_or_default();
+    [from, to].map(|value| match value {
+        Some(Value::String(text)) => Some(text),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    })
+}
+
+/// The numbers that a query names.
+fn from_and_to_of(query: &str) -> [Option<String>; 2] {
+    let uri: lambda_http::http::Uri = format!("/?{query}").parse().unwrap_or_default();
+    let parameters: lambda_http::aws_lambda_events::query_map::QueryMap = match uri.query().unwrap_or_default().parse()
+    {
+        Ok(parameters) => parameters,
+        Err(never) => match never {},
+    };
+    ["from", "to"].map(|name| parameters.first(name).map(str::to_owned))
+}
+
+/// What may be in the query of a request line.
+fn is_of_a_query(c: char) -> bool {
+    c.is_ascii_graphic() && !"#<>\"\\^`{|}".contains(c)
+}
+
+/// The event of a webhook that Vonage has signed: a POST if it has a body, and else a GET.
+fn event(path: &str, query: &str, body: Option<&[u8]>) -> ApiGatewayV2httpRequest {
+    let text = body.map(std::str::from_utf8);
+    let mut event = ApiGatewayV2httpRequest::default();
+    let authorization = format!("Bearer {}", sign_webhook(body)).parse().expect("a token can be in a header");
+    event.headers.insert("authorization", authorization);
+    event.request_context.http.method = if body.is_some() { Method::POST } else { Method::GET };
+    event.raw_path = Some(path.to_owned());
+    event.raw_query_string = Some(query.to_owned());
+    event.is_base64_encoded = matches!(text, Some(Err(_)));
+    event.body = match text {
+        Some(Ok(text)) => Some(text.to_owned()),
+        _ => body.map(|body| BASE64_STANDARD.encode(body)),
+    };
+    event
+}

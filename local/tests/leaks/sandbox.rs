@@ -1,0 +1,169 @@
+//! Functions in processes of their own, run as their bootstraps run them: all that they write on standard output and
+//! standard error, from their start over a panic to their end.
+
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use answer_webhook::AnswerWebhook;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use create_conversation::CreateConversation;
+use event_webhook::EventWebhook;
+use lambda_http::{Body, Request, Response};
+use serde_json::{Value, json};
+use shared::clock::SharedClock;
+use shared::config::{ConfigError, Environment};
+use shared::http::Problem;
+use shared::lambda::{HttpFunction, RequestLine, run};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::laptop::{Laptop, REAL, RIDER, order, serve, signature};
+
+/// Panics over a number.
+struct Panicking;
+
+impl HttpFunction for Panicking {
+    const NAME: &'static str = "panicking";
+
+    async fn start(_: &Environment, _: SharedClock) -> Result<Self, ConfigError> {
+        Ok(Self)
+    }
+
+    async fn handle(&self, request: Request, _: &mut RequestLine) -> Result<Response<Body>, Problem> {
+        panic!("over {RIDER} and {request:?}")
+    }
+}
+
+const FUNCTION: &str = "LEAKS_FUNCTION";
+
+#[tokio::test]
+#[ignore = "the process that the tests here start"]
+async fn bootstrap() {
+    match std::env::var(FUNCTION).unwrap().as_str() {
+        AnswerWebhook::NAME => run::<AnswerWebhook>().await.unwrap(),
+        EventWebhook::NAME => run::<EventWebhook>().await.unwrap(),
+        CreateConversation::NAME => run::<CreateConversation>().await.unwrap(),
+        _ => run::<Panicking>().await.unwrap(),
+    }
+}
+
+/// Lambda's Runtime API, and the process that it serves.
+struct Sandbox {
+    process: Child,
+    events: mpsc::UnboundedSender<Value>,
+    answers: mpsc::UnboundedReceiver<String>,
+}
+
+type Invocations = Arc<(Mutex<mpsc::UnboundedReceiver<Value>>, mpsc::UnboundedSender<String>)>;
+
+impl Sandbox {
+    async fn start(function: &str, environment: &Environment) -> Self {
+        let (events, waiting) = mpsc::unbounded_channel();
+        let (answered, answers) = mpsc::unbounded_channel();
+        let invocation = "/2018-06-01/runtime/invocation";
+        let router = Router::new()
+            .route(&format!("{invocation}/next"), get(next))
+            .route(&format!("{invocation}/{{id}}/response"), post(answer))
+            .route(&format!("{invocation}/{{id}}/error"), post(answer))
+            .with_state(Invocations::from((Mutex::new(waiting), answered)));
+        let address = serve(router).await;
+        let process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "sandbox::bootstrap", "--ignored", "--nocapture"])
+            .env_clear()
+            .envs(environment.iter())
+            .env(FUNCTION, function)
+            .env("AWS_LAMBDA_RUNTIME_API", address.trim_start_matches("http://"))
+            .env("AWS_LAMBDA_FUNCTION_NAME", function)
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_LOG_LEVEL", "TRACE")
+            .env("RUST_LOG", "trace")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { process, events, answers }
+    }
+
+    /// What the function posts to Lambda: its answer, or that it failed.
+    async fn invoke(&mut self, event: Value) -> String {
+        self.events.send(event).unwrap();
+        self.answers.recv().await.unwrap()
+    }
+
+    /// All that it has written, on either output.
+    fn end(mut self) -> String {
+        self.process.kill().unwrap();
+        let written = self.process.wait_with_output().unwrap();
+        [written.stdout, written.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat()
+    }
+}
+
+async fn next(State(invocations): State<Invocations>) -> impl IntoResponse {
+    let Some(event) = invocations.0.lock().await.recv().await else { return StatusCode::GONE.into_response() };
+    let headers = [
+        ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd"),
+        ("lambda-runtime-deadline-ms", "9999999999999"),
+        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-west-2:123456789012:function:maskline"),
+    ];
+    (headers, event.to_string()).into_response()
+}
+
+async fn answer(State(invocations): State<Invocations>, body: String) -> StatusCode {
+    invocations.1.send(body).unwrap();
+    StatusCode::ACCEPTED
+}
+
+fn event(method: &str, path: &str, query: &str, body: &str) -> Value {
+    let token = signature((method == "POST").then_some(body.as_bytes()));
+    json!({
+        "version": "2.0", "routeKey": format!("{method} {path}"), "rawPath": path, "rawQueryString": query,
+        "headers": {"authorization": format!("Bearer {token}"), "host": "127.0.0.1", "idempotency-key": RIDER},
+        "requestContext": {"http": {"method": method, "path": path}, "stage": "$default"},
+        "body": body, "isBase64Encoded": false,
+    })
+}
+
+#[tokio::test]
+async fn a_process_writes_no_real_number_whatever_it_is_asked() {
+    let laptop = Laptop::start(&[]).await.with_numbers().await;
+    let dialled = laptop.create().await["participants"][0]["dials"].as_str().unwrap().to_owned();
+    let said = json!({"from": RIDER, "to": dialled, "uuid": "u", "conversation_uuid": "CON-1", "status": "answered",
+                      "timestamp": jiff::Timestamp::now().to_string(), "direction": "inbound"})
+    .to_string();
+    let query = format!("from={RIDER}&to={dialled}&conversation_uuid={RIDER}");
+    let broken = &said[..said.len() - 1];
+    let asked = [
+        ("answer-webhook", event("POST", "/webhooks/answer", "", &said), "200"),
+        ("answer-webhook", event("GET", "/webhooks/answer", &query, ""), "200"),
+        ("answer-webhook", event("POST", "/webhooks/answer", &query, broken), "400"),
+        ("event-webhook", event("POST", "/webhooks/event", "", &said), "204"),
+        ("event-webhook", event("POST", "/webhooks/event", "", broken), "400"),
+        ("create-conversation", event("POST", "/conversations", "", &order().to_string()), "201"),
+        ("create-conversation", event("POST", "/conversations", &query, &said), "422"),
+        ("panicking", event("POST", "/conversations", &query, &said), "500"),
+        ("panicking", event("GET", &format!("/conversations/{RIDER}"), &query, ""), "500"),
+    ];
+    for function in ["answer-webhook", "event-webhook", "create-conversation", "panicking"] {
+        let mut sandbox = Sandbox::start(function, &laptop.stack.environment).await;
+        let mut lines = 0;
+        for (_, event, status) in asked.iter().filter(|(meant, ..)| *meant == function) {
+            let answer = sandbox.invoke(event.clone()).await;
+            assert!(answer.contains(&format!("\"statusCode\":{status}")), "{function} {answer}");
+            if *status >= "400" {
+                REAL.assert_untold("an answer", &answer);
+            }
+            lines += 1;
+        }
+        // What is no request at all, and what no request can be made of.
+        for event in [json!({"number": RIDER}), json!(RIDER), event("GET", "/numbers", &format!("<{RIDER}>"), "")] {
+            REAL.assert_untold("an answer", &sandbox.invoke(event).await);
+        }
+        let written = sandbox.end();
+        assert!(written.matches("\"answered\"").count() >= lines, "{written}");
+        REAL.assert_not_logged(&written);
+    }
+}
