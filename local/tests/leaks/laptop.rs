@@ -53,9 +53,9 @@ impl Laptop {
         Self { stack, http: local::loopback_client() }
     }
 
-    pub async fn with_numbers(self) -> Self {
+    pub async fn with_numbers(self, count: usize) -> Self {
         let (status, pool) =
-            self.send(Method::POST, "/numbers", json!({"country": "GB", "count": 2}).to_string()).await;
+            self.send(Method::POST, "/numbers", json!({"country": "GB", "count": count}).to_string()).await;
         assert_eq!(status, 200, "{pool}");
         self
     }

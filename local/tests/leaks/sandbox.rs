@@ -129,7 +129,7 @@ fn event(method: &str, path: &str, query: &str, body: &str) -> Value {
 
 #[tokio::test]
 async fn a_process_writes_no_real_number_whatever_it_is_asked() {
-    let laptop = Laptop::start(&[]).await.with_numbers().await;
+    let laptop = Laptop::start(&[]).await.with_numbers(2).await;
     let dialled = laptop.create().await["participants"][0]["dials"].as_str().unwrap().to_owned();
     let said = json!({"from": RIDER, "to": dialled, "uuid": "u", "conversation_uuid": "CON-1", "status": "answered",
                       "timestamp": jiff::Timestamp::now().to_string(), "direction": "inbound"})

@@ -14,7 +14,7 @@ async fn the_demo_logs_no_real_number() {
 
 #[tokio::test]
 async fn a_conversation_from_its_first_text_to_its_end_leaves_no_real_number_behind() {
-    let laptop = Laptop::start(&[("HEADROOM", "GB=1"), ("AUTO_RENT_MAX", "GB=5")]).await.with_numbers().await;
+    let laptop = Laptop::start(&[("HEADROOM", "GB=1"), ("AUTO_RENT_MAX", "GB=5")]).await.with_numbers(2).await;
     let conversation = laptop.create().await;
     let path = format!("/conversations/{}", conversation["id"].as_str().unwrap());
     let dials = [0, 1].map(|side| conversation["participants"][side]["dials"].clone());

@@ -12,7 +12,7 @@ const SPELLINGS: [&str; 6] =
 
 #[tokio::test]
 async fn a_number_anywhere_in_a_webhook_is_neither_logged_nor_stored() {
-    let laptop = Laptop::start(&[]).await.with_numbers().await;
+    let laptop = Laptop::start(&[]).await.with_numbers(2).await;
     let dialled = laptop.create().await["participants"][0]["dials"].clone();
     let said = json!({"from": RIDER, "to": dialled, "uuid": "0779a56d002f1c7f47f82ef5fe84ab79", "status": "completed",
                       "conversation_uuid": "CON-c39bc0bb-3bbc-4a44-9ae0-26dcfe2e36a9", "direction": "inbound",
@@ -37,7 +37,7 @@ async fn a_number_anywhere_in_a_webhook_is_neither_logged_nor_stored() {
 
 #[tokio::test]
 async fn a_webhook_that_is_refused_tells_nobody_of_whom_it_spoke() {
-    let laptop = Laptop::start(&[]).await.with_numbers().await;
+    let laptop = Laptop::start(&[]).await.with_numbers(2).await;
     let dialled = laptop.create().await["participants"][0]["dials"].as_str().unwrap().to_owned();
     let query = format!("from=%2B{RIDER}&to={dialled}&{STRANGER}=1");
     for path in ["answer", "fallback"] {
