@@ -25,9 +25,14 @@ const ENOUGH_TO_TELL: usize = 7;
 
 /// The digits of each phone number that `text` could hold, whatever separates them.
 fn digit_runs(text: &str) -> impl Iterator<Item = String> {
-    let parts = text.split(|c: char| !c.is_ascii_digit() && !" -.()/+".contains(c));
+    let parts = text.split(|c: char| !is_of_a_number(c));
     let digits = parts.map(|part| part.chars().filter(char::is_ascii_digit).collect::<String>());
     digits.filter(|digits| digits.len() >= ENOUGH_TO_TELL)
+}
+
+/// A digit, or what people write between digits.
+fn is_of_a_number(c: char) -> bool {
+    c.is_ascii_digit() || " -.()/+".contains(c)
 }
 
 /// Fails if `told` holds the digits of a phone number. Limits of the API are told, and are none.
