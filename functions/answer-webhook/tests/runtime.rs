@@ -68,7 +68,9 @@ fn bootstrap(environment: &Environment, runtime_api: &str) -> Command {
         .env("AWS_LAMBDA_FUNCTION_NAME", "answer-webhook")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-        .stdout(Stdio::piped());
+        .env("AWS_LAMBDA_LOG_LEVEL", "TRACE")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -98,7 +100,9 @@ async fn the_bootstrap_answers_what_lambda_gives_it_and_logs_no_number() {
     assert_eq!(api.invoke(event("answer-webhook-fallback")).await["statusCode"], 200);
 
     process.kill().unwrap();
-    let logs = String::from_utf8(process.wait_with_output().unwrap().stdout).unwrap();
+    let written = process.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(written.stderr).unwrap(), "");
+    let logs = String::from_utf8(written.stdout).unwrap();
     let lines: Vec<Value> = logs.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for line in &lines {
         assert!(line["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{line}");
