@@ -18,11 +18,16 @@ pub fn create_conversation(input: &[u8]) {
             assert!(input.len() <= shared::http::MAX_BODY_BYTES);
             let lifetime = order.lifetime.duration();
             assert!((SignedDuration::from_mins(1)..=SignedDuration::from_hours(170 * 24)).contains(&lifetime));
-            assert!((7200..=30 * 86_400).contains(&order.quarantine_seconds));
+            let limits = order.limits;
+            assert!((60..=7200).contains(&limits.max_call_seconds) && (10..=120).contains(&limits.ring_seconds));
+            assert!(limits.talk_seconds() >= 25, "{limits:?}");
+            assert!((limits.max_call_seconds..=30 * 86_400).contains(&order.quarantine_seconds));
             let labels = order.participants.iter().filter_map(|participant| participant.label.as_ref());
-            let texts = labels.map(|label| (label.as_str(), 40));
-            let texts = texts.chain(order.reference.as_ref().map(|reference| (reference.as_str(), 128)));
-            for (text, most) in texts {
+            let texts = labels.map(|label| (label.as_str().to_owned(), 40));
+            let reference = serde_json::json!(order.reference).as_str().map(str::to_owned);
+            // Events are made around it without another escape.
+            assert!(!reference.as_ref().is_some_and(|reference| reference.contains(['"', '\\'])), "{reference:?}");
+            for (text, most) in texts.chain(reference.map(|reference| (reference, 128))) {
                 assert!((1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control), "{text:?}");
             }
             for participant in &order.participants {

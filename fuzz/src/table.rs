@@ -59,6 +59,7 @@ fn route(key: &Value) -> Option<Value> {
     Some(json!({
         "pk": key["pk"], "sk": key["sk"], "conversation": {"S": "01M81PZXZPCX9PBRT5SWKY25Z7"}, "side": {"S": side},
         "phone": {"N": "0"}, "since": number(since), "connect_to": {"S": connect_to}, "present_as": {"S": present_as},
+        "limits": {"M": {"max_call_seconds": number(7200), "ring_seconds": number(45)}},
         "expires_at": number(SIGNED_AT + 86_400), "quarantined_until": number(SIGNED_AT + 2 * 86_400),
     }))
 }

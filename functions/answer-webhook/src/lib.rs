@@ -55,11 +55,7 @@ impl HttpFunction for AnswerWebhook {
 impl AnswerWebhook {
     /// The webhook with the given table and the rest of its configuration from `env`.
     pub fn new(store: Store, env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        Ok(Self {
-            store,
-            verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?),
-            clock,
-        })
+        Ok(Self { store, verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?), clock })
     }
 }
 
