@@ -198,7 +198,7 @@ fn is_an_amount(text: &str) -> bool {
 /// What is said to be a number and is not written as one is none.
 fn assert_no_number_of(said: &[Option<String>; 2], told: &str) {
     for said in said.iter().flatten().map(|said| said.trim()).filter(|said| said.chars().all(is_of_a_number)) {
-        for digits in digit_runs(said) {
+        for digits in digit_runs(said.trim_start_matches(['+', '0', ' '])) {
             assert!(!told.contains(&digits), "{digits} in {told}");
         }
     }
