@@ -131,7 +131,8 @@ impl Laptop {
             if key.starts_with("CALLER#") {
                 members.retain(|name, _| !["pk", "connect_to"].contains(&name.as_str()));
             } else if item["sk"]["S"] == "CONVERSATION" {
-                for participant in item["participants"]["L"].as_array_mut().unwrap() {
+                // None is left of one that was erased.
+                for participant in item["participants"]["L"].as_array_mut().into_iter().flatten() {
                     participant["M"]
                         .as_object_mut()
                         .unwrap()

@@ -43,6 +43,9 @@ async fn a_conversation_from_its_first_text_to_its_end_leaves_no_real_number_beh
     laptop.stack.run_schedule().await.unwrap();
     assert_eq!(laptop.send(Method::DELETE, &path, "").await.0, 200);
     laptop.call(json!(RIDER), &dials[0], None).await;
+    assert_eq!(laptop.send(Method::DELETE, &format!("{path}?erase=true"), "").await.0, 204);
+    laptop.call(json!(RIDER), &dials[0], None).await;
+    laptop.stack.run_schedule().await.unwrap();
     let dialled = dials[0].as_str().unwrap();
     assert_eq!(laptop.send(Method::DELETE, &format!("/numbers/{dialled}"), "").await.0, 200);
     laptop.assert_nothing_leaked().await;
