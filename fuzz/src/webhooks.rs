@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::LazyLock;
 
 use answer_webhook::AnswerWebhook;
 use base64::Engine;
@@ -32,34 +31,11 @@ struct Webhooks {
     runtime: Runtime,
 }
 
-/// Started once, as in a sandbox of Lambda.
-static WEBHOOKS: LazyLock<Webhooks> = LazyLock::new(|| {
-    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
-    // A second one in the same process is a test's, and as good.
-    let _ = tracing::subscriber::set_global_default(subscriber());
-    let env: Environment = [
-        ("TABLE_NAME", "maskline"),
-        ("AWS_REGION", "eu-west-2"),
-        ("AWS_ACCESS_KEY_ID", "fuzz"),
-        ("AWS_SECRET_ACCESS_KEY", "fuzz"),
-        ("VONAGE_SIGNATURE_SECRET", SECRET),
-        ("VONAGE_API_KEY", API_KEY),
-        ("VONAGE_APPLICATION_ID", APPLICATION_ID),
-    ]
-    .into_iter()
-    .collect();
-    let clock = std::sync::Arc::new(ManualClock::at(now()));
-    let table = Table::default();
-    let store = runtime
-        .block_on(Store::connect_over(table.clone(), &env, Store::TIME_LIMIT))
-        .expect("all that the store needs is set");
-    Webhooks {
-        answer: AnswerWebhook::new(store.clone(), &env, clock.clone()).expect("all that it needs is set"),
-        event: EventWebhook::new(store, &env, clock).expect("all that it needs is set"),
-        table,
-        runtime,
-    }
-});
+thread_local! {
+    /// Started once, as in a sandbox of Lambda; and each thread has its own, with a table of its own. They last as long as
+    /// the process.
+    static WEBHOOKS: &'static Webhooks = Box::leak(Box::new(Webhooks::start()));
+}
 
 /// What a webhook did.
 struct Done {
@@ -71,6 +47,38 @@ struct Done {
 }
 
 impl Webhooks {
+    fn of_this_thread() -> &'static Self {
+        WEBHOOKS.with(|webhooks| *webhooks)
+    }
+
+    fn start() -> Self {
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+        // A second one in the same process is a test's, and as good.
+        let _ = tracing::subscriber::set_global_default(subscriber());
+        let env: Environment = [
+            ("TABLE_NAME", "maskline"),
+            ("AWS_REGION", "eu-west-2"),
+            ("AWS_ACCESS_KEY_ID", "fuzz"),
+            ("AWS_SECRET_ACCESS_KEY", "fuzz"),
+            ("VONAGE_SIGNATURE_SECRET", SECRET),
+            ("VONAGE_API_KEY", API_KEY),
+            ("VONAGE_APPLICATION_ID", APPLICATION_ID),
+        ]
+        .into_iter()
+        .collect();
+        let clock = std::sync::Arc::new(ManualClock::at(now()));
+        let table = Table::default();
+        let store = runtime
+            .block_on(Store::connect_over(table.clone(), &env, Store::TIME_LIMIT))
+            .expect("all that the store needs is set");
+        Webhooks {
+            answer: AnswerWebhook::new(store.clone(), &env, clock.clone()).expect("all that it needs is set"),
+            event: EventWebhook::new(store, &env, clock).expect("all that it needs is set"),
+            table,
+            runtime,
+        }
+    }
+
     fn ask<F: HttpFunction>(&self, function: &F, event: ApiGatewayV2httpRequest) -> Done {
         let handler = service_fn(async |request| Ok::<_, Infallible>(function.answer(request).await));
         let event = LambdaEvent::new(LambdaRequest::ApiGatewayV2(event), Context::default());
@@ -111,7 +119,7 @@ pub fn api_gateway_event(input: &[u8]) {
     if !can_be_a_request(event.clone()) {
         return;
     }
-    let webhooks = &*WEBHOOKS;
+    let webhooks = Webhooks::of_this_thread();
     let may_be_signed = may_be_signed(&event);
     for done in [webhooks.ask(&webhooks.answer, event.clone()), webhooks.ask(&webhooks.event, event)] {
         assert!([200, 204, 400, 401, 413].contains(&done.status), "{}", done.status);
@@ -140,7 +148,8 @@ pub fn answer_webhook(input: &[u8]) {
     } else {
         (event(path, "", Some(sent)), from_and_to(sent))
     };
-    let done = WEBHOOKS.ask(&WEBHOOKS.answer, event);
+    let webhooks = Webhooks::of_this_thread();
+    let done = webhooks.ask(&webhooks.answer, event);
     assert!(done.update.is_none());
     assert!(done.status == 200 || done.status == 400 && !get, "{} {}", done.status, done.body);
     assert_no_number_of(&said, &done.log);
@@ -173,7 +182,8 @@ pub fn answer_webhook(input: &[u8]) {
 /// holds a number of it.
 pub fn event_webhook(input: &[u8]) {
     let event = event("/webhooks/event", "", Some(input));
-    let done = WEBHOOKS.ask(&WEBHOOKS.event, event);
+    let webhooks = Webhooks::of_this_thread();
+    let done = webhooks.ask(&webhooks.event, event);
     assert!([204, 400].contains(&done.status), "{} {}", done.status, done.body);
     let said = from_and_to(input);
     assert_no_number_of(&said, &done.log);
