@@ -61,7 +61,14 @@ impl Redactor<'_> {
                 done.stopped = Some("out of time".to_owned());
                 return Ok(done);
             }
-            done.settled += usize::from(self.store.settle_erasure(&erasure, self.clock.now()).await?);
+            match self.store.settle_erasure(&erasure, self.clock.now()).await {
+                Ok(is_settled) => done.settled += usize::from(is_settled),
+                // One that fails keeps no other from being settled.
+                Err(error) => {
+                    let id = erasure.conversation;
+                    tracing::error!(conversation.id = %id, cause = %error, schedule_failures = 1u64, "not erased yet");
+                }
+            }
         }
         let (mut from, mut failures) = (None, 0);
         loop {
@@ -106,7 +113,8 @@ impl Redactor<'_> {
         };
         if redaction.since + GIVEN_UP_AFTER <= now {
             let product = record.product.as_str();
-            tracing::error!(product, id = record.id, cause = %error, "Vonage keeps a record of an erased conversation");
+            let id = &record.id;
+            tracing::error!(product, id, cause = %error, schedule_failures = 1u64, "Vonage keeps what was to be erased");
             self.store.forget_redaction(redaction).await?;
             done.given_up += 1;
             return Ok(None);
@@ -119,7 +127,15 @@ impl Redactor<'_> {
                 self.store.postpone_redaction(redaction, now + WHEN_REFUSED).await?;
             }
             RedactError::NotProvisioned => drop(done.not_provisioned.insert(record.product)),
-            RedactError::Vonage(error) => return Ok(Some(error)),
+            // It is not the record's fault.
+            RedactError::Vonage(error @ (VonageError::Unauthorized | VonageError::RateLimited { .. })) => {
+                return Ok(Some(error));
+            }
+            // It may be: others get their turn before it.
+            RedactError::Vonage(error) => {
+                self.store.postpone_redaction(redaction, now + WHEN_TOO_EARLY).await?;
+                return Ok(Some(error));
+            }
         }
         Ok(None)
     }

@@ -18,13 +18,14 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// The fields that are metrics, with CloudWatch's unit for each and what it is counted for.
-pub const METRICS: [Metric; 7] = [
+pub const METRICS: [Metric; 8] = [
     Metric { name: "duration_ms", unit: "Milliseconds", dimension: "function" },
     Metric { name: "failures", unit: "Count", dimension: "function" },
     Metric { name: "calls_routed", unit: "Count", dimension: "function" },
     Metric { name: "unknown_callers", unit: "Count", dimension: "function" },
     Metric { name: "signatures_refused", unit: "Count", dimension: "function" },
     Metric { name: "vonage_errors", unit: "Count", dimension: "function" },
+    Metric { name: "schedule_failures", unit: "Count", dimension: "function" },
     Metric { name: "pool_headroom", unit: "Count", dimension: "country" },
 ];
 

@@ -207,11 +207,11 @@ fn changed(
         if found.number == before.participant(side.other()).number {
             return Err(UpdateError::SameNumber(*side));
         }
+        after.carrier_records.extend(found.carrier_record.clone());
         let participant = &mut after.participants[side.index()];
         if participant.number != found.number {
             participant.former.push(std::mem::replace(&mut participant.number, found.number.clone()));
             participant.country = found.country;
-            after.carrier_records.extend(found.carrier_record.clone());
             // The text that was sent went to the old phone.
             participant.notification = Notification::Off;
         }

@@ -52,7 +52,7 @@ impl ScheduledFunction for EndConversation {
         match redactor.run().await {
             Ok(done) => report(&done),
             Err(error) => {
-                tracing::error!(cause = %error, "the schedule failed");
+                tracing::error!(schedule_failures = 1u64, cause = %error, "the schedule failed");
                 json!({"failed": error.to_string()})
             }
         }
@@ -64,7 +64,8 @@ fn report(done: &Redacted) -> Value {
     let mut not_provisioned: Vec<_> = done.not_provisioned.iter().map(|product| product.as_str()).collect();
     not_provisioned.sort_unstable();
     if !not_provisioned.is_empty() {
-        tracing::error!(products = not_provisioned.join(", "), "Vonage has not switched on redaction for this account");
+        let products = not_provisioned.join(", ");
+        tracing::error!(schedule_failures = 1u64, products, "Vonage has not switched on redaction for this account");
     }
     if let Some(cause) = &done.stopped {
         tracing::warn!(cause, "redactions are left to the next run");

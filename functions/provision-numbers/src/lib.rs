@@ -80,7 +80,7 @@ impl ScheduledFunction for ProvisionNumbers {
         match self.provisioner.upkeep(home(&event), &self.headroom, ends_at).await {
             Ok(upkeep) => {
                 if let Some(problem) = &upkeep.application_problem {
-                    tracing::error!(failures = 1u64, cause = %problem, "calls do not reach this deployment");
+                    tracing::error!(schedule_failures = 1u64, cause = %problem, "calls do not reach this deployment");
                 }
                 let missing = upkeep.missing.len();
                 if missing > 0 {
@@ -92,7 +92,7 @@ impl ScheduledFunction for ProvisionNumbers {
                 json!(UpkeepView::new(&upkeep))
             }
             Err(error) => {
-                tracing::error!(cause = %error, "the schedule failed");
+                tracing::error!(schedule_failures = 1u64, cause = %error, "the schedule failed");
                 json!({"failed": error.to_string()})
             }
         }

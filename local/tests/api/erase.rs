@@ -262,6 +262,8 @@ async fn an_erasure_does_not_wait_for_vonage_and_what_fails_there_is_asked_again
     laptop.advance(AN_HOUR);
     // One fails again and again, the five others are done.
     assert_eq!(run(&laptop).await, report(json!({"settled": 1, "redacted": 5, "postponed": 1})));
+    assert_eq!(run(&laptop).await, report(json!({})), "the others get their turn first");
+    laptop.advance(AN_HOUR);
     // The connection breaks, and Vonage is busy: asked again at once.
     faults(1, json!({"kind": "close_after"})).await;
     faults(1, json!({"kind": "status", "status": 429})).await;
@@ -279,7 +281,26 @@ async fn a_vonage_that_is_down_is_asked_a_few_times_a_run() {
     let stopped = json!({"settled": 1, "postponed": 3, "stopped": "Vonage failed with HTTP status 503"});
     assert_eq!(run(&laptop).await, report(stopped));
     assert_eq!(asked(&laptop).await.len(), 9);
-    assert_eq!(run(&laptop).await, report(json!({"redacted": 6})));
+    // What failed comes last.
+    assert_eq!(run(&laptop).await, report(json!({"redacted": 3})));
+    laptop.advance(AN_HOUR);
+    assert_eq!(run(&laptop).await, report(json!({"redacted": 3})));
+}
+
+#[tokio::test]
+async fn what_vonage_fails_at_for_ever_keeps_nothing_else_from_being_redacted() {
+    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    for _ in 0..2 {
+        let conversation = lively(&laptop).await;
+        assert_eq!(erase(&laptop, &conversation).await, 204);
+        laptop.advance(2 * 86_400);
+    }
+    let lookups = json!({"path": "/v1/redact/transaction", "contains": "number-insight", "times": 1000,
+                         "fault": {"kind": "status", "status": 500}});
+    laptop.vonage(Method::POST, "/simulator/faults", lookups).await;
+    let (first, second) = (run(&laptop).await, run(&laptop).await);
+    assert_eq!((&first["postponed"], &first["redacted"]), (&json!(3), &json!(0)), "{first}");
+    assert_eq!((&second["postponed"], &second["redacted"]), (&json!(1), &json!(8)), "{second}");
 }
 
 #[tokio::test]

@@ -10,10 +10,11 @@ use crate::support::text;
 use crate::template::{root, template};
 
 /// Who writes the metrics that not every function writes.
-const WRITERS: [(&str, &[&str]); 4] = [
+const WRITERS: [(&str, &[&str]); 5] = [
     ("calls_routed", &["answer-webhook"]),
     ("unknown_callers", &["answer-webhook"]),
     ("signatures_refused", &["answer-webhook", "event-webhook"]),
+    ("schedule_failures", &["end-conversation", "provision-numbers"]),
     ("vonage_errors", &["create-conversation", "update-conversation", "end-conversation", "provision-numbers"]),
 ];
 

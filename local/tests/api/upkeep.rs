@@ -293,12 +293,15 @@ async fn an_application_that_serves_another_deployment_is_left_to_it() {
         let (environment, clock) = (&production.stack.environment, shared::clock::system());
         async move { local::gateway::NumbersSchedule::new(environment, clock, event).await.unwrap().tick().await.unwrap() }
     };
+    buy(&production, "447451000001", true).await;
     let mut event = json!({"source": "aws.events", "public_url": "http://127.0.0.1:1"});
     let report = staging(event.clone()).await;
     assert!(text(&report, "/application_problem").contains("another deployment"), "{report}");
+    assert_eq!(report["adopted"], json!([]), "its numbers are not ours");
     assert_eq!(application(&production).await, before);
     event["take_over"] = json!(true);
     let report = staging(event).await;
+    assert_eq!(report["adopted"], json!(["447451000001"]));
     assert_eq!(report["application"], json!(["improve_ai", "answer_url", "fallback_answer_url", "event_url"]));
     for nowhere in [json!(""), json!("example.com"), Value::Null] {
         let report = staging(json!({"source": "aws.events", "public_url": nowhere})).await;

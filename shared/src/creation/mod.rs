@@ -8,7 +8,7 @@ mod texts;
 use std::pin::pin;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::backoff;
 use crate::call_limits::CallLimits;
@@ -136,9 +136,6 @@ pub struct Creator<L, T> {
 /// in between that takes about as long as a function may run.
 const ATTEMPTS: u32 = 150;
 
-/// How long it takes at most to text both and to write that down.
-const TEXTING: SignedDuration = SignedDuration::from_secs(7);
-
 /// What the choice of numbers depends on, read side by side.
 struct Surroundings {
     keys: [CallerKeys; 2],
@@ -166,25 +163,20 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         let (found, surroundings) = tokio::select! {
             biased;
             earlier = &mut earlier => match earlier? {
-                Some(earlier) => return self.again(earlier).await,
+                Some(earlier) => return self.again(earlier, ends_at).await,
                 None => around.await?,
             },
             around = &mut around => match earlier.await? {
-                Some(earlier) => return self.again(earlier).await,
+                Some(earlier) => return self.again(earlier, ends_at).await,
                 None => around?,
             },
         };
         let stored = self.store_with_free_numbers(&new, found, surroundings, request.as_ref(), ends_at).await?;
         let Some((conversation, marks)) = stored else {
             let earlier = self.earlier(request.as_ref()).await?.ok_or(CreationError::Contended)?;
-            return self.again(earlier).await;
+            return self.again(earlier, ends_at).await;
         };
-        // A text that is cut off may be out. One that is not sent is owed, to who asks again under the same key.
-        if ends_at.is_some_and(|ends_at| self.clock.now() + TEXTING > ends_at) {
-            tracing::warn!(conversation.id = %conversation.id, "there was no time left to send text messages");
-            return Ok(Created { conversation, before: false });
-        }
-        let told = self.notify(conversation, request.is_some());
+        let told = self.notify(conversation, request.is_some(), ends_at);
         let (conversation, ()) = tokio::join!(told, self.cache.record(&self.store, &marks));
         Ok(Created { conversation, before: false })
     }
@@ -200,13 +192,13 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     }
 
     /// The conversation of a request that came before, with those texts sent that are still owed.
-    async fn again(&self, earlier: RememberedRequest) -> Result<Created, CreationError> {
+    async fn again(&self, earlier: RememberedRequest, ends_at: Option<Timestamp>) -> Result<Created, CreationError> {
         let now = self.clock.now();
         let conversation = self.store.conversation(earlier.conversation, now).await?;
         // It is kept for longer than the request is remembered.
         let conversation = conversation.ok_or(CreationError::Erased)?;
         let conversation =
-            if conversation.is_active(now) { self.notify(conversation, true).await } else { conversation };
+            if conversation.is_active(now) { self.notify(conversation, true, ends_at).await } else { conversation };
         Ok(Created { conversation, before: true })
     }
 

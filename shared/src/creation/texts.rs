@@ -1,5 +1,9 @@
 //! Telling both participants which number to dial: once each, whatever happens in between.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use super::Creator;
 use crate::carrier_record::CarrierRecord;
 use crate::conversation::{Conversation, Label, Notification, Side};
@@ -8,13 +12,27 @@ use crate::vonage::VonageError;
 use crate::vonage::number_insight::NumberLookup;
 use crate::vonage::sms::TextSender;
 
+/// How long it takes at most to write down what becomes of texts.
+const WRITING: Duration = Duration::from_secs(2);
+
 impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     /// Texts those who are owed a text, and writes down how that went. If the same request may come `again`, it is
-    /// written down before too, so that no two runs send the same text.
-    pub(super) async fn notify(&self, mut conversation: Conversation, again: bool) -> Conversation {
+    /// written down before too, so that no two runs send the same text. None is begun that could be cut off at `ends_at`,
+    /// because it may be out then; it stays owed.
+    pub(super) async fn notify(
+        &self,
+        mut conversation: Conversation,
+        again: bool,
+        ends_at: Option<Timestamp>,
+    ) -> Conversation {
         let owed: Vec<Side> =
             Side::BOTH.into_iter().filter(|side| conversation.participant(*side).notification.is_owed()).collect();
         if owed.is_empty() {
+            return conversation;
+        }
+        let takes = self.provisioner.numbers.time_limit() + WRITING;
+        if ends_at.is_some_and(|ends_at| self.clock.now() + takes > ends_at) {
+            tracing::warn!(conversation.id = %conversation.id, "there was no time left for text messages");
             return conversation;
         }
         if again {

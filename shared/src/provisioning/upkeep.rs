@@ -70,7 +70,8 @@ const RACES: u32 = 10;
 
 impl Provisioner {
     /// Sees to the application if it is known where Vonage reaches this deployment; then adopts, reports, finishes, rents
-    /// and gives back, in this order. What fails at Vonage does not keep the rest from being done.
+    /// and gives back, in this order. What fails at Vonage does not keep the rest from being done; but nothing is done to
+    /// numbers of an application that serves another deployment.
     pub async fn upkeep(
         &self,
         home: Option<Home<'_>>,
@@ -81,6 +82,11 @@ impl Provisioner {
         if let Some(home) = home {
             match self.see_to_application(home).await {
                 Ok(changed) => done.application = changed,
+                Err(problem @ ApplicationProblem::ServesAnother) => {
+                    // Its numbers are linked to the application as well.
+                    done.application_problem = Some(problem);
+                    return Ok(done);
+                }
                 Err(problem) => done.application_problem = Some(problem),
             }
         }

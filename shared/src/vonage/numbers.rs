@@ -220,6 +220,11 @@ impl NumbersApi {
         Self { vonage, pace: Arc::new(Pace::new(interval)) }
     }
 
+    /// How long one request to Vonage may take.
+    pub fn time_limit(&self) -> Duration {
+        self.vonage.time_limit()
+    }
+
     /// How long the three requests for a number and the writes between them may take, if one of them fails to answer.
     /// What takes longer is cut off, and the next run goes on with it.
     pub fn time_for_one(&self) -> Duration {

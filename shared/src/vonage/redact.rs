@@ -13,6 +13,7 @@ use super::pace::Pace;
 use super::tries::Effect;
 use crate::call::Direction;
 use crate::carrier_record::{CarrierRecord, Product};
+use crate::phone::without_numbers;
 
 /// A record was not redacted.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +71,9 @@ impl RedactApi {
         Self { vonage, pace: Pace::new(INTERVAL) }
     }
 
-    /// How long one record may take.
+    /// How long one record may take, with what is written of it.
     pub fn time_for_one(&self) -> Duration {
-        self.vonage.time_limit()
+        self.vonage.time_limit() + Duration::from_secs(4)
     }
 
     /// Has a record redacted. To do so twice does no harm.
@@ -94,7 +95,7 @@ impl RedactApi {
         Err(match status {
             StatusCode::FORBIDDEN if r#type.ends_with("premature-redaction") => RedactError::TooEarly,
             StatusCode::FORBIDDEN => RedactError::NotProvisioned,
-            _ => RedactError::Refused { status: status.as_u16(), title },
+            _ => RedactError::Refused { status: status.as_u16(), title: without_numbers(&title) },
         })
     }
 
