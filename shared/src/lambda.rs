@@ -75,7 +75,9 @@ impl RequestLine {
             Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone(),
             _ => None,
         };
+        // The laptop gives none.
         let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
+        let request_id = request_id.filter(|id| !id.is_empty());
         let method = request.method().clone();
         Self { method, route, request_id, outcome: "done", conversation: None, call: None }
     }
