@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -108,7 +108,9 @@ impl Proxy {
         let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
         let forwarded = self.http.request(request.method.clone(), format!("{}{path}", self.target));
         let answer = forwarded.headers(request.headers).body(body).send().await?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
+        let (status, mut headers) = (answer.status(), answer.headers().clone());
+        // The body goes on as a whole, however it came.
+        headers.remove(header::TRANSFER_ENCODING);
         Ok((status, headers, answer.bytes().await?).into_response())
     }
 }
