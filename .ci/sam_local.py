@@ -28,7 +28,7 @@ def in_container(name, event):
     ran = subprocess.run(
         ["sam", "local", "invoke", "--config-env", "laptop", "--skip-pull-image", function, "-e", file],
         capture_output=True, text=True)
-    answers = [line for line in ran.stdout.splitlines() if '"statusCode"' in line or line.startswith(('{"application"', '{"given_up"'))]
+    answers = [line for line in ran.stdout.splitlines() if '"statusCode"' in line or line.startswith(('{"adopted"', '{"given_up"'))]
     if ran.returncode != 0 or len(answers) != 1:
         sys.exit(f"{name}: sam local invoke gave no answer\n{ran.stdout}\n{ran.stderr}")
     answer = json.loads(answers[0])
@@ -91,9 +91,9 @@ status, again = in_container("create-conversation-again", load("create-conversat
 expect(status == 201 and at_gateway(load("create-conversation-again")) == (200, again), again)
 print("201  create-conversation-again", flush=True)
 report = in_container("provision-numbers-schedule", load("provision-numbers-schedule"))
-settled = ["improve_ai", "answer_url", "fallback_answer_url", "event_url"]
-if report.get("application") == []:
-    settled = []  # The stack's own schedule was here first.
+# The webhooks of the stack lead to these ports already; and its own schedule may have been here first.
+settled = report.get("application")
+expect(settled in ([], ["improve_ai"]), report)
 expect(report == {"application": settled, "adopted": [], "missing": [], "cancelled": [], "rented": [], "shortfall": []}, report)
 print("     provision-numbers-schedule", flush=True)
 
