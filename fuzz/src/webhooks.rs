@@ -68,9 +68,8 @@ impl Webhooks {
         .collect();
         let clock = std::sync::Arc::new(ManualClock::at(now()));
         let table = Table::default();
-        let store = runtime
-            .block_on(Store::connect_over(table.clone(), &env, Store::TIME_LIMIT))
-            .expect("all that the store needs is set");
+        let store =
+            Store::connect_over(table.clone(), &env, Store::TIME_LIMIT).expect("all that the store needs is set");
         Webhooks {
             answer: AnswerWebhook::new(store.clone(), &env, clock.clone()).expect("all that it needs is set"),
             event: EventWebhook::new(store, &env, clock).expect("all that it needs is set"),

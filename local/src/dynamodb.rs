@@ -4,7 +4,10 @@ mod proxy;
 
 use std::path::Path;
 
-use dynoxide::Database;
+use dynoxide::actions::scan::ScanRequest;
+use dynoxide::types::Item;
+use dynoxide::{Database, ImportOptions};
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 pub use proxy::{Traffic, serve as serve_proxy};
@@ -15,6 +18,7 @@ pub use proxy::{Traffic, serve as serve_proxy};
 pub struct DynamodbError(String);
 
 /// A database, in memory or in a file.
+#[derive(Clone)]
 pub struct Dynamodb(Database);
 
 impl Dynamodb {
@@ -25,6 +29,21 @@ impl Dynamodb {
             None => Database::memory(),
         };
         opened.map(Self).map_err(|error| DynamodbError(error.to_string()))
+    }
+
+    /// The first items of a table, about a megabyte of them, in DynamoDB's JSON.
+    pub fn items(&self, table: &str) -> Result<Vec<Value>, DynamodbError> {
+        let all = self.0.scan(ScanRequest { table_name: table.to_owned(), ..ScanRequest::default() });
+        let all = all.map_err(|error| DynamodbError(error.to_string()))?.items.unwrap_or_default();
+        all.iter().map(serde_json::to_value).collect::<Result<_, _>>().map_err(|error| DynamodbError(error.to_string()))
+    }
+
+    /// Puts many items, in DynamoDB's JSON, into a table at once.
+    pub fn import(&self, table: &str, items: Vec<Value>) -> Result<(), DynamodbError> {
+        let items = items.into_iter().map(serde_json::from_value::<Item>).collect::<Result<_, _>>();
+        let items = items.map_err(|error| DynamodbError(error.to_string()))?;
+        let imported = self.0.import_items(table, items, ImportOptions::default());
+        imported.map(drop).map_err(|error| DynamodbError(error.to_string()))
     }
 
     /// Serves DynamoDB's HTTP until `stop` resolves.

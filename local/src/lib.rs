@@ -11,5 +11,5 @@ pub mod stack;
 
 /// An HTTP client for the services on this machine: no proxy leads there.
 pub fn loopback_client() -> reqwest::Client {
-    shared::vonage::http_client().no_proxy().build().expect("the settings of the client go together")
+    shared::vonage::http_client(None).no_proxy().build().expect("the settings of the client go together")
 }

@@ -152,7 +152,7 @@ impl Stack {
         let proxy = dynamodb::serve_proxy(dynamodb, behind, faults.clone(), traffic.clone(), until);
         services.spawn(async move { report("the proxy of DynamoDB", proxy.await) });
         let own = environment(&options.table, &dynamodb_url, &vonage_url);
-        let store = Store::connect(&own).await?;
+        let store = Store::connect(&own)?;
         store.create_table().await?;
 
         let rented = rented(&store).await?;
@@ -164,13 +164,13 @@ impl Stack {
         let environment = own.with(options.environment);
         let clock = || options.clock.clone();
         let event = json!({"source": "aws.events", "public_url": gateway_url});
-        let numbers = Arc::new(NumbersSchedule::new(&environment, clock(), event).await?);
-        let erasures = Arc::new(ErasureSchedule::new(&environment, clock(), json!({"source": "aws.events"})).await?);
+        let numbers = Arc::new(NumbersSchedule::new(&environment, clock(), event)?);
+        let erasures = Arc::new(ErasureSchedule::new(&environment, clock(), json!({"source": "aws.events"}))?);
         if let Some(interval) = options.schedule {
             services.spawn(run_every(interval, numbers.clone(), stopped.clone()));
             services.spawn(run_every(interval, erasures.clone(), stopped.clone()));
         }
-        let routes = gateway::routes(&environment, options.clock).await?;
+        let routes = gateway::routes(&environment, options.clock)?;
         let until = stopping(stopped);
         services.spawn(async move {
             let server = axum::serve(gateway, gateway::router(routes)).with_graceful_shutdown(until);

@@ -20,6 +20,7 @@
 //! | `AUTO_RENT_MAX` | up to how many numbers a country may come to without an order, such as `GB=20,US=5`; default 0 |
 //! | `MONTHLY_BUDGET_EUR` | what the rent of all numbers may come to a month; unset is no limit |
 //! | `HEADROOM` | how many more numbers than its busiest caller lately has held a country is to have, such as `GB=2` |
+//! | `SSL_CERT_FILE` | a file of PEM certificates whose authorities TLS trusts in place of those built in |
 //! | `VONAGE_NUMBERS_INTERVAL_MS` | the least time between two requests to the Numbers API; default 1000 |
 
 use std::collections::HashMap;
@@ -230,10 +231,13 @@ pub struct VonageConfig {
     pub rest_url: String,
     /// How long one request may take, with its repetitions. An attempt has three fifths of that.
     pub time_limit: Duration,
+    /// Certificates, as PEM, of the authorities that TLS trusts; none trusts Mozilla's list, which is built in.
+    pub authorities: Option<Vec<u8>>,
 }
 
 impl VonageConfig {
-    /// Reads `VONAGE_API_KEY`, `VONAGE_API_SECRET`, `VONAGE_API_URL`, `VONAGE_REST_URL` and `VONAGE_TIME_LIMIT_MS`.
+    /// Reads `VONAGE_API_KEY`, `VONAGE_API_SECRET`, `VONAGE_API_URL`, `VONAGE_REST_URL`, `VONAGE_TIME_LIMIT_MS`, and the file
+    /// of `SSL_CERT_FILE`.
     pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
         Ok(Self {
             api_key: env.required("VONAGE_API_KEY")?,
@@ -243,8 +247,15 @@ impl VonageConfig {
             time_limit: Duration::from_millis(
                 in_range(env, "VONAGE_TIME_LIMIT_MS", 5000, 50..=20_000, "milliseconds")?.into(),
             ),
+            authorities: authorities(env)?,
         })
     }
+}
+
+fn authorities(env: &Environment) -> Result<Option<Vec<u8>>, ConfigError> {
+    let unreadable =
+        |error| ConfigError::Malformed { name: "SSL_CERT_FILE", expected: format!("must be a file ({error})") };
+    env.optional("SSL_CERT_FILE").map(std::fs::read).transpose().map_err(unreadable)
 }
 
 fn base_url(env: &Environment, name: &'static str, default: &str) -> Result<String, ConfigError> {

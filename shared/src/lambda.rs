@@ -26,8 +26,13 @@ pub trait HttpFunction: Sized + Send + Sync + 'static {
     /// Its name, as in the template and in logs.
     const NAME: &'static str;
 
-    /// Reads its configuration and connects what it needs. Sends nothing.
-    fn start(env: &Environment, clock: SharedClock) -> impl Future<Output = Result<Self, ConfigError>> + Send;
+    /// Reads its configuration. Sends nothing.
+    fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError>;
+
+    /// Makes the connections that its requests will need, while Lambda starts it: then no caller waits for them, and they
+    /// are made on a whole processor, whatever share of one the function has later. A failure is for the first request to
+    /// meet again.
+    fn warm_up(&self) -> impl Future<Output = ()> + Send;
 
     /// Decodes a request, does the one thing, and encodes the answer; `line` is told what it turned out to be.
     fn handle(
@@ -147,9 +152,10 @@ pub async fn run<F: HttpFunction>() -> Result<(), Error> {
 
 async fn start<F: HttpFunction>() -> Result<F, Error> {
     telemetry::init(F::NAME);
-    let function = F::start(&Environment::of_process(), clock::system()).await.inspect_err(|error| {
+    let function = F::start(&Environment::of_process(), clock::system()).inspect_err(|error| {
         tracing::error!(function = F::NAME, cause = %error, "the function cannot start");
     })?;
+    function.warm_up().await;
     Ok(function)
 }
 
@@ -234,9 +240,11 @@ mod tests {
     impl HttpFunction for Moody {
         const NAME: &'static str = "moody";
 
-        async fn start(_: &Environment, _: SharedClock) -> Result<Self, ConfigError> {
+        fn start(_: &Environment, _: SharedClock) -> Result<Self, ConfigError> {
             Ok(Self)
         }
+
+        async fn warm_up(&self) {}
 
         async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
             match request.uri().path() {

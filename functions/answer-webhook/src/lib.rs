@@ -23,9 +23,13 @@ pub struct AnswerWebhook {
 impl HttpFunction for AnswerWebhook {
     const NAME: &'static str = "answer-webhook";
 
-    async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        let store = Store::connect_within(env, Store::TIME_LIMIT_OF_A_CALL).await?;
+    fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        let store = Store::connect_within(env, Store::TIME_LIMIT_OF_A_CALL)?;
         Self::new(store, env, clock)
+    }
+
+    async fn warm_up(&self) {
+        self.store.warm_up().await;
     }
 
     async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {

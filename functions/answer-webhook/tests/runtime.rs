@@ -123,7 +123,8 @@ async fn the_bootstrap_answers_what_lambda_gives_it_and_logs_no_number() {
 
 #[tokio::test]
 async fn a_missing_variable_stops_the_bootstrap_with_its_name() {
-    let environment = [("TABLE_NAME", "maskline"), ("AWS_REGION", "eu-west-2")].into_iter().collect();
+    let set = ["TABLE_NAME", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    let environment = set.map(|name| (name, "set")).into_iter().collect();
     let stopped = bootstrap(&environment, "127.0.0.1:9").output().unwrap();
     assert!(!stopped.status.success());
     let logs = String::from_utf8(stopped.stdout).unwrap();

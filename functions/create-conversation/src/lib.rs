@@ -58,9 +58,9 @@ struct ParticipantBody {
 impl HttpFunction for CreateConversation {
     const NAME: &'static str = "create-conversation";
 
-    async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+    fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let vonage = Vonage::new(VonageConfig::from_environment(env)?);
-        let store = Store::connect(env).await?;
+        let store = Store::connect(env)?;
         Ok(Self {
             creator: Creator {
                 provisioner: Provisioner::new(env, store.clone(), vonage.clone(), clock.clone())?,
@@ -75,6 +75,10 @@ impl HttpFunction for CreateConversation {
             },
             durations: Durations::from_environment(env)?,
         })
+    }
+
+    async fn warm_up(&self) {
+        tokio::join!(self.creator.store.warm_up(), self.creator.lookup.0.warm_up());
     }
 
     async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {

@@ -25,9 +25,13 @@ pub struct EndConversation {
 impl HttpFunction for EndConversation {
     const NAME: &'static str = "end-conversation";
 
-    async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+    fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let redact = RedactApi::new(Vonage::new(VonageConfig::from_environment(env)?));
-        Ok(Self { store: Store::connect(env).await?, redact, clock })
+        Ok(Self { store: Store::connect(env)?, redact, clock })
+    }
+
+    async fn warm_up(&self) {
+        self.store.warm_up().await;
     }
 
     async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {

@@ -24,8 +24,12 @@ pub struct EventWebhook {
 impl HttpFunction for EventWebhook {
     const NAME: &'static str = "event-webhook";
 
-    async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        Self::new(Store::connect(env).await?, env, clock)
+    fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        Self::new(Store::connect(env)?, env, clock)
+    }
+
+    async fn warm_up(&self) {
+        self.store.warm_up().await;
     }
 
     async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {

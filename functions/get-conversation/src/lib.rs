@@ -5,6 +5,7 @@ use lambda_http::{Body, Request, Response};
 use shared::call::calls;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
+use shared::conversation::ConversationId;
 use shared::http::{self, Problem};
 use shared::lambda::{HttpFunction, RequestLine};
 use shared::store::Store;
@@ -19,8 +20,14 @@ pub struct GetConversation {
 impl HttpFunction for GetConversation {
     const NAME: &'static str = "get-conversation";
 
-    async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        Ok(Self { store: Store::connect(env).await?, clock })
+    fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        Ok(Self { store: Store::connect(env)?, clock })
+    }
+
+    async fn warm_up(&self) {
+        // Conversations are all that this function may read, and this id is nobody's.
+        let now = self.clock.now();
+        let _ = self.store.conversation_with_legs(ConversationId::generate(now), now).await;
     }
 
     async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {

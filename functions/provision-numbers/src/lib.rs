@@ -48,13 +48,17 @@ struct OrderBody {
 impl HttpFunction for ProvisionNumbers {
     const NAME: &'static str = "provision-numbers";
 
-    async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+    fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let vonage = Vonage::new(VonageConfig::from_environment(env)?);
         let (numbers, caps) = (env.country_counts("HEADROOM")?, env.country_counts("AUTO_RENT_MAX")?);
         Ok(Self {
-            provisioner: Provisioner::new(env, Store::connect(env).await?, vonage, clock)?,
+            provisioner: Provisioner::new(env, Store::connect(env)?, vonage, clock)?,
             headroom: Headroom { numbers, caps },
         })
+    }
+
+    async fn warm_up(&self) {
+        self.provisioner.store.warm_up().await;
     }
 
     async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {

@@ -42,10 +42,14 @@ struct PhoneBody {
 impl HttpFunction for UpdateConversation {
     const NAME: &'static str = "update-conversation";
 
-    async fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+    fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let lookup = NumberInsight(Vonage::new(VonageConfig::from_environment(env)?));
         let callable = Callable::new(env.countries("CALLABLE_COUNTRIES")?);
-        Ok(Self { updater: Updater { store: Store::connect(env).await?, lookup, callable, clock } })
+        Ok(Self { updater: Updater { store: Store::connect(env)?, lookup, callable, clock } })
+    }
+
+    async fn warm_up(&self) {
+        tokio::join!(self.updater.store.warm_up(), self.updater.lookup.0.warm_up());
     }
 
     async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {

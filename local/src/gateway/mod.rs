@@ -20,7 +20,7 @@ use shared::config::{ConfigError, Environment};
 use shared::lambda::{HttpFunction, ScheduledFunction};
 
 use payload::ApiRequest;
-pub use signing::sign_event;
+pub use signing::{SignError, sign_event};
 
 /// The largest body that API Gateway takes, in bytes.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
@@ -54,28 +54,24 @@ pub const FUNCTIONS: [&str; 7] = [
 ];
 
 /// Starts every function with `env` and gives the routes of the HTTP API, the same as in the template.
-pub async fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, ConfigError> {
+pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, ConfigError> {
     let mut routes = Routes { env, clock, routes: Vec::new() };
-    routes
-        .add::<answer_webhook::AnswerWebhook>(&[
-            ("GET", "/webhooks/answer"),
-            ("POST", "/webhooks/answer"),
-            ("GET", "/webhooks/fallback"),
-            ("POST", "/webhooks/fallback"),
-        ])
-        .await?;
-    routes.add::<event_webhook::EventWebhook>(&[("POST", "/webhooks/event")]).await?;
-    routes.add::<create_conversation::CreateConversation>(&[("POST", "/conversations")]).await?;
-    routes.add::<get_conversation::GetConversation>(&[("GET", "/conversations/{id}")]).await?;
-    routes.add::<end_conversation::EndConversation>(&[("DELETE", "/conversations/{id}")]).await?;
-    routes.add::<update_conversation::UpdateConversation>(&[("PATCH", "/conversations/{id}")]).await?;
-    routes
-        .add::<provision_numbers::ProvisionNumbers>(&[
-            ("POST", "/numbers"),
-            ("GET", "/numbers"),
-            ("DELETE", "/numbers/{number}"),
-        ])
-        .await?;
+    routes.add::<answer_webhook::AnswerWebhook>(&[
+        ("GET", "/webhooks/answer"),
+        ("POST", "/webhooks/answer"),
+        ("GET", "/webhooks/fallback"),
+        ("POST", "/webhooks/fallback"),
+    ])?;
+    routes.add::<event_webhook::EventWebhook>(&[("POST", "/webhooks/event")])?;
+    routes.add::<create_conversation::CreateConversation>(&[("POST", "/conversations")])?;
+    routes.add::<get_conversation::GetConversation>(&[("GET", "/conversations/{id}")])?;
+    routes.add::<end_conversation::EndConversation>(&[("DELETE", "/conversations/{id}")])?;
+    routes.add::<update_conversation::UpdateConversation>(&[("PATCH", "/conversations/{id}")])?;
+    routes.add::<provision_numbers::ProvisionNumbers>(&[
+        ("POST", "/numbers"),
+        ("GET", "/numbers"),
+        ("DELETE", "/numbers/{number}"),
+    ])?;
     Ok(routes.routes)
 }
 
@@ -93,8 +89,8 @@ pub type ErasureSchedule = Schedule<end_conversation::EndConversation>;
 
 impl<F: ScheduledFunction> Schedule<F> {
     /// Starts the function.
-    pub async fn new(env: &Environment, clock: SharedClock, event: Value) -> Result<Self, ConfigError> {
-        Ok(Self { function: F::start(env, clock).await?, event })
+    pub fn new(env: &Environment, clock: SharedClock, event: Value) -> Result<Self, ConfigError> {
+        Ok(Self { function: F::start(env, clock)?, event })
     }
 
     /// Gives the function its event as EventBridge does, and returns what it reports.
@@ -111,8 +107,8 @@ struct Routes<'a> {
 }
 
 impl Routes<'_> {
-    async fn add<F: HttpFunction>(&mut self, paths: &[(&'static str, &'static str)]) -> Result<(), ConfigError> {
-        let invoke = invoke(F::start(self.env, self.clock.clone()).await?);
+    fn add<F: HttpFunction>(&mut self, paths: &[(&'static str, &'static str)]) -> Result<(), ConfigError> {
+        let invoke = invoke(F::start(self.env, self.clock.clone())?);
         for (method, path) in paths {
             self.routes.push(Route {
                 method: match *method {

@@ -183,7 +183,7 @@ pub fn sign_webhook(
 
 /// A new connection for each webhook, as a webhook of Vonage's fleet has; loopback needs no proxy.
 fn client(connect_timeout: u64) -> reqwest::Result<Client> {
-    shared::vonage::http_client()
+    shared::vonage::http_client(None)
         .connect_timeout(Duration::from_millis(connect_timeout))
         .pool_max_idle_per_host(0)
         .redirect(Policy::none())

@@ -163,7 +163,7 @@ impl Laptop {
     }
 
     pub async fn store(&self) -> Store {
-        Store::connect(&self.stack.environment).await.unwrap()
+        Store::connect(&self.stack.environment).unwrap()
     }
 
     /// The numbers under which a phone holds a key in the table now.

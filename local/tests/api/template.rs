@@ -55,7 +55,7 @@ fn template_routes() -> BTreeSet<(String, String)> {
 #[tokio::test]
 async fn the_template_has_the_routes_of_the_gateway_with_the_same_functions_behind_them() {
     let laptop = Laptop::start().await;
-    let routes = gateway::routes(&laptop.stack.environment, shared::clock::system()).await.unwrap();
+    let routes = gateway::routes(&laptop.stack.environment, shared::clock::system()).unwrap();
     let routes: BTreeSet<_> = routes.into_iter().map(|route| (route.key, route.function.to_owned())).collect();
     assert_eq!(template_routes(), routes);
     let functions: BTreeSet<&str> = routes.iter().map(|(_, function)| function.as_str()).collect();
@@ -156,7 +156,7 @@ async fn each_function_starts_with_the_variables_of_the_template_alone() {
         given.filter(|(name, _)| named.contains_key(*name) || name.starts_with("AWS_")).collect()
     };
     async fn start<F: HttpFunction>(environment: Environment) {
-        F::start(&environment, shared::clock::system()).await.unwrap_or_else(|error| panic!("{}: {error}", F::NAME));
+        F::start(&environment, shared::clock::system()).unwrap_or_else(|error| panic!("{}: {error}", F::NAME));
     }
     start::<answer_webhook::AnswerWebhook>(environment("AnswerWebhook")).await;
     start::<event_webhook::EventWebhook>(environment("EventWebhook")).await;
@@ -308,7 +308,7 @@ fn each_function_has_an_event_and_each_event_a_route() {
 #[tokio::test]
 async fn the_events_are_answered_as_their_names_promise() {
     let laptop = Laptop::start().await;
-    let routes = gateway::routes(&laptop.stack.environment, shared::clock::system()).await.unwrap();
+    let routes = gateway::routes(&laptop.stack.environment, shared::clock::system()).unwrap();
     let events = events();
     let invoke = async |name: &str, event: &Value| -> (u64, Value) {
         let route = routes.iter().find(|route| route.key == text(event, "/routeKey")).unwrap();
@@ -358,7 +358,7 @@ async fn the_events_are_answered_as_their_names_promise() {
     assert_eq!((again.0, &again.1["reference"]), (200, &json!("ride-43")));
     let (environment, clock) = (&laptop.stack.environment, shared::clock::system);
     let event = events["provision-numbers-schedule"].clone();
-    let report = gateway::NumbersSchedule::new(environment, clock(), event).await.unwrap().tick().await.unwrap();
+    let report = gateway::NumbersSchedule::new(environment, clock(), event).unwrap().tick().await.unwrap();
     let changed = ["improve_ai", "answer_url", "fallback_answer_url", "event_url"];
     assert_eq!(report["application"], json!(changed), "the file names the ports of `cargo run`");
     assert_eq!([&report["adopted"], &report["rented"], &report["shortfall"]], [&json!([]); 3]);
@@ -375,7 +375,7 @@ async fn the_events_are_answered_as_their_names_promise() {
     assert_eq!(invoke("erase", &of_this_one("end-conversation-erase")).await, (204, Value::Null));
     assert_eq!(invoke("get", &of_this_one("get-conversation")).await.0, 404);
     let event = events["end-conversation-schedule"].clone();
-    let report = gateway::ErasureSchedule::new(environment, clock(), event).await.unwrap().tick().await.unwrap();
+    let report = gateway::ErasureSchedule::new(environment, clock(), event).unwrap().tick().await.unwrap();
     let nothing_yet =
         json!({"settled": 0, "redacted": 0, "postponed": 0, "given_up": 0, "not_provisioned": [], "stopped": null});
     assert_eq!(report, nothing_yet);
@@ -387,7 +387,7 @@ async fn an_edited_event_can_be_signed_again() {
     let laptop = Laptop::start().await;
     let mut event = events()["event-webhook-busy"].clone();
     event["body"] = json!(r#"{"status":"busy"}"#);
-    let routes = gateway::routes(&laptop.stack.environment, shared::clock::system()).await.unwrap();
+    let routes = gateway::routes(&laptop.stack.environment, shared::clock::system()).unwrap();
     let route = routes.iter().find(|route| route.function == "event-webhook").unwrap();
     assert_eq!(route.invoke(event.clone()).await.unwrap()["statusCode"], 401);
     assert_eq!(route.invoke(signed(&event)).await.unwrap()["statusCode"], 204);

@@ -291,7 +291,7 @@ async fn an_application_that_serves_another_deployment_is_left_to_it() {
     let before = application(&production).await;
     let staging = |event: Value| {
         let (environment, clock) = (&production.stack.environment, shared::clock::system());
-        async move { local::gateway::NumbersSchedule::new(environment, clock, event).await.unwrap().tick().await.unwrap() }
+        async move { local::gateway::NumbersSchedule::new(environment, clock, event).unwrap().tick().await.unwrap() }
     };
     buy(&production, "447451000001", true).await;
     let mut event = json!({"source": "aws.events", "public_url": "http://127.0.0.1:1"});

@@ -106,7 +106,7 @@ impl Functions {
     }
 
     async fn start<F: HttpFunction>(&self) -> F {
-        F::start(&self.environment, Arc::new(self.clock.clone())).await.unwrap()
+        F::start(&self.environment, Arc::new(self.clock.clone())).unwrap()
     }
 
     /// Answers an event of API Gateway.

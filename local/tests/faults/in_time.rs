@@ -138,7 +138,7 @@ async fn ask(route: &Route, event: &Value) -> (u16, Value, Duration) {
 async fn every_function_answers_in_time_while_the_table_and_vonage_do_not() {
     for missing in Missing::ALL {
         let environment = environment(missing).await;
-        let routes = gateway::routes(&environment, clock::system()).await.unwrap();
+        let routes = gateway::routes(&environment, clock::system()).unwrap();
         let mut failed = Vec::new();
         for (name, event) in events() {
             let route = routes.iter().find(|route| event["routeKey"] == route.key).unwrap();
@@ -163,7 +163,7 @@ async fn every_function_answers_in_time_while_the_table_and_vonage_do_not() {
 async fn a_call_is_answered_within_a_second_whatever_the_table_does_and_the_fallback_at_once() {
     for missing in Missing::ALL {
         let environment = environment(missing).await;
-        let routes = gateway::routes(&environment, clock::system()).await.unwrap();
+        let routes = gateway::routes(&environment, clock::system()).unwrap();
         let event = |name: &str| events().into_iter().find(|(file, _)| file == name).unwrap().1;
         for (name, expected) in [
             ("answer-webhook-rider-calls", 503),
@@ -187,7 +187,7 @@ async fn the_schedule_ends_in_time_and_says_that_it_failed() {
     for missing in Missing::ALL {
         let environment = environment(missing).await;
         let event = json!({"source": "aws.events", "public_url": "http://127.0.0.1:1"});
-        let schedule = NumbersSchedule::new(&environment, clock::system(), event).await.unwrap();
+        let schedule = NumbersSchedule::new(&environment, clock::system(), event).unwrap();
         let began = Instant::now();
         let report = schedule.tick().await.unwrap();
         assert!(began.elapsed() < Duration::from_secs(60), "{missing:?}");

@@ -28,9 +28,11 @@ struct Panicking;
 impl HttpFunction for Panicking {
     const NAME: &'static str = "panicking";
 
-    async fn start(_: &Environment, _: SharedClock) -> Result<Self, ConfigError> {
+    fn start(_: &Environment, _: SharedClock) -> Result<Self, ConfigError> {
         Ok(Self)
     }
+
+    async fn warm_up(&self) {}
 
     async fn handle(&self, request: Request, _: &mut RequestLine) -> Result<Response<Body>, Problem> {
         panic!("over {RIDER} and {request:?}")

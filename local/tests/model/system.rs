@@ -101,7 +101,7 @@ impl System {
         let mut processes = Vec::new();
         for dynamodb in [&dynamodb_url, &cutter.url] {
             let environment = environment(dynamodb, &vonage_url);
-            let store = Store::connect(&environment).await.unwrap();
+            let store = Store::connect(&environment).unwrap();
             let vonage = Vonage::new(VonageConfig::from_environment(&environment).unwrap());
             let numbers = NumbersApi::new(vonage, std::time::Duration::ZERO);
             processes.push(Process::new(store, numbers, &clock, &texts, world));
@@ -130,7 +130,7 @@ impl System {
     /// so that what the dead one has sent never arrives.
     pub async fn bury(&mut self) {
         self.cutter = Cutter::start(&self.dynamodb_url).await;
-        let store = Store::connect(&environment(&self.cutter.url, &self.vonage_url)).await.unwrap();
+        let store = Store::connect(&environment(&self.cutter.url, &self.vonage_url)).unwrap();
         let creator = &self.mortal.creator;
         let texts = creator.texts.clone();
         let world = World { fallback: creator.fallback.clone(), numbers: Vec::new() };

@@ -138,7 +138,7 @@ impl Sandboxes {
 }
 
 pub async fn store(world: &World) -> Store {
-    Store::connect(&world.stack.environment).await.unwrap()
+    Store::connect(&world.stack.environment).unwrap()
 }
 
 pub async fn provisioner(world: &World) -> Provisioner {

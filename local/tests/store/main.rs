@@ -45,7 +45,7 @@ async fn table() -> Store {
     ]
     .into_iter()
     .collect();
-    let store = Store::connect(&environment).await.unwrap();
+    let store = Store::connect(&environment).unwrap();
     store.create_table().await.unwrap();
     store
 }

@@ -21,12 +21,14 @@ mod transaction;
 
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{Credentials, HttpClient, Region};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, HttpClient, Region};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
 use crate::config::{ConfigError, Environment};
 use crate::phone::without_numbers;
@@ -38,6 +40,12 @@ pub use numbers::RentError;
 pub use pool::{CountryPool, Ledger, ReadyPool};
 pub use redactions::{DueRedactions, REDACTED_AFTER, Redaction};
 pub use requests::{IdempotentRequest, RememberedRequest};
+
+/// The roots of Amazon Trust Services, valid until 2037 and later: built in, because reading the hundred and more of the
+/// system at each start takes longer than the connection that they are for.
+/// Source: Amazon Trust Services, "Certificate repository"; DynamoDB Developer Guide, "Troubleshooting SSL/TLS connection
+/// establishment issues".
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
 
 /// The table could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -73,26 +81,32 @@ impl Store {
     /// if the table does not answer, and then Vonage asks again.
     pub const TIME_LIMIT_OF_A_CALL: Duration = Duration::from_millis(700);
 
-    /// Connects to the table that `TABLE_NAME` names; `AWS_ENDPOINT_URL_DYNAMODB` points elsewhere than AWS.
+    /// Connects to the table that `TABLE_NAME` names; `AWS_ENDPOINT_URL_DYNAMODB` points elsewhere than AWS. Region and
+    /// credentials are those that Lambda sets: no chain of other places is looked through for them, which every start
+    /// would pay for.
     ///
     /// Nothing is sent yet. A whole operation may take `DYNAMODB_TIME_LIMIT_MS`, or [`Store::TIME_LIMIT`] if that is not
     /// set, an attempt 0.4 of it and making a connection 0.3.
-    pub async fn connect(env: &Environment) -> Result<Self, ConfigError> {
-        Self::connect_within(env, Self::TIME_LIMIT).await
+    pub fn connect(env: &Environment) -> Result<Self, ConfigError> {
+        Self::connect_within(env, Self::TIME_LIMIT)
     }
 
     /// Like [`Store::connect`], for those who have another time limit unless one is set.
-    pub async fn connect_within(env: &Environment, time_limit: Duration) -> Result<Self, ConfigError> {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
-                aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
-            ))
-            .build_https();
-        Self::connect_over(http, env, time_limit).await
+    ///
+    /// TLS trusts the authorities that sign for DynamoDB's endpoints, or those in the file that `SSL_CERT_FILE` names.
+    pub fn connect_within(env: &Environment, time_limit: Duration) -> Result<Self, ConfigError> {
+        let trusted = match env.optional("SSL_CERT_FILE") {
+            Some(_) => TrustStore::default(),
+            None => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
+        };
+        let tls = TlsContext::builder().with_trust_store(trusted).build().expect("there is nothing in it to refuse");
+        let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+        let http = http.tls_context(tls).build_https();
+        Self::connect_over(http, env, time_limit)
     }
 
     /// Like [`Store::connect_within`], by an HTTP client of the caller's own.
-    pub async fn connect_over(
+    pub fn connect_over(
         http: impl HttpClient + 'static,
         env: &Environment,
         time_limit: Duration,
@@ -104,22 +118,28 @@ impl Store {
             .operation_attempt_timeout(time_limit.mul_f32(0.4))
             .operation_timeout(time_limit)
             .build();
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        let (id, secret) = (env.required("AWS_ACCESS_KEY_ID")?, env.required("AWS_SECRET_ACCESS_KEY")?);
+        let credentials = Credentials::new(id, secret, env.optional("AWS_SESSION_TOKEN"), None, "environment");
+        let mut config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
             .http_client(http)
             .timeout_config(timeouts)
             // The default first retry waits up to a second, which is the caller's whole patience.
-            .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(25)));
-        if let Some(region) = env.optional("AWS_REGION") {
-            loader = loader.region(Region::new(region));
+            .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(25)))
+            .region(Region::new(env.required("AWS_REGION")?))
+            .credentials_provider(credentials);
+        config.set_endpoint_url(env.optional("AWS_ENDPOINT_URL_DYNAMODB"));
+        Ok(Self { client: Client::from_conf(config.build()), table })
+    }
+
+    /// Makes the connection and lets one read go all its way, so that the first request need not. The read is of a key
+    /// that no one has. What fails here is for the first request to try again.
+    pub async fn warm_up(&self) {
+        let key = |value: &str| AttributeValue::S(value.to_owned());
+        let read = self.client.get_item().table_name(&self.table).key("pk", key("CALLER#")).key("sk", key("NUMBER#"));
+        if let Err(error) = read.send().await {
+            tracing::warn!(cause = %StoreError::from(error), "the table cannot be read yet");
         }
-        if let Some(endpoint) = env.optional("AWS_ENDPOINT_URL_DYNAMODB") {
-            loader = loader.endpoint_url(endpoint);
-        }
-        if let (Some(id), Some(secret)) = (env.optional("AWS_ACCESS_KEY_ID"), env.optional("AWS_SECRET_ACCESS_KEY")) {
-            let token = env.optional("AWS_SESSION_TOKEN");
-            loader = loader.credentials_provider(Credentials::new(id, secret, token, None, "environment"));
-        }
-        Ok(Self { client: Client::new(&loader.load().await), table })
     }
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Response, StatusCode};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -106,21 +108,29 @@ impl<P: Serialize> Clone for Payload<'_, P> {
 
 impl<P: Serialize> Copy for Payload<'_, P> {}
 
-/// An HTTP client with the TLS that every binary here has: rustls on ring, with Mozilla's roots built in.
-pub fn http_client() -> reqwest::ClientBuilder {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let tls = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+/// An HTTP client with the TLS that every binary here has: rustls on ring, with HTTP/2 where the other side has it too, so
+/// that requests side by side share a connection. It trusts `authorities`, certificates as PEM, or else Mozilla's list,
+/// which is built in.
+pub fn http_client(authorities: Option<&[u8]>) -> reqwest::ClientBuilder {
+    let mut roots = RootCertStore::empty();
+    match authorities {
+        // What is no certificate in there is for nobody to trust.
+        Some(pem) => _ = roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).flatten()),
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+    }
+    let mut tls = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .expect("ring serves the default protocol versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     reqwest::Client::builder().tls_backend_preconfigured(tls)
 }
 
 impl Vonage {
     /// A client of the account in `config`. Nothing is sent yet.
     pub fn new(config: VonageConfig) -> Self {
-        let mut http = http_client();
+        let mut http = http_client(config.authorities.as_deref());
         if config.api_url.starts_with("http://") || config.rest_url.starts_with("http://") {
             // The simulator, on this machine or the one that a container runs on: no proxy leads there.
             http = http.no_proxy();
@@ -133,6 +143,12 @@ impl Vonage {
             .build()
             .expect("the settings above go together");
         Self { http, config }
+    }
+
+    /// Makes a connection to where numbers are looked up, so that the first lookup need not wait for one. Asks for nothing
+    /// there; whether anything is answered does not matter.
+    pub async fn warm_up(&self) {
+        let _ = self.http.head(self.api("/")).timeout(connect_limit(self.config.time_limit)).send().await;
     }
 
     /// How long one request may take, with its repetitions and the pauses between them.

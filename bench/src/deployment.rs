@@ -1,0 +1,258 @@
+//! A deployment to measure: the laptop's table and Vonage behind TLS, with a pool and a conversation in it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::body::Bytes;
+use local::dynamodb::Dynamodb;
+use local::gateway::sign_event;
+use local::stack::{Options, Stack};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::tls::{Authority, TlsFront};
+use crate::{BenchError, Folder};
+
+/// What is asked of a function, and what it has to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// A call of the rider's, to be connected to the driver.
+    Answer,
+    /// One read of the floor's.
+    Floor,
+    /// A leg's event.
+    Event,
+    /// A conversation of two people who have none, with texts.
+    Create,
+    /// A conversation with a call.
+    Get,
+    /// A new phone for a participant.
+    Update,
+    /// The end of a conversation.
+    End,
+    /// The schedule that looks after the pool.
+    Schedule,
+}
+
+/// The deployment.
+pub struct Deployment {
+    /// The laptop stack in it.
+    pub stack: Stack,
+    authority: Authority,
+    table: TlsFront,
+    vonage: TlsFront,
+    http: reqwest::Client,
+    database: Dynamodb,
+    conversation: Value,
+    stop_table: tokio::sync::oneshot::Sender<()>,
+}
+
+const RIDER: &str = "447700900001";
+const DRIVER: &str = "447700900002";
+const TABLE: &str = "maskline";
+
+/// The two people of conversation number `n` of those that fill the table.
+fn rider(n: u64) -> String {
+    format!("4475{n:08}")
+}
+
+fn driver(n: u64) -> String {
+    format!("4476{n:08}")
+}
+
+impl Deployment {
+    /// Starts it, with so many numbers in its pool; its certificate is written into `folder`.
+    pub async fn start(folder: &Folder, numbers: usize) -> Result<Self, BenchError> {
+        let authority = Authority::new(folder.path())?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let dynamodb_url = format!("http://{}", listener.local_addr()?);
+        let (stop_table, stop) = tokio::sync::oneshot::channel();
+        let database = Dynamodb::open(None)?;
+        tokio::spawn(database.clone().serve(listener, async move {
+            let _ = stop.await;
+        }));
+        let table = authority.front(&dynamodb_url).await?;
+        let stack = Stack::start(Options { dynamodb_url: Some(dynamodb_url), ..Options::default() }).await?;
+        let vonage = authority.front(&stack.vonage_url).await?;
+        let http = local::loopback_client();
+        let conversation = Value::Null;
+        let mut deployment = Self { stack, authority, table, vonage, http, database, conversation, stop_table };
+        deployment.api(Method::POST, "/numbers", json!({"country": "GB", "count": numbers})).await?;
+        deployment.conversation = deployment.create(RIDER, DRIVER).await?;
+        Ok(deployment)
+    }
+
+    /// Stops it.
+    pub async fn stop(self) {
+        self.stack.stop().await;
+        let _ = self.stop_table.send(());
+    }
+
+    /// The variables of a function in it, as Lambda would set them.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let differing = [
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.table.url.clone()),
+            ("VONAGE_API_URL", self.vonage.url.clone()),
+            ("VONAGE_REST_URL", self.vonage.url.clone()),
+            ("SSL_CERT_FILE", self.authority.certificate()),
+            // A busy machine is not to be measured as a table that fails.
+            ("DYNAMODB_TIME_LIMIT_MS", "20000".to_owned()),
+            ("VONAGE_TIME_LIMIT_MS", "20000".to_owned()),
+            ("NODE_EXTRA_CA_CERTS", self.authority.certificate()),
+            ("AWS_LAMBDA_FUNCTION_NAME", "bench".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/bench".to_owned()),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "bench".to_owned()),
+        ];
+        let own = self.stack.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        own.chain(differing.map(|(name, value)| (name.to_owned(), value))).collect()
+    }
+
+    async fn api(&self, method: Method, path: &str, body: Value) -> Result<Value, BenchError> {
+        let url = format!("{}{path}", self.stack.gateway_url);
+        let answer = self.http.request(method, url).json(&body).send().await?.error_for_status()?;
+        Ok(answer.json().await?)
+    }
+
+    async fn create(&self, a: &str, b: &str) -> Result<Value, BenchError> {
+        let participants = [a, b].map(|number| json!({"number": format!("+{number}")}));
+        self.api(Method::POST, "/conversations", json!({"participants": participants, "notify": false})).await
+    }
+
+    /// A conversation of two people who are in no other one.
+    async fn another(&self) -> Result<String, BenchError> {
+        let conversation = self.create(&nobody(), &nobody()).await?;
+        Ok(id_of(&conversation))
+    }
+
+    /// Lets it hold `count` conversations: copies of the first one, each of two people of its own.
+    pub fn fill(&self, count: u64) -> Result<(), BenchError> {
+        let id = id_of(&self.conversation);
+        let mut originals = Vec::new();
+        for item in self.database.items(TABLE)? {
+            let text = item.to_string();
+            if text.contains(&id) {
+                originals.push(text);
+            }
+        }
+        let copies = |n: u64| {
+            let (rider, driver, copy) = (rider(n), driver(n), format!("{}{n:010}", &id[..id.len() - 10]));
+            let texts =
+                originals.iter().map(|text| text.replace(RIDER, &rider).replace(DRIVER, &driver).replace(&id, &copy));
+            texts.map(|text| serde_json::from_str(&text)).collect::<Vec<Result<Value, _>>>()
+        };
+        let mut next = 1;
+        while next < count {
+            let until = count.min(next + 20_000);
+            self.database.import(TABLE, (next..until).flat_map(&copies).collect::<Result<_, _>>()?)?;
+            next = until;
+        }
+        Ok(())
+    }
+
+    /// A call of the rider's of conversation number `n`, and what has to be connected to it.
+    pub fn call(&self, n: u64) -> Result<(Bytes, String), BenchError> {
+        let (rider, driver) = if n == 0 { (RIDER.to_owned(), DRIVER.to_owned()) } else { (rider(n), driver(n)) };
+        Ok((self.answer_event(&rider)?.into(), driver))
+    }
+
+    fn answer_event(&self, from: &str) -> Result<String, BenchError> {
+        let to = &self.conversation["participants"][0]["dials"];
+        let call = "CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab";
+        let body = json!({"from": from, "to": to, "uuid": "aaaaaaaabbbbccccdddd0123456789ab",
+                          "conversation_uuid": call, "endpoint_type": "phone",
+                          "region_url": "https://api-us-3.vonage.com"});
+        signed(include_str!("../../events/answer-webhook-rider-calls.json"), &body)
+    }
+
+    fn leg_event(&self) -> Result<String, BenchError> {
+        let (to, now) = (&self.conversation["participants"][0]["dials"], jiff::Timestamp::now());
+        let call = "CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab";
+        let body = json!({"from": RIDER, "to": to, "uuid": "aaaaaaaabbbbccccdddd0123456789ab", "direction": "inbound",
+                          "conversation_uuid": call, "status": "answered", "timestamp": now, "start_time": now,
+                          "rate": "0.00720000", "network": "23410"});
+        signed(include_str!("../../events/event-webhook-answered.json"), &body)
+    }
+
+    /// A person who holds `count` conversations, each with somebody else.
+    pub async fn holder_of(&self, count: usize) -> Result<String, BenchError> {
+        let person = nobody();
+        for _ in 0..count {
+            self.create(&person, &nobody()).await?;
+        }
+        Ok(person)
+    }
+
+    /// The event that creates a conversation of `person` with somebody who is in no other one.
+    pub fn creation_of(&self, person: &str) -> Result<Bytes, BenchError> {
+        let participants = [("rider", person.to_owned()), ("driver", nobody())]
+            .map(|(label, number)| json!({"number": format!("+{number}"), "label": format!("your {label}")}));
+        let body = json!({"participants": participants, "expires_in": 86_400, "notify": true, "reference": "ride-42"});
+        Ok(with_body(include_str!("../../events/create-conversation.json"), &body)?.into())
+    }
+
+    /// The event that asks for `request`; each time for something that has not been done yet.
+    pub async fn event(&self, request: Request) -> Result<Bytes, BenchError> {
+        let event = match request {
+            Request::Answer => self.answer_event(RIDER)?,
+            Request::Floor => include_str!("../../events/answer-webhook-rider-calls.json").to_owned(),
+            Request::Event => self.leg_event()?,
+            Request::Create => return self.creation_of(&nobody()),
+            Request::Get => with_id(include_str!("../../events/get-conversation.json"), &id_of(&self.conversation))?,
+            Request::Update => {
+                let event = with_id(include_str!("../../events/update-conversation.json"), &self.another().await?)?;
+                with_body(&event, &json!({"participants": [null, {"number": format!("+{}", nobody())}]}))?
+            }
+            Request::End => with_id(include_str!("../../events/end-conversation.json"), &self.another().await?)?,
+            Request::Schedule => json!({"source": "aws.events", "public_url": self.stack.gateway_url}).to_string(),
+        };
+        Ok(event.into())
+    }
+
+    /// Whether that is the answer that `request` has to have.
+    pub fn check(&self, request: Request, answer: &Value) -> Result<(), BenchError> {
+        let status = |expected: u16| answer["statusCode"] == expected;
+        let body = || serde_json::from_str::<Value>(answer["body"].as_str().unwrap_or_default()).unwrap_or_default();
+        let right = match request {
+            Request::Answer => status(200) && body()[1]["endpoint"][0]["number"] == DRIVER,
+            Request::Floor => status(200),
+            Request::Event => status(204),
+            Request::Create => status(201) && body()["participants"][1]["notification"] == "sent",
+            Request::Get => status(200) && body()["id"] == self.conversation["id"],
+            Request::Update => status(200),
+            Request::End => status(200) && body()["state"] == "ended",
+            Request::Schedule => answer.is_object() && !answer.to_string().contains("fail"),
+        };
+        if right { Ok(()) } else { Err(BenchError::Function(format!("{request:?} was answered with {answer}"))) }
+    }
+}
+
+/// A phone that nobody has had before, in a range that is in use: the carrier lookup refuses others.
+fn nobody() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("447911{:06}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn id_of(conversation: &Value) -> String {
+    conversation["id"].as_str().unwrap_or_default().to_owned()
+}
+
+fn with_body(event: &str, body: &Value) -> Result<String, BenchError> {
+    let mut event: Value = serde_json::from_str(event)?;
+    event["body"] = json!(body.to_string());
+    Ok(event.to_string())
+}
+
+fn signed(event: &str, body: &Value) -> Result<String, BenchError> {
+    Ok(sign_event(&with_body(event, body)?)?)
+}
+
+/// The event for another conversation.
+fn with_id(event: &str, id: &str) -> Result<String, BenchError> {
+    let mut event: Value = serde_json::from_str(event)?;
+    event["rawPath"] = json!(format!("/conversations/{id}"));
+    event["requestContext"]["http"]["path"] = event["rawPath"].clone();
+    event["pathParameters"] = json!({"id": id});
+    Ok(event.to_string())
+}

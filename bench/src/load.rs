@@ -1,0 +1,116 @@
+//! The laptop stack under load: how many answers and creations a second, how long they take, and how many fail.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use local::simulator::sign_webhook;
+use local::stack::account;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::BenchError;
+use crate::process::Service;
+use crate::programs::cargo_build;
+
+/// Connections that ask at the same time.
+const CONNECTIONS: usize = 64;
+
+/// What a load came to.
+#[derive(Debug, Serialize)]
+pub struct Throughput {
+    /// What was asked.
+    pub what: &'static str,
+    /// How often.
+    pub requests: usize,
+    /// Those that were not answered as they have to be.
+    pub errors: usize,
+    /// Answers a second, with the one who asks on the same machine.
+    pub per_second: f64,
+    /// Answers a second of the stack's CPU time.
+    pub per_core_second: f64,
+    /// The time that half of the answers took at most, in milliseconds.
+    pub p50_ms: f64,
+    /// The time that 99 of 100 took at most.
+    pub p99_ms: f64,
+}
+
+/// Answers and creations, so many of each.
+pub async fn run(answers: usize, creations: usize) -> Result<Vec<Throughput>, BenchError> {
+    let file = cargo_build("local")?;
+    let arguments = ["--port", "0", "--dynamodb-port", "0", "--vonage-port", "0"];
+    let (service, gateway) = Service::start(&file, &arguments, "Maskline ").await?;
+    let http = local::loopback_client();
+    let post = async |path: &str, body: Value| {
+        let answer = http.post(format!("{gateway}{path}")).json(&body).send().await?.error_for_status()?;
+        answer.json::<Value>().await
+    };
+    post("/numbers", json!({"country": "GB", "count": 2})).await?;
+    let pair = json!({"participants": [{"number": "+447700900001"}, {"number": "+447700900002"}], "notify": false});
+    let conversation = post("/conversations", pair).await?;
+
+    let call = json!({"from": "447700900001", "to": conversation["participants"][0]["dials"], "uuid": "aaaa",
+                      "conversation_uuid": "CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab"});
+    let call = call.to_string();
+    let body = Some(call.as_bytes());
+    let (secret, key, application) = (account::SIGNATURE_SECRET, account::API_KEY, account::APPLICATION_ID);
+    let token =
+        sign_webhook(secret, key, application, body, Timestamp::now()).map_err(local::gateway::SignError::from)?;
+    let ask = http.post(format!("{gateway}/webhooks/answer")).bearer_auth(token);
+    let ask = ask.header("content-type", "application/json").body(call);
+    let answered = load(&service, "answer", answers, move |_| ask.try_clone(), "\"connect\"").await?;
+
+    let url = format!("{gateway}/conversations");
+    let creation = move |n: usize| {
+        let people = [format!("+447911{n:06}"), format!("+447912{n:06}")].map(|number| json!({"number": number}));
+        Some(http.post(&url).json(&json!({"participants": people, "notify": false})))
+    };
+    let created = load(&service, "creation", creations, creation, "\"active\"").await?;
+    service.stop().await?;
+    Ok(vec![answered, created])
+}
+
+/// Sends the requests over all connections, and looks in each answer for `expected`.
+async fn load(
+    service: &Service,
+    what: &'static str,
+    requests: usize,
+    request: impl Fn(usize) -> Option<reqwest::RequestBuilder> + Send + Sync + 'static,
+    expected: &'static str,
+) -> Result<Throughput, BenchError> {
+    let (request, next) = (Arc::new(request), Arc::new(AtomicUsize::new(0)));
+    let (started, cpu) = (Instant::now(), service.cpu_time()?);
+    let mut askers = tokio::task::JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let (request, next) = (request.clone(), next.clone());
+        askers.spawn(async move {
+            let mut took: Vec<Option<Duration>> = Vec::new();
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                if n >= requests {
+                    return took;
+                }
+                let asked = Instant::now();
+                let answer = async { request(n)?.send().await.ok()?.text().await.ok() };
+                let is_right = answer.await.is_some_and(|answer| answer.contains(expected));
+                took.push(is_right.then(|| asked.elapsed()));
+            }
+        });
+    }
+    let took: Vec<Option<Duration>> = askers.join_all().await.into_iter().flatten().collect();
+    let (seconds, cpu) = (started.elapsed().as_secs_f64(), (service.cpu_time()? - cpu).as_secs_f64());
+    let mut right: Vec<Duration> = took.iter().copied().flatten().collect();
+    right.sort();
+    let percentile =
+        |percent: usize| right.get(right.len() * percent / 100).map_or(f64::NAN, |took| took.as_secs_f64() * 1000.0);
+    Ok(Throughput {
+        what,
+        requests,
+        errors: took.len() - right.len(),
+        per_second: right.len() as f64 / seconds,
+        per_core_second: right.len() as f64 / cpu,
+        p50_ms: percentile(50),
+        p99_ms: percentile(99),
+    })
+}

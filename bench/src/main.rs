@@ -1,0 +1,176 @@
+//! What Maskline costs: `cargo run --release -p bench` measures all of it and says what it has to reach.
+
+mod deployment;
+mod load;
+mod process;
+mod programs;
+mod report;
+mod runtime_api;
+mod scale;
+mod starts;
+mod targets;
+mod tls;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde_json::{Value, json};
+
+use crate::deployment::Deployment;
+use crate::programs::{ANSWER, CREATE, NODE_PEER, Programs};
+use crate::starts::{Effort, Figures, Subject};
+use crate::targets::Target;
+
+/// Measures Maskline.
+#[derive(Parser)]
+struct Arguments {
+    /// What to measure; all of it if nothing is named.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Where the figures go, as JSON.
+    #[arg(long, default_value = "target/bench.json")]
+    json: PathBuf,
+    /// A quarter of the processes and answers, for a check by ratios.
+    #[arg(long)]
+    quick: bool,
+}
+
+/// A part of the bench.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Starts and answers of each function, beside a floor and a peer in Node.
+    Starts,
+    /// Answers with up to a million conversations, and creations with pools of different sizes.
+    Scale,
+    /// The laptop stack under load.
+    Load,
+}
+
+/// The bench could not be run.
+#[derive(Debug, thiserror::Error)]
+enum BenchError {
+    #[error("a file or socket: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("the process of a function: {0}")]
+    Process(#[from] nix::Error),
+    #[error("a certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    #[error("TLS: {0}")]
+    Tls(#[from] tokio_rustls::rustls::Error),
+    #[error("a function: {0}")]
+    Function(String),
+    #[error("{0} failed")]
+    Build(String),
+    #[error("{0} is not built")]
+    NoSuchProgram(&'static str),
+    #[error("not an address: {0}")]
+    Url(String),
+    #[error("JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the laptop stack: {0}")]
+    Http(#[from] reqwest::Error),
+    #[error(transparent)]
+    Stack(#[from] local::stack::StartError),
+    #[error(transparent)]
+    Dynamodb(#[from] local::dynamodb::DynamodbError),
+    #[error(transparent)]
+    Sign(#[from] local::gateway::SignError),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match bench(&Arguments::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("a target is not reached");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("the bench could not be run: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Measures what was asked for, and tells whether all that it has to reach is reached.
+async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
+    let runs = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
+    let folder = Folder::new()?;
+    let programs = Programs::build()?;
+    let (mut figures, mut reached) = (json!({"at": jiff::Timestamp::now()}), true);
+    if runs(Part::Starts) {
+        let (measured, targets) = starts(&programs, &folder, arguments.quick).await?;
+        reached &= targets.iter().all(Target::is_reached);
+        println!("{}\n{}", report::starts(&measured), report::targets(&targets));
+        figures["starts"] = json!({"figures": measured, "targets": targets});
+    }
+    if runs(Part::Scale) {
+        let sizes: &[u64] = if arguments.quick { &[1, 100_000] } else { &[1, 1000, 100_000, 1_000_000] };
+        let batches = if arguments.quick { 20 } else { 60 };
+        let answers = scale::answers(|there| programs.program(ANSWER, there), &folder, sizes, batches).await?;
+        let times = if arguments.quick { 5 } else { 20 };
+        let creations = scale::creations(|there| programs.program(CREATE, there), &folder, times).await?;
+        let target = targets::of_scale(&answers);
+        reached &= target.iter().all(Target::is_reached);
+        println!("{}\n{}\n{}", report::answers(&answers), report::creations(&creations), report::targets(&target));
+        figures["scale"] = json!({"answers": answers, "creations": creations, "targets": target});
+    }
+    if runs(Part::Load) {
+        let times = if arguments.quick { 1 } else { 5 };
+        let loads = load::run(10_000 * times, 2000 * times).await?;
+        reached &= loads.iter().all(|load| load.errors == 0);
+        println!("{}", report::loads(&loads));
+        figures["load"] = json!(loads);
+    }
+    write(&arguments.json, &figures)?;
+    Ok(reached)
+}
+
+async fn starts(programs: &Programs, folder: &Folder, quick: bool) -> Result<(Vec<Figures>, Vec<Target>), BenchError> {
+    let deployment = Deployment::start(folder, 2).await?;
+    let subjects = programs.subjects(&deployment)?;
+    let times = if quick { 1 } else { 4 };
+    let effort = |subject: &Subject| match (subject.request, subject.name) {
+        (_, NODE_PEER) => Effort { starts: 3 * times + 1, warm_answers: 1000 },
+        (deployment::Request::Answer | deployment::Request::Floor, _) => {
+            Effort { starts: 10 * times + 1, warm_answers: 300 }
+        }
+        _ => Effort { starts: 10 * times + 1, warm_answers: 20 },
+    };
+    let figures = starts::measure(&deployment, &subjects, effort).await?;
+    deployment.stop().await;
+    let targets = targets::of_starts(&figures);
+    Ok((figures, targets))
+}
+
+fn write(file: &PathBuf, figures: &Value) -> Result<(), BenchError> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(file, serde_json::to_vec_pretty(figures)?)?;
+    eprintln!("figures: {}", file.display());
+    Ok(())
+}
+
+/// A folder for the time of a run.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self, BenchError> {
+        let path = std::env::temp_dir().join(format!("maskline-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left of it is the system's to clean up.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,111 @@
+//! What is measured, built as it is deployed: one package at a time, because a build of all of them together would give
+//! each the features of every other.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::BenchError;
+use crate::deployment::{Deployment, Request};
+use crate::process::Program;
+use crate::starts::Subject;
+
+/// The packages with what each is asked; the floor first.
+const PACKAGES: [(&str, Request); 8] = [
+    ("floor", Request::Floor),
+    ("answer-webhook", Request::Answer),
+    ("event-webhook", Request::Event),
+    ("create-conversation", Request::Create),
+    ("get-conversation", Request::Get),
+    ("update-conversation", Request::Update),
+    ("end-conversation", Request::End),
+    ("provision-numbers", Request::Schedule),
+];
+
+/// The names of the floor and of the peer in the tables.
+pub const FLOOR: &str = "floor";
+/// The same answer in Node.
+pub const NODE_PEER: &str = "node-peer";
+/// The function that a caller waits for.
+pub const ANSWER: &str = "answer-webhook";
+/// The function that waits for Vonage.
+pub const CREATE: &str = "create-conversation";
+
+/// The files that were built.
+pub struct Programs {
+    built: Vec<(&'static str, Request, PathBuf)>,
+    node_peer: Option<NodePeer>,
+}
+
+/// Node and the bundle that it runs.
+struct NodePeer {
+    node: String,
+    bundle: PathBuf,
+}
+
+/// The root of the workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+impl Programs {
+    /// Builds all functions and the floor, and the peer if Node is here.
+    pub fn build() -> Result<Self, BenchError> {
+        let built = PACKAGES.into_iter().map(|(package, request)| Ok((package, request, cargo_build(package)?)));
+        Ok(Self { built: built.collect::<Result<_, BenchError>>()?, node_peer: build_node_peer()? })
+    }
+
+    /// All of them, to be run in `deployment`.
+    pub fn subjects(&self, deployment: &Deployment) -> Result<Vec<Subject>, BenchError> {
+        let subject = |name, request, file: &Path, command: Vec<String>| {
+            let program = Program { command, environment: deployment.environment() };
+            Ok(Subject { name, program, size: std::fs::metadata(file)?.len(), request })
+        };
+        let text = |file: &Path| file.to_string_lossy().into_owned();
+        let mut subjects: Vec<Subject> = self
+            .built
+            .iter()
+            .map(|(name, request, file)| subject(name, *request, file, vec![text(file)]))
+            .collect::<Result<_, BenchError>>()?;
+        if let Some(NodePeer { node, bundle }) = &self.node_peer {
+            let command = vec![node.clone(), text(bundle)];
+            subjects.insert(2, subject(NODE_PEER, Request::Answer, bundle, command)?);
+        }
+        Ok(subjects)
+    }
+
+    /// How to start the one of that name in `deployment`.
+    pub fn program(&self, name: &'static str, deployment: &Deployment) -> Result<Program, BenchError> {
+        let found = self.subjects(deployment)?.into_iter().find(|subject| subject.name == name);
+        Ok(found.ok_or(BenchError::NoSuchProgram(name))?.program)
+    }
+}
+
+/// Builds a package's binary, which has its name, for release.
+pub fn cargo_build(package: &str) -> Result<PathBuf, BenchError> {
+    eprintln!("building {package}");
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    run(Command::new(cargo).current_dir(root()).args(["build", "--quiet", "--release", "--package", package]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let binary = if package == "local" { "maskline" } else { package };
+    Ok(target.join("release").join(binary))
+}
+
+fn build_node_peer() -> Result<Option<NodePeer>, BenchError> {
+    let folder = root().join("bench/node-peer");
+    let has_npm = Command::new("npm").arg("--version").stdout(Stdio::null()).status().is_ok();
+    let (Ok(node), true) = (Command::new("node").args(["-p", "process.execPath"]).output(), has_npm) else {
+        eprintln!("skipping {NODE_PEER}: Node is not here");
+        return Ok(None);
+    };
+    eprintln!("building {NODE_PEER}");
+    run(Command::new("npm").current_dir(&folder).args(["ci", "--silent", "--no-audit", "--no-fund"]))?;
+    run(Command::new("npm").current_dir(&folder).args(["run", "--silent", "build"]))?;
+    let node = String::from_utf8_lossy(&node.stdout).trim().to_owned();
+    Ok(Some(NodePeer { node, bundle: folder.join("dist/bootstrap.cjs") }))
+}
+
+fn run(command: &mut Command) -> Result<(), BenchError> {
+    // What this program prints on standard output is its report.
+    let status = command.stdout(Stdio::from(std::io::stderr())).status()?;
+    if status.success() { Ok(()) } else { Err(BenchError::Build(format!("{command:?}"))) }
+}

@@ -1,0 +1,121 @@
+//! Tables, as Markdown: to be read in a terminal, and to be put into `docs/performance.md` as they are.
+
+use crate::load::Throughput;
+use crate::programs::FLOOR;
+use crate::scale::{Answers, Creations};
+use crate::starts::{Cost, Figures};
+use crate::targets::Target;
+
+/// Rows under a header, with numbers to the right.
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([header[column].chars().count()]).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let padded = cells.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column {
+            0 => format!(" {cell:<width$} "),
+            _ => format!(" {cell:>width$} "),
+        });
+        format!("|{}|\n", padded.collect::<Vec<_>>().join("|"))
+    };
+    let rule = widths.iter().enumerate().map(|(column, width)| match column {
+        0 => "-".repeat(width + 2),
+        _ => format!("{}:", "-".repeat(width + 1)),
+    });
+    let mut text = line(header.to_vec());
+    text.push_str(&format!("|{}|\n", rule.collect::<Vec<_>>().join("|")));
+    for row in rows {
+        text.push_str(&line(row.iter().map(String::as_str).collect()));
+    }
+    text
+}
+
+/// The costs of starts and answers.
+pub fn starts(figures: &[Figures]) -> String {
+    let floor = figures.iter().find(|figures| figures.name == FLOOR);
+    let cpu = |cost: Cost, of: fn(&Figures) -> Cost| {
+        let ratio = floor.map_or(f64::NAN, |floor| cost.cpu_ms / of(floor).cpu_ms);
+        format!("{:.2} ({ratio:.2})", cost.cpu_ms)
+    };
+    let rows: Vec<Vec<String>> = figures
+        .iter()
+        .map(|own| {
+            vec![
+                own.name.to_owned(),
+                format!("{:.2}", own.start.cpu_ms),
+                format!("{:.2}", own.first_answer.cpu_ms),
+                cpu(own.cold, |floor| floor.cold),
+                format!("{:.1}", own.cold.wall_ms),
+                own.instructions.map_or_else(|| "-".to_owned(), |count| format!("{:.2}", count as f64 / 1e6)),
+                format!("{:.3}", own.warm.cpu_ms),
+                format!("{:.2}", own.warm.wall_ms),
+                format!("{:.1}", own.peak_memory_mib),
+                format!("{:.2}", own.size as f64 / 1e6),
+            ]
+        })
+        .collect();
+    let header = [
+        "medians",
+        "start CPU ms",
+        "first answer CPU ms",
+        "cold CPU ms (of floor)",
+        "cold wall ms",
+        "cold M instructions",
+        "warm CPU ms",
+        "warm wall ms",
+        "peak MiB",
+        "size MB",
+    ];
+    table(&header, &rows)
+}
+
+/// What had to be reached.
+pub fn targets(targets: &[Target]) -> String {
+    let rows: Vec<Vec<String>> = targets
+        .iter()
+        .map(|target| {
+            let reached = if target.is_reached() { "yes" } else { "NO" };
+            vec![
+                target.what.clone(),
+                format!("{:.3}", target.ratio),
+                format!("{:.3}", target.at_most),
+                reached.to_owned(),
+            ]
+        })
+        .collect();
+    table(&["target", "measured", "at most", "reached"], &rows)
+}
+
+/// Answers with many conversations.
+pub fn answers(answers: &[Answers]) -> String {
+    let row = |of: &Answers| {
+        let Cost { wall_ms, cpu_ms } = of.answer;
+        vec![of.conversations.to_string(), format!("{cpu_ms:.3}"), format!("{wall_ms:.2}")]
+    };
+    let rows: Vec<Vec<String>> = answers.iter().map(row).collect();
+    table(&["conversations", "answer CPU ms", "answer wall ms"], &rows)
+}
+
+/// Creations with pools of different sizes.
+pub fn creations(creations: &[Creations]) -> String {
+    let row = |of: &Creations| {
+        let Cost { wall_ms, cpu_ms } = of.creation;
+        vec![of.numbers.to_string(), of.held.to_string(), format!("{cpu_ms:.2}"), format!("{wall_ms:.2}")]
+    };
+    let rows: Vec<Vec<String>> = creations.iter().map(row).collect();
+    table(&["numbers", "routes held", "creation CPU ms", "creation wall ms"], &rows)
+}
+
+/// The laptop stack under load.
+pub fn loads(loads: &[Throughput]) -> String {
+    let row = |load: &Throughput| {
+        let whole = |value: f64| format!("{value:.0}");
+        let ms = |value: f64| format!("{value:.1}");
+        let rates = [whole(load.per_second), whole(load.per_core_second), ms(load.p50_ms), ms(load.p99_ms)];
+        [vec![load.what.to_owned()], rates.to_vec(), vec![format!("{} of {}", load.errors, load.requests)]].concat()
+    };
+    let rows: Vec<Vec<String>> = loads.iter().map(row).collect();
+    table(&["laptop stack", "a second", "a second a core", "p50 ms", "p99 ms", "errors"], &rows)
+}

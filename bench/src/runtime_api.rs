@@ -1,0 +1,130 @@
+//! Lambda's Runtime API on loopback, for one process of a function.
+//!
+//! Source: AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes".
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::BenchError;
+
+/// How long a function may take for anything before the bench gives up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The Runtime API that one process of a function talks to.
+pub struct RuntimeApi {
+    address: SocketAddr,
+    invocations: mpsc::Sender<Bytes>,
+    seen: mpsc::Receiver<Seen>,
+    server: JoinHandle<()>,
+}
+
+/// What the process did, and when that was heard.
+enum Seen {
+    AskedForNext(Instant),
+    Answered(Instant, Bytes),
+    Failed(String),
+}
+
+struct Shared {
+    invocations: Mutex<mpsc::Receiver<Bytes>>,
+    seen: mpsc::Sender<Seen>,
+}
+
+impl RuntimeApi {
+    /// Listens on a free port.
+    pub async fn start() -> Result<Self, BenchError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let (invocations, waiting) = mpsc::channel(1);
+        let (saw, seen) = mpsc::channel(4);
+        let shared = Arc::new(Shared { invocations: Mutex::new(waiting), seen: saw });
+        let router = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(answered))
+            .route("/2018-06-01/runtime/invocation/{id}/error", post(failed))
+            .route("/2018-06-01/runtime/init/error", post(failed))
+            .with_state(shared);
+        let server = tokio::spawn(async move {
+            // Small answers have to leave at once: a delay here would be measured as the function's.
+            let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+                let _ = stream.set_nodelay(true);
+            });
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self { address, invocations, seen, server })
+    }
+
+    /// `AWS_LAMBDA_RUNTIME_API`.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Waits until the process asks for its next event, and tells when that was.
+    pub async fn asked_for_next(&mut self) -> Result<Instant, BenchError> {
+        match self.look().await? {
+            Seen::AskedForNext(at) => Ok(at),
+            Seen::Answered(..) => Err(BenchError::Function("it answered without having been asked".to_owned())),
+            Seen::Failed(error) => Err(BenchError::Function(error)),
+        }
+    }
+
+    /// Gives the process that asked for one an event, and waits for its answer and when it came.
+    pub async fn invoke(&mut self, event: Bytes) -> Result<(Instant, Value), BenchError> {
+        self.invocations.send(event).await.map_err(|_| BenchError::Function("its Runtime API is gone".to_owned()))?;
+        match self.look().await? {
+            Seen::Answered(at, answer) => Ok((at, serde_json::from_slice(&answer)?)),
+            Seen::AskedForNext(_) => Err(BenchError::Function("it gave no answer".to_owned())),
+            Seen::Failed(error) => Err(BenchError::Function(error)),
+        }
+    }
+
+    async fn look(&mut self) -> Result<Seen, BenchError> {
+        let seen = tokio::time::timeout(PATIENCE, self.seen.recv()).await;
+        seen.ok().flatten().ok_or_else(|| BenchError::Function(format!("nothing came within {PATIENCE:?}")))
+    }
+}
+
+impl Drop for RuntimeApi {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn next(State(shared): State<Arc<Shared>>) -> Response {
+    let _ = shared.seen.send(Seen::AskedForNext(Instant::now())).await;
+    let Some(event) = shared.invocations.lock().await.recv().await else {
+        return StatusCode::GONE.into_response();
+    };
+    let deadline = SystemTime::now() + Duration::from_secs(60);
+    let deadline = deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis().to_string();
+    let headers = [
+        ("content-type", "application/json"),
+        ("lambda-runtime-aws-request-id", "00000000-0000-4000-8000-00000000000a"),
+        ("lambda-runtime-deadline-ms", deadline.as_str()),
+        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:bench"),
+        ("lambda-runtime-trace-id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0"),
+    ];
+    (headers, event).into_response()
+}
+
+async fn answered(State(shared): State<Arc<Shared>>, answer: Bytes) -> StatusCode {
+    let _ = shared.seen.send(Seen::Answered(Instant::now(), answer)).await;
+    StatusCode::ACCEPTED
+}
+
+async fn failed(State(shared): State<Arc<Shared>>, error: String) -> StatusCode {
+    let _ = shared.seen.send(Seen::Failed(error)).await;
+    StatusCode::ACCEPTED
+}

@@ -1,0 +1,63 @@
+//! What has to be reached, as ratios within one run: neither how fast a machine is nor what else it does counts in them.
+
+use serde::Serialize;
+
+use crate::programs::{ANSWER, FLOOR, NODE_PEER};
+use crate::scale::Answers;
+use crate::starts::Figures;
+
+/// A ratio, and what it may be at most.
+#[derive(Debug, Clone, Serialize)]
+pub struct Target {
+    /// What is compared.
+    pub what: String,
+    /// What was measured.
+    pub ratio: f64,
+    /// The most that it may be.
+    pub at_most: f64,
+}
+
+impl Target {
+    /// Whether it is reached.
+    pub fn is_reached(&self) -> bool {
+        self.ratio <= self.at_most
+    }
+}
+
+/// The targets of starts and answers.
+pub fn of_starts(figures: &[Figures]) -> Vec<Target> {
+    let find = |name: &str| figures.iter().find(|figures| figures.name == name);
+    let (Some(floor), Some(answer)) = (find(FLOOR), find(ANSWER)) else { return Vec::new() };
+    let mut targets = against(answer, floor, 1.3);
+    let mut add = |what: &str, ratio: f64, at_most: f64| {
+        targets.push(Target { what: format!("{ANSWER}, {what}"), ratio, at_most });
+    };
+    add("warm CPU / floor", answer.warm.cpu_ms / floor.warm.cpu_ms, 1.3);
+    add("peak memory / floor", answer.peak_memory_mib / floor.peak_memory_mib, 1.3);
+    add("size / floor", answer.size as f64 / floor.size as f64, 1.15);
+    if let Some(node) = find(NODE_PEER) {
+        add("cold CPU / Node peer", answer.cold.cpu_ms / node.cold.cpu_ms, 1.0 / 8.0);
+        add("cold wall / Node peer", answer.cold.wall_ms / node.cold.wall_ms, 1.0 / 8.0);
+        add("warm CPU / Node peer", answer.warm.cpu_ms / node.warm.cpu_ms, 1.0 / 3.0);
+    }
+    let others = figures.iter().filter(|figures| ![FLOOR, ANSWER, NODE_PEER].contains(&figures.name));
+    targets.extend(others.flat_map(|figures| against(figures, floor, 1.5)));
+    targets
+}
+
+/// The target of answers with many conversations: the CPU time with the most against that with the fewest.
+pub fn of_scale(answers: &[Answers]) -> Vec<Target> {
+    let (Some(few), Some(many)) = (answers.first(), answers.last()) else { return Vec::new() };
+    let what = format!("{ANSWER}, warm CPU, {} conversations / {}", many.conversations, few.conversations);
+    vec![Target { what, ratio: many.answer.cpu_ms / few.answer.cpu_ms, at_most: 1.05 }]
+}
+
+/// A cold start against the floor's: by CPU time, and by instructions where they were counted.
+fn against(figures: &Figures, floor: &Figures, at_most: f64) -> Vec<Target> {
+    let target =
+        |what: &str, ratio: f64| Target { what: format!("{}, cold {what} / floor", figures.name), ratio, at_most };
+    let cpu = target("CPU", figures.cold.cpu_ms / floor.cold.cpu_ms);
+    let counted = figures.instructions.zip(floor.instructions);
+    let instructions = counted.map(|(own, floor)| target("instructions", own as f64 / floor as f64));
+    [Some(cpu), instructions].into_iter().flatten().collect()
+}
