@@ -1,9 +1,8 @@
 //! Which phones people may bring. Whoever can have a number called at the deployment's cost can have a share of that cost
 //! where the number is chosen for it (toll fraud): premium rates, and countries where nobody does business.
 
-use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberType};
-
 use crate::country::Country;
+use crate::numbering_plan::{Kind, Number};
 use crate::phone::PhoneNumber;
 
 /// The countries whose phones may be called and texted. None in here stands for all.
@@ -62,32 +61,34 @@ impl Callable {
 ///
 /// Source: libphonenumber's metadata of each country's number plan.
 pub fn check_kind(number: &PhoneNumber) -> Result<(), NotCallable> {
-    let Ok(number) = PHONE_NUMBER_UTIL.parse(format!("+{}", number.expose()), None) else {
+    let Ok(number) = Number::international(number.expose()) else {
         return Err(NotCallable::International);
     };
-    if PHONE_NUMBER_UTIL.get_supported_global_network_calling_codes().any(|code| code == number.country_code) {
+    if number.is_of_no_country() {
         return Err(NotCallable::International);
     }
-    let national = number.national_number.to_string();
-    match PHONE_NUMBER_UTIL.get_number_type(&number) {
-        // Numbers reserved for examples have no known type either, but are of full length.
-        PhoneNumberType::Unknown if national.len() <= SHORT_DIGITS => Err(NotCallable::Short),
-        // Many networks route by the first digits and pass over those that are too many.
-        PhoneNumberType::Unknown => (LEAST_TELLING_DIGITS..national.len()).try_for_each(|digits| {
-            let beginning = format!("+{}{}", number.country_code, &national[..digits]);
-            let beginning = PHONE_NUMBER_UTIL.parse(beginning, None);
-            beginning.map_or(Ok(()), |number| check_type(PHONE_NUMBER_UTIL.get_number_type(&number)))
-        }),
-        kind => check_type(kind),
+    if let Some(kind) = number.kind() {
+        return check(kind);
     }
+    let national = number.national_digits().trim_start_matches('0');
+    // Numbers reserved for examples have no known kind either, but are of full length.
+    if national.len() <= SHORT_DIGITS {
+        return Err(NotCallable::Short);
+    }
+    // Many networks route by the first digits and pass over those that are too many.
+    (LEAST_TELLING_DIGITS..national.len()).try_for_each(|digits| {
+        let beginning = format!("{}{}", number.calling_code(), &national[..digits]);
+        let kind = Number::international(&beginning).ok().and_then(|number| number.kind());
+        kind.map_or(Ok(()), check)
+    })
 }
 
-fn check_type(kind: PhoneNumberType) -> Result<(), NotCallable> {
+fn check(kind: Kind) -> Result<(), NotCallable> {
     match kind {
-        PhoneNumberType::PremiumRate => Err(NotCallable::PremiumRate),
-        PhoneNumberType::SharedCost => Err(NotCallable::SharedCost),
-        PhoneNumberType::PersonalNumber => Err(NotCallable::PersonalNumber),
-        _ => Ok(()),
+        Kind::PremiumRate => Err(NotCallable::PremiumRate),
+        Kind::SharedCost => Err(NotCallable::SharedCost),
+        Kind::Personal => Err(NotCallable::PersonalNumber),
+        Kind::Other => Ok(()),
     }
 }
 

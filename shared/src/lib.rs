@@ -32,6 +32,8 @@ pub mod high_water;
 pub mod http;
 pub mod lambda;
 pub mod ncco;
+#[cfg(feature = "written-numbers")]
+mod numbering_plan;
 pub mod phone;
 pub mod pool;
 #[cfg(feature = "carrier")]
