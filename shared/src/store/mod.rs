@@ -50,6 +50,9 @@ pub enum StoreError {
     Malformed(String),
 }
 
+/// What is said of an operation whose time was over.
+const NO_ANSWER: &str = "no answer in time";
+
 impl From<serde_dynamo::Error> for StoreError {
     /// The complaint quotes the value that it is about, which can be a phone number.
     fn from(error: serde_dynamo::Error) -> Self {
@@ -62,6 +65,8 @@ impl From<serde_dynamo::Error> for StoreError {
 pub struct Store {
     client: Client,
     table: String,
+    /// How long an operation may take, with its repetitions.
+    time_limit: Duration,
 }
 
 impl Store {
@@ -119,7 +124,7 @@ impl Store {
             let token = env.optional("AWS_SESSION_TOKEN");
             loader = loader.credentials_provider(Credentials::new(id, secret, token, None, "environment"));
         }
-        Ok(Self { client: Client::new(&loader.load().await), table })
+        Ok(Self { client: Client::new(&loader.load().await), table, time_limit })
     }
 }
 
@@ -132,7 +137,7 @@ where
     fn from(error: SdkError<E, R>) -> Self {
         let kind = match &error {
             SdkError::ConstructionFailure(_) => "the request could not be built",
-            SdkError::TimeoutError(_) => "no answer in time",
+            SdkError::TimeoutError(_) => NO_ANSWER,
             SdkError::DispatchFailure(_) => "no connection",
             SdkError::ResponseError(_) => "the answer could not be read",
             _ => error.code().unwrap_or("unknown error"),
