@@ -1,5 +1,6 @@
 //! The embedded DynamoDB. The one module that names its crate.
 
+mod capacity;
 mod proxy;
 
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::path::Path;
 use dynoxide::Database;
 use tokio::net::TcpListener;
 
-pub use proxy::{Traffic, serve as serve_proxy};
+pub use proxy::serve as serve_proxy;
 
 /// The embedded DynamoDB could not be started, or failed.
 #[derive(Debug, thiserror::Error)]

@@ -39,7 +39,7 @@ const PATHS: [&str; 8] = [
 const APPLICATIONS: &str = "/v2/applications/";
 
 /// DynamoDB's operations on items.
-const OPERATIONS: [&str; 10] = [
+pub(crate) const OPERATIONS: [&str; 10] = [
     "BatchGetItem",
     "BatchWriteItem",
     "DeleteItem",

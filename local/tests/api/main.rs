@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod answer;
+mod capacity;
 mod change_events;
 mod choice;
 mod conversations;
+mod costs;
 mod create;
-mod dynamodb_traffic;
 mod erase;
 mod events;
 mod idempotency;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use local::traffic::{Exchange, Service};
 use serde_json::{Value, json};
 
 /// What a fault can befall, as a rule names it: `path`, `operation` or `webhook`, and which one.
@@ -20,6 +21,14 @@ impl Target {
 
     pub fn webhook(webhook: &str) -> Self {
         Self("webhook", webhook.to_owned())
+    }
+
+    /// What was asked for.
+    pub fn of(exchange: &Exchange) -> Self {
+        match exchange.service {
+            Service::Dynamodb => Self::operation(&exchange.name),
+            Service::Vonage => Self::path(&exchange.name),
+        }
     }
 
     /// Every fault that can befall it.

@@ -286,6 +286,7 @@ fn account(numbers: &[PoolNumber]) -> simulator::Settings {
         },
         balance: Decimal::from(1_000_000),
         faults: Default::default(),
+        traffic: Default::default(),
         linked_numbers: numbers.iter().map(|number| number.number.to_string()).collect(),
         clock: shared::clock::system(),
     }
