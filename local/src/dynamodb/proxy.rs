@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use super::capacity::Asking;
 use crate::connection::{self, Connection};
-use crate::faults::{Asked, Faults, meet};
+use crate::faults::{Asked, Faults, STALE_OPERATION, meet};
 use crate::traffic::{self, Counted, Service, Traffic, Usage};
 
 /// Serves the DynamoDB at `target` on `listener` until `stop` resolves.
@@ -50,7 +50,7 @@ async fn receive(
     let length = traffic::request_length(&request.method, &request.uri, &request.headers, body.len());
     let counted = proxy.traffic.request(Service::Dynamodb, &operation, length).await;
     let contains = |text: &str| String::from_utf8_lossy(&body).contains(text);
-    let fault = proxy.faults.of_operation(&operation, contains);
+    let fault = proxy.faults.of_operation(&operation, || may_be_stale(&operation, &body), contains);
     let asked = Asked::DynamoDb { transaction: fault.as_ref().and_then(|_| items_of_transaction(&body)) };
     // In a task of its own: what has arrived is carried out, also when nobody waits for the answer any more.
     let answer = async {
@@ -95,6 +95,12 @@ const CHECKSUM: &str = "x-amz-crc32";
 fn operation(request: &Parts) -> &str {
     let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     target.and_then(|target| target.rsplit('.').next()).unwrap_or_default()
+}
+
+/// Whether DynamoDB may answer with what was in the table about a second ago.
+fn may_be_stale(operation: &str, body: &[u8]) -> bool {
+    let is_consistent = || serde_json::from_slice::<Value>(body).is_ok_and(|request| request["ConsistentRead"] == true);
+    operation == STALE_OPERATION && !is_consistent()
 }
 
 fn items_of_transaction(body: &[u8]) -> Option<usize> {

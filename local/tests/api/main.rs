@@ -16,6 +16,7 @@ mod on_demand;
 mod operations;
 mod pipe;
 mod provision;
+mod stale;
 mod support;
 mod template;
 mod update;

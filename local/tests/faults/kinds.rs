@@ -35,6 +35,7 @@ impl Target {
     pub fn faults(&self) -> Vec<Value> {
         match self.0 {
             "path" => [of_requests(), of_vonage()].concat(),
+            "operation" if self.1 == "GetItem" => [of_requests(), of_dynamodb(), of_reads()].concat(),
             "operation" => [of_requests(), of_dynamodb()].concat(),
             _ if self.1 == "event_url" => [of_webhooks(), of_events()].concat(),
             _ => of_webhooks(),
@@ -89,6 +90,10 @@ fn of_dynamodb() -> Vec<Value> {
         json!({"kind": "cancelled", "reason": "ThrottlingError"}),
         json!({"kind": "cancelled", "reason": "TransactionConflict"}),
     ]
+}
+
+fn of_reads() -> Vec<Value> {
+    vec![json!({"kind": "stale"})]
 }
 
 fn of_webhooks() -> Vec<Value> {
