@@ -1,5 +1,6 @@
 //! The embedded DynamoDB. The one module that names its crate.
 
+mod capacity;
 mod proxy;
 
 use std::path::Path;
@@ -10,7 +11,7 @@ use dynoxide::{Database, ImportOptions};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-pub use proxy::{Traffic, serve as serve_proxy};
+pub use proxy::serve as serve_proxy;
 
 /// The embedded DynamoDB could not be started, or failed.
 #[derive(Debug, thiserror::Error)]

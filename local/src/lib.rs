@@ -6,8 +6,10 @@ pub mod demo;
 pub mod dynamodb;
 pub mod faults;
 pub mod gateway;
+pub mod masked_call;
 pub mod simulator;
 pub mod stack;
+pub mod traffic;
 
 /// An HTTP client for the services on this machine: no proxy leads there.
 pub fn loopback_client() -> reqwest::Client {

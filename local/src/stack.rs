@@ -15,10 +15,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::dynamodb::{self, Dynamodb, DynamodbError, Traffic};
+use crate::dynamodb::{self, Dynamodb, DynamodbError};
 use crate::faults::Faults;
 use crate::gateway::{self, ErasureSchedule, NumbersSchedule, Schedule};
 use crate::simulator::{self, Application, HttpMethod, Webhook};
+use crate::traffic::Traffic;
 
 /// The laptop's Vonage account. Nothing in here is worth hiding: it opens the simulator only.
 pub mod account {
@@ -117,7 +118,7 @@ pub struct Stack {
     pub environment: Environment,
     /// What goes wrong, as `POST /simulator/faults` orders it.
     pub faults: Faults,
-    /// What is asked of DynamoDB.
+    /// What is asked of DynamoDB and of Vonage.
     pub traffic: Traffic,
     numbers: Arc<NumbersSchedule>,
     erasures: Arc<ErasureSchedule>,
@@ -156,8 +157,11 @@ impl Stack {
         store.create_table().await?;
 
         let rented = rented(&store).await?;
-        let settings =
-            simulator_settings(&gateway_url, options.answer_method, rented, options.clock.clone(), faults.clone());
+        let settings = simulator::Settings {
+            faults: faults.clone(),
+            traffic: traffic.clone(),
+            ..simulator_settings(&gateway_url, options.answer_method, rented, options.clock.clone())
+        };
         let until = stopping(stopped.clone());
         services.spawn(async move { report("the Vonage simulator", simulator::serve(vonage, settings, until).await) });
 
@@ -257,7 +261,6 @@ fn simulator_settings(
     answer_method: HttpMethod,
     linked_numbers: Vec<String>,
     clock: SharedClock,
-    faults: Faults,
 ) -> simulator::Settings {
     let webhook = |path: &str, http_method| Webhook { address: format!("{gateway_url}/webhooks/{path}"), http_method };
     simulator::Settings {
@@ -273,7 +276,8 @@ fn simulator_settings(
         balance: rust_decimal::Decimal::from(1000),
         linked_numbers,
         clock,
-        faults,
+        faults: Faults::default(),
+        traffic: Traffic::default(),
     }
 }
 

@@ -104,6 +104,11 @@ impl Route {
         }
     }
 
+    /// Whether it connects calls at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        now < self.expires_at
+    }
+
     /// What is left of it when its conversation is erased.
     pub fn erased(self) -> ErasedRoute {
         let Self { conversation, since, expires_at, quarantined_until, .. } = self;
@@ -112,6 +117,11 @@ impl Route {
 }
 
 impl Holder {
+    /// Whether a call is connected at `now` that finds it under its key.
+    pub fn connects(&self, now: Timestamp) -> bool {
+        matches!(self, Self::Route(route) if route.is_live(now))
+    }
+
     /// The conversation that the key belongs to.
     pub fn conversation(&self) -> ConversationId {
         match self {
@@ -148,7 +158,7 @@ impl Holder {
 /// Where a call leads at `now` that found `holder` under its key.
 pub fn destination(holder: Option<Holder>, now: Timestamp) -> Destination {
     match holder {
-        Some(Holder::Route(route)) if now < route.expires_at => Destination::Participant {
+        Some(Holder::Route(route)) if route.is_live(now) => Destination::Participant {
             conversation: route.conversation,
             connect_to: route.connect_to,
             present_as: route.present_as,

@@ -111,18 +111,23 @@ impl<L: NumberLookup> Updater<L> {
     /// calls from it hears that the conversation has ended.
     pub async fn update(&self, id: ConversationId, change: &Change) -> Result<Conversation, UpdateError> {
         // What has ended is no reason to ask the carrier.
-        self.active(id).await?;
+        let mut before = self.active(id).await?;
         let mut phone = match &change.phone {
             Some(phone) => Some(self.look_up(phone).await?),
             None => None,
         };
         for attempt in 0..ATTEMPTS {
-            let (before, now) = self.active(id).await?;
+            let now = self.clock.now();
+            if !before.is_active(now) {
+                return Err(UpdateError::Ended);
+            }
             let after = changed(&before, change.lifetime, phone.as_ref(), now)?;
             let moved = phone.as_ref().and_then(|phone| moved(&before, &after, phone, now));
             match self.store.change_conversation(&before, &after, moved.as_ref(), now).await {
                 Ok(()) => {
-                    self.raise_high_water(&after, now).await;
+                    if moved.is_some() || after.expires_at > before.expires_at {
+                        self.raise_high_water(&after, now).await;
+                    }
                     return Ok(after);
                 }
                 Err(ChangeError::Changed) => backoff::pause(attempt).await,
@@ -134,14 +139,15 @@ impl<L: NumberLookup> Updater<L> {
                 }
                 Err(ChangeError::Store(error)) => return Err(error.into()),
             }
+            before = self.active(id).await?;
         }
         Err(UpdateError::Contended)
     }
 
-    async fn active(&self, id: ConversationId) -> Result<(Conversation, Timestamp), UpdateError> {
+    async fn active(&self, id: ConversationId) -> Result<Conversation, UpdateError> {
         let now = self.clock.now();
         let conversation = self.store.conversation(id, now).await?.ok_or(UpdateError::Unknown)?;
-        if conversation.is_active(now) { Ok((conversation, now)) } else { Err(UpdateError::Ended) }
+        if conversation.is_active(now) { Ok(conversation) } else { Err(UpdateError::Ended) }
     }
 
     async fn look_up(&self, phone: &NewPhone) -> Result<FoundPhone, UpdateError> {
@@ -162,15 +168,18 @@ impl<L: NumberLookup> Updater<L> {
     async fn raise_high_water(&self, conversation: &Conversation, now: Timestamp) {
         let [a, b] = &conversation.participants;
         let noted = async {
-            let (known, keys_a, keys_b) = tokio::try_join!(
+            let (mut known, keys_a, keys_b) = tokio::try_join!(
                 self.store.high_water(now),
                 self.store.caller_keys(&a.number, now),
                 self.store.caller_keys(&b.number, now)
             )?;
             for (participant, keys) in [(a, keys_a), (b, keys_b)] {
                 let ends = keys.held(now).map(|(_, key)| key.quarantined_until).collect();
-                for mark in Mark::all(participant.country, ends).into_iter().filter(|mark| known.is_news(*mark)) {
-                    self.store.raise_high_water(mark).await?;
+                for mark in Mark::all(participant.country, ends) {
+                    if known.is_news(mark) {
+                        self.store.raise_high_water(mark).await?;
+                        known.insert(mark);
+                    }
                 }
             }
             Ok::<_, StoreError>(())

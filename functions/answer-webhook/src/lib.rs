@@ -8,7 +8,7 @@ use shared::config::{ConfigError, Environment, SignatureConfig};
 use shared::http::{self, Object, Problem};
 use shared::lambda::{HttpFunction, RequestLine};
 use shared::ncco;
-use shared::route::{Destination, destination};
+use shared::route::Destination;
 use shared::store::Store;
 use shared::vonage::event::AnswerRequest;
 use shared::vonage::signature::WebhookVerifier;
@@ -41,11 +41,10 @@ impl HttpFunction for AnswerWebhook {
             line.outcome = "asked to call again";
             return Ok(http::json(StatusCode::OK, &ncco::try_again()));
         }
-        let holder = match call.key() {
-            Some((caller, dialled)) => self.store.holder(&caller, &dialled).await?,
-            None => None,
+        let destination = match call.key() {
+            Some((caller, dialled)) => self.store.destination(&caller, &dialled, now).await?,
+            None => Destination::Nobody,
         };
-        let destination = destination(holder, now);
         (line.outcome, line.conversation) = match &destination {
             Destination::Participant { conversation, .. } => (RequestLine::ROUTED, Some(*conversation)),
             Destination::Ended(conversation) => ("ended", Some(*conversation)),

@@ -64,8 +64,8 @@ impl EventWebhook {
         event: &LegEvent,
     ) -> Result<(Option<ConversationId>, &'static str), StoreError> {
         for key in keys {
-            let holder = self.store.holder(&key.phone, &key.virtual_number).await?;
-            let Some(holder) = holder.filter(|holder| holder.covers(event.timestamp)) else { continue };
+            let held = self.store.holder_at(&key.phone, &key.virtual_number, event.timestamp).await?;
+            let Some(holder) = held else { continue };
             let conversation = Some(holder.conversation());
             match holder {
                 Holder::Route(route) => self.store.merge_leg(&route, key.direction, event).await?,

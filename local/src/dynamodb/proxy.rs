@@ -1,60 +1,20 @@
-//! A proxy in front of DynamoDB that lets operations meet the faults that were ordered for them, and keeps a list of them.
+//! A proxy in front of DynamoDB that lets operations meet the faults that were ordered for them, and counts them.
 
 use std::io;
-use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::Barrier;
 
+use super::capacity::Asking;
 use crate::connection::{self, Connection};
-use crate::faults::{Asked, Faults, meet};
-
-/// What is asked of DynamoDB.
-#[derive(Clone, Debug, Default)]
-pub struct Traffic(Arc<Mutex<Seen>>);
-
-#[derive(Debug, Default)]
-struct Seen {
-    operations: Vec<String>,
-    /// Where so many requests wait for one another.
-    together: Option<Arc<Barrier>>,
-}
-
-impl Traffic {
-    /// The operations since the last look, in the order in which they came.
-    pub fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.seen().operations)
-    }
-
-    /// Lets the next requests wait until `count` have come: that many are sent side by side, or none is answered.
-    pub fn expect_together(&self, count: usize) {
-        self.seen().together = Some(Arc::new(Barrier::new(count)));
-    }
-
-    async fn pass(&self, operation: &str) {
-        let together = {
-            let mut seen = self.seen();
-            seen.operations.push(operation.to_owned());
-            seen.together.clone()
-        };
-        if let Some(together) = together
-            && together.wait().await.is_leader()
-        {
-            self.seen().together = None;
-        }
-    }
-
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.0.lock().expect("no code panics while it holds what was seen")
-    }
-}
+use crate::faults::{Asked, Faults, STALE_OPERATION, meet};
+use crate::traffic::{self, Counted, Service, Traffic, Usage};
 
 /// Serves the DynamoDB at `target` on `listener` until `stop` resolves.
 ///
@@ -87,12 +47,14 @@ async fn receive(
     let (request, body) = request.into_parts();
     let Ok(body) = to_bytes(body, usize::MAX).await else { return StatusCode::BAD_REQUEST.into_response() };
     let operation = operation(&request).to_owned();
-    proxy.traffic.pass(&operation).await;
-    let fault = proxy.faults.of_operation(&operation, |text| String::from_utf8_lossy(&body).contains(text));
+    let length = traffic::request_length(&request.method, &request.uri, &request.headers, body.len());
+    let counted = proxy.traffic.request(Service::Dynamodb, &operation, length).await;
+    let contains = |text: &str| String::from_utf8_lossy(&body).contains(text);
+    let fault = proxy.faults.of_operation(&operation, || may_be_stale(&operation, &body), contains);
     let asked = Asked::DynamoDb { transaction: fault.as_ref().and_then(|_| items_of_transaction(&body)) };
     // In a task of its own: what has arrived is carried out, also when nobody waits for the answer any more.
     let answer = async {
-        match tokio::spawn(proxy.forward(request, body)).await {
+        match tokio::spawn(proxy.forward(request, body, counted)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => StatusCode::BAD_GATEWAY.into_response(),
         }
@@ -104,21 +66,41 @@ async fn receive(
 }
 
 impl Proxy {
-    async fn forward(self, request: Parts, body: Bytes) -> reqwest::Result<Response> {
+    async fn forward(self, mut request: Parts, body: Bytes, counted: Counted) -> reqwest::Result<Response> {
+        let asking = if counted.is_watched() { Asking::of(operation(&request), &body) } else { None };
         let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
         let forwarded = self.http.request(request.method.clone(), format!("{}{path}", self.target));
-        let answer = forwarded.headers(request.headers).body(body).send().await?;
-        let (status, mut headers) = (answer.status(), answer.headers().clone());
+        request.headers.remove(header::CONTENT_LENGTH);
+        let forwarded = forwarded.headers(request.headers);
+        let answer = forwarded.body(asking.as_ref().map_or(body, |asking| asking.body.clone())).send().await?;
+        let (status, mut headers, mut body) = (answer.status(), answer.headers().clone(), answer.bytes().await?);
         // The body goes on as a whole, however it came.
         headers.remove(header::TRANSFER_ENCODING);
-        Ok((status, headers, answer.bytes().await?).into_response())
+        let mut usage = Usage::default();
+        if let Some(asking) = asking {
+            (body, usage) = asking.answer(body);
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            headers.insert(CHECKSUM, HeaderValue::from(crc32fast::hash(&body)));
+        }
+        usage.bytes_in = traffic::answer_length(status, &headers, body.len()) as u64;
+        counted.answer(usage);
+        Ok((status, headers, body).into_response())
     }
 }
+
+/// In which header DynamoDB has the CRC-32 of its answer.
+const CHECKSUM: &str = "x-amz-crc32";
 
 /// The operation's name; empty if it is no request of DynamoDB's.
 fn operation(request: &Parts) -> &str {
     let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     target.and_then(|target| target.rsplit('.').next()).unwrap_or_default()
+}
+
+/// Whether DynamoDB may answer with what was in the table about a second ago.
+fn may_be_stale(operation: &str, body: &[u8]) -> bool {
+    let is_consistent = || serde_json::from_slice::<Value>(body).is_ok_and(|request| request["ConsistentRead"] == true);
+    operation == STALE_OPERATION && !is_consistent()
 }
 
 fn items_of_transaction(body: &[u8]) -> Option<usize> {

@@ -39,7 +39,7 @@ const PATHS: [&str; 8] = [
 const APPLICATIONS: &str = "/v2/applications/";
 
 /// DynamoDB's operations on items.
-const OPERATIONS: [&str; 10] = [
+pub(crate) const OPERATIONS: [&str; 10] = [
     "BatchGetItem",
     "BatchWriteItem",
     "DeleteItem",
@@ -51,6 +51,9 @@ const OPERATIONS: [&str; 10] = [
     "TransactWriteItems",
     "UpdateItem",
 ];
+
+/// The one that can find what is out of date.
+pub(crate) const STALE_OPERATION: &str = "GetItem";
 
 const ANY: &str = "*";
 
@@ -162,6 +165,10 @@ impl Faults {
                 if matches!(rule.target, Target::Path(_)) && rule.fault.is_dynamodbs() {
                     return Err(BadRule("This is a failure of DynamoDB's; name an \"operation\".".to_owned()));
                 }
+                let may_be_stale = |operation: &String| [STALE_OPERATION, ANY].contains(&operation.as_str());
+                if rule.fault.is_stale() && !matches!(&rule.target, Target::Operation(name) if may_be_stale(name)) {
+                    return Err(BadRule(format!("Only {STALE_OPERATION} can find what is out of date.")));
+                }
                 self.rules().requests.push(rule);
             }
         }
@@ -175,17 +182,23 @@ impl Faults {
 
     /// The fault that a request to this endpoint of Vonage's meets; `contains` tells whether a text occurs in it.
     pub(crate) fn of_endpoint(&self, path: &str, contains: impl Fn(&str) -> bool) -> Option<RequestFault> {
-        take(&mut self.rules().requests, &Target::Path(path.to_owned()), contains)
+        take(&mut self.rules().requests, &Target::Path(path.to_owned()), contains, |_| true)
     }
 
-    /// The fault that this operation of DynamoDB's meets.
-    pub(crate) fn of_operation(&self, operation: &str, contains: impl Fn(&str) -> bool) -> Option<RequestFault> {
-        take(&mut self.rules().requests, &Target::Operation(operation.to_owned()), contains)
+    /// The fault that this operation of DynamoDB's meets; `may_be_stale` tells whether it can find what is out of date.
+    pub(crate) fn of_operation(
+        &self,
+        operation: &str,
+        may_be_stale: impl Fn() -> bool,
+        contains: impl Fn(&str) -> bool,
+    ) -> Option<RequestFault> {
+        let target = Target::Operation(operation.to_owned());
+        take(&mut self.rules().requests, &target, contains, |fault| !fault.is_stale() || may_be_stale())
     }
 
     /// The fault that a webhook meets.
     pub(crate) fn of_webhook(&self, webhook: WebhookKind, contains: impl Fn(&str) -> bool) -> Option<DeliveryFault> {
-        take(&mut self.rules().deliveries, &Target::Webhook(webhook), contains)
+        take(&mut self.rules().deliveries, &Target::Webhook(webhook), contains, |_| true)
     }
 
     fn rules(&self) -> MutexGuard<'_, Rules> {
@@ -194,9 +207,16 @@ impl Faults {
 }
 
 /// Finds the fault and counts it against its rule.
-fn take<F: Clone>(rules: &mut Vec<Rule<F>>, target: &Target, contains: impl Fn(&str) -> bool) -> Option<F> {
-    let fits =
-        |rule: &Rule<F>| rule.target.includes(target) && rule.contains.as_ref().is_none_or(|text| contains(text));
+fn take<F: Clone>(
+    rules: &mut Vec<Rule<F>>,
+    target: &Target,
+    contains: impl Fn(&str) -> bool,
+    can_be: impl Fn(&F) -> bool,
+) -> Option<F> {
+    let fits = |rule: &Rule<F>| {
+        let is_meant = rule.target.includes(target) && rule.contains.as_ref().is_none_or(|text| contains(text));
+        is_meant && can_be(&rule.fault)
+    };
     let mut taken = None;
     for rule in rules.iter_mut().filter(|rule| fits(rule)) {
         if rule.skip > 0 {

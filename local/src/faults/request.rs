@@ -60,6 +60,12 @@ pub enum RequestFault {
         /// The error's name.
         code: String,
     },
+    /// DynamoDB answers an eventually consistent read with what the item was a moment ago. A consistent read is none of
+    /// those that the rule is about.
+    Stale {
+        /// In DynamoDB's own JSON; none if there was no item.
+        item: Option<Value>,
+    },
     /// DynamoDB cancels a transaction for this reason, such as `TransactionConflict` or `ThrottlingError`; another
     /// operation gets the error of the same meaning. Nothing is executed.
     Cancelled {
@@ -70,7 +76,11 @@ pub enum RequestFault {
 
 impl RequestFault {
     pub(super) fn is_dynamodbs(&self) -> bool {
-        matches!(self, Self::Error { .. } | Self::Cancelled { .. })
+        matches!(self, Self::Error { .. } | Self::Cancelled { .. } | Self::Stale { .. })
+    }
+
+    pub(super) fn is_stale(&self) -> bool {
+        matches!(self, Self::Stale { .. })
     }
 }
 
@@ -136,6 +146,10 @@ pub(crate) async fn meet(
             response
         }
         RequestFault::Error { code } => asked.failure(StatusCode::BAD_REQUEST, Some(dynamodb_error(&code))),
+        RequestFault::Stale { item } => {
+            answer.await;
+            Json(item.map_or_else(|| json!({}), |item| json!({"Item": item}))).into_response()
+        }
         RequestFault::Cancelled { reason } => asked.failure(StatusCode::BAD_REQUEST, Some(asked.cancellation(&reason))),
     }
 }

@@ -42,6 +42,7 @@ use tokio::net::TcpListener;
 
 use crate::connection;
 use crate::faults::Faults;
+use crate::traffic::Traffic;
 use account::Account;
 use call::HeldEvent;
 use phones::Inboxes;
@@ -69,6 +70,8 @@ pub struct Settings {
     pub clock: SharedClock,
     /// What goes wrong, and may be ordered at the simulator for others too.
     pub faults: Faults,
+    /// Counts what Vonage's API is asked.
+    pub traffic: Traffic,
 }
 
 impl fmt::Debug for Settings {
@@ -133,6 +136,7 @@ struct Simulator {
     inboxes: Mutex<Inboxes>,
     records: Mutex<Records>,
     faults: Faults,
+    traffic: Traffic,
     /// Events that wait for their release.
     held: Mutex<Vec<HeldEvent>>,
     requests: Mutex<RequestLog>,
@@ -150,6 +154,7 @@ impl Simulator {
             inboxes: Mutex::default(),
             records: Mutex::default(),
             faults: settings.faults,
+            traffic: settings.traffic,
             held: Mutex::default(),
             requests: Mutex::default(),
             deliverer,

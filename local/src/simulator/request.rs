@@ -1,11 +1,12 @@
-//! How a request to Vonage's API arrives: parameters, credentials, the log of all requests, and faults on demand.
+//! How a request to Vonage's API arrives: parameters, credentials, the log of all requests, and faults on demand. It is
+//! counted too.
 
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 use super::{Shared, Simulator};
 use crate::connection::Connection;
 use crate::faults::{Asked, meet};
+use crate::traffic::{self, Counted, Service, Usage};
 
 /// The largest body that is read, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
@@ -188,6 +190,8 @@ pub(super) async fn receive(
     };
     let request = Arc::new(ApiRequest::read(&parts, &body, &simulator));
     let path = parts.uri.path().to_owned();
+    let length = traffic::request_length(&parts.method, &parts.uri, &parts.headers, body.len());
+    let counted = simulator.traffic.request(Service::Vonage, &path, length).await;
     simulator.requests().0.push(LoggedRequest {
         method: parts.method.to_string(),
         path: path.clone(),
@@ -195,9 +199,22 @@ pub(super) async fn receive(
     });
     let fault = simulator.faults.of_endpoint(&path, |text| request.contains(text));
     parts.extensions.insert(request);
-    let answer = next.run(Request::from_parts(parts, Body::empty()));
+    let answer = async { measured(next.run(Request::from_parts(parts, Body::empty())).await, counted).await };
     match fault {
         None => answer.await,
         Some(fault) => meet(fault, Asked::Vonage { path: &path }, &connection, answer).await,
     }
+}
+
+/// The same answer, with its length written down where that is wanted.
+async fn measured(answer: Response, counted: Counted) -> Response {
+    if !counted.is_watched() {
+        return answer;
+    }
+    let (mut parts, body) = answer.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let length = traffic::answer_length(parts.status, &parts.headers, body.len());
+    counted.answer(Usage { bytes_in: length as u64, ..Usage::default() });
+    Response::from_parts(parts, Body::from(body))
 }

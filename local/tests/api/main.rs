@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod answer;
+mod capacity;
 mod change_events;
 mod choice;
 mod conversations;
+mod costs;
 mod create;
-mod dynamodb_traffic;
 mod erase;
 mod events;
 mod idempotency;
@@ -15,6 +16,7 @@ mod on_demand;
 mod operations;
 mod pipe;
 mod provision;
+mod stale;
 mod support;
 mod template;
 mod update;

@@ -101,6 +101,21 @@ impl Laptop {
         answer.body
     }
 
+    /// What DynamoDB answers to an operation.
+    pub async fn dynamodb(&self, operation: &str, request: Value) -> Answer {
+        answer(self.dynamodb_request(operation, &request)).await
+    }
+
+    pub fn dynamodb_request(&self, operation: &str, request: &Value) -> reqwest::RequestBuilder {
+        // The emulators do not verify a signature, but it has to be there.
+        let unverified = "AWS4-HMAC-SHA256 Credential=laptop/20260101/us-east-1/dynamodb/aws4_request, \
+                          SignedHeaders=host;x-amz-date, Signature=0";
+        let sent = self.http.post(&self.stack.dynamodb_url).body(request.to_string());
+        let sent = sent.header("authorization", unverified).header("x-amz-date", "20260101T000000Z");
+        let sent = sent.header("x-amz-target", format!("DynamoDB_20120810.{operation}"));
+        sent.header("content-type", "application/x-amz-json-1.0")
+    }
+
     /// One of the simulator's own endpoints.
     pub async fn vonage(&self, method: Method, path: &str, body: Value) -> Answer {
         answer(self.http.request(method, format!("{}{path}", self.stack.vonage_url)).json(&body)).await

@@ -79,12 +79,6 @@ impl Backend {
         self.simulator("release", &Value::Null).await
     }
 
-    /// Lets the simulated Vonage forget what it was asked.
-    pub async fn forget_requests(&self) {
-        let request = self.http.delete(format!("{}/simulator/requests", self.vonage_url));
-        assert_eq!(request.send().await.unwrap().status(), 204);
-    }
-
     async fn simulator(&self, path: &str, body: &Value) -> Value {
         let request = self.http.post(format!("{}/simulator/{path}", self.vonage_url)).json(body);
         let response = tokio::time::timeout(GUARD, request.send()).await.expect("a call that never ends").unwrap();

@@ -123,7 +123,7 @@ impl Flow<'_> {
     }
 
     fn begin(&mut self, step: &'static str) {
-        self.world.stack.traffic.take();
+        self.world.stack.traffic.watch();
         for rule in (self.faults)(step) {
             self.world.stack.faults.order(rule.to_string().as_bytes()).unwrap();
         }
@@ -141,12 +141,7 @@ impl Flow<'_> {
     async fn end(&mut self, step: &'static str) {
         self.world.stack.faults.clear();
         let asked = self.story.asked.entry(step).or_default();
-        asked.extend(self.world.stack.traffic.take().iter().map(|operation| Target::operation(operation)));
-        let requests = self.world.simulator("requests").await;
-        for request in requests["requests"].as_array().unwrap() {
-            asked.insert(Target::path(request["path"].as_str().unwrap()));
-        }
-        self.backend.forget_requests().await;
+        asked.extend(self.world.stack.traffic.take().iter().map(Target::of));
         let released = self.backend.release().await;
         self.calls.note_taken(&released);
         self.world.table().await;

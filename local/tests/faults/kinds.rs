@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use local::traffic::{Exchange, Service};
 use serde_json::{Value, json};
 
 /// What a fault can befall, as a rule names it: `path`, `operation` or `webhook`, and which one.
@@ -22,10 +23,19 @@ impl Target {
         Self("webhook", webhook.to_owned())
     }
 
+    /// What was asked for.
+    pub fn of(exchange: &Exchange) -> Self {
+        match exchange.service {
+            Service::Dynamodb => Self::operation(&exchange.name),
+            Service::Vonage => Self::path(&exchange.name),
+        }
+    }
+
     /// Every fault that can befall it.
     pub fn faults(&self) -> Vec<Value> {
         match self.0 {
             "path" => [of_requests(), of_vonage()].concat(),
+            "operation" if self.1 == "GetItem" => [of_requests(), of_dynamodb(), of_reads()].concat(),
             "operation" => [of_requests(), of_dynamodb()].concat(),
             _ if self.1 == "event_url" => [of_webhooks(), of_events()].concat(),
             _ => of_webhooks(),
@@ -80,6 +90,10 @@ fn of_dynamodb() -> Vec<Value> {
         json!({"kind": "cancelled", "reason": "ThrottlingError"}),
         json!({"kind": "cancelled", "reason": "TransactionConflict"}),
     ]
+}
+
+fn of_reads() -> Vec<Value> {
+    vec![json!({"kind": "stale"})]
 }
 
 fn of_webhooks() -> Vec<Value> {

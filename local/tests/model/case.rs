@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 use jiff::{SignedDuration, Timestamp};
 use shared::conversation::ConversationId;
-use shared::route::destination;
+use shared::route::{Destination, Holder, destination};
 
 use crate::checks::HighWater;
 use crate::cutting::Moment;
 use crate::judging::Done;
-use crate::model::{DAY, Model, Verdict, ensure};
+use crate::model::{DAY, KeyName, Model, Verdict, ensure};
 use crate::steps::{Deed, Order, Step, Who};
 use crate::system::System;
 use crate::table::{Reader, Table};
@@ -51,7 +51,7 @@ impl Case {
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         let system = System::start(world, start).await;
         let mut reader = Reader::default();
-        let table = reader.read(&system.database);
+        let table = reader.read(&system.database, start);
         let mut case = Self {
             model: Model::new(start, world.fallback.clone(), table.numbers.clone()),
             system,
@@ -153,7 +153,7 @@ impl Case {
 
     fn sweep(&mut self, some: u64) -> Verdict {
         let deleted = self.table.sweep(&self.system.database, self.model.now, some);
-        self.table = self.reader.read(&self.system.database);
+        self.table = self.reader.read(&self.system.database, self.model.now);
         let what = if deleted.is_empty() { "nothing" } else { "something" };
         self.tally.count("sweep", what);
         let _ = write!(self.trace, " => {} items", deleted.len());
@@ -166,13 +166,36 @@ impl Case {
         let Some(dialled) = self.virtual_number(number) else { return self.skip() };
         let key = (self.phone(caller), dialled);
         let store = self.system.process.store();
-        let holder = store.holder(&key.0, &key.1).await.map_err(|error| error.to_string())?;
         let keys = store.caller_keys(&key.0, self.model.now).await.map_err(|error| error.to_string())?;
         self.model.check_keys(&key.0, &keys)?;
-        let (found, right) = (destination(holder, self.model.now), self.model.destination(&key));
+        let right = self.model.destination(&key);
         let outcome = format!("{right:?}");
         self.tally.count("call", outcome.split_once([' ', '(']).map_or(outcome.as_str(), |(kind, _)| kind));
-        ensure(found == right, || format!("{key:?} leads to {found:?}, and {right:?} would be right"))
+        for (item, holder) in self.reader.may_be_found(&key, self.model.now) {
+            self.system.stale_reads.find(item);
+            self.call_finding(&key, holder, &right).await?;
+        }
+        Ok(())
+    }
+
+    /// A call whose first look finds `holder`, which may be out of date. If that would connect it, it is connected within
+    /// the same conversation; else it goes where is `right`. And its event is the conversation's whose the key is.
+    async fn call_finding(&mut self, key: &KeyName, holder: Option<Holder>, right: &Destination) -> Verdict {
+        let (now, store) = (self.model.now, &self.system.stale_store);
+        let connects = holder.as_ref().is_some_and(|holder| holder.connects(now));
+        let expected = if connects { destination(holder, now) } else { right.clone() };
+        let found = store.destination(&key.0, &key.1, now).await.map_err(|error| error.to_string())?;
+        let owner = self.model.keys.get(key).filter(|key| key.is_held(now)).map(|key| key.history[0]);
+        if expected != *right {
+            self.tally.count("call out of date", "connected");
+            let reached =
+                matches!(expected, Destination::Participant { conversation, .. } if owner == Some(conversation));
+            ensure(reached, || format!("{key:?} may lead to {expected:?}, and is {owner:?}'s"))?;
+        }
+        ensure(found == expected, || format!("{key:?} leads to {found:?}, and {expected:?} would be right"))?;
+        let held = store.holder_at(&key.0, &key.1, now).await.map_err(|error| error.to_string())?;
+        let held = held.map(|holder| holder.conversation());
+        ensure(held == owner, || format!("{key:?} is {held:?}'s, and {owner:?}'s would be right"))
     }
 
     async fn add_by_hand(&mut self) -> Verdict {
@@ -181,7 +204,7 @@ impl Case {
         }
         self.tally.count("add a number", "by hand");
         self.system.add_by_hand().await;
-        self.table = self.reader.read(&self.system.database);
+        self.table = self.reader.read(&self.system.database, self.model.now);
         let old = self.table.numbers.iter().filter(|(number, _)| self.model.numbers.contains_key(*number));
         ensure(old.eq(&self.model.numbers), || "another number has changed".to_owned())?;
         self.model.numbers.clone_from(&self.table.numbers);

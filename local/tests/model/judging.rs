@@ -41,7 +41,7 @@ struct Explanation {
 impl Case {
     /// Judges what was done at the same time.
     pub async fn settle(&mut self, done: Vec<Done>) -> Verdict {
-        let table = self.reader.read(&self.system.database);
+        let table = self.reader.read(&self.system.database, self.model.now);
         let exactly = done.len() == 1 && done[0].outcome.is_some();
         for outcome in done.iter().filter_map(|done| done.outcome.as_ref()) {
             let _ = write!(self.trace, "\n         => {outcome}");

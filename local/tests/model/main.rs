@@ -18,6 +18,7 @@ mod deeds;
 mod judging;
 mod model;
 mod pool;
+mod stale;
 mod steps;
 mod system;
 mod table;

@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 
 use crate::carrier::{Directory, Texts};
 use crate::cutting::Cutter;
+use crate::stale::StaleReads;
 use crate::world::{Kind, World};
 
 const TABLE: &str = "maskline";
@@ -42,6 +43,9 @@ pub struct System {
     /// One that is cut off now and then.
     pub mortal: Process,
     pub cutter: Cutter,
+    /// What the table is to one who reads it eventually consistently.
+    pub stale_reads: StaleReads,
+    pub stale_store: Store,
     dynamodb_url: String,
     vonage_url: String,
     /// How many numbers of Jersey there were; Vonage has none, so they come into the pool by hand.
@@ -111,8 +115,23 @@ impl System {
         for number in &numbers {
             add_by_hand(process.store(), number).await;
         }
+        let stale_reads = StaleReads::of(&database);
+        let environment = environment(&dynamodb_url, &vonage_url);
+        let stale_store = Store::connect_over(stale_reads.clone(), &environment, Store::TIME_LIMIT).unwrap();
         let jersey = world.numbers.iter().filter(|kind| **kind == Kind::Je).count() as u64;
-        Self { clock, database, texts, process, mortal, cutter, dynamodb_url, vonage_url, jersey }
+        Self {
+            clock,
+            database,
+            texts,
+            process,
+            mortal,
+            cutter,
+            stale_reads,
+            stale_store,
+            dynamodb_url,
+            vonage_url,
+            jersey,
+        }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -266,7 +285,8 @@ fn account(numbers: &[PoolNumber]) -> simulator::Settings {
             event: nowhere,
         },
         balance: Decimal::from(1_000_000),
-        faults: local::faults::Faults::default(),
+        faults: Default::default(),
+        traffic: Default::default(),
         linked_numbers: numbers.iter().map(|number| number.number.to_string()).collect(),
         clock: shared::clock::system(),
     }

@@ -7,8 +7,8 @@ use dynoxide::Database;
 use dynoxide::actions::delete_item::DeleteItemRequest;
 use dynoxide::actions::scan::ScanRequest;
 use dynoxide::types::{AttributeValue, Item};
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shared::conversation::{Conversation, ConversationId};
@@ -46,29 +46,64 @@ pub struct Table {
     pub ttl: BTreeMap<(String, String), Timestamp>,
 }
 
-/// Items as they were when they were looked at last, with what they mean: few change from one step to the next.
+/// For how long an eventually consistent read may find what was there before. As long as that, and less than a second
+/// longer, a key is nobody's after an end, because a conversation ends at the beginning of a second.
+const OUT_OF_DATE: SignedDuration = SignedDuration::from_secs(59);
+
+/// Items as they were when they were looked at last, with what they mean: few change from one step to the next. And what
+/// they were before.
 #[derive(Default)]
 pub struct Reader {
     seen: HashMap<(String, String), (Item, Value)>,
+    changes: Vec<Change>,
+}
+
+struct Change {
+    at: Timestamp,
+    key: (String, String),
+    before: Option<Item>,
 }
 
 impl Reader {
-    pub fn read(&mut self, database: &Database) -> Table {
+    /// The table at `now`.
+    pub fn read(&mut self, database: &Database, now: Timestamp) -> Table {
         let mut table = Table::default();
         let request = ScanRequest { table_name: TABLE.to_owned(), ..ScanRequest::default() };
         let answer = database.scan(request).unwrap();
+        let mut gone = std::mem::take(&mut self.seen);
+        self.changes.retain(|change| now < change.at + OUT_OF_DATE);
         for item in answer.items.unwrap_or_default() {
             let key = key(&item);
-            match self.seen.get(&key) {
-                Some((seen, value)) if *seen == item => table.add(&key, value),
-                _ => {
+            let seen = gone.remove(&key);
+            let (item, value) = match seen {
+                Some(seen) if seen.0 == item => seen,
+                changed => {
+                    let before = changed.map(|(before, _)| before);
+                    self.changes.push(Change { at: now, key: key.clone(), before });
                     let value = plain(&AttributeValue::M(item.clone()));
-                    table.add(&key, &value);
-                    self.seen.insert(key, (item, value));
+                    (item, value)
                 }
-            }
+            };
+            table.add(&key, &value);
+            self.seen.insert(key, (item, value));
         }
+        let gone = gone.into_iter().map(|(key, (item, _))| Change { at: now, key, before: Some(item) });
+        self.changes.extend(gone);
         table
+    }
+
+    /// All that an eventually consistent read of a route may find at `now`, and what each means.
+    pub fn may_be_found(
+        &self,
+        route: &(RealNumber, VirtualNumber),
+        now: Timestamp,
+    ) -> Vec<(Option<Item>, Option<Holder>)> {
+        let key = (format!("CALLER#{}", route.0.expose()), format!("NUMBER#{}", route.1));
+        let present = self.seen.get(&key).map(|(item, _)| item.clone());
+        let recent = self.changes.iter().filter(|change| change.key == key && now < change.at + OUT_OF_DATE);
+        let items = recent.map(|change| change.before.clone()).chain([present]);
+        let meaning = |item: &Item| parsed(&plain(&AttributeValue::M(item.clone())));
+        items.map(|item| (item.clone(), item.as_ref().map(meaning))).collect()
     }
 }
 

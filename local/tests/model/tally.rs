@@ -35,6 +35,7 @@ impl fmt::Display for Tally {
 const EXPECTED: &[(&str, &[&str])] = &[
     ("add a number", &["by hand", "provisioned", "cut off"]),
     ("call", &["Participant", "Ended", "Nobody"]),
+    ("call out of date", &["connected"]),
     ("choice", &["the first of two people", "both numbers again", "one number again", "other numbers than before"]),
     (
         "crash",

@@ -92,7 +92,7 @@ async fn happen(world: &World, id: ConversationId) {
     let facts = LegFacts::default();
     let event = LegEvent { conversation_uuid: "CON-1".to_owned(), uuid, status, timestamp: now, facts };
     for dialled in store.caller_keys(&caller, now).await.unwrap().by_number.into_keys() {
-        match store.holder(&caller, &dialled).await.unwrap() {
+        match store.holder_at(&caller, &dialled, now).await.unwrap() {
             Some(Holder::Route(route)) if route.conversation == id => {
                 store.merge_leg(&route, Direction::Inbound, &event).await.unwrap();
             }

@@ -284,7 +284,8 @@ fn settings_do_not_show_their_secrets() {
         balance: 1.into(),
         linked_numbers: Vec::new(),
         clock: shared::clock::system(),
-        faults: local::faults::Faults::default(),
+        faults: Default::default(),
+        traffic: Default::default(),
     };
     let shown = format!("{settings:?}");
     assert!(shown.contains(KEY) && !shown.contains(SECRET) && !shown.contains("hush"));

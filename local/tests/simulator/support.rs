@@ -66,6 +66,7 @@ impl Vonage {
             linked_numbers: Vec::new(),
             clock,
             faults: Faults::default(),
+            traffic: Default::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());

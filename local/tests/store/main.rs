@@ -1,6 +1,7 @@
 //! The table, on a DynamoDB endpoint: the embedded one, or the one that `MASKLINE_TEST_DYNAMODB_URL` names.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
+mod looks;
 mod pool;
 
 use std::collections::HashSet;

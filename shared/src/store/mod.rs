@@ -58,6 +58,9 @@ pub enum StoreError {
     Malformed(String),
 }
 
+/// What is said of an operation whose time was over.
+const NO_ANSWER: &str = "no answer in time";
+
 impl From<serde_dynamo::Error> for StoreError {
     /// The complaint quotes the value that it is about, which can be a phone number.
     fn from(error: serde_dynamo::Error) -> Self {
@@ -70,6 +73,8 @@ impl From<serde_dynamo::Error> for StoreError {
 pub struct Store {
     client: Client,
     table: String,
+    /// How long an operation may take, with its repetitions.
+    time_limit: Duration,
 }
 
 impl Store {
@@ -129,7 +134,7 @@ impl Store {
             .region(Region::new(env.required("AWS_REGION")?))
             .credentials_provider(credentials);
         config.set_endpoint_url(env.optional("AWS_ENDPOINT_URL_DYNAMODB"));
-        Ok(Self { client: Client::from_conf(config.build()), table })
+        Ok(Self { client: Client::from_conf(config.build()), table, time_limit })
     }
 
     /// Makes the connection and lets one read go all its way, so that the first request need not. The read is of a key
@@ -152,7 +157,7 @@ where
     fn from(error: SdkError<E, R>) -> Self {
         let kind = match &error {
             SdkError::ConstructionFailure(_) => "the request could not be built",
-            SdkError::TimeoutError(_) => "no answer in time",
+            SdkError::TimeoutError(_) => NO_ANSWER,
             SdkError::DispatchFailure(_) => "no connection",
             SdkError::ResponseError(_) => "the answer could not be read",
             _ => error.code().unwrap_or("unknown error"),

@@ -6,11 +6,40 @@ use super::item::{self, Key, OWN_NUMBER};
 use super::{Store, StoreError};
 use crate::caller::CallerKeys;
 use crate::phone::{RealNumber, VirtualNumber};
-use crate::route::Holder;
+use crate::route::{Destination, Holder, destination};
 
 impl Store {
-    /// What holds, or held, the key of `caller` and `dialled`. One consistent read, so that a conversation leads
-    /// somewhere from the moment in which it was created, and nowhere from the moment in which it was ended.
+    /// Where a call from `caller` to `dialled` leads at `now`.
+    ///
+    /// A live route is believed as one eventually consistent read finds it; anything else is read again consistently. So a
+    /// conversation leads somewhere from the moment of its creation, and nobody is turned away by what is out of date.
+    /// What connects a call can be about a second old: a conversation that has ended or was erased just now, or a phone
+    /// that was just given up. It is never somebody else's, because after an end the key is nobody's for a minute at
+    /// least: by then every read finds the end.
+    pub async fn destination(
+        &self,
+        caller: &RealNumber,
+        dialled: &VirtualNumber,
+        now: Timestamp,
+    ) -> Result<Destination, StoreError> {
+        let holder = self.get_if_enough(Key::Route { caller, dialled }, |holder: &Holder| holder.connects(now)).await?;
+        Ok(destination(holder, now))
+    }
+
+    /// What held the key of `caller` and `dialled` at `time`, which is about now. What covers that time is believed as one
+    /// eventually consistent read finds it, for the same reason as in [`Store::destination`]; anything else is read again
+    /// consistently. So no event of a conversation that has just begun is lost.
+    pub async fn holder_at(
+        &self,
+        caller: &RealNumber,
+        dialled: &VirtualNumber,
+        time: Timestamp,
+    ) -> Result<Option<Holder>, StoreError> {
+        let covers = |holder: &Holder| holder.covers(time);
+        Ok(self.get_if_enough(Key::Route { caller, dialled }, covers).await?.filter(covers))
+    }
+
+    /// What holds, or held last, the key of `caller` and `dialled`, for those who are going to write. One consistent read.
     pub async fn holder(&self, caller: &RealNumber, dialled: &VirtualNumber) -> Result<Option<Holder>, StoreError> {
         self.get(Key::Route { caller, dialled }).await
     }

@@ -1,0 +1,198 @@
+//! What is read eventually consistently may be out of date. Who has a conversation is connected all the same, and nobody to
+//! a stranger.
+
+use jiff::SignedDuration;
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::clock::Clock;
+
+use crate::support::{Answer, DRIVER, Laptop, RIDER, text};
+
+const NEW_PHONE: &str = "447700900009";
+
+/// A stack with one number, which everybody dials, so that the same keys are given again and again.
+async fn laptop() -> Laptop {
+    Laptop::start().await.with_numbers(&["GB"], 1).await
+}
+
+/// The conversation of the rider and another one, for a minute with a quarantine as long.
+async fn pair(laptop: &Laptop, other: &str) -> Value {
+    let order = json!({"participants": [{"number": format!("+{RIDER}")}, {"number": format!("+{other}")}],
+                       "expires_in": 60, "quarantine": 60, "max_call_seconds": 60, "notify": false});
+    let created = laptop.post("/conversations", &order).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    created.body
+}
+
+fn dials(conversation: &Value) -> &str {
+    text(conversation, "/participants/0/dials")
+}
+
+fn path(conversation: &Value) -> String {
+    format!("/conversations/{}", text(conversation, "/id"))
+}
+
+/// The item of the rider's route, as DynamoDB has it now.
+async fn route(laptop: &Laptop, dialled: &str) -> Value {
+    let key = json!({"pk": {"S": format!("CALLER#{RIDER}")}, "sk": {"S": format!("NUMBER#{dialled}")}});
+    let request = json!({"TableName": "maskline", "Key": key, "ConsistentRead": true});
+    laptop.dynamodb("GetItem", request).await.body["Item"].clone()
+}
+
+/// Lets the next eventually consistent read find this item, or none.
+async fn next_read_finds(laptop: &Laptop, item: Option<&Value>) {
+    let rule = json!({"operation": "GetItem", "fault": {"kind": "stale", "item": item}});
+    assert_eq!(laptop.vonage(Method::POST, "/simulator/faults", rule).await.status, 204);
+}
+
+/// Whom the rider's call reaches, by the number that it shows; what is said if nobody.
+async fn call(laptop: &Laptop, dialled: &str) -> Result<String, String> {
+    let body = json!({"from": RIDER, "to": dialled}).to_string();
+    let Answer { status, body: ncco, .. } = laptop.signed_post("/webhooks/answer", &body).await;
+    assert_eq!(status, 200, "{ncco}");
+    match ncco[1]["endpoint"][0]["number"].as_str() {
+        Some(reached) => Ok(reached.to_owned()),
+        None => Err(text(&ncco, "/0/text").to_owned()),
+    }
+}
+
+fn has_ended(outcome: Result<String, String>) -> bool {
+    outcome.is_err_and(|said| said.contains("has ended"))
+}
+
+#[tokio::test]
+async fn a_call_just_after_the_creation_is_connected() {
+    let laptop = laptop().await;
+    let conversation = pair(&laptop, DRIVER).await;
+    next_read_finds(&laptop, None).await;
+    assert_eq!(call(&laptop, dials(&conversation)).await.as_deref(), Ok(DRIVER));
+}
+
+#[tokio::test]
+async fn a_call_just_after_the_end_reaches_at_worst_the_other_one_of_that_conversation() {
+    for erase in ["", "?erase=true"] {
+        let laptop = laptop().await;
+        let conversation = pair(&laptop, DRIVER).await;
+        let live = route(&laptop, dials(&conversation)).await;
+        assert!(laptop.delete(&(path(&conversation) + erase)).await.status < 300);
+        next_read_finds(&laptop, Some(&live)).await;
+        assert_eq!(call(&laptop, dials(&conversation)).await.as_deref(), Ok(DRIVER));
+        assert!(has_ended(call(&laptop, dials(&conversation)).await), "a moment later");
+        next_read_finds(&laptop, None).await;
+        assert!(has_ended(call(&laptop, dials(&conversation)).await));
+    }
+}
+
+#[tokio::test]
+async fn a_call_just_after_a_phone_was_changed_reaches_at_worst_the_old_one() {
+    let laptop = laptop().await;
+    let conversation = pair(&laptop, DRIVER).await;
+    let before = route(&laptop, dials(&conversation)).await;
+    let change = json!({"participants": [null, {"number": format!("+{NEW_PHONE}")}]});
+    assert_eq!(laptop.patch(&path(&conversation), &change).await.status, 200);
+    next_read_finds(&laptop, Some(&before)).await;
+    assert_eq!(call(&laptop, dials(&conversation)).await.as_deref(), Ok(DRIVER));
+    assert_eq!(call(&laptop, dials(&conversation)).await.as_deref(), Ok(NEW_PHONE));
+}
+
+#[tokio::test]
+async fn a_conversation_that_was_just_prolonged_is_not_over() {
+    let laptop = laptop().await;
+    let conversation = pair(&laptop, DRIVER).await;
+    let before = route(&laptop, dials(&conversation)).await;
+    assert_eq!(laptop.patch(&path(&conversation), &json!({"expires_in": 600})).await.status, 200);
+    laptop.advance(61);
+    next_read_finds(&laptop, Some(&before)).await;
+    assert_eq!(call(&laptop, dials(&conversation)).await.as_deref(), Ok(DRIVER));
+}
+
+/// The first conversation on a key, as its route was while it was live and after its end, and the next one, which has
+/// just been created. The first is over by itself, by its end, or erased.
+async fn key_given_again(laptop: &Laptop, end: Option<&str>) -> (Vec<Value>, Value) {
+    let first = pair(laptop, DRIVER).await;
+    let mut found = vec![route(laptop, dials(&first)).await];
+    match end {
+        Some(how) => assert!(laptop.delete(&(path(&first) + how)).await.status < 300),
+        None => laptop.advance(60),
+    }
+    found.push(route(laptop, dials(&first)).await);
+    laptop.advance(60);
+    let next = pair(laptop, NEW_PHONE).await;
+    assert_eq!(dials(&next), dials(&first));
+    (found, next)
+}
+
+#[tokio::test]
+async fn a_call_on_a_key_that_was_somebody_elses_reaches_whose_it_is_now() {
+    for end in [None, Some(""), Some("?erase=true")] {
+        let laptop = laptop().await;
+        let (found, next) = key_given_again(&laptop, end).await;
+        // A read that finds what was before the end comes a quarantine too late, unless it is over by itself.
+        let old = if end.is_none() { &found[..] } else { &found[1..] };
+        for item in old.iter().map(Some).chain([None]) {
+            next_read_finds(&laptop, item).await;
+            assert_eq!(call(&laptop, dials(&next)).await.as_deref(), Ok(NEW_PHONE), "{end:?} {item:?}");
+        }
+    }
+}
+
+/// An event of a call of the rider's, `seconds` from now.
+async fn happen(laptop: &Laptop, dialled: &str, status: &str, seconds: i64) {
+    let timestamp = laptop.clock.now() + SignedDuration::from_secs(seconds);
+    let event = json!({"from": RIDER, "to": dialled, "uuid": "leg", "conversation_uuid": "CON-1", "status": status,
+                       "direction": "inbound", "timestamp": format!("{timestamp:.3}")});
+    assert_eq!(laptop.event(&event).await.status, 204);
+}
+
+/// The statuses that the conversation knows of its only leg.
+async fn statuses(laptop: &Laptop, conversation: &Value) -> Vec<String> {
+    let read = laptop.get(&path(conversation)).await.body;
+    let statuses = read["calls"][0]["legs"][0]["statuses"].as_object();
+    statuses.into_iter().flatten().map(|(status, _)| status.clone()).collect()
+}
+
+#[tokio::test]
+async fn an_event_just_after_the_creation_is_merged() {
+    let laptop = laptop().await;
+    let conversation = pair(&laptop, DRIVER).await;
+    next_read_finds(&laptop, None).await;
+    happen(&laptop, dials(&conversation), "started", 0).await;
+    assert_eq!(statuses(&laptop, &conversation).await, ["started"]);
+}
+
+#[tokio::test]
+async fn an_event_on_a_key_that_was_somebody_elses_is_whose_it_is_now() {
+    for end in [None, Some(""), Some("?erase=true")] {
+        let laptop = laptop().await;
+        let (found, next) = key_given_again(&laptop, end).await;
+        next_read_finds(&laptop, Some(&found[1])).await;
+        happen(&laptop, dials(&next), "started", 1).await;
+        next_read_finds(&laptop, None).await;
+        happen(&laptop, dials(&next), "ringing", 2).await;
+        happen(&laptop, dials(&next), "completed", -1).await;
+        let mut known = statuses(&laptop, &next).await;
+        known.sort();
+        assert_eq!(known, ["ringing", "started"], "{end:?}: the last one is of before");
+    }
+}
+
+#[tokio::test]
+async fn consistent_reads_are_never_stale() {
+    let laptop = laptop().await;
+    let conversation = pair(&laptop, DRIVER).await;
+    next_read_finds(&laptop, None).await;
+    assert!(route(&laptop, dials(&conversation)).await.is_object());
+    for looks in [&[0.5, 1.0] as &[f64], &[0.5]] {
+        laptop.stack.traffic.watch();
+        assert_eq!(call(&laptop, dials(&conversation)).await.as_deref(), Ok(DRIVER));
+        let units: Vec<_> = laptop.stack.traffic.take().iter().map(|exchange| exchange.usage.read_units).collect();
+        assert_eq!(units, looks, "the rule is about the next call's first look, and used up by it");
+    }
+    for rule in [
+        json!({"operation": "Query", "fault": {"kind": "stale"}}),
+        json!({"path": "*", "fault": {"kind": "stale"}}),
+        json!({"operation": "GetItem", "fault": {"kind": "stale", "key": {}}}),
+    ] {
+        assert_eq!(laptop.vonage(Method::POST, "/simulator/faults", rule.clone()).await.status, 400, "{rule}");
+    }
+}

@@ -1,0 +1,205 @@
+//! How a route is read for a call and for an event, as it goes over the wire: eventually consistently, and again
+//! consistently before what may be out of date is believed.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use serde_json::{Value, json};
+use shared::config::Environment;
+use shared::route::Destination;
+use shared::store::{Store, StoreError};
+use tokio::time::Instant;
+
+use crate::{DRIVER, LIFETIME, QUARANTINE, RIDER, after, now, phone, virtual_number};
+
+/// What a read finds, and how long that takes.
+type Found = (Option<Value>, Duration);
+
+/// A table that answers as it is told to, and otherwise never.
+#[derive(Debug, Clone, Default)]
+struct Wire {
+    answers: Arc<Mutex<VecDeque<Found>>>,
+    /// Whether each read was to be consistent.
+    consistent: Arc<Mutex<Vec<bool>>>,
+}
+
+impl Wire {
+    /// A store whose reads find, one after the other, these items.
+    async fn finding(items: impl IntoIterator<Item = Option<Value>>) -> (Self, Store) {
+        Self::answering(items.into_iter().map(|item| (item, Duration::ZERO))).await
+    }
+
+    async fn answering(answers: impl IntoIterator<Item = Found>) -> (Self, Store) {
+        let wire = Self { answers: Arc::new(Mutex::new(answers.into_iter().collect())), ..Self::default() };
+        let variables = ["TABLE_NAME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| (name, "test"));
+        let environment: Environment = variables.into_iter().chain([("AWS_REGION", "eu-west-2")]).collect();
+        let store = Store::connect_over(wire.clone(), &environment, Store::TIME_LIMIT_OF_A_CALL).await.unwrap();
+        (wire, store)
+    }
+
+    fn consistent(&self) -> Vec<bool> {
+        self.consistent.lock().unwrap().clone()
+    }
+}
+
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        assert_eq!(request.headers().get("x-amz-target"), Some("DynamoDB_20120810.GetItem"));
+        let request: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+        self.consistent.lock().unwrap().push(request["ConsistentRead"] == true);
+        let answer = self.answers.lock().unwrap().pop_front();
+        HttpConnectorFuture::new(async {
+            let Some((item, delay)) = answer else { return std::future::pending().await };
+            tokio::time::sleep(delay).await;
+            let answer = item.map_or_else(|| json!({}), |item| json!({"Item": item}));
+            Ok(HttpResponse::new(200.try_into().unwrap(), answer.to_string().into()))
+        })
+    }
+}
+
+impl HttpClient for Wire {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+const FIRST: &str = "01M81PZXZPCX9PBRT5SWKY25Z7";
+const NEXT: &str = "01M81PZXZPCX9PBRT5SWKY25Z8";
+
+/// The rider's route in a conversation from second `since` to second `end`.
+fn route(conversation: &str, since: i64, end: i64) -> Option<Value> {
+    let second = |second: i64| json!({"N": after(second).as_second().to_string()});
+    let number = |number: u32| json!({"N": number.to_string()});
+    Some(json!({
+        "conversation": {"S": conversation}, "side": {"S": "A"}, "phone": number(0), "since": second(since),
+        "connect_to": {"S": DRIVER}, "present_as": {"S": virtual_number(2).as_str()},
+        "limits": {"M": {"max_call_seconds": number(60), "ring_seconds": number(20)}},
+        "expires_at": second(end), "quarantined_until": second(end + QUARANTINE),
+    }))
+}
+
+/// The same when the conversation has been erased.
+fn erased(conversation: &str, since: i64, end: i64) -> Option<Value> {
+    let route = route(conversation, since, end)?;
+    let member = |name: &str| route[name].clone();
+    Some(json!({
+        "erased": member("conversation"), "since": member("since"), "expires_at": member("expires_at"),
+        "quarantined_until": member("quarantined_until"),
+    }))
+}
+
+async fn destination(store: &Store, second: i64) -> Destination {
+    store.destination(&phone(RIDER), &virtual_number(1), after(second)).await.unwrap()
+}
+
+fn reached(destination: &Destination) -> String {
+    match destination {
+        Destination::Participant { conversation, connect_to, .. } => {
+            assert_eq!(connect_to.expose(), DRIVER);
+            conversation.to_string()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+const LIVE: i64 = 10;
+const QUARANTINED: i64 = LIFETIME + 10;
+const OVER: i64 = LIFETIME + QUARANTINE;
+
+#[tokio::test]
+async fn a_call_that_is_connected_is_one_eventually_consistent_read() {
+    let (wire, store) = Wire::finding([route(FIRST, 0, LIFETIME)]).await;
+    assert_eq!(reached(&destination(&store, LIVE).await), FIRST);
+    assert_eq!(wire.consistent(), [false]);
+}
+
+#[tokio::test]
+async fn whoever_is_turned_away_is_by_a_consistent_read() {
+    for (found, second) in [
+        (None, LIVE),
+        (route(FIRST, 0, LIFETIME), QUARANTINED),
+        (route(FIRST, 0, LIFETIME), OVER),
+        (erased(FIRST, 0, LIFETIME), LIVE),
+        (erased(FIRST, 0, LIFETIME), OVER),
+    ] {
+        let (wire, store) = Wire::finding([found.clone(), found.clone()]).await;
+        let ended = found.is_some() && second != OVER;
+        match destination(&store, second).await {
+            Destination::Ended(conversation) if ended => assert_eq!(conversation.to_string(), FIRST),
+            Destination::Nobody if !ended => {}
+            other => panic!("{found:?} at {second}: {other:?}"),
+        }
+        assert_eq!(wire.consistent(), [false, true], "{found:?} at {second}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_was_there_before_a_conversation_that_was_just_created_reaches_the_other_one() {
+    let next = || route(NEXT, OVER, OVER + LIFETIME);
+    for found in [None, route(FIRST, 0, LIFETIME), erased(FIRST, 0, LIFETIME)] {
+        let (wire, store) = Wire::finding([found.clone(), next()]).await;
+        assert_eq!(reached(&destination(&store, OVER).await), NEXT, "{found:?}");
+        assert_eq!(wire.consistent(), [false, true]);
+    }
+}
+
+/// Whose the event is that happened at that second.
+async fn owner(store: &Store, second: i64) -> Option<String> {
+    let held = store.holder_at(&phone(RIDER), &virtual_number(1), after(second)).await.unwrap();
+    held.map(|holder| holder.conversation().to_string())
+}
+
+#[tokio::test]
+async fn an_event_of_a_conversation_that_is_found_at_once_is_one_eventually_consistent_read() {
+    for (found, second) in [
+        (route(FIRST, 0, LIFETIME), LIVE),
+        (route(FIRST, 0, LIFETIME), QUARANTINED),
+        (erased(FIRST, 0, LIFETIME), QUARANTINED),
+    ] {
+        let (wire, store) = Wire::finding([found]).await;
+        assert_eq!(owner(&store, second).await.as_deref(), Some(FIRST));
+        assert_eq!(wire.consistent(), [false]);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_does_not_fit_what_is_found_is_looked_up_again() {
+    let (first, next) = (|| route(FIRST, 0, LIFETIME), || route(NEXT, OVER, OVER + LIFETIME));
+    for (found, then, second, expected) in [
+        (None, first(), 0, Some(FIRST)),
+        (None, None, 0, None),
+        (first(), next(), OVER, Some(NEXT)),
+        (first(), first(), OVER, None),
+        (next(), next(), OVER - 1, None),
+    ] {
+        let (wire, store) = Wire::finding([found, then]).await;
+        assert_eq!(owner(&store, second).await.as_deref(), expected);
+        assert_eq!(wire.consistent(), [false, true]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_looks_together_take_no_longer_than_one_may() {
+    let limit = Store::TIME_LIMIT_OF_A_CALL;
+    let nearly = |share: f32| limit.mul_f32(share);
+    // Each is an attempt that DynamoDB has time for; together they are too much.
+    let slow = [(None, nearly(0.35)), (None, nearly(0.35))];
+    let (_, store) = Wire::answering(slow.clone()).await;
+    let (began, caller, dialled) = (Instant::now(), phone(RIDER), virtual_number(1));
+    assert_eq!(store.destination(&caller, &dialled, now()).await.unwrap(), Destination::Nobody);
+    assert!(began.elapsed() >= nearly(0.7));
+    // The first one never comes, and its repetition late.
+    let hanging = (None, limit * 2);
+    let (wire, store) = Wire::answering([hanging].into_iter().chain(slow)).await;
+    let began = Instant::now();
+    let failed = store.destination(&caller, &dialled, now()).await;
+    assert!(matches!(&failed, Err(StoreError::Unavailable(why)) if why == "no answer in time"), "{failed:?}");
+    assert!(began.elapsed() <= limit + Duration::from_millis(1), "{:?}", began.elapsed());
+    assert_eq!(wire.consistent(), [false, false, true]);
+}
