@@ -39,7 +39,7 @@ impl Wire {
         let wire = Self { answers: Arc::new(Mutex::new(answers.into_iter().collect())), ..Self::default() };
         let variables = ["TABLE_NAME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| (name, "test"));
         let environment: Environment = variables.into_iter().chain([("AWS_REGION", "eu-west-2")]).collect();
-        let store = Store::connect_over(wire.clone(), &environment, Store::TIME_LIMIT_OF_A_CALL).await.unwrap();
+        let store = Store::connect_over(wire.clone(), &environment, Store::TIME_LIMIT_OF_A_CALL).unwrap();
         (wire, store)
     }
 
