@@ -30,8 +30,23 @@ pub enum Request {
     Update,
     /// The end of a conversation.
     End,
+    /// The pool.
+    Numbers,
     /// The schedule that looks after the pool.
     Schedule,
+}
+
+impl Request {
+    /// What it asks of DynamoDB and of Vonage, once a function has warmed up: `local/tests/api/costs.rs` counts it.
+    pub fn requests(self) -> u32 {
+        match self {
+            Self::Answer | Self::Floor | Self::Get | Self::Numbers => 1,
+            Self::Event | Self::End => 2,
+            Self::Create => 5 + 4,
+            Self::Update => 6 + 1,
+            Self::Schedule => 12 + 2,
+        }
+    }
 }
 
 /// The deployment.
@@ -71,9 +86,9 @@ impl Deployment {
         tokio::spawn(database.clone().serve(listener, async move {
             let _ = stop.await;
         }));
-        let table = authority.front(&dynamodb_url).await?;
+        let table = authority.front(&dynamodb_url, &["http/1.1"]).await?;
         let stack = Stack::start(Options { dynamodb_url: Some(dynamodb_url), ..Options::default() }).await?;
-        let vonage = authority.front(&stack.vonage_url).await?;
+        let vonage = authority.front(&stack.vonage_url, &["h2", "http/1.1"]).await?;
         let http = local::loopback_client();
         let conversation = Value::Null;
         let mut deployment = Self { stack, authority, table, vonage, http, database, conversation, stop_table };
@@ -90,7 +105,11 @@ impl Deployment {
 
     /// The variables of a function in it, as Lambda would set them.
     pub fn environment(&self) -> Vec<(String, String)> {
+        let dials = self.conversation["participants"][0]["dials"].as_str().unwrap_or_default();
         let differing = [
+            // What the floor reads: the item that the answer to the rider reads.
+            ("PK", format!("CALLER#{RIDER}")),
+            ("SK", format!("NUMBER#{dials}")),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.table.url.clone()),
             ("VONAGE_API_URL", self.vonage.url.clone()),
             ("VONAGE_REST_URL", self.vonage.url.clone()),
@@ -205,6 +224,7 @@ impl Deployment {
                 with_body(&event, &json!({"participants": [null, {"number": format!("+{}", nobody())}]}))?
             }
             Request::End => with_id(include_str!("../../events/end-conversation.json"), &self.another().await?)?,
+            Request::Numbers => include_str!("../../events/provision-numbers-show.json").to_owned(),
             Request::Schedule => json!({"source": "aws.events", "public_url": self.stack.gateway_url}).to_string(),
         };
         Ok(event.into())
@@ -216,12 +236,13 @@ impl Deployment {
         let body = || serde_json::from_str::<Value>(answer["body"].as_str().unwrap_or_default()).unwrap_or_default();
         let right = match request {
             Request::Answer => status(200) && body()[1]["endpoint"][0]["number"] == DRIVER,
-            Request::Floor => status(200),
+            Request::Floor => status(200) && answer["body"] == "found",
             Request::Event => status(204),
             Request::Create => status(201) && body()["participants"][1]["notification"] == "sent",
             Request::Get => status(200) && body()["id"] == self.conversation["id"],
             Request::Update => status(200),
             Request::End => status(200) && body()["state"] == "ended",
+            Request::Numbers => status(200) && body()["countries"][0]["country"] == "GB",
             Request::Schedule => answer.is_object() && !answer.to_string().contains("fail"),
         };
         if right { Ok(()) } else { Err(BenchError::Function(format!("{request:?} was answered with {answer}"))) }

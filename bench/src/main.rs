@@ -1,5 +1,6 @@
 //! What Maskline costs: `cargo run --release -p bench` measures all of it and says what it has to reach.
 
+mod cost;
 mod deployment;
 mod load;
 mod process;
@@ -13,8 +14,11 @@ mod tls;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser;
+use local::masked_call::MaskedCall;
+use local::stack::Options;
 use serde_json::{Value, json};
 
 use crate::deployment::Deployment;
@@ -45,6 +49,8 @@ enum Part {
     Scale,
     /// The laptop stack under load.
     Load,
+    /// What a million masked calls cost; measures starts and answers for it.
+    Cost,
 }
 
 /// The bench could not be run.
@@ -64,6 +70,10 @@ enum BenchError {
     Build(String),
     #[error("{0} is not built")]
     NoSuchProgram(&'static str),
+    #[error("no price and no assumption is named {0}")]
+    Price(String),
+    #[error("a masked call: {0}")]
+    MaskedCall(#[from] local::masked_call::MaskedCallError),
     #[error("not an address: {0}")]
     Url(String),
     #[error("JSON: {0}")]
@@ -99,11 +109,16 @@ async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
     let folder = Folder::new()?;
     let programs = Programs::build()?;
     let (mut figures, mut reached) = (json!({"at": jiff::Timestamp::now()}), true);
-    if runs(Part::Starts) {
+    if runs(Part::Starts) || runs(Part::Cost) {
         let (measured, targets) = starts(&programs, &folder, arguments.quick).await?;
         reached &= targets.iter().all(Target::is_reached);
         println!("{}\n{}", report::starts(&measured), report::targets(&targets));
         figures["starts"] = json!({"figures": measured, "targets": targets});
+        if runs(Part::Cost) {
+            let cost = cost::of(&MaskedCall::count(Options::default()).await?, &measured)?;
+            println!("{}", report::cost(&cost));
+            figures["cost"] = json!(cost);
+        }
     }
     if runs(Part::Scale) {
         let sizes: &[u64] = if arguments.quick { &[1, 100_000] } else { &[1, 1000, 100_000, 1_000_000] };
@@ -158,7 +173,9 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Result<Self, BenchError> {
-        let path = std::env::temp_dir().join(format!("maskline-bench-{}", std::process::id()));
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("maskline-bench-{process}-{number}"));
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
     }

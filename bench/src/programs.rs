@@ -9,16 +9,17 @@ use crate::deployment::{Deployment, Request};
 use crate::process::Program;
 use crate::starts::Subject;
 
-/// The packages with what each is asked; the floor first.
-const PACKAGES: [(&str, Request); 8] = [
-    ("floor", Request::Floor),
-    ("answer-webhook", Request::Answer),
-    ("event-webhook", Request::Event),
-    ("create-conversation", Request::Create),
-    ("get-conversation", Request::Get),
-    ("update-conversation", Request::Update),
-    ("end-conversation", Request::End),
-    ("provision-numbers", Request::Schedule),
+/// The rows of the table: each with its package, and what that is asked. The floor comes first.
+const ROWS: [(&str, &str, Request); 9] = [
+    (FLOOR, "floor", Request::Floor),
+    (ANSWER, "answer-webhook", Request::Answer),
+    ("event-webhook", "event-webhook", Request::Event),
+    (CREATE, "create-conversation", Request::Create),
+    ("get-conversation", "get-conversation", Request::Get),
+    ("update-conversation", "update-conversation", Request::Update),
+    ("end-conversation", "end-conversation", Request::End),
+    ("provision-numbers", "provision-numbers", Request::Numbers),
+    ("provision-numbers, schedule", "provision-numbers", Request::Schedule),
 ];
 
 /// The names of the floor and of the peer in the tables.
@@ -50,7 +51,7 @@ fn root() -> PathBuf {
 impl Programs {
     /// Builds all functions and the floor, and the peer if Node is here.
     pub fn build() -> Result<Self, BenchError> {
-        let built = PACKAGES.into_iter().map(|(package, request)| Ok((package, request, cargo_build(package)?)));
+        let built = ROWS.into_iter().map(|(name, package, request)| Ok((name, request, cargo_build(package)?)));
         Ok(Self { built: built.collect::<Result<_, BenchError>>()?, node_peer: build_node_peer()? })
     }
 

@@ -1,5 +1,6 @@
 //! Tables, as Markdown: to be read in a terminal, and to be put into `docs/performance.md` as they are.
 
+use crate::cost::{Cost as Bill, Line, Peer};
 use crate::load::Throughput;
 use crate::programs::FLOOR;
 use crate::scale::{Answers, Creations};
@@ -118,4 +119,24 @@ pub fn loads(loads: &[Throughput]) -> String {
     };
     let rows: Vec<Vec<String>> = loads.iter().map(row).collect();
     table(&["laptop stack", "a second", "a second a core", "p50 ms", "p99 ms", "errors"], &rows)
+}
+
+/// The bill of a million masked calls.
+pub fn cost(cost: &Bill) -> String {
+    let row = |line: &Line| vec![line.what.clone(), format!("{:.0}", line.quantity), format!("{:.2}", line.usd)];
+    let sum = |what: &str, lines: &[Line]| {
+        let usd: f64 = lines.iter().map(|line| line.usd).sum();
+        vec![what.to_owned(), String::new(), format!("{usd:.2}")]
+    };
+    let mut rows: Vec<Vec<String>> = cost.lines.iter().map(row).collect();
+    rows.push(sum("**a million masked calls**", &cost.lines));
+    rows.extend(cost.fixed.iter().map(row));
+    rows.push(sum("**a month, without any call**", &cost.fixed));
+    let bill = table(&[&format!("list prices of {}, {}", cost.region, cost.as_of), "quantity", "USD"], &rows);
+    let peer = |peer: &Peer| {
+        let usd = peer.usd.map_or_else(|| "-".to_owned(), |usd| format!("{usd}"));
+        vec![peer.name.clone(), peer.charge.clone(), usd, peer.per.clone().unwrap_or_default()]
+    };
+    let peers: Vec<Vec<String>> = cost.peers.iter().map(peer).collect();
+    format!("{bill}\n{}", table(&["others", "price", "USD", "for a"], &peers))
 }

@@ -35,6 +35,8 @@ pub struct Effort {
 pub struct Figures {
     /// The subject.
     pub name: &'static str,
+    /// How often its answer asks DynamoDB and Vonage.
+    pub requests: u32,
     /// From its start to the first time it asks for an event.
     pub start: Cost,
     /// From its first event to the answer; the CPU time until it asks for the next event.
@@ -166,6 +168,7 @@ impl Figures {
         };
         Self {
             name: subject.name,
+            requests: subject.request.requests(),
             start: cost(|run| run.start),
             first_answer: cost(|run| run.first_answer),
             cold: cost(|run| Cost {

@@ -41,7 +41,12 @@ pub fn of_starts(figures: &[Figures]) -> Vec<Target> {
         add("warm CPU / Node peer", answer.warm.cpu_ms / node.warm.cpu_ms, 1.0 / 3.0);
     }
     let others = figures.iter().filter(|figures| ![FLOOR, ANSWER, NODE_PEER].contains(&figures.name));
-    targets.extend(others.flat_map(|figures| against(figures, floor, 1.5)));
+    for other in others {
+        match other.requests {
+            0..=2 => targets.extend(against(other, floor, 1.5)),
+            often => targets.push(against_asking_as_often(other, often, floor)),
+        }
+    }
     targets
 }
 
@@ -60,4 +65,12 @@ fn against(figures: &Figures, floor: &Figures, at_most: f64) -> Vec<Target> {
     let counted = figures.instructions.zip(floor.instructions);
     let instructions = counted.map(|(own, floor)| target("instructions", own as f64 / floor as f64));
     [Some(cpu), instructions].into_iter().flatten().collect()
+}
+
+/// A cold start whose first answer asks many times, against a floor that asks as often: no start can be within one and a
+/// half of one that asks once, if its requests alone take longer than that.
+fn against_asking_as_often(figures: &Figures, often: u32, floor: &Figures) -> Target {
+    let floor = floor.cold.cpu_ms + f64::from(often - 1) * floor.warm.cpu_ms;
+    let what = format!("{}, cold CPU / floor that asks {often} times", figures.name);
+    Target { what, ratio: figures.cold.cpu_ms / floor, at_most: 1.5 }
 }

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use tokio::io::copy_bidirectional;
@@ -46,13 +47,16 @@ impl Authority {
         self.certificate.to_string_lossy().into_owned()
     }
 
-    /// Lets `target`, an `http://` URL, be reached over TLS.
-    pub async fn front(&self, target: &str) -> Result<TlsFront, BenchError> {
+    /// Lets `target`, an `http://` URL, be reached over TLS, by the protocols that ALPN calls so.
+    pub async fn front(&self, target: &str, protocols: &[&str]) -> Result<TlsFront, BenchError> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("https://localhost:{}", listener.local_addr()?.port());
         let target = target.trim_start_matches("http://").parse().map_err(|_| BenchError::Url(target.to_owned()))?;
-        let server = tokio::spawn(serve(listener, TlsAcceptor::from(self.server.clone()), target));
-        Ok(TlsFront { url, server })
+        let mut config = ServerConfig::clone(&self.server);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let server = tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), target, connections.clone()));
+        Ok(TlsFront { url, connections, server })
     }
 }
 
@@ -60,6 +64,8 @@ impl Authority {
 pub struct TlsFront {
     /// `https://localhost:…`.
     pub url: String,
+    /// How many connections it has taken.
+    pub connections: Arc<AtomicUsize>,
     server: JoinHandle<()>,
 }
 
@@ -69,8 +75,9 @@ impl Drop for TlsFront {
     }
 }
 
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, target: SocketAddr) {
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor, target: SocketAddr, connections: Arc<AtomicUsize>) {
     while let Ok((stream, _)) = listener.accept().await {
+        connections.fetch_add(1, Ordering::Relaxed);
         let acceptor = acceptor.clone();
         // A connection that breaks is the function's to notice.
         tokio::spawn(async move {
@@ -80,5 +87,60 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, target: SocketAddr)
             inside.set_nodelay(true)?;
             copy_bidirectional(&mut outside, &mut inside).await
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use local::stack::{Options, Stack};
+    use shared::config::VonageConfig;
+    use shared::phone::PhoneNumber;
+    use shared::vonage::Vonage;
+    use shared::vonage::number_insight::{NumberInsight, NumberLookup};
+
+    use super::*;
+    use crate::Folder;
+
+    /// How many connections two lookups side by side take, after a warm-up.
+    async fn connections(protocols: &[&str]) -> usize {
+        let folder = Folder::new().unwrap();
+        let authority = Authority::new(folder.path()).unwrap();
+        let stack = Stack::start(Options::default()).await.unwrap();
+        let front = authority.front(&stack.vonage_url, protocols).await.unwrap();
+        let differing = [("VONAGE_API_URL", front.url.clone()), ("SSL_CERT_FILE", authority.certificate())];
+        let environment = stack.environment.clone().with(differing.map(|(name, value)| (name.to_owned(), value)));
+        let lookup = NumberInsight(Vonage::new(VonageConfig::from_environment(&environment).unwrap()));
+        lookup.0.warm_up().await;
+        let numbers = ["447700900001", "447700900002"].map(|digits| PhoneNumber::try_from(digits).unwrap());
+        let (a, b) = tokio::join!(lookup.look_up(&numbers[0]), lookup.look_up(&numbers[1]));
+        assert!(a.unwrap().is_some() && b.unwrap().is_some());
+        stack.stop().await;
+        front.connections.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn lookups_side_by_side_share_the_warm_connection_where_vonage_has_http_2() {
+        assert_eq!(connections(&["h2", "http/1.1"]).await, 1);
+    }
+
+    #[tokio::test]
+    async fn lookups_side_by_side_work_where_vonage_has_http_1_only() {
+        for protocols in [&["http/1.1"] as &[&str], &[]] {
+            // The second waits for the first one's connection or makes its own, whichever is ready first.
+            assert!((1..=2).contains(&connections(protocols).await));
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_trusted_whom_neither_the_list_nor_the_file_names() {
+        let folder = Folder::new().unwrap();
+        let authority = Authority::new(folder.path()).unwrap();
+        let stack = Stack::start(Options::default()).await.unwrap();
+        let front = authority.front(&stack.vonage_url, &[]).await.unwrap();
+        let environment = stack.environment.clone().with([("VONAGE_API_URL".to_owned(), front.url.clone())]);
+        let lookup = NumberInsight(Vonage::new(VonageConfig::from_environment(&environment).unwrap()));
+        let refused = lookup.look_up(&PhoneNumber::try_from("447700900001").unwrap()).await;
+        assert!(matches!(refused, Err(shared::vonage::VonageError::Unreachable(_))), "{refused:?}");
+        stack.stop().await;
     }
 }

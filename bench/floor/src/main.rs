@@ -1,4 +1,4 @@
-//! One GetItem behind the HTTP API, and nothing else.
+//! One GetItem behind the HTTP API, of the item that `PK` and `SK` name, and nothing else.
 
 use std::env::var;
 use std::time::Duration;
@@ -15,14 +15,13 @@ use lambda_http::{Body, Error, Request, Response, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let (client, table) = &(connect()?, var("TABLE_NAME")?);
-    lambda_http::run(service_fn(async |_: Request| answer(client, table).await)).await
-}
-
-async fn answer(client: &Client, table: &str) -> Result<Response<Body>, Error> {
-    let key = |value: &str| AttributeValue::S(value.to_owned());
-    let found = client.get_item().table_name(table).key("pk", key("FLOOR")).key("sk", key("FLOOR")).send().await?;
-    Ok(Response::new(Body::from(if found.item.is_some() { "found" } else { "not found" })))
+    let (client, table, pk, sk) = &(connect()?, var("TABLE_NAME")?, var("PK")?, var("SK")?);
+    lambda_http::run(service_fn(async |_: Request| {
+        let key = |value: &str| AttributeValue::S(value.to_owned());
+        let found = client.get_item().table_name(table).key("pk", key(pk)).key("sk", key(sk)).send().await?;
+        Ok::<_, Error>(Response::new(Body::from(if found.item.is_some() { "found" } else { "not found" })))
+    }))
+    .await
 }
 
 /// The settings of the product.

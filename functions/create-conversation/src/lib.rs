@@ -78,7 +78,7 @@ impl HttpFunction for CreateConversation {
     }
 
     async fn warm_up(&self) {
-        tokio::join!(self.creator.store.warm_up(), self.creator.lookup.0.warm_up());
+        tokio::join!(self.creator.warm_up(), self.creator.lookup.0.warm_up());
     }
 
     async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {

@@ -143,6 +143,17 @@ struct Surroundings {
 }
 
 impl<L: NumberLookup, T: TextSender> Creator<L, T> {
+    /// Reads what is true of the pool as a whole, so that the first creation asks for no more than any other. What fails here
+    /// is read by that.
+    pub async fn warm_up(&self) {
+        if let Err(error) = self.cache.ready(&self.store).await {
+            tracing::warn!(cause = %error, "the pool cannot be read yet");
+            return;
+        }
+        // After the other, over its connection.
+        self.cache.learn_high_water(&self.store, self.clock.now()).await;
+    }
+
     /// Creates a conversation, or finds the one that the same `request` has created before.
     ///
     /// Two round trips to the table: one that reads, beside the carrier lookup, and one that writes. What became of texts
