@@ -65,7 +65,8 @@ pub struct TlsFront {
     /// `https://localhost:…`.
     pub url: String,
     /// How many connections it has taken.
-    pub connections: Arc<AtomicUsize>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the tests ask"))]
+    connections: Arc<AtomicUsize>,
     server: JoinHandle<()>,
 }
 

@@ -130,3 +130,33 @@ async fn a_missing_variable_stops_the_bootstrap_with_its_name() {
     let logs = String::from_utf8(stopped.stdout).unwrap();
     assert!(logs.contains("VONAGE_SIGNATURE_SECRET is not set"), "{logs}");
 }
+
+#[tokio::test]
+async fn the_way_to_the_table_is_made_while_lambda_starts_the_bootstrap() {
+    let stack = Stack::start(Options::default()).await.unwrap();
+    stack.traffic.watch();
+    let mut api = RuntimeApi::start().await;
+    let mut process = bootstrap(&stack.environment, &api.address).spawn().unwrap();
+    // The fallback reads nothing, so the one read is the bootstrap's own.
+    assert_eq!(api.invoke(event("answer-webhook-fallback")).await["statusCode"], 200);
+    let reads: Vec<String> = stack.traffic.take().into_iter().map(|exchange| exchange.name).collect();
+    assert_eq!(reads, ["GetItem"]);
+    process.kill().unwrap();
+    process.wait().unwrap();
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_table_that_cannot_be_reached_stops_no_start() {
+    let stack = Stack::start(Options::default()).await.unwrap();
+    let unreachable = [("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9"), ("DYNAMODB_TIME_LIMIT_MS", "100")];
+    let environment = unreachable.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let environment = stack.environment.clone().with(environment);
+    let mut api = RuntimeApi::start().await;
+    let mut process = bootstrap(&environment, &api.address).spawn().unwrap();
+    assert_eq!(api.invoke(event("answer-webhook-rider-calls")).await["statusCode"], 503);
+    assert_eq!(api.invoke(event("answer-webhook-fallback")).await["statusCode"], 200);
+    process.kill().unwrap();
+    process.wait().unwrap();
+    stack.stop().await;
+}

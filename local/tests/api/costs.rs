@@ -9,6 +9,7 @@ use local::stack::Options;
 use local::traffic::{Exchange, Service, Usage};
 use serde_json::{Value, json};
 use shared::clock::Clock;
+use shared::lambda::HttpFunction;
 
 use crate::support::{DRIVER, Laptop, RIDER, answer, text};
 
@@ -253,6 +254,20 @@ async fn a_function_that_has_just_started_reads_more_but_waits_no_longer() {
         vonage_bytes: LOOKUP_AND_TEXT_BYTES,
     };
     assert_eq!(costs(&laptop, "create: cold, key, notify", told, create_cold(&laptop, 5, true, Some("k"))).await, 201);
+}
+
+#[tokio::test]
+async fn a_function_that_lambda_has_started_creates_as_if_it_had_created_before() {
+    let laptop = laptop().await;
+    assert_eq!(create(&laptop, 1, false, None).await, 201);
+    let clock = Arc::new(laptop.clock.clone());
+    let function = create_conversation::CreateConversation::start(&laptop.stack.environment, clock).unwrap();
+    function.warm_up().await;
+    let mut event: Value = serde_json::from_str(include_str!("../../../events/create-conversation.json")).unwrap();
+    event["body"] = json!(order(3, false).to_string());
+    let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+    let created = costs(&laptop, "create: warmed up", CREATED, function.answer(request)).await;
+    assert_eq!(created.status(), 201);
 }
 
 #[tokio::test]
