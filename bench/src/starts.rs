@@ -123,30 +123,24 @@ async fn run(deployment: &Deployment, subject: &Subject, warm_answers: usize) ->
     let started = Mark(Instant::now(), Duration::ZERO);
     let process = subject.program.start(&api.address())?;
     let ready = Mark::of(&process, api.asked_for_next().await?)?;
-    let asked = Instant::now();
+    let asked = Mark(Instant::now(), ready.1);
     let (answered, answer) = api.invoke(first).await?;
     deployment.check(subject.request, &answer)?;
     api.asked_for_next().await?;
-    let done = Mark::of(&process, asked + (answered - asked))?;
-    let (mut wall, cpu_before) = (Duration::ZERO, process.cpu_time()?);
+    let done = Mark::of(&process, answered)?;
+    let mut waited = Duration::ZERO;
     for _ in 0..warm_answers {
         let event = deployment.event(subject.request).await?;
         let asked = Instant::now();
         let (answered, answer) = api.invoke(event).await?;
         deployment.check(subject.request, &answer)?;
-        wall += answered - asked;
+        waited += answered - asked;
         api.asked_for_next().await?;
     }
-    let begin = Mark(asked, cpu_before);
-    let warm = begin.until(&Mark(asked + wall, process.cpu_time()?), warm_answers);
+    let warm = done.until(&Mark::of(&process, done.0 + waited)?, warm_answers);
     let peak_memory_kib = process.peak_memory_kib()?;
     process.end().await?;
-    Ok(Run {
-        start: started.until(&ready, 1),
-        first_answer: Mark(asked, ready.1).until(&done, 1),
-        warm,
-        peak_memory_kib,
-    })
+    Ok(Run { start: started.until(&ready, 1), first_answer: asked.until(&done, 1), warm, peak_memory_kib })
 }
 
 async fn count_instructions(deployment: &Deployment, subject: &Subject) -> Result<u64, BenchError> {

@@ -84,6 +84,9 @@ impl Listener for Connections {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, address) = Listener::accept(&mut self.listener).await;
+        // HTTP/2 writes an answer in pieces, of which the last would wait for the first to be acknowledged. A connection
+        // that is gone already says so when it is read.
+        let _ = stream.set_nodelay(true);
         let connection = Connection::default();
         (CuttableStream { stream, connection }, address)
     }
