@@ -24,53 +24,55 @@ impl Target {
     }
 }
 
-/// The targets of starts and answers.
-pub fn of_starts(figures: &[Figures]) -> Vec<Target> {
+/// The targets of starts and answers. Times may be `slack` times as much: of few runs their medians tell less.
+pub fn of_starts(figures: &[Figures], slack: f64) -> Vec<Target> {
     let find = |name: &str| figures.iter().find(|figures| figures.name == name);
     let (Some(floor), Some(answer)) = (find(FLOOR), find(ANSWER)) else { return Vec::new() };
-    let mut targets = against(answer, floor, 1.3);
+    let mut targets = against(answer, floor, 1.3, slack);
     let mut add = |what: &str, ratio: f64, at_most: f64| {
         targets.push(Target { what: format!("{ANSWER}, {what}"), ratio, at_most });
     };
-    add("warm CPU / floor", answer.warm.cpu_ms / floor.warm.cpu_ms, 1.3);
+    add("warm CPU / floor", answer.warm.cpu_ms / floor.warm.cpu_ms, 1.3 * slack);
     add("peak memory / floor", answer.peak_memory_mib / floor.peak_memory_mib, 1.3);
     add("size / floor", answer.size as f64 / floor.size as f64, 1.15);
     if let Some(node) = find(NODE_PEER) {
-        add("cold CPU / Node peer", answer.cold.cpu_ms / node.cold.cpu_ms, 1.0 / 8.0);
-        add("cold wall / Node peer", answer.cold.wall_ms / node.cold.wall_ms, 1.0 / 8.0);
-        add("warm CPU / Node peer", answer.warm.cpu_ms / node.warm.cpu_ms, 1.0 / 3.0);
+        add("cold CPU / Node peer", answer.cold.cpu_ms / node.cold.cpu_ms, slack / 8.0);
+        add("cold wall / Node peer", answer.cold.wall_ms / node.cold.wall_ms, slack / 8.0);
+        add("warm CPU / Node peer", answer.warm.cpu_ms / node.warm.cpu_ms, slack / 3.0);
     }
     let others = figures.iter().filter(|figures| ![FLOOR, ANSWER, NODE_PEER].contains(&figures.name));
     for other in others {
         match other.requests {
-            0..=2 => targets.extend(against(other, floor, 1.5)),
-            often => targets.push(against_asking_as_often(other, often, floor)),
+            0..=2 => targets.extend(against(other, floor, 1.5, slack)),
+            often => targets.push(against_asking_as_often(other, often, floor, 1.5 * slack)),
         }
     }
     targets
 }
 
 /// The target of answers with many conversations: the CPU time with the most against that with the fewest.
-pub fn of_scale(answers: &[Answers]) -> Vec<Target> {
+pub fn of_scale(answers: &[Answers], slack: f64) -> Vec<Target> {
     let (Some(few), Some(many)) = (answers.first(), answers.last()) else { return Vec::new() };
     let what = format!("{ANSWER}, warm CPU, {} conversations / {}", many.conversations, few.conversations);
-    vec![Target { what, ratio: many.answer.cpu_ms / few.answer.cpu_ms, at_most: 1.05 }]
+    vec![Target { what, ratio: many.answer.cpu_ms / few.answer.cpu_ms, at_most: 1.05 * slack }]
 }
 
 /// A cold start against the floor's: by CPU time, and by instructions where they were counted.
-fn against(figures: &Figures, floor: &Figures, at_most: f64) -> Vec<Target> {
-    let target =
-        |what: &str, ratio: f64| Target { what: format!("{}, cold {what} / floor", figures.name), ratio, at_most };
-    let cpu = target("CPU", figures.cold.cpu_ms / floor.cold.cpu_ms);
+fn against(figures: &Figures, floor: &Figures, at_most: f64, slack: f64) -> Vec<Target> {
+    let target = |what: &str, ratio: f64, at_most: f64| {
+        let what = format!("{}, cold {what} / floor", figures.name);
+        Target { what, ratio, at_most }
+    };
+    let cpu = target("CPU", figures.cold.cpu_ms / floor.cold.cpu_ms, at_most * slack);
     let counted = figures.instructions.zip(floor.instructions);
-    let instructions = counted.map(|(own, floor)| target("instructions", own as f64 / floor as f64));
+    let instructions = counted.map(|(own, floor)| target("instructions", own as f64 / floor as f64, at_most));
     [Some(cpu), instructions].into_iter().flatten().collect()
 }
 
 /// A cold start whose first answer asks many times, against a floor that asks as often: no start can be within one and a
 /// half of one that asks once, if its requests alone take longer than that.
-fn against_asking_as_often(figures: &Figures, often: u32, floor: &Figures) -> Target {
+fn against_asking_as_often(figures: &Figures, often: u32, floor: &Figures, at_most: f64) -> Target {
     let floor = floor.cold.cpu_ms + f64::from(often - 1) * floor.warm.cpu_ms;
     let what = format!("{}, cold CPU / floor that asks {often} times", figures.name);
-    Target { what, ratio: figures.cold.cpu_ms / floor, at_most: 1.5 }
+    Target { what, ratio: figures.cold.cpu_ms / floor, at_most }
 }
