@@ -85,7 +85,14 @@ impl Programs {
 pub fn cargo_build(package: &str) -> Result<PathBuf, BenchError> {
     eprintln!("building {package}");
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    run(Command::new(cargo).current_dir(root()).args(["build", "--quiet", "--release", "--package", package]))?;
+    let mut command = Command::new(cargo);
+    // What `cargo run` tells this program of its own package would make build scripts run again, and all that needs them.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_") || name.to_string_lossy().starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
+    run(command.current_dir(root()).args(["build", "--quiet", "--release", "--package", package]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let binary = if package == "local" { "maskline" } else { package };
     Ok(target.join("release").join(binary))
