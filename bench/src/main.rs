@@ -12,9 +12,8 @@ mod starts;
 mod targets;
 mod tls;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser;
 use local::masked_call::MaskedCall;
@@ -25,6 +24,7 @@ use crate::deployment::Deployment;
 use crate::programs::{ANSWER, CREATE, NODE_PEER, Programs};
 use crate::starts::{Effort, Figures, Subject};
 use crate::targets::Target;
+use crate::tls::Authority;
 
 /// Measures Maskline.
 #[derive(Parser)]
@@ -106,11 +106,11 @@ async fn main() -> ExitCode {
 /// Measures what was asked for, and tells whether all that it has to reach is reached.
 async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
     let runs = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
-    let folder = Folder::new()?;
+    let authority = Authority::new()?;
     let programs = Programs::build()?;
     let (mut figures, mut reached) = (json!({"at": jiff::Timestamp::now()}), true);
     if runs(Part::Starts) || runs(Part::Cost) {
-        let (measured, targets) = starts(&programs, &folder, arguments.quick).await?;
+        let (measured, targets) = starts(&programs, &authority, arguments.quick).await?;
         reached &= targets.iter().all(Target::is_reached);
         println!("{}\n{}", report::starts(&measured), report::targets(&targets));
         figures["starts"] = json!({"figures": measured, "targets": targets});
@@ -123,9 +123,9 @@ async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
     if runs(Part::Scale) {
         let sizes: &[u64] = if arguments.quick { &[1, 100_000] } else { &[1, 1000, 100_000, 1_000_000] };
         let batches = if arguments.quick { 20 } else { 60 };
-        let answers = scale::answers(|there| programs.program(ANSWER, there), &folder, sizes, batches).await?;
+        let answers = scale::answers(|there| programs.program(ANSWER, there), &authority, sizes, batches).await?;
         let times = if arguments.quick { 5 } else { 20 };
-        let creations = scale::creations(|there| programs.program(CREATE, there), &folder, times).await?;
+        let creations = scale::creations(|there| programs.program(CREATE, there), &authority, times).await?;
         let target = targets::of_scale(&answers, slack(arguments.quick));
         reached &= target.iter().all(Target::is_reached);
         println!("{}\n{}\n{}", report::answers(&answers), report::creations(&creations), report::targets(&target));
@@ -142,8 +142,12 @@ async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
     Ok(reached)
 }
 
-async fn starts(programs: &Programs, folder: &Folder, quick: bool) -> Result<(Vec<Figures>, Vec<Target>), BenchError> {
-    let deployment = Deployment::start(folder, 2).await?;
+async fn starts(
+    programs: &Programs,
+    authority: &Authority,
+    quick: bool,
+) -> Result<(Vec<Figures>, Vec<Target>), BenchError> {
+    let deployment = Deployment::start(authority, 2).await?;
     let subjects = programs.subjects(&deployment)?;
     let times = if quick { 1 } else { 4 };
     let effort = |subject: &Subject| match (subject.request, subject.name) {
@@ -171,28 +175,4 @@ fn write(file: &PathBuf, figures: &Value) -> Result<(), BenchError> {
     std::fs::write(file, serde_json::to_vec_pretty(figures)?)?;
     eprintln!("figures: {}", file.display());
     Ok(())
-}
-
-/// A folder for the time of a run.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Result<Self, BenchError> {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(format!("maskline-bench-{process}-{number}"));
-        std::fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left of it is the system's to clean up.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

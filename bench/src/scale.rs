@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::BenchError;
 use crate::deployment::Deployment;
 use crate::process::{Process, Program};
 use crate::runtime_api::RuntimeApi;
 use crate::starts::{Cost, median};
-use crate::{BenchError, Folder};
+use crate::tls::Authority;
 
 /// An answer, with so many conversations in the table.
 #[derive(Debug, Serialize)]
@@ -66,14 +67,14 @@ fn ms(took: Duration) -> f64 {
 /// Answers with tables of different `sizes`, in turns.
 pub async fn answers(
     program: impl Fn(&Deployment) -> Result<Program, BenchError>,
-    folder: &Folder,
+    authority: &Authority,
     sizes: &[u64],
     batches: usize,
 ) -> Result<Vec<Answers>, BenchError> {
     const BATCH: usize = 100;
     let mut deployments = Vec::new();
     for &size in sizes {
-        let deployment = Deployment::start(folder, 2).await?;
+        let deployment = Deployment::start(authority, 2).await?;
         eprintln!("filling a table with {size} conversations");
         deployment.fill(size)?;
         let running = Running::start(&program(&deployment)?).await?;
@@ -109,12 +110,12 @@ pub async fn answers(
 /// Creations with pools of different sizes, by people who hold more and fewer routes.
 pub async fn creations(
     program: impl Fn(&Deployment) -> Result<Program, BenchError>,
-    folder: &Folder,
+    authority: &Authority,
     times: usize,
 ) -> Result<Vec<Creations>, BenchError> {
     let mut measured = Vec::new();
     for (numbers, helds) in [(1, vec![0]), (10, vec![0]), (100, vec![0, 10, 99])] {
-        let deployment = Deployment::start(folder, numbers).await?;
+        let deployment = Deployment::start(authority, numbers).await?;
         let mut running = Running::start(&program(&deployment)?).await?;
         for held in helds {
             let mut costs = Vec::new();

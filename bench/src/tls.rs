@@ -2,7 +2,7 @@
 //! a cold start would not show.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -24,8 +24,9 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes the authority and writes its certificate into `folder`.
-    pub fn new(folder: &Path) -> Result<Self, BenchError> {
+    /// Makes the authority, and writes its certificate into a file that is there for as long as it.
+    pub fn new() -> Result<Self, BenchError> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
         let mut own = CertificateParams::default();
         own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         own.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -33,7 +34,8 @@ impl Authority {
         let authority = CertifiedIssuer::self_signed(own, KeyPair::generate()?)?;
         let key = KeyPair::generate()?;
         let leaf = CertificateParams::new(["localhost".to_owned()])?.signed_by(&key, &authority)?;
-        let certificate = folder.join("authority.pem");
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let certificate = std::env::temp_dir().join(format!("maskline-bench-{process}-{number}.pem"));
         std::fs::write(&certificate, authority.pem())?;
         let server = ServerConfig::builder_with_provider(ring::default_provider().into())
             .with_safe_default_protocol_versions()?
@@ -57,6 +59,13 @@ impl Authority {
         let connections = Arc::new(AtomicUsize::new(0));
         let server = tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), target, connections.clone()));
         Ok(TlsFront { url, connections, server })
+    }
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        // What is left of it is the system's to clean up.
+        let _ = std::fs::remove_file(&self.certificate);
     }
 }
 
@@ -100,12 +109,10 @@ mod tests {
     use shared::vonage::number_insight::{NumberInsight, NumberLookup};
 
     use super::*;
-    use crate::Folder;
 
     /// How many connections two lookups side by side take, after a warm-up.
     async fn connections(protocols: &[&str]) -> usize {
-        let folder = Folder::new().unwrap();
-        let authority = Authority::new(folder.path()).unwrap();
+        let authority = Authority::new().unwrap();
         let stack = Stack::start(Options::default()).await.unwrap();
         let front = authority.front(&stack.vonage_url, protocols).await.unwrap();
         let differing = [("VONAGE_API_URL", front.url.clone()), ("SSL_CERT_FILE", authority.certificate())];
@@ -134,8 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_is_trusted_whom_neither_the_list_nor_the_file_names() {
-        let folder = Folder::new().unwrap();
-        let authority = Authority::new(folder.path()).unwrap();
+        let authority = Authority::new().unwrap();
         let stack = Stack::start(Options::default()).await.unwrap();
         let front = authority.front(&stack.vonage_url, &[]).await.unwrap();
         let environment = stack.environment.clone().with([("VONAGE_API_URL".to_owned(), front.url.clone())]);

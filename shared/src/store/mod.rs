@@ -26,7 +26,6 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, HttpClient, Region};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
@@ -140,8 +139,8 @@ impl Store {
     /// Makes the connection and lets one read go all its way, so that the first request need not. The read is of a key
     /// that no one has. What fails here is for the first request to try again.
     pub async fn warm_up(&self) {
-        let key = |value: &str| AttributeValue::S(value.to_owned());
-        let read = self.client.get_item().table_name(&self.table).key("pk", key("CALLER#")).key("sk", key("NUMBER#"));
+        let (pk, sk) = (item::string(item::caller_partition("")), item::string(item::NUMBER_PREFIX));
+        let read = self.client.get_item().table_name(&self.table).key("pk", pk).key("sk", sk);
         if let Err(error) = read.send().await {
             tracing::warn!(cause = %StoreError::from(error), "the table cannot be read yet");
         }
