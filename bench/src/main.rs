@@ -6,6 +6,7 @@ mod load;
 mod process;
 mod programs;
 mod report;
+mod running;
 mod runtime_api;
 mod scale;
 mod starts;

@@ -3,8 +3,9 @@
 use crate::cost::{Cost as Bill, Line, Peer};
 use crate::load::Throughput;
 use crate::programs::FLOOR;
+use crate::running::Cost;
 use crate::scale::{Answers, Creations};
-use crate::starts::{Cost, Figures};
+use crate::starts::Figures;
 use crate::targets::Target;
 
 /// Rows under a header, with numbers to the right.

@@ -1,13 +1,11 @@
 //! Starts and answers of functions, each in fresh processes, side by side.
 
-use std::time::{Duration, Instant};
-
 use serde::Serialize;
 
 use crate::BenchError;
 use crate::deployment::{Deployment, Request};
-use crate::process::{self, Process, Program};
-use crate::runtime_api::RuntimeApi;
+use crate::process::{self, Program};
+use crate::running::{Cost, Running, median};
 
 /// A function to measure.
 pub struct Subject {
@@ -53,15 +51,6 @@ pub struct Figures {
     pub instructions: Option<u64>,
 }
 
-/// Milliseconds.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Cost {
-    /// By the clock.
-    pub wall_ms: f64,
-    /// Of the CPU.
-    pub cpu_ms: f64,
-}
-
 /// What was measured of one process.
 struct Run {
     start: Cost,
@@ -103,83 +92,44 @@ impl Subject {
     }
 }
 
-/// Where a process stands: the time and its CPU time.
-struct Mark(Instant, Duration);
-
-impl Mark {
-    fn of(process: &Process, at: Instant) -> Result<Self, BenchError> {
-        Ok(Self(at, process.cpu_time()?))
-    }
-
-    fn until(&self, later: &Self, times: usize) -> Cost {
-        let each = |took: Duration| took.as_secs_f64() * 1000.0 / times.max(1) as f64;
-        Cost { wall_ms: each(later.0 - self.0), cpu_ms: each(later.1.saturating_sub(self.1)) }
-    }
-}
-
 async fn run(deployment: &Deployment, subject: &Subject, warm_answers: usize) -> Result<Run, BenchError> {
-    let mut api = RuntimeApi::start().await?;
     let first = deployment.event(subject.request).await?;
-    let started = Mark(Instant::now(), Duration::ZERO);
-    let process = subject.program.start(&api.address())?;
-    let ready = Mark::of(&process, api.asked_for_next().await?)?;
-    let asked = Mark(Instant::now(), ready.1);
-    let (answered, answer) = api.invoke(first).await?;
+    let (mut running, start) = Running::start(&subject.program).await?;
+    let (answer, first_answer) = running.answer(first).await?;
     deployment.check(subject.request, &answer)?;
-    api.asked_for_next().await?;
-    let done = Mark::of(&process, answered)?;
-    let mut waited = Duration::ZERO;
+    let mut warm = Cost::default();
     for _ in 0..warm_answers {
-        let event = deployment.event(subject.request).await?;
-        let asked = Instant::now();
-        let (answered, answer) = api.invoke(event).await?;
+        let (answer, cost) = running.answer(deployment.event(subject.request).await?).await?;
         deployment.check(subject.request, &answer)?;
-        waited += answered - asked;
-        api.asked_for_next().await?;
+        warm = warm + cost;
     }
-    let warm = done.until(&Mark::of(&process, done.0 + waited)?, warm_answers);
+    let process = running.into_process();
     let peak_memory_kib = process.peak_memory_kib()?;
     process.end().await?;
-    Ok(Run { start: started.until(&ready, 1), first_answer: asked.until(&done, 1), warm, peak_memory_kib })
+    Ok(Run { start, first_answer, warm: warm.each_of(warm_answers), peak_memory_kib })
 }
 
 async fn count_instructions(deployment: &Deployment, subject: &Subject) -> Result<u64, BenchError> {
-    let mut api = RuntimeApi::start().await?;
     let event = deployment.event(subject.request).await?;
-    let process = subject.program.start_counted(&api.address())?;
-    api.asked_for_next().await?;
-    let (_, answer) = api.invoke(event).await?;
+    let mut running = Running::start_counted(&subject.program).await?;
+    let (answer, _) = running.answer(event).await?;
     deployment.check(subject.request, &answer)?;
-    api.asked_for_next().await?;
-    process.end_counted().await
+    running.into_process().end_counted().await
 }
 
 impl Figures {
     fn of(subject: &Subject, runs: &[Run], instructions: Option<u64>) -> Self {
-        let cost = |of: fn(&Run) -> Cost| Cost {
-            wall_ms: median(runs.iter().map(|run| of(run).wall_ms)),
-            cpu_ms: median(runs.iter().map(|run| of(run).cpu_ms)),
-        };
+        let cost = |of: fn(&Run) -> Cost| Cost::median(runs.iter().map(of));
         Self {
             name: subject.name,
             requests: subject.request.requests(),
             start: cost(|run| run.start),
             first_answer: cost(|run| run.first_answer),
-            cold: cost(|run| Cost {
-                wall_ms: run.start.wall_ms + run.first_answer.wall_ms,
-                cpu_ms: run.start.cpu_ms + run.first_answer.cpu_ms,
-            }),
+            cold: cost(|run| run.start + run.first_answer),
             warm: cost(|run| run.warm),
             peak_memory_mib: median(runs.iter().map(|run| run.peak_memory_kib as f64 / 1024.0)),
             size: subject.size,
             instructions,
         }
     }
-}
-
-/// The value in the middle.
-pub fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
