@@ -172,9 +172,8 @@ impl Flow<'_> {
         let table = self.world.table().await;
         assert_eq!((table.conversations.len(), table.routes.len(), table.requests.len()), (1, 2, 1));
         // What is owed is sent by the same request again, and nothing twice.
-        let again = self
-            .ask("create again", async |backend: &Backend| backend.create().await, |answer| answer.status == 200)
-            .await;
+        let owes_nothing = |answer: &Answer| answer.status == 200 && !owes_a_text(&answer.body);
+        let again = self.ask("create again", async |backend: &Backend| backend.create().await, owes_nothing).await;
         assert_eq!(again["id"], created["id"]);
         again
     }
@@ -242,6 +241,12 @@ impl Flow<'_> {
         }
         assert_eq!(messages.len(), expected);
     }
+}
+
+/// Whether the same request again would text somebody.
+fn owes_a_text(conversation: &Value) -> bool {
+    let participants = conversation["participants"].as_array().unwrap();
+    participants.iter().any(|participant| matches!(participant["notification"].as_str(), Some("pending" | "failed")))
 }
 
 const DRIVERS_NEW_PHONE_AS_WRITTEN: &str = "+44 7700 900003";

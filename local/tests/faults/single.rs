@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::flow::{self, Patience, Story};
@@ -84,6 +84,14 @@ fn the_flow_holds_whatever_befalls_a_webhook() {
         assert_eq!(story.legs.known_to_their_end, known, "{:?}", story.legs);
     });
     assert_eq!(targets.len(), 2, "{targets:?}");
+}
+
+#[tokio::test]
+async fn a_text_that_fails_again_is_still_owed_and_sent_by_the_next_same_request() {
+    let refused = Target::path("/sms/json").rule(&json!({"kind": "status", "status": 401}), 0, 2);
+    let mut rules = |step: &'static str| if step.starts_with("create") { vec![refused.clone()] } else { Vec::new() };
+    let story = flow::run(Patience::Long, &mut rules).await;
+    assert_eq!(story.repeated, ["create again"]);
 }
 
 /// Lets each of these targets fail once in every step, in each of these ways, which nobody is to notice.
