@@ -7,7 +7,6 @@ mod process;
 mod programs;
 mod report;
 mod running;
-mod runtime_api;
 mod scale;
 mod starts;
 mod targets;
@@ -71,6 +70,8 @@ enum BenchError {
     Build(String),
     #[error("{0} is not built")]
     NoSuchProgram(&'static str),
+    #[error("a function: {0}")]
+    RuntimeApi(#[from] local::runtime_api::RuntimeApiError),
     #[error("no price and no assumption is named {0}")]
     Price(String),
     #[error("a masked call: {0}")]

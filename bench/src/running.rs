@@ -4,12 +4,12 @@ use std::ops::Add;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
+use local::runtime_api::RuntimeApi;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::BenchError;
 use crate::process::{Process, Program};
-use crate::runtime_api::RuntimeApi;
 
 /// Milliseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]

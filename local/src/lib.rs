@@ -1,5 +1,5 @@
 //! The laptop stack: the functions behind a gateway, an embedded DynamoDB, and a simulator of Vonage, all in one
-//! process. Nothing here is deployed.
+//! process; and what tests and the bench need besides. Nothing here is deployed.
 
 mod connection;
 pub mod demo;
@@ -7,6 +7,7 @@ pub mod dynamodb;
 pub mod faults;
 pub mod gateway;
 pub mod masked_call;
+pub mod runtime_api;
 pub mod simulator;
 pub mod stack;
 pub mod traffic;

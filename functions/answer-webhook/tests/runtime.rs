@@ -3,61 +3,10 @@
 
 use std::process::{Command, Stdio};
 
-use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use local::runtime_api::RuntimeApi;
 use local::stack::{Options, Stack};
 use serde_json::{Value, json};
 use shared::config::Environment;
-use tokio::net::TcpListener;
-use tokio::sync::{Mutex, mpsc};
-
-/// Source: AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes".
-struct RuntimeApi {
-    address: String,
-    events: mpsc::UnboundedSender<Value>,
-    answers: mpsc::UnboundedReceiver<Value>,
-}
-
-type Waiting = std::sync::Arc<(Mutex<mpsc::UnboundedReceiver<Value>>, mpsc::UnboundedSender<Value>)>;
-
-impl RuntimeApi {
-    async fn start() -> Self {
-        let (events, waiting) = mpsc::unbounded_channel();
-        let (answered, answers) = mpsc::unbounded_channel();
-        let router = Router::new()
-            .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
-            .with_state(std::sync::Arc::new((Mutex::new(waiting), answered)));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        tokio::spawn(async { axum::serve(listener, router).await });
-        Self { address, events, answers }
-    }
-
-    async fn invoke(&mut self, event: Value) -> Value {
-        self.events.send(event).unwrap();
-        self.answers.recv().await.unwrap()
-    }
-}
-
-/// Answers when there is an event, as Lambda does: a function that has nothing to do is frozen here.
-async fn next(State(state): State<Waiting>) -> impl IntoResponse {
-    let Some(event) = state.0.lock().await.recv().await else { return StatusCode::GONE.into_response() };
-    let headers = [
-        ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd"),
-        ("lambda-runtime-deadline-ms", "9999999999999"),
-        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-west-2:123456789012:function:answer-webhook"),
-    ];
-    (headers, event.to_string()).into_response()
-}
-
-async fn response(State(state): State<Waiting>, Path(_): Path<String>, body: String) -> StatusCode {
-    state.1.send(serde_json::from_str(&body).unwrap()).unwrap();
-    StatusCode::ACCEPTED
-}
 
 fn bootstrap(environment: &Environment, runtime_api: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_answer-webhook"));
@@ -72,6 +21,12 @@ fn bootstrap(environment: &Environment, runtime_api: &str) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+/// What a bootstrap that has asked for an event answers to it.
+async fn invoke(api: &mut RuntimeApi, event: Value) -> Value {
+    api.asked_for_next().await.unwrap();
+    api.invoke(event.to_string().into()).await.unwrap().1
 }
 
 fn event(name: &str) -> Value {
@@ -89,15 +44,15 @@ async fn the_bootstrap_answers_what_lambda_gives_it_and_logs_no_number() {
         let sent = http.post(format!("{}{path}", stack.gateway_url)).json(&body).send().await.unwrap();
         assert!(sent.status().is_success(), "{path}");
     }
-    let mut api = RuntimeApi::start().await;
-    let mut process = bootstrap(&stack.environment, &api.address).spawn().unwrap();
+    let mut api = RuntimeApi::start().await.unwrap();
+    let mut process = bootstrap(&stack.environment, &api.address()).spawn().unwrap();
 
-    let answer = api.invoke(event("answer-webhook-rider-calls")).await;
+    let answer = invoke(&mut api, event("answer-webhook-rider-calls")).await;
     assert_eq!((&answer["statusCode"], &answer["isBase64Encoded"]), (&json!(200), &json!(false)));
     assert_eq!(answer["headers"]["content-type"], "application/json");
     let ncco: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!(ncco[1]["endpoint"][0]["number"], "447700900002");
-    assert_eq!(api.invoke(event("answer-webhook-fallback")).await["statusCode"], 200);
+    assert_eq!(invoke(&mut api, event("answer-webhook-fallback")).await["statusCode"], 200);
 
     process.kill().unwrap();
     let written = process.wait_with_output().unwrap();
@@ -135,10 +90,10 @@ async fn a_missing_variable_stops_the_bootstrap_with_its_name() {
 async fn the_way_to_the_table_is_made_while_lambda_starts_the_bootstrap() {
     let stack = Stack::start(Options::default()).await.unwrap();
     stack.traffic.watch();
-    let mut api = RuntimeApi::start().await;
-    let mut process = bootstrap(&stack.environment, &api.address).spawn().unwrap();
+    let mut api = RuntimeApi::start().await.unwrap();
+    let mut process = bootstrap(&stack.environment, &api.address()).spawn().unwrap();
     // The fallback reads nothing, so the one read is the bootstrap's own.
-    assert_eq!(api.invoke(event("answer-webhook-fallback")).await["statusCode"], 200);
+    assert_eq!(invoke(&mut api, event("answer-webhook-fallback")).await["statusCode"], 200);
     let reads: Vec<String> = stack.traffic.take().into_iter().map(|exchange| exchange.name).collect();
     assert_eq!(reads, ["GetItem"]);
     process.kill().unwrap();
@@ -152,10 +107,10 @@ async fn a_table_that_cannot_be_reached_stops_no_start() {
     let unreachable = [("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9"), ("DYNAMODB_TIME_LIMIT_MS", "100")];
     let environment = unreachable.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let environment = stack.environment.clone().with(environment);
-    let mut api = RuntimeApi::start().await;
-    let mut process = bootstrap(&environment, &api.address).spawn().unwrap();
-    assert_eq!(api.invoke(event("answer-webhook-rider-calls")).await["statusCode"], 503);
-    assert_eq!(api.invoke(event("answer-webhook-fallback")).await["statusCode"], 200);
+    let mut api = RuntimeApi::start().await.unwrap();
+    let mut process = bootstrap(&environment, &api.address()).spawn().unwrap();
+    assert_eq!(invoke(&mut api, event("answer-webhook-rider-calls")).await["statusCode"], 503);
+    assert_eq!(invoke(&mut api, event("answer-webhook-fallback")).await["statusCode"], 200);
     process.kill().unwrap();
     process.wait().unwrap();
     stack.stop().await;

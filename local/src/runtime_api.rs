@@ -17,10 +17,31 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::BenchError;
-
-/// How long a function may take for anything before the bench gives up.
+/// How long a function may take for anything before it is given up.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A process of a function did not do what Lambda expects of it.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeApiError {
+    /// There is no port to listen on.
+    #[error("no Runtime API: {0}")]
+    Io(#[from] std::io::Error),
+    /// It answered before it was asked.
+    #[error("it answered without having been asked")]
+    NotAsked,
+    /// It asked for an event in place of answering one.
+    #[error("it gave no answer")]
+    NoAnswer,
+    /// Its answer is not JSON.
+    #[error("its answer is not JSON: {0}")]
+    NotJson(#[from] serde_json::Error),
+    /// It reports that it failed, in its own words.
+    #[error("it failed: {0}")]
+    Failed(String),
+    /// It neither asked nor answered.
+    #[error("nothing came from it within {PATIENCE:?}")]
+    Silent,
+}
 
 /// The Runtime API that one process of a function talks to.
 pub struct RuntimeApi {
@@ -44,7 +65,7 @@ struct Shared {
 
 impl RuntimeApi {
     /// Listens on a free port.
-    pub async fn start() -> Result<Self, BenchError> {
+    pub async fn start() -> Result<Self, RuntimeApiError> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (invocations, waiting) = mpsc::channel(1);
@@ -72,27 +93,27 @@ impl RuntimeApi {
     }
 
     /// Waits until the process asks for its next event, and tells when that was.
-    pub async fn asked_for_next(&mut self) -> Result<Instant, BenchError> {
+    pub async fn asked_for_next(&mut self) -> Result<Instant, RuntimeApiError> {
         match self.look().await? {
             Seen::AskedForNext(at) => Ok(at),
-            Seen::Answered(..) => Err(BenchError::Function("it answered without having been asked".to_owned())),
-            Seen::Failed(error) => Err(BenchError::Function(error)),
+            Seen::Answered(..) => Err(RuntimeApiError::NotAsked),
+            Seen::Failed(error) => Err(RuntimeApiError::Failed(error)),
         }
     }
 
     /// Gives the process that asked for one an event, and waits for its answer and when it came.
-    pub async fn invoke(&mut self, event: Bytes) -> Result<(Instant, Value), BenchError> {
-        self.invocations.send(event).await.map_err(|_| BenchError::Function("its Runtime API is gone".to_owned()))?;
+    pub async fn invoke(&mut self, event: Bytes) -> Result<(Instant, Value), RuntimeApiError> {
+        self.invocations.send(event).await.map_err(|_| RuntimeApiError::Silent)?;
         match self.look().await? {
             Seen::Answered(at, answer) => Ok((at, serde_json::from_slice(&answer)?)),
-            Seen::AskedForNext(_) => Err(BenchError::Function("it gave no answer".to_owned())),
-            Seen::Failed(error) => Err(BenchError::Function(error)),
+            Seen::AskedForNext(_) => Err(RuntimeApiError::NoAnswer),
+            Seen::Failed(error) => Err(RuntimeApiError::Failed(error)),
         }
     }
 
-    async fn look(&mut self) -> Result<Seen, BenchError> {
+    async fn look(&mut self) -> Result<Seen, RuntimeApiError> {
         let seen = tokio::time::timeout(PATIENCE, self.seen.recv()).await;
-        seen.ok().flatten().ok_or_else(|| BenchError::Function(format!("nothing came within {PATIENCE:?}")))
+        seen.ok().flatten().ok_or(RuntimeApiError::Silent)
     }
 }
 
@@ -113,7 +134,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
         ("content-type", "application/json"),
         ("lambda-runtime-aws-request-id", "00000000-0000-4000-8000-00000000000a"),
         ("lambda-runtime-deadline-ms", deadline.as_str()),
-        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:bench"),
+        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:maskline"),
         ("lambda-runtime-trace-id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0"),
     ];
     (headers, event).into_response()
