@@ -3,6 +3,8 @@
 //! Source: Vonage Application API v2. A change sends the whole application, so what is not known here is sent back as it
 //! came.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::client::{Payload, Vonage, VonageError, parse_ok};
@@ -20,28 +22,21 @@ impl ApplicationsApi {
     /// The application with this id.
     pub async fn read(&self, id: &str) -> Result<Application, VonageError> {
         let path = path(id);
-        let mut tries = self.0.tries(&path, Effect::None);
-        loop {
-            let limit = tries.begin();
-            let read = self.0.ask_json(self.0.api(&path), Payload::Query(&()), limit).await;
-            if let Some(outcome) = tries.settle(read).await {
-                return outcome.map(Application::new);
-            }
-        }
+        let tries = self.0.tries(&path, Effect::None);
+        let read = |limit| self.0.ask_json(self.0.api(&path), Payload::Query(&()), limit);
+        tries.make(read).await.map(Application::new)
     }
 
     /// Makes the application with this id what `application` says.
     pub async fn replace(&self, id: &str, application: &Application) -> Result<(), VonageError> {
         let path = path(id);
-        let mut tries = self.0.tries(&path, Effect::Lasting);
-        loop {
-            let limit = tries.begin();
-            let answer = self.0.ask(self.0.api(&path), Payload::Put(&application.0), limit).await;
-            let replaced = answer.and_then(|(status, body)| parse_ok::<Map<String, Value>>(status, &body).map(drop));
-            if let Some(outcome) = tries.settle(replaced).await {
-                return outcome;
-            }
-        }
+        let tries = self.0.tries(&path, Effect::Lasting);
+        tries.make(|limit| self.replace_once(&path, application, limit)).await
+    }
+
+    async fn replace_once(&self, path: &str, application: &Application, limit: Duration) -> Result<(), VonageError> {
+        let (status, body) = self.0.ask(self.0.api(path), Payload::Put(&application.0), limit).await?;
+        parse_ok::<Map<String, Value>>(status, &body).map(drop)
     }
 }
 

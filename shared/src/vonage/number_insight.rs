@@ -55,14 +55,7 @@ struct Answer {
 
 impl NumberLookup for NumberInsight {
     async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
-        let mut tries = self.0.tries(PATH, Effect::None);
-        loop {
-            let limit = tries.begin();
-            let outcome = self.look_up_once(number, limit).await;
-            if let Some(settled) = tries.settle(outcome).await {
-                return settled;
-            }
-        }
+        self.0.tries(PATH, Effect::None).make(|limit| self.look_up_once(number, limit)).await
     }
 }
 

@@ -59,14 +59,7 @@ impl TextSender for SmsApi {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
         let encoding = if text.chars().all(|c| GSM.contains(c)) { "text" } else { "unicode" };
         let message = Message { from: from.as_str(), to: to.expose(), text, encoding };
-        let mut tries = self.0.tries(PATH, Effect::Lasting);
-        loop {
-            let limit = tries.begin();
-            let outcome = self.send_once(&message, limit).await;
-            if let Some(settled) = tries.settle(outcome).await {
-                return settled;
-            }
-        }
+        self.0.tries(PATH, Effect::Lasting).make(|limit| self.send_once(&message, limit)).await
     }
 }
 

@@ -75,6 +75,20 @@ impl<'a> Tries<'a> {
         self.made < MOST && self.effect.allows_again(error) && self.left >= percent(LEAST, self.time_limit)
     }
 
+    /// Makes attempts, each of which is told how long it may take, until one of them settles the request.
+    pub(super) async fn make<T, Attempt: Future<Output = Result<T, VonageError>>>(
+        mut self,
+        attempt: impl Fn(Duration) -> Attempt,
+    ) -> Result<T, VonageError> {
+        loop {
+            let limit = self.begin();
+            let outcome = attempt(limit).await;
+            if let Some(settled) = self.settle(outcome).await {
+                return settled;
+            }
+        }
+    }
+
     /// What the request has come to; none, after a pause, if it is to be sent again.
     pub(super) async fn settle<T>(&mut self, outcome: Result<T, VonageError>) -> Option<Result<T, VonageError>> {
         let Err(error) = outcome else { return Some(outcome) };
