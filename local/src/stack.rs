@@ -165,7 +165,9 @@ impl Stack {
         let until = stopping(stopped.clone());
         services.spawn(async move { report("the Vonage simulator", simulator::serve(vonage, settings, until).await) });
 
-        let environment = own.with(options.environment);
+        // The simulator takes as many requests as it is sent.
+        let at_once = [("VONAGE_NUMBERS_INTERVAL_MS".to_owned(), "0".to_owned())];
+        let environment = own.with(at_once).with(options.environment);
         let clock = || options.clock.clone();
         let event = json!({"source": "aws.events", "public_url": gateway_url});
         let numbers = Arc::new(NumbersSchedule::new(&environment, clock(), event)?);
@@ -281,7 +283,8 @@ fn simulator_settings(
     }
 }
 
-fn environment(table: &str, dynamodb_url: &str, vonage_url: &str) -> Environment {
+/// The variables of functions on the laptop, where the table and Vonage are reached at these URLs.
+pub fn environment(table: &str, dynamodb_url: &str, vonage_url: &str) -> Environment {
     [
         ("TABLE_NAME", table),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url),
@@ -294,8 +297,6 @@ fn environment(table: &str, dynamodb_url: &str, vonage_url: &str) -> Environment
         ("VONAGE_APPLICATION_ID", account::APPLICATION_ID),
         ("VONAGE_API_URL", vonage_url),
         ("VONAGE_REST_URL", vonage_url),
-        // The simulator takes as many requests as it is sent.
-        ("VONAGE_NUMBERS_INTERVAL_MS", "0"),
     ]
     .into_iter()
     .collect()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use local::gateway::{self, NumbersSchedule, Route};
-use local::stack::account;
+use local::stack::{self, account};
 use serde_json::{Value, json};
 use shared::clock;
 use shared::config::Environment;
@@ -65,20 +65,7 @@ impl Missing {
 /// A deployment of which all other parts are missing, with the time limits that it has by default.
 async fn environment(missing: Missing) -> Environment {
     let url = missing.start().await;
-    let variables = [
-        ("TABLE_NAME", "maskline"),
-        ("AWS_ENDPOINT_URL_DYNAMODB", &url),
-        ("AWS_REGION", "eu-west-2"),
-        ("AWS_ACCESS_KEY_ID", "laptop"),
-        ("AWS_SECRET_ACCESS_KEY", "laptop"),
-        ("VONAGE_API_KEY", account::API_KEY),
-        ("VONAGE_API_SECRET", account::API_SECRET),
-        ("VONAGE_SIGNATURE_SECRET", account::SIGNATURE_SECRET),
-        ("VONAGE_APPLICATION_ID", account::APPLICATION_ID),
-        ("VONAGE_API_URL", &url),
-        ("VONAGE_REST_URL", &url),
-    ];
-    variables.into_iter().collect()
+    stack::environment("maskline", &url, &url)
 }
 
 /// How long the one who asks waits.

@@ -1,7 +1,7 @@
 //! The DynamoDB table: one item type a submodule, keys in one place.
 //!
-//! No operation uses an index, and only what a schedule looks for reads the whole table ([`Look`]). TTL deletion is late by up to days, so every reader filters by time
-//! itself.
+//! No operation uses an index, and only what a schedule looks for reads the whole table ([`Look`]). TTL deletion is late
+//! by up to days, so every reader filters by time itself.
 
 mod conversations;
 mod erasure;
