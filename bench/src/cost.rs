@@ -94,7 +94,7 @@ impl Prices {
     /// GB-seconds of a part: its CPU time at the share of a processor that its memory has, and the time it waits.
     fn gb_seconds(&self, part: &Part, figures: &[Figures]) -> Result<f64, BenchError> {
         let own = figures.iter().find(|figures| figures.name == part.function);
-        let own = own.ok_or(BenchError::NoSuchProgram(part.function))?;
+        let own = own.ok_or(BenchError::NotMeasured(part.function))?;
         let memory = self.assumed("memory_mb")?;
         let computing = own.warm.cpu_ms * self.assumed("memory_mb_of_a_whole_cpu")? / memory;
         let [table, vonage] = part.round_trips;

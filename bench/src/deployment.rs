@@ -1,5 +1,6 @@
 //! A deployment to measure: the laptop's table and Vonage behind TLS, with a pool and a conversation in it.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::body::Bytes;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::BenchError;
+use crate::process::Program;
 use crate::tls::{Authority, TlsFront};
 
 /// What is asked of a function, and what it has to answer.
@@ -105,8 +107,14 @@ impl Deployment {
         let _ = self.stop_table.send(());
     }
 
+    /// How to start a function in it: a file and its arguments.
+    pub fn program(&self, command: &[&Path]) -> Program {
+        let command = command.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        Program { command, environment: self.environment() }
+    }
+
     /// The variables of a function in it, as Lambda would set them.
-    pub fn environment(&self) -> Vec<(String, String)> {
+    fn environment(&self) -> Vec<(String, String)> {
         let dials = self.conversation["participants"][0]["dials"].as_str().unwrap_or_default();
         let differing = [
             // What the floor reads: the item that the answer to the rider reads.

@@ -21,7 +21,7 @@ use local::stack::Options;
 use serde_json::{Value, json};
 
 use crate::deployment::Deployment;
-use crate::programs::{ANSWER, CREATE, NODE_PEER, Programs};
+use crate::programs::{NODE_PEER, Programs};
 use crate::starts::{Effort, Figures, Subject};
 use crate::targets::Target;
 use crate::tls::Authority;
@@ -68,8 +68,8 @@ enum BenchError {
     Function(String),
     #[error("{0} failed")]
     Build(String),
-    #[error("{0} is not built")]
-    NoSuchProgram(&'static str),
+    #[error("{0} was not measured")]
+    NotMeasured(&'static str),
     #[error("a function: {0}")]
     RuntimeApi(#[from] local::runtime_api::RuntimeApiError),
     #[error("no price and no assumption is named {0}")]
@@ -109,10 +109,9 @@ async fn main() -> ExitCode {
 async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
     let runs = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
     let authority = Authority::new()?;
-    let programs = Programs::build()?;
     let (mut figures, mut reached) = (json!({"at": jiff::Timestamp::now()}), true);
     if runs(Part::Starts) || runs(Part::Cost) {
-        let (measured, targets) = starts(&programs, &authority, arguments.quick).await?;
+        let (measured, targets) = starts(&authority, arguments.quick).await?;
         reached &= targets.iter().all(Target::is_reached);
         println!("{}\n{}", report::starts(&measured), report::targets(&targets));
         figures["starts"] = json!({"figures": measured, "targets": targets});
@@ -125,9 +124,9 @@ async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
     if runs(Part::Scale) {
         let sizes: &[u64] = if arguments.quick { &[1, 100_000] } else { &[1, 1000, 100_000, 1_000_000] };
         let batches = if arguments.quick { 20 } else { 60 };
-        let answers = scale::answers(|there| programs.program(ANSWER, there), &authority, sizes, batches).await?;
+        let answers = scale::answers(&authority, sizes, batches).await?;
         let times = if arguments.quick { 5 } else { 20 };
-        let creations = scale::creations(|there| programs.program(CREATE, there), &authority, times).await?;
+        let creations = scale::creations(&authority, times).await?;
         let target = targets::of_scale(&answers, slack(arguments.quick));
         reached &= target.iter().all(Target::is_reached);
         println!("{}\n{}\n{}", report::answers(&answers), report::creations(&creations), report::targets(&target));
@@ -144,11 +143,8 @@ async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
     Ok(reached)
 }
 
-async fn starts(
-    programs: &Programs,
-    authority: &Authority,
-    quick: bool,
-) -> Result<(Vec<Figures>, Vec<Target>), BenchError> {
+async fn starts(authority: &Authority, quick: bool) -> Result<(Vec<Figures>, Vec<Target>), BenchError> {
+    let programs = Programs::build()?;
     let deployment = Deployment::start(authority, 2).await?;
     let subjects = programs.subjects(&deployment)?;
     let times = if quick { 1 } else { 4 };

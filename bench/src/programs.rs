@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 
 use crate::BenchError;
 use crate::deployment::{Deployment, Request};
-use crate::process::Program;
 use crate::starts::Subject;
 
 /// The rows of the table: each with its package, and what that is asked. The floor comes first.
@@ -39,7 +38,7 @@ pub struct Programs {
 
 /// Node and the bundle that it runs.
 struct NodePeer {
-    node: String,
+    node: PathBuf,
     bundle: PathBuf,
 }
 
@@ -57,27 +56,19 @@ impl Programs {
 
     /// All of them, to be run in `deployment`.
     pub fn subjects(&self, deployment: &Deployment) -> Result<Vec<Subject>, BenchError> {
-        let subject = |name, request, file: &Path, command: Vec<String>| {
-            let program = Program { command, environment: deployment.environment() };
-            Ok(Subject { name, program, size: std::fs::metadata(file)?.len(), request })
+        let subject = |name, request, deployed: &Path, command: &[&Path]| {
+            let size = std::fs::metadata(deployed)?.len();
+            Ok(Subject { name, program: deployment.program(command), size, request })
         };
-        let text = |file: &Path| file.to_string_lossy().into_owned();
         let mut subjects: Vec<Subject> = self
             .built
             .iter()
-            .map(|(name, request, file)| subject(name, *request, file, vec![text(file)]))
+            .map(|(name, request, file)| subject(name, *request, file, &[file]))
             .collect::<Result<_, BenchError>>()?;
         if let Some(NodePeer { node, bundle }) = &self.node_peer {
-            let command = vec![node.clone(), text(bundle)];
-            subjects.insert(2, subject(NODE_PEER, Request::Answer, bundle, command)?);
+            subjects.insert(2, subject(NODE_PEER, Request::Answer, bundle, &[node, bundle])?);
         }
         Ok(subjects)
-    }
-
-    /// How to start the one of that name in `deployment`.
-    pub fn program(&self, name: &'static str, deployment: &Deployment) -> Result<Program, BenchError> {
-        let found = self.subjects(deployment)?.into_iter().find(|subject| subject.name == name);
-        Ok(found.ok_or(BenchError::NoSuchProgram(name))?.program)
     }
 }
 
@@ -108,7 +99,7 @@ fn build_node_peer() -> Result<Option<NodePeer>, BenchError> {
     eprintln!("building {NODE_PEER}");
     run(Command::new("npm").current_dir(&folder).args(["ci", "--silent", "--no-audit", "--no-fund"]))?;
     run(Command::new("npm").current_dir(&folder).args(["run", "--silent", "build"]))?;
-    let node = String::from_utf8_lossy(&node.stdout).trim().to_owned();
+    let node = String::from_utf8_lossy(&node.stdout).trim().into();
     Ok(Some(NodePeer { node, bundle: folder.join("dist/bootstrap.cjs") }))
 }
 

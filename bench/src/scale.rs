@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::BenchError;
 use crate::deployment::Deployment;
-use crate::process::Program;
+use crate::programs::{ANSWER, CREATE, cargo_build};
 use crate::running::{Cost, Running};
 use crate::tls::Authority;
 
@@ -30,19 +30,15 @@ pub struct Creations {
 }
 
 /// Answers with tables of different `sizes`, in turns.
-pub async fn answers(
-    program: impl Fn(&Deployment) -> Result<Program, BenchError>,
-    authority: &Authority,
-    sizes: &[u64],
-    batches: usize,
-) -> Result<Vec<Answers>, BenchError> {
+pub async fn answers(authority: &Authority, sizes: &[u64], batches: usize) -> Result<Vec<Answers>, BenchError> {
     const BATCH: usize = 100;
+    let function = cargo_build(ANSWER)?;
     let mut deployments = Vec::new();
     for &size in sizes {
         let deployment = Deployment::start(authority, 2).await?;
         eprintln!("filling a table with {size} conversations");
         deployment.fill(size)?;
-        let (running, _) = Running::start(&program(&deployment)?).await?;
+        let (running, _) = Running::start(&deployment.program(&[&function])).await?;
         deployments.push((size, deployment, running, Vec::new()));
     }
     for batch in 0..=batches {
@@ -72,15 +68,12 @@ pub async fn answers(
 }
 
 /// Creations with pools of different sizes, by people who hold more and fewer routes.
-pub async fn creations(
-    program: impl Fn(&Deployment) -> Result<Program, BenchError>,
-    authority: &Authority,
-    times: usize,
-) -> Result<Vec<Creations>, BenchError> {
+pub async fn creations(authority: &Authority, times: usize) -> Result<Vec<Creations>, BenchError> {
+    let function = cargo_build(CREATE)?;
     let mut measured = Vec::new();
     for (numbers, helds) in [(1, vec![0]), (10, vec![0]), (100, vec![0, 10, 99])] {
         let deployment = Deployment::start(authority, numbers).await?;
-        let (mut running, _) = Running::start(&program(&deployment)?).await?;
+        let (mut running, _) = Running::start(&deployment.program(&[&function])).await?;
         for held in helds {
             let mut costs = Vec::new();
             for _ in 0..=times {
