@@ -9,6 +9,7 @@ mod high_water;
 mod item;
 mod legs;
 mod look;
+mod notifications;
 mod numbers;
 mod pool;
 mod reading;
