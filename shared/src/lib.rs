@@ -34,6 +34,8 @@ pub mod lambda;
 pub mod ncco;
 #[cfg(feature = "written-numbers")]
 mod numbering_plan;
+#[cfg(feature = "written-numbers")]
+pub mod participant_number;
 pub mod phone;
 pub mod pool;
 #[cfg(feature = "carrier")]

@@ -3,17 +3,16 @@
 use jiff::Timestamp;
 
 use crate::backoff;
-use crate::callable::{self, Callable, NotCallable};
+use crate::callable::Callable;
 use crate::caller::CallerKeys;
 use crate::clock::{SharedClock, whole_second};
 use crate::conversation::{Conversation, ConversationId, Lifetime, Notification, Side};
 use crate::country::Country;
 use crate::high_water::Mark;
+use crate::participant_number::{self, ParticipantNumberError};
 use crate::route::Route;
 use crate::store::{ChangeError, Store, StoreError};
-use crate::vonage::VonageError;
 use crate::vonage::number_insight::{LookedUpNumber, NumberLookup};
-use crate::written_number::{self, UnreadableNumber};
 
 /// What is to be different.
 #[derive(Debug, Clone)]
@@ -50,21 +49,12 @@ pub enum UpdateError {
     /// It has ended or expired, and does not come back.
     #[error("the conversation has ended")]
     Ended,
-    /// The new number cannot be read.
-    #[error("the number of a participant cannot be read")]
-    Unreadable(Side, #[source] UnreadableNumber),
-    /// The carrier says that the new number is not valid.
-    #[error("the number of a participant is not valid")]
-    NotValid(Side),
-    /// It is of a kind that is not called.
-    #[error("the number of a participant is not called")]
-    NotCallable(Side, #[source] NotCallable),
-    /// It is the other participant's.
+    /// The new number of the participant on this side cannot be used.
+    #[error("the number of a participant cannot be used")]
+    Number(Side, #[source] ParticipantNumberError),
+    /// The new number is the other participant's.
     #[error("both participants have the same number")]
     SameNumber(Side),
-    /// It is one of our own virtual numbers.
-    #[error("the number of a participant is a virtual number")]
-    VirtualNumber(Side),
     /// The new phone holds, in another conversation, the number that it would have to dial.
     #[error("the number to dial is not free for the new phone")]
     MaskTaken {
@@ -76,9 +66,6 @@ pub enum UpdateError {
     /// Others change the conversation again and again.
     #[error("the conversation changes all the time")]
     Contended,
-    /// The carrier lookup failed.
-    #[error("the carrier lookup failed")]
-    Lookup(#[source] VonageError),
     /// The table could not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -152,15 +139,14 @@ impl<L: NumberLookup> Updater<L> {
 
     async fn look_up(&self, phone: &NewPhone) -> Result<FoundPhone, UpdateError> {
         let side = phone.side;
-        let number =
-            written_number::read(&phone.number, phone.country).map_err(|error| UpdateError::Unreadable(side, error))?;
-        callable::check_kind(&number).map_err(|reason| UpdateError::NotCallable(side, reason))?;
-        let found = self.lookup.look_up(&number).await.map_err(UpdateError::Lookup)?;
-        let found = found.ok_or(UpdateError::NotValid(side))?;
-        let callable = self.callable.check(found.number.as_phone(), found.country);
-        callable.map_err(|reason| UpdateError::NotCallable(side, reason))?;
+        let refused = |error| UpdateError::Number(side, error);
+        let number = participant_number::read(&phone.number, phone.country).map_err(refused)?;
+        let found = participant_number::look_up(&number, &self.lookup, &self.callable).await.map_err(refused)?;
         let keys = self.store.caller_keys(&found.number, self.clock.now()).await?;
-        if keys.is_virtual { Err(UpdateError::VirtualNumber(side)) } else { Ok(FoundPhone { side, found, keys }) }
+        if keys.is_virtual {
+            return Err(refused(ParticipantNumberError::Virtual));
+        }
+        Ok(FoundPhone { side, found, keys })
     }
 
     /// A longer conversation, or one more of another phone, may be more than anybody has held. No change fails for want

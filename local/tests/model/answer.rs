@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use shared::choice::NoneFree;
 use shared::conversation::{Conversation, ConversationId, Side};
 use shared::creation::{Created, CreationError};
+use shared::participant_number::ParticipantNumberError;
 use shared::provisioning::Drained;
 use shared::update::UpdateError;
 
@@ -71,9 +72,9 @@ impl Answer {
 
     fn of_creation(refusal: &CreationError) -> Self {
         match refusal {
-            CreationError::NotValid(side) => Self::NotValid(*side),
+            CreationError::Number(side, ParticipantNumberError::NotValid) => Self::NotValid(*side),
             CreationError::SameNumber => Self::SameNumber,
-            CreationError::VirtualNumber(side) => Self::VirtualNumber(*side),
+            CreationError::Number(side, ParticipantNumberError::Virtual) => Self::VirtualNumber(*side),
             CreationError::NoneFree(none_free, None) => Self::NoneFree(*none_free),
             CreationError::OtherRequest => Self::OtherRequest,
             CreationError::Erased => Self::Gone,
@@ -85,9 +86,9 @@ impl Answer {
         match refusal {
             UpdateError::Unknown => Self::Unknown,
             UpdateError::Ended => Self::Over,
-            UpdateError::NotValid(side) => Self::NotValid(*side),
+            UpdateError::Number(side, ParticipantNumberError::NotValid) => Self::NotValid(*side),
             UpdateError::SameNumber(_) => Self::SameNumber,
-            UpdateError::VirtualNumber(side) => Self::VirtualNumber(*side),
+            UpdateError::Number(side, ParticipantNumberError::Virtual) => Self::VirtualNumber(*side),
             UpdateError::MaskTaken { side, free_at } => Self::MaskTaken { side: *side, free_at: *free_at },
             other => Self::Failed(format!("{other:?}")),
         }

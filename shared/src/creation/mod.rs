@@ -12,20 +12,20 @@ use jiff::Timestamp;
 
 use crate::backoff;
 use crate::call_limits::CallLimits;
-use crate::callable::{self, Callable, NotCallable};
+use crate::callable::Callable;
 use crate::caller::{CallerKey, CallerKeys};
 use crate::choice::{self, Caller, NoneFree, Terms};
 use crate::clock::{SharedClock, whole_second};
 use crate::conversation::{Conversation, ConversationId, Label, Lifetime, Notification, Participant, Reference, Side};
 use crate::country::{Country, CountryCounts};
 use crate::high_water::Mark;
+use crate::participant_number::{self, ParticipantNumberError};
 use crate::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::provisioning::{Provisioner, ShortfallReason};
 use crate::store::{CreateError, IdempotentRequest, ReadyPool, RememberedRequest, Store, StoreError};
-use crate::vonage::VonageError;
 use crate::vonage::number_insight::{LookedUpNumber, NumberLookup};
 use crate::vonage::sms::TextSender;
-use crate::written_number::{self, UnreadableNumber};
+use crate::written_number;
 
 pub use cache::PoolCache;
 
@@ -66,21 +66,12 @@ impl std::fmt::Debug for NewParticipant {
 /// Why a conversation was not created. Nothing is stored then, unless the table gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CreationError {
-    /// A participant's number cannot be read.
-    #[error("the number of a participant cannot be read")]
-    Unreadable(Side, #[source] UnreadableNumber),
-    /// The carrier says that a participant's number is not valid.
-    #[error("the number of a participant is not valid")]
-    NotValid(Side),
-    /// A participant's number is of a kind that is not called.
-    #[error("the number of a participant is not called")]
-    NotCallable(Side, #[source] NotCallable),
+    /// The number of the participant on this side cannot be used.
+    #[error("the number of a participant cannot be used")]
+    Number(Side, #[source] ParticipantNumberError),
     /// Both participants have the same number.
     #[error("both participants have the same number")]
     SameNumber,
-    /// A participant's number is one of our own virtual numbers.
-    #[error("the number of a participant is a virtual number")]
-    VirtualNumber(Side),
     /// No virtual number is free for a participant, and if one was to be rented on the fly, why that failed.
     #[error("no virtual number is free")]
     NoneFree(NoneFree, Option<ShortfallReason>),
@@ -93,9 +84,6 @@ pub enum CreationError {
     /// The same request has created a conversation that has been erased since.
     #[error("the conversation has been erased")]
     Erased,
-    /// The carrier lookup failed.
-    #[error("the carrier lookup failed")]
-    Lookup(#[source] VonageError),
     /// The table could not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -168,7 +156,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         ends_at: Option<Timestamp>,
     ) -> Result<Created, CreationError> {
         let [a, b] = &new.participants;
-        let numbers: [PhoneNumber; 2] = [read(a, Side::A)?, read(b, Side::B)?];
+        let numbers = [read(a, Side::A)?, read(b, Side::B)?];
         let (mut earlier, mut around) = (pin!(self.earlier(request.as_ref())), pin!(self.look_around(&numbers)));
         // A request that came before does not wait for the carrier.
         let (found, surroundings) = tokio::select! {
@@ -222,26 +210,22 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         let [a, b] = numbers;
         let real = [RealNumber::from(a.clone()), RealNumber::from(b.clone())];
         let now = self.clock.now();
-        let (looked_a, looked_b, surroundings, ()) = tokio::join!(
-            self.lookup.look_up(a),
-            self.lookup.look_up(b),
+        let look_up = |number| participant_number::look_up(number, &self.lookup, &self.callable);
+        let (found_a, found_b, surroundings, ()) = tokio::join!(
+            look_up(a),
+            look_up(b),
             self.surroundings(&real),
             self.cache.learn_high_water(&self.store, now),
         );
-        let found_a = looked_a.map_err(CreationError::Lookup)?.ok_or(CreationError::NotValid(Side::A))?;
-        let found_b = looked_b.map_err(CreationError::Lookup)?.ok_or(CreationError::NotValid(Side::B))?;
-        if found_a.number == found_b.number {
+        let refused = |side| move |error| CreationError::Number(side, error);
+        let found = [found_a.map_err(refused(Side::A))?, found_b.map_err(refused(Side::B))?];
+        if found[0].number == found[1].number {
             return Err(CreationError::SameNumber);
-        }
-        let found = [found_a, found_b];
-        for (found, side) in found.iter().zip(Side::BOTH) {
-            let callable = self.callable.check(found.number.as_phone(), found.country);
-            callable.map_err(|reason| CreationError::NotCallable(side, reason))?;
         }
         let is_as_read = found.iter().zip(&real).all(|(found, real)| found.number == *real);
         let surroundings = if is_as_read { surroundings? } else { self.surroundings(&numbers_of(&found)).await? };
         if let Some(side) = Side::BOTH.into_iter().find(|side| surroundings.keys[side.index()].is_virtual) {
-            return Err(CreationError::VirtualNumber(side));
+            return Err(CreationError::Number(side, ParticipantNumberError::Virtual));
         }
         Ok((found, surroundings))
     }
@@ -348,10 +332,8 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
 }
 
 fn read(participant: &NewParticipant, side: Side) -> Result<PhoneNumber, CreationError> {
-    let number = written_number::read(&participant.number, participant.country)
-        .map_err(|error| CreationError::Unreadable(side, error))?;
-    callable::check_kind(&number).map_err(|reason| CreationError::NotCallable(side, reason))?;
-    Ok(number)
+    let number = participant_number::read(&participant.number, participant.country);
+    number.map_err(|error| CreationError::Number(side, error))
 }
 
 fn numbers_of(found: &[LookedUpNumber; 2]) -> [RealNumber; 2] {

@@ -61,11 +61,11 @@ mod conversations {
     use serde_json::json;
 
     use super::{Problem, StatusCode};
-    use crate::callable::NotCallable;
     use crate::choice::NoneFree;
     use crate::conversation::Side;
     use crate::creation::CreationError;
     use crate::http::body::sentence;
+    use crate::participant_number::ParticipantNumberError;
     use crate::provisioning::ShortfallReason;
     use crate::update::UpdateError;
     use crate::written_number::UnreadableNumber;
@@ -73,11 +73,8 @@ mod conversations {
     impl From<CreationError> for Problem {
         fn from(error: CreationError) -> Self {
             match error {
-                CreationError::Unreadable(side, reason) => unreadable(side, reason),
-                CreationError::NotValid(side) => not_valid(side),
-                CreationError::NotCallable(side, reason) => not_callable(side, reason),
+                CreationError::Number(side, error) => not_usable(side, error),
                 CreationError::SameNumber => same_number(Side::B),
-                CreationError::VirtualNumber(side) => virtual_number(side),
                 CreationError::NoneFree(none_free, renting) => no_number_free(none_free, renting),
                 CreationError::Contended => {
                     contended("Many conversations of these participants are being created at once")
@@ -96,7 +93,6 @@ mod conversations {
                     "This request has created a conversation that was erased since; use a new key for a new one.",
                 )
                 .at("Idempotency-Key"),
-                CreationError::Lookup(error) => error.into(),
                 CreationError::Store(error) => error.into(),
             }
         }
@@ -112,11 +108,8 @@ mod conversations {
                     "The conversation has ended",
                     "It cannot be changed any more; create a new one.",
                 ),
-                UpdateError::Unreadable(side, reason) => unreadable(side, reason),
-                UpdateError::NotValid(side) => not_valid(side),
-                UpdateError::NotCallable(side, reason) => not_callable(side, reason),
+                UpdateError::Number(side, error) => not_usable(side, error),
                 UpdateError::SameNumber(side) => same_number(side),
-                UpdateError::VirtualNumber(side) => virtual_number(side),
                 UpdateError::MaskTaken { side, free_at } => {
                     let problem = Self::new(
                         StatusCode::CONFLICT,
@@ -130,7 +123,6 @@ mod conversations {
                     }
                 }
                 UpdateError::Contended => contended("The conversation is being changed by others"),
-                UpdateError::Lookup(error) => error.into(),
                 UpdateError::Store(error) => error.into(),
             }
         }
@@ -172,6 +164,26 @@ mod conversations {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "contended", title, detail).retry_after(1)
     }
 
+    fn not_usable(side: Side, error: ParticipantNumberError) -> Problem {
+        let number = || field(side, "number");
+        match error {
+            ParticipantNumberError::Unreadable(reason) => unreadable(side, reason),
+            ParticipantNumberError::NotValid => {
+                Problem::invalid(number(), "The carrier says that this is not a valid phone number.")
+            }
+            ParticipantNumberError::NotCallable(reason) => {
+                let title = "This deployment does not call such numbers";
+                let (status, detail) = (StatusCode::UNPROCESSABLE_ENTITY, sentence(&reason.to_string()));
+                Problem::new(status, "number-not-callable", title, detail).at(number())
+            }
+            ParticipantNumberError::Virtual => {
+                let detail = "This is a virtual number of the pool, so it cannot be a participant's own.";
+                Problem::invalid(number(), detail)
+            }
+            ParticipantNumberError::Lookup(error) => error.into(),
+        }
+    }
+
     fn unreadable(side: Side, reason: UnreadableNumber) -> Problem {
         let name = match reason {
             UnreadableNumber::NeedsCountry | UnreadableNumber::OtherCountry => "country",
@@ -180,23 +192,8 @@ mod conversations {
         Problem::invalid(field(side, name), sentence(&reason.to_string()))
     }
 
-    fn not_valid(side: Side) -> Problem {
-        Problem::invalid(field(side, "number"), "The carrier says that this is not a valid phone number.")
-    }
-
-    fn not_callable(side: Side, reason: NotCallable) -> Problem {
-        let title = "This deployment does not call such numbers";
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        Problem::new(status, "number-not-callable", title, sentence(&reason.to_string())).at(field(side, "number"))
-    }
-
     fn same_number(side: Side) -> Problem {
         Problem::invalid(field(side, "number"), "Both participants have the same number.")
-    }
-
-    fn virtual_number(side: Side) -> Problem {
-        let detail = "This is a virtual number of the pool, so it cannot be a participant's own.";
-        Problem::invalid(field(side, "number"), detail)
     }
 
     fn field(side: Side, name: &str) -> String {
