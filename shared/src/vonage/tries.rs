@@ -118,6 +118,8 @@ fn pause(error: &VonageError, made: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(5);
@@ -128,14 +130,14 @@ mod tests {
 
     /// Lets each attempt take so long and fail in that way: how many there were, and how long all of it took.
     async fn fail(effect: Effect, takes: Duration, error: impl Fn() -> VonageError) -> (u32, f64) {
-        let (start, mut tries) = (Instant::now(), Tries::new("/path", effect, LIMIT));
-        loop {
-            let limit = tries.begin();
+        let (start, made) = (Instant::now(), Cell::new(0));
+        let attempt = async |limit| {
+            made.set(made.get() + 1);
             sleep(takes.min(limit)).await;
-            if tries.settle(Err::<(), _>(error())).await.is_some() {
-                return (tries.made(), start.elapsed().as_secs_f64());
-            }
-        }
+            Err::<(), _>(error())
+        };
+        Tries::new("/path", effect, LIMIT).make(attempt).await.unwrap_err();
+        (made.get(), start.elapsed().as_secs_f64())
     }
 
     #[tokio::test(start_paused = true)]
