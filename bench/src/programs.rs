@@ -10,10 +10,10 @@ use crate::starts::Subject;
 
 /// The rows of the table: each with its package, and what that is asked. The floor comes first.
 const ROWS: [(&str, &str, Request); 9] = [
-    (FLOOR, "floor", Request::Floor),
-    (ANSWER, "answer-webhook", Request::Answer),
+    (FLOOR, FLOOR, Request::Floor),
+    (ANSWER, ANSWER, Request::Answer),
     ("event-webhook", "event-webhook", Request::Event),
-    (CREATE, "create-conversation", Request::Create),
+    (CREATE, CREATE, Request::Create),
     ("get-conversation", "get-conversation", Request::Get),
     ("update-conversation", "update-conversation", Request::Update),
     ("end-conversation", "end-conversation", Request::End),
@@ -25,9 +25,9 @@ const ROWS: [(&str, &str, Request); 9] = [
 pub const FLOOR: &str = "floor";
 /// The same answer in Node.
 pub const NODE_PEER: &str = "node-peer";
-/// The function that a caller waits for.
+/// The function that a caller waits for: its package, and its name in the tables.
 pub const ANSWER: &str = "answer-webhook";
-/// The function that waits for Vonage.
+/// The function that waits for Vonage, likewise.
 pub const CREATE: &str = "create-conversation";
 
 /// The files that were built.
