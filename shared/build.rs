@@ -3,11 +3,8 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    #[cfg(feature = "written-numbers")]
     numbering_plans::write();
 }
-
-#[cfg(feature = "written-numbers")]
 mod numbering_plans {
     use std::collections::BTreeMap;
     use std::path::Path;

@@ -104,7 +104,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, target: SocketAddr,
 mod tests {
     use local::stack::{Options, Stack};
     use shared::config::VonageConfig;
-    use shared::phone::PhoneNumber;
+    use shared::domain::phone::PhoneNumber;
     use shared::vonage::Vonage;
     use shared::vonage::number_insight::{NumberInsight, NumberLookup};
 

@@ -15,7 +15,7 @@ pub fn create_conversation(input: &[u8]) {
     let request = Request::new(Body::Binary(input.to_vec()));
     match create_conversation::decode(&request, DURATIONS) {
         Ok(order) => {
-            assert!(input.len() <= shared::http::MAX_BODY_BYTES);
+            assert!(input.len() <= shared::edge::http::MAX_BODY_BYTES);
             let lifetime = order.lifetime.duration();
             assert!((SignedDuration::from_mins(1)..=SignedDuration::from_hours(170 * 24)).contains(&lifetime));
             let limits = order.limits;

@@ -1,8 +1,8 @@
 //! Numbers as people and Vonage write them.
 
-use shared::country::Country;
-use shared::phone::{PhoneNumber, RealNumber};
-use shared::written_number::{self, calling_code};
+use shared::domain::country::Country;
+use shared::domain::phone::parse::{self, calling_code};
+use shared::domain::phone::{PhoneNumber, RealNumber};
 
 /// A number that is taken is E.164, is read as itself again, and shows no more than its last three digits.
 pub fn phone_number(input: &[u8]) {
@@ -16,11 +16,11 @@ pub fn phone_number(input: &[u8]) {
         None => (None, input),
     };
     for country in [None, country] {
-        let Ok(number) = written_number::read(written, country) else { continue };
+        let Ok(number) = parse::read(written, country) else { continue };
         check(&number);
         let e164 = format!("+{}", number.expose());
         for country in [None, country] {
-            assert_eq!(written_number::read(&e164, country).as_ref(), Ok(&number), "{e164} {country:?}");
+            assert_eq!(parse::read(&e164, country).as_ref(), Ok(&number), "{e164} {country:?}");
         }
     }
 }

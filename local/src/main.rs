@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use local::stack::{Options, Stack, StartError};
 use local::{demo, gateway};
-use shared::telemetry;
+use shared::edge::telemetry;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;

@@ -31,8 +31,8 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
-use crate::call_limits::CallLimits;
-use crate::country::{Country, CountryCounts};
+use crate::domain::call_limits::CallLimits;
+use crate::domain::country::{Country, CountryCounts};
 
 /// The environment variables of this process, or those that a laptop or a test gives in their place.
 #[derive(Clone, Default)]

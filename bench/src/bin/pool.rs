@@ -8,11 +8,11 @@ use std::process::ExitCode;
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
-use shared::caller::{CallerKey, CallerKeys};
-use shared::choice::{Caller, ReadyNumber, Terms, choose_pair};
-use shared::conversation::ConversationId;
-use shared::country::Country;
-use shared::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use shared::domain::caller_routes::{CallerRoute, CallerRoutes};
+use shared::domain::choice::{Caller, ReadyNumber, Terms, choose_pair};
+use shared::domain::conversation::ConversationId;
+use shared::domain::country::Country;
+use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 
 const SEED: u64 = 1;
 /// One a second.
@@ -58,7 +58,7 @@ impl Load {
 
 struct Person {
     number: RealNumber,
-    keys: CallerKeys,
+    keys: CallerRoutes,
     /// How many keys are held, counted without the engine.
     held: usize,
 }
@@ -87,7 +87,7 @@ impl<'a> Simulation<'a> {
         // Phones lie anywhere in the numbering plan: multiples of a number that shares no factor with its size.
         let person = |index: usize| Person {
             number: phone(format!("447{:09}", index * 618_033_989 % 1_000_000_000)).into(),
-            keys: CallerKeys::default(),
+            keys: CallerRoutes::default(),
             held: 0,
         };
         Self {
@@ -137,9 +137,9 @@ impl<'a> Simulation<'a> {
             *self.uses.entry(number.clone()).or_default() += 1;
             let person = &mut self.people[*person];
             person.held += 1;
-            let earlier = person.keys.by_number.get(number).map(CallerKey::handed_down).unwrap_or_default();
+            let earlier = person.keys.by_number.get(number).map(CallerRoute::history_for_next).unwrap_or_default();
             let expires_at = now + LIFETIME;
-            let key = CallerKey {
+            let key = CallerRoute {
                 conversation: Some(conversation),
                 expires_at,
                 quarantined_until: expires_at + QUARANTINE,

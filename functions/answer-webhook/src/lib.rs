@@ -5,12 +5,12 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig};
-use shared::http::{self, Object, Problem};
-use shared::lambda::{HttpFunction, RequestLine};
-use shared::ncco;
-use shared::route::Destination;
+use shared::domain::route::Destination;
+use shared::edge::http::{self, Object, Problem};
+use shared::edge::lambda::{HttpFunction, RequestLine};
 use shared::store::Store;
 use shared::vonage::event::AnswerRequest;
+use shared::vonage::ncco;
 use shared::vonage::signature::WebhookVerifier;
 
 /// The answer webhook.

@@ -5,18 +5,19 @@ use std::ops::RangeInclusive;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
-use shared::call_limits::CallLimits;
-use shared::callable::Callable;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Durations, Environment, VonageConfig};
-use shared::conversation::{Label, Lifetime, Reference};
-use shared::country::Country;
-use shared::creation::{Creator, NewConversation, NewParticipant, PoolCache};
-use shared::http::{self, Object, Problem};
-use shared::lambda::{self, HttpFunction, RequestLine};
-use shared::provisioning::Provisioner;
+use shared::domain::call_limits::CallLimits;
+use shared::domain::conversation::Lifetime;
+use shared::domain::country::Country;
+use shared::domain::phone::dial_policy::DialPolicy;
+use shared::domain::text::{Label, Reference};
+use shared::edge::http::{self, Object, Problem};
+use shared::edge::lambda::{self, HttpFunction, RequestLine};
+use shared::edge::view::ConversationView;
+use shared::service::create::{Creator, NewConversation, NewParticipant, PoolCache};
+use shared::service::provision::Provisioner;
 use shared::store::Store;
-use shared::view::ConversationView;
 use shared::vonage::Vonage;
 use shared::vonage::number_insight::NumberInsight;
 use shared::vonage::sms::SmsApi;
@@ -66,7 +67,7 @@ impl HttpFunction for CreateConversation {
                 provisioner: Provisioner::new(env, store.clone(), vonage.clone(), clock.clone())?,
                 store,
                 lookup: NumberInsight(vonage.clone()),
-                callable: Callable::new(env.countries("CALLABLE_COUNTRIES")?),
+                callable: DialPolicy::new(env.countries("CALLABLE_COUNTRIES")?),
                 texts: SmsApi(vonage),
                 clock,
                 fallback: env.countries("FALLBACK_COUNTRIES")?,
@@ -119,7 +120,7 @@ impl ConversationBody {
         });
         let max_call_seconds = self.max_call_seconds.unwrap_or(durations.max_call_seconds);
         within("max_call_seconds", max_call_seconds, durations.allowed_max_call_seconds())?;
-        let usual = CallLimits::of_calls_up_to(max_call_seconds);
+        let usual = CallLimits::with_max_call(max_call_seconds);
         let limits = CallLimits { ring_seconds: self.ring_seconds.unwrap_or(usual.ring_seconds), ..usual };
         within("ring_seconds", limits.ring_seconds, limits.allowed_ring_seconds())?;
         let quarantine_seconds = self.quarantine.unwrap_or(durations.quarantine_seconds);

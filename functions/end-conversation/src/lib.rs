@@ -7,11 +7,11 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
-use shared::http::{self, Problem};
-use shared::lambda::{HttpFunction, RequestLine, ScheduledFunction};
-use shared::redaction::{Redacted, Redactor};
+use shared::edge::http::{self, Problem};
+use shared::edge::lambda::{HttpFunction, RequestLine, ScheduledFunction};
+use shared::edge::view::ConversationView;
+use shared::service::redact::{Redacted, Redactor};
 use shared::store::Store;
-use shared::view::ConversationView;
 use shared::vonage::Vonage;
 use shared::vonage::redact::RedactApi;
 

@@ -2,14 +2,14 @@
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
-use shared::call::LegEvent;
-use shared::carrier_record::CarrierRecord;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig};
-use shared::conversation::ConversationId;
-use shared::http::{self, Problem};
-use shared::lambda::{HttpFunction, RequestLine};
-use shared::route::Holder;
+use shared::domain::call::LegEvent;
+use shared::domain::carrier_record::CarrierRecord;
+use shared::domain::conversation::ConversationId;
+use shared::domain::route::KeyOwner;
+use shared::edge::http::{self, Problem};
+use shared::edge::lambda::{HttpFunction, RequestLine};
 use shared::store::{Store, StoreError};
 use shared::vonage::event::{Event, LegKey};
 use shared::vonage::signature::WebhookVerifier;
@@ -68,8 +68,8 @@ impl EventWebhook {
             let Some(holder) = held else { continue };
             let conversation = Some(holder.conversation());
             match holder {
-                Holder::Route(route) => self.store.merge_leg(&route, key.direction, event).await?,
-                Holder::Erased(_) => {
+                KeyOwner::Route(route) => self.store.merge_leg(&route, key.direction, event).await?,
+                KeyOwner::Erased(_) => {
                     let record = CarrierRecord::of_leg(&event.uuid, key.direction);
                     self.store.ask_to_redact(&[record], self.clock.now()).await?;
                     return Ok((conversation, "to be redacted"));

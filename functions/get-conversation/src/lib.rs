@@ -2,14 +2,14 @@
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
-use shared::call::calls;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
-use shared::conversation::ConversationId;
-use shared::http::{self, Problem};
-use shared::lambda::{HttpFunction, RequestLine};
+use shared::domain::call::calls;
+use shared::domain::conversation::ConversationId;
+use shared::edge::http::{self, Problem};
+use shared::edge::lambda::{HttpFunction, RequestLine};
+use shared::edge::view::ConversationView;
 use shared::store::Store;
-use shared::view::ConversationView;
 
 /// The reading of conversations.
 pub struct GetConversation {

@@ -10,13 +10,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
-use shared::country::Country;
-use shared::high_water;
-use shared::http::{self, Problem};
-use shared::lambda::{self, HttpFunction, RequestLine, ScheduledFunction};
-use shared::phone::PhoneNumber;
-use shared::pool::{Feature, NumberType};
-use shared::provisioning::{Drained, Headroom, Home, Order, Provisioner};
+use shared::domain::country::Country;
+use shared::domain::peak_usage;
+use shared::domain::phone::PhoneNumber;
+use shared::domain::pool::{Feature, NumberType};
+use shared::edge::http::{self, Problem};
+use shared::edge::lambda::{self, HttpFunction, RequestLine, ScheduledFunction};
+use shared::service::provision::{Drained, Headroom, Order, Provisioner, PublicEndpoint};
 use shared::store::Store;
 use shared::vonage::Vonage;
 use shared::vonage::numbers::Search;
@@ -118,11 +118,11 @@ impl ProvisionNumbers {
     async fn show(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let concurrent = concurrent(request)?;
         let (store, now) = (&self.provisioner.store, self.provisioner.clock.now());
-        let (ledger, high_water) = tokio::try_join!(store.ledger(), store.high_water(now))?;
+        let (ledger, peak_usage) = tokio::try_join!(store.ledger(), store.peak_usage(now))?;
         let mut pool = PoolView::new(&ledger, self.provisioner.monthly_budget);
         for country in ledger.countries {
             let numbers = store.pool_numbers(country).await?;
-            let held = high_water.of(country, high_water::day(now));
+            let held = peak_usage.of(country, peak_usage::day(now));
             pool.countries.push(CountryView::new(country, numbers, held, concurrent));
         }
         Ok(http::json(StatusCode::OK, &pool))
@@ -146,9 +146,9 @@ impl ProvisionNumbers {
 }
 
 /// What the schedule's event tells of where this deployment is.
-fn home(event: &Value) -> Option<Home<'_>> {
+fn home(event: &Value) -> Option<PublicEndpoint<'_>> {
     let public_url = event["public_url"].as_str().filter(|url| url.starts_with("http"))?;
-    Some(Home { public_url, take_over: event["take_over"] == true })
+    Some(PublicEndpoint { public_url, take_over: event["take_over"] == true })
 }
 
 /// The parameter `concurrent`.

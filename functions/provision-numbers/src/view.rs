@@ -2,12 +2,12 @@
 
 use rust_decimal::Decimal;
 use serde::Serialize;
-use shared::country::Country;
-use shared::phone::VirtualNumber;
-use shared::pool::{Feature, NumberState, NumberType, PoolNumber};
-use shared::provisioning::{Order, Provisioned, Shortfall, ShortfallReason, Upkeep};
+use shared::domain::country::Country;
+use shared::domain::phone::VirtualNumber;
+use shared::domain::pool::{Feature, NumberState, NumberType, PoolNumber};
+use shared::edge::view::CURRENCY;
+use shared::service::provision::{Order, Provisioned, Shortfall, ShortfallReason, Upkeep};
 use shared::store::Ledger;
-use shared::view::CURRENCY;
 
 /// The whole pool.
 #[derive(Serialize)]
@@ -31,7 +31,8 @@ pub(crate) struct CountryView {
     monthly_cost: Decimal,
     currency: &'static str,
     /// The most keys that one caller has held lately: so many numbers are needed.
-    high_water: usize,
+    #[serde(rename = "high_water")]
+    peak_usage: usize,
     /// How many more than that are ready.
     headroom: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +129,7 @@ impl CountryView {
     pub(crate) fn new(
         country: Country,
         numbers: Vec<PoolNumber>,
-        high_water: usize,
+        peak_usage: usize,
         concurrent: Option<usize>,
     ) -> Self {
         let count = |state| numbers.iter().filter(|number| number.state == state).count();
@@ -139,8 +140,8 @@ impl CountryView {
         Self {
             country,
             ready,
-            high_water,
-            headroom: signed(ready) - signed(high_water),
+            peak_usage,
+            headroom: signed(ready) - signed(peak_usage),
             forecast: concurrent.map(forecast),
             renting: count(NumberState::Renting),
             linking: count(NumberState::Linking),

@@ -3,16 +3,17 @@
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
-use shared::callable::Callable;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
-use shared::conversation::{Lifetime, Side};
-use shared::country::Country;
-use shared::http::{self, Object, Problem};
-use shared::lambda::{HttpFunction, RequestLine};
+use shared::domain::conversation::Lifetime;
+use shared::domain::country::Country;
+use shared::domain::phone::dial_policy::DialPolicy;
+use shared::domain::side::Side;
+use shared::edge::http::{self, Object, Problem};
+use shared::edge::lambda::{HttpFunction, RequestLine};
+use shared::edge::view::ConversationView;
+use shared::service::update::{Change, NewPhone, Updater};
 use shared::store::Store;
-use shared::update::{Change, NewPhone, Updater};
-use shared::view::ConversationView;
 use shared::vonage::Vonage;
 use shared::vonage::number_insight::NumberInsight;
 
@@ -44,7 +45,7 @@ impl HttpFunction for UpdateConversation {
 
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let lookup = NumberInsight(Vonage::new(VonageConfig::from_environment(env)?));
-        let callable = Callable::new(env.countries("CALLABLE_COUNTRIES")?);
+        let callable = DialPolicy::new(env.countries("CALLABLE_COUNTRIES")?);
         Ok(Self { updater: Updater { store: Store::connect(env)?, lookup, callable, clock } })
     }
 

@@ -9,7 +9,7 @@ use local::stack::Options;
 use local::traffic::{Exchange, Service, Usage};
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::lambda::HttpFunction;
+use shared::edge::lambda::HttpFunction;
 
 use crate::support::{DRIVER, Laptop, RIDER, answer, text};
 

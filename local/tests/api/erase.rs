@@ -186,19 +186,21 @@ async fn a_late_event_brings_nothing_back_and_its_leg_is_redacted() {
 async fn a_leg_that_was_written_at_the_last_moment_is_found_by_the_schedule() {
     let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
     let conversation = laptop.create().await;
-    let (store, phone) = (laptop.store().await, shared::phone::PhoneNumber::try_from(RIDER).unwrap().into());
+    let (store, phone) = (laptop.store().await, shared::domain::phone::PhoneNumber::try_from(RIDER).unwrap().into());
     let dialled = text(&conversation, "/participants/0/dials");
-    let dialled = shared::phone::PhoneNumber::try_from(dialled).unwrap().into();
-    let Some(shared::route::Holder::Route(route)) = store.holder(&phone, &dialled).await.unwrap() else { panic!() };
+    let dialled = shared::domain::phone::PhoneNumber::try_from(dialled).unwrap().into();
+    let Some(shared::domain::route::KeyOwner::Route(route)) = store.holder(&phone, &dialled).await.unwrap() else {
+        panic!()
+    };
     erase(&laptop, &conversation).await;
-    let event = shared::call::LegEvent {
+    let event = shared::domain::call::LegEvent {
         conversation_uuid: "CON-1".to_owned(),
         uuid: "leg-1".to_owned(),
-        status: shared::call::Status::Completed,
+        status: shared::domain::call::Status::Completed,
         timestamp: laptop.clock.now(),
-        facts: shared::call::LegFacts::default(),
+        facts: shared::domain::call::LegFacts::default(),
     };
-    store.merge_leg(&route, shared::call::Direction::Inbound, &event).await.unwrap();
+    store.merge_leg(&route, shared::domain::call::Direction::Inbound, &event).await.unwrap();
     assert_eq!(laptop.get(&path(&conversation)).await.status, 404);
     laptop.advance(AN_HOUR);
     run(&laptop).await;
@@ -214,9 +216,9 @@ async fn a_text_that_is_on_its_way_while_its_conversation_is_erased_is_redacted_
     let (store, id) = (laptop.store().await, text(&created, "/id").try_into().unwrap());
     let read = store.conversation(id, laptop.clock.now()).await.unwrap().unwrap();
     erase(&laptop, &created).await;
-    let sides = shared::conversation::Side::BOTH;
+    let sides = shared::domain::side::Side::BOTH;
     assert!(!store.claim_notifications(&read, &sides).await.unwrap(), "nobody is texted any more");
-    let texts = ["one", "two"].map(|id| shared::carrier_record::CarrierRecord::of_text(id.to_owned()));
+    let texts = ["one", "two"].map(|id| shared::domain::carrier_record::CarrierRecord::of_text(id.to_owned()));
     store.record_notifications(&read, &sides, &texts, laptop.clock.now()).await.unwrap();
     assert_eq!(items_with(&laptop, "sms#").await.len(), 2);
     assert_eq!((laptop.get(&path(&created)).await.status, items_with(&laptop, "participants").await.len()), (404, 0));
@@ -326,19 +328,22 @@ async fn an_account_without_redaction_is_asked_once_a_product_and_given_up_after
 async fn many_legs_are_erased_in_one_request() {
     let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
     let conversation = laptop.create().await;
-    let (store, phone) = (laptop.store().await, shared::phone::PhoneNumber::try_from(RIDER).unwrap().into());
-    let dialled = shared::phone::PhoneNumber::try_from(text(&conversation, "/participants/0/dials")).unwrap().into();
-    let Some(shared::route::Holder::Route(route)) = store.holder(&phone, &dialled).await.unwrap() else { panic!() };
+    let (store, phone) = (laptop.store().await, shared::domain::phone::PhoneNumber::try_from(RIDER).unwrap().into());
+    let dialled =
+        shared::domain::phone::PhoneNumber::try_from(text(&conversation, "/participants/0/dials")).unwrap().into();
+    let Some(shared::domain::route::KeyOwner::Route(route)) = store.holder(&phone, &dialled).await.unwrap() else {
+        panic!()
+    };
     for call in 0..230 {
-        let event = shared::call::LegEvent {
+        let event = shared::domain::call::LegEvent {
             conversation_uuid: format!("CON-{call}"),
             // Two calls have one leg in common, as after a transfer.
             uuid: format!("leg-{}", call.max(1)),
-            status: shared::call::Status::Completed,
+            status: shared::domain::call::Status::Completed,
             timestamp: laptop.clock.now(),
-            facts: shared::call::LegFacts::default(),
+            facts: shared::domain::call::LegFacts::default(),
         };
-        store.merge_leg(&route, shared::call::Direction::Inbound, &event).await.unwrap();
+        store.merge_leg(&route, shared::domain::call::Direction::Inbound, &event).await.unwrap();
     }
     assert_eq!(erase(&laptop, &conversation).await, 204);
     assert_eq!((items_with(&laptop, "LEG#").await.len(), items_with(&laptop, "voice#").await.len()), (0, 229));

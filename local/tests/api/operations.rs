@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use local::gateway;
 use serde_json::{Map, Value, json};
-use shared::telemetry::{METRICS, NAMESPACE};
+use shared::edge::telemetry::{METRICS, NAMESPACE};
 
 use crate::support::text;
 use crate::template::{root, template};

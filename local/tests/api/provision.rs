@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::config::VonageConfig;
-use shared::country::Country;
+use shared::domain::country::Country;
 use shared::vonage::Vonage;
 use shared::vonage::numbers::Search;
 
@@ -237,7 +237,7 @@ async fn what_cannot_be_linked_is_told_before_more_is_bought() {
 
 #[tokio::test]
 async fn a_run_whose_time_is_over_says_what_it_has_done() {
-    use shared::provisioning::{Order, Provisioner, ShortfallReason};
+    use shared::service::provision::{Order, Provisioner, ShortfallReason};
     let laptop = Laptop::start().await;
     let (env, clock) = (&laptop.stack.environment, laptop.clock.clone());
     let vonage = Vonage::new(VonageConfig::from_environment(env).unwrap());

@@ -9,7 +9,7 @@ use local::stack::{Options, Stack, account};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use shared::clock::{Clock, ManualClock};
-use shared::phone::{PhoneNumber, VirtualNumber};
+use shared::domain::phone::{PhoneNumber, VirtualNumber};
 use shared::store::Store;
 
 pub const RIDER: &str = "447700900001";
@@ -185,7 +185,7 @@ impl Laptop {
     pub async fn keys(&self, caller: &str) -> HashSet<VirtualNumber> {
         let caller = PhoneNumber::try_from(caller).unwrap().into();
         let now = self.clock.now();
-        let keys = self.store().await.caller_keys(&caller, now).await.unwrap();
+        let keys = self.store().await.caller_routes(&caller, now).await.unwrap();
         keys.held(now).map(|(number, _)| number.clone()).collect()
     }
 

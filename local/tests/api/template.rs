@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use local::gateway;
 use serde_json::{Value, json};
 use shared::config::Environment;
-use shared::lambda::HttpFunction;
+use shared::edge::lambda::HttpFunction;
 
 use crate::support::{Laptop, text};
 

@@ -2,7 +2,8 @@
 
 use create_conversation::CreateConversation;
 use serde_json::{Value, json};
-use shared::conversation::{Conversation, Notification, Side};
+use shared::domain::conversation::{Conversation, Notification};
+use shared::domain::side::Side;
 
 use crate::events;
 use crate::story::{Answer, Functions, Story, at_every_request};

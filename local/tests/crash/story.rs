@@ -8,7 +8,7 @@ use provision_numbers::ProvisionNumbers;
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
 use shared::config::Environment;
-use shared::lambda::{HttpFunction, ScheduledFunction, answer_event};
+use shared::edge::lambda::{HttpFunction, ScheduledFunction, answer_event};
 
 use crate::wire::{Kind, Mishap, Wire};
 use crate::world::World;

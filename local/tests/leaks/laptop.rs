@@ -7,7 +7,7 @@ use local::simulator::sign_webhook;
 use local::stack::{Options, Stack, account};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
-use shared::telemetry::{self, JsonLines};
+use shared::edge::telemetry::{self, JsonLines};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;

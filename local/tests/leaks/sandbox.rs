@@ -16,8 +16,8 @@ use lambda_http::{Body, Request, Response};
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
-use shared::http::Problem;
-use shared::lambda::{HttpFunction, RequestLine, run};
+use shared::edge::http::Problem;
+use shared::edge::lambda::{HttpFunction, RequestLine, run};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::laptop::{Laptop, REAL, RIDER, order, serve, signature};

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use shared::choice::NoneFree;
-use shared::conversation::{Conversation, ConversationId, Side};
-use shared::creation::{Created, CreationError};
-use shared::participant_number::ParticipantNumberError;
-use shared::provisioning::Drained;
-use shared::update::UpdateError;
+use shared::domain::choice::NoneFree;
+use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::side::Side;
+use shared::service::create::{Created, CreationError};
+use shared::service::provision::Drained;
+use shared::service::update::UpdateError;
+use shared::service::verify_number::ParticipantNumberError;
 
 use crate::system::Outcome;
 
@@ -137,7 +138,7 @@ impl fmt::Display for Outcome {
         match (Answer::of(self), self.conversation()) {
             (Answer::Created | Answer::Updated, Some(conversation)) => {
                 let [a, b] = &conversation.participants;
-                let dials = |participant: &shared::conversation::Participant| {
+                let dials = |participant: &shared::domain::conversation::Participant| {
                     format!("{:?} dials {}", participant.number, participant.dials)
                 };
                 write!(f, "{}: {}, {}", conversation.id, dials(a), dials(b))

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use shared::conversation::Side;
-use shared::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use shared::domain::side::Side;
 use shared::vonage::VonageError;
 use shared::vonage::number_insight::{LookedUpNumber, NumberLookup};
 use shared::vonage::sms::TextSender;

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use jiff::{SignedDuration, Timestamp};
-use shared::conversation::ConversationId;
-use shared::route::{Destination, Holder, destination};
+use shared::domain::conversation::ConversationId;
+use shared::domain::route::{Destination, KeyOwner, destination};
 
-use crate::checks::HighWater;
+use crate::checks::PeakUsage;
 use crate::cutting::Moment;
 use crate::judging::Done;
 use crate::model::{DAY, KeyName, Model, Verdict, ensure};
@@ -28,7 +28,7 @@ pub struct Case {
     pub table: Table,
     pub model: Model,
     pub told: Told,
-    pub high_water: HighWater,
+    pub peak_usage: PeakUsage,
     /// All conversations, in the order in which they were created.
     pub ids: Vec<ConversationId>,
     /// Orders that came with an idempotency key.
@@ -58,7 +58,7 @@ impl Case {
             reader,
             table,
             told: Told::default(),
-            high_water: HighWater::default(),
+            peak_usage: PeakUsage::default(),
             ids: Vec::new(),
             with_key: Vec::new(),
             attempts: 0,
@@ -166,7 +166,7 @@ impl Case {
         let Some(dialled) = self.virtual_number(number) else { return self.skip() };
         let key = (self.phone(caller), dialled);
         let store = self.system.process.store();
-        let keys = store.caller_keys(&key.0, self.model.now).await.map_err(|error| error.to_string())?;
+        let keys = store.caller_routes(&key.0, self.model.now).await.map_err(|error| error.to_string())?;
         self.model.check_keys(&key.0, &keys)?;
         let right = self.model.destination(&key);
         let outcome = format!("{right:?}");
@@ -180,7 +180,7 @@ impl Case {
 
     /// A call whose first look finds `holder`, which may be out of date. If that would connect it, it is connected within
     /// the same conversation; else it goes where is `right`. And its event is the conversation's whose the key is.
-    async fn call_finding(&mut self, key: &KeyName, holder: Option<Holder>, right: &Destination) -> Verdict {
+    async fn call_finding(&mut self, key: &KeyName, holder: Option<KeyOwner>, right: &Destination) -> Verdict {
         let (now, store) = (self.model.now, &self.system.stale_store);
         let connects = holder.as_ref().is_some_and(|holder| holder.connects(now));
         let expected = if connects { destination(holder, now) } else { right.clone() };

@@ -7,11 +7,12 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
-use shared::caller::CallerKeys;
-use shared::conversation::{ConversationId, Notification, Side};
-use shared::phone::{RealNumber, VirtualNumber};
-use shared::pool::{Feature, NumberState};
-use shared::route::{Destination, Holder, destination};
+use shared::domain::caller_routes::CallerRoutes;
+use shared::domain::conversation::{ConversationId, Notification};
+use shared::domain::phone::{RealNumber, VirtualNumber};
+use shared::domain::pool::{Feature, NumberState};
+use shared::domain::route::{Destination, KeyOwner, destination};
+use shared::domain::side::Side;
 use shared::store::ReadyPool;
 
 use crate::model::{Key, Model, RECORDS_KEPT, Talk, Verdict, ensure, key_name};
@@ -39,14 +40,14 @@ fn check_conversations(model: &Model, table: &Table) -> Verdict {
 /// A (caller, number) pair belongs to the conversation to which it was given, for as long as it was given; and no other
 /// pair belongs to anybody.
 fn check_routes(model: &Model, table: &Table) -> Verdict {
-    let facts = |holder: &Holder| match holder {
-        Holder::Route(route) => Key {
+    let facts = |holder: &KeyOwner| match holder {
+        KeyOwner::Route(route) => Key {
             side: Some(route.side),
             expires_at: route.expires_at,
             quarantined_until: route.quarantined_until,
             history: std::iter::once(route.conversation).chain(route.earlier.iter().copied()).collect(),
         },
-        Holder::Erased(erased) => Key {
+        KeyOwner::Erased(erased) => Key {
             side: None,
             expires_at: erased.expires_at,
             quarantined_until: erased.quarantined_until,
@@ -160,7 +161,7 @@ impl Model {
     }
 
     /// What a creation reads of a caller.
-    pub fn check_keys(&self, caller: &RealNumber, found: &CallerKeys) -> Verdict {
+    pub fn check_keys(&self, caller: &RealNumber, found: &CallerRoutes) -> Verdict {
         let expected: BTreeSet<_> = self.held_keys(caller).map(|(number, _)| number).collect();
         let held: BTreeSet<_> = found.held(self.now).map(|(number, _)| number).collect();
         ensure(held == expected, || format!("{caller:?} holds {expected:?}, and {held:?} is read"))?;
@@ -236,14 +237,14 @@ fn may_become(before: &Notification, now: &Notification) -> bool {
 
 /// The largest counts of keys that callers have held, and what the table says of them.
 #[derive(Debug, Default)]
-pub struct HighWater {
+pub struct PeakUsage {
     /// By country, day until which it counts, and count: at least that has to be written down.
     least: BTreeMap<(String, Date), usize>,
     /// More than that was never held.
     most: BTreeMap<String, usize>,
 }
 
-impl HighWater {
+impl PeakUsage {
     /// Notes what the participants of a conversation hold that was just acknowledged; `before` is how things were
     /// before the step. Another one that is created at the same moment cannot be known of.
     pub fn note(&mut self, before: &Model, created: &Talk) {
@@ -256,7 +257,7 @@ impl HighWater {
     }
 
     /// What the schedule reads.
-    pub fn check_as_read(&self, now: Timestamp, found: &shared::high_water::HighWater) -> Verdict {
+    pub fn check_as_read(&self, now: Timestamp, found: &shared::domain::peak_usage::PeakUsage) -> Verdict {
         let today = day(now);
         for ((country, until), least) in self.least.iter().filter(|((_, until), _)| *until >= today) {
             let mark = found.of(crate::world::country(country), today);

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use shared::caller::Held;
-use shared::choice::NoneFree;
-use shared::conversation::{Conversation, ConversationId, Participant, Side};
-use shared::phone::{RealNumber, VirtualNumber};
-use shared::pool::{Feature, NumberState, PoolNumber};
+use shared::domain::caller_routes::Held;
+use shared::domain::choice::NoneFree;
+use shared::domain::conversation::{Conversation, ConversationId, Participant};
+use shared::domain::phone::{RealNumber, VirtualNumber};
+use shared::domain::pool::{Feature, NumberState, PoolNumber};
+use shared::domain::side::Side;
 
 use crate::model::{Key, Model, Verdict, ensure};
 use crate::world::{calling_code, country_of};

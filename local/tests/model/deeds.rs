@@ -1,12 +1,14 @@
 //! What a step means at the moment at which it is taken.
 
-use shared::call_limits::CallLimits;
-use shared::conversation::{ConversationId, Label, Lifetime, Side};
-use shared::creation::{NewConversation, NewParticipant};
-use shared::phone::{RealNumber, VirtualNumber};
-use shared::pool::{NumberState, PoolNumber};
+use shared::domain::call_limits::CallLimits;
+use shared::domain::conversation::{ConversationId, Lifetime};
+use shared::domain::phone::{RealNumber, VirtualNumber};
+use shared::domain::pool::{NumberState, PoolNumber};
+use shared::domain::side::Side;
+use shared::domain::text::Label;
+use shared::service::create::{NewConversation, NewParticipant};
+use shared::service::update::{Change, NewPhone};
 use shared::store::IdempotentRequest;
-use shared::update::{Change, NewPhone};
 
 use crate::carrier::{Fate, label};
 use crate::case::{Case, MOST_NUMBERS};
@@ -60,7 +62,7 @@ impl Case {
             participants: Side::BOTH.map(participant),
             lifetime: Lifetime::try_from(order.lifetime).unwrap(),
             quarantine_seconds: order.quarantine,
-            limits: CallLimits::of_calls_up_to(CallLimits::MIN_CALL_SECONDS),
+            limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
             notify: order.notify,
             reference: None,
         };

@@ -63,7 +63,7 @@ impl Case {
         }
         self.note_created(&before, &done, &table);
         self.told.check_claims(&self.model, &table)?;
-        self.high_water.check(&self.model, &table)?;
+        self.peak_usage.check(&self.model, &table)?;
         self.table = table;
         Ok(())
     }
@@ -129,7 +129,7 @@ impl Case {
             if let Some(talk) = created.filter(|talk| table.conversations.contains_key(&talk.is.id)) {
                 self.ids.push(talk.is.id);
                 if done.outcome.is_some() {
-                    self.high_water.note(before, talk);
+                    self.peak_usage.note(before, talk);
                 }
             }
         }
@@ -139,16 +139,16 @@ impl Case {
     async fn check_pool_as_read(&self) -> Verdict {
         let store = self.system.process.store();
         let ready = store.ready_pool().await.map_err(|error| error.to_string())?;
-        let marks = store.high_water(self.model.now).await.map_err(|error| error.to_string())?;
+        let marks = store.peak_usage(self.model.now).await.map_err(|error| error.to_string())?;
         self.model.check_ready(&ready)?;
-        self.high_water.check_as_read(self.model.now, &marks)
+        self.peak_usage.check_as_read(self.model.now, &marks)
     }
 
     /// Whether all that has to be true is true of the table as it was read last.
     pub fn check(&mut self) -> Verdict {
         checks::check(&self.model, &self.table)?;
         self.told.check_claims(&self.model, &self.table)?;
-        self.high_water.check(&self.model, &self.table)
+        self.peak_usage.check(&self.model, &self.table)
     }
 }
 

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use shared::conversation::{Conversation, ConversationId, Label, Notification, Participant, Side};
-use shared::country::Country;
-use shared::creation::NewConversation;
-use shared::phone::{RealNumber, VirtualNumber};
-use shared::pool::{NumberState, PoolNumber};
-use shared::provisioning::Drained;
+use shared::domain::conversation::{Conversation, ConversationId, Notification, Participant};
+use shared::domain::country::Country;
+use shared::domain::phone::{RealNumber, VirtualNumber};
+use shared::domain::pool::{NumberState, PoolNumber};
+use shared::domain::side::Side;
+use shared::domain::text::Label;
+use shared::service::create::NewConversation;
+use shared::service::provision::Drained;
+use shared::service::update::Change;
 use shared::store::IdempotentRequest;
-use shared::update::Change;
 
 use crate::answer::Answer;
 use crate::carrier::label;

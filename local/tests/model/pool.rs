@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
-use shared::pool::{NumberState, PoolNumber};
+use shared::domain::pool::{NumberState, PoolNumber};
 
 use crate::model::{Model, Verdict, ensure};
 use crate::system::Act;

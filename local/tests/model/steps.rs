@@ -2,7 +2,7 @@
 //! matter of the moment at which it runs, so that a case still makes sense when proptest leaves steps out of it.
 
 use proptest::prelude::*;
-use shared::conversation::Side;
+use shared::domain::side::Side;
 
 use crate::carrier::Fate;
 use crate::cutting::Moment;

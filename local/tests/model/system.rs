@@ -9,16 +9,16 @@ use dynoxide::Database;
 use jiff::{SignedDuration, Timestamp};
 use local::simulator::{self, Application, HttpMethod, Webhook};
 use rust_decimal::Decimal;
-use shared::callable::Callable;
 use shared::clock::{Clock, ManualClock};
 use shared::config::{Environment, VonageConfig};
-use shared::conversation::{Conversation, ConversationId};
-use shared::creation::{Created, CreationError, Creator, NewConversation, PoolCache};
-use shared::phone::VirtualNumber;
-use shared::pool::{NumberState, PoolNumber};
-use shared::provisioning::{Drained, Headroom, Order, Provisioned, Provisioner, Upkeep};
+use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::phone::VirtualNumber;
+use shared::domain::phone::dial_policy::DialPolicy;
+use shared::domain::pool::{NumberState, PoolNumber};
+use shared::service::create::{Created, CreationError, Creator, NewConversation, PoolCache};
+use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Upkeep};
+use shared::service::update::{Change, UpdateError, Updater};
 use shared::store::{IdempotentRequest, Store, StoreError};
-use shared::update::{Change, UpdateError, Updater};
 use shared::vonage::Vonage;
 use shared::vonage::applications::ApplicationsApi;
 use shared::vonage::numbers::{NumbersApi, Search};
@@ -177,7 +177,7 @@ impl Process {
         let creator = Creator {
             store: store.clone(),
             lookup: Directory,
-            callable: Callable::default(),
+            callable: DialPolicy::default(),
             texts: texts.clone(),
             clock: clock.clone(),
             fallback: world.fallback.clone(),
@@ -185,7 +185,7 @@ impl Process {
             auto_rent_max: "US=0".parse().unwrap(),
             cache: PoolCache::default(),
         };
-        Self { creator, updater: Updater { store, lookup: Directory, callable: Callable::default(), clock }, numbers }
+        Self { creator, updater: Updater { store, lookup: Directory, callable: DialPolicy::default(), clock }, numbers }
     }
 
     pub fn store(&self) -> &Store {

@@ -11,10 +11,10 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use shared::conversation::{Conversation, ConversationId};
-use shared::phone::{RealNumber, VirtualNumber};
-use shared::pool::PoolNumber;
-use shared::route::Holder;
+use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::phone::{RealNumber, VirtualNumber};
+use shared::domain::pool::PoolNumber;
+use shared::domain::route::KeyOwner;
 
 use crate::world::number;
 
@@ -24,7 +24,7 @@ const TABLE: &str = "maskline";
 #[derive(Debug, Default)]
 pub struct Table {
     pub conversations: BTreeMap<ConversationId, Conversation>,
-    pub routes: BTreeMap<(RealNumber, VirtualNumber), Holder>,
+    pub routes: BTreeMap<(RealNumber, VirtualNumber), KeyOwner>,
     /// Those that are erased.
     pub erased: BTreeSet<ConversationId>,
     /// The ids of what Vonage is to redact.
@@ -97,7 +97,7 @@ impl Reader {
         &self,
         route: &(RealNumber, VirtualNumber),
         now: Timestamp,
-    ) -> Vec<(Option<Item>, Option<Holder>)> {
+    ) -> Vec<(Option<Item>, Option<KeyOwner>)> {
         let key = (format!("CALLER#{}", route.0.expose()), format!("NUMBER#{}", route.1));
         let present = self.seen.get(&key).map(|(item, _)| item.clone());
         let recent = self.changes.iter().filter(|change| change.key == key && now < change.at + OUT_OF_DATE);

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use shared::conversation::{ConversationId, Side};
+use shared::domain::conversation::ConversationId;
+use shared::domain::side::Side;
 
 use crate::answer::Answer;
 use crate::carrier::{Fate, Sent};

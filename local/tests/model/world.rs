@@ -3,9 +3,9 @@
 
 use proptest::prelude::*;
 use rust_decimal::Decimal;
-use shared::country::Country;
-use shared::phone::{PhoneNumber, RealNumber, VirtualNumber};
-use shared::pool::{Feature, NumberType};
+use shared::domain::country::Country;
+use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use shared::domain::pool::{Feature, NumberType};
 
 /// Three phones of GB, one of JE, two of the US.
 pub const PEOPLE: [&str; 6] =

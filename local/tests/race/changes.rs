@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use shared::call::{Direction, LegEvent, LegFacts, Status};
-use shared::callable::Callable;
-use shared::carrier_record::CarrierRecord;
 use shared::clock::Clock;
-use shared::conversation::{Conversation, ConversationId, Lifetime, Side};
-use shared::phone::PhoneNumber;
-use shared::route::Holder;
-use shared::update::{Change, NewPhone, UpdateError, Updater};
+use shared::domain::call::{Direction, LegEvent, LegFacts, Status};
+use shared::domain::carrier_record::CarrierRecord;
+use shared::domain::conversation::{Conversation, ConversationId, Lifetime};
+use shared::domain::phone::PhoneNumber;
+use shared::domain::phone::dial_policy::DialPolicy;
+use shared::domain::route::KeyOwner;
+use shared::domain::side::Side;
+use shared::service::update::{Change, NewPhone, UpdateError, Updater};
 
 use crate::sandboxes::{Directory, Sandboxes, at_once, create, phone, rounds, start, store};
 use crate::world::World;
@@ -72,7 +73,7 @@ async fn act(world: Arc<World>, sandboxes: Arc<Sandboxes>, id: ConversationId, a
     let updater = Updater {
         store: store(&world).await,
         lookup: Directory,
-        callable: Callable::default(),
+        callable: DialPolicy::default(),
         clock: Arc::new(world.clock.clone()),
     };
     match updater.update(id, &Change { lifetime, phone }).await {
@@ -91,12 +92,12 @@ async fn happen(world: &World, id: ConversationId) {
     let (uuid, status) = ("leg-of-the-race".to_owned(), Status::Completed);
     let facts = LegFacts::default();
     let event = LegEvent { conversation_uuid: "CON-1".to_owned(), uuid, status, timestamp: now, facts };
-    for dialled in store.caller_keys(&caller, now).await.unwrap().by_number.into_keys() {
+    for dialled in store.caller_routes(&caller, now).await.unwrap().by_number.into_keys() {
         match store.holder_at(&caller, &dialled, now).await.unwrap() {
-            Some(Holder::Route(route)) if route.conversation == id => {
+            Some(KeyOwner::Route(route)) if route.conversation == id => {
                 store.merge_leg(&route, Direction::Inbound, &event).await.unwrap();
             }
-            Some(Holder::Erased(erased)) if erased.conversation == id => {
+            Some(KeyOwner::Erased(erased)) if erased.conversation == id => {
                 let record = CarrierRecord::of_leg(&event.uuid, Direction::Inbound);
                 store.ask_to_redact(&[record], now).await.unwrap();
             }

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::SignedDuration;
 use serde_json::json;
 use shared::clock::Clock;
-use shared::conversation::{Conversation, Notification, Side};
-use shared::phone::VirtualNumber;
-use shared::provisioning::{Drained, Provisioner};
+use shared::domain::conversation::{Conversation, Notification};
+use shared::domain::phone::VirtualNumber;
+use shared::domain::side::Side;
+use shared::service::provision::{Drained, Provisioner};
 use shared::store::IdempotentRequest;
 use tokio::sync::watch;
 

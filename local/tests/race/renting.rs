@@ -1,9 +1,9 @@
 //! Numbers rented on the fly by many at once, and a budget that many draw on.
 
 use rust_decimal::Decimal;
-use shared::country::{Country, CountryCounts};
-use shared::phone::VirtualNumber;
-use shared::provisioning::{Drained, Headroom, Order, ShortfallReason, Upkeep};
+use shared::domain::country::{Country, CountryCounts};
+use shared::domain::phone::VirtualNumber;
+use shared::service::provision::{Drained, Headroom, Order, ShortfallReason, Upkeep};
 use shared::vonage::numbers::Search;
 
 use crate::sandboxes::{at_once, provisioner, rounds, start};

@@ -4,17 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::call_limits::CallLimits;
-use shared::callable::Callable;
-use shared::caller::Held;
-use shared::choice::NoneFree;
 use shared::clock::ManualClock;
 use shared::config::VonageConfig;
-use shared::conversation::{Conversation, Lifetime, Side};
-use shared::country::Country;
-use shared::creation::{Created, CreationError, Creator, NewConversation, NewParticipant, PoolCache};
-use shared::phone::{PhoneNumber, RealNumber, VirtualNumber};
-use shared::provisioning::{Provisioner, ShortfallReason};
+use shared::domain::call_limits::CallLimits;
+use shared::domain::caller_routes::Held;
+use shared::domain::choice::NoneFree;
+use shared::domain::conversation::{Conversation, Lifetime};
+use shared::domain::country::Country;
+use shared::domain::phone::dial_policy::DialPolicy;
+use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use shared::domain::side::Side;
+use shared::service::create::{Created, CreationError, Creator, NewConversation, NewParticipant, PoolCache};
+use shared::service::provision::{Provisioner, ShortfallReason};
 use shared::store::{IdempotentRequest, Store};
 use shared::vonage::number_insight::{LookedUpNumber, NumberLookup};
 use shared::vonage::sms::TextSender;
@@ -151,7 +152,7 @@ async fn sandbox(world: &World, texts: Outbox) -> Creator<Directory, Outbox> {
     Creator {
         store: store(world).await,
         lookup: Directory,
-        callable: Callable::default(),
+        callable: DialPolicy::default(),
         texts,
         clock: Arc::new(world.clock.clone()),
         fallback: Vec::new(),
@@ -185,7 +186,7 @@ pub fn order(pair: [usize; 2]) -> NewConversation {
         participants: pair.map(participant),
         lifetime: Lifetime::try_from(60).unwrap(),
         quarantine_seconds: 60,
-        limits: CallLimits::of_calls_up_to(CallLimits::MIN_CALL_SECONDS),
+        limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
         notify: true,
         reference: None,
     }

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use serde_json::{Value, json};
 use shared::config::Environment;
-use shared::route::Destination;
+use shared::domain::route::Destination;
 use shared::store::{Store, StoreError};
 use tokio::time::Instant;
 

@@ -8,14 +8,15 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 use local::dynamodb::Dynamodb;
-use shared::call::{Direction, LegEvent, LegFacts, Status};
-use shared::call_limits::CallLimits;
 use shared::config::Environment;
-use shared::conversation::{Conversation, ConversationId, Notification, Participant, Side, State};
-use shared::country::Country;
-use shared::phone::{PhoneNumber, RealNumber, VirtualNumber};
-use shared::pool::{Feature, NumberState, NumberType, PoolNumber};
-use shared::route::{Holder, Route};
+use shared::domain::call::{Direction, LegEvent, LegFacts, Status};
+use shared::domain::call_limits::CallLimits;
+use shared::domain::conversation::{Conversation, ConversationId, Notification, Participant, State};
+use shared::domain::country::Country;
+use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use shared::domain::pool::{Feature, NumberState, NumberType, PoolNumber};
+use shared::domain::route::{KeyOwner, Route};
+use shared::domain::side::Side;
 use shared::store::{ChangeError, CreateError, IdempotentRequest, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -88,7 +89,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         expires_at: created_at + SignedDuration::from_secs(LIFETIME),
         ended_at: None,
         quarantine_seconds: u32::try_from(QUARANTINE).unwrap(),
-        limits: CallLimits::of_calls_up_to(CallLimits::MIN_CALL_SECONDS),
+        limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
         revision: 0,
         carrier_records: Vec::new(),
     }
@@ -118,16 +119,16 @@ async fn create(store: &Store, conversation: &Conversation) -> Result<(), Create
 }
 
 /// The route that a key has to have.
-fn kept(holder: Option<Holder>) -> Route {
+fn kept(holder: Option<KeyOwner>) -> Route {
     match holder {
-        Some(Holder::Route(route)) => route,
+        Some(KeyOwner::Route(route)) => route,
         other => panic!("{other:?}"),
     }
 }
 
 /// The numbers under which a caller holds a key.
 async fn held(store: &Store, caller: &str, at: Timestamp) -> HashSet<VirtualNumber> {
-    let keys = store.caller_keys(&phone(caller), at).await.unwrap();
+    let keys = store.caller_routes(&phone(caller), at).await.unwrap();
     keys.held(at).map(|(number, _)| number.clone()).collect()
 }
 
@@ -305,7 +306,7 @@ async fn a_key_remembers_the_conversations_that_it_had() {
     let next = conversation_at(after(LIFETIME + QUARANTINE), [1, 2]);
     let earlier = [vec![first.id], Vec::new()];
     store.create_conversation(&next, earlier, None).await.unwrap();
-    let keys = store.caller_keys(&phone(RIDER), next.created_at).await.unwrap();
+    let keys = store.caller_routes(&phone(RIDER), next.created_at).await.unwrap();
     assert_eq!(keys.by_number[&virtual_number(1)].history().collect::<Vec<_>>(), [next.id, first.id]);
     let count = keys.count(after(LIFETIME + QUARANTINE + LIFETIME));
     assert_eq!((count.live, count.quarantined), (0, 1));

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use shared::country::Country;
-use shared::high_water::{self, Mark};
-use shared::phone::VirtualNumber;
-use shared::pool::{NumberState, PoolNumber};
+use shared::domain::country::Country;
+use shared::domain::peak_usage::{self, Mark};
+use shared::domain::phone::VirtualNumber;
+use shared::domain::pool::{NumberState, PoolNumber};
 use shared::store::{Look, RentError, Store};
 use tokio::task::JoinSet;
 
@@ -34,11 +34,11 @@ async fn a_number_is_written_down_only_on_the_list_that_was_seen() {
 async fn a_number_of_the_pool_is_known_as_one_when_it_comes_as_a_caller() {
     let store = table().await;
     let caller = phone(virtual_number(1).as_str());
-    assert!(!store.caller_keys(&caller, now()).await.unwrap().is_virtual);
+    assert!(!store.caller_routes(&caller, now()).await.unwrap().is_virtual);
     store.begin_renting(&number(1), &store.country_pool(gb()).await.unwrap()).await.unwrap();
-    assert!(store.caller_keys(&caller, now()).await.unwrap().is_virtual);
+    assert!(store.caller_routes(&caller, now()).await.unwrap().is_virtual);
     store.forget_number(&number(1)).await.unwrap();
-    assert!(!store.caller_keys(&caller, now()).await.unwrap().is_virtual);
+    assert!(!store.caller_routes(&caller, now()).await.unwrap().is_virtual);
     assert_eq!(store.pool_numbers(gb()).await.unwrap(), []);
 }
 
@@ -132,7 +132,7 @@ async fn a_number_that_was_given_back_is_known_as_ours_for_a_day() {
     assert_eq!(store.ledger().await.unwrap().monthly_cost, "0".parse().unwrap());
     let caller = phone(virtual_number(1).as_str());
     for (second, ours) in [(0, true), (86_399, true), (86_400, false)] {
-        assert_eq!(store.caller_keys(&caller, after(second)).await.unwrap().is_virtual, ours, "{second}");
+        assert_eq!(store.caller_routes(&caller, after(second)).await.unwrap().is_virtual, ours, "{second}");
         let again = PoolNumber { added_at: after(second), ..number(1) };
         let written = store.begin_renting(&again, &store.country_pool(gb()).await.unwrap()).await;
         assert_eq!(matches!(written, Err(RentError::Known)), ours, "{second} {written:?}");
@@ -170,11 +170,11 @@ async fn high_water_marks_of_all_runs_add_up_and_pass_away() {
     let store = table().await;
     let mark = |held, seconds| Mark::new(gb(), held, after(seconds));
     for (held, seconds) in [(3, 0), (2, 0), (5, -86_400), (1, 10 * 86_400)] {
-        store.raise_high_water(mark(held, seconds)).await.unwrap();
+        store.raise_peak_usage(mark(held, seconds)).await.unwrap();
     }
     let lately = async |day: i64| {
         let time = after(day * 86_400);
-        store.high_water(time).await.unwrap().of(gb(), high_water::day(time))
+        store.peak_usage(time).await.unwrap().of(gb(), peak_usage::day(time))
     };
     assert_eq!((lately(0).await, lately(7).await, lately(8).await, lately(18).await), (5, 3, 1, 0));
 }

@@ -11,7 +11,7 @@ use reqwest::Client;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use shared::clock::{Clock, ManualClock};
-use shared::pool::NumberState;
+use shared::domain::pool::NumberState;
 
 pub use table::Table;
 

@@ -7,9 +7,10 @@ use reqwest::Client;
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use shared::conversation::{Conversation, ConversationId, Side};
-use shared::pool::{NumberState, PoolNumber};
-use shared::route::{ErasedRoute, Holder, Route};
+use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::pool::{NumberState, PoolNumber};
+use shared::domain::route::{KeyOwner, Route, RouteTombstone};
+use shared::domain::side::Side;
 use shared::store::{Erasure, Redaction};
 
 use super::text;
@@ -27,7 +28,7 @@ pub struct Table {
     /// By caller and dialled number.
     pub routes: BTreeMap<(String, String), Route>,
     /// What is left of routes whose conversation was erased.
-    pub erased_routes: BTreeMap<(String, String), ErasedRoute>,
+    pub erased_routes: BTreeMap<(String, String), RouteTombstone>,
     /// What the schedule is to see to.
     pub erasures: Vec<Erasure>,
     /// What Vonage is to redact.
@@ -76,8 +77,8 @@ impl Table {
             (("CALLER", caller), ("NUMBER", dialled)) => {
                 let key = (caller.to_owned(), dialled.to_owned());
                 match read(item.clone()) {
-                    Holder::Route(route) => drop(self.routes.insert(key, route)),
-                    Holder::Erased(erased) => {
+                    KeyOwner::Route(route) => drop(self.routes.insert(key, route)),
+                    KeyOwner::Erased(erased) => {
                         assert_eq!(
                             names(&item),
                             ["erased", "expires_at", "pk", "quarantined_until", "since", "sk", "ttl"]

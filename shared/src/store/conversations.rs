@@ -9,12 +9,13 @@ use super::notifications::{ADD_RECORDS, no_records};
 use super::requests::{self, IdempotentRequest};
 use super::transaction::{Outcome, unbuildable};
 use super::{Store, StoreError};
-use crate::backoff;
-use crate::call::Leg;
 use crate::clock::whole_second;
-use crate::conversation::{Conversation, ConversationId, Participant, Side, State};
-use crate::phone::RealNumber;
-use crate::route::Route;
+use crate::domain::call::Leg;
+use crate::domain::conversation::{Conversation, ConversationId, Participant, State};
+use crate::domain::phone::RealNumber;
+use crate::domain::route::Route;
+use crate::domain::side::Side;
+use crate::retry;
 
 /// How long a conversation and its calls can be read after its quarantine.
 pub(super) const RECORDS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -159,7 +160,7 @@ impl Store {
             if let Some(ended) = self.end_active(conversation, now).await? {
                 return Ok(Some(ended));
             }
-            backoff::pause(attempt).await;
+            retry::pause(attempt).await;
         }
         Err(StoreError::Unavailable("the conversation changes all the time".to_owned()))
     }

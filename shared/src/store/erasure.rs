@@ -12,13 +12,14 @@ use super::conversations::kept_until;
 use super::item::{self, Item, Key};
 use super::transaction::{Outcome, unbuildable};
 use super::{REDACTED_AFTER, Store, StoreError};
-use crate::backoff;
-use crate::call::Leg;
-use crate::carrier_record::CarrierRecord;
 use crate::clock::whole_second;
-use crate::conversation::{Conversation, ConversationId, Side};
-use crate::phone::{RealNumber, VirtualNumber};
-use crate::route::{ErasedRoute, Holder, Route};
+use crate::domain::call::Leg;
+use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::route::{KeyOwner, Route, RouteTombstone};
+use crate::domain::side::Side;
+use crate::retry;
 
 /// What is in the place of a conversation.
 pub(super) enum Stored {
@@ -78,7 +79,7 @@ impl Store {
     /// that has been erased before is one.
     pub async fn erase_conversation(&self, id: ConversationId, now: Timestamp) -> Result<bool, StoreError> {
         for attempt in 0..ATTEMPTS {
-            let is_a_step_on = match self.stored(id, now).await? {
+            let progressed = match self.stored(id, now).await? {
                 None => return Ok(false),
                 Some(Stored::Erased) => return Ok(true),
                 Some(Stored::Kept(conversation)) => self.begin_erasure(&conversation, now).await?,
@@ -86,8 +87,8 @@ impl Store {
                     self.finish_erasure(&conversation, records, now).await?
                 }
             };
-            if !is_a_step_on {
-                backoff::pause(attempt).await;
+            if !progressed {
+                retry::pause(attempt).await;
             }
         }
         Err(StoreError::Unavailable("the conversation changes all the time".to_owned()))
@@ -167,7 +168,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let key = Key::Route { caller, dialled };
         for attempt in 0..ATTEMPTS {
-            let Some(Holder::Route(route)) = self.holder(caller, dialled).await? else { return Ok(()) };
+            let Some(KeyOwner::Route(route)) = self.holder(caller, dialled).await? else { return Ok(()) };
             let erased = if route.conversation != id {
                 if !route.earlier.contains(&id) {
                     return Ok(());
@@ -176,17 +177,17 @@ impl Store {
             } else if route.quarantined_until <= now {
                 self.delete_route(key, id).await?
             } else {
-                self.entomb_route(key, route.erased()).await?
+                self.replace_with_tombstone(key, route.erased()).await?
             };
             if erased {
                 return Ok(());
             }
-            backoff::pause(attempt).await;
+            retry::pause(attempt).await;
         }
         Err(StoreError::Unavailable("a route changes all the time".to_owned()))
     }
 
-    async fn entomb_route(&self, key: Key<'_>, erased: ErasedRoute) -> Result<bool, StoreError> {
+    async fn replace_with_tombstone(&self, key: Key<'_>, erased: RouteTombstone) -> Result<bool, StoreError> {
         let id = erased.conversation;
         // Only for as long as the quarantine: then nothing is left of it.
         let item = key.with(&erased, Some(erased.quarantined_until))?;

@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
-use crate::carrier_record::CarrierRecord;
-use crate::conversation::ConversationId;
-use crate::country::Country;
-use crate::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::conversation::ConversationId;
+use crate::domain::country::Country;
+use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 

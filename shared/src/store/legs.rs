@@ -9,9 +9,9 @@ use serde::Deserialize;
 use super::conversations::{RECORDS_KEPT, kept_until};
 use super::item::{self, Item, Key};
 use super::{Store, StoreError};
-use crate::call::{Direction, Leg, LegEvent, LegFacts, Status};
-use crate::conversation::Conversation;
-use crate::route::Route;
+use crate::domain::call::{Direction, Leg, LegEvent, LegFacts, Status};
+use crate::domain::conversation::Conversation;
+use crate::domain::route::Route;
 
 /// A leg's status is the attribute `at_<status>`, in milliseconds since 1970.
 const STATUS_PREFIX: &str = "at_";
@@ -80,7 +80,7 @@ impl Store {
 
 #[derive(Deserialize)]
 struct LegBody {
-    side: crate::conversation::Side,
+    side: crate::domain::side::Side,
     phone: usize,
     direction: Direction,
     #[serde(flatten)]

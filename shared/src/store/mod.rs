@@ -5,18 +5,17 @@
 
 mod conversations;
 mod erasure;
-mod high_water;
 mod item;
 mod legs;
-mod look;
 mod notifications;
 mod numbers;
+mod peak_usage;
 mod pool;
-mod reading;
+mod read;
 mod redactions;
 mod requests;
+mod route_scan;
 mod routes;
-#[cfg(feature = "schema")]
 pub mod schema;
 mod transaction;
 
@@ -31,15 +30,15 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
 use crate::config::{ConfigError, Environment};
-use crate::phone::without_numbers;
+use crate::domain::phone::without_numbers;
 
 pub use conversations::{ChangeError, CreateError};
 pub use erasure::Erasure;
-pub use look::{Look, MAX_NUMBERS};
 pub use numbers::RentError;
 pub use pool::{CountryPool, Ledger, ReadyPool};
 pub use redactions::{DueRedactions, REDACTED_AFTER, Redaction};
 pub use requests::{IdempotentRequest, RememberedRequest};
+pub use route_scan::{Look, MAX_NUMBERS};
 
 /// The roots of Amazon Trust Services, valid until 2037 and later: built in, because reading the hundred and more of the
 /// system at each start takes longer than the connection that they are for.

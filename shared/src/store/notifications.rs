@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use super::item::{self, Key};
 use super::{Store, StoreError};
-use crate::carrier_record::CarrierRecord;
-use crate::conversation::{Conversation, ConversationId, Notification, Side};
+use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::conversation::{Conversation, ConversationId, Notification};
+use crate::domain::side::Side;
 
 /// Adds `:records` to those that are known; `:none` is the empty list. They only ever become more, so two writers lose
 /// nothing to each other.

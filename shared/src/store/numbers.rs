@@ -11,9 +11,9 @@ use super::item::{self, Key, NUMBER_PREFIX};
 use super::pool::CountryPool;
 use super::transaction::{Outcome, unbuildable};
 use super::{Store, StoreError};
-use crate::country::Country;
-use crate::phone::VirtualNumber;
-use crate::pool::{NumberState, PoolNumber};
+use crate::domain::country::Country;
+use crate::domain::phone::VirtualNumber;
+use crate::domain::pool::{NumberState, PoolNumber};
 
 /// How long a number that was given back is still known as one of ours. Vonage's list may show it for a while, and so
 /// may a phone's.
@@ -79,7 +79,7 @@ impl Store {
             put.expression_attribute_names = Some(HashMap::from([("#ttl".to_owned(), "ttl".to_owned())]));
         }
         let transaction = vec![
-            self.book(number, &seen.ledger)?,
+            self.add_to_ledger(number, &seen.ledger)?,
             self.put(key.with(number, None)?, "attribute_not_exists(pk)", None)?,
             own,
         ];
@@ -132,7 +132,7 @@ impl Store {
             .build()
             .map_err(unbuildable)?;
         let mut transaction = vec![TransactWriteItem::builder().update(ready).build()];
-        transaction.extend(self.offer(&number.for_conversations())?);
+        transaction.extend(self.list_ready(&number.for_conversations())?);
         self.transact_settled(transaction).await
     }
 
@@ -152,7 +152,7 @@ impl Store {
             .build()
             .map_err(unbuildable)?;
         let mut transaction = vec![TransactWriteItem::builder().update(drain).build()];
-        transaction.extend(self.withdraw(&number.number)?);
+        transaction.extend(self.unlist_ready(&number.number)?);
         self.transact_settled(transaction).await
     }
 
@@ -193,7 +193,7 @@ impl Store {
             .build()
             .map_err(unbuildable)?;
         let entry = TransactWriteItem::builder().delete(entry).build();
-        self.transact_settled(vec![entry, own, self.unbook(number)?]).await
+        self.transact_settled(vec![entry, own, self.remove_from_ledger(number)?]).await
     }
 
     /// Notes from when on Vonage has not listed a number, or that it lists it again.

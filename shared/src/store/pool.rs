@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use super::item::{self, Item, Key};
 use super::transaction::unbuildable;
 use super::{Store, StoreError};
-use crate::choice::ReadyNumber;
-use crate::country::Country;
-use crate::phone::{PhoneNumber, VirtualNumber};
-use crate::pool::PoolNumber;
+use crate::domain::choice::ReadyNumber;
+use crate::domain::country::Country;
+use crate::domain::phone::{PhoneNumber, VirtualNumber};
+use crate::domain::pool::PoolNumber;
 
 /// What is rented in all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -117,14 +117,14 @@ impl Store {
     }
 
     /// Puts a number on the list of what conversations may be given.
-    pub(super) fn offer(&self, ready: &ReadyNumber) -> Result<Vec<TransactWriteItem>, StoreError> {
+    pub(super) fn list_ready(&self, ready: &ReadyNumber) -> Result<Vec<TransactWriteItem>, StoreError> {
         let entry = Entry { country: ready.country, texts: ready.texts };
         let entry = serde_dynamo::to_attribute_value(&entry)?;
         self.change_ready("SET #number = :entry ADD version :one", &ready.number, Some(entry))
     }
 
     /// Takes a number off that list.
-    pub(super) fn withdraw(&self, number: &VirtualNumber) -> Result<Vec<TransactWriteItem>, StoreError> {
+    pub(super) fn unlist_ready(&self, number: &VirtualNumber) -> Result<Vec<TransactWriteItem>, StoreError> {
         self.change_ready("REMOVE #number ADD version :one", number, None)
     }
 
@@ -153,7 +153,7 @@ impl Store {
     }
 
     /// Books a number that is about to be rented, or is adopted, if the ledger is still as it was `seen`.
-    pub(super) fn book(&self, booked: &PoolNumber, seen: &Ledger) -> Result<TransactWriteItem, StoreError> {
+    pub(super) fn add_to_ledger(&self, booked: &PoolNumber, seen: &Ledger) -> Result<TransactWriteItem, StoreError> {
         let mut values = HashMap::from([
             (":next".to_owned(), item::whole(seen.version + 1)),
             (":cost".to_owned(), decimal(booked.monthly_cost.unwrap_or_default())),
@@ -177,7 +177,7 @@ impl Store {
     }
 
     /// Takes a number's rent off the ledger. Less rent is no reason for a run to look again, so the version stays.
-    pub(super) fn unbook(&self, booked: &PoolNumber) -> Result<TransactWriteItem, StoreError> {
+    pub(super) fn remove_from_ledger(&self, booked: &PoolNumber) -> Result<TransactWriteItem, StoreError> {
         let update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(Key::Ledger.item()))

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::item::{self, Item, Key, REDACTION_PARTITION};
 use super::transaction::unbuildable;
 use super::{Store, StoreError};
-use crate::carrier_record::CarrierRecord;
+use crate::domain::carrier_record::CarrierRecord;
 
 /// How long after a record was made Vonage takes it: an hour, in which the record spreads through its systems, and a
 /// little more. Source: Vonage Redact API, "premature-redaction".

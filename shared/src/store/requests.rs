@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::item::{Item, Key};
 use super::{Store, StoreError};
-use crate::conversation::ConversationId;
+use crate::domain::conversation::ConversationId;
 
 /// How long an idempotency key is remembered. Any conversation is kept for longer.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use super::item::{self, Key, OWN_NUMBER};
 use super::{Store, StoreError};
-use crate::caller::CallerKeys;
-use crate::phone::{RealNumber, VirtualNumber};
-use crate::route::{Destination, Holder, destination};
+use crate::domain::caller_routes::CallerRoutes;
+use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::route::{Destination, KeyOwner, destination};
 
 impl Store {
     /// Where a call from `caller` to `dialled` leads at `now`.
@@ -22,7 +22,8 @@ impl Store {
         dialled: &VirtualNumber,
         now: Timestamp,
     ) -> Result<Destination, StoreError> {
-        let holder = self.get_if_enough(Key::Route { caller, dialled }, |holder: &Holder| holder.connects(now)).await?;
+        let holder =
+            self.get_if_enough(Key::Route { caller, dialled }, |holder: &KeyOwner| holder.connects(now)).await?;
         Ok(destination(holder, now))
     }
 
@@ -34,20 +35,20 @@ impl Store {
         caller: &RealNumber,
         dialled: &VirtualNumber,
         time: Timestamp,
-    ) -> Result<Option<Holder>, StoreError> {
-        let covers = |holder: &Holder| holder.covers(time);
+    ) -> Result<Option<KeyOwner>, StoreError> {
+        let covers = |holder: &KeyOwner| holder.covers(time);
         Ok(self.get_if_enough(Key::Route { caller, dialled }, covers).await?.filter(covers))
     }
 
     /// What holds, or held last, the key of `caller` and `dialled`, for those who are going to write. One consistent read.
-    pub async fn holder(&self, caller: &RealNumber, dialled: &VirtualNumber) -> Result<Option<Holder>, StoreError> {
+    pub async fn holder(&self, caller: &RealNumber, dialled: &VirtualNumber) -> Result<Option<KeyOwner>, StoreError> {
         self.get(Key::Route { caller, dialled }).await
     }
 
     /// What `caller` holds, and has held. One consistent query.
-    pub async fn caller_keys(&self, caller: &RealNumber, now: Timestamp) -> Result<CallerKeys, StoreError> {
+    pub async fn caller_routes(&self, caller: &RealNumber, now: Timestamp) -> Result<CallerRoutes, StoreError> {
         let items = self.query(item::caller_partition(caller.expose()), None).await?;
-        let mut keys = CallerKeys::default();
+        let mut keys = CallerRoutes::default();
         for item in items {
             if item::sort_key(&item) == OWN_NUMBER {
                 // A number that was given back is remembered for a while.

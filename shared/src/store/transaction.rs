@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::item::{self, Item};
 use super::{Store, StoreError};
-use crate::backoff;
+use crate::retry;
 
 /// How a transaction ended that was carried out or cancelled.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Store {
         loop {
             match request.clone().send().await {
                 Ok(_) => return Ok(Outcome::Committed),
-                Err(error) if attempt < THROTTLED && is_throttled(&error) => backoff::pause(attempt + 2).await,
+                Err(error) if attempt < THROTTLED && is_throttled(&error) => retry::pause(attempt + 2).await,
                 Err(error) => return failed_conditions(&error).map(Outcome::Cancelled).ok_or_else(|| error.into()),
             }
             attempt += 1;
@@ -55,7 +55,7 @@ impl Store {
             match self.transact(items.clone(), None).await? {
                 Outcome::Committed => return Ok(true),
                 Outcome::Cancelled(failed) if !failed.is_empty() => return Ok(false),
-                Outcome::Cancelled(_) => backoff::pause(attempt).await,
+                Outcome::Cancelled(_) => retry::pause(attempt).await,
             }
         }
         Err(StoreError::Unavailable("TransactionConflict".to_owned()))
@@ -71,7 +71,7 @@ impl Store {
             };
             match error.code() {
                 Some("ConditionalCheckFailedException") => return Ok(false),
-                Some("TransactionConflictException") if attempt < CONFLICTS => backoff::pause(attempt).await,
+                Some("TransactionConflictException") if attempt < CONFLICTS => retry::pause(attempt).await,
                 _ => return Err(error.into()),
             }
             attempt += 1;

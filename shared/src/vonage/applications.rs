@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::client::{Payload, Vonage, VonageError, parse_ok};
-use super::tries::Effect;
+use super::retry::Idempotency;
 
 /// The Application API.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ impl ApplicationsApi {
     /// The application with this id.
     pub async fn read(&self, id: &str) -> Result<Application, VonageError> {
         let path = path(id);
-        let tries = self.0.tries(&path, Effect::None);
+        let tries = self.0.tries(&path, Idempotency::Safe);
         let read = |limit| self.0.ask_json(self.0.api(&path), Payload::Query(&()), limit);
         tries.make(read).await.map(Application::new)
     }
@@ -30,7 +30,7 @@ impl ApplicationsApi {
     /// Makes the application with this id what `application` says.
     pub async fn replace(&self, id: &str, application: &Application) -> Result<(), VonageError> {
         let path = path(id);
-        let tries = self.0.tries(&path, Effect::Lasting);
+        let tries = self.0.tries(&path, Idempotency::Unsafe);
         tries.make(|limit| self.replace_once(&path, application, limit)).await
     }
 

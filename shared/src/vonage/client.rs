@@ -10,9 +10,9 @@ use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::tries::{Effect, Tries, connect_limit};
+use super::retry::{Idempotency, RetryBudget, connect_limit};
 use crate::config::VonageConfig;
-use crate::phone::without_numbers;
+use crate::domain::phone::without_numbers;
 
 /// A client of Vonage's APIs.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ pub enum VonageError {
     Failed(u16),
     /// The answer is not what the API promises. Whether the request was carried out is unknown.
     #[error("Vonage's answer cannot be understood")]
-    NotUnderstood(#[source] Option<Misread>),
+    NotUnderstood(#[source] Option<DecodeError>),
     /// Vonage carried out a part of the request only: what it has told the ids of.
     #[error("Vonage did a part of it only")]
     Partly(Vec<String>),
@@ -61,9 +61,9 @@ pub enum VonageError {
 /// Where an answer stops making sense, and why, without the numbers that stand there.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Misread(String);
+pub struct DecodeError(String);
 
-impl From<serde_json::Error> for Misread {
+impl From<serde_json::Error> for DecodeError {
     /// A parser's complaint quotes the value that it complains of.
     fn from(error: serde_json::Error) -> Self {
         Self(without_numbers(&error.to_string()))
@@ -164,9 +164,9 @@ impl Vonage {
         format!("{}{path}", self.config.rest_url)
     }
 
-    /// The attempts at a request to `path`, of this effect.
-    pub(super) fn tries<'a>(&self, path: &'a str, effect: Effect) -> Tries<'a> {
-        Tries::new(path, effect, self.config.time_limit)
+    /// The attempts at a request to `path`, of this idempotency.
+    pub(super) fn tries<'a>(&self, path: &'a str, idempotency: Idempotency) -> RetryBudget<'a> {
+        RetryBudget::new(path, idempotency, self.config.time_limit)
     }
 
     /// Asks once, for at most `limit`, and gives the HTTP status with the body. 401, 429 and 5xx are errors already.

@@ -6,8 +6,8 @@
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
 
-use crate::call::{Direction, LegEvent, LegFacts};
-use crate::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use crate::domain::call::{Direction, LegEvent, LegFacts};
+use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 
 /// An inbound call that asks what to do.
 #[derive(Default, Deserialize)]

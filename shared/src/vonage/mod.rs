@@ -1,27 +1,15 @@
 //! Vonage: its HTTP API (feature `carrier`) and its webhooks (feature `webhooks`).
-
-#[cfg(feature = "carrier")]
 pub mod applications;
-#[cfg(feature = "carrier")]
 mod client;
-#[cfg(feature = "webhooks")]
 pub mod event;
-#[cfg(feature = "carrier")]
-pub mod number_insight;
-#[cfg(feature = "carrier")]
-pub mod numbers;
-#[cfg(feature = "carrier")]
-mod pace;
-#[cfg(feature = "carrier")]
-pub mod redact;
-#[cfg(feature = "webhooks")]
-mod ring_hmac;
-#[cfg(feature = "webhooks")]
-pub mod signature;
-#[cfg(feature = "carrier")]
-pub mod sms;
-#[cfg(feature = "carrier")]
-mod tries;
+pub mod ncco;
 
-#[cfg(feature = "carrier")]
+mod hs256;
+pub mod number_insight;
+pub mod numbers;
+mod rate_limit;
+pub mod redact;
+mod retry;
+pub mod signature;
+pub mod sms;
 pub use client::{Vonage, VonageError, http_client};

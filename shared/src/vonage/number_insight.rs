@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Payload, Vonage, VonageError};
-use super::tries::Effect;
-use crate::carrier_record::CarrierRecord;
-use crate::country::Country;
-use crate::phone::{PhoneNumber, RealNumber};
+use super::retry::Idempotency;
+use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::country::Country;
+use crate::domain::phone::{PhoneNumber, RealNumber};
 
 /// A carrier's judgement of a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ struct Answer {
 
 impl NumberLookup for NumberInsight {
     async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
-        self.0.tries(PATH, Effect::None).make(|limit| self.look_up_once(number, limit)).await
+        self.0.tries(PATH, Idempotency::Safe).make(|limit| self.look_up_once(number, limit)).await
     }
 }
 

@@ -12,11 +12,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Payload, Vonage, VonageError, parse, parse_ok};
-use super::pace::Pace;
-use super::tries::Effect;
-use crate::country::Country;
-use crate::phone::{PhoneNumber, VirtualNumber};
-use crate::pool::{Feature, NumberType};
+use super::rate_limit::RateLimiter;
+use super::retry::Idempotency;
+use crate::domain::country::Country;
+use crate::domain::phone::{PhoneNumber, VirtualNumber};
+use crate::domain::pool::{Feature, NumberType};
 
 /// The most numbers on a page of a search.
 const PAGE_SIZE: u32 = 100;
@@ -211,13 +211,13 @@ impl ListedNumber {
 #[derive(Debug, Clone)]
 pub struct NumbersApi {
     vonage: Vonage,
-    pace: Arc<Pace>,
+    pace: Arc<RateLimiter>,
 }
 
 impl NumbersApi {
     /// With at least `interval` between the beginnings of two requests of this process.
     pub fn new(vonage: Vonage, interval: Duration) -> Self {
-        Self { vonage, pace: Arc::new(Pace::new(interval)) }
+        Self { vonage, pace: Arc::new(RateLimiter::new(interval)) }
     }
 
     /// How long one request to Vonage may take.
@@ -236,10 +236,10 @@ impl NumbersApi {
         &self,
         path: &str,
         payload: Payload<'_, impl Serialize>,
-        effect: Effect,
+        idempotency: Idempotency,
         read: impl Fn(StatusCode, &[u8]) -> Result<T, VonageError>,
     ) -> Result<T, VonageError> {
-        let mut tries = self.vonage.tries(path, effect);
+        let mut tries = self.vonage.tries(path, idempotency);
         loop {
             self.pace.turn().await;
             let limit = tries.begin();
@@ -252,7 +252,7 @@ impl NumbersApi {
                 VonageError::RateLimited { retry_after } => Some(retry_after.unwrap_or_default()),
                 _ => None,
             };
-            if !tries.allow_again(&error, retry_after.unwrap_or_default()) {
+            if !tries.may_retry(&error, retry_after.unwrap_or_default()) {
                 return Err(error);
             }
             if let Some(at_least) = retry_after {
@@ -262,7 +262,7 @@ impl NumbersApi {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<Listing<T>, VonageError> {
-        self.ask(path, Payload::Query(query), Effect::None, parse_ok).await
+        self.ask(path, Payload::Query(query), Idempotency::Safe, parse_ok).await
     }
 
     /// All numbers of the account, page by page.
@@ -329,7 +329,7 @@ impl NumbersApi {
     }
 
     async fn change(&self, path: &str, form: &impl Serialize) -> Result<(), VonageError> {
-        self.ask(path, Payload::Form(form), Effect::Lasting, outcome).await
+        self.ask(path, Payload::Form(form), Idempotency::Unsafe, outcome).await
     }
 }
 

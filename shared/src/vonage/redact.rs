@@ -9,11 +9,11 @@ use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Payload, Vonage, VonageError};
-use super::pace::Pace;
-use super::tries::Effect;
-use crate::call::Direction;
-use crate::carrier_record::{CarrierRecord, Product};
-use crate::phone::without_numbers;
+use super::rate_limit::RateLimiter;
+use super::retry::Idempotency;
+use crate::domain::call::Direction;
+use crate::domain::carrier_record::{CarrierRecord, Product};
+use crate::domain::phone::without_numbers;
 
 /// A record was not redacted.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub enum RedactError {
 #[derive(Debug)]
 pub struct RedactApi {
     vonage: Vonage,
-    pace: Pace,
+    pace: RateLimiter,
 }
 
 #[derive(Serialize)]
@@ -68,7 +68,7 @@ const INTERVAL: Duration = Duration::from_millis(10);
 impl RedactApi {
     /// The Redact API of the account. Nothing is sent yet.
     pub fn new(vonage: Vonage) -> Self {
-        Self { vonage, pace: Pace::new(INTERVAL) }
+        Self { vonage, pace: RateLimiter::new(INTERVAL) }
     }
 
     /// How long one record may take, with what is written of it.
@@ -79,7 +79,7 @@ impl RedactApi {
     /// Has a record redacted. To do so twice does no harm.
     pub async fn redact(&self, record: &CarrierRecord) -> Result<(), RedactError> {
         // Repeated it does nothing more.
-        let mut tries = self.vonage.tries(PATH, Effect::None);
+        let mut tries = self.vonage.tries(PATH, Idempotency::Safe);
         let (status, body) = loop {
             self.pace.turn().await;
             let limit = tries.begin();

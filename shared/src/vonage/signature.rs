@@ -10,7 +10,7 @@ use ring::digest;
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
-use super::ring_hmac;
+use super::hs256;
 use crate::config::SignatureConfig;
 
 /// Verifies the signature of webhooks.
@@ -126,7 +126,7 @@ fn equal(a: &str, b: &str) -> bool {
 
 /// Gives `jsonwebtoken` its cryptography, unless it has some. The verifier sees to that itself.
 pub fn install_provider() {
-    ring_hmac::install();
+    hs256::install();
 }
 
 fn bearer(authorization: &str) -> Option<&str> {

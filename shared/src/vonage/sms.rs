@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Payload, Vonage, VonageError};
-use super::tries::Effect;
-use crate::phone::{RealNumber, VirtualNumber};
+use super::retry::Idempotency;
+use crate::domain::phone::{RealNumber, VirtualNumber};
 
 /// Sends text messages.
 pub trait TextSender: Send + Sync {
@@ -59,7 +59,7 @@ impl TextSender for SmsApi {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
         let encoding = if text.chars().all(|c| GSM.contains(c)) { "text" } else { "unicode" };
         let message = Message { from: from.as_str(), to: to.expose(), text, encoding };
-        self.0.tries(PATH, Effect::Lasting).make(|limit| self.send_once(&message, limit)).await
+        self.0.tries(PATH, Idempotency::Unsafe).make(|limit| self.send_once(&message, limit)).await
     }
 }
 

@@ -1,0 +1,15 @@
+//! Values and rules. Nothing here knows AWS or HTTP.
+
+pub mod call;
+pub mod call_limits;
+pub mod caller_routes;
+pub mod carrier_record;
+pub mod choice;
+pub mod conversation;
+pub mod country;
+pub mod peak_usage;
+pub mod phone;
+pub mod pool;
+pub mod route;
+pub mod side;
+pub mod text;

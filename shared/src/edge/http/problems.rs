@@ -1,0 +1,196 @@
+//! The one place where an error becomes an HTTP status. No detail here may tell a real number or a secret.
+
+use lambda_http::http::StatusCode;
+
+use super::Problem;
+use crate::store::StoreError;
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "store-unavailable",
+            "The table cannot be used at present",
+            "Try again shortly.",
+        )
+        .retry_after(1)
+        .because(error)
+    }
+}
+impl From<crate::vonage::signature::SignatureError> for Problem {
+    /// Why is for the log: who tries out signatures learns nothing from the answer.
+    fn from(error: crate::vonage::signature::SignatureError) -> Self {
+        let title = "The webhook is not known to come from Vonage";
+        Self::new(StatusCode::UNAUTHORIZED, Self::NOT_SIGNED, title, "It has to carry Vonage's signature.")
+            .because(error)
+    }
+}
+impl From<crate::vonage::VonageError> for Problem {
+    fn from(error: crate::vonage::VonageError) -> Self {
+        use crate::vonage::VonageError;
+
+        let (status, detail) = match &error {
+            VonageError::Unauthorized => (StatusCode::BAD_GATEWAY, "Vonage refused this deployment's credentials."),
+            VonageError::Refused { .. } => (StatusCode::BAD_GATEWAY, "Vonage refused the request."),
+            VonageError::NotUnderstood(_) => (StatusCode::BAD_GATEWAY, "Vonage's answer could not be understood."),
+            VonageError::Partly(_) => (StatusCode::BAD_GATEWAY, "Vonage did a part of it only."),
+            VonageError::RateLimited { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "Vonage is asked too often at present.")
+            }
+            VonageError::Failed(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage fails at present."),
+            VonageError::Unreachable(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage cannot be reached."),
+            VonageError::NoAnswer(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage did not answer in time."),
+        };
+        let problem = Self::new(status, "carrier-failed", "The carrier did not do its part", detail);
+        let seconds = |duration: std::time::Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
+        let problem = match &error {
+            VonageError::RateLimited { retry_after: Some(after) } => problem.retry_after(seconds(*after).max(2)),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => problem.retry_after(2),
+            _ => problem,
+        };
+        problem.because(error)
+    }
+}
+mod conversations {
+    use serde_json::json;
+
+    use super::{Problem, StatusCode};
+    use crate::domain::choice::NoneFree;
+    use crate::domain::phone::parse::UnreadableNumber;
+    use crate::domain::side::Side;
+    use crate::edge::http::body::sentence;
+    use crate::service::create::CreationError;
+    use crate::service::provision::ShortfallReason;
+    use crate::service::update::UpdateError;
+    use crate::service::verify_number::ParticipantNumberError;
+
+    impl From<CreationError> for Problem {
+        fn from(error: CreationError) -> Self {
+            match error {
+                CreationError::Number(side, error) => not_usable(side, error),
+                CreationError::SameNumber => same_number(Side::B),
+                CreationError::NoneFree(none_free, renting) => no_number_free(none_free, renting),
+                CreationError::Contended => {
+                    contended("Many conversations of these participants are being created at once")
+                }
+                CreationError::OtherRequest => Self::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "idempotency-key-reused",
+                    "The idempotency key belongs to another request",
+                    "A request with another body has come under this key; use a new key for a new request.",
+                )
+                .at("Idempotency-Key"),
+                CreationError::Erased => Self::new(
+                    StatusCode::GONE,
+                    "conversation-erased",
+                    "The conversation has been erased",
+                    "This request has created a conversation that was erased since; use a new key for a new one.",
+                )
+                .at("Idempotency-Key"),
+                CreationError::Store(error) => error.into(),
+            }
+        }
+    }
+
+    impl From<UpdateError> for Problem {
+        fn from(error: UpdateError) -> Self {
+            match error {
+                UpdateError::Unknown => crate::edge::http::no_conversation(),
+                UpdateError::Ended => Self::new(
+                    StatusCode::CONFLICT,
+                    "conversation-ended",
+                    "The conversation has ended",
+                    "It cannot be changed any more; create a new one.",
+                ),
+                UpdateError::Number(side, error) => not_usable(side, error),
+                UpdateError::SameNumber(side) => same_number(side),
+                UpdateError::MaskTaken { side, free_at } => {
+                    let problem = Self::new(
+                        StatusCode::CONFLICT,
+                        "number-not-free",
+                        "The new phone cannot dial the same number",
+                        "It reaches somebody else by that number, in another conversation that is live or in quarantine.",
+                    );
+                    match free_at {
+                        Some(free_at) => problem.at(field(side, "number")).with("next_free_at", json!(free_at)),
+                        None => problem.at(field(side, "number")),
+                    }
+                }
+                UpdateError::Contended => contended("The conversation is being changed by others"),
+                UpdateError::Store(error) => error.into(),
+            }
+        }
+    }
+
+    /// When nothing is known to fall free, somebody has to rent a number first.
+    const NOTHING_FALLS_FREE_SECONDS: u32 = 60;
+
+    fn no_number_free(none_free: NoneFree, renting: Option<ShortfallReason>) -> Problem {
+        let NoneFree { side, country, ready, held, next_free_at, next_free_in } = none_free;
+        let next = match next_free_at {
+            Some(time) => format!("the next one falls free at {time}"),
+            None => "none falls free by itself".to_owned(),
+        };
+        let numbers = if ready == 1 { "1 ready number".to_owned() } else { format!("{ready} ready numbers") };
+        let detail = format!(
+            "{country} has {numbers}; this participant holds {} in live conversations and {} in quarantine; {next}.",
+            held.live, held.quarantined
+        );
+        let title = "No virtual number is free for a participant";
+        let seconds = next_free_in.unwrap_or(NOTHING_FALLS_FREE_SECONDS).max(1);
+        let seconds = if renting.is_some_and(ShortfallReason::passes) { seconds.min(5) } else { seconds };
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-number-free", title, detail)
+            .at(field(side, "number"))
+            .retry_after(seconds)
+            .with("country", json!(country))
+            .with("ready", json!(ready))
+            .with("live", json!(held.live))
+            .with("quarantined", json!(held.quarantined))
+            .with("next_free_at", json!(next_free_at));
+        match renting {
+            Some(reason) => problem.with("renting_failed", json!(reason)),
+            None => problem,
+        }
+    }
+
+    fn contended(title: &'static str) -> Problem {
+        let detail = "Nothing was changed; try again.";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "contended", title, detail).retry_after(1)
+    }
+
+    fn not_usable(side: Side, error: ParticipantNumberError) -> Problem {
+        let number = || field(side, "number");
+        match error {
+            ParticipantNumberError::Unreadable(reason) => unreadable(side, reason),
+            ParticipantNumberError::NotValid => {
+                Problem::invalid(number(), "The carrier says that this is not a valid phone number.")
+            }
+            ParticipantNumberError::NotCallable(reason) => {
+                let title = "This deployment does not call such numbers";
+                let (status, detail) = (StatusCode::UNPROCESSABLE_ENTITY, sentence(&reason.to_string()));
+                Problem::new(status, "number-not-callable", title, detail).at(number())
+            }
+            ParticipantNumberError::Virtual => {
+                let detail = "This is a virtual number of the pool, so it cannot be a participant's own.";
+                Problem::invalid(number(), detail)
+            }
+            ParticipantNumberError::Lookup(error) => error.into(),
+        }
+    }
+
+    fn unreadable(side: Side, reason: UnreadableNumber) -> Problem {
+        let name = match reason {
+            UnreadableNumber::NeedsCountry | UnreadableNumber::OtherCountry => "country",
+            UnreadableNumber::NotANumber => "number",
+        };
+        Problem::invalid(field(side, name), sentence(&reason.to_string()))
+    }
+
+    fn same_number(side: Side) -> Problem {
+        Problem::invalid(field(side, "number"), "Both participants have the same number.")
+    }
+
+    fn field(side: Side, name: &str) -> String {
+        format!("participants[{}].{name}", side.index())
+    }
+}

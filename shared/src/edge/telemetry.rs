@@ -1,0 +1,211 @@
+//! Logs and metrics: one JSON object a line on standard output.
+//!
+//! A line has an RFC 3339 time (Lambda counts a line without one as INFO, whatever its level). A field that is a metric
+//! makes CloudWatch count it too, by the embedded metric format: so what is counted and what is logged are the same line.
+//! Source: Amazon CloudWatch User Guide, "Embedded metric format specification".
+
+use std::fmt;
+use std::io::Write;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// The fields that are metrics, with CloudWatch's unit for each and what it is counted for.
+pub const METRICS: [Metric; 8] = [
+    Metric { name: "duration_ms", unit: "Milliseconds", dimension: "function" },
+    Metric { name: "failures", unit: "Count", dimension: "function" },
+    Metric { name: "calls_routed", unit: "Count", dimension: "function" },
+    Metric { name: "unknown_callers", unit: "Count", dimension: "function" },
+    Metric { name: "signatures_refused", unit: "Count", dimension: "function" },
+    Metric { name: "vonage_errors", unit: "Count", dimension: "function" },
+    Metric { name: "schedule_failures", unit: "Count", dimension: "function" },
+    Metric { name: "pool_headroom", unit: "Count", dimension: "country" },
+];
+
+/// The namespace of all metrics.
+pub const NAMESPACE: &str = "Maskline";
+
+/// A field of a log line that CloudWatch counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// The field, and the metric.
+    pub name: &'static str,
+    /// CloudWatch's unit.
+    pub unit: &'static str,
+    /// The field that says what it is counted for.
+    pub dimension: &'static str,
+}
+
+/// Sends the logs of `function` to standard output, from the level in `AWS_LAMBDA_LOG_LEVEL` on, or INFO.
+pub fn init(function: &'static str) {
+    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok());
+    let filter = filter(&[function], level.unwrap_or(LevelFilter::INFO), LevelFilter::INFO);
+    let to_standard_output = |line: String| {
+        // Nobody is left to tell that standard output cannot be written.
+        let _ = std::io::stdout().lock().write_all(line.as_bytes());
+    };
+    tracing_subscriber::registry().with(JsonLines::new(function, to_standard_output)).with(filter).init();
+    // A panic's own message may quote what it failed on.
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(location = panic.location().map(tracing::field::display), "panicked");
+    }));
+}
+
+/// `level` for the crates of `functions` and this one. Others go no further than `others`, which is at most INFO: below
+/// that, the AWS SDK and HTTP clients write out whole requests, and with them phone numbers.
+pub fn filter(functions: &[&str], level: LevelFilter, others: LevelFilter) -> Targets {
+    let own = functions.iter().map(|name| (name.replace('-', "_"), level));
+    Targets::new().with_default(level.min(others).min(LevelFilter::INFO)).with_target("shared", level).with_targets(own)
+}
+
+/// Writes each event as a line.
+pub struct JsonLines<W> {
+    function: &'static str,
+    write: W,
+}
+
+impl<W: Fn(String)> JsonLines<W> {
+    /// The lines of `function`, each given to `write` with its line break.
+    pub fn new(function: &'static str, write: W) -> Self {
+        Self { function, write }
+    }
+}
+
+impl<S: Subscriber, W: Fn(String) + 'static> Layer<S> for JsonLines<W> {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let now = Timestamp::now();
+        let mut line = Line(Map::new());
+        event.record(&mut line);
+        let Line(mut line) = line;
+        line.entry("function").or_insert_with(|| self.function.into());
+        line.insert("timestamp".to_owned(), format!("{now:.3}").into());
+        line.insert("level".to_owned(), event.metadata().level().as_str().into());
+        line.insert("target".to_owned(), event.metadata().target().into());
+        if let Some(metrics) = embedded_metrics(&line, now) {
+            line.insert("_aws".to_owned(), metrics);
+        }
+        (self.write)(format!("{}\n", Value::Object(line)));
+    }
+}
+
+/// What tells CloudWatch which members of `line` are metrics; none if none is.
+fn embedded_metrics(line: &Map<String, Value>, now: Timestamp) -> Option<Value> {
+    let counted = METRICS.iter().filter(|metric| line.contains_key(metric.name) && line.contains_key(metric.dimension));
+    let metrics: Vec<Value> = counted
+        .map(|metric| {
+            json!({"Namespace": NAMESPACE, "Dimensions": [[metric.dimension]],
+                   "Metrics": [{"Name": metric.name, "Unit": metric.unit}]})
+        })
+        .collect();
+    (!metrics.is_empty()).then(|| json!({"Timestamp": now.as_millisecond(), "CloudWatchMetrics": metrics}))
+}
+
+/// The fields of an event as members of an object.
+struct Line(Map<String, Value>);
+
+impl Line {
+    fn insert(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.insert(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.insert(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.insert(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.insert(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.insert(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.insert(field, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing::Level;
+
+    use super::*;
+
+    /// What `log` makes the function `answer-webhook` write.
+    fn lines(log: impl FnOnce()) -> Vec<Value> {
+        let written = Arc::new(Mutex::new(String::new()));
+        let sink = written.clone();
+        let layer = JsonLines::new("answer-webhook", move |line: String| sink.lock().unwrap().push_str(&line));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+        let written = written.lock().unwrap();
+        written.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn an_event_is_one_line_with_its_time_level_and_fields() {
+        let lines = lines(|| {
+            tracing::warn!(cause = %"a\nb", attempts = 3u64, gone = true, nothing = None::<u64>, "it failed");
+        });
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        assert!(line["timestamp"].as_str().unwrap().parse::<Timestamp>().is_ok());
+        let expected = json!({"timestamp": line["timestamp"], "level": "WARN", "target": "shared::edge::telemetry::tests",
+                              "function": "answer-webhook", "message": "it failed", "cause": "a\nb", "attempts": 3, "gone": true});
+        assert_eq!(*line, expected);
+    }
+
+    #[test]
+    fn a_field_that_is_a_metric_is_counted_for_its_dimension() {
+        let lines = lines(|| {
+            tracing::info!(duration_ms = 4u64, calls_routed = 1u64, "answered");
+            tracing::info!(country = "GB", pool_headroom = -1i64, "headroom");
+        });
+        let metric = |name: &str, unit: &str, dimension: &str| json!({"Namespace": "Maskline", "Dimensions": [[dimension]], "Metrics": [{"Name": name, "Unit": unit}]});
+        assert!(lines[0]["_aws"]["Timestamp"].is_i64());
+        assert_eq!(
+            lines[0]["_aws"]["CloudWatchMetrics"],
+            json!([metric("duration_ms", "Milliseconds", "function"), metric("calls_routed", "Count", "function")])
+        );
+        assert_eq!(lines[1]["_aws"]["CloudWatchMetrics"], json!([metric("pool_headroom", "Count", "country")]));
+        assert_eq!(lines[1]["pool_headroom"], -1);
+    }
+
+    #[test]
+    fn only_our_own_crates_ever_log_below_info() {
+        let filter = filter(&["answer-webhook"], LevelFilter::TRACE, LevelFilter::TRACE);
+        for own in ["answer_webhook", "shared::store"] {
+            assert!(filter.would_enable(own, &Level::TRACE), "{own}");
+        }
+        assert!(filter.would_enable("aws_smithy_runtime", &Level::INFO));
+        assert!(!filter.would_enable("aws_smithy_runtime", &Level::DEBUG));
+    }
+
+    #[test]
+    fn a_higher_level_holds_for_all() {
+        let filter = filter(&["answer-webhook"], LevelFilter::WARN, LevelFilter::INFO);
+        for target in ["answer_webhook", "aws_smithy_runtime"] {
+            assert!(
+                filter.would_enable(target, &Level::WARN) && !filter.would_enable(target, &Level::INFO),
+                "{target}"
+            );
+        }
+    }
+}

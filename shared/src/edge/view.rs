@@ -1,0 +1,155 @@
+//! What the API shows of a conversation and its calls.
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use crate::domain::call::{Call, Direction, Leg, Status};
+use crate::domain::conversation::{Conversation, ConversationId, Notification, State};
+use crate::domain::country::Country;
+use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::side::Side;
+use crate::domain::text::{Label, Reference};
+
+/// The currency of all prices: Vonage bills in it.
+pub const CURRENCY: &str = "EUR";
+
+/// A conversation, as the API shows it to its owner.
+#[derive(Debug, Serialize)]
+pub struct ConversationView<'a> {
+    id: ConversationId,
+    state: State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<&'a Reference>,
+    created_at: Timestamp,
+    expires_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<Timestamp>,
+    max_call_seconds: u32,
+    ring_seconds: u32,
+    participants: [ParticipantView<'a>; 2],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls: Option<Vec<CallView<'a>>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ParticipantView<'a> {
+    number: &'a RealNumber,
+    country: Country,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a Label>,
+    masked_by: &'a VirtualNumber,
+    dials: &'a VirtualNumber,
+    notification: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notification_reason: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct CallView<'a> {
+    conversation_uuid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caller: Option<&'a RealNumber>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callee: Option<&'a RealNumber>,
+    started_at: Option<Timestamp>,
+    connected_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    /// Seconds.
+    duration: Option<u32>,
+    price: Decimal,
+    currency: &'static str,
+    legs: Vec<LegView<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct LegView<'a> {
+    uuid: &'a str,
+    direction: Direction,
+    number: &'a RealNumber,
+    status: Option<Status>,
+    statuses: &'a std::collections::BTreeMap<Status, Timestamp>,
+    #[serde(flatten)]
+    facts: &'a crate::domain::call::LegFacts,
+}
+
+impl<'a> ConversationView<'a> {
+    /// The conversation as it is at `now`.
+    pub fn new(conversation: &'a Conversation, now: Timestamp) -> Self {
+        Self {
+            id: conversation.id,
+            state: conversation.state(now),
+            reference: conversation.reference.as_ref(),
+            created_at: conversation.created_at,
+            expires_at: conversation.expires_at,
+            ended_at: conversation.ended_at,
+            max_call_seconds: conversation.limits.max_call_seconds,
+            ring_seconds: conversation.limits.ring_seconds,
+            participants: Side::BOTH.map(|side| ParticipantView::new(conversation, side)),
+            calls: None,
+        }
+    }
+
+    /// The same with its calls.
+    pub fn with_calls(conversation: &'a Conversation, calls: &'a [Call], now: Timestamp) -> Self {
+        let calls = calls.iter().map(|call| CallView::new(conversation, call)).collect();
+        Self { calls: Some(calls), ..Self::new(conversation, now) }
+    }
+}
+
+impl<'a> ParticipantView<'a> {
+    fn new(conversation: &'a Conversation, side: Side) -> Self {
+        let participant = conversation.participant(side);
+        let (notification, notification_reason) = match &participant.notification {
+            Notification::Off => ("off", None),
+            Notification::Pending => ("pending", None),
+            Notification::Sent => ("sent", None),
+            Notification::Failed(reason) => ("failed", Some(reason.as_str())),
+            Notification::Unknown(reason) => ("unknown", Some(reason.as_str())),
+        };
+        Self {
+            number: &participant.number,
+            country: participant.country,
+            label: participant.label.as_ref(),
+            masked_by: conversation.masked_by(side),
+            dials: &participant.dials,
+            notification,
+            notification_reason,
+        }
+    }
+}
+
+impl<'a> CallView<'a> {
+    fn new(conversation: &'a Conversation, call: &'a Call) -> Self {
+        let number = |side: Side| {
+            let leg = call.legs.iter().find(|leg| leg.side == side);
+            let participant = conversation.participant(side);
+            leg.map_or(&participant.number, |leg| participant.phone(leg.phone))
+        };
+        Self {
+            conversation_uuid: &call.conversation_uuid,
+            caller: call.caller.map(number),
+            callee: call.caller.map(Side::other).map(number),
+            started_at: call.started_at,
+            connected_at: call.connected_at,
+            ended_at: call.ended_at,
+            duration: call.duration,
+            price: call.price,
+            currency: CURRENCY,
+            legs: call.legs.iter().map(|leg| LegView::new(conversation, leg)).collect(),
+        }
+    }
+}
+
+impl<'a> LegView<'a> {
+    fn new(conversation: &'a Conversation, leg: &'a Leg) -> Self {
+        Self {
+            uuid: &leg.uuid,
+            direction: leg.direction,
+            number: conversation.participant(leg.side).phone(leg.phone),
+            status: leg.status(),
+            statuses: &leg.statuses,
+            facts: &leg.facts,
+        }
+    }
+}
