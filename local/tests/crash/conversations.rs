@@ -1,4 +1,4 @@
-//! `POST /conversations`.
+//! Crashes of `POST /conversations`.
 
 use create_conversation::CreateConversation;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use shared::domain::conversation::{Conversation, Notification};
 use shared::domain::side::Side;
 
 use crate::events;
-use crate::story::{Answer, Functions, Story, at_every_request};
+use crate::scenario::{Answer, Functions, Scenario, at_every_request};
 use crate::world::{World, text};
 
 const PHONES: [&str; 2] = ["447700900001", "447700900002"];
@@ -23,14 +23,14 @@ async fn ask(functions: &Functions, creation: &Value) -> Answer {
     functions.answer::<CreateConversation>(creation).await
 }
 
-/// The texts on all phones: to whom, and what they say.
+/// Receiver and content of all text messages.
 async fn texts_of(world: &World) -> Vec<(String, String)> {
     let messages = world.simulator("messages").await;
     let messages = messages["messages"].as_array().unwrap().iter();
     messages.map(|message| (text(&message["to"]), text(&message["text"]))).collect()
 }
 
-/// How many texts each phone has got that tell it to dial the number that it has in the conversation.
+/// Number of text messages to each participant that name the number which this participant dials.
 async fn texts(world: &World, conversation: &Conversation) -> [usize; 2] {
     let texts = texts_of(world).await;
     Side::BOTH.map(|side| {
@@ -42,7 +42,7 @@ async fn texts(world: &World, conversation: &Conversation) -> [usize; 2] {
     })
 }
 
-/// Nobody but a conversation's participants is texted, and nobody twice about the same one.
+/// Checks that only participants get a text message, and at most one for each conversation.
 async fn check_texts(world: &World, conversations: &[Conversation]) {
     let mut about = 0;
     for conversation in conversations {
@@ -63,25 +63,25 @@ fn name(notification: &Notification) -> &'static str {
     }
 }
 
-/// What was written down of a participant's text when the run died, if there was a conversation by then, and how often
-/// the text had been sent, decide what they are after the repetition.
+/// Checks the final state of a text message. It depends on the state and the number of messages at the crash, if the
+/// conversation was stored by then.
 fn check_fate(at_death: Option<(&str, usize)>, afterwards: (&str, usize)) {
     match at_death {
-        // It was not begun: the repetition sends it.
+        // Sending had not started, so the replay sends it.
         None | Some(("pending", 0)) => assert_eq!(afterwards, ("sent", 1)),
-        // It was begun, and how that went will never be known: it is not sent again.
+        // Sending had started with an unknown outcome, so the replay does not send it again.
         Some(("unknown", count @ 0..=1)) => assert_eq!(afterwards, ("unknown", count)),
         Some(("sent", 1)) => assert_eq!(afterwards, ("sent", 1)),
-        Some(other) => panic!("{other:?} when the run died"),
+        Some(other) => panic!("unexpected notification and number of messages at the crash: {other:?}"),
     }
 }
 
 #[tokio::test]
-async fn a_creation_that_may_come_again_makes_one_conversation_and_texts_nobody_twice() {
-    at_every_request("POST /conversations with an idempotency key", 8, async |mut story: Story| {
+async fn replayed_creation_is_complete_after_a_crash() {
+    at_every_request("POST /conversations with an idempotency key", 8, async |mut scenario: Scenario| {
         let world = World::start(&[]).await.with_numbers("GB", 2).await;
         let creation = creation(Some("ride-42"));
-        story.happen(&world, async |functions| drop(ask(&functions, &creation).await)).await;
+        scenario.run(&world, async |functions| drop(ask(&functions, &creation).await)).await;
         let at_death = match world.table().await.conversations.first() {
             Some(conversation) => Some((conversation.clone(), texts(&world, conversation).await)),
             None => None,
@@ -111,17 +111,17 @@ async fn a_creation_that_may_come_again_makes_one_conversation_and_texts_nobody_
         let other = ask(&Functions::of(&world), &events::creation(&other, Some("ride-42"))).await;
         assert_eq!((other.status, &other.body["field"]), (422, &json!("Idempotency-Key")), "{other:?}");
         assert_eq!(texts(&world, conversation).await, counts);
-        story
+        scenario
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_creation_is_there_as_a_whole_or_not_at_all() {
-    at_every_request("POST /conversations", 8, async |mut story: Story| {
+async fn creation_is_atomic_on_a_crash() {
+    at_every_request("POST /conversations", 8, async |mut scenario: Scenario| {
         let world = World::start(&[]).await.with_numbers("GB", 2).await;
         let creation = creation(None);
-        story.happen(&world, async |functions| drop(ask(&functions, &creation).await)).await;
+        scenario.run(&world, async |functions| drop(ask(&functions, &creation).await)).await;
         let table = world.table().await;
         assert_eq!(table.routes.len(), 2 * table.conversations.len());
 
@@ -135,26 +135,26 @@ async fn a_creation_is_there_as_a_whole_or_not_at_all() {
         let refused = ask(&Functions::of(&world), &creation).await;
         assert_eq!((refused.status, &refused.body["live"]), (503, &json!(2)), "{refused:?}");
         let table = world.table().await;
-        assert_eq!((table.conversations.len(), table.routes.len()), (2, 4), "every key is taken once");
+        assert_eq!((table.conversations.len(), table.routes.len()), (2, 4), "every route is in use once");
         check_texts(&world, &table.conversations).await;
-        story
+        scenario
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_creation_that_rents_a_number_rents_one_and_loses_none() {
-    at_every_request("POST /conversations that rents", 15, async |mut story: Story| {
+async fn creation_rents_one_number_in_spite_of_a_crash() {
+    at_every_request("POST /conversations that rents", 15, async |mut scenario: Scenario| {
         let world = World::start(&[("AUTO_RENT_MAX", "GB=3")]).await;
         let creation = creation(Some("ride-42"));
-        story.happen(&world, async |functions| drop(ask(&functions, &creation).await)).await;
+        scenario.run(&world, async |functions| drop(ask(&functions, &creation).await)).await;
         let answer = ask(&Functions::of(&world), &creation).await;
         assert!(matches!(answer.status, 200 | 201), "{answer:?}");
         let table = world.table().await;
         assert_eq!((table.conversations.len(), table.routes.len()), (1, 2));
         check_texts(&world, &table.conversations).await;
         assert_eq!(world.settled_pool().await.len(), 1);
-        story
+        scenario
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! `DELETE /conversations/{id}?erase=true` and its schedule.
+//! Crashes of `DELETE /conversations/{id}?erase=true` and of its schedule.
 
 use create_conversation::CreateConversation;
 use end_conversation::EndConversation;
@@ -6,23 +6,24 @@ use serde_json::{Value, json};
 use update_conversation::UpdateConversation;
 
 use crate::events;
-use crate::story::{Functions, Story, at_every_request};
+use crate::scenario::{Functions, Scenario, at_every_request};
 use crate::world::{World, text};
 
-/// The participants' phones, and one that the first of them had before.
+/// The participants' phones, and a previous phone of the first participant.
 const PHONES: [&str; 3] = ["447700900001", "447700900002", "447700900009"];
 
-/// Lookups, texts and legs that Vonage has of a conversation that has gone through all this.
+/// Number of carrier records of the conversation: lookups, text messages and legs.
 const RECORDS: usize = 3 + 2 + 2;
 
-/// Lets the simulated Vonage place a call; its events are through when it returns.
+/// Places a call at the simulated Vonage. All its events are delivered when this returns.
 async fn call(world: &World, from: &str, to: &str) -> Value {
     let request = local::loopback_client().post(format!("{}/simulator/calls", world.stack.vonage_url));
     let request = request.json(&json!({"from": from, "to": to, "talk_seconds": 30}));
     request.send().await.unwrap().json().await.unwrap()
 }
 
-/// A conversation with a call and a change of phones behind it: its id, and what the first participant dials.
+/// Creates a conversation with a call and a changed phone. Returns its id and the number that the first participant
+/// dials.
 async fn lively(world: &World) -> (String, String) {
     let order = json!({"participants": [{"number": format!("+{}", PHONES[2])}, {"number": format!("+{}", PHONES[1])}],
                        "reference": "ride of Ms Rider"});
@@ -37,7 +38,7 @@ async fn lively(world: &World) -> (String, String) {
     (id, dials)
 }
 
-/// Nothing names the participants but the keys in quarantine, and these connect nobody.
+/// Checks that only tombstones in quarantine contain a participant's number, and that they connect nobody.
 async fn check_erased(world: &World, dials: &str) {
     let table = world.table().await;
     assert_eq!((table.conversations.len(), table.erasing.len(), table.erased.len()), (0, 0, 1));
@@ -51,7 +52,7 @@ async fn check_erased(world: &World, dials: &str) {
     assert!(text(&call["phones"]["caller"]["heard"][0]).contains("has ended") && call["phones"]["callee"].is_null());
 }
 
-/// After an hour the schedule has every record redacted, and leaves nothing to do.
+/// Runs the schedule an hour later. Checks that every carrier record is redacted and no work is left.
 async fn check_redacted(world: &World, records: usize) {
     world.advance(61 * 60);
     Functions::of(world).tick_of_erasures().await;
@@ -66,51 +67,51 @@ async fn check_redacted(world: &World, records: usize) {
 }
 
 #[tokio::test]
-async fn an_erasure_that_dies_is_finished_by_the_next_request() {
-    at_every_request("DELETE /conversations/{id}?erase=true", 10, async |mut story: Story| {
+async fn repeated_request_finishes_an_erasure_after_a_crash() {
+    at_every_request("DELETE /conversations/{id}?erase=true", 10, async |mut scenario: Scenario| {
         let world = World::start(&[]).await.with_numbers("GB", 2).await;
         let (id, dials) = lively(&world).await;
         let erasure = events::erasure(&id);
-        story.happen(&world, async |functions| drop(functions.answer::<EndConversation>(&erasure).await)).await;
+        scenario.run(&world, async |functions| drop(functions.answer::<EndConversation>(&erasure).await)).await;
         world.table().await;
         let answer = Functions::of(&world).answer::<EndConversation>(&erasure).await;
         assert_eq!((answer.status, &answer.body), (204, &Value::Null));
         check_erased(&world, &dials).await;
         check_redacted(&world, RECORDS + 1).await;
-        story
+        scenario
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_erasure_that_dies_is_finished_by_the_schedule() {
-    at_every_request("DELETE /conversations/{id}?erase=true, then the schedule", 10, async |mut story: Story| {
+async fn schedule_finishes_an_erasure_after_a_crash() {
+    at_every_request("DELETE /conversations/{id}?erase=true, then the schedule", 10, async |mut scenario: Scenario| {
         let world = World::start(&[]).await.with_numbers("GB", 2).await;
         let (id, dials) = lively(&world).await;
         let erasure = events::erasure(&id);
-        story.happen(&world, async |functions| drop(functions.answer::<EndConversation>(&erasure).await)).await;
-        // One that died before it had begun is nothing to be finished.
+        scenario.run(&world, async |functions| drop(functions.answer::<EndConversation>(&erasure).await)).await;
+        // A run that crashed before its first write leaves nothing to finish.
         if world.table().await.conversations.is_empty() {
             Functions::of(&world).tick_of_erasures().await;
             check_erased(&world, &dials).await;
             check_redacted(&world, RECORDS + 1).await;
         }
-        story
+        scenario
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_schedule_that_dies_leaves_no_record_at_vonage() {
-    at_every_request("the schedule of erasures", 16, async |mut story: Story| {
+async fn schedule_redacts_every_record_in_spite_of_a_crash() {
+    at_every_request("the schedule of erasures", 16, async |mut scenario: Scenario| {
         let world = World::start(&[]).await.with_numbers("GB", 2).await;
         let (id, dials) = lively(&world).await;
         Functions::of(&world).answer::<EndConversation>(&events::erasure(&id)).await;
         world.advance(61 * 60);
-        story.happen(&world, async |functions| drop(functions.tick_of_erasures().await)).await;
+        scenario.run(&world, async |functions| drop(functions.tick_of_erasures().await)).await;
         check_erased(&world, &dials).await;
         check_redacted(&world, RECORDS + 1).await;
-        story
+        scenario
     })
     .await;
 }

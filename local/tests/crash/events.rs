@@ -1,8 +1,8 @@
-//! Events as API Gateway sends them.
+//! Events in the form of API Gateway.
 
 use serde_json::{Value, json};
 
-/// The example in `events/` of this route, with another body.
+/// An order of numbers: the example in `events/` with another body.
 pub fn order(body: &Value) -> Value {
     with_body(include_str!("../../../events/provision-numbers.json"), body)
 }

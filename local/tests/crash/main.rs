@@ -1,12 +1,16 @@
-//! Functions that die before or after any single request that they send, or are told that Vonage failed, and are then
-//! run again: the numbers owned equal the numbers ordered, nothing is lost, and no text is sent twice.
+//! Crash tests. A run crashes before or after any single request that it sends, or gets a failure from Vonage. Then it
+//! runs again. The account owns the numbers that were ordered, nothing is lost, and no text message is sent twice.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `MASKLINE_TEST_MISHAPS` | number of consecutive runs that get a fault; default 1 |
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod conversations;
 mod erasure;
 mod events;
 mod numbers;
-mod story;
-mod wire;
+mod proxy;
+mod scenario;
 #[path = "../world/mod.rs"]
 mod world;

@@ -1,5 +1,5 @@
-//! The wire on which a function's requests go out, to DynamoDB and to Vonage alike. It can be cut at any request, or
-//! bring a failure in place of the answer.
+//! A proxy for the requests of one run to DynamoDB and Vonage. At one request it either cuts the run off or answers
+//! with a failure.
 
 use std::fmt;
 use std::future::pending;
@@ -16,27 +16,27 @@ use shared::config::Environment;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// What happens to a run.
+/// A fault of a run.
 #[derive(Clone, Copy, Debug)]
-pub struct Mishap {
-    /// At its how-manieth request, from 1.
+pub struct Fault {
+    /// Number of the request, counted from 1.
     pub request: usize,
-    pub kind: Kind,
+    pub kind: FaultKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The run dies, and the request is not carried out.
+pub enum FaultKind {
+    /// The run crashes, and the request is not carried out.
     DeathBefore,
-    /// The run dies; the request was carried out.
+    /// The run crashes after the request was carried out.
     DeathAfter,
     /// The answer is a failure, and the request was not carried out.
     FailureBefore,
-    /// The answer is a failure; the request was carried out.
+    /// The answer is a failure although the request was carried out.
     FailureAfter,
 }
 
-impl Kind {
+impl FaultKind {
     pub const ALL: [Self; 4] = [Self::DeathBefore, Self::DeathAfter, Self::FailureBefore, Self::FailureAfter];
 
     pub fn is_death(self) -> bool {
@@ -48,29 +48,29 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Mishap {
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} request {}", self.kind, self.request)
     }
 }
 
-/// The wire of one run.
+/// The proxy of one run.
 #[derive(Clone)]
-pub struct Wire {
+pub struct Proxy {
     http: reqwest::Client,
     dynamodb_url: String,
     vonage_url: String,
-    mishap: Mishap,
-    /// What has been asked, in order.
+    fault: Fault,
+    /// Names of all requests up to the crash, in order.
     asked: Arc<Mutex<Vec<String>>>,
     is_cut: watch::Sender<bool>,
-    /// How many requests are on their way.
+    /// Number of requests that are being carried out.
     in_flight: watch::Sender<usize>,
 }
 
-/// What becomes of a request.
+/// The treatment of one request.
 #[derive(Clone, Copy)]
-struct Fate {
+struct Routing {
     is_carried_out: bool,
     answer: Answer,
 }
@@ -82,59 +82,59 @@ enum Answer {
     None,
 }
 
-impl Wire {
-    /// A wire with a mishap on it, and the environment of the function that is to use it.
-    pub async fn lay(stack: &Stack, mishap: Mishap) -> (Self, Environment) {
+impl Proxy {
+    /// Starts a proxy with a fault. Returns it with the environment of the function that has to use it.
+    pub async fn start(stack: &Stack, fault: Fault) -> (Self, Environment) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let wire = Self {
+        let proxy = Self {
             http: local::loopback_client(),
             dynamodb_url: stack.dynamodb_url.clone(),
             vonage_url: stack.vonage_url.clone(),
-            mishap,
+            fault,
             asked: Arc::default(),
             is_cut: watch::Sender::new(false),
             in_flight: watch::Sender::new(0),
         };
-        let router = Router::new().fallback(receive).with_state(wire.clone());
+        let router = Router::new().fallback(receive).with_state(proxy.clone());
         tokio::spawn(async { axum::serve(listener, router).await });
         let urls = ["AWS_ENDPOINT_URL_DYNAMODB", "VONAGE_API_URL", "VONAGE_REST_URL"];
         let environment = stack.environment.clone().with(urls.map(|name| (name.to_owned(), url.clone())));
-        (wire, environment)
+        (proxy, environment)
     }
 
-    /// Comes back when the wire is cut.
+    /// Waits for the crash.
     pub async fn is_cut(&self) {
         self.is_cut.subscribe().wait_for(|is_cut| *is_cut).await.unwrap();
     }
 
-    /// Comes back when what was sent before the cut is carried out.
+    /// Waits until all forwarded requests are carried out.
     pub async fn at_rest(&self) {
         self.in_flight.subscribe().wait_for(|count| *count == 0).await.unwrap();
     }
 
-    /// What has been asked, in order; what came after the cut is not in here.
+    /// Names of all requests up to the crash, in order.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 
-    fn fate(&self, request: &Parts) -> Fate {
-        let Mishap { request: place, kind } = self.mishap;
+    fn route(&self, request: &Parts) -> Routing {
+        let Fault { request: place, kind } = self.fault;
         let mut asked = self.asked.lock().unwrap();
         if asked.len() >= place && kind.is_death() {
-            // What the run had begun to send when it died.
-            return Fate { is_carried_out: false, answer: Answer::None };
+            // The run was already sending this request when it crashed.
+            return Routing { is_carried_out: false, answer: Answer::None };
         }
         asked.push(name(request));
-        let fate = match asked.len() == place {
-            false => Fate { is_carried_out: true, answer: Answer::Own },
-            true if kind.is_death() => Fate { is_carried_out: kind.is_carried_out(), answer: Answer::None },
-            true => Fate { is_carried_out: kind.is_carried_out(), answer: Answer::Failure },
+        let routing = match asked.len() == place {
+            false => Routing { is_carried_out: true, answer: Answer::Own },
+            true if kind.is_death() => Routing { is_carried_out: kind.is_carried_out(), answer: Answer::None },
+            true => Routing { is_carried_out: kind.is_carried_out(), answer: Answer::Failure },
         };
-        if fate.is_carried_out {
+        if routing.is_carried_out {
             self.in_flight.send_modify(|count| *count += 1);
         }
-        fate
+        routing
     }
 
     async fn carry(self, request: Parts, body: Bytes) -> Response {
@@ -148,21 +148,21 @@ impl Wire {
     }
 }
 
-async fn receive(State(wire): State<Wire>, request: Request) -> Response {
+async fn receive(State(proxy): State<Proxy>, request: Request) -> Response {
     let (request, body) = request.into_parts();
-    // One that is not there as a whole was never sent: its sender has died over it.
+    // An incomplete request was never sent, because its sender crashed.
     let Ok(body) = to_bytes(body, usize::MAX).await else { return pending().await };
-    let fate = wire.fate(&request);
+    let routing = proxy.route(&request);
     let mut answer = StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    if fate.is_carried_out {
-        // In a task of its own: what was sent arrives, also when its sender is dead by then.
-        let own = tokio::spawn(wire.clone().carry(request, body)).await.unwrap();
-        if fate.answer == Answer::Own {
+    if routing.is_carried_out {
+        // Runs in a separate task: a forwarded request is carried out even if its sender has crashed.
+        let own = tokio::spawn(proxy.clone().carry(request, body)).await.unwrap();
+        if routing.answer == Answer::Own {
             answer = own;
         }
     }
-    if fate.answer == Answer::None {
-        wire.is_cut.send_replace(true);
+    if routing.answer == Answer::None {
+        proxy.is_cut.send_replace(true);
         return pending().await;
     }
     answer
@@ -172,7 +172,7 @@ fn is_for_dynamodb(request: &Parts) -> bool {
     request.headers.contains_key("x-amz-target")
 }
 
-/// The operation of DynamoDB or the path of Vonage's API.
+/// The operation of DynamoDB, or the path at Vonage.
 fn name(request: &Parts) -> String {
     let operation = request.headers.get("x-amz-target").map(|target| target.to_str().unwrap());
     operation.and_then(|target| target.rsplit('.').next()).unwrap_or_else(|| request.uri.path()).to_owned()

@@ -1,0 +1,135 @@
+//! Runs a scenario once for each place at which a fault can occur.
+
+use std::sync::Arc;
+
+use end_conversation::EndConversation;
+use lambda_http::{Context, LambdaEvent};
+use provision_numbers::ProvisionNumbers;
+use serde_json::{Value, json};
+use shared::clock::ManualClock;
+use shared::config::Environment;
+use shared::edge::lambda::{HttpFunction, ScheduledFunction, answer_event};
+
+use crate::proxy::{Fault, FaultKind, Proxy};
+use crate::world::World;
+
+/// Lease of a provisioning run, in seconds.
+const LEASE: i64 = 60;
+
+/// Runs `scenario` with a crash before and after the first request of a run, the second one and so on, until a run ends
+/// without reaching the fault. Requests to Vonage also get failures as answers. Each execution has a new stack. With
+/// `MASKLINE_TEST_MISHAPS=2` the run after the fault gets all these faults too.
+pub async fn at_every_request(what: &str, at_least: usize, scenario: impl AsyncFn(Scenario) -> Scenario) {
+    let faults = std::env::var("MASKLINE_TEST_MISHAPS").map_or(1, |faults| faults.parse().unwrap());
+    let (asked, worlds) = explore(&scenario, &[], faults).await;
+    println!("{what}: {} requests, {worlds} stacks. {}", asked.len(), asked.join(", "));
+    assert!(asked.len() >= at_least, "{what} sends fewer requests than expected: {asked:?}");
+}
+
+/// Returns the requests of a complete run, and the number of stacks that were started.
+async fn explore(
+    scenario: &impl AsyncFn(Scenario) -> Scenario,
+    earlier: &[Fault],
+    faults_in_all: usize,
+) -> (Vec<String>, usize) {
+    let mut worlds = 0;
+    for request in 1.. {
+        let mut asks_vonage = false;
+        for kind in FaultKind::ALL {
+            // The AWS SDK hides a single failure of DynamoDB by a retry.
+            if !kind.is_death() && !asks_vonage {
+                continue;
+            }
+            let faults = [earlier, &[Fault { request, kind }]].concat();
+            let told = scenario(Scenario { faults: faults.clone(), asked: Vec::new() }).await;
+            worlds += 1;
+            let Some(name) = told.asked.get(request - 1) else { return (told.asked.clone(), worlds) };
+            asks_vonage = name.starts_with('/');
+            if faults.len() < faults_in_all {
+                worlds += Box::pin(explore(scenario, &faults, faults_in_all)).await.1;
+            }
+        }
+    }
+    unreachable!("a run without an end")
+}
+
+/// The runs of one scenario that get a fault, one after the other.
+pub struct Scenario {
+    faults: Vec<Fault>,
+    /// Names of the requests of the last run.
+    asked: Vec<String>,
+}
+
+impl Scenario {
+    /// Runs `run` with its fault, and then waits until its leases have ended.
+    pub async fn run(&mut self, world: &World, run: impl AsyncFn(Functions)) {
+        for fault in self.faults.clone() {
+            let (proxy, environment) = Proxy::start(&world.stack, fault).await;
+            let run = run(Functions { environment, clock: world.clock.clone() });
+            // Dropping the run at this point simulates the crash of its process.
+            tokio::select! {
+                () = proxy.is_cut() => {}
+                () = run => {}
+            }
+            proxy.at_rest().await;
+            self.asked = proxy.asked();
+            world.advance(LEASE + 1);
+        }
+    }
+}
+
+impl Drop for Scenario {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let faults: Vec<String> = self.faults.iter().map(Fault::to_string).collect();
+            eprintln!("\nscenario with {}; requests of the last run: {}", faults.join(", "), self.asked.join(", "));
+        }
+    }
+}
+
+/// New instances of the functions, as after a cold start.
+pub struct Functions {
+    environment: Environment,
+    clock: ManualClock,
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Functions {
+    /// Instances without a fault.
+    pub fn of(world: &World) -> Self {
+        Self { environment: world.stack.environment.clone(), clock: world.clock.clone() }
+    }
+
+    async fn start<F: HttpFunction>(&self) -> F {
+        F::start(&self.environment, Arc::new(self.clock.clone())).unwrap()
+    }
+
+    /// Answers an event in the form of API Gateway.
+    pub async fn answer<F: HttpFunction>(&self, event: &Value) -> Answer {
+        let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+        let response = self.start::<F>().await.answer(request).await;
+        let body = serde_json::from_slice(response.body()).unwrap_or_default();
+        Answer { status: response.status().as_u16(), body }
+    }
+
+    /// Runs the schedule of the numbers. Returns its report.
+    pub async fn tick(&self) -> Value {
+        self.tick_of::<ProvisionNumbers>().await
+    }
+
+    /// Runs the schedule of erasures. Returns its report.
+    pub async fn tick_of_erasures(&self) -> Value {
+        self.tick_of::<EndConversation>().await
+    }
+
+    async fn tick_of<F: ScheduledFunction>(&self) -> Value {
+        let event = json!({"source": "aws.events"});
+        let event = LambdaEvent::new(serde_json::value::to_raw_value(&event).unwrap(), Context::default());
+        answer_event(&self.start::<F>().await, event).await.unwrap()
+    }
+}
