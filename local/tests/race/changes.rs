@@ -1,4 +1,5 @@
-//! Changes of a conversation against each other, against its end, and against creations that want the same keys.
+//! Changes of a conversation that run against each other, against its end and against creations that need the same
+//! routes.
 
 use std::sync::Arc;
 
@@ -15,18 +16,18 @@ use shared::service::update::{Change, NewPhone, UpdateError, Updater};
 use crate::sandboxes::{Directory, Sandboxes, at_once, create, phone, rounds, start, store};
 use crate::world::World;
 
-/// What is done to a conversation, and to people who are to come into it.
+/// An operation of the race.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Phone(Side, usize),
     Lifetime(u64),
     End,
     Erase,
-    /// A leg of a call of the first participant's has ended.
+    /// An event arrives for a completed leg of the first participant.
     Event,
-    /// The fate of a text to the first participant is written down.
+    /// The outcome of a text message to the first participant is stored.
     Text,
-    /// A conversation of two others.
+    /// A conversation of two other people is created.
     Create([usize; 2]),
 }
 
@@ -34,11 +35,11 @@ enum Act {
 enum Outcome {
     Changed,
     Ended,
-    /// Erased, or found to be.
+    /// The conversation is erased, by this operation or another one.
     Gone,
     MaskTaken,
     Created(ConversationId),
-    /// No number was free for one of the two.
+    /// No number was free for one of the two people.
     Refused,
 }
 
@@ -85,7 +86,7 @@ async fn act(world: Arc<World>, sandboxes: Arc<Sandboxes>, id: ConversationId, a
     }
 }
 
-/// As the event webhook does it.
+/// Stores an event as the event webhook does.
 async fn happen(world: &World, id: ConversationId) {
     let (store, now) = (store(world).await, world.clock.now());
     let caller = PhoneNumber::try_from(phone(0)).unwrap().into();
@@ -106,10 +107,10 @@ async fn happen(world: &World, id: ConversationId) {
     }
 }
 
-/// As a creation does it whose text was on its way for a while.
+/// Stores the outcome of a text message as a creation does that waited for the carrier.
 async fn note_text(world: &World, id: ConversationId) {
     let (store, now) = (store(world).await, world.clock.now());
-    let text = CarrierRecord::of_text("the text of the race".to_owned());
+    let text = CarrierRecord::of_text("text-of-the-race".to_owned());
     if let Some(conversation) = store.conversation(id, now).await.unwrap() {
         store.record_notifications(&conversation, &[Side::A], &[text], now).await.unwrap();
     } else {
@@ -119,7 +120,7 @@ async fn note_text(world: &World, id: ConversationId) {
 
 const NUMBERS: usize = 3;
 
-/// Somebody who holds every number, so that nobody's mask is free for this phone.
+/// A person with a route on every number, so no change can bring in this phone.
 const BUSY: usize = 2;
 
 async fn race(acts: &[Act]) -> (Vec<Outcome>, Conversation) {
@@ -133,14 +134,14 @@ async fn race(acts: &[Act]) -> (Vec<Outcome>, Conversation) {
     let outcomes = at_once(acts.iter().map(|one| act(world.clone(), sandboxes.clone(), conversation.id, *one))).await;
     let after = world.table().await;
     for neighbour in before.conversations.iter().filter(|other| other.id != conversation.id) {
-        assert!(after.conversations.contains(neighbour), "{neighbour:?} has changed");
+        assert!(after.conversations.contains(neighbour), "another conversation changed: {neighbour:?}");
     }
     for ((caller, number), route) in before.routes.iter().filter(|(_, route)| route.conversation != conversation.id) {
         assert_eq!(after.routes.get(&(caller.clone(), number.clone())), Some(route));
     }
     for outcome in &outcomes {
         if let Outcome::Created(id) = outcome {
-            assert!(after.conversations.iter().any(|stored| stored.id == *id), "{id} is missing");
+            assert!(after.conversations.iter().any(|stored| stored.id == *id), "conversation {id} is missing");
         }
     }
     let stored = after.conversations.into_iter().find(|stored| stored.id == conversation.id).unwrap();
@@ -156,7 +157,7 @@ fn changes(outcomes: &[Outcome]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn changes_at_once_come_one_after_the_other() {
+async fn concurrent_changes_are_all_applied_in_some_order() {
     for _ in 0..rounds() {
         let acts = [
             Act::Phone(Side::A, 3),
@@ -178,7 +179,7 @@ async fn changes_at_once_come_one_after_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_has_ended_does_not_change_any_more() {
+async fn conversation_does_not_change_after_its_end() {
     for _ in 0..rounds() {
         let acts = [Act::Phone(Side::A, 3), Act::End, Act::Lifetime(600), Act::Phone(Side::B, 5), Act::End];
         let (outcomes, conversation) = race(&acts).await;
@@ -189,7 +190,7 @@ async fn what_has_ended_does_not_change_any_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_phone_that_comes_into_a_conversation_takes_no_key_that_a_creation_takes() {
+async fn changed_phone_and_creations_get_different_routes() {
     for _ in 0..rounds() {
         let acts = [Act::Phone(Side::A, 3), Act::Create([3, 50]), Act::Create([3, 51]), Act::Create([3, 52])];
         let (outcomes, conversation) = race(&acts).await;
@@ -197,14 +198,13 @@ async fn a_phone_that_comes_into_a_conversation_takes_no_key_that_a_creation_tak
         assert_eq!(has_come, matches!(outcomes[0], Outcome::Changed), "{outcomes:?}");
         assert!(has_come || matches!(outcomes[0], Outcome::MaskTaken), "{outcomes:?}");
         let created = count(&outcomes, |outcome| matches!(outcome, Outcome::Created(_)));
-        assert_eq!(created + usize::from(has_come), NUMBERS, "person 3 has as many keys as there are numbers");
+        assert_eq!(created + usize::from(has_come), NUMBERS, "person 3 must have a route on every number");
     }
 }
 
-/// Whatever runs beside an erasure: when all is over nothing names the participants but their keys in quarantine, and
-/// each text that went out is to be redacted.
+/// At the end only tombstones in quarantine contain a participant's number, and every text message has to be redacted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_erased_stays_erased_whatever_runs_beside() {
+async fn erasure_is_complete_in_spite_of_concurrent_requests() {
     for _ in 0..rounds() {
         let (world, sandboxes) = start(&[]).await;
         let (world, sandboxes) = (Arc::new(world.with_numbers("GB", NUMBERS).await), Arc::new(sandboxes));
@@ -229,13 +229,20 @@ async fn what_is_erased_stays_erased_whatever_runs_beside() {
         let table = world.table().await;
         assert_eq!((settled.len(), table.erasing.len(), table.legs.len(), table.erasures.len()), (1, 0, 0, 0));
         assert!(table.erased.contains(&conversation.id));
-        for id in ["the text of the race", "leg-of-the-race"] {
-            assert!(table.redactions.iter().any(|redaction| redaction.record.id == id), "{id}");
+        for id in ["text-of-the-race", "leg-of-the-race"] {
+            assert!(table.redactions.iter().any(|redaction| redaction.record.id == id), "no redaction of {id}");
         }
-        assert!(table.redactions.len() >= 4, "both texts of the creation too: {:?}", table.redactions);
+        assert!(
+            table.redactions.len() >= 4,
+            "text messages of the creation are not to be redacted: {:?}",
+            table.redactions
+        );
         let id = conversation.id.to_string();
         for [pk, _] in table.items_with(&id) {
-            assert!(pk.starts_with("CALLER#") || *pk == format!("CONVERSATION#{id}"), "{pk} tells of it");
+            assert!(
+                pk.starts_with("CALLER#") || *pk == format!("CONVERSATION#{id}"),
+                "item {pk} contains the erased conversation"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Creations against each other, against ends, and against the drain of a number.
+//! Creations that run against each other, against ends and against the drain of a number.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::world::World;
 
 const NUMBERS: usize = 5;
 
-/// How many creations at once; with twice as many, two busy cores run out of the 0.7 s that a request may take.
+/// Number of concurrent creations.
 const TASKS: usize = 32;
 
 async fn world() -> (World, Sandboxes) {
@@ -29,7 +29,7 @@ async fn world() -> (World, Sandboxes) {
     (world.with_numbers("GB", NUMBERS).await, sandboxes)
 }
 
-/// What is in the table is what was created, nothing is left of what was refused, and each was told once.
+/// Checks that the table has exactly the created conversations, and that each participant got one text message.
 async fn check(world: &World, sandboxes: &Sandboxes, created: &[Conversation]) {
     let table = world.table().await;
     let stored: BTreeSet<_> = table.conversations.iter().map(|conversation| conversation.id).collect();
@@ -48,7 +48,7 @@ fn split(outcomes: Vec<Result<Conversation, Refusal>>) -> (Vec<Conversation>, Ve
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_person_gets_as_many_conversations_as_there_are_numbers_and_every_refusal_says_so() {
+async fn one_person_gets_one_conversation_per_number() {
     for _ in 0..rounds() {
         let (world, sandboxes) = world().await;
         let pairs: Vec<_> = (1..=TASKS).map(|other| [0, other]).collect();
@@ -64,7 +64,7 @@ async fn one_person_gets_as_many_conversations_as_there_are_numbers_and_every_re
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nobody_is_refused_who_could_be_served() {
+async fn creation_is_refused_only_without_a_free_number() {
     for _ in 0..rounds() {
         let (world, sandboxes) = world().await;
         let pairs: Vec<_> = (0..TASKS).map(|_| random_pair(6)).collect();
@@ -75,7 +75,7 @@ async fn nobody_is_refused_who_could_be_served() {
             assert_eq!(dialled(refusal.person, &created).len(), NUMBERS, "{refusal:?}");
         }
         check(&world, &sandboxes, &created).await;
-        // Each two that still have a number free are served, until there are no two.
+        // Any two people who both have a free number can still get a conversation.
         let mut all = created;
         while let Some(pair) = two_with_a_number_free(&all) {
             all.push(create(sandboxes.of(0), pair).await.unwrap());
@@ -90,7 +90,7 @@ fn two_with_a_number_free(conversations: &[Conversation]) -> Option<[usize; 2]> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_key_that_falls_free_is_given_again_and_none_before_its_quarantine_is_over() {
+async fn route_is_given_again_only_after_its_quarantine() {
     for _ in 0..rounds() {
         let (world, sandboxes) = world().await;
         let sandboxes = Arc::new(sandboxes);
@@ -98,8 +98,8 @@ async fn a_key_that_falls_free_is_given_again_and_none_before_its_quarantine_is_
         let (created, refused) = split(outcomes.into_iter().flatten().collect());
         refused.iter().for_each(|refusal| refusal.check(NUMBERS));
         check(&world, &sandboxes, &created).await;
-        assert!(created.len() > 15, "more than 6 people can have at a time: {}", created.len());
-        // When all has lived out, all numbers can be had by anybody.
+        assert!(created.len() > 15, "too few conversations were created: {}", created.len());
+        // After all quarantines every number is free for everybody.
         world.advance(200);
         let (again, _) = split(sandboxes.create(&(1..=8).map(|other| [0, other]).collect::<Vec<_>>()).await);
         assert_eq!(again.len(), NUMBERS);
@@ -107,7 +107,7 @@ async fn a_key_that_falls_free_is_given_again_and_none_before_its_quarantine_is_
     }
 }
 
-/// Creates conversations and ends some, two at once, while time passes.
+/// Creates conversations and ends some of them, with two concurrent requests each, while time passes.
 async fn come_and_go(sandboxes: Arc<Sandboxes>, task: usize) -> Vec<Result<Conversation, Refusal>> {
     let mut outcomes = Vec::new();
     for turn in 0..6 {
@@ -130,7 +130,7 @@ async fn come_and_go(sandboxes: Arc<Sandboxes>, task: usize) -> Vec<Result<Conve
 /// A number that is drained while conversations are created.
 struct Drain {
     number: VirtualNumber,
-    /// How many creations have begun.
+    /// Number of creations that have started.
     begun: watch::Sender<usize>,
     is_over: AtomicBool,
 }
@@ -142,7 +142,7 @@ impl Drain {
         self.is_over.store(true, Ordering::SeqCst);
     }
 
-    /// Creates conversations of people who have none until one begins after the drain: those before and that one.
+    /// Creates conversations of new people until one starts after the drain. Returns those before, and that one.
     async fn create(self: Arc<Self>, sandbox: Sandbox, task: usize) -> (Vec<Conversation>, Conversation) {
         let mut before = Vec::new();
         for person in (1000 * (task + 1)..).step_by(2) {
@@ -154,7 +154,7 @@ impl Drain {
             }
             before.push(conversation);
         }
-        unreachable!("the drain does not end")
+        unreachable!("the drain never ended")
     }
 
     fn is_used_in(&self, conversation: &Conversation) -> bool {
@@ -163,7 +163,7 @@ impl Drain {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_that_begins_after_a_drain_is_given_the_drained_number() {
+async fn creation_after_a_drain_does_not_get_the_drained_number() {
     for _ in 0..rounds() {
         let (world, sandboxes) = world().await;
         let number = world.table().await.pool[0].number.clone();
@@ -175,13 +175,16 @@ async fn nothing_that_begins_after_a_drain_is_given_the_drained_number() {
         let (before, after): (Vec<_>, Vec<_>) = created.into_iter().unzip();
         assert!(!after.iter().any(|conversation| drain.is_used_in(conversation)), "{after:?}");
         let before = before.concat();
-        assert!(before.iter().any(|conversation| drain.is_used_in(conversation)), "it was in use before");
+        assert!(
+            before.iter().any(|conversation| drain.is_used_in(conversation)),
+            "the number was not in use before the drain"
+        );
         check(&world, &sandboxes, &[before, after].concat()).await;
-        check_that_it_is_kept_until_its_routes_have_lived_out(&world, &drain.number).await;
+        check_cancellation_after_the_last_quarantine(&world, &drain.number).await;
     }
 }
 
-async fn check_that_it_is_kept_until_its_routes_have_lived_out(world: &World, drained: &VirtualNumber) {
+async fn check_cancellation_after_the_last_quarantine(world: &World, drained: &VirtualNumber) {
     for (seconds, cancelled) in [(61, vec![]), (60, vec![drained])] {
         world.advance(seconds);
         let report = world.stack.run_schedule().await.unwrap();
@@ -190,7 +193,7 @@ async fn check_that_it_is_kept_until_its_routes_have_lived_out(world: &World, dr
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_request_that_comes_sixteen_times_at_once_creates_one_conversation_and_texts_once() {
+async fn sixteen_concurrent_replays_create_one_conversation() {
     for _ in 0..rounds() {
         let (world, sandboxes) = world().await;
         let request = IdempotentRequest { key_hash: "key".to_owned(), fingerprint: "body".to_owned() };
@@ -206,7 +209,7 @@ async fn one_request_that_comes_sixteen_times_at_once_creates_one_conversation_a
 }
 
 #[tokio::test]
-async fn no_text_is_begun_that_could_be_cut_off_and_the_same_request_sends_it_later() {
+async fn text_is_left_to_a_replay_if_the_deadline_is_near() {
     let (world, sandboxes) = world().await;
     let request = || IdempotentRequest { key_hash: "key".to_owned(), fingerprint: "body".to_owned() };
     let order = || crate::sandboxes::order([1, 2]);

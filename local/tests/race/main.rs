@@ -1,8 +1,10 @@
-//! Many runs at once, in several sandboxes each with a memory of its own, against few numbers: no key is given out
-//! twice, every refusal is justified, and the pool is fully used.
+//! Race tests. Many concurrent requests in several sandboxes, each with its own caches, compete for few numbers. No
+//! route is given out twice, every refusal is justified, and the pool is fully used.
 //!
-//! On the embedded DynamoDB, or on the one that `MASKLINE_TEST_DYNAMODB_URL` names. Each race is run
-//! `MASKLINE_TEST_ROUNDS` times.
+//! | variable | meaning |
+//! |---|---|
+//! | `MASKLINE_TEST_DYNAMODB_URL` | URL of a DynamoDB to use in place of the embedded one |
+//! | `MASKLINE_TEST_ROUNDS` | number of times each race runs; default 2 |
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod changes;

@@ -1,4 +1,4 @@
-//! Numbers rented on the fly by many at once, and a budget that many draw on.
+//! Concurrent renting on demand, and a budget that concurrent runs share.
 
 use rust_decimal::Decimal;
 use shared::domain::country::{Country, CountryCounts};
@@ -8,24 +8,24 @@ use shared::vonage::numbers::Search;
 
 use crate::sandboxes::{at_once, provisioner, rounds, start};
 
-/// Rents of the simulated Vonage for numbers that text, in cents a month.
+/// Monthly rents at the simulated Vonage for numbers that can send text messages, in cents.
 const GB: i64 = 125;
 const US: i64 = 67;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_different_people_who_find_no_number_rent_one_together() {
+async fn concurrent_creations_share_one_rented_number() {
     for _ in 0..rounds() {
         let (world, sandboxes) = start(&[("AUTO_RENT_MAX", "GB=5")]).await;
         let pairs: Vec<_> = (0..12).map(|index| [index, 50 + index]).collect();
         let outcomes = sandboxes.create(&pairs).await;
         assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
         assert_eq!(world.settled_pool().await.len(), 1);
-        assert_eq!(world.spent().await, Decimal::new(GB, 2), "one was ever bought");
+        assert_eq!(world.spent().await, Decimal::new(GB, 2), "more than one number was bought");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_person_makes_as_many_numbers_be_rented_as_are_needed_and_allowed() {
+async fn one_person_rents_as_many_numbers_as_needed_and_allowed() {
     for _ in 0..rounds() {
         for (cap, created) in [("GB=6", 6), ("GB=4", 4)] {
             let (world, sandboxes) = start(&[("AUTO_RENT_MAX", cap)]).await;
@@ -40,7 +40,7 @@ async fn one_person_makes_as_many_numbers_be_rented_as_are_needed_and_allowed() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn runs_in_two_countries_at_once_stay_within_one_budget_and_use_it_up() {
+async fn concurrent_runs_use_up_one_budget_and_stay_within_it() {
     for _ in 0..rounds() {
         let budget = Decimal::new(2 * GB, 2);
         let (world, _sandboxes) = start(&[("MONTHLY_BUDGET_EUR", &budget.to_string())]).await;
@@ -63,7 +63,7 @@ async fn runs_in_two_countries_at_once_stay_within_one_budget_and_use_it_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn schedules_at_once_adopt_and_give_back_once_and_rent_no_more_than_is_missing() {
+async fn concurrent_schedules_adopt_cancel_and_rent_once() {
     for _ in 0..rounds() {
         let (world, _sandboxes) = start(&[]).await;
         let world = world.with_numbers("GB", 2).await;

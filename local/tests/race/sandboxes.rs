@@ -1,4 +1,4 @@
-//! Several sandboxes of one function, as Lambda keeps them, and people who are known to everybody.
+//! Several sandboxes of one function, and people whose numbers every lookup knows.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,12 +24,12 @@ use tokio::sync::{Barrier, Mutex, MutexGuard};
 
 use crate::world::World;
 
-/// How often each race is run.
+/// Number of times each race runs.
 pub fn rounds() -> usize {
     std::env::var("MASKLINE_TEST_ROUNDS").map_or(2, |rounds| rounds.parse().unwrap())
 }
 
-/// Runs all of `tasks` from one moment on, and gives what they give, in their order.
+/// Starts all `tasks` at the same moment. Returns their results in order.
 pub async fn at_once<T: Send + 'static>(
     tasks: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
 ) -> Vec<T> {
@@ -52,7 +52,7 @@ pub async fn at_once<T: Send + 'static>(
     given
 }
 
-/// Less than `limit`.
+/// A random number less than `limit`.
 pub fn random(limit: usize) -> usize {
     usize::try_from(uuid::Uuid::new_v4().as_u128() % limit as u128).unwrap()
 }
@@ -62,13 +62,13 @@ pub fn phone(person: usize) -> String {
     format!("4477009{person:05}")
 }
 
-/// Two different ones of the first so many people.
+/// Two different people of the first `people`.
 pub fn random_pair(people: usize) -> [usize; 2] {
     let first = random(people);
     [first, (first + 1 + random(people - 1)) % people]
 }
 
-/// Judges every number as it is written.
+/// A number lookup that accepts every number.
 pub struct Directory;
 
 impl NumberLookup for Directory {
@@ -78,7 +78,7 @@ impl NumberLookup for Directory {
     }
 }
 
-/// The texts that were sent: to whom, and from which number.
+/// Receiver and sender of each text message.
 #[derive(Clone, Default)]
 pub struct Outbox(Arc<std::sync::Mutex<Vec<(String, String)>>>);
 
@@ -91,13 +91,13 @@ impl Outbox {
 impl TextSender for Outbox {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, _: &str) -> Result<Vec<String>, VonageError> {
         self.0.lock().unwrap().push((to.expose().to_owned(), from.to_string()));
-        // As long as a carrier takes, so that other runs come in between.
+        // As slow as a carrier, so that other tasks run in between.
         tokio::time::sleep(Duration::from_millis(20)).await;
         Ok(vec![uuid::Uuid::new_v4().to_string()])
     }
 }
 
-/// A sandbox.
+/// A sandbox: the service that creates conversations, with its own cache.
 pub type Sandbox = Arc<Creator<Directory, Outbox>>;
 
 pub struct Sandboxes {
@@ -107,10 +107,10 @@ pub struct Sandboxes {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// One race at a time: several would take the machine from each other, and requests run out of time.
+/// Only one race runs at a time. Several would slow each other down until requests time out.
 static RACE: Mutex<()> = Mutex::const_new(());
 
-/// A world of its own, and the sandboxes in it.
+/// Starts a new stack and its sandboxes.
 pub async fn start(environment: &[(&str, &str)]) -> (World, Sandboxes) {
     let alone = RACE.lock().await;
     let world = World::start(environment).await;
@@ -127,12 +127,12 @@ impl Sandboxes {
         Self { clock: world.clock.clone(), outbox, all, _alone: alone }
     }
 
-    /// The sandbox that gets the `index`th request.
+    /// The sandbox that gets the request at `index`.
     pub fn of(&self, index: usize) -> Sandbox {
         self.all[index % self.all.len()].clone()
     }
 
-    /// Creates a conversation of each two of `pairs`, all at once.
+    /// Creates a conversation for each pair, all at once.
     pub async fn create(&self, pairs: &[[usize; 2]]) -> Vec<Result<Conversation, Refusal>> {
         at_once(pairs.iter().enumerate().map(|(index, pair)| create(self.of(index), *pair))).await
     }
@@ -162,24 +162,25 @@ async fn sandbox(world: &World, texts: Outbox) -> Creator<Directory, Outbox> {
     }
 }
 
-/// That no number is free for somebody, and why none was rented.
+/// A refusal because no number is free.
 #[derive(Debug)]
 pub struct Refusal {
-    /// For whom.
+    /// The person without a free number.
     pub person: usize,
     pub none_free: NoneFree,
     pub renting: Option<ShortfallReason>,
 }
 
 impl Refusal {
-    /// By its own account so many numbers are ready, the person holds all of them, and no more may be rented.
+    /// Checks that `ready` numbers are ready, that the person has routes on all of them, and that no more may be
+    /// rented.
     pub fn check(&self, ready: usize) {
         let Held { live, quarantined } = self.none_free.held;
         assert_eq!((self.none_free.ready, live + quarantined, self.renting), (ready, ready, None), "{self:?}");
     }
 }
 
-/// A conversation of two people for a minute, with a quarantine as long.
+/// A conversation of one minute with a quarantine of one minute.
 pub fn order(pair: [usize; 2]) -> NewConversation {
     let participant = |person| NewParticipant { number: format!("+{}", phone(person)), country: None, label: None };
     NewConversation {
@@ -192,7 +193,7 @@ pub fn order(pair: [usize; 2]) -> NewConversation {
     }
 }
 
-/// Creates a conversation, or is refused for want of numbers; nothing else may happen.
+/// Creates a conversation. Fails the test on any error but a lack of numbers.
 pub async fn create(sandbox: Sandbox, pair: [usize; 2]) -> Result<Conversation, Refusal> {
     match sandbox.create(order(pair), None, None).await {
         Ok(created) => Ok(created.conversation),
@@ -203,7 +204,7 @@ pub async fn create(sandbox: Sandbox, pair: [usize; 2]) -> Result<Conversation, 
     }
 }
 
-/// Creates the conversation that `request` asks for.
+/// Creates the conversation of an idempotent request.
 pub async fn create_once(sandbox: Sandbox, pair: [usize; 2], request: IdempotentRequest) -> Created {
     sandbox.create(order(pair), Some(request), None).await.unwrap()
 }
