@@ -1,5 +1,5 @@
-//! The product's backend, which uses the API as the README tells it to: what failed is sent again. Every answer that it
-//! gets is looked at.
+//! A backend that uses the API as the documentation says: it repeats failed requests. It checks every answer that it
+//! gets.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-/// All real numbers of the flow, in the form in which they would be found anywhere.
+/// All real numbers of the flow, as digits.
 pub const RIDER: &str = "447700900001";
 pub const DRIVER: &str = "447700900002";
 pub const DRIVERS_NEW_PHONE: &str = "447700900003";
 const WHAT_ALL_HAVE: &str = "7700900";
 const WHAT_ALL_HAVE_AS_WRITTEN: &str = "7700 900";
 
-/// Longer than anything takes that does not hang.
+/// Time limit of one request. A request that takes longer hangs.
 pub const GUARD: Duration = Duration::from_secs(120);
 
 /// An HTTP answer.
@@ -40,12 +40,12 @@ impl Backend {
         }
     }
 
-    /// Rents numbers until the country has so many.
+    /// Orders numbers until the country has `count`.
     pub async fn order_numbers(&self, count: usize) -> Answer {
         self.send(Method::POST, "/numbers", &json!({"country": "GB", "count": count})).await
     }
 
-    /// Pairs rider and driver; the same request each time.
+    /// Creates the conversation of rider and driver. Every call sends the same request.
     pub async fn create(&self) -> Answer {
         let order = json!({"participants": [{"number": "+44 7700 900001", "label": "your rider"},
                                             {"number": "07700 900002", "country": "GB", "label": "your driver"}]});
@@ -69,19 +69,20 @@ impl Backend {
         self.send(Method::GET, "/numbers", &Value::Null).await
     }
 
-    /// Lets the simulated Vonage place a call, and gives what happened.
+    /// Places a call at the simulated Vonage. Returns the record of the call.
     pub async fn call(&self, from: &str, to: &str) -> Value {
         self.simulator("calls", &json!({"from": from, "to": to, "talk_seconds": 42})).await
     }
 
-    /// Lets events arrive that were held back.
+    /// Releases the events that a fault holds back.
     pub async fn release(&self) -> Value {
         self.simulator("release", &Value::Null).await
     }
 
     async fn simulator(&self, path: &str, body: &Value) -> Value {
         let request = self.http.post(format!("{}/simulator/{path}", self.vonage_url)).json(body);
-        let response = tokio::time::timeout(GUARD, request.send()).await.expect("a call that never ends").unwrap();
+        let response =
+            tokio::time::timeout(GUARD, request.send()).await.expect("the simulator did not answer in time").unwrap();
         response.json().await.unwrap()
     }
 
@@ -91,7 +92,8 @@ impl Backend {
 }
 
 async fn answer(request: RequestBuilder) -> Answer {
-    let response = tokio::time::timeout(GUARD, request.send()).await.expect("no answer, ever").unwrap();
+    let response =
+        tokio::time::timeout(GUARD, request.send()).await.expect("the gateway did not answer in time").unwrap();
     let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
     let (status, content_type, retry_after) =
         (response.status().as_u16(), header("content-type"), header("retry-after"));
@@ -107,7 +109,7 @@ async fn answer(request: RequestBuilder) -> Answer {
     Answer { status, body }
 }
 
-/// An error is a problem in the API's own words that says what to do, and tells no real number.
+/// Checks that an error is a documented problem with a title and a detail, and contains no real number.
 pub fn check_error(status: u16, content_type: Option<&str>, body: &Value) {
     assert!(matches!(status, 502 | 503), "{status} {body}");
     assert_eq!((content_type, &body["status"]), (Some("application/problem+json"), &json!(status)), "{body}");
@@ -123,9 +125,9 @@ pub fn check_error(status: u16, content_type: Option<&str>, body: &Value) {
     check_tells_no_number(&body.to_string());
 }
 
-/// No real number is in there, nor where parts are.
+/// Checks that a text contains no real number, address or secret.
 pub fn check_tells_no_number(text: &str) {
-    for told in [WHAT_ALL_HAVE, WHAT_ALL_HAVE_AS_WRITTEN, "127.0.0.1", "laptop-api-secret"] {
-        assert!(!text.contains(told), "{text}");
+    for context in [WHAT_ALL_HAVE, WHAT_ALL_HAVE_AS_WRITTEN, "127.0.0.1", "laptop-api-secret"] {
+        assert!(!text.contains(context), "{text}");
     }
 }

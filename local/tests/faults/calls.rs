@@ -1,42 +1,42 @@
-//! The calls of a flow: what the caller may hear, and what has to be known of each leg afterwards.
+//! The calls of a flow: what the caller heard, and what the conversation shows about each leg.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// What the fallback says.
+/// Words of the fallback answer.
 const CALL_AGAIN: &str = "call again";
-/// What is said to a caller whose conversation is over.
+/// Words of the answer after the end of a conversation.
 const HAS_ENDED: &str = "has ended";
 
-/// How a call should go.
+/// The expected outcome of a call.
 #[derive(Debug, Clone, Copy)]
 pub enum Expected<'a> {
-    /// It reaches this phone, which shows that number.
+    /// The call rings `phone`, which shows the number `shows`.
     Reaches { phone: &'a str, shows: &'a str },
-    /// It reaches nobody: the conversation has ended.
+    /// The call connects to nobody, because the conversation has ended.
     HasEnded,
 }
 
-/// All calls so far, as the simulated Vonage tells them.
+/// All calls so far, as the simulated Vonage records them.
 #[derive(Debug, Default)]
 pub struct Calls {
     placed: Vec<Value>,
-    /// Leg and status of each event that the event webhook has taken.
+    /// Leg and status of each event that the event webhook accepted.
     taken: BTreeSet<(String, String)>,
 }
 
-/// How many legs there were, and how many of them are known to their end.
+/// Number of legs, and of those whose final status is known.
 #[derive(Debug, Default)]
 pub struct Legs {
     pub placed: usize,
-    pub known_to_their_end: usize,
+    pub finished: usize,
 }
 
 impl Calls {
-    /// Writes a call down. Tells whether it went as it should; if not, the caller heard to call again, or nothing if the
-    /// fallback was not reached either, and nobody's phone rang.
+    /// Records a call. Returns true if it had the expected outcome. Otherwise the caller must have heard the fallback,
+    /// or nothing if the fallback failed too, and no phone rang.
     pub fn add(&mut self, call: Value, expected: Expected<'_>) -> bool {
         let attempts = |kind: &str| {
             call["webhooks"].as_array().unwrap().iter().filter(|attempt| attempt["url_kind"] == kind).count()
@@ -63,7 +63,7 @@ impl Calls {
         went_well
     }
 
-    /// Writes down how events were taken.
+    /// Records the answers to events.
     pub fn note_taken(&mut self, events: &Value) {
         for event in events.as_array().unwrap() {
             match event["http_status"].as_u64() {
@@ -77,8 +77,9 @@ impl Calls {
         }
     }
 
-    /// What the conversation says of its calls is what has happened: nothing that has not, each status with its own time,
-    /// and all of it where the events were taken. In whatever order they came, and however often.
+    /// Checks the calls that the conversation shows against those that took place: no other leg or status, the right
+    /// time for each status, and every status whose event was accepted. The order and the number of deliveries do not
+    /// matter.
     pub fn check_read(&self, conversation: &Value) -> Legs {
         let known = conversation["calls"].as_array().unwrap();
         let known: BTreeMap<_, _> = known
@@ -88,15 +89,18 @@ impl Calls {
             .collect();
         let legs = || self.placed.iter().flat_map(|call| call["legs"].as_array().unwrap());
         let placed: BTreeSet<_> = legs().map(|leg| leg["uuid"].as_str().unwrap()).collect();
-        assert!(known.keys().all(|uuid| placed.contains(uuid)), "legs that there never were: {conversation}");
-        let mut known_to_their_end = 0;
+        assert!(
+            known.keys().all(|uuid| placed.contains(uuid)),
+            "the conversation shows legs that never existed: {conversation}"
+        );
+        let mut finished = 0;
         for leg in legs() {
             let uuid = leg["uuid"].as_str().unwrap();
             let known = known.get(uuid).copied();
             self.check_leg(uuid, leg, known);
-            known_to_their_end += usize::from(known.is_some_and(|known| known["status"] == leg["status"]));
+            finished += usize::from(known.is_some_and(|known| known["status"] == leg["status"]));
         }
-        Legs { placed: placed.len(), known_to_their_end }
+        Legs { placed: placed.len(), finished }
     }
 
     fn check_leg(&self, uuid: &str, happened: &Value, known: Option<&Value>) {
@@ -114,16 +118,23 @@ impl Calls {
             .map(|(status, at)| (status.as_str(), time(at)))
             .collect();
         for (status, at) in &known_at {
-            assert_eq!(happened_at.get(status), Some(at), "{status} of {happened}");
+            assert_eq!(happened_at.get(status), Some(at), "stored time of status {status} differs from {happened}");
         }
         for status in happened_at.keys().filter(|status| taken(status)) {
-            assert!(known_at.contains_key(status), "{status} was taken and is not known of {happened}: {known:?}");
+            assert!(
+                known_at.contains_key(status),
+                "status {status} was accepted, but is not stored for {happened}: {known:?}"
+            );
         }
         let end = happened["status"].as_str().unwrap();
         if taken(end) {
             let known = known.unwrap();
             for fact in ["status", "duration", "direction"] {
-                assert_eq!(number_or_text(&known[fact]), number_or_text(&happened[fact]), "{fact} of {happened}");
+                assert_eq!(
+                    number_or_text(&known[fact]),
+                    number_or_text(&happened[fact]),
+                    "stored {fact} differs from {happened}"
+                );
             }
         }
     }
@@ -152,7 +163,7 @@ fn time(value: &Value) -> Timestamp {
     value.as_str().unwrap().parse().unwrap()
 }
 
-/// Vonage gives durations as texts.
+/// Vonage sends durations as strings.
 fn number_or_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

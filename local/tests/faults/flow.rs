@@ -1,36 +1,36 @@
-//! The whole flow, step by step: numbers are rented, two people paired and texted, they call each other, the conversation is
-//! read, changed, ended and called once more, and the schedule looks after the pool.
+//! The whole flow, step by step: rent numbers, create a conversation with text messages, call in both directions, read,
+//! change, end, call again, and run the schedule.
 //!
-//! Before each step faults are ordered. What fails is tried again, and once all faults are gone it has to go well, without
-//! help. After each step the whole table has to agree with itself.
+//! Before each step faults are injected. A failed step is repeated, and it must succeed once all faults are gone. After
+//! each step the table must be consistent.
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use crate::backend::{Answer, Backend, DRIVER, DRIVERS_NEW_PHONE, RIDER, check_tells_no_number};
 use crate::calls::{Calls, Expected, Legs};
-use crate::kinds::{Asked, Target};
+use crate::fault_kinds::{RequestsByStep, Target};
 use crate::world::{World, text};
 
-/// How often a step is tried while there may be faults. Then there are none any more.
+/// Number of times a step is tried while faults are active. Then they are removed.
 const TRIES: usize = 3;
 
-/// A run keeps what it has begun to itself for that long, in seconds.
+/// Lease of a provisioning run, in seconds.
 const LEASE: i64 = 61;
 
-/// Two numbers of Great Britain, in cents.
+/// Monthly rent of two British numbers, in cents.
 const RENT: i64 = 250;
 
-/// How long a function waits for the table and for Vonage.
+/// Time limits of a function for requests to the table and to Vonage.
 #[derive(Debug, Clone, Copy)]
-pub enum Patience {
-    /// So long that a busy machine is no fault.
+pub enum TimeLimits {
+    /// So long that a slow machine causes no timeout.
     Long,
-    /// So short that a test can wait for its end.
+    /// So short that a test can wait for a timeout.
     Short,
 }
 
-impl Patience {
+impl TimeLimits {
     fn variables(self) -> [(&'static str, &'static str); 2] {
         match self {
             Self::Long => [("DYNAMODB_TIME_LIMIT_MS", "60000"), ("VONAGE_TIME_LIMIT_MS", "20000")],
@@ -38,7 +38,7 @@ impl Patience {
         }
     }
 
-    /// How often a step is tried without faults. It goes well at once; but a busy machine is slow, too.
+    /// Number of times a step is tried without faults. With short limits a slow machine can still cause timeouts.
     fn tries_without_faults(self) -> usize {
         match self {
             Self::Long => 1,
@@ -47,33 +47,33 @@ impl Patience {
     }
 }
 
-/// What a flow went through.
+/// The results of a flow.
 #[derive(Debug, Default)]
-pub struct Story {
-    /// What each step asked for.
-    pub asked: Asked,
-    /// The steps that had to be tried again.
+pub struct FlowReport {
+    /// The targets that each step used.
+    pub requests: RequestsByStep,
+    /// The steps that were repeated, once for each repetition.
     pub repeated: Vec<&'static str>,
-    /// What is known of the calls at the end.
+    /// The legs that are known at the end.
     pub legs: Legs,
 }
 
 struct Flow<'a> {
-    patience: Patience,
+    limits: TimeLimits,
     world: World,
     backend: Backend,
     faults: &'a mut dyn FnMut(&'static str) -> Vec<Value>,
     calls: Calls,
-    story: Story,
+    report: FlowReport,
 }
 
-/// Goes through the flow with the rules that `faults` gives for each step.
-pub async fn run(patience: Patience, faults: &mut dyn FnMut(&'static str) -> Vec<Value>) -> Story {
-    let world = World::start(&patience.variables()).await;
+/// Runs the flow. `faults` returns the rules for each step.
+pub async fn run(limits: TimeLimits, faults: &mut dyn FnMut(&'static str) -> Vec<Value>) -> FlowReport {
+    let world = World::start(&limits.variables()).await;
     let backend = Backend::of(&world);
-    let mut flow = Flow { patience, world, backend, faults, calls: Calls::default(), story: Story::default() };
+    let mut flow = Flow { limits, world, backend, faults, calls: Calls::default(), report: FlowReport::default() };
     flow.go().await;
-    flow.story
+    flow.report
 }
 
 impl Flow<'_> {
@@ -103,7 +103,7 @@ impl Flow<'_> {
         self.check_texts(&conversation).await;
     }
 
-    /// The answer of a request that is sent until it goes well.
+    /// Sends a request until `is_done` accepts the answer. Returns its body.
     async fn ask(
         &mut self,
         step: &'static str,
@@ -119,7 +119,7 @@ impl Flow<'_> {
             }
             self.try_again(step, tried, &answer.body);
         }
-        unreachable!("the last try has panicked")
+        unreachable!("the last try panics")
     }
 
     fn begin(&mut self, step: &'static str) {
@@ -130,9 +130,9 @@ impl Flow<'_> {
     }
 
     fn try_again(&mut self, step: &'static str, tried: usize, failure: &Value) {
-        let at_most = TRIES + self.patience.tries_without_faults();
-        assert!(tried < at_most, "{step} does not go well, although nothing fails any more: {failure}");
-        self.story.repeated.push(step);
+        let at_most = TRIES + self.limits.tries_without_faults();
+        assert!(tried < at_most, "step \"{step}\" fails although no fault is active: {failure}");
+        self.report.repeated.push(step);
         if tried == TRIES {
             self.world.stack.faults.clear();
         }
@@ -140,8 +140,8 @@ impl Flow<'_> {
 
     async fn end(&mut self, step: &'static str) {
         self.world.stack.faults.clear();
-        let asked = self.story.asked.entry(step).or_default();
-        asked.extend(self.world.stack.traffic.take().iter().map(Target::of));
+        let requests = self.report.requests.entry(step).or_default();
+        requests.extend(self.world.stack.traffic.take().iter().map(Target::of));
         let released = self.backend.release().await;
         self.calls.note_taken(&released);
         self.world.table().await;
@@ -156,22 +156,26 @@ impl Flow<'_> {
                 break;
             }
             check_tells_no_number(&answer.body.to_string());
-            // Another run may be at it: the next one waits for its lease.
+            // Another run may have the lease. Wait until it ends.
             self.world.advance(LEASE);
             self.try_again(step, tried, &answer.body);
         }
         self.end(step).await;
-        assert_eq!(self.world.spent().await, Decimal::new(RENT, 2), "nothing is bought twice");
+        assert_eq!(
+            self.world.spent().await,
+            Decimal::new(RENT, 2),
+            "the account was charged more than once for a number"
+        );
         assert_eq!(self.world.settled_pool().await.len(), 2);
     }
 
-    /// The conversation as it is after everything is well again.
+    /// Creates the conversation and repeats the request until all text messages are sent.
     async fn create(&mut self) -> Value {
         let is_created = |answer: &Answer| matches!(answer.status, 200 | 201);
         let created = self.ask("create", async |backend: &Backend| backend.create().await, is_created).await;
         let table = self.world.table().await;
         assert_eq!((table.conversations.len(), table.routes.len(), table.requests.len()), (1, 2, 1));
-        // What is owed is sent by the same request again, and nothing twice.
+        // A replay sends the pending text messages, and none twice.
         let owes_nothing = |answer: &Answer| answer.status == 200 && !owes_a_text(&answer.body);
         let again = self.ask("create again", async |backend: &Backend| backend.create().await, owes_nothing).await;
         assert_eq!(again["id"], created["id"]);
@@ -187,22 +191,22 @@ impl Flow<'_> {
             }
             self.try_again(step, tried, &call);
         }
-        let asked = self.story.asked.entry(step).or_default();
-        asked.extend(["answer_url", "event_url"].map(Target::webhook));
+        let requests = self.report.requests.entry(step).or_default();
+        requests.extend(["answer_url", "event_url"].map(Target::webhook));
         self.end(step).await;
     }
 
     async fn read(&mut self, step: &'static str, id: &str) {
         let read =
             self.ask(step, async |backend: &Backend| backend.read(id).await, |answer| answer.status == 200).await;
-        self.story.legs = self.calls.check_read(&read);
+        self.report.legs = self.calls.check_read(&read);
     }
 
     async fn change(&mut self, step: &'static str, id: &str, change: &Value) -> Value {
         self.ask(step, async |backend: &Backend| backend.change(id, change).await, |answer| answer.status == 200).await
     }
 
-    /// The pool is shown and looked after, and there is nothing to do.
+    /// Reads the pool and runs the schedule until it reports no change.
     async fn upkeep(&mut self) {
         let is_shown = |answer: &Answer| answer.status == 200;
         let pool = self.ask("show the pool", async |backend: &Backend| backend.pool().await, is_shown).await;
@@ -213,7 +217,7 @@ impl Flow<'_> {
         for tried in 1.. {
             let mut report = self.world.stack.run_schedule().await.unwrap();
             check_tells_no_number(&report.to_string());
-            // The application is as Vonage makes it until the first run that reaches it.
+            // Only the first run that reaches the application changes it.
             let settled = report.as_object_mut().unwrap().remove("application");
             assert!(settled.is_none_or(|names| names == json!([]) || names == json!(["improve_ai"])), "{report}");
             if report == nothing {
@@ -225,7 +229,7 @@ impl Flow<'_> {
         assert_eq!(self.world.settled_pool().await.len(), 2);
     }
 
-    /// Nobody is texted twice, nobody else at all, and whoever is said to be texted is.
+    /// Checks the text messages: only participants get one, at most once, and exactly once if the state is `sent`.
     async fn check_texts(&self, conversation: &Value) {
         let messages = self.world.simulator("messages").await;
         let messages = messages["messages"].as_array().unwrap();
@@ -235,7 +239,7 @@ impl Flow<'_> {
             match participant["notification"].as_str().unwrap() {
                 "sent" => assert_eq!(count, 1, "{participant}"),
                 "unknown" => assert!(count <= 1, "{participant}"),
-                other => panic!("{other} although nothing fails any more: {participant}"),
+                other => panic!("notification is {other} although no fault is active: {participant}"),
             }
             expected += count;
         }
@@ -243,7 +247,7 @@ impl Flow<'_> {
     }
 }
 
-/// Whether the same request again would text somebody.
+/// True if a replay would send a text message.
 fn owes_a_text(conversation: &Value) -> bool {
     let participants = conversation["participants"].as_array().unwrap();
     participants.iter().any(|participant| matches!(participant["notification"].as_str(), Some("pending" | "failed")))

@@ -1,21 +1,21 @@
-//! What holds while parts fail: the whole flow, from renting numbers to a late call, with each single fault of Vonage's,
-//! of DynamoDB's and of the webhooks in every step that it can befall, and with random mixtures of them.
+//! Fault tests. They run the whole flow, from renting numbers to a late call, with each fault of Vonage, DynamoDB and
+//! the webhooks in every step that it applies to, and with random combinations of faults.
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `MASKLINE_FAULT_MIXTURES` | how many random mixtures; 8 unless set |
-//! | `MASKLINE_FAULT_SEED` | the seed of all of them, as a run names it; random unless set |
-//! | `MASKLINE_FAULT_MIXTURE` | the only mixture to run, as a failure names it |
+//! | `MASKLINE_FAULT_MIXTURES` | number of random combinations; default 8 |
+//! | `MASKLINE_FAULT_SEED` | seed of all combinations, as a run prints it; default random |
+//! | `MASKLINE_FAULT_MIXTURE` | runs only this combination, as a failure prints it |
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod backend;
 mod calls;
+mod fault_kinds;
 mod flow;
-mod in_time;
-mod kinds;
-mod mixtures;
-mod single;
+mod one_fault;
+mod random_faults;
 mod threads;
+mod timeouts;
 #[allow(dead_code, reason = "other tests of many runs look at more")]
 #[path = "../world/mod.rs"]
 mod world;

@@ -1,4 +1,4 @@
-//! The flow under random mixtures of all faults.
+//! The flow with random combinations of faults.
 
 use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
@@ -6,37 +6,37 @@ use std::str::FromStr;
 use fastrand::Rng;
 use serde_json::Value;
 
-use crate::flow::{self, Patience};
-use crate::kinds::Target;
+use crate::fault_kinds::Target;
+use crate::flow::{self, TimeLimits};
 use crate::threads;
 
 const MIXTURES: u64 = 8;
 
-/// The most rules for one step.
+/// Most rules for one step.
 const MOST_RULES: usize = 4;
 
 #[test]
-fn the_flow_holds_under_random_mixtures_of_faults() {
+fn flow_survives_random_combinations_of_faults() {
     let seed = variable("MASKLINE_FAULT_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
     let mixtures = match variable("MASKLINE_FAULT_MIXTURE") {
         Some(only) => vec![only],
         None => (0..variable("MASKLINE_FAULT_MIXTURES").unwrap_or(MIXTURES)).collect(),
     };
-    println!("{} mixtures (MASKLINE_FAULT_SEED={seed})", mixtures.len());
+    println!("{} random combinations (MASKLINE_FAULT_SEED={seed})", mixtures.len());
     threads::all(mixtures, async |mixture: u64| {
-        let told = Told { seed, mixture, steps: Vec::new() };
-        run(told).await;
+        let context = FailureContext { seed, mixture, steps: Vec::new() };
+        run(context).await;
     });
 }
 
-async fn run(mut told: Told) {
-    let mut rng = Rng::with_seed(told.seed ^ told.mixture.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+async fn run(mut context: FailureContext) {
+    let mut rng = Rng::with_seed(context.seed ^ context.mixture.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut rules = |step: &'static str| {
         let rules: Vec<Value> = (0..rng.usize(..=MOST_RULES)).map(|_| rule(&mut rng)).collect();
-        told.steps.push((step, rules.clone()));
+        context.steps.push((step, rules.clone()));
         rules
     };
-    flow::run(Patience::Short, &mut rules).await;
+    flow::run(TimeLimits::Short, &mut rules).await;
 }
 
 fn rule(rng: &mut Rng) -> Value {
@@ -54,14 +54,14 @@ fn targets() -> Vec<Target> {
     paths.chain(operations.map(Target::operation)).chain(webhooks.map(Target::webhook)).collect()
 }
 
-/// Says which mixture failed, and what it was.
-struct Told {
+/// Prints the combination of a failed test.
+struct FailureContext {
     seed: u64,
     mixture: u64,
     steps: Vec<(&'static str, Vec<Value>)>,
 }
 
-impl Drop for Told {
+impl Drop for FailureContext {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("\nMASKLINE_FAULT_SEED={} MASKLINE_FAULT_MIXTURE={}", self.seed, self.mixture);
@@ -74,5 +74,5 @@ impl Drop for Told {
 
 fn variable<T: FromStr>(name: &str) -> Option<T> {
     let value = std::env::var(name).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
 }

@@ -1,5 +1,5 @@
-//! Answers come in time when the table or Vonage does not: within a second where a caller waits, and within what API Gateway
-//! and Vonage wait elsewhere. Time is tokio's and moves by itself, so that a busy machine does not count.
+//! Functions answer in time while the table or Vonage is down: within a second on the call path, and within the time
+//! limits of API Gateway and Vonage elsewhere. The tests use tokio's paused time, so a slow machine does not matter.
 
 use std::time::Duration;
 
@@ -15,25 +15,25 @@ use tokio::time::Instant;
 
 use crate::backend::{check_error, check_tells_no_number};
 
-/// How a part is not there.
+/// A kind of outage.
 #[derive(Debug, Clone, Copy)]
-enum Missing {
-    /// Nothing listens there.
+enum Outage {
+    /// Nothing listens on the port.
     Gone,
-    /// It takes requests and never answers.
+    /// The server accepts requests and never answers.
     Silent,
-    /// It closes each connection at once.
+    /// The server closes each connection at once.
     Closing,
-    /// It begins an answer and never ends it.
+    /// The server starts an answer and never ends it.
     Endless,
-    /// It says that it fails.
+    /// The server answers 500.
     Failing,
 }
 
-impl Missing {
+impl Outage {
     const ALL: [Self; 5] = [Self::Gone, Self::Silent, Self::Closing, Self::Endless, Self::Failing];
 
-    /// Its URL.
+    /// Starts the server. Returns its URL.
     async fn start(self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -62,26 +62,26 @@ impl Missing {
     }
 }
 
-/// A deployment of which all other parts are missing, with the time limits that it has by default.
-async fn environment(missing: Missing) -> Environment {
-    let url = missing.start().await;
+/// The environment of functions whose table and Vonage are down, with the default time limits.
+async fn environment(outage: Outage) -> Environment {
+    let url = outage.start().await;
     stack::environment("maskline", &url, &url)
 }
 
-/// How long the one who asks waits.
-fn patience(function: &str) -> Duration {
+/// Time in which a function has to answer.
+fn deadline(function: &str) -> Duration {
     match function {
-        // Vonage waits 5 s; a caller should not.
+        // Vonage waits 5 s, but a caller should not wait that long.
         "answer-webhook" => Duration::from_secs(1),
-        // Vonage.
+        // Time limit of Vonage.
         "event-webhook" => Duration::from_secs(10),
-        // API Gateway waits 30 s, and Lambda has 10 for most functions.
+        // API Gateway waits 30 s. Most functions have a limit of 10 s in Lambda.
         "create-conversation" | "provision-numbers" => Duration::from_secs(28),
         _ => Duration::from_secs(9),
     }
 }
 
-/// The examples in `events/` that go to a route, signed now.
+/// The example events that belong to a route, with fresh signatures.
 fn events() -> Vec<(String, Value)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../events");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -107,7 +107,7 @@ fn signed(mut event: Value) -> Value {
     event
 }
 
-/// Status and body of the answer, and how long it took.
+/// Sends an event. Returns status, body and duration of the answer.
 async fn ask(route: &Route, event: &Value) -> (u16, Value, Duration) {
     let began = Instant::now();
     let answer = route.invoke(event.clone()).await.unwrap();
@@ -122,34 +122,34 @@ async fn ask(route: &Route, event: &Value) -> (u16, Value, Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_function_answers_in_time_while_the_table_and_vonage_do_not() {
-    for missing in Missing::ALL {
-        let environment = environment(missing).await;
+async fn every_function_answers_in_time_during_an_outage() {
+    for outage in Outage::ALL {
+        let environment = environment(outage).await;
         let routes = gateway::routes(&environment, clock::system()).unwrap();
         let mut failed = Vec::new();
         for (name, event) in events() {
             let route = routes.iter().find(|route| event["routeKey"] == route.key).unwrap();
             let (status, body, took) = ask(route, &event).await;
-            assert!(took <= patience(route.function), "{missing:?} {name} took {took:?}: {status} {body}");
+            assert!(took <= deadline(route.function), "{outage:?} {name} took {took:?}: {status} {body}");
             if status == 503 {
                 failed.push(route.function);
             } else {
-                // What needs neither the table nor Vonage.
-                assert!(matches!(status, 200 | 204 | 422), "{missing:?} {name}: {status} {body}");
+                // These events need neither the table nor Vonage.
+                assert!(matches!(status, 200 | 204 | 422), "{outage:?} {name}: {status} {body}");
             }
         }
         failed.sort_unstable();
         failed.dedup();
         let mut all = gateway::FUNCTIONS;
         all.sort_unstable();
-        assert_eq!(failed, all, "{missing:?}: each function needs the table for something");
+        assert_eq!(failed, all, "{outage:?}: every function must have an event that needs the table");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_is_answered_within_a_second_whatever_the_table_does_and_the_fallback_at_once() {
-    for missing in Missing::ALL {
-        let environment = environment(missing).await;
+async fn call_is_answered_within_a_second_during_an_outage() {
+    for outage in Outage::ALL {
+        let environment = environment(outage).await;
         let routes = gateway::routes(&environment, clock::system()).unwrap();
         let event = |name: &str| events().into_iter().find(|(file, _)| file == name).unwrap().1;
         for (name, expected) in [
@@ -162,23 +162,23 @@ async fn a_call_is_answered_within_a_second_whatever_the_table_does_and_the_fall
             let event = event(name);
             let route = routes.iter().find(|route| event["routeKey"] == route.key).unwrap();
             let (status, body, took) = ask(route, &event).await;
-            assert_eq!(status, expected, "{missing:?} {name}: {body}");
+            assert_eq!(status, expected, "{outage:?} {name}: {body}");
             let limit = if expected == 503 { Duration::from_millis(750) } else { Duration::ZERO };
-            assert!(took <= limit, "{missing:?} {name} took {took:?}");
+            assert!(took <= limit, "{outage:?} {name} took {took:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_schedule_ends_in_time_and_says_that_it_failed() {
-    for missing in Missing::ALL {
-        let environment = environment(missing).await;
+async fn schedule_ends_in_time_and_reports_the_outage() {
+    for outage in Outage::ALL {
+        let environment = environment(outage).await;
         let event = json!({"source": "aws.events", "public_url": "http://127.0.0.1:1"});
         let schedule = NumbersSchedule::new(&environment, clock::system(), event).unwrap();
         let began = Instant::now();
         let report = schedule.tick().await.unwrap();
-        assert!(began.elapsed() < Duration::from_secs(60), "{missing:?}");
-        assert!(report["failed"].is_string() || report["shortfall"][0].is_object(), "{missing:?} {report}");
+        assert!(began.elapsed() < Duration::from_secs(60), "{outage:?}");
+        assert!(report["failed"].is_string() || report["shortfall"][0].is_object(), "{outage:?} {report}");
         check_tells_no_number(&report.to_string());
     }
 }

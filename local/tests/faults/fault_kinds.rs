@@ -1,4 +1,4 @@
-//! All faults that can be ordered, and what they can befall.
+//! All faults that can be injected, and the requests that they apply to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use local::traffic::{Exchange, Service};
 use serde_json::{Value, json};
 
-/// What a fault can befall, as a rule names it: `path`, `operation` or `webhook`, and which one.
+/// The requests that a fault applies to: the member of the rule (`path`, `operation` or `webhook`) and its value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target(pub &'static str, pub String);
 
@@ -23,7 +23,7 @@ impl Target {
         Self("webhook", webhook.to_owned())
     }
 
-    /// What was asked for.
+    /// The target of one request.
     pub fn of(exchange: &Exchange) -> Self {
         match exchange.service {
             Service::Dynamodb => Self::operation(&exchange.name),
@@ -31,7 +31,7 @@ impl Target {
         }
     }
 
-    /// Every fault that can befall it.
+    /// All faults that apply to this target.
     pub fn faults(&self) -> Vec<Value> {
         match self.0 {
             "path" => [of_requests(), of_vonage()].concat(),
@@ -42,7 +42,7 @@ impl Target {
         }
     }
 
-    /// The rule by which so many requests meet `fault`, after `skip` that go well.
+    /// The rule that injects `fault` into `times` requests after the first `skip` ones.
     pub fn rule(&self, fault: &Value, skip: u32, times: u32) -> Value {
         json!({self.0: self.1, "skip": skip, "times": times, "fault": fault})
     }
@@ -54,8 +54,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// What each step of the flow asks for.
-pub type Asked = BTreeMap<&'static str, BTreeSet<Target>>;
+/// The targets that each step of the flow uses.
+pub type RequestsByStep = BTreeMap<&'static str, BTreeSet<Target>>;
 
 fn of_requests() -> Vec<Value> {
     vec![
@@ -110,7 +110,7 @@ fn of_events() -> Vec<Value> {
     vec![json!({"kind": "later", "by": 1}), json!({"kind": "later", "by": 100}), json!({"kind": "hold"})]
 }
 
-/// Whether somebody waits in vain for as long as a time limit allows.
+/// True if the fault blocks a request until its time limit.
 pub fn hangs(fault: &Value) -> bool {
     fault["kind"].as_str().unwrap().starts_with("hang")
 }
