@@ -1,4 +1,4 @@
-//! What came of an act, in a form in which it can be compared and counted.
+//! The result of an operation, in a form that can be compared and counted.
 
 use std::fmt;
 
@@ -16,8 +16,8 @@ use crate::system::Outcome;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     Created,
-    /// The same request has led to this one before.
-    Earlier(ConversationId),
+    /// A replay: the same request created this conversation before.
+    Replayed(ConversationId),
     OtherRequest,
     NotValid(Side),
     SameNumber,
@@ -28,19 +28,19 @@ pub enum Answer {
         side: Side,
         free_at: Option<Timestamp>,
     },
-    /// Now, or before.
+    /// Ended by this request or an earlier one.
     Ended,
-    /// By the clock.
+    /// Expired before it could be ended.
     Expired,
-    /// It cannot be changed any more.
+    /// Refused, because the conversation is over.
     Over,
     Unknown,
     Erased,
-    /// The same request has created a conversation that was erased.
-    Gone,
+    /// Refused, because the same request created a conversation that was erased.
+    RefusedErased,
     Draining,
     Busy,
-    /// What provisioning does is judged by what it leaves behind.
+    /// Provisioning succeeded. The pool shows what it did.
     Provisioned,
     Failed(String),
 }
@@ -48,7 +48,7 @@ pub enum Answer {
 impl Answer {
     pub fn of(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Create(Ok(Created { conversation, before: true })) => Self::Earlier(conversation.id),
+            Outcome::Create(Ok(Created { conversation, before: true })) => Self::Replayed(conversation.id),
             Outcome::Create(Ok(_)) => Self::Created,
             Outcome::Create(Err(refusal)) => Self::of_creation(refusal),
             Outcome::Update(Ok(_)) => Self::Updated,
@@ -78,7 +78,7 @@ impl Answer {
             CreationError::Number(side, ParticipantNumberError::Virtual) => Self::VirtualNumber(*side),
             CreationError::NoneFree(none_free, None) => Self::NoneFree(*none_free),
             CreationError::OtherRequest => Self::OtherRequest,
-            CreationError::Erased => Self::Gone,
+            CreationError::Erased => Self::RefusedErased,
             other => Self::Failed(format!("{other:?}")),
         }
     }
@@ -95,16 +95,16 @@ impl Answer {
         }
     }
 
-    /// What it is counted as.
+    /// Name under which the coverage report counts the answer.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Created => "created",
-            Self::Earlier(_) => "replayed",
+            Self::Replayed(_) => "replayed",
             Self::OtherRequest => "refused: other request",
             Self::NotValid(_) => "refused: not valid",
             Self::SameNumber => "refused: same number",
             Self::VirtualNumber(_) => "refused: virtual number",
-            Self::NoneFree(_) => "refused: none free",
+            Self::NoneFree(_) => "refused: no number free",
             Self::Updated => "updated",
             Self::MaskTaken { .. } => "refused: mask taken",
             Self::Ended => "ended",
@@ -112,7 +112,7 @@ impl Answer {
             Self::Over => "refused: over",
             Self::Unknown => "unknown",
             Self::Erased => "erased",
-            Self::Gone => "refused: erased",
+            Self::RefusedErased => "refused: erased",
             Self::Draining => "draining",
             Self::Busy => "busy",
             Self::Provisioned => "provisioned",
@@ -122,7 +122,7 @@ impl Answer {
 }
 
 impl Outcome {
-    /// The conversation that was given.
+    /// Returns the conversation in the answer.
     pub fn conversation(&self) -> Option<&Conversation> {
         match self {
             Self::Create(Ok(Created { conversation, .. }))

@@ -1,4 +1,4 @@
-//! A carrier that knows everybody in the small world, and remembers each text that it was handed.
+//! A carrier that knows every phone of the scenario and records each text message.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -9,9 +9,9 @@ use shared::vonage::VonageError;
 use shared::vonage::number_insight::{LookedUpNumber, NumberLookup};
 use shared::vonage::sms::TextSender;
 
-use crate::world::{NOBODYS, country_of};
+use crate::scenario::{INVALID_PHONE, country_of};
 
-/// Looks numbers up.
+/// A number lookup that answers from the scenario.
 #[derive(Debug, Clone)]
 pub struct Directory;
 
@@ -19,49 +19,49 @@ impl NumberLookup for Directory {
     async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
         let (country, number) = (country_of(number.expose()), number.clone().into());
         let found = LookedUpNumber { number, country, carrier_record: None };
-        Ok((found.number.expose() != NOBODYS).then_some(found))
+        Ok((found.number.expose() != INVALID_PHONE).then_some(found))
     }
 }
 
-/// What becomes of a text.
+/// The carrier's answer to a text message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    Taken,
-    /// Refused, so that it was certainly not sent.
+pub enum SmsOutcome {
+    Accepted,
+    /// The carrier refused the message, so it was certainly not sent.
     Refused,
-    /// Whether it was taken is not known.
+    /// The request failed. The message may have been sent.
     NoAnswer,
 }
 
-/// A text that the carrier was handed.
+/// A text message that the carrier was asked to send.
 #[derive(Debug, Clone)]
 pub struct Sent {
-    /// Which attempt to create a conversation it is about.
+    /// The attempt to create a conversation that caused the message.
     pub attempt: String,
-    /// The side that is told.
+    /// The side that receives the message.
     pub side: Side,
     pub from: VirtualNumber,
     pub to: RealNumber,
-    pub fate: Fate,
+    pub outcome: SmsOutcome,
 }
 
-/// Takes texts, or not.
+/// A sender of text messages with prepared outcomes.
 #[derive(Debug, Clone, Default)]
 pub struct Texts(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    fates: VecDeque<Fate>,
+    outcomes: VecDeque<SmsOutcome>,
     sent: Vec<Sent>,
 }
 
 impl Texts {
-    /// Lets the next texts of this step meet these fates; all later ones are taken.
-    pub fn expect(&self, fates: &[Fate]) {
-        self.0.lock().unwrap().fates.extend(fates);
+    /// Prepares the outcomes of the next text messages of this step. All later ones are accepted.
+    pub fn expect(&self, outcomes: &[SmsOutcome]) {
+        self.0.lock().unwrap().outcomes.extend(outcomes);
     }
 
-    /// The texts of this step.
+    /// Returns the text messages of this step and forgets them.
     pub fn take_sent(&self) -> Vec<Sent> {
         std::mem::take(&mut *self.0.lock().unwrap()).sent
     }
@@ -70,21 +70,24 @@ impl Texts {
 impl TextSender for Texts {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
         tokio::task::yield_now().await;
-        let (attempt, other) = mentioned(text).expect("a text names the other participant");
-        assert!(text.contains(&format!("call +{from}.")), "a text comes from the number that it tells to call: {text}");
+        let (attempt, other) = mentioned(text).expect("a text message names the other participant");
+        assert!(
+            text.contains(&format!("call +{from}.")),
+            "a text message comes from another number than it names: {text}"
+        );
         let mut state = self.0.lock().unwrap();
-        let fate = state.fates.pop_front().unwrap_or(Fate::Taken);
+        let outcome = state.outcomes.pop_front().unwrap_or(SmsOutcome::Accepted);
         let id = format!("text-{attempt}-{other:?}");
-        state.sent.push(Sent { attempt, side: other.other(), from: from.clone(), to: to.clone(), fate });
-        match fate {
-            Fate::Taken => Ok(vec![id]),
-            Fate::Refused => Err(VonageError::RateLimited { retry_after: None }),
-            Fate::NoAnswer => Err(VonageError::Failed(500)),
+        state.sent.push(Sent { attempt, side: other.other(), from: from.clone(), to: to.clone(), outcome });
+        match outcome {
+            SmsOutcome::Accepted => Ok(vec![id]),
+            SmsOutcome::Refused => Err(VonageError::RateLimited { retry_after: None }),
+            SmsOutcome::NoAnswer => Err(VonageError::Failed(500)),
         }
     }
 }
 
-/// The label of a participant: which attempt to create a conversation, and which side of it.
+/// The label of a participant. It encodes the attempt and the side, so that a text message can be traced to both.
 pub fn label(attempt: &str, side: Side) -> String {
     format!("{attempt}{side:?}")
 }

@@ -1,4 +1,4 @@
-//! One case: a world, and steps in it, each of which is checked before the next one.
+//! One case: a scenario and a list of steps. The table is checked after each step.
 
 use std::fmt::Write;
 
@@ -7,63 +7,63 @@ use shared::domain::conversation::ConversationId;
 use shared::domain::route::{Destination, KeyOwner, destination};
 
 use crate::checks::PeakUsage;
-use crate::cutting::Moment;
-use crate::judging::Done;
-use crate::model::{DAY, KeyName, Model, Verdict, ensure};
-use crate::steps::{Deed, Order, Step, Who};
+use crate::coverage::Coverage;
+use crate::crash_proxy::Moment;
+use crate::expectations::Execution;
+use crate::model::{DAY, Model, RouteKey, Verdict, ensure};
+use crate::scenario::{Kind, Scenario};
+use crate::sms_checks::SmsLedger;
+use crate::steps::{Action, NewConversationSpec, PhoneRef, Step};
 use crate::system::System;
 use crate::table::{Reader, Table};
-use crate::tally::Tally;
-use crate::telling::Told;
-use crate::world::{Kind, World};
 
-/// More numbers than these are not rented: a small world stays small.
+/// The pool does not grow beyond this size, so that random conversations share numbers.
 pub const MOST_NUMBERS: usize = 7;
 
-/// A case that runs.
+/// A running case.
 pub struct Case {
     pub system: System,
     pub reader: Reader,
-    /// The table as it was read last.
+    /// The table after the last step.
     pub table: Table,
     pub model: Model,
-    pub told: Told,
+    pub sms: SmsLedger,
     pub peak_usage: PeakUsage,
-    /// All conversations, in the order in which they were created.
+    /// All conversations in order of creation.
     pub ids: Vec<ConversationId>,
-    /// Orders that came with an idempotency key.
-    pub with_key: Vec<Order>,
+    /// Creations that had an idempotency key.
+    pub idempotent: Vec<NewConversationSpec>,
     pub attempts: u32,
-    pub tally: Tally,
+    pub coverage: Coverage,
     pub trace: String,
 }
 
-/// Where a case failed, and why.
+/// A failed case.
 pub struct Failure {
-    /// How many steps were taken.
+    /// Number of steps up to and including the failed one.
     pub steps: usize,
-    /// All steps so far with their outcomes, and what is wrong.
+    /// All steps with their outcomes, and the violated rule.
     pub report: String,
 }
 
 impl Case {
-    pub async fn run(world: &World, steps: &[Step]) -> Result<Tally, Failure> {
+    pub async fn run(scenario: &Scenario, steps: &[Step]) -> Result<Coverage, Failure> {
         let start = Timestamp::from_second(1_800_000_000).unwrap();
-        let system = System::start(world, start).await;
+        let system = System::start(scenario, start).await;
         let mut reader = Reader::default();
         let table = reader.read(&system.database, start);
         let mut case = Self {
-            model: Model::new(start, world.fallback.clone(), table.numbers.clone()),
+            model: Model::new(start, scenario.fallback.clone(), table.numbers.clone()),
             system,
             reader,
             table,
-            told: Told::default(),
+            sms: SmsLedger::default(),
             peak_usage: PeakUsage::default(),
             ids: Vec::new(),
-            with_key: Vec::new(),
+            idempotent: Vec::new(),
             attempts: 0,
-            tally: Tally::default(),
-            trace: format!("  {world:?}\n"),
+            coverage: Coverage::default(),
+            trace: format!("  {scenario:?}\n"),
         };
         for (index, step) in steps.iter().enumerate() {
             let second = case.model.now.duration_since(start).as_secs_f64();
@@ -74,7 +74,7 @@ impl Case {
                 return Err(Failure { steps: index + 1, report: format!("{}  {problem}", case.trace) });
             }
         }
-        Ok(case.tally)
+        Ok(case.coverage)
     }
 
     async fn step(&mut self, step: &Step) -> Verdict {
@@ -84,129 +84,140 @@ impl Case {
             Step::WaitForBoundary { nth, just_before } => self.wait_for_boundary(*nth, *just_before),
             Step::Sweep { some } => self.sweep(*some),
             Step::Call { caller, number } => self.call(*caller, *number).await,
-            Step::Do(Deed::AddNumber(Kind::Je)) => self.add_by_hand().await,
-            Step::Do(deed) => {
-                let Some(act) = self.act(deed) else { return self.skip() };
-                let outcome = Some(self.system.process.perform(&act).await);
-                self.settle(vec![Done { act, outcome }]).await
+            Step::Do(Action::AddNumber(Kind::Je)) => self.add_by_hand().await,
+            Step::Do(action) => {
+                let Some(operation) = self.operation(action) else { return self.skip() };
+                let outcome = Some(self.system.process.perform(&operation).await);
+                self.verify(vec![Execution { operation, outcome }]).await
             }
             Step::Together(one, other) => self.together(one, other).await,
-            Step::Crash { deed, nth, moment, beside } => self.crash(deed, *nth, *moment, beside.as_ref()).await,
+            Step::Crash { action, nth, moment, concurrent } => {
+                self.crash(action, *nth, *moment, concurrent.as_ref()).await
+            }
         }
     }
 
-    async fn together(&mut self, one: &Deed, other: &Deed) -> Verdict {
-        let (Some(one), Some(other)) = (self.act(one), self.act(other)) else { return self.skip() };
-        self.tally.count("two at once", "");
+    async fn together(&mut self, one: &Action, other: &Action) -> Verdict {
+        let (Some(one), Some(other)) = (self.operation(one), self.operation(other)) else { return self.skip() };
+        self.coverage.count("two concurrent actions", "");
         let process = &self.system.process;
         let (first, second) = tokio::join!(process.perform(&one), process.perform(&other));
-        let done = [(one, first), (other, second)].map(|(act, outcome)| Done { act, outcome: Some(outcome) });
-        self.settle(done.into()).await
+        let done =
+            [(one, first), (other, second)].map(|(operation, outcome)| Execution { operation, outcome: Some(outcome) });
+        self.verify(done.into()).await
     }
 
-    async fn crash(&mut self, deed: &Deed, nth: u8, moment: Moment, beside: Option<&Deed>) -> Verdict {
-        let Some(act) = self.act(deed) else { return self.skip() };
-        let beside = beside.and_then(|deed| self.act(deed));
-        let System { process, mortal, cutter, .. } = &self.system;
-        let cut_off = cutter.run(mortal.perform(&act), nth, moment);
+    async fn crash(&mut self, action: &Action, nth: u8, moment: Moment, concurrent: Option<&Action>) -> Verdict {
+        let Some(operation) = self.operation(action) else { return self.skip() };
+        let concurrent = concurrent.and_then(|action| self.operation(action));
+        let System { process, crashing_process, crash_proxy, .. } = &self.system;
+        let cut_off = crash_proxy.run(crashing_process.perform(&operation), nth, moment);
         let (outcome, other) = tokio::join!(cut_off, async {
-            match &beside {
-                Some(act) => Some(process.perform(act).await),
+            match &concurrent {
+                Some(operation) => Some(process.perform(operation).await),
                 None => None,
             }
         });
         if outcome.is_some() {
-            self.tally.count("crash", "came too late");
+            self.coverage.count("crash", "not reached");
         } else {
-            let beside = if other.is_some() { ", beside another one" } else { "" };
-            self.tally.count("crash", &format!("{moment:?} a request was carried out{beside}").to_lowercase());
-            self.system.bury().await;
+            let concurrent = if other.is_some() { ", with a concurrent action" } else { "" };
+            self.coverage.count("crash", &format!("{moment:?} a request is carried out{concurrent}").to_lowercase());
+            self.system.replace_crashed_process().await;
             self.system.process.settle_erasures().await;
         }
-        let mut done = vec![Done { act, outcome }];
-        done.extend(beside.zip(other).map(|(act, outcome)| Done { act, outcome: Some(outcome) }));
-        self.settle(done).await
+        let mut done = vec![Execution { operation, outcome }];
+        done.extend(concurrent.zip(other).map(|(operation, outcome)| Execution { operation, outcome: Some(outcome) }));
+        self.verify(done).await
     }
 
     fn skip(&mut self) -> Verdict {
-        self.tally.count("skipped", "");
-        self.trace.push_str(" (there is nothing to do it with)");
+        self.coverage.count("skipped", "");
+        self.trace.push_str(" (skipped: it applies to nothing)");
         Ok(())
     }
 
     fn wait(&mut self, name: &'static str, time: SignedDuration) -> Verdict {
-        self.tally.count(name, "");
+        self.coverage.count(name, "");
         self.system.clock.advance(time);
         self.model.now = self.system.now();
         self.check()
     }
 
     fn wait_for_boundary(&mut self, nth: usize, just_before: bool) -> Verdict {
-        let keys = self.model.keys.values().flat_map(|key| [key.expires_at, key.quarantined_until]);
-        let mut boundaries: Vec<_> = keys.filter(|boundary| *boundary > self.model.now).collect();
+        let routes = self.model.routes.values().flat_map(|route| [route.expires_at, route.quarantined_until]);
+        let mut boundaries: Vec<_> = routes.filter(|boundary| *boundary > self.model.now).collect();
         boundaries.sort_unstable();
         boundaries.dedup();
         let Some(boundary) = boundaries.get(nth % boundaries.len().max(1)) else { return self.skip() };
         let time = boundary.duration_since(self.model.now) - SignedDuration::from_millis(just_before.into());
-        self.wait(if just_before { "wait until just before" } else { "wait until a boundary" }, time)
+        self.wait(if just_before { "wait until just before a boundary" } else { "wait until a boundary" }, time)
     }
 
     fn sweep(&mut self, some: u64) -> Verdict {
         let deleted = self.table.sweep(&self.system.database, self.model.now, some);
         self.table = self.reader.read(&self.system.database, self.model.now);
         let what = if deleted.is_empty() { "nothing" } else { "something" };
-        self.tally.count("sweep", what);
+        self.coverage.count("sweep", what);
         let _ = write!(self.trace, " => {} items", deleted.len());
         self.model.forget(&deleted)?;
-        self.ids.retain(|id| self.model.talks.contains_key(id) || self.model.erased.contains_key(id));
+        self.ids.retain(|id| self.model.conversations.contains_key(id) || self.model.erased.contains_key(id));
         self.check()
     }
 
-    async fn call(&mut self, caller: Who, number: usize) -> Verdict {
+    async fn call(&mut self, caller: PhoneRef, number: usize) -> Verdict {
         let Some(dialled) = self.virtual_number(number) else { return self.skip() };
         let key = (self.phone(caller), dialled);
         let store = self.system.process.store();
-        let keys = store.caller_routes(&key.0, self.model.now).await.map_err(|error| error.to_string())?;
-        self.model.check_keys(&key.0, &keys)?;
+        let found = store.caller_routes(&key.0, self.model.now).await.map_err(|error| error.to_string())?;
+        self.model.check_caller_routes(&key.0, &found)?;
         let right = self.model.destination(&key);
         let outcome = format!("{right:?}");
-        self.tally.count("call", outcome.split_once([' ', '(']).map_or(outcome.as_str(), |(kind, _)| kind));
-        for (item, holder) in self.reader.may_be_found(&key, self.model.now) {
+        self.coverage.count("call", outcome.split_once([' ', '(']).map_or(outcome.as_str(), |(kind, _)| kind));
+        for (item, owner_read) in self.reader.possible_stale_reads(&key, self.model.now) {
             self.system.stale_reads.find(item);
-            self.call_finding(&key, holder, &right).await?;
+            self.call_with_stale_read(&key, owner_read, &right).await?;
         }
         Ok(())
     }
 
-    /// A call whose first look finds `holder`, which may be out of date. If that would connect it, it is connected within
-    /// the same conversation; else it goes where is `right`. And its event is the conversation's whose the key is.
-    async fn call_finding(&mut self, key: &KeyName, holder: Option<KeyOwner>, right: &Destination) -> Verdict {
+    /// Checks a call whose eventually consistent read returns `owner_read`, which may be out of date. If that state still
+    /// connects the call, the call stays within the same conversation. Otherwise the call goes to `right`. The event of
+    /// the call belongs to the conversation that owns the route.
+    async fn call_with_stale_read(
+        &mut self,
+        key: &RouteKey,
+        owner_read: Option<KeyOwner>,
+        right: &Destination,
+    ) -> Verdict {
         let (now, store) = (self.model.now, &self.system.stale_store);
-        let connects = holder.as_ref().is_some_and(|holder| holder.connects(now));
-        let expected = if connects { destination(holder, now) } else { right.clone() };
+        let connects = owner_read.as_ref().is_some_and(|owner_read| owner_read.connects(now));
+        let expected = if connects { destination(owner_read, now) } else { right.clone() };
         let found = store.destination(&key.0, &key.1, now).await.map_err(|error| error.to_string())?;
-        let owner = self.model.keys.get(key).filter(|key| key.is_held(now)).map(|key| key.history[0]);
+        let owner = self.model.routes.get(key).filter(|route| route.is_in_use(now)).map(|route| route.history[0]);
         if expected != *right {
-            self.tally.count("call out of date", "connected");
+            self.coverage.count("call on stale data", "connected");
             let reached =
                 matches!(expected, Destination::Participant { conversation, .. } if owner == Some(conversation));
-            ensure(reached, || format!("{key:?} may lead to {expected:?}, and is {owner:?}'s"))?;
+            ensure(reached, || {
+                format!("a stale read of {key:?} leads to {expected:?}, but the route belongs to {owner:?}")
+            })?;
         }
-        ensure(found == expected, || format!("{key:?} leads to {found:?}, and {expected:?} would be right"))?;
-        let held = store.holder_at(&key.0, &key.1, now).await.map_err(|error| error.to_string())?;
-        let held = held.map(|holder| holder.conversation());
-        ensure(held == owner, || format!("{key:?} is {held:?}'s, and {owner:?}'s would be right"))
+        ensure(found == expected, || format!("a call on {key:?} leads to {found:?}; expected {expected:?}"))?;
+        let assigned = store.holder_at(&key.0, &key.1, now).await.map_err(|error| error.to_string())?;
+        let assigned = assigned.map(|owner_read| owner_read.conversation());
+        ensure(assigned == owner, || format!("an event on {key:?} is assigned to {assigned:?}; expected {owner:?}"))
     }
 
     async fn add_by_hand(&mut self) -> Verdict {
         if self.model.numbers.len() >= MOST_NUMBERS {
             return self.skip();
         }
-        self.tally.count("add a number", "by hand");
+        self.coverage.count("add a number", "by hand");
         self.system.add_by_hand().await;
         self.table = self.reader.read(&self.system.database, self.model.now);
         let old = self.table.numbers.iter().filter(|(number, _)| self.model.numbers.contains_key(*number));
-        ensure(old.eq(&self.model.numbers), || "another number has changed".to_owned())?;
+        ensure(old.eq(&self.model.numbers), || "adding a number by hand changed another number".to_owned())?;
         self.model.numbers.clone_from(&self.table.numbers);
         self.check()
     }

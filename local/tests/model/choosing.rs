@@ -1,4 +1,4 @@
-//! Which numbers may be given to whom.
+//! Rules for the choice of numbers.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +10,17 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{Feature, NumberState, PoolNumber};
 use shared::domain::side::Side;
 
-use crate::model::{Key, Model, Verdict, ensure};
-use crate::world::{calling_code, country_of};
+use crate::model::{Model, ModelRoute, Verdict, ensure};
+use crate::scenario::{calling_code, country_of};
 
 impl Model {
-    /// The numbers that are free for a phone, and how far each is from its home.
+    /// The numbers that are free for a phone, each with its distance from the phone's home country.
     pub fn free_numbers(&self, phone: &RealNumber) -> Vec<(&PoolNumber, usize)> {
-        self.allowed_numbers(phone).filter(|(number, _)| !self.is_held(phone, &number.number)).collect()
+        self.allowed_numbers(phone).filter(|(number, _)| !self.has_route(phone, &number.number)).collect()
     }
 
-    /// The numbers that a phone may be given, free or not: those of its own country, those of its calling code, those
-    /// of the countries to fall back to.
+    /// The numbers that a phone may get, free or not: those of its own country, of its calling code and of the fallback
+    /// countries.
     fn allowed_numbers(&self, phone: &RealNumber) -> impl Iterator<Item = (&PoolNumber, usize)> {
         let (home, code) = (country_of(phone.expose()), calling_code(phone));
         let distance = move |number: &PoolNumber| {
@@ -36,43 +36,47 @@ impl Model {
         ready.filter_map(move |number| Some((number, distance(number)?)))
     }
 
-    fn is_held(&self, phone: &RealNumber, number: &VirtualNumber) -> bool {
-        self.keys.get(&(phone.clone(), number.clone())).is_some_and(|key| key.is_held(self.now))
+    fn has_route(&self, phone: &RealNumber, number: &VirtualNumber) -> bool {
+        self.routes.get(&(phone.clone(), number.clone())).is_some_and(|route| route.is_in_use(self.now))
     }
 
-    /// The keys that a phone holds.
-    pub fn held_keys(&self, phone: &RealNumber) -> impl Iterator<Item = (&VirtualNumber, &Key)> {
-        let is_held =
-            move |((caller, _), key): &(&(RealNumber, VirtualNumber), &Key)| caller == phone && key.is_held(self.now);
-        self.keys.iter().filter(is_held).map(|((_, number), key)| (number, key))
+    /// The routes of a phone that are live or in quarantine.
+    pub fn routes_in_use(&self, phone: &RealNumber) -> impl Iterator<Item = (&VirtualNumber, &ModelRoute)> {
+        let is_in_use = move |((caller, _), route): &(&(RealNumber, VirtualNumber), &ModelRoute)| {
+            caller == phone && route.is_in_use(self.now)
+        };
+        self.routes.iter().filter(is_in_use).map(|((_, number), route)| (number, route))
     }
 
     pub fn none_free(&self, side: Side, phone: &RealNumber) -> NoneFree {
-        let held: Vec<_> = self.held_keys(phone).collect();
-        let live = held.iter().filter(|(_, key)| key.is_live(self.now)).count();
+        let in_use: Vec<_> = self.routes_in_use(phone).collect();
+        let live = in_use.iter().filter(|(_, route)| route.is_live(self.now)).count();
         let allowed: BTreeSet<_> = self.allowed_numbers(phone).map(|(number, _)| &number.number).collect();
-        let next_free_at: Option<Timestamp> =
-            held.iter().filter(|(number, _)| allowed.contains(number)).map(|(_, key)| key.quarantined_until).min();
+        let next_free_at: Option<Timestamp> = in_use
+            .iter()
+            .filter(|(number, _)| allowed.contains(number))
+            .map(|(_, route)| route.quarantined_until)
+            .min();
         let country = country_of(phone.expose());
         let ready = |number: &&PoolNumber| number.country == country && number.state == NumberState::Ready;
         NoneFree {
             side,
             country,
             ready: self.numbers.values().filter(ready).count(),
-            held: Held { live, quarantined: held.len() - live },
+            held: Held { live, quarantined: in_use.len() - live },
             next_free_at,
             next_free_in: next_free_at.map(|at| u32::try_from(at.as_second() - self.now.as_second()).unwrap()),
         }
     }
 
-    /// Whether the two may be given these numbers: free for each, the same as last time where that is possible, and
-    /// otherwise the nearest.
+    /// Checks the numbers of a new conversation: they are free for each participant, the same as last time where
+    /// possible, and otherwise the nearest.
     pub fn check_choice(&self, phones: &[RealNumber; 2], dials: &[VirtualNumber; 2], texts: bool) -> Verdict {
-        let last = self.last_in_common(phones);
+        let last = self.latest_common(phones);
         if last.is_empty() {
             return self.check_choice_after(None, phones, dials, texts);
         }
-        // Of two conversations of the same moment either may count as the last.
+        // Either of two conversations of the same millisecond may count as the last one.
         let verdicts: Vec<_> =
             last.into_iter().map(|last| self.check_choice_after(Some(last), phones, dials, texts)).collect();
         if verdicts.iter().any(Result::is_ok) { Ok(()) } else { verdicts.into_iter().collect() }
@@ -89,49 +93,52 @@ impl Model {
         for side in Side::BOTH {
             let (phone, dials, best) = (&phones[side.index()], &dials[side.index()], &best[side.index()]);
             ensure(best.contains(&dials), || {
-                format!("{phone:?} is given {dials}, and should be given one of {best:?}; the last talk was {last:?}")
+                format!("{phone:?} gets {dials}; expected one of {best:?} (last conversation: {last:?})")
             })?;
         }
         let differ_or_cannot = dials[0] != dials[1] || best.iter().all(|best| best.len() == 1);
-        ensure(differ_or_cannot, || format!("both are given {}, and need not be: {best:?}", dials[0]))
+        ensure(differ_or_cannot, || {
+            format!("both participants get {}, although they could get different numbers: {best:?}", dials[0])
+        })
     }
 
-    /// Of the numbers that are free for a phone, those that are as good as any.
+    /// The free numbers that share the best rank for a phone.
     fn best_numbers(&self, phone: &RealNumber, last: Option<ConversationId>, texts: bool) -> Vec<&VirtualNumber> {
         let free = self.free_numbers(phone);
         let can_text = |number: &PoolNumber| number.features.contains(&Feature::Sms);
         let rank = |(number, distance): &(&PoolNumber, usize)| {
             let could_be_better = free.iter().any(|(other, as_far)| as_far == distance && can_text(other));
             let mute = texts && !can_text(number) && could_be_better;
-            let key = self.keys.get(&(phone.clone(), number.number.clone()));
-            let again = !mute && key.is_some_and(|key| last.is_some_and(|last| key.remembered().contains(&last)));
+            let route = self.routes.get(&(phone.clone(), number.number.clone()));
+            let again = !mute && route.is_some_and(|route| last.is_some_and(|last| route.remembered().contains(&last)));
             (!again, *distance, mute)
         };
         let best = free.iter().map(rank).min();
         free.iter().filter(|number| Some(rank(number)) == best).map(|(number, _)| &number.number).collect()
     }
 
-    /// What is worth counting about the numbers of a new conversation.
-    pub fn kind_of_choice(&self, created: &Conversation) -> &'static str {
+    /// Name under which the coverage report counts this choice.
+    pub fn describe_choice(&self, created: &Conversation) -> &'static str {
         let phones = created.participants.each_ref().map(|participant| participant.number.clone());
-        let last = self.last_in_common(&phones);
+        let last = self.latest_common(&phones);
         let again = |participant: &&Participant| {
-            let key = self.keys.get(&(participant.number.clone(), participant.dials.clone()));
-            key.is_some_and(|key| last.iter().any(|last| key.remembered().contains(last)))
+            let route = self.routes.get(&(participant.number.clone(), participant.dials.clone()));
+            route.is_some_and(|route| last.iter().any(|last| route.remembered().contains(last)))
         };
         match (last.is_empty(), created.participants.iter().filter(again).count()) {
-            (true, _) => "the first of two people",
-            (false, 2) => "both numbers again",
-            (false, 1) => "one number again",
-            _ => "other numbers than before",
+            (true, _) => "first conversation of two people",
+            (false, 2) => "both numbers reused",
+            (false, 1) => "one number reused",
+            _ => "no number reused",
         }
     }
 
-    /// The latest conversation that both phones' keys remember; several, if they were created in the same moment.
-    fn last_in_common(&self, phones: &[RealNumber; 2]) -> Vec<ConversationId> {
+    /// The latest conversations in the history of both phones. There can be several, because creations can share one
+    /// millisecond.
+    fn latest_common(&self, phones: &[RealNumber; 2]) -> Vec<ConversationId> {
         let [of_a, of_b] = phones.each_ref().map(|phone| {
-            let keys = self.keys.iter().filter(|((caller, _), _)| caller == phone);
-            keys.flat_map(|(_, key)| key.remembered().iter().copied()).collect::<BTreeSet<_>>()
+            let routes = self.routes.iter().filter(|((caller, _), _)| caller == phone);
+            routes.flat_map(|(_, route)| route.remembered().iter().copied()).collect::<BTreeSet<_>>()
         });
         let common: Vec<_> = of_a.intersection(&of_b).copied().collect();
         let latest = common.iter().map(|id| id.created_at()).max();

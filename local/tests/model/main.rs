@@ -1,30 +1,30 @@
-//! A model test: creations, ends, changes, drains, calls, crashes and the passing of time in random order, on the real
-//! store over the embedded DynamoDB, compared with a model made of plain maps after every step.
+//! Model test. It runs random creations, ends, changes, drains, calls, crashes and waits on the real store over the
+//! embedded DynamoDB. After every step it compares the whole table with a model made of plain maps.
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `MASKLINE_MODEL_STEPS` | how many steps in all; 1500 unless set |
-//! | `MASKLINE_MODEL_SEED` | the seed of all cases, as a failure names it; random unless set |
-//! | `MASKLINE_MODEL_CASE` | the only case to run, as a failure names it |
+//! | `MASKLINE_MODEL_STEPS` | number of steps in all cases together; default 1500 |
+//! | `MASKLINE_MODEL_SEED` | seed of all cases, as a failure prints it; default random |
+//! | `MASKLINE_MODEL_CASE` | runs only this case, as a failure prints it |
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
+mod actions;
 mod answer;
 mod carrier;
 mod case;
 mod checks;
 mod choosing;
-mod cutting;
-mod deeds;
-mod judging;
+mod coverage;
+mod crash_proxy;
+mod expectations;
 mod model;
 mod pool;
+mod scenario;
+mod sms_checks;
 mod stale;
 mod steps;
 mod system;
 mod table;
-mod tally;
-mod telling;
-mod world;
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
@@ -38,17 +38,17 @@ use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner
 use tokio::runtime::Builder;
 
 use crate::case::Case;
+use crate::coverage::Coverage;
+use crate::scenario::Scenario;
 use crate::steps::{MOST_STEPS, Step};
-use crate::tally::Tally;
-use crate::world::World;
 
 const STEPS: u64 = 1_500;
 
-/// From how many steps on each kind of step must have occurred with each outcome.
+/// Number of steps from which a run must produce each kind of step with each outcome.
 const LARGE: u64 = 50_000;
 
 #[test]
-fn whatever_happens_in_whatever_order_calls_and_numbers_are_as_a_simple_model_says() {
+fn table_agrees_with_the_model_after_every_step() {
     let steps = variable("MASKLINE_MODEL_STEPS").unwrap_or(STEPS);
     let seed = variable("MASKLINE_MODEL_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
     let only: Option<u64> = variable("MASKLINE_MODEL_CASE");
@@ -56,27 +56,27 @@ fn whatever_happens_in_whatever_order_calls_and_numbers_are_as_a_simple_model_sa
     let run = Run { seed, steps, only, ..Run::default() };
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            // Futures are large without optimization.
+            // Futures are large in a build without optimization.
             let thread = std::thread::Builder::new().stack_size(32 << 20);
             thread.spawn_scoped(scope, || run.work()).unwrap();
         }
     });
-    let (taken, tally) = (run.taken.into_inner(), run.tally.into_inner().unwrap());
-    println!("{tally}\n{taken} steps in {:.1} s (MASKLINE_MODEL_SEED={seed})", start.elapsed().as_secs_f64());
+    let (taken, coverage) = (run.taken.into_inner(), run.coverage.into_inner().unwrap());
+    println!("{coverage}\n{taken} steps in {:.1} s (MASKLINE_MODEL_SEED={seed})", start.elapsed().as_secs_f64());
     if let Some(failure) = run.failure.into_inner().unwrap() {
         panic!("{failure}");
     }
     if taken >= LARGE {
-        tally.check_that_all_occurred();
+        coverage.assert_all_occurred();
     }
 }
 
 fn variable<T: FromStr>(name: &str) -> Option<T> {
     let value = std::env::var(name).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
 }
 
-/// What the threads share. Each runs cases of its own, each of which has a database of its own.
+/// State that the threads share. Each thread runs its own cases, and each case has its own database.
 #[derive(Default)]
 struct Run {
     seed: u64,
@@ -86,7 +86,7 @@ struct Run {
     taken: AtomicU64,
     failed: AtomicBool,
     failure: Mutex<Option<String>>,
-    tally: Mutex<Tally>,
+    coverage: Mutex<Coverage>,
 }
 
 impl Run {
@@ -108,26 +108,26 @@ impl Run {
         let config = Config { cases: 1, failure_persistence: None, max_shrink_time: 60_000, ..Config::default() };
         let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
         let steps = prop::collection::vec(Step::any(), 1..=MOST_STEPS);
-        let failed: RefCell<Option<(World, Vec<Step>, String)>> = RefCell::default();
-        let outcome = runner.run(&(World::any(), steps), |(world, steps)| {
-            // What comes after the step that failed last is never reached: it need not be tried without it.
+        let failed: RefCell<Option<(Scenario, Vec<Step>, String)>> = RefCell::default();
+        let outcome = runner.run(&(Scenario::any(), steps), |(scenario, steps)| {
+            // Steps after the failed one never ran. Removing them cannot make the case smaller.
             if let Some((failed_in, reached, report)) = &*failed.borrow()
-                && world == *failed_in
+                && scenario == *failed_in
                 && steps.starts_with(reached)
             {
                 return Err(TestCaseError::fail(report.clone()));
             }
             fastrand::seed(case);
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            match runtime.block_on(Case::run(&world, &steps)) {
-                Ok(tally) => {
+            match runtime.block_on(Case::run(&scenario, &steps)) {
+                Ok(coverage) => {
                     self.taken.fetch_add(steps.len() as u64, Ordering::Relaxed);
-                    self.tally.lock().unwrap().add(tally);
+                    self.coverage.lock().unwrap().add(coverage);
                     Ok(())
                 }
                 Err(failure) => {
                     self.failed.store(true, Ordering::Relaxed);
-                    *failed.borrow_mut() = Some((world, steps[..failure.steps].to_vec(), failure.report.clone()));
+                    *failed.borrow_mut() = Some((scenario, steps[..failure.steps].to_vec(), failure.report.clone()));
                     Err(TestCaseError::fail(failure.report))
                 }
             }

@@ -1,5 +1,5 @@
-//! What provisioning may do to the pool. Which number it rents is Vonage's to say, and where it was when it was cut off
-//! is nobody's; so what it did is read from the table, and each change has to be one that may happen.
+//! Rules for provisioning. Vonage decides which number is rented, and a crash can stop a run anywhere. So the test
+//! reads the changes from the table and checks that each of them is allowed.
 
 use std::collections::BTreeSet;
 
@@ -7,93 +7,101 @@ use jiff::SignedDuration;
 use shared::domain::pool::{NumberState, PoolNumber};
 
 use crate::model::{Model, Verdict, ensure};
-use crate::system::Act;
+use crate::system::Operation;
 use crate::table::Table;
 
-/// How long a number is at least drained before it is cancelled.
+/// Least time between the drain of a number and its cancellation.
 const GRACE: SignedDuration = SignedDuration::from_secs(60);
 
 impl Model {
-    /// Takes over what `act` has done to the pool. `finished`: it was not cut off. `rented`: what the account rents now.
-    pub fn accept_pool(&mut self, act: &Act, finished: bool, table: &Table, rented: &BTreeSet<String>) -> Verdict {
+    /// Takes over the changes of `operation` to the pool. `finished`: the process did not crash. `rented`: the numbers
+    /// that the account rents now.
+    pub fn accept_pool(
+        &mut self,
+        operation: &Operation,
+        finished: bool,
+        table: &Table,
+        rented: &BTreeSet<String>,
+    ) -> Verdict {
         for (name, number) in &self.numbers {
             match table.numbers.get(name) {
-                Some(now) => ensure(may_become(number, now), || format!("{number:?} has become {now:?}"))?,
+                Some(now) => ensure(may_become(number, now), || format!("number changed from {number:?} to {now:?}"))?,
                 None => self.check_removal(number, rented)?,
             }
         }
         for number in table.numbers.values().filter(|number| !self.numbers.contains_key(&number.number)) {
-            let known = self.gone.get(&number.number).is_some_and(|until| self.now < *until);
-            let may_come = matches!(act, Act::Rent(..)) && !known;
-            ensure(may_come, || format!("{} came into the pool", number.number))?;
+            let known = self.released.get(&number.number).is_some_and(|until| self.now < *until);
+            let may_come = matches!(operation, Operation::Rent(..)) && !known;
+            ensure(may_come, || format!("number {} entered the pool without being ordered", number.number))?;
         }
         if finished {
-            self.check_finished(act, table)?;
+            self.check_finished(operation, table)?;
         }
         for name in self.numbers.keys().filter(|name| !table.numbers.contains_key(*name)) {
             if let Some(Some(until)) = table.own_numbers.get(name) {
-                self.gone.insert(name.clone(), *until);
+                self.released.insert(name.clone(), *until);
             }
         }
         self.numbers.clone_from(&table.numbers);
         for number in self.numbers.keys() {
-            self.gone.remove(number);
+            self.released.remove(number);
         }
         self.check_account(rented)
     }
 
     fn check_removal(&self, number: &PoolNumber, rented: &BTreeSet<String>) -> Verdict {
         let name = &number.number;
-        ensure(!rented.contains(name.as_str()), || format!("{name} is rented and has left the pool"))?;
-        let may_go = number.state == NumberState::Renting || self.is_to_go(number);
-        ensure(may_go, || format!("{number:?} has left the pool"))
+        ensure(!rented.contains(name.as_str()), || format!("number {name} is rented, but left the pool"))?;
+        let may_go = number.state == NumberState::Renting || self.must_be_cancelled(number);
+        ensure(may_go, || format!("{number:?} left the pool too early"))
     }
 
-    /// Whether an upkeep has to give it back now.
-    fn is_to_go(&self, number: &PoolNumber) -> bool {
+    /// True if an upkeep run has to cancel the number now.
+    fn must_be_cancelled(&self, number: &PoolNumber) -> bool {
         let is_due = number.draining_since.is_some_and(|since| since + GRACE <= self.now);
-        is_due && number.leased_until <= self.now && !self.is_in_use(number)
+        is_due && number.leased_until <= self.now && !self.has_routes_in_use(number)
     }
 
-    /// Whether a live or quarantined route leads from it.
-    fn is_in_use(&self, number: &PoolNumber) -> bool {
-        self.keys.iter().any(|((_, dialled), key)| *dialled == number.number && key.is_held(self.now))
+    /// True if the number has a live or quarantined route.
+    fn has_routes_in_use(&self, number: &PoolNumber) -> bool {
+        self.routes.iter().any(|((_, dialled), route)| *dialled == number.number && route.is_in_use(self.now))
     }
 
-    fn check_finished(&self, act: &Act, table: &Table) -> Verdict {
+    fn check_finished(&self, operation: &Operation, table: &Table) -> Verdict {
         for number in self.numbers.values() {
             let begun = matches!(number.state, NumberState::Renting | NumberState::Linking);
-            let concerned = match act {
-                Act::Rent(kind, _) => number.country == kind.country(),
+            let concerned = match operation {
+                Operation::Rent(kind, _) => number.country == kind.country(),
                 _ => true,
             };
             let now = table.numbers.get(&number.number);
             if begun && concerned && number.leased_until <= self.now {
                 let is_ready = now.is_some_and(|number| number.state == NumberState::Ready);
-                ensure(is_ready, || format!("{number:?} was begun and is not finished: {now:?}"))?;
+                ensure(is_ready, || format!("renting of {number:?} was not finished: {now:?}"))?;
             }
-            let stays = matches!(act, Act::Upkeep) && self.is_to_go(number) && now.is_some();
-            ensure(!stays, || format!("{number:?} could have been given back"))?;
+            let stays = matches!(operation, Operation::Upkeep) && self.must_be_cancelled(number) && now.is_some();
+            ensure(!stays, || format!("the schedule did not cancel {number:?}"))?;
         }
-        if let Act::Rent(kind, count) = act {
+        if let Operation::Rent(kind, count) = operation {
             let of_country =
                 |number: &&PoolNumber| number.country == kind.country() && number.state != NumberState::Draining;
             let have = table.numbers.values().filter(of_country).count();
-            ensure(have == *count, || format!("{count} numbers were ordered, and there are {have}"))?;
+            ensure(have == *count, || format!("{count} numbers were ordered, but there are {have}"))?;
         }
         Ok(())
     }
 
-    /// A number that was bought is in the pool, and a number in use is rented. Of Jersey Vonage has none.
+    /// Checks that every rented number is in the pool and every number in use is rented. The simulated Vonage sells no
+    /// numbers of Jersey.
     fn check_account(&self, rented: &BTreeSet<String>) -> Verdict {
         let lost = rented.iter().find(|rented| !self.numbers.keys().any(|number| number.as_str() == *rented));
-        ensure(lost.is_none(), || format!("{lost:?} is rented and not in the pool"))?;
+        ensure(lost.is_none(), || format!("number {lost:?} is rented, but not in the pool"))?;
         let mut of_vonage = self.numbers.values().filter(|number| number.country.as_str() != "JE");
         let cancelled = of_vonage.find(|number| {
-            let needed = number.state == NumberState::Ready || self.is_in_use(number);
+            let needed = number.state == NumberState::Ready || self.has_routes_in_use(number);
             needed && !rented.contains(number.number.as_str())
         });
-        ensure(cancelled.is_none(), || format!("{cancelled:?} is in use and not rented"))
+        ensure(cancelled.is_none(), || format!("{cancelled:?} is in use, but not rented"))
     }
 }
 

@@ -1,5 +1,5 @@
-//! The table as an eventually consistent read may find it: an item as it was a while ago. All other reads find it as it
-//! is. It is in this process, so that what is read can be chosen for each read.
+//! Eventually consistent reads of the table. The test chooses which past state of an item the next such read returns.
+//! Strongly consistent reads return the present state.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use dynoxide::Database;
 use dynoxide::actions::get_item::{GetItemRequest, GetItemResponse};
 use dynoxide::types::Item;
 
-/// A way to the table on which only single items are read.
+/// A connection to the table that supports only `GetItem`.
 #[derive(Clone)]
 pub struct StaleReads {
     database: Database,
@@ -25,7 +25,7 @@ impl StaleReads {
         Self { database: database.clone(), found: Arc::default() }
     }
 
-    /// Lets eventually consistent reads find this from now on.
+    /// Sets the item that eventually consistent reads return from now on.
     pub fn find(&self, item: Option<Item>) {
         *self.found.lock().unwrap() = item;
     }

@@ -1,73 +1,75 @@
-//! The steps of a case, as proptest draws them. What a step is about (the third conversation, the next boundary) is a
-//! matter of the moment at which it runs, so that a case still makes sense when proptest leaves steps out of it.
+//! The steps of a case, as proptest generates them. A step refers to its objects by position ("the third last
+//! conversation") and resolves them when it runs. So a case still makes sense when proptest removes steps from it.
 
 use proptest::prelude::*;
 use shared::domain::side::Side;
 
-use crate::carrier::Fate;
-use crate::cutting::Moment;
-use crate::world::{Kind, PEOPLE};
+use crate::carrier::SmsOutcome;
+use crate::crash_proxy::Moment;
+use crate::scenario::{Kind, PEOPLE};
 
-/// The most steps of one case.
+/// Most steps of one case.
 pub const MOST_STEPS: usize = 200;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// The clock moves on by that many milliseconds.
+    /// Moves the clock by this number of milliseconds.
     Wait(i64),
-    /// The clock moves on to the `nth` moment at which a route ends or a key falls free, or to just before it.
+    /// Moves the clock to the `nth` next time at which a route expires or leaves quarantine, or to one millisecond
+    /// before it.
     WaitForBoundary {
         nth: usize,
         just_before: bool,
     },
-    /// So long that the table may delete what is over.
+    /// Moves the clock by days, so that the table may delete expired items.
     WaitForDays(i64),
-    /// The table deletes some of what it may delete: it does so late, and in no order.
+    /// Deletes some of the items whose TTL has passed. DynamoDB deletes them late and in any order.
     Sweep {
         some: u64,
     },
     Call {
-        caller: Who,
+        caller: PhoneRef,
         number: usize,
     },
-    Do(Deed),
-    /// Two at the same time.
-    Together(Deed, Deed),
-    /// Somebody dies over it, at request number `nth` to the table, and perhaps another one lives on `beside`.
+    Do(Action),
+    /// Runs two actions at the same time.
+    Together(Action, Action),
+    /// Runs an action in a process that crashes at its request number `nth` to the table, perhaps while another process
+    /// runs the `concurrent` action.
     Crash {
-        deed: Deed,
+        action: Action,
         nth: u8,
         moment: Moment,
-        beside: Option<Deed>,
+        concurrent: Option<Action>,
     },
 }
 
-/// What is asked of the product.
+/// An action of a client or of the schedule.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Deed {
-    Create(Order, Vec<Fate>),
-    /// The `nth` last request that had an idempotency key comes again, or another one with that key.
+pub enum Action {
+    Create(NewConversationSpec, Vec<SmsOutcome>),
+    /// Sends the `nth` last request with an idempotency key again, or another request with that key.
     CreateAgain {
         nth: usize,
         otherwise: bool,
     },
-    End(Which),
-    Erase(Which),
+    End(ConversationRef),
+    Erase(ConversationRef),
     Update {
-        which: Which,
-        phone: Option<(Side, Who)>,
+        which: ConversationRef,
+        phone: Option<(Side, PhoneRef)>,
         lifetime: Option<u64>,
     },
     Drain(usize),
     AddNumber(Kind),
-    /// What the schedule does.
+    /// Runs the schedule.
     Upkeep,
 }
 
-/// A conversation to create.
+/// Parameters of a conversation to create.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Order {
-    pub people: [Who; 2],
+pub struct NewConversationSpec {
+    pub people: [PhoneRef; 2],
     pub lifetime: u64,
     pub quarantine: u32,
     pub notify: bool,
@@ -75,20 +77,20 @@ pub struct Order {
     pub key: Option<u8>,
 }
 
-/// Whose phone.
+/// A reference to a phone.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Who {
+pub enum PhoneRef {
     Person(usize),
-    /// The carrier says that it is not valid.
-    Nobody,
-    /// A number of the pool, or one that has been in it.
+    /// A phone that the carrier does not know.
+    Invalid,
+    /// A number that is in the pool or was in it.
     Virtual(usize),
 }
 
-/// Which conversation.
+/// A reference to a conversation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Which {
-    /// The one before the last `nth`.
+pub enum ConversationRef {
+    /// The `nth` last one.
     Last(usize),
     Unknown,
 }
@@ -96,23 +98,23 @@ pub enum Which {
 impl Step {
     pub fn any() -> impl Strategy<Value = Self> {
         let moment = prop_oneof![Just(Moment::Before), Just(Moment::After)];
-        let beside = prop::option::weighted(0.3, Deed::of_a_client());
-        let crash = (Deed::any(), 0..9u8, moment, beside);
+        let concurrent = prop::option::weighted(0.3, Action::of_a_client());
+        let crash = (Action::any(), 0..9u8, moment, concurrent);
         prop_oneof![
             24 => (1..100_000i64).prop_map(Self::Wait),
             14 => (0..4usize, any::<bool>())
                 .prop_map(|(nth, just_before)| Self::WaitForBoundary { nth, just_before }),
             1 => (1..40i64).prop_map(Self::WaitForDays),
             3 => any::<u64>().prop_map(|some| Self::Sweep { some }),
-            24 => (Who::any(), 0..8usize).prop_map(|(caller, number)| Self::Call { caller, number }),
-            100 => Deed::any().prop_map(Self::Do),
-            16 => (Deed::of_a_client(), Deed::of_a_client()).prop_map(|(one, other)| Self::Together(one, other)),
-            30 => crash.prop_map(|(deed, nth, moment, beside)| Self::Crash { deed, nth, moment, beside }),
+            24 => (PhoneRef::any(), 0..8usize).prop_map(|(caller, number)| Self::Call { caller, number }),
+            100 => Action::any().prop_map(Self::Do),
+            16 => (Action::of_a_client(), Action::of_a_client()).prop_map(|(one, other)| Self::Together(one, other)),
+            30 => crash.prop_map(|(action, nth, moment, concurrent)| Self::Crash { action, nth, moment, concurrent }),
         ]
     }
 }
 
-impl Deed {
+impl Action {
     fn any() -> impl Strategy<Value = Self> {
         prop_oneof![
             30 => Self::of_a_client(),
@@ -121,46 +123,46 @@ impl Deed {
         ]
     }
 
-    /// What people ask for, at any time.
+    /// An action that a client may send at any time.
     fn of_a_client() -> impl Strategy<Value = Self> {
-        let fate = prop_oneof![4 => Just(Fate::Taken), 1 => Just(Fate::Refused), 1 => Just(Fate::NoAnswer)];
+        let outcome = prop_oneof![4 => Just(SmsOutcome::Accepted), 1 => Just(SmsOutcome::Refused), 1 => Just(SmsOutcome::NoAnswer)];
         let lifetime = 60..=600u64;
-        let phone = prop::option::weighted(0.7, (side(), Who::any()));
-        let update = (Which::any(), phone, prop::option::of(lifetime))
+        let phone = prop::option::weighted(0.7, (side(), PhoneRef::any()));
+        let update = (ConversationRef::any(), phone, prop::option::of(lifetime))
             .prop_map(|(which, phone, lifetime)| Self::Update { which, phone, lifetime });
         prop_oneof![
-            60 => (Order::any(), prop::collection::vec(fate, 0..=2))
-                .prop_map(|(order, fates)| Self::Create(order, fates)),
+            60 => (NewConversationSpec::any(), prop::collection::vec(outcome, 0..=2))
+                .prop_map(|(order, outcomes)| Self::Create(order, outcomes)),
             12 => (0..4usize, prop::bool::weighted(0.2))
                 .prop_map(|(nth, otherwise)| Self::CreateAgain { nth, otherwise }),
-            14 => Which::any().prop_map(Self::End),
-            9 => Which::any().prop_map(Self::Erase),
+            14 => ConversationRef::any().prop_map(Self::End),
+            9 => ConversationRef::any().prop_map(Self::Erase),
             18 => update,
             4 => (0..8usize).prop_map(Self::Drain),
         ]
     }
 }
 
-impl Order {
+impl NewConversationSpec {
     fn any() -> impl Strategy<Value = Self> {
         let key = prop::option::weighted(0.2, 0..5u8);
-        (Who::two(), 60..=600u64, 60..=600u32, any::<bool>(), key)
+        (PhoneRef::two(), 60..=600u64, 60..=600u32, any::<bool>(), key)
             .prop_map(|(people, lifetime, quarantine, notify, key)| Self { people, lifetime, quarantine, notify, key })
     }
 }
 
-impl Who {
+impl PhoneRef {
     fn any() -> impl Strategy<Value = Self> {
         prop_oneof![
             20 => (0..PEOPLE.len()).prop_map(Self::Person),
-            1 => Just(Self::Nobody),
+            1 => Just(Self::Invalid),
             1 => (0..8usize).prop_map(Self::Virtual),
         ]
     }
 }
 
-impl Who {
-    /// Most of the time two people.
+impl PhoneRef {
+    /// Two phones. In most cases both are of people.
     fn two() -> impl Strategy<Value = [Self; 2]> {
         let people = (0..PEOPLE.len(), 1..PEOPLE.len())
             .prop_map(|(one, further)| [one, (one + further) % PEOPLE.len()].map(Self::Person));
@@ -168,7 +170,7 @@ impl Who {
     }
 }
 
-impl Which {
+impl ConversationRef {
     fn any() -> impl Strategy<Value = Self> {
         prop_oneof![30 => (0..5usize).prop_map(Self::Last), 1 => Just(Self::Unknown)]
     }

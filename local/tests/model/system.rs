@@ -1,6 +1,5 @@
-//! The real parts: the store on the embedded DynamoDB, and on it what creates, changes and ends conversations and rents
-//! numbers, with the simulated Vonage to rent them from. Only the clock, the carrier lookup and the sending of texts
-//! are the test's own.
+//! The real parts: the store on the embedded DynamoDB, the services that use it, and the simulated Vonage that sells
+//! numbers. The test replaces the clock, the number lookup and the sender of text messages.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,43 +24,43 @@ use shared::vonage::numbers::{NumbersApi, Search};
 use tokio::net::TcpListener;
 
 use crate::carrier::{Directory, Texts};
-use crate::cutting::Cutter;
+use crate::crash_proxy::CrashProxy;
+use crate::scenario::{Kind, Scenario};
 use crate::stale::StaleReads;
-use crate::world::{Kind, World};
 
 const TABLE: &str = "maskline";
 const APPLICATION: &str = "00000000-0000-4000-8000-000000000001";
 
-/// All of it.
+/// All real parts of a case.
 pub struct System {
     pub clock: ManualClock,
-    /// The database itself, for a look at the whole table.
+    /// The database, for dumps of the whole table.
     pub database: Database,
     pub texts: Texts,
-    /// A process that lives through the whole case.
+    /// A process that never crashes.
     pub process: Process,
-    /// One that is cut off now and then.
-    pub mortal: Process,
-    pub cutter: Cutter,
-    /// What the table is to one who reads it eventually consistently.
+    /// A process that crashes in some steps.
+    pub crashing_process: Process,
+    pub crash_proxy: CrashProxy,
+    /// The eventually consistent reads of `stale_store`.
     pub stale_reads: StaleReads,
     pub stale_store: Store,
     dynamodb_url: String,
     vonage_url: String,
-    /// How many numbers of Jersey there were; Vonage has none, so they come into the pool by hand.
+    /// Number of Jersey's numbers so far. Vonage sells none, so the test adds them by hand.
     jersey: u64,
 }
 
-/// The functions of one process, with what it keeps from one request to the next.
+/// The services of one process with its caches.
 pub struct Process {
     pub creator: Creator<Directory, Texts>,
     updater: Updater<Directory>,
     numbers: NumbersApi,
 }
 
-/// What is asked of the product, in its own words.
+/// An operation of the product, with all parameters.
 #[derive(Debug, Clone)]
-pub enum Act {
+pub enum Operation {
     Create {
         attempt: String,
         new: NewConversation,
@@ -71,17 +70,17 @@ pub enum Act {
     Erase(ConversationId),
     Update(ConversationId, Change),
     Drain(VirtualNumber),
-    /// Rents one more number of this kind, so that its country has that many.
+    /// Rents numbers of this kind until its country has that many.
     Rent(Kind, usize),
     Upkeep,
 }
 
-/// What came of it.
+/// The outcome of an operation.
 #[derive(Debug)]
 pub enum Outcome {
     Create(Result<Created, CreationError>),
     End(Result<Option<Conversation>, StoreError>),
-    /// Whether there is such a conversation.
+    /// True if the conversation exists.
     Erase(Result<bool, StoreError>),
     Update(Result<Conversation, UpdateError>),
     Drain(Result<Drained, StoreError>),
@@ -90,27 +89,27 @@ pub enum Outcome {
 }
 
 impl System {
-    pub async fn start(world: &World, start: Timestamp) -> Self {
+    pub async fn start(scenario: &Scenario, start: Timestamp) -> Self {
         let database = Database::memory().unwrap();
         let (listener, dynamodb_url) = listen().await;
         let server = dynoxide::server::serve_with_shutdown(listener, database.clone(), std::future::pending());
         tokio::spawn(server);
-        let numbers = first_numbers(world, start);
+        let numbers = first_numbers(scenario, start);
         let (listener, vonage_url) = listen().await;
         let settings = account(&numbers);
         tokio::spawn(simulator::serve(listener, settings, std::future::pending()));
 
         let (clock, texts) = (ManualClock::at(start), Texts::default());
-        let cutter = Cutter::start(&dynamodb_url).await;
+        let crash_proxy = CrashProxy::start(&dynamodb_url).await;
         let mut processes = Vec::new();
-        for dynamodb in [&dynamodb_url, &cutter.url] {
+        for dynamodb in [&dynamodb_url, &crash_proxy.url] {
             let environment = environment(dynamodb, &vonage_url);
             let store = Store::connect(&environment).unwrap();
             let vonage = Vonage::new(VonageConfig::from_environment(&environment).unwrap());
             let numbers = NumbersApi::new(vonage, std::time::Duration::ZERO);
-            processes.push(Process::new(store, numbers, &clock, &texts, world));
+            processes.push(Process::new(store, numbers, &clock, &texts, scenario));
         }
-        let [process, mortal] = processes.try_into().ok().unwrap();
+        let [process, crashing_process] = processes.try_into().ok().unwrap();
         process.store().create_table().await.unwrap();
         for number in &numbers {
             add_by_hand(process.store(), number).await;
@@ -118,14 +117,14 @@ impl System {
         let stale_reads = StaleReads::of(&database);
         let environment = environment(&dynamodb_url, &vonage_url);
         let stale_store = Store::connect_over(stale_reads.clone(), &environment, Store::TIME_LIMIT).unwrap();
-        let jersey = world.numbers.iter().filter(|kind| **kind == Kind::Je).count() as u64;
+        let jersey = scenario.numbers.iter().filter(|kind| **kind == Kind::Je).count() as u64;
         Self {
             clock,
             database,
             texts,
             process,
-            mortal,
-            cutter,
+            crashing_process,
+            crash_proxy,
             stale_reads,
             stale_store,
             dynamodb_url,
@@ -138,22 +137,23 @@ impl System {
         self.clock.now()
     }
 
-    /// One more number of Jersey.
+    /// Adds one more number of Jersey.
     pub async fn add_by_hand(&mut self) {
-        let number = written_down(Kind::Je, self.jersey, self.now());
+        let number = renting_number(Kind::Je, self.jersey, self.now());
         self.jersey += 1;
         add_by_hand(self.process.store(), &number).await;
     }
 
-    /// The mortal process has died; another one takes its place and knows nothing. It has a way to the table of its own,
-    /// so that what the dead one has sent never arrives.
-    pub async fn bury(&mut self) {
-        self.cutter = Cutter::start(&self.dynamodb_url).await;
-        let store = Store::connect(&environment(&self.cutter.url, &self.vonage_url)).unwrap();
-        let creator = &self.mortal.creator;
+    /// Replaces the crashed process by a new one with empty caches. The new one has its own connection to the table, so
+    /// that late requests of the crashed one never arrive.
+    pub async fn replace_crashed_process(&mut self) {
+        self.crash_proxy = CrashProxy::start(&self.dynamodb_url).await;
+        let store = Store::connect(&environment(&self.crash_proxy.url, &self.vonage_url)).unwrap();
+        let creator = &self.crashing_process.creator;
         let texts = creator.texts.clone();
-        let world = World { fallback: creator.fallback.clone(), numbers: Vec::new() };
-        self.mortal = Process::new(store, self.mortal.numbers.clone(), &self.clock, &texts, &world);
+        let scenario = Scenario { fallback: creator.fallback.clone(), numbers: Vec::new() };
+        self.crashing_process =
+            Process::new(store, self.crashing_process.numbers.clone(), &self.clock, &texts, &scenario);
     }
 
     /// The numbers that the Vonage account rents.
@@ -164,12 +164,12 @@ impl System {
 }
 
 impl Process {
-    fn new(store: Store, numbers: NumbersApi, clock: &ManualClock, texts: &Texts, world: &World) -> Self {
+    fn new(store: Store, numbers: NumbersApi, clock: &ManualClock, texts: &Texts, scenario: &Scenario) -> Self {
         let clock = Arc::new(clock.clone());
         let provisioner = Provisioner {
             store: store.clone(),
             numbers: numbers.clone(),
-            applications: applications_never_asked(),
+            applications: unused_applications_api(),
             application_id: APPLICATION.to_owned(),
             monthly_budget: None,
             clock: clock.clone(),
@@ -180,7 +180,7 @@ impl Process {
             callable: DialPolicy::default(),
             texts: texts.clone(),
             clock: clock.clone(),
-            fallback: world.fallback.clone(),
+            fallback: scenario.fallback.clone(),
             provisioner,
             auto_rent_max: "US=0".parse().unwrap(),
             cache: PoolCache::default(),
@@ -192,7 +192,7 @@ impl Process {
         &self.creator.store
     }
 
-    /// What the schedule does for erasures that somebody has not lived to finish.
+    /// Finishes erasures that a crashed process left, as the schedule does.
     pub async fn settle_erasures(&self) {
         let now = self.creator.clock.now();
         for erasure in self.store().erasures().await.unwrap() {
@@ -200,17 +200,19 @@ impl Process {
         }
     }
 
-    pub async fn perform(&self, act: &Act) -> Outcome {
+    pub async fn perform(&self, operation: &Operation) -> Outcome {
         let provisioner = &self.creator.provisioner;
-        match act {
-            Act::Create { new, request, .. } => {
+        match operation {
+            Operation::Create { new, request, .. } => {
                 Outcome::Create(self.creator.create(new.clone(), request.clone(), None).await)
             }
-            Act::End(id) => Outcome::End(self.store().end_conversation(*id, self.creator.clock.now()).await),
-            Act::Erase(id) => Outcome::Erase(self.store().erase_conversation(*id, self.creator.clock.now()).await),
-            Act::Update(id, change) => Outcome::Update(self.updater.update(*id, change).await),
-            Act::Drain(number) => Outcome::Drain(provisioner.drain(number).await),
-            Act::Rent(kind, count) => {
+            Operation::End(id) => Outcome::End(self.store().end_conversation(*id, self.creator.clock.now()).await),
+            Operation::Erase(id) => {
+                Outcome::Erase(self.store().erase_conversation(*id, self.creator.clock.now()).await)
+            }
+            Operation::Update(id, change) => Outcome::Update(self.updater.update(*id, change).await),
+            Operation::Drain(number) => Outcome::Drain(provisioner.drain(number).await),
+            Operation::Rent(kind, count) => {
                 let search = Search {
                     features: kind.features(),
                     number_type: Some(kind.number_type()),
@@ -218,7 +220,7 @@ impl Process {
                 };
                 Outcome::Rent(provisioner.provision(&Order { search, count: *count, cap: None }, None).await)
             }
-            Act::Upkeep => {
+            Operation::Upkeep => {
                 self.settle_erasures().await;
                 Outcome::Upkeep(provisioner.upkeep(None, &Headroom::default(), None).await)
             }
@@ -232,17 +234,17 @@ async fn listen() -> (TcpListener, String) {
     (listener, url)
 }
 
-/// The numbers of the pool at the start; of each kind the first ones.
-fn first_numbers(world: &World, now: Timestamp) -> Vec<PoolNumber> {
+/// The numbers of the pool at the start: of each kind the first ones.
+fn first_numbers(scenario: &Scenario, now: Timestamp) -> Vec<PoolNumber> {
     let mut numbers = Vec::new();
-    for (position, kind) in world.numbers.iter().enumerate() {
-        let index = world.numbers[..position].iter().filter(|other| *other == kind).count();
-        numbers.push(written_down(*kind, index as u64, now));
+    for (position, kind) in scenario.numbers.iter().enumerate() {
+        let index = scenario.numbers[..position].iter().filter(|other| *other == kind).count();
+        numbers.push(renting_number(*kind, index as u64, now));
     }
     numbers
 }
 
-fn written_down(kind: Kind, index: u64, now: Timestamp) -> PoolNumber {
+fn renting_number(kind: Kind, index: u64, now: Timestamp) -> PoolNumber {
     PoolNumber {
         number: kind.number(index),
         country: kind.country(),
@@ -257,13 +259,13 @@ fn written_down(kind: Kind, index: u64, now: Timestamp) -> PoolNumber {
     }
 }
 
-/// Nobody tells the model's upkeep where Vonage reaches it, so it leaves the application alone.
-fn applications_never_asked() -> ApplicationsApi {
+/// The model's upkeep gets no public endpoint, so it never changes the application at Vonage.
+fn unused_applications_api() -> ApplicationsApi {
     let nowhere = environment("http://127.0.0.1:1", "http://127.0.0.1:1");
     ApplicationsApi(Vonage::new(VonageConfig::from_environment(&nowhere).unwrap()))
 }
 
-/// As provisioning does it.
+/// Adds a number through the same writes as provisioning.
 async fn add_by_hand(store: &Store, number: &PoolNumber) {
     let pool = store.country_pool(number.country).await.unwrap();
     store.begin_renting(number, &pool).await.unwrap();
@@ -272,7 +274,7 @@ async fn add_by_hand(store: &Store, number: &PoolNumber) {
 }
 
 fn account(numbers: &[PoolNumber]) -> simulator::Settings {
-    // No call is placed, so nothing is ever delivered there.
+    // The test places no call, so nothing is ever delivered there.
     let nowhere = Webhook { address: "http://127.0.0.1:1/".to_owned(), http_method: HttpMethod::Post };
     simulator::Settings {
         api_key: "1a2b3c4d".to_owned(),
@@ -296,7 +298,7 @@ fn environment(dynamodb_url: &str, vonage_url: &str) -> Environment {
     [
         ("TABLE_NAME", TABLE),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url),
-        // A busy machine is no failure.
+        // A slow machine must not cause a timeout.
         ("DYNAMODB_TIME_LIMIT_MS", "60000"),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "test"),

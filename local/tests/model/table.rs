@@ -1,5 +1,5 @@
-//! The whole table, read and deleted from in the process itself: over HTTP a look after each step would take longer
-//! than the steps.
+//! Reads and deletes items of the whole table inside the test process. A dump over HTTP after each step would take
+//! longer than the steps.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,42 +16,42 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::PoolNumber;
 use shared::domain::route::KeyOwner;
 
-use crate::world::number;
+use crate::scenario::number;
 
 const TABLE: &str = "maskline";
 
-/// What the table holds at one moment.
+/// The content of the table at one moment.
 #[derive(Debug, Default)]
 pub struct Table {
     pub conversations: BTreeMap<ConversationId, Conversation>,
     pub routes: BTreeMap<(RealNumber, VirtualNumber), KeyOwner>,
-    /// Those that are erased.
+    /// The erased conversations.
     pub erased: BTreeSet<ConversationId>,
-    /// The ids of what Vonage is to redact.
+    /// Ids of the carrier records to redact.
     pub redactions: BTreeSet<String>,
-    /// By the hash of the idempotency key: conversation and fingerprint.
+    /// Conversation and fingerprint by the hash of the idempotency key.
     pub requests: BTreeMap<String, (ConversationId, String)>,
     pub numbers: BTreeMap<VirtualNumber, PoolNumber>,
-    /// Who is known to be no person, and until when.
+    /// Numbers that nobody can use as their own phone, each with the end of that time.
     pub own_numbers: BTreeMap<VirtualNumber, Option<Timestamp>>,
-    /// The list of ready numbers, and whether each can send texts.
+    /// The ready list: country of each number, and true if it can send text messages.
     pub ready: BTreeMap<VirtualNumber, (String, bool)>,
-    /// The version of the list, as the list says and as its own item says.
+    /// The version of the ready list, as stored in the list and in its own item.
     pub ready_versions: [i64; 2],
-    /// The rent of all numbers.
+    /// The monthly rent of all numbers.
     pub monthly_cost: Option<String>,
-    /// By country and day.
-    pub held: BTreeMap<(String, Date), usize>,
-    /// When the table may delete each item that it may delete at all.
+    /// Peak usage by country and day.
+    pub peak_usage: BTreeMap<(String, Date), usize>,
+    /// TTL of each item that has one.
     pub ttl: BTreeMap<(String, String), Timestamp>,
 }
 
-/// For how long an eventually consistent read may find what was there before. As long as that, and less than a second
-/// longer, a key is nobody's after an end, because a conversation ends at the beginning of a second.
+/// Longest time for which an eventually consistent read may return a previous state. It is a second less than the
+/// shortest quarantine, because a conversation ends at the beginning of a second.
 const OUT_OF_DATE: SignedDuration = SignedDuration::from_secs(59);
 
-/// Items as they were when they were looked at last, with what they mean: few change from one step to the next. And what
-/// they were before.
+/// Reads the table. It keeps the items of the last dump with their parsed form, because few items change in one step,
+/// and the states before recent changes.
 #[derive(Default)]
 pub struct Reader {
     seen: HashMap<(String, String), (Item, Value)>,
@@ -65,7 +65,7 @@ struct Change {
 }
 
 impl Reader {
-    /// The table at `now`.
+    /// Dumps the table at `now`.
     pub fn read(&mut self, database: &Database, now: Timestamp) -> Table {
         let mut table = Table::default();
         let request = ScanRequest { table_name: TABLE.to_owned(), ..ScanRequest::default() };
@@ -92,8 +92,8 @@ impl Reader {
         table
     }
 
-    /// All that an eventually consistent read of a route may find at `now`, and what each means.
-    pub fn may_be_found(
+    /// The items that an eventually consistent read of a route may return at `now`, each with its meaning.
+    pub fn possible_stale_reads(
         &self,
         route: &(RealNumber, VirtualNumber),
         now: Timestamp,
@@ -123,12 +123,12 @@ impl Table {
                 self.erased.insert(of.try_into().unwrap());
             }
             ("CONVERSATION", None, "CONVERSATION") => {
-                assert!(item["erased_at"].is_null(), "nobody has finished {item}");
+                assert!(item["erased_at"].is_null(), "erasure of a conversation was not finished: {item}");
                 self.conversations.insert(of.try_into().unwrap(), parsed(item));
             }
             ("REQUEST", None, "REQUEST") => {
-                let asked = (parsed(&item["conversation"]), parsed(&item["fingerprint"]));
-                self.requests.insert(of.to_owned(), asked);
+                let remembered = (parsed(&item["conversation"]), parsed(&item["fingerprint"]));
+                self.requests.insert(of.to_owned(), remembered);
             }
             ("ERASURE", None, _) => {}
             ("REDACTION", None, _) => drop(self.redactions.insert(parsed(&item["id"]))),
@@ -137,7 +137,7 @@ impl Table {
             ("POOL", None, "READY") => self.add_ready(item),
             ("POOL", None, "READY-VERSION") => self.ready_versions[1] = item["version"].as_i64().unwrap(),
             ("POOL", None, _) if sk.starts_with("HELD#") => self.add_marks(&sk[5..], item),
-            _ => panic!("an item that nobody knows: {pk} {sk}"),
+            _ => panic!("unknown item: {pk} {sk}"),
         }
     }
 
@@ -151,14 +151,14 @@ impl Table {
     }
 
     fn add_marks(&mut self, day: &str, item: &Value) {
-        for (name, held) in item.as_object().unwrap().iter().filter(|(name, _)| name.len() == 2) {
-            if let Some(held) = held.as_u64() {
-                self.held.insert((name.clone(), day.parse().unwrap()), held.try_into().unwrap());
+        for (name, peak_usage) in item.as_object().unwrap().iter().filter(|(name, _)| name.len() == 2) {
+            if let Some(peak_usage) = peak_usage.as_u64() {
+                self.peak_usage.insert((name.clone(), day.parse().unwrap()), peak_usage.try_into().unwrap());
             }
         }
     }
 
-    /// Deletes `some` of the items that DynamoDB may delete at `now`, and gives their keys.
+    /// Deletes `some` of the items whose TTL has passed at `now`. Returns their keys.
     pub fn sweep(&self, database: &Database, now: Timestamp, some: u64) -> BTreeSet<(String, String)> {
         let over = self.ttl.iter().filter(|(_, ttl)| **ttl <= now).map(|(key, _)| key.clone());
         let over: BTreeSet<_> =
@@ -175,12 +175,12 @@ impl Table {
 fn key(item: &Item) -> (String, String) {
     let [pk, sk] = ["pk", "sk"].map(|name| match &item[name] {
         AttributeValue::S(text) => text.clone(),
-        other => panic!("{name} is {other:?}"),
+        other => panic!("key attribute {name} is not a string: {other:?}"),
     });
     (pk, sk)
 }
 
-/// An item as the JSON that its type reads.
+/// Converts an item to the JSON that its type parses.
 fn plain(value: &AttributeValue) -> Value {
     match value {
         AttributeValue::S(text) => text.clone().into(),
@@ -190,10 +190,10 @@ fn plain(value: &AttributeValue) -> Value {
         AttributeValue::SS(texts) => texts.clone().into(),
         AttributeValue::L(values) => values.iter().map(plain).collect(),
         AttributeValue::M(values) => values.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
-        other => panic!("a value of a kind that the table does not use: {other:?}"),
+        other => panic!("attribute of an unexpected type: {other:?}"),
     }
 }
 
 fn parsed<T: DeserializeOwned>(value: &Value) -> T {
-    T::deserialize(value).unwrap_or_else(|error| panic!("{error}: {value}"))
+    T::deserialize(value).unwrap_or_else(|error| panic!("item cannot be parsed: {error}: {value}"))
 }

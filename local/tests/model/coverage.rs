@@ -1,12 +1,12 @@
-//! How many steps of each kind ran, and with which outcome.
+//! Counts of steps by kind and outcome.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 #[derive(Debug, Default)]
-pub struct Tally(BTreeMap<(&'static str, String), u64>);
+pub struct Coverage(BTreeMap<(&'static str, String), u64>);
 
-impl Tally {
+impl Coverage {
     pub fn count(&mut self, kind: &'static str, outcome: &str) {
         *self.0.entry((kind, outcome.to_owned())).or_default() += 1;
     }
@@ -22,7 +22,7 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for ((kind, outcome), count) in &self.0 {
             writeln!(f, "{count:8}  {kind}{}{outcome}", if outcome.is_empty() { "" } else { ": " })?;
@@ -31,20 +31,20 @@ impl fmt::Display for Tally {
     }
 }
 
-/// What a large run must have seen.
+/// The outcomes that a large run must produce.
 const EXPECTED: &[(&str, &[&str])] = &[
-    ("add a number", &["by hand", "provisioned", "cut off"]),
+    ("add a number", &["by hand", "provisioned", "crashed"]),
     ("call", &["Participant", "Ended", "Nobody"]),
-    ("call out of date", &["connected"]),
-    ("choice", &["the first of two people", "both numbers again", "one number again", "other numbers than before"]),
+    ("call on stale data", &["connected"]),
+    ("choice", &["first conversation of two people", "both numbers reused", "one number reused", "no number reused"]),
     (
         "crash",
         &[
-            "before a request was carried out",
-            "before a request was carried out, beside another one",
-            "after a request was carried out",
-            "after a request was carried out, beside another one",
-            "came too late",
+            "before a request is carried out",
+            "before a request is carried out, with a concurrent action",
+            "after a request is carried out",
+            "after a request is carried out, with a concurrent action",
+            "not reached",
         ],
     ),
     (
@@ -53,21 +53,21 @@ const EXPECTED: &[(&str, &[&str])] = &[
             "created",
             "replayed",
             "refused: erased",
-            "refused: none free",
+            "refused: no number free",
             "refused: not valid",
             "refused: other request",
             "refused: same number",
             "refused: virtual number",
-            "cut off, all done",
-            "cut off, nothing done",
+            "crashed, carried out",
+            "crashed, not carried out",
         ],
     ),
-    ("drain", &["draining", "unknown", "cut off, nothing done"]),
-    ("end", &["ended", "expired before", "unknown", "cut off, all done", "cut off, nothing done"]),
-    ("erase", &["erased", "unknown", "cut off, all done", "cut off, nothing done"]),
+    ("drain", &["draining", "unknown", "crashed, not carried out"]),
+    ("end", &["ended", "expired before", "unknown", "crashed, carried out", "crashed, not carried out"]),
+    ("erase", &["erased", "unknown", "crashed, carried out", "crashed, not carried out"]),
     ("sweep", &["something", "nothing"]),
-    ("text", &["taken", "refused", "noanswer"]),
-    ("two at once", &[""]),
+    ("text", &["accepted", "refused", "noanswer"]),
+    ("two concurrent actions", &[""]),
     (
         "update",
         &[
@@ -78,21 +78,21 @@ const EXPECTED: &[(&str, &[&str])] = &[
             "refused: over",
             "refused: same number",
             "refused: virtual number",
-            "cut off, all done",
-            "cut off, nothing done",
+            "crashed, carried out",
+            "crashed, not carried out",
         ],
     ),
-    ("upkeep", &["provisioned", "cut off"]),
+    ("upkeep", &["provisioned", "crashed"]),
     ("wait", &[""]),
     ("wait for days", &[""]),
     ("wait until a boundary", &[""]),
-    ("wait until just before", &[""]),
+    ("wait until just before a boundary", &[""]),
 ];
 
-impl Tally {
-    pub fn check_that_all_occurred(&self) {
+impl Coverage {
+    pub fn assert_all_occurred(&self) {
         let all = EXPECTED.iter().flat_map(|(kind, outcomes)| outcomes.iter().map(move |outcome| (kind, outcome)));
         let missing: Vec<_> = all.filter(|(kind, outcome)| self.of(kind, outcome) == 0).collect();
-        assert!(missing.is_empty(), "these have not occurred: {missing:?}");
+        assert!(missing.is_empty(), "the run did not produce these outcomes: {missing:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! A small world, so that what runs at random meets itself often: six people in three countries, two of which share a
-//! calling code, and a handful of virtual numbers.
+//! A small scenario, so that random steps often meet the same route: six phones in three countries, two of them with
+//! the same calling code, and a handful of virtual numbers.
 
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -7,17 +7,17 @@ use shared::domain::country::Country;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::pool::{Feature, NumberType};
 
-/// Three phones of GB, one of JE, two of the US.
+/// Three phones of GB, one of JE and two of the US.
 pub const PEOPLE: [&str; 6] =
     ["447700900001", "447700900002", "447700900003", "447797900001", "12025550101", "12025550102"];
 
-/// A phone that nobody has: the carrier says that it is not valid, and no conversation has it.
-pub const NOBODYS: &str = "447700900999";
+/// A phone that the carrier does not know. No conversation has it.
+pub const INVALID_PHONE: &str = "447700900999";
 
-/// How a case begins.
+/// The state at the start of a case.
 #[derive(Debug, Clone, PartialEq)]
-pub struct World {
-    /// Countries whose numbers may be given to people of any country.
+pub struct Scenario {
+    /// Countries whose numbers may be given to participants of any country.
     pub fallback: Vec<Country>,
     /// The numbers in the pool.
     pub numbers: Vec<Kind>,
@@ -27,13 +27,13 @@ pub struct World {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Gb,
-    /// One that can send no texts.
+    /// A number that cannot send text messages.
     GbMute,
     Je,
     Us,
 }
 
-impl World {
+impl Scenario {
     pub fn any() -> impl Strategy<Value = Self> {
         let fallback = prop::sample::select(vec![&[][..], &["GB"][..], &["US"][..], &["JE", "US", "GB"][..]]);
         let numbers = prop_oneof![1 => 0..3usize, 3 => 3..7usize]
@@ -50,7 +50,7 @@ impl Kind {
         prop_oneof![4 => Just(Self::Gb), 1 => Just(Self::GbMute), 2 => Just(Self::Je), 3 => Just(Self::Us)]
     }
 
-    /// The `index`th number of this kind, as the simulated Vonage has them; of Jersey it has none.
+    /// The number of this kind at `index`, as the simulated Vonage sells them. It sells none of Jersey.
     pub fn number(self, index: u64) -> VirtualNumber {
         let first: u64 = match self {
             Self::Gb => 447_451_000_001,
@@ -97,7 +97,7 @@ pub fn person(index: usize) -> RealNumber {
     number(PEOPLE[index])
 }
 
-/// The country of a phone, as the carrier tells it.
+/// The country of a phone, as the number lookup reports it.
 pub fn country_of(phone: &str) -> Country {
     country(match phone {
         _ if phone.starts_with("447797") => "JE",

@@ -1,5 +1,5 @@
-//! A proxy before DynamoDB that cuts a process off at a request: what the process knows of it is lost, and so is what
-//! it would have done next.
+//! A proxy in front of DynamoDB that simulates the crash of a process. It cuts the process off at one request; the
+//! process neither sees the answer nor sends anything later.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,35 +12,35 @@ use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-/// When a process is cut off.
+/// The moment of the crash, relative to the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// Before the request has reached the table.
+    /// The request does not reach the table.
     Before,
-    /// After the table has carried it out.
+    /// The table has carried out the request.
     After,
 }
 
 /// The proxy.
 #[derive(Clone)]
-pub struct Cutter {
+pub struct CrashProxy {
     pub url: String,
     target: String,
     http: reqwest::Client,
     plan: Arc<Mutex<Option<Plan>>>,
-    /// How many requests have passed and are not answered yet.
+    /// Number of requests that were forwarded and are not answered yet.
     under_way: Arc<AtomicUsize>,
 }
 
 struct Plan {
-    /// How many requests pass before the one that is cut.
+    /// Number of requests to forward before the crash.
     passing: u8,
     moment: Moment,
     is_cut: bool,
     cut: Arc<Notify>,
 }
 
-/// A request that has passed and is not answered yet; it may also be given up by the one who sent it.
+/// Counts one forwarded request until it is answered or its sender gives up.
 struct UnderWay(Arc<AtomicUsize>);
 
 impl UnderWay {
@@ -59,27 +59,27 @@ impl Drop for UnderWay {
 enum Verdict {
     Pass,
     Cut(Moment, Arc<Notify>),
-    /// The process is dead; what it had already sent is lost.
+    /// The process has crashed. Its request is dropped.
     Lose,
 }
 
-impl Cutter {
-    /// Before the DynamoDB at `target`.
+impl CrashProxy {
+    /// Starts a proxy for the DynamoDB at `target`.
     pub async fn start(target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let cutter = Self {
+        let crash_proxy = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
             target: target.to_owned(),
             http: local::loopback_client(),
             plan: Arc::default(),
             under_way: Arc::default(),
         };
-        let router = Router::new().fallback(forward).with_state(cutter.clone());
+        let router = Router::new().fallback(forward).with_state(crash_proxy.clone());
         tokio::spawn(async { axum::serve(listener, router).await });
-        cutter
+        crash_proxy
     }
 
-    /// Runs what a process does until its request number `nth`, from 0, is cut. None if it was cut off.
+    /// Runs a process that crashes at its request number `nth`, counted from 0. Returns `None` if it crashed.
     pub async fn run<T>(&self, process: impl Future<Output = T>, nth: u8, moment: Moment) -> Option<T> {
         let cut = Arc::new(Notify::new());
         *self.plan.lock().unwrap() = Some(Plan { passing: nth, moment, is_cut: false, cut: cut.clone() });
@@ -87,14 +87,14 @@ impl Cutter {
             finished = process => Some(finished),
             () = cut.notified() => None,
         };
-        // A dead process sends nothing that arrives later.
+        // The plan stays after a crash, so that late requests of the process are dropped.
         if finished.is_some() {
             *self.plan.lock().unwrap() = None;
         }
         finished
     }
 
-    /// What was sent side by side with the request that is cut is carried out before the process counts as dead.
+    /// Waits for the requests that the process sent in parallel with the one that is cut.
     async fn let_others_finish(&self) {
         while self.under_way.load(Ordering::Acquire) > 0 {
             tokio::task::yield_now().await;
@@ -123,19 +123,19 @@ impl Cutter {
     }
 }
 
-async fn forward(State(cutter): State<Cutter>, headers: HeaderMap, body: Bytes) -> Response {
-    match cutter.verdict() {
+async fn forward(State(crash_proxy): State<CrashProxy>, headers: HeaderMap, body: Bytes) -> Response {
+    match crash_proxy.verdict() {
         Verdict::Pass => {
-            let _under_way = UnderWay::new(&cutter.under_way);
-            return cutter.ask(headers, body).await;
+            let _under_way = UnderWay::new(&crash_proxy.under_way);
+            return crash_proxy.ask(headers, body).await;
         }
         Verdict::Cut(moment, cut) => {
-            // In a task of its own, because the process may give this very request up.
+            // Runs in a separate task, because the process may cancel this request.
             tokio::spawn(async move {
                 if moment == Moment::After {
-                    cutter.ask(headers, body).await;
+                    crash_proxy.ask(headers, body).await;
                 }
-                cutter.let_others_finish().await;
+                crash_proxy.let_others_finish().await;
                 cut.notify_one();
             });
         }

@@ -1,0 +1,101 @@
+//! Turns an action of a step into the operation that it means at this point of the case.
+
+use shared::domain::call_limits::CallLimits;
+use shared::domain::conversation::{ConversationId, Lifetime};
+use shared::domain::phone::{RealNumber, VirtualNumber};
+use shared::domain::pool::{NumberState, PoolNumber};
+use shared::domain::side::Side;
+use shared::domain::text::Label;
+use shared::service::create::{NewConversation, NewParticipant};
+use shared::service::update::{Change, NewPhone};
+use shared::store::IdempotentRequest;
+
+use crate::carrier::{SmsOutcome, label};
+use crate::case::{Case, MOST_NUMBERS};
+use crate::scenario::{INVALID_PHONE, Kind, number, person};
+use crate::steps::{Action, ConversationRef, NewConversationSpec, PhoneRef};
+use crate::system::Operation;
+
+impl Case {
+    /// Resolves an action against the present state. Returns `None` if there is nothing to apply it to.
+    pub fn operation(&mut self, action: &Action) -> Option<Operation> {
+        match action {
+            Action::Create(spec, outcomes) => {
+                self.idempotent.extend(spec.key.map(|_| spec.clone()));
+                Some(self.creation(spec, outcomes))
+            }
+            Action::CreateAgain { nth, otherwise } => {
+                let mut spec = self.idempotent.iter().rev().nth(nth % self.idempotent.len().max(1))?.clone();
+                spec.notify ^= otherwise;
+                Some(self.creation(&spec, &[]))
+            }
+            Action::End(which) => Some(Operation::End(self.id(*which))),
+            Action::Erase(which) => Some(Operation::Erase(self.id(*which))),
+            Action::Update { which, phone, lifetime } => {
+                let phone = phone.map(|(side, who)| NewPhone { side, number: self.with_plus(who), country: None });
+                let lifetime = lifetime.map(|seconds| Lifetime::try_from(seconds).unwrap());
+                Some(Operation::Update(self.id(*which), Change { lifetime, phone }))
+            }
+            Action::Drain(nth) => self.virtual_number(*nth).map(Operation::Drain),
+            Action::AddNumber(kind) => {
+                let counts =
+                    |number: &&PoolNumber| number.country == kind.country() && number.state != NumberState::Draining;
+                let count = self.model.numbers.values().filter(counts).count();
+                // The simulated Vonage sells no numbers of Jersey.
+                let possible = *kind != Kind::Je && self.model.numbers.len() < MOST_NUMBERS;
+                possible.then_some(Operation::Rent(*kind, count + 1))
+            }
+            Action::Upkeep => Some(Operation::Upkeep),
+        }
+    }
+
+    fn creation(&mut self, spec: &NewConversationSpec, outcomes: &[SmsOutcome]) -> Operation {
+        self.system.texts.expect(outcomes);
+        self.attempts += 1;
+        let attempt = self.attempts.to_string();
+        let participant = |side: Side| NewParticipant {
+            number: self.with_plus(spec.people[side.index()]),
+            country: None,
+            label: Label::try_from(label(&attempt, side)).ok(),
+        };
+        let new = NewConversation {
+            participants: Side::BOTH.map(participant),
+            lifetime: Lifetime::try_from(spec.lifetime).unwrap(),
+            quarantine_seconds: spec.quarantine,
+            limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
+            notify: spec.notify,
+            reference: None,
+        };
+        let request =
+            spec.key.map(|key| IdempotentRequest { key_hash: format!("key-{key}"), fingerprint: format!("{spec:?}") });
+        Operation::Create { attempt, new, request }
+    }
+
+    fn id(&self, which: ConversationRef) -> ConversationId {
+        let known = match which {
+            ConversationRef::Last(nth) => self.ids.iter().rev().nth(nth % self.ids.len().max(1)),
+            ConversationRef::Unknown => None,
+        };
+        known.copied().unwrap_or_else(|| ConversationId::generate(self.model.now))
+    }
+
+    pub fn phone(&self, who: PhoneRef) -> RealNumber {
+        match who {
+            PhoneRef::Person(index) => person(index),
+            PhoneRef::Invalid => number(INVALID_PHONE),
+            PhoneRef::Virtual(nth) => {
+                number(self.virtual_number(nth).as_ref().map_or(INVALID_PHONE, VirtualNumber::as_str))
+            }
+        }
+    }
+
+    fn with_plus(&self, who: PhoneRef) -> String {
+        format!("+{}", self.phone(who).expose())
+    }
+
+    /// Picks a number that is in the pool or was in it before.
+    pub fn virtual_number(&self, nth: usize) -> Option<VirtualNumber> {
+        let all: Vec<_> = self.model.numbers.keys().chain(self.model.released.keys()).collect();
+        all.get(nth % all.len().max(1)).map(|number| (*number).clone())
+    }
+}

@@ -1,0 +1,108 @@
+//! Checks of the text messages: each goes to the right phone, and none is sent twice.
+
+use std::collections::{HashMap, HashSet};
+
+use shared::domain::conversation::ConversationId;
+use shared::domain::side::Side;
+
+use crate::answer::Answer;
+use crate::carrier::{Sent, SmsOutcome};
+use crate::expectations::Execution;
+use crate::model::{Model, Verdict, ensure};
+use crate::system::Operation;
+use crate::table::Table;
+
+/// Outcomes of all text messages of a case, by conversation and receiving side.
+#[derive(Debug, Default)]
+pub struct SmsLedger(HashMap<(ConversationId, Side), Vec<SmsOutcome>>);
+
+impl SmsLedger {
+    /// Checks that each text message of a step was due, went to the right phone from the right number, and cannot have
+    /// been sent before. If `undisturbed`, only one operation ran, so each message that was due was sent once.
+    pub fn check(
+        &mut self,
+        before: &Model,
+        after: &Model,
+        executions: &[Execution],
+        sent: &[Sent],
+        undisturbed: bool,
+    ) -> Verdict {
+        let mut all_due = HashSet::new();
+        let mut due = HashSet::new();
+        for execution in executions {
+            let of_execution = texts_due(before, after, execution);
+            let all_runs_through = undisturbed || execution.answer() == Some(Answer::Created);
+            due.extend(of_execution.iter().copied().filter(|_| all_runs_through));
+            all_due.extend(of_execution);
+        }
+        let mut sent_to = Vec::new();
+        for text in sent {
+            // A conversation that is erased in the same step is only in the state before it.
+            let mut conversations = after.conversations.values().chain(before.conversations.values());
+            let conversation = conversations.find(|conversation| conversation.attempt == text.attempt);
+            let conversation = conversation.ok_or_else(|| format!("{text:?} belongs to no conversation"))?;
+            let key = (conversation.expected.id, text.side);
+            ensure(all_due.contains(&key), || format!("{text:?} was not due"))?;
+            let known = [before.conversations.get(&key.0), Some(conversation)];
+            let mut known =
+                known.into_iter().flatten().map(|conversation| &conversation.expected.participants[text.side.index()]);
+            let is_theirs = known.any(|participant| participant.number == text.to && participant.dials == text.from);
+            ensure(is_theirs, || format!("{text:?} has the wrong receiver or sender"))?;
+            let outcomes = self.0.entry(key).or_default();
+            ensure(outcomes.iter().all(|outcome| *outcome == SmsOutcome::Refused), || {
+                format!("{text:?} was sent before: {outcomes:?}")
+            })?;
+            outcomes.push(text.outcome);
+            sent_to.push(key);
+        }
+        let missing = due.iter().find(|due| !sent_to.contains(due));
+        ensure(missing.is_none(), || format!("the text message to {missing:?} was not sent"))?;
+        ensure(!undisturbed || sent_to.len() == due.len(), || {
+            format!("text messages to {due:?} were due, but were sent to {sent_to:?}")
+        })
+    }
+
+    /// Checks that no text message that may have been sent looks unsent to a replay.
+    pub fn check_claims(&self, model: &Model, table: &Table) -> Verdict {
+        for ((id, side), outcomes) in &self.0 {
+            let (Some(conversation), Some(found)) = (model.conversations.get(id), table.conversations.get(id)) else {
+                continue;
+            };
+            let may_be_sent = outcomes.iter().any(|outcome| *outcome != SmsOutcome::Refused);
+            let notification = &found.participants[side.index()].notification;
+            ensure(!(conversation.has_request && may_be_sent && notification.is_owed()), || {
+                format!(
+                    "the text message of {id:?} to {side:?} may have been sent, but its notification is {notification:?}"
+                )
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The text messages that an operation has to send.
+fn texts_due(before: &Model, after: &Model, execution: &Execution) -> Vec<(ConversationId, Side)> {
+    let Operation::Create { attempt, new, request } = &execution.operation else { return Vec::new() };
+    let created = after
+        .conversations
+        .values()
+        .find(|conversation| conversation.attempt == *attempt)
+        .map(|conversation| conversation.expected.id);
+    let earlier = request.as_ref().and_then(|request| after.requests.get(&request.key_hash));
+    let id = match execution.answer() {
+        Some(Answer::Created) => created,
+        Some(Answer::Replayed(id)) => Some(id),
+        // The process crashed, perhaps while it replayed a previous request.
+        None => created
+            .or(earlier.filter(|remembered| after.now < remembered.until).map(|remembered| remembered.conversation)),
+        Some(_) => None,
+    };
+    let Some(id) = id else { return Vec::new() };
+    let is_due = |side: &Side| match before.conversations.get(&id) {
+        Some(conversation) => {
+            conversation.is_live(before.now) && conversation.expected.participants[side.index()].notification.is_owed()
+        }
+        None => new.notify,
+    };
+    Side::BOTH.into_iter().filter(is_due).map(|side| (id, side)).collect()
+}
