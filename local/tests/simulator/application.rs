@@ -12,7 +12,7 @@ async fn replace(vonage: &Vonage, application: &Value) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn the_application_shows_its_webhooks_with_vonages_defaults() {
+async fn application_shows_its_webhooks_with_vonages_defaults() {
     let vonage = Vonage::start().await;
     let (status, application) = answer(vonage.get(&format!("/v2/applications/{APPLICATION}"))).await;
     assert_eq!((status, application["id"].as_str()), (200, Some(APPLICATION)));
@@ -25,7 +25,7 @@ async fn the_application_shows_its_webhooks_with_vonages_defaults() {
 }
 
 #[tokio::test]
-async fn a_changed_webhook_is_used_by_the_next_call() {
+async fn changed_webhook_is_used_by_the_next_call() {
     let app = App::start().await;
     let vonage = Vonage::start().await;
     vonage.rent_linked(&["447451000001"]).await;
@@ -47,7 +47,7 @@ async fn a_changed_webhook_is_used_by_the_next_call() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_an_application_is_named() {
+async fn invalid_application_fields_are_named() {
     let vonage = Vonage::start_for("http://127.0.0.1:9", HttpMethod::Get).await;
     let webhooks = json!({"answer_url": {"address": "nowhere", "http_method": "PUT"},
         "event_url": {"address": "http://127.0.0.1/", "socket_timeout": 10_001}});
@@ -67,7 +67,7 @@ async fn what_is_wrong_with_an_application_is_named() {
 }
 
 #[tokio::test]
-async fn another_application_or_no_credentials_are_refused() {
+async fn unknown_application_or_no_credentials_are_refused() {
     let vonage = Vonage::start().await;
     let (status, problem) = answer(vonage.get("/v2/applications/another")).await;
     assert_eq!((status, problem["title"].as_str()), (404, Some("Not Found")));

@@ -26,7 +26,7 @@ fn statuses(leg: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn an_answered_call_is_heard_shown_priced_and_told_to_the_event_url() {
+async fn answered_call_is_heard_shown_priced_and_reported() {
     let (app, vonage) = linked().await;
     app.connects_from(MASK);
     let before: f64 = vonage.balance().await.parse().unwrap();
@@ -60,7 +60,7 @@ async fn an_answered_call_is_heard_shown_priced_and_told_to_the_event_url() {
 }
 
 #[tokio::test]
-async fn events_have_vonages_shape() {
+async fn events_match_vonages_format() {
     let (app, vonage) = linked().await;
     app.connects_from(MASK);
     let call = vonage.call(json!({"from": CALLER, "to": DIALLED, "talk_seconds": 12})).await;
@@ -89,7 +89,7 @@ async fn events_have_vonages_shape() {
 }
 
 #[tokio::test]
-async fn each_callee_ends_the_outbound_leg_in_its_own_way() {
+async fn each_callee_outcome_ends_the_outbound_leg() {
     let (app, vonage) = linked().await;
     for (callee, status, detail, sip_code, rang) in [
         ("busy", "busy", Value::Null, 486, false),
@@ -112,7 +112,7 @@ async fn each_callee_ends_the_outbound_leg_in_its_own_way() {
 }
 
 #[tokio::test]
-async fn timeout_and_limit_of_a_connect_are_kept_and_the_ncco_goes_on() {
+async fn ncco_continues_after_connect_reaches_timeout_or_limit() {
     let (app, vonage) = linked().await;
     let ncco = json!([
         {"action": "connect", "from": MASK, "timeout": 20, "limit": 90,
@@ -140,7 +140,7 @@ async fn timeout_and_limit_of_a_connect_are_kept_and_the_ncco_goes_on() {
 }
 
 #[tokio::test]
-async fn a_connect_can_send_its_events_elsewhere() {
+async fn connect_can_send_its_events_elsewhere() {
     let (app, vonage) = linked().await;
     app.answers(json!([{"action": "connect", "from": MASK, "eventUrl": [format!("{}/own", app.base)],
         "eventMethod": "GET", "endpoint": [{"type": "phone", "number": CALLEE}]}]));
@@ -154,7 +154,7 @@ async fn a_connect_can_send_its_events_elsewhere() {
 }
 
 #[tokio::test]
-async fn the_display_shows_an_own_number_a_leaked_one_or_unknown() {
+async fn display_shows_an_owned_number_a_leaked_one_or_unknown() {
     let (app, vonage) = linked().await;
     for (from, display) in [(MASK, MASK), (CALLER, CALLER), ("447700900555", "unknown")] {
         app.connects_from(from);
@@ -164,7 +164,7 @@ async fn the_display_shows_an_own_number_a_leaked_one_or_unknown() {
 }
 
 #[tokio::test]
-async fn a_connect_to_a_linked_number_reaches_nobody() {
+async fn connect_to_a_linked_number_reaches_nobody() {
     let (app, vonage) = linked().await;
     let endpoint = json!([{"type": "phone", "number": DIALLED}]);
     app.answers(json!([{"action": "connect", "from": MASK, "endpoint": endpoint}]));
@@ -174,7 +174,7 @@ async fn a_connect_to_a_linked_number_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn a_number_that_is_not_linked_is_not_in_service() {
+async fn unlinked_number_is_not_in_service() {
     let (app, vonage) = linked().await;
     vonage.buy("GB", "447451000003").await;
     let forward =
@@ -190,7 +190,7 @@ async fn a_number_that_is_not_linked_is_not_in_service() {
 }
 
 #[tokio::test]
-async fn events_can_come_reversed_or_twice() {
+async fn events_can_arrive_reversed_or_twice() {
     let (app, vonage) = linked().await;
     let call = vonage.call(json!({"from": CALLER, "to": DIALLED, "events": "reversed"})).await;
     assert_eq!(events(&call), ["completed", "answered", "ringing", "started"]);
@@ -200,7 +200,7 @@ async fn events_can_come_reversed_or_twice() {
 }
 
 #[tokio::test]
-async fn an_event_is_sent_again_once_after_a_5xx() {
+async fn event_is_resent_once_after_a_5xx() {
     let (app, vonage) = linked().await;
     for status in [500, 204, 503, 502, 404] {
         app.takes_event_with(status);

@@ -18,7 +18,7 @@ async fn owned(vonage: &Vonage) -> u64 {
 }
 
 #[tokio::test]
-async fn a_status_replaces_the_answer_once_and_executes_nothing() {
+async fn status_fault_replaces_one_answer_and_executes_nothing() {
     let vonage = Vonage::start().await;
     vonage.fault(rule(json!({"kind": "status", "status": 429}))).await;
     let usual = json!({"error-code": "429", "error-code-label": "too many requests"});
@@ -31,7 +31,7 @@ async fn a_status_replaces_the_answer_once_and_executes_nothing() {
 }
 
 #[tokio::test]
-async fn a_status_can_come_with_retry_after_or_after_the_request_was_executed() {
+async fn status_fault_can_send_retry_after_or_follow_execution() {
     let vonage = Vonage::start().await;
     vonage.fault(rule(json!({"kind": "status", "status": 429, "retry_after": 7}))).await;
     let refused = vonage.form("/number/buy", &buy_form("447451000001")).send().await.unwrap();
@@ -43,7 +43,7 @@ async fn a_status_can_come_with_retry_after_or_after_the_request_was_executed() 
 }
 
 #[tokio::test]
-async fn a_truncated_answer_announces_more_than_it_sends_and_the_request_was_executed() {
+async fn truncated_answer_is_cut_short_after_execution() {
     let vonage = Vonage::start().await;
     vonage.fault(rule(json!({"kind": "truncated"}))).await;
     let mut response = vonage.form("/number/buy", &buy_form("447451000001")).send().await.unwrap();
@@ -56,7 +56,7 @@ async fn a_truncated_answer_announces_more_than_it_sends_and_the_request_was_exe
 }
 
 #[tokio::test]
-async fn a_rule_can_be_about_any_endpoint() {
+async fn rule_can_target_any_endpoint() {
     let vonage = Vonage::start().await;
     vonage.fault(json!({"path": "*", "times": 2, "fault": {"kind": "status", "status": 503}})).await;
     assert_eq!(vonage.buy("GB", "447451000001").await.0, 503);
@@ -64,7 +64,7 @@ async fn a_rule_can_be_about_any_endpoint() {
     assert_eq!(answer(vonage.get("/account/numbers")).await.0, 200);
 }
 
-/// A simulator whose application connects nobody, and a number linked to it.
+/// Starts a simulator whose application connects nobody, with one linked number.
 async fn with_an_application() -> (Vonage, App) {
     let app = App::start().await;
     let vonage = Vonage::start_for(&app.base, local::simulator::HttpMethod::Post).await;
@@ -80,13 +80,13 @@ fn webhook(webhook: &str, contains: &str, fault: Value) -> Value {
     json!({"webhook": webhook, "contains": contains, "fault": fault})
 }
 
-/// The statuses of the events that have arrived so far.
+/// Returns the statuses of the events received so far.
 fn arrived(app: &App) -> Vec<String> {
     app.received("/event").iter().map(|event| event.data["status"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
-async fn an_event_can_be_lost_come_twice_be_overtaken_or_be_late() {
+async fn event_can_be_lost_doubled_reordered_or_delayed() {
     let usual = ["started", "ringing", "answered", "completed"];
     for (fault, expected) in [
         (json!({"kind": "lose"}), &["started", "answered", "completed"] as &[&str]),
@@ -114,7 +114,7 @@ async fn an_event_can_be_lost_come_twice_be_overtaken_or_be_late() {
 }
 
 #[tokio::test]
-async fn two_deliveries_at_the_same_moment_are_there_together() {
+async fn at_once_fault_delivers_two_copies_together() {
     let (vonage, app) = with_an_application().await;
     app.waits_for_two();
     vonage.fault(webhook("answer_url", CALLER, json!({"kind": "at_once"}))).await;
@@ -125,7 +125,7 @@ async fn two_deliveries_at_the_same_moment_are_there_together() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_is_asked_for_again_and_then_the_fallback_is() {
+async fn lost_answer_is_retried_before_the_fallback() {
     for (kind, arrives) in [("lose", 0), ("lose_answer", 1)] {
         let (vonage, app) = with_an_application().await;
         vonage.fault(webhook("answer_url", "", json!({"kind": kind}))).await;
@@ -140,7 +140,7 @@ async fn an_answer_that_is_lost_is_asked_for_again_and_then_the_fallback_is() {
 }
 
 #[tokio::test]
-async fn a_fault_can_give_a_body_that_is_not_json() {
+async fn fault_can_return_a_body_that_is_not_json() {
     let vonage = Vonage::start().await;
     vonage.fault(rule(json!({"kind": "not_json"}))).await;
     assert_eq!(vonage.buy("GB", "447451000001").await, (200, Value::Null));
@@ -148,7 +148,7 @@ async fn a_fault_can_give_a_body_that_is_not_json() {
 }
 
 #[tokio::test]
-async fn a_closed_connection_has_no_answer_and_may_have_executed_the_request() {
+async fn connection_can_close_before_or_after_execution() {
     let vonage = Vonage::start().await;
     for (kind, executed) in [("close_before", 0), ("close_after", 1)] {
         vonage.fault(rule(json!({"kind": kind}))).await;
@@ -160,7 +160,7 @@ async fn a_closed_connection_has_no_answer_and_may_have_executed_the_request() {
 }
 
 #[tokio::test]
-async fn a_hanging_request_is_never_answered_and_may_have_been_executed() {
+async fn hanging_request_gets_no_answer_but_may_be_executed() {
     let vonage = Vonage::start().await;
     let patience = std::time::Duration::from_millis(300);
     for (kind, executed) in [("hang", 0), ("hang_after", 1)] {
@@ -173,12 +173,12 @@ async fn a_hanging_request_is_never_answered_and_may_have_been_executed() {
 }
 
 #[tokio::test]
-async fn a_hanging_request_does_not_keep_the_simulator_from_stopping() {
+async fn hanging_request_does_not_block_shutdown() {
     let vonage = Vonage::start().await;
     vonage.fault(rule(json!({"kind": "hang"}))).await;
     let request = vonage.form("/number/buy", &buy_form("447451000001"));
     let hanging = tokio::spawn(request.send());
-    // The log tells when the request has arrived.
+    // The request has arrived once it is in the log.
     loop {
         let (_, log) = answer(vonage.get("/simulator/requests")).await;
         if log["requests"][0].is_object() {
@@ -191,7 +191,7 @@ async fn a_hanging_request_does_not_keep_the_simulator_from_stopping() {
 }
 
 #[tokio::test]
-async fn a_rule_skips_counts_and_matches_text_sent_or_decoded() {
+async fn rule_skips_counts_and_matches_raw_or_decoded_text() {
     let vonage = Vonage::start().await;
     let fault = json!({"kind": "status", "status": 503});
     let mut search = json!({"path": "/number/search", "contains": "country=FR", "skip": 1, "times": 2});
@@ -243,7 +243,7 @@ async fn every_vonage_request_is_logged_without_secrets() {
 }
 
 #[tokio::test]
-async fn the_simulators_own_endpoints_say_what_is_wrong() {
+async fn simulator_endpoints_explain_invalid_requests() {
     let vonage = Vonage::start().await;
     for (method, path, body, status) in [
         ("POST", "/simulator/calls", json!({"from": "1"}), 400),
@@ -273,7 +273,7 @@ async fn the_simulators_own_endpoints_say_what_is_wrong() {
 }
 
 #[test]
-fn settings_do_not_show_their_secrets() {
+fn settings_debug_output_hides_secrets() {
     use local::simulator::{Application, HttpMethod, Settings, Webhook};
     let webhook = Webhook { address: "http://127.0.0.1/".into(), http_method: HttpMethod::Post };
     let settings = Settings {

@@ -13,7 +13,7 @@ async fn look_up(vonage: &Vonage, number: &str, country: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_number_reserved_for_examples_is_valid_and_has_its_country() {
+async fn reserved_example_number_is_valid_and_has_its_country() {
     let vonage = Vonage::start().await;
     let mut insight = look_up(&vonage, "447700900000", "").await;
     assert_eq!(insight["request_id"].as_str().unwrap().len(), 36);
@@ -25,7 +25,7 @@ async fn a_number_reserved_for_examples_is_valid_and_has_its_country() {
 }
 
 #[tokio::test]
-async fn numbers_are_recognised_however_they_are_written() {
+async fn numbers_are_recognised_in_every_notation() {
     let vonage = Vonage::start().await;
     for (number, country, expected) in [
         ("07700 900999", "GB", "447700900999 GB"),
@@ -56,7 +56,7 @@ async fn numbers_are_recognised_however_they_are_written() {
 }
 
 #[tokio::test]
-async fn bad_numbers_are_status_3_with_vonages_words() {
+async fn invalid_numbers_return_status_3_in_vonages_words() {
     let vonage = Vonage::start().await;
     for (number, country) in [
         ("07999999999", ""),
@@ -82,7 +82,7 @@ async fn bad_numbers_are_status_3_with_vonages_words() {
 }
 
 #[tokio::test]
-async fn it_takes_posts_and_both_styles_of_credentials() {
+async fn lookup_accepts_post_and_both_credential_styles() {
     let vonage = Vonage::start().await;
     let url = format!("{}/ni/basic/json", vonage.base);
     let legacy = [("api_key", KEY), ("api_secret", SECRET), ("number", "447700900001")];

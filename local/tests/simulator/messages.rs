@@ -17,7 +17,7 @@ async fn inbox(vonage: &Vonage, query: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_text_is_charged_and_reaches_the_phone() {
+async fn text_is_charged_and_reaches_the_phone() {
     let vonage = Vonage::start().await;
     let form = [("from", "Maskline"), ("to", CALLER), ("text", "Hi there"), ("client-ref", "ride-42")];
     let (_, sent) = answer(vonage.form("/sms/json", &form)).await;
@@ -35,7 +35,7 @@ async fn a_text_is_charged_and_reaches_the_phone() {
 }
 
 #[tokio::test]
-async fn inboxes_are_oldest_first_and_json_is_taken_as_well() {
+async fn inboxes_list_oldest_first_and_json_is_accepted() {
     let vonage = Vonage::start().await;
     let url = format!("{}/sms/json", vonage.base);
     let body = json!({"api_key": KEY, "api_secret": SECRET, "from": "A", "to": CALLER, "text": "one"});
@@ -48,7 +48,7 @@ async fn inboxes_are_oldest_first_and_json_is_taken_as_well() {
 }
 
 #[tokio::test]
-async fn long_texts_are_billed_by_part_and_arrive_whole() {
+async fn long_text_is_billed_by_part_and_arrives_whole() {
     let vonage = Vonage::start().await;
     let text = "a".repeat(307);
     let sent = send(&vonage, "A", CALLER, &text).await;
@@ -59,7 +59,7 @@ async fn long_texts_are_billed_by_part_and_arrive_whole() {
 }
 
 #[tokio::test]
-async fn unicode_needs_its_type_or_arrives_as_question_marks() {
+async fn unicode_text_without_its_type_arrives_as_question_marks() {
     let vonage = Vonage::start().await;
     send(&vonage, "A", CALLER, "Привет").await;
     let text = "ж".repeat(71);
@@ -70,7 +70,7 @@ async fn unicode_needs_its_type_or_arrives_as_question_marks() {
 }
 
 #[tokio::test]
-async fn messages_that_vonage_refuses_have_its_status_and_reach_nobody() {
+async fn refused_message_returns_vonages_status_and_reaches_nobody() {
     let vonage = Vonage::start().await;
     for (from, to, text, status) in [
         ("", CALLER, "Hi", "2"),
@@ -95,7 +95,7 @@ async fn messages_that_vonage_refuses_have_its_status_and_reach_nobody() {
 }
 
 #[tokio::test]
-async fn a_number_of_the_account_may_text_to_america() {
+async fn owned_number_may_text_to_america() {
     let vonage = Vonage::start().await;
     vonage.buy("US", "12015550100").await;
     let sent = send(&vonage, "12015550100", "12125550100", "Hi").await;
@@ -115,7 +115,7 @@ async fn parts_fail_one_by_one_when_the_balance_runs_out() {
 }
 
 #[tokio::test]
-async fn credentials_are_checked_in_the_body_of_the_answer() {
+async fn credential_errors_are_in_the_answer_body() {
     let vonage = Vonage::start().await;
     let url = format!("{}/sms/json", vonage.base);
     let form = [("from", "A"), ("to", CALLER), ("text", "Hi")];

@@ -10,7 +10,7 @@ fn msisdns(page: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_search_shows_numbers_in_order_with_their_price_and_features() {
+async fn search_lists_numbers_in_order_with_price_and_features() {
     let vonage = Vonage::start().await;
     let page = vonage.search(&[("country", "GB"), ("size", "2")]).await;
     assert_eq!(page["count"], 300);
@@ -21,7 +21,7 @@ async fn a_search_shows_numbers_in_order_with_their_price_and_features() {
 }
 
 #[tokio::test]
-async fn a_search_pages_to_the_end() {
+async fn search_pages_to_the_end() {
     let vonage = Vonage::start().await;
     let default = vonage.search(&[("country", "FR")]).await;
     assert_eq!(msisdns(&default).len(), 10);
@@ -34,7 +34,7 @@ async fn a_search_pages_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_search_filters_by_type_features_and_pattern() {
+async fn search_filters_by_type_features_and_pattern() {
     let vonage = Vonage::start().await;
     let landlines = vonage.search(&[("country", "GB"), ("type", "landline")]).await;
     assert_eq!((landlines["count"].as_u64(), msisdns(&landlines)[0]), (Some(50), "442080000001"));
@@ -47,7 +47,7 @@ async fn a_search_filters_by_type_features_and_pattern() {
 }
 
 #[tokio::test]
-async fn a_search_that_finds_nothing_answers_in_both_ways_that_vonage_has() {
+async fn empty_search_is_answered_in_both_documented_ways() {
     let vonage = Vonage::start().await;
     assert_eq!(vonage.search(&[("country", "JP")]).await, json!({}));
     let none = json!({"count": 0, "numbers": []});
@@ -55,7 +55,7 @@ async fn a_search_that_finds_nothing_answers_in_both_ways_that_vonage_has() {
 }
 
 #[tokio::test]
-async fn the_first_120_dutch_numbers_cannot_text_abroad() {
+async fn first_120_dutch_numbers_cannot_text_abroad() {
     let vonage = Vonage::start().await;
     let page = vonage.search(&[("country", "NL"), ("size", "20"), ("index", "6")]).await;
     let limitation = json!([{"feature": "SMS", "type": "OUTBOUND", "reach": "INTERNATIONAL"}]);
@@ -66,7 +66,7 @@ async fn the_first_120_dutch_numbers_cannot_text_abroad() {
 }
 
 #[tokio::test]
-async fn parameters_that_a_search_cannot_have_are_refused() {
+async fn search_refuses_invalid_parameters() {
     let vonage = Vonage::start().await;
     for (query, field) in [
         (vec![], "country"),
@@ -83,7 +83,7 @@ async fn parameters_that_a_search_cannot_have_are_refused() {
 }
 
 #[tokio::test]
-async fn a_bought_number_leaves_the_search_costs_a_month_and_cannot_be_bought_again() {
+async fn bought_number_is_charged_and_leaves_the_search() {
     let vonage = Vonage::start().await;
     let success = json!({"error-code": "200", "error-code-label": "success"});
     assert_eq!(vonage.buy("GB", "447451000001").await, (200, success));
@@ -96,7 +96,7 @@ async fn a_bought_number_leaves_the_search_costs_a_month_and_cannot_be_bought_ag
 }
 
 #[tokio::test]
-async fn a_buy_that_vonage_cannot_carry_out_fails_with_420() {
+async fn buy_fails_with_420_when_vonage_cannot_complete_it() {
     let vonage = Vonage::start().await;
     for (country, msisdn) in [("GB", "447451009999"), ("US", "447451000001")] {
         let (status, body) = vonage.buy(country, msisdn).await;
@@ -112,7 +112,7 @@ async fn a_buy_that_vonage_cannot_carry_out_fails_with_420() {
 }
 
 #[tokio::test]
-async fn parameters_of_a_buy_belong_in_the_form() {
+async fn buy_reads_parameters_from_the_form_only() {
     let vonage = Vonage::start().await;
     let query = [("country", "GB"), ("msisdn", "447451000001")];
     let url = format!("{}/number/buy", vonage.base);
@@ -123,7 +123,7 @@ async fn parameters_of_a_buy_belong_in_the_form() {
 }
 
 #[tokio::test]
-async fn legacy_credentials_are_taken_from_query_and_form() {
+async fn legacy_credentials_are_accepted_in_query_and_form() {
     let vonage = Vonage::start().await;
     let credentials = [("api_key", KEY), ("api_secret", SECRET)];
     let search = format!("{}/number/search?country=GB", vonage.base);
@@ -139,7 +139,7 @@ async fn legacy_credentials_are_taken_from_query_and_form() {
 }
 
 #[tokio::test]
-async fn wrong_or_missing_credentials_are_401() {
+async fn wrong_or_missing_credentials_return_401() {
     let vonage = Vonage::start().await;
     let refusal = json!({"error-code": "401", "error-code-label": "authentication failed"});
     for path in ["/number/search?country=GB", "/account/numbers"] {
@@ -156,7 +156,7 @@ async fn wrong_or_missing_credentials_are_401() {
 }
 
 #[tokio::test]
-async fn an_update_replaces_the_whole_record() {
+async fn update_replaces_the_whole_record() {
     let vonage = Vonage::start().await;
     vonage.rent_linked(&["447451000001"]).await;
     let forward = [
@@ -174,7 +174,7 @@ async fn an_update_replaces_the_whole_record() {
 }
 
 #[tokio::test]
-async fn an_update_needs_an_owned_number_a_known_application_and_a_live_webhook() {
+async fn update_checks_number_application_and_webhook() {
     let vonage = Vonage::start().await;
     assert_eq!(vonage.buy("GB", "447451000001").await.0, 200);
     for (msisdn, name, value) in [
@@ -193,7 +193,7 @@ async fn an_update_needs_an_owned_number_a_known_application_and_a_live_webhook(
 }
 
 #[tokio::test]
-async fn a_cancelled_number_returns_to_its_place_in_the_inventory() {
+async fn cancelled_number_returns_to_its_place_in_the_inventory() {
     let vonage = Vonage::start().await;
     let form = [("country", "IE"), ("msisdn", "353861000001")];
     assert_eq!(answer(vonage.form("/number/cancel", &form)).await.0, 420);
@@ -207,7 +207,7 @@ async fn a_cancelled_number_returns_to_its_place_in_the_inventory() {
 }
 
 #[tokio::test]
-async fn owned_numbers_are_listed_by_every_filter() {
+async fn owned_numbers_can_be_listed_by_every_filter() {
     let vonage = Vonage::start().await;
     assert_eq!(answer(vonage.get("/account/numbers")).await, (200, json!({})));
     vonage.rent_linked(&["447451000001", "447451000002"]).await;

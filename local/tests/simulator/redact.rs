@@ -18,7 +18,7 @@ async fn redact(vonage: &Vonage, transaction: Value) -> (u16, Value) {
     answer(request.basic_auth(KEY, Some(SECRET))).await
 }
 
-/// Sends a text of so many parts, and gives their ids.
+/// Sends a text message of `parts` parts and returns their ids.
 async fn text(vonage: &Vonage, parts: usize) -> Vec<Value> {
     let text = "a".repeat(153 * parts);
     let (_, sent) = answer(vonage.form("/sms/json", &[("from", "A"), ("to", CALLER), ("text", &text)])).await;
@@ -30,7 +30,7 @@ fn kind(answer: &(u16, Value)) -> (u16, &str) {
 }
 
 #[tokio::test]
-async fn a_text_is_redacted_an_hour_after_it_was_sent_and_when_all_of_its_parts_are() {
+async fn text_is_redacted_after_an_hour_with_all_its_parts() {
     let (vonage, clock) = start().await;
     let parts = text(&vonage, 2).await;
     let transaction = |part: usize| json!({"id": parts[part], "product": "sms", "type": "outbound"});
@@ -46,7 +46,7 @@ async fn a_text_is_redacted_an_hour_after_it_was_sent_and_when_all_of_its_parts_
 }
 
 #[tokio::test]
-async fn a_lookup_is_redacted_by_its_request_id() {
+async fn lookup_is_redacted_by_its_request_id() {
     let (vonage, clock) = start().await;
     let (_, insight) = answer(vonage.form("/ni/basic/json", &[("number", CALLER)])).await;
     clock.advance(SignedDuration::from_hours(1));
@@ -55,7 +55,7 @@ async fn a_lookup_is_redacted_by_its_request_id() {
 }
 
 #[tokio::test]
-async fn what_vonage_does_not_redact_it_refuses_as_its_documentation_says() {
+async fn redact_errors_match_vonages_documentation() {
     let (vonage, clock) = start().await;
     let id = text(&vonage, 1).await[0].clone();
     clock.advance(SignedDuration::from_hours(1));
@@ -75,7 +75,7 @@ async fn what_vonage_does_not_redact_it_refuses_as_its_documentation_says() {
 }
 
 #[tokio::test]
-async fn redaction_can_be_switched_off_for_the_account_and_its_balance_set_without_that() {
+async fn account_update_switches_redaction_off_or_leaves_it() {
     let (vonage, _) = start().await;
     assert_eq!(vonage.control("PUT", "/simulator/account", json!({"balance": "5"})).await.0, 200);
     let (_, account) = answer(vonage.get("/simulator/account")).await;

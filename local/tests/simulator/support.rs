@@ -1,4 +1,4 @@
-//! A simulator on a free port, and a small application that takes its webhooks.
+//! A simulator on a free port, and a small application that receives its webhooks.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ pub const APPLICATION: &str = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab";
 pub const CALLER: &str = "447700900001";
 pub const CALLEE: &str = "447700900002";
 
-/// A running simulator; it stops when this is dropped.
+/// A running simulator that stops when it is dropped.
 pub struct Vonage {
     pub base: String,
     pub client: Client,
@@ -35,17 +35,17 @@ pub struct Vonage {
 }
 
 impl Vonage {
-    /// With 100 EUR, and webhooks that nobody answers.
+    /// Starts a simulator with 100 EUR and webhooks that have no server.
     pub async fn start() -> Self {
         Self::start_for("http://127.0.0.1:9", HttpMethod::Post).await
     }
 
-    /// With a clock of the test's.
+    /// Starts a simulator that uses the test's clock.
     pub async fn start_at(clock: SharedClock) -> Self {
         Self::start_with("http://127.0.0.1:9", HttpMethod::Post, clock).await
     }
 
-    /// With an application at `address`.
+    /// Starts a simulator whose application is at `address`.
     pub async fn start_for(address: &str, http_method: HttpMethod) -> Self {
         Self::start_with(address, http_method, shared::clock::system()).await
     }
@@ -77,33 +77,33 @@ impl Vonage {
         Self { base, client: local::loopback_client(), stop: Some(stop), served: Some(served) }
     }
 
-    /// Stops it and waits until it has.
+    /// Stops the simulator and waits until it has stopped.
     pub async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         self.served.take().unwrap().await.unwrap().unwrap();
     }
 
-    /// A GET with Basic credentials.
+    /// Sends a GET with Basic credentials.
     pub fn get(&self, path: &str) -> RequestBuilder {
         let url = format!("{}{path}", self.base);
         self.client.get(url).basic_auth(KEY, Some(SECRET))
     }
 
-    /// A form with Basic credentials.
+    /// Sends a form with Basic credentials.
     pub fn form(&self, path: &str, form: &[(&str, &str)]) -> RequestBuilder {
         let url = format!("{}{path}", self.base);
         let request = self.client.post(url).basic_auth(KEY, Some(SECRET));
         request.form(form)
     }
 
-    /// One of the simulator's own endpoints, with a JSON body.
+    /// Sends a JSON body to one of the simulator's own endpoints.
     pub async fn control(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let method = method.parse().unwrap();
         let request = self.client.request(method, format!("{}{path}", self.base));
         answer(request.json(&body)).await
     }
 
-    /// The numbers that a search finds and their count.
+    /// Searches for numbers and returns those found and their count.
     pub async fn search(&self, query: &[(&str, &str)]) -> Value {
         let (status, body) = answer(self.get("/number/search").query(query)).await;
         assert_eq!(status, 200, "{body}");
@@ -116,7 +116,7 @@ impl Vonage {
         answer(self.form("/number/buy", &form)).await
     }
 
-    /// Rents numbers of GB and links them to the application.
+    /// Rents GB numbers and links them to the application.
     pub async fn rent_linked(&self, numbers: &[&str]) {
         for number in numbers {
             assert_eq!(self.buy("GB", number).await.0, 200);
@@ -125,7 +125,7 @@ impl Vonage {
         }
     }
 
-    /// Orders a fault.
+    /// Adds a fault rule.
     pub async fn fault(&self, rule: Value) {
         let (status, body) = self.control("POST", "/simulator/faults", rule).await;
         assert_eq!(status, 204, "{body}");
@@ -138,14 +138,14 @@ impl Vonage {
         body
     }
 
-    /// The balance in EUR.
+    /// Returns the balance in EUR.
     pub async fn balance(&self) -> String {
         let (_, account) = answer(self.get("/simulator/account")).await;
         account["balance"].as_str().unwrap().to_owned()
     }
 }
 
-/// The status and the JSON body of an answer; null where there is no body.
+/// Returns the status and the JSON body of a response; null if there is no body.
 pub async fn answer(request: RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
@@ -160,7 +160,7 @@ pub struct Received {
     pub path: String,
     /// The query string or the JSON body.
     pub data: Value,
-    /// The claims of its JWT, verified; none if it is unsigned.
+    /// The verified claims of its JWT; `None` if it is unsigned.
     pub claims: Option<Value>,
 }
 
@@ -170,11 +170,11 @@ struct Script {
     answers: VecDeque<(u16, String)>,
     fallbacks: VecDeque<(u16, String)>,
     events: VecDeque<u16>,
-    /// Where two deliveries of one webhook wait for each other.
+    /// A barrier at which two deliveries of one webhook wait for each other.
     pair: Option<Arc<Barrier>>,
 }
 
-/// An application with an answer, a fallback and an event URL, which answers as it is told.
+/// An application with an answer, a fallback and an event URL, and responses that the test sets.
 #[derive(Clone)]
 pub struct App {
     pub base: String,
@@ -182,7 +182,7 @@ pub struct App {
 }
 
 impl App {
-    /// Answers `[]`, and 204 to events, until told otherwise.
+    /// Starts an application that answers `[]` to calls and 204 to events until the test sets other responses.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let app = Self { base: format!("http://{}", listener.local_addr().unwrap()), script: Arc::default() };
@@ -191,7 +191,7 @@ impl App {
         app
     }
 
-    /// Connects the caller to [`CALLEE`] with this caller id.
+    /// Makes the next answer connect the caller to [`CALLEE`] with this caller ID.
     pub fn connects_from(&self, from: &str) {
         let endpoint = json!([{"type": "phone", "number": CALLEE}]);
         self.answers(json!([
@@ -200,32 +200,32 @@ impl App {
         ]));
     }
 
-    /// The next answer is this NCCO.
+    /// Sets the NCCO of the next answer.
     pub fn answers(&self, ncco: Value) {
         self.answers_with(200, &ncco.to_string());
     }
 
-    /// The next answer has this status and body. Status 0 never comes.
+    /// Sets the status and body of the next answer. Status 0 means no answer at all.
     pub fn answers_with(&self, status: u16, body: &str) {
         self.script.lock().unwrap().answers.push_back((status, body.into()));
     }
 
-    /// The next fallback answer.
+    /// Sets the next fallback answer.
     pub fn falls_back_with(&self, status: u16, body: &str) {
         self.script.lock().unwrap().fallbacks.push_back((status, body.into()));
     }
 
-    /// The status of the next event's answer.
+    /// Sets the status of the next response to an event.
     pub fn takes_event_with(&self, status: u16) {
         self.script.lock().unwrap().events.push_back(status);
     }
 
-    /// Lets answers, and events of a completed leg, wait until two of them are there.
+    /// Makes answers, and events of a completed leg, wait until two of them have arrived.
     pub fn waits_for_two(&self) {
         self.script.lock().unwrap().pair = Some(Arc::new(Barrier::new(2)));
     }
 
-    /// What was received at a path so far.
+    /// Returns the webhooks received at a path so far.
     pub fn received(&self, path: &str) -> Vec<Received> {
         let script = self.script.lock().unwrap();
         let at_path = script.received.iter().filter(|webhook| webhook.path == path);
@@ -271,7 +271,7 @@ fn data(query: Option<&str>, body: &Bytes) -> Value {
     pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect()
 }
 
-/// The claims of the JWT, after its signature and the hash of the body have been verified.
+/// Verifies a JWT's signature and the hash of the body, and returns the claims.
 fn verified(headers: &HeaderMap, body: &Bytes) -> Option<Value> {
     let token = headers.get("authorization")?.to_str().unwrap();
     let token = token.strip_prefix("Bearer ").unwrap();

@@ -1,4 +1,4 @@
-//! The answer webhook: its two shapes, its signature, second tries, the fallback, and NCCOs that cannot be followed.
+//! The answer webhook: its two formats, its signature, retries, the fallback, and invalid NCCOs.
 
 use local::simulator::HttpMethod;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ async fn call(vonage: &Vonage) -> Value {
 }
 
 #[tokio::test]
-async fn get_and_post_carry_the_same_fields_signed() {
+async fn get_and_post_carry_the_same_signed_fields() {
     for (http_method, name) in [(HttpMethod::Get, "GET"), (HttpMethod::Post, "POST")] {
         let (app, vonage) = linked(http_method).await;
         let call = call(&vonage).await;
@@ -40,7 +40,7 @@ async fn get_and_post_carry_the_same_fields_signed() {
 }
 
 #[tokio::test]
-async fn the_callers_number_is_passed_on_as_given_or_left_out() {
+async fn caller_number_is_passed_on_unchanged_or_omitted() {
     let (app, vonage) = linked(HttpMethod::Post).await;
     vonage.call(json!({"from": " anonymous", "to": DIALLED})).await;
     let call = vonage.call(json!({"to": DIALLED})).await;
@@ -51,7 +51,7 @@ async fn the_callers_number_is_passed_on_as_given_or_left_out() {
 }
 
 #[tokio::test]
-async fn the_answer_url_is_asked_again_once_after_what_may_pass() {
+async fn answer_url_is_retried_once_after_a_transient_failure() {
     for status in [429, 503, 504] {
         let (app, vonage) = linked(HttpMethod::Post).await;
         app.answers_with(status, "");
@@ -67,7 +67,7 @@ async fn the_answer_url_is_asked_again_once_after_what_may_pass() {
 }
 
 #[tokio::test]
-async fn the_fallback_is_asked_after_503_twice_with_the_reason() {
+async fn fallback_gets_the_reason_after_503_twice() {
     let (app, vonage) = linked(HttpMethod::Post).await;
     app.answers_with(503, "");
     app.answers_with(503, "");
@@ -84,7 +84,7 @@ async fn the_fallback_is_asked_after_503_twice_with_the_reason() {
 }
 
 #[tokio::test]
-async fn other_errors_lead_to_the_fallback_at_once() {
+async fn fallback_is_asked_at_once_after_other_errors() {
     let (app, vonage) = linked(HttpMethod::Get).await;
     app.answers_with(500, "");
     app.falls_back_with(200, TALK);
@@ -95,7 +95,7 @@ async fn other_errors_lead_to_the_fallback_at_once() {
 }
 
 #[tokio::test]
-async fn the_call_ends_when_nobody_answers_the_webhooks() {
+async fn call_ends_when_no_webhook_answers() {
     let vonage = Vonage::start().await;
     vonage.rent_linked(&[DIALLED]).await;
     let call = call(&vonage).await;
@@ -108,7 +108,7 @@ async fn the_call_ends_when_nobody_answers_the_webhooks() {
 }
 
 #[tokio::test]
-async fn an_answer_that_takes_too_long_counts_as_none() {
+async fn slow_answer_counts_as_no_answer() {
     let (app, vonage) = linked(HttpMethod::Post).await;
     let url = format!("/v2/applications/{APPLICATION}");
     let (_, mut application) = answer(vonage.get(&url)).await;
@@ -126,7 +126,7 @@ async fn an_answer_that_takes_too_long_counts_as_none() {
 }
 
 #[tokio::test]
-async fn an_invalid_ncco_ends_the_call_with_an_error_event() {
+async fn invalid_ncco_ends_the_call_with_an_error_event() {
     let (app, vonage) = linked(HttpMethod::Post).await;
     for body in [
         r#"{"action":"talk","text":"Hi"}"#,
