@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::client::{Payload, Vonage, VonageError, parse_ok};
+use super::client::{Payload, Vonage, parse_ok};
+use super::error::VonageError;
 use super::retry::Idempotency;
 
 /// The Application API.

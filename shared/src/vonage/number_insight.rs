@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::client::{Payload, Vonage, VonageError};
+use super::client::{Payload, Vonage};
+use super::error::VonageError;
 use super::retry::Idempotency;
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::country::Country;

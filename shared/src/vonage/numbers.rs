@@ -11,7 +11,8 @@ use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Payload, Vonage, VonageError, parse, parse_ok};
+use super::client::{Payload, Vonage, parse, parse_ok};
+use super::error::VonageError;
 use super::rate_limit::RateLimiter;
 use super::retry::Idempotency;
 use crate::domain::country::Country;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Payload, Vonage, VonageError};
+use super::client::{Payload, Vonage};
+use super::error::VonageError;
 use super::rate_limit::RateLimiter;
 use super::retry::Idempotency;
 use crate::domain::call::Direction;

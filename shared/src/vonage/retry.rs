@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::client::VonageError;
+use super::error::VonageError;
 
 /// What a request does at Vonage, which decides after which failures it may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::client::{Payload, Vonage, VonageError};
+use super::client::{Payload, Vonage};
+use super::error::VonageError;
 use super::retry::Idempotency;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 
