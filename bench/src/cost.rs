@@ -48,7 +48,7 @@ pub struct Peer {
 }
 
 /// What a million masked calls cost.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Cost {
     /// The date of the prices.
     pub as_of: String,
@@ -63,7 +63,7 @@ pub struct Cost {
 }
 
 /// A line of the bill.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Line {
     /// What is paid for.
     pub what: String,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use local::simulator::sign_webhook;
 use local::stack::account;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::BenchError;
@@ -18,7 +18,7 @@ use crate::programs::cargo_build;
 const CONNECTIONS: usize = 64;
 
 /// What a load came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Throughput {
     /// What was asked.
     pub what: &'static str,

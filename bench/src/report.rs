@@ -141,3 +141,60 @@ pub fn cost(cost: &Bill) -> String {
     let peers: Vec<Vec<String>> = cost.peers.iter().map(peer).collect();
     format!("{bill}\n{}", table(&["others", "price", "USD", "for a"], &peers))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    /// The published figures, in the form of `target/bench.json`.
+    const PUBLISHED: &str = include_str!("../../docs/performance.json");
+    const PAGE: &str = include_str!("../../docs/performance.md");
+
+    #[derive(Deserialize)]
+    #[serde(bound(deserialize = "'de: 'static"))]
+    struct Published {
+        starts: Starts,
+        scale: Scale,
+        load: Vec<Throughput>,
+        cost: Bill,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(bound(deserialize = "'de: 'static"))]
+    struct Starts {
+        figures: Vec<Figures>,
+        targets: Vec<Target>,
+    }
+
+    #[derive(Deserialize)]
+    struct Scale {
+        answers: Vec<Answers>,
+        creations: Vec<Creations>,
+        targets: Vec<Target>,
+    }
+
+    /// Returns the block of the page between the markers of `name`.
+    fn block(name: &str) -> &'static str {
+        let (_, rest) = PAGE.split_once(&format!("<!-- begin: {name} -->\n")).unwrap();
+        rest.split_once("<!-- end -->").unwrap().0
+    }
+
+    #[test]
+    fn documented_tables_show_the_published_figures() {
+        let published: Published = serde_json::from_str(PUBLISHED).unwrap();
+        let Published { starts: own, scale, load, cost: bill } = published;
+        for (name, table) in [
+            ("starts", starts(&own.figures)),
+            ("targets", targets(&own.targets)),
+            ("answers", answers(&scale.answers)),
+            ("creations", creations(&scale.creations)),
+            ("scale-targets", targets(&scale.targets)),
+            ("load", loads(&load)),
+            ("cost", cost(&bill)),
+        ] {
+            assert!(block(name) == table, "docs/performance.md needs this block {name}:\n{table}");
+        }
+    }
+}

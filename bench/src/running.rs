@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use local::runtime_api::RuntimeApi;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::BenchError;
 use crate::process::{Process, Program};
 
 /// Milliseconds.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
 pub struct Cost {
     /// By the clock.
     pub wall_ms: f64,

@@ -1,7 +1,7 @@
 //! Whether answers cost the same however many conversations there are, and what a creation costs with the pool and with
 //! what a caller holds.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::BenchError;
 use crate::deployment::Deployment;
@@ -10,7 +10,7 @@ use crate::running::{Cost, Running};
 use crate::tls::Authority;
 
 /// An answer, with so many conversations in the table.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Answers {
     /// The conversations in the table.
     pub conversations: u64,
@@ -19,7 +19,7 @@ pub struct Answers {
 }
 
 /// A creation, with such a pool and such a caller.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Creations {
     /// The ready numbers.
     pub numbers: usize,

@@ -1,6 +1,6 @@
 //! Starts and answers of functions, each in fresh processes, side by side.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::BenchError;
 use crate::deployment::{Deployment, Request};
@@ -29,7 +29,7 @@ pub struct Effort {
 }
 
 /// What was measured of a subject: medians over its processes.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Figures {
     /// The subject.
     pub name: &'static str,

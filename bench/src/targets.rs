@@ -1,13 +1,13 @@
 //! What has to be reached, as ratios within one run: neither how fast a machine is nor what else it does counts in them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::programs::{ANSWER, FLOOR, NODE_PEER};
 use crate::scale::Answers;
 use crate::starts::Figures;
 
 /// A ratio, and what it may be at most.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Target {
     /// What is compared.
     pub what: String,

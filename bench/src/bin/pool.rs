@@ -251,3 +251,25 @@ fn main() -> ExitCode {
     eprintln!("a load of different people needed more numbers than its busiest person holds keys");
     ExitCode::FAILURE
 }
+
+#[cfg(test)]
+mod tests {
+    use super::LOADS;
+
+    const PAGE: &str = include_str!("../../../docs/numbers.md");
+
+    /// `main` fails if a load of different people needs more numbers than the optimum, so no run is needed here.
+    #[test]
+    fn documented_pool_sizes_are_those_of_the_loads() {
+        let (_, rest) = PAGE.split_once("<!-- begin: pool -->\n").unwrap();
+        let (table, _) = rest.split_once("<!-- end -->").unwrap();
+        let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+        let documented: Vec<Vec<String>> = table.lines().skip(2).map(cells).collect();
+        let row = |[a, b]: [usize; 2]| {
+            let sizes = [a.max(b), a.max(b), 2 * a.max(b) - 1].map(|size| size.to_string());
+            [vec![format!("{a} on side A, {b} on side B")], sizes.to_vec()].concat()
+        };
+        let loads = LOADS.iter().filter(|load| load.sides[0] != load.sides[1]);
+        assert_eq!(documented, loads.map(|load| row(load.most)).collect::<Vec<_>>());
+    }
+}
