@@ -5,8 +5,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Folders whose paths the pages may name in backticks.
-const FOLDERS: [&str; 10] =
-    [".ci/", ".github/", "bench/", "docs/", "events/", "functions/", "fuzz/", "local/", "shared/", "testkit/"];
+const FOLDERS: [&str; 11] = [
+    ".ci/",
+    ".github/",
+    "bench/",
+    "docs/",
+    "events/",
+    "functions/",
+    "fuzz/",
+    "local/",
+    "numbering-plan/",
+    "shared/",
+    "testkit/",
+];
 
 const MAX_README_BYTES: usize = 8 * 1024;
 
