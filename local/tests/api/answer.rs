@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use local::simulator::HttpMethod;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, DRIVER, Laptop, RIDER, answer, text};
+use testkit::{Answer, DRIVER, Laptop, RIDER, text};
 
 const NOBODY: &str = "Sorry, this number cannot connect you. Please call from the phone that you gave us, with your \
                       caller ID shown. Goodbye.";
@@ -26,7 +25,7 @@ fn only_talks(ncco: &Value) -> &str {
 #[tokio::test]
 async fn each_side_is_connected_to_the_other_by_the_number_that_masks_it() {
     for method in [HttpMethod::Get, HttpMethod::Post] {
-        let laptop = Laptop::start_answering(method).await.with_numbers(&["GB"], 2).await;
+        let laptop = Laptop::builder().answer_method(method).numbers("GB", 2).start().await;
         let conversation = laptop.create().await;
         let dials = [0, 1].map(|side| conversation["participants"][side]["dials"].clone());
         for (from, dialled, reaches, shows) in
@@ -47,12 +46,12 @@ async fn each_side_is_connected_to_the_other_by_the_number_that_masks_it() {
 
 #[tokio::test]
 async fn nobody_else_is_connected_and_each_is_told_so_kindly() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let dialled = text(&conversation, "/participants/0/dials");
     for stranger in [DRIVER, "447700900003", "", "anonymous", "Restricted", "+447700900001", "07700900001"] {
         let answer = ask(&laptop, stranger, dialled).await;
-        assert_eq!((answer.status, answer.content_type.as_str()), (200, "application/json"), "{stranger}");
+        assert_eq!((answer.status, answer.content_type()), (200, "application/json"), "{stranger}");
         assert_eq!(only_talks(&answer.body), NOBODY);
     }
     let withheld = laptop.signed_post("/webhooks/answer", &json!({"to": dialled}).to_string()).await;
@@ -63,7 +62,7 @@ async fn nobody_else_is_connected_and_each_is_told_so_kindly() {
 
 #[tokio::test]
 async fn a_caller_id_with_blanks_around_it_is_the_same_caller() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let answer = ask(&laptop, " 447700900001", text(&conversation, "/participants/0/dials")).await;
     assert_eq!(answer.body[1]["action"], "connect");
@@ -71,7 +70,7 @@ async fn a_caller_id_with_blanks_around_it_is_the_same_caller() {
 
 #[tokio::test]
 async fn an_ended_conversation_connects_nobody() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await;
     for (from, side) in [(RIDER, 0), (DRIVER, 1)] {
@@ -83,8 +82,8 @@ async fn an_ended_conversation_connects_nobody() {
 
 #[tokio::test]
 async fn a_conversation_ends_by_the_clock_to_the_second() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
-    let mut order = crate::support::conversation();
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let mut order = testkit::conversation();
     order["expires_in"] = json!(60);
     let conversation = laptop.post("/conversations", &order).await.body;
     let dialled = text(&conversation, "/participants/0/dials");
@@ -98,45 +97,46 @@ async fn a_conversation_ends_by_the_clock_to_the_second() {
 
 #[tokio::test]
 async fn a_webhook_that_vonage_did_not_sign_learns_nothing() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let dialled = text(&conversation, "/participants/0/dials");
     let url = format!("{}/webhooks/answer?from={RIDER}&to={dialled}", laptop.stack.gateway_url);
-    let unsigned = answer(laptop.http.get(&url)).await;
+    let unsigned = Answer::to(laptop.http.get(&url)).await;
     assert_eq!(unsigned.status, 401);
-    let forged = answer(laptop.http.get(&url).bearer_auth("eyJhbGciOiJub25lIn0.e30.")).await;
+    let forged = Answer::to(laptop.http.get(&url).bearer_auth("eyJhbGciOiJub25lIn0.e30.")).await;
     assert_eq!(forged.status, 401);
     let body = json!({"from": RIDER, "to": dialled}).to_string();
     let other_body = laptop.signature(Some("{}"));
     let url = format!("{}/webhooks/answer", laptop.stack.gateway_url);
-    let replaced = answer(laptop.http.post(&url).bearer_auth(other_body).body(body)).await;
+    let replaced = Answer::to(laptop.http.post(&url).bearer_auth(other_body).body(body)).await;
     assert_eq!(replaced.status, 401);
     for answer in [unsigned, forged, replaced] {
-        assert_eq!(answer.content_type, "application/problem+json");
+        assert_eq!(answer.content_type(), "application/problem+json");
         assert!(!answer.body.to_string().contains(DRIVER));
     }
     let signed =
-        answer(laptop.http.get(format!("{url}?from={RIDER}&to={dialled}")).bearer_auth(laptop.signature(None))).await;
+        Answer::to(laptop.http.get(format!("{url}?from={RIDER}&to={dialled}")).bearer_auth(laptop.signature(None)))
+            .await;
     assert_eq!(signed.body[1]["action"], "connect");
 }
 
 #[tokio::test]
 async fn an_unreadable_store_is_503_at_once_and_the_fallback_still_answers() {
     let hangs = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let dialled = text(&laptop.create().await, "/participants/0/dials").to_owned();
     // The same functions before a table that never answers.
     let url = format!("http://{}", hangs.local_addr().unwrap());
     let usual = ("DYNAMODB_TIME_LIMIT_MS", "");
-    let broken = Laptop::start_in(&[("AWS_ENDPOINT_URL_DYNAMODB", &url), usual]).await;
+    let broken = Laptop::builder().env(&[("AWS_ENDPOINT_URL_DYNAMODB", &url), usual]).start().await;
     let started = Instant::now();
     let failed = ask(&broken, RIDER, &dialled).await;
-    assert_eq!((failed.status, failed.retry_after.as_deref()), (503, Some("1")));
+    assert_eq!((failed.status, failed.retry_after()), (503, Some("1")));
     assert!(started.elapsed() < Duration::from_secs(5), "Vonage waits 5 s");
 
     let body = json!({"from": RIDER, "to": dialled, "reason": "Connection closed."}).to_string();
     let by_get = format!("{}/webhooks/fallback?from={RIDER}&to={dialled}", broken.stack.gateway_url);
-    let by_get = answer(broken.http.get(by_get).bearer_auth(broken.signature(None))).await;
+    let by_get = Answer::to(broken.http.get(by_get).bearer_auth(broken.signature(None))).await;
     for answer in [by_get, broken.signed_post("/webhooks/fallback", &body).await] {
         assert_eq!(answer.status, 200);
         assert!(only_talks(&answer.body).contains("call again"));
@@ -161,6 +161,6 @@ async fn a_webhook_takes_no_more_than_any_of_vonages_has() {
         assert_eq!(of_length(64 * 1024).len(), 64 * 1024);
         assert!(laptop.signed_post(path, &of_length(64 * 1024)).await.status < 300, "{path}");
         let answer = laptop.signed_post(path, &of_length(64 * 1024 + 1)).await;
-        assert_eq!((answer.status, answer.content_type.as_str()), (413, "application/problem+json"), "{path}");
+        assert_eq!((answer.status, answer.content_type()), (413, "application/problem+json"), "{path}");
     }
 }

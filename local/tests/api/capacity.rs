@@ -7,8 +7,7 @@
 
 use local::traffic::{Service, Usage};
 use serde_json::{Value, json};
-
-use crate::support::{Laptop, answer};
+use testkit::Laptop;
 
 /// An item of so many bytes: names and texts count by their length.
 fn item(key: &str, bytes: usize) -> Value {
@@ -85,10 +84,11 @@ async fn who_asks_for_the_units_is_told() {
 async fn an_answer_keeps_its_length_and_its_checksum() {
     let laptop = Laptop::start().await;
     laptop.stack.traffic.watch();
-    let request = laptop.dynamodb_request("GetItem", &json!({"TableName": "maskline", "Key": key("none")}));
+    let request =
+        laptop.dynamodb_request("DynamoDB_20120810.GetItem", &json!({"TableName": "maskline", "Key": key("none")}));
     let response = request.send().await.unwrap();
     let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
     let expected = ["2".to_owned(), crc32fast::hash(b"{}").to_string()];
     assert_eq!(["content-length", "x-amz-crc32"].map(header), expected);
-    assert_eq!(answer(laptop.dynamodb_request("DescribeTable", &json!({"TableName": "maskline"}))).await.status, 200);
+    assert_eq!(laptop.dynamodb("DescribeTable", json!({"TableName": "maskline"})).await.status, 200);
 }

@@ -5,15 +5,12 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::{Answer, DRIVER, Laptop, RIDER, conversation, text};
 
 use crate::pipe::Pipe;
-use crate::support::{DRIVER, Laptop, RIDER, answer, conversation, text};
 use crate::template::{root, template};
 
 const NEW_PHONE: &str = "447700900009";
-/// Neither the embedded DynamoDB nor AWS's Local verifies a signature, but it has to be there.
-const UNVERIFIED: &str = "AWS4-HMAC-SHA256 Credential=laptop/20260101/us-east-1/dynamodb/aws4_request, \
-    SignedHeaders=host;x-amz-date, Signature=0";
 
 /// The table's stream, from when it was opened.
 struct Stream<'a> {
@@ -54,14 +51,9 @@ impl<'a> Stream<'a> {
 }
 
 async fn ask(laptop: &Laptop, target: &str, body: Value) -> Value {
-    let request = laptop.http.post(&laptop.stack.dynamodb_url).body(body.to_string());
-    let request = request.header("authorization", UNVERIFIED).header("x-amz-date", "20260101T000000Z");
-    let request = request.header("x-amz-target", target).header("content-type", "application/x-amz-json-1.0");
-    let answer = request.send().await.unwrap();
-    let status = answer.status();
-    let body: Value = answer.json().await.unwrap();
-    assert!(status.is_success(), "{target}: {body}");
-    body
+    let answer = Answer::to(laptop.dynamodb_request(target, &body)).await;
+    assert_eq!(answer.status, 200, "{target}: {answer:?}");
+    answer.body
 }
 
 /// What the two pipes make of all records so far: the details of conversations, and of legs.
@@ -94,7 +86,7 @@ fn seconds(time: &Value) -> String {
 
 #[tokio::test]
 async fn every_change_of_a_conversation_is_told_once() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let stream = Stream::open(&laptop).await;
     let mut order = conversation();
     order["reference"] = json!("ride-42");
@@ -142,7 +134,7 @@ async fn every_change_of_a_conversation_is_told_once() {
 
 #[tokio::test]
 async fn an_erasure_is_told_as_the_end_and_its_traces_are_not() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"]})).await;
     let stream = Stream::open(&laptop).await;
@@ -160,7 +152,7 @@ async fn an_erasure_is_told_as_the_end_and_its_traces_are_not() {
 
 #[tokio::test]
 async fn a_conversation_without_a_reference_and_without_texts_is_told_too() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let stream = Stream::open(&laptop).await;
     let mut order = conversation();
     order["notify"] = json!(false);
@@ -172,19 +164,16 @@ async fn a_conversation_without_a_reference_and_without_texts_is_told_too() {
 
 #[tokio::test]
 async fn a_text_that_fails_is_told_and_again_when_it_is_sent_after_all() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let stream = Stream::open(&laptop).await;
     // With what would have to be escaped in JSON, and a real number.
     let refused = json!({"status": "9", "error-text": "Quota \"exceeded\" for 447700900001"});
     let refused = json!({"message-count": "1", "messages": [refused]});
     laptop.faults("/sms/json", 2, json!({"kind": "status", "status": 200, "body": refused})).await;
-    let order = || {
-        let request = laptop.http.post(format!("{}/conversations", laptop.stack.gateway_url));
-        request.header("idempotency-key", "ride-42").body(conversation().to_string())
-    };
-    let created = answer(order()).await.body;
+    let create = async || laptop.post_with_key("ride-42", &conversation()).await.body;
+    let created = create().await;
     assert_eq!(created["participants"][0]["notification"], "failed", "{created}");
-    assert_eq!(answer(order()).await.body["participants"][0]["notification"], "sent");
+    assert_eq!(create().await["participants"][0]["notification"], "sent");
 
     let told = events(&stream).await.0;
     let notifications: Vec<_> = told.iter().map(|event| event["notifications"].to_string()).collect();
@@ -195,7 +184,7 @@ async fn a_text_that_fails_is_told_and_again_when_it_is_sent_after_all() {
 
 #[tokio::test]
 async fn every_leg_is_told_once_when_it_has_ended_whatever_the_order_and_number_of_its_events() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let created = laptop.create().await;
     let stream = Stream::open(&laptop).await;
     let dialled = &created["participants"][0]["dials"];
@@ -254,13 +243,13 @@ fn members(value: &Value, path: &str, names: &mut BTreeSet<String>) {
 }
 
 #[tokio::test]
-async fn the_docs_show_the_events_as_they_are() {
-    let docs = std::fs::read_to_string(root().join("docs/events.md")).unwrap();
-    let examples = docs.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
+async fn the_readme_shows_the_events_as_they_are() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let examples = readme.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
     let examples = examples.filter(|example| example.contains("\"detail-type\""));
     let examples: Vec<Value> = examples.map(|example| serde_json::from_str(example).unwrap()).collect();
     assert_eq!(examples.len(), 2);
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let stream = Stream::open(&laptop).await;
     let created = laptop.create().await;
     laptop.call(json!({"from": RIDER, "to": created["participants"][0]["dials"]})).await;

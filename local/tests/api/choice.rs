@@ -1,8 +1,7 @@
 //! Which numbers a conversation gets, when it gets none, and how long nobody else does.
 
 use serde_json::{Value, json};
-
-use crate::support::{DRIVER, Laptop, RIDER, conversation, text};
+use testkit::{DRIVER, Laptop, RIDER, conversation, text};
 
 async fn pair(laptop: &Laptop, a: &str, b: &str) -> Value {
     let order = json!({"participants": [{"number": a}, {"number": b}], "expires_in": 60, "notify": false});
@@ -17,7 +16,7 @@ fn dials(conversation: &Value) -> [&str; 2] {
 
 #[tokio::test]
 async fn a_conversation_is_refused_only_when_no_number_is_free_for_a_participant() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 1).await;
+    let laptop = Laptop::builder().numbers("GB", 1).start().await;
     laptop.create().await;
     let order = |number: &str| json!({"participants": [{"number": "+447700900003"}, {"number": number}]});
     let refused = laptop.post("/conversations", &order("+447700900001")).await;
@@ -29,8 +28,11 @@ async fn a_conversation_is_refused_only_when_no_number_is_free_for_a_participant
 
 #[tokio::test]
 async fn a_refusal_says_what_the_country_has_what_the_participant_holds_and_when_the_next_number_falls_free() {
-    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "1000")]).await;
-    let laptop = laptop.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder()
+        .env(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "1000")])
+        .numbers("GB", 2)
+        .start()
+        .await;
     let first = pair(&laptop, "+447700900001", "+447700900002").await;
     pair(&laptop, "+447700900001", "+447700900003").await;
     laptop.advance(10);
@@ -38,7 +40,7 @@ async fn a_refusal_says_what_the_country_has_what_the_participant_holds_and_when
     let refused = laptop.post("/conversations", &conversation()).await;
     let ended_at: jiff::Timestamp = text(&ended, "/ended_at").parse().unwrap();
     let next_free_at = ended_at + jiff::SignedDuration::from_secs(1000);
-    assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("1000")), "{refused:?}");
+    assert_eq!((refused.status, refused.retry_after()), (503, Some("1000")), "{refused:?}");
     assert_eq!(
         refused.body,
         json!({
@@ -62,12 +64,12 @@ async fn an_empty_pool_is_said_to_be_empty() {
     let refused = laptop.post("/conversations", &conversation()).await;
     assert_eq!((refused.status, text(&refused.body, "/type")), (503, "urn:maskline:problem:no-number-free"));
     assert!(text(&refused.body, "/detail").contains("GB has 0 ready numbers"));
-    assert_eq!((refused.retry_after.as_deref(), &refused.body["next_free_at"]), (Some("60"), &Value::Null));
+    assert_eq!((refused.retry_after(), &refused.body["next_free_at"]), (Some("60"), &Value::Null));
 }
 
 #[tokio::test]
 async fn a_number_of_the_same_calling_code_serves_a_country_that_has_none() {
-    let laptop = Laptop::start().await.with_numbers(&["GB", "US"], 1).await;
+    let laptop = Laptop::builder().numbers("GB", 1).numbers("US", 1).start().await;
     let canadian = "+14165550123";
     let [canada_dials, britain_dials] = dials(&pair(&laptop, canadian, "+447700900001").await).map(str::to_owned);
     assert_eq!((canada_dials.as_str(), britain_dials.as_str()), ("12015550100", "447451000001"));
@@ -78,7 +80,8 @@ async fn a_number_of_the_same_calling_code_serves_a_country_that_has_none() {
 
 #[tokio::test]
 async fn a_deployment_can_let_numbers_of_other_countries_serve_in_an_order_of_its_choice() {
-    let laptop = Laptop::start_in(&[("FALLBACK_COUNTRIES", "US, GB")]).await.with_numbers(&["GB", "US"], 1).await;
+    let laptop =
+        Laptop::builder().env(&[("FALLBACK_COUNTRIES", "US, GB")]).numbers("GB", 1).numbers("US", 1).start().await;
     let given = dials(&pair(&laptop, "+33644630001", "+447700900001").await).map(str::to_owned);
     assert_eq!(given, ["12015550100", "447451000001"]);
     let next = dials(&pair(&laptop, "+33644630001", "+447700900002").await).map(str::to_owned);
@@ -87,8 +90,11 @@ async fn a_deployment_can_let_numbers_of_other_countries_serve_in_an_order_of_it
 
 #[tokio::test]
 async fn the_same_two_people_get_the_same_numbers_again_whoever_they_talked_to_meanwhile() {
-    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")]).await;
-    let laptop = laptop.with_numbers(&["GB"], 6).await;
+    let laptop = Laptop::builder()
+        .env(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")])
+        .numbers("GB", 6)
+        .start()
+        .await;
     let first = pair(&laptop, "+447700900001", "+447700900002").await;
     laptop.advance(120);
     for other in ["+447700900003", "+447700900004"] {
@@ -106,7 +112,7 @@ async fn the_same_two_people_get_the_same_numbers_again_whoever_they_talked_to_m
 
 #[tokio::test]
 async fn a_conversation_can_have_a_quarantine_of_its_own_in_which_a_late_caller_meets_nobody_else() {
-    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "60")]).await.with_numbers(&["GB"], 1).await;
+    let laptop = Laptop::builder().env(&[("MAX_CALL_SECONDS", "60")]).numbers("GB", 1).start().await;
     let mut order = conversation();
     order["quarantine"] = json!(100);
     order["expires_in"] = json!(60);

@@ -1,12 +1,11 @@
 //! `GET` and `DELETE /conversations/{id}`.
 
 use serde_json::{Value, json};
-
-use crate::support::{DRIVER, Laptop, RIDER, text};
+use testkit::{DRIVER, Laptop, RIDER, text};
 
 #[tokio::test]
 async fn a_conversation_is_read_with_its_calls() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let path = format!("/conversations/{}", text(&conversation, "/id"));
     let mut expected = conversation.clone();
@@ -37,7 +36,7 @@ async fn a_conversation_is_read_with_its_calls() {
 
 #[tokio::test]
 async fn how_each_leg_ended_is_told() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let dialled = &conversation["participants"][0]["dials"];
     for (callee, status, reason) in [
@@ -55,7 +54,7 @@ async fn how_each_leg_ended_is_told() {
 
 #[tokio::test]
 async fn ending_again_gives_the_same_answer() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let path = format!("/conversations/{}", text(&conversation, "/id"));
     let (one, other) = tokio::join!(laptop.delete(&path), laptop.delete(&path));
@@ -68,7 +67,7 @@ async fn ending_again_gives_the_same_answer() {
 
 #[tokio::test]
 async fn what_the_clock_has_ended_stays_expired() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     laptop.advance(86_400);
     let ended = laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await;
@@ -77,11 +76,14 @@ async fn what_the_clock_has_ended_stays_expired() {
 
 #[tokio::test]
 async fn after_an_end_the_keys_are_given_to_nobody_until_the_quarantine_is_over() {
-    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")]).await;
-    let laptop = laptop.with_numbers(&["GB"], 1).await;
+    let laptop = Laptop::builder()
+        .env(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")])
+        .numbers("GB", 1)
+        .start()
+        .await;
     let conversation = laptop.create().await;
     laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await;
-    let again = || async { laptop.post("/conversations", &crate::support::conversation()).await.status };
+    let again = || async { laptop.post("/conversations", &testkit::conversation()).await.status };
     laptop.advance(58);
     assert_eq!(again().await, 503);
     laptop.advance(2);
@@ -90,7 +92,7 @@ async fn after_an_end_the_keys_are_given_to_nobody_until_the_quarantine_is_over(
 
 #[tokio::test]
 async fn a_record_is_gone_after_its_time_whether_or_not_the_table_has_deleted_it() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let path = format!("/conversations/{}", text(&conversation, "/id"));
     laptop.advance(86_400 + 86_400 + 30 * 86_400 - 1);
@@ -105,7 +107,7 @@ async fn an_unknown_conversation_is_404() {
     for id in ["01JD0000000000000000000000", "x", "..%2F..", "01jd0000000000000000000000"] {
         let path = format!("/conversations/{id}");
         for answer in [laptop.get(&path).await, laptop.delete(&path).await] {
-            assert_eq!((answer.status, answer.content_type.as_str()), (404, "application/problem+json"), "{id}");
+            assert_eq!((answer.status, answer.content_type()), (404, "application/problem+json"), "{id}");
         }
     }
 }

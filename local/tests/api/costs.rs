@@ -10,8 +10,7 @@ use local::traffic::{Exchange, Service, Usage};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::edge::lambda::HttpFunction;
-
-use crate::support::{DRIVER, Laptop, RIDER, answer, text};
+use testkit::{DRIVER, Laptop, RIDER, text};
 
 const LOOKUP: &str = "/ni/basic/json";
 const TEXT: &str = "/sms/json";
@@ -76,7 +75,7 @@ async fn costs<T>(laptop: &Laptop, what: &str, cost: Cost<'_>, operation: impl F
 }
 
 async fn laptop() -> Laptop {
-    Laptop::start().await.with_numbers(&["GB"], 2).await
+    Laptop::builder().numbers("GB", 2).start().await
 }
 
 fn dials(conversation: &Value) -> &str {
@@ -148,9 +147,11 @@ fn order(first: u32, notify: bool) -> Value {
 }
 
 async fn create(laptop: &Laptop, first: u32, notify: bool, key: Option<&str>) -> u16 {
-    let request = laptop.http.post(format!("{}/conversations", laptop.stack.gateway_url)).json(&order(first, notify));
-    let request = key.into_iter().fold(request, |request, key| request.header("Idempotency-Key", key));
-    answer(request).await.status
+    let order = order(first, notify);
+    match key {
+        Some(key) => laptop.post_with_key(key, &order).await.status,
+        None => laptop.post("/conversations", &order).await.status,
+    }
 }
 
 /// What is read beside the carrier lookups: what both hold, and whether the list of ready numbers is still the same.

@@ -2,8 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{DRIVER, Laptop, RIDER, conversation, text};
+use testkit::{DRIVER, Laptop, RIDER, conversation, text};
 
 /// Nothing is left of a conversation that was refused.
 async fn nothing_is_left(laptop: &Laptop) {
@@ -15,12 +14,12 @@ async fn nothing_is_left(laptop: &Laptop) {
 
 #[tokio::test]
 async fn the_answer_says_who_is_masked_by_what_and_dials_what() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let mut order = conversation();
     order["reference"] = json!("ride-42");
     order["expires_in"] = json!(3600);
     let answer = laptop.post("/conversations", &order).await;
-    assert_eq!((answer.status, answer.content_type.as_str()), (201, "application/json"));
+    assert_eq!((answer.status, answer.content_type()), (201, "application/json"));
     let conversation = answer.body;
     assert_eq!(
         conversation["participants"],
@@ -38,7 +37,7 @@ async fn the_answer_says_who_is_masked_by_what_and_dials_what() {
 
 #[tokio::test]
 async fn numbers_are_taken_as_people_write_them() {
-    let laptop = Laptop::start().await.with_numbers(&["GB", "US"], 8).await;
+    let laptop = Laptop::builder().numbers("GB", 8).numbers("US", 8).start().await;
     for (number, country, read) in [
         (json!("+44 (0)7700 900003"), Value::Null, "447700900003"),
         (json!("0044-7700-900004"), Value::Null, "447700900004"),
@@ -53,7 +52,7 @@ async fn numbers_are_taken_as_people_write_them() {
 
 #[tokio::test]
 async fn each_side_dials_a_number_of_its_own_country() {
-    let laptop = Laptop::start().await.with_numbers(&["GB", "US"], 1).await;
+    let laptop = Laptop::builder().numbers("GB", 1).numbers("US", 1).start().await;
     let order = json!({"participants": [{"number": "+447700900001"}, {"number": "+12015550150"}]});
     let conversation = laptop.post("/conversations", &order).await.body;
     assert_eq!(conversation["participants"][0]["dials"], "447451000001");
@@ -67,7 +66,7 @@ async fn each_side_dials_a_number_of_its_own_country() {
 
 #[tokio::test]
 async fn each_text_comes_from_the_number_to_dial_and_says_whom_it_reaches() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     for (side, phone, other, others_number) in
         [(0, RIDER, "your driver", "900002"), (1, DRIVER, "your rider", "900001")]
@@ -83,7 +82,7 @@ async fn each_text_comes_from_the_number_to_dial_and_says_whom_it_reaches() {
 
 #[tokio::test]
 async fn a_label_of_any_language_arrives_as_it_was_written() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let mut order = conversation();
     order["participants"][1]["label"] = json!("вашего водителя 🚕");
     laptop.post("/conversations", &order).await;
@@ -95,7 +94,7 @@ async fn texts_are_sent_from_numbers_that_can_send_them() {
     let laptop = Laptop::start().await;
     let landline = json!({"country": "GB", "count": 1, "features": ["VOICE"], "type": "landline"});
     laptop.post("/numbers", &landline).await;
-    let laptop = laptop.with_numbers(&["GB"], 3).await;
+    laptop.rent("GB", 3).await;
     let conversation = laptop.create().await;
     for side in [0, 1] {
         let participant = &conversation["participants"][side];
@@ -106,7 +105,7 @@ async fn texts_are_sent_from_numbers_that_can_send_them() {
 
 #[tokio::test]
 async fn nobody_is_texted_who_is_not_to_be() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let mut order = conversation();
     order["notify"] = json!(false);
     let answer = laptop.post("/conversations", &order).await;
@@ -116,7 +115,7 @@ async fn nobody_is_texted_who_is_not_to_be() {
 
 #[tokio::test]
 async fn a_refused_text_does_not_undo_the_conversation() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let part = json!({"message-count": "1", "messages": [{"status": "29", "error-text": "Non White-listed Destination 447700900001"}]});
     let refuses_rider =
         json!({"path": "/sms/json", "contains": RIDER, "fault": {"kind": "status", "status": 200, "body": part}});
@@ -135,7 +134,7 @@ async fn a_refused_text_does_not_undo_the_conversation() {
 
 #[tokio::test]
 async fn a_text_without_an_answer_is_unknown_and_not_sent_again() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     laptop.faults("/sms/json", 2, json!({"kind": "close_after"})).await;
     let conversation = laptop.create().await;
     assert_eq!(conversation["participants"][0]["notification"], "unknown");
@@ -144,7 +143,7 @@ async fn a_text_without_an_answer_is_unknown_and_not_sent_again() {
 
 #[tokio::test]
 async fn a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_stored() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let with = |pointer: &str, value: Value| {
         let mut order = conversation();
         *order.pointer_mut(pointer).unwrap() = value;
@@ -200,11 +199,7 @@ async fn a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_stored() 
         (json!("+447700900001"), 422, ""),
     ] {
         let answer = laptop.post("/conversations", &body).await;
-        assert_eq!(
-            (answer.status, answer.content_type.as_str()),
-            (status, "application/problem+json"),
-            "{body} {answer:?}"
-        );
+        assert_eq!((answer.status, answer.content_type()), (status, "application/problem+json"), "{body} {answer:?}");
         assert_eq!(answer.body["field"].as_str().unwrap_or_default(), field, "{body} {answer:?}");
         assert_eq!(answer.body["status"], status);
         assert!(text(&answer.body, "/type").starts_with("urn:maskline:problem:"));
@@ -220,14 +215,14 @@ async fn a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_stored() 
         (&" ".repeat(16 * 1024 + 1), 413),
     ] {
         let answer = laptop.send(Method::POST, "/conversations", body.to_owned()).await;
-        assert_eq!((answer.status, answer.content_type.as_str()), (status, "application/problem+json"), "{body}");
+        assert_eq!((answer.status, answer.content_type()), (status, "application/problem+json"), "{body}");
     }
     nothing_is_left(&laptop).await;
 }
 
 #[tokio::test]
 async fn many_at_once_for_the_same_person_never_share_a_key() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 8).await;
+    let laptop = Laptop::builder().numbers("GB", 8).start().await;
     let create = async |number: usize| {
         let other = format!("+4477009001{number:02}");
         laptop
@@ -250,14 +245,14 @@ async fn many_at_once_for_the_same_person_never_share_a_key() {
 
 #[tokio::test]
 async fn a_lookup_whose_connection_broke_is_tried_once_more() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     laptop.faults("/ni/basic/json", 2, json!({"kind": "close_before"})).await;
     laptop.create().await;
 }
 
 #[tokio::test]
 async fn when_the_lookup_fails_nothing_is_stored_and_the_answer_tells_what_is_safe() {
-    let laptop = Laptop::start_in(&[("VONAGE_TIME_LIMIT_MS", "300")]).await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().env(&[("VONAGE_TIME_LIMIT_MS", "300")]).numbers("GB", 2).start().await;
     for (fault, status) in [
         (json!({"kind": "status", "status": 401}), 502),
         (json!({"kind": "status", "status": 420, "body": {"error-code": "420"}}), 502),
@@ -279,7 +274,7 @@ async fn when_the_lookup_fails_nothing_is_stored_and_the_answer_tells_what_is_sa
             (status, "urn:maskline:problem:carrier-failed"),
             "{fault}"
         );
-        assert_eq!(answer.retry_after.is_some(), status == 503, "{fault}");
+        assert_eq!(answer.retry_after().is_some(), status == 503, "{fault}");
         for secret in [RIDER, DRIVER, "laptop-api-secret", "127.0.0.1"] {
             assert!(!answer.body.to_string().contains(secret), "{fault} {answer:?}");
         }
@@ -290,7 +285,7 @@ async fn when_the_lookup_fails_nothing_is_stored_and_the_answer_tells_what_is_sa
 
 #[tokio::test]
 async fn a_lookup_is_repeated_whatever_went_wrong_with_it() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 30).await;
+    let laptop = Laptop::builder().numbers("GB", 30).start().await;
     for fault in [
         json!({"kind": "status", "status": 429, "retry_after": 0}),
         json!({"kind": "status", "status": 500}),
@@ -315,7 +310,7 @@ async fn a_text_that_was_one_too_many_is_sent_again_and_one_that_may_be_out_is_n
         (json!({"kind": "not_json"}), "unknown", 2),
         (json!({"kind": "status", "status": 429, "retry_after": 3600}), "failed", 2),
     ] {
-        let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+        let laptop = Laptop::builder().numbers("GB", 2).start().await;
         laptop.faults("/sms/json", 2, fault.clone()).await;
         let conversation = laptop.create().await;
         for (side, phone) in [(0, RIDER), (1, DRIVER)] {
@@ -328,9 +323,9 @@ async fn a_text_that_was_one_too_many_is_sent_again_and_one_that_may_be_out_is_n
 
 #[tokio::test]
 async fn for_how_long_vonage_does_not_want_to_be_asked_is_passed_on() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     laptop.faults("/ni/basic/json", 2, json!({"kind": "status", "status": 429, "retry_after": 30})).await;
     let answer = laptop.post("/conversations", &conversation()).await;
-    assert_eq!((answer.status, answer.retry_after.as_deref()), (503, Some("30")), "{answer:?}");
+    assert_eq!((answer.status, answer.retry_after()), (503, Some("30")), "{answer:?}");
     assert_eq!(laptop.asked("/ni/basic/json").await, 2);
 }

@@ -3,8 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock;
-
-use crate::support::{DRIVER, Laptop, RIDER, answer, conversation, text};
+use testkit::{DRIVER, Laptop, RIDER, conversation, text};
 
 /// How long after an erasure Vonage is asked, and a little more, in seconds.
 const AN_HOUR: i64 = 61 * 60;
@@ -21,12 +20,7 @@ async fn erase(laptop: &Laptop, conversation: &Value) -> u16 {
 
 /// The whole table, an item a line.
 async fn items(laptop: &Laptop) -> Vec<String> {
-    let request = laptop.http.post(&laptop.stack.dynamodb_url).header("x-amz-target", "DynamoDB_20120810.Scan");
-    let request = request.header("x-amz-date", "20260101T000000Z").header("content-type", "application/x-amz-json-1.0");
-    let unverified = "AWS4-HMAC-SHA256 Credential=laptop/20260101/us-east-1/dynamodb/aws4_request, \
-                      SignedHeaders=host;x-amz-date, Signature=0";
-    let page = answer(request.header("authorization", unverified).body(json!({"TableName": "maskline"}).to_string()));
-    page.await.body["Items"].as_array().unwrap().iter().map(Value::to_string).collect()
+    laptop.items().await.iter().map(Value::to_string).collect()
 }
 
 async fn items_with(laptop: &Laptop, wanted: &str) -> Vec<String> {
@@ -69,7 +63,7 @@ async fn lively(laptop: &Laptop) -> Value {
 
 #[tokio::test]
 async fn an_erased_conversation_is_gone_and_its_keys_reach_nobody_until_the_quarantine_is_over() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 1).await;
+    let laptop = Laptop::builder().numbers("GB", 1).start().await;
     let conversation = lively(&laptop).await;
     assert_eq!(erase(&laptop, &conversation).await, 204);
 
@@ -87,15 +81,15 @@ async fn an_erased_conversation_is_gone_and_its_keys_reach_nobody_until_the_quar
     let call = laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"]})).await;
     assert!(text(&call, "/phones/caller/heard/0").contains("has ended") && call["phones"]["callee"].is_null());
     laptop.advance(86_399);
-    assert_eq!(laptop.post("/conversations", &crate::support::conversation()).await.status, 503, "the keys are held");
+    assert_eq!(laptop.post("/conversations", &testkit::conversation()).await.status, 503, "the keys are held");
     laptop.advance(1);
-    assert_eq!(laptop.post("/conversations", &crate::support::conversation()).await.status, 201);
+    assert_eq!(laptop.post("/conversations", &testkit::conversation()).await.status, 201);
     assert_eq!(items_with(&laptop, text(&conversation, "/id")).await.len(), 2, "its memory, and the erasure to settle");
 }
 
 #[tokio::test]
 async fn erasing_again_gives_the_same_answer_and_so_do_two_at_once() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     let (one, other) = tokio::join!(erase(&laptop, &conversation), erase(&laptop, &conversation));
     assert_eq!((one, other, erase(&laptop, &conversation).await), (204, 204, 204));
@@ -108,7 +102,7 @@ async fn erasing_again_gives_the_same_answer_and_so_do_two_at_once() {
 
 #[tokio::test]
 async fn what_has_ended_or_expired_is_erased_and_what_is_out_of_quarantine_leaves_no_key() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 1).await;
+    let laptop = Laptop::builder().numbers("GB", 1).start().await;
     let conversation = laptop.create().await;
     laptop.delete(&path(&conversation)).await;
     assert_eq!(erase(&laptop, &conversation).await, 204);
@@ -123,8 +117,11 @@ async fn what_has_ended_or_expired_is_erased_and_what_is_out_of_quarantine_leave
 
 #[tokio::test]
 async fn the_keys_of_former_phones_are_erased_and_a_key_in_other_hands_is_left_alone_but_forgets() {
-    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")]).await;
-    let laptop = laptop.with_numbers(&["GB"], 1).await;
+    let laptop = Laptop::builder()
+        .env(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")])
+        .numbers("GB", 1)
+        .start()
+        .await;
     let first = laptop.create().await;
     let new_phone = json!({"participants": [{"number": "+447700900009"}, null]});
     assert_eq!(laptop.patch(&path(&first), &new_phone).await.status, 200);
@@ -141,7 +138,7 @@ async fn the_keys_of_former_phones_are_erased_and_a_key_in_other_hands_is_left_a
 
 #[tokio::test]
 async fn vonage_is_asked_for_every_record_after_an_hour_and_each_once() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     laptop.patch(&path(&conversation), &json!({"participants": [null, {"number": "+447700900009"}]})).await;
     erase(&laptop, &conversation).await;
@@ -164,7 +161,7 @@ async fn vonage_is_asked_for_every_record_after_an_hour_and_each_once() {
 
 #[tokio::test]
 async fn a_late_event_brings_nothing_back_and_its_leg_is_redacted() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     erase(&laptop, &conversation).await;
     let timestamp = laptop.clock.now().to_string();
@@ -184,9 +181,9 @@ async fn a_late_event_brings_nothing_back_and_its_leg_is_redacted() {
 
 #[tokio::test]
 async fn a_leg_that_was_written_at_the_last_moment_is_found_by_the_schedule() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
-    let (store, phone) = (laptop.store().await, shared::domain::phone::PhoneNumber::try_from(RIDER).unwrap().into());
+    let (store, phone) = (laptop.store(), shared::domain::phone::PhoneNumber::try_from(RIDER).unwrap().into());
     let dialled = text(&conversation, "/participants/0/dials");
     let dialled = shared::domain::phone::PhoneNumber::try_from(dialled).unwrap().into();
     let Some(shared::domain::route::KeyOwner::Route(route)) = store.holder(&phone, &dialled).await.unwrap() else {
@@ -209,11 +206,11 @@ async fn a_leg_that_was_written_at_the_last_moment_is_found_by_the_schedule() {
 
 #[tokio::test]
 async fn a_text_that_is_on_its_way_while_its_conversation_is_erased_is_redacted_too() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let mut order = conversation();
     order["notify"] = json!(false);
     let created = laptop.post("/conversations", &order).await.body;
-    let (store, id) = (laptop.store().await, text(&created, "/id").try_into().unwrap());
+    let (store, id) = (laptop.store(), text(&created, "/id").try_into().unwrap());
     let read = store.conversation(id, laptop.clock.now()).await.unwrap().unwrap();
     erase(&laptop, &created).await;
     let sides = shared::domain::side::Side::BOTH;
@@ -226,11 +223,8 @@ async fn a_text_that_is_on_its_way_while_its_conversation_is_erased_is_redacted_
 
 #[tokio::test]
 async fn the_request_that_created_it_creates_it_no_more() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
-    let post = async || {
-        let request = laptop.http.post(format!("{}/conversations", laptop.stack.gateway_url)).json(&conversation());
-        answer(request.header("Idempotency-Key", "ride-42")).await
-    };
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let post = async || laptop.post_with_key("ride-42", &conversation()).await;
     let created = post().await.body;
     erase(&laptop, &created).await;
     for _ in 0..2 {
@@ -243,7 +237,7 @@ async fn the_request_that_created_it_creates_it_no_more() {
 
 #[tokio::test]
 async fn the_parameter_is_true_or_false() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     for query in ["erase=", "erase=1", "erase=TRUE", "erase", "erase=true&erase=true"] {
         let refused = laptop.delete(&format!("{}?{query}", path(&conversation))).await;
@@ -256,7 +250,7 @@ async fn the_parameter_is_true_or_false() {
 
 #[tokio::test]
 async fn an_erasure_does_not_wait_for_vonage_and_what_fails_there_is_asked_again() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     let faults = async |times, fault| laptop.faults("/v1/redact/transaction", times, fault).await;
     faults(3, json!({"kind": "status", "status": 500})).await;
@@ -275,7 +269,7 @@ async fn an_erasure_does_not_wait_for_vonage_and_what_fails_there_is_asked_again
 
 #[tokio::test]
 async fn a_vonage_that_is_down_is_asked_a_few_times_a_run() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     erase(&laptop, &conversation).await;
     laptop.advance(AN_HOUR);
@@ -291,7 +285,7 @@ async fn a_vonage_that_is_down_is_asked_a_few_times_a_run() {
 
 #[tokio::test]
 async fn what_vonage_fails_at_for_ever_keeps_nothing_else_from_being_redacted() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     for _ in 0..2 {
         let conversation = lively(&laptop).await;
         assert_eq!(erase(&laptop, &conversation).await, 204);
@@ -307,7 +301,7 @@ async fn what_vonage_fails_at_for_ever_keeps_nothing_else_from_being_redacted() 
 
 #[tokio::test]
 async fn an_account_without_redaction_is_asked_once_a_product_and_given_up_after_30_days() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     assert_eq!(
         laptop.vonage(Method::PUT, "/simulator/account", json!({"balance": "9", "redact": false})).await.status,
@@ -326,9 +320,9 @@ async fn an_account_without_redaction_is_asked_once_a_product_and_given_up_after
 
 #[tokio::test]
 async fn many_legs_are_erased_in_one_request() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
-    let (store, phone) = (laptop.store().await, shared::domain::phone::PhoneNumber::try_from(RIDER).unwrap().into());
+    let (store, phone) = (laptop.store(), shared::domain::phone::PhoneNumber::try_from(RIDER).unwrap().into());
     let dialled =
         shared::domain::phone::PhoneNumber::try_from(text(&conversation, "/participants/0/dials")).unwrap().into();
     let Some(shared::domain::route::KeyOwner::Route(route)) = store.holder(&phone, &dialled).await.unwrap() else {

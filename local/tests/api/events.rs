@@ -3,8 +3,7 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::clock::Clock;
-
-use crate::support::{DRIVER, Laptop, RIDER, answer, text};
+use testkit::{Answer, DRIVER, Laptop, RIDER, text};
 
 const CALL: &str = "CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab";
 
@@ -26,7 +25,7 @@ async fn calls(laptop: &Laptop, conversation: &Value) -> Value {
 
 #[tokio::test]
 async fn events_twice_late_and_in_any_order_have_the_same_outcome() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let dialled = &conversation["participants"][0]["dials"];
     let mut outcomes = Vec::new();
@@ -49,7 +48,7 @@ async fn events_twice_late_and_in_any_order_have_the_same_outcome() {
 
 #[tokio::test]
 async fn the_first_time_of_a_status_is_kept() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     for seconds in [5, 9] {
         assert_eq!(laptop.event(&event(&laptop, &conversation, "inbound", "answered", seconds)).await.status, 204);
@@ -62,7 +61,7 @@ async fn the_first_time_of_a_status_is_kept() {
 
 #[tokio::test]
 async fn every_status_of_a_leg_is_merged() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let statuses = [
         "started",
@@ -93,7 +92,7 @@ async fn every_status_of_a_leg_is_merged() {
 
 #[tokio::test]
 async fn an_event_that_names_no_leg_is_taken_and_changes_nothing() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let dtmf = {
         let mut event = event(&laptop, &conversation, "inbound", "", 1);
@@ -125,7 +124,7 @@ async fn an_event_that_names_no_leg_is_taken_and_changes_nothing() {
 
 #[tokio::test]
 async fn an_event_from_before_the_conversation_is_not_its_own() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     assert_eq!(laptop.event(&event(&laptop, &conversation, "inbound", "completed", -1)).await.status, 204);
     assert_eq!(calls(&laptop, &conversation).await, json!([]));
@@ -133,7 +132,7 @@ async fn an_event_from_before_the_conversation_is_not_its_own() {
 
 #[tokio::test]
 async fn the_last_event_of_a_call_finds_a_conversation_that_has_ended_meanwhile() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     laptop.event(&event(&laptop, &conversation, "inbound", "answered", 1)).await;
     laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await;
@@ -143,9 +142,12 @@ async fn the_last_event_of_a_call_finds_a_conversation_that_has_ended_meanwhile(
 
 #[tokio::test]
 async fn with_the_shortest_quarantine_a_call_begun_at_the_last_second_ends_before_its_key_is_free() {
-    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")]).await;
-    let laptop = laptop.with_numbers(&["GB"], 2).await;
-    let mut order = crate::support::conversation();
+    let laptop = Laptop::builder()
+        .env(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")])
+        .numbers("GB", 2)
+        .start()
+        .await;
+    let mut order = testkit::conversation();
     order["expires_in"] = json!(60);
     let first = laptop.post("/conversations", &order).await.body;
     laptop.advance(59);
@@ -164,19 +166,22 @@ async fn with_the_shortest_quarantine_a_call_begun_at_the_last_second_ends_befor
 
 #[tokio::test]
 async fn an_event_that_vonage_did_not_sign_changes_nothing() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let body = event(&laptop, &conversation, "inbound", "answered", 1).to_string();
     let url = format!("{}/webhooks/event", laptop.stack.gateway_url);
-    assert_eq!(answer(laptop.http.post(&url).body(body.clone())).await.status, 401);
-    assert_eq!(answer(laptop.http.post(&url).bearer_auth(laptop.signature(Some("{}"))).body(body)).await.status, 401);
+    assert_eq!(Answer::to(laptop.http.post(&url).body(body.clone())).await.status, 401);
+    assert_eq!(
+        Answer::to(laptop.http.post(&url).bearer_auth(laptop.signature(Some("{}"))).body(body)).await.status,
+        401
+    );
     assert_eq!(calls(&laptop, &conversation).await, json!([]));
 }
 
 #[tokio::test]
 async fn a_table_that_cannot_be_written_is_503_so_that_vonage_may_send_again() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
-    let broken = Laptop::start_in(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")]).await;
+    let broken = Laptop::builder().env(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")]).start().await;
     assert_eq!(broken.event(&event(&laptop, &conversation, "inbound", "answered", 1)).await.status, 503);
 }

@@ -1,17 +1,15 @@
 //! `POST /conversations` with `Idempotency-Key`: as often as it is sent, carried out once.
 
 use serde_json::{Value, json};
-
-use crate::support::{Answer, DRIVER, Laptop, RIDER, answer, conversation, text};
+use testkit::{Answer, DRIVER, Laptop, RIDER, conversation, text};
 
 async fn post(laptop: &Laptop, key: &str, order: &Value) -> Answer {
-    let url = format!("{}/conversations", laptop.stack.gateway_url);
-    answer(laptop.http.post(url).header("Idempotency-Key", key).body(order.to_string())).await
+    laptop.post_with_key(key, order).await
 }
 
 #[tokio::test]
 async fn the_same_key_and_body_give_the_same_conversation_and_no_second_text() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 4).await;
+    let laptop = Laptop::builder().numbers("GB", 4).start().await;
     let first = post(&laptop, "ride-42", &conversation()).await;
     let again = post(&laptop, "ride-42", &conversation()).await;
     assert_eq!((first.status, again.status), (201, 200));
@@ -26,19 +24,19 @@ async fn the_same_key_and_body_give_the_same_conversation_and_no_second_text() {
 
 #[tokio::test]
 async fn a_body_is_the_same_whatever_its_spaces_and_order() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let mut order = conversation();
     order["reference"] = json!("ride-42");
     let first = post(&laptop, "k", &order).await;
     let url = format!("{}/conversations", laptop.stack.gateway_url);
     let spaced = format!("{{ \"reference\":\"ride-42\", \"participants\": {} }}", order["participants"]);
-    let again = answer(laptop.http.post(url).header("idempotency-key", "k").body(spaced)).await;
+    let again = Answer::to(laptop.http.post(url).header("idempotency-key", "k").body(spaced)).await;
     assert_eq!((again.status, &again.body["id"]), (200, &first.body["id"]));
 }
 
 #[tokio::test]
 async fn another_body_under_the_same_key_is_refused_and_a_key_has_a_length() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 4).await;
+    let laptop = Laptop::builder().numbers("GB", 4).start().await;
     post(&laptop, "k", &conversation()).await;
     let mut other = conversation();
     other["expires_in"] = json!(61);
@@ -54,7 +52,7 @@ async fn another_body_under_the_same_key_is_refused_and_a_key_has_a_length() {
 
 #[tokio::test]
 async fn many_at_once_give_one_conversation_and_one_text_each() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 4).await;
+    let laptop = Laptop::builder().numbers("GB", 4).start().await;
     let order = conversation();
     let run = || post(&laptop, "k", &order);
     let (a, b, c, d, e) = tokio::join!(run(), run(), run(), run(), run());
@@ -69,7 +67,7 @@ async fn many_at_once_give_one_conversation_and_one_text_each() {
 #[tokio::test]
 async fn two_at_once_with_one_number_left_are_the_same_conversation_and_no_refusal() {
     for key in ["a", "b", "c", "d"] {
-        let laptop = Laptop::start_in(&[("AUTO_RENT_MAX", "GB=9")]).await.with_numbers(&["GB"], 1).await;
+        let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=9")]).numbers("GB", 1).start().await;
         let order = conversation();
         let (first, second) = tokio::join!(post(&laptop, key, &order), post(&laptop, key, &order));
         assert!([200, 201].contains(&first.status) && [200, 201].contains(&second.status), "{first:?} {second:?}");
@@ -79,7 +77,7 @@ async fn two_at_once_with_one_number_left_are_the_same_conversation_and_no_refus
 
 #[tokio::test]
 async fn a_text_of_which_a_part_was_taken_is_not_sent_again() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let parts =
         json!({"message-count": "2", "messages": [{"status": "0"}, {"status": "1", "error-text": "throttled"}]});
     laptop.faults("/sms/json", 2, json!({"kind": "status", "status": 200, "body": parts})).await;
@@ -92,7 +90,7 @@ async fn a_text_of_which_a_part_was_taken_is_not_sent_again() {
 
 #[tokio::test]
 async fn a_repetition_does_not_wait_for_the_carrier() {
-    let laptop = Laptop::start_in(&[("VONAGE_TIME_LIMIT_MS", "20000")]).await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().env(&[("VONAGE_TIME_LIMIT_MS", "20000")]).numbers("GB", 2).start().await;
     let first = post(&laptop, "k", &conversation()).await;
     laptop.faults("/ni/basic/json", 2, json!({"kind": "hang"})).await;
     let again = tokio::time::timeout(std::time::Duration::from_secs(15), post(&laptop, "k", &conversation())).await;
@@ -101,7 +99,7 @@ async fn a_repetition_does_not_wait_for_the_carrier() {
 
 #[tokio::test]
 async fn a_text_that_failed_is_sent_again_and_only_that_one() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let barred = json!({"message-count": "1", "messages": [{"status": "9", "error-text": "quota"}]});
     let fault =
         json!({"path": "/sms/json", "contains": RIDER, "fault": {"kind": "status", "status": 200, "body": barred}});
@@ -118,7 +116,7 @@ async fn a_text_that_failed_is_sent_again_and_only_that_one() {
 
 #[tokio::test]
 async fn a_text_that_may_have_been_sent_is_not_sent_again() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     laptop.faults("/sms/json", 2, json!({"kind": "close_after"})).await;
     for _ in 0..2 {
         let answer = post(&laptop, "k", &conversation()).await;
@@ -129,7 +127,7 @@ async fn a_text_that_may_have_been_sent_is_not_sent_again() {
 
 #[tokio::test]
 async fn a_repetition_is_answered_while_the_carrier_fails_and_after_the_end_without_texts() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let failing = json!({"message-count": "1", "messages": [{"status": "9", "error-text": "quota"}]});
     laptop.faults("/sms/json", 2, json!({"kind": "status", "status": 200, "body": failing})).await;
     let first = post(&laptop, "k", &conversation()).await;
@@ -144,6 +142,6 @@ async fn a_repetition_is_answered_while_the_carrier_fails_and_after_the_end_with
 async fn what_was_refused_can_be_tried_again_under_its_key() {
     let laptop = Laptop::start().await;
     assert_eq!(post(&laptop, "k", &conversation()).await.status, 503);
-    let laptop = laptop.with_numbers(&["GB"], 1).await;
+    laptop.rent("GB", 1).await;
     assert_eq!(post(&laptop, "k", &conversation()).await.status, 201);
 }

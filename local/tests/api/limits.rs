@@ -1,20 +1,19 @@
 //! What a conversation may cost: how long its calls may be, and whom they may reach.
 
 use serde_json::{Value, json};
-
-use crate::support::{DRIVER, Laptop, RIDER, conversation, text};
+use testkit::{DRIVER, Laptop, RIDER, conversation, text};
 
 async fn refused_number(laptop: &Laptop, number: &str, country: &Value) -> Value {
     let mut order = conversation();
     order["participants"][1] = json!({"number": number, "country": country});
     let answer = laptop.post("/conversations", &order).await;
-    assert_eq!((answer.status, answer.content_type.as_str()), (422, "application/problem+json"), "{answer:?}");
+    assert_eq!((answer.status, answer.content_type()), (422, "application/problem+json"), "{answer:?}");
     answer.body
 }
 
 #[tokio::test]
 async fn a_conversation_may_have_shorter_calls_than_the_deployment() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let mut order = conversation();
     (order["max_call_seconds"], order["ring_seconds"], order["quarantine"]) = (json!(300), json!(20), json!(300));
     let conversation = laptop.post("/conversations", &order).await.body;
@@ -29,7 +28,7 @@ async fn a_conversation_may_have_shorter_calls_than_the_deployment() {
 
 #[tokio::test]
 async fn without_a_word_the_deployments_limits_hold() {
-    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "600")]).await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().env(&[("MAX_CALL_SECONDS", "600")]).numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     assert_eq!((&conversation["max_call_seconds"], &conversation["ring_seconds"]), (&json!(600), &json!(45)));
     for (field, value) in [
@@ -40,7 +39,7 @@ async fn without_a_word_the_deployments_limits_hold() {
         ("ring_seconds", json!(121)),
         ("quarantine", json!(599)),
     ] {
-        let mut order = crate::support::conversation();
+        let mut order = testkit::conversation();
         order[field] = value;
         let answer = laptop.post("/conversations", &order).await;
         assert_eq!((answer.status, &answer.body["field"]), (422, &json!(field)), "{order}");
@@ -49,7 +48,7 @@ async fn without_a_word_the_deployments_limits_hold() {
 
 #[tokio::test]
 async fn a_number_that_pays_its_owner_is_refused_before_the_carrier_is_asked() {
-    let laptop = Laptop::start().await.with_numbers(&["GB", "US"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).numbers("US", 2).start().await;
     for (number, country, why) in [
         ("+44 9012 345678", Value::Null, "Premium-rate"),
         ("0901 234 5678", json!("GB"), "Premium-rate"),
@@ -70,7 +69,7 @@ async fn a_number_that_pays_its_owner_is_refused_before_the_carrier_is_asked() {
 
 #[tokio::test]
 async fn only_phones_of_the_countries_that_are_named_can_be_brought() {
-    let laptop = Laptop::start_in(&[("CALLABLE_COUNTRIES", "GB,US")]).await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().env(&[("CALLABLE_COUNTRIES", "GB,US")]).numbers("GB", 2).start().await;
     let problem = refused_number(&laptop, "+33 6 44 63 00 01", &Value::Null).await;
     assert_eq!(text(&problem, "/type"), "urn:maskline:problem:number-not-callable");
     let conversation = laptop.create().await;
@@ -85,7 +84,7 @@ async fn only_phones_of_the_countries_that_are_named_can_be_brought() {
 
 #[tokio::test]
 async fn a_call_that_leads_back_into_the_pool_is_connected_to_nobody() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 3).await;
+    let laptop = Laptop::builder().numbers("GB", 3).start().await;
     let conversation = laptop.create().await;
     let [rider_dials, driver_dials] = [0, 1].map(|side| text(&conversation, &format!("/participants/{side}/dials")));
     // As when the driver's phone forwards its calls to a number of the pool.

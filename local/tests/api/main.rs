@@ -17,7 +17,6 @@ mod operations;
 mod pipe;
 mod provision;
 mod stale;
-mod support;
 mod template;
 mod update;
 mod upkeep;

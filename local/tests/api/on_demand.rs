@@ -1,8 +1,7 @@
 //! Numbers that are rented when a conversation finds none free.
 
 use serde_json::{Value, json};
-
-use crate::support::{Answer, Laptop, text};
+use testkit::{Answer, Laptop, text};
 
 async fn pair(laptop: &Laptop, a: usize, b: usize) -> Answer {
     let number = |index: usize| json!({"number": format!("+4477009001{index:02}")});
@@ -15,7 +14,7 @@ async fn owned(laptop: &Laptop) -> usize {
 
 #[tokio::test]
 async fn one_number_is_rented_for_two_people_and_only_when_none_is_free() {
-    let laptop = Laptop::start_in(&[("AUTO_RENT_MAX", "GB=3")]).await;
+    let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=3")]).start().await;
     let first = pair(&laptop, 1, 2).await;
     assert_eq!(first.status, 201, "{first:?}");
     assert_eq!(pair(&laptop, 3, 4).await.status, 201);
@@ -28,7 +27,7 @@ async fn one_number_is_rented_for_two_people_and_only_when_none_is_free() {
 
 #[tokio::test]
 async fn never_more_are_rented_than_the_deployment_allows() {
-    let laptop = Laptop::start_in(&[("AUTO_RENT_MAX", "GB=2,US=1")]).await;
+    let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=2,US=1")]).start().await;
     for other in [2, 3] {
         assert_eq!(pair(&laptop, 1, other).await.status, 201);
     }
@@ -41,7 +40,7 @@ async fn never_more_are_rented_than_the_deployment_allows() {
 
 #[tokio::test]
 async fn a_number_that_is_being_given_back_counts_until_it_is() {
-    let laptop = Laptop::start_in(&[("AUTO_RENT_MAX", "GB=1")]).await;
+    let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=1")]).start().await;
     assert_eq!(pair(&laptop, 1, 2).await.status, 201);
     laptop.delete("/numbers/447451000001").await;
     let refused = pair(&laptop, 3, 4).await;
@@ -51,7 +50,7 @@ async fn a_number_that_is_being_given_back_counts_until_it_is() {
 
 #[tokio::test]
 async fn no_purchase_of_any_kind_exceeds_the_budget() {
-    let laptop = Laptop::start_in(&[("AUTO_RENT_MAX", "GB=9,US=9"), ("MONTHLY_BUDGET_EUR", "2.49")]).await;
+    let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=9,US=9"), ("MONTHLY_BUDGET_EUR", "2.49")]).start().await;
     assert_eq!(pair(&laptop, 1, 2).await.status, 201);
     let refused = pair(&laptop, 1, 3).await;
     assert_eq!((refused.status, text(&refused.body, "/renting_failed")), (503, "over_budget"), "{refused:?}");
@@ -65,7 +64,7 @@ async fn no_purchase_of_any_kind_exceeds_the_budget() {
 
 #[tokio::test]
 async fn when_vonage_cannot_rent_the_refusal_says_why_and_nothing_is_left() {
-    let laptop = Laptop::start_in(&[("AUTO_RENT_MAX", "GB=1,IE=9")]).await;
+    let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=1,IE=9")]).start().await;
     laptop.vonage(reqwest::Method::PUT, "/simulator/account", json!({"balance": "0"})).await;
     let refused = pair(&laptop, 1, 2).await;
     assert_eq!((refused.status, text(&refused.body, "/renting_failed")), (503, "low_balance"));
@@ -75,7 +74,7 @@ async fn when_vonage_cannot_rent_the_refusal_says_why_and_nothing_is_left() {
 
 #[tokio::test]
 async fn many_at_once_rent_what_is_needed_and_not_one_each() {
-    let laptop = Laptop::start_in(&[("AUTO_RENT_MAX", "GB=9")]).await;
+    let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=9")]).start().await;
     let different = |index: usize| pair(&laptop, 2 * index, 2 * index + 1);
     let (a, b, c, d, e) = tokio::join!(different(1), different(2), different(3), different(4), different(5));
     for answer in [a, b, c, d, e] {

@@ -1,12 +1,12 @@
-//! Compares the template's alarms and dashboard with the docs and with the functions' metrics.
+//! What the template watches says the same as the README and as the functions' own metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use local::gateway;
 use serde_json::{Map, Value, json};
 use shared::edge::telemetry::{METRICS, NAMESPACE};
+use testkit::text;
 
-use crate::support::text;
 use crate::template::{root, template};
 
 /// Who writes the metrics that not every function writes.
@@ -98,19 +98,19 @@ fn asked_by_dashboard(dashboard: &Value) -> Vec<Asked> {
         .collect()
 }
 
-/// Returns the first column of the table with this heading in `docs/operations.md`.
-fn table_in_the_docs(heading: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(root().join("docs/operations.md")).unwrap();
-    let (_, table) = text.split_once(heading).unwrap_or_else(|| panic!("no table {heading}"));
+/// The first column of the README's table with this heading.
+fn table_in_the_readme(heading: &str) -> Vec<String> {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, table) = readme.split_once(heading).unwrap_or_else(|| panic!("no table {heading}"));
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     rows.map(|row| row.split('|').nth(1).unwrap().trim().trim_matches('`').to_owned()).collect()
 }
 
 #[test]
-fn each_alarm_is_in_the_docs_and_on_the_dashboard() {
+fn each_alarm_is_explained_in_the_readme_and_shown_on_the_dashboard() {
     let template = template();
     let names: BTreeSet<String> = alarms(&template).into_iter().map(|(name, _)| name.to_owned()).collect();
-    let explained = table_in_the_docs("| alarm | it means | what to do |");
+    let explained = table_in_the_readme("| alarm | it means | what to do |");
     assert_eq!(explained.len(), names.len(), "{explained:?}");
     assert_eq!(explained.into_iter().collect::<BTreeSet<_>>(), names);
     let dashboard = dashboard(&template);

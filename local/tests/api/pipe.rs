@@ -6,8 +6,7 @@
 //! valid JSON here does so under any reading.
 
 use serde_json::{Map, Value, json};
-
-use crate::support::text;
+use testkit::text;
 
 pub struct Pipe {
     filters: Vec<Value>,

@@ -7,8 +7,7 @@ use shared::config::VonageConfig;
 use shared::domain::country::Country;
 use shared::vonage::Vonage;
 use shared::vonage::numbers::Search;
-
-use crate::support::{Laptop, text};
+use testkit::{Laptop, text};
 
 async fn order(laptop: &Laptop, country: &str, count: usize) -> Value {
     let answer = laptop.post("/numbers", &json!({"country": country, "count": count})).await;
@@ -115,7 +114,7 @@ async fn a_number_that_somebody_else_was_faster_to_buy_is_passed_over() {
 
 #[tokio::test]
 async fn a_purchase_without_an_answer_is_looked_up_and_not_made_again() {
-    let laptop = Laptop::start_in(&[("VONAGE_TIME_LIMIT_MS", "300")]).await;
+    let laptop = Laptop::builder().env(&[("VONAGE_TIME_LIMIT_MS", "300")]).start().await;
     for (country, kind) in [("GB", "close_after"), ("US", "hang_after")] {
         laptop.fault("/number/buy", json!({"kind": kind})).await;
         let done = order(&laptop, country, 2).await;
@@ -228,7 +227,8 @@ async fn a_number_that_may_have_been_bought_is_not_forgotten_by_a_run_whose_requ
 
 #[tokio::test]
 async fn what_cannot_be_linked_is_told_before_more_is_bought() {
-    let laptop = Laptop::start_in(&[("VONAGE_APPLICATION_ID", "99999999-0000-4000-8000-000000000009")]).await;
+    let laptop =
+        Laptop::builder().env(&[("VONAGE_APPLICATION_ID", "99999999-0000-4000-8000-000000000009")]).start().await;
     let done = order(&laptop, "GB", 3).await;
     assert_eq!((&done["ready"], &done["in_progress"]), (&json!(0), &json!(1)));
     assert_eq!(text(&done, "/shortfall/0/number"), "447451000001");
@@ -241,7 +241,7 @@ async fn a_run_whose_time_is_over_says_what_it_has_done() {
     let laptop = Laptop::start().await;
     let (env, clock) = (&laptop.stack.environment, laptop.clock.clone());
     let vonage = Vonage::new(VonageConfig::from_environment(env).unwrap());
-    let provisioner = Provisioner::new(env, laptop.store().await, vonage, std::sync::Arc::new(clock)).unwrap();
+    let provisioner = Provisioner::new(env, laptop.store(), vonage, std::sync::Arc::new(clock)).unwrap();
     let order = Order { search: Search::usual(Country::try_from("GB").unwrap()), count: 1, cap: None };
     let done = provisioner.provision(&order, Some(laptop.clock.now())).await.unwrap();
     assert_eq!(
@@ -302,7 +302,7 @@ async fn when_vonage_fails_before_anything_is_added_the_answer_says_so_and_the_n
             if path == "/number/search" && fault["status"] == 200 {
                 continue;
             }
-            let laptop = Laptop::start_in(&[("VONAGE_TIME_LIMIT_MS", "200")]).await;
+            let laptop = Laptop::builder().env(&[("VONAGE_TIME_LIMIT_MS", "200")]).start().await;
             // However often it is sent: a search after any failure, and a purchase that was one too many.
             laptop.faults(path, 3, fault.clone()).await;
             let answer = laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;

@@ -5,14 +5,13 @@ use jiff::SignedDuration;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock;
-
-use crate::support::{Answer, DRIVER, Laptop, RIDER, text};
+use testkit::{Answer, DRIVER, Laptop, RIDER, text};
 
 const NEW_PHONE: &str = "447700900009";
 
 /// A stack with one number, which everybody dials, so that the same keys are given again and again.
 async fn laptop() -> Laptop {
-    Laptop::start().await.with_numbers(&["GB"], 1).await
+    Laptop::builder().numbers("GB", 1).start().await
 }
 
 /// The conversation of the rider and another one, for a minute with a quarantine as long.

@@ -7,8 +7,7 @@ use local::gateway;
 use serde_json::{Value, json};
 use shared::config::Environment;
 use shared::edge::lambda::HttpFunction;
-
-use crate::support::{Laptop, text};
+use testkit::{Laptop, text};
 
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

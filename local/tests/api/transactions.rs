@@ -2,12 +2,11 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Laptop, RIDER, conversation};
+use testkit::{Laptop, RIDER, conversation};
 
 /// A stack with two numbers in GB.
 async fn laptop_with_numbers() -> Laptop {
-    Laptop::start().await.with_numbers(&["GB"], 2).await
+    Laptop::builder().numbers("GB", 2).start().await
 }
 
 /// Lets the next transactions meet a fault.

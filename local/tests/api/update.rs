@@ -1,8 +1,7 @@
 //! `PATCH /conversations/{id}`.
 
 use serde_json::{Value, json};
-
-use crate::support::{DRIVER, Laptop, RIDER, text};
+use testkit::{DRIVER, Laptop, RIDER, text};
 
 const NEW_PHONE: &str = "447700900009";
 
@@ -11,8 +10,8 @@ fn new_phone() -> Value {
 }
 
 async fn laptop() -> Laptop {
-    let laptop = Laptop::start_in(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "100")]).await;
-    laptop.with_numbers(&["GB"], 2).await
+    let short = [("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "100")];
+    Laptop::builder().env(&short).numbers("GB", 2).start().await
 }
 
 fn path(conversation: &Value) -> String {
@@ -30,7 +29,7 @@ async fn a_new_phone_keeps_the_masks_and_the_old_one_hears_that_the_conversation
     let before = laptop.create().await;
     reached(&laptop, RIDER, &before["participants"][0]["dials"]).await;
     let after = laptop.patch(&path(&before), &new_phone()).await;
-    assert_eq!((after.status, after.content_type.as_str()), (200, "application/json"), "{after:?}");
+    assert_eq!((after.status, after.content_type()), (200, "application/json"), "{after:?}");
     let [rider, driver] = [0, 1].map(|side| &after.body["participants"][side]);
     for name in ["dials", "masked_by", "label"] {
         assert_eq!(rider[name], before["participants"][0][name]);

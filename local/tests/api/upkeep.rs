@@ -2,8 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{DRIVER, Laptop, RIDER, text};
+use testkit::{DRIVER, Laptop, RIDER, text};
 
 const QUICK: [(&str, &str); 2] = [("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "100")];
 
@@ -26,7 +25,7 @@ async fn buy(laptop: &Laptop, number: &str, link: bool) {
 
 #[tokio::test]
 async fn a_drained_number_is_given_to_nobody_and_cancelled_when_its_last_route_has_lived_out() {
-    let laptop = Laptop::start_in(&QUICK).await.with_numbers(&["GB"], 1).await;
+    let laptop = Laptop::builder().env(&QUICK).numbers("GB", 1).start().await;
     let conversation = laptop.create().await;
     let drained = laptop.delete("/numbers/447451000001").await;
     assert_eq!((drained.status, text(&drained.body, "/state")), (200, "draining"));
@@ -51,7 +50,7 @@ async fn a_drained_number_is_given_to_nobody_and_cancelled_when_its_last_route_h
 
 #[tokio::test]
 async fn a_creation_that_may_still_be_under_way_is_waited_for() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 1).await;
+    let laptop = Laptop::builder().numbers("GB", 1).start().await;
     laptop.delete("/numbers/447451000001").await;
     laptop.advance(59);
     assert_eq!(laptop.run_schedule().await["cancelled"], json!([]));
@@ -61,7 +60,7 @@ async fn a_creation_that_may_still_be_under_way_is_waited_for() {
 
 #[tokio::test]
 async fn a_cancellation_without_an_answer_and_one_that_fails_are_tried_again() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     for number in ["447451000001", "447451000002"] {
         laptop.delete(&format!("/numbers/{number}")).await;
     }
@@ -102,7 +101,7 @@ async fn what_is_not_in_the_pool_or_not_finished_is_not_drained() {
 
 #[tokio::test]
 async fn numbers_that_are_linked_and_not_in_the_pool_are_adopted_with_the_price_of_their_kind() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 1).await;
+    let laptop = Laptop::builder().numbers("GB", 1).start().await;
     buy(&laptop, "447451000007", true).await;
     buy(&laptop, "447451000008", false).await;
     assert_eq!(laptop.run_schedule().await["adopted"], json!(["447451000007"]));
@@ -128,7 +127,7 @@ async fn a_number_is_not_adopted_without_its_price_as_long_as_vonage_fails_to_te
 
 #[tokio::test]
 async fn a_number_that_was_given_back_is_not_adopted_though_the_list_still_shows_it() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 1).await;
+    let laptop = Laptop::builder().numbers("GB", 1).start().await;
     laptop.delete("/numbers/447451000001").await;
     laptop.advance(60);
     laptop.run_schedule().await;
@@ -140,7 +139,7 @@ async fn a_number_that_was_given_back_is_not_adopted_though_the_list_still_shows
 
 #[tokio::test]
 async fn a_number_that_vonage_no_longer_lists_is_reported_until_it_does() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let form = [("country", "GB"), ("msisdn", "447451000001")];
     laptop.vonage_form("/number/cancel", &form).await;
     for _ in 0..2 {
@@ -155,14 +154,14 @@ async fn a_number_that_vonage_no_longer_lists_is_reported_until_it_does() {
 
 #[tokio::test]
 async fn a_list_that_is_cut_short_makes_no_number_missing() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
     laptop.fault("/account/numbers", json!({"kind": "status", "status": 200, "body": {}})).await;
     assert_eq!(laptop.run_schedule().await["missing"], json!([]));
 }
 
 #[tokio::test]
 async fn the_headroom_is_kept_above_what_the_busiest_caller_has_held_lately() {
-    let laptop = Laptop::start_in(&[("HEADROOM", "GB=2"), ("AUTO_RENT_MAX", "GB=4")]).await;
+    let laptop = Laptop::builder().env(&[("HEADROOM", "GB=2"), ("AUTO_RENT_MAX", "GB=4")]).start().await;
     assert_eq!(laptop.run_schedule().await["rented"].as_array().unwrap().len(), 2);
     assert_eq!(laptop.run_schedule().await["rented"], json!([]));
     laptop.create().await;
@@ -188,7 +187,7 @@ async fn the_schedule_finishes_what_a_dead_run_began() {
 
 #[tokio::test]
 async fn the_high_water_mark_is_the_most_that_one_caller_has_held_and_passes_after_a_week() {
-    let laptop = Laptop::start_in(&QUICK).await.with_numbers(&["GB"], 3).await;
+    let laptop = Laptop::builder().env(&QUICK).numbers("GB", 3).start().await;
     for (a, b) in [(1, 2), (1, 3), (4, 5)] {
         let order = json!({"participants": [{"number": format!("+44770090000{a}")}, {"number": format!("+44770090000{b}")}],
                            "expires_in": 60, "notify": false});
@@ -203,7 +202,7 @@ async fn the_high_water_mark_is_the_most_that_one_caller_has_held_and_passes_aft
 
 #[tokio::test]
 async fn what_is_held_for_long_counts_for_long_whatever_was_held_for_short_beside_it() {
-    let laptop = Laptop::start_in(&QUICK).await.with_numbers(&["GB"], 3).await;
+    let laptop = Laptop::builder().env(&QUICK).numbers("GB", 3).start().await;
     let order = |days: i64| {
         json!({"participants": [{"number": "+447700900001"}, {"number": "+447700900002"}],
                "expires_in": days * 86_400, "notify": false})
@@ -224,7 +223,7 @@ async fn what_is_held_for_long_counts_for_long_whatever_was_held_for_short_besid
 
 #[tokio::test]
 async fn a_forecast_says_how_many_numbers_so_many_conversations_at_once_need() {
-    let laptop = Laptop::start().await.with_numbers(&["GB"], 3).await;
+    let laptop = Laptop::builder().numbers("GB", 3).start().await;
     let forecast = country(&laptop, "?concurrent=25").await["forecast"].clone();
     assert_eq!(forecast, json!({"concurrent": 25, "needed": 25, "missing": 22}));
     assert_eq!(country(&laptop, "?concurrent=2").await["forecast"]["missing"], 0);
@@ -237,7 +236,7 @@ async fn a_forecast_says_how_many_numbers_so_many_conversations_at_once_need() {
 
 #[tokio::test]
 async fn the_schedule_does_what_it_can_while_vonage_fails() {
-    let laptop = Laptop::start_in(&[("HEADROOM", "GB=2")]).await.with_numbers(&["GB"], 1).await;
+    let laptop = Laptop::builder().env(&[("HEADROOM", "GB=2")]).numbers("GB", 1).start().await;
     laptop.faults("/account/numbers", 3, json!({"kind": "status", "status": 500})).await;
     let report = laptop.run_schedule().await;
     assert_eq!(text(&report, "/shortfall/0/reason"), "carrier_unavailable");
@@ -246,7 +245,7 @@ async fn the_schedule_does_what_it_can_while_vonage_fails() {
 
 #[tokio::test]
 async fn a_request_that_was_one_too_many_is_sent_again() {
-    let laptop = Laptop::start_in(&[("VONAGE_NUMBERS_INTERVAL_MS", "1")]).await;
+    let laptop = Laptop::builder().env(&[("VONAGE_NUMBERS_INTERVAL_MS", "1")]).start().await;
     for path in ["/number/search", "/number/buy", "/number/update"] {
         laptop.faults(path, 2, json!({"kind": "status", "status": 429})).await;
     }
@@ -257,15 +256,12 @@ async fn a_request_that_was_one_too_many_is_sent_again() {
 
 /// The simulated Vonage's application.
 async fn application(laptop: &Laptop) -> Value {
-    let path = format!("/v2/applications/{}", local::stack::account::APPLICATION_ID);
-    let request = laptop.http.get(format!("{}{path}", laptop.stack.vonage_url));
-    let account = (local::stack::account::API_KEY, local::stack::account::API_SECRET);
-    crate::support::answer(request.basic_auth(account.0, Some(account.1))).await.body
+    laptop.vonage_get(&format!("/v2/applications/{}", local::stack::account::APPLICATION_ID)).await.body
 }
 
 #[tokio::test]
 async fn the_schedule_lets_the_application_lead_here_and_be_used_for_nothing_else() {
-    let laptop = Laptop::start_answering(local::simulator::HttpMethod::Get).await.with_numbers(&["GB"], 2).await;
+    let laptop = Laptop::builder().answer_method(local::simulator::HttpMethod::Get).numbers("GB", 2).start().await;
     let before = application(&laptop).await;
     assert_eq!(before["privacy"]["improve_ai"], true, "as Vonage makes it");
     let report = laptop.run_schedule().await;

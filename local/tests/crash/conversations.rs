@@ -4,10 +4,10 @@ use create_conversation::CreateConversation;
 use serde_json::{Value, json};
 use shared::domain::conversation::{Conversation, Notification};
 use shared::domain::side::Side;
+use testkit::{Laptop, string};
 
 use crate::events;
 use crate::scenario::{Answer, Functions, Scenario, at_every_request};
-use crate::world::{World, text};
 
 const PHONES: [&str; 2] = ["447700900001", "447700900002"];
 
@@ -24,15 +24,15 @@ async fn ask(functions: &Functions, creation: &Value) -> Answer {
 }
 
 /// Receiver and content of all text messages.
-async fn texts_of(world: &World) -> Vec<(String, String)> {
-    let messages = world.simulator("messages").await;
+async fn texts_of(laptop: &Laptop) -> Vec<(String, String)> {
+    let messages = laptop.simulator("messages").await;
     let messages = messages["messages"].as_array().unwrap().iter();
-    messages.map(|message| (text(&message["to"]), text(&message["text"]))).collect()
+    messages.map(|message| (string(&message["to"]), string(&message["text"]))).collect()
 }
 
 /// Number of text messages to each participant that name the number which this participant dials.
-async fn texts(world: &World, conversation: &Conversation) -> [usize; 2] {
-    let texts = texts_of(world).await;
+async fn texts(laptop: &Laptop, conversation: &Conversation) -> [usize; 2] {
+    let texts = texts_of(laptop).await;
     Side::BOTH.map(|side| {
         let participant = conversation.participant(side);
         let is_about = |(to, text): &&(String, String)| {
@@ -43,14 +43,14 @@ async fn texts(world: &World, conversation: &Conversation) -> [usize; 2] {
 }
 
 /// Checks that only participants get a text message, and at most one for each conversation.
-async fn check_texts(world: &World, conversations: &[Conversation]) {
+async fn check_texts(laptop: &Laptop, conversations: &[Conversation]) {
     let mut about = 0;
     for conversation in conversations {
-        let counts = texts(world, conversation).await;
+        let counts = texts(laptop, conversation).await;
         assert!(counts.iter().all(|count| *count <= 1), "{counts:?} {conversation:?}");
         about += counts.iter().sum::<usize>();
     }
-    assert_eq!(texts_of(world).await.len(), about);
+    assert_eq!(texts_of(laptop).await.len(), about);
 }
 
 fn name(notification: &Notification) -> &'static str {
@@ -79,21 +79,21 @@ fn check_fate(at_death: Option<(&str, usize)>, afterwards: (&str, usize)) {
 #[tokio::test]
 async fn replayed_creation_is_complete_after_a_crash() {
     at_every_request("POST /conversations with an idempotency key", 8, async |mut scenario: Scenario| {
-        let world = World::start(&[]).await.with_numbers("GB", 2).await;
+        let laptop = Laptop::builder().numbers("GB", 2).start().await;
         let creation = creation(Some("ride-42"));
-        scenario.run(&world, async |functions| drop(ask(&functions, &creation).await)).await;
-        let at_death = match world.table().await.conversations.first() {
-            Some(conversation) => Some((conversation.clone(), texts(&world, conversation).await)),
+        scenario.run(&laptop, async |functions| drop(ask(&functions, &creation).await)).await;
+        let at_death = match laptop.table().await.conversations.first() {
+            Some(conversation) => Some((conversation.clone(), texts(&laptop, conversation).await)),
             None => None,
         };
 
-        let answer = ask(&Functions::of(&world), &creation).await;
+        let answer = ask(&Functions::of(&laptop), &creation).await;
         assert_eq!(answer.status, if at_death.is_some() { 200 } else { 201 }, "{answer:?}");
-        let table = world.table().await;
+        let table = laptop.table().await;
         let [conversation] = &table.conversations[..] else { panic!("{:?}", table.conversations) };
         assert_eq!((table.routes.len(), table.requests.len()), (2, 1));
-        check_texts(&world, &table.conversations).await;
-        let counts = texts(&world, conversation).await;
+        check_texts(&laptop, &table.conversations).await;
+        let counts = texts(&laptop, conversation).await;
         for side in Side::BOTH {
             let fate = |conversation: &Conversation, counts: [usize; 2]| {
                 (name(&conversation.participant(side).notification), counts[side.index()])
@@ -104,13 +104,13 @@ async fn replayed_creation_is_complete_after_a_crash() {
             );
         }
 
-        let again = ask(&Functions::of(&world), &creation).await;
+        let again = ask(&Functions::of(&laptop), &creation).await;
         assert_eq!((again.status, &again.body["id"]), (200, &json!(conversation.id)), "{again:?}");
         let mut other = order();
         other["reference"] = json!("ride-43");
-        let other = ask(&Functions::of(&world), &events::creation(&other, Some("ride-42"))).await;
+        let other = ask(&Functions::of(&laptop), &events::creation(&other, Some("ride-42"))).await;
         assert_eq!((other.status, &other.body["field"]), (422, &json!("Idempotency-Key")), "{other:?}");
-        assert_eq!(texts(&world, conversation).await, counts);
+        assert_eq!(texts(&laptop, conversation).await, counts);
         scenario
     })
     .await;
@@ -119,24 +119,24 @@ async fn replayed_creation_is_complete_after_a_crash() {
 #[tokio::test]
 async fn creation_is_atomic_on_a_crash() {
     at_every_request("POST /conversations", 8, async |mut scenario: Scenario| {
-        let world = World::start(&[]).await.with_numbers("GB", 2).await;
+        let laptop = Laptop::builder().numbers("GB", 2).start().await;
         let creation = creation(None);
-        scenario.run(&world, async |functions| drop(ask(&functions, &creation).await)).await;
-        let table = world.table().await;
+        scenario.run(&laptop, async |functions| drop(ask(&functions, &creation).await)).await;
+        let table = laptop.table().await;
         assert_eq!(table.routes.len(), 2 * table.conversations.len());
 
         let mut created = table.conversations.len();
         while created < 2 {
-            let answer = ask(&Functions::of(&world), &creation).await;
+            let answer = ask(&Functions::of(&laptop), &creation).await;
             assert_eq!(answer.status, 201, "{answer:?}");
             assert!(answer.body["participants"].as_array().unwrap().iter().all(|side| side["notification"] == "sent"));
             created += 1;
         }
-        let refused = ask(&Functions::of(&world), &creation).await;
+        let refused = ask(&Functions::of(&laptop), &creation).await;
         assert_eq!((refused.status, &refused.body["live"]), (503, &json!(2)), "{refused:?}");
-        let table = world.table().await;
+        let table = laptop.table().await;
         assert_eq!((table.conversations.len(), table.routes.len()), (2, 4), "every route is in use once");
-        check_texts(&world, &table.conversations).await;
+        check_texts(&laptop, &table.conversations).await;
         scenario
     })
     .await;
@@ -145,15 +145,15 @@ async fn creation_is_atomic_on_a_crash() {
 #[tokio::test]
 async fn creation_rents_one_number_in_spite_of_a_crash() {
     at_every_request("POST /conversations that rents", 15, async |mut scenario: Scenario| {
-        let world = World::start(&[("AUTO_RENT_MAX", "GB=3")]).await;
+        let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=3")]).start().await;
         let creation = creation(Some("ride-42"));
-        scenario.run(&world, async |functions| drop(ask(&functions, &creation).await)).await;
-        let answer = ask(&Functions::of(&world), &creation).await;
+        scenario.run(&laptop, async |functions| drop(ask(&functions, &creation).await)).await;
+        let answer = ask(&Functions::of(&laptop), &creation).await;
         assert!(matches!(answer.status, 200 | 201), "{answer:?}");
-        let table = world.table().await;
+        let table = laptop.table().await;
         assert_eq!((table.conversations.len(), table.routes.len()), (1, 2));
-        check_texts(&world, &table.conversations).await;
-        assert_eq!(world.settled_pool().await.len(), 1);
+        check_texts(&laptop, &table.conversations).await;
+        assert_eq!(laptop.settled_pool().await.len(), 1);
         scenario
     })
     .await;

@@ -3,11 +3,11 @@
 use create_conversation::CreateConversation;
 use end_conversation::EndConversation;
 use serde_json::{Value, json};
+use testkit::{Laptop, string};
 use update_conversation::UpdateConversation;
 
 use crate::events;
 use crate::scenario::{Functions, Scenario, at_every_request};
-use crate::world::{World, text};
 
 /// The participants' phones, and a previous phone of the first participant.
 const PHONES: [&str; 3] = ["447700900001", "447700900002", "447700900009"];
@@ -16,22 +16,20 @@ const PHONES: [&str; 3] = ["447700900001", "447700900002", "447700900009"];
 const RECORDS: usize = 3 + 2 + 2;
 
 /// Places a call at the simulated Vonage. All its events are delivered when this returns.
-async fn call(world: &World, from: &str, to: &str) -> Value {
-    let request = local::loopback_client().post(format!("{}/simulator/calls", world.stack.vonage_url));
-    let request = request.json(&json!({"from": from, "to": to, "talk_seconds": 30}));
-    request.send().await.unwrap().json().await.unwrap()
+async fn call(laptop: &Laptop, from: &str, to: &str) -> Value {
+    laptop.call(json!({"from": from, "to": to, "talk_seconds": 30})).await
 }
 
 /// Creates a conversation with a call and a changed phone. Returns its id and the number that the first participant
 /// dials.
-async fn lively(world: &World) -> (String, String) {
+async fn lively(laptop: &Laptop) -> (String, String) {
     let order = json!({"participants": [{"number": format!("+{}", PHONES[2])}, {"number": format!("+{}", PHONES[1])}],
                        "reference": "ride of Ms Rider"});
-    let functions = Functions::of(world);
+    let functions = Functions::of(laptop);
     let created = functions.answer::<CreateConversation>(&events::creation(&order, Some("ride-42"))).await;
     assert_eq!(created.status, 201, "{created:?}");
-    let (id, dials) = (text(&created.body["id"]), text(&created.body["participants"][0]["dials"]));
-    assert!(call(world, PHONES[2], &dials).await["phones"]["callee"]["answered"] == true);
+    let (id, dials) = (string(&created.body["id"]), string(&created.body["participants"][0]["dials"]));
+    assert!(call(laptop, PHONES[2], &dials).await["phones"]["callee"]["answered"] == true);
     let change = json!({"participants": [{"number": format!("+{}", PHONES[0])}, null]});
     let changed = functions.answer::<UpdateConversation>(&events::change(&id, &change)).await;
     assert_eq!(changed.status, 200, "{changed:?}");
@@ -39,8 +37,8 @@ async fn lively(world: &World) -> (String, String) {
 }
 
 /// Checks that only tombstones in quarantine contain a participant's number, and that they connect nobody.
-async fn check_erased(world: &World, dials: &str) {
-    let table = world.table().await;
+async fn check_erased(laptop: &Laptop, dials: &str) {
+    let table = laptop.table().await;
     assert_eq!((table.conversations.len(), table.erasing.len(), table.erased.len()), (0, 0, 1));
     assert_eq!((table.routes.len(), table.erased_routes.len(), table.legs.len()), (0, 3, 0));
     assert!(table.items_with("ride of Ms Rider").is_empty());
@@ -48,20 +46,20 @@ async fn check_erased(world: &World, dials: &str) {
         let items = table.items_with(phone);
         assert!(items.iter().all(|[pk, _]| *pk == format!("CALLER#{phone}")), "{items:?}");
     }
-    let call = call(world, PHONES[0], dials).await;
-    assert!(text(&call["phones"]["caller"]["heard"][0]).contains("has ended") && call["phones"]["callee"].is_null());
+    let call = call(laptop, PHONES[0], dials).await;
+    assert!(string(&call["phones"]["caller"]["heard"][0]).contains("has ended") && call["phones"]["callee"].is_null());
 }
 
 /// Runs the schedule an hour later. Checks that every carrier record is redacted and no work is left.
-async fn check_redacted(world: &World, records: usize) {
-    world.advance(61 * 60);
-    Functions::of(world).tick_of_erasures().await;
-    let table = world.table().await;
+async fn check_redacted(laptop: &Laptop, records: usize) {
+    laptop.advance(61 * 60);
+    Functions::of(laptop).tick_of_erasures().await;
+    let table = laptop.table().await;
     assert!(table.erasures.is_empty() && table.redactions.is_empty(), "{:?} {:?}", table.erasures, table.redactions);
-    let asked = world.simulator("requests?path=/v1/redact/transaction").await;
-    let asked = asked["requests"].as_array().unwrap().iter().map(|request| text(&request["parameters"]["id"]));
+    let asked = laptop.simulator("requests?path=/v1/redact/transaction").await;
+    let asked = asked["requests"].as_array().unwrap().iter().map(|request| string(&request["parameters"]["id"]));
     assert_eq!(asked.collect::<std::collections::BTreeSet<_>>().len(), records);
-    let messages = world.simulator("messages").await;
+    let messages = laptop.simulator("messages").await;
     let messages = messages["messages"].as_array().unwrap();
     assert!(messages.iter().all(|message| message["text"] == "REDACTED" && message["to"] == "REDACTED"));
 }
@@ -69,15 +67,15 @@ async fn check_redacted(world: &World, records: usize) {
 #[tokio::test]
 async fn repeated_request_finishes_an_erasure_after_a_crash() {
     at_every_request("DELETE /conversations/{id}?erase=true", 10, async |mut scenario: Scenario| {
-        let world = World::start(&[]).await.with_numbers("GB", 2).await;
-        let (id, dials) = lively(&world).await;
+        let laptop = Laptop::builder().numbers("GB", 2).start().await;
+        let (id, dials) = lively(&laptop).await;
         let erasure = events::erasure(&id);
-        scenario.run(&world, async |functions| drop(functions.answer::<EndConversation>(&erasure).await)).await;
-        world.table().await;
-        let answer = Functions::of(&world).answer::<EndConversation>(&erasure).await;
+        scenario.run(&laptop, async |functions| drop(functions.answer::<EndConversation>(&erasure).await)).await;
+        laptop.table().await;
+        let answer = Functions::of(&laptop).answer::<EndConversation>(&erasure).await;
         assert_eq!((answer.status, &answer.body), (204, &Value::Null));
-        check_erased(&world, &dials).await;
-        check_redacted(&world, RECORDS + 1).await;
+        check_erased(&laptop, &dials).await;
+        check_redacted(&laptop, RECORDS + 1).await;
         scenario
     })
     .await;
@@ -86,15 +84,15 @@ async fn repeated_request_finishes_an_erasure_after_a_crash() {
 #[tokio::test]
 async fn schedule_finishes_an_erasure_after_a_crash() {
     at_every_request("DELETE /conversations/{id}?erase=true, then the schedule", 10, async |mut scenario: Scenario| {
-        let world = World::start(&[]).await.with_numbers("GB", 2).await;
-        let (id, dials) = lively(&world).await;
+        let laptop = Laptop::builder().numbers("GB", 2).start().await;
+        let (id, dials) = lively(&laptop).await;
         let erasure = events::erasure(&id);
-        scenario.run(&world, async |functions| drop(functions.answer::<EndConversation>(&erasure).await)).await;
+        scenario.run(&laptop, async |functions| drop(functions.answer::<EndConversation>(&erasure).await)).await;
         // A run that crashed before its first write leaves nothing to finish.
-        if world.table().await.conversations.is_empty() {
-            Functions::of(&world).tick_of_erasures().await;
-            check_erased(&world, &dials).await;
-            check_redacted(&world, RECORDS + 1).await;
+        if laptop.table().await.conversations.is_empty() {
+            Functions::of(&laptop).tick_of_erasures().await;
+            check_erased(&laptop, &dials).await;
+            check_redacted(&laptop, RECORDS + 1).await;
         }
         scenario
     })
@@ -104,13 +102,13 @@ async fn schedule_finishes_an_erasure_after_a_crash() {
 #[tokio::test]
 async fn schedule_redacts_every_record_in_spite_of_a_crash() {
     at_every_request("the schedule of erasures", 16, async |mut scenario: Scenario| {
-        let world = World::start(&[]).await.with_numbers("GB", 2).await;
-        let (id, dials) = lively(&world).await;
-        Functions::of(&world).answer::<EndConversation>(&events::erasure(&id)).await;
-        world.advance(61 * 60);
-        scenario.run(&world, async |functions| drop(functions.tick_of_erasures().await)).await;
-        check_erased(&world, &dials).await;
-        check_redacted(&world, RECORDS + 1).await;
+        let laptop = Laptop::builder().numbers("GB", 2).start().await;
+        let (id, dials) = lively(&laptop).await;
+        Functions::of(&laptop).answer::<EndConversation>(&events::erasure(&id)).await;
+        laptop.advance(61 * 60);
+        scenario.run(&laptop, async |functions| drop(functions.tick_of_erasures().await)).await;
+        check_erased(&laptop, &dials).await;
+        check_redacted(&laptop, RECORDS + 1).await;
         scenario
     })
     .await;

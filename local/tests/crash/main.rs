@@ -12,5 +12,3 @@ mod events;
 mod numbers;
 mod proxy;
 mod scenario;
-#[path = "../world/mod.rs"]
-mod world;

@@ -3,10 +3,10 @@
 use provision_numbers::ProvisionNumbers;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use testkit::Laptop;
 
 use crate::events;
 use crate::scenario::{Functions, Scenario, at_every_request};
-use crate::world::World;
 
 /// Monthly rent of a British number that can send text messages, in cents.
 const RENT: i64 = 125;
@@ -16,11 +16,11 @@ fn rents(count: i64) -> Decimal {
 }
 
 /// Checks that `owned` numbers are rented, all of them ready, and that `bought` were ever paid for.
-async fn check(world: &World, owned: usize, bought: i64) {
-    let numbers = world.settled_pool().await;
+async fn check(laptop: &Laptop, owned: usize, bought: i64) {
+    let numbers = laptop.settled_pool().await;
     assert_eq!(numbers.len(), owned, "{numbers:?}");
-    assert_eq!(world.table().await.monthly_cost, rents(i64::try_from(owned).unwrap()));
-    assert_eq!(world.spent().await, rents(bought), "money spent on numbers");
+    assert_eq!(laptop.table().await.monthly_cost, rents(i64::try_from(owned).unwrap()));
+    assert_eq!(laptop.spent().await, rents(bought), "money spent on numbers");
 }
 
 /// The report of a schedule without any change.
@@ -31,12 +31,12 @@ fn nothing() -> Value {
 #[tokio::test]
 async fn order_buys_the_exact_count_in_spite_of_a_crash() {
     at_every_request("POST /numbers", 10, async |mut scenario: Scenario| {
-        let world = World::start(&[]).await;
+        let laptop = Laptop::start().await;
         let order = events::order(&json!({"country": "GB", "count": 2}));
-        scenario.run(&world, async |functions| drop(functions.answer::<ProvisionNumbers>(&order).await)).await;
-        let answer = Functions::of(&world).answer::<ProvisionNumbers>(&order).await;
+        scenario.run(&laptop, async |functions| drop(functions.answer::<ProvisionNumbers>(&order).await)).await;
+        let answer = Functions::of(&laptop).answer::<ProvisionNumbers>(&order).await;
         assert_eq!((answer.status, &answer.body["ready"]), (200, &json!(2)), "{answer:?}");
-        check(&world, 2, 2).await;
+        check(&laptop, 2, 2).await;
         scenario
     })
     .await;
@@ -45,11 +45,11 @@ async fn order_buys_the_exact_count_in_spite_of_a_crash() {
 #[tokio::test]
 async fn schedule_rents_the_headroom_in_spite_of_a_crash() {
     at_every_request("the schedule, with headroom", 10, async |mut scenario: Scenario| {
-        let world = World::start(&[("HEADROOM", "GB=2")]).await;
-        scenario.run(&world, async |functions| drop(functions.tick().await)).await;
-        Functions::of(&world).tick().await;
-        check(&world, 2, 2).await;
-        assert_eq!(Functions::of(&world).tick().await, nothing());
+        let laptop = Laptop::builder().env(&[("HEADROOM", "GB=2")]).start().await;
+        scenario.run(&laptop, async |functions| drop(functions.tick().await)).await;
+        Functions::of(&laptop).tick().await;
+        check(&laptop, 2, 2).await;
+        assert_eq!(Functions::of(&laptop).tick().await, nothing());
         scenario
     })
     .await;
@@ -58,12 +58,12 @@ async fn schedule_rents_the_headroom_in_spite_of_a_crash() {
 #[tokio::test]
 async fn schedule_adopts_a_number_once_in_spite_of_a_crash() {
     at_every_request("the schedule, adopting", 8, async |mut scenario: Scenario| {
-        let world = World::start(&[]).await;
-        world.buy_by_hand("GB", "447451000007").await;
-        scenario.run(&world, async |functions| drop(functions.tick().await)).await;
-        Functions::of(&world).tick().await;
-        check(&world, 1, 1).await;
-        assert_eq!(Functions::of(&world).tick().await, nothing());
+        let laptop = Laptop::start().await;
+        laptop.buy_by_hand("GB", "447451000007").await;
+        scenario.run(&laptop, async |functions| drop(functions.tick().await)).await;
+        Functions::of(&laptop).tick().await;
+        check(&laptop, 1, 1).await;
+        assert_eq!(Functions::of(&laptop).tick().await, nothing());
         scenario
     })
     .await;
@@ -72,14 +72,14 @@ async fn schedule_adopts_a_number_once_in_spite_of_a_crash() {
 #[tokio::test]
 async fn drain_is_completed_after_a_crash() {
     at_every_request("DELETE /numbers/{number}", 3, async |mut scenario: Scenario| {
-        let world = World::start(&[]).await.with_numbers("GB", 2).await;
+        let laptop = Laptop::builder().numbers("GB", 2).start().await;
         let drain = events::drain("447451000001");
-        scenario.run(&world, async |functions| drop(functions.answer::<ProvisionNumbers>(&drain).await)).await;
-        let answer = Functions::of(&world).answer::<ProvisionNumbers>(&drain).await;
+        scenario.run(&laptop, async |functions| drop(functions.answer::<ProvisionNumbers>(&drain).await)).await;
+        let answer = Functions::of(&laptop).answer::<ProvisionNumbers>(&drain).await;
         assert_eq!((answer.status, &answer.body["state"]), (200, &json!("draining")), "{answer:?}");
-        world.advance(61);
-        Functions::of(&world).tick().await;
-        check(&world, 1, 2).await;
+        laptop.advance(61);
+        Functions::of(&laptop).tick().await;
+        check(&laptop, 1, 2).await;
         scenario
     })
     .await;
@@ -88,15 +88,15 @@ async fn drain_is_completed_after_a_crash() {
 #[tokio::test]
 async fn schedule_cancels_a_drained_number_once_after_a_crash() {
     at_every_request("the schedule, giving back", 10, async |mut scenario: Scenario| {
-        let world = World::start(&[]).await.with_numbers("GB", 2).await;
-        Functions::of(&world).answer::<ProvisionNumbers>(&events::drain("447451000001")).await;
-        world.advance(61);
-        scenario.run(&world, async |functions| drop(functions.tick().await)).await;
-        Functions::of(&world).tick().await;
-        check(&world, 1, 2).await;
-        assert_eq!(world.settled_pool().await.into_iter().collect::<Vec<_>>(), ["447451000002"]);
-        assert_eq!(Functions::of(&world).tick().await, nothing());
-        check(&world, 1, 2).await;
+        let laptop = Laptop::builder().numbers("GB", 2).start().await;
+        Functions::of(&laptop).answer::<ProvisionNumbers>(&events::drain("447451000001")).await;
+        laptop.advance(61);
+        scenario.run(&laptop, async |functions| drop(functions.tick().await)).await;
+        Functions::of(&laptop).tick().await;
+        check(&laptop, 1, 2).await;
+        assert_eq!(laptop.settled_pool().await.into_iter().collect::<Vec<_>>(), ["447451000002"]);
+        assert_eq!(Functions::of(&laptop).tick().await, nothing());
+        check(&laptop, 1, 2).await;
         scenario
     })
     .await;

@@ -13,7 +13,6 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use local::stack::Stack;
 use shared::config::Environment;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// A fault of a run.
@@ -85,8 +84,6 @@ enum Answer {
 impl Proxy {
     /// Starts a proxy with a fault. Returns it with the environment of the function that has to use it.
     pub async fn start(stack: &Stack, fault: Fault) -> (Self, Environment) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let proxy = Self {
             http: local::loopback_client(),
             dynamodb_url: stack.dynamodb_url.clone(),
@@ -96,8 +93,7 @@ impl Proxy {
             is_cut: watch::Sender::new(false),
             in_flight: watch::Sender::new(0),
         };
-        let router = Router::new().fallback(receive).with_state(proxy.clone());
-        tokio::spawn(async { axum::serve(listener, router).await });
+        let url = testkit::serve(Router::new().fallback(receive).with_state(proxy.clone())).await;
         let urls = ["AWS_ENDPOINT_URL_DYNAMODB", "VONAGE_API_URL", "VONAGE_REST_URL"];
         let environment = stack.environment.clone().with(urls.map(|name| (name.to_owned(), url.clone())));
         (proxy, environment)

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use shared::clock::ManualClock;
 use shared::config::Environment;
 use shared::edge::lambda::{HttpFunction, ScheduledFunction, answer_event};
+use testkit::Laptop;
 
 use crate::proxy::{Fault, FaultKind, Proxy};
-use crate::world::World;
 
 /// Lease of a provisioning run, in seconds.
 const LEASE: i64 = 60;
@@ -21,8 +21,8 @@ const LEASE: i64 = 60;
 /// `MASKLINE_TEST_MISHAPS=2` the run after the fault gets all these faults too.
 pub async fn at_every_request(what: &str, at_least: usize, scenario: impl AsyncFn(Scenario) -> Scenario) {
     let faults = std::env::var("MASKLINE_TEST_MISHAPS").map_or(1, |faults| faults.parse().unwrap());
-    let (asked, worlds) = explore(&scenario, &[], faults).await;
-    println!("{what}: {} requests, {worlds} stacks. {}", asked.len(), asked.join(", "));
+    let (asked, stacks) = explore(&scenario, &[], faults).await;
+    println!("{what}: {} requests, {stacks} stacks. {}", asked.len(), asked.join(", "));
     assert!(asked.len() >= at_least, "{what} sends fewer requests than expected: {asked:?}");
 }
 
@@ -32,7 +32,7 @@ async fn explore(
     earlier: &[Fault],
     faults_in_all: usize,
 ) -> (Vec<String>, usize) {
-    let mut worlds = 0;
+    let mut stacks = 0;
     for request in 1.. {
         let mut asks_vonage = false;
         for kind in FaultKind::ALL {
@@ -42,11 +42,11 @@ async fn explore(
             }
             let faults = [earlier, &[Fault { request, kind }]].concat();
             let told = scenario(Scenario { faults: faults.clone(), asked: Vec::new() }).await;
-            worlds += 1;
-            let Some(name) = told.asked.get(request - 1) else { return (told.asked.clone(), worlds) };
+            stacks += 1;
+            let Some(name) = told.asked.get(request - 1) else { return (told.asked.clone(), stacks) };
             asks_vonage = name.starts_with('/');
             if faults.len() < faults_in_all {
-                worlds += Box::pin(explore(scenario, &faults, faults_in_all)).await.1;
+                stacks += Box::pin(explore(scenario, &faults, faults_in_all)).await.1;
             }
         }
     }
@@ -62,10 +62,10 @@ pub struct Scenario {
 
 impl Scenario {
     /// Runs `run` with its fault, and then waits until its leases have ended.
-    pub async fn run(&mut self, world: &World, run: impl AsyncFn(Functions)) {
+    pub async fn run(&mut self, laptop: &Laptop, run: impl AsyncFn(Functions)) {
         for fault in self.faults.clone() {
-            let (proxy, environment) = Proxy::start(&world.stack, fault).await;
-            let run = run(Functions { environment, clock: world.clock.clone() });
+            let (proxy, environment) = Proxy::start(&laptop.stack, fault).await;
+            let run = run(Functions { environment, clock: laptop.clock.clone() });
             // Dropping the run at this point simulates the crash of its process.
             tokio::select! {
                 () = proxy.is_cut() => {}
@@ -73,7 +73,7 @@ impl Scenario {
             }
             proxy.at_rest().await;
             self.asked = proxy.asked();
-            world.advance(LEASE + 1);
+            laptop.advance(LEASE + 1);
         }
     }
 }
@@ -101,8 +101,8 @@ pub struct Answer {
 
 impl Functions {
     /// Instances without a fault.
-    pub fn of(world: &World) -> Self {
-        Self { environment: world.stack.environment.clone(), clock: world.clock.clone() }
+    pub fn of(laptop: &Laptop) -> Self {
+        Self { environment: laptop.stack.environment.clone(), clock: laptop.clock.clone() }
     }
 
     async fn start<F: HttpFunction>(&self) -> F {

@@ -4,13 +4,14 @@
 //! Before each step faults are injected. A failed step is repeated, and it must succeed once all faults are gone. After
 //! each step the table must be consistent.
 
+use reqwest::Method;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use testkit::{Answer, DRIVER, Laptop, RIDER, conversation, string};
 
-use crate::backend::{Answer, Backend, DRIVER, DRIVERS_NEW_PHONE, RIDER, check_tells_no_number};
+use crate::answer_checks::{DRIVERS_NEW_PHONE, check_answer, check_names_no_number};
 use crate::calls::{Calls, Expected, Legs};
 use crate::fault_kinds::{RequestsByStep, Target};
-use crate::world::{World, text};
 
 /// Number of times a step is tried while faults are active. Then they are removed.
 const TRIES: usize = 3;
@@ -60,8 +61,7 @@ pub struct FlowReport {
 
 struct Flow<'a> {
     limits: TimeLimits,
-    world: World,
-    backend: Backend,
+    laptop: Laptop,
     faults: &'a mut dyn FnMut(&'static str) -> Vec<Value>,
     calls: Calls,
     report: FlowReport,
@@ -69,9 +69,8 @@ struct Flow<'a> {
 
 /// Runs the flow. `faults` returns the rules for each step.
 pub async fn run(limits: TimeLimits, faults: &mut dyn FnMut(&'static str) -> Vec<Value>) -> FlowReport {
-    let world = World::start(&limits.variables()).await;
-    let backend = Backend::of(&world);
-    let mut flow = Flow { limits, world, backend, faults, calls: Calls::default(), report: FlowReport::default() };
+    let laptop = Laptop::builder().env(&limits.variables()).check(check_answer).start().await;
+    let mut flow = Flow { limits, laptop, faults, calls: Calls::default(), report: FlowReport::default() };
     flow.go().await;
     flow.report
 }
@@ -80,8 +79,8 @@ impl Flow<'_> {
     async fn go(&mut self) {
         self.rent().await;
         let conversation = self.create().await;
-        let id = text(&conversation["id"]);
-        let [rider, driver] = [0, 1].map(|side| text(&conversation["participants"][side]["dials"]));
+        let id = string(&conversation["id"]);
+        let [rider, driver] = [0, 1].map(|side| string(&conversation["participants"][side]["dials"]));
         self.call("rider calls", RIDER, &rider, Expected::Reaches { phone: DRIVER, shows: &driver }).await;
         self.call("driver calls", DRIVER, &driver, Expected::Reaches { phone: RIDER, shows: &rider }).await;
         self.read("read", &id).await;
@@ -94,8 +93,13 @@ impl Flow<'_> {
         self.call("rider calls the new phone", RIDER, &rider, to_new_phone).await;
         self.call("driver calls from the old phone", DRIVER, &driver, Expected::HasEnded).await;
 
-        let ended =
-            self.ask("end", async |backend: &Backend| backend.end(&id).await, |answer| answer.status == 200).await;
+        let ended = self
+            .ask(
+                "end",
+                async |laptop: &Laptop| laptop.delete(&format!("/conversations/{id}")).await,
+                |answer| answer.status == 200,
+            )
+            .await;
         assert_eq!(ended["state"], "ended");
         self.call("a late call", RIDER, &rider, Expected::HasEnded).await;
         self.read("read at last", &id).await;
@@ -107,12 +111,12 @@ impl Flow<'_> {
     async fn ask(
         &mut self,
         step: &'static str,
-        request: impl AsyncFn(&Backend) -> Answer,
+        request: impl AsyncFn(&Laptop) -> Answer,
         is_done: impl Fn(&Answer) -> bool,
     ) -> Value {
         self.begin(step);
         for tried in 1.. {
-            let answer = request(&self.backend).await;
+            let answer = request(&self.laptop).await;
             if is_done(&answer) {
                 self.end(step).await;
                 return answer.body;
@@ -123,9 +127,9 @@ impl Flow<'_> {
     }
 
     fn begin(&mut self, step: &'static str) {
-        self.world.stack.traffic.watch();
+        self.laptop.stack.traffic.watch();
         for rule in (self.faults)(step) {
-            self.world.stack.faults.order(rule.to_string().as_bytes()).unwrap();
+            self.laptop.stack.faults.order(rule.to_string().as_bytes()).unwrap();
         }
     }
 
@@ -134,50 +138,51 @@ impl Flow<'_> {
         assert!(tried < at_most, "step \"{step}\" fails although no fault is active: {failure}");
         self.report.repeated.push(step);
         if tried == TRIES {
-            self.world.stack.faults.clear();
+            self.laptop.stack.faults.clear();
         }
     }
 
     async fn end(&mut self, step: &'static str) {
-        self.world.stack.faults.clear();
+        self.laptop.stack.faults.clear();
         let requests = self.report.requests.entry(step).or_default();
-        requests.extend(self.world.stack.traffic.take().iter().map(Target::of));
-        let released = self.backend.release().await;
+        requests.extend(self.laptop.stack.traffic.take().iter().map(Target::of));
+        let released = self.laptop.vonage(Method::POST, "/simulator/release", Value::Null).await.body;
         self.calls.note_taken(&released);
-        self.world.table().await;
+        self.laptop.table().await;
     }
 
     async fn rent(&mut self) {
         let step = "rent";
         self.begin(step);
         for tried in 1.. {
-            let answer = self.backend.order_numbers(2).await;
+            let answer = self.laptop.post("/numbers", &json!({"country": "GB", "count": 2})).await;
             if answer.status == 200 && answer.body["ready"] == 2 {
                 break;
             }
-            check_tells_no_number(&answer.body.to_string());
+            check_names_no_number(&answer.body.to_string());
             // Another run may have the lease. Wait until it ends.
-            self.world.advance(LEASE);
+            self.laptop.advance(LEASE);
             self.try_again(step, tried, &answer.body);
         }
         self.end(step).await;
         assert_eq!(
-            self.world.spent().await,
+            self.laptop.spent().await,
             Decimal::new(RENT, 2),
             "the account was charged more than once for a number"
         );
-        assert_eq!(self.world.settled_pool().await.len(), 2);
+        assert_eq!(self.laptop.settled_pool().await.len(), 2);
     }
 
     /// Creates the conversation and repeats the request until all text messages are sent.
     async fn create(&mut self) -> Value {
+        let create = async |laptop: &Laptop| laptop.post_with_key("ride-42", &conversation()).await;
         let is_created = |answer: &Answer| matches!(answer.status, 200 | 201);
-        let created = self.ask("create", async |backend: &Backend| backend.create().await, is_created).await;
-        let table = self.world.table().await;
+        let created = self.ask("create", create, is_created).await;
+        let table = self.laptop.table().await;
         assert_eq!((table.conversations.len(), table.routes.len(), table.requests.len()), (1, 2, 1));
         // A replay sends the pending text messages, and none twice.
         let owes_nothing = |answer: &Answer| answer.status == 200 && !owes_a_text(&answer.body);
-        let again = self.ask("create again", async |backend: &Backend| backend.create().await, owes_nothing).await;
+        let again = self.ask("create again", create, owes_nothing).await;
         assert_eq!(again["id"], created["id"]);
         again
     }
@@ -185,7 +190,7 @@ impl Flow<'_> {
     async fn call(&mut self, step: &'static str, from: &str, to: &str, expected: Expected<'_>) {
         self.begin(step);
         for tried in 1.. {
-            let call = self.backend.call(from, to).await;
+            let call = self.laptop.call(json!({"from": from, "to": to, "talk_seconds": 42})).await;
             if self.calls.add(call.clone(), expected) {
                 break;
             }
@@ -197,26 +202,36 @@ impl Flow<'_> {
     }
 
     async fn read(&mut self, step: &'static str, id: &str) {
-        let read =
-            self.ask(step, async |backend: &Backend| backend.read(id).await, |answer| answer.status == 200).await;
+        let read = self
+            .ask(
+                step,
+                async |laptop: &Laptop| laptop.get(&format!("/conversations/{id}")).await,
+                |answer| answer.status == 200,
+            )
+            .await;
         self.report.legs = self.calls.check_read(&read);
     }
 
     async fn change(&mut self, step: &'static str, id: &str, change: &Value) -> Value {
-        self.ask(step, async |backend: &Backend| backend.change(id, change).await, |answer| answer.status == 200).await
+        self.ask(
+            step,
+            async |laptop: &Laptop| laptop.patch(&format!("/conversations/{id}"), change).await,
+            |answer| answer.status == 200,
+        )
+        .await
     }
 
     /// Reads the pool and runs the schedule until it reports no change.
     async fn upkeep(&mut self) {
         let is_shown = |answer: &Answer| answer.status == 200;
-        let pool = self.ask("show the pool", async |backend: &Backend| backend.pool().await, is_shown).await;
+        let pool = self.ask("show the pool", async |laptop: &Laptop| laptop.get("/numbers").await, is_shown).await;
         assert_eq!((&pool["countries"][0]["ready"], &pool["monthly_cost"]), (&json!(2), &json!("2.50")));
         let step = "the schedule";
         let nothing = json!({"adopted": [], "missing": [], "cancelled": [], "rented": [], "shortfall": []});
         self.begin(step);
         for tried in 1.. {
-            let mut report = self.world.stack.run_schedule().await.unwrap();
-            check_tells_no_number(&report.to_string());
+            let mut report = self.laptop.run_schedule().await;
+            check_names_no_number(&report.to_string());
             // Only the first run that reaches the application changes it.
             let settled = report.as_object_mut().unwrap().remove("application");
             assert!(settled.is_none_or(|names| names == json!([]) || names == json!(["improve_ai"])), "{report}");
@@ -226,12 +241,12 @@ impl Flow<'_> {
             self.try_again(step, tried, &report);
         }
         self.end(step).await;
-        assert_eq!(self.world.settled_pool().await.len(), 2);
+        assert_eq!(self.laptop.settled_pool().await.len(), 2);
     }
 
     /// Checks the text messages: only participants get one, at most once, and exactly once if the state is `sent`.
     async fn check_texts(&self, conversation: &Value) {
-        let messages = self.world.simulator("messages").await;
+        let messages = self.laptop.simulator("messages").await;
         let messages = messages["messages"].as_array().unwrap();
         let mut expected = 0;
         for participant in conversation["participants"].as_array().unwrap() {

@@ -8,7 +8,7 @@
 //! | `MASKLINE_FAULT_MIXTURE` | runs only this combination, as a failure prints it |
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
-mod backend;
+mod answer_checks;
 mod calls;
 mod fault_kinds;
 mod flow;
@@ -16,6 +16,3 @@ mod one_fault;
 mod random_faults;
 mod threads;
 mod timeouts;
-#[allow(dead_code, reason = "other tests of many runs look at more")]
-#[path = "../world/mod.rs"]
-mod world;

@@ -4,9 +4,11 @@ use axum::Router;
 use axum::http::StatusCode;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::{Answer, Laptop, serve};
 
 use crate::laptop::{
-    DRIVER, Laptop, NEW_PHONE, REAL, RIDER, answer, assert_nothing_was_logged, order, serve, with_table_at,
+    DRIVER, NEW_PHONE, REAL, RIDER, assert_log_has_no_leak, assert_nothing_leaked, builder, conversation, create,
+    signed, with_table_at,
 };
 
 fn status(status: u16, body: Value) -> Value {
@@ -43,46 +45,47 @@ fn faults() -> Vec<Value> {
 #[tokio::test]
 async fn vonage_failing_in_every_way_tells_no_real_number() {
     // A number for each conversation that comes about: the same two hold those before it.
-    let laptop = Laptop::start(&[("VONAGE_TIME_LIMIT_MS", "200")]).await.with_numbers(60).await;
-    let id = laptop.create().await["id"].as_str().unwrap().to_owned();
+    let laptop = builder().env(&[("VONAGE_TIME_LIMIT_MS", "200")]).numbers("GB", 60).start().await;
+    let id = create(&laptop).await["id"].as_str().unwrap().to_owned();
     let new_phone = json!({"participants": [{"number": format!("+{NEW_PHONE}")}, null]}).to_string();
     let mut refused = 0;
     for fault in faults() {
         for path in ["/ni/basic/json", "/sms/json"] {
-            laptop.fault(path, 4, &fault).await;
-            let (status, answered) = laptop.send(Method::POST, "/conversations", order().to_string()).await;
+            laptop.faults(path, 4, fault.clone()).await;
+            let Answer { status, body: answered, .. } =
+                laptop.send(Method::POST, "/conversations", conversation().to_string()).await;
             refused += u32::from(status >= 400);
             for participant in answered["participants"].as_array().into_iter().flatten() {
                 // The number is its owner's to see, but not in what is told of a failure.
                 let told = format!("{}{}", participant["notification"], participant["notification_reason"]);
-                REAL.assert_untold("the fate of a text", &told);
+                REAL.assert_no_leak("the fate of a text", &told);
             }
-            laptop.simulator(Method::DELETE, "faults", Value::Null).await;
+            laptop.no_more_faults().await;
         }
-        laptop.fault("/ni/basic/json", 2, &fault).await;
+        laptop.faults("/ni/basic/json", 2, fault.clone()).await;
         laptop.send(Method::PATCH, &format!("/conversations/{id}"), new_phone.clone()).await;
-        laptop.simulator(Method::DELETE, "faults", Value::Null).await;
+        laptop.no_more_faults().await;
     }
     assert!(refused > 10, "{refused}");
-    laptop.assert_nothing_leaked().await;
+    assert_nothing_leaked(&laptop).await;
 }
 
 #[tokio::test]
 async fn a_number_that_cannot_be_bought_is_refused_without_a_word_of_whom_it_was_for() {
-    let laptop = Laptop::start(&[("VONAGE_TIME_LIMIT_MS", "200"), ("AUTO_RENT_MAX", "GB=1")]).await;
+    let laptop = builder().env(&[("VONAGE_TIME_LIMIT_MS", "200"), ("AUTO_RENT_MAX", "GB=1")]).start().await;
     let refusal = status(420, json!({"error-code": "420", "error-code-label": format!("not for {RIDER}")}));
     for fault in
         [refusal, status(401, json!({"error-code": RIDER})), status(200, json!({"error-code": number_of(RIDER)}))]
     {
-        laptop.fault("/number/buy", 1, &fault).await;
-        let (status, answered) =
+        laptop.faults("/number/buy", 1, fault.clone()).await;
+        let Answer { status, body: answered, .. } =
             laptop.send(Method::POST, "/numbers", json!({"country": "GB", "count": 1}).to_string()).await;
-        REAL.assert_untold("a shortfall", &answered.to_string());
+        REAL.assert_no_leak("a shortfall", &answered.to_string());
         assert!(status == 200 || status >= 500, "{fault} {answered}");
     }
-    laptop.fault("/number/search", 1, &json!({"kind": "not_json"})).await;
-    assert_eq!(laptop.send(Method::POST, "/conversations", order().to_string()).await.0, 503);
-    laptop.assert_nothing_leaked().await;
+    laptop.faults("/number/search", 1, json!({"kind": "not_json"})).await;
+    assert_eq!(laptop.send(Method::POST, "/conversations", conversation().to_string()).await.status, 503);
+    assert_nothing_leaked(&laptop).await;
 }
 
 fn number_of(digits: &str) -> u64 {
@@ -123,34 +126,33 @@ async fn a_table_that_fails_tells_no_real_number() {
         let call = json!({"from": RIDER, "to": "447451000001", "uuid": "u", "conversation_uuid": "CON-1",
                           "status": "answered", "direction": "inbound", "timestamp": jiff::Timestamp::now().to_string()});
         for path in ["answer", "event"] {
-            let (status, _) = laptop.signed(&format!("/webhooks/{path}"), &call).await;
-            assert_ne!(status, 401);
+            assert_ne!(signed(laptop, &format!("/webhooks/{path}"), &call).await.status, 401);
         }
-        let conversation = "/conversations/01M81PZXZPCX9PBRT5SWKY25Z7";
+        let its_path = "/conversations/01M81PZXZPCX9PBRT5SWKY25Z7";
         for (method, path, body) in [
-            (Method::POST, "/conversations", order()),
-            (Method::PATCH, conversation, json!({"participants": [{"number": format!("+{NEW_PHONE}")}, null]})),
-            (Method::GET, conversation, Value::Null),
-            (Method::DELETE, conversation, Value::Null),
+            (Method::POST, "/conversations", conversation()),
+            (Method::PATCH, its_path, json!({"participants": [{"number": format!("+{NEW_PHONE}")}, null]})),
+            (Method::GET, its_path, Value::Null),
+            (Method::DELETE, its_path, Value::Null),
             (Method::GET, "/numbers", Value::Null),
             (Method::POST, "/numbers", json!({"country": "GB", "count": 2})),
             (Method::DELETE, "/numbers/447451000001", Value::Null),
         ] {
             laptop.send(method, path, body.to_string()).await;
         }
-        laptop.stack.run_schedule().await.unwrap();
+        laptop.run_schedule().await;
     }
-    assert_nothing_was_logged();
+    assert_log_has_no_leak();
 }
 
 #[tokio::test]
 async fn an_item_that_cannot_be_read_is_not_quoted() {
-    let laptop = Laptop::start(&[]).await.with_numbers(2).await;
-    let conversation = laptop.create().await;
-    let dialled = conversation["participants"][0]["dials"].as_str().unwrap();
-    let items = laptop.dynamodb("Scan", json!({"TableName": "maskline"})).await["Items"].clone();
+    let laptop = builder().numbers("GB", 2).start().await;
+    let created = create(&laptop).await;
+    let dialled = created["participants"][0]["dials"].as_str().unwrap();
+    let items = laptop.items().await;
     let of_the_rider = |item: &&Value| item["pk"]["S"] == format!("CALLER#{RIDER}");
-    let route = items.as_array().unwrap().iter().find(of_the_rider).unwrap();
+    let route = items.iter().find(of_the_rider).unwrap();
     for (name, value) in [
         ("connect_to", json!({"N": DRIVER})),
         ("connect_to", json!({"S": format!("+{DRIVER}")})),
@@ -164,18 +166,18 @@ async fn an_item_that_cannot_be_read_is_not_quoted() {
         broken[name] = value;
         laptop.dynamodb("PutItem", json!({"TableName": "maskline", "Item": broken})).await;
         let call = json!({"from": RIDER, "to": dialled, "uuid": "u", "conversation_uuid": "CON-1"});
-        assert_eq!(laptop.signed("/webhooks/answer", &call).await.0, 503, "{name}");
-        laptop.send(Method::POST, "/conversations", order().to_string()).await;
+        assert_eq!(signed(&laptop, "/webhooks/answer", &call).await.status, 503, "{name}");
+        laptop.send(Method::POST, "/conversations", conversation().to_string()).await;
     }
-    assert_nothing_was_logged();
+    assert_log_has_no_leak();
 }
 
 #[tokio::test]
 async fn a_number_in_the_wrong_place_of_a_request_is_not_told_again() {
-    let laptop = Laptop::start(&[]).await.with_numbers(2).await;
+    let laptop = builder().numbers("GB", 2).start().await;
     let number = number_of(RIDER);
     let with = |path: &str, value: Value| {
-        let mut order = order();
+        let mut order = conversation();
         match path.rsplit_once('/') {
             Some((parent, name)) => order.pointer_mut(parent).unwrap()[name] = value,
             None => order[path] = value,
@@ -203,7 +205,7 @@ async fn a_number_in_the_wrong_place_of_a_request_is_not_told_again() {
     let paths = ["/conversations/01M81PZXZPCX9PBRT5SWKY25Z7", "/conversations", "/numbers"];
     for body in &bodies {
         for (method, path) in [Method::PATCH, Method::POST, Method::POST].into_iter().zip(paths) {
-            let (status, answered) = laptop.send(method, path, body.clone()).await;
+            let Answer { status, body: answered, .. } = laptop.send(method, path, body.clone()).await;
             assert!((400..500).contains(&status), "{path} {body} {answered}");
         }
     }
@@ -219,17 +221,15 @@ async fn a_number_in_the_wrong_place_of_a_request_is_not_told_again() {
         (Method::PUT, "/numbers/447700900147"),
         (Method::POST, "/conversations?number=447700900147"),
     ] {
-        let (status, answered) = laptop.send(method, path, "").await;
+        let Answer { status, body: answered, .. } = laptop.send(method, path, "").await;
         assert!((400..500).contains(&status), "{path} {answered}");
     }
-    let with_key = |key: String, order: Value| {
-        laptop.request(Method::POST, "/conversations").header("Idempotency-Key", key).body(order.to_string())
-    };
-    assert_eq!(answer(with_key(RIDER.to_owned(), order())).await.0, 201);
-    assert_eq!(answer(with_key(RIDER.to_owned(), json!({"participants": order()["participants"]}))).await.0, 422);
-    assert_eq!(answer(with_key(RIDER.repeat(30), order())).await.0, 422);
-    // All two numbers that there are have been given to the rider already, in the conversations of the keys.
-    assert_eq!(answer(with_key("another".to_owned(), order())).await.0, 201);
-    assert_eq!(answer(with_key("a third".to_owned(), order())).await.0, 503);
-    laptop.assert_nothing_leaked().await;
+    let shorter = json!({"participants": conversation()["participants"]});
+    assert_eq!(laptop.post_with_key(RIDER, &conversation()).await.status, 201);
+    assert_eq!(laptop.post_with_key(RIDER, &shorter).await.status, 422);
+    assert_eq!(laptop.post_with_key(&RIDER.repeat(30), &conversation()).await.status, 422);
+    // Both numbers are in use by the rider, in the conversations of the keys.
+    assert_eq!(laptop.post_with_key("another", &conversation()).await.status, 201);
+    assert_eq!(laptop.post_with_key("a third", &conversation()).await.status, 503);
+    assert_nothing_leaked(&laptop).await;
 }

@@ -6,6 +6,5 @@ mod access_log;
 mod failures;
 mod laptop;
 mod sandbox;
-mod search;
 mod story;
 mod webhooks;

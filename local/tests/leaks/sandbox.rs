@@ -18,9 +18,10 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::edge::http::Problem;
 use shared::edge::lambda::{HttpFunction, RequestLine, run};
+use testkit::serve;
 use tokio::sync::{Mutex, mpsc};
 
-use crate::laptop::{Laptop, REAL, RIDER, order, serve, signature};
+use crate::laptop::{REAL, RIDER, builder, conversation, create};
 
 /// Panics over a number.
 struct Panicking;
@@ -120,7 +121,7 @@ async fn answer(State(invocations): State<Invocations>, body: String) -> StatusC
 }
 
 fn event(method: &str, path: &str, query: &str, body: &str) -> Value {
-    let token = signature((method == "POST").then_some(body.as_bytes()));
+    let token = testkit::signature((method == "POST").then_some(body), jiff::Timestamp::now());
     json!({
         "version": "2.0", "routeKey": format!("{method} {path}"), "rawPath": path, "rawQueryString": query,
         "headers": {"authorization": format!("Bearer {token}"), "host": "127.0.0.1", "idempotency-key": RIDER},
@@ -131,8 +132,8 @@ fn event(method: &str, path: &str, query: &str, body: &str) -> Value {
 
 #[tokio::test]
 async fn a_process_writes_no_real_number_whatever_it_is_asked() {
-    let laptop = Laptop::start(&[]).await.with_numbers(2).await;
-    let dialled = laptop.create().await["participants"][0]["dials"].as_str().unwrap().to_owned();
+    let laptop = builder().numbers("GB", 2).start().await;
+    let dialled = create(&laptop).await["participants"][0]["dials"].as_str().unwrap().to_owned();
     let said = json!({"from": RIDER, "to": dialled, "uuid": "u", "conversation_uuid": "CON-1", "status": "answered",
                       "timestamp": jiff::Timestamp::now().to_string(), "direction": "inbound"})
     .to_string();
@@ -144,7 +145,7 @@ async fn a_process_writes_no_real_number_whatever_it_is_asked() {
         ("answer-webhook", event("POST", "/webhooks/answer", &query, broken), "400"),
         ("event-webhook", event("POST", "/webhooks/event", "", &said), "204"),
         ("event-webhook", event("POST", "/webhooks/event", "", broken), "400"),
-        ("create-conversation", event("POST", "/conversations", "", &order().to_string()), "201"),
+        ("create-conversation", event("POST", "/conversations", "", &conversation().to_string()), "201"),
         ("create-conversation", event("POST", "/conversations", &query, &said), "422"),
         ("panicking", event("POST", "/conversations", &query, &said), "500"),
         ("panicking", event("GET", &format!("/conversations/{RIDER}"), &query, ""), "500"),
@@ -156,16 +157,16 @@ async fn a_process_writes_no_real_number_whatever_it_is_asked() {
             let answer = sandbox.invoke(event.clone()).await;
             assert!(answer.contains(&format!("\"statusCode\":{status}")), "{function} {answer}");
             if *status >= "400" {
-                REAL.assert_untold("an answer", &answer);
+                REAL.assert_no_leak("an answer", &answer);
             }
             lines += 1;
         }
         // What is no request at all, and what no request can be made of.
         for event in [json!({"number": RIDER}), json!(RIDER), event("GET", "/numbers", &format!("<{RIDER}>"), "")] {
-            REAL.assert_untold("an answer", &sandbox.invoke(event).await);
+            REAL.assert_no_leak("an answer", &sandbox.invoke(event).await);
         }
         let written = sandbox.end();
         assert!(written.matches("\"answered\"").count() >= lines, "{written}");
-        REAL.assert_not_logged(&written);
+        REAL.assert_log_has_no_leak(&written);
     }
 }

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::Answer;
 
-use crate::laptop::{DRIVER, Laptop, RIDER, STRANGER, answer, check_ncco, signature};
+use crate::laptop::{DRIVER, RIDER, STRANGER, assert_nothing_leaked, builder, check_ncco, create, signed};
 
 /// How somebody could write the rider's number.
 const SPELLINGS: [&str; 6] =
@@ -12,8 +13,8 @@ const SPELLINGS: [&str; 6] =
 
 #[tokio::test]
 async fn a_number_anywhere_in_a_webhook_is_neither_logged_nor_stored() {
-    let laptop = Laptop::start(&[]).await.with_numbers(2).await;
-    let dialled = laptop.create().await["participants"][0]["dials"].clone();
+    let laptop = builder().numbers("GB", 2).start().await;
+    let dialled = create(&laptop).await["participants"][0]["dials"].clone();
     let said = json!({"from": RIDER, "to": dialled, "uuid": "0779a56d002f1c7f47f82ef5fe84ab79", "status": "completed",
                       "conversation_uuid": "CON-c39bc0bb-3bbc-4a44-9ae0-26dcfe2e36a9", "direction": "inbound",
                       "timestamp": Timestamp::now().to_string(), "detail": "declined", "disconnected_by": "user",
@@ -22,42 +23,41 @@ async fn a_number_anywhere_in_a_webhook_is_neither_logged_nor_stored() {
         for value in SPELLINGS.map(Value::from).into_iter().chain([json!(447_700_900_147_u64), json!([RIDER])]) {
             let mut event = said.clone();
             event[name] = value.clone();
-            assert_eq!(laptop.signed("/webhooks/event", &event).await.0, 204, "{name} {value}");
-            let (status, ncco) = laptop.signed("/webhooks/answer", &event).await;
+            assert_eq!(signed(&laptop, "/webhooks/event", &event).await.status, 204, "{name} {value}");
+            let Answer { status, body: ncco, .. } = signed(&laptop, "/webhooks/answer", &event).await;
             assert_eq!(status, 200, "{name} {value}");
             check_ncco(&ncco, Some(DRIVER));
-            assert_eq!(laptop.signed("/webhooks/fallback", &event).await.0, 200);
+            assert_eq!(signed(&laptop, "/webhooks/fallback", &event).await.status, 200);
         }
     }
     let mut event = said.clone();
     event[RIDER] = json!({RIDER: RIDER});
-    assert_eq!(laptop.signed("/webhooks/event", &event).await.0, 204);
-    laptop.assert_nothing_leaked().await;
+    assert_eq!(signed(&laptop, "/webhooks/event", &event).await.status, 204);
+    assert_nothing_leaked(&laptop).await;
 }
 
 #[tokio::test]
 async fn a_webhook_that_is_refused_tells_nobody_of_whom_it_spoke() {
-    let laptop = Laptop::start(&[]).await.with_numbers(2).await;
-    let dialled = laptop.create().await["participants"][0]["dials"].as_str().unwrap().to_owned();
+    let laptop = builder().numbers("GB", 2).start().await;
+    let dialled = create(&laptop).await["participants"][0]["dials"].as_str().unwrap().to_owned();
     let query = format!("from=%2B{RIDER}&to={dialled}&{STRANGER}=1");
     for path in ["answer", "fallback"] {
-        assert_eq!(laptop.send(Method::GET, &format!("/webhooks/{path}?{query}"), "").await.0, 401);
-        let signed = laptop.request(Method::GET, &format!("/webhooks/{path}?{query}")).bearer_auth(signature(None));
-        let (status, ncco) = answer(signed).await;
+        assert_eq!(laptop.send(Method::GET, &format!("/webhooks/{path}?{query}"), "").await.status, 401);
+        let request = laptop.request(Method::GET, &format!("/webhooks/{path}?{query}"));
+        let Answer { status, body: ncco, .. } = laptop.answer(request.bearer_auth(laptop.signature(None))).await;
         assert_eq!(status, 200);
         check_ncco(&ncco, None);
     }
     let tokens = [RIDER.to_owned(), format!("Bearer {RIDER}"), format!("Bearer {RIDER}.{RIDER}.{RIDER}")];
     for (token, path) in tokens.iter().flat_map(|token| ["answer", "fallback", "event"].map(|path| (token, path))) {
         let request = laptop.request(Method::POST, &format!("/webhooks/{path}?{query}")).header("authorization", token);
-        assert_eq!(answer(request.body(json!({"from": RIDER}).to_string())).await.0, 401);
+        assert_eq!(laptop.answer(request.body(json!({"from": RIDER}).to_string())).await.status, 401);
     }
     for body in [RIDER.to_owned(), format!("\"{RIDER}\""), format!("[{RIDER}]"), format!("{{\"from\": {RIDER}")] {
         for path in ["answer", "event"] {
-            let request = laptop.request(Method::POST, &format!("/webhooks/{path}"));
-            let (status, _) = answer(request.bearer_auth(signature(Some(body.as_bytes()))).body(body.clone())).await;
-            assert_eq!(status, 400, "{body}");
+            let answer = laptop.signed_post(&format!("/webhooks/{path}"), &body).await;
+            assert_eq!(answer.status, 400, "{body}");
         }
     }
-    laptop.assert_nothing_leaked().await;
+    assert_nothing_leaked(&laptop).await;
 }

@@ -12,9 +12,9 @@ use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::route::KeyOwner;
 use shared::domain::side::Side;
 use shared::service::update::{Change, NewPhone, UpdateError, Updater};
+use testkit::Laptop;
 
-use crate::sandboxes::{Directory, Sandboxes, at_once, create, phone, rounds, start, store};
-use crate::world::World;
+use crate::sandboxes::{Directory, Sandboxes, at_once, create, phone, rounds, start};
 
 /// An operation of the race.
 #[derive(Clone, Copy, Debug)]
@@ -43,23 +43,23 @@ enum Outcome {
     Refused,
 }
 
-async fn act(world: Arc<World>, sandboxes: Arc<Sandboxes>, id: ConversationId, act: Act) -> Outcome {
+async fn act(laptop: Arc<Laptop>, sandboxes: Arc<Sandboxes>, id: ConversationId, act: Act) -> Outcome {
     let (lifetime, phone) = match act {
         Act::End => {
-            let now = world.clock.now();
-            let ended = store(&world).await.end_conversation(id, now).await.unwrap();
+            let now = laptop.clock.now();
+            let ended = laptop.store().end_conversation(id, now).await.unwrap();
             return if ended.is_some() { Outcome::Ended } else { Outcome::Gone };
         }
         Act::Erase => {
-            assert!(store(&world).await.erase_conversation(id, world.clock.now()).await.unwrap());
+            assert!(laptop.store().erase_conversation(id, laptop.clock.now()).await.unwrap());
             return Outcome::Gone;
         }
         Act::Event => {
-            happen(&world, id).await;
+            happen(&laptop, id).await;
             return Outcome::Changed;
         }
         Act::Text => {
-            note_text(&world, id).await;
+            note_text(&laptop, id).await;
             return Outcome::Changed;
         }
         Act::Create(pair) => {
@@ -72,10 +72,10 @@ async fn act(world: Arc<World>, sandboxes: Arc<Sandboxes>, id: ConversationId, a
         }
     };
     let updater = Updater {
-        store: store(&world).await,
+        store: laptop.store(),
         lookup: Directory,
         callable: DialPolicy::default(),
-        clock: Arc::new(world.clock.clone()),
+        clock: Arc::new(laptop.clock.clone()),
     };
     match updater.update(id, &Change { lifetime, phone }).await {
         Ok(_) => Outcome::Changed,
@@ -87,8 +87,8 @@ async fn act(world: Arc<World>, sandboxes: Arc<Sandboxes>, id: ConversationId, a
 }
 
 /// Stores an event as the event webhook does.
-async fn happen(world: &World, id: ConversationId) {
-    let (store, now) = (store(world).await, world.clock.now());
+async fn happen(laptop: &Laptop, id: ConversationId) {
+    let (store, now) = (laptop.store(), laptop.clock.now());
     let caller = PhoneNumber::try_from(phone(0)).unwrap().into();
     let (uuid, status) = ("leg-of-the-race".to_owned(), Status::Completed);
     let facts = LegFacts::default();
@@ -108,8 +108,8 @@ async fn happen(world: &World, id: ConversationId) {
 }
 
 /// Stores the outcome of a text message as a creation does that waited for the carrier.
-async fn note_text(world: &World, id: ConversationId) {
-    let (store, now) = (store(world).await, world.clock.now());
+async fn note_text(laptop: &Laptop, id: ConversationId) {
+    let (store, now) = (laptop.store(), laptop.clock.now());
     let text = CarrierRecord::of_text("text-of-the-race".to_owned());
     if let Some(conversation) = store.conversation(id, now).await.unwrap() {
         store.record_notifications(&conversation, &[Side::A], &[text], now).await.unwrap();
@@ -124,15 +124,16 @@ const NUMBERS: usize = 3;
 const BUSY: usize = 2;
 
 async fn race(acts: &[Act]) -> (Vec<Outcome>, Conversation) {
-    let (world, sandboxes) = start(&[]).await;
-    let (world, sandboxes) = (Arc::new(world.with_numbers("GB", NUMBERS).await), Arc::new(sandboxes));
+    let (laptop, sandboxes) = start(&[]).await;
+    laptop.rent("GB", NUMBERS).await;
+    let (laptop, sandboxes) = (Arc::new(laptop), Arc::new(sandboxes));
     let neighbours: Vec<_> = (100..100 + NUMBERS).map(|other| [BUSY, other]).collect();
     sandboxes.create(&neighbours).await.into_iter().for_each(|created| drop(created.unwrap()));
     let conversation = create(sandboxes.of(0), [0, 1]).await.unwrap();
-    let before = world.table().await;
+    let before = laptop.table().await;
 
-    let outcomes = at_once(acts.iter().map(|one| act(world.clone(), sandboxes.clone(), conversation.id, *one))).await;
-    let after = world.table().await;
+    let outcomes = at_once(acts.iter().map(|one| act(laptop.clone(), sandboxes.clone(), conversation.id, *one))).await;
+    let after = laptop.table().await;
     for neighbour in before.conversations.iter().filter(|other| other.id != conversation.id) {
         assert!(after.conversations.contains(neighbour), "another conversation changed: {neighbour:?}");
     }
@@ -206,8 +207,9 @@ async fn changed_phone_and_creations_get_different_routes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn erasure_is_complete_in_spite_of_concurrent_requests() {
     for _ in 0..rounds() {
-        let (world, sandboxes) = start(&[]).await;
-        let (world, sandboxes) = (Arc::new(world.with_numbers("GB", NUMBERS).await), Arc::new(sandboxes));
+        let (laptop, sandboxes) = start(&[]).await;
+        laptop.rent("GB", NUMBERS).await;
+        let (laptop, sandboxes) = (Arc::new(laptop), Arc::new(sandboxes));
         let conversation = create(sandboxes.of(0), [0, 1]).await.unwrap();
         let acts = [
             Act::Erase,
@@ -220,13 +222,13 @@ async fn erasure_is_complete_in_spite_of_concurrent_requests() {
             Act::Create([0, 1]),
             Act::Create([3, 50]),
         ];
-        at_once(acts.iter().map(|one| act(world.clone(), sandboxes.clone(), conversation.id, *one))).await;
-        world.advance(61 * 60);
-        let settled = store(&world).await.erasures().await.unwrap();
+        at_once(acts.iter().map(|one| act(laptop.clone(), sandboxes.clone(), conversation.id, *one))).await;
+        laptop.advance(61 * 60);
+        let settled = laptop.store().erasures().await.unwrap();
         for erasure in &settled {
-            assert!(store(&world).await.settle_erasure(erasure, world.clock.now()).await.unwrap());
+            assert!(laptop.store().settle_erasure(erasure, laptop.clock.now()).await.unwrap());
         }
-        let table = world.table().await;
+        let table = laptop.table().await;
         assert_eq!((settled.len(), table.erasing.len(), table.legs.len(), table.erasures.len()), (1, 0, 0, 0));
         assert!(table.erased.contains(&conversation.id));
         for id in ["text-of-the-race", "leg-of-the-race"] {

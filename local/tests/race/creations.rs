@@ -12,26 +12,27 @@ use shared::domain::phone::VirtualNumber;
 use shared::domain::side::Side;
 use shared::service::provision::{Drained, Provisioner};
 use shared::store::IdempotentRequest;
+use testkit::Laptop;
 use tokio::sync::watch;
 
 use crate::sandboxes::{
     Refusal, Sandbox, Sandboxes, at_once, create, create_once, dialled, provisioner, random, random_pair, rounds, start,
 };
-use crate::world::World;
 
 const NUMBERS: usize = 5;
 
 /// Number of concurrent creations.
 const TASKS: usize = 32;
 
-async fn world() -> (World, Sandboxes) {
-    let (world, sandboxes) = start(&[]).await;
-    (world.with_numbers("GB", NUMBERS).await, sandboxes)
+async fn laptop() -> (Laptop, Sandboxes) {
+    let (laptop, sandboxes) = start(&[]).await;
+    laptop.rent("GB", NUMBERS).await;
+    (laptop, sandboxes)
 }
 
 /// Checks that the table has exactly the created conversations, and that each participant got one text message.
-async fn check(world: &World, sandboxes: &Sandboxes, created: &[Conversation]) {
-    let table = world.table().await;
+async fn check(laptop: &Laptop, sandboxes: &Sandboxes, created: &[Conversation]) {
+    let table = laptop.table().await;
     let stored: BTreeSet<_> = table.conversations.iter().map(|conversation| conversation.id).collect();
     assert_eq!(stored, created.iter().map(|conversation| conversation.id).collect());
     let mut texts = sandboxes.outbox.texts();
@@ -50,23 +51,23 @@ fn split(outcomes: Vec<Result<Conversation, Refusal>>) -> (Vec<Conversation>, Ve
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_person_gets_one_conversation_per_number() {
     for _ in 0..rounds() {
-        let (world, sandboxes) = world().await;
+        let (laptop, sandboxes) = laptop().await;
         let pairs: Vec<_> = (1..=TASKS).map(|other| [0, other]).collect();
         let (created, refused) = split(sandboxes.create(&pairs).await);
-        assert_eq!((created.len(), dialled(0, &created)), (NUMBERS, world.settled_pool().await));
+        assert_eq!((created.len(), dialled(0, &created)), (NUMBERS, laptop.settled_pool().await));
         for refusal in refused {
             assert_eq!(refusal.person, 0);
             refusal.check(NUMBERS);
         }
-        check(&world, &sandboxes, &created).await;
-        assert_eq!(world.table().await.routes.len(), 2 * NUMBERS);
+        check(&laptop, &sandboxes, &created).await;
+        assert_eq!(laptop.table().await.routes.len(), 2 * NUMBERS);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn creation_is_refused_only_without_a_free_number() {
     for _ in 0..rounds() {
-        let (world, sandboxes) = world().await;
+        let (laptop, sandboxes) = laptop().await;
         let pairs: Vec<_> = (0..TASKS).map(|_| random_pair(6)).collect();
         let (created, refused) = split(sandboxes.create(&pairs).await);
         assert!(!refused.is_empty(), "6 people with {NUMBERS} numbers can have 15 conversations");
@@ -74,13 +75,13 @@ async fn creation_is_refused_only_without_a_free_number() {
             refusal.check(NUMBERS);
             assert_eq!(dialled(refusal.person, &created).len(), NUMBERS, "{refusal:?}");
         }
-        check(&world, &sandboxes, &created).await;
+        check(&laptop, &sandboxes, &created).await;
         // Any two people who both have a free number can still get a conversation.
         let mut all = created;
         while let Some(pair) = two_with_a_number_free(&all) {
             all.push(create(sandboxes.of(0), pair).await.unwrap());
         }
-        check(&world, &sandboxes, &all).await;
+        check(&laptop, &sandboxes, &all).await;
     }
 }
 
@@ -92,18 +93,18 @@ fn two_with_a_number_free(conversations: &[Conversation]) -> Option<[usize; 2]> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn route_is_given_again_only_after_its_quarantine() {
     for _ in 0..rounds() {
-        let (world, sandboxes) = world().await;
+        let (laptop, sandboxes) = laptop().await;
         let sandboxes = Arc::new(sandboxes);
         let outcomes = at_once((0..16).map(|task| come_and_go(sandboxes.clone(), task))).await;
         let (created, refused) = split(outcomes.into_iter().flatten().collect());
         refused.iter().for_each(|refusal| refusal.check(NUMBERS));
-        check(&world, &sandboxes, &created).await;
+        check(&laptop, &sandboxes, &created).await;
         assert!(created.len() > 15, "too few conversations were created: {}", created.len());
         // After all quarantines every number is free for everybody.
-        world.advance(200);
+        laptop.advance(200);
         let (again, _) = split(sandboxes.create(&(1..=8).map(|other| [0, other]).collect::<Vec<_>>()).await);
         assert_eq!(again.len(), NUMBERS);
-        check(&world, &sandboxes, &[created, again].concat()).await;
+        check(&laptop, &sandboxes, &[created, again].concat()).await;
     }
 }
 
@@ -165,10 +166,10 @@ impl Drain {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn creation_after_a_drain_does_not_get_the_drained_number() {
     for _ in 0..rounds() {
-        let (world, sandboxes) = world().await;
-        let number = world.table().await.pool[0].number.clone();
+        let (laptop, sandboxes) = laptop().await;
+        let number = laptop.table().await.pool[0].number.clone();
         let drain = Arc::new(Drain { number, begun: watch::Sender::new(0), is_over: AtomicBool::new(false) });
-        let drained = tokio::spawn(drain.clone().run(provisioner(&world).await));
+        let drained = tokio::spawn(drain.clone().run(provisioner(&laptop).await));
         let created = at_once((0..TASKS).map(|task| drain.clone().create(sandboxes.of(task), task))).await;
         drained.await.unwrap();
 
@@ -179,15 +180,15 @@ async fn creation_after_a_drain_does_not_get_the_drained_number() {
             before.iter().any(|conversation| drain.is_used_in(conversation)),
             "the number was not in use before the drain"
         );
-        check(&world, &sandboxes, &[before, after].concat()).await;
-        check_cancellation_after_the_last_quarantine(&world, &drain.number).await;
+        check(&laptop, &sandboxes, &[before, after].concat()).await;
+        check_cancellation_after_the_last_quarantine(&laptop, &drain.number).await;
     }
 }
 
-async fn check_cancellation_after_the_last_quarantine(world: &World, drained: &VirtualNumber) {
+async fn check_cancellation_after_the_last_quarantine(laptop: &Laptop, drained: &VirtualNumber) {
     for (seconds, cancelled) in [(61, vec![]), (60, vec![drained])] {
-        world.advance(seconds);
-        let report = world.stack.run_schedule().await.unwrap();
+        laptop.advance(seconds);
+        let report = laptop.run_schedule().await;
         assert_eq!(report["cancelled"], json!(cancelled), "{report}");
     }
 }
@@ -195,7 +196,7 @@ async fn check_cancellation_after_the_last_quarantine(world: &World, drained: &V
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixteen_concurrent_replays_create_one_conversation() {
     for _ in 0..rounds() {
-        let (world, sandboxes) = world().await;
+        let (laptop, sandboxes) = laptop().await;
         let request = IdempotentRequest { key_hash: "key".to_owned(), fingerprint: "body".to_owned() };
         let run = |index| create_once(sandboxes.of(index), [1, 2], request.clone());
         let answers = at_once((0..16).map(run)).await;
@@ -203,14 +204,14 @@ async fn sixteen_concurrent_replays_create_one_conversation() {
         let last = run(0).await;
         assert!(answers.iter().all(|created| created.conversation.id == last.conversation.id));
         assert!(last.conversation.participants.iter().all(|side| side.notification == Notification::Sent), "{last:?}");
-        check(&world, &sandboxes, std::slice::from_ref(&last.conversation)).await;
-        assert_eq!(world.table().await.routes.len(), 2);
+        check(&laptop, &sandboxes, std::slice::from_ref(&last.conversation)).await;
+        assert_eq!(laptop.table().await.routes.len(), 2);
     }
 }
 
 #[tokio::test]
 async fn text_is_left_to_a_replay_if_the_deadline_is_near() {
-    let (world, sandboxes) = world().await;
+    let (laptop, sandboxes) = laptop().await;
     let request = || IdempotentRequest { key_hash: "key".to_owned(), fingerprint: "body".to_owned() };
     let order = || crate::sandboxes::order([1, 2]);
     let ends_at = sandboxes.clock.now() + SignedDuration::from_secs(6);
@@ -222,5 +223,5 @@ async fn text_is_left_to_a_replay_if_the_deadline_is_near() {
     let again = sandboxes.of(1).create(order(), Some(request()), None).await.unwrap();
     assert!(again.before);
     assert_eq!(notifications(&again.conversation), [Notification::Sent, Notification::Sent]);
-    check(&world, &sandboxes, &[again.conversation]).await;
+    check(&laptop, &sandboxes, &[again.conversation]).await;
 }

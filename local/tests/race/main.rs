@@ -11,5 +11,3 @@ mod changes;
 mod creations;
 mod renting;
 mod sandboxes;
-#[path = "../world/mod.rs"]
-mod world;

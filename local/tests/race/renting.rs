@@ -15,12 +15,12 @@ const US: i64 = 67;
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_creations_share_one_rented_number() {
     for _ in 0..rounds() {
-        let (world, sandboxes) = start(&[("AUTO_RENT_MAX", "GB=5")]).await;
+        let (laptop, sandboxes) = start(&[("AUTO_RENT_MAX", "GB=5")]).await;
         let pairs: Vec<_> = (0..12).map(|index| [index, 50 + index]).collect();
         let outcomes = sandboxes.create(&pairs).await;
         assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
-        assert_eq!(world.settled_pool().await.len(), 1);
-        assert_eq!(world.spent().await, Decimal::new(GB, 2), "more than one number was bought");
+        assert_eq!(laptop.settled_pool().await.len(), 1);
+        assert_eq!(laptop.spent().await, Decimal::new(GB, 2), "more than one number was bought");
     }
 }
 
@@ -28,13 +28,13 @@ async fn concurrent_creations_share_one_rented_number() {
 async fn one_person_rents_as_many_numbers_as_needed_and_allowed() {
     for _ in 0..rounds() {
         for (cap, created) in [("GB=6", 6), ("GB=4", 4)] {
-            let (world, sandboxes) = start(&[("AUTO_RENT_MAX", cap)]).await;
+            let (laptop, sandboxes) = start(&[("AUTO_RENT_MAX", cap)]).await;
             let pairs: Vec<_> = (0..6).map(|index| [0, 50 + index]).collect();
             let outcomes = sandboxes.create(&pairs).await;
             assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), created, "{outcomes:?}");
             outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).for_each(|refusal| refusal.check(created));
-            assert_eq!(world.settled_pool().await.len(), created);
-            assert_eq!(world.spent().await, Decimal::new(GB, 2) * Decimal::from(created));
+            assert_eq!(laptop.settled_pool().await.len(), created);
+            assert_eq!(laptop.spent().await, Decimal::new(GB, 2) * Decimal::from(created));
         }
     }
 }
@@ -43,11 +43,11 @@ async fn one_person_rents_as_many_numbers_as_needed_and_allowed() {
 async fn concurrent_runs_use_up_one_budget_and_stay_within_it() {
     for _ in 0..rounds() {
         let budget = Decimal::new(2 * GB, 2);
-        let (world, _sandboxes) = start(&[("MONTHLY_BUDGET_EUR", &budget.to_string())]).await;
+        let (laptop, _sandboxes) = start(&[("MONTHLY_BUDGET_EUR", &budget.to_string())]).await;
         let mut runs = Vec::new();
         for country in ["GB", "US"].repeat(4) {
             let search = Search::usual(Country::try_from(country).unwrap());
-            let (provisioner, order) = (provisioner(&world).await, Order { search, count: 4, cap: None });
+            let (provisioner, order) = (provisioner(&laptop).await, Order { search, count: 4, cap: None });
             runs.push(async move { provisioner.provision(&order, None).await.unwrap() });
         }
         let outcomes = at_once(runs).await;
@@ -55,8 +55,8 @@ async fn concurrent_runs_use_up_one_budget_and_stay_within_it() {
             let reasons: Vec<_> = outcome.shortfalls.iter().map(|shortfall| shortfall.reason).collect();
             assert_eq!(reasons, [ShortfallReason::OverBudget]);
         }
-        world.settled_pool().await;
-        let (cost, spent) = (world.table().await.monthly_cost, world.spent().await);
+        laptop.settled_pool().await;
+        let (cost, spent) = (laptop.table().await.monthly_cost, laptop.spent().await);
         assert_eq!(cost, spent);
         assert!(cost <= budget && cost + Decimal::new(US, 2) > budget, "{cost} of {budget}");
     }
@@ -65,17 +65,17 @@ async fn concurrent_runs_use_up_one_budget_and_stay_within_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_schedules_adopt_cancel_and_rent_once() {
     for _ in 0..rounds() {
-        let (world, _sandboxes) = start(&[]).await;
-        let world = world.with_numbers("GB", 2).await;
-        let drained = world.table().await.pool[0].number.clone();
-        assert!(matches!(provisioner(&world).await.drain(&drained).await.unwrap(), Drained::Draining(_)));
-        world.advance(61);
-        world.buy_by_hand("GB", "447451000007").await;
+        let (laptop, _sandboxes) = start(&[]).await;
+        laptop.rent("GB", 2).await;
+        let drained = laptop.table().await.pool[0].number.clone();
+        assert!(matches!(provisioner(&laptop).await.drain(&drained).await.unwrap(), Drained::Draining(_)));
+        laptop.advance(61);
+        laptop.buy_by_hand("GB", "447451000007").await;
 
         let headroom = Headroom { numbers: "GB=3".parse().unwrap(), caps: CountryCounts::default() };
         let mut runs = Vec::new();
         for _ in 0..6 {
-            let (provisioner, headroom) = (provisioner(&world).await, headroom.clone());
+            let (provisioner, headroom) = (provisioner(&laptop).await, headroom.clone());
             runs.push(async move { provisioner.upkeep(None, &headroom, None).await.unwrap() });
         }
         let reports = at_once(runs).await;
@@ -85,8 +85,8 @@ async fn concurrent_schedules_adopt_cancel_and_rent_once() {
             (1, 1, 1),
             "{reports:?}"
         );
-        let owned = world.settled_pool().await;
+        let owned = laptop.settled_pool().await;
         assert!(owned.len() == 3 && !owned.contains(drained.as_str()), "{owned:?}");
-        assert_eq!(world.spent().await, Decimal::new(4 * GB, 2));
+        assert_eq!(laptop.spent().await, Decimal::new(4 * GB, 2));
     }
 }

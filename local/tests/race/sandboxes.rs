@@ -16,13 +16,12 @@ use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::side::Side;
 use shared::service::create::{Created, CreationError, Creator, NewConversation, NewParticipant, PoolCache};
 use shared::service::provision::{Provisioner, ShortfallReason};
-use shared::store::{IdempotentRequest, Store};
+use shared::store::IdempotentRequest;
 use shared::vonage::number_insight::{LookedUpNumber, NumberLookup};
 use shared::vonage::sms::TextSender;
 use shared::vonage::{Vonage, VonageError};
+use testkit::Laptop;
 use tokio::sync::{Barrier, Mutex, MutexGuard};
-
-use crate::world::World;
 
 /// Number of times each race runs.
 pub fn rounds() -> usize {
@@ -111,20 +110,20 @@ pub struct Sandboxes {
 static RACE: Mutex<()> = Mutex::const_new(());
 
 /// Starts a new stack and its sandboxes.
-pub async fn start(environment: &[(&str, &str)]) -> (World, Sandboxes) {
+pub async fn start(environment: &[(&str, &str)]) -> (Laptop, Sandboxes) {
     let alone = RACE.lock().await;
-    let world = World::start(environment).await;
-    let sandboxes = Sandboxes::start(&world, alone).await;
-    (world, sandboxes)
+    let laptop = Laptop::builder().env(environment).dynamodb_from_environment().start().await;
+    let sandboxes = Sandboxes::start(&laptop, alone).await;
+    (laptop, sandboxes)
 }
 
 impl Sandboxes {
-    async fn start(world: &World, alone: MutexGuard<'static, ()>) -> Self {
+    async fn start(laptop: &Laptop, alone: MutexGuard<'static, ()>) -> Self {
         let (mut all, outbox) = (Vec::new(), Outbox::default());
         for _ in 0..8 {
-            all.push(Arc::new(sandbox(world, outbox.clone()).await));
+            all.push(Arc::new(sandbox(laptop, outbox.clone()).await));
         }
-        Self { clock: world.clock.clone(), outbox, all, _alone: alone }
+        Self { clock: laptop.clock.clone(), outbox, all, _alone: alone }
     }
 
     /// The sandbox that gets the request at `index`.
@@ -138,26 +137,22 @@ impl Sandboxes {
     }
 }
 
-pub async fn store(world: &World) -> Store {
-    Store::connect(&world.stack.environment).unwrap()
-}
-
-pub async fn provisioner(world: &World) -> Provisioner {
-    let env = &world.stack.environment;
+pub async fn provisioner(laptop: &Laptop) -> Provisioner {
+    let env = &laptop.stack.environment;
     let vonage = Vonage::new(VonageConfig::from_environment(env).unwrap());
-    Provisioner::new(env, store(world).await, vonage, Arc::new(world.clock.clone())).unwrap()
+    Provisioner::new(env, laptop.store(), vonage, Arc::new(laptop.clock.clone())).unwrap()
 }
 
-async fn sandbox(world: &World, texts: Outbox) -> Creator<Directory, Outbox> {
+async fn sandbox(laptop: &Laptop, texts: Outbox) -> Creator<Directory, Outbox> {
     Creator {
-        store: store(world).await,
+        store: laptop.store(),
         lookup: Directory,
         callable: DialPolicy::default(),
         texts,
-        clock: Arc::new(world.clock.clone()),
+        clock: Arc::new(laptop.clock.clone()),
         fallback: Vec::new(),
-        provisioner: provisioner(world).await,
-        auto_rent_max: world.stack.environment.country_counts("AUTO_RENT_MAX").unwrap(),
+        provisioner: provisioner(laptop).await,
+        auto_rent_max: laptop.stack.environment.country_counts("AUTO_RENT_MAX").unwrap(),
         cache: PoolCache::default(),
     }
 }

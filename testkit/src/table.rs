@@ -1,77 +1,64 @@
-//! The whole table, read by a scan, which no function may do, and what has to be true of it at any moment.
+//! The whole table, read by a scan, and what must be true of it at any moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use reqwest::Client;
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::route::{KeyOwner, Route, RouteTombstone};
 use shared::domain::side::Side;
 use shared::store::{Erasure, Redaction};
 
-use super::text;
+use crate::string;
 
-/// All items, by what they are.
+/// All items by kind.
 #[derive(Debug, Default)]
 pub struct Table {
+    /// The conversations that are neither erased nor being erased.
     pub conversations: Vec<Conversation>,
-    /// Those that are being erased, and are nobody's any more.
+    /// The conversations that are being erased.
     pub erasing: Vec<Conversation>,
-    /// The ids of those that are erased.
+    /// The ids of erased conversations.
     pub erased: BTreeSet<ConversationId>,
     /// The conversation of each leg.
     pub legs: Vec<ConversationId>,
-    /// By caller and dialled number.
+    /// The routes by caller and dialled number.
     pub routes: BTreeMap<(String, String), Route>,
-    /// What is left of routes whose conversation was erased.
+    /// The tombstones of routes whose conversation was erased.
     pub erased_routes: BTreeMap<(String, String), RouteTombstone>,
-    /// What the schedule is to see to.
+    /// The erasures that the schedule has to finish.
     pub erasures: Vec<Erasure>,
-    /// What Vonage is to redact.
+    /// The carrier records that Vonage has to redact.
     pub redactions: Vec<Redaction>,
-    /// Every item: its keys, and all of it as text.
+    /// Every item as text, with its item key.
     items: Vec<([String; 2], String)>,
+    /// The pool.
     pub pool: Vec<PoolNumber>,
+    /// The monthly cost in the ledger.
     pub monthly_cost: Decimal,
-    /// The conversations that requests with an idempotency key have led to.
+    /// The conversations of requests with an idempotency key.
     pub requests: Vec<String>,
-    /// The list that numbers are chosen from, with its version and the version that stands by itself.
+    /// The ready list, with its own version and the version in the item of its own.
     ready: BTreeSet<String>,
     ready_versions: [u64; 2],
-    /// The numbers that nobody can have as the own phone, without those that were given back.
+    /// The virtual numbers that no participant can have as a phone, without released ones.
     own_numbers: BTreeSet<String>,
 }
 
-/// Neither the embedded DynamoDB nor AWS's Local verifies a signature, but it has to be there.
-const UNVERIFIED: &str = "AWS4-HMAC-SHA256 Credential=laptop/20260101/us-east-1/dynamodb/aws4_request, \
-    SignedHeaders=host;x-amz-date, Signature=0";
-
 impl Table {
-    pub(super) async fn read(http: &Client, endpoint: &str, name: &str) -> Self {
+    pub(crate) fn of(items: &[Value]) -> Self {
         let mut table = Self::default();
-        let mut scan = json!({"TableName": name, "ConsistentRead": true});
-        loop {
-            let request =
-                http.post(endpoint).header("authorization", UNVERIFIED).header("x-amz-date", "20260101T000000Z");
-            let request = request.header("x-amz-target", "DynamoDB_20120810.Scan");
-            let request = request.header("content-type", "application/x-amz-json-1.0").body(scan.to_string());
-            let page: Value = request.send().await.unwrap().json().await.unwrap();
-            for item in page["Items"].as_array().unwrap_or_else(|| panic!("{page}")) {
-                table.insert(plain_members(item));
-            }
-            match page.get("LastEvaluatedKey") {
-                Some(key) => scan["ExclusiveStartKey"] = key.clone(),
-                None => return table,
-            }
+        for item in items {
+            table.insert(plain_members(item));
         }
+        table
     }
 
     fn insert(&mut self, item: Map<String, Value>) {
-        let (pk, sk) = (text(&item["pk"]), text(&item["sk"]));
+        let (pk, sk) = (string(&item["pk"]), string(&item["sk"]));
         self.items.push(([pk.clone(), sk.clone()], Value::Object(item.clone()).to_string()));
         match (pk.split_once('#').unwrap_or((&pk, "")), sk.split_once('#').unwrap_or((&sk, ""))) {
             (("CALLER", caller), ("NUMBER", dialled)) => {
@@ -109,7 +96,7 @@ impl Table {
                 assert_eq!(names(&item), ["direction", "due_at", "id", "pk", "product", "since", "sk", "ttl"]);
                 self.redactions.push(read(item));
             }
-            (("REQUEST", _), _) => self.requests.push(text(&item["conversation"])),
+            (("REQUEST", _), _) => self.requests.push(string(&item["conversation"])),
             (("POOL", ""), ("LEDGER", _)) => self.monthly_cost = item["monthly_cost"].to_string().parse().unwrap(),
             (("POOL", ""), ("READY", _)) => {
                 self.ready_versions[0] = item["version"].as_u64().unwrap();
@@ -122,8 +109,8 @@ impl Table {
         }
     }
 
-    /// What has to be true of the table at any moment, whatever has died or runs.
-    pub(super) fn check(&self, now: Timestamp) {
+    /// Checks what must be true of the table at any moment, even if a run has died or is still active.
+    pub(crate) fn check(&self, now: Timestamp) {
         self.check_conversations(now);
         self.check_keys();
         self.check_routes(now);
@@ -131,7 +118,7 @@ impl Table {
         self.check_pool();
     }
 
-    /// A conversation has both of its routes, until its quarantine is over and others may have them.
+    /// Checks that a conversation has both of its routes until its quarantine is over.
     fn check_conversations(&self, now: Timestamp) {
         for conversation in &self.conversations {
             let quarantined_until = quarantined_until(conversation);
@@ -153,7 +140,7 @@ impl Table {
         }
     }
 
-    /// No key ever belonged to two conversations at once, their quarantines included.
+    /// Checks that no route key ever belonged to two conversations at once, quarantines included.
     fn check_keys(&self) {
         let mut owners: BTreeMap<(&str, &str), Vec<&Conversation>> = BTreeMap::new();
         for conversation in self.conversations.iter().chain(&self.erasing) {
@@ -170,7 +157,7 @@ impl Table {
         }
     }
 
-    /// A route belongs to a conversation, and connects nobody if it is that of a phone which its participant gave up.
+    /// Checks that a route belongs to a conversation, and that it has expired if its participant has another phone now.
     fn check_routes(&self, now: Timestamp) {
         for ((caller, dialled), route) in &self.routes {
             let mut conversations = self.conversations.iter().chain(&self.erasing);
@@ -182,8 +169,8 @@ impl Table {
         }
     }
 
-    /// What is being erased connects nobody, and the schedule knows of it; of what is erased there is nothing left but
-    /// keys in quarantine.
+    /// Checks that a conversation that is being erased has no open route and is on the schedule, and that only tombstones
+    /// are left of an erased one.
     fn check_erased(&self, now: Timestamp) {
         for conversation in &self.erasing {
             let id = conversation.id;
@@ -202,12 +189,12 @@ impl Table {
         }
     }
 
-    /// The keys of all items that hold `text`.
+    /// Returns the item keys of all items that contain `text`.
     pub fn items_with(&self, text: &str) -> Vec<&[String; 2]> {
         self.items.iter().filter(|(_, item)| item.contains(text)).map(|(keys, _)| keys).collect()
     }
 
-    /// What follows from the pool's numbers does follow.
+    /// Checks that the ready list, the own numbers and the ledger agree with the pool's numbers.
     fn check_pool(&self) {
         let numbers = |ready: bool| {
             let meant = self.pool.iter().filter(move |number| !ready || number.state == NumberState::Ready);
@@ -225,7 +212,7 @@ fn quarantined_until(conversation: &Conversation) -> Timestamp {
     conversation.quarantined_until(conversation.ended_at.unwrap_or(conversation.expires_at))
 }
 
-/// The names of an item's members.
+/// Returns the names of an item's members.
 fn names(item: &Map<String, Value>) -> Vec<&str> {
     let mut names: Vec<_> = item.keys().map(String::as_str).collect();
     names.sort_unstable();
@@ -240,7 +227,7 @@ fn read<T: DeserializeOwned>(item: Map<String, Value>) -> T {
     serde_json::from_value(Value::Object(item)).unwrap()
 }
 
-/// DynamoDB's JSON without its types.
+/// Returns DynamoDB's JSON without its types.
 fn plain(value: &Value) -> Value {
     let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
     match kind.as_str() {

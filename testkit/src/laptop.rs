@@ -1,0 +1,329 @@
+//! A laptop stack for one test, and methods for what tests do with it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use local::simulator::{HttpMethod, sign_webhook};
+use local::stack::{Options, Stack, account};
+use reqwest::{Client, Method, RequestBuilder};
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+use shared::clock::{Clock, ManualClock};
+use shared::domain::phone::{PhoneNumber, VirtualNumber};
+use shared::domain::pool::NumberState;
+use shared::store::Store;
+
+use crate::answer::Answer;
+use crate::table::Table;
+use crate::{conversation, string};
+
+/// The Vonage account's balance at the start, in EUR.
+const BALANCE: i64 = 1000;
+
+/// The signature of requests to DynamoDB. Neither the embedded one nor DynamoDB Local verifies it, but both require one.
+const UNVERIFIED: &str = "AWS4-HMAC-SHA256 Credential=laptop/20260101/us-east-1/dynamodb/aws4_request, \
+    SignedHeaders=host;x-amz-date, Signature=0";
+
+/// A laptop stack with a clock that the test moves.
+pub struct Laptop {
+    /// The stack itself.
+    pub stack: Stack,
+    /// The clock of the functions and of the simulated Vonage. It starts at the machine's time.
+    pub clock: ManualClock,
+    /// A client that reaches all services of the stack.
+    pub http: Client,
+    table: String,
+    check: fn(&Answer),
+}
+
+/// The settings of a [`Laptop`].
+pub struct Builder {
+    options: Options,
+    numbers: Vec<(String, usize)>,
+    check: fn(&Answer),
+}
+
+/// Returns the JWT with which Vonage would sign a webhook at `now`.
+pub fn signature(body: Option<&str>, now: Timestamp) -> String {
+    let body = body.map(str::as_bytes);
+    sign_webhook(account::SIGNATURE_SECRET, account::API_KEY, account::APPLICATION_ID, body, now).unwrap()
+}
+
+impl Builder {
+    /// Sets variables of the functions.
+    pub fn env(mut self, variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.options.environment.extend(variables);
+        self
+    }
+
+    /// Rents `count` numbers of `country`.
+    pub fn numbers(mut self, country: &str, count: usize) -> Self {
+        self.numbers.push((country.to_owned(), count));
+        self
+    }
+
+    /// Sets the method by which Vonage asks the answer webhook.
+    pub fn answer_method(mut self, method: HttpMethod) -> Self {
+        self.options.answer_method = method;
+        self
+    }
+
+    /// Uses the DynamoDB that `MASKLINE_TEST_DYNAMODB_URL` names, if it names one.
+    pub fn dynamodb_from_environment(mut self) -> Self {
+        self.options.dynamodb_url = std::env::var("MASKLINE_TEST_DYNAMODB_URL").ok();
+        self.options.table = format!("maskline-{}", uuid::Uuid::new_v4());
+        self
+    }
+
+    /// Calls `check` with every answer of the gateway.
+    pub fn check(mut self, check: fn(&Answer)) -> Self {
+        self.check = check;
+        self
+    }
+
+    /// Starts the stack.
+    pub async fn start(self) -> Laptop {
+        let (table, clock) = (self.options.table.clone(), ManualClock::at(Timestamp::now()));
+        let stack = Stack::start(Options { clock: Arc::new(clock.clone()), ..self.options }).await.unwrap();
+        let laptop = Laptop { stack, clock, http: local::loopback_client(), table, check: self.check };
+        for (country, count) in self.numbers {
+            laptop.rent(&country, count).await;
+        }
+        laptop
+    }
+}
+
+impl Laptop {
+    /// Returns the settings of a stack that differs from the usual one.
+    pub fn builder() -> Builder {
+        // A busy machine is no failure.
+        let patient = ("DYNAMODB_TIME_LIMIT_MS".to_owned(), "60000".to_owned());
+        let options = Options { environment: vec![patient], ..Options::default() };
+        Builder { options, numbers: Vec::new(), check: |_| {} }
+    }
+
+    /// Starts the usual stack, without numbers.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, seconds: i64) {
+        self.clock.advance(SignedDuration::from_secs(seconds));
+    }
+
+    /// Rents numbers until the pool has `count` of `country`.
+    pub async fn rent(&self, country: &str, count: usize) {
+        let answer = self.post("/numbers", &json!({"country": country, "count": count})).await;
+        assert_eq!(answer.body["ready"], count, "{answer:?}");
+    }
+
+    /// Returns a request to the gateway, to be sent by [`Laptop::answer`].
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.stack.gateway_url))
+    }
+
+    /// Sends a request to the gateway.
+    pub async fn answer(&self, request: RequestBuilder) -> Answer {
+        let answer = Answer::to(request).await;
+        (self.check)(&answer);
+        answer
+    }
+
+    /// Sends `body` to `path` of the gateway.
+    pub async fn send(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        self.answer(self.request(method, path).body(body)).await
+    }
+
+    /// Sends a `POST` to the gateway.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, body.to_string()).await
+    }
+
+    /// Sends a `GET` to the gateway.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, "").await
+    }
+
+    /// Sends a `PATCH` to the gateway.
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PATCH, path, body.to_string()).await
+    }
+
+    /// Sends a `DELETE` to the gateway.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, "").await
+    }
+
+    /// Sends `body` to `POST /conversations` with an idempotency key.
+    pub async fn post_with_key(&self, key: &str, body: &Value) -> Answer {
+        let request = self.request(Method::POST, "/conversations").header("Idempotency-Key", key);
+        self.answer(request.body(body.to_string())).await
+    }
+
+    /// Creates the [`conversation`] of rider and driver.
+    pub async fn create(&self) -> Value {
+        let answer = self.post("/conversations", &conversation()).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.body
+    }
+
+    /// Posts `body` to a webhook with Vonage's signature.
+    pub async fn signed_post(&self, path: &str, body: &str) -> Answer {
+        let request = self.request(Method::POST, path).bearer_auth(self.signature(Some(body)));
+        self.answer(request.body(body.to_owned())).await
+    }
+
+    /// Posts an event with Vonage's signature.
+    pub async fn event(&self, event: &Value) -> Answer {
+        self.signed_post("/webhooks/event", &event.to_string()).await
+    }
+
+    /// Returns the JWT with which Vonage would sign a webhook now.
+    pub fn signature(&self, body: Option<&str>) -> String {
+        signature(body, self.clock.now())
+    }
+
+    /// Sends `body` to `path` of the simulated Vonage, which answers its own endpoints without credentials.
+    pub async fn vonage(&self, method: Method, path: &str, body: Value) -> Answer {
+        Answer::to(self.http.request(method, format!("{}{path}", self.stack.vonage_url)).json(&body)).await
+    }
+
+    /// Returns what one of the simulator's own endpoints says.
+    pub async fn simulator(&self, path: &str) -> Value {
+        self.vonage(Method::GET, &format!("/simulator/{path}"), Value::Null).await.body
+    }
+
+    /// Places a call, and returns what happened.
+    pub async fn call(&self, call: Value) -> Value {
+        let answer = self.vonage(Method::POST, "/simulator/calls", call).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
+    }
+
+    /// Makes the next request to `path` of Vonage's API meet a fault.
+    pub async fn fault(&self, path: &str, fault: Value) {
+        self.faults(path, 1, fault).await;
+    }
+
+    /// Makes the next `times` requests to `path` of Vonage's API meet a fault.
+    pub async fn faults(&self, path: &str, times: u32, fault: Value) {
+        let rule = json!({"path": path, "times": times, "fault": fault});
+        let answer = self.vonage(Method::POST, "/simulator/faults", rule).await;
+        assert_eq!(answer.status, 204, "{answer:?}");
+    }
+
+    /// Removes all faults.
+    pub async fn no_more_faults(&self) {
+        assert_eq!(self.vonage(Method::DELETE, "/simulator/faults", Value::Null).await.status, 204);
+    }
+
+    /// Returns the number of requests to `path` of Vonage's API so far.
+    pub async fn asked(&self, path: &str) -> usize {
+        self.simulator(&format!("requests?path={path}")).await["requests"].as_array().unwrap().len()
+    }
+
+    /// Returns the text messages on a phone, oldest first.
+    pub async fn texts(&self, to: &str) -> Vec<Value> {
+        self.simulator(&format!("messages?to={to}")).await["messages"].as_array().unwrap().clone()
+    }
+
+    /// Sends a form to Vonage's API with the account's credentials.
+    pub async fn vonage_form(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.stack.vonage_url)).form(form);
+        Answer::to(request.basic_auth(account::API_KEY, Some(account::API_SECRET))).await
+    }
+
+    /// Sends a `GET` to Vonage's API with the account's credentials.
+    pub async fn vonage_get(&self, path: &str) -> Answer {
+        let request = self.http.get(format!("{}{path}", self.stack.vonage_url));
+        Answer::to(request.basic_auth(account::API_KEY, Some(account::API_SECRET))).await
+    }
+
+    /// Buys a number and links it to the application, as its owner may do in Vonage's dashboard.
+    pub async fn buy_by_hand(&self, country: &str, number: &str) {
+        let form = [("country", country), ("msisdn", number), ("app_id", account::APPLICATION_ID)];
+        assert_eq!(self.vonage_form("/number/buy", &form[..2]).await.status, 200);
+        assert_eq!(self.vonage_form("/number/update", &form).await.status, 200);
+    }
+
+    /// Returns the numbers that the Vonage account owns.
+    pub async fn owned_numbers(&self) -> Vec<Value> {
+        self.vonage_get("/account/numbers?size=100").await.body["numbers"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Returns the price of all numbers that were ever bought, as long as no text was sent.
+    pub async fn spent(&self) -> Decimal {
+        let balance: Decimal = string(&self.simulator("account").await["balance"]).parse().unwrap();
+        Decimal::from(BALANCE) - balance
+    }
+
+    /// Returns DynamoDB's answer to an operation.
+    pub async fn dynamodb(&self, operation: &str, request: Value) -> Answer {
+        Answer::to(self.dynamodb_request(&format!("DynamoDB_20120810.{operation}"), &request)).await
+    }
+
+    /// Returns a request to DynamoDB for `target`, which is an API with its version and an operation.
+    pub fn dynamodb_request(&self, target: &str, request: &Value) -> RequestBuilder {
+        let sent = self.http.post(&self.stack.dynamodb_url).body(request.to_string());
+        let sent = sent.header("authorization", UNVERIFIED).header("x-amz-date", "20260101T000000Z");
+        sent.header("x-amz-target", target).header("content-type", "application/x-amz-json-1.0")
+    }
+
+    /// Returns all items of the table, with DynamoDB's types.
+    pub async fn items(&self) -> Vec<Value> {
+        let (mut items, mut scan) = (Vec::new(), json!({"TableName": self.table, "ConsistentRead": true}));
+        loop {
+            let mut page = self.dynamodb("Scan", scan.clone()).await.body;
+            match page["Items"].take() {
+                Value::Array(read) => items.extend(read),
+                _ => panic!("{page}"),
+            }
+            match page.get("LastEvaluatedKey") {
+                Some(key) => scan["ExclusiveStartKey"] = key.clone(),
+                None => return items,
+            }
+        }
+    }
+
+    /// Returns the whole table, and fails if it contradicts itself.
+    pub async fn table(&self) -> Table {
+        let table = Table::of(&self.items().await);
+        table.check(self.clock.now());
+        table
+    }
+
+    /// Returns the store on the table.
+    pub fn store(&self) -> Store {
+        Store::connect(&self.stack.environment).unwrap()
+    }
+
+    /// Returns the virtual numbers that a phone has a route to now.
+    pub async fn keys(&self, caller: &str) -> HashSet<VirtualNumber> {
+        let caller = PhoneNumber::try_from(caller).unwrap().into();
+        let now = self.clock.now();
+        let routes = self.store().caller_routes(&caller, now).await.unwrap();
+        routes.held(now).map(|(number, _)| number.clone()).collect()
+    }
+
+    /// Fails unless every number that the account owns is linked to the application and ready, nothing else is in the
+    /// pool, and the ledger is right. Returns the numbers.
+    pub async fn settled_pool(&self) -> BTreeSet<String> {
+        let (owned, table) = (self.owned_numbers().await, self.table().await);
+        let is_linked = |number: &Value| number["app_id"] == account::APPLICATION_ID;
+        assert!(owned.iter().all(is_linked), "a number is not linked: {owned:?}");
+        let owned: BTreeSet<_> = owned.iter().map(|number| string(&number["msisdn"])).collect();
+        let states: BTreeMap<_, _> =
+            table.pool.iter().map(|number| (number.number.to_string(), number.state)).collect();
+        let expected = owned.iter().map(|number| (number.clone(), NumberState::Ready)).collect();
+        assert_eq!(states, expected, "pool (left) and account (right)");
+        owned
+    }
+
+    /// Runs the schedule of the numbers once, and returns its report.
+    pub async fn run_schedule(&self) -> Value {
+        self.stack.run_schedule().await.unwrap()
+    }
+}
