@@ -10,7 +10,7 @@ async fn post(url: String, body: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_table_kept_in_a_file_goes_on_where_it_was_and_its_numbers_still_lead_here() {
+async fn table_in_file_is_used_again_with_its_numbers() {
     let directory = std::env::temp_dir().join(format!("maskline-{}", uuid::Uuid::new_v4()));
     std::fs::create_dir(&directory).unwrap();
     let start = || Stack::start(Options { data: Some(directory.join("table.db")), ..Options::default() });
@@ -33,7 +33,7 @@ async fn a_table_kept_in_a_file_goes_on_where_it_was_and_its_numbers_still_lead_
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named_with_the_flag_that_changes_it() {
+async fn start_names_flag_of_occupied_port() {
     let first = Stack::start(Options::default()).await.unwrap();
     let port = first.vonage_url.rsplit(':').next().unwrap().parse().unwrap();
     let Err(error) = Stack::start(Options { vonage_port: port, ..Options::default() }).await else {
@@ -44,7 +44,7 @@ async fn a_port_that_is_taken_is_named_with_the_flag_that_changes_it() {
 }
 
 #[tokio::test]
-async fn a_stack_that_has_stopped_listens_no_more() {
+async fn stack_does_not_listen_after_stop() {
     let stack = Stack::start(Options::default()).await.unwrap();
     let addresses = [&stack.gateway_url, &stack.dynamodb_url, &stack.vonage_url]
         .map(|url| url.trim_start_matches("http://").to_owned());
@@ -55,7 +55,7 @@ async fn a_stack_that_has_stopped_listens_no_more() {
 }
 
 #[tokio::test]
-async fn a_function_that_lacks_a_variable_stops_the_start_with_its_name() {
+async fn start_names_missing_variable_of_function() {
     let environment = vec![("VONAGE_APPLICATION_ID".to_owned(), String::new())];
     let Err(error) = Stack::start(Options { environment, ..Options::default() }).await else { panic!("it started") };
     assert!(error.to_string().contains("VONAGE_APPLICATION_ID"), "{error}");

@@ -36,7 +36,7 @@ fn event(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_bootstrap_answers_what_lambda_gives_it_and_logs_no_number() {
+async fn bootstrap_answers_event_and_logs_no_number() {
     let stack = Stack::start(Options::default()).await.unwrap();
     let http = local::loopback_client();
     let order = json!({"participants": [{"number": "+447700900001"}, {"number": "+447700900002"}]});
@@ -77,7 +77,7 @@ async fn the_bootstrap_answers_what_lambda_gives_it_and_logs_no_number() {
 }
 
 #[tokio::test]
-async fn a_missing_variable_stops_the_bootstrap_with_its_name() {
+async fn bootstrap_names_missing_variable() {
     let set = ["TABLE_NAME", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
     let environment = set.map(|name| (name, "set")).into_iter().collect();
     let stopped = bootstrap(&environment, "127.0.0.1:9").output().unwrap();
@@ -87,7 +87,7 @@ async fn a_missing_variable_stops_the_bootstrap_with_its_name() {
 }
 
 #[tokio::test]
-async fn the_way_to_the_table_is_made_while_lambda_starts_the_bootstrap() {
+async fn bootstrap_connects_to_table_during_start() {
     let stack = Stack::start(Options::default()).await.unwrap();
     stack.traffic.watch();
     let mut api = RuntimeApi::start().await.unwrap();
@@ -102,7 +102,7 @@ async fn the_way_to_the_table_is_made_while_lambda_starts_the_bootstrap() {
 }
 
 #[tokio::test]
-async fn a_table_that_cannot_be_reached_stops_no_start() {
+async fn bootstrap_starts_without_table() {
     let stack = Stack::start(Options::default()).await.unwrap();
     let unreachable = [("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9"), ("DYNAMODB_TIME_LIMIT_MS", "100")];
     let environment = unreachable.map(|(name, value)| (name.to_owned(), value.to_owned()));

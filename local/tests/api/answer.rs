@@ -23,7 +23,7 @@ fn only_talks(ncco: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn each_side_is_connected_to_the_other_by_the_number_that_masks_it() {
+async fn each_side_is_connected_to_other_with_its_mask() {
     for method in [HttpMethod::Get, HttpMethod::Post] {
         let laptop = Laptop::builder().answer_method(method).numbers("GB", 2).start().await;
         let conversation = laptop.create().await;
@@ -45,7 +45,7 @@ async fn each_side_is_connected_to_the_other_by_the_number_that_masks_it() {
 }
 
 #[tokio::test]
-async fn nobody_else_is_connected_and_each_is_told_so_kindly() {
+async fn stranger_is_refused_with_message() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let dialled = text(&conversation, "/participants/0/dials");
@@ -61,7 +61,7 @@ async fn nobody_else_is_connected_and_each_is_told_so_kindly() {
 }
 
 #[tokio::test]
-async fn a_caller_id_with_blanks_around_it_is_the_same_caller() {
+async fn caller_id_with_spaces_is_same_caller() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let answer = ask(&laptop, " 447700900001", text(&conversation, "/participants/0/dials")).await;
@@ -69,7 +69,7 @@ async fn a_caller_id_with_blanks_around_it_is_the_same_caller() {
 }
 
 #[tokio::test]
-async fn an_ended_conversation_connects_nobody() {
+async fn call_is_refused_after_end() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await;
@@ -81,7 +81,7 @@ async fn an_ended_conversation_connects_nobody() {
 }
 
 #[tokio::test]
-async fn a_conversation_ends_by_the_clock_to_the_second() {
+async fn conversation_expires_to_the_second() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let mut order = testkit::conversation();
     order["expires_in"] = json!(60);
@@ -96,7 +96,7 @@ async fn a_conversation_ends_by_the_clock_to_the_second() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_vonage_did_not_sign_learns_nothing() {
+async fn unsigned_answer_request_returns_no_number() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let dialled = text(&conversation, "/participants/0/dials");
@@ -121,7 +121,7 @@ async fn a_webhook_that_vonage_did_not_sign_learns_nothing() {
 }
 
 #[tokio::test]
-async fn an_unreadable_store_is_503_at_once_and_the_fallback_still_answers() {
+async fn answer_returns_503_and_fallback_200_when_table_hangs() {
     let hangs = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let dialled = text(&laptop.create().await, "/participants/0/dials").to_owned();
@@ -145,7 +145,7 @@ async fn an_unreadable_store_is_503_at_once_and_the_fallback_still_answers() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_json_is_400() {
+async fn answer_returns_400_on_bad_json() {
     let laptop = Laptop::start().await;
     for body in ["", "x", "\"text\"", r#"["447700900001", "447451000001"]"#] {
         let answer = laptop.signed_post("/webhooks/answer", body).await;
@@ -154,7 +154,7 @@ async fn a_body_that_is_not_json_is_400() {
 }
 
 #[tokio::test]
-async fn a_webhook_takes_no_more_than_any_of_vonages_has() {
+async fn webhooks_return_413_on_long_body() {
     let laptop = Laptop::start().await;
     for path in ["/webhooks/answer", "/webhooks/fallback", "/webhooks/event"] {
         let of_length = |length: usize| json!({"padding": "x".repeat(length - 14)}).to_string();

@@ -67,7 +67,7 @@ async fn units_are_counted_as_aws_bills_them() {
 }
 
 #[tokio::test]
-async fn who_asks_for_the_units_is_told() {
+async fn consumed_capacity_is_returned_on_request() {
     let laptop = Laptop::start().await;
     laptop.stack.traffic.watch();
     let request = json!({"TableName": "maskline", "Key": key("none"), "ReturnConsumedCapacity": "TOTAL"});
@@ -81,7 +81,7 @@ async fn who_asks_for_the_units_is_told() {
 }
 
 #[tokio::test]
-async fn an_answer_keeps_its_length_and_its_checksum() {
+async fn proxy_keeps_length_and_checksum_of_answer() {
     let laptop = Laptop::start().await;
     laptop.stack.traffic.watch();
     let request =

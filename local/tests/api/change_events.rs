@@ -85,7 +85,7 @@ fn seconds(time: &Value) -> String {
 }
 
 #[tokio::test]
-async fn every_change_of_a_conversation_is_told_once() {
+async fn each_change_of_conversation_is_one_event() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let stream = Stream::open(&laptop).await;
     let mut order = conversation();
@@ -133,7 +133,7 @@ async fn every_change_of_a_conversation_is_told_once() {
 }
 
 #[tokio::test]
-async fn an_erasure_is_told_as_the_end_and_its_traces_are_not() {
+async fn erasure_is_end_event_and_tombstones_are_none() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"]})).await;
@@ -151,7 +151,7 @@ async fn an_erasure_is_told_as_the_end_and_its_traces_are_not() {
 }
 
 #[tokio::test]
-async fn a_conversation_without_a_reference_and_without_texts_is_told_too() {
+async fn conversation_without_reference_and_texts_is_an_event() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let stream = Stream::open(&laptop).await;
     let mut order = conversation();
@@ -163,7 +163,7 @@ async fn a_conversation_without_a_reference_and_without_texts_is_told_too() {
 }
 
 #[tokio::test]
-async fn a_text_that_fails_is_told_and_again_when_it_is_sent_after_all() {
+async fn failed_text_is_an_event_and_so_is_its_replay() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let stream = Stream::open(&laptop).await;
     // With what would have to be escaped in JSON, and a real number.
@@ -183,7 +183,7 @@ async fn a_text_that_fails_is_told_and_again_when_it_is_sent_after_all() {
 }
 
 #[tokio::test]
-async fn every_leg_is_told_once_when_it_has_ended_whatever_the_order_and_number_of_its_events() {
+async fn ended_leg_is_one_event_for_any_order_and_repetition() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let created = laptop.create().await;
     let stream = Stream::open(&laptop).await;
@@ -223,7 +223,7 @@ async fn every_leg_is_told_once_when_it_has_ended_whatever_the_order_and_number_
 }
 
 #[tokio::test]
-async fn nothing_else_in_the_table_is_told() {
+async fn other_items_cause_no_event() {
     let laptop = Laptop::start().await;
     let stream = Stream::open(&laptop).await;
     laptop.post("/numbers", &json!({"country": "GB", "count": 2})).await;
@@ -243,7 +243,7 @@ fn members(value: &Value, path: &str, names: &mut BTreeSet<String>) {
 }
 
 #[tokio::test]
-async fn the_readme_shows_the_events_as_they_are() {
+async fn docs_show_events_as_they_are() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let examples = readme.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
     let examples = examples.filter(|example| example.contains("\"detail-type\""));

@@ -15,7 +15,7 @@ fn dials(conversation: &Value) -> [&str; 2] {
 }
 
 #[tokio::test]
-async fn a_conversation_is_refused_only_when_no_number_is_free_for_a_participant() {
+async fn create_is_refused_only_without_free_number() {
     let laptop = Laptop::builder().numbers("GB", 1).start().await;
     laptop.create().await;
     let order = |number: &str| json!({"participants": [{"number": "+447700900003"}, {"number": number}]});
@@ -27,7 +27,7 @@ async fn a_conversation_is_refused_only_when_no_number_is_free_for_a_participant
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_the_country_has_what_the_participant_holds_and_when_the_next_number_falls_free() {
+async fn refusal_returns_pool_state_and_time_of_next_free_number() {
     let laptop = Laptop::builder()
         .env(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "1000")])
         .numbers("GB", 2)
@@ -59,7 +59,7 @@ async fn a_refusal_says_what_the_country_has_what_the_participant_holds_and_when
 }
 
 #[tokio::test]
-async fn an_empty_pool_is_said_to_be_empty() {
+async fn refusal_reports_empty_pool() {
     let laptop = Laptop::start().await;
     let refused = laptop.post("/conversations", &conversation()).await;
     assert_eq!((refused.status, text(&refused.body, "/type")), (503, "urn:maskline:problem:no-number-free"));
@@ -68,7 +68,7 @@ async fn an_empty_pool_is_said_to_be_empty() {
 }
 
 #[tokio::test]
-async fn a_number_of_the_same_calling_code_serves_a_country_that_has_none() {
+async fn number_of_same_calling_code_serves_country_without_any() {
     let laptop = Laptop::builder().numbers("GB", 1).numbers("US", 1).start().await;
     let canadian = "+14165550123";
     let [canada_dials, britain_dials] = dials(&pair(&laptop, canadian, "+447700900001").await).map(str::to_owned);
@@ -79,7 +79,7 @@ async fn a_number_of_the_same_calling_code_serves_a_country_that_has_none() {
 }
 
 #[tokio::test]
-async fn a_deployment_can_let_numbers_of_other_countries_serve_in_an_order_of_its_choice() {
+async fn fallback_countries_serve_in_configured_order() {
     let laptop =
         Laptop::builder().env(&[("FALLBACK_COUNTRIES", "US, GB")]).numbers("GB", 1).numbers("US", 1).start().await;
     let given = dials(&pair(&laptop, "+33644630001", "+447700900001").await).map(str::to_owned);
@@ -89,7 +89,7 @@ async fn a_deployment_can_let_numbers_of_other_countries_serve_in_an_order_of_it
 }
 
 #[tokio::test]
-async fn the_same_two_people_get_the_same_numbers_again_whoever_they_talked_to_meanwhile() {
+async fn create_reuses_numbers_of_same_pair() {
     let laptop = Laptop::builder()
         .env(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")])
         .numbers("GB", 6)
@@ -111,7 +111,7 @@ async fn the_same_two_people_get_the_same_numbers_again_whoever_they_talked_to_m
 }
 
 #[tokio::test]
-async fn a_conversation_can_have_a_quarantine_of_its_own_in_which_a_late_caller_meets_nobody_else() {
+async fn own_quarantine_keeps_late_caller_from_strangers() {
     let laptop = Laptop::builder().env(&[("MAX_CALL_SECONDS", "60")]).numbers("GB", 1).start().await;
     let mut order = conversation();
     order["quarantine"] = json!(100);

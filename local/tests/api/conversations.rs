@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::{DRIVER, Laptop, RIDER, text};
 
 #[tokio::test]
-async fn a_conversation_is_read_with_its_calls() {
+async fn get_returns_conversation_with_its_calls() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let path = format!("/conversations/{}", text(&conversation, "/id"));
@@ -35,7 +35,7 @@ async fn a_conversation_is_read_with_its_calls() {
 }
 
 #[tokio::test]
-async fn how_each_leg_ended_is_told() {
+async fn get_returns_outcome_of_each_leg() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let dialled = &conversation["participants"][0]["dials"];
@@ -53,7 +53,7 @@ async fn how_each_leg_ended_is_told() {
 }
 
 #[tokio::test]
-async fn ending_again_gives_the_same_answer() {
+async fn second_end_returns_same_answer() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let path = format!("/conversations/{}", text(&conversation, "/id"));
@@ -66,7 +66,7 @@ async fn ending_again_gives_the_same_answer() {
 }
 
 #[tokio::test]
-async fn what_the_clock_has_ended_stays_expired() {
+async fn expired_conversation_stays_expired_after_end() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     laptop.advance(86_400);
@@ -75,7 +75,7 @@ async fn what_the_clock_has_ended_stays_expired() {
 }
 
 #[tokio::test]
-async fn after_an_end_the_keys_are_given_to_nobody_until_the_quarantine_is_over() {
+async fn route_keys_are_not_reused_during_quarantine() {
     let laptop = Laptop::builder()
         .env(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")])
         .numbers("GB", 1)
@@ -91,7 +91,7 @@ async fn after_an_end_the_keys_are_given_to_nobody_until_the_quarantine_is_over(
 }
 
 #[tokio::test]
-async fn a_record_is_gone_after_its_time_whether_or_not_the_table_has_deleted_it() {
+async fn get_returns_404_after_ttl_even_if_item_is_still_stored() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let path = format!("/conversations/{}", text(&conversation, "/id"));
@@ -102,7 +102,7 @@ async fn a_record_is_gone_after_its_time_whether_or_not_the_table_has_deleted_it
 }
 
 #[tokio::test]
-async fn an_unknown_conversation_is_404() {
+async fn unknown_conversation_returns_404() {
     let laptop = Laptop::start().await;
     for id in ["01JD0000000000000000000000", "x", "..%2F..", "01jd0000000000000000000000"] {
         let path = format!("/conversations/{id}");

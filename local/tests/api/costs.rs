@@ -98,7 +98,7 @@ const TWO_LOOKS: Cost<'_> =
     Cost { rounds: &[&["GetItem"], &["GetItem"]], read_units: 1.5, dynamodb_bytes: [2_000, 2_000], ..NOTHING };
 
 #[tokio::test]
-async fn a_call_costs_half_a_read_unit_one_that_is_turned_away_two_reads_and_a_withheld_caller_nothing() {
+async fn call_costs_half_read_unit_and_refused_call_two_reads() {
     let laptop = laptop().await;
     let conversation = laptop.create().await;
     let dialled = dials(&conversation);
@@ -127,7 +127,7 @@ const MERGED: Cost<'_> = Cost {
 };
 
 #[tokio::test]
-async fn an_event_costs_one_write_and_half_a_read_unit() {
+async fn event_costs_one_write_and_half_read_unit() {
     let laptop = laptop().await;
     let conversation = laptop.create().await;
     for status in ["started", "ringing", "answered", "human", "completed", "completed"] {
@@ -178,7 +178,7 @@ const CREATED: Cost<'_> = Cost {
 };
 
 #[tokio::test]
-async fn a_conversation_is_created_in_two_round_trips_to_dynamodb_one_of_them_beside_that_to_vonage() {
+async fn create_takes_two_round_trips_to_dynamodb() {
     let laptop = laptop().await;
     // The first one in a country is news to the high-water marks, which few are.
     let first = Cost { rounds: &[LOOK_AROUND_COLD, STORE, NOTE], read_units: 4.0, write_units: 7.0, ..CREATED };
@@ -197,7 +197,7 @@ async fn a_conversation_is_created_in_two_round_trips_to_dynamodb_one_of_them_be
 }
 
 #[tokio::test]
-async fn a_creation_that_may_come_again_costs_one_read_and_one_item_more_and_one_write_before_texts() {
+async fn idempotent_create_costs_one_read_item_and_write_more() {
     let laptop = laptop().await;
     assert_eq!(create(&laptop, 1, false, None).await, 201);
     let silent = Cost {
@@ -241,7 +241,7 @@ async fn create_cold(laptop: &Laptop, first: u32, notify: bool, key: Option<&str
 }
 
 #[tokio::test]
-async fn a_function_that_has_just_started_reads_more_but_waits_no_longer() {
+async fn new_function_reads_more_in_same_round_trips() {
     let laptop = laptop().await;
     assert_eq!(create(&laptop, 1, false, None).await, 201);
     let silent =
@@ -258,7 +258,7 @@ async fn a_function_that_has_just_started_reads_more_but_waits_no_longer() {
 }
 
 #[tokio::test]
-async fn a_function_that_lambda_has_started_creates_as_if_it_had_created_before() {
+async fn warmed_up_function_creates_at_usual_cost() {
     let laptop = laptop().await;
     assert_eq!(create(&laptop, 1, false, None).await, 201);
     let clock = Arc::new(laptop.clock.clone());
@@ -272,7 +272,7 @@ async fn a_function_that_lambda_has_started_creates_as_if_it_had_created_before(
 }
 
 #[tokio::test]
-async fn a_conversation_is_read_with_its_calls_in_one_query_and_ended_in_two_round_trips() {
+async fn get_takes_one_query_and_end_two_round_trips() {
     let laptop = laptop().await;
     let conversation = laptop.create().await;
     for _ in 0..3 {
@@ -295,7 +295,7 @@ async fn a_conversation_is_read_with_its_calls_in_one_query_and_ended_in_two_rou
 }
 
 #[tokio::test]
-async fn a_change_is_one_read_and_one_transaction_and_more_only_where_somebody_holds_more_by_it() {
+async fn update_costs_one_read_and_one_transaction() {
     let laptop = laptop().await;
     let conversation = laptop.create().await;
     let change = async |body: Value| assert_eq!(laptop.patch(&path(&conversation), &body).await.status, 200);
@@ -328,7 +328,7 @@ async fn a_change_is_one_read_and_one_transaction_and_more_only_where_somebody_h
 }
 
 #[tokio::test]
-async fn a_schedule_with_nothing_to_do_asks_vonage_twice_and_writes_nothing() {
+async fn idle_schedule_asks_vonage_twice_and_writes_nothing() {
     let laptop = laptop().await;
     laptop.create().await;
     laptop.run_schedule().await;
@@ -352,7 +352,7 @@ async fn a_schedule_with_nothing_to_do_asks_vonage_twice_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_masked_call_is_all_of_that_together() {
+async fn masked_call_costs_sum_of_its_requests() {
     // A busy machine is no failure.
     let patient = ["DYNAMODB_TIME_LIMIT_MS", "VONAGE_TIME_LIMIT_MS"].map(|name| (name.to_owned(), "20000".to_owned()));
     let counted = MaskedCall::count(Options { environment: patient.into(), ..Options::default() }).await.unwrap();

@@ -13,7 +13,7 @@ async fn nothing_is_left(laptop: &Laptop) {
 }
 
 #[tokio::test]
-async fn the_answer_says_who_is_masked_by_what_and_dials_what() {
+async fn create_returns_masks_and_numbers_to_dial() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let mut order = conversation();
     order["reference"] = json!("ride-42");
@@ -36,7 +36,7 @@ async fn the_answer_says_who_is_masked_by_what_and_dials_what() {
 }
 
 #[tokio::test]
-async fn numbers_are_taken_as_people_write_them() {
+async fn create_accepts_numbers_in_usual_spellings() {
     let laptop = Laptop::builder().numbers("GB", 8).numbers("US", 8).start().await;
     for (number, country, read) in [
         (json!("+44 (0)7700 900003"), Value::Null, "447700900003"),
@@ -51,7 +51,7 @@ async fn numbers_are_taken_as_people_write_them() {
 }
 
 #[tokio::test]
-async fn each_side_dials_a_number_of_its_own_country() {
+async fn create_gives_each_side_number_of_its_country() {
     let laptop = Laptop::builder().numbers("GB", 1).numbers("US", 1).start().await;
     let order = json!({"participants": [{"number": "+447700900001"}, {"number": "+12015550150"}]});
     let conversation = laptop.post("/conversations", &order).await.body;
@@ -65,7 +65,7 @@ async fn each_side_dials_a_number_of_its_own_country() {
 }
 
 #[tokio::test]
-async fn each_text_comes_from_the_number_to_dial_and_says_whom_it_reaches() {
+async fn text_comes_from_number_to_dial_and_names_other_side() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     for (side, phone, other, others_number) in
@@ -81,7 +81,7 @@ async fn each_text_comes_from_the_number_to_dial_and_says_whom_it_reaches() {
 }
 
 #[tokio::test]
-async fn a_label_of_any_language_arrives_as_it_was_written() {
+async fn text_contains_label_of_any_language_unchanged() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let mut order = conversation();
     order["participants"][1]["label"] = json!("вашего водителя 🚕");
@@ -90,7 +90,7 @@ async fn a_label_of_any_language_arrives_as_it_was_written() {
 }
 
 #[tokio::test]
-async fn texts_are_sent_from_numbers_that_can_send_them() {
+async fn create_prefers_numbers_that_can_send_texts() {
     let laptop = Laptop::start().await;
     let landline = json!({"country": "GB", "count": 1, "features": ["VOICE"], "type": "landline"});
     laptop.post("/numbers", &landline).await;
@@ -104,7 +104,7 @@ async fn texts_are_sent_from_numbers_that_can_send_them() {
 }
 
 #[tokio::test]
-async fn nobody_is_texted_who_is_not_to_be() {
+async fn create_sends_no_texts_without_notify() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let mut order = conversation();
     order["notify"] = json!(false);
@@ -114,7 +114,7 @@ async fn nobody_is_texted_who_is_not_to_be() {
 }
 
 #[tokio::test]
-async fn a_refused_text_does_not_undo_the_conversation() {
+async fn conversation_stays_after_refused_text() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let part = json!({"message-count": "1", "messages": [{"status": "29", "error-text": "Non White-listed Destination 447700900001"}]});
     let refuses_rider =
@@ -133,7 +133,7 @@ async fn a_refused_text_does_not_undo_the_conversation() {
 }
 
 #[tokio::test]
-async fn a_text_without_an_answer_is_unknown_and_not_sent_again() {
+async fn text_is_unknown_and_not_repeated_after_lost_answer() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     laptop.faults("/sms/json", 2, json!({"kind": "close_after"})).await;
     let conversation = laptop.create().await;
@@ -142,7 +142,7 @@ async fn a_text_without_an_answer_is_unknown_and_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_stored() {
+async fn create_names_field_and_stores_nothing_on_bad_body() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let with = |pointer: &str, value: Value| {
         let mut order = conversation();
@@ -221,7 +221,7 @@ async fn a_bad_body_is_refused_by_the_name_of_its_field_and_nothing_is_stored() 
 }
 
 #[tokio::test]
-async fn many_at_once_for_the_same_person_never_share_a_key() {
+async fn concurrent_creates_of_same_caller_share_no_route_key() {
     let laptop = Laptop::builder().numbers("GB", 8).start().await;
     let create = async |number: usize| {
         let other = format!("+4477009001{number:02}");
@@ -244,14 +244,14 @@ async fn many_at_once_for_the_same_person_never_share_a_key() {
 }
 
 #[tokio::test]
-async fn a_lookup_whose_connection_broke_is_tried_once_more() {
+async fn lookup_is_repeated_once_after_broken_connection() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     laptop.faults("/ni/basic/json", 2, json!({"kind": "close_before"})).await;
     laptop.create().await;
 }
 
 #[tokio::test]
-async fn when_the_lookup_fails_nothing_is_stored_and_the_answer_tells_what_is_safe() {
+async fn create_stores_nothing_when_lookup_fails() {
     let laptop = Laptop::builder().env(&[("VONAGE_TIME_LIMIT_MS", "300")]).numbers("GB", 2).start().await;
     for (fault, status) in [
         (json!({"kind": "status", "status": 401}), 502),
@@ -284,7 +284,7 @@ async fn when_the_lookup_fails_nothing_is_stored_and_the_answer_tells_what_is_sa
 }
 
 #[tokio::test]
-async fn a_lookup_is_repeated_whatever_went_wrong_with_it() {
+async fn lookup_is_repeated_after_any_failure() {
     let laptop = Laptop::builder().numbers("GB", 30).start().await;
     for fault in [
         json!({"kind": "status", "status": 429, "retry_after": 0}),
@@ -300,7 +300,7 @@ async fn a_lookup_is_repeated_whatever_went_wrong_with_it() {
 }
 
 #[tokio::test]
-async fn a_text_that_was_one_too_many_is_sent_again_and_one_that_may_be_out_is_not() {
+async fn text_is_repeated_only_when_vonage_cannot_have_sent_it() {
     let throttled = json!({"message-count": "1", "messages": [{"status": "1", "error-text": "Throttled"}]});
     for (fault, notification, asked) in [
         (json!({"kind": "status", "status": 429, "retry_after": 0}), "sent", 4),
@@ -322,7 +322,7 @@ async fn a_text_that_was_one_too_many_is_sent_again_and_one_that_may_be_out_is_n
 }
 
 #[tokio::test]
-async fn for_how_long_vonage_does_not_want_to_be_asked_is_passed_on() {
+async fn create_passes_on_retry_after_of_vonage() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     laptop.faults("/ni/basic/json", 2, json!({"kind": "status", "status": 429, "retry_after": 30})).await;
     let answer = laptop.post("/conversations", &conversation()).await;

@@ -62,7 +62,7 @@ async fn lively(laptop: &Laptop) -> Value {
 }
 
 #[tokio::test]
-async fn an_erased_conversation_is_gone_and_its_keys_reach_nobody_until_the_quarantine_is_over() {
+async fn erase_deletes_conversation_and_leaves_tombstones() {
     let laptop = Laptop::builder().numbers("GB", 1).start().await;
     let conversation = lively(&laptop).await;
     assert_eq!(erase(&laptop, &conversation).await, 204);
@@ -88,7 +88,7 @@ async fn an_erased_conversation_is_gone_and_its_keys_reach_nobody_until_the_quar
 }
 
 #[tokio::test]
-async fn erasing_again_gives_the_same_answer_and_so_do_two_at_once() {
+async fn repeated_and_concurrent_erase_return_same_answer() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     let (one, other) = tokio::join!(erase(&laptop, &conversation), erase(&laptop, &conversation));
@@ -101,7 +101,7 @@ async fn erasing_again_gives_the_same_answer_and_so_do_two_at_once() {
 }
 
 #[tokio::test]
-async fn what_has_ended_or_expired_is_erased_and_what_is_out_of_quarantine_leaves_no_key() {
+async fn erase_leaves_no_tombstone_after_quarantine() {
     let laptop = Laptop::builder().numbers("GB", 1).start().await;
     let conversation = laptop.create().await;
     laptop.delete(&path(&conversation)).await;
@@ -116,7 +116,7 @@ async fn what_has_ended_or_expired_is_erased_and_what_is_out_of_quarantine_leave
 }
 
 #[tokio::test]
-async fn the_keys_of_former_phones_are_erased_and_a_key_in_other_hands_is_left_alone_but_forgets() {
+async fn erase_covers_former_phones_and_history_of_reused_keys() {
     let laptop = Laptop::builder()
         .env(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")])
         .numbers("GB", 1)
@@ -137,7 +137,7 @@ async fn the_keys_of_former_phones_are_erased_and_a_key_in_other_hands_is_left_a
 }
 
 #[tokio::test]
-async fn vonage_is_asked_for_every_record_after_an_hour_and_each_once() {
+async fn schedule_redacts_each_carrier_record_once_after_an_hour() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     laptop.patch(&path(&conversation), &json!({"participants": [null, {"number": "+447700900009"}]})).await;
@@ -160,7 +160,7 @@ async fn vonage_is_asked_for_every_record_after_an_hour_and_each_once() {
 }
 
 #[tokio::test]
-async fn a_late_event_brings_nothing_back_and_its_leg_is_redacted() {
+async fn late_event_restores_nothing_and_its_leg_is_redacted() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     erase(&laptop, &conversation).await;
@@ -180,7 +180,7 @@ async fn a_late_event_brings_nothing_back_and_its_leg_is_redacted() {
 }
 
 #[tokio::test]
-async fn a_leg_that_was_written_at_the_last_moment_is_found_by_the_schedule() {
+async fn schedule_erases_leg_written_during_erase() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let (store, phone) = (laptop.store(), shared::domain::phone::PhoneNumber::try_from(RIDER).unwrap().into());
@@ -205,7 +205,7 @@ async fn a_leg_that_was_written_at_the_last_moment_is_found_by_the_schedule() {
 }
 
 #[tokio::test]
-async fn a_text_that_is_on_its_way_while_its_conversation_is_erased_is_redacted_too() {
+async fn text_in_flight_during_erase_is_redacted() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let mut order = conversation();
     order["notify"] = json!(false);
@@ -222,7 +222,7 @@ async fn a_text_that_is_on_its_way_while_its_conversation_is_erased_is_redacted_
 }
 
 #[tokio::test]
-async fn the_request_that_created_it_creates_it_no_more() {
+async fn replay_of_create_is_refused_after_erase() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let post = async || laptop.post_with_key("ride-42", &conversation()).await;
     let created = post().await.body;
@@ -236,7 +236,7 @@ async fn the_request_that_created_it_creates_it_no_more() {
 }
 
 #[tokio::test]
-async fn the_parameter_is_true_or_false() {
+async fn erase_parameter_is_true_or_false() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     for query in ["erase=", "erase=1", "erase=TRUE", "erase", "erase=true&erase=true"] {
@@ -249,7 +249,7 @@ async fn the_parameter_is_true_or_false() {
 }
 
 #[tokio::test]
-async fn an_erasure_does_not_wait_for_vonage_and_what_fails_there_is_asked_again() {
+async fn failed_redaction_is_repeated_by_later_run() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     let faults = async |times, fault| laptop.faults("/v1/redact/transaction", times, fault).await;
@@ -268,7 +268,7 @@ async fn an_erasure_does_not_wait_for_vonage_and_what_fails_there_is_asked_again
 }
 
 #[tokio::test]
-async fn a_vonage_that_is_down_is_asked_a_few_times_a_run() {
+async fn redaction_run_stops_early_when_vonage_is_down() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     erase(&laptop, &conversation).await;
@@ -284,7 +284,7 @@ async fn a_vonage_that_is_down_is_asked_a_few_times_a_run() {
 }
 
 #[tokio::test]
-async fn what_vonage_fails_at_for_ever_keeps_nothing_else_from_being_redacted() {
+async fn permanent_failure_does_not_block_other_redactions() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     for _ in 0..2 {
         let conversation = lively(&laptop).await;
@@ -300,7 +300,7 @@ async fn what_vonage_fails_at_for_ever_keeps_nothing_else_from_being_redacted() 
 }
 
 #[tokio::test]
-async fn an_account_without_redaction_is_asked_once_a_product_and_given_up_after_30_days() {
+async fn redaction_is_given_up_after_30_days_if_not_provisioned() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     assert_eq!(
@@ -319,7 +319,7 @@ async fn an_account_without_redaction_is_asked_once_a_product_and_given_up_after
 }
 
 #[tokio::test]
-async fn many_legs_are_erased_in_one_request() {
+async fn erase_deletes_many_legs_in_one_request() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let (store, phone) = (laptop.store(), shared::domain::phone::PhoneNumber::try_from(RIDER).unwrap().into());

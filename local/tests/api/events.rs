@@ -24,7 +24,7 @@ async fn calls(laptop: &Laptop, conversation: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn events_twice_late_and_in_any_order_have_the_same_outcome() {
+async fn call_is_same_for_any_order_and_repetition_of_events() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let dialled = &conversation["participants"][0]["dials"];
@@ -47,7 +47,7 @@ async fn events_twice_late_and_in_any_order_have_the_same_outcome() {
 }
 
 #[tokio::test]
-async fn the_first_time_of_a_status_is_kept() {
+async fn first_time_of_status_is_kept() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     for seconds in [5, 9] {
@@ -60,7 +60,7 @@ async fn the_first_time_of_a_status_is_kept() {
 }
 
 #[tokio::test]
-async fn every_status_of_a_leg_is_merged() {
+async fn every_status_of_leg_is_merged() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let statuses = [
@@ -91,7 +91,7 @@ async fn every_status_of_a_leg_is_merged() {
 }
 
 #[tokio::test]
-async fn an_event_that_names_no_leg_is_taken_and_changes_nothing() {
+async fn event_without_leg_changes_nothing() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let dtmf = {
@@ -123,7 +123,7 @@ async fn an_event_that_names_no_leg_is_taken_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_event_from_before_the_conversation_is_not_its_own() {
+async fn event_from_before_conversation_is_ignored() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     assert_eq!(laptop.event(&event(&laptop, &conversation, "inbound", "completed", -1)).await.status, 204);
@@ -131,7 +131,7 @@ async fn an_event_from_before_the_conversation_is_not_its_own() {
 }
 
 #[tokio::test]
-async fn the_last_event_of_a_call_finds_a_conversation_that_has_ended_meanwhile() {
+async fn last_event_is_merged_after_conversation_ended() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     laptop.event(&event(&laptop, &conversation, "inbound", "answered", 1)).await;
@@ -141,7 +141,7 @@ async fn the_last_event_of_a_call_finds_a_conversation_that_has_ended_meanwhile(
 }
 
 #[tokio::test]
-async fn with_the_shortest_quarantine_a_call_begun_at_the_last_second_ends_before_its_key_is_free() {
+async fn longest_call_ends_before_shortest_quarantine() {
     let laptop = Laptop::builder()
         .env(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")])
         .numbers("GB", 2)
@@ -165,7 +165,7 @@ async fn with_the_shortest_quarantine_a_call_begun_at_the_last_second_ends_befor
 }
 
 #[tokio::test]
-async fn an_event_that_vonage_did_not_sign_changes_nothing() {
+async fn unsigned_event_changes_nothing() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let body = event(&laptop, &conversation, "inbound", "answered", 1).to_string();
@@ -179,7 +179,7 @@ async fn an_event_that_vonage_did_not_sign_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_table_that_cannot_be_written_is_503_so_that_vonage_may_send_again() {
+async fn event_returns_503_when_table_is_unavailable() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let broken = Laptop::builder().env(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")]).start().await;

@@ -8,7 +8,7 @@ async fn post(laptop: &Laptop, key: &str, order: &Value) -> Answer {
 }
 
 #[tokio::test]
-async fn the_same_key_and_body_give_the_same_conversation_and_no_second_text() {
+async fn replay_returns_same_conversation_without_second_text() {
     let laptop = Laptop::builder().numbers("GB", 4).start().await;
     let first = post(&laptop, "ride-42", &conversation()).await;
     let again = post(&laptop, "ride-42", &conversation()).await;
@@ -23,7 +23,7 @@ async fn the_same_key_and_body_give_the_same_conversation_and_no_second_text() {
 }
 
 #[tokio::test]
-async fn a_body_is_the_same_whatever_its_spaces_and_order() {
+async fn replay_ignores_spaces_and_order_in_body() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let mut order = conversation();
     order["reference"] = json!("ride-42");
@@ -35,7 +35,7 @@ async fn a_body_is_the_same_whatever_its_spaces_and_order() {
 }
 
 #[tokio::test]
-async fn another_body_under_the_same_key_is_refused_and_a_key_has_a_length() {
+async fn idempotency_key_is_refused_with_other_body_or_too_long() {
     let laptop = Laptop::builder().numbers("GB", 4).start().await;
     post(&laptop, "k", &conversation()).await;
     let mut other = conversation();
@@ -51,7 +51,7 @@ async fn another_body_under_the_same_key_is_refused_and_a_key_has_a_length() {
 }
 
 #[tokio::test]
-async fn many_at_once_give_one_conversation_and_one_text_each() {
+async fn concurrent_replays_create_one_conversation() {
     let laptop = Laptop::builder().numbers("GB", 4).start().await;
     let order = conversation();
     let run = || post(&laptop, "k", &order);
@@ -65,7 +65,7 @@ async fn many_at_once_give_one_conversation_and_one_text_each() {
 }
 
 #[tokio::test]
-async fn two_at_once_with_one_number_left_are_the_same_conversation_and_no_refusal() {
+async fn concurrent_replays_share_last_number() {
     for key in ["a", "b", "c", "d"] {
         let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=9")]).numbers("GB", 1).start().await;
         let order = conversation();
@@ -76,7 +76,7 @@ async fn two_at_once_with_one_number_left_are_the_same_conversation_and_no_refus
 }
 
 #[tokio::test]
-async fn a_text_of_which_a_part_was_taken_is_not_sent_again() {
+async fn replay_does_not_repeat_partly_accepted_text() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let parts =
         json!({"message-count": "2", "messages": [{"status": "0"}, {"status": "1", "error-text": "throttled"}]});
@@ -89,7 +89,7 @@ async fn a_text_of_which_a_part_was_taken_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_repetition_does_not_wait_for_the_carrier() {
+async fn replay_does_not_wait_for_carrier() {
     let laptop = Laptop::builder().env(&[("VONAGE_TIME_LIMIT_MS", "20000")]).numbers("GB", 2).start().await;
     let first = post(&laptop, "k", &conversation()).await;
     laptop.faults("/ni/basic/json", 2, json!({"kind": "hang"})).await;
@@ -98,7 +98,7 @@ async fn a_repetition_does_not_wait_for_the_carrier() {
 }
 
 #[tokio::test]
-async fn a_text_that_failed_is_sent_again_and_only_that_one() {
+async fn replay_sends_only_failed_text() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let barred = json!({"message-count": "1", "messages": [{"status": "9", "error-text": "quota"}]});
     let fault =
@@ -115,7 +115,7 @@ async fn a_text_that_failed_is_sent_again_and_only_that_one() {
 }
 
 #[tokio::test]
-async fn a_text_that_may_have_been_sent_is_not_sent_again() {
+async fn replay_does_not_repeat_text_of_unknown_outcome() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     laptop.faults("/sms/json", 2, json!({"kind": "close_after"})).await;
     for _ in 0..2 {
@@ -126,7 +126,7 @@ async fn a_text_that_may_have_been_sent_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_repetition_is_answered_while_the_carrier_fails_and_after_the_end_without_texts() {
+async fn replay_is_answered_while_carrier_fails_and_after_end() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let failing = json!({"message-count": "1", "messages": [{"status": "9", "error-text": "quota"}]});
     laptop.faults("/sms/json", 2, json!({"kind": "status", "status": 200, "body": failing})).await;
@@ -139,7 +139,7 @@ async fn a_repetition_is_answered_while_the_carrier_fails_and_after_the_end_with
 }
 
 #[tokio::test]
-async fn what_was_refused_can_be_tried_again_under_its_key() {
+async fn refused_create_can_be_repeated_with_same_key() {
     let laptop = Laptop::start().await;
     assert_eq!(post(&laptop, "k", &conversation()).await.status, 503);
     laptop.rent("GB", 1).await;

@@ -12,7 +12,7 @@ async fn refused_number(laptop: &Laptop, number: &str, country: &Value) -> Value
 }
 
 #[tokio::test]
-async fn a_conversation_may_have_shorter_calls_than_the_deployment() {
+async fn conversation_can_have_shorter_calls_than_deployment() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let mut order = conversation();
     (order["max_call_seconds"], order["ring_seconds"], order["quarantine"]) = (json!(300), json!(20), json!(300));
@@ -27,7 +27,7 @@ async fn a_conversation_may_have_shorter_calls_than_the_deployment() {
 }
 
 #[tokio::test]
-async fn without_a_word_the_deployments_limits_hold() {
+async fn limits_of_deployment_are_default() {
     let laptop = Laptop::builder().env(&[("MAX_CALL_SECONDS", "600")]).numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     assert_eq!((&conversation["max_call_seconds"], &conversation["ring_seconds"]), (&json!(600), &json!(45)));
@@ -47,7 +47,7 @@ async fn without_a_word_the_deployments_limits_hold() {
 }
 
 #[tokio::test]
-async fn a_number_that_pays_its_owner_is_refused_before_the_carrier_is_asked() {
+async fn premium_number_is_refused_without_lookup() {
     let laptop = Laptop::builder().numbers("GB", 2).numbers("US", 2).start().await;
     for (number, country, why) in [
         ("+44 9012 345678", Value::Null, "Premium-rate"),
@@ -68,7 +68,7 @@ async fn a_number_that_pays_its_owner_is_refused_before_the_carrier_is_asked() {
 }
 
 #[tokio::test]
-async fn only_phones_of_the_countries_that_are_named_can_be_brought() {
+async fn phone_of_other_country_is_refused() {
     let laptop = Laptop::builder().env(&[("CALLABLE_COUNTRIES", "GB,US")]).numbers("GB", 2).start().await;
     let problem = refused_number(&laptop, "+33 6 44 63 00 01", &Value::Null).await;
     assert_eq!(text(&problem, "/type"), "urn:maskline:problem:number-not-callable");
@@ -83,7 +83,7 @@ async fn only_phones_of_the_countries_that_are_named_can_be_brought() {
 }
 
 #[tokio::test]
-async fn a_call_that_leads_back_into_the_pool_is_connected_to_nobody() {
+async fn call_from_number_of_pool_is_refused() {
     let laptop = Laptop::builder().numbers("GB", 3).start().await;
     let conversation = laptop.create().await;
     let [rider_dials, driver_dials] = [0, 1].map(|side| text(&conversation, &format!("/participants/{side}/dials")));

@@ -107,7 +107,7 @@ fn table_in_the_readme(heading: &str) -> Vec<String> {
 }
 
 #[test]
-fn each_alarm_is_explained_in_the_readme_and_shown_on_the_dashboard() {
+fn each_alarm_is_in_docs_and_on_dashboard() {
     let template = template();
     let names: BTreeSet<String> = alarms(&template).into_iter().map(|(name, _)| name.to_owned()).collect();
     let explained = table_in_the_readme("| alarm | it means | what to do |");
@@ -120,7 +120,7 @@ fn each_alarm_is_explained_in_the_readme_and_shown_on_the_dashboard() {
 }
 
 #[test]
-fn each_alarm_tells_somebody_when_it_begins_and_ends() {
+fn each_alarm_notifies_at_start_and_end() {
     for (name, alarm) in alarms(&template()) {
         for actions in ["AlarmActions", "OKActions"] {
             assert_eq!(alarm[actions].to_string(), r#"[["HasOwnAlarmTopic","AlarmTopic","AlarmTopicArn"]]"#, "{name}");
@@ -131,7 +131,7 @@ fn each_alarm_tells_somebody_when_it_begins_and_ends() {
 }
 
 #[test]
-fn what_is_watched_of_the_functions_is_what_they_write() {
+fn watched_metrics_are_written_by_functions() {
     let template = template();
     let mut asked: Vec<Asked> = alarms(&template).into_iter().flat_map(|(_, alarm)| asked_by_alarm(alarm)).collect();
     let by_alarms: BTreeSet<String> = asked.iter().map(|asked| asked.metric.clone()).collect();
@@ -152,7 +152,7 @@ fn what_is_watched_of_the_functions_is_what_they_write() {
 }
 
 #[test]
-fn every_function_and_both_pipes_are_watched() {
+fn alarms_cover_every_function_and_both_pipes() {
     let template = template();
     let asked: BTreeSet<Asked> = alarms(&template).into_iter().flat_map(|(_, alarm)| asked_by_alarm(alarm)).collect();
     let watched = |namespace: &str, metric: &str, dimension: &str, resource: &str| {
@@ -174,7 +174,7 @@ fn every_function_and_both_pipes_are_watched() {
 }
 
 #[test]
-fn the_stream_has_two_readers_that_lose_nothing_in_silence_and_log_no_item() {
+fn both_pipes_keep_failed_records_and_log_no_item() {
     let template = template();
     let pipes = resources(&template, "AWS::Pipes::Pipe");
     assert_eq!(pipes.len(), 2);

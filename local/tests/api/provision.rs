@@ -30,7 +30,7 @@ fn linked(numbers: &[&str]) -> Vec<(String, Value)> {
 }
 
 #[tokio::test]
-async fn rents_links_and_shows() {
+async fn order_rents_links_and_shows_numbers() {
     let laptop = Laptop::start().await;
     let done = order(&laptop, "GB", 2).await;
     assert_eq!(numbers(&done["added"]), ["447451000001", "447451000002"]);
@@ -47,7 +47,7 @@ async fn rents_links_and_shows() {
 }
 
 #[tokio::test]
-async fn an_order_says_how_many_there_are_to_be_and_not_how_many_to_add() {
+async fn order_count_is_total_and_not_increase() {
     let laptop = Laptop::start().await;
     order(&laptop, "GB", 2).await;
     let again = order(&laptop, "GB", 2).await;
@@ -58,7 +58,7 @@ async fn an_order_says_how_many_there_are_to_be_and_not_how_many_to_add() {
 }
 
 #[tokio::test]
-async fn an_order_can_name_type_features_and_pattern() {
+async fn order_selects_type_features_and_pattern() {
     let laptop = Laptop::start().await;
     let landline = json!({"country": "GB", "count": 1, "features": ["VOICE"], "type": "landline", "pattern": "0044"});
     let done = laptop.post("/numbers", &landline).await.body;
@@ -66,7 +66,7 @@ async fn an_order_can_name_type_features_and_pattern() {
 }
 
 #[tokio::test]
-async fn numbers_with_limitations_in_the_way_are_passed_over_page_by_page() {
+async fn order_skips_pages_of_restricted_numbers() {
     let laptop = Laptop::start().await;
     assert_eq!(numbers(&order(&laptop, "NL", 2).await["added"]), ["3197010200121", "3197010200122"]);
     let searches = laptop.asked("/number/search").await;
@@ -74,7 +74,7 @@ async fn numbers_with_limitations_in_the_way_are_passed_over_page_by_page() {
 }
 
 #[tokio::test]
-async fn each_reason_for_a_shortfall_is_told_as_itself() {
+async fn order_returns_each_shortfall_reason() {
     let laptop = Laptop::start().await;
     let none_left = order(&laptop, "IE", 5).await;
     assert_eq!(
@@ -104,7 +104,7 @@ async fn each_reason_for_a_shortfall_is_told_as_itself() {
 }
 
 #[tokio::test]
-async fn a_number_that_somebody_else_was_faster_to_buy_is_passed_over() {
+async fn order_skips_number_that_somebody_else_bought() {
     let laptop = Laptop::start().await;
     let taken = json!({"error-code": "420", "error-code-label": "method failed"});
     laptop.fault("/number/buy", json!({"kind": "status", "status": 420, "body": taken})).await;
@@ -113,7 +113,7 @@ async fn a_number_that_somebody_else_was_faster_to_buy_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_purchase_without_an_answer_is_looked_up_and_not_made_again() {
+async fn purchase_is_checked_and_not_repeated_after_lost_answer() {
     let laptop = Laptop::builder().env(&[("VONAGE_TIME_LIMIT_MS", "300")]).start().await;
     for (country, kind) in [("GB", "close_after"), ("US", "hang_after")] {
         laptop.fault("/number/buy", json!({"kind": kind})).await;
@@ -124,7 +124,7 @@ async fn a_purchase_without_an_answer_is_looked_up_and_not_made_again() {
 }
 
 #[tokio::test]
-async fn a_purchase_whose_outcome_stays_unknown_is_finished_by_a_later_run() {
+async fn later_run_finishes_purchase_of_unknown_outcome() {
     let laptop = Laptop::start().await;
     laptop.fault("/number/buy", json!({"kind": "close_after"})).await;
     laptop.faults("/account/numbers", 3, json!({"kind": "close_before"})).await;
@@ -152,7 +152,7 @@ async fn a_purchase_whose_outcome_stays_unknown_is_finished_by_a_later_run() {
 }
 
 #[tokio::test]
-async fn a_number_that_was_bought_and_not_linked_is_linked_by_a_later_run() {
+async fn later_run_links_bought_number() {
     let laptop = Laptop::start().await;
     laptop.fault("/number/update", json!({"kind": "status", "status": 500})).await;
     let first = laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
@@ -177,7 +177,7 @@ async fn with_a_lost_number() -> Laptop {
 }
 
 #[tokio::test]
-async fn a_number_that_vonage_took_back_before_it_was_linked_is_rented_again() {
+async fn later_run_rents_again_when_vonage_took_number_back() {
     let laptop = with_a_lost_number().await;
     let done = order(&laptop, "GB", 1).await;
     assert_eq!((numbers(&done["added"]), &done["shortfall"]), (vec!["447451000001"], &json!([])));
@@ -185,7 +185,7 @@ async fn a_number_that_vonage_took_back_before_it_was_linked_is_rented_again() {
 }
 
 #[tokio::test]
-async fn a_number_that_vonage_took_back_and_somebody_else_has_now_is_in_nobodys_way() {
+async fn later_run_gives_up_number_that_somebody_else_has() {
     let laptop = with_a_lost_number().await;
     let taken = json!({"error-code": "420", "error-code-label": "method failed"});
     laptop.fault("/number/buy", json!({"kind": "status", "status": 420, "body": taken})).await;
@@ -195,7 +195,7 @@ async fn a_number_that_vonage_took_back_and_somebody_else_has_now_is_in_nobodys_
 }
 
 #[tokio::test]
-async fn a_list_that_misses_a_bought_number_does_not_make_the_pool_forget_it() {
+async fn pool_keeps_bought_number_missing_from_list() {
     let laptop = Laptop::start().await;
     let nothing = json!({"kind": "status", "status": 200, "body": {}});
     laptop.fault("/account/numbers", nothing.clone()).await;
@@ -208,7 +208,7 @@ async fn a_list_that_misses_a_bought_number_does_not_make_the_pool_forget_it() {
 }
 
 #[tokio::test]
-async fn a_number_that_may_have_been_bought_is_not_forgotten_by_a_run_whose_requests_come_to_nothing() {
+async fn pool_keeps_possible_purchase_when_all_requests_fail() {
     for (fault, times) in [(json!({"kind": "status", "status": 401}), 1), (json!({"kind": "status", "status": 429}), 3)]
     {
         let laptop = Laptop::start().await;
@@ -226,7 +226,7 @@ async fn a_number_that_may_have_been_bought_is_not_forgotten_by_a_run_whose_requ
 }
 
 #[tokio::test]
-async fn what_cannot_be_linked_is_told_before_more_is_bought() {
+async fn order_stops_buying_when_linking_fails() {
     let laptop =
         Laptop::builder().env(&[("VONAGE_APPLICATION_ID", "99999999-0000-4000-8000-000000000009")]).start().await;
     let done = order(&laptop, "GB", 3).await;
@@ -236,7 +236,7 @@ async fn what_cannot_be_linked_is_told_before_more_is_bought() {
 }
 
 #[tokio::test]
-async fn a_run_whose_time_is_over_says_what_it_has_done() {
+async fn order_reports_progress_at_deadline() {
     use shared::service::provision::{Order, Provisioner, ShortfallReason};
     let laptop = Laptop::start().await;
     let (env, clock) = (&laptop.stack.environment, laptop.clock.clone());
@@ -252,7 +252,7 @@ async fn a_run_whose_time_is_over_says_what_it_has_done() {
 }
 
 #[tokio::test]
-async fn many_runs_at_once_rent_no_more_than_was_ordered() {
+async fn concurrent_orders_rent_only_ordered_count() {
     let laptop = Laptop::start().await;
     let body = json!({"country": "GB", "count": 3});
     let run = || laptop.post("/numbers", &body);
@@ -265,7 +265,7 @@ async fn many_runs_at_once_rent_no_more_than_was_ordered() {
 }
 
 #[tokio::test]
-async fn linking_keeps_what_the_number_had() {
+async fn linking_keeps_other_settings_of_number() {
     let laptop = Laptop::start().await;
     laptop.fault("/number/update", json!({"kind": "status", "status": 500})).await;
     laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
@@ -287,7 +287,7 @@ async fn linking_keeps_what_the_number_had() {
 }
 
 #[tokio::test]
-async fn when_vonage_fails_before_anything_is_added_the_answer_says_so_and_the_next_run_succeeds() {
+async fn order_fails_when_vonage_fails_and_next_one_succeeds() {
     let unauthorized = json!({"error-code": "401", "error-code-label": "authentication failed"});
     for (fault, status) in [
         (json!({"kind": "status", "status": 401, "body": unauthorized}), 502),
@@ -321,7 +321,7 @@ async fn when_vonage_fails_before_anything_is_added_the_answer_says_so_and_the_n
 }
 
 #[tokio::test]
-async fn a_bad_order_is_refused_by_the_name_of_its_field() {
+async fn order_names_field_on_bad_body() {
     let laptop = Laptop::start().await;
     for (body, field) in [
         (json!({"count": 1}), "country"),

@@ -60,7 +60,7 @@ fn has_ended(outcome: Result<String, String>) -> bool {
 }
 
 #[tokio::test]
-async fn a_call_just_after_the_creation_is_connected() {
+async fn call_is_connected_just_after_creation() {
     let laptop = laptop().await;
     let conversation = pair(&laptop, DRIVER).await;
     next_read_finds(&laptop, None).await;
@@ -68,7 +68,7 @@ async fn a_call_just_after_the_creation_is_connected() {
 }
 
 #[tokio::test]
-async fn a_call_just_after_the_end_reaches_at_worst_the_other_one_of_that_conversation() {
+async fn call_just_after_end_reaches_only_same_conversation() {
     for erase in ["", "?erase=true"] {
         let laptop = laptop().await;
         let conversation = pair(&laptop, DRIVER).await;
@@ -83,7 +83,7 @@ async fn a_call_just_after_the_end_reaches_at_worst_the_other_one_of_that_conver
 }
 
 #[tokio::test]
-async fn a_call_just_after_a_phone_was_changed_reaches_at_worst_the_old_one() {
+async fn call_just_after_phone_change_reaches_at_worst_old_phone() {
     let laptop = laptop().await;
     let conversation = pair(&laptop, DRIVER).await;
     let before = route(&laptop, dials(&conversation)).await;
@@ -95,7 +95,7 @@ async fn a_call_just_after_a_phone_was_changed_reaches_at_worst_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_conversation_that_was_just_prolonged_is_not_over() {
+async fn call_is_connected_just_after_extension() {
     let laptop = laptop().await;
     let conversation = pair(&laptop, DRIVER).await;
     let before = route(&laptop, dials(&conversation)).await;
@@ -122,7 +122,7 @@ async fn key_given_again(laptop: &Laptop, end: Option<&str>) -> (Vec<Value>, Val
 }
 
 #[tokio::test]
-async fn a_call_on_a_key_that_was_somebody_elses_reaches_whose_it_is_now() {
+async fn call_on_reused_route_key_reaches_new_conversation() {
     for end in [None, Some(""), Some("?erase=true")] {
         let laptop = laptop().await;
         let (found, next) = key_given_again(&laptop, end).await;
@@ -151,7 +151,7 @@ async fn statuses(laptop: &Laptop, conversation: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_event_just_after_the_creation_is_merged() {
+async fn event_is_merged_just_after_creation() {
     let laptop = laptop().await;
     let conversation = pair(&laptop, DRIVER).await;
     next_read_finds(&laptop, None).await;
@@ -160,7 +160,7 @@ async fn an_event_just_after_the_creation_is_merged() {
 }
 
 #[tokio::test]
-async fn an_event_on_a_key_that_was_somebody_elses_is_whose_it_is_now() {
+async fn event_on_reused_route_key_is_of_new_conversation() {
     for end in [None, Some(""), Some("?erase=true")] {
         let laptop = laptop().await;
         let (found, next) = key_given_again(&laptop, end).await;

@@ -52,7 +52,7 @@ fn template_routes() -> BTreeSet<(String, String)> {
 }
 
 #[tokio::test]
-async fn the_template_has_the_routes_of_the_gateway_with_the_same_functions_behind_them() {
+async fn template_has_routes_and_functions_of_gateway() {
     let laptop = Laptop::start().await;
     let routes = gateway::routes(&laptop.stack.environment, shared::clock::system()).unwrap();
     let routes: BTreeSet<_> = routes.into_iter().map(|route| (route.key, route.function.to_owned())).collect();
@@ -68,7 +68,7 @@ fn for_the_backend(scope: &str) -> Value {
 }
 
 #[test]
-fn only_the_webhooks_are_open_to_everybody_and_conversations_and_numbers_need_permissions_of_their_own() {
+fn every_route_but_webhooks_requires_permission() {
     let template = template();
     let body = &template["Resources"]["Api"]["Properties"]["DefinitionBody"];
     let mut guarded = BTreeSet::new();
@@ -90,7 +90,7 @@ fn only_the_webhooks_are_open_to_everybody_and_conversations_and_numbers_need_pe
 }
 
 #[test]
-fn each_route_has_a_throttle_and_renting_the_tightest() {
+fn each_route_has_throttle_and_renting_the_lowest() {
     let template = template();
     let throttles = template["Resources"]["Api"]["Properties"]["RouteSettings"].as_object().unwrap();
     let routes: BTreeSet<_> = template_routes().into_iter().map(|(route, _)| route).collect();
@@ -126,7 +126,7 @@ const LOGGED: [&str; 12] = [
 ];
 
 #[test]
-fn the_access_log_says_nothing_that_a_caller_wrote() {
+fn access_log_contains_no_input_of_callers() {
     let template = template();
     let log = &template["Resources"]["Api"]["Properties"]["AccessLogSettings"];
     let format: Value = serde_json::from_str(text(log, "/Format")).unwrap();
@@ -146,7 +146,7 @@ fn variables(template: &Value, function: &str) -> serde_json::Map<String, Value>
 }
 
 #[tokio::test]
-async fn each_function_starts_with_the_variables_of_the_template_alone() {
+async fn each_function_starts_with_variables_of_template() {
     let laptop = Laptop::start().await;
     let template = template();
     let environment = |function: &str| -> Environment {
@@ -167,7 +167,7 @@ async fn each_function_starts_with_the_variables_of_the_template_alone() {
 }
 
 #[test]
-fn each_function_has_only_the_secrets_that_it_uses_and_none_is_in_the_template() {
+fn each_function_has_only_secrets_that_it_uses() {
     const SIGNATURE: [&str; 2] = ["VONAGE_SIGNATURE_SECRET", "VONAGE_SIGNATURE_SECRET_2"];
     let template = template();
     for (name, function) in template["Resources"].as_object().unwrap() {
@@ -196,7 +196,7 @@ fn each_function_has_only_the_secrets_that_it_uses_and_none_is_in_the_template()
 
 /// `sam local` replaces only variables that the template names: without its host a function would ask the real Vonage.
 #[test]
-fn each_function_names_the_hosts_of_vonage_that_it_asks() {
+fn each_function_has_variables_for_its_vonage_hosts() {
     let template = template();
     for (function, hosts) in [
         ("CreateConversation", vec!["VONAGE_API_URL", "VONAGE_REST_URL"]),
@@ -212,7 +212,7 @@ fn each_function_names_the_hosts_of_vonage_that_it_asks() {
 }
 
 #[test]
-fn each_function_may_do_what_it_does_and_no_more() {
+fn each_function_has_only_permissions_that_it_uses() {
     let template = template();
     for (function, actions) in [
         ("AnswerWebhook", vec!["dynamodb:GetItem"]),
@@ -262,7 +262,7 @@ fn each_function_may_do_what_it_does_and_no_more() {
 }
 
 #[test]
-fn each_schedule_starts_its_function_and_is_not_retried_by_lambda() {
+fn each_schedule_invokes_its_function_without_retries() {
     for (function, event, schedule) in
         [("ProvisionNumbers", "Upkeep", "NumbersSchedule"), ("EndConversation", "Redactions", "RedactionSchedule")]
     {
@@ -275,7 +275,7 @@ fn each_schedule_starts_its_function_and_is_not_retried_by_lambda() {
 }
 
 #[test]
-fn the_template_has_the_table_that_the_laptop_creates() {
+fn template_has_table_of_laptop() {
     let table = &template()["Resources"]["Table"]["Properties"];
     assert_eq!(
         table["KeySchema"],
@@ -288,7 +288,7 @@ fn the_template_has_the_table_that_the_laptop_creates() {
 }
 
 #[test]
-fn each_function_has_an_event_and_each_event_a_route() {
+fn each_function_has_example_event_and_each_event_route() {
     let routes = template_routes();
     let mut with_event = BTreeSet::new();
     for (name, event) in events() {
@@ -305,7 +305,7 @@ fn each_function_has_an_event_and_each_event_a_route() {
 }
 
 #[tokio::test]
-async fn the_events_are_answered_as_their_names_promise() {
+async fn example_events_get_answers_of_their_names() {
     let laptop = Laptop::start().await;
     let routes = gateway::routes(&laptop.stack.environment, shared::clock::system()).unwrap();
     let events = events();
@@ -382,7 +382,7 @@ async fn the_events_are_answered_as_their_names_promise() {
 }
 
 #[tokio::test]
-async fn an_edited_event_can_be_signed_again() {
+async fn edited_event_is_accepted_after_new_signature() {
     let laptop = Laptop::start().await;
     let mut event = events()["event-webhook-busy"].clone();
     event["body"] = json!(r#"{"status":"busy"}"#);

@@ -30,7 +30,7 @@ async fn call(laptop: &Laptop, from: &str, conversation: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_transaction_that_meets_another_one_is_sent_again() {
+async fn transaction_is_sent_again_after_conflict() {
     let laptop = laptop_with_numbers().await;
     transactions_meet(&laptop, 2, json!({"kind": "cancelled", "reason": "TransactionConflict"})).await;
     let conversation = create(&laptop, false).await;
@@ -43,7 +43,7 @@ async fn a_transaction_that_meets_another_one_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_conversation_whose_creation_was_not_confirmed_is_found_to_be_there() {
+async fn create_finds_its_conversation_after_lost_answer() {
     // One lost answer is the SDK's to settle; all three of its attempts are ours.
     for losses in [1, 3] {
         let laptop = laptop_with_numbers().await;

@@ -24,7 +24,7 @@ async fn reached(laptop: &Laptop, from: &str, to: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_new_phone_keeps_the_masks_and_the_old_one_hears_that_the_conversation_has_ended() {
+async fn new_phone_keeps_masks_and_old_phone_is_refused() {
     let laptop = laptop().await;
     let before = laptop.create().await;
     reached(&laptop, RIDER, &before["participants"][0]["dials"]).await;
@@ -56,7 +56,7 @@ async fn a_new_phone_keeps_the_masks_and_the_old_one_hears_that_the_conversation
 }
 
 #[tokio::test]
-async fn a_new_end_counts_from_now_on_and_can_be_sooner_or_later() {
+async fn new_expiry_counts_from_now() {
     let laptop = laptop().await;
     let conversation = laptop.create().await;
     let dials = &conversation["participants"][0]["dials"];
@@ -77,7 +77,7 @@ async fn a_new_end_counts_from_now_on_and_can_be_sooner_or_later() {
 }
 
 #[tokio::test]
-async fn what_has_ended_is_not_changed() {
+async fn update_is_refused_after_end() {
     let laptop = laptop().await;
     let conversation = laptop.create().await;
     laptop.delete(&path(&conversation)).await;
@@ -94,7 +94,7 @@ async fn what_has_ended_is_not_changed() {
 }
 
 #[tokio::test]
-async fn a_new_phone_that_reaches_somebody_else_by_that_number_is_refused() {
+async fn new_phone_is_refused_if_its_route_key_is_taken() {
     let laptop = laptop().await;
     let first = laptop.create().await;
     let others = json!({"participants": [{"number": "+447700900009"}, {"number": "+447700900008"}], "notify": false});
@@ -109,7 +109,7 @@ async fn a_new_phone_that_reaches_somebody_else_by_that_number_is_refused() {
 }
 
 #[tokio::test]
-async fn many_changes_and_an_end_at_once_leave_one_true_state() {
+async fn concurrent_updates_and_end_leave_consistent_state() {
     let laptop = laptop().await;
     let conversation = laptop.create().await;
     let path = path(&conversation);
@@ -130,7 +130,7 @@ async fn many_changes_and_an_end_at_once_leave_one_true_state() {
 }
 
 #[tokio::test]
-async fn a_bad_change_is_refused_by_the_name_of_its_field_and_changes_nothing() {
+async fn update_names_field_and_changes_nothing_on_bad_body() {
     let laptop = laptop().await;
     let before = laptop.create().await;
     let phone = |number: &str| json!({"participants": [{"number": number}, null]});
@@ -160,7 +160,7 @@ async fn a_bad_change_is_refused_by_the_name_of_its_field_and_changes_nothing() 
 }
 
 #[tokio::test]
-async fn when_the_lookup_fails_nothing_changes() {
+async fn update_changes_nothing_when_lookup_fails() {
     let laptop = laptop().await;
     let conversation = laptop.create().await;
     laptop.faults("/ni/basic/json", 3, json!({"kind": "status", "status": 500})).await;

@@ -24,7 +24,7 @@ async fn buy(laptop: &Laptop, number: &str, link: bool) {
 }
 
 #[tokio::test]
-async fn a_drained_number_is_given_to_nobody_and_cancelled_when_its_last_route_has_lived_out() {
+async fn drained_number_is_released_after_quarantine_of_last_route() {
     let laptop = Laptop::builder().env(&QUICK).numbers("GB", 1).start().await;
     let conversation = laptop.create().await;
     let drained = laptop.delete("/numbers/447451000001").await;
@@ -49,7 +49,7 @@ async fn a_drained_number_is_given_to_nobody_and_cancelled_when_its_last_route_h
 }
 
 #[tokio::test]
-async fn a_creation_that_may_still_be_under_way_is_waited_for() {
+async fn release_waits_for_possible_creation() {
     let laptop = Laptop::builder().numbers("GB", 1).start().await;
     laptop.delete("/numbers/447451000001").await;
     laptop.advance(59);
@@ -59,7 +59,7 @@ async fn a_creation_that_may_still_be_under_way_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_cancellation_without_an_answer_and_one_that_fails_are_tried_again() {
+async fn release_is_repeated_after_failure_or_lost_answer() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     for number in ["447451000001", "447451000002"] {
         laptop.delete(&format!("/numbers/{number}")).await;
@@ -83,7 +83,7 @@ async fn a_cancellation_without_an_answer_and_one_that_fails_are_tried_again() {
 }
 
 #[tokio::test]
-async fn what_is_not_in_the_pool_or_not_finished_is_not_drained() {
+async fn drain_returns_404_or_409_unless_number_is_ready() {
     let laptop = Laptop::start().await;
     for path in ["/numbers/447451000001", "/numbers/x"] {
         assert_eq!(laptop.delete(path).await.status, 404);
@@ -100,7 +100,7 @@ async fn what_is_not_in_the_pool_or_not_finished_is_not_drained() {
 }
 
 #[tokio::test]
-async fn numbers_that_are_linked_and_not_in_the_pool_are_adopted_with_the_price_of_their_kind() {
+async fn schedule_adopts_linked_numbers_with_price_of_their_kind() {
     let laptop = Laptop::builder().numbers("GB", 1).start().await;
     buy(&laptop, "447451000007", true).await;
     buy(&laptop, "447451000008", false).await;
@@ -114,7 +114,7 @@ async fn numbers_that_are_linked_and_not_in_the_pool_are_adopted_with_the_price_
 }
 
 #[tokio::test]
-async fn a_number_is_not_adopted_without_its_price_as_long_as_vonage_fails_to_tell_it() {
+async fn schedule_adopts_no_number_while_its_price_is_unknown() {
     let laptop = Laptop::start().await;
     buy(&laptop, "447451000007", true).await;
     laptop.faults("/number/search", 3, json!({"kind": "status", "status": 500})).await;
@@ -126,7 +126,7 @@ async fn a_number_is_not_adopted_without_its_price_as_long_as_vonage_fails_to_te
 }
 
 #[tokio::test]
-async fn a_number_that_was_given_back_is_not_adopted_though_the_list_still_shows_it() {
+async fn schedule_does_not_adopt_released_number_still_on_list() {
     let laptop = Laptop::builder().numbers("GB", 1).start().await;
     laptop.delete("/numbers/447451000001").await;
     laptop.advance(60);
@@ -138,7 +138,7 @@ async fn a_number_that_was_given_back_is_not_adopted_though_the_list_still_shows
 }
 
 #[tokio::test]
-async fn a_number_that_vonage_no_longer_lists_is_reported_until_it_does() {
+async fn schedule_reports_number_missing_at_vonage() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let form = [("country", "GB"), ("msisdn", "447451000001")];
     laptop.vonage_form("/number/cancel", &form).await;
@@ -153,14 +153,14 @@ async fn a_number_that_vonage_no_longer_lists_is_reported_until_it_does() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_cut_short_makes_no_number_missing() {
+async fn truncated_list_makes_no_number_missing() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     laptop.fault("/account/numbers", json!({"kind": "status", "status": 200, "body": {}})).await;
     assert_eq!(laptop.run_schedule().await["missing"], json!([]));
 }
 
 #[tokio::test]
-async fn the_headroom_is_kept_above_what_the_busiest_caller_has_held_lately() {
+async fn schedule_keeps_headroom_above_peak_usage() {
     let laptop = Laptop::builder().env(&[("HEADROOM", "GB=2"), ("AUTO_RENT_MAX", "GB=4")]).start().await;
     assert_eq!(laptop.run_schedule().await["rented"].as_array().unwrap().len(), 2);
     assert_eq!(laptop.run_schedule().await["rented"], json!([]));
@@ -177,7 +177,7 @@ async fn the_headroom_is_kept_above_what_the_busiest_caller_has_held_lately() {
 }
 
 #[tokio::test]
-async fn the_schedule_finishes_what_a_dead_run_began() {
+async fn schedule_finishes_purchase_of_crashed_run() {
     let laptop = Laptop::start().await;
     laptop.fault("/number/update", json!({"kind": "status", "status": 500})).await;
     laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
@@ -186,7 +186,7 @@ async fn the_schedule_finishes_what_a_dead_run_began() {
 }
 
 #[tokio::test]
-async fn the_high_water_mark_is_the_most_that_one_caller_has_held_and_passes_after_a_week() {
+async fn peak_usage_expires_after_a_week() {
     let laptop = Laptop::builder().env(&QUICK).numbers("GB", 3).start().await;
     for (a, b) in [(1, 2), (1, 3), (4, 5)] {
         let order = json!({"participants": [{"number": format!("+44770090000{a}")}, {"number": format!("+44770090000{b}")}],
@@ -201,7 +201,7 @@ async fn the_high_water_mark_is_the_most_that_one_caller_has_held_and_passes_aft
 }
 
 #[tokio::test]
-async fn what_is_held_for_long_counts_for_long_whatever_was_held_for_short_beside_it() {
+async fn peak_usage_counts_long_routes_beyond_short_ones() {
     let laptop = Laptop::builder().env(&QUICK).numbers("GB", 3).start().await;
     let order = |days: i64| {
         json!({"participants": [{"number": "+447700900001"}, {"number": "+447700900002"}],
@@ -222,7 +222,7 @@ async fn what_is_held_for_long_counts_for_long_whatever_was_held_for_short_besid
 }
 
 #[tokio::test]
-async fn a_forecast_says_how_many_numbers_so_many_conversations_at_once_need() {
+async fn forecast_returns_numbers_for_concurrent_conversations() {
     let laptop = Laptop::builder().numbers("GB", 3).start().await;
     let forecast = country(&laptop, "?concurrent=25").await["forecast"].clone();
     assert_eq!(forecast, json!({"concurrent": 25, "needed": 25, "missing": 22}));
@@ -235,7 +235,7 @@ async fn a_forecast_says_how_many_numbers_so_many_conversations_at_once_need() {
 }
 
 #[tokio::test]
-async fn the_schedule_does_what_it_can_while_vonage_fails() {
+async fn schedule_does_other_work_while_vonage_fails() {
     let laptop = Laptop::builder().env(&[("HEADROOM", "GB=2")]).numbers("GB", 1).start().await;
     laptop.faults("/account/numbers", 3, json!({"kind": "status", "status": 500})).await;
     let report = laptop.run_schedule().await;
@@ -244,7 +244,7 @@ async fn the_schedule_does_what_it_can_while_vonage_fails() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_one_too_many_is_sent_again() {
+async fn rate_limited_request_is_sent_again() {
     let laptop = Laptop::builder().env(&[("VONAGE_NUMBERS_INTERVAL_MS", "1")]).start().await;
     for path in ["/number/search", "/number/buy", "/number/update"] {
         laptop.faults(path, 2, json!({"kind": "status", "status": 429})).await;
@@ -260,7 +260,7 @@ async fn application(laptop: &Laptop) -> Value {
 }
 
 #[tokio::test]
-async fn the_schedule_lets_the_application_lead_here_and_be_used_for_nothing_else() {
+async fn schedule_sets_webhooks_of_application() {
     let laptop = Laptop::builder().answer_method(local::simulator::HttpMethod::Get).numbers("GB", 2).start().await;
     let before = application(&laptop).await;
     assert_eq!(before["privacy"]["improve_ai"], true, "as Vonage makes it");
@@ -282,7 +282,7 @@ async fn the_schedule_lets_the_application_lead_here_and_be_used_for_nothing_els
 }
 
 #[tokio::test]
-async fn an_application_that_serves_another_deployment_is_left_to_it() {
+async fn schedule_leaves_application_of_other_deployment() {
     let production = Laptop::start().await;
     let before = application(&production).await;
     let staging = |event: Value| {
@@ -306,7 +306,7 @@ async fn an_application_that_serves_another_deployment_is_left_to_it() {
 }
 
 #[tokio::test]
-async fn an_application_that_cannot_be_read_keeps_nothing_else_from_being_done() {
+async fn unreadable_application_does_not_block_schedule() {
     let laptop = Laptop::start().await;
     buy(&laptop, "447451000001", true).await;
     let path = format!("/v2/applications/{}", local::stack::account::APPLICATION_ID);

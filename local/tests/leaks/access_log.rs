@@ -61,7 +61,7 @@ fn formats(value: &Value, found: &mut Vec<String>) {
 }
 
 #[test]
-fn the_access_log_holds_nothing_that_a_caller_wrote() {
+fn access_log_contains_no_input_of_callers() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml")).unwrap();
     let template: Value = serde_saphyr::from_str(&text).unwrap();
     let mut found = Vec::new();
@@ -73,7 +73,7 @@ fn the_access_log_holds_nothing_that_a_caller_wrote() {
 }
 
 #[test]
-fn a_variable_that_could_hold_what_a_caller_wrote_is_found() {
+fn variable_with_input_of_caller_is_found() {
     let format = r#"{"id": "$context.requestId", "path": "$context.path", "to": "$request.querystring.to"}"#;
     assert_eq!(harmful(format), ["path", "$request.querystring.to"]);
     let template = serde_json::json!({"Resources": {"Api": {"Properties": {"AccessLogSettings": {"Format": format}}}}});

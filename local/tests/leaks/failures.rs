@@ -43,7 +43,7 @@ fn faults() -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn vonage_failing_in_every_way_tells_no_real_number() {
+async fn no_failure_of_vonage_leaks_number() {
     // A number for each conversation that comes about: the same two hold those before it.
     let laptop = builder().env(&[("VONAGE_TIME_LIMIT_MS", "200")]).numbers("GB", 60).start().await;
     let id = create(&laptop).await["id"].as_str().unwrap().to_owned();
@@ -71,7 +71,7 @@ async fn vonage_failing_in_every_way_tells_no_real_number() {
 }
 
 #[tokio::test]
-async fn a_number_that_cannot_be_bought_is_refused_without_a_word_of_whom_it_was_for() {
+async fn failed_purchase_leaks_no_number() {
     let laptop = builder().env(&[("VONAGE_TIME_LIMIT_MS", "200"), ("AUTO_RENT_MAX", "GB=1")]).start().await;
     let refusal = status(420, json!({"error-code": "420", "error-code-label": format!("not for {RIDER}")}));
     for fault in
@@ -107,7 +107,7 @@ async fn with_table_that_answers(status: StatusCode, kind: &'static str, whole: 
 }
 
 #[tokio::test]
-async fn a_table_that_fails_tells_no_real_number() {
+async fn no_failure_of_table_leaks_number() {
     let refused = with_table_at("http://127.0.0.1:9").await;
     let mut laptops = vec![refused];
     for (status, kind, whole) in [
@@ -146,7 +146,7 @@ async fn a_table_that_fails_tells_no_real_number() {
 }
 
 #[tokio::test]
-async fn an_item_that_cannot_be_read_is_not_quoted() {
+async fn malformed_item_is_not_quoted() {
     let laptop = builder().numbers("GB", 2).start().await;
     let created = create(&laptop).await;
     let dialled = created["participants"][0]["dials"].as_str().unwrap();
@@ -173,7 +173,7 @@ async fn an_item_that_cannot_be_read_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn a_number_in_the_wrong_place_of_a_request_is_not_told_again() {
+async fn number_in_wrong_field_of_request_is_not_repeated() {
     let laptop = builder().numbers("GB", 2).start().await;
     let number = number_of(RIDER);
     let with = |path: &str, value: Value| {

@@ -131,7 +131,7 @@ fn event(method: &str, path: &str, query: &str, body: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_process_writes_no_real_number_whatever_it_is_asked() {
+async fn process_writes_no_real_number_for_any_request() {
     let laptop = builder().numbers("GB", 2).start().await;
     let dialled = create(&laptop).await["participants"][0]["dials"].as_str().unwrap().to_owned();
     let said = json!({"from": RIDER, "to": dialled, "uuid": "u", "conversation_uuid": "CON-1", "status": "answered",

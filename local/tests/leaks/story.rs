@@ -9,14 +9,14 @@ use crate::laptop::{
 };
 
 #[tokio::test]
-async fn the_demo_logs_no_real_number() {
+async fn demo_logs_no_real_number() {
     listen();
     local::demo::run().await.unwrap();
     assert_log_has_no_leak();
 }
 
 #[tokio::test]
-async fn a_conversation_from_its_first_text_to_its_end_leaves_no_real_number_behind() {
+async fn whole_conversation_leaks_no_number() {
     let laptop = builder().env(&[("HEADROOM", "GB=1"), ("AUTO_RENT_MAX", "GB=5")]).numbers("GB", 2).start().await;
     let created = create(&laptop).await;
     let path = format!("/conversations/{}", created["id"].as_str().unwrap());

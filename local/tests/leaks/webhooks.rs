@@ -12,7 +12,7 @@ const SPELLINGS: [&str; 6] =
     [RIDER, "+447700900147", "44 7700 900147", "44-7700-900147", "CON-447700900147", "07700900147"];
 
 #[tokio::test]
-async fn a_number_anywhere_in_a_webhook_is_neither_logged_nor_stored() {
+async fn number_in_any_field_of_webhook_is_not_logged_or_stored() {
     let laptop = builder().numbers("GB", 2).start().await;
     let dialled = create(&laptop).await["participants"][0]["dials"].clone();
     let said = json!({"from": RIDER, "to": dialled, "uuid": "0779a56d002f1c7f47f82ef5fe84ab79", "status": "completed",
@@ -37,7 +37,7 @@ async fn a_number_anywhere_in_a_webhook_is_neither_logged_nor_stored() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_refused_tells_nobody_of_whom_it_spoke() {
+async fn refused_webhook_leaks_no_number() {
     let laptop = builder().numbers("GB", 2).start().await;
     let dialled = create(&laptop).await["participants"][0]["dials"].as_str().unwrap().to_owned();
     let query = format!("from=%2B{RIDER}&to={dialled}&{STRANGER}=1");

@@ -113,14 +113,14 @@ const QUARANTINED: i64 = LIFETIME + 10;
 const OVER: i64 = LIFETIME + QUARANTINE;
 
 #[tokio::test]
-async fn a_call_that_is_connected_is_one_eventually_consistent_read() {
+async fn connected_call_is_one_eventually_consistent_read() {
     let (wire, store) = Wire::finding([route(FIRST, 0, LIFETIME)]).await;
     assert_eq!(reached(&destination(&store, LIVE).await), FIRST);
     assert_eq!(wire.consistent(), [false]);
 }
 
 #[tokio::test]
-async fn whoever_is_turned_away_is_by_a_consistent_read() {
+async fn call_is_refused_only_after_consistent_read() {
     for (found, second) in [
         (None, LIVE),
         (route(FIRST, 0, LIFETIME), QUARANTINED),
@@ -140,7 +140,7 @@ async fn whoever_is_turned_away_is_by_a_consistent_read() {
 }
 
 #[tokio::test]
-async fn whatever_was_there_before_a_conversation_that_was_just_created_reaches_the_other_one() {
+async fn call_to_new_conversation_is_connected_after_stale_read() {
     let next = || route(NEXT, OVER, OVER + LIFETIME);
     for found in [None, route(FIRST, 0, LIFETIME), erased(FIRST, 0, LIFETIME)] {
         let (wire, store) = Wire::finding([found.clone(), next()]).await;
@@ -156,7 +156,7 @@ async fn owner(store: &Store, second: i64) -> Option<String> {
 }
 
 #[tokio::test]
-async fn an_event_of_a_conversation_that_is_found_at_once_is_one_eventually_consistent_read() {
+async fn event_is_one_eventually_consistent_read_if_route_fits() {
     for (found, second) in [
         (route(FIRST, 0, LIFETIME), LIVE),
         (route(FIRST, 0, LIFETIME), QUARANTINED),
@@ -169,7 +169,7 @@ async fn an_event_of_a_conversation_that_is_found_at_once_is_one_eventually_cons
 }
 
 #[tokio::test]
-async fn an_event_that_does_not_fit_what_is_found_is_looked_up_again() {
+async fn event_is_read_again_if_route_does_not_fit() {
     let (first, next) = (|| route(FIRST, 0, LIFETIME), || route(NEXT, OVER, OVER + LIFETIME));
     for (found, then, second, expected) in [
         (None, first(), 0, Some(FIRST)),
@@ -185,7 +185,7 @@ async fn an_event_that_does_not_fit_what_is_found_is_looked_up_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_looks_together_take_no_longer_than_one_may() {
+async fn both_reads_share_time_limit_of_one() {
     let limit = Store::TIME_LIMIT_OF_A_CALL;
     let nearly = |share: f32| limit.mul_f32(share);
     // Each is an attempt that DynamoDB has time for; together they are too much.

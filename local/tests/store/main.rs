@@ -137,7 +137,7 @@ fn event(uuid: &str, status: Status, second: i64, facts: LegFacts) -> LegEvent {
 }
 
 #[tokio::test]
-async fn a_conversation_and_its_routes_are_read_as_they_were_written() {
+async fn conversation_and_routes_are_read_as_written() {
     let store = table().await;
     let conversation = conversation([1, 2]);
     create(&store, &conversation).await.unwrap();
@@ -150,7 +150,7 @@ async fn a_conversation_and_its_routes_are_read_as_they_were_written() {
 }
 
 #[tokio::test]
-async fn a_key_is_given_again_only_after_its_quarantine_and_a_refusal_leaves_nothing_behind() {
+async fn route_key_is_reused_only_after_quarantine() {
     let store = table().await;
     create(&store, &conversation([1, 2])).await.unwrap();
     for (second, free) in
@@ -169,7 +169,7 @@ async fn a_key_is_given_again_only_after_its_quarantine_and_a_refusal_leaves_not
 }
 
 #[tokio::test]
-async fn of_many_that_want_one_key_at_once_one_gets_it() {
+async fn one_of_concurrent_creations_gets_route_key() {
     let store = table().await;
     let mut all = JoinSet::new();
     for index in 0..16 {
@@ -181,7 +181,7 @@ async fn of_many_that_want_one_key_at_once_one_gets_it() {
 }
 
 #[tokio::test]
-async fn the_keys_of_a_caller_are_those_live_or_in_quarantine() {
+async fn caller_routes_are_live_or_in_quarantine() {
     let store = table().await;
     create(&store, &conversation([1, 2])).await.unwrap();
     create(&store, &conversation_at(after(50), [3, 4])).await.unwrap();
@@ -192,7 +192,7 @@ async fn the_keys_of_a_caller_are_those_live_or_in_quarantine() {
 }
 
 #[tokio::test]
-async fn an_end_closes_conversation_and_routes_and_starts_the_quarantine() {
+async fn end_closes_routes_and_starts_quarantine() {
     let store = table().await;
     let conversation = conversation([1, 2]);
     create(&store, &conversation).await.unwrap();
@@ -207,7 +207,7 @@ async fn an_end_closes_conversation_and_routes_and_starts_the_quarantine() {
 }
 
 #[tokio::test]
-async fn many_ends_at_once_agree() {
+async fn concurrent_ends_agree() {
     let store = table().await;
     let conversation = conversation([1, 2]);
     create(&store, &conversation).await.unwrap();
@@ -221,7 +221,7 @@ async fn many_ends_at_once_agree() {
 }
 
 #[tokio::test]
-async fn an_end_changes_neither_an_expired_conversation_nor_the_next_one_on_its_keys() {
+async fn end_changes_no_expired_conversation_or_its_successor() {
     let store = table().await;
     let (first, next) = (conversation([1, 2]), conversation_at(after(LIFETIME + QUARANTINE), [1, 2]));
     create(&store, &first).await.unwrap();
@@ -237,7 +237,7 @@ async fn an_end_changes_neither_an_expired_conversation_nor_the_next_one_on_its_
 }
 
 #[tokio::test]
-async fn a_leg_is_the_same_whatever_the_order_of_its_events() {
+async fn leg_is_same_for_any_order_of_events() {
     let facts = LegFacts {
         duration: Some(12),
         price: "0.0014".parse().ok(),
@@ -271,7 +271,7 @@ async fn a_leg_is_the_same_whatever_the_order_of_its_events() {
 }
 
 #[tokio::test]
-async fn what_came_first_of_a_status_stays() {
+async fn first_time_of_status_is_kept() {
     let store = table().await;
     let conversation = conversation([1, 2]);
     create(&store, &conversation).await.unwrap();
@@ -285,7 +285,7 @@ async fn what_came_first_of_a_status_stays() {
 }
 
 #[tokio::test]
-async fn the_fate_of_texts_is_kept() {
+async fn outcome_of_texts_is_stored() {
     let store = table().await;
     let mut conversation = conversation([1, 2]);
     create(&store, &conversation).await.unwrap();
@@ -299,7 +299,7 @@ async fn the_fate_of_texts_is_kept() {
 }
 
 #[tokio::test]
-async fn a_key_remembers_the_conversations_that_it_had() {
+async fn route_key_keeps_its_history() {
     let store = table().await;
     let first = conversation([1, 2]);
     create(&store, &first).await.unwrap();
@@ -313,7 +313,7 @@ async fn a_key_remembers_the_conversations_that_it_had() {
 }
 
 #[tokio::test]
-async fn a_request_is_carried_out_once_and_forgotten_after_a_day() {
+async fn idempotent_request_runs_once_and_expires_after_a_day() {
     let store = table().await;
     let request = IdempotentRequest { key_hash: "k".to_owned(), fingerprint: "f".to_owned() };
     let first = conversation([1, 2]);
@@ -351,7 +351,7 @@ async fn change(
 }
 
 #[tokio::test]
-async fn a_change_moves_one_route_to_the_new_phone_and_quarantines_the_old_one() {
+async fn update_moves_route_and_quarantines_old_one() {
     let store = table().await;
     let before = conversation([1, 2]);
     create(&store, &before).await.unwrap();
@@ -384,7 +384,7 @@ async fn a_change_moves_one_route_to_the_new_phone_and_quarantines_the_old_one()
 }
 
 #[tokio::test]
-async fn the_fate_of_a_text_is_not_that_of_a_phone_it_was_not_sent_to() {
+async fn outcome_of_text_is_not_stored_for_other_phone() {
     let store = table().await;
     let mut before = conversation([1, 2]);
     create(&store, &before).await.unwrap();
@@ -401,7 +401,7 @@ async fn the_fate_of_a_text_is_not_that_of_a_phone_it_was_not_sent_to() {
 }
 
 #[tokio::test]
-async fn a_phone_that_reaches_somebody_else_by_that_number_is_refused_and_nothing_changes() {
+async fn update_changes_nothing_if_route_key_is_taken() {
     let store = table().await;
     let before = conversation([1, 2]);
     create(&store, &before).await.unwrap();
@@ -417,7 +417,7 @@ async fn a_phone_that_reaches_somebody_else_by_that_number_is_refused_and_nothin
 }
 
 #[tokio::test]
-async fn of_many_that_are_about_to_send_the_same_text_one_does() {
+async fn one_of_concurrent_senders_sends_text() {
     let store = table().await;
     let mut conversation = conversation([1, 2]);
     create(&store, &conversation).await.unwrap();
@@ -436,7 +436,7 @@ async fn of_many_that_are_about_to_send_the_same_text_one_does() {
 }
 
 #[tokio::test]
-async fn all_keys_of_a_busy_caller_are_read() {
+async fn all_routes_of_busy_caller_are_read() {
     let store = table().await;
     let mut expected = HashSet::new();
     for index in 0..60 {
@@ -449,7 +449,7 @@ async fn all_keys_of_a_busy_caller_are_read() {
 }
 
 #[tokio::test]
-async fn creating_the_table_again_changes_nothing() {
+async fn create_table_changes_nothing_when_repeated() {
     let store = table().await;
     create(&store, &conversation([1, 2])).await.unwrap();
     store.create_table().await.unwrap();

@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_number_is_written_down_only_on_the_list_that_was_seen() {
+async fn number_is_added_only_to_ledger_that_was_read() {
     let store = table().await;
     let empty = store.country_pool(gb()).await.unwrap();
     store.begin_renting(&number(1), &empty).await.unwrap();
@@ -31,7 +31,7 @@ async fn a_number_is_written_down_only_on_the_list_that_was_seen() {
 }
 
 #[tokio::test]
-async fn a_number_of_the_pool_is_known_as_one_when_it_comes_as_a_caller() {
+async fn number_of_pool_is_recognized_as_caller() {
     let store = table().await;
     let caller = phone(virtual_number(1).as_str());
     assert!(!store.caller_routes(&caller, now()).await.unwrap().is_virtual);
@@ -43,7 +43,7 @@ async fn a_number_of_the_pool_is_known_as_one_when_it_comes_as_a_caller() {
 }
 
 #[tokio::test]
-async fn a_number_goes_from_state_to_state_and_is_not_forgotten_once_it_is_bought() {
+async fn bought_number_is_kept_through_all_states() {
     let store = table().await;
     store.begin_renting(&number(1), &store.country_pool(gb()).await.unwrap()).await.unwrap();
     assert!(!store.make_ready(&number(1)).await.unwrap(), "it may not have been bought");
@@ -56,7 +56,7 @@ async fn a_number_goes_from_state_to_state_and_is_not_forgotten_once_it_is_bough
 }
 
 #[tokio::test]
-async fn of_many_that_take_over_a_dead_runs_number_one_does() {
+async fn one_of_concurrent_runs_takes_over_number() {
     let store = table().await;
     store.begin_renting(&number(1), &store.country_pool(gb()).await.unwrap()).await.unwrap();
     let too_early = store.take_over(number(1), after(59), after(119)).await.unwrap();
@@ -93,7 +93,7 @@ async fn ready(store: &Store) -> (HashSet<VirtualNumber>, u64) {
 }
 
 #[tokio::test]
-async fn what_may_be_given_is_one_list_with_a_version_that_tells_when_it_has_changed() {
+async fn ready_list_changes_its_version_with_each_change() {
     let store = table_with_ready(&[1, 2]).await;
     let (numbers, version) = ready(&store).await;
     assert_eq!((numbers, version), (HashSet::from([virtual_number(1), virtual_number(2)]), 2));
@@ -107,7 +107,7 @@ async fn what_may_be_given_is_one_list_with_a_version_that_tells_when_it_has_cha
 }
 
 #[tokio::test]
-async fn the_ledger_knows_the_rent_of_all_that_is_rented_or_about_to_be() {
+async fn ledger_sums_cost_of_rented_and_pending_numbers() {
     let store = table_with_ready(&[1, 2]).await;
     store.begin_renting(&number(3), &store.country_pool(gb()).await.unwrap()).await.unwrap();
     let cost = async || store.ledger().await.unwrap().monthly_cost.to_string();
@@ -122,7 +122,7 @@ async fn the_ledger_knows_the_rent_of_all_that_is_rented_or_about_to_be() {
 }
 
 #[tokio::test]
-async fn a_number_that_was_given_back_is_known_as_ours_for_a_day() {
+async fn released_number_is_recognized_for_a_day() {
     let store = table_with_ready(&[1]).await;
     assert!(store.begin_draining(&PoolNumber { state: NumberState::Ready, ..number(1) }, now()).await.unwrap());
     let drained = store.pool_number(&virtual_number(1)).await.unwrap().unwrap();
@@ -140,7 +140,7 @@ async fn a_number_that_was_given_back_is_known_as_ours_for_a_day() {
 }
 
 #[tokio::test]
-async fn a_look_finds_the_last_route_to_a_number_whoever_holds_it_and_can_be_kept_half_way() {
+async fn route_scan_finds_last_route_and_can_be_resumed() {
     let store = table().await;
     create(&store, &conversation([1, 2])).await.unwrap();
     let mut later = conversation_at(after(50), [1, 3]);
@@ -166,7 +166,7 @@ async fn a_look_finds_the_last_route_to_a_number_whoever_holds_it_and_can_be_kep
 }
 
 #[tokio::test]
-async fn high_water_marks_of_all_runs_add_up_and_pass_away() {
+async fn peak_usage_of_all_runs_is_merged_and_expires() {
     let store = table().await;
     let mark = |held, seconds| Mark::new(gb(), held, after(seconds));
     for (held, seconds) in [(3, 0), (2, 0), (5, -86_400), (1, 10 * 86_400)] {
