@@ -2,7 +2,6 @@
 //! numbers that went in. Log lines at the most talkative level, errors, texts, NCCOs, requests to Vonage, and the table.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
-mod access_log;
 mod failures;
 mod laptop;
 mod sandbox;
