@@ -1,4 +1,4 @@
-//! Starting and stopping the stack as `cargo run` does.
+//! Start and stop of the stack, as in `cargo run`.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 use local::stack::{Options, Stack, StartError};

@@ -169,8 +169,8 @@ impl Table {
         }
     }
 
-    /// Checks that a conversation that is being erased has no open route and is on the schedule, and that only tombstones
-    /// are left of an erased one.
+    /// Checks that a conversation that is being erased has no open route and is on the schedule, and that only
+    /// tombstones are left of an erased one.
     fn check_erased(&self, now: Timestamp) {
         for conversation in &self.erasing {
             let id = conversation.id;

@@ -1,4 +1,4 @@
-//! The built bootstrap, asked by a Lambda Runtime API on a socket.
+//! The built bootstrap with a stand-in for the Lambda Runtime API.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 use std::process::{Command, Stdio};
@@ -23,7 +23,7 @@ fn bootstrap(environment: &Environment, runtime_api: &str) -> Command {
     command
 }
 
-/// What a bootstrap that has asked for an event answers to it.
+/// Gives the bootstrap an event, and returns its answer.
 async fn invoke(api: &mut RuntimeApi, event: Value) -> Value {
     api.asked_for_next().await.unwrap();
     api.invoke(event.to_string().into()).await.unwrap().1
@@ -63,8 +63,8 @@ async fn bootstrap_answers_event_and_logs_no_number() {
         assert!(line["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{line}");
         assert!(!line.to_string().contains("7700900"), "{line}");
     }
-    let told = |line: &Value| (line["route"].clone(), line["status"].clone(), line["outcome"].clone());
-    let answered: Vec<_> = lines.iter().filter(|line| line["message"] == "answered").map(told).collect();
+    let facts = |line: &Value| (line["route"].clone(), line["status"].clone(), line["outcome"].clone());
+    let answered: Vec<_> = lines.iter().filter(|line| line["message"] == "answered").map(facts).collect();
     let expected = [
         (json!("POST /webhooks/answer"), json!(200), json!("routed")),
         (json!("POST /webhooks/fallback"), json!(200), json!("asked to call again")),
@@ -92,7 +92,7 @@ async fn bootstrap_connects_to_table_during_start() {
     stack.traffic.watch();
     let mut api = RuntimeApi::start().await.unwrap();
     let mut process = bootstrap(&stack.environment, &api.address()).spawn().unwrap();
-    // The fallback reads nothing, so the one read is the bootstrap's own.
+    // The fallback reads nothing, so the only read is that of the start.
     assert_eq!(invoke(&mut api, event("answer-webhook-fallback")).await["statusCode"], 200);
     let reads: Vec<String> = stack.traffic.take().into_iter().map(|exchange| exchange.name).collect();
     assert_eq!(reads, ["GetItem"]);

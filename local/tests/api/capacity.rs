@@ -1,15 +1,14 @@
-//! The capacity units that are counted are those that AWS bills: reads in steps of 4 KB, half if they are eventually
-//! consistent; writes in steps of 1 KB, of the larger of the item before and after; twice that for each item of a
-//! transaction.
+//! The capacity units, which must be those that AWS bills. A read counts steps of 4 KB, half as many if it is eventually
+//! consistent. A write counts steps of 1 KB of the larger item, before or after. A transaction counts each item twice.
 //!
-//! Source: Amazon DynamoDB Developer Guide, "DynamoDB read and write operations". AWS's own DynamoDB Local agrees but for
-//! transactions, and for queries that find nothing.
+//! Source: Amazon DynamoDB Developer Guide, "DynamoDB read and write operations". DynamoDB Local agrees except for
+//! transactions and for queries that find nothing.
 
 use local::traffic::{Service, Usage};
 use serde_json::{Value, json};
 use testkit::Laptop;
 
-/// An item of so many bytes: names and texts count by their length.
+/// Returns an item of `size` bytes. Names and texts count by their length.
 fn item(key: &str, bytes: usize) -> Value {
     let padding = bytes - ["pk", "capacity", "sk", key, "x"].map(str::len).iter().sum::<usize>();
     json!({"pk": {"S": "capacity"}, "sk": {"S": key}, "x": {"S": "x".repeat(padding)}})
@@ -19,7 +18,7 @@ fn key(key: &str) -> Value {
     json!({"pk": {"S": "capacity"}, "sk": {"S": key}})
 }
 
-/// Read and write units of an operation.
+/// Returns the read and write units of an operation.
 async fn units(laptop: &Laptop, operation: &str, request: Value) -> [f64; 2] {
     laptop.stack.traffic.watch();
     let answer = laptop.dynamodb(operation, request).await;
@@ -47,20 +46,20 @@ async fn units_are_counted_as_aws_bills_them() {
         assert_eq!(ask("GetItem", json!({"Key": key(name), "ConsistentRead": true})).await, read(units));
         assert_eq!(ask("GetItem", json!({"Key": key(name)})).await, read(units / 2.0));
     }
-    // Of a query, all items together.
+    // A query counts all items together.
     let query = |partition: &str| {
         json!({"KeyConditionExpression": "pk = :pk", "ConsistentRead": true,
                "ExpressionAttributeValues": {":pk": {"S": partition}}})
     };
     assert_eq!(ask("Query", query("capacity")).await, read(3.0));
     assert_eq!(ask("Query", query("none")).await, read(1.0));
-    // Of what is changed, the larger of before and after.
+    // An update counts the larger item, before or after.
     let shrink =
         json!({"Key": key("d"), "UpdateExpression": "SET x = :x", "ExpressionAttributeValues": {":x": {"S": ""}}});
     assert_eq!(ask("UpdateItem", shrink).await, write(5.0));
     assert_eq!(ask("DeleteItem", json!({"Key": key("c")})).await, write(4.0));
     assert_eq!(ask("DeleteItem", json!({"Key": key("none")})).await, write(1.0));
-    // Of a transaction, each item by itself, and that twice.
+    // A transaction counts each item by itself, twice.
     let put = |name: &str, bytes| json!({"Put": {"TableName": "maskline", "Item": item(name, bytes)}});
     let transaction = json!({"TransactItems": [put("e", 100), put("f", 1024), put("g", 1025)]});
     assert_eq!(ask("TransactWriteItems", transaction).await, write(8.0));
@@ -71,10 +70,10 @@ async fn consumed_capacity_is_returned_on_request() {
     let laptop = Laptop::start().await;
     laptop.stack.traffic.watch();
     let request = json!({"TableName": "maskline", "Key": key("none"), "ReturnConsumedCapacity": "TOTAL"});
-    let told = laptop.dynamodb("GetItem", request).await.body;
-    assert_eq!(told, json!({"ConsumedCapacity": {"TableName": "maskline", "CapacityUnits": 0.5}}));
+    let answer = laptop.dynamodb("GetItem", request).await.body;
+    assert_eq!(answer, json!({"ConsumedCapacity": {"TableName": "maskline", "CapacityUnits": 0.5}}));
     assert_eq!(Usage::of(Service::Dynamodb, &laptop.stack.traffic.take()).read_units, 0.5);
-    // And where nobody counts, nothing is asked.
+    // Without counting the proxy does not ask for the units.
     let fresh = Laptop::start().await;
     assert_eq!(fresh.dynamodb("GetItem", json!({"TableName": "maskline", "Key": key("none")})).await.body, json!({}));
     assert_eq!(fresh.stack.traffic.take(), []);

@@ -1,5 +1,4 @@
-//! What the product's backend learns by itself: the table's stream, through the filters and templates of the template's
-//! pipes.
+//! Events for the backend: the table's stream, through the filters and templates of the template's pipes.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +11,7 @@ use crate::template::{root, template};
 
 const NEW_PHONE: &str = "447700900009";
 
-/// The table's stream, from when it was opened.
+/// The table's stream since it was enabled.
 struct Stream<'a> {
     laptop: &'a Laptop,
     arn: String,
@@ -26,7 +25,7 @@ impl<'a> Stream<'a> {
         Self { laptop, arn: text(&table, "/TableDescription/LatestStreamArn").to_owned() }
     }
 
-    /// All records so far.
+    /// Returns all records so far.
     async fn records(&self) -> Vec<Value> {
         let stream = self.ask("DescribeStream", json!({"StreamArn": self.arn})).await;
         let mut records = Vec::new();
@@ -56,14 +55,14 @@ async fn ask(laptop: &Laptop, target: &str, body: Value) -> Value {
     answer.body
 }
 
-/// What the two pipes make of all records so far: the details of conversations, and of legs.
+/// Returns the details of the events that the two pipes make of all records so far: of conversations, and of legs.
 async fn events(stream: &Stream<'_>) -> (Vec<Value>, Vec<Value>) {
     let template = template();
     let pipes = ["ConversationPipe", "LegPipe"].map(|name| Pipe::of(&template, name));
     let (mut conversations, mut legs) = (Vec::new(), Vec::new());
     for record in stream.records().await {
         let events: Vec<Value> = pipes.iter().filter_map(|pipe| pipe.event(&record)).collect();
-        assert!(events.len() <= 1, "one change is told twice: {events:?}");
+        assert!(events.len() <= 1, "one change caused two events: {events:?}");
         for event in events {
             assert_eq!(event["source"], "maskline");
             for number in [RIDER, DRIVER, NEW_PHONE, "447451000001", "447451000002"] {
@@ -79,7 +78,7 @@ async fn events(stream: &Stream<'_>) -> (Vec<Value>, Vec<Value>) {
     (conversations, legs)
 }
 
-/// The seconds since 1970 of an RFC 3339 time, as DynamoDB writes a number.
+/// Returns the seconds since 1970 of an RFC 3339 time, as DynamoDB writes a number.
 fn seconds(time: &Value) -> String {
     time.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second().to_string()
 }
@@ -102,11 +101,11 @@ async fn each_change_of_conversation_is_one_event() {
 
     let (events, legs) = events(&stream).await;
     assert_eq!(legs, Vec::<Value>::new());
-    let told = |event: &Value| {
+    let sent = |event: &Value| {
         let member = |pointer: &str| text(event, pointer).to_owned();
         [member("/change"), member("/revision"), member("/notifications/0"), member("/notifications/1")]
     };
-    let told: Vec<_> = events.iter().map(told).collect();
+    let sent: Vec<_> = events.iter().map(sent).collect();
     let expected = [
         ["INSERT", "0", "pending", "pending"],
         ["MODIFY", "0", "sent", "sent"],
@@ -114,7 +113,7 @@ async fn each_change_of_conversation_is_one_event() {
         ["MODIFY", "2", "sent", "off"],
         ["MODIFY", "3", "sent", "off"],
     ];
-    assert_eq!(told, expected.map(|event| event.map(str::to_owned)));
+    assert_eq!(sent, expected.map(|event| event.map(str::to_owned)));
     for event in &events {
         assert_eq!((&event["id"], &event["reference"]), (&created["id"], &json!("ride-42")));
         assert_eq!(text(event, "/created_at"), seconds(&created["created_at"]));
@@ -125,7 +124,7 @@ async fn each_change_of_conversation_is_one_event() {
     assert_eq!(events[0]["before"], json!({"revision": "", "expires_at": "", "ended_at": ""}));
     assert_eq!(text(&events[2], "/before/expires_at"), seconds(&created["expires_at"]));
     let ends: Vec<_> = events.iter().filter(|event| event["ended_at"] != "").collect();
-    assert_eq!(ends.len(), 1, "an end is told once");
+    assert_eq!(ends.len(), 1, "an end is one event");
     assert_eq!(text(ends[0], "/ended_at"), seconds(&ended["ended_at"]));
     assert_eq!(ends[0]["before"]["ended_at"], "");
     let sequence = events.iter().map(|event| text(event, "/sequence").parse::<u128>().unwrap());
@@ -143,9 +142,9 @@ async fn erasure_is_end_event_and_tombstones_are_none() {
     for _ in 0..2 {
         assert_eq!(laptop.delete(&path).await.status, 204);
     }
-    let (told, legs) = events(&stream).await;
-    assert_eq!((told.len(), legs.len()), (before.0.len() + 1, before.1.len()));
-    let erased = &told[told.len() - 1];
+    let (sent, legs) = events(&stream).await;
+    assert_eq!((sent.len(), legs.len()), (before.0.len() + 1, before.1.len()));
+    let erased = &sent[sent.len() - 1];
     assert_eq!((&erased["id"], &erased["before"]["ended_at"]), (&conversation["id"], &json!("")));
     assert!(erased["erased_at"] != "" && erased["ended_at"] == erased["erased_at"], "{erased}");
 }
@@ -166,7 +165,7 @@ async fn conversation_without_reference_and_texts_is_an_event() {
 async fn failed_text_is_an_event_and_so_is_its_replay() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let stream = Stream::open(&laptop).await;
-    // With what would have to be escaped in JSON, and a real number.
+    // It contains characters that JSON escapes, and a real number.
     let refused = json!({"status": "9", "error-text": "Quota \"exceeded\" for 447700900001"});
     let refused = json!({"message-count": "1", "messages": [refused]});
     laptop.faults("/sms/json", 2, json!({"kind": "status", "status": 200, "body": refused})).await;
@@ -175,9 +174,9 @@ async fn failed_text_is_an_event_and_so_is_its_replay() {
     assert_eq!(created["participants"][0]["notification"], "failed", "{created}");
     assert_eq!(create().await["participants"][0]["notification"], "sent");
 
-    let told = events(&stream).await.0;
-    let notifications: Vec<_> = told.iter().map(|event| event["notifications"].to_string()).collect();
-    // Before texts are sent again, it is noted that they may have been. (That it is before the first time is not told.)
+    let sent = events(&stream).await.0;
+    let notifications: Vec<_> = sent.iter().map(|event| event["notifications"].to_string()).collect();
+    // Before a text message is sent again, its outcome is set to unknown. Before the first time this is no event.
     let expected = [["pending", "pending"], ["", ""], ["", ""], ["sent", "sent"]];
     assert_eq!(notifications, expected.map(|both| json!(both).to_string()));
 }
@@ -205,10 +204,10 @@ async fn ended_leg_is_one_event_for_any_order_and_repetition() {
 
     let (conversations, legs) = events(&stream).await;
     assert_eq!(conversations, Vec::<Value>::new());
-    let told = legs.iter().map(|leg| ["conversation_uuid", "uuid", "ended"].map(|member| leg[member].to_string()));
-    let told: Vec<_> = told.collect();
-    assert_eq!(told.len(), expected.len(), "each once");
-    assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), expected);
+    let sent = legs.iter().map(|leg| ["conversation_uuid", "uuid", "ended"].map(|member| leg[member].to_string()));
+    let sent: Vec<_> = sent.collect();
+    assert_eq!(sent.len(), expected.len(), "each once");
+    assert_eq!(sent.into_iter().collect::<BTreeSet<_>>(), expected);
     for leg in &legs {
         assert_eq!(leg["conversation"], created["id"]);
         let side = if leg["direction"] == "inbound" { "A" } else { "B" };
@@ -233,7 +232,7 @@ async fn other_items_cause_no_event() {
     assert_eq!(events(&stream).await, (Vec::new(), Vec::new()));
 }
 
-/// The names of all members, with those inside of others.
+/// Returns the names of all members at any depth.
 fn members(value: &Value, path: &str, names: &mut BTreeSet<String>) {
     for (name, member) in value.as_object().into_iter().flatten() {
         let path = format!("{path}/{name}");

@@ -1,4 +1,4 @@
-//! Which numbers a conversation gets, when it gets none, and how long nobody else does.
+//! The choice of numbers for a conversation, refusals, and the quarantine of route keys.
 
 use serde_json::{Value, json};
 use testkit::{DRIVER, Laptop, RIDER, conversation, text};
@@ -51,7 +51,7 @@ async fn refusal_returns_pool_state_and_time_of_next_free_number() {
                                quarantine; the next one falls free at {next_free_at}."),
         })
     );
-    // And so it is, to the second.
+    // The time is right to the second.
     laptop.advance(999);
     assert_eq!(laptop.post("/conversations", &conversation()).await.status, 503);
     laptop.advance(1);
@@ -121,7 +121,7 @@ async fn own_quarantine_keeps_late_caller_from_strangers() {
     let dials = "447451000001";
     let call = async || laptop.call(json!({"from": RIDER, "to": dials})).await;
     assert_eq!(call().await["phones"]["callee"]["number"], DRIVER);
-    // To the second, by the clock, without anybody writing anything.
+    // The quarantine ends to the second, without a write.
     laptop.advance(1);
     let late = call().await;
     assert!(

@@ -1,5 +1,4 @@
-//! What each operation costs: the requests to DynamoDB and to Vonage, those that are sent side by side and those that wait
-//! for one another, the capacity units as DynamoDB counts them, and the bytes.
+//! The cost of each operation: requests to DynamoDB and Vonage by round, capacity units, and bytes.
 
 use std::sync::Arc;
 
@@ -15,23 +14,23 @@ use testkit::{DRIVER, Laptop, RIDER, text};
 const LOOKUP: &str = "/ni/basic/json";
 const TEXT: &str = "/sms/json";
 
-/// What an operation may cost.
+/// The highest cost of an operation.
 #[derive(Debug)]
 struct Cost<'a> {
-    /// The requests, those that are sent side by side together.
+    /// The requests by round. Those of one round are sent in parallel.
     rounds: &'a [&'a [&'a str]],
     read_units: f64,
     write_units: f64,
-    /// To DynamoDB and from it, at most.
+    /// Highest number of bytes to and from DynamoDB.
     dynamodb_bytes: [u64; 2],
-    /// To Vonage and from it, at most.
+    /// Highest number of bytes to and from Vonage.
     vonage_bytes: [u64; 2],
 }
 
 const NOTHING: Cost<'_> =
     Cost { rounds: &[], read_units: 0.0, write_units: 0.0, dynamodb_bytes: [0, 0], vonage_bytes: [0, 0] };
 
-/// The requests of each round, by name.
+/// Returns the names of the requests of each round.
 fn by_name(exchanges: &[Exchange], sizes: &[usize]) -> Vec<Vec<String>> {
     let mut names = exchanges.iter().map(|exchange| exchange.name.clone());
     let mut round = |size: usize| {
@@ -45,7 +44,7 @@ fn by_name(exchanges: &[Exchange], sizes: &[usize]) -> Vec<Vec<String>> {
     rounds
 }
 
-/// Does it, and checks that it costs no more.
+/// Runs the operation, and checks that it does not cost more.
 async fn costs<T>(laptop: &Laptop, what: &str, cost: Cost<'_>, operation: impl Future<Output = T>) -> T {
     let traffic = &laptop.stack.traffic;
     let sizes: Vec<_> = cost.rounds.iter().map(|round| round.len()).collect();
@@ -86,7 +85,7 @@ fn path(conversation: &Value) -> String {
     format!("/conversations/{}", text(conversation, "/id"))
 }
 
-/// The answer webhook's answer.
+/// Returns the answer of the answer webhook.
 async fn call(laptop: &Laptop, from: &str, dialled: &str) -> Value {
     let body = json!({"from": from, "to": dialled, "uuid": "0779a56d002f1c7f47f82ef5fe84ab79",
                       "conversation_uuid": "CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab"});
@@ -110,7 +109,7 @@ async fn call_costs_half_read_unit_and_refused_call_two_reads() {
     costs(&laptop, "answer: ended", TWO_LOOKS, call(&laptop, RIDER, dialled)).await;
 }
 
-/// An event of the driver's leg of a call.
+/// Returns an event of the driver's leg of a call.
 fn event(laptop: &Laptop, conversation: &Value, to: &str, status: &str) -> Value {
     json!({"headers": {}, "from": text(conversation, "/participants/1/dials"), "to": to, "status": status,
            "uuid": "63f61863-4a51-4f6b-86e1-46edebcf9356", "timestamp": format!("{:.3}", laptop.clock.now()),
@@ -140,7 +139,7 @@ async fn event_costs_one_write_and_half_read_unit() {
     costs(&laptop, "event: without a leg", NOTHING, laptop.event(&of_no_leg)).await;
 }
 
-/// The order that pairs two people.
+/// Returns the body of a `POST /conversations` that pairs two people.
 fn order(first: u32, notify: bool) -> Value {
     let participants = [first, first + 1].map(|person| json!({"number": format!("+447700900{person:03}")}));
     json!({"participants": participants, "notify": notify})
@@ -154,18 +153,18 @@ async fn create(laptop: &Laptop, first: u32, notify: bool, key: Option<&str>) ->
     }
 }
 
-/// What is read beside the carrier lookups: what both hold, and whether the list of ready numbers is still the same.
+/// The reads parallel to the lookups: the routes of both callers, and the version of the ready list.
 const LOOK_AROUND: &[&str] = &[LOOKUP, LOOKUP, "GetItem", "Query", "Query"];
-/// Whether the same request has come before as well.
+/// The same, with the read of the idempotent request.
 const LOOK_AROUND_WITH_KEY: &[&str] = &[LOOKUP, LOOKUP, "GetItem", "GetItem", "Query", "Query"];
-/// By a function that does not know the list and the high-water marks yet.
+/// The same in a new function, which does not have the ready list and the peak usage yet.
 const LOOK_AROUND_COLD: &[&str] = &[LOOKUP, LOOKUP, "GetItem", "Query", "Query", "Query"];
 const LOOK_AROUND_COLD_WITH_KEY: &[&str] = &[LOOKUP, LOOKUP, "GetItem", "GetItem", "Query", "Query", "Query"];
 const STORE: &[&str] = &["TransactWriteItems"];
 const TELL: &[&str] = &[TEXT, TEXT];
 const NOTE: &[&str] = &["UpdateItem"];
 
-/// Two lookups, and two texts.
+/// Two lookups and two text messages.
 const LOOKUP_BYTES: [u64; 2] = [500, 800];
 const LOOKUP_AND_TEXT_BYTES: [u64; 2] = [1_300, 1_500];
 
@@ -180,20 +179,20 @@ const CREATED: Cost<'_> = Cost {
 #[tokio::test]
 async fn create_takes_two_round_trips_to_dynamodb() {
     let laptop = laptop().await;
-    // The first one in a country is news to the high-water marks, which few are.
+    // The first conversation in a country raises the peak usage. Few do.
     let first = Cost { rounds: &[LOOK_AROUND_COLD, STORE, NOTE], read_units: 4.0, write_units: 7.0, ..CREATED };
     let first = Cost { dynamodb_bytes: [8_000, 2_500], ..first };
     assert_eq!(costs(&laptop, "create: the first", first, create(&laptop, 1, false, None)).await, 201);
     assert_eq!(costs(&laptop, "create", CREATED, create(&laptop, 3, false, None)).await, 201);
-    // What became of texts is written down after them.
-    let told = Cost {
+    // The outcome of text messages is stored after them.
+    let with_texts = Cost {
         rounds: &[LOOK_AROUND, STORE, TELL, NOTE],
         write_units: 7.0,
         dynamodb_bytes: [8_000, 2_000],
         vonage_bytes: LOOKUP_AND_TEXT_BYTES,
         ..CREATED
     };
-    assert_eq!(costs(&laptop, "create: notify", told, create(&laptop, 5, true, None)).await, 201);
+    assert_eq!(costs(&laptop, "create: notify", with_texts, create(&laptop, 5, true, None)).await, 201);
 }
 
 #[tokio::test]
@@ -208,15 +207,15 @@ async fn idempotent_create_costs_one_read_item_and_write_more() {
         ..CREATED
     };
     assert_eq!(costs(&laptop, "create: key", silent, create(&laptop, 3, false, Some("k"))).await, 201);
-    let told = Cost {
+    let with_texts = Cost {
         rounds: &[LOOK_AROUND_WITH_KEY, STORE, NOTE, TELL, NOTE],
         read_units: 4.0,
         write_units: 10.0,
         dynamodb_bytes: [10_500, 2_500],
         vonage_bytes: LOOKUP_AND_TEXT_BYTES,
     };
-    assert_eq!(costs(&laptop, "create: key, notify", told, create(&laptop, 5, true, Some("l"))).await, 201);
-    // Again: nothing is written.
+    assert_eq!(costs(&laptop, "create: key, notify", with_texts, create(&laptop, 5, true, Some("l"))).await, 201);
+    // A replay writes nothing.
     let again = Cost {
         rounds: &[LOOK_AROUND_WITH_KEY, &["GetItem"]],
         read_units: 5.0,
@@ -227,7 +226,7 @@ async fn idempotent_create_costs_one_read_item_and_write_more() {
     assert_eq!(costs(&laptop, "create: again", again, create(&laptop, 5, true, Some("l"))).await, 200);
 }
 
-/// The creation by a function that has just started.
+/// Creates a conversation with a function that has just started.
 async fn create_cold(laptop: &Laptop, first: u32, notify: bool, key: Option<&str>) -> u64 {
     let mut event: Value = serde_json::from_str(include_str!("../../../events/create-conversation.json")).unwrap();
     event["body"] = json!(order(first, notify).to_string());
@@ -247,14 +246,17 @@ async fn new_function_reads_more_in_same_round_trips() {
     let silent =
         Cost { rounds: &[LOOK_AROUND_COLD, STORE], read_units: 4.0, dynamodb_bytes: [7_000, 2_000], ..CREATED };
     assert_eq!(costs(&laptop, "create: cold", silent, create_cold(&laptop, 3, false, None)).await, 201);
-    let told = Cost {
+    let with_texts = Cost {
         rounds: &[LOOK_AROUND_COLD_WITH_KEY, STORE, NOTE, TELL, NOTE],
         read_units: 5.0,
         write_units: 10.0,
         dynamodb_bytes: [11_500, 3_000],
         vonage_bytes: LOOKUP_AND_TEXT_BYTES,
     };
-    assert_eq!(costs(&laptop, "create: cold, key, notify", told, create_cold(&laptop, 5, true, Some("k"))).await, 201);
+    assert_eq!(
+        costs(&laptop, "create: cold, key, notify", with_texts, create_cold(&laptop, 5, true, Some("k"))).await,
+        201
+    );
 }
 
 #[tokio::test]
@@ -307,7 +309,7 @@ async fn update_costs_one_read_and_one_transaction() {
         ..NOTHING
     };
     costs(&laptop, "patch: shorter", shorter, change(json!({"expires_in": 3600}))).await;
-    // The legs last as long as the conversation, of which there are none; and both may hold more at once than anybody has.
+    // A longer conversation changes its legs, if it has any, and can raise the peak usage of both callers.
     let longer = Cost {
         rounds: &[&["GetItem"], &["TransactWriteItems"], &["Query"], &["Query", "Query", "Query"]],
         read_units: 5.0,
@@ -353,7 +355,7 @@ async fn idle_schedule_asks_vonage_twice_and_writes_nothing() {
 
 #[tokio::test]
 async fn masked_call_costs_sum_of_its_requests() {
-    // A busy machine is no failure.
+    // A slow machine is no failure.
     let patient = ["DYNAMODB_TIME_LIMIT_MS", "VONAGE_TIME_LIMIT_MS"].map(|name| (name.to_owned(), "20000".to_owned()));
     let counted = MaskedCall::count(Options { environment: patient.into(), ..Options::default() }).await.unwrap();
     assert_eq!(counted.events, 8, "four of each leg");

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::{DRIVER, Laptop, RIDER, conversation, text};
 
-/// Nothing is left of a conversation that was refused.
+/// Checks that a refused conversation left nothing behind.
 async fn nothing_is_left(laptop: &Laptop) {
     for phone in [RIDER, DRIVER] {
         assert!(laptop.keys(phone).await.is_empty());
@@ -266,7 +266,7 @@ async fn create_stores_nothing_when_lookup_fails() {
         (json!({"kind": "status", "status": 200, "body": {"status": 9, "status_message": "Quota exceeded"}}), 502),
         (json!({"kind": "status", "status": 200, "body": {"status": 0}}), 502),
     ] {
-        // However often it is tried.
+        // The same happens at each attempt.
         laptop.faults("/ni/basic/json", 6, fault.clone()).await;
         let answer = laptop.post("/conversations", &conversation()).await;
         assert_eq!(

@@ -1,11 +1,11 @@
-//! `DELETE /conversations/{id}?erase=true`, and the schedule that has Vonage redact what it keeps.
+//! `DELETE /conversations/{id}?erase=true`, and the schedule that redacts the carrier records.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use testkit::{DRIVER, Laptop, RIDER, conversation, text};
 
-/// How long after an erasure Vonage is asked, and a little more, in seconds.
+/// The time between an erasure and its redactions, and a minute more, in seconds.
 const AN_HOUR: i64 = 61 * 60;
 
 fn path(conversation: &Value) -> String {
@@ -18,7 +18,7 @@ async fn erase(laptop: &Laptop, conversation: &Value) -> u16 {
     answer.status
 }
 
-/// The whole table, an item a line.
+/// Returns each item of the table as text.
 async fn items(laptop: &Laptop) -> Vec<String> {
     laptop.items().await.iter().map(Value::to_string).collect()
 }
@@ -27,7 +27,7 @@ async fn items_with(laptop: &Laptop, wanted: &str) -> Vec<String> {
     items(laptop).await.into_iter().filter(|item| item.contains(wanted)).collect()
 }
 
-/// What Vonage was asked to redact: product and direction of each record.
+/// Returns product and direction of each carrier record that Vonage was asked to redact.
 async fn asked(laptop: &Laptop) -> Vec<(String, String)> {
     let answer = laptop.vonage(Method::GET, "/simulator/requests?path=/v1/redact/transaction", json!({})).await;
     let requests = answer.body["requests"].as_array().unwrap().clone();
@@ -44,7 +44,7 @@ async fn run(laptop: &Laptop) -> Value {
     laptop.stack.run_erasure_schedule().await.unwrap()
 }
 
-/// What the schedule reports, but for those counts that are none.
+/// Returns a report of the schedule with these counts. The others are zero.
 fn report(counts: Value) -> Value {
     let mut report =
         json!({"settled": 0, "redacted": 0, "postponed": 0, "given_up": 0, "not_provisioned": [], "stopped": null});
@@ -52,7 +52,7 @@ fn report(counts: Value) -> Value {
     report
 }
 
-/// A conversation with a call, a text to each and a reference that tells who they are.
+/// Creates a conversation with a call, text messages and a reference with a name.
 async fn lively(laptop: &Laptop) -> Value {
     let mut order = conversation();
     order["reference"] = json!("ride of Ms Rider");
@@ -81,7 +81,11 @@ async fn erase_deletes_conversation_and_leaves_tombstones() {
     let call = laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"]})).await;
     assert!(text(&call, "/phones/caller/heard/0").contains("has ended") && call["phones"]["callee"].is_null());
     laptop.advance(86_399);
-    assert_eq!(laptop.post("/conversations", &testkit::conversation()).await.status, 503, "the keys are held");
+    assert_eq!(
+        laptop.post("/conversations", &testkit::conversation()).await.status,
+        503,
+        "the route keys are in quarantine"
+    );
     laptop.advance(1);
     assert_eq!(laptop.post("/conversations", &testkit::conversation()).await.status, 201);
     assert_eq!(items_with(&laptop, text(&conversation, "/id")).await.len(), 2, "its memory, and the erasure to settle");
@@ -172,10 +176,10 @@ async fn late_event_restores_nothing_and_its_leg_is_redacted() {
     }
     assert_eq!(items_with(&laptop, "LEG#").await, [""; 0]);
     assert_eq!(items_with(&laptop, "aa-late").await.len(), 1);
-    // A call of one who does not know is one more.
+    // A later call of the rider is one more record.
     laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"]})).await;
     laptop.advance(AN_HOUR);
-    // The simulated Vonage has never heard of the first one.
+    // The simulated Vonage does not know the first one.
     assert_eq!(run(&laptop).await, report(json!({"settled": 1, "redacted": 5, "postponed": 1})));
 }
 
@@ -214,7 +218,7 @@ async fn text_in_flight_during_erase_is_redacted() {
     let read = store.conversation(id, laptop.clock.now()).await.unwrap().unwrap();
     erase(&laptop, &created).await;
     let sides = shared::domain::side::Side::BOTH;
-    assert!(!store.claim_notifications(&read, &sides).await.unwrap(), "nobody is texted any more");
+    assert!(!store.claim_notifications(&read, &sides).await.unwrap(), "no text message may be sent");
     let texts = ["one", "two"].map(|id| shared::domain::carrier_record::CarrierRecord::of_text(id.to_owned()));
     store.record_notifications(&read, &sides, &texts, laptop.clock.now()).await.unwrap();
     assert_eq!(items_with(&laptop, "sms#").await.len(), 2);
@@ -256,11 +260,11 @@ async fn failed_redaction_is_repeated_by_later_run() {
     faults(3, json!({"kind": "status", "status": 500})).await;
     assert_eq!(erase(&laptop, &conversation).await, 204);
     laptop.advance(AN_HOUR);
-    // One fails again and again, the five others are done.
+    // One record fails each time. The other five are redacted.
     assert_eq!(run(&laptop).await, report(json!({"settled": 1, "redacted": 5, "postponed": 1})));
     assert_eq!(run(&laptop).await, report(json!({})), "the others get their turn first");
     laptop.advance(AN_HOUR);
-    // The connection breaks, and Vonage is busy: asked again at once.
+    // After a broken connection and after 429 the request is repeated at once.
     faults(1, json!({"kind": "close_after"})).await;
     faults(1, json!({"kind": "status", "status": 429})).await;
     assert_eq!(run(&laptop).await, report(json!({"redacted": 1})));
@@ -277,7 +281,7 @@ async fn redaction_run_stops_early_when_vonage_is_down() {
     let stopped = json!({"settled": 1, "postponed": 3, "stopped": "Vonage failed with HTTP status 503"});
     assert_eq!(run(&laptop).await, report(stopped));
     assert_eq!(asked(&laptop).await.len(), 9);
-    // What failed comes last.
+    // A failed record comes last.
     assert_eq!(run(&laptop).await, report(json!({"redacted": 3})));
     laptop.advance(AN_HOUR);
     assert_eq!(run(&laptop).await, report(json!({"redacted": 3})));
@@ -331,7 +335,7 @@ async fn erase_deletes_many_legs_in_one_request() {
     for call in 0..230 {
         let event = shared::domain::call::LegEvent {
             conversation_uuid: format!("CON-{call}"),
-            // Two calls have one leg in common, as after a transfer.
+            // Two calls share one leg, as after a transfer.
             uuid: format!("leg-{}", call.max(1)),
             status: shared::domain::call::Status::Completed,
             timestamp: laptop.clock.now(),

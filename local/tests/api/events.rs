@@ -7,7 +7,7 @@ use testkit::{Answer, DRIVER, Laptop, RIDER, text};
 
 const CALL: &str = "CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab";
 
-/// An event of the call from rider to driver, `seconds` after the conversation was created.
+/// Returns an event of the call from rider to driver, `seconds` after the conversation was created.
 fn event(laptop: &Laptop, conversation: &Value, direction: &str, status: &str, seconds: i64) -> Value {
     let dials = |side: usize| text(&conversation["participants"][side], "/dials").to_owned();
     let (from, to, uuid) = match direction {
@@ -37,10 +37,10 @@ async fn call_is_same_for_any_order_and_repetition_of_events() {
         let read = calls(&laptop, &conversation).await;
         let call =
             read.as_array().unwrap().iter().find(|call| call["conversation_uuid"] == placed["conversation_uuid"]);
-        let told = |leg: &Value| {
+        let facts = |leg: &Value| {
             (leg["direction"].clone(), leg["status"].clone(), leg["duration"].clone(), leg["price"].clone())
         };
-        outcomes.push(call.unwrap()["legs"].as_array().unwrap().iter().map(told).collect::<Vec<_>>());
+        outcomes.push(call.unwrap()["legs"].as_array().unwrap().iter().map(facts).collect::<Vec<_>>());
     }
     assert_eq!(outcomes[0].len(), 2);
     assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{outcomes:?}");
@@ -156,7 +156,7 @@ async fn longest_call_ends_before_shortest_quarantine() {
     let connect = &call["ncco"][1];
     let longest = connect["timeout"].as_i64().unwrap() + connect["limit"].as_i64().unwrap();
     assert!(longest < 60, "{connect}");
-    // Its last event, at the latest time at which it can come about, and the next conversation on the same keys.
+    // The last event of the call, as late as it can happen, and the next conversation on the same route keys.
     laptop.advance(61);
     let next = laptop.post("/conversations", &order).await.body;
     assert_eq!(next["participants"][0]["dials"], *dialled);

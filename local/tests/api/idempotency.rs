@@ -1,4 +1,4 @@
-//! `POST /conversations` with `Idempotency-Key`: as often as it is sent, carried out once.
+//! `POST /conversations` with `Idempotency-Key`: a replay is not carried out again.
 
 use serde_json::{Value, json};
 use testkit::{Answer, DRIVER, Laptop, RIDER, conversation, text};

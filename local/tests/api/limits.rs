@@ -1,4 +1,4 @@
-//! What a conversation may cost: how long its calls may be, and whom they may reach.
+//! Limits of the cost of a conversation: the length of its calls, and the phones that they reach.
 
 use serde_json::{Value, json};
 use testkit::{DRIVER, Laptop, RIDER, conversation, text};
@@ -87,7 +87,7 @@ async fn call_from_number_of_pool_is_refused() {
     let laptop = Laptop::builder().numbers("GB", 3).start().await;
     let conversation = laptop.create().await;
     let [rider_dials, driver_dials] = [0, 1].map(|side| text(&conversation, &format!("/participants/{side}/dials")));
-    // As when the driver's phone forwards its calls to a number of the pool.
+    // This happens when the driver's phone forwards its calls to a number of the pool.
     for dialled in [rider_dials, driver_dials, "447451000003"] {
         for caller in [rider_dials, driver_dials, "447451000003"] {
             let call = laptop.call(json!({"from": caller, "to": dialled})).await;

@@ -1,4 +1,4 @@
-//! The functions behind the gateway, with the table and the carrier around them: everything over real sockets.
+//! The functions behind the gateway, with the table and the simulated carrier, over real sockets.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod answer;

@@ -9,7 +9,7 @@ use testkit::text;
 
 use crate::template::{root, template};
 
-/// Who writes the metrics that not every function writes.
+/// The writers of each metric that not every function writes.
 const WRITERS: [(&str, &[&str]); 5] = [
     ("calls_routed", &["answer-webhook"]),
     ("unknown_callers", &["answer-webhook"]),
@@ -23,7 +23,7 @@ const WRITERS: [(&str, &[&str]); 5] = [
 struct Asked {
     namespace: String,
     metric: String,
-    /// With their values; a query for all values has `*`.
+    /// The dimensions with their values. A query for all values has `*`.
     dimensions: BTreeMap<String, String>,
 }
 
@@ -41,7 +41,7 @@ fn dashboard(template: &Value) -> Value {
     serde_json::from_str(text(template, "/Resources/Dashboard/Properties/DashboardBody")).unwrap()
 }
 
-/// The metrics that an alarm is about.
+/// Returns the metrics of an alarm.
 fn asked_by_alarm(alarm: &Value) -> Vec<Asked> {
     let Some(metrics) = alarm["Metrics"].as_array() else { return vec![of_metric(alarm)] };
     metrics
@@ -63,7 +63,7 @@ fn of_metric(metric: &Value) -> Asked {
     }
 }
 
-/// The metric of a Metrics Insights query; none if it is metric math.
+/// Returns the metric of a Metrics Insights query; none if it is metric math.
 fn of_query(query: &str) -> Option<Asked> {
     let (_, metric) = query.strip_prefix("SELECT ")?.split_once('(')?;
     let (metric, from) = metric.split_once(") FROM SCHEMA(").unwrap();
@@ -181,7 +181,11 @@ fn both_pipes_keep_failed_records_and_log_no_item() {
     for (name, pipe) in pipes {
         let source = &pipe["SourceParameters"]["DynamoDBStreamParameters"];
         assert_eq!(text(pipe, "/Source"), "Table.StreamArn", "{name}");
-        assert_eq!(text(source, "/StartingPosition"), "TRIM_HORIZON", "{name}: what comes before the pipe is told too");
+        assert_eq!(
+            text(source, "/StartingPosition"),
+            "TRIM_HORIZON",
+            "{name}: records from before the pipe are events too"
+        );
         assert_eq!(text(source, "/DeadLetterConfig/Arn"), "UndeliveredEvents.Arn", "{name}");
         assert_eq!(text(source, "/OnPartialBatchItemFailure"), "AUTOMATIC_BISECT", "{name}");
         assert_eq!(source["BatchSize"], 10, "{name}: what PutEvents takes at once");

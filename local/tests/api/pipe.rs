@@ -1,7 +1,7 @@
-//! A pipe of the template: what EventBridge Pipes makes of a stream record. Only of the syntax that the template uses;
-//! anything else fails the test.
+//! A pipe of the template, as EventBridge Pipes applies it to a stream record. It knows only the syntax that is used
+//! there; anything else fails the test.
 //!
-//! <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transformation.html> leaves some things open,
+//! <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transformation.html> leaves some points open,
 //! so the worst is assumed: a path that leads nowhere leaves nothing at all, and no value is escaped. A template that gives
 //! valid JSON here does so under any reading.
 
@@ -16,7 +16,7 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    /// The pipe of this name in the template.
+    /// Reads the pipe of this name from the template.
     pub fn of(template: &Value, name: &str) -> Self {
         let properties = &template["Resources"][name]["Properties"];
         let filters = properties["SourceParameters"]["FilterCriteria"]["Filters"].as_array().unwrap();
@@ -29,7 +29,7 @@ impl Pipe {
         }
     }
 
-    /// The event that the pipe puts on the bus for a record, if one of its filters lets that pass.
+    /// Returns the event that the pipe puts on the bus for a record; none if no filter lets it pass.
     pub fn event(&self, record: &Value) -> Option<Value> {
         let passes = self.filters.iter().any(|filter| matches(filter.as_object().unwrap(), Some(record)));
         passes.then(|| {
@@ -43,13 +43,13 @@ impl Pipe {
 fn pattern(text: &str) -> Value {
     assert!(text.len() <= 4096, "the pattern has {} characters", text.len());
     let pattern: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    // Whether a field is missing when the whole image is missing is not documented.
+    // AWS does not document if a field counts as missing when the whole image is missing.
     let asks_for_absence = text.replace(' ', "").contains(r#""exists":false"#);
     assert!(!asks_for_absence || pattern["eventName"] == json!(["MODIFY"]), "{text}");
     pattern
 }
 
-/// Whether all fields of a pattern match.
+/// True if all fields of a pattern match.
 fn matches(pattern: &Map<String, Value>, event: Option<&Value>) -> bool {
     pattern.iter().all(|(name, rule)| {
         let field = event.and_then(|event| event.get(name));
@@ -78,7 +78,7 @@ fn matches_leaf(rule: &Value, field: Option<&Value>) -> bool {
     }
 }
 
-/// The template with the values of its paths.
+/// Returns the template with the values of its paths.
 fn render(template: &str, record: &Value) -> String {
     let (mut rendered, mut rest) = (String::new(), template);
     while let Some((before, after)) = rest.split_once('<') {

@@ -19,7 +19,7 @@ fn numbers(added: &Value) -> Vec<&str> {
     added.as_array().unwrap().iter().map(|number| text(number, "/number")).collect()
 }
 
-/// What the Vonage account owns and to which application each number is linked.
+/// Returns the numbers that the Vonage account owns, with the application of each.
 async fn owned(laptop: &Laptop) -> Vec<(String, Value)> {
     let listed = laptop.owned_numbers().await;
     listed.iter().map(|number| (text(number, "/msisdn").to_owned(), number["app_id"].clone())).collect()
@@ -130,8 +130,8 @@ async fn later_run_finishes_purchase_of_unknown_outcome() {
     laptop.faults("/account/numbers", 3, json!({"kind": "close_before"})).await;
     let first = laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
     assert_eq!(first.status, 503, "{first:?}");
-    let begun = laptop.get("/numbers").await.body;
-    assert_eq!(begun["countries"][0]["renting"], 1);
+    let started = laptop.get("/numbers").await.body;
+    assert_eq!(started["countries"][0]["renting"], 1);
 
     let too_early = order(&laptop, "GB", 1).await;
     assert_eq!(
@@ -139,7 +139,7 @@ async fn later_run_finishes_purchase_of_unknown_outcome() {
         (&json!(0), &json!(1)),
         "the first may still be at it"
     );
-    // Not even a run that fails as well, in a way that leaves no doubt of its own, makes the pool forget it.
+    // A later run with a clear failure does not make the pool forget the number either.
     for (fault, times) in [(401, 1), (429, 3)] {
         laptop.advance(61);
         laptop.faults("/account/numbers", times, json!({"kind": "status", "status": fault})).await;
@@ -164,7 +164,7 @@ async fn later_run_links_bought_number() {
     assert_eq!((owned(&laptop).await.len(), laptop.asked("/number/buy").await), (1, 1));
 }
 
-/// A number that is bought and not linked, and that the account then loses.
+/// Starts a laptop whose account loses a number between purchase and linking.
 async fn with_a_lost_number() -> Laptop {
     let laptop = Laptop::start().await;
     laptop.fault("/number/update", json!({"kind": "status", "status": 500})).await;
@@ -212,7 +212,7 @@ async fn pool_keeps_possible_purchase_when_all_requests_fail() {
     for (fault, times) in [(json!({"kind": "status", "status": 401}), 1), (json!({"kind": "status", "status": 429}), 3)]
     {
         let laptop = Laptop::start().await;
-        // Bought, not listed yet.
+        // The number is bought and not listed yet.
         laptop.fault("/account/numbers", json!({"kind": "status", "status": 200, "body": {}})).await;
         order(&laptop, "GB", 1).await;
         laptop.advance(61);
@@ -303,7 +303,7 @@ async fn order_fails_when_vonage_fails_and_next_one_succeeds() {
                 continue;
             }
             let laptop = Laptop::builder().env(&[("VONAGE_TIME_LIMIT_MS", "200")]).start().await;
-            // However often it is sent: a search after any failure, and a purchase that was one too many.
+            // These are repeated: a search after any failure, and a purchase after 429.
             laptop.faults(path, 3, fault.clone()).await;
             let answer = laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
             assert_eq!(

@@ -1,5 +1,4 @@
-//! What is read eventually consistently may be out of date. Who has a conversation is connected all the same, and nobody to
-//! a stranger.
+//! Eventually consistent reads can be out of date. Participants are connected all the same, and never to a stranger.
 
 use jiff::SignedDuration;
 use reqwest::Method;
@@ -9,12 +8,12 @@ use testkit::{Answer, DRIVER, Laptop, RIDER, text};
 
 const NEW_PHONE: &str = "447700900009";
 
-/// A stack with one number, which everybody dials, so that the same keys are given again and again.
+/// Starts a laptop with one number, so that all conversations of the rider have the same route key.
 async fn laptop() -> Laptop {
     Laptop::builder().numbers("GB", 1).start().await
 }
 
-/// The conversation of the rider and another one, for a minute with a quarantine as long.
+/// Creates a conversation of the rider with `other`: one minute, and a quarantine of one minute.
 async fn pair(laptop: &Laptop, other: &str) -> Value {
     let order = json!({"participants": [{"number": format!("+{RIDER}")}, {"number": format!("+{other}")}],
                        "expires_in": 60, "quarantine": 60, "max_call_seconds": 60, "notify": false});
@@ -31,20 +30,20 @@ fn path(conversation: &Value) -> String {
     format!("/conversations/{}", text(conversation, "/id"))
 }
 
-/// The item of the rider's route, as DynamoDB has it now.
+/// Returns the item of the rider's route as it is now.
 async fn route(laptop: &Laptop, dialled: &str) -> Value {
     let key = json!({"pk": {"S": format!("CALLER#{RIDER}")}, "sk": {"S": format!("NUMBER#{dialled}")}});
     let request = json!({"TableName": "maskline", "Key": key, "ConsistentRead": true});
     laptop.dynamodb("GetItem", request).await.body["Item"].clone()
 }
 
-/// Lets the next eventually consistent read find this item, or none.
+/// Makes the next eventually consistent read return this item, or none.
 async fn next_read_finds(laptop: &Laptop, item: Option<&Value>) {
     let rule = json!({"operation": "GetItem", "fault": {"kind": "stale", "item": item}});
     assert_eq!(laptop.vonage(Method::POST, "/simulator/faults", rule).await.status, 204);
 }
 
-/// Whom the rider's call reaches, by the number that it shows; what is said if nobody.
+/// Returns the phone that the rider's call reaches, or the message if it is refused.
 async fn call(laptop: &Laptop, dialled: &str) -> Result<String, String> {
     let body = json!({"from": RIDER, "to": dialled}).to_string();
     let Answer { status, body: ncco, .. } = laptop.signed_post("/webhooks/answer", &body).await;
@@ -105,8 +104,8 @@ async fn call_is_connected_just_after_extension() {
     assert_eq!(call(&laptop, dials(&conversation)).await.as_deref(), Ok(DRIVER));
 }
 
-/// The first conversation on a key, as its route was while it was live and after its end, and the next one, which has
-/// just been created. The first is over by itself, by its end, or erased.
+/// Creates two conversations one after the other on one route key. The first has expired, was ended, or was erased.
+/// Returns its route while it was live and after its end, and the second conversation.
 async fn key_given_again(laptop: &Laptop, end: Option<&str>) -> (Vec<Value>, Value) {
     let first = pair(laptop, DRIVER).await;
     let mut found = vec![route(laptop, dials(&first)).await];
@@ -126,7 +125,7 @@ async fn call_on_reused_route_key_reaches_new_conversation() {
     for end in [None, Some(""), Some("?erase=true")] {
         let laptop = laptop().await;
         let (found, next) = key_given_again(&laptop, end).await;
-        // A read that finds what was before the end comes a quarantine too late, unless it is over by itself.
+        // A read that finds the state before the end is older than the quarantine, unless the conversation expired.
         let old = if end.is_none() { &found[..] } else { &found[1..] };
         for item in old.iter().map(Some).chain([None]) {
             next_read_finds(&laptop, item).await;
@@ -135,7 +134,7 @@ async fn call_on_reused_route_key_reaches_new_conversation() {
     }
 }
 
-/// An event of a call of the rider's, `seconds` from now.
+/// Returns an event of a call of the rider, `seconds` from now.
 async fn happen(laptop: &Laptop, dialled: &str, status: &str, seconds: i64) {
     let timestamp = laptop.clock.now() + SignedDuration::from_secs(seconds);
     let event = json!({"from": RIDER, "to": dialled, "uuid": "leg", "conversation_uuid": "CON-1", "status": status,
@@ -143,7 +142,7 @@ async fn happen(laptop: &Laptop, dialled: &str, status: &str, seconds: i64) {
     assert_eq!(laptop.event(&event).await.status, 204);
 }
 
-/// The statuses that the conversation knows of its only leg.
+/// Returns the statuses of the only leg of the conversation.
 async fn statuses(laptop: &Laptop, conversation: &Value) -> Vec<String> {
     let read = laptop.get(&path(conversation)).await.body;
     let statuses = read["calls"][0]["legs"][0]["statuses"].as_object();

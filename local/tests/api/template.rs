@@ -1,5 +1,5 @@
-//! The template agrees with the code: routes, variables, permissions, events, and the table's keys. `.ci/template.py` checks
-//! what SAM and CloudFormation make of it, above all who is allowed to call each route.
+//! The template agrees with the code: routes, variables, permissions, events, and the table's keys.
+//! `.ci/template.py` checks the template after the transform of SAM: permissions of routes, and conditions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The template, without CloudFormation's tags: `!Ref x` is `x`.
+/// Reads the template without CloudFormation's tags: `!Ref x` is `x`.
 pub fn template() -> Value {
     let text = std::fs::read_to_string(root().join("template.yaml")).unwrap();
     serde_saphyr::from_str(&text).unwrap()
 }
 
-/// The events as they are in their files, but those of webhooks signed now: in the files they are of a past day.
+/// Reads the example events. Webhooks get a new signature, because those in the files have expired.
 fn events() -> BTreeMap<String, Value> {
     let files = std::fs::read_dir(root().join("events")).unwrap().map(|file| file.unwrap().path());
     let event = |path: &PathBuf| {
@@ -35,7 +35,7 @@ fn signed(event: &Value) -> Value {
     serde_json::from_str(&gateway::sign_event(&event.to_string()).unwrap()).unwrap()
 }
 
-/// Each route of the template with the binary behind it.
+/// Returns each route of the template with its binary.
 fn template_routes() -> BTreeSet<(String, String)> {
     let template = template();
     let functions = template["Resources"].as_object().unwrap().values();
@@ -81,8 +81,8 @@ fn each_route_has_throttle_and_renting_the_lowest() {
     }
 }
 
-/// The variables of the access log. No value that a caller chooses is among them: no path, query string, header or protocol,
-/// and no error message of API Gateway or an authorizer, because it quotes the header at fault.
+/// The variables of the access log. No value that a caller chooses is among them: no path, query string, header or
+/// protocol, and no error message of API Gateway or an authorizer, because it quotes the header at fault.
 const LOGGED: [&str; 12] = [
     "error.responseType",
     "identity.sourceIp",
@@ -111,7 +111,7 @@ fn access_log_contains_no_input_of_callers() {
     assert_eq!(variables.collect::<BTreeSet<_>>(), LOGGED.into_iter().collect());
 }
 
-/// The environment variables that the template gives a function, its own and those of all.
+/// Returns the environment variables of a function in the template, with those of all functions.
 fn variables(template: &Value, function: &str) -> serde_json::Map<String, Value> {
     let mut variables = template["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap().clone();
     let own = template["Resources"][function]["Properties"]["Environment"]["Variables"].as_object();
@@ -168,7 +168,7 @@ fn each_function_has_only_secrets_that_it_uses() {
     }
 }
 
-/// `sam local` replaces only variables that the template names: without its host a function would ask the real Vonage.
+/// `sam local` replaces only variables that are in the template. Without its host a function would use the real Vonage.
 #[test]
 fn each_function_has_variables_for_its_vonage_hosts() {
     let template = template();
@@ -244,7 +244,7 @@ fn each_schedule_invokes_its_function_without_retries() {
         let event = &properties["Events"][event];
         assert_eq!((text(event, "/Type"), text(event, "/Properties/Schedule")), ("Schedule", schedule));
         assert_eq!(properties["EventInvokeConfig"]["MaximumRetryAttempts"], 0);
-        assert!(properties["Timeout"].as_u64() > Some(60), "{function}: what a schedule does takes its time");
+        assert!(properties["Timeout"].as_u64() > Some(60), "{function}: a schedule needs time");
     }
 }
 
@@ -318,7 +318,7 @@ async fn example_events_get_answers_of_their_names() {
         assert_eq!(send(name).await, (204, Value::Null), "{name}");
     }
 
-    // Events of today find their conversation.
+    // An event with a current time finds its conversation.
     let mut completed = events["event-webhook-outbound-completed"].clone();
     let created_at: jiff::Timestamp = text(&conversation, "/created_at").parse().unwrap();
     let just_after = (created_at + jiff::SignedDuration::from_secs(1)).to_string();

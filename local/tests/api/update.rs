@@ -18,7 +18,7 @@ fn path(conversation: &Value) -> String {
     format!("/conversations/{}", text(conversation, "/id"))
 }
 
-/// The phone that a call reaches.
+/// Returns the phone that a call reaches.
 async fn reached(laptop: &Laptop, from: &str, to: &Value) -> Value {
     laptop.call(json!({"from": from, "to": to})).await["phones"]["callee"]["number"].clone()
 }

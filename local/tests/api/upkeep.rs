@@ -1,4 +1,4 @@
-//! Draining, the schedule, and what `GET /numbers` tells of both.
+//! Draining, the schedule, and both in `GET /numbers`.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ async fn owned(laptop: &Laptop) -> Vec<String> {
     laptop.owned_numbers().await.iter().map(|number| text(number, "/msisdn").to_owned()).collect()
 }
 
-/// Buys a number behind the pool's back, as the Dashboard does, and links it.
+/// Buys a number in Vonage's dashboard, outside of the pool, and links it.
 async fn buy(laptop: &Laptop, number: &str, link: bool) {
     let form = [("country", "GB"), ("msisdn", number), ("app_id", local::stack::account::APPLICATION_ID)];
     assert_eq!(laptop.vonage_form("/number/buy", &form[..2]).await.status, 200);
@@ -77,7 +77,7 @@ async fn release_is_repeated_after_failure_or_lost_answer() {
     assert_eq!((&report["cancelled"], report["shortfall"].as_array().unwrap().len()), (&json!([]), 2));
     assert_eq!(owned(&laptop).await, ["447451000002"]);
     laptop.advance(61);
-    // One that is refused because it is gone, and one that is still there.
+    // One release is refused because the number is gone, the other while it is still there.
     assert_eq!(laptop.run_schedule().await["cancelled"], json!(["447451000001", "447451000002"]));
     assert_eq!(owned(&laptop).await, [""; 0]);
 }
@@ -92,7 +92,7 @@ async fn drain_returns_404_or_409_unless_number_is_ready() {
     laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await;
     let busy = laptop.delete("/numbers/447451000001").await;
     assert_eq!((busy.status, text(&busy.body, "/type")), (409, "urn:maskline:problem:number-not-ready"));
-    // A run that died over it is no reason to keep it.
+    // A crashed run does not keep the number from draining.
     laptop.advance(61);
     assert_eq!(laptop.delete("/numbers/447451000001").await.body["state"], "draining");
     laptop.advance(61);
@@ -120,7 +120,7 @@ async fn schedule_adopts_no_number_while_its_price_is_unknown() {
     laptop.faults("/number/search", 3, json!({"kind": "status", "status": 500})).await;
     let report = laptop.run_schedule().await;
     assert_eq!((&report["adopted"], text(&report, "/shortfall/0/reason")), (&json!([]), "carrier_unavailable"));
-    // It is linked already: nothing about it is sent again, which a dead message webhook of its own would make fail.
+    // The number is linked already, so it is not updated: an update with its dead message webhook would fail.
     laptop.fault("/number/update", json!({"kind": "status", "status": 420})).await;
     assert_eq!(laptop.run_schedule().await["adopted"], json!(["447451000007"]));
 }
@@ -213,7 +213,7 @@ async fn peak_usage_counts_long_routes_beyond_short_ones() {
     assert_eq!(country(&laptop, "").await["high_water"], 2);
     laptop.advance(20 * 86_400);
     assert_eq!(country(&laptop, "").await["high_water"], 1);
-    // And what is changed to last longer counts longer.
+    // A conversation that is extended counts longer.
     let short = laptop.post("/conversations", &order(1)).await.body;
     let path = format!("/conversations/{}", text(&short, "/id"));
     assert_eq!(laptop.patch(&path, &json!({"expires_in": 60 * 86_400})).await.status, 200);
@@ -254,7 +254,7 @@ async fn rate_limited_request_is_sent_again() {
     assert_eq!(laptop.asked("/number/buy").await, 3);
 }
 
-/// The simulated Vonage's application.
+/// Returns the application at the simulated Vonage.
 async fn application(laptop: &Laptop) -> Value {
     laptop.vonage_get(&format!("/v2/applications/{}", local::stack::account::APPLICATION_ID)).await.body
 }

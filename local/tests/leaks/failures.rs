@@ -1,4 +1,4 @@
-//! All that fails, with numbers in everything that comes back.
+//! Failures of every kind, with real numbers in every answer of Vonage and of the table.
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -15,7 +15,7 @@ fn status(status: u16, body: Value) -> Value {
     json!({"kind": "status", "status": status, "body": body})
 }
 
-/// Everything that Vonage can answer, with a number in it where it could be.
+/// Returns every kind of answer of Vonage, with a real number in it if possible.
 fn faults() -> Vec<Value> {
     let number = number_of(RIDER);
     let quoted = format!("Invalid request :: Not valid number format detected [ {RIDER} ]");
@@ -44,7 +44,7 @@ fn faults() -> Vec<Value> {
 
 #[tokio::test]
 async fn no_failure_of_vonage_leaks_number() {
-    // A number for each conversation that comes about: the same two hold those before it.
+    // Each conversation needs one more number, because all are of the same two callers.
     let laptop = builder().env(&[("VONAGE_TIME_LIMIT_MS", "200")]).numbers("GB", 60).start().await;
     let id = create(&laptop).await["id"].as_str().unwrap().to_owned();
     let new_phone = json!({"participants": [{"number": format!("+{NEW_PHONE}")}, null]}).to_string();
@@ -56,9 +56,9 @@ async fn no_failure_of_vonage_leaks_number() {
                 laptop.send(Method::POST, "/conversations", conversation().to_string()).await;
             refused += u32::from(status >= 400);
             for participant in answered["participants"].as_array().into_iter().flatten() {
-                // The number is its owner's to see, but not in what is told of a failure.
-                let told = format!("{}{}", participant["notification"], participant["notification_reason"]);
-                REAL.assert_no_leak("the fate of a text", &told);
+                // A participant's number is part of the answer, but not of the reason of a failure.
+                let shown = format!("{}{}", participant["notification"], participant["notification_reason"]);
+                REAL.assert_no_leak("the outcome of a text message", &shown);
             }
             laptop.no_more_faults().await;
         }
@@ -92,7 +92,7 @@ fn number_of(digits: &str) -> u64 {
     digits.parse().unwrap()
 }
 
-/// A table whose every answer is `status` and quotes a key.
+/// Starts a laptop whose table answers everything with `status` and quotes an item key.
 async fn with_table_that_answers(status: StatusCode, kind: &'static str, whole: bool) -> Laptop {
     let message = format!("no item under CALLER#{RIDER}, NUMBER#447451000001");
     let body = json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": message,

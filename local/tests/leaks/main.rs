@@ -1,5 +1,5 @@
-//! Nothing leaks: everything that the system says while all goes well and while everything fails is searched for the real
-//! numbers that went in. Log lines at the most talkative level, errors, texts, NCCOs, requests to Vonage, and the table.
+//! The search for leaks: all output of the system, in success and in failure, is searched for the real numbers that went
+//! in. It covers log lines at the most verbose level, errors, text messages, NCCOs, requests to Vonage, and the table.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod failures;

@@ -1,5 +1,5 @@
-//! Functions in processes of their own, run as their bootstraps run them: all that they write on standard output and
-//! standard error, from their start over a panic to their end.
+//! Functions in separate processes, run as their bootstraps run them. Their whole standard output and standard error is
+//! searched, with their start, a panic and their end.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::laptop::{REAL, RIDER, builder, conversation, create};
 
-/// Panics over a number.
+/// A function that panics with a number in the message.
 struct Panicking;
 
 impl HttpFunction for Panicking {
@@ -53,7 +53,7 @@ async fn bootstrap() {
     }
 }
 
-/// Lambda's Runtime API, and the process that it serves.
+/// A stand-in for Lambda's Runtime API, with the process that it serves.
 struct Sandbox {
     process: Child,
     events: mpsc::UnboundedSender<Value>,
@@ -91,13 +91,13 @@ impl Sandbox {
         Self { process, events, answers }
     }
 
-    /// What the function posts to Lambda: its answer, or that it failed.
+    /// Invokes the function, and returns what it posts to Lambda: its answer or its error.
     async fn invoke(&mut self, event: Value) -> String {
         self.events.send(event).unwrap();
         self.answers.recv().await.unwrap()
     }
 
-    /// All that it has written, on either output.
+    /// Ends the process, and returns all that it wrote.
     fn end(mut self) -> String {
         self.process.kill().unwrap();
         let written = self.process.wait_with_output().unwrap();
@@ -161,7 +161,7 @@ async fn process_writes_no_real_number_for_any_request() {
             }
             lines += 1;
         }
-        // What is no request at all, and what no request can be made of.
+        // Events that are no requests, and one with an invalid URL.
         for event in [json!({"number": RIDER}), json!(RIDER), event("GET", "/numbers", &format!("<{RIDER}>"), "")] {
             REAL.assert_no_leak("an answer", &sandbox.invoke(event).await);
         }

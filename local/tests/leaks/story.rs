@@ -1,4 +1,4 @@
-//! All that goes well.
+//! A whole conversation without failures.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ async fn whole_conversation_leaks_no_number() {
     call(&laptop, json!(DRIVER), &dials[1], None).await;
     assert_eq!(laptop.send(Method::GET, &path, "").await.body["calls"].as_array().unwrap().len(), 8);
 
-    // With a key that is a number, twice; and a second conversation, for which a number is rented on the fly.
+    // A second conversation, for which a number is rented at once, and its replay; the idempotency key is a real number.
     let mut other = conversation();
     other["participants"][1]["number"] = json!("07700 900369");
     for status in [201, 200] {

@@ -1,4 +1,4 @@
-//! What Vonage sends, with numbers where they do not belong.
+//! Webhooks of Vonage with real numbers in wrong fields.
 
 use jiff::Timestamp;
 use reqwest::Method;
@@ -7,7 +7,7 @@ use testkit::Answer;
 
 use crate::laptop::{DRIVER, RIDER, STRANGER, assert_nothing_leaked, builder, check_ncco, create, signed};
 
-/// How somebody could write the rider's number.
+/// The rider's number in several spellings.
 const SPELLINGS: [&str; 6] =
     [RIDER, "+447700900147", "44 7700 900147", "44-7700-900147", "CON-447700900147", "07700900147"];
 

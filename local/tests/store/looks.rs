@@ -1,5 +1,5 @@
-//! How a route is read for a call and for an event, as it goes over the wire: eventually consistently, and again
-//! consistently before what may be out of date is believed.
+//! The reads of a route for a call and for an event: eventually consistent first, and consistent if the first result could
+//! be out of date and would change the answer.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -18,19 +18,19 @@ use tokio::time::Instant;
 
 use crate::{DRIVER, LIFETIME, QUARANTINE, RIDER, after, now, phone, virtual_number};
 
-/// What a read finds, and how long that takes.
+/// The result of a read, and its duration.
 type Found = (Option<Value>, Duration);
 
-/// A table that answers as it is told to, and otherwise never.
+/// A table with prepared answers. Further requests get no answer.
 #[derive(Debug, Clone, Default)]
 struct Wire {
     answers: Arc<Mutex<VecDeque<Found>>>,
-    /// Whether each read was to be consistent.
+    /// True for each read that was consistent.
     consistent: Arc<Mutex<Vec<bool>>>,
 }
 
 impl Wire {
-    /// A store whose reads find, one after the other, these items.
+    /// Returns a store whose reads find these items one after the other.
     async fn finding(items: impl IntoIterator<Item = Option<Value>>) -> (Self, Store) {
         Self::answering(items.into_iter().map(|item| (item, Duration::ZERO))).await
     }
@@ -72,7 +72,7 @@ impl HttpClient for Wire {
 const FIRST: &str = "01M81PZXZPCX9PBRT5SWKY25Z7";
 const NEXT: &str = "01M81PZXZPCX9PBRT5SWKY25Z8";
 
-/// The rider's route in a conversation from second `since` to second `end`.
+/// Returns the rider's route in a conversation from second `since` to second `end`.
 fn route(conversation: &str, since: i64, end: i64) -> Option<Value> {
     let second = |second: i64| json!({"N": after(second).as_second().to_string()});
     let number = |number: u32| json!({"N": number.to_string()});
@@ -84,7 +84,7 @@ fn route(conversation: &str, since: i64, end: i64) -> Option<Value> {
     }))
 }
 
-/// The same when the conversation has been erased.
+/// Returns its tombstone after the conversation was erased.
 fn erased(conversation: &str, since: i64, end: i64) -> Option<Value> {
     let route = route(conversation, since, end)?;
     let member = |name: &str| route[name].clone();
@@ -149,7 +149,7 @@ async fn call_to_new_conversation_is_connected_after_stale_read() {
     }
 }
 
-/// Whose the event is that happened at that second.
+/// Returns the conversation of an event at `second`.
 async fn owner(store: &Store, second: i64) -> Option<String> {
     let held = store.holder_at(&phone(RIDER), &virtual_number(1), after(second)).await.unwrap();
     held.map(|holder| holder.conversation().to_string())
@@ -188,13 +188,13 @@ async fn event_is_read_again_if_route_does_not_fit() {
 async fn both_reads_share_time_limit_of_one() {
     let limit = Store::TIME_LIMIT_OF_A_CALL;
     let nearly = |share: f32| limit.mul_f32(share);
-    // Each is an attempt that DynamoDB has time for; together they are too much.
+    // Each attempt alone is within the time limit; both together are not.
     let slow = [(None, nearly(0.35)), (None, nearly(0.35))];
     let (_, store) = Wire::answering(slow.clone()).await;
     let (began, caller, dialled) = (Instant::now(), phone(RIDER), virtual_number(1));
     assert_eq!(store.destination(&caller, &dialled, now()).await.unwrap(), Destination::Nobody);
     assert!(began.elapsed() >= nearly(0.7));
-    // The first one never comes, and its repetition late.
+    // The first read gets no answer, and its repetition a late one.
     let hanging = (None, limit * 2);
     let (wire, store) = Wire::answering([hanging].into_iter().chain(slow)).await;
     let began = Instant::now();

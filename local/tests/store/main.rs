@@ -1,4 +1,4 @@
-//! The table, on a DynamoDB endpoint: the embedded one, or the one that `MASKLINE_TEST_DYNAMODB_URL` names.
+//! The store on a DynamoDB: the embedded one, or the one at `MASKLINE_TEST_DYNAMODB_URL`.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod looks;
@@ -26,7 +26,7 @@ const DRIVER: &str = "447700900002";
 const LIFETIME: i64 = 100;
 const QUARANTINE: i64 = 60;
 
-/// A table of its own for each test.
+/// Creates a table for one test.
 async fn table() -> Store {
     let url = match std::env::var("MASKLINE_TEST_DYNAMODB_URL") {
         Ok(url) => url,
@@ -118,16 +118,16 @@ async fn create(store: &Store, conversation: &Conversation) -> Result<(), Create
     store.create_conversation(conversation, Default::default(), None).await
 }
 
-/// The route that a key has to have.
-fn kept(holder: Option<KeyOwner>) -> Route {
+/// Returns the route of a route key, and fails if there is none.
+fn route_of(holder: Option<KeyOwner>) -> Route {
     match holder {
         Some(KeyOwner::Route(route)) => route,
         other => panic!("{other:?}"),
     }
 }
 
-/// The numbers under which a caller holds a key.
-async fn held(store: &Store, caller: &str, at: Timestamp) -> HashSet<VirtualNumber> {
+/// Returns the virtual numbers to which a caller has a route.
+async fn numbers_of(store: &Store, caller: &str, at: Timestamp) -> HashSet<VirtualNumber> {
     let keys = store.caller_routes(&phone(caller), at).await.unwrap();
     keys.held(at).map(|(number, _)| number.clone()).collect()
 }
@@ -142,7 +142,7 @@ async fn conversation_and_routes_are_read_as_written() {
     let conversation = conversation([1, 2]);
     create(&store, &conversation).await.unwrap();
     assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(conversation.clone()));
-    let route = kept(store.holder(&phone(RIDER), &virtual_number(1)).await.unwrap());
+    let route = route_of(store.holder(&phone(RIDER), &virtual_number(1)).await.unwrap());
     assert_eq!((route.conversation, route.side), (conversation.id, Side::A));
     assert_eq!((route.connect_to, route.present_as), (phone(DRIVER), virtual_number(2)));
     assert_eq!((route.expires_at, route.quarantined_until), (after(LIFETIME), after(LIFETIME + QUARANTINE)));
@@ -156,7 +156,7 @@ async fn route_key_is_reused_only_after_quarantine() {
     for (second, free) in
         [(0, false), (LIFETIME, false), (LIFETIME + QUARANTINE - 1, false), (LIFETIME + QUARANTINE, true)]
     {
-        // The driver's key (3) is free each time: only the rider's is in the way.
+        // The driver's route key (3) is free each time. Only the rider's is taken.
         let next = conversation_at(after(second), [1, 3]);
         let created = create(&store, &next).await;
         assert_eq!(created.is_ok(), free, "{second}");
@@ -177,7 +177,7 @@ async fn one_of_concurrent_creations_gets_route_key() {
         all.spawn(async move { create(&store, &conversation([1, 2 + index])).await.is_ok() });
     }
     assert_eq!(all.join_all().await.into_iter().filter(|created| *created).count(), 1);
-    assert_eq!(held(&store, DRIVER, now()).await.len(), 1);
+    assert_eq!(numbers_of(&store, DRIVER, now()).await.len(), 1);
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn caller_routes_are_live_or_in_quarantine() {
     let store = table().await;
     create(&store, &conversation([1, 2])).await.unwrap();
     create(&store, &conversation_at(after(50), [3, 4])).await.unwrap();
-    let taken = async |second| held(&store, RIDER, after(second)).await;
+    let taken = async |second| numbers_of(&store, RIDER, after(second)).await;
     assert_eq!(taken(0).await, HashSet::from([virtual_number(1), virtual_number(3)]));
     assert_eq!(taken(LIFETIME + QUARANTINE).await, HashSet::from([virtual_number(3)]));
     assert_eq!(taken(LIFETIME + QUARANTINE + 50).await, HashSet::new());
@@ -200,7 +200,7 @@ async fn end_closes_routes_and_starts_quarantine() {
     assert_eq!((ended.state(after(10)), ended.ended_at), (State::Ended, Some(after(10))));
     assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(ended.clone()));
     for (caller, dialled) in [(RIDER, 1), (DRIVER, 2)] {
-        let route = kept(store.holder(&phone(caller), &virtual_number(dialled)).await.unwrap());
+        let route = route_of(store.holder(&phone(caller), &virtual_number(dialled)).await.unwrap());
         assert_eq!((route.expires_at, route.quarantined_until), (after(10), after(10 + QUARANTINE)));
     }
     assert_eq!(store.end_conversation(conversation.id, after(20)).await.unwrap(), Some(ended));
@@ -228,10 +228,10 @@ async fn end_changes_no_expired_conversation_or_its_successor() {
     create(&store, &next).await.unwrap();
     let ended = store.end_conversation(first.id, after(LIFETIME + QUARANTINE)).await.unwrap().unwrap();
     assert_eq!(ended, first);
-    // Even with a clock that lags behind, so that the first seems active.
+    // The same holds with a slow clock, by which the first conversation is still live.
     let confused = store.end_conversation(first.id, after(1)).await;
     assert!(confused.is_err());
-    let route = kept(store.holder(&phone(RIDER), &virtual_number(1)).await.unwrap());
+    let route = route_of(store.holder(&phone(RIDER), &virtual_number(1)).await.unwrap());
     assert_eq!((route.conversation, route.expires_at), (next.id, next.expires_at));
     assert_eq!(store.end_conversation(ConversationId::generate(now()), now()).await.unwrap(), None);
 }
@@ -256,7 +256,7 @@ async fn leg_is_same_for_any_order_of_events() {
         let store = table().await;
         let conversation = conversation([1, 2]);
         create(&store, &conversation).await.unwrap();
-        let route = kept(store.holder(&phone(DRIVER), &virtual_number(2)).await.unwrap());
+        let route = route_of(store.holder(&phone(DRIVER), &virtual_number(2)).await.unwrap());
         for index in order {
             store.merge_leg(&route, Direction::Outbound, &events[index]).await.unwrap();
         }
@@ -275,7 +275,7 @@ async fn first_time_of_status_is_kept() {
     let store = table().await;
     let conversation = conversation([1, 2]);
     create(&store, &conversation).await.unwrap();
-    let route = kept(store.holder(&phone(RIDER), &virtual_number(1)).await.unwrap());
+    let route = route_of(store.holder(&phone(RIDER), &virtual_number(1)).await.unwrap());
     for second in [5, 7] {
         let event = event("leg", Status::Answered, second, LegFacts::default());
         store.merge_leg(&route, Direction::Inbound, &event).await.unwrap();
@@ -322,13 +322,13 @@ async fn idempotent_request_runs_once_and_expires_after_a_day() {
     assert_eq!((found.conversation, found.fingerprint.as_str()), (first.id, "f"));
     let again = store.create_conversation(&conversation([3, 4]), Default::default(), Some(&request)).await;
     assert!(matches!(again, Err(CreateError::RequestTaken)), "{again:?}");
-    assert_eq!(held(&store, RIDER, now()).await, HashSet::from([virtual_number(1)]), "nothing is left of it");
+    assert_eq!(numbers_of(&store, RIDER, now()).await, HashSet::from([virtual_number(1)]), "nothing is left of it");
     assert_eq!(store.remembered_request("k", after(86_400)).await.unwrap(), None);
     let next_day = conversation_at(after(86_400), [3, 4]);
     store.create_conversation(&next_day, Default::default(), Some(&request)).await.unwrap();
 }
 
-/// The conversation as it is when the rider has a new phone and it lasts longer.
+/// Returns the conversation after the rider has a new phone and a later expiry.
 fn changed(before: &Conversation) -> Conversation {
     let mut after_change = before.clone();
     after_change.revision += 1;
@@ -339,7 +339,7 @@ fn changed(before: &Conversation) -> Conversation {
 
 const NEW_PHONE: &str = "447700900009";
 
-/// A change that gives the rider another phone.
+/// Gives the rider another phone.
 async fn change(
     store: &Store,
     before: &Conversation,
@@ -358,21 +358,21 @@ async fn update_moves_route_and_quarantines_old_one() {
     let after_change = changed(&before);
     change(&store, &before, &after_change, 10).await.unwrap();
     assert_eq!(store.conversation(before.id, now()).await.unwrap(), Some(after_change.clone()));
-    let route = async |caller, index| kept(store.holder(&phone(caller), &virtual_number(index)).await.unwrap());
+    let route = async |caller, index| route_of(store.holder(&phone(caller), &virtual_number(index)).await.unwrap());
     let (new, old, others) = (route(NEW_PHONE, 1).await, route(RIDER, 1).await, route(DRIVER, 2).await);
     assert_eq!((new.expires_at, new.connect_to, new.present_as), (after(500), phone(DRIVER), virtual_number(2)));
     assert_eq!((old.expires_at, old.quarantined_until), (after(10), after(10 + QUARANTINE)));
     assert_eq!((others.connect_to, others.expires_at), (phone(NEW_PHONE), after(500)));
     assert_eq!(others.quarantined_until, after(500 + QUARANTINE));
 
-    // What was read before the change changes and ends nothing.
+    // A state from before the change can neither change nor end the conversation.
     let late = change(&store, &before, &changed(&before), 11).await;
     assert!(matches!(late, Err(ChangeError::Changed)), "{late:?}");
     store.end_conversation(before.id, after(20)).await.unwrap();
     assert_eq!(route(NEW_PHONE, 1).await.expires_at, after(20));
     assert_eq!(route(RIDER, 1).await.expires_at, after(10));
 
-    // And back to the old phone, whose key is still this conversation's.
+    // The old phone can come back, because its route key still belongs to this conversation.
     let again = conversation([5, 6]);
     create(&store, &again).await.unwrap();
     let moved = changed(&again);
@@ -412,7 +412,7 @@ async fn update_changes_nothing_if_route_key_is_taken() {
     let refused = change(&store, &before, &changed(&before), 10).await;
     assert!(matches!(refused, Err(ChangeError::KeyTaken)), "{refused:?}");
     assert_eq!(store.conversation(before.id, now()).await.unwrap(), Some(before.clone()));
-    let route = kept(store.holder(&phone(NEW_PHONE), &virtual_number(1)).await.unwrap());
+    let route = route_of(store.holder(&phone(NEW_PHONE), &virtual_number(1)).await.unwrap());
     assert_eq!((route.conversation, route.expires_at), (other.id, other.expires_at));
 }
 
@@ -445,7 +445,7 @@ async fn all_routes_of_busy_caller_are_read() {
         create(&store, &conversation).await.unwrap();
         expected.insert(virtual_number(index));
     }
-    assert_eq!(held(&store, RIDER, now()).await, expected);
+    assert_eq!(numbers_of(&store, RIDER, now()).await, expected);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The pool's numbers: rented once, offered while they are ready, given back.
+//! The numbers of the pool, from rent to release.
 
 use std::collections::HashSet;
 
@@ -68,14 +68,14 @@ async fn one_of_concurrent_runs_takes_over_number() {
     }
     let taken: Vec<PoolNumber> = all.join_all().await.into_iter().flatten().collect();
     assert_eq!(taken, [PoolNumber { leased_until: after(120), ..number(1) }]);
-    // The run that lost its lease cannot make the pool forget what the other one may have bought meanwhile.
+    // A run without its lease cannot remove a number that the other run may have bought.
     store.forget_number(&number(1)).await.unwrap();
     assert_eq!(store.pool_numbers(gb()).await.unwrap(), taken);
     store.forget_number(&taken[0]).await.unwrap();
     assert_eq!(store.pool_numbers(gb()).await.unwrap(), []);
 }
 
-/// A store with numbers that are ready.
+/// Creates a store with ready numbers.
 async fn table_with_ready(indices: &[usize]) -> Store {
     let store = table().await;
     for index in indices {
@@ -168,13 +168,13 @@ async fn route_scan_finds_last_route_and_can_be_resumed() {
 #[tokio::test]
 async fn peak_usage_of_all_runs_is_merged_and_expires() {
     let store = table().await;
-    let mark = |held, seconds| Mark::new(gb(), held, after(seconds));
-    for (held, seconds) in [(3, 0), (2, 0), (5, -86_400), (1, 10 * 86_400)] {
-        store.raise_peak_usage(mark(held, seconds)).await.unwrap();
+    let mark = |routes, seconds| Mark::new(gb(), routes, after(seconds));
+    for (routes, seconds) in [(3, 0), (2, 0), (5, -86_400), (1, 10 * 86_400)] {
+        store.raise_peak_usage(mark(routes, seconds)).await.unwrap();
     }
-    let lately = async |day: i64| {
+    let recent = async |day: i64| {
         let time = after(day * 86_400);
         store.peak_usage(time).await.unwrap().of(gb(), peak_usage::day(time))
     };
-    assert_eq!((lately(0).await, lately(7).await, lately(8).await, lately(18).await), (5, 3, 1, 0));
+    assert_eq!((recent(0).await, recent(7).await, recent(8).await, recent(18).await), (5, 3, 1, 0));
 }
