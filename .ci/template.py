@@ -34,7 +34,6 @@ def deployed(**given):
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://bucket/code"
-    del template["Globals"]["Function"]["CodeUri"]
     session = boto3.Session(region_name="eu-west-2")
     translated = Translator({}, Parser(), boto_session=session).translate(template, parameters)
     conditions = {}
