@@ -1,10 +1,11 @@
 """The README's curl commands against a running stack: provision, create, call both ways, end, call again."""
 
 import json
+import os
 import subprocess
 import sys
 
-gateway, vonage = sys.argv[1:]
+gateway, vonage = os.environ["GATEWAY"], os.environ["VONAGE"]
 RIDER, DRIVER = "447700900001", "447700900002"
 
 

@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 
-gateway, work = sys.argv[1:]
+gateway, folder = os.environ["GATEWAY"], tempfile.TemporaryDirectory()
+work = folder.name
 FUNCTIONS = {
     "answer-webhook": "AnswerWebhook", "event-webhook": "EventWebhook", "create-conversation": "CreateConversation",
     "get-conversation": "GetConversation", "update-conversation": "UpdateConversation",

@@ -1,0 +1,102 @@
+# The steps of building, testing and measuring Maskline. `just ci` runs what CI runs.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# Python programs that recipes need are installed here, each once.
+tools := justfile_directory() / "target/tools"
+export PATH := tools / "sam/bin" + ":" + env("PATH")
+export SAM_CLI_TELEMETRY := "0"
+
+# List the recipes
+default:
+    @just --list
+
+# Tell the story of one conversation on a stack of its own, and check every step
+demo:
+    cargo run -- demo
+
+# Run all tests
+test:
+    cargo test --workspace
+
+# Check formatting, lints and documentation
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+# Check licences, sources and banned crates of all dependencies
+deny:
+    cargo deny --log-level error check bans licenses sources
+
+# Check all dependencies against the RustSec advisory database; fetches it
+advisories:
+    cargo deny check advisories
+
+# Run the README's flow by curl, and Vonage's own Python library, each against a fresh stack
+flow: (venv "vonage" "vonage==4.9.1")
+    cargo build --quiet
+    .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- python3 .ci/flow.py
+    .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- \
+      bash -c '{{tools}}/vonage/bin/python local/tests/vonage_python_sdk.py "$VONAGE" 1a2b3c4d laptop-api-secret 00000000-0000-4000-8000-000000000001'
+
+# Take random steps through everything, and compare the table with a model after each
+model steps="100000":
+    MASKLINE_MODEL_STEPS={{steps}} cargo test -p local --test model -- --nocapture
+
+# Run the whole flow under random mixtures of faults
+faults mixtures="100":
+    MASKLINE_FAULT_MIXTURES={{mixtures}} cargo test -p local --test faults random_faults -- --nocapture
+
+# Throw hostile input at each fuzz target, for some seconds each
+fuzz seconds="20":
+    .ci/fuzz {{seconds}}
+
+# Run the tests of the store and of races on another DynamoDB, such as AWS's DynamoDB Local
+dynamodb url:
+    MASKLINE_TEST_DYNAMODB_URL={{url}} cargo test -p local --test store --test race
+
+# Check the template: SAM's validation, and the result of SAM's transform
+template: sam-cli
+    sam validate --lint
+    python .ci/template.py
+
+# Build the functions as they are deployed, for x86_64, and check the binaries
+build: sam-cli
+    sam build --config-env laptop
+    .ci/binaries
+
+# Invoke the built functions in containers with every event, and compare them with the laptop stack; needs Docker
+sam-events: build
+    cargo build --quiet
+    .ci/with-stack --listen 0.0.0.0 -- python3 .ci/sam_local.py
+
+# Measure starts, scale and load of the built functions; `just bench --quick` for a quarter of the runs
+bench *arguments: build
+    cargo run --release -p bench -- --functions .aws-sam/build {{arguments}}
+
+# Count the numbers that a load needs
+pool:
+    cargo run --release -p bench --bin pool
+
+# Compare the answers of the peer in Node, which the published figures are measured against
+peer:
+    cargo build --quiet
+    cd bench/node-peer && npm ci --silent --no-audit --no-fund && npm run --silent build && MASKLINE="$PWD/../../target/debug/maskline" npm test
+
+# Measure all published figures, with the peer in Node and the cost; takes about half an hour on a quiet machine
+figures: build peer
+    cargo run --release -p bench -- --functions .aws-sam/build --peer starts scale load cost
+
+# Run everything that CI runs
+ci:
+    bash .ci/run
+
+# Install SAM and cargo-lambda into target/tools
+[private]
+sam-cli: (venv "sam" "aws-sam-cli==1.170.0" "cargo-lambda==1.9.2")
+
+# Make a Python environment in target/tools, once
+[private]
+venv name *packages:
+    @[ -e "{{tools}}/{{name}}/ready" ] || { python3 -m venv "{{tools}}/{{name}}" && "{{tools}}/{{name}}/bin/pip" install --quiet {{packages}} && touch "{{tools}}/{{name}}/ready"; }
