@@ -1,4 +1,4 @@
-//! What a million masked calls cost: what one asks for, counted; how long that takes, measured; at list prices.
+//! The cost of a million masked calls: counted requests and measured times, at list prices.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::BenchError;
 use crate::starts::Figures;
 
-/// Prices, with their dates and sources, and what is assumed.
+/// Prices with their dates and sources, and the assumptions.
 const PRICES: &str = include_str!("../prices.json");
 
 const CALLS: f64 = 1e6;
@@ -34,20 +34,20 @@ struct Assumption {
     value: f64,
 }
 
-/// What another service charges, where that is public.
+/// The price of another service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Peer {
     /// The service.
     pub name: String,
-    /// Whether what it charges is public.
+    /// True if its price is public.
     pub charge: String,
-    /// Dollars, where that is public.
+    /// Dollars, if public.
     pub usd: Option<f64>,
-    /// For what.
+    /// The unit of the price.
     pub per: Option<String>,
 }
 
-/// What a million masked calls cost.
+/// The cost of a million masked calls.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Cost {
     /// The date of the prices.
@@ -58,16 +58,16 @@ pub struct Cost {
     pub lines: Vec<Line>,
     /// Dollars a month, however many calls there are.
     pub fixed: Vec<Line>,
-    /// Others.
+    /// Prices of other services.
     pub peers: Vec<Peer>,
 }
 
 /// A line of the bill.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Line {
-    /// What is paid for.
+    /// The thing paid for.
     pub what: String,
-    /// How much of it.
+    /// The quantity.
     pub quantity: f64,
     /// Dollars.
     pub usd: f64,
@@ -77,7 +77,7 @@ pub struct Line {
 struct Part {
     function: &'static str,
     times: f64,
-    /// Round trips one after the other, to DynamoDB and to Vonage: `local/tests/api/costs.rs` asserts them.
+    /// Sequential round trips to DynamoDB and to Vonage; `local/tests/api/costs.rs` asserts them.
     round_trips: [f64; 2],
 }
 
@@ -91,7 +91,8 @@ impl Prices {
         Ok(self.assumptions.get(name).ok_or_else(|| BenchError::Price(name.to_owned()))?.value)
     }
 
-    /// GB-seconds of a part: its CPU time at the share of a processor that its memory has, and the time it waits.
+    /// Returns the GB-seconds of a part: its CPU time at the share of a processor that comes with its memory, and the
+    /// time it waits.
     fn gb_seconds(&self, part: &Part, figures: &[Figures]) -> Result<f64, BenchError> {
         let own = figures.iter().find(|figures| figures.name == part.function);
         let own = own.ok_or(BenchError::NotMeasured(part.function))?;
@@ -100,13 +101,13 @@ impl Prices {
         let [table, vonage] = part.round_trips;
         let waiting =
             table * self.assumed("dynamodb_round_trip_ms")? + vonage * self.assumed("vonage_round_trip_ms")?;
-        // Billed in whole milliseconds. A start is run on a whole processor, and billed too.
+        // Lambda bills whole milliseconds. A start runs on a whole processor, and is billed too.
         let starting = self.assumed("cold_share")? * own.start.wall_ms;
         Ok(part.times * ((computing + waiting).ceil() + starting) / 1000.0 * memory / 1024.0)
     }
 }
 
-/// The cost of a masked call that asks for `call`, by functions that cost `figures`.
+/// Returns the cost of a million masked calls with the requests of `call`, by functions measured in `figures`.
 pub fn of(call: &MaskedCall, figures: &[Figures]) -> Result<Cost, BenchError> {
     let prices: Prices = serde_json::from_str(PRICES)?;
     let parts = [

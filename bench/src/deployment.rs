@@ -15,16 +15,16 @@ use crate::BenchError;
 use crate::process::Program;
 use crate::tls::{Authority, TlsFront};
 
-/// What is asked of a function, and what it has to answer.
+/// A request to a function, with a check of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
-    /// A call of the rider's, to be connected to the driver.
+    /// A call of the rider, who must be connected to the driver.
     Answer,
-    /// One read of the floor's.
+    /// One read by the floor.
     Floor,
-    /// A leg's event.
+    /// An event of a leg.
     Event,
-    /// A conversation of two people who have none, with texts.
+    /// A new conversation of two people without one, with text messages.
     Create,
     /// A conversation with a call.
     Get,
@@ -34,12 +34,12 @@ pub enum Request {
     End,
     /// The pool.
     Numbers,
-    /// The schedule that looks after the pool.
+    /// The schedule of the pool.
     Schedule,
 }
 
 impl Request {
-    /// What it asks of DynamoDB and of Vonage, once a function has warmed up: `local/tests/api/costs.rs` counts it.
+    /// Returns the number of requests to DynamoDB and Vonage of a warm function; `local/tests/api/costs.rs` counts them.
     pub fn requests(self) -> u32 {
         match self {
             Self::Answer | Self::Floor | Self::Get => 1,
@@ -56,7 +56,7 @@ impl Request {
 pub struct Deployment {
     /// The laptop stack in it.
     pub stack: Stack,
-    /// The file with the certificate of who certifies it.
+    /// The file with the certificate of the authority that signed its certificates.
     certificate: String,
     table: TlsFront,
     vonage: TlsFront,
@@ -70,7 +70,7 @@ const RIDER: &str = "447700900001";
 const DRIVER: &str = "447700900002";
 const TABLE: &str = "maskline";
 
-/// The two people of conversation number `n` of those that fill the table.
+/// Returns the two people of conversation number `n` of those that fill the table.
 fn rider(n: u64) -> String {
     format!("4475{n:08}")
 }
@@ -80,7 +80,7 @@ fn driver(n: u64) -> String {
 }
 
 impl Deployment {
-    /// Starts it, certified by `authority`, with so many numbers in its pool.
+    /// Starts it with certificates of `authority` and `numbers` numbers in its pool.
     pub async fn start(authority: &Authority, numbers: usize) -> Result<Self, BenchError> {
         let certificate = authority.certificate();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -107,24 +107,24 @@ impl Deployment {
         let _ = self.stop_table.send(());
     }
 
-    /// How to start a function in it: a file and its arguments.
+    /// Returns the program that runs `command`, a file and its arguments, in this deployment.
     pub fn program(&self, command: &[&Path]) -> Program {
         let command = command.iter().map(|part| part.to_string_lossy().into_owned()).collect();
         Program { command, environment: self.environment() }
     }
 
-    /// The variables of a function in it, as Lambda would set them.
+    /// Returns a function's environment variables, as Lambda would set them.
     fn environment(&self) -> Vec<(String, String)> {
         let dials = self.conversation["participants"][0]["dials"].as_str().unwrap_or_default();
         let differing = [
-            // What the floor reads: the item that the answer to the rider reads.
+            // The floor reads the item that the answer to the rider reads.
             ("PK", format!("CALLER#{RIDER}")),
             ("SK", format!("NUMBER#{dials}")),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.table.url.clone()),
             ("VONAGE_API_URL", self.vonage.url.clone()),
             ("VONAGE_REST_URL", self.vonage.url.clone()),
             ("SSL_CERT_FILE", self.certificate.clone()),
-            // A busy machine is not to be measured as a table that fails.
+            // A busy machine must not be measured as a failing table.
             ("DYNAMODB_TIME_LIMIT_MS", "20000".to_owned()),
             ("VONAGE_TIME_LIMIT_MS", "20000".to_owned()),
             ("NODE_EXTRA_CA_CERTS", self.certificate.clone()),
@@ -149,13 +149,13 @@ impl Deployment {
         self.api(Method::POST, "/conversations", json!({"participants": participants, "notify": false})).await
     }
 
-    /// A conversation of two people who are in no other one.
+    /// Creates a conversation of two people who are in no other one, and returns it.
     async fn another(&self) -> Result<String, BenchError> {
         let conversation = self.create(&nobody(), &nobody()).await?;
         Ok(id_of(&conversation))
     }
 
-    /// Lets it hold `count` conversations: copies of the first one, each of two people of its own.
+    /// Fills the table up to `count` conversations: copies of the first one, each with its own two people.
     pub fn fill(&self, count: u64) -> Result<(), BenchError> {
         let id = id_of(&self.conversation);
         let mut originals = Vec::new();
@@ -180,7 +180,7 @@ impl Deployment {
         Ok(())
     }
 
-    /// A call of the rider's of conversation number `n`, and what has to be connected to it.
+    /// Returns a call of the rider of conversation number `n`, and the number that it must be connected to.
     pub fn call(&self, n: u64) -> Result<(Bytes, String), BenchError> {
         let (rider, driver) = if n == 0 { (RIDER.to_owned(), DRIVER.to_owned()) } else { (rider(n), driver(n)) };
         Ok((self.answer_event(&rider)?.into(), driver))
@@ -204,7 +204,7 @@ impl Deployment {
         signed(include_str!("../../events/event-webhook-answered.json"), &body)
     }
 
-    /// A person who holds `count` conversations, each with somebody else.
+    /// Returns a person with `count` conversations, each with a different person.
     pub async fn holder_of(&self, count: usize) -> Result<String, BenchError> {
         let person = nobody();
         for _ in 0..count {
@@ -213,7 +213,7 @@ impl Deployment {
         Ok(person)
     }
 
-    /// The event that creates a conversation of `person` with somebody who is in no other one.
+    /// Returns the event that creates a conversation of `person` with a new person.
     pub fn creation_of(&self, person: &str) -> Result<Bytes, BenchError> {
         let participants = [("rider", person.to_owned()), ("driver", nobody())]
             .map(|(label, number)| json!({"number": format!("+{number}"), "label": format!("your {label}")}));
@@ -221,7 +221,7 @@ impl Deployment {
         Ok(with_body(include_str!("../../events/create-conversation.json"), &body)?.into())
     }
 
-    /// The event that asks for `request`; each time for something that has not been done yet.
+    /// Returns an event for `request`, each time a new one.
     pub async fn event(&self, request: Request) -> Result<Bytes, BenchError> {
         let event = match request {
             Request::Answer => self.answer_event(RIDER)?,
@@ -240,7 +240,7 @@ impl Deployment {
         Ok(event.into())
     }
 
-    /// Whether that is the answer that `request` has to have.
+    /// Checks that `request` got the right answer.
     pub fn check(&self, request: Request, answer: &Value) -> Result<(), BenchError> {
         let status = |expected: u16| answer["statusCode"] == expected;
         let body = || serde_json::from_str::<Value>(answer["body"].as_str().unwrap_or_default()).unwrap_or_default();
@@ -259,7 +259,7 @@ impl Deployment {
     }
 }
 
-/// A phone that nobody has had before, in a range that is in use: the carrier lookup refuses others.
+/// Returns a new phone, in a range that is in use: the carrier lookup refuses others.
 fn nobody() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("447911{:06}", NEXT.fetch_add(1, Ordering::Relaxed))
@@ -279,7 +279,7 @@ fn signed(event: &str, body: &Value) -> Result<String, BenchError> {
     Ok(sign_event(&with_body(event, body)?)?)
 }
 
-/// The event for another conversation.
+/// Returns `event` with the id of another conversation.
 fn with_id(event: &str, id: &str) -> Result<String, BenchError> {
     let mut event: Value = serde_json::from_str(event)?;
     event["rawPath"] = json!(format!("/conversations/{id}"));

@@ -1,4 +1,4 @@
-//! The laptop stack under load: how many answers and creations a second, how long they take, and how many fail.
+//! The laptop stack under load: throughput, latency and errors of answers and creations.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,29 +14,29 @@ use crate::BenchError;
 use crate::process::Service;
 use crate::programs::cargo_build;
 
-/// Connections that ask at the same time.
+/// Number of concurrent connections.
 const CONNECTIONS: usize = 64;
 
-/// What a load came to.
+/// The result of a load.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Throughput {
-    /// What was asked.
+    /// The kind of request.
     pub what: &'static str,
-    /// How often.
+    /// Number of requests.
     pub requests: usize,
-    /// Those that were not answered as they have to be.
+    /// Number of requests with a wrong answer or none.
     pub errors: usize,
-    /// Answers a second, with the one who asks on the same machine.
+    /// Answers a second, with the client on the same machine.
     pub per_second: f64,
     /// Answers a second of the stack's CPU time.
     pub per_core_second: f64,
-    /// The time that half of the answers took at most, in milliseconds.
+    /// Median latency in milliseconds.
     pub p50_ms: f64,
-    /// The time that 99 of 100 took at most.
+    /// 99th percentile of the latency in milliseconds.
     pub p99_ms: f64,
 }
 
-/// Answers and creations, so many of each.
+/// Measures this many answers and creations.
 pub async fn run(answers: usize, creations: usize) -> Result<Vec<Throughput>, BenchError> {
     let file = cargo_build("local")?;
     let arguments = ["--port", "0", "--dynamodb-port", "0", "--vonage-port", "0"];
@@ -71,7 +71,7 @@ pub async fn run(answers: usize, creations: usize) -> Result<Vec<Throughput>, Be
     Ok(vec![answered, created])
 }
 
-/// Sends the requests over all connections, and looks in each answer for `expected`.
+/// Sends the requests over all connections, and searches each answer for `expected`.
 async fn load(
     service: &Service,
     what: &'static str,

@@ -1,4 +1,4 @@
-//! What Maskline costs: `cargo run --release -p bench` measures all of it and says what it has to reach.
+//! The bench: `cargo run --release -p bench` measures starts, scale and load, and compares them with their targets.
 
 mod cost;
 mod deployment;
@@ -21,7 +21,7 @@ use local::stack::Options;
 use serde_json::{Value, json};
 
 use crate::deployment::Deployment;
-use crate::programs::{NODE_PEER, Programs};
+use crate::programs::{Functions, NODE_PEER, Programs};
 use crate::starts::{Effort, Figures, Subject};
 use crate::targets::Target;
 use crate::tls::Authority;
@@ -29,13 +29,19 @@ use crate::tls::Authority;
 /// Measures Maskline.
 #[derive(Parser)]
 struct Arguments {
-    /// What to measure; all of it if nothing is named.
+    /// Parts to measure; by default starts, scale and load.
     #[arg(value_enum)]
     parts: Vec<Part>,
-    /// Where the figures go, as JSON.
+    /// Folder of the functions that `sam build` made, such as .aws-sam/build; without it cargo builds them.
+    #[arg(long, value_name = "FOLDER")]
+    functions: Option<PathBuf>,
+    /// Measure the peer in Node beside the functions; needs Node and npm.
+    #[arg(long)]
+    peer: bool,
+    /// File for the figures, as JSON.
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
-    /// A quarter of the processes and answers, and times may miss their targets by a quarter: for CI.
+    /// Measure a quarter of the processes and answers, with a slack of a quarter on times: for CI.
     #[arg(long)]
     quick: bool,
 }
@@ -49,7 +55,7 @@ enum Part {
     Scale,
     /// The laptop stack under load.
     Load,
-    /// What a million masked calls cost; measures starts and answers for it.
+    /// The cost of a million masked calls; measures starts and answers too.
     Cost,
 }
 
@@ -105,13 +111,18 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Measures what was asked for, and tells whether all that it has to reach is reached.
+/// Measures the chosen parts. Returns true if every target is reached.
 async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
-    let runs = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
+    let runs = |part| match arguments.parts.as_slice() {
+        // The cost is only for published figures.
+        [] => part != Part::Cost,
+        parts => parts.contains(&part),
+    };
+    let functions = arguments.functions.clone().map_or(Functions::Cargo, Functions::Sam);
     let authority = Authority::new()?;
     let (mut figures, mut reached) = (json!({"at": jiff::Timestamp::now()}), true);
     if runs(Part::Starts) || runs(Part::Cost) {
-        let (measured, targets) = starts(&authority, arguments.quick).await?;
+        let (measured, targets) = starts(&authority, arguments, &functions).await?;
         reached &= targets.iter().all(Target::is_reached);
         println!("{}\n{}", report::starts(&measured), report::targets(&targets));
         figures["starts"] = json!({"figures": measured, "targets": targets});
@@ -124,9 +135,9 @@ async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
     if runs(Part::Scale) {
         let sizes: &[u64] = if arguments.quick { &[1, 100_000] } else { &[1, 1000, 100_000, 1_000_000] };
         let batches = if arguments.quick { 20 } else { 60 };
-        let answers = scale::answers(&authority, sizes, batches).await?;
+        let answers = scale::answers(&authority, &functions, sizes, batches).await?;
         let times = if arguments.quick { 5 } else { 20 };
-        let creations = scale::creations(&authority, times).await?;
+        let creations = scale::creations(&authority, &functions, times).await?;
         let target = targets::of_scale(&answers, slack(arguments.quick));
         reached &= target.iter().all(Target::is_reached);
         println!("{}\n{}\n{}", report::answers(&answers), report::creations(&creations), report::targets(&target));
@@ -143,8 +154,13 @@ async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
     Ok(reached)
 }
 
-async fn starts(authority: &Authority, quick: bool) -> Result<(Vec<Figures>, Vec<Target>), BenchError> {
-    let programs = Programs::build()?;
+async fn starts(
+    authority: &Authority,
+    arguments: &Arguments,
+    functions: &Functions,
+) -> Result<(Vec<Figures>, Vec<Target>), BenchError> {
+    let quick = arguments.quick;
+    let programs = Programs::build(functions, arguments.peer)?;
     let deployment = Deployment::start(authority, 2).await?;
     let subjects = programs.subjects(&deployment)?;
     let times = if quick { 1 } else { 4 };
@@ -161,7 +177,7 @@ async fn starts(authority: &Authority, quick: bool) -> Result<(Vec<Figures>, Vec
     Ok((figures, targets))
 }
 
-/// By how much times may miss their targets.
+/// Returns the factor by which times may exceed their targets.
 fn slack(quick: bool) -> f64 {
     if quick { 1.25 } else { 1.0 }
 }

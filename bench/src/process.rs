@@ -1,4 +1,4 @@
-//! A process of a function, and what it has used: CPU time, memory, instructions.
+//! A function's process and its use of CPU time, memory and instructions.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 
 use crate::BenchError;
 
-/// How to start a function.
+/// The command that starts a function.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// The file and its arguments.
@@ -29,7 +29,7 @@ pub struct Process {
 }
 
 impl Program {
-    /// Starts it, with `AWS_LAMBDA_RUNTIME_API` for the way to its events.
+    /// Starts the process, with the address of its Runtime API.
     pub fn start(&self, runtime_api: &str) -> Result<Process, BenchError> {
         self.spawn(&self.command, runtime_api, Stdio::inherit())
     }
@@ -49,7 +49,7 @@ impl Program {
         Process::of(child)
     }
 
-    /// Starts it under valgrind, which counts its instructions.
+    /// Starts the process under valgrind, which counts its instructions.
     pub fn start_counted(&self, runtime_api: &str) -> Result<Process, BenchError> {
         let valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"].map(str::to_owned);
         let command: Vec<String> = valgrind.into_iter().chain(self.command.iter().cloned()).collect();
@@ -57,7 +57,7 @@ impl Program {
     }
 }
 
-/// Whether instructions can be counted here.
+/// Returns true if valgrind is installed.
 pub fn can_count_instructions() -> bool {
     Path::new("/usr/bin/valgrind").exists()
 }
@@ -69,12 +69,12 @@ impl Process {
         Ok(Self { child, pid, cpu: clock_getcpuclockid(pid)? })
     }
 
-    /// The CPU time of all its threads so far, in user and kernel.
+    /// Returns the CPU time of all its threads so far, user and kernel.
     pub fn cpu_time(&self) -> Result<Duration, BenchError> {
         Ok(clock_gettime(self.cpu)?.into())
     }
 
-    /// The most memory that it has had so far, in KiB: `VmHWM` of proc(5).
+    /// Returns its peak memory so far, in KiB: `VmHWM` of proc(5).
     pub fn peak_memory_kib(&self) -> Result<u64, BenchError> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -82,12 +82,12 @@ impl Process {
         kib.ok_or_else(|| BenchError::Function("it is gone".to_owned()))
     }
 
-    /// Ends it.
+    /// Ends the process.
     pub async fn end(mut self) -> Result<(), BenchError> {
         Ok(self.child.kill().await?)
     }
 
-    /// Ends one that was started under valgrind, and gives the instructions that it has run.
+    /// Ends a process under valgrind, and returns the number of its instructions.
     pub async fn end_counted(self) -> Result<u64, BenchError> {
         kill(self.pid, Signal::SIGTERM)?;
         let output = self.child.wait_with_output().await?;
@@ -97,11 +97,11 @@ impl Process {
     }
 }
 
-/// A server that says on its standard output where it listens.
+/// A server that prints its address on standard output.
 pub struct Service(Process);
 
 impl Service {
-    /// Starts it and waits for the line that begins with `title`, whose last word is its URL.
+    /// Starts the server and waits for the line that begins with `title` and ends with its URL.
     pub async fn start(file: &Path, arguments: &[&str], title: &str) -> Result<(Self, String), BenchError> {
         let mut command = Command::new(file);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
@@ -112,17 +112,17 @@ impl Service {
             let line = lines.next_line().await?.ok_or_else(|| BenchError::Function("it did not start".to_owned()))?;
             url = line.strip_prefix(title).and_then(|rest| rest.split_whitespace().last()).map(str::to_owned);
         }
-        // What it says from now on would fill the pipe.
+        // Later output must be read, or the pipe would fill and block the server.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok((Self(process), url.unwrap_or_default()))
     }
 
-    /// The CPU time of all its threads so far.
+    /// Returns the CPU time of all its threads so far.
     pub fn cpu_time(&self) -> Result<Duration, BenchError> {
         self.0.cpu_time()
     }
 
-    /// Lets it stop by itself.
+    /// Asks the server to stop, and waits for its end.
     pub async fn stop(mut self) -> Result<(), BenchError> {
         kill(self.0.pid, Signal::SIGTERM)?;
         self.0.child.wait().await?;

@@ -1,5 +1,4 @@
-//! What is measured, built as it is deployed: one package at a time, because a build of all of them together would give
-//! each the features of every other.
+//! The programs that are measured: the very files that `sam build` made, or the same packages built by cargo.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +7,7 @@ use crate::BenchError;
 use crate::deployment::{Deployment, Request};
 use crate::starts::Subject;
 
-/// The rows of the table: each with its package, and what that is asked. The floor comes first.
+/// The rows of the table: name, package and request. The floor comes first.
 const ROWS: [(&str, &str, Request); 9] = [
     (FLOOR, FLOOR, Request::Floor),
     (ANSWER, ANSWER, Request::Answer),
@@ -21,16 +20,44 @@ const ROWS: [(&str, &str, Request); 9] = [
     ("provision-numbers, schedule", "provision-numbers", Request::Schedule),
 ];
 
-/// The names of the floor and of the peer in the tables.
+/// The name of the floor in the tables.
 pub const FLOOR: &str = "floor";
-/// The same answer in Node.
+/// The name of the same answer in Node.
 pub const NODE_PEER: &str = "node-peer";
-/// The function that a caller waits for: its package, and its name in the tables.
+/// The package and name of the function that a caller waits for.
 pub const ANSWER: &str = "answer-webhook";
-/// The function that waits for Vonage, likewise.
+/// The package and name of the function that waits for Vonage.
 pub const CREATE: &str = "create-conversation";
 
-/// The files that were built.
+/// The source of the functions' binaries.
+#[derive(Debug, Clone)]
+pub enum Functions {
+    /// Cargo builds each package on its own, as SAM does: a build of all of them together would unify their features.
+    Cargo,
+    /// The folder of `sam build`, with one folder a function.
+    Sam(PathBuf),
+}
+
+impl Functions {
+    /// Returns the binary of the function in `package`, and builds it if cargo has to.
+    pub fn binary(&self, package: &str) -> Result<PathBuf, BenchError> {
+        match self {
+            Self::Sam(folder) if package != FLOOR => Ok(folder.join(logical_id(package)).join("bootstrap")),
+            _ => cargo_build(package),
+        }
+    }
+}
+
+/// Returns the name of a function's resource in the template: `AnswerWebhook` for `answer-webhook`.
+fn logical_id(package: &str) -> String {
+    let capitalized = package.split('-').map(|word| {
+        let (first, rest) = word.split_at(1);
+        first.to_uppercase() + rest
+    });
+    capitalized.collect()
+}
+
+/// The files that are measured.
 pub struct Programs {
     built: Vec<(&'static str, Request, PathBuf)>,
     node_peer: Option<NodePeer>,
@@ -48,13 +75,15 @@ fn root() -> PathBuf {
 }
 
 impl Programs {
-    /// Builds all functions and the floor, and the peer if Node is here.
-    pub fn build() -> Result<Self, BenchError> {
-        let built = ROWS.into_iter().map(|(name, package, request)| Ok((name, request, cargo_build(package)?)));
-        Ok(Self { built: built.collect::<Result<_, BenchError>>()?, node_peer: build_node_peer()? })
+    /// Finds or builds all functions, builds the floor and, if `peer` is set, the peer in Node.
+    pub fn build(functions: &Functions, peer: bool) -> Result<Self, BenchError> {
+        let built = ROWS.into_iter().map(|(name, package, request)| Ok((name, request, functions.binary(package)?)));
+        let built = built.collect::<Result<_, BenchError>>()?;
+        let node_peer = if peer { Some(build_node_peer()?) } else { None };
+        Ok(Self { built, node_peer })
     }
 
-    /// All of them, to be run in `deployment`.
+    /// Returns all programs as subjects in `deployment`.
     pub fn subjects(&self, deployment: &Deployment) -> Result<Vec<Subject>, BenchError> {
         let subject = |name, request, deployed: &Path, command: &[&Path]| {
             let size = std::fs::metadata(deployed)?.len();
@@ -72,12 +101,12 @@ impl Programs {
     }
 }
 
-/// Builds a package's binary, which has its name, for release.
+/// Builds a package's binary for release, and returns its path.
 pub fn cargo_build(package: &str) -> Result<PathBuf, BenchError> {
     eprintln!("building {package}");
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
-    // What `cargo run` tells this program of its own package would make build scripts run again, and all that needs them.
+    // The variables that `cargo run` sets for this program would make build scripts run again.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") || name.to_string_lossy().starts_with("CARGO_MANIFEST_") {
             command.env_remove(name);
@@ -89,22 +118,18 @@ pub fn cargo_build(package: &str) -> Result<PathBuf, BenchError> {
     Ok(target.join("release").join(binary))
 }
 
-fn build_node_peer() -> Result<Option<NodePeer>, BenchError> {
+fn build_node_peer() -> Result<NodePeer, BenchError> {
     let folder = root().join("bench/node-peer");
-    let has_npm = Command::new("npm").arg("--version").stdout(Stdio::null()).status().is_ok();
-    let (Ok(node), true) = (Command::new("node").args(["-p", "process.execPath"]).output(), has_npm) else {
-        eprintln!("skipping {NODE_PEER}: Node is not here");
-        return Ok(None);
-    };
+    let node = Command::new("node").args(["-p", "process.execPath"]).output()?;
     eprintln!("building {NODE_PEER}");
     run(Command::new("npm").current_dir(&folder).args(["ci", "--silent", "--no-audit", "--no-fund"]))?;
     run(Command::new("npm").current_dir(&folder).args(["run", "--silent", "build"]))?;
     let node = String::from_utf8_lossy(&node.stdout).trim().into();
-    Ok(Some(NodePeer { node, bundle: folder.join("dist/bootstrap.cjs") }))
+    Ok(NodePeer { node, bundle: folder.join("dist/bootstrap.cjs") })
 }
 
 fn run(command: &mut Command) -> Result<(), BenchError> {
-    // What this program prints on standard output is its report.
+    // Standard output is for the report.
     let status = command.stdout(Stdio::from(std::io::stderr())).status()?;
     if status.success() { Ok(()) } else { Err(BenchError::Build(format!("{command:?}"))) }
 }

@@ -1,4 +1,4 @@
-//! Tables, as Markdown: to be read in a terminal, and to be put into `docs/performance.md` as they are.
+//! The figures as Markdown tables, for a terminal and for `docs/performance.md`.
 
 use crate::cost::{Cost as Bill, Line, Peer};
 use crate::load::Throughput;
@@ -8,7 +8,7 @@ use crate::scale::{Answers, Creations};
 use crate::starts::Figures;
 use crate::targets::Target;
 
-/// Rows under a header, with numbers to the right.
+/// A table with right-aligned numbers.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
@@ -34,7 +34,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// The costs of starts and answers.
+/// Renders the costs of starts and answers.
 pub fn starts(figures: &[Figures]) -> String {
     let floor = figures.iter().find(|figures| figures.name == FLOOR);
     let cpu = |cost: Cost, of: fn(&Figures) -> Cost| {
@@ -73,7 +73,7 @@ pub fn starts(figures: &[Figures]) -> String {
     table(&header, &rows)
 }
 
-/// What had to be reached.
+/// Renders the targets.
 pub fn targets(targets: &[Target]) -> String {
     let rows: Vec<Vec<String>> = targets
         .iter()
@@ -90,7 +90,7 @@ pub fn targets(targets: &[Target]) -> String {
     table(&["target", "measured", "at most", "reached"], &rows)
 }
 
-/// Answers with many conversations.
+/// Renders answers with many conversations.
 pub fn answers(answers: &[Answers]) -> String {
     let row = |of: &Answers| {
         let Cost { wall_ms, cpu_ms } = of.answer;
@@ -100,7 +100,7 @@ pub fn answers(answers: &[Answers]) -> String {
     table(&["conversations", "answer CPU ms", "answer wall ms"], &rows)
 }
 
-/// Creations with pools of different sizes.
+/// Renders creations with pools of different sizes.
 pub fn creations(creations: &[Creations]) -> String {
     let row = |of: &Creations| {
         let Cost { wall_ms, cpu_ms } = of.creation;
@@ -110,7 +110,7 @@ pub fn creations(creations: &[Creations]) -> String {
     table(&["numbers", "routes held", "creation CPU ms", "creation wall ms"], &rows)
 }
 
-/// The laptop stack under load.
+/// Renders the laptop stack under load.
 pub fn loads(loads: &[Throughput]) -> String {
     let row = |load: &Throughput| {
         let whole = |value: f64| format!("{value:.0}");
@@ -122,7 +122,7 @@ pub fn loads(loads: &[Throughput]) -> String {
     table(&["laptop stack", "a second", "a second a core", "p50 ms", "p99 ms", "errors"], &rows)
 }
 
-/// The bill of a million masked calls.
+/// Renders the bill of a million masked calls.
 pub fn cost(cost: &Bill) -> String {
     let row = |line: &Line| vec![line.what.clone(), format!("{:.0}", line.quantity), format!("{:.2}", line.usd)];
     let sum = |what: &str, lines: &[Line]| {

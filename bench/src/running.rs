@@ -1,4 +1,4 @@
-//! A function in a process, and what it costs to start it and to let it answer.
+//! A function in a process, and the cost of its start and of its answers.
 
 use std::ops::Add;
 use std::time::{Duration, Instant};
@@ -11,16 +11,16 @@ use serde_json::Value;
 use crate::BenchError;
 use crate::process::{Process, Program};
 
-/// Milliseconds.
+/// Elapsed and CPU time in milliseconds.
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
 pub struct Cost {
-    /// By the clock.
+    /// Elapsed time.
     pub wall_ms: f64,
-    /// Of the CPU.
+    /// CPU time.
     pub cpu_ms: f64,
 }
 
-/// A function that has asked for an event.
+/// A function that waits for an event.
 pub struct Running {
     api: RuntimeApi,
     process: Process,
@@ -32,13 +32,13 @@ impl Cost {
         Self { wall_ms: ms(wall), cpu_ms: ms(cpu) }
     }
 
-    /// The cost of each of so many.
+    /// Returns the cost of each of `count`.
     pub fn each_of(self, times: usize) -> Self {
         let times = times.max(1) as f64;
         Self { wall_ms: self.wall_ms / times, cpu_ms: self.cpu_ms / times }
     }
 
-    /// The medians of both.
+    /// Returns the medians of both times.
     pub fn median(costs: impl Iterator<Item = Self> + Clone) -> Self {
         Self { wall_ms: median(costs.clone().map(|cost| cost.wall_ms)), cpu_ms: median(costs.map(|cost| cost.cpu_ms)) }
     }
@@ -53,7 +53,7 @@ impl Add for Cost {
 }
 
 impl Running {
-    /// Starts it, and tells what that cost until it asked for its first event.
+    /// Starts a function, and returns the cost until it asks for its first event.
     pub async fn start(program: &Program) -> Result<(Self, Cost), BenchError> {
         let mut api = RuntimeApi::start().await?;
         let started = Instant::now();
@@ -63,7 +63,7 @@ impl Running {
         Ok((Self { api, process }, cost))
     }
 
-    /// Starts it under valgrind.
+    /// Starts a function under valgrind.
     pub async fn start_counted(program: &Program) -> Result<Self, BenchError> {
         let mut api = RuntimeApi::start().await?;
         let process = program.start_counted(&api.address())?;
@@ -71,8 +71,8 @@ impl Running {
         Ok(Self { api, process })
     }
 
-    /// Lets it answer, and tells what that cost: by the clock until the answer, and of the CPU until it asked for the next
-    /// event.
+    /// Sends an event and returns the answer with its cost: elapsed time until the answer, CPU time until the function
+    /// asks for the next event.
     pub async fn answer(&mut self, event: Bytes) -> Result<(Value, Cost), BenchError> {
         let (asked, cpu) = (Instant::now(), self.process.cpu_time()?);
         let (answered, answer) = self.api.invoke(event).await?;
@@ -80,13 +80,13 @@ impl Running {
         Ok((answer, Cost::new(answered - asked, self.process.cpu_time()? - cpu)))
     }
 
-    /// Its process, to be looked at and ended.
+    /// Returns the process.
     pub fn into_process(self) -> Process {
         self.process
     }
 }
 
-/// The value in the middle.
+/// Returns the median.
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

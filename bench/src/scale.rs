@@ -1,38 +1,43 @@
-//! Whether answers cost the same however many conversations there are, and what a creation costs with the pool and with
-//! what a caller holds.
+//! The cost of answers by the number of conversations in the table, and of creations by the size of the pool and the
+//! caller's routes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::BenchError;
 use crate::deployment::Deployment;
-use crate::programs::{ANSWER, CREATE, cargo_build};
+use crate::programs::{ANSWER, CREATE, Functions};
 use crate::running::{Cost, Running};
 use crate::tls::Authority;
 
-/// An answer, with so many conversations in the table.
+/// Answers with a table of one size.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Answers {
-    /// The conversations in the table.
+    /// Number of conversations in the table.
     pub conversations: u64,
-    /// An answer to a caller of a conversation at random: the median of batches.
+    /// Cost of an answer to the caller of a random conversation: the median of batches.
     pub answer: Cost,
 }
 
-/// A creation, with such a pool and such a caller.
+/// Creations with one pool and one kind of caller.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Creations {
-    /// The ready numbers.
+    /// Number of ready numbers.
     pub numbers: usize,
-    /// The routes that the caller holds already.
+    /// Number of routes that the caller has already.
     pub held: usize,
-    /// The median of creations.
+    /// Median cost of a creation.
     pub creation: Cost,
 }
 
-/// Answers with tables of different `sizes`, in turns.
-pub async fn answers(authority: &Authority, sizes: &[u64], batches: usize) -> Result<Vec<Answers>, BenchError> {
+/// Measures answers with tables of different `sizes`, in turns.
+pub async fn answers(
+    authority: &Authority,
+    functions: &Functions,
+    sizes: &[u64],
+    batches: usize,
+) -> Result<Vec<Answers>, BenchError> {
     const BATCH: usize = 100;
-    let function = cargo_build(ANSWER)?;
+    let function = functions.binary(ANSWER)?;
     let mut deployments = Vec::new();
     for &size in sizes {
         let deployment = Deployment::start(authority, 2).await?;
@@ -52,7 +57,7 @@ pub async fn answers(authority: &Authority, sizes: &[u64], batches: usize) -> Re
                 }
                 sum = sum + cost;
             }
-            // The first batch warms the caches of all.
+            // The first batch fills the caches.
             if batch > 0 {
                 costs.push(sum.each_of(BATCH));
             }
@@ -67,9 +72,13 @@ pub async fn answers(authority: &Authority, sizes: &[u64], batches: usize) -> Re
     Ok(measured)
 }
 
-/// Creations with pools of different sizes, by people who hold more and fewer routes.
-pub async fn creations(authority: &Authority, times: usize) -> Result<Vec<Creations>, BenchError> {
-    let function = cargo_build(CREATE)?;
+/// Measures creations with pools of different sizes, by people with few and many routes.
+pub async fn creations(
+    authority: &Authority,
+    functions: &Functions,
+    times: usize,
+) -> Result<Vec<Creations>, BenchError> {
+    let function = functions.binary(CREATE)?;
     let mut measured = Vec::new();
     for (numbers, helds) in [(1, vec![0]), (10, vec![0]), (100, vec![0, 10, 99])] {
         let deployment = Deployment::start(authority, numbers).await?;

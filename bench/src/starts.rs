@@ -1,4 +1,4 @@
-//! Starts and answers of functions, each in fresh processes, side by side.
+//! Starts and answers of functions, each in fresh processes, in turns.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,47 +11,47 @@ use crate::running::{Cost, Running, median};
 pub struct Subject {
     /// Its name in the tables.
     pub name: &'static str,
-    /// How to start it.
+    /// The program that runs it.
     pub program: Program,
-    /// The bytes of what is deployed.
+    /// Size of the deployed file in bytes.
     pub size: u64,
-    /// What it is asked.
+    /// The request.
     pub request: Request,
 }
 
-/// How often to measure.
+/// The number of measurements.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
-    /// Fresh processes of each subject.
+    /// Number of fresh processes.
     pub starts: usize,
-    /// Answers of each of those processes after its first.
+    /// Number of answers of each process after its first.
     pub warm_answers: usize,
 }
 
-/// What was measured of a subject: medians over its processes.
+/// The figures of a subject: medians over its processes.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Figures {
-    /// The subject.
+    /// The subject's name.
     pub name: &'static str,
-    /// How often its answer asks DynamoDB and Vonage.
+    /// Requests to DynamoDB and Vonage in one answer.
     pub requests: u32,
-    /// From its start to the first time it asks for an event.
+    /// Cost from the start until it asks for its first event.
     pub start: Cost,
-    /// From its first event to the answer; the CPU time until it asks for the next event.
+    /// Cost of the first answer; its CPU time ends when the function asks for the next event.
     pub first_answer: Cost,
-    /// Both.
+    /// Sum of both.
     pub cold: Cost,
-    /// An answer later on.
+    /// Cost of a later answer.
     pub warm: Cost,
-    /// The most memory it had, in MiB.
+    /// Peak memory in MiB.
     pub peak_memory_mib: f64,
-    /// The bytes of what is deployed.
+    /// Size of the deployed file in bytes.
     pub size: u64,
-    /// Instructions from its start to its second question for an event; none where they cannot be counted.
+    /// Instructions from the start until it asks for its second event; `None` where they cannot be counted.
     pub instructions: Option<u64>,
 }
 
-/// What was measured of one process.
+/// The figures of one process.
 struct Run {
     start: Cost,
     first_answer: Cost,
@@ -59,7 +59,7 @@ struct Run {
     peak_memory_kib: u64,
 }
 
-/// Measures all `subjects` in turns, so that whatever else the machine does meets them alike.
+/// Measures all `subjects` in turns, so that other load on the machine affects them alike.
 pub async fn measure(
     deployment: &Deployment,
     subjects: &[Subject],

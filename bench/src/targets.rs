@@ -1,4 +1,4 @@
-//! What has to be reached, as ratios within one run: neither how fast a machine is nor what else it does counts in them.
+//! The targets, as ratios within one run: they do not depend on the speed of the machine.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,25 +6,26 @@ use crate::programs::{ANSWER, FLOOR, NODE_PEER};
 use crate::scale::Answers;
 use crate::starts::Figures;
 
-/// A ratio, and what it may be at most.
+/// A ratio and its limit.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Target {
-    /// What is compared.
+    /// The figures that are compared.
     pub what: String,
-    /// What was measured.
+    /// The measured ratio.
     pub ratio: f64,
-    /// The most that it may be.
+    /// The largest allowed ratio.
     pub at_most: f64,
 }
 
 impl Target {
-    /// Whether it is reached.
+    /// Returns true if the target is reached.
     pub fn is_reached(&self) -> bool {
         self.ratio <= self.at_most
     }
 }
 
-/// The targets of starts and answers. Times may be `slack` times as much: of few runs their medians tell less.
+/// Returns the targets of starts and answers. Limits of times are multiplied by `slack`, because medians of few runs are
+/// less precise.
 pub fn of_starts(figures: &[Figures], slack: f64) -> Vec<Target> {
     let find = |name: &str| figures.iter().find(|figures| figures.name == name);
     let (Some(floor), Some(answer)) = (find(FLOOR), find(ANSWER)) else { return Vec::new() };
@@ -50,14 +51,14 @@ pub fn of_starts(figures: &[Figures], slack: f64) -> Vec<Target> {
     targets
 }
 
-/// The target of answers with many conversations: the CPU time with the most against that with the fewest.
+/// Returns the target of answers by table size: the CPU time with the largest table against the smallest.
 pub fn of_scale(answers: &[Answers], slack: f64) -> Vec<Target> {
     let (Some(few), Some(many)) = (answers.first(), answers.last()) else { return Vec::new() };
     let what = format!("{ANSWER}, warm CPU, {} conversations / {}", many.conversations, few.conversations);
     vec![Target { what, ratio: many.answer.cpu_ms / few.answer.cpu_ms, at_most: 1.05 * slack }]
 }
 
-/// A cold start against the floor's: by CPU time, and by instructions where they were counted.
+/// Compares a cold start with the floor's, by CPU time and, where they were counted, by instructions.
 fn against(figures: &Figures, floor: &Figures, at_most: f64, slack: f64) -> Vec<Target> {
     let target = |what: &str, ratio: f64, at_most: f64| {
         let what = format!("{}, cold {what} / floor", figures.name);
@@ -69,8 +70,8 @@ fn against(figures: &Figures, floor: &Figures, at_most: f64, slack: f64) -> Vec<
     [Some(cpu), instructions].into_iter().flatten().collect()
 }
 
-/// A cold start whose first answer asks many times, against a floor that asks as often: no start can be within one and a
-/// half of one that asks once, if its requests alone take longer than that.
+/// Compares a cold start whose first answer sends many requests with a floor that sends as many: its requests alone take
+/// longer than 1.5 times a floor that sends one.
 fn against_asking_as_often(figures: &Figures, often: u32, floor: &Figures, at_most: f64) -> Target {
     let floor = floor.cold.cpu_ms + f64::from(often - 1) * floor.warm.cpu_ms;
     let what = format!("{}, cold CPU / floor that asks {often} times", figures.name);

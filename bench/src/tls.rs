@@ -1,5 +1,5 @@
-//! TLS in front of the laptop's services, with a certificate authority made for the run: without TLS the largest part of
-//! a cold start would not show.
+//! TLS in front of the laptop's services, with a certificate authority made for the run. TLS is the largest part of a cold
+//! start.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,14 +17,14 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 use crate::BenchError;
 
-/// A certificate authority for `localhost`, which nobody else has.
+/// A certificate authority for `localhost`, made for this run.
 pub struct Authority {
     certificate: PathBuf,
     server: Arc<ServerConfig>,
 }
 
 impl Authority {
-    /// Makes the authority, and writes its certificate into a file that is there for as long as it.
+    /// Makes the authority, and writes its certificate into a file that lives as long as the authority.
     pub fn new() -> Result<Self, BenchError> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let mut own = CertificateParams::default();
@@ -44,12 +44,12 @@ impl Authority {
         Ok(Self { certificate, server: Arc::new(server) })
     }
 
-    /// The file with its certificate.
+    /// Returns the file with its certificate.
     pub fn certificate(&self) -> String {
         self.certificate.to_string_lossy().into_owned()
     }
 
-    /// Lets `target`, an `http://` URL, be reached over TLS, by the protocols that ALPN calls so.
+    /// Serves `target`, an `http://` URL, over TLS with these ALPN protocols.
     pub async fn front(&self, target: &str, protocols: &[&str]) -> Result<TlsFront, BenchError> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("https://localhost:{}", listener.local_addr()?.port());
@@ -64,7 +64,7 @@ impl Authority {
 
 impl Drop for Authority {
     fn drop(&mut self) {
-        // What is left of it is the system's to clean up.
+        // The system cleans up a file that cannot be removed.
         let _ = std::fs::remove_file(&self.certificate);
     }
 }
@@ -73,7 +73,7 @@ impl Drop for Authority {
 pub struct TlsFront {
     /// `https://localhost:…`.
     pub url: String,
-    /// How many connections it has taken.
+    /// Returns the number of accepted connections.
     #[cfg_attr(not(test), expect(dead_code, reason = "only the tests ask"))]
     connections: Arc<AtomicUsize>,
     server: JoinHandle<()>,
@@ -89,7 +89,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, target: SocketAddr,
     while let Ok((stream, _)) = listener.accept().await {
         connections.fetch_add(1, Ordering::Relaxed);
         let acceptor = acceptor.clone();
-        // A connection that breaks is the function's to notice.
+        // The function notices a broken connection itself.
         tokio::spawn(async move {
             stream.set_nodelay(true)?;
             let mut outside = acceptor.accept(stream).await?;
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// How many connections two lookups side by side take, after a warm-up.
+    /// Returns the number of connections of two parallel lookups after a warm-up.
     async fn connections(protocols: &[&str]) -> usize {
         let authority = Authority::new().unwrap();
         let stack = Stack::start(Options::default()).await.unwrap();
@@ -134,7 +134,7 @@ mod tests {
     #[tokio::test]
     async fn lookups_side_by_side_work_where_vonage_has_http_1_only() {
         for protocols in [&["http/1.1"] as &[&str], &[]] {
-            // The second waits for the first one's connection or makes its own, whichever is ready first.
+            // The second lookup waits for the first one's connection or makes its own, whichever is ready first.
             assert!((1..=2).contains(&connections(protocols).await));
         }
     }

@@ -1,4 +1,4 @@
-//! One GetItem behind the HTTP API, of the item that `PK` and `SK` name, and nothing else.
+//! The floor: a function that answers with one GetItem of the item that `PK` and `SK` name, and does nothing else.
 
 use std::env::var;
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-/// The settings of the product.
+/// Returns a client with the settings of the product.
 fn connect() -> Result<Client, Error> {
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let limit = Duration::from_millis(var("DYNAMODB_TIME_LIMIT_MS")?.parse()?);

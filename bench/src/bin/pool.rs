@@ -1,6 +1,6 @@
-//! `cargo run --release -p bench --bin pool [-- SEED]`: how many numbers the choice of production needs for random loads.
+//! `cargo run --release -p bench --bin pool [-- SEED]` counts the numbers that random loads need with production's choice.
 //!
-//! The pool starts empty and gets a number only when the choice refuses, so its size in the end is what the load needed.
+//! The pool starts empty and gets a number only when the choice refuses, so its final size is the number the load needed.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
@@ -15,9 +15,9 @@ use shared::domain::country::Country;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 
 const SEED: u64 = 1;
-/// One a second.
+/// Steps of one second each.
 const STEPS: u32 = 200_000;
-/// So many steps of filling, then as many of draining.
+/// Length in steps of a phase that fills, and of one that drains.
 const WAVE: u32 = 10_000;
 const QUARANTINE: SignedDuration = SignedDuration::from_mins(10);
 const LIFETIME: SignedDuration = SignedDuration::from_hours(170 * 24);
@@ -33,12 +33,12 @@ Plivo 2k-1  numbers by Plivo's rule for one number per conversation, k being the
 exclusive   numbers if one that is held were given to nobody else: two for each conversation at the peak
 least/most  uses of the least and of the most used number, relative to the mean";
 
-/// Who talks to whom, and how much at most. Both sides have room for equally many conversations, so both fill up.
+/// The people of a load and their limits. Both sides have room for equally many conversations, so both fill up.
 struct Load {
     name: &'static str,
-    /// Which of the people may be on side A, and which on side B.
+    /// The people who may be on side A and on side B.
     sides: [Range<usize>; 2],
-    /// The most keys that one person of side A holds at a time, and one of side B.
+    /// The most route keys of one person at a time, on side A and on side B.
     most: [usize; 2],
 }
 
@@ -50,7 +50,7 @@ const LOADS: [Load; 4] = [
 ];
 
 impl Load {
-    /// One number for each key of the busiest person: fewer cannot do.
+    /// Returns the optimum: one number for each route key of the busiest person.
     fn optimum(&self) -> usize {
         self.most[0].max(self.most[1])
     }
@@ -59,11 +59,11 @@ impl Load {
 struct Person {
     number: RealNumber,
     keys: CallerRoutes,
-    /// How many keys are held, counted without the engine.
+    /// Number of route keys in use, counted without the engine.
     held: usize,
 }
 
-/// A conversation that holds its keys: who dials what.
+/// A conversation with its route keys.
 type Pairing = [(usize, VirtualNumber); 2];
 
 struct Simulation<'a> {
@@ -74,17 +74,17 @@ struct Simulation<'a> {
     ready: Vec<ReadyNumber>,
     live: Vec<Pairing>,
     quarantined: VecDeque<(Timestamp, Pairing)>,
-    /// The keys that are held, kept without the engine.
+    /// The route keys in use, recorded without the engine.
     taken: HashSet<(usize, VirtualNumber)>,
     uses: HashMap<VirtualNumber, u32>,
-    /// The most keys that one person held on each side, both at the same time.
+    /// The most route keys of one person on each side at the same time.
     peaks: [usize; 2],
     most_conversations: usize,
 }
 
 impl<'a> Simulation<'a> {
     fn new(load: &'a Load, seed: u64) -> Self {
-        // Phones lie anywhere in the numbering plan: multiples of a number that shares no factor with its size.
+        // Spreads phones over the numbering plan: multiples of a number that is coprime to its size.
         let person = |index: usize| Person {
             number: phone(format!("447{:09}", index * 618_033_989 % 1_000_000_000)).into(),
             keys: CallerRoutes::default(),
@@ -115,7 +115,7 @@ impl<'a> Simulation<'a> {
         self
     }
 
-    /// Lets the keys fall free whose quarantine is over.
+    /// Frees the route keys whose quarantine is over.
     fn free(&mut self, now: Timestamp) {
         while let Some((_, pairing)) = self.quarantined.pop_front_if(|(free_at, _)| *free_at <= now) {
             for key in pairing {
@@ -125,7 +125,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Opens a conversation between two people with room for one, if there are two.
+    /// Opens a conversation between two people with room for one, if there are such.
     fn open(&mut self, now: Timestamp) {
         let Some(a) = self.with_room(0, None) else { return };
         let Some(b) = self.with_room(1, Some(a)) else { return };
@@ -157,7 +157,7 @@ impl<'a> Simulation<'a> {
         self.rng.choice(with_room)
     }
 
-    /// The engine's choice; a refusal adds one number.
+    /// Returns the engine's choice; a refusal adds one number.
     fn choose(&mut self, people: [usize; 2], now: Timestamp) -> [VirtualNumber; 2] {
         loop {
             let callers = people.map(|person| {
@@ -184,7 +184,7 @@ impl<'a> Simulation<'a> {
         self.most_conversations = self.most_conversations.max(self.live.len() + self.quarantined.len());
     }
 
-    /// Ends a random conversation, as a request does.
+    /// Ends a random conversation, as a request would.
     fn end(&mut self, now: Timestamp) {
         if self.live.is_empty() {
             return;
@@ -222,7 +222,7 @@ fn phone(digits: String) -> PhoneNumber {
     PhoneNumber::try_from(digits).expect("12 digits are a phone number")
 }
 
-/// The lines of a table, each column as wide as its widest cell; all but the first are aligned to the right.
+/// Renders a table with columns as wide as their widest cell; all but the first are right-aligned.
 fn print(rows: &[[String; 9]]) {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
     let [first, others @ ..]: [usize; 9] = std::array::from_fn(width);
