@@ -42,7 +42,7 @@ pub(crate) async fn serve(
         .await
 }
 
-/// Ends a request that is still open when its server stops, so that one which hangs on purpose does not hold it up.
+/// Ends a request that is still open when its server stops: one that hangs on purpose would delay the stop.
 async fn until_stopped(State(mut stopped): State<watch::Receiver<bool>>, request: Request, next: Next) -> Response {
     tokio::select! {
         response = next.run(request) => response,
@@ -84,8 +84,8 @@ impl Listener for Connections {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        // HTTP/2 writes an answer in pieces, of which the last would wait for the first to be acknowledged. A connection
-        // that is gone already says so when it is read.
+        // HTTP/2 writes an answer in several pieces; without this, the last one waits until the first is acknowledged.
+        // An error here means that the connection is closed, which the next read reports.
         let _ = stream.set_nodelay(true);
         let connection = Connection::default();
         (CuttableStream { stream, connection }, address)

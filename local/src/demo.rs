@@ -1,10 +1,10 @@
-//! The story of one conversation, told and checked step by step on a stack of its own.
+//! The demo: one conversation from start to end on a stack of its own, with a check of every step.
 
 use serde_json::{Value, json};
 
 use crate::stack::{Options, Stack, StartError};
 
-/// Why the demo ended before its end.
+/// The demo failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// The stack did not start.
@@ -13,8 +13,8 @@ pub enum DemoError {
     /// A service did not answer.
     #[error("a service did not answer: {0}")]
     Http(#[from] reqwest::Error),
-    /// A step was not as it should be.
-    #[error("not as it should be: {0}")]
+    /// A step had another result than expected.
+    #[error("unexpected result: {0}")]
     Wrong(String),
 }
 
@@ -22,28 +22,31 @@ const RIDER: &str = "447700900001";
 const DRIVER: &str = "447700900002";
 const OUTSIDER: &str = "447700900999";
 
-/// Runs the story on free ports. An error says which step was not as it should be.
+/// Runs the demo on free ports.
+///
+/// # Errors
+/// Names the step whose result was not the expected one.
 pub async fn run() -> Result<(), DemoError> {
     let stack = Stack::start(Options::default()).await?;
-    let told = Story { http: crate::loopback_client(), stack: &stack }.tell().await;
+    let result = Demo { http: crate::loopback_client(), stack: &stack }.run().await;
     stack.stop().await;
-    told
+    result
 }
 
-struct Story<'a> {
+struct Demo<'a> {
     http: reqwest::Client,
     stack: &'a Stack,
 }
 
-/// Who dials what in the conversation of the story.
+/// The virtual numbers of the demo's conversation.
 struct Masks {
     id: String,
     rider_dials: String,
     driver_dials: String,
 }
 
-impl Story<'_> {
-    async fn tell(&self) -> Result<(), DemoError> {
+impl Demo<'_> {
+    async fn run(&self) -> Result<(), DemoError> {
         println!("A rider (+{RIDER}) and a driver (+{DRIVER}) need to talk. Neither is to see the other's number.\n");
         self.rent().await?;
         let masks = self.create().await?;
@@ -53,12 +56,12 @@ impl Story<'_> {
         println!("\n5. The driver calls back the number on the display.");
         self.call(DRIVER, &masks.driver_dials, RIDER, &masks.rider_dials).await?;
         println!("\n6. Somebody else (+{OUTSIDER}) calls the same number.");
-        self.call_in_vain(OUTSIDER, &masks.rider_dials, "unknown caller").await?;
+        self.call_refused(OUTSIDER, &masks.rider_dials, "unknown caller").await?;
         self.end(&masks).await?;
         println!("\n8. The rider calls again.");
-        self.call_in_vain(RIDER, &masks.rider_dials, "ended conversation").await?;
+        self.call_refused(RIDER, &masks.rider_dials, "ended conversation").await?;
         self.read_back(&masks).await?;
-        println!("\nThat is all of it. Now: cargo run");
+        println!("\nThe demo is complete. Next: cargo run");
         Ok(())
     }
 
@@ -73,12 +76,12 @@ impl Story<'_> {
 
     async fn create(&self) -> Result<Masks, DemoError> {
         println!("\n2. Create a conversation.");
-        let order = json!({
+        let body = json!({
             "participants": [{"number": "+44 7700 900001", "label": "your rider"},
                              {"number": "07700 900002", "country": "GB", "label": "your driver"}],
             "expires_in": 86400, "reference": "ride-42",
         });
-        let conversation = self.post(&self.gateway("/conversations"), order).await?;
+        let conversation = self.post(&self.gateway("/conversations"), body).await?;
         let masks = Masks {
             id: text(&conversation, "/id"),
             rider_dials: text(&conversation, "/participants/0/dials"),
@@ -88,7 +91,7 @@ impl Story<'_> {
         let sent = (0..2).all(|side| conversation["participants"][side]["notification"] == "sent");
         check(
             conversation["state"] == "active" && sent,
-            "the conversation is active and both are told",
+            "the conversation is active and both got a text message",
             &conversation,
         )?;
         Ok(masks)
@@ -111,7 +114,7 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// A call that reaches the other one, who sees `display`.
+    /// Places a call that must reach `reaches`, whose phone must show `display`.
     async fn call(&self, from: &str, dials: &str, reaches: &str, display: &str) -> Result<(), DemoError> {
         let call = self.place(from, dials).await?;
         let callee = &call["phones"]["callee"];
@@ -126,7 +129,7 @@ impl Story<'_> {
         check(callee["display"] == display, "the display shows the virtual number to call back", &call)
     }
 
-    async fn call_in_vain(&self, from: &str, dials: &str, why: &str) -> Result<(), DemoError> {
+    async fn call_refused(&self, from: &str, dials: &str, why: &str) -> Result<(), DemoError> {
         let call = self.place(from, dials).await?;
         println!("   The caller hears: \"{}\"", heard(&call));
         println!("   No other phone rings.");

@@ -1,4 +1,4 @@
-//! The embedded DynamoDB. The one module that names its crate.
+//! The embedded DynamoDB. No other module names its crate.
 
 mod capacity;
 mod proxy;
@@ -32,14 +32,14 @@ impl Dynamodb {
         opened.map(Self).map_err(|error| DynamodbError(error.to_string()))
     }
 
-    /// The first items of a table, about a megabyte of them, in DynamoDB's JSON.
+    /// Returns the first items of a table, up to about 1 MB, in DynamoDB's JSON.
     pub fn items(&self, table: &str) -> Result<Vec<Value>, DynamodbError> {
         let all = self.0.scan(ScanRequest { table_name: table.to_owned(), ..ScanRequest::default() });
         let all = all.map_err(|error| DynamodbError(error.to_string()))?.items.unwrap_or_default();
         all.iter().map(serde_json::to_value).collect::<Result<_, _>>().map_err(|error| DynamodbError(error.to_string()))
     }
 
-    /// Puts many items, in DynamoDB's JSON, into a table at once.
+    /// Puts many items, in DynamoDB's JSON, into a table.
     pub fn import(&self, table: &str, items: Vec<Value>) -> Result<(), DynamodbError> {
         let items = items.into_iter().map(serde_json::from_value::<Item>).collect::<Result<_, _>>();
         let items = items.map_err(|error| DynamodbError(error.to_string()))?;

@@ -1,5 +1,5 @@
-//! The laptop stack: the functions behind a gateway, an embedded DynamoDB, and a simulator of Vonage, all in one
-//! process; and what tests and the bench need besides. Nothing here is deployed.
+//! The laptop stack: the functions behind a gateway, an embedded DynamoDB and a simulator of Vonage, all in one process.
+//! It also has what tests and the bench share. Nothing here is deployed.
 
 mod connection;
 pub mod demo;
@@ -12,7 +12,7 @@ pub mod simulator;
 pub mod stack;
 pub mod traffic;
 
-/// An HTTP client for the services on this machine: no proxy leads there.
+/// Returns an HTTP client for services on this machine, which no proxy may handle.
 pub fn loopback_client() -> reqwest::Client {
     shared::vonage::http_client(None).no_proxy().build().expect("the settings of the client go together")
 }

@@ -1,4 +1,4 @@
-//! `cargo run`: masked calling on a laptop. `cargo run -- demo`: its story, told and checked.
+//! `cargo run` starts masked calling on a laptop. `cargo run -- demo` runs one conversation and checks every step.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Tell the whole story on free ports, check every step, and exit with 1 if one is not as it should be
+    /// Run one conversation on free ports, check every step, and exit with 1 if one fails
     Demo,
     /// Print a webhook's API Gateway event from events/ with the signature that the laptop's Vonage would give it
     Sign {
@@ -77,10 +77,10 @@ fn sign(file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Logs go to standard error.
+/// Sends logs of `level` and above to standard error.
 fn log(level: LevelFilter) {
     let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
-    // The AWS SDK warns even of what is expected, such as a table that is not there yet.
+    // The AWS SDK warns of expected things too, such as a table that does not exist yet.
     let filter = telemetry::filter(&gateway::FUNCTIONS, level, LevelFilter::ERROR).with_target("local", level);
     tracing_subscriber::registry().with(lines).with(filter).init();
 }
@@ -100,14 +100,14 @@ async fn serve(arguments: Arguments) -> Result<(), StartError> {
         stack.gateway_url
     );
     println!(r#"  curl {}/simulator/calls -d '{{"from":"447700900001","to":"447451000001"}}'"#, stack.vonage_url);
-    stop_asked().await;
+    stop_signal().await;
     println!("\nStopping.");
     stack.stop().await;
     Ok(())
 }
 
 /// Waits for Ctrl-C or, as from `kill`, SIGTERM.
-async fn stop_asked() {
+async fn stop_signal() {
     #[cfg(unix)]
     if let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         tokio::select! {
@@ -116,6 +116,6 @@ async fn stop_asked() {
         }
         return;
     }
-    // An error says that there is no signal to wait for; then the stack stops at once instead of never.
+    // An error means that no signal can be received: better to stop at once than never.
     let _ = tokio::signal::ctrl_c().await;
 }

@@ -1,5 +1,5 @@
-//! One masked call, from the creation of its conversation to its end, and all that it asks of DynamoDB and of Vonage: what
-//! a masked call costs, as plain data.
+//! One masked call, from the creation of its conversation to its end, with all requests that it sends to DynamoDB and
+//! Vonage: the cost of a masked call as plain data.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -7,20 +7,20 @@ use serde_json::{Value, json};
 use crate::stack::{Options, Stack, StartError};
 use crate::traffic::Exchange;
 
-/// What a masked call asks for, step by step.
+/// The requests of a masked call, step by step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MaskedCall {
-    /// `POST /conversations`, by which both participants are texted.
+    /// `POST /conversations`, which texts both participants.
     pub creation: Vec<Exchange>,
-    /// A call that is answered and taken: one request to the answer webhook, and one to the event webhook for each event.
+    /// A call that is connected: one request to the answer webhook, and one to the event webhook for each event.
     pub call: Vec<Exchange>,
-    /// How many events the call has.
+    /// Number of events of the call.
     pub events: usize,
     /// `DELETE /conversations/{id}`.
     pub end: Vec<Exchange>,
 }
 
-/// A masked call did not come about.
+/// The masked call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MaskedCallError {
     /// The stack did not start.
@@ -29,19 +29,19 @@ pub enum MaskedCallError {
     /// A service did not answer.
     #[error("a service did not answer: {0}")]
     Http(#[from] reqwest::Error),
-    /// A step did not go well, and what was answered.
-    #[error("{0} did not go well: {1}")]
+    /// A step was answered with this unexpected body.
+    #[error("{0} had an unexpected answer: {1}")]
     Failed(&'static str, Value),
 }
 
-/// Two pairs of people. The first is not counted: what a function learns in its first run, it knows from then on.
+/// Two pairs of people. The first is not counted: it fills the caches of the functions.
 const PAIRS: [[&str; 2]; 2] = [["447700900001", "447700900002"], ["447700900003", "447700900004"]];
 
 impl MaskedCall {
-    /// Goes through a masked call on a stack of its own, and counts.
+    /// Runs a masked call on a stack of its own and counts its requests.
     ///
     /// # Errors
-    /// When the stack does not start, a service does not answer, or a step does not go well.
+    /// If the stack does not start, a service does not answer, or a step fails.
     pub async fn count(options: Options) -> Result<Self, MaskedCallError> {
         let stack = Stack::start(options).await?;
         let counted = Caller { http: crate::loopback_client(), stack: &stack }.count().await;
@@ -49,7 +49,7 @@ impl MaskedCall {
         counted
     }
 
-    /// All that it asks for.
+    /// Iterates over all requests.
     pub fn exchanges(&self) -> impl Iterator<Item = &Exchange> {
         [&self.creation, &self.call, &self.end].into_iter().flatten()
     }
@@ -82,18 +82,18 @@ impl Caller<'_> {
     async fn create(&self, pair: [&str; 2]) -> Result<Value, MaskedCallError> {
         let participants = pair.map(|number| json!({"number": format!("+{number}"), "label": "your other half"}));
         let created = self.post(self.gateway("/conversations"), json!({"participants": participants})).await?;
-        let is_told = |side: usize| created["participants"][side]["notification"] == "sent";
-        check("the creation", is_told(0) && is_told(1), &created)?;
+        let is_sent = |side: usize| created["participants"][side]["notification"] == "sent";
+        check("the creation", is_sent(0) && is_sent(1), &created)?;
         Ok(created)
     }
 
-    /// How many events the participant's call has.
+    /// Places the participant's call and returns the number of its events.
     async fn call(&self, participant: &Value) -> Result<usize, MaskedCallError> {
-        let order = json!({"from": participant["number"], "to": participant["dials"]});
-        let placed = self.post(format!("{}/simulator/calls", self.stack.vonage_url), order).await?;
+        let body = json!({"from": participant["number"], "to": participant["dials"]});
+        let placed = self.post(format!("{}/simulator/calls", self.stack.vonage_url), body).await?;
         let events = placed["events"].as_array().map_or(&[] as &[Value], Vec::as_slice);
-        let is_taken = events.iter().all(|event| event["http_status"] == 204);
-        check("the call", is_taken && placed["phones"]["caller"]["connected"] == true, &placed)?;
+        let all_accepted = events.iter().all(|event| event["http_status"] == 204);
+        check("the call", all_accepted && placed["phones"]["caller"]["connected"] == true, &placed)?;
         Ok(events.len())
     }
 

@@ -17,33 +17,33 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-/// How long a function may take for anything before it is given up.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest time to wait for a function, start or answer.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A process of a function did not do what Lambda expects of it.
+/// A function's process broke the protocol of the Runtime API.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeApiError {
-    /// There is no port to listen on.
-    #[error("no Runtime API: {0}")]
+    /// The Runtime API could not listen.
+    #[error("the Runtime API cannot listen: {0}")]
     Io(#[from] std::io::Error),
-    /// It answered before it was asked.
-    #[error("it answered without having been asked")]
+    /// It answered without an event.
+    #[error("the function answered without an event")]
     NotAsked,
-    /// It asked for an event in place of answering one.
-    #[error("it gave no answer")]
+    /// It asked for the next event instead of answering.
+    #[error("the function did not answer its event")]
     NoAnswer,
     /// Its answer is not JSON.
-    #[error("its answer is not JSON: {0}")]
+    #[error("the function's answer is not JSON: {0}")]
     NotJson(#[from] serde_json::Error),
-    /// It reports that it failed, in its own words.
-    #[error("it failed: {0}")]
+    /// It reported an error, in its own words.
+    #[error("the function failed: {0}")]
     Failed(String),
-    /// It neither asked nor answered.
-    #[error("nothing came from it within {PATIENCE:?}")]
+    /// It neither asked for an event nor answered one in time.
+    #[error("the function sent nothing within {TIMEOUT:?}")]
     Silent,
 }
 
-/// The Runtime API that one process of a function talks to.
+/// The Runtime API of one process.
 pub struct RuntimeApi {
     address: SocketAddr,
     invocations: mpsc::Sender<Bytes>,
@@ -51,7 +51,7 @@ pub struct RuntimeApi {
     server: JoinHandle<()>,
 }
 
-/// What the process did, and when that was heard.
+/// A message of the process, with the time of its arrival.
 enum Seen {
     AskedForNext(Instant),
     Answered(Instant, Bytes),
@@ -78,7 +78,7 @@ impl RuntimeApi {
             .route("/2018-06-01/runtime/init/error", post(failed))
             .with_state(shared);
         let server = tokio::spawn(async move {
-            // Small answers have to leave at once: a delay here would be measured as the function's.
+            // Small answers must leave at once: a delay here would be measured as the function's.
             let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
                 let _ = stream.set_nodelay(true);
             });
@@ -87,32 +87,32 @@ impl RuntimeApi {
         Ok(Self { address, invocations, seen, server })
     }
 
-    /// `AWS_LAMBDA_RUNTIME_API`.
+    /// Returns the value of `AWS_LAMBDA_RUNTIME_API` for the process.
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// Waits until the process asks for its next event, and tells when that was.
+    /// Waits until the process asks for its next event, and returns that time.
     pub async fn asked_for_next(&mut self) -> Result<Instant, RuntimeApiError> {
-        match self.look().await? {
+        match self.receive().await? {
             Seen::AskedForNext(at) => Ok(at),
             Seen::Answered(..) => Err(RuntimeApiError::NotAsked),
             Seen::Failed(error) => Err(RuntimeApiError::Failed(error)),
         }
     }
 
-    /// Gives the process that asked for one an event, and waits for its answer and when it came.
+    /// Sends an event to the waiting process, and returns its answer with the time of arrival.
     pub async fn invoke(&mut self, event: Bytes) -> Result<(Instant, Value), RuntimeApiError> {
         self.invocations.send(event).await.map_err(|_| RuntimeApiError::Silent)?;
-        match self.look().await? {
+        match self.receive().await? {
             Seen::Answered(at, answer) => Ok((at, serde_json::from_slice(&answer)?)),
             Seen::AskedForNext(_) => Err(RuntimeApiError::NoAnswer),
             Seen::Failed(error) => Err(RuntimeApiError::Failed(error)),
         }
     }
 
-    async fn look(&mut self) -> Result<Seen, RuntimeApiError> {
-        let seen = tokio::time::timeout(PATIENCE, self.seen.recv()).await;
+    async fn receive(&mut self) -> Result<Seen, RuntimeApiError> {
+        let seen = tokio::time::timeout(TIMEOUT, self.seen.recv()).await;
         seen.ok().flatten().ok_or(RuntimeApiError::Silent)
     }
 }

@@ -1,4 +1,4 @@
-//! What the functions ask of DynamoDB and of Vonage, counted on its way.
+//! A count of the requests that the functions send to DynamoDB and Vonage.
 
 use std::collections::VecDeque;
 use std::iter::Sum;
@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use serde::Serialize;
 use tokio::sync::{Barrier, watch};
 
-/// Who is asked.
+/// The receiver of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Service {
@@ -22,26 +22,26 @@ pub enum Service {
 /// One request and its answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Exchange {
-    /// Who was asked.
+    /// The receiver.
     pub service: Service,
-    /// The operation of DynamoDB's, or the path of Vonage's endpoint.
+    /// DynamoDB's operation, or the path of Vonage's endpoint.
     pub name: String,
-    /// What it took.
+    /// The resources used.
     pub usage: Usage,
 }
 
-/// What requests and their answers take.
+/// Resources used by requests and their answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Usage {
-    /// How many.
+    /// Number of requests.
     pub requests: u64,
-    /// DynamoDB's read capacity units, as DynamoDB itself counts them. What it refuses, it says nothing of.
+    /// DynamoDB's read capacity units, as DynamoDB reports them. It reports none for refused requests.
     pub read_units: f64,
-    /// DynamoDB's write capacity units, likewise.
+    /// DynamoDB's write capacity units, as DynamoDB reports them.
     pub write_units: f64,
-    /// The length of the requests, as HTTP/1.1 writes them, without TLS.
+    /// Bytes of the requests as HTTP/1.1 writes them, without TLS.
     pub bytes_out: u64,
-    /// The length of the answers, likewise. Their heads are the emulators' own.
+    /// Bytes of the answers, as above. Their headers are the emulators' own.
     pub bytes_in: u64,
 }
 
@@ -71,18 +71,18 @@ impl Sum for Usage {
 }
 
 impl Usage {
-    /// What the exchanges with `service` take together.
+    /// Adds up the exchanges with `service`.
     pub fn of<'a>(service: Service, exchanges: impl IntoIterator<Item = &'a Exchange>) -> Self {
         let with_service = exchanges.into_iter().filter(|exchange| exchange.service == service);
         with_service.map(|exchange| exchange.usage).sum()
     }
 }
 
-/// All that is asked. Nothing is counted before [`Traffic::watch`], so that nobody pays for it who does not look.
+/// A shared counter of exchanges. It counts nothing before [`Traffic::watch`], so an ordinary run pays nothing for it.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
     seen: Arc<Mutex<Seen>>,
-    /// How many requests are not answered yet.
+    /// Number of requests without an answer yet.
     under_way: watch::Sender<usize>,
 }
 
@@ -90,12 +90,12 @@ pub struct Traffic {
 struct Seen {
     is_watched: bool,
     exchanges: Vec<Exchange>,
-    /// How many there were before these.
+    /// Number of exchanges that were taken before these.
     taken: usize,
     rounds: VecDeque<Round>,
 }
 
-/// So many requests that wait for one another.
+/// A group of requests that wait for each other.
 #[derive(Debug)]
 struct Round {
     missing: usize,
@@ -103,33 +103,33 @@ struct Round {
 }
 
 impl Traffic {
-    /// Counts from now on, and forgets what it has counted.
+    /// Starts to count, and drops what was counted before.
     pub fn watch(&self) {
         self.take();
         self.seen().is_watched = true;
     }
 
-    /// What has been asked since the last look, in the order in which it came.
+    /// Returns the exchanges since the last call, in the order of their arrival.
     pub fn take(&self) -> Vec<Exchange> {
         let mut seen = self.seen();
         seen.taken += seen.exchanges.len();
         std::mem::take(&mut seen.exchanges)
     }
 
-    /// Lets the next requests wait, the first so many for one another, then the next so many: these are sent side by side,
-    /// or none of them is answered. All of them together then take no more round trips in sequence than there are rounds.
+    /// Makes the next requests wait for each other in groups of these sizes. A group that is not sent in parallel gets no
+    /// answer, so this proves that the requests take no more round trips in sequence than there are groups.
     pub fn expect_rounds(&self, sizes: &[usize]) {
         let round = |size: &usize| Round { missing: *size, together: Arc::new(Barrier::new(*size)) };
         self.seen().rounds = sizes.iter().map(round).collect();
     }
 
-    /// Comes back when nothing is under way: a function may have let go of what it has asked.
+    /// Waits until no request is in flight: a function may have dropped one without waiting for its answer.
     pub async fn settled(&self) {
-        // An error would say that nobody can send any more.
+        // An error would mean that all senders are gone.
         let _ = self.under_way.subscribe().wait_for(|count| *count == 0).await;
     }
 
-    /// A request has come, which takes so many bytes; comes back when it may go on.
+    /// Counts a request of `bytes`, and waits until it may be forwarded.
     pub(crate) async fn request(&self, service: Service, name: &str, bytes: usize) -> Counted {
         let (counted, together) = {
             let mut seen = self.seen();
@@ -149,7 +149,7 @@ impl Traffic {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().expect("no code panics while it holds what was seen")
+        self.seen.lock().expect("no code panics while it holds this lock")
     }
 }
 
@@ -165,7 +165,7 @@ impl Seen {
     }
 }
 
-/// A request that is counted, unless nobody looks. It is under way for as long as this is there.
+/// A request in flight, counted if counting has started. It ends when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Counted {
     traffic: Traffic,
@@ -173,12 +173,12 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
-    /// Whether anybody looks.
+    /// True if counting has started.
     pub(crate) fn is_watched(&self) -> bool {
         self.index.is_some()
     }
 
-    /// Its answer has come, and what it took.
+    /// Records the answer of the request and the resources used.
     pub(crate) fn answer(self, taken: Usage) {
         let mut seen = self.traffic.seen();
         let index = self.index.and_then(|index| index.checked_sub(seen.taken));
@@ -194,13 +194,13 @@ impl Drop for Counted {
     }
 }
 
-/// How long a request is with a body of so many bytes.
+/// Returns the length in bytes of a request with a body of `body` bytes.
 pub(crate) fn request_length(method: &Method, uri: &Uri, headers: &HeaderMap, body: usize) -> usize {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     format!("{method} {target} HTTP/1.1\r\n").len() + headers_length(headers) + body
 }
 
-/// How long an answer is with a body of so many bytes.
+/// Returns the length in bytes of an answer with a body of `body` bytes.
 pub(crate) fn answer_length(status: StatusCode, headers: &HeaderMap, body: usize) -> usize {
     format!("HTTP/1.1 {status}\r\n").len() + headers_length(headers) + body
 }
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nothing_is_counted_before_somebody_looks_or_after_it_was_taken() {
+    async fn counts_only_between_watch_and_take() {
         let traffic = Traffic::default();
         let ask = async || traffic.request(Service::Vonage, "/sms/json", 100).await;
         let answer = Usage { bytes_in: 10, ..Usage::default() };
@@ -237,12 +237,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_round_is_answered_when_all_of_it_has_come() {
+    async fn group_is_answered_when_all_its_requests_arrived() {
         let traffic = Traffic::default();
         traffic.expect_rounds(&[2, 1]);
         let ask = async || traffic.request(Service::Dynamodb, "GetItem", 0).await;
         let alone = tokio::time::timeout(std::time::Duration::ZERO, ask()).await;
-        assert!(alone.is_err(), "the other one has not come");
+        assert!(alone.is_err(), "the other request of the group has not arrived");
         traffic.expect_rounds(&[2, 1]);
         tokio::join!(ask(), ask());
         ask().await;

@@ -1,4 +1,4 @@
-//! The capacity units of a request, as DynamoDB counts them: it tells whoever asks.
+//! The capacity units of a request, as DynamoDB reports them on demand.
 
 use axum::body::Bytes;
 use serde_json::{Map, Value};
@@ -6,17 +6,17 @@ use serde_json::{Map, Value};
 use crate::faults::OPERATIONS;
 use crate::traffic::Usage;
 
-/// A request that asks how many units it consumes.
-pub(super) struct Asking {
+/// A request that asks DynamoDB for the units it consumes.
+pub(super) struct CapacityQuery {
     /// The request.
     pub body: Bytes,
-    /// Whether its sender wants to know; if not, the answer is not to say it.
+    /// True if the sender asked for the units itself. Otherwise they are taken out of the answer.
     by_sender: bool,
     is_read: bool,
 }
 
-impl Asking {
-    /// Lets the request ask; none if it is of no operation that can.
+impl CapacityQuery {
+    /// Adds the question to a request. Returns `None` for operations that report no units.
     pub fn of(operation: &str, body: &Bytes) -> Option<Self> {
         if !OPERATIONS.contains(&operation) {
             return None;
@@ -31,22 +31,23 @@ impl Asking {
         Some(Self { body: Value::Object(request).to_string().into(), by_sender, is_read })
     }
 
-    /// The answer as it would be if only its sender had asked, and the units. No units are told of what was refused.
+    /// Returns the answer as the sender expects it, and the units. A refused request reports none.
     pub fn answer(&self, body: Bytes) -> (Bytes, Usage) {
         let Ok(mut answer) = serde_json::from_slice::<Map<String, Value>>(&body) else {
             return (body, Usage::default());
         };
-        let Some(told) = answer.remove("ConsumedCapacity") else { return (body, Usage::default()) };
-        let usage = match &told {
-            Value::Array(tables) => tables.iter().map(|told| self.units(told)).sum(),
-            told => self.units(told),
+        let Some(consumed) = answer.remove("ConsumedCapacity") else { return (body, Usage::default()) };
+        let usage = match &consumed {
+            Value::Array(tables) => tables.iter().map(|table| self.units(table)).sum(),
+            table => self.units(table),
         };
         (if self.by_sender { body } else { Value::Object(answer).to_string().into() }, usage)
     }
 
-    /// A transaction that comes again under its token only reads; it tells both kinds of units by themselves.
-    fn units(&self, told: &Value) -> Usage {
-        let units = |name: &str| told[name].as_f64();
+    /// Splits the units into reads and writes. Only transactions report both kinds: one that is repeated under its
+    /// token consumes reads.
+    fn units(&self, consumed: &Value) -> Usage {
+        let units = |name: &str| consumed[name].as_f64();
         let (all, none) = (units("CapacityUnits").unwrap_or_default(), Usage::default());
         match (units("ReadCapacityUnits"), units("WriteCapacityUnits")) {
             (None, None) if self.is_read => Usage { read_units: all, ..none },
@@ -64,45 +65,45 @@ mod tests {
 
     use super::*;
 
-    fn asking(operation: &str, request: Value) -> Asking {
-        Asking::of(operation, &request.to_string().into()).unwrap()
+    fn query(operation: &str, request: Value) -> CapacityQuery {
+        CapacityQuery::of(operation, &request.to_string().into()).unwrap()
     }
 
     #[test]
-    fn what_its_sender_did_not_ask_is_not_in_the_answer() {
-        let asking = asking("GetItem", json!({"TableName": "t"}));
-        assert_eq!(*asking.body, *json!({"TableName": "t", "ReturnConsumedCapacity": "TOTAL"}).to_string().as_bytes());
-        let told = json!({"Item": {}, "ConsumedCapacity": {"TableName": "t", "CapacityUnits": 0.5}});
-        let (answer, usage) = asking.answer(told.to_string().into());
+    fn units_the_sender_did_not_ask_for_are_removed() {
+        let query = query("GetItem", json!({"TableName": "t"}));
+        assert_eq!(*query.body, *json!({"TableName": "t", "ReturnConsumedCapacity": "TOTAL"}).to_string().as_bytes());
+        let answered = json!({"Item": {}, "ConsumedCapacity": {"TableName": "t", "CapacityUnits": 0.5}});
+        let (answer, usage) = query.answer(answered.to_string().into());
         assert_eq!(*answer, *br#"{"Item":{}}"#);
         assert_eq!((usage.read_units, usage.write_units), (0.5, 0.0));
     }
 
     #[test]
-    fn what_its_sender_asked_is() {
+    fn units_the_sender_asked_for_stay() {
         let request = json!({"TableName": "t", "ReturnConsumedCapacity": "INDEXES"});
-        let asking = asking("UpdateItem", request.clone());
-        assert_eq!(*asking.body, *request.to_string().as_bytes());
-        let told = json!({"ConsumedCapacity": {"TableName": "t", "CapacityUnits": 2.0}}).to_string();
-        let (answer, usage) = asking.answer(told.clone().into());
-        assert_eq!((&*answer, usage.write_units), (told.as_bytes(), 2.0));
+        let query = query("UpdateItem", request.clone());
+        assert_eq!(*query.body, *request.to_string().as_bytes());
+        let answered = json!({"ConsumedCapacity": {"TableName": "t", "CapacityUnits": 2.0}}).to_string();
+        let (answer, usage) = query.answer(answered.clone().into());
+        assert_eq!((&*answer, usage.write_units), (answered.as_bytes(), 2.0));
     }
 
     #[test]
-    fn a_transaction_tells_each_table_and_both_kinds_of_units() {
-        let asking = asking("TransactWriteItems", json!({"TransactItems": []}));
-        let told = json!({"ConsumedCapacity": [{"TableName": "t", "CapacityUnits": 6.0, "WriteCapacityUnits": 6.0},
+    fn transaction_units_add_up_over_tables_and_kinds() {
+        let query = query("TransactWriteItems", json!({"TransactItems": []}));
+        let answered = json!({"ConsumedCapacity": [{"TableName": "t", "CapacityUnits": 6.0, "WriteCapacityUnits": 6.0},
                                                {"TableName": "u", "CapacityUnits": 2.0, "ReadCapacityUnits": 2.0}]});
-        let (answer, usage) = asking.answer(told.to_string().into());
+        let (answer, usage) = query.answer(answered.to_string().into());
         assert_eq!((&*answer, usage.read_units, usage.write_units), (b"{}" as &[u8], 2.0, 6.0));
     }
 
     #[test]
-    fn a_refusal_and_what_is_no_json_pass_as_they_are() {
-        let asking = asking("PutItem", json!({}));
+    fn refusals_and_other_formats_pass_unchanged() {
+        let query = query("PutItem", json!({}));
         for answer in [r#"{"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException"}"#, "<html>"] {
-            assert_eq!(asking.answer(answer.into()), (answer.into(), Usage::default()));
+            assert_eq!(query.answer(answer.into()), (answer.into(), Usage::default()));
         }
-        assert!(Asking::of("DescribeTable", &"{}".into()).is_none());
+        assert!(CapacityQuery::of("DescribeTable", &"{}".into()).is_none());
     }
 }

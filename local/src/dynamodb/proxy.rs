@@ -1,4 +1,4 @@
-//! A proxy in front of DynamoDB that lets operations meet the faults that were ordered for them, and counts them.
+//! A proxy in front of DynamoDB that injects the requested faults and counts operations.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::capacity::Asking;
+use super::capacity::CapacityQuery;
 use crate::connection::{self, Connection};
 use crate::faults::{Asked, Faults, STALE_OPERATION, meet};
 use crate::traffic::{self, Counted, Service, Traffic, Usage};
@@ -52,7 +52,7 @@ async fn receive(
     let contains = |text: &str| String::from_utf8_lossy(&body).contains(text);
     let fault = proxy.faults.of_operation(&operation, || may_be_stale(&operation, &body), contains);
     let asked = Asked::DynamoDb { transaction: fault.as_ref().and_then(|_| items_of_transaction(&body)) };
-    // In a task of its own: what has arrived is carried out, also when nobody waits for the answer any more.
+    // In a task of its own: an operation that has arrived is carried out even if its sender stops waiting.
     let answer = async {
         match tokio::spawn(proxy.forward(request, body, counted)).await {
             Ok(Ok(answer)) => answer,
@@ -67,18 +67,18 @@ async fn receive(
 
 impl Proxy {
     async fn forward(self, mut request: Parts, body: Bytes, counted: Counted) -> reqwest::Result<Response> {
-        let asking = if counted.is_watched() { Asking::of(operation(&request), &body) } else { None };
+        let query = if counted.is_watched() { CapacityQuery::of(operation(&request), &body) } else { None };
         let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
         let forwarded = self.http.request(request.method.clone(), format!("{}{path}", self.target));
         request.headers.remove(header::CONTENT_LENGTH);
         let forwarded = forwarded.headers(request.headers);
-        let answer = forwarded.body(asking.as_ref().map_or(body, |asking| asking.body.clone())).send().await?;
+        let answer = forwarded.body(query.as_ref().map_or(body, |query| query.body.clone())).send().await?;
         let (status, mut headers, mut body) = (answer.status(), answer.headers().clone(), answer.bytes().await?);
-        // The body goes on as a whole, however it came.
+        // The body is passed on in one piece, even if it arrived in chunks.
         headers.remove(header::TRANSFER_ENCODING);
         let mut usage = Usage::default();
-        if let Some(asking) = asking {
-            (body, usage) = asking.answer(body);
+        if let Some(query) = query {
+            (body, usage) = query.answer(body);
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
             headers.insert(CHECKSUM, HeaderValue::from(crc32fast::hash(&body)));
         }
@@ -88,16 +88,16 @@ impl Proxy {
     }
 }
 
-/// In which header DynamoDB has the CRC-32 of its answer.
+/// The header with the CRC-32 of DynamoDB's answer.
 const CHECKSUM: &str = "x-amz-crc32";
 
-/// The operation's name; empty if it is no request of DynamoDB's.
+/// Returns the operation's name, empty for a request that is not DynamoDB's.
 fn operation(request: &Parts) -> &str {
     let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     target.and_then(|target| target.rsplit('.').next()).unwrap_or_default()
 }
 
-/// Whether DynamoDB may answer with what was in the table about a second ago.
+/// True if DynamoDB may answer with data that is up to about a second old.
 fn may_be_stale(operation: &str, body: &[u8]) -> bool {
     let is_consistent = || serde_json::from_slice::<Value>(body).is_ok_and(|request| request["ConsistentRead"] == true);
     operation == STALE_OPERATION && !is_consistent()
