@@ -42,11 +42,11 @@ flow: (venv "vonage" "vonage==4.9.1")
 
 # Take random steps through everything, and compare the table with a model after each
 model steps="100000":
-    MASKLINE_MODEL_STEPS={{steps}} cargo test -p local --test model -- --nocapture
+    MASKLINE_MODEL_STEPS={{steps}} cargo test --workspace --test model -- --nocapture
 
 # Run the whole flow under random mixtures of faults
 faults mixtures="100":
-    MASKLINE_FAULT_MIXTURES={{mixtures}} cargo test -p local --test faults random_faults -- --nocapture
+    MASKLINE_FAULT_MIXTURES={{mixtures}} cargo test --workspace --test faults random_faults -- --nocapture
 
 # Throw hostile input at each fuzz target, for some seconds each
 fuzz seconds="20":
@@ -54,7 +54,7 @@ fuzz seconds="20":
 
 # Run the tests of the store and of races on another DynamoDB, such as AWS's DynamoDB Local
 dynamodb url:
-    MASKLINE_TEST_DYNAMODB_URL={{url}} cargo test -p local --test store --test race
+    MASKLINE_TEST_DYNAMODB_URL={{url}} cargo test --workspace --test store --test race
 
 # Check the template: SAM's validation, and the result of SAM's transform
 template: sam-cli
