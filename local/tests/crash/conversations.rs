@@ -11,15 +11,15 @@ use crate::scenario::{Answer, Functions, Scenario, at_every_request};
 
 const PHONES: [&str; 2] = ["447700900001", "447700900002"];
 
-fn order() -> Value {
+fn body() -> Value {
     json!({"participants": PHONES.map(|number| json!({"number": format!("+{number}")})), "notify": true})
 }
 
 fn creation(idempotency_key: Option<&str>) -> Value {
-    events::creation(&order(), idempotency_key)
+    events::creation(&body(), idempotency_key)
 }
 
-async fn ask(functions: &Functions, creation: &Value) -> Answer {
+async fn send(functions: &Functions, creation: &Value) -> Answer {
     functions.answer::<CreateConversation>(creation).await
 }
 
@@ -65,13 +65,13 @@ fn name(notification: &Notification) -> &'static str {
 
 /// Checks the final state of a text message. It depends on the state and the number of messages at the crash, if the
 /// conversation was stored by then.
-fn check_fate(at_death: Option<(&str, usize)>, afterwards: (&str, usize)) {
-    match at_death {
+fn check_notification(at_crash: Option<(&str, usize)>, after_replay: (&str, usize)) {
+    match at_crash {
         // Sending had not started, so the replay sends it.
-        None | Some(("pending", 0)) => assert_eq!(afterwards, ("sent", 1)),
+        None | Some(("pending", 0)) => assert_eq!(after_replay, ("sent", 1)),
         // Sending had started with an unknown outcome, so the replay does not send it again.
-        Some(("unknown", count @ 0..=1)) => assert_eq!(afterwards, ("unknown", count)),
-        Some(("sent", 1)) => assert_eq!(afterwards, ("sent", 1)),
+        Some(("unknown", count @ 0..=1)) => assert_eq!(after_replay, ("unknown", count)),
+        Some(("sent", 1)) => assert_eq!(after_replay, ("sent", 1)),
         Some(other) => panic!("unexpected notification and number of messages at the crash: {other:?}"),
     }
 }
@@ -81,34 +81,34 @@ async fn replayed_creation_is_complete_after_a_crash() {
     at_every_request("POST /conversations with an idempotency key", 8, async |mut scenario: Scenario| {
         let laptop = Laptop::builder().numbers("GB", 2).start().await;
         let creation = creation(Some("ride-42"));
-        scenario.run(&laptop, async |functions| drop(ask(&functions, &creation).await)).await;
-        let at_death = match laptop.table().await.conversations.first() {
+        scenario.run(&laptop, async |functions| drop(send(&functions, &creation).await)).await;
+        let at_crash = match laptop.table().await.conversations.first() {
             Some(conversation) => Some((conversation.clone(), texts(&laptop, conversation).await)),
             None => None,
         };
 
-        let answer = ask(&Functions::of(&laptop), &creation).await;
-        assert_eq!(answer.status, if at_death.is_some() { 200 } else { 201 }, "{answer:?}");
+        let answer = send(&Functions::of(&laptop), &creation).await;
+        assert_eq!(answer.status, if at_crash.is_some() { 200 } else { 201 }, "{answer:?}");
         let table = laptop.table().await;
         let [conversation] = &table.conversations[..] else { panic!("{:?}", table.conversations) };
         assert_eq!((table.routes.len(), table.requests.len()), (2, 1));
         check_texts(&laptop, &table.conversations).await;
         let counts = texts(&laptop, conversation).await;
         for side in Side::BOTH {
-            let fate = |conversation: &Conversation, counts: [usize; 2]| {
+            let state = |conversation: &Conversation, counts: [usize; 2]| {
                 (name(&conversation.participant(side).notification), counts[side.index()])
             };
-            check_fate(
-                at_death.as_ref().map(|(conversation, counts)| fate(conversation, *counts)),
-                fate(conversation, counts),
+            check_notification(
+                at_crash.as_ref().map(|(conversation, counts)| state(conversation, *counts)),
+                state(conversation, counts),
             );
         }
 
-        let again = ask(&Functions::of(&laptop), &creation).await;
+        let again = send(&Functions::of(&laptop), &creation).await;
         assert_eq!((again.status, &again.body["id"]), (200, &json!(conversation.id)), "{again:?}");
-        let mut other = order();
+        let mut other = body();
         other["reference"] = json!("ride-43");
-        let other = ask(&Functions::of(&laptop), &events::creation(&other, Some("ride-42"))).await;
+        let other = send(&Functions::of(&laptop), &events::creation(&other, Some("ride-42"))).await;
         assert_eq!((other.status, &other.body["field"]), (422, &json!("Idempotency-Key")), "{other:?}");
         assert_eq!(texts(&laptop, conversation).await, counts);
         scenario
@@ -121,18 +121,18 @@ async fn creation_is_atomic_on_a_crash() {
     at_every_request("POST /conversations", 8, async |mut scenario: Scenario| {
         let laptop = Laptop::builder().numbers("GB", 2).start().await;
         let creation = creation(None);
-        scenario.run(&laptop, async |functions| drop(ask(&functions, &creation).await)).await;
+        scenario.run(&laptop, async |functions| drop(send(&functions, &creation).await)).await;
         let table = laptop.table().await;
         assert_eq!(table.routes.len(), 2 * table.conversations.len());
 
         let mut created = table.conversations.len();
         while created < 2 {
-            let answer = ask(&Functions::of(&laptop), &creation).await;
+            let answer = send(&Functions::of(&laptop), &creation).await;
             assert_eq!(answer.status, 201, "{answer:?}");
             assert!(answer.body["participants"].as_array().unwrap().iter().all(|side| side["notification"] == "sent"));
             created += 1;
         }
-        let refused = ask(&Functions::of(&laptop), &creation).await;
+        let refused = send(&Functions::of(&laptop), &creation).await;
         assert_eq!((refused.status, &refused.body["live"]), (503, &json!(2)), "{refused:?}");
         let table = laptop.table().await;
         assert_eq!((table.conversations.len(), table.routes.len()), (2, 4), "every route is in use once");
@@ -147,8 +147,8 @@ async fn creation_rents_one_number_in_spite_of_a_crash() {
     at_every_request("POST /conversations that rents", 15, async |mut scenario: Scenario| {
         let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=3")]).start().await;
         let creation = creation(Some("ride-42"));
-        scenario.run(&laptop, async |functions| drop(ask(&functions, &creation).await)).await;
-        let answer = ask(&Functions::of(&laptop), &creation).await;
+        scenario.run(&laptop, async |functions| drop(send(&functions, &creation).await)).await;
+        let answer = send(&Functions::of(&laptop), &creation).await;
         assert!(matches!(answer.status, 200 | 201), "{answer:?}");
         let table = laptop.table().await;
         assert_eq!((table.conversations.len(), table.routes.len()), (1, 2));

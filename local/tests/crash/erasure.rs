@@ -22,11 +22,11 @@ async fn call(laptop: &Laptop, from: &str, to: &str) -> Value {
 
 /// Creates a conversation with a call and a changed phone. Returns its id and the number that the first participant
 /// dials.
-async fn lively(laptop: &Laptop) -> (String, String) {
-    let order = json!({"participants": [{"number": format!("+{}", PHONES[2])}, {"number": format!("+{}", PHONES[1])}],
+async fn create_with_call(laptop: &Laptop) -> (String, String) {
+    let body = json!({"participants": [{"number": format!("+{}", PHONES[2])}, {"number": format!("+{}", PHONES[1])}],
                        "reference": "ride of Ms Rider"});
     let functions = Functions::of(laptop);
-    let created = functions.answer::<CreateConversation>(&events::creation(&order, Some("ride-42"))).await;
+    let created = functions.answer::<CreateConversation>(&events::creation(&body, Some("ride-42"))).await;
     assert_eq!(created.status, 201, "{created:?}");
     let (id, dials) = (string(&created.body["id"]), string(&created.body["participants"][0]["dials"]));
     assert!(call(laptop, PHONES[2], &dials).await["phones"]["callee"]["answered"] == true);
@@ -68,7 +68,7 @@ async fn check_redacted(laptop: &Laptop, records: usize) {
 async fn repeated_request_finishes_an_erasure_after_a_crash() {
     at_every_request("DELETE /conversations/{id}?erase=true", 10, async |mut scenario: Scenario| {
         let laptop = Laptop::builder().numbers("GB", 2).start().await;
-        let (id, dials) = lively(&laptop).await;
+        let (id, dials) = create_with_call(&laptop).await;
         let erasure = events::erasure(&id);
         scenario.run(&laptop, async |functions| drop(functions.answer::<EndConversation>(&erasure).await)).await;
         laptop.table().await;
@@ -85,7 +85,7 @@ async fn repeated_request_finishes_an_erasure_after_a_crash() {
 async fn schedule_finishes_an_erasure_after_a_crash() {
     at_every_request("DELETE /conversations/{id}?erase=true, then the schedule", 10, async |mut scenario: Scenario| {
         let laptop = Laptop::builder().numbers("GB", 2).start().await;
-        let (id, dials) = lively(&laptop).await;
+        let (id, dials) = create_with_call(&laptop).await;
         let erasure = events::erasure(&id);
         scenario.run(&laptop, async |functions| drop(functions.answer::<EndConversation>(&erasure).await)).await;
         // A run that crashed before its first write leaves nothing to finish.
@@ -103,7 +103,7 @@ async fn schedule_finishes_an_erasure_after_a_crash() {
 async fn schedule_redacts_every_record_in_spite_of_a_crash() {
     at_every_request("the schedule of erasures", 16, async |mut scenario: Scenario| {
         let laptop = Laptop::builder().numbers("GB", 2).start().await;
-        let (id, dials) = lively(&laptop).await;
+        let (id, dials) = create_with_call(&laptop).await;
         Functions::of(&laptop).answer::<EndConversation>(&events::erasure(&id)).await;
         laptop.advance(61 * 60);
         scenario.run(&laptop, async |functions| drop(functions.tick_of_erasures().await)).await;

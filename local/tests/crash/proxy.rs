@@ -26,9 +26,9 @@ pub struct Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
     /// The run crashes, and the request is not carried out.
-    DeathBefore,
+    CrashBefore,
     /// The run crashes after the request was carried out.
-    DeathAfter,
+    CrashAfter,
     /// The answer is a failure, and the request was not carried out.
     FailureBefore,
     /// The answer is a failure although the request was carried out.
@@ -36,14 +36,14 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    pub const ALL: [Self; 4] = [Self::DeathBefore, Self::DeathAfter, Self::FailureBefore, Self::FailureAfter];
+    pub const ALL: [Self; 4] = [Self::CrashBefore, Self::CrashAfter, Self::FailureBefore, Self::FailureAfter];
 
-    pub fn is_death(self) -> bool {
-        matches!(self, Self::DeathBefore | Self::DeathAfter)
+    pub fn is_crash(self) -> bool {
+        matches!(self, Self::CrashBefore | Self::CrashAfter)
     }
 
     fn is_carried_out(self) -> bool {
-        matches!(self, Self::DeathAfter | Self::FailureAfter)
+        matches!(self, Self::CrashAfter | Self::FailureAfter)
     }
 }
 
@@ -61,8 +61,8 @@ pub struct Proxy {
     vonage_url: String,
     fault: Fault,
     /// Names of all requests up to the crash, in order.
-    asked: Arc<Mutex<Vec<String>>>,
-    is_cut: watch::Sender<bool>,
+    requests: Arc<Mutex<Vec<String>>>,
+    crashed: watch::Sender<bool>,
     /// Number of requests that are being carried out.
     in_flight: watch::Sender<usize>,
 }
@@ -89,8 +89,8 @@ impl Proxy {
             dynamodb_url: stack.dynamodb_url.clone(),
             vonage_url: stack.vonage_url.clone(),
             fault,
-            asked: Arc::default(),
-            is_cut: watch::Sender::new(false),
+            requests: Arc::default(),
+            crashed: watch::Sender::new(false),
             in_flight: watch::Sender::new(0),
         };
         let url = testkit::serve(Router::new().fallback(receive).with_state(proxy.clone())).await;
@@ -100,31 +100,31 @@ impl Proxy {
     }
 
     /// Waits for the crash.
-    pub async fn is_cut(&self) {
-        self.is_cut.subscribe().wait_for(|is_cut| *is_cut).await.unwrap();
+    pub async fn until_crash(&self) {
+        self.crashed.subscribe().wait_for(|crashed| *crashed).await.unwrap();
     }
 
     /// Waits until all forwarded requests are carried out.
-    pub async fn at_rest(&self) {
+    pub async fn until_idle(&self) {
         self.in_flight.subscribe().wait_for(|count| *count == 0).await.unwrap();
     }
 
     /// Names of all requests up to the crash, in order.
-    pub fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 
     fn route(&self, request: &Parts) -> Routing {
-        let Fault { request: place, kind } = self.fault;
-        let mut asked = self.asked.lock().unwrap();
-        if asked.len() >= place && kind.is_death() {
+        let Fault { request: position, kind } = self.fault;
+        let mut requests = self.requests.lock().unwrap();
+        if requests.len() >= position && kind.is_crash() {
             // The run was already sending this request when it crashed.
             return Routing { is_carried_out: false, answer: Answer::None };
         }
-        asked.push(name(request));
-        let routing = match asked.len() == place {
+        requests.push(name(request));
+        let routing = match requests.len() == position {
             false => Routing { is_carried_out: true, answer: Answer::Own },
-            true if kind.is_death() => Routing { is_carried_out: kind.is_carried_out(), answer: Answer::None },
+            true if kind.is_crash() => Routing { is_carried_out: kind.is_carried_out(), answer: Answer::None },
             true => Routing { is_carried_out: kind.is_carried_out(), answer: Answer::Failure },
         };
         if routing.is_carried_out {
@@ -158,7 +158,7 @@ async fn receive(State(proxy): State<Proxy>, request: Request) -> Response {
         }
     }
     if routing.answer == Answer::None {
-        proxy.is_cut.send_replace(true);
+        proxy.crashed.send_replace(true);
         return pending().await;
     }
     answer

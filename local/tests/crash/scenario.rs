@@ -1,4 +1,4 @@
-//! Runs a scenario once for each place at which a fault can occur.
+//! Runs a scenario once for each position at which a fault can occur.
 
 use std::sync::Arc;
 
@@ -21,30 +21,30 @@ const LEASE: i64 = 60;
 /// `MASKLINE_TEST_MISHAPS=2` the run after the fault gets all these faults too.
 pub async fn at_every_request(what: &str, at_least: usize, scenario: impl AsyncFn(Scenario) -> Scenario) {
     let faults = std::env::var("MASKLINE_TEST_MISHAPS").map_or(1, |faults| faults.parse().unwrap());
-    let (asked, stacks) = explore(&scenario, &[], faults).await;
-    println!("{what}: {} requests, {stacks} stacks. {}", asked.len(), asked.join(", "));
-    assert!(asked.len() >= at_least, "{what} sends fewer requests than expected: {asked:?}");
+    let (requests, stacks) = explore(&scenario, &[], faults).await;
+    println!("{what}: {} requests, {stacks} stacks. {}", requests.len(), requests.join(", "));
+    assert!(requests.len() >= at_least, "{what} sends fewer requests than expected: {requests:?}");
 }
 
 /// Returns the requests of a complete run, and the number of stacks that were started.
 async fn explore(
     scenario: &impl AsyncFn(Scenario) -> Scenario,
-    earlier: &[Fault],
+    previous: &[Fault],
     faults_in_all: usize,
 ) -> (Vec<String>, usize) {
     let mut stacks = 0;
     for request in 1.. {
-        let mut asks_vonage = false;
+        let mut is_for_vonage = false;
         for kind in FaultKind::ALL {
             // The AWS SDK hides a single failure of DynamoDB by a retry.
-            if !kind.is_death() && !asks_vonage {
+            if !kind.is_crash() && !is_for_vonage {
                 continue;
             }
-            let faults = [earlier, &[Fault { request, kind }]].concat();
-            let told = scenario(Scenario { faults: faults.clone(), asked: Vec::new() }).await;
+            let faults = [previous, &[Fault { request, kind }]].concat();
+            let done = scenario(Scenario { faults: faults.clone(), requests: Vec::new() }).await;
             stacks += 1;
-            let Some(name) = told.asked.get(request - 1) else { return (told.asked.clone(), stacks) };
-            asks_vonage = name.starts_with('/');
+            let Some(name) = done.requests.get(request - 1) else { return (done.requests.clone(), stacks) };
+            is_for_vonage = name.starts_with('/');
             if faults.len() < faults_in_all {
                 stacks += Box::pin(explore(scenario, &faults, faults_in_all)).await.1;
             }
@@ -57,7 +57,7 @@ async fn explore(
 pub struct Scenario {
     faults: Vec<Fault>,
     /// Names of the requests of the last run.
-    asked: Vec<String>,
+    requests: Vec<String>,
 }
 
 impl Scenario {
@@ -68,11 +68,11 @@ impl Scenario {
             let run = run(Functions { environment, clock: laptop.clock.clone() });
             // Dropping the run at this point simulates the crash of its process.
             tokio::select! {
-                () = proxy.is_cut() => {}
+                () = proxy.until_crash() => {}
                 () = run => {}
             }
-            proxy.at_rest().await;
-            self.asked = proxy.asked();
+            proxy.until_idle().await;
+            self.requests = proxy.requests();
             laptop.advance(LEASE + 1);
         }
     }
@@ -82,7 +82,7 @@ impl Drop for Scenario {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let faults: Vec<String> = self.faults.iter().map(Fault::to_string).collect();
-            eprintln!("\nscenario with {}; requests of the last run: {}", faults.join(", "), self.asked.join(", "));
+            eprintln!("\nscenario with {}; requests of the last run: {}", faults.join(", "), self.requests.join(", "));
         }
     }
 }

@@ -24,7 +24,7 @@ pub enum Expected<'a> {
 pub struct Calls {
     placed: Vec<Value>,
     /// Leg and status of each event that the event webhook accepted.
-    taken: BTreeSet<(String, String)>,
+    accepted: BTreeSet<(String, String)>,
 }
 
 /// Number of legs, and of those whose final status is known.
@@ -42,13 +42,13 @@ impl Calls {
             call["webhooks"].as_array().unwrap().iter().filter(|attempt| attempt["url_kind"] == kind).count()
         };
         assert!(attempts("answer_url") <= 2 && attempts("fallback_answer_url") <= 2, "{call}");
-        let went_well = match call["answered_by"].as_str() {
+        let succeeded = match call["answered_by"].as_str() {
             Some("answer_url") => {
                 check(&call, expected);
                 true
             }
             Some("fallback_answer_url") => {
-                assert!(only_hears(&call, CALL_AGAIN), "{call}");
+                assert!(hears_only(&call, CALL_AGAIN), "{call}");
                 assert_eq!(attempts("answer_url"), 2, "{call}");
                 false
             }
@@ -58,18 +58,18 @@ impl Calls {
                 false
             }
         };
-        self.note_taken(&call["events"]);
+        self.note_accepted(&call["events"]);
         self.placed.push(call);
-        went_well
+        succeeded
     }
 
     /// Records the answers to events.
-    pub fn note_taken(&mut self, events: &Value) {
+    pub fn note_accepted(&mut self, events: &Value) {
         for event in events.as_array().unwrap() {
             match event["http_status"].as_u64() {
                 Some(204) => {
                     let leg = event["leg"].as_str().unwrap_or_default().to_owned();
-                    self.taken.insert((leg, event["status"].as_str().unwrap().to_owned()));
+                    self.accepted.insert((leg, event["status"].as_str().unwrap().to_owned()));
                 }
                 Some(status) => assert_eq!(status, 503, "{event}"),
                 None => {}
@@ -110,7 +110,7 @@ impl Calls {
             .iter()
             .map(|status| (status["status"].as_str().unwrap(), time(&status["timestamp"])))
             .collect();
-        let taken = |status: &str| self.taken.contains(&(uuid.to_owned(), status.to_owned()));
+        let accepted = |status: &str| self.accepted.contains(&(uuid.to_owned(), status.to_owned()));
         let known_at: BTreeMap<_, _> = known
             .and_then(|leg| leg["statuses"].as_object())
             .into_iter()
@@ -120,14 +120,14 @@ impl Calls {
         for (status, at) in &known_at {
             assert_eq!(happened_at.get(status), Some(at), "stored time of status {status} differs from {happened}");
         }
-        for status in happened_at.keys().filter(|status| taken(status)) {
+        for status in happened_at.keys().filter(|status| accepted(status)) {
             assert!(
                 known_at.contains_key(status),
                 "status {status} was accepted, but is not stored for {happened}: {known:?}"
             );
         }
         let end = happened["status"].as_str().unwrap();
-        if taken(end) {
+        if accepted(end) {
             let known = known.unwrap();
             for fact in ["status", "duration", "direction"] {
                 assert_eq!(
@@ -148,12 +148,12 @@ fn check(call: &Value, expected: Expected<'_>) {
             assert_eq!((&phones["callee"], &phones["caller"]["connected"]), (&callee, &json!(true)), "{call}");
         }
         Expected::HasEnded => {
-            assert_eq!((&phones["callee"], only_hears(call, HAS_ENDED)), (&Value::Null, true), "{call}");
+            assert_eq!((&phones["callee"], hears_only(call, HAS_ENDED)), (&Value::Null, true), "{call}");
         }
     }
 }
 
-fn only_hears(call: &Value, words: &str) -> bool {
+fn hears_only(call: &Value, words: &str) -> bool {
     let caller = &call["phones"]["caller"];
     let heard = caller["heard"].as_array().unwrap();
     caller["connected"] == false && heard.len() == 1 && heard[0].as_str().unwrap().contains(words)

@@ -13,8 +13,8 @@ use crate::answer_checks::{DRIVERS_NEW_PHONE, check_answer, check_names_no_numbe
 use crate::calls::{Calls, Expected, Legs};
 use crate::fault_kinds::{RequestsByStep, Target};
 
-/// Number of times a step is tried while faults are active. Then they are removed.
-const TRIES: usize = 3;
+/// Number of times a step is attempt while faults are active. Then they are removed.
+const ATTEMPTS: usize = 3;
 
 /// Lease of a provisioning run, in seconds.
 const LEASE: i64 = 61;
@@ -39,8 +39,8 @@ impl TimeLimits {
         }
     }
 
-    /// Number of times a step is tried without faults. With short limits a slow machine can still cause timeouts.
-    fn tries_without_faults(self) -> usize {
+    /// Number of times a step is attempt without faults. With short limits a slow machine can still cause timeouts.
+    fn attempts_without_faults(self) -> usize {
         match self {
             Self::Long => 1,
             Self::Short => 50,
@@ -115,13 +115,13 @@ impl Flow<'_> {
         is_done: impl Fn(&Answer) -> bool,
     ) -> Value {
         self.begin(step);
-        for tried in 1.. {
+        for attempt in 1.. {
             let answer = request(&self.laptop).await;
             if is_done(&answer) {
                 self.end(step).await;
                 return answer.body;
             }
-            self.try_again(step, tried, &answer.body);
+            self.try_again(step, attempt, &answer.body);
         }
         unreachable!("the last try panics")
     }
@@ -133,11 +133,11 @@ impl Flow<'_> {
         }
     }
 
-    fn try_again(&mut self, step: &'static str, tried: usize, failure: &Value) {
-        let at_most = TRIES + self.limits.tries_without_faults();
-        assert!(tried < at_most, "step \"{step}\" fails although no fault is active: {failure}");
+    fn try_again(&mut self, step: &'static str, attempt: usize, failure: &Value) {
+        let at_most = ATTEMPTS + self.limits.attempts_without_faults();
+        assert!(attempt < at_most, "step \"{step}\" fails although no fault is active: {failure}");
         self.report.repeated.push(step);
-        if tried == TRIES {
+        if attempt == ATTEMPTS {
             self.laptop.stack.faults.clear();
         }
     }
@@ -147,14 +147,14 @@ impl Flow<'_> {
         let requests = self.report.requests.entry(step).or_default();
         requests.extend(self.laptop.stack.traffic.take().iter().map(Target::of));
         let released = self.laptop.vonage(Method::POST, "/simulator/release", Value::Null).await.body;
-        self.calls.note_taken(&released);
+        self.calls.note_accepted(&released);
         self.laptop.table().await;
     }
 
     async fn rent(&mut self) {
         let step = "rent";
         self.begin(step);
-        for tried in 1.. {
+        for attempt in 1.. {
             let answer = self.laptop.post("/numbers", &json!({"country": "GB", "count": 2})).await;
             if answer.status == 200 && answer.body["ready"] == 2 {
                 break;
@@ -162,7 +162,7 @@ impl Flow<'_> {
             check_names_no_number(&answer.body.to_string());
             // Another run may have the lease. Wait until it ends.
             self.laptop.advance(LEASE);
-            self.try_again(step, tried, &answer.body);
+            self.try_again(step, attempt, &answer.body);
         }
         self.end(step).await;
         assert_eq!(
@@ -189,12 +189,12 @@ impl Flow<'_> {
 
     async fn call(&mut self, step: &'static str, from: &str, to: &str, expected: Expected<'_>) {
         self.begin(step);
-        for tried in 1.. {
+        for attempt in 1.. {
             let call = self.laptop.call(json!({"from": from, "to": to, "talk_seconds": 42})).await;
             if self.calls.add(call.clone(), expected) {
                 break;
             }
-            self.try_again(step, tried, &call);
+            self.try_again(step, attempt, &call);
         }
         let requests = self.report.requests.entry(step).or_default();
         requests.extend(["answer_url", "event_url"].map(Target::webhook));
@@ -229,7 +229,7 @@ impl Flow<'_> {
         let step = "the schedule";
         let nothing = json!({"adopted": [], "missing": [], "cancelled": [], "rented": [], "shortfall": []});
         self.begin(step);
-        for tried in 1.. {
+        for attempt in 1.. {
             let mut report = self.laptop.run_schedule().await;
             check_names_no_number(&report.to_string());
             // Only the first run that reaches the application changes it.
@@ -238,7 +238,7 @@ impl Flow<'_> {
             if report == nothing {
                 break;
             }
-            self.try_again(step, tried, &report);
+            self.try_again(step, attempt, &report);
         }
         self.end(step).await;
         assert_eq!(self.laptop.settled_pool().await.len(), 2);

@@ -10,17 +10,22 @@ use crate::flow::{self, FlowReport, TimeLimits};
 use crate::threads;
 
 /// Runs the flow without faults. Returns the targets of each step.
-fn usual() -> RequestsByStep {
-    let usual = Runtime::new().unwrap().block_on(flow::run(TimeLimits::Long, &mut |_| Vec::new()));
-    assert_eq!(usual.repeated, [""; 0]);
-    usual.requests
+fn targets_without_faults() -> RequestsByStep {
+    let report = Runtime::new().unwrap().block_on(flow::run(TimeLimits::Long, &mut |_| Vec::new()));
+    assert_eq!(report.repeated, [""; 0]);
+    report.requests
 }
 
 /// Runs the flow once for each target of this type and each fault that applies to it. `times` is so large that the
 /// fault occurs in every step that uses the target. Returns the targets.
-fn every(meant: &str, times: u32, check: impl Fn(&Target, &Value, &FlowReport) + Sync) -> BTreeSet<Target> {
-    let requests = usual();
-    let targets: BTreeSet<_> = requests.values().flatten().filter(|target| target.0 == meant).cloned().collect();
+fn each_target(
+    kind_of_target: &str,
+    times: u32,
+    check: impl Fn(&Target, &Value, &FlowReport) + Sync,
+) -> BTreeSet<Target> {
+    let requests = targets_without_faults();
+    let targets: BTreeSet<_> =
+        requests.values().flatten().filter(|target| target.0 == kind_of_target).cloned().collect();
     let flows: Vec<_> =
         targets.iter().flat_map(|target| target.faults().into_iter().map(move |fault| (target, fault))).collect();
     println!("{} flows: {targets:?}", flows.len());
@@ -28,8 +33,8 @@ fn every(meant: &str, times: u32, check: impl Fn(&Target, &Value, &FlowReport) +
         let context = FailureContext(format!("{target} gets {fault}, {times} times in a row"));
         let limits = if hangs(&fault) { TimeLimits::Short } else { TimeLimits::Long };
         let mut rules = |step: &'static str| {
-            let is_asked = requests.get(step).is_some_and(|requests| requests.contains(target));
-            if is_asked { vec![target.rule(&fault, 0, times)] } else { Vec::new() }
+            let is_used = requests.get(step).is_some_and(|requests| requests.contains(target));
+            if is_used { vec![target.rule(&fault, 0, times)] } else { Vec::new() }
         };
         let report = flow::run(limits, &mut rules).await;
         check(target, &fault, &report);
@@ -50,22 +55,23 @@ impl Drop for FailureContext {
 }
 
 /// True if the request fails in spite of its retries. A delay only takes time, and a stale read is repeated.
-fn prevents(fault: &Value) -> bool {
+fn causes_failure(fault: &Value) -> bool {
     fault["kind"] != "delay" && fault["kind"] != "stale"
 }
 
 #[test]
 fn flow_survives_each_fault_of_each_vonage_endpoint() {
-    let targets = every("path", 6, |_, fault, report| assert!(prevents(fault) || report.repeated.is_empty()));
+    let targets =
+        each_target("path", 6, |_, fault, report| assert!(causes_failure(fault) || report.repeated.is_empty()));
     assert!(targets.len() >= 6, "{targets:?}");
 }
 
 #[test]
 fn flow_survives_each_fault_of_each_dynamodb_operation() {
-    let targets = every("operation", 12, |target, fault, report| {
-        assert!(prevents(fault) || report.repeated.is_empty());
+    let targets = each_target("operation", 12, |target, fault, report| {
+        assert!(causes_failure(fault) || report.repeated.is_empty());
         // The caller hears the fallback and calls again.
-        if target.1 == "GetItem" && prevents(fault) {
+        if target.1 == "GetItem" && causes_failure(fault) {
             assert!(report.repeated.contains(&"rider calls"), "{:?}", report.repeated);
         }
     });
@@ -74,7 +80,7 @@ fn flow_survives_each_fault_of_each_dynamodb_operation() {
 
 #[test]
 fn flow_survives_each_fault_of_each_webhook() {
-    let targets = every("webhook", 100, |target, fault, report| {
+    let targets = each_target("webhook", 100, |target, fault, report| {
         let kind = fault["kind"].as_str().unwrap();
         let no_answer = target.1 == "answer_url" && kind.starts_with("lose");
         assert_eq!(no_answer, !report.repeated.is_empty(), "{:?}", report.repeated);
@@ -94,12 +100,12 @@ async fn replay_sends_a_text_that_failed_twice() {
 }
 
 /// Injects each fault once into each target of every step. No request of the backend may fail.
-fn once(is_meant: impl Fn(&Target) -> bool + Sync, faults: Vec<Value>) {
-    let requests = usual();
+fn once_in_every_step(applies: impl Fn(&Target) -> bool + Sync, faults: Vec<Value>) {
+    let requests = targets_without_faults();
     threads::all(faults, async |fault: Value| {
         let context = FailureContext(format!("each target gets {fault} once"));
         let mut rules = |step: &'static str| {
-            let targets = requests.get(step).into_iter().flatten().filter(|target| is_meant(target));
+            let targets = requests.get(step).into_iter().flatten().filter(|target| applies(target));
             targets.map(|target| target.rule(&fault, 0, 1)).collect()
         };
         let report = flow::run(TimeLimits::Long, &mut rules).await;
@@ -111,16 +117,16 @@ fn once(is_meant: impl Fn(&Target) -> bool + Sync, faults: Vec<Value>) {
 #[test]
 fn single_failures_of_dynamodb_are_hidden() {
     // The SDK does not retry an answer that is not JSON, and only transactions can be cancelled.
-    let is_absorbed = |fault: &Value| !hangs(fault) && fault["kind"] != "not_json" && fault["kind"] != "cancelled";
-    let faults = Target::operation("Query").faults().into_iter().filter(is_absorbed).collect();
-    once(|target| target.0 == "operation", faults);
+    let is_hidden = |fault: &Value| !hangs(fault) && fault["kind"] != "not_json" && fault["kind"] != "cancelled";
+    let faults = Target::operation("Query").faults().into_iter().filter(is_hidden).collect();
+    once_in_every_step(|target| target.0 == "operation", faults);
 }
 
 #[test]
 fn single_cancellations_of_transactions_are_hidden() {
     let faults = Target::operation("TransactWriteItems").faults();
     let faults = faults.into_iter().filter(|fault| fault["kind"] == "cancelled").collect();
-    once(|target| target.1 == "TransactWriteItems", faults);
+    once_in_every_step(|target| target.1 == "TransactWriteItems", faults);
 }
 
 #[test]
@@ -131,5 +137,5 @@ fn single_failures_of_reads_at_vonage_are_hidden() {
     };
     let faults = Target::path("/ni/basic/json").faults().into_iter().filter(passes).collect();
     let reads = ["/ni/basic/json", "/number/search", "/account/numbers"];
-    once(|target| reads.contains(&target.1.as_str()), faults);
+    once_in_every_step(|target| reads.contains(&target.1.as_str()), faults);
 }

@@ -107,9 +107,9 @@ fn signed(mut event: Value) -> Value {
 
 /// Sends an event. Returns status, body and duration of the answer.
 async fn ask(route: &Route, event: &Value) -> (u16, Value, Duration) {
-    let began = Instant::now();
+    let start = Instant::now();
     let answer = route.invoke(event.clone()).await.unwrap();
-    let took = began.elapsed();
+    let took = start.elapsed();
     let status = u16::try_from(answer["statusCode"].as_u64().unwrap()).unwrap();
     let body = answer["body"].as_str().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
     if status >= 500 {
@@ -173,9 +173,9 @@ async fn schedule_ends_in_time_and_reports_the_outage() {
         let environment = environment(outage).await;
         let event = json!({"source": "aws.events", "public_url": "http://127.0.0.1:1"});
         let schedule = NumbersSchedule::new(&environment, clock::system(), event).unwrap();
-        let began = Instant::now();
+        let start = Instant::now();
         let report = schedule.tick().await.unwrap();
-        assert!(began.elapsed() < Duration::from_secs(60), "{outage:?}");
+        assert!(start.elapsed() < Duration::from_secs(60), "{outage:?}");
         assert!(report["failed"].is_string() || report["shortfall"][0].is_object(), "{outage:?} {report}");
         check_names_no_number(&report.to_string());
     }

@@ -32,7 +32,7 @@ impl Case {
             Action::End(which) => Some(Operation::End(self.id(*which))),
             Action::Erase(which) => Some(Operation::Erase(self.id(*which))),
             Action::Update { which, phone, lifetime } => {
-                let phone = phone.map(|(side, who)| NewPhone { side, number: self.with_plus(who), country: None });
+                let phone = phone.map(|(side, who)| NewPhone { side, number: self.in_e164(who), country: None });
                 let lifetime = lifetime.map(|seconds| Lifetime::try_from(seconds).unwrap());
                 Some(Operation::Update(self.id(*which), Change { lifetime, phone }))
             }
@@ -54,7 +54,7 @@ impl Case {
         self.attempts += 1;
         let attempt = self.attempts.to_string();
         let participant = |side: Side| NewParticipant {
-            number: self.with_plus(spec.people[side.index()]),
+            number: self.in_e164(spec.people[side.index()]),
             country: None,
             label: Label::try_from(label(&attempt, side)).ok(),
         };
@@ -89,7 +89,7 @@ impl Case {
         }
     }
 
-    fn with_plus(&self, who: PhoneRef) -> String {
+    fn in_e164(&self, who: PhoneRef) -> String {
         format!("+{}", self.phone(who).expose())
     }
 

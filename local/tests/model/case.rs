@@ -90,21 +90,21 @@ impl Case {
                 let outcome = Some(self.system.process.perform(&operation).await);
                 self.verify(vec![Execution { operation, outcome }]).await
             }
-            Step::Together(one, other) => self.together(one, other).await,
+            Step::Concurrently(one, other) => self.concurrently(one, other).await,
             Step::Crash { action, nth, moment, concurrent } => {
                 self.crash(action, *nth, *moment, concurrent.as_ref()).await
             }
         }
     }
 
-    async fn together(&mut self, one: &Action, other: &Action) -> Verdict {
+    async fn concurrently(&mut self, one: &Action, other: &Action) -> Verdict {
         let (Some(one), Some(other)) = (self.operation(one), self.operation(other)) else { return self.skip() };
         self.coverage.count("two concurrent actions", "");
         let process = &self.system.process;
         let (first, second) = tokio::join!(process.perform(&one), process.perform(&other));
-        let done =
+        let executions =
             [(one, first), (other, second)].map(|(operation, outcome)| Execution { operation, outcome: Some(outcome) });
-        self.verify(done.into()).await
+        self.verify(executions.into()).await
     }
 
     async fn crash(&mut self, action: &Action, nth: u8, moment: Moment, concurrent: Option<&Action>) -> Verdict {
@@ -126,9 +126,10 @@ impl Case {
             self.system.replace_crashed_process().await;
             self.system.process.settle_erasures().await;
         }
-        let mut done = vec![Execution { operation, outcome }];
-        done.extend(concurrent.zip(other).map(|(operation, outcome)| Execution { operation, outcome: Some(outcome) }));
-        self.verify(done).await
+        let mut executions = vec![Execution { operation, outcome }];
+        executions
+            .extend(concurrent.zip(other).map(|(operation, outcome)| Execution { operation, outcome: Some(outcome) }));
+        self.verify(executions).await
     }
 
     fn skip(&mut self) -> Verdict {

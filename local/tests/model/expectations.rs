@@ -64,8 +64,8 @@ impl Case {
         }) {
             self.check_pool_as_read().await?;
         }
-        self.note_created(&before, &executions, &table);
-        self.sms.check_claims(&self.model, &table)?;
+        self.record_created(&before, &executions, &table);
+        self.sms.check_unsent(&self.model, &table)?;
         self.peak_usage.check(&self.model, &table)?;
         self.table = table;
         Ok(())
@@ -128,7 +128,7 @@ impl Case {
     }
 
     /// Records new conversations in the order of their requests.
-    fn note_created(&mut self, before: &Model, executions: &[Execution], table: &Table) {
+    fn record_created(&mut self, before: &Model, executions: &[Execution], table: &Table) {
         for execution in executions {
             let Operation::Create { attempt, .. } = &execution.operation else { continue };
             let created = self.model.conversations.values().find(|conversation| conversation.attempt == *attempt);
@@ -155,7 +155,7 @@ impl Case {
     /// Checks all invariants against the last table dump.
     pub fn check(&mut self) -> Verdict {
         checks::check(&self.model, &self.table)?;
-        self.sms.check_claims(&self.model, &self.table)?;
+        self.sms.check_unsent(&self.model, &self.table)?;
         self.peak_usage.check(&self.model, &self.table)
     }
 }

@@ -63,7 +63,7 @@ impl SmsLedger {
     }
 
     /// Checks that no text message that may have been sent looks unsent to a replay.
-    pub fn check_claims(&self, model: &Model, table: &Table) -> Verdict {
+    pub fn check_unsent(&self, model: &Model, table: &Table) -> Verdict {
         for ((id, side), outcomes) in &self.0 {
             let (Some(conversation), Some(found)) = (model.conversations.get(id), table.conversations.get(id)) else {
                 continue;

@@ -33,7 +33,7 @@ pub enum Step {
     },
     Do(Action),
     /// Runs two actions at the same time.
-    Together(Action, Action),
+    Concurrently(Action, Action),
     /// Runs an action in a process that crashes at its request number `nth` to the table, perhaps while another process
     /// runs the `concurrent` action.
     Crash {
@@ -98,7 +98,7 @@ pub enum ConversationRef {
 impl Step {
     pub fn any() -> impl Strategy<Value = Self> {
         let moment = prop_oneof![Just(Moment::Before), Just(Moment::After)];
-        let concurrent = prop::option::weighted(0.3, Action::of_a_client());
+        let concurrent = prop::option::weighted(0.3, Action::of_client());
         let crash = (Action::any(), 0..9u8, moment, concurrent);
         prop_oneof![
             24 => (1..100_000i64).prop_map(Self::Wait),
@@ -108,7 +108,7 @@ impl Step {
             3 => any::<u64>().prop_map(|some| Self::Sweep { some }),
             24 => (PhoneRef::any(), 0..8usize).prop_map(|(caller, number)| Self::Call { caller, number }),
             100 => Action::any().prop_map(Self::Do),
-            16 => (Action::of_a_client(), Action::of_a_client()).prop_map(|(one, other)| Self::Together(one, other)),
+            16 => (Action::of_client(), Action::of_client()).prop_map(|(one, other)| Self::Concurrently(one, other)),
             30 => crash.prop_map(|(action, nth, moment, concurrent)| Self::Crash { action, nth, moment, concurrent }),
         ]
     }
@@ -117,14 +117,14 @@ impl Step {
 impl Action {
     fn any() -> impl Strategy<Value = Self> {
         prop_oneof![
-            30 => Self::of_a_client(),
+            30 => Self::of_client(),
             2 => Kind::any().prop_map(Self::AddNumber),
             1 => Just(Self::Upkeep),
         ]
     }
 
     /// An action that a client may send at any time.
-    fn of_a_client() -> impl Strategy<Value = Self> {
+    fn of_client() -> impl Strategy<Value = Self> {
         let outcome = prop_oneof![4 => Just(SmsOutcome::Accepted), 1 => Just(SmsOutcome::Refused), 1 => Just(SmsOutcome::NoAnswer)];
         let lifetime = 60..=600u64;
         let phone = prop::option::weighted(0.7, (side(), PhoneRef::any()));

@@ -139,7 +139,7 @@ impl System {
 
     /// Adds one more number of Jersey.
     pub async fn add_by_hand(&mut self) {
-        let number = renting_number(Kind::Je, self.jersey, self.now());
+        let number = number_in_state_renting(Kind::Je, self.jersey, self.now());
         self.jersey += 1;
         add_by_hand(self.process.store(), &number).await;
     }
@@ -239,12 +239,12 @@ fn first_numbers(scenario: &Scenario, now: Timestamp) -> Vec<PoolNumber> {
     let mut numbers = Vec::new();
     for (position, kind) in scenario.numbers.iter().enumerate() {
         let index = scenario.numbers[..position].iter().filter(|other| *other == kind).count();
-        numbers.push(renting_number(*kind, index as u64, now));
+        numbers.push(number_in_state_renting(*kind, index as u64, now));
     }
     numbers
 }
 
-fn renting_number(kind: Kind, index: u64, now: Timestamp) -> PoolNumber {
+fn number_in_state_renting(kind: Kind, index: u64, now: Timestamp) -> PoolNumber {
     PoolNumber {
         number: kind.number(index),
         country: kind.country(),

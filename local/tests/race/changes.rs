@@ -18,7 +18,7 @@ use crate::sandboxes::{Directory, Sandboxes, at_once, create, phone, rounds, sta
 
 /// An operation of the race.
 #[derive(Clone, Copy, Debug)]
-enum Act {
+enum Operation {
     Phone(Side, usize),
     Lifetime(u64),
     End,
@@ -36,38 +36,38 @@ enum Outcome {
     Changed,
     Ended,
     /// The conversation is erased, by this operation or another one.
-    Gone,
+    Erased,
     MaskTaken,
     Created(ConversationId),
     /// No number was free for one of the two people.
     Refused,
 }
 
-async fn act(laptop: Arc<Laptop>, sandboxes: Arc<Sandboxes>, id: ConversationId, act: Act) -> Outcome {
-    let (lifetime, phone) = match act {
-        Act::End => {
+async fn perform(laptop: Arc<Laptop>, sandboxes: Arc<Sandboxes>, id: ConversationId, operation: Operation) -> Outcome {
+    let (lifetime, phone) = match operation {
+        Operation::End => {
             let now = laptop.clock.now();
             let ended = laptop.store().end_conversation(id, now).await.unwrap();
-            return if ended.is_some() { Outcome::Ended } else { Outcome::Gone };
+            return if ended.is_some() { Outcome::Ended } else { Outcome::Erased };
         }
-        Act::Erase => {
+        Operation::Erase => {
             assert!(laptop.store().erase_conversation(id, laptop.clock.now()).await.unwrap());
-            return Outcome::Gone;
+            return Outcome::Erased;
         }
-        Act::Event => {
-            happen(&laptop, id).await;
+        Operation::Event => {
+            store_event(&laptop, id).await;
             return Outcome::Changed;
         }
-        Act::Text => {
-            note_text(&laptop, id).await;
+        Operation::Text => {
+            store_text_outcome(&laptop, id).await;
             return Outcome::Changed;
         }
-        Act::Create(pair) => {
+        Operation::Create(pair) => {
             let created = create(sandboxes.of(pair[1]), pair).await;
             return created.map_or(Outcome::Refused, |conversation| Outcome::Created(conversation.id));
         }
-        Act::Lifetime(seconds) => (Some(Lifetime::try_from(seconds).unwrap()), None),
-        Act::Phone(side, person) => {
+        Operation::Lifetime(seconds) => (Some(Lifetime::try_from(seconds).unwrap()), None),
+        Operation::Phone(side, person) => {
             (None, Some(NewPhone { side, number: format!("+{}", phone(person)), country: None }))
         }
     };
@@ -80,14 +80,14 @@ async fn act(laptop: Arc<Laptop>, sandboxes: Arc<Sandboxes>, id: ConversationId,
     match updater.update(id, &Change { lifetime, phone }).await {
         Ok(_) => Outcome::Changed,
         Err(UpdateError::Ended) => Outcome::Ended,
-        Err(UpdateError::Unknown) => Outcome::Gone,
+        Err(UpdateError::Unknown) => Outcome::Erased,
         Err(UpdateError::MaskTaken { .. }) => Outcome::MaskTaken,
-        Err(error) => panic!("{act:?}: {error}"),
+        Err(error) => panic!("{operation:?}: {error}"),
     }
 }
 
 /// Stores an event as the event webhook does.
-async fn happen(laptop: &Laptop, id: ConversationId) {
+async fn store_event(laptop: &Laptop, id: ConversationId) {
     let (store, now) = (laptop.store(), laptop.clock.now());
     let caller = PhoneNumber::try_from(phone(0)).unwrap().into();
     let (uuid, status) = ("leg-of-the-race".to_owned(), Status::Completed);
@@ -108,7 +108,7 @@ async fn happen(laptop: &Laptop, id: ConversationId) {
 }
 
 /// Stores the outcome of a text message as a creation does that waited for the carrier.
-async fn note_text(laptop: &Laptop, id: ConversationId) {
+async fn store_text_outcome(laptop: &Laptop, id: ConversationId) {
     let (store, now) = (laptop.store(), laptop.clock.now());
     let text = CarrierRecord::of_text("text-of-the-race".to_owned());
     if let Some(conversation) = store.conversation(id, now).await.unwrap() {
@@ -123,7 +123,7 @@ const NUMBERS: usize = 3;
 /// A person with a route on every number, so no change can bring in this phone.
 const BUSY: usize = 2;
 
-async fn race(acts: &[Act]) -> (Vec<Outcome>, Conversation) {
+async fn race(operations: &[Operation]) -> (Vec<Outcome>, Conversation) {
     let (laptop, sandboxes) = start(&[]).await;
     laptop.rent("GB", NUMBERS).await;
     let (laptop, sandboxes) = (Arc::new(laptop), Arc::new(sandboxes));
@@ -132,7 +132,10 @@ async fn race(acts: &[Act]) -> (Vec<Outcome>, Conversation) {
     let conversation = create(sandboxes.of(0), [0, 1]).await.unwrap();
     let before = laptop.table().await;
 
-    let outcomes = at_once(acts.iter().map(|one| act(laptop.clone(), sandboxes.clone(), conversation.id, *one))).await;
+    let outcomes = at_once(
+        operations.iter().map(|operation| perform(laptop.clone(), sandboxes.clone(), conversation.id, *operation)),
+    )
+    .await;
     let after = laptop.table().await;
     for neighbour in before.conversations.iter().filter(|other| other.id != conversation.id) {
         assert!(after.conversations.contains(neighbour), "another conversation changed: {neighbour:?}");
@@ -149,8 +152,8 @@ async fn race(acts: &[Act]) -> (Vec<Outcome>, Conversation) {
     (outcomes, stored)
 }
 
-fn count(outcomes: &[Outcome], is_meant: fn(&Outcome) -> bool) -> usize {
-    outcomes.iter().filter(|outcome| is_meant(outcome)).count()
+fn count(outcomes: &[Outcome], matches: fn(&Outcome) -> bool) -> usize {
+    outcomes.iter().filter(|outcome| matches(outcome)).count()
 }
 
 fn changes(outcomes: &[Outcome]) -> usize {
@@ -160,15 +163,15 @@ fn changes(outcomes: &[Outcome]) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_changes_are_all_applied_in_some_order() {
     for _ in 0..rounds() {
-        let acts = [
-            Act::Phone(Side::A, 3),
-            Act::Phone(Side::A, 4),
-            Act::Phone(Side::B, 5),
-            Act::Phone(Side::A, BUSY),
-            Act::Lifetime(600),
-            Act::Lifetime(900),
+        let operations = [
+            Operation::Phone(Side::A, 3),
+            Operation::Phone(Side::A, 4),
+            Operation::Phone(Side::B, 5),
+            Operation::Phone(Side::A, BUSY),
+            Operation::Lifetime(600),
+            Operation::Lifetime(900),
         ];
-        let (outcomes, conversation) = race(&acts).await;
+        let (outcomes, conversation) = race(&operations).await;
         assert!(matches!(outcomes[3], Outcome::MaskTaken), "{outcomes:?}");
         assert_eq!((changes(&outcomes), conversation.revision), (5, 5), "{outcomes:?}");
         let [a, b] = &conversation.participants;
@@ -182,8 +185,14 @@ async fn concurrent_changes_are_all_applied_in_some_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn conversation_does_not_change_after_its_end() {
     for _ in 0..rounds() {
-        let acts = [Act::Phone(Side::A, 3), Act::End, Act::Lifetime(600), Act::Phone(Side::B, 5), Act::End];
-        let (outcomes, conversation) = race(&acts).await;
+        let operations = [
+            Operation::Phone(Side::A, 3),
+            Operation::End,
+            Operation::Lifetime(600),
+            Operation::Phone(Side::B, 5),
+            Operation::End,
+        ];
+        let (outcomes, conversation) = race(&operations).await;
         let (changes, ended_at) = (changes(&outcomes), conversation.ended_at);
         assert_eq!(conversation.revision as usize, changes + 1, "{outcomes:?}");
         assert_eq!(ended_at, Some(conversation.created_at), "the clock stands still");
@@ -193,13 +202,18 @@ async fn conversation_does_not_change_after_its_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn changed_phone_and_creations_get_different_routes() {
     for _ in 0..rounds() {
-        let acts = [Act::Phone(Side::A, 3), Act::Create([3, 50]), Act::Create([3, 51]), Act::Create([3, 52])];
-        let (outcomes, conversation) = race(&acts).await;
-        let has_come = conversation.participants[0].number.expose() == phone(3);
-        assert_eq!(has_come, matches!(outcomes[0], Outcome::Changed), "{outcomes:?}");
-        assert!(has_come || matches!(outcomes[0], Outcome::MaskTaken), "{outcomes:?}");
+        let operations = [
+            Operation::Phone(Side::A, 3),
+            Operation::Create([3, 50]),
+            Operation::Create([3, 51]),
+            Operation::Create([3, 52]),
+        ];
+        let (outcomes, conversation) = race(&operations).await;
+        let is_changed = conversation.participants[0].number.expose() == phone(3);
+        assert_eq!(is_changed, matches!(outcomes[0], Outcome::Changed), "{outcomes:?}");
+        assert!(is_changed || matches!(outcomes[0], Outcome::MaskTaken), "{outcomes:?}");
         let created = count(&outcomes, |outcome| matches!(outcome, Outcome::Created(_)));
-        assert_eq!(created + usize::from(has_come), NUMBERS, "person 3 must have a route on every number");
+        assert_eq!(created + usize::from(is_changed), NUMBERS, "person 3 must have a route on every number");
     }
 }
 
@@ -211,18 +225,21 @@ async fn erasure_is_complete_in_spite_of_concurrent_requests() {
         laptop.rent("GB", NUMBERS).await;
         let (laptop, sandboxes) = (Arc::new(laptop), Arc::new(sandboxes));
         let conversation = create(sandboxes.of(0), [0, 1]).await.unwrap();
-        let acts = [
-            Act::Erase,
-            Act::Phone(Side::A, 3),
-            Act::End,
-            Act::Erase,
-            Act::Lifetime(600),
-            Act::Event,
-            Act::Text,
-            Act::Create([0, 1]),
-            Act::Create([3, 50]),
+        let operations = [
+            Operation::Erase,
+            Operation::Phone(Side::A, 3),
+            Operation::End,
+            Operation::Erase,
+            Operation::Lifetime(600),
+            Operation::Event,
+            Operation::Text,
+            Operation::Create([0, 1]),
+            Operation::Create([3, 50]),
         ];
-        at_once(acts.iter().map(|one| act(laptop.clone(), sandboxes.clone(), conversation.id, *one))).await;
+        at_once(
+            operations.iter().map(|operation| perform(laptop.clone(), sandboxes.clone(), conversation.id, *operation)),
+        )
+        .await;
         laptop.advance(61 * 60);
         let settled = laptop.store().erasures().await.unwrap();
         for erasure in &settled {

@@ -78,14 +78,14 @@ async fn creation_is_refused_only_without_a_free_number() {
         check(&laptop, &sandboxes, &created).await;
         // Any two people who both have a free number can still get a conversation.
         let mut all = created;
-        while let Some(pair) = two_with_a_number_free(&all) {
+        while let Some(pair) = pair_with_free_numbers(&all) {
             all.push(create(sandboxes.of(0), pair).await.unwrap());
         }
         check(&laptop, &sandboxes, &all).await;
     }
 }
 
-fn two_with_a_number_free(conversations: &[Conversation]) -> Option<[usize; 2]> {
+fn pair_with_free_numbers(conversations: &[Conversation]) -> Option<[usize; 2]> {
     let mut free = (0..6).filter(|person| dialled(*person, conversations).len() < NUMBERS);
     Some([free.next()?, free.next()?])
 }
@@ -95,7 +95,7 @@ async fn route_is_given_again_only_after_its_quarantine() {
     for _ in 0..rounds() {
         let (laptop, sandboxes) = laptop().await;
         let sandboxes = Arc::new(sandboxes);
-        let outcomes = at_once((0..16).map(|task| come_and_go(sandboxes.clone(), task))).await;
+        let outcomes = at_once((0..16).map(|task| create_and_end(sandboxes.clone(), task))).await;
         let (created, refused) = split(outcomes.into_iter().flatten().collect());
         refused.iter().for_each(|refusal| refusal.check(NUMBERS));
         check(&laptop, &sandboxes, &created).await;
@@ -109,7 +109,7 @@ async fn route_is_given_again_only_after_its_quarantine() {
 }
 
 /// Creates conversations and ends some of them, with two concurrent requests each, while time passes.
-async fn come_and_go(sandboxes: Arc<Sandboxes>, task: usize) -> Vec<Result<Conversation, Refusal>> {
+async fn create_and_end(sandboxes: Arc<Sandboxes>, task: usize) -> Vec<Result<Conversation, Refusal>> {
     let mut outcomes = Vec::new();
     for turn in 0..6 {
         let sandbox = sandboxes.of(task + turn);
@@ -132,25 +132,25 @@ async fn come_and_go(sandboxes: Arc<Sandboxes>, task: usize) -> Vec<Result<Conve
 struct Drain {
     number: VirtualNumber,
     /// Number of creations that have started.
-    begun: watch::Sender<usize>,
-    is_over: AtomicBool,
+    started: watch::Sender<usize>,
+    is_drained: AtomicBool,
 }
 
 impl Drain {
     async fn run(self: Arc<Self>, provisioner: Provisioner) {
-        self.begun.subscribe().wait_for(|begun| *begun > TASKS).await.unwrap();
+        self.started.subscribe().wait_for(|started| *started > TASKS).await.unwrap();
         assert!(matches!(provisioner.drain(&self.number).await.unwrap(), Drained::Draining(_)));
-        self.is_over.store(true, Ordering::SeqCst);
+        self.is_drained.store(true, Ordering::SeqCst);
     }
 
     /// Creates conversations of new people until one starts after the drain. Returns those before, and that one.
     async fn create(self: Arc<Self>, sandbox: Sandbox, task: usize) -> (Vec<Conversation>, Conversation) {
         let mut before = Vec::new();
         for person in (1000 * (task + 1)..).step_by(2) {
-            self.begun.send_modify(|begun| *begun += 1);
-            let begins_after = self.is_over.load(Ordering::SeqCst);
+            self.started.send_modify(|started| *started += 1);
+            let starts_after = self.is_drained.load(Ordering::SeqCst);
             let conversation = create(sandbox.clone(), [person, person + 1]).await.unwrap();
-            if begins_after {
+            if starts_after {
                 return (before, conversation);
             }
             before.push(conversation);
@@ -168,7 +168,7 @@ async fn creation_after_a_drain_does_not_get_the_drained_number() {
     for _ in 0..rounds() {
         let (laptop, sandboxes) = laptop().await;
         let number = laptop.table().await.pool[0].number.clone();
-        let drain = Arc::new(Drain { number, begun: watch::Sender::new(0), is_over: AtomicBool::new(false) });
+        let drain = Arc::new(Drain { number, started: watch::Sender::new(0), is_drained: AtomicBool::new(false) });
         let drained = tokio::spawn(drain.clone().run(provisioner(&laptop).await));
         let created = at_once((0..TASKS).map(|task| drain.clone().create(sandboxes.of(task), task))).await;
         drained.await.unwrap();
@@ -213,7 +213,7 @@ async fn sixteen_concurrent_replays_create_one_conversation() {
 async fn text_is_left_to_a_replay_if_the_deadline_is_near() {
     let (laptop, sandboxes) = laptop().await;
     let request = || IdempotentRequest { key_hash: "key".to_owned(), fingerprint: "body".to_owned() };
-    let order = || crate::sandboxes::order([1, 2]);
+    let order = || crate::sandboxes::new_conversation([1, 2]);
     let ends_at = sandboxes.clock.now() + SignedDuration::from_secs(6);
     let late = sandboxes.of(0).create(order(), Some(request()), Some(ends_at)).await.unwrap().conversation;
     let notifications =

@@ -176,7 +176,7 @@ impl Refusal {
 }
 
 /// A conversation of one minute with a quarantine of one minute.
-pub fn order(pair: [usize; 2]) -> NewConversation {
+pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
     let participant = |person| NewParticipant { number: format!("+{}", phone(person)), country: None, label: None };
     NewConversation {
         participants: pair.map(participant),
@@ -190,7 +190,7 @@ pub fn order(pair: [usize; 2]) -> NewConversation {
 
 /// Creates a conversation. Fails the test on any error but a lack of numbers.
 pub async fn create(sandbox: Sandbox, pair: [usize; 2]) -> Result<Conversation, Refusal> {
-    match sandbox.create(order(pair), None, None).await {
+    match sandbox.create(new_conversation(pair), None, None).await {
         Ok(created) => Ok(created.conversation),
         Err(CreationError::NoneFree(none_free, renting)) => {
             Err(Refusal { person: pair[none_free.side.index()], none_free, renting })
@@ -201,7 +201,7 @@ pub async fn create(sandbox: Sandbox, pair: [usize; 2]) -> Result<Conversation, 
 
 /// Creates the conversation of an idempotent request.
 pub async fn create_once(sandbox: Sandbox, pair: [usize; 2], request: IdempotentRequest) -> Created {
-    sandbox.create(order(pair), Some(request), None).await.unwrap()
+    sandbox.create(new_conversation(pair), Some(request), None).await.unwrap()
 }
 
 /// The numbers that a person dials in `conversations`.
