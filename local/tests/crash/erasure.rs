@@ -56,9 +56,9 @@ async fn check_redacted(laptop: &Laptop, records: usize) {
     Functions::of(laptop).tick_of_erasures().await;
     let table = laptop.table().await;
     assert!(table.erasures.is_empty() && table.redactions.is_empty(), "{:?} {:?}", table.erasures, table.redactions);
-    let asked = laptop.simulator("requests?path=/v1/redact/transaction").await;
-    let asked = asked["requests"].as_array().unwrap().iter().map(|request| string(&request["parameters"]["id"]));
-    assert_eq!(asked.collect::<std::collections::BTreeSet<_>>().len(), records);
+    let requests = laptop.simulator("requests?path=/v1/redact/transaction").await;
+    let requests = requests["requests"].as_array().unwrap().iter().map(|request| string(&request["parameters"]["id"]));
+    assert_eq!(requests.collect::<std::collections::BTreeSet<_>>().len(), records);
     let messages = laptop.simulator("messages").await;
     let messages = messages["messages"].as_array().unwrap();
     assert!(messages.iter().all(|message| message["text"] == "REDACTED" && message["to"] == "REDACTED"));
