@@ -106,7 +106,9 @@ impl Functions {
     }
 
     async fn start<F: HttpFunction>(&self) -> F {
-        F::start(&self.environment, Arc::new(self.clock.clone())).unwrap()
+        // A slow machine must not cause a timeout.
+        let patient = ("VONAGE_TIME_LIMIT_MS".to_owned(), "20000".to_owned());
+        F::start(&self.environment.clone().with([patient]), Arc::new(self.clock.clone())).unwrap()
     }
 
     /// Answers an event in the form of API Gateway.
