@@ -1,4 +1,4 @@
-"""The README's curl commands against a running stack: provision, create, call both ways, end, call again."""
+"""The curl commands of docs/api.md against a running stack: provision, create, call both ways, end, call again."""
 
 import json
 import os

@@ -184,3 +184,21 @@ fn readme_is_short_and_links_every_page() {
         assert!(links.contains(page.path.to_str().unwrap()), "README.md does not link {}", page.path.display());
     }
 }
+
+#[test]
+fn just_recipes_in_the_pages_exist() {
+    let justfile = std::fs::read_to_string(root().join("justfile")).unwrap();
+    let is_recipe = |name: &str| justfile.lines().any(|line| line.split([' ', ':']).next() == Some(name));
+    let workflow = std::fs::read_to_string(root().join(".github/workflows/ci.yml")).unwrap();
+    let jobs = workflow.lines().filter_map(|line| line.trim().strip_prefix("- recipe: "));
+    for recipe in jobs {
+        assert!(is_recipe(recipe.split(' ').next().unwrap()), "ci.yml: no recipe {recipe}");
+    }
+    for page in pages() {
+        let commands = page.code.iter().map(String::as_str).chain(page.inline_code());
+        for command in commands.filter_map(|command| command.strip_prefix("just ")) {
+            let recipe = command.split(' ').next().unwrap();
+            assert!(recipe.starts_with('-') || is_recipe(recipe), "{}: no recipe {recipe}", page.path.display());
+        }
+    }
+}

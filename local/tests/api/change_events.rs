@@ -243,8 +243,8 @@ fn members(value: &Value, path: &str, names: &mut BTreeSet<String>) {
 
 #[tokio::test]
 async fn docs_show_events_as_they_are() {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let examples = readme.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let docs = std::fs::read_to_string(root().join("docs/events.md")).unwrap();
+    let examples = docs.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
     let examples = examples.filter(|example| example.contains("\"detail-type\""));
     let examples: Vec<Value> = examples.map(|example| serde_json::from_str(example).unwrap()).collect();
     assert_eq!(examples.len(), 2);

@@ -1,4 +1,4 @@
-//! What the template watches says the same as the README and as the functions' own metrics.
+//! Compares the template's alarms and dashboard with the docs and with the functions' metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,10 +98,10 @@ fn asked_by_dashboard(dashboard: &Value) -> Vec<Asked> {
         .collect()
 }
 
-/// The first column of the README's table with this heading.
-fn table_in_the_readme(heading: &str) -> Vec<String> {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let (_, table) = readme.split_once(heading).unwrap_or_else(|| panic!("no table {heading}"));
+/// Returns the first column of the table with this heading in `docs/operations.md`.
+fn table_in_the_docs(heading: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let (_, table) = text.split_once(heading).unwrap_or_else(|| panic!("no table {heading}"));
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     rows.map(|row| row.split('|').nth(1).unwrap().trim().trim_matches('`').to_owned()).collect()
 }
@@ -110,7 +110,7 @@ fn table_in_the_readme(heading: &str) -> Vec<String> {
 fn each_alarm_is_in_docs_and_on_dashboard() {
     let template = template();
     let names: BTreeSet<String> = alarms(&template).into_iter().map(|(name, _)| name.to_owned()).collect();
-    let explained = table_in_the_readme("| alarm | it means | what to do |");
+    let explained = table_in_the_docs("| alarm | it means | what to do |");
     assert_eq!(explained.len(), names.len(), "{explained:?}");
     assert_eq!(explained.into_iter().collect::<BTreeSet<_>>(), names);
     let dashboard = dashboard(&template);
