@@ -2,6 +2,7 @@
 
 mod body;
 mod idempotency;
+mod json;
 mod problems;
 mod webhook;
 
