@@ -1,27 +1,7 @@
-//! Configuration from environment variables. A function reads all of its own while it starts, so that a missing or
-//! malformed one stops it there, with an error that names it.
+//! Configuration from environment variables.
 //!
-//! | variable | meaning |
-//! |---|---|
-//! | `TABLE_NAME` | the DynamoDB table |
-//! | `AWS_ENDPOINT_URL_DYNAMODB` | another DynamoDB endpoint, for the laptop and tests |
-//! | `DYNAMODB_TIME_LIMIT_MS` | how long one operation on the table may take, with its repetitions, 100 to 60000; default 1800, and 700 where a caller waits for it |
-//! | `VONAGE_API_KEY`, `VONAGE_API_SECRET` | the Vonage account |
-//! | `VONAGE_APPLICATION_ID` | the Voice application that rented numbers are linked to |
-//! | `VONAGE_SIGNATURE_SECRET` | signs Vonage's webhooks |
-//! | `VONAGE_SIGNATURE_SECRET_2` | signs them as well, while one secret takes the place of the other |
-//! | `VONAGE_SIGNATURE_MAX_AGE_SECONDS` | how far the time of a signature may be from now, either way; default 300 |
-//! | `VONAGE_API_URL`, `VONAGE_REST_URL` | Vonage's hosts; default `https://api.nexmo.com`, `https://rest.nexmo.com` |
-//! | `VONAGE_TIME_LIMIT_MS` | how long one request to Vonage may take, with its repetitions, 50 to 20000; default 5000 |
-//! | `MAX_CALL_SECONDS` | the longest call, 60 to 7200 (Vonage's own limit); default 7200 |
-//! | `CALLABLE_COUNTRIES` | countries whose phones people may bring, such as `GB,US`; default all |
-//! | `QUARANTINE_SECONDS` | default 86400; at least `MAX_CALL_SECONDS`, at most 30 days |
-//! | `FALLBACK_COUNTRIES` | countries whose numbers are given to people of any country, such as `GB,US`; default none |
-//! | `AUTO_RENT_MAX` | up to how many numbers a country may come to without an order, such as `GB=20,US=5`; default 0 |
-//! | `MONTHLY_BUDGET_EUR` | what the rent of all numbers may come to a month; unset is no limit |
-//! | `HEADROOM` | how many more numbers than its busiest caller lately has held a country is to have, such as `GB=2` |
-//! | `SSL_CERT_FILE` | a file of PEM certificates whose authorities TLS trusts in place of those built in |
-//! | `VONAGE_NUMBERS_INTERVAL_MS` | the least time between two requests to the Numbers API; default 1000 |
+//! A function reads all its variables when it starts. A missing or malformed variable stops it with an error that names
+//! the variable. [`VARIABLES`] lists them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -34,53 +14,163 @@ use rust_decimal::Decimal;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::country::{Country, CountryCounts};
 
-/// The environment variables of this process, or those that a laptop or a test gives in their place.
+/// An environment variable that the functions read.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// The name.
+    pub name: &'static str,
+    /// The part of the deployment that sets the variable.
+    pub source: Source,
+    /// The value of a variable that is not set or empty.
+    pub default: DefaultValue,
+    /// The meaning, with its unit and limits.
+    pub meaning: &'static str,
+}
+
+/// The part of a deployment that sets a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// This parameter of the template.
+    Parameter(&'static str),
+    /// This member of the secret that the template's parameter `VonageSecret` names.
+    Secret(&'static str),
+    /// The template itself, or nothing.
+    Template,
+    /// Lambda.
+    Lambda,
+}
+
+/// The value of a variable that is not set or empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultValue {
+    /// None: the function does not start.
+    Required,
+    /// This value.
+    Value(&'static str),
+    /// No value, with this meaning.
+    Unset(&'static str),
+}
+
+/// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
+/// parameters repeat this table, and a test compares them.
+#[rustfmt::skip]
+pub const VARIABLES: [Variable; 26] = {
+    use DefaultValue::{Required, Unset, Value};
+    use Source::{Lambda, Parameter, Secret, Template};
+
+    const fn variable(name: &'static str, source: Source, default: DefaultValue, meaning: &'static str) -> Variable {
+        Variable { name, source, default, meaning }
+    }
+
+    [
+        variable("TABLE_NAME", Template, Required, "Name of the DynamoDB table"),
+        variable("AWS_ENDPOINT_URL_DYNAMODB", Template, Unset("the endpoint of the region"), "URL of DynamoDB"),
+        variable("DYNAMODB_TIME_LIMIT_MS", Template, Unset("1800, and 700 in the answer webhook"),
+            "Time limit of one operation on the table including its retries, in milliseconds, 100 to 60000"),
+        variable("VONAGE_API_KEY", Parameter("VonageApiKey"), Required, "API key of the Vonage account"),
+        variable("VONAGE_API_SECRET", Secret("api_secret"), Required, "API secret of the Vonage account"),
+        variable("VONAGE_APPLICATION_ID", Parameter("VonageApplicationId"), Required,
+            "Id of the Voice application that rented numbers are linked to"),
+        variable("VONAGE_SIGNATURE_SECRET", Secret("signature_secret"), Required,
+            "Secret with which Vonage signs its webhooks"),
+        variable("VONAGE_SIGNATURE_SECRET_2", Secret("signature_secret_2"), Unset("no second secret"),
+            "Second valid signature secret, for the time in which one secret replaces the other"),
+        variable("VONAGE_SIGNATURE_MAX_AGE_SECONDS", Parameter("SignatureMaxAgeSeconds"), Value("300"),
+            "Largest difference between the time of a webhook's signature and now, in seconds"),
+        variable("VONAGE_API_URL", Template, Value("https://api.nexmo.com"), "URL of Vonage's API"),
+        variable("VONAGE_REST_URL", Template, Value("https://rest.nexmo.com"), "URL of Vonage's older API"),
+        variable("VONAGE_TIME_LIMIT_MS", Template, Value("5000"),
+            "Time limit of one request to Vonage including its retries, in milliseconds, 50 to 20000. One attempt may \
+             use three fifths of it, and its connection three tenths"),
+        variable("VONAGE_NUMBERS_INTERVAL_MS", Template, Value("1000"),
+            "Least time between two requests to Vonage's Numbers API, in milliseconds, 0 to 10000"),
+        variable("MAX_CALL_SECONDS", Parameter("MaxCallSeconds"), Value("7200"),
+            "Longest duration of a call including ringing, in seconds, 60 to 7200"),
+        variable("QUARANTINE_SECONDS", Parameter("QuarantineSeconds"), Value("86400"),
+            "Time after the end of a conversation in which its numbers are not given to the same callers again, in \
+             seconds, MAX_CALL_SECONDS to 2592000"),
+        variable("CALLABLE_COUNTRIES", Parameter("CallableCountries"), Unset("all countries, at any price"),
+            "Countries whose phone numbers participants may have, such as GB,US"),
+        variable("FALLBACK_COUNTRIES", Parameter("FallbackCountries"), Unset("no other country"),
+            "Countries whose numbers participants of any country get if neither their country nor another one with \
+             its calling code has a free number, in this order, such as GB,US"),
+        variable("AUTO_RENT_MAX", Parameter("AutoRentMax"), Unset("no renting without an order"),
+            "Largest number of numbers per country up to which numbers are rented without an order, such as \
+             GB=20,US=5"),
+        variable("HEADROOM", Parameter("Headroom"), Unset("no headroom"),
+            "Ready numbers per country that the schedule keeps beyond the peak usage of one caller, such as GB=2"),
+        variable("MONTHLY_BUDGET_EUR", Parameter("MonthlyBudgetEur"), Unset("no limit"),
+            "Largest monthly rent of all numbers, in EUR, such as 100 or 12.50"),
+        variable("SSL_CERT_FILE", Template,
+            Unset("Amazon's authorities for the table and Mozilla's list for Vonage, both built in"),
+            "Path of a file with PEM certificates of the authorities that TLS trusts, for example that of a \
+             company's proxy"),
+        variable("AWS_REGION", Lambda, Required, "AWS region"),
+        variable("AWS_ACCESS_KEY_ID", Lambda, Required, "Credentials of the function's role"),
+        variable("AWS_SECRET_ACCESS_KEY", Lambda, Required, "Credentials of the function's role"),
+        variable("AWS_SESSION_TOKEN", Lambda, Unset("no session token"), "Credentials of the function's role"),
+        variable("AWS_LAMBDA_LOG_LEVEL", Lambda, Value("INFO"),
+            "Lowest level that is logged. A release build has no level below INFO. Above INFO most metrics are missing, \
+             because they are part of the log line of a request"),
+    ]
+};
+
+/// Returns the default value of the variable `name`.
+fn default_value(name: &str) -> Option<&'static str> {
+    let variable = VARIABLES.iter().find(|variable| variable.name == name)?;
+    match variable.default {
+        DefaultValue::Value(value) => Some(value),
+        DefaultValue::Required | DefaultValue::Unset(_) => None,
+    }
+}
+
+/// Environment variables: those of this process, or those that the local stack or a test sets.
 #[derive(Clone, Default)]
 pub struct Environment(HashMap<String, String>);
 
-/// A variable is missing or malformed.
+/// The error of a missing or malformed variable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The variable has to be set.
+    /// The variable is required and not set.
     #[error("the environment variable {0} is not set")]
     Missing(&'static str),
-    /// The variable's value cannot be used. The value is not shown: it may be a secret.
+    /// The value does not have the expected form. The error does not contain the value, because it may be a secret.
     #[error("the environment variable {name} is malformed: {expected}")]
     Malformed {
         /// The variable.
         name: &'static str,
-        /// What it should be.
+        /// The expected form, such as "must be from 1 to 5 seconds".
         expected: String,
     },
 }
 
 impl Environment {
-    /// The variables of this process.
+    /// Returns the variables of this process.
     pub fn of_process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect()
     }
 
-    /// All variables, for another process.
+    /// Iterates over names and values, to pass them to another process.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The same variables, but for those that differ.
-    pub fn with(mut self, differing: impl IntoIterator<Item = (String, String)>) -> Self {
-        self.0.extend(differing);
+    /// Replaces and adds variables.
+    pub fn with(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.0.extend(variables);
         self
     }
 
-    /// The variable `name`, if it is set and not empty (a template cannot leave one out, only empty).
+    /// Returns the variable `name`. An empty variable counts as not set, because a template cannot omit a variable.
     pub fn optional(&self, name: &str) -> Option<String> {
         self.0.get(name).filter(|value| !value.is_empty()).cloned()
     }
 
-    /// The variable `name`, which has to be set.
+    /// Returns the variable `name`, or its default value from [`VARIABLES`].
     pub fn required(&self, name: &'static str) -> Result<String, ConfigError> {
-        self.optional(name).ok_or(ConfigError::Missing(name))
+        self.optional(name).or_else(|| default_value(name).map(str::to_owned)).ok_or(ConfigError::Missing(name))
     }
 
     fn parsed<T: FromStr>(&self, name: &'static str, expected: &str) -> Result<Option<T>, ConfigError> {
@@ -95,46 +185,47 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     }
 }
 
-/// How long calls and quarantines last.
+/// Durations of calls and quarantines that apply unless a conversation has its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Durations {
-    /// The longest call, from the first thing said to the end of the talk, in seconds.
+    /// Longest duration of a call, from its first announcement to its end, in seconds.
     pub max_call_seconds: u32,
-    /// How long after an end the two (caller, number) keys are given to nobody, in seconds.
+    /// Time after the end of a conversation in which its route keys are not used again, in seconds.
     pub quarantine_seconds: u32,
 }
 
 impl Durations {
+    /// Longest quarantine: 30 days.
     const MAX_QUARANTINE_SECONDS: u32 = 30 * 86_400;
-    /// What the quarantine of a conversation with such calls may be, in seconds: never shorter than one of them, so that
-    /// the last event of a call still finds its own conversation.
+
+    /// Returns the range of quarantines for calls with these limits, in seconds. A quarantine is never shorter than the
+    /// longest call, so that the last event of a call still finds its conversation.
     pub fn allowed_quarantines(limits: CallLimits) -> RangeInclusive<u32> {
         limits.max_call_seconds..=Self::MAX_QUARANTINE_SECONDS
     }
 
-    /// What the longest call of a conversation may be, in seconds.
+    /// Returns the range of a conversation's own longest call, in seconds.
     pub fn allowed_max_call_seconds(self) -> RangeInclusive<u32> {
         CallLimits::MIN_CALL_SECONDS..=self.max_call_seconds
     }
 
     /// Reads `MAX_CALL_SECONDS` and `QUARANTINE_SECONDS`.
     pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
-        let longest = CallLimits::MAX_CALL_SECONDS;
-        let max_call_seconds =
-            in_range(env, "MAX_CALL_SECONDS", longest, CallLimits::MIN_CALL_SECONDS..=longest, "seconds")?;
+        let calls = CallLimits::MIN_CALL_SECONDS..=CallLimits::MAX_CALL_SECONDS;
+        let max_call_seconds = in_range(env, "MAX_CALL_SECONDS", calls, "seconds")?;
         let quarantines = max_call_seconds..=Self::MAX_QUARANTINE_SECONDS;
-        let quarantine_seconds = in_range(env, "QUARANTINE_SECONDS", 86_400, quarantines, "seconds")?;
+        let quarantine_seconds = in_range(env, "QUARANTINE_SECONDS", quarantines, "seconds")?;
         Ok(Self { max_call_seconds, quarantine_seconds })
     }
 }
 
 impl Environment {
-    /// `AUTO_RENT_MAX` or `HEADROOM`: a count for each of some countries.
+    /// Reads a count per country, from `AUTO_RENT_MAX` or `HEADROOM`.
     pub fn country_counts(&self, name: &'static str) -> Result<CountryCounts, ConfigError> {
         Ok(self.parsed(name, "must be a list such as GB=20,US=5")?.unwrap_or_default())
     }
 
-    /// `FALLBACK_COUNTRIES` or `CALLABLE_COUNTRIES`: some countries.
+    /// Reads a list of countries, from `FALLBACK_COUNTRIES` or `CALLABLE_COUNTRIES`.
     pub fn countries(&self, name: &'static str) -> Result<Vec<Country>, ConfigError> {
         let malformed = |_| ConfigError::Malformed { name, expected: "must be a list such as GB,US".to_owned() };
         let list = self.optional(name).unwrap_or_default();
@@ -144,62 +235,50 @@ impl Environment {
 
     /// Reads `MONTHLY_BUDGET_EUR`.
     pub fn monthly_budget(&self) -> Result<Option<Decimal>, ConfigError> {
-        const NAME: &str = "MONTHLY_BUDGET_EUR";
-        let expected = "must be an amount in EUR that is not negative, such as 100 or 12.50";
-        match self.parsed::<Decimal>(NAME, expected)? {
+        const EXPECTED: &str = "must be an amount in EUR that is not negative, such as 100 or 12.50";
+        match self.parsed::<Decimal>("MONTHLY_BUDGET_EUR", EXPECTED)? {
             Some(budget) if budget.is_sign_negative() => {
-                Err(ConfigError::Malformed { name: NAME, expected: expected.to_owned() })
+                Err(ConfigError::Malformed { name: "MONTHLY_BUDGET_EUR", expected: EXPECTED.to_owned() })
             }
             budget => Ok(budget),
         }
     }
 
-    /// Reads `DYNAMODB_TIME_LIMIT_MS`; none if it is not set.
+    /// Reads `DYNAMODB_TIME_LIMIT_MS`. `None` if it is not set.
     pub fn dynamodb_time_limit(&self) -> Result<Option<Duration>, ConfigError> {
-        let limit = in_range_if_set(self, "DYNAMODB_TIME_LIMIT_MS", 100..=60_000, "milliseconds")?;
-        Ok(limit.map(|limit| Duration::from_millis(limit.into())))
+        if self.optional("DYNAMODB_TIME_LIMIT_MS").is_none() {
+            return Ok(None);
+        }
+        let limit = in_range(self, "DYNAMODB_TIME_LIMIT_MS", 100..=60_000, "milliseconds")?;
+        Ok(Some(Duration::from_millis(limit.into())))
     }
 
     /// Reads `VONAGE_NUMBERS_INTERVAL_MS`.
     pub fn numbers_interval(&self) -> Result<Duration, ConfigError> {
-        let interval = in_range(self, "VONAGE_NUMBERS_INTERVAL_MS", 1000, 0..=10_000, "milliseconds")?;
+        let interval = in_range(self, "VONAGE_NUMBERS_INTERVAL_MS", 0..=10_000, "milliseconds")?;
         Ok(Duration::from_millis(interval.into()))
     }
 }
 
-fn in_range(
-    env: &Environment,
-    name: &'static str,
-    default: u32,
-    range: RangeInclusive<u32>,
-    unit: &str,
-) -> Result<u32, ConfigError> {
-    Ok(in_range_if_set(env, name, range, unit)?.unwrap_or(default))
+/// Reads a whole number that must be in `range`.
+fn in_range(env: &Environment, name: &'static str, range: RangeInclusive<u32>, unit: &str) -> Result<u32, ConfigError> {
+    let value = env.required(name)?.parse().ok().filter(|value| range.contains(value));
+    value.ok_or_else(|| ConfigError::Malformed {
+        name,
+        expected: format!("must be from {} to {} {unit}", range.start(), range.end()),
+    })
 }
 
-fn in_range_if_set(
-    env: &Environment,
-    name: &'static str,
-    range: RangeInclusive<u32>,
-    unit: &str,
-) -> Result<Option<u32>, ConfigError> {
-    let expected = format!("must be from {} to {} {unit}", range.start(), range.end());
-    match env.parsed(name, &expected)? {
-        Some(value) if !range.contains(&value) => Err(ConfigError::Malformed { name, expected }),
-        value => Ok(value),
-    }
-}
-
-/// What the verification of Vonage's webhooks needs.
+/// Configuration of the verification of Vonage's webhooks.
 #[derive(Debug, Clone)]
 pub struct SignatureConfig {
-    /// The account's signature secrets: while one takes the place of the other, both are valid.
+    /// The account's signature secrets. Two are valid while one replaces the other.
     pub secrets: Vec<Secret>,
-    /// How far the time of a signature may be from now, in seconds, either way.
+    /// Largest difference between the time of a signature and now, in seconds.
     pub max_age_seconds: u32,
-    /// The account.
+    /// API key of the account.
     pub api_key: String,
-    /// The Voice application.
+    /// Id of the Voice application.
     pub application_id: String,
 }
 
@@ -211,41 +290,41 @@ impl SignatureConfig {
         let second = env.optional("VONAGE_SIGNATURE_SECRET_2");
         Ok(Self {
             secrets: [first].into_iter().chain(second).map(Secret).collect(),
-            max_age_seconds: in_range(env, "VONAGE_SIGNATURE_MAX_AGE_SECONDS", 300, 1..=u32::MAX, "seconds")?,
+            max_age_seconds: in_range(env, "VONAGE_SIGNATURE_MAX_AGE_SECONDS", 1..=u32::MAX, "seconds")?,
             api_key: env.required("VONAGE_API_KEY")?,
             application_id: env.required("VONAGE_APPLICATION_ID")?,
         })
     }
 }
 
-/// The Vonage account and where its API is.
+/// Credentials of the Vonage account, and the location of Vonage's API.
 #[derive(Debug, Clone)]
 pub struct VonageConfig {
-    /// The account's key.
+    /// API key of the account.
     pub api_key: String,
-    /// The account's secret.
+    /// API secret of the account.
     pub api_secret: Secret,
-    /// `https://api.nexmo.com`, without a slash at the end.
+    /// URL of Vonage's API, without a slash at the end: `https://api.nexmo.com`.
     pub api_url: String,
-    /// `https://rest.nexmo.com`, without a slash at the end.
+    /// URL of Vonage's older API, without a slash at the end: `https://rest.nexmo.com`.
     pub rest_url: String,
-    /// How long one request may take, with its repetitions. An attempt has three fifths of that.
+    /// Time limit of one request including its retries. One attempt may use three fifths of it.
     pub time_limit: Duration,
-    /// Certificates, as PEM, of the authorities that TLS trusts; none trusts Mozilla's list, which is built in.
+    /// PEM certificates of the authorities that TLS trusts. `None` trusts Mozilla's list, which is built in.
     pub authorities: Option<Vec<u8>>,
 }
 
 impl VonageConfig {
-    /// Reads `VONAGE_API_KEY`, `VONAGE_API_SECRET`, `VONAGE_API_URL`, `VONAGE_REST_URL`, `VONAGE_TIME_LIMIT_MS`, and the file
-    /// of `SSL_CERT_FILE`.
+    /// Reads `VONAGE_API_KEY`, `VONAGE_API_SECRET`, `VONAGE_API_URL`, `VONAGE_REST_URL` and `VONAGE_TIME_LIMIT_MS`, and
+    /// the file that `SSL_CERT_FILE` names.
     pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
         Ok(Self {
             api_key: env.required("VONAGE_API_KEY")?,
             api_secret: Secret(env.required("VONAGE_API_SECRET")?),
-            api_url: base_url(env, "VONAGE_API_URL", "https://api.nexmo.com")?,
-            rest_url: base_url(env, "VONAGE_REST_URL", "https://rest.nexmo.com")?,
+            api_url: base_url(env, "VONAGE_API_URL")?,
+            rest_url: base_url(env, "VONAGE_REST_URL")?,
             time_limit: Duration::from_millis(
-                in_range(env, "VONAGE_TIME_LIMIT_MS", 5000, 50..=20_000, "milliseconds")?.into(),
+                in_range(env, "VONAGE_TIME_LIMIT_MS", 50..=20_000, "milliseconds")?.into(),
             ),
             authorities: authorities(env)?,
         })
@@ -253,13 +332,15 @@ impl VonageConfig {
 }
 
 fn authorities(env: &Environment) -> Result<Option<Vec<u8>>, ConfigError> {
-    let unreadable =
-        |error| ConfigError::Malformed { name: "SSL_CERT_FILE", expected: format!("must be a file ({error})") };
+    let unreadable = |error| ConfigError::Malformed {
+        name: "SSL_CERT_FILE",
+        expected: format!("must be the path of a readable file ({error})"),
+    };
     env.optional("SSL_CERT_FILE").map(std::fs::read).transpose().map_err(unreadable)
 }
 
-fn base_url(env: &Environment, name: &'static str, default: &str) -> Result<String, ConfigError> {
-    let url = env.optional(name).unwrap_or_else(|| default.to_owned());
+fn base_url(env: &Environment, name: &'static str) -> Result<String, ConfigError> {
+    let url = env.required(name)?;
     if url.starts_with("https://") || url.starts_with("http://") {
         Ok(url.trim_end_matches('/').to_owned())
     } else {
@@ -267,7 +348,7 @@ fn base_url(env: &Environment, name: &'static str, default: &str) -> Result<Stri
     }
 }
 
-/// A value that `Debug` does not show.
+/// A secret. Its `Debug` form does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
@@ -286,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quarantine_is_never_shorter_than_the_longest_call() {
+    fn quarantine_shorter_than_the_longest_call_is_refused() {
         assert_eq!(durations(&[]), Ok(Durations { max_call_seconds: 7200, quarantine_seconds: 86_400 }));
         assert!(durations(&[("QUARANTINE_SECONDS", "7199")]).unwrap_err().contains("QUARANTINE_SECONDS"));
         assert!(durations(&[("QUARANTINE_SECONDS", "60"), ("MAX_CALL_SECONDS", "60")]).is_ok());
@@ -295,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_variable_is_named_and_a_secret_is_not_shown() {
+    fn errors_name_a_missing_variable_and_debug_hides_a_secret() {
         let nothing = Environment::default();
         assert!(VonageConfig::from_environment(&nothing).unwrap_err().to_string().contains("VONAGE_API_KEY"));
         let some =
@@ -307,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_variable_counts_as_unset() {
+    fn an_empty_variable_counts_as_not_set() {
         let env: Environment = [("TABLE_NAME", "")].into_iter().collect();
         assert!(matches!(env.required("TABLE_NAME"), Err(ConfigError::Missing("TABLE_NAME"))));
     }

@@ -5,6 +5,7 @@ mod answer;
 mod capacity;
 mod change_events;
 mod choice;
+mod configuration;
 mod conversations;
 mod costs;
 mod create;
