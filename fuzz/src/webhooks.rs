@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
 use shared::config::Environment;
-use shared::edge::lambda::HttpFunction;
+use shared::edge::function::HttpFunction;
 use shared::store::Store;
 use tokio::runtime::{Builder, Runtime};
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::clock::{self, SharedClock};
 use shared::config::{ConfigError, Environment};
 use shared::domain::pool::PoolNumber;
-use shared::edge::lambda::ScheduledFunction;
+use shared::edge::function::ScheduledFunction;
 use shared::store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;

@@ -6,8 +6,9 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig};
 use shared::domain::route::Destination;
+use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem};
-use shared::edge::lambda::{HttpFunction, RequestLine};
+use shared::edge::request_log::RequestLog;
 use shared::store::Store;
 use shared::vonage::event::AnswerRequest;
 use shared::vonage::ncco;
@@ -32,24 +33,24 @@ impl HttpFunction for AnswerWebhook {
         self.store.warm_up().await;
     }
 
-    async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
+    async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let now = self.clock.now();
         let body = http::signed_body(&request, &self.verifier, now)?;
         let call = decode(&request, body)?;
-        line.call = call.conversation_uuid();
+        log.call = call.conversation_uuid();
         if request.uri().path().ends_with("/webhooks/fallback") {
-            line.outcome = "asked to call again";
+            log.outcome = "asked to call again";
             return Ok(http::json(StatusCode::OK, &ncco::try_again()));
         }
         let destination = match call.key() {
             Some((caller, dialled)) => self.store.destination(&caller, &dialled, now).await?,
             None => Destination::Nobody,
         };
-        (line.outcome, line.conversation) = match &destination {
-            Destination::Participant { conversation, .. } => (RequestLine::ROUTED, Some(*conversation)),
+        (log.outcome, log.conversation) = match &destination {
+            Destination::Participant { conversation, .. } => (RequestLog::ROUTED, Some(*conversation)),
             Destination::Ended(conversation) => ("ended", Some(*conversation)),
             Destination::Nobody if call.key().is_none() => ("no caller id", None),
-            Destination::Nobody => (RequestLine::UNKNOWN_CALLER, None),
+            Destination::Nobody => (RequestLog::UNKNOWN_CALLER, None),
         };
         Ok(http::json(StatusCode::OK, &ncco::answer(destination)))
     }

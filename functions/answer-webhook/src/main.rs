@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    shared::edge::lambda::run::<answer_webhook::AnswerWebhook>().await
+    shared::edge::function::run::<answer_webhook::AnswerWebhook>().await
 }

@@ -64,7 +64,7 @@ async fn bootstrap_answers_event_and_logs_no_number() {
         assert!(!line.to_string().contains("7700900"), "{line}");
     }
     let facts = |line: &Value| (line["route"].clone(), line["status"].clone(), line["outcome"].clone());
-    let answered: Vec<_> = lines.iter().filter(|line| line["message"] == "answered").map(facts).collect();
+    let answered: Vec<_> = lines.iter().filter(|line| line["message"] == "request answered").map(facts).collect();
     let expected = [
         (json!("POST /webhooks/answer"), json!(200), json!("routed")),
         (json!("POST /webhooks/fallback"), json!(200), json!("asked to call again")),

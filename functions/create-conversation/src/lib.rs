@@ -12,8 +12,10 @@ use shared::domain::conversation::Lifetime;
 use shared::domain::country::Country;
 use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::text::{Label, Reference};
+use shared::edge::deadline;
+use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem};
-use shared::edge::lambda::{self, HttpFunction, RequestLine};
+use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::create::{Creator, NewConversation, NewParticipant, PoolCache};
 use shared::service::provision::Provisioner;
@@ -82,14 +84,14 @@ impl HttpFunction for CreateConversation {
         tokio::join!(self.creator.warm_up(), self.creator.lookup.0.warm_up());
     }
 
-    async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
+    async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let new = decode(&request, self.durations)?;
         let may_come_again = http::idempotent_request(&request)?;
-        let ends_at = lambda::ends_at(&request, self.creator.clock.now());
-        let created = self.creator.create(new, may_come_again, ends_at).await?;
+        let deadline = deadline::of_work(&request, self.creator.clock.now());
+        let created = self.creator.create(new, may_come_again, deadline).await?;
         let (status, outcome) =
             if created.before { (StatusCode::OK, "again") } else { (StatusCode::CREATED, "created") };
-        (line.outcome, line.conversation) = (outcome, Some(created.conversation.id));
+        (log.outcome, log.conversation) = (outcome, Some(created.conversation.id));
         Ok(http::json(status, &ConversationView::new(&created.conversation, self.creator.clock.now())))
     }
 }

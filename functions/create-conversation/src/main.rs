@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    shared::edge::lambda::run::<create_conversation::CreateConversation>().await
+    shared::edge::function::run::<create_conversation::CreateConversation>().await
 }

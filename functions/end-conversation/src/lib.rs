@@ -7,8 +7,9 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
+use shared::edge::function::{HttpFunction, ScheduledFunction};
 use shared::edge::http::{self, Problem};
-use shared::edge::lambda::{HttpFunction, RequestLine, ScheduledFunction};
+use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::redact::{Redacted, Redactor};
 use shared::store::Store;
@@ -34,16 +35,16 @@ impl HttpFunction for EndConversation {
         self.store.warm_up().await;
     }
 
-    async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
+    async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let erase = erase(&request)?;
         let id = http::conversation_id(&request)?;
-        line.conversation = Some(id);
+        log.conversation = Some(id);
         if erase {
-            line.outcome = "erased";
+            log.outcome = "erased";
             let is_known = self.store.erase_conversation(id, self.clock.now()).await?;
             return if is_known { Ok(http::empty(StatusCode::NO_CONTENT)) } else { Err(http::no_conversation()) };
         }
-        line.outcome = "ended";
+        log.outcome = "ended";
         let ended = self.store.end_conversation(id, self.clock.now()).await?;
         let conversation = ended.ok_or_else(http::no_conversation)?;
         Ok(http::json(StatusCode::OK, &ConversationView::new(&conversation, self.clock.now())))
@@ -51,8 +52,8 @@ impl HttpFunction for EndConversation {
 }
 
 impl ScheduledFunction for EndConversation {
-    async fn tick(&self, _: Value, ends_at: Option<Timestamp>) -> Value {
-        let redactor = Redactor { store: &self.store, api: &self.redact, clock: &self.clock, ends_at };
+    async fn tick(&self, _: Value, deadline: Option<Timestamp>) -> Value {
+        let redactor = Redactor { store: &self.store, api: &self.redact, clock: &self.clock, ends_at: deadline };
         match redactor.run().await {
             Ok(done) => report(&done),
             Err(error) => {

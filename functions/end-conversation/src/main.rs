@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    shared::edge::lambda::run_scheduled::<end_conversation::EndConversation>().await
+    shared::edge::function::run_scheduled::<end_conversation::EndConversation>().await
 }

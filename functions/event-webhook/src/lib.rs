@@ -8,8 +8,9 @@ use shared::domain::call::LegEvent;
 use shared::domain::carrier_record::CarrierRecord;
 use shared::domain::conversation::ConversationId;
 use shared::domain::route::KeyOwner;
+use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Problem};
-use shared::edge::lambda::{HttpFunction, RequestLine};
+use shared::edge::request_log::RequestLog;
 use shared::store::{Store, StoreError};
 use shared::vonage::event::{Event, LegKey};
 use shared::vonage::signature::WebhookVerifier;
@@ -32,17 +33,17 @@ impl HttpFunction for EventWebhook {
         self.store.warm_up().await;
     }
 
-    async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
+    async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let body = http::signed_body(&request, &self.verifier, self.clock.now())?.unwrap_or_default();
         match Event::parse(body).map_err(|_| Problem::malformed("The body is not a JSON object."))? {
             Event::Leg { keys, event } => {
-                line.call = Some(event.conversation_uuid.clone());
-                (line.conversation, line.outcome) = self.merge(&keys, &event).await?;
+                log.call = Some(event.conversation_uuid.clone());
+                (log.conversation, log.outcome) = self.merge(&keys, &event).await?;
             }
             Event::Other { kind, conversation_uuid } => {
                 tracing::info!(kind, "an event without a leg to merge into");
-                line.call = conversation_uuid;
-                line.outcome = "without a leg";
+                log.call = conversation_uuid;
+                log.outcome = "without a leg";
             }
         }
         Ok(http::empty(StatusCode::NO_CONTENT))

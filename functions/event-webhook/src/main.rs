@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    shared::edge::lambda::run::<event_webhook::EventWebhook>().await
+    shared::edge::function::run::<event_webhook::EventWebhook>().await
 }

@@ -6,8 +6,9 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::domain::call::calls;
 use shared::domain::conversation::ConversationId;
+use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Problem};
-use shared::edge::lambda::{HttpFunction, RequestLine};
+use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::store::Store;
 
@@ -30,9 +31,9 @@ impl HttpFunction for GetConversation {
         let _ = self.store.conversation_with_legs(ConversationId::generate(now), now).await;
     }
 
-    async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
+    async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let id = http::conversation_id(&request)?;
-        (line.outcome, line.conversation) = ("read", Some(id));
+        (log.outcome, log.conversation) = ("read", Some(id));
         let now = self.clock.now();
         let found = self.store.conversation_with_legs(id, now).await?;
         let (conversation, legs) = found.ok_or_else(http::no_conversation)?;

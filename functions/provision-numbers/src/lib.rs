@@ -14,8 +14,10 @@ use shared::domain::country::Country;
 use shared::domain::peak_usage;
 use shared::domain::phone::PhoneNumber;
 use shared::domain::pool::{Feature, NumberType};
+use shared::edge::deadline;
+use shared::edge::function::{HttpFunction, ScheduledFunction};
 use shared::edge::http::{self, Problem};
-use shared::edge::lambda::{self, HttpFunction, RequestLine, ScheduledFunction};
+use shared::edge::request_log::RequestLog;
 use shared::service::provision::{Drained, Headroom, Order, Provisioner, PublicEndpoint};
 use shared::store::Store;
 use shared::vonage::Vonage;
@@ -61,18 +63,18 @@ impl HttpFunction for ProvisionNumbers {
         self.provisioner.store.warm_up().await;
     }
 
-    async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
+    async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         match *request.method() {
             Method::GET => {
-                line.outcome = "shown";
+                log.outcome = "shown";
                 self.show(&request).await
             }
             Method::DELETE => {
-                line.outcome = "draining";
+                log.outcome = "draining";
                 self.drain(&request).await
             }
             _ => {
-                line.outcome = "provisioned";
+                log.outcome = "provisioned";
                 self.order(&request).await
             }
         }
@@ -80,8 +82,8 @@ impl HttpFunction for ProvisionNumbers {
 }
 
 impl ScheduledFunction for ProvisionNumbers {
-    async fn tick(&self, event: Value, ends_at: Option<Timestamp>) -> Value {
-        match self.provisioner.upkeep(home(&event), &self.headroom, ends_at).await {
+    async fn tick(&self, event: Value, deadline: Option<Timestamp>) -> Value {
+        match self.provisioner.upkeep(home(&event), &self.headroom, deadline).await {
             Ok(upkeep) => {
                 if let Some(problem) = &upkeep.application_problem {
                     tracing::error!(schedule_failures = 1u64, cause = %problem, "calls do not reach this deployment");
@@ -106,8 +108,8 @@ impl ScheduledFunction for ProvisionNumbers {
 impl ProvisionNumbers {
     async fn order(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let order: Order = http::read_json::<OrderBody>(request)?.try_into()?;
-        let ends_at = lambda::ends_at(request, self.provisioner.clock.now());
-        let provisioned = self.provisioner.provision(&order, ends_at).await?;
+        let deadline = deadline::of_work(request, self.provisioner.clock.now());
+        let provisioned = self.provisioner.provision(&order, deadline).await?;
         let view = ProvisionedView::new(&order, &provisioned);
         match provisioned.into_failure() {
             Some(error) => Err(error.into()),

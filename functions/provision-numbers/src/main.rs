@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    shared::edge::lambda::run_scheduled::<provision_numbers::ProvisionNumbers>().await
+    shared::edge::function::run_scheduled::<provision_numbers::ProvisionNumbers>().await
 }

@@ -9,8 +9,9 @@ use shared::domain::conversation::Lifetime;
 use shared::domain::country::Country;
 use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::side::Side;
+use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem};
-use shared::edge::lambda::{HttpFunction, RequestLine};
+use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::update::{Change, NewPhone, Updater};
 use shared::store::Store;
@@ -53,9 +54,9 @@ impl HttpFunction for UpdateConversation {
         tokio::join!(self.updater.store.warm_up(), self.updater.lookup.0.warm_up());
     }
 
-    async fn handle(&self, request: Request, line: &mut RequestLine) -> Result<Response<Body>, Problem> {
+    async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let id = http::conversation_id(&request)?;
-        (line.outcome, line.conversation) = ("changed", Some(id));
+        (log.outcome, log.conversation) = ("changed", Some(id));
         let change = http::read_json::<ChangeBody>(&request)?.try_into()?;
         let conversation = self.updater.update(id, &change).await?;
         Ok(http::json(StatusCode::OK, &ConversationView::new(&conversation, self.updater.clock.now())))

@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    shared::edge::lambda::run::<update_conversation::UpdateConversation>().await
+    shared::edge::function::run::<update_conversation::UpdateConversation>().await
 }

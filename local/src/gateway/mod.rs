@@ -17,7 +17,7 @@ use lambda_http::{Adapter, BoxFuture, Context, LambdaEvent, Service, service_fn}
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
-use shared::edge::lambda::{HttpFunction, ScheduledFunction};
+use shared::edge::function::{HttpFunction, ScheduledFunction};
 
 use payload::ApiRequest;
 pub use signing::{SignError, sign_event};
@@ -96,7 +96,7 @@ impl<F: ScheduledFunction> Schedule<F> {
     /// Gives the function its event as EventBridge does, and returns what it reports.
     pub async fn tick(&self) -> Result<Value, lambda_http::Error> {
         let event = serde_json::value::to_raw_value(&self.event)?;
-        shared::edge::lambda::answer_event(&self.function, LambdaEvent::new(event, Context::default())).await
+        shared::edge::function::answer_event(&self.function, LambdaEvent::new(event, Context::default())).await
     }
 }
 

@@ -8,7 +8,7 @@ use local::stack::Options;
 use local::traffic::{Exchange, Service, Usage};
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::edge::lambda::HttpFunction;
+use shared::edge::function::HttpFunction;
 use testkit::{DRIVER, Laptop, RIDER, text};
 
 const LOOKUP: &str = "/ni/basic/json";

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use local::gateway;
 use serde_json::{Value, json};
 use shared::config::Environment;
-use shared::edge::lambda::HttpFunction;
+use shared::edge::function::HttpFunction;
 use testkit::{Laptop, text};
 
 pub fn root() -> PathBuf {

@@ -8,7 +8,7 @@ use provision_numbers::ProvisionNumbers;
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
 use shared::config::Environment;
-use shared::edge::lambda::{HttpFunction, ScheduledFunction, answer_event};
+use shared::edge::function::{HttpFunction, ScheduledFunction, answer_event};
 use testkit::Laptop;
 
 use crate::proxy::{Fault, FaultKind, Proxy};

@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::edge::http::Problem;
-use shared::edge::lambda::{HttpFunction, RequestLine, run};
+use shared::edge::function::{HttpFunction, run};
+use shared::edge::request_log::RequestLog;
 use testkit::serve;
 use tokio::sync::{Mutex, mpsc};
 
@@ -35,7 +36,7 @@ impl HttpFunction for Panicking {
 
     async fn warm_up(&self) {}
 
-    async fn handle(&self, request: Request, _: &mut RequestLine) -> Result<Response<Body>, Problem> {
+    async fn handle(&self, request: Request, _: &mut RequestLog) -> Result<Response<Body>, Problem> {
         panic!("over {RIDER} and {request:?}")
     }
 }

@@ -1,0 +1,81 @@
+//! The log line of a request.
+
+use std::time::Duration;
+
+use lambda_http::http::Method;
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, Request, RequestExt, Response};
+
+use crate::domain::conversation::ConversationId;
+use crate::edge::http::Problem;
+
+/// The log line of one request. The handler of the request fills in the public fields.
+#[derive(Debug)]
+pub struct RequestLog {
+    method: Method,
+    route: Option<String>,
+    request_id: Option<String>,
+    /// The outcome of a request that succeeded, in a few words. The line of a failure shows the problem's kind instead.
+    pub outcome: &'static str,
+    /// The conversation that the request concerns.
+    pub conversation: Option<ConversationId>,
+    /// Vonage's id of the call that the request concerns.
+    pub call: Option<String>,
+}
+
+impl RequestLog {
+    /// The outcome of a call that is connected to the other participant.
+    pub const ROUTED: &'static str = "routed";
+    /// The outcome of a call whose caller has no conversation on the dialled number.
+    pub const UNKNOWN_CALLER: &'static str = "unknown caller";
+
+    /// Starts the log line of a request.
+    pub(super) fn new(request: &Request) -> Self {
+        let route = match request.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone(),
+            _ => None,
+        };
+        // The local gateway sends no request id.
+        let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
+        let request_id = request_id.filter(|id| !id.is_empty());
+        let method = request.method().clone();
+        Self { method, route, request_id, outcome: "done", conversation: None, call: None }
+    }
+
+    /// Writes the line. The deployment's alarms and dashboard use its metrics.
+    pub(super) fn write(&self, function: &'static str, result: &Result<Response<Body>, Problem>, duration: Duration) {
+        let status = match result {
+            Ok(response) => response.status(),
+            Err(problem) => problem.status(),
+        };
+        let outcome = result.as_ref().map_or_else(Problem::kind, |_| self.outcome);
+        let count_if = |happened: bool| happened.then_some(1u64);
+        macro_rules! event {
+            ($level:expr, $message:literal) => {
+                tracing::event!(
+                    $level,
+                    function,
+                    method = %self.method,
+                    route = self.route.as_deref(),
+                    request_id = self.request_id.as_deref(),
+                    status = status.as_u16(),
+                    outcome,
+                    duration_ms = duration.as_micros() as f64 / 1000.0,
+                    conversation.id = self.conversation.map(tracing::field::display),
+                    call.conversation_uuid = self.call.as_deref(),
+                    cause = result.as_ref().err().map(Problem::chain),
+                    failures = count_if(status.is_server_error()),
+                    calls_routed = count_if(outcome == Self::ROUTED),
+                    unknown_callers = count_if(outcome == Self::UNKNOWN_CALLER),
+                    signatures_refused = count_if(outcome == Problem::NOT_SIGNED),
+                    $message
+                )
+            };
+        }
+        if status.is_server_error() {
+            event!(tracing::Level::ERROR, "request failed");
+        } else {
+            event!(tracing::Level::INFO, "request answered");
+        }
+    }
+}
