@@ -1,4 +1,4 @@
-//! libFuzzer on [`fuzz::webhooks::answer_webhook`].
+//! Runs libFuzzer on [`fuzz::webhooks::answer_webhook`].
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::webhooks::answer_webhook(input));

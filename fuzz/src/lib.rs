@@ -1,16 +1,16 @@
-//! Hostile input: what has to be true of the answer to any bytes whatever.
+//! Fuzz targets: properties that must hold for the answer to any input.
 //!
-//! Each function here takes an input, hands it to the part of the product that it would reach, and panics if something is
-//! not as it has to be. `cargo fuzz` drives them by coverage (`.ci/fuzz`), and `cargo test` gives them the seeds.
+//! Each target passes an input to the product and panics if a property does not hold. `cargo fuzz` generates inputs by
+//! coverage (`.ci/fuzz`), and `cargo test` runs the seeds.
 //!
-//! | target | the input is |
+//! | target | input |
 //! |---|---|
-//! | [`webhooks::api_gateway_event`] | the JSON of an API Gateway event, given to both webhooks |
-//! | [`webhooks::answer_webhook`] | method and route in the first byte, then the query or body of a webhook, which is signed |
-//! | [`webhooks::event_webhook`] | the body of a webhook, which is signed |
+//! | [`webhooks::api_gateway_event`] | the JSON of an API Gateway event, sent to both webhooks |
+//! | [`webhooks::answer_webhook`] | method and route in the first byte, then the query or body of a webhook, which the target signs |
+//! | [`webhooks::event_webhook`] | the body of a webhook, which the target signs |
 //! | [`signature::authorization`] | an `Authorization` header |
-//! | [`signature::signed_claims`] | header and claims of a JWT, a line break in between, signed with the right secret |
-//! | [`numbers::phone_number`] | a number, after a country and a line break if it has one |
+//! | [`signature::signed_claims`] | header and claims of a JWT, separated by a line break, which the target signs |
+//! | [`numbers::phone_number`] | a phone number, optionally after a country and a line break |
 //! | [`creation::create_conversation`] | the body of `POST /conversations` |
 
 pub mod creation;
@@ -20,24 +20,24 @@ pub mod signature;
 mod table;
 pub mod webhooks;
 
-/// What a run of digits is told by, as in a phone number: this many of them.
-const ENOUGH_TO_TELL: usize = 7;
+/// Number of digits from which a run of digits counts as a phone number.
+const PHONE_NUMBER_DIGITS: usize = 7;
 
-/// The digits of each phone number that `text` could hold, whatever separates them.
+/// Returns the digits of each possible phone number in `text`, without separators.
 fn digit_runs(text: &str) -> impl Iterator<Item = String> {
-    let parts = text.split(|c: char| !is_of_a_number(c));
+    let parts = text.split(|c: char| !is_phone_character(c));
     let digits = parts.map(|part| part.chars().filter(char::is_ascii_digit).collect::<String>());
-    digits.filter(|digits| digits.len() >= ENOUGH_TO_TELL)
+    digits.filter(|digits| digits.len() >= PHONE_NUMBER_DIGITS)
 }
 
-/// A digit, or what people write between digits.
-fn is_of_a_number(c: char) -> bool {
+/// True if `c` is a digit or a usual separator of digits.
+fn is_phone_character(c: char) -> bool {
     c.is_ascii_digit() || " -.()/+".contains(c)
 }
 
-/// Fails if `told` holds the digits of a phone number. Limits of the API are told, and are none.
-fn assert_tells_no_number(told: &str) {
+/// Panics if `text` contains a possible phone number. The limits of the API are ignored.
+fn assert_no_phone_number(text: &str) {
     let limits = ["14688000", "2592000"];
-    let without_limits = limits.iter().fold(told.to_owned(), |text, limit| text.replace(limit, ""));
-    assert_eq!(digit_runs(&without_limits).next(), None, "{told}");
+    let without_limits = limits.iter().fold(text.to_owned(), |text, limit| text.replace(limit, ""));
+    assert_eq!(digit_runs(&without_limits).next(), None, "{text}");
 }

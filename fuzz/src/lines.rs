@@ -1,4 +1,4 @@
-//! What is logged, without its times.
+//! Capture of the log, without durations.
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Write};
@@ -12,14 +12,14 @@ thread_local! {
     static LINES: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// What `act` makes the product log, at any level, and what it comes to.
+/// Runs `act`. Returns its result and the log lines of all levels that it writes.
 pub(crate) fn logged<T>(act: impl FnOnce() -> T) -> (T, String) {
     LINES.with_borrow_mut(String::clear);
-    let done = act();
-    (done, LINES.with_borrow_mut(std::mem::take))
+    let result = act();
+    (result, LINES.with_borrow_mut(std::mem::take))
 }
 
-/// Writes lines down on the thread that they come from.
+/// Returns a subscriber that collects the lines of each thread.
 pub(crate) fn subscriber() -> impl Subscriber + Send + Sync {
     tracing_subscriber::registry().with(Lines)
 }
@@ -43,10 +43,10 @@ struct Line<'a>(&'a mut String);
 
 impl Visit for Line<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // Text cannot refuse to be written to.
+        // Writing to a `String` cannot fail.
         let _ = write!(self.0, "{field}={value:?} ");
     }
 
-    /// Durations.
+    /// Ignores the field: only durations are floating-point numbers.
     fn record_f64(&mut self, _: &Field, _: f64) {}
 }

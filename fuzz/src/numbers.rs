@@ -1,10 +1,10 @@
-//! Numbers as people and Vonage write them.
+//! Target for phone numbers, as people and Vonage write them.
 
 use shared::domain::country::Country;
 use shared::domain::phone::parse::{self, calling_code};
 use shared::domain::phone::{PhoneNumber, RealNumber};
 
-/// A number that is taken is E.164, is read as itself again, and shows no more than its last three digits.
+/// Checks that an accepted number is E.164, that it parses to itself, and that its debug form shows only three digits.
 pub fn phone_number(input: &[u8]) {
     let Ok(input) = std::str::from_utf8(input) else { return };
     if let Ok(number) = PhoneNumber::try_from(input) {

@@ -1,4 +1,4 @@
-//! Vonage's signature, and a second opinion on it that shares no code with the product's.
+//! Targets for Vonage's signature, with a second implementation that shares no code with the product.
 
 use std::sync::LazyLock;
 
@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 use shared::config::{Secret, SignatureConfig};
 use shared::vonage::signature::WebhookVerifier;
 
-use crate::assert_tells_no_number;
+use crate::assert_no_phone_number;
 
 pub(crate) const SECRET: &str = "laptop-signature-secret";
 pub(crate) const API_KEY: &str = "1a2b3c4d";
 pub(crate) const APPLICATION_ID: &str = "00000000-0000-4000-8000-000000000001";
-/// The moment in which the webhooks of `events/` were signed, in seconds since 1970.
+/// The time at which the webhooks of `events/` were signed, in seconds since 1970.
 pub(crate) const SIGNED_AT: i64 = 1_795_353_658;
 
-/// The body that the claims of a seed are about.
+/// The body whose hash the seeds contain.
 const BODY: &[u8] = b"{}";
 
-/// What reads tokens is given all of these.
+/// The verifier of all inputs.
 static VERIFIER: LazyLock<WebhookVerifier> = LazyLock::new(|| {
     WebhookVerifier::new(&SignatureConfig {
         secrets: vec![Secret(SECRET.to_owned()), Secret("the next one".to_owned())],
@@ -36,7 +36,7 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_second(SIGNED_AT).expect("a second of our time")
 }
 
-/// A header is taken only with a signature that somebody who has the secret made.
+/// Checks that a header is accepted only if it was signed with the secret.
 pub fn authorization(input: &[u8]) {
     let header = std::str::from_utf8(input).ok();
     for body in [None, Some(BODY)] {
@@ -45,18 +45,18 @@ pub fn authorization(input: &[u8]) {
                 let token = header.and_then(|header| header.split_once(' ')).map(|(_, token)| token.trim());
                 assert!(token.is_some_and(is_signed), "{header:?}");
             }
-            Err(error) => assert_tells_no_number(&error.to_string().replace(|c: char| c.is_ascii_digit(), "")),
+            Err(error) => assert_no_phone_number(&error.to_string().replace(|c: char| c.is_ascii_digit(), "")),
         }
     }
 }
 
-/// The second opinion on a header. What is beside these need not even be text.
+/// A JWT header, as the second implementation reads it. Other members may have any type.
 #[derive(Deserialize)]
 struct SecondHeader {
     alg: String,
 }
 
-/// The second opinion on claims.
+/// JWT claims, as the second implementation reads them.
 #[derive(Deserialize)]
 struct SecondClaims {
     iat: i64,
@@ -66,7 +66,7 @@ struct SecondClaims {
     payload_hash: Option<String>,
 }
 
-/// Claims are taken only if they are all that Vonage claims of this account, this body and this moment.
+/// Checks that claims are accepted only if they belong to this account, this body and this time.
 pub fn signed_claims(input: &[u8]) {
     let Some(line) = input.iter().position(|byte| *byte == b'\n') else { return };
     let (header, claims) = (&input[..line], &input[line + 1..]);
@@ -75,8 +75,8 @@ pub fn signed_claims(input: &[u8]) {
         if VERIFIER.verify(Some(&token), body, now()).is_err() {
             continue;
         }
-        let header: SecondHeader = serde_json::from_slice(header).expect("a header that was read is JSON");
-        let claims: SecondClaims = serde_json::from_slice(claims).expect("claims that were read are JSON");
+        let header: SecondHeader = serde_json::from_slice(header).expect("an accepted header is JSON");
+        let claims: SecondClaims = serde_json::from_slice(claims).expect("accepted claims are JSON");
         assert_eq!(header.alg, "HS256");
         assert!(claims.iss == "Vonage" || claims.iss.as_array().is_some_and(|all| all.contains(&json!("Vonage"))));
         assert_eq!((&*claims.api_key, claims.application_id.as_deref()), (API_KEY, Some(APPLICATION_ID)));
@@ -88,7 +88,7 @@ pub fn signed_claims(input: &[u8]) {
     }
 }
 
-/// The token with which Vonage signs a webhook.
+/// Returns the token with which Vonage signs a webhook.
 pub(crate) fn sign_webhook(body: Option<&[u8]>) -> String {
     let mut claims = json!({"iat": SIGNED_AT, "jti": "f943b785-c34f-4eb4-9b85-9b3a4168eaf9", "iss": "Vonage",
                             "api_key": API_KEY, "application_id": APPLICATION_ID});
@@ -98,7 +98,7 @@ pub(crate) fn sign_webhook(body: Option<&[u8]>) -> String {
     sign(br#"{"typ":"JWT","alg":"HS256"}"#, claims.to_string().as_bytes())
 }
 
-/// Whether a token is signed with the secret, whatever it says.
+/// True if the token is signed with the secret.
 pub(crate) fn is_signed(token: &str) -> bool {
     let Some((message, signature)) = token.rsplit_once('.') else { return false };
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());

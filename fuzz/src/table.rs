@@ -1,5 +1,5 @@
-//! A table in this process: the two routes of one conversation, and the last leg that was written. No socket is between it
-//! and the store, but all of the AWS SDK is.
+//! An in-memory table with the two routes of one conversation. It records the last update. The store reaches it through the
+//! AWS SDK, without a socket.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +21,7 @@ pub(crate) const DRIVER_DIALS: &str = "447451000002";
 pub(crate) struct Table(Arc<Mutex<Option<Value>>>);
 
 impl Table {
-    /// The last update, which is forgotten by this.
+    /// Returns the last update and clears it.
     pub fn take_update(&self) -> Option<Value> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -35,26 +35,26 @@ impl Table {
                 *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(request);
                 json!({})
             }
-            other => panic!("a webhook has no business with {other}"),
+            other => panic!("unexpected operation of a webhook: {other}"),
         }
     }
 }
 
-/// The item under a route's key.
+/// Returns the route with this item key.
 fn route(key: &Value) -> Option<Value> {
-    let of = |caller: &str, dialled: &str| {
+    let is = |caller: &str, dialled: &str| {
         key["pk"]["S"].as_str() == Some(&format!("CALLER#{caller}"))
             && key["sk"]["S"].as_str() == Some(&format!("NUMBER#{dialled}"))
     };
-    let (side, connect_to, present_as) = if of(RIDER, RIDER_DIALS) {
+    let (side, connect_to, present_as) = if is(RIDER, RIDER_DIALS) {
         ("A", DRIVER, DRIVER_DIALS)
-    } else if of(DRIVER, DRIVER_DIALS) {
+    } else if is(DRIVER, DRIVER_DIALS) {
         ("B", RIDER, RIDER_DIALS)
     } else {
         return None;
     };
     let number = |seconds: i64| json!({"N": seconds.to_string()});
-    // The events of `events/` are of the hours before they were signed.
+    // The events of `events/` have times in the hours before they were signed.
     let since = SIGNED_AT - 86_400;
     Some(json!({
         "pk": key["pk"], "sk": key["sk"], "conversation": {"S": "01M81PZXZPCX9PBRT5SWKY25Z7"}, "side": {"S": side},

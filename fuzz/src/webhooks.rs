@@ -1,4 +1,4 @@
-//! Both webhooks, from the JSON of an API Gateway event to the JSON of the answer.
+//! Targets for both webhooks, from the JSON of an API Gateway event to the JSON of the answer.
 
 use std::convert::Infallible;
 use std::panic::{self, AssertUnwindSafe};
@@ -22,7 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::lines::{logged, subscriber};
 use crate::signature::{API_KEY, APPLICATION_ID, SECRET, is_signed, now, sign_webhook};
 use crate::table::{DRIVER, DRIVER_DIALS, RIDER, RIDER_DIALS, Table};
-use crate::{assert_tells_no_number, digit_runs, is_of_a_number};
+use crate::{assert_no_phone_number, digit_runs, is_phone_character};
 
 struct Webhooks {
     answer: AnswerWebhook,
@@ -32,15 +32,14 @@ struct Webhooks {
 }
 
 thread_local! {
-    /// Started once, as in a sandbox of Lambda; and each thread has its own, with a table of its own. They last as long as
-    /// the process.
+    /// The webhooks of this thread, with their own table. They start once, as in Lambda, and stay until the process ends.
     static WEBHOOKS: &'static Webhooks = Box::leak(Box::new(Webhooks::start()));
 }
 
-/// What a webhook did.
-struct Done {
+/// The effects of a request to a webhook.
+struct Effects {
     status: u64,
-    /// Null if there is none.
+    /// Null if the answer has no body.
     body: Value,
     log: String,
     update: Option<Value>,
@@ -53,7 +52,7 @@ impl Webhooks {
 
     fn start() -> Self {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
-        // A second one in the same process is a test's, and as good.
+        // It fails if another test in this process has set an equal subscriber.
         let _ = tracing::subscriber::set_global_default(subscriber());
         let env: Environment = [
             ("TABLE_NAME", "maskline"),
@@ -68,17 +67,16 @@ impl Webhooks {
         .collect();
         let clock = std::sync::Arc::new(ManualClock::at(now()));
         let table = Table::default();
-        let store =
-            Store::connect_over(table.clone(), &env, Store::TIME_LIMIT).expect("all that the store needs is set");
+        let store = Store::connect_over(table.clone(), &env, Store::TIME_LIMIT).expect("a complete environment");
         Webhooks {
-            answer: AnswerWebhook::new(store.clone(), &env, clock.clone()).expect("all that it needs is set"),
-            event: EventWebhook::new(store, &env, clock).expect("all that it needs is set"),
+            answer: AnswerWebhook::new(store.clone(), &env, clock.clone()).expect("a complete environment"),
+            event: EventWebhook::new(store, &env, clock).expect("a complete environment"),
             table,
             runtime,
         }
     }
 
-    fn ask<F: HttpFunction>(&self, function: &F, event: ApiGatewayV2httpRequest) -> Done {
+    fn ask<F: HttpFunction>(&self, function: &F, event: ApiGatewayV2httpRequest) -> Effects {
         let handler = service_fn(async |request| Ok::<_, Infallible>(function.answer(request).await));
         let event = LambdaEvent::new(LambdaRequest::ApiGatewayV2(event), Context::default());
         self.table.take_update();
@@ -95,16 +93,16 @@ impl Webhooks {
         assert_eq!(answer["headers"]["content-type"], expected, "{answer}");
         if status >= 400 {
             assert_eq!(body["status"], status, "{answer}");
-            assert_tells_no_number(&body.to_string());
+            assert_no_phone_number(&body.to_string());
         }
-        Done { status, body, log, update: self.table.take_update() }
+        Effects { status, body, log, update: self.table.take_update() }
     }
 }
 
-/// Of an event with a URL or an encoding that is broken, which API Gateway does not send, `lambda_http` makes a panic before
-/// any function is asked. Lambda answers 500 then, and the next request works.
+/// True if `lambda_http` can convert the event into a request. It panics on a malformed URL or encoding, which API Gateway
+/// does not send. Lambda then answers 500, and the next request works.
 fn can_be_a_request(event: ApiGatewayV2httpRequest) -> bool {
-    // The fuzzer's hook takes any panic for a finding.
+    // The fuzzer's panic hook reports each panic as a finding.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     let request = panic::catch_unwind(AssertUnwindSafe(|| Request::from(LambdaRequest::ApiGatewayV2(event))));
@@ -112,7 +110,7 @@ fn can_be_a_request(event: ApiGatewayV2httpRequest) -> bool {
     request.is_ok()
 }
 
-/// Whatever the event: the answer is one that is documented, and one to an event that nobody signed is 401, or 413.
+/// Checks that each event gets a documented answer, and that an event without a signature gets 401 or 413.
 pub fn api_gateway_event(input: &[u8]) {
     let Ok(event) = serde_json::from_slice::<ApiGatewayV2httpRequest>(input) else { return };
     if !can_be_a_request(event.clone()) {
@@ -120,42 +118,42 @@ pub fn api_gateway_event(input: &[u8]) {
     }
     let webhooks = Webhooks::of_this_thread();
     let may_be_signed = may_be_signed(&event);
-    for done in [webhooks.ask(&webhooks.answer, event.clone()), webhooks.ask(&webhooks.event, event)] {
-        assert!([200, 204, 400, 401, 413].contains(&done.status), "{}", done.status);
+    for effects in [webhooks.ask(&webhooks.answer, event.clone()), webhooks.ask(&webhooks.event, event)] {
+        assert!([200, 204, 400, 401, 413].contains(&effects.status), "{}", effects.status);
         if !may_be_signed {
-            assert!([401, 413].contains(&done.status), "{}", done.status);
-            assert!(done.update.is_none());
+            assert!([401, 413].contains(&effects.status), "{}", effects.status);
+            assert!(effects.update.is_none());
         }
     }
 }
 
-/// Whether any header holds a token that is signed with the secret.
+/// True if any header contains a token that is signed with the secret.
 fn may_be_signed(event: &ApiGatewayV2httpRequest) -> bool {
     let values = event.headers.values().filter_map(|value| value.to_str().ok());
     values.flat_map(str::split_whitespace).any(is_signed)
 }
 
-/// A call leads to the other participant on its own key, and to nobody else, whatever Vonage says of it.
+/// Checks that a call reaches the other participant of its route key, and nobody else.
 pub fn answer_webhook(input: &[u8]) {
     let Some((kind, sent)) = input.split_first() else { return };
     let get = kind & 1 == 1;
     let path = if kind & 2 == 2 { "/webhooks/fallback" } else { "/webhooks/answer" };
-    let (event, said) = if get {
+    let (event, numbers) = if get {
         let Ok(query) = std::str::from_utf8(sent) else { return };
-        let query = query.replace(|c: char| !is_of_a_query(c), "");
-        (event(path, &query, None), from_and_to_of(&query))
+        let query = query.replace(|c: char| !is_query_character(c), "");
+        (event(path, &query, None), from_and_to_of_query(&query))
     } else {
         (event(path, "", Some(sent)), from_and_to(sent))
     };
     let webhooks = Webhooks::of_this_thread();
-    let done = webhooks.ask(&webhooks.answer, event);
-    assert!(done.update.is_none());
-    assert!(done.status == 200 || done.status == 400 && !get, "{} {}", done.status, done.body);
-    assert_no_number_of(&said, &done.log);
-    let actions = done.body.as_array().map(|ncco| ncco.iter().map(|action| &action["action"]).collect::<Vec<_>>());
-    let [from, to] = said.each_ref().map(|number| number.as_deref().unwrap_or_default().trim());
+    let effects = webhooks.ask(&webhooks.answer, event);
+    assert!(effects.update.is_none());
+    assert!(effects.status == 200 || effects.status == 400 && !get, "{} {}", effects.status, effects.body);
+    assert_no_number_of(&numbers, &effects.log);
+    let actions = effects.body.as_array().map(|ncco| ncco.iter().map(|action| &action["action"]).collect::<Vec<_>>());
+    let [from, to] = numbers.each_ref().map(|number| number.as_deref().unwrap_or_default().trim());
     let connects = match (from, to) {
-        _ if path == "/webhooks/fallback" || done.status != 200 => None,
+        _ if path == "/webhooks/fallback" || effects.status != 200 => None,
         (RIDER, RIDER_DIALS) => Some((DRIVER_DIALS, DRIVER)),
         (DRIVER, DRIVER_DIALS) => Some((RIDER_DIALS, RIDER)),
         _ => None,
@@ -164,56 +162,57 @@ pub fn answer_webhook(input: &[u8]) {
         Some((shows, reaches)) => {
             assert_eq!(actions, Some(vec![&json!("talk"), &json!("connect")]));
             assert_eq!(
-                (&done.body[1]["from"], &done.body[1]["endpoint"][0]["number"]),
+                (&effects.body[1]["from"], &effects.body[1]["endpoint"][0]["number"]),
                 (&json!(shows), &json!(reaches))
             );
-            assert!(!done.body.to_string().contains(from), "the caller's own number");
+            assert!(!effects.body.to_string().contains(from), "the caller's own number");
         }
-        None if done.status == 200 => {
+        None if effects.status == 200 => {
             assert_eq!(actions, Some(vec![&json!("talk")]));
-            assert_tells_no_number(&done.body.to_string());
+            assert_no_phone_number(&effects.body.to_string());
         }
         None => {}
     }
 }
 
-/// An event is taken if it is a JSON object, and merged only into a leg of its own key; nothing that is written or logged
-/// holds a number of it.
+/// Checks that each JSON object is accepted, that it is merged only into a leg of its route key, and that no stored or
+/// logged text contains a number of it.
 pub fn event_webhook(input: &[u8]) {
     let event = event("/webhooks/event", "", Some(input));
     let webhooks = Webhooks::of_this_thread();
-    let done = webhooks.ask(&webhooks.event, event);
-    assert!([204, 400].contains(&done.status), "{} {}", done.status, done.body);
-    let said = from_and_to(input);
-    assert_no_number_of(&said, &done.log);
-    if let Some(update) = done.update {
+    let effects = webhooks.ask(&webhooks.event, event);
+    assert!([204, 400].contains(&effects.status), "{} {}", effects.status, effects.body);
+    let numbers = from_and_to(input);
+    assert_no_number_of(&numbers, &effects.log);
+    if let Some(update) = effects.update {
         let keys = [[RIDER, RIDER_DIALS], [DRIVER, DRIVER_DIALS]];
-        let [from, to] = said.each_ref().map(|number| number.as_deref().unwrap_or_default().trim());
+        let [from, to] = numbers.each_ref().map(|number| number.as_deref().unwrap_or_default().trim());
         assert!(keys.contains(&[from, to]) || keys.contains(&[to, from]), "{update}");
         let key = update["Key"]["sk"]["S"].as_str().expect("the key of a leg");
         let texts = update["ExpressionAttributeValues"].as_object().into_iter().flatten();
         let texts = texts.filter_map(|(_, value)| value["S"].as_str()).filter(|text| !is_an_amount(text));
         for text in texts.chain([key]) {
-            assert_no_number_of(&said, text);
+            assert_no_number_of(&numbers, text);
         }
     }
 }
 
-/// Prices may have as many digits as they like.
+/// True if `text` is a price, which may have any number of digits.
 fn is_an_amount(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-')
 }
 
-/// What is said to be a number and is not written as one is none.
-fn assert_no_number_of(said: &[Option<String>; 2], told: &str) {
-    for said in said.iter().flatten().map(|said| said.trim()).filter(|said| said.chars().all(is_of_a_number)) {
-        for digits in digit_runs(said.trim_start_matches(['+', '0', ' '])) {
-            assert!(!told.contains(&digits), "{digits} in {told}");
+/// Panics if `text` contains a number of `[from, to]`. A value with other characters is not a phone number.
+fn assert_no_number_of(numbers: &[Option<String>; 2], text: &str) {
+    let numbers = numbers.iter().flatten().map(|number| number.trim());
+    for number in numbers.filter(|number| number.chars().all(is_phone_character)) {
+        for digits in digit_runs(number.trim_start_matches(['+', '0', ' '])) {
+            assert!(!text.contains(&digits), "{digits} in {text}");
         }
     }
 }
 
-/// The numbers that a body names: text, or JSON numbers. What is beside them need not be right.
+/// Returns the numbers `from` and `to` of a body, which may be text or JSON numbers.
 fn from_and_to(body: &[u8]) -> [Option<String>; 2] {
     #[derive(Default, Deserialize)]
     struct Body {
@@ -228,8 +227,8 @@ fn from_and_to(body: &[u8]) -> [Option<String>; 2] {
     })
 }
 
-/// The numbers that a query names.
-fn from_and_to_of(query: &str) -> [Option<String>; 2] {
+/// Returns the numbers `from` and `to` of a query.
+fn from_and_to_of_query(query: &str) -> [Option<String>; 2] {
     let uri: lambda_http::http::Uri = format!("/?{query}").parse().unwrap_or_default();
     let parameters: lambda_http::aws_lambda_events::query_map::QueryMap = match uri.query().unwrap_or_default().parse()
     {
@@ -239,12 +238,12 @@ fn from_and_to_of(query: &str) -> [Option<String>; 2] {
     ["from", "to"].map(|name| parameters.first(name).map(str::to_owned))
 }
 
-/// What may be in the query of a request line.
-fn is_of_a_query(c: char) -> bool {
+/// True if `c` may be in the query of a request line.
+fn is_query_character(c: char) -> bool {
     c.is_ascii_graphic() && !"#<>\"\\^`{|}".contains(c)
 }
 
-/// The event of a webhook that Vonage has signed: a POST if it has a body, and else a GET.
+/// Returns the event of a signed webhook: a POST if it has a body, otherwise a GET.
 fn event(path: &str, query: &str, body: Option<&[u8]>) -> ApiGatewayV2httpRequest {
     let text = body.map(std::str::from_utf8);
     let mut event = ApiGatewayV2httpRequest::default();

@@ -1,24 +1,24 @@
-//! The time, passed in so that tests set it.
+//! Clocks. Code receives the clock as an argument, so that tests can set the time.
 
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Tells the time.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
-    /// Now, to the millisecond or better.
+    /// Returns the current time, with a precision of at least one millisecond.
     fn now(&self) -> Timestamp;
 }
 
-/// A clock that several parts of a process read.
+/// A clock that several parts of a process share.
 pub type SharedClock = Arc<dyn Clock>;
 
-/// The machine's clock, shared.
+/// Returns the system clock.
 pub fn system() -> SharedClock {
     Arc::new(SystemClock)
 }
 
-/// The machine's clock.
+/// The system clock.
 struct SystemClock;
 
 impl Clock for SystemClock {
@@ -27,29 +27,29 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved.
+/// A clock that stands still until [`ManualClock::advance`] moves it.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<Mutex<Timestamp>>);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Creates a clock that stands at `now`.
     pub fn at(now: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(now)))
     }
 
-    /// Moves the clock, forwards or back.
+    /// Moves the clock by a duration, which may be negative.
     pub fn advance(&self, by: SignedDuration) {
-        *self.0.lock().expect("no panic while the clock is held") += by;
+        *self.0.lock().expect("no panic while the clock is locked") += by;
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().expect("no panic while the clock is held")
+        *self.0.lock().expect("no panic while the clock is locked")
     }
 }
 
-/// `time` without its fraction of a second, the precision of what the table and the API keep.
+/// Returns `time` without its fraction of a second, which is the precision of the table and the API.
 pub fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

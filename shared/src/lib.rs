@@ -1,17 +1,17 @@
 //! Maskline: masked calling.
 //!
-//! Two people who need to talk each get a virtual number for the other; calls to it reach the other's real phone, neither
-//! sees a real number, and when the conversation ends the numbers stop working for them.
+//! Each of two people gets a virtual number for the other one. A call to it reaches the other person's phone, and nobody
+//! sees a real number. After the end of the conversation the virtual numbers no longer work for these two people.
 //!
-//! The folders are layers, and each uses only those below it:
+//! The folders are layers. Each layer uses only the layers below it:
 //!
-//! | layer | holds |
+//! | layer | contents |
 //! |---|---|
 //! | [`edge`] | Lambda, HTTP and telemetry |
 //! | [`service`] | use cases: create, update, provision, redact |
-//! | [`store`], [`vonage`] | the DynamoDB table; the carrier |
+//! | [`store`], [`vonage`] | the DynamoDB table; the Vonage client |
 //! | [`config`], [`clock`] | environment variables; the time |
-//! | [`domain`] | values and rules; knows neither AWS nor HTTP |
+//! | [`domain`] | values and rules, without AWS and HTTP |
 
 pub mod clock;
 pub mod config;

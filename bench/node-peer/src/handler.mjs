@@ -65,7 +65,7 @@ function bodyOf({ body = "", isBase64Encoded }) {
   const bytes = Buffer.from(body, isBase64Encoded ? "base64" : "utf8");
   if (bytes.length > MAX_WEBHOOK_BYTES) {
     const detail = `A body may have at most ${MAX_WEBHOOK_BYTES} bytes.`;
-    throw new Problem(413, "body-too-large", "The body is too large", detail);
+    throw new Problem(413, "body-too-large", "Body too large", detail);
   }
   return bytes;
 }
@@ -89,7 +89,7 @@ function objectIn(body) {
     // Told below, with everything else that is no object.
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Problem(400, "malformed-request", "The request cannot be read", "The body is not a JSON object.");
+    throw new Problem(400, "malformed-request", "Malformed request", "The body is not a JSON object.");
   }
   return value;
 }
@@ -126,13 +126,13 @@ class Problem extends Error {
 }
 
 function notSigned(cause) {
-  const title = "The webhook is not known to come from Vonage";
-  return new Problem(401, "not-signed", title, "It has to carry Vonage's signature.", { cause });
+  const title = "Webhook signature not valid";
+  return new Problem(401, "not-signed", title, "A webhook needs a valid signature of Vonage.", { cause });
 }
 
 /** Of the failure its name only: DynamoDB's messages can quote keys, which hold phone numbers. */
 function unavailable({ name }) {
-  const title = "The table cannot be used at present";
+  const title = "Table unavailable";
   const problem = new Problem(503, "store-unavailable", title, "Try again shortly.", { cause: `DynamoDB: ${name}` });
   problem.retryAfter = 1;
   return problem;

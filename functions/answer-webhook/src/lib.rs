@@ -1,5 +1,5 @@
-//! `GET|POST /webhooks/answer`: an inbound call asks what to do. `GET|POST /webhooks/fallback`: Vonage asks here when the
-//! answer webhook failed twice; it touches nothing that could fail as well.
+//! `GET|POST /webhooks/answer` returns the NCCO of an inbound call. `GET|POST /webhooks/fallback` returns one if the answer
+//! webhook failed twice. It does not read the table, so that it works when the table does not.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
@@ -57,13 +57,13 @@ impl HttpFunction for AnswerWebhook {
 }
 
 impl AnswerWebhook {
-    /// The webhook with the given table and the rest of its configuration from `env`.
+    /// Creates the webhook with this table, and reads the rest of the configuration from `env`.
     pub fn new(store: Store, env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         Ok(Self { store, verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?), clock })
     }
 }
 
-/// The call that asks: in the body of a POST, or in the query of a GET.
+/// Decodes the call from the body of a POST or the query of a GET.
 fn decode(request: &Request, body: Option<&[u8]>) -> Result<AnswerRequest, Problem> {
     let Some(body) = body else {
         let query = request.query_string_parameters_ref();

@@ -1,4 +1,4 @@
-//! `POST /conversations`: pairs two people.
+//! `POST /conversations` creates a conversation of two people.
 
 use std::ops::RangeInclusive;
 
@@ -24,7 +24,7 @@ use shared::vonage::Vonage;
 use shared::vonage::number_insight::NumberInsight;
 use shared::vonage::sms::SmsApi;
 
-/// The creation of conversations.
+/// The function that creates conversations.
 pub struct CreateConversation {
     creator: Creator<NumberInsight, SmsApi>,
     durations: Durations,
@@ -96,7 +96,7 @@ impl HttpFunction for CreateConversation {
     }
 }
 
-/// The conversation that a request asks for.
+/// Decodes and checks the body of a request.
 pub fn decode(request: &Request, durations: Durations) -> Result<NewConversation, Problem> {
     http::read_json::<ConversationBody>(request)?.into_order(durations)
 }
@@ -114,7 +114,7 @@ fn yes() -> bool {
 impl ConversationBody {
     fn into_order(self, durations: Durations) -> Result<NewConversation, Problem> {
         let participants = <[Object<ParticipantBody>; 2]>::try_from(self.participants)
-            .map_err(|all| Problem::invalid("participants", format!("There have to be two, not {}.", all.len())))?;
+            .map_err(|all| Problem::invalid("participants", format!("Must have two elements, not {}.", all.len())))?;
         let participants = participants.map(|Object(ParticipantBody { number, country, label })| NewParticipant {
             number,
             country,

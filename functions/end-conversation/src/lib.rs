@@ -1,5 +1,5 @@
-//! `DELETE /conversations/{id}`: ends a conversation. From then on its numbers lead nowhere for these two. With
-//! `?erase=true` it is erased too. And a schedule: sees to it that Vonage redacts what it keeps of erased ones.
+//! `DELETE /conversations/{id}` ends a conversation, and with `?erase=true` erases it. A schedule asks Vonage to redact the
+//! carrier records of erased conversations.
 
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
@@ -16,7 +16,7 @@ use shared::store::Store;
 use shared::vonage::Vonage;
 use shared::vonage::redact::RedactApi;
 
-/// The ending and erasing of conversations.
+/// The function that ends and erases conversations.
 pub struct EndConversation {
     store: Store,
     redact: RedactApi,
@@ -57,30 +57,34 @@ impl ScheduledFunction for EndConversation {
         match redactor.run().await {
             Ok(done) => report(&done),
             Err(error) => {
-                tracing::error!(schedule_failures = 1u64, cause = %error, "the schedule failed");
+                tracing::error!(schedule_failures = 1u64, cause = %error, "redaction run failed");
                 json!({"failed": error.to_string()})
             }
         }
     }
 }
 
-/// What the schedule tells of a run.
+/// Logs the problems of a run and returns its report.
 fn report(done: &Redacted) -> Value {
     let mut not_provisioned: Vec<_> = done.not_provisioned.iter().map(|product| product.as_str()).collect();
     not_provisioned.sort_unstable();
     if !not_provisioned.is_empty() {
         let products = not_provisioned.join(", ");
-        tracing::error!(schedule_failures = 1u64, products, "Vonage has not switched on redaction for this account");
+        tracing::error!(
+            schedule_failures = 1u64,
+            products,
+            "Vonage has not enabled redaction of these products for this account"
+        );
     }
     if let Some(cause) = &done.stopped {
-        tracing::warn!(cause, "redactions are left to the next run");
+        tracing::warn!(cause, "redaction run stopped early; the next run continues");
     }
     let Redacted { settled, redacted, postponed, given_up, stopped, .. } = done;
     json!({"settled": settled, "redacted": redacted, "postponed": postponed, "given_up": given_up,
            "not_provisioned": not_provisioned, "stopped": stopped})
 }
 
-/// The parameter `erase`.
+/// Reads the parameter `erase`.
 fn erase(request: &Request) -> Result<bool, Problem> {
     let values = request.query_string_parameters_ref().and_then(|parameters| parameters.all("erase"));
     match values.unwrap_or_default()[..] {

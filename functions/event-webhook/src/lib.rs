@@ -1,4 +1,4 @@
-//! `POST /webhooks/event`: Vonage tells what becomes of a call. Any event may come twice, late and out of order.
+//! `POST /webhooks/event` receives the events of calls. An event may arrive twice, late and out of order.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
@@ -41,7 +41,7 @@ impl HttpFunction for EventWebhook {
                 (log.conversation, log.outcome) = self.merge(&keys, &event).await?;
             }
             Event::Other { kind, conversation_uuid } => {
-                tracing::info!(kind, "an event without a leg to merge into");
+                tracing::info!(kind, "event without a leg ignored");
                 log.call = conversation_uuid;
                 log.outcome = "without a leg";
             }
@@ -51,24 +51,25 @@ impl HttpFunction for EventWebhook {
 }
 
 impl EventWebhook {
-    /// The webhook with the given table and the rest of its configuration from `env`.
+    /// Creates the webhook with this table, and reads the rest of the configuration from `env`.
     pub fn new(store: Store, env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         Ok(Self { store, verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?), clock })
     }
 
-    /// Merges the event into its leg, and tells the conversation and what was done. The leg's own numbers lead to it, so
-    /// the answer webhook has nothing to write. Of a conversation that was erased nothing comes back: its leg is one
-    /// more record for Vonage to redact.
+    /// Merges the event into its leg. Returns the conversation and the outcome.
+    ///
+    /// The leg's own numbers are the route key, so the answer webhook does not have to write anything. An event of an
+    /// erased conversation is not stored: its leg is added to the carrier records to redact.
     async fn merge(
         &self,
         keys: &[LegKey],
         event: &LegEvent,
     ) -> Result<(Option<ConversationId>, &'static str), StoreError> {
         for key in keys {
-            let held = self.store.holder_at(&key.phone, &key.virtual_number, event.timestamp).await?;
-            let Some(holder) = held else { continue };
-            let conversation = Some(holder.conversation());
-            match holder {
+            let owner = self.store.holder_at(&key.phone, &key.virtual_number, event.timestamp).await?;
+            let Some(owner) = owner else { continue };
+            let conversation = Some(owner.conversation());
+            match owner {
                 KeyOwner::Route(route) => self.store.merge_leg(&route, key.direction, event).await?,
                 KeyOwner::Erased(_) => {
                     let record = CarrierRecord::of_leg(&event.uuid, key.direction);

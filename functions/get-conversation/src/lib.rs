@@ -1,4 +1,4 @@
-//! `GET /conversations/{id}`: a conversation with its calls.
+//! `GET /conversations/{id}` returns a conversation with its calls.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
@@ -12,7 +12,7 @@ use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::store::Store;
 
-/// The reading of conversations.
+/// The function that returns conversations.
 pub struct GetConversation {
     store: Store,
     clock: SharedClock,
@@ -26,7 +26,7 @@ impl HttpFunction for GetConversation {
     }
 
     async fn warm_up(&self) {
-        // Conversations are all that this function may read, and this id is nobody's.
+        // This function has permission to read conversations only. No conversation has this id.
         let now = self.clock.now();
         let _ = self.store.conversation_with_legs(ConversationId::generate(now), now).await;
     }

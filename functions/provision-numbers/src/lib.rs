@@ -1,5 +1,5 @@
-//! `POST /numbers`: makes a country hold as many ready numbers as ordered. `GET /numbers`: the pool.
-//! `DELETE /numbers/{number}`: takes one out of use. And a schedule: keeps the pool as it should be.
+//! `POST /numbers` rents numbers until a country has as many ready ones as ordered. `GET /numbers` returns the pool.
+//! `DELETE /numbers/{number}` takes a number out of use. A schedule compares the pool with the Vonage account.
 
 mod view;
 
@@ -25,13 +25,13 @@ use shared::vonage::numbers::Search;
 
 use crate::view::{CountryView, NumberView, PoolView, ProvisionedView, UpkeepView};
 
-/// The provisioning of numbers.
+/// The function that provisions numbers.
 pub struct ProvisionNumbers {
     provisioner: Provisioner,
     headroom: Headroom,
 }
 
-/// The most conversations at once that a forecast can be asked for.
+/// Largest number of concurrent conversations in a forecast.
 const MAX_CONCURRENT: usize = 100_000;
 
 #[derive(Deserialize)]
@@ -83,22 +83,22 @@ impl HttpFunction for ProvisionNumbers {
 
 impl ScheduledFunction for ProvisionNumbers {
     async fn tick(&self, event: Value, deadline: Option<Timestamp>) -> Value {
-        match self.provisioner.upkeep(home(&event), &self.headroom, deadline).await {
+        match self.provisioner.upkeep(public_endpoint(&event), &self.headroom, deadline).await {
             Ok(upkeep) => {
                 if let Some(problem) = &upkeep.application_problem {
-                    tracing::error!(schedule_failures = 1u64, cause = %problem, "calls do not reach this deployment");
+                    tracing::error!(schedule_failures = 1u64, cause = %problem, "Voice application does not send calls to this deployment");
                 }
                 let missing = upkeep.missing.len();
                 if missing > 0 {
-                    tracing::error!(missing, "Vonage does not list all numbers of the pool any more");
+                    tracing::error!(missing, "numbers of the pool are missing at Vonage");
                 }
                 for (country, pool_headroom) in &upkeep.headroom {
-                    tracing::info!(%country, pool_headroom, "numbers ready beyond what one caller has held lately");
+                    tracing::info!(%country, pool_headroom, "ready numbers beyond the peak usage of one caller");
                 }
                 json!(UpkeepView::new(&upkeep))
             }
             Err(error) => {
-                tracing::error!(schedule_failures = 1u64, cause = %error, "the schedule failed");
+                tracing::error!(schedule_failures = 1u64, cause = %error, "pool upkeep failed");
                 json!({"failed": error.to_string()})
             }
         }
@@ -124,8 +124,8 @@ impl ProvisionNumbers {
         let mut pool = PoolView::new(&ledger, self.provisioner.monthly_budget);
         for country in ledger.countries {
             let numbers = store.pool_numbers(country).await?;
-            let held = peak_usage.of(country, peak_usage::day(now));
-            pool.countries.push(CountryView::new(country, numbers, held, concurrent));
+            let peak_usage = peak_usage.of(country, peak_usage::day(now));
+            pool.countries.push(CountryView::new(country, numbers, peak_usage, concurrent));
         }
         Ok(http::json(StatusCode::OK, &pool))
     }
@@ -139,21 +139,21 @@ impl ProvisionNumbers {
             Drained::Busy(_) => Err(Problem::new(
                 StatusCode::CONFLICT,
                 "number-not-ready",
-                "The number is being rented",
-                "It can be taken out of use when that is finished; order the country's numbers again to finish it.",
+                "Number not ready",
+                "The number is still being rented. Repeat the order of the country to finish that, then try again.",
             )),
             Drained::Unknown => Err(unknown()),
         }
     }
 }
 
-/// What the schedule's event tells of where this deployment is.
-fn home(event: &Value) -> Option<PublicEndpoint<'_>> {
+/// Reads the public endpoint of this deployment from the schedule's event.
+fn public_endpoint(event: &Value) -> Option<PublicEndpoint<'_>> {
     let public_url = event["public_url"].as_str().filter(|url| url.starts_with("http"))?;
     Some(PublicEndpoint { public_url, take_over: event["take_over"] == true })
 }
 
-/// The parameter `concurrent`.
+/// Reads the parameter `concurrent`.
 fn concurrent(request: &Request) -> Result<Option<usize>, Problem> {
     let parameters = request.query_string_parameters_ref();
     let Some(text) = parameters.and_then(|parameters| parameters.first("concurrent")) else { return Ok(None) };
@@ -175,7 +175,7 @@ impl TryFrom<OrderBody> for Order {
             return Err(Problem::invalid("count", format!("Must be from 1 to {}.", Order::MAX_COUNT)));
         }
         if !body.features.contains(&Feature::Voice) {
-            return Err(Problem::invalid("features", "Must contain VOICE: the numbers are there to be called."));
+            return Err(Problem::invalid("features", "Must contain VOICE, because people call the numbers."));
         }
         if let Some(pattern) = &body.pattern
             && !((1..=15).contains(&pattern.len()) && pattern.bytes().all(|byte| byte.is_ascii_digit()))

@@ -1,4 +1,4 @@
-//! What the API shows of the pool and of an order.
+//! JSON of the pool and of an order, as the API returns it.
 
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -13,14 +13,14 @@ use shared::store::Ledger;
 #[derive(Serialize)]
 pub(crate) struct PoolView {
     pub(crate) countries: Vec<CountryView>,
-    /// Rent a month of all that is rented or written down to be.
+    /// Monthly rent of all numbers in the ledger: those that are rented, and those that are being rented.
     monthly_cost: Decimal,
     #[serde(skip_serializing_if = "Option::is_none")]
     monthly_budget: Option<Decimal>,
     currency: &'static str,
 }
 
-/// A country's part of it.
+/// The numbers of one country.
 #[derive(Serialize)]
 pub(crate) struct CountryView {
     country: Country,
@@ -30,17 +30,17 @@ pub(crate) struct CountryView {
     draining: usize,
     monthly_cost: Decimal,
     currency: &'static str,
-    /// The most keys that one caller has held lately: so many numbers are needed.
+    /// The peak usage, which is the number of numbers that are needed.
     #[serde(rename = "high_water")]
     peak_usage: usize,
-    /// How many more than that are ready.
+    /// Number of ready numbers beyond the peak usage. Negative if there are too few.
     headroom: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     forecast: Option<Forecast>,
     numbers: Vec<NumberView>,
 }
 
-/// What it takes that one caller holds so many conversations at once, those in quarantine included.
+/// Numbers that are needed if one caller has `concurrent` conversations at once, including those in quarantine.
 #[derive(Serialize)]
 struct Forecast {
     concurrent: usize,
@@ -58,12 +58,12 @@ pub(crate) struct NumberView {
     added_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     draining_since: Option<String>,
-    /// Vonage does not list it as the account's.
+    /// Time since which Vonage does not list the number as the account's.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_since: Option<String>,
 }
 
-/// What the schedule has done.
+/// The report of a scheduled run.
 #[derive(Serialize)]
 pub(crate) struct UpkeepView {
     application: Vec<&'static str>,
@@ -76,7 +76,7 @@ pub(crate) struct UpkeepView {
     shortfall: Vec<ShortfallView>,
 }
 
-/// What came of an order.
+/// The result of an order.
 #[derive(Serialize)]
 pub(crate) struct ProvisionedView {
     country: Country,
@@ -84,7 +84,7 @@ pub(crate) struct ProvisionedView {
     ready: usize,
     in_progress: usize,
     added: Vec<NumberView>,
-    /// Rent a month of what was added.
+    /// Monthly rent of the added numbers.
     monthly_cost: Decimal,
     currency: &'static str,
     shortfall: Vec<ShortfallView>,
@@ -134,7 +134,7 @@ impl CountryView {
     ) -> Self {
         let count = |state| numbers.iter().filter(|number| number.state == state).count();
         let ready = count(NumberState::Ready);
-        // Each conversation of one caller needs a number of its own, and nobody else's needs another one.
+        // Each conversation of one caller needs its own number. Other callers can share these numbers.
         let forecast =
             |concurrent: usize| Forecast { concurrent, needed: concurrent, missing: concurrent.saturating_sub(ready) };
         Self {
@@ -191,8 +191,8 @@ impl ShortfallView {
     fn new(shortfall: &Shortfall) -> Self {
         let detail = match (&shortfall.cause, shortfall.reason) {
             (Some(cause), _) => cause.to_string(),
-            (None, ShortfallReason::Unconfirmed) => "bought, and not listed by Vonage yet".to_owned(),
-            (None, ShortfallReason::OutOfTime) => "the time of one request is over; send the order again".to_owned(),
+            (None, ShortfallReason::Unconfirmed) => "the number is bought but Vonage does not list it yet".to_owned(),
+            (None, ShortfallReason::OutOfTime) => "the request ran out of time; send the order again".to_owned(),
             (None, ShortfallReason::OverBudget) => {
                 "one more number would cost more a month than MONTHLY_BUDGET_EUR".to_owned()
             }

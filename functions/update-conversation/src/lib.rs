@@ -1,4 +1,5 @@
-//! `PATCH /conversations/{id}`: another end by the clock, or another phone of one participant with the masks kept.
+//! `PATCH /conversations/{id}` changes the expiry of a conversation, or the phone of one participant. The virtual numbers
+//! stay the same.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
@@ -18,7 +19,7 @@ use shared::store::Store;
 use shared::vonage::Vonage;
 use shared::vonage::number_insight::NumberInsight;
 
-/// The changing of conversations.
+/// The function that changes conversations.
 pub struct UpdateConversation {
     updater: Updater<NumberInsight>,
 }
@@ -28,7 +29,7 @@ pub struct UpdateConversation {
 struct ChangeBody {
     #[serde(default)]
     expires_in: Option<Lifetime>,
-    /// As at creation, with null for the one who stays as is.
+    /// As at creation, with null for the participant who does not change.
     #[serde(default)]
     participants: Option<Vec<Option<Object<PhoneBody>>>>,
 }
@@ -69,7 +70,7 @@ impl TryFrom<ChangeBody> for Change {
     fn try_from(body: ChangeBody) -> Result<Self, Problem> {
         let phone = body.participants.map(new_phone).transpose()?;
         if phone.is_none() && body.expires_in.is_none() {
-            return Err(Problem::invalid("", "Nothing is to be changed: give expires_in, participants or both."));
+            return Err(Problem::invalid("", "The change is empty. Give expires_in, participants or both."));
         }
         Ok(Self { lifetime: body.expires_in, phone })
     }
@@ -78,12 +79,12 @@ impl TryFrom<ChangeBody> for Change {
 fn new_phone(participants: Vec<Option<Object<PhoneBody>>>) -> Result<NewPhone, Problem> {
     let at_fault = |detail: &str| Problem::invalid("participants", detail);
     let [a, b] = <[Option<Object<PhoneBody>>; 2]>::try_from(participants)
-        .map_err(|_| at_fault("There have to be two, null for the one who stays as is."))?;
+        .map_err(|_| at_fault("Must have two elements, with null for the participant who does not change."))?;
     let (side, Object(PhoneBody { number, country })) = match (a, b) {
         (Some(a), None) => (Side::A, a),
         (None, Some(b)) => (Side::B, b),
-        (None, None) => return Err(at_fault("One of them has to have a new number.")),
-        (Some(_), Some(_)) => return Err(at_fault("One participant's phone can be changed at a time.")),
+        (None, None) => return Err(at_fault("One participant must have a new number.")),
+        (Some(_), Some(_)) => return Err(at_fault("Only one participant can have a new number.")),
     };
     Ok(NewPhone { side, number, country })
 }

@@ -47,8 +47,8 @@ async fn refusal_returns_pool_state_and_time_of_next_free_number() {
             "type": "urn:maskline:problem:no-number-free", "title": "No virtual number is free for a participant",
             "status": 503, "field": "participants[0].number", "country": "GB", "ready": 2, "live": 1,
             "quarantined": 1, "next_free_at": next_free_at.to_string(),
-            "detail": format!("GB has 2 ready numbers; this participant holds 1 in live conversations and 1 in \
-                               quarantine; the next one falls free at {next_free_at}."),
+            "detail": format!("GB has 2 ready numbers. This participant uses 1 in live conversations and 1 in \
+                               quarantine. The next number becomes free at {next_free_at}."),
         })
     );
     // The time is right to the second.

@@ -1,7 +1,7 @@
-//! Logs and metrics: one JSON object a line on standard output.
+//! Logs and metrics: JSON lines on standard output.
 //!
-//! A line has an RFC 3339 time (Lambda counts a line without one as INFO, whatever its level). A field that is a metric
-//! makes CloudWatch count it too, by the embedded metric format: so what is counted and what is logged are the same line.
+//! Each line has an RFC 3339 time, because Lambda treats a line without a time as INFO. A field that is listed in
+//! [`METRICS`] is also a CloudWatch metric, in the embedded metric format, so that logs and metrics always agree.
 //! Source: Amazon CloudWatch User Guide, "Embedded metric format specification".
 
 use std::fmt;
@@ -17,7 +17,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The fields that are metrics, with CloudWatch's unit for each and what it is counted for.
+/// The log fields that are metrics.
 pub const METRICS: [Metric; 8] = [
     Metric { name: "duration_ms", unit: "Milliseconds", dimension: "function" },
     Metric { name: "failures", unit: "Count", dimension: "function" },
@@ -32,47 +32,48 @@ pub const METRICS: [Metric; 8] = [
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "Maskline";
 
-/// A field of a log line that CloudWatch counts.
+/// A log field that is a CloudWatch metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Metric {
-    /// The field, and the metric.
+    /// Name of the field and of the metric.
     pub name: &'static str,
-    /// CloudWatch's unit.
+    /// CloudWatch's name of the unit.
     pub unit: &'static str,
-    /// The field that says what it is counted for.
+    /// Name of the field that is the dimension of the metric.
     pub dimension: &'static str,
 }
 
-/// Sends the logs of `function` to standard output, from the level in `AWS_LAMBDA_LOG_LEVEL` on, or INFO.
+/// Writes the logs of `function` to standard output, from the level in `AWS_LAMBDA_LOG_LEVEL` upwards (default INFO).
 pub fn init(function: &'static str) {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok());
     let filter = filter(&[function], level.unwrap_or(LevelFilter::INFO), LevelFilter::INFO);
     let to_standard_output = |line: String| {
-        // Nobody is left to tell that standard output cannot be written.
+        // A failure of standard output cannot be reported anywhere.
         let _ = std::io::stdout().lock().write_all(line.as_bytes());
     };
     tracing_subscriber::registry().with(JsonLines::new(function, to_standard_output)).with(filter).init();
-    // A panic's own message may quote what it failed on.
+    // The message of a panic may contain a phone number, so only the location is logged.
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(location = panic.location().map(tracing::field::display), "panicked");
+        tracing::error!(location = panic.location().map(tracing::field::display), "function panicked");
     }));
 }
 
-/// `level` for the crates of `functions` and this one. Others go no further than `others`, which is at most INFO: below
-/// that, the AWS SDK and HTTP clients write out whole requests, and with them phone numbers.
+/// Returns a filter with `level` for the crates of `functions` and this crate, and with `others` for all other crates.
+///
+/// Other crates never log below INFO: there the AWS SDK and HTTP clients log whole requests, which contain phone numbers.
 pub fn filter(functions: &[&str], level: LevelFilter, others: LevelFilter) -> Targets {
     let own = functions.iter().map(|name| (name.replace('-', "_"), level));
     Targets::new().with_default(level.min(others).min(LevelFilter::INFO)).with_target("shared", level).with_targets(own)
 }
 
-/// Writes each event as a line.
+/// Writes each event as a line of JSON.
 pub struct JsonLines<W> {
     function: &'static str,
     write: W,
 }
 
 impl<W: Fn(String)> JsonLines<W> {
-    /// The lines of `function`, each given to `write` with its line break.
+    /// Creates the layer of `function`. `write` receives each line with its line break.
     pub fn new(function: &'static str, write: W) -> Self {
         Self { function, write }
     }
@@ -95,10 +96,10 @@ impl<S: Subscriber, W: Fn(String) + 'static> Layer<S> for JsonLines<W> {
     }
 }
 
-/// What tells CloudWatch which members of `line` are metrics; none if none is.
+/// Returns the member `_aws`, by which CloudWatch finds the metrics of `line`. `None` if it has no metric.
 fn embedded_metrics(line: &Map<String, Value>, now: Timestamp) -> Option<Value> {
-    let counted = METRICS.iter().filter(|metric| line.contains_key(metric.name) && line.contains_key(metric.dimension));
-    let metrics: Vec<Value> = counted
+    let present = METRICS.iter().filter(|metric| line.contains_key(metric.name) && line.contains_key(metric.dimension));
+    let metrics: Vec<Value> = present
         .map(|metric| {
             json!({"Namespace": NAMESPACE, "Dimensions": [[metric.dimension]],
                    "Metrics": [{"Name": metric.name, "Unit": metric.unit}]})
@@ -107,7 +108,7 @@ fn embedded_metrics(line: &Map<String, Value>, now: Timestamp) -> Option<Value> 
     (!metrics.is_empty()).then(|| json!({"Timestamp": now.as_millisecond(), "CloudWatchMetrics": metrics}))
 }
 
-/// The fields of an event as members of an object.
+/// Collects the fields of an event as members of an object.
 struct Line(Map<String, Value>);
 
 impl Line {
@@ -150,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    /// What `log` makes the function `answer-webhook` write.
+    /// Returns the lines that the function `answer-webhook` writes during `log`.
     fn lines(log: impl FnOnce()) -> Vec<Value> {
         let written = Arc::new(Mutex::new(String::new()));
         let sink = written.clone();
@@ -173,9 +174,9 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_a_metric_is_counted_for_its_dimension() {
+    fn a_metric_field_is_a_metric_with_its_dimension() {
         let lines = lines(|| {
-            tracing::info!(duration_ms = 4u64, calls_routed = 1u64, "answered");
+            tracing::info!(duration_ms = 4u64, calls_routed = 1u64, "request answered");
             tracing::info!(country = "GB", pool_headroom = -1i64, "headroom");
         });
         let metric = |name: &str, unit: &str, dimension: &str| json!({"Namespace": "Maskline", "Dimensions": [[dimension]], "Metrics": [{"Name": name, "Unit": unit}]});
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_crates_ever_log_below_info() {
+    fn only_own_crates_log_below_info() {
         let filter = filter(&["answer-webhook"], LevelFilter::TRACE, LevelFilter::TRACE);
         for own in ["answer_webhook", "shared::store"] {
             assert!(filter.would_enable(own, &Level::TRACE), "{own}");
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_higher_level_holds_for_all() {
+    fn a_level_above_info_applies_to_all_crates() {
         let filter = filter(&["answer-webhook"], LevelFilter::WARN, LevelFilter::INFO);
         for target in ["answer_webhook", "aws_smithy_runtime"] {
             assert!(

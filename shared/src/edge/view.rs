@@ -1,20 +1,22 @@
-//! What the API shows of a conversation and its calls.
+//! JSON of a conversation and its calls, as the API returns it.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use crate::domain::call::{Call, Direction, Leg, Status};
+use crate::domain::call::{Call, Direction, Leg, LegFacts, Status};
 use crate::domain::conversation::{Conversation, ConversationId, Notification, State};
 use crate::domain::country::Country;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
 use crate::domain::text::{Label, Reference};
 
-/// The currency of all prices: Vonage bills in it.
+/// The currency of all prices. Vonage bills in EUR.
 pub const CURRENCY: &str = "EUR";
 
-/// A conversation, as the API shows it to its owner.
+/// A conversation, as the API returns it to the backend.
 #[derive(Debug, Serialize)]
 pub struct ConversationView<'a> {
     id: ConversationId,
@@ -55,7 +57,7 @@ struct CallView<'a> {
     started_at: Option<Timestamp>,
     connected_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
-    /// Seconds.
+    /// In seconds.
     duration: Option<u32>,
     price: Decimal,
     currency: &'static str,
@@ -68,13 +70,13 @@ struct LegView<'a> {
     direction: Direction,
     number: &'a RealNumber,
     status: Option<Status>,
-    statuses: &'a std::collections::BTreeMap<Status, Timestamp>,
+    statuses: &'a BTreeMap<Status, Timestamp>,
     #[serde(flatten)]
-    facts: &'a crate::domain::call::LegFacts,
+    facts: &'a LegFacts,
 }
 
 impl<'a> ConversationView<'a> {
-    /// The conversation as it is at `now`.
+    /// Returns the view of a conversation at `now`, without its calls.
     pub fn new(conversation: &'a Conversation, now: Timestamp) -> Self {
         Self {
             id: conversation.id,
@@ -90,7 +92,7 @@ impl<'a> ConversationView<'a> {
         }
     }
 
-    /// The same with its calls.
+    /// Returns the view of a conversation at `now`, with its calls.
     pub fn with_calls(conversation: &'a Conversation, calls: &'a [Call], now: Timestamp) -> Self {
         let calls = calls.iter().map(|call| CallView::new(conversation, call)).collect();
         Self { calls: Some(calls), ..Self::new(conversation, now) }

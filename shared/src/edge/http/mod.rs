@@ -1,4 +1,4 @@
-//! The HTTP edge: bodies read, answers and problems written.
+//! HTTP: reads request bodies, and writes answers and problems.
 
 mod body;
 mod idempotency;
@@ -19,7 +19,7 @@ pub use body::{MAX_BODY_BYTES, Object, read_json};
 pub use idempotency::idempotent_request;
 pub use webhook::signed_body;
 
-/// Why a request failed: an RFC 9457 problem, with the cause for the log.
+/// The failure of a request: an RFC 9457 problem, with its cause for the log.
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
@@ -45,78 +45,77 @@ struct ProblemBody<'a> {
 }
 
 impl Problem {
-    /// A problem with a status, a stable kind (the end of its `type`), a title of that kind, and what is wrong this
-    /// time.
+    /// Creates a problem. `kind` is the stable end of its `type`, `title` describes the kind, and `detail` this case.
     pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self { status, kind, title, detail, field: None, retry_after: None, more: None, source: None }
     }
 
-    /// 400: the body is not what it has to be.
+    /// Creates the problem 400 of a body with the wrong form.
     pub fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed-request", "The request cannot be read", detail)
+        Self::new(StatusCode::BAD_REQUEST, "malformed-request", "Malformed request", detail)
     }
 
-    /// 422: a value is not one that can be taken.
+    /// Creates the problem 422 of a value that is not accepted.
     pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-value", "A value cannot be taken", detail).at(field)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-value", "Invalid value", detail).at(field)
     }
 
-    /// 404.
+    /// Creates the problem 404.
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", detail)
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
     }
 
-    /// 500: a fault of this program.
+    /// Creates the problem 500 of a bug in this program.
     pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-error", "The request failed", "The log says more.")
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-error", "Internal error", "The log has the cause.")
     }
 
-    /// 503: the function's time is over.
+    /// Creates the problem 503 of a request that was cut off at its deadline.
     pub fn out_of_time() -> Self {
         let detail =
-            "What was begun may have been carried out. Ask again, with the same Idempotency-Key if there is one.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "out-of-time", "The request took too long", detail).retry_after(1)
+            "The request may have been carried out. Send it again, with the same Idempotency-Key if it has one.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "out-of-time", "Request timed out", detail).retry_after(1)
     }
 
-    /// Names the field at fault.
+    /// Sets the field at fault. An empty name sets none.
     pub fn at(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into()).filter(|field: &String| !field.is_empty());
         self
     }
 
-    /// Says after how many seconds another try makes sense.
+    /// Sets the number of seconds after which the client may retry.
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
-    /// Adds a member of its kind's own.
+    /// Adds a member that only this kind has.
     pub fn with(mut self, name: &'static str, value: Value) -> Self {
         self.more.get_or_insert_default().insert(name.to_owned(), value);
         self
     }
 
-    /// Keeps the cause, for the log only.
+    /// Sets the cause. It appears in the log and not in the answer.
     pub fn because(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
     }
 
-    /// The kind of a webhook that Vonage has not signed.
+    /// The kind of a webhook without a valid signature of Vonage.
     pub const NOT_SIGNED: &'static str = "not-signed";
 
-    /// Its stable kind: the end of its `type`.
+    /// Returns the stable end of the `type`.
     pub fn kind(&self) -> &'static str {
         self.kind
     }
 
-    /// Its HTTP status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The problem with its causes on one line, for the log.
+    /// Returns the problem and its causes on one line, for the log.
     pub fn chain(&self) -> String {
         let mut chain = format!("{}: {}", self.kind, self.title);
         let mut cause = self.source.as_deref().map(|source| source as &dyn Error);
@@ -127,7 +126,7 @@ impl Problem {
         chain
     }
 
-    /// The answer that tells it.
+    /// Returns the problem as an answer.
     pub fn into_response(self) -> Response<Body> {
         let body = ProblemBody {
             r#type: format!("urn:maskline:problem:{}", self.kind),
@@ -145,12 +144,12 @@ impl Problem {
     }
 }
 
-/// An answer with a JSON body.
+/// Returns an answer with a JSON body.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
     write(status, "application/json", body)
 }
 
-/// An answer without a body.
+/// Returns an answer without a body.
 pub fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = status;
@@ -160,7 +159,7 @@ pub fn empty(status: StatusCode) -> Response<Body> {
 fn write(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> Response<Body> {
     let (status, text) = match serde_json::to_string(body) {
         Ok(text) => (status, text),
-        // Only a map with keys that are not text cannot be written, and no body here has one.
+        // Only a map whose keys are not text fails to serialize, and no body has one.
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "{}".to_owned()),
     };
     let mut response = Response::new(Body::Text(text));
@@ -169,13 +168,13 @@ fn write(status: StatusCode, content_type: &'static str, body: &impl Serialize) 
     response
 }
 
-/// The conversation that the path names.
+/// Returns the conversation id in the path, or the problem 404.
 pub fn conversation_id(request: &Request) -> Result<ConversationId, Problem> {
     let id = request.path_parameters_ref().and_then(|parameters| parameters.first("id"));
     id.and_then(|id| ConversationId::try_from(id).ok()).ok_or_else(no_conversation)
 }
 
-/// 404: the conversation that the path names does not exist, or no longer.
+/// Creates the problem 404 of a conversation that does not exist or has been erased.
 pub fn no_conversation() -> Problem {
     Problem::not_found("There is no conversation with this id.")
 }

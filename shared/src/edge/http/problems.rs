@@ -1,4 +1,4 @@
-//! The one place where an error becomes an HTTP status. No detail here may tell a real number or a secret.
+//! Conversion of errors into problems. No detail contains a real number or a secret.
 
 use lambda_http::http::StatusCode;
 
@@ -7,21 +7,16 @@ use crate::store::StoreError;
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "store-unavailable",
-            "The table cannot be used at present",
-            "Try again shortly.",
-        )
-        .retry_after(1)
-        .because(error)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "Table unavailable", "Try again shortly.")
+            .retry_after(1)
+            .because(error)
     }
 }
 impl From<crate::vonage::signature::SignatureError> for Problem {
-    /// Why is for the log: who tries out signatures learns nothing from the answer.
+    /// The answer does not contain the reason, so that it gives no hint to an attacker who tries signatures.
     fn from(error: crate::vonage::signature::SignatureError) -> Self {
-        let title = "The webhook is not known to come from Vonage";
-        Self::new(StatusCode::UNAUTHORIZED, Self::NOT_SIGNED, title, "It has to carry Vonage's signature.")
+        let title = "Webhook signature not valid";
+        Self::new(StatusCode::UNAUTHORIZED, Self::NOT_SIGNED, title, "A webhook needs a valid signature of Vonage.")
             .because(error)
     }
 }
@@ -32,16 +27,14 @@ impl From<crate::vonage::VonageError> for Problem {
         let (status, detail) = match &error {
             VonageError::Unauthorized => (StatusCode::BAD_GATEWAY, "Vonage refused this deployment's credentials."),
             VonageError::Refused { .. } => (StatusCode::BAD_GATEWAY, "Vonage refused the request."),
-            VonageError::NotUnderstood(_) => (StatusCode::BAD_GATEWAY, "Vonage's answer could not be understood."),
-            VonageError::Partly(_) => (StatusCode::BAD_GATEWAY, "Vonage did a part of it only."),
-            VonageError::RateLimited { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "Vonage is asked too often at present.")
-            }
-            VonageError::Failed(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage fails at present."),
+            VonageError::NotUnderstood(_) => (StatusCode::BAD_GATEWAY, "Vonage's answer has an unknown form."),
+            VonageError::Partly(_) => (StatusCode::BAD_GATEWAY, "Vonage carried out only a part of the request."),
+            VonageError::RateLimited { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Vonage's rate limit is reached."),
+            VonageError::Failed(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage reported an internal error."),
             VonageError::Unreachable(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage cannot be reached."),
             VonageError::NoAnswer(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage did not answer in time."),
         };
-        let problem = Self::new(status, "carrier-failed", "The carrier did not do its part", detail);
+        let problem = Self::new(status, "carrier-failed", "Carrier request failed", detail);
         let seconds = |duration: std::time::Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
         let problem = match &error {
             VonageError::RateLimited { retry_after: Some(after) } => problem.retry_after(seconds(*after).max(2)),
@@ -71,20 +64,20 @@ mod conversations {
                 CreationError::SameNumber => same_number(Side::B),
                 CreationError::NoneFree(none_free, renting) => no_number_free(none_free, renting),
                 CreationError::Contended => {
-                    contended("Many conversations of these participants are being created at once")
+                    contended("Too many conversations of these participants are being created at once")
                 }
                 CreationError::OtherRequest => Self::new(
                     StatusCode::UNPROCESSABLE_ENTITY,
                     "idempotency-key-reused",
-                    "The idempotency key belongs to another request",
-                    "A request with another body has come under this key; use a new key for a new request.",
+                    "Idempotency key reused",
+                    "This key was used for a request with another body. Use a new key for a new request.",
                 )
                 .at("Idempotency-Key"),
                 CreationError::Erased => Self::new(
                     StatusCode::GONE,
                     "conversation-erased",
-                    "The conversation has been erased",
-                    "This request has created a conversation that was erased since; use a new key for a new one.",
+                    "Conversation erased",
+                    "The conversation that this request created has been erased. Use a new key to create another one.",
                 )
                 .at("Idempotency-Key"),
                 CreationError::Store(error) => error.into(),
@@ -99,8 +92,8 @@ mod conversations {
                 UpdateError::Ended => Self::new(
                     StatusCode::CONFLICT,
                     "conversation-ended",
-                    "The conversation has ended",
-                    "It cannot be changed any more; create a new one.",
+                    "Conversation ended",
+                    "An ended conversation cannot be changed. Create a new one.",
                 ),
                 UpdateError::Number(side, error) => not_usable(side, error),
                 UpdateError::SameNumber(side) => same_number(side),
@@ -108,32 +101,32 @@ mod conversations {
                     let problem = Self::new(
                         StatusCode::CONFLICT,
                         "number-not-free",
-                        "The new phone cannot dial the same number",
-                        "It reaches somebody else by that number, in another conversation that is live or in quarantine.",
+                        "Number not free for the new phone",
+                        "The new phone uses the same virtual number in another conversation, which is live or in quarantine.",
                     );
                     match free_at {
                         Some(free_at) => problem.at(field(side, "number")).with("next_free_at", json!(free_at)),
                         None => problem.at(field(side, "number")),
                     }
                 }
-                UpdateError::Contended => contended("The conversation is being changed by others"),
+                UpdateError::Contended => contended("The conversation is being changed by other requests"),
                 UpdateError::Store(error) => error.into(),
             }
         }
     }
 
-    /// When nothing is known to fall free, somebody has to rent a number first.
+    /// Value of `Retry-After` if no number becomes free by itself, so that a number has to be rented first.
     const NOTHING_FALLS_FREE_SECONDS: u32 = 60;
 
     fn no_number_free(none_free: NoneFree, renting: Option<ShortfallReason>) -> Problem {
         let NoneFree { side, country, ready, held, next_free_at, next_free_in } = none_free;
         let next = match next_free_at {
-            Some(time) => format!("the next one falls free at {time}"),
-            None => "none falls free by itself".to_owned(),
+            Some(time) => format!("The next number becomes free at {time}"),
+            None => "No number becomes free by itself".to_owned(),
         };
         let numbers = if ready == 1 { "1 ready number".to_owned() } else { format!("{ready} ready numbers") };
         let detail = format!(
-            "{country} has {numbers}; this participant holds {} in live conversations and {} in quarantine; {next}.",
+            "{country} has {numbers}. This participant uses {} in live conversations and {} in quarantine. {next}.",
             held.live, held.quarantined
         );
         let title = "No virtual number is free for a participant";
@@ -154,7 +147,7 @@ mod conversations {
     }
 
     fn contended(title: &'static str) -> Problem {
-        let detail = "Nothing was changed; try again.";
+        let detail = "Nothing was changed. Try again.";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "contended", title, detail).retry_after(1)
     }
 
@@ -163,15 +156,15 @@ mod conversations {
         match error {
             ParticipantNumberError::Unreadable(reason) => unreadable(side, reason),
             ParticipantNumberError::NotValid => {
-                Problem::invalid(number(), "The carrier says that this is not a valid phone number.")
+                Problem::invalid(number(), "The carrier does not know this as a valid phone number.")
             }
             ParticipantNumberError::NotCallable(reason) => {
-                let title = "This deployment does not call such numbers";
+                let title = "Number not callable";
                 let (status, detail) = (StatusCode::UNPROCESSABLE_ENTITY, sentence(&reason.to_string()));
                 Problem::new(status, "number-not-callable", title, detail).at(number())
             }
             ParticipantNumberError::Virtual => {
-                let detail = "This is a virtual number of the pool, so it cannot be a participant's own.";
+                let detail = "This is a virtual number of the pool. A participant needs a number of their own.";
                 Problem::invalid(number(), detail)
             }
             ParticipantNumberError::Lookup(error) => error.into(),

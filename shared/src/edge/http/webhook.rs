@@ -1,4 +1,4 @@
-//! What all of Vonage's webhooks have in common.
+//! The part that all of Vonage's webhooks share.
 
 use jiff::Timestamp;
 use lambda_http::Request;
@@ -8,10 +8,10 @@ use super::Problem;
 use super::body::body_of_at_most;
 use crate::vonage::signature::WebhookVerifier;
 
-/// The largest body that a webhook may have, in bytes. Vonage's have one or two thousand.
+/// Size of the largest body of a webhook, in bytes. Vonage's bodies have 1000 to 2000 bytes.
 const MAX_WEBHOOK_BYTES: usize = 64 * 1024;
 
-/// The body of a webhook that Vonage has signed and that arrived at `now`. A GET has none, and its signature covers none.
+/// Verifies the signature of a webhook that arrived at `now`, and returns its body. A GET has no body.
 pub fn signed_body<'a>(
     request: &'a Request,
     verifier: &WebhookVerifier,
