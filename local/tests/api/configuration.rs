@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use shared::config::{DefaultValue, Source, VARIABLES, Variable};
+use testkit::text;
 
-use crate::support::text;
 use crate::template::{root, template};
 
 /// Returns the table of `docs/configuration.md`.
