@@ -17,7 +17,12 @@ pub struct Country([u8; 2]);
 pub struct NotACountry;
 
 impl Country {
-    /// The two letters.
+    /// Returns the two letters as ASCII.
+    pub fn letters(self) -> [u8; 2] {
+        self.0
+    }
+
+    /// Returns the two letters as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
@@ -60,7 +65,7 @@ impl fmt::Debug for Country {
     }
 }
 
-/// A count for each of some countries, written `GB=20,US=5`; 0 for all others.
+/// A count for some countries, written `GB=20,US=5`; 0 for all others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CountryCounts(BTreeMap<Country, usize>);
 
@@ -70,17 +75,17 @@ pub struct CountryCounts(BTreeMap<Country, usize>);
 pub struct NotCountryCounts;
 
 impl CountryCounts {
-    /// The count of a country.
+    /// Returns the count of a country; 0 if none is set.
     pub fn of(&self, country: Country) -> usize {
         self.get(country).unwrap_or_default()
     }
 
-    /// The count of a country, if it has one.
+    /// Returns the count of a country, if one is set.
     pub fn get(&self, country: Country) -> Option<usize> {
         self.0.get(&country).copied()
     }
 
-    /// Those that have one.
+    /// Returns all countries with a count.
     pub fn iter(&self) -> impl Iterator<Item = (Country, usize)> {
         self.0.iter().map(|(country, count)| (*country, *count))
     }
@@ -107,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_two_capital_letters_only() {
+    fn country_is_two_capital_letters() {
         assert_eq!(Country::try_from("GB").unwrap().as_str(), "GB");
         for bad in ["", "G", "gb", "GBR", "G1", "É"] {
             assert_eq!(Country::try_from(bad), Err(NotACountry), "{bad}");
@@ -115,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_a_count_for_each_country_once() {
+    fn country_counts_name_each_country_once() {
         let counts: CountryCounts = "GB=20, US=5".parse().unwrap();
         let of = |code| counts.of(Country::try_from(code).unwrap());
         assert_eq!((of("GB"), of("US"), of("FR")), (20, 5, 0));

@@ -1,8 +1,7 @@
-//! Phone numbers, and the types that keep a real one from ending up where only a virtual one may be.
+//! Phone numbers. Real and virtual numbers have different types, so that they cannot be confused.
 
 pub mod dial_policy;
 pub mod parse;
-mod plan;
 
 use std::fmt;
 
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A phone number in E.164 without "+", as Vonage writes it: `447700900001`.
 ///
-/// `Debug` is masked, and there is no `Display`: whoever needs the digits says so with [`PhoneNumber::expose`].
+/// `Debug` is masked, and there is no `Display`: the digits are read only with [`PhoneNumber::expose`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PhoneNumber(String);
@@ -21,7 +20,7 @@ pub struct PhoneNumber(String);
 pub struct NotAPhoneNumber;
 
 impl PhoneNumber {
-    /// The digits, for the carrier, the table and the API's owner. Never for a log, an error or a metric.
+    /// Returns the digits, for the carrier, the table and the API's client. Never use them in a log, an error or a metric.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -30,7 +29,7 @@ impl PhoneNumber {
 impl TryFrom<&str> for PhoneNumber {
     type Error = NotAPhoneNumber;
 
-    /// Takes exactly `^[1-9]\d{6,14}$`, the form in which Vonage sends and wants numbers.
+    /// Accepts exactly `^[1-9]\d{6,14}$`, which is Vonage's form.
     fn try_from(digits: &str) -> Result<Self, NotAPhoneNumber> {
         let possible = (7..=15).contains(&digits.len())
             && digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -65,25 +64,25 @@ impl fmt::Debug for PhoneNumber {
 #[serde(transparent)]
 pub struct RealNumber(PhoneNumber);
 
-/// A number rented from Vonage. It is nobody's secret, so `Debug` and `Display` show it.
+/// A number rented from Vonage. It is not secret, so `Debug` and `Display` show it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct VirtualNumber(PhoneNumber);
 
 impl RealNumber {
-    /// The digits; see [`PhoneNumber::expose`].
+    /// Returns the digits; see [`PhoneNumber::expose`].
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 
-    /// As any phone number.
+    /// Returns it as a phone number of any kind.
     pub fn as_phone(&self) -> &PhoneNumber {
         &self.0
     }
 }
 
 impl VirtualNumber {
-    /// The digits.
+    /// Returns the digits.
     pub fn as_str(&self) -> &str {
         self.0.expose()
     }
@@ -119,22 +118,22 @@ impl fmt::Display for VirtualNumber {
     }
 }
 
-/// `text` with stars for the digits of whatever could be a phone number: seven digits or more, with nothing but blanks and
-/// punctuation in between. For what others have written and we tell: a carrier's words, a parser's complaint.
+/// Replaces the digits of possible phone numbers with stars: seven digits or more, with only spaces and punctuation between
+/// them. Use it for text from others that is shown: a carrier's reason, a parser's message.
 pub fn without_numbers(text: &str) -> String {
     let part_of_a_number = |c: char| c.is_ascii_digit() || " -.()/+_".contains(c);
-    let mut told = String::with_capacity(text.len());
+    let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while !rest.is_empty() {
         let words = rest.find(part_of_a_number).unwrap_or(rest.len());
-        told.push_str(&rest[..words]);
+        masked.push_str(&rest[..words]);
         rest = &rest[words..];
         let run = &rest[..rest.find(|c| !part_of_a_number(c)).unwrap_or(rest.len())];
         let could_be_one = run.bytes().filter(u8::is_ascii_digit).count() >= 7;
-        told.extend(run.chars().map(|c| if could_be_one && c.is_ascii_digit() { '*' } else { c }));
+        masked.extend(run.chars().map(|c| if could_be_one && c.is_ascii_digit() { '*' } else { c }));
         rest = &rest[run.len()..];
     }
-    told
+    masked
 }
 
 #[cfg(test)]
@@ -142,20 +141,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_in_the_words_of_others_is_masked() {
-        for (text, told) in [
+    fn numbers_in_text_from_others_are_masked() {
+        for (text, masked) in [
             ("not valid [ 447700900001 ]", "not valid [ ************ ]"),
             ("+44 (0)7700-900.001, twice", "+** (*)****-***.***, twice"),
             ("code 420 at line 1 column 123456", "code 420 at line 1 column 123456"),
             ("é447700900001é", "é************é"),
             ("", ""),
         ] {
-            assert_eq!(without_numbers(text), told);
+            assert_eq!(without_numbers(text), masked);
         }
     }
 
     #[test]
-    fn takes_only_e164_digits() {
+    fn phone_number_accepts_only_e164_digits() {
         for good in ["447700900001", "1234567", "123456789012345"] {
             assert_eq!(PhoneNumber::try_from(good).unwrap().expose(), good);
         }

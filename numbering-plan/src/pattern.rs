@@ -1,56 +1,60 @@
-//! Patterns of libphonenumber, matched without compiling them first: a creation asks some thirty, each once, and a
-//! regular expression engine takes longer to compile one than all of them take here.
+//! A matcher for the patterns of libphonenumber.
+//!
+//! It interprets a pattern without compiling it. Parsing and classifying two numbers uses about 30 patterns, each once;
+//! a regular expression engine takes longer to compile a single one than this matcher takes for all of them.
 
-/// A regular expression of the few means that libphonenumber's metadata uses: digits and characters, `\d`, `[0-24-9]`,
-/// `(?:…)`, `(…)`, `|`, `?`, `*`, `+`, `{2}`, `{2,4}` and `$`. As in Perl the first alternative that leads to a match
-/// wins, and what can be repeated is repeated as often as possible.
+/// A regular expression in the subset that libphonenumber's metadata uses: characters, `\d`, `[0-24-9]`, `(?:…)`, `(…)`,
+/// `|`, `?`, `*`, `+`, `{2}`, `{2,4}` and `$`.
+///
+/// Semantics are those of Perl: the first alternative that leads to a match is taken, and repetition is greedy.
 #[derive(Debug, Clone, Copy)]
 pub struct Pattern<'p>(pub &'p str);
 
-/// How far into the text a match has come.
+/// The state of a match in progress.
 #[derive(Debug, Clone, Copy)]
-pub struct Reached<'t> {
-    /// What is left of the text.
+pub struct Match<'t> {
+    /// The text that is not matched yet.
     pub rest: &'t str,
-    /// What the first groups in parentheses took, in the order in which they ended.
+    /// The first two captured groups, in the order in which they ended.
     pub groups: [Option<&'t str>; 2],
 }
 
-/// What has to hold from there on.
-type Then<'a, 't> = &'a mut dyn FnMut(Reached<'t>) -> bool;
+/// Continuation: matches the remaining pattern.
+type Then<'a, 't> = &'a mut dyn FnMut(Match<'t>) -> bool;
 
 impl Pattern<'_> {
-    /// Whether all of `text` is what the pattern describes.
-    pub fn is_all_of(self, text: &str) -> bool {
-        any_branch(self.0, Reached { rest: text, groups: [None; 2] }, &mut |end| end.rest.is_empty())
+    /// True if the pattern matches all of `text`.
+    pub fn matches(self, text: &str) -> bool {
+        match_any_branch(self.0, Match { rest: text, groups: [None; 2] }, &mut |end| end.rest.is_empty())
     }
 
-    /// Where the match ends with which `text` begins, if it does.
-    pub fn at_start_of(self, text: &str) -> Option<Reached<'_>> {
+    /// Matches the start of `text`.
+    pub fn match_start(self, text: &str) -> Option<Match<'_>> {
         let mut found = None;
-        any_branch(self.0, Reached { rest: text, groups: [None; 2] }, &mut |end| found.replace(end).is_none());
+        match_any_branch(self.0, Match { rest: text, groups: [None; 2] }, &mut |end| found.replace(end).is_none());
         found
     }
 }
 
-/// One unit of a pattern, to be repeated.
+/// One unit of a pattern with its repetition.
 #[derive(Clone, Copy)]
 struct Piece<'p> {
     unit: Unit<'p>,
-    least: usize,
-    most: usize,
+    min: usize,
+    max: usize,
 }
 
 #[derive(Clone, Copy)]
 enum Unit<'p> {
+    /// The end of the text.
     End,
-    /// One of the characters and ranges between brackets.
+    /// One character of a set; see [`contains`].
     OneOf(&'p str),
     Group(&'p str),
     Captured(&'p str),
 }
 
-fn any_branch<'t>(pattern: &str, at: Reached<'t>, then: Then<'_, 't>) -> bool {
+fn match_any_branch<'t>(pattern: &str, at: Match<'t>, then: Then<'_, 't>) -> bool {
     let mut depth = 0;
     let mut begin = 0;
     for (index, byte) in pattern.bytes().enumerate() {
@@ -58,7 +62,7 @@ fn any_branch<'t>(pattern: &str, at: Reached<'t>, then: Then<'_, 't>) -> bool {
             b'(' => depth += 1,
             b')' => depth -= 1,
             b'|' if depth == 0 => {
-                if branch(&pattern[begin..index], at, then) {
+                if match_branch(&pattern[begin..index], at, then) {
                     return true;
                 }
                 begin = index + 1;
@@ -66,44 +70,44 @@ fn any_branch<'t>(pattern: &str, at: Reached<'t>, then: Then<'_, 't>) -> bool {
             _ => {}
         }
     }
-    branch(&pattern[begin..], at, then)
+    match_branch(&pattern[begin..], at, then)
 }
 
-fn branch<'t>(pattern: &str, at: Reached<'t>, then: Then<'_, 't>) -> bool {
-    match first_piece(pattern) {
-        Some((piece, rest)) => repeated(piece, at, &mut |at| branch(rest, at, then)),
+fn match_branch<'t>(pattern: &str, at: Match<'t>, then: Then<'_, 't>) -> bool {
+    match split_piece(pattern) {
+        Some((piece, rest)) => match_repeated(piece, at, &mut |at| match_branch(rest, at, then)),
         None => then(at),
     }
 }
 
-fn repeated<'t>(piece: Piece<'_>, at: Reached<'t>, then: Then<'_, 't>) -> bool {
-    let Piece { unit, least, most } = piece;
-    let fewer = Piece { unit, least: least.saturating_sub(1), most: most.saturating_sub(1) };
-    (most > 0 && once(unit, at, &mut |at| repeated(fewer, at, then))) || (least == 0 && then(at))
+fn match_repeated<'t>(piece: Piece<'_>, at: Match<'t>, then: Then<'_, 't>) -> bool {
+    let Piece { unit, min, max } = piece;
+    let fewer = Piece { unit, min: min.saturating_sub(1), max: max.saturating_sub(1) };
+    (max > 0 && match_unit(unit, at, &mut |at| match_repeated(fewer, at, then))) || (min == 0 && then(at))
 }
 
-fn once<'t>(unit: Unit<'_>, at: Reached<'t>, then: Then<'_, 't>) -> bool {
+fn match_unit<'t>(unit: Unit<'_>, at: Match<'t>, then: Then<'_, 't>) -> bool {
     match unit {
         Unit::End => at.rest.is_empty() && then(at),
-        Unit::OneOf(these) => {
+        Unit::OneOf(set) => {
             let mut chars = at.rest.chars();
-            chars.next().is_some_and(|c| contains(these, c)) && then(Reached { rest: chars.as_str(), ..at })
+            chars.next().is_some_and(|c| contains(set, c)) && then(Match { rest: chars.as_str(), ..at })
         }
-        Unit::Group(pattern) => any_branch(pattern, at, then),
-        Unit::Captured(pattern) => any_branch(pattern, at, &mut |end| {
+        Unit::Group(pattern) => match_any_branch(pattern, at, then),
+        Unit::Captured(pattern) => match_any_branch(pattern, at, &mut |end| {
             let taken = Some(&at.rest[..at.rest.len() - end.rest.len()]);
             let groups = if end.groups[0].is_none() { [taken, None] } else { [end.groups[0], taken] };
-            then(Reached { groups, ..end })
+            then(Match { groups, ..end })
         }),
     }
 }
 
-/// Whether `c` is one of `these`, such as `14-9`, or `\d`.
-fn contains(these: &str, c: char) -> bool {
-    if these.starts_with('\\') {
+/// True if the set contains `c`. A set is the inside of brackets, such as `14-9`, or `\d`.
+fn contains(set: &str, c: char) -> bool {
+    if set.starts_with('\\') {
         return c.is_ascii_digit();
     }
-    let mut chars = these.chars();
+    let mut chars = set.chars();
     while let Some(first) = chars.next() {
         let mut after = chars.clone();
         let last = match (after.next(), after.next()) {
@@ -120,8 +124,8 @@ fn contains(these: &str, c: char) -> bool {
     false
 }
 
-/// The first piece of a branch, and the rest of the branch.
-fn first_piece(pattern: &str) -> Option<(Piece<'_>, &str)> {
+/// Splits a branch into its first piece and the rest.
+fn split_piece(pattern: &str) -> Option<(Piece<'_>, &str)> {
     let first = pattern.chars().next()?;
     let (unit, rest) = match first {
         '(' => {
@@ -140,11 +144,11 @@ fn first_piece(pattern: &str) -> Option<(Piece<'_>, &str)> {
             (Unit::OneOf(unit), rest)
         }
     };
-    let (least, most, rest) = repetition(rest);
-    Some((Piece { unit, least, most }, rest))
+    let (min, max, rest) = repetition(rest);
+    Some((Piece { unit, min, max }, rest))
 }
 
-/// The index of the parenthesis that closes the one with which `pattern` begins.
+/// Returns the index of the parenthesis that closes the first character of `pattern`.
 fn closing_parenthesis(pattern: &str) -> usize {
     let mut depth = 0;
     let closing = pattern.bytes().position(|byte| {
@@ -158,7 +162,7 @@ fn closing_parenthesis(pattern: &str) -> usize {
     closing.unwrap_or(pattern.len() - 1)
 }
 
-/// How often what came before may come, least and most, and what follows.
+/// Parses a repetition. Returns its minimum, its maximum, and the rest of the pattern.
 fn repetition(pattern: &str) -> (usize, usize, &str) {
     match pattern.bytes().next() {
         Some(b'?') => (0, 1, &pattern[1..]),
@@ -166,8 +170,8 @@ fn repetition(pattern: &str) -> (usize, usize, &str) {
         Some(b'+') => (1, usize::MAX, &pattern[1..]),
         Some(b'{') => {
             let (times, rest) = pattern[1..].split_once('}').unwrap_or_default();
-            let (least, most) = times.split_once(',').unwrap_or((times, times));
-            (least.parse().unwrap_or_default(), most.parse().unwrap_or_default(), rest)
+            let (min, max) = times.split_once(',').unwrap_or((times, times));
+            (min.parse().unwrap_or_default(), max.parse().unwrap_or_default(), rest)
         }
         _ => (1, 1, pattern),
     }
@@ -178,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_of_a_text_is_matched() {
+    fn matches_compares_the_whole_text() {
         for (pattern, yes, no) in [
             ("44", &["44"][..], &["4", "444", ""][..]),
             ("[14-69]\\d", &["10", "49", "55", "60", "99"], &["20", "30", "1", "100", "1a"]),
@@ -191,16 +195,16 @@ mod tests {
             ("(1)$|2", &["1", "2"], &["12"]),
         ] {
             for text in yes {
-                assert!(Pattern(pattern).is_all_of(text), "{pattern} {text}");
+                assert!(Pattern(pattern).matches(text), "{pattern} {text}");
             }
             for text in no {
-                assert!(!Pattern(pattern).is_all_of(text), "{pattern} {text}");
+                assert!(!Pattern(pattern).matches(text), "{pattern} {text}");
             }
         }
     }
 
     #[test]
-    fn at_the_start_the_first_alternative_wins_and_as_much_as_possible_is_taken() {
+    fn match_start_takes_first_alternative_and_is_greedy() {
         for (pattern, text, rest, groups) in [
             ("0|00", "001", Some("01"), [None; 2]),
             ("00|0", "001", Some("1"), [None; 2]),
@@ -213,9 +217,9 @@ mod tests {
             ("([2-7]\\d{2})$|1", "2345", None, [None; 2]),
             ("([2-7]\\d{2})$|1", "1345", Some("345"), [None; 2]),
         ] {
-            let reached = Pattern(pattern).at_start_of(text);
-            assert_eq!(reached.map(|reached| reached.rest), rest, "{pattern} {text}");
-            assert_eq!(reached.map_or([None; 2], |reached| reached.groups), groups, "{pattern} {text}");
+            let found = Pattern(pattern).match_start(text);
+            assert_eq!(found.map(|found| found.rest), rest, "{pattern} {text}");
+            assert_eq!(found.map_or([None; 2], |found| found.groups), groups, "{pattern} {text}");
         }
     }
 }

@@ -1,115 +1,111 @@
-//! Numbers are read and judged as by libphonenumber, of whose functions these tests are made a second time: examples of all
-//! kinds from all countries, and what chance makes of them.
+//! Differential tests: `numbering_plan` and libphonenumber (the crate `rlibphonenumber`) parse and classify the same
+//! numbers, and every result is compared. Inputs are the library's examples for all countries and kinds, and random
+//! variations of them.
 
+use numbering_plan::{Kind, Number, ParseError, parse};
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType, Region};
 
-use super::decimal_digit;
-use crate::domain::country::Country;
-use crate::domain::phone::PhoneNumber;
-use crate::domain::phone::dial_policy::{NotCallable, check_kind};
-use crate::domain::phone::parse::{UnreadableNumber, calling_code, read};
-
-/// What people put before a number.
-const BEGINNINGS: &str = "|+|00|0|011|8|810|++|+0|+00|tel:+|Tel: |(|＋|+ (|1";
-/// What they put between its digits and behind them.
+/// Starts of written numbers.
+const STARTS: &str = "|+|00|0|011|8|810|++|+0|+00|tel:+|Tel: |(|＋|+ (|1";
+/// Characters between and after the digits.
 const USUAL: &str = " -.()/";
 const UNUSUAL: &str = "x~*\u{2010}\u{FF0D}\u{A0}\u{200B}[]\u{30FC}+＋,;:'\\\n\t#😀\u{301}é";
-/// Not together with words: of digits of another script the library takes no notice there, and reads another number than
-/// was written.
+/// Never combined with words: there the library ignores digits of another script and reads another number.
 const FOREIGN_DIGITS: &str = "٤７";
 const WORDS: &str = "A|CALL|ext. |;ext=|,,| #|int|доб|ó|extensió|ｘ|;isub=|;phone-context=|example.com";
 
-/// The functions under test, as the library itself would do it.
+/// The functions of `numbering_plan`, written with the library.
 mod library {
     use super::*;
 
-    pub fn read(written: &str, country: Option<Country>) -> Result<PhoneNumber, UnreadableNumber> {
+    pub fn parse(written: &str, country: Option<&str>) -> Result<String, ParseError> {
         let written = written.trim();
         let written = written.strip_prefix("00").map_or_else(|| written.to_owned(), |rest| format!("+{rest}"));
-        let region = country.and_then(|country| country.as_str().parse::<Region>().ok());
+        let region = country.and_then(|country| country.parse::<Region>().ok());
         let number = PHONE_NUMBER_UTIL.parse(&written, region).map_err(|error| match error {
-            rlibphonenumber::ParseError::InvalidCountryCode if !written.starts_with('+') => {
-                UnreadableNumber::NeedsCountry
-            }
-            _ => UnreadableNumber::NotANumber,
+            rlibphonenumber::ParseError::InvalidCountryCode if !written.starts_with('+') => ParseError::NeedsCountry,
+            _ => ParseError::NotANumber,
         })?;
         if number.extension.is_some() || !PHONE_NUMBER_UTIL.is_possible_number(&number) {
-            return Err(UnreadableNumber::NotANumber);
+            return Err(ParseError::NotANumber);
         }
         let calling_code = region.and_then(|region| PHONE_NUMBER_UTIL.get_country_code_for_region(region));
         if calling_code.is_some_and(|code| code != number.country_code) {
-            return Err(UnreadableNumber::OtherCountry);
+            return Err(ParseError::OtherCountry);
         }
         let e164 = number.format_as(PhoneNumberFormat::E164);
-        let again = PHONE_NUMBER_UTIL.parse(&e164, None);
-        if !again.is_ok_and(|again| again.format_as(PhoneNumberFormat::E164) == e164) {
-            return Err(UnreadableNumber::NotANumber);
+        let second = PHONE_NUMBER_UTIL.parse(&e164, None);
+        if !second.is_ok_and(|second| second.format_as(PhoneNumberFormat::E164) == e164) {
+            return Err(ParseError::NotANumber);
         }
-        PhoneNumber::try_from(e164.trim_start_matches('+')).map_err(|_| UnreadableNumber::NotANumber)
+        Ok(e164.trim_start_matches('+').to_owned())
     }
 
-    pub fn check_kind(number: &PhoneNumber) -> Result<(), NotCallable> {
-        let Ok(number) = PHONE_NUMBER_UTIL.parse(format!("+{}", number.expose()), None) else {
-            return Err(NotCallable::International);
-        };
+    pub fn calling_code_and_kind(digits: &str) -> Option<(u16, Kind)> {
+        let number = PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).ok()?;
+        Some((number.country_code.try_into().unwrap(), kind(&number)))
+    }
+
+    fn kind(number: &rlibphonenumber::PhoneNumber) -> Kind {
         if PHONE_NUMBER_UTIL.get_supported_global_network_calling_codes().any(|code| code == number.country_code) {
-            return Err(NotCallable::International);
+            return Kind::International;
         }
         let national = number.national_number.to_string();
-        match PHONE_NUMBER_UTIL.get_number_type(&number) {
-            PhoneNumberType::Unknown if national.len() <= 6 => Err(NotCallable::Short),
-            PhoneNumberType::Unknown => (5..national.len()).try_for_each(|digits| {
-                let beginning = format!("+{}{}", number.country_code, &national[..digits]);
-                let beginning = PHONE_NUMBER_UTIL.parse(beginning, None);
-                beginning.map_or(Ok(()), |number| check_type(PHONE_NUMBER_UTIL.get_number_type(&number)))
-            }),
-            kind => check_type(kind),
+        match PHONE_NUMBER_UTIL.get_number_type(number) {
+            PhoneNumberType::Unknown if national.len() <= 6 => Kind::Short,
+            PhoneNumberType::Unknown => {
+                let kinds = (5..national.len()).filter_map(|digits| {
+                    let prefix = format!("+{}{}", number.country_code, &national[..digits]);
+                    let prefix = PHONE_NUMBER_UTIL.parse(prefix, None).ok()?;
+                    Some(kind_of_type(PHONE_NUMBER_UTIL.get_number_type(&prefix)))
+                });
+                kinds.into_iter().find(|kind| *kind != Kind::Ordinary).unwrap_or(Kind::Ordinary)
+            }
+            known => kind_of_type(known),
         }
     }
 
-    fn check_type(kind: PhoneNumberType) -> Result<(), NotCallable> {
-        match kind {
-            PhoneNumberType::PremiumRate => Err(NotCallable::PremiumRate),
-            PhoneNumberType::SharedCost => Err(NotCallable::SharedCost),
-            PhoneNumberType::PersonalNumber => Err(NotCallable::PersonalNumber),
-            _ => Ok(()),
+    fn kind_of_type(number_type: PhoneNumberType) -> Kind {
+        match number_type {
+            PhoneNumberType::PremiumRate => Kind::PremiumRate,
+            PhoneNumberType::SharedCost => Kind::SharedCost,
+            PhoneNumberType::PersonalNumber => Kind::Personal,
+            _ => Kind::Ordinary,
         }
-    }
-
-    pub fn calling_code(number: &PhoneNumber) -> String {
-        let parsed = PHONE_NUMBER_UTIL.parse(format!("+{}", number.expose()), None);
-        parsed.map_or_else(|_| number.expose().to_owned(), |number| number.country_code.to_string())
     }
 }
 
 #[derive(Default)]
-struct Compared {
-    read: usize,
+struct Comparison {
+    accepted: usize,
     refused: usize,
 }
 
-impl Compared {
-    fn reading(&mut self, written: &str, country: Option<&str>) {
-        let code = country.map(|code| Country::try_from(code).unwrap());
-        let ours = read(written, code);
-        let (ours, librarys) = (ours.as_ref(), library::read(written, code));
-        let exposed = ours.map(PhoneNumber::expose);
-        assert_eq!(exposed, librarys.as_ref().map(PhoneNumber::expose), "{written:?} {country:?}");
-        match ours {
-            Ok(_) => self.read += 1,
-            Err(_) => self.refused += 1,
-        }
+impl Comparison {
+    fn parse(&mut self, written: &str, country: Option<&str>) {
+        let letters = country.map(|code| code.as_bytes().try_into().unwrap());
+        let ours = parse(written, letters).map(|number| number.digits());
+        assert_eq!(ours, library::parse(written, country), "{written:?} {country:?}");
+        self.count(ours.is_ok());
     }
 
-    fn judging(&mut self, digits: &str) {
-        let Ok(number) = PhoneNumber::try_from(digits) else { return };
-        let judged = check_kind(&number);
-        assert_eq!(judged, library::check_kind(&number), "{digits}");
-        assert_eq!(calling_code(&number.clone().into()), library::calling_code(&number), "{digits}");
-        match judged {
-            Ok(()) => self.read += 1,
-            Err(_) => self.refused += 1,
+    fn classify(&mut self, digits: &str) {
+        // Callers have E.164 numbers.
+        if digits.starts_with('0') || !(7..=15).contains(&digits.len()) {
+            return;
         }
+        let number = Number::from_international(digits);
+        let ours = number.map(|number| (number.calling_code(), number.kind()));
+        assert_eq!(ours, library::calling_code_and_kind(digits), "{digits}");
+        self.count(ours.is_some_and(|(_, kind)| kind == Kind::Ordinary));
+    }
+
+    fn count(&mut self, is_accepted: bool) {
+        *(if is_accepted { &mut self.accepted } else { &mut self.refused }) += 1;
+    }
+
+    fn assert_more_than(&self, accepted: usize, refused: usize) {
+        assert!(self.accepted > accepted && self.refused > refused, "{} {}", self.accepted, self.refused);
     }
 }
 
@@ -119,7 +115,7 @@ fn regions() -> Vec<Region> {
     regions
 }
 
-/// Numbers of all kinds and of all calling codes, each with a country that has its calling code.
+/// Returns numbers of all types and calling codes, each with a country of its calling code.
 fn examples() -> Vec<(rlibphonenumber::PhoneNumber, Option<Region>)> {
     use PhoneNumberType::{
         FixedLine, Mobile, Pager, PersonalNumber, PremiumRate, SharedCost, TollFree, UAN, VoIP, VoiceMail,
@@ -139,7 +135,7 @@ fn e164_digits(number: &rlibphonenumber::PhoneNumber) -> String {
     number.format_as(PhoneNumberFormat::E164)[1..].to_owned()
 }
 
-/// Some digits others, some more or fewer.
+/// Changes, adds and removes a few digits.
 fn misdial(digits: &str, rng: &mut fastrand::Rng) -> String {
     let mut digits: Vec<char> = digits.chars().collect();
     for _ in 0..rng.usize(1..4) {
@@ -156,15 +152,15 @@ fn misdial(digits: &str, rng: &mut fastrand::Rng) -> String {
     digits.into_iter().collect()
 }
 
-/// As people write it, or people who are tired.
+/// Adds a prefix, punctuation and noise to the digits.
 fn write(digits: &str, rng: &mut fastrand::Rng) -> String {
     let (more, words) = [("", ""), ("", ""), (FOREIGN_DIGITS, ""), ("", WORDS)][rng.usize(0..4)];
     let mut between: Vec<String> = USUAL.chars().chain(more.chars()).map(String::from).collect();
     if !more.is_empty() || !words.is_empty() {
         between.extend(UNUSUAL.chars().map(String::from).chain(words.split('|').map(String::from)));
     }
-    let beginnings: Vec<&str> = BEGINNINGS.split('|').collect();
-    let mut written = rng.choice(beginnings).unwrap().to_owned();
+    let starts: Vec<&str> = STARTS.split('|').collect();
+    let mut written = rng.choice(starts).unwrap().to_owned();
     for digit in digits.chars() {
         written.push(digit);
         if rng.u8(0..4) == 0 {
@@ -181,25 +177,25 @@ fn write(digits: &str, rng: &mut fastrand::Rng) -> String {
 }
 
 #[test]
-fn examples_of_every_country_are_read_and_judged_as_by_libphonenumber() {
-    let mut compared = Compared::default();
+fn examples_of_every_country_give_equal_results() {
+    let mut comparison = Comparison::default();
     for (number, region) in examples() {
         let country = region.map(|region| region.to_string());
         for format in [PhoneNumberFormat::International, PhoneNumberFormat::National, PhoneNumberFormat::RFC3966] {
             let written = number.format_as(format).into_owned();
-            compared.reading(&written, country.as_deref());
+            comparison.parse(&written, country.as_deref());
         }
-        compared.reading(&number.format_as(PhoneNumberFormat::E164), None);
-        compared.judging(&e164_digits(&number));
+        comparison.parse(&number.format_as(PhoneNumberFormat::E164), None);
+        comparison.classify(&e164_digits(&number));
     }
-    assert!(compared.read > 4000 && compared.refused > 1000, "{} {}", compared.read, compared.refused);
+    comparison.assert_more_than(4000, 1000);
 }
 
 #[test]
-fn numbers_written_at_random_are_read_as_by_libphonenumber() {
+fn randomly_written_numbers_give_equal_results() {
     let mut rng = fastrand::Rng::with_seed(1);
     let regions = regions();
-    let mut compared = Compared::default();
+    let mut comparison = Comparison::default();
     for (number, region) in examples() {
         let digits = match rng.u8(0..3) {
             0 => e164_digits(&number),
@@ -208,35 +204,35 @@ fn numbers_written_at_random_are_read_as_by_libphonenumber() {
         };
         let country = match rng.u8(0..4) {
             0 => None,
-            // Where nobody has a telephone, and where many have.
+            // Countries without phones, and countries whose plans have special rules.
             1 => rng.choice(["AQ", "ZZ", "GB", "US", "IT", "JE"]).map(str::to_owned),
             2 => rng.choice(&regions).map(Region::to_string),
             _ => region.map(|region| region.to_string()),
         };
-        compared.reading(&write(&digits, &mut rng), country.as_deref());
+        comparison.parse(&write(&digits, &mut rng), country.as_deref());
     }
-    assert!(compared.read > 150 && compared.refused > 500, "{} {}", compared.read, compared.refused);
+    comparison.assert_more_than(150, 500);
 }
 
 #[test]
-fn digits_at_random_are_judged_as_by_libphonenumber() {
+fn random_digits_give_equal_kinds() {
     let mut rng = fastrand::Rng::with_seed(2);
-    let mut compared = Compared::default();
+    let mut comparison = Comparison::default();
     for (number, _) in examples() {
-        compared.judging(&misdial(&e164_digits(&number), &mut rng));
+        comparison.classify(&misdial(&e164_digits(&number), &mut rng));
     }
     for code in PHONE_NUMBER_UTIL.get_supported_calling_codes() {
         for length in 5..12 {
             let national: String = (0..length).map(|_| rng.digit(10)).collect();
-            compared.judging(&format!("{code}{national}"));
+            comparison.classify(&format!("{code}{national}"));
         }
     }
-    assert!(compared.read > 1000 && compared.refused > 500, "{} {}", compared.read, compared.refused);
+    comparison.assert_more_than(1000, 500);
 }
 
 #[test]
-fn addresses_and_extensions_are_read_as_by_libphonenumber() {
-    let mut compared = Compared::default();
+fn addresses_and_extensions_give_equal_results() {
+    let mut comparison = Comparison::default();
     for written in [
         "tel:7700900001;phone-context=+44",
         "7700900001;phone-context=+44;isub=1",
@@ -277,16 +273,8 @@ fn addresses_and_extensions_are_read_as_by_libphonenumber() {
         "07700\n900001",
         "1234 x1\n07700 900001/x",
     ] {
-        compared.reading(written, Some("GB"));
-        compared.reading(written, None);
+        comparison.parse(written, Some("GB"));
+        comparison.parse(written, None);
     }
-    assert!(compared.read > 10 && compared.refused > 10, "{} {}", compared.read, compared.refused);
-}
-
-#[test]
-fn digits_of_every_script_are_those_of_libphonenumber() {
-    for c in ('\0'..=char::MAX).filter(|c| c.is_numeric()) {
-        let digit = decimal_digit(c).map(String::from).unwrap_or_default();
-        assert_eq!(digit, PHONE_NUMBER_UTIL.normalize_digits_only(c.to_string()), "{c:?}");
-    }
+    comparison.assert_more_than(10, 10);
 }

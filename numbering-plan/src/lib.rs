@@ -1,0 +1,25 @@
+//! Parses and classifies phone numbers exactly as libphonenumber does, without its start-up work.
+//!
+//! ```
+//! use numbering_plan::{Kind, Number, parse};
+//!
+//! let number = parse("07700 900001", Some(*b"GB"))?;
+//! assert_eq!(number.digits(), "447700900001");
+//! assert_eq!(number.calling_code(), 44);
+//! assert_eq!(Number::from_international("449012345678").map(|number| number.kind()), Some(Kind::PremiumRate));
+//! # Ok::<(), numbering_plan::ParseError>(())
+//! ```
+//!
+//! Ports of libphonenumber decode the plans of all countries and compile regular expressions before the first number.
+//! Here `build.rs` writes the plans as text, and a number costs only the lines of its own calling code. The README has
+//! the figures.
+//!
+//! Source: `PhoneNumberMetadata.xml` and `phonenumberutil.cc` of libphonenumber.
+
+mod number;
+mod parse;
+mod pattern;
+mod plan;
+
+pub use number::{Kind, Number};
+pub use parse::{ParseError, parse};
