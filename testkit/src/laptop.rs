@@ -305,7 +305,7 @@ impl Laptop {
         let caller = PhoneNumber::try_from(caller).unwrap().into();
         let now = self.clock.now();
         let routes = self.store().caller_routes(&caller, now).await.unwrap();
-        routes.held(now).map(|(number, _)| number.clone()).collect()
+        routes.in_use(now).map(|(number, _)| number.clone()).collect()
     }
 
     /// Fails unless every number that the account owns is linked to the application and ready, nothing else is in the

@@ -127,7 +127,7 @@ impl Table {
                 let key = (participant.number.expose().to_owned(), participant.dials.to_string());
                 let route = self.routes.get(&key).unwrap_or_else(|| panic!("no route {key:?} of {conversation:?}"));
                 let expected =
-                    Route { since: route.since, earlier: route.earlier.clone(), ..Route::of(conversation, side) };
+                    Route { since: route.since, history: route.history.clone(), ..Route::new(conversation, side) };
                 let expires_at = conversation.ended_at.unwrap_or(conversation.expires_at);
                 assert_eq!(*route, Route { expires_at, quarantined_until, ..expected }, "{key:?}");
             }
@@ -179,7 +179,7 @@ impl Table {
             let mut routes = self.routes.values().filter(|route| route.conversation == id);
             assert!(routes.all(|route| route.expires_at <= now), "{conversation:?}");
         }
-        let remembered = self.routes.values().flat_map(|route| route.earlier.iter().chain([&route.conversation]));
+        let remembered = self.routes.values().flat_map(|route| route.history.iter().chain([&route.conversation]));
         for id in remembered {
             assert!(!self.erased.contains(id), "a route still tells of {id}, which is erased");
         }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use shared::domain::caller_routes::{CallerRoute, CallerRoutes};
-use shared::domain::choice::{Caller, ReadyNumber, Terms, choose_pair};
+use shared::domain::choice::{Caller, Criteria, ReadyNumber, choose_pair};
 use shared::domain::conversation::ConversationId;
 use shared::domain::country::Country;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
@@ -143,7 +143,7 @@ impl<'a> Simulation<'a> {
                 conversation: Some(conversation),
                 expires_at,
                 quarantined_until: expires_at + QUARANTINE,
-                earlier,
+                previous: earlier,
             };
             person.keys.by_number.insert(number.clone(), key);
         }
@@ -162,10 +162,10 @@ impl<'a> Simulation<'a> {
         loop {
             let callers = people.map(|person| {
                 let Person { number, keys, .. } = &self.people[person];
-                Caller { number, country: self.country, calling_code: "44", keys }
+                Caller { number, country: self.country, calling_code: "44", routes: keys }
             });
-            let terms = Terms { ready: &self.ready, fallback: &[], texts: false, now };
-            match choose_pair(callers, terms) {
+            let criteria = Criteria { ready: &self.ready, fallback: &[], texts: false, now };
+            match choose_pair(callers, criteria) {
                 Ok(pair) => return pair,
                 Err(_) => {
                     let number = phone(format!("44203808{:04}", self.ready.len())).into();

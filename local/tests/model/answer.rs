@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use shared::domain::choice::NoneFree;
+use shared::domain::choice::NoFreeNumber;
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::side::Side;
 use shared::service::create::{Created, CreationError};
@@ -22,7 +22,7 @@ pub enum Answer {
     NotValid(Side),
     SameNumber,
     VirtualNumber(Side),
-    NoneFree(NoneFree),
+    NoneFree(NoFreeNumber),
     Updated,
     MaskTaken {
         side: Side,

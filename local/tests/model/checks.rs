@@ -46,7 +46,7 @@ fn check_routes(model: &Model, table: &Table) -> Verdict {
             side: Some(route.side),
             expires_at: route.expires_at,
             quarantined_until: route.quarantined_until,
-            history: std::iter::once(route.conversation).chain(route.earlier.iter().copied()).collect(),
+            history: std::iter::once(route.conversation).chain(route.history.iter().copied()).collect(),
         },
         KeyOwner::Erased(erased) => ModelRoute {
             side: None,
@@ -166,7 +166,7 @@ impl Model {
     /// Checks what a creation reads about a caller.
     pub fn check_caller_routes(&self, caller: &RealNumber, found: &CallerRoutes) -> Verdict {
         let expected: BTreeSet<_> = self.routes_in_use(caller).map(|(number, _)| number).collect();
-        let held: BTreeSet<_> = found.held(self.now).map(|(number, _)| number).collect();
+        let held: BTreeSet<_> = found.in_use(self.now).map(|(number, _)| number).collect();
         ensure(held == expected, || format!("the routes of {caller:?} are {expected:?}, but {held:?} are read"))?;
         ensure(found.is_virtual == self.is_virtual(caller), || {
             format!("{caller:?} is read as a virtual number: {}", found.is_virtual)

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use shared::domain::caller_routes::Held;
-use shared::domain::choice::NoneFree;
+use shared::domain::caller_routes::RoutesInUse;
+use shared::domain::choice::NoFreeNumber;
 use shared::domain::conversation::{Conversation, ConversationId, Participant};
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{Feature, NumberState, PoolNumber};
@@ -48,7 +48,7 @@ impl Model {
         self.routes.iter().filter(is_in_use).map(|((_, number), route)| (number, route))
     }
 
-    pub fn none_free(&self, side: Side, phone: &RealNumber) -> NoneFree {
+    pub fn none_free(&self, side: Side, phone: &RealNumber) -> NoFreeNumber {
         let in_use: Vec<_> = self.routes_in_use(phone).collect();
         let live = in_use.iter().filter(|(_, route)| route.is_live(self.now)).count();
         let allowed: BTreeSet<_> = self.allowed_numbers(phone).map(|(number, _)| &number.number).collect();
@@ -59,11 +59,11 @@ impl Model {
             .min();
         let country = country_of(phone.expose());
         let ready = |number: &&PoolNumber| number.country == country && number.state == NumberState::Ready;
-        NoneFree {
+        NoFreeNumber {
             side,
             country,
             ready: self.numbers.values().filter(ready).count(),
-            held: Held { live, quarantined: in_use.len() - live },
+            in_use: RoutesInUse { live, quarantined: in_use.len() - live },
             next_free_at,
             next_free_in: next_free_at.map(|at| u32::try_from(at.as_second() - self.now.as_second()).unwrap()),
         }

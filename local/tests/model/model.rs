@@ -307,7 +307,7 @@ impl Model {
             label: Label::try_from(label(attempt, side)).ok(),
             dials: dials[side.index()].clone(),
             notification: given.participants[side.index()].notification.clone(),
-            former: Vec::new(),
+            previous_numbers: Vec::new(),
         };
         let is = Conversation {
             id: given.id,
@@ -407,7 +407,7 @@ impl Model {
             let new_number = real_number(&phone.number);
             if participant.number != new_number {
                 participant.country = country_of(new_number.expose());
-                participant.former.push(std::mem::replace(&mut participant.number, new_number));
+                participant.previous_numbers.push(std::mem::replace(&mut participant.number, new_number));
                 participant.notification = Notification::Off;
                 self.quarantine_route(&old_name, conversation.quarantine());
             }

@@ -70,7 +70,7 @@ impl SmsLedger {
             };
             let may_be_sent = outcomes.iter().any(|outcome| *outcome != SmsOutcome::Refused);
             let notification = &found.participants[side.index()].notification;
-            ensure(!(conversation.has_request && may_be_sent && notification.is_owed()), || {
+            ensure(!(conversation.has_request && may_be_sent && notification.needs_sending()), || {
                 format!(
                     "the text message of {id:?} to {side:?} may have been sent, but its notification is {notification:?}"
                 )
@@ -100,7 +100,8 @@ fn texts_due(before: &Model, after: &Model, execution: &Execution) -> Vec<(Conve
     let Some(id) = id else { return Vec::new() };
     let is_due = |side: &Side| match before.conversations.get(&id) {
         Some(conversation) => {
-            conversation.is_live(before.now) && conversation.expected.participants[side.index()].notification.is_owed()
+            conversation.is_live(before.now)
+                && conversation.expected.participants[side.index()].notification.needs_sending()
         }
         None => new.notify,
     };

@@ -7,8 +7,8 @@ use std::time::Duration;
 use shared::clock::ManualClock;
 use shared::config::VonageConfig;
 use shared::domain::call_limits::CallLimits;
-use shared::domain::caller_routes::Held;
-use shared::domain::choice::NoneFree;
+use shared::domain::caller_routes::RoutesInUse;
+use shared::domain::choice::NoFreeNumber;
 use shared::domain::conversation::{Conversation, Lifetime};
 use shared::domain::country::Country;
 use shared::domain::phone::dial_policy::DialPolicy;
@@ -162,7 +162,7 @@ async fn sandbox(laptop: &Laptop, texts: Outbox) -> Creator<Directory, Outbox> {
 pub struct Refusal {
     /// The person without a free number.
     pub person: usize,
-    pub none_free: NoneFree,
+    pub none_free: NoFreeNumber,
     pub renting: Option<ShortfallReason>,
 }
 
@@ -170,7 +170,7 @@ impl Refusal {
     /// Checks that `ready` numbers are ready, that the person has routes on all of them, and that no more may be
     /// rented.
     pub fn check(&self, ready: usize) {
-        let Held { live, quarantined } = self.none_free.held;
+        let RoutesInUse { live, quarantined } = self.none_free.in_use;
         assert_eq!((self.none_free.ready, live + quarantined, self.renting), (ready, ready, None), "{self:?}");
     }
 }

@@ -79,7 +79,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         label: None,
         dials: virtual_number(index),
         notification: Notification::Pending,
-        former: Vec::new(),
+        previous_numbers: Vec::new(),
     };
     Conversation {
         id: ConversationId::generate(created_at),
@@ -129,7 +129,7 @@ fn route_of(holder: Option<KeyOwner>) -> Route {
 /// Returns the virtual numbers to which a caller has a route.
 async fn numbers_of(store: &Store, caller: &str, at: Timestamp) -> HashSet<VirtualNumber> {
     let keys = store.caller_routes(&phone(caller), at).await.unwrap();
-    keys.held(at).map(|(number, _)| number.clone()).collect()
+    keys.in_use(at).map(|(number, _)| number.clone()).collect()
 }
 
 fn event(uuid: &str, status: Status, second: i64, facts: LegFacts) -> LegEvent {
@@ -308,7 +308,7 @@ async fn route_key_keeps_its_history() {
     store.create_conversation(&next, earlier, None).await.unwrap();
     let keys = store.caller_routes(&phone(RIDER), next.created_at).await.unwrap();
     assert_eq!(keys.by_number[&virtual_number(1)].history().collect::<Vec<_>>(), [next.id, first.id]);
-    let count = keys.count(after(LIFETIME + QUARANTINE + LIFETIME));
+    let count = keys.count_in_use(after(LIFETIME + QUARANTINE + LIFETIME));
     assert_eq!((count.live, count.quarantined), (0, 1));
 }
 
@@ -346,7 +346,7 @@ async fn change(
     after_change: &Conversation,
     second: i64,
 ) -> Result<(), ChangeError> {
-    let moved = Route::of(after_change, Side::A);
+    let moved = Route::new(after_change, Side::A);
     store.change_conversation(before, after_change, Some(&moved), after(second)).await
 }
 

@@ -1,4 +1,4 @@
-//! Calls and their legs: what is kept of each, and what follows from it.
+//! Calls and their legs.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::side::Side;
 
-/// Which way a leg runs, seen from Vonage.
+/// The direction of a leg, seen from Vonage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From the caller's phone to the virtual number.
     Inbound,
-    /// From the virtual number to the called phone.
+    /// From the virtual number to the callee's phone.
     Outbound,
 }
 
-/// A status of a leg, in Vonage's words. The order is the order of a call's life.
+/// A status of a leg, in Vonage's words. The variants are in the order in which a call goes through them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -42,21 +42,21 @@ pub enum Status {
     Cancelled,
     /// It rang for too long.
     Timeout,
-    /// Nobody answered, or the phone could not be reached.
+    /// No answer, or the phone could not be reached.
     Unanswered,
-    /// Refused by the called person or the carrier.
+    /// Refused by the callee or the carrier.
     Rejected,
     /// Could not be placed.
     Failed,
 }
 
 impl Status {
-    /// Whether a leg that has come to it has ended.
+    /// True if a leg with this status has ended.
     pub fn ends(self) -> bool {
         self >= Status::Completed
     }
 
-    /// The status's word.
+    /// Returns Vonage's word for the status.
     pub fn as_str(self) -> &'static str {
         match self {
             Status::Started => "started",
@@ -76,7 +76,7 @@ impl Status {
     }
 }
 
-/// What one event says of a leg. A leg is the merge of its events: each sets what is not set yet.
+/// The content of one event of a leg. A leg is the merge of its events: each sets the attributes that are not set yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegEvent {
     /// Vonage's id of the call ("CON-…").
@@ -85,31 +85,31 @@ pub struct LegEvent {
     pub uuid: String,
     /// The status reported.
     pub status: Status,
-    /// When it came about.
+    /// The time of the status.
     pub timestamp: Timestamp,
-    /// What comes with it.
+    /// The other data of the event.
     pub facts: LegFacts,
 }
 
-/// What is told of a leg beside its statuses.
+/// The data of a leg other than its statuses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LegFacts {
     /// Length of the answered part, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<u32>,
-    /// What it cost, in EUR.
+    /// Price in EUR.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Decimal>,
-    /// Price a minute, in EUR.
+    /// Price per minute, in EUR.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Decimal>,
-    /// Why it was not answered: Vonage's `detail`.
+    /// The reason why it was not answered: Vonage's `detail`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The SIP code with which it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sip_code: Option<u16>,
-    /// Who ended it: `user` or `platform`.
+    /// The party that ended it: `user` or `platform`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disconnected_by: Option<String>,
 }
@@ -121,21 +121,21 @@ pub struct Leg {
     pub conversation_uuid: String,
     /// Vonage's id of the leg.
     pub uuid: String,
-    /// Whose phone it is.
+    /// The side of the participant whose phone it is.
     pub side: Side,
-    /// Which of that participant's phones.
+    /// Index of the phone; see [`Participant::number_at`](crate::domain::conversation::Participant::number_at).
     pub phone: usize,
-    /// Which way it runs.
+    /// Its direction.
     pub direction: Direction,
-    /// When each status came about.
+    /// The time of each status.
     pub statuses: BTreeMap<Status, Timestamp>,
-    /// The rest.
+    /// Its other data.
     pub facts: LegFacts,
 }
 
 impl Leg {
-    /// How it stands: the furthest status seen, in whatever order they came. `completed` ends every leg, so a
-    /// status that says more about the end ranks above it.
+    /// Returns the furthest status, in whatever order the events came. `completed` ends every leg, so a status that says
+    /// more about the end ranks above it.
     pub fn status(&self) -> Option<Status> {
         self.statuses.keys().next_back().copied()
     }
@@ -154,23 +154,23 @@ impl Leg {
 pub struct Call {
     /// Vonage's id of the call.
     pub conversation_uuid: String,
-    /// Who called, where a leg tells.
+    /// The side that called, if there is a leg.
     pub caller: Option<Side>,
-    /// When it began.
+    /// Time of its first status.
     pub started_at: Option<Timestamp>,
-    /// When the called phone was picked up.
+    /// The time at which the callee answered.
     pub connected_at: Option<Timestamp>,
-    /// When its last leg ended; none while one goes on.
+    /// The time at which its last leg ended; `None` while a leg continues.
     pub ended_at: Option<Timestamp>,
-    /// How long the two talked, in seconds.
+    /// Length of the conversation between the two, in seconds.
     pub duration: Option<u32>,
-    /// What all its legs cost so far, in EUR.
+    /// Price of all its legs so far, in EUR.
     pub price: Decimal,
     /// Its legs: the caller's first.
     pub legs: Vec<Leg>,
 }
 
-/// The calls that `legs` make up, oldest first.
+/// Groups legs into calls, oldest first.
 pub fn calls(legs: Vec<Leg>) -> Vec<Call> {
     let mut by_call: BTreeMap<String, Vec<Leg>> = BTreeMap::new();
     for leg in legs {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_status_wins_whatever_else_was_seen() {
+    fn terminal_status_wins_in_any_order() {
         let ended = leg("1", Side::A, Direction::Outbound, &[(Status::Ringing, 9), (Status::Completed, 3)], "0");
         assert_eq!(ended.status(), Some(Status::Completed));
         let busy = leg("1", Side::A, Direction::Outbound, &[(Status::Completed, 4), (Status::Busy, 3)], "0");
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_told_by_its_two_legs() {
+    fn call_is_made_of_its_two_legs() {
         let inbound = leg("in", Side::B, Direction::Inbound, &[(Status::Started, 1), (Status::Completed, 60)], "0.10");
         let outbound =
             leg("out", Side::A, Direction::Outbound, &[(Status::Answered, 5), (Status::Completed, 47)], "0.02");
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_goes_on_while_one_leg_does() {
+    fn call_continues_while_a_leg_does() {
         let inbound = leg("in", Side::A, Direction::Inbound, &[(Status::Answered, 1)], "0");
         let outbound = leg("out", Side::B, Direction::Outbound, &[(Status::Completed, 9)], "0");
         assert_eq!(calls(vec![inbound, outbound])[0].ended_at, None);

@@ -1,5 +1,7 @@
-//! How long a call may take. A conversation and its routes hold the limits that were in force when it was created: so no
-//! call outlasts the quarantine that was chosen with them, and answering one needs no other place to read them from.
+//! Limits of a call's length.
+//!
+//! A conversation and its routes store the limits that applied when it was created. So no call is longer than the quarantine
+//! that was chosen with them, and the answer webhook needs no second read.
 
 use std::ops::RangeInclusive;
 
@@ -8,37 +10,37 @@ use serde::{Deserialize, Serialize};
 /// The limits of each call of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallLimits {
-    /// The longest call, from the first thing said to the end of the talk, in seconds.
+    /// The longest call, from the announcement to the end of the talk, in seconds.
     pub max_call_seconds: u32,
-    /// For how long the called phone rings, in seconds.
+    /// Ringing time of the callee's phone, in seconds.
     pub ring_seconds: u32,
 }
 
 impl CallLimits {
-    /// What is said to a caller before the other phone rings takes no longer.
-    const SAID_SECONDS: u32 = 5;
-    /// Longer than anybody lets a phone ring.
+    /// Upper limit of the announcement that the caller hears before the other phone rings.
+    const ANNOUNCEMENT_SECONDS: u32 = 5;
+    /// Longer than people let a phone ring.
     const MAX_RING_SECONDS: u32 = 120;
     const MIN_RING_SECONDS: u32 = 10;
 
-    /// The longest call, in seconds: Vonage's own limit.
+    /// The longest call that Vonage allows, in seconds.
     pub const MAX_CALL_SECONDS: u32 = 7200;
-    /// The shortest limit of a call, in seconds.
+    /// The shortest limit that can be chosen, in seconds.
     pub const MIN_CALL_SECONDS: u32 = 60;
 
-    /// With a ringing of the usual length.
+    /// Returns limits with the usual ringing time: a third of the call, at most 45 seconds.
     pub fn with_max_call(max_call_seconds: u32) -> Self {
         Self { max_call_seconds, ring_seconds: (max_call_seconds / 3).min(45) }
     }
 
-    /// For how long a phone may be told to ring: at most half of the call, so that there is time left to talk.
+    /// Returns the ringing times that can be chosen, in seconds: at most half of the call, so that there is time to talk.
     pub fn allowed_ring_seconds(self) -> RangeInclusive<u32> {
         Self::MIN_RING_SECONDS..=(self.max_call_seconds / 2).min(Self::MAX_RING_SECONDS)
     }
 
-    /// For how long the two may talk, in seconds: what is said and the ringing come before that.
+    /// Returns the time left to talk, in seconds, after the announcement and the ringing.
     pub fn talk_seconds(self) -> u32 {
-        self.max_call_seconds.saturating_sub(self.ring_seconds + Self::SAID_SECONDS)
+        self.max_call_seconds.saturating_sub(self.ring_seconds + Self::ANNOUNCEMENT_SECONDS)
     }
 }
 
@@ -47,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_the_ringing_and_the_talk_fit_into_the_longest_call() {
+    fn announcement_ringing_and_talk_fit_into_the_longest_call() {
         for (max_call_seconds, ring_seconds, talk_seconds) in [(60, 20, 35), (7200, 45, 7150)] {
             let limits = CallLimits::with_max_call(max_call_seconds);
             assert_eq!((limits.ring_seconds, limits.talk_seconds()), (ring_seconds, talk_seconds));
@@ -55,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_time_to_talk_however_long_it_rings() {
+    fn longest_ringing_leaves_time_to_talk() {
         for max_call_seconds in CallLimits::MIN_CALL_SECONDS..=CallLimits::MAX_CALL_SECONDS {
             let usual = CallLimits::with_max_call(max_call_seconds);
             assert!(usual.allowed_ring_seconds().contains(&usual.ring_seconds), "{max_call_seconds}");

@@ -1,4 +1,4 @@
-//! A caller's keys: to which virtual numbers one real number has, or had, a route.
+//! The routes of one caller: the virtual numbers under which a real number has, or had, a route.
 
 use std::collections::HashMap;
 
@@ -8,81 +8,81 @@ use serde::Deserialize;
 use crate::domain::conversation::ConversationId;
 use crate::domain::phone::VirtualNumber;
 
-/// The most conversations that a key remembers beside its last, so that it fits into the 1 KB that a write unit pays for.
-const REMEMBERED: usize = 12;
+/// Maximum length of a route's history. A route then fits into 1 KB, which is one write unit.
+const MAX_HISTORY: usize = 12;
 
-/// What a caller has under one virtual number: a live route, one in quarantine, or the memory of one.
+/// A route as read for one caller: live, in quarantine, or free with its history.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CallerRoute {
-    /// Its last conversation; none if that was erased.
+    /// Its last conversation; `None` if that was erased.
     #[serde(default)]
     pub conversation: Option<ConversationId>,
-    /// From when on that conversation connects no calls.
+    /// The time from which that conversation connects no calls.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub expires_at: Timestamp,
-    /// From when on the key is free again.
+    /// The time from which the route key is free.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub quarantined_until: Timestamp,
-    /// Earlier conversations, latest first.
-    #[serde(default)]
-    pub earlier: Vec<ConversationId>,
+    /// Conversations before the last one, latest first.
+    #[serde(default, rename = "earlier")]
+    pub previous: Vec<ConversationId>,
 }
 
 impl CallerRoute {
-    /// Whether it is taken at `now`: live or in quarantine.
-    pub fn is_held(&self, now: Timestamp) -> bool {
+    /// True if it is in use at `now`: live or in quarantine.
+    pub fn is_in_use(&self, now: Timestamp) -> bool {
         now < self.quarantined_until
     }
 
-    /// All conversations that it remembers, latest first.
+    /// Returns all its conversations, latest first.
     pub fn history(&self) -> impl Iterator<Item = ConversationId> {
-        self.conversation.into_iter().chain(self.earlier.iter().copied())
+        self.conversation.into_iter().chain(self.previous.iter().copied())
     }
 
-    /// What the next conversation on it remembers.
+    /// Returns the history for the next conversation on this route key.
     pub fn history_for_next(&self) -> Vec<ConversationId> {
-        self.history().take(REMEMBERED).collect()
+        self.history().take(MAX_HISTORY).collect()
     }
 }
 
-/// All that one real number has as a caller.
+/// All routes of one caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CallerRoutes {
-    /// By virtual number, held or not.
+    /// By virtual number, in use or not.
     pub by_number: HashMap<VirtualNumber, CallerRoute>,
-    /// Whether it is a number of the pool, and so can be nobody's real number.
+    /// True if the caller's number is in the pool. It is then not a real number.
     pub is_virtual: bool,
 }
 
-/// How many keys a caller holds.
+/// Number of routes that a caller uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Held {
-    /// Of conversations that connect calls.
+pub struct RoutesInUse {
+    /// Routes that connect calls.
     pub live: usize,
-    /// In quarantine.
+    /// Routes in quarantine.
     pub quarantined: usize,
 }
 
 impl CallerRoutes {
-    /// Whether `number` is taken for this caller at `now`.
-    pub fn hold(&self, number: &VirtualNumber, now: Timestamp) -> bool {
-        self.by_number.get(number).is_some_and(|key| key.is_held(now))
+    /// True if this caller uses `number` at `now`.
+    pub fn uses(&self, number: &VirtualNumber, now: Timestamp) -> bool {
+        self.by_number.get(number).is_some_and(|route| route.is_in_use(now))
     }
 
-    /// The keys that are held at `now`.
-    pub fn held(&self, now: Timestamp) -> impl Iterator<Item = (&VirtualNumber, &CallerRoute)> {
-        self.by_number.iter().filter(move |(_, key)| key.is_held(now))
+    /// Returns the routes in use at `now`.
+    pub fn in_use(&self, now: Timestamp) -> impl Iterator<Item = (&VirtualNumber, &CallerRoute)> {
+        self.by_number.iter().filter(move |(_, route)| route.is_in_use(now))
     }
 
-    /// How many are held at `now`.
-    pub fn count(&self, now: Timestamp) -> Held {
-        let live = self.held(now).filter(|(_, key)| now < key.expires_at).count();
-        Held { live, quarantined: self.held(now).count() - live }
+    /// Counts the routes in use at `now`.
+    pub fn count_in_use(&self, now: Timestamp) -> RoutesInUse {
+        let live = self.in_use(now).filter(|(_, route)| now < route.expires_at).count();
+        RoutesInUse { live, quarantined: self.in_use(now).count() - live }
     }
 }
 
-impl Held {
-    /// Live or in quarantine.
+impl RoutesInUse {
+    /// Returns the sum.
     pub fn total(self) -> usize {
         self.live + self.quarantined
     }

@@ -1,22 +1,22 @@
-//! What the carrier keeps of a conversation for itself, known by the ids that it gave: what it is asked to redact when
-//! the conversation is erased. An id says nothing of anybody.
+//! Records that the carrier stores about a conversation. When the conversation is erased here, the carrier is asked to redact
+//! them. Their ids contain no personal data.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::call::{Direction, Leg};
 
-/// A record of the carrier's.
+/// One record at the carrier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CarrierRecord {
-    /// The carrier's id: of a leg its `uuid`, of each part of a text its `message-id`, of a lookup its `request_id`.
+    /// The carrier's id: the `uuid` of a leg, the `message-id` of a part of a text message, the `request_id` of a number lookup.
     pub id: String,
-    /// Of which kind it is.
+    /// Its kind.
     pub product: Product,
-    /// Which way that went, seen from the carrier.
+    /// Its direction, seen from the carrier.
     pub direction: Direction,
 }
 
-/// A kind of records, in the words of Vonage's Redact API.
+/// A kind of record, in the words of Vonage's Redact API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Product {
@@ -24,12 +24,12 @@ pub enum Product {
     Voice,
     /// A part of a text message.
     Sms,
-    /// A number that was looked up.
+    /// A number lookup.
     NumberInsight,
 }
 
 impl Product {
-    /// The product's word.
+    /// Returns Vonage's word for the product.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Voice => "voice",
@@ -40,17 +40,17 @@ impl Product {
 }
 
 impl CarrierRecord {
-    /// The record of a leg.
+    /// Returns the record of a leg.
     pub fn of_leg(uuid: &str, direction: Direction) -> Self {
         Self { id: uuid.to_owned(), product: Product::Voice, direction }
     }
 
-    /// The record of a part of a text message that was sent.
+    /// Returns the record of one part of a sent text message.
     pub fn of_text(message_id: String) -> Self {
         Self { id: message_id, product: Product::Sms, direction: Direction::Outbound }
     }
 
-    /// The record of a lookup.
+    /// Returns the record of a number lookup.
     pub fn of_lookup(request_id: String) -> Self {
         Self { id: request_id, product: Product::NumberInsight, direction: Direction::Outbound }
     }

@@ -1,86 +1,90 @@
-//! Which virtual number each of two people gets to dial.
+//! The choice of the virtual numbers that two people dial.
 //!
-//! A number is free for a caller to whom no live or quarantined route under it belongs, whatever it is to everybody
-//! else. So a country needs as many numbers as its busiest caller holds keys, and not one more.
+//! A number is free for a caller who has no live or quarantined route under it, whoever else uses it. So a country needs as
+//! many numbers as its busiest caller has routes, and not one more.
 
 use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use crate::domain::caller_routes::{CallerRoutes, Held};
+use crate::domain::caller_routes::{CallerRoutes, RoutesInUse};
 use crate::domain::conversation::ConversationId;
 use crate::domain::country::Country;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
 
-/// A number that conversations may be given.
+/// A number that can be given to conversations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadyNumber {
     /// The number.
     pub number: VirtualNumber,
     /// The country that it is rented in.
     pub country: Country,
-    /// Whether texts can be sent from it.
+    /// True if it can send text messages.
     pub texts: bool,
 }
 
-/// Somebody who is to dial a number.
+/// A caller who needs a number to dial.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'a> {
-    /// The own phone.
+    /// The real number.
     pub number: &'a RealNumber,
     /// Its country.
     pub country: Country,
     /// Its calling code, such as `44`.
     pub calling_code: &'a str,
-    /// What this caller holds and has held.
-    pub keys: &'a CallerRoutes,
+    /// The routes that this caller has and had.
+    pub routes: &'a CallerRoutes,
 }
 
-/// What the choice depends on beside the two callers.
+/// The criteria of the choice, other than the two callers.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms<'a> {
-    /// The numbers that may be given.
+pub struct Criteria<'a> {
+    /// The numbers to choose from.
     pub ready: &'a [ReadyNumber],
-    /// Countries whose numbers may be given to people of any country, the preferred one first, when neither their own
-    /// country nor their calling code has one.
+    /// Countries whose numbers are given to callers of any country if neither their own country nor their calling code has
+    /// a free one. The preferred country comes first.
     pub fallback: &'a [Country],
-    /// Whether a text is to be sent from each number.
+    /// True if each number will send a text message.
     pub texts: bool,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// No number is free for a caller.
+/// The reason of a refusal: no number is free for a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoneFree {
-    /// For whom.
+pub struct NoFreeNumber {
+    /// The side of the caller.
     pub side: Side,
-    /// In which country.
+    /// The caller's country.
     pub country: Country,
-    /// How many numbers of that country conversations may be given.
+    /// Count of ready numbers in that country.
     pub ready: usize,
-    /// How many keys this caller holds.
-    pub held: Held,
-    /// When the next number that this caller may be given falls free, if there is any such number.
+    /// The routes that this caller uses.
+    pub in_use: RoutesInUse,
+    /// The time at which the next suitable number becomes free for this caller, if there is a suitable number.
     pub next_free_at: Option<Timestamp>,
-    /// How many seconds that is from now.
+    /// Seconds from now until that time.
     pub next_free_in: Option<u32>,
 }
 
-/// A number for each of two callers, free for that caller.
+/// Chooses a number for each of two callers that is free for that caller.
 ///
-/// The same two people get the same numbers again. Otherwise a caller's own country comes first, then its calling code,
-/// then the fallback; numbers that can send texts come first where texts are sent; among those, the ones that this
-/// caller has never had, then those that it had longest ago; and among equals a different one for each two people, so
-/// that all numbers are used evenly. The two numbers differ where neither caller loses anything by it.
+/// The same two people get the same numbers again. Otherwise numbers are preferred in this order:
 ///
-/// Tells of each caller for whom none is free.
-pub fn choose_pair(callers: [Caller<'_>; 2], terms: Terms<'_>) -> Result<[VirtualNumber; 2], Vec<NoneFree>> {
+/// 1. of the caller's own country, then with its calling code, then of the fallback countries;
+/// 2. able to send text messages, if text messages will be sent;
+/// 3. never used by this caller, then unused for the longest time;
+/// 4. by a hash of the two callers and the number, so that all numbers are used evenly.
+///
+/// The two numbers differ if neither caller then gets a worse one.
+///
+/// Returns an error for each caller without a free number.
+pub fn choose_pair(callers: [Caller<'_>; 2], criteria: Criteria<'_>) -> Result<[VirtualNumber; 2], Vec<NoFreeNumber>> {
     let [a, b] = callers;
-    let last = last_in_common(a.keys, b.keys);
+    let last = latest_shared_conversation(a.routes, b.routes);
     let choose = |side: Side, caller: Caller<'_>, other: Caller<'_>| {
-        choose(caller, other, last, terms).ok_or_else(|| none_free(side, caller, terms))
+        choose(caller, other, last, criteria).ok_or_else(|| no_free_number(side, caller, criteria))
     };
     let (a, b) = match (choose(Side::A, a, b), choose(Side::B, b, a)) {
         (Ok(a), Ok(b)) => (a, b),
@@ -97,74 +101,81 @@ pub fn choose_pair(callers: [Caller<'_>; 2], terms: Terms<'_>) -> Result<[Virtua
 
 struct Choice<'a> {
     best: &'a VirtualNumber,
-    /// The next best, if it is as near and can do as much.
-    next: Option<(Merit, &'a VirtualNumber)>,
+    /// The second best, if it equals the best in all but its last use and its hash.
+    next: Option<(Rank, &'a VirtualNumber)>,
 }
 
-/// What makes a number better for a caller than another one: the less, the better.
+/// The rank of a number for a caller. The lowest is the best.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Merit {
-    /// Not the one that this caller dialled last to reach the same person.
-    new: bool,
+struct Rank {
+    /// True unless this caller last dialled it to reach the same person.
+    is_new: bool,
+    /// See [`tier`].
     tier: usize,
-    /// No text can be sent from it, one is to be sent, and another number as near could.
-    mute: bool,
-    last_had: Option<Timestamp>,
-    spread: u64,
+    /// True if it cannot send the text message, and another free number of the same tier can.
+    lacks_texts: bool,
+    /// End of this caller's last quarantine under it. `None`, for never used, is the lowest.
+    last_used: Option<Timestamp>,
+    hash: u64,
 }
 
 fn choose<'a>(
     caller: Caller<'_>,
     other: Caller<'_>,
     last: Option<ConversationId>,
-    terms: Terms<'a>,
+    criteria: Criteria<'a>,
 ) -> Option<Choice<'a>> {
-    let free: Vec<_> = terms
+    let free: Vec<_> = criteria
         .ready
         .iter()
-        .filter(|ready| !caller.keys.hold(&ready.number, terms.now))
-        .filter_map(|ready| Some((ready, tier(caller, ready, terms.fallback)?)))
+        .filter(|ready| !caller.routes.uses(&ready.number, criteria.now))
+        .filter_map(|ready| Some((ready, tier(caller, ready, criteria.fallback)?)))
         .collect();
-    // The farthest that a number which can send texts is away matters only where there is one.
-    let texting: HashSet<usize> = free.iter().filter(|(ready, _)| ready.texts).map(|(_, tier)| *tier).collect();
+    let tiers_with_texts: HashSet<usize> =
+        free.iter().filter(|(ready, _)| ready.texts).map(|(_, tier)| *tier).collect();
     let mut ranked: Vec<_> = free
         .into_iter()
         .map(|(ready, tier)| {
-            let key = caller.keys.by_number.get(&ready.number);
-            let mute = terms.texts && !ready.texts && texting.contains(&tier);
-            let again = !mute && last.is_some_and(|last| key.is_some_and(|key| key.history().any(|id| id == last)));
-            let last_had = key.map(|key| key.quarantined_until);
-            let spread = spread(&ready.number, caller.number, other.number);
-            (Merit { new: !again, tier, mute, last_had, spread }, &ready.number)
+            let route = caller.routes.by_number.get(&ready.number);
+            let lacks_texts = criteria.texts && !ready.texts && tiers_with_texts.contains(&tier);
+            let was_shared = last.is_some_and(|last| route.is_some_and(|route| route.history().any(|id| id == last)));
+            let is_new = lacks_texts || !was_shared;
+            let last_used = route.map(|route| route.quarantined_until);
+            let hash = pair_hash(&ready.number, caller.number, other.number);
+            (Rank { is_new, tier, lacks_texts, last_used, hash }, &ready.number)
         })
         .collect();
-    ranked.sort_unstable_by_key(|(merit, _)| *merit);
+    ranked.sort_unstable_by_key(|(rank, _)| *rank);
     let (best, number) = *ranked.first()?;
-    let next = ranked.get(1).filter(|(next, _)| (next.new, next.tier, next.mute) == (best.new, best.tier, best.mute));
+    let class = |rank: Rank| (rank.is_new, rank.tier, rank.lacks_texts);
+    let next = ranked.get(1).filter(|(next, _)| class(*next) == class(best));
     Some(Choice { best: number, next: next.copied() })
 }
 
-/// How far a number is from home for a caller: 0 in the own country; none if it may not be given.
+/// Returns the distance of a number for a caller: 0 in the own country, 1 with the same calling code, then the position in the
+/// fallback list. Returns `None` if the number must not be given to this caller.
 fn tier(caller: Caller<'_>, ready: &ReadyNumber, fallback: &[Country]) -> Option<usize> {
     if ready.country == caller.country {
         return Some(0);
     }
-    // No calling code is the beginning of another one.
+    // No calling code is the prefix of another one.
     if ready.number.as_str().starts_with(caller.calling_code) {
         return Some(1);
     }
     fallback.iter().position(|country| *country == ready.country).map(|position| position + 2)
 }
 
-/// The latest conversation that both callers remember: one of theirs with each other.
-fn last_in_common(a: &CallerRoutes, b: &CallerRoutes) -> Option<ConversationId> {
-    let of_b: HashSet<_> = b.by_number.values().flat_map(|key| key.history()).collect();
-    a.by_number.values().flat_map(|key| key.history()).filter(|id| of_b.contains(id)).max()
+/// Returns the latest conversation that is in the history of both callers.
+fn latest_shared_conversation(a: &CallerRoutes, b: &CallerRoutes) -> Option<ConversationId> {
+    let of_b: HashSet<_> = b.by_number.values().flat_map(|route| route.history()).collect();
+    a.by_number.values().flat_map(|route| route.history()).filter(|id| of_b.contains(id)).max()
 }
 
-/// An order of the numbers of its own for each two people: FNV-1a, and splitmix64's end, without which the last digits
-/// would hardly count. Unlike the standard library's hash it stays the same for good.
-fn spread(number: &VirtualNumber, caller: &RealNumber, other: &RealNumber) -> u64 {
+/// Hashes a number with two callers, which gives each pair of callers its own order of the numbers.
+///
+/// FNV-1a, followed by the finalizer of splitmix64: without it the last digits would hardly change the order. Unlike the
+/// standard library's hash, it never changes.
+fn pair_hash(number: &VirtualNumber, caller: &RealNumber, other: &RealNumber) -> u64 {
     let bytes = [caller.expose(), other.expose(), number.as_str()].into_iter().flat_map(str::bytes);
     let hash =
         bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
@@ -173,23 +184,23 @@ fn spread(number: &VirtualNumber, caller: &RealNumber, other: &RealNumber) -> u6
     hash ^ (hash >> 31)
 }
 
-fn none_free(side: Side, caller: Caller<'_>, terms: Terms<'_>) -> NoneFree {
-    let may_be_given = |number: &VirtualNumber| {
-        let mut ready = terms.ready.iter().filter(|ready| ready.number == *number);
-        ready.any(|ready| tier(caller, ready, terms.fallback).is_some())
+fn no_free_number(side: Side, caller: Caller<'_>, criteria: Criteria<'_>) -> NoFreeNumber {
+    let is_suitable = |number: &VirtualNumber| {
+        let mut ready = criteria.ready.iter().filter(|ready| ready.number == *number);
+        ready.any(|ready| tier(caller, ready, criteria.fallback).is_some())
     };
     let next_free_at = caller
-        .keys
-        .held(terms.now)
-        .filter(|(number, _)| may_be_given(number))
-        .map(|(_, key)| key.quarantined_until)
+        .routes
+        .in_use(criteria.now)
+        .filter(|(number, _)| is_suitable(number))
+        .map(|(_, route)| route.quarantined_until)
         .min();
-    let seconds = |time: Timestamp| u32::try_from(time.as_second() - terms.now.as_second()).ok();
-    NoneFree {
+    let seconds = |time: Timestamp| u32::try_from(time.as_second() - criteria.now.as_second()).ok();
+    NoFreeNumber {
         side,
         country: caller.country,
-        ready: terms.ready.iter().filter(|ready| ready.country == caller.country).count(),
-        held: caller.keys.count(terms.now),
+        ready: criteria.ready.iter().filter(|ready| ready.country == caller.country).count(),
+        in_use: caller.routes.count_in_use(criteria.now),
         next_free_at,
         next_free_in: next_free_at.and_then(seconds),
     }
@@ -235,19 +246,18 @@ mod tests {
         numbers.iter().map(ready).collect()
     }
 
-    /// Keys by (number, conversation, free again after that many seconds).
-    fn keys(keys: &[(&str, ConversationId, i64)]) -> CallerRoutes {
-        let key = |(digits, conversation, seconds): &(&str, ConversationId, i64)| {
+    /// Routes by (number, conversation, seconds until it is free).
+    fn routes(routes: &[(&str, ConversationId, i64)]) -> CallerRoutes {
+        let route = |(digits, conversation, seconds): &(&str, ConversationId, i64)| {
             let (expires_at, quarantined_until) = (after(seconds - 60), after(*seconds));
-            let key =
-                CallerRoute { conversation: Some(*conversation), expires_at, quarantined_until, earlier: Vec::new() };
-            (number(digits), key)
+            let conversation = Some(*conversation);
+            (number(digits), CallerRoute { conversation, expires_at, quarantined_until, previous: Vec::new() })
         };
-        CallerRoutes { by_number: keys.iter().map(key).collect(), is_virtual: false }
+        CallerRoutes { by_number: routes.iter().map(route).collect(), is_virtual: false }
     }
 
-    fn held(numbers: &[&str]) -> CallerRoutes {
-        keys(&numbers.iter().map(|digits| (*digits, ConversationId::generate(now()), 100)).collect::<Vec<_>>())
+    fn in_use(numbers: &[&str]) -> CallerRoutes {
+        routes(&numbers.iter().map(|digits| (*digits, ConversationId::generate(now()), 100)).collect::<Vec<_>>())
     }
 
     struct Case<'a> {
@@ -259,29 +269,30 @@ mod tests {
     const GB2: Case<'static> = Case { ready: &[("GB", "4474001"), ("GB", "4474002")], fallback: &[], texts: false };
 
     impl Case<'_> {
-        fn choose(&self, rider: &CallerRoutes, driver: &CallerRoutes) -> Result<[String; 2], Vec<NoneFree>> {
+        fn choose(&self, rider: &CallerRoutes, driver: &CallerRoutes) -> Result<[String; 2], Vec<NoFreeNumber>> {
             let ready = ready(self.ready);
             let fallback: Vec<_> = self.fallback.iter().map(|code| country(code)).collect();
-            let terms = Terms { ready: &ready, fallback: &fallback, texts: self.texts, now: now() };
+            let criteria = Criteria { ready: &ready, fallback: &fallback, texts: self.texts, now: now() };
             let numbers = [number(RIDER), number(DRIVER)];
-            let caller = |index: usize, keys| Caller {
+            let caller = |index: usize, routes| Caller {
                 number: &numbers[index],
                 country: country("GB"),
                 calling_code: "44",
-                keys,
+                routes,
             };
-            choose_pair([caller(0, rider), caller(1, driver)], terms).map(|pair| pair.map(|number| number.to_string()))
+            choose_pair([caller(0, rider), caller(1, driver)], criteria)
+                .map(|pair| pair.map(|number| number.to_string()))
         }
     }
 
     #[test]
-    fn each_caller_gets_a_number_that_is_free_for_that_caller_and_two_different_ones_where_there_are_two() {
-        let nothing = held(&[]);
+    fn each_caller_gets_a_free_number_and_both_differ_if_possible() {
+        let nothing = in_use(&[]);
         for (rider, driver, expected) in [
-            (held(&["4474001"]), held(&[]), ["4474002", "4474001"]),
-            (held(&["4474002"]), held(&[]), ["4474001", "4474002"]),
-            (held(&[]), held(&["4474001"]), ["4474001", "4474002"]),
-            (held(&["4474002"]), held(&["4474002"]), ["4474001", "4474001"]),
+            (in_use(&["4474001"]), in_use(&[]), ["4474002", "4474001"]),
+            (in_use(&["4474002"]), in_use(&[]), ["4474001", "4474002"]),
+            (in_use(&[]), in_use(&["4474001"]), ["4474001", "4474002"]),
+            (in_use(&["4474002"]), in_use(&["4474002"]), ["4474001", "4474001"]),
         ] {
             assert_eq!(GB2.choose(&rider, &driver).unwrap(), expected);
         }
@@ -292,70 +303,70 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_for_whom_what_is_held_and_when_the_next_number_falls_free() {
-        let mut driver = keys(&[("4474001", id(0), 100), ("4474002", id(0), 50), ("33600001", id(0), 10)]);
+    fn refusal_names_side_routes_in_use_and_next_free_time() {
+        let mut driver = routes(&[("4474001", id(0), 100), ("4474002", id(0), 50), ("33600001", id(0), 10)]);
         driver
             .by_number
-            .insert(number("4474009"), keys(&[("4474009", id(0), -1)]).by_number[&number("4474009")].clone());
-        let [refused] = GB2.choose(&held(&[]), &driver).unwrap_err().try_into().unwrap();
+            .insert(number("4474009"), routes(&[("4474009", id(0), -1)]).by_number[&number("4474009")].clone());
+        let [refused] = GB2.choose(&in_use(&[]), &driver).unwrap_err().try_into().unwrap();
         assert_eq!(
             refused,
-            NoneFree {
+            NoFreeNumber {
                 side: Side::B,
                 country: country("GB"),
                 ready: 2,
-                held: Held { live: 1, quarantined: 2 },
+                in_use: RoutesInUse { live: 1, quarantined: 2 },
                 next_free_at: Some(after(50)),
                 next_free_in: Some(50),
             }
         );
         let empty = Case { ready: &[], ..GB2 };
-        let refused = empty.choose(&held(&[]), &held(&[])).unwrap_err();
-        assert_eq!(refused.iter().map(|none| none.side).collect::<Vec<_>>(), Side::BOTH);
+        let refused = empty.choose(&in_use(&[]), &in_use(&[])).unwrap_err();
+        assert_eq!(refused.iter().map(|refused| refused.side).collect::<Vec<_>>(), Side::BOTH);
         assert_eq!((refused[0].ready, refused[0].next_free_at), (0, None));
     }
 
     #[test]
-    fn the_own_country_comes_first_then_the_calling_code_then_the_fallback_in_its_order() {
+    fn own_country_precedes_calling_code_and_fallback() {
         let all = [("FR", "33600001"), ("US", "12010001"), ("JE", "4477001"), ("GB", "4474001")];
-        let nothing = held(&[]);
+        let nothing = in_use(&[]);
         let mut taken = Vec::new();
         for expected in ["4474001", "4477001", "12010001", "33600001"] {
             let case = Case { ready: &all, fallback: &["US", "FR"], texts: false };
-            assert_eq!(case.choose(&held(&taken), &nothing).unwrap()[0], expected);
+            assert_eq!(case.choose(&in_use(&taken), &nothing).unwrap()[0], expected);
             taken.push(expected);
         }
         let refusing = Case { ready: &all, fallback: &[], texts: false };
-        assert!(refusing.choose(&held(&["4474001", "4477001"]), &nothing).is_err());
+        assert!(refusing.choose(&in_use(&["4474001", "4477001"]), &nothing).is_err());
     }
 
     #[test]
-    fn where_texts_are_sent_numbers_that_can_send_them_come_first_within_the_country() {
+    fn numbers_that_can_text_come_first_if_texts_are_sent() {
         let all = [("GB", "4420001"), ("GB", "4474001"), ("JE", "4477001")];
         let texting = Case { ready: &all, fallback: &[], texts: true };
-        assert_eq!(texting.choose(&held(&[]), &held(&["4474001"])).unwrap(), ["4474001", "4420001"]);
+        assert_eq!(texting.choose(&in_use(&[]), &in_use(&["4474001"])).unwrap(), ["4474001", "4420001"]);
     }
 
     #[test]
-    fn the_same_two_people_get_the_same_numbers_again() {
+    fn same_two_people_get_the_same_numbers_again() {
         let five: Vec<_> = ["4474001", "4474002", "4474003", "4474004", "4474005"].map(|digits| ("GB", digits)).into();
         let case = Case { ready: &five, fallback: &[], texts: false };
-        // Their last one was 20; the rider has used its number for somebody else since.
+        // Their last conversation started at 20. The rider has used its number for somebody else since.
         let [first, last] = [id(10), id(20)];
-        let mut rider = keys(&[("4474003", id(30), -1), ("4474004", first, -1), ("4474005", id(25), -1)]);
-        rider.by_number.get_mut(&number("4474003")).unwrap().earlier = vec![last];
-        let driver = keys(&[("4474002", last, -1), ("4474001", first, -1)]);
+        let mut rider = routes(&[("4474003", id(30), -1), ("4474004", first, -1), ("4474005", id(25), -1)]);
+        rider.by_number.get_mut(&number("4474003")).unwrap().previous = vec![last];
+        let driver = routes(&[("4474002", last, -1), ("4474001", first, -1)]);
         assert_eq!(case.choose(&rider, &driver).unwrap(), ["4474003", "4474002"]);
-        // Where one of them is not free, the other one still is the same.
+        // If one number is not free, the other one stays the same.
         rider.by_number.get_mut(&number("4474003")).unwrap().quarantined_until = after(1);
         let [elsewhere, again] = case.choose(&rider, &driver).unwrap();
         assert!(elsewhere != "4474003" && again == "4474002");
     }
 
     #[test]
-    fn the_same_numbers_again_come_before_texts_only_where_no_other_number_as_near_can_text() {
+    fn same_numbers_are_kept_only_if_no_equal_number_can_text() {
         let last = id(1);
-        let (rider, driver) = (keys(&[("4420001", last, -1)]), keys(&[("4420002", last, -1)]));
+        let (rider, driver) = (routes(&[("4420001", last, -1)]), routes(&[("4420002", last, -1)]));
         let mute = [("GB", "4420001"), ("GB", "4420002"), ("GB", "4420003"), ("JE", "4477001")];
         let all_mute = Case { ready: &mute, fallback: &[], texts: true };
         assert_eq!(all_mute.choose(&rider, &driver).unwrap(), ["4420001", "4420002"]);
@@ -365,22 +376,22 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_the_caller_never_had_comes_first_then_the_one_had_longest_ago() {
+    fn unused_number_precedes_the_one_unused_for_longest() {
         let three = [("GB", "4474001"), ("GB", "4474002"), ("GB", "4474003")];
         let case = Case { ready: &three, fallback: &[], texts: false };
-        let rider = keys(&[("4474001", id(1), -10), ("4474002", id(2), -20)]);
-        assert_eq!(case.choose(&rider, &held(&["4474001"])).unwrap()[0], "4474003");
-        let rider = keys(&[("4474001", id(1), -10), ("4474002", id(2), -20), ("4474003", id(3), 1)]);
-        assert_eq!(case.choose(&rider, &held(&["4474001"])).unwrap()[0], "4474002");
+        let rider = routes(&[("4474001", id(1), -10), ("4474002", id(2), -20)]);
+        assert_eq!(case.choose(&rider, &in_use(&["4474001"])).unwrap()[0], "4474003");
+        let rider = routes(&[("4474001", id(1), -10), ("4474002", id(2), -20), ("4474003", id(3), 1)]);
+        assert_eq!(case.choose(&rider, &in_use(&["4474001"])).unwrap()[0], "4474002");
     }
 
     #[test]
-    fn one_caller_gets_another_number_for_each_other_person() {
+    fn caller_gets_different_numbers_for_different_people() {
         let ready: Vec<_> = (0..10).map(|index| format!("44740000{index}")).collect();
         let ready = super::tests::ready(&ready.iter().map(|digits| ("GB", digits.as_str())).collect::<Vec<_>>());
         let order = |other: u32| {
             let (rider, other) = (number(RIDER), number(&format!("44770091{other:04}")));
-            ready.iter().map(|ready| spread(&ready.number, &rider, &other)).enumerate().min_by_key(|(_, hash)| *hash)
+            ready.iter().map(|ready| pair_hash(&ready.number, &rider, &other)).enumerate().min_by_key(|(_, hash)| *hash)
         };
         let firsts: HashSet<_> = (0..10).filter_map(|other| order(other).map(|(index, _)| index)).collect();
         assert!(firsts.len() >= 4, "{firsts:?}");
@@ -391,7 +402,7 @@ mod tests {
         let ready: Vec<_> = (0..10).map(|index| format!("44740000{index}")).collect();
         let ready: Vec<_> = ready.iter().map(|digits| ("GB", digits.as_str())).collect();
         let ready = super::tests::ready(&ready);
-        let terms = Terms { ready: &ready, fallback: &[], texts: false, now: now() };
+        let criteria = Criteria { ready: &ready, fallback: &[], texts: false, now: now() };
         let nothing = CallerRoutes::default();
         let mut uses = std::collections::HashMap::<String, u32>::new();
         for index in 0..5_000 {
@@ -400,9 +411,9 @@ mod tests {
                 number: &numbers[index],
                 country: country("GB"),
                 calling_code: "44",
-                keys: &nothing,
+                routes: &nothing,
             };
-            for chosen in choose_pair([caller(0), caller(1)], terms).unwrap() {
+            for chosen in choose_pair([caller(0), caller(1)], criteria).unwrap() {
                 *uses.entry(chosen.to_string()).or_default() += 1;
             }
         }

@@ -1,4 +1,4 @@
-//! Values and rules. Nothing here knows AWS or HTTP.
+//! Values and rules, without AWS and HTTP.
 
 pub mod call;
 pub mod call_limits;

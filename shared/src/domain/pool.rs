@@ -1,4 +1,4 @@
-//! The pool: the virtual numbers that are rented.
+//! The pool of rented virtual numbers.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -8,21 +8,21 @@ use crate::domain::choice::ReadyNumber;
 use crate::domain::country::Country;
 use crate::domain::phone::VirtualNumber;
 
-/// Where a number stands on its way into the pool and out of it.
+/// The state of a number in the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NumberState {
-    /// Written down to be bought. Whether Vonage has sold it is not known yet.
+    /// Recorded before the purchase. It is not known yet if Vonage has sold it.
     Renting,
-    /// Bought, and not yet known to be linked to the Voice application.
+    /// Bought. It is not known yet if it is linked to the Voice application.
     Linking,
-    /// Serves conversations.
+    /// Given to conversations.
     Ready,
-    /// Given to nobody any more; its routes live out.
+    /// No longer given to conversations; released when its last route has left quarantine.
     Draining,
 }
 
-/// What a number can carry. Vonage's own words.
+/// A service that a number supports, in Vonage's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Feature {
@@ -34,7 +34,7 @@ pub enum Feature {
     Mms,
 }
 
-/// The kind of a number. Vonage's own words.
+/// The kind of a number, in Vonage's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NumberType {
@@ -56,36 +56,36 @@ pub struct PoolNumber {
     /// Its kind.
     #[serde(rename = "type")]
     pub number_type: NumberType,
-    /// What it can carry.
+    /// The services that it supports.
     pub features: Vec<Feature>,
-    /// Rent a month, in EUR. None where Vonage does not tell: it names the price of what it offers, not of what the
-    /// account has already.
+    /// Monthly rent in EUR. `None` if unknown: Vonage returns the price of an offer, but not of a number that the account
+    /// already has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monthly_cost: Option<Decimal>,
-    /// Where it stands.
+    /// Its state.
     pub state: NumberState,
-    /// When it was written down.
+    /// The time at which it was recorded.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub added_at: Timestamp,
-    /// Until when the run that is renting or linking it has it to itself; after that, that run has died.
+    /// End of the lease of the run that is renting or linking it. After this time, another run takes over.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub leased_until: Timestamp,
-    /// From when on it was offered to nobody any more.
+    /// The time from which it was no longer given to conversations.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub draining_since: Option<Timestamp>,
-    /// From when on Vonage did not list it as the account's.
+    /// The time from which Vonage no longer listed it as the account's.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
 }
 
 impl PoolNumber {
-    /// Whether the account is known to own it.
+    /// True if the account is known to own it.
     pub fn is_rented(&self) -> bool {
         self.state != NumberState::Renting
     }
 
-    /// How conversations see it, once it is ready.
-    pub fn for_conversations(&self) -> ReadyNumber {
+    /// Returns the entry of the ready list for this number.
+    pub fn to_ready_number(&self) -> ReadyNumber {
         ReadyNumber { number: self.number.clone(), country: self.country, texts: self.features.contains(&Feature::Sms) }
     }
 }

@@ -1,4 +1,4 @@
-//! Routes: where a call from one real number to one virtual number leads.
+//! Routes. A route stores where a call from one real number to one virtual number is connected.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,57 +8,58 @@ use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
 
-/// What the key (caller's real number, dialled virtual number) leads to. Serialized as the table stores it: times are
-/// seconds since 1970.
+/// The item under a route key: the pair (caller's real number, dialled virtual number). Serialized as the table stores it:
+/// times are seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
-    /// The conversation that the key belongs to.
+    /// The conversation that owns the route key.
     pub conversation: ConversationId,
     /// The caller's side of it.
     pub side: Side,
-    /// Which of that participant's phones the caller's is.
+    /// Index of the caller's phone; see [`Participant::number_at`](crate::domain::conversation::Participant::number_at).
     #[serde(default)]
     pub phone: usize,
-    /// Since when the key is that conversation's.
+    /// The time from which the conversation owns the route key.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub since: Timestamp,
     /// The other participant's phone.
     pub connect_to: RealNumber,
     /// The number that masks the caller.
     pub present_as: VirtualNumber,
-    /// How long a call may take.
+    /// Limits of a call.
     pub limits: CallLimits,
-    /// From when on calls are no longer connected.
+    /// The time from which calls are no longer connected.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub expires_at: Timestamp,
-    /// From when on the key may belong to another conversation.
+    /// The time from which another conversation may own the route key.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub quarantined_until: Timestamp,
-    /// Earlier conversations on this key, latest first: so the same two people are given the same numbers again.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub earlier: Vec<ConversationId>,
+    /// Previous conversations of this route key, latest first. With them, the same two people get the same numbers again.
+    #[serde(default, rename = "earlier", skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<ConversationId>,
 }
 
-/// What is left of a route whose conversation was erased: nothing that could connect a call. It holds its key for as long
-/// as the quarantine lasts, because a late caller would otherwise reach a stranger. Serialized as the table stores it;
-/// under another name than a route's, the conversation is none that anything can be done with.
+/// The rest of a route whose conversation was erased. It occupies the route key until the quarantine ends, because a late caller
+/// would otherwise reach a stranger. It cannot connect a call.
+///
+/// Serialized as the table stores it. The attribute `erased` distinguishes it from a route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteTombstone {
     /// The conversation that was erased.
     #[serde(rename = "erased")]
     pub conversation: ConversationId,
-    /// Since when the key was that conversation's.
+    /// The time from which that conversation owned the route key.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub since: Timestamp,
-    /// From when on no calls were connected.
+    /// The time from which calls were no longer connected.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub expires_at: Timestamp,
-    /// From when on the key may belong to another conversation.
+    /// The time from which another conversation may own the route key.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub quarantined_until: Timestamp,
 }
 
-/// What holds a key, or held it.
+/// The owner of a route key, now or before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum KeyOwner {
@@ -68,7 +69,7 @@ pub enum KeyOwner {
     Erased(RouteTombstone),
 }
 
-/// What a dialled call meets.
+/// The destination of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// The other participant of a live conversation.
@@ -79,51 +80,51 @@ pub enum Destination {
         connect_to: RealNumber,
         /// The number that masks the caller.
         present_as: VirtualNumber,
-        /// How long the call may take.
+        /// Limits of the call.
         limits: CallLimits,
     },
-    /// A conversation that has ended or expired, still in quarantine.
+    /// A conversation that has ended or expired, and is in quarantine.
     Ended(ConversationId),
-    /// Nothing: this caller and this number have no conversation.
+    /// This caller and this number have no conversation.
     Nobody,
 }
 
 impl Route {
-    /// The route of the participant on `side` of `conversation`, under a key that was nobody's before.
-    pub fn of(conversation: &Conversation, side: Side) -> Self {
+    /// Creates the route of the participant on `side` of `conversation`, without history.
+    pub fn new(conversation: &Conversation, side: Side) -> Self {
         Self {
             conversation: conversation.id,
             side,
-            phone: conversation.participant(side).former.len(),
+            phone: conversation.participant(side).previous_numbers.len(),
             since: conversation.created_at,
             connect_to: conversation.participant(side.other()).number.clone(),
             present_as: conversation.masked_by(side).clone(),
             limits: conversation.limits,
             expires_at: conversation.expires_at,
             quarantined_until: conversation.quarantined_until(conversation.expires_at),
-            earlier: Vec::new(),
+            history: Vec::new(),
         }
     }
 
-    /// Whether it connects calls at `now`.
+    /// True if it connects calls at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires_at
     }
 
-    /// What is left of it when its conversation is erased.
-    pub fn erased(self) -> RouteTombstone {
+    /// Converts it into the tombstone of an erased conversation.
+    pub fn into_tombstone(self) -> RouteTombstone {
         let Self { conversation, since, expires_at, quarantined_until, .. } = self;
         RouteTombstone { conversation, since, expires_at, quarantined_until }
     }
 }
 
 impl KeyOwner {
-    /// Whether a call is connected at `now` that finds it under its key.
+    /// True if it connects calls at `now`.
     pub fn connects(&self, now: Timestamp) -> bool {
         matches!(self, Self::Route(route) if route.is_live(now))
     }
 
-    /// The conversation that the key belongs to.
+    /// Returns the conversation that owns the route key.
     pub fn conversation(&self) -> ConversationId {
         match self {
             Self::Route(route) => route.conversation,
@@ -131,7 +132,7 @@ impl KeyOwner {
         }
     }
 
-    /// From when on the key may belong to another conversation.
+    /// Returns the time from which another conversation may own the route key.
     pub fn quarantined_until(&self) -> Timestamp {
         match self {
             Self::Route(route) => route.quarantined_until,
@@ -139,14 +140,14 @@ impl KeyOwner {
         }
     }
 
-    /// Whether the key is taken at `now`: live or in quarantine. The table deletes late, so what was read may long be
-    /// free.
-    pub fn holds_its_key(&self, now: Timestamp) -> bool {
+    /// True if the route key is in use at `now`: live or in quarantine. The table deletes expired items late, so an item may
+    /// be there although its key is free.
+    pub fn is_in_use(&self, now: Timestamp) -> bool {
         now < self.quarantined_until()
     }
 
-    /// Whether something that happened at `time` can have been part of the key's conversation. An event that arrives
-    /// late may find the key in other hands.
+    /// True if an event of `time` can belong to this conversation. When a late event arrives, another conversation may own
+    /// the route key.
     pub fn covers(&self, time: Timestamp) -> bool {
         let since = match self {
             Self::Route(route) => route.since,
@@ -156,16 +157,16 @@ impl KeyOwner {
     }
 }
 
-/// Where a call leads at `now` that found `holder` under its key.
-pub fn destination(holder: Option<KeyOwner>, now: Timestamp) -> Destination {
-    match holder {
+/// Returns the destination of a call at `now`, given the owner of its route key.
+pub fn destination(owner: Option<KeyOwner>, now: Timestamp) -> Destination {
+    match owner {
         Some(KeyOwner::Route(route)) if route.is_live(now) => Destination::Participant {
             conversation: route.conversation,
             connect_to: route.connect_to,
             present_as: route.present_as,
             limits: route.limits,
         },
-        Some(holder) if holder.holds_its_key(now) => Destination::Ended(holder.conversation()),
+        Some(owner) if owner.is_in_use(now) => Destination::Ended(owner.conversation()),
         _ => Destination::Nobody,
     }
 }
@@ -192,12 +193,12 @@ mod tests {
             limits: CallLimits::with_max_call(60),
             expires_at: created_at + SignedDuration::from_secs(100),
             quarantined_until: created_at + SignedDuration::from_secs(160),
-            earlier: Vec::new(),
+            history: Vec::new(),
         }
     }
 
     #[test]
-    fn a_route_connects_to_the_second_of_its_expiry_and_is_then_quarantined() {
+    fn route_connects_until_it_expires_and_is_then_quarantined() {
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         let at = |seconds| destination(Some(KeyOwner::Route(route(start))), start + SignedDuration::from_secs(seconds));
         assert!(matches!(at(0), Destination::Participant { .. }));
@@ -209,23 +210,23 @@ mod tests {
     }
 
     #[test]
-    fn an_erased_route_connects_to_nobody_and_holds_its_key_for_as_long_as_before() {
+    fn tombstone_connects_nobody_and_keeps_the_quarantine() {
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         let route = route(start);
-        let holder = KeyOwner::Erased(route.clone().erased());
+        let owner = KeyOwner::Erased(route.clone().into_tombstone());
         for seconds in [0, 99, 100, 159] {
-            let found = destination(Some(holder.clone()), start + SignedDuration::from_secs(seconds));
+            let found = destination(Some(owner.clone()), start + SignedDuration::from_secs(seconds));
             assert_eq!(found, Destination::Ended(route.conversation));
         }
-        assert_eq!(destination(Some(holder.clone()), start + SignedDuration::from_secs(160)), Destination::Nobody);
-        for holder in [holder, KeyOwner::Route(route)] {
-            let stored = serde_json::to_value(&holder).unwrap();
-            assert_eq!(serde_json::from_value::<KeyOwner>(stored).unwrap(), holder);
+        assert_eq!(destination(Some(owner.clone()), start + SignedDuration::from_secs(160)), Destination::Nobody);
+        for owner in [owner, KeyOwner::Route(route)] {
+            let stored = serde_json::to_value(&owner).unwrap();
+            assert_eq!(serde_json::from_value::<KeyOwner>(stored).unwrap(), owner);
         }
     }
 
     #[test]
-    fn an_event_belongs_to_the_conversation_in_whose_time_it_happened() {
+    fn event_belongs_to_the_owner_at_its_time() {
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         let covers = |seconds| KeyOwner::Route(route(start)).covers(start + SignedDuration::from_secs(seconds));
         assert_eq!([-1, 0, 120, 159, 160].map(covers), [false, true, true, true, false]);

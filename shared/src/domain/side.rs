@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One of the two sides of a conversation, in the order in which its creator named them.
+/// One of the two sides of a conversation, in the order of the request that created it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Side {
     /// The first participant.
@@ -15,7 +15,7 @@ impl Side {
     /// Both sides, in order.
     pub const BOTH: [Side; 2] = [Side::A, Side::B];
 
-    /// The side across.
+    /// Returns the opposite side.
     pub fn other(self) -> Side {
         match self {
             Side::A => Side::B,
@@ -23,7 +23,7 @@ impl Side {
         }
     }
 
-    /// Position in a list of participants.
+    /// Returns the position in a list of participants.
     pub fn index(self) -> usize {
         match self {
             Side::A => 0,

@@ -1,4 +1,4 @@
-//! Short texts that a creator gives a conversation.
+//! Short texts that a client gives a conversation.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct ShortText<const MAX: usize>(String);
 
-/// The text is empty, too long, or holds a control character.
+/// The text is empty, too long, or contains a control character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be text of 1 to {max} characters without control characters")]
 pub struct NotShortText {
@@ -15,7 +15,7 @@ pub struct NotShortText {
 }
 
 impl<const MAX: usize> ShortText<MAX> {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -37,11 +37,11 @@ impl<const MAX: usize> From<ShortText<MAX>> for String {
     }
 }
 
-/// How the other side's text message names a participant: "your driver".
+/// The name of a participant in the text message to the other side: "your driver". At most 40 characters.
 pub type Label = ShortText<40>;
 
-/// The creator's own name for a conversation: "ride-42". Has neither `"` nor `\`, which would break the events that carry
-/// it: an EventBridge pipe puts it into their JSON as it is.
+/// The client's own name for a conversation: "ride-42". At most 128 characters, without `"` and `\`: an EventBridge pipe
+/// copies it into the JSON of events and escapes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Reference(ShortText<128>);
@@ -52,7 +52,7 @@ pub enum NotAReference {
     /// It is not a short text.
     #[error(transparent)]
     NotShortText(#[from] NotShortText),
-    /// It holds a character that would have to be escaped in JSON.
+    /// It contains a character that JSON would have to escape.
     #[error("must have no quotation mark and no backslash")]
     NeedsEscaping,
 }
@@ -63,5 +63,32 @@ impl TryFrom<String> for Reference {
     fn try_from(text: String) -> Result<Self, NotAReference> {
         let text = ShortText::try_from(text)?;
         if text.as_str().contains(['"', '\\']) { Err(NotAReference::NeedsEscaping) } else { Ok(Self(text)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reference_needs_no_escaping_in_json() {
+        for (text, good) in
+            [("ride-42", true), ("Fahrt 42 – Köln", true), (r#"a"b"#, false), (r"a\b", false), ("", false)]
+        {
+            assert_eq!(Reference::try_from(text.to_owned()).is_ok(), good, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn label_is_one_line_of_40_characters() {
+        for (text, good) in [
+            ("your driver", true),
+            ("é".repeat(40).as_str(), true),
+            ("é".repeat(41).as_str(), false),
+            ("  ", false),
+            ("a\nb", false),
+        ] {
+            assert_eq!(Label::try_from(text.to_owned()).is_ok(), good, "{text:?}");
+        }
     }
 }

@@ -126,7 +126,7 @@ impl<'a> CallView<'a> {
         let number = |side: Side| {
             let leg = call.legs.iter().find(|leg| leg.side == side);
             let participant = conversation.participant(side);
-            leg.map_or(&participant.number, |leg| participant.phone(leg.phone))
+            leg.map_or(&participant.number, |leg| participant.number_at(leg.phone))
         };
         Self {
             conversation_uuid: &call.conversation_uuid,
@@ -148,7 +148,7 @@ impl<'a> LegView<'a> {
         Self {
             uuid: &leg.uuid,
             direction: leg.direction,
-            number: conversation.participant(leg.side).phone(leg.phone),
+            number: conversation.participant(leg.side).number_at(leg.phone),
             status: leg.status(),
             statuses: &leg.statuses,
             facts: &leg.facts,

@@ -161,9 +161,9 @@ impl<L: NumberLookup> Updater<L> {
                 self.store.caller_routes(&b.number, now)
             )?;
             for (participant, keys) in [(a, keys_a), (b, keys_b)] {
-                let ends = keys.held(now).map(|(_, key)| key.quarantined_until).collect();
+                let ends = keys.in_use(now).map(|(_, key)| key.quarantined_until).collect();
                 for mark in Mark::all(participant.country, ends) {
-                    if known.is_news(mark) {
+                    if known.is_exceeded_by(mark) {
                         self.store.raise_peak_usage(mark).await?;
                         known.insert(mark);
                     }
@@ -182,7 +182,7 @@ impl<L: NumberLookup> Updater<L> {
         let (now, side) = (self.clock.now(), phone.side);
         phone.keys = self.store.caller_routes(&phone.found.number, now).await?;
         let key = phone.keys.by_number.get(&after.participant(side).dials);
-        match key.filter(|key| key.is_held(now) && key.conversation != Some(after.id)) {
+        match key.filter(|key| key.is_in_use(now) && key.conversation != Some(after.id)) {
             Some(key) => Err(UpdateError::MaskTaken { side, free_at: Some(key.quarantined_until) }),
             None => Ok(()),
         }
@@ -206,7 +206,7 @@ fn changed(
         after.carrier_records.extend(found.carrier_record.clone());
         let participant = &mut after.participants[side.index()];
         if participant.number != found.number {
-            participant.former.push(std::mem::replace(&mut participant.number, found.number.clone()));
+            participant.previous_numbers.push(std::mem::replace(&mut participant.number, found.number.clone()));
             participant.country = found.country;
             // The text that was sent went to the old phone.
             participant.notification = Notification::Off;
@@ -221,11 +221,11 @@ fn moved(before: &Conversation, after: &Conversation, phone: &FoundPhone, now: T
     if old.number == new.number {
         return None;
     }
-    let route = Route::of(after, side);
+    let route = Route::new(after, side);
     Some(match phone.keys.by_number.get(&new.dials) {
         // Back to a phone that this conversation had before.
-        Some(key) if key.conversation == Some(after.id) => Route { earlier: key.earlier.clone(), ..route },
-        Some(key) => Route { since: whole_second(now), earlier: key.history_for_next(), ..route },
+        Some(key) if key.conversation == Some(after.id) => Route { history: key.previous.clone(), ..route },
+        Some(key) => Route { since: whole_second(now), history: key.history_for_next(), ..route },
         None => Route { since: whole_second(now), ..route },
     })
 }

@@ -92,9 +92,9 @@ impl Store {
             Key::Conversation(conversation.id).with(conversation, Some(kept_until(conversation)))?;
         let mut transaction = vec![self.put(conversation_item, "attribute_not_exists(pk)", None)?];
         for (side, earlier) in Side::BOTH.into_iter().zip(earlier) {
-            let route = Route { earlier, ..Route::of(conversation, side) };
-            let mut put = self.put(route_item(conversation, &route)?, &is_free_as_read(&route.earlier), now)?;
-            bind(&mut put, remembered(&route.earlier));
+            let route = Route { history: earlier, ..Route::new(conversation, side) };
+            let mut put = self.put(route_item(conversation, &route)?, &is_free_as_read(&route.history), now)?;
+            bind(&mut put, remembered(&route.history));
             transaction.push(put);
         }
         if let Some(request) = request {
@@ -252,9 +252,9 @@ impl Store {
                 continue;
             };
             new_key = Some(transaction.len());
-            let free = format!("{} OR {}", is_free_as_read(&route.earlier), is_own_as_read(&route.earlier));
+            let free = format!("{} OR {}", is_free_as_read(&route.history), is_own_as_read(&route.history));
             let mut put = self.put(route_item(after, route)?, &free, Some(now))?;
-            bind(&mut put, remembered(&route.earlier).chain([(":id".to_owned(), after.id)]));
+            bind(&mut put, remembered(&route.history).chain([(":id".to_owned(), after.id)]));
             transaction.push(put);
             transaction.push(self.close_route(before, before.participant(side), now)?);
         }

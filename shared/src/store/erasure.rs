@@ -138,7 +138,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         for participant in &conversation.participants {
-            for phone in participant.former.iter().chain([&participant.number]) {
+            for phone in participant.previous_numbers.iter().chain([&participant.number]) {
                 self.erase_key(conversation.id, phone, &participant.dials, now).await?;
             }
         }
@@ -170,14 +170,14 @@ impl Store {
         for attempt in 0..ATTEMPTS {
             let Some(KeyOwner::Route(route)) = self.holder(caller, dialled).await? else { return Ok(()) };
             let erased = if route.conversation != id {
-                if !route.earlier.contains(&id) {
+                if !route.history.contains(&id) {
                     return Ok(());
                 }
                 self.forget_earlier(key, &route, id).await?
             } else if route.quarantined_until <= now {
                 self.delete_route(key, id).await?
             } else {
-                self.replace_with_tombstone(key, route.erased()).await?
+                self.replace_with_tombstone(key, route.into_tombstone()).await?
             };
             if erased {
                 return Ok(());
@@ -204,14 +204,14 @@ impl Store {
     }
 
     async fn forget_earlier(&self, key: Key<'_>, route: &Route, id: ConversationId) -> Result<bool, StoreError> {
-        let others: Vec<_> = route.earlier.iter().filter(|earlier| **earlier != id).collect();
+        let others: Vec<_> = route.history.iter().filter(|earlier| **earlier != id).collect();
         let update = self.client.update_item().table_name(&self.table).set_key(Some(key.item()));
         let update = update
             .update_expression("SET earlier = :others")
             .condition_expression("conversation = :owner AND earlier = :seen")
             .expression_attribute_values(":others", serde_dynamo::to_attribute_value(others)?)
             .expression_attribute_values(":owner", item::string(route.conversation))
-            .expression_attribute_values(":seen", serde_dynamo::to_attribute_value(&route.earlier)?);
+            .expression_attribute_values(":seen", serde_dynamo::to_attribute_value(&route.history)?);
         self.update(update).await
     }
 

@@ -132,7 +132,7 @@ impl Store {
             .build()
             .map_err(unbuildable)?;
         let mut transaction = vec![TransactWriteItem::builder().update(ready).build()];
-        transaction.extend(self.list_ready(&number.for_conversations())?);
+        transaction.extend(self.list_ready(&number.to_ready_number())?);
         self.transact_settled(transaction).await
     }
 

@@ -36,7 +36,7 @@ impl Store {
             .update_expression("SET #country = :held, #ttl = :ttl")
             .condition_expression("attribute_not_exists(#country) OR #country < :held")
             .set_expression_attribute_names(Some(names))
-            .expression_attribute_values(":held", item::whole(mark.held as u64))
+            .expression_attribute_values(":held", item::whole(mark.routes as u64))
             .expression_attribute_values(":ttl", item::seconds(midnight + SignedDuration::from_hours(48)));
         self.update(update).await.map(drop)
     }
@@ -49,7 +49,7 @@ fn marks(item: &Item) -> Vec<Mark> {
         Some(Mark {
             country: Country::try_from(name.as_str()).ok()?,
             until: until?,
-            held: value.as_n().ok()?.parse().ok()?,
+            routes: value.as_n().ok()?.parse().ok()?,
         })
     };
     item.iter().filter_map(mark).collect()

@@ -48,7 +48,7 @@ mod conversations {
     use serde_json::json;
 
     use super::{Problem, StatusCode};
-    use crate::domain::choice::NoneFree;
+    use crate::domain::choice::NoFreeNumber;
     use crate::domain::phone::parse::UnreadableNumber;
     use crate::domain::side::Side;
     use crate::edge::http::body::sentence;
@@ -118,8 +118,8 @@ mod conversations {
     /// Value of `Retry-After` if no number becomes free by itself, so that a number has to be rented first.
     const NOTHING_FALLS_FREE_SECONDS: u32 = 60;
 
-    fn no_number_free(none_free: NoneFree, renting: Option<ShortfallReason>) -> Problem {
-        let NoneFree { side, country, ready, held, next_free_at, next_free_in } = none_free;
+    fn no_number_free(none_free: NoFreeNumber, renting: Option<ShortfallReason>) -> Problem {
+        let NoFreeNumber { side, country, ready, in_use, next_free_at, next_free_in } = none_free;
         let next = match next_free_at {
             Some(time) => format!("The next number becomes free at {time}"),
             None => "No number becomes free by itself".to_owned(),
@@ -127,7 +127,7 @@ mod conversations {
         let numbers = if ready == 1 { "1 ready number".to_owned() } else { format!("{ready} ready numbers") };
         let detail = format!(
             "{country} has {numbers}. This participant uses {} in live conversations and {} in quarantine. {next}.",
-            held.live, held.quarantined
+            in_use.live, in_use.quarantined
         );
         let title = "No virtual number is free for a participant";
         let seconds = next_free_in.unwrap_or(NOTHING_FALLS_FREE_SECONDS).max(1);
@@ -137,8 +137,8 @@ mod conversations {
             .retry_after(seconds)
             .with("country", json!(country))
             .with("ready", json!(ready))
-            .with("live", json!(held.live))
-            .with("quarantined", json!(held.quarantined))
+            .with("live", json!(in_use.live))
+            .with("quarantined", json!(in_use.quarantined))
             .with("next_free_at", json!(next_free_at));
         match renting {
             Some(reason) => problem.with("renting_failed", json!(reason)),

@@ -43,7 +43,7 @@ impl PoolCache {
     /// Writes down those of `marks` that are news, which few are.
     pub(super) async fn record(&self, store: &Store, marks: &[Mark]) {
         for mark in marks.iter().copied() {
-            let is_news = lock(&self.peak_usage).as_ref().is_none_or(|known| known.is_news(mark));
+            let is_news = lock(&self.peak_usage).as_ref().is_none_or(|known| known.is_exceeded_by(mark));
             if !is_news {
                 continue;
             }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::clock::{SharedClock, whole_second};
 use crate::domain::call_limits::CallLimits;
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes};
-use crate::domain::choice::{self, Caller, NoneFree, Terms};
+use crate::domain::choice::{self, Caller, Criteria, NoFreeNumber};
 use crate::domain::conversation::{Conversation, ConversationId, Lifetime, Notification, Participant};
 use crate::domain::country::{Country, CountryCounts};
 use crate::domain::peak_usage::Mark;
@@ -76,7 +76,7 @@ pub enum CreationError {
     SameNumber,
     /// No virtual number is free for a participant, and if one was to be rented on the fly, why that failed.
     #[error("no virtual number is free")]
-    NoneFree(NoneFree, Option<ShortfallReason>),
+    NoneFree(NoFreeNumber, Option<ShortfallReason>),
     /// Others took the chosen numbers again and again.
     #[error("the chosen numbers were taken by others each time")]
     Contended,
@@ -293,17 +293,17 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         found: &[LookedUpNumber; 2],
         surroundings: &PoolSnapshot,
         texts: bool,
-    ) -> Result<[VirtualNumber; 2], Vec<NoneFree>> {
+    ) -> Result<[VirtualNumber; 2], Vec<NoFreeNumber>> {
         let codes = found.each_ref().map(|found| parse::calling_code(&found.number));
         let caller = |side: Side| Caller {
             number: &found[side.index()].number,
             country: found[side.index()].country,
             calling_code: &codes[side.index()],
-            keys: &surroundings.keys[side.index()],
+            routes: &surroundings.keys[side.index()],
         };
         let ready = &surroundings.ready.numbers;
-        let terms = Terms { ready, fallback: &self.fallback, texts, now: self.clock.now() };
-        choice::choose_pair(Side::BOTH.map(caller), terms)
+        let criteria = Criteria { ready, fallback: &self.fallback, texts, now: self.clock.now() };
+        choice::choose_pair(Side::BOTH.map(caller), criteria)
     }
 
     fn compose(&self, new: &NewConversation, found: &[LookedUpNumber; 2], dials: [VirtualNumber; 2]) -> Conversation {
@@ -316,7 +316,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             label: new.participants[side.index()].label.clone(),
             dials,
             notification: if new.notify { Notification::Pending } else { Notification::Off },
-            former: Vec::new(),
+            previous_numbers: Vec::new(),
         };
         Conversation {
             id: ConversationId::generate(now),
@@ -351,7 +351,7 @@ fn history(surroundings: &PoolSnapshot, conversation: &Conversation, side: Side)
 /// What the participant on `side` holds with this conversation, for how long: all of it until the first key falls free, one
 /// less until the second does, and so on.
 fn marks(surroundings: &PoolSnapshot, conversation: &Conversation, side: Side) -> Vec<Mark> {
-    let held = surroundings.keys[side.index()].held(conversation.created_at).map(|(_, key)| key.quarantined_until);
+    let held = surroundings.keys[side.index()].in_use(conversation.created_at).map(|(_, key)| key.quarantined_until);
     let ends = held.chain([conversation.quarantined_until(conversation.expires_at)]).collect();
     Mark::all(conversation.participant(side).country, ends)
 }

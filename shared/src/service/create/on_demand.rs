@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{CreationError, Creator};
-use crate::domain::choice::NoneFree;
+use crate::domain::choice::NoFreeNumber;
 use crate::retry;
 use crate::service::provision::{Order, ShortfallReason};
 use crate::vonage::number_insight::NumberLookup;
@@ -27,13 +27,13 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     /// that want a number at once rent what they need together.
     pub(super) async fn rent_one(
         &self,
-        none_free: Vec<NoneFree>,
+        none_free: Vec<NoFreeNumber>,
         seen: u64,
         waits: &mut u32,
         ends_at: Option<Timestamp>,
     ) -> Result<(), CreationError> {
         let ends_at = ends_at.map(|ends_at| ends_at - THE_REST);
-        let lacking = |none: &&NoneFree| self.auto_rent_max.of(none.country) <= none.ready;
+        let lacking = |none: &&NoFreeNumber| self.auto_rent_max.of(none.country) <= none.ready;
         // Nothing is rented for a conversation that is refused all the same.
         if let Some(hopeless) = none_free.iter().find(lacking) {
             return Err(CreationError::NoneFree(*hopeless, None));
@@ -61,7 +61,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     }
 
     /// False if another run, of another kind, is renting.
-    async fn rent_for(&self, none_free: NoneFree, ends_at: Option<Timestamp>) -> Result<bool, CreationError> {
+    async fn rent_for(&self, none_free: NoFreeNumber, ends_at: Option<Timestamp>) -> Result<bool, CreationError> {
         let order = Order {
             search: Search::usual(none_free.country),
             count: none_free.ready + 1,

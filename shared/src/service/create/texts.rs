@@ -27,8 +27,10 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         again: bool,
         ends_at: Option<Timestamp>,
     ) -> Conversation {
-        let owed: Vec<Side> =
-            Side::BOTH.into_iter().filter(|side| conversation.participant(*side).notification.is_owed()).collect();
+        let owed: Vec<Side> = Side::BOTH
+            .into_iter()
+            .filter(|side| conversation.participant(*side).notification.needs_sending())
+            .collect();
         if owed.is_empty() {
             return conversation;
         }
