@@ -199,7 +199,7 @@ async fn both_reads_share_time_limit_of_one() {
     let (wire, store) = Wire::answering([hanging].into_iter().chain(slow)).await;
     let began = Instant::now();
     let failed = store.destination(&caller, &dialled, now()).await;
-    assert!(matches!(&failed, Err(StoreError::Unavailable(why)) if why == "no answer in time"), "{failed:?}");
+    assert!(matches!(&failed, Err(StoreError::NoAnswer(why)) if why == "timed out"), "{failed:?}");
     assert!(began.elapsed() <= limit + Duration::from_millis(1), "{:?}", began.elapsed());
     assert_eq!(wire.consistent(), [false, false, true]);
 }

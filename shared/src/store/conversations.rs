@@ -1,13 +1,16 @@
 //! Conversations: created, changed and ended together with their routes, in one transaction each.
 
+use std::ops::ControlFlow::{Break, Continue};
+
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::erasure::Stored;
 use super::item::{self, Item, Key};
 use super::notifications::{ADD_RECORDS, no_records};
 use super::requests::{self, IdempotentRequest};
-use super::transaction::{Outcome, unbuildable};
+use super::retention::{RECORDS_KEPT, kept_until};
+use super::transaction::Outcome;
 use super::{Store, StoreError};
 use crate::clock::whole_second;
 use crate::domain::call::Leg;
@@ -16,9 +19,6 @@ use crate::domain::phone::RealNumber;
 use crate::domain::route::Route;
 use crate::domain::side::Side;
 use crate::retry;
-
-/// How long a conversation and its calls can be read after its quarantine.
-pub(super) const RECORDS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// A conversation was not created.
 #[derive(Debug, thiserror::Error)]
@@ -65,9 +65,9 @@ impl Store {
     ) -> Result<(), CreateError> {
         let transaction = self.creation(conversation, earlier, request)?;
         match self.try_to_create(conversation, &transaction).await {
-            // No answer, or none that tells. The same transaction under the same token is carried out once at most, so
-            // sending it again settles whether it is there.
-            Err(CreateError::Store(StoreError::Unavailable(_))) => {
+            // DynamoDB carries out one token's transaction once at most. Sending it again therefore finds out whether the
+            // first one was carried out.
+            Err(CreateError::Store(StoreError::NoAnswer(_))) => {
                 match self.try_to_create(conversation, &transaction).await {
                     Err(CreateError::KeyTaken | CreateError::RequestTaken)
                         if self.get_item(Key::Conversation(conversation.id)).await?.is_some() =>
@@ -151,18 +151,14 @@ impl Store {
         id: ConversationId,
         now: Timestamp,
     ) -> Result<Option<Conversation>, StoreError> {
-        for attempt in 0..END_ATTEMPTS {
-            let Some(conversation) = self.conversation(id, now).await? else { return Ok(None) };
+        retry::contended(END_ATTEMPTS, StoreError::Contended("a conversation"), async || {
+            let Some(conversation) = self.conversation(id, now).await? else { return Ok(Break(None)) };
             if conversation.state(now) != State::Active {
-                return Ok(Some(conversation));
+                return Ok(Break(Some(conversation)));
             }
-            // None: somebody else changed it meanwhile, most likely to the same end. Look again.
-            if let Some(ended) = self.end_active(conversation, now).await? {
-                return Ok(Some(ended));
-            }
-            retry::pause(attempt).await;
-        }
-        Err(StoreError::Unavailable("the conversation changes all the time".to_owned()))
+            Ok(self.end_active(conversation, now).await?.map_or(Continue(()), |ended| Break(Some(ended))))
+        })
+        .await
     }
 
     /// None if the conversation is no longer as it was read.
@@ -179,8 +175,7 @@ impl Store {
             .expression_attribute_values(":ttl", item::seconds(kept_until(&ended)))
             .expression_attribute_values(":seen", item::whole(conversation.revision))
             .expression_attribute_values(":next", item::whole(ended.revision))
-            .build()
-            .map_err(unbuildable)?;
+            .build()?;
         let mut transaction = vec![TransactWriteItem::builder().update(end).build()];
         for side in Side::BOTH {
             transaction.push(self.close_route(&ended, ended.participant(side), now)?);
@@ -231,7 +226,7 @@ impl Store {
             set.push_str(", connect_to = :to");
             update = update.expression_attribute_values(":to", item::string(connect_to.expose()));
         }
-        let update = update.update_expression(set).build().map_err(unbuildable)?;
+        let update = update.update_expression(set).build()?;
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
@@ -296,7 +291,7 @@ impl Store {
                 );
             }
         }
-        let change = change.update_expression(set).build().map_err(unbuildable)?;
+        let change = change.update_expression(set).build()?;
         Ok(TransactWriteItem::builder().update(change).build())
     }
 }
@@ -337,10 +332,4 @@ fn route_item(conversation: &Conversation, route: &Route) -> Result<Item, StoreE
     let participant = conversation.participant(route.side);
     let key = Key::Route { caller: &participant.number, dialled: &participant.dials };
     key.with(route, Some(route.quarantined_until + RECORDS_KEPT))
-}
-
-/// From when on the table may delete the conversation. It does so late, so readers look at the time themselves.
-pub(super) fn kept_until(conversation: &Conversation) -> Timestamp {
-    let end = conversation.ended_at.unwrap_or(conversation.expires_at);
-    conversation.quarantined_until(end) + RECORDS_KEPT
 }

@@ -4,13 +4,15 @@
 //! schedule of it. All that follows can be done by anybody, as often as it takes, several at once; the participants'
 //! numbers go last, because they lead to the rest. A run that dies is finished by the next request or by the schedule.
 
+use std::ops::ControlFlow::{Break, Continue};
+
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::conversations::kept_until;
 use super::item::{self, Item, Key};
-use super::transaction::{Outcome, unbuildable};
+use super::retention::kept_until;
+use super::transaction::Outcome;
 use super::{REDACTED_AFTER, Store, StoreError};
 use crate::clock::whole_second;
 use crate::domain::call::Leg;
@@ -91,7 +93,7 @@ impl Store {
                 retry::pause(attempt).await;
             }
         }
-        Err(StoreError::Unavailable("the conversation changes all the time".to_owned()))
+        Err(StoreError::Contended("a conversation"))
     }
 
     pub(super) async fn stored(&self, id: ConversationId, now: Timestamp) -> Result<Option<Stored>, StoreError> {
@@ -117,8 +119,7 @@ impl Store {
             .expression_attribute_values(":ttl", item::seconds(kept_until(&erased)))
             .expression_attribute_values(":seen", item::whole(conversation.revision))
             .expression_attribute_values(":next", item::whole(conversation.revision + 1))
-            .build()
-            .map_err(unbuildable)?;
+            .build()?;
         let erasure = Erasure { conversation: conversation.id, erased_at: whole_second(now) };
         let mut transaction = vec![
             TransactWriteItem::builder().update(mark).build(),
@@ -167,11 +168,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let key = Key::Route { caller, dialled };
-        for attempt in 0..ATTEMPTS {
-            let Some(KeyOwner::Route(route)) = self.holder(caller, dialled).await? else { return Ok(()) };
+        retry::contended(ATTEMPTS, StoreError::Contended("a route"), async || {
+            let Some(KeyOwner::Route(route)) = self.holder(caller, dialled).await? else { return Ok(Break(())) };
             let erased = if route.conversation != id {
                 if !route.history.contains(&id) {
-                    return Ok(());
+                    return Ok(Break(()));
                 }
                 self.forget_earlier(key, &route, id).await?
             } else if route.quarantined_until <= now {
@@ -179,12 +180,9 @@ impl Store {
             } else {
                 self.replace_with_tombstone(key, route.into_tombstone()).await?
             };
-            if erased {
-                return Ok(());
-            }
-            retry::pause(attempt).await;
-        }
-        Err(StoreError::Unavailable("a route changes all the time".to_owned()))
+            Ok(if erased { Break(()) } else { Continue(()) })
+        })
+        .await
     }
 
     async fn replace_with_tombstone(&self, key: Key<'_>, erased: RouteTombstone) -> Result<bool, StoreError> {
@@ -260,6 +258,6 @@ impl Store {
         if let Some((condition, value)) = condition {
             delete = delete.condition_expression(condition).expression_attribute_values(":value", value);
         }
-        Ok(TransactWriteItem::builder().delete(delete.build().map_err(unbuildable)?).build())
+        Ok(TransactWriteItem::builder().delete(delete.build()?).build())
     }
 }

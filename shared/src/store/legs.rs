@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::conversations::{RECORDS_KEPT, kept_until};
 use super::item::{self, Item, Key};
+use super::retention::{RECORDS_KEPT, kept_until};
 use super::{Store, StoreError};
 use crate::domain::call::{Direction, Leg, LegEvent, LegFacts, Status};
 use crate::domain::conversation::Conversation;

@@ -14,6 +14,7 @@ mod pool;
 mod read;
 mod redactions;
 mod requests;
+mod retention;
 mod route_scan;
 mod routes;
 pub mod schema;
@@ -22,10 +23,11 @@ mod transaction;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, HttpClient, Region};
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
@@ -46,19 +48,35 @@ pub use route_scan::{Look, MAX_NUMBERS};
 /// establishment issues".
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
 
-/// The table could not be used.
+/// A failed use of the table.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// DynamoDB did not answer in time, refused, or failed.
-    #[error("DynamoDB: {0}")]
-    Unavailable(String),
-    /// An item is not in the form in which it is written.
-    #[error("an item of the table cannot be read: {0}")]
+    /// The outcome is unknown: DynamoDB did not answer, the answer was unreadable, or DynamoDB failed halfway.
+    /// Only after this error does it help to send the same request again.
+    #[error("DynamoDB gave no conclusive answer ({0})")]
+    NoAnswer(String),
+    /// DynamoDB refused the request with this error code and did not carry it out.
+    #[error("DynamoDB refused the request ({0})")]
+    Refused(String),
+    /// Every attempt lost a race against other changes of the named data.
+    #[error("too many concurrent changes of {0}")]
+    Contended(&'static str),
+    /// An item is not in the form in which this library writes it.
+    #[error("an item of the table could not be decoded: {0}")]
     Malformed(String),
+    /// A request lacks a required field. This is a bug in this library.
+    #[error("a request to DynamoDB could not be built: {0}")]
+    Unbuildable(String),
 }
 
-/// What is said of an operation whose time was over.
-const NO_ANSWER: &str = "no answer in time";
+/// Reason in [`StoreError::NoAnswer`] if an operation exceeded its time limit.
+const TIMED_OUT: &str = "timed out";
+
+impl From<BuildError> for StoreError {
+    fn from(error: BuildError) -> Self {
+        Self::Unbuildable(error.to_string())
+    }
+}
 
 impl From<serde_dynamo::Error> for StoreError {
     /// The complaint quotes the value that it is about, which can be a phone number.
@@ -147,20 +165,27 @@ impl Store {
     }
 }
 
-impl<E, R> From<SdkError<E, R>> for StoreError
+impl<E> From<SdkError<E, HttpResponse>> for StoreError
 where
-    SdkError<E, R>: ProvideErrorMetadata,
+    SdkError<E, HttpResponse>: ProvideErrorMetadata,
     E: std::error::Error + 'static,
 {
-    /// Keeps the kind and code of the failure only: DynamoDB's messages can quote keys, which hold phone numbers.
-    fn from(error: SdkError<E, R>) -> Self {
-        let kind = match &error {
-            SdkError::ConstructionFailure(_) => "the request could not be built",
-            SdkError::TimeoutError(_) => NO_ANSWER,
-            SdkError::DispatchFailure(_) => "no connection",
-            SdkError::ResponseError(_) => "the answer could not be read",
-            _ => error.code().unwrap_or("unknown error"),
-        };
-        Self::Unavailable(kind.to_owned())
+    /// Keeps only the kind and the code of the failure. DynamoDB's messages can quote keys, which contain phone numbers.
+    fn from(error: SdkError<E, HttpResponse>) -> Self {
+        let code = error.code().unwrap_or("unknown error");
+        match &error {
+            SdkError::ConstructionFailure(_) => Self::Unbuildable("the SDK rejected it".to_owned()),
+            SdkError::TimeoutError(_) => Self::NoAnswer(TIMED_OUT.to_owned()),
+            SdkError::DispatchFailure(_) => Self::NoAnswer("no connection".to_owned()),
+            SdkError::ResponseError(_) => Self::NoAnswer("unreadable answer".to_owned()),
+            // DynamoDB may have carried out the request in spite of a status of 500 or above. A transaction in progress
+            // is an earlier attempt of the same transaction.
+            SdkError::ServiceError(failure)
+                if failure.raw().status().is_server_error() || code == "TransactionInProgressException" =>
+            {
+                Self::NoAnswer(code.to_owned())
+            }
+            _ => Self::Refused(code.to_owned()),
+        }
     }
 }

@@ -40,8 +40,8 @@ impl Store {
         let condition = format!("attribute_not_exists(erased_at) AND (texting = :run OR ({unchanged}))");
         let update = update.condition_expression(condition);
         match self.update(update.clone()).await {
-            // No answer, or none that tells: the same claim again settles whether it was taken.
-            Err(StoreError::Unavailable(_)) => self.update(update).await,
+            // The condition accepts this run's own claim, so sending it again finds out whether the first one was taken.
+            Err(StoreError::NoAnswer(_)) => self.update(update).await,
             settled => settled,
         }
     }

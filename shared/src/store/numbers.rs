@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::item::{self, Key, NUMBER_PREFIX};
 use super::pool::CountryPool;
-use super::transaction::{Outcome, unbuildable};
+use super::transaction::Outcome;
 use super::{Store, StoreError};
 use crate::domain::country::Country;
 use crate::domain::phone::VirtualNumber;
@@ -129,8 +129,7 @@ impl Store {
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":from", state(NumberState::Linking)?)
             .expression_attribute_values(":to", state(NumberState::Ready)?)
-            .build()
-            .map_err(unbuildable)?;
+            .build()?;
         let mut transaction = vec![TransactWriteItem::builder().update(ready).build()];
         transaction.extend(self.list_ready(&number.to_ready_number())?);
         self.transact_settled(transaction).await
@@ -149,8 +148,7 @@ impl Store {
             .expression_attribute_values(":to", state(NumberState::Draining)?)
             .expression_attribute_values(":lease", item::seconds(number.leased_until))
             .expression_attribute_values(":now", item::seconds(now))
-            .build()
-            .map_err(unbuildable)?;
+            .build()?;
         let mut transaction = vec![TransactWriteItem::builder().update(drain).build()];
         transaction.extend(self.unlist_ready(&number.number)?);
         self.transact_settled(transaction).await
@@ -159,11 +157,8 @@ impl Store {
     /// Removes a number that turned out never to have been bought. It stays if it is not in the state in which it was
     /// read, or if another run has taken it over.
     pub async fn forget_number(&self, number: &PoolNumber) -> Result<(), StoreError> {
-        let own = Delete::builder()
-            .table_name(&self.table)
-            .set_key(Some(Key::OwnNumber(&number.number).item()))
-            .build()
-            .map_err(unbuildable)?;
+        let own =
+            Delete::builder().table_name(&self.table).set_key(Some(Key::OwnNumber(&number.number).item())).build()?;
         self.remove_number(number, TransactWriteItem::builder().delete(own).build()).await.map(drop)
     }
 
@@ -176,8 +171,7 @@ impl Store {
             .update_expression("SET #ttl = :until")
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":until", item::seconds(now + REMEMBERED))
-            .build()
-            .map_err(unbuildable)?;
+            .build()?;
         self.remove_number(number, TransactWriteItem::builder().update(own).build()).await
     }
 
@@ -190,8 +184,7 @@ impl Store {
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":state", state(number.state)?)
             .expression_attribute_values(":lease", item::seconds(number.leased_until))
-            .build()
-            .map_err(unbuildable)?;
+            .build()?;
         let entry = TransactWriteItem::builder().delete(entry).build();
         self.transact_settled(vec![entry, own, self.remove_from_ledger(number)?]).await
     }

@@ -12,7 +12,6 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::item::{self, Item, Key};
-use super::transaction::unbuildable;
 use super::{Store, StoreError};
 use crate::domain::choice::ReadyNumber;
 use crate::domain::country::Country;
@@ -148,7 +147,7 @@ impl Store {
         let version = update(Key::ReadyVersion, "ADD version :one");
         [list, version]
             .into_iter()
-            .map(|update| Ok(TransactWriteItem::builder().update(update.build().map_err(unbuildable)?).build()))
+            .map(|update| Ok(TransactWriteItem::builder().update(update.build()?).build()))
             .collect()
     }
 
@@ -171,8 +170,7 @@ impl Store {
             .update_expression("SET version = :next ADD monthly_cost :cost, countries :country")
             .condition_expression(unchanged)
             .set_expression_attribute_values(Some(values))
-            .build()
-            .map_err(unbuildable)?;
+            .build()?;
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
@@ -183,8 +181,7 @@ impl Store {
             .set_key(Some(Key::Ledger.item()))
             .update_expression("ADD monthly_cost :cost")
             .expression_attribute_values(":cost", decimal(-booked.monthly_cost.unwrap_or_default()))
-            .build()
-            .map_err(unbuildable)?;
+            .build()?;
         Ok(TransactWriteItem::builder().update(update).build())
     }
 }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::item::{self, Item, Key};
-use super::{NO_ANSWER, Store, StoreError};
+use super::{Store, StoreError, TIMED_OUT};
 
 impl Store {
     /// The item under `key`. Consistent.
@@ -32,7 +32,7 @@ impl Store {
             if first.as_ref().is_some_and(is_enough) { Ok(first) } else { self.get(key).await }
         };
         let settled = timeout(self.time_limit, looks).await;
-        settled.unwrap_or_else(|_| Err(StoreError::Unavailable(NO_ANSWER.to_owned())))
+        settled.unwrap_or_else(|_| Err(StoreError::NoAnswer(TIMED_OUT.to_owned())))
     }
 
     async fn look(&self, key: Key<'_>, consistent: bool) -> Result<Option<Item>, StoreError> {

@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::item::{self, Item, Key, REDACTION_PARTITION};
-use super::transaction::unbuildable;
 use super::{Store, StoreError};
 use crate::domain::carrier_record::CarrierRecord;
 
@@ -76,8 +75,7 @@ impl Store {
             .expression_attribute_values(":now", item::seconds(now))
             .expression_attribute_values(":due", item::seconds(now + REDACTED_AFTER))
             .expression_attribute_values(":ttl", item::seconds(now + KEPT))
-            .build()
-            .map_err(unbuildable)?;
+            .build()?;
         Ok(TransactWriteItem::builder().update(update).build())
     }
 

@@ -5,7 +5,6 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
 };
 
-use super::transaction::unbuildable;
 use super::{Store, StoreError};
 
 impl Store {
@@ -19,20 +18,14 @@ impl Store {
             let attribute =
                 AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
             let element = KeySchemaElement::builder().attribute_name(name).key_type(key_type).build();
-            create =
-                create.attribute_definitions(attribute.map_err(unbuildable)?).key_schema(element.map_err(unbuildable)?);
+            create = create.attribute_definitions(attribute?).key_schema(element?);
         }
         match create.send().await {
             Err(error) if error.code() == Some("ResourceInUseException") => return Ok(()),
             other => other?,
         };
         let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name("ttl").build();
-        self.client
-            .update_time_to_live()
-            .table_name(&self.table)
-            .time_to_live_specification(ttl.map_err(unbuildable)?)
-            .send()
-            .await?;
+        self.client.update_time_to_live().table_name(&self.table).time_to_live_specification(ttl?).send().await?;
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! What the transactions of all items share.
 
-use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
+use std::ops::ControlFlow::{Break, Continue};
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem};
@@ -51,31 +53,28 @@ impl Store {
     /// Like [`Store::transact`], and again when another transaction is at work on the same items, which is nobody's
     /// refusal. Tells whether all conditions held.
     pub(super) async fn transact_settled(&self, items: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
-        for attempt in 0..CONFLICTS {
-            match self.transact(items.clone(), None).await? {
-                Outcome::Committed => return Ok(true),
-                Outcome::Cancelled(failed) if !failed.is_empty() => return Ok(false),
-                Outcome::Cancelled(_) => retry::pause(attempt).await,
-            }
-        }
-        Err(StoreError::Unavailable("TransactionConflict".to_owned()))
+        let contended = StoreError::Contended("the items of a transaction");
+        retry::contended(CONFLICTS, contended, async || {
+            Ok(match self.transact(items.clone(), None).await? {
+                Outcome::Committed => Break(true),
+                Outcome::Cancelled(failed) if !failed.is_empty() => Break(false),
+                Outcome::Cancelled(_) => Continue(()),
+            })
+        })
+        .await
     }
 
     /// Sends an update of one item, and again when a transaction is at work on it. Tells whether its condition held.
     pub(super) async fn update(&self, update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
-        let mut attempt = 0;
-        loop {
-            let error = match update.clone().send().await {
-                Ok(_) => return Ok(true),
-                Err(error) => error,
-            };
-            match error.code() {
-                Some("ConditionalCheckFailedException") => return Ok(false),
-                Some("TransactionConflictException") if attempt < CONFLICTS => retry::pause(attempt).await,
-                _ => return Err(error.into()),
-            }
-            attempt += 1;
-        }
+        retry::contended(CONFLICTS, StoreError::Contended("an item"), async || match update.clone().send().await {
+            Ok(_) => Ok(Break(true)),
+            Err(error) => match error.code() {
+                Some("ConditionalCheckFailedException") => Ok(Break(false)),
+                Some("TransactionConflictException") => Ok(Continue(())),
+                _ => Err(StoreError::from(error)),
+            },
+        })
+        .await
     }
 
     pub(super) fn put(
@@ -88,13 +87,8 @@ impl Store {
         if let Some(now) = now {
             put = put.expression_attribute_values(":now", item::seconds(now));
         }
-        Ok(TransactWriteItem::builder().put(put.build().map_err(unbuildable)?).build())
+        Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
-}
-
-/// A request lacks a part: a fault of this code, and no reason to fall.
-pub(super) fn unbuildable(error: BuildError) -> StoreError {
-    StoreError::Unavailable(error.to_string())
 }
 
 /// Why a transaction was cancelled, item by item; none if it was not, or failed for another reason.

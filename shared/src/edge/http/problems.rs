@@ -7,9 +7,14 @@ use crate::store::StoreError;
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "Table unavailable", "Try again shortly.")
-            .retry_after(1)
-            .because(error)
+        let (kind, title) = match &error {
+            StoreError::Contended(_) => ("contended", "Other requests are changing the same data"),
+            StoreError::NoAnswer(_)
+            | StoreError::Refused(_)
+            | StoreError::Malformed(_)
+            | StoreError::Unbuildable(_) => ("store-unavailable", "Table unavailable"),
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, "Try again shortly.").retry_after(1).because(error)
     }
 }
 impl From<crate::vonage::signature::SignatureError> for Problem {

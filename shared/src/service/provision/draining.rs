@@ -62,7 +62,7 @@ impl Provisioner {
             }
             retry::pause(attempt).await;
         }
-        Err(StoreError::Unavailable("the number changes all the time".to_owned()))
+        Err(StoreError::Contended("a number of the pool"))
     }
 
     /// Cancels those of `numbers` that are draining and to which no route leads any more. Gives the cancelled ones.

@@ -267,7 +267,7 @@ impl Provisioner {
                 Err(RentError::Store(error)) => return Err(error),
             }
         }
-        Err(StoreError::Unavailable("the pool never rests".to_owned()))
+        Err(StoreError::Contended("the pool's ledger"))
     }
 
     /// Whether it is too late to begin with another number. One that is cut off half-way is not lost: the next run goes
