@@ -19,5 +19,6 @@ mod pipe;
 mod provision;
 mod stale;
 mod template;
+mod transactions;
 mod update;
 mod upkeep;
