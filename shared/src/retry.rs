@@ -5,10 +5,10 @@ use std::time::Duration;
 
 /// Repeats `attempt` until it breaks with a value or fails. `Continue` means that it lost a race: after a pause it is
 /// repeated. Returns the error `contended` if `max` attempts have lost.
-pub(crate) async fn contended<T, E>(
+pub(crate) async fn contended<T, E, F: Future<Output = Result<ControlFlow<T>, E>>>(
     max: u32,
     contended: E,
-    mut attempt: impl AsyncFnMut() -> Result<ControlFlow<T>, E>,
+    mut attempt: impl FnMut() -> F,
 ) -> Result<T, E> {
     for nth in 0..max {
         if nth > 0 {

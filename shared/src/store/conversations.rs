@@ -151,7 +151,7 @@ impl Store {
         id: ConversationId,
         now: Timestamp,
     ) -> Result<Option<Conversation>, StoreError> {
-        retry::contended(END_ATTEMPTS, StoreError::Contended("a conversation"), async || {
+        retry::contended(END_ATTEMPTS, StoreError::Contended("a conversation"), || async move {
             let Some(conversation) = self.conversation(id, now).await? else { return Ok(Break(None)) };
             if conversation.state(now) != State::Active {
                 return Ok(Break(Some(conversation)));

@@ -168,7 +168,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let key = Key::Route { caller, dialled };
-        retry::contended(ATTEMPTS, StoreError::Contended("a route"), async || {
+        retry::contended(ATTEMPTS, StoreError::Contended("a route"), || async move {
             let Some(KeyOwner::Route(route)) = self.holder(caller, dialled).await? else { return Ok(Break(())) };
             let erased = if route.conversation != id {
                 if !route.history.contains(&id) {

@@ -53,8 +53,8 @@ impl Store {
     /// Like [`Store::transact`], and again when another transaction is at work on the same items, which is nobody's
     /// refusal. Tells whether all conditions held.
     pub(super) async fn transact_settled(&self, items: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
-        let contended = StoreError::Contended("the items of a transaction");
-        retry::contended(CONFLICTS, contended, async || {
+        let (contended, items) = (StoreError::Contended("the items of a transaction"), &items);
+        retry::contended(CONFLICTS, contended, || async move {
             Ok(match self.transact(items.clone(), None).await? {
                 Outcome::Committed => Break(true),
                 Outcome::Cancelled(failed) if !failed.is_empty() => Break(false),
@@ -66,13 +66,15 @@ impl Store {
 
     /// Sends an update of one item, and again when a transaction is at work on it. Tells whether its condition held.
     pub(super) async fn update(&self, update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
-        retry::contended(CONFLICTS, StoreError::Contended("an item"), async || match update.clone().send().await {
-            Ok(_) => Ok(Break(true)),
-            Err(error) => match error.code() {
-                Some("ConditionalCheckFailedException") => Ok(Break(false)),
-                Some("TransactionConflictException") => Ok(Continue(())),
-                _ => Err(StoreError::from(error)),
-            },
+        retry::contended(CONFLICTS, StoreError::Contended("an item"), || async {
+            match update.clone().send().await {
+                Ok(_) => Ok(Break(true)),
+                Err(error) => match error.code() {
+                    Some("ConditionalCheckFailedException") => Ok(Break(false)),
+                    Some("TransactionConflictException") => Ok(Continue(())),
+                    _ => Err(StoreError::from(error)),
+                },
+            }
         })
         .await
     }
