@@ -66,14 +66,14 @@ impl EventWebhook {
         event: &LegEvent,
     ) -> Result<(Option<ConversationId>, &'static str), StoreError> {
         for key in keys {
-            let owner = self.store.holder_at(&key.phone, &key.virtual_number, event.timestamp).await?;
+            let owner = self.store.key_owner_at(&key.phone, &key.virtual_number, event.timestamp).await?;
             let Some(owner) = owner else { continue };
             let conversation = Some(owner.conversation());
             match owner {
                 KeyOwner::Route(route) => self.store.merge_leg(&route, key.direction, event).await?,
                 KeyOwner::Erased(_) => {
                     let record = CarrierRecord::of_leg(&event.uuid, key.direction);
-                    self.store.ask_to_redact(&[record], self.clock.now()).await?;
+                    self.store.request_redaction(&[record], self.clock.now()).await?;
                     return Ok((conversation, "to be redacted"));
                 }
             }

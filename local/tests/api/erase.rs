@@ -190,7 +190,7 @@ async fn schedule_erases_leg_written_during_erase() {
     let (store, phone) = (laptop.store(), shared::domain::phone::PhoneNumber::try_from(RIDER).unwrap().into());
     let dialled = text(&conversation, "/participants/0/dials");
     let dialled = shared::domain::phone::PhoneNumber::try_from(dialled).unwrap().into();
-    let Some(shared::domain::route::KeyOwner::Route(route)) = store.holder(&phone, &dialled).await.unwrap() else {
+    let Some(shared::domain::route::KeyOwner::Route(route)) = store.key_owner(&phone, &dialled).await.unwrap() else {
         panic!()
     };
     erase(&laptop, &conversation).await;
@@ -329,7 +329,7 @@ async fn erase_deletes_many_legs_in_one_request() {
     let (store, phone) = (laptop.store(), shared::domain::phone::PhoneNumber::try_from(RIDER).unwrap().into());
     let dialled =
         shared::domain::phone::PhoneNumber::try_from(text(&conversation, "/participants/0/dials")).unwrap().into();
-    let Some(shared::domain::route::KeyOwner::Route(route)) = store.holder(&phone, &dialled).await.unwrap() else {
+    let Some(shared::domain::route::KeyOwner::Route(route)) = store.key_owner(&phone, &dialled).await.unwrap() else {
         panic!()
     };
     for call in 0..230 {

@@ -205,7 +205,7 @@ impl Case {
             })?;
         }
         ensure(found == expected, || format!("a call on {key:?} leads to {found:?}; expected {expected:?}"))?;
-        let assigned = store.holder_at(&key.0, &key.1, now).await.map_err(|error| error.to_string())?;
+        let assigned = store.key_owner_at(&key.0, &key.1, now).await.map_err(|error| error.to_string())?;
         let assigned = assigned.map(|owner_read| owner_read.conversation());
         ensure(assigned == owner, || format!("an event on {key:?} is assigned to {assigned:?}; expected {owner:?}"))
     }

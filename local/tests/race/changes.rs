@@ -94,13 +94,13 @@ async fn store_event(laptop: &Laptop, id: ConversationId) {
     let facts = LegFacts::default();
     let event = LegEvent { conversation_uuid: "CON-1".to_owned(), uuid, status, timestamp: now, facts };
     for dialled in store.caller_routes(&caller, now).await.unwrap().by_number.into_keys() {
-        match store.holder_at(&caller, &dialled, now).await.unwrap() {
+        match store.key_owner_at(&caller, &dialled, now).await.unwrap() {
             Some(KeyOwner::Route(route)) if route.conversation == id => {
                 store.merge_leg(&route, Direction::Inbound, &event).await.unwrap();
             }
             Some(KeyOwner::Erased(erased)) if erased.conversation == id => {
                 let record = CarrierRecord::of_leg(&event.uuid, Direction::Inbound);
-                store.ask_to_redact(&[record], now).await.unwrap();
+                store.request_redaction(&[record], now).await.unwrap();
             }
             _ => {}
         }
@@ -114,7 +114,7 @@ async fn store_text_outcome(laptop: &Laptop, id: ConversationId) {
     if let Some(conversation) = store.conversation(id, now).await.unwrap() {
         store.record_notifications(&conversation, &[Side::A], &[text], now).await.unwrap();
     } else {
-        store.ask_to_redact(&[text], now).await.unwrap();
+        store.request_redaction(&[text], now).await.unwrap();
     }
 }
 

@@ -151,7 +151,7 @@ async fn call_to_new_conversation_is_connected_after_stale_read() {
 
 /// Returns the conversation of an event at `second`.
 async fn owner(store: &Store, second: i64) -> Option<String> {
-    let held = store.holder_at(&phone(RIDER), &virtual_number(1), after(second)).await.unwrap();
+    let held = store.key_owner_at(&phone(RIDER), &virtual_number(1), after(second)).await.unwrap();
     held.map(|holder| holder.conversation().to_string())
 }
 

@@ -142,11 +142,11 @@ async fn conversation_and_routes_are_read_as_written() {
     let conversation = conversation([1, 2]);
     create(&store, &conversation).await.unwrap();
     assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(conversation.clone()));
-    let route = route_of(store.holder(&phone(RIDER), &virtual_number(1)).await.unwrap());
+    let route = route_of(store.key_owner(&phone(RIDER), &virtual_number(1)).await.unwrap());
     assert_eq!((route.conversation, route.side), (conversation.id, Side::A));
     assert_eq!((route.connect_to, route.present_as), (phone(DRIVER), virtual_number(2)));
     assert_eq!((route.expires_at, route.quarantined_until), (after(LIFETIME), after(LIFETIME + QUARANTINE)));
-    assert_eq!(store.holder(&phone(DRIVER), &virtual_number(1)).await.unwrap(), None);
+    assert_eq!(store.key_owner(&phone(DRIVER), &virtual_number(1)).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn route_key_is_reused_only_after_quarantine() {
         if !free {
             assert!(matches!(created, Err(CreateError::KeyTaken)), "{created:?}");
             assert_eq!(store.conversation(next.id, now()).await.unwrap(), None);
-            assert_eq!(store.holder(&phone(DRIVER), &virtual_number(3)).await.unwrap(), None);
+            assert_eq!(store.key_owner(&phone(DRIVER), &virtual_number(3)).await.unwrap(), None);
         }
     }
 }
@@ -200,7 +200,7 @@ async fn end_closes_routes_and_starts_quarantine() {
     assert_eq!((ended.state(after(10)), ended.ended_at), (State::Ended, Some(after(10))));
     assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(ended.clone()));
     for (caller, dialled) in [(RIDER, 1), (DRIVER, 2)] {
-        let route = route_of(store.holder(&phone(caller), &virtual_number(dialled)).await.unwrap());
+        let route = route_of(store.key_owner(&phone(caller), &virtual_number(dialled)).await.unwrap());
         assert_eq!((route.expires_at, route.quarantined_until), (after(10), after(10 + QUARANTINE)));
     }
     assert_eq!(store.end_conversation(conversation.id, after(20)).await.unwrap(), Some(ended));
@@ -231,7 +231,7 @@ async fn end_changes_no_expired_conversation_or_its_successor() {
     // The same holds with a slow clock, by which the first conversation is still live.
     let confused = store.end_conversation(first.id, after(1)).await;
     assert!(confused.is_err());
-    let route = route_of(store.holder(&phone(RIDER), &virtual_number(1)).await.unwrap());
+    let route = route_of(store.key_owner(&phone(RIDER), &virtual_number(1)).await.unwrap());
     assert_eq!((route.conversation, route.expires_at), (next.id, next.expires_at));
     assert_eq!(store.end_conversation(ConversationId::generate(now()), now()).await.unwrap(), None);
 }
@@ -256,7 +256,7 @@ async fn leg_is_same_for_any_order_of_events() {
         let store = table().await;
         let conversation = conversation([1, 2]);
         create(&store, &conversation).await.unwrap();
-        let route = route_of(store.holder(&phone(DRIVER), &virtual_number(2)).await.unwrap());
+        let route = route_of(store.key_owner(&phone(DRIVER), &virtual_number(2)).await.unwrap());
         for index in order {
             store.merge_leg(&route, Direction::Outbound, &events[index]).await.unwrap();
         }
@@ -275,7 +275,7 @@ async fn first_time_of_status_is_kept() {
     let store = table().await;
     let conversation = conversation([1, 2]);
     create(&store, &conversation).await.unwrap();
-    let route = route_of(store.holder(&phone(RIDER), &virtual_number(1)).await.unwrap());
+    let route = route_of(store.key_owner(&phone(RIDER), &virtual_number(1)).await.unwrap());
     for second in [5, 7] {
         let event = event("leg", Status::Answered, second, LegFacts::default());
         store.merge_leg(&route, Direction::Inbound, &event).await.unwrap();
@@ -358,7 +358,7 @@ async fn update_moves_route_and_quarantines_old_one() {
     let after_change = changed(&before);
     change(&store, &before, &after_change, 10).await.unwrap();
     assert_eq!(store.conversation(before.id, now()).await.unwrap(), Some(after_change.clone()));
-    let route = async |caller, index| route_of(store.holder(&phone(caller), &virtual_number(index)).await.unwrap());
+    let route = async |caller, index| route_of(store.key_owner(&phone(caller), &virtual_number(index)).await.unwrap());
     let (new, old, others) = (route(NEW_PHONE, 1).await, route(RIDER, 1).await, route(DRIVER, 2).await);
     assert_eq!((new.expires_at, new.connect_to, new.present_as), (after(500), phone(DRIVER), virtual_number(2)));
     assert_eq!((old.expires_at, old.quarantined_until), (after(10), after(10 + QUARANTINE)));
@@ -412,7 +412,7 @@ async fn update_changes_nothing_if_route_key_is_taken() {
     let refused = change(&store, &before, &changed(&before), 10).await;
     assert!(matches!(refused, Err(ChangeError::KeyTaken)), "{refused:?}");
     assert_eq!(store.conversation(before.id, now()).await.unwrap(), Some(before.clone()));
-    let route = route_of(store.holder(&phone(NEW_PHONE), &virtual_number(1)).await.unwrap());
+    let route = route_of(store.key_owner(&phone(NEW_PHONE), &virtual_number(1)).await.unwrap());
     assert_eq!((route.conversation, route.expires_at), (other.id, other.expires_at));
 }
 
@@ -453,5 +453,5 @@ async fn create_table_changes_nothing_when_repeated() {
     let store = table().await;
     create(&store, &conversation([1, 2])).await.unwrap();
     store.create_table().await.unwrap();
-    assert!(store.holder(&phone(RIDER), &virtual_number(1)).await.unwrap().is_some());
+    assert!(store.key_owner(&phone(RIDER), &virtual_number(1)).await.unwrap().is_some());
 }

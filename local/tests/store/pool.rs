@@ -6,7 +6,7 @@ use shared::domain::country::Country;
 use shared::domain::peak_usage::{self, Mark};
 use shared::domain::phone::VirtualNumber;
 use shared::domain::pool::{NumberState, PoolNumber};
-use shared::store::{Look, RentError, Store};
+use shared::store::{RentError, RouteScan, Store};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -150,18 +150,18 @@ async fn route_scan_finds_last_route_and_can_be_resumed() {
     for (second, first, second_number) in
         [(end - 1, Some(after(50 + end)), Some(after(end))), (end, Some(after(50 + end)), None), (50 + end, None, None)]
     {
-        let look = Look::new([1, 2, 4].map(virtual_number).to_vec(), after(second));
-        assert_eq!(store.begun_look().await.unwrap(), None);
-        store.keep_look(&look).await.unwrap();
-        let mut look = store.begun_look().await.unwrap().unwrap();
+        let look = RouteScan::new([1, 2, 4].map(virtual_number).to_vec(), after(second));
+        assert_eq!(store.saved_route_scan().await.unwrap(), None);
+        store.save_route_scan(&look).await.unwrap();
+        let mut look = store.saved_route_scan().await.unwrap().unwrap();
         while !look.is_complete {
-            store.look_on(&mut look).await.unwrap();
+            store.continue_route_scan(&mut look).await.unwrap();
         }
         let last = [1, 2, 4].map(|index| look.last_route(&virtual_number(index)));
         assert_eq!(last, [first, second_number, None], "{second}");
-        store.keep_look(&look).await.unwrap();
-        assert_eq!(store.begun_look().await.unwrap(), Some(look));
-        store.forget_look().await.unwrap();
+        store.save_route_scan(&look).await.unwrap();
+        assert_eq!(store.saved_route_scan().await.unwrap(), Some(look));
+        store.delete_route_scan().await.unwrap();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keys, and the way from a value to an item and back.
+//! Item keys, and the conversion of values to items and back.
 
 use std::collections::HashMap;
 
@@ -16,22 +16,22 @@ use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The prefix of the sort key of what belongs to a virtual number: a route, or its entry in the pool.
+/// Prefix of the sort key of a route and of a number in the pool.
 pub(super) const NUMBER_PREFIX: &str = "NUMBER#";
-/// The prefix of the sort key of a day's high-water marks.
-pub(super) const HELD_PREFIX: &str = "HELD#";
-/// The prefix of a leg's sort key.
+/// Prefix of the sort key of a day's marks of peak usage.
+pub(super) const PEAK_USAGE_PREFIX: &str = "HELD#";
+/// Prefix of a leg's sort key.
 pub(super) const LEG_PREFIX: &str = "LEG#";
 
-/// The key of an item.
+/// Key of an item.
 #[derive(Clone, Copy)]
 pub(super) enum Key<'a> {
     Route {
         caller: &'a RealNumber,
         dialled: &'a VirtualNumber,
     },
-    /// Stands in the partition that a number of the pool would have as a caller, so that reading a caller's routes
-    /// tells at no cost that this caller is one of our own numbers.
+    /// Mark of a number of the pool, in the partition that the number would have as a caller. So the query for a
+    /// caller's routes also shows, at no cost, that the caller is one of our own numbers.
     OwnNumber(&'a VirtualNumber),
     Conversation(ConversationId),
     Leg {
@@ -43,27 +43,27 @@ pub(super) enum Key<'a> {
         country: Country,
         number: &'a VirtualNumber,
     },
-    /// What is rented in all: under its version, nothing is bought twice.
+    /// Totals of all rented numbers. Its version keeps two runs from buying the same number twice.
     Ledger,
-    /// All numbers that conversations may be given.
+    /// List of all ready numbers.
     ReadyNumbers,
-    /// The version of that list alone, so that seeing whether it has changed costs next to nothing.
+    /// Version of that list, in an item of its own so that it is cheap to read.
     ReadyVersion,
-    /// Who rents numbers of a country on the fly.
+    /// Lease of the run that rents numbers of a country on demand.
     OnDemand(Country),
-    /// Where a look for routes through the whole table stands.
-    Look,
-    /// What callers have held, by the day until which it counts.
-    Held(Date),
-    /// A request that may come again, by the hash of its idempotency key.
+    /// Progress of the scan of the table for routes.
+    RouteScan,
+    /// Marks of peak usage, by the day until which they count.
+    PeakUsage(Date),
+    /// An idempotent request, by the hash of its idempotency key.
     Request(&'a str),
-    /// A conversation that is being erased, for the schedule to see that it is done.
+    /// A started erasure, which the schedule settles.
     Erasure(ConversationId),
-    /// A record that the carrier is to be asked to redact.
+    /// A carrier record that Vonage has to redact.
     Redaction(&'a CarrierRecord),
 }
 
-/// The sort key of [`Key::OwnNumber`].
+/// Sort key of [`Key::OwnNumber`].
 pub(super) const OWN_NUMBER: &str = "POOL";
 
 impl Key<'_> {
@@ -80,8 +80,8 @@ impl Key<'_> {
             Key::ReadyNumbers => (POOL_PARTITION.to_owned(), "READY".to_owned()),
             Key::ReadyVersion => (POOL_PARTITION.to_owned(), "READY-VERSION".to_owned()),
             Key::OnDemand(country) => (POOL_PARTITION.to_owned(), format!("ON-DEMAND#{country}")),
-            Key::Look => (POOL_PARTITION.to_owned(), "LOOK".to_owned()),
-            Key::Held(until) => (POOL_PARTITION.to_owned(), format!("{HELD_PREFIX}{until}")),
+            Key::RouteScan => (POOL_PARTITION.to_owned(), "LOOK".to_owned()),
+            Key::PeakUsage(until) => (POOL_PARTITION.to_owned(), format!("{PEAK_USAGE_PREFIX}{until}")),
             Key::Request(hash) => (format!("REQUEST#{hash}"), "REQUEST".to_owned()),
             Key::Erasure(id) => (ERASURE_PARTITION.to_owned(), conversation_partition(id)),
             Key::Redaction(record) => {
@@ -91,7 +91,7 @@ impl Key<'_> {
         HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])
     }
 
-    /// The item of `body` under this key, which the table may delete after `delete_after`.
+    /// Builds the item of `body` under this key. The table may delete it after `delete_after`.
     pub(super) fn with(self, body: &impl Serialize, delete_after: Option<Timestamp>) -> Result<Item, StoreError> {
         let mut item: Item = serde_dynamo::to_item(body)?;
         item.extend(self.item());
@@ -102,13 +102,13 @@ impl Key<'_> {
     }
 }
 
-/// The partition of what is true of the pool as a whole.
+/// Partition of the items of the pool as a whole.
 pub(super) const POOL_PARTITION: &str = "POOL";
 
-/// The partition of the conversations that are being erased.
+/// Partition of the started erasures.
 pub(super) const ERASURE_PARTITION: &str = "ERASURE";
 
-/// The partition of the records that the carrier is to be asked to redact.
+/// Partition of the carrier records that Vonage has to redact.
 pub(super) const REDACTION_PARTITION: &str = "REDACTION";
 
 pub(super) fn caller_partition(caller: &str) -> String {
@@ -123,13 +123,13 @@ pub(super) fn pool_partition(country: Country) -> String {
     format!("POOL#{country}")
 }
 
-/// A time as the table keeps it: seconds since 1970.
+/// Encodes a time in seconds since 1970.
 pub(super) fn seconds(time: Timestamp) -> AttributeValue {
     AttributeValue::N(time.as_second().to_string())
 }
 
-/// A whole number as the table keeps it.
-pub(super) fn whole(number: impl Into<u64>) -> AttributeValue {
+/// Encodes a whole number.
+pub(super) fn integer(number: impl Into<u64>) -> AttributeValue {
     AttributeValue::N(number.into().to_string())
 }
 
@@ -137,21 +137,27 @@ pub(super) fn string(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
+/// Encodes any value.
+pub(super) fn value(value: impl Serialize) -> Result<AttributeValue, StoreError> {
+    Ok(serde_dynamo::to_attribute_value(value)?)
+}
+
 pub(super) fn sort_key(item: &Item) -> &str {
     item.get("sk").and_then(|value| value.as_s().ok()).map_or("", String::as_str)
 }
 
-/// The virtual number in the sort key of a route.
+/// Returns the virtual number in the sort key of a route.
 pub(super) fn dialled(item: &Item) -> Option<VirtualNumber> {
     let digits = sort_key(item).strip_prefix(NUMBER_PREFIX)?;
     PhoneNumber::try_from(digits).ok().map(VirtualNumber::from)
 }
 
+/// Decodes an item.
 pub(super) fn read<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     Ok(serde_dynamo::from_item(item)?)
 }
 
-/// A time that the item holds under `name`.
+/// Returns the time in the attribute `name`.
 pub(super) fn time(item: &Item, name: &str) -> Option<Timestamp> {
     Timestamp::from_second(item.get(name)?.as_n().ok()?.parse().ok()?).ok()
 }

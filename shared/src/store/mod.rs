@@ -1,7 +1,7 @@
-//! The DynamoDB table: one item type a submodule, keys in one place.
+//! The DynamoDB table: a submodule for each type of item, and one for all keys.
 //!
-//! No operation uses an index, and only what a schedule looks for reads the whole table ([`Look`]). TTL deletion is late
-//! by up to days, so every reader filters by time itself.
+//! No operation uses an index, and only the schedule's [`RouteScan`] reads the whole table. TTL deletion is up to days
+//! late, so every reader filters by time itself.
 
 mod conversations;
 mod erasure;
@@ -19,6 +19,7 @@ mod route_scan;
 mod routes;
 pub mod schema;
 mod transaction;
+mod write;
 
 use std::time::Duration;
 
@@ -40,10 +41,10 @@ pub use numbers::RentError;
 pub use pool::{CountryPool, Ledger, ReadyPool};
 pub use redactions::{DueRedactions, REDACTED_AFTER, Redaction};
 pub use requests::{IdempotentRequest, RememberedRequest};
-pub use route_scan::{Look, MAX_NUMBERS};
+pub use route_scan::{MAX_NUMBERS, RouteScan};
 
-/// The roots of Amazon Trust Services, valid until 2037 and later: built in, because reading the hundred and more of the
-/// system at each start takes longer than the connection that they are for.
+/// Root certificates of Amazon Trust Services, valid until 2037 and later. They are built in, because reading the more
+/// than hundred certificates of the system at each start takes longer than making the connection.
 /// Source: Amazon Trust Services, "Certificate repository"; DynamoDB Developer Guide, "Troubleshooting SSL/TLS connection
 /// establishment issues".
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
@@ -79,7 +80,7 @@ impl From<BuildError> for StoreError {
 }
 
 impl From<serde_dynamo::Error> for StoreError {
-    /// The complaint quotes the value that it is about, which can be a phone number.
+    /// Removes phone numbers from the message, which quotes the value that could not be decoded.
     fn from(error: serde_dynamo::Error) -> Self {
         Self::Malformed(without_numbers(&error.to_string()))
     }
@@ -90,44 +91,43 @@ impl From<serde_dynamo::Error> for StoreError {
 pub struct Store {
     client: Client,
     table: String,
-    /// How long an operation may take, with its repetitions.
+    /// Time limit of an operation, with its repetitions.
     time_limit: Duration,
 }
 
 impl Store {
-    /// How long an operation may take, with its repetitions: it leaves the API enough of the 30 s for which API Gateway
-    /// waits, and the event webhook, which needs up to three, enough of Vonage's 10 s.
+    /// Default time limit of an operation, with its repetitions. It fits the 30 s for which API Gateway waits, and
+    /// Vonage's 10 s for the event webhook, which needs up to three operations.
     pub const TIME_LIMIT: Duration = Duration::from_millis(1800);
 
-    /// How long an operation may take that a caller waits for: the answer is out within a second of the question, also
-    /// if the table does not answer, and then Vonage asks again.
+    /// Time limit of an operation that a caller waits for. The webhook then answers within a second, also if the table
+    /// does not answer, and Vonage asks again.
     pub const TIME_LIMIT_OF_A_CALL: Duration = Duration::from_millis(700);
 
-    /// Connects to the table that `TABLE_NAME` names; `AWS_ENDPOINT_URL_DYNAMODB` points elsewhere than AWS. Region and
-    /// credentials are those that Lambda sets: no chain of other places is looked through for them, which every start
-    /// would pay for.
+    /// Creates a client of the table `TABLE_NAME`, at `AWS_ENDPOINT_URL_DYNAMODB` if that is set. Region and credentials
+    /// are the variables that Lambda sets. The SDK's chain of other sources would delay every start.
     ///
-    /// Nothing is sent yet. A whole operation may take `DYNAMODB_TIME_LIMIT_MS`, or [`Store::TIME_LIMIT`] if that is not
-    /// set, an attempt 0.4 of it and making a connection 0.3.
+    /// Sends nothing. The time limit of an operation is `DYNAMODB_TIME_LIMIT_MS`, or [`Store::TIME_LIMIT`] if that is not
+    /// set. An attempt has 0.4 of it, and making a connection 0.3.
     pub fn connect(env: &Environment) -> Result<Self, ConfigError> {
         Self::connect_within(env, Self::TIME_LIMIT)
     }
 
-    /// Like [`Store::connect`], for those who have another time limit unless one is set.
+    /// Like [`Store::connect`], with another default time limit.
     ///
-    /// TLS trusts the authorities that sign for DynamoDB's endpoints, or those in the file that `SSL_CERT_FILE` names.
+    /// TLS trusts the authorities that sign for DynamoDB's endpoints, or those in the file `SSL_CERT_FILE`.
     pub fn connect_within(env: &Environment, time_limit: Duration) -> Result<Self, ConfigError> {
         let trusted = match env.optional("SSL_CERT_FILE") {
             Some(_) => TrustStore::default(),
             None => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
         };
-        let tls = TlsContext::builder().with_trust_store(trusted).build().expect("there is nothing in it to refuse");
+        let tls = TlsContext::builder().with_trust_store(trusted).build().expect("the built-in certificates are valid");
         let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
         let http = http.tls_context(tls).build_https();
         Self::connect_over(http, env, time_limit)
     }
 
-    /// Like [`Store::connect_within`], by an HTTP client of the caller's own.
+    /// Like [`Store::connect_within`], with another HTTP client.
     pub fn connect_over(
         http: impl HttpClient + 'static,
         env: &Environment,
@@ -146,7 +146,7 @@ impl Store {
             .behavior_version(BehaviorVersion::v2026_01_12())
             .http_client(http)
             .timeout_config(timeouts)
-            // The default first retry waits up to a second, which is the caller's whole patience.
+            // By default the first retry waits up to a second. A phone call cannot wait that long.
             .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(25)))
             .region(Region::new(env.required("AWS_REGION")?))
             .credentials_provider(credentials);
@@ -154,13 +154,13 @@ impl Store {
         Ok(Self { client: Client::from_conf(config.build()), table, time_limit })
     }
 
-    /// Makes the connection and lets one read go all its way, so that the first request need not. The read is of a key
-    /// that no one has. What fails here is for the first request to try again.
+    /// Makes the connection and reads an item that does not exist, so that the first request is fast. A failure is only
+    /// logged, because the first request connects again.
     pub async fn warm_up(&self) {
         let (pk, sk) = (item::string(item::caller_partition("")), item::string(item::NUMBER_PREFIX));
         let read = self.client.get_item().table_name(&self.table).key("pk", pk).key("sk", sk);
         if let Err(error) = read.send().await {
-            tracing::warn!(cause = %StoreError::from(error), "the table cannot be read yet");
+            tracing::warn!(cause = %StoreError::from(error), "the first read of the table, to warm up, failed");
         }
     }
 }

@@ -1,52 +1,52 @@
-//! The pool's numbers. What is to be rented is written down before Vonage is asked, under a version of the ledger, so
-//! that two runs at once never order more than is wanted, and a run that dies leaves a trace to follow.
+//! Numbers of the pool.
+//!
+//! A number to be rented is recorded before Vonage is asked, under a version of the ledger. So two runs at once never buy
+//! more than is wanted, and an interrupted run leaves an item that the next run can resume.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::item::{self, Key, NUMBER_PREFIX};
-use super::pool::CountryPool;
+use super::pool::{self, CountryPool};
 use super::transaction::Outcome;
+use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::country::Country;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::pool::{NumberState, PoolNumber};
 
-/// How long a number that was given back is still known as one of ours. Vonage's list may show it for a while, and so
-/// may a phone's.
+/// Time for which a number that was given back to Vonage stays known as ours. Vonage's list and participants' phones may
+/// show it for a while.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
-/// A number was not written down for renting.
+/// Reason why a number was not recorded for renting.
 #[derive(Debug, thiserror::Error)]
 pub enum RentError {
-    /// The ledger has changed since it was read.
-    #[error("the pool changed meanwhile")]
+    /// Another run has changed the ledger since it was read.
+    #[error("another run has changed the pool's ledger")]
     Changed,
-    /// The number is in the pool already, perhaps in another country's list, or was given back a short while ago.
+    /// The number is in the pool already, perhaps in another country's list, or was given back to Vonage recently.
     #[error("the number is in the pool already")]
     Known,
-    /// The table could not be used.
+    /// A failed use of the table.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What stands in the partition that a number of the pool would have as a caller.
+/// Item that marks a number of the pool in the partition of callers.
 #[derive(Serialize, Deserialize)]
 struct OwnNumber {
     country: Country,
 }
 
 impl Store {
-    /// The numbers of a country.
+    /// Returns the numbers of a country, in all states.
     pub async fn pool_numbers(&self, country: Country) -> Result<Vec<PoolNumber>, StoreError> {
         let items = self.query(item::pool_partition(country), Some(NUMBER_PREFIX)).await?;
         items.into_iter().map(item::read).collect()
     }
 
-    /// The numbers of all countries.
+    /// Returns the numbers of all countries, in all states.
     pub async fn whole_pool(&self) -> Result<Vec<PoolNumber>, StoreError> {
         let mut pool = Vec::new();
         for country in self.ledger().await?.countries {
@@ -55,14 +55,14 @@ impl Store {
         Ok(pool)
     }
 
-    /// The numbers of a country with the ledger: that is read first, so that whatever is added after it makes the next
-    /// [`Store::begin_renting`] fail.
+    /// Returns the numbers of a country and the ledger. The ledger is read first, so that any number added after that
+    /// makes the next [`Store::begin_renting`] fail.
     pub async fn country_pool(&self, country: Country) -> Result<CountryPool, StoreError> {
         let ledger = self.ledger().await?;
         Ok(CountryPool { numbers: self.pool_numbers(country).await?, ledger })
     }
 
-    /// A number of the pool, in whatever country.
+    /// Returns a number of the pool, in whatever country it is.
     pub async fn pool_number(&self, number: &VirtualNumber) -> Result<Option<PoolNumber>, StoreError> {
         match self.get::<OwnNumber>(Key::OwnNumber(number)).await? {
             Some(OwnNumber { country }) => self.get(Key::Number { country, number }).await,
@@ -70,18 +70,16 @@ impl Store {
         }
     }
 
-    /// Writes `number` down as about to be rented, or as found in the account, if the ledger is still as `seen`.
+    /// Records `number` as about to be rented, or as found in the account, unless the ledger has changed since `seen`.
     pub async fn begin_renting(&self, number: &PoolNumber, seen: &CountryPool) -> Result<(), RentError> {
-        let key = Key::Number { country: number.country, number: &number.number };
         let own = Key::OwnNumber(&number.number).with(&OwnNumber { country: number.country }, None)?;
-        let mut own = self.put(own, "attribute_not_exists(pk) OR #ttl <= :now", Some(number.added_at))?;
-        if let Some(put) = &mut own.put {
-            put.expression_attribute_names = Some(HashMap::from([("#ttl".to_owned(), "ttl".to_owned())]));
-        }
         let transaction = vec![
-            self.add_to_ledger(number, &seen.ledger)?,
-            self.put(key.with(number, None)?, "attribute_not_exists(pk)", None)?,
-            own,
+            pool::add_to_ledger(number, &seen.ledger),
+            Write::put(key(number).with(number, None)?).when("attribute_not_exists(pk)"),
+            Write::put(own)
+                .when("attribute_not_exists(pk) OR #ttl <= :now")
+                .name("#ttl", "ttl")
+                .bind(":now", item::seconds(number.added_at)),
         ];
         match self.transact(transaction, None).await? {
             Outcome::Committed => Ok(()),
@@ -90,143 +88,93 @@ impl Store {
         }
     }
 
-    /// Takes over a number that an earlier run has begun to change and whose lease is over at `now`, and gives it with
-    /// the new lease. None if another run was faster.
+    /// Takes over a number whose lease is over at `now`, and returns it with a lease that ends at `until`. `None` if
+    /// another run was faster.
     pub async fn take_over(
         &self,
         number: PoolNumber,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<PoolNumber>, StoreError> {
-        let taken = self.update_number(
-            &number,
-            "SET leased_until = :until",
-            "leased_until = :seen AND leased_until <= :now",
-            [
-                (":until", item::seconds(until)),
-                (":seen", item::seconds(number.leased_until)),
-                (":now", item::seconds(now)),
-            ],
-        );
-        Ok(taken.await?.then_some(PoolNumber { leased_until: until, ..number }))
+        let update = Write::update(key(&number))
+            .set("leased_until = :until")
+            .when("leased_until = :seen AND leased_until <= :now")
+            .bind(":until", item::seconds(until))
+            .bind(":seen", item::seconds(number.leased_until))
+            .bind(":now", item::seconds(now));
+        Ok(self.update(update).await?.then_some(PoolNumber { leased_until: until, ..number }))
     }
 
-    /// Notes that a number is bought. Nothing happens if that is known already.
+    /// Records that a number is bought. Changes nothing if that is known already.
     pub async fn note_bought(&self, number: &PoolNumber) -> Result<(), StoreError> {
-        let states = [(":from", state(NumberState::Renting)?), (":to", state(NumberState::Linking)?)];
-        self.update_number(number, "SET #state = :to", "#state = :from", states).await.map(drop)
+        self.update(change_state(number, NumberState::Renting, NumberState::Linking)?).await.map(drop)
     }
 
-    /// Makes a number that is linked ready: from now on conversations are given it. False if it was not waiting for
-    /// that any more.
+    /// Makes a linked number ready, so that conversations can get it. False if it was not linking any more.
     pub async fn make_ready(&self, number: &PoolNumber) -> Result<bool, StoreError> {
-        let key = Key::Number { country: number.country, number: &number.number };
-        let ready = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(key.item()))
-            .update_expression("SET #state = :to")
-            .condition_expression("#state = :from")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":from", state(NumberState::Linking)?)
-            .expression_attribute_values(":to", state(NumberState::Ready)?)
-            .build()?;
-        let mut transaction = vec![TransactWriteItem::builder().update(ready).build()];
-        transaction.extend(self.list_ready(&number.to_ready_number())?);
+        let mut transaction = vec![change_state(number, NumberState::Linking, NumberState::Ready)?];
+        transaction.extend(pool::list_ready(&number.to_ready_number())?);
         self.transact_settled(transaction).await
     }
 
-    /// Takes a number out of use: from now on no conversation is given it. False if it is no longer as it was read.
+    /// Starts the draining of a number, so that no conversation gets it any more. False if it has changed since it was
+    /// read.
     pub async fn begin_draining(&self, number: &PoolNumber, now: Timestamp) -> Result<bool, StoreError> {
-        let key = Key::Number { country: number.country, number: &number.number };
-        let drain = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(key.item()))
-            .update_expression("SET #state = :to, draining_since = :now")
-            .condition_expression("#state = :from AND leased_until = :lease")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":from", state(number.state)?)
-            .expression_attribute_values(":to", state(NumberState::Draining)?)
-            .expression_attribute_values(":lease", item::seconds(number.leased_until))
-            .expression_attribute_values(":now", item::seconds(now))
-            .build()?;
-        let mut transaction = vec![TransactWriteItem::builder().update(drain).build()];
-        transaction.extend(self.unlist_ready(&number.number)?);
+        let drain = change_state(number, number.state, NumberState::Draining)?
+            .set("draining_since = :now")
+            .when("leased_until = :lease")
+            .bind(":lease", item::seconds(number.leased_until))
+            .bind(":now", item::seconds(now));
+        let mut transaction = vec![drain];
+        transaction.extend(pool::unlist_ready(&number.number));
         self.transact_settled(transaction).await
     }
 
-    /// Removes a number that turned out never to have been bought. It stays if it is not in the state in which it was
-    /// read, or if another run has taken it over.
+    /// Removes a number that was never bought. It stays if its state has changed since it was read, or if another run has
+    /// taken it over.
     pub async fn forget_number(&self, number: &PoolNumber) -> Result<(), StoreError> {
-        let own =
-            Delete::builder().table_name(&self.table).set_key(Some(Key::OwnNumber(&number.number).item())).build()?;
-        self.remove_number(number, TransactWriteItem::builder().delete(own).build()).await.map(drop)
+        self.remove_number(number, Write::delete(Key::OwnNumber(&number.number))).await.map(drop)
     }
 
-    /// Removes a number that was given back to Vonage. For a day it is still known as having been ours. False if it is
-    /// not as it was read.
+    /// Removes a number that was given back to Vonage. It stays known as ours for a day. False if it has changed since it
+    /// was read.
     pub async fn remove_cancelled(&self, number: &PoolNumber, now: Timestamp) -> Result<bool, StoreError> {
-        let own = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(Key::OwnNumber(&number.number).item()))
-            .update_expression("SET #ttl = :until")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":until", item::seconds(now + REMEMBERED))
-            .build()?;
-        self.remove_number(number, TransactWriteItem::builder().update(own).build()).await
+        let own = Write::update(Key::OwnNumber(&number.number)).set_ttl(now + REMEMBERED);
+        self.remove_number(number, own).await
     }
 
-    async fn remove_number(&self, number: &PoolNumber, own: TransactWriteItem) -> Result<bool, StoreError> {
-        let key = Key::Number { country: number.country, number: &number.number };
-        let entry = Delete::builder()
-            .table_name(&self.table)
-            .set_key(Some(key.item()))
-            .condition_expression("#state = :state AND leased_until = :lease")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":state", state(number.state)?)
-            .expression_attribute_values(":lease", item::seconds(number.leased_until))
-            .build()?;
-        let entry = TransactWriteItem::builder().delete(entry).build();
-        self.transact_settled(vec![entry, own, self.remove_from_ledger(number)?]).await
+    async fn remove_number(&self, number: &PoolNumber, own: Write) -> Result<bool, StoreError> {
+        let entry = Write::delete(key(number))
+            .when("#state = :state AND leased_until = :lease")
+            .name("#state", "state")
+            .bind(":state", item::value(number.state)?)
+            .bind(":lease", item::seconds(number.leased_until));
+        self.transact_settled(vec![entry, own, pool::remove_from_ledger(number)]).await
     }
 
-    /// Notes from when on Vonage has not listed a number, or that it lists it again.
+    /// Records the time since which Vonage does not list a number, or, with `None`, that Vonage lists it again.
     pub async fn note_missing(&self, number: &PoolNumber, since: Option<Timestamp>) -> Result<(), StoreError> {
-        let noted = match since {
-            Some(since) => {
-                let since = [(":since", item::seconds(since))];
-                self.update_number(number, "SET missing_since = :since", "attribute_exists(pk)", since).await?
-            }
-            None => self.update_number(number, "REMOVE missing_since", "attribute_exists(pk)", []).await?,
+        let update = Write::update(key(number)).when("attribute_exists(pk)");
+        let update = match since {
+            Some(since) => update.set("missing_since = :since").bind(":since", item::seconds(since)),
+            None => update.remove("missing_since"),
         };
-        if !noted {
-            tracing::debug!(number = %number.number, "a number left the pool while it was looked for");
+        if !self.update(update).await? {
+            tracing::debug!(number = %number.number, "a number was removed from the pool during its check at Vonage");
         }
         Ok(())
     }
-
-    async fn update_number<const N: usize>(
-        &self,
-        number: &PoolNumber,
-        update: &str,
-        condition: &str,
-        values: [(&str, AttributeValue); N],
-    ) -> Result<bool, StoreError> {
-        let key = Key::Number { country: number.country, number: &number.number };
-        let uses_state = update.contains("#state");
-        let values: HashMap<_, _> = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key.item()))
-            .update_expression(update)
-            .condition_expression(condition)
-            .set_expression_attribute_names(uses_state.then(|| HashMap::from([("#state".into(), "state".into())])))
-            .set_expression_attribute_values(Some(values).filter(|values| !values.is_empty()));
-        self.update(update).await
-    }
 }
 
-fn state(state: NumberState) -> Result<AttributeValue, StoreError> {
-    Ok(serde_dynamo::to_attribute_value(state)?)
+fn key(number: &PoolNumber) -> Key<'_> {
+    Key::Number { country: number.country, number: &number.number }
+}
+
+fn change_state(number: &PoolNumber, from: NumberState, to: NumberState) -> Result<Write, StoreError> {
+    Ok(Write::update(key(number))
+        .set("#state = :to")
+        .when("#state = :from")
+        .name("#state", "state")
+        .bind(":from", item::value(from)?)
+        .bind(":to", item::value(to)?))
 }

@@ -1,92 +1,77 @@
-//! What Vonage is to be asked to redact: one item a record, in one partition, with nothing in it but Vonage's own id.
+//! Carrier records that Vonage has to redact: one item a record, in one partition, with only Vonage's own id.
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::item::{self, Item, Key, REDACTION_PARTITION};
+use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::carrier_record::CarrierRecord;
 
-/// How long after a record was made Vonage takes it: an hour, in which the record spreads through its systems, and a
-/// little more. Source: Vonage Redact API, "premature-redaction".
+/// Age from which Vonage redacts a record: an hour, in which the record spreads through its systems, and a little more.
+/// Source: Vonage Redact API, "premature-redaction".
 pub const REDACTED_AFTER: SignedDuration = SignedDuration::from_mins(61);
 
-/// How long the table keeps what nobody asks for, because the schedule does not run.
-const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// Time after which the table deletes a redaction that no run has requested, because the schedule does not run.
+const ABANDONED_AFTER: SignedDuration = SignedDuration::from_hours(90 * 24);
 
-/// How many records one transaction writes.
-const AT_ONCE: usize = 100;
+/// Maximum number of records that one transaction writes.
+const RECORDS_PER_TRANSACTION: usize = 100;
 
-/// A record that Vonage is to be asked to redact.
+/// Maximum number of items that one page of [`Store::due_redactions`] reads.
+const PAGE: i32 = 500;
+
+/// A carrier record that Vonage has to redact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redaction {
     /// The record.
     #[serde(flatten)]
     pub record: CarrierRecord,
-    /// When its conversation was erased.
+    /// Time of the erasure of its conversation.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub since: Timestamp,
-    /// When to ask next.
+    /// Time of the next request to Vonage.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub due_at: Timestamp,
 }
 
-/// Some of what is due, and where to go on.
+/// A page of due redactions.
 #[derive(Debug)]
 pub struct DueRedactions {
-    /// What is due.
+    /// Due redactions of this page.
     pub redactions: Vec<Redaction>,
-    /// Where the next ones are; none if these were the last.
-    pub next: Option<HashMap<String, aws_sdk_dynamodb::types::AttributeValue>>,
+    /// Start of the next page, or `None` if this was the last one.
+    pub next: Option<HashMap<String, AttributeValue>>,
 }
 
 impl Store {
-    /// Writes down that Vonage is to redact `records`, which are all made by `now`. As often as it is done.
-    pub async fn ask_to_redact(&self, records: &[CarrierRecord], now: Timestamp) -> Result<(), StoreError> {
-        // A transaction takes an item once.
-        let mut once: Vec<&CarrierRecord> = Vec::new();
+    /// Lists `records`, which were all made by `now`, for redaction. Can be repeated.
+    pub async fn request_redaction(&self, records: &[CarrierRecord], now: Timestamp) -> Result<(), StoreError> {
+        // A transaction may contain an item only once.
+        let mut unique: Vec<&CarrierRecord> = Vec::new();
         for record in records {
-            if !once.iter().any(|other| (other.product, &other.id) == (record.product, &record.id)) {
-                once.push(record);
+            if !unique.iter().any(|other| (other.product, &other.id) == (record.product, &record.id)) {
+                unique.push(record);
             }
         }
-        for records in once.chunks(AT_ONCE) {
-            let transaction = records.iter().map(|record| self.redaction(record, now)).collect::<Result<_, _>>()?;
+        for records in unique.chunks(RECORDS_PER_TRANSACTION) {
+            let transaction = records.iter().map(|record| redaction(record, now)).collect::<Result<_, _>>()?;
             self.transact_settled(transaction).await?;
         }
         Ok(())
     }
 
-    fn redaction(&self, record: &CarrierRecord, now: Timestamp) -> Result<TransactWriteItem, StoreError> {
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(Key::Redaction(record).item()))
-            .update_expression(
-                "SET id = :id, product = :product, direction = :direction, since = if_not_exists(since, :now), \
-                 due_at = :due, #ttl = :ttl",
-            )
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":id", item::string(record.id.as_str()))
-            .expression_attribute_values(":product", item::string(record.product.as_str()))
-            .expression_attribute_values(":direction", serde_dynamo::to_attribute_value(record.direction)?)
-            .expression_attribute_values(":now", item::seconds(now))
-            .expression_attribute_values(":due", item::seconds(now + REDACTED_AFTER))
-            .expression_attribute_values(":ttl", item::seconds(now + KEPT))
-            .build()?;
-        Ok(TransactWriteItem::builder().update(update).build())
-    }
-
-    /// The next of those that are due at `now`, a page at a time.
+    /// Returns a page of the redactions that are due at `now`, starting at `from`.
     pub async fn due_redactions(&self, now: Timestamp, from: Option<Item>) -> Result<DueRedactions, StoreError> {
         let page = self
             .client
             .query()
             .table_name(&self.table)
             .consistent_read(true)
-            .limit(500)
+            .limit(PAGE)
             .key_condition_expression("pk = :pk")
             .filter_expression("due_at <= :now")
             .expression_attribute_values(":pk", item::string(REDACTION_PARTITION))
@@ -98,22 +83,33 @@ impl Store {
         Ok(DueRedactions { redactions, next: page.last_evaluated_key })
     }
 
-    /// Forgets a redaction, because it is done or given up, unless it is asked for again meanwhile.
+    /// Deletes a redaction that is done or given up, unless it was requested again since it was read.
     pub async fn forget_redaction(&self, redaction: &Redaction) -> Result<(), StoreError> {
-        let seen = item::seconds(redaction.due_at);
-        let delete = self.delete(Key::Redaction(&redaction.record).item(), Some(("due_at = :value", seen)))?;
+        let delete = Write::delete(Key::Redaction(&redaction.record))
+            .when("due_at = :seen")
+            .bind(":seen", item::seconds(redaction.due_at));
         self.transact_settled(vec![delete]).await.map(drop)
     }
 
-    /// Has it asked for again at `due_at`.
+    /// Postpones a redaction to `due_at`, unless it was requested again since it was read.
     pub async fn postpone_redaction(&self, redaction: &Redaction, due_at: Timestamp) -> Result<(), StoreError> {
-        let key = Key::Redaction(&redaction.record).item();
-        let update = self.client.update_item().table_name(&self.table).set_key(Some(key));
-        let update = update
-            .update_expression("SET due_at = :due")
-            .condition_expression("due_at = :seen")
-            .expression_attribute_values(":due", item::seconds(due_at))
-            .expression_attribute_values(":seen", item::seconds(redaction.due_at));
+        let update = Write::update(Key::Redaction(&redaction.record))
+            .set("due_at = :due")
+            .when("due_at = :seen")
+            .bind(":due", item::seconds(due_at))
+            .bind(":seen", item::seconds(redaction.due_at));
         self.update(update).await.map(drop)
     }
+}
+
+fn redaction(record: &CarrierRecord, now: Timestamp) -> Result<Write, StoreError> {
+    Ok(Write::update(Key::Redaction(record))
+        .set("id = :id, product = :product, direction = :direction")
+        .set("since = if_not_exists(since, :now), due_at = :due")
+        .set_ttl(now + ABANDONED_AFTER)
+        .bind(":id", item::string(record.id.as_str()))
+        .bind(":product", item::string(record.product.as_str()))
+        .bind(":direction", item::value(record.direction)?)
+        .bind(":now", item::seconds(now))
+        .bind(":due", item::seconds(now + REDACTED_AFTER)))
 }

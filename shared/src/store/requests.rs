@@ -1,38 +1,39 @@
-//! Requests that may come again: which conversation each has led to.
+//! Idempotent requests, and the conversations that they have created.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::item::{Item, Key};
+use super::item::{self, Key};
+use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::conversation::ConversationId;
 
-/// How long an idempotency key is remembered. Any conversation is kept for longer.
+/// Time for which an idempotency key is remembered. Every conversation is retained longer.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
-/// A request that its sender may send again.
+/// A request that its sender may repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotentRequest {
-    /// Stands for the sender's key.
+    /// Hash of the idempotency key.
     pub key_hash: String,
-    /// Stands for what is asked for.
+    /// Fingerprint of the request's content.
     pub fingerprint: String,
 }
 
-/// What such a request has led to.
+/// Result of an idempotent request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RememberedRequest {
     /// The conversation that it has created.
     pub conversation: ConversationId,
-    /// Stands for what was asked for.
+    /// Fingerprint of the request's content.
     pub fingerprint: String,
-    /// Until when it is remembered; the table deletes later.
+    /// End of the time for which it is remembered. The table deletes it later.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     remembered_until: Timestamp,
 }
 
 impl Store {
-    /// What the request with this key has led to, if it has come before.
+    /// Returns the result of the request with this idempotency key, if one is remembered at `now`.
     pub async fn remembered_request(
         &self,
         key_hash: &str,
@@ -43,16 +44,15 @@ impl Store {
     }
 }
 
-/// The item that remembers `request`.
-pub(super) fn item(
+/// Remembers `request` from `now` on, unless its idempotency key is remembered already.
+pub(super) fn remember(
     request: &IdempotentRequest,
     conversation: ConversationId,
     now: Timestamp,
-) -> Result<Item, StoreError> {
+) -> Result<Write, StoreError> {
     let remembered_until = now + REMEMBERED;
     let remembered = RememberedRequest { conversation, fingerprint: request.fingerprint.clone(), remembered_until };
-    Key::Request(&request.key_hash).with(&remembered, Some(remembered_until))
+    Ok(Write::put(Key::Request(&request.key_hash).with(&remembered, Some(remembered_until))?)
+        .when("attribute_not_exists(pk) OR remembered_until <= :now")
+        .bind(":now", item::seconds(now)))
 }
-
-/// Under which condition the item may be written at `:now`.
-pub(super) const IS_NEW: &str = "attribute_not_exists(pk) OR remembered_until <= :now";

@@ -1,10 +1,11 @@
-//! A look through the whole table for routes to numbers that are being drained.
+//! Scan of the whole table for routes to draining numbers.
 //!
-//! Nothing leads from a number to its callers, because no call asks that. So the schedule, and nobody else, reads all of
-//! the table, a page at a time, and what it has seen is kept, so that a run whose time is over leaves the rest to the next.
+//! No index leads from a number to its callers, because no call needs one. So the schedule reads the whole table, a page
+//! at a time. Its progress is saved, so that the next run can continue the scan.
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -12,93 +13,93 @@ use super::item::{self, Key, NUMBER_PREFIX};
 use super::{Store, StoreError};
 use crate::domain::phone::VirtualNumber;
 
-/// The most numbers that one look is about.
+/// Maximum number of numbers that one scan covers.
 pub const MAX_NUMBERS: usize = 50;
 
-/// How far a look has come.
+/// Maximum number of items in a page. Such a page is read well within the time limit of one attempt.
+const PAGE: i32 = 2000;
+
+/// Progress of a scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Look {
-    /// The numbers that it is about.
+pub struct RouteScan {
+    /// The numbers that it covers.
     pub numbers: Vec<VirtualNumber>,
-    /// How many pages it has read.
+    /// Number of pages that it has read.
     pub pages: u32,
-    /// Whether it has come to the end.
+    /// True if it has read the whole table.
     pub is_complete: bool,
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     began_at: Timestamp,
-    /// When the last route found to a number lives out, in seconds since 1970.
+    /// Latest end of a quarantine among the routes to each number, in seconds since 1970.
     until: HashMap<VirtualNumber, i64>,
     position: Option<HashMap<String, String>>,
 }
 
-impl Look {
-    /// A look for routes that are live or in quarantine at `now`, to at most [`MAX_NUMBERS`] numbers.
+impl RouteScan {
+    /// Starts a scan for routes that are live or in quarantine at `now`, to at most [`MAX_NUMBERS`] numbers.
     pub fn new(numbers: Vec<VirtualNumber>, now: Timestamp) -> Self {
         Self { numbers, pages: 0, is_complete: false, began_at: now, until: HashMap::new(), position: None }
     }
 
-    /// When the last route to `number` lives out, as far as one was found.
+    /// Returns the time at which the last route to `number` leaves quarantine, if the scan has found a route.
     pub fn last_route(&self, number: &VirtualNumber) -> Option<Timestamp> {
         self.until.get(number).and_then(|seconds| Timestamp::from_second(*seconds).ok())
     }
 }
 
 impl Store {
-    /// The look that an earlier run has begun and not finished.
-    pub async fn begun_look(&self) -> Result<Option<Look>, StoreError> {
-        self.get(Key::Look).await
+    /// Returns the saved scan of a previous run.
+    pub async fn saved_route_scan(&self) -> Result<Option<RouteScan>, StoreError> {
+        self.get(Key::RouteScan).await
     }
 
-    /// Keeps a look for the next run.
-    pub async fn keep_look(&self, look: &Look) -> Result<(), StoreError> {
-        let item = Key::Look.with(look, None)?;
+    /// Saves a scan for the next run.
+    pub async fn save_route_scan(&self, scan: &RouteScan) -> Result<(), StoreError> {
+        let item = Key::RouteScan.with(scan, None)?;
         self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await?;
         Ok(())
     }
 
-    /// Forgets the kept look.
-    pub async fn forget_look(&self) -> Result<(), StoreError> {
-        self.client.delete_item().table_name(&self.table).set_key(Some(Key::Look.item())).send().await?;
-        Ok(())
+    /// Deletes the saved scan.
+    pub async fn delete_route_scan(&self) -> Result<(), StoreError> {
+        self.delete_item(Key::RouteScan).await
     }
 
-    /// Reads the next page. A route that moves to another phone's key meanwhile is not missed: its old key, which was live
-    /// when the look began, stays in quarantine.
-    pub async fn look_on(&self, look: &mut Look) -> Result<(), StoreError> {
-        let placeholders: Vec<String> = (0..look.numbers.len()).map(|index| format!(":{index}")).collect();
-        let mut scan = self
+    /// Reads the next page. The scan also accounts for a route that moves to another phone's key at the same time,
+    /// because its old key, which was live at the start, stays in quarantine.
+    pub async fn continue_route_scan(&self, scan: &mut RouteScan) -> Result<(), StoreError> {
+        let placeholders: Vec<String> = (0..scan.numbers.len()).map(|index| format!(":{index}")).collect();
+        let mut request = self
             .client
             .scan()
             .table_name(&self.table)
-            // A page is then read well within the time limit of one attempt.
-            .limit(2000)
+            .limit(PAGE)
             .projection_expression("pk, sk, quarantined_until")
             .filter_expression(format!(
                 "begins_with(pk, :callers) AND sk IN ({}) AND quarantined_until > :began",
                 placeholders.join(", ")
             ))
             .expression_attribute_values(":callers", item::string(item::caller_partition("")))
-            .expression_attribute_values(":began", item::seconds(look.began_at));
-        for (placeholder, number) in placeholders.into_iter().zip(&look.numbers) {
-            scan = scan.expression_attribute_values(placeholder, item::string(format!("{NUMBER_PREFIX}{number}")));
+            .expression_attribute_values(":began", item::seconds(scan.began_at));
+        for (placeholder, number) in placeholders.into_iter().zip(&scan.numbers) {
+            let sort_key = item::string(format!("{NUMBER_PREFIX}{number}"));
+            request = request.expression_attribute_values(placeholder, sort_key);
         }
-        if let Some(position) = &look.position {
+        if let Some(position) = &scan.position {
             let key = position.iter().map(|(name, value)| (name.clone(), item::string(value))).collect();
-            scan = scan.set_exclusive_start_key(Some(key));
+            request = request.set_exclusive_start_key(Some(key));
         }
-        let page = scan.send().await?;
+        let page = request.send().await?;
         for item in page.items() {
             if let (Some(number), Some(until)) = (item::dialled(item), item::time(item, "quarantined_until")) {
-                let latest = look.until.entry(number).or_insert(until.as_second());
+                let latest = scan.until.entry(number).or_insert(until.as_second());
                 *latest = until.as_second().max(*latest);
             }
         }
-        let text = |(name, value): (&String, &aws_sdk_dynamodb::types::AttributeValue)| {
-            value.as_s().ok().map(|value| (name.clone(), value.clone()))
-        };
-        look.pages += 1;
-        look.position = page.last_evaluated_key().map(|key| key.iter().filter_map(text).collect());
-        look.is_complete = look.position.is_none();
+        let text = |(name, value): (&String, &AttributeValue)| Some((name.clone(), value.as_s().ok()?.clone()));
+        scan.pages += 1;
+        scan.position = page.last_evaluated_key().map(|key| key.iter().filter_map(text).collect());
+        scan.is_complete = scan.position.is_none();
         Ok(())
     }
 }

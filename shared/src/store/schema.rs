@@ -1,4 +1,4 @@
-//! The table's definition, for the laptop and for tests. In AWS the template creates it, with the same keys and TTL.
+//! Definition of the table, for the laptop and for tests. In AWS the template creates it, with the same keys and TTL.
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{
@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
 use super::{Store, StoreError};
 
 impl Store {
-    /// Creates the table, unless it is there.
+    /// Creates the table, unless it exists.
     pub async fn create_table(&self) -> Result<(), StoreError> {
         if self.client.describe_table().table_name(&self.table).send().await.is_ok() {
             return Ok(());

@@ -1,42 +1,38 @@
-//! What the transactions of all items share.
+//! Transactions and single updates, with repetition after conflicts.
 
 use std::ops::ControlFlow::{Break, Continue};
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem};
-use jiff::Timestamp;
+use aws_sdk_dynamodb::types::CancellationReason;
 
-use super::item::{self, Item};
+use super::item::Key;
+use super::write::Write;
 use super::{Store, StoreError};
 use crate::retry;
 
-/// How a transaction ended that was carried out or cancelled.
+/// Result of a transaction that DynamoDB carried out or cancelled.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// All of it was written.
+    /// All items were written.
     Committed,
-    /// Nothing was written: the conditions at these positions did not hold. Empty if another transaction was at work
-    /// on the same items.
+    /// No item was written. The conditions at these positions did not hold; there are none if another transaction was
+    /// changing the same items.
     Cancelled(Vec<usize>),
 }
 
-/// How often a transaction is sent that meets others on the same items.
+/// Maximum number of attempts of a write that conflicts with transactions on the same items.
 const CONFLICTS: u32 = 8;
 
-/// How often a transaction is sent again that DynamoDB cancels because it is asked too often. The SDK, which does so for
-/// every other operation, does not for this one.
+/// Maximum number of repetitions of a transaction that DynamoDB throttles. The SDK repeats every other throttled
+/// operation itself, but not a transaction.
 const THROTTLED: u32 = 3;
 
 impl Store {
-    /// Writes all of `items` or nothing. Under the same `token` DynamoDB writes it once, however often it is sent
-    /// within ten minutes.
-    pub(super) async fn transact(
-        &self,
-        items: Vec<TransactWriteItem>,
-        token: Option<String>,
-    ) -> Result<Outcome, StoreError> {
+    /// Carries out all of `writes` or none. DynamoDB carries out the same `token` once, however often it is sent within
+    /// ten minutes.
+    pub(super) async fn transact(&self, writes: Vec<Write>, token: Option<String>) -> Result<Outcome, StoreError> {
+        let items = writes.into_iter().map(|write| write.into_transact_item(&self.table)).collect::<Result<_, _>>()?;
         let request = self.client.transact_write_items().set_transact_items(Some(items));
         let request = request.set_client_request_token(token);
         let mut attempt = 0;
@@ -50,12 +46,11 @@ impl Store {
         }
     }
 
-    /// Like [`Store::transact`], and again when another transaction is at work on the same items, which is nobody's
-    /// refusal. Tells whether all conditions held.
-    pub(super) async fn transact_settled(&self, items: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
-        let (contended, items) = (StoreError::Contended("the items of a transaction"), &items);
+    /// Like [`Store::transact`], but repeats a transaction that conflicts with another one. True if all conditions held.
+    pub(super) async fn transact_settled(&self, writes: Vec<Write>) -> Result<bool, StoreError> {
+        let (contended, writes) = (StoreError::Contended("the items of a transaction"), &writes);
         retry::contended(CONFLICTS, contended, || async move {
-            Ok(match self.transact(items.clone(), None).await? {
+            Ok(match self.transact(writes.clone(), None).await? {
                 Outcome::Committed => Break(true),
                 Outcome::Cancelled(failed) if !failed.is_empty() => Break(false),
                 Outcome::Cancelled(_) => Continue(()),
@@ -64,8 +59,9 @@ impl Store {
         .await
     }
 
-    /// Sends an update of one item, and again when a transaction is at work on it. Tells whether its condition held.
-    pub(super) async fn update(&self, update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
+    /// Updates one item outside a transaction, and repeats that if it conflicts with one. True if the condition held.
+    pub(super) async fn update(&self, update: Write) -> Result<bool, StoreError> {
+        let update = update.into_update_item(&self.client, &self.table);
         retry::contended(CONFLICTS, StoreError::Contended("an item"), || async {
             match update.clone().send().await {
                 Ok(_) => Ok(Break(true)),
@@ -79,21 +75,14 @@ impl Store {
         .await
     }
 
-    pub(super) fn put(
-        &self,
-        item: Item,
-        condition: &str,
-        now: Option<Timestamp>,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let mut put = Put::builder().table_name(&self.table).set_item(Some(item)).condition_expression(condition);
-        if let Some(now) = now {
-            put = put.expression_attribute_values(":now", item::seconds(now));
-        }
-        Ok(TransactWriteItem::builder().put(put.build()?).build())
+    /// Deletes one item, outside a transaction and without a condition.
+    pub(super) async fn delete_item(&self, key: Key<'_>) -> Result<(), StoreError> {
+        self.client.delete_item().table_name(&self.table).set_key(Some(key.item())).send().await?;
+        Ok(())
     }
 }
 
-/// Why a transaction was cancelled, item by item; none if it was not, or failed for another reason.
+/// Returns the reasons of a cancelled transaction, one for each item, or `None` if it failed in another way.
 fn cancellation<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<&[CancellationReason]> {
     match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
@@ -109,7 +98,7 @@ fn is_throttled<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
     reasons.iter().any(|reason| reason.code().is_some_and(|code| throttled.contains(&code)))
 }
 
-/// The conditions on which a transaction was cancelled; none if it failed for any other reason.
+/// Returns the positions of the conditions that cancelled the transaction, or `None` if it failed for another reason.
 fn failed_conditions<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Vec<usize>> {
     let mut positions = Vec::new();
     for (position, reason) in cancellation(error)?.iter().enumerate() {

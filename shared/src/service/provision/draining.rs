@@ -9,7 +9,7 @@ use crate::clock::whole_second;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::pool::{NumberState, PoolNumber};
 use crate::retry;
-use crate::store::{Look, MAX_NUMBERS, StoreError};
+use crate::store::{MAX_NUMBERS, RouteScan, StoreError};
 use crate::vonage::VonageError;
 
 /// How long after a number was taken off the list a creation that had read the list before may still be under way:
@@ -109,8 +109,8 @@ impl Provisioner {
         &self,
         numbers: &[PoolNumber],
         ends_at: Option<Timestamp>,
-    ) -> Result<Option<Look>, StoreError> {
-        let mut look = match self.store.begun_look().await? {
+    ) -> Result<Option<RouteScan>, StoreError> {
+        let mut look = match self.store.saved_route_scan().await? {
             Some(look) => look,
             None => {
                 let due = numbers.iter().filter(|number| self.is_due(number)).take(MAX_NUMBERS);
@@ -118,24 +118,24 @@ impl Provisioner {
                 if due.is_empty() {
                     return Ok(None);
                 }
-                Look::new(due, self.clock.now())
+                RouteScan::new(due, self.clock.now())
             }
         };
         let stop_at = ends_at.map(|ends_at| ends_at - TIME_TO_CANCEL);
         while !look.is_complete {
             if stop_at.is_some_and(|stop_at| self.clock.now() >= stop_at) {
-                self.store.keep_look(&look).await?;
+                self.store.save_route_scan(&look).await?;
                 return Ok(None);
             }
             if look.pages > 0 {
                 tokio::time::sleep(BETWEEN_PAGES).await;
             }
-            self.store.look_on(&mut look).await?;
+            self.store.continue_route_scan(&mut look).await?;
             if look.pages.is_multiple_of(CHECKPOINT_EVERY_PAGES) {
-                self.store.keep_look(&look).await?;
+                self.store.save_route_scan(&look).await?;
             }
         }
-        self.store.forget_look().await?;
+        self.store.delete_route_scan().await?;
         Ok(Some(look))
     }
 
