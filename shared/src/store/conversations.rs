@@ -235,7 +235,7 @@ fn creation(
     let item = Key::Conversation(conversation.id).with(conversation, Some(kept_until(conversation)))?;
     let mut transaction = vec![Write::put(item).when("attribute_not_exists(pk)")];
     for (side, history) in Side::BOTH.into_iter().zip(histories) {
-        let route = Route { earlier: history, ..Route::of(conversation, side) };
+        let route = Route { history, ..Route::new(conversation, side) };
         transaction.push(routes::create(conversation, &route, now)?);
     }
     if let Some(request) = request {
