@@ -122,11 +122,10 @@ async fn unsigned_answer_request_returns_no_number() {
 
 #[tokio::test]
 async fn answer_returns_503_and_fallback_200_when_table_hangs() {
-    let hangs = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (_hangs, url) = testkit::listen().await;
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let dialled = text(&laptop.create().await, "/participants/0/dials").to_owned();
     // The same functions with a table that never answers.
-    let url = format!("http://{}", hangs.local_addr().unwrap());
     let usual = ("DYNAMODB_TIME_LIMIT_MS", "");
     let broken = Laptop::builder().env(&[("AWS_ENDPOINT_URL_DYNAMODB", &url), usual]).start().await;
     let started = Instant::now();

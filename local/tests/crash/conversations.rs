@@ -7,7 +7,7 @@ use shared::domain::side::Side;
 use testkit::{Laptop, string};
 
 use crate::events;
-use crate::scenario::{Answer, Functions, Scenario, at_every_request};
+use crate::scenario::{Answer, Functions, Scenario, at_every_request, builder};
 
 const PHONES: [&str; 2] = ["447700900001", "447700900002"];
 
@@ -79,7 +79,7 @@ fn check_notification(at_crash: Option<(&str, usize)>, after_replay: (&str, usiz
 #[tokio::test]
 async fn replayed_creation_is_complete_after_a_crash() {
     at_every_request("POST /conversations with an idempotency key", 8, async |mut scenario: Scenario| {
-        let laptop = Laptop::builder().numbers("GB", 2).start().await;
+        let laptop = builder().numbers("GB", 2).start().await;
         let creation = creation(Some("ride-42"));
         scenario.run(&laptop, async |functions| drop(send(&functions, &creation).await)).await;
         let at_crash = match laptop.table().await.conversations.first() {
@@ -119,7 +119,7 @@ async fn replayed_creation_is_complete_after_a_crash() {
 #[tokio::test]
 async fn creation_is_atomic_on_a_crash() {
     at_every_request("POST /conversations", 8, async |mut scenario: Scenario| {
-        let laptop = Laptop::builder().numbers("GB", 2).start().await;
+        let laptop = builder().numbers("GB", 2).start().await;
         let creation = creation(None);
         scenario.run(&laptop, async |functions| drop(send(&functions, &creation).await)).await;
         let table = laptop.table().await;
@@ -145,7 +145,7 @@ async fn creation_is_atomic_on_a_crash() {
 #[tokio::test]
 async fn creation_rents_one_number_in_spite_of_a_crash() {
     at_every_request("POST /conversations that rents", 15, async |mut scenario: Scenario| {
-        let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=3")]).start().await;
+        let laptop = builder().env(&[("AUTO_RENT_MAX", "GB=3")]).start().await;
         let creation = creation(Some("ride-42"));
         scenario.run(&laptop, async |functions| drop(send(&functions, &creation).await)).await;
         let answer = send(&Functions::of(&laptop), &creation).await;

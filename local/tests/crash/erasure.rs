@@ -7,7 +7,7 @@ use testkit::{Laptop, string};
 use update_conversation::UpdateConversation;
 
 use crate::events;
-use crate::scenario::{Functions, Scenario, at_every_request};
+use crate::scenario::{Functions, Scenario, at_every_request, builder};
 
 /// The participants' phones, and a previous phone of the first participant.
 const PHONES: [&str; 3] = ["447700900001", "447700900002", "447700900009"];
@@ -67,7 +67,7 @@ async fn check_redacted(laptop: &Laptop, records: usize) {
 #[tokio::test]
 async fn repeated_request_finishes_an_erasure_after_a_crash() {
     at_every_request("DELETE /conversations/{id}?erase=true", 10, async |mut scenario: Scenario| {
-        let laptop = Laptop::builder().numbers("GB", 2).start().await;
+        let laptop = builder().numbers("GB", 2).start().await;
         let (id, dials) = create_with_call(&laptop).await;
         let erasure = events::erasure(&id);
         scenario.run(&laptop, async |functions| drop(functions.answer::<EndConversation>(&erasure).await)).await;
@@ -84,7 +84,7 @@ async fn repeated_request_finishes_an_erasure_after_a_crash() {
 #[tokio::test]
 async fn schedule_finishes_an_erasure_after_a_crash() {
     at_every_request("DELETE /conversations/{id}?erase=true, then the schedule", 10, async |mut scenario: Scenario| {
-        let laptop = Laptop::builder().numbers("GB", 2).start().await;
+        let laptop = builder().numbers("GB", 2).start().await;
         let (id, dials) = create_with_call(&laptop).await;
         let erasure = events::erasure(&id);
         scenario.run(&laptop, async |functions| drop(functions.answer::<EndConversation>(&erasure).await)).await;
@@ -102,7 +102,7 @@ async fn schedule_finishes_an_erasure_after_a_crash() {
 #[tokio::test]
 async fn schedule_redacts_every_record_in_spite_of_a_crash() {
     at_every_request("the schedule of erasures", 16, async |mut scenario: Scenario| {
-        let laptop = Laptop::builder().numbers("GB", 2).start().await;
+        let laptop = builder().numbers("GB", 2).start().await;
         let (id, dials) = create_with_call(&laptop).await;
         Functions::of(&laptop).answer::<EndConversation>(&events::erasure(&id)).await;
         laptop.advance(61 * 60);

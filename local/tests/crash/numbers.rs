@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testkit::Laptop;
 
 use crate::events;
-use crate::scenario::{Functions, Scenario, at_every_request};
+use crate::scenario::{Functions, Scenario, at_every_request, builder};
 
 /// Monthly rent of a British number that can send text messages, in cents.
 const RENT: i64 = 125;
@@ -31,7 +31,7 @@ fn nothing() -> Value {
 #[tokio::test]
 async fn order_buys_the_exact_count_in_spite_of_a_crash() {
     at_every_request("POST /numbers", 10, async |mut scenario: Scenario| {
-        let laptop = Laptop::start().await;
+        let laptop = builder().start().await;
         let order = events::order(&json!({"country": "GB", "count": 2}));
         scenario.run(&laptop, async |functions| drop(functions.answer::<ProvisionNumbers>(&order).await)).await;
         let answer = Functions::of(&laptop).answer::<ProvisionNumbers>(&order).await;
@@ -45,7 +45,7 @@ async fn order_buys_the_exact_count_in_spite_of_a_crash() {
 #[tokio::test]
 async fn schedule_rents_the_headroom_in_spite_of_a_crash() {
     at_every_request("the schedule, with headroom", 10, async |mut scenario: Scenario| {
-        let laptop = Laptop::builder().env(&[("HEADROOM", "GB=2")]).start().await;
+        let laptop = builder().env(&[("HEADROOM", "GB=2")]).start().await;
         scenario.run(&laptop, async |functions| drop(functions.tick().await)).await;
         Functions::of(&laptop).tick().await;
         check(&laptop, 2, 2).await;
@@ -58,7 +58,7 @@ async fn schedule_rents_the_headroom_in_spite_of_a_crash() {
 #[tokio::test]
 async fn schedule_adopts_a_number_once_in_spite_of_a_crash() {
     at_every_request("the schedule, adopting", 8, async |mut scenario: Scenario| {
-        let laptop = Laptop::start().await;
+        let laptop = builder().start().await;
         laptop.buy_by_hand("GB", "447451000007").await;
         scenario.run(&laptop, async |functions| drop(functions.tick().await)).await;
         Functions::of(&laptop).tick().await;
@@ -72,7 +72,7 @@ async fn schedule_adopts_a_number_once_in_spite_of_a_crash() {
 #[tokio::test]
 async fn drain_is_completed_after_a_crash() {
     at_every_request("DELETE /numbers/{number}", 3, async |mut scenario: Scenario| {
-        let laptop = Laptop::builder().numbers("GB", 2).start().await;
+        let laptop = builder().numbers("GB", 2).start().await;
         let drain = events::drain("447451000001");
         scenario.run(&laptop, async |functions| drop(functions.answer::<ProvisionNumbers>(&drain).await)).await;
         let answer = Functions::of(&laptop).answer::<ProvisionNumbers>(&drain).await;
@@ -88,7 +88,7 @@ async fn drain_is_completed_after_a_crash() {
 #[tokio::test]
 async fn schedule_cancels_a_drained_number_once_after_a_crash() {
     at_every_request("the schedule, giving back", 10, async |mut scenario: Scenario| {
-        let laptop = Laptop::builder().numbers("GB", 2).start().await;
+        let laptop = builder().numbers("GB", 2).start().await;
         Functions::of(&laptop).answer::<ProvisionNumbers>(&events::drain("447451000001")).await;
         laptop.advance(61);
         scenario.run(&laptop, async |functions| drop(functions.tick().await)).await;

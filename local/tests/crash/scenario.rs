@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::clock::ManualClock;
 use shared::config::Environment;
 use shared::edge::function::{HttpFunction, ScheduledFunction, answer_event};
-use testkit::Laptop;
+use testkit::{Builder, Laptop};
 
 use crate::proxy::{Fault, FaultKind, Proxy};
 
@@ -85,6 +85,11 @@ impl Drop for Scenario {
             eprintln!("\nscenario with {}; requests of the last run: {}", faults.join(", "), self.requests.join(", "));
         }
     }
+}
+
+/// Returns the settings of a laptop.
+pub fn builder() -> Builder {
+    Laptop::builder().dynamodb_from_environment()
 }
 
 /// New instances of the functions, as after a cold start.

@@ -69,7 +69,8 @@ struct Flow<'a> {
 
 /// Runs the flow. `faults` returns the rules for each step.
 pub async fn run(limits: TimeLimits, faults: &mut dyn FnMut(&'static str) -> Vec<Value>) -> FlowReport {
-    let laptop = Laptop::builder().env(&limits.variables()).check(check_answer).start().await;
+    let laptop =
+        Laptop::builder().dynamodb_from_environment().env(&limits.variables()).check(check_answer).start().await;
     let mut flow = Flow { limits, laptop, faults, calls: Calls::default(), report: FlowReport::default() };
     flow.go().await;
     flow.report

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shared::clock;
 use shared::config::Environment;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::answer_checks::{check_error, check_names_no_number};
@@ -35,8 +35,7 @@ impl Outage {
 
     /// Starts the server. Returns its URL.
     async fn start(self) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (listener, url) = testkit::listen().await;
         if !matches!(self, Self::Gone) {
             tokio::spawn(async move {
                 let mut open = Vec::new();

@@ -2,25 +2,18 @@
 //! searched, with their start, a panic and their end.
 
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 
 use answer_webhook::AnswerWebhook;
-use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
-use axum::routing::{get, post};
 use create_conversation::CreateConversation;
 use event_webhook::EventWebhook;
 use lambda_http::{Body, Request, Response};
+use local::runtime_api::{RuntimeApi, RuntimeApiError};
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::edge::function::{HttpFunction, run};
 use shared::edge::http::Problem;
 use shared::edge::request_log::RequestLog;
-use testkit::serve;
-use tokio::sync::{Mutex, mpsc};
 
 use crate::laptop::{REAL, RIDER, builder, conversation, create};
 
@@ -54,32 +47,21 @@ async fn bootstrap() {
     }
 }
 
-/// A stand-in for Lambda's Runtime API, with the process that it serves.
+/// A process of a function, with the Runtime API that serves it.
 struct Sandbox {
     process: Child,
-    events: mpsc::UnboundedSender<Value>,
-    answers: mpsc::UnboundedReceiver<String>,
+    api: RuntimeApi,
 }
-
-type Invocations = Arc<(Mutex<mpsc::UnboundedReceiver<Value>>, mpsc::UnboundedSender<String>)>;
 
 impl Sandbox {
     async fn start(function: &str, environment: &Environment) -> Self {
-        let (events, waiting) = mpsc::unbounded_channel();
-        let (answered, answers) = mpsc::unbounded_channel();
-        let invocation = "/2018-06-01/runtime/invocation";
-        let router = Router::new()
-            .route(&format!("{invocation}/next"), get(next))
-            .route(&format!("{invocation}/{{id}}/response"), post(answer))
-            .route(&format!("{invocation}/{{id}}/error"), post(answer))
-            .with_state(Invocations::from((Mutex::new(waiting), answered)));
-        let address = serve(router).await;
+        let api = RuntimeApi::start().await.unwrap();
         let process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "sandbox::bootstrap", "--ignored", "--nocapture"])
             .env_clear()
             .envs(environment.iter())
             .env(FUNCTION, function)
-            .env("AWS_LAMBDA_RUNTIME_API", address.trim_start_matches("http://"))
+            .env("AWS_LAMBDA_RUNTIME_API", api.address())
             .env("AWS_LAMBDA_FUNCTION_NAME", function)
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
@@ -89,13 +71,17 @@ impl Sandbox {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        Self { process, events, answers }
+        Self { process, api }
     }
 
     /// Invokes the function, and returns what it posts to Lambda: its answer or its error.
     async fn invoke(&mut self, event: Value) -> String {
-        self.events.send(event).unwrap();
-        self.answers.recv().await.unwrap()
+        self.api.asked_for_next().await.unwrap();
+        match self.api.invoke(event.to_string().into()).await {
+            Ok((_, answer)) => answer.to_string(),
+            Err(RuntimeApiError::Failed(error)) => error,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Ends the process, and returns all that it wrote.
@@ -104,21 +90,6 @@ impl Sandbox {
         let written = self.process.wait_with_output().unwrap();
         [written.stdout, written.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat()
     }
-}
-
-async fn next(State(invocations): State<Invocations>) -> impl IntoResponse {
-    let Some(event) = invocations.0.lock().await.recv().await else { return StatusCode::GONE.into_response() };
-    let headers = [
-        ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd"),
-        ("lambda-runtime-deadline-ms", "9999999999999"),
-        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-west-2:123456789012:function:maskline"),
-    ];
-    (headers, event.to_string()).into_response()
-}
-
-async fn answer(State(invocations): State<Invocations>, body: String) -> StatusCode {
-    invocations.1.send(body).unwrap();
-    StatusCode::ACCEPTED
 }
 
 fn event(method: &str, path: &str, query: &str, body: &str) -> Value {

@@ -9,7 +9,6 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 /// The moment of the crash, relative to the request.
@@ -66,9 +65,9 @@ enum Verdict {
 impl CrashProxy {
     /// Starts a proxy for the DynamoDB at `target`.
     pub async fn start(target: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (listener, url) = testkit::listen().await;
         let crash_proxy = Self {
-            url: format!("http://{}", listener.local_addr().unwrap()),
+            url,
             target: target.to_owned(),
             http: local::loopback_client(),
             plan: Arc::default(),

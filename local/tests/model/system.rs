@@ -21,7 +21,7 @@ use shared::store::{IdempotentRequest, Store, StoreError};
 use shared::vonage::Vonage;
 use shared::vonage::applications::ApplicationsApi;
 use shared::vonage::numbers::{NumbersApi, Search};
-use tokio::net::TcpListener;
+use testkit::listen;
 
 use crate::carrier::{Directory, Texts};
 use crate::crash_proxy::CrashProxy;
@@ -226,12 +226,6 @@ impl Process {
             }
         }
     }
-}
-
-async fn listen() -> (TcpListener, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    (listener, url)
 }
 
 /// The numbers of the pool at the start: of each kind the first ones.

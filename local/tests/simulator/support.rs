@@ -15,7 +15,6 @@ use reqwest::{Client, RequestBuilder};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
-use tokio::net::TcpListener;
 use tokio::sync::{Barrier, oneshot};
 use tokio::task::JoinHandle;
 
@@ -68,8 +67,7 @@ impl Vonage {
             faults: Faults::default(),
             traffic: Default::default(),
         };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
+        let (listener, base) = testkit::listen().await;
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(serve(listener, settings, async {
             stopped.await.ok();
@@ -184,8 +182,8 @@ pub struct App {
 impl App {
     /// Starts an application that answers `[]` to calls and 204 to events until the test sets other responses.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let app = Self { base: format!("http://{}", listener.local_addr().unwrap()), script: Arc::default() };
+        let (listener, base) = testkit::listen().await;
+        let app = Self { base, script: Arc::default() };
         let router = Router::new().fallback(receive).with_state(app.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         app

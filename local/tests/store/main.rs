@@ -18,7 +18,6 @@ use shared::domain::pool::{Feature, NumberState, NumberType, PoolNumber};
 use shared::domain::route::{KeyOwner, Route};
 use shared::domain::side::Side;
 use shared::store::{ChangeError, CreateError, IdempotentRequest, Store};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 const RIDER: &str = "447700900001";
@@ -31,8 +30,7 @@ async fn table() -> Store {
     let url = match std::env::var("MASKLINE_TEST_DYNAMODB_URL") {
         Ok(url) => url,
         Err(_) => {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let url = format!("http://{}", listener.local_addr().unwrap());
+            let (listener, url) = testkit::listen().await;
             tokio::spawn(Dynamodb::open(None).unwrap().serve(listener, std::future::pending()));
             url
         }
