@@ -42,7 +42,7 @@ fn template_routes() -> BTreeSet<(String, String)> {
     let functions = functions.filter(|resource| resource["Type"] == "AWS::Serverless::Function");
     functions
         .flat_map(|function| {
-            let binary = text(function, "/Metadata/BuildProperties/Binary");
+            let binary = text(function, "/Properties/CodeUri").strip_prefix("functions/").unwrap();
             let events = function["Properties"]["Events"].as_object().unwrap().values();
             events.filter(|event| event["Type"] == "HttpApi").map(move |event| {
                 let properties = &event["Properties"];
