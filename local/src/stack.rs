@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::clock::{self, SharedClock};
 use shared::config::{ConfigError, Environment};
 use shared::domain::pool::PoolNumber;
-use shared::edge::function::ScheduledFunction;
+use shared::edge::function::{HttpFunction, ScheduledFunction};
 use shared::store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::dynamodb::{self, Dynamodb, DynamodbError};
 use crate::faults::Faults;
+use crate::gateway::invoke::{self, BackgroundRuns};
 use crate::gateway::{self, ErasureSchedule, NumbersSchedule, Schedule};
 use crate::simulator::{self, Application, HttpMethod, Webhook};
 use crate::traffic::Traffic;
@@ -122,6 +123,7 @@ pub struct Stack {
     pub traffic: Traffic,
     numbers: Arc<NumbersSchedule>,
     erasures: Arc<ErasureSchedule>,
+    runs: BackgroundRuns,
     stop: watch::Sender<bool>,
     services: JoinSet<()>,
 }
@@ -152,7 +154,7 @@ impl Stack {
         let until = stopping(stopped.clone());
         let proxy = dynamodb::serve_proxy(dynamodb, behind, faults.clone(), traffic.clone(), until);
         services.spawn(async move { report("the proxy of DynamoDB", proxy.await) });
-        let own = environment(&options.table, &dynamodb_url, &vonage_url);
+        let own = environment(&options.table, &dynamodb_url, &vonage_url, &gateway_url);
         let store = Store::connect(&own)?;
         store.create_table().await?;
 
@@ -177,9 +179,11 @@ impl Stack {
             services.spawn(run_every(interval, erasures.clone(), stopped.clone()));
         }
         let routes = gateway::routes(&environment, options.clock)?;
+        let runs = BackgroundRuns::new(stopped.clone());
+        let router = gateway::router(routes).merge(invoke::router(numbers.clone(), runs.clone()));
         let until = stopping(stopped);
         services.spawn(async move {
-            let server = axum::serve(gateway, gateway::router(routes)).with_graceful_shutdown(until);
+            let server = axum::serve(gateway, router).with_graceful_shutdown(until);
             report("the gateway", server.await);
         });
         Ok(Self {
@@ -191,6 +195,7 @@ impl Stack {
             traffic,
             numbers,
             erasures,
+            runs,
             stop,
             services,
         })
@@ -201,13 +206,24 @@ impl Stack {
         self.numbers.tick().await
     }
 
+    /// Gives `event` to the function of the numbers, as an invocation of another function does, and returns its report.
+    pub async fn run_invocation(&self, event: &Value) -> Result<Value, lambda_http::Error> {
+        self.numbers.give(event).await
+    }
+
     /// Runs the schedule of erasures once, and gives what it reports.
     pub async fn run_erasure_schedule(&self) -> Result<Value, lambda_http::Error> {
         self.erasures.tick().await
     }
 
-    /// Lets running requests finish and stops.
+    /// Waits until no function runs in the background. A function that has answered has started all of its invocations.
+    pub async fn background_runs_finished(&self) {
+        self.runs.finished().await;
+    }
+
+    /// Waits for running requests and background runs, and stops.
     pub async fn stop(mut self) {
+        self.runs.finished().await;
         self.stop.send_replace(true);
         while self.services.join_next().await.is_some() {}
     }
@@ -283,11 +299,13 @@ fn simulator_settings(
     }
 }
 
-/// The variables of functions on the laptop, where the table and Vonage are reached at these URLs.
-pub fn environment(table: &str, dynamodb_url: &str, vonage_url: &str) -> Environment {
+/// The variables of functions on the laptop, with the URLs of the table, Vonage and Lambda.
+pub fn environment(table: &str, dynamodb_url: &str, vonage_url: &str, lambda_url: &str) -> Environment {
     [
         ("TABLE_NAME", table),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url),
+        ("AWS_ENDPOINT_URL_LAMBDA", lambda_url),
+        ("PROVISION_FUNCTION_NAME", provision_numbers::ProvisionNumbers::NAME),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "laptop"),
         ("AWS_SECRET_ACCESS_KEY", "laptop"),

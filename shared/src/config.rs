@@ -54,7 +54,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 26] = {
+pub const VARIABLES: [Variable; 28] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -97,6 +97,10 @@ pub const VARIABLES: [Variable; 26] = {
         variable("AUTO_RENT_MAX", Parameter("AutoRentMax"), Unset("no renting without an order"),
             "Largest number of numbers per country up to which numbers are rented without an order, such as \
              GB=20,US=5"),
+        variable("PROVISION_FUNCTION_NAME", Template, Unset("required with `AUTO_RENT_MAX`"),
+            "Name of the function that `POST /conversations` invokes to rent without an order"),
+        variable("AWS_ENDPOINT_URL_LAMBDA", Template, Unset("the endpoint of the region"),
+            "URL of Lambda's API, for that invocation"),
         variable("HEADROOM", Parameter("Headroom"), Unset("no headroom"),
             "Ready numbers per country that the schedule keeps beyond the peak usage of one caller, such as GB=2"),
         variable("MONTHLY_BUDGET_EUR", Parameter("MonthlyBudgetEur"), Unset("no limit"),

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`edge`] | Lambda, HTTP and telemetry |
 //! | [`service`] | use cases: create, update, provision, redact |
-//! | [`store`], [`vonage`] | the DynamoDB table; the Vonage client |
+//! | [`store`], [`vonage`], [`invoke`] | the DynamoDB table; the Vonage client; other functions |
 //! | [`config`], [`clock`] | environment variables; the time |
 //! | [`domain`] | values and rules, without AWS and HTTP |
 
@@ -17,6 +17,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod edge;
+pub mod invoke;
 mod retry;
 pub mod service;
 pub mod store;

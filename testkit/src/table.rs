@@ -10,7 +10,7 @@ use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::route::{KeyOwner, Route, RouteTombstone};
 use shared::domain::side::Side;
-use shared::store::{Erasure, Redaction};
+use shared::store::{Demand, Erasure, Redaction};
 
 use crate::string;
 
@@ -39,6 +39,8 @@ pub struct Table {
     pub pool: Vec<PoolNumber>,
     /// The monthly cost in the ledger.
     pub monthly_cost: Decimal,
+    /// The demand for numbers.
+    pub demands: Vec<Demand>,
     /// The conversations of requests with an idempotency key.
     pub requests: Vec<String>,
     /// The ready list, with its own version and the version in the item of its own.
@@ -103,7 +105,8 @@ impl Table {
                 self.ready = item.into_iter().map(|(name, _)| name).filter(|name| name.starts_with(is_digit)).collect();
             }
             (("POOL", ""), ("READY-VERSION", _)) => self.ready_versions[1] = item["version"].as_u64().unwrap(),
-            (("POOL", ""), ("HELD" | "ON-DEMAND" | "LOOK", _)) => {}
+            (("POOL", ""), ("HELD" | "LOOK", _)) => {}
+            (("DEMAND", ""), _) => self.demands.push(read(item)),
             (("POOL", _), ("NUMBER", _)) => self.pool.push(read(item)),
             _ => panic!("an item of a new kind: {item:?}"),
         }

@@ -18,7 +18,7 @@ use shared::edge::http::{self, Object, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::create::{Creator, NewConversation, NewParticipant, PoolCache};
-use shared::service::provision::Provisioner;
+use shared::service::demand::DemandRecorder;
 use shared::store::Store;
 use shared::vonage::Vonage;
 use shared::vonage::number_insight::NumberInsight;
@@ -66,14 +66,14 @@ impl HttpFunction for CreateConversation {
         let store = Store::connect(env)?;
         Ok(Self {
             creator: Creator {
-                provisioner: Provisioner::new(env, store.clone(), vonage.clone(), clock.clone())?,
+                demand: DemandRecorder::new(env, store.clone(), clock.clone())?,
+                text_time_limit: vonage.time_limit(),
                 store,
                 lookup: NumberInsight(vonage.clone()),
                 callable: DialPolicy::new(env.countries("CALLABLE_COUNTRIES")?),
                 texts: SmsApi(vonage),
                 clock,
                 fallback: env.countries("FALLBACK_COUNTRIES")?,
-                auto_rent_max: env.country_counts("AUTO_RENT_MAX")?,
                 cache: PoolCache::default(),
             },
             durations: Durations::from_environment(env)?,

@@ -18,12 +18,13 @@ use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
 use shared::edge::http::{self, Problem};
 use shared::edge::request_log::RequestLog;
+use shared::service::demand::DEMAND_SOURCE;
 use shared::service::provision::{Drained, Headroom, Order, Provisioner, PublicEndpoint};
-use shared::store::Store;
+use shared::store::{Store, StoreError};
 use shared::vonage::Vonage;
 use shared::vonage::numbers::Search;
 
-use crate::view::{CountryView, NumberView, PoolView, ProvisionedView, UpkeepView};
+use crate::view::{CountryView, DemandView, NumberView, PoolView, ProvisionedView, UpkeepView};
 
 /// The function that provisions numbers.
 pub struct ProvisionNumbers {
@@ -83,29 +84,41 @@ impl HttpFunction for ProvisionNumbers {
 
 impl ScheduledFunction for ProvisionNumbers {
     async fn tick(&self, event: Value, deadline: Option<Timestamp>) -> Value {
-        match self.provisioner.upkeep(public_endpoint(&event), &self.headroom, deadline).await {
-            Ok(upkeep) => {
-                if let Some(problem) = &upkeep.application_problem {
-                    tracing::error!(schedule_failures = 1u64, cause = %problem, "Voice application does not send calls to this deployment");
-                }
-                let missing = upkeep.missing.len();
-                if missing > 0 {
-                    tracing::error!(missing, "numbers of the pool are missing at Vonage");
-                }
-                for (country, pool_headroom) in &upkeep.headroom {
-                    tracing::info!(%country, pool_headroom, "ready numbers beyond the peak usage of one caller");
-                }
-                json!(UpkeepView::new(&upkeep))
-            }
-            Err(error) => {
-                tracing::error!(schedule_failures = 1u64, cause = %error, "pool upkeep failed");
-                json!({"failed": error.to_string()})
-            }
-        }
+        let report = match event["source"].as_str() {
+            Some(DEMAND_SOURCE) => self.fulfil_demand(&event, deadline).await,
+            _ => self.keep_pool(&event, deadline).await,
+        };
+        report.unwrap_or_else(|error| {
+            tracing::error!(schedule_failures = 1u64, cause = %error, "pool upkeep failed");
+            json!({"failed": error.to_string()})
+        })
     }
 }
 
 impl ProvisionNumbers {
+    /// Rents what refused creations of the event's country wait for.
+    async fn fulfil_demand(&self, event: &Value, deadline: Option<Timestamp>) -> Result<Value, StoreError> {
+        let country = event["country"].as_str().and_then(|code| Country::try_from(code).ok());
+        let Some(country) = country else { return Ok(json!({"failed": "the event names no country"})) };
+        let fulfilled = self.provisioner.fulfil_demand(Some(country), &self.headroom.caps, deadline).await?;
+        Ok(json!(fulfilled.iter().map(|(demand, done)| DemandView::new(demand, done)).collect::<Vec<_>>()))
+    }
+
+    async fn keep_pool(&self, event: &Value, deadline: Option<Timestamp>) -> Result<Value, StoreError> {
+        let upkeep = self.provisioner.upkeep(public_endpoint(event), &self.headroom, deadline).await?;
+        if let Some(problem) = &upkeep.application_problem {
+            tracing::error!(schedule_failures = 1u64, cause = %problem, "the Voice application does not serve this deployment");
+        }
+        let missing = upkeep.missing.len();
+        if missing > 0 {
+            tracing::error!(missing, "numbers of the pool are missing at Vonage");
+        }
+        for (country, pool_headroom) in &upkeep.headroom {
+            tracing::info!(%country, pool_headroom, "ready numbers beyond the peak usage of one caller");
+        }
+        Ok(json!(UpkeepView::new(&upkeep)))
+    }
+
     async fn order(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let order: Order = http::read_json::<OrderBody>(request)?.try_into()?;
         let deadline = deadline::of_work(request, self.provisioner.clock.now());

@@ -5,9 +5,10 @@ use serde::Serialize;
 use shared::domain::country::Country;
 use shared::domain::phone::VirtualNumber;
 use shared::domain::pool::{Feature, NumberState, NumberType, PoolNumber};
+use shared::domain::shortfall::ShortfallReason;
 use shared::edge::view::CURRENCY;
-use shared::service::provision::{Order, Provisioned, Shortfall, ShortfallReason, Upkeep};
-use shared::store::Ledger;
+use shared::service::provision::{Order, Provisioned, Shortfall, Upkeep};
+use shared::store::{Demand, Ledger};
 
 /// The whole pool.
 #[derive(Serialize)]
@@ -72,6 +73,16 @@ pub(crate) struct UpkeepView {
     adopted: Vec<VirtualNumber>,
     missing: Vec<VirtualNumber>,
     cancelled: Vec<VirtualNumber>,
+    rented: Vec<VirtualNumber>,
+    shortfall: Vec<ShortfallView>,
+}
+
+/// The report of one fulfilled demand.
+#[derive(Serialize)]
+pub(crate) struct DemandView {
+    country: Country,
+    wanted: usize,
+    ready: usize,
     rented: Vec<VirtualNumber>,
     shortfall: Vec<ShortfallView>,
 }
@@ -168,6 +179,18 @@ impl NumberView {
             added_at: number.added_at.to_string(),
             draining_since: number.draining_since.map(|time| time.to_string()),
             missing_since: number.missing_since.map(|time| time.to_string()),
+        }
+    }
+}
+
+impl DemandView {
+    pub(crate) fn new(demand: &Demand, provisioned: &Provisioned) -> Self {
+        Self {
+            country: demand.country,
+            wanted: demand.wanted,
+            ready: provisioned.ready,
+            rented: provisioned.added.iter().map(|number| number.number.clone()).collect(),
+            shortfall: provisioned.shortfalls.iter().map(ShortfallView::new).collect(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A stand-in for API Gateway: each HTTP request becomes the payload 2.0 JSON that a Lambda function gets, goes through
 //! `lambda_http`'s own decoding to the function, and its JSON answer becomes the HTTP answer.
 
+pub mod invoke;
 mod payload;
 mod signing;
 
@@ -95,7 +96,12 @@ impl<F: ScheduledFunction> Schedule<F> {
 
     /// Gives the function its event as EventBridge does, and returns what it reports.
     pub async fn tick(&self) -> Result<Value, lambda_http::Error> {
-        let event = serde_json::value::to_raw_value(&self.event)?;
+        self.give(&self.event).await
+    }
+
+    /// Gives the function another event, and returns what it reports.
+    pub async fn give(&self, event: &Value) -> Result<Value, lambda_http::Error> {
+        let event = serde_json::value::to_raw_value(event)?;
         shared::edge::function::answer_event(&self.function, LambdaEvent::new(event, Context::default())).await
     }
 }

@@ -194,11 +194,11 @@ fn each_function_has_only_permissions_that_it_uses() {
         (
             "CreateConversation",
             vec![
-                "dynamodb:DeleteItem",
                 "dynamodb:GetItem",
                 "dynamodb:PutItem",
                 "dynamodb:Query",
                 "dynamodb:UpdateItem",
+                "lambda:InvokeFunction",
             ],
         ),
         ("UpdateConversation", vec!["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]),
@@ -230,9 +230,41 @@ fn each_function_has_only_permissions_that_it_uses() {
         let allowed: BTreeSet<&str> = allowed.map(|action| action.as_str().unwrap()).collect();
         assert_eq!(allowed.into_iter().collect::<Vec<_>>(), actions, "{function}");
         for statement in statements {
-            assert_eq!(statement["Resource"], "Table.Arn", "{function}");
+            let invokes = statement["Action"] == json!(["lambda:InvokeFunction"]);
+            let resource = if invokes { "ProvisionNumbers.Arn" } else { "Table.Arn" };
+            assert_eq!(statement["Resource"], resource, "{function}");
         }
     }
+}
+
+/// The partitions of the table on which a function may take an action; `*` stands for all.
+fn partitions(function: &str, action: &str) -> BTreeSet<String> {
+    let template = template();
+    let statements = template["Resources"][function]["Properties"]["Policies"][0]["Statement"].as_array().unwrap();
+    let with_action = statements
+        .iter()
+        .filter(|statement| statement["Action"].as_array().unwrap().iter().any(|allowed| allowed == action));
+    let keys = with_action.flat_map(|statement| {
+        let keys = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+        keys.as_array().cloned().unwrap_or_else(|| vec![json!("*")])
+    });
+    keys.map(|key| key.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn only_provision_numbers_may_rent() {
+    let numbers = "POOL#*".to_owned();
+    for function in ["CreateConversation", "UpdateConversation", "EndConversation", "EventWebhook", "AnswerWebhook"] {
+        for action in ["PutItem", "UpdateItem", "DeleteItem"] {
+            let partitions = partitions(function, &format!("dynamodb:{action}"));
+            assert!(!partitions.contains("*") && !partitions.contains(&numbers), "{function} {action} {partitions:?}");
+        }
+    }
+    assert!(partitions("ProvisionNumbers", "dynamodb:PutItem").contains(&numbers));
+    let variables = variables(&template(), "CreateConversation");
+    assert!(!variables.contains_key("MONTHLY_BUDGET_EUR") && !variables.contains_key("VONAGE_APPLICATION_ID"));
+    assert_eq!(variables["PROVISION_FUNCTION_NAME"], "ProvisionNumbers");
+    assert_eq!(partitions("CreateConversation", "dynamodb:DeleteItem"), BTreeSet::new());
 }
 
 #[test]

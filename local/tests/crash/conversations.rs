@@ -143,13 +143,18 @@ async fn creation_is_atomic_on_a_crash() {
 }
 
 #[tokio::test]
-async fn creation_rents_one_number_in_spite_of_a_crash() {
-    at_every_request("POST /conversations that rents", 15, async |mut scenario: Scenario| {
+async fn refused_creation_succeeds_later_in_spite_of_a_crash() {
+    at_every_request("POST /conversations that lacks a number", 6, async |mut scenario: Scenario| {
         let laptop = builder().env(&[("AUTO_RENT_MAX", "GB=3")]).start().await;
         let creation = creation(Some("ride-42"));
         scenario.run(&laptop, async |functions| drop(send(&functions, &creation).await)).await;
-        let answer = send(&Functions::of(&laptop), &creation).await;
-        assert!(matches!(answer.status, 200 | 201), "{answer:?}");
+        laptop.stack.background_runs_finished().await;
+        let mut answer = send(&Functions::of(&laptop), &creation).await;
+        if answer.status == 503 {
+            laptop.stack.background_runs_finished().await;
+            answer = send(&Functions::of(&laptop), &creation).await;
+        }
+        assert_eq!(answer.status, 201, "{answer:?}");
         let table = laptop.table().await;
         assert_eq!((table.conversations.len(), table.routes.len()), (1, 2));
         check_texts(&laptop, &table.conversations).await;

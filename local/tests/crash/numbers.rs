@@ -3,6 +3,8 @@
 use provision_numbers::ProvisionNumbers;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use shared::clock::Clock;
+use shared::domain::country::Country;
 use testkit::Laptop;
 
 use crate::events;
@@ -23,6 +25,12 @@ async fn check(laptop: &Laptop, owned: usize, bought: i64) {
     assert_eq!(laptop.spent().await, rents(bought), "money spent on numbers");
 }
 
+/// Records that refused creations wait for `wanted` numbers of Great Britain.
+async fn record_demand(laptop: &Laptop, wanted: usize) {
+    let store = laptop.store();
+    store.record_demand(Country::try_from("GB").unwrap(), wanted, laptop.clock.now()).await.unwrap();
+}
+
 /// The report of a schedule without any change.
 fn nothing() -> Value {
     json!({"application": [], "adopted": [], "missing": [], "cancelled": [], "rented": [], "shortfall": []})
@@ -37,6 +45,35 @@ async fn order_buys_the_exact_count_in_spite_of_a_crash() {
         let answer = Functions::of(&laptop).answer::<ProvisionNumbers>(&order).await;
         assert_eq!((answer.status, &answer.body["ready"]), (200, &json!(2)), "{answer:?}");
         check(&laptop, 2, 2).await;
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn demand_run_rents_the_exact_count_in_spite_of_a_crash() {
+    at_every_request("the run for a demand", 10, async |mut scenario: Scenario| {
+        let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=3")]).start().await;
+        record_demand(&laptop, 2).await;
+        scenario.run(&laptop, async |functions| drop(functions.fulfil_demand("GB").await)).await;
+        Functions::of(&laptop).fulfil_demand("GB").await;
+        check(&laptop, 2, 2).await;
+        assert_eq!(laptop.table().await.demands, []);
+        assert_eq!(Functions::of(&laptop).fulfil_demand("GB").await, json!([]));
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn schedule_fulfils_demand_in_spite_of_a_crash() {
+    at_every_request("the schedule, with a demand", 10, async |mut scenario: Scenario| {
+        let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=3")]).start().await;
+        record_demand(&laptop, 2).await;
+        scenario.run(&laptop, async |functions| drop(functions.tick().await)).await;
+        Functions::of(&laptop).tick().await;
+        check(&laptop, 2, 2).await;
+        assert_eq!(Functions::of(&laptop).tick().await, nothing());
         scenario
     })
     .await;

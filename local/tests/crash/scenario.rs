@@ -8,7 +8,9 @@ use provision_numbers::ProvisionNumbers;
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
 use shared::config::Environment;
+use shared::domain::country::Country;
 use shared::edge::function::{HttpFunction, ScheduledFunction, answer_event};
+use shared::service::demand;
 use testkit::{Builder, Laptop};
 
 use crate::proxy::{Fault, FaultKind, Proxy};
@@ -134,8 +136,17 @@ impl Functions {
         self.tick_of::<EndConversation>().await
     }
 
+    /// Runs the function that rents for refused creations. Returns its report.
+    pub async fn fulfil_demand(&self, country: &str) -> Value {
+        let country = Country::try_from(country).unwrap();
+        self.give::<ProvisionNumbers>(demand::event(country)).await
+    }
+
     async fn tick_of<F: ScheduledFunction>(&self) -> Value {
-        let event = json!({"source": "aws.events"});
+        self.give::<F>(json!({"source": "aws.events"})).await
+    }
+
+    async fn give<F: ScheduledFunction>(&self, event: Value) -> Value {
         let event = LambdaEvent::new(serde_json::value::to_raw_value(&event).unwrap(), Context::default());
         answer_event(&self.start::<F>().await, event).await.unwrap()
     }

@@ -85,6 +85,7 @@ async fn failed_purchase_leaks_no_number() {
     }
     laptop.faults("/number/search", 1, json!({"kind": "not_json"})).await;
     assert_eq!(laptop.send(Method::POST, "/conversations", conversation().to_string()).await.status, 503);
+    laptop.stack.background_runs_finished().await;
     assert_nothing_leaked(&laptop).await;
 }
 

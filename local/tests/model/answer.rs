@@ -7,6 +7,7 @@ use shared::domain::choice::NoFreeNumber;
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::side::Side;
 use shared::service::create::{Created, CreationError};
+use shared::service::demand::Renting;
 use shared::service::provision::Drained;
 use shared::service::update::UpdateError;
 use shared::service::verify_number::ParticipantNumberError;
@@ -76,7 +77,7 @@ impl Answer {
             CreationError::Number(side, ParticipantNumberError::NotValid) => Self::NotValid(*side),
             CreationError::SameNumber => Self::SameNumber,
             CreationError::Number(side, ParticipantNumberError::Virtual) => Self::VirtualNumber(*side),
-            CreationError::NoneFree(none_free, None) => Self::NoneFree(*none_free),
+            CreationError::NoneFree(none_free, Renting::Off) => Self::NoneFree(*none_free),
             CreationError::OtherRequest => Self::OtherRequest,
             CreationError::Erased => Self::RefusedErased,
             other => Self::Failed(format!("{other:?}")),

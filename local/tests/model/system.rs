@@ -11,10 +11,12 @@ use rust_decimal::Decimal;
 use shared::clock::{Clock, ManualClock};
 use shared::config::{Environment, VonageConfig};
 use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::country::CountryCounts;
 use shared::domain::phone::VirtualNumber;
 use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::service::create::{Created, CreationError, Creator, NewConversation, PoolCache};
+use shared::service::demand::DemandRecorder;
 use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Upkeep};
 use shared::service::update::{Change, UpdateError, Updater};
 use shared::store::{IdempotentRequest, Store, StoreError};
@@ -55,6 +57,7 @@ pub struct System {
 pub struct Process {
     pub creator: Creator<Directory, Texts>,
     updater: Updater<Directory>,
+    provisioner: Provisioner,
     numbers: NumbersApi,
 }
 
@@ -181,11 +184,17 @@ impl Process {
             texts: texts.clone(),
             clock: clock.clone(),
             fallback: scenario.fallback.clone(),
-            provisioner,
-            auto_rent_max: "US=0".parse().unwrap(),
+            text_time_limit: std::time::Duration::ZERO,
+            demand: DemandRecorder {
+                store: store.clone(),
+                auto_rent_max: CountryCounts::default(),
+                provisioning: None,
+                clock: clock.clone(),
+            },
             cache: PoolCache::default(),
         };
-        Self { creator, updater: Updater { store, lookup: Directory, callable: DialPolicy::default(), clock }, numbers }
+        let updater = Updater { store, lookup: Directory, callable: DialPolicy::default(), clock };
+        Self { creator, updater, provisioner, numbers }
     }
 
     pub fn store(&self) -> &Store {
@@ -201,7 +210,7 @@ impl Process {
     }
 
     pub async fn perform(&self, operation: &Operation) -> Outcome {
-        let provisioner = &self.creator.provisioner;
+        let provisioner = &self.provisioner;
         match operation {
             Operation::Create { new, request, .. } => {
                 Outcome::Create(self.creator.create(new.clone(), request.clone(), None).await)

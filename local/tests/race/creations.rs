@@ -10,6 +10,7 @@ use shared::clock::Clock;
 use shared::domain::conversation::{Conversation, Notification};
 use shared::domain::phone::VirtualNumber;
 use shared::domain::side::Side;
+use shared::service::demand::Renting;
 use shared::service::provision::{Drained, Provisioner};
 use shared::store::IdempotentRequest;
 use testkit::Laptop;
@@ -57,7 +58,7 @@ async fn one_person_gets_one_conversation_per_number() {
         assert_eq!((created.len(), dialled(0, &created)), (NUMBERS, laptop.settled_pool().await));
         for refusal in refused {
             assert_eq!(refusal.person, 0);
-            refusal.check(NUMBERS);
+            refusal.check(NUMBERS, Renting::Off);
         }
         check(&laptop, &sandboxes, &created).await;
         assert_eq!(laptop.table().await.routes.len(), 2 * NUMBERS);
@@ -72,7 +73,7 @@ async fn creation_is_refused_only_without_a_free_number() {
         let (created, refused) = split(sandboxes.create(&pairs).await);
         assert!(!refused.is_empty(), "6 people with {NUMBERS} numbers can have 15 conversations");
         for refusal in &refused {
-            refusal.check(NUMBERS);
+            refusal.check(NUMBERS, Renting::Off);
             assert_eq!(dialled(refusal.person, &created).len(), NUMBERS, "{refusal:?}");
         }
         check(&laptop, &sandboxes, &created).await;
@@ -97,7 +98,7 @@ async fn route_is_given_again_only_after_its_quarantine() {
         let sandboxes = Arc::new(sandboxes);
         let outcomes = at_once((0..16).map(|task| create_and_end(sandboxes.clone(), task))).await;
         let (created, refused) = split(outcomes.into_iter().flatten().collect());
-        refused.iter().for_each(|refusal| refusal.check(NUMBERS));
+        refused.iter().for_each(|refusal| refusal.check(NUMBERS, Renting::Off));
         check(&laptop, &sandboxes, &created).await;
         assert!(created.len() > 15, "too few conversations were created: {}", created.len());
         // After all quarantines every number is free for everybody.

@@ -1,23 +1,46 @@
 //! Concurrent renting on demand, and a budget that concurrent runs share.
 
 use rust_decimal::Decimal;
+use shared::domain::conversation::Conversation;
 use shared::domain::country::{Country, CountryCounts};
 use shared::domain::phone::VirtualNumber;
+use shared::service::demand::Renting;
 use shared::service::provision::{Drained, Headroom, Order, ShortfallReason, Upkeep};
 use shared::vonage::numbers::Search;
+use testkit::Laptop;
 
-use crate::sandboxes::{at_once, provisioner, rounds, start};
+use crate::sandboxes::{Refusal, Sandboxes, at_once, provisioner, rounds, start};
 
 /// Monthly rents at the simulated Vonage for numbers that can send text messages, in cents.
 const GB: i64 = 125;
 const US: i64 = 67;
+
+/// Creates conversations of all pairs at once, and those again that wait for a number, until none waits.
+async fn create_until_settled(
+    laptop: &Laptop,
+    sandboxes: &Sandboxes,
+    mut pairs: Vec<[usize; 2]>,
+) -> Vec<Result<Conversation, Refusal>> {
+    let mut settled = Vec::new();
+    while !pairs.is_empty() {
+        let outcomes = sandboxes.create(&pairs).await;
+        let waits =
+            |outcome: &Result<_, Refusal>| outcome.as_ref().is_err_and(|refusal| refusal.renting == Renting::Requested);
+        let (waiting, done): (Vec<_>, Vec<_>) =
+            pairs.into_iter().zip(outcomes).partition(|(_, outcome)| waits(outcome));
+        settled.extend(done.into_iter().map(|(_, outcome)| outcome));
+        pairs = waiting.into_iter().map(|(pair, _)| pair).collect();
+        laptop.stack.background_runs_finished().await;
+    }
+    settled
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_creations_share_one_rented_number() {
     for _ in 0..rounds() {
         let (laptop, sandboxes) = start(&[("AUTO_RENT_MAX", "GB=5")]).await;
         let pairs: Vec<_> = (0..12).map(|index| [index, 50 + index]).collect();
-        let outcomes = sandboxes.create(&pairs).await;
+        let outcomes = create_until_settled(&laptop, &sandboxes, pairs).await;
         assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
         assert_eq!(laptop.settled_pool().await.len(), 1);
         assert_eq!(laptop.spent().await, Decimal::new(GB, 2), "more than one number was bought");
@@ -30,9 +53,10 @@ async fn one_person_rents_as_many_numbers_as_needed_and_allowed() {
         for (cap, created) in [("GB=6", 6), ("GB=4", 4)] {
             let (laptop, sandboxes) = start(&[("AUTO_RENT_MAX", cap)]).await;
             let pairs: Vec<_> = (0..6).map(|index| [0, 50 + index]).collect();
-            let outcomes = sandboxes.create(&pairs).await;
+            let outcomes = create_until_settled(&laptop, &sandboxes, pairs).await;
             assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), created, "{outcomes:?}");
-            outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).for_each(|refusal| refusal.check(created));
+            let refusals = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+            refusals.for_each(|refusal| refusal.check(created, Renting::Failed(ShortfallReason::AtCap)));
             assert_eq!(laptop.settled_pool().await.len(), created);
             assert_eq!(laptop.spent().await, Decimal::new(GB, 2) * Decimal::from(created));
         }

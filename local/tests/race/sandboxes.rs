@@ -15,7 +15,8 @@ use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::side::Side;
 use shared::service::create::{Created, CreationError, Creator, NewConversation, NewParticipant, PoolCache};
-use shared::service::provision::{Provisioner, ShortfallReason};
+use shared::service::demand::{DemandRecorder, Renting};
+use shared::service::provision::Provisioner;
 use shared::store::IdempotentRequest;
 use shared::vonage::number_insight::{LookedUpNumber, NumberLookup};
 use shared::vonage::sms::TextSender;
@@ -151,8 +152,8 @@ async fn sandbox(laptop: &Laptop, texts: Outbox) -> Creator<Directory, Outbox> {
         texts,
         clock: Arc::new(laptop.clock.clone()),
         fallback: Vec::new(),
-        provisioner: provisioner(laptop).await,
-        auto_rent_max: laptop.stack.environment.country_counts("AUTO_RENT_MAX").unwrap(),
+        text_time_limit: Duration::from_secs(5),
+        demand: DemandRecorder::new(&laptop.stack.environment, laptop.store(), Arc::new(laptop.clock.clone())).unwrap(),
         cache: PoolCache::default(),
     }
 }
@@ -163,15 +164,14 @@ pub struct Refusal {
     /// The person without a free number.
     pub person: usize,
     pub none_free: NoFreeNumber,
-    pub renting: Option<ShortfallReason>,
+    pub renting: Renting,
 }
 
 impl Refusal {
-    /// Checks that `ready` numbers are ready, that the person has routes on all of them, and that no more may be
-    /// rented.
-    pub fn check(&self, ready: usize) {
+    /// Checks that `ready` numbers are ready, that the person has routes on all of them, and what is done about that.
+    pub fn check(&self, ready: usize, renting: Renting) {
         let RoutesInUse { live, quarantined } = self.none_free.in_use;
-        assert_eq!((self.none_free.ready, live + quarantined, self.renting), (ready, ready, None), "{self:?}");
+        assert_eq!((self.none_free.ready, live + quarantined, self.renting), (ready, ready, renting), "{self:?}");
     }
 }
 

@@ -11,5 +11,6 @@ pub mod peak_usage;
 pub mod phone;
 pub mod pool;
 pub mod route;
+pub mod shortfall;
 pub mod side;
 pub mod text;

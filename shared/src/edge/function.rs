@@ -104,7 +104,7 @@ pub async fn answer_event<F: ScheduledFunction>(
     }
     let LambdaEvent { payload, context } = event;
     let tick: Tick = serde_json::from_str(payload.get())?;
-    if tick.source.as_deref() == Some("aws.events") {
+    if tick.source.is_some() {
         let event = serde_json::from_str(payload.get())?;
         // Boxed, because the type of this future is too deep for the compiler's recursion limit.
         let report = Box::pin(function.tick(event, deadline::of_function(&context))).await;

@@ -1,6 +1,7 @@
 //! Use cases: each joins the domain with the table and the carrier.
 
 pub mod create;
+pub mod demand;
 pub mod provision;
 pub mod redact;
 pub mod update;

@@ -49,8 +49,8 @@ pub(super) enum Key<'a> {
     ReadyNumbers,
     /// Version of that list, in an item of its own so that it is cheap to read.
     ReadyVersion,
-    /// Lease of the run that rents numbers of a country on demand.
-    OnDemand(Country),
+    /// Number of ready numbers that refused creations of a country need.
+    Demand(Country),
     /// Progress of the scan of the table for routes.
     RouteScan,
     /// Marks of peak usage, by the day until which they count.
@@ -79,7 +79,7 @@ impl Key<'_> {
             Key::Ledger => (POOL_PARTITION.to_owned(), "LEDGER".to_owned()),
             Key::ReadyNumbers => (POOL_PARTITION.to_owned(), "READY".to_owned()),
             Key::ReadyVersion => (POOL_PARTITION.to_owned(), "READY-VERSION".to_owned()),
-            Key::OnDemand(country) => (POOL_PARTITION.to_owned(), format!("ON-DEMAND#{country}")),
+            Key::Demand(country) => (DEMAND_PARTITION.to_owned(), country.to_string()),
             Key::RouteScan => (POOL_PARTITION.to_owned(), "LOOK".to_owned()),
             Key::PeakUsage(until) => (POOL_PARTITION.to_owned(), format!("{PEAK_USAGE_PREFIX}{until}")),
             Key::Request(hash) => (format!("REQUEST#{hash}"), "REQUEST".to_owned()),
@@ -104,6 +104,9 @@ impl Key<'_> {
 
 /// Partition of the items of the pool as a whole.
 pub(super) const POOL_PARTITION: &str = "POOL";
+
+/// Partition of the demand for numbers.
+pub(super) const DEMAND_PARTITION: &str = "DEMAND";
 
 /// Partition of the started erasures.
 pub(super) const ERASURE_PARTITION: &str = "ERASURE";

@@ -4,6 +4,7 @@
 //! late, so every reader filters by time itself.
 
 mod conversations;
+mod demand;
 mod erasure;
 mod item;
 mod legs;
@@ -36,6 +37,7 @@ use crate::config::{ConfigError, Environment};
 use crate::domain::phone::without_numbers;
 
 pub use conversations::{ChangeError, CreateError};
+pub use demand::{DEMAND_LIFETIME, Demand, FAILURE_LIFETIME, REQUEST_AGAIN_AFTER, RecordedDemand};
 pub use erasure::Erasure;
 pub use numbers::RentError;
 pub use pool::{CountryPool, Ledger, ReadyPool};

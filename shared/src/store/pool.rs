@@ -5,7 +5,6 @@
 //! list is still current.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -82,33 +81,6 @@ impl Store {
     pub async fn ready_version(&self) -> Result<u64, StoreError> {
         let item = self.get_item(Key::ReadyVersion).await?;
         Ok(item.map_or(0, |item| number(&item, "version")))
-    }
-
-    /// Takes the on-demand renting lease for `country` until `until`. False if another run has it at `now`.
-    pub async fn begin_renting_on_demand(
-        &self,
-        country: Country,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let update = Write::update(Key::OnDemand(country))
-            .set("leased_until = :until, #ttl = :until")
-            .when("attribute_not_exists(pk) OR leased_until <= :now")
-            .name("#ttl", "ttl")
-            .bind(":until", item::seconds(until))
-            .bind(":now", item::seconds(now));
-        self.update(update).await
-    }
-
-    /// Releases the on-demand renting lease for `country`.
-    pub async fn end_renting_on_demand(&self, country: Country) -> Result<(), StoreError> {
-        self.delete_item(Key::OnDemand(country)).await
-    }
-
-    /// True if a run has the on-demand renting lease for `country` at `now`.
-    pub async fn is_renting_on_demand(&self, country: Country, now: Timestamp) -> Result<bool, StoreError> {
-        let lease = self.get_item(Key::OnDemand(country)).await?;
-        Ok(lease.and_then(|item| item::time(&item, "leased_until")).is_some_and(|until| now < until))
     }
 }
 

@@ -58,7 +58,7 @@ mod conversations {
     use crate::domain::side::Side;
     use crate::edge::http::body::sentence;
     use crate::service::create::CreationError;
-    use crate::service::provision::ShortfallReason;
+    use crate::service::demand::Renting;
     use crate::service::update::UpdateError;
     use crate::service::verify_number::ParticipantNumberError;
 
@@ -123,9 +123,13 @@ mod conversations {
     /// Value of `Retry-After` if no number becomes free by itself, so that a number has to be rented first.
     const NOTHING_FALLS_FREE_SECONDS: u32 = 60;
 
-    fn no_number_free(none_free: NoFreeNumber, renting: Option<ShortfallReason>) -> Problem {
+    /// The usual time until a number is rented, linked and ready.
+    const RENTING_SECONDS: u32 = 5;
+
+    fn no_number_free(none_free: NoFreeNumber, renting: Renting) -> Problem {
         let NoFreeNumber { side, country, ready, in_use, next_free_at, next_free_in } = none_free;
         let next = match next_free_at {
+            _ if renting == Renting::Requested => "A number is being rented, so try again in some seconds".to_owned(),
             Some(time) => format!("The next number becomes free at {time}"),
             None => "No number becomes free by itself".to_owned(),
         };
@@ -136,7 +140,11 @@ mod conversations {
         );
         let title = "No virtual number is free for a participant";
         let seconds = next_free_in.unwrap_or(NOTHING_FALLS_FREE_SECONDS).max(1);
-        let seconds = if renting.is_some_and(ShortfallReason::passes) { seconds.min(5) } else { seconds };
+        let seconds = match renting {
+            Renting::Requested => RENTING_SECONDS,
+            Renting::Failed(reason) if reason.passes() => seconds.min(RENTING_SECONDS),
+            Renting::Failed(_) | Renting::Off => seconds,
+        };
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-number-free", title, detail)
             .at(field(side, "number"))
             .retry_after(seconds)
@@ -146,8 +154,8 @@ mod conversations {
             .with("quarantined", json!(in_use.quarantined))
             .with("next_free_at", json!(next_free_at));
         match renting {
-            Some(reason) => problem.with("renting_failed", json!(reason)),
-            None => problem,
+            Renting::Failed(reason) => problem.with("renting_failed", json!(reason)),
+            Renting::Requested | Renting::Off => problem,
         }
     }
 

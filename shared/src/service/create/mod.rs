@@ -2,11 +2,11 @@
 //! then both participants told.
 
 mod cache;
-mod on_demand;
 mod texts;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -15,7 +15,7 @@ use crate::domain::call_limits::CallLimits;
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes};
 use crate::domain::choice::{self, Caller, Criteria, NoFreeNumber};
 use crate::domain::conversation::{Conversation, ConversationId, Lifetime, Notification, Participant};
-use crate::domain::country::{Country, CountryCounts};
+use crate::domain::country::Country;
 use crate::domain::peak_usage::Mark;
 use crate::domain::phone::dial_policy::DialPolicy;
 use crate::domain::phone::parse;
@@ -23,7 +23,7 @@ use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::side::Side;
 use crate::domain::text::{Label, Reference};
 use crate::retry;
-use crate::service::provision::{Provisioner, ShortfallReason};
+use crate::service::demand::{DemandRecorder, Renting};
 use crate::service::verify_number::{self, ParticipantNumberError};
 use crate::store::{CreateError, IdempotentRequest, ReadyPool, RememberedRequest, Store, StoreError};
 use crate::vonage::number_insight::{LookedUpNumber, NumberLookup};
@@ -74,9 +74,9 @@ pub enum CreationError {
     /// Both participants have the same number.
     #[error("both participants have the same number")]
     SameNumber,
-    /// No virtual number is free for a participant, and if one was to be rented on the fly, why that failed.
+    /// No virtual number is free for a participant.
     #[error("no virtual number is free")]
-    NoneFree(NoFreeNumber, Option<ShortfallReason>),
+    NoneFree(NoFreeNumber, Renting),
     /// Others took the chosen numbers again and again.
     #[error("the chosen numbers were taken by others each time")]
     Contended,
@@ -114,10 +114,10 @@ pub struct Creator<L, T> {
     pub clock: SharedClock,
     /// Countries whose numbers may be given to people of any country, when their own has none.
     pub fallback: Vec<Country>,
-    /// Rents numbers on the fly.
-    pub provisioner: Provisioner,
-    /// Up to how many numbers a country may come to by that; a country that is not in here has none rented.
-    pub auto_rent_max: CountryCounts,
+    /// The longest time that one text message takes to send, with its repetitions.
+    pub text_time_limit: Duration,
+    /// Records the numbers that refused conversations lack.
+    pub demand: DemandRecorder,
     /// What is known from one creation to the next.
     pub cache: PoolCache,
 }
@@ -172,7 +172,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                 None => around?,
             },
         };
-        let stored = self.store_with_free_numbers(&new, found, surroundings, request.as_ref(), ends_at).await?;
+        let stored = self.store_with_free_numbers(&new, found, surroundings, request.as_ref()).await?;
         let Some((conversation, marks)) = stored else {
             let earlier = self.earlier(request.as_ref()).await?.ok_or(CreationError::Contended)?;
             return self.again(earlier, ends_at).await;
@@ -250,10 +250,8 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         found: [LookedUpNumber; 2],
         mut surroundings: PoolSnapshot,
         request: Option<&IdempotentRequest>,
-        ends_at: Option<Timestamp>,
     ) -> Result<Option<(Conversation, Vec<Mark>)>, CreationError> {
         let real = numbers_of(&found);
-        let mut waits = 0;
         for attempt in 0..ATTEMPTS {
             match self.choose(&found, &surroundings, new.notify) {
                 Ok(dials) => {
@@ -278,7 +276,9 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                     }
                     // What was read beside the carrier lookup may be old by now. Nobody is refused for that.
                     if attempt > 0 {
-                        self.rent_one(none_free, surroundings.ready.version, &mut waits, ends_at).await?;
+                        if let Some((none_free, renting)) = self.demand.record(&none_free).await? {
+                            return Err(CreationError::NoneFree(none_free, renting));
+                        }
                     }
                 }
             }

@@ -34,7 +34,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         if owed.is_empty() {
             return conversation;
         }
-        let takes = self.provisioner.numbers.time_limit() + WRITING;
+        let takes = self.text_time_limit + WRITING;
         if ends_at.is_some_and(|ends_at| self.clock.now() + takes > ends_at) {
             tracing::warn!(conversation.id = %conversation.id, "there was no time left for text messages");
             return conversation;

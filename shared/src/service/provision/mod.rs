@@ -5,6 +5,7 @@
 //! of the first two states, and the next run goes on with that very number instead of picking another: a number can be
 //! owned only once, so asking for it again never buys a second one.
 
+mod demand;
 mod draining;
 mod search_cursor;
 mod shortfall;
@@ -24,9 +25,10 @@ use crate::vonage::applications::ApplicationsApi;
 use crate::vonage::numbers::{NumbersApi, Offer, OwnedNumber, Search};
 use crate::vonage::{Vonage, VonageError};
 
+pub use crate::domain::shortfall::ShortfallReason;
 pub use draining::Drained;
 use search_cursor::SearchCursor;
-pub use shortfall::{Shortfall, ShortfallReason};
+pub use shortfall::Shortfall;
 pub use upkeep::{ApplicationProblem, Headroom, PublicEndpoint, Upkeep};
 
 /// How many ready numbers a country is to have, and what the missing ones are to be like.

@@ -1,47 +1,9 @@
 //! Why a country has fewer numbers than were ordered.
 
-use serde::Serialize;
-
 use crate::domain::phone::VirtualNumber;
 use crate::domain::pool::PoolNumber;
+use crate::domain::shortfall::ShortfallReason;
 use crate::vonage::VonageError;
-
-/// Why a number could not be added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ShortfallReason {
-    /// Vonage rents numbers of this country out only with a local address, by its dashboard.
-    AddressRequired,
-    /// The account's balance does not cover the rent.
-    LowBalance,
-    /// Vonage has no more numbers that fit the order.
-    NoneLeft,
-    /// Vonage refused for another reason.
-    Refused,
-    /// Vonage's credentials are wrong.
-    Unauthorized,
-    /// Vonage was asked too often.
-    RateLimited,
-    /// Whether the number was bought, or has come into the account's list, is not known; the next run finds out.
-    Unconfirmed,
-    /// Vonage could not be reached.
-    CarrierUnavailable,
-    /// A number that was bought and not linked yet is no longer the account's, and cannot be had again.
-    Released,
-    /// The time of this run is over; the next one goes on.
-    OutOfTime,
-    /// One more number would cost more a month than `MONTHLY_BUDGET_EUR`.
-    OverBudget,
-    /// The country has as many numbers as may be rented without an order.
-    AtCap,
-}
-
-impl ShortfallReason {
-    /// Whether it is likely to be otherwise in some seconds.
-    pub fn passes(self) -> bool {
-        matches!(self, Self::RateLimited | Self::Unconfirmed | Self::CarrierUnavailable | Self::OutOfTime)
-    }
-}
 
 /// One reason for a shortfall.
 #[derive(Debug)]

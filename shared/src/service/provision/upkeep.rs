@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
-use super::{Order, Provisioner, Rented, Shortfall, lease};
+use super::{Order, Provisioned, Provisioner, Rented, Shortfall, lease};
 use crate::clock::whole_second;
 use crate::domain::country::{Country, CountryCounts};
 use crate::domain::peak_usage;
@@ -34,6 +34,13 @@ pub struct Upkeep {
     pub headroom: BTreeMap<Country, i64>,
     /// What could not be done, and why.
     pub shortfalls: Vec<Shortfall>,
+}
+
+impl Upkeep {
+    fn take(&mut self, provisioned: Provisioned) {
+        self.rented.extend(provisioned.added.into_iter().map(|number| number.number));
+        self.shortfalls.extend(provisioned.shortfalls);
+    }
 }
 
 /// Where Vonage's calls are to go.
@@ -98,6 +105,9 @@ impl Provisioner {
             }
             Err(error) => done.shortfalls.push(Shortfall::general(error)),
         }
+        for (_, provisioned) in self.fulfil_demand(None, &headroom.caps, ends_at).await? {
+            done.take(provisioned);
+        }
         self.keep_headroom(headroom, ends_at, &mut done).await?;
         let pool = self.store.whole_pool().await?;
         done.cancelled = self.finish_draining(&pool, ends_at, &mut done.shortfalls).await?;
@@ -147,9 +157,7 @@ impl Provisioner {
                 headroom => (peak_usage.of(country, peak_usage::day(now)) + headroom).min(Order::MAX_COUNT),
             };
             let order = Order { search: Search::usual(country), count, cap: headroom.caps.get(country) };
-            let provisioned = self.provision(&order, ends_at).await?;
-            done.rented.extend(provisioned.added.into_iter().map(|number| number.number));
-            done.shortfalls.extend(provisioned.shortfalls);
+            done.take(self.provision(&order, ends_at).await?);
         }
         Ok(())
     }

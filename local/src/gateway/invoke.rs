@@ -1,0 +1,94 @@
+//! A stand-in for Lambda's Invoke API, for the one function that another one invokes.
+//!
+//! Source: AWS Lambda API Reference, "Invoke".
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use axum::routing::post;
+use serde_json::Value;
+use shared::edge::function::HttpFunction;
+use tokio::sync::watch;
+
+use super::{NumbersSchedule, message};
+
+/// The functions that run in the background, started by [`router`].
+#[derive(Clone)]
+pub struct BackgroundRuns {
+    running: watch::Sender<usize>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl BackgroundRuns {
+    /// Runs that are dropped when `stopped` says so.
+    pub fn new(stopped: watch::Receiver<bool>) -> Self {
+        Self { running: watch::Sender::new(0), stopped }
+    }
+
+    /// Waits until no function runs in the background.
+    pub async fn finished(&self) {
+        // The sender is part of `self`, so this cannot fail.
+        let _ = self.running.subscribe().wait_for(|running| *running == 0).await;
+    }
+
+    fn spawn(&self, run: impl Future<Output = ()> + Send + 'static) {
+        /// Counts a run, also one that panics.
+        struct Running(watch::Sender<usize>);
+        impl Drop for Running {
+            fn drop(&mut self) {
+                self.0.send_modify(|running| *running -= 1);
+            }
+        }
+        self.running.send_modify(|running| *running += 1);
+        let running = Running(self.running.clone());
+        let mut stopped = self.stopped.clone();
+        tokio::spawn(async move {
+            let _running = running;
+            tokio::select! {
+                () = run => {}
+                _ = stopped.wait_for(|stopped| *stopped) => {}
+            }
+        });
+    }
+}
+
+#[derive(Clone)]
+struct Invocations {
+    numbers: Arc<NumbersSchedule>,
+    runs: BackgroundRuns,
+}
+
+/// The Invoke API: answers 202 and gives the event to the function of `numbers` in the background.
+pub fn router(numbers: Arc<NumbersSchedule>, runs: BackgroundRuns) -> Router {
+    let path = "/2015-03-31/functions/{name}/invocations";
+    Router::new().route(path, post(invoke).with_state(Invocations { numbers, runs }))
+}
+
+async fn invoke(
+    State(Invocations { numbers, runs }): State<Invocations>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<axum::body::Body> {
+    if name != provision_numbers::ProvisionNumbers::NAME {
+        return message(StatusCode::NOT_FOUND, "Function not found");
+    }
+    let is_signed = headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256"));
+    if !is_signed {
+        return message(StatusCode::FORBIDDEN, "Missing Authentication Token");
+    }
+    let is_asynchronous = headers.get("x-amz-invocation-type").is_some_and(|kind| kind == "Event");
+    let event = serde_json::from_slice::<Value>(&body);
+    let (true, Ok(event)) = (is_asynchronous, event) else {
+        return message(StatusCode::BAD_REQUEST, "An event in JSON of the invocation type Event is expected");
+    };
+    runs.spawn(async move {
+        if let Err(error) = numbers.give(&event).await {
+            tracing::error!(cause = %error, "asynchronous invocation failed");
+        }
+    });
+    message(StatusCode::ACCEPTED, "Accepted")
+}
