@@ -1,7 +1,7 @@
-//! The Voice application: where Vonage sends an account's calls, and what it may do with them.
+//! The Voice application of an account: the webhooks for its calls, and its privacy settings.
 //!
-//! Source: Vonage Application API v2. A change sends the whole application, so what is not known here is sent back as it
-//! came.
+//! Source: Vonage Application API v2. An update replaces the whole application, so fields that are unknown here are
+//! sent back unchanged.
 
 use std::time::Duration;
 
@@ -11,32 +11,32 @@ use super::client::{Payload, Vonage, parse_ok};
 use super::error::VonageError;
 use super::retry::Idempotency;
 
-/// The Application API.
+/// A client of the Application API.
 #[derive(Debug, Clone)]
 pub struct ApplicationsApi(pub Vonage);
 
-/// An application, as Vonage shows it.
+/// An application, as JSON that can be sent back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Application(Map<String, Value>);
 
 impl ApplicationsApi {
-    /// The application with this id.
+    /// Reads the application with this ID.
     pub async fn read(&self, id: &str) -> Result<Application, VonageError> {
         let path = path(id);
-        let tries = self.0.tries(&path, Idempotency::Safe);
-        let read = |limit| self.0.ask_json(self.0.api(&path), Payload::Query(&()), limit);
-        tries.make(read).await.map(Application::new)
+        let budget = self.0.retry_budget(&path, Idempotency::Safe, None);
+        let read = |limit| self.0.send_for_json(self.0.api(&path), Payload::Query(&()), limit);
+        budget.run(read).await.map(Application::new)
     }
 
-    /// Makes the application with this id what `application` says.
+    /// Replaces the application with this ID.
     pub async fn replace(&self, id: &str, application: &Application) -> Result<(), VonageError> {
         let path = path(id);
-        let tries = self.0.tries(&path, Idempotency::Unsafe);
-        tries.make(|limit| self.replace_once(&path, application, limit)).await
+        let budget = self.0.retry_budget(&path, Idempotency::Unsafe, None);
+        budget.run(|limit| self.replace_once(&path, application, limit)).await
     }
 
     async fn replace_once(&self, path: &str, application: &Application, limit: Duration) -> Result<(), VonageError> {
-        let (status, body) = self.0.ask(self.0.api(path), Payload::Put(&application.0), limit).await?;
+        let (status, body) = self.0.send(self.0.api(path), Payload::PutJson(&application.0), limit).await?;
         parse_ok::<Map<String, Value>>(status, &body).map(drop)
     }
 }
@@ -47,28 +47,29 @@ fn path(id: &str) -> String {
 
 const ANSWER_PATH: &str = "/webhooks/answer";
 
-/// The webhooks of the Voice capability, with the path at which this product answers each.
+/// The webhooks of the Voice capability, and the path of each in this product.
 const WEBHOOKS: [(&str, &str); 3] =
     [("answer_url", ANSWER_PATH), ("fallback_answer_url", "/webhooks/fallback"), ("event_url", "/webhooks/event")];
 
 impl Application {
-    /// Without what only an answer has.
-    fn new(mut shown: Map<String, Value>) -> Self {
-        shown.retain(|name, _| name != "id" && name != "_links");
-        Self(shown)
+    /// Removes the fields that only a response has.
+    fn new(mut response: Map<String, Value>) -> Self {
+        response.retain(|name, _| name != "id" && name != "_links");
+        Self(response)
     }
 
-    /// Whether its calls go to another deployment of this product than the one at `public_url`.
-    pub fn serves_another(&self, public_url: &str) -> bool {
+    /// True if its calls go to a deployment of this product other than the one at `public_url`.
+    pub fn serves_other_deployment(&self, public_url: &str) -> bool {
         let address = self.0.get("capabilities").and_then(|all| all.pointer("/voice/webhooks/answer_url/address"));
         let address = address.and_then(Value::as_str).unwrap_or_default();
         address.ends_with(ANSWER_PATH) && address != self::address(public_url, ANSWER_PATH)
     }
 
-    /// Makes it what a deployment needs that Vonage reaches at `public_url`, and gives the names of what was otherwise: the
-    /// webhooks lead here, by POST, because only then their signature covers what they say; they are signed; and Vonage
-    /// does not use what people say on the phone to improve its products.
-    pub fn serve(&mut self, public_url: &str) -> Vec<&'static str> {
+    /// Configures the application for the deployment at `public_url`, and returns the names of the settings that
+    /// changed. Its webhooks go to this deployment, by POST, because the signature of a GET does not cover the
+    /// parameters. They are signed. `improve_ai` is off: by default it lets Vonage use the content of calls for its
+    /// products.
+    pub fn configure(&mut self, public_url: &str) -> Vec<&'static str> {
         let before = self.clone();
         let voice = member(member(&mut self.0, "capabilities"), "voice");
         voice.insert("signed_callbacks".to_owned(), json!(true));
@@ -96,13 +97,13 @@ fn address(public_url: &str, path: &str) -> String {
     format!("{}{path}", public_url.trim_end_matches('/'))
 }
 
-/// The object `name` in `object`; an empty one is put there if there is none.
+/// Returns the object `name` in `object`, and creates it if it is missing or not an object.
 fn member<'a>(object: &'a mut Map<String, Value>, name: &str) -> &'a mut Map<String, Value> {
     let value = object.entry(name).or_insert_with(|| json!({}));
     if !value.is_object() {
         *value = json!({});
     }
-    value.as_object_mut().expect("made an object just now")
+    value.as_object_mut().expect("the value is an object")
 }
 
 #[cfg(test)]
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn an_application_that_serves_another_deployment_is_known() {
+    fn application_of_other_deployment_is_recognised() {
         for (address, another) in [
             ("https://here/webhooks/answer", false),
             ("https://there/webhooks/answer", true),
@@ -122,13 +123,13 @@ mod tests {
         ] {
             let voice = json!({"voice": {"webhooks": {"answer_url": {"address": address}}}});
             let some = application(json!({"name": "Rides", "capabilities": voice}));
-            assert_eq!(some.serves_another("https://here/"), another, "{address}");
+            assert_eq!(some.serves_other_deployment("https://here/"), another, "{address}");
         }
-        assert!(!application(json!({"name": "Rides"})).serves_another("https://here"));
+        assert!(!application(json!({"name": "Rides"})).serves_other_deployment("https://here"));
     }
 
     #[test]
-    fn what_is_not_ours_stays_as_it_was() {
+    fn configure_keeps_fields_that_are_not_ours() {
         let mut some = application(json!({
             "id": "1", "name": "Rides", "keys": {"public_key": "…"}, "privacy": {"improve_ai": true, "other": 1},
             "capabilities": {
@@ -137,7 +138,7 @@ mod tests {
                     "event_url": {"address": "https://here/webhooks/event", "http_method": "POST"}}},
                 "messages": {"version": "v1"}},
         }));
-        assert_eq!(some.serve("https://here/"), ["improve_ai", "answer_url", "fallback_answer_url"]);
+        assert_eq!(some.configure("https://here/"), ["improve_ai", "answer_url", "fallback_answer_url"]);
         let expected = json!({
             "id": "1", "name": "Rides", "keys": {"public_key": "…"}, "privacy": {"improve_ai": false, "other": 1},
             "capabilities": {
@@ -148,13 +149,13 @@ mod tests {
                 "messages": {"version": "v1"}},
         });
         assert_eq!(some, application(expected));
-        assert_eq!(some.serve("https://here"), Vec::<&str>::new(), "and then there is nothing to change");
+        assert_eq!(some.configure("https://here"), Vec::<&str>::new(), "a second call changes nothing");
     }
 
     #[test]
-    fn an_application_without_voice_gets_it() {
+    fn configure_adds_the_voice_capability() {
         let mut bare = application(json!({"name": "Rides", "capabilities": null}));
         let all = ["improve_ai", "signed_callbacks", "answer_url", "fallback_answer_url", "event_url"];
-        assert_eq!(bare.serve("https://here"), all);
+        assert_eq!(bare.configure("https://here"), all);
     }
 }

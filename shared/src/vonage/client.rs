@@ -1,4 +1,4 @@
-//! The HTTP client that all of Vonage's APIs share: credentials and time limits.
+//! The HTTP client of all of Vonage's APIs: credentials, TLS and time limits.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::VonageError;
+use super::rate_limit::RateLimiter;
 use super::retry::{Idempotency, RetryBudget, connect_limit};
 use crate::config::VonageConfig;
 
@@ -21,14 +22,16 @@ pub struct Vonage {
     config: VonageConfig,
 }
 
-/// What to send.
+/// The method of a request, and its parameters.
 pub(super) enum Payload<'a, P: Serialize> {
+    /// GET with a query string.
     Query(&'a P),
+    /// POST with a form.
     Form(&'a P),
-    /// A JSON body by POST.
+    /// POST with a JSON body.
     Json(&'a P),
-    /// A JSON body by PUT.
-    Put(&'a P),
+    /// PUT with a JSON body.
+    PutJson(&'a P),
 }
 
 impl<P: Serialize> Clone for Payload<'_, P> {
@@ -39,13 +42,13 @@ impl<P: Serialize> Clone for Payload<'_, P> {
 
 impl<P: Serialize> Copy for Payload<'_, P> {}
 
-/// An HTTP client with the TLS that every binary here has: rustls on ring, with HTTP/2 where the other side has it too, so
-/// that requests side by side share a connection. It trusts `authorities`, certificates as PEM, or else Mozilla's list,
-/// which is built in.
+/// Returns the builder of an HTTP client with the TLS of every binary here: rustls on ring. It offers HTTP/2, so that
+/// concurrent requests share a connection. It trusts the certificates in `authorities` (PEM), or by default the
+/// built-in list of Mozilla.
 pub fn http_client(authorities: Option<&[u8]>) -> reqwest::ClientBuilder {
     let mut roots = RootCertStore::empty();
     match authorities {
-        // What is no certificate in there is for nobody to trust.
+        // Anything in it that is not a certificate is ignored.
         Some(pem) => _ = roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).flatten()),
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
     }
@@ -59,30 +62,30 @@ pub fn http_client(authorities: Option<&[u8]>) -> reqwest::ClientBuilder {
 }
 
 impl Vonage {
-    /// A client of the account in `config`. Nothing is sent yet.
+    /// Creates a client of the account in `config`. It sends nothing yet.
     pub fn new(config: VonageConfig) -> Self {
         let mut http = http_client(config.authorities.as_deref());
         if config.api_url.starts_with("http://") || config.rest_url.starts_with("http://") {
-            // The simulator, on this machine or the one that a container runs on: no proxy leads there.
+            // The simulator runs on this machine or on the container's host, which no proxy can reach.
             http = http.no_proxy();
         }
         let http = http
             .connect_timeout(connect_limit(config.time_limit))
-            // A function that was frozen for a while finds its connections dead.
+            // Connections are dead when Lambda resumes a function that was frozen for a while.
             .pool_idle_timeout(Duration::from_secs(10))
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .expect("the settings above go together");
+            .expect("the settings above are compatible");
         Self { http, config }
     }
 
-    /// Makes a connection to where numbers are looked up, so that the first lookup need not wait for one. Asks for nothing
-    /// there; whether anything is answered does not matter.
+    /// Connects to the host of the number lookup, so that the first lookup does not wait for a connection. The response
+    /// does not matter.
     pub async fn warm_up(&self) {
         let _ = self.http.head(self.api("/")).timeout(connect_limit(self.config.time_limit)).send().await;
     }
 
-    /// How long one request may take, with its repetitions and the pauses between them.
+    /// Returns the longest time for one request, including its retries and the pauses between them.
     pub fn time_limit(&self) -> Duration {
         self.config.time_limit
     }
@@ -95,13 +98,19 @@ impl Vonage {
         format!("{}{path}", self.config.rest_url)
     }
 
-    /// The attempts at a request to `path`, of this idempotency.
-    pub(super) fn tries<'a>(&self, path: &'a str, idempotency: Idempotency) -> RetryBudget<'a> {
-        RetryBudget::new(path, idempotency, self.config.time_limit)
+    /// Returns the budget of a request to `path`, whose attempts wait for turns of `rate_limiter`, if there is one.
+    pub(super) fn retry_budget<'a>(
+        &self,
+        path: &'a str,
+        idempotency: Idempotency,
+        rate_limiter: Option<&'a RateLimiter>,
+    ) -> RetryBudget<'a> {
+        RetryBudget::new(path, idempotency, self.config.time_limit, rate_limiter)
     }
 
-    /// Asks once, for at most `limit`, and gives the HTTP status with the body. 401, 429 and 5xx are errors already.
-    pub(super) async fn ask<P: Serialize>(
+    /// Sends a request once, for at most `limit`, and returns the HTTP status and the body. 401, 429 and 5xx are
+    /// errors.
+    pub(super) async fn send<P: Serialize>(
         &self,
         url: String,
         payload: Payload<'_, P>,
@@ -111,7 +120,7 @@ impl Vonage {
             Payload::Query(query) => self.http.get(url).query(query),
             Payload::Form(form) => self.http.post(url).form(form),
             Payload::Json(json) => self.http.post(url).json(json),
-            Payload::Put(json) => self.http.put(url).json(json),
+            Payload::PutJson(json) => self.http.put(url).json(json),
         };
         let request = request.basic_auth(&self.config.api_key, Some(&self.config.api_secret.0)).timeout(limit);
         let response = request.send().await?;
@@ -123,19 +132,19 @@ impl Vonage {
         }
     }
 
-    /// Asks once, for at most `limit`, and reads the body of a 200.
-    pub(super) async fn ask_json<P: Serialize, T: DeserializeOwned>(
+    /// Sends a request once, for at most `limit`, and decodes the JSON body of a 200. Any other status is an error.
+    pub(super) async fn send_for_json<P: Serialize, T: DeserializeOwned>(
         &self,
         url: String,
         payload: Payload<'_, P>,
         limit: Duration,
     ) -> Result<T, VonageError> {
-        let (status, body) = self.ask(url, payload, limit).await?;
+        let (status, body) = self.send(url, payload, limit).await?;
         parse_ok(status, &body)
     }
 }
 
-/// Reads the body of a 200.
+/// Decodes the JSON body of a 200. Any other status is an error.
 pub(super) fn parse_ok<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, VonageError> {
     if status != StatusCode::OK {
         return Err(VonageError::refused(status.as_str(), status.canonical_reason().unwrap_or("refused")));
@@ -147,7 +156,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, VonageError> 
     serde_json::from_slice(body).map_err(|error| VonageError::NotUnderstood(Some(error.into())))
 }
 
-/// The seconds of `Retry-After`; a date, which the header may have too, is passed over.
+/// Reads the seconds in `Retry-After`. A date, which HTTP also allows there, is ignored.
 fn retry_after(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse::<u32>().ok()?;
     Some(Duration::from_secs(seconds.into()))

@@ -4,62 +4,62 @@ use std::time::Duration;
 
 use crate::domain::phone::without_numbers;
 
-/// Vonage did not do what it was asked to. Nothing in here names a number or a secret.
+/// A failed request to one of Vonage's APIs. It never contains a phone number or a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum VonageError {
     /// The credentials are wrong.
     #[error("Vonage refused the credentials")]
     Unauthorized,
-    /// Too many requests at present; this one was not carried out.
-    #[error("Vonage is asked too often at present")]
+    /// Too many requests. This one was not carried out.
+    #[error("Vonage refused the request: too many requests")]
     RateLimited {
-        /// For how long Vonage does not want to be asked again, where it says.
+        /// The shortest pause before the next request, if the response states one.
         retry_after: Option<Duration>,
     },
-    /// Vonage refused this request, and why, in its own words.
+    /// Vonage refused the request and gave a reason. It was not carried out.
     #[error("Vonage refused: {label} (code {code})")]
     Refused {
-        /// The HTTP status, `error-code` or `status` of the answer.
+        /// HTTP status, `error-code` or `status` of the response.
         code: String,
-        /// Its words.
+        /// Vonage's reason, or ours where Vonage's could quote a phone number.
         label: String,
     },
-    /// Vonage failed. Whether the request was carried out is unknown.
+    /// Vonage answered with a server error. The request may have been carried out.
     #[error("Vonage failed with HTTP status {0}")]
     Failed(u16),
-    /// The answer is not what the API promises. Whether the request was carried out is unknown.
-    #[error("Vonage's answer cannot be understood")]
+    /// The response does not follow Vonage's documentation. The request may have been carried out.
+    #[error("Vonage's response is not valid")]
     NotUnderstood(#[source] Option<DecodeError>),
-    /// Vonage carried out a part of the request only: what it has told the ids of.
-    #[error("Vonage did a part of it only")]
-    Partly(Vec<String>),
-    /// No connection could be made; the request was not carried out.
-    #[error("Vonage cannot be reached")]
+    /// Vonage carried out only a part of the request. These are the IDs that it gave for that part.
+    #[error("Vonage carried out only a part of the request")]
+    Partial(Vec<String>),
+    /// No connection could be made. The request was not carried out.
+    #[error("connection to Vonage failed")]
     Unreachable(#[source] reqwest::Error),
-    /// No answer came in time, or the connection broke. Whether the request was carried out is unknown.
-    #[error("no answer from Vonage")]
+    /// The request timed out, or the connection broke. The request may have been carried out.
+    #[error("no response from Vonage")]
     NoAnswer(#[source] reqwest::Error),
 }
 
-/// Where an answer stops making sense, and why, without the numbers that stand there.
+/// The position and the reason at which decoding of a response failed, without the numbers in that text.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct DecodeError(String);
 
 impl From<serde_json::Error> for DecodeError {
-    /// A parser's complaint quotes the value that it complains of.
+    /// Masks the error text, because serde quotes the value that it could not read.
     fn from(error: serde_json::Error) -> Self {
         Self(without_numbers(&error.to_string()))
     }
 }
 
 impl VonageError {
-    /// Whether the request may have been carried out all the same.
+    /// True if the request may have been carried out although it failed.
     pub fn outcome_is_unknown(&self) -> bool {
-        matches!(self, Self::Failed(_) | Self::NotUnderstood(_) | Self::Partly(_) | Self::NoAnswer(_))
+        matches!(self, Self::Failed(_) | Self::NotUnderstood(_) | Self::Partial(_) | Self::NoAnswer(_))
     }
 
-    /// A refusal in Vonage's words, which may quote a number.
+    /// Creates a refusal, and masks its text, because Vonage may quote a phone number.
     pub(super) fn refused(code: &str, label: &str) -> Self {
         Self::Refused { code: without_numbers(code), label: without_numbers(label) }
     }
@@ -67,7 +67,7 @@ impl VonageError {
 
 impl From<reqwest::Error> for VonageError {
     fn from(error: reqwest::Error) -> Self {
-        // A URL can hold a number in its query.
+        // The query of a URL can contain a phone number.
         let error = error.without_url();
         if error.is_connect() { Self::Unreachable(error) } else { Self::NoAnswer(error) }
     }

@@ -1,7 +1,7 @@
-//! Number Insight Basic: whether a number is valid, and of which country.
+//! Number lookup: validity and country of a number, by Number Insight Basic.
 //!
-//! Source: Vonage Number Insight API, which ends on 4 February 2027; Identity Insights follows it. Hence
-//! [`NumberLookup`].
+//! Source: Vonage Number Insight API. Vonage ends it on 4 February 2027 and replaces it with Identity Insights, so the
+//! rest of the product only knows the trait [`NumberLookup`].
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::country::Country;
 use crate::domain::phone::{PhoneNumber, RealNumber};
 
-/// A carrier's judgement of a number.
+/// A valid number, as the carrier knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookedUpNumber {
     /// The number in the carrier's own international format.
     pub number: RealNumber,
-    /// Its country.
+    /// The country of the number.
     pub country: Country,
-    /// What the carrier keeps of the lookup, where it tells.
+    /// The carrier's record of the lookup, if the response names one.
     pub carrier_record: Option<CarrierRecord>,
 }
 
-/// Tells whether a number is valid, and of which country.
+/// A service that checks numbers.
 pub trait NumberLookup: Send + Sync {
-    /// Looks `number` up; none if it is not valid.
+    /// Looks up `number`. Returns `None` if it is not valid.
     fn look_up(&self, number: &PhoneNumber)
     -> impl Future<Output = Result<Option<LookedUpNumber>, VonageError>> + Send;
 }
 
-/// [`NumberLookup`] by the Number Insight Basic API.
+/// [`NumberLookup`] with the Number Insight Basic API.
 #[derive(Debug, Clone)]
 pub struct NumberInsight(pub Vonage);
 
@@ -43,7 +43,7 @@ struct Query<'a> {
     number: &'a str,
 }
 
-/// `status` is an integer here, unlike the SMS API's.
+/// `status` is an integer here, and a string in the SMS API.
 #[derive(Deserialize)]
 struct Answer {
     status: u16,
@@ -56,15 +56,15 @@ struct Answer {
 
 impl NumberLookup for NumberInsight {
     async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
-        self.0.tries(PATH, Idempotency::Safe).make(|limit| self.look_up_once(number, limit)).await
+        self.0.retry_budget(PATH, Idempotency::Safe, None).run(|limit| self.look_up_once(number, limit)).await
     }
 }
 
 impl NumberInsight {
     async fn look_up_once(&self, number: &PhoneNumber, limit: Duration) -> Result<Option<LookedUpNumber>, VonageError> {
-        // By POST, because a URL, unlike a body, ends up in logs on the way.
+        // POST, because intermediaries log URLs but not bodies.
         let form = Query { number: number.expose() };
-        let answer: Answer = self.0.ask_json(self.0.api(PATH), Payload::Form(&form), limit).await?;
+        let answer: Answer = self.0.send_for_json(self.0.api(PATH), Payload::Form(&form), limit).await?;
         match (answer.status, answer.international_format_number, answer.country_code) {
             (0, Some(number), Some(country)) => {
                 let carrier_record = answer.request_id.map(CarrierRecord::of_lookup);

@@ -1,7 +1,7 @@
-//! Renting numbers and linking them to the Voice application.
+//! Numbers of the account: search, rent, link to the Voice application, cancel.
 //!
-//! Source: Vonage Numbers API 1.1.0. POST bodies are forms, `error-code` is a string, and 420 stands for many things
-//! that only its label tells apart.
+//! Source: Vonage Numbers API 1.1.0. POST bodies are forms, and `error-code` is a string. Code 420 has many causes,
+//! which only its label distinguishes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,50 +19,50 @@ use crate::domain::country::Country;
 use crate::domain::phone::{PhoneNumber, VirtualNumber};
 use crate::domain::pool::{Feature, NumberType};
 
-/// The most numbers on a page of a search.
+/// Numbers on a page. 100 is the most that the API allows.
 const PAGE_SIZE: u32 = 100;
 
-/// Which numbers to look for.
+/// The criteria of a search for offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
-    /// In which country.
+    /// Country of the numbers.
     pub country: Country,
-    /// What they have to carry.
+    /// Features that each number must have.
     pub features: Vec<Feature>,
-    /// Of which kind.
+    /// Type of the numbers; any if `None`.
     pub number_type: Option<NumberType>,
-    /// Digits that they contain.
+    /// Digits that each number contains.
     pub pattern: Option<String>,
 }
 
 impl Search {
-    /// What is usually wanted: numbers of a country that can be called and send texts.
+    /// Returns the usual criteria: numbers of a country that can be called and can send text messages.
     pub fn usual(country: Country) -> Self {
         Self { country, features: vec![Feature::Voice, Feature::Sms], number_type: None, pattern: None }
     }
 }
 
-/// A number on offer.
+/// A number that Vonage has on sale.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Offer {
     /// The number.
     pub msisdn: VirtualNumber,
-    /// Its kind.
+    /// Its type.
     #[serde(rename = "type")]
     pub number_type: NumberType,
-    /// Rent a month, in EUR.
+    /// Monthly rent in EUR.
     pub cost: Decimal,
-    /// What it can carry.
+    /// Its features.
     pub features: Vec<Feature>,
-    /// What it cannot be used for.
+    /// Restrictions of its features.
     #[serde(default)]
     pub limitations: Vec<Limitation>,
 }
 
-/// A restriction of a number.
+/// A restriction of one feature of a number.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Limitation {
-    /// Of which feature.
+    /// The restricted feature.
     pub feature: Feature,
     /// `INBOUND` or `OUTBOUND`.
     #[serde(rename = "type")]
@@ -70,15 +70,15 @@ pub struct Limitation {
 }
 
 impl Offer {
-    /// Whether the number carries all of `features` without a limit in the way. Texts are only sent from it, so what
-    /// limits texts to it does not matter. The specification does not say whether a limitation's `reach` is what is
-    /// left or what is missing, so any reach counts.
+    /// True if the number has all of `features` without a restriction that matters. A restriction of inbound SMS does
+    /// not matter, because the product only sends text messages. Vonage's specification does not say whether `reach` is
+    /// the allowed or the missing part, so `reach` is ignored.
     pub fn suits(&self, features: &[Feature]) -> bool {
         features.iter().all(|feature| {
-            let limited = |limit: &Limitation| {
-                limit.feature == *feature && (*feature != Feature::Sms || limit.direction == "OUTBOUND")
+            let restricts = |limitation: &Limitation| {
+                limitation.feature == *feature && (*feature != Feature::Sms || limitation.direction == "OUTBOUND")
             };
-            self.features.contains(feature) && !self.limitations.iter().any(limited)
+            self.features.contains(feature) && !self.limitations.iter().any(restricts)
         })
     }
 }
@@ -86,13 +86,13 @@ impl Offer {
 /// One page of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// The numbers on it.
+    /// The offers on the page.
     pub offers: Vec<Offer>,
-    /// Whether another page follows.
+    /// True if another page follows.
     pub more: bool,
 }
 
-/// No matches are `{}` or `{"count":0,"numbers":[]}`.
+/// A page of numbers. Without matches the API answers `{}` or `{"count":0,"numbers":[]}`.
 #[derive(Deserialize)]
 struct Listing<T> {
     #[serde(default)]
@@ -135,7 +135,7 @@ struct NumberForm<'a> {
     msisdn: &'a str,
 }
 
-/// What the account holds of a number. An update replaces all of it.
+/// The settings of one of the account's numbers. An update replaces all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnedNumber {
     country: String,
@@ -166,10 +166,10 @@ struct Outcome {
     label: String,
 }
 
-/// A number as the list of the account's numbers shows it.
+/// A number of the account, as listed.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ListedNumber {
-    /// What the account holds of it.
+    /// Its settings.
     #[serde(flatten)]
     pub settings: OwnedNumber,
     #[serde(rename = "type", default)]
@@ -179,24 +179,24 @@ pub struct ListedNumber {
 }
 
 impl OwnedNumber {
-    /// Its digits.
+    /// Returns its digits (E.164 without "+").
     pub fn msisdn(&self) -> &str {
         &self.msisdn
     }
 
-    /// Whether calls to it reach this application: a forwarding of its own would win.
+    /// True if calls to it reach this application. A voice callback of the number has priority over its application.
     pub fn reaches(&self, application_id: &str) -> bool {
         self.is_linked_to(application_id) && self.voice_callback_type.as_deref().is_none_or(str::is_empty)
     }
 
-    /// Whether it is linked to this application.
+    /// True if it is linked to this application.
     pub fn is_linked_to(&self, application_id: &str) -> bool {
         self.app_id.as_deref() == Some(application_id)
     }
 }
 
 impl ListedNumber {
-    /// Number, country, kind and features, if it can be called and is of a kind that is known here.
+    /// Returns number, country, type and features. `None` if it cannot be called or its type is unknown here.
     pub fn for_calls(&self) -> Option<(VirtualNumber, Country, NumberType, Vec<Feature>)> {
         let number = PhoneNumber::try_from(self.settings.msisdn.as_str()).ok()?.into();
         let country = Country::try_from(self.settings.country.as_str()).ok()?;
@@ -207,66 +207,50 @@ impl ListedNumber {
     }
 }
 
-/// The Numbers API. It takes about one request a second, so requests are paced. A turn that is waited for does not count
-/// in a request's time limit.
+/// A client of the Numbers API that limits the rate of its requests. Vonage publishes no limit; integrators report 429
+/// when a purchase follows a search too fast. The wait for a turn does not count against a request's time limit.
 #[derive(Debug, Clone)]
 pub struct NumbersApi {
     vonage: Vonage,
-    pace: Arc<RateLimiter>,
+    rate_limiter: Arc<RateLimiter>,
 }
 
 impl NumbersApi {
-    /// With at least `interval` between the beginnings of two requests of this process.
+    /// Creates a client whose requests start at least `interval` apart, in this process.
     pub fn new(vonage: Vonage, interval: Duration) -> Self {
-        Self { vonage, pace: Arc::new(RateLimiter::new(interval)) }
+        Self { vonage, rate_limiter: Arc::new(RateLimiter::new(interval, interval)) }
     }
 
-    /// How long one request to Vonage may take.
+    /// Returns the longest time for one request to Vonage, including its retries.
     pub fn time_limit(&self) -> Duration {
         self.vonage.time_limit()
     }
 
-    /// How long the three requests for a number and the writes between them may take, if one of them fails to answer.
-    /// What takes longer is cut off, and the next run goes on with it.
+    /// Returns the time to plan for one number: its three requests, of which one may run into its time limit, and the
+    /// writes to our table between them. The next run resumes a number that takes longer.
     pub fn time_for_one(&self) -> Duration {
-        self.vonage.time_limit() + 3 * self.pace.interval() + Duration::from_secs(4)
+        self.vonage.time_limit() + 3 * self.rate_limiter.interval() + Duration::from_secs(4)
     }
 
-    /// Asks in its turn, and in a later one again where that is safe.
-    async fn ask<T>(
+    async fn send<T>(
         &self,
         path: &str,
         payload: Payload<'_, impl Serialize>,
         idempotency: Idempotency,
         read: impl Fn(StatusCode, &[u8]) -> Result<T, VonageError>,
     ) -> Result<T, VonageError> {
-        let mut tries = self.vonage.tries(path, idempotency);
-        loop {
-            self.pace.turn().await;
-            let limit = tries.begin();
-            let outcome = self.vonage.ask(self.vonage.rest(path), payload, limit).await;
-            let error = match outcome.and_then(|(status, body)| read(status, &body)) {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            let retry_after = match &error {
-                VonageError::RateLimited { retry_after } => Some(retry_after.unwrap_or_default()),
-                _ => None,
-            };
-            if !tries.may_retry(&error, retry_after.unwrap_or_default()) {
-                return Err(error);
-            }
-            if let Some(at_least) = retry_after {
-                self.pace.slow_down(tries.made(), at_least).await;
-            }
-        }
+        let attempt = async |limit| {
+            let (status, body) = self.vonage.send(self.vonage.rest(path), payload, limit).await?;
+            read(status, &body)
+        };
+        self.vonage.retry_budget(path, idempotency, Some(&*self.rate_limiter)).run(attempt).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<Listing<T>, VonageError> {
-        self.ask(path, Payload::Query(query), Idempotency::Safe, parse_ok).await
+        self.send(path, Payload::Query(query), Idempotency::Safe, parse_ok).await
     }
 
-    /// All numbers of the account, page by page.
+    /// Reads all numbers of the account, page by page.
     pub async fn list(&self) -> Result<Vec<ListedNumber>, VonageError> {
         let mut all = Vec::new();
         for index in 1.. {
@@ -281,12 +265,12 @@ impl NumbersApi {
         Ok(all)
     }
 
-    /// Gives a number back. Its rent ends.
+    /// Cancels the rent of a number.
     pub async fn cancel(&self, country: Country, number: &VirtualNumber) -> Result<(), VonageError> {
         self.change("/number/cancel", &NumberForm { country: country.as_str(), msisdn: number.as_str() }).await
     }
 
-    /// Page `index`, from 1, of the numbers on offer.
+    /// Reads page `index` of the offers that match. The first page has index 1.
     pub async fn search(&self, search: &Search, index: u32) -> Result<Page, VonageError> {
         let query = SearchQuery {
             country: search.country.as_str(),
@@ -299,17 +283,17 @@ impl NumbersApi {
         };
         let listing: Listing<serde_json::Value> = self.get("/number/search", &query).await?;
         let more = !listing.numbers.is_empty() && listing.count > PAGE_SIZE.saturating_mul(index);
-        // A number of a kind that is not known here is no reason to pass over its neighbours.
+        // An offer of an unknown type is skipped, the others on the page are not.
         let offers = listing.numbers.into_iter().filter_map(|offer| serde_json::from_value(offer).ok()).collect();
         Ok(Page { offers, more })
     }
 
-    /// Rents a number. Says nothing but yes; when the outcome is unknown, [`NumbersApi::owned`] tells.
+    /// Rents a number. After an error with an unknown outcome, [`NumbersApi::owned`] shows whether it was rented.
     pub async fn buy(&self, country: Country, number: &VirtualNumber) -> Result<(), VonageError> {
         self.change("/number/buy", &NumberForm { country: country.as_str(), msisdn: number.as_str() }).await
     }
 
-    /// What the account holds of a number, if it is the account's.
+    /// Reads the settings of a number. `None` if the account does not rent it.
     pub async fn owned(&self, country: Country, number: &VirtualNumber) -> Result<Option<OwnedNumber>, VonageError> {
         let query =
             OwnedQuery { country: country.as_str(), pattern: number.as_str(), search_pattern: 0, size: PAGE_SIZE };
@@ -317,8 +301,8 @@ impl NumbersApi {
         Ok(listing.numbers.into_iter().find(|owned| owned.msisdn == number.as_str()))
     }
 
-    /// Links a number to the Voice application and keeps the rest of its record, but for a voice callback of its own,
-    /// which would win over the application.
+    /// Links a number to the Voice application. Its other settings stay, except a voice callback, which has priority
+    /// over the application.
     pub async fn link(&self, owned: OwnedNumber, application_id: &str) -> Result<(), VonageError> {
         let linked = OwnedNumber {
             app_id: Some(application_id.to_owned()),
@@ -330,7 +314,7 @@ impl NumbersApi {
     }
 
     async fn change(&self, path: &str, form: &impl Serialize) -> Result<(), VonageError> {
-        self.ask(path, Payload::Form(form), Idempotency::Unsafe, outcome).await
+        self.send(path, Payload::Form(form), Idempotency::Unsafe, outcome).await
     }
 }
 
@@ -344,7 +328,7 @@ fn outcome(status: StatusCode, body: &[u8]) -> Result<(), VonageError> {
     }
 }
 
-/// One of the exact strings that the API takes: SMS before MMS before VOICE, but for `VOICE,MMS`.
+/// Returns one of the exact strings that the API accepts. The order is SMS, MMS, VOICE, except in `VOICE,MMS`.
 fn features_parameter(features: &[Feature]) -> String {
     let has = |feature| features.contains(&feature);
     match (has(Feature::Sms), has(Feature::Mms), has(Feature::Voice)) {
@@ -371,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limited_number_does_not_suit_a_use_that_the_limit_touches() {
+    fn restricted_number_does_not_suit_the_restricted_use() {
         let both = [Feature::Voice, Feature::Sms];
         assert!(offer("[]").suits(&both));
         let no_texts_out = offer(r#"[{"feature":"SMS","type":"OUTBOUND","reach":"INTERNATIONAL"}]"#);

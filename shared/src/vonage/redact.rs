@@ -1,7 +1,7 @@
-//! Redaction: Vonage replaces what is personal in a record of its own.
+//! Redaction: Vonage replaces the personal data in one of its own records.
 //!
-//! Source: Vonage Redact API 1.1.0. It has to be switched on for an account, by product; takes a record an hour after it
-//! was made; and up to 170 requests a second.
+//! Source: Vonage Redact API 1.1.0. Vonage switches it on for an account, product by product. It accepts a record from
+//! an hour after its creation, and up to 170 requests a second.
 
 use std::time::Duration;
 
@@ -16,33 +16,33 @@ use crate::domain::call::Direction;
 use crate::domain::carrier_record::{CarrierRecord, Product};
 use crate::domain::phone::without_numbers;
 
-/// A record was not redacted.
+/// A failed redaction.
 #[derive(Debug, thiserror::Error)]
 pub enum RedactError {
-    /// The record is not old enough.
-    #[error("Vonage wants to wait before it redacts this")]
+    /// The record is younger than an hour.
+    #[error("Vonage cannot redact the record yet")]
     TooEarly,
     /// Redaction is not switched on for the account, or not for this product.
     #[error("Vonage has not switched on redaction for this account")]
     NotProvisioned,
-    /// Vonage knows no such record, or does not take the request.
-    #[error("Vonage does not redact this: {title} (HTTP status {status})")]
+    /// Vonage knows no such record, or rejects the request.
+    #[error("Vonage refused to redact the record: {title} (HTTP status {status})")]
     Refused {
-        /// The HTTP status.
+        /// HTTP status of the response.
         status: u16,
-        /// What it says, without the record's id.
+        /// Title of Vonage's error, which does not contain the record's ID.
         title: String,
     },
-    /// Vonage did not answer the question.
+    /// The request failed.
     #[error(transparent)]
     Vonage(#[from] VonageError),
 }
 
-/// The Redact API, asked at a pace that it takes.
+/// A client of the Redact API that limits the rate of its requests.
 #[derive(Debug)]
 pub struct RedactApi {
     vonage: Vonage,
-    pace: RateLimiter,
+    rate_limiter: RateLimiter,
 }
 
 #[derive(Serialize)]
@@ -63,32 +63,27 @@ struct Refusal {
 
 const PATH: &str = "/v1/redact/transaction";
 
-/// The least time between two requests: 100 a second, because other deployments may share the account.
+/// Shortest time between two requests. It allows 100 of Vonage's 170 a second, because other deployments may use the
+/// same account.
 const INTERVAL: Duration = Duration::from_millis(10);
+/// Half of the shortest pause after a rate limit error.
+const BACKOFF: Duration = Duration::from_millis(250);
 
 impl RedactApi {
-    /// The Redact API of the account. Nothing is sent yet.
+    /// Creates a client. It sends nothing yet.
     pub fn new(vonage: Vonage) -> Self {
-        Self { vonage, pace: RateLimiter::new(INTERVAL) }
+        Self { vonage, rate_limiter: RateLimiter::new(INTERVAL, BACKOFF) }
     }
 
-    /// How long one record may take, with what is written of it.
+    /// Returns the time to plan for one record: the request, and the writes to our table after it.
     pub fn time_for_one(&self) -> Duration {
         self.vonage.time_limit() + Duration::from_secs(4)
     }
 
-    /// Has a record redacted. To do so twice does no harm.
+    /// Redacts a record. It is safe to repeat.
     pub async fn redact(&self, record: &CarrierRecord) -> Result<(), RedactError> {
-        // Repeated it does nothing more.
-        let mut tries = self.vonage.tries(PATH, Idempotency::Safe);
-        let (status, body) = loop {
-            self.pace.turn().await;
-            let limit = tries.begin();
-            let outcome = self.ask(record, limit).await;
-            if let Some(settled) = tries.settle(outcome).await {
-                break settled?;
-            }
-        };
+        let budget = self.vonage.retry_budget(PATH, Idempotency::Safe, Some(&self.rate_limiter));
+        let (status, body) = budget.run(|limit| self.redact_once(record, limit)).await?;
         if status.is_success() {
             return Ok(());
         }
@@ -100,9 +95,9 @@ impl RedactApi {
         })
     }
 
-    async fn ask(&self, record: &CarrierRecord, limit: Duration) -> Result<(StatusCode, Vec<u8>), VonageError> {
+    async fn redact_once(&self, record: &CarrierRecord, limit: Duration) -> Result<(StatusCode, Vec<u8>), VonageError> {
         let CarrierRecord { id, product, direction } = record;
         let transaction = Transaction { id, product: *product, direction: *direction };
-        self.vonage.ask(self.vonage.api(PATH), Payload::Json(&transaction), limit).await
+        self.vonage.send(self.vonage.api(PATH), Payload::Json(&transaction), limit).await
     }
 }

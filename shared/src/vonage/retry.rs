@@ -1,118 +1,118 @@
-//! Sending a request again: when that is safe, after what pause, and within what time.
+//! Retries of a request to Vonage: after which errors, after which pause, and within which time.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use super::error::VonageError;
+use super::rate_limit::RateLimiter;
 
-/// What a request does at Vonage, which decides after which failures it may be sent again.
+/// The effect of sending a request twice, which decides after which errors it may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Idempotency {
-    /// It only reads: after any failure that may pass.
+    /// Twice has the same effect as once. Retried after every transient error.
     Safe,
-    /// It buys, texts or changes something: only if it is certain that it was not carried out.
+    /// It rents a number, sends a text message or changes a setting. Retried only if it was certainly not carried out.
     Unsafe,
 }
 
 impl Idempotency {
-    fn allows_again(self, error: &VonageError) -> bool {
+    fn allows_retry_after(self, error: &VonageError) -> bool {
         let not_carried_out = matches!(error, VonageError::RateLimited { .. } | VonageError::Unreachable(_));
         not_carried_out || self == Self::Safe && error.outcome_is_unknown()
     }
 }
 
-/// How often a request is sent at most.
-const MOST: u32 = 3;
+/// The most attempts at one request.
+const MAX_ATTEMPTS: u32 = 3;
 
-/// A share of the time limit, in percent.
-const ATTEMPT: u32 = 60;
-const CONNECT: u32 = 30;
-/// What has to be left for another attempt: one that is cut short would make a known outcome an unknown one.
-const LEAST: u32 = 30;
+/// The longest time for one attempt, in percent of the request's time limit.
+const ATTEMPT_PERCENT: u32 = 60;
+/// The longest time for making a connection, in percent of the request's time limit.
+const CONNECT_PERCENT: u32 = 30;
+/// The time that must be left for another attempt, in percent of the request's time limit. An attempt that is cut short
+/// would replace an error whose outcome is known with one whose outcome is not.
+const RETRY_PERCENT: u32 = 30;
 
 fn percent(percent: u32, of: Duration) -> Duration {
     of * percent / 100
 }
 
-/// How long making a connection may take, of the time that a request has in all.
+/// Returns the longest time for making a connection, for requests with this time limit.
 pub(super) fn connect_limit(time_limit: Duration) -> Duration {
-    percent(CONNECT, time_limit)
+    percent(CONNECT_PERCENT, time_limit)
 }
 
-/// The attempts at one request, which together keep to its time limit.
+/// The time limit of one request, shared by its attempts and the pauses between them.
 #[derive(Debug)]
 pub(super) struct RetryBudget<'a> {
     path: &'a str,
     idempotency: Idempotency,
     time_limit: Duration,
-    left: Duration,
-    made: u32,
-    began: Instant,
+    rate_limiter: Option<&'a RateLimiter>,
 }
 
 impl<'a> RetryBudget<'a> {
-    pub(super) fn new(path: &'a str, idempotency: Idempotency, time_limit: Duration) -> Self {
-        Self { path, idempotency, time_limit, left: time_limit, made: 0, began: Instant::now() }
+    /// Creates the budget of a request to `path`, which each attempt sends in a turn of `rate_limiter`, if there is
+    /// one. The wait for a turn does not count against `time_limit`.
+    pub(super) fn new(
+        path: &'a str,
+        idempotency: Idempotency,
+        time_limit: Duration,
+        rate_limiter: Option<&'a RateLimiter>,
+    ) -> Self {
+        Self { path, idempotency, time_limit, rate_limiter }
     }
 
-    /// How many attempts have been made.
-    pub(super) fn made(&self) -> u32 {
-        self.made
-    }
-
-    /// Begins an attempt, and gives how long it may take.
-    pub(super) fn begin(&mut self) -> Duration {
-        self.began = Instant::now();
-        self.made += 1;
-        self.left.min(percent(ATTEMPT, self.time_limit))
-    }
-
-    /// Whether the request may be sent again after an attempt that failed and a pause of `pause`, which counts.
-    pub(super) fn may_retry(&mut self, error: &VonageError, pause: Duration) -> bool {
-        tracing::warn!(path = self.path, attempt = self.made, cause = %error, vonage_errors = 1u64, "Vonage failed");
-        self.left = self.left.saturating_sub(self.began.elapsed() + pause);
-        self.made < MOST && self.idempotency.allows_again(error) && self.left >= percent(LEAST, self.time_limit)
-    }
-
-    /// Makes attempts, each of which is told how long it may take, until one of them settles the request.
-    pub(super) async fn make<T, Attempt: Future<Output = Result<T, VonageError>>>(
-        mut self,
+    /// Calls `attempt`, with the longest time that it may take, until it succeeds or may not be retried.
+    pub(super) async fn run<T, Attempt: Future<Output = Result<T, VonageError>>>(
+        self,
         attempt: impl Fn(Duration) -> Attempt,
     ) -> Result<T, VonageError> {
+        let (mut left, mut attempts) = (self.time_limit, 0);
         loop {
-            let limit = self.begin();
-            let outcome = attempt(limit).await;
-            if let Some(settled) = self.settle(outcome).await {
-                return settled;
+            if let Some(rate_limiter) = self.rate_limiter {
+                rate_limiter.turn().await;
+            }
+            let started = Instant::now();
+            attempts += 1;
+            let error = match attempt(left.min(percent(ATTEMPT_PERCENT, self.time_limit))).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            let path = self.path;
+            tracing::warn!(path, attempt = attempts, cause = %error, vonage_errors = 1u64, "request to Vonage failed");
+            let pause = self.pause(&error, attempts);
+            left = left.saturating_sub(started.elapsed() + pause);
+            let has_time = left >= percent(RETRY_PERCENT, self.time_limit);
+            if attempts == MAX_ATTEMPTS || !has_time || !self.idempotency.allows_retry_after(&error) {
+                return Err(error);
+            }
+            match self.rate_limiter {
+                None => sleep(pause).await,
+                Some(limiter) if matches!(error, VonageError::RateLimited { .. }) => {
+                    limiter.slow_down(attempts, pause).await;
+                }
+                Some(_) => {}
             }
         }
     }
 
-    /// What the request has come to; none, after a pause, if it is to be sent again.
-    pub(super) async fn settle<T>(&mut self, outcome: Result<T, VonageError>) -> Option<Result<T, VonageError>> {
-        let Err(error) = outcome else { return Some(outcome) };
-        let pause = pause(&error, self.made);
-        if !self.may_retry(&error, pause) {
-            return Some(Err(error));
+    /// Returns the pause after attempt number `attempts`, as far as it counts against the time limit. It is random, so
+    /// that many clients do not retry at the same moment. After a broken connection, such as one that was idle for too
+    /// long, it is short. With a rate limiter, the next turn is the pause, and only Vonage's `Retry-After` counts.
+    fn pause(&self, error: &VonageError, attempts: u32) -> Duration {
+        let jitter = |max_millis: u64| Duration::from_millis(fastrand::u64(..=max_millis));
+        let factor = 1 << (attempts - 1).min(5);
+        match (error, self.rate_limiter) {
+            (VonageError::RateLimited { retry_after }, Some(_)) => retry_after.unwrap_or_default(),
+            (_, Some(_)) => Duration::ZERO,
+            (VonageError::RateLimited { retry_after: Some(after) }, None) => *after + jitter(250),
+            (VonageError::RateLimited { retry_after: None }, None) => {
+                Duration::from_millis(500 * factor) + jitter(250 * factor)
+            }
+            (_, None) => jitter(100 * factor),
         }
-        sleep(pause).await;
-        None
-    }
-}
-
-/// The pause after attempt number `made`, at random so that many do not come back together: as long as Vonage says and
-/// up to a quarter of a second more, or else half a second when it is asked too often, and next to nothing when a
-/// connection broke, as one does that was idle for too long.
-fn pause(error: &VonageError, made: u32) -> Duration {
-    let at_random = |longest: u64| Duration::from_millis(fastrand::u64(..=longest));
-    let doubled = 1 << (made - 1).min(5);
-    match error {
-        VonageError::RateLimited { retry_after: Some(after) } => *after + at_random(250),
-        VonageError::RateLimited { retry_after: None } => {
-            Duration::from_millis(500 * doubled) + at_random(250 * doubled)
-        }
-        _ => at_random(100 * doubled),
     }
 }
 
@@ -124,57 +124,79 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(5);
 
-    fn too_often(retry_after: Option<u64>) -> VonageError {
+    fn rate_limited(retry_after: Option<u64>) -> VonageError {
         VonageError::RateLimited { retry_after: retry_after.map(Duration::from_secs) }
     }
 
-    /// Lets each attempt take so long and fail in that way: how many there were, and how long all of it took.
-    async fn fail(idempotency: Idempotency, takes: Duration, error: impl Fn() -> VonageError) -> (u32, f64) {
-        let (start, made) = (Instant::now(), Cell::new(0));
+    /// Runs attempts that take up to `takes` and then fail, and returns their number and the seconds that all took.
+    async fn fail_at_rate(
+        rate_limiter: Option<&RateLimiter>,
+        idempotency: Idempotency,
+        takes: Duration,
+        error: impl Fn() -> VonageError,
+    ) -> (u32, f64) {
+        let (start, attempts) = (Instant::now(), Cell::new(0));
         let attempt = async |limit| {
-            made.set(made.get() + 1);
+            attempts.set(attempts.get() + 1);
             sleep(takes.min(limit)).await;
             Err::<(), _>(error())
         };
-        RetryBudget::new("/path", idempotency, LIMIT).make(attempt).await.unwrap_err();
-        (made.get(), start.elapsed().as_secs_f64())
+        RetryBudget::new("/path", idempotency, LIMIT, rate_limiter).run(attempt).await.unwrap_err();
+        (attempts.get(), start.elapsed().as_secs_f64())
+    }
+
+    async fn fail(idempotency: Idempotency, takes: Duration, error: impl Fn() -> VonageError) -> (u32, f64) {
+        fail_at_rate(None, idempotency, takes, error).await
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_what_was_certainly_not_carried_out_is_sent_again_if_it_has_an_effect() {
-        for (error, read, lasting) in [
-            ((|| too_often(None)) as fn() -> VonageError, 3, 3),
+    async fn unsafe_request_is_retried_only_if_it_was_not_carried_out() {
+        for (error, safe, not_safe) in [
+            ((|| rate_limited(None)) as fn() -> VonageError, 3, 3),
             (|| VonageError::Failed(500), 3, 1),
             (|| VonageError::NotUnderstood(None), 3, 1),
-            (|| VonageError::Partly(Vec::new()), 3, 1),
+            (|| VonageError::Partial(Vec::new()), 3, 1),
             (|| VonageError::Unauthorized, 1, 1),
             (|| VonageError::refused("420", "method failed"), 1, 1),
         ] {
-            let made = async |idempotency| fail(idempotency, Duration::ZERO, error).await.0;
-            assert_eq!(
-                (made(Idempotency::Safe).await, made(Idempotency::Unsafe).await),
-                (read, lasting),
-                "{:?}",
-                error()
-            );
+            let attempts = async |idempotency| fail(idempotency, Duration::ZERO, error).await.0;
+            let made = (attempts(Idempotency::Safe).await, attempts(Idempotency::Unsafe).await);
+            assert_eq!(made, (safe, not_safe), "{:?}", error());
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_attempts_together_keep_to_the_time_limit() {
-        let (made, took) = fail(Idempotency::Safe, Duration::MAX, || VonageError::Failed(0)).await;
-        assert_eq!(made, 2, "three fifths of the time, and what is left");
+    async fn attempts_together_stay_within_the_time_limit() {
+        let (attempts, took) = fail(Idempotency::Safe, Duration::MAX, || VonageError::Failed(0)).await;
+        assert_eq!(attempts, 2, "60 % of the time, then the rest");
         assert!((4.9..=5.0).contains(&took), "{took}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_pause_is_what_vonage_asks_for_if_that_fits_in() {
-        for (retry_after, attempts, at_least, at_most) in
+    async fn pause_follows_retry_after_if_the_time_allows() {
+        for (retry_after, expected, at_least, at_most) in
             [(Some(1), 3, 2.0, 2.51), (Some(2), 2, 2.0, 2.26), (Some(4), 1, 0.0, 0.0), (None, 3, 1.5, 2.26)]
         {
-            let (made, took) = fail(Idempotency::Unsafe, Duration::ZERO, || too_often(retry_after)).await;
-            assert_eq!(made, attempts, "{retry_after:?}");
+            let (attempts, took) = fail(Idempotency::Unsafe, Duration::ZERO, || rate_limited(retry_after)).await;
+            assert_eq!(attempts, expected, "{retry_after:?}");
             assert!((at_least..=at_most).contains(&took), "{retry_after:?}: {took}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wait_for_a_turn_does_not_count_against_the_time_limit() {
+        let interval = Duration::from_secs(4);
+        for (error, expected, at_least, at_most) in [
+            ((|| VonageError::Failed(500)) as fn() -> VonageError, 3, 8.0, 8.01),
+            // The limiter waits 8 to 12 seconds, then 16 to 24.
+            (|| rate_limited(None), 3, 24.0, 36.01),
+            // Vonage's own pause counts.
+            (|| rate_limited(Some(4)), 1, 0.0, 0.0),
+        ] {
+            let limiter = RateLimiter::new(interval, interval);
+            let (attempts, took) = fail_at_rate(Some(&limiter), Idempotency::Safe, Duration::ZERO, error).await;
+            assert_eq!(attempts, expected, "{:?}", error());
+            assert!((at_least..=at_most).contains(&took), "{:?}: {took}", error());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Text messages.
 //!
-//! Source: Vonage SMS API. It answers HTTP 200 always, and says in each part how it went.
+//! Source: Vonage SMS API 1.5.1. It always answers HTTP 200, with a status for each part of the text message.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::error::VonageError;
 use super::retry::Idempotency;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 
-/// Sends text messages.
+/// A service that sends text messages.
 pub trait TextSender: Send + Sync {
-    /// Hands one text message to the carrier, and gives the carrier's id of each of its parts. It is then queued, not
-    /// delivered.
+    /// Sends one text message and returns the carrier's ID of each of its parts. The carrier has then queued the
+    /// message, not delivered it.
     fn send(
         &self,
         from: &VirtualNumber,
@@ -23,12 +23,12 @@ pub trait TextSender: Send + Sync {
     ) -> impl Future<Output = Result<Vec<String>, VonageError>> + Send;
 }
 
-/// [`TextSender`] by the SMS API.
+/// [`TextSender`] with the SMS API.
 #[derive(Debug, Clone)]
 pub struct SmsApi(pub Vonage);
 
-/// The characters of the GSM 03.38 alphabet, with those of its extension table. Any other makes a text Unicode, and
-/// the API does not see to that itself.
+/// The GSM 03.38 alphabet with its extension table. A text with any other character must be sent as `unicode`: the
+/// API's default type is `text`, and it does not detect the encoding.
 const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\
                    abcdefghijklmnopqrstuvwxyzäöñüà|^€{}[]~\\";
 
@@ -48,7 +48,7 @@ struct Answer {
     messages: Vec<Part>,
 }
 
-/// All values are strings. A long text has several parts.
+/// One part of a text message. All values are strings.
 #[derive(Deserialize)]
 struct Part {
     status: String,
@@ -60,18 +60,18 @@ impl TextSender for SmsApi {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
         let encoding = if text.chars().all(|c| GSM.contains(c)) { "text" } else { "unicode" };
         let message = Message { from: from.as_str(), to: to.expose(), text, encoding };
-        self.0.tries(PATH, Idempotency::Unsafe).make(|limit| self.send_once(&message, limit)).await
+        self.0.retry_budget(PATH, Idempotency::Unsafe, None).run(|limit| self.send_once(&message, limit)).await
     }
 }
 
 impl SmsApi {
     async fn send_once(&self, message: &Message<'_>, limit: Duration) -> Result<Vec<String>, VonageError> {
-        let answer: Answer = self.0.ask_json(self.0.rest(PATH), Payload::Form(message), limit).await?;
-        let (taken, refused): (Vec<_>, Vec<_>) = answer.messages.into_iter().partition(|part| part.status == "0");
-        let (count, ids) = (taken.len(), taken.into_iter().filter_map(|part| part.message_id).collect());
+        let answer: Answer = self.0.send_for_json(self.0.rest(PATH), Payload::Form(message), limit).await?;
+        let (accepted, refused): (Vec<_>, Vec<_>) = answer.messages.into_iter().partition(|part| part.status == "0");
+        let (count, ids) = (accepted.len(), accepted.into_iter().filter_map(|part| part.message_id).collect());
         match refused.first() {
-            // Some parts are out: to send all of them again would be to text twice.
-            Some(_) if count > 0 => Err(VonageError::Partly(ids)),
+            // A retry would send the accepted parts twice.
+            Some(_) if count > 0 => Err(VonageError::Partial(ids)),
             Some(part) => Err(refusal(&part.status)),
             None if count == 0 => Err(VonageError::NotUnderstood(None)),
             None => Ok(ids),
@@ -79,7 +79,7 @@ impl SmsApi {
     }
 }
 
-/// The meaning of a status, in our words: Vonage's `error-text` can quote the number.
+/// Translates the status of a part. The text is ours, because Vonage's `error-text` can quote the number.
 fn refusal(status: &str) -> VonageError {
     let label = match status {
         "1" => return VonageError::RateLimited { retry_after: None },
@@ -91,9 +91,9 @@ fn refusal(status: &str) -> VonageError {
         "8" => "the carrier account is barred",
         "9" => "the carrier account has not enough credit",
         "12" => "the message is too long",
-        "15" => "the sender is not allowed to text this number",
-        "17" => "blocked by the provider",
-        "29" => "the trial account may not text this number",
+        "15" => "the sender must not text this number",
+        "17" => "the provider blocked the message",
+        "29" => "the trial account must not text this number",
         "33" => "the number is deactivated",
         _ => "the message was not accepted",
     };

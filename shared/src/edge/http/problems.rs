@@ -33,7 +33,7 @@ impl From<crate::vonage::VonageError> for Problem {
             VonageError::Unauthorized => (StatusCode::BAD_GATEWAY, "Vonage refused this deployment's credentials."),
             VonageError::Refused { .. } => (StatusCode::BAD_GATEWAY, "Vonage refused the request."),
             VonageError::NotUnderstood(_) => (StatusCode::BAD_GATEWAY, "Vonage's answer has an unknown form."),
-            VonageError::Partly(_) => (StatusCode::BAD_GATEWAY, "Vonage carried out only a part of the request."),
+            VonageError::Partial(_) => (StatusCode::BAD_GATEWAY, "Vonage carried out only a part of the request."),
             VonageError::RateLimited { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Vonage's rate limit is reached."),
             VonageError::Failed(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage reported an internal error."),
             VonageError::Unreachable(_) => (StatusCode::SERVICE_UNAVAILABLE, "Vonage cannot be reached."),

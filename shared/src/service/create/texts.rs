@@ -56,7 +56,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         let mut texts = Vec::new();
         for (side, outcome) in [(Side::A, a), (Side::B, b)] {
             if let Some(outcome) = outcome {
-                if let Ok(ids) | Err(VonageError::Partly(ids)) = &outcome {
+                if let Ok(ids) | Err(VonageError::Partial(ids)) = &outcome {
                     texts.extend(ids.iter().cloned().map(CarrierRecord::of_text));
                 }
                 conversation.participants[side.index()].notification = notification(&conversation, outcome);

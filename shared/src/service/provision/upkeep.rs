@@ -118,10 +118,10 @@ impl Provisioner {
     /// Lets the application's webhooks lead here, and Vonage use nothing of what is said. Two runs at once write the same.
     async fn see_to_application(&self, home: PublicEndpoint<'_>) -> Result<Vec<&'static str>, ApplicationProblem> {
         let mut application = self.applications.read(&self.application_id).await?;
-        if application.serves_another(home.public_url) && !home.take_over {
+        if application.serves_other_deployment(home.public_url) && !home.take_over {
             return Err(ApplicationProblem::ServesAnother);
         }
-        let changed = application.serve(home.public_url);
+        let changed = application.configure(home.public_url);
         if !changed.is_empty() {
             self.applications.replace(&self.application_id, &application).await?;
         }
