@@ -42,14 +42,14 @@ impl HttpFunction for AnswerWebhook {
             log.outcome = "asked to call again";
             return Ok(http::json(StatusCode::OK, &ncco::try_again()));
         }
-        let destination = match call.key() {
+        let destination = match call.route_key() {
             Some((caller, dialled)) => self.store.destination(&caller, &dialled, now).await?,
             None => Destination::Nobody,
         };
         (log.outcome, log.conversation) = match &destination {
             Destination::Participant { conversation, .. } => (RequestLog::ROUTED, Some(*conversation)),
             Destination::Ended(conversation) => ("ended", Some(*conversation)),
-            Destination::Nobody if call.key().is_none() => ("no caller id", None),
+            Destination::Nobody if call.route_key().is_none() => ("no caller id", None),
             Destination::Nobody => (RequestLog::UNKNOWN_CALLER, None),
         };
         Ok(http::json(StatusCode::OK, &ncco::answer(destination)))

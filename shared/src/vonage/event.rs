@@ -1,7 +1,7 @@
-//! What Vonage sends to the answer and event webhooks, read.
+//! Decoding of Vonage's answer and event webhooks.
 //!
-//! Source: Vonage Voice API, webhook reference. Events come twice, late and in any order; those of an NCCO action have no
-//! `status`, and some have no `uuid`. Numbers in them are strings.
+//! Source: Vonage Voice API, webhook reference. Events can be delivered twice, late and in any order. Events of an NCCO
+//! action have no `status`, and some events have no `uuid`. Numeric values are strings.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
@@ -9,10 +9,10 @@ use serde::{Deserialize, Deserializer};
 use crate::domain::call::{Direction, LegEvent, LegFacts};
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 
-/// An inbound call that asks what to do.
+/// A request to the answer webhook: an inbound call that needs an NCCO.
 #[derive(Default, Deserialize)]
 pub struct AnswerRequest {
-    /// The caller. Anything but a number if the caller ID is withheld.
+    /// The caller's number. If the caller ID is withheld, it is missing or some other text.
     #[serde(default, deserialize_with = "text")]
     from: Option<String>,
     /// The dialled number.
@@ -23,27 +23,27 @@ pub struct AnswerRequest {
 }
 
 impl AnswerRequest {
-    /// Reads the fields of a GET.
+    /// Reads the query of a GET.
     pub fn from_query<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Self {
         let owned = |name| field(name).map(str::to_owned);
         Self { from: owned("from"), to: owned("to"), conversation_uuid: owned("conversation_uuid") }
     }
 
-    /// Vonage's id of the call.
+    /// Returns Vonage's ID of the call.
     pub fn conversation_uuid(&self) -> Option<String> {
         identifier(self.conversation_uuid.as_deref(), [&self.from, &self.to])
     }
 
-    /// Caller and dialled number; none if one of them is not a number.
-    pub fn key(&self) -> Option<(RealNumber, VirtualNumber)> {
+    /// Returns the route key: the caller's number and the dialled number. `None` if one of them is not a phone number.
+    pub fn route_key(&self) -> Option<(RealNumber, VirtualNumber)> {
         Some((number(self.from.as_deref())?.into(), number(self.to.as_deref())?.into()))
     }
 }
 
-/// The numbers of a leg, each as the end of it that could be a caller.
+/// A route key that a leg may belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegKey {
-    /// Which way the leg runs.
+    /// The direction of the leg.
     pub direction: Direction,
     /// The participant's phone.
     pub phone: RealNumber,
@@ -51,22 +51,22 @@ pub struct LegKey {
     pub virtual_number: VirtualNumber,
 }
 
-/// An event, as far as it matters here.
+/// A decoded event.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A leg came to a status. Of `keys`, the first that has a route is the leg's; there are two only if the event does
-    /// not tell its direction.
+    /// A leg reached a status.
     Leg {
-        /// Where to find its conversation.
+        /// The possible route keys of the leg. The first that has a route is the right one. There are two only if the
+        /// event has no direction.
         keys: Vec<LegKey>,
-        /// What to merge.
+        /// The data to merge into the leg.
         event: LegEvent,
     },
-    /// Anything else: what it is called, and the call that it belongs to.
+    /// Any other event.
     Other {
-        /// Its status, or what kind of thing it reports.
+        /// Its status, or else the name of its characteristic field.
         kind: String,
-        /// Vonage's id of the call.
+        /// Vonage's ID of the call.
         conversation_uuid: Option<String>,
     },
 }
@@ -79,7 +79,7 @@ struct RawEvent {
     to: Option<String>,
     #[serde(default, deserialize_with = "text")]
     uuid: Option<String>,
-    /// Machine detection names the leg so.
+    /// The leg, in events of machine detection.
     #[serde(default, deserialize_with = "text")]
     call_uuid: Option<String>,
     #[serde(default, deserialize_with = "text")]
@@ -109,7 +109,7 @@ struct RawEvent {
 }
 
 impl Event {
-    /// Reads the body of an event webhook, which has to be a JSON object.
+    /// Decodes the body of an event webhook, which must be a JSON object.
     pub fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
         let raw: RawEvent = serde_json::from_slice(body)?;
         Ok(raw.leg_event().unwrap_or_else(|| raw.other()))
@@ -177,24 +177,24 @@ impl RawEvent {
     }
 }
 
-/// A number as Vonage writes it, but for blanks around it, which its own logs show.
+/// Parses a number in Vonage's format. Blanks around it are removed, because they occur in Vonage's own logs.
 fn number(text: Option<&str>) -> Option<PhoneNumber> {
     PhoneNumber::try_from(text?.trim()).ok()
 }
 
-/// An id that may become part of a key or a log line: short, of characters that can do no harm there, and not a phone
-/// number, neither by itself nor with one of the `numbers` of the same message in it.
+/// Returns an ID if it is safe in an item key and in a log line: it is short, has only harmless characters, and neither
+/// is a phone number nor contains one of the `numbers` of the same message.
 fn identifier(text: Option<&str>, numbers: [&Option<String>; 2]) -> Option<String> {
     let text = harmless(text)?;
     let own = digits(text);
     let is_a_number = own.len() <= MAX_NUMBER_DIGITS && !text.contains(|c: char| c.is_ascii_alphabetic());
     let numbers = numbers.into_iter().flatten().map(|number| digits(number.trim_start_matches(['+', '0', ' '])));
-    let tells_a_number = is_a_number && own.len() >= MIN_NUMBER_DIGITS
+    let reveals_a_number = is_a_number && own.len() >= MIN_NUMBER_DIGITS
         || numbers.filter(|number| number.len() >= MIN_NUMBER_DIGITS).any(|number| own.contains(&number));
-    (!tells_a_number).then(|| text.to_owned())
+    (!reveals_a_number).then(|| text.to_owned())
 }
 
-/// A word that says what happened, as harmless as an [`identifier`], with fewer digits than any phone number.
+/// Returns a status or a reason if it is as safe as an [`identifier`] and has fewer digits than any phone number.
 fn word(text: Option<&str>) -> Option<String> {
     harmless(text).filter(|text| digits(text).len() < MIN_NUMBER_DIGITS).map(str::to_owned)
 }
@@ -208,11 +208,12 @@ fn digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).collect()
 }
 
-/// The fewest and the most digits that a phone number has.
+/// The fewest digits of a phone number.
 const MIN_NUMBER_DIGITS: usize = 7;
+/// The most digits of a phone number (E.164).
 const MAX_NUMBER_DIGITS: usize = 15;
 
-/// A field whose value may be text, a number, null or, from a future version, something else.
+/// Reads a field that may be text, a number, null or, in a future version of the API, something else.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match serde_json::Value::deserialize(deserializer)? {
         serde_json::Value::String(text) => Some(text),
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_completed_leg_brings_its_duration_and_price() {
+    fn completed_leg_has_its_duration_and_price() {
         let event = parse(json!({
             "headers": {}, "from": "447700900001", "to": "447451000002", "uuid": "0779a56d002f1c7f47f82ef5fe84ab79",
             "conversation_uuid": "CON-1", "status": "completed", "direction": "inbound",
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outbound_leg_belongs_to_the_phone_that_it_calls() {
+    fn outbound_leg_belongs_to_the_phone_that_it_calls() {
         let event = json!({
             "from": "447451000001", "to": "447700900002", "uuid": "u", "conversation_uuid": "CON-1", "status": "busy",
             "timestamp": "2026-11-22T12:00:06.123Z",
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_names_no_leg_is_told_by_its_kind_and_call() {
+    fn event_without_a_leg_has_its_kind_and_call() {
         for (body, kind) in [
             (json!({"reason": "Syntax error in NCCO.", "conversation_uuid": "CON-1"}), "reason"),
             (json!({"conversation_uuid_from": "CON-1", "conversation_uuid_to": "CON-2", "uuid": "u"}), "transfer"),
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_could_break_a_key_or_a_log_line_is_not_taken() {
+    fn id_that_could_break_a_key_or_a_log_line_is_rejected() {
         let event = |uuid: &str| {
             parse(json!({
                 "from": "447451000001", "to": "447700900002", "uuid": uuid, "conversation_uuid": "CON-1",
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phone_number_in_the_place_of_an_id_or_a_word_is_not_taken() {
+    fn phone_number_in_place_of_an_id_or_a_word_is_rejected() {
         let event = |name: &str, value: &str| {
             let mut event = json!({
                 "from": "447451000001", "to": "+44 7700 900002", "uuid": "0779a56d002f1c7f47f82ef5fe84ab79",
@@ -334,12 +335,12 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_id_that_is_not_a_number_has_no_key() {
+    fn caller_id_that_is_not_a_number_has_no_route_key() {
         for from in ["", "anonymous", "Restricted", "+447700900001", "07700900001"] {
             let field = |name: &str| Some(if name == "from" { from } else { "447451000002" });
-            assert!(AnswerRequest::from_query(field).key().is_none(), "{from}");
+            assert!(AnswerRequest::from_query(field).route_key().is_none(), "{from}");
         }
         let field = |name: &str| Some(if name == "from" { " 447700900001" } else { "447451000002" });
-        assert!(AnswerRequest::from_query(field).key().is_some());
+        assert!(AnswerRequest::from_query(field).route_key().is_some());
     }
 }

@@ -1,5 +1,5 @@
-//! HS256 for `jsonwebtoken` by ring, which every binary links for TLS already. The crate's own choices would add either
-//! aws-lc or RSA and the elliptic curves to functions that need one HMAC.
+//! HS256 for `jsonwebtoken` on ring, which every binary already links for TLS. The crate's own providers would add
+//! aws-lc, or RSA and elliptic curves, to functions that need only an HMAC.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
@@ -19,9 +19,9 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes this the process's provider, unless there is one.
+/// Installs this provider for the process, unless one is installed.
 pub(super) fn install() {
-    // An error says that a provider is in place already, which serves as well.
+    // The only error is that a provider is already installed.
     let _ = PROVIDER.install_default();
 }
 

@@ -1,6 +1,6 @@
-//! NCCO: the JSON list of call actions that Vonage takes from the answer webhook.
+//! NCCO (Nexmo Call Control Object): the JSON list of call actions with which the answer webhook responds.
 //!
-//! Source: Vonage Voice API, NCCO reference. The list ends the call when it is exhausted; there is no hang-up action.
+//! Source: Vonage Voice API, NCCO reference. Vonage ends the call after the last action. There is no hang-up action.
 
 use serde::Serialize;
 
@@ -10,29 +10,30 @@ use crate::domain::route::Destination;
 /// The actions of a call, in order.
 pub type Ncco = Vec<Action>;
 
-/// The language of everything said on a call (BCP 47).
+/// The language of all spoken text (BCP 47).
 const LANGUAGE: &str = "en-GB";
 
-/// One action.
+/// One action of an NCCO.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "camelCase")]
 pub enum Action {
     /// Says `text`, at most 1500 characters.
     Talk {
-        /// What is said.
+        /// The text to say.
         text: &'static str,
-        /// In which language.
+        /// The language of the text (BCP 47).
         language: &'static str,
     },
     /// Connects the caller to one phone.
     Connect {
-        /// What the called phone shows. Always a virtual number: Vonage would pass on the caller's own if asked to.
+        /// The caller ID that the callee sees. Always a virtual number: with the caller's own number here, Vonage would
+        /// show it to the callee.
         from: VirtualNumber,
-        /// The phone; Vonage takes exactly one.
+        /// The phone to call. Vonage accepts exactly one.
         endpoint: [PhoneEndpoint; 1],
-        /// For how long the phone rings, in seconds.
+        /// The longest ringing time, in seconds.
         timeout: u32,
-        /// For how long the two may talk, in seconds.
+        /// The longest talking time, in seconds.
         limit: u32,
     },
 }
@@ -41,11 +42,11 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename = "phone")]
 pub struct PhoneEndpoint {
-    /// The phone's number.
+    /// The number of the phone.
     pub number: RealNumber,
 }
 
-/// The answer to a call that leads to `destination`.
+/// Returns the NCCO for a call with this destination.
 pub fn answer(destination: Destination) -> Ncco {
     match destination {
         Destination::Participant { connect_to, present_as, limits, .. } => vec![
@@ -68,7 +69,7 @@ pub fn answer(destination: Destination) -> Ncco {
     }
 }
 
-/// The answer when the call cannot be looked up at present.
+/// Returns the NCCO for a call whose route cannot be read at present.
 pub fn try_again() -> Ncco {
     vec![talk("Sorry, we cannot connect your call right now. Please call again in a minute.")]
 }
@@ -87,7 +88,7 @@ mod tests {
     use crate::domain::phone::PhoneNumber;
 
     #[test]
-    fn a_live_route_is_answered_with_talk_and_connect() {
+    fn live_route_is_answered_with_talk_and_connect() {
         let destination = Destination::Participant {
             conversation: ConversationId::generate(jiff::Timestamp::UNIX_EPOCH),
             connect_to: PhoneNumber::try_from("447700900002").unwrap().into(),
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_only_talks() {
+    fn every_other_call_is_answered_with_talk_only() {
         let ended = Destination::Ended(ConversationId::generate(jiff::Timestamp::UNIX_EPOCH));
         for ncco in [answer(ended), answer(Destination::Nobody), try_again()] {
             assert!(matches!(ncco.as_slice(), [Action::Talk { .. }]));

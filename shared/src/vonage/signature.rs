@@ -1,7 +1,7 @@
-//! Vonage's signature on its webhooks: who cannot make it learns no real number from the answer webhook.
+//! Signatures of Vonage's webhooks. Without a valid signature nobody learns a real number from the answer webhook.
 //!
-//! Source: Vonage, "Signed webhooks": a JWT (HS256) in `Authorization: Bearer`, its key the account's signature secret,
-//! its claim `payload_hash` the hex SHA-256 of the raw body. Only POST has a body to hash.
+//! Source: Vonage, "Signed webhooks". The header `Authorization: Bearer` has a JWT (HS256) that is signed with the
+//! account's signature secret. Its claim `payload_hash` is the hex SHA-256 of the raw body. A GET has no body to hash.
 
 use jiff::Timestamp;
 use jsonwebtoken::errors::ErrorKind;
@@ -13,13 +13,13 @@ use subtle::ConstantTimeEq;
 use super::hs256;
 use crate::config::SignatureConfig;
 
-/// Verifies the signature of webhooks.
+/// A verifier of webhook signatures.
 ///
-/// A captured request can be sent again for as long as its signature is young enough, and does no harm: an event merges
-/// into what it has said already, and the answer webhook writes nothing. The signature of a POST covers its body, so what
-/// it is answered is what Vonage was answered, which whoever could read the request could read as well. So no `jti` is
-/// stored, which would cost a write before each call is answered, and would refuse Vonage's own second attempt. The
-/// signature of a GET may cover nothing; but that of a POST opens no GET, and a deployment's webhooks come by POST.
+/// An attacker can replay a captured request until its signature is too old, but gains nothing. An event is merged a
+/// second time without effect, and the answer webhook writes nothing. The signature of a POST covers its body, so the
+/// response is the one that Vonage received, and whoever captured the request could read that too. So no `jti` is
+/// stored: that would cost a write before each call is answered, and would refuse Vonage's own retry. The signature of
+/// a GET may cover nothing, but the signature of a POST is not valid for a GET, and a deployment's webhooks use POST.
 pub struct WebhookVerifier {
     keys: Vec<DecodingKey>,
     validation: Validation,
@@ -28,30 +28,30 @@ pub struct WebhookVerifier {
     application_id: String,
 }
 
-/// A webhook is not known to come from Vonage.
+/// A failed verification: the webhook may not come from Vonage.
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureError {
-    /// It is not signed.
+    /// The webhook has no signature.
     #[error("the webhook is not signed")]
     Missing,
-    /// The signature is not Vonage's, or not made as Vonage makes it.
+    /// The signature was made with another secret, or is not in Vonage's format.
     #[error("the webhook's signature is not valid")]
     Invalid(#[source] jsonwebtoken::errors::Error),
-    /// The body is not the one that was signed.
+    /// The signature was made for another body.
     #[error("the webhook's body is not the one that was signed")]
-    OtherBody,
-    /// The signature is of another time.
-    #[error("the webhook was signed {0} s from now, which is too far")]
-    OtherTime(u64),
-    /// The signature is for another account.
+    BodyMismatch,
+    /// The signature is too old, or from the future. The value is the difference to now, in seconds.
+    #[error("the time of the webhook's signature is {0} s away from now")]
+    OutsideTimeWindow(u64),
+    /// The signature was made for another account.
     #[error("the webhook was signed for another Vonage account")]
-    OtherAccount,
-    /// The signature is for another application of the account.
+    WrongAccount,
+    /// The signature was made for another application of the account.
     #[error("the webhook was signed for another Vonage application")]
-    OtherApplication,
+    WrongApplication,
 }
 
-/// The claims that Vonage makes, but for `jti`.
+/// Vonage's claims, without `jti`.
 #[derive(Debug, Deserialize)]
 struct Claims {
     iat: i64,
@@ -62,11 +62,11 @@ struct Claims {
     payload_hash: Option<String>,
 }
 
-/// What Vonage puts into `iss`.
+/// The claim `iss` in every signature of Vonage.
 const ISSUER: &str = "Vonage";
 
 impl WebhookVerifier {
-    /// A verifier for the account and application in `config`.
+    /// Creates a verifier for the account and the application in `config`.
     pub fn new(config: &SignatureConfig) -> Self {
         install_provider();
         let mut validation = Validation::new(Algorithm::HS256);
@@ -84,8 +84,8 @@ impl WebhookVerifier {
         }
     }
 
-    /// Checks the `Authorization` header of a webhook that arrived at `now`. `body` is the raw body of a POST, and none
-    /// for a GET, of which Vonage does not say whether it hashes anything.
+    /// Verifies the `Authorization` header of a webhook that arrived at `now`. `body` is the raw body of a POST, and
+    /// `None` for a GET. Vonage does not document `payload_hash` for a GET, so it may be missing there.
     pub fn verify(
         &self,
         authorization: Option<&str>,
@@ -95,36 +95,36 @@ impl WebhookVerifier {
         let claims = self.claims(authorization.and_then(bearer).ok_or(SignatureError::Missing)?)?;
         let covers = |hash: String| equal(&hash.to_ascii_lowercase(), &payload_hash(body.unwrap_or_default()));
         if !claims.payload_hash.map_or(body.is_none(), covers) {
-            return Err(SignatureError::OtherBody);
+            return Err(SignatureError::BodyMismatch);
         }
         if !equal(&claims.api_key, &self.api_key) {
-            return Err(SignatureError::OtherAccount);
+            return Err(SignatureError::WrongAccount);
         }
         if !claims.application_id.is_some_and(|id| equal(&id, &self.application_id)) {
-            return Err(SignatureError::OtherApplication);
+            return Err(SignatureError::WrongApplication);
         }
         match now.as_second().abs_diff(claims.iat) {
-            age if age > u64::from(self.max_age_seconds) => Err(SignatureError::OtherTime(age)),
+            age if age > u64::from(self.max_age_seconds) => Err(SignatureError::OutsideTimeWindow(age)),
             _ => Ok(()),
         }
     }
 
-    /// The claims of a token that is signed with one of the secrets.
+    /// Returns the claims of a token that is signed with one of the secrets.
     fn claims(&self, token: &str) -> Result<Claims, SignatureError> {
         let decode = |key| jsonwebtoken::decode::<Claims>(token, key, &self.validation).map(|token| token.claims);
         let mut outcomes = self.keys.iter().map(decode);
         let first = outcomes.next().unwrap_or_else(|| Err(ErrorKind::InvalidKeyFormat.into()));
-        // The first secret's refusal is the one to tell: the second is there for a while only.
+        // Report the error for the first secret. The second exists only while secrets are rotated.
         first.or_else(|refusal| outcomes.find_map(Result::ok).ok_or(SignatureError::Invalid(refusal)))
     }
 }
 
-/// Whether two texts are equal, found out in a time that tells nothing of where they differ.
+/// Compares two texts in a time that does not depend on the position of a difference.
 fn equal(a: &str, b: &str) -> bool {
     a.as_bytes().ct_eq(b.as_bytes()).into()
 }
 
-/// Gives `jsonwebtoken` its cryptography, unless it has some. The verifier sees to that itself.
+/// Installs the cryptography of `jsonwebtoken`, unless it is installed. [`WebhookVerifier::new`] does this too.
 pub fn install_provider() {
     hs256::install();
 }
@@ -148,7 +148,7 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
-    /// What Vonage claims of a webhook with the body `{}`.
+    /// Returns Vonage's claims for a webhook with the body `{}`.
     fn claims() -> Value {
         json!({"iat": NOW, "jti": "c5ba8f24", "iss": "Vonage", "api_key": "a1b2c3d", "application_id": "aaaaaaaa-bbbb",
                "payload_hash": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"})
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_what_vonage_signed() {
+    fn signature_of_vonage_is_accepted() {
         let signature = signed("secret", &claims());
         assert!(verify(Some(&signature), Some(b"{}"), 0).is_ok());
         let of_nothing = claims_with("payload_hash", json!(payload_hash(b"")));
@@ -190,40 +190,40 @@ mod tests {
     }
 
     #[test]
-    fn the_signature_of_a_post_opens_no_get() {
+    fn signature_of_a_post_is_refused_for_a_get() {
         let refused = verify(Some(&signed("secret", &claims())), None, 0);
-        assert!(matches!(refused, Err(SignatureError::OtherBody)));
+        assert!(matches!(refused, Err(SignatureError::BodyMismatch)));
     }
 
     #[test]
-    fn refuses_another_secret_another_body_and_no_signature() {
+    fn wrong_secret_wrong_body_or_no_signature_is_refused() {
         let other_secret = signed("other", &claims());
         assert!(matches!(verify(Some(&other_secret), Some(b"{}"), 0), Err(SignatureError::Invalid(_))));
         let signature = signed("secret", &claims());
-        assert!(matches!(verify(Some(&signature), Some(b"{ }"), 0), Err(SignatureError::OtherBody)));
+        assert!(matches!(verify(Some(&signature), Some(b"{ }"), 0), Err(SignatureError::BodyMismatch)));
         let without_hash = signed("secret", &claims_with("payload_hash", Value::Null));
-        assert!(matches!(verify(Some(&without_hash), Some(b"{}"), 0), Err(SignatureError::OtherBody)));
+        assert!(matches!(verify(Some(&without_hash), Some(b"{}"), 0), Err(SignatureError::BodyMismatch)));
         for header in [None, Some(""), Some("Basic eA=="), Some("Bearer")] {
             assert!(matches!(verify(header, None, 0), Err(SignatureError::Missing)), "{header:?}");
         }
     }
 
     #[test]
-    fn refuses_another_issuer_account_or_application() {
+    fn wrong_issuer_account_or_application_is_refused() {
         let refusal =
             |name, value| verify(Some(&signed("secret", &claims_with(name, value))), Some(b"{}"), 0).unwrap_err();
         for value in [json!("Nexmo"), json!(["Nexmo"]), Value::Null] {
             assert!(matches!(refusal("iss", value), SignatureError::Invalid(_)));
         }
-        assert!(matches!(refusal("api_key", json!("a1b2c3e")), SignatureError::OtherAccount));
+        assert!(matches!(refusal("api_key", json!("a1b2c3e")), SignatureError::WrongAccount));
         assert!(matches!(refusal("api_key", Value::Null), SignatureError::Invalid(_)));
         for value in [json!("aaaaaaaa-bbbc"), json!(""), Value::Null] {
-            assert!(matches!(refusal("application_id", value), SignatureError::OtherApplication));
+            assert!(matches!(refusal("application_id", value), SignatureError::WrongApplication));
         }
     }
 
     #[test]
-    fn refuses_an_unsigned_token_and_another_algorithm() {
+    fn unsigned_token_or_other_algorithm_is_refused() {
         let encode = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, text);
         for algorithm in ["none", "None", "HS384", "HS512", "RS256", "ES256"] {
             let header = encode(&format!(r#"{{"alg":"{algorithm}","typ":"JWT"}}"#));
@@ -235,24 +235,27 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_signature_of_another_time_either_way() {
+    fn signature_too_old_or_from_the_future_is_refused() {
         let signature = signed("secret", &claims());
         for late in [-300, 0, 300] {
             assert!(verify(Some(&signature), Some(b"{}"), late).is_ok(), "{late}");
         }
         for late in [-301, 301, 86_400] {
-            assert!(matches!(verify(Some(&signature), Some(b"{}"), late), Err(SignatureError::OtherTime(_))), "{late}");
+            assert!(
+                matches!(verify(Some(&signature), Some(b"{}"), late), Err(SignatureError::OutsideTimeWindow(_))),
+                "{late}"
+            );
         }
         for iat in [json!(i64::MIN), json!(i64::MAX), json!(0)] {
             let signature = signed("secret", &claims_with("iat", iat));
-            assert!(matches!(verify(Some(&signature), Some(b"{}"), 0), Err(SignatureError::OtherTime(_))));
+            assert!(matches!(verify(Some(&signature), Some(b"{}"), 0), Err(SignatureError::OutsideTimeWindow(_))));
         }
     }
 
-    /// A deployment's configuration changes while functions with the old one still run, so at each step both have to
-    /// take what Vonage signs.
+    // During a deployment, functions with the old configuration still run. At each step, functions with the old and
+    // with the new configuration must accept Vonage's signatures.
     #[test]
-    fn a_secret_is_rotated_without_a_moment_in_which_a_webhook_is_refused() {
+    fn secret_rotation_never_refuses_a_webhook() {
         let steps: [(&[&str], &str); 4] =
             [(&["old"], "old"), (&["old", "new"], "old"), (&["old", "new"], "new"), (&["new"], "new")];
         let now = Timestamp::from_second(NOW).unwrap();
