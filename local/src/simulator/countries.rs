@@ -1,9 +1,9 @@
-//! What the simulator knows of countries: names for Number Insight, prices and networks for messages and calls.
+//! Data of countries: names for Number Insight, and prices and networks for text messages and calls.
 
-use phonenumber::PhoneNumber;
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber};
 use rust_decimal::Decimal;
 
-/// A country with plausible prices of Vonage's price list.
+/// A country, with prices that are plausible for Vonage.
 #[derive(Debug)]
 pub(super) struct Country {
     /// ISO 3166-1 alpha-2.
@@ -12,7 +12,7 @@ pub(super) struct Country {
     pub(super) iso3: &'static str,
     /// The English short name.
     pub(super) name: &'static str,
-    /// MCC and MNC of a large mobile network there, or a code such as `US-FIXED`.
+    /// MCC and MNC of a large mobile network in the country, or a code such as `US-FIXED`.
     pub(super) network: &'static str,
     /// One part of an SMS, in hundred-thousandths of EUR.
     sms_price: i64,
@@ -21,12 +21,12 @@ pub(super) struct Country {
 }
 
 impl Country {
-    /// The price of one part of an SMS to this country, in EUR.
+    /// Returns the price of one part of an SMS to this country, in EUR.
     pub(super) fn sms_price(&self) -> Decimal {
         Decimal::new(self.sms_price, 5)
     }
 
-    /// The price of a minute to this country, in EUR.
+    /// Returns the price of a minute to this country, in EUR.
     pub(super) fn call_rate(&self) -> Decimal {
         Decimal::new(self.call_rate, 5)
     }
@@ -71,31 +71,35 @@ const COUNTRIES: [Country; 26] = [
     country("SG", "SGP", "Singapore", "52501", (3970, 1900)),
 ];
 
-/// For countries without an entry of their own.
+/// The entry for all other countries.
 const ELSEWHERE: Country = country("", "", "", "unknown", (8000, 9000));
 
-/// The entry of an ISO 3166-1 alpha-2 code.
+/// Returns the entry of a country by its ISO 3166-1 alpha-2 code.
 pub(super) fn by_code(code: &str) -> Option<&'static Country> {
     COUNTRIES.iter().find(|country| country.code == code)
 }
 
-/// The entry whose prices hold for a number.
+/// Returns the entry with the prices for a number.
 pub(super) fn prices_of(number: &PhoneNumber) -> &'static Country {
     region_of(number).and_then(|code| by_code(&code)).unwrap_or(&ELSEWHERE)
 }
 
-/// The alpha-2 code of a number's country, also of numbers reserved for examples, which belong to no range of
-/// libphonenumber's: it is then found from a number with the same leading digits, or the calling code.
+/// Parses a number in Vonage's format: E.164 digits without "+".
+pub(super) fn parse_digits(digits: &str) -> Option<PhoneNumber> {
+    PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).ok()
+}
+
+/// Returns the alpha-2 code of a number's country. libphonenumber has no country for a number that is reserved for
+/// examples. Its country is that of a number with the same area code (North America), or of the calling code.
 pub(super) fn region_of(number: &PhoneNumber) -> Option<String> {
-    if let Some(id) = number.country().id() {
-        return Some(id.as_ref().to_owned());
+    if let Some(region) = number.get_region_code() {
+        return Some(region.to_string());
     }
-    let national = number.national().to_string();
-    if number.country().code() == 1 && national.len() == 10 {
-        let in_use = format!("+1{}2345678", &national[..3]);
-        let neighbour = phonenumber::parse(None, in_use).ok()?;
-        return neighbour.country().id().map(|id| id.as_ref().to_owned());
-    }
-    let regions = phonenumber::metadata::DATABASE.by_code(&number.country().code())?;
-    regions.first().map(|region| region.id().to_owned())
+    let national = number.get_national_significant_number();
+    let region = if number.country_code == 1 && national.len() == 10 {
+        parse_digits(&format!("1{}2345678", &national[..3]))?.get_region_code()
+    } else {
+        PHONE_NUMBER_UTIL.get_region_for_country_code(number.country_code)
+    };
+    region.map(|region| region.to_string())
 }

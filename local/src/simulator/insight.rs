@@ -1,13 +1,11 @@
-//! Vonage's Number Insight API, basic level: whether a number is one, its country, and how it is written.
+//! Vonage's Number Insight API, basic level: validity, country and formats of a number.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use phonenumber::country::Id;
-use phonenumber::{Mode, PhoneNumber};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, Region};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -16,8 +14,8 @@ use super::countries;
 use super::leg::Direction;
 use super::request::{Access, ApiRequest};
 
-/// Ranges that regulators reserve for examples and drama: a prefix of the E.164 digits and the length of the number.
-/// Vonage takes them as valid; libphonenumber does not.
+/// Ranges that regulators reserve for examples and drama: a prefix of the E.164 digits, and the length of the number.
+/// Vonage accepts them as valid, libphonenumber does not.
 const RESERVED: [(&str, usize); 7] = [
     // Ofcom: mobile, London, Leeds, Sheffield, Nottingham, no area, freephone.
     ("447700900", 12),
@@ -29,7 +27,7 @@ const RESERVED: [(&str, usize); 7] = [
     ("448081570", 12),
 ];
 
-/// `GET` or `POST /ni/basic/json`: always HTTP 200, the status is in the body.
+/// Handles `GET` and `POST /ni/basic/json`. Always HTTP 200; the status is in the body.
 pub(super) async fn basic(State(simulator): Shared, Extension(request): Extension<Arc<ApiRequest>>) -> Response {
     let answer = match look_up(&request) {
         Ok(insight) => {
@@ -63,18 +61,19 @@ fn insight(number: &PhoneNumber, region: &str) -> Map<String, Value> {
     add("status_message", json!("Success"));
     add("request_id", json!(Uuid::new_v4().to_string()));
     add("international_format_number", json!(e164_digits(number)));
-    let national = number.format().mode(Mode::National).to_string();
+    let national = number.format_as(PhoneNumberFormat::National);
     add("national_format_number", json!(national));
     add("country_code", json!(region));
     if let Some(country) = countries::by_code(region) {
         add("country_code_iso3", json!(country.iso3));
         add("country_name", json!(country.name));
     }
-    add("country_prefix", json!(number.country().code().to_string()));
+    add("country_prefix", json!(number.country_code.to_string()));
     insight
 }
 
-/// The number and its country's alpha-2 code, if it is a number, and one of `country` where that is given.
+/// Returns the number and its country's alpha-2 code. `None` if it is not valid, or not of `country`, where that is
+/// given.
 fn recognise(text: &str, country: Option<&str>) -> Option<(PhoneNumber, String)> {
     let allowed = |character: char| character.is_ascii_digit() || "-+() \t".contains(character);
     if !text.chars().all(allowed) {
@@ -82,10 +81,7 @@ fn recognise(text: &str, country: Option<&str>) -> Option<(PhoneNumber, String)>
     }
     let dialled: String = text.chars().filter(|character| character.is_ascii_digit() || *character == '+').collect();
     let international = dialled.strip_prefix('+').or_else(|| dialled.strip_prefix("00"));
-    let home = match country {
-        Some(country) => Some(Id::from_str(country).ok()?),
-        None => None,
-    };
+    let home: Option<Region> = country.map(str::parse).transpose().ok()?;
     let digits = international.unwrap_or(&dialled);
     if digits.contains('+') {
         return None;
@@ -99,8 +95,8 @@ fn recognise(text: &str, country: Option<&str>) -> Option<(PhoneNumber, String)>
     as_international.filter(in_country).or_else(national)
 }
 
-fn valid(home: Option<Id>, text: &str) -> Option<(PhoneNumber, String)> {
-    let number = phonenumber::parse(home, text).ok()?;
+fn valid(home: Option<Region>, text: &str) -> Option<(PhoneNumber, String)> {
+    let number = PHONE_NUMBER_UTIL.parse(text, home).ok()?;
     if !number.is_valid() && !is_reserved(&number) {
         return None;
     }
@@ -111,12 +107,11 @@ fn valid(home: Option<Id>, text: &str) -> Option<(PhoneNumber, String)> {
 fn is_reserved(number: &PhoneNumber) -> bool {
     let digits = e164_digits(number);
     let in_range = RESERVED.iter().any(|(prefix, length)| digits.starts_with(prefix) && digits.len() == *length);
-    // North America: 555-0100 to 555-0199 of every area.
+    // North America: 555-0100 to 555-0199 in every area.
     in_range || (digits.len() == 11 && digits.starts_with('1') && &digits[4..9] == "55501")
 }
 
-/// The number as Vonage writes it: E.164 without the plus sign.
+/// Returns the number in Vonage's format: E.164 without the plus sign.
 fn e164_digits(number: &PhoneNumber) -> String {
-    let written = number.format().mode(Mode::E164).to_string();
-    written.trim_start_matches('+').to_owned()
+    number.format_as(PhoneNumberFormat::E164).trim_start_matches('+').to_owned()
 }

@@ -1,32 +1,35 @@
-//! Call control objects: reading and checking the list of actions that an answer webhook gives.
+//! Decoding and validation of an NCCO (Nexmo Call Control Object), the list of actions in the response of an answer
+//! webhook.
+//!
+//! Source: Vonage Voice API, NCCO reference.
 
 use serde_json::{Map, Value};
 
 use super::HttpMethod;
 use super::applications::{EVENT_TIMEOUT, VoiceWebhook};
 
-/// The `reason` of the `error` event that Vonage sends for an NCCO that it cannot use.
+/// `reason` of the `error` event that Vonage sends for an invalid NCCO.
 pub(super) const SYNTAX_ERROR: &str = "Syntax error in NCCO. Invalid value type or action.";
-/// The longest `text` of a talk without SSML, in characters.
+/// Length of the longest `text` of a talk without SSML, in characters.
 const LONGEST_TALK: usize = 1_500;
-/// The longest time that Vonage lets a call or a wait last, in seconds.
+/// Longest duration of a call or a wait, in seconds.
 const LONGEST: f64 = 7_200.0;
-/// Actions that Vonage knows and that change nothing about a simulated call.
-const PASSED_OVER: [&str; 6] = ["conversation", "input", "notify", "pay", "record", "transfer"];
+/// Actions of Vonage that have no effect on a simulated call.
+const IGNORED: [&str; 6] = ["conversation", "input", "notify", "pay", "record", "transfer"];
 
-/// One action that the simulator follows.
+/// One action of an NCCO.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Action {
-    /// Speaks to the caller; `loops` is how often, 0 without end.
+    /// Speaks to the caller, `loops` times; 0 means endlessly.
     Talk { text: String, loops: u64 },
-    /// Plays a sound; `loops` as for talk.
+    /// Plays a sound, `loops` times; 0 means endlessly.
     Stream { loops: u64 },
-    /// Seconds of silence.
+    /// Waits in silence.
     Wait { seconds: f64 },
-    /// Calls a phone and joins it to the caller.
+    /// Calls a phone and connects it to the caller.
     Connect(Connect),
-    /// Known, but without consequence here.
-    PassedOver,
+    /// An action without effect here.
+    Ignored,
 }
 
 /// A `connect` to a phone.
@@ -35,26 +38,26 @@ pub(super) struct Connect {
     pub(super) from: String,
     /// E.164 digits.
     pub(super) number: String,
-    /// How long it rings, in seconds.
+    /// Longest ringing time, in seconds.
     pub(super) timeout: f64,
-    /// How long the two may talk, in seconds.
+    /// Longest talking time, in seconds.
     pub(super) limit: f64,
-    /// Where the events of its leg go, if not to the application's event URL.
+    /// URL for the events of its leg, if it is not the application's event URL.
     pub(super) event_url: Option<(String, HttpMethod)>,
 }
 
 impl Connect {
-    /// Its own event webhook, if it has one.
+    /// Returns its own event webhook, if it has one.
     pub(super) fn event_webhook(&self) -> Option<VoiceWebhook> {
         let (address, http_method) = self.event_url.clone()?;
         Some(VoiceWebhook { address, http_method, connect_timeout: 1_000, socket_timeout: EVENT_TIMEOUT })
     }
 }
 
-/// Reads an NCCO.
+/// Decodes an NCCO.
 ///
 /// # Errors
-/// What is wrong with it, in words for the developer; Vonage itself says no more than [`SYNTAX_ERROR`].
+/// Returns the fault, in words for the developer. Vonage itself only reports [`SYNTAX_ERROR`].
 pub(super) fn read(ncco: &Value) -> Result<Vec<Action>, String> {
     let actions = ncco.as_array().ok_or("an NCCO is an array of actions")?;
     let read_action =
@@ -70,7 +73,7 @@ fn action_of(action: &Value) -> Result<Action, String> {
         "stream" => stream(fields),
         "wait" => Ok(Action::Wait { seconds: seconds(fields, "timeout", 10.0, 0.1)? }),
         "connect" => connect(fields).map(Action::Connect),
-        name if PASSED_OVER.contains(&name) => Ok(Action::PassedOver),
+        name if IGNORED.contains(&name) => Ok(Action::Ignored),
         name => Err(format!("there is no action \"{name}\"")),
     }
 }
@@ -128,7 +131,7 @@ fn is_e164(number: &str) -> bool {
     (7..=15).contains(&number.len()) && !number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// URLs of an NCCO are arrays with one string.
+/// Reads a URL, which in an NCCO is an array of one string.
 fn single_url(fields: &Map<String, Value>, name: &str) -> Result<Option<String>, String> {
     let Some(value) = fields.get(name) else {
         return Ok(None);
@@ -142,7 +145,7 @@ fn single_url(fields: &Map<String, Value>, name: &str) -> Result<Option<String>,
     .ok_or_else(|| format!("\"{name}\" is an array of one http or https URL"))
 }
 
-/// A number, also one written as a string, as Vonage's own examples have them.
+/// Reads a number. It may be a string, as in Vonage's own examples.
 fn number(fields: &Map<String, Value>, name: &str) -> Result<Option<f64>, String> {
     match fields.get(name) {
         None => Ok(None),
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connect_without_times_has_vonages_defaults() {
+    fn connect_without_times_has_vonages_defaults() {
         let actions = read(&connect_with(json!({}))).expect("valid");
         let [Action::Connect(connect)] = actions.as_slice() else {
             panic!("one connect is expected");
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_of_a_connect_is_refused() {
+    fn invalid_connect_is_refused() {
         let phone = json!({"type": "phone", "number": "447700900001"});
         for fault in [
             json!({"from": null}),

@@ -1,11 +1,11 @@
-//! Vonage's SMS API: `POST /sms/json`. Always HTTP 200; each part of a message has its own status.
+//! Vonage's SMS API: `POST /sms/json`. Always HTTP 200, with a status for each part of the text message.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use phonenumber::PhoneNumber;
+use rlibphonenumber::PhoneNumber;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -17,15 +17,15 @@ use super::phones::ReceivedMessage;
 use super::request::{Access, ApiRequest};
 use super::{Shared, Simulator};
 
-/// The longest text that Vonage takes, in characters.
+/// Length of the longest text that Vonage accepts, in characters.
 const LONGEST_TEXT: usize = 3_200;
-/// What fits one binary message, in bytes.
+/// Size of a binary message, in bytes.
 const BINARY_BYTES: usize = 140;
 
-/// Why a message is refused: status and text of the SMS API.
+/// Status and error text of a refused message.
 type Refusal = (&'static str, String);
 
-/// `POST /sms/json`
+/// Handles `POST /sms/json`.
 pub(super) async fn send(State(simulator): Shared, Extension(request): Extension<Arc<ApiRequest>>) -> Response {
     let messages = match authorised(&request).and_then(|()| Message::read(&request)) {
         Ok(message) => submit(&simulator, &message),
@@ -52,14 +52,14 @@ fn refused((status, text): Refusal) -> Map<String, Value> {
     item
 }
 
-/// A message that is as it must be; who may send it is not checked yet.
+/// A message with valid parameters. Its sender is not checked yet.
 struct Message {
     from: String,
     to: String,
     recipient: PhoneNumber,
     text: String,
     parts: usize,
-    /// `client-ref` and `account-ref`, which the answer repeats.
+    /// `client-ref` and `account-ref`, which the response repeats.
     references: Vec<(&'static str, String)>,
 }
 
@@ -78,14 +78,14 @@ impl Message {
         if !(7..=15).contains(&to.len()) || to.starts_with('0') {
             return Err(("3", "Invalid to address".to_owned()));
         }
-        let recipient = phonenumber::parse(None, format!("+{to}"))
-            .map_err(|_| ("6", "Unroutable message - rejected".to_owned()))?;
+        let recipient =
+            countries::parse_digits(&to).ok_or_else(|| ("6", "Unroutable message - rejected".to_owned()))?;
         let references = ["client-ref", "account-ref"].into_iter().filter_map(|name| Some((name, request.text(name)?)));
         Ok(Self { from, to, recipient, text, parts, references: references.collect() })
     }
 }
 
-/// The text as it arrives, and the number of messages that it takes.
+/// Returns the text as the recipient sees it, and the number of its parts.
 fn content(
     request: &ApiRequest,
     required: impl Fn(&str) -> Result<String, Refusal>,
@@ -127,7 +127,7 @@ fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
     for id in &ids {
         simulator.records().add("sms", id, Direction::Outbound, simulator.clock.now());
     }
-    // A phone shows a long text only when it has all of its parts.
+    // A phone shows a long text message only after all of its parts have arrived.
     if items.iter().all(|item| item["status"] == "0") {
         simulator.inboxes().deliver(ReceivedMessage {
             message_id: items[0]["message-id"].as_str().unwrap_or_default().to_owned(),
@@ -141,8 +141,8 @@ fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
     items
 }
 
-/// A sender is a number of up to 15 digits or up to 11 letters, digits and blanks; in the United States and Canada it
-/// must be a number of the account.
+/// Checks the sender: a number of up to 15 digits, or up to 11 letters, digits and blanks. In the United States and
+/// Canada it must be a number of the account. Source: Vonage SMS API, "Sender ID".
 fn may_send(account: &Account, message: &Message) -> bool {
     let from = message.from.as_str();
     let numeric = from.len() <= 15 && from.bytes().all(|byte| byte.is_ascii_digit());

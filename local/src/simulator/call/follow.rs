@@ -1,4 +1,4 @@
-//! Following an NCCO: what the caller hears, and the phones that are called on the caller's behalf.
+//! Execution of an NCCO: speech for the caller, and outbound legs.
 
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
@@ -11,14 +11,14 @@ use super::super::phones;
 use super::super::report::CalleePhone;
 use super::{Call, Callee, Party};
 
-/// How long a phone rings before it is answered or declined.
+/// Ringing time before a phone is answered or declines the call.
 const RING_SECONDS: f64 = 3.0;
 /// The speed of text-to-speech.
 const WORDS_PER_SECOND: f64 = 2.5;
-/// How long one run of a streamed sound takes, whatever it is.
+/// Length of every streamed sound.
 const STREAM_SECONDS: f64 = 5.0;
 
-/// Whether the caller is still there after an action.
+/// The state of the caller after an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Caller {
     Stays,
@@ -26,7 +26,7 @@ enum Caller {
 }
 
 impl Call<'_> {
-    /// Answers the caller, follows the actions and ends the call.
+    /// Answers the caller, performs the actions and ends the call.
     pub(super) fn follow(&mut self, actions: &[Action]) {
         self.events.push(self.inbound.answer(self.clock));
         let hung_up = actions.iter().any(|action| self.perform(action) == Caller::HungUp);
@@ -47,11 +47,11 @@ impl Call<'_> {
                 Caller::Stays
             }
             Action::Connect(connect) => self.connect(connect),
-            Action::PassedOver => Caller::Stays,
+            Action::Ignored => Caller::Stays,
         }
     }
 
-    /// Plays something to the caller, who hangs up on what has no end.
+    /// Plays a sound to the caller. The caller hangs up if the sound is endless.
     fn play(&mut self, seconds: f64, loops: u64) -> Caller {
         if loops == 0 {
             self.pass(f64::from(self.request.talk_seconds));
@@ -66,7 +66,7 @@ impl Call<'_> {
         self.clock = self.clock.checked_add(passed).unwrap_or(self.clock);
     }
 
-    /// Calls a phone on behalf of the caller.
+    /// Calls a phone and connects the caller to it.
     fn connect(&mut self, connect: &Connect) -> Caller {
         let account = self.simulator.account();
         let callee = if account.is_linked(&connect.number) { Callee::Unreachable } else { self.request.callee };
@@ -92,7 +92,8 @@ impl Call<'_> {
         caller
     }
 
-    /// A caller id must be a number of the account or the original caller's own; any other is withheld.
+    /// Returns the caller ID that the callee sees. It must be a number of the account or the original caller's own, or
+    /// else it is "unknown". Source: Vonage Voice API, NCCO reference, `connect`.
     fn display(&self, from: &str, owned: bool) -> String {
         let callers_own = self.request.from.as_deref().is_some_and(|number| phones::digits(number) == from);
         let shown = if owned || callers_own { from } else { "unknown" };
@@ -100,8 +101,7 @@ impl Call<'_> {
     }
 
     fn outbound_leg(&self, connect: &Connect) -> Leg {
-        let number = phonenumber::parse(None, format!("+{}", connect.number)).ok();
-        let country = number.as_ref().map(countries::prices_of);
+        let country = countries::parse_digits(&connect.number).as_ref().map(countries::prices_of);
         let application_webhook = || self.voice.webhooks.event_url.clone();
         Leg {
             uuid: Uuid::new_v4().to_string(),
@@ -120,7 +120,7 @@ impl Call<'_> {
         }
     }
 
-    /// Lets the phone ring; none when it is answered.
+    /// Rings the phone. Returns `None` if it is answered.
     fn call_phone(&mut self, leg: &mut Leg, connect: &Connect, callee: Callee) -> Option<Failure> {
         let failure = |status, detail, sip_code| Some(Failure { status, detail, sip_code });
         match callee {
@@ -141,7 +141,7 @@ impl Call<'_> {
         None
     }
 
-    /// Lets the two talk until one hangs up or the limit is reached.
+    /// Runs the conversation until one side hangs up or the limit is reached.
     fn converse(&mut self, leg: &mut Leg, connect: &Connect) -> Caller {
         self.connected = true;
         let talk = f64::from(self.request.talk_seconds);
