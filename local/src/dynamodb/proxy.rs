@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use super::capacity::CapacityQuery;
 use crate::connection::{self, Connection};
-use crate::faults::{Asked, Faults, STALE_OPERATION, meet};
+use crate::faults::{FailingService, Faults, STALE_OPERATION, apply};
 use crate::traffic::{self, Counted, Service, Traffic, Usage};
 
 /// Serves the DynamoDB at `target` on `listener` until `stop` resolves.
@@ -50,8 +50,8 @@ async fn receive(
     let length = traffic::request_length(&request.method, &request.uri, &request.headers, body.len());
     let counted = proxy.traffic.request(Service::Dynamodb, &operation, length).await;
     let contains = |text: &str| String::from_utf8_lossy(&body).contains(text);
-    let fault = proxy.faults.of_operation(&operation, || may_be_stale(&operation, &body), contains);
-    let asked = Asked::DynamoDb { transaction: fault.as_ref().and_then(|_| items_of_transaction(&body)) };
+    let fault = proxy.faults.take_for_operation(&operation, || may_be_stale(&operation, &body), contains);
+    let service = FailingService::DynamoDb { transaction: fault.as_ref().and_then(|_| items_of_transaction(&body)) };
     // In a task of its own: an operation that has arrived is carried out even if its sender stops waiting.
     let answer = async {
         match tokio::spawn(proxy.forward(request, body, counted)).await {
@@ -61,7 +61,7 @@ async fn receive(
     };
     match fault {
         None => answer.await,
-        Some(fault) => meet(fault, asked, &connection, answer).await,
+        Some(fault) => apply(fault, service, &connection, answer).await,
     }
 }
 

@@ -1,54 +1,54 @@
-//! What can befall a webhook on its way.
+//! Faults of webhook deliveries.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A webhook of the application, as the Application API names it.
+/// A webhook of the application, by its name in the Application API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookKind {
-    /// Asked for the NCCO of a call.
+    /// Returns the NCCO of a call.
     AnswerUrl,
-    /// Asked when the answer URL cannot be used.
+    /// Asked if the answer URL fails.
     FallbackAnswerUrl,
-    /// Told of each leg's progress.
+    /// Receives the events of each leg.
     EventUrl,
 }
 
-/// What befalls a webhook. Vonage promises neither order nor that each comes once, or at all.
+/// A fault of a delivery. Vonage guarantees neither the order of webhooks nor that each arrives exactly once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum DeliveryFault {
-    /// It never arrives. Vonage asks for an answer a second time, and forgets an event.
+    /// It does not arrive. Vonage retries an answer webhook, but not an event.
     Lose {},
-    /// It arrives, and the answer to it is lost; Vonage takes the connection for closed, and sends it again.
+    /// It arrives, but its response is lost. For Vonage the connection was closed, so it retries.
     LoseAnswer {},
     /// It arrives twice, one after the other.
     Duplicate {},
-    /// It arrives twice, at the same moment.
+    /// It arrives twice at the same time.
     AtOnce {},
-    /// It is sent that much later; an event is then overtaken by those after it.
+    /// It is sent later. An event then arrives after those that follow it.
     Delay {
-        /// By the machine's clock.
+        /// Delay by the machine's clock.
         milliseconds: u64,
     },
-    /// An event: it is overtaken by the next so many of its call.
+    /// For events only: it arrives after the next `by` events of its call.
     Later {
-        /// By how many; if there are fewer, it comes last.
+        /// Number of events that arrive before it. With fewer events it arrives last.
         by: usize,
     },
-    /// An event: it is held back until `POST /simulator/release`.
+    /// For events only: it is withheld until `POST /simulator/release`.
     Hold {},
 }
 
 impl DeliveryFault {
-    /// Whether this can befall that webhook.
-    pub(super) fn befalls(self, webhook: WebhookKind) -> bool {
+    /// True if this fault is possible for that webhook.
+    pub(super) fn applies_to(self, webhook: WebhookKind) -> bool {
         webhook == WebhookKind::EventUrl || !matches!(self, Self::Later { .. } | Self::Hold {})
     }
 
-    /// How long it is delayed.
+    /// Returns the delay of the delivery.
     pub(crate) fn delay(self) -> Duration {
         match self {
             Self::Delay { milliseconds } => Duration::from_millis(milliseconds),

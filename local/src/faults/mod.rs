@@ -1,16 +1,16 @@
-//! Faults on demand: which requests to Vonage and to DynamoDB, and which webhooks, go wrong, how often, and how.
+//! Injected faults: rules by which requests to Vonage and to DynamoDB, and webhook deliveries, fail.
 //!
 //! `POST /simulator/faults` takes one rule:
 //!
 //! | member | |
 //! |---|---|
-//! | `path`, `operation` or `webhook` | what the rule is about: an endpoint of Vonage's API, an operation of DynamoDB's (`"*"` means any), or one of the application's webhooks |
-//! | `contains` | text that must occur in the request |
-//! | `skip` | how many of those go through first; default 0 |
-//! | `times` | how many then meet the fault; default 1 |
+//! | `path`, `operation` or `webhook` | the target: an endpoint of Vonage's API, an operation of DynamoDB (`"*"` means any), or one of the application's webhooks |
+//! | `contains` | text that must occur in the request; default: any request |
+//! | `skip` | number of matching requests that succeed first; default 0 |
+//! | `times` | number of matching requests that then fail; default 1 |
 //! | `fault` | [`RequestFault`], or [`DeliveryFault`] for a webhook |
 //!
-//! Of several rules that fit, the oldest counts.
+//! If several rules match, the oldest applies.
 
 mod delivery;
 mod request;
@@ -23,9 +23,9 @@ use serde_json::Value;
 
 pub use delivery::{DeliveryFault, WebhookKind};
 pub use request::RequestFault;
-pub(crate) use request::{Asked, meet};
+pub(crate) use request::{FailingService, apply};
 
-/// Vonage's endpoints, without the Application API's, which has the application in its path.
+/// Vonage's endpoints, except the Application API, whose path contains the application's ID.
 const PATHS: [&str; 8] = [
     "/number/search",
     "/number/buy",
@@ -52,23 +52,23 @@ pub(crate) const OPERATIONS: [&str; 10] = [
     "UpdateItem",
 ];
 
-/// The one that can find what is out of date.
+/// The operation that can return stale data.
 pub(crate) const STALE_OPERATION: &str = "GetItem";
 
 const ANY: &str = "*";
 
-/// A rule that cannot be followed, and why.
+/// The reason for which a fault rule is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct BadRule(String);
+pub struct InvalidRule(String);
 
-impl From<serde_json::Error> for BadRule {
+impl From<serde_json::Error> for InvalidRule {
     fn from(error: serde_json::Error) -> Self {
-        Self(format!("The body is not as expected: {error}."))
+        Self(format!("The body is not valid: {error}."))
     }
 }
 
-/// The rules in force, for all who are to follow them.
+/// The active rules, shared by the services that apply them.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Mutex<Rules>>);
 
@@ -103,9 +103,10 @@ impl Target {
     }
 }
 
+/// A rule in the format of `POST /simulator/faults`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Order {
+struct FaultRule {
     path: Option<String>,
     operation: Option<String>,
     webhook: Option<WebhookKind>,
@@ -121,53 +122,58 @@ fn once() -> u32 {
     1
 }
 
-impl Order {
-    fn target(&self) -> Result<Target, BadRule> {
+impl FaultRule {
+    fn target(&self) -> Result<Target, InvalidRule> {
         match (&self.path, &self.operation, self.webhook) {
             (Some(path), None, None) => {
                 if path != ANY && !PATHS.contains(&path.as_str()) && !path.starts_with(APPLICATIONS) {
                     let paths = PATHS.join(", ");
-                    return Err(BadRule(format!("\"path\" must be one of: {paths}, {APPLICATIONS}ID, {ANY}.")));
+                    return Err(InvalidRule(format!("\"path\" must be one of: {paths}, {APPLICATIONS}ID, {ANY}.")));
                 }
                 Ok(Target::Path(path.clone()))
             }
             (None, Some(operation), None) => {
                 if operation != ANY && !OPERATIONS.contains(&operation.as_str()) {
-                    return Err(BadRule(format!("\"operation\" must be one of: {}, {ANY}.", OPERATIONS.join(", "))));
+                    return Err(InvalidRule(format!(
+                        "\"operation\" must be one of: {}, {ANY}.",
+                        OPERATIONS.join(", ")
+                    )));
                 }
                 Ok(Target::Operation(operation.clone()))
             }
             (None, None, Some(webhook)) => Ok(Target::Webhook(webhook)),
-            _ => Err(BadRule("One of \"path\", \"operation\" and \"webhook\" is expected.".to_owned())),
+            _ => Err(InvalidRule("Exactly one of \"path\", \"operation\" and \"webhook\" is required.".to_owned())),
         }
     }
 
-    fn rule<F: DeserializeOwned>(self, target: Target) -> Result<Rule<F>, BadRule> {
+    fn rule<F: DeserializeOwned>(self, target: Target) -> Result<Rule<F>, InvalidRule> {
         let fault = serde_json::from_value(self.fault)?;
         Ok(Rule { target, contains: self.contains, skip: self.skip, times: self.times, fault })
     }
 }
 
 impl Faults {
-    /// Adds a rule, in JSON.
-    pub fn order(&self, rule: &[u8]) -> Result<(), BadRule> {
-        let order: Order = serde_json::from_slice(rule)?;
-        match order.target()? {
+    /// Adds a rule in the format of `POST /simulator/faults`.
+    pub fn add(&self, rule: &[u8]) -> Result<(), InvalidRule> {
+        let given: FaultRule = serde_json::from_slice(rule)?;
+        match given.target()? {
             Target::Webhook(webhook) => {
-                let rule: Rule<DeliveryFault> = order.rule(Target::Webhook(webhook))?;
-                if !rule.fault.befalls(webhook) {
-                    return Err(BadRule("Only an event can come later than others: this needs an answer.".to_owned()));
+                let rule: Rule<DeliveryFault> = given.rule(Target::Webhook(webhook))?;
+                if !rule.fault.applies_to(webhook) {
+                    return Err(InvalidRule(
+                        "Only an event can be reordered or withheld: this webhook needs a response.".to_owned(),
+                    ));
                 }
                 self.rules().deliveries.push(rule);
             }
             target => {
-                let rule: Rule<RequestFault> = order.rule(target)?;
-                if matches!(rule.target, Target::Path(_)) && rule.fault.is_dynamodbs() {
-                    return Err(BadRule("This is a failure of DynamoDB's; name an \"operation\".".to_owned()));
+                let rule: Rule<RequestFault> = given.rule(target)?;
+                if matches!(rule.target, Target::Path(_)) && rule.fault.is_for_dynamodb() {
+                    return Err(InvalidRule("Only DynamoDB has this fault: give an \"operation\".".to_owned()));
                 }
                 let may_be_stale = |operation: &String| [STALE_OPERATION, ANY].contains(&operation.as_str());
                 if rule.fault.is_stale() && !matches!(&rule.target, Target::Operation(name) if may_be_stale(name)) {
-                    return Err(BadRule(format!("Only {STALE_OPERATION} can find what is out of date.")));
+                    return Err(InvalidRule(format!("Only {STALE_OPERATION} can return stale data.")));
                 }
                 self.rules().requests.push(rule);
             }
@@ -175,18 +181,20 @@ impl Faults {
         Ok(())
     }
 
-    /// Lets everything go well from now on.
+    /// Removes all rules.
     pub fn clear(&self) {
         *self.rules() = Rules::default();
     }
 
-    /// The fault that a request to this endpoint of Vonage's meets; `contains` tells whether a text occurs in it.
-    pub(crate) fn of_endpoint(&self, path: &str, contains: impl Fn(&str) -> bool) -> Option<RequestFault> {
+    /// Returns the fault of a request to this endpoint of Vonage, and counts it. `contains` searches a text in the
+    /// request.
+    pub(crate) fn take_for_endpoint(&self, path: &str, contains: impl Fn(&str) -> bool) -> Option<RequestFault> {
         take(&mut self.rules().requests, &Target::Path(path.to_owned()), contains, |_| true)
     }
 
-    /// The fault that this operation of DynamoDB's meets; `may_be_stale` tells whether it can find what is out of date.
-    pub(crate) fn of_operation(
+    /// Returns the fault of a request to this operation of DynamoDB, and counts it. `may_be_stale` is true for an
+    /// eventually consistent read. `contains` searches a text in the request.
+    pub(crate) fn take_for_operation(
         &self,
         operation: &str,
         may_be_stale: impl Fn() -> bool,
@@ -196,29 +204,33 @@ impl Faults {
         take(&mut self.rules().requests, &target, contains, |fault| !fault.is_stale() || may_be_stale())
     }
 
-    /// The fault that a webhook meets.
-    pub(crate) fn of_webhook(&self, webhook: WebhookKind, contains: impl Fn(&str) -> bool) -> Option<DeliveryFault> {
+    /// Returns the fault of a webhook delivery, and counts it. `contains` searches a text in the webhook.
+    pub(crate) fn take_for_webhook(
+        &self,
+        webhook: WebhookKind,
+        contains: impl Fn(&str) -> bool,
+    ) -> Option<DeliveryFault> {
         take(&mut self.rules().deliveries, &Target::Webhook(webhook), contains, |_| true)
     }
 
     fn rules(&self) -> MutexGuard<'_, Rules> {
-        self.0.lock().expect("no code panics while it holds the rules")
+        self.0.lock().expect("no code panics while it has the lock of the rules")
     }
 }
 
-/// Finds the fault and counts it against its rule.
+/// Returns the fault of the oldest matching rule and counts it. A rule is removed after its last fault.
 fn take<F: Clone>(
     rules: &mut Vec<Rule<F>>,
     target: &Target,
     contains: impl Fn(&str) -> bool,
-    can_be: impl Fn(&F) -> bool,
+    is_possible: impl Fn(&F) -> bool,
 ) -> Option<F> {
-    let fits = |rule: &Rule<F>| {
+    let matches = |rule: &Rule<F>| {
         let is_meant = rule.target.includes(target) && rule.contains.as_ref().is_none_or(|text| contains(text));
-        is_meant && can_be(&rule.fault)
+        is_meant && is_possible(&rule.fault)
     };
     let mut taken = None;
-    for rule in rules.iter_mut().filter(|rule| fits(rule)) {
+    for rule in rules.iter_mut().filter(|rule| matches(rule)) {
         if rule.skip > 0 {
             rule.skip -= 1;
         } else if rule.times > 0 {

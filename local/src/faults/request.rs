@@ -1,4 +1,4 @@
-//! What can befall a request to Vonage or to DynamoDB, and its answer.
+//! Faults of requests to Vonage or to DynamoDB, and of their responses.
 
 use std::future::pending;
 use std::io;
@@ -16,66 +16,67 @@ use tokio::time::sleep;
 
 use crate::connection::Connection;
 
-/// What befalls a request.
+/// A fault of a request.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum RequestFault {
-    /// Answers with this status; nothing is executed.
+    /// Answers with this status. The request is not executed.
     Status {
-        /// From 200 to 999.
+        /// HTTP status from 200 to 999.
         #[serde(deserialize_with = "status_code")]
         status: StatusCode,
-        /// Unless given, in the words of the one that fails.
+        /// Body of the response. By default it is in the format of the failing service.
         body: Option<Value>,
-        /// The seconds of `Retry-After`.
+        /// Seconds in `Retry-After`.
         retry_after: Option<u32>,
     },
-    /// Executes the request, then answers with this status all the same.
+    /// Executes the request, but answers with this status.
     StatusAfter {
-        /// From 200 to 999.
+        /// HTTP status from 200 to 999.
         #[serde(deserialize_with = "status_code")]
         status: StatusCode,
-        /// Unless given, in the words of the one that fails.
+        /// Body of the response. By default it is in the format of the failing service.
         body: Option<Value>,
     },
-    /// Answers 200 with a body that is not JSON; nothing is executed.
+    /// Answers 200 with a body that is not JSON. The request is not executed.
     NotJson {},
-    /// Executes the request, announces the whole answer, sends half of it and closes the connection.
+    /// Executes the request, sends the header of the full response and half of its body, and closes the connection.
     Truncated {},
-    /// Executes the request, and answers that much later.
+    /// Executes the request and answers later.
     Delay {
-        /// By the machine's clock.
+        /// Delay by the machine's clock.
         milliseconds: u64,
     },
-    /// Never answers; nothing is executed.
+    /// Never answers. The request is not executed.
     Hang {},
-    /// Executes the request, then never answers.
+    /// Executes the request, but never answers.
     HangAfter {},
-    /// Closes the connection without an answer; nothing is executed.
+    /// Closes the connection without a response. The request is not executed.
     CloseBefore {},
-    /// Executes the request, then closes the connection without an answer.
+    /// Executes the request, but closes the connection without a response.
     CloseAfter {},
-    /// DynamoDB answers 400 with this error, such as `ProvisionedThroughputExceededException`; nothing is executed.
+    /// DynamoDB answers 400 with this error, such as `ProvisionedThroughputExceededException`. The request is not
+    /// executed.
     Error {
-        /// The error's name.
+        /// Name of the error.
         code: String,
     },
-    /// DynamoDB answers an eventually consistent read with what the item was a moment ago. A consistent read is none of
-    /// those that the rule is about.
+    /// DynamoDB answers an eventually consistent read with an older version of the item. The rule does not match
+    /// consistent reads.
     Stale {
-        /// In DynamoDB's own JSON; none if there was no item.
+        /// The older version in DynamoDB's own JSON. Absent if there was no item.
         item: Option<Value>,
     },
-    /// DynamoDB cancels a transaction for this reason, such as `TransactionConflict` or `ThrottlingError`; another
-    /// operation gets the error of the same meaning. Nothing is executed.
+    /// DynamoDB cancels a transaction for this reason, such as `TransactionConflict` or `ThrottlingError`. Any other
+    /// operation gets the error with the same meaning. The request is not executed.
     Cancelled {
-        /// The reason, which is that of the transaction's first item.
+        /// Reason of the transaction's first item.
         reason: String,
     },
 }
 
 impl RequestFault {
-    pub(super) fn is_dynamodbs(&self) -> bool {
+    pub(super) fn is_for_dynamodb(&self) -> bool {
         matches!(self, Self::Error { .. } | Self::Cancelled { .. } | Self::Stale { .. })
     }
 
@@ -92,27 +93,27 @@ fn status_code<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Stat
         .ok_or_else(|| serde::de::Error::custom("an HTTP status from 200 to 999 is expected"))
 }
 
-/// Who is asked, which decides the words of a failure.
-pub(crate) enum Asked<'a> {
+/// The service that fails, which decides the format of the error.
+pub(crate) enum FailingService<'a> {
     Vonage {
         path: &'a str,
     },
     DynamoDb {
-        /// How many items a transaction has; none if it is another operation.
+        /// Number of items in the transaction. `None` for any other operation.
         transaction: Option<usize>,
     },
 }
 
-/// Lets a request meet its fault; `answer` executes it when polled.
-pub(crate) async fn meet(
+/// Applies a fault to a request. Polling `answer` executes the request.
+pub(crate) async fn apply(
     fault: RequestFault,
-    asked: Asked<'_>,
+    service: FailingService<'_>,
     connection: &Connection,
     answer: impl Future<Output = Response>,
 ) -> Response {
     match fault {
         RequestFault::Status { status, body, retry_after } => {
-            let response = asked.failure(status, body);
+            let response = service.failure(status, body);
             match retry_after {
                 Some(seconds) => ([(header::RETRY_AFTER, seconds.to_string())], response).into_response(),
                 None => response,
@@ -120,7 +121,7 @@ pub(crate) async fn meet(
         }
         RequestFault::StatusAfter { status, body } => {
             answer.await;
-            asked.failure(status, body)
+            service.failure(status, body)
         }
         RequestFault::NotJson {} => {
             ([(header::CONTENT_TYPE, "text/html")], "<html><body><h1>Bad Gateway</h1></body></html>").into_response()
@@ -145,16 +146,18 @@ pub(crate) async fn meet(
             connection.cut();
             response
         }
-        RequestFault::Error { code } => asked.failure(StatusCode::BAD_REQUEST, Some(dynamodb_error(&code))),
+        RequestFault::Error { code } => service.failure(StatusCode::BAD_REQUEST, Some(dynamodb_error(&code))),
         RequestFault::Stale { item } => {
             answer.await;
             Json(item.map_or_else(|| json!({}), |item| json!({"Item": item}))).into_response()
         }
-        RequestFault::Cancelled { reason } => asked.failure(StatusCode::BAD_REQUEST, Some(asked.cancellation(&reason))),
+        RequestFault::Cancelled { reason } => {
+            service.failure(StatusCode::BAD_REQUEST, Some(service.cancellation(&reason)))
+        }
     }
 }
 
-impl Asked<'_> {
+impl FailingService<'_> {
     fn failure(&self, status: StatusCode, body: Option<Value>) -> Response {
         let body = Json(body.unwrap_or_else(|| self.usual_body(status)));
         match self {
@@ -165,7 +168,7 @@ impl Asked<'_> {
         }
     }
 
-    /// The shape of the error bodies of the one that is asked.
+    /// Returns an error body in the format of the service.
     fn usual_body(&self, status: StatusCode) -> Value {
         let reason = status.canonical_reason().unwrap_or("Error");
         match self {
@@ -188,7 +191,7 @@ impl Asked<'_> {
         };
         let mut reasons = vec![json!({"Code": "None"}); *items];
         if let Some(first) = reasons.first_mut() {
-            *first = json!({"Code": reason, "Message": "ordered by a fault"});
+            *first = json!({"Code": reason, "Message": "injected fault"});
         }
         let mut error = dynamodb_error("TransactionCanceledException");
         error["CancellationReasons"] = reasons.into();
@@ -197,7 +200,7 @@ impl Asked<'_> {
 }
 
 fn dynamodb_error(code: &str) -> Value {
-    json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "ordered by a fault"})
+    json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "injected fault"})
 }
 
 async fn truncated(answer: Response) -> Response {
@@ -207,7 +210,7 @@ async fn truncated(answer: Response) -> Response {
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len().max(1)));
     let half = stream::iter([Ok(body.slice(..body.len() / 2))]);
     let end = stream::once(async {
-        // What was sent leaves before the connection breaks.
+        // The first half is sent before the connection breaks.
         yield_now().await;
         Err(io::Error::from(io::ErrorKind::BrokenPipe))
     });

@@ -6,16 +6,16 @@ use super::Application;
 use super::applications::{ApplicationRecord, Voice};
 use super::inventory::{self, Offer};
 
-/// Why Vonage does not do what was asked of a number; all of these are HTTP 420.
+/// The reason for which Vonage refuses a request about a number. All are HTTP 420.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// Not available, not owned, or not enough credit: Vonage says no more than "method failed".
+    /// Not available, not owned, or not enough credit. Vonage only answers "method failed".
     MethodFailed,
-    /// The number can be rented only with a local address.
+    /// The number can only be rented with a local address.
     AddressNeeded,
 }
 
-/// What an account can set on a number and read back; an update replaces all of it.
+/// The settings of a number. An update replaces all of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NumberSettings {
     pub(super) app_id: Option<String>,
@@ -35,11 +35,11 @@ pub(super) struct OwnedNumber {
 
 #[derive(Debug)]
 pub(super) struct Account {
-    /// In EUR.
+    /// Balance in EUR.
     pub(super) balance: Decimal,
     pub(super) application: ApplicationRecord,
     inventory: Vec<Offer>,
-    /// In the order in which they were bought.
+    /// The rented numbers, in the order of purchase.
     owned: Vec<OwnedNumber>,
 }
 
@@ -52,12 +52,12 @@ impl Account {
         Self { balance, application: ApplicationRecord::new(application), inventory, owned }
     }
 
-    /// Whether Vonage has numbers of that country at all, rented or not.
+    /// True if Vonage has numbers of that country, rented or not.
     pub(super) fn offers_country(&self, country: &str) -> bool {
         self.inventory.iter().any(|offer| offer.country == country)
     }
 
-    /// The numbers that nobody rents, in the order of the inventory.
+    /// Returns the numbers that can be rented, in the order of the inventory.
     pub(super) fn available(&self) -> impl Iterator<Item = &Offer> {
         let available = |offer: &&Offer| !self.owns(&offer.msisdn);
         self.inventory.iter().filter(available)
@@ -71,7 +71,7 @@ impl Account {
         self.owned.iter().any(|number| number.offer.msisdn == msisdn)
     }
 
-    /// Rents a number and pays its first month.
+    /// Rents a number and charges its first month.
     pub(super) fn buy(&mut self, country: &str, msisdn: &str) -> Result<(), Refusal> {
         let offer = self
             .available()
@@ -100,7 +100,7 @@ impl Account {
         Ok(())
     }
 
-    /// Gives a number back to the inventory.
+    /// Returns a number to the inventory.
     pub(super) fn cancel(&mut self, country: &str, msisdn: &str) -> Result<(), Refusal> {
         let index = self.position(country, msisdn)?;
         self.owned.remove(index);
@@ -113,7 +113,7 @@ impl Account {
         index.ok_or(Refusal::MethodFailed)
     }
 
-    /// Takes a price from the balance, or nothing if the balance is too low.
+    /// Charges a price. Returns false, and charges nothing, if the balance is too low.
     pub(super) fn pay(&mut self, price: Decimal) -> bool {
         let enough = self.balance >= price;
         if enough {
@@ -122,7 +122,8 @@ impl Account {
         enough
     }
 
-    /// Whether a call to this number goes to the application: a `sip` or `tel` callback takes precedence over it.
+    /// True if calls to this number go to the application. A `sip` or `tel` callback has priority over it. Source:
+    /// Vonage Numbers API 1.1.0.
     pub(super) fn is_linked(&self, msisdn: &str) -> bool {
         self.owned.iter().any(|number| {
             let settings = &number.settings;
@@ -131,7 +132,7 @@ impl Account {
         })
     }
 
-    /// The Voice capability that answers calls to this number, if any.
+    /// Returns the Voice capability that answers calls to this number, if there is one.
     pub(super) fn voice_of(&self, msisdn: &str) -> Option<Voice> {
         let voice = self.application.voice();
         voice.filter(|_| self.is_linked(msisdn))

@@ -1,4 +1,4 @@
-//! Vonage's Application API v2, for the one application of the account: read it, and replace it.
+//! Vonage's Application API v2: reads and replaces the one application of the account.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::{Application, HttpMethod, Shared, Webhook};
 pub(super) struct Voice {
     #[serde(default)]
     pub(super) webhooks: VoiceWebhooks,
-    /// Whether webhooks carry a signed JWT.
+    /// True if webhooks carry a signed JWT.
     #[serde(default = "signed")]
     pub(super) signed_callbacks: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,7 +28,8 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    /// `region_url` of the answer webhook: the host for control of a call in the application's region.
+    /// Returns `region_url` of the answer webhook: the host that controls calls in the application's region. Source:
+    /// Vonage Application API v2, `region`.
     pub(super) fn region_url(&self) -> String {
         let host = match self.region.as_deref() {
             Some("na-east") => "api-us-3",
@@ -57,7 +58,7 @@ pub(super) struct VoiceWebhooks {
     pub(super) event_url: Option<VoiceWebhook>,
 }
 
-/// One webhook of the Voice capability; times in milliseconds.
+/// One webhook of the Voice capability. Its timeouts are in milliseconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct VoiceWebhook {
     pub(super) address: String,
@@ -67,7 +68,7 @@ pub(super) struct VoiceWebhook {
 }
 
 impl VoiceWebhook {
-    /// With Vonage's default times.
+    /// Creates a webhook with Vonage's default timeouts.
     fn new(webhook: &Webhook, socket_timeout: u64) -> Self {
         Self {
             address: webhook.address.clone(),
@@ -79,12 +80,13 @@ impl VoiceWebhook {
 }
 
 const CONNECT_TIMEOUT: u64 = 1_000;
-/// The longest and the usual time to wait for an answer webhook and for an event webhook, in milliseconds.
+/// Longest and default timeout for a response of the answer webhook, in milliseconds. Source: Vonage Application API
+/// v2.
 const ANSWER_TIMEOUT: u64 = 5_000;
-/// See [`ANSWER_TIMEOUT`].
+/// Longest and default timeout for a response of the event webhook, in milliseconds.
 pub(super) const EVENT_TIMEOUT: u64 = 10_000;
 
-/// The application as the API shows it.
+/// The application, as the API represents it.
 #[derive(Clone, Debug)]
 pub(super) struct ApplicationRecord {
     pub(super) id: String,
@@ -116,7 +118,7 @@ impl ApplicationRecord {
         record
     }
 
-    /// The Voice capability, if the application has it.
+    /// Returns the Voice capability, if the application has one.
     pub(super) fn voice(&self) -> Option<Voice> {
         Voice::deserialize(self.capabilities.get("voice")?).ok()
     }
@@ -136,7 +138,7 @@ impl ApplicationRecord {
         })
     }
 
-    /// Takes over a whole new description; a public key that is not given stays.
+    /// Replaces all settings, except a public key that is missing in `body`.
     fn replace(&mut self, body: &Value) -> Result<(), Vec<InvalidParameter>> {
         let invalid = validate(body);
         if !invalid.is_empty() {
@@ -155,7 +157,7 @@ impl ApplicationRecord {
     }
 }
 
-/// The webhooks of the Voice capability with their default method and longest times to wait.
+/// The webhooks of the Voice capability, with their default method and longest timeout.
 const WEBHOOKS: [(&str, &str, u64); 3] = [
     ("answer_url", "GET", ANSWER_TIMEOUT),
     ("fallback_answer_url", "GET", ANSWER_TIMEOUT),
@@ -228,15 +230,15 @@ impl Check {
         self.invalid.push(InvalidParameter { name: name.to_owned(), reason: reason.into() });
     }
 
-    fn optional(&mut self, holder: &Value, path: &str, member: &str, reason: &str, holds: impl Fn(&Value) -> bool) {
-        if holder.get(member).is_some_and(|value| !holds(value)) {
+    fn optional(&mut self, object: &Value, path: &str, member: &str, reason: &str, is_valid: impl Fn(&Value) -> bool) {
+        if object.get(member).is_some_and(|value| !is_valid(value)) {
             self.fail(&format!("{path}.{member}"), reason);
         }
     }
 
-    fn range(&mut self, holder: &Value, path: &str, member: &str, (from, to): (u64, u64)) {
+    fn range(&mut self, object: &Value, path: &str, member: &str, (from, to): (u64, u64)) {
         let reason = format!("must be between {from} and {to}");
-        self.optional(holder, path, member, &reason, |value| {
+        self.optional(object, path, member, &reason, |value| {
             value.as_u64().is_some_and(|value| (from..=to).contains(&value))
         });
     }
@@ -254,7 +256,7 @@ impl Check {
     }
 }
 
-/// `GET /v2/applications/{id}`
+/// Handles `GET /v2/applications/{id}`.
 pub(super) async fn read(
     State(simulator): Shared,
     Path(id): Path<String>,
@@ -267,7 +269,7 @@ pub(super) async fn read(
     }
 }
 
-/// `PUT /v2/applications/{id}`
+/// Handles `PUT /v2/applications/{id}`.
 pub(super) async fn replace(
     State(simulator): Shared,
     Path(id): Path<String>,

@@ -1,7 +1,7 @@
-//! Placing a call: asks the application for an NCCO, follows it, and sends each leg's events.
+//! A simulated call: asks the application for an NCCO, performs it, and sends the events of each leg.
 //!
-//! Time in a call is simulated. It starts at the real now and moves by what things would take: three seconds of ringing,
-//! a spoken text by its words, a conversation by what the request says.
+//! Time in a call is simulated. It starts at the present time and advances by the time of each step: three seconds of
+//! ringing, a spoken text by its number of words, and a conversation by the request.
 
 mod deliver;
 mod follow;
@@ -21,21 +21,21 @@ use super::report::{CallReport, CalleePhone, CallerPhone, EventReport, LegReport
 use super::webhook::{Reply, Sender};
 use crate::faults::WebhookKind;
 
-pub(super) use deliver::{HeldEvent, release};
+pub(super) use deliver::{WithheldEvent, release};
 
 const NOT_IN_SERVICE: &str = "The number you have dialled is not in service.";
 
-/// A call to place.
+/// The request to place a call.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CallRequest {
-    /// The caller's number exactly as the caller's network gives it; absent when it gives none.
+    /// The caller's number as the caller's network sends it. Absent if the network sends none.
     from: Option<String>,
-    /// The number that the caller dials, as people write it.
+    /// The dialled number, in any notation.
     to: String,
     #[serde(default)]
     callee: Callee,
-    /// How long the two talk, in seconds.
+    /// Length of the conversation, in seconds.
     #[serde(default = "a_minute")]
     talk_seconds: u16,
     #[serde(default)]
@@ -48,7 +48,7 @@ fn a_minute() -> u16 {
     60
 }
 
-/// What becomes of the phone that is called.
+/// The reaction of the called phone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Callee {
@@ -68,7 +68,7 @@ enum Party {
     Callee,
 }
 
-/// How events arrive: Vonage promises neither order nor that each comes once.
+/// The order in which events are sent. Vonage guarantees neither their order nor single delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum EventOrder {
@@ -78,7 +78,7 @@ enum EventOrder {
     Twice,
 }
 
-/// Places a call and tells what happened.
+/// Places a call and returns the report of it.
 pub(super) async fn place(simulator: &Simulator, request: CallRequest) -> CallReport {
     let dialled = phones::digits(&request.to);
     let (voice, sender) = {
@@ -96,7 +96,7 @@ pub(super) async fn place(simulator: &Simulator, request: CallRequest) -> CallRe
         None => call.reject(),
     }
     call.pay();
-    call.keep_records();
+    call.store_records();
     let events = call.deliver().await;
     call.report(events)
 }
@@ -182,7 +182,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Asks the answer URL, and where that fails the fallback URL, for an NCCO that can be followed.
+    /// Asks the answer URL, and if that fails the fallback URL, for a valid NCCO.
     async fn ask(&mut self) -> Option<Vec<Action>> {
         let webhooks = self.voice.webhooks.clone();
         let mut data = self.answer_parameters();
@@ -203,7 +203,8 @@ impl<'a> Call<'a> {
         None
     }
 
-    /// The parameters of Vonage's answer webhook for an inbound call.
+    /// Returns the parameters of Vonage's answer webhook for an inbound call. Source: Vonage Voice API, webhook
+    /// reference.
     fn answer_parameters(&self) -> Map<String, Value> {
         let mut data = Map::new();
         if let Some(from) = &self.request.from {
@@ -221,8 +222,8 @@ impl<'a> Call<'a> {
         data
     }
 
-    /// Asks one webhook, a second time after a failed connection, a timeout, 429, 503 or 504. The error is the reason
-    /// that the fallback request gives.
+    /// Asks one webhook, and retries once after a failed connection, a timeout, 429, 503 or 504, as documented by
+    /// Vonage. The error is the `reason` in the fallback request.
     async fn ask_webhook(
         &mut self,
         url_kind: WebhookKind,
@@ -242,15 +243,15 @@ impl<'a> Call<'a> {
             };
             let error = result.as_ref().err().cloned();
             self.webhooks.push(WebhookAttempt { url_kind, attempt, status, error, fault });
-            let again = attempt == 1 && matches!(status, None | Some(429 | 503 | 504));
-            if result.is_ok() || !again {
+            let may_retry = attempt == 1 && matches!(status, None | Some(429 | 503 | 504));
+            if result.is_ok() || !may_retry {
                 return result;
             }
             attempt += 1;
         }
     }
 
-    /// Reads the NCCO; one that cannot be followed is reported with an `error` event.
+    /// Reads the NCCO. Sends an `error` event if it is invalid.
     fn take_ncco(&mut self, kind: WebhookKind, reply: &Reply) -> Option<Vec<Action>> {
         self.answered_by = Some(kind);
         let read = match serde_json::from_slice::<Value>(&reply.body) {
@@ -274,28 +275,28 @@ impl<'a> Call<'a> {
         None
     }
 
-    /// Ends the call when there is no NCCO to follow.
+    /// Ends the call if there is no valid NCCO.
     fn reject(&mut self) {
         let failure = Failure { status: "failed", detail: Some("internal_error"), sip_code: 500 };
         self.events.push(self.inbound.fail(self.clock, failure));
     }
 
-    /// Keeps what Vonage keeps of each leg.
-    fn keep_records(&self) {
+    /// Stores the carrier record of each leg.
+    fn store_records(&self) {
         let mut records = self.simulator.records();
         for leg in self.outbound.iter().chain([&self.inbound]) {
             records.add("voice", &leg.uuid, leg.direction, self.simulator.clock.now());
         }
     }
 
-    /// Takes the price of all legs from the balance.
+    /// Charges the price of all legs.
     fn pay(&self) {
         let legs = self.outbound.iter().chain([&self.inbound]);
         let price: Decimal = legs.filter_map(|leg| leg.price).sum();
         self.simulator.account().balance -= price;
     }
 
-    /// Sends the events, in the order that the request wants.
+    /// Sends the events, in the requested order.
     async fn deliver(&mut self) -> Vec<EventReport> {
         let mut events = std::mem::take(&mut self.events);
         match self.request.events {

@@ -1,4 +1,5 @@
-//! The simulator's own endpoints: place calls, read phones, set the balance, order faults, see what was asked.
+//! The simulator's own endpoints: place calls, read text messages, set the balance, add fault rules, read the request
+//! log.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -16,16 +17,15 @@ use super::problem::Problem;
 use super::report::{CallReport, EventReport};
 
 fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Problem::bad_request(format!("The body is not as expected: {error}.")))
+    serde_json::from_slice(bytes).map_err(|error| Problem::bad_request(format!("The body is not valid: {error}.")))
 }
 
 fn query<T: DeserializeOwned>(RawQuery(query): RawQuery) -> Result<T, Problem> {
     serde_urlencoded::from_str(&query.unwrap_or_default())
-        .map_err(|error| Problem::bad_request(format!("The query is not as expected: {error}.")))
+        .map_err(|error| Problem::bad_request(format!("The query is not valid: {error}.")))
 }
 
-/// `POST /simulator/calls`
+/// Handles `POST /simulator/calls`.
 pub(super) async fn place_call(State(simulator): Shared, bytes: Bytes) -> Result<Json<CallReport>, Problem> {
     let request: CallRequest = body(&bytes)?;
     Ok(Json(call::place(&simulator, request).await))
@@ -37,7 +37,7 @@ struct MessagesQuery {
     to: Option<String>,
 }
 
-/// `GET /simulator/messages`
+/// Handles `GET /simulator/messages`.
 pub(super) async fn messages(State(simulator): Shared, raw: RawQuery) -> Result<Json<Value>, Problem> {
     let query: MessagesQuery = query(raw)?;
     let to = query.to.map(|to| phones::digits(&to));
@@ -45,23 +45,23 @@ pub(super) async fn messages(State(simulator): Shared, raw: RawQuery) -> Result<
     Ok(Json(json!({"messages": messages})))
 }
 
-/// What can be read and set of the account.
+/// The part of the account that can be read and set.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AccountState {
-    /// In EUR.
+    /// Balance in EUR.
     balance: Decimal,
-    /// Whether redaction is switched on; as it is, if that is not said.
+    /// True if redaction is switched on. Absent in a request: no change.
     redact: Option<bool>,
 }
 
-/// `GET /simulator/account`
+/// Handles `GET /simulator/account`.
 pub(super) async fn account(State(simulator): Shared) -> Json<AccountState> {
     let (balance, redact) = (simulator.account().balance, simulator.records().is_provisioned());
     Json(AccountState { balance, redact: Some(redact) })
 }
 
-/// `PUT /simulator/account`
+/// Handles `PUT /simulator/account`.
 pub(super) async fn set_account(State(simulator): Shared, bytes: Bytes) -> Result<Json<AccountState>, Problem> {
     let state: AccountState = body(&bytes)?;
     simulator.account().balance = state.balance;
@@ -71,19 +71,19 @@ pub(super) async fn set_account(State(simulator): Shared, bytes: Bytes) -> Resul
     Ok(Json(state))
 }
 
-/// `POST /simulator/faults`
+/// Handles `POST /simulator/faults`.
 pub(super) async fn add_fault(State(simulator): Shared, bytes: Bytes) -> Result<StatusCode, Problem> {
-    simulator.faults.order(&bytes).map_err(|error| Problem::bad_request(error.to_string()))?;
+    simulator.faults.add(&bytes).map_err(|error| Problem::bad_request(error.to_string()))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `DELETE /simulator/faults`
+/// Handles `DELETE /simulator/faults`.
 pub(super) async fn clear_faults(State(simulator): Shared) -> StatusCode {
     simulator.faults.clear();
     StatusCode::NO_CONTENT
 }
 
-/// `POST /simulator/release`
+/// Handles `POST /simulator/release`.
 pub(super) async fn release(State(simulator): Shared) -> Json<Vec<EventReport>> {
     Json(call::release(&simulator).await)
 }
@@ -94,7 +94,7 @@ struct RequestsQuery {
     path: Option<String>,
 }
 
-/// `GET /simulator/requests`
+/// Handles `GET /simulator/requests`.
 pub(super) async fn requests(State(simulator): Shared, raw: RawQuery) -> Result<Json<Value>, Problem> {
     let query: RequestsQuery = query(raw)?;
     let log = simulator.requests();
@@ -103,7 +103,7 @@ pub(super) async fn requests(State(simulator): Shared, raw: RawQuery) -> Result<
     Ok(Json(json!({"requests": requests})))
 }
 
-/// `DELETE /simulator/requests`
+/// Handles `DELETE /simulator/requests`.
 pub(super) async fn clear_requests(State(simulator): Shared) -> StatusCode {
     simulator.requests().0.clear();
     StatusCode::NO_CONTENT

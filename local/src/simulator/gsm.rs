@@ -1,4 +1,4 @@
-//! How a text travels by SMS: the GSM 7-bit alphabet, UCS-2, and the parts of a long text.
+//! Encoding of text messages: the GSM 7-bit alphabet, UCS-2, and the parts of a long text. Source: GSM 03.38, 03.40.
 
 /// The basic character set of GSM 03.38, one septet each.
 const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
@@ -9,13 +9,13 @@ const EXTENSION: &str = "|^€{}[]~\\\u{c}";
 /// The encoding of a message, `type` in the SMS API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// `text`: the GSM alphabet; Vonage does not change to Unicode by itself.
+    /// `text`: the GSM alphabet. Vonage does not switch to Unicode by itself.
     Gsm,
     /// `unicode`: UCS-2.
     Ucs2,
 }
 
-/// The text as it arrives: in the GSM alphabet, a character that it lacks arrives as a question mark.
+/// Returns the text as the recipient sees it. A character outside the GSM alphabet becomes a question mark.
 pub(super) fn as_received(text: &str, encoding: Encoding) -> String {
     let received = |character: char| match septets(character) {
         Some(_) => character,
@@ -27,7 +27,8 @@ pub(super) fn as_received(text: &str, encoding: Encoding) -> String {
     }
 }
 
-/// How many messages the text takes: 160 septets or 70 UTF-16 units fit one, else 153 or 67 a part.
+/// Returns the number of parts of a text. A single part has 160 septets or 70 UTF-16 units, one of several has 153 or
+/// 67.
 pub(super) fn parts(text: &str, encoding: Encoding) -> usize {
     let (whole, part) = match encoding {
         Encoding::Gsm => (160, 153),
@@ -40,7 +41,7 @@ pub(super) fn parts(text: &str, encoding: Encoding) -> usize {
     if text.chars().map(units).sum::<usize>() <= whole {
         return 1;
     }
-    // A character of two units is not split between two parts.
+    // A character of two units is never split between two parts.
     let (mut parts, mut used) = (1, 0);
     for size in text.chars().map(units) {
         if used + size > part {
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_of_160_gsm_characters_is_one_message_and_161_are_two_parts() {
+    fn gsm_text_has_two_parts_from_161_characters() {
         assert_eq!(parts(&"a".repeat(160), Encoding::Gsm), 1);
         assert_eq!(parts(&"a".repeat(161), Encoding::Gsm), 2);
         assert_eq!(parts(&"a".repeat(306), Encoding::Gsm), 2);
@@ -75,10 +76,10 @@ mod tests {
     }
 
     #[test]
-    fn characters_of_the_extension_table_take_two_septets_and_are_not_split() {
+    fn extension_characters_take_two_septets_and_are_not_split() {
         assert_eq!(parts(&"€".repeat(80), Encoding::Gsm), 1);
         assert_eq!(parts(&"€".repeat(81), Encoding::Gsm), 2);
-        // 76 fit a part of 153 septets, not 76 and a half.
+        // A part of 153 septets has room for 76 of them.
         assert_eq!(parts(&"€".repeat(152), Encoding::Gsm), 2);
         assert_eq!(parts(&"€".repeat(153), Encoding::Gsm), 3);
     }
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_outside_the_gsm_alphabet_arrive_as_question_marks_unless_sent_as_unicode() {
+    fn gsm_text_shows_unknown_characters_as_question_marks() {
         assert_eq!(as_received("Grüße, 日本", Encoding::Gsm), "Grüße, ??");
         assert_eq!(as_received("Grüße, 日本", Encoding::Ucs2), "Grüße, 日本");
     }

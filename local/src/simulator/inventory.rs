@@ -1,9 +1,9 @@
-//! The numbers that the simulated Vonage has to rent, the same ones in the same order each time.
+//! The numbers that the simulated Vonage has on sale: always the same, in the same order.
 
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
-/// A number that can be rented, or is.
+/// A number that Vonage has on sale, or that the account rents.
 #[derive(Clone, Debug)]
 pub(super) struct Offer {
     /// ISO 3166-1 alpha-2.
@@ -13,16 +13,16 @@ pub(super) struct Offer {
     /// `mobile-lvn` or `landline`.
     pub(super) kind: &'static str,
     pub(super) features: &'static [&'static str],
-    /// The monthly rental, in EUR.
+    /// Monthly rent in EUR.
     pub(super) cost: Decimal,
-    /// Whether it can send no SMS abroad.
+    /// True if it cannot send SMS abroad.
     domestic_sms_only: bool,
-    /// Whether Vonage rents it only to those with a local address.
+    /// True if it can only be rented with a local address.
     pub(super) needs_address: bool,
 }
 
 impl Offer {
-    /// What a search and a list of owned numbers both show.
+    /// Returns the fields that a search and the list of owned numbers have in common.
     pub(super) fn description(&self) -> Map<String, Value> {
         let mut description = Map::new();
         description.insert("country".into(), json!(self.country));
@@ -37,7 +37,7 @@ impl Offer {
     }
 }
 
-/// Numbers in sequence with the same properties.
+/// Consecutive numbers with the same properties.
 struct Range {
     country: &'static str,
     first: u64,
@@ -45,7 +45,7 @@ struct Range {
     kind: &'static str,
     features: &'static [&'static str],
     cents: i64,
-    /// How many of them, from the first on, can send no SMS abroad.
+    /// Number of them, from the first on, that cannot send SMS abroad.
     domestic_sms_only: u64,
     needs_address: bool,
 }
@@ -79,7 +79,7 @@ const RANGES: [Range; 7] = [
     Range { country: "NL", first: 3_197_010_200_001, count: 130, cents: 150, domestic_sms_only: 120, ..MOBILE },
 ];
 
-/// The whole inventory, in the order in which a search shows it.
+/// Returns the whole inventory, in the order of a search.
 pub(super) fn all() -> Vec<Offer> {
     let numbers = |range: &'static Range| (0..range.count).map(move |index| offer(range, index));
     RANGES.iter().flat_map(numbers).collect()

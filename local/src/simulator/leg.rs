@@ -1,4 +1,4 @@
-//! The legs of a call and the events that they send, in the shape of Vonage's Voice API event webhook.
+//! The legs of a call and their events. Source: Vonage Voice API, webhook reference.
 
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::applications::VoiceWebhook;
 
-/// From whom to whom a leg goes, as seen from Vonage.
+/// The direction of a leg, as seen from Vonage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Direction {
@@ -17,18 +17,18 @@ pub(super) enum Direction {
     Outbound,
 }
 
-/// An event that is to be sent.
+/// An event to send.
 #[derive(Clone, Debug)]
 pub(super) struct Event {
-    /// Its `status`; "error" for an error, which has none.
+    /// Its `status`, or "error" for an error event, which has no status.
     pub(super) status: &'static str,
-    /// The leg's `uuid`; an error has none.
+    /// `uuid` of the leg. An error event has none.
     pub(super) leg: Option<String>,
     pub(super) webhook: Option<VoiceWebhook>,
     pub(super) body: Map<String, Value>,
 }
 
-/// A status of a leg, and since when.
+/// A status of a leg, and the time of its start.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct LegStatus {
     pub(super) status: &'static str,
@@ -36,7 +36,7 @@ pub(super) struct LegStatus {
     pub(super) timestamp: String,
 }
 
-/// How a leg ends that nobody answered.
+/// The end of a leg that was not answered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failure {
     pub(super) status: &'static str,
@@ -44,31 +44,31 @@ pub(super) struct Failure {
     pub(super) sip_code: u16,
 }
 
-/// One phone's part of a call.
+/// The connection of one phone in a call.
 #[derive(Clone, Debug)]
 pub(super) struct Leg {
     pub(super) uuid: String,
     pub(super) conversation_uuid: String,
     pub(super) direction: Direction,
-    /// Absent when the caller's network gave none.
+    /// Absent if the caller's network sent none.
     pub(super) from: Option<String>,
     pub(super) to: String,
-    /// Where its events go.
+    /// The webhook for its events.
     pub(super) webhook: Option<VoiceWebhook>,
-    /// EUR a minute.
+    /// Price of a minute in EUR.
     pub(super) rate: Decimal,
     pub(super) network: Option<&'static str>,
     pub(super) statuses: Vec<LegStatus>,
     pub(super) answered_at: Option<Timestamp>,
     pub(super) detail: Option<&'static str>,
-    /// In seconds, begun ones counting whole.
+    /// Duration in seconds, rounded up.
     pub(super) duration: Option<i64>,
-    /// In EUR.
+    /// Price in EUR.
     pub(super) price: Option<Decimal>,
 }
 
 impl Leg {
-    /// `started` or `ringing`.
+    /// Sets the status `started` or `ringing`.
     pub(super) fn progress(&mut self, status: &'static str, at: Timestamp) -> Event {
         self.event(status, at, json!({}))
     }
@@ -78,7 +78,7 @@ impl Leg {
         self.event("answered", at, json!({"start_time": null, "rate": null, "network": null}))
     }
 
-    /// Ends an answered leg; `disconnected_by` is "user" or "platform".
+    /// Ends an answered leg. `disconnected_by` is "user" or "platform".
     pub(super) fn complete(&mut self, at: Timestamp, disconnected_by: &str) -> Event {
         let start = self.answered_at.unwrap_or(at);
         let milliseconds = at.duration_since(start).as_millis();
@@ -113,7 +113,7 @@ impl Leg {
         self.event(failure.status, at, extra)
     }
 
-    /// The last status.
+    /// Returns the last status.
     pub(super) fn status(&self) -> &'static str {
         self.statuses.last().map_or("started", |last| last.status)
     }
@@ -142,7 +142,7 @@ impl Leg {
     }
 }
 
-/// The event of a call that Vonage cannot go on with.
+/// Returns the event of a call that Vonage cannot continue.
 pub(super) fn error_event(
     conversation_uuid: &str,
     webhook: Option<VoiceWebhook>,
@@ -156,12 +156,12 @@ pub(super) fn error_event(
     Event { status: "error", leg: None, webhook, body }
 }
 
-/// `2020-01-01T12:00:00.123Z`
+/// Formats a time as `2020-01-01T12:00:00.123Z`.
 fn milliseconds(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
-/// `2020-01-01T12:00:00.000Z`, as `start_time` and `end_time` are written.
+/// Formats a time as `2020-01-01T12:00:00.000Z`, the format of `start_time` and `end_time`.
 fn whole_second(at: Timestamp) -> String {
     let second = Timestamp::from_second(at.as_second()).unwrap_or(at);
     milliseconds(second)

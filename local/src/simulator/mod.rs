@@ -1,10 +1,9 @@
-//! A simulator of Vonage in one process: the HTTP that a masked-calling backend uses, on one port, with state.
+//! A simulator of Vonage in one process: the HTTP APIs that a masked-calling backend uses, on one port, with state.
 //!
-//! It plays three parts. As Vonage's API it rents numbers, looks numbers up, sends text messages and keeps the one
-//! Voice application of the account. As the telephone network it places calls: it asks the application's answer URL,
-//! follows the NCCO and sends each leg's events, with time simulated. And for tests it can misbehave on demand.
-//! Vonage's own hosts `api.nexmo.com` and `rest.nexmo.com` are both served here, so Vonage's own client libraries work
-//! against it once they are pointed at the port.
+//! It has three roles. As Vonage's API it rents numbers, looks up numbers, sends text messages and stores the one Voice
+//! application of the account. As the telephone network it places calls: it asks the application's answer URL, performs
+//! the NCCO and sends the events of each leg, in simulated time. For tests it injects faults. It serves the paths of
+//! both of Vonage's hosts, `api.nexmo.com` and `rest.nexmo.com`, so Vonage's client libraries work with its address.
 
 mod account;
 mod applications;
@@ -44,7 +43,7 @@ use crate::connection;
 use crate::faults::Faults;
 use crate::traffic::Traffic;
 use account::Account;
-use call::HeldEvent;
+use call::WithheldEvent;
 use phones::Inboxes;
 use problem::Problem;
 use redact::Records;
@@ -54,23 +53,23 @@ use webhook::Deliverer;
 /// The simulated account: its credentials, its one Voice application and its money.
 #[derive(Clone)]
 pub struct Settings {
-    /// The API key, eight characters at Vonage.
+    /// API key. Vonage's have eight characters.
     pub api_key: String,
-    /// The API secret that goes with the key, for HTTP Basic or the legacy `api_secret` parameter.
+    /// API secret, for HTTP Basic or the legacy parameter `api_secret`.
     pub api_secret: String,
-    /// The account's signature secret: the HS256 key of signed webhooks, as raw UTF-8 text.
+    /// Signature secret of the account: the HS256 key of signed webhooks, as raw UTF-8 text.
     pub signature_secret: String,
     /// The one Voice application of the account.
     pub application: Application,
-    /// The balance to start with, in EUR.
+    /// Initial balance in EUR.
     pub balance: Decimal,
-    /// Numbers that the account rents from the start, linked to the application.
+    /// Numbers that the account rents from the start. They are linked to the application.
     pub linked_numbers: Vec<String>,
-    /// The time of webhooks, calls and texts.
+    /// Clock of webhooks, calls and text messages.
     pub clock: SharedClock,
-    /// What goes wrong, and may be ordered at the simulator for others too.
+    /// Fault rules, also those for DynamoDB, which clients add at the simulator.
     pub faults: Faults,
-    /// Counts what Vonage's API is asked.
+    /// Counter of the requests to Vonage's API.
     pub traffic: Traffic,
 }
 
@@ -87,22 +86,22 @@ impl fmt::Debug for Settings {
 /// A Vonage application with the Voice capability.
 #[derive(Clone, Debug)]
 pub struct Application {
-    /// The application id, a UUID at Vonage.
+    /// Application ID. Vonage's are UUIDs.
     pub id: String,
-    /// `answer_url`: asked for the NCCO of each inbound call.
+    /// `answer_url`: returns the NCCO of each inbound call.
     pub answer: Webhook,
-    /// `fallback_answer_url`: asked when the answer URL cannot be used.
+    /// `fallback_answer_url`: asked if the answer URL fails.
     pub fallback_answer: Option<Webhook>,
-    /// `event_url`: told of each leg's progress.
+    /// `event_url`: receives the events of each leg.
     pub event: Webhook,
 }
 
-/// Where and how Vonage reaches one webhook of an application.
+/// Address and method of one webhook of an application.
 #[derive(Clone, Debug)]
 pub struct Webhook {
     /// An absolute URL.
     pub address: String,
-    /// How the parameters travel: in the query string, or as a JSON body.
+    /// The method, which decides the format of the parameters.
     pub http_method: HttpMethod,
 }
 
@@ -116,10 +115,10 @@ pub enum HttpMethod {
     Post,
 }
 
-/// Serves the simulator on `listener` until `stop` resolves; requests that are then still open are cut short.
+/// Serves the simulator on `listener` until `stop` resolves, and then aborts open requests.
 ///
 /// # Errors
-/// When no HTTP client for the webhooks can be built, or the listener fails.
+/// Fails if the HTTP client for the webhooks cannot be built, or if the listener fails.
 pub async fn serve(
     listener: TcpListener,
     settings: Settings,
@@ -128,7 +127,7 @@ pub async fn serve(
     connection::serve(listener, router(Arc::new(Simulator::new(settings)?)), stop).await
 }
 
-/// Everything that the simulator remembers.
+/// The state of the simulator.
 struct Simulator {
     api_key: String,
     api_secret: String,
@@ -137,8 +136,8 @@ struct Simulator {
     records: Mutex<Records>,
     faults: Faults,
     traffic: Traffic,
-    /// Events that wait for their release.
-    held: Mutex<Vec<HeldEvent>>,
+    /// Events that wait for `POST /simulator/release`.
+    withheld: Mutex<Vec<WithheldEvent>>,
     requests: Mutex<RequestLog>,
     deliverer: Deliverer,
     clock: SharedClock,
@@ -155,7 +154,7 @@ impl Simulator {
             records: Mutex::default(),
             faults: settings.faults,
             traffic: settings.traffic,
-            held: Mutex::default(),
+            withheld: Mutex::default(),
             requests: Mutex::default(),
             deliverer,
             clock: settings.clock,
@@ -174,8 +173,8 @@ impl Simulator {
         lock(&self.records)
     }
 
-    fn held(&self) -> MutexGuard<'_, Vec<HeldEvent>> {
-        lock(&self.held)
+    fn withheld(&self) -> MutexGuard<'_, Vec<WithheldEvent>> {
+        lock(&self.withheld)
     }
 
     fn requests(&self) -> MutexGuard<'_, RequestLog> {
@@ -184,7 +183,7 @@ impl Simulator {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no code panics while it holds a lock of the simulator")
+    mutex.lock().expect("no code panics while it has a lock of the simulator")
 }
 
 fn router(simulator: Arc<Simulator>) -> Router {
@@ -207,7 +206,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/simulator/release", post(control::release))
         .route("/simulator/requests", get(control::requests).delete(control::clear_requests))
         .merge(vonage)
-        .fallback(async || Problem::not_found("There is nothing at this path."))
+        .fallback(async || Problem::not_found("This path does not exist."))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .with_state(simulator)
 }

@@ -13,7 +13,7 @@ use super::account::{NumberSettings, OwnedNumber, Refusal};
 use super::inventory::Offer;
 use super::request::{Access, ApiRequest};
 
-/// The values that `features` may have in a search.
+/// The allowed values of `features` in a search.
 const FEATURES: [&str; 7] = ["SMS", "VOICE", "SMS,VOICE", "MMS", "SMS,MMS", "VOICE,MMS", "SMS,MMS,VOICE"];
 const TYPES: [&str; 3] = ["landline", "mobile-lvn", "landline-toll-free"];
 const ADDRESS_NEEDED: &str = "Numbers from this country can be requested from the Dashboard \
@@ -21,10 +21,10 @@ const ADDRESS_NEEDED: &str = "Numbers from this country can be requested from th
     purchased.";
 
 type Call = Extension<Arc<ApiRequest>>;
-/// An answer that ends the handling of a request early.
-type Ended = Box<Response>;
+/// An error response.
+type ErrorResponse = Box<Response>;
 
-/// `GET /number/search`
+/// Handles `GET /number/search`.
 pub(super) async fn search(State(simulator): Shared, Extension(request): Call) -> Response {
     let search = match authorised(&request).and_then(|()| Search::read(&request)) {
         Ok(search) => search,
@@ -43,7 +43,7 @@ pub(super) async fn search(State(simulator): Shared, Extension(request): Call) -
     })
 }
 
-/// `GET /account/numbers`
+/// Handles `GET /account/numbers`.
 pub(super) async fn owned(State(simulator): Shared, Extension(request): Call) -> Response {
     let (page, has_application) =
         match authorised(&request).and_then(|()| Ok((Page::read(&request)?, flag(&request, "has_application")?))) {
@@ -67,7 +67,7 @@ pub(super) async fn owned(State(simulator): Shared, Extension(request): Call) ->
     page.answer(&found, |number| owned_number(number))
 }
 
-/// `POST /number/buy`
+/// Handles `POST /number/buy`.
 pub(super) async fn buy(State(simulator): Shared, Extension(request): Call) -> Response {
     match authorised(&request).and_then(|()| NumberDetails::read(&request)) {
         Ok(number) => outcome(simulator.account().buy(&number.country, &number.msisdn)),
@@ -75,7 +75,7 @@ pub(super) async fn buy(State(simulator): Shared, Extension(request): Call) -> R
     }
 }
 
-/// `POST /number/cancel`
+/// Handles `POST /number/cancel`.
 pub(super) async fn cancel(State(simulator): Shared, Extension(request): Call) -> Response {
     match authorised(&request).and_then(|()| NumberDetails::read(&request)) {
         Ok(number) => outcome(simulator.account().cancel(&number.country, &number.msisdn)),
@@ -83,7 +83,7 @@ pub(super) async fn cancel(State(simulator): Shared, Extension(request): Call) -
     }
 }
 
-/// `POST /number/update`
+/// Handles `POST /number/update`.
 pub(super) async fn update(State(simulator): Shared, Extension(request): Call) -> Response {
     let number = match authorised(&request).and_then(|()| NumberDetails::read(&request)) {
         Ok(number) => number,
@@ -107,7 +107,7 @@ pub(super) async fn update(State(simulator): Shared, Extension(request): Call) -
     outcome(account.update(&number.country, &number.msisdn, settings))
 }
 
-fn authorised(request: &ApiRequest) -> Result<(), Ended> {
+fn authorised(request: &ApiRequest) -> Result<(), ErrorResponse> {
     match request.access {
         Access::Granted => Ok(()),
         Access::Refused | Access::Missing => Err(Box::new(status(401, "authentication failed"))),
@@ -128,19 +128,19 @@ fn status(code: u16, label: &str) -> Response {
     (code, Json(body)).into_response()
 }
 
-fn invalid(field: &str, reason: impl Into<String>) -> Ended {
+fn invalid(field: &str, reason: impl Into<String>) -> ErrorResponse {
     let body = Json(json!({field: reason.into()}));
     Box::new((StatusCode::BAD_REQUEST, body).into_response())
 }
 
-/// The number that a POST is about.
+/// The number in a POST.
 struct NumberDetails {
     country: String,
     msisdn: String,
 }
 
 impl NumberDetails {
-    fn read(request: &ApiRequest) -> Result<Self, Ended> {
+    fn read(request: &ApiRequest) -> Result<Self, ErrorResponse> {
         match (request.form("country"), request.form("msisdn")) {
             (Some(country), Some(msisdn)) => {
                 Ok(Self { country: country.to_ascii_uppercase(), msisdn: msisdn.to_owned() })
@@ -189,7 +189,7 @@ fn owned_number(number: &OwnedNumber) -> Map<String, Value> {
     shown
 }
 
-/// The filters of a search.
+/// The criteria of a search.
 struct Search {
     country: String,
     kind: Option<String>,
@@ -198,7 +198,7 @@ struct Search {
 }
 
 impl Search {
-    fn read(request: &ApiRequest) -> Result<Self, Ended> {
+    fn read(request: &ApiRequest) -> Result<Self, ErrorResponse> {
         let country = request.query.get("country").unwrap_or_default();
         if country.is_empty() {
             return Err(invalid("country", "Is required."));
@@ -221,18 +221,18 @@ impl Search {
     }
 }
 
-/// The filters that a search and the list of owned numbers share.
+/// The criteria that a search and the list of owned numbers have in common.
 struct Page {
     pattern: String,
-    /// 0: starts with, 1: contains, 2: ends with.
+    /// Position of the pattern: 0 at the start, 1 anywhere, 2 at the end.
     search_pattern: usize,
     size: usize,
-    /// From 1.
+    /// Number of the page, from 1.
     index: usize,
 }
 
 impl Page {
-    fn read(request: &ApiRequest) -> Result<Self, Ended> {
+    fn read(request: &ApiRequest) -> Result<Self, ErrorResponse> {
         Ok(Self {
             pattern: request.query.get("pattern").unwrap_or_default().to_owned(),
             search_pattern: integer(request, "search_pattern", 0, 0..=2)?,
@@ -249,7 +249,7 @@ impl Page {
         }
     }
 
-    /// `count` is of all that was found, `numbers` is this page of it.
+    /// Returns this page of `found`. `count` is the number of all that were found.
     fn answer<T>(&self, found: &[T], show: impl Fn(&T) -> Map<String, Value>) -> Response {
         let page = found.iter().skip((self.index - 1) * self.size);
         let numbers: Vec<_> = page.take(self.size).map(show).collect();
@@ -257,7 +257,7 @@ impl Page {
     }
 }
 
-fn one_of(request: &ApiRequest, name: &str, allowed: &[&str]) -> Result<Option<String>, Ended> {
+fn one_of(request: &ApiRequest, name: &str, allowed: &[&str]) -> Result<Option<String>, ErrorResponse> {
     match request.query.get(name) {
         None => Ok(None),
         Some(value) if allowed.contains(&value) => Ok(Some(value.to_owned())),
@@ -270,7 +270,7 @@ fn integer(
     name: &str,
     default: usize,
     range: std::ops::RangeInclusive<usize>,
-) -> Result<usize, Ended> {
+) -> Result<usize, ErrorResponse> {
     let Some(text) = request.query.get(name) else {
         return Ok(default);
     };
@@ -280,11 +280,11 @@ fn integer(
     })
 }
 
-fn flag(request: &ApiRequest, name: &str) -> Result<Option<bool>, Ended> {
+fn flag(request: &ApiRequest, name: &str) -> Result<Option<bool>, ErrorResponse> {
     let Some(text) = request.query.get(name) else {
         return Ok(None);
     };
-    // Vonage's Python library writes the value with a capital letter.
+    // Vonage's Python library sends `True` and `False`.
     let flag = text.to_ascii_lowercase().parse();
     flag.map(Some).map_err(|_| invalid(name, "Must be true or false."))
 }

@@ -1,14 +1,14 @@
-//! The phones of the simulated network: how people dial, and the text messages that each phone received.
+//! The phones of the simulated network: dialled digits, and received text messages.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// What is left of a number as people write it: its digits.
+/// Returns the digits of a number in any notation.
 pub(super) fn digits(written: &str) -> String {
     written.chars().filter(char::is_ascii_digit).collect()
 }
 
-/// A text message as its recipient has it, long ones joined.
+/// A text message as its recipient sees it. Its parts are joined.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ReceivedMessage {
     /// The `message-id` of its first part.
@@ -23,7 +23,7 @@ pub(super) struct ReceivedMessage {
     pub(super) parts: Vec<String>,
 }
 
-/// What stands in place of what was redacted.
+/// Replacement of redacted data.
 const REDACTED: &str = "REDACTED";
 
 /// The messages of all phones, oldest first.
@@ -37,7 +37,7 @@ impl Inboxes {
         self.messages.push(message);
     }
 
-    /// Takes what is personal from a message, when the last of its parts is redacted.
+    /// Marks a part as redacted, and removes the personal data of its message after the last part.
     pub(super) fn redact(&mut self, part: &str) {
         for message in self.messages.iter_mut().filter(|message| message.parts.iter().any(|id| id == part)) {
             message.parts.retain(|id| id != part);
@@ -47,7 +47,7 @@ impl Inboxes {
         }
     }
 
-    /// The messages of one phone, or of all, oldest first.
+    /// Returns the messages of one phone, or of all phones, oldest first.
     pub(super) fn messages(&self, to: Option<&str>) -> Vec<ReceivedMessage> {
         let is_meant = |message: &&ReceivedMessage| to.is_none_or(|to| message.to == to);
         self.messages.iter().filter(is_meant).cloned().collect()

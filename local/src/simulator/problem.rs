@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// Why one of the simulator's own endpoints refuses a request.
+/// An error of one of the simulator's own endpoints.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
@@ -14,17 +14,17 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    /// The body or the query is not as it must be.
+    /// Creates the error for an invalid body or query.
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, title: "Bad Request", detail: detail.into() }
     }
 
-    /// No endpoint has this path.
+    /// Creates the error for an unknown path.
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self { status: StatusCode::NOT_FOUND, title: "Not Found", detail: detail.into() }
     }
 
-    /// The path exists, the method does not.
+    /// Creates the error for an unknown method of a path.
     pub(super) fn method_not_allowed() -> Self {
         Self {
             status: StatusCode::METHOD_NOT_ALLOWED,

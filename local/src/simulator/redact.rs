@@ -1,5 +1,5 @@
-//! Vonage's Redact API: `POST /v1/redact/transaction`. It takes a record of a call, a text or a lookup an hour after it
-//! was made.
+//! Vonage's Redact API 1.1.0: `POST /v1/redact/transaction`. It accepts the record of a call leg, a text message or a
+//! number lookup from an hour after its creation.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use super::Shared;
 use super::leg::Direction;
 use super::request::{Access, ApiRequest, Payload};
 
-/// How long Vonage wants to wait.
+/// Shortest age of a record that can be redacted.
 const EMBARGO: SignedDuration = SignedDuration::from_mins(60);
 
-/// The products that the API knows.
+/// The products of the API.
 const PRODUCTS: [&str; 8] =
     ["sms", "voice", "number-insight", "verify", "verify-sdk", "messages", "network-api-event", "vonage-qod"];
 
-/// What Vonage keeps, by product and id.
+/// Vonage's records, by product and ID.
 #[derive(Debug)]
 pub(super) struct Records {
     by_id: BTreeMap<(&'static str, String), Record>,
@@ -32,7 +32,7 @@ pub(super) struct Records {
 #[derive(Debug)]
 struct Record {
     direction: Direction,
-    made_at: Timestamp,
+    created_at: Timestamp,
 }
 
 impl Default for Records {
@@ -42,8 +42,8 @@ impl Default for Records {
 }
 
 impl Records {
-    pub(super) fn add(&mut self, product: &'static str, id: &str, direction: Direction, made_at: Timestamp) {
-        self.by_id.insert((product, id.to_owned()), Record { direction, made_at });
+    pub(super) fn add(&mut self, product: &'static str, id: &str, direction: Direction, created_at: Timestamp) {
+        self.by_id.insert((product, id.to_owned()), Record { direction, created_at });
     }
 
     pub(super) fn is_provisioned(&self) -> bool {
@@ -55,10 +55,10 @@ impl Records {
     }
 }
 
-/// Status, last part of `type`, title, and detail of a refusal.
+/// Status, last part of `type`, title and detail of an error.
 type Refusal = (StatusCode, &'static str, &'static str, String);
 
-/// `POST /v1/redact/transaction`
+/// Handles `POST /v1/redact/transaction`.
 pub(super) async fn transaction(State(simulator): Shared, Extension(request): Extension<Arc<ApiRequest>>) -> Response {
     if request.access != Access::Granted {
         let body = json!({"type": "UNAUTHORIZED", "error_title": "Unauthorized"});
@@ -99,7 +99,7 @@ fn redact(records: &Records, request: &ApiRequest, now: Timestamp) -> Result<(&'
         let detail = format!("ID '{id}' could not be found (type={direction})");
         return Err((StatusCode::NOT_FOUND, "#invalid-id", "Invalid ID", detail));
     };
-    if now < record.made_at + EMBARGO {
+    if now < record.created_at + EMBARGO {
         let detail = format!("You must wait 60 minutes before redacting ID '{id}'");
         return Err((StatusCode::FORBIDDEN, "/redact#premature-redaction", "Premature Redaction", detail));
     }

@@ -1,4 +1,4 @@
-//! The answer of `POST /simulator/calls`: everything that happened in a call.
+//! The response of `POST /simulator/calls`: a report of the whole call.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -9,12 +9,12 @@ use crate::faults::{DeliveryFault, WebhookKind};
 /// A call from its first ring to its last event.
 #[derive(Debug, Serialize)]
 pub(super) struct CallReport {
-    /// Null when the number is not in service.
+    /// Null if the number is not in service.
     pub(super) conversation_uuid: Option<String>,
-    /// `answer_url`, `fallback_answer_url`, or null.
+    /// The webhook that returned the NCCO: `answer_url`, `fallback_answer_url` or null.
     pub(super) answered_by: Option<WebhookKind>,
     pub(super) webhooks: Vec<WebhookAttempt>,
-    /// The NCCO as the webhook gave it, valid or not.
+    /// The NCCO as the webhook returned it, valid or not.
     pub(super) ncco: Option<Value>,
     pub(super) legs: Vec<LegReport>,
     pub(super) phones: Phones,
@@ -27,15 +27,15 @@ pub(super) struct WebhookAttempt {
     pub(super) url_kind: WebhookKind,
     pub(super) attempt: u32,
     pub(super) status: Option<u16>,
-    /// Why there was no answer, or what is wrong with it.
+    /// The reason for a missing response, or the fault of an invalid one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
-    /// What befell it.
+    /// The injected fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) fault: Option<DeliveryFault>,
 }
 
-/// A leg, with how it came to its end. Duration (seconds) and price (EUR) are strings as in its `completed` event.
+/// A leg and its statuses. Duration (seconds) and price (EUR) are strings, as in its `completed` event.
 #[derive(Debug, Serialize)]
 pub(super) struct LegReport {
     uuid: String,
@@ -68,11 +68,11 @@ impl From<Leg> for LegReport {
     }
 }
 
-/// Both phones, as the people who hold them see them.
+/// Both phones, as their users see them.
 #[derive(Debug, Serialize)]
 pub(super) struct Phones {
     pub(super) caller: CallerPhone,
-    /// Null when no phone was called.
+    /// Null if no phone was called.
     pub(super) callee: Option<CalleePhone>,
 }
 
@@ -81,9 +81,9 @@ pub(super) struct Phones {
 pub(super) struct CallerPhone {
     pub(super) number: Option<String>,
     pub(super) dialled: String,
-    /// What was said to the caller, in order.
+    /// The texts that the caller heard, in order.
     pub(super) heard: Vec<String>,
-    /// Whether the two talked.
+    /// True if caller and callee talked.
     pub(super) connected: bool,
 }
 
@@ -91,7 +91,7 @@ pub(super) struct CallerPhone {
 #[derive(Debug, Serialize)]
 pub(super) struct CalleePhone {
     pub(super) number: String,
-    /// The caller's number as this phone shows it, or "unknown".
+    /// The caller ID on this phone's display, or "unknown".
     pub(super) display: String,
     pub(super) rang: bool,
     pub(super) answered: bool,
@@ -101,11 +101,11 @@ pub(super) struct CalleePhone {
 #[derive(Debug, Serialize)]
 pub(super) struct EventReport {
     pub(super) status: &'static str,
-    /// The leg's `uuid`.
+    /// `uuid` of the leg.
     pub(super) leg: Option<String>,
-    /// What the event URL answered; null when it could not be reached.
+    /// HTTP status of the event URL's response. Null if there was none.
     pub(super) http_status: Option<u16>,
-    /// What befell it.
+    /// The injected fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) fault: Option<DeliveryFault>,
 }

@@ -1,5 +1,4 @@
-//! How a request to Vonage's API arrives: parameters, credentials, the log of all requests, and faults on demand. It is
-//! counted too.
+//! Requests to Vonage's API: parameters, credentials, the request log, the counters and injected faults.
 
 use std::sync::Arc;
 
@@ -16,15 +15,15 @@ use serde_json::{Map, Value};
 
 use super::{Shared, Simulator};
 use crate::connection::Connection;
-use crate::faults::{Asked, meet};
+use crate::faults::{FailingService, apply};
 use crate::traffic::{self, Counted, Service, Usage};
 
-/// The largest body that is read, in bytes.
+/// Size of the largest accepted body, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
-/// Parameters that the log leaves out.
+/// Parameters that the log omits.
 const CREDENTIALS: [&str; 3] = ["api_key", "api_secret", "sig"];
 
-/// Whether a request carries the account's credentials, as HTTP Basic or as the legacy `api_key` and `api_secret`.
+/// The result of checking a request's credentials: HTTP Basic, or the legacy `api_key` and `api_secret`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     Granted,
@@ -32,7 +31,7 @@ pub(super) enum Access {
     Missing,
 }
 
-/// Parameters of a query string or of a form body, decoded, in order.
+/// The decoded parameters of a query string or of a form, in order.
 #[derive(Debug, Default)]
 pub(super) struct Parameters(Vec<(String, String)>);
 
@@ -41,20 +40,20 @@ impl Parameters {
         Self(serde_urlencoded::from_bytes(encoded).unwrap_or_default())
     }
 
-    /// The first value of that name.
+    /// Returns the first value of a parameter.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
     }
 }
 
-/// A body by its content type.
+/// A body, by its content type.
 #[derive(Debug)]
 pub(super) enum Payload {
     Empty,
     Form(Parameters),
     Json(Value),
-    /// Of another type, or not what its type says.
+    /// A body of another type, or not valid for its type.
     Unreadable,
 }
 
@@ -64,7 +63,7 @@ pub(super) struct ApiRequest {
     pub(super) query: Parameters,
     pub(super) payload: Payload,
     pub(super) access: Access,
-    /// Query and body, as sent and decoded: what a fault looks for its text in.
+    /// The texts in which a fault rule searches: query and body as sent, and both decoded.
     searchable: [String; 3],
 }
 
@@ -88,7 +87,7 @@ impl ApiRequest {
         request
     }
 
-    /// Basic credentials if there is an `Authorization` header, else the legacy parameters.
+    /// Returns Basic credentials if there is an `Authorization` header, or else the legacy parameters.
     fn credentials(&self, parts: &Parts) -> Option<(String, String)> {
         if let Some(value) = parts.headers.get(header::AUTHORIZATION) {
             return Some(value.to_str().ok().and_then(basic).unwrap_or_default());
@@ -96,7 +95,7 @@ impl ApiRequest {
         self.text("api_key").zip(Some(self.text("api_secret").unwrap_or_default()))
     }
 
-    /// A parameter of the body, or else of the query string; a JSON number or boolean counts as its text.
+    /// Returns a parameter of the body, or else of the query string. A JSON number or boolean is converted to text.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         let in_body = match &self.payload {
             Payload::Form(parameters) => parameters.get(name).map(str::to_owned),
@@ -110,7 +109,7 @@ impl ApiRequest {
         in_body.or_else(|| self.query.get(name).map(str::to_owned))
     }
 
-    /// A parameter of a form body; Vonage's Numbers API takes the parameters of a POST from there only.
+    /// Returns a parameter of a form body. Vonage's Numbers API reads the parameters of a POST only from there.
     pub(super) fn form(&self, name: &str) -> Option<&str> {
         match &self.payload {
             Payload::Form(parameters) => parameters.get(name).filter(|value| !value.is_empty()),
@@ -118,12 +117,12 @@ impl ApiRequest {
         }
     }
 
-    /// Whether `text` occurs in the query or the body, as sent or decoded.
+    /// True if `text` occurs in the query or the body, as sent or decoded.
     pub(super) fn contains(&self, text: &str) -> bool {
         self.searchable.iter().any(|part| part.contains(text))
     }
 
-    /// All parameters except credentials, for the log.
+    /// Returns all parameters except credentials, for the log.
     fn parameters(&self) -> Map<String, Value> {
         let pairs = |parameters: &Parameters| {
             let pairs = parameters.0.clone().into_iter();
@@ -164,7 +163,7 @@ fn payload(parts: &Parts, body: &[u8]) -> Payload {
     }
 }
 
-/// One request that reached Vonage's API.
+/// A logged request to Vonage's API.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct LoggedRequest {
     method: String,
@@ -172,12 +171,12 @@ pub(super) struct LoggedRequest {
     parameters: Map<String, Value>,
 }
 
-/// All requests to Vonage's API so far, oldest first, the ones that met a fault included.
+/// All requests to Vonage's API so far, oldest first, including those with an injected fault.
 #[derive(Debug, Default)]
 pub(super) struct RequestLog(pub(super) Vec<LoggedRequest>);
 
-/// Middleware of every Vonage endpoint: reads the request for its handler, logs it, and applies the fault that waits
-/// for it, if any.
+/// Handles every request to Vonage's API, as middleware: decodes it for its handler, logs it, and applies a fault rule,
+/// if one matches.
 pub(super) async fn receive(
     State(simulator): Shared,
     ConnectInfo(connection): ConnectInfo<Connection>,
@@ -197,16 +196,16 @@ pub(super) async fn receive(
         path: path.clone(),
         parameters: request.parameters(),
     });
-    let fault = simulator.faults.of_endpoint(&path, |text| request.contains(text));
+    let fault = simulator.faults.take_for_endpoint(&path, |text| request.contains(text));
     parts.extensions.insert(request);
     let answer = async { measured(next.run(Request::from_parts(parts, Body::empty())).await, counted).await };
     match fault {
         None => answer.await,
-        Some(fault) => meet(fault, Asked::Vonage { path: &path }, &connection, answer).await,
+        Some(fault) => apply(fault, FailingService::Vonage { path: &path }, &connection, answer).await,
     }
 }
 
-/// The same answer, with its length written down where that is wanted.
+/// Adds the length of the response to the counters, if somebody watches them.
 async fn measured(answer: Response, counted: Counted) -> Response {
     if !counted.is_watched() {
         return answer;

@@ -1,4 +1,4 @@
-//! Delivery of webhooks, signed as Vonage signs them.
+//! Sending and signing of webhooks. Source: Vonage, "Signed webhooks".
 
 use std::collections::HashMap;
 use std::io;
@@ -20,14 +20,14 @@ use super::HttpMethod;
 use super::applications::VoiceWebhook;
 use super::lock;
 
-/// How long Vonage waits for the webhook of a number when the number is updated.
+/// Timeout of the request with which Vonage checks `moHttpUrl` during an update of a number.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: u64 = 1_000;
 
-/// Why a webhook gave no HTTP answer; the text is the `reason` of a fallback request.
+/// The reason for a missing response of a webhook. Its text is the `reason` in the fallback request.
 #[derive(Clone, Debug, Error)]
 pub(super) enum Undelivered {
-    /// No connection, or one that closed without an answer.
+    /// No connection, or a connection that closed without a response.
     #[error("Connection closed.")]
     Closed,
     #[error("Timeout.")]
@@ -48,41 +48,42 @@ impl From<reqwest::Error> for Undelivered {
     }
 }
 
-/// What a webhook answered.
+/// The response of a webhook.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) body: Vec<u8>,
 }
 
-/// The application in whose name a webhook is sent.
+/// The application that a webhook belongs to.
 #[derive(Clone, Debug)]
 pub(super) struct Sender {
     pub(super) application_id: String,
-    /// Whether its webhooks carry a JWT, `signed_callbacks`.
+    /// True if its webhooks are signed (`signed_callbacks`).
     pub(super) signed: bool,
 }
 
-/// The claims of a signed webhook (Vonage, "Signed webhooks").
+/// The claims of a signed webhook.
 #[derive(Serialize)]
 struct Claims<'a> {
     /// Unix seconds.
     iat: i64,
     jti: String,
     iss: &'static str,
-    /// Hex SHA-256 of the body; a GET has none.
+    /// Hex SHA-256 of the body. A GET has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload_hash: Option<String>,
     api_key: &'a str,
     application_id: &'a str,
 }
 
-/// Sends webhooks for one account.
+/// A sender of the account's webhooks.
 pub(super) struct Deliverer {
     api_key: String,
     signature_secret: String,
     clock: SharedClock,
-    /// A client for each connect timeout, in milliseconds: it cannot be set on a single request.
+    /// One client for each connect timeout in milliseconds, because reqwest has no connect timeout for a single
+    /// request.
     clients: Mutex<HashMap<u64, Client>>,
 }
 
@@ -97,7 +98,7 @@ impl Deliverer {
         })
     }
 
-    /// Sends one webhook, once: parameters in the query string, or as a JSON body.
+    /// Sends a webhook once, with its parameters in the query string or as a JSON body.
     pub(super) async fn send(
         &self,
         webhook: &VoiceWebhook,
@@ -125,7 +126,7 @@ impl Deliverer {
         Ok(Reply { status, body })
     }
 
-    /// Whether a GET of this URL is answered with 200.
+    /// True if a GET of this URL returns 200.
     pub(super) async fn answers_ok(&self, url: &str) -> bool {
         let Ok(client) = self.client(CONNECT_TIMEOUT) else {
             return false;
@@ -151,16 +152,16 @@ impl Deliverer {
         let now = self.clock.now();
         match sign_webhook(&self.signature_secret, &self.api_key, &sender.application_id, body, now) {
             Ok(token) => request.bearer_auth(token),
-            // As at Vonage, where an internal error leaves a webhook unsigned.
+            // Vonage also sends an unsigned webhook after an internal error. Source: "Signed webhooks".
             Err(error) => {
-                tracing::error!(%error, "a webhook goes out unsigned");
+                tracing::error!(%error, "signing of a webhook failed; it is sent unsigned");
                 request
             }
         }
     }
 }
 
-/// The JWT with which Vonage signs a webhook at `now`. A POST has a body, a GET none.
+/// Returns the JWT with which Vonage signs a webhook at `now`. `body` is the body of a POST, and `None` for a GET.
 pub fn sign_webhook(
     signature_secret: &str,
     api_key: &str,
@@ -181,7 +182,8 @@ pub fn sign_webhook(
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
 }
 
-/// A new connection for each webhook, as a webhook of Vonage's fleet has; loopback needs no proxy.
+/// Creates a client that makes a new connection for each webhook, like Vonage's many servers. Webhooks are on this
+/// machine or its network, so no proxy is used.
 fn client(connect_timeout: u64) -> reqwest::Result<Client> {
     shared::vonage::http_client(None)
         .connect_timeout(Duration::from_millis(connect_timeout))
@@ -192,7 +194,7 @@ fn client(connect_timeout: u64) -> reqwest::Result<Client> {
         .build()
 }
 
-/// A parameter as a query string carries it; what is null or empty is left out.
+/// Returns a parameter for a query string, unless it is null or an empty object.
 fn query_pair((name, value): (&String, &Value)) -> Option<(String, String)> {
     let value = match value {
         Value::Null => return None,

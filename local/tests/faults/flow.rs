@@ -130,7 +130,7 @@ impl Flow<'_> {
     fn begin(&mut self, step: &'static str) {
         self.laptop.stack.traffic.watch();
         for rule in (self.faults)(step) {
-            self.laptop.stack.faults.order(rule.to_string().as_bytes()).unwrap();
+            self.laptop.stack.faults.add(rule.to_string().as_bytes()).unwrap();
         }
     }
 

@@ -1,4 +1,4 @@
-//! Bringing webhooks to the application, with what befalls them on the way.
+//! Delivery of webhooks to the application, with the faults of the fault rules.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use super::super::report::EventReport;
 use super::super::webhook::{Reply, Sender, Undelivered};
 use crate::faults::{DeliveryFault, WebhookKind};
 
-/// An event that is kept back until its release.
-pub(in super::super) struct HeldEvent {
+/// An event that is withheld until `POST /simulator/release`.
+pub(in super::super) struct WithheldEvent {
     event: Event,
     sender: Sender,
 }
 
 fn fault(simulator: &Simulator, kind: WebhookKind, data: &Map<String, Value>) -> Option<DeliveryFault> {
     let body = Value::from(data.clone()).to_string();
-    simulator.faults.of_webhook(kind, |text| body.contains(text))
+    simulator.faults.take_for_webhook(kind, |text| body.contains(text))
 }
 
-/// Asks one of the answer URLs, once as Vonage sees it.
+/// Asks an answer URL. For Vonage this is one request, but a fault may send it twice.
 pub(super) async fn ask(
     simulator: &Simulator,
     kind: WebhookKind,
@@ -38,7 +38,7 @@ pub(super) async fn ask(
         Some(DeliveryFault::LoseAnswer {}) => send().await.and(Err(Undelivered::Closed)),
         Some(DeliveryFault::Duplicate {}) => {
             let first = send().await;
-            // Vonage goes by the first answer, whatever became of the second.
+            // Vonage uses the first response and ignores the second.
             drop(send().await);
             first
         }
@@ -52,7 +52,7 @@ pub(super) async fn ask(
     (reply, fault)
 }
 
-/// Sends events one after the other, but for what befalls them.
+/// Sends events one after the other, except for those with a fault.
 pub(super) async fn events(simulator: &Simulator, sender: &Sender, events: Vec<Event>) -> Vec<EventReport> {
     let mut queue: Vec<_> = events
         .into_iter()
@@ -66,7 +66,7 @@ pub(super) async fn events(simulator: &Simulator, sender: &Sender, events: Vec<E
         })
         .collect();
     queue.sort_by_key(|(place, overtaken, ..)| (*place, *overtaken));
-    let began = Instant::now();
+    let started = Instant::now();
     let (mut reports, mut delayed) = (Vec::new(), Vec::new());
     for (_, _, event, fault) in queue {
         match fault {
@@ -76,17 +76,17 @@ pub(super) async fn events(simulator: &Simulator, sender: &Sender, events: Vec<E
     }
     delayed.sort_by_key(|(_, fault)| fault.map(DeliveryFault::delay));
     for (event, fault) in delayed {
-        sleep_until(began + fault.map_or(Duration::ZERO, DeliveryFault::delay)).await;
+        sleep_until(started + fault.map_or(Duration::ZERO, DeliveryFault::delay)).await;
         reports.extend(deliver(simulator, sender, event, fault).await);
     }
     reports
 }
 
-/// Sends the events that were held back.
+/// Sends the withheld events.
 pub(in super::super) async fn release(simulator: &Simulator) -> Vec<EventReport> {
-    let held = std::mem::take(&mut *simulator.held());
+    let withheld = std::mem::take(&mut *simulator.withheld());
     let mut reports = Vec::new();
-    for HeldEvent { event, sender } in held {
+    for WithheldEvent { event, sender } in withheld {
         reports.extend(deliver(simulator, &sender, event, None).await);
     }
     reports
@@ -102,13 +102,13 @@ async fn deliver(
     let send = || simulator.deliverer.send(webhook, sender, &event.body);
     let send_event = async || {
         let status = status(send().await);
-        // Vonage's second attempt.
+        // Vonage retries after an HTTP 5xx. Source: "Signed webhooks".
         if status.is_none_or(|status| status >= 500) { self::status(send().await) } else { status }
     };
     let statuses = match fault {
         Some(DeliveryFault::Lose {}) => vec![None],
         Some(DeliveryFault::Hold {}) => {
-            simulator.held().push(HeldEvent { event: event.clone(), sender: sender.clone() });
+            simulator.withheld().push(WithheldEvent { event: event.clone(), sender: sender.clone() });
             vec![None]
         }
         Some(DeliveryFault::Duplicate {}) => vec![send_event().await, send_event().await],
