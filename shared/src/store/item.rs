@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::StoreError;
+use super::error::StoreError;
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::ConversationId;
 use crate::domain::country::Country;

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use super::error::TIMED_OUT;
 use super::item::{self, Item, Key};
-use super::{Store, StoreError, TIMED_OUT};
+use super::{Store, StoreError};
 
 impl Store {
     /// Returns the decoded item under `key`. One consistent read.
