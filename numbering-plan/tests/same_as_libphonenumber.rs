@@ -1,6 +1,7 @@
 //! Differential tests: `numbering_plan` and libphonenumber (the crate `rlibphonenumber`) parse and classify the same
 //! numbers, and every result is compared. Inputs are the library's examples for all countries and kinds, and random
 //! variations of them.
+#![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 use numbering_plan::{Kind, Number, ParseError, parse};
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType, Region};
