@@ -39,11 +39,16 @@ pub enum Functions {
 }
 
 impl Functions {
-    /// Returns the binary of the function in `package`, and builds it if cargo has to.
+    /// Returns the binary of the function in `package`, and builds it if it is not there yet.
     pub fn binary(&self, package: &str) -> Result<PathBuf, BenchError> {
         match self {
-            Self::Sam(folder) if package != FLOOR => Ok(folder.join(logical_id(package)).join("bootstrap")),
-            _ => cargo_build(package),
+            Self::Cargo => cargo_build(package),
+            // The floor is no resource of the template, and is built by the same program with the same flags.
+            Self::Sam(_) if package == FLOOR => {
+                run(cargo().current_dir(root().join("bench/floor")).args(["lambda", "build", "--release"]))?;
+                Ok(target().join("lambda").join(FLOOR).join("bootstrap"))
+            }
+            Self::Sam(folder) => Ok(folder.join(logical_id(package)).join("bootstrap")),
         }
     }
 }
@@ -104,18 +109,26 @@ impl Programs {
 /// Builds a package's binary for release, and returns its path.
 pub fn cargo_build(package: &str) -> Result<PathBuf, BenchError> {
     eprintln!("building {package}");
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let mut command = Command::new(cargo);
+    run(cargo().args(["build", "--quiet", "--release", "--package", package]))?;
+    let binary = if package == "local" { "maskline" } else { package };
+    Ok(target().join("release").join(binary))
+}
+
+/// Returns cargo, to be run at the root of the workspace.
+fn cargo() -> Command {
+    let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     // The variables that `cargo run` sets for this program would make build scripts run again.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") || name.to_string_lossy().starts_with("CARGO_MANIFEST_") {
             command.env_remove(name);
         }
     }
-    run(command.current_dir(root()).args(["build", "--quiet", "--release", "--package", package]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let binary = if package == "local" { "maskline" } else { package };
-    Ok(target.join("release").join(binary))
+    command.current_dir(root());
+    command
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 fn build_node_peer() -> Result<NodePeer, BenchError> {
