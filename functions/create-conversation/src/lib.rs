@@ -90,7 +90,7 @@ impl HttpFunction for CreateConversation {
         let deadline = deadline::of_work(&request, self.creator.clock.now());
         let created = self.creator.create(new, may_come_again, deadline).await?;
         let (status, outcome) =
-            if created.before { (StatusCode::OK, "again") } else { (StatusCode::CREATED, "created") };
+            if created.is_replay { (StatusCode::OK, "again") } else { (StatusCode::CREATED, "created") };
         (log.outcome, log.conversation) = (outcome, Some(created.conversation.id));
         Ok(http::json(status, &ConversationView::new(&created.conversation, self.creator.clock.now())))
     }

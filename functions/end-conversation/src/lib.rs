@@ -53,7 +53,7 @@ impl HttpFunction for EndConversation {
 
 impl ScheduledFunction for EndConversation {
     async fn tick(&self, _: Value, deadline: Option<Timestamp>) -> Value {
-        let redactor = Redactor { store: &self.store, api: &self.redact, clock: &self.clock, ends_at: deadline };
+        let redactor = Redactor { store: &self.store, api: &self.redact, clock: &self.clock, deadline };
         match redactor.run().await {
             Ok(done) => report(&done),
             Err(error) => {

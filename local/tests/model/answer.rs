@@ -49,7 +49,7 @@ pub enum Answer {
 impl Answer {
     pub fn of(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Create(Ok(Created { conversation, before: true })) => Self::Replayed(conversation.id),
+            Outcome::Create(Ok(Created { conversation, is_replay: true })) => Self::Replayed(conversation.id),
             Outcome::Create(Ok(_)) => Self::Created,
             Outcome::Create(Err(refusal)) => Self::of_creation(refusal),
             Outcome::Update(Ok(_)) => Self::Updated,

@@ -1,5 +1,5 @@
-//! Redaction: what the schedule sees to after conversations were erased. Their erasure is finished, whatever has died
-//! over it, and Vonage is asked for each of its records until it has redacted it or is not going to.
+//! The schedule of erasures: completes interrupted ones, and asks Vonage to redact each carrier record until it has done so
+//! or the record is given up.
 
 use std::collections::HashSet;
 
@@ -11,49 +11,50 @@ use crate::store::{Redaction, Store, StoreError};
 use crate::vonage::VonageError;
 use crate::vonage::redact::{RedactApi, RedactError};
 
-/// How long Vonage is asked for a record before that is given up.
+/// Age at which a redaction is given up.
 const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// When a record is asked for again for which it was too early: its call went on when the conversation was erased.
-const WHEN_TOO_EARLY: SignedDuration = SignedDuration::from_mins(30);
+/// Delay after an answer that it is too early, for example because the call was still going on.
+const RETRY_TOO_EARLY: SignedDuration = SignedDuration::from_mins(30);
 
-/// When a record is asked for again that Vonage does not know, or not yet.
-const WHEN_REFUSED: SignedDuration = SignedDuration::from_hours(24);
+/// Delay after Vonage did not know the record.
+const RETRY_REFUSED: SignedDuration = SignedDuration::from_hours(24);
 
-/// After so many requests in a row that Vonage does not answer, the rest is left to the next run.
-const FAILURES: u32 = 3;
+/// Number of consecutive failures of Vonage after which the rest is left to the next run.
+const MAX_FAILURES: u32 = 3;
 
-/// What a run did and found.
+/// The result of a run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Redacted {
-    /// How many erasures it settled.
+    /// Number of completed erasures.
     pub settled: usize,
-    /// How many records Vonage redacted.
+    /// Number of records that Vonage redacted.
     pub redacted: usize,
-    /// How many records have to be asked for again.
+    /// Number of records to try again.
     pub postponed: usize,
-    /// How many records are asked for no more, and are still at Vonage.
+    /// Number of records that were given up and are still at Vonage.
     pub given_up: usize,
-    /// For which products redaction is not switched on.
+    /// Products without redaction on this account.
     pub not_provisioned: HashSet<Product>,
-    /// Why the rest was left to the next run.
+    /// The reason for which the rest was left to the next run.
     pub stopped: Option<String>,
 }
 
-/// Has records redacted.
+/// Completes erasures and redacts records.
 pub struct Redactor<'a> {
     /// The table.
     pub store: &'a Store,
     /// Vonage.
     pub api: &'a RedactApi,
-    /// The time.
+    /// The clock.
     pub clock: &'a SharedClock,
-    /// When to be done.
-    pub ends_at: Option<Timestamp>,
+    /// Time by which the run must end.
+    pub deadline: Option<Timestamp>,
 }
 
 impl Redactor<'_> {
-    /// Settles what was erased, and asks Vonage for all that is due. Nothing is begun that could not end in time.
+    /// Completes erasures, and asks Vonage for all due redactions. No step is started that might not end before the
+    /// deadline.
     pub async fn run(&self) -> Result<Redacted, StoreError> {
         let mut done = Redacted::default();
         for erasure in self.store.erasures().await? {
@@ -63,10 +64,10 @@ impl Redactor<'_> {
             }
             match self.store.settle_erasure(&erasure, self.clock.now()).await {
                 Ok(is_settled) => done.settled += usize::from(is_settled),
-                // One that fails keeps no other from being settled.
+                // A failure must not stop the others.
                 Err(error) => {
                     let id = erasure.conversation;
-                    tracing::error!(conversation.id = %id, cause = %error, schedule_failures = 1u64, "not erased yet");
+                    tracing::error!(conversation.id = %id, cause = %error, schedule_failures = 1u64, "completing an erasure failed");
                 }
             }
         }
@@ -82,7 +83,7 @@ impl Redactor<'_> {
                     None => failures = 0,
                     Some(error) => {
                         failures += 1;
-                        if failures == FAILURES
+                        if failures == MAX_FAILURES
                             || matches!(error, VonageError::Unauthorized | VonageError::RateLimited { .. })
                         {
                             done.stopped = Some(error.to_string());
@@ -98,7 +99,7 @@ impl Redactor<'_> {
         }
     }
 
-    /// Asks for one record. What Vonage fails at is there for the next run.
+    /// Redacts one record. A record at which Vonage fails stays for the next run.
     async fn redact(&self, redaction: &Redaction, done: &mut Redacted) -> Result<Option<VonageError>, StoreError> {
         let (record, now) = (&redaction.record, self.clock.now());
         let is_hopeless = done.not_provisioned.contains(&record.product);
@@ -114,26 +115,26 @@ impl Redactor<'_> {
         if redaction.since + GIVEN_UP_AFTER <= now {
             let product = record.product.as_str();
             let id = &record.id;
-            tracing::error!(product, id, cause = %error, schedule_failures = 1u64, "Vonage keeps what was to be erased");
+            tracing::error!(product, id, cause = %error, schedule_failures = 1u64, "redaction of a record was given up; Vonage still has it");
             self.store.forget_redaction(redaction).await?;
             done.given_up += 1;
             return Ok(None);
         }
         done.postponed += 1;
         match error {
-            RedactError::TooEarly => self.store.postpone_redaction(redaction, now + WHEN_TOO_EARLY).await?,
+            RedactError::TooEarly => self.store.postpone_redaction(redaction, now + RETRY_TOO_EARLY).await?,
             RedactError::Refused { .. } => {
-                tracing::warn!(product = record.product.as_str(), id = record.id, cause = %error, "not redacted");
-                self.store.postpone_redaction(redaction, now + WHEN_REFUSED).await?;
+                tracing::warn!(product = record.product.as_str(), id = record.id, cause = %error, "redaction of a record was refused");
+                self.store.postpone_redaction(redaction, now + RETRY_REFUSED).await?;
             }
             RedactError::NotProvisioned => drop(done.not_provisioned.insert(record.product)),
-            // It is not the record's fault.
+            // The record is not the cause.
             RedactError::Vonage(error @ (VonageError::Unauthorized | VonageError::RateLimited { .. })) => {
                 return Ok(Some(error));
             }
-            // It may be: others get their turn before it.
+            // The record may be the cause: it goes behind the others.
             RedactError::Vonage(error) => {
-                self.store.postpone_redaction(redaction, now + WHEN_TOO_EARLY).await?;
+                self.store.postpone_redaction(redaction, now + RETRY_TOO_EARLY).await?;
                 return Ok(Some(error));
             }
         }
@@ -141,6 +142,6 @@ impl Redactor<'_> {
     }
 
     fn is_out_of_time(&self) -> bool {
-        self.ends_at.is_some_and(|ends_at| self.clock.now() + self.api.time_for_one() >= ends_at)
+        self.deadline.is_some_and(|deadline| self.clock.now() + self.api.time_for_one() >= deadline)
     }
 }

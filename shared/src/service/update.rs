@@ -1,4 +1,4 @@
-//! Changing a live conversation: another end by the clock, or another phone of one participant with the masks kept.
+//! Changing an active conversation: another expiry, or a new phone of one participant that keeps both virtual numbers.
 
 use jiff::Timestamp;
 
@@ -15,10 +15,10 @@ use crate::service::verify_number::{self, ParticipantNumberError};
 use crate::store::{ChangeError, Store, StoreError};
 use crate::vonage::number_insight::{LookedUpNumber, NumberLookup};
 
-/// What is to be different.
+/// A change of a conversation.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// How long the conversation lasts from now on.
+    /// New lifetime, from now on.
     pub lifetime: Option<Lifetime>,
     /// The new phone of one participant.
     pub phone: Option<NewPhone>,
@@ -27,7 +27,7 @@ pub struct Change {
 /// A participant's new phone.
 #[derive(Clone)]
 pub struct NewPhone {
-    /// Whose.
+    /// The side whose phone changes.
     pub side: Side,
     /// The real number, as people write it.
     pub number: String,
@@ -41,13 +41,13 @@ impl std::fmt::Debug for NewPhone {
     }
 }
 
-/// Why a conversation was not changed. It is as it was then, unless the table gave no answer.
+/// A conversation was not changed. Nothing is stored, unless the table gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateError {
     /// There is no such conversation.
     #[error("no such conversation")]
     Unknown,
-    /// It has ended or expired, and does not come back.
+    /// It has ended or expired.
     #[error("the conversation has ended")]
     Ended,
     /// The new number of the participant on this side cannot be used.
@@ -56,16 +56,16 @@ pub enum UpdateError {
     /// The new number is the other participant's.
     #[error("both participants have the same number")]
     SameNumber(Side),
-    /// The new phone holds, in another conversation, the number that it would have to dial.
+    /// The new phone has a route by the same number in another conversation.
     #[error("the number to dial is not free for the new phone")]
     MaskTaken {
-        /// Whose new phone.
+        /// The side of the new phone.
         side: Side,
-        /// When it falls free, at the latest.
+        /// Latest time at which the number becomes free for it.
         free_at: Option<Timestamp>,
     },
-    /// Others change the conversation again and again.
-    #[error("the conversation changes all the time")]
+    /// Other requests changed the conversation first, too often.
+    #[error("other requests changed the conversation in each attempt")]
     Contended,
     /// The table could not be used.
     #[error(transparent)]
@@ -76,29 +76,29 @@ pub enum UpdateError {
 pub struct Updater<L> {
     /// The table.
     pub store: Store,
-    /// Judges numbers.
+    /// The carrier lookup.
     pub lookup: L,
-    /// Which numbers people may bring.
+    /// The rules for participants' numbers.
     pub callable: DialPolicy,
-    /// The time.
+    /// The clock.
     pub clock: SharedClock,
 }
 
-/// A new phone as the carrier knows it, and what it holds.
+/// A new phone as the carrier knows it, with its routes.
 struct FoundPhone {
     side: Side,
     found: LookedUpNumber,
-    keys: CallerRoutes,
+    routes: CallerRoutes,
 }
 
-/// How often a change is tried that meets another one of the same conversation.
+/// Number of attempts at a change that loses races against others.
 const ATTEMPTS: u32 = 10;
 
 impl<L: NumberLookup> Updater<L> {
-    /// Changes the conversation and its routes in one transaction. The old phone's key goes into quarantine: who still
-    /// calls from it hears that the conversation has ended.
+    /// Changes the conversation and its routes in one transaction. The old phone's route key goes into quarantine: a call
+    /// from it hears that the conversation has ended.
     pub async fn update(&self, id: ConversationId, change: &Change) -> Result<Conversation, UpdateError> {
-        // What has ended is no reason to ask the carrier.
+        // Checked first, to save a lookup.
         let mut before = self.active(id).await?;
         let mut phone = match &change.phone {
             Some(phone) => Some(self.look_up(phone).await?),
@@ -121,7 +121,7 @@ impl<L: NumberLookup> Updater<L> {
                 Err(ChangeError::Changed) => retry::pause(attempt).await,
                 Err(ChangeError::KeyTaken) => {
                     if let Some(phone) = &mut phone {
-                        self.look_at_mask_again(&after, phone).await?;
+                        self.reload_routes(&after, phone).await?;
                     }
                     retry::pause(attempt).await;
                 }
@@ -143,25 +143,24 @@ impl<L: NumberLookup> Updater<L> {
         let refused = |error| UpdateError::Number(side, error);
         let number = verify_number::read(&phone.number, phone.country).map_err(refused)?;
         let found = verify_number::look_up(&number, &self.lookup, &self.callable).await.map_err(refused)?;
-        let keys = self.store.caller_routes(&found.number, self.clock.now()).await?;
-        if keys.is_virtual {
+        let routes = self.store.caller_routes(&found.number, self.clock.now()).await?;
+        if routes.is_virtual {
             return Err(refused(ParticipantNumberError::Virtual));
         }
-        Ok(FoundPhone { side, found, keys })
+        Ok(FoundPhone { side, found, routes })
     }
 
-    /// A longer conversation, or one more of another phone, may be more than anybody has held. No change fails for want
-    /// of noting that.
+    /// Records the peak usage, which a longer conversation or another phone may raise. A failure does not fail the change.
     async fn raise_peak_usage(&self, conversation: &Conversation, now: Timestamp) {
         let [a, b] = &conversation.participants;
-        let noted = async {
-            let (mut known, keys_a, keys_b) = tokio::try_join!(
+        let recorded = async {
+            let (mut known, routes_a, routes_b) = tokio::try_join!(
                 self.store.peak_usage(now),
                 self.store.caller_routes(&a.number, now),
                 self.store.caller_routes(&b.number, now)
             )?;
-            for (participant, keys) in [(a, keys_a), (b, keys_b)] {
-                let ends = keys.in_use(now).map(|(_, key)| key.quarantined_until).collect();
+            for (participant, routes) in [(a, routes_a), (b, routes_b)] {
+                let ends = routes.in_use(now).map(|(_, route)| route.quarantined_until).collect();
                 for mark in Mark::all(participant.country, ends) {
                     if known.is_exceeded_by(mark) {
                         self.store.raise_peak_usage(mark).await?;
@@ -171,19 +170,18 @@ impl<L: NumberLookup> Updater<L> {
             }
             Ok::<_, StoreError>(())
         };
-        if let Err(error) = noted.await {
-            tracing::warn!(cause = %error, "a high-water mark was not written");
+        if let Err(error) = recorded.await {
+            tracing::warn!(cause = %error, "recording a mark of peak usage failed");
         }
     }
 
-    /// Fails if the number to dial is in other hands for the new phone. Otherwise it was, or what it remembers has been
-    /// erased, since that was read.
-    async fn look_at_mask_again(&self, after: &Conversation, phone: &mut FoundPhone) -> Result<(), UpdateError> {
+    /// Reads the new phone's routes again after its route key was taken. Fails if another conversation has it.
+    async fn reload_routes(&self, after: &Conversation, phone: &mut FoundPhone) -> Result<(), UpdateError> {
         let (now, side) = (self.clock.now(), phone.side);
-        phone.keys = self.store.caller_routes(&phone.found.number, now).await?;
-        let key = phone.keys.by_number.get(&after.participant(side).dials);
-        match key.filter(|key| key.is_in_use(now) && key.conversation != Some(after.id)) {
-            Some(key) => Err(UpdateError::MaskTaken { side, free_at: Some(key.quarantined_until) }),
+        phone.routes = self.store.caller_routes(&phone.found.number, now).await?;
+        let route = phone.routes.by_number.get(&after.participant(side).dials);
+        match route.filter(|route| route.is_in_use(now) && route.conversation != Some(after.id)) {
+            Some(route) => Err(UpdateError::MaskTaken { side, free_at: Some(route.quarantined_until) }),
             None => Ok(()),
         }
     }
@@ -208,24 +206,24 @@ fn changed(
         if participant.number != found.number {
             participant.previous_numbers.push(std::mem::replace(&mut participant.number, found.number.clone()));
             participant.country = found.country;
-            // The text that was sent went to the old phone.
+            // The text message went to the old phone.
             participant.notification = Notification::Off;
         }
     }
     Ok(after)
 }
 
-/// The route from the new phone; none if the phone is the same.
+/// Returns the route of the new phone, or `None` if the phone is the same.
 fn moved(before: &Conversation, after: &Conversation, phone: &FoundPhone, now: Timestamp) -> Option<Route> {
     let (side, old, new) = (phone.side, before.participant(phone.side), after.participant(phone.side));
     if old.number == new.number {
         return None;
     }
     let route = Route::new(after, side);
-    Some(match phone.keys.by_number.get(&new.dials) {
-        // Back to a phone that this conversation had before.
-        Some(key) if key.conversation == Some(after.id) => Route { history: key.previous.clone(), ..route },
-        Some(key) => Route { since: whole_second(now), history: key.history_for_next(), ..route },
+    Some(match phone.routes.by_number.get(&new.dials) {
+        // The participant is back at a phone that this conversation had before.
+        Some(own) if own.conversation == Some(after.id) => Route { history: own.previous.clone(), ..route },
+        Some(other) => Route { since: whole_second(now), history: other.history_for_next(), ..route },
         None => Route { since: whole_second(now), ..route },
     })
 }

@@ -1,4 +1,4 @@
-//! A number that a participant brings: read as it was written, looked up at the carrier, and judged.
+//! Verifying a participant's number: parse it, look it up at the carrier, and apply the dial policy.
 
 use crate::domain::country::Country;
 use crate::domain::phone::PhoneNumber;
@@ -7,17 +7,17 @@ use crate::domain::phone::parse::{self, UnreadableNumber};
 use crate::vonage::VonageError;
 use crate::vonage::number_insight::{LookedUpNumber, NumberLookup};
 
-/// Why a number cannot be a participant's.
+/// A number cannot be a participant's.
 #[derive(Debug, thiserror::Error)]
 pub enum ParticipantNumberError {
-    /// It cannot be read.
-    #[error("the number cannot be read")]
+    /// It cannot be parsed.
+    #[error("the number cannot be parsed")]
     Unreadable(#[from] UnreadableNumber),
     /// The carrier says that it is not valid.
     #[error("the number is not valid")]
     NotValid,
-    /// It is of a kind that is not called.
-    #[error("the number is not called")]
+    /// The dial policy forbids to call it.
+    #[error("the number must not be called")]
     NotCallable(#[from] NotCallable),
     /// It is one of our own virtual numbers.
     #[error("the number is a virtual one of the pool")]
@@ -27,14 +27,14 @@ pub enum ParticipantNumberError {
     Lookup(#[source] VonageError),
 }
 
-/// Reads a number as people write it, in national form with its country, and refuses what no lookup is needed for.
+/// Parses a number as people write it, in national form only with its country. Refuses what needs no lookup to refuse.
 pub(crate) fn read(written: &str, country: Option<Country>) -> Result<PhoneNumber, ParticipantNumberError> {
     let number = parse::read(written, country)?;
     dial_policy::check_kind(&number)?;
     Ok(number)
 }
 
-/// Has the carrier say what number it is and whether it is valid, and refuses what is not called.
+/// Looks a number up at the carrier, and refuses it if it is not valid or must not be called.
 pub(crate) async fn look_up(
     number: &PhoneNumber,
     lookup: &impl NumberLookup,

@@ -1,4 +1,4 @@
-//! What a running function knows of the pool from one creation to the next.
+//! Data about the pool that a running function keeps from one creation to the next.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::domain::peak_usage::{Mark, PeakUsage};
 use crate::store::{ReadyPool, Store, StoreError};
 
-/// The list of ready numbers with the version that it is true for, and the high-water marks that are known.
+/// The ready numbers with their version, and the known marks of peak usage.
 #[derive(Debug, Default)]
 pub struct PoolCache {
     ready: Mutex<Option<Arc<ReadyPool>>>,
@@ -15,8 +15,8 @@ pub struct PoolCache {
 }
 
 impl PoolCache {
-    /// The numbers that conversations may be given now: one small read if the list has not changed, which is nearly
-    /// always. So a number that is taken out of use is given to nobody from that moment on.
+    /// Returns the ready numbers. This is one small read if the list has not changed, which is nearly always the case. A
+    /// number that starts to drain is therefore given to no conversation from that moment on.
     pub(super) async fn ready(&self, store: &Store) -> Result<Arc<ReadyPool>, StoreError> {
         let copy = lock(&self.ready).clone();
         if let Some(copy) = copy
@@ -29,27 +29,27 @@ impl PoolCache {
         Ok(pool)
     }
 
-    /// Reads the marks, the first time. No conversation fails for want of them.
+    /// Reads the marks of peak usage once. A creation does not fail without them.
     pub(super) async fn learn_peak_usage(&self, store: &Store, now: Timestamp) {
         if lock(&self.peak_usage).is_some() {
             return;
         }
         match store.peak_usage(now).await {
             Ok(marks) => *lock(&self.peak_usage) = Some(marks),
-            Err(error) => tracing::warn!(cause = %error, "the high-water marks were not read"),
+            Err(error) => tracing::warn!(cause = %error, "reading the peak usage failed"),
         }
     }
 
-    /// Writes down those of `marks` that are news, which few are.
+    /// Stores the marks that exceed the known ones, which few do.
     pub(super) async fn record(&self, store: &Store, marks: &[Mark]) {
         for mark in marks.iter().copied() {
-            let is_news = lock(&self.peak_usage).as_ref().is_none_or(|known| known.is_exceeded_by(mark));
-            if !is_news {
+            let exceeds = lock(&self.peak_usage).as_ref().is_none_or(|known| known.is_exceeded_by(mark));
+            if !exceeds {
                 continue;
             }
             match store.raise_peak_usage(mark).await {
                 Ok(()) => lock(&self.peak_usage).get_or_insert_default().insert(mark),
-                Err(error) => tracing::warn!(cause = %error, "a high-water mark was not written"),
+                Err(error) => tracing::warn!(cause = %error, "recording a mark of peak usage failed"),
             }
         }
     }

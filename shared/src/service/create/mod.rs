@@ -1,5 +1,5 @@
-//! Creating a conversation: both numbers checked, a virtual number chosen for each side, everything stored at once, and
-//! then both participants told.
+//! Creating a conversation: verify both numbers, choose a virtual number for each side, store everything in one
+//! transaction, and text both participants.
 
 mod cache;
 mod texts;
@@ -36,26 +36,26 @@ pub use cache::PoolCache;
 pub struct NewConversation {
     /// Sides A and B.
     pub participants: [NewParticipant; 2],
-    /// How long it lasts.
+    /// Its lifetime.
     pub lifetime: Lifetime,
-    /// How long after its end its (caller, number) keys are given to nobody, in seconds.
+    /// Length of the quarantine of its route keys, in seconds.
     pub quarantine_seconds: u32,
-    /// How long each of its calls may take.
+    /// Limits of each of its calls.
     pub limits: CallLimits,
-    /// Whether to text both participants.
+    /// True to text both participants.
     pub notify: bool,
     /// The creator's own name for it.
     pub reference: Option<Reference>,
 }
 
-/// A participant to be.
+/// A participant of a new conversation.
 #[derive(Clone)]
 pub struct NewParticipant {
     /// The real number, as people write it.
     pub number: String,
     /// The country of a number in national form.
     pub country: Option<Country>,
-    /// How the other side's text message names this participant.
+    /// Name of this participant in the other side's text message.
     pub label: Option<Label>,
 }
 
@@ -65,7 +65,7 @@ impl std::fmt::Debug for NewParticipant {
     }
 }
 
-/// Why a conversation was not created. Nothing is stored then, unless the table gave no answer.
+/// A conversation was not created. Nothing is stored, unless the table gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CreationError {
     /// The number of the participant on this side cannot be used.
@@ -77,11 +77,11 @@ pub enum CreationError {
     /// No virtual number is free for a participant.
     #[error("no virtual number is free")]
     NoneFree(NoFreeNumber, Renting),
-    /// Others took the chosen numbers again and again.
-    #[error("the chosen numbers were taken by others each time")]
+    /// Other creations took the chosen numbers first, too often.
+    #[error("other requests took the chosen numbers in each attempt")]
     Contended,
-    /// Another request has come under the same idempotency key.
-    #[error("the idempotency key belongs to another request")]
+    /// The idempotency key was used for a different request.
+    #[error("the idempotency key was used for a different request")]
     OtherRequest,
     /// The same request has created a conversation that has been erased since.
     #[error("the conversation has been erased")]
@@ -91,119 +91,126 @@ pub enum CreationError {
     Store(#[from] StoreError),
 }
 
-/// A conversation that a request has led to.
+/// The conversation of a request.
 #[derive(Debug)]
 pub struct Created {
     /// The conversation.
     pub conversation: Conversation,
-    /// Whether the same request had created it before.
-    pub before: bool,
+    /// True if the same request had created it before.
+    pub is_replay: bool,
 }
 
 /// Creates conversations.
 pub struct Creator<L, T> {
     /// The table.
     pub store: Store,
-    /// Judges numbers.
+    /// The carrier lookup.
     pub lookup: L,
-    /// Which numbers people may bring.
+    /// The rules for participants' numbers.
     pub callable: DialPolicy,
-    /// Texts participants.
+    /// Sends text messages.
     pub texts: T,
-    /// The time.
+    /// The clock.
     pub clock: SharedClock,
-    /// Countries whose numbers may be given to people of any country, when their own has none.
+    /// Countries whose numbers people of any country may get if their own country has none.
     pub fallback: Vec<Country>,
     /// The longest time that one text message takes to send, with its repetitions.
     pub text_time_limit: Duration,
     /// Records the numbers that refused conversations lack.
     pub demand: DemandRecorder,
-    /// What is known from one creation to the next.
+    /// Data about the pool that one creation leaves for the next.
     pub cache: PoolCache,
 }
 
-/// How often numbers are chosen before a conversation is refused because others were faster each time. With the pauses
-/// in between that takes about as long as a function may run.
+/// Number of attempts to choose numbers before a creation fails as contended. With the pauses in between this takes about
+/// as long as a function may run.
 const ATTEMPTS: u32 = 150;
 
-/// What the choice of numbers depends on, read side by side.
+/// The data that the choice of numbers depends on, read in parallel.
 struct PoolSnapshot {
-    keys: [CallerRoutes; 2],
+    routes: [CallerRoutes; 2],
     ready: Arc<ReadyPool>,
 }
 
 impl<L: NumberLookup, T: TextSender> Creator<L, T> {
-    /// Reads what is true of the pool as a whole, so that the first creation asks for no more than any other. What fails here
-    /// is read by that.
+    /// Reads the data about the pool, so that the first creation sends no more requests than any other. If this fails, the
+    /// first creation reads it.
     pub async fn warm_up(&self) {
         if let Err(error) = self.cache.ready(&self.store).await {
-            tracing::warn!(cause = %error, "the pool cannot be read yet");
+            tracing::warn!(cause = %error, "reading the ready numbers while starting failed");
             return;
         }
-        // After the other, over its connection.
+        // One after the other, over one connection.
         self.cache.learn_peak_usage(&self.store, self.clock.now()).await;
     }
 
     /// Creates a conversation, or finds the one that the same `request` has created before.
     ///
-    /// Two round trips to the table: one that reads, beside the carrier lookup, and one that writes. What became of texts
-    /// cannot be known before and is written down after them; and where the request may come again, that a text is about
-    /// to be sent is written down before it. A text message that is not taken does not undo the conversation: it says so.
+    /// It takes two round trips to the table: reads in parallel with the carrier lookup, and one write. The outcome of the
+    /// text messages is written after them. For a request with an idempotency key, a claim is written before them, so that
+    /// a replay cannot send them twice. A text message that fails does not undo the conversation, which shows the failure.
     ///
-    /// Nothing that takes long is begun that could not end before `ends_at`.
+    /// No step is started that might not end before `deadline`.
     pub async fn create(
         &self,
         new: NewConversation,
         request: Option<IdempotentRequest>,
-        ends_at: Option<Timestamp>,
+        deadline: Option<Timestamp>,
     ) -> Result<Created, CreationError> {
         let [a, b] = &new.participants;
         let numbers = [read(a, Side::A)?, read(b, Side::B)?];
-        let (mut earlier, mut around) = (pin!(self.earlier(request.as_ref())), pin!(self.load_inputs(&numbers)));
-        // A request that came before does not wait for the carrier.
-        let (found, surroundings) = tokio::select! {
+        let (mut remembered, mut inputs) = (pin!(self.remembered(request.as_ref())), pin!(self.load_inputs(&numbers)));
+        // A replay does not wait for the carrier.
+        let (found, snapshot) = tokio::select! {
             biased;
-            earlier = &mut earlier => match earlier? {
-                Some(earlier) => return self.again(earlier, ends_at).await,
-                None => around.await?,
+            remembered = &mut remembered => match remembered? {
+                Some(remembered) => return self.replay(remembered, deadline).await,
+                None => inputs.await?,
             },
-            around = &mut around => match earlier.await? {
-                Some(earlier) => return self.again(earlier, ends_at).await,
-                None => around?,
+            inputs = &mut inputs => match remembered.await? {
+                Some(remembered) => return self.replay(remembered, deadline).await,
+                None => inputs?,
             },
         };
-        let stored = self.store_with_free_numbers(&new, found, surroundings, request.as_ref()).await?;
+        let stored = self.store_with_free_numbers(&new, found, snapshot, request.as_ref()).await?;
         let Some((conversation, marks)) = stored else {
-            let earlier = self.earlier(request.as_ref()).await?.ok_or(CreationError::Contended)?;
-            return self.again(earlier, ends_at).await;
+            let remembered = self.remembered(request.as_ref()).await?.ok_or(CreationError::Contended)?;
+            return self.replay(remembered, deadline).await;
         };
-        let told = self.notify(conversation, request.is_some(), ends_at);
-        let (conversation, ()) = tokio::join!(told, self.cache.record(&self.store, &marks));
-        Ok(Created { conversation, before: false })
+        let notified = self.notify(conversation, request.is_some(), deadline);
+        let (conversation, ()) = tokio::join!(notified, self.cache.record(&self.store, &marks));
+        Ok(Created { conversation, is_replay: false })
     }
 
-    /// What the same request has led to. One that asks for something else under the same key is refused.
-    async fn earlier(&self, request: Option<&IdempotentRequest>) -> Result<Option<RememberedRequest>, CreationError> {
+    /// Returns the result of the same request, if it was sent before. Refuses a different request with the same idempotency
+    /// key.
+    async fn remembered(
+        &self,
+        request: Option<&IdempotentRequest>,
+    ) -> Result<Option<RememberedRequest>, CreationError> {
         let Some(request) = request else { return Ok(None) };
-        let earlier = self.store.remembered_request(&request.key_hash, self.clock.now()).await?;
-        match earlier {
-            Some(earlier) if earlier.fingerprint != request.fingerprint => Err(CreationError::OtherRequest),
-            earlier => Ok(earlier),
+        match self.store.remembered_request(&request.key_hash, self.clock.now()).await? {
+            Some(remembered) if remembered.fingerprint != request.fingerprint => Err(CreationError::OtherRequest),
+            remembered => Ok(remembered),
         }
     }
 
-    /// The conversation of a request that came before, with those texts sent that are still owed.
-    async fn again(&self, earlier: RememberedRequest, ends_at: Option<Timestamp>) -> Result<Created, CreationError> {
+    /// Answers a replay with its conversation, and sends text messages that are still pending or failed.
+    async fn replay(
+        &self,
+        remembered: RememberedRequest,
+        deadline: Option<Timestamp>,
+    ) -> Result<Created, CreationError> {
         let now = self.clock.now();
-        let conversation = self.store.conversation(earlier.conversation, now).await?;
-        // It is kept for longer than the request is remembered.
+        let conversation = self.store.conversation(remembered.conversation, now).await?;
+        // A conversation is kept for longer than the request is remembered.
         let conversation = conversation.ok_or(CreationError::Erased)?;
         let conversation =
-            if conversation.is_active(now) { self.notify(conversation, true, ends_at).await } else { conversation };
-        Ok(Created { conversation, before: true })
+            if conversation.is_active(now) { self.notify(conversation, true, deadline).await } else { conversation };
+        Ok(Created { conversation, is_replay: true })
     }
 
-    /// Has both numbers looked up and reads at the same time what these callers hold; that is right unless the carrier
+    /// Looks both numbers up and reads the callers' routes at the same time. The routes are read again if the carrier
     /// writes a number differently.
     async fn load_inputs(
         &self,
@@ -213,54 +220,50 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         let real = [RealNumber::from(a.clone()), RealNumber::from(b.clone())];
         let now = self.clock.now();
         let look_up = |number| verify_number::look_up(number, &self.lookup, &self.callable);
-        let (found_a, found_b, surroundings, ()) = tokio::join!(
-            look_up(a),
-            look_up(b),
-            self.surroundings(&real),
-            self.cache.learn_peak_usage(&self.store, now),
-        );
+        let (found_a, found_b, snapshot, ()) =
+            tokio::join!(look_up(a), look_up(b), self.snapshot(&real), self.cache.learn_peak_usage(&self.store, now),);
         let refused = |side| move |error| CreationError::Number(side, error);
         let found = [found_a.map_err(refused(Side::A))?, found_b.map_err(refused(Side::B))?];
         if found[0].number == found[1].number {
             return Err(CreationError::SameNumber);
         }
         let is_as_read = found.iter().zip(&real).all(|(found, real)| found.number == *real);
-        let surroundings = if is_as_read { surroundings? } else { self.surroundings(&numbers_of(&found)).await? };
-        if let Some(side) = Side::BOTH.into_iter().find(|side| surroundings.keys[side.index()].is_virtual) {
+        let snapshot = if is_as_read { snapshot? } else { self.snapshot(&numbers_of(&found)).await? };
+        if let Some(side) = Side::BOTH.into_iter().find(|side| snapshot.routes[side.index()].is_virtual) {
             return Err(CreationError::Number(side, ParticipantNumberError::Virtual));
         }
-        Ok((found, surroundings))
+        Ok((found, snapshot))
     }
 
-    async fn surroundings(&self, numbers: &[RealNumber; 2]) -> Result<PoolSnapshot, StoreError> {
+    async fn snapshot(&self, numbers: &[RealNumber; 2]) -> Result<PoolSnapshot, StoreError> {
         let now = self.clock.now();
         let [a, b] = numbers;
-        let (keys_a, keys_b, ready) = tokio::try_join!(
+        let (routes_a, routes_b, ready) = tokio::try_join!(
             self.store.caller_routes(a, now),
             self.store.caller_routes(b, now),
             self.cache.ready(&self.store),
         )?;
-        Ok(PoolSnapshot { keys: [keys_a, keys_b], ready })
+        Ok(PoolSnapshot { routes: [routes_a, routes_b], ready })
     }
 
-    /// The stored conversation with what its participants then hold. None if another run of the same request was faster.
+    /// Stores the conversation, and returns it with the marks of peak usage. Returns `None` if a parallel run of the same
+    /// request was faster.
     async fn store_with_free_numbers(
         &self,
         new: &NewConversation,
         found: [LookedUpNumber; 2],
-        mut surroundings: PoolSnapshot,
+        mut snapshot: PoolSnapshot,
         request: Option<&IdempotentRequest>,
     ) -> Result<Option<(Conversation, Vec<Mark>)>, CreationError> {
         let real = numbers_of(&found);
         for attempt in 0..ATTEMPTS {
-            match self.choose(&found, &surroundings, new.notify) {
+            match self.choose(&found, &snapshot, new.notify) {
                 Ok(dials) => {
                     let conversation = self.compose(new, &found, dials);
-                    let earlier = Side::BOTH.map(|side| history(&surroundings, &conversation, side));
-                    match self.store.create_conversation(&conversation, earlier, request).await {
+                    let histories = Side::BOTH.map(|side| history(&snapshot, &conversation, side));
+                    match self.store.create_conversation(&conversation, histories, request).await {
                         Ok(()) => {
-                            let marks =
-                                Side::BOTH.into_iter().flat_map(|side| marks(&surroundings, &conversation, side));
+                            let marks = Side::BOTH.into_iter().flat_map(|side| marks(&snapshot, &conversation, side));
                             let marks = marks.collect();
                             return Ok(Some((conversation, marks)));
                         }
@@ -270,11 +273,11 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                     }
                 }
                 Err(none_free) => {
-                    // The keys in the way may be those of this very request, carried out by another run.
-                    if self.earlier(request).await?.is_some() {
+                    // The route keys in use may be those of this same request, by a parallel run.
+                    if self.remembered(request).await?.is_some() {
                         return Ok(None);
                     }
-                    // What was read beside the carrier lookup may be old by now. Nobody is refused for that.
+                    // The snapshot may be outdated after the carrier lookup. Only a fresh one justifies a refusal.
                     if attempt > 0 {
                         if let Some((none_free, renting)) = self.demand.record(&none_free).await? {
                             return Err(CreationError::NoneFree(none_free, renting));
@@ -282,16 +285,16 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                     }
                 }
             }
-            surroundings = self.surroundings(&real).await?;
+            snapshot = self.snapshot(&real).await?;
         }
         Err(CreationError::Contended)
     }
 
-    /// The numbers that A and B are to dial.
+    /// Chooses the numbers that A and B dial.
     fn choose(
         &self,
         found: &[LookedUpNumber; 2],
-        surroundings: &PoolSnapshot,
+        snapshot: &PoolSnapshot,
         texts: bool,
     ) -> Result<[VirtualNumber; 2], Vec<NoFreeNumber>> {
         let codes = found.each_ref().map(|found| parse::calling_code(&found.number));
@@ -299,9 +302,9 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             number: &found[side.index()].number,
             country: found[side.index()].country,
             calling_code: &codes[side.index()],
-            routes: &surroundings.keys[side.index()],
+            routes: &snapshot.routes[side.index()],
         };
-        let ready = &surroundings.ready.numbers;
+        let ready = &snapshot.ready.numbers;
         let criteria = Criteria { ready, fallback: &self.fallback, texts, now: self.clock.now() };
         choice::choose_pair(Side::BOTH.map(caller), criteria)
     }
@@ -342,16 +345,19 @@ fn numbers_of(found: &[LookedUpNumber; 2]) -> [RealNumber; 2] {
     found.each_ref().map(|found| found.number.clone())
 }
 
-/// The conversations that the key of the participant on `side` remembers.
-fn history(surroundings: &PoolSnapshot, conversation: &Conversation, side: Side) -> Vec<ConversationId> {
-    let key = surroundings.keys[side.index()].by_number.get(&conversation.participant(side).dials);
-    key.map(CallerRoute::history_for_next).unwrap_or_default()
+/// Returns the previous conversations of the route key of the participant on `side`.
+fn history(snapshot: &PoolSnapshot, conversation: &Conversation, side: Side) -> Vec<ConversationId> {
+    let route = snapshot.routes[side.index()].by_number.get(&conversation.participant(side).dials);
+    route.map(CallerRoute::history_for_next).unwrap_or_default()
 }
 
-/// What the participant on `side` holds with this conversation, for how long: all of it until the first key falls free, one
-/// less until the second does, and so on.
-fn marks(surroundings: &PoolSnapshot, conversation: &Conversation, side: Side) -> Vec<Mark> {
-    let held = surroundings.keys[side.index()].in_use(conversation.created_at).map(|(_, key)| key.quarantined_until);
-    let ends = held.chain([conversation.quarantined_until(conversation.expires_at)]).collect();
+/// Returns the marks of peak usage of the participant on `side` with this conversation: all routes until the first one is
+/// free, one less until the second one is, and so on.
+fn marks(snapshot: &PoolSnapshot, conversation: &Conversation, side: Side) -> Vec<Mark> {
+    let routes = snapshot.routes[side.index()].in_use(conversation.created_at);
+    let ends = routes
+        .map(|(_, route)| route.quarantined_until)
+        .chain([conversation.quarantined_until(conversation.expires_at)])
+        .collect();
     Mark::all(conversation.participant(side).country, ends)
 }

@@ -1,4 +1,4 @@
-//! Telling both participants which number to dial: once each, whatever happens in between.
+//! The text messages that tell both participants which number to dial: one each, even after a crash.
 
 use std::time::Duration;
 
@@ -14,44 +14,44 @@ use crate::vonage::VonageError;
 use crate::vonage::number_insight::NumberLookup;
 use crate::vonage::sms::TextSender;
 
-/// How long it takes at most to write down what becomes of texts.
-const WRITING: Duration = Duration::from_secs(2);
+/// Time for recording the outcome of text messages.
+const TIME_TO_RECORD: Duration = Duration::from_secs(2);
 
 impl<L: NumberLookup, T: TextSender> Creator<L, T> {
-    /// Texts those who are owed a text, and writes down how that went. If the same request may come `again`, it is
-    /// written down before too, so that no two runs send the same text. None is begun that could be cut off at `ends_at`,
-    /// because it may be out then; it stays owed.
+    /// Sends the text messages that are pending or failed, and records their outcome. If the request `may_repeat`, they are
+    /// claimed first, so that no two runs send the same text message. None is started that `deadline` might cut off, because
+    /// its outcome would be unknown; it stays pending.
     pub(super) async fn notify(
         &self,
         mut conversation: Conversation,
-        again: bool,
-        ends_at: Option<Timestamp>,
+        may_repeat: bool,
+        deadline: Option<Timestamp>,
     ) -> Conversation {
-        let owed: Vec<Side> = Side::BOTH
+        let due: Vec<Side> = Side::BOTH
             .into_iter()
             .filter(|side| conversation.participant(*side).notification.needs_sending())
             .collect();
-        if owed.is_empty() {
+        if due.is_empty() {
             return conversation;
         }
-        let takes = self.text_time_limit + WRITING;
-        if ends_at.is_some_and(|ends_at| self.clock.now() + takes > ends_at) {
-            tracing::warn!(conversation.id = %conversation.id, "there was no time left for text messages");
+        let takes = self.text_time_limit + TIME_TO_RECORD;
+        if deadline.is_some_and(|deadline| self.clock.now() + takes > deadline) {
+            tracing::warn!(conversation.id = %conversation.id, "no time is left to send text messages");
             return conversation;
         }
-        if again {
-            match self.store.claim_notifications(&conversation, &owed).await {
+        if may_repeat {
+            match self.store.claim_notifications(&conversation, &due).await {
                 Ok(true) => {}
-                // Another run of the same request is at it.
+                // Another run of the same request sends them.
                 Ok(false) => return conversation,
-                // The conversation stands, and the next run of the same request sends what is owed.
+                // The conversation exists, and a replay sends them.
                 Err(error) => {
-                    tracing::error!(conversation.id = %conversation.id, cause = %error, "text messages were not sent");
+                    tracing::error!(conversation.id = %conversation.id, cause = %error, "claiming text messages failed; they were not sent");
                     return conversation;
                 }
             }
         }
-        let text = async |side| if owed.contains(&side) { Some(self.text(&conversation, side).await) } else { None };
+        let text = async |side| if due.contains(&side) { Some(self.text(&conversation, side).await) } else { None };
         let (a, b) = tokio::join!(text(Side::A), text(Side::B));
         let mut texts = Vec::new();
         for (side, outcome) in [(Side::A, a), (Side::B, b)] {
@@ -63,9 +63,9 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             }
         }
         conversation.carrier_records.extend(texts.iter().cloned());
-        // The conversation stands and the texts are out: not being able to note that is no reason to refuse it.
-        if let Err(error) = self.store.record_notifications(&conversation, &owed, &texts, self.clock.now()).await {
-            tracing::error!(conversation.id = %conversation.id, cause = %error, "the fate of text messages was not recorded");
+        // The conversation exists and the text messages are sent: this failure must not fail the creation.
+        if let Err(error) = self.store.record_notifications(&conversation, &due, &texts, self.clock.now()).await {
+            tracing::error!(conversation.id = %conversation.id, cause = %error, "recording the outcome of text messages failed");
         }
         conversation
     }
@@ -80,7 +80,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
 
 fn notification(conversation: &Conversation, outcome: Result<Vec<String>, VonageError>) -> Notification {
     let Err(error) = outcome else { return Notification::Sent };
-    tracing::warn!(conversation.id = %conversation.id, cause = %error, "a text message was not taken");
+    tracing::warn!(conversation.id = %conversation.id, cause = %error, "sending a text message failed");
     if error.outcome_is_unknown() {
         Notification::Unknown(error.to_string())
     } else {
@@ -88,7 +88,7 @@ fn notification(conversation: &Conversation, outcome: Result<Vec<String>, Vonage
     }
 }
 
-/// The text message that tells a participant which number to dial, and whom it reaches.
+/// Returns the text message with the number to dial and the name of the other participant.
 fn invitation(dials: &VirtualNumber, other: Option<&Label>) -> String {
     let whom = other.map_or("the other person", Label::as_str);
     format!("To reach {whom}, call +{dials}. It works from this phone only, and keeps your own number private.")

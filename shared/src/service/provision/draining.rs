@@ -1,4 +1,4 @@
-//! Giving numbers back: offered to nobody from then on, cancelled when the last route to it has lived out.
+//! Draining: a number is given to no new conversation, and is cancelled when its last route has left quarantine.
 
 use std::time::Duration;
 
@@ -12,46 +12,45 @@ use crate::retry;
 use crate::store::{MAX_NUMBERS, RouteScan, StoreError};
 use crate::vonage::VonageError;
 
-/// How long after a number was taken off the list a creation that had read the list before may still be under way:
-/// longer than a function may run.
+/// Time after which no creation can still use a number that was taken off the ready list: longer than a function runs.
 const GRACE: SignedDuration = SignedDuration::from_secs(60);
 
-/// For each page of the table that a look for routes has read, how long the next look waits at least. A page costs up to
-/// 128 read units; so a day of looking costs some cents, however large the table.
-const PAUSE_FOR_A_PAGE: SignedDuration = SignedDuration::from_secs(10);
+/// Pause before the next route scan for each page that a scan has read. A page costs up to 128 read units, so scanning all
+/// day costs a few cents for a table of any size.
+const PAUSE_PER_PAGE: SignedDuration = SignedDuration::from_secs(10);
 
-/// The pause between two pages, so that a look leaves the calls the larger part of what a partition can give.
+/// Pause between two pages. It leaves most of a partition's throughput to calls.
 const BETWEEN_PAGES: Duration = Duration::from_millis(100);
 
-/// After so many pages it is written down how far a look has come.
+/// Number of pages after which the position of a route scan is saved.
 const CHECKPOINT_EVERY_PAGES: u32 = 100;
 
-/// How long before its end a run stops looking, to have time for what it has found.
+/// Time before the deadline at which a run stops scanning, to cancel what it has found.
 const TIME_TO_CANCEL: SignedDuration = SignedDuration::from_secs(60);
 
-/// What became of the wish to give a number back.
+/// The result of a request to drain a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Drained {
-    /// It is given to no conversation any more.
+    /// The number is given to no conversation any more.
     Draining(PoolNumber),
-    /// A run is renting or linking it right now, or died over it a moment ago.
+    /// A run is renting or linking the number, or died doing so a moment ago.
     Busy(PoolNumber),
-    /// It is not in the pool.
+    /// The number is not in the pool.
     Unknown,
 }
 
-/// How often a change is tried that meets another one of the same number.
+/// Number of attempts at a change that loses races against others.
 const ATTEMPTS: u32 = 5;
 
 impl Provisioner {
-    /// Takes a number out of use. A later [`Provisioner::upkeep`] cancels it.
+    /// Starts to drain a number. A later [`Provisioner::upkeep`] cancels it.
     pub async fn drain(&self, number: &VirtualNumber) -> Result<Drained, StoreError> {
         for attempt in 0..ATTEMPTS {
             let Some(found) = self.store.pool_number(number).await? else { return Ok(Drained::Unknown) };
             let now = self.clock.now();
             match found.state {
                 NumberState::Draining => return Ok(Drained::Draining(found)),
-                // Whether it is bought is not known.
+                // It may or may not be bought.
                 NumberState::Renting => return Ok(Drained::Busy(found)),
                 NumberState::Linking if now < found.leased_until => return Ok(Drained::Busy(found)),
                 NumberState::Linking | NumberState::Ready => {}
@@ -65,28 +64,28 @@ impl Provisioner {
         Err(StoreError::Contended("a number of the pool"))
     }
 
-    /// Cancels those of `numbers` that are draining and to which no route leads any more. Gives the cancelled ones.
+    /// Cancels the draining numbers without routes, and returns them.
     pub(super) async fn finish_draining(
         &self,
         numbers: &[PoolNumber],
-        ends_at: Option<Timestamp>,
+        deadline: Option<Timestamp>,
         shortfalls: &mut Vec<Shortfall>,
     ) -> Result<Vec<VirtualNumber>, StoreError> {
         let mut cancelled = Vec::new();
-        let Some(look) = self.look_for_routes(numbers, ends_at).await? else { return Ok(cancelled) };
-        for number in numbers.iter().filter(|number| look.numbers.contains(&number.number)) {
+        let Some(scan) = self.scan_routes(numbers, deadline).await? else { return Ok(cancelled) };
+        for number in numbers.iter().filter(|number| scan.numbers.contains(&number.number)) {
             let now = self.clock.now();
             if !self.is_due(number) {
                 continue;
             }
-            if let Some(until) = look.last_route(&number.number) {
-                let pause = PAUSE_FOR_A_PAGE.saturating_mul(look.pages.try_into().unwrap_or(i32::MAX));
-                let next_look = whole_second((now + pause).min(until.max(now)));
-                self.store.take_over(number.clone(), now, next_look).await?;
-            } else if self.out_of_time(ends_at) {
+            if let Some(until) = scan.last_route(&number.number) {
+                let pause = PAUSE_PER_PAGE.saturating_mul(scan.pages.try_into().unwrap_or(i32::MAX));
+                let next_scan = whole_second((now + pause).min(until.max(now)));
+                self.store.take_over(number.clone(), now, next_scan).await?;
+            } else if self.out_of_time(deadline) {
                 break;
             } else if let Some(number) = self.store.take_over(number.clone(), now, lease(now)).await? {
-                match self.give_back(&number).await {
+                match self.cancel(&number).await {
                     Ok(()) if self.store.remove_cancelled(&number, now).await? => cancelled.push(number.number),
                     Ok(()) => {}
                     Err(error) => shortfalls.push(Shortfall::general(error).about(&number)),
@@ -96,22 +95,22 @@ impl Provisioner {
         Ok(cancelled)
     }
 
-    /// Whether it is time to see if a number can be given back.
+    /// Returns true if it is time to check a number for routes.
     fn is_due(&self, number: &PoolNumber) -> bool {
         let now = self.clock.now();
         let since = number.draining_since.unwrap_or(number.added_at);
         number.state == NumberState::Draining && now >= since + GRACE && now >= number.leased_until
     }
 
-    /// Goes on with the look that an earlier run has begun, or begins one if it is due. None if there is nothing to look
-    /// for, or the look does not come to its end in this run.
-    async fn look_for_routes(
+    /// Continues the saved route scan, or starts one if a number is due. Returns `None` if there is nothing to scan for, or
+    /// if the scan is not complete before `deadline`.
+    async fn scan_routes(
         &self,
         numbers: &[PoolNumber],
-        ends_at: Option<Timestamp>,
+        deadline: Option<Timestamp>,
     ) -> Result<Option<RouteScan>, StoreError> {
-        let mut look = match self.store.saved_route_scan().await? {
-            Some(look) => look,
+        let mut scan = match self.store.saved_route_scan().await? {
+            Some(scan) => scan,
             None => {
                 let due = numbers.iter().filter(|number| self.is_due(number)).take(MAX_NUMBERS);
                 let due: Vec<VirtualNumber> = due.map(|number| number.number.clone()).collect();
@@ -121,31 +120,31 @@ impl Provisioner {
                 RouteScan::new(due, self.clock.now())
             }
         };
-        let stop_at = ends_at.map(|ends_at| ends_at - TIME_TO_CANCEL);
-        while !look.is_complete {
+        let stop_at = deadline.map(|deadline| deadline - TIME_TO_CANCEL);
+        while !scan.is_complete {
             if stop_at.is_some_and(|stop_at| self.clock.now() >= stop_at) {
-                self.store.save_route_scan(&look).await?;
+                self.store.save_route_scan(&scan).await?;
                 return Ok(None);
             }
-            if look.pages > 0 {
+            if scan.pages > 0 {
                 tokio::time::sleep(BETWEEN_PAGES).await;
             }
-            self.store.continue_route_scan(&mut look).await?;
-            if look.pages.is_multiple_of(CHECKPOINT_EVERY_PAGES) {
-                self.store.save_route_scan(&look).await?;
+            self.store.continue_route_scan(&mut scan).await?;
+            if scan.pages.is_multiple_of(CHECKPOINT_EVERY_PAGES) {
+                self.store.save_route_scan(&scan).await?;
             }
         }
         self.store.delete_route_scan().await?;
-        Ok(Some(look))
+        Ok(Some(scan))
     }
 
-    /// Makes sure that a number is no longer the account's. If Vonage does not say so itself, it takes two witnesses: it
-    /// refuses to cancel the number, as it does when an earlier run has, and does not list it either.
-    async fn give_back(&self, number: &PoolNumber) -> Result<(), VonageError> {
+    /// Cancels a number at Vonage. A refusal counts as success only if Vonage does not list the number either: then an
+    /// earlier run has cancelled it.
+    async fn cancel(&self, number: &PoolNumber) -> Result<(), VonageError> {
         match self.numbers.cancel(number.country, &number.number).await {
             Err(error @ VonageError::Refused { .. }) if self.is_owned(number).await? => Err(error),
             Ok(()) | Err(VonageError::Refused { .. }) => Ok(()),
-            // The next run asks again.
+            // The next run tries again.
             Err(error) => Err(error),
         }
     }

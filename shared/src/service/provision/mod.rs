@@ -1,9 +1,8 @@
-//! Renting numbers until a country has as many as were ordered.
+//! Renting numbers until a country has as many as ordered.
 //!
-//! Each number is written down as `renting` before Vonage is asked for it, becomes `linking` when it is known to be the
-//! account's, and `ready` when it is linked to the Voice application. A run that dies in between leaves a number in one
-//! of the first two states, and the next run goes on with that very number instead of picking another: a number can be
-//! owned only once, so asking for it again never buys a second one.
+//! A number is stored as `renting` before it is bought, as `linking` once the account owns it, and as `ready` when it is
+//! linked to the Voice application. A run that dies leaves a number in one of the first two states, and the next run
+//! continues with that number. A number can be owned only once, so asking for it again never buys a second one.
 
 mod demand;
 mod draining;
@@ -31,38 +30,38 @@ use search_cursor::SearchCursor;
 pub use shortfall::Shortfall;
 pub use upkeep::{ApplicationProblem, Headroom, PublicEndpoint, Upkeep};
 
-/// How many ready numbers a country is to have, and what the missing ones are to be like.
+/// An order for numbers: the total for a country, and the properties of those that are missing.
 #[derive(Debug, Clone)]
 pub struct Order {
-    /// Where to look, and for what.
+    /// Country and properties of the numbers.
     pub search: Search,
-    /// How many the country is to have in all.
+    /// Number of ready numbers that the country must have in all.
     pub count: usize,
-    /// Up to how many numbers, in whatever state, this order may bring the country.
+    /// Largest number of numbers in any state up to which this order may rent.
     pub cap: Option<usize>,
 }
 
 impl Order {
-    /// The most numbers that one order may ask for: a slip of the finger should not rent ten thousand.
+    /// Largest count of one order. A typing error must not rent ten thousand numbers.
     pub const MAX_COUNT: usize = 1000;
 }
 
-/// What a run did.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct Provisioned {
     /// Numbers that this run made ready.
     pub added: Vec<PoolNumber>,
-    /// How many numbers of the country are ready now.
+    /// Number of ready numbers of the country now.
     pub ready: usize,
-    /// How many are on their way, by this run or another.
+    /// Number of numbers that this run or another is renting or linking.
     pub in_progress: usize,
-    /// Why the country has fewer than were ordered.
+    /// Reasons for which the country has fewer numbers than ordered.
     pub shortfalls: Vec<Shortfall>,
 }
 
 impl Provisioned {
-    /// The failure of Vonage that kept this run from adding anything at all, if there was one. That Vonage has none
-    /// left, or refused to rent one out, is an outcome and no failure.
+    /// Returns the failure of Vonage because of which this run added nothing, if any. It is no failure that Vonage has no
+    /// number left or refuses to rent one out.
     pub fn into_failure(self) -> Option<VonageError> {
         use ShortfallReason::{CarrierUnavailable, RateLimited, Unauthorized, Unconfirmed};
         if !self.added.is_empty() {
@@ -83,62 +82,63 @@ pub struct Provisioner {
     pub applications: ApplicationsApi,
     /// The Voice application that numbers are linked to.
     pub application_id: String,
-    /// What the rent of the whole pool may come to a month, in EUR.
+    /// Largest monthly rent of the whole pool, in EUR.
     pub monthly_budget: Option<Decimal>,
-    /// The time.
+    /// The clock.
     pub clock: SharedClock,
 }
 
-/// How long a run has a number to itself: longer than it takes to look it up and buy it, even if Vonage is slow and says
-/// that it is asked too often. What follows after that does no harm twice.
+/// Lease of a run on a number. It is longer than checking and buying the number takes, even if Vonage is slow and limits
+/// the rate. The steps after the purchase may run twice.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
-/// How many numbers in a row Vonage may refuse before a run gives up: others may buy what the search still shows.
+/// Number of consecutive refusals after which a run gives up. Somebody else may buy a number that the search still
+/// shows.
 const REFUSALS: usize = 3;
 
-/// How often a run meets another one at the same list before it gives up.
+/// Number of lost races for the ledger after which a run gives up.
 const RACES: u32 = 50;
 
-/// What came of looking for the next number to rent.
-enum Begun {
-    /// It is written down.
-    Number(PoolNumber),
+/// The next number to rent.
+enum NextNumber {
+    /// It is stored as `renting`.
+    Stored(PoolNumber),
     Enough,
     NoneLeft,
-    Not(Shortfall),
+    Blocked(Shortfall),
 }
 
-/// Who may have bought a number that is written down.
+/// The history of a number that is stored as `renting`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Earlier {
-    /// This run has just written it down.
-    Nobody,
-    /// A run that died.
-    Run,
+enum PreviousAttempt {
+    /// This run has just stored it.
+    None,
+    /// A run that died may have bought it.
+    Possible,
 }
 
-/// How renting one number went.
+/// The result of renting one number.
 enum Rented {
     Ready,
-    /// Another run has taken it further.
-    Elsewhere,
-    /// This number cannot be had, and is written down no more.
-    Not(Shortfall),
-    /// This number is bought, and Vonage refuses to link it.
+    /// Another run has continued with it.
+    ByAnotherRun,
+    /// This number cannot be bought. Its item is deleted.
+    Refused(Shortfall),
+    /// This number is bought, but Vonage refuses to link it.
     Unlinked(Shortfall),
-    /// Nothing more can be done in this run.
+    /// This run cannot continue.
     Stop(Shortfall),
 }
 
-/// What came of asking Vonage for a number.
+/// The result of a purchase.
 enum Purchase {
-    /// It is the account's; what the account holds of it, if that was looked at.
+    /// The account owns the number. Its settings, if they were read.
     Bought(Option<OwnedNumber>),
-    Not(Rented),
+    Failed(Rented),
 }
 
 impl Provisioner {
-    /// For the account in `env`: `VONAGE_APPLICATION_ID`, `VONAGE_NUMBERS_INTERVAL_MS` and `MONTHLY_BUDGET_EUR`.
+    /// Reads `VONAGE_APPLICATION_ID`, `VONAGE_NUMBERS_INTERVAL_MS` and `MONTHLY_BUDGET_EUR`.
     pub fn new(env: &Environment, store: Store, vonage: Vonage, clock: SharedClock) -> Result<Self, ConfigError> {
         Ok(Self {
             store,
@@ -150,13 +150,13 @@ impl Provisioner {
         })
     }
 
-    /// Makes the country hold at least as many ready numbers as ordered, as far as that is possible until `ends_at`.
-    pub async fn provision(&self, order: &Order, ends_at: Option<Timestamp>) -> Result<Provisioned, StoreError> {
+    /// Rents until the country has at least as many ready numbers as ordered, as far as possible before `deadline`.
+    pub async fn provision(&self, order: &Order, deadline: Option<Timestamp>) -> Result<Provisioned, StoreError> {
         let country = order.search.country;
         let mut done = Provisioned::default();
-        let stopped = match self.finish_begun(country, ends_at, &mut done).await? {
+        let stopped = match self.resume_unfinished(country, deadline, &mut done).await? {
             Some(shortfall) => Some(shortfall),
-            None => self.rent_missing(order, ends_at, &mut done).await?,
+            None => self.rent_missing(order, deadline, &mut done).await?,
         };
         done.shortfalls.extend(stopped);
         for number in self.store.pool_numbers(country).await? {
@@ -169,99 +169,99 @@ impl Provisioner {
         Ok(done)
     }
 
-    /// Goes on with what an earlier run began and did not finish. Gives what keeps this run from going on.
-    async fn finish_begun(
+    /// Resumes purchases left unfinished by an earlier run. Returns the reason if this run has to stop.
+    async fn resume_unfinished(
         &self,
         country: Country,
-        ends_at: Option<Timestamp>,
+        deadline: Option<Timestamp>,
         done: &mut Provisioned,
     ) -> Result<Option<Shortfall>, StoreError> {
         for number in self.store.pool_numbers(country).await? {
             let now = self.clock.now();
-            let begun = matches!(number.state, NumberState::Renting | NumberState::Linking);
-            if !begun || now < number.leased_until {
+            let unfinished = matches!(number.state, NumberState::Renting | NumberState::Linking);
+            if !unfinished || now < number.leased_until {
                 continue;
             }
-            if self.out_of_time(ends_at) {
+            if self.out_of_time(deadline) {
                 return Ok(Some(Shortfall::because(ShortfallReason::OutOfTime)));
             }
             let Some(number) = self.store.take_over(number, now, lease(now)).await? else { continue };
             match self.resume(&number).await? {
                 Rented::Ready => done.added.push(ready(number)),
-                Rented::Elsewhere => {}
-                Rented::Not(shortfall) | Rented::Unlinked(shortfall) => done.shortfalls.push(shortfall),
+                Rented::ByAnotherRun => {}
+                Rented::Refused(shortfall) | Rented::Unlinked(shortfall) => done.shortfalls.push(shortfall),
                 Rented::Stop(shortfall) => return Ok(Some(shortfall)),
             }
         }
         Ok(None)
     }
 
-    /// Rents until there are enough. Gives what keeps this run from that.
+    /// Rents until there are enough numbers. Returns the reason if this run has to stop before.
     async fn rent_missing(
         &self,
         order: &Order,
-        ends_at: Option<Timestamp>,
+        deadline: Option<Timestamp>,
         done: &mut Provisioned,
     ) -> Result<Option<Shortfall>, StoreError> {
         let mut offers = SearchCursor::new(&self.numbers, &order.search);
         let mut refused = Vec::new();
         loop {
-            let number = match self.begin_next(order, &mut offers, ends_at).await? {
-                Begun::Number(number) => number,
-                Begun::Enough => return Ok(None),
-                // If the last ones were refused, that is why.
-                Begun::NoneLeft => {
+            let number = match self.store_next(order, &mut offers, deadline).await? {
+                NextNumber::Stored(number) => number,
+                NextNumber::Enough => return Ok(None),
+                // The last refusal is the better explanation.
+                NextNumber::NoneLeft => {
                     return Ok(Some(refused.pop().unwrap_or(Shortfall::because(ShortfallReason::NoneLeft))));
                 }
-                Begun::Not(shortfall) => return Ok(Some(shortfall)),
+                NextNumber::Blocked(shortfall) => return Ok(Some(shortfall)),
             };
-            match self.rent(&number, Earlier::Nobody).await? {
+            match self.rent(&number, PreviousAttempt::None).await? {
                 Rented::Ready => {
                     refused.clear();
                     done.added.push(ready(number));
                 }
-                Rented::Elsewhere => {}
-                Rented::Not(shortfall) if refused.len() + 1 < REFUSALS => refused.push(shortfall),
-                // What cannot link this number will not link the next one either.
-                Rented::Not(shortfall) | Rented::Unlinked(shortfall) | Rented::Stop(shortfall) => {
+                Rented::ByAnotherRun => {}
+                Rented::Refused(shortfall) if refused.len() + 1 < REFUSALS => refused.push(shortfall),
+                // The next number could not be linked either.
+                Rented::Refused(shortfall) | Rented::Unlinked(shortfall) | Rented::Stop(shortfall) => {
                     return Ok(Some(shortfall));
                 }
             }
         }
     }
 
-    /// Writes down the next number to rent, if there are not enough.
-    async fn begin_next(
+    /// Stores the next number to rent, if there are not enough.
+    async fn store_next(
         &self,
         order: &Order,
         offers: &mut SearchCursor<'_>,
-        ends_at: Option<Timestamp>,
-    ) -> Result<Begun, StoreError> {
+        deadline: Option<Timestamp>,
+    ) -> Result<NextNumber, StoreError> {
         for race in 0..RACES {
             let pool = self.store.country_pool(order.search.country).await?;
             if pool.numbers.iter().filter(|number| number.state != NumberState::Draining).count() >= order.count {
-                return Ok(Begun::Enough);
+                return Ok(NextNumber::Enough);
             }
             if order.cap.is_some_and(|cap| pool.numbers.len() >= cap) {
-                return Ok(Begun::Not(Shortfall::because(ShortfallReason::AtCap)));
+                return Ok(NextNumber::Blocked(Shortfall::because(ShortfallReason::AtCap)));
             }
             let offer = match offers.next(&pool).await {
                 Ok(Some(offer)) => offer,
-                Ok(None) => return Ok(Begun::NoneLeft),
-                Err(error) => return Ok(Begun::Not(Shortfall::general(error))),
+                Ok(None) => return Ok(NextNumber::NoneLeft),
+                Err(error) => return Ok(NextNumber::Blocked(Shortfall::general(error))),
             };
             if self.monthly_budget.is_some_and(|budget| pool.ledger.monthly_cost + offer.cost > budget) {
-                return Ok(Begun::Not(Shortfall::because(ShortfallReason::OverBudget)));
+                return Ok(NextNumber::Blocked(Shortfall::because(ShortfallReason::OverBudget)));
             }
-            // A search may have taken its time.
-            if self.out_of_time(ends_at) {
-                return Ok(Begun::Not(Shortfall::because(ShortfallReason::OutOfTime)));
+            // The search may have taken long.
+            if self.out_of_time(deadline) {
+                return Ok(NextNumber::Blocked(Shortfall::because(ShortfallReason::OutOfTime)));
             }
-            let number = self.written_down(&offer, order.search.country);
+            let number = self.renting(&offer, order.search.country);
             match self.store.begin_renting(&number, &pool).await {
-                Ok(()) => return Ok(Begun::Number(number)),
+                Ok(()) => return Ok(NextNumber::Stored(number)),
                 Err(RentError::Known) => {}
-                // Another run writes to the same ledger: see what is still missing.
+                // Another run has changed the ledger: count again.
                 Err(RentError::Changed) => {
                     offers.put_back(offer);
                     retry::pause(race).await;
@@ -272,13 +272,13 @@ impl Provisioner {
         Err(StoreError::Contended("the pool's ledger"))
     }
 
-    /// Whether it is too late to begin with another number. One that is cut off half-way is not lost: the next run goes
-    /// on with it.
-    fn out_of_time(&self, ends_at: Option<Timestamp>) -> bool {
-        ends_at.is_some_and(|ends_at| self.clock.now() + self.numbers.time_for_one() >= ends_at)
+    /// Returns true if there is no time left for another number. A number that is cut off is not lost: the next run
+    /// continues with it.
+    fn out_of_time(&self, deadline: Option<Timestamp>) -> bool {
+        deadline.is_some_and(|deadline| self.clock.now() + self.numbers.time_for_one() >= deadline)
     }
 
-    fn written_down(&self, offer: &Offer, country: Country) -> PoolNumber {
+    fn renting(&self, offer: &Offer, country: Country) -> PoolNumber {
         let now = self.clock.now();
         PoolNumber {
             number: offer.msisdn.clone(),
@@ -294,27 +294,29 @@ impl Provisioner {
         }
     }
 
-    /// Goes on with a number that was taken over. Whether it was bought already is looked up before anything else:
-    /// no failure of this run may make the pool forget a number that an earlier run has bought.
+    /// Continues with a number that this run took over. It first asks Vonage if the number is owned: a failure of this
+    /// run must not delete a number that an earlier run has bought.
     async fn resume(&self, number: &PoolNumber) -> Result<Rented, StoreError> {
         match (self.numbers.owned(number.country, &number.number).await, number.state) {
             (Ok(Some(owned)), _) => self.bought(number, Some(owned)).await,
-            (Ok(None), NumberState::Renting) => self.rent(number, Earlier::Run).await,
-            // Bought and gone: Vonage releases numbers when the balance is used up. If the list is wrong, Vonage
-            // refuses to sell it again; only both together make the pool forget it.
-            (Ok(None), _) => Ok(match self.rent(number, Earlier::Run).await? {
-                Rented::Not(shortfall) => Rented::Not(Shortfall { reason: ShortfallReason::Released, ..shortfall }),
+            (Ok(None), NumberState::Renting) => self.rent(number, PreviousAttempt::Possible).await,
+            // It was bought and is gone: Vonage releases numbers when the balance is used up. If the list is wrong, Vonage
+            // refuses to sell the number again. Only both together delete it from the pool.
+            (Ok(None), _) => Ok(match self.rent(number, PreviousAttempt::Possible).await? {
+                Rented::Refused(shortfall) => {
+                    Rented::Refused(Shortfall { reason: ShortfallReason::Released, ..shortfall })
+                }
                 outcome => outcome,
             }),
             (Err(error), _) => Ok(Rented::Stop(Shortfall::general(error).about(number))),
         }
     }
 
-    /// Takes a number that is written down, leased and not known to be bought to `ready`.
-    async fn rent(&self, number: &PoolNumber, earlier: Earlier) -> Result<Rented, StoreError> {
-        match self.buy(number, earlier).await? {
+    /// Buys and links a number that is stored and leased.
+    async fn rent(&self, number: &PoolNumber, previous: PreviousAttempt) -> Result<Rented, StoreError> {
+        match self.buy(number, previous).await? {
             Purchase::Bought(owned) => self.bought(number, owned).await,
-            Purchase::Not(outcome) => Ok(outcome),
+            Purchase::Failed(outcome) => Ok(outcome),
         }
     }
 
@@ -326,14 +328,14 @@ impl Provisioner {
         };
         match listed {
             Ok(Some(owned)) => self.link(number, owned).await,
-            // Bought a moment ago and not listed yet: the next run finds it.
+            // Vonage does not list it yet: the next run continues.
             Ok(None) => Ok(Rented::Stop(Shortfall::because(ShortfallReason::Unconfirmed).about(number))),
             Err(error) => Ok(Rented::Stop(Shortfall::general(error).about(number))),
         }
     }
 
     async fn link(&self, number: &PoolNumber, owned: OwnedNumber) -> Result<Rented, StoreError> {
-        // Vonage refuses any update of a number whose message webhook is dead; so none is made without need.
+        // Vonage refuses to update a number whose message webhook is dead, so an update is made only if needed.
         let linked = if owned.reaches(&self.application_id) {
             Ok(())
         } else {
@@ -341,14 +343,14 @@ impl Provisioner {
         };
         match linked {
             Ok(()) if self.store.make_ready(number).await? => Ok(Rented::Ready),
-            Ok(()) => Ok(Rented::Elsewhere),
+            Ok(()) => Ok(Rented::ByAnotherRun),
             Err(error @ VonageError::Refused { .. }) => Ok(Rented::Unlinked(Shortfall::general(error).about(number))),
             Err(error) => Ok(Rented::Stop(Shortfall::general(error).about(number))),
         }
     }
 
-    /// Asks Vonage for the number, and if need be what came of that.
-    async fn buy(&self, number: &PoolNumber, earlier: Earlier) -> Result<Purchase, StoreError> {
+    /// Buys the number. If the outcome is unclear, asks Vonage if the account owns it.
+    async fn buy(&self, number: &PoolNumber, previous: PreviousAttempt) -> Result<Purchase, StoreError> {
         let refusal = match self.numbers.buy(number.country, &number.number).await {
             Ok(()) => return Ok(Purchase::Bought(None)),
             Err(error) => error,
@@ -356,26 +358,26 @@ impl Provisioner {
         let refused = matches!(refusal, VonageError::Refused { .. });
         if refused || refusal.outcome_is_unknown() {
             match self.numbers.owned(number.country, &number.number).await {
-                // Bought after all, or by an earlier run.
+                // It was bought, now or by an earlier run.
                 Ok(Some(owned)) => return Ok(Purchase::Bought(Some(owned))),
                 Ok(None) if !refusal.outcome_is_unknown() => {}
-                // Whether it was bought is not known: it stays written down, and the next run asks again.
+                // The outcome is unknown: the number stays stored, and the next run asks again.
                 Ok(None) | Err(_) => {
                     let unconfirmed =
                         Shortfall { cause: Some(refusal), ..Shortfall::because(ShortfallReason::Unconfirmed) };
-                    return Ok(Purchase::Not(Rented::Stop(unconfirmed.about(number))));
+                    return Ok(Purchase::Failed(Rented::Stop(unconfirmed.about(number))));
                 }
             }
         }
         let shortfall = Shortfall::general(refusal).about(number);
-        // A request that was not carried out says nothing of what an earlier one did.
-        if !refused && earlier == Earlier::Run {
-            return Ok(Purchase::Not(Rented::Stop(shortfall)));
+        // A request that was not executed does not tell the outcome of an earlier one.
+        if !refused && previous == PreviousAttempt::Possible {
+            return Ok(Purchase::Failed(Rented::Stop(shortfall)));
         }
         self.store.forget_number(number).await?;
-        Ok(Purchase::Not(match shortfall.reason {
-            // Vonage's "method failed" is said of a low balance, and also of a number that somebody else has bought.
-            ShortfallReason::Refused | ShortfallReason::LowBalance => Rented::Not(shortfall),
+        Ok(Purchase::Failed(match shortfall.reason {
+            // Vonage's "method failed" means a low balance, or a number that somebody else has bought.
+            ShortfallReason::Refused | ShortfallReason::LowBalance => Rented::Refused(shortfall),
             _ => Rented::Stop(shortfall),
         }))
     }

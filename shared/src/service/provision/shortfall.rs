@@ -1,4 +1,4 @@
-//! Why a country has fewer numbers than were ordered.
+//! Reasons for which a country has fewer numbers than ordered.
 
 use crate::domain::phone::VirtualNumber;
 use crate::domain::pool::PoolNumber;
@@ -10,9 +10,9 @@ use crate::vonage::VonageError;
 pub struct Shortfall {
     /// The reason.
     pub reason: ShortfallReason,
-    /// The number concerned, where it is about one.
+    /// The number concerned, if any.
     pub number: Option<VirtualNumber>,
-    /// What Vonage said.
+    /// The error of Vonage.
     pub cause: Option<VonageError>,
 }
 
@@ -36,8 +36,8 @@ impl Shortfall {
     }
 }
 
-/// What a refusal means. Code 420 covers everything, so only the label tells. A bare "method failed" is what integrators
-/// see when the balance is too low, and what is left to suppose when Vonage says it of several numbers in a row.
+/// Returns the reason of a refusal by its label: code 420 covers everything. A bare "method failed" usually means that
+/// the balance is too low, above all for several numbers in a row.
 fn refusal_reason(label: &str) -> ShortfallReason {
     let label = label.to_ascii_lowercase();
     let says = |word| label.contains(word);

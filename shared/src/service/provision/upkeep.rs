@@ -1,4 +1,4 @@
-//! What a schedule sees to: the pool agrees with the account, what was begun is finished, and there is headroom.
+//! The schedule of the pool: it compares the pool with the account, finishes interrupted work, and keeps headroom.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -15,24 +15,24 @@ use crate::store::{RentError, StoreError};
 use crate::vonage::VonageError;
 use crate::vonage::numbers::{ListedNumber, Search};
 
-/// What a run did and found.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct Upkeep {
-    /// What of the Voice application was not as it has to be, and is now.
+    /// Settings of the Voice application that this run corrected.
     pub application: Vec<&'static str>,
-    /// Why the application is not as it has to be.
+    /// The reason why the application is not configured.
     pub application_problem: Option<ApplicationProblem>,
-    /// Numbers of the account that were linked to the application and not in the pool, and are now.
+    /// Numbers of the account that were linked to the application, and that this run added to the pool.
     pub adopted: Vec<VirtualNumber>,
-    /// Numbers of the pool that Vonage does not list as the account's.
+    /// Numbers of the pool that Vonage does not list for the account.
     pub missing: Vec<VirtualNumber>,
-    /// Numbers that were given back.
+    /// Numbers that were cancelled.
     pub cancelled: Vec<VirtualNumber>,
-    /// Numbers that were rented, or whose renting was finished.
+    /// Numbers whose renting was finished.
     pub rented: Vec<VirtualNumber>,
-    /// How many numbers more than its busiest caller lately has held each country has ready.
+    /// Ready numbers minus peak usage, by country.
     pub headroom: BTreeMap<Country, i64>,
-    /// What could not be done, and why.
+    /// Failed steps with their reasons.
     pub shortfalls: Vec<Shortfall>,
 }
 
@@ -43,51 +43,51 @@ impl Upkeep {
     }
 }
 
-/// Where Vonage's calls are to go.
+/// The public address of this deployment.
 #[derive(Debug, Clone, Copy)]
 pub struct PublicEndpoint<'a> {
-    /// Where Vonage reaches this deployment: `https://…`.
+    /// The URL at which Vonage reaches this deployment: `https://…`.
     pub public_url: &'a str,
-    /// Whether to take the application's calls from another deployment.
+    /// True to take the application over from another deployment.
     pub take_over: bool,
 }
 
-/// Why the Voice application does not serve this deployment.
+/// The Voice application does not serve this deployment.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplicationProblem {
-    /// Its calls go to another deployment, whose callers would hear that nobody knows them.
-    #[error("the application serves another deployment; give this one its own, or take it over")]
+    /// It serves another deployment, whose callers would be refused here.
+    #[error("the Voice application serves another deployment; give this one its own, or take it over")]
     ServesAnother,
-    /// Vonage did not let it be read or changed.
-    #[error("the application cannot be seen to: {0}")]
+    /// Vonage failed to read or change it.
+    #[error("configuring the Voice application failed: {0}")]
     Vonage(#[from] VonageError),
 }
 
-/// How much the deployment wants to have ready.
+/// The wanted number of ready numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Headroom {
-    /// How many numbers more than the busiest caller lately has held.
+    /// Ready numbers beyond peak usage, by country.
     pub numbers: CountryCounts,
-    /// Up to how many numbers a country may come to without an order; a country that is not in here has no such limit.
+    /// Largest number of numbers that a country may rent without an order. Other countries have no such limit.
     pub caps: CountryCounts,
 }
 
-/// How often a run meets another one at the ledger before it leaves an adoption to the next run.
+/// Number of lost races for the ledger after which an adoption is left to the next run.
 const RACES: u32 = 10;
 
 impl Provisioner {
-    /// Sees to the application if it is known where Vonage reaches this deployment; then adopts, reports, finishes, rents
-    /// and gives back, in this order. What fails at Vonage does not keep the rest from being done; but nothing is done to
-    /// numbers of an application that serves another deployment.
+    /// Configures the application if the public address is known; then adopts, reports, finishes, rents and cancels
+    /// numbers, in this order. A failure of Vonage does not stop the later steps. Numbers of an application that serves
+    /// another deployment are left alone.
     pub async fn upkeep(
         &self,
-        home: Option<PublicEndpoint<'_>>,
+        endpoint: Option<PublicEndpoint<'_>>,
         headroom: &Headroom,
-        ends_at: Option<Timestamp>,
+        deadline: Option<Timestamp>,
     ) -> Result<Upkeep, StoreError> {
         let mut done = Upkeep::default();
-        if let Some(home) = home {
-            match self.see_to_application(home).await {
+        if let Some(endpoint) = endpoint {
+            match self.configure_application(endpoint).await {
                 Ok(changed) => done.application = changed,
                 Err(problem @ ApplicationProblem::ServesAnother) => {
                     // Its numbers are linked to the application as well.
@@ -100,28 +100,32 @@ impl Provisioner {
         let pool = self.store.whole_pool().await?;
         match self.numbers.list().await {
             Ok(listed) => {
-                self.adopt_missing(&listed, &pool, ends_at, &mut done).await?;
-                self.report_missing(&listed, &pool, ends_at, &mut done).await?;
+                self.adopt_missing(&listed, &pool, deadline, &mut done).await?;
+                self.report_missing(&listed, &pool, deadline, &mut done).await?;
             }
             Err(error) => done.shortfalls.push(Shortfall::general(error)),
         }
-        for (_, provisioned) in self.fulfil_demand(None, &headroom.caps, ends_at).await? {
+        for (_, provisioned) in self.fulfil_demand(None, &headroom.caps, deadline).await? {
             done.take(provisioned);
         }
-        self.keep_headroom(headroom, ends_at, &mut done).await?;
+        self.keep_headroom(headroom, deadline, &mut done).await?;
         let pool = self.store.whole_pool().await?;
-        done.cancelled = self.finish_draining(&pool, ends_at, &mut done.shortfalls).await?;
+        done.cancelled = self.finish_draining(&pool, deadline, &mut done.shortfalls).await?;
         done.headroom = self.headroom(&pool).await?;
         Ok(done)
     }
 
-    /// Lets the application's webhooks lead here, and Vonage use nothing of what is said. Two runs at once write the same.
-    async fn see_to_application(&self, home: PublicEndpoint<'_>) -> Result<Vec<&'static str>, ApplicationProblem> {
+    /// Points the application's webhooks to this deployment, and forbids Vonage to use what is said for its models. Two
+    /// runs at once write the same.
+    async fn configure_application(
+        &self,
+        endpoint: PublicEndpoint<'_>,
+    ) -> Result<Vec<&'static str>, ApplicationProblem> {
         let mut application = self.applications.read(&self.application_id).await?;
-        if application.serves_other_deployment(home.public_url) && !home.take_over {
+        if application.serves_other_deployment(endpoint.public_url) && !endpoint.take_over {
             return Err(ApplicationProblem::ServesAnother);
         }
-        let changed = application.configure(home.public_url);
+        let changed = application.configure(endpoint.public_url);
         if !changed.is_empty() {
             self.applications.replace(&self.application_id, &application).await?;
         }
@@ -133,18 +137,18 @@ impl Provisioner {
         let peak_usage = self.store.peak_usage(now).await?;
         let mut headroom = BTreeMap::new();
         for number in pool {
-            let held = || peak_usage.of(number.country, peak_usage::day(now));
-            let ready = headroom.entry(number.country).or_insert_with(|| -i64::try_from(held()).unwrap_or(i64::MAX));
+            let used = || peak_usage.of(number.country, peak_usage::day(now));
+            let ready = headroom.entry(number.country).or_insert_with(|| -i64::try_from(used()).unwrap_or(i64::MAX));
             *ready += i64::from(number.state == NumberState::Ready);
         }
         Ok(headroom)
     }
 
-    /// Finishes what was begun in any country, and rents where there is to be headroom.
+    /// Finishes interrupted purchases in all countries, and rents for the wanted headroom.
     async fn keep_headroom(
         &self,
         headroom: &Headroom,
-        ends_at: Option<Timestamp>,
+        deadline: Option<Timestamp>,
         done: &mut Upkeep,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
@@ -157,17 +161,17 @@ impl Provisioner {
                 headroom => (peak_usage.of(country, peak_usage::day(now)) + headroom).min(Order::MAX_COUNT),
             };
             let order = Order { search: Search::usual(country), count, cap: headroom.caps.get(country) };
-            done.take(self.provision(&order, ends_at).await?);
+            done.take(self.provision(&order, deadline).await?);
         }
         Ok(())
     }
 
-    /// Takes in what is linked to the application and not in the pool.
+    /// Adds numbers to the pool that are linked to the application.
     async fn adopt_missing(
         &self,
         listed: &[ListedNumber],
         pool: &[PoolNumber],
-        ends_at: Option<Timestamp>,
+        deadline: Option<Timestamp>,
         done: &mut Upkeep,
     ) -> Result<(), StoreError> {
         let known: HashSet<&str> = pool.iter().map(|number| number.number.as_str()).collect();
@@ -175,7 +179,7 @@ impl Provisioner {
             listed.settings.is_linked_to(&self.application_id) && !known.contains(listed.settings.msisdn())
         };
         for listed in listed.iter().filter(ours) {
-            if self.out_of_time(ends_at) {
+            if self.out_of_time(deadline) {
                 return Ok(());
             }
             let number = match self.to_adopt(listed).await {
@@ -188,19 +192,19 @@ impl Provisioner {
             };
             match self.adopt(&number, listed).await? {
                 Some(Rented::Ready) => done.adopted.push(number.number),
-                Some(Rented::Not(shortfall) | Rented::Unlinked(shortfall) | Rented::Stop(shortfall)) => {
+                Some(Rented::Refused(shortfall) | Rented::Unlinked(shortfall) | Rented::Stop(shortfall)) => {
                     done.shortfalls.push(shortfall);
                 }
-                Some(Rented::Elsewhere) | None => {}
+                Some(Rented::ByAnotherRun) | None => {}
             }
         }
         Ok(())
     }
 
-    /// A listed number as the pool writes it down; none if it cannot be called.
+    /// Returns a listed number as a number of the pool, or `None` if it cannot be called.
     async fn to_adopt(&self, listed: &ListedNumber) -> Result<Option<PoolNumber>, VonageError> {
         let Some((number, country, number_type, features)) = listed.for_calls() else { return Ok(None) };
-        // The list names no price. What is on offer of the same kind costs the same.
+        // The list has no prices. An offer of the same kind costs the same.
         let search = Search { features: features.clone(), number_type: Some(number_type), ..Search::usual(country) };
         let offers = self.numbers.search(&search, 1).await?.offers;
         let monthly_cost = offers.into_iter().map(|offer| offer.cost).max();
@@ -219,7 +223,7 @@ impl Provisioner {
         }))
     }
 
-    /// None if another run has it, or it was given back a short while ago.
+    /// Returns `None` if another run has the number, or if it was cancelled a short while ago.
     async fn adopt(&self, number: &PoolNumber, listed: &ListedNumber) -> Result<Option<Rented>, StoreError> {
         for race in 0..RACES {
             let seen = self.store.country_pool(number.country).await?;
@@ -233,17 +237,17 @@ impl Provisioner {
         Ok(None)
     }
 
-    /// Notes which numbers of the pool are no longer the account's. The list has pages, between which a number can slip;
-    /// so each one is asked for by itself before it counts.
+    /// Records which numbers of the pool the account no longer owns. A number can be missed between two pages of the
+    /// list, so Vonage is asked for each missing one again.
     async fn report_missing(
         &self,
         listed: &[ListedNumber],
         pool: &[PoolNumber],
-        ends_at: Option<Timestamp>,
+        deadline: Option<Timestamp>,
         done: &mut Upkeep,
     ) -> Result<(), StoreError> {
         let listed: HashSet<&str> = listed.iter().map(|listed| listed.settings.msisdn()).collect();
-        // One that is being given back may be gone already.
+        // A draining number may be cancelled already.
         let expected = |number: &&PoolNumber| matches!(number.state, NumberState::Linking | NumberState::Ready);
         for number in pool.iter().filter(expected) {
             let is_listed = listed.contains(number.number.as_str());
@@ -251,7 +255,7 @@ impl Provisioner {
                 (true, None) => {}
                 (true, Some(_)) => self.store.note_missing(number, None).await?,
                 (false, Some(_)) => done.missing.push(number.number.clone()),
-                (false, None) if self.out_of_time(ends_at) => return Ok(()),
+                (false, None) if self.out_of_time(deadline) => return Ok(()),
                 (false, None) => match self.is_owned(number).await {
                     Ok(true) => {}
                     Ok(false) => {
