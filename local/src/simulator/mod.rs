@@ -28,12 +28,13 @@ pub use webhook::sign_webhook;
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::extract::State;
 use axum::middleware;
 use axum::routing::{get, post};
+use rlibphonenumber::PHONE_NUMBER_UTIL;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use shared::clock::SharedClock;
@@ -145,6 +146,8 @@ struct Simulator {
 
 impl Simulator {
     fn new(settings: Settings) -> io::Result<Self> {
+        // Decodes libphonenumber's metadata now, not during the first request, which may have a short time limit.
+        LazyLock::force(&PHONE_NUMBER_UTIL);
         let deliverer = Deliverer::new(&settings.api_key, &settings.signature_secret, settings.clock.clone())?;
         Ok(Self {
             api_key: settings.api_key,
