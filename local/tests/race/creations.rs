@@ -201,7 +201,7 @@ async fn sixteen_concurrent_replays_create_one_conversation() {
         let request = IdempotentRequest { key_hash: "key".to_owned(), fingerprint: "body".to_owned() };
         let run = |index| create_once(sandboxes.of(index), [1, 2], request.clone());
         let answers = at_once((0..16).map(run)).await;
-        assert_eq!(answers.iter().filter(|created| !created.before).count(), 1);
+        assert_eq!(answers.iter().filter(|created| !created.is_replay).count(), 1);
         let last = run(0).await;
         assert!(answers.iter().all(|created| created.conversation.id == last.conversation.id));
         assert!(last.conversation.participants.iter().all(|side| side.notification == Notification::Sent), "{last:?}");
@@ -215,14 +215,14 @@ async fn text_is_left_to_a_replay_if_the_deadline_is_near() {
     let (laptop, sandboxes) = laptop().await;
     let request = || IdempotentRequest { key_hash: "key".to_owned(), fingerprint: "body".to_owned() };
     let order = || crate::sandboxes::new_conversation([1, 2]);
-    let ends_at = sandboxes.clock.now() + SignedDuration::from_secs(6);
-    let late = sandboxes.of(0).create(order(), Some(request()), Some(ends_at)).await.unwrap().conversation;
+    let deadline = sandboxes.clock.now() + SignedDuration::from_secs(6);
+    let late = sandboxes.of(0).create(order(), Some(request()), Some(deadline)).await.unwrap().conversation;
     let notifications =
         |conversation: &Conversation| Side::BOTH.map(|side| conversation.participant(side).notification.clone());
     assert_eq!(notifications(&late), [Notification::Pending, Notification::Pending]);
     assert_eq!(sandboxes.outbox.texts(), []);
     let again = sandboxes.of(1).create(order(), Some(request()), None).await.unwrap();
-    assert!(again.before);
+    assert!(again.is_replay);
     assert_eq!(notifications(&again.conversation), [Notification::Sent, Notification::Sent]);
     check(&laptop, &sandboxes, &[again.conversation]).await;
 }
