@@ -1,4 +1,4 @@
-//! The whole stack: started on any ports, stopped cleanly.
+//! The laptop stack: starts all services on any ports, and stops them cleanly.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use crate::gateway::{self, ErasureSchedule, NumbersSchedule, Schedule};
 use crate::simulator::{self, Application, HttpMethod, Webhook};
 use crate::traffic::Traffic;
 
-/// The laptop's Vonage account. Nothing in here is worth hiding: it opens the simulator only.
+/// The laptop's Vonage account. These are no secrets: they open the simulator only.
 pub mod account {
     /// Vonage's API key.
     pub const API_KEY: &str = "1a2b3c4d";
@@ -34,7 +34,7 @@ pub mod account {
     pub const APPLICATION_ID: &str = "00000000-0000-4000-8000-000000000001";
 }
 
-/// How to start a stack.
+/// Options of a stack.
 pub struct Options {
     /// The address to listen on.
     pub listen: IpAddr,
@@ -44,20 +44,20 @@ pub struct Options {
     pub dynamodb_port: u16,
     /// The Vonage simulator's port; 0 takes a free one.
     pub vonage_port: u16,
-    /// The file that keeps the table; none keeps it in memory.
+    /// The file that stores the table; none stores it in memory.
     pub data: Option<PathBuf>,
-    /// Another DynamoDB to use in place of the embedded one. It too is reached at the port here, where it can be made to
-    /// fail.
+    /// Another DynamoDB instead of the embedded one. The stack reaches it through its own port, where faults can be
+    /// injected.
     pub dynamodb_url: Option<String>,
     /// The table's name.
     pub table: String,
-    /// How the simulated Vonage asks the answer webhook.
+    /// The HTTP method by which the simulated Vonage calls the answer webhook.
     pub answer_method: HttpMethod,
-    /// Variables of the functions that are to differ from the laptop's own.
+    /// Variables of the functions that differ from the laptop's own.
     pub environment: Vec<(String, String)>,
     /// The functions' clock.
     pub clock: SharedClock,
-    /// How often the schedules run by themselves; none leaves it to [`Stack::run_schedule`] and
+    /// The interval of the schedules; none runs them only by [`Stack::run_schedule`] and
     /// [`Stack::run_erasure_schedule`].
     pub schedule: Option<Duration>,
 }
@@ -84,16 +84,16 @@ impl Default for Options {
 /// A stack could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A port cannot be had.
+    /// A port is not available.
     #[error("{service} cannot listen on {address} ({source}); choose another port with {flag}")]
     Port {
-        /// Which service.
+        /// The service.
         service: &'static str,
-        /// Where it was to listen.
+        /// The address to listen on.
         address: SocketAddr,
         /// The flag that sets its port.
         flag: &'static str,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
     /// The database cannot be opened.
@@ -117,9 +117,9 @@ pub struct Stack {
     pub vonage_url: String,
     /// The environment in which the functions run.
     pub environment: Environment,
-    /// What goes wrong, as `POST /simulator/faults` orders it.
+    /// The faults to inject, as set by `POST /simulator/faults`.
     pub faults: Faults,
-    /// What is asked of DynamoDB and of Vonage.
+    /// The requests to DynamoDB and to Vonage.
     pub traffic: Traffic,
     numbers: Arc<NumbersSchedule>,
     erasures: Arc<ErasureSchedule>,
@@ -129,7 +129,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts the services; when it returns, they answer.
+    /// Starts the services, and returns when they answer.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let gateway = bind("the gateway", options.listen, options.port, "--port").await?;
         let dynamodb = bind("DynamoDB", options.listen, options.dynamodb_port, "--dynamodb-port").await?;
@@ -167,9 +167,9 @@ impl Stack {
         let until = stopping(stopped.clone());
         services.spawn(async move { report("the Vonage simulator", simulator::serve(vonage, settings, until).await) });
 
-        // The simulator takes as many requests as it is sent.
-        let at_once = [("VONAGE_NUMBERS_INTERVAL_MS".to_owned(), "0".to_owned())];
-        let environment = own.with(at_once).with(options.environment);
+        // The simulator does not limit the rate of requests.
+        let no_interval = [("VONAGE_NUMBERS_INTERVAL_MS".to_owned(), "0".to_owned())];
+        let environment = own.with(no_interval).with(options.environment);
         let clock = || options.clock.clone();
         let event = json!({"source": "aws.events", "public_url": gateway_url});
         let numbers = Arc::new(NumbersSchedule::new(&environment, clock(), event)?);
@@ -201,22 +201,22 @@ impl Stack {
         })
     }
 
-    /// Runs the schedule of the numbers once, and gives what it reports.
+    /// Runs the schedule of the numbers once, and returns its report.
     pub async fn run_schedule(&self) -> Result<Value, lambda_http::Error> {
         self.numbers.tick().await
     }
 
-    /// Gives `event` to the function of the numbers, as an invocation of another function does, and returns its report.
+    /// Runs `provision-numbers` with `event`, as an invocation by another function does, and returns its report.
     pub async fn run_invocation(&self, event: &Value) -> Result<Value, lambda_http::Error> {
-        self.numbers.give(event).await
+        self.numbers.run(event).await
     }
 
-    /// Runs the schedule of erasures once, and gives what it reports.
+    /// Runs the schedule of erasures once, and returns its report.
     pub async fn run_erasure_schedule(&self) -> Result<Value, lambda_http::Error> {
         self.erasures.tick().await
     }
 
-    /// Waits until no function runs in the background. A function that has answered has started all of its invocations.
+    /// Waits until no function runs in the background. When a function has answered, its invocations have started.
     pub async fn background_runs_finished(&self) {
         self.runs.finished().await;
     }
@@ -234,7 +234,7 @@ async fn bind(service: &'static str, listen: IpAddr, port: u16, flag: &'static s
     TcpListener::bind(address).await.map_err(|source| StartError::Port { service, address, flag, source })
 }
 
-/// Where this machine reaches what listens there.
+/// Returns the URL at which this machine reaches a listener.
 fn url(listener: &TcpListener) -> String {
     let port = listener.local_addr().map(|address| address.port()).unwrap_or_default();
     match listener.local_addr() {
@@ -244,7 +244,7 @@ fn url(listener: &TcpListener) -> String {
 }
 
 async fn stopping(mut stopped: watch::Receiver<bool>) {
-    // An error says that the stack was dropped.
+    // An error means that the stack was dropped.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
@@ -268,7 +268,7 @@ fn report<E: std::fmt::Display>(service: &str, result: Result<(), E>) {
     }
 }
 
-/// The numbers in a table that was kept: the simulated account rents them from the start.
+/// Returns the rented numbers of a stored table: the simulated account owns them from the start.
 async fn rented(store: &Store) -> Result<Vec<String>, StoreError> {
     let pool = store.whole_pool().await?.into_iter();
     Ok(pool.filter(PoolNumber::is_rented).map(|number| number.number.to_string()).collect())
@@ -299,7 +299,7 @@ fn simulator_settings(
     }
 }
 
-/// The variables of functions on the laptop, with the URLs of the table, Vonage and Lambda.
+/// Returns the variables of functions on the laptop, with the URLs of the table, Vonage and Lambda.
 pub fn environment(table: &str, dynamodb_url: &str, vonage_url: &str, lambda_url: &str) -> Environment {
     [
         ("TABLE_NAME", table),

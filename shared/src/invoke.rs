@@ -1,7 +1,7 @@
 //! Asynchronous invocation of another function of this deployment.
 //!
-//! The one request is signed here instead of by `aws-sdk-lambda`, which would add its event streams to the SDK's runtime
-//! in every binary.
+//! The one request is signed here instead of by `aws-sdk-lambda`, which would add its event streams to the SDK's
+//! runtime in every binary.
 
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
@@ -42,15 +42,16 @@ pub enum InvokeError {
 }
 
 impl AsyncFunction {
-    /// Reads the function's name from the variable `name`; `AWS_ENDPOINT_URL_LAMBDA` is another endpoint than AWS.
+    /// Returns the function that `PROVISION_FUNCTION_NAME` names; `AWS_ENDPOINT_URL_LAMBDA` is another endpoint than AWS.
     /// Sends nothing.
-    pub fn from_environment(env: &Environment, name: &'static str) -> Result<Self, ConfigError> {
+    pub fn provisioning(env: &Environment) -> Result<Self, ConfigError> {
+        let name = env.required("PROVISION_FUNCTION_NAME")?;
         let region = env.required("AWS_REGION")?;
         let endpoint = env.optional("AWS_ENDPOINT_URL_LAMBDA");
         let endpoint = endpoint.unwrap_or_else(|| format!("https://lambda.{region}.amazonaws.com"));
         let (id, secret) = (env.required("AWS_ACCESS_KEY_ID")?, env.required("AWS_SECRET_ACCESS_KEY")?);
         Ok(Self {
-            url: format!("{endpoint}/2015-03-31/functions/{}/invocations", env.required(name)?),
+            url: format!("{endpoint}/2015-03-31/functions/{name}/invocations"),
             region,
             credentials: Credentials::new(id, secret, env.optional("AWS_SESSION_TOKEN"), None, "environment"),
             http: OnceLock::new(),

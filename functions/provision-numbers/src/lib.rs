@@ -1,5 +1,6 @@
-//! `POST /numbers` rents numbers until a country has as many ready ones as ordered. `GET /numbers` returns the pool.
-//! `DELETE /numbers/{number}` takes a number out of use. A schedule compares the pool with the Vonage account.
+//! `POST /numbers` rents numbers until a country has as many as ordered, `GET /numbers` shows the pool, and
+//! `DELETE /numbers/{number}` drains a number. A schedule runs the upkeep of the pool, and `POST /conversations` invokes
+//! this function to have numbers rented that a refused conversation lacks.
 
 mod view;
 

@@ -1,4 +1,4 @@
-//! JSON of the pool and of an order, as the API returns it.
+//! The JSON of the pool, of an order, and of the reports of scheduled runs.
 
 use rust_decimal::Decimal;
 use serde::Serialize;

@@ -86,7 +86,7 @@ async fn invoke(
         return message(StatusCode::BAD_REQUEST, "An event in JSON of the invocation type Event is expected");
     };
     runs.spawn(async move {
-        if let Err(error) = numbers.give(&event).await {
+        if let Err(error) = numbers.run(&event).await {
             tracing::error!(cause = %error, "asynchronous invocation failed");
         }
     });

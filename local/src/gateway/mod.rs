@@ -1,5 +1,5 @@
-//! A stand-in for API Gateway: each HTTP request becomes the payload 2.0 JSON that a Lambda function gets, goes through
-//! `lambda_http`'s own decoding to the function, and its JSON answer becomes the HTTP answer.
+//! A stand-in for API Gateway and for the services that start functions. Each HTTP request becomes an event of payload
+//! format 2.0, which `lambda_http` decodes for the function, and the function's JSON becomes the HTTP response.
 
 pub mod invoke;
 mod payload;
@@ -23,10 +23,10 @@ use shared::edge::function::{HttpFunction, ScheduledFunction};
 use payload::ApiRequest;
 pub use signing::{SignError, sign_event};
 
-/// The largest body that API Gateway takes, in bytes.
+/// The largest body that API Gateway accepts, in bytes.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 
-/// A function, from the JSON of an event to the JSON of its answer.
+/// A function, from the JSON of an event to the JSON of its response.
 type Invoke = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<Value, serde_json::Error>> + Send + Sync>;
 
 /// A route of the HTTP API and the function behind it.
@@ -54,7 +54,7 @@ pub const FUNCTIONS: [&str; 7] = [
     provision_numbers::ProvisionNumbers::NAME,
 ];
 
-/// Starts every function with `env` and gives the routes of the HTTP API, the same as in the template.
+/// Starts every function with `env` and returns the routes of the HTTP API, the same as in the template.
 pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, ConfigError> {
     let mut routes = Routes { env, clock, routes: Vec::new() };
     routes.add::<answer_webhook::AnswerWebhook>(&[
@@ -76,16 +76,16 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
     Ok(routes.routes)
 }
 
-/// A stand-in for one of EventBridge's schedules: the function that it starts, and the event that it gives it.
+/// A stand-in for a schedule of EventBridge: a function and the event that it gets.
 pub struct Schedule<F> {
     function: F,
     event: Value,
 }
 
-/// The schedule that keeps the pool as it should be.
+/// The schedule of the pool's upkeep.
 pub type NumbersSchedule = Schedule<provision_numbers::ProvisionNumbers>;
 
-/// The schedule that has records of erased conversations redacted.
+/// The schedule of erasures and redactions.
 pub type ErasureSchedule = Schedule<end_conversation::EndConversation>;
 
 impl<F: ScheduledFunction> Schedule<F> {
@@ -94,13 +94,13 @@ impl<F: ScheduledFunction> Schedule<F> {
         Ok(Self { function: F::start(env, clock)?, event })
     }
 
-    /// Gives the function its event as EventBridge does, and returns what it reports.
+    /// Runs the function with its event, as EventBridge does, and returns its report.
     pub async fn tick(&self) -> Result<Value, lambda_http::Error> {
-        self.give(&self.event).await
+        self.run(&self.event).await
     }
 
-    /// Gives the function another event, and returns what it reports.
-    pub async fn give(&self, event: &Value) -> Result<Value, lambda_http::Error> {
+    /// Runs the function with another event, and returns its report.
+    pub async fn run(&self, event: &Value) -> Result<Value, lambda_http::Error> {
         let event = serde_json::value::to_raw_value(event)?;
         shared::edge::function::answer_event(&self.function, LambdaEvent::new(event, Context::default())).await
     }
@@ -150,7 +150,7 @@ fn invoke<F: HttpFunction>(function: F) -> Invoke {
 }
 
 impl Route {
-    /// Gives the function an event, as Lambda does, and returns its answer.
+    /// Runs the function with an event, as Lambda does, and returns its response.
     pub async fn invoke(&self, event: Value) -> Result<Value, serde_json::Error> {
         (self.invoke)(event).await
     }
@@ -173,7 +173,7 @@ async fn answer(State(route): State<Arc<Route>>, parameters: RawPathParams, requ
         return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long");
     };
     let event = ApiRequest { route_key: &route.key, parameters, parts: &parts, body: &body }.event();
-    // In a task of its own, so that a panic becomes an answer, as it does in Lambda.
+    // In a task of its own, so that a panic becomes a response, as in Lambda.
     let answer = tokio::spawn(async move { route.invoke(event).await }).await;
     match answer {
         Ok(Ok(answer)) => payload::response(&answer).unwrap_or_else(internal_error),

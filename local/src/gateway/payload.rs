@@ -27,7 +27,7 @@ pub(super) struct ApiRequest<'a> {
 }
 
 impl ApiRequest<'_> {
-    /// The event that Lambda gets.
+    /// Returns the event for Lambda.
     pub fn event(&self) -> Value {
         let Parts { method, uri, headers, version, .. } = self.parts;
         let header = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -80,7 +80,7 @@ impl ApiRequest<'_> {
         event
     }
 
-    /// Names in small letters; values of a header that came twice joined by a comma. Cookies have a place of their own.
+    /// Returns the headers with names in lower case; repeated values are joined by a comma. Cookies are apart.
     fn headers(&self) -> BTreeMap<&str, String> {
         let mut headers: BTreeMap<&str, String> = BTreeMap::new();
         for (name, value) in self.parts.headers.iter().filter(|(name, _)| *name != COOKIE) {
@@ -113,7 +113,7 @@ impl ApiRequest<'_> {
     }
 }
 
-/// Whether API Gateway passes a body of this type on as text; it encodes all others, forms among them, in base64.
+/// True if API Gateway passes a body of this type on as text; it encodes all others, including forms, in base64.
 fn is_text(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence.starts_with("text/")
@@ -122,7 +122,7 @@ fn is_text(content_type: &str) -> bool {
         || essence.ends_with("+xml")
 }
 
-/// The HTTP answer that a function's answer asks for; none if it is not one.
+/// Returns the HTTP response for the JSON of a function; none if that JSON is no response.
 pub(super) fn response(answer: &Value) -> Option<Response<Body>> {
     let status = StatusCode::from_u16(u16::try_from(answer["statusCode"].as_u64()?).ok()?).ok()?;
     let body = answer["body"].as_str().unwrap_or_default();

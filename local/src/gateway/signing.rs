@@ -1,4 +1,4 @@
-//! Events of webhooks, signed as the laptop's Vonage would sign them.
+//! Signs events of webhooks as the laptop's Vonage does.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -20,7 +20,7 @@ pub enum SignError {
     Unsigned(#[from] jsonwebtoken::errors::Error),
 }
 
-/// The event in `text`, in payload format 2.0, with a fresh signature in its `authorization` header.
+/// Returns the event in `text`, of payload format 2.0, with a new signature in its `authorization` header.
 pub fn sign_event(text: &str) -> Result<String, SignError> {
     let mut event: Value = serde_json::from_str(text)?;
     if event["isBase64Encoded"] == true {

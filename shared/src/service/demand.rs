@@ -47,7 +47,7 @@ impl DemandRecorder {
     pub fn new(env: &Environment, store: Store, clock: SharedClock) -> Result<Self, ConfigError> {
         let auto_rent_max = env.country_counts("AUTO_RENT_MAX")?;
         let provisioning = match auto_rent_max.iter().next() {
-            Some(_) => Some(AsyncFunction::from_environment(env, "PROVISION_FUNCTION_NAME")?),
+            Some(_) => Some(AsyncFunction::provisioning(env)?),
             None => None,
         };
         Ok(Self { store, auto_rent_max, provisioning, clock })

@@ -1,6 +1,7 @@
 //! Demand for numbers: one item a country with the number of ready numbers that refused creations wait for.
 //!
-//! The items have a partition of their own, so that the permission to record demand is no permission to change the pool.
+//! The items have a partition of their own, so that the permission to record demand is no permission to change the
+//! pool.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -14,7 +15,8 @@ use super::{Store, StoreError};
 use crate::domain::country::Country;
 use crate::domain::shortfall::ShortfallReason;
 
-/// The time for which a demand counts: longer than the interval of the schedule that fulfils it if its invocation is lost.
+/// The time for which a demand counts: longer than the interval of the schedule that fulfils it if its invocation is
+/// lost.
 pub const DEMAND_LIFETIME: SignedDuration = SignedDuration::from_mins(20);
 
 /// The time after which the same demand is worth another invocation: the first one is lost, or has died.
