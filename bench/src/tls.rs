@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lookups_side_by_side_share_the_warm_connection_where_vonage_has_http_2() {
+    async fn parallel_lookups_share_the_warm_http2_connection() {
         assert_eq!(connections(&["h2", "http/1.1"]).await, 1);
     }
 

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 /// cut short.
 ///
 /// # Errors
-/// When the listener fails.
+/// If the listener fails.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,

@@ -19,7 +19,7 @@ use crate::traffic::{self, Counted, Service, Traffic, Usage};
 /// Serves the DynamoDB at `target` on `listener` until `stop` resolves.
 ///
 /// # Errors
-/// When the listener fails.
+/// If the listener fails.
 pub async fn serve(
     listener: TcpListener,
     target: String,
