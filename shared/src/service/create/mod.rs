@@ -278,10 +278,10 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                         return Ok(None);
                     }
                     // The snapshot may be outdated after the carrier lookup. Only a fresh one justifies a refusal.
-                    if attempt > 0 {
-                        if let Some((none_free, renting)) = self.demand.record(&none_free).await? {
-                            return Err(CreationError::NoneFree(none_free, renting));
-                        }
+                    if attempt > 0
+                        && let Some((none_free, renting)) = self.demand.record(&none_free).await?
+                    {
+                        return Err(CreationError::NoneFree(none_free, renting));
                     }
                 }
             }
