@@ -75,6 +75,12 @@ sam-events: build
 bench *arguments: build
     cargo run --release -p bench -- --functions .aws-sam/build {{arguments}}
 
+# Compile the bench and its floor
+[private]
+build-bench: sam-cli
+    cargo build --quiet --release -p bench
+    cd bench/floor && cargo lambda build --quiet --release
+
 # Count the numbers that a load needs
 pool:
     cargo run --release -p bench --bin pool
