@@ -35,8 +35,9 @@ advisories:
 
 # Run the README's flow by curl, and Vonage's own Python library, each against a fresh stack
 flow: (venv "vonage" "vonage==4.9.1")
-    cargo build --quiet
+    cargo build --quiet --bin maskline
     .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- python3 .ci/flow.py
+    NUMBER_LOOKUP=identity-insights .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- python3 .ci/flow.py
     .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- \
       bash -c '{{tools}}/vonage/bin/python local/tests/vonage_python_sdk.py "$VONAGE" 1a2b3c4d laptop-api-secret 00000000-0000-4000-8000-000000000001'
 
@@ -49,12 +50,12 @@ faults mixtures="100":
     MASKLINE_FAULT_MIXTURES={{mixtures}} cargo test --workspace --test faults random_faults -- --nocapture
 
 # Throw hostile input at each fuzz target, for some seconds each
-fuzz seconds="20":
+fuzz seconds="10":
     .ci/fuzz {{seconds}}
 
-# Run the tests of the store and of races on another DynamoDB, such as AWS's DynamoDB Local
+# Run the tests of the store and of races, and a short model, on another DynamoDB, such as AWS's DynamoDB Local
 dynamodb url:
-    MASKLINE_TEST_DYNAMODB_URL={{url}} cargo test --workspace --test store --test race
+    MASKLINE_TEST_DYNAMODB_URL={{url}} MASKLINE_MODEL_STEPS=600 cargo test --workspace --test store --test race --test model
 
 # Check the template: SAM's validation, and the result of SAM's transform
 template: sam-cli
@@ -68,31 +69,31 @@ build: sam-cli
 
 # Invoke the built functions in containers with every event, and compare them with the laptop stack; needs Docker
 sam-events: build
-    cargo build --quiet
+    cargo build --quiet --bin maskline
     .ci/with-stack --listen 0.0.0.0 -- python3 .ci/sam_local.py
 
 # Measure starts, scale and load of the built functions; `just bench --quick` for a quarter of the runs
 bench *arguments: build
-    cargo run --release -p bench -- --functions .aws-sam/build {{arguments}}
+    cargo run --bin bench -- --functions .aws-sam/build {{arguments}}
 
 # Compile the bench and its floor
 [private]
 build-bench: sam-cli
-    cargo build --quiet --release -p bench
+    cargo build --quiet --bin bench --bin pool
     cd bench/floor && cargo lambda build --quiet --release
 
 # Count the numbers that a load needs
 pool:
-    cargo run --release -p bench --bin pool
+    cargo run --bin pool
 
 # Compare the answers of the peer in Node, which the published figures are measured against
 peer:
-    cargo build --quiet
+    cargo build --quiet --bin maskline
     cd bench/node-peer && npm ci --silent --no-audit --no-fund && npm run --silent build && MASKLINE="$PWD/../../target/debug/maskline" npm test
 
 # Measure all published figures, with the peer in Node and the cost; takes about half an hour on a quiet machine
 figures: build peer
-    cargo run --release -p bench -- --functions .aws-sam/build --peer starts scale load cost
+    cargo run --bin bench -- --functions .aws-sam/build --peer starts scale load cost
 
 # Run everything that CI runs
 ci:

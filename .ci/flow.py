@@ -1,4 +1,5 @@
-"""The curl commands of docs/api.md against a running stack: provision, create, call both ways, end, call again."""
+"""The curl commands of docs/api.md against a running stack: provision, create, call both ways, end, call again; and a
+one-way conversation."""
 
 import json
 import os
@@ -89,7 +90,18 @@ expect(curl("-X", "DELETE", f"{url}?erase=true") == (204, None) and curl(url)[0]
 late = call(RIDER, rider_dials)
 expect(late["phones"]["callee"] is None and "has ended" in late["phones"]["caller"]["heard"][0], late)
 
+status, one_way = curl(f"{gateway}/conversations", "-d", json.dumps({"participants": [
+    {"number": "+44 7700 900003", "label": "a customer"}, {"number": "+44 7700 900004"}], "direction": "a_to_b"}))
+customer, line = one_way["participants"]
+expect(status == 201 and (line["dials"], line["notification"]) == (None, "off"), one_way)
+placed = call("447700900003", customer["dials"])
+expect(placed["phones"]["callee"]["display"] == customer["masked_by"], placed)
+refused = call("447700900004", customer["masked_by"])
+expect(refused["phones"]["callee"] is None and "does not take calls" in refused["phones"]["caller"]["heard"][0], refused)
+status, read = curl(f"{gateway}/conversations/{one_way['id']}")
+expect([len(placed["legs"]) for placed in read["calls"]] == [2], read)
+
 status, drained = curl("-X", "DELETE", f"{gateway}/numbers/{rider_dials}")
 expect(status == 200 and drained["state"] == "draining", drained)
 
-print("provisioned, created, called both ways, changed, ended, called again, erased, drained: as it should be")
+print("provisioned, created, called both ways, changed, ended, called again, erased, called one way, drained: as it should be")

@@ -96,7 +96,7 @@ report = in_container("provision-numbers-schedule", load("provision-numbers-sche
 # The webhooks of the stack lead to these ports already; and its own schedule may have been here first.
 settled = report.get("application")
 expect(settled in ([], ["improve_ai"]), report)
-expect(report == {"application": settled, "adopted": [], "missing": [], "cancelled": [], "rented": [], "shortfall": []}, report)
+expect(report == {"application": settled, "adopted": [], "lost": [], "found_again": [], "linked_again": [], "cancelled": [], "rented": [], "shortfall": []}, report)
 print("     provision-numbers-schedule", flush=True)
 
 changing = {"provision-numbers", "create-conversation", "create-conversation-again", "end-conversation",

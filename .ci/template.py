@@ -13,7 +13,7 @@ logging.disable(logging.CRITICAL)
 ISSUER, AUDIENCE = "https://issuer.example", "maskline,backend"
 WEBHOOKS = {
     "GET /webhooks/answer", "POST /webhooks/answer", "GET /webhooks/fallback", "POST /webhooks/fallback",
-    "POST /webhooks/event",
+    "POST /webhooks/event", "POST /webhooks/event/{id}",
 }
 CONVERSATIONS = {
     "POST /conversations", "GET /conversations/{id}", "PATCH /conversations/{id}", "DELETE /conversations/{id}",
@@ -124,6 +124,20 @@ except SystemExit as refused:
     expect("TokensHaveAnAudience" in str(refused), refused)
 else:
     expect(False, "an issuer without an audience is deployed")
+
+
+def private_keys(resources):
+    variables = {name: one.get("Properties", {}).get("Environment", {}).get("Variables", {}) for name, one in resources.items()}
+    return {name: own["VONAGE_PRIVATE_KEY"] for name, own in variables.items() if "VONAGE_PRIVATE_KEY" in own}
+
+
+# A secret without a private key must not fail a deployment that does not need one.
+asked = {"CreateConversation", "UpdateConversation"}
+expect(private_keys(iam) == {name: "" for name in asked}, private_keys(iam))
+for judge in ("number-insight", "numbering-plan"):
+    expect(private_keys(deployed(NumberLookup=judge)[0]) == private_keys(iam), judge)
+signing = private_keys(deployed(NumberLookup="identity-insights")[0])
+expect(set(signing) == asked and all(":private_key:" in str(key) for key in signing.values()), signing)
 
 
 def alarm_targets(resources):

@@ -1,4 +1,5 @@
-//! Generates `numbering_plans.rs` from the metadata of libphonenumber, which the crate `rlibphonenumber` contains.
+//! Generates `numbering_plans.rs` and `dialling.rs` from the metadata of libphonenumber, which the crate `rlibphonenumber`
+//! contains.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +11,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let mut codes: Vec<i32> = PHONE_NUMBER_UTIL.get_supported_calling_codes().collect();
     codes.sort_unstable();
-    let mut plans = String::new();
+    let (mut plans, mut dialling) = (String::new(), String::new());
     let mut countries = BTreeMap::new();
     for code in codes {
         let regions = PHONE_NUMBER_UTIL.get_regions_for_country_calling_code(code).into_iter().flatten();
@@ -20,6 +21,7 @@ fn main() {
             countries.insert(region.to_string(), code);
         }
         plans += &format!("    ({code}, {:?}),\n", lines.join("\n"));
+        dialling += &dialling_line(code);
     }
     // All networks without a country share the region "001".
     countries.remove("001");
@@ -31,7 +33,20 @@ fn main() {
          static ZEROS: &[char] = &{zeros:?};\n"
     );
     let directory = std::env::var_os("OUT_DIR").expect("Cargo sets OUT_DIR");
-    std::fs::write(Path::new(&directory).join("numbering_plans.rs"), source).expect("OUT_DIR is writable");
+    let write = |name: &str, source: String| std::fs::write(Path::new(&directory).join(name), source);
+    write("numbering_plans.rs", source).expect("OUT_DIR is writable");
+    let dialling = format!("static CODES: &[(u16, u32, &str)] = &[\n{dialling}];\n");
+    write("dialling.rs", dialling).expect("OUT_DIR is writable");
+}
+
+/// Returns how the numbers of a calling code are dialled, by the metadata of its main region.
+fn dialling_line(code: i32) -> String {
+    let mut regions = PHONE_NUMBER_UTIL.get_regions_for_country_calling_code(code).into_iter().flatten();
+    let region = regions.next().expect("every calling code has a region");
+    let metadata = PHONE_NUMBER_UTIL.as_original().get_metadata_for_region_or_calling_code(code, region);
+    let metadata = metadata.expect("every listed region has metadata");
+    let lengths = lengths(&metadata.general_desc.original.possible_length);
+    format!("    ({code}, {lengths}, {:?}),\n", metadata.original.national_prefix())
 }
 
 /// Returns the plan of one region as a line of fields separated by tabs. `Plan::from_line` reads it.

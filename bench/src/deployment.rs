@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use axum::body::Bytes;
 use local::dynamodb::Dynamodb;
 use local::gateway::sign_event;
+use local::settings::Settings;
 use local::stack::{Options, Stack};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -121,6 +122,8 @@ impl Deployment {
             ("PK", format!("CALLER#{RIDER}")),
             ("SK", format!("NUMBER#{dials}")),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.table.url.clone()),
+            // The published figures have two lookups in a creation, more than the default.
+            ("NUMBER_LOOKUP", "number-insight".to_owned()),
             ("VONAGE_API_URL", self.vonage.url.clone()),
             ("VONAGE_REST_URL", self.vonage.url.clone()),
             ("SSL_CERT_FILE", self.certificate.clone()),
@@ -180,14 +183,53 @@ impl Deployment {
         Ok(())
     }
 
+    /// Makes `count` numbers ready, as that many purchases would have, in place of those that were.
+    pub fn replace_pool(&self, count: usize) -> Result<(), BenchError> {
+        let mut versions = json!({"pk": {"S": "POOL"}, "sk": {"S": "READY"}});
+        let mut items = Vec::new();
+        for (index, first) in (0..count).step_by(NUMBERS_IN_A_PART).enumerate() {
+            let name = format!("GB#44#{index}");
+            let last = count.min(first + NUMBERS_IN_A_PART);
+            let mut part = json!({"pk": {"S": format!("READY#{name}")}, "sk": {"S": "READY"}, "version": {"N": "9"}});
+            for nth in first..last {
+                part[ready_number(nth)] = json!({"BOOL": true});
+            }
+            versions[format!("{name}#count")] = json!({"N": (last - first).to_string()});
+            versions[name] = json!({"N": "9"});
+            items.push(part);
+        }
+        items.push(versions);
+        Ok(self.database.import(TABLE, items)?)
+    }
+
+    /// Returns a new person with routes under the first `count` numbers of the replaced pool, each like the rider's.
+    pub fn hub(&self, count: usize) -> Result<String, BenchError> {
+        let (rider, person) = (format!("CALLER#{RIDER}"), nobody());
+        let is_route = |item: &Value| item["pk"]["S"] == rider && item["sk"]["S"] != "POOL";
+        let route = self.database.items(TABLE)?.into_iter().find(is_route);
+        let route = route.ok_or_else(|| BenchError::Function("the rider has no route".to_owned()))?;
+        let copy = |nth: usize| {
+            let mut copy = route.clone();
+            copy["pk"] = json!({"S": format!("CALLER#{person}")});
+            copy["sk"] = json!({"S": format!("NUMBER#{}", ready_number(nth))});
+            copy
+        };
+        self.database.import(TABLE, (0..count).map(copy).collect())?;
+        Ok(person)
+    }
+
+    /// Returns a call of a [`hub`](Self::hub) with a route, and the number that it must be connected to.
+    pub fn call_of_hub(&self, hub: &str) -> Result<(Bytes, &'static str), BenchError> {
+        Ok((self.answer_event(hub, &json!(ready_number(0)))?.into(), DRIVER))
+    }
+
     /// Returns a call of the rider of conversation number `n`, and the number that it must be connected to.
     pub fn call(&self, n: u64) -> Result<(Bytes, String), BenchError> {
         let (rider, driver) = if n == 0 { (RIDER.to_owned(), DRIVER.to_owned()) } else { (rider(n), driver(n)) };
-        Ok((self.answer_event(&rider)?.into(), driver))
+        Ok((self.answer_event(&rider, &self.conversation["participants"][0]["dials"])?.into(), driver))
     }
 
-    fn answer_event(&self, from: &str) -> Result<String, BenchError> {
-        let to = &self.conversation["participants"][0]["dials"];
+    fn answer_event(&self, from: &str, to: &Value) -> Result<String, BenchError> {
         let call = "CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab";
         let body = json!({"from": from, "to": to, "uuid": "aaaaaaaabbbbccccdddd0123456789ab",
                           "conversation_uuid": call, "endpoint_type": "phone",
@@ -224,7 +266,7 @@ impl Deployment {
     /// Returns an event for `request`, each time a new one.
     pub async fn event(&self, request: Request) -> Result<Bytes, BenchError> {
         let event = match request {
-            Request::Answer => self.answer_event(RIDER)?,
+            Request::Answer => self.answer_event(RIDER, &self.conversation["participants"][0]["dials"])?,
             Request::Floor => include_str!("../../events/answer-webhook-rider-calls.json").to_owned(),
             Request::Event => self.leg_event()?,
             Request::Create => return self.creation_of(&nobody()),
@@ -259,7 +301,15 @@ impl Deployment {
     }
 }
 
-/// Returns a new phone, in a range that is in use: the carrier lookup refuses others.
+/// Number of ready numbers in one item of the table, as the product stores them.
+const NUMBERS_IN_A_PART: usize = 4000;
+
+/// Returns a number of a replaced pool.
+fn ready_number(nth: usize) -> String {
+    format!("44745{nth:07}")
+}
+
+/// Returns a new phone, in a range that is in use: every judge of numbers refuses others.
 fn nobody() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("447911{:06}", NEXT.fetch_add(1, Ordering::Relaxed))
@@ -276,7 +326,7 @@ fn with_body(event: &str, body: &Value) -> Result<String, BenchError> {
 }
 
 fn signed(event: &str, body: &Value) -> Result<String, BenchError> {
-    Ok(sign_event(&with_body(event, body)?)?)
+    Ok(sign_event(&with_body(event, body)?, &Settings::default())?)
 }
 
 /// Returns `event` with the id of another conversation.

@@ -1,5 +1,6 @@
 //! The laptop stack under load: throughput, latency and errors of answers and creations.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -36,9 +37,12 @@ pub struct Throughput {
     pub p99_ms: f64,
 }
 
-/// Measures this many answers and creations.
-pub async fn run(answers: usize, creations: usize) -> Result<Vec<Throughput>, BenchError> {
-    let file = cargo_build("local")?;
+/// Measures this many answers and creations of `stack`, or of one that it builds for release.
+pub async fn run(stack: Option<PathBuf>, answers: usize, creations: usize) -> Result<Vec<Throughput>, BenchError> {
+    let file = match stack {
+        Some(file) => file,
+        None => cargo_build("local")?,
+    };
     let arguments = ["--port", "0", "--dynamodb-port", "0", "--vonage-port", "0"];
     let (service, gateway) = Service::start(&file, &arguments, "Maskline ").await?;
     let http = local::loopback_client();

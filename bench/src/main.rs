@@ -1,4 +1,4 @@
-//! The bench: `cargo run --release -p bench` measures starts, scale and load, and compares them with their targets.
+//! The bench: `just bench` measures starts, scale and load, and compares them with their targets.
 
 mod cost;
 mod deployment;
@@ -35,6 +35,9 @@ struct Arguments {
     /// Folder of the functions that `sam build` made, such as .aws-sam/build; without it cargo builds them.
     #[arg(long, value_name = "FOLDER")]
     functions: Option<PathBuf>,
+    /// The laptop stack to put under load, such as target/debug/maskline; without it cargo builds it for release.
+    #[arg(long, value_name = "FILE")]
+    stack: Option<PathBuf>,
     /// Measure the peer in Node beside the functions; needs Node and npm.
     #[arg(long)]
     peer: bool,
@@ -138,14 +141,16 @@ async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
         let answers = scale::answers(&authority, &functions, sizes, batches).await?;
         let times = if arguments.quick { 5 } else { 20 };
         let creations = scale::creations(&authority, &functions, times).await?;
+        let hubs = scale::hubs(&authority, &functions, times).await?;
         let target = targets::of_scale(&answers, slack(arguments.quick));
         reached &= target.iter().all(Target::is_reached);
-        println!("{}\n{}\n{}", report::answers(&answers), report::creations(&creations), report::targets(&target));
-        figures["scale"] = json!({"answers": answers, "creations": creations, "targets": target});
+        println!("{}\n{}", report::answers(&answers), report::creations(&creations));
+        println!("{}\n{}", report::hubs(&hubs), report::targets(&target));
+        figures["scale"] = json!({"answers": answers, "creations": creations, "hubs": hubs, "targets": target});
     }
     if runs(Part::Load) {
         let times = if arguments.quick { 1 } else { 5 };
-        let loads = load::run(10_000 * times, 2000 * times).await?;
+        let loads = load::run(arguments.stack.clone(), 10_000 * times, 2000 * times).await?;
         reached &= loads.iter().all(|load| load.errors == 0);
         println!("{}", report::loads(&loads));
         figures["load"] = json!(loads);

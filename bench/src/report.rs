@@ -4,7 +4,7 @@ use crate::cost::{Cost as Bill, Line, Peer};
 use crate::load::Throughput;
 use crate::programs::FLOOR;
 use crate::running::Cost;
-use crate::scale::{Answers, Creations};
+use crate::scale::{Answers, Creations, Hub};
 use crate::starts::Figures;
 use crate::targets::Target;
 
@@ -110,6 +110,16 @@ pub fn creations(creations: &[Creations]) -> String {
     table(&["numbers", "routes held", "creation CPU ms", "creation wall ms"], &rows)
 }
 
+/// Renders creations and answers for callers with many routes.
+pub fn hubs(hubs: &[Hub]) -> String {
+    let row = |of: &Hub| {
+        let costs = [of.creation.cpu_ms, of.creation.wall_ms, of.answer.cpu_ms].map(|ms| format!("{ms:.2}"));
+        [vec![of.routes.to_string(), of.numbers.to_string()], costs.to_vec()].concat()
+    };
+    let rows: Vec<Vec<String>> = hubs.iter().map(row).collect();
+    table(&["routes held", "numbers", "creation CPU ms", "creation wall ms", "answer CPU ms"], &rows)
+}
+
 /// Renders the laptop stack under load.
 pub fn loads(loads: &[Throughput]) -> String {
     let row = |load: &Throughput| {
@@ -172,6 +182,7 @@ mod tests {
     struct Scale {
         answers: Vec<Answers>,
         creations: Vec<Creations>,
+        hubs: Vec<Hub>,
         targets: Vec<Target>,
     }
 
@@ -190,6 +201,7 @@ mod tests {
             ("targets", targets(&own.targets)),
             ("answers", answers(&scale.answers)),
             ("creations", creations(&scale.creations)),
+            ("hubs", hubs(&scale.hubs)),
             ("scale-targets", targets(&scale.targets)),
             ("load", loads(&load)),
             ("cost", cost(&bill)),

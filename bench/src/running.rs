@@ -80,7 +80,12 @@ impl Running {
         Ok((answer, Cost::new(answered - asked, self.process.cpu_time()? - cpu)))
     }
 
-    /// Returns the process.
+    /// Returns the process, which goes on waiting for invocations.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Returns the process. It ends soon, because nobody answers it any more.
     pub fn into_process(self) -> Process {
         self.process
     }

@@ -29,6 +29,19 @@ pub struct Creations {
     pub creation: Cost,
 }
 
+/// A caller with many routes.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Hub {
+    /// Number of ready numbers.
+    pub numbers: usize,
+    /// Number of routes that the caller has already.
+    pub routes: usize,
+    /// Median cost of a creation.
+    pub creation: Cost,
+    /// Median cost of an answer to a call of this caller.
+    pub answer: Cost,
+}
+
 /// Measures answers with tables of different `sizes`, in turns.
 pub async fn answers(
     authority: &Authority,
@@ -97,6 +110,42 @@ pub async fn creations(
             measured.push(Creations { numbers, held, creation });
         }
         running.into_process().end().await?;
+        deployment.stop().await;
+    }
+    Ok(measured)
+}
+
+/// Measures creations and answers for callers with few and very many routes, with small and very large pools.
+pub async fn hubs(authority: &Authority, functions: &Functions, times: usize) -> Result<Vec<Hub>, BenchError> {
+    let (create, answer) = (functions.binary(CREATE)?, functions.binary(ANSWER)?);
+    let mut measured = Vec::new();
+    for (numbers, hubs) in [(10, vec![1]), (1_000, vec![1, 100, 900]), (100_000, vec![1, 100, 1_000, 10_000])] {
+        let deployment = Deployment::start(authority, 2).await?;
+        deployment.replace_pool(numbers)?;
+        let (mut creating, _) = Running::start(&deployment.program(&[&create])).await?;
+        let (mut answering, _) = Running::start(&deployment.program(&[&answer])).await?;
+        for routes in hubs {
+            let mut costs = (Vec::new(), Vec::new());
+            for _ in 0..=times {
+                let hub = deployment.hub(routes)?;
+                let (created, cost) = creating.answer(deployment.creation_of(&hub)?).await?;
+                if created["statusCode"] != 201 {
+                    return Err(BenchError::Function(format!("a creation was answered with {created}")));
+                }
+                costs.0.push(cost);
+                let (call, other) = deployment.call_of_hub(&hub)?;
+                let (answered, cost) = answering.answer(call).await?;
+                if !answered.to_string().contains(other) {
+                    return Err(BenchError::Function(format!("a call was answered with {answered}")));
+                }
+                costs.1.push(cost);
+            }
+            // The first one fills the caches.
+            let [creation, answer] = [costs.0, costs.1].map(|costs| Cost::median(costs.into_iter().skip(1)));
+            measured.push(Hub { numbers, routes, creation, answer });
+        }
+        creating.into_process().end().await?;
+        answering.into_process().end().await?;
         deployment.stop().await;
     }
     Ok(measured)

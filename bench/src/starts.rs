@@ -103,9 +103,8 @@ async fn run(deployment: &Deployment, subject: &Subject, warm_answers: usize) ->
         deployment.check(subject.request, &answer)?;
         warm = warm + cost;
     }
-    let process = running.into_process();
-    let peak_memory_kib = process.peak_memory_kib()?;
-    process.end().await?;
+    let peak_memory_kib = running.process().peak_memory_kib()?;
+    running.into_process().end().await?;
     Ok(Run { start, first_answer, warm: warm.each_of(warm_answers), peak_memory_kib })
 }
 

@@ -106,7 +106,8 @@ mod tests {
     use shared::config::VonageConfig;
     use shared::domain::phone::PhoneNumber;
     use shared::vonage::Vonage;
-    use shared::vonage::number_insight::{NumberInsight, NumberLookup};
+    use shared::vonage::number_insight::NumberInsight;
+    use shared::vonage::number_lookup::NumberLookup;
 
     use super::*;
 
@@ -118,7 +119,7 @@ mod tests {
         let differing = [("VONAGE_API_URL", front.url.clone()), ("SSL_CERT_FILE", authority.certificate())];
         let environment = stack.environment.clone().with(differing.map(|(name, value)| (name.to_owned(), value)));
         let lookup = NumberInsight(Vonage::new(VonageConfig::from_environment(&environment).unwrap()));
-        lookup.0.warm_up().await;
+        lookup.warm_up().await;
         let numbers = ["447700900001", "447700900002"].map(|digits| PhoneNumber::try_from(digits).unwrap());
         let (a, b) = tokio::join!(lookup.look_up(&numbers[0]), lookup.look_up(&numbers[1]));
         assert!(a.unwrap().is_some() && b.unwrap().is_some());

@@ -1,6 +1,6 @@
 //! Fuzz targets: properties that must hold for the answer to any input.
 //!
-//! Each target passes an input to the product and panics if a property does not hold. `cargo fuzz` generates inputs by
+//! Each target passes an input to the product and panics if a property does not hold. libFuzzer generates inputs by
 //! coverage (`.ci/fuzz`), and `cargo test` runs the seeds.
 //!
 //! | target | input |

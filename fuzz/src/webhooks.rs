@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
 use shared::config::Environment;
+use shared::domain::phone::caller_id;
 use shared::edge::function::HttpFunction;
 use shared::store::Store;
 use tokio::runtime::{Builder, Runtime};
@@ -22,7 +23,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::lines::{logged, subscriber};
 use crate::signature::{API_KEY, APPLICATION_ID, SECRET, is_signed, now, sign_webhook};
 use crate::table::{DRIVER, DRIVER_DIALS, RIDER, RIDER_DIALS, Table};
-use crate::{assert_no_phone_number, digit_runs, is_phone_character};
+use crate::{PHONE_NUMBER_DIGITS, assert_no_phone_number, digit_runs, is_phone_character};
 
 struct Webhooks {
     answer: AnswerWebhook,
@@ -110,21 +111,32 @@ fn can_be_a_request(event: ApiGatewayV2httpRequest) -> bool {
     request.is_ok()
 }
 
-/// Checks that each event gets a documented answer, and that an event without a signature gets 401 or 413.
+/// Checks that each event gets a documented answer. An event without any signature gets 503, one with a wrong signature
+/// 401, and one that is too long 413.
 pub fn api_gateway_event(input: &[u8]) {
     let Ok(event) = serde_json::from_slice::<ApiGatewayV2httpRequest>(input) else { return };
     if !can_be_a_request(event.clone()) {
         return;
     }
     let webhooks = Webhooks::of_this_thread();
-    let may_be_signed = may_be_signed(&event);
+    let (may_be_signed, has_credentials) = (may_be_signed(&event), has_credentials(&event));
     for effects in [webhooks.ask(&webhooks.answer, event.clone()), webhooks.ask(&webhooks.event, event)] {
-        assert!([200, 204, 400, 401, 413].contains(&effects.status), "{}", effects.status);
+        assert!([200, 204, 400, 401, 413, 503].contains(&effects.status), "{}", effects.status);
+        // The table of this target always answers.
+        assert!(effects.status != 503 || effects.body["type"] == "urn:maskline:problem:not-signed", "{}", effects.body);
+        assert_eq!(effects.status == 503, !has_credentials && effects.status != 413, "{}", effects.status);
         if !may_be_signed {
-            assert!([401, 413].contains(&effects.status), "{}", effects.status);
+            assert!([401, 413, 503].contains(&effects.status), "{}", effects.status);
             assert!(effects.update.is_none());
         }
     }
+}
+
+/// True if the event has an `Authorization` header with more than a scheme for tokens.
+fn has_credentials(event: &ApiGatewayV2httpRequest) -> bool {
+    let Some(value) = event.headers.get("authorization") else { return false };
+    let Ok(text) = value.to_str() else { return true };
+    !["", "bearer"].contains(&text.trim().to_ascii_lowercase().as_str())
 }
 
 /// True if any header contains a token that is signed with the secret.
@@ -152,11 +164,16 @@ pub fn answer_webhook(input: &[u8]) {
     assert_no_number_of(&numbers, &effects.log);
     let actions = effects.body.as_array().map(|ncco| ncco.iter().map(|action| &action["action"]).collect::<Vec<_>>());
     let [from, to] = numbers.each_ref().map(|number| number.as_deref().unwrap_or_default().trim());
-    let connects = match (from, to) {
-        _ if path == "/webhooks/fallback" || effects.status != 200 => None,
-        (RIDER, RIDER_DIALS) => Some((DRIVER_DIALS, DRIVER)),
-        (DRIVER, DRIVER_DIALS) => Some((RIDER_DIALS, RIDER)),
-        _ => None,
+    let may_connect = path == "/webhooks/answer" && effects.status == 200;
+    let is_connected = actions.as_ref().is_some_and(|actions| actions.len() > 1);
+    if may_connect && ([[RIDER, RIDER_DIALS], [DRIVER, DRIVER_DIALS]].contains(&[from, to])) {
+        assert!(is_connected, "{}", effects.body);
+    }
+    let connects = match () {
+        () if !may_connect || !is_connected => None,
+        () if is_spelling(from, RIDER) && is_spelling(to, RIDER_DIALS) => Some((DRIVER_DIALS, DRIVER)),
+        () if is_spelling(from, DRIVER) && is_spelling(to, DRIVER_DIALS) => Some((RIDER_DIALS, RIDER)),
+        () => None,
     };
     match connects {
         Some((shows, reaches)) => {
@@ -185,9 +202,13 @@ pub fn event_webhook(input: &[u8]) {
     let numbers = from_and_to(input);
     assert_no_number_of(&numbers, &effects.log);
     if let Some(update) = effects.update {
-        let keys = [[RIDER, RIDER_DIALS], [DRIVER, DRIVER_DIALS]];
-        let [from, to] = numbers.each_ref().map(|number| number.as_deref().unwrap_or_default().trim());
-        assert!(keys.contains(&[from, to]) || keys.contains(&[to, from]), "{update}");
+        let [from, to] = numbers.each_ref().map(|number| number.as_deref().unwrap_or_default());
+        let is_key = |phone, dialled| {
+            [(RIDER, RIDER_DIALS), (DRIVER, DRIVER_DIALS)]
+                .into_iter()
+                .any(|(caller, dials)| is_spelling(phone, caller) && is_spelling(dialled, dials))
+        };
+        assert!(is_key(from, to) || is_key(to, from), "{update}");
         let key = update["Key"]["sk"]["S"].as_str().expect("the key of a leg");
         let texts = update["ExpressionAttributeValues"].as_object().into_iter().flatten();
         let texts = texts.filter_map(|(_, value)| value["S"].as_str()).filter(|text| !is_an_amount(text));
@@ -197,16 +218,23 @@ pub fn event_webhook(input: &[u8]) {
     }
 }
 
+/// True if `text` can be a spelling of `number`: both end with the same digits, after the calling code.
+fn is_spelling(text: &str, number: &str) -> bool {
+    caller_id::digit_runs(text).iter().any(|run| run.ends_with(&number[2..]))
+}
+
 /// True if `text` is a price, which may have any number of digits.
 fn is_an_amount(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-')
 }
 
-/// Panics if `text` contains a number of `[from, to]`. A value with other characters is not a phone number.
+/// Panics if `text` contains a number of `[from, to]`. A value with other characters is not a phone number. Zeros at the
+/// start are a prefix for dialling, and not part of the number.
 fn assert_no_number_of(numbers: &[Option<String>; 2], text: &str) {
     let numbers = numbers.iter().flatten().map(|number| number.trim());
     for number in numbers.filter(|number| number.chars().all(is_phone_character)) {
-        for digits in digit_runs(number.trim_start_matches(['+', '0', ' '])) {
+        let runs = digit_runs(number).map(|digits| digits.trim_start_matches('0').to_owned());
+        for digits in runs.filter(|digits| digits.len() >= PHONE_NUMBER_DIGITS) {
             assert!(!text.contains(&digits), "{digits} in {text}");
         }
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::settings::Settings;
 use crate::stack::{Options, Stack, StartError};
 
 /// The demo failed.
@@ -22,12 +23,12 @@ const RIDER: &str = "447700900001";
 const DRIVER: &str = "447700900002";
 const OUTSIDER: &str = "447700900999";
 
-/// Runs the demo on free ports.
+/// Runs the demo on free ports, with the functions' settings in `settings`.
 ///
 /// # Errors
 /// Names the step whose result was not the expected one.
-pub async fn run() -> Result<(), DemoError> {
-    let stack = Stack::start(Options::default()).await?;
+pub async fn run(settings: Settings) -> Result<(), DemoError> {
+    let stack = Stack::start(Options { settings, ..Options::default() }).await?;
     let result = Demo { http: crate::loopback_client(), stack: &stack }.run().await;
     stack.stop().await;
     result

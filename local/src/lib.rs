@@ -8,6 +8,7 @@ pub mod faults;
 pub mod gateway;
 pub mod masked_call;
 pub mod runtime_api;
+pub mod settings;
 pub mod simulator;
 pub mod stack;
 pub mod traffic;

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use local::settings::Settings;
 use local::stack::{Options, Stack, StartError};
 use local::{demo, gateway};
+use shared::config::Environment;
 use shared::edge::telemetry;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -49,19 +51,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let outcome = match arguments.command {
-        Some(Command::Demo) => {
-            log(LevelFilter::OFF);
-            demo::run().await.map_err(|error| error.to_string())
-        }
-        Some(Command::Sign { file }) => sign(&file),
-        None => {
-            log(LevelFilter::INFO);
-            serve(arguments).await.map_err(|error| error.to_string())
-        }
-    };
-    match outcome {
+    match run(Arguments::parse(), &Environment::of_process()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("maskline: {error}");
@@ -70,9 +60,24 @@ async fn main() -> ExitCode {
     }
 }
 
-fn sign(file: &Path) -> Result<(), String> {
+async fn run(arguments: Arguments, environment: &Environment) -> Result<(), String> {
+    let settings = Settings::of(environment);
+    match arguments.command {
+        Some(Command::Demo) => {
+            log(LevelFilter::OFF);
+            demo::run(settings).await.map_err(|error| error.to_string())
+        }
+        Some(Command::Sign { file }) => sign(&file, &settings),
+        None => {
+            log(telemetry::level(settings.taken()).map_err(|error| error.to_string())?);
+            serve(arguments, settings).await.map_err(|error| error.to_string())
+        }
+    }
+}
+
+fn sign(file: &Path, settings: &Settings) -> Result<(), String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let signed = gateway::sign_event(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+    let signed = gateway::sign_event(&text, settings).map_err(|error| format!("{}: {error}", file.display()))?;
     println!("{signed}");
     Ok(())
 }
@@ -85,10 +90,10 @@ fn log(level: LevelFilter) {
     tracing_subscriber::registry().with(lines).with(filter).init();
 }
 
-async fn serve(arguments: Arguments) -> Result<(), StartError> {
+async fn serve(arguments: Arguments, settings: Settings) -> Result<(), StartError> {
     let Arguments { port, dynamodb_port, vonage_port, listen, data, command: _ } = arguments;
     let schedule = Some(Duration::from_secs(60));
-    let options = Options { listen, port, dynamodb_port, vonage_port, data, schedule, ..Options::default() };
+    let options = Options { listen, port, dynamodb_port, vonage_port, data, schedule, settings, ..Options::default() };
     let stack = Stack::start(options).await?;
     println!("Maskline         {}", stack.gateway_url);
     println!("DynamoDB         {}", stack.dynamodb_url);

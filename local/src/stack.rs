@@ -10,6 +10,7 @@ use shared::clock::{self, SharedClock};
 use shared::config::{ConfigError, Environment};
 use shared::domain::pool::PoolNumber;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
+use shared::service::provision::ORDERS_SOURCE;
 use shared::store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -17,12 +18,14 @@ use tokio::task::JoinSet;
 
 use crate::dynamodb::{self, Dynamodb, DynamodbError};
 use crate::faults::Faults;
+use crate::gateway::bus::{self, Bus};
 use crate::gateway::invoke::{self, BackgroundRuns};
 use crate::gateway::{self, ErasureSchedule, NumbersSchedule, Schedule};
+use crate::settings::Settings;
 use crate::simulator::{self, Application, HttpMethod, Webhook};
 use crate::traffic::Traffic;
 
-/// The laptop's Vonage account. These are no secrets: they open the simulator only.
+/// The laptop's Vonage account, unless its environment names another. These are no secrets: they open the simulator only.
 pub mod account {
     /// Vonage's API key.
     pub const API_KEY: &str = "1a2b3c4d";
@@ -32,6 +35,10 @@ pub mod account {
     pub const SIGNATURE_SECRET: &str = "laptop-signature-secret";
     /// The Voice application.
     pub const APPLICATION_ID: &str = "00000000-0000-4000-8000-000000000001";
+    /// The application's private key, in PEM.
+    pub const PRIVATE_KEY: &str = include_str!("account/private_key.pem");
+    /// The key that verifies what the private key signs, in PEM.
+    pub const PUBLIC_KEY: &str = include_str!("account/public_key.pem");
 }
 
 /// Options of a stack.
@@ -53,7 +60,9 @@ pub struct Options {
     pub table: String,
     /// The HTTP method by which the simulated Vonage calls the answer webhook.
     pub answer_method: HttpMethod,
-    /// Variables of the functions that differ from the laptop's own.
+    /// Settings of the functions and of the simulated account, from the environment of whoever starts the laptop.
+    pub settings: Settings,
+    /// Variables of the functions that differ from the laptop's own and from the settings.
     pub environment: Vec<(String, String)>,
     /// The functions' clock.
     pub clock: SharedClock,
@@ -74,6 +83,7 @@ impl Default for Options {
             dynamodb_url: None,
             table: "maskline".to_owned(),
             answer_method: HttpMethod::Post,
+            settings: Settings::default(),
             environment: Vec::new(),
             clock: clock::system(),
             schedule: None,
@@ -121,6 +131,8 @@ pub struct Stack {
     pub faults: Faults,
     /// The requests to DynamoDB and to Vonage.
     pub traffic: Traffic,
+    /// The bus with the events that functions put there. The pipes, which read the table's stream, are not part of it.
+    pub bus: Bus,
     numbers: Arc<NumbersSchedule>,
     erasures: Arc<ErasureSchedule>,
     runs: BackgroundRuns,
@@ -131,6 +143,9 @@ pub struct Stack {
 impl Stack {
     /// Starts the services, and returns when they answer.
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        for variable in options.settings.unused() {
+            tracing::warn!(variable, "variable of the environment without effect: the laptop sets it");
+        }
         let gateway = bind("the gateway", options.listen, options.port, "--port").await?;
         let dynamodb = bind("DynamoDB", options.listen, options.dynamodb_port, "--dynamodb-port").await?;
         let vonage = bind("the Vonage simulator", options.listen, options.vonage_port, "--vonage-port").await?;
@@ -154,7 +169,8 @@ impl Stack {
         let until = stopping(stopped.clone());
         let proxy = dynamodb::serve_proxy(dynamodb, behind, faults.clone(), traffic.clone(), until);
         services.spawn(async move { report("the proxy of DynamoDB", proxy.await) });
-        let own = environment(&options.table, &dynamodb_url, &vonage_url, &gateway_url);
+        let own =
+            with_settings(environment(&options.table, &dynamodb_url, &vonage_url, &gateway_url), &options.settings);
         let store = Store::connect(&own)?;
         store.create_table().await?;
 
@@ -162,25 +178,27 @@ impl Stack {
         let settings = simulator::Settings {
             faults: faults.clone(),
             traffic: traffic.clone(),
-            ..simulator_settings(&gateway_url, options.answer_method, rented, options.clock.clone())
+            ..simulator_settings(&options.settings, &gateway_url, options.answer_method, rented, options.clock.clone())
         };
         let until = stopping(stopped.clone());
         services.spawn(async move { report("the Vonage simulator", simulator::serve(vonage, settings, until).await) });
 
-        // The simulator does not limit the rate of requests.
-        let no_interval = [("VONAGE_NUMBERS_INTERVAL_MS".to_owned(), "0".to_owned())];
-        let environment = own.with(no_interval).with(options.environment);
+        let environment = own.with(options.environment);
         let clock = || options.clock.clone();
         let event = json!({"source": "aws.events", "public_url": gateway_url});
         let numbers = Arc::new(NumbersSchedule::new(&environment, clock(), event)?);
         let erasures = Arc::new(ErasureSchedule::new(&environment, clock(), json!({"source": "aws.events"}))?);
         if let Some(interval) = options.schedule {
             services.spawn(run_every(interval, numbers.clone(), stopped.clone()));
+            let orders = Arc::new(NumbersSchedule::new(&environment, clock(), orders_event())?);
+            services.spawn(run_every(interval, orders, stopped.clone()));
             services.spawn(run_every(interval, erasures.clone(), stopped.clone()));
         }
         let routes = gateway::routes(&environment, options.clock)?;
         let runs = BackgroundRuns::new(stopped.clone());
+        let bus = Bus::default();
         let router = gateway::router(routes).merge(invoke::router(numbers.clone(), runs.clone()));
+        let router = router.merge(bus::router(bus.clone()));
         let until = stopping(stopped);
         services.spawn(async move {
             let server = axum::serve(gateway, router).with_graceful_shutdown(until);
@@ -193,6 +211,7 @@ impl Stack {
             environment,
             faults,
             traffic,
+            bus,
             numbers,
             erasures,
             runs,
@@ -204,6 +223,11 @@ impl Stack {
     /// Runs the schedule of the numbers once, and returns its report.
     pub async fn run_schedule(&self) -> Result<Value, lambda_http::Error> {
         self.numbers.tick().await
+    }
+
+    /// Runs the schedule of orders once, and returns its report.
+    pub async fn run_orders(&self) -> Result<Value, lambda_http::Error> {
+        self.numbers.run(&orders_event()).await
     }
 
     /// Runs `provision-numbers` with `event`, as an invocation by another function does, and returns its report.
@@ -227,6 +251,11 @@ impl Stack {
         self.stop.send_replace(true);
         while self.services.join_next().await.is_some() {}
     }
+}
+
+/// Returns the event of the schedule that goes on with open orders.
+fn orders_event() -> Value {
+    json!({"source": ORDERS_SOURCE})
 }
 
 async fn bind(service: &'static str, listen: IpAddr, port: u16, flag: &'static str) -> Result<TcpListener, StartError> {
@@ -275,6 +304,7 @@ async fn rented(store: &Store) -> Result<Vec<String>, StoreError> {
 }
 
 fn simulator_settings(
+    settings: &Settings,
     gateway_url: &str,
     answer_method: HttpMethod,
     linked_numbers: Vec<String>,
@@ -282,11 +312,12 @@ fn simulator_settings(
 ) -> simulator::Settings {
     let webhook = |path: &str, http_method| Webhook { address: format!("{gateway_url}/webhooks/{path}"), http_method };
     simulator::Settings {
-        api_key: account::API_KEY.to_owned(),
-        api_secret: account::API_SECRET.to_owned(),
-        signature_secret: account::SIGNATURE_SECRET.to_owned(),
+        api_key: settings.api_key(),
+        api_secret: settings.api_secret(),
+        signature_secret: settings.signature_secret(),
         application: Application {
-            id: account::APPLICATION_ID.to_owned(),
+            id: settings.application_id(),
+            public_key: account::PUBLIC_KEY.to_owned(),
             answer: webhook("answer", answer_method),
             fallback_answer: Some(webhook("fallback", answer_method)),
             event: webhook("event", HttpMethod::Post),
@@ -299,12 +330,21 @@ fn simulator_settings(
     }
 }
 
-/// Returns the variables of functions on the laptop, with the URLs of the table, Vonage and Lambda.
-pub fn environment(table: &str, dynamodb_url: &str, vonage_url: &str, lambda_url: &str) -> Environment {
+fn with_settings(own: Environment, settings: &Settings) -> Environment {
+    // The simulator does not limit the rate of requests.
+    let no_interval = [("VONAGE_NUMBERS_INTERVAL_MS".to_owned(), "0".to_owned())];
+    let taken = settings.taken().iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    own.with(no_interval).with(taken)
+}
+
+/// Returns the variables of functions on the laptop, with the URLs of the table, of Vonage, and of Lambda and EventBridge.
+pub fn environment(table: &str, dynamodb_url: &str, vonage_url: &str, aws_url: &str) -> Environment {
     [
         ("TABLE_NAME", table),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url),
-        ("AWS_ENDPOINT_URL_LAMBDA", lambda_url),
+        ("AWS_ENDPOINT_URL_LAMBDA", aws_url),
+        ("AWS_ENDPOINT_URL_EVENTBRIDGE", aws_url),
+        ("EVENT_BUS_NAME", bus::NAME),
         ("PROVISION_FUNCTION_NAME", provision_numbers::ProvisionNumbers::NAME),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "laptop"),
@@ -313,7 +353,9 @@ pub fn environment(table: &str, dynamodb_url: &str, vonage_url: &str, lambda_url
         ("VONAGE_API_SECRET", account::API_SECRET),
         ("VONAGE_SIGNATURE_SECRET", account::SIGNATURE_SECRET),
         ("VONAGE_APPLICATION_ID", account::APPLICATION_ID),
+        ("VONAGE_PRIVATE_KEY", account::PRIVATE_KEY),
         ("VONAGE_API_URL", vonage_url),
+        ("VONAGE_INSIGHTS_URL", vonage_url),
         ("VONAGE_REST_URL", vonage_url),
     ]
     .into_iter()

@@ -2,5 +2,5 @@
 
 #[tokio::test]
 async fn demo_runs_to_its_end() {
-    local::demo::run().await.expect("every step is as it should be");
+    local::demo::run(local::settings::Settings::default()).await.expect("every step is as it should be");
 }

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use testkit::repository::root;
+
 /// Folders whose paths the pages may name in backticks.
 const FOLDERS: [&str; 11] = [
     ".ci/",
@@ -29,10 +31,6 @@ struct Page {
     lines: Vec<String>,
     /// Lines of fenced code blocks.
     code: Vec<String>,
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 impl Page {

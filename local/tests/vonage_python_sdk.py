@@ -3,16 +3,21 @@
     pip install vonage
     python vonage_python_sdk.py http://127.0.0.1:4000 [API_KEY API_SECRET APPLICATION_ID]
 
+The application's key is the laptop's.
+
 The simulator must be fresh: no numbers rented, and a balance of at least 10 EUR.
 """
 
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from requests.adapters import HTTPAdapter
 from vonage import Auth, HttpClientOptions, Vonage
 from vonage_application import ApplicationConfig, Capabilities, Voice, VoiceUrl, VoiceWebhooks
 from vonage_http_client.errors import AuthenticationError, HttpRequestError
+from vonage_identity_insights.errors import IdentityInsightsError
+from vonage_identity_insights.requests import EmptyInsight, IdentityInsightsRequest, InsightsRequest
 from vonage_number_insight import BasicInsightRequest
 from vonage_number_insight.errors import NumberInsightError
 from vonage_numbers import (
@@ -25,6 +30,9 @@ from vonage_sms import SmsMessage
 from vonage_sms.errors import SmsError
 
 
+PRIVATE_KEY = Path(__file__).parents[1] / "src/account/private_key.pem"
+
+
 class PlainHttp(HTTPAdapter):
     """The library writes https into every URL; the simulator speaks plain HTTP."""
 
@@ -33,10 +41,10 @@ class PlainHttp(HTTPAdapter):
         return super().send(request, **options)
 
 
-def client(base, key, secret):
+def client(base, key, secret, **application):
     host = urlsplit(base).netloc
     vonage = Vonage(
-        Auth(api_key=key, api_secret=secret),
+        Auth(api_key=key, api_secret=secret, **application),
         HttpClientOptions(api_host=host, rest_host=host),
     )
     session = vonage.http_client._session
@@ -50,10 +58,11 @@ def refused(error, call, *arguments):
         call(*arguments)
     except error as raised:
         return str(raised)
-    raise AssertionError(f"{error.__name__} is expected")
+    raise AssertionError(f"{error} is expected")
 
 
 def numbers(vonage, application):
+    assert vonage.account.get_balance().value >= 10
     assert vonage.numbers.list_owned_numbers() == ([], 0, None)
     search = SearchAvailableNumbersFilter(country="GB", features="SMS,VOICE", size=100)
     found, count, following = vonage.numbers.search_available_numbers(search)
@@ -79,6 +88,22 @@ def insight(vonage):
     assert found.national_format_number == "07700 900001"
     wrong = BasicInsightRequest(number="447700900001", country="US")
     refused(NumberInsightError, vonage.number_insight.get_basic_info, wrong)
+
+
+def identity(vonage, stranger):
+    everything = InsightsRequest(format=EmptyInsight(), original_carrier=EmptyInsight(), current_carrier=EmptyInsight())
+    request = IdentityInsightsRequest(phone_number="447700900001", insights=everything)
+    found = vonage.identity_insights.requests(request)
+    assert len(found.request_id) == 36
+    form = found.insights.format
+    assert (form.status.code, form.country_code, form.is_format_valid) == ("OK", "GB", True)
+    assert (form.number_international, form.number_national) == ("+447700900001", "07700 900001")
+    assert found.insights.current_carrier.network_code == "23410"
+    only_format = InsightsRequest(format=EmptyInsight())
+    wrong = IdentityInsightsRequest(phone_number="441111111111", insights=only_format)
+    form = vonage.identity_insights.requests(wrong).insights.format
+    assert (form.status.code, form.is_format_valid) == ("INVALID_NUMBER_FORMAT", False)
+    refused((AuthenticationError, IdentityInsightsError), stranger.identity_insights.requests, request)
 
 
 def messages(vonage):
@@ -110,7 +135,10 @@ def main(base, key="abcd1234", secret="not-a-real-secret", application="aaaaaaaa
     numbers(vonage, application)
     insight(vonage)
     messages(vonage)
-    # A client of its own: after a JSON request the library labels all its later forms as JSON too.
+    # Clients of their own: after a JSON request the library labels all its later forms as JSON too.
+    signer = {"application_id": application, "private_key": PRIVATE_KEY.read_text()}
+    another = signer | {"application_id": "another"}
+    identity(client(base, key, secret, **signer), client(base, key, secret, **another))
     application_settings(client(base, key, secret), application)
     vonage.numbers.cancel_number(NumberParams(country="GB", msisdn="447451000001"))
     assert vonage.numbers.list_owned_numbers() == ([], 0, None)

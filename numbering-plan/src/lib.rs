@@ -16,10 +16,22 @@
 //!
 //! Source: `PhoneNumberMetadata.xml` and `phonenumberutil.cc` of libphonenumber.
 
+mod address;
+mod clean;
+mod dialling;
+mod example;
 mod number;
 mod parse;
 mod pattern;
 mod plan;
 
+pub use address::{Address, Context};
+pub use clean::clean;
+pub use dialling::Dialling;
 pub use number::{Kind, Number};
 pub use parse::{ParseError, parse};
+
+/// Returns the calling code of a country (ISO 3166-1 alpha-2), if it has a numbering plan.
+pub fn calling_code(country: [u8; 2]) -> Option<u16> {
+    plan::Plan::of_country(country).map(|plan| plan.calling_code)
+}

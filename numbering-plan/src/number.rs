@@ -69,6 +69,17 @@ impl Number {
         format!("{}{}", self.calling_code, self.national)
     }
 
+    /// Returns the digits after the calling code.
+    pub(crate) fn national(&self) -> &str {
+        &self.national
+    }
+
+    /// Returns the country (ISO 3166-1 alpha-2) of a number in a known range. `None` for all other numbers, and for those
+    /// that belong to no country.
+    pub fn country(&self) -> Option<[u8; 2]> {
+        self.plan_and_service()?.0.country()
+    }
+
     /// Classifies the number by its digits.
     ///
     /// A number in no known range is classified by its prefix: many networks route by the first digits and ignore
@@ -91,11 +102,21 @@ impl Number {
         kinds.find(|kind| *kind != Kind::Ordinary).unwrap_or(Kind::Ordinary)
     }
 
+    /// True if the number is in a known range of its country. Numbers that are reserved for examples are not.
+    pub fn is_valid(&self) -> bool {
+        self.service().is_some()
+    }
+
     fn service(&self) -> Option<Service> {
+        self.plan_and_service().map(|(_, service)| service)
+    }
+
+    /// Returns the service of a number in a known range, with the plan that knows it.
+    fn plan_and_service(&self) -> Option<(Plan, Service)> {
         for plan in Plan::sharing(self.calling_code) {
             let service = plan.service(&self.national);
             if service.is_some() || plan.has_leading_digits(&self.national) {
-                return service;
+                return service.map(|service| (plan, service));
             }
         }
         None
@@ -105,6 +126,15 @@ impl Number {
     pub(crate) fn is_possible(&self) -> bool {
         let plan = Plan::main(self.calling_code);
         plan.is_some_and(|plan| matches!(plan.length(&self.national), Length::Possible | Length::LocalOnly))
+    }
+
+    /// Returns the number without the "1" that Mexican mobile phones had after the calling code until 2019. Other networks
+    /// and address books still have it; the metadata no longer does.
+    pub(crate) fn without_mexican_one(mut self) -> Self {
+        if self.calling_code == 52 && self.national.len() == 11 && self.national.starts_with('1') {
+            self.national.remove(0);
+        }
+        self
     }
 
     /// Reads the digits after a "+".

@@ -76,6 +76,11 @@ impl Plan {
         Self::sharing(calling_code).next()
     }
 
+    /// Returns the plans of all regions and networks.
+    pub fn all() -> impl Iterator<Item = Self> {
+        PLANS.iter().flat_map(|(calling_code, _)| Self::sharing(*calling_code))
+    }
+
     /// Returns the plans of all regions that share a calling code, the main one first.
     pub fn sharing(calling_code: u16) -> impl Iterator<Item = Self> {
         let index = PLANS.binary_search_by_key(&calling_code, |(code, _)| *code).ok();
@@ -113,9 +118,22 @@ impl Plan {
         self.region == NO_COUNTRY
     }
 
+    /// Returns the country of the plan (ISO 3166-1 alpha-2), unless it belongs to no country.
+    pub fn country(&self) -> Option<[u8; 2]> {
+        self.region.as_bytes().try_into().ok()
+    }
+
     /// True if the digits match the pattern of the region's national numbers.
     pub fn is_national_number(&self, digits: &str) -> bool {
         self.general.pattern.matches(digits)
+    }
+
+    /// True if the digits are a valid national number, or one after a trunk prefix of one digit.
+    pub fn has_national_number(&self, digits: &str) -> bool {
+        [digits, digits.get(1..).unwrap_or_default()].into_iter().any(|national| {
+            let is_valid = self.is_national_number(national) && self.service(national).is_some();
+            is_valid && (national == digits || *self.strip_national_prefix(digits) == *national)
+        })
     }
 
     /// True if a national number begins with digits that only this region uses.
@@ -209,6 +227,16 @@ pub fn decimal_digit(c: char) -> Option<char> {
     }
     let zero = ZEROS[..ZEROS.partition_point(|zero| *zero <= c)].last()?;
     char::from_digit(u32::from(c) - u32::from(*zero), 10)
+}
+
+/// Returns the prefixes of international calls of all countries, up to four digits.
+#[cfg(test)]
+pub fn international_prefixes() -> std::collections::BTreeSet<String> {
+    let patterns = Plan::all().filter_map(|plan| plan.international_prefix.map(|pattern| pattern.0));
+    let patterns: std::collections::BTreeSet<&str> = patterns.collect();
+    let digits = (1..=4)
+        .flat_map(|length| (0..10_u32.pow(length)).map(move |n| format!("{n:0width$}", width = length as usize)));
+    digits.filter(|digits| patterns.iter().any(|pattern| Pattern(pattern).matches(digits))).collect()
 }
 
 #[cfg(test)]

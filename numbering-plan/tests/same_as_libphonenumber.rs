@@ -3,48 +3,82 @@
 //! variations of them.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
-use numbering_plan::{Kind, Number, ParseError, parse};
+use numbering_plan::{Kind, Number, ParseError, clean, parse};
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType, Region};
 
 /// Starts of written numbers.
 const STARTS: &str = "|+|00|0|011|8|810|++|+0|+00|tel:+|Tel: |(|＋|+ (|1";
 /// Characters between and after the digits.
 const USUAL: &str = " -.()/";
-const UNUSUAL: &str = "x~*\u{2010}\u{FF0D}\u{A0}\u{200B}[]\u{30FC}+＋,;:'\\\n\t#😀\u{301}é";
+/// Without ";": the parameters of addresses have their own rules here.
+const UNUSUAL: &str = "x~*\u{2010}\u{FF0D}\u{A0}\u{200B}[]\u{30FC}+＋,:'\\\n\t#😀\u{301}é";
 /// Never combined with words: there the library ignores digits of another script and reads another number.
 const FOREIGN_DIGITS: &str = "٤７";
-const WORDS: &str = "A|CALL|ext. |;ext=|,,| #|int|доб|ó|extensió|ｘ|;isub=|;phone-context=|example.com";
+const WORDS: &str = "A|CALL|ext. |;ext=|,,| #|int|доб|ó|extensió|ｘ";
 
 /// The functions of `numbering_plan`, written with the library.
 mod library {
     use super::*;
 
     pub fn parse(written: &str, country: Option<&str>) -> Result<String, ParseError> {
-        let written = written.trim();
-        let written = written.strip_prefix("00").map_or_else(|| written.to_owned(), |rest| format!("+{rest}"));
+        let cleaned = clean(written);
+        let written = with_plus_for_00(cleaned.trim());
+        let international = read(&written, country);
+        if written == cleaned.trim() {
+            return international;
+        }
+        // "00" can be something else in the country, such as the start of a national number.
+        match (read(number_part(&cleaned).trim_start_matches('+').trim(), country), international) {
+            (Ok(own), Err(_)) => Ok(own),
+            (_, international) => international,
+        }
+    }
+
+    fn read(written: &str, country: Option<&str>) -> Result<String, ParseError> {
         let region = country.and_then(|country| country.parse::<Region>().ok());
-        let number = PHONE_NUMBER_UTIL.parse(&written, region).map_err(|error| match error {
-            rlibphonenumber::ParseError::InvalidCountryCode if !written.starts_with('+') => ParseError::NeedsCountry,
+        let number = PHONE_NUMBER_UTIL.parse(written, region).map_err(|error| match error {
+            rlibphonenumber::ParseError::InvalidCountryCode if !number_part(written).starts_with('+') => {
+                ParseError::NeedsCountry
+            }
             _ => ParseError::NotANumber,
         })?;
         if number.extension.is_some() || !PHONE_NUMBER_UTIL.is_possible_number(&number) {
             return Err(ParseError::NotANumber);
-        }
-        let calling_code = region.and_then(|region| PHONE_NUMBER_UTIL.get_country_code_for_region(region));
-        if calling_code.is_some_and(|code| code != number.country_code) {
-            return Err(ParseError::OtherCountry);
         }
         let e164 = number.format_as(PhoneNumberFormat::E164);
         let second = PHONE_NUMBER_UTIL.parse(&e164, None);
         if !second.is_ok_and(|second| second.format_as(PhoneNumberFormat::E164) == e164) {
             return Err(ParseError::NotANumber);
         }
+        let calling_code = region.and_then(|region| PHONE_NUMBER_UTIL.get_country_code_for_region(region));
+        if calling_code.is_some_and(|code| code != number.country_code) {
+            return Err(ParseError::OtherCountry);
+        }
         Ok(e164.trim_start_matches('+').to_owned())
+    }
+
+    fn number_part(written: &str) -> &str {
+        written.find(|c: char| c.is_ascii_digit() || c == '+').map_or("", |begin| &written[begin..])
+    }
+
+    /// Replaces "00" by "+", however punctuation separates the two zeros from each other and from a "+" before them.
+    fn with_plus_for_00(written: &str) -> String {
+        let text = number_part(written).trim_start_matches('+');
+        let skip = |text: &str| text.trim_start_matches(|c: char| "-./~*()[] xX".contains(c)).to_owned();
+        let rest = skip(text).strip_prefix('0').map(skip).and_then(|rest| rest.strip_prefix('0').map(str::to_owned));
+        rest.map_or_else(|| written.to_owned(), |rest| format!("+{rest}"))
     }
 
     pub fn calling_code_and_kind(digits: &str) -> Option<(u16, Kind)> {
         let number = PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).ok()?;
         Some((number.country_code.try_into().unwrap(), kind(&number)))
+    }
+
+    /// Returns the country of a number in a known range.
+    pub fn country(digits: &str) -> Option<[u8; 2]> {
+        let number = PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).ok()?;
+        let region = number.get_region_code().filter(|_| number.is_valid())?;
+        region.to_string().as_bytes().try_into().ok()
     }
 
     fn kind(number: &rlibphonenumber::PhoneNumber) -> Kind {
@@ -78,6 +112,8 @@ mod library {
 
 #[derive(Default)]
 struct Comparison {
+    /// Refused only here, because other countries would read another phone.
+    unclear: usize,
     accepted: usize,
     refused: usize,
 }
@@ -86,6 +122,10 @@ impl Comparison {
     fn parse(&mut self, written: &str, country: Option<&str>) {
         let letters = country.map(|code| code.as_bytes().try_into().unwrap());
         let ours = parse(written, letters).map(|number| number.digits());
+        if ours == Err(ParseError::Unclear) {
+            self.unclear += 1;
+            return;
+        }
         assert_eq!(ours, library::parse(written, country), "{written:?} {country:?}");
         self.count(ours.is_ok());
     }
@@ -96,6 +136,7 @@ impl Comparison {
             return;
         }
         let number = Number::from_international(digits);
+        assert_eq!(number.as_ref().and_then(Number::country), library::country(digits), "{digits}");
         let ours = number.map(|number| (number.calling_code(), number.kind()));
         assert_eq!(ours, library::calling_code_and_kind(digits), "{digits}");
         self.count(ours.is_some_and(|(_, kind)| kind == Kind::Ordinary));
@@ -107,6 +148,7 @@ impl Comparison {
 
     fn assert_more_than(&self, accepted: usize, refused: usize) {
         assert!(self.accepted > accepted && self.refused > refused, "{} {}", self.accepted, self.refused);
+        assert!(self.unclear < (accepted + refused) / 20, "{} unclear", self.unclear);
     }
 }
 
@@ -237,9 +279,6 @@ fn addresses_and_extensions_give_equal_results() {
     for written in [
         "tel:7700900001;phone-context=+44",
         "7700900001;phone-context=+44;isub=1",
-        "tel:07700-900001;phone-context=example.com",
-        "tel:07700-900001;phone-context=a-b.c1.com.",
-        "tel:07700-900001;isub=12;phone-context=example.com",
         "tel:07700-900001;phone-context=-example.com",
         "tel:07700-900001;phone-context=example.1com",
         "tel:07700-900001;phone-context=",
@@ -260,7 +299,6 @@ fn addresses_and_extensions_give_equal_results() {
         "07700 900001 - 503#",
         "07700 900001,,12#",
         "07700 900001,12",
-        "07700 900001;12",
         "07700 900001 x12/x13",
         "07700 900001\\ x13",
         "07700 90 ext",

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 
 use crate::domain::call_limits::CallLimits;
-use crate::domain::country::{Country, CountryCounts};
+use crate::domain::country::{Country, CountryCounts, NotCountryCounts};
 
 /// An environment variable that the functions read.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 28] = {
+pub const VARIABLES: [Variable; 35] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -79,6 +79,8 @@ pub const VARIABLES: [Variable; 28] = {
             "Largest difference between the time of a webhook's signature and now, in seconds"),
         variable("VONAGE_API_URL", Template, Value("https://api.nexmo.com"), "URL of Vonage's API"),
         variable("VONAGE_REST_URL", Template, Value("https://rest.nexmo.com"), "URL of Vonage's older API"),
+        variable("VONAGE_INSIGHTS_URL", Parameter("InsightsUrl"), Value("https://api-eu.vonage.com"),
+            "URL of Vonage's Identity Insights API, whose host says where Vonage processes the numbers"),
         variable("VONAGE_TIME_LIMIT_MS", Template, Value("5000"),
             "Time limit of one request to Vonage including its retries, in milliseconds, 50 to 20000. One attempt may \
              use three fifths of it, and its connection three tenths"),
@@ -89,6 +91,14 @@ pub const VARIABLES: [Variable; 28] = {
         variable("QUARANTINE_SECONDS", Parameter("QuarantineSeconds"), Value("86400"),
             "Time after the end of a conversation in which its numbers are not given to the same callers again, in \
              seconds, MAX_CALL_SECONDS to 2592000"),
+        variable("NUMBER_LOOKUP", Parameter("NumberLookup"), Value("numbering-plan"),
+            "Judge of participants' phone numbers: identity-insights, number-insight (until 4 February 2027) or \
+             numbering-plan, which asks nobody"),
+        variable("WHEN_LOOKUP_FAILS", Parameter("WhenLookupFails"), Value("accept"),
+            "Fate of a phone number about which Vonage gives no verdict: accept takes it if the numbering plan holds it \
+             valid, refuse refuses it"),
+        variable("VONAGE_PRIVATE_KEY", Secret("private_key"), Unset("required with `NUMBER_LOOKUP=identity-insights`"),
+            "Private key of the Voice application, RSA in PEM, which signs the requests to Identity Insights"),
         variable("CALLABLE_COUNTRIES", Parameter("CallableCountries"), Unset("all countries, at any price"),
             "Countries whose phone numbers participants may have, such as GB,US"),
         variable("FALLBACK_COUNTRIES", Parameter("FallbackCountries"), Unset("no other country"),
@@ -98,11 +108,19 @@ pub const VARIABLES: [Variable; 28] = {
             "Largest number of numbers per country up to which numbers are rented without an order, such as \
              GB=20,US=5"),
         variable("PROVISION_FUNCTION_NAME", Template, Unset("required with `AUTO_RENT_MAX`"),
-            "Name of the function that `POST /conversations` invokes to rent without an order"),
+            "Name of the function that `POST /conversations` invokes to rent without an order, and to check a number from \
+             which Vonage refuses text messages"),
         variable("AWS_ENDPOINT_URL_LAMBDA", Template, Unset("the endpoint of the region"),
-            "URL of Lambda's API, for that invocation"),
+            "URL of Lambda's API, for those invocations"),
         variable("HEADROOM", Parameter("Headroom"), Unset("no headroom"),
             "Ready numbers per country that the schedule keeps beyond the peak usage of one caller, such as GB=2"),
+        variable("HEAL_LOST_NUMBERS", Parameter("HealLostNumbers"), Value("on"),
+            "Fate of live conversations on a number that Vonage took away: on gives their participants another number and \
+             texts it to them, off only reports them"),
+        variable("EVENT_BUS_NAME", Template, Unset("events about lost numbers are only logged"),
+            "Name of the EventBridge bus for events about lost numbers"),
+        variable("AWS_ENDPOINT_URL_EVENTBRIDGE", Template, Unset("the endpoint of the region"),
+            "URL of EventBridge's API, for those events"),
         variable("MONTHLY_BUDGET_EUR", Parameter("MonthlyBudgetEur"), Unset("no limit"),
             "Largest monthly rent of all numbers, in EUR, such as 100 or 12.50"),
         variable("SSL_CERT_FILE", Template,
@@ -226,15 +244,28 @@ impl Durations {
 impl Environment {
     /// Reads a count per country, from `AUTO_RENT_MAX` or `HEADROOM`.
     pub fn country_counts(&self, name: &'static str) -> Result<CountryCounts, ConfigError> {
-        Ok(self.parsed(name, "must be a list such as GB=20,US=5")?.unwrap_or_default())
+        let Some(list) = self.optional(name) else { return Ok(CountryCounts::default()) };
+        list.parse().map_err(|error: NotCountryCounts| ConfigError::Malformed { name, expected: error.to_string() })
     }
 
     /// Reads a list of countries, from `FALLBACK_COUNTRIES` or `CALLABLE_COUNTRIES`.
     pub fn countries(&self, name: &'static str) -> Result<Vec<Country>, ConfigError> {
-        let malformed = |_| ConfigError::Malformed { name, expected: "must be a list such as GB,US".to_owned() };
+        let malformed = |error| ConfigError::Malformed {
+            name,
+            expected: format!("must be a list such as GB,US, and an entry is {error}"),
+        };
         let list = self.optional(name).unwrap_or_default();
         let codes = list.split(',').map(str::trim).filter(|code| !code.is_empty());
         codes.map(|code| Country::try_from(code).map_err(malformed)).collect()
+    }
+
+    /// Reads `HEAL_LOST_NUMBERS`. True if it is on.
+    pub fn heals_lost_numbers(&self) -> Result<bool, ConfigError> {
+        match self.required("HEAL_LOST_NUMBERS")?.as_str() {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(ConfigError::Malformed { name: "HEAL_LOST_NUMBERS", expected: "must be on or off".to_owned() }),
+        }
     }
 
     /// Reads `MONTHLY_BUDGET_EUR`.
@@ -312,6 +343,8 @@ pub struct VonageConfig {
     pub api_url: String,
     /// URL of Vonage's older API, without a slash at the end: `https://rest.nexmo.com`.
     pub rest_url: String,
+    /// URL of Vonage's Identity Insights API, without a slash at the end: `https://api-eu.vonage.com`.
+    pub insights_url: String,
     /// Time limit of one request including its retries. One attempt may use three fifths of it.
     pub time_limit: Duration,
     /// PEM certificates of the authorities that TLS trusts. `None` trusts Mozilla's list, which is built in.
@@ -319,14 +352,15 @@ pub struct VonageConfig {
 }
 
 impl VonageConfig {
-    /// Reads `VONAGE_API_KEY`, `VONAGE_API_SECRET`, `VONAGE_API_URL`, `VONAGE_REST_URL` and `VONAGE_TIME_LIMIT_MS`, and
-    /// the file that `SSL_CERT_FILE` names.
+    /// Reads `VONAGE_API_KEY`, `VONAGE_API_SECRET`, `VONAGE_API_URL`, `VONAGE_REST_URL`, `VONAGE_INSIGHTS_URL` and
+    /// `VONAGE_TIME_LIMIT_MS`, and the file that `SSL_CERT_FILE` names.
     pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
         Ok(Self {
             api_key: env.required("VONAGE_API_KEY")?,
             api_secret: Secret(env.required("VONAGE_API_SECRET")?),
             api_url: base_url(env, "VONAGE_API_URL")?,
             rest_url: base_url(env, "VONAGE_REST_URL")?,
+            insights_url: base_url(env, "VONAGE_INSIGHTS_URL")?,
             time_limit: Duration::from_millis(
                 in_range(env, "VONAGE_TIME_LIMIT_MS", 50..=20_000, "milliseconds")?.into(),
             ),
@@ -335,7 +369,8 @@ impl VonageConfig {
     }
 }
 
-fn authorities(env: &Environment) -> Result<Option<Vec<u8>>, ConfigError> {
+/// Reads the PEM certificates in the file that `SSL_CERT_FILE` names, if it is set.
+pub(crate) fn authorities(env: &Environment) -> Result<Option<Vec<u8>>, ConfigError> {
     let unreadable = |error| ConfigError::Malformed {
         name: "SSL_CERT_FILE",
         expected: format!("must be the path of a readable file ({error})"),

@@ -8,15 +8,18 @@
 //! | layer | contents |
 //! |---|---|
 //! | [`edge`] | Lambda, HTTP and telemetry |
-//! | [`service`] | use cases: create, update, provision, redact |
-//! | [`store`], [`vonage`], [`invoke`] | the DynamoDB table; the Vonage client; other functions |
+//! | [`service`] | use cases: create, update, provision, heal, redact |
+//! | [`invoke`], [`event_bus`] | other functions; the EventBridge bus |
+//! | [`store`], [`vonage`] | the DynamoDB table; the Vonage client |
 //! | [`config`], [`clock`] | environment variables; the time |
 //! | [`domain`] | values and rules, without AWS and HTTP |
 
+pub mod aws_request;
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod edge;
+pub mod event_bus;
 pub mod invoke;
 mod retry;
 pub mod service;

@@ -117,6 +117,7 @@ impl Laptop {
     /// Rents numbers until the pool has `count` of `country`.
     pub async fn rent(&self, country: &str, count: usize) {
         let answer = self.post("/numbers", &json!({"country": country, "count": count})).await;
+        assert!(answer.body["order"].is_null(), "the order is not complete: {answer:?}");
         assert_eq!(answer.body["ready"], count, "{answer:?}");
     }
 
@@ -320,6 +321,11 @@ impl Laptop {
         let expected = owned.iter().map(|number| (number.clone(), NumberState::Ready)).collect();
         assert_eq!(states, expected, "pool (left) and account (right)");
         owned
+    }
+
+    /// Runs the schedule of orders once, and returns its report.
+    pub async fn run_orders(&self) -> Value {
+        self.stack.run_orders().await.unwrap()
     }
 
     /// Runs the schedule of the numbers once, and returns its report.

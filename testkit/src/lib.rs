@@ -4,6 +4,7 @@
 mod answer;
 mod laptop;
 mod leak_search;
+pub mod repository;
 mod table;
 
 use serde_json::{Value, json};

@@ -7,10 +7,11 @@ use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::order::OpenOrder;
 use shared::domain::pool::{NumberState, PoolNumber};
-use shared::domain::route::{KeyOwner, Route, RouteTombstone};
+use shared::domain::route::{Hold, KeyOwner, Route, RouteTombstone};
 use shared::domain::side::Side;
-use shared::store::{Demand, Erasure, Redaction};
+use shared::store::{Demand, Erasure, Heal, Line, Redaction};
 
 use crate::string;
 
@@ -29,6 +30,10 @@ pub struct Table {
     pub routes: BTreeMap<(String, String), Route>,
     /// The tombstones of routes whose conversation was erased.
     pub erased_routes: BTreeMap<(String, String), RouteTombstone>,
+    /// The holds of route keys whose callers only receive.
+    pub holds: BTreeMap<(String, String), Hold>,
+    /// The numbers under which phones only receive.
+    pub lines: BTreeMap<String, Line>,
     /// The erasures that the schedule has to finish.
     pub erasures: Vec<Erasure>,
     /// The carrier records that Vonage has to redact.
@@ -39,15 +44,30 @@ pub struct Table {
     pub pool: Vec<PoolNumber>,
     /// The monthly cost in the ledger.
     pub monthly_cost: Decimal,
+    /// The counts of numbers in the ledger, by country and state.
+    counts: BTreeMap<String, i64>,
+    /// The rent in the ledger, by country.
+    costs: BTreeMap<String, Decimal>,
+    /// The numbers that are listed as needing work, by country and kind of work.
+    work: BTreeSet<(String, String, String)>,
     /// The demand for numbers.
     pub demands: Vec<Demand>,
+    /// The open orders.
+    pub orders: Vec<OpenOrder>,
     /// The conversations of requests with an idempotency key.
     pub requests: Vec<String>,
-    /// The ready list, with its own version and the version in the item of its own.
+    /// The ready numbers.
     ready: BTreeSet<String>,
-    ready_versions: [u64; 2],
+    /// Version and count of each part of the ready numbers.
+    parts: BTreeMap<String, (u64, usize)>,
+    /// The same, as the item of all versions has them.
+    part_states: BTreeMap<String, (u64, usize)>,
     /// The virtual numbers that no participant can have as a phone, without released ones.
     own_numbers: BTreeSet<String>,
+    /// The times from which numbers are lost, as their conversations see them.
+    losses: BTreeMap<String, i64>,
+    /// The conversations on lost numbers for which something is left to do.
+    pub heals: Vec<Heal>,
 }
 
 impl Table {
@@ -75,10 +95,20 @@ impl Table {
                         assert_eq!(item["ttl"].as_i64(), Some(erased.quarantined_until.as_second()));
                         self.erased_routes.insert(key, erased);
                     }
+                    KeyOwner::Held(hold) => {
+                        assert_eq!(names(&item), ["expires_at", "held_at", "pk", "quarantined_until", "sk", "ttl"]);
+                        assert_eq!(item["ttl"].as_i64(), Some(hold.quarantined_until.as_second()));
+                        self.holds.insert(key, hold);
+                    }
                 }
             }
+            (("CALLER", caller), ("RECEIVES", _)) => drop(self.lines.insert(caller.to_owned(), read(item))),
             (("CALLER", _), ("POOL", _)) if item.contains_key("ttl") => {}
-            (("CALLER", number), ("POOL", _)) => drop(self.own_numbers.insert(number.to_owned())),
+            (("CALLER", number), ("POOL", _)) => {
+                self.own_numbers.insert(number.to_owned());
+                self.losses.extend(item.get("lost_since").map(|since| (number.to_owned(), since.as_i64().unwrap())));
+            }
+            (("HEAL", ""), _) => self.heals.push(read(item)),
             (("CONVERSATION", _), ("CONVERSATION", _)) if !item.contains_key("erased_at") => {
                 self.conversations.push(read(item));
             }
@@ -99,39 +129,83 @@ impl Table {
                 self.redactions.push(read(item));
             }
             (("REQUEST", _), _) => self.requests.push(string(&item["conversation"])),
-            (("POOL", ""), ("LEDGER", _)) => self.monthly_cost = item["monthly_cost"].to_string().parse().unwrap(),
+            (("POOL", ""), ("LEDGER", _)) => self.insert_ledger(&item),
             (("POOL", ""), ("READY", _)) => {
-                self.ready_versions[0] = item["version"].as_u64().unwrap();
-                self.ready = item.into_iter().map(|(name, _)| name).filter(|name| name.starts_with(is_digit)).collect();
+                for (name, value) in item.iter().filter(|(name, _)| name.contains('#')) {
+                    let (version, count) =
+                        self.part_states.entry(name.trim_end_matches("#count").to_owned()).or_default();
+                    match name.ends_with("#count") {
+                        true => *count = value.as_u64().unwrap().try_into().unwrap(),
+                        false => *version = value.as_u64().unwrap(),
+                    }
+                }
             }
-            (("POOL", ""), ("READY-VERSION", _)) => self.ready_versions[1] = item["version"].as_u64().unwrap(),
-            (("POOL", ""), ("HELD" | "LOOK", _)) => {}
+            (("READY", part), _) => {
+                let version = item["version"].as_u64().unwrap();
+                let part = part.to_owned();
+                let numbers = item.into_iter().map(|(name, _)| name).filter(|name| name.starts_with(is_digit));
+                let before = self.ready.len();
+                self.ready.extend(numbers);
+                self.parts.insert(part, (version, self.ready.len() - before));
+            }
+            (("POOL", ""), ("HELD" | "LOOK" | "WALK", _)) => {}
             (("DEMAND", ""), _) => self.demands.push(read(item)),
+            (("ORDER", ""), _) => self.orders.push(read(item)),
+            (("POOL", country), (work @ ("UNFINISHED" | "DRAINING" | "LOST"), number)) => {
+                self.work.insert((country.to_owned(), work.to_owned(), number.to_owned()));
+            }
             (("POOL", _), ("NUMBER", _)) => self.pool.push(read(item)),
             _ => panic!("an item of a new kind: {item:?}"),
+        }
+    }
+
+    fn insert_ledger(&mut self, item: &Map<String, Value>) {
+        let decimal = |value: &Value| value.to_string().parse::<Decimal>().unwrap();
+        self.monthly_cost = item.get("monthly_cost").map(decimal).unwrap_or_default();
+        for (name, value) in item {
+            match name.split_once('#') {
+                Some((country, "cost")) => drop(self.costs.insert(country.to_owned(), decimal(value))),
+                Some(_) => drop(self.counts.insert(name.clone(), value.as_i64().unwrap())),
+                None => {}
+            }
         }
     }
 
     /// Checks what must be true of the table at any moment, even if a run has died or is still active.
     pub(crate) fn check(&self, now: Timestamp) {
         self.check_conversations(now);
-        self.check_keys();
+        self.check_keys(now);
         self.check_routes(now);
+        self.check_lines(now);
         self.check_erased(now);
         self.check_pool();
     }
 
-    /// Checks that a conversation has both of its routes until its quarantine is over.
+    /// Checks that a conversation has its routes until its quarantine is over, or the same two people have them again in the
+    /// next one, and that the number which a participant who only receives sees is held for as long.
     fn check_conversations(&self, now: Timestamp) {
         for conversation in &self.conversations {
             let quarantined_until = quarantined_until(conversation);
             for side in Side::BOTH.into_iter().filter(|_| now < quarantined_until) {
                 let participant = conversation.participant(side);
-                let key = (participant.number.expose().to_owned(), participant.dials.to_string());
+                let key = (participant.number.expose().to_owned(), participant.sees.to_string());
+                if conversation.direction.receiver() == Some(side) {
+                    let hold = self.holds.get(&key).unwrap_or_else(|| panic!("no hold {key:?} of {conversation:?}"));
+                    assert!(quarantined_until <= hold.quarantined_until, "{hold:?} {conversation:?}");
+                    continue;
+                }
+                if self.is_given_back(&key, conversation) {
+                    continue;
+                }
                 let route = self.routes.get(&key).unwrap_or_else(|| panic!("no route {key:?} of {conversation:?}"));
-                let expected =
-                    Route { since: route.since, history: route.history.clone(), ..Route::new(conversation, side) };
-                let expires_at = conversation.ended_at.unwrap_or(conversation.expires_at);
+                let expected = Route {
+                    since: route.since,
+                    history: route.history.clone(),
+                    looked_up: route.looked_up,
+                    overlap_until: route.overlap_until,
+                    ..Route::new(conversation, side)
+                };
+                let expires_at = end(conversation);
                 assert_eq!(*route, Route { expires_at, quarantined_until, ..expected }, "{key:?}");
             }
         }
@@ -143,19 +217,44 @@ impl Table {
         }
     }
 
-    /// Checks that no route key ever belonged to two conversations at once, quarantines included.
-    fn check_keys(&self) {
+    /// True if the route key belongs to a later conversation of the same two people, or did before that was erased.
+    fn is_given_back(&self, key: &(String, String), ended: &Conversation) -> bool {
+        let erased = self.erased_routes.get(key);
+        if let Some(erased) = erased.filter(|erased| erased.conversation != ended.id) {
+            return end(ended) <= erased.since;
+        }
+        let Some(route) = self.routes.get(key).filter(|route| route.conversation != ended.id) else { return false };
+        let [a, b] = ended.participants.each_ref().map(|participant| participant.number.canonical());
+        let other = if a.expose() == key.0 { b } else { a };
+        let has_come_back = end(ended) <= route.since && route.history.contains(&ended.id);
+        has_come_back && route.overlap_until.is_some() && route.connect_to.is_same_phone(&other)
+    }
+
+    /// Checks that no route key ever belonged to two conversations at once, quarantines included, except one after the other
+    /// of the same two people.
+    fn check_keys(&self, now: Timestamp) {
         let mut owners: BTreeMap<(&str, &str), Vec<&Conversation>> = BTreeMap::new();
+        let of_receivers = self.holds.keys().map(|(caller, dialled)| (caller.as_str(), dialled.as_str()));
+        let of_receivers: BTreeSet<_> = of_receivers.collect();
         for conversation in self.conversations.iter().chain(&self.erasing) {
-            for participant in &conversation.participants {
-                let key = (participant.number.expose(), participant.dials.as_str());
+            // Another number is dialled only from some time after the creation on.
+            let since_creation = |side: &Side| conversation.participant(*side).previously_seen.is_empty();
+            for side in conversation.direction.sides().filter(since_creation) {
+                let participant = conversation.participant(side);
+                let key = (participant.number.expose(), participant.sees.as_str());
                 owners.entry(key).or_default().push(conversation);
+                let held_since = of_receivers.get(&key).map(|_| quarantined_until(conversation));
+                assert!(held_since.is_none_or(|end| end <= now), "{key:?} is held, and belongs to {conversation:?}");
             }
         }
         for (key, mut owners) in owners {
-            owners.sort_by_key(|conversation| conversation.created_at);
+            owners.sort_by_key(|conversation| (conversation.created_at, end(conversation)));
             for pair in owners.windows(2) {
-                assert!(quarantined_until(pair[0]) <= pair[1].created_at, "{key:?} belonged to two at once: {pair:?}");
+                let [first, next] = [pair[0], pair[1]];
+                let rested = quarantined_until(first) <= next.created_at;
+                let theirs = people(first) == people(next) && end(first) <= next.created_at;
+                let kept = quarantined_until(first) <= quarantined_until(next);
+                assert!(rested || theirs && kept, "{key:?} belonged to two at once: {pair:?}");
             }
         }
     }
@@ -167,8 +266,18 @@ impl Table {
             let owner = conversations.find(|conversation| conversation.id == route.conversation);
             let owner = owner.unwrap_or_else(|| panic!("{caller} dials {dialled} in no conversation: {route:?}"));
             let participant = owner.participant(route.side);
-            assert_eq!(participant.dials.as_str(), dialled);
-            assert!(participant.number.expose() == caller || route.expires_at <= now, "{caller} {route:?} {owner:?}");
+            let has_seen = participant.all_seen().any(|number| number.as_str() == dialled);
+            assert!(owner.direction.includes(route.side) && has_seen, "{route:?} {owner:?}");
+            let is_current = participant.number.expose() == caller && participant.sees.as_str() == dialled;
+            assert!(is_current || route.expires_at <= now, "{caller} {route:?} {owner:?}");
+        }
+    }
+
+    /// Checks that the number under which a phone only receives is held for as long as that says.
+    fn check_lines(&self, now: Timestamp) {
+        for (caller, line) in self.lines.iter().filter(|(_, line)| now < line.held_until) {
+            let hold = self.holds.get(&(caller.clone(), line.number.to_string()));
+            assert!(hold.is_some_and(|hold| line.held_until <= hold.quarantined_until), "{caller} {line:?} {hold:?}");
         }
     }
 
@@ -204,15 +313,56 @@ impl Table {
             meant.map(|number| number.number.to_string()).collect::<BTreeSet<_>>()
         };
         assert_eq!(self.ready, numbers(true), "the list of what is given to conversations");
-        assert_eq!(self.ready_versions[0], self.ready_versions[1]);
+        assert_eq!(self.parts, self.part_states);
         assert_eq!(self.own_numbers, numbers(false), "the numbers that are nobody's own phone");
-        let rents: Decimal = self.pool.iter().filter_map(|number| number.monthly_cost).sum();
+        let missing = self.pool.iter().filter_map(|number| Some((number.number.to_string(), number.missing_since?)));
+        let missing = missing.map(|(number, since)| (number, since.as_second())).collect();
+        assert_eq!(self.losses, missing, "the lost numbers, as conversations see them");
+        let rents: Decimal = self.pool.iter().map(PoolNumber::rent).sum();
         assert_eq!(self.monthly_cost, rents, "the ledger: {:?}", self.pool);
+        self.check_counts();
+    }
+
+    /// Checks that the counts, the rents and the lists of work agree with the pool's numbers.
+    fn check_counts(&self) {
+        let (mut counts, mut costs, mut work) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        for number in &self.pool {
+            let country = number.country.to_string();
+            let state = string(&serde_json::to_value(number.state).unwrap());
+            *counts.entry(format!("{country}#{state}")).or_insert(0) += 1;
+            *costs.entry(country.clone()).or_insert(Decimal::ZERO) += number.rent();
+            let kind = match number.state {
+                NumberState::Renting | NumberState::Linking => "UNFINISHED",
+                NumberState::Draining => "DRAINING",
+                NumberState::Lost => "LOST",
+                NumberState::Ready => continue,
+            };
+            work.insert((country, kind.to_owned(), number.number.to_string()));
+        }
+        let stored = |(_, count): &(&String, &i64)| **count != 0;
+        let in_ledger: BTreeMap<_, _> =
+            self.counts.iter().filter(stored).map(|(name, count)| (name.clone(), *count)).collect();
+        assert_eq!(in_ledger, counts, "the ledger's counts: {:?}", self.pool);
+        costs.retain(|_, cost| !cost.is_zero());
+        let in_ledger = self.costs.iter().filter(|(_, cost)| !cost.is_zero());
+        let in_ledger: BTreeMap<_, _> = in_ledger.map(|(country, cost)| (country.clone(), *cost)).collect();
+        assert_eq!(in_ledger, costs, "the ledger's rents: {:?}", self.pool);
+        assert_eq!(self.work, work, "the numbers that need work: {:?}", self.pool);
     }
 }
 
+fn end(conversation: &Conversation) -> Timestamp {
+    conversation.ended_at.unwrap_or(conversation.expires_at)
+}
+
 fn quarantined_until(conversation: &Conversation) -> Timestamp {
-    conversation.quarantined_until(conversation.ended_at.unwrap_or(conversation.expires_at))
+    conversation.quarantined_until(end(conversation))
+}
+
+/// Returns the phones of the participants of a conversation, in the canonical spelling.
+fn people(conversation: &Conversation) -> BTreeSet<String> {
+    let phones = conversation.participants.iter();
+    phones.map(|participant| participant.number.canonical().expose().to_owned()).collect()
 }
 
 /// Returns the names of an item's members.

@@ -3,7 +3,7 @@
 
 import * as log from "./log.mjs";
 import * as ncco from "./ncco.mjs";
-import { refusal } from "./signature.mjs";
+import { NOT_SIGNED, refusal } from "./signature.mjs";
 import { connect, holderOf, isLive } from "./table.mjs";
 
 const MAX_WEBHOOK_BYTES = 64 * 1024;
@@ -126,6 +126,9 @@ class Problem extends Error {
 }
 
 function notSigned(cause) {
+  if (cause === NOT_SIGNED) {
+    return new Problem(503, "not-signed", "Webhook not signed", "Send the webhook again, with a signature.", { cause });
+  }
   const title = "Webhook signature not valid";
   return new Problem(401, "not-signed", title, "A webhook needs a valid signature of Vonage.", { cause });
 }

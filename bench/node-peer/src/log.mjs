@@ -9,23 +9,25 @@ const UNITS = {
   calls_routed: "Count",
   unknown_callers: "Count",
   signatures_refused: "Count",
+  unsigned_webhooks: "Count",
 };
 
 /** Writes `line`, whose undefined members are left out. `status` and `outcome` decide what is counted. */
 export function write(line) {
   const { status, outcome } = line;
   const counts = {
-    failures: status >= 500 ? 1 : undefined,
+    failures: status >= 500 && outcome !== "not-signed" ? 1 : undefined,
     calls_routed: outcome === "routed" ? 1 : undefined,
     unknown_callers: outcome === "unknown caller" ? 1 : undefined,
     signatures_refused: outcome === "not-signed" ? 1 : undefined,
+    unsigned_webhooks: outcome === "not-signed" && status >= 500 ? 1 : undefined,
   };
   const now = new Date();
   const told = {
     message: "answered",
     function: FUNCTION,
     target: "shared::lambda",
-    level: status >= 500 ? "ERROR" : "INFO",
+    level: counts.failures ? "ERROR" : "INFO",
     timestamp: now.toISOString(),
     ...line,
     ...counts,

@@ -12,13 +12,18 @@ const maxAgeSeconds = wholeNumber("VONAGE_SIGNATURE_MAX_AGE_SECONDS", 300);
 const apiKey = required("VONAGE_API_KEY");
 const applicationId = required("VONAGE_APPLICATION_ID");
 
+/** The refusal of a webhook without any signature, which Vonage sends again with one after a 5xx. */
+export const NOT_SIGNED = "the webhook is not signed";
+
 /**
  * Why a webhook with this `Authorization` header is not known to come from Vonage; nothing if it is. `body` holds the
  * bytes of a POST, and is undefined for a GET. `now` is in seconds since 1970.
  */
 export function refusal(authorization, body, now) {
-  const token = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
-  if (token === undefined) return "the webhook is not signed";
+  const credentials = (authorization ?? "").trim();
+  if (credentials === "" || /^Bearer$/i.test(credentials)) return NOT_SIGNED;
+  const token = /^Bearer +(\S+)$/i.exec(credentials)?.[1];
+  if (token === undefined) return "the webhook's authorization is no bearer token";
   const claims = claimsOf(token);
   if (claims === undefined) return "the webhook's signature is not valid";
   const covers =

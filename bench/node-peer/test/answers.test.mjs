@@ -71,8 +71,11 @@ test("the fallback asks to call again and reads nothing", async () => {
 test("what Vonage has not signed is refused", async () => {
   const event = post({ from: RIDER, to: conversation.participants[0].dials });
   const query = get({ from: RIDER, to: conversation.participants[0].dials });
+  for (const unsigned of [event, withHeader(event, ""), withHeader(event, "Bearer")]) {
+    const answer = await sameAnswer(unsigned);
+    assert.deepEqual([answer.status, answer.type], [503, "application/problem+json"]);
+  }
   for (const refused of [
-    event,
     signed(event, {}, "another secret"),
     signed(event, { payload_hash: undefined }),
     signed(event, { payload_hash: sha256("another body") }),

@@ -1,4 +1,4 @@
-//! `cargo run --release -p bench --bin pool [-- SEED]` counts the numbers that random loads need with production's choice.
+//! `cargo run --bin pool [-- SEED]` counts the numbers that random loads need with production's choice.
 //!
 //! The pool starts empty and gets a number only when the choice refuses, so its final size is the number the load needed.
 
@@ -9,10 +9,11 @@ use std::process::ExitCode;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use shared::domain::caller_routes::{CallerRoute, CallerRoutes};
-use shared::domain::choice::{Caller, Criteria, ReadyNumber, choose_pair};
+use shared::domain::choice::{Caller, Criteria, choose_pair};
 use shared::domain::conversation::ConversationId;
 use shared::domain::country::Country;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use shared::domain::ready_pool::{ReadyNumber, ReadyPool};
 
 const SEED: u64 = 1;
 /// Steps of one second each.
@@ -71,7 +72,7 @@ struct Simulation<'a> {
     rng: Rng,
     country: Country,
     people: Vec<Person>,
-    ready: Vec<ReadyNumber>,
+    ready: ReadyPool,
     live: Vec<Pairing>,
     quarantined: VecDeque<(Timestamp, Pairing)>,
     /// The route keys in use, recorded without the engine.
@@ -95,7 +96,7 @@ impl<'a> Simulation<'a> {
             rng: Rng::with_seed(seed),
             country: Country::try_from("GB").expect("GB is a country code"),
             people: (0..load.sides[1].end).map(person).collect(),
-            ready: Vec::new(),
+            ready: ReadyPool::default(),
             live: Vec::new(),
             quarantined: VecDeque::new(),
             taken: HashSet::new(),
@@ -103,6 +104,11 @@ impl<'a> Simulation<'a> {
             peaks: [0, 0],
             most_conversations: 0,
         }
+    }
+
+    /// Count of the numbers that the load needed so far.
+    fn numbers(&self) -> usize {
+        self.ready.count(self.country)
     }
 
     fn run(mut self) -> Self {
@@ -143,7 +149,13 @@ impl<'a> Simulation<'a> {
                 conversation: Some(conversation),
                 expires_at,
                 quarantined_until: expires_at + QUARANTINE,
+                connect_to: None,
                 previous: earlier,
+                looked_up: None,
+                limits: None,
+                overlap_until: None,
+                is_replaced: false,
+                held_at: None,
             };
             person.keys.by_number.insert(number.clone(), key);
         }
@@ -162,14 +174,16 @@ impl<'a> Simulation<'a> {
         loop {
             let callers = people.map(|person| {
                 let Person { number, keys, .. } = &self.people[person];
-                Caller { number, country: self.country, calling_code: "44", routes: keys }
+                let (country, routes) = (self.country, keys);
+                Caller { number, country, calling_code: "44", routes, only_receives: false }
             });
-            let criteria = Criteria { ready: &self.ready, fallback: &[], texts: false, now };
+            let criteria = Criteria { ready: &self.ready, fallback: &[], texts: false, in_own_quarantine: true, now };
             match choose_pair(callers, criteria) {
                 Ok(pair) => return pair,
                 Err(_) => {
-                    let number = phone(format!("44203808{:04}", self.ready.len())).into();
-                    self.ready.push(ReadyNumber { number, country: self.country, texts: false });
+                    let number = phone(format!("44203808{:04}", self.numbers())).into();
+                    let one_more = ReadyNumber { number, country: self.country, texts: false };
+                    self.ready = self.ready.numbers().cloned().chain([one_more]).collect();
                 }
             }
         }
@@ -202,13 +216,13 @@ impl<'a> Simulation<'a> {
         let [a, b] = self.peaks;
         assert_eq!([a, b], self.load.most, "the load never reached its peaks");
         let all: u32 = self.uses.values().sum();
-        let mean = f64::from(all) / self.ready.len() as f64;
+        let mean = f64::from(all) / self.numbers() as f64;
         let of_mean = |uses: Option<&u32>| format!("{:.2}", uses.map_or(0.0, |uses| f64::from(*uses) / mean));
         [
             self.load.name.to_owned(),
             (all / 2).to_string(),
             format!("{a}, {b}"),
-            self.ready.len().to_string(),
+            self.numbers().to_string(),
             self.load.optimum().to_string(),
             (2 * self.load.optimum() - 1).to_string(),
             (2 * self.most_conversations).to_string(),
@@ -244,7 +258,7 @@ fn main() -> ExitCode {
     rows.extend(runs.iter().map(Simulation::row));
     print(&rows);
     println!("{LEGEND}");
-    let is_optimal = |run: &Simulation<'_>| run.ready.len() == run.load.optimum();
+    let is_optimal = |run: &Simulation<'_>| run.numbers() == run.load.optimum();
     if runs.iter().filter(|run| run.load.sides[0] != run.load.sides[1]).all(is_optimal) {
         return ExitCode::SUCCESS;
     }

@@ -5,6 +5,8 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig};
+use shared::domain::conversation::ConversationId;
+use shared::domain::phone::caller_id::CallerId;
 use shared::domain::route::Destination;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem};
@@ -42,17 +44,28 @@ impl HttpFunction for AnswerWebhook {
             log.outcome = "asked to call again";
             return Ok(http::json(StatusCode::OK, &ncco::try_again()));
         }
-        let destination = match call.route_key() {
-            Some((caller, dialled)) => self.store.destination(&caller, &dialled, now).await?,
-            None => Destination::Nobody,
+        let ncco = match (call.caller(), call.dialled()) {
+            (CallerId::Phone(caller), Some(dialled)) => {
+                let destination = self.store.destination(&caller.into(), &dialled, now).await?;
+                (log.outcome, log.conversation) = outcome(&destination);
+                let event_url = event_url(&request, &destination);
+                ncco::answer(destination, event_url)
+            }
+            (CallerId::Phone(_), None) => {
+                log.outcome = "no dialled number";
+                ncco::answer(Destination::Nobody, None)
+            }
+            (CallerId::Hidden, _) => {
+                log.outcome = RequestLog::HIDDEN_CALLER;
+                ncco::hidden_caller()
+            }
+            (CallerId::NotUnderstood { shape }, _) => {
+                tracing::warn!(shape, "caller id not understood");
+                log.outcome = RequestLog::UNCLEAR_CALLER;
+                ncco::unclear_caller()
+            }
         };
-        (log.outcome, log.conversation) = match &destination {
-            Destination::Participant { conversation, .. } => (RequestLog::ROUTED, Some(*conversation)),
-            Destination::Ended(conversation) => ("ended", Some(*conversation)),
-            Destination::Nobody if call.route_key().is_none() => ("no caller id", None),
-            Destination::Nobody => (RequestLog::UNKNOWN_CALLER, None),
-        };
-        Ok(http::json(StatusCode::OK, &ncco::answer(destination)))
+        Ok(http::json(StatusCode::OK, &ncco))
     }
 }
 
@@ -61,6 +74,28 @@ impl AnswerWebhook {
     pub fn new(store: Store, env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         Ok(Self { store, verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?), clock })
     }
+}
+
+/// Returns the outcome for the log, and the conversation.
+fn outcome(destination: &Destination) -> (&'static str, Option<ConversationId>) {
+    match destination {
+        Destination::Participant { conversation, .. } => (RequestLog::ROUTED, Some(*conversation)),
+        Destination::Ended(conversation) => ("ended", Some(*conversation)),
+        Destination::ReceiveOnly => ("receives only", None),
+        Destination::Replaced(conversation) => ("number replaced", Some(*conversation)),
+        Destination::Nobody => (RequestLog::UNKNOWN_CALLER, None),
+    }
+}
+
+/// Returns the address for the events of the callee's leg, if its two numbers do not lead to the conversation because the callee
+/// has no route.
+fn event_url(request: &Request, destination: &Destination) -> Option<String> {
+    let Destination::Participant { conversation, one_way: true, .. } = destination else { return None };
+    let url = http::event_url(request, *conversation);
+    if url.is_none() {
+        tracing::warn!("the request does not say its address, so the callee's leg will not be recorded");
+    }
+    url
 }
 
 /// Decodes the call from the body of a POST or the query of a GET.

@@ -1,9 +1,10 @@
 //! The built bootstrap with a stand-in for the Lambda Runtime API.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use local::runtime_api::RuntimeApi;
+use local::settings::Settings;
 use local::stack::{Options, Stack};
 use serde_json::{Value, json};
 use shared::config::Environment;
@@ -31,7 +32,8 @@ async fn invoke(api: &mut RuntimeApi, event: Value) -> Value {
 
 fn event(name: &str) -> Value {
     let file = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    let signed = local::gateway::sign_event(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let event = std::fs::read_to_string(file).unwrap();
+    let signed = local::gateway::sign_event(&event, &Settings::default()).unwrap();
     serde_json::from_str(&signed).unwrap()
 }
 
@@ -73,6 +75,43 @@ async fn bootstrap_answers_event_and_logs_no_number() {
     let [routed, ..] = lines.as_slice() else { panic!("{logs}") };
     assert_eq!(routed["call.conversation_uuid"], "CON-c39bc0bb-3bbc-4a44-9ae0-26dcfe2e36a9");
     assert!(routed["duration_ms"].is_f64() && routed["conversation.id"].is_string() && routed["calls_routed"] == 1);
+    stack.stop().await;
+}
+
+/// Returns a process's log lines, and ends it.
+fn log_lines(mut process: Child) -> Vec<Value> {
+    process.kill().unwrap();
+    let logs = String::from_utf8(process.wait_with_output().unwrap().stdout).unwrap();
+    logs.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn unsigned_webhook_is_no_failure_of_the_function() {
+    let stack = Stack::start(Options::default()).await.unwrap();
+    let mut api = RuntimeApi::start().await.unwrap();
+    let process = bootstrap(&stack.environment, &api.address()).spawn().unwrap();
+    let mut unsigned = event("answer-webhook-rider-calls");
+    unsigned["headers"].as_object_mut().unwrap().remove("authorization");
+    let mut wrong = event("answer-webhook-rider-calls");
+    wrong["headers"]["authorization"] = json!("Bearer a.b.c");
+    assert_eq!(invoke(&mut api, unsigned).await["statusCode"], 503);
+    assert_eq!(invoke(&mut api, wrong).await["statusCode"], 401);
+    let lines = log_lines(process);
+    let metrics = ["failures", "signatures_refused", "unsigned_webhooks"];
+    let counts = |line: &Value| metrics.map(|name| line.get(name).and_then(Value::as_u64));
+    let lines: Vec<_> = lines.iter().filter(|line| line["message"] == "request answered").collect();
+    assert!(lines.iter().all(|line| line["level"] == "INFO"), "{lines:?}");
+    assert_eq!(lines.into_iter().map(counts).collect::<Vec<_>>(), [[None, Some(1), Some(1)], [None, Some(1), None]]);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn malformed_log_level_stops_bootstrap() {
+    let stack = Stack::start(Options::default()).await.unwrap();
+    let mut command = bootstrap(&stack.environment, "127.0.0.1:9");
+    let stopped = command.env("AWS_LAMBDA_LOG_LEVEL", "LOUD").output().unwrap();
+    let logs = String::from_utf8(stopped.stdout).unwrap();
+    assert!(!stopped.status.success() && logs.contains("AWS_LAMBDA_LOG_LEVEL is malformed"), "{logs}");
     stack.stop().await;
 }
 

@@ -10,23 +10,25 @@ use shared::config::{ConfigError, Durations, Environment, VonageConfig};
 use shared::domain::call_limits::CallLimits;
 use shared::domain::conversation::Lifetime;
 use shared::domain::country::Country;
-use shared::domain::phone::dial_policy::DialPolicy;
+use shared::domain::side::WhoDials;
 use shared::domain::text::{Label, Reference};
 use shared::edge::deadline;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
-use shared::service::create::{Creator, NewConversation, NewParticipant, PoolCache};
+use shared::service::create::{Creator, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT};
 use shared::service::demand::DemandRecorder;
+use shared::service::pool_cache::PoolCache;
+use shared::service::verify_number::NumberVerifier;
 use shared::store::Store;
 use shared::vonage::Vonage;
-use shared::vonage::number_insight::NumberInsight;
+use shared::vonage::carrier_lookup::CarrierLookup;
 use shared::vonage::sms::SmsApi;
 
 /// The function that creates conversations.
 pub struct CreateConversation {
-    creator: Creator<NumberInsight, SmsApi>,
+    creator: Creator<CarrierLookup, SmsApi>,
     durations: Durations,
 }
 
@@ -34,6 +36,8 @@ pub struct CreateConversation {
 #[serde(deny_unknown_fields)]
 struct ConversationBody {
     participants: Vec<Object<ParticipantBody>>,
+    #[serde(default)]
+    direction: WhoDials,
     #[serde(default)]
     expires_in: Lifetime,
     #[serde(default)]
@@ -69,19 +73,28 @@ impl HttpFunction for CreateConversation {
                 demand: DemandRecorder::new(env, store.clone(), clock.clone())?,
                 text_time_limit: vonage.time_limit(),
                 store,
-                lookup: NumberInsight(vonage.clone()),
-                callable: DialPolicy::new(env.countries("CALLABLE_COUNTRIES")?),
+                verifier: NumberVerifier::from_environment(env, &vonage, clock.clone())?,
                 texts: SmsApi(vonage),
                 clock,
                 fallback: env.countries("FALLBACK_COUNTRIES")?,
                 cache: PoolCache::default(),
+                routes_read: ROUTES_READ,
+                usage_time_limit: USAGE_TIME_LIMIT,
             },
             durations: Durations::from_environment(env)?,
         })
     }
 
     async fn warm_up(&self) {
-        tokio::join!(self.creator.warm_up(), self.creator.lookup.0.warm_up());
+        let Creator { verifier, texts, .. } = &self.creator;
+        // The first request to Vonage: a lookup, or else a text message.
+        let vonage = async {
+            match &verifier.lookup {
+                Some(lookup) => lookup.warm_up().await,
+                None => texts.warm_up().await,
+            }
+        };
+        tokio::join!(self.creator.warm_up(), vonage);
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
@@ -91,7 +104,8 @@ impl HttpFunction for CreateConversation {
         let created = self.creator.create(new, may_come_again, deadline).await?;
         let (status, outcome) =
             if created.is_replay { (StatusCode::OK, "again") } else { (StatusCode::CREATED, "created") };
-        (log.outcome, log.conversation) = (outcome, Some(created.conversation.id));
+        log.outcome = outcome;
+        log.concerns(&created.conversation);
         Ok(http::json(status, &ConversationView::new(&created.conversation, self.creator.clock.now())))
     }
 }
@@ -129,6 +143,7 @@ impl ConversationBody {
         within("quarantine", quarantine_seconds, Durations::allowed_quarantines(limits))?;
         Ok(NewConversation {
             participants,
+            direction: self.direction,
             lifetime: self.expires_in,
             quarantine_seconds,
             limits,

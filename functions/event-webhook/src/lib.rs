@@ -1,17 +1,19 @@
 //! `POST /webhooks/event` receives the events of calls. An event may arrive twice, late and out of order.
+//!
+//! `POST /webhooks/event/{id}` receives those of the callee's leg in a one-way conversation. The callee has no route there, so
+//! the address names the conversation. The leg's two numbers still have to be those of that conversation.
 
 use lambda_http::http::StatusCode;
-use lambda_http::{Body, Request, Response};
+use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig};
-use shared::domain::call::LegEvent;
-use shared::domain::carrier_record::CarrierRecord;
+use shared::domain::call::{Direction, LegEvent};
 use shared::domain::conversation::ConversationId;
-use shared::domain::route::KeyOwner;
+use shared::domain::phone::caller_id::CallerId;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Problem};
 use shared::edge::request_log::RequestLog;
-use shared::store::{Store, StoreError};
+use shared::store::{LegNumbers, Recorded, Store, StoreError};
 use shared::vonage::event::{Event, LegKey};
 use shared::vonage::signature::WebhookVerifier;
 
@@ -38,7 +40,15 @@ impl HttpFunction for EventWebhook {
         match Event::parse(body).map_err(|_| Problem::malformed("The body is not a JSON object."))? {
             Event::Leg { keys, event } => {
                 log.call = Some(event.conversation_uuid.clone());
-                (log.conversation, log.outcome) = self.merge(&keys, &event).await?;
+                (log.conversation, log.outcome) = self.record(named(&request)?, &keys, &event).await?;
+            }
+            Event::Anonymous { caller, conversation_uuid } => {
+                log.call = conversation_uuid;
+                log.outcome = RequestLog::HIDDEN_CALLER;
+                if let CallerId::NotUnderstood { shape } = caller {
+                    tracing::warn!(shape, "caller id not understood");
+                    log.outcome = RequestLog::UNCLEAR_CALLER;
+                }
             }
             Event::Other { kind, conversation_uuid } => {
                 tracing::info!(kind, "event without a leg ignored");
@@ -56,29 +66,34 @@ impl EventWebhook {
         Ok(Self { store, verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?), clock })
     }
 
-    /// Merges the event into its leg. Returns the conversation and the outcome.
+    /// Records the event. Returns the conversation and the outcome.
     ///
-    /// The leg's own numbers are the route key, so the answer webhook does not have to write anything. An event of an
-    /// erased conversation is not stored: its leg is added to the carrier records to redact.
-    async fn merge(
+    /// The leg's own numbers are the route key, or the conversation is `named`, so the answer webhook does not have to write
+    /// anything. An event of an erased conversation is not stored: its leg is added to the carrier records to redact.
+    async fn record(
         &self,
+        named: Option<ConversationId>,
         keys: &[LegKey],
         event: &LegEvent,
     ) -> Result<(Option<ConversationId>, &'static str), StoreError> {
-        for key in keys {
-            let owner = self.store.key_owner_at(&key.phone, &key.virtual_number, event.timestamp).await?;
-            let Some(owner) = owner else { continue };
-            let conversation = Some(owner.conversation());
-            match owner {
-                KeyOwner::Route(route) => self.store.merge_leg(&route, key.direction, event).await?,
-                KeyOwner::Erased(_) => {
-                    let record = CarrierRecord::of_leg(&event.uuid, key.direction);
-                    self.store.request_redaction(&[record], self.clock.now()).await?;
-                    return Ok((conversation, "to be redacted"));
-                }
+        let now = self.clock.now();
+        // An event without a time belongs to whom the numbers belong now: they change hands only after a quarantine.
+        let time = event.timestamp.unwrap_or(now);
+        for LegKey { phone, virtual_number, direction } in keys {
+            let named = named.filter(|_| *direction == Direction::Outbound);
+            let numbers = LegNumbers { phone, virtual_number, direction: *direction, named };
+            match self.store.record_leg_event(numbers, event, time, now).await? {
+                Recorded::Merged(conversation) => return Ok((Some(conversation), "merged")),
+                Recorded::ToRedact(conversation) => return Ok((conversation, "to be redacted")),
+                Recorded::OfNone => {}
             }
-            return Ok((conversation, "merged"));
         }
         Ok((None, "of no conversation"))
     }
+}
+
+/// Returns the conversation that the path names, if it names one.
+fn named(request: &Request) -> Result<Option<ConversationId>, Problem> {
+    let names_one = request.path_parameters_ref().is_some_and(|parameters| parameters.first("id").is_some());
+    names_one.then(|| http::conversation_id(request)).transpose()
 }

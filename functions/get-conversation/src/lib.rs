@@ -37,6 +37,11 @@ impl HttpFunction for GetConversation {
         let now = self.clock.now();
         let found = self.store.conversation_with_legs(id, now).await?;
         let (conversation, legs) = found.ok_or_else(http::no_conversation)?;
-        Ok(http::json(StatusCode::OK, &ConversationView::with_calls(&conversation, &calls(legs), now)))
+        let (calls, [a, b]) = (calls(legs), &conversation.participants);
+        let view = ConversationView::with_calls(&conversation, &calls, now);
+        // Nobody dials the numbers of one that is over.
+        let is_active = conversation.is_active(now);
+        let losses = if is_active { self.store.losses([&a.sees, &b.sees]).await? } else { [None; 2] };
+        Ok(http::json(StatusCode::OK, &view.with_losses(losses)))
     }
 }

@@ -1,10 +1,14 @@
 //! `POST /numbers` rents numbers until a country has as many as ordered, `GET /numbers` shows the pool, and
 //! `DELETE /numbers/{number}` drains a number. A schedule runs the upkeep of the pool, and `POST /conversations` invokes
-//! this function to have numbers rented that a refused conversation lacks.
+//! this function to have numbers rented that a refused conversation lacks. Another schedule goes on with orders that are not
+//! complete.
 
+mod page;
 mod view;
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
 use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
 use serde::Deserialize;
@@ -13,25 +17,40 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::domain::country::Country;
 use shared::domain::peak_usage;
-use shared::domain::phone::PhoneNumber;
-use shared::domain::pool::{Feature, NumberType};
+use shared::domain::phone::{PhoneNumber, VirtualNumber};
+use shared::domain::pool::{Feature, NumberState, NumberType};
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
 use shared::edge::http::{self, Problem};
 use shared::edge::request_log::RequestLog;
-use shared::service::demand::DEMAND_SOURCE;
-use shared::service::provision::{Drained, Headroom, Order, Provisioner, PublicEndpoint};
+use shared::service::announce::Announcer;
+use shared::service::create::ROUTES_READ;
+use shared::service::demand::{CHECK_SOURCE, DEMAND_SOURCE, DemandRecorder};
+use shared::service::heal::{Healer, Healing};
+use shared::service::pool_cache::PoolCache;
+use shared::service::provision::{
+    ApplicationProblem, Drained, Headroom, ORDERS_SOURCE, Order, Provisioned, Provisioner, PublicEndpoint,
+    ShortfallCause,
+};
 use shared::store::{Store, StoreError};
 use shared::vonage::Vonage;
 use shared::vonage::numbers::Search;
+use shared::vonage::sms::SmsApi;
 
-use crate::view::{CountryView, DemandView, NumberView, PoolView, ProvisionedView, UpkeepView};
+use crate::page::{Cursor, PageQuery};
+use crate::view::{
+    CountryView, DemandView, HealingView, NumberView, OrderView, PoolView, Progress, ProvisionedView, UpkeepView,
+};
 
 /// The function that provisions numbers.
 pub struct ProvisionNumbers {
     provisioner: Provisioner,
+    healer: Healer<SmsApi>,
     headroom: Headroom,
 }
+
+/// Time of a scheduled run that is kept for healing conversations.
+const TIME_TO_HEAL: SignedDuration = SignedDuration::from_secs(60);
 
 /// Largest number of concurrent conversations in a forecast.
 const MAX_CONCURRENT: usize = 100_000;
@@ -55,8 +74,27 @@ impl HttpFunction for ProvisionNumbers {
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let vonage = Vonage::new(VonageConfig::from_environment(env)?);
         let (numbers, caps) = (env.country_counts("HEADROOM")?, env.country_counts("AUTO_RENT_MAX")?);
+        let store = Store::connect(env)?;
         Ok(Self {
-            provisioner: Provisioner::new(env, Store::connect(env)?, vonage, clock)?,
+            healer: Healer {
+                // This function rents by itself, in its next run.
+                demand: DemandRecorder {
+                    store: store.clone(),
+                    auto_rent_max: caps.clone(),
+                    provisioning: None,
+                    clock: clock.clone(),
+                },
+                store: store.clone(),
+                text_time_limit: vonage.time_limit(),
+                texts: SmsApi(vonage.clone()),
+                clock: clock.clone(),
+                fallback: env.countries("FALLBACK_COUNTRIES")?,
+                cache: PoolCache::default(),
+                routes_read: ROUTES_READ,
+                announcer: Announcer::from_environment(env)?,
+                heals: env.heals_lost_numbers()?,
+            },
+            provisioner: Provisioner::new(env, store, vonage, clock)?,
             headroom: Headroom { numbers, caps },
         })
     }
@@ -87,6 +125,8 @@ impl ScheduledFunction for ProvisionNumbers {
     async fn tick(&self, event: Value, deadline: Option<Timestamp>) -> Value {
         let report = match event["source"].as_str() {
             Some(DEMAND_SOURCE) => self.fulfil_demand(&event, deadline).await,
+            Some(CHECK_SOURCE) => self.check_number(&event, deadline).await,
+            Some(ORDERS_SOURCE) => self.carry_out_orders(deadline).await,
             _ => self.keep_pool(&event, deadline).await,
         };
         report.unwrap_or_else(|error| {
@@ -99,32 +139,103 @@ impl ScheduledFunction for ProvisionNumbers {
 impl ProvisionNumbers {
     /// Rents what refused creations of the event's country wait for.
     async fn fulfil_demand(&self, event: &Value, deadline: Option<Timestamp>) -> Result<Value, StoreError> {
-        let country = event["country"].as_str().and_then(|code| Country::try_from(code).ok());
-        let Some(country) = country else { return Ok(json!({"failed": "the event names no country"})) };
+        let country = match event["country"].as_str().map(Country::try_from) {
+            Some(Ok(country)) => country,
+            Some(Err(error)) => return Ok(json!({"failed": format!("the event's country is {error}")})),
+            None => return Ok(json!({"failed": "the event names no country"})),
+        };
         let fulfilled = self.provisioner.fulfil_demand(Some(country), &self.headroom.caps, deadline).await?;
         Ok(json!(fulfilled.iter().map(|(demand, done)| DemandView::new(demand, done)).collect::<Vec<_>>()))
     }
 
+    /// Goes on with the open orders.
+    async fn carry_out_orders(&self, deadline: Option<Timestamp>) -> Result<Value, StoreError> {
+        let done = self.provisioner.carry_out_orders(deadline).await?;
+        for (order, provisioned) in &done {
+            let country = order.ordered.country;
+            let (added, ready) = (provisioned.added.len(), provisioned.ready);
+            for shortfall in &provisioned.shortfalls {
+                let (reason, cause) = (shortfall.reason.as_str(), shortfall.cause.as_ref().map(ToString::to_string));
+                tracing::warn!(%country, added, ready, reason, cause, "an order is not complete");
+            }
+        }
+        Ok(json!(done.iter().map(|(order, done)| self.provisioned(&Order::from(order), done)).collect::<Vec<_>>()))
+    }
+
+    fn provisioned(&self, order: &Order, done: &Provisioned) -> ProvisionedView {
+        let open = done.open.as_ref().map(|open| {
+            let progress = Progress { ready: done.ready, in_progress: done.in_progress };
+            OrderView::new(open, progress, self.provisioner.numbers.pace(), self.provisioner.clock.now())
+        });
+        ProvisionedView::new(order, done, open)
+    }
+
+    /// Checks the number of the event, from which a text message was refused.
+    async fn check_number(&self, event: &Value, deadline: Option<Timestamp>) -> Result<Value, StoreError> {
+        let number = event["number"].as_str().and_then(|digits| PhoneNumber::try_from(digits).ok());
+        let Some(number) = number.map(VirtualNumber::from) else {
+            return Ok(json!({"failed": "the event names no number"}));
+        };
+        match self.provisioner.check_number(&number).await? {
+            Ok(is_lost) => {
+                let Some(missing) = self.provisioner.missing_number(&number).await?.filter(|_| is_lost) else {
+                    return Ok(json!({"number": number, "lost": is_lost}));
+                };
+                tracing::error!(%number, lost_numbers = 1u64, "Vonage does not list a number of the pool any more");
+                let missing = [missing];
+                self.provisioner.announce(&missing).await?;
+                let healing = self.healer.run(&missing, deadline).await?;
+                Ok(json!({"number": number, "lost": is_lost, "healing": HealingView::new(&healing)}))
+            }
+            Err(error) => {
+                // The schedule compares all numbers.
+                tracing::warn!(%number, cause = %error, "the check of a number at Vonage failed");
+                Ok(json!({"number": number, "failed": error.to_string()}))
+            }
+        }
+    }
+
     async fn keep_pool(&self, event: &Value, deadline: Option<Timestamp>) -> Result<Value, StoreError> {
-        let upkeep = self.provisioner.upkeep(public_endpoint(event), &self.headroom, deadline).await?;
+        let until = deadline.map(|deadline| deadline - TIME_TO_HEAL);
+        let upkeep = self.provisioner.upkeep(public_endpoint(event), &self.headroom, until).await?;
         if let Some(problem) = &upkeep.application_problem {
             tracing::error!(schedule_failures = 1u64, cause = %problem, "the Voice application does not serve this deployment");
         }
-        let missing = upkeep.missing.len();
-        if missing > 0 {
-            tracing::error!(missing, "numbers of the pool are missing at Vonage");
+        let causes = upkeep.shortfalls.iter().filter_map(|shortfall| shortfall.cause.as_ref());
+        for cause in causes.filter(|cause| matches!(cause, ShortfallCause::Table(_))) {
+            tracing::error!(schedule_failures = 1u64, %cause, "the table refused a step of the pool's upkeep");
+        }
+        let lost_numbers = upkeep.lost_numbers;
+        if lost_numbers > 0 {
+            tracing::error!(lost_numbers, "Vonage does not list numbers of the pool any more");
+        } else {
+            tracing::info!(lost_numbers, "Vonage lists all numbers of the pool");
         }
         for (country, pool_headroom) in &upkeep.headroom {
             tracing::info!(%country, pool_headroom, "ready numbers beyond the peak usage of one caller");
         }
-        Ok(json!(UpkeepView::new(&upkeep)))
+        let healing = match upkeep.application_problem {
+            // The pool was not looked after: its numbers may be another deployment's.
+            Some(ApplicationProblem::ServesAnother) => Healing::default(),
+            _ => self.healer.run(&upkeep.missing, deadline).await?,
+        };
+        Ok(json!(UpkeepView::new(&upkeep, &healing)))
     }
 
     async fn order(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let order: Order = http::read_json::<OrderBody>(request)?.try_into()?;
+        if order.count > Order::MAX_COUNT_WITHOUT_BUDGET && self.provisioner.monthly_budget.is_none() {
+            return Err(Problem::invalid(
+                "count",
+                format!(
+                    "More than {} numbers are ordered only if MONTHLY_BUDGET_EUR limits what they may cost.",
+                    Order::MAX_COUNT_WITHOUT_BUDGET
+                ),
+            ));
+        }
         let deadline = deadline::of_work(request, self.provisioner.clock.now());
-        let provisioned = self.provisioner.provision(&order, deadline).await?;
-        let view = ProvisionedView::new(&order, &provisioned);
+        let provisioned = self.provisioner.order(&order, deadline).await?;
+        let view = self.provisioned(&order, &provisioned);
         match provisioned.into_failure() {
             Some(error) => Err(error.into()),
             None => Ok(http::json(StatusCode::OK, &view)),
@@ -132,14 +243,34 @@ impl ProvisionNumbers {
     }
 
     async fn show(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        let concurrent = concurrent(request)?;
+        let (concurrent, query) = (concurrent(request)?, PageQuery::read(request)?);
         let (store, now) = (&self.provisioner.store, self.provisioner.clock.now());
-        let (ledger, peak_usage) = tokio::try_join!(store.ledger(), store.peak_usage(now))?;
+        let (ledger, peak_usage, orders) = tokio::try_join!(store.ledger(), store.peak_usage(now), store.orders())?;
         let mut pool = PoolView::new(&ledger, self.provisioner.monthly_budget);
-        for country in ledger.countries {
-            let numbers = store.pool_numbers(country).await?;
-            let peak_usage = peak_usage.of(country, peak_usage::day(now));
-            pool.countries.push(CountryView::new(country, numbers, peak_usage, concurrent));
+        let mut countries: BTreeSet<Country> = ledger.countries.iter().copied().collect();
+        countries.extend(orders.iter().map(|order| order.ordered.country));
+        for country in countries.into_iter().filter(|country| query.country.is_none_or(|only| only == *country)) {
+            let counts = ledger.counts(country);
+            let mut view = CountryView::new(country, counts, peak_usage.of(country, peak_usage::day(now)), concurrent);
+            view.order = orders.iter().find(|order| order.ordered.country == country).map(|order| {
+                let progress = Progress { ready: counts.of(NumberState::Ready), in_progress: counts.in_progress() };
+                OrderView::new(order, progress, self.provisioner.numbers.pace(), now)
+            });
+            pool.countries.push(view);
+        }
+        let mut left = query.limit;
+        for view in &mut pool.countries {
+            if left == 0 {
+                pool.next = Some(Cursor::before(view.country).to_string());
+                break;
+            }
+            let page = query.numbers(store, view.country, ledger.counts(view.country), left).await?;
+            left = left.saturating_sub(u16::try_from(page.numbers.len()).unwrap_or(left));
+            view.numbers = page.numbers.iter().map(NumberView::new).collect();
+            if let Some(last) = page.next {
+                pool.next = Some(Cursor { country: view.country, number: Some(last) }.to_string());
+                break;
+            }
         }
         Ok(http::json(StatusCode::OK, &pool))
     }

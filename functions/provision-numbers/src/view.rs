@@ -1,12 +1,18 @@
 //! The JSON of the pool, of an order, and of the reports of scheduled runs.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
+use shared::clock::whole_second;
 use shared::domain::country::Country;
+use shared::domain::order::OpenOrder;
 use shared::domain::phone::VirtualNumber;
-use shared::domain::pool::{Feature, NumberState, NumberType, PoolNumber};
+use shared::domain::pool::{Feature, NumberCounts, NumberState, NumberType, PoolNumber};
 use shared::domain::shortfall::ShortfallReason;
 use shared::edge::view::CURRENCY;
+use shared::service::heal::Healing;
 use shared::service::provision::{Order, Provisioned, Shortfall, Upkeep};
 use shared::store::{Demand, Ledger};
 
@@ -19,16 +25,20 @@ pub(crate) struct PoolView {
     #[serde(skip_serializing_if = "Option::is_none")]
     monthly_budget: Option<Decimal>,
     currency: &'static str,
+    /// The `after` of the next page, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<String>,
 }
 
 /// The numbers of one country.
 #[derive(Serialize)]
 pub(crate) struct CountryView {
-    country: Country,
+    pub(crate) country: Country,
     ready: usize,
     renting: usize,
     linking: usize,
     draining: usize,
+    lost: usize,
     monthly_cost: Decimal,
     currency: &'static str,
     /// The peak usage, which is the number of numbers that are needed.
@@ -38,7 +48,39 @@ pub(crate) struct CountryView {
     headroom: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     forecast: Option<Forecast>,
-    numbers: Vec<NumberView>,
+    /// The order that is not complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) order: Option<OrderView>,
+    /// Those of this page.
+    pub(crate) numbers: Vec<NumberView>,
+}
+
+/// Progress of a country towards its order.
+#[derive(Clone, Copy)]
+pub(crate) struct Progress {
+    pub(crate) ready: usize,
+    pub(crate) in_progress: usize,
+}
+
+/// An order that is not complete.
+#[derive(Serialize)]
+pub(crate) struct OrderView {
+    ordered: usize,
+    ready: usize,
+    in_progress: usize,
+    features: Vec<Feature>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<NumberType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<String>,
+    ordered_at: String,
+    /// `None` if the order waits for something.
+    estimated_end: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<ShortfallReason>,
+    /// The time of the next try after a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<String>,
 }
 
 /// Numbers that are needed if one caller has `concurrent` conversations at once, including those in quarantine.
@@ -71,10 +113,27 @@ pub(crate) struct UpkeepView {
     #[serde(skip_serializing_if = "Option::is_none")]
     application_problem: Option<String>,
     adopted: Vec<VirtualNumber>,
-    missing: Vec<VirtualNumber>,
+    lost: Vec<VirtualNumber>,
+    found_again: Vec<VirtualNumber>,
+    linked_again: Vec<VirtualNumber>,
     cancelled: Vec<VirtualNumber>,
     rented: Vec<VirtualNumber>,
+    /// Absent if there was nothing to heal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healing: Option<HealingView>,
     shortfall: Vec<ShortfallView>,
+}
+
+/// The part of a report about conversations on lost numbers.
+#[derive(Serialize)]
+pub(crate) struct HealingView {
+    /// Number of participants who got another number.
+    healed: usize,
+    /// Number of participants who still dial a lost number.
+    unhealed: usize,
+    /// Number of conversations that the next run repeats after a failure.
+    failed: usize,
+    out_of_time: bool,
 }
 
 /// The report of one fulfilled demand.
@@ -99,6 +158,9 @@ pub(crate) struct ProvisionedView {
     monthly_cost: Decimal,
     currency: &'static str,
     shortfall: Vec<ShortfallView>,
+    /// The order, if it is not complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<OrderView>,
 }
 
 #[derive(Serialize)]
@@ -110,41 +172,43 @@ struct ShortfallView {
 }
 
 fn monthly_cost(numbers: &[PoolNumber]) -> Decimal {
-    numbers.iter().filter_map(|number| number.monthly_cost).sum()
+    numbers.iter().map(PoolNumber::rent).sum()
 }
 
 impl PoolView {
     pub(crate) fn new(ledger: &Ledger, monthly_budget: Option<Decimal>) -> Self {
         let Ledger { monthly_cost, .. } = *ledger;
-        Self { countries: Vec::new(), monthly_cost, monthly_budget, currency: CURRENCY }
+        Self { countries: Vec::new(), monthly_cost, monthly_budget, currency: CURRENCY, next: None }
     }
 }
 
 impl UpkeepView {
-    pub(crate) fn new(upkeep: &Upkeep) -> Self {
-        let Upkeep { application, application_problem, adopted, missing, cancelled, rented, shortfalls, headroom: _ } =
-            upkeep;
+    pub(crate) fn new(upkeep: &Upkeep, healing: &Healing) -> Self {
         Self {
-            application: application.clone(),
-            application_problem: application_problem.as_ref().map(ToString::to_string),
-            adopted: adopted.clone(),
-            missing: missing.clone(),
-            cancelled: cancelled.clone(),
-            rented: rented.clone(),
-            shortfall: shortfalls.iter().map(ShortfallView::new).collect(),
+            application: upkeep.application.clone(),
+            application_problem: upkeep.application_problem.as_ref().map(ToString::to_string),
+            adopted: upkeep.adopted.clone(),
+            lost: upkeep.lost.clone(),
+            found_again: upkeep.found_again.clone(),
+            linked_again: upkeep.linked_again.clone(),
+            cancelled: upkeep.cancelled.clone(),
+            rented: upkeep.rented.clone(),
+            healing: Some(healing).filter(|healing| **healing != Healing::default()).map(HealingView::new),
+            shortfall: upkeep.shortfalls.iter().map(ShortfallView::new).collect(),
         }
     }
 }
 
+impl HealingView {
+    pub(crate) fn new(healing: &Healing) -> Self {
+        let Healing { healed, unhealed, failed, is_out_of_time } = *healing;
+        Self { healed, unhealed, failed, out_of_time: is_out_of_time }
+    }
+}
+
 impl CountryView {
-    pub(crate) fn new(
-        country: Country,
-        numbers: Vec<PoolNumber>,
-        peak_usage: usize,
-        concurrent: Option<usize>,
-    ) -> Self {
-        let count = |state| numbers.iter().filter(|number| number.state == state).count();
-        let ready = count(NumberState::Ready);
+    pub(crate) fn new(country: Country, counts: NumberCounts, peak_usage: usize, concurrent: Option<usize>) -> Self {
+        let ready = counts.of(NumberState::Ready);
         // Each conversation of one caller needs its own number. Other callers can share these numbers.
         let forecast =
             |concurrent: usize| Forecast { concurrent, needed: concurrent, missing: concurrent.saturating_sub(ready) };
@@ -154,18 +218,39 @@ impl CountryView {
             peak_usage,
             headroom: signed(ready) - signed(peak_usage),
             forecast: concurrent.map(forecast),
-            renting: count(NumberState::Renting),
-            linking: count(NumberState::Linking),
-            draining: count(NumberState::Draining),
-            monthly_cost: monthly_cost(&numbers),
+            renting: counts.of(NumberState::Renting),
+            linking: counts.of(NumberState::Linking),
+            draining: counts.of(NumberState::Draining),
+            lost: counts.of(NumberState::Lost),
+            monthly_cost: counts.monthly_cost,
             currency: CURRENCY,
-            numbers: numbers.iter().map(NumberView::new).collect(),
+            order: None,
+            numbers: Vec::new(),
         }
     }
 }
 
 fn signed(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+impl OrderView {
+    /// Shows an order whose numbers take at least `planned` each.
+    pub(crate) fn new(open: &OpenOrder, progress: Progress, planned: Duration, now: Timestamp) -> Self {
+        let seconds = |time: Timestamp| whole_second(time).to_string();
+        Self {
+            ordered: open.ordered.count,
+            ready: progress.ready,
+            in_progress: progress.in_progress,
+            features: open.ordered.features.clone(),
+            r#type: open.ordered.number_type,
+            pattern: open.ordered.pattern.clone(),
+            ordered_at: open.ordered_at.to_string(),
+            estimated_end: open.estimated_end(progress.ready, planned, now).map(seconds),
+            reason: open.reason,
+            retry_at: open.retry_at.map(seconds),
+        }
+    }
 }
 
 impl NumberView {
@@ -196,7 +281,7 @@ impl DemandView {
 }
 
 impl ProvisionedView {
-    pub(crate) fn new(order: &Order, provisioned: &Provisioned) -> Self {
+    pub(crate) fn new(order: &Order, provisioned: &Provisioned, open: Option<OrderView>) -> Self {
         Self {
             country: order.search.country,
             ordered: order.count,
@@ -206,6 +291,7 @@ impl ProvisionedView {
             monthly_cost: monthly_cost(&provisioned.added),
             currency: CURRENCY,
             shortfall: provisioned.shortfalls.iter().map(ShortfallView::new).collect(),
+            order: open,
         }
     }
 }
@@ -215,9 +301,14 @@ impl ShortfallView {
         let detail = match (&shortfall.cause, shortfall.reason) {
             (Some(cause), _) => cause.to_string(),
             (None, ShortfallReason::Unconfirmed) => "the number is bought but Vonage does not list it yet".to_owned(),
-            (None, ShortfallReason::OutOfTime) => "the request ran out of time; send the order again".to_owned(),
+            (None, ShortfallReason::OutOfTime) => {
+                "the time of this run is over; the schedule goes on with the order".to_owned()
+            }
             (None, ShortfallReason::OverBudget) => {
                 "one more number would cost more a month than MONTHLY_BUDGET_EUR".to_owned()
+            }
+            (None, ShortfallReason::NotAdopted) => {
+                "the account has numbers that are linked to the application and missing from the pool".to_owned()
             }
             (None, ShortfallReason::AtCap) => "the country has as many numbers as AUTO_RENT_MAX allows".to_owned(),
             (None, _) => "Vonage has no more numbers that fit the order".to_owned(),

@@ -8,20 +8,21 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::domain::conversation::Lifetime;
 use shared::domain::country::Country;
-use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::side::Side;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
+use shared::service::pool_cache::PoolCache;
 use shared::service::update::{Change, NewPhone, Updater};
+use shared::service::verify_number::NumberVerifier;
 use shared::store::Store;
 use shared::vonage::Vonage;
-use shared::vonage::number_insight::NumberInsight;
+use shared::vonage::carrier_lookup::CarrierLookup;
 
 /// The function that changes conversations.
 pub struct UpdateConversation {
-    updater: Updater<NumberInsight>,
+    updater: Updater<CarrierLookup>,
 }
 
 #[derive(Deserialize)]
@@ -46,13 +47,19 @@ impl HttpFunction for UpdateConversation {
     const NAME: &'static str = "update-conversation";
 
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        let lookup = NumberInsight(Vonage::new(VonageConfig::from_environment(env)?));
-        let callable = DialPolicy::new(env.countries("CALLABLE_COUNTRIES")?);
-        Ok(Self { updater: Updater { store: Store::connect(env)?, lookup, callable, clock } })
+        let vonage = Vonage::new(VonageConfig::from_environment(env)?);
+        let verifier = NumberVerifier::from_environment(env, &vonage, clock.clone())?;
+        let (store, cache) = (Store::connect(env)?, PoolCache::default());
+        Ok(Self { updater: Updater { store, verifier, clock, cache } })
     }
 
     async fn warm_up(&self) {
-        tokio::join!(self.updater.store.warm_up(), self.updater.lookup.0.warm_up());
+        let lookup = async {
+            if let Some(lookup) = &self.updater.verifier.lookup {
+                lookup.warm_up().await;
+            }
+        };
+        tokio::join!(self.updater.store.warm_up(), lookup);
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
@@ -60,6 +67,7 @@ impl HttpFunction for UpdateConversation {
         (log.outcome, log.conversation) = ("changed", Some(id));
         let change = http::read_json::<ChangeBody>(&request)?.try_into()?;
         let conversation = self.updater.update(id, &change).await?;
+        log.concerns(&conversation);
         Ok(http::json(StatusCode::OK, &ConversationView::new(&conversation, self.updater.clock.now())))
     }
 }

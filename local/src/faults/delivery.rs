@@ -24,6 +24,10 @@ pub enum DeliveryFault {
     Lose {},
     /// It arrives, but its response is lost. For Vonage the connection was closed, so it retries.
     LoseAnswer {},
+    /// It arrives without a signature. If the answer is a 5xx, it is sent again with one.
+    ///
+    /// Source: Vonage, "Signed webhooks".
+    Unsigned {},
     /// It arrives twice, one after the other.
     Duplicate {},
     /// It arrives twice at the same time.

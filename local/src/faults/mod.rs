@@ -26,12 +26,14 @@ pub use request::RequestFault;
 pub(crate) use request::{FailingService, apply};
 
 /// Vonage's endpoints, except the Application API, whose path contains the application's ID.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 10] = [
     "/number/search",
     "/number/buy",
     "/number/update",
     "/number/cancel",
     "/account/numbers",
+    "/account/get-balance",
+    "/identity-insights/v1/requests",
     "/ni/basic/json",
     "/sms/json",
     "/v1/redact/transaction",

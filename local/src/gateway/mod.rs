@@ -1,6 +1,7 @@
 //! A stand-in for API Gateway and for the services that start functions. Each HTTP request becomes an event of payload
 //! format 2.0, which `lambda_http` decodes for the function, and the function's JSON becomes the HTTP response.
 
+pub mod bus;
 pub mod invoke;
 mod payload;
 mod signing;
@@ -63,7 +64,7 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
         ("GET", "/webhooks/fallback"),
         ("POST", "/webhooks/fallback"),
     ])?;
-    routes.add::<event_webhook::EventWebhook>(&[("POST", "/webhooks/event")])?;
+    routes.add::<event_webhook::EventWebhook>(&[("POST", "/webhooks/event"), ("POST", "/webhooks/event/{id}")])?;
     routes.add::<create_conversation::CreateConversation>(&[("POST", "/conversations")])?;
     routes.add::<get_conversation::GetConversation>(&[("GET", "/conversations/{id}")])?;
     routes.add::<end_conversation::EndConversation>(&[("DELETE", "/conversations/{id}")])?;

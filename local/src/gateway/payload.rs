@@ -80,7 +80,8 @@ impl ApiRequest<'_> {
         event
     }
 
-    /// Returns the headers with names in lower case; repeated values are joined by a comma. Cookies are apart.
+    /// Returns the headers with names in lower case, and the protocol by which the request came; repeated values are joined by a
+    /// comma. Cookies are apart.
     fn headers(&self) -> BTreeMap<&str, String> {
         let mut headers: BTreeMap<&str, String> = BTreeMap::new();
         for (name, value) in self.parts.headers.iter().filter(|(name, _)| *name != COOKIE) {
@@ -93,6 +94,7 @@ impl ApiRequest<'_> {
                 })
                 .or_insert_with(|| value.into_owned());
         }
+        headers.insert("x-forwarded-proto", "http".to_owned());
         headers
     }
 
@@ -163,7 +165,9 @@ mod tests {
             (&json!("/conversations/01JD"), &json!("a=1&a=2&b=x%20y"))
         );
         assert_eq!(event["queryStringParameters"], json!({"a": "1,2", "b": "x y"}));
-        assert_eq!(event["headers"], json!({"host": "127.0.0.1:3000", "x-twice": "1,2", "user-agent": "curl"}));
+        let headers =
+            json!({"host": "127.0.0.1:3000", "x-twice": "1,2", "user-agent": "curl", "x-forwarded-proto": "http"});
+        assert_eq!(event["headers"], headers);
         assert_eq!(event["cookies"], json!(["a=1", "b=2"]));
         assert_eq!(event["pathParameters"], json!({"id": "01JD"}));
         assert_eq!(event["requestContext"]["http"]["method"], "GET");

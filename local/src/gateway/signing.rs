@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::settings::Settings;
 use crate::simulator::sign_webhook;
-use crate::stack::account;
 
 /// An event could not be signed.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +20,9 @@ pub enum SignError {
     Unsigned(#[from] jsonwebtoken::errors::Error),
 }
 
-/// Returns the event in `text`, of payload format 2.0, with a new signature in its `authorization` header.
-pub fn sign_event(text: &str) -> Result<String, SignError> {
+/// Returns the event in `text`, of payload format 2.0, with a new signature in its `authorization` header. The account is
+/// that of `settings`.
+pub fn sign_event(text: &str, settings: &Settings) -> Result<String, SignError> {
     let mut event: Value = serde_json::from_str(text)?;
     if event["isBase64Encoded"] == true {
         return Err(SignError::NotAnEvent);
@@ -29,8 +30,8 @@ pub fn sign_event(text: &str) -> Result<String, SignError> {
     let body =
         (event["requestContext"]["http"]["method"] == "POST").then(|| event["body"].as_str().unwrap_or_default());
     let body = body.map(str::as_bytes);
-    let token =
-        sign_webhook(account::SIGNATURE_SECRET, account::API_KEY, account::APPLICATION_ID, body, Timestamp::now())?;
+    let (secret, key, application) = (settings.signature_secret(), settings.api_key(), settings.application_id());
+    let token = sign_webhook(&secret, &key, &application, body, Timestamp::now())?;
     let headers = event.get_mut("headers").and_then(Value::as_object_mut).ok_or(SignError::NotAnEvent)?;
     headers.insert("authorization".to_owned(), format!("Bearer {token}").into());
     Ok(serde_json::to_string_pretty(&event)?)

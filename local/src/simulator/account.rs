@@ -1,5 +1,7 @@
 //! The account: its balance, the numbers that it rents, and its application.
 
+use std::collections::HashSet;
+
 use rust_decimal::Decimal;
 
 use super::Application;
@@ -41,6 +43,8 @@ pub(super) struct Account {
     inventory: Vec<Offer>,
     /// The rented numbers, in the order of purchase.
     owned: Vec<OwnedNumber>,
+    /// The same, to be found quickly.
+    owned_numbers: HashSet<String>,
 }
 
 impl Account {
@@ -48,8 +52,10 @@ impl Account {
         let inventory = inventory::all();
         let linked = NumberSettings { app_id: Some(application.id.clone()), ..NumberSettings::default() };
         let owned = inventory.iter().filter(|offer| linked_numbers.contains(&offer.msisdn));
-        let owned = owned.map(|offer| OwnedNumber { offer: offer.clone(), settings: linked.clone() }).collect();
-        Self { balance, application: ApplicationRecord::new(application), inventory, owned }
+        let owned = owned.map(|offer| OwnedNumber { offer: offer.clone(), settings: linked.clone() });
+        let owned: Vec<_> = owned.collect();
+        let owned_numbers = owned.iter().map(|number| number.offer.msisdn.clone()).collect();
+        Self { balance, application: ApplicationRecord::new(application), inventory, owned, owned_numbers }
     }
 
     /// True if Vonage has numbers of that country, rented or not.
@@ -68,7 +74,18 @@ impl Account {
     }
 
     pub(super) fn owns(&self, msisdn: &str) -> bool {
-        self.owned.iter().any(|number| number.offer.msisdn == msisdn)
+        self.owned_numbers.contains(msisdn)
+    }
+
+    /// Adds numbers to the inventory, or if they are `rented` to those of the account, linked to the application.
+    pub(super) fn add_numbers(&mut self, offers: Vec<Offer>, rented: bool) {
+        if rented {
+            let settings = NumberSettings { app_id: Some(self.application.id.clone()), ..NumberSettings::default() };
+            self.owned_numbers.extend(offers.iter().map(|offer| offer.msisdn.clone()));
+            let rented = offers.iter().cloned().map(|offer| OwnedNumber { offer, settings: settings.clone() });
+            self.owned.extend(rented);
+        }
+        self.inventory.extend(offers);
     }
 
     /// Rents a number and charges its first month.
@@ -84,6 +101,7 @@ impl Account {
         if !self.pay(offer.cost) {
             return Err(Refusal::MethodFailed);
         }
+        self.owned_numbers.insert(offer.msisdn.clone());
         self.owned.push(OwnedNumber { offer, settings: NumberSettings::default() });
         Ok(())
     }
@@ -104,6 +122,7 @@ impl Account {
     pub(super) fn cancel(&mut self, country: &str, msisdn: &str) -> Result<(), Refusal> {
         let index = self.position(country, msisdn)?;
         self.owned.remove(index);
+        self.owned_numbers.remove(msisdn);
         Ok(())
     }
 

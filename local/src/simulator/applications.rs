@@ -91,7 +91,7 @@ pub(super) const EVENT_TIMEOUT: u64 = 10_000;
 pub(super) struct ApplicationRecord {
     pub(super) id: String,
     name: String,
-    public_key: Option<String>,
+    pub(super) public_key: Option<String>,
     improve_ai: bool,
     capabilities: Map<String, Value>,
 }
@@ -109,7 +109,7 @@ impl ApplicationRecord {
         let mut record = Self {
             id: application.id.clone(),
             name: "Masked calling".to_owned(),
-            public_key: None,
+            public_key: Some(application.public_key.clone()),
             improve_ai: true,
             capabilities: Map::new(),
         };

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::call::{self, CallRequest};
+use super::countries;
+use super::inventory;
 use super::phones;
 use super::problem::Problem;
 use super::report::{CallReport, EventReport};
@@ -69,6 +71,36 @@ pub(super) async fn set_account(State(simulator): Shared, bytes: Bytes) -> Resul
         simulator.records().provision(redact);
     }
     Ok(Json(state))
+}
+
+/// Consecutive mobile numbers to add.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewNumbers {
+    country: String,
+    /// The first number, in digits.
+    first: String,
+    count: u64,
+    /// Monthly rent in EUR.
+    cost: Decimal,
+    /// True if the account rents them already, linked to its application.
+    #[serde(default)]
+    rented: bool,
+}
+
+/// Largest number of numbers that one request adds.
+const MOST_NUMBERS: u64 = 1_000_000;
+
+/// Handles `POST /simulator/numbers`.
+pub(super) async fn add_numbers(State(simulator): Shared, bytes: Bytes) -> Result<StatusCode, Problem> {
+    let new: NewNumbers = body(&bytes)?;
+    let country = countries::by_code(&new.country);
+    let country = country.ok_or_else(|| Problem::bad_request("The simulator does not know the country.".to_owned()))?;
+    let first = new.first.parse().ok().filter(|_| new.count <= MOST_NUMBERS);
+    let first = first
+        .ok_or_else(|| Problem::bad_request("\"first\" is in digits, and \"count\" at most 1000000.".to_owned()))?;
+    simulator.account().add_numbers(inventory::mobile(country.code, first, new.count, new.cost), new.rented);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Handles `POST /simulator/faults`.

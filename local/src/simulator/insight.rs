@@ -86,13 +86,18 @@ fn recognise(text: &str, country: Option<&str>) -> Option<(PhoneNumber, String)>
     if digits.contains('+') {
         return None;
     }
-    let as_international = (!digits.starts_with('0')).then(|| valid(None, &format!("+{digits}"))).flatten();
+    let as_international = self::international(digits);
     let in_country = |found: &(PhoneNumber, String)| country.is_none_or(|country| found.1 == country);
     let national = || match (international, home) {
         (None, Some(home)) => valid(Some(home), digits).filter(in_country),
         _ => None,
     };
     as_international.filter(in_country).or_else(national)
+}
+
+/// Returns the number with these international digits, and its country's alpha-2 code. `None` if it is not valid.
+pub(super) fn international(digits: &str) -> Option<(PhoneNumber, String)> {
+    (!digits.starts_with('0')).then(|| valid(None, &format!("+{digits}"))).flatten()
 }
 
 fn valid(home: Option<Region>, text: &str) -> Option<(PhoneNumber, String)> {

@@ -61,7 +61,7 @@ const MOBILE: Range = Range {
     needs_address: false,
 };
 
-const RANGES: [Range; 7] = [
+const RANGES: [Range; 8] = [
     Range { country: "GB", first: 447_451_000_001, count: 250, cents: 125, ..MOBILE },
     Range {
         country: "GB",
@@ -76,6 +76,8 @@ const RANGES: [Range; 7] = [
     Range { country: "FR", first: 33_644_630_001, count: 60, cents: 300, ..MOBILE },
     Range { country: "IE", first: 353_861_000_001, count: 3, cents: 200, ..MOBILE },
     Range { country: "DE", first: 4_915_735_980_001, count: 20, cents: 250, needs_address: true, ..MOBILE },
+    // Its calling code is that of GB.
+    Range { country: "JE", first: 447_797_100_001, count: 20, cents: 125, ..MOBILE },
     Range { country: "NL", first: 3_197_010_200_001, count: 130, cents: 150, domestic_sms_only: 120, ..MOBILE },
 ];
 
@@ -83,6 +85,12 @@ const RANGES: [Range; 7] = [
 pub(super) fn all() -> Vec<Offer> {
     let numbers = |range: &'static Range| (0..range.count).map(move |index| offer(range, index));
     RANGES.iter().flat_map(numbers).collect()
+}
+
+/// Returns consecutive mobile numbers of a country, from `first` on, for a monthly rent.
+pub(super) fn mobile(country: &'static str, first: u64, count: u64, cost: Decimal) -> Vec<Offer> {
+    let range = Range { country, first, count, ..MOBILE };
+    (0..count).map(|index| Offer { cost, ..offer(&range, index) }).collect()
 }
 
 fn offer(range: &Range, index: u64) -> Offer {

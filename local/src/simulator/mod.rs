@@ -3,7 +3,7 @@
 //! It has three roles. As Vonage's API it rents numbers, looks up numbers, sends text messages and stores the one Voice
 //! application of the account. As the telephone network it places calls: it asks the application's answer URL, performs
 //! the NCCO and sends the events of each leg, in simulated time. For tests it injects faults. It serves the paths of
-//! both of Vonage's hosts, `api.nexmo.com` and `rest.nexmo.com`, so Vonage's client libraries work with its address.
+//! all of Vonage's hosts, such as `api.nexmo.com` and `rest.nexmo.com`, so Vonage's client libraries work with its address.
 
 mod account;
 mod applications;
@@ -11,6 +11,7 @@ mod call;
 mod control;
 mod countries;
 mod gsm;
+mod identity;
 mod insight;
 mod inventory;
 mod leg;
@@ -22,6 +23,7 @@ mod redact;
 mod report;
 mod request;
 mod sms;
+mod token;
 mod webhook;
 
 pub use webhook::sign_webhook;
@@ -89,6 +91,8 @@ impl fmt::Debug for Settings {
 pub struct Application {
     /// Application ID. Vonage's are UUIDs.
     pub id: String,
+    /// The key in PEM (`BEGIN PUBLIC KEY`) that verifies the application's tokens.
+    pub public_key: String,
     /// `answer_url`: returns the NCCO of each inbound call.
     pub answer: Webhook,
     /// `fallback_answer_url`: asked if the answer URL fails.
@@ -196,6 +200,8 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/number/update", post(numbers::update))
         .route("/number/cancel", post(numbers::cancel))
         .route("/account/numbers", get(numbers::owned))
+        .route("/account/get-balance", get(numbers::balance))
+        .route("/identity-insights/v1/requests", post(identity::requests))
         .route("/ni/basic/json", get(insight::basic).post(insight::basic))
         .route("/sms/json", post(sms::send))
         .route("/v1/redact/transaction", post(redact::transaction))
@@ -206,6 +212,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/simulator/messages", get(control::messages))
         .route("/simulator/account", get(control::account).put(control::set_account))
         .route("/simulator/faults", post(control::add_fault).delete(control::clear_faults))
+        .route("/simulator/numbers", post(control::add_numbers))
         .route("/simulator/release", post(control::release))
         .route("/simulator/requests", get(control::requests).delete(control::clear_requests))
         .merge(vonage)

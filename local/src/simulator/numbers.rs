@@ -1,4 +1,4 @@
-//! Vonage's Numbers API: search, buy, update, cancel, and the list of owned numbers.
+//! Vonage's Numbers API: search, buy, update, cancel, and the list of owned numbers. Also the balance of the account.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use rust_decimal::prelude::ToPrimitive;
 use serde_json::{Map, Value, json};
 
 use super::Shared;
@@ -65,6 +66,17 @@ pub(super) async fn owned(State(simulator): Shared, Extension(request): Call) ->
     };
     let found: Vec<_> = account.owned().iter().filter(matches).collect();
     page.answer(&found, |number| owned_number(number))
+}
+
+/// Handles `GET /account/get-balance`, of the Account API. `value` is a number, in EUR.
+pub(super) async fn balance(State(simulator): Shared, Extension(request): Call) -> Response {
+    match authorised(&request) {
+        Ok(()) => {
+            let value = simulator.account().balance.to_f64();
+            Json(json!({"value": value, "autoReload": false})).into_response()
+        }
+        Err(response) => *response,
+    }
 }
 
 /// Handles `POST /number/buy`.

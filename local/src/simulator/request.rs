@@ -63,6 +63,10 @@ pub(super) struct ApiRequest {
     pub(super) query: Parameters,
     pub(super) payload: Payload,
     pub(super) access: Access,
+    /// The bearer token in the `Authorization` header.
+    pub(super) bearer: Option<String>,
+    /// True if the body is labelled as JSON.
+    pub(super) is_json: bool,
     /// The texts in which a fault rule searches: query and body as sent, and both decoded.
     searchable: [String; 3],
 }
@@ -72,11 +76,15 @@ impl ApiRequest {
         let raw_query = parts.uri.query().unwrap_or_default();
         let query = Parameters::decode(raw_query.as_bytes());
         let payload = payload(parts, body);
+        let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let bearer = authorization.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
         let mut request = Self {
             searchable: [raw_query.to_owned(), String::from_utf8_lossy(body).into_owned(), String::new()],
             query,
             payload,
             access: Access::Missing,
+            bearer,
+            is_json: content_type(parts) == Some("application/json"),
         };
         request.searchable[2] = Value::Object(request.parameters()).to_string();
         request.access = match request.credentials(parts) {
@@ -149,14 +157,17 @@ fn basic(header: &str) -> Option<(String, String)> {
     Some((key.to_owned(), secret.to_owned()))
 }
 
+/// Returns the type of the body, without parameters.
+fn content_type(parts: &Parts) -> Option<&str> {
+    let content_type = parts.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    content_type.split(';').next().map(str::trim)
+}
+
 fn payload(parts: &Parts, body: &[u8]) -> Payload {
     if body.is_empty() {
         return Payload::Empty;
     }
-    let content_type = parts.headers.get(header::CONTENT_TYPE);
-    let content_type = content_type.and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|value| value.split(';').next());
-    match essence.map(str::trim) {
+    match content_type(parts) {
         Some("application/x-www-form-urlencoded") => Payload::Form(Parameters::decode(body)),
         Some("application/json") => serde_json::from_slice(body).map_or(Payload::Unreadable, Payload::Json),
         _ => Payload::Unreadable,

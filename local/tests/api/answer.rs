@@ -7,8 +7,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::{Answer, DRIVER, Laptop, RIDER, text};
 
-const NOBODY: &str = "Sorry, this number cannot connect you. Please call from the phone that you gave us, with your \
-                      caller ID shown. Goodbye.";
+const NOBODY: &str = "Sorry, this number cannot connect you. Please call from the phone that you gave us. Goodbye.";
+const HIDDEN: &str =
+    "Sorry, your caller ID is hidden, so we cannot connect you. Please show it and call again. Goodbye.";
+const UNCLEAR: &str = "Sorry, your network sent your caller ID in a form that we cannot read, so we cannot connect you. \
+                       Goodbye.";
 
 async fn ask(laptop: &Laptop, from: &str, to: &str) -> Answer {
     let body =
@@ -49,23 +52,121 @@ async fn stranger_is_refused_with_message() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let dialled = text(&conversation, "/participants/0/dials");
-    for stranger in [DRIVER, "447700900003", "", "anonymous", "Restricted", "+447700900001", "07700900001"] {
+    for stranger in [DRIVER, "447700900003", "+447700900003", "07700900003"] {
         let answer = ask(&laptop, stranger, dialled).await;
         assert_eq!((answer.status, answer.content_type()), (200, "application/json"), "{stranger}");
         assert_eq!(only_talks(&answer.body), NOBODY);
     }
-    let withheld = laptop.signed_post("/webhooks/answer", &json!({"to": dialled}).to_string()).await;
-    assert_eq!(only_talks(&withheld.body), NOBODY);
     let not_rented = ask(&laptop, RIDER, "447451000200").await;
     assert_eq!(only_talks(&not_rented.body), NOBODY);
 }
 
+/// Asks by GET, with both values encoded.
+async fn ask_by_get(laptop: &Laptop, from: &str, to: &str) -> Answer {
+    let url = format!("{}/webhooks/answer", laptop.stack.gateway_url);
+    let query = [("from", from), ("to", to), ("conversation_uuid", "CON-1")];
+    Answer::to(laptop.http.get(url).query(&query).bearer_auth(laptop.signature(None))).await
+}
+
 #[tokio::test]
-async fn caller_id_with_spaces_is_same_caller() {
+async fn caller_id_in_any_spelling_is_same_caller() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
-    let answer = ask(&laptop, " 447700900001", text(&conversation, "/participants/0/dials")).await;
+    let dialled = text(&conversation, "/participants/0/dials");
+    let dialled = [dialled.to_owned(), format!("+{dialled}"), format!("00{dialled}"), format!(" {dialled}")];
+    for from in [
+        RIDER,
+        " 447700900001",
+        "+447700900001",
+        "00447700900001",
+        "+44 7700 900 001",
+        "+44 (0)7700 900001",
+        "tel:+447700900001",
+        "447700900001@203.0.113.5",
+        "sip:+447700900001@203.0.113.5;user=phone",
+        "07700900001",
+        "07700 900001",
+    ] {
+        for to in &dialled {
+            for answer in [ask(&laptop, from, to).await, ask_by_get(&laptop, from, to).await] {
+                assert_eq!(answer.body[1]["endpoint"][0]["number"], DRIVER, "{from} {to} {answer:?}");
+            }
+        }
+    }
+    // A "+" that is not encoded arrives as a blank.
+    let url = format!("{}/webhooks/answer?from=+{RIDER}&to=+{}", laptop.stack.gateway_url, dialled[0]);
+    let answer = Answer::to(laptop.http.get(url).bearer_auth(laptop.signature(None))).await;
     assert_eq!(answer.body[1]["action"], "connect");
+    let numeric = json!({"from": 447_700_900_001_u64, "to": dialled[0]}).to_string();
+    assert_eq!(laptop.signed_post("/webhooks/answer", &numeric).await.body[1]["action"], "connect");
+}
+
+#[tokio::test]
+async fn hidden_and_unclear_callers_hear_why() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let conversation = laptop.create().await;
+    let dialled = text(&conversation, "/participants/0/dials");
+    for (heard, sent) in [
+        (HIDDEN, ["", "anonymous", "Restricted", "Unknown", "UNAVAILABLE", "Private number", "null", "0"].as_slice()),
+        (
+            UNCLEAR,
+            ["alice", "900001", "+999123456789", "tel:+447700900001;ext=1", "07700900001,07700900002"].as_slice(),
+        ),
+    ] {
+        for from in sent {
+            for answer in [ask(&laptop, from, dialled).await, ask_by_get(&laptop, from, dialled).await] {
+                assert_eq!((answer.status, only_talks(&answer.body)), (200, heard), "{from}");
+            }
+        }
+    }
+    for (heard, body) in [
+        (HIDDEN, json!({"to": dialled})),
+        (HIDDEN, json!({"from": null, "to": dialled})),
+        (UNCLEAR, json!({"from": [RIDER], "to": dialled})),
+        (NOBODY, json!({"from": RIDER})),
+        (NOBODY, json!({"from": RIDER, "to": "07451000001"})),
+    ] {
+        let answer = laptop.signed_post("/webhooks/answer", &body.to_string()).await;
+        assert_eq!(only_talks(&answer.body), heard, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn national_form_is_of_the_dialled_country_only() {
+    let laptop = Laptop::builder().env(&[("FALLBACK_COUNTRIES", "US")]).numbers("US", 2).start().await;
+    let conversation = laptop.create().await;
+    let dialled = text(&conversation, "/participants/0/dials");
+    assert!(dialled.starts_with('1'), "{dialled}");
+    for from in [RIDER, "+447700900001", "011447700900001"] {
+        assert_eq!(ask(&laptop, from, dialled).await.body[1]["action"], "connect", "{from}");
+    }
+    // Not a national form of the US.
+    assert_eq!(only_talks(&ask(&laptop, "07700900001", dialled).await.body), UNCLEAR);
+}
+
+#[tokio::test]
+async fn phone_with_two_spellings_is_one_caller() {
+    let laptop = Laptop::builder().env(&[("FALLBACK_COUNTRIES", "GB")]).numbers("GB", 4).start().await;
+    for (given, dialled_as, spellings) in [
+        ("+54 9 11 2345 6789", "5491123456789", ["5491123456789", "541123456789", "+541123456789"]),
+        ("+54 11 2345 6788", "541123456788", ["5491123456788", "541123456788", "+5491123456788"]),
+        ("+52 55 1234 5678", "525512345678", ["5215512345678", "525512345678", "+52 1 55 1234 5678"]),
+    ] {
+        let order = json!({"participants": [{"number": given}, {"number": "+447700900002"}], "notify": false});
+        let conversation = laptop.post("/conversations", &order).await.body;
+        assert_eq!(conversation["participants"][0]["number"], dialled_as, "{conversation}");
+        let [dials, others] = [0, 1].map(|side| text(&conversation["participants"][side], "/dials").to_owned());
+        for from in spellings {
+            let answer = ask(&laptop, from, &dials).await;
+            assert_eq!(answer.body[1]["endpoint"][0]["number"], DRIVER, "{from} {answer:?}");
+        }
+        let back = ask(&laptop, DRIVER, &others).await;
+        assert_eq!(back.body[1]["endpoint"][0]["number"], dialled_as, "dialled as it was given");
+        laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await;
+        for from in spellings {
+            assert!(only_talks(&ask(&laptop, from, &dials).await.body).contains("has ended"), "{from}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -102,7 +203,7 @@ async fn unsigned_answer_request_returns_no_number() {
     let dialled = text(&conversation, "/participants/0/dials");
     let url = format!("{}/webhooks/answer?from={RIDER}&to={dialled}", laptop.stack.gateway_url);
     let unsigned = Answer::to(laptop.http.get(&url)).await;
-    assert_eq!(unsigned.status, 401);
+    assert_eq!(unsigned.status, 503, "Vonage sends it again, signed");
     let forged = Answer::to(laptop.http.get(&url).bearer_auth("eyJhbGciOiJub25lIn0.e30.")).await;
     assert_eq!(forged.status, 401);
     let body = json!({"from": RIDER, "to": dialled}).to_string();
@@ -140,7 +241,7 @@ async fn answer_returns_503_and_fallback_200_when_table_hangs() {
         assert_eq!(answer.status, 200);
         assert!(only_talks(&answer.body).contains("call again"));
     }
-    assert_eq!(broken.send(Method::POST, "/webhooks/fallback", body).await.status, 401, "not signed");
+    assert_eq!(broken.send(Method::POST, "/webhooks/fallback", body).await.status, 503, "not signed");
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
 //! Events for the backend: the table's stream, through the filters and templates of the template's pipes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::repository::{root, template};
 use testkit::{Answer, DRIVER, Laptop, RIDER, conversation, text};
 
 use crate::pipe::Pipe;
-use crate::template::{root, template};
 
 const NEW_PHONE: &str = "447700900009";
 
@@ -247,17 +247,28 @@ async fn docs_show_events_as_they_are() {
     let examples = docs.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
     let examples = examples.filter(|example| example.contains("\"detail-type\""));
     let examples: Vec<Value> = examples.map(|example| serde_json::from_str(example).unwrap()).collect();
-    assert_eq!(examples.len(), 2);
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let laptop = Laptop::builder().numbers("GB", 3).start().await;
     let stream = Stream::open(&laptop).await;
     let created = laptop.create().await;
-    laptop.call(json!({"from": RIDER, "to": created["participants"][0]["dials"]})).await;
+    let dials = text(&created, "/participants/0/dials");
+    laptop.call(json!({"from": RIDER, "to": dials})).await;
     let (conversations, legs) = events(&stream).await;
-    for (kind, event) in [("Conversation changed", &conversations[0]), ("Leg finished", &legs[0])] {
+    let taken = laptop.vonage_form("/number/cancel", &[("country", "GB"), ("msisdn", dials)]).await;
+    assert_eq!(taken.status, 200);
+    laptop.run_schedule().await;
+    laptop.buy_by_hand("GB", dials).await;
+    laptop.run_schedule().await;
+    let mut sent =
+        BTreeMap::from([("Conversation changed", conversations[0].clone()), ("Leg finished", legs[0].clone())]);
+    let on_bus = laptop.stack.bus.events();
+    sent.extend(on_bus.iter().map(|event| (text(event, "/detail-type"), event["detail"].clone())));
+    let kinds: BTreeSet<_> = examples.iter().map(|example| text(example, "/detail-type")).collect();
+    assert_eq!((examples.len(), kinds), (sent.len(), sent.keys().copied().collect()));
+    for (kind, event) in sent {
         let example = examples.iter().find(|example| example["detail-type"] == kind).unwrap();
         let (mut shown, mut sent) = (BTreeSet::new(), BTreeSet::new());
         members(&example["detail"], "", &mut shown);
-        members(event, "", &mut sent);
+        members(&event, "", &mut sent);
         assert_eq!(shown, sent, "{kind}");
     }
 }

@@ -37,7 +37,9 @@ async fn refusal_returns_pool_state_and_time_of_next_free_number() {
     pair(&laptop, "+447700900001", "+447700900003").await;
     laptop.advance(10);
     let ended = laptop.delete(&format!("/conversations/{}", text(&first, "/id"))).await.body;
-    let refused = laptop.post("/conversations", &conversation()).await;
+    let mut with_another = conversation();
+    with_another["participants"][1]["number"] = json!("+447700900004");
+    let refused = laptop.post("/conversations", &with_another).await;
     let ended_at: jiff::Timestamp = text(&ended, "/ended_at").parse().unwrap();
     let next_free_at = ended_at + jiff::SignedDuration::from_secs(1000);
     assert_eq!((refused.status, refused.retry_after()), (503, Some("1000")), "{refused:?}");
@@ -45,7 +47,7 @@ async fn refusal_returns_pool_state_and_time_of_next_free_number() {
         refused.body,
         json!({
             "type": "urn:maskline:problem:no-number-free", "title": "No virtual number is free for a participant",
-            "status": 503, "field": "participants[0].number", "country": "GB", "ready": 2, "live": 1,
+            "status": 503, "field": "participants[0].number", "country": "GB", "countries": ["GB"], "ready": 2, "live": 1,
             "quarantined": 1, "next_free_at": next_free_at.to_string(),
             "detail": format!("GB has 2 ready numbers. This participant uses 1 in live conversations and 1 in \
                                quarantine. The next number becomes free at {next_free_at}."),
@@ -53,9 +55,9 @@ async fn refusal_returns_pool_state_and_time_of_next_free_number() {
     );
     // The time is right to the second.
     laptop.advance(999);
-    assert_eq!(laptop.post("/conversations", &conversation()).await.status, 503);
+    assert_eq!(laptop.post("/conversations", &with_another).await.status, 503);
     laptop.advance(1);
-    assert_eq!(laptop.post("/conversations", &conversation()).await.status, 201);
+    assert_eq!(laptop.post("/conversations", &with_another).await.status, 201);
 }
 
 #[tokio::test]
@@ -130,6 +132,7 @@ async fn own_quarantine_keeps_late_caller_from_strangers() {
     let everybody_else = pair(&laptop, "+447700900007", "+447700900008").await;
     assert_eq!(everybody_else["participants"][0]["dials"], dials);
     laptop.advance(99);
+    order["participants"][1]["number"] = json!("+447700900003");
     assert_eq!(laptop.post("/conversations", &order).await.status, 503);
     laptop.advance(1);
     assert_eq!(laptop.post("/conversations", &order).await.status, 201);

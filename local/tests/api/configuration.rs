@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use shared::config::{DefaultValue, Source, VARIABLES, Variable};
+use testkit::repository::{root, template};
 use testkit::text;
-
-use crate::template::{root, template};
 
 /// Returns the table of `docs/configuration.md`.
 fn table() -> String {
@@ -47,8 +46,13 @@ fn template_variables(template: &Value) -> Vec<(String, String)> {
         .chain(functions.map(|function| &function["Properties"]))
         .filter_map(|properties| properties["Environment"]["Variables"].as_object())
         .flatten()
-        .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
+        .map(|(name, value)| (name.clone(), value_where_needed(value).as_str().unwrap_or_default().to_owned()))
         .collect()
+}
+
+/// Returns the value of a variable, or of an `!If` the value under its condition.
+fn value_where_needed(value: &Value) -> &Value {
+    value.as_array().map_or(value, |condition| &condition[1])
 }
 
 #[test]

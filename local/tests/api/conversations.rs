@@ -75,7 +75,7 @@ async fn expired_conversation_stays_expired_after_end() {
 }
 
 #[tokio::test]
-async fn route_keys_are_not_reused_during_quarantine() {
+async fn strangers_get_no_route_key_during_quarantine() {
     let laptop = Laptop::builder()
         .env(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")])
         .numbers("GB", 1)
@@ -83,11 +83,37 @@ async fn route_keys_are_not_reused_during_quarantine() {
         .await;
     let conversation = laptop.create().await;
     laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await;
-    let again = || async { laptop.post("/conversations", &testkit::conversation()).await.status };
+    let mut with_stranger = testkit::conversation();
+    with_stranger["participants"][1]["number"] = json!("+447700900003");
+    let create = async || laptop.post("/conversations", &with_stranger).await.status;
     laptop.advance(58);
-    assert_eq!(again().await, 503);
+    assert_eq!(create().await, 503);
     laptop.advance(2);
-    assert_eq!(again().await, 201);
+    assert_eq!(create().await, 201);
+}
+
+#[tokio::test]
+async fn two_people_get_their_numbers_back_right_after_an_end() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let dials =
+        |conversation: &Value| [0, 1].map(|side| text(&conversation["participants"][side], "/dials").to_owned());
+    let mut order = testkit::conversation();
+    order["quarantine"] = json!(200_000);
+    let first = laptop.post("/conversations", &order).await.body;
+    for _ in 0..3 {
+        laptop.delete(&format!("/conversations/{}", text(&first, "/id"))).await;
+        let again = laptop.create().await;
+        assert_eq!(dials(&again), dials(&first));
+        let call = laptop.call(json!({"from": DRIVER, "to": dials(&again)[1]})).await;
+        assert_eq!(call["phones"]["callee"]["number"], RIDER);
+        laptop.delete(&format!("/conversations/{}", text(&again, "/id"))).await;
+    }
+    // The longer quarantine of the first one still holds for others.
+    laptop.advance(190_000);
+    let mut with_stranger = testkit::conversation();
+    with_stranger["participants"][1]["number"] = json!("+447700900003");
+    let other = laptop.post("/conversations", &with_stranger).await.body;
+    assert_ne!(dials(&other)[0], dials(&first)[0]);
 }
 
 #[tokio::test]

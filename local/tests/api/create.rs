@@ -24,10 +24,10 @@ async fn create_returns_masks_and_numbers_to_dial() {
     assert_eq!(
         conversation["participants"],
         json!([
-            {"number": RIDER, "country": "GB", "label": "your rider", "masked_by": "447451000002",
-             "dials": "447451000001", "notification": "sent"},
-            {"number": DRIVER, "country": "GB", "label": "your driver", "masked_by": "447451000001",
-             "dials": "447451000002", "notification": "sent"},
+            {"number": RIDER, "country": "GB", "verified_by": "numbering-plan", "label": "your rider",
+             "masked_by": "447451000002", "dials": "447451000001", "notification": "sent"},
+            {"number": DRIVER, "country": "GB", "verified_by": "numbering-plan", "label": "your driver",
+             "masked_by": "447451000001", "dials": "447451000002", "notification": "sent"},
         ])
     );
     assert_eq!((&conversation["state"], &conversation["reference"]), (&json!("active"), &json!("ride-42")));
@@ -47,6 +47,27 @@ async fn create_accepts_numbers_in_usual_spellings() {
         let order = json!({"participants": [{"number": "+447700900001"}, {"number": number, "country": country}]});
         let answer = laptop.post("/conversations", &order).await;
         assert_eq!(answer.body["participants"][1]["number"], read, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_spellings_of_one_phone_are_one_participant() {
+    let laptop = Laptop::builder().env(&[("FALLBACK_COUNTRIES", "GB")]).numbers("GB", 2).start().await;
+    let pair = async |a: &str, b: &str| {
+        let order = json!({"participants": [{"number": a}, {"number": b}], "notify": false});
+        laptop.post("/conversations", &order).await
+    };
+    for (a, b) in [("+54 11 2345 6789", "+5491123456789"), ("+52 55 1234 5678", "+5215512345678")] {
+        let refused = pair(a, b).await;
+        assert_eq!((refused.status, text(&refused.body, "/field")), (422, "participants[1].number"), "{refused:?}");
+    }
+    // Both numbers are in use for the person, whatever the spelling.
+    for (spelling, other, status) in [
+        ("+5491123456789", "+447700900002", 201),
+        ("+541123456789", "+447700900003", 201),
+        ("+5491123456789", "+447700900004", 503),
+    ] {
+        assert_eq!(pair(spelling, other).await.status, status, "{spelling}");
     }
 }
 
@@ -87,6 +108,29 @@ async fn text_contains_label_of_any_language_unchanged() {
     order["participants"][1]["label"] = json!("вашего водителя 🚕");
     laptop.post("/conversations", &order).await;
     assert!(text(&laptop.texts(RIDER).await[0], "/text").contains("вашего водителя 🚕"));
+}
+
+#[tokio::test]
+async fn country_that_does_not_exist_is_answered_with_one_that_does() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let existing = laptop.create().await;
+    let path = format!("/conversations/{}", text(&existing, "/id"));
+    for (code, meant) in [("UK", Some("GB")), ("EN", Some("GB")), ("gb", Some("GB")), ("XX", None), ("AQ", None)] {
+        let phone = json!({"number": "07700 900001", "country": code});
+        let create = laptop.post("/conversations", &json!({"participants": [phone, {"number": DRIVER}]})).await;
+        let update = laptop.patch(&path, &json!({"participants": [phone, null]})).await;
+        let order = laptop.post("/numbers", &json!({"country": code, "count": 1})).await;
+        for refused in [create, update, order] {
+            let field = text(&refused.body, "/field");
+            assert_eq!(refused.status, 422, "{refused:?}");
+            assert!(field == "country" || field == "participants[0].country", "{refused:?}");
+            let suggestion = meant.map_or("such as GB.".to_owned(), |meant| format!("perhaps {meant} is meant."));
+            assert!(text(&refused.body, "/detail").ends_with(&suggestion), "{refused:?}");
+        }
+        let report = laptop.stack.run_invocation(&json!({"source": "maskline.demand", "country": code})).await.unwrap();
+        assert!(text(&report, "/failed").contains("the event's country is not"), "{report}");
+    }
+    assert_eq!(laptop.asked("/number/search").await, 1, "only for the numbers at the start");
 }
 
 #[tokio::test]
@@ -178,7 +222,13 @@ async fn create_names_field_and_stores_nothing_on_bad_body() {
             "participants[0].country",
         ),
         (with("/participants/1/country", json!("gb")), 422, "participants[1].country"),
+        (with("/participants/1/country", json!("UK")), 422, "participants[1].country"),
+        (with("/participants/1/country", json!("XX")), 422, "participants[1].country"),
+        (with("/participants/1/country", json!("")), 422, "participants[1].country"),
         (with("/participants/0/label", json!("x".repeat(41))), 422, "participants[0].label"),
+        (with("/participants/0/label", json!("your \u{202E}revird")), 422, "participants[0].label"),
+        (with("/participants/0/label", json!("your driver\u{2028}call now")), 422, "participants[0].label"),
+        (with("/participants/0/label", json!("\u{200B}")), 422, "participants[0].label"),
         (and("expires_in", json!(59)), 422, "expires_in"),
         (and("expires_in", json!(170 * 86_400 + 1)), 422, "expires_in"),
         (and("expires_in", json!(-60)), 422, "expires_in"),
@@ -188,6 +238,7 @@ async fn create_names_field_and_stores_nothing_on_bad_body() {
         (and("quarantine", json!(30 * 86_400 + 1)), 422, "quarantine"),
         (and("reference", json!("")), 422, "reference"),
         (and("reference", json!("ride \"42\"")), 422, "reference"),
+        (and("reference", json!("ride\u{2066}42")), 422, "reference"),
         (and("webhook", json!("https://example.com")), 422, "webhook"),
         (
             json!({"participants": [{"number": "+447700900001", "name": "Ann"}, {"number": "+447700900002"}]}),
@@ -244,62 +295,6 @@ async fn concurrent_creates_of_same_caller_share_no_route_key() {
 }
 
 #[tokio::test]
-async fn lookup_is_repeated_once_after_broken_connection() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    laptop.faults("/ni/basic/json", 2, json!({"kind": "close_before"})).await;
-    laptop.create().await;
-}
-
-#[tokio::test]
-async fn create_stores_nothing_when_lookup_fails() {
-    let laptop = Laptop::builder().env(&[("VONAGE_TIME_LIMIT_MS", "300")]).numbers("GB", 2).start().await;
-    for (fault, status) in [
-        (json!({"kind": "status", "status": 401}), 502),
-        (json!({"kind": "status", "status": 420, "body": {"error-code": "420"}}), 502),
-        (json!({"kind": "status", "status": 429}), 503),
-        (json!({"kind": "status", "status": 500}), 503),
-        (json!({"kind": "not_json"}), 502),
-        (json!({"kind": "hang"}), 503),
-        (json!({"kind": "close_before"}), 503),
-        (json!({"kind": "status", "status": 200, "body": {"status": 1, "status_message": "Throttled"}}), 503),
-        (json!({"kind": "status", "status": 200, "body": {"status": 4, "status_message": "Invalid credentials"}}), 502),
-        (json!({"kind": "status", "status": 200, "body": {"status": 9, "status_message": "Quota exceeded"}}), 502),
-        (json!({"kind": "status", "status": 200, "body": {"status": 0}}), 502),
-    ] {
-        // The same happens at each attempt.
-        laptop.faults("/ni/basic/json", 6, fault.clone()).await;
-        let answer = laptop.post("/conversations", &conversation()).await;
-        assert_eq!(
-            (answer.status, text(&answer.body, "/type")),
-            (status, "urn:maskline:problem:carrier-failed"),
-            "{fault}"
-        );
-        assert_eq!(answer.retry_after().is_some(), status == 503, "{fault}");
-        for secret in [RIDER, DRIVER, "laptop-api-secret", "127.0.0.1"] {
-            assert!(!answer.body.to_string().contains(secret), "{fault} {answer:?}");
-        }
-        laptop.no_more_faults().await;
-    }
-    nothing_is_left(&laptop).await;
-}
-
-#[tokio::test]
-async fn lookup_is_repeated_after_any_failure() {
-    let laptop = Laptop::builder().numbers("GB", 30).start().await;
-    for fault in [
-        json!({"kind": "status", "status": 429, "retry_after": 0}),
-        json!({"kind": "status", "status": 500}),
-        json!({"kind": "not_json"}),
-        json!({"kind": "truncated"}),
-        json!({"kind": "close_after"}),
-        json!({"kind": "status", "status": 200, "body": {"status": 5, "status_message": "Internal error"}}),
-    ] {
-        laptop.faults("/ni/basic/json", 2, fault.clone()).await;
-        laptop.create().await;
-    }
-}
-
-#[tokio::test]
 async fn text_is_repeated_only_when_vonage_cannot_have_sent_it() {
     let throttled = json!({"message-count": "1", "messages": [{"status": "1", "error-text": "Throttled"}]});
     for (fault, notification, asked) in [
@@ -319,13 +314,4 @@ async fn text_is_repeated_only_when_vonage_cannot_have_sent_it() {
         }
         assert_eq!(laptop.asked("/sms/json").await, asked, "{fault}");
     }
-}
-
-#[tokio::test]
-async fn create_passes_on_retry_after_of_vonage() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    laptop.faults("/ni/basic/json", 2, json!({"kind": "status", "status": 429, "retry_after": 30})).await;
-    let answer = laptop.post("/conversations", &conversation()).await;
-    assert_eq!((answer.status, answer.retry_after()), (503, Some("30")), "{answer:?}");
-    assert_eq!(laptop.asked("/ni/basic/json").await, 2);
 }

@@ -3,10 +3,15 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use testkit::{DRIVER, Laptop, RIDER, conversation, text};
+use testkit::{Builder, DRIVER, Laptop, RIDER, conversation, text};
 
 /// The time between an erasure and its redactions, and a minute more, in seconds.
 const AN_HOUR: i64 = 61 * 60;
+
+/// Returns the settings of a laptop that looks numbers up at Vonage, which leaves records there.
+fn builder() -> Builder {
+    Laptop::builder().env(&[("NUMBER_LOOKUP", "number-insight")])
+}
 
 fn path(conversation: &Value) -> String {
     format!("/conversations/{}", text(conversation, "/id"))
@@ -63,7 +68,7 @@ async fn lively(laptop: &Laptop) -> Value {
 
 #[tokio::test]
 async fn erase_deletes_conversation_and_leaves_tombstones() {
-    let laptop = Laptop::builder().numbers("GB", 1).start().await;
+    let laptop = builder().numbers("GB", 1).start().await;
     let conversation = lively(&laptop).await;
     assert_eq!(erase(&laptop, &conversation).await, 204);
 
@@ -93,7 +98,7 @@ async fn erase_deletes_conversation_and_leaves_tombstones() {
 
 #[tokio::test]
 async fn repeated_and_concurrent_erase_return_same_answer() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let laptop = builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     let (one, other) = tokio::join!(erase(&laptop, &conversation), erase(&laptop, &conversation));
     assert_eq!((one, other, erase(&laptop, &conversation).await), (204, 204, 204));
@@ -106,7 +111,7 @@ async fn repeated_and_concurrent_erase_return_same_answer() {
 
 #[tokio::test]
 async fn erase_leaves_no_tombstone_after_quarantine() {
-    let laptop = Laptop::builder().numbers("GB", 1).start().await;
+    let laptop = builder().numbers("GB", 1).start().await;
     let conversation = laptop.create().await;
     laptop.delete(&path(&conversation)).await;
     assert_eq!(erase(&laptop, &conversation).await, 204);
@@ -121,11 +126,8 @@ async fn erase_leaves_no_tombstone_after_quarantine() {
 
 #[tokio::test]
 async fn erase_covers_former_phones_and_history_of_reused_keys() {
-    let laptop = Laptop::builder()
-        .env(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")])
-        .numbers("GB", 1)
-        .start()
-        .await;
+    let laptop =
+        builder().env(&[("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "60")]).numbers("GB", 1).start().await;
     let first = laptop.create().await;
     let new_phone = json!({"participants": [{"number": "+447700900009"}, null]});
     assert_eq!(laptop.patch(&path(&first), &new_phone).await.status, 200);
@@ -142,7 +144,7 @@ async fn erase_covers_former_phones_and_history_of_reused_keys() {
 
 #[tokio::test]
 async fn schedule_redacts_each_carrier_record_once_after_an_hour() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let laptop = builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     laptop.patch(&path(&conversation), &json!({"participants": [null, {"number": "+447700900009"}]})).await;
     erase(&laptop, &conversation).await;
@@ -165,7 +167,7 @@ async fn schedule_redacts_each_carrier_record_once_after_an_hour() {
 
 #[tokio::test]
 async fn late_event_restores_nothing_and_its_leg_is_redacted() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let laptop = builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     erase(&laptop, &conversation).await;
     let timestamp = laptop.clock.now().to_string();
@@ -185,7 +187,7 @@ async fn late_event_restores_nothing_and_its_leg_is_redacted() {
 
 #[tokio::test]
 async fn schedule_erases_leg_written_during_erase() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let laptop = builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let (store, phone) = (laptop.store(), shared::domain::phone::PhoneNumber::try_from(RIDER).unwrap().into());
     let dialled = text(&conversation, "/participants/0/dials");
@@ -198,10 +200,13 @@ async fn schedule_erases_leg_written_during_erase() {
         conversation_uuid: "CON-1".to_owned(),
         uuid: "leg-1".to_owned(),
         status: shared::domain::call::Status::Completed,
-        timestamp: laptop.clock.now(),
+        timestamp: Some(laptop.clock.now()),
         facts: shared::domain::call::LegFacts::default(),
     };
-    store.merge_leg(&route, shared::domain::call::Direction::Inbound, &event).await.unwrap();
+    store
+        .merge_leg(&shared::store::LegPhone::from(&route), shared::domain::call::Direction::Inbound, &event)
+        .await
+        .unwrap();
     assert_eq!(laptop.get(&path(&conversation)).await.status, 404);
     laptop.advance(AN_HOUR);
     run(&laptop).await;
@@ -210,7 +215,7 @@ async fn schedule_erases_leg_written_during_erase() {
 
 #[tokio::test]
 async fn text_in_flight_during_erase_is_redacted() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let laptop = builder().numbers("GB", 2).start().await;
     let mut order = conversation();
     order["notify"] = json!(false);
     let created = laptop.post("/conversations", &order).await.body;
@@ -227,7 +232,7 @@ async fn text_in_flight_during_erase_is_redacted() {
 
 #[tokio::test]
 async fn replay_of_create_is_refused_after_erase() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let laptop = builder().numbers("GB", 2).start().await;
     let post = async || laptop.post_with_key("ride-42", &conversation()).await;
     let created = post().await.body;
     erase(&laptop, &created).await;
@@ -241,7 +246,7 @@ async fn replay_of_create_is_refused_after_erase() {
 
 #[tokio::test]
 async fn erase_parameter_is_true_or_false() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let laptop = builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     for query in ["erase=", "erase=1", "erase=TRUE", "erase", "erase=true&erase=true"] {
         let refused = laptop.delete(&format!("{}?{query}", path(&conversation))).await;
@@ -254,7 +259,7 @@ async fn erase_parameter_is_true_or_false() {
 
 #[tokio::test]
 async fn failed_redaction_is_repeated_by_later_run() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let laptop = builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     let faults = async |times, fault| laptop.faults("/v1/redact/transaction", times, fault).await;
     faults(3, json!({"kind": "status", "status": 500})).await;
@@ -273,7 +278,7 @@ async fn failed_redaction_is_repeated_by_later_run() {
 
 #[tokio::test]
 async fn redaction_run_stops_early_when_vonage_is_down() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let laptop = builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     erase(&laptop, &conversation).await;
     laptop.advance(AN_HOUR);
@@ -289,7 +294,7 @@ async fn redaction_run_stops_early_when_vonage_is_down() {
 
 #[tokio::test]
 async fn permanent_failure_does_not_block_other_redactions() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let laptop = builder().numbers("GB", 2).start().await;
     for _ in 0..2 {
         let conversation = lively(&laptop).await;
         assert_eq!(erase(&laptop, &conversation).await, 204);
@@ -305,7 +310,7 @@ async fn permanent_failure_does_not_block_other_redactions() {
 
 #[tokio::test]
 async fn redaction_is_given_up_after_30_days_if_not_provisioned() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let laptop = builder().numbers("GB", 2).start().await;
     let conversation = lively(&laptop).await;
     assert_eq!(
         laptop.vonage(Method::PUT, "/simulator/account", json!({"balance": "9", "redact": false})).await.status,
@@ -324,7 +329,7 @@ async fn redaction_is_given_up_after_30_days_if_not_provisioned() {
 
 #[tokio::test]
 async fn erase_deletes_many_legs_in_one_request() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let laptop = builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let (store, phone) = (laptop.store(), shared::domain::phone::PhoneNumber::try_from(RIDER).unwrap().into());
     let dialled =
@@ -338,10 +343,13 @@ async fn erase_deletes_many_legs_in_one_request() {
             // Two calls share one leg, as after a transfer.
             uuid: format!("leg-{}", call.max(1)),
             status: shared::domain::call::Status::Completed,
-            timestamp: laptop.clock.now(),
+            timestamp: Some(laptop.clock.now()),
             facts: shared::domain::call::LegFacts::default(),
         };
-        store.merge_leg(&route, shared::domain::call::Direction::Inbound, &event).await.unwrap();
+        store
+            .merge_leg(&shared::store::LegPhone::from(&route), shared::domain::call::Direction::Inbound, &event)
+            .await
+            .unwrap();
     }
     assert_eq!(erase(&laptop, &conversation).await, 204);
     assert_eq!((items_with(&laptop, "LEG#").await.len(), items_with(&laptop, "voice#").await.len()), (0, 229));

@@ -1,6 +1,7 @@
 //! `/webhooks/event`.
 
 use jiff::SignedDuration;
+use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use testkit::{Answer, DRIVER, Laptop, RIDER, text};
@@ -57,6 +58,30 @@ async fn first_time_of_status_is_kept() {
     let read = calls(&laptop, &conversation).await;
     let time = |value: &Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     assert_eq!(time(&read[0]["legs"][0]["statuses"]["answered"]), time(&expected));
+}
+
+#[tokio::test]
+async fn call_goes_on_in_its_own_conversation_after_the_next_one() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let first = laptop.create().await;
+    let event_of_call = |direction: &str, status: &str| event(&laptop, &first, direction, status, 0);
+    for direction in ["inbound", "outbound"] {
+        assert_eq!(laptop.event(&event_of_call(direction, "started")).await.status, 204);
+    }
+    let late = event_of_call("outbound", "ringing");
+    laptop.advance(10);
+    laptop.delete(&format!("/conversations/{}", text(&first, "/id"))).await;
+    let next = laptop.create().await;
+    assert_eq!(next["participants"][0]["dials"], first["participants"][0]["dials"]);
+    laptop.advance(30);
+    for event in [event_of_call("outbound", "completed"), late, event_of_call("inbound", "completed")] {
+        assert_eq!(laptop.event(&event).await.status, 204);
+    }
+    let read = calls(&laptop, &first).await;
+    let legs: Vec<_> = read[0]["legs"].as_array().unwrap().iter().map(|leg| leg["status"].clone()).collect();
+    assert_eq!(legs, ["completed", "completed"]);
+    assert_eq!(read[0]["legs"][1]["statuses"].as_object().unwrap().len(), 3);
+    assert_eq!(calls(&laptop, &next).await, json!([]));
 }
 
 #[tokio::test]
@@ -123,6 +148,61 @@ async fn event_without_leg_changes_nothing() {
 }
 
 #[tokio::test]
+async fn leg_is_recorded_in_every_spelling_of_its_numbers() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let conversation = laptop.create().await;
+    let spellings = [
+        "{}",
+        "+{}",
+        "00{}",
+        " {} ",
+        "tel:+{}",
+        "{}@203.0.113.5",
+        "sip:+{}@203.0.113.5;user=phone",
+        "+{};cpc=ordinary",
+    ];
+    let mut legs = 0;
+    for direction in ["inbound", "outbound"] {
+        for field in ["from", "to"] {
+            for spelling in spellings {
+                let mut event = event(&laptop, &conversation, direction, "answered", 1);
+                event[field] = json!(spelling.replace("{}", text(&event, &format!("/{field}"))));
+                legs += 1;
+                event["uuid"] = json!(format!("leg-{legs}"));
+                assert_eq!(laptop.event(&event).await.status, 204, "{event}");
+            }
+        }
+    }
+    for (nth, from) in ["07700900001", "07700 900001", "+44 (0)7700 900001"].into_iter().enumerate() {
+        let mut event = event(&laptop, &conversation, "inbound", "answered", 1);
+        (event["from"], event["uuid"]) = (json!(from), json!(format!("national-{nth}")));
+        assert_eq!(laptop.event(&event).await.status, 204);
+        legs += 1;
+    }
+    let calls = calls(&laptop, &conversation).await;
+    let recorded = calls[0]["legs"].as_array().unwrap();
+    assert_eq!(recorded.len(), legs, "{calls}");
+    for leg in recorded {
+        assert_eq!(leg["number"], if leg["direction"] == "inbound" { RIDER } else { DRIVER }, "{leg}");
+    }
+}
+
+#[tokio::test]
+async fn leg_of_other_spelling_belongs_to_same_person() {
+    let laptop = Laptop::builder().env(&[("FALLBACK_COUNTRIES", "GB")]).numbers("GB", 2).start().await;
+    let order = json!({"participants": [{"number": "+5491123456789"}, {"number": "+447700900002"}], "notify": false});
+    let conversation = laptop.post("/conversations", &order).await.body;
+    for (nth, from) in ["5491123456789", "541123456789", "+541123456789"].into_iter().enumerate() {
+        let mut event = event(&laptop, &conversation, "inbound", "answered", 1);
+        (event["from"], event["uuid"]) = (json!(from), json!(format!("leg-{nth}")));
+        assert_eq!(laptop.event(&event).await.status, 204);
+    }
+    let calls = calls(&laptop, &conversation).await;
+    assert_eq!(calls[0]["legs"].as_array().unwrap().len(), 3, "{calls}");
+    assert_eq!(calls[0]["caller"], "5491123456789");
+}
+
+#[tokio::test]
 async fn event_from_before_conversation_is_ignored() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
@@ -165,17 +245,78 @@ async fn longest_call_ends_before_shortest_quarantine() {
 }
 
 #[tokio::test]
+async fn leg_is_recorded_although_its_times_and_values_are_odd() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let conversation = laptop.create().await;
+    let started = laptop.clock.now() + SignedDuration::from_secs(1);
+    let send = async |direction: &str, status: &str, odd: Value| {
+        let mut event = event(&laptop, &conversation, direction, status, 1);
+        event.as_object_mut().unwrap().remove("timestamp");
+        event.as_object_mut().unwrap().extend(odd.as_object().unwrap().clone());
+        assert_eq!(laptop.event(&event).await.status, 204, "{event}");
+    };
+    send("inbound", "started", json!({"timestamp": started.as_second()})).await;
+    send("inbound", "ringing", json!({"timestamp": started.as_millisecond().to_string()})).await;
+    let no_zone = started.to_string().replace('T', " ").replace('Z', "");
+    send("inbound", "answered", json!({"timestamp": no_zone})).await;
+    send("inbound", "completed", json!({})).await;
+    send("outbound", "completed", json!({"timestamp": 0, "duration": 12.0, "price": "0,0036", "sip_code": 0})).await;
+    let call = calls(&laptop, &conversation).await[0].clone();
+    let [inbound, outbound] = [&call["legs"][0], &call["legs"][1]];
+    let times = inbound["statuses"].as_object().unwrap();
+    assert_eq!(times.keys().collect::<Vec<_>>(), ["answered", "ringing", "started"], "{call}");
+    for time in times.values() {
+        let time: jiff::Timestamp = time.as_str().unwrap().parse().unwrap();
+        assert_eq!(time.as_second(), started.as_second(), "{call}");
+    }
+    assert_eq!([&inbound["status"], &outbound["status"]], ["completed", "completed"], "{call}");
+    assert_eq!((&outbound["duration"], &outbound["price"]), (&json!(12), &json!("0.0036")), "{call}");
+    assert_eq!((&outbound["statuses"], outbound.get("sip_code"), inbound.get("price")), (&json!({}), None, None));
+    assert_eq!((&call["ended_at"], &call["price"]), (&Value::Null, &json!("0.0036")), "{call}");
+}
+
+#[tokio::test]
+async fn price_that_no_event_said_is_unknown_and_not_0() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let conversation = laptop.create().await;
+    laptop.event(&event(&laptop, &conversation, "inbound", "answered", 1)).await;
+    assert_eq!(calls(&laptop, &conversation).await[0]["price"], Value::Null);
+}
+
+#[tokio::test]
 async fn unsigned_event_changes_nothing() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     let body = event(&laptop, &conversation, "inbound", "answered", 1).to_string();
     let url = format!("{}/webhooks/event", laptop.stack.gateway_url);
-    assert_eq!(Answer::to(laptop.http.post(&url).body(body.clone())).await.status, 401);
+    let unsigned = Answer::to(laptop.http.post(&url).body(body.clone())).await;
+    assert_eq!((unsigned.status, text(&unsigned.body, "/type")), (503, "urn:maskline:problem:not-signed"));
     assert_eq!(
         Answer::to(laptop.http.post(&url).bearer_auth(laptop.signature(Some("{}"))).body(body)).await.status,
         401
     );
     assert_eq!(calls(&laptop, &conversation).await, json!([]));
+}
+
+#[tokio::test]
+async fn unsigned_webhooks_come_again_signed_and_are_taken() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let conversation = laptop.create().await;
+    for webhook in ["answer_url", "event_url"] {
+        let rule = json!({"webhook": webhook, "times": 1, "fault": {"kind": "unsigned"}});
+        assert_eq!(laptop.vonage(Method::POST, "/simulator/faults", rule).await.status, 204);
+    }
+    let call = laptop.call(json!({"from": RIDER, "to": conversation["participants"][0]["dials"]})).await;
+    let answers = call["webhooks"].as_array().unwrap().iter();
+    let answers: Vec<_> = answers.map(|attempt| (text(attempt, "/url_kind"), attempt["status"].as_u64())).collect();
+    assert_eq!(answers, [("answer_url", Some(503)), ("answer_url", Some(200))]);
+    assert_eq!(call["phones"]["caller"]["connected"], true, "{call}");
+    let unsigned = call["events"].as_array().unwrap().iter().filter(|event| event["fault"]["kind"] == "unsigned");
+    assert_eq!(unsigned.map(|event| event["http_status"].as_u64()).collect::<Vec<_>>(), [Some(503), Some(204)]);
+    let calls = calls(&laptop, &conversation).await;
+    let statuses = |leg: &Value| leg["statuses"].as_object().unwrap().len();
+    let legs = calls[0]["legs"].as_array().unwrap();
+    assert_eq!(legs.iter().map(statuses).collect::<Vec<_>>(), [4, 4], "{calls}");
 }
 
 #[tokio::test]

@@ -266,3 +266,27 @@ async fn demand_is_never_lowered_while_it_counts() {
     store.satisfy_demand(gb(), 1).await.unwrap();
     assert_eq!(wanted(now + DEMAND_LIFETIME).await, None);
 }
+
+#[tokio::test]
+async fn number_whose_text_is_refused_is_checked_at_once() {
+    let laptop = Laptop::builder().numbers("US", 1).start().await;
+    let taken = [("country", "US"), ("msisdn", "12015550100")];
+    assert_eq!(laptop.vonage_form("/number/cancel", &taken).await.status, 200);
+    let people = json!({"participants": [{"number": "+12025550101"}, {"number": "+12025550102"}]});
+    let created = laptop.post("/conversations", &people).await;
+    assert_eq!((created.status, text(&created.body, "/participants/0/notification")), (201, "failed"), "{created:?}");
+    laptop.stack.background_runs_finished().await;
+    let pool = laptop.get("/numbers").await.body;
+    assert_eq!((&pool["countries"][0]["ready"], &pool["countries"][0]["lost"]), (&json!(0), &json!(1)), "{pool}");
+}
+
+#[tokio::test]
+async fn number_that_is_ours_stays_ready_after_a_refused_text() {
+    let laptop = Laptop::builder().numbers("US", 1).start().await;
+    let refused = json!({"message-count": "1", "messages": [{"status": "15", "error-text": "Illegal Sender Address"}]});
+    laptop.faults("/sms/json", 2, json!({"kind": "status", "status": 200, "body": refused})).await;
+    let people = json!({"participants": [{"number": "+12025550101"}, {"number": "+12025550102"}]});
+    assert_eq!(laptop.post("/conversations", &people).await.status, 201);
+    laptop.stack.background_runs_finished().await;
+    assert_eq!(laptop.get("/numbers").await.body["countries"][0]["ready"], 1);
+}

@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use local::gateway;
 use serde_json::{Map, Value, json};
 use shared::edge::telemetry::{METRICS, NAMESPACE};
+use testkit::repository::{root, template};
 use testkit::text;
 
-use crate::template::{root, template};
-
 /// The writers of each metric that not every function writes.
-const WRITERS: [(&str, &[&str]); 5] = [
+const WRITERS: [(&str, &[&str]); 7] = [
     ("calls_routed", &["answer-webhook"]),
     ("unknown_callers", &["answer-webhook"]),
     ("signatures_refused", &["answer-webhook", "event-webhook"]),
+    ("lost_numbers", &["provision-numbers"]),
+    ("unsigned_webhooks", &["answer-webhook", "event-webhook"]),
     ("schedule_failures", &["end-conversation", "provision-numbers"]),
     ("vonage_errors", &["create-conversation", "update-conversation", "end-conversation", "provision-numbers"]),
 ];

@@ -225,6 +225,61 @@ async fn pool_keeps_possible_purchase_when_all_requests_fail() {
     }
 }
 
+/// The answer 420 "method failed", by which Vonage refuses almost anything.
+fn method_failed() -> Value {
+    let body = json!({"error-code": "420", "error-code-label": "method failed"});
+    json!({"kind": "status", "status": 420, "body": body})
+}
+
+#[tokio::test]
+async fn refused_link_is_no_low_balance_and_is_tried_again() {
+    let laptop = Laptop::start().await;
+    // The purchase takes the last money.
+    laptop.vonage(Method::PUT, "/simulator/account", json!({"balance": "1.25"})).await;
+    laptop.faults("/number/update", 2, method_failed()).await;
+    let first = order(&laptop, "GB", 1).await;
+    assert_eq!((&first["in_progress"], text(&first, "/shortfall/0/reason")), (&json!(1), "refused"));
+    laptop.advance(61);
+    let again = order(&laptop, "GB", 1).await;
+    assert_eq!((&again["in_progress"], text(&again, "/shortfall/0/reason")), (&json!(1), "refused"));
+    laptop.advance(61);
+    laptop.run_schedule().await;
+    assert_eq!(laptop.settled_pool().await.len(), 1);
+    assert_eq!((laptop.asked("/number/buy").await, laptop.asked("/account/get-balance").await), (1, 0));
+}
+
+#[tokio::test]
+async fn refused_purchase_is_low_balance_only_if_balance_says_so() {
+    for (balance, reads, reason) in [
+        ("1.24", None, "low_balance"),
+        ("1.25", None, "refused"),
+        ("0", Some(json!({"kind": "status", "status": 500})), "refused"),
+        ("0", Some(json!({"kind": "not_json"})), "refused"),
+        ("9", Some(json!({"kind": "status", "status": 200, "body": {"value": "0.5"}})), "low_balance"),
+        ("9", Some(json!({"kind": "status", "status": 200, "body": {"value": -3}})), "low_balance"),
+    ] {
+        let laptop = Laptop::start().await;
+        laptop.vonage(Method::PUT, "/simulator/account", json!({"balance": balance})).await;
+        laptop.faults("/number/buy", 3, method_failed()).await;
+        if let Some(fault) = reads {
+            laptop.faults("/account/get-balance", 9, fault).await;
+        }
+        let done = order(&laptop, "GB", 1).await;
+        assert_eq!(text(&done, "/shortfall/0/reason"), reason, "{balance} {done}");
+        assert_eq!(done["in_progress"], 0);
+    }
+}
+
+#[tokio::test]
+async fn refused_search_needs_no_address_and_no_money() {
+    let laptop = Laptop::start().await;
+    for label in ["valid local address", "low balance", "method failed"] {
+        let body = json!({"error-code": "420", "error-code-label": label});
+        laptop.fault("/number/search", json!({"kind": "status", "status": 420, "body": body})).await;
+        assert_eq!(text(&order(&laptop, "GB", 1).await, "/shortfall/0/reason"), "refused", "{label}");
+    }
+}
+
 #[tokio::test]
 async fn order_stops_buying_when_linking_fails() {
     let laptop =
@@ -327,7 +382,7 @@ async fn order_names_field_on_bad_body() {
         (json!({"count": 1}), "country"),
         (json!({"country": "gb", "count": 1}), "country"),
         (json!({"country": "GB", "count": 0}), "count"),
-        (json!({"country": "GB", "count": 1001}), "count"),
+        (json!({"country": "GB", "count": 100_001}), "count"),
         (json!({"country": "GB", "count": "two"}), "count"),
         (json!({"country": "GB", "count": 1, "features": ["SMS"]}), "features"),
         (json!({"country": "GB", "count": 1, "features": ["FAX"]}), "features[0]"),

@@ -2,23 +2,15 @@
 //! `.ci/template.py` checks the template after the transform of SAM: permissions of routes, and conditions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use local::gateway;
+use local::settings::Settings;
 use serde_json::{Value, json};
 use shared::config::Environment;
 use shared::edge::function::HttpFunction;
+use testkit::repository::{root, template};
 use testkit::{Laptop, text};
-
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Reads the template without CloudFormation's tags: `!Ref x` is `x`.
-pub fn template() -> Value {
-    let text = std::fs::read_to_string(root().join("template.yaml")).unwrap();
-    serde_saphyr::from_str(&text).unwrap()
-}
 
 /// Reads the example events. Webhooks get a new signature, because those in the files have expired.
 fn events() -> BTreeMap<String, Value> {
@@ -32,7 +24,7 @@ fn events() -> BTreeMap<String, Value> {
 }
 
 fn signed(event: &Value) -> Value {
-    serde_json::from_str(&gateway::sign_event(&event.to_string()).unwrap()).unwrap()
+    serde_json::from_str(&gateway::sign_event(&event.to_string(), &Settings::default()).unwrap()).unwrap()
 }
 
 /// Returns each route of the template with its binary.
@@ -126,7 +118,10 @@ async fn each_function_starts_with_variables_of_template() {
     let environment = |function: &str| -> Environment {
         let named = variables(&template, function);
         let given = laptop.stack.environment.iter();
-        given.filter(|(name, _)| named.contains_key(*name) || name.starts_with("AWS_")).collect()
+        let given = given.filter(|(name, _)| named.contains_key(*name) || name.starts_with("AWS_"));
+        // With this judge a function needs the most.
+        let judge = [("NUMBER_LOOKUP", "identity-insights")].into_iter().filter(|(name, _)| named.contains_key(*name));
+        given.chain(judge).collect()
     };
     async fn start<F: HttpFunction>(environment: Environment) {
         F::start(&environment, shared::clock::system()).unwrap_or_else(|error| panic!("{}: {error}", F::NAME));
@@ -149,17 +144,23 @@ fn each_function_has_only_secrets_that_it_uses() {
             continue;
         }
         let variables = variables(&template, name);
-        let secrets = variables.iter().filter(|(name, _)| name.contains("SECRET"));
+        let secrets = variables.iter().filter(|(name, _)| name.contains("SECRET") || name.contains("KEY"));
+        let secrets = secrets.filter(|(name, _)| *name != "VONAGE_API_KEY");
         let expected: &[&str] = match name.as_str() {
             "AnswerWebhook" | "EventWebhook" => &SIGNATURE,
             "GetConversation" => &[],
+            "CreateConversation" | "UpdateConversation" => &["VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             _ => &["VONAGE_API_SECRET"],
         };
         assert_eq!(secrets.clone().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expected, "{name}");
         for (variable, value) in secrets {
             let key = variable.to_lowercase().replace("vonage_", "");
             let reference = "{{resolve:secretsmanager:${VonageSecret}:SecretString:KEY::${VonageSecretVersion}}}";
-            assert_eq!(*value, reference.replace("KEY", &key), "{name}");
+            let reference = json!(reference.replace("KEY", &key));
+            // A private key is read only by those who need it.
+            let is_optional = variable == "VONAGE_PRIVATE_KEY";
+            let expected = if is_optional { json!(["AsksIdentityInsights", reference, ""]) } else { reference };
+            assert_eq!(*value, expected, "{name}");
             assert_eq!(function["Properties"]["KmsKeyArn"], "EnvironmentKey.Arn", "{name}");
         }
     }
@@ -173,8 +174,8 @@ fn each_function_has_only_secrets_that_it_uses() {
 fn each_function_has_variables_for_its_vonage_hosts() {
     let template = template();
     for (function, hosts) in [
-        ("CreateConversation", vec!["VONAGE_API_URL", "VONAGE_REST_URL"]),
-        ("UpdateConversation", vec!["VONAGE_API_URL"]),
+        ("CreateConversation", vec!["VONAGE_API_URL", "VONAGE_INSIGHTS_URL", "VONAGE_REST_URL"]),
+        ("UpdateConversation", vec!["VONAGE_API_URL", "VONAGE_INSIGHTS_URL"]),
         ("EndConversation", vec!["VONAGE_API_URL"]),
         ("ProvisionNumbers", vec!["VONAGE_API_URL", "VONAGE_REST_URL"]),
     ] {
@@ -190,10 +191,14 @@ fn each_function_has_only_permissions_that_it_uses() {
     let template = template();
     for (function, actions) in [
         ("AnswerWebhook", vec!["dynamodb:GetItem"]),
-        ("EventWebhook", vec!["dynamodb:GetItem", "dynamodb:UpdateItem"]),
+        (
+            "EventWebhook",
+            vec!["dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"],
+        ),
         (
             "CreateConversation",
             vec![
+                "dynamodb:BatchGetItem",
                 "dynamodb:GetItem",
                 "dynamodb:PutItem",
                 "dynamodb:Query",
@@ -201,8 +206,17 @@ fn each_function_has_only_permissions_that_it_uses() {
                 "lambda:InvokeFunction",
             ],
         ),
-        ("UpdateConversation", vec!["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]),
-        ("GetConversation", vec!["dynamodb:Query"]),
+        (
+            "UpdateConversation",
+            vec![
+                "dynamodb:BatchGetItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+                "dynamodb:UpdateItem",
+            ],
+        ),
+        ("GetConversation", vec!["dynamodb:BatchGetItem", "dynamodb:Query"]),
         (
             "EndConversation",
             vec![
@@ -216,12 +230,14 @@ fn each_function_has_only_permissions_that_it_uses() {
         (
             "ProvisionNumbers",
             vec![
+                "dynamodb:BatchGetItem",
                 "dynamodb:DeleteItem",
                 "dynamodb:GetItem",
                 "dynamodb:PutItem",
                 "dynamodb:Query",
                 "dynamodb:Scan",
                 "dynamodb:UpdateItem",
+                "events:PutEvents",
             ],
         ),
     ] {
@@ -230,8 +246,11 @@ fn each_function_has_only_permissions_that_it_uses() {
         let allowed: BTreeSet<&str> = allowed.map(|action| action.as_str().unwrap()).collect();
         assert_eq!(allowed.into_iter().collect::<Vec<_>>(), actions, "{function}");
         for statement in statements {
-            let invokes = statement["Action"] == json!(["lambda:InvokeFunction"]);
-            let resource = if invokes { "ProvisionNumbers.Arn" } else { "Table.Arn" };
+            let resource = match text(statement, "/Action/0") {
+                "lambda:InvokeFunction" => "ProvisionNumbers.Arn",
+                "events:PutEvents" => "Events.Arn",
+                _ => "Table.Arn",
+            };
             assert_eq!(statement["Resource"], resource, "{function}");
         }
     }
@@ -262,16 +281,18 @@ fn only_provision_numbers_may_rent() {
     }
     assert!(partitions("ProvisionNumbers", "dynamodb:PutItem").contains(&numbers));
     let variables = variables(&template(), "CreateConversation");
-    assert!(!variables.contains_key("MONTHLY_BUDGET_EUR") && !variables.contains_key("VONAGE_APPLICATION_ID"));
+    assert!(!variables.contains_key("MONTHLY_BUDGET_EUR") && !variables.contains_key("HEADROOM"));
     assert_eq!(variables["PROVISION_FUNCTION_NAME"], "ProvisionNumbers");
     assert_eq!(partitions("CreateConversation", "dynamodb:DeleteItem"), BTreeSet::new());
 }
 
 #[test]
 fn each_schedule_invokes_its_function_without_retries() {
-    for (function, event, schedule) in
-        [("ProvisionNumbers", "Upkeep", "NumbersSchedule"), ("EndConversation", "Redactions", "RedactionSchedule")]
-    {
+    for (function, event, schedule) in [
+        ("ProvisionNumbers", "Upkeep", "NumbersSchedule"),
+        ("ProvisionNumbers", "Orders", "rate(5 minutes)"),
+        ("EndConversation", "Redactions", "RedactionSchedule"),
+    ] {
         let properties = &template()["Resources"][function]["Properties"];
         let event = &properties["Events"][event];
         assert_eq!((text(event, "/Type"), text(event, "/Properties/Schedule")), ("Schedule", schedule));
@@ -346,8 +367,12 @@ async fn example_events_get_answers_of_their_names() {
         let (status, ncco) = send(name).await;
         assert_eq!((status, ncco.as_array().unwrap().len(), &ncco[0]["action"]), (200, 1, &json!("talk")), "{name}");
     }
-    for name in events.keys().filter(|name| name.starts_with("event-webhook")) {
+    for name in events.keys().filter(|name| name.starts_with("event-webhook") && !name.ends_with("unsigned")) {
         assert_eq!(send(name).await, (204, Value::Null), "{name}");
+    }
+    for name in ["answer-webhook-unsigned", "event-webhook-unsigned"] {
+        let (status, problem) = send(name).await;
+        assert_eq!((status, &problem["title"]), (503, &json!("Webhook not signed")), "{name}");
     }
 
     // An event with a current time finds its conversation.

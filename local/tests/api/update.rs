@@ -56,6 +56,25 @@ async fn new_phone_keeps_masks_and_old_phone_is_refused() {
 }
 
 #[tokio::test]
+async fn other_spelling_of_phone_is_no_new_phone() {
+    let laptop = Laptop::builder().env(&[("FALLBACK_COUNTRIES", "GB")]).numbers("GB", 2).start().await;
+    let order = json!({"participants": [{"number": "+54 9 11 2345 6789"}, {"number": "+447700900002"}]});
+    let before = laptop.post("/conversations", &order).await.body;
+    let [dials, others] = [0, 1].map(|side| before["participants"][side]["dials"].clone());
+    let respelled = json!({"participants": [{"number": "+54 11 2345 6789"}, null]});
+    let after = laptop.patch(&path(&before), &respelled).await;
+    assert_eq!((after.status, &after.body["participants"][0]["number"]), (200, &json!("541123456789")), "{after:?}");
+    assert_eq!(after.body["participants"][0]["notification"], before["participants"][0]["notification"]);
+    for from in ["541123456789", "5491123456789"] {
+        assert_eq!(reached(&laptop, from, &dials).await, DRIVER, "{from}");
+    }
+    assert_eq!(reached(&laptop, DRIVER, &others).await, "541123456789", "dialled as it is given now");
+    let same = json!({"participants": [null, {"number": "+5491123456789"}]});
+    assert_eq!(laptop.patch(&path(&before), &same).await.status, 422, "the other participant's phone");
+    assert_eq!(laptop.delete(&path(&before)).await.body["state"], "ended");
+}
+
+#[tokio::test]
 async fn new_expiry_counts_from_now() {
     let laptop = laptop().await;
     let conversation = laptop.create().await;
@@ -161,7 +180,8 @@ async fn update_names_field_and_changes_nothing_on_bad_body() {
 
 #[tokio::test]
 async fn update_changes_nothing_when_lookup_fails() {
-    let laptop = laptop().await;
+    let variables = [("NUMBER_LOOKUP", "number-insight"), ("WHEN_LOOKUP_FAILS", "refuse")];
+    let laptop = Laptop::builder().env(&variables).numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
     laptop.faults("/ni/basic/json", 3, json!({"kind": "status", "status": 500})).await;
     let failed = laptop.patch(&path(&conversation), &new_phone()).await;

@@ -1,5 +1,7 @@
 //! Draining, the schedule, and both in `GET /numbers`.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::{DRIVER, Laptop, RIDER, text};
@@ -44,7 +46,7 @@ async fn drained_number_is_released_after_quarantine_of_last_route() {
     assert_eq!(laptop.run_schedule().await["cancelled"], json!(["447451000001"]));
     assert_eq!(owned(&laptop).await, [""; 0]);
     let left = country(&laptop, "").await;
-    assert_eq!((&left["numbers"], text(&left, "/monthly_cost")), (&json!([]), "0"));
+    assert_eq!((&left["numbers"], text(&left, "/monthly_cost")), (&json!([]), "0.00"));
     assert_eq!(laptop.delete("/numbers/447451000001").await.status, 404);
 }
 
@@ -137,26 +139,143 @@ async fn schedule_does_not_adopt_released_number_still_on_list() {
     assert_eq!(laptop.run_schedule().await["adopted"], json!(["447451000001"]));
 }
 
-#[tokio::test]
-async fn schedule_reports_number_missing_at_vonage() {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let form = [("country", "GB"), ("msisdn", "447451000001")];
-    laptop.vonage_form("/number/cancel", &form).await;
-    for _ in 0..2 {
-        assert_eq!(laptop.run_schedule().await["missing"], json!(["447451000001"]));
-    }
-    let numbers = country(&laptop, "").await["numbers"].clone();
-    assert!(numbers[0]["missing_since"].is_string() && numbers[1]["missing_since"].is_null(), "{numbers}");
-    buy(&laptop, "447451000001", true).await;
-    assert_eq!(laptop.run_schedule().await["missing"], json!([]));
-    assert!(country(&laptop, "").await["numbers"][0]["missing_since"].is_null());
+/// Takes a number away from the account, as Vonage does when the balance is used up.
+async fn take_away(laptop: &Laptop, number: &str) {
+    take_away_in(laptop, "GB", number).await;
+}
+
+async fn take_away_in(laptop: &Laptop, country: &str, number: &str) {
+    let taken = laptop.vonage_form("/number/cancel", &[("country", country), ("msisdn", number)]).await;
+    assert_eq!(taken.status, 200);
 }
 
 #[tokio::test]
-async fn truncated_list_makes_no_number_missing() {
+async fn lost_number_is_given_to_no_conversation() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    take_away(&laptop, "447451000001").await;
+    assert_eq!(laptop.run_schedule().await["lost"], json!(["447451000001"]));
+    assert_eq!(laptop.run_schedule().await["lost"], json!([]), "it was lost before");
+    let pool = country(&laptop, "?concurrent=2").await;
+    assert_eq!((&pool["ready"], &pool["lost"], text(&pool, "/monthly_cost")), (&json!(1), &json!(1), "1.25"));
+    assert_eq!((&pool["headroom"], &pool["forecast"]["missing"]), (&json!(1), &json!(1)));
+    assert!(pool["numbers"][0]["missing_since"].is_string() && pool["numbers"][1]["missing_since"].is_null(), "{pool}");
+    let created = laptop.create().await;
+    assert_eq!(created["participants"][0]["dials"], "447451000002");
+    assert_eq!(created["participants"][1]["dials"], "447451000002");
+}
+
+#[tokio::test]
+async fn lost_number_is_ready_again_when_vonage_lists_it_again() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    take_away(&laptop, "447451000001").await;
+    laptop.run_schedule().await;
+    // It came back without its link.
+    buy(&laptop, "447451000001", false).await;
+    let report = laptop.run_schedule().await;
+    assert_eq!((&report["lost"], &report["found_again"]), (&json!([]), &json!(["447451000001"])));
+    let pool = country(&laptop, "").await;
+    assert_eq!((&pool["ready"], &pool["lost"], text(&pool, "/monthly_cost")), (&json!(2), &json!(0), "2.50"));
+    assert!(pool["numbers"][0]["missing_since"].is_null());
+    assert_eq!(laptop.get("/numbers").await.body["monthly_cost"], "2.50");
+}
+
+#[tokio::test]
+async fn order_replaces_a_lost_number() {
+    let laptop = Laptop::builder().numbers("GB", 2).env(&[("MONTHLY_BUDGET_EUR", "2.50")]).start().await;
+    take_away(&laptop, "447451000001").await;
+    laptop.run_schedule().await;
+    let order = laptop.post("/numbers", &json!({"country": "GB", "count": 2})).await;
+    assert_eq!((&order.body["ready"], &order.body["shortfall"]), (&json!(2), &json!([])), "{}", order.body);
+    assert_eq!(laptop.get("/numbers").await.body["monthly_cost"], "2.50");
+}
+
+#[tokio::test]
+async fn headroom_replaces_a_lost_number_up_to_the_cap() {
+    let laptop =
+        Laptop::builder().numbers("GB", 2).env(&[("HEADROOM", "GB=2"), ("AUTO_RENT_MAX", "GB=2")]).start().await;
+    take_away(&laptop, "447451000001").await;
+    let report = laptop.run_schedule().await;
+    assert_eq!(
+        (&report["lost"], report["rented"].as_array().unwrap().len()),
+        (&json!(["447451000001"]), 1),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn drained_lost_number_leaves_the_pool_and_the_rent_alone() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    take_away(&laptop, "447451000001").await;
+    laptop.run_schedule().await;
+    assert_eq!(laptop.delete("/numbers/447451000001").await.body["state"], "draining");
+    laptop.advance(60);
+    assert_eq!(laptop.run_schedule().await["cancelled"], json!(["447451000001"]));
+    assert_eq!(laptop.get("/numbers").await.body["monthly_cost"], "1.25");
+}
+
+#[tokio::test]
+async fn lost_number_of_another_application_stays_lost() {
+    let laptop = Laptop::builder().numbers("GB", 1).start().await;
+    take_away(&laptop, "447451000001").await;
+    laptop.run_schedule().await;
+    list_as(&laptop, "447451000001", "11111111-2222-4333-8444-555555555555").await;
+    assert_eq!(laptop.run_schedule().await["found_again"], json!([]));
+    assert_eq!(country(&laptop, "").await["lost"], 1);
+}
+
+#[tokio::test]
+async fn ready_number_linked_to_another_application_is_lost() {
+    let laptop = Laptop::builder().numbers("GB", 1).start().await;
+    list_as(&laptop, "447451000001", "11111111-2222-4333-8444-555555555555").await;
+    assert_eq!(laptop.run_schedule().await["lost"], json!(["447451000001"]));
+}
+
+#[tokio::test]
+async fn ready_number_without_its_link_is_linked_again() {
+    let laptop = Laptop::builder().numbers("GB", 1).start().await;
+    let unlinked = [("country", "GB"), ("msisdn", "447451000001")];
+    assert_eq!(laptop.vonage_form("/number/update", &unlinked).await.status, 200);
+    assert_eq!(laptop.run_schedule().await["linked_again"], json!(["447451000001"]));
+    assert_eq!(laptop.run_schedule().await["linked_again"], json!([]));
+}
+
+/// Makes the next list of the account's numbers hold `number` alone, linked to `application`.
+async fn list_as(laptop: &Laptop, number: &str, application: &str) {
+    let listed = json!({"country": "GB", "msisdn": number, "type": "mobile-lvn", "features": ["VOICE", "SMS"],
+                        "app_id": application});
+    let body = json!({"count": 1, "numbers": [listed]});
+    laptop.fault("/account/numbers", json!({"kind": "status", "status": 200, "body": body})).await;
+}
+
+#[tokio::test]
+async fn number_is_not_lost_by_one_answer_without_it() {
+    let laptop = Laptop::builder().numbers("GB", 1).start().await;
+    laptop
+        .fault("/account/numbers", json!({"kind": "status", "status": 200, "body": {"count": 0, "numbers": []}}))
+        .await;
+    assert_eq!(laptop.run_schedule().await["lost"], json!([]));
+    assert_eq!(country(&laptop, "").await["ready"], 1);
+}
+
+#[tokio::test]
+async fn failed_country_does_not_end_the_run_for_others() {
+    let laptop = Laptop::builder().numbers("GB", 1).numbers("US", 1).env(&[("HEADROOM", "GB=2,US=2")]).start().await;
+    let refusal = json!({"kind": "error", "code": "ValidationException"});
+    let rule = json!({"operation": "Query", "contains": "POOL#GB", "times": 100, "fault": refusal});
+    laptop.vonage(Method::POST, "/simulator/faults", rule).await;
+    take_away_in(&laptop, "US", "12015550100").await;
+    let report = laptop.run_schedule().await;
+    assert_eq!((&report["lost"], report["rented"].as_array().unwrap().len()), (&json!(["12015550100"]), 3), "{report}");
+    let reasons: BTreeSet<_> =
+        report["shortfall"].as_array().unwrap().iter().map(|reason| text(reason, "/reason")).collect();
+    assert_eq!(reasons, BTreeSet::from(["table_failed"]), "{report}");
+}
+
+#[tokio::test]
+async fn truncated_list_makes_no_number_lost() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     laptop.fault("/account/numbers", json!({"kind": "status", "status": 200, "body": {}})).await;
-    assert_eq!(laptop.run_schedule().await["missing"], json!([]));
+    assert_eq!(laptop.run_schedule().await["lost"], json!([]));
 }
 
 #[tokio::test]
@@ -211,6 +330,10 @@ async fn peak_usage_counts_long_routes_beyond_short_ones() {
         assert_eq!(laptop.post("/conversations", &order(days)).await.status, 201);
     }
     assert_eq!(country(&laptop, "").await["high_water"], 2);
+    // A creation stores one mark. The next one of anybody stores what is left.
+    let others = json!({"participants": [{"number": "+447700900003"}, {"number": "+447700900004"}], "expires_in": 60,
+                        "notify": false});
+    assert_eq!(laptop.post("/conversations", &others).await.status, 201);
     laptop.advance(20 * 86_400);
     assert_eq!(country(&laptop, "").await["high_water"], 1);
     // A conversation that is extended counts longer.

@@ -1,14 +1,16 @@
-//! Crash tests. A run crashes before or after any single request that it sends, or gets a failure from Vonage. Then it
-//! runs again. The account owns the numbers that were ordered, nothing is lost, and no text message is sent twice.
+//! Crash tests. A run crashes before or after any single request that it sends, gets a failure from Vonage, or has a table
+//! that fails from then on. Then it runs again. The account owns the numbers that were ordered, nothing is lost, and no text message is sent twice.
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `MASKLINE_TEST_MISHAPS` | number of consecutive runs that get a fault; default 1 |
+//! | `MASKLINE_TEST_MISHAPS` | 1: one fault in a story; 2: every pair of faults in consecutive runs; by default each first fault has one random second one |
+//! | `MASKLINE_CRASH_SEED` | seed of the second faults, as a failure prints it; default random |
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod conversations;
 mod erasure;
 mod events;
+mod healing;
 mod numbers;
 mod proxy;
 mod scenario;

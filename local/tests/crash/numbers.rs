@@ -5,6 +5,8 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::domain::country::Country;
+use shared::domain::order::Ordered;
+use shared::domain::pool::Feature;
 use testkit::Laptop;
 
 use crate::events;
@@ -31,9 +33,15 @@ async fn record_demand(laptop: &Laptop, wanted: usize) {
     store.record_demand(Country::try_from("GB").unwrap(), wanted, laptop.clock.now()).await.unwrap();
 }
 
+/// Goes on with open orders until there are none.
+async fn finish_orders(laptop: &Laptop) {
+    Functions::of(laptop).carry_out_orders().await;
+    assert_eq!(laptop.table().await.orders, []);
+}
+
 /// The report of a schedule without any change.
 fn nothing() -> Value {
-    json!({"application": [], "adopted": [], "missing": [], "cancelled": [], "rented": [], "shortfall": []})
+    json!({"application": [], "adopted": [], "lost": [], "found_again": [], "linked_again": [], "cancelled": [], "rented": [], "shortfall": []})
 }
 
 #[tokio::test]
@@ -48,6 +56,74 @@ async fn order_buys_the_exact_count_in_spite_of_a_crash() {
         scenario
     })
     .await;
+}
+
+#[tokio::test]
+async fn order_is_carried_out_by_the_schedule_in_spite_of_a_crash() {
+    at_every_request("the schedule of orders", 10, async |mut scenario: Scenario| {
+        let laptop = builder().start().await;
+        place(&laptop, 2).await;
+        scenario.run(&laptop, async |functions| drop(functions.carry_out_orders().await)).await;
+        // A run that Vonage has refused waits before the next one.
+        laptop.advance(3600);
+        finish_orders(&laptop).await;
+        check(&laptop, 2, 2).await;
+        assert_eq!(Functions::of(&laptop).carry_out_orders().await, json!([]));
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn order_that_crashed_is_completed_by_the_schedule() {
+    at_every_request("POST /numbers, then the schedules", 10, async |mut scenario: Scenario| {
+        let laptop = builder().start().await;
+        let order = events::order(&json!({"country": "GB", "count": 2}));
+        scenario.run(&laptop, async |functions| drop(functions.answer::<ProvisionNumbers>(&order).await)).await;
+        laptop.advance(3600);
+        let was_open = !laptop.table().await.orders.is_empty();
+        finish_orders(&laptop).await;
+        Functions::of(&laptop).tick().await;
+        // An order that was not stored, or was refused, buys no more than it had bought.
+        let pool = laptop.settled_pool().await.len();
+        assert!(if was_open { pool == 2 } else { pool <= 2 }, "{pool}");
+        check(&laptop, pool, pool.try_into().unwrap()).await;
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn order_replaced_after_a_crash_buys_no_more_than_the_last_one() {
+    for (first, last) in [(3, 1), (1, 3)] {
+        at_every_request("POST /numbers, then another order", 10, async |mut scenario: Scenario| {
+            let laptop = builder().start().await;
+            let order = events::order(&json!({"country": "GB", "count": first}));
+            scenario.run(&laptop, async |functions| drop(functions.answer::<ProvisionNumbers>(&order).await)).await;
+            let bought = laptop.owned_numbers().await.len();
+            place(&laptop, last).await;
+            finish_orders(&laptop).await;
+            // A number whose purchase was stored is bought, and belongs to the first order.
+            let owned = laptop.settled_pool().await.len();
+            let most = last.max(bought + 1).min(first.max(last));
+            assert!((last..=most).contains(&owned), "{owned} numbers after orders for {first} and {last}");
+            check(&laptop, owned, owned.try_into().unwrap()).await;
+            scenario
+        })
+        .await;
+    }
+}
+
+/// Stores an order for numbers of Great Britain, as a request does that has no time to begin.
+async fn place(laptop: &Laptop, count: usize) {
+    let ordered = Ordered {
+        country: Country::try_from("GB").unwrap(),
+        count,
+        features: vec![Feature::Voice, Feature::Sms],
+        number_type: None,
+        pattern: None,
+    };
+    laptop.store().place_order(&ordered, laptop.clock.now()).await.unwrap();
 }
 
 #[tokio::test]

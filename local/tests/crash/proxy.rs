@@ -1,5 +1,5 @@
-//! A proxy for the requests of one run to DynamoDB and Vonage. At one request it either cuts the run off or answers
-//! with a failure.
+//! A proxy for the requests of one run to DynamoDB, Vonage and the event bus. At one request it either cuts the run off or
+//! answers with a failure. DynamoDB then fails for the rest of the run.
 
 use std::fmt;
 use std::future::pending;
@@ -33,17 +33,29 @@ pub enum FaultKind {
     FailureBefore,
     /// The answer is a failure although the request was carried out.
     FailureAfter,
+    /// The table fails from this request on.
+    TableFailsBefore,
+    /// The table carries out this request, but answers it and all later ones with a failure.
+    TableFailsAfter,
 }
 
 impl FaultKind {
-    pub const ALL: [Self; 4] = [Self::CrashBefore, Self::CrashAfter, Self::FailureBefore, Self::FailureAfter];
+    /// The kinds of faults that a request to Vonage can meet.
+    pub const OF_VONAGE: [Self; 4] = [Self::CrashBefore, Self::CrashAfter, Self::FailureBefore, Self::FailureAfter];
+    /// The kinds of faults that a request to the table can meet. The AWS SDK hides a single failure by a retry.
+    pub const OF_TABLE: [Self; 4] =
+        [Self::CrashBefore, Self::CrashAfter, Self::TableFailsBefore, Self::TableFailsAfter];
 
-    pub fn is_crash(self) -> bool {
+    fn is_crash(self) -> bool {
         matches!(self, Self::CrashBefore | Self::CrashAfter)
     }
 
+    fn is_lasting(self) -> bool {
+        matches!(self, Self::TableFailsBefore | Self::TableFailsAfter)
+    }
+
     fn is_carried_out(self) -> bool {
-        matches!(self, Self::CrashAfter | Self::FailureAfter)
+        matches!(self, Self::CrashAfter | Self::FailureAfter | Self::TableFailsAfter)
     }
 }
 
@@ -59,6 +71,7 @@ pub struct Proxy {
     http: reqwest::Client,
     dynamodb_url: String,
     vonage_url: String,
+    bus_url: String,
     fault: Fault,
     /// Names of all requests up to the crash, in order.
     requests: Arc<Mutex<Vec<String>>>,
@@ -88,13 +101,14 @@ impl Proxy {
             http: local::loopback_client(),
             dynamodb_url: stack.dynamodb_url.clone(),
             vonage_url: stack.vonage_url.clone(),
+            bus_url: stack.gateway_url.clone(),
             fault,
             requests: Arc::default(),
             crashed: watch::Sender::new(false),
             in_flight: watch::Sender::new(0),
         };
         let url = testkit::serve(Router::new().fallback(receive).with_state(proxy.clone())).await;
-        let urls = ["AWS_ENDPOINT_URL_DYNAMODB", "VONAGE_API_URL", "VONAGE_REST_URL"];
+        let urls = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_EVENTBRIDGE", "VONAGE_API_URL", "VONAGE_REST_URL"];
         let environment = stack.environment.clone().with(urls.map(|name| (name.to_owned(), url.clone())));
         (proxy, environment)
     }
@@ -122,6 +136,12 @@ impl Proxy {
             return Routing { is_carried_out: false, answer: Answer::None };
         }
         requests.push(name(request));
+        if requests.len() > position
+            && kind.is_lasting()
+            && aws_target(request).is_some_and(|target| target.starts_with("DynamoDB"))
+        {
+            return Routing { is_carried_out: false, answer: Answer::Failure };
+        }
         let routing = match requests.len() == position {
             false => Routing { is_carried_out: true, answer: Answer::Own },
             true if kind.is_crash() => Routing { is_carried_out: kind.is_carried_out(), answer: Answer::None },
@@ -134,7 +154,11 @@ impl Proxy {
     }
 
     async fn carry(self, request: Parts, body: Bytes) -> Response {
-        let target = if is_for_dynamodb(&request) { &self.dynamodb_url } else { &self.vonage_url };
+        let target = match aws_target(&request) {
+            Some(target) if target.starts_with("AWSEvents") => &self.bus_url,
+            Some(_) => &self.dynamodb_url,
+            None => &self.vonage_url,
+        };
         let request = self.http.request(request.method, format!("{target}{}", request.uri)).headers(request.headers);
         let answer = request.body(body).send().await.unwrap();
         let (status, headers) = (answer.status(), answer.headers().clone());
@@ -164,12 +188,13 @@ async fn receive(State(proxy): State<Proxy>, request: Request) -> Response {
     answer
 }
 
-fn is_for_dynamodb(request: &Parts) -> bool {
-    request.headers.contains_key("x-amz-target")
+/// The API and the operation of a request to AWS.
+fn aws_target(request: &Parts) -> Option<&str> {
+    request.headers.get("x-amz-target").map(|target| target.to_str().unwrap())
 }
 
-/// The operation of DynamoDB, or the path at Vonage.
+/// The operation of AWS, or the path at Vonage.
 fn name(request: &Parts) -> String {
-    let operation = request.headers.get("x-amz-target").map(|target| target.to_str().unwrap());
+    let operation = aws_target(request);
     operation.and_then(|target| target.rsplit('.').next()).unwrap_or_else(|| request.uri.path()).to_owned()
 }

@@ -11,6 +11,7 @@ use shared::config::Environment;
 use shared::domain::country::Country;
 use shared::edge::function::{HttpFunction, ScheduledFunction, answer_event};
 use shared::service::demand;
+use shared::service::provision::ORDERS_SOURCE;
 use testkit::{Builder, Laptop};
 
 use crate::proxy::{Fault, FaultKind, Proxy};
@@ -18,37 +19,59 @@ use crate::proxy::{Fault, FaultKind, Proxy};
 /// Lease of a provisioning run, in seconds.
 const LEASE: i64 = 60;
 
-/// Runs `scenario` with a crash before and after the first request of a run, the second one and so on, until a run ends
-/// without reaching the fault. Requests to Vonage also get failures as answers. Each execution has a new stack. With
-/// `MASKLINE_TEST_MISHAPS=2` the run after the fault gets all these faults too.
+/// Runs `scenario` with each fault at the first request of a run, the second one and so on, until a run ends without
+/// reaching the fault: a crash before and after the request, a failure as the answer of Vonage or the event bus, and a table
+/// that fails from then on. After each of these faults, the next run gets a second one at a random request. Each execution
+/// has a new stack.
 pub async fn at_every_request(what: &str, at_least: usize, scenario: impl AsyncFn(Scenario) -> Scenario) {
-    let faults = std::env::var("MASKLINE_TEST_MISHAPS").map_or(1, |faults| faults.parse().unwrap());
-    let (requests, stacks) = explore(&scenario, &[], faults).await;
+    let seed = std::env::var("MASKLINE_CRASH_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
+    let second = match std::env::var("MASKLINE_TEST_MISHAPS").as_deref() {
+        Ok("1") => Second::None,
+        Ok("2") => Second::All,
+        _ => Second::Random(fastrand::Rng::with_seed(seed)),
+    };
+    println!("{what}: MASKLINE_CRASH_SEED={seed}");
+    let (requests, stacks) = explore(&scenario, &[], second).await;
     println!("{what}: {} requests, {stacks} stacks. {}", requests.len(), requests.join(", "));
     assert!(requests.len() >= at_least, "{what} sends fewer requests than expected: {requests:?}");
+}
+
+/// The faults of the run after the one with the first fault.
+enum Second {
+    None,
+    /// One.
+    Random(fastrand::Rng),
+    /// Every one, each on a new stack.
+    All,
 }
 
 /// Returns the requests of a complete run, and the number of stacks that were started.
 async fn explore(
     scenario: &impl AsyncFn(Scenario) -> Scenario,
     previous: &[Fault],
-    faults_in_all: usize,
+    mut second: Second,
 ) -> (Vec<String>, usize) {
     let mut stacks = 0;
     for request in 1.. {
-        let mut is_for_vonage = false;
-        for kind in FaultKind::ALL {
-            // The AWS SDK hides a single failure of DynamoDB by a retry.
-            if !kind.is_crash() && !is_for_vonage {
-                continue;
-            }
-            let faults = [previous, &[Fault { request, kind }]].concat();
+        let mut kinds = FaultKind::OF_VONAGE;
+        for index in 0..kinds.len() {
+            let faults = [previous, &[Fault { request, kind: kinds[index] }]].concat();
             let done = scenario(Scenario { faults: faults.clone(), requests: Vec::new() }).await;
             stacks += 1;
             let Some(name) = done.requests.get(request - 1) else { return (done.requests.clone(), stacks) };
-            is_for_vonage = name.starts_with('/');
-            if faults.len() < faults_in_all {
-                stacks += Box::pin(explore(scenario, &faults, faults_in_all)).await.1;
+            if !name.starts_with('/') && name != "PutEvents" {
+                kinds = FaultKind::OF_TABLE;
+            }
+            match &mut second {
+                Second::None => {}
+                Second::Random(random) => {
+                    let kinds = [FaultKind::OF_VONAGE, FaultKind::OF_TABLE].concat();
+                    let next =
+                        Fault { request: random.usize(1..=request + 6), kind: kinds[random.usize(..kinds.len())] };
+                    scenario(Scenario { faults: [faults, vec![next]].concat(), requests: Vec::new() }).await;
+                    stacks += 1;
+                }
+                Second::All => stacks += Box::pin(explore(scenario, &faults, Second::None)).await.1,
             }
         }
     }
@@ -91,7 +114,7 @@ impl Drop for Scenario {
 
 /// Returns the settings of a laptop.
 pub fn builder() -> Builder {
-    Laptop::builder().dynamodb_from_environment()
+    Laptop::builder().env(&[("NUMBER_LOOKUP", "number-insight")]).dynamodb_from_environment()
 }
 
 /// New instances of the functions, as after a cold start.
@@ -140,6 +163,11 @@ impl Functions {
     pub async fn fulfil_demand(&self, country: &str) -> Value {
         let country = Country::try_from(country).unwrap();
         self.give::<ProvisionNumbers>(demand::event(country)).await
+    }
+
+    /// Runs the schedule of orders. Returns its report.
+    pub async fn carry_out_orders(&self) -> Value {
+        self.give::<ProvisionNumbers>(json!({"source": ORDERS_SOURCE})).await
     }
 
     async fn tick_of<F: ScheduledFunction>(&self) -> Value {

@@ -100,6 +100,7 @@ fn of_webhooks() -> Vec<Value> {
     vec![
         json!({"kind": "lose"}),
         json!({"kind": "lose_answer"}),
+        json!({"kind": "unsigned"}),
         json!({"kind": "duplicate"}),
         json!({"kind": "at_once"}),
         json!({"kind": "delay", "milliseconds": 1}),

@@ -48,6 +48,24 @@ impl TimeLimits {
     }
 }
 
+/// The judge of numbers in a flow.
+#[derive(Debug, Clone, Copy)]
+pub struct Lookup {
+    /// `NUMBER_LOOKUP`.
+    pub judge: &'static str,
+    /// `WHEN_LOOKUP_FAILS`.
+    pub when_it_fails: &'static str,
+}
+
+impl Lookup {
+    /// The lookup that fails with each of its requests.
+    pub const STRICT: Self = Self { judge: "number-insight", when_it_fails: "refuse" };
+
+    fn variables(self) -> [(&'static str, &'static str); 2] {
+        [("NUMBER_LOOKUP", self.judge), ("WHEN_LOOKUP_FAILS", self.when_it_fails)]
+    }
+}
+
 /// The results of a flow.
 #[derive(Debug, Default)]
 pub struct FlowReport {
@@ -68,9 +86,9 @@ struct Flow<'a> {
 }
 
 /// Runs the flow. `faults` returns the rules for each step.
-pub async fn run(limits: TimeLimits, faults: &mut dyn FnMut(&'static str) -> Vec<Value>) -> FlowReport {
-    let laptop =
-        Laptop::builder().dynamodb_from_environment().env(&limits.variables()).check(check_answer).start().await;
+pub async fn run(limits: TimeLimits, lookup: Lookup, faults: &mut dyn FnMut(&'static str) -> Vec<Value>) -> FlowReport {
+    let builder = Laptop::builder().dynamodb_from_environment().env(&limits.variables()).env(&lookup.variables());
+    let laptop = builder.check(check_answer).start().await;
     let mut flow = Flow { limits, laptop, faults, calls: Calls::default(), report: FlowReport::default() };
     flow.go().await;
     flow.report
@@ -228,7 +246,7 @@ impl Flow<'_> {
         let pool = self.ask("show the pool", async |laptop: &Laptop| laptop.get("/numbers").await, is_shown).await;
         assert_eq!((&pool["countries"][0]["ready"], &pool["monthly_cost"]), (&json!(2), &json!("2.50")));
         let step = "the schedule";
-        let nothing = json!({"adopted": [], "missing": [], "cancelled": [], "rented": [], "shortfall": []});
+        let nothing = json!({"adopted": [], "lost": [], "found_again": [], "linked_again": [], "cancelled": [], "rented": [], "shortfall": []});
         self.begin(step);
         for attempt in 1.. {
             let mut report = self.laptop.run_schedule().await;

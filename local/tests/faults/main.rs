@@ -14,5 +14,6 @@ mod fault_kinds;
 mod flow;
 mod one_fault;
 mod random_faults;
+mod slow_table;
 mod threads;
 mod timeouts;

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use serde_json::Value;
 
 use crate::fault_kinds::Target;
-use crate::flow::{self, TimeLimits};
+use crate::flow::{self, Lookup, TimeLimits};
 use crate::threads;
 
 const MIXTURES: u64 = 8;
@@ -31,12 +31,14 @@ fn flow_survives_random_combinations_of_faults() {
 
 async fn run(mut context: FailureContext) {
     let mut rng = Rng::with_seed(context.seed ^ context.mixture.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let judge = ["number-insight", "identity-insights"][rng.usize(..2)];
+    let lookup = Lookup { judge, when_it_fails: ["accept", "refuse"][rng.usize(..2)] };
     let mut rules = |step: &'static str| {
         let rules: Vec<Value> = (0..rng.usize(..=MOST_RULES)).map(|_| rule(&mut rng)).collect();
         context.steps.push((step, rules.clone()));
         rules
     };
-    flow::run(TimeLimits::Short, &mut rules).await;
+    flow::run(TimeLimits::Short, lookup, &mut rules).await;
 }
 
 fn rule(rng: &mut Rng) -> Value {
@@ -46,11 +48,11 @@ fn rule(rng: &mut Rng) -> Value {
 }
 
 fn targets() -> Vec<Target> {
-    let paths =
-        ["/number/search", "/number/buy", "/number/update", "/account/numbers", "/ni/basic/json", "/sms/json", "*"];
+    let lookups = ["/ni/basic/json", "/identity-insights/v1/requests"];
+    let paths = ["/number/search", "/number/buy", "/number/update", "/account/numbers", "/sms/json", "*"];
     let operations = ["GetItem", "Query", "UpdateItem", "TransactWriteItems", "*"];
     let webhooks = ["answer_url", "fallback_answer_url", "event_url", "event_url"];
-    let paths = paths.map(Target::path).into_iter();
+    let paths = paths.into_iter().chain(lookups).map(Target::path);
     paths.chain(operations.map(Target::operation)).chain(webhooks.map(Target::webhook)).collect()
 }
 

@@ -82,7 +82,7 @@ fn deadline(function: &str) -> Duration {
 
 /// The example events that belong to a route, with fresh signatures.
 fn events() -> Vec<(String, Value)> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../events");
+    let folder = testkit::repository::root().join("events");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut events = Vec::new();
     for file in files {

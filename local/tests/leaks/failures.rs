@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use testkit::{Answer, Laptop, serve};
 
 use crate::laptop::{
-    DRIVER, NEW_PHONE, REAL, RIDER, assert_log_has_no_leak, assert_nothing_leaked, builder, conversation, create,
-    signed, with_table_at,
+    DRIVER, NEW_PHONE, REAL, RIDER, STRANGER, assert_log_has_no_leak, assert_nothing_leaked, builder, conversation,
+    create, log, signed, with_table_at,
 };
 
 fn status(status: u16, body: Value) -> Value {
@@ -20,7 +20,8 @@ fn faults() -> Vec<Value> {
     let number = number_of(RIDER);
     let quoted = format!("Invalid request :: Not valid number format detected [ {RIDER} ]");
     let kinds = ["not_json", "close_before", "close_after", "hang", "hang_after"].map(|kind| json!({"kind": kind}));
-    let statuses = [400, 401, 402, 404, 420, 429, 500, 503].map(|code| status(code, json!({"detail": quoted})));
+    let statuses = [301, 400, 401, 402, 403, 404, 410, 420, 422, 429, 500, 503]
+        .map(|code| status(code, json!({"detail": quoted})));
     let bodies = [
         json!(number),
         json!(RIDER),
@@ -33,6 +34,12 @@ fn faults() -> Vec<Value> {
         json!({"messages": [{"status": number}]}),
         json!({"messages": [{"status": RIDER, "error-text": quoted}]}),
         json!({"error-code": "420", "error-code-label": "method failed"}),
+        json!({"insights": {"format": RIDER}}),
+        json!({"insights": {"format": {"status": {"code": RIDER, "message": quoted}}}}),
+        json!({"insights": {"format": {"status": {"code": "OK"}, "number_international": format!("+{DRIVER}"),
+                                       "country_code": RIDER}}}),
+        json!({"insights": {"format": {"status": {"code": "OK"}, "number_international": format!("+{STRANGER}"),
+                                       "country_code": "GB"}}}),
     ];
     let codes = [1, 3, 4, 5, 6, 7, 9, 15, 29, 99].into_iter().flat_map(|code| {
         let text = json!({"message-count": "1", "messages": [{"status": code.to_string(), "error-text": quoted}]});
@@ -42,16 +49,19 @@ fn faults() -> Vec<Value> {
     kinds.into_iter().chain(statuses).chain(bodies).collect()
 }
 
-#[tokio::test]
-async fn no_failure_of_vonage_leaks_number() {
-    // Each conversation needs one more number, because all are of the same two callers.
-    let laptop = builder().env(&[("VONAGE_TIME_LIMIT_MS", "200")]).numbers("GB", 60).start().await;
-    let id = create(&laptop).await["id"].as_str().unwrap().to_owned();
+/// Meets every kind of answer in each lookup and in each text message.
+async fn fail_in_every_way(judge: &str, lookup: &str) {
+    let variables = [("NUMBER_LOOKUP", judge), ("WHEN_LOOKUP_FAILS", "refuse"), ("VONAGE_TIME_LIMIT_MS", "200")];
+    let laptop = builder().env(&variables).numbers("GB", 4).start().await;
+    let others = json!({"participants": [{"number": format!("+{STRANGER}")}, {"number": format!("+{}", testkit::RIDER)}],
+                        "notify": false});
     let new_phone = json!({"participants": [{"number": format!("+{NEW_PHONE}")}, null]}).to_string();
     let mut refused = 0;
     for fault in faults() {
-        for path in ["/ni/basic/json", "/sms/json"] {
-            laptop.faults(path, 4, fault.clone()).await;
+        // No verdict of the carrier holds any more, and all numbers are free.
+        laptop.advance(31 * 86_400);
+        for path in [lookup, "/sms/json"] {
+            laptop.faults(path, 6, fault.clone()).await;
             let Answer { status, body: answered, .. } =
                 laptop.send(Method::POST, "/conversations", conversation().to_string()).await;
             refused += u32::from(status >= 400);
@@ -62,11 +72,40 @@ async fn no_failure_of_vonage_leaks_number() {
             }
             laptop.no_more_faults().await;
         }
-        laptop.faults("/ni/basic/json", 2, fault.clone()).await;
-        laptop.send(Method::PATCH, &format!("/conversations/{id}"), new_phone.clone()).await;
+        let other = laptop.post("/conversations", &others).await;
+        assert_eq!(other.status, 201, "{other:?}");
+        laptop.faults(lookup, 3, fault.clone()).await;
+        let path = format!("/conversations/{}", other.body["id"].as_str().unwrap());
+        laptop.send(Method::PATCH, &path, new_phone.clone()).await;
         laptop.no_more_faults().await;
     }
-    assert!(refused > 10, "{refused}");
+    assert!(refused > 30, "{refused}");
+    assert_nothing_leaked(&laptop).await;
+}
+
+#[tokio::test]
+async fn no_failure_of_number_insight_or_texts_leaks_number() {
+    fail_in_every_way("number-insight", "/ni/basic/json").await;
+}
+
+#[tokio::test]
+async fn no_failure_of_identity_insights_leaks_number_or_key() {
+    fail_in_every_way("identity-insights", "/identity-insights/v1/requests").await;
+}
+
+#[tokio::test]
+async fn log_names_judges_and_why_the_carrier_was_none() {
+    let laptop = builder().numbers("GB", 2).start().await;
+    let path = "/identity-insights/v1/requests";
+    let gone = json!({"path": path, "contains": DRIVER, "times": 9, "fault": status(410, json!({"detail": DRIVER}))});
+    laptop.vonage(Method::POST, "/simulator/faults", gone).await;
+    let id = create(&laptop).await["id"].as_str().unwrap().to_owned();
+    let log = log();
+    let answered = log.lines().find(|line| line.contains("request answered") && line.contains(&id)).unwrap();
+    assert!(answered.contains(r#""verified_by":"identity-insights,numbering-plan""#), "{answered}");
+    let undecided =
+        log.lines().any(|line| line.contains("the number lookup gave no verdict") && line.contains("Gone (code 410)"));
+    assert!(undecided, "{log}");
     assert_nothing_leaked(&laptop).await;
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{LazyLock, Mutex, Once};
 
 use local::gateway;
+use local::stack::account;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::edge::telemetry::{self, JsonLines};
@@ -33,10 +34,11 @@ pub fn listen() {
     });
 }
 
-/// Returns the settings of a laptop whose log is collected and whose errors are searched.
+/// Returns the settings of a laptop whose log is collected and whose errors are searched. It looks numbers up with a
+/// request that the application's private key signs.
 pub fn builder() -> Builder {
     listen();
-    Laptop::builder().check(|answer| {
+    Laptop::builder().env(&[("NUMBER_LOOKUP", "identity-insights")]).check(|answer| {
         if answer.status >= 400 {
             REAL.assert_no_leak("the headers of an error", &format!("{:?}", answer.headers));
             REAL.assert_no_leak("an error", &answer.body.to_string());
@@ -118,6 +120,7 @@ fn check_requests_to_vonage(asked: &Value) {
         let (path, mut request) = (request["path"].clone(), request.clone());
         let in_the_body = match path.as_str() {
             Some("/ni/basic/json") if request["method"] == "POST" => "number",
+            Some("/identity-insights/v1/requests") if request["method"] == "POST" => "phone_number",
             Some("/sms/json") if request["method"] == "POST" => "to",
             _ => "",
         };
@@ -126,10 +129,23 @@ fn check_requests_to_vonage(asked: &Value) {
     }
 }
 
-/// Fails if a line that was logged so far in this process has a real number.
+/// The start of a JWT that is signed with a private key: `{"alg":"RS256"`.
+const START_OF_TOKEN: &str = "eyJhbGciOiJSUzI1NiI";
+
+/// Returns all lines that were logged so far in this process.
+pub fn log() -> String {
+    LOG.lock().unwrap().clone()
+}
+
+/// Fails if a line that was logged so far in this process has a real number, a part of the private key or a token.
 pub fn assert_log_has_no_leak() {
-    let log = LOG.lock().unwrap().clone();
+    let log = log();
     assert!(log.lines().count() > 0);
+    for secret in
+        account::PRIVATE_KEY.lines().filter(|line| line.len() == 64).chain([account::API_SECRET, START_OF_TOKEN])
+    {
+        assert!(!log.contains(secret), "the log has a secret");
+    }
     REAL.assert_log_has_no_leak(&log);
 }
 

@@ -11,7 +11,7 @@ use crate::laptop::{
 #[tokio::test]
 async fn demo_logs_no_real_number() {
     listen();
-    local::demo::run().await.unwrap();
+    local::demo::run(local::settings::Settings::default()).await.unwrap();
     assert_log_has_no_leak();
 }
 
@@ -40,6 +40,16 @@ async fn whole_conversation_leaks_no_number() {
     other["participants"][1]["number"] = json!("07700 900369");
     for status in [201, 200] {
         assert_eq!(laptop.post_with_key("+44 7700 900147", &other).await.status, status);
+    }
+    // A one-way conversation: the driver only receives. The events of the driver's leg have an address of their own.
+    let mut one_way = conversation();
+    (one_way["direction"], one_way["participants"][0]["number"]) = (json!("a_to_b"), json!(format!("+{STRANGER}")));
+    let one_way = laptop.post("/conversations", &one_way).await.body;
+    call(&laptop, json!(STRANGER), &one_way["participants"][0]["dials"], Some(DRIVER)).await;
+    call(&laptop, json!(DRIVER), &one_way["participants"][0]["masked_by"], None).await;
+    for id in [one_way["id"].as_str().unwrap(), DRIVER] {
+        let event = json!({"from": DRIVER, "to": STRANGER, "direction": "outbound", "status": "busy", "uuid": DRIVER});
+        laptop.signed_post(&format!("/webhooks/event/{id}"), &event.to_string()).await;
     }
     laptop.run_schedule().await;
     assert_eq!(laptop.send(Method::DELETE, &path, "").await.status, 200);

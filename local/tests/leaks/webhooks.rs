@@ -37,16 +37,35 @@ async fn number_in_any_field_of_webhook_is_not_logged_or_stored() {
 }
 
 #[tokio::test]
+async fn caller_id_in_any_spelling_is_not_logged_or_stored() {
+    let laptop = builder().numbers("GB", 2).start().await;
+    let dialled = create(&laptop).await["participants"][0]["dials"].clone();
+    let read = ["+{}", "00{}", "tel:+{}", "{}@203.0.113.5", "0{national}", "0{national}@203.0.113.5"];
+    let unclear = ["{}x", "tel:+{};ext=1", "{}, {}", "alice {}", "[{}]", "x{national}"];
+    for (spelling, reaches) in read.map(|one| (one, Some(DRIVER))).into_iter().chain(unclear.map(|one| (one, None))) {
+        let from = spelling.replace("{}", RIDER).replace("{national}", &RIDER[2..]);
+        let call = json!({"from": from, "to": dialled, "uuid": format!("leg-{RIDER}"), "status": "answered",
+                          "conversation_uuid": format!("CON-{RIDER}"), "direction": "inbound",
+                          "timestamp": Timestamp::now().to_string()});
+        let Answer { status, body: ncco, .. } = signed(&laptop, "/webhooks/answer", &call).await;
+        assert_eq!(status, 200, "{from}");
+        check_ncco(&ncco, reaches);
+        assert_eq!(signed(&laptop, "/webhooks/event", &call).await.status, 204, "{from}");
+    }
+    assert_nothing_leaked(&laptop).await;
+}
+
+#[tokio::test]
 async fn refused_webhook_leaks_no_number() {
     let laptop = builder().numbers("GB", 2).start().await;
     let dialled = create(&laptop).await["participants"][0]["dials"].as_str().unwrap().to_owned();
     let query = format!("from=%2B{RIDER}&to={dialled}&{STRANGER}=1");
     for path in ["answer", "fallback"] {
-        assert_eq!(laptop.send(Method::GET, &format!("/webhooks/{path}?{query}"), "").await.status, 401);
+        assert_eq!(laptop.send(Method::GET, &format!("/webhooks/{path}?{query}"), "").await.status, 503);
         let request = laptop.request(Method::GET, &format!("/webhooks/{path}?{query}"));
         let Answer { status, body: ncco, .. } = laptop.answer(request.bearer_auth(laptop.signature(None))).await;
         assert_eq!(status, 200);
-        check_ncco(&ncco, None);
+        check_ncco(&ncco, (path == "answer").then_some(DRIVER));
     }
     let tokens = [RIDER.to_owned(), format!("Bearer {RIDER}"), format!("Bearer {RIDER}.{RIDER}.{RIDER}")];
     for (token, path) in tokens.iter().flat_map(|token| ["answer", "fallback", "event"].map(|path| (token, path))) {

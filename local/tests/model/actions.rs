@@ -12,7 +12,7 @@ use shared::store::IdempotentRequest;
 
 use crate::carrier::{SmsOutcome, label};
 use crate::case::{Case, MOST_NUMBERS};
-use crate::scenario::{INVALID_PHONE, Kind, number, person};
+use crate::scenario::{ARGENTINE, INVALID_PHONE, number, person};
 use crate::steps::{Action, ConversationRef, NewConversationSpec, PhoneRef};
 use crate::system::Operation;
 
@@ -37,15 +37,34 @@ impl Case {
                 Some(Operation::Update(self.id(*which), Change { lifetime, phone }))
             }
             Action::Drain(nth) => self.virtual_number(*nth).map(Operation::Drain),
+            Action::PlaceOrder(kind, more) => {
+                let left = MOST_NUMBERS.saturating_sub(self.model.numbers.len() + self.model.still_ordered());
+                let more = isize::from(*more).min(left.try_into().unwrap());
+                let count = self.model.towards_order(kind.country()).checked_add_signed(more)?;
+                (count > 0).then_some(Operation::Place(*kind, count))
+            }
+            Action::Orders => Some(Operation::Orders),
             Action::AddNumber(kind) => {
-                let counts =
-                    |number: &&PoolNumber| number.country == kind.country() && number.state != NumberState::Draining;
-                let count = self.model.numbers.values().filter(counts).count();
-                // The simulated Vonage sells no numbers of Jersey.
-                let possible = *kind != Kind::Je && self.model.numbers.len() < MOST_NUMBERS;
+                let count = self.model.towards_order(kind.country());
+                let possible = self.model.numbers.len() < MOST_NUMBERS;
                 possible.then_some(Operation::Rent(*kind, count + 1))
             }
             Action::Upkeep => Some(Operation::Upkeep),
+            Action::Heal => Some(Operation::Heal),
+            Action::TakeAway(nth) => {
+                let rented = self.model.numbers.values().filter(|number| number.is_rented());
+                let mut here: Vec<_> = rented.filter(|number| !self.model.away.contains(&number.number)).collect();
+                // First those that somebody dials.
+                here.sort_by_key(|number| !self.model.is_dialled(&number.number));
+                here.get(nth % here.len().max(1)).map(|number| Operation::TakeAway((*number).clone()))
+            }
+            Action::GiveBack(nth) => {
+                // A draining number leaves the pool as soon as Vonage does not list it.
+                let awaited = |number: &&PoolNumber| number.state != NumberState::Draining;
+                let away = self.model.away.iter().filter_map(|number| self.model.numbers.get(number)).filter(awaited);
+                let away: Vec<_> = away.collect();
+                away.get(nth % away.len().max(1)).map(|number| Operation::GiveBack((*number).clone()))
+            }
         }
     }
 
@@ -60,6 +79,7 @@ impl Case {
         };
         let new = NewConversation {
             participants: Side::BOTH.map(participant),
+            direction: spec.direction,
             lifetime: Lifetime::try_from(spec.lifetime).unwrap(),
             quarantine_seconds: spec.quarantine,
             limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
@@ -68,7 +88,8 @@ impl Case {
         };
         let request =
             spec.key.map(|key| IdempotentRequest { key_hash: format!("key-{key}"), fingerprint: format!("{spec:?}") });
-        Operation::Create { attempt, new, request }
+        let is_late = self.attempts.is_multiple_of(4);
+        Operation::Create { attempt, new, request, is_late }
     }
 
     fn id(&self, which: ConversationRef) -> ConversationId {
@@ -82,6 +103,7 @@ impl Case {
     pub fn phone(&self, who: PhoneRef) -> RealNumber {
         match who {
             PhoneRef::Person(index) => person(index),
+            PhoneRef::OtherSpelling => number(ARGENTINE.1),
             PhoneRef::Invalid => number(INVALID_PHONE),
             PhoneRef::Virtual(nth) => {
                 number(self.virtual_number(nth).as_ref().map_or(INVALID_PHONE, VirtualNumber::as_str))

@@ -43,6 +43,8 @@ pub enum Answer {
     Busy,
     /// Provisioning succeeded. The pool shows what it did.
     Provisioned,
+    /// True if a number was taken away or given back. False if that had happened before.
+    Account(bool),
     Failed(String),
 }
 
@@ -63,21 +65,33 @@ impl Answer {
             Outcome::Drain(Ok(Drained::Busy(_))) => Self::Busy,
             Outcome::Rent(Ok(done)) if !done.shortfalls.is_empty() => Self::Failed(format!("{:?}", done.shortfalls)),
             Outcome::Upkeep(Ok(done)) if !done.shortfalls.is_empty() => Self::Failed(format!("{:?}", done.shortfalls)),
-            Outcome::Rent(Ok(_)) | Outcome::Upkeep(Ok(_)) => Self::Provisioned,
+            Outcome::Orders(Ok(done)) if done.iter().any(|(_, done)| !done.shortfalls.is_empty()) => {
+                Self::Failed(format!("{done:?}"))
+            }
+            Outcome::Heal(Ok(done)) if done.failed > 0 => Self::Failed(format!("{done:?}")),
+            Outcome::Rent(Ok(_))
+            | Outcome::Place(Ok(_))
+            | Outcome::Orders(Ok(_))
+            | Outcome::Upkeep(Ok(_))
+            | Outcome::Heal(Ok(_)) => Self::Provisioned,
+            Outcome::Account(changed) => Self::Account(*changed),
             Outcome::End(Err(error))
             | Outcome::Erase(Err(error))
             | Outcome::Drain(Err(error))
             | Outcome::Rent(Err(error))
-            | Outcome::Upkeep(Err(error)) => Self::Failed(error.to_string()),
+            | Outcome::Place(Err(error))
+            | Outcome::Orders(Err(error))
+            | Outcome::Upkeep(Err(error))
+            | Outcome::Heal(Err(error)) => Self::Failed(error.to_string()),
         }
     }
 
     fn of_creation(refusal: &CreationError) -> Self {
         match refusal {
-            CreationError::Number(side, ParticipantNumberError::NotValid) => Self::NotValid(*side),
+            CreationError::Number(side, ParticipantNumberError::NotValid(_)) => Self::NotValid(*side),
             CreationError::SameNumber => Self::SameNumber,
             CreationError::Number(side, ParticipantNumberError::Virtual) => Self::VirtualNumber(*side),
-            CreationError::NoneFree(none_free, Renting::Off) => Self::NoneFree(*none_free),
+            CreationError::NoneFree(none_free, Renting::Off) => Self::NoneFree(none_free.clone()),
             CreationError::OtherRequest => Self::OtherRequest,
             CreationError::Erased => Self::RefusedErased,
             other => Self::Failed(format!("{other:?}")),
@@ -88,7 +102,7 @@ impl Answer {
         match refusal {
             UpdateError::Unknown => Self::Unknown,
             UpdateError::Ended => Self::Over,
-            UpdateError::Number(side, ParticipantNumberError::NotValid) => Self::NotValid(*side),
+            UpdateError::Number(side, ParticipantNumberError::NotValid(_)) => Self::NotValid(*side),
             UpdateError::SameNumber(_) => Self::SameNumber,
             UpdateError::Number(side, ParticipantNumberError::Virtual) => Self::VirtualNumber(*side),
             UpdateError::MaskTaken { side, free_at } => Self::MaskTaken { side: *side, free_at: *free_at },
@@ -117,6 +131,8 @@ impl Answer {
             Self::Draining => "draining",
             Self::Busy => "busy",
             Self::Provisioned => "provisioned",
+            Self::Account(true) => "account changed",
+            Self::Account(false) => "account unchanged",
             Self::Failed(_) => "failed",
         }
     }
@@ -139,10 +155,10 @@ impl fmt::Display for Outcome {
         match (Answer::of(self), self.conversation()) {
             (Answer::Created | Answer::Updated, Some(conversation)) => {
                 let [a, b] = &conversation.participants;
-                let dials = |participant: &shared::domain::conversation::Participant| {
-                    format!("{:?} dials {}", participant.number, participant.dials)
+                let sees = |participant: &shared::domain::conversation::Participant| {
+                    format!("{:?} sees {}", participant.number, participant.sees)
                 };
-                write!(f, "{}: {}, {}", conversation.id, dials(a), dials(b))
+                write!(f, "{}: {:?} {}, {}", conversation.id, conversation.direction, sees(a), sees(b))
             }
             (answer, _) => write!(f, "{answer:?}"),
         }

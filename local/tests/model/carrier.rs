@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use shared::domain::judge::Judge;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::side::Side;
 use shared::vonage::VonageError;
-use shared::vonage::number_insight::{LookedUpNumber, NumberLookup};
+use shared::vonage::number_lookup::{LookedUpNumber, NumberLookup};
 use shared::vonage::sms::TextSender;
 
 use crate::scenario::{INVALID_PHONE, country_of};
@@ -16,6 +17,10 @@ use crate::scenario::{INVALID_PHONE, country_of};
 pub struct Directory;
 
 impl NumberLookup for Directory {
+    fn judge(&self) -> Judge {
+        Judge::NumberInsight
+    }
+
     async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
         let (country, number) = (country_of(number.expose()), number.clone().into());
         let found = LookedUpNumber { number, country, carrier_record: None };
@@ -72,12 +77,12 @@ impl TextSender for Texts {
         tokio::task::yield_now().await;
         let (attempt, other) = mentioned(text).expect("a text message names the other participant");
         assert!(
-            text.contains(&format!("call +{from}.")),
+            [format!("call +{from}."), format!("Call +{from} from now on.")].iter().any(|call| text.contains(call)),
             "a text message comes from another number than it names: {text}"
         );
         let mut state = self.0.lock().unwrap();
         let outcome = state.outcomes.pop_front().unwrap_or(SmsOutcome::Accepted);
-        let id = format!("text-{attempt}-{other:?}");
+        let id = format!("text-{attempt}-{other:?}-{from}");
         state.sent.push(Sent { attempt, side: other.other(), from: from.clone(), to: to.clone(), outcome });
         match outcome {
             SmsOutcome::Accepted => Ok(vec![id]),
@@ -93,7 +98,10 @@ pub fn label(attempt: &str, side: Side) -> String {
 }
 
 fn mentioned(text: &str) -> Option<(String, Side)> {
-    let label = text.strip_prefix("To reach ")?.split_once(", call ")?.0;
+    let label = match text.strip_prefix("To reach ") {
+        Some(invitation) => invitation.split_once(", call ")?.0,
+        None => text.strip_prefix("The number for reaching ")?.split_once(" has changed. ")?.0,
+    };
     let side = if label.ends_with('A') { Side::A } else { Side::B };
     Some((label.get(..label.len() - 1)?.to_owned(), side))
 }

@@ -8,20 +8,25 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use shared::domain::caller_routes::CallerRoutes;
-use shared::domain::conversation::{ConversationId, Notification};
+use shared::domain::conversation::{ConversationId, Notification, Participant};
+use shared::domain::country::Country;
+use shared::domain::judge::Judge;
 use shared::domain::phone::{RealNumber, VirtualNumber};
-use shared::domain::pool::{Feature, NumberState};
-use shared::domain::route::{Destination, KeyOwner, destination};
+use shared::domain::pool::{Feature, NumberState, PoolNumber};
+use shared::domain::ready_pool::{PartName, ReadyPool};
+use shared::domain::route::{Destination, KeyOwner, Route, destination};
 use shared::domain::side::Side;
-use shared::store::ReadyPool;
+use shared::store::PartState;
 
-use crate::model::{Model, ModelConversation, ModelRoute, RECORDS_KEPT, Verdict, ensure, route_key};
+use crate::model::{Model, ModelConversation, ModelRoute, RECORDS_KEPT, RouteKey, Verdict, ensure, route_key};
+use crate::scenario::{canonical, country_of};
 use crate::table::Table;
 
 /// Checks all invariants of the table.
 pub fn check(model: &Model, table: &Table) -> Verdict {
     check_conversations(model, table)?;
     check_routes(model, table)?;
+    check_receivers(model, table)?;
     check_destinations(model, table)?;
     check_requests(model, table)?;
     check_pool(model, table)
@@ -44,19 +49,29 @@ fn check_routes(model: &Model, table: &Table) -> Verdict {
     let facts = |owner: &KeyOwner| match owner {
         KeyOwner::Route(route) => ModelRoute {
             side: Some(route.side),
+            reaches: Some(route.connect_to.clone()),
             expires_at: route.expires_at,
             quarantined_until: route.quarantined_until,
+            is_replaced: route.is_replaced,
             history: std::iter::once(route.conversation).chain(route.history.iter().copied()).collect(),
         },
         KeyOwner::Erased(erased) => ModelRoute {
             side: None,
+            reaches: None,
             expires_at: erased.expires_at,
             quarantined_until: erased.quarantined_until,
+            is_replaced: false,
             history: vec![erased.conversation],
         },
+        KeyOwner::Held(hold) => ModelRoute { expires_at: hold.expires_at, ..ModelRoute::hold(hold.quarantined_until) },
     };
     let found: BTreeMap<_, _> = table.routes.iter().map(|(name, route)| (name.clone(), facts(route))).collect();
     same("route", &model.routes, &found)?;
+    for (name, owner) in &table.routes {
+        if let KeyOwner::Route(route) = owner {
+            check_verdict(model, name, route)?;
+        }
+    }
     for (name, route) in &model.routes {
         let item = (format!("CALLER#{}", name.0.expose()), format!("NUMBER#{}", name.1));
         let ttl = table.ttl.get(&item);
@@ -71,17 +86,50 @@ fn check_routes(model: &Model, table: &Table) -> Verdict {
     Ok(())
 }
 
+/// Checks that the number which somebody who only receives sees is held as long as a conversation shows it, and that each line
+/// leads to a hold.
+fn check_receivers(model: &Model, table: &Table) -> Verdict {
+    let held_until =
+        |key: &RouteKey| model.routes.get(key).filter(|route| route.is_hold()).map(|hold| hold.quarantined_until);
+    for conversation in model.conversations.values().filter(|found| model.now < found.quarantined_until()) {
+        if let Some(side) = conversation.expected.direction.receiver() {
+            let held = held_until(&route_key(&conversation.expected, side));
+            ensure(held.is_some_and(|until| until >= conversation.quarantined_until()), || {
+                format!("{conversation:?} shows a number that is held until {held:?}")
+            })?;
+        }
+    }
+    for (phone, line) in table.lines.iter().filter(|(_, line)| model.now < line.held_until) {
+        let held = held_until(&(phone.clone(), line.number.clone()));
+        ensure(held.is_some_and(|until| until >= line.held_until), || format!("{line:?} is held until {held:?}"))?;
+        let is_right = line.looked_up.is_some_and(|verdict| verdict.country == country_of(phone.expose()));
+        ensure(is_right, || format!("{line:?} has the wrong verdict"))?;
+    }
+    Ok(())
+}
+
+/// Checks that a route has the carrier's verdict about its caller, and that the verdict held when the route was given away.
+fn check_verdict(model: &Model, name: &RouteKey, route: &Route) -> Verdict {
+    let country = country_of(name.0.expose());
+    let is_right = route.looked_up.is_some_and(|looked_up| {
+        let held = looked_up.holds(route.conversation.created_at());
+        held && looked_up.at <= model.now && (looked_up.by, looked_up.country) == (Judge::NumberInsight, country)
+    });
+    ensure(is_right, || format!("route {name:?} has the wrong verdict {:?}", route.looked_up))
+}
+
 /// Checks that a call connects to the other participant of the live conversation on its route and shows the number
 /// which that participant dials, or connects to nobody.
 fn check_destinations(model: &Model, table: &Table) -> Verdict {
     let mut live = BTreeMap::new();
     for conversation in model.conversations.values().filter(|conversation| conversation.is_live(model.now)) {
-        for side in Side::BOTH {
+        for side in conversation.expected.direction.sides() {
             let other = &conversation.expected.participants[side.other().index()];
             let leads_to = Destination::Participant {
                 conversation: conversation.expected.id,
                 connect_to: other.number.clone(),
-                present_as: other.dials.clone(),
+                present_as: other.sees.clone(),
+                one_way: conversation.expected.direction.receiver().is_some(),
                 limits: conversation.expected.limits,
             };
             let taken = live.insert(route_key(&conversation.expected, side), leads_to);
@@ -109,21 +157,49 @@ fn check_requests(model: &Model, table: &Table) -> Verdict {
 fn check_pool(model: &Model, table: &Table) -> Verdict {
     same("number", &model.numbers, &table.numbers)?;
     let ready = model.numbers.values().filter(|number| number.state == NumberState::Ready);
-    let ready: BTreeMap<_, _> = ready
-        .map(|number| (number.number.clone(), (number.country.to_string(), number.features.contains(&Feature::Sms))))
-        .collect();
-    same("ready number", &ready, &table.ready)?;
-    ensure(table.ready_versions[0] == table.ready_versions[1], || {
-        format!("the two versions of the ready list differ: {:?}", table.ready_versions)
-    })?;
-    let cost: Decimal = model.numbers.values().filter_map(|number| number.monthly_cost).sum();
+    let name = |number: &PoolNumber| number.part.map(|part| PartName::nth(number.country, &number.number, part));
+    let ready: BTreeMap<_, _> =
+        ready.map(|number| (number.number.clone(), (name(number), number.features.contains(&Feature::Sms)))).collect();
+    let found = table
+        .parts
+        .iter()
+        .flat_map(|(name, part)| part.numbers().map(|ready| (ready.number.clone(), (Some(name.clone()), ready.texts))));
+    same("ready number", &ready, &found.collect())?;
+    let states = table
+        .parts
+        .iter()
+        .map(|(name, part)| (name.clone(), PartState { version: part.version, count: part.numbers().count() }));
+    same("part of the ready numbers", &states.collect(), &table.part_states)?;
+    let cost: Decimal = model.numbers.values().map(PoolNumber::rent).sum();
     let ledger = table.monthly_cost.as_deref().map(|cost| cost.trim_matches('"').parse::<Decimal>().unwrap());
     ensure(ledger.unwrap_or_default() == cost, || {
         format!("the monthly rent is {cost}, but the ledger has {ledger:?}")
     })?;
+    check_counts(model, table)?;
+    let missing = model.numbers.values().filter_map(|number| Some((number.number.clone(), number.missing_since?)));
+    same("loss", &missing.collect(), &table.losses)?;
     let known = model.numbers.keys().map(|number| (number.clone(), None));
     let gone = model.released.iter().map(|(number, until)| (number.clone(), Some(*until)));
     same("own number", &known.chain(gone).collect(), &table.own_numbers)
+}
+
+/// Checks that the ledger counts the numbers, and that those that need work are listed.
+fn check_counts(model: &Model, table: &Table) -> Verdict {
+    let (mut counts, mut work) = (BTreeMap::new(), BTreeMap::new());
+    for number in model.numbers.values() {
+        let (state, kind) = match number.state {
+            NumberState::Renting => ("renting", Some("UNFINISHED")),
+            NumberState::Linking => ("linking", Some("UNFINISHED")),
+            NumberState::Ready => ("ready", None),
+            NumberState::Draining => ("draining", Some("DRAINING")),
+            NumberState::Lost => ("lost", Some("LOST")),
+        };
+        *counts.entry(format!("{}#{state}", number.country)).or_insert(0) += 1;
+        let mark = kind.map(|kind| ((number.country.to_string(), format!("{kind}#{}", number.number)), ()));
+        work.extend(mark);
+    }
+    same("count", &counts, &table.counts)?;
+    same("work", &work, &table.work.iter().map(|mark| (mark.clone(), ())).collect())
 }
 
 fn same<K: Ord + Debug, V: PartialEq + Debug>(
@@ -143,20 +219,36 @@ impl Model {
     /// The destination of a call on a route without a live conversation.
     pub fn destination_without_conversation(&self, name: &(RealNumber, VirtualNumber)) -> Destination {
         match self.routes.get(name).filter(|route| route.is_in_use(self.now)) {
-            Some(route) => Destination::Ended(route.history[0]),
+            Some(route) if route.is_replaced => Destination::Replaced(route.history[0]),
+            Some(route) => route.owner().map_or(Destination::ReceiveOnly, Destination::Ended),
             None => Destination::Nobody,
         }
+    }
+
+    /// True if the conversation `id` was between `caller` and the one whom a call reaches by `right`, if it reaches anybody. Of
+    /// an erased one nothing is known any more.
+    pub fn was_between(&self, id: ConversationId, caller: &RealNumber, right: &Destination) -> bool {
+        let Some(conversation) = self.conversations.get(&id) else { return self.erased.contains_key(&id) };
+        let has = |phone: &RealNumber| {
+            let of = |one: &Participant| {
+                one.previous_numbers.iter().chain([&one.number]).any(|own| canonical(own) == canonical(phone))
+            };
+            conversation.expected.participants.iter().any(of)
+        };
+        let reaches_another = matches!(right, Destination::Participant { connect_to, .. } if !has(connect_to));
+        has(caller) && !reaches_another
     }
 
     /// The destination of a call.
     pub fn destination(&self, name: &(RealNumber, VirtualNumber)) -> Destination {
         for conversation in self.conversations.values().filter(|conversation| conversation.is_live(self.now)) {
-            for side in Side::BOTH {
+            for side in conversation.expected.direction.sides() {
                 if route_key(&conversation.expected, side) == *name {
                     let (_, present_as) = route_key(&conversation.expected, side.other());
                     let connect_to = conversation.expected.participants[side.other().index()].number.clone();
+                    let one_way = conversation.expected.direction.receiver().is_some();
                     let (conversation, limits) = (conversation.expected.id, conversation.expected.limits);
-                    return Destination::Participant { conversation, connect_to, present_as, limits };
+                    return Destination::Participant { conversation, connect_to, present_as, one_way, limits };
                 }
             }
         }
@@ -177,8 +269,25 @@ impl Model {
     pub fn check_ready(&self, found: &ReadyPool) -> Verdict {
         let ready = self.numbers.values().filter(|number| number.state == NumberState::Ready);
         let expected: BTreeSet<_> = ready.map(|number| &number.number).collect();
-        let found: BTreeSet<_> = found.numbers.iter().map(|ready| &ready.number).collect();
+        let found: BTreeSet<_> = found.numbers().map(|ready| &ready.number).collect();
         ensure(found == expected, || format!("numbers {expected:?} are ready, but {found:?} are read"))
+    }
+
+    /// Takes over the holds that were made or became longer, if the step `may_hold`: also one that was refused or crashed may.
+    /// None takes a route key away.
+    pub fn accept_holds(&mut self, table: &Table, may_hold: bool) -> Verdict {
+        for (key, owner) in &table.routes {
+            let KeyOwner::Held(hold) = owner else { continue };
+            let (now, before) = (ModelRoute::hold(hold.quarantined_until), self.routes.get(key));
+            if before == Some(&now) {
+                continue;
+            }
+            let grows = |before: &ModelRoute| before.is_hold() && before.quarantined_until < now.quarantined_until;
+            let is_right = before.is_none_or(|before| !before.is_in_use(self.now) || grows(before));
+            ensure(may_hold && is_right, || format!("{key:?} was {before:?} and is held by {hold:?}"))?;
+            self.routes.insert(key.clone(), now);
+        }
+        Ok(())
     }
 
     /// Takes over the notification states from the table. If `undisturbed`, only one operation ran and nothing was cut
@@ -243,33 +352,53 @@ fn may_become(before: &Notification, now: &Notification) -> bool {
     }
 }
 
-/// The largest numbers of routes that callers had at once, and what the table says about them.
+/// The largest numbers of routes under numbers of one country that callers had at once, and what the table says about them.
 #[derive(Debug, Default)]
 pub struct PeakUsage {
     /// The least peak usage that must be stored, by country and last day on which it counts.
-    least: BTreeMap<(String, Date), usize>,
-    /// The largest number of routes that any caller of the country had at once.
-    most: BTreeMap<String, usize>,
+    least: BTreeMap<(Country, Date), usize>,
+    /// The largest number of routes that any caller had at once or asked for, by country of the numbers.
+    most: BTreeMap<Country, usize>,
 }
 
 impl PeakUsage {
-    /// Records the routes in use of both participants of a conversation that was just acknowledged. `before` is the
-    /// state before the step. A second conversation of the same step may be missing there, so the result is a lower
-    /// bound.
-    pub fn note(&mut self, before: &Model, created: &ModelConversation) {
-        let until = day(before.now + 7 * crate::model::DAY);
-        for participant in &created.expected.participants {
-            let held = before.routes_in_use(&participant.number).count() + 1;
-            let least = self.least.entry((participant.country.to_string(), until)).or_default();
-            *least = held.max(*least);
+    /// Records the routes in use of the participant of a conversation that was just acknowledged who has more of them; the
+    /// other one's may be stored by a later creation. `before` and `after` are the states around the step. Another operation
+    /// of the same step may have had its share, so the result is a lower bound.
+    pub fn note(&mut self, before: &Model, after: &Model, created: &ModelConversation) {
+        // Of one who only receives, a creation may know nothing but the line.
+        if created.expected.direction.receiver().is_some() {
+            return;
         }
+        let until = day(before.now + 7 * crate::model::DAY);
+        let is_ready = |model: &Model, number: &VirtualNumber, of: Country| {
+            let found = model.numbers.get(number);
+            found.is_some_and(|number| number.state == NumberState::Ready && number.country == of)
+        };
+        let held = created.expected.participants.each_ref().map(|participant| {
+            let country = after.numbers.get(&participant.sees)?.country;
+            // A number that comes back in its quarantine counts once.
+            let routes = before.routes_in_use(&participant.number).map(|(number, _)| number);
+            let routes = routes.filter(|number| **number != participant.sees);
+            let counted =
+                |number: &&VirtualNumber| is_ready(before, number, country) && is_ready(after, number, country);
+            let is_exact = is_ready(before, &participant.sees, country) && is_ready(after, &participant.sees, country);
+            is_exact.then(|| (routes.filter(counted).count() + 1, country))
+        });
+        let [Some(a), Some(b)] = held else { return };
+        if a.0 == b.0 && a.1 != b.1 {
+            return;
+        }
+        let (held, country) = a.max(b);
+        let least = self.least.entry((country, until)).or_default();
+        *least = held.max(*least);
     }
 
     /// Checks the peak usage as the schedule reads it.
     pub fn check_as_read(&self, now: Timestamp, found: &shared::domain::peak_usage::PeakUsage) -> Verdict {
         let today = day(now);
         for ((country, until), least) in self.least.iter().filter(|((_, until), _)| *until >= today) {
-            let mark = found.of(crate::scenario::country(country), today);
+            let mark = found.of(*country, today);
             ensure(mark >= *least, || {
                 format!("the peak usage of {country} until {until} is {least}, but {mark} is read")
             })?;
@@ -278,12 +407,14 @@ impl PeakUsage {
     }
 
     pub fn check(&mut self, model: &Model, table: &Table) -> Verdict {
-        let mut held: BTreeMap<&RealNumber, usize> = BTreeMap::new();
-        for ((caller, _), _) in model.routes.iter().filter(|(_, route)| route.is_in_use(model.now)) {
-            *held.entry(caller).or_default() += 1;
+        let mut held: BTreeMap<(&RealNumber, Country), usize> = BTreeMap::new();
+        for ((caller, number), _) in model.routes.iter().filter(|(_, route)| route.is_in_use(model.now)) {
+            if let Some(number) = model.numbers.get(number) {
+                *held.entry((caller, number.country)).or_default() += 1;
+            }
         }
-        for (caller, held) in held {
-            let most = self.most.entry(crate::scenario::country_of(caller.expose()).to_string()).or_default();
+        for ((_, country), held) in held {
+            let most = self.most.entry(country).or_default();
             *most = held.max(*most);
         }
         let today = day(model.now);
@@ -296,7 +427,8 @@ impl PeakUsage {
             })?;
         }
         for ((country, day), held) in &table.peak_usage {
-            let most = self.most.get(country).copied().unwrap_or_default();
+            // The mark is written at the same time as the conversation, which may be refused.
+            let most = self.most.get(country).copied().unwrap_or_default() + 1;
             ensure(*held <= most, || {
                 format!(
                     "the stored peak usage of {country} on {day} is {held}, but no caller had more than {most} routes"

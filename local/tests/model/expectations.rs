@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use shared::service::update::Change;
+
 use crate::answer::Answer;
 use crate::case::Case;
 use crate::checks;
+use crate::healing;
 use crate::model::{Model, Verdict, ensure};
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
@@ -25,10 +28,12 @@ impl Execution {
 /// The state after a step.
 struct Observed<'a> {
     table: &'a Table,
-    /// The numbers that the Vonage account rents. Empty if no operation of the step concerns them.
+    /// The numbers that the Vonage account rents. Empty if no operation of the step provisions numbers.
     rented: &'a BTreeSet<String>,
     /// True if only one operation ran and no process crashed.
     undisturbed: bool,
+    /// True if an operation of the step may hold a number for somebody who only receives.
+    may_hold: bool,
 }
 
 /// A sequence of events that explains the state after a step.
@@ -41,27 +46,35 @@ struct Explanation {
 impl Case {
     /// Checks operations that ran at the same time.
     pub async fn verify(&mut self, executions: Vec<Execution>) -> Verdict {
-        let table = self.reader.read(&self.system.database, self.model.now);
+        let table = self.reader.read(&self.system.database, self.model.now).await;
         let undisturbed = executions.len() == 1 && executions[0].outcome.is_some();
         for outcome in executions.iter().filter_map(|execution| execution.outcome.as_ref()) {
             let _ = write!(self.trace, "\n         => {outcome}");
         }
-        let provisioning =
-            executions.iter().any(|execution| matches!(execution.operation, Operation::Rent(..) | Operation::Upkeep));
+        let provisioning = executions.iter().any(|execution| execution.operation.provisions());
         let rented = if provisioning { self.system.rented().await } else { BTreeSet::new() };
-        let explanation = self.explain(&executions, &Observed { table: &table, rented: &rented, undisturbed })?;
+        let may_hold = executions.iter().any(|execution| match &execution.operation {
+            Operation::Create { new, .. } => new.direction.receiver().is_some(),
+            operation => matches!(operation, Operation::Update(..) | Operation::Heal),
+        });
+        let observed = Observed { table: &table, rented: &rented, undisturbed, may_hold };
+        let explanation = self.explain(&executions, &observed)?;
         let before = std::mem::replace(&mut self.model, explanation.model);
         self.count(&executions, &explanation.carried_out, &before);
         let sent = self.system.texts.take_sent();
         sent.iter().for_each(|text| self.coverage.count("text", &format!("{:?}", text.outcome).to_lowercase()));
         self.sms.check(&before, &self.model, &executions, &sent, undisturbed)?;
+        let events = self.system.bus.events();
+        healing::check_events(&before, &self.model, &events[self.events..], undisturbed)?;
+        self.events = events.len();
         if undisturbed && let Some(given) = executions[0].outcome.as_ref().and_then(Outcome::conversation) {
             let found = table.conversations.get(&given.id);
             ensure(found == Some(given), || format!("the answer is {given:?}, but the table has {found:?}"))?;
         }
-        if executions.iter().any(|execution| {
-            matches!(execution.operation, Operation::Drain(_) | Operation::Rent(..) | Operation::Upkeep)
-        }) {
+        if executions
+            .iter()
+            .any(|execution| matches!(execution.operation, Operation::Drain(_)) || execution.operation.provisions())
+        {
             self.check_pool_as_read().await?;
         }
         self.record_created(&before, &executions, &table);
@@ -84,14 +97,19 @@ impl Case {
                 if !is_sensible || carried_out.len() < executions.len() {
                     continue;
                 }
-                let in_order = order.iter().map(|index| (&executions[*index], carried_out[*index]));
-                match apply_all(&self.model, in_order, observed) {
-                    Ok(model) => return Ok(Explanation { model, carried_out }),
-                    Err(problem) => {
-                        let _ = write!(
-                            problems,
-                            "\n  in the order {order:?}, with crashed operations carried out {carried_out:?}: {problem}"
-                        );
+                // A hold is written before the conversation, and another operation may run in between. So the holds of a
+                // step may be there before its operations, unless there was only one that answered.
+                let holds_first = if observed.undisturbed { &[false][..] } else { &[false, true] };
+                for holds_first in holds_first {
+                    let in_order = order.iter().map(|index| (&executions[*index], carried_out[*index]));
+                    match apply_all(&self.model, in_order, observed, *holds_first) {
+                        Ok(model) => return Ok(Explanation { model, carried_out }),
+                        Err(problem) => {
+                            let _ = write!(
+                                problems,
+                                "\n  in the order {order:?}, with crashed operations carried out {carried_out:?}, holds first {holds_first}: {problem}"
+                            );
+                        }
                     }
                 }
             }
@@ -100,7 +118,23 @@ impl Case {
     }
 
     fn count(&mut self, executions: &[Execution], carried_out: &[bool], before: &Model) {
+        for id in before.conversations.keys().filter(|id| self.model.conversations.contains_key(id)) {
+            let healed = |model: &Model| {
+                let participants = model.conversations[id].expected.participants.iter();
+                participants.map(|participant| participant.previously_seen.len()).sum::<usize>()
+            };
+            match healed(&self.model) - healed(before) {
+                0 => {}
+                1 => self.coverage.count("healing", "one side"),
+                _ => self.coverage.count("healing", "both sides"),
+            }
+        }
         for (execution, carried_out) in executions.iter().zip(carried_out) {
+            if let (Operation::Heal, Some(Outcome::Heal(Ok(done)))) = (&execution.operation, &execution.outcome)
+                && done.unhealed > 0
+            {
+                self.coverage.count("healing", "none is free");
+            }
             let kind = match &execution.operation {
                 Operation::Create { .. } => "create",
                 Operation::End(_) => "end",
@@ -108,16 +142,25 @@ impl Case {
                 Operation::Update(..) => "update",
                 Operation::Drain(_) => "drain",
                 Operation::Rent(..) => "add a number",
+                Operation::Place(..) => "place an order",
+                Operation::Orders => "carry out orders",
                 Operation::Upkeep => "upkeep",
+                Operation::Heal => "heal",
+                Operation::TakeAway(_) => "take a number away",
+                Operation::GiveBack(_) => "give a number back",
             };
             match execution.answer() {
                 Some(answer) => self.coverage.count(kind, answer.label()),
                 // Only the numbers show how far it came.
-                None if matches!(execution.operation, Operation::Rent(..) | Operation::Upkeep) => {
-                    self.coverage.count(kind, "crashed")
-                }
+                None if execution.operation.provisions() => self.coverage.count(kind, "crashed"),
                 None if *carried_out => self.coverage.count(kind, "crashed, carried out"),
                 None => self.coverage.count(kind, "crashed, not carried out"),
+            }
+            if let (Operation::Update(id, Change { phone: Some(phone), .. }), Some(answer)) =
+                (&execution.operation, execution.answer())
+                && before.has_other_spelling_of(*id, phone)
+            {
+                self.coverage.count("update to the other spelling", answer.label());
             }
             if let (Some(Answer::Created), Some(given)) =
                 (execution.answer(), execution.outcome.as_ref().and_then(Outcome::conversation))
@@ -137,7 +180,7 @@ impl Case {
             {
                 self.ids.push(conversation.expected.id);
                 if execution.outcome.is_some() {
-                    self.peak_usage.note(before, conversation);
+                    self.peak_usage.note(before, &self.model, conversation);
                 }
             }
         }
@@ -165,11 +208,20 @@ fn apply_all<'a>(
     model: &Model,
     executions: impl Iterator<Item = (&'a Execution, bool)>,
     observed: &Observed<'_>,
+    holds_first: bool,
 ) -> Result<Model, String> {
     let mut model = model.clone();
+    if holds_first {
+        model.accept_holds(observed.table, observed.may_hold)?;
+    }
     for (Execution { operation, outcome }, carried_out) in executions {
-        if let Operation::Rent(..) | Operation::Upkeep = operation {
+        if operation.provisions() {
+            // It compares the numbers with those before.
+            model.accept_orders(operation, observed.undisturbed, observed.table)?;
             model.accept_pool(operation, outcome.is_some(), observed.table, observed.rented)?;
+        }
+        if let Operation::Heal = operation {
+            model.accept_healing(outcome.is_some(), observed.table)?;
         }
         match outcome {
             Some(outcome) => model.accept(operation, outcome)?,
@@ -177,7 +229,12 @@ fn apply_all<'a>(
             None => {}
         }
     }
+    if !observed.rented.is_empty() {
+        model.check_account(observed.rented)?;
+    }
+    model.accept_holds(observed.table, observed.may_hold)?;
     model.accept_texts(observed.table, observed.undisturbed)?;
     checks::check(&model, observed.table)?;
+    model.heals.clone_from(&observed.table.heals);
     Ok(model)
 }

@@ -6,6 +6,7 @@
 //! | `MASKLINE_MODEL_STEPS` | number of steps in all cases together; default 1500 |
 //! | `MASKLINE_MODEL_SEED` | seed of all cases, as a failure prints it; default random |
 //! | `MASKLINE_MODEL_CASE` | runs only this case, as a failure prints it |
+//! | `MASKLINE_TEST_DYNAMODB_URL` | a DynamoDB Local in place of the embedded DynamoDB |
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod actions;
@@ -16,8 +17,11 @@ mod checks;
 mod choosing;
 mod coverage;
 mod crash_proxy;
+mod database;
 mod expectations;
+mod healing;
 mod model;
+mod orders;
 mod pool;
 mod scenario;
 mod sms_checks;

@@ -5,18 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use shared::domain::conversation::{Conversation, ConversationId, Notification, Participant};
 use shared::domain::country::Country;
+use shared::domain::judge::Judge;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::side::Side;
 use shared::domain::text::Label;
 use shared::service::create::NewConversation;
 use shared::service::provision::Drained;
-use shared::service::update::Change;
+use shared::service::update::{Change, NewPhone};
 use shared::store::IdempotentRequest;
 
 use crate::answer::Answer;
 use crate::carrier::label;
-use crate::scenario::{INVALID_PHONE, country_of, number};
+use crate::scenario::{INVALID_PHONE, Scenario, canonical, country_of, keyed_as, number};
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
 
@@ -28,13 +29,15 @@ pub const RECORDS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Number of conversations in the history of a route, the present one included.
 const REMEMBERED: usize = 13;
 
-/// A participant's phone and the number that it dials.
+/// A participant's phone in its canonical spelling and the number that it dials.
 pub type RouteKey = (RealNumber, VirtualNumber);
 
 #[derive(Debug, Clone)]
 pub struct Model {
     pub now: Timestamp,
     pub fallback: Vec<Country>,
+    /// Number of routes of a participant that one creation reads.
+    pub routes_read: u16,
     pub conversations: BTreeMap<ConversationId, ModelConversation>,
     /// Erased conversations, each with the end of the time for which its tombstone stays.
     pub erased: BTreeMap<ConversationId, Timestamp>,
@@ -45,6 +48,12 @@ pub struct Model {
     pub numbers: BTreeMap<VirtualNumber, PoolNumber>,
     /// Numbers that were cancelled, each with the end of the time for which nobody can use it as their own phone.
     pub released: BTreeMap<VirtualNumber, Timestamp>,
+    /// Numbers of the pool that Vonage has taken away.
+    pub away: BTreeSet<VirtualNumber>,
+    /// The count of the open order of each country, with its identity.
+    pub orders: BTreeMap<Country, (String, usize)>,
+    /// The conversations that are listed for healing, each with the time of its next try.
+    pub heals: BTreeMap<ConversationId, Timestamp>,
 }
 
 /// A conversation.
@@ -57,14 +66,18 @@ pub struct ModelConversation {
     pub has_request: bool,
 }
 
-/// A live route, a route in quarantine or a tombstone.
+/// A live route, a route in quarantine, a tombstone or a hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelRoute {
-    /// The participant's side. `None` for a tombstone.
+    /// The participant's side. `None` for a tombstone and a hold.
     pub side: Option<Side>,
+    /// The other participant's phone, at the end of the route. `None` for a tombstone.
+    pub reaches: Option<RealNumber>,
     pub expires_at: Timestamp,
     pub quarantined_until: Timestamp,
-    /// Its conversation and the previous ones, latest first.
+    /// True if its participant dials another number by now.
+    pub is_replaced: bool,
+    /// Its conversation and the previous ones, latest first. A hold has none.
     pub history: Vec<ConversationId>,
 }
 
@@ -92,6 +105,21 @@ impl ModelRoute {
         now < self.expires_at
     }
 
+    /// The hold of somebody who only receives.
+    pub fn hold(until: Timestamp) -> Self {
+        let (reaches, history) = Default::default();
+        Self { side: None, reaches, expires_at: until, quarantined_until: until, is_replaced: false, history }
+    }
+
+    pub fn is_hold(&self) -> bool {
+        self.history.is_empty()
+    }
+
+    /// The conversation that owns the key.
+    pub fn owner(&self) -> Option<ConversationId> {
+        self.history.first().copied()
+    }
+
     /// The history for the next conversation on this route. A tombstone has none.
     pub fn remembered(&self) -> &[ConversationId] {
         if self.side.is_some() { &self.history } else { &[] }
@@ -112,15 +140,31 @@ impl ModelConversation {
         self.expected.ended_at.unwrap_or(self.expected.expires_at) + self.quarantine()
     }
 
-    fn quarantine(&self) -> SignedDuration {
+    pub fn quarantine(&self) -> SignedDuration {
         SignedDuration::from_secs(self.expected.quarantine_seconds.into())
     }
 }
 
 impl Model {
-    pub fn new(now: Timestamp, fallback: Vec<Country>, numbers: BTreeMap<VirtualNumber, PoolNumber>) -> Self {
+    pub fn new(now: Timestamp, scenario: &Scenario, numbers: BTreeMap<VirtualNumber, PoolNumber>) -> Self {
+        let (fallback, routes_read) = (scenario.fallback.clone(), scenario.routes_read);
         let (conversations, erased, redactions, routes, requests, released) = Default::default();
-        Self { now, fallback, conversations, erased, redactions, routes, requests, numbers, released }
+        let (away, orders, heals) = Default::default();
+        Self {
+            now,
+            fallback,
+            routes_read,
+            conversations,
+            erased,
+            redactions,
+            routes,
+            requests,
+            numbers,
+            released,
+            away,
+            orders,
+            heals,
+        }
     }
 
     /// The present time in whole seconds.
@@ -133,13 +177,19 @@ impl Model {
         let (right, answer) = (self.expected_answer(operation), Answer::of(outcome));
         ensure(answer == right, || format!("the answer is {answer:?}; expected {right:?}"))?;
         match (operation, outcome.conversation(), outcome) {
-            (Operation::Create { attempt, new, request }, Some(conversation), _) if answer == Answer::Created => {
+            (Operation::Create { attempt, new, request, .. }, Some(conversation), _) if answer == Answer::Created => {
                 self.add_conversation(conversation, attempt, new, request.as_ref())?;
             }
             (Operation::Create { .. }, Some(given), _) => self.accept_replay(given),
             (Operation::Update(id, change), Some(_), _) => self.change(*id, change),
             (Operation::End(id), Some(_), _) => self.end(*id),
             (Operation::Erase(id), _, _) => self.erase(*id),
+            (Operation::TakeAway(number), ..) if answer == Answer::Account(true) => {
+                self.away.insert(number.number.clone());
+            }
+            (Operation::GiveBack(number), ..) => {
+                self.away.remove(&number.number);
+            }
             (Operation::Drain(number), _, Outcome::Drain(Ok(Drained::Draining(given)))) => {
                 self.drain(number);
                 let expected = &self.numbers[number];
@@ -155,7 +205,7 @@ impl Model {
     /// Applies an operation that was carried out by a process that crashed before it answered.
     pub fn accept_unanswered(&mut self, operation: &Operation, table: &Table) -> Verdict {
         match (operation, self.expected_answer(operation)) {
-            (Operation::Create { attempt, new, request }, Answer::Created) => {
+            (Operation::Create { attempt, new, request, .. }, Answer::Created) => {
                 let label = Label::try_from(label(attempt, Side::A)).ok();
                 let created = table.conversations.values().find(|found| found.participants[0].label == label);
                 self.add_conversation(
@@ -220,7 +270,14 @@ impl Model {
                 Some(number) if number.state == NumberState::Linking && self.now < number.leased_until => Answer::Busy,
                 Some(_) => Answer::Draining,
             },
-            Operation::Rent(..) | Operation::Upkeep => Answer::Provisioned,
+            Operation::Rent(..) | Operation::Place(..) | Operation::Orders | Operation::Upkeep | Operation::Heal => {
+                Answer::Provisioned
+            }
+            Operation::TakeAway(number) => {
+                let number = &number.number;
+                Answer::Account(self.numbers.contains_key(number) && !self.away.contains(number))
+            }
+            Operation::GiveBack(number) => Answer::Account(self.away.contains(&number.number)),
         }
     }
 
@@ -240,13 +297,19 @@ impl Model {
         }
         let phones = phones(new);
         let on_side = |is: &dyn Fn(&RealNumber) -> bool| Side::BOTH.into_iter().find(|side| is(&phones[side.index()]));
-        if let Some(side) = on_side(&|phone| phone.expose() == INVALID_PHONE) {
-            Answer::NotValid(side)
-        } else if phones[0] == phones[1] {
+        if canonical(&phones[0]) == canonical(&phones[1]) {
             Answer::SameNumber
         } else if let Some(side) = on_side(&|phone| self.is_virtual(phone)) {
             Answer::VirtualNumber(side)
-        } else if let Some(side) = on_side(&|phone| self.free_numbers(phone).is_empty()) {
+        } else if let Some(side) = on_side(&|phone| phone.expose() == INVALID_PHONE) {
+            Answer::NotValid(side)
+        } else if let Some(side) = Side::BOTH.into_iter().find(|side| {
+            let (phone, other) = (&phones[side.index()], &phones[side.other().index()]);
+            match new.direction.receiver() == Some(*side) {
+                true => self.unused_numbers(phone).is_empty() && self.held_numbers(phone).next().is_none(),
+                false => self.free_numbers(phone, other).is_empty(),
+            }
+        }) {
             Answer::NoneFree(self.none_free(side, &phones[side.index()]))
         } else {
             Answer::Created
@@ -256,6 +319,14 @@ impl Model {
     pub fn is_virtual(&self, phone: &RealNumber) -> bool {
         let number: VirtualNumber = number(phone.expose());
         self.numbers.contains_key(&number) || self.released.get(&number).is_some_and(|until| self.now < *until)
+    }
+
+    /// True if one of the conversation's phones is this one in its other spelling.
+    pub fn has_other_spelling_of(&self, id: ConversationId, phone: &NewPhone) -> bool {
+        let new = real_number(&phone.number);
+        let is_other = |number: &RealNumber| *number != new && canonical(number) == canonical(&new);
+        let conversation = self.conversations.get(&id);
+        conversation.is_some_and(|found| found.expected.participants.iter().any(|one| is_other(&one.number)))
     }
 
     fn expected_change(&self, id: ConversationId, change: &Change) -> Answer {
@@ -268,19 +339,24 @@ impl Model {
         }
         let phone = change.phone.as_ref().map(|phone| (phone.side, real_number(&phone.number)));
         if let Some((side, phone)) = &phone {
-            if phone.expose() == INVALID_PHONE {
-                return Answer::NotValid(*side);
-            }
             if self.is_virtual(phone) {
                 return Answer::VirtualNumber(*side);
             }
+            if phone.expose() == INVALID_PHONE {
+                return Answer::NotValid(*side);
+            }
         }
         let Some((side, phone)) = phone else { return Answer::Updated };
-        if phone == conversation.expected.participants[side.other().index()].number {
+        let phone = canonical(&phone);
+        if phone == canonical(&conversation.expected.participants[side.other().index()].number) {
             return Answer::SameNumber;
         }
-        let route = self.routes.get(&(phone, conversation.expected.participants[side.index()].dials.clone()));
-        match route.filter(|route| route.is_in_use(self.now) && (route.side.is_none() || route.history[0] != id)) {
+        let route = self.routes.get(&(phone, conversation.expected.participants[side.index()].sees.clone()));
+        let is_own = |route: &&ModelRoute| match conversation.expected.direction.includes(side) {
+            true => route.side.is_some() && route.history[0] == id,
+            false => route.is_hold(),
+        };
+        match route.filter(|route| route.is_in_use(self.now) && !is_own(route)) {
             Some(route) => Answer::MaskTaken { side, free_at: Some(route.quarantined_until) },
             None => Answer::Updated,
         }
@@ -295,36 +371,40 @@ impl Model {
         request: Option<&IdempotentRequest>,
     ) -> Verdict {
         let phones = phones(new);
-        let dials = given.participants.each_ref().map(|participant| participant.dials.clone());
-        self.check_choice(&phones, &dials, new.notify)?;
+        let sees = given.participants.each_ref().map(|participant| participant.sees.clone());
+        self.check_choice(&phones, &sees, new)?;
         ensure(given.id.created_at() == self.now, || {
             format!("conversation {:?} has the wrong creation time", given.id)
         })?;
         ensure(!self.conversations.contains_key(&given.id), || format!("conversation {:?} existed before", given.id))?;
         let participant = |side: Side| Participant {
             number: phones[side.index()].clone(),
+            keyed_as: keyed_as(&phones[side.index()]),
             country: country_of(phones[side.index()].expose()),
+            verified_by: Judge::NumberInsight,
             label: Label::try_from(label(attempt, side)).ok(),
-            dials: dials[side.index()].clone(),
+            sees: sees[side.index()].clone(),
             notification: given.participants[side.index()].notification.clone(),
             previous_numbers: Vec::new(),
+            previously_seen: Vec::new(),
         };
         let is = Conversation {
             id: given.id,
             reference: None,
             participants: Side::BOTH.map(participant),
+            direction: new.direction,
             created_at: self.second(),
             expires_at: self.second() + new.lifetime.duration(),
             ended_at: None,
-            quarantine_seconds: new.quarantine_seconds,
+            quarantine_seconds: self.quarantine_to_keep(&phones, &sees).max(new.quarantine_seconds),
             limits: new.limits,
             revision: 0,
             carrier_records: given.carrier_records.clone(),
         };
         let conversation =
             ModelConversation { expected: is, attempt: attempt.to_owned(), has_request: request.is_some() };
-        for side in Side::BOTH {
-            let name = (phones[side.index()].clone(), dials[side.index()].clone());
+        for side in new.direction.sides() {
+            let name = (canonical(&phones[side.index()]), sees[side.index()].clone());
             let earlier = self.remembered(&name);
             self.assign_route(name, &conversation, side, earlier);
         }
@@ -337,7 +417,15 @@ impl Model {
         Ok(())
     }
 
-    fn assign_route(
+    /// The longest quarantine, in seconds, in which the numbers of a new conversation are.
+    fn quarantine_to_keep(&self, phones: &[RealNumber; 2], dials: &[VirtualNumber; 2]) -> u32 {
+        let of_side = |side: Side| self.routes.get(&(canonical(&phones[side.index()]), dials[side.index()].clone()));
+        let rests = Side::BOTH.into_iter().filter_map(of_side).filter(|route| route.is_in_use(self.now));
+        let seconds = |route: &ModelRoute| route.quarantined_until.as_second() - route.expires_at.as_second();
+        rests.map(seconds).max().map_or(0, |seconds| u32::try_from(seconds).unwrap())
+    }
+
+    pub fn assign_route(
         &mut self,
         name: RouteKey,
         conversation: &ModelConversation,
@@ -346,16 +434,19 @@ impl Model {
     ) {
         let history = std::iter::once(conversation.expected.id).chain(earlier).take(REMEMBERED).collect();
         let (expires_at, quarantined_until) = (conversation.expected.expires_at, conversation.quarantined_until());
-        self.routes.insert(name, ModelRoute { side: Some(side), expires_at, quarantined_until, history });
+        let reaches = Some(conversation.expected.participants[side.other().index()].number.clone());
+        let is_replaced = false;
+        let route = ModelRoute { side: Some(side), reaches, expires_at, quarantined_until, is_replaced, history };
+        self.routes.insert(name, route);
     }
 
     /// The history of a route.
-    fn remembered(&self, name: &RouteKey) -> Vec<ConversationId> {
+    pub fn remembered(&self, name: &RouteKey) -> Vec<ConversationId> {
         self.routes.get(name).map(|route| route.remembered().to_vec()).unwrap_or_default()
     }
 
     /// Puts a route into quarantine from now on.
-    fn quarantine_route(&mut self, name: &RouteKey, quarantine: SignedDuration) {
+    pub fn quarantine_route(&mut self, name: &RouteKey, quarantine: SignedDuration) {
         let now = self.second();
         let route = self.routes.get_mut(name).expect("a live conversation has its routes");
         (route.expires_at, route.quarantined_until) = (now, now + quarantine);
@@ -369,8 +460,9 @@ impl Model {
         };
         conversation.expected.ended_at = Some(now);
         conversation.expected.revision += 1;
-        let (names, quarantine) =
-            (Side::BOTH.map(|side| route_key(&conversation.expected, side)), conversation.quarantine());
+        let sides = conversation.expected.direction.sides();
+        let names: Vec<_> = sides.map(|side| route_key(&conversation.expected, side)).collect();
+        let quarantine = conversation.quarantine();
         names.iter().for_each(|name| self.quarantine_route(name, quarantine));
     }
 
@@ -388,7 +480,7 @@ impl Model {
         self.routes.retain(|_, route| route.side.is_none() || route.history[0] != id || route.is_in_use(now));
         for route in self.routes.values_mut().filter(|route| route.side.is_some()) {
             if route.history[0] == id {
-                (route.side, route.history) = (None, vec![id]);
+                (route.side, route.reaches, route.is_replaced, route.history) = (None, None, false, vec![id]);
             } else {
                 route.history.retain(|earlier| *earlier != id);
             }
@@ -405,14 +497,21 @@ impl Model {
             let old_name = route_key(&conversation.expected, phone.side);
             let participant = &mut conversation.expected.participants[phone.side.index()];
             let new_number = real_number(&phone.number);
-            if participant.number != new_number {
+            if canonical(&participant.number) == canonical(&new_number) {
+                if participant.number != new_number {
+                    (participant.keyed_as, participant.number) = (Some(canonical(&new_number)), new_number);
+                }
+            } else {
+                participant.keyed_as = keyed_as(&new_number);
                 participant.country = country_of(new_number.expose());
                 participant.previous_numbers.push(std::mem::replace(&mut participant.number, new_number));
                 participant.notification = Notification::Off;
-                self.quarantine_route(&old_name, conversation.quarantine());
+                if conversation.expected.direction.includes(phone.side) {
+                    self.quarantine_route(&old_name, conversation.quarantine());
+                }
             }
         }
-        for side in Side::BOTH {
+        for side in conversation.expected.direction.sides() {
             let name = route_key(&conversation.expected, side);
             let mut earlier = self.remembered(&name);
             earlier.retain(|earlier| *earlier != id);
@@ -426,14 +525,15 @@ impl Model {
         if let Some(number) = self.numbers.get_mut(number).filter(|number| number.state != NumberState::Draining) {
             number.state = NumberState::Draining;
             number.draining_since = Some(now);
+            number.part = None;
         }
     }
 }
 
-/// The current route of the participant on `side`.
+/// The key of the current route of the participant on `side`, or of the hold of one who only receives.
 pub fn route_key(conversation: &Conversation, side: Side) -> RouteKey {
     let participant = &conversation.participants[side.index()];
-    (participant.number.clone(), participant.dials.clone())
+    (canonical(&participant.number), participant.sees.clone())
 }
 
 pub fn without_texts(conversation: &Conversation) -> Conversation {

@@ -10,8 +10,8 @@ use crate::model::{Model, Verdict, ensure};
 use crate::system::Operation;
 use crate::table::Table;
 
-/// Least time between the drain of a number and its cancellation.
-const GRACE: SignedDuration = SignedDuration::from_secs(60);
+/// Least time between the drain of a number and its cancellation, and longest time between the choice of a number and its use.
+pub const GRACE: SignedDuration = SignedDuration::from_secs(60);
 
 impl Model {
     /// Takes over the changes of `operation` to the pool. `finished`: the process did not crash. `rented`: the numbers
@@ -25,13 +25,15 @@ impl Model {
     ) -> Verdict {
         for (name, number) in &self.numbers {
             match table.numbers.get(name) {
-                Some(now) => ensure(may_become(number, now), || format!("number changed from {number:?} to {now:?}"))?,
+                Some(now) => ensure(self.may_become(number, now, operation), || {
+                    format!("number changed from {number:?} to {now:?}")
+                })?,
                 None => self.check_removal(number, rented)?,
             }
         }
         for number in table.numbers.values().filter(|number| !self.numbers.contains_key(&number.number)) {
             let known = self.released.get(&number.number).is_some_and(|until| self.now < *until);
-            let may_come = matches!(operation, Operation::Rent(..)) && !known;
+            let may_come = matches!(operation, Operation::Rent(..) | Operation::Orders) && !known;
             ensure(may_come, || format!("number {} entered the pool without being ordered", number.number))?;
         }
         if finished {
@@ -46,7 +48,9 @@ impl Model {
         for number in self.numbers.keys() {
             self.released.remove(number);
         }
-        self.check_account(rented)
+        // An interrupted purchase of a number that was taken away is made again.
+        self.away.retain(|number| self.numbers.contains_key(number) && !rented.contains(number.as_str()));
+        Ok(())
     }
 
     fn check_removal(&self, number: &PoolNumber, rented: &BTreeSet<String>) -> Verdict {
@@ -72,6 +76,8 @@ impl Model {
             let begun = matches!(number.state, NumberState::Renting | NumberState::Linking);
             let concerned = match operation {
                 Operation::Rent(kind, _) => number.country == kind.country(),
+                // The orders of the moment before were accepted already.
+                Operation::Place(..) | Operation::Orders => false,
                 _ => true,
             };
             let now = table.numbers.get(&number.number);
@@ -79,44 +85,64 @@ impl Model {
                 let is_ready = now.is_some_and(|number| number.state == NumberState::Ready);
                 ensure(is_ready, || format!("renting of {number:?} was not finished: {now:?}"))?;
             }
-            let stays = matches!(operation, Operation::Upkeep) && self.must_be_cancelled(number) && now.is_some();
-            ensure(!stays, || format!("the schedule did not cancel {number:?}"))?;
+            if matches!(operation, Operation::Upkeep) {
+                let stays = self.must_be_cancelled(number) && now.is_some();
+                ensure(!stays, || format!("the schedule did not cancel {number:?}"))?;
+                let right = match (number.state, self.away.contains(&number.number)) {
+                    (NumberState::Ready | NumberState::Lost, true) => NumberState::Lost,
+                    (NumberState::Ready | NumberState::Lost, false) => NumberState::Ready,
+                    _ => continue,
+                };
+                ensure(now.is_some_and(|now| now.state == right), || {
+                    format!("{number:?} should be {right:?} after the schedule, but is {now:?}")
+                })?;
+            }
         }
         if let Operation::Rent(kind, count) = operation {
-            let of_country =
-                |number: &&PoolNumber| number.country == kind.country() && number.state != NumberState::Draining;
+            let of_country = |number: &&PoolNumber| number.country == kind.country() && number.state.counts();
             let have = table.numbers.values().filter(of_country).count();
             ensure(have == *count, || format!("{count} numbers were ordered, but there are {have}"))?;
         }
         Ok(())
     }
 
-    /// Checks that every rented number is in the pool and every number in use is rented. The simulated Vonage sells no
-    /// numbers of Jersey.
-    fn check_account(&self, rented: &BTreeSet<String>) -> Verdict {
-        let lost = rented.iter().find(|rented| !self.numbers.keys().any(|number| number.as_str() == *rented));
-        ensure(lost.is_none(), || format!("number {lost:?} is rented, but not in the pool"))?;
-        let mut of_vonage = self.numbers.values().filter(|number| number.country.as_str() != "JE");
-        let cancelled = of_vonage.find(|number| {
+    /// Checks that every rented number is in the pool, and that every number in use is rented, but for those that were
+    /// taken away.
+    pub fn check_account(&self, rented: &BTreeSet<String>) -> Verdict {
+        let unknown = rented.iter().find(|rented| !self.numbers.keys().any(|number| number.as_str() == *rented));
+        ensure(unknown.is_none(), || format!("number {unknown:?} is rented, but not in the pool"))?;
+        let cancelled = self.numbers.values().find(|number| {
             let needed = number.state == NumberState::Ready || self.has_routes_in_use(number);
-            needed && !rented.contains(number.number.as_str())
+            needed && !rented.contains(number.number.as_str()) && !self.away.contains(&number.number)
         });
         ensure(cancelled.is_none(), || format!("{cancelled:?} is in use, but not rented"))
     }
-}
 
-fn may_become(before: &PoolNumber, now: &PoolNumber) -> bool {
-    use NumberState::{Linking, Ready, Renting};
-    let grows = match before.state {
-        Renting => matches!(now.state, Renting | Linking | Ready),
-        Linking => matches!(now.state, Linking | Ready),
-        state => state == now.state,
-    };
-    let same = PoolNumber {
-        state: now.state,
-        leased_until: now.leased_until,
-        missing_since: now.missing_since,
-        ..before.clone()
-    };
-    grows && same == *now
+    fn may_become(&self, before: &PoolNumber, now: &PoolNumber, operation: &Operation) -> bool {
+        use NumberState::{Linking, Lost, Ready, Renting};
+        let compared = matches!(operation, Operation::Upkeep);
+        let away = self.away.contains(&before.number);
+        let grows = match before.state {
+            Renting => matches!(now.state, Renting | Linking | Ready),
+            Linking => matches!(now.state, Linking | Ready),
+            Ready if compared && away => matches!(now.state, Ready | Lost),
+            Lost if compared && !away => matches!(now.state, Lost | Linking | Ready),
+            state => state == now.state,
+        };
+        let mut same = PoolNumber { state: now.state, leased_until: now.leased_until, ..before.clone() };
+        // The time of a loss is that of the run that notices it.
+        same.missing_since = match now.state {
+            Lost => Some(before.missing_since.unwrap_or(self.second())),
+            NumberState::Draining => before.missing_since,
+            Renting | Linking | Ready => None,
+        };
+        same.part = match (before.state, now.state) {
+            (Ready, Ready) => before.part,
+            (_, Ready) => now.part,
+            _ => None,
+        };
+        // What is left to do about a loss. The events and the healed conversations show that it was done.
+        same.loss = now.loss.clone();
+        grows && same == *now
+    }
 }

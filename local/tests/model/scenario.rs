@@ -1,15 +1,19 @@
-//! A small scenario, so that random steps often meet the same route: six phones in three countries, two of them with
-//! the same calling code, and a handful of virtual numbers.
+//! A small scenario, so that random steps often meet the same route: seven phones in four countries, two of them with
+//! the same calling code, one phone with two spellings, and a handful of virtual numbers.
 
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use shared::domain::country::Country;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::pool::{Feature, NumberType};
+use shared::service::create::ROUTES_READ;
 
-/// Three phones of GB, one of JE and two of the US.
-pub const PEOPLE: [&str; 6] =
-    ["447700900001", "447700900002", "447700900003", "447797900001", "12025550101", "12025550102"];
+/// Three phones of GB, one of JE, two of the US and one of Argentina.
+pub const PEOPLE: [&str; 7] =
+    ["447700900001", "447700900002", "447700900003", "447797900001", "12025550101", "12025550102", "5491123456789"];
+
+/// The Argentine among the people, and the canonical spelling of that phone.
+pub const ARGENTINE: (usize, &str) = (6, "541123456789");
 
 /// A phone that the carrier does not know. No conversation has it.
 pub const INVALID_PHONE: &str = "447700900999";
@@ -21,6 +25,8 @@ pub struct Scenario {
     pub fallback: Vec<Country>,
     /// The numbers in the pool.
     pub numbers: Vec<Kind>,
+    /// Number of routes of a participant that one creation reads. Who has more is a hub.
+    pub routes_read: u16,
 }
 
 /// The kinds of virtual numbers.
@@ -38,9 +44,11 @@ impl Scenario {
         let fallback = prop::sample::select(vec![&[][..], &["GB"][..], &["US"][..], &["JE", "US", "GB"][..]]);
         let numbers = prop_oneof![1 => 0..3usize, 3 => 3..7usize]
             .prop_flat_map(|count| prop::collection::vec(Kind::any(), count));
-        (fallback, numbers).prop_map(|(fallback, numbers)| Self {
+        let routes_read = prop::sample::select(vec![2, ROUTES_READ]);
+        (fallback, numbers, routes_read).prop_map(|(fallback, numbers, routes_read)| Self {
             fallback: fallback.iter().map(|code| country(code)).collect(),
             numbers,
+            routes_read,
         })
     }
 }
@@ -50,7 +58,7 @@ impl Kind {
         prop_oneof![4 => Just(Self::Gb), 1 => Just(Self::GbMute), 2 => Just(Self::Je), 3 => Just(Self::Us)]
     }
 
-    /// The number of this kind at `index`, as the simulated Vonage sells them. It sells none of Jersey.
+    /// The number of this kind at `index`, as the simulated Vonage sells them.
     pub fn number(self, index: u64) -> VirtualNumber {
         let first: u64 = match self {
             Self::Gb => 447_451_000_001,
@@ -97,15 +105,27 @@ pub fn person(index: usize) -> RealNumber {
     number(PEOPLE[index])
 }
 
+/// The phone in the spelling that route keys have.
+pub fn canonical(phone: &RealNumber) -> RealNumber {
+    let (index, canonical) = ARGENTINE;
+    if phone.expose() == PEOPLE[index] { number(canonical) } else { phone.clone() }
+}
+
+/// The canonical spelling, if it is not the one given.
+pub fn keyed_as(phone: &RealNumber) -> Option<RealNumber> {
+    Some(canonical(phone)).filter(|canonical| canonical != phone)
+}
+
 /// The country of a phone, as the number lookup reports it.
 pub fn country_of(phone: &str) -> Country {
     country(match phone {
         _ if phone.starts_with("447797") => "JE",
         _ if phone.starts_with("44") => "GB",
+        _ if phone.starts_with("54") => "AR",
         _ => "US",
     })
 }
 
 pub fn calling_code(phone: &RealNumber) -> &'static str {
-    if phone.expose().starts_with("44") { "44" } else { "1" }
+    ["44", "54"].into_iter().find(|code| phone.expose().starts_with(code)).unwrap_or("1")
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use shared::domain::conversation::ConversationId;
+use shared::domain::conversation::{ConversationId, Notification};
+use shared::domain::phone::VirtualNumber;
 use shared::domain::side::Side;
 
 use crate::answer::Answer;
@@ -12,9 +13,9 @@ use crate::model::{Model, Verdict, ensure};
 use crate::system::Operation;
 use crate::table::Table;
 
-/// Outcomes of all text messages of a case, by conversation and receiving side.
+/// Outcomes of all text messages of a case, by conversation, receiving side and the number to dial.
 #[derive(Debug, Default)]
-pub struct SmsLedger(HashMap<(ConversationId, Side), Vec<SmsOutcome>>);
+pub struct SmsLedger(HashMap<(ConversationId, Side, VirtualNumber, usize), Vec<SmsOutcome>>);
 
 impl SmsLedger {
     /// Checks that each text message of a step was due, went to the right phone from the right number, and cannot have
@@ -46,9 +47,12 @@ impl SmsLedger {
             let known = [before.conversations.get(&key.0), Some(conversation)];
             let mut known =
                 known.into_iter().flatten().map(|conversation| &conversation.expected.participants[text.side.index()]);
-            let is_theirs = known.any(|participant| participant.number == text.to && participant.dials == text.from);
+            let is_theirs = known.any(|participant| participant.number == text.to && participant.sees == text.from);
             ensure(is_theirs, || format!("{text:?} has the wrong receiver or sender"))?;
-            let outcomes = self.0.entry(key).or_default();
+            // A participant can get a number back that was lost long ago, and another text message with it.
+            let seen = conversation.expected.participants[text.side.index()].all_seen();
+            let times = seen.filter(|number| **number == text.from).count();
+            let outcomes = self.0.entry((key.0, key.1, text.from.clone(), times)).or_default();
             ensure(outcomes.iter().all(|outcome| *outcome == SmsOutcome::Refused), || {
                 format!("{text:?} was sent before: {outcomes:?}")
             })?;
@@ -64,13 +68,18 @@ impl SmsLedger {
 
     /// Checks that no text message that may have been sent looks unsent to a replay.
     pub fn check_unsent(&self, model: &Model, table: &Table) -> Verdict {
-        for ((id, side), outcomes) in &self.0 {
+        for ((id, side, dials, times), outcomes) in &self.0 {
             let (Some(conversation), Some(found)) = (model.conversations.get(id), table.conversations.get(id)) else {
                 continue;
             };
             let may_be_sent = outcomes.iter().any(|outcome| *outcome != SmsOutcome::Refused);
-            let notification = &found.participants[side.index()].notification;
-            ensure(!(conversation.has_request && may_be_sent && notification.needs_sending()), || {
+            let participant = &found.participants[side.index()];
+            let notification = &participant.notification;
+            let is_claimed = conversation.has_request || !participant.previously_seen.is_empty();
+            let is_current = participant.sees == *dials
+                && participant.all_seen().filter(|number| *number == dials).count() == *times;
+            let looks_unsent = is_current && notification.needs_sending();
+            ensure(!(is_claimed && may_be_sent && looks_unsent), || {
                 format!(
                     "the text message of {id:?} to {side:?} may have been sent, but its notification is {notification:?}"
                 )
@@ -82,7 +91,10 @@ impl SmsLedger {
 
 /// The text messages that an operation has to send.
 fn texts_due(before: &Model, after: &Model, execution: &Execution) -> Vec<(ConversationId, Side)> {
-    let Operation::Create { attempt, new, request } = &execution.operation else { return Vec::new() };
+    if let Operation::Heal = &execution.operation {
+        return changes_due(before, after);
+    }
+    let Operation::Create { attempt, new, request, is_late: false } = &execution.operation else { return Vec::new() };
     let created = after
         .conversations
         .values()
@@ -103,7 +115,23 @@ fn texts_due(before: &Model, after: &Model, execution: &Execution) -> Vec<(Conve
             conversation.is_live(before.now)
                 && conversation.expected.participants[side.index()].notification.needs_sending()
         }
-        None => new.notify,
+        None => new.notify && new.direction.includes(*side),
     };
     Side::BOTH.into_iter().filter(is_due).map(|side| (id, side)).collect()
+}
+
+/// The text messages about other numbers: those of this run, and those that a run before it left.
+fn changes_due(before: &Model, after: &Model) -> Vec<(ConversationId, Side)> {
+    let mut due = Vec::new();
+    for (id, conversation) in before.conversations.iter().filter(|(_, conversation)| conversation.is_live(before.now)) {
+        let Some(changed) = after.conversations.get(id) else { continue };
+        for side in Side::BOTH {
+            let (old, new) = (conversation.expected.participant(side), changed.expected.participant(side));
+            let is_left = !old.previously_seen.is_empty() && old.notification == Notification::Pending;
+            if old.notification != Notification::Off && (old.sees != new.sees || is_left) {
+                due.push((*id, side));
+            }
+        }
+    }
+    due
 }

@@ -9,9 +9,10 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use dynoxide::Database;
-use dynoxide::actions::get_item::{GetItemRequest, GetItemResponse};
 use dynoxide::types::Item;
+use serde_json::{Value, json};
+
+use crate::database::Database;
 
 /// A connection to the table that supports only `GetItem`.
 #[derive(Clone)]
@@ -30,11 +31,12 @@ impl StaleReads {
         *self.found.lock().unwrap() = item;
     }
 
-    fn answer(&self, request: GetItemRequest) -> GetItemResponse {
-        if request.consistent_read == Some(true) {
-            return self.database.get_item(request).unwrap();
+    async fn answer(self, request: Value) -> Value {
+        if request["ConsistentRead"] == true {
+            return self.database.get_item(request).await;
         }
-        GetItemResponse { item: self.found.lock().unwrap().clone(), ..GetItemResponse::default() }
+        let found = self.found.lock().unwrap().clone();
+        found.map_or_else(|| json!({}), |item| json!({"Item": item}))
     }
 }
 
@@ -47,9 +49,11 @@ impl fmt::Debug for StaleReads {
 impl HttpConnector for StaleReads {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         assert_eq!(request.headers().get("x-amz-target"), Some("DynamoDB_20120810.GetItem"));
-        let answer = self.answer(serde_json::from_slice(request.body().bytes().unwrap()).unwrap());
-        let body = serde_json::to_string(&answer).unwrap();
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(200.try_into().unwrap(), body.into())))
+        let answer = self.clone().answer(serde_json::from_slice(request.body().bytes().unwrap()).unwrap());
+        HttpConnectorFuture::new(async {
+            let body = answer.await.to_string();
+            Ok(HttpResponse::new(200.try_into().unwrap(), body.into()))
+        })
     }
 }
 

@@ -2,11 +2,11 @@
 //! conversation") and resolves them when it runs. So a case still makes sense when proptest removes steps from it.
 
 use proptest::prelude::*;
-use shared::domain::side::Side;
+use shared::domain::side::{Side, WhoDials};
 
 use crate::carrier::SmsOutcome;
 use crate::crash_proxy::Moment;
-use crate::scenario::{Kind, PEOPLE};
+use crate::scenario::{ARGENTINE, Kind, PEOPLE};
 
 /// Most steps of one case.
 pub const MOST_STEPS: usize = 200;
@@ -42,6 +42,14 @@ pub enum Step {
         moment: Moment,
         concurrent: Option<Action>,
     },
+    /// Vonage takes a number away, and the schedule runs; the process may crash at a request of healing. Single actions
+    /// seldom come in this order while a conversation lives.
+    Lose {
+        number: usize,
+        crash: Option<(u8, Moment)>,
+    },
+    /// Vonage gives a number back, and the schedule runs.
+    Find(usize),
 }
 
 /// An action of a client or of the schedule.
@@ -62,14 +70,25 @@ pub enum Action {
     },
     Drain(usize),
     AddNumber(Kind),
-    /// Runs the schedule.
+    /// Orders so many numbers more than there are, or fewer, in a request without time.
+    PlaceOrder(Kind, i8),
+    /// Runs the schedule of orders.
+    Orders,
+    /// Runs the schedule, except for its last part.
     Upkeep,
+    /// Runs the last part of the schedule: healing of conversations on lost numbers.
+    Heal,
+    /// Vonage takes the `nth` number of the account away.
+    TakeAway(usize),
+    /// Vonage gives the `nth` number back that it took away, without its link to the application.
+    GiveBack(usize),
 }
 
 /// Parameters of a conversation to create.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewConversationSpec {
     pub people: [PhoneRef; 2],
+    pub direction: WhoDials,
     pub lifetime: u64,
     pub quarantine: u32,
     pub notify: bool,
@@ -81,6 +100,8 @@ pub struct NewConversationSpec {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PhoneRef {
     Person(usize),
+    /// The Argentine's phone in its other spelling.
+    OtherSpelling,
     /// A phone that the carrier does not know.
     Invalid,
     /// A number that is in the pool or was in it.
@@ -99,6 +120,7 @@ impl Step {
     pub fn any() -> impl Strategy<Value = Self> {
         let moment = prop_oneof![Just(Moment::Before), Just(Moment::After)];
         let concurrent = prop::option::weighted(0.3, Action::of_client());
+        let lose = (0..8usize, prop::option::of((0..30u8, moment.clone())));
         let crash = (Action::any(), 0..9u8, moment, concurrent);
         prop_oneof![
             24 => (1..100_000i64).prop_map(Self::Wait),
@@ -109,6 +131,8 @@ impl Step {
             24 => (PhoneRef::any(), 0..8usize).prop_map(|(caller, number)| Self::Call { caller, number }),
             100 => Action::any().prop_map(Self::Do),
             16 => (Action::of_client(), Action::of_client()).prop_map(|(one, other)| Self::Concurrently(one, other)),
+            7 => lose.prop_map(|(number, crash)| Self::Lose { number, crash }),
+            3 => (0..8usize).prop_map(Self::Find),
             30 => crash.prop_map(|(action, nth, moment, concurrent)| Self::Crash { action, nth, moment, concurrent }),
         ]
     }
@@ -119,11 +143,14 @@ impl Action {
         prop_oneof![
             30 => Self::of_client(),
             2 => Kind::any().prop_map(Self::AddNumber),
-            1 => Just(Self::Upkeep),
+            2 => (Kind::any(), -1..3i8).prop_map(|(kind, more)| Self::PlaceOrder(kind, more)),
+            2 => Just(Self::Orders),
+            2 => Just(Self::Upkeep),
+            2 => Just(Self::Heal),
         ]
     }
 
-    /// An action that a client may send at any time.
+    /// An action of a client, or of Vonage, that may happen at any time.
     fn of_client() -> impl Strategy<Value = Self> {
         let outcome = prop_oneof![4 => Just(SmsOutcome::Accepted), 1 => Just(SmsOutcome::Refused), 1 => Just(SmsOutcome::NoAnswer)];
         let lifetime = 60..=600u64;
@@ -139,6 +166,8 @@ impl Action {
             9 => ConversationRef::any().prop_map(Self::Erase),
             18 => update,
             4 => (0..8usize).prop_map(Self::Drain),
+            3 => (0..8usize).prop_map(Self::TakeAway),
+            3 => (0..8usize).prop_map(Self::GiveBack),
         ]
     }
 }
@@ -146,8 +175,19 @@ impl Action {
 impl NewConversationSpec {
     fn any() -> impl Strategy<Value = Self> {
         let key = prop::option::weighted(0.2, 0..5u8);
-        (PhoneRef::two(), 60..=600u64, 60..=600u32, any::<bool>(), key)
-            .prop_map(|(people, lifetime, quarantine, notify, key)| Self { people, lifetime, quarantine, notify, key })
+        let direction = prop_oneof![6 => Just(WhoDials::Both), 2 => Just(WhoDials::AToB), 1 => Just(WhoDials::BToA)];
+        // Some last for longer than the margin of a hold.
+        let lifetime = prop_oneof![20 => 60..=600u64, 1 => 60..=400_000u64];
+        (PhoneRef::two(), direction, lifetime, 60..=600u32, any::<bool>(), key).prop_map(
+            |(people, direction, lifetime, quarantine, notify, key)| Self {
+                people,
+                direction,
+                lifetime,
+                quarantine,
+                notify,
+                key,
+            },
+        )
     }
 }
 
@@ -155,6 +195,7 @@ impl PhoneRef {
     fn any() -> impl Strategy<Value = Self> {
         prop_oneof![
             20 => (0..PEOPLE.len()).prop_map(Self::Person),
+            2 => Just(Self::OtherSpelling),
             1 => Just(Self::Invalid),
             1 => (0..8usize).prop_map(Self::Virtual),
         ]
@@ -166,7 +207,9 @@ impl PhoneRef {
     fn two() -> impl Strategy<Value = [Self; 2]> {
         let people = (0..PEOPLE.len(), 1..PEOPLE.len())
             .prop_map(|(one, further)| [one, (one + further) % PEOPLE.len()].map(Self::Person));
-        prop_oneof![20 => people, 1 => [Self::any(), Self::any()]]
+        let other = (0..PEOPLE.len()).prop_map(|one| [Self::Person(one), Self::OtherSpelling]);
+        let one_phone = Just([Self::Person(ARGENTINE.0), Self::OtherSpelling]);
+        prop_oneof![40 => people, 4 => other, 1 => one_phone, 2 => [Self::any(), Self::any()]]
     }
 }
 

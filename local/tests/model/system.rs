@@ -4,21 +4,26 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dynoxide::Database;
 use jiff::{SignedDuration, Timestamp};
+use local::gateway::bus::Bus;
 use local::simulator::{self, Application, HttpMethod, Webhook};
 use rust_decimal::Decimal;
-use shared::clock::{Clock, ManualClock};
+use shared::clock::{Clock, ManualClock, SharedClock};
 use shared::config::{Environment, VonageConfig};
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::country::CountryCounts;
+use shared::domain::order::OpenOrder;
 use shared::domain::phone::VirtualNumber;
 use shared::domain::phone::dial_policy::DialPolicy;
-use shared::domain::pool::{NumberState, PoolNumber};
-use shared::service::create::{Created, CreationError, Creator, NewConversation, PoolCache};
+use shared::domain::pool::{LossNotes, NumberState, PoolNumber};
+use shared::service::announce::Announcer;
+use shared::service::create::{Created, CreationError, Creator, NewConversation};
 use shared::service::demand::DemandRecorder;
+use shared::service::heal::{Healer, Healing};
+use shared::service::pool_cache::PoolCache;
 use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Upkeep};
 use shared::service::update::{Change, UpdateError, Updater};
+use shared::service::verify_number::{NumberVerifier, WhenLookupFails};
 use shared::store::{IdempotentRequest, Store, StoreError};
 use shared::vonage::Vonage;
 use shared::vonage::applications::ApplicationsApi;
@@ -27,10 +32,10 @@ use testkit::listen;
 
 use crate::carrier::{Directory, Texts};
 use crate::crash_proxy::CrashProxy;
+use crate::database::{Database, TABLE};
 use crate::scenario::{Kind, Scenario};
 use crate::stale::StaleReads;
 
-const TABLE: &str = "maskline";
 const APPLICATION: &str = "00000000-0000-4000-8000-000000000001";
 
 /// All real parts of a case.
@@ -47,10 +52,19 @@ pub struct System {
     /// The eventually consistent reads of `stale_store`.
     pub stale_reads: StaleReads,
     pub stale_store: Store,
-    dynamodb_url: String,
-    vonage_url: String,
-    /// Number of Jersey's numbers so far. Vonage sells none, so the test adds them by hand.
-    jersey: u64,
+    /// The events for the backend.
+    pub bus: Bus,
+    urls: Urls,
+}
+
+/// The services that a process uses.
+#[derive(Clone)]
+struct Urls {
+    dynamodb: String,
+    /// The access key for it.
+    account: String,
+    vonage: String,
+    bus: String,
 }
 
 /// The services of one process with its caches.
@@ -58,6 +72,7 @@ pub struct Process {
     pub creator: Creator<Directory, Texts>,
     updater: Updater<Directory>,
     provisioner: Provisioner,
+    healer: Healer<Texts>,
     numbers: NumbersApi,
 }
 
@@ -68,14 +83,25 @@ pub enum Operation {
         attempt: String,
         new: NewConversation,
         request: Option<IdempotentRequest>,
+        /// True if the time that is left does not suffice for text messages.
+        is_late: bool,
     },
     End(ConversationId),
     Erase(ConversationId),
     Update(ConversationId, Change),
     Drain(VirtualNumber),
-    /// Rents numbers of this kind until its country has that many.
+    /// Orders numbers of this kind until its country has that many.
     Rent(Kind, usize),
+    /// The same in a request that has no time for any number: the order stays open.
+    Place(Kind, usize),
+    /// The schedule goes on with the open orders.
+    Orders,
     Upkeep,
+    Heal,
+    /// Vonage takes a number away from the account.
+    TakeAway(PoolNumber),
+    /// Vonage gives a number back that it took away.
+    GiveBack(PoolNumber),
 }
 
 /// The outcome of an operation.
@@ -88,29 +114,37 @@ pub enum Outcome {
     Update(Result<Conversation, UpdateError>),
     Drain(Result<Drained, StoreError>),
     Rent(Result<Provisioned, StoreError>),
+    Place(Result<Provisioned, StoreError>),
+    Orders(Result<Vec<(OpenOrder, Provisioned)>, StoreError>),
     Upkeep(Result<Upkeep, StoreError>),
+    Heal(Result<Healing, StoreError>),
+    /// True if Vonage has changed the account.
+    Account(bool),
 }
 
 impl System {
     pub async fn start(scenario: &Scenario, start: Timestamp) -> Self {
-        let database = Database::memory().unwrap();
-        let (listener, dynamodb_url) = listen().await;
-        let server = dynoxide::server::serve_with_shutdown(listener, database.clone(), std::future::pending());
-        tokio::spawn(server);
+        let database = Database::start().await;
         let numbers = first_numbers(scenario, start);
         let (listener, vonage_url) = listen().await;
         let settings = account(&numbers);
         tokio::spawn(simulator::serve(listener, settings, std::future::pending()));
 
         let (clock, texts) = (ManualClock::at(start), Texts::default());
-        let crash_proxy = CrashProxy::start(&dynamodb_url).await;
+        let crash_proxy = CrashProxy::start(&database.url).await;
+        let bus = Bus::default();
+        let urls = Urls {
+            dynamodb: database.url.clone(),
+            account: database.account.clone(),
+            vonage: vonage_url,
+            bus: testkit::serve(local::gateway::bus::router(bus.clone())).await,
+        };
         let mut processes = Vec::new();
-        for dynamodb in [&dynamodb_url, &crash_proxy.url] {
-            let environment = environment(dynamodb, &vonage_url);
-            let store = Store::connect(&environment).unwrap();
+        for dynamodb in [&urls.dynamodb, &crash_proxy.url] {
+            let environment = environment(&Urls { dynamodb: dynamodb.clone(), ..urls.clone() });
             let vonage = Vonage::new(VonageConfig::from_environment(&environment).unwrap());
             let numbers = NumbersApi::new(vonage, std::time::Duration::ZERO);
-            processes.push(Process::new(store, numbers, &clock, &texts, scenario));
+            processes.push(Process::new(&environment, numbers, &clock, &texts, scenario));
         }
         let [process, crashing_process] = processes.try_into().ok().unwrap();
         process.store().create_table().await.unwrap();
@@ -118,83 +152,95 @@ impl System {
             add_by_hand(process.store(), number).await;
         }
         let stale_reads = StaleReads::of(&database);
-        let environment = environment(&dynamodb_url, &vonage_url);
+        let environment = environment(&urls);
         let stale_store = Store::connect_over(stale_reads.clone(), &environment, Store::TIME_LIMIT).unwrap();
-        let jersey = scenario.numbers.iter().filter(|kind| **kind == Kind::Je).count() as u64;
-        Self {
-            clock,
-            database,
-            texts,
-            process,
-            crashing_process,
-            crash_proxy,
-            stale_reads,
-            stale_store,
-            dynamodb_url,
-            vonage_url,
-            jersey,
-        }
+        Self { clock, database, texts, process, crashing_process, crash_proxy, stale_reads, stale_store, bus, urls }
     }
 
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Adds one more number of Jersey.
-    pub async fn add_by_hand(&mut self) {
-        let number = number_in_state_renting(Kind::Je, self.jersey, self.now());
-        self.jersey += 1;
-        add_by_hand(self.process.store(), &number).await;
-    }
-
     /// Replaces the crashed process by a new one with empty caches. The new one has its own connection to the table, so
     /// that late requests of the crashed one never arrive.
     pub async fn replace_crashed_process(&mut self) {
-        self.crash_proxy = CrashProxy::start(&self.dynamodb_url).await;
-        let store = Store::connect(&environment(&self.crash_proxy.url, &self.vonage_url)).unwrap();
+        self.crash_proxy = CrashProxy::start(&self.urls.dynamodb).await;
+        let environment = environment(&Urls { dynamodb: self.crash_proxy.url.clone(), ..self.urls.clone() });
         let creator = &self.crashing_process.creator;
         let texts = creator.texts.clone();
-        let scenario = Scenario { fallback: creator.fallback.clone(), numbers: Vec::new() };
+        let (fallback, routes_read) = (creator.fallback.clone(), creator.routes_read);
+        let scenario = Scenario { fallback, numbers: Vec::new(), routes_read };
         self.crashing_process =
-            Process::new(store, self.crashing_process.numbers.clone(), &self.clock, &texts, &scenario);
+            Process::new(&environment, self.crashing_process.numbers.clone(), &self.clock, &texts, &scenario);
     }
 
     /// The numbers that the Vonage account rents.
     pub async fn rented(&self) -> BTreeSet<String> {
-        let listed = self.process.numbers.list().await.unwrap();
-        listed.iter().map(|listed| listed.settings.msisdn().to_owned()).collect()
+        let page = self.process.numbers.list("", 1).await.unwrap();
+        assert!(!page.more, "a case has fewer numbers than a page");
+        page.numbers.iter().map(|listed| listed.settings.msisdn().to_owned()).collect()
     }
 }
 
 impl Process {
-    fn new(store: Store, numbers: NumbersApi, clock: &ManualClock, texts: &Texts, scenario: &Scenario) -> Self {
-        let clock = Arc::new(clock.clone());
+    fn new(
+        environment: &Environment,
+        numbers: NumbersApi,
+        clock: &ManualClock,
+        texts: &Texts,
+        scenario: &Scenario,
+    ) -> Self {
+        let (store, clock) = (Store::connect(environment).unwrap(), Arc::new(clock.clone()));
+        let announcer = || Announcer::from_environment(environment).unwrap();
+        let demand = || DemandRecorder {
+            store: store.clone(),
+            auto_rent_max: CountryCounts::default(),
+            provisioning: None,
+            clock: clock.clone(),
+        };
         let provisioner = Provisioner {
             store: store.clone(),
             numbers: numbers.clone(),
             applications: unused_applications_api(),
             application_id: APPLICATION.to_owned(),
             monthly_budget: None,
+            announcer: announcer(),
             clock: clock.clone(),
+        };
+        let verifier = || NumberVerifier {
+            lookup: Some(Directory),
+            when_lookup_fails: WhenLookupFails::Accept,
+            callable: DialPolicy::default(),
+            clock: clock.clone() as SharedClock,
         };
         let creator = Creator {
             store: store.clone(),
-            lookup: Directory,
-            callable: DialPolicy::default(),
+            verifier: verifier(),
             texts: texts.clone(),
             clock: clock.clone(),
             fallback: scenario.fallback.clone(),
             text_time_limit: std::time::Duration::ZERO,
-            demand: DemandRecorder {
-                store: store.clone(),
-                auto_rent_max: CountryCounts::default(),
-                provisioning: None,
-                clock: clock.clone(),
-            },
+            demand: demand(),
             cache: PoolCache::default(),
+            routes_read: scenario.routes_read,
+            // Every mark counts here.
+            usage_time_limit: std::time::Duration::MAX,
         };
-        let updater = Updater { store, lookup: Directory, callable: DialPolicy::default(), clock };
-        Self { creator, updater, provisioner, numbers }
+        let healer = Healer {
+            store: store.clone(),
+            texts: texts.clone(),
+            text_time_limit: std::time::Duration::ZERO,
+            clock: clock.clone(),
+            fallback: scenario.fallback.clone(),
+            cache: PoolCache::default(),
+            routes_read: scenario.routes_read,
+            demand: demand(),
+            announcer: announcer(),
+            heals: true,
+        };
+        let updater =
+            Updater { store: store.clone(), verifier: verifier(), clock: clock.clone(), cache: PoolCache::default() };
+        Self { creator, updater, provisioner, healer, numbers }
     }
 
     pub fn store(&self) -> &Store {
@@ -209,11 +255,20 @@ impl Process {
         }
     }
 
+    /// Heals conversations, as the schedule does after the upkeep of the pool.
+    async fn heal(&self) -> Result<Healing, StoreError> {
+        let mut missing = self.store().whole_pool().await?;
+        missing.retain(|number| number.missing_since.is_some());
+        self.healer.run(&missing, None).await
+    }
+
     pub async fn perform(&self, operation: &Operation) -> Outcome {
         let provisioner = &self.provisioner;
         match operation {
-            Operation::Create { new, request, .. } => {
-                Outcome::Create(self.creator.create(new.clone(), request.clone(), None).await)
+            Operation::Create { new, request, is_late, .. } => {
+                let left = if *is_late { SignedDuration::from_secs(1) } else { SignedDuration::from_secs(10) };
+                let deadline = Some(self.creator.clock.now() + left);
+                Outcome::Create(self.creator.create(new.clone(), request.clone(), deadline).await)
             }
             Operation::End(id) => Outcome::End(self.store().end_conversation(*id, self.creator.clock.now()).await),
             Operation::Erase(id) => {
@@ -221,20 +276,31 @@ impl Process {
             }
             Operation::Update(id, change) => Outcome::Update(self.updater.update(*id, change).await),
             Operation::Drain(number) => Outcome::Drain(provisioner.drain(number).await),
-            Operation::Rent(kind, count) => {
-                let search = Search {
-                    features: kind.features(),
-                    number_type: Some(kind.number_type()),
-                    ..Search::usual(kind.country())
-                };
-                Outcome::Rent(provisioner.provision(&Order { search, count: *count, cap: None }, None).await)
+            Operation::Rent(kind, count) => Outcome::Rent(provisioner.order(&order(*kind, *count), None).await),
+            Operation::Place(kind, count) => {
+                let now = self.creator.clock.now();
+                Outcome::Place(provisioner.order(&order(*kind, *count), Some(now)).await)
             }
+            Operation::Orders => Outcome::Orders(provisioner.carry_out_orders(None).await),
             Operation::Upkeep => {
                 self.settle_erasures().await;
                 Outcome::Upkeep(provisioner.upkeep(None, &Headroom::default(), None).await)
             }
+            Operation::Heal => Outcome::Heal(self.heal().await),
+            Operation::TakeAway(number) => {
+                Outcome::Account(self.numbers.cancel(number.country, &number.number).await.is_ok())
+            }
+            Operation::GiveBack(number) => {
+                Outcome::Account(self.numbers.buy(number.country, &number.number).await.is_ok())
+            }
         }
     }
+}
+
+fn order(kind: Kind, count: usize) -> Order {
+    let search =
+        Search { features: kind.features(), number_type: Some(kind.number_type()), ..Search::usual(kind.country()) };
+    Order { search, count, cap: None }
 }
 
 /// The numbers of the pool at the start: of each kind the first ones.
@@ -259,19 +325,23 @@ fn number_in_state_renting(kind: Kind, index: u64, now: Timestamp) -> PoolNumber
         leased_until: now + SignedDuration::from_secs(60),
         draining_since: None,
         missing_since: None,
+        part: None,
+        loss: LossNotes::default(),
     }
 }
 
 /// The model's upkeep gets no public endpoint, so it never changes the application at Vonage.
 fn unused_applications_api() -> ApplicationsApi {
-    let nowhere = environment("http://127.0.0.1:1", "http://127.0.0.1:1");
+    let nowhere = || "http://127.0.0.1:1".to_owned();
+    let nowhere = Urls { dynamodb: nowhere(), account: "test".to_owned(), vonage: nowhere(), bus: nowhere() };
+    let nowhere = environment(&nowhere);
     ApplicationsApi(Vonage::new(VonageConfig::from_environment(&nowhere).unwrap()))
 }
 
 /// Adds a number through the same writes as provisioning.
 async fn add_by_hand(store: &Store, number: &PoolNumber) {
-    let pool = store.country_pool(number.country).await.unwrap();
-    store.begin_renting(number, &pool).await.unwrap();
+    let ledger = store.ledger().await.unwrap();
+    store.begin_renting(number, &ledger, None).await.unwrap();
     store.note_bought(number).await.unwrap();
     assert!(store.make_ready(number).await.unwrap());
 }
@@ -285,6 +355,7 @@ fn account(numbers: &[PoolNumber]) -> simulator::Settings {
         signature_secret: "signature-secret".to_owned(),
         application: Application {
             id: APPLICATION.to_owned(),
+            public_key: String::new(),
             answer: nowhere.clone(),
             fallback_answer: None,
             event: nowhere,
@@ -297,19 +368,21 @@ fn account(numbers: &[PoolNumber]) -> simulator::Settings {
     }
 }
 
-fn environment(dynamodb_url: &str, vonage_url: &str) -> Environment {
+fn environment(Urls { dynamodb, account, vonage, bus }: &Urls) -> Environment {
     [
         ("TABLE_NAME", TABLE),
-        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url),
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.as_str()),
+        ("AWS_ENDPOINT_URL_EVENTBRIDGE", bus),
+        ("EVENT_BUS_NAME", local::gateway::bus::NAME),
         // A slow machine must not cause a timeout.
         ("DYNAMODB_TIME_LIMIT_MS", "60000"),
         ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_ACCESS_KEY_ID", account),
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("VONAGE_API_KEY", "1a2b3c4d"),
         ("VONAGE_API_SECRET", "secret"),
-        ("VONAGE_API_URL", vonage_url),
-        ("VONAGE_REST_URL", vonage_url),
+        ("VONAGE_API_URL", vonage),
+        ("VONAGE_REST_URL", vonage),
     ]
     .into_iter()
     .collect()

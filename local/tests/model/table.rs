@@ -1,30 +1,31 @@
-//! Reads and deletes items of the whole table inside the test process. A dump over HTTP after each step would take
-//! longer than the steps.
+//! Reads and deletes items of the whole table.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use dynoxide::Database;
-use dynoxide::actions::delete_item::DeleteItemRequest;
-use dynoxide::actions::scan::ScanRequest;
 use dynoxide::types::{AttributeValue, Item};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::country::Country;
+use shared::domain::order::OpenOrder;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::PoolNumber;
+use shared::domain::ready_pool::{PartName, ReadyNumber, ReadyPart};
 use shared::domain::route::KeyOwner;
+use shared::store::{Line, PartState};
 
+use crate::database::Database;
 use crate::scenario::number;
-
-const TABLE: &str = "maskline";
 
 /// The content of the table at one moment.
 #[derive(Debug, Default)]
 pub struct Table {
     pub conversations: BTreeMap<ConversationId, Conversation>,
     pub routes: BTreeMap<(RealNumber, VirtualNumber), KeyOwner>,
+    /// The numbers under which phones only receive.
+    pub lines: BTreeMap<RealNumber, Line>,
     /// The erased conversations.
     pub erased: BTreeSet<ConversationId>,
     /// Ids of the carrier records to redact.
@@ -34,14 +35,24 @@ pub struct Table {
     pub numbers: BTreeMap<VirtualNumber, PoolNumber>,
     /// Numbers that nobody can use as their own phone, each with the end of that time.
     pub own_numbers: BTreeMap<VirtualNumber, Option<Timestamp>>,
-    /// The ready list: country of each number, and true if it can send text messages.
-    pub ready: BTreeMap<VirtualNumber, (String, bool)>,
-    /// The version of the ready list, as stored in the list and in its own item.
-    pub ready_versions: [i64; 2],
+    /// The parts of the ready numbers.
+    pub parts: BTreeMap<PartName, ReadyPart>,
+    /// The same parts, as the item of all versions describes them.
+    pub part_states: BTreeMap<PartName, PartState>,
     /// The monthly rent of all numbers.
     pub monthly_cost: Option<String>,
+    /// The counts of numbers in the ledger, by country and state, where they are not zero.
+    pub counts: BTreeMap<String, i64>,
+    /// The numbers that are listed as needing work, each with its partition and kind of work.
+    pub work: BTreeSet<(String, String)>,
+    /// The open orders.
+    pub orders: BTreeMap<Country, OpenOrder>,
     /// Peak usage by country and day.
-    pub peak_usage: BTreeMap<(String, Date), usize>,
+    pub peak_usage: BTreeMap<(Country, Date), usize>,
+    /// The times from which numbers of the pool are lost, as conversations see them.
+    pub losses: BTreeMap<VirtualNumber, Timestamp>,
+    /// The conversations that are listed for healing, each with the time of its next try.
+    pub heals: BTreeMap<ConversationId, Timestamp>,
     /// TTL of each item that has one.
     pub ttl: BTreeMap<(String, String), Timestamp>,
 }
@@ -66,13 +77,11 @@ struct Change {
 
 impl Reader {
     /// Dumps the table at `now`.
-    pub fn read(&mut self, database: &Database, now: Timestamp) -> Table {
+    pub async fn read(&mut self, database: &Database, now: Timestamp) -> Table {
         let mut table = Table::default();
-        let request = ScanRequest { table_name: TABLE.to_owned(), ..ScanRequest::default() };
-        let answer = database.scan(request).unwrap();
         let mut gone = std::mem::take(&mut self.seen);
         self.changes.retain(|change| now < change.at + OUT_OF_DATE);
-        for item in answer.items.unwrap_or_default() {
+        for item in database.items().await {
             let key = key(&item);
             let seen = gone.remove(&key);
             let (item, value) = match seen {
@@ -118,7 +127,13 @@ impl Table {
         let dialled = sk.strip_prefix("NUMBER#").map(number::<VirtualNumber>);
         match (kind, dialled, sk) {
             ("CALLER", Some(dialled), _) => drop(self.routes.insert((number(of), dialled), parsed(item))),
-            ("CALLER", None, "POOL") => drop(self.own_numbers.insert(number(of), time("ttl"))),
+            ("CALLER", None, "RECEIVES") => drop(self.lines.insert(number(of), parsed(item))),
+            ("CALLER", None, "POOL") => {
+                self.own_numbers.insert(number(of), time("ttl"));
+                let is_in_pool = time("ttl").is_none();
+                self.losses.extend(time("lost_since").filter(|_| is_in_pool).map(|since| (number(of), since)));
+            }
+            ("HEAL", None, _) => drop(self.heals.insert(parsed(&item["conversation"]), time("due_at").unwrap())),
             ("CONVERSATION", None, "CONVERSATION") if item["participants"].is_null() => {
                 self.erased.insert(of.try_into().unwrap());
             }
@@ -133,43 +148,67 @@ impl Table {
             ("ERASURE", None, _) => {}
             ("REDACTION", None, _) => drop(self.redactions.insert(parsed(&item["id"]))),
             ("POOL", Some(dialled), _) => drop(self.numbers.insert(dialled, parsed(item))),
-            ("POOL", None, "LEDGER") => self.monthly_cost = Some(item["monthly_cost"].to_string()),
-            ("POOL", None, "READY") => self.add_ready(item),
-            ("POOL", None, "READY-VERSION") => self.ready_versions[1] = item["version"].as_i64().unwrap(),
-            ("POOL", None, _) if sk.starts_with("HELD#") => self.add_marks(&sk[5..], item),
+            ("POOL", None, "LEDGER") => {
+                self.monthly_cost = Some(item["monthly_cost"].to_string());
+                let counts = item.as_object().unwrap().iter().filter(|(name, _)| name.contains('#'));
+                let counts = counts.filter(|(name, _)| !name.ends_with("#cost"));
+                let counts = counts.map(|(name, count)| (name.clone(), count.as_i64().unwrap()));
+                self.counts = counts.filter(|(_, count)| *count != 0).collect();
+            }
+            ("ORDER", None, country) => drop(self.orders.insert(crate::scenario::country(country), parsed(item))),
+            ("POOL", None, _) if ["UNFINISHED#", "DRAINING#", "LOST#"].iter().any(|kind| sk.starts_with(kind)) => {
+                self.work.insert((of.to_owned(), sk.to_owned()));
+            }
+            ("POOL", None, "READY") => self.add_part_states(item),
+            ("READY", None, "READY") => self.add_part(of, item),
+            ("POOL", None, _) if sk.starts_with("HELD#") => self.add_mark(&sk[5..], item),
             _ => panic!("unknown item: {pk} {sk}"),
         }
     }
 
-    fn add_ready(&mut self, item: &Value) {
-        self.ready_versions[0] = item["version"].as_i64().unwrap();
-        for (name, entry) in item.as_object().unwrap() {
-            if entry.is_object() {
-                self.ready.insert(number(name), (parsed(&entry["country"]), parsed(&entry["texts"])));
+    fn add_part_states(&mut self, item: &Value) {
+        for (name, value) in item.as_object().unwrap().iter().filter(|(name, _)| name.contains('#')) {
+            let value = value.as_u64().unwrap();
+            match name.strip_suffix("#count") {
+                Some(name) => self.part_states.entry(part_name(name)).or_default().count = value.try_into().unwrap(),
+                None => self.part_states.entry(part_name(name)).or_default().version = value,
             }
         }
     }
 
-    fn add_marks(&mut self, day: &str, item: &Value) {
-        for (name, peak_usage) in item.as_object().unwrap().iter().filter(|(name, _)| name.len() == 2) {
-            if let Some(peak_usage) = peak_usage.as_u64() {
-                self.peak_usage.insert((name.clone(), day.parse().unwrap()), peak_usage.try_into().unwrap());
-            }
-        }
+    fn add_part(&mut self, name: &str, item: &Value) {
+        let name = part_name(name);
+        let entries = item.as_object().unwrap().iter();
+        let numbers = entries.filter_map(|(digits, texts)| {
+            Some(ReadyNumber { texts: texts.as_bool()?, number: number(digits), country: name.country })
+        });
+        let part = ReadyPart::new(item["version"].as_u64().unwrap(), numbers.collect::<Vec<_>>());
+        self.parts.insert(name, part);
+    }
+
+    fn add_mark(&mut self, name: &str, item: &Value) {
+        let (country, day) = name.split_once('#').unwrap();
+        let routes = item["routes"].as_u64().unwrap().try_into().unwrap();
+        self.peak_usage.insert((crate::scenario::country(country), day.parse().unwrap()), routes);
     }
 
     /// Deletes `some` of the items whose TTL has passed at `now`. Returns their keys.
-    pub fn sweep(&self, database: &Database, now: Timestamp, some: u64) -> BTreeSet<(String, String)> {
+    pub async fn sweep(&self, database: &Database, now: Timestamp, some: u64) -> BTreeSet<(String, String)> {
         let over = self.ttl.iter().filter(|(_, ttl)| **ttl <= now).map(|(key, _)| key.clone());
         let over: BTreeSet<_> =
             over.enumerate().filter(|(index, _)| some >> (index % 64) & 1 == 1).map(|(_, key)| key).collect();
         for (pk, sk) in &over {
-            let key = [("pk", pk), ("sk", sk)].map(|(name, value)| (name.to_owned(), AttributeValue::S(value.clone())));
-            let request = DeleteItemRequest { table_name: TABLE.to_owned(), key: key.into(), ..Default::default() };
-            database.delete_item(request).unwrap();
+            database.delete(pk, sk).await;
         }
         over
     }
+}
+
+fn part_name(written: &str) -> PartName {
+    let words: Vec<_> = written.split('#').collect();
+    let [country, calling_code, index] = words[..] else { panic!("not the name of a part: {written}") };
+    let (country, calling_code) = (crate::scenario::country(country), calling_code.to_owned());
+    PartName { country, calling_code, index: index.parse().unwrap() }
 }
 
 fn key(item: &Item) -> (String, String) {

@@ -8,13 +8,14 @@ use shared::domain::call::{Direction, LegEvent, LegFacts, Status};
 use shared::domain::carrier_record::CarrierRecord;
 use shared::domain::conversation::{Conversation, ConversationId, Lifetime};
 use shared::domain::phone::PhoneNumber;
-use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::route::KeyOwner;
 use shared::domain::side::Side;
+use shared::service::pool_cache::PoolCache;
 use shared::service::update::{Change, NewPhone, UpdateError, Updater};
+use shared::store::LegPhone;
 use testkit::Laptop;
 
-use crate::sandboxes::{Directory, Sandboxes, at_once, create, phone, rounds, start};
+use crate::sandboxes::{Sandboxes, at_once, create, phone, rounds, start, verifier};
 
 /// An operation of the race.
 #[derive(Clone, Copy, Debug)]
@@ -73,9 +74,9 @@ async fn perform(laptop: Arc<Laptop>, sandboxes: Arc<Sandboxes>, id: Conversatio
     };
     let updater = Updater {
         store: laptop.store(),
-        lookup: Directory,
-        callable: DialPolicy::default(),
+        verifier: verifier(&laptop),
         clock: Arc::new(laptop.clock.clone()),
+        cache: PoolCache::default(),
     };
     match updater.update(id, &Change { lifetime, phone }).await {
         Ok(_) => Outcome::Changed,
@@ -92,11 +93,11 @@ async fn store_event(laptop: &Laptop, id: ConversationId) {
     let caller = PhoneNumber::try_from(phone(0)).unwrap().into();
     let (uuid, status) = ("leg-of-the-race".to_owned(), Status::Completed);
     let facts = LegFacts::default();
-    let event = LegEvent { conversation_uuid: "CON-1".to_owned(), uuid, status, timestamp: now, facts };
+    let event = LegEvent { conversation_uuid: "CON-1".to_owned(), uuid, status, timestamp: Some(now), facts };
     for dialled in store.caller_routes(&caller, now).await.unwrap().by_number.into_keys() {
         match store.key_owner_at(&caller, &dialled, now).await.unwrap() {
             Some(KeyOwner::Route(route)) if route.conversation == id => {
-                store.merge_leg(&route, Direction::Inbound, &event).await.unwrap();
+                store.merge_leg(&LegPhone::from(&route), Direction::Inbound, &event).await.unwrap();
             }
             Some(KeyOwner::Erased(erased)) if erased.conversation == id => {
                 let record = CarrierRecord::of_leg(&event.uuid, Direction::Inbound);

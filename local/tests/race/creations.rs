@@ -39,7 +39,7 @@ async fn check(laptop: &Laptop, sandboxes: &Sandboxes, created: &[Conversation])
     let mut texts = sandboxes.outbox.texts();
     texts.sort();
     let sides = created.iter().flat_map(|conversation| Side::BOTH.map(|side| conversation.participant(side)));
-    let mut expected: Vec<_> = sides.map(|side| (side.number.expose().to_owned(), side.dials.to_string())).collect();
+    let mut expected: Vec<_> = sides.map(|side| (side.number.expose().to_owned(), side.sees.to_string())).collect();
     expected.sort();
     assert_eq!(texts, expected);
 }
@@ -160,7 +160,7 @@ impl Drain {
     }
 
     fn is_used_in(&self, conversation: &Conversation) -> bool {
-        Side::BOTH.iter().any(|side| conversation.participant(*side).dials == self.number)
+        Side::BOTH.iter().any(|side| conversation.participant(*side).sees == self.number)
     }
 }
 

@@ -9,5 +9,7 @@
 
 mod changes;
 mod creations;
+mod healing;
+mod one_way;
 mod renting;
 mod sandboxes;

@@ -87,6 +87,32 @@ async fn concurrent_runs_use_up_one_budget_and_stay_within_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn concurrent_orders_and_runs_buy_no_more_than_the_largest() {
+    for _ in 0..rounds() {
+        let (laptop, _sandboxes) = start(&[]).await;
+        let mut runs = Vec::new();
+        // 0 stands for a run of the schedule.
+        for count in [3, 8, 0, 5, 0, 8, 3, 0] {
+            let provisioner = provisioner(&laptop).await;
+            let search = Search::usual(Country::try_from("GB").unwrap());
+            runs.push(async move {
+                match count {
+                    0 => drop(provisioner.carry_out_orders(None).await.unwrap()),
+                    count => drop(provisioner.order(&Order { search, count, cap: None }, None).await.unwrap()),
+                }
+            });
+        }
+        at_once(runs).await;
+        laptop.advance(61);
+        laptop.run_orders().await;
+        assert_eq!(laptop.table().await.orders, []);
+        let owned = laptop.settled_pool().await.len();
+        assert!((3..=8).contains(&owned), "{owned}");
+        assert_eq!(laptop.spent().await, Decimal::new(GB, 2) * Decimal::from(owned));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_schedules_adopt_cancel_and_rent_once() {
     for _ in 0..rounds() {
         let (laptop, _sandboxes) = start(&[]).await;

@@ -10,15 +10,22 @@ use shared::domain::call_limits::CallLimits;
 use shared::domain::caller_routes::RoutesInUse;
 use shared::domain::choice::NoFreeNumber;
 use shared::domain::conversation::{Conversation, Lifetime};
-use shared::domain::country::Country;
+use shared::domain::country::{Country, CountryCounts};
+use shared::domain::judge::Judge;
 use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
-use shared::domain::side::Side;
-use shared::service::create::{Created, CreationError, Creator, NewConversation, NewParticipant, PoolCache};
+use shared::domain::side::{Side, WhoDials};
+use shared::service::announce::Announcer;
+use shared::service::create::{
+    Created, CreationError, Creator, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT,
+};
 use shared::service::demand::{DemandRecorder, Renting};
+use shared::service::heal::Healer;
+use shared::service::pool_cache::PoolCache;
 use shared::service::provision::Provisioner;
+use shared::service::verify_number::{NumberVerifier, WhenLookupFails};
 use shared::store::IdempotentRequest;
-use shared::vonage::number_insight::{LookedUpNumber, NumberLookup};
+use shared::vonage::number_lookup::{LookedUpNumber, NumberLookup};
 use shared::vonage::sms::TextSender;
 use shared::vonage::{Vonage, VonageError};
 use testkit::Laptop;
@@ -72,6 +79,10 @@ pub fn random_pair(people: usize) -> [usize; 2] {
 pub struct Directory;
 
 impl NumberLookup for Directory {
+    fn judge(&self) -> Judge {
+        Judge::NumberInsight
+    }
+
     async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
         let country = Country::try_from("GB").unwrap();
         Ok(Some(LookedUpNumber { number: RealNumber::from(number.clone()), country, carrier_record: None }))
@@ -144,17 +155,46 @@ pub async fn provisioner(laptop: &Laptop) -> Provisioner {
     Provisioner::new(env, laptop.store(), vonage, Arc::new(laptop.clock.clone())).unwrap()
 }
 
+/// Returns a run of healing, with its own cache.
+pub fn healer(laptop: &Laptop, texts: Outbox) -> Healer<Outbox> {
+    let (store, clock) = (laptop.store(), Arc::new(laptop.clock.clone()));
+    let auto_rent_max = CountryCounts::default();
+    Healer {
+        demand: DemandRecorder { store: store.clone(), auto_rent_max, provisioning: None, clock: clock.clone() },
+        store,
+        texts,
+        text_time_limit: Duration::from_secs(5),
+        clock,
+        fallback: Vec::new(),
+        cache: PoolCache::default(),
+        routes_read: ROUTES_READ,
+        announcer: Announcer::from_environment(&laptop.stack.environment).unwrap(),
+        heals: true,
+    }
+}
+
+/// Returns a verifier of participants' numbers that accepts every number.
+pub fn verifier(laptop: &Laptop) -> NumberVerifier<Directory> {
+    NumberVerifier {
+        lookup: Some(Directory),
+        when_lookup_fails: WhenLookupFails::Refuse,
+        callable: DialPolicy::default(),
+        clock: Arc::new(laptop.clock.clone()),
+    }
+}
+
 async fn sandbox(laptop: &Laptop, texts: Outbox) -> Creator<Directory, Outbox> {
     Creator {
         store: laptop.store(),
-        lookup: Directory,
-        callable: DialPolicy::default(),
+        verifier: verifier(laptop),
         texts,
         clock: Arc::new(laptop.clock.clone()),
         fallback: Vec::new(),
         text_time_limit: Duration::from_secs(5),
         demand: DemandRecorder::new(&laptop.stack.environment, laptop.store(), Arc::new(laptop.clock.clone())).unwrap(),
         cache: PoolCache::default(),
+        routes_read: ROUTES_READ,
+        usage_time_limit: USAGE_TIME_LIMIT,
     }
 }
 
@@ -180,6 +220,7 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
     let participant = |person| NewParticipant { number: format!("+{}", phone(person)), country: None, label: None };
     NewConversation {
         participants: pair.map(participant),
+        direction: WhoDials::Both,
         lifetime: Lifetime::try_from(60).unwrap(),
         quarantine_seconds: 60,
         limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
@@ -209,5 +250,5 @@ pub fn dialled<'a>(person: usize, conversations: impl IntoIterator<Item = &'a Co
     let both = |conversation: &'a Conversation| Side::BOTH.map(|side| conversation.participant(side));
     let participants = conversations.into_iter().flat_map(both);
     let own = participants.filter(|participant| participant.number.expose() == phone(person));
-    own.map(|participant| participant.dials.to_string()).collect()
+    own.map(|participant| participant.sees.to_string()).collect()
 }

@@ -91,6 +91,7 @@ async fn event_can_be_lost_doubled_reordered_or_delayed() {
     for (fault, expected) in [
         (json!({"kind": "lose"}), &["started", "answered", "completed"] as &[&str]),
         (json!({"kind": "lose_answer"}), &["started", "ringing", "ringing", "answered", "completed"]),
+        (json!({"kind": "unsigned"}), &["started", "ringing", "answered", "completed"]),
         (json!({"kind": "duplicate"}), &["started", "ringing", "ringing", "answered", "completed"]),
         (json!({"kind": "at_once"}), &["started", "ringing", "ringing", "answered", "completed"]),
         (json!({"kind": "later", "by": 1}), &["started", "answered", "ringing", "completed"]),
@@ -122,6 +123,25 @@ async fn at_once_fault_delivers_two_copies_together() {
     let told = call(&vonage).await;
     assert_eq!(told["answered_by"], "answer_url");
     assert_eq!((app.received("/answer").len(), arrived(&app).len()), (2, 5));
+}
+
+#[tokio::test]
+async fn unsigned_webhook_comes_signed_only_after_a_5xx() {
+    for (status, signed) in [(503, &[false, true] as &[bool]), (401, &[false])] {
+        let (vonage, app) = with_an_application().await;
+        vonage.fault(webhook("answer_url", "", json!({"kind": "unsigned"}))).await;
+        app.answers_with(status, "");
+        call(&vonage).await;
+        let received: Vec<_> = app.received("/answer").iter().map(|answer| answer.claims.is_some()).collect();
+        assert_eq!(received, signed, "{status}");
+    }
+    let (vonage, app) = with_an_application().await;
+    vonage.fault(webhook("event_url", "ringing", json!({"kind": "unsigned"}))).await;
+    app.takes_event_with(204);
+    app.takes_event_with(503);
+    call(&vonage).await;
+    let ringing = app.received("/event").into_iter().filter(|event| event.data["status"] == "ringing");
+    assert_eq!(ringing.map(|event| event.claims.is_some()).collect::<Vec<_>>(), [false, true]);
 }
 
 #[tokio::test]
@@ -280,7 +300,13 @@ fn settings_debug_output_hides_secrets() {
         api_key: KEY.into(),
         api_secret: SECRET.into(),
         signature_secret: "hush".into(),
-        application: Application { id: "id".into(), answer: webhook.clone(), fallback_answer: None, event: webhook },
+        application: Application {
+            id: "id".into(),
+            public_key: String::new(),
+            answer: webhook.clone(),
+            fallback_answer: None,
+            event: webhook,
+        },
         balance: 1.into(),
         linked_numbers: Vec::new(),
         clock: shared::clock::system(),

@@ -3,6 +3,7 @@
 mod application;
 mod calls;
 mod faults;
+mod identity;
 mod insight;
 mod messages;
 mod numbers;

@@ -142,7 +142,7 @@ async fn legacy_credentials_are_accepted_in_query_and_form() {
 async fn wrong_or_missing_credentials_return_401() {
     let vonage = Vonage::start().await;
     let refusal = json!({"error-code": "401", "error-code-label": "authentication failed"});
-    for path in ["/number/search?country=GB", "/account/numbers"] {
+    for path in ["/number/search?country=GB", "/account/numbers", "/account/get-balance"] {
         let url = format!("{}{path}", vonage.base);
         assert_eq!(answer(vonage.client.get(&url)).await, (401, refusal.clone()));
         let wrong = vonage.client.get(&url).basic_auth(KEY, Some("wrong"));
@@ -225,4 +225,13 @@ async fn owned_numbers_can_be_listed_by_every_filter() {
         let (_, owned) = answer(vonage.get("/account/numbers").query(&query)).await;
         assert_eq!(msisdns(&owned), expected, "{query:?}");
     }
+}
+
+#[tokio::test]
+async fn balance_is_a_number_and_falls_with_purchases() {
+    let vonage = Vonage::start().await;
+    vonage.control("PUT", "/simulator/account", json!({"balance": "10.28"})).await;
+    assert_eq!(answer(vonage.get("/account/get-balance")).await, (200, json!({"value": 10.28, "autoReload": false})));
+    vonage.buy("GB", "447451000001").await;
+    assert_eq!(answer(vonage.get("/account/get-balance")).await.1["value"], 9.03);
 }

@@ -57,6 +57,7 @@ impl Vonage {
             signature_secret: SIGNATURE_SECRET.into(),
             application: Application {
                 id: APPLICATION.into(),
+                public_key: local::stack::account::PUBLIC_KEY.into(),
                 answer: webhook("/answer", http_method),
                 fallback_answer: Some(webhook("/fallback", http_method)),
                 event: webhook("/event", HttpMethod::Post),

@@ -1,8 +1,12 @@
 //! The store on a DynamoDB: the embedded one, or the one at `MASKLINE_TEST_DYNAMODB_URL`.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
+mod heals;
+mod holds;
 mod looks;
+mod overlaps;
 mod pool;
+mod spellings;
 
 use std::collections::HashSet;
 
@@ -13,11 +17,12 @@ use shared::domain::call::{Direction, LegEvent, LegFacts, Status};
 use shared::domain::call_limits::CallLimits;
 use shared::domain::conversation::{Conversation, ConversationId, Notification, Participant, State};
 use shared::domain::country::Country;
+use shared::domain::judge::{Judge, LookedUp};
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
-use shared::domain::pool::{Feature, NumberState, NumberType, PoolNumber};
+use shared::domain::pool::{Feature, LossNotes, NumberState, NumberType, PoolNumber};
 use shared::domain::route::{KeyOwner, Route};
-use shared::domain::side::Side;
-use shared::store::{ChangeError, CreateError, IdempotentRequest, Store};
+use shared::domain::side::{Side, WhoDials};
+use shared::store::{ChangeError, CreateError, IdempotentRequest, LegPhone, Store};
 use tokio::task::JoinSet;
 
 const RIDER: &str = "447700900001";
@@ -73,16 +78,20 @@ fn gb() -> Country {
 fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
     let participant = |number, index| Participant {
         number: phone(number),
+        keyed_as: None,
         country: gb(),
+        verified_by: Judge::NumberingPlan,
         label: None,
-        dials: virtual_number(index),
+        sees: virtual_number(index),
         notification: Notification::Pending,
         previous_numbers: Vec::new(),
+        previously_seen: Vec::new(),
     };
     Conversation {
         id: ConversationId::generate(created_at),
         reference: None,
         participants: [participant(RIDER, dials[0]), participant(DRIVER, dials[1])],
+        direction: WhoDials::Both,
         created_at,
         expires_at: created_at + SignedDuration::from_secs(LIFETIME),
         ended_at: None,
@@ -109,11 +118,19 @@ fn number(index: usize) -> PoolNumber {
         leased_until: after(60),
         draining_since: None,
         missing_since: None,
+        part: None,
+        loss: LossNotes::default(),
     }
 }
 
 async fn create(store: &Store, conversation: &Conversation) -> Result<(), CreateError> {
-    store.create_conversation(conversation, Default::default(), None).await
+    let routes: Vec<_> = conversation.direction.sides().map(|side| Route::new(conversation, side)).collect();
+    store.create_conversation(conversation, &routes, None).await
+}
+
+/// Returns the routes of a conversation of both on keys that nobody had before.
+fn routes(conversation: &Conversation) -> [Route; 2] {
+    Side::BOTH.map(|side| Route::new(conversation, side))
 }
 
 /// Returns the route of a route key, and fails if there is none.
@@ -131,7 +148,13 @@ async fn numbers_of(store: &Store, caller: &str, at: Timestamp) -> HashSet<Virtu
 }
 
 fn event(uuid: &str, status: Status, second: i64, facts: LegFacts) -> LegEvent {
-    LegEvent { conversation_uuid: "CON-1".to_owned(), uuid: uuid.to_owned(), status, timestamp: after(second), facts }
+    LegEvent {
+        conversation_uuid: "CON-1".to_owned(),
+        uuid: uuid.to_owned(),
+        status,
+        timestamp: Some(after(second)),
+        facts,
+    }
 }
 
 #[tokio::test]
@@ -256,7 +279,7 @@ async fn leg_is_same_for_any_order_of_events() {
         create(&store, &conversation).await.unwrap();
         let route = route_of(store.key_owner(&phone(DRIVER), &virtual_number(2)).await.unwrap());
         for index in order {
-            store.merge_leg(&route, Direction::Outbound, &events[index]).await.unwrap();
+            store.merge_leg(&LegPhone::from(&route), Direction::Outbound, &events[index]).await.unwrap();
         }
         let (read, legs_read) = store.conversation_with_legs(conversation.id, now()).await.unwrap().unwrap();
         assert_eq!(read, conversation);
@@ -276,10 +299,10 @@ async fn first_time_of_status_is_kept() {
     let route = route_of(store.key_owner(&phone(RIDER), &virtual_number(1)).await.unwrap());
     for second in [5, 7] {
         let event = event("leg", Status::Answered, second, LegFacts::default());
-        store.merge_leg(&route, Direction::Inbound, &event).await.unwrap();
+        store.merge_leg(&LegPhone::from(&route), Direction::Inbound, &event).await.unwrap();
     }
     let (_, legs) = store.conversation_with_legs(conversation.id, now()).await.unwrap().unwrap();
-    assert_eq!(legs[0].statuses[&Status::Answered], after(5));
+    assert_eq!(legs[0].statuses[&Status::Answered], Some(after(5)));
 }
 
 #[tokio::test]
@@ -302,8 +325,8 @@ async fn route_key_keeps_its_history() {
     let first = conversation([1, 2]);
     create(&store, &first).await.unwrap();
     let next = conversation_at(after(LIFETIME + QUARANTINE), [1, 2]);
-    let earlier = [vec![first.id], Vec::new()];
-    store.create_conversation(&next, earlier, None).await.unwrap();
+    let [a, b] = routes(&next);
+    store.create_conversation(&next, &[Route { history: vec![first.id], ..a }, b], None).await.unwrap();
     let keys = store.caller_routes(&phone(RIDER), next.created_at).await.unwrap();
     assert_eq!(keys.by_number[&virtual_number(1)].history().collect::<Vec<_>>(), [next.id, first.id]);
     let count = keys.count_in_use(after(LIFETIME + QUARANTINE + LIFETIME));
@@ -311,19 +334,43 @@ async fn route_key_keeps_its_history() {
 }
 
 #[tokio::test]
+async fn latest_verdict_about_caller_is_found_while_it_holds() {
+    let store = table().await;
+    let verdict = |seconds| LookedUp { at: after(seconds), by: Judge::NumberInsight, country: gb() };
+    for (dials, seconds) in [([1, 2], 0), ([3, 4], 100), ([5, 6], 50)] {
+        let conversation = conversation(dials);
+        let [a, b] = routes(&conversation);
+        let a = Route { looked_up: Some(verdict(seconds)), ..a };
+        store.create_conversation(&conversation, &[a, b], None).await.unwrap();
+    }
+    let looked_up = async |caller, now| store.caller_routes(&phone(caller), now).await.unwrap().looked_up(now);
+    assert_eq!(looked_up(RIDER, now()).await, Some(verdict(100)));
+    assert_eq!(looked_up(DRIVER, now()).await, None);
+    assert_eq!(looked_up(RIDER, after(100 + 30 * 86_400)).await, None);
+    assert!(store.erase_conversation(conversation_of(&store, 3).await, now()).await.unwrap());
+    assert_eq!(looked_up(RIDER, now()).await, Some(verdict(50)), "an erased conversation leaves no verdict");
+}
+
+/// Returns the conversation in which the rider dials the virtual number at `index`.
+async fn conversation_of(store: &Store, index: usize) -> ConversationId {
+    route_of(store.key_owner(&phone(RIDER), &virtual_number(index)).await.unwrap()).conversation
+}
+
+#[tokio::test]
 async fn idempotent_request_runs_once_and_expires_after_a_day() {
     let store = table().await;
     let request = IdempotentRequest { key_hash: "k".to_owned(), fingerprint: "f".to_owned() };
     let first = conversation([1, 2]);
-    store.create_conversation(&first, Default::default(), Some(&request)).await.unwrap();
+    store.create_conversation(&first, &routes(&first), Some(&request)).await.unwrap();
     let found = store.remembered_request("k", after(86_399)).await.unwrap().unwrap();
     assert_eq!((found.conversation, found.fingerprint.as_str()), (first.id, "f"));
-    let again = store.create_conversation(&conversation([3, 4]), Default::default(), Some(&request)).await;
+    let other = conversation([3, 4]);
+    let again = store.create_conversation(&other, &routes(&other), Some(&request)).await;
     assert!(matches!(again, Err(CreateError::RequestTaken)), "{again:?}");
     assert_eq!(numbers_of(&store, RIDER, now()).await, HashSet::from([virtual_number(1)]), "nothing is left of it");
     assert_eq!(store.remembered_request("k", after(86_400)).await.unwrap(), None);
     let next_day = conversation_at(after(86_400), [3, 4]);
-    store.create_conversation(&next_day, Default::default(), Some(&request)).await.unwrap();
+    store.create_conversation(&next_day, &routes(&next_day), Some(&request)).await.unwrap();
 }
 
 /// Returns the conversation after the rider has a new phone and a later expiry.

@@ -85,8 +85,8 @@ pub struct LegEvent {
     pub uuid: String,
     /// The status reported.
     pub status: Status,
-    /// The time of the status.
-    pub timestamp: Timestamp,
+    /// The time of the status, if the event says it.
+    pub timestamp: Option<Timestamp>,
     /// The other data of the event.
     pub facts: LegFacts,
 }
@@ -127,8 +127,8 @@ pub struct Leg {
     pub phone: usize,
     /// Its direction.
     pub direction: Direction,
-    /// The time of each status.
-    pub statuses: BTreeMap<Status, Timestamp>,
+    /// Each status that was seen, with its time if that is known.
+    pub statuses: BTreeMap<Status, Option<Timestamp>>,
     /// Its other data.
     pub facts: LegFacts,
 }
@@ -140,12 +140,17 @@ impl Leg {
         self.statuses.keys().next_back().copied()
     }
 
+    /// Returns the known times of its statuses.
+    pub fn times(&self) -> BTreeMap<Status, Timestamp> {
+        self.statuses.iter().filter_map(|(status, time)| Some((*status, (*time)?))).collect()
+    }
+
     fn first_seen(&self) -> Option<Timestamp> {
-        self.statuses.values().min().copied()
+        self.statuses.values().flatten().min().copied()
     }
 
     fn ended_at(&self) -> Option<Timestamp> {
-        self.statuses.iter().filter(|(status, _)| status.ends()).map(|(_, time)| *time).min()
+        self.statuses.iter().filter(|(status, _)| status.ends()).filter_map(|(_, time)| *time).min()
     }
 }
 
@@ -160,12 +165,12 @@ pub struct Call {
     pub started_at: Option<Timestamp>,
     /// The time at which the callee answered.
     pub connected_at: Option<Timestamp>,
-    /// The time at which its last leg ended; `None` while a leg continues.
+    /// The time at which its last leg ended; `None` while a leg continues, or if the time is unknown.
     pub ended_at: Option<Timestamp>,
     /// Length of the conversation between the two, in seconds.
     pub duration: Option<u32>,
-    /// Price of all its legs so far, in EUR.
-    pub price: Decimal,
+    /// Price of all its legs so far, in EUR; `None` while no leg has one.
+    pub price: Option<Decimal>,
     /// Its legs: the caller's first.
     pub legs: Vec<Leg>,
 }
@@ -191,10 +196,10 @@ fn call(conversation_uuid: String, mut legs: Vec<Leg>) -> Call {
     Call {
         caller,
         started_at: legs.iter().filter_map(Leg::first_seen).min(),
-        connected_at: outbound.and_then(|leg| leg.statuses.get(&Status::Answered).copied()),
+        connected_at: outbound.and_then(|leg| leg.statuses.get(&Status::Answered).copied().flatten()),
         ended_at: legs.iter().map(Leg::ended_at).collect::<Option<Vec<_>>>().and_then(|ends| ends.into_iter().max()),
         duration: outbound.and_then(|leg| leg.facts.duration),
-        price: legs.iter().filter_map(|leg| leg.facts.price).sum(),
+        price: legs.iter().filter_map(|leg| leg.facts.price).reduce(|sum, price| sum + price),
         conversation_uuid,
         legs,
     }
@@ -211,7 +216,7 @@ mod tests {
             side,
             phone: 0,
             direction,
-            statuses: statuses.iter().map(|(status, at)| (*status, Timestamp::from_second(*at).unwrap())).collect(),
+            statuses: statuses.iter().map(|(status, at)| (*status, Timestamp::from_second(*at).ok())).collect(),
             facts: LegFacts { price: Some(price.parse().unwrap()), duration: Some(42), ..LegFacts::default() },
         }
     }
@@ -236,7 +241,23 @@ mod tests {
         assert_eq!(call.connected_at, Timestamp::from_second(5).ok());
         assert_eq!(call.ended_at, Timestamp::from_second(60).ok());
         assert_eq!(call.duration, Some(42));
-        assert_eq!(call.price, "0.12".parse().unwrap());
+        assert_eq!(call.price, "0.12".parse().ok());
+    }
+
+    #[test]
+    fn what_no_event_said_is_unknown_and_not_0() {
+        let mut inbound = leg("in", Side::A, Direction::Inbound, &[(Status::Started, 3)], "0");
+        let mut outbound = leg("out", Side::B, Direction::Outbound, &[], "0");
+        inbound.statuses.insert(Status::Completed, None);
+        outbound.statuses.extend([(Status::Answered, None), (Status::Completed, None)]);
+        for leg in [&mut inbound, &mut outbound] {
+            leg.facts = LegFacts::default();
+        }
+        assert_eq!((inbound.status(), outbound.status()), (Some(Status::Completed), Some(Status::Completed)));
+        assert_eq!(inbound.times().len(), 1);
+        let [call] = calls(vec![outbound, inbound]).try_into().unwrap();
+        assert_eq!((call.started_at, call.price), (Timestamp::from_second(3).ok(), None));
+        assert_eq!((call.connected_at, call.ended_at, call.duration), (None, None, None));
     }
 
     #[test]

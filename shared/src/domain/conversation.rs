@@ -9,8 +9,9 @@ use ulid::Ulid;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::country::Country;
+use crate::domain::judge::Judge;
 use crate::domain::phone::{RealNumber, VirtualNumber};
-use crate::domain::side::Side;
+use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 
 /// A conversation's id: a ULID, which contains the time of its creation.
@@ -139,26 +140,53 @@ impl TryFrom<u64> for Lifetime {
 /// One side of a conversation. Serialized as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Participant {
-    /// The participant's own phone.
+    /// The participant's own phone, in the spelling in which it is dialled.
     pub number: RealNumber,
-    /// The country of that phone, from the number lookup.
-    pub country: Country,
-    /// The name of this participant in the text message to the other side.
+    /// The caller in its route key, if that is spelled otherwise: always the canonical spelling, but for conversations from
+    /// before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyed_as: Option<RealNumber>,
+    /// The country of that phone, from its judge.
+    pub country: Country,
+    /// The judge that found that phone valid.
+    #[serde(default = "Judge::of_older_conversations")]
+    pub verified_by: Judge,
+    /// The name of this participant in the text message to the other side.
+    #[serde(default, deserialize_with = "Label::stored", skip_serializing_if = "Option::is_none")]
     pub label: Option<Label>,
-    /// The virtual number that this participant dials to reach the other one.
-    pub dials: VirtualNumber,
+    /// The virtual number that this participant sees in place of the other one, and dials to reach that one, unless this
+    /// side only receives; see [`Conversation::dials`].
+    #[serde(rename = "dials")]
+    pub sees: VirtualNumber,
     /// The text message to this participant.
     pub notification: Notification,
     /// The phones that this participant had before, oldest first.
     #[serde(default, rename = "former", skip_serializing_if = "Vec::is_empty")]
     pub previous_numbers: Vec<RealNumber>,
+    /// The virtual numbers that this participant saw before, oldest first. The carrier took them away.
+    #[serde(default, rename = "former_dials", skip_serializing_if = "Vec::is_empty")]
+    pub previously_seen: Vec<VirtualNumber>,
 }
 
 impl Participant {
+    /// Returns the caller in this participant's route key.
+    pub fn route_caller(&self) -> &RealNumber {
+        self.keyed_as.as_ref().unwrap_or(&self.number)
+    }
+
     /// Returns the phone at `index` in the order in which this participant had them. The current one is the last.
     pub fn number_at(&self, index: usize) -> &RealNumber {
         self.previous_numbers.get(index).unwrap_or(&self.number)
+    }
+
+    /// Returns all phones that this participant has and had.
+    pub fn all_numbers(&self) -> impl Iterator<Item = &RealNumber> {
+        self.previous_numbers.iter().chain([&self.number])
+    }
+
+    /// Returns all virtual numbers that this participant sees and saw.
+    pub fn all_seen(&self) -> impl Iterator<Item = &VirtualNumber> {
+        self.previously_seen.iter().chain([&self.sees])
     }
 }
 
@@ -180,10 +208,13 @@ pub struct Conversation {
     /// Its id.
     pub id: ConversationId,
     /// The client's own name for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "Reference::stored", skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
     /// Sides A and B.
     pub participants: [Participant; 2],
+    /// The sides that dial.
+    #[serde(default, skip_serializing_if = "WhoDials::is_both")]
+    pub direction: WhoDials,
     /// Time of its creation.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub created_at: Timestamp,
@@ -197,7 +228,8 @@ pub struct Conversation {
     pub quarantine_seconds: u32,
     /// Limits of each of its calls.
     pub limits: CallLimits,
-    /// Number of changes to its end or its participants' phones. A write requires the revision that was read.
+    /// Number of changes to its end, its participants' phones and what they dial. A write requires the revision that was
+    /// read.
     pub revision: u32,
     /// Its records at the carrier except calls: number lookups and text messages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -210,9 +242,29 @@ impl Conversation {
         &self.participants[side.index()]
     }
 
-    /// Returns the virtual number that masks the participant on `side`. The other participant dials it.
+    /// Returns the virtual number that masks the participant on `side`: the other participant sees it.
     pub fn masked_by(&self, side: Side) -> &VirtualNumber {
-        &self.participant(side.other()).dials
+        &self.participant(side.other()).sees
+    }
+
+    /// Returns the virtual number that the participant on `side` dials, or `None` if that side only receives.
+    pub fn dials(&self, side: Side) -> Option<&VirtualNumber> {
+        self.direction.includes(side).then_some(&self.participant(side).sees)
+    }
+
+    /// Returns the side and the index of the phone that is called as `number` by `mask`, be it the participant's present
+    /// phone or one from before; see [`Participant::number_at`].
+    pub fn callee(&self, number: &RealNumber, mask: &VirtualNumber) -> Option<(Side, usize)> {
+        let is_called = |side: &Side| self.participant(*side).all_seen().any(|seen| seen == mask);
+        Side::BOTH.into_iter().filter(is_called).find_map(|side| {
+            let Participant { number: current, previous_numbers, .. } = self.participant(side);
+            // The present phone first: a participant may be back at a phone from before.
+            let index = match current.is_same_phone(number) {
+                true => Some(previous_numbers.len()),
+                false => previous_numbers.iter().rposition(|phone| phone.is_same_phone(number)),
+            };
+            index.map(|index| (side, index))
+        })
     }
 
     /// True if calls are connected at `now`.
@@ -237,7 +289,56 @@ impl Conversation {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::domain::phone::PhoneNumber;
+
+    fn one_way() -> Conversation {
+        let participant =
+            |number: &str, sees: &str| json!({"number": number, "country": "GB", "dials": sees, "notification": "off"});
+        let mut stored = json!({
+            "id": ConversationId::generate(Timestamp::UNIX_EPOCH), "direction": "a_to_b", "created_at": 0, "expires_at": 100,
+            "participants": [participant("447700900001", "447451000001"), participant("447700900002", "447451000002")],
+            "quarantine_seconds": 60, "limits": CallLimits::with_max_call(60), "revision": 0,
+        });
+        stored["participants"][1]["former"] = json!(["447700900008", "447700900009", "447700900002"]);
+        serde_json::from_value(stored).unwrap()
+    }
+
+    #[test]
+    fn side_that_only_receives_dials_nothing() {
+        let conversation = one_way();
+        assert_eq!(conversation.dials(Side::A).map(VirtualNumber::as_str), Some("447451000001"));
+        assert_eq!(conversation.dials(Side::B), None);
+        assert_eq!(Side::BOTH.map(|side| conversation.masked_by(side).as_str()), ["447451000002", "447451000001"]);
+    }
+
+    #[test]
+    fn conversation_without_a_stored_direction_is_one_of_both() {
+        let mut stored = serde_json::to_value(one_way()).unwrap();
+        stored.as_object_mut().unwrap().remove("direction");
+        let read: Conversation = serde_json::from_value(stored.clone()).unwrap();
+        assert!(read.direction.is_both() && Side::BOTH.iter().all(|side| read.dials(*side).is_some()));
+        assert_eq!(serde_json::to_value(read).unwrap(), stored, "it is stored as before");
+    }
+
+    #[test]
+    fn callee_is_found_by_phone_and_mask_of_the_same_side() {
+        let conversation = one_way();
+        let phone = |digits: &str| RealNumber::from(PhoneNumber::try_from(digits).unwrap());
+        let callee = |number: &str, mask: &str| {
+            conversation.callee(&phone(number), &VirtualNumber::from(phone(mask).as_phone().clone()))
+        };
+        for (number, index) in [("447700900002", 3), ("447700900009", 1), ("447700900008", 0)] {
+            assert_eq!(callee(number, "447451000002"), Some((Side::B, index)), "{number}");
+        }
+        for (number, mask) in
+            [("447700900002", "447451000001"), ("447700900001", "447451000002"), ("447700900003", "447451000002")]
+        {
+            assert_eq!(callee(number, mask), None, "{number} {mask}");
+        }
+    }
 
     #[test]
     fn id_contains_the_time_of_creation() {

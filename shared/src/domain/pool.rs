@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::choice::ReadyNumber;
 use crate::domain::country::Country;
 use crate::domain::phone::VirtualNumber;
+use crate::domain::ready_pool::ReadyNumber;
 
 /// The state of a number in the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,6 +20,90 @@ pub enum NumberState {
     Ready,
     /// No longer given to conversations; released when its last route has left quarantine.
     Draining,
+    /// Taken away by Vonage, and given to no conversation. It is ready again when Vonage lists it again.
+    Lost,
+}
+
+impl NumberState {
+    /// True if such a number counts towards an order: it serves conversations, or soon will.
+    pub fn counts(self) -> bool {
+        matches!(self, Self::Renting | Self::Linking | Self::Ready)
+    }
+
+    /// All states, in the order in which numbers pass through them.
+    pub const ALL: [Self; 5] = [Self::Renting, Self::Linking, Self::Ready, Self::Draining, Self::Lost];
+
+    /// Returns the work that such a number needs, if it needs any.
+    pub fn work(self) -> Option<Work> {
+        match self {
+            Self::Renting | Self::Linking => Some(Work::Unfinished),
+            Self::Draining => Some(Work::Draining),
+            Self::Lost => Some(Work::Lost),
+            Self::Ready => None,
+        }
+    }
+}
+
+/// The work that a number needs. Few numbers of a pool need any, so they are listed apart from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Work {
+    /// Its purchase is to be finished.
+    Unfinished,
+    /// It is to be released.
+    Draining,
+    /// It is to be used again if Vonage lists it again.
+    Lost,
+}
+
+impl Work {
+    /// All kinds of work.
+    pub const ALL: [Self; 3] = [Self::Unfinished, Self::Draining, Self::Lost];
+}
+
+/// Counts of a country's numbers by state, and the rent of all of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberCounts {
+    by_state: [usize; 5],
+    /// Monthly rent in EUR.
+    pub monthly_cost: Decimal,
+}
+
+impl NumberCounts {
+    /// Returns the number of numbers in `state`.
+    pub fn of(&self, state: NumberState) -> usize {
+        self.by_state[state as usize]
+    }
+
+    /// Sets the number of numbers in `state`.
+    pub fn set(&mut self, state: NumberState, count: usize) {
+        self.by_state[state as usize] = count;
+    }
+
+    /// Counts one more number.
+    pub fn add(&mut self, number: &PoolNumber) {
+        self.by_state[number.state as usize] += 1;
+        self.monthly_cost += number.rent();
+    }
+
+    /// Returns the number of numbers that serve conversations, or soon will.
+    pub fn towards_order(&self) -> usize {
+        NumberState::ALL.into_iter().filter(|state| state.counts()).map(|state| self.of(state)).sum()
+    }
+
+    /// Returns the number of numbers that are being rented or linked.
+    pub fn in_progress(&self) -> usize {
+        self.of(NumberState::Renting) + self.of(NumberState::Linking)
+    }
+
+    /// Returns the number of numbers in all states.
+    pub fn all(&self) -> usize {
+        self.by_state.iter().sum()
+    }
+
+    /// Returns the number of numbers for which the account pays, or is about to.
+    pub fn paid(&self) -> usize {
+        self.all() - self.of(NumberState::Lost)
+    }
 }
 
 /// A service that a number supports, in Vonage's words.
@@ -73,15 +157,49 @@ pub struct PoolNumber {
     /// The time from which it was no longer given to conversations.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub draining_since: Option<Timestamp>,
-    /// The time from which Vonage no longer listed it as the account's.
+    /// The time from which Vonage no longer listed it as the account's, if it is lost, or was when it began to drain.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
+    /// Index of its part in the lists of ready numbers, if it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u16>,
+    /// Notes about its loss, or its return, for what is still to be done.
+    #[serde(flatten)]
+    pub loss: LossNotes,
+}
+
+/// Notes about the loss of a number.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossNotes {
+    /// The time of a loss that the backend has not been told of.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub unannounced_loss: Option<Timestamp>,
+    /// The time of a return that the backend has not been told of.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub unannounced_return: Option<Timestamp>,
+    /// Set if the live conversations on the lost number are listed: true if they were to be healed, false if the backend was
+    /// only to be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversations_listed: Option<bool>,
 }
 
 impl PoolNumber {
     /// True if the account is known to own it.
     pub fn is_rented(&self) -> bool {
-        self.state != NumberState::Renting
+        matches!(self.state, NumberState::Linking | NumberState::Ready | NumberState::Draining)
+    }
+
+    /// True if the live conversations on this lost number are not listed yet, or are to be `healed` and were not then.
+    pub fn has_unlisted_conversations(&self, heals: bool) -> bool {
+        self.missing_since.is_some() && self.loss.conversations_listed.is_none_or(|healed| heals && !healed)
+    }
+
+    /// Returns the monthly rent in EUR that the ledger holds for it: none since Vonage took it away.
+    pub fn rent(&self) -> Decimal {
+        match self.missing_since {
+            Some(_) => Decimal::ZERO,
+            None => self.monthly_cost.unwrap_or_default(),
+        }
     }
 
     /// Returns the entry of the ready list for this number.

@@ -1,10 +1,13 @@
 //! Routes. A route stores where a call from one real number to one virtual number is connected.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::call_limits::CallLimits;
+use crate::domain::caller_routes::CallerRoute;
 use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::judge::LookedUp;
+use crate::domain::overlap::overlapping;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
 
@@ -26,6 +29,10 @@ pub struct Route {
     pub connect_to: RealNumber,
     /// The number that masks the caller.
     pub present_as: VirtualNumber,
+    /// True if the other participant only receives, and so has no route by which events of the outbound leg would find the
+    /// conversation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_way: bool,
     /// Limits of a call.
     pub limits: CallLimits,
     /// The time from which calls are no longer connected.
@@ -37,6 +44,16 @@ pub struct Route {
     /// Previous conversations of this route key, latest first. With them, the same two people get the same numbers again.
     #[serde(default, rename = "earlier", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<ConversationId>,
+    /// The carrier's verdict about the caller's number, so that the carrier is not asked again for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_up: Option<LookedUp>,
+    /// The time until which calls of the previous conversations may go on, if the same two people got the route key back
+    /// before their last quarantine had ended.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub overlap_until: Option<Timestamp>,
+    /// True if the caller dials another number in the same conversation by now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_replaced: bool,
 }
 
 /// The rest of a route whose conversation was erased. It occupies the route key until the quarantine ends, because a late caller
@@ -59,6 +76,37 @@ pub struct RouteTombstone {
     pub quarantined_until: Timestamp,
 }
 
+/// A hold on a route key whose caller only receives. Conversations show this caller the number, but the caller reaches nobody
+/// by it: neither the people who call by it, of whom there may be thousands, nor a stranger, because while it lasts no
+/// conversation gets the key. All those conversations share it, so it names none of them.
+///
+/// Serialized as the table stores it. The attribute `held_at` distinguishes it from a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The time at which it was made, or made longer.
+    #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
+    pub held_at: Timestamp,
+    /// The same as `quarantined_until`, for readers of routes.
+    #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
+    pub expires_at: Timestamp,
+    /// The time from which a conversation may own the route key.
+    #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
+    pub quarantined_until: Timestamp,
+}
+
+/// A hold ends at the beginning of a day, and lasts for a day more than is needed. So most conversations find one that is long
+/// enough, and those that start at the same moment want the same end.
+const HOLD_STEP: SignedDuration = SignedDuration::from_hours(24);
+
+impl Hold {
+    /// Creates a hold at `now` for a conversation whose quarantine ends at `until`.
+    pub fn new(until: Timestamp, now: Timestamp) -> Self {
+        let step = HOLD_STEP.as_secs();
+        let end = Timestamp::from_second((until.as_second().div_euclid(step) + 2) * step).unwrap_or(Timestamp::MAX);
+        Self { held_at: now, expires_at: end, quarantined_until: end }
+    }
+}
+
 /// The owner of a route key, now or before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -67,6 +115,8 @@ pub enum KeyOwner {
     Route(Route),
     /// A conversation that was erased.
     Erased(RouteTombstone),
+    /// No conversation: the caller only receives.
+    Held(Hold),
 }
 
 /// The destination of a call.
@@ -80,17 +130,23 @@ pub enum Destination {
         connect_to: RealNumber,
         /// The number that masks the caller.
         present_as: VirtualNumber,
+        /// True if the other participant only receives.
+        one_way: bool,
         /// Limits of the call.
         limits: CallLimits,
     },
     /// A conversation that has ended or expired, and is in quarantine.
     Ended(ConversationId),
+    /// The caller only receives calls from this number.
+    ReceiveOnly,
+    /// A conversation in which this caller dials another number by now.
+    Replaced(ConversationId),
     /// This caller and this number have no conversation.
     Nobody,
 }
 
 impl Route {
-    /// Creates the route of the participant on `side` of `conversation`, without history.
+    /// Creates the route of the participant on `side` of `conversation`, without history and verdict.
     pub fn new(conversation: &Conversation, side: Side) -> Self {
         Self {
             conversation: conversation.id,
@@ -99,16 +155,48 @@ impl Route {
             since: conversation.created_at,
             connect_to: conversation.participant(side.other()).number.clone(),
             present_as: conversation.masked_by(side).clone(),
+            one_way: !conversation.direction.is_both(),
             limits: conversation.limits,
             expires_at: conversation.expires_at,
             quarantined_until: conversation.quarantined_until(conversation.expires_at),
             history: Vec::new(),
+            looked_up: None,
+            overlap_until: None,
+            is_replaced: false,
+        }
+    }
+
+    /// Creates the route of a participant who has another route key from `since` on. `before` is what was there.
+    pub fn joining(conversation: &Conversation, side: Side, before: Option<&CallerRoute>, since: Timestamp) -> Self {
+        let route = Self::new(conversation, side);
+        match before {
+            // The participant is back at a route key that this conversation had before.
+            Some(own) if own.conversation == Some(conversation.id) => Self { history: own.previous.clone(), ..route },
+            Some(other) => Self { since, history: other.history_for_next(), ..route },
+            None => Self { since, ..route },
         }
     }
 
     /// True if it connects calls at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires_at
+    }
+
+    /// Returns the conversation that a call belongs to which begins at `time`: the latest that had begun by then. `None` if
+    /// that one was erased.
+    pub fn conversation_at(&self, time: Timestamp) -> Option<ConversationId> {
+        if self.since <= time {
+            return Some(self.conversation);
+        }
+        // A route is since a whole second.
+        self.history.iter().copied().find(|id| id.created_at().as_second() <= time.as_second())
+    }
+
+    /// Returns the previous conversations whose calls may still go on at `time`, latest first.
+    pub fn overlapping(&self, time: Timestamp) -> impl Iterator<Item = ConversationId> {
+        let overlap = self.overlap_until.is_some_and(|until| time < until);
+        let previous = if overlap { self.history.as_slice() } else { &[] };
+        overlapping(self.since, previous.iter().copied(), time)
     }
 
     /// Converts it into the tombstone of an erased conversation.
@@ -124,11 +212,18 @@ impl KeyOwner {
         matches!(self, Self::Route(route) if route.is_live(now))
     }
 
+    /// True if it says for certain at `now` what a call on this key leads to, even if it was read a second ago: to the other
+    /// participant, or to nobody for as long as the hold lasts, because a hold is never cut short.
+    pub fn decides(&self, now: Timestamp) -> bool {
+        self.connects(now) || matches!(self, Self::Held(_)) && self.is_in_use(now)
+    }
+
     /// Returns the conversation that owns the route key.
-    pub fn conversation(&self) -> ConversationId {
+    pub fn conversation(&self) -> Option<ConversationId> {
         match self {
-            Self::Route(route) => route.conversation,
-            Self::Erased(erased) => erased.conversation,
+            Self::Route(route) => Some(route.conversation),
+            Self::Erased(erased) => Some(erased.conversation),
+            Self::Held(_) => None,
         }
     }
 
@@ -137,6 +232,7 @@ impl KeyOwner {
         match self {
             Self::Route(route) => route.quarantined_until,
             Self::Erased(erased) => erased.quarantined_until,
+            Self::Held(hold) => hold.quarantined_until,
         }
     }
 
@@ -146,12 +242,15 @@ impl KeyOwner {
         now < self.quarantined_until()
     }
 
-    /// True if an event of `time` can belong to this conversation. When a late event arrives, another conversation may own
-    /// the route key.
+    /// True if an event of `time` can belong to this conversation, or to one before it in whose quarantine the same two people
+    /// got the route key back. When a late event arrives, another conversation may own the route key.
     pub fn covers(&self, time: Timestamp) -> bool {
         let since = match self {
+            // The previous one may have been erased, so that nothing tells when it began.
+            Self::Route(Route { overlap_until: Some(_), .. }) => Timestamp::MIN,
             Self::Route(route) => route.since,
             Self::Erased(erased) => erased.since,
+            Self::Held(_) => return false,
         };
         since <= time && time < self.quarantined_until()
     }
@@ -164,17 +263,21 @@ pub fn destination(owner: Option<KeyOwner>, now: Timestamp) -> Destination {
             conversation: route.conversation,
             connect_to: route.connect_to,
             present_as: route.present_as,
+            one_way: route.one_way,
             limits: route.limits,
         },
-        Some(owner) if owner.is_in_use(now) => Destination::Ended(owner.conversation()),
+        Some(KeyOwner::Route(route)) if route.is_replaced && now < route.quarantined_until => {
+            Destination::Replaced(route.conversation)
+        }
+        Some(owner) if owner.is_in_use(now) => {
+            owner.conversation().map_or(Destination::ReceiveOnly, Destination::Ended)
+        }
         _ => Destination::Nobody,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
     use crate::domain::phone::PhoneNumber;
 
@@ -190,10 +293,14 @@ mod tests {
             since: created_at,
             connect_to: number("447700900002"),
             present_as: number("447451000002"),
+            one_way: false,
             limits: CallLimits::with_max_call(60),
             expires_at: created_at + SignedDuration::from_secs(100),
             quarantined_until: created_at + SignedDuration::from_secs(160),
             history: Vec::new(),
+            looked_up: None,
+            overlap_until: None,
+            is_replaced: false,
         }
     }
 
@@ -207,6 +314,10 @@ mod tests {
         assert!(matches!(at(159), Destination::Ended(_)));
         assert_eq!(at(160), Destination::Nobody);
         assert_eq!(destination(None, start), Destination::Nobody);
+        let replaced = KeyOwner::Route(Route { is_replaced: true, ..route(start) });
+        let at = |seconds| destination(Some(replaced.clone()), start + SignedDuration::from_secs(seconds));
+        assert!(matches!((at(100), at(159)), (Destination::Replaced(_), Destination::Replaced(_))));
+        assert_eq!(at(160), Destination::Nobody);
     }
 
     #[test]
@@ -223,6 +334,53 @@ mod tests {
             let stored = serde_json::to_value(&owner).unwrap();
             assert_eq!(serde_json::from_value::<KeyOwner>(stored).unwrap(), owner);
         }
+    }
+
+    #[test]
+    fn events_in_an_overlap_belong_to_conversation_of_their_time() {
+        let start = Timestamp::from_second(1_800_000_000).unwrap();
+        let at = |seconds| start + SignedDuration::from_secs(seconds);
+        let ids =
+            [-300, -10_000].map(|seconds| ConversationId::generate(at(seconds) + SignedDuration::from_millis(700)));
+        let plain = Route { history: ids.to_vec(), ..route(start) };
+        let route = Route { overlap_until: Some(at(40)), ..plain.clone() };
+        let begun = |seconds| route.conversation_at(at(seconds));
+        assert_eq!([-300, -1, 0].map(begun), [Some(ids[0]), Some(ids[0]), Some(route.conversation)]);
+        assert_eq!([-10_000, -301, -10_001].map(begun), [Some(ids[1]), Some(ids[1]), None]);
+        assert_eq!(route.overlapping(at(39)).collect::<Vec<_>>(), ids);
+        assert_eq!((route.overlapping(at(40)).count(), plain.overlapping(at(0)).count()), (0, 0));
+        // The first one of these had ended two hours before.
+        let later = Route { overlap_until: Some(at(7_000)), ..route.clone() };
+        assert_eq!(later.overlapping(at(6_901)).collect::<Vec<_>>(), ids[..1]);
+        for (route, covered) in [(route, true), (plain, false)] {
+            assert_eq!(KeyOwner::Route(route).covers(at(-10_000)), covered);
+        }
+    }
+
+    #[test]
+    fn hold_connects_nobody_and_belongs_to_no_conversation() {
+        let start = Timestamp::from_second(1_800_000_000).unwrap();
+        let until = start + SignedDuration::from_hours(24);
+        let hold = Hold::new(until, start);
+        let margin = hold.quarantined_until.duration_since(until);
+        assert!(margin > HOLD_STEP && margin <= HOLD_STEP * 2, "{margin:?}");
+        assert_eq!(Hold::new(until + SignedDuration::from_secs(1), start), hold, "creations at once want the same end");
+        let owner = KeyOwner::Held(hold.clone());
+        let found = |time| destination(Some(owner.clone()), time);
+        assert_eq!([found(start), found(until)], [Destination::ReceiveOnly, Destination::ReceiveOnly]);
+        assert_eq!(found(hold.quarantined_until), Destination::Nobody);
+        assert!(owner.decides(until) && !owner.decides(hold.quarantined_until) && !owner.covers(start));
+        let stored = serde_json::to_value(&owner).unwrap();
+        assert_eq!(serde_json::from_value::<KeyOwner>(stored).unwrap(), owner);
+    }
+
+    #[test]
+    fn route_from_before_one_way_conversations_is_read() {
+        let start = Timestamp::from_second(1_800_000_000).unwrap();
+        let route = route(start);
+        let stored = serde_json::to_value(&route).unwrap();
+        assert_eq!(stored.get("one_way"), None, "it is stored as before");
+        assert_eq!(serde_json::from_value::<KeyOwner>(stored).unwrap(), KeyOwner::Route(route));
     }
 
     #[test]

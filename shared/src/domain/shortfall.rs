@@ -22,6 +22,8 @@ pub enum ShortfallReason {
     Unconfirmed,
     /// Vonage could not be reached.
     CarrierUnavailable,
+    /// The table refused a step of one number or country.
+    TableFailed,
     /// A number that was bought and not linked yet is no longer the account's, and cannot be bought again.
     Released,
     /// The run reached its deadline; the next one continues.
@@ -30,11 +32,36 @@ pub enum ShortfallReason {
     OverBudget,
     /// The country has as many numbers as `AUTO_RENT_MAX` allows.
     AtCap,
+    /// The account has numbers that are linked to the application and missing from the pool.
+    NotAdopted,
 }
 
 impl ShortfallReason {
+    /// Returns its name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AddressRequired => "address_required",
+            Self::LowBalance => "low_balance",
+            Self::NoneLeft => "none_left",
+            Self::Refused => "refused",
+            Self::Unauthorized => "unauthorized",
+            Self::RateLimited => "rate_limited",
+            Self::Unconfirmed => "unconfirmed",
+            Self::CarrierUnavailable => "carrier_unavailable",
+            Self::TableFailed => "table_failed",
+            Self::Released => "released",
+            Self::OutOfTime => "out_of_time",
+            Self::OverBudget => "over_budget",
+            Self::AtCap => "at_cap",
+            Self::NotAdopted => "not_adopted",
+        }
+    }
+
     /// True if the reason is likely to pass within seconds.
     pub fn passes(self) -> bool {
-        matches!(self, Self::RateLimited | Self::Unconfirmed | Self::CarrierUnavailable | Self::OutOfTime)
+        matches!(
+            self,
+            Self::RateLimited | Self::Unconfirmed | Self::CarrierUnavailable | Self::OutOfTime | Self::NotAdopted
+        )
     }
 }

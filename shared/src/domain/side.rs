@@ -1,4 +1,4 @@
-//! The two sides of a conversation.
+//! The two sides of a conversation, and those of them that dial.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,63 @@ impl Side {
         match self {
             Side::A => 0,
             Side::B => 1,
+        }
+    }
+}
+
+/// The sides of a conversation that dial: both, or one while the other one only receives. At least one does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhoDials {
+    /// Both call each other.
+    #[default]
+    Both,
+    /// Only side A calls.
+    AToB,
+    /// Only side B calls.
+    BToA,
+}
+
+impl WhoDials {
+    /// True if `side` dials.
+    pub fn includes(self, side: Side) -> bool {
+        self.receiver() != Some(side)
+    }
+
+    /// Returns the sides that dial, in order.
+    pub fn sides(self) -> impl Iterator<Item = Side> {
+        Side::BOTH.into_iter().filter(move |side| self.includes(*side))
+    }
+
+    /// Returns the side that only receives.
+    pub fn receiver(self) -> Option<Side> {
+        match self {
+            WhoDials::Both => None,
+            WhoDials::AToB => Some(Side::B),
+            WhoDials::BToA => Some(Side::A),
+        }
+    }
+
+    /// True if both sides dial.
+    pub fn is_both(&self) -> bool {
+        *self == WhoDials::Both
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_side_at_most_only_receives() {
+        for (direction, name, sides) in [
+            (WhoDials::Both, "both", &[Side::A, Side::B][..]),
+            (WhoDials::AToB, "a_to_b", &[Side::A]),
+            (WhoDials::BToA, "b_to_a", &[Side::B]),
+        ] {
+            assert_eq!(serde_json::to_value(direction).unwrap(), name);
+            assert_eq!(direction.sides().collect::<Vec<_>>(), sides);
+            assert!(Side::BOTH.iter().all(|side| sides.contains(side) != (direction.receiver() == Some(*side))));
         }
     }
 }

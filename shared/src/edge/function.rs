@@ -11,6 +11,7 @@ use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, Response, Service,
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tracing::level_filters::LevelFilter;
 
 use crate::clock::{self, SharedClock};
 use crate::config::{ConfigError, Environment};
@@ -85,8 +86,10 @@ pub async fn run_scheduled<F: ScheduledFunction>() -> Result<(), Error> {
 }
 
 async fn start<F: HttpFunction>() -> Result<F, Error> {
-    telemetry::init(F::NAME);
-    let function = F::start(&Environment::of_process(), clock::system()).inspect_err(|error| {
+    let environment = Environment::of_process();
+    let level = telemetry::level(&environment);
+    telemetry::init(F::NAME, *level.as_ref().unwrap_or(&LevelFilter::INFO));
+    let function = level.and_then(|_| F::start(&environment, clock::system())).inspect_err(|error| {
         tracing::error!(function = F::NAME, cause = %error, "function start failed");
     })?;
     function.warm_up().await;

@@ -6,7 +6,8 @@ use lambda_http::http::Method;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
 
-use crate::domain::conversation::ConversationId;
+use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::judge::Judge;
 use crate::edge::http::Problem;
 
 /// The log line of one request. The handler of the request fills in the public fields.
@@ -19,6 +20,8 @@ pub struct RequestLog {
     pub outcome: &'static str,
     /// The conversation that the request concerns.
     pub conversation: Option<ConversationId>,
+    /// The judges of the participants' phones, those of A and B.
+    verified_by: Option<[Judge; 2]>,
     /// Vonage's id of the call that the request concerns.
     pub call: Option<String>,
 }
@@ -28,6 +31,10 @@ impl RequestLog {
     pub const ROUTED: &'static str = "routed";
     /// The outcome of a call whose caller has no conversation on the dialled number.
     pub const UNKNOWN_CALLER: &'static str = "unknown caller";
+    /// The outcome of a call whose caller is hidden.
+    pub const HIDDEN_CALLER: &'static str = "no caller id";
+    /// The outcome of a call whose caller id means no phone, or several.
+    pub const UNCLEAR_CALLER: &'static str = "caller id not understood";
 
     /// Starts the log line of a request.
     pub(super) fn new(request: &Request) -> Self {
@@ -39,7 +46,13 @@ impl RequestLog {
         let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
         let request_id = request_id.filter(|id| !id.is_empty());
         let method = request.method().clone();
-        Self { method, route, request_id, outcome: "done", conversation: None, call: None }
+        Self { method, route, request_id, outcome: "done", conversation: None, verified_by: None, call: None }
+    }
+
+    /// Takes the conversation that a request created or changed, with the judges of its participants' phones.
+    pub fn concerns(&mut self, conversation: &Conversation) {
+        self.conversation = Some(conversation.id);
+        self.verified_by = Some(conversation.participants.each_ref().map(|participant| participant.verified_by));
     }
 
     /// Writes the line. The deployment's alarms and dashboard use its metrics.
@@ -50,6 +63,9 @@ impl RequestLog {
         };
         let outcome = result.as_ref().map_or_else(Problem::kind, |_| self.outcome);
         let count_if = |happened: bool| happened.then_some(1u64);
+        // A webhook without a signature is the sender's fault, although its status is a 5xx.
+        let is_refused = outcome == Problem::NOT_SIGNED;
+        let is_failure = status.is_server_error() && !is_refused;
         macro_rules! event {
             ($level:expr, $message:literal) => {
                 tracing::event!(
@@ -62,17 +78,19 @@ impl RequestLog {
                     outcome,
                     duration_ms = duration.as_micros() as f64 / 1000.0,
                     conversation.id = self.conversation.map(tracing::field::display),
+                    verified_by = self.verified_by.map(|[a, b]| format!("{a},{b}")),
                     call.conversation_uuid = self.call.as_deref(),
                     cause = result.as_ref().err().map(Problem::chain),
-                    failures = count_if(status.is_server_error()),
+                    failures = count_if(is_failure),
                     calls_routed = count_if(outcome == Self::ROUTED),
                     unknown_callers = count_if(outcome == Self::UNKNOWN_CALLER),
-                    signatures_refused = count_if(outcome == Problem::NOT_SIGNED),
+                    signatures_refused = count_if(is_refused),
+                    unsigned_webhooks = count_if(is_refused && status.is_server_error()),
                     $message
                 )
             };
         }
-        if status.is_server_error() {
+        if is_failure {
             event!(tracing::Level::ERROR, "request failed");
         } else {
             event!(tracing::Level::INFO, "request answered");

@@ -17,15 +17,19 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::config::{ConfigError, Environment};
+
 /// The log fields that are metrics.
-pub const METRICS: [Metric; 8] = [
+pub const METRICS: [Metric; 10] = [
     Metric { name: "duration_ms", unit: "Milliseconds", dimension: "function" },
     Metric { name: "failures", unit: "Count", dimension: "function" },
     Metric { name: "calls_routed", unit: "Count", dimension: "function" },
     Metric { name: "unknown_callers", unit: "Count", dimension: "function" },
     Metric { name: "signatures_refused", unit: "Count", dimension: "function" },
+    Metric { name: "unsigned_webhooks", unit: "Count", dimension: "function" },
     Metric { name: "vonage_errors", unit: "Count", dimension: "function" },
     Metric { name: "schedule_failures", unit: "Count", dimension: "function" },
+    Metric { name: "lost_numbers", unit: "Count", dimension: "function" },
     Metric { name: "pool_headroom", unit: "Count", dimension: "country" },
 ];
 
@@ -43,10 +47,26 @@ pub struct Metric {
     pub dimension: &'static str,
 }
 
-/// Writes the logs of `function` to standard output, from the level in `AWS_LAMBDA_LOG_LEVEL` upwards (default INFO).
-pub fn init(function: &'static str) {
-    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok());
-    let filter = filter(&[function], level.unwrap_or(LevelFilter::INFO), LevelFilter::INFO);
+/// Reads `AWS_LAMBDA_LOG_LEVEL`. Nothing here is logged as FATAL, so that level is ERROR.
+///
+/// Source: AWS Lambda Developer Guide, "Log-level filtering".
+pub fn level(env: &Environment) -> Result<LevelFilter, ConfigError> {
+    match env.required("AWS_LAMBDA_LOG_LEVEL")?.to_ascii_uppercase().as_str() {
+        "TRACE" => Ok(LevelFilter::TRACE),
+        "DEBUG" => Ok(LevelFilter::DEBUG),
+        "INFO" => Ok(LevelFilter::INFO),
+        "WARN" => Ok(LevelFilter::WARN),
+        "ERROR" | "FATAL" => Ok(LevelFilter::ERROR),
+        _ => {
+            let expected = "must be TRACE, DEBUG, INFO, WARN, ERROR or FATAL".to_owned();
+            Err(ConfigError::Malformed { name: "AWS_LAMBDA_LOG_LEVEL", expected })
+        }
+    }
+}
+
+/// Writes the logs of `function` to standard output, from `level` upwards.
+pub fn init(function: &'static str, level: LevelFilter) {
+    let filter = filter(&[function], level, LevelFilter::INFO);
     let to_standard_output = |line: String| {
         // A failure of standard output cannot be reported anywhere.
         let _ = std::io::stdout().lock().write_all(line.as_bytes());
@@ -159,6 +179,19 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
         let written = written.lock().unwrap();
         written.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn log_level_is_one_of_lambdas() {
+        let level_of = |level: &str| level_of_text(level).map_err(|error| error.to_string());
+        assert_eq!(level_of(""), Ok(LevelFilter::INFO));
+        assert_eq!(level_of("DEBUG"), Ok(LevelFilter::DEBUG));
+        assert_eq!(level_of("FATAL"), Ok(LevelFilter::ERROR));
+        assert!(level_of("LOUD").unwrap_err().contains("AWS_LAMBDA_LOG_LEVEL"));
+    }
+
+    fn level_of_text(level: &str) -> Result<LevelFilter, ConfigError> {
+        super::level(&[("AWS_LAMBDA_LOG_LEVEL", level)].into_iter().collect())
     }
 
     #[test]

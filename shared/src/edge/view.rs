@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::domain::call::{Call, Direction, Leg, LegFacts, Status};
 use crate::domain::conversation::{Conversation, ConversationId, Notification, State};
 use crate::domain::country::Country;
+use crate::domain::judge::Judge;
 use crate::domain::phone::{RealNumber, VirtualNumber};
-use crate::domain::side::Side;
+use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 
 /// The currency of all prices. Vonage bills in EUR.
@@ -21,6 +22,7 @@ pub const CURRENCY: &str = "EUR";
 pub struct ConversationView<'a> {
     id: ConversationId,
     state: State,
+    direction: WhoDials,
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<&'a Reference>,
     created_at: Timestamp,
@@ -38,10 +40,15 @@ pub struct ConversationView<'a> {
 struct ParticipantView<'a> {
     number: &'a RealNumber,
     country: Country,
+    verified_by: Judge,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'a Label>,
     masked_by: &'a VirtualNumber,
-    dials: &'a VirtualNumber,
+    /// None if this side only receives.
+    dials: Option<&'a VirtualNumber>,
+    /// The time from which Vonage no longer lists the number that this participant dials or sees, if it is lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dials_lost_since: Option<Timestamp>,
     notification: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     notification_reason: Option<&'a str>,
@@ -59,7 +66,7 @@ struct CallView<'a> {
     ended_at: Option<Timestamp>,
     /// In seconds.
     duration: Option<u32>,
-    price: Decimal,
+    price: Option<Decimal>,
     currency: &'static str,
     legs: Vec<LegView<'a>>,
 }
@@ -70,7 +77,7 @@ struct LegView<'a> {
     direction: Direction,
     number: &'a RealNumber,
     status: Option<Status>,
-    statuses: &'a BTreeMap<Status, Timestamp>,
+    statuses: BTreeMap<Status, Timestamp>,
     #[serde(flatten)]
     facts: &'a LegFacts,
 }
@@ -81,6 +88,7 @@ impl<'a> ConversationView<'a> {
         Self {
             id: conversation.id,
             state: conversation.state(now),
+            direction: conversation.direction,
             reference: conversation.reference.as_ref(),
             created_at: conversation.created_at,
             expires_at: conversation.expires_at,
@@ -97,6 +105,14 @@ impl<'a> ConversationView<'a> {
         let calls = calls.iter().map(|call| CallView::new(conversation, call)).collect();
         Self { calls: Some(calls), ..Self::new(conversation, now) }
     }
+
+    /// Adds the times from which the numbers that the participants dial are lost, of those that are.
+    pub fn with_losses(mut self, losses: [Option<Timestamp>; 2]) -> Self {
+        for (participant, lost_since) in self.participants.iter_mut().zip(losses) {
+            participant.dials_lost_since = lost_since;
+        }
+        self
+    }
 }
 
 impl<'a> ParticipantView<'a> {
@@ -112,9 +128,11 @@ impl<'a> ParticipantView<'a> {
         Self {
             number: &participant.number,
             country: participant.country,
+            verified_by: participant.verified_by,
             label: participant.label.as_ref(),
             masked_by: conversation.masked_by(side),
-            dials: &participant.dials,
+            dials: conversation.dials(side),
+            dials_lost_since: None,
             notification,
             notification_reason,
         }
@@ -150,7 +168,7 @@ impl<'a> LegView<'a> {
             direction: leg.direction,
             number: conversation.participant(leg.side).number_at(leg.phone),
             status: leg.status(),
-            statuses: &leg.statuses,
+            statuses: leg.times(),
             facts: &leg.facts,
         }
     }

@@ -1,5 +1,5 @@
 //! Demand for numbers. A refused creation spends nothing: it records the numbers that it lacks and invokes the function
-//! that may rent them.
+//! that may rent them. That function also checks a number that Vonage does not know as ours.
 
 use serde_json::{Value, json};
 
@@ -7,12 +7,16 @@ use crate::clock::SharedClock;
 use crate::config::{ConfigError, Environment};
 use crate::domain::choice::NoFreeNumber;
 use crate::domain::country::{Country, CountryCounts};
+use crate::domain::phone::VirtualNumber;
 use crate::domain::shortfall::ShortfallReason;
 use crate::invoke::AsyncFunction;
 use crate::store::{RecordedDemand, Store, StoreError};
 
 /// The source of the events that ask for numbers.
 pub const DEMAND_SOURCE: &str = "maskline.demand";
+
+/// The source of the events that ask for the check of a number.
+pub const CHECK_SOURCE: &str = "maskline.check";
 
 /// The outlook of a creation that found no number free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,13 +29,13 @@ pub enum Renting {
     Failed(ShortfallReason),
 }
 
-/// Records demand for numbers, and has it fulfilled.
+/// Records demand for numbers, and has it fulfilled. Has doubtful numbers checked.
 pub struct DemandRecorder {
     /// The table.
     pub store: Store,
     /// Number of numbers up to which each country may rent without an order; other countries rent none.
     pub auto_rent_max: CountryCounts,
-    /// The function that rents. Without it the schedule does.
+    /// The function that rents and checks numbers. Without it the schedule does.
     pub provisioning: Option<AsyncFunction>,
     /// The time.
     pub clock: SharedClock,
@@ -42,14 +46,17 @@ pub fn event(country: Country) -> Value {
     json!({"source": DEMAND_SOURCE, "country": country})
 }
 
+/// Returns the event that asks for the check of `number` at Vonage.
+pub fn check_event(number: &VirtualNumber) -> Value {
+    json!({"source": CHECK_SOURCE, "number": number})
+}
+
 impl DemandRecorder {
-    /// Reads `AUTO_RENT_MAX`, and `PROVISION_FUNCTION_NAME` where that sets a country.
+    /// Reads `AUTO_RENT_MAX`, and `PROVISION_FUNCTION_NAME`, which may be missing if `AUTO_RENT_MAX` sets no country.
     pub fn new(env: &Environment, store: Store, clock: SharedClock) -> Result<Self, ConfigError> {
         let auto_rent_max = env.country_counts("AUTO_RENT_MAX")?;
-        let provisioning = match auto_rent_max.iter().next() {
-            Some(_) => Some(AsyncFunction::provisioning(env)?),
-            None => None,
-        };
+        let is_needed = auto_rent_max.iter().next().is_some() || env.optional("PROVISION_FUNCTION_NAME").is_some();
+        let provisioning = if is_needed { Some(AsyncFunction::provisioning(env)?) } else { None };
         Ok(Self { store, auto_rent_max, provisioning, clock })
     }
 
@@ -61,9 +68,9 @@ impl DemandRecorder {
         // Nothing is rented for a conversation that is refused all the same.
         for lacking in none_free {
             match self.auto_rent_max.get(lacking.country) {
-                None | Some(0) => return Ok(Some((*lacking, Renting::Off))),
+                None | Some(0) => return Ok(Some((lacking.clone(), Renting::Off))),
                 Some(max) if max <= lacking.ready => {
-                    return Ok(Some((*lacking, Renting::Failed(ShortfallReason::AtCap))));
+                    return Ok(Some((lacking.clone(), Renting::Failed(ShortfallReason::AtCap))));
                 }
                 Some(_) => {}
             }
@@ -72,22 +79,28 @@ impl DemandRecorder {
             // Two participants of one country can share a number, so one more serves both.
             let now = self.clock.now();
             match self.store.record_demand(lacking.country, lacking.ready + 1, now).await? {
-                RecordedDemand::New => self.invoke(lacking.country).await,
+                RecordedDemand::New => self.invoke(&event(lacking.country)).await,
                 RecordedDemand::Known(demand) => {
                     if let Some(reason) = demand.failure(now) {
-                        return Ok(Some((*lacking, Renting::Failed(reason))));
+                        return Ok(Some((lacking.clone(), Renting::Failed(reason))));
                     }
                 }
             }
         }
-        Ok(none_free.first().map(|lacking| (*lacking, Renting::Requested)))
+        Ok(none_free.first().map(|lacking| (lacking.clone(), Renting::Requested)))
     }
 
-    /// Invokes the function that rents. If that fails, the schedule fulfils the demand.
-    async fn invoke(&self, country: Country) {
+    /// Has a number checked at Vonage, because a text message from it was refused.
+    pub(super) async fn check(&self, number: &VirtualNumber) {
+        self.invoke(&check_event(number)).await;
+    }
+
+    /// Invokes the function that rents and checks. If that fails, the schedule does it.
+    async fn invoke(&self, event: &Value) {
         let Some(provisioning) = &self.provisioning else { return };
-        if let Err(error) = provisioning.invoke(&event(country)).await {
-            tracing::error!(%country, cause = %error, "invocation of provision-numbers for a demand failed");
+        if let Err(error) = provisioning.invoke(event).await {
+            let source = event["source"].as_str();
+            tracing::error!(source, cause = %error, "invocation of provision-numbers failed");
         }
     }
 }

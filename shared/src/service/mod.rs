@@ -1,8 +1,12 @@
 //! Use cases: each joins the domain with the table and the carrier.
 
+pub mod announce;
 pub mod create;
 pub mod demand;
+pub mod heal;
+pub mod pool_cache;
 pub mod provision;
 pub mod redact;
+mod scan_run;
 pub mod update;
 pub mod verify_number;

@@ -1,19 +1,22 @@
-//! Changing an active conversation: another expiry, or a new phone of one participant that keeps both virtual numbers.
+//! Changing an active conversation: another expiry, or a new phone of one participant that keeps both virtual numbers. The
+//! direction stays.
 
 use jiff::Timestamp;
 
 use crate::clock::{SharedClock, whole_second};
-use crate::domain::caller_routes::CallerRoutes;
+use crate::domain::caller_routes::{CallerRoute, CallerRoutes};
 use crate::domain::conversation::{Conversation, ConversationId, Lifetime, Notification};
 use crate::domain::country::Country;
 use crate::domain::peak_usage::Mark;
-use crate::domain::phone::dial_policy::DialPolicy;
+use crate::domain::phone::{RealNumber, VirtualNumber, parse};
 use crate::domain::route::Route;
 use crate::domain::side::Side;
 use crate::retry;
-use crate::service::verify_number::{self, ParticipantNumberError};
+use crate::service::create::ROUTES_READ;
+use crate::service::pool_cache::PoolCache;
+use crate::service::verify_number::{self, NumberVerifier, ParticipantNumberError, VerifiedNumber};
 use crate::store::{ChangeError, Store, StoreError};
-use crate::vonage::number_insight::{LookedUpNumber, NumberLookup};
+use crate::vonage::number_lookup::NumberLookup;
 
 /// A change of a conversation.
 #[derive(Debug, Clone)]
@@ -56,8 +59,8 @@ pub enum UpdateError {
     /// The new number is the other participant's.
     #[error("both participants have the same number")]
     SameNumber(Side),
-    /// The new phone has a route by the same number in another conversation.
-    #[error("the number to dial is not free for the new phone")]
+    /// The new phone has a route by the same number in another conversation, or only receives under it.
+    #[error("the virtual number is not free for the new phone")]
     MaskTaken {
         /// The side of the new phone.
         side: Side,
@@ -76,18 +79,18 @@ pub enum UpdateError {
 pub struct Updater<L> {
     /// The table.
     pub store: Store,
-    /// The carrier lookup.
-    pub lookup: L,
-    /// The rules for participants' numbers.
-    pub callable: DialPolicy,
+    /// Verifies participants' numbers.
+    pub verifier: NumberVerifier<L>,
     /// The clock.
     pub clock: SharedClock,
+    /// Data about the pool that one change leaves for the next.
+    pub cache: PoolCache,
 }
 
-/// A new phone as the carrier knows it, with its routes.
-struct FoundPhone {
+/// A new phone after its verification, with its routes.
+struct VerifiedPhone {
     side: Side,
-    found: LookedUpNumber,
+    verified: VerifiedNumber,
     routes: CallerRoutes,
 }
 
@@ -101,7 +104,7 @@ impl<L: NumberLookup> Updater<L> {
         // Checked first, to save a lookup.
         let mut before = self.active(id).await?;
         let mut phone = match &change.phone {
-            Some(phone) => Some(self.look_up(phone).await?),
+            Some(phone) => Some(self.verify(phone, &before.participant(phone.side).sees).await?),
             None => None,
         };
         for attempt in 0..ATTEMPTS {
@@ -110,10 +113,16 @@ impl<L: NumberLookup> Updater<L> {
                 return Err(UpdateError::Ended);
             }
             let after = changed(&before, change.lifetime, phone.as_ref(), now)?;
-            let moved = phone.as_ref().and_then(|phone| moved(&before, &after, phone, now));
-            match self.store.change_conversation(&before, &after, moved.as_ref(), now).await {
+            let new_phone = phone.as_ref().filter(|phone| is_new_phone(&before, &after, phone.side));
+            if let Some(phone) = new_phone {
+                // The transaction notices only what is stored under the same spelling.
+                check_free(&after, phone, now)?;
+            }
+            let moved = new_phone.filter(|phone| after.direction.includes(phone.side));
+            let moved = moved.map(|phone| moved_route(&after, phone, now));
+            match self.hold_and_change(&before, &after, moved.as_ref(), now).await {
                 Ok(()) => {
-                    if moved.is_some() || after.expires_at > before.expires_at {
+                    if new_phone.is_some() || after.expires_at > before.expires_at {
                         self.raise_peak_usage(&after, now).await;
                     }
                     return Ok(after);
@@ -132,80 +141,124 @@ impl<L: NumberLookup> Updater<L> {
         Err(UpdateError::Contended)
     }
 
+    /// Stores a change, after making sure that the number which a participant who only receives sees is held for the new phone,
+    /// and until the new end.
+    async fn hold_and_change(
+        &self,
+        before: &Conversation,
+        after: &Conversation,
+        moved: Option<&Route>,
+        now: Timestamp,
+    ) -> Result<(), ChangeError> {
+        if let Some(side) = after.direction.receiver()
+            && (is_new_phone(before, after, side) || after.expires_at > before.expires_at)
+        {
+            let (participant, until) = (after.participant(side), after.quarantined_until(after.expires_at));
+            let held = Box::pin(self.store.hold(participant.route_caller(), &participant.sees, until, now)).await?;
+            held.ok_or(ChangeError::KeyTaken)?;
+        }
+        self.store.change_conversation(before, after, moved, now).await
+    }
+
     async fn active(&self, id: ConversationId) -> Result<Conversation, UpdateError> {
         let now = self.clock.now();
         let conversation = self.store.conversation(id, now).await?.ok_or(UpdateError::Unknown)?;
         if conversation.is_active(now) { Ok(conversation) } else { Err(UpdateError::Ended) }
     }
 
-    async fn look_up(&self, phone: &NewPhone) -> Result<FoundPhone, UpdateError> {
+    /// Verifies the new phone, and reads its route under the number that it is to see.
+    async fn verify(&self, phone: &NewPhone, sees: &VirtualNumber) -> Result<VerifiedPhone, UpdateError> {
         let side = phone.side;
         let refused = |error| UpdateError::Number(side, error);
         let number = verify_number::read(&phone.number, phone.country).map_err(refused)?;
-        let found = verify_number::look_up(&number, &self.lookup, &self.callable).await.map_err(refused)?;
-        let routes = self.store.caller_routes(&found.number, self.clock.now()).await?;
+        let (real, now) = (RealNumber::from(number.clone()), self.clock.now());
+        let mut routes = self.store.first_routes(&real, ROUTES_READ, now).await?;
+        if routes.is_partial() {
+            routes.learn(self.store.probe_routes(&real, std::slice::from_ref(sees), now).await?);
+        }
         if routes.is_virtual {
             return Err(refused(ParticipantNumberError::Virtual));
         }
-        Ok(FoundPhone { side, found, routes })
+        let verified = self.verifier.verify(&number, &routes).await.map_err(refused)?;
+        Ok(VerifiedPhone { side, verified, routes })
     }
 
-    /// Records the peak usage, which a longer conversation or another phone may raise. A failure does not fail the change.
+    /// Records the peak usage of both participants, which a longer conversation or another phone may raise. A failure does not
+    /// fail the change. Creations count for a participant with very many routes.
     async fn raise_peak_usage(&self, conversation: &Conversation, now: Timestamp) {
         let [a, b] = &conversation.participants;
-        let recorded = async {
-            let (mut known, routes_a, routes_b) = tokio::try_join!(
-                self.store.peak_usage(now),
-                self.store.caller_routes(&a.number, now),
-                self.store.caller_routes(&b.number, now)
+        let read = async {
+            let (routes_a, routes_b, parts) = tokio::try_join!(
+                self.store.first_routes(&a.number, ROUTES_READ, now),
+                self.store.first_routes(&b.number, ROUTES_READ, now),
+                self.store.ready_parts(),
             )?;
-            for (participant, routes) in [(a, routes_a), (b, routes_b)] {
-                let ends = routes.in_use(now).map(|(_, route)| route.quarantined_until).collect();
-                for mark in Mark::all(participant.country, ends) {
-                    if known.is_exceeded_by(mark) {
-                        self.store.raise_peak_usage(mark).await?;
-                        known.insert(mark);
-                    }
-                }
-            }
-            Ok::<_, StoreError>(())
+            let codes = [a, b].map(|participant| parse::calling_code(participant.sees.as_str()));
+            let ready = self.cache.ready(&self.store, &parts, |part| codes.contains(&part.calling_code)).await?;
+            Ok::<_, StoreError>(([(a, routes_a), (b, routes_b)], ready))
         };
-        if let Err(error) = recorded.await {
-            tracing::warn!(cause = %error, "recording a mark of peak usage failed");
+        match read.await {
+            Ok((callers, ready)) => {
+                let complete = callers.iter().filter(|(_, routes)| !routes.is_partial());
+                let marks = complete
+                    .flat_map(|(participant, routes)| Mark::of_caller(routes, &participant.sees, &ready, None, now));
+                self.cache.record(&self.store, &marks.collect::<Vec<_>>()).await;
+            }
+            Err(error) => tracing::warn!(cause = %error, "reading the peak usage of a changed conversation failed"),
         }
     }
 
     /// Reads the new phone's routes again after its route key was taken. Fails if another conversation has it.
-    async fn reload_routes(&self, after: &Conversation, phone: &mut FoundPhone) -> Result<(), UpdateError> {
-        let (now, side) = (self.clock.now(), phone.side);
-        phone.routes = self.store.caller_routes(&phone.found.number, now).await?;
-        let route = phone.routes.by_number.get(&after.participant(side).dials);
-        match route.filter(|route| route.is_in_use(now) && route.conversation != Some(after.id)) {
-            Some(route) => Err(UpdateError::MaskTaken { side, free_at: Some(route.quarantined_until) }),
-            None => Ok(()),
-        }
+    async fn reload_routes(&self, after: &Conversation, phone: &mut VerifiedPhone) -> Result<(), UpdateError> {
+        let now = self.clock.now();
+        let sees = &after.participant(phone.side).sees;
+        phone.routes = self.store.probe_routes(&phone.verified.number, std::slice::from_ref(sees), now).await?;
+        check_free(after, phone, now)
+    }
+}
+
+/// Fails if another conversation has the new phone's route key, or if the phone only receives under it and is to dial. Those
+/// who only receive share a hold.
+fn check_free(after: &Conversation, phone: &VerifiedPhone, now: Timestamp) -> Result<(), UpdateError> {
+    let side = phone.side;
+    let route = phone.routes.by_number.get(&after.participant(side).sees);
+    let is_own = |route: &CallerRoute| match after.direction.includes(side) {
+        true => route.conversation == Some(after.id),
+        false => route.is_held(now),
+    };
+    match route.filter(|route| route.is_in_use(now) && !is_own(route)) {
+        Some(route) => Err(UpdateError::MaskTaken { side, free_at: Some(route.quarantined_until) }),
+        None => Ok(()),
     }
 }
 
 fn changed(
     before: &Conversation,
     lifetime: Option<Lifetime>,
-    phone: Option<&FoundPhone>,
+    phone: Option<&VerifiedPhone>,
     now: Timestamp,
 ) -> Result<Conversation, UpdateError> {
     let mut after = Conversation { revision: before.revision + 1, ..before.clone() };
     if let Some(lifetime) = lifetime {
         after.expires_at = whole_second(now) + lifetime.duration();
     }
-    if let Some(FoundPhone { side, found, .. }) = phone {
-        if found.number == before.participant(side.other()).number {
+    if let Some(VerifiedPhone { side, verified, .. }) = phone {
+        if verified.number.is_same_phone(&before.participant(side.other()).number) {
             return Err(UpdateError::SameNumber(*side));
         }
-        after.carrier_records.extend(found.carrier_record.clone());
+        after.carrier_records.extend(verified.carrier_record.clone());
         let participant = &mut after.participants[side.index()];
-        if participant.number != found.number {
-            participant.previous_numbers.push(std::mem::replace(&mut participant.number, found.number.clone()));
-            participant.country = found.country;
+        if participant.number.is_same_phone(&verified.number) {
+            if participant.number != verified.number {
+                // Another spelling changes what is dialled, and not the route.
+                participant.keyed_as = Some(participant.route_caller().clone());
+                participant.number = verified.number.clone();
+            }
+        } else {
+            participant.keyed_as = verified.number.respelled();
+            participant.previous_numbers.push(std::mem::replace(&mut participant.number, verified.number.clone()));
+            participant.country = verified.country;
+            participant.verified_by = verified.judge;
             // The text message went to the old phone.
             participant.notification = Notification::Off;
         }
@@ -213,17 +266,14 @@ fn changed(
     Ok(after)
 }
 
-/// Returns the route of the new phone, or `None` if the phone is the same.
-fn moved(before: &Conversation, after: &Conversation, phone: &FoundPhone, now: Timestamp) -> Option<Route> {
-    let (side, old, new) = (phone.side, before.participant(phone.side), after.participant(phone.side));
-    if old.number == new.number {
-        return None;
-    }
-    let route = Route::new(after, side);
-    Some(match phone.routes.by_number.get(&new.dials) {
-        // The participant is back at a phone that this conversation had before.
-        Some(own) if own.conversation == Some(after.id) => Route { history: own.previous.clone(), ..route },
-        Some(other) => Route { since: whole_second(now), history: other.history_for_next(), ..route },
-        None => Route { since: whole_second(now), ..route },
-    })
+/// True if the participant on `side` gets another phone, and not only another spelling.
+fn is_new_phone(before: &Conversation, after: &Conversation, side: Side) -> bool {
+    !before.participant(side).number.is_same_phone(&after.participant(side).number)
+}
+
+/// Returns the route of a new phone that dials.
+fn moved_route(after: &Conversation, phone: &VerifiedPhone, now: Timestamp) -> Route {
+    let key = phone.routes.by_number.get(&after.participant(phone.side).sees);
+    let route = Route::joining(after, phone.side, key, whole_second(now));
+    Route { looked_up: phone.verified.looked_up, ..route }
 }

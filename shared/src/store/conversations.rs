@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 use super::item::{self, Item, Key};
+use super::legs::{LegOwner, LegPhone};
 use super::notifications::{ADD_RECORDS, no_records};
 use super::requests::{self, IdempotentRequest};
 use super::retention::kept_until;
@@ -15,6 +16,7 @@ use super::{Store, StoreError, legs, routes};
 use crate::clock::whole_second;
 use crate::domain::call::Leg;
 use crate::domain::conversation::{Conversation, ConversationId, State};
+use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Route;
 use crate::domain::side::Side;
 use crate::retry;
@@ -87,22 +89,20 @@ impl ConversationItem {
 /// Maximum number of attempts of an end that conflicts with other changes of the conversation.
 const END_ATTEMPTS: u32 = 6;
 
-/// Position of the idempotent request in the transaction of a creation.
-const REQUEST: usize = 3;
-
 /// Condition under which an active conversation may be changed that was read at revision `:seen`.
 const IS_AS_READ: &str = "revision = :seen AND attribute_not_exists(ended_at)";
 
 impl Store {
-    /// Stores a new conversation and its routes in one transaction. `histories` are the histories of the two route keys
-    /// as they were read. A `request` is carried out once, however often it comes.
+    /// Stores a new conversation and its routes in one transaction. `routes` are those of the participants who dial, with the
+    /// history of their route keys as it was read. The key of one who only receives is [held](Store::hold) already. A `request`
+    /// is carried out once, however often it comes.
     pub async fn create_conversation(
         &self,
         conversation: &Conversation,
-        histories: [Vec<ConversationId>; 2],
+        routes: &[Route],
         request: Option<&IdempotentRequest>,
     ) -> Result<(), CreateError> {
-        let transaction = creation(conversation, histories, request)?;
+        let transaction = creation(conversation, routes, request)?;
         match self.try_to_create(conversation, &transaction).await {
             // DynamoDB carries out one token's transaction once at most. Sending it again therefore finds out whether the
             // first one was carried out.
@@ -123,7 +123,9 @@ impl Store {
     async fn try_to_create(&self, conversation: &Conversation, transaction: &[Write]) -> Result<(), CreateError> {
         match self.transact(transaction.to_vec(), Some(conversation.id.to_string())).await? {
             Outcome::Committed => Ok(()),
-            Outcome::Cancelled(failed) if failed.contains(&REQUEST) => Err(CreateError::RequestTaken),
+            Outcome::Cancelled(failed) if failed.contains(&request_position(conversation)) => {
+                Err(CreateError::RequestTaken)
+            }
             Outcome::Cancelled(_) => Err(CreateError::KeyTaken),
         }
     }
@@ -161,7 +163,26 @@ impl Store {
         Ok(conversation.map(|conversation| (conversation, legs)))
     }
 
-    /// Ends the conversation and its two routes at `now` in one transaction, and returns it as it is then. One that has
+    /// Returns the owner of an outbound leg to `phone` from `mask`, of which the conversation is known. `None` if the
+    /// conversation has no such phone and mask, or is not stored any more. One consistent read.
+    pub async fn callee(
+        &self,
+        id: ConversationId,
+        phone: &RealNumber,
+        mask: &VirtualNumber,
+        now: Timestamp,
+    ) -> Result<Option<LegOwner>, StoreError> {
+        Ok(match self.conversation_item(id, now).await? {
+            Some(ConversationItem::Present(conversation)) => {
+                let callee = conversation.callee(phone, mask);
+                callee.map(|(side, phone)| LegOwner::Phone(LegPhone::new(&conversation, side, phone)))
+            }
+            Some(ConversationItem::Erasing { .. } | ConversationItem::Erased) => Some(LegOwner::Erased(id)),
+            None => None,
+        })
+    }
+
+    /// Ends the conversation and its routes at `now` in one transaction, and returns it as it is then. One that has
     /// already ended or expired does not change.
     pub async fn end_conversation(
         &self,
@@ -189,16 +210,17 @@ impl Store {
             .bind(":now", item::seconds(now))
             .bind(":seen", item::integer(conversation.revision))
             .bind(":next", item::integer(ended.revision));
-        let [a, b] = Side::BOTH.map(|side| routes::close(&ended, ended.participant(side), now));
-        match self.transact(vec![end, a, b], None).await? {
+        let mut transaction = vec![end];
+        transaction.extend(ended.direction.sides().map(|side| routes::close(&ended, ended.participant(side), now)));
+        match self.transact(transaction, None).await? {
             Outcome::Committed => Ok(Some(ended)),
             Outcome::Cancelled(_) => Ok(None),
         }
     }
 
     /// Changes the conversation from `before` to `after`, with its routes, in one transaction. The change is another time
-    /// of expiry or another phone of one participant. That participant's new route is then `moved`, and the old phone's
-    /// route key is in quarantine from `now` on.
+    /// of expiry or another phone of one participant. The new route of one who dials is then `moved`, and the old phone's
+    /// route key is in quarantine from `now` on. The key of one who only receives is [held](Store::hold) for that long already.
     pub async fn change_conversation(
         &self,
         before: &Conversation,
@@ -208,13 +230,13 @@ impl Store {
     ) -> Result<(), ChangeError> {
         let mut transaction = vec![change(before, after)?];
         let mut new_key = None;
-        for side in Side::BOTH {
+        for side in after.direction.sides() {
             let Some(route) = moved.filter(|route| route.side == side) else {
                 transaction.push(routes::follow(after, side));
                 continue;
             };
             new_key = Some(transaction.len());
-            transaction.push(routes::move_to_phone(after, route, now)?);
+            transaction.push(routes::join(after, route, now)?);
             transaction.push(routes::close(before, before.participant(side), now));
         }
         match self.transact(transaction, None).await? {
@@ -226,17 +248,54 @@ impl Store {
     }
 }
 
+/// Returns the position of the idempotent request in the transaction of a creation: after the conversation and its routes.
+fn request_position(conversation: &Conversation) -> usize {
+    1 + conversation.direction.sides().count()
+}
+
+/// Changes what the participants on these `sides` see, and the state of their text messages. Only this, because the other
+/// one's text message may be written at the same time.
+pub(super) fn change_seen(before: &Conversation, after: &Conversation, sides: &[Side]) -> Result<Write, StoreError> {
+    let mut change = Write::update(Key::Conversation(after.id))
+        .set("revision = :next")
+        .when(IS_AS_READ)
+        .when("attribute_not_exists(erased_at)")
+        .bind(":seen", item::integer(before.revision))
+        .bind(":next", item::integer(after.revision));
+    for side in sides {
+        let (index, participant) = (side.index(), after.participant(*side));
+        change = change
+            .set(format!("participants[{index}].dials = :dials{index}"))
+            .set(format!("participants[{index}].former_dials = :former{index}"))
+            .set(format!("participants[{index}].notification = :text{index}"))
+            .bind(format!(":dials{index}"), item::string(participant.sees.as_str()))
+            .bind(format!(":former{index}"), item::value(&participant.previously_seen)?)
+            .bind(format!(":text{index}"), item::value(&participant.notification)?);
+        if before.participant(*side).keyed_as == participant.keyed_as {
+            continue;
+        }
+        let keyed_as = format!("participants[{index}].keyed_as");
+        change = match &participant.keyed_as {
+            Some(caller) => {
+                let value = item::string(caller.expose());
+                change.set(format!("{keyed_as} = :key{index}")).bind(format!(":key{index}"), value)
+            }
+            None => change.remove(keyed_as),
+        };
+    }
+    Ok(change)
+}
+
 fn creation(
     conversation: &Conversation,
-    histories: [Vec<ConversationId>; 2],
+    routes: &[Route],
     request: Option<&IdempotentRequest>,
 ) -> Result<Vec<Write>, StoreError> {
     let now = conversation.created_at;
     let item = Key::Conversation(conversation.id).with(conversation, Some(kept_until(conversation)))?;
     let mut transaction = vec![Write::put(item).when("attribute_not_exists(pk)")];
-    for (side, history) in Side::BOTH.into_iter().zip(histories) {
-        let route = Route { history, ..Route::new(conversation, side) };
-        transaction.push(routes::create(conversation, &route, now)?);
+    for route in routes {
+        transaction.push(routes::create(conversation, route, now)?);
     }
     if let Some(request) = request {
         transaction.push(requests::remember(request, conversation.id, now)?);
@@ -258,9 +317,18 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
     }
     for side in Side::BOTH {
         let (old, new) = (before.participant(side), after.participant(side));
-        if old.number != new.number {
+        let index = side.index();
+        if old.number != new.number && old.number.is_same_phone(&new.number) {
+            // The same phone. Its notification may be written at the same time.
+            change = change
+                .set(format!(
+                    "participants[{index}].#number = :number{index}, participants[{index}].keyed_as = :key{index}"
+                ))
+                .name("#number", "number")
+                .bind(format!(":number{index}"), item::string(new.number.expose()))
+                .bind(format!(":key{index}"), item::string(new.route_caller().expose()));
+        } else if old.number != new.number {
             // Only this participant, because the other one's notification may be written at the same time.
-            let index = side.index();
             change = change.set(format!("participants[{index}] = :participant{index}"));
             change = change.bind(format!(":participant{index}"), item::value(new)?);
         }

@@ -4,8 +4,6 @@
 //! pool.
 
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -83,21 +81,11 @@ impl Store {
             .bind(":wanted", item::integer(wanted as u64))
             .bind(":now", item::seconds(now))
             .bind(":again", item::seconds(now - REQUEST_AGAIN_AFTER))
-            .bind(":expires", item::seconds(now + DEMAND_LIFETIME))
-            .into_update_item(&self.client, &self.table)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match update.send().await {
-            Ok(_) => Ok(RecordedDemand::New),
-            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
-                match error.into_err() {
-                    UpdateItemError::ConditionalCheckFailedException(failed) if failed.item().is_some() => {
-                        Ok(RecordedDemand::Known(item::read(failed.item.unwrap_or_default())?))
-                    }
-                    _ => Err(StoreError::Malformed("a failed condition without its item".to_owned())),
-                }
-            }
-            Err(error) => Err(error.into()),
-        }
+            .bind(":expires", item::seconds(now + DEMAND_LIFETIME));
+        Ok(match self.update_or_return(update).await? {
+            None => RecordedDemand::New,
+            Some(known) => RecordedDemand::Known(item::read(known)?),
+        })
     }
 
     /// Returns the demand of `country` that counts at `now`.
@@ -118,10 +106,10 @@ impl Store {
 
     /// Deletes the demand of `country` if `ready` numbers satisfy it.
     pub async fn satisfy_demand(&self, country: Country, ready: usize) -> Result<(), StoreError> {
-        let delete = self.client.delete_item().table_name(&self.table).set_key(Some(Key::Demand(country).item()));
-        let delete = delete
-            .condition_expression("attribute_not_exists(wanted) OR wanted <= :ready")
-            .expression_attribute_values(":ready", item::integer(ready as u64));
+        let delete = Write::delete(Key::Demand(country))
+            .when("attribute_not_exists(wanted) OR wanted <= :ready")
+            .bind(":ready", item::integer(ready as u64))
+            .into_delete_item(&self.client, &self.table);
         match delete.send().await {
             // The demand has grown: its own invocation satisfies it.
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(()),

@@ -21,10 +21,9 @@ use super::{Store, StoreError, legs, routes};
 use crate::clock::whole_second;
 use crate::domain::call::Leg;
 use crate::domain::carrier_record::CarrierRecord;
-use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::conversation::{Conversation, ConversationId, Participant};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{KeyOwner, Route, RouteTombstone};
-use crate::domain::side::Side;
 use crate::retry;
 
 /// A conversation whose erasure has started.
@@ -89,7 +88,8 @@ impl Store {
         let erasure = Key::Erasure(conversation.id).with(&erasure, None)?;
         let mut transaction = vec![mark, Write::put(erasure).when("attribute_not_exists(pk)")];
         if is_active {
-            transaction.extend(Side::BOTH.map(|side| routes::close(&ended, ended.participant(side), now)));
+            let close = |side| routes::close(&ended, ended.participant(side), now);
+            transaction.extend(ended.direction.sides().map(close));
         }
         Ok(self.transact(transaction, None).await? == Outcome::Committed)
     }
@@ -102,9 +102,13 @@ impl Store {
         records: Option<AttributeValue>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        for participant in &conversation.participants {
-            for phone in participant.previous_numbers.iter().chain([&participant.number]) {
-                self.erase_route(conversation.id, phone, &participant.dials, now).await?;
+        // The hold of one who only receives is of no conversation, and stays until its time.
+        for participant in conversation.direction.sides().map(|side| conversation.participant(side)) {
+            for (phone, dialled) in route_keys(participant) {
+                self.erase_route(conversation.id, &phone.canonical(), dialled, now).await?;
+                if let Some(other) = phone.other_spelling() {
+                    self.erase_route(conversation.id, &other, dialled, now).await?;
+                }
             }
         }
         self.erase_legs(conversation.id, now).await?;
@@ -202,4 +206,9 @@ impl Store {
         self.delete_item(Key::Erasure(erasure.conversation)).await?;
         Ok(true)
     }
+}
+
+/// Returns all route keys that a participant may have had in its conversation: each phone with each number that it dialled.
+fn route_keys(participant: &Participant) -> impl Iterator<Item = (&RealNumber, &VirtualNumber)> {
+    participant.all_numbers().flat_map(|phone| participant.all_seen().map(move |dialled| (phone, dialled)))
 }

@@ -11,45 +11,96 @@ use super::retention::{RECORDS_KEPT, kept_until};
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::call::{Direction, Leg, LegEvent, LegFacts, Status};
-use crate::domain::conversation::Conversation;
+use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::route::Route;
 use crate::domain::side::Side;
 
-/// Prefix of the attribute with a status's time, `at_<status>`, in milliseconds since 1970.
+/// Prefix of the attribute with a status's time, `at_<status>`, in milliseconds since 1970. It is null if the time is
+/// unknown.
 const STATUS_PREFIX: &str = "at_";
 
+/// The owner of a leg.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LegOwner {
+    /// A phone of a participant: the caller's for an inbound leg, the callee's for an outbound leg.
+    Phone(LegPhone),
+    /// A conversation that was erased.
+    Erased(ConversationId),
+}
+
+/// A participant's phone, and the time for which its legs are retained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegPhone {
+    /// The conversation.
+    pub conversation: ConversationId,
+    side: Side,
+    /// Index of the phone; see [`Participant::number_at`](crate::domain::conversation::Participant::number_at).
+    phone: usize,
+    retained_until: Timestamp,
+}
+
+impl LegPhone {
+    /// Creates the owner of the legs of the phone at this index of a participant.
+    pub(super) fn new(conversation: &Conversation, side: Side, phone: usize) -> Self {
+        Self { conversation: conversation.id, side, phone, retained_until: kept_until(conversation) }
+    }
+
+    /// Returns the same phone in another conversation.
+    pub(super) fn in_conversation(&self, conversation: ConversationId) -> Self {
+        Self { conversation, ..*self }
+    }
+}
+
+impl From<&Route> for LegPhone {
+    fn from(route: &Route) -> Self {
+        let Route { conversation, side, phone, quarantined_until, .. } = *route;
+        Self { conversation, side, phone, retained_until: quarantined_until + RECORDS_KEPT }
+    }
+}
+
+/// Returns the write that merges an event into its leg, which belongs to the `owner`.
+pub(super) fn merge(owner: &LegPhone, direction: Direction, event: &LegEvent) -> Result<Write, StoreError> {
+    let mut attributes: Item = serde_dynamo::to_item(&event.facts)?;
+    // The pipe that reports ended calls reads these four in the table's stream.
+    attributes.insert("conversation".to_owned(), item::string(owner.conversation));
+    attributes.insert("conversation_uuid".to_owned(), item::string(&event.conversation_uuid));
+    attributes.insert("uuid".to_owned(), item::string(&event.uuid));
+    if event.status.ends() {
+        attributes.insert("ended".to_owned(), item::string(event.status.as_str()));
+    }
+    attributes.insert("side".to_owned(), item::value(owner.side)?);
+    attributes.insert("direction".to_owned(), item::value(direction)?);
+    attributes.insert("phone".to_owned(), item::integer(owner.phone as u64));
+    attributes.insert("ttl".to_owned(), item::seconds(owner.retained_until));
+    attributes.insert(
+        format!("{STATUS_PREFIX}{}", event.status.as_str()),
+        match event.timestamp {
+            Some(time) => AttributeValue::N(time.as_millisecond().to_string()),
+            None => AttributeValue::Null(true),
+        },
+    );
+    Ok(set_missing(key(owner.conversation, event), attributes))
+}
+
+/// Returns the write that sets those of the `attributes` that the item does not have.
+pub(super) fn set_missing(key: Key<'_>, attributes: Item) -> Write {
+    attributes.into_iter().enumerate().fold(Write::update(key), |update, (index, (name, value))| {
+        update
+            .set(format!("#{index} = if_not_exists(#{index}, :{index})"))
+            .name(format!("#{index}"), name)
+            .bind(format!(":{index}"), value)
+    })
+}
+
+/// Returns the key of the event's leg in a conversation.
+pub(super) fn key(conversation: ConversationId, event: &LegEvent) -> Key<'_> {
+    Key::Leg { conversation, conversation_uuid: &event.conversation_uuid, uuid: &event.uuid }
+}
+
 impl Store {
-    /// Merges an event into its leg. The leg belongs to the phone that `route` starts from: the caller's on an inbound
-    /// leg, the callee's on an outbound leg.
-    pub async fn merge_leg(&self, route: &Route, direction: Direction, event: &LegEvent) -> Result<(), StoreError> {
-        let mut attributes: Item = serde_dynamo::to_item(&event.facts)?;
-        // The pipe that reports ended calls reads these four in the table's stream.
-        attributes.insert("conversation".to_owned(), item::string(route.conversation));
-        attributes.insert("conversation_uuid".to_owned(), item::string(&event.conversation_uuid));
-        attributes.insert("uuid".to_owned(), item::string(&event.uuid));
-        if event.status.ends() {
-            attributes.insert("ended".to_owned(), item::string(event.status.as_str()));
-        }
-        attributes.insert("side".to_owned(), item::value(route.side)?);
-        attributes.insert("direction".to_owned(), item::value(direction)?);
-        attributes.insert("phone".to_owned(), item::integer(route.phone as u64));
-        attributes.insert("ttl".to_owned(), item::seconds(route.quarantined_until + RECORDS_KEPT));
-        attributes.insert(
-            format!("{STATUS_PREFIX}{}", event.status.as_str()),
-            AttributeValue::N(event.timestamp.as_millisecond().to_string()),
-        );
-        let mut update = Write::update(Key::Leg {
-            conversation: route.conversation,
-            conversation_uuid: &event.conversation_uuid,
-            uuid: &event.uuid,
-        });
-        for (index, (name, value)) in attributes.into_iter().enumerate() {
-            update = update
-                .set(format!("#{index} = if_not_exists(#{index}, :{index})"))
-                .name(format!("#{index}"), name)
-                .bind(format!(":{index}"), value);
-        }
-        self.update(update).await.map(drop)
+    /// Merges an event into its leg, which belongs to the `owner`.
+    pub async fn merge_leg(&self, owner: &LegPhone, direction: Direction, event: &LegEvent) -> Result<(), StoreError> {
+        self.update(merge(owner, direction, event)?).await.map(drop)
     }
 
     /// Extends the retention of the conversation's legs to that of the conversation, which expires later than before.
@@ -86,9 +137,9 @@ fn ids(item: &Item) -> Option<(&str, &str)> {
     item::sort_key(item).strip_prefix(item::LEG_PREFIX)?.split_once('#')
 }
 
-fn status_time(name: &str, value: &AttributeValue) -> Option<(Status, Timestamp)> {
+fn status_time(name: &str, value: &AttributeValue) -> Option<(Status, Option<Timestamp>)> {
     let word = AttributeValue::S(name.strip_prefix(STATUS_PREFIX)?.to_owned());
     let status = serde_dynamo::from_attribute_value(word).ok()?;
-    let milliseconds = value.as_n().ok()?.parse().ok()?;
-    Some((status, Timestamp::from_millisecond(milliseconds).ok()?))
+    let milliseconds = value.as_n().ok().and_then(|milliseconds| milliseconds.parse().ok());
+    Some((status, milliseconds.and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok())))
 }

@@ -3,17 +3,23 @@
 //! No operation uses an index, and only the schedule's [`RouteScan`] reads the whole table. TTL deletion is up to days
 //! late, so every reader filters by time itself.
 
+mod account_walk;
 mod conversations;
 mod demand;
 mod erasure;
 mod error;
+mod heals;
+mod holds;
 mod item;
+mod leg_events;
 mod legs;
 mod notifications;
 mod numbers;
+mod orders;
 mod peak_usage;
 mod pool;
 mod read;
+mod ready_numbers;
 mod redactions;
 mod requests;
 mod retention;
@@ -34,12 +40,19 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
 use crate::config::{ConfigError, Environment};
 
+pub use account_walk::AccountWalk;
 pub use conversations::{ChangeError, CreateError};
 pub use demand::{DEMAND_LIFETIME, Demand, FAILURE_LIFETIME, REQUEST_AGAIN_AFTER, RecordedDemand};
 pub use erasure::Erasure;
 pub use error::StoreError;
-pub use numbers::RentError;
-pub use pool::{CountryPool, Ledger, ReadyPool};
+pub use heals::{DueHeals, Heal, Loss};
+pub use holds::Line;
+pub use item::ScanPurpose;
+pub use leg_events::{LegNumbers, Recorded};
+pub use legs::{LegOwner, LegPhone};
+pub use numbers::{NumbersPage, RentError, WORK_PAGE};
+pub use pool::{Ledger, Recount};
+pub use ready_numbers::PartState;
 pub use redactions::{DueRedactions, REDACTED_AFTER, Redaction};
 pub use requests::{IdempotentRequest, RememberedRequest};
 pub use route_scan::{MAX_NUMBERS, RouteScan};
@@ -72,7 +85,7 @@ impl Store {
     /// are the variables that Lambda sets. The SDK's chain of other sources would delay every start.
     ///
     /// Sends nothing. The time limit of an operation is `DYNAMODB_TIME_LIMIT_MS`, or [`Store::TIME_LIMIT`] if that is not
-    /// set. An attempt has 0.4 of it, and making a connection 0.3.
+    /// set. An attempt has 0.6 of it, so that a table which takes 400 ms still connects calls. Making a connection has 0.3.
     pub fn connect(env: &Environment) -> Result<Self, ConfigError> {
         Self::connect_within(env, Self::TIME_LIMIT)
     }
@@ -101,7 +114,7 @@ impl Store {
         let time_limit = env.dynamodb_time_limit()?.unwrap_or(time_limit);
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(time_limit.mul_f32(0.3))
-            .operation_attempt_timeout(time_limit.mul_f32(0.4))
+            .operation_attempt_timeout(time_limit.mul_f32(0.6))
             .operation_timeout(time_limit)
             .build();
         let (id, secret) = (env.required("AWS_ACCESS_KEY_ID")?, env.required("AWS_SECRET_ACCESS_KEY")?);

@@ -28,8 +28,14 @@ impl Store {
         let mut conditions = Vec::new();
         for side in sides {
             let (index, seen) = (side.index(), &conversation.participant(*side).notification);
-            conditions.push(format!("participants[{index}].notification = :seen{index}"));
-            update = set_notification(update, *side, &claimed)?.bind(format!(":seen{index}"), item::value(seen)?);
+            // A text message names the number to dial, which may have been replaced since.
+            conditions.push(format!(
+                "participants[{index}].notification = :seen{index} AND participants[{index}].dials = :dials{index}"
+            ));
+            let dials = item::string(conversation.participant(*side).sees.as_str());
+            update = set_notification(update, *side, &claimed)?
+                .bind(format!(":seen{index}"), item::value(seen)?)
+                .bind(format!(":dials{index}"), dials);
         }
         // The run's random number lets it recognize its own claim if the answer is lost and it claims again.
         let update = update
@@ -43,7 +49,7 @@ impl Store {
     }
 
     /// Writes the outcomes of the text messages to the participants on `sides`, except for a participant who has another
-    /// phone by now. Adds the carrier records `texts` in any case. If the conversation has been erased since, the records
+    /// phone or dials another number by now. Adds the carrier records `texts` in any case. If the conversation has been erased since, the records
     /// are listed for redaction instead.
     pub async fn record_notifications(
         &self,
@@ -80,7 +86,9 @@ impl Store {
             let (index, participant) = (side.index(), conversation.participant(*side));
             update = set_notification(update, *side, &participant.notification)?
                 .when(format!("participants[{index}].#number = :number{index}"))
-                .bind(format!(":number{index}"), item::string(participant.number.expose()));
+                .when(format!("participants[{index}].dials = :dials{index}"))
+                .bind(format!(":number{index}"), item::string(participant.number.expose()))
+                .bind(format!(":dials{index}"), item::string(participant.sees.as_str()));
         }
         self.update(update).await
     }

@@ -3,21 +3,40 @@
 //! A number to be rented is recorded before Vonage is asked, under a version of the ledger. So two runs at once never buy
 //! more than is wanted, and an interrupted run leaves an item that the next run can resume.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::item::{self, Key, NUMBER_PREFIX};
-use super::pool::{self, CountryPool};
+use super::pool::{self, Ledger};
 use super::transaction::Outcome;
 use super::write::Write;
 use super::{Store, StoreError};
+use super::{orders, ready_numbers};
 use crate::domain::country::Country;
-use crate::domain::phone::VirtualNumber;
-use crate::domain::pool::{NumberState, PoolNumber};
+use crate::domain::order::OpenOrder;
+use crate::domain::phone::{PhoneNumber, VirtualNumber};
+use crate::domain::pool::{NumberState, PoolNumber, Work};
+use crate::domain::ready_pool::PartName;
 
 /// Time for which a number that was given back to Vonage stays known as ours. Vonage's list and participants' phones may
 /// show it for a while.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+
+/// Maximum number of numbers in a page of those that need work.
+pub const WORK_PAGE: u16 = 100;
+
+/// Position of the order in the transaction that records a number to be rented.
+const ORDER: usize = 3;
+
+/// A page of a country's numbers, in ascending order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NumbersPage {
+    /// The numbers that can be read.
+    pub numbers: Vec<PoolNumber>,
+    /// The last number of the page, if there may be more behind it.
+    pub next: Option<VirtualNumber>,
+}
 
 /// Reason why a number was not recorded for renting.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +44,9 @@ pub enum RentError {
     /// Another run has changed the ledger since it was read.
     #[error("another run has changed the pool's ledger")]
     Changed,
+    /// Another order has taken the place of this one, or it is complete.
+    #[error("the order is not open any more")]
+    Replaced,
     /// The number is in the pool already, perhaps in another country's list, or was given back to Vonage recently.
     #[error("the number is in the pool already")]
     Known,
@@ -37,16 +59,69 @@ pub enum RentError {
 #[derive(Serialize, Deserialize)]
 struct OwnNumber {
     country: Country,
+    /// The time from which Vonage no longer lists it, if it is lost. Its key is known without the country.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    lost_since: Option<Timestamp>,
 }
 
 impl Store {
-    /// Returns the numbers of a country, in all states.
+    /// Returns up to `limit` numbers of a country that begin with `prefix`, in all states and in ascending order, behind
+    /// the number `after`. One consistent read.
+    pub async fn numbers_page(
+        &self,
+        country: Country,
+        prefix: &str,
+        after: Option<&VirtualNumber>,
+        limit: u16,
+    ) -> Result<NumbersPage, StoreError> {
+        let after = after.map(|number| format!("{NUMBER_PREFIX}{number}"));
+        let prefix = format!("{NUMBER_PREFIX}{prefix}");
+        let (items, more) = self.query_page(item::pool_partition(country), &prefix, after, limit).await?;
+        let next = items.last().and_then(item::dialled).filter(|_| more);
+        let numbers = items.into_iter().filter_map(|item| item::read_or_skip("a number of the pool", item)).collect();
+        Ok(NumbersPage { numbers, next })
+    }
+
+    /// Returns the first and the last number of a country that begin with `prefix`, if there are any.
+    pub async fn outermost_numbers(&self, country: Country, prefix: &str) -> Result<Vec<VirtualNumber>, StoreError> {
+        let prefix = format!("{NUMBER_PREFIX}{prefix}");
+        let outermost = self.outermost_items(item::pool_partition(country), &prefix).await?;
+        Ok(outermost.iter().flatten().filter_map(item::dialled).collect())
+    }
+
+    /// Returns up to `limit` numbers of a country that need this work, at most [`WORK_PAGE`], in ascending order, behind the
+    /// number `after`. Two consistent reads.
+    pub async fn numbers_with_work(
+        &self,
+        country: Country,
+        work: Work,
+        after: Option<&VirtualNumber>,
+        limit: u16,
+    ) -> Result<NumbersPage, StoreError> {
+        let prefix = item::work_prefix(work);
+        let after = after.map(|number| format!("{prefix}{number}"));
+        let (marks, more) = self.query_page(item::pool_partition(country), prefix, after, limit.min(WORK_PAGE)).await?;
+        let digits = marks.iter().filter_map(|mark| item::sort_key(mark).strip_prefix(prefix));
+        let marked: Vec<_> =
+            digits.filter_map(|digits| PhoneNumber::try_from(digits).ok().map(VirtualNumber::from)).collect();
+        let next = marked.last().cloned().filter(|_| more);
+        if marked.is_empty() {
+            return Ok(NumbersPage { numbers: Vec::new(), next });
+        }
+        let items = self.batch_get(marked.iter().map(|number| Key::Number { country, number })).await?;
+        let read = items.into_iter().filter_map(|item| item::read_or_skip::<PoolNumber>("a number of the pool", item));
+        let mut numbers: Vec<_> = read.filter(|number| number.state.work() == Some(work)).collect();
+        numbers.sort_by(|one, other| one.number.cmp(&other.number));
+        Ok(NumbersPage { numbers, next })
+    }
+
+    /// Returns all numbers of a country. Only for the laptop and for tests, because there may be very many.
     pub async fn pool_numbers(&self, country: Country) -> Result<Vec<PoolNumber>, StoreError> {
         let items = self.query(item::pool_partition(country), Some(NUMBER_PREFIX)).await?;
         items.into_iter().map(item::read).collect()
     }
 
-    /// Returns the numbers of all countries, in all states.
+    /// Returns all numbers. Only for the laptop and for tests.
     pub async fn whole_pool(&self) -> Result<Vec<PoolNumber>, StoreError> {
         let mut pool = Vec::new();
         for country in self.ledger().await?.countries {
@@ -55,34 +130,44 @@ impl Store {
         Ok(pool)
     }
 
-    /// Returns the numbers of a country and the ledger. The ledger is read first, so that any number added after that
-    /// makes the next [`Store::begin_renting`] fail.
-    pub async fn country_pool(&self, country: Country) -> Result<CountryPool, StoreError> {
-        let ledger = self.ledger().await?;
-        Ok(CountryPool { numbers: self.pool_numbers(country).await?, ledger })
+    /// True if a number is in the pool, or was until a short while ago.
+    pub async fn is_known(&self, number: &VirtualNumber, now: Timestamp) -> Result<bool, StoreError> {
+        let known = self.get_item(Key::OwnNumber(number)).await?;
+        Ok(known.is_some_and(|known| item::time(&known, "ttl").is_none_or(|ttl| now < ttl)))
     }
 
     /// Returns a number of the pool, in whatever country it is.
     pub async fn pool_number(&self, number: &VirtualNumber) -> Result<Option<PoolNumber>, StoreError> {
         match self.get::<OwnNumber>(Key::OwnNumber(number)).await? {
-            Some(OwnNumber { country }) => self.get(Key::Number { country, number }).await,
+            Some(OwnNumber { country, .. }) => self.get(Key::Number { country, number }).await,
             None => Ok(None),
         }
     }
 
-    /// Records `number` as about to be rented, or as found in the account, unless the ledger has changed since `seen`.
-    pub async fn begin_renting(&self, number: &PoolNumber, seen: &CountryPool) -> Result<(), RentError> {
-        let own = Key::OwnNumber(&number.number).with(&OwnNumber { country: number.country }, None)?;
-        let transaction = vec![
-            pool::add_to_ledger(number, &seen.ledger),
+    /// Records `number` as about to be rented, or as found in the account, unless the ledger has changed since `seen`. A
+    /// number that is rented for an `order` is recorded only while that is the order of its country.
+    pub async fn begin_renting(
+        &self,
+        number: &PoolNumber,
+        seen: &Ledger,
+        order: Option<&OpenOrder>,
+    ) -> Result<(), RentError> {
+        let own =
+            Key::OwnNumber(&number.number).with(&OwnNumber { country: number.country, lost_since: None }, None)?;
+        let mut transaction = vec![
+            pool::add_to_ledger(number, seen),
             Write::put(key(number).with(number, None)?).when("attribute_not_exists(pk)"),
             Write::put(own)
                 .when("attribute_not_exists(pk) OR #ttl <= :now")
                 .name("#ttl", "ttl")
                 .bind(":now", item::seconds(number.added_at)),
         ];
+        // Its position is that of ORDER.
+        transaction.extend(order.map(orders::count_purchase));
+        transaction.extend(change_work(number, None, number.state.work()));
         match self.transact(transaction, None).await? {
             Outcome::Committed => Ok(()),
+            Outcome::Cancelled(failed) if order.is_some() && failed.contains(&ORDER) => Err(RentError::Replaced),
             Outcome::Cancelled(failed) if failed.contains(&1) || failed.contains(&2) => Err(RentError::Known),
             Outcome::Cancelled(_) => Err(RentError::Changed),
         }
@@ -107,13 +192,20 @@ impl Store {
 
     /// Records that a number is bought. Changes nothing if that is known already.
     pub async fn note_bought(&self, number: &PoolNumber) -> Result<(), StoreError> {
-        self.update(change_state(number, NumberState::Renting, NumberState::Linking)?).await.map(drop)
+        let (from, to) = (NumberState::Renting, NumberState::Linking);
+        let transaction = vec![change_state(number, from, to)?, pool::move_in_ledger(number, from, to)];
+        self.transact_settled(transaction).await.map(drop)
     }
 
     /// Makes a linked number ready, so that conversations can get it. False if it was not linking any more.
     pub async fn make_ready(&self, number: &PoolNumber) -> Result<bool, StoreError> {
-        let mut transaction = vec![change_state(number, NumberState::Linking, NumberState::Ready)?];
-        transaction.extend(pool::list_ready(&number.to_ready_number())?);
+        let part = self.part_for(number.country, &number.number).await?;
+        let ready = change_state(number, NumberState::Linking, NumberState::Ready)?
+            .set("part = :part")
+            .bind(":part", item::integer(part.index));
+        let mut transaction = vec![ready, pool::move_in_ledger(number, NumberState::Linking, NumberState::Ready)];
+        transaction.extend(ready_numbers::list(&part, &number.to_ready_number()));
+        transaction.extend(change_work(number, Some(Work::Unfinished), None));
         self.transact_settled(transaction).await
     }
 
@@ -125,8 +217,12 @@ impl Store {
             .when("leased_until = :lease")
             .bind(":lease", item::seconds(number.leased_until))
             .bind(":now", item::seconds(now));
-        let mut transaction = vec![drain];
-        transaction.extend(pool::unlist_ready(&number.number));
+        let mut transaction = match number.part {
+            Some(part) => unlist(number, part, drain).into(),
+            None => vec![drain],
+        };
+        transaction.push(pool::move_in_ledger(number, number.state, NumberState::Draining));
+        transaction.extend(change_work(number, number.state.work(), Some(Work::Draining)));
         self.transact_settled(transaction).await
     }
 
@@ -149,25 +245,133 @@ impl Store {
             .name("#state", "state")
             .bind(":state", item::value(number.state)?)
             .bind(":lease", item::seconds(number.leased_until));
-        self.transact_settled(vec![entry, own, pool::remove_from_ledger(number)]).await
+        let mut transaction = vec![entry, own, pool::remove_from_ledger(number)];
+        transaction.extend(change_work(number, number.state.work(), None));
+        self.transact_settled(transaction).await
     }
 
-    /// Records the time since which Vonage does not list a number, or, with `None`, that Vonage lists it again.
-    pub async fn note_missing(&self, number: &PoolNumber, since: Option<Timestamp>) -> Result<(), StoreError> {
-        let update = Write::update(key(number)).when("attribute_exists(pk)");
-        let update = match since {
-            Some(since) => update.set("missing_since = :since").bind(":since", item::seconds(since)),
-            None => update.remove("missing_since"),
+    /// Takes a ready number that Vonage no longer lists out of use. Conversations that have it keep it. False if it was not
+    /// ready any more.
+    pub async fn lose(&self, number: &PoolNumber, now: Timestamp) -> Result<bool, StoreError> {
+        let lost = change_state(number, NumberState::Ready, NumberState::Lost)?
+            .set("missing_since = :now, unannounced_loss = :now")
+            .remove("conversations_listed")
+            .bind(":now", item::seconds(now));
+        let mut transaction = Vec::from(unlist(number, number.part.unwrap_or_default(), lost));
+        transaction.extend([pool::lose_in_ledger(number), mark_lost(number, now)]);
+        transaction.extend(change_work(number, None, Some(Work::Lost)));
+        self.transact_settled(transaction).await
+    }
+
+    /// Begins to use a lost number again that Vonage lists again at `now`, with a lease that ends at `until`. `None` if it was
+    /// not lost any more.
+    pub async fn find_again(
+        &self,
+        number: PoolNumber,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<PoolNumber>, StoreError> {
+        let found = change_state(&number, NumberState::Lost, NumberState::Linking)?
+            .set("leased_until = :until, unannounced_return = :now")
+            .remove("missing_since, conversations_listed")
+            .bind(":now", item::seconds(now))
+            .bind(":until", item::seconds(until));
+        let own = Write::update(Key::OwnNumber(&number.number)).remove("lost_since");
+        let mut transaction = vec![found, pool::return_to_ledger(&number), own];
+        transaction.extend(change_work(&number, Some(Work::Lost), Some(Work::Unfinished)));
+        let found = self.transact_settled(transaction).await?;
+        let linking = PoolNumber { state: NumberState::Linking, leased_until: until, missing_since: None, ..number };
+        Ok(found.then_some(linking))
+    }
+
+    /// Returns the times from which two numbers are lost, of those that are. One consistent read.
+    pub async fn losses(&self, numbers: [&VirtualNumber; 2]) -> Result<[Option<Timestamp>; 2], StoreError> {
+        let [a, b] = numbers;
+        // A batch may contain a key only once.
+        let keys = [a].into_iter().chain((a != b).then_some(b)).map(Key::OwnNumber);
+        let items = self.batch_get(keys).await?;
+        let lost_since = |number: &VirtualNumber| {
+            let partition = item::caller_partition(number.as_str());
+            let own = items.iter().find(|item| item::partition(item) == partition)?;
+            item::time(own, "lost_since")
         };
-        if !self.update(update).await? {
-            tracing::debug!(number = %number.number, "a number was removed from the pool during its check at Vonage");
+        Ok(numbers.map(lost_since))
+    }
+
+    /// Marks a number as lost where its conversations look, if that was not done when it was lost. False if it is not lost
+    /// any more.
+    pub async fn show_loss(&self, number: &PoolNumber) -> Result<bool, StoreError> {
+        let Some(since) = number.missing_since else { return Ok(false) };
+        let is_lost = Write::update(key(number))
+            .set("missing_since = :since")
+            .when("missing_since = :since")
+            .bind(":since", item::seconds(since));
+        self.transact_settled(vec![is_lost, mark_lost(number, since)]).await
+    }
+
+    /// Notes that the live conversations on a lost number are listed, to be healed or only reported.
+    pub async fn note_conversations_listed(&self, number: &PoolNumber, heals: bool) -> Result<(), StoreError> {
+        let Some(since) = number.missing_since else { return Ok(()) };
+        let note = Write::update(key(number))
+            .set("conversations_listed = :heals")
+            .when("missing_since = :since")
+            .bind(":heals", AttributeValue::Bool(heals))
+            .bind(":since", item::seconds(since));
+        self.update(note).await.map(drop)
+    }
+
+    /// Notes that the backend has been told of the loss and the return of a number, as far as they are in `number`.
+    pub async fn note_announced(&self, number: &PoolNumber) -> Result<(), StoreError> {
+        let notes = [
+            ("unannounced_loss", number.loss.unannounced_loss),
+            ("unannounced_return", number.loss.unannounced_return),
+        ];
+        for (name, time) in notes {
+            let Some(time) = time else { continue };
+            let announced = Write::update(key(number)).remove(name).when(format!("{name} = :time"));
+            self.update(announced.bind(":time", item::seconds(time))).await?;
         }
         Ok(())
     }
 }
 
+/// Marks a number as lost in the item that is known without its country.
+fn mark_lost(number: &PoolNumber, since: Timestamp) -> Write {
+    let own = Write::update(Key::OwnNumber(&number.number)).set("lost_since = :since");
+    own.when("attribute_exists(pk)").bind(":since", item::seconds(since))
+}
+
+impl Store {
+    /// Lists the work of a number of a pool from a version that did not.
+    pub(super) async fn list_work(&self, number: &PoolNumber) -> Result<(), StoreError> {
+        for write in change_work(number, None, number.state.work()) {
+            write.into_put_item(&self.client, &self.table).send().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Lists a number under other work than before.
+fn change_work(number: &PoolNumber, from: Option<Work>, to: Option<Work>) -> Vec<Write> {
+    if from == to {
+        return Vec::new();
+    }
+    let mark = |work| Key::Work { country: number.country, work, number: &number.number };
+    let unlisted = from.map(|work| Write::delete(mark(work)));
+    let listed = to.map(|work| Write::put(mark(work).item()));
+    unlisted.into_iter().chain(listed).collect()
+}
+
 fn key(number: &PoolNumber) -> Key<'_> {
     Key::Number { country: number.country, number: &number.number }
+}
+
+/// Extends the `change` of a ready number by its removal from this part of the lists, if it is still there.
+fn unlist(number: &PoolNumber, part: u16, change: Write) -> [Write; 3] {
+    let change = change.remove("part").when("part = :part").bind(":part", item::integer(part));
+    let part = PartName::nth(number.country, &number.number, part);
+    let [list, versions] = ready_numbers::unlist(&part, &number.number);
+    [change, list, versions]
 }
 
 fn change_state(number: &PoolNumber, from: NumberState, to: NumberState) -> Result<Write, StoreError> {

@@ -1,4 +1,4 @@
-//! Marks of peak usage: one small item for each day until which they count.
+//! Marks of peak usage: one small item for each country and day until which it counts.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -14,37 +14,33 @@ impl Store {
     /// Returns the marks that count at `now` or later.
     pub async fn peak_usage(&self, now: Timestamp) -> Result<PeakUsage, StoreError> {
         let today = peak_usage::day(now);
+        let items = self.query(item::POOL_PARTITION.to_owned(), Some(PEAK_USAGE_PREFIX)).await?;
         let mut peak_usage = PeakUsage::default();
-        for item in self.query(item::POOL_PARTITION.to_owned(), Some(PEAK_USAGE_PREFIX)).await? {
-            for mark in marks(&item).into_iter().filter(|mark| mark.until >= today) {
-                peak_usage.insert(mark);
-            }
+        for mark in items.iter().filter_map(mark).filter(|mark| mark.until >= today) {
+            peak_usage.insert(mark);
         }
         Ok(peak_usage)
     }
 
-    /// Writes a mark, unless there is a larger one of the same day.
-    pub async fn raise_peak_usage(&self, mark: Mark) -> Result<(), StoreError> {
+    /// Writes a mark, unless there is a higher one of the same country and day. Returns the one that is stored then.
+    pub async fn raise_peak_usage(&self, mark: Mark) -> Result<Mark, StoreError> {
         let midnight = TimeZone::UTC.to_timestamp(mark.until.at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX);
-        let update = Write::update(Key::PeakUsage(mark.until))
-            .set("#country = :held")
+        let update = Write::update(Key::PeakUsage(mark.country, mark.until))
+            .set("#routes = :routes")
             .set_ttl(midnight + SignedDuration::from_hours(48))
-            .when("attribute_not_exists(#country) OR #country < :held")
-            .name("#country", mark.country.as_str())
-            .bind(":held", item::integer(mark.routes as u64));
-        self.update(update).await.map(drop)
+            .when("attribute_not_exists(#routes) OR #routes < :routes")
+            .name("#routes", ROUTES)
+            .bind(":routes", item::integer(mark.routes as u64));
+        let higher = self.update_or_return(update).await?;
+        Ok(higher.as_ref().and_then(self::mark).unwrap_or(mark))
     }
 }
 
-/// Returns the marks of one day. The item has an attribute for each country.
-fn marks(item: &Item) -> Vec<Mark> {
-    let until = item::sort_key(item).strip_prefix(PEAK_USAGE_PREFIX).and_then(|day| day.parse::<Date>().ok());
-    let mark = |(name, value): (&String, &aws_sdk_dynamodb::types::AttributeValue)| {
-        Some(Mark {
-            country: Country::try_from(name.as_str()).ok()?,
-            until: until?,
-            routes: value.as_n().ok()?.parse().ok()?,
-        })
-    };
-    item.iter().filter_map(mark).collect()
+/// Attribute of the number of routes.
+const ROUTES: &str = "routes";
+
+fn mark(item: &Item) -> Option<Mark> {
+    let (country, until) = item::sort_key(item).strip_prefix(PEAK_USAGE_PREFIX)?.split_once('#')?;
+    let routes = item.get(ROUTES)?.as_n().ok()?.parse().ok()?;
+    Some(Mark { country: Country::try_from(country).ok()?, until: until.parse::<Date>().ok()?, routes })
 }

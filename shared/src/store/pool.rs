@@ -1,9 +1,9 @@
-//! Items of the pool as a whole: the ledger of all rented numbers, and the list of all ready numbers.
-//!
-//! Both are derived from the numbers' own items and change in the same transactions. The list is one item, so that one
-//! read returns all countries at the same moment. Its version is another item, so that a cheap read tells if a cached
-//! list is still current.
+//! The ledger of all rented numbers: their rent, and their counts by country and state. It is derived from the numbers' own
+//! items and changes in the same transactions.
 
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -11,10 +11,19 @@ use serde::{Deserialize, Serialize};
 use super::item::{self, Item, Key};
 use super::write::Write;
 use super::{Store, StoreError};
-use crate::domain::choice::ReadyNumber;
 use crate::domain::country::Country;
-use crate::domain::phone::{PhoneNumber, VirtualNumber};
-use crate::domain::pool::PoolNumber;
+use crate::domain::phone::VirtualNumber;
+use crate::domain::pool::{NumberCounts, NumberState, PoolNumber};
+use crate::retry;
+
+/// Number of numbers that a count reads at once.
+const PAGE: u16 = 1000;
+
+/// Number of counts that may lose a race against changes of the pool.
+const COUNTS: u32 = 10;
+
+/// Suffix of the attribute with the rent of a country's numbers.
+const COST: &str = "#cost";
 
 /// Totals of all rented numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,109 +32,236 @@ pub struct Ledger {
     pub countries: Vec<Country>,
     /// Monthly rent of all numbers in EUR, including numbers that are recorded but not bought yet.
     pub monthly_cost: Decimal,
-    pub(super) version: u64,
+    counts: BTreeMap<Country, NumberCounts>,
+    state: LedgerState,
 }
 
-/// A country's numbers, and the ledger as it was just before they were read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CountryPool {
-    /// The country's numbers in all states, in ascending order.
-    pub numbers: Vec<PoolNumber>,
-    /// Totals of all rented numbers.
-    pub ledger: Ledger,
+/// A state of the ledger. Any change of the pool makes another one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerState {
+    /// Raised by whatever adds a number: a condition of each purchase.
+    version: u64,
+    /// Number of all changes.
+    changes: u64,
 }
 
-/// The list of all ready numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReadyPool {
-    /// Ready numbers of all countries.
-    pub numbers: Vec<ReadyNumber>,
-    /// Version of this list.
-    pub version: u64,
+/// A count of the pool that may take many reads, and holds only if the ledger did not change meanwhile.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recount {
+    state: LedgerState,
+    counts: BTreeMap<Country, NumberCounts>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    country: Country,
-    texts: bool,
+impl Recount {
+    /// Starts a count of the pool whose ledger is this one.
+    pub fn of(ledger: &Ledger) -> Self {
+        Self { state: ledger.state, counts: BTreeMap::new() }
+    }
+
+    /// Counts one number.
+    pub fn add(&mut self, number: &PoolNumber) {
+        self.counts.entry(number.country).or_default().add(number);
+    }
 }
+
+impl Ledger {
+    /// Returns the counts of a country's numbers.
+    pub fn counts(&self, country: Country) -> NumberCounts {
+        self.counts.get(&country).copied().unwrap_or_default()
+    }
+
+    /// True if the ledger contradicts a count that holds for its state.
+    pub fn contradicts(&self, recount: &Recount) -> bool {
+        let differs =
+            |country: &Country| self.counts(*country) != recount.counts.get(country).copied().unwrap_or_default();
+        self.state == recount.state && self.counts.keys().chain(recount.counts.keys()).any(differs)
+    }
+
+    /// Reads the ledger. `None` if its counts are missing or wrong: it is from a version without them, or such a version
+    /// has added numbers since.
+    fn read(item: &Item) -> Option<Self> {
+        if !item.contains_key(COUNTED) || number::<u64>(item, COUNTED) != state(item).version {
+            return None;
+        }
+        let mut counts = BTreeMap::new();
+        for country in countries(item) {
+            let mut of_country = NumberCounts::default();
+            for state in NumberState::ALL {
+                of_country.set(state, usize::try_from(number::<i64>(item, &attribute(country, state))).ok()?);
+            }
+            of_country.monthly_cost = cost(item, &format!("{country}{COST}"));
+            counts.insert(country, of_country);
+        }
+        Some(Self { countries: countries(item), monthly_cost: cost(item, MONTHLY_COST), counts, state: state(item) })
+    }
+}
+
+/// Attribute of the rent of all numbers.
+const MONTHLY_COST: &str = "monthly_cost";
+
+/// Attribute with the version of the ledger that has counts. Another version of this program raises only the version.
+const COUNTED: &str = "counted";
 
 impl Store {
-    /// Returns the totals of all rented numbers.
+    /// Returns the totals of all rented numbers. One consistent read, unless the ledger has no counts yet.
     pub async fn ledger(&self) -> Result<Ledger, StoreError> {
-        let Some(item) = self.get_item(Key::Ledger).await? else { return Ok(Ledger::default()) };
-        let codes = item.get("countries").and_then(|value| value.as_ss().ok()).into_iter().flatten();
-        let mut countries: Vec<_> = codes.filter_map(|code| Country::try_from(code.as_str()).ok()).collect();
-        countries.sort();
-        let mut monthly_cost: Decimal = number(&item, "monthly_cost");
-        // DynamoDB drops trailing zeros.
-        monthly_cost.rescale(monthly_cost.scale().max(2));
-        Ok(Ledger { countries, monthly_cost, version: number(&item, "version") })
+        for attempt in 0..COUNTS {
+            let Some(item) = self.get_item(Key::Ledger).await? else { return Ok(Ledger::default()) };
+            if let Some(ledger) = Ledger::read(&item) {
+                return Ok(ledger);
+            }
+            self.count_numbers(&item).await?;
+            retry::pause(attempt).await;
+        }
+        Err(StoreError::Contended("the pool's ledger"))
     }
 
-    /// Returns the list of all ready numbers.
-    pub async fn ready_pool(&self) -> Result<ReadyPool, StoreError> {
-        let Some(item) = self.get_item(Key::ReadyNumbers).await? else { return Ok(ReadyPool::default()) };
-        let mut pool = ReadyPool { numbers: Vec::new(), version: number(&item, "version") };
-        for (name, value) in item {
-            // Each ready number is an attribute with the number as its name.
-            if let Ok(digits) = PhoneNumber::try_from(name) {
-                let Entry { country, texts } = serde_dynamo::from_attribute_value(value)?;
-                pool.numbers.push(ReadyNumber { number: VirtualNumber::from(digits), country, texts });
+    /// Counts all numbers again, because the ledger contradicts them.
+    pub async fn correct_ledger(&self) -> Result<(), StoreError> {
+        match self.get_item(Key::Ledger).await? {
+            Some(item) => self.count_numbers(&item).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads all numbers, lists those that need work, and writes the counts into the ledger, unless the pool has changed
+    /// since `ledger` was read. Only a ledger of another version, or one that contradicts the numbers, needs this.
+    async fn count_numbers(&self, ledger: &Item) -> Result<bool, StoreError> {
+        let mut counts: BTreeMap<Country, NumberCounts> = BTreeMap::new();
+        for country in countries(ledger) {
+            let mut after: Option<VirtualNumber> = None;
+            loop {
+                let page = self.numbers_page(country, "", after.as_ref(), PAGE).await?;
+                for number in &page.numbers {
+                    counts.entry(country).or_default().add(number);
+                    self.list_work(number).await?;
+                }
+                match page.next {
+                    Some(next) => after = Some(next),
+                    None => break,
+                }
             }
         }
-        Ok(pool)
+        self.put_counts(ledger, &counts).await
     }
 
-    /// Returns the current version of [`Store::ready_pool`].
-    pub async fn ready_version(&self) -> Result<u64, StoreError> {
-        let item = self.get_item(Key::ReadyVersion).await?;
-        Ok(item.map_or(0, |item| number(&item, "version")))
+    /// Replaces the ledger, if it is still the one that was read.
+    async fn put_counts(&self, read: &Item, counts: &BTreeMap<Country, NumberCounts>) -> Result<bool, StoreError> {
+        let is_count = |name: &str| name.contains('#');
+        let mut item: Item = read.clone().into_iter().filter(|(name, _)| !is_count(name)).collect();
+        item.insert(COUNTED.to_owned(), item::integer(state(read).version));
+        item.insert(MONTHLY_COST.to_owned(), decimal(counts.values().map(|counts| counts.monthly_cost).sum()));
+        for (country, counts) in counts {
+            for state in NumberState::ALL {
+                item.insert(attribute(*country, state), item::integer(counts.of(state) as u64));
+            }
+            item.insert(format!("{country}{COST}"), decimal(counts.monthly_cost));
+        }
+        let mut put = Write::put(item);
+        for name in ["version", "changes", MONTHLY_COST] {
+            let placeholder = format!(":{name}");
+            put = match read.get(name) {
+                Some(value) => put.when(format!("{name} = {placeholder}")).bind(placeholder, value.clone()),
+                None => put.when(format!("attribute_not_exists({name})")),
+            };
+        }
+        match put.into_put_item(&self.client, &self.table).send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(false),
+            Err(error) if error.code() == Some("TransactionConflictException") => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
-/// Adds a number to the list of ready numbers.
-pub(super) fn list_ready(ready: &ReadyNumber) -> Result<[Write; 2], StoreError> {
-    let entry = item::value(Entry { country: ready.country, texts: ready.texts })?;
-    let list = change(Key::ReadyNumbers).set("#number = :entry").name("#number", ready.number.as_str());
-    Ok([list.bind(":entry", entry), change(Key::ReadyVersion)])
-}
-
-/// Removes a number from the list of ready numbers.
-pub(super) fn unlist_ready(number: &VirtualNumber) -> [Write; 2] {
-    let list = change(Key::ReadyNumbers).remove("#number").name("#number", number.as_str());
-    [list, change(Key::ReadyVersion)]
-}
-
-fn change(key: Key<'_>) -> Write {
-    Write::update(key).add("version :one").bind(":one", item::integer(1u64))
-}
-
-/// Adds the rent of a number that is about to be rented or adopted, unless the ledger has changed since `seen`.
+/// Adds a number that is about to be rented or adopted, unless the ledger has changed since `seen`.
 pub(super) fn add_to_ledger(number: &PoolNumber, seen: &Ledger) -> Write {
-    let update = Write::update(Key::Ledger)
-        .set("version = :next")
-        .add("monthly_cost :cost, countries :country")
-        .bind(":next", item::integer(seen.version + 1))
-        .bind(":cost", decimal(number.monthly_cost.unwrap_or_default()))
+    let update = change(number.country, None, Some(number.state), number.rent())
+        .set("version = :next, counted = :next")
+        .add("countries :country")
+        .bind(":next", item::integer(seen.state.version + 1))
         .bind(":country", AttributeValue::Ss(vec![number.country.as_str().to_owned()]));
-    if seen.version == 0 {
+    if seen.state.version == 0 {
         update.when("attribute_not_exists(version)")
     } else {
-        update.when("version = :seen").bind(":seen", item::integer(seen.version))
+        update.when("version = :seen").bind(":seen", item::integer(seen.state.version))
     }
 }
 
-/// Subtracts a number's rent. The version stays, because less rent does not invalidate another run's decision to rent.
+/// Subtracts a number and its rent. The version stays, because fewer numbers do not invalidate another run's decision to
+/// rent.
 pub(super) fn remove_from_ledger(number: &PoolNumber) -> Write {
-    let cost = decimal(-number.monthly_cost.unwrap_or_default());
-    Write::update(Key::Ledger).add("monthly_cost :cost").bind(":cost", cost)
+    change(number.country, Some(number.state), None, -number.rent())
+}
+
+/// Counts a number in another state, at the same rent.
+pub(super) fn move_in_ledger(number: &PoolNumber, from: NumberState, to: NumberState) -> Write {
+    change(number.country, Some(from), Some(to), Decimal::ZERO)
+}
+
+/// Counts a number as lost, without rent.
+pub(super) fn lose_in_ledger(number: &PoolNumber) -> Write {
+    change(number.country, Some(NumberState::Ready), Some(NumberState::Lost), -number.rent())
+}
+
+/// Counts a number that was lost, whatever the ledger holds: the account pays it already. The new version makes other runs
+/// count again.
+pub(super) fn return_to_ledger(number: &PoolNumber) -> Write {
+    let rent = number.monthly_cost.unwrap_or_default();
+    change(number.country, Some(NumberState::Lost), Some(NumberState::Linking), rent).add("version :one, counted :one")
+}
+
+/// Moves a number from one state to another, or into the ledger or out of it, and adds to the rent.
+fn change(country: Country, from: Option<NumberState>, to: Option<NumberState>, rent: Decimal) -> Write {
+    let mut update = Write::update(Key::Ledger).add("changes :one").bind(":one", item::integer(1u64));
+    if rent != Decimal::ZERO {
+        update = update.add("monthly_cost :rent, #cost :rent").name("#cost", format!("{country}{COST}"));
+        update = update.bind(":rent", decimal(rent));
+    }
+    if let Some(from) = from {
+        update = update.add("#from :less").name("#from", attribute(country, from));
+        update = update.bind(":less", AttributeValue::N("-1".to_owned()));
+    }
+    if let Some(to) = to {
+        update = update.add("#to :one").name("#to", attribute(country, to));
+    }
+    update
+}
+
+/// Returns the attribute with the count of a country's numbers in `state`.
+fn attribute(country: Country, state: NumberState) -> String {
+    let state = match state {
+        NumberState::Renting => "renting",
+        NumberState::Linking => "linking",
+        NumberState::Ready => "ready",
+        NumberState::Draining => "draining",
+        NumberState::Lost => "lost",
+    };
+    format!("{country}#{state}")
+}
+
+fn countries(item: &Item) -> Vec<Country> {
+    let codes = item.get("countries").and_then(|value| value.as_ss().ok()).into_iter().flatten();
+    let mut countries: Vec<_> = codes.filter_map(|code| Country::try_from(code.as_str()).ok()).collect();
+    countries.sort();
+    countries
+}
+
+fn state(item: &Item) -> LedgerState {
+    LedgerState { version: number(item, "version"), changes: number(item, "changes") }
+}
+
+fn cost(item: &Item, name: &str) -> Decimal {
+    let mut cost: Decimal = number(item, name);
+    // DynamoDB drops trailing zeros.
+    cost.rescale(cost.scale().max(2));
+    cost
 }
 
 fn decimal(value: Decimal) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-fn number<T: std::str::FromStr + Default>(item: &Item, name: &str) -> T {
+pub(super) fn number<T: std::str::FromStr + Default>(item: &Item, name: &str) -> T {
     item.get(name).and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or_default()
 }

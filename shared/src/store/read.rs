@@ -2,12 +2,21 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::error::TIMED_OUT;
 use super::item::{self, Item, Key};
 use super::{Store, StoreError};
+use crate::retry;
+
+/// Maximum number of requests for one batch. DynamoDB answers a part if it has to throttle.
+const BATCH_ATTEMPTS: u32 = 5;
 
 impl Store {
     /// Returns the decoded item under `key`. One consistent read.
@@ -20,17 +29,21 @@ impl Store {
         self.read_item(key, true).await
     }
 
-    /// Returns the decoded item under `key`. An eventually consistent read, which costs half, is tried first. Its result
-    /// may be about a second old. If it is missing or not `is_enough`, the item is read again consistently. Both reads
-    /// together have the time limit of one operation.
+    /// Returns the decoded items under `keys`. An eventually consistent read of the first, which costs half, is tried
+    /// first. Its result may be about a second old. If it is missing or not `is_enough`, all keys are read consistently, in
+    /// parallel. All reads together have the time limit of one operation.
     pub(super) async fn get_if_enough<T: DeserializeOwned>(
         &self,
-        key: Key<'_>,
+        keys: &[Key<'_>],
         is_enough: impl Fn(&T) -> bool,
-    ) -> Result<Option<T>, StoreError> {
+    ) -> Result<Vec<T>, StoreError> {
         let reads = async {
-            let first = self.read_item(key, false).await?.map(item::read).transpose()?;
-            if first.as_ref().is_some_and(is_enough) { Ok(first) } else { self.get(key).await }
+            let Some(key) = keys.first() else { return Ok(Vec::new()) };
+            let first = self.read_item(*key, false).await?.map(item::read).transpose()?;
+            match first.filter(is_enough) {
+                Some(first) => Ok(vec![first]),
+                None => Ok(try_join_all(keys.iter().map(|key| self.get(*key))).await?.into_iter().flatten().collect()),
+            }
         };
         let result = timeout(self.time_limit, reads).await;
         result.unwrap_or_else(|_| Err(StoreError::NoAnswer(TIMED_OUT.to_owned())))
@@ -43,26 +56,105 @@ impl Store {
 
     /// Returns all items of a partition, or those whose sort key starts with `prefix`. One consistent query.
     pub(super) async fn query(&self, partition: String, prefix: Option<&str>) -> Result<Vec<Item>, StoreError> {
+        let mut pages = self.start_query(partition, prefix).into_paginator().items().send();
+        let mut items = Vec::new();
+        while let Some(item) = pages.next().await {
+            items.push(item?);
+        }
+        Ok(items)
+    }
+
+    /// Returns the first items of a partition, up to `limit`, and true if there may be more. One consistent read.
+    pub(super) async fn first_items(&self, partition: String, limit: u16) -> Result<(Vec<Item>, bool), StoreError> {
+        let page = self.start_query(partition, None).limit(limit.into()).send().await?;
+        let more = page.last_evaluated_key().is_some();
+        Ok((page.items.unwrap_or_default(), more))
+    }
+
+    /// Returns up to `limit` items of a partition whose sort keys start with `prefix`, from the one behind the sort key
+    /// `after`, and true if there may be more. One consistent read.
+    pub(super) async fn query_page(
+        &self,
+        partition: String,
+        prefix: &str,
+        after: Option<String>,
+        limit: u16,
+    ) -> Result<(Vec<Item>, bool), StoreError> {
+        let mut query = self.start_query(partition.clone(), Some(prefix)).limit(limit.into());
+        if let Some(after) = after {
+            let start = [("pk".to_owned(), item::string(partition)), ("sk".to_owned(), item::string(after))];
+            query = query.set_exclusive_start_key(Some(start.into()));
+        }
+        let page = query.send().await?;
+        let more = page.last_evaluated_key().is_some();
+        Ok((page.items.unwrap_or_default(), more))
+    }
+
+    /// Returns the sort keys of the first and the last item of a partition whose sort keys start with `prefix`. Two consistent
+    /// reads.
+    pub(super) async fn outermost_items(&self, partition: String, prefix: &str) -> Result<[Vec<Item>; 2], StoreError> {
+        let outermost = [true, false].map(|forward| {
+            self.start_query(partition.clone(), Some(prefix)).limit(1).scan_index_forward(forward).send()
+        });
+        let [first, last] = outermost;
+        let (first, last) = tokio::try_join!(first, last)?;
+        Ok([first, last].map(|page| page.items.unwrap_or_default()))
+    }
+
+    /// Returns the items of a partition whose sort keys are from `first` to `last`, of which there are few. One consistent query.
+    pub(super) async fn query_between(
+        &self,
+        partition: String,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<Item>, StoreError> {
+        let query = self.client.query().table_name(&self.table).consistent_read(true);
+        let query = query.key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last");
+        let query = query.expression_attribute_values(":pk", item::string(partition));
+        let query = query.expression_attribute_values(":first", item::string(first));
+        let query = query.expression_attribute_values(":last", item::string(last));
+        Ok(query.send().await?.items.unwrap_or_default())
+    }
+
+    /// Returns the items of a partition that are due at `now`, of up to `limit` items that are read from `from` on. One
+    /// consistent query.
+    pub(super) async fn due_page(
+        &self,
+        partition: &str,
+        limit: i32,
+        now: Timestamp,
+        from: Option<Item>,
+    ) -> Result<QueryOutput, StoreError> {
+        let query = self.start_query(partition.to_owned(), None).limit(limit).filter_expression("due_at <= :now");
+        let query = query.expression_attribute_values(":now", item::seconds(now)).set_exclusive_start_key(from);
+        Ok(query.send().await?)
+    }
+
+    fn start_query(&self, partition: String, prefix: Option<&str>) -> QueryFluentBuilder {
         let condition = match prefix {
             Some(_) => "pk = :pk AND begins_with(sk, :prefix)",
             None => "pk = :pk",
         };
         let mut values = HashMap::from([(":pk".to_owned(), item::string(partition))]);
         values.extend(prefix.map(|prefix| (":prefix".to_owned(), item::string(prefix))));
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression(condition)
-            .set_expression_attribute_values(Some(values))
-            .into_paginator()
-            .items()
-            .send();
+        let query = self.client.query().table_name(&self.table).consistent_read(true);
+        query.key_condition_expression(condition).set_expression_attribute_values(Some(values))
+    }
+
+    /// Returns the items under `keys`, at most 100, in any order. One consistent read, unless DynamoDB answers in parts.
+    pub(super) async fn batch_get(&self, keys: impl IntoIterator<Item = Key<'_>>) -> Result<Vec<Item>, StoreError> {
+        let keys = keys.into_iter().map(Key::item).collect();
+        let mut left = Some(KeysAndAttributes::builder().consistent_read(true).set_keys(Some(keys)).build()?);
         let mut items = Vec::new();
-        while let Some(item) = pages.next().await {
-            items.push(item?);
+        for attempt in 0..BATCH_ATTEMPTS {
+            let Some(request) = left else { return Ok(items) };
+            let answer = self.client.batch_get_item().request_items(&self.table, request).send().await?;
+            items.extend(answer.responses.into_iter().flat_map(HashMap::into_values).flatten());
+            left = answer.unprocessed_keys.and_then(|tables| tables.into_values().next());
+            if left.is_some() {
+                retry::pause(attempt).await;
+            }
         }
-        Ok(items)
+        Err(StoreError::NoAnswer("DynamoDB left keys of a batch unprocessed".to_owned()))
     }
 }

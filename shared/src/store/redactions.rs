@@ -66,19 +66,7 @@ impl Store {
 
     /// Returns a page of the redactions that are due at `now`, starting at `from`.
     pub async fn due_redactions(&self, now: Timestamp, from: Option<Item>) -> Result<DueRedactions, StoreError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .limit(PAGE)
-            .key_condition_expression("pk = :pk")
-            .filter_expression("due_at <= :now")
-            .expression_attribute_values(":pk", item::string(REDACTION_PARTITION))
-            .expression_attribute_values(":now", item::seconds(now))
-            .set_exclusive_start_key(from)
-            .send()
-            .await?;
+        let page = self.due_page(REDACTION_PARTITION, PAGE, now, from).await?;
         let redactions = page.items.unwrap_or_default().into_iter().map(item::read).collect::<Result<_, _>>()?;
         Ok(DueRedactions { redactions, next: page.last_evaluated_key })
     }

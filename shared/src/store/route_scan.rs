@@ -1,4 +1,4 @@
-//! Scan of the whole table for routes to draining numbers.
+//! Scans of the whole table for routes to draining and lost numbers.
 //!
 //! No index leads from a number to its callers, because no call needs one. So the schedule reads the whole table, a page
 //! at a time. Its progress is saved, so that the next run can continue the scan.
@@ -9,8 +9,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::item::{self, Key, NUMBER_PREFIX};
+use super::item::{self, Item, Key, NUMBER_PREFIX, ScanPurpose};
 use super::{Store, StoreError};
+use crate::domain::conversation::ConversationId;
 use crate::domain::phone::VirtualNumber;
 
 /// Maximum number of numbers that one scan covers.
@@ -28,8 +29,9 @@ pub struct RouteScan {
     pub pages: u32,
     /// True if it has read the whole table.
     pub is_complete: bool,
+    /// The time of its start.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
-    began_at: Timestamp,
+    pub began_at: Timestamp,
     /// Latest end of a quarantine among the routes to each number, in seconds since 1970.
     until: HashMap<VirtualNumber, i64>,
     position: Option<HashMap<String, String>>,
@@ -49,49 +51,56 @@ impl RouteScan {
 
 impl Store {
     /// Returns the saved scan of a previous run.
-    pub async fn saved_route_scan(&self) -> Result<Option<RouteScan>, StoreError> {
-        self.get(Key::RouteScan).await
+    pub async fn saved_route_scan(&self, purpose: ScanPurpose) -> Result<Option<RouteScan>, StoreError> {
+        self.get(Key::RouteScan(purpose)).await
     }
 
     /// Saves a scan for the next run.
-    pub async fn save_route_scan(&self, scan: &RouteScan) -> Result<(), StoreError> {
-        let item = Key::RouteScan.with(scan, None)?;
+    pub async fn save_route_scan(&self, purpose: ScanPurpose, scan: &RouteScan) -> Result<(), StoreError> {
+        let item = Key::RouteScan(purpose).with(scan, None)?;
         self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await?;
         Ok(())
     }
 
     /// Deletes the saved scan.
-    pub async fn delete_route_scan(&self) -> Result<(), StoreError> {
-        self.delete_item(Key::RouteScan).await
+    pub async fn delete_route_scan(&self, purpose: ScanPurpose) -> Result<(), StoreError> {
+        self.delete_item(Key::RouteScan(purpose)).await
     }
 
-    /// Reads the next page. The scan also accounts for a route that moves to another phone's key at the same time,
-    /// because its old key, which was live at the start, stays in quarantine.
-    pub async fn continue_route_scan(&self, scan: &mut RouteScan) -> Result<(), StoreError> {
+    /// Reads the next page. Returns the conversations of its routes to the numbers, and of those that present one of them,
+    /// which were live when the scan began: somebody who only receives has no route. The scan also accounts for a route that moves to another phone's key at the same time, because its old key, which was live at the
+    /// start, stays in quarantine.
+    pub async fn continue_route_scan(&self, scan: &mut RouteScan) -> Result<Vec<ConversationId>, StoreError> {
         let placeholders: Vec<String> = (0..scan.numbers.len()).map(|index| format!(":{index}")).collect();
+        let presented: Vec<String> = (0..scan.numbers.len()).map(|index| format!(":presented{index}")).collect();
         let mut request = self
             .client
             .scan()
             .table_name(&self.table)
             .limit(PAGE)
-            .projection_expression("pk, sk, quarantined_until")
+            .projection_expression("pk, sk, quarantined_until, expires_at, conversation")
             .filter_expression(format!(
-                "begins_with(pk, :callers) AND sk IN ({}) AND quarantined_until > :began",
-                placeholders.join(", ")
+                "begins_with(pk, :callers) AND (sk IN ({}) OR present_as IN ({})) AND quarantined_until > :began",
+                placeholders.join(", "),
+                presented.join(", ")
             ))
             .expression_attribute_values(":callers", item::string(item::caller_partition("")))
             .expression_attribute_values(":began", item::seconds(scan.began_at));
-        for (placeholder, number) in placeholders.into_iter().zip(&scan.numbers) {
+        for ((placeholder, presented), number) in placeholders.into_iter().zip(presented).zip(&scan.numbers) {
             let sort_key = item::string(format!("{NUMBER_PREFIX}{number}"));
             request = request.expression_attribute_values(placeholder, sort_key);
+            request = request.expression_attribute_values(presented, item::string(number.as_str()));
         }
         if let Some(position) = &scan.position {
             let key = position.iter().map(|(name, value)| (name.clone(), item::string(value))).collect();
             request = request.set_exclusive_start_key(Some(key));
         }
         let page = request.send().await?;
+        let was_live = |item: &&Item| item::time(item, "expires_at").is_some_and(|end| end > scan.began_at);
+        let conversations = page.items().iter().filter(was_live).filter_map(conversation).collect();
         for item in page.items() {
-            if let (Some(number), Some(until)) = (item::dialled(item), item::time(item, "quarantined_until")) {
+            let dialled = item::dialled(item).filter(|number| scan.numbers.contains(number));
+            if let (Some(number), Some(until)) = (dialled, item::time(item, "quarantined_until")) {
                 let latest = scan.until.entry(number).or_insert(until.as_second());
                 *latest = until.as_second().max(*latest);
             }
@@ -100,6 +109,11 @@ impl Store {
         scan.pages += 1;
         scan.position = page.last_evaluated_key().map(|key| key.iter().filter_map(text).collect());
         scan.is_complete = scan.position.is_none();
-        Ok(())
+        Ok(conversations)
     }
+}
+
+/// Returns the conversation of a route. A tombstone has none.
+fn conversation(route: &Item) -> Option<ConversationId> {
+    ConversationId::try_from(route.get("conversation")?.as_s().ok()?.as_str()).ok()
 }

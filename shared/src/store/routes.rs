@@ -1,13 +1,20 @@
 //! Routes: one GetItem for a call, one Query for the choice of a number. They are written together with their
 //! conversation, in one transaction.
+//!
+//! The caller in a route key has the canonical spelling. Keys that were stored under the other spelling of a phone before
+//! are found too, until they are free; this costs a read more, for those phones only.
 
+use std::collections::HashSet;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
-use super::item::{self, Key, OWN_NUMBER};
+use super::item::{self, Item, Key, OWN_NUMBER};
 use super::retention::RECORDS_KEPT;
 use super::write::Write;
 use super::{Store, StoreError};
-use crate::domain::caller_routes::CallerRoutes;
+use crate::domain::caller_routes::{CallerRoutes, Extent};
 use crate::domain::conversation::{Conversation, ConversationId, Participant};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{Destination, KeyOwner, Route, destination};
@@ -16,37 +23,56 @@ use crate::domain::side::Side;
 impl Store {
     /// Returns the destination of a call from `caller` to `dialled` at `now`.
     ///
-    /// A live route is accepted from one eventually consistent read. Any other result is read again consistently. So a
+    /// A live route or a hold is accepted from one eventually consistent read. Any other result is read again consistently. So a
     /// conversation connects calls from the moment of its creation, and no call is refused on stale data. A call that is
     /// connected can be based on data about a second old: on a conversation that has just ended or been erased, or on a
-    /// phone that has just been replaced. It never reaches another conversation's participant, because a route key stays
-    /// in quarantine for at least a minute after an end, and by then every read returns the end.
+    /// phone that has just been replaced. It never reaches anybody else, because a route key stays in quarantine for at
+    /// least a minute after an end, and by then every read returns the end. Only the same two people may have it before.
     pub async fn destination(
         &self,
         caller: &RealNumber,
         dialled: &VirtualNumber,
         now: Timestamp,
     ) -> Result<Destination, StoreError> {
-        let owner = self.get_if_enough(Key::Route { caller, dialled }, |owner: &KeyOwner| owner.connects(now)).await?;
-        Ok(destination(owner, now))
+        Ok(destination(self.owner(caller, dialled, now).await?, now))
     }
 
-    /// Returns the owner of the route key of `caller` and `dialled` at `time`, which is close to the present.
+    /// Returns the owner of the route key of `caller` and `dialled` at `time`, which is close to the present. One consistent
+    /// read, or two in parallel for a phone with two spellings.
     ///
-    /// An owner that covers `time` is accepted from one eventually consistent read, for the reason given at
-    /// [`Store::destination`]. Any other result is read again consistently, so that no event of a conversation that has
-    /// just started is lost.
+    /// An older state would not do: the same two people may have got the key back a moment ago, and the event would be
+    /// recorded in their last conversation.
     pub async fn key_owner_at(
         &self,
         caller: &RealNumber,
         dialled: &VirtualNumber,
         time: Timestamp,
     ) -> Result<Option<KeyOwner>, StoreError> {
-        let covers = |owner: &KeyOwner| owner.covers(time);
-        Ok(self.get_if_enough(Key::Route { caller, dialled }, covers).await?.filter(covers))
+        let (caller, other) = (caller.canonical(), caller.other_spelling());
+        let keys = route_keys(&caller, other.as_ref(), dialled);
+        let owners = try_join_all(keys.iter().map(|key| self.get::<KeyOwner>(*key))).await?;
+        Ok(owners.into_iter().flatten().find(|owner| owner.covers(time)))
     }
 
-    /// Returns the present or last owner of the route key of `caller` and `dialled`. One consistent read.
+    /// Returns the owner of the route key of `caller` and `dialled` under either spelling of the caller: the one that
+    /// connects calls at `now`, else one that uses the key. An owner that decides the call is accepted from one eventually
+    /// consistent read.
+    async fn owner(
+        &self,
+        caller: &RealNumber,
+        dialled: &VirtualNumber,
+        now: Timestamp,
+    ) -> Result<Option<KeyOwner>, StoreError> {
+        let (caller, other) = (caller.canonical(), caller.other_spelling());
+        let decides = |owner: &KeyOwner| owner.decides(now);
+        let keys = route_keys(&caller, other.as_ref(), dialled);
+        let mut owners: Vec<KeyOwner> = self.get_if_enough(&keys, &decides).await?;
+        let best = owners.iter().position(|owner| owner.connects(now));
+        let best = best.or_else(|| owners.iter().position(|owner| owner.is_in_use(now)));
+        Ok(best.map(|best| owners.swap_remove(best)))
+    }
+
+    /// Returns the present or last owner of exactly this route key. One consistent read.
     pub async fn key_owner(
         &self,
         caller: &RealNumber,
@@ -55,29 +81,115 @@ impl Store {
         self.get(Key::Route { caller, dialled }).await
     }
 
-    /// Returns all present and past routes of `caller`. One consistent query.
+    /// Returns all present and past routes of `caller`. One consistent query, or two in parallel for a phone with two
+    /// spellings.
     pub async fn caller_routes(&self, caller: &RealNumber, now: Timestamp) -> Result<CallerRoutes, StoreError> {
-        let items = self.query(item::caller_partition(caller.expose()), None).await?;
-        let mut routes = CallerRoutes::default();
-        for item in items {
-            if item::sort_key(&item) == OWN_NUMBER {
-                // A number that was given back to Vonage stays known as ours for a day.
-                routes.is_virtual = item::time(&item, "ttl").is_none_or(|until| now < until);
-            } else if let Some(dialled) = item::dialled(&item) {
-                routes.by_number.insert(dialled, item::read(item)?);
+        let canonical = self.query(item::caller_partition(caller.canonical().expose()), None);
+        let (items, others) = tokio::try_join!(Box::pin(canonical), self.under_other_spelling(caller))?;
+        read_routes(items, others, now)
+    }
+
+    /// Like [`Store::caller_routes`], but returns the first `limit` items only. One consistent read. Routes under the other
+    /// spelling of a phone are returned all: there are no new ones.
+    pub async fn first_routes(
+        &self,
+        caller: &RealNumber,
+        limit: u16,
+        now: Timestamp,
+    ) -> Result<CallerRoutes, StoreError> {
+        let canonical = self.first_items(item::caller_partition(caller.canonical().expose()), limit);
+        let ((items, more), others) = tokio::try_join!(Box::pin(canonical), self.under_other_spelling(caller))?;
+        let extent = if more { Extent::Some { probed: HashSet::new() } } else { Extent::All };
+        Ok(CallerRoutes { extent, ..read_routes(items, others, now)? })
+    }
+
+    /// Returns the present and past routes of `caller` under these `numbers`, of which there may be up to 99. One
+    /// consistent read, or two in parallel for a phone with two spellings.
+    pub async fn probe_routes(
+        &self,
+        caller: &RealNumber,
+        numbers: &[VirtualNumber],
+        now: Timestamp,
+    ) -> Result<CallerRoutes, StoreError> {
+        let probe = async |caller: &RealNumber| {
+            let own = VirtualNumber::from(caller.as_phone().clone());
+            let routes = numbers.iter().map(|dialled| Key::Route { caller, dialled });
+            self.batch_get(routes.chain([Key::OwnNumber(&own)])).await
+        };
+        let (canonical, other) = (caller.canonical(), caller.other_spelling());
+        let others = async {
+            match &other {
+                Some(other) => Box::pin(probe(other)).await,
+                None => Ok(Vec::new()),
             }
+        };
+        let (items, others) = tokio::try_join!(Box::pin(probe(&canonical)), others)?;
+        Ok(CallerRoutes {
+            extent: Extent::Some { probed: numbers.iter().cloned().collect() },
+            ..read_routes(items, others, now)?
+        })
+    }
+
+    /// Returns the items under the other spelling of a phone, if it has two.
+    async fn under_other_spelling(&self, caller: &RealNumber) -> Result<Vec<Item>, StoreError> {
+        match caller.other_spelling() {
+            // Boxed, so that the futures of all other callers do not grow.
+            Some(other) => Box::pin(self.query(item::caller_partition(other.expose()), None)).await,
+            None => Ok(Vec::new()),
         }
-        Ok(routes)
     }
 }
 
-/// Creates a route under a key that is free at `now` and has the history that the route was built with.
-pub(super) fn create(conversation: &Conversation, route: &Route, now: Timestamp) -> Result<Write, StoreError> {
-    put(conversation, route, now, is_free_as_read(&route.history))
+/// Returns the route keys of a caller and a number: under the canonical spelling, and under the other one if there is one.
+fn route_keys<'a>(
+    canonical: &'a RealNumber,
+    other: Option<&'a RealNumber>,
+    dialled: &'a VirtualNumber,
+) -> Vec<Key<'a>> {
+    [Some(canonical), other].into_iter().flatten().map(|caller| Key::Route { caller, dialled }).collect()
 }
 
-/// Creates the route of a participant who has another phone from `now` on. The key may be the conversation's own already.
-pub(super) fn move_to_phone(conversation: &Conversation, route: &Route, now: Timestamp) -> Result<Write, StoreError> {
+/// Reads the items of a caller: those under the canonical spelling, and those under the other one.
+fn read_routes(items: Vec<Item>, others: Vec<Item>, now: Timestamp) -> Result<CallerRoutes, StoreError> {
+    let is_virtual = items.iter().chain(&others).any(|item| is_own_number(item, now));
+    let mut routes = CallerRoutes { is_virtual, ..CallerRoutes::default() };
+    for item in items {
+        if let Some(dialled) = item::dialled(&item) {
+            routes.by_number.insert(dialled, item::read(item)?);
+        }
+    }
+    for item in others {
+        if let Some(dialled) = item::dialled(&item) {
+            routes.add_other_spelling(dialled, item::read(item)?, now);
+        }
+    }
+    Ok(routes)
+}
+
+/// True if the item marks one of our own numbers. One that was given back to Vonage stays known as ours for a day.
+pub(super) fn is_own_number(item: &Item, now: Timestamp) -> bool {
+    item::sort_key(item) == OWN_NUMBER && item::time(item, "ttl").is_none_or(|until| now < until)
+}
+
+/// Creates a route under a key that is free at `now` and has the history that the route was built with. If calls of that
+/// history may go on, the key may also be in the quarantine of the same two people.
+pub(super) fn create(conversation: &Conversation, route: &Route, now: Timestamp) -> Result<Write, StoreError> {
+    if route.overlap_until.is_none() || route.history.is_empty() {
+        return put(conversation, route, now, is_free_as_read(&route.history));
+    }
+    let condition = format!(
+        "expires_at <= :now AND attribute_not_exists(is_replaced) AND connect_to IN (:to, :other) AND {}",
+        has_history(&route.history)
+    );
+    let other = route.connect_to.other_spelling();
+    let other = other.as_ref().unwrap_or(&route.connect_to);
+    Ok(put(conversation, route, now, condition)?
+        .bind(":to", item::string(route.connect_to.canonical().expose()))
+        .bind(":other", item::string(other.expose())))
+}
+
+/// Creates the route of a participant who has another route key from `now` on. The key may be the conversation's own already.
+pub(super) fn join(conversation: &Conversation, route: &Route, now: Timestamp) -> Result<Write, StoreError> {
     let condition = format!("{} OR {}", is_free_as_read(&route.history), is_own_as_read(&route.history));
     Ok(put(conversation, route, now, condition)?.bind(":id", item::string(conversation.id)))
 }
@@ -86,7 +198,7 @@ pub(super) fn move_to_phone(conversation: &Conversation, route: &Route, now: Tim
 /// same numbers again.
 fn put(conversation: &Conversation, route: &Route, now: Timestamp, condition: String) -> Result<Write, StoreError> {
     let participant = conversation.participant(route.side);
-    let key = Key::Route { caller: &participant.number, dialled: &participant.dials };
+    let key = Key::Route { caller: participant.route_caller(), dialled: &participant.sees };
     let item = key.with(route, Some(route.quarantined_until + RECORDS_KEPT))?;
     let put = Write::put(item).when(condition).bind(":now", item::seconds(now));
     let history = route.history.iter().enumerate();
@@ -98,6 +210,11 @@ pub(super) fn close(conversation: &Conversation, participant: &Participant, now:
     set(conversation, participant, now)
 }
 
+/// Like [`close`], for a participant who dials another number from `now` on.
+pub(super) fn replace(conversation: &Conversation, participant: &Participant, now: Timestamp) -> Write {
+    close(conversation, participant, now).set("is_replaced = :true").bind(":true", AttributeValue::Bool(true))
+}
+
 /// Updates the route of a participant whose own phone stays the same to the end and the other phone of `conversation`.
 pub(super) fn follow(conversation: &Conversation, side: Side) -> Write {
     let connect_to = &conversation.participant(side.other()).number;
@@ -106,9 +223,19 @@ pub(super) fn follow(conversation: &Conversation, side: Side) -> Write {
         .bind(":to", item::string(connect_to.expose()))
 }
 
+/// Updates the route of a participant to the number that masks it, because the other one dials another number.
+pub(super) fn present(conversation: &Conversation, side: Side) -> Write {
+    let participant = conversation.participant(side);
+    Write::update(Key::Route { caller: participant.route_caller(), dialled: &participant.sees })
+        .set("present_as = :mask")
+        .when("conversation = :id")
+        .bind(":mask", item::string(conversation.masked_by(side).as_str()))
+        .bind(":id", item::string(conversation.id))
+}
+
 fn set(conversation: &Conversation, participant: &Participant, end: Timestamp) -> Write {
     let until = conversation.quarantined_until(end);
-    Write::update(Key::Route { caller: &participant.number, dialled: &participant.dials })
+    Write::update(Key::Route { caller: participant.route_caller(), dialled: &participant.sees })
         .set("expires_at = :end, quarantined_until = :until")
         .set_ttl(until + RECORDS_KEPT)
         .when("conversation = :id")
@@ -123,8 +250,13 @@ fn is_free_as_read(history: &[ConversationId]) -> String {
     if history.is_empty() {
         return "(attribute_not_exists(pk) OR quarantined_until <= :now)".to_owned();
     }
+    format!("(quarantined_until <= :now AND {})", has_history(history))
+}
+
+/// Condition under which a route and its history are these conversations.
+fn has_history(history: &[ConversationId]) -> String {
     let others = (1..history.len()).map(|nth| format!(" AND earlier[{}] = :earlier{nth}", nth - 1));
-    format!("(quarantined_until <= :now AND conversation = :earlier0{})", others.collect::<String>())
+    format!("conversation = :earlier0{}", others.collect::<String>())
 }
 
 /// The same condition for a route key that the conversation `:id` owns already.

@@ -1,12 +1,14 @@
 //! Transactions and single updates, with repetition after conflicts.
 
-use std::ops::ControlFlow::{Break, Continue};
+use std::ops::ControlFlow::{self, Break, Continue};
 
+use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::CancellationReason;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{CancellationReason, ReturnValuesOnConditionCheckFailure};
 
-use super::item::Key;
+use super::item::{Item, Key};
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::retry;
@@ -65,20 +67,59 @@ impl Store {
         retry::contended(CONFLICTS, StoreError::Contended("an item"), || async {
             match update.clone().send().await {
                 Ok(_) => Ok(Break(true)),
-                Err(error) => match error.code() {
-                    Some("ConditionalCheckFailedException") => Ok(Break(false)),
-                    Some("TransactionConflictException") => Ok(Continue(())),
-                    _ => Err(StoreError::from(error)),
-                },
+                Err(error) => condition_failed(error),
             }
         })
         .await
+    }
+
+    /// Puts one item outside a transaction, and repeats that if it conflicts with one. True if the condition held.
+    pub(super) async fn put(&self, put: Write) -> Result<bool, StoreError> {
+        let put = put.into_put_item(&self.client, &self.table);
+        retry::contended(CONFLICTS, StoreError::Contended("an item"), || async {
+            match put.clone().send().await {
+                Ok(_) => Ok(Break(true)),
+                Err(error) => condition_failed(error),
+            }
+        })
+        .await
+    }
+
+    /// Updates one item outside a transaction. Returns the item as it is if the condition did not hold, else `None`.
+    pub(super) async fn update_or_return(&self, update: Write) -> Result<Option<Item>, StoreError> {
+        let update = update.into_update_item(&self.client, &self.table);
+        let update = update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match update.send().await {
+            Ok(_) => Ok(None),
+            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
+                match error.into_err() {
+                    UpdateItemError::ConditionalCheckFailedException(failed) if failed.item().is_some() => {
+                        Ok(failed.item)
+                    }
+                    _ => Err(StoreError::Malformed("a failed condition without its item".to_owned())),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Deletes one item, outside a transaction and without a condition.
     pub(super) async fn delete_item(&self, key: Key<'_>) -> Result<(), StoreError> {
         self.client.delete_item().table_name(&self.table).set_key(Some(key.item())).send().await?;
         Ok(())
+    }
+}
+
+/// Returns false if the condition of a single write did not hold, and continues if it conflicted with a transaction.
+fn condition_failed<E>(error: SdkError<E, HttpResponse>) -> Result<ControlFlow<bool>, StoreError>
+where
+    SdkError<E, HttpResponse>: ProvideErrorMetadata,
+    E: std::error::Error + 'static,
+{
+    match error.code() {
+        Some("ConditionalCheckFailedException") => Ok(Break(false)),
+        Some("TransactionConflictException") => Ok(Continue(())),
+        _ => Err(error.into()),
     }
 }
 

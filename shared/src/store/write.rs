@@ -1,16 +1,18 @@
-//! Builder for the writes of single items, in a transaction or alone.
+//! Builder for the writes and checks of single items, in a transaction or alone.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemFluentBuilder;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 
 use super::StoreError;
 use super::item::{self, Item, Key};
 
-/// A put, an update or a deletion of one item.
+/// A put, an update or a deletion of one item, or a check of it in a transaction.
 #[derive(Clone)]
 pub(super) struct Write {
     action: Action,
@@ -29,6 +31,7 @@ enum Action {
     Put,
     Update,
     Delete,
+    Check,
 }
 
 impl Write {
@@ -42,6 +45,11 @@ impl Write {
 
     pub(super) fn delete(key: Key<'_>) -> Self {
         Self::new(Action::Delete, key.item())
+    }
+
+    /// Creates a check of an item, which has to have a condition.
+    pub(super) fn check(key: Key<'_>) -> Self {
+        Self::new(Action::Check, key.item())
     }
 
     fn new(action: Action, item: Item) -> Self {
@@ -112,8 +120,23 @@ impl Write {
                 let delete = delete.set_condition_expression(condition).set_expression_attribute_names(names);
                 builder.delete(delete.set_expression_attribute_values(values).build()?)
             }
+            Action::Check => {
+                let check = ConditionCheck::builder().table_name(table).set_key(Some(self.item));
+                let check = check.set_condition_expression(condition).set_expression_attribute_names(names);
+                builder.condition_check(check.set_expression_attribute_values(values).build()?)
+            }
         };
         Ok(builder.build())
+    }
+
+    /// Converts a put into a request of its own.
+    pub(super) fn into_put_item(self, client: &Client, table: &str) -> PutItemFluentBuilder {
+        debug_assert!(matches!(self.action, Action::Put), "only a put is sent as PutItem");
+        let request = client.put_item().table_name(table).set_condition_expression(self.condition_expression());
+        request
+            .set_item(Some(self.item))
+            .set_expression_attribute_names(non_empty(self.names))
+            .set_expression_attribute_values(non_empty(self.values))
     }
 
     /// Converts an update into a request of its own.
@@ -122,6 +145,16 @@ impl Write {
         let request = client.update_item().table_name(table).update_expression(self.update_expression());
         let request = request.set_condition_expression(self.condition_expression()).set_key(Some(self.item));
         request
+            .set_expression_attribute_names(non_empty(self.names))
+            .set_expression_attribute_values(non_empty(self.values))
+    }
+
+    /// Converts a deletion into a request of its own.
+    pub(super) fn into_delete_item(self, client: &Client, table: &str) -> DeleteItemFluentBuilder {
+        debug_assert!(matches!(self.action, Action::Delete), "only a deletion is sent as DeleteItem");
+        let request = client.delete_item().table_name(table).set_condition_expression(self.condition_expression());
+        request
+            .set_key(Some(self.item))
             .set_expression_attribute_names(non_empty(self.names))
             .set_expression_attribute_values(non_empty(self.values))
     }

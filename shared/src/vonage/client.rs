@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Response, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -65,7 +65,7 @@ impl Vonage {
     /// Creates a client of the account in `config`. It sends nothing yet.
     pub fn new(config: VonageConfig) -> Self {
         let mut http = http_client(config.authorities.as_deref());
-        if config.api_url.starts_with("http://") || config.rest_url.starts_with("http://") {
+        if [&config.api_url, &config.rest_url, &config.insights_url].iter().any(|url| url.starts_with("http://")) {
             // The simulator runs on this machine or on the container's host, which no proxy can reach.
             http = http.no_proxy();
         }
@@ -79,10 +79,10 @@ impl Vonage {
         Self { http, config }
     }
 
-    /// Connects to the host of the number lookup, so that the first lookup does not wait for a connection. The response
-    /// does not matter.
-    pub async fn warm_up(&self) {
-        let _ = self.http.head(self.api("/")).timeout(connect_limit(self.config.time_limit)).send().await;
+    /// Connects to the host of `url`, so that the first request to it does not wait for a connection. The response does not
+    /// matter.
+    pub(super) async fn warm_up(&self, url: String) {
+        let _ = self.http.head(url).timeout(connect_limit(self.config.time_limit)).send().await;
     }
 
     /// Returns the longest time for one request, including its retries and the pauses between them.
@@ -98,6 +98,10 @@ impl Vonage {
         format!("{}{path}", self.config.rest_url)
     }
 
+    pub(super) fn insights(&self, path: &str) -> String {
+        format!("{}{path}", self.config.insights_url)
+    }
+
     /// Returns the budget of a request to `path`, whose attempts wait for turns of `rate_limiter`, if there is one.
     pub(super) fn retry_budget<'a>(
         &self,
@@ -108,27 +112,35 @@ impl Vonage {
         RetryBudget::new(path, idempotency, self.config.time_limit, rate_limiter)
     }
 
-    /// Sends a request once, for at most `limit`, and returns the HTTP status and the body. 401, 429 and 5xx are
-    /// errors.
+    /// Sends a request of the account once, for at most `limit`, and returns the HTTP status and the body. 401, 429 and
+    /// 5xx are errors.
     pub(super) async fn send<P: Serialize>(
         &self,
         url: String,
         payload: Payload<'_, P>,
         limit: Duration,
     ) -> Result<(StatusCode, Vec<u8>), VonageError> {
-        let request = match payload {
+        let request = self.request(url, payload);
+        answer(request.basic_auth(&self.config.api_key, Some(&self.config.api_secret.0)).timeout(limit)).await
+    }
+
+    /// Like [`Vonage::send`], for a request of the application, whose `token` authenticates it.
+    pub(super) async fn send_as_application<P: Serialize>(
+        &self,
+        token: &str,
+        url: String,
+        payload: Payload<'_, P>,
+        limit: Duration,
+    ) -> Result<(StatusCode, Vec<u8>), VonageError> {
+        answer(self.request(url, payload).bearer_auth(token).timeout(limit)).await
+    }
+
+    fn request<P: Serialize>(&self, url: String, payload: Payload<'_, P>) -> RequestBuilder {
+        match payload {
             Payload::Query(query) => self.http.get(url).query(query),
             Payload::Form(form) => self.http.post(url).form(form),
             Payload::Json(json) => self.http.post(url).json(json),
             Payload::PutJson(json) => self.http.put(url).json(json),
-        };
-        let request = request.basic_auth(&self.config.api_key, Some(&self.config.api_secret.0)).timeout(limit);
-        let response = request.send().await?;
-        match response.status() {
-            StatusCode::UNAUTHORIZED => Err(VonageError::Unauthorized),
-            StatusCode::TOO_MANY_REQUESTS => Err(VonageError::RateLimited { retry_after: retry_after(&response) }),
-            status if status.is_server_error() => Err(VonageError::Failed(status.as_u16())),
-            status => Ok((status, body(response).await?)),
         }
     }
 
@@ -162,6 +174,13 @@ fn retry_after(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds.into()))
 }
 
-async fn body(response: Response) -> Result<Vec<u8>, VonageError> {
-    Ok(response.bytes().await?.to_vec())
+/// Sends a request, and returns the HTTP status and the body. 401, 429 and 5xx are errors.
+async fn answer(request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), VonageError> {
+    let response = request.send().await?;
+    match response.status() {
+        StatusCode::UNAUTHORIZED => Err(VonageError::Unauthorized),
+        StatusCode::TOO_MANY_REQUESTS => Err(VonageError::RateLimited { retry_after: retry_after(&response) }),
+        status if status.is_server_error() => Err(VonageError::Failed(status.as_u16())),
+        status => Ok((status, response.bytes().await?.to_vec())),
+    }
 }

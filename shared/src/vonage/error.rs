@@ -24,6 +24,21 @@ pub enum VonageError {
         /// Vonage's reason, or ours where Vonage's could quote a phone number.
         label: String,
     },
+    /// Vonage gave no verdict about a number, for a reason that is not the request's: the lookup is gone, knows nothing of
+    /// the number, or has to be paid for.
+    #[error("Vonage did not look the number up: {label} (code {code})")]
+    NoVerdict {
+        /// HTTP status or `status` of the response.
+        code: String,
+        /// Vonage's reason, or ours.
+        label: String,
+    },
+    /// Vonage's answer about a number names another number.
+    #[error("Vonage's answer is about another number")]
+    OtherNumber,
+    /// The request could not be signed, so it was not sent.
+    #[error("the request to Vonage could not be signed")]
+    NotSigned,
     /// Vonage answered with a server error. The request may have been carried out.
     #[error("Vonage failed with HTTP status {0}")]
     Failed(u16),
@@ -54,9 +69,36 @@ impl From<serde_json::Error> for DecodeError {
 }
 
 impl VonageError {
+    /// True if Vonage refused a text message because of its sender.
+    ///
+    /// Source: Vonage SMS API 1.5.1, status 15, "invalid sender address".
+    pub fn refuses_sender(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "15")
+    }
+
     /// True if the request may have been carried out although it failed.
     pub fn outcome_is_unknown(&self) -> bool {
         matches!(self, Self::Failed(_) | Self::NotUnderstood(_) | Self::Partial(_) | Self::NoAnswer(_))
+    }
+
+    /// True if a number that was looked up is neither valid nor invalid by this answer, or by the lack of one. False if this
+    /// deployment is at fault: wrong credentials, or a wrong request.
+    pub fn leaves_number_undecided(&self) -> bool {
+        match self {
+            Self::RateLimited { .. }
+            | Self::NoVerdict { .. }
+            | Self::OtherNumber
+            | Self::Failed(_)
+            | Self::NotUnderstood(_)
+            | Self::Unreachable(_)
+            | Self::NoAnswer(_) => true,
+            Self::Unauthorized | Self::Refused { .. } | Self::NotSigned | Self::Partial(_) => false,
+        }
+    }
+
+    /// Creates a [`VonageError::NoVerdict`], and masks its text, because Vonage may quote a phone number.
+    pub(super) fn no_verdict(code: &str, label: &str) -> Self {
+        Self::NoVerdict { code: without_numbers(code), label: without_numbers(label) }
     }
 
     /// Creates a refusal, and masks its text, because Vonage may quote a phone number.

@@ -4,16 +4,20 @@
 //! action have no `status`, and some events have no `uuid`. Numeric values are strings.
 
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Deserializer};
 
-use crate::domain::call::{Direction, LegEvent, LegFacts};
+use super::amount;
+use super::time::time;
+use crate::domain::call::{Direction, LegEvent, LegFacts, Status};
+use crate::domain::phone::caller_id::{self, CallerId};
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 
 /// A request to the answer webhook: an inbound call that needs an NCCO.
 #[derive(Default, Deserialize)]
 pub struct AnswerRequest {
-    /// The caller's number. If the caller ID is withheld, it is missing or some other text.
-    #[serde(default, deserialize_with = "text")]
+    /// The caller id, as the originating network wrote it.
+    #[serde(default, deserialize_with = "anything")]
     from: Option<String>,
     /// The dialled number.
     #[serde(default, deserialize_with = "text")]
@@ -34,9 +38,14 @@ impl AnswerRequest {
         identifier(self.conversation_uuid.as_deref(), [&self.from, &self.to])
     }
 
-    /// Returns the route key: the caller's number and the dialled number. `None` if one of them is not a phone number.
-    pub fn route_key(&self) -> Option<(RealNumber, VirtualNumber)> {
-        Some((number(self.from.as_deref())?.into(), number(self.to.as_deref())?.into()))
+    /// Returns the caller. A national form is one of the country of the dialled number.
+    pub fn caller(&self) -> CallerId {
+        CallerId::read(self.from.as_deref(), self.dialled().as_ref())
+    }
+
+    /// Returns the dialled number. `None` if it is not a phone number.
+    pub fn dialled(&self) -> Option<VirtualNumber> {
+        known_number(self.to.as_deref())
     }
 }
 
@@ -62,6 +71,13 @@ pub enum Event {
         /// The data to merge into the leg.
         event: LegEvent,
     },
+    /// A leg reached a status, and belongs to nobody, because its caller is hidden or not understood.
+    Anonymous {
+        /// The caller.
+        caller: CallerId,
+        /// Vonage's ID of the call.
+        conversation_uuid: Option<String>,
+    },
     /// Any other event.
     Other {
         /// Its status, or else the name of its characteristic field.
@@ -73,7 +89,7 @@ pub enum Event {
 
 #[derive(Deserialize)]
 struct RawEvent {
-    #[serde(default, deserialize_with = "text")]
+    #[serde(default, deserialize_with = "anything")]
     from: Option<String>,
     #[serde(default, deserialize_with = "text")]
     to: Option<String>,
@@ -112,7 +128,7 @@ impl Event {
     /// Decodes the body of an event webhook, which must be a JSON object.
     pub fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
         let raw: RawEvent = serde_json::from_slice(body)?;
-        Ok(raw.leg_event().unwrap_or_else(|| raw.other()))
+        Ok(raw.leg_event().or_else(|| raw.anonymous()).unwrap_or_else(|| raw.other()))
     }
 }
 
@@ -125,37 +141,59 @@ impl RawEvent {
         let event = LegEvent {
             conversation_uuid: self.identifier(self.conversation_uuid.as_deref())?,
             uuid: self.identifier(self.uuid.as_deref().or(self.call_uuid.as_deref()))?,
-            status: serde_json::from_value(self.status.clone()?.into()).ok()?,
-            timestamp: self.timestamp.as_deref()?.parse().ok()?,
+            status: self.leg_status()?,
+            timestamp: self.timestamp.as_deref().and_then(time),
             facts: self.facts(),
         };
         Some(Event::Leg { keys, event })
     }
 
+    fn leg_status(&self) -> Option<Status> {
+        serde_json::from_value(self.status.clone()?.into()).ok()
+    }
+
     fn keys(&self) -> Vec<LegKey> {
-        let (Some(from), Some(to)) = (number(self.from.as_deref()), number(self.to.as_deref())) else {
-            return Vec::new();
+        let (from, to) = (self.from.as_deref(), self.to.as_deref());
+        let inbound = || {
+            let virtual_number = known_number(to)?;
+            let phone = CallerId::read(from, Some(&virtual_number)).phone()?.into();
+            Some(LegKey { direction: Direction::Inbound, phone, virtual_number })
         };
-        let inbound =
-            LegKey { direction: Direction::Inbound, phone: from.clone().into(), virtual_number: to.clone().into() };
-        let outbound = LegKey { direction: Direction::Outbound, phone: to.into(), virtual_number: from.into() };
-        match self.direction.as_deref() {
-            Some("inbound") => vec![inbound],
-            Some("outbound") => vec![outbound],
-            _ => vec![inbound, outbound],
+        let outbound = || {
+            let (phone, virtual_number) = (known_number(to)?, known_number(from)?);
+            Some(LegKey { direction: Direction::Outbound, phone, virtual_number })
+        };
+        let keys = match self.direction.as_deref() {
+            Some("inbound") => [inbound(), None],
+            Some("outbound") => [None, outbound()],
+            _ => [inbound(), outbound()],
+        };
+        keys.into_iter().flatten().collect()
+    }
+
+    /// Returns the event of a caller's leg that belongs to nobody.
+    fn anonymous(&self) -> Option<Event> {
+        let is_inbound = self.direction.as_deref() != Some("outbound");
+        let dialled = known_number(self.to.as_deref()).filter(|_| is_inbound && self.leg_status().is_some())?;
+        match CallerId::read(self.from.as_deref(), Some(&dialled)) {
+            CallerId::Phone(_) => None,
+            caller => Some(Event::Anonymous { caller, conversation_uuid: self.call() }),
         }
     }
 
+    /// Returns Vonage's ID of the call.
+    fn call(&self) -> Option<String> {
+        self.identifier(self.conversation_uuid.as_deref().or(self.conversation_uuid_from.as_deref()))
+    }
+
     fn facts(&self) -> LegFacts {
-        fn parsed<T: std::str::FromStr>(text: &Option<String>) -> Option<T> {
-            text.as_deref()?.parse().ok()
-        }
+        let amount = |text: &Option<String>| amount::of_text(text.as_deref()?);
         LegFacts {
-            duration: parsed(&self.duration),
-            price: parsed::<Decimal>(&self.price),
-            rate: parsed::<Decimal>(&self.rate),
+            duration: amount(&self.duration).and_then(|seconds| seconds.round().to_u32()),
+            price: amount(&self.price),
+            rate: amount(&self.rate),
             reason: word(self.detail.as_deref()),
-            sip_code: parsed(&self.sip_code),
+            sip_code: amount(&self.sip_code).and_then(sip_code),
             disconnected_by: word(self.disconnected_by.as_deref()),
         }
     }
@@ -165,8 +203,7 @@ impl RawEvent {
     }
 
     fn other(self) -> Event {
-        let conversation_uuid =
-            self.identifier(self.conversation_uuid.as_deref().or(self.conversation_uuid_from.as_deref()));
+        let conversation_uuid = self.call();
         let known = ["speech", "dtmf", "recording_url", "payload", "reason"];
         let kind = match self.status {
             Some(status) => status,
@@ -177,9 +214,16 @@ impl RawEvent {
     }
 }
 
-/// Parses a number in Vonage's format. Blanks around it are removed, because they occur in Vonage's own logs.
-fn number(text: Option<&str>) -> Option<PhoneNumber> {
-    PhoneNumber::try_from(text?.trim()).ok()
+/// Returns a status code of SIP (RFC 3261); 0 is none.
+fn sip_code(code: Decimal) -> Option<u16> {
+    code.is_integer().then(|| code.to_u16()).flatten().filter(|code| (100..700).contains(code))
+}
+
+/// Reads a number that Vonage knows from us: one of the account's, or one that it was told to dial. It is international, and
+/// digits are taken as they are, because no numbering plan has to know our own numbers.
+fn known_number<T: From<PhoneNumber>>(text: Option<&str>) -> Option<T> {
+    let documented = PhoneNumber::try_from(text?.trim()).ok();
+    documented.or_else(|| CallerId::read(text, None).phone()).map(T::from)
 }
 
 /// Returns an ID if it is safe in an item key and in a log line: it is short, has only harmless characters, and neither
@@ -188,9 +232,9 @@ fn identifier(text: Option<&str>, numbers: [&Option<String>; 2]) -> Option<Strin
     let text = harmless(text)?;
     let own = digits(text);
     let is_a_number = own.len() <= MAX_NUMBER_DIGITS && !text.contains(|c: char| c.is_ascii_alphabetic());
-    let numbers = numbers.into_iter().flatten().map(|number| digits(number.trim_start_matches(['+', '0', ' '])));
+    let mut numbers = numbers.into_iter().flatten().flat_map(|sent| caller_id::digit_runs(sent));
     let reveals_a_number = is_a_number && own.len() >= MIN_NUMBER_DIGITS
-        || numbers.filter(|number| number.len() >= MIN_NUMBER_DIGITS).any(|number| own.contains(&number));
+        || numbers.any(|number| number.len() >= MIN_NUMBER_DIGITS && own.contains(&number));
     (!reveals_a_number).then(|| text.to_owned())
 }
 
@@ -212,6 +256,15 @@ fn digits(text: &str) -> String {
 const MIN_NUMBER_DIGITS: usize = 7;
 /// The most digits of a phone number (E.164).
 const MAX_NUMBER_DIGITS: usize = 15;
+
+/// Reads a field that may be anything. Only null is nothing.
+fn anything<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    })
+}
 
 /// Reads a field that may be text, a number, null or, in a future version of the API, something else.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -243,9 +296,52 @@ mod tests {
         let Event::Leg { keys, event } = event else { panic!("{event:?}") };
         assert_eq!(keys.len(), 1);
         assert_eq!((keys[0].direction, keys[0].phone.expose()), (Direction::Inbound, "447700900001"));
-        assert_eq!(event.timestamp.as_millisecond(), 1_795_348_806_123);
+        assert_eq!(event.timestamp.map(jiff::Timestamp::as_millisecond), Some(1_795_348_806_123));
         assert_eq!((event.facts.duration, event.facts.sip_code), (Some(12), Some(200)));
         assert_eq!(event.facts.price, "0.00144".parse().ok());
+    }
+
+    #[test]
+    fn odd_values_of_a_leg_are_taken_or_unknown_and_never_0() {
+        let leg = |name: &str, value: serde_json::Value| {
+            let mut event = json!({
+                "from": "447700900001", "to": "447451000002", "uuid": "u", "conversation_uuid": "CON-1",
+                "status": "completed", "direction": "inbound", "timestamp": "2026-11-22T12:00:06.123Z",
+            });
+            event[name] = value;
+            match parse(event) {
+                Event::Leg { event, .. } => event,
+                other => panic!("{name}: {other:?}"),
+            }
+        };
+        for (value, duration) in [
+            (json!(12.0), Some(12)),
+            (json!("12.0"), Some(12)),
+            (json!("12,0"), Some(12)),
+            (json!(0), Some(0)),
+            (json!(""), None),
+            (json!(-1), None),
+            (json!("unknown"), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(leg("duration", value.clone()).facts.duration, duration, "{value}");
+        }
+        for value in [json!("0,0036"), json!(0.0036), json!(" 0.0036 ")] {
+            assert_eq!(leg("price", value.clone()).facts.price, "0.0036".parse().ok(), "{value}");
+            assert_eq!(leg("rate", value.clone()).facts.rate, "0.0036".parse().ok(), "{value}");
+        }
+        for (value, code) in
+            [(json!(200.0), Some(200)), (json!("486"), Some(486)), (json!(0), None), (json!(1.5), None)]
+        {
+            assert_eq!(leg("sip_code", value.clone()).facts.sip_code, code, "{value}");
+        }
+        for value in [json!(1_795_348_806_123_i64), json!("1795348806.123"), json!("2026-11-22 12:00:06.123")] {
+            let timestamp = leg("timestamp", value.clone()).timestamp;
+            assert_eq!(timestamp.map(jiff::Timestamp::as_millisecond), Some(1_795_348_806_123), "{value}");
+        }
+        for value in [json!(null), json!(0), json!(""), json!("yesterday"), json!({})] {
+            assert_eq!(leg("timestamp", value.clone()).timestamp, None, "{value}");
+        }
     }
 
     #[test]
@@ -277,10 +373,6 @@ mod tests {
             ),
             (json!({"payload": {}, "conversation_uuid": "CON-1"}), "payload"),
             (json!({"status": "newly invented", "conversation_uuid": "CON-1"}), "unknown"),
-            (
-                json!({"status": "answered", "from": "anonymous", "to": "447451000002", "uuid": "u", "conversation_uuid": "CON-1", "timestamp": "2026-11-22T12:00:06Z"}),
-                "answered",
-            ),
             (json!({"conversation_uuid": "CON-1", "status": 7, "uuid": {}}), "7"),
         ] {
             let expected = Event::Other { kind: kind.to_owned(), conversation_uuid: Some("CON-1".to_owned()) };
@@ -335,12 +427,76 @@ mod tests {
     }
 
     #[test]
-    fn caller_id_that_is_not_a_number_has_no_route_key() {
-        for from in ["", "anonymous", "Restricted", "+447700900001", "07700900001"] {
-            let field = |name: &str| Some(if name == "from" { from } else { "447451000002" });
-            assert!(AnswerRequest::from_query(field).route_key().is_none(), "{from}");
+    fn leg_of_hidden_or_unclear_caller_is_told_apart() {
+        let event = |from: serde_json::Value, direction: &str| {
+            parse(json!({
+                "status": "answered", "from": from, "to": "447451000002", "uuid": "u", "conversation_uuid": "CON-1",
+                "direction": direction, "timestamp": "2026-11-22T12:00:06Z",
+            }))
+        };
+        let anonymous = |caller| Event::Anonymous { caller, conversation_uuid: Some("CON-1".to_owned()) };
+        for hidden in [json!("anonymous"), json!(null), json!(""), json!("0")] {
+            assert_eq!(event(hidden.clone(), "inbound"), anonymous(CallerId::Hidden), "{hidden}");
         }
-        let field = |name: &str| Some(if name == "from" { " 447700900001" } else { "447451000002" });
-        assert!(AnswerRequest::from_query(field).route_key().is_some());
+        for (unclear, shape) in [(json!("12 34"), "## ##"), (json!(["447700900001"]), "[\"############\"]")] {
+            let caller = CallerId::NotUnderstood { shape: shape.to_owned() };
+            assert_eq!(event(unclear, "inbound"), anonymous(caller));
+        }
+        let other = Event::Other { kind: "answered".to_owned(), conversation_uuid: Some("CON-1".to_owned()) };
+        assert_eq!(event(json!("anonymous"), "outbound"), other);
+    }
+
+    #[test]
+    fn leg_has_its_keys_in_every_spelling_of_both_numbers() {
+        let keys = |from: &str, to: &str, direction: Option<&str>| {
+            let event = json!({
+                "status": "answered", "from": from, "to": to, "uuid": "u", "conversation_uuid": "CON-1",
+                "direction": direction, "timestamp": "2026-11-22T12:00:06Z",
+            });
+            let Event::Leg { keys, .. } = parse(event) else { return Vec::new() };
+            let key = |key: LegKey| (key.direction, key.phone.expose().to_owned(), key.virtual_number.to_string());
+            keys.into_iter().map(key).collect()
+        };
+        let (phone, mask) = ("447700900001", "447451000002");
+        let expected = |direction| (direction, phone.to_owned(), mask.to_owned());
+        for spelled in ["+447700900001", "00447700900001", "07700900001", "tel:+447700900001", "447700900001@h"] {
+            for dialled in [mask, "+447451000002", "00447451000002"] {
+                assert_eq!(keys(spelled, dialled, Some("inbound")), [expected(Direction::Inbound)], "{spelled}");
+                if spelled != "07700900001" {
+                    assert_eq!(keys(dialled, spelled, Some("outbound")), [expected(Direction::Outbound)], "{spelled}");
+                }
+            }
+        }
+        assert!(keys(mask, "07700900001", Some("outbound")).is_empty());
+        let both = keys(phone, mask, None);
+        assert_eq!(both[0], expected(Direction::Inbound));
+        assert_eq!(both[1], (Direction::Outbound, mask.to_owned(), phone.to_owned()));
+    }
+
+    #[test]
+    fn caller_and_dialled_number_of_a_call_are_read() {
+        for (from, phone) in [
+            ("+447700900001", Some("447700900001")),
+            (" 447700900001", Some("447700900001")),
+            ("07700900001", Some("447700900001")),
+            ("anonymous", None),
+            ("12 34", None),
+        ] {
+            for to in ["447451000002", "+447451000002", "00447451000002"] {
+                let call = AnswerRequest::from_query(|name| Some(if name == "from" { from } else { to }));
+                assert_eq!(call.caller().phone().as_ref().map(|phone| phone.expose()), phone, "{from}");
+                assert_eq!(call.dialled().as_ref().map(VirtualNumber::as_str), Some("447451000002"), "{to}");
+            }
+        }
+        // Of a plan that is not known.
+        let call = AnswerRequest::from_query(|name| Some(if name == "from" { "+447700900001" } else { "9991234567" }));
+        assert_eq!(call.dialled().as_ref().map(VirtualNumber::as_str), Some("9991234567"));
+        let call = AnswerRequest::from_query(|name| (name == "from").then_some("07700900001"));
+        assert!(matches!(call.caller(), CallerId::NotUnderstood { .. }));
+        assert_eq!(call.dialled(), None);
+        let numeric: AnswerRequest = serde_json::from_value(json!({"from": 447_700_900_001_u64, "to": null})).unwrap();
+        assert_eq!(numeric.caller().phone().map(|phone| phone.expose().to_owned()).as_deref(), Some("447700900001"));
+        let null: AnswerRequest = serde_json::from_value(json!({"from": null})).unwrap();
+        assert_eq!(null.caller(), CallerId::Hidden);
     }
 }

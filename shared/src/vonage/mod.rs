@@ -1,19 +1,25 @@
 //! Vonage: clients of its HTTP APIs, and its webhooks.
 
+pub mod application_token;
 pub mod applications;
+pub mod carrier_lookup;
 pub mod event;
+pub mod identity_insights;
 pub mod ncco;
 pub mod number_insight;
+pub mod number_lookup;
 pub mod numbers;
 pub mod redact;
 pub mod signature;
 pub mod sms;
 
+mod amount;
 mod client;
 mod error;
 mod hs256;
 mod rate_limit;
 mod retry;
+mod time;
 
 pub use client::{Vonage, http_client};
 pub use error::{DecodeError, VonageError};

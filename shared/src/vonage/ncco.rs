@@ -35,6 +35,9 @@ pub enum Action {
         timeout: u32,
         /// The longest talking time, in seconds.
         limit: u32,
+        /// The address of the events of the callee's leg, if it is not the application's.
+        #[serde(rename = "eventUrl", skip_serializing_if = "Option::is_none")]
+        event_url: Option<[String; 1]>,
     },
 }
 
@@ -46,8 +49,9 @@ pub struct PhoneEndpoint {
     pub number: RealNumber,
 }
 
-/// Returns the NCCO for a call with this destination.
-pub fn answer(destination: Destination) -> Ncco {
+/// Returns the NCCO for a call with this destination. The events of the callee's leg go to `event_url`, if that is given, else
+/// to the application's address.
+pub fn answer(destination: Destination, event_url: Option<String>) -> Ncco {
     match destination {
         Destination::Participant { connect_to, present_as, limits, .. } => vec![
             talk("Connecting your call."),
@@ -56,6 +60,7 @@ pub fn answer(destination: Destination) -> Ncco {
                 endpoint: [PhoneEndpoint { number: connect_to }],
                 timeout: limits.ring_seconds,
                 limit: limits.talk_seconds(),
+                event_url: event_url.map(|url| [url]),
             },
         ],
         Destination::Ended(_) => {
@@ -63,10 +68,31 @@ pub fn answer(destination: Destination) -> Ncco {
                 "The conversation that this number was for has ended, so your call cannot be connected. Goodbye.",
             )]
         }
-        Destination::Nobody => vec![talk(
-            "Sorry, this number cannot connect you. Please call from the phone that you gave us, with your caller ID shown. Goodbye.",
-        )],
+        Destination::ReceiveOnly => {
+            vec![talk("Sorry, this number only calls you, and does not take calls from you. Goodbye.")]
+        }
+        Destination::Replaced(_) => {
+            vec![talk(
+                "The number for this conversation has changed, so your call cannot be connected. Please call the new \
+                 number. Goodbye.",
+            )]
+        }
+        Destination::Nobody => {
+            vec![talk("Sorry, this number cannot connect you. Please call from the phone that you gave us. Goodbye.")]
+        }
     }
+}
+
+/// Returns the NCCO for a call whose caller is hidden.
+pub fn hidden_caller() -> Ncco {
+    vec![talk("Sorry, your caller ID is hidden, so we cannot connect you. Please show it and call again. Goodbye.")]
+}
+
+/// Returns the NCCO for a call whose caller id means no phone, or several.
+pub fn unclear_caller() -> Ncco {
+    vec![talk(
+        "Sorry, your network sent your caller ID in a form that we cannot read, so we cannot connect you. Goodbye.",
+    )]
 }
 
 /// Returns the NCCO for a call whose route cannot be read at present.
@@ -93,22 +119,29 @@ mod tests {
             conversation: ConversationId::generate(jiff::Timestamp::UNIX_EPOCH),
             connect_to: PhoneNumber::try_from("447700900002").unwrap().into(),
             present_as: PhoneNumber::try_from("447451000002").unwrap().into(),
+            one_way: false,
             limits: CallLimits { max_call_seconds: 600, ring_seconds: 30 },
         };
         assert_eq!(
-            serde_json::to_value(answer(destination)).unwrap(),
+            serde_json::to_value(answer(destination.clone(), None)).unwrap(),
             json!([
                 {"action": "talk", "text": "Connecting your call.", "language": "en-GB"},
                 {"action": "connect", "from": "447451000002", "timeout": 30, "limit": 565,
                  "endpoint": [{"type": "phone", "number": "447700900002"}]},
             ])
         );
+        let url = "https://here/webhooks/event/1".to_owned();
+        let with_url = serde_json::to_value(answer(destination, Some(url.clone()))).unwrap();
+        assert_eq!(with_url[1]["eventUrl"], json!([url]));
     }
 
     #[test]
     fn every_other_call_is_answered_with_talk_only() {
-        let ended = Destination::Ended(ConversationId::generate(jiff::Timestamp::UNIX_EPOCH));
-        for ncco in [answer(ended), answer(Destination::Nobody), try_again()] {
+        let id = ConversationId::generate(jiff::Timestamp::UNIX_EPOCH);
+        let refused =
+            [Destination::Ended(id), Destination::Replaced(id), Destination::ReceiveOnly, Destination::Nobody];
+        let refused = refused.map(|nobody| answer(nobody, None));
+        for ncco in refused.into_iter().chain([hidden_caller(), unclear_caller(), try_again()]) {
             assert!(matches!(ncco.as_slice(), [Action::Talk { .. }]));
         }
     }

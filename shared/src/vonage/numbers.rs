@@ -1,7 +1,8 @@
 //! Numbers of the account: search, rent, link to the Voice application, cancel.
 //!
 //! Source: Vonage Numbers API 1.1.0. POST bodies are forms, and `error-code` is a string. Code 420 has many causes,
-//! which only its label distinguishes.
+//! which only its label distinguishes, and the label "method failed" has many causes too. So the balance, from Vonage's
+//! Account API, decides if a purchase failed for want of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::amount::amount;
 use super::client::{Payload, Vonage, parse, parse_ok};
 use super::error::VonageError;
 use super::rate_limit::RateLimiter;
@@ -92,6 +94,17 @@ pub struct Page {
     pub more: bool,
 }
 
+/// A page of the account's numbers.
+#[derive(Debug, Clone)]
+pub struct ListPage {
+    /// The numbers on the page.
+    pub numbers: Vec<ListedNumber>,
+    /// Number of numbers on all pages.
+    pub count: u32,
+    /// True if another page follows.
+    pub more: bool,
+}
+
 /// A page of numbers. Without matches the API answers `{}` or `{"count":0,"numbers":[]}`.
 #[derive(Deserialize)]
 struct Listing<T> {
@@ -124,7 +137,19 @@ struct OwnedQuery<'a> {
 }
 
 #[derive(Serialize)]
-struct ListQuery {
+struct LinkedQuery<'a> {
+    country: &'a str,
+    application_id: &'a str,
+    size: u32,
+    index: u32,
+}
+
+#[derive(Serialize)]
+struct ListQuery<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search_pattern: Option<u8>,
     size: u32,
     index: u32,
 }
@@ -158,6 +183,12 @@ pub struct OwnedNumber {
     app_id: Option<String>,
 }
 
+/// The balance of the account. Its other member says if it is topped up automatically, which may fail.
+#[derive(Deserialize)]
+struct Balance {
+    value: serde_json::Value,
+}
+
 #[derive(Deserialize)]
 struct Outcome {
     #[serde(rename = "error-code")]
@@ -187,6 +218,11 @@ impl OwnedNumber {
     /// True if calls to it reach this application. A voice callback of the number has priority over its application.
     pub fn reaches(&self, application_id: &str) -> bool {
         self.is_linked_to(application_id) && self.voice_callback_type.as_deref().is_none_or(str::is_empty)
+    }
+
+    /// True if it is linked to this application, or to none.
+    pub fn may_link_to(&self, application_id: &str) -> bool {
+        self.app_id.as_deref().is_none_or(|linked| linked.is_empty() || linked == application_id)
     }
 
     /// True if it is linked to this application.
@@ -226,6 +262,11 @@ impl NumbersApi {
         self.vonage.time_limit()
     }
 
+    /// Returns the least time that a number takes: its three requests.
+    pub fn pace(&self) -> Duration {
+        3 * self.rate_limiter.interval()
+    }
+
     /// Returns the time to plan for one number: its three requests, of which one may run into its time limit, and the
     /// writes to our table between them. The next run resumes a number that takes longer.
     pub fn time_for_one(&self) -> Duration {
@@ -250,19 +291,20 @@ impl NumbersApi {
         self.send(path, Payload::Query(query), Idempotency::Safe, parse_ok).await
     }
 
-    /// Reads all numbers of the account, page by page.
-    pub async fn list(&self) -> Result<Vec<ListedNumber>, VonageError> {
-        let mut all = Vec::new();
-        for index in 1.. {
-            let query = ListQuery { size: PAGE_SIZE, index };
-            let page: Listing<ListedNumber> = self.get("/account/numbers", &query).await?;
-            let more = !page.numbers.is_empty() && page.count > PAGE_SIZE.saturating_mul(index);
-            all.extend(page.numbers);
-            if !more {
-                break;
-            }
-        }
-        Ok(all)
+    /// Reads page `index` of the account's numbers that begin with `prefix`. The first page has index 1.
+    pub async fn list(&self, prefix: &str, index: u32) -> Result<ListPage, VonageError> {
+        let pattern = Some(prefix).filter(|prefix| !prefix.is_empty());
+        let query = ListQuery { pattern, search_pattern: pattern.map(|_| 0), size: PAGE_SIZE, index };
+        let page: Listing<ListedNumber> = self.get("/account/numbers", &query).await?;
+        let more = !page.numbers.is_empty() && page.count > PAGE_SIZE.saturating_mul(index);
+        Ok(ListPage { numbers: page.numbers, count: page.count, more })
+    }
+
+    /// Counts the account's numbers of a country that are linked to the application.
+    pub async fn count_linked(&self, country: Country, application_id: &str) -> Result<usize, VonageError> {
+        let query = LinkedQuery { country: country.as_str(), application_id, size: 1, index: 1 };
+        let page: Listing<ListedNumber> = self.get("/account/numbers", &query).await?;
+        Ok(usize::try_from(page.count).unwrap_or(usize::MAX))
     }
 
     /// Cancels the rent of a number.
@@ -291,6 +333,17 @@ impl NumbersApi {
     /// Rents a number. After an error with an unknown outcome, [`NumbersApi::owned`] shows whether it was rented.
     pub async fn buy(&self, country: Country, number: &VirtualNumber) -> Result<(), VonageError> {
         self.change("/number/buy", &NumberForm { country: country.as_str(), msisdn: number.as_str() }).await
+    }
+
+    /// Reads the balance of the account, in EUR.
+    ///
+    /// Source: Vonage Account API, "Get Account Balance".
+    pub async fn balance(&self) -> Result<Decimal, VonageError> {
+        let read = |status, body: &[u8]| {
+            let balance: Balance = parse_ok(status, body)?;
+            amount(&balance.value).ok_or(VonageError::NotUnderstood(None))
+        };
+        self.send("/account/get-balance", Payload::Query(&()), Idempotency::Safe, read).await
     }
 
     /// Reads the settings of a number. `None` if the account does not rent it.

@@ -31,9 +31,15 @@ pub struct WebhookVerifier {
 /// A failed verification: the webhook may not come from Vonage.
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureError {
-    /// The webhook has no signature.
+    /// The webhook has no signature at all. Vonage sends such webhooks after rare faults of its own, and sends them again
+    /// with a signature after a 5xx.
+    ///
+    /// Source: Vonage, "Signed webhooks".
     #[error("the webhook is not signed")]
     Missing,
+    /// The webhook has credentials that are no bearer token.
+    #[error("the webhook's authorization is no bearer token")]
+    NotBearer,
     /// The signature was made with another secret, or is not in Vonage's format.
     #[error("the webhook's signature is not valid")]
     Invalid(#[source] jsonwebtoken::errors::Error),
@@ -92,7 +98,7 @@ impl WebhookVerifier {
         body: Option<&[u8]>,
         now: Timestamp,
     ) -> Result<(), SignatureError> {
-        let claims = self.claims(authorization.and_then(bearer).ok_or(SignatureError::Missing)?)?;
+        let claims = self.claims(token(authorization)?)?;
         let covers = |hash: String| equal(&hash.to_ascii_lowercase(), &payload_hash(body.unwrap_or_default()));
         if !claims.payload_hash.map_or(body.is_none(), covers) {
             return Err(SignatureError::BodyMismatch);
@@ -129,9 +135,16 @@ pub fn install_provider() {
     hs256::install();
 }
 
-fn bearer(authorization: &str) -> Option<&str> {
-    let (scheme, token) = authorization.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+/// Returns the bearer token in an `Authorization` header.
+fn token(authorization: Option<&str>) -> Result<&str, SignatureError> {
+    let authorization = authorization.unwrap_or_default().trim();
+    match authorization.split_once(' ').unwrap_or((authorization, "")) {
+        ("", _) => Err(SignatureError::Missing),
+        (scheme, token) if scheme.eq_ignore_ascii_case("Bearer") => {
+            Some(token.trim()).filter(|token| !token.is_empty()).ok_or(SignatureError::Missing)
+        }
+        _ => Err(SignatureError::NotBearer),
+    }
 }
 
 fn payload_hash(body: &[u8]) -> String {
@@ -203,8 +216,11 @@ mod tests {
         assert!(matches!(verify(Some(&signature), Some(b"{ }"), 0), Err(SignatureError::BodyMismatch)));
         let without_hash = signed("secret", &claims_with("payload_hash", Value::Null));
         assert!(matches!(verify(Some(&without_hash), Some(b"{}"), 0), Err(SignatureError::BodyMismatch)));
-        for header in [None, Some(""), Some("Basic eA=="), Some("Bearer")] {
+        for header in [None, Some(""), Some(" "), Some("Bearer"), Some("bearer ")] {
             assert!(matches!(verify(header, None, 0), Err(SignatureError::Missing)), "{header:?}");
+        }
+        for header in ["Basic eA==", "eA==", "BearereA=="] {
+            assert!(matches!(verify(Some(header), None, 0), Err(SignatureError::NotBearer)), "{header}");
         }
     }
 

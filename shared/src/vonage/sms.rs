@@ -27,6 +27,13 @@ pub trait TextSender: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct SmsApi(pub Vonage);
 
+impl SmsApi {
+    /// Connects to the API, so that the first text message does not wait for a connection.
+    pub async fn warm_up(&self) {
+        self.0.warm_up(self.0.rest("/")).await;
+    }
+}
+
 /// The GSM 03.38 alphabet with its extension table. A text with any other character must be sent as `unicode`: the
 /// API's default type is `text`, and it does not detect the encoding.
 const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\

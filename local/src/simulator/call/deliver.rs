@@ -36,6 +36,7 @@ pub(super) async fn ask(
     let reply = match fault {
         Some(DeliveryFault::Lose {}) => Err(Undelivered::Closed),
         Some(DeliveryFault::LoseAnswer {}) => send().await.and(Err(Undelivered::Closed)),
+        Some(DeliveryFault::Unsigned {}) => simulator.deliverer.send(webhook, &unsigned(sender), data).await,
         Some(DeliveryFault::Duplicate {}) => {
             let first = send().await;
             // Vonage uses the first response and ignores the second.
@@ -111,6 +112,10 @@ async fn deliver(
             simulator.withheld().push(WithheldEvent { event: event.clone(), sender: sender.clone() });
             vec![None]
         }
+        Some(DeliveryFault::Unsigned {}) => {
+            let first = status(simulator.deliverer.send(webhook, &unsigned(sender), &event.body).await);
+            if first.is_none_or(|status| status >= 500) { vec![first, send_event().await] } else { vec![first] }
+        }
         Some(DeliveryFault::Duplicate {}) => vec![send_event().await, send_event().await],
         Some(DeliveryFault::AtOnce {}) => {
             let (one, other) = tokio::join!(send_event(), send_event());
@@ -124,6 +129,10 @@ async fn deliver(
     };
     let report = |http_status| EventReport { http_status, status: event.status, leg: event.leg.clone(), fault };
     statuses.into_iter().map(report).collect()
+}
+
+fn unsigned(sender: &Sender) -> Sender {
+    Sender { signed: false, ..sender.clone() }
 }
 
 fn status(reply: Result<Reply, Undelivered>) -> Option<u16> {

@@ -1,7 +1,10 @@
 //! Phone numbers. Real and virtual numbers have different types, so that they cannot be confused.
 
+pub mod caller_id;
 pub mod dial_policy;
 pub mod parse;
+pub mod plan;
+mod spelling;
 
 use std::fmt;
 

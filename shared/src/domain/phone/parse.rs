@@ -3,7 +3,7 @@
 use numbering_plan::{Number, ParseError};
 
 use crate::domain::country::Country;
-use crate::domain::phone::{PhoneNumber, RealNumber};
+use crate::domain::phone::PhoneNumber;
 
 /// The reason why a written number cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum UnreadableNumber {
     /// It is international, and its calling code is not that of the given country.
     #[error("the number does not belong to the country given with it")]
     OtherCountry,
+    /// By the dialling habits of another country it is another phone.
+    #[error("the number can be read as another phone; write it with + and the calling code")]
+    Unclear,
 }
 
 /// Reads `+44 7700 900001`, `0044 7700 900001` or, with its country, `07700 900001`.
@@ -28,10 +31,9 @@ pub fn read(written: &str, country: Option<Country>) -> Result<PhoneNumber, Unre
     PhoneNumber::try_from(number.digits()).map_err(|_| UnreadableNumber::NotANumber)
 }
 
-/// Returns the calling code of a number, such as `44`. If the calling code is unknown, returns all digits, so that no
-/// other number has the same one.
-pub fn calling_code(number: &RealNumber) -> String {
-    let digits = number.expose();
+/// Returns the calling code of a number in digits, such as `44`. If the calling code is unknown, returns all digits, so
+/// that no other number has the same one.
+pub fn calling_code(digits: &str) -> String {
     Number::from_international(digits).map_or_else(|| digits.to_owned(), |number| number.calling_code().to_string())
 }
 
@@ -41,6 +43,7 @@ impl From<ParseError> for UnreadableNumber {
             ParseError::NeedsCountry => Self::NeedsCountry,
             ParseError::NotANumber => Self::NotANumber,
             ParseError::OtherCountry => Self::OtherCountry,
+            ParseError::Unclear => Self::Unclear,
         }
     }
 }
@@ -58,6 +61,7 @@ mod tests {
             ("07700 900001", None, Err(UnreadableNumber::NeedsCountry)),
             ("hello", gb, Err(UnreadableNumber::NotANumber)),
             ("+33 6 44 63 00 01", gb, Err(UnreadableNumber::OtherCountry)),
+            ("+810 44 7911 123456", None, Err(UnreadableNumber::Unclear)),
         ] {
             let number = read(written, country);
             assert_eq!(number.as_ref().map(PhoneNumber::expose), expected.as_ref().copied(), "{written}");
@@ -75,7 +79,7 @@ mod tests {
         for (number, code) in
             [("447700900001", "44"), ("12015550123", "1"), ("353861000001", "353"), ("9991234567", "9991234567")]
         {
-            assert_eq!(calling_code(&PhoneNumber::try_from(number).unwrap().into()), code);
+            assert_eq!(calling_code(number), code);
         }
     }
 }

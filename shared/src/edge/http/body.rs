@@ -163,8 +163,10 @@ mod tests {
         const OUTER: &str =
             "This field is unknown. Expected one of people, lifetime, reference, notify, seconds, colours.";
         const PERSON: &str = "This field is unknown. Expected one of number, country, label.";
-        let country = "Not a country code of two capital letters, such as GB.";
-        let label = "Must be text of 1 to 40 characters without control characters.";
+        let meant = "Not the code of a country of two capital letters (ISO 3166-1); perhaps GB is meant.";
+        let no_country = "Not the code of a country of two capital letters (ISO 3166-1), such as GB.";
+        let label = "Must be visible text of 1 to 40 characters (160 code points), without line breaks, control characters \
+                     and direction overrides.";
         for (body, field, detail) in [
             (json!({}), "people", "This field is required."),
             (json!({"people": [{"number": "1"}, {}]}), "people[1].number", "This field is required."),
@@ -184,7 +186,9 @@ mod tests {
             (json!({"people": [], "seconds": 1.5}), "seconds", "Expected a whole number."),
             (json!({"people": [], "colours": ["red", "447700900001"]}), "colours[1]", "Expected one of red, green."),
             (json!({"people": [], "colours": [{"red": 1}]}), "colours[0]", "Expected one of red, green."),
-            (json!({"people": [{"number": "1", "country": "gb"}]}), "people[0].country", country),
+            (json!({"people": [{"number": "1", "country": "gb"}]}), "people[0].country", meant),
+            (json!({"people": [{"number": "1", "country": "UK"}]}), "people[0].country", meant),
+            (json!({"people": [{"number": "1", "country": "447700900001"}]}), "people[0].country", no_country),
             (json!({"people": [{"number": "1", "label": ""}]}), "people[0].label", label),
             (json!({"people": [], "reference": "\\"}), "reference", "Must have no quotation mark and no backslash."),
             (json!({"people": [], "lifetime": 59}), "lifetime", "Must be from 60 to 14688000 seconds (170 days)."),

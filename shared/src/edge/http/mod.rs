@@ -17,7 +17,7 @@ use crate::domain::conversation::ConversationId;
 
 pub use body::{MAX_BODY_BYTES, Object, read_json};
 pub use idempotency::idempotent_request;
-pub use webhook::signed_body;
+pub use webhook::{event_url, signed_body};
 
 /// The failure of a request: an RFC 9457 problem, with its cause for the log.
 #[derive(Debug)]

@@ -18,11 +18,21 @@ impl From<StoreError> for Problem {
     }
 }
 impl From<crate::vonage::signature::SignatureError> for Problem {
-    /// The answer does not contain the reason, so that it gives no hint to an attacker who tries signatures.
+    /// The answer says only if a signature was there, so that it gives no hint to an attacker who tries signatures.
+    ///
+    /// A webhook without any signature gets 503, because Vonage then sends it again with one.
     fn from(error: crate::vonage::signature::SignatureError) -> Self {
-        let title = "Webhook signature not valid";
-        Self::new(StatusCode::UNAUTHORIZED, Self::NOT_SIGNED, title, "A webhook needs a valid signature of Vonage.")
-            .because(error)
+        let (status, title, detail) = match error {
+            crate::vonage::signature::SignatureError::Missing => {
+                (StatusCode::SERVICE_UNAVAILABLE, "Webhook not signed", "Send the webhook again, with a signature.")
+            }
+            _ => (
+                StatusCode::UNAUTHORIZED,
+                "Webhook signature not valid",
+                "A webhook needs a valid signature of Vonage.",
+            ),
+        };
+        Self::new(status, Self::NOT_SIGNED, title, detail).because(error)
     }
 }
 impl From<crate::vonage::VonageError> for Problem {
@@ -32,6 +42,9 @@ impl From<crate::vonage::VonageError> for Problem {
         let (status, detail) = match &error {
             VonageError::Unauthorized => (StatusCode::BAD_GATEWAY, "Vonage refused this deployment's credentials."),
             VonageError::Refused { .. } => (StatusCode::BAD_GATEWAY, "Vonage refused the request."),
+            VonageError::NoVerdict { .. } => (StatusCode::BAD_GATEWAY, "Vonage did not look the number up."),
+            VonageError::OtherNumber => (StatusCode::BAD_GATEWAY, "Vonage's answer is about another number."),
+            VonageError::NotSigned => (StatusCode::BAD_GATEWAY, "The request to Vonage could not be signed."),
             VonageError::NotUnderstood(_) => (StatusCode::BAD_GATEWAY, "Vonage's answer has an unknown form."),
             VonageError::Partial(_) => (StatusCode::BAD_GATEWAY, "Vonage carried out only a part of the request."),
             VonageError::RateLimited { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Vonage's rate limit is reached."),
@@ -54,6 +67,7 @@ mod conversations {
 
     use super::{Problem, StatusCode};
     use crate::domain::choice::NoFreeNumber;
+    use crate::domain::judge::Judge;
     use crate::domain::phone::parse::UnreadableNumber;
     use crate::domain::side::Side;
     use crate::edge::http::body::sentence;
@@ -127,7 +141,7 @@ mod conversations {
     const RENTING_SECONDS: u32 = 5;
 
     fn no_number_free(none_free: NoFreeNumber, renting: Renting) -> Problem {
-        let NoFreeNumber { side, country, ready, in_use, next_free_at, next_free_in } = none_free;
+        let NoFreeNumber { side, country, countries, ready, in_use, next_free_at, next_free_in } = none_free;
         let next = match next_free_at {
             _ if renting == Renting::Requested => "A number is being rented, so try again in some seconds".to_owned(),
             Some(time) => format!("The next number becomes free at {time}"),
@@ -149,6 +163,7 @@ mod conversations {
             .at(field(side, "number"))
             .retry_after(seconds)
             .with("country", json!(country))
+            .with("countries", json!(countries))
             .with("ready", json!(ready))
             .with("live", json!(in_use.live))
             .with("quarantined", json!(in_use.quarantined))
@@ -168,7 +183,10 @@ mod conversations {
         let number = || field(side, "number");
         match error {
             ParticipantNumberError::Unreadable(reason) => unreadable(side, reason),
-            ParticipantNumberError::NotValid => {
+            ParticipantNumberError::NotValid(Judge::NumberingPlan) => {
+                Problem::invalid(number(), "Its country's numbering plan has no such phone number.")
+            }
+            ParticipantNumberError::NotValid(_) => {
                 Problem::invalid(number(), "The carrier does not know this as a valid phone number.")
             }
             ParticipantNumberError::NotCallable(reason) => {
@@ -187,7 +205,7 @@ mod conversations {
     fn unreadable(side: Side, reason: UnreadableNumber) -> Problem {
         let name = match reason {
             UnreadableNumber::NeedsCountry | UnreadableNumber::OtherCountry => "country",
-            UnreadableNumber::NotANumber => "number",
+            UnreadableNumber::NotANumber | UnreadableNumber::Unclear => "number",
         };
         Problem::invalid(field(side, name), sentence(&reason.to_string()))
     }

@@ -6,10 +6,22 @@ use lambda_http::http::{Method, header};
 
 use super::Problem;
 use super::body::body_of_at_most;
+use crate::domain::conversation::ConversationId;
 use crate::vonage::signature::WebhookVerifier;
 
 /// Size of the largest body of a webhook, in bytes. Vonage's bodies have 1000 to 2000 bytes.
 const MAX_WEBHOOK_BYTES: usize = 64 * 1024;
+
+/// Path of the answer webhook.
+const ANSWER: &str = "/webhooks/answer";
+
+/// Returns the URL of the event webhook for the calls of one conversation, at the address at which Vonage has reached `request`
+/// to the answer webhook. `None` if the request does not say its own address.
+pub fn event_url(request: &Request, conversation: ConversationId) -> Option<String> {
+    let uri = request.uri();
+    let (scheme, authority, base) = (uri.scheme_str()?, uri.authority()?, uri.path().strip_suffix(ANSWER)?);
+    Some(format!("{scheme}://{authority}{base}/webhooks/event/{conversation}"))
+}
 
 /// Verifies the signature of a webhook that arrived at `now`, and returns its body. A GET has no body.
 pub fn signed_body<'a>(
@@ -21,7 +33,8 @@ pub fn signed_body<'a>(
         Method::GET => None,
         _ => Some(body_of_at_most(MAX_WEBHOOK_BYTES, request)?),
     };
-    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    // A header that is no text is there all the same, so it is a wrong signature and not a missing one.
+    let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or("?"));
     verifier.verify(authorization, body, now)?;
     Ok(body)
 }

@@ -1,48 +1,49 @@
-//! Creating a conversation: verify both numbers, choose a virtual number for each side, store everything in one
-//! transaction, and text both participants.
+//! Creating a conversation: read the table, verify both numbers, choose a virtual number for each side, store everything in
+//! one transaction, and text the participants who dial.
 
-mod cache;
-mod texts;
+pub(in crate::service) mod free_numbers;
+mod receiver;
+pub(in crate::service) mod texts;
 
-use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::clock::{SharedClock, whole_second};
 use crate::domain::call_limits::CallLimits;
-use crate::domain::caller_routes::{CallerRoute, CallerRoutes};
-use crate::domain::choice::{self, Caller, Criteria, NoFreeNumber};
+use crate::domain::choice::NoFreeNumber;
 use crate::domain::conversation::{Conversation, ConversationId, Lifetime, Notification, Participant};
 use crate::domain::country::Country;
-use crate::domain::peak_usage::Mark;
-use crate::domain::phone::dial_policy::DialPolicy;
-use crate::domain::phone::parse;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
-use crate::domain::side::Side;
+use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
-use crate::retry;
 use crate::service::demand::{DemandRecorder, Renting};
-use crate::service::verify_number::{self, ParticipantNumberError};
-use crate::store::{CreateError, IdempotentRequest, ReadyPool, RememberedRequest, Store, StoreError};
-use crate::vonage::number_insight::{LookedUpNumber, NumberLookup};
+use crate::service::pool_cache::PoolCache;
+use crate::service::verify_number::{self, NumberVerifier, ParticipantNumberError, VerifiedNumber};
+use crate::store::{IdempotentRequest, RememberedRequest, Store, StoreError};
+use crate::vonage::number_lookup::NumberLookup;
 use crate::vonage::sms::TextSender;
 
-pub use cache::PoolCache;
+/// Number of routes of a caller that a creation reads. Few people have more; for them it looks for certain routes.
+pub const ROUTES_READ: u16 = 100;
+
+/// Time for which an answer waits for a mark of peak usage, which is written at the same time as the conversation.
+pub const USAGE_TIME_LIMIT: Duration = Duration::from_millis(20);
 
 /// A conversation to create.
 #[derive(Debug, Clone)]
 pub struct NewConversation {
     /// Sides A and B.
     pub participants: [NewParticipant; 2],
+    /// The sides that dial.
+    pub direction: WhoDials,
     /// Its lifetime.
     pub lifetime: Lifetime,
     /// Length of the quarantine of its route keys, in seconds.
     pub quarantine_seconds: u32,
     /// Limits of each of its calls.
     pub limits: CallLimits,
-    /// True to text both participants.
+    /// True to text the participants who dial.
     pub notify: bool,
     /// The creator's own name for it.
     pub reference: Option<Reference>,
@@ -104,10 +105,8 @@ pub struct Created {
 pub struct Creator<L, T> {
     /// The table.
     pub store: Store,
-    /// The carrier lookup.
-    pub lookup: L,
-    /// The rules for participants' numbers.
-    pub callable: DialPolicy,
+    /// Verifies participants' numbers.
+    pub verifier: NumberVerifier<L>,
     /// Sends text messages.
     pub texts: T,
     /// The clock.
@@ -120,35 +119,29 @@ pub struct Creator<L, T> {
     pub demand: DemandRecorder,
     /// Data about the pool that one creation leaves for the next.
     pub cache: PoolCache,
-}
-
-/// Number of attempts to choose numbers before a creation fails as contended. With the pauses in between this takes about
-/// as long as a function may run.
-const ATTEMPTS: u32 = 150;
-
-/// The data that the choice of numbers depends on, read in parallel.
-struct PoolSnapshot {
-    routes: [CallerRoutes; 2],
-    ready: Arc<ReadyPool>,
+    /// Number of routes of a participant that one creation reads; [`ROUTES_READ`] outside tests.
+    pub routes_read: u16,
+    /// Time for which an answer waits for a mark of peak usage; [`USAGE_TIME_LIMIT`] outside tests.
+    pub usage_time_limit: Duration,
 }
 
 impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     /// Reads the data about the pool, so that the first creation sends no more requests than any other. If this fails, the
     /// first creation reads it.
     pub async fn warm_up(&self) {
-        if let Err(error) = self.cache.ready(&self.store).await {
+        if let Err(error) = self.cache.warm_up(&self.store).await {
             tracing::warn!(cause = %error, "reading the ready numbers while starting failed");
-            return;
         }
-        // One after the other, over one connection.
-        self.cache.learn_peak_usage(&self.store, self.clock.now()).await;
     }
 
     /// Creates a conversation, or finds the one that the same `request` has created before.
     ///
-    /// It takes two round trips to the table: reads in parallel with the carrier lookup, and one write. The outcome of the
-    /// text messages is written after them. For a request with an idempotency key, a claim is written before them, so that
-    /// a replay cannot send them twice. A text message that fails does not undo the conversation, which shows the failure.
+    /// It takes two round trips to the table: reads, and one write. The carrier is asked between them, if the reads do not
+    /// show its verdict. One more round trip looks for free numbers for a participant with very many routes, and reads lists of
+    /// ready numbers that have changed. The first conversation in which somebody only receives takes two more, to read routes
+    /// and to hold a number; the others find it. The outcome of the text messages is written after them. For a request with an
+    /// idempotency key, a claim is written before them, so that a replay cannot send them twice. A text message that fails does
+    /// not undo the conversation, which shows the failure.
     ///
     /// No step is started that might not end before `deadline`.
     pub async fn create(
@@ -159,26 +152,25 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     ) -> Result<Created, CreationError> {
         let [a, b] = &new.participants;
         let numbers = [read(a, Side::A)?, read(b, Side::B)?];
-        let (mut remembered, mut inputs) = (pin!(self.remembered(request.as_ref())), pin!(self.load_inputs(&numbers)));
-        // A replay does not wait for the carrier.
-        let (found, snapshot) = tokio::select! {
-            biased;
-            remembered = &mut remembered => match remembered? {
-                Some(remembered) => return self.replay(remembered, deadline).await,
-                None => inputs.await?,
-            },
-            inputs = &mut inputs => match remembered.await? {
-                Some(remembered) => return self.replay(remembered, deadline).await,
-                None => inputs?,
-            },
-        };
-        let stored = self.store_with_free_numbers(&new, found, snapshot, request.as_ref()).await?;
-        let Some((conversation, marks)) = stored else {
+        let real = numbers.each_ref().map(|number| RealNumber::from(number.clone()));
+        let free = self.free_numbers(&new);
+        let (remembered, snapshot) = tokio::join!(self.remembered(request.as_ref()), free.snapshot(&real));
+        // A replay does not ask the carrier.
+        if let Some(remembered) = remembered? {
+            return self.replay(remembered, deadline).await;
+        }
+        if real[0].is_same_phone(&real[1]) {
+            return Err(CreationError::SameNumber);
+        }
+        let snapshot = snapshot?;
+        let verified = self.verify(&numbers, &snapshot).await?;
+        // On the heap, because it is large and the stack of a thread is not.
+        let stored = Box::pin(self.store_with_free_numbers(&new, &verified, snapshot, request.as_ref())).await?;
+        let Some(conversation) = stored else {
             let remembered = self.remembered(request.as_ref()).await?.ok_or(CreationError::Contended)?;
             return self.replay(remembered, deadline).await;
         };
-        let notified = self.notify(conversation, request.is_some(), deadline);
-        let (conversation, ()) = tokio::join!(notified, self.cache.record(&self.store, &marks));
+        let conversation = self.notify(conversation, request.is_some(), deadline).await;
         Ok(Created { conversation, is_replay: false })
     }
 
@@ -210,128 +202,42 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         Ok(Created { conversation, is_replay: true })
     }
 
-    /// Looks both numbers up and reads the callers' routes at the same time. The routes are read again if the carrier
-    /// writes a number differently.
-    async fn load_inputs(
-        &self,
-        numbers: &[PhoneNumber; 2],
-    ) -> Result<([LookedUpNumber; 2], PoolSnapshot), CreationError> {
-        let [a, b] = numbers;
-        let real = [RealNumber::from(a.clone()), RealNumber::from(b.clone())];
-        let now = self.clock.now();
-        let look_up = |number| verify_number::look_up(number, &self.lookup, &self.callable);
-        let (found_a, found_b, snapshot, ()) =
-            tokio::join!(look_up(a), look_up(b), self.snapshot(&real), self.cache.learn_peak_usage(&self.store, now),);
-        let refused = |side| move |error| CreationError::Number(side, error);
-        let found = [found_a.map_err(refused(Side::A))?, found_b.map_err(refused(Side::B))?];
-        if found[0].number == found[1].number {
-            return Err(CreationError::SameNumber);
-        }
-        let is_as_read = found.iter().zip(&real).all(|(found, real)| found.number == *real);
-        let snapshot = if is_as_read { snapshot? } else { self.snapshot(&numbers_of(&found)).await? };
-        if let Some(side) = Side::BOTH.into_iter().find(|side| snapshot.routes[side.index()].is_virtual) {
-            return Err(CreationError::Number(side, ParticipantNumberError::Virtual));
-        }
-        Ok((found, snapshot))
-    }
-
-    async fn snapshot(&self, numbers: &[RealNumber; 2]) -> Result<PoolSnapshot, StoreError> {
-        let now = self.clock.now();
-        let [a, b] = numbers;
-        let (routes_a, routes_b, ready) = tokio::try_join!(
-            self.store.caller_routes(a, now),
-            self.store.caller_routes(b, now),
-            self.cache.ready(&self.store),
-        )?;
-        Ok(PoolSnapshot { routes: [routes_a, routes_b], ready })
-    }
-
-    /// Stores the conversation, and returns it with the marks of peak usage. Returns `None` if a parallel run of the same
-    /// request was faster.
-    async fn store_with_free_numbers(
+    fn compose(
         &self,
         new: &NewConversation,
-        found: [LookedUpNumber; 2],
-        mut snapshot: PoolSnapshot,
-        request: Option<&IdempotentRequest>,
-    ) -> Result<Option<(Conversation, Vec<Mark>)>, CreationError> {
-        let real = numbers_of(&found);
-        for attempt in 0..ATTEMPTS {
-            match self.choose(&found, &snapshot, new.notify) {
-                Ok(dials) => {
-                    let conversation = self.compose(new, &found, dials);
-                    let histories = Side::BOTH.map(|side| history(&snapshot, &conversation, side));
-                    match self.store.create_conversation(&conversation, histories, request).await {
-                        Ok(()) => {
-                            let marks = Side::BOTH.into_iter().flat_map(|side| marks(&snapshot, &conversation, side));
-                            let marks = marks.collect();
-                            return Ok(Some((conversation, marks)));
-                        }
-                        Err(CreateError::RequestTaken) => return Ok(None),
-                        Err(CreateError::KeyTaken) => retry::pause(attempt).await,
-                        Err(CreateError::Store(error)) => return Err(error.into()),
-                    }
-                }
-                Err(none_free) => {
-                    // The route keys in use may be those of this same request, by a parallel run.
-                    if self.remembered(request).await?.is_some() {
-                        return Ok(None);
-                    }
-                    // The snapshot may be outdated after the carrier lookup. Only a fresh one justifies a refusal.
-                    if attempt > 0
-                        && let Some((none_free, renting)) = self.demand.record(&none_free).await?
-                    {
-                        return Err(CreationError::NoneFree(none_free, renting));
-                    }
-                }
-            }
-            snapshot = self.snapshot(&real).await?;
-        }
-        Err(CreationError::Contended)
-    }
-
-    /// Chooses the numbers that A and B dial.
-    fn choose(
-        &self,
-        found: &[LookedUpNumber; 2],
-        snapshot: &PoolSnapshot,
-        texts: bool,
-    ) -> Result<[VirtualNumber; 2], Vec<NoFreeNumber>> {
-        let codes = found.each_ref().map(|found| parse::calling_code(&found.number));
-        let caller = |side: Side| Caller {
-            number: &found[side.index()].number,
-            country: found[side.index()].country,
-            calling_code: &codes[side.index()],
-            routes: &snapshot.routes[side.index()],
-        };
-        let ready = &snapshot.ready.numbers;
-        let criteria = Criteria { ready, fallback: &self.fallback, texts, now: self.clock.now() };
-        choice::choose_pair(Side::BOTH.map(caller), criteria)
-    }
-
-    fn compose(&self, new: &NewConversation, found: &[LookedUpNumber; 2], dials: [VirtualNumber; 2]) -> Conversation {
+        verified: &[VerifiedNumber; 2],
+        sees: [VirtualNumber; 2],
+        quarantine_seconds: u32,
+    ) -> Conversation {
         let now = self.clock.now();
         let created_at = whole_second(now);
-        let [dials_a, dials_b] = dials;
-        let participant = |side: Side, dials| Participant {
-            number: found[side.index()].number.clone(),
-            country: found[side.index()].country,
+        let [sees_a, sees_b] = sees;
+        let participant = |side: Side, sees| Participant {
+            number: verified[side.index()].number.clone(),
+            keyed_as: verified[side.index()].number.respelled(),
+            country: verified[side.index()].country,
+            verified_by: verified[side.index()].judge,
             label: new.participants[side.index()].label.clone(),
-            dials,
-            notification: if new.notify { Notification::Pending } else { Notification::Off },
+            sees,
+            notification: match new.notify && new.direction.includes(side) {
+                true => Notification::Pending,
+                false => Notification::Off,
+            },
             previous_numbers: Vec::new(),
+            previously_seen: Vec::new(),
         };
         Conversation {
             id: ConversationId::generate(now),
             reference: new.reference.clone(),
-            participants: [participant(Side::A, dials_a), participant(Side::B, dials_b)],
+            participants: [participant(Side::A, sees_a), participant(Side::B, sees_b)],
+            direction: new.direction,
             created_at,
             expires_at: created_at + new.lifetime.duration(),
             ended_at: None,
-            quarantine_seconds: new.quarantine_seconds,
+            quarantine_seconds,
             limits: new.limits,
             revision: 0,
-            carrier_records: found.iter().filter_map(|found| found.carrier_record.clone()).collect(),
+            carrier_records: verified.iter().filter_map(|verified| verified.carrier_record.clone()).collect(),
         }
     }
 }
@@ -341,23 +247,6 @@ fn read(participant: &NewParticipant, side: Side) -> Result<PhoneNumber, Creatio
     number.map_err(|error| CreationError::Number(side, error))
 }
 
-fn numbers_of(found: &[LookedUpNumber; 2]) -> [RealNumber; 2] {
-    found.each_ref().map(|found| found.number.clone())
-}
-
-/// Returns the previous conversations of the route key of the participant on `side`.
-fn history(snapshot: &PoolSnapshot, conversation: &Conversation, side: Side) -> Vec<ConversationId> {
-    let route = snapshot.routes[side.index()].by_number.get(&conversation.participant(side).dials);
-    route.map(CallerRoute::history_for_next).unwrap_or_default()
-}
-
-/// Returns the marks of peak usage of the participant on `side` with this conversation: all routes until the first one is
-/// free, one less until the second one is, and so on.
-fn marks(snapshot: &PoolSnapshot, conversation: &Conversation, side: Side) -> Vec<Mark> {
-    let routes = snapshot.routes[side.index()].in_use(conversation.created_at);
-    let ends = routes
-        .map(|(_, route)| route.quarantined_until)
-        .chain([conversation.quarantined_until(conversation.expires_at)])
-        .collect();
-    Mark::all(conversation.participant(side).country, ends)
+fn numbers_of(verified: &[VerifiedNumber; 2]) -> [RealNumber; 2] {
+    verified.each_ref().map(|verified| verified.number.clone())
 }

@@ -1,4 +1,4 @@
-//! The text messages that tell both participants which number to dial: one each, even after a crash.
+//! The text messages that tell the participants which number to dial: one each, even after a crash.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::domain::phone::VirtualNumber;
 use crate::domain::side::Side;
 use crate::domain::text::Label;
 use crate::vonage::VonageError;
-use crate::vonage::number_insight::NumberLookup;
+use crate::vonage::number_lookup::NumberLookup;
 use crate::vonage::sms::TextSender;
 
 /// Time for recording the outcome of text messages.
-const TIME_TO_RECORD: Duration = Duration::from_secs(2);
+pub(in crate::service) const TIME_TO_RECORD: Duration = Duration::from_secs(2);
 
 impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     /// Sends the text messages that are pending or failed, and records their outcome. If the request `may_repeat`, they are
@@ -27,8 +27,9 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         may_repeat: bool,
         deadline: Option<Timestamp>,
     ) -> Conversation {
-        let due: Vec<Side> = Side::BOTH
-            .into_iter()
+        let due: Vec<Side> = conversation
+            .direction
+            .sides()
             .filter(|side| conversation.participant(*side).notification.needs_sending())
             .collect();
         if due.is_empty() {
@@ -56,8 +57,9 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         let mut texts = Vec::new();
         for (side, outcome) in [(Side::A, a), (Side::B, b)] {
             if let Some(outcome) = outcome {
-                if let Ok(ids) | Err(VonageError::Partial(ids)) = &outcome {
-                    texts.extend(ids.iter().cloned().map(CarrierRecord::of_text));
+                texts.extend(records(&outcome));
+                if outcome.as_ref().is_err_and(VonageError::refuses_sender) {
+                    self.demand.check(&conversation.participant(side).sees).await;
                 }
                 conversation.participants[side.index()].notification = notification(&conversation, outcome);
             }
@@ -73,12 +75,24 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     async fn text(&self, conversation: &Conversation, to: Side) -> Result<Vec<String>, VonageError> {
         let participant = conversation.participant(to);
         let other = conversation.participant(to.other());
-        let text = invitation(&participant.dials, other.label.as_ref());
-        self.texts.send(&participant.dials, &participant.number, &text).await
+        let text = invitation(&participant.sees, other.label.as_ref());
+        self.texts.send(&participant.sees, &participant.number, &text).await
     }
 }
 
-fn notification(conversation: &Conversation, outcome: Result<Vec<String>, VonageError>) -> Notification {
+/// Returns the carrier's records of a text message.
+pub(in crate::service) fn records(outcome: &Result<Vec<String>, VonageError>) -> Vec<CarrierRecord> {
+    match outcome {
+        Ok(ids) | Err(VonageError::Partial(ids)) => ids.iter().cloned().map(CarrierRecord::of_text).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Returns the state of a text message after its request to the carrier.
+pub(in crate::service) fn notification(
+    conversation: &Conversation,
+    outcome: Result<Vec<String>, VonageError>,
+) -> Notification {
     let Err(error) = outcome else { return Notification::Sent };
     tracing::warn!(conversation.id = %conversation.id, cause = %error, "sending a text message failed");
     if error.outcome_is_unknown() {
@@ -90,6 +104,11 @@ fn notification(conversation: &Conversation, outcome: Result<Vec<String>, Vonage
 
 /// Returns the text message with the number to dial and the name of the other participant.
 fn invitation(dials: &VirtualNumber, other: Option<&Label>) -> String {
-    let whom = other.map_or("the other person", Label::as_str);
+    let whom = name(other);
     format!("To reach {whom}, call +{dials}. It works from this phone only, and keeps your own number private.")
+}
+
+/// Returns the name of the other participant in a text message.
+pub(in crate::service) fn name(label: Option<&Label>) -> &str {
+    label.map_or("the other person", Label::as_str)
 }

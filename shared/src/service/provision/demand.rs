@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Order, Provisioned, Provisioner};
+use super::{Order, Provisioned, Provisioner, Shortfall};
 use crate::domain::country::{Country, CountryCounts};
 use crate::store::{Demand, StoreError};
 use crate::vonage::numbers::Search;
@@ -28,7 +28,10 @@ impl Provisioner {
                 count: demand.wanted.min(Order::MAX_COUNT),
                 cap: Some(auto_rent_max.of(demand.country)),
             };
-            let provisioned = self.provision(&order, deadline).await?;
+            // The other countries do not wait for this one.
+            let provisioned = Shortfall::of_step(self.provision(&order, deadline).await)?;
+            let provisioned = provisioned
+                .unwrap_or_else(|shortfall| Provisioned { shortfalls: vec![shortfall], ..Provisioned::default() });
             if provisioned.ready >= demand.wanted {
                 self.store.satisfy_demand(demand.country, provisioned.ready).await?;
             } else if let Some(shortfall) = provisioned.shortfalls.first() {

@@ -1,7 +1,5 @@
 //! Draining: a number is given to no new conversation, and is cancelled when its last route has left quarantine.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Provisioner, Shortfall, lease};
@@ -9,21 +7,13 @@ use crate::clock::whole_second;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::pool::{NumberState, PoolNumber};
 use crate::retry;
-use crate::store::{MAX_NUMBERS, RouteScan, StoreError};
+use crate::service::scan_run::{GRACE, ScanProgress, ScanRun};
+use crate::store::{MAX_NUMBERS, RouteScan, ScanPurpose, StoreError};
 use crate::vonage::VonageError;
-
-/// Time after which no creation can still use a number that was taken off the ready list: longer than a function runs.
-const GRACE: SignedDuration = SignedDuration::from_secs(60);
 
 /// Pause before the next route scan for each page that a scan has read. A page costs up to 128 read units, so scanning all
 /// day costs a few cents for a table of any size.
 const PAUSE_PER_PAGE: SignedDuration = SignedDuration::from_secs(10);
-
-/// Pause between two pages. It leaves most of a partition's throughput to calls.
-const BETWEEN_PAGES: Duration = Duration::from_millis(100);
-
-/// Number of pages after which the position of a route scan is saved.
-const CHECKPOINT_EVERY_PAGES: u32 = 100;
 
 /// Time before the deadline at which a run stops scanning, to cancel what it has found.
 const TIME_TO_CANCEL: SignedDuration = SignedDuration::from_secs(60);
@@ -53,11 +43,16 @@ impl Provisioner {
                 // It may or may not be bought.
                 NumberState::Renting => return Ok(Drained::Busy(found)),
                 NumberState::Linking if now < found.leased_until => return Ok(Drained::Busy(found)),
-                NumberState::Linking | NumberState::Ready => {}
+                NumberState::Linking | NumberState::Ready | NumberState::Lost => {}
             }
             if self.store.begin_draining(&found, now).await? {
                 let draining_since = Some(whole_second(now));
-                return Ok(Drained::Draining(PoolNumber { state: NumberState::Draining, draining_since, ..found }));
+                return Ok(Drained::Draining(PoolNumber {
+                    state: NumberState::Draining,
+                    draining_since,
+                    part: None,
+                    ..found
+                }));
             }
             retry::pause(attempt).await;
         }
@@ -96,7 +91,7 @@ impl Provisioner {
     }
 
     /// Returns true if it is time to check a number for routes.
-    fn is_due(&self, number: &PoolNumber) -> bool {
+    pub(super) fn is_due(&self, number: &PoolNumber) -> bool {
         let now = self.clock.now();
         let since = number.draining_since.unwrap_or(number.added_at);
         number.state == NumberState::Draining && now >= since + GRACE && now >= number.leased_until
@@ -109,7 +104,7 @@ impl Provisioner {
         numbers: &[PoolNumber],
         deadline: Option<Timestamp>,
     ) -> Result<Option<RouteScan>, StoreError> {
-        let mut scan = match self.store.saved_route_scan().await? {
+        let scan = match self.store.saved_route_scan(ScanPurpose::Draining).await? {
             Some(scan) => scan,
             None => {
                 let due = numbers.iter().filter(|number| self.is_due(number)).take(MAX_NUMBERS);
@@ -120,22 +115,15 @@ impl Provisioner {
                 RouteScan::new(due, self.clock.now())
             }
         };
-        let stop_at = deadline.map(|deadline| deadline - TIME_TO_CANCEL);
-        while !scan.is_complete {
-            if stop_at.is_some_and(|stop_at| self.clock.now() >= stop_at) {
-                self.store.save_route_scan(&scan).await?;
-                return Ok(None);
-            }
-            if scan.pages > 0 {
-                tokio::time::sleep(BETWEEN_PAGES).await;
-            }
-            self.store.continue_route_scan(&mut scan).await?;
-            if scan.pages.is_multiple_of(CHECKPOINT_EVERY_PAGES) {
-                self.store.save_route_scan(&scan).await?;
+        let (store, clock, stop_at) = (&self.store, &self.clock, deadline.map(|deadline| deadline - TIME_TO_CANCEL));
+        let mut run = ScanRun { store, clock, purpose: ScanPurpose::Draining, scan, stop_at };
+        loop {
+            match run.next_page().await? {
+                ScanProgress::Page(_) => {}
+                ScanProgress::Complete => return Ok(Some(run.scan)),
+                ScanProgress::OutOfTime => return Ok(None),
             }
         }
-        self.store.delete_route_scan().await?;
-        Ok(Some(scan))
     }
 
     /// Cancels a number at Vonage. A refusal counts as success only if Vonage does not list the number either: then an

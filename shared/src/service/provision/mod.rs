@@ -4,8 +4,12 @@
 //! linked to the Voice application. A run that dies leaves a number in one of the first two states, and the next run
 //! continues with that number. A number can be owned only once, so asking for it again never buys a second one.
 
+mod account_walk;
 mod demand;
 mod draining;
+mod lost;
+mod open_orders;
+mod order;
 mod search_cursor;
 mod shortfall;
 mod upkeep;
@@ -17,60 +21,23 @@ use rust_decimal::Decimal;
 use crate::clock::{SharedClock, whole_second};
 use crate::config::{ConfigError, Environment};
 use crate::domain::country::Country;
-use crate::domain::pool::{NumberState, PoolNumber};
+use crate::domain::order::OpenOrder;
+use crate::domain::pool::{LossNotes, NumberState, PoolNumber, Work};
 use crate::retry;
-use crate::store::{RentError, Store, StoreError};
+use crate::service::announce::Announcer;
+use crate::store::{RentError, Store, StoreError, WORK_PAGE};
 use crate::vonage::applications::ApplicationsApi;
-use crate::vonage::numbers::{NumbersApi, Offer, OwnedNumber, Search};
+use crate::vonage::numbers::{NumbersApi, Offer, OwnedNumber};
 use crate::vonage::{Vonage, VonageError};
 
 pub use crate::domain::shortfall::ShortfallReason;
 pub use draining::Drained;
+pub use open_orders::ORDERS_SOURCE;
+pub use order::{Order, Provisioned};
 use search_cursor::SearchCursor;
-pub use shortfall::Shortfall;
+use shortfall::may_mean_low_balance;
+pub use shortfall::{Shortfall, ShortfallCause};
 pub use upkeep::{ApplicationProblem, Headroom, PublicEndpoint, Upkeep};
-
-/// An order for numbers: the total for a country, and the properties of those that are missing.
-#[derive(Debug, Clone)]
-pub struct Order {
-    /// Country and properties of the numbers.
-    pub search: Search,
-    /// Number of ready numbers that the country must have in all.
-    pub count: usize,
-    /// Largest number of numbers in any state up to which this order may rent.
-    pub cap: Option<usize>,
-}
-
-impl Order {
-    /// Largest count of one order. A typing error must not rent ten thousand numbers.
-    pub const MAX_COUNT: usize = 1000;
-}
-
-/// The result of a run.
-#[derive(Debug, Default)]
-pub struct Provisioned {
-    /// Numbers that this run made ready.
-    pub added: Vec<PoolNumber>,
-    /// Number of ready numbers of the country now.
-    pub ready: usize,
-    /// Number of numbers that this run or another is renting or linking.
-    pub in_progress: usize,
-    /// Reasons for which the country has fewer numbers than ordered.
-    pub shortfalls: Vec<Shortfall>,
-}
-
-impl Provisioned {
-    /// Returns the failure of Vonage because of which this run added nothing, if any. It is no failure that Vonage has no
-    /// number left or refuses to rent one out.
-    pub fn into_failure(self) -> Option<VonageError> {
-        use ShortfallReason::{CarrierUnavailable, RateLimited, Unauthorized, Unconfirmed};
-        if !self.added.is_empty() {
-            return None;
-        }
-        let failed = |reason| matches!(reason, Unauthorized | RateLimited | Unconfirmed | CarrierUnavailable);
-        self.shortfalls.into_iter().find(|shortfall| failed(shortfall.reason)).and_then(|shortfall| shortfall.cause)
-    }
-}
 
 /// Rents numbers and links them.
 pub struct Provisioner {
@@ -84,6 +51,8 @@ pub struct Provisioner {
     pub application_id: String,
     /// Largest monthly rent of the whole pool, in EUR.
     pub monthly_budget: Option<Decimal>,
+    /// Tells the backend of lost numbers.
+    pub announcer: Announcer,
     /// The clock.
     pub clock: SharedClock,
 }
@@ -138,7 +107,7 @@ enum Purchase {
 }
 
 impl Provisioner {
-    /// Reads `VONAGE_APPLICATION_ID`, `VONAGE_NUMBERS_INTERVAL_MS` and `MONTHLY_BUDGET_EUR`.
+    /// Reads `VONAGE_APPLICATION_ID`, `VONAGE_NUMBERS_INTERVAL_MS`, `MONTHLY_BUDGET_EUR` and the bus.
     pub fn new(env: &Environment, store: Store, vonage: Vonage, clock: SharedClock) -> Result<Self, ConfigError> {
         Ok(Self {
             store,
@@ -146,26 +115,32 @@ impl Provisioner {
             applications: ApplicationsApi(vonage),
             application_id: env.required("VONAGE_APPLICATION_ID")?,
             monthly_budget: env.monthly_budget()?,
+            announcer: Announcer::from_environment(env)?,
             clock,
         })
     }
 
     /// Rents until the country has at least as many ready numbers as ordered, as far as possible before `deadline`.
     pub async fn provision(&self, order: &Order, deadline: Option<Timestamp>) -> Result<Provisioned, StoreError> {
+        self.provision_for(order, None, deadline).await
+    }
+
+    /// Does the same for an order that is `open`, as long as it is.
+    async fn provision_for(
+        &self,
+        order: &Order,
+        open: Option<&OpenOrder>,
+        deadline: Option<Timestamp>,
+    ) -> Result<Provisioned, StoreError> {
         let country = order.search.country;
         let mut done = Provisioned::default();
         let stopped = match self.resume_unfinished(country, deadline, &mut done).await? {
             Some(shortfall) => Some(shortfall),
-            None => self.rent_missing(order, deadline, &mut done).await?,
+            None => self.rent_missing(order, open, deadline, &mut done).await?,
         };
         done.shortfalls.extend(stopped);
-        for number in self.store.pool_numbers(country).await? {
-            match number.state {
-                NumberState::Ready => done.ready += 1,
-                NumberState::Renting | NumberState::Linking => done.in_progress += 1,
-                NumberState::Draining => {}
-            }
-        }
+        let counts = self.store.ledger().await?.counts(country);
+        (done.ready, done.in_progress) = (counts.of(NumberState::Ready), counts.in_progress());
         Ok(done)
     }
 
@@ -176,37 +151,53 @@ impl Provisioner {
         deadline: Option<Timestamp>,
         done: &mut Provisioned,
     ) -> Result<Option<Shortfall>, StoreError> {
-        for number in self.store.pool_numbers(country).await? {
-            let now = self.clock.now();
-            let unfinished = matches!(number.state, NumberState::Renting | NumberState::Linking);
-            if !unfinished || now < number.leased_until {
-                continue;
+        if self.store.ledger().await?.counts(country).in_progress() == 0 {
+            return Ok(None);
+        }
+        let (mut after, mut unlinked) = (None, 0);
+        loop {
+            let page = self.store.numbers_with_work(country, Work::Unfinished, after.as_ref(), WORK_PAGE).await?;
+            for number in page.numbers {
+                let now = self.clock.now();
+                if now < number.leased_until {
+                    continue;
+                }
+                if self.out_of_time(deadline) {
+                    return Ok(Some(Shortfall::because(ShortfallReason::OutOfTime)));
+                }
+                let Some(number) = self.store.take_over(number, now, lease(now)).await? else { continue };
+                match self.resume(&number).await? {
+                    Rented::Ready => done.added.push(ready(number)),
+                    Rented::ByAnotherRun => {}
+                    // The next number could not be linked either. One alone may have a defect of its own.
+                    Rented::Unlinked(shortfall) if unlinked + 1 == REFUSALS => return Ok(Some(shortfall)),
+                    Rented::Unlinked(shortfall) => {
+                        unlinked += 1;
+                        done.shortfalls.push(shortfall);
+                    }
+                    Rented::Refused(shortfall) => done.shortfalls.push(shortfall),
+                    Rented::Stop(shortfall) => return Ok(Some(shortfall)),
+                }
             }
-            if self.out_of_time(deadline) {
-                return Ok(Some(Shortfall::because(ShortfallReason::OutOfTime)));
-            }
-            let Some(number) = self.store.take_over(number, now, lease(now)).await? else { continue };
-            match self.resume(&number).await? {
-                Rented::Ready => done.added.push(ready(number)),
-                Rented::ByAnotherRun => {}
-                Rented::Refused(shortfall) | Rented::Unlinked(shortfall) => done.shortfalls.push(shortfall),
-                Rented::Stop(shortfall) => return Ok(Some(shortfall)),
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(None),
             }
         }
-        Ok(None)
     }
 
     /// Rents until there are enough numbers. Returns the reason if this run has to stop before.
     async fn rent_missing(
         &self,
         order: &Order,
+        open: Option<&OpenOrder>,
         deadline: Option<Timestamp>,
         done: &mut Provisioned,
     ) -> Result<Option<Shortfall>, StoreError> {
         let mut offers = SearchCursor::new(&self.numbers, &order.search);
         let mut refused = Vec::new();
         loop {
-            let number = match self.store_next(order, &mut offers, deadline).await? {
+            let number = match self.store_next(order, open, &mut offers, deadline).await? {
                 NextNumber::Stored(number) => number,
                 NextNumber::Enough => return Ok(None),
                 // The last refusal is the better explanation.
@@ -230,27 +221,31 @@ impl Provisioner {
         }
     }
 
-    /// Stores the next number to rent, if there are not enough.
+    /// Stores the next number to rent, if there are not enough. Its counts are those of the ledger, which must not have
+    /// changed when the number is stored.
     async fn store_next(
         &self,
         order: &Order,
+        open: Option<&OpenOrder>,
         offers: &mut SearchCursor<'_>,
         deadline: Option<Timestamp>,
     ) -> Result<NextNumber, StoreError> {
-        for race in 0..RACES {
-            let pool = self.store.country_pool(order.search.country).await?;
-            if pool.numbers.iter().filter(|number| number.state != NumberState::Draining).count() >= order.count {
+        let mut races = 0;
+        loop {
+            let ledger = self.store.ledger().await?;
+            let counts = ledger.counts(order.search.country);
+            if counts.towards_order() >= order.count {
                 return Ok(NextNumber::Enough);
             }
-            if order.cap.is_some_and(|cap| pool.numbers.len() >= cap) {
+            if order.cap.is_some_and(|cap| counts.paid() >= cap) {
                 return Ok(NextNumber::Blocked(Shortfall::because(ShortfallReason::AtCap)));
             }
-            let offer = match offers.next(&pool).await {
+            let offer = match offers.next().await {
                 Ok(Some(offer)) => offer,
                 Ok(None) => return Ok(NextNumber::NoneLeft),
                 Err(error) => return Ok(NextNumber::Blocked(Shortfall::general(error))),
             };
-            if self.monthly_budget.is_some_and(|budget| pool.ledger.monthly_cost + offer.cost > budget) {
+            if self.monthly_budget.is_some_and(|budget| ledger.monthly_cost + offer.cost > budget) {
                 return Ok(NextNumber::Blocked(Shortfall::because(ShortfallReason::OverBudget)));
             }
             // The search may have taken long.
@@ -258,18 +253,22 @@ impl Provisioner {
                 return Ok(NextNumber::Blocked(Shortfall::because(ShortfallReason::OutOfTime)));
             }
             let number = self.renting(&offer, order.search.country);
-            match self.store.begin_renting(&number, &pool).await {
+            match self.store.begin_renting(&number, &ledger, open).await {
                 Ok(()) => return Ok(NextNumber::Stored(number)),
+                // Vonage sells a number again that it took away from us, or that we gave back.
                 Err(RentError::Known) => {}
+                // The other order has a run of its own.
+                Err(RentError::Replaced) => return Ok(NextNumber::Enough),
                 // Another run has changed the ledger: count again.
-                Err(RentError::Changed) => {
+                Err(RentError::Changed) if races < RACES => {
                     offers.put_back(offer);
-                    retry::pause(race).await;
+                    retry::pause(races).await;
+                    races += 1;
                 }
+                Err(RentError::Changed) => return Err(StoreError::Contended("the pool's ledger")),
                 Err(RentError::Store(error)) => return Err(error),
             }
         }
-        Err(StoreError::Contended("the pool's ledger"))
     }
 
     /// Returns true if there is no time left for another number. A number that is cut off is not lost: the next run
@@ -291,6 +290,8 @@ impl Provisioner {
             leased_until: lease(now),
             draining_since: None,
             missing_since: None,
+            part: None,
+            loss: LossNotes::default(),
         }
     }
 
@@ -364,22 +365,30 @@ impl Provisioner {
                 // The outcome is unknown: the number stays stored, and the next run asks again.
                 Ok(None) | Err(_) => {
                     let unconfirmed =
-                        Shortfall { cause: Some(refusal), ..Shortfall::because(ShortfallReason::Unconfirmed) };
+                        Shortfall { cause: Some(refusal.into()), ..Shortfall::because(ShortfallReason::Unconfirmed) };
                     return Ok(Purchase::Failed(Rented::Stop(unconfirmed.about(number))));
                 }
             }
         }
-        let shortfall = Shortfall::general(refusal).about(number);
+        let balance_is_low = may_mean_low_balance(&refusal) && self.balance_is_low(number).await;
+        let shortfall = Shortfall::of_purchase(refusal, balance_is_low).about(number);
         // A request that was not executed does not tell the outcome of an earlier one.
         if !refused && previous == PreviousAttempt::Possible {
             return Ok(Purchase::Failed(Rented::Stop(shortfall)));
         }
         self.store.forget_number(number).await?;
         Ok(Purchase::Failed(match shortfall.reason {
-            // Vonage's "method failed" means a low balance, or a number that somebody else has bought.
+            // Somebody else may have bought this number, and another one may be cheaper.
             ShortfallReason::Refused | ShortfallReason::LowBalance => Rented::Refused(shortfall),
             _ => Rented::Stop(shortfall),
         }))
+    }
+
+    /// Returns true if the account's balance does not cover the rent of the number. A balance that cannot be read says
+    /// nothing.
+    async fn balance_is_low(&self, number: &PoolNumber) -> bool {
+        let rent = number.monthly_cost.unwrap_or_default();
+        self.numbers.balance().await.is_ok_and(|balance| balance < rent || balance <= Decimal::ZERO)
     }
 }
 

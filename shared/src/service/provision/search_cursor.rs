@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use crate::domain::phone::VirtualNumber;
-use crate::store::CountryPool;
 use crate::vonage::VonageError;
 use crate::vonage::numbers::{NumbersApi, Offer, Search};
 
@@ -27,12 +26,11 @@ impl<'a> SearchCursor<'a> {
         Self { api, search, page: Vec::new(), index: 0, more: true, returned: HashSet::new(), returned_of_page: false }
     }
 
-    /// Returns the next offer that suits the order, is not in the pool and was not returned before.
-    pub(super) async fn next(&mut self, pool: &CountryPool) -> Result<Option<Offer>, VonageError> {
+    /// Returns the next offer that suits the order and was not returned before.
+    pub(super) async fn next(&mut self) -> Result<Option<Offer>, VonageError> {
         loop {
             while let Some(offer) = self.page.pop() {
-                let known = pool.numbers.iter().any(|number| number.number == offer.msisdn);
-                if !known && offer.suits(&self.search.features) && self.returned.insert(offer.msisdn.clone()) {
+                if offer.suits(&self.search.features) && self.returned.insert(offer.msisdn.clone()) {
                     self.returned_of_page = true;
                     return Ok(Some(offer));
                 }

@@ -3,7 +3,19 @@
 use crate::domain::phone::VirtualNumber;
 use crate::domain::pool::PoolNumber;
 use crate::domain::shortfall::ShortfallReason;
+use crate::store::StoreError;
 use crate::vonage::VonageError;
+
+/// The error behind a shortfall.
+#[derive(Debug, thiserror::Error)]
+pub enum ShortfallCause {
+    /// An error of Vonage.
+    #[error(transparent)]
+    Vonage(#[from] VonageError),
+    /// An error of the table.
+    #[error(transparent)]
+    Table(#[from] StoreError),
+}
 
 /// One reason for a shortfall.
 #[derive(Debug)]
@@ -12,8 +24,8 @@ pub struct Shortfall {
     pub reason: ShortfallReason,
     /// The number concerned, if any.
     pub number: Option<VirtualNumber>,
-    /// The error of Vonage.
-    pub cause: Option<VonageError>,
+    /// The error.
+    pub cause: Option<ShortfallCause>,
 }
 
 impl Shortfall {
@@ -29,23 +41,44 @@ impl Shortfall {
         let reason = match &cause {
             VonageError::Unauthorized => ShortfallReason::Unauthorized,
             VonageError::RateLimited { .. } => ShortfallReason::RateLimited,
-            VonageError::Refused { label, .. } => refusal_reason(label),
+            VonageError::Refused { .. } => ShortfallReason::Refused,
             _ => ShortfallReason::CarrierUnavailable,
         };
-        Self { reason, number: None, cause: Some(cause) }
+        Self { reason, number: None, cause: Some(cause.into()) }
+    }
+
+    /// Returns the shortfall of a step that the table refused. Fails if the table gave no answer: the steps for other numbers
+    /// and countries would wait for it too.
+    pub(super) fn of_step<T>(outcome: Result<T, StoreError>) -> Result<Result<T, Self>, StoreError> {
+        match outcome {
+            Ok(value) => Ok(Ok(value)),
+            Err(error @ StoreError::NoAnswer(_)) => Err(error),
+            Err(error) => {
+                Ok(Err(Self { reason: ShortfallReason::TableFailed, number: None, cause: Some(error.into()) }))
+            }
+        }
+    }
+
+    /// Returns the reason for which a purchase failed. Only a purchase needs an address or money, so the same words mean
+    /// less after another request.
+    pub(super) fn of_purchase(cause: VonageError, balance_is_low: bool) -> Self {
+        let reason = match &cause {
+            VonageError::Refused { label, .. } if says(label, &["address"]) => ShortfallReason::AddressRequired,
+            VonageError::Refused { .. } if balance_is_low => ShortfallReason::LowBalance,
+            _ => return Self::general(cause),
+        };
+        Self { reason, number: None, cause: Some(cause.into()) }
     }
 }
 
-/// Returns the reason of a refusal by its label: code 420 covers everything. A bare "method failed" usually means that
-/// the balance is too low, above all for several numbers in a row.
-fn refusal_reason(label: &str) -> ShortfallReason {
+/// Returns true if the refusal of a purchase may mean that the balance is too low. Vonage then says "method failed", as it
+/// does after many other failures.
+pub(super) fn may_mean_low_balance(refusal: &VonageError) -> bool {
+    let words = ["balance", "credit", "funds", "method failed"];
+    matches!(refusal, VonageError::Refused { label, .. } if says(label, &words))
+}
+
+fn says(label: &str, words: &[&str]) -> bool {
     let label = label.to_ascii_lowercase();
-    let says = |word| label.contains(word);
-    if says("address") {
-        ShortfallReason::AddressRequired
-    } else if says("balance") || says("credit") || says("funds") || says("method failed") {
-        ShortfallReason::LowBalance
-    } else {
-        ShortfallReason::Refused
-    }
+    words.iter().any(|word| label.contains(word))
 }

@@ -1,6 +1,6 @@
 //! The schedule of the pool: it compares the pool with the account, finishes interrupted work, and keeps headroom.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -9,9 +9,9 @@ use crate::clock::whole_second;
 use crate::domain::country::{Country, CountryCounts};
 use crate::domain::peak_usage;
 use crate::domain::phone::VirtualNumber;
-use crate::domain::pool::{NumberState, PoolNumber};
+use crate::domain::pool::{LossNotes, NumberState, PoolNumber, Work};
 use crate::retry;
-use crate::store::{RentError, StoreError};
+use crate::store::{Ledger, MAX_NUMBERS, RentError, ScanPurpose, StoreError, WORK_PAGE};
 use crate::vonage::VonageError;
 use crate::vonage::numbers::{ListedNumber, Search};
 
@@ -24,8 +24,16 @@ pub struct Upkeep {
     pub application_problem: Option<ApplicationProblem>,
     /// Numbers of the account that were linked to the application, and that this run added to the pool.
     pub adopted: Vec<VirtualNumber>,
-    /// Numbers of the pool that Vonage does not list for the account.
-    pub missing: Vec<VirtualNumber>,
+    /// Numbers of the pool that this run found to be lost.
+    pub lost: Vec<VirtualNumber>,
+    /// Lost numbers that Vonage lists again, and that this run made ready.
+    pub found_again: Vec<VirtualNumber>,
+    /// Ready numbers without their link to the application, which this run linked again.
+    pub linked_again: Vec<VirtualNumber>,
+    /// Number of numbers that are lost now.
+    pub lost_numbers: usize,
+    /// Numbers that Vonage does not list, lost or draining.
+    pub missing: Vec<PoolNumber>,
     /// Numbers that were cancelled.
     pub cancelled: Vec<VirtualNumber>,
     /// Numbers whose renting was finished.
@@ -40,6 +48,24 @@ impl Upkeep {
     fn take(&mut self, provisioned: Provisioned) {
         self.rented.extend(provisioned.added.into_iter().map(|number| number.number));
         self.shortfalls.extend(provisioned.shortfalls);
+    }
+
+    /// Records the failure of a step for one number or country, so that the run goes on with the others. Fails if the table
+    /// gave no answer: the other steps would wait for it too.
+    pub(super) fn step<T>(&mut self, outcome: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+        Ok(Shortfall::of_step(outcome)?.map_err(|shortfall| self.shortfalls.push(shortfall)).ok())
+    }
+
+    /// Returns true if the number is ready, and records the reason if it is not.
+    pub(super) fn is_ready(&mut self, rented: Rented) -> bool {
+        match rented {
+            Rented::Ready => return true,
+            Rented::ByAnotherRun => {}
+            Rented::Refused(shortfall) | Rented::Unlinked(shortfall) | Rented::Stop(shortfall) => {
+                self.shortfalls.push(shortfall);
+            }
+        }
+        false
     }
 }
 
@@ -76,7 +102,7 @@ pub struct Headroom {
 const RACES: u32 = 10;
 
 impl Provisioner {
-    /// Configures the application if the public address is known; then adopts, reports, finishes, rents and cancels
+    /// Configures the application if the public address is known; then adopts, loses, finishes, rents and cancels
     /// numbers, in this order. A failure of Vonage does not stop the later steps. Numbers of an application that serves
     /// another deployment are left alone.
     pub async fn upkeep(
@@ -97,21 +123,20 @@ impl Provisioner {
                 Err(problem) => done.application_problem = Some(problem),
             }
         }
-        let pool = self.store.whole_pool().await?;
-        match self.numbers.list().await {
-            Ok(listed) => {
-                self.adopt_missing(&listed, &pool, deadline, &mut done).await?;
-                self.report_missing(&listed, &pool, deadline, &mut done).await?;
-            }
-            Err(error) => done.shortfalls.push(Shortfall::general(error)),
-        }
-        for (_, provisioned) in self.fulfil_demand(None, &headroom.caps, deadline).await? {
+        let compared = self.compare_with_account(deadline, &mut done).await;
+        done.step(compared)?;
+        let fulfilled = self.fulfil_demand(None, &headroom.caps, deadline).await;
+        for (_, provisioned) in done.step(fulfilled)?.unwrap_or_default() {
             done.take(provisioned);
         }
         self.keep_headroom(headroom, deadline, &mut done).await?;
-        let pool = self.store.whole_pool().await?;
-        done.cancelled = self.finish_draining(&pool, deadline, &mut done.shortfalls).await?;
-        done.headroom = self.headroom(&pool).await?;
+        let draining = self.numbers_to_drain(deadline, &mut done).await?;
+        let cancelled = self.finish_draining(&draining, deadline, &mut done.shortfalls).await;
+        done.cancelled = done.step(cancelled)?.unwrap_or_default();
+        let ledger = self.store.ledger().await?;
+        done.lost_numbers = ledger.countries.iter().map(|country| ledger.counts(*country).of(NumberState::Lost)).sum();
+        done.headroom = self.headroom(&ledger).await?;
+        self.announce_changes(&ledger, deadline, &mut done).await?;
         Ok(done)
     }
 
@@ -132,16 +157,16 @@ impl Provisioner {
         Ok(changed)
     }
 
-    async fn headroom(&self, pool: &[PoolNumber]) -> Result<BTreeMap<Country, i64>, StoreError> {
+    async fn headroom(&self, ledger: &Ledger) -> Result<BTreeMap<Country, i64>, StoreError> {
         let now = self.clock.now();
         let peak_usage = self.store.peak_usage(now).await?;
-        let mut headroom = BTreeMap::new();
-        for number in pool {
-            let used = || peak_usage.of(number.country, peak_usage::day(now));
-            let ready = headroom.entry(number.country).or_insert_with(|| -i64::try_from(used()).unwrap_or(i64::MAX));
-            *ready += i64::from(number.state == NumberState::Ready);
-        }
-        Ok(headroom)
+        let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let with_numbers = ledger.countries.iter().map(|country| (*country, ledger.counts(*country)));
+        let headroom = with_numbers.filter(|(_, counts)| counts.all() > 0).map(|(country, counts)| {
+            let used = peak_usage.of(country, peak_usage::day(now));
+            (country, signed(counts.of(NumberState::Ready)) - signed(used))
+        });
+        Ok(headroom.collect())
     }
 
     /// Finishes interrupted purchases in all countries, and rents for the wanted headroom.
@@ -153,7 +178,8 @@ impl Provisioner {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let (ledger, peak_usage) = tokio::try_join!(self.store.ledger(), self.store.peak_usage(now))?;
-        let mut countries: BTreeSet<Country> = ledger.countries.into_iter().collect();
+        let unfinished = |country: &Country| ledger.counts(*country).in_progress() > 0;
+        let mut countries: BTreeSet<Country> = ledger.countries.iter().copied().filter(unfinished).collect();
         countries.extend(headroom.numbers.iter().map(|(country, _)| country));
         for country in countries {
             let count = match headroom.numbers.of(country) {
@@ -161,26 +187,64 @@ impl Provisioner {
                 headroom => (peak_usage.of(country, peak_usage::day(now)) + headroom).min(Order::MAX_COUNT),
             };
             let order = Order { search: Search::usual(country), count, cap: headroom.caps.get(country) };
-            done.take(self.provision(&order, deadline).await?);
+            let provisioned = self.provision(&order, deadline).await;
+            if let Some(provisioned) = done.step(provisioned)? {
+                done.take(provisioned);
+            }
         }
         Ok(())
     }
 
-    /// Adds numbers to the pool that are linked to the application.
-    async fn adopt_missing(
+    /// Returns draining numbers for one route scan: those of the scan that a previous run began, or those that are due and
+    /// have waited longest, so that numbers whose routes live long do not keep the others. A country whose numbers cannot be read does not keep the others waiting.
+    async fn numbers_to_drain(
         &self,
-        listed: &[ListedNumber],
-        pool: &[PoolNumber],
         deadline: Option<Timestamp>,
         done: &mut Upkeep,
-    ) -> Result<(), StoreError> {
-        let known: HashSet<&str> = pool.iter().map(|number| number.number.as_str()).collect();
-        let ours = |listed: &&ListedNumber| {
-            listed.settings.is_linked_to(&self.application_id) && !known.contains(listed.settings.msisdn())
-        };
-        for listed in listed.iter().filter(ours) {
+    ) -> Result<Vec<PoolNumber>, StoreError> {
+        let mut draining = Vec::new();
+        if let Some(scan) = self.store.saved_route_scan(ScanPurpose::Draining).await? {
+            for number in &scan.numbers {
+                let number = self.store.pool_number(number).await;
+                draining.extend(done.step(number)?.flatten());
+            }
+            return Ok(draining);
+        }
+        let ledger = self.store.ledger().await?;
+        for country in ledger.countries.iter().copied() {
+            let mut left = ledger.counts(country).of(NumberState::Draining) > 0;
+            let mut after = None;
+            while left {
+                let page = self.store.numbers_with_work(country, Work::Draining, after.as_ref(), WORK_PAGE).await;
+                let Some(page) = done.step(page)? else { break };
+                // The rest waits for another run.
+                left = page.next.is_some() && !self.out_of_time(deadline);
+                draining.extend(page.numbers.into_iter().filter(|number| self.is_due(number)));
+                draining.sort_by_key(|number| number.leased_until);
+                draining.truncate(MAX_NUMBERS);
+                after = page.next;
+            }
+        }
+        Ok(draining)
+    }
+
+    /// Adds numbers to the pool that are `missing` there and linked to the application. False if the time was too short for
+    /// all of them.
+    pub(super) async fn adopt_missing(
+        &self,
+        missing: impl Iterator<Item = &ListedNumber>,
+        deadline: Option<Timestamp>,
+        done: &mut Upkeep,
+    ) -> Result<bool, StoreError> {
+        for listed in missing.filter(|listed| listed.settings.is_linked_to(&self.application_id)) {
             if self.out_of_time(deadline) {
-                return Ok(());
+                return Ok(false);
+            }
+            // The comparison may have begun behind it, or it was given back a short while ago.
+            let Some((number, ..)) = listed.for_calls() else { continue };
+            let known = self.store.is_known(&number, self.clock.now()).await;
+            if done.step(known)?.unwrap_or(true) {
+                continue;
             }
             let number = match self.to_adopt(listed).await {
                 Ok(Some(number)) => number,
@@ -190,15 +254,14 @@ impl Provisioner {
                     continue;
                 }
             };
-            match self.adopt(&number, listed).await? {
-                Some(Rented::Ready) => done.adopted.push(number.number),
-                Some(Rented::Refused(shortfall) | Rented::Unlinked(shortfall) | Rented::Stop(shortfall)) => {
-                    done.shortfalls.push(shortfall);
-                }
-                Some(Rented::ByAnotherRun) | None => {}
+            let adopted = self.adopt(&number, listed).await;
+            if let Some(rented) = done.step(adopted)?.flatten()
+                && done.is_ready(rented)
+            {
+                done.adopted.push(number.number);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Returns a listed number as a number of the pool, or `None` if it cannot be called.
@@ -220,56 +283,22 @@ impl Provisioner {
             leased_until: lease(now),
             draining_since: None,
             missing_since: None,
+            part: None,
+            loss: LossNotes::default(),
         }))
     }
 
     /// Returns `None` if another run has the number, or if it was cancelled a short while ago.
     async fn adopt(&self, number: &PoolNumber, listed: &ListedNumber) -> Result<Option<Rented>, StoreError> {
         for race in 0..RACES {
-            let seen = self.store.country_pool(number.country).await?;
-            match self.store.begin_renting(number, &seen).await {
+            let seen = self.store.ledger().await?;
+            match self.store.begin_renting(number, &seen, None).await {
                 Ok(()) => return self.bought(number, Some(listed.settings.clone())).await.map(Some),
-                Err(RentError::Known) => return Ok(None),
+                Err(RentError::Known | RentError::Replaced) => return Ok(None),
                 Err(RentError::Changed) => retry::pause(race).await,
                 Err(RentError::Store(error)) => return Err(error),
             }
         }
         Ok(None)
-    }
-
-    /// Records which numbers of the pool the account no longer owns. A number can be missed between two pages of the
-    /// list, so Vonage is asked for each missing one again.
-    async fn report_missing(
-        &self,
-        listed: &[ListedNumber],
-        pool: &[PoolNumber],
-        deadline: Option<Timestamp>,
-        done: &mut Upkeep,
-    ) -> Result<(), StoreError> {
-        let listed: HashSet<&str> = listed.iter().map(|listed| listed.settings.msisdn()).collect();
-        // A draining number may be cancelled already.
-        let expected = |number: &&PoolNumber| matches!(number.state, NumberState::Linking | NumberState::Ready);
-        for number in pool.iter().filter(expected) {
-            let is_listed = listed.contains(number.number.as_str());
-            match (is_listed, number.missing_since) {
-                (true, None) => {}
-                (true, Some(_)) => self.store.note_missing(number, None).await?,
-                (false, Some(_)) => done.missing.push(number.number.clone()),
-                (false, None) if self.out_of_time(deadline) => return Ok(()),
-                (false, None) => match self.is_owned(number).await {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        self.store.note_missing(number, Some(self.clock.now())).await?;
-                        done.missing.push(number.number.clone());
-                    }
-                    Err(error) => done.shortfalls.push(Shortfall::general(error).about(number)),
-                },
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) async fn is_owned(&self, number: &PoolNumber) -> Result<bool, VonageError> {
-        Ok(self.numbers.owned(number.country, &number.number).await?.is_some())
     }
 }

@@ -1,0 +1,82 @@
+//! A stand-in for EventBridge's PutEvents API: a bus that keeps its last events.
+//!
+//! Source: Amazon EventBridge API Reference, "PutEvents".
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Response, StatusCode};
+use axum::routing::post;
+use serde_json::{Value, json};
+
+use super::message;
+
+/// Name of the laptop's bus.
+pub const NAME: &str = "maskline";
+
+/// Number of events that the bus keeps.
+const KEPT: usize = 10_000;
+
+/// Maximum number of events in one request.
+const MAX_ENTRIES: usize = 10;
+
+/// A bus.
+#[derive(Clone, Default)]
+pub struct Bus(Arc<Mutex<VecDeque<Value>>>);
+
+impl Bus {
+    /// Returns the events on the bus, oldest first, each with `source`, `detail-type` and `detail`.
+    pub fn events(&self) -> Vec<Value> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn put(&self, event: Value) {
+        tracing::info!(%event, "event on the bus");
+        let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if events.len() == KEPT {
+            events.pop_front();
+        }
+        events.push_back(event);
+    }
+}
+
+/// The PutEvents API of `bus`.
+pub fn router(bus: Bus) -> Router {
+    Router::new().route("/", post(put_events).with_state(bus))
+}
+
+async fn put_events(State(bus): State<Bus>, headers: HeaderMap, body: Bytes) -> Response<axum::body::Body> {
+    let is_signed = headers.get("authorization").is_some_and(|value| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.starts_with("AWS4-HMAC-SHA256") && value.contains("/events/aws4_request"))
+    });
+    if !is_signed {
+        return message(StatusCode::FORBIDDEN, "Missing Authentication Token");
+    }
+    let body = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+    let entries = body["Entries"].as_array().filter(|entries| (1..=MAX_ENTRIES).contains(&entries.len()));
+    let is_put_events = headers.get("x-amz-target").is_some_and(|target| target == "AWSEvents.PutEvents");
+    let (true, Some(entries)) = (is_put_events, entries) else {
+        return message(StatusCode::BAD_REQUEST, "1 to 10 entries of PutEvents are expected");
+    };
+    let mut results = Vec::new();
+    for entry in entries {
+        let detail = entry["Detail"].as_str().and_then(|detail| serde_json::from_str::<Value>(detail).ok());
+        match detail.filter(|detail| detail.is_object() && entry["EventBusName"] == NAME) {
+            Some(detail) => {
+                bus.put(json!({"source": entry["Source"], "detail-type": entry["DetailType"], "detail": detail}));
+                results.push(json!({"EventId": uuid::Uuid::new_v4().to_string()}));
+            }
+            None => results.push(json!({"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."})),
+        }
+    }
+    let failed = results.iter().filter(|result| result["EventId"].is_null()).count();
+    let answer = json!({"FailedEntryCount": failed, "Entries": results}).to_string();
+    let mut response = Response::new(answer.into());
+    response.headers_mut().insert("content-type", axum::http::HeaderValue::from_static("application/x-amz-json-1.1"));
+    response
+}

@@ -1,0 +1,66 @@
+//! Crashes of the schedule while it heals a conversation on a lost number.
+
+use std::collections::BTreeSet;
+
+use create_conversation::CreateConversation;
+use serde_json::{Value, json};
+use shared::domain::conversation::Notification;
+use shared::domain::side::Side;
+use testkit::{Laptop, string};
+
+use crate::events;
+use crate::scenario::{Functions, Scenario, at_every_request, builder};
+
+const RIDER: &str = "447700900001";
+
+/// Returns the numbers that texts of a change name, one for each text message to the rider.
+async fn changes(laptop: &Laptop) -> Vec<String> {
+    let messages = laptop.simulator("messages").await["messages"].as_array().unwrap().clone();
+    let about_change = |message: &&Value| message["to"] == RIDER && string(&message["text"]).contains("has changed");
+    messages.iter().filter(about_change).map(|message| string(&message["from"])).collect()
+}
+
+/// Returns the kinds of the events so far.
+fn kinds(laptop: &Laptop) -> BTreeSet<(String, String)> {
+    let events = laptop.stack.bus.events();
+    let healed = |event: &Value| event["detail"]["healed"].as_str().unwrap_or_default().to_owned();
+    events.iter().map(|event| (string(&event["detail-type"]), healed(event))).collect()
+}
+
+#[tokio::test]
+async fn conversation_is_healed_once_in_spite_of_a_crash() {
+    at_every_request("the schedule, healing", 25, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 3).start().await;
+        let body = json!({"participants": [{"number": format!("+{RIDER}")}, {"number": "+447700900002"}]});
+        let created = Functions::of(&laptop).answer::<CreateConversation>(&events::creation(&body, None)).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        let old = string(&created.body["participants"][0]["dials"]);
+        let taken = laptop.vonage_form("/number/cancel", &[("country", "GB"), ("msisdn", &old)]).await;
+        assert_eq!(taken.status, 200);
+        scenario.run(&laptop, async |functions| drop(functions.tick().await)).await;
+        laptop.table().await;
+        Functions::of(&laptop).tick().await;
+
+        let table = laptop.table().await;
+        let [conversation] = &table.conversations[..] else { panic!("{:?}", table.conversations) };
+        let rider = conversation.participant(Side::A);
+        assert_eq!(rider.previously_seen.iter().map(ToString::to_string).collect::<Vec<_>>(), [old]);
+        assert_eq!((conversation.revision, table.routes.len(), table.heals.len()), (1, 3, 0));
+        let texts = changes(&laptop).await;
+        match &rider.notification {
+            Notification::Sent => assert_eq!(texts, [rider.sees.to_string()]),
+            Notification::Failed(_) => assert_eq!(texts, [""; 0]),
+            Notification::Unknown(_) => assert!(texts.len() <= 1, "{texts:?}"),
+            other => panic!("{other:?}"),
+        }
+        let expected = [("Dialled number lost", "true"), ("Number lost", "")];
+        assert_eq!(kinds(&laptop), expected.map(|(kind, healed)| (kind.to_owned(), healed.to_owned())).into());
+
+        let before = laptop.stack.bus.events().len();
+        laptop.advance(61);
+        Functions::of(&laptop).tick().await;
+        assert_eq!((changes(&laptop).await, laptop.stack.bus.events().len()), (texts, before));
+        scenario
+    })
+    .await;
+}

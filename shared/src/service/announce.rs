@@ -1,0 +1,58 @@
+//! Events for the backend about numbers that the carrier takes away.
+//!
+//! Each is sent at least once: a note in the table says that it is due, and is removed when the bus has it.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::config::{ConfigError, Environment};
+use crate::domain::conversation::Conversation;
+use crate::domain::pool::PoolNumber;
+use crate::domain::side::Side;
+use crate::event_bus::{BusError, Event, EventBus};
+
+/// Puts events on the bus, or only logs them if there is none, as on a laptop without a bus.
+#[derive(Debug, Default)]
+pub struct Announcer {
+    /// The bus.
+    pub bus: Option<EventBus>,
+}
+
+impl Announcer {
+    /// Reads `EVENT_BUS_NAME` and `AWS_ENDPOINT_URL_EVENTBRIDGE`.
+    pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
+        Ok(Self { bus: EventBus::from_environment(env)? })
+    }
+
+    /// Sends events. After an error they have to be sent again.
+    pub(super) async fn send(&self, events: &[Event]) -> Result<(), BusError> {
+        if let Some(bus) = &self.bus {
+            return bus.put(events).await;
+        }
+        for Event { detail_type, detail } in events {
+            tracing::info!(detail_type, %detail, "there is no bus for this event");
+        }
+        Ok(())
+    }
+}
+
+/// Returns the events of which the notes of a number say that they are due, in the order of their times.
+pub(super) fn due_events(number: &PoolNumber) -> Vec<Event> {
+    let event = |detail_type, at: Timestamp| Event {
+        detail_type,
+        detail: json!({"country": number.country, "number": number.number, "at": at.as_second().to_string()}),
+    };
+    let lost = number.loss.unannounced_loss.map(|at| (at, "Number lost"));
+    let found = number.loss.unannounced_return.map(|at| (at, "Number found"));
+    let mut due: Vec<_> = lost.into_iter().chain(found).collect();
+    due.sort_unstable_by_key(|(at, _)| *at);
+    due.into_iter().map(|(at, detail_type)| event(detail_type, at)).collect()
+}
+
+/// Returns the event of a live conversation in which the participant on `side` dialled a number that is lost.
+pub(super) fn conversation_event(conversation: &Conversation, side: Side, is_healed: bool) -> Event {
+    let reference = conversation.reference.as_ref().map(|reference| reference.as_str()).unwrap_or_default();
+    let detail = json!({"conversation": conversation.id, "reference": reference, "side": side,
+                        "healed": is_healed.to_string(), "revision": conversation.revision.to_string()});
+    Event { detail_type: "Dialled number lost", detail }
+}

@@ -1,0 +1,385 @@
+//! The numbers that a creation or a healing may choose from, the choice, and the attempts to store a creation.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::pin::pin;
+
+use jiff::Timestamp;
+
+use super::receiver::HeldLine;
+use super::{CreationError, Creator, NewConversation, numbers_of};
+use crate::clock::SharedClock;
+use crate::domain::caller_routes::{CallerRoute, CallerRoutes, Extent};
+use crate::domain::choice::{self, Caller, Criteria, NoFreeNumber};
+use crate::domain::conversation::Conversation;
+use crate::domain::country::Country;
+use crate::domain::peak_usage::Mark;
+use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber, parse};
+use crate::domain::ready_pool::{PartName, ReadyPool};
+use crate::domain::route::Route;
+use crate::domain::side::{Side, WhoDials};
+use crate::retry;
+use crate::service::pool_cache::PoolCache;
+use crate::service::verify_number::{ParticipantNumberError, VerifiedNumber};
+use crate::store::{CreateError, IdempotentRequest, PartState, Store, StoreError};
+use crate::vonage::number_lookup::NumberLookup;
+use crate::vonage::sms::TextSender;
+
+/// Number of routes that a creation looks for, one read unit each, if a caller has more routes than it reads. The next
+/// hub of 10,000 conversations on 12,000 numbers that finds none of them free is one in 100,000.
+const ROUTES_PROBED: usize = 64;
+
+/// The data that the choice of numbers depends on, read in parallel.
+pub(super) struct Snapshot {
+    routes: [CallerRoutes; 2],
+    parts: BTreeMap<PartName, PartState>,
+}
+
+/// The numbers to choose from, with what is known about the callers' routes.
+pub(in crate::service) struct Options {
+    routes: [CallerRoutes; 2],
+    ready: ReadyPool,
+}
+
+/// The reads that a choice needs, and the choice.
+#[derive(Clone, Copy)]
+pub(in crate::service) struct FreeNumbers<'a> {
+    pub(in crate::service) store: &'a Store,
+    pub(in crate::service) clock: &'a SharedClock,
+    pub(in crate::service) cache: &'a PoolCache,
+    pub(in crate::service) fallback: &'a [Country],
+    pub(in crate::service) routes_read: u16,
+    /// The purpose of the numbers.
+    pub(in crate::service) purpose: Purpose,
+}
+
+/// The purpose of numbers that are chosen.
+#[derive(Clone, Copy)]
+pub(in crate::service) struct Purpose {
+    /// The sides that dial.
+    pub(in crate::service) direction: WhoDials,
+    /// True if text messages will be sent.
+    pub(in crate::service) texts: bool,
+    /// True if a new conversation begins, so that two people may have their numbers back in their own quarantine.
+    pub(in crate::service) is_new: bool,
+}
+
+/// Number of attempts to choose numbers before a creation fails as contended. With the pauses in between this takes about
+/// as long as a function may run.
+const ATTEMPTS: u32 = 150;
+
+impl<L: NumberLookup, T: TextSender> Creator<L, T> {
+    /// Verifies both numbers, with the callers' routes in `snapshot`.
+    pub(super) async fn verify(
+        &self,
+        numbers: &[PhoneNumber; 2],
+        snapshot: &Snapshot,
+    ) -> Result<[VerifiedNumber; 2], CreationError> {
+        no_virtual(&snapshot.routes)?;
+        let verify = |side: Side| self.verifier.verify(&numbers[side.index()], &snapshot.routes[side.index()]);
+        let (a, b) = tokio::join!(verify(Side::A), verify(Side::B));
+        let refused = |side| move |error| CreationError::Number(side, error);
+        Ok([a.map_err(refused(Side::A))?, b.map_err(refused(Side::B))?])
+    }
+
+    /// Returns the choice of numbers for a new conversation.
+    pub(super) fn free_numbers(&self, new: &NewConversation) -> FreeNumbers<'_> {
+        let Self { store, clock, cache, fallback, .. } = self;
+        let purpose = Purpose { direction: new.direction, texts: new.notify, is_new: true };
+        FreeNumbers { store, clock, cache, fallback, routes_read: self.routes_read, purpose }
+    }
+}
+
+impl FreeNumbers<'_> {
+    /// Reads the first routes of both callers, or the line of one who only receives, and the versions of the ready numbers.
+    pub(super) async fn snapshot(&self, numbers: &[RealNumber; 2]) -> Result<Snapshot, StoreError> {
+        let routes = async |side: Side| {
+            let number = &numbers[side.index()];
+            match self.purpose.direction.includes(side) {
+                true => self.store.first_routes(number, self.routes_read, self.clock.now()).await,
+                false => Box::pin(self.line_or_first_routes(number)).await,
+            }
+        };
+        let (a, b, parts) = tokio::try_join!(routes(Side::A), routes(Side::B), self.store.ready_parts())?;
+        Ok(Snapshot { routes: [a, b], parts })
+    }
+
+    /// Reads the line of a participant who only receives, or the participant's first routes if there is no line.
+    async fn line_or_first_routes(&self, number: &RealNumber) -> Result<CallerRoutes, StoreError> {
+        match self.store.line(number, self.clock.now()).await? {
+            Some(line) => Ok(line),
+            None => self.store.first_routes(number, self.routes_read, self.clock.now()).await,
+        }
+    }
+
+    /// Completes a snapshot to what the choice needs. Fails if a participant's number is in the pool.
+    async fn options(&self, verified: &[VerifiedNumber; 2], snapshot: Snapshot) -> Result<Options, CreationError> {
+        let callers = self.callers(verified);
+        let serves = |part: &PartName| callers.are_served_by(part) || self.fallback.contains(&part.country);
+        let ready = self.cache.ready(self.store, &snapshot.parts, serves).await?;
+        let [a, b] = snapshot.routes;
+        let complete = |side, routes| self.complete(&callers, side, routes, &ready);
+        let (a, b) = tokio::try_join!(complete(Side::A, a), complete(Side::B, b))?;
+        let routes = [a, b];
+        no_virtual(&routes)?;
+        Ok(Options { routes, ready })
+    }
+
+    /// Reads the options, as far as the choice usually needs them.
+    pub(in crate::service) async fn usual_options(
+        &self,
+        verified: &[VerifiedNumber; 2],
+    ) -> Result<Options, CreationError> {
+        self.options(verified, self.snapshot(&numbers_of(verified)).await?).await
+    }
+
+    /// Reads the options again, with all routes of the callers on these `sides`.
+    pub(in crate::service) async fn all_options(
+        &self,
+        verified: &[VerifiedNumber; 2],
+        sides: impl Iterator<Item = Side>,
+    ) -> Result<Options, CreationError> {
+        let mut options = self.usual_options(verified).await?;
+        for side in sides {
+            let number = &verified[side.index()].number;
+            options.routes[side.index()] = self.store.caller_routes(number, self.clock.now()).await?;
+        }
+        Ok(options)
+    }
+
+    /// Adds those routes of the caller on `side` that decide the choice, if not all of its routes were read.
+    async fn complete(
+        &self,
+        callers: &Callers<'_>,
+        side: Side,
+        mut routes: CallerRoutes,
+        ready: &ReadyPool,
+    ) -> Result<CallerRoutes, StoreError> {
+        let ([number, other], criteria) = (callers.numbers_from(side), self.criteria(ready));
+        let is_enough = |routes: &CallerRoutes| {
+            !routes.is_partial() || choice::has_number(callers.caller(side, routes), other, criteria)
+        };
+        if routes.extent == Extent::Line && !is_enough(&routes) {
+            routes = Box::pin(self.store.first_routes(number, self.routes_read, self.clock.now())).await?;
+        }
+        if !is_enough(&routes) {
+            let numbers = choice::to_probe(callers.caller(side, &routes), other, criteria, ROUTES_PROBED);
+            routes.learn(self.store.probe_routes(number, &numbers, self.clock.now()).await?);
+        }
+        Ok(routes)
+    }
+
+    /// Chooses the numbers that A and B see.
+    pub(in crate::service) fn choose(
+        &self,
+        verified: &[VerifiedNumber; 2],
+        options: &Options,
+    ) -> Result<[VirtualNumber; 2], Vec<NoFreeNumber>> {
+        let callers = self.callers(verified);
+        let callers = Side::BOTH.map(|side| callers.caller(side, options.of(side)));
+        choice::choose_pair(callers, self.criteria(&options.ready))
+    }
+
+    /// Chooses another number for the participant on `side`, while the other one keeps `kept`.
+    pub(in crate::service) fn choose_one(
+        &self,
+        side: Side,
+        verified: &[VerifiedNumber; 2],
+        options: &Options,
+        kept: &VirtualNumber,
+    ) -> Result<VirtualNumber, NoFreeNumber> {
+        let callers = self.callers(verified);
+        let [caller, other] = [side, side.other()].map(|side| callers.caller(side, options.of(side)));
+        choice::choose_one(side, caller, other, kept, self.criteria(&options.ready))
+    }
+
+    fn callers<'v>(&self, verified: &'v [VerifiedNumber; 2]) -> Callers<'v> {
+        Callers::new(verified, self.purpose.direction)
+    }
+
+    fn criteria<'a>(&'a self, ready: &'a ReadyPool) -> Criteria<'a> {
+        let Purpose { texts, is_new, .. } = self.purpose;
+        Criteria { ready, fallback: self.fallback, texts, in_own_quarantine: is_new, now: self.clock.now() }
+    }
+}
+
+impl<L: NumberLookup, T: TextSender> Creator<L, T> {
+    /// Stores the conversation. Returns `None` if a parallel run of the same request was faster.
+    pub(super) async fn store_with_free_numbers(
+        &self,
+        new: &NewConversation,
+        verified: &[VerifiedNumber; 2],
+        snapshot: Snapshot,
+        request: Option<&IdempotentRequest>,
+    ) -> Result<Option<Conversation>, CreationError> {
+        let free = self.free_numbers(new);
+        let mut options = free.options(verified, snapshot).await?;
+        for attempt in 0..ATTEMPTS {
+            match free.choose(verified, &options) {
+                Ok(sees) => {
+                    let quarantine_seconds =
+                        options.quarantine_seconds(&sees, self.clock.now()).max(new.quarantine_seconds);
+                    let conversation = self.compose(new, verified, sees, quarantine_seconds);
+                    match self.hold_and_store(&conversation, verified, &mut options, request).await {
+                        Ok(()) => return Ok(Some(conversation)),
+                        Err(CreateError::RequestTaken) => return Ok(None),
+                        Err(CreateError::KeyTaken) => retry::pause(attempt).await,
+                        Err(CreateError::Store(error)) => return Err(error.into()),
+                    }
+                }
+                // Only all routes of a caller show that none of them is free.
+                Err(none_free) if none_free.iter().any(|none_free| options.of(none_free.side).is_partial()) => {
+                    let sides = none_free.iter().map(|none_free| none_free.side);
+                    options = free.all_options(verified, sides).await?;
+                    continue;
+                }
+                Err(none_free) => {
+                    // The route keys in use may be those of this same request, by a parallel run.
+                    if self.remembered(request).await?.is_some() {
+                        return Ok(None);
+                    }
+                    // The snapshot may be outdated after the carrier lookup. Only a fresh one justifies a refusal.
+                    if attempt > 0
+                        && let Some((none_free, renting)) = self.demand.record(&none_free).await?
+                    {
+                        return Err(CreationError::NoneFree(none_free, renting));
+                    }
+                }
+            }
+            options = free.usual_options(verified).await?;
+        }
+        Err(CreationError::Contended)
+    }
+
+    /// Stores the conversation, after making sure that the number which a participant who only receives will see is held. A
+    /// creation that dies in between leaves the hold, which is harmless and ends by itself.
+    async fn hold_and_store(
+        &self,
+        conversation: &Conversation,
+        verified: &[VerifiedNumber; 2],
+        options: &mut Options,
+        request: Option<&IdempotentRequest>,
+    ) -> Result<(), CreateError> {
+        let mut held = None;
+        if let Some(side) = conversation.direction.receiver() {
+            let verdict = verified[side.index()].looked_up;
+            let hold = Box::pin(self.hold(conversation, side, options.of(side), verdict)).await?;
+            let hold = hold.ok_or(CreateError::KeyTaken)?;
+            let route = CallerRoute::held(hold.line.held_until, conversation.created_at);
+            options.routes[side.index()].by_number.insert(hold.line.number.clone(), route);
+            held = Some(hold);
+        }
+        self.store_with_notes(conversation, verified, options, held.as_ref(), request).await
+    }
+
+    /// Stores the conversation, and at the same time a mark of peak usage and the line of a participant who only receives, if
+    /// they are news. The answer hardly waits for these: if they are late, a later creation stores them.
+    async fn store_with_notes(
+        &self,
+        conversation: &Conversation,
+        verified: &[VerifiedNumber; 2],
+        options: &Options,
+        held: Option<&HeldLine>,
+        request: Option<&IdempotentRequest>,
+    ) -> Result<(), CreateError> {
+        let (routes, marks) = (options.new_routes(conversation, verified), options.marks(conversation));
+        let mut stored = pin!(self.store.create_conversation(conversation, &routes, request));
+        let line = async {
+            if let Some(held) = held {
+                Box::pin(self.remember_line(conversation, held)).await;
+            }
+        };
+        let mut noted = pin!(async { tokio::join!(self.cache.record(&self.store, &marks), line) });
+        tokio::select! {
+            stored = &mut stored => {
+                let _ = tokio::time::timeout(self.usage_time_limit, noted).await;
+                stored
+            }
+            _ = &mut noted => stored.await,
+        }
+    }
+}
+
+impl Options {
+    /// Returns the routes of the caller on `side`.
+    pub(in crate::service) fn of(&self, side: Side) -> &CallerRoutes {
+        &self.routes[side.index()]
+    }
+
+    /// Returns the routes of a new conversation, each with the previous conversations of its key.
+    fn new_routes(&self, conversation: &Conversation, verified: &[VerifiedNumber; 2]) -> Vec<Route> {
+        let route = |side: Side| {
+            let previous = self.of(side).by_number.get(&conversation.participant(side).sees);
+            let history = previous.map(CallerRoute::history_for_next).unwrap_or_default();
+            let overlap_until = previous.and_then(|previous| previous.overlap_at(conversation.created_at));
+            let looked_up = verified[side.index()].looked_up;
+            Route { history, overlap_until, looked_up, ..Route::new(conversation, side) }
+        };
+        conversation.direction.sides().map(route).collect()
+    }
+
+    /// Returns the longest quarantine, in seconds, in which the numbers that A and B see still are. The next one must not end
+    /// before it.
+    fn quarantine_seconds(&self, sees: &[VirtualNumber; 2], now: Timestamp) -> u32 {
+        let of_side = |side: Side| self.of(side).by_number.get(&sees[side.index()]);
+        let rests = Side::BOTH.into_iter().filter_map(of_side).filter(|route| route.is_in_use(now));
+        rests.map(CallerRoute::quarantine_seconds).max().unwrap_or_default()
+    }
+
+    /// Returns the marks of peak usage with a new conversation.
+    fn marks(&self, conversation: &Conversation) -> Vec<Mark> {
+        let of_side = |side: Side| self.marks_of(side, conversation, conversation.created_at);
+        Side::BOTH.into_iter().flat_map(of_side).collect()
+    }
+
+    /// Returns the marks of peak usage with a new route of the participant on `side`. The hold of one who only receives is among
+    /// the routes already.
+    pub(in crate::service) fn marks_of(&self, side: Side, conversation: &Conversation, now: Timestamp) -> Vec<Mark> {
+        let until = conversation.quarantined_until(conversation.expires_at);
+        let new = conversation.direction.includes(side).then_some(until);
+        Mark::of_caller(self.of(side), &conversation.participant(side).sees, &self.ready, new, now)
+    }
+}
+
+/// Refuses a participant whose number is in the pool.
+fn no_virtual(routes: &[CallerRoutes; 2]) -> Result<(), CreationError> {
+    match Side::BOTH.into_iter().find(|side| routes[side.index()].is_virtual) {
+        Some(side) => Err(CreationError::Number(side, ParticipantNumberError::Virtual)),
+        None => Ok(()),
+    }
+}
+
+/// Both participants as callers.
+struct Callers<'a> {
+    verified: &'a [VerifiedNumber; 2],
+    /// Their phones in the canonical spelling.
+    numbers: [Cow<'a, RealNumber>; 2],
+    calling_codes: [String; 2],
+    direction: WhoDials,
+}
+
+impl<'a> Callers<'a> {
+    fn new(verified: &'a [VerifiedNumber; 2], direction: WhoDials) -> Self {
+        let numbers = verified.each_ref().map(|verified| verified.number.canonical());
+        let calling_codes = verified.each_ref().map(|verified| parse::calling_code(verified.number.expose()));
+        Self { verified, numbers, calling_codes, direction }
+    }
+
+    /// Returns both numbers, that of `side` first.
+    fn numbers_from(&self, side: Side) -> [&RealNumber; 2] {
+        [side, side.other()].map(|side| &*self.numbers[side.index()])
+    }
+
+    fn are_served_by(&self, part: &PartName) -> bool {
+        let is_near = |(verified, code): (&VerifiedNumber, &String)| {
+            verified.country == part.country || *code == part.calling_code
+        };
+        self.verified.iter().zip(&self.calling_codes).any(is_near)
+    }
+
+    fn caller<'c>(&'c self, side: Side, routes: &'c CallerRoutes) -> Caller<'c> {
+        let (number, country) = (&self.numbers[side.index()], self.verified[side.index()].country);
+        let calling_code = &self.calling_codes[side.index()];
+        Caller { number, country, calling_code, routes, only_receives: !self.direction.includes(side) }
+    }
+}

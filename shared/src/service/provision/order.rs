@@ -1,0 +1,82 @@
+//! An order, and the result of a run for it.
+
+use super::shortfall::{Shortfall, ShortfallCause};
+use crate::domain::order::{OpenOrder, Ordered};
+use crate::domain::pool::PoolNumber;
+use crate::domain::shortfall::ShortfallReason;
+use crate::vonage::VonageError;
+use crate::vonage::numbers::Search;
+
+/// An order for numbers: the total for a country, and the properties of those that are missing.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Country and properties of the numbers.
+    pub search: Search,
+    /// Number of ready numbers that the country must have in all.
+    pub count: usize,
+    /// Largest number of numbers up to which this order may rent. Those in all states count, except the lost ones.
+    pub cap: Option<usize>,
+}
+
+impl Order {
+    /// Largest count of one order.
+    pub const MAX_COUNT: usize = 100_000;
+
+    /// Largest count of an order without a limit of what is spent. A typing error must not rent ten thousand numbers.
+    pub const MAX_COUNT_WITHOUT_BUDGET: usize = 1000;
+
+    /// Returns what is ordered, as it is stored.
+    pub fn ordered(&self) -> Ordered {
+        let Search { country, features, number_type, pattern } = self.search.clone();
+        Ordered { country, count: self.count, features, number_type, pattern }
+    }
+}
+
+/// The result of a run.
+#[derive(Debug, Default)]
+pub struct Provisioned {
+    /// Numbers that this run made ready.
+    pub added: Vec<PoolNumber>,
+    /// Number of ready numbers of the country now.
+    pub ready: usize,
+    /// Number of numbers that this run or another is renting or linking.
+    pub in_progress: usize,
+    /// Reasons for which the country has fewer numbers than ordered.
+    pub shortfalls: Vec<Shortfall>,
+    /// The order that stays open, with which the schedule goes on.
+    pub open: Option<OpenOrder>,
+}
+
+impl From<&OpenOrder> for Order {
+    fn from(open: &OpenOrder) -> Self {
+        let Ordered { country, count, features, number_type, pattern } = open.ordered.clone();
+        Self { search: Search { country, features, number_type, pattern }, count, cap: None }
+    }
+}
+
+impl Provisioned {
+    /// Returns the failure of Vonage because of which this run added nothing, if any. It is no failure that Vonage has no
+    /// number left or refuses to rent one out.
+    pub fn into_failure(mut self) -> Option<VonageError> {
+        match self.shortfalls.remove(self.failure()?).cause {
+            Some(ShortfallCause::Vonage(error)) => Some(error),
+            Some(ShortfallCause::Table(_)) | None => None,
+        }
+    }
+
+    /// Returns the position of the shortfall that is such a failure.
+    fn failure(&self) -> Option<usize> {
+        use ShortfallReason::{CarrierUnavailable, RateLimited, Unauthorized, Unconfirmed};
+        if !self.added.is_empty() {
+            return None;
+        }
+        let failed = |reason| matches!(reason, Unauthorized | RateLimited | Unconfirmed | CarrierUnavailable);
+        self.shortfalls.iter().position(|shortfall| failed(shortfall.reason))
+    }
+
+    /// True if [`Provisioned::into_failure`] returns a failure.
+    pub(super) fn is_failure(&self) -> bool {
+        let cause = self.failure().and_then(|position| self.shortfalls[position].cause.as_ref());
+        matches!(cause, Some(ShortfallCause::Vonage(_)))
+    }
+}

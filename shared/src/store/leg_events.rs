@@ -1,0 +1,184 @@
+//! Events of legs, each merged into its leg of the right conversation.
+//!
+//! Two people may get their route keys back before the quarantine of their last conversation has ended. A call may then
+//! begin in one conversation and go on in the next. Its leg belongs to the conversation in which the first of its events
+//! happened, in whatever order the events come:
+//!
+//! - An event that may belong to an earlier conversation is written under the condition that no earlier one has the leg.
+//! - An event that certainly belongs to an earlier conversation takes along what later ones have of the leg.
+
+use std::ops::ControlFlow::{Break, Continue};
+
+use jiff::Timestamp;
+
+use super::item::Item;
+use super::legs::{self, LegOwner, LegPhone};
+use super::transaction::Outcome;
+use super::write::Write;
+use super::{Store, StoreError};
+use crate::domain::call::{Direction, LegEvent};
+use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::route::{KeyOwner, Route};
+use crate::retry;
+
+/// Maximum number of attempts of a write that conflicts with other events of the same leg.
+const ATTEMPTS: u32 = 8;
+
+/// The numbers of a leg, which are a route key.
+#[derive(Debug, Clone, Copy)]
+pub struct LegNumbers<'a> {
+    /// The phone: the caller's on an inbound leg, the callee's on an outbound leg.
+    pub phone: &'a RealNumber,
+    /// The other number.
+    pub virtual_number: &'a VirtualNumber,
+    /// The direction of a leg with these numbers.
+    pub direction: Direction,
+    /// The conversation, if the address of the event names it: the callee of a one-way conversation has no route.
+    pub named: Option<ConversationId>,
+}
+
+/// The fate of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// Merged into its leg of this conversation.
+    Merged(ConversationId),
+    /// Its conversation was erased, so the carrier's record of the leg is listed for redaction.
+    ToRedact(Option<ConversationId>),
+    /// The numbers had no conversation at its time.
+    OfNone,
+}
+
+impl Store {
+    /// Records an event that happened at `time`, at `now`.
+    ///
+    /// It takes one read and one write; more only if the call may have begun in a previous conversation of the same two
+    /// people.
+    pub async fn record_leg_event(
+        &self,
+        numbers: LegNumbers<'_>,
+        event: &LegEvent,
+        time: Timestamp,
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        let recorded = match numbers.named {
+            Some(id) => match self.callee(id, numbers.phone, numbers.virtual_number, now).await? {
+                None => Recorded::OfNone,
+                Some(LegOwner::Erased(id)) => Recorded::ToRedact(Some(id)),
+                Some(LegOwner::Phone(phone)) => {
+                    self.merge_leg(&phone, numbers.direction, event).await?;
+                    Recorded::Merged(id)
+                }
+            },
+            None => self.record_for_owner(numbers, event, time).await?,
+        };
+        if let Recorded::ToRedact(_) = recorded {
+            let record = CarrierRecord::of_leg(&event.uuid, numbers.direction);
+            self.request_redaction(&[record], now).await?;
+        }
+        Ok(recorded)
+    }
+
+    /// Merges the event into its leg of the conversation to which the leg's numbers lead.
+    async fn record_for_owner(
+        &self,
+        numbers: LegNumbers<'_>,
+        event: &LegEvent,
+        time: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        Ok(match self.key_owner_at(numbers.phone, numbers.virtual_number, time).await? {
+            None | Some(KeyOwner::Held(_)) => Recorded::OfNone,
+            Some(KeyOwner::Erased(erased)) => Recorded::ToRedact(Some(erased.conversation)),
+            Some(KeyOwner::Route(route)) if route.overlap_until.is_none() => {
+                self.merge_leg(&LegPhone::from(&route), numbers.direction, event).await?;
+                Recorded::Merged(route.conversation)
+            }
+            Some(KeyOwner::Route(route)) => Box::pin(self.merge_in_overlap(&route, numbers, event, time)).await?,
+        })
+    }
+
+    async fn merge_in_overlap(
+        &self,
+        route: &Route,
+        numbers: LegNumbers<'_>,
+        event: &LegEvent,
+        time: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        let Some(begun) = route.conversation_at(time) else { return Ok(Recorded::ToRedact(None)) };
+        let home = if begun == route.conversation {
+            LegPhone::from(route)
+        } else {
+            // Without it, it was erased since the route was read.
+            let Some(conversation) = self.conversation(begun, time).await? else { return Ok(Recorded::ToRedact(None)) };
+            let Some(home) = home_of(&conversation, numbers, time) else { return Ok(Recorded::OfNone) };
+            home
+        };
+        let conversations: Vec<_> = std::iter::once(route.conversation).chain(route.history.iter().copied()).collect();
+        let position = conversations.iter().position(|id| *id == begun).unwrap_or_default();
+        let (later, previous) = (&conversations[..position], &conversations[position + 1..]);
+        let earlier: Vec<_> = route.overlapping(time).filter(|id| previous.contains(id)).collect();
+        let merged = self.merge_into_earliest(&home, &earlier, numbers.direction, event).await?;
+        if merged == begun {
+            for id in later {
+                self.take_along(*id, begun, event).await?;
+            }
+        }
+        Ok(Recorded::Merged(merged))
+    }
+
+    /// Merges the event into its leg of the earlier conversation that has one, else of the conversation `home`. Returns that
+    /// conversation.
+    async fn merge_into_earliest(
+        &self,
+        home: &LegPhone,
+        earlier: &[ConversationId],
+        direction: Direction,
+        event: &LegEvent,
+    ) -> Result<ConversationId, StoreError> {
+        let write = legs::merge(home, direction, event)?;
+        if earlier.is_empty() {
+            self.update(write).await?;
+            return Ok(home.conversation);
+        }
+        let writes: Vec<_> = earlier.iter().map(|id| Write::check(legs::key(*id, event)).when(IS_ABSENT)).collect();
+        let writes: Vec<_> = writes.into_iter().chain([write]).collect();
+        let writes = &writes;
+        retry::contended(ATTEMPTS, StoreError::Contended("a leg"), || async move {
+            let found = match self.transact(writes.clone(), None).await? {
+                Outcome::Committed => return Ok(Break(home.conversation)),
+                Outcome::Cancelled(found) => found,
+            };
+            let Some(id) = found.first().and_then(|index| earlier.get(*index)) else { return Ok(Continue(())) };
+            let there = home.in_conversation(*id);
+            // The leg has its side and phone. If it was erased meanwhile, it must not come back.
+            let merged = self.update(legs::merge(&there, direction, event)?.when("attribute_exists(pk)")).await?;
+            Ok(if merged { Break(*id) } else { Continue(()) })
+        })
+        .await
+    }
+
+    /// Moves what the conversation `from` has of the event's leg into the leg of the conversation `to`.
+    async fn take_along(&self, from: ConversationId, to: ConversationId, event: &LegEvent) -> Result<(), StoreError> {
+        let Some(mut leg) = self.get_item(legs::key(from, event)).await? else { return Ok(()) };
+        for own in ["pk", "sk", "conversation", "ttl"] {
+            leg.remove(own);
+        }
+        self.transact_settled(vec![take(to, leg, event), Write::delete(legs::key(from, event))]).await.map(drop)
+    }
+}
+
+/// Condition under which there is no leg.
+const IS_ABSENT: &str = "attribute_not_exists(pk)";
+
+fn take(to: ConversationId, leg: Item, event: &LegEvent) -> Write {
+    legs::set_missing(legs::key(to, event), leg).when("attribute_exists(pk)")
+}
+
+/// Returns the phone of a leg in a conversation, if that owned the leg's numbers at `time`.
+fn home_of(conversation: &Conversation, numbers: LegNumbers<'_>, time: Timestamp) -> Option<LegPhone> {
+    let until = conversation.quarantined_until(conversation.ended_at.unwrap_or(conversation.expires_at));
+    let is_in_time = conversation.created_at <= time && time < until;
+    let (side, phone) = conversation.callee(numbers.phone, numbers.virtual_number).filter(|_| is_in_time)?;
+    Some(LegPhone::new(conversation, side, phone))
+}
