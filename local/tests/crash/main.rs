@@ -3,7 +3,7 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `MASKLINE_TEST_MISHAPS` | 1: one fault in a story; 2: every pair of faults in consecutive runs; by default each first fault has one random second one |
+//! | `MASKLINE_TEST_MISHAPS` | 1: one fault in a story; 2: every pair of faults in consecutive runs; by default one in four of the first faults has a random second one |
 //! | `MASKLINE_CRASH_SEED` | seed of the second faults, as a failure prints it; default random |
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 

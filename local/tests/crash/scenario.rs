@@ -1,8 +1,10 @@
 //! Runs a scenario once for each position at which a fault can occur.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use end_conversation::EndConversation;
+use futures_util::future::join_all;
 use lambda_http::{Context, LambdaEvent};
 use provision_numbers::ProvisionNumbers;
 use serde_json::{Value, json};
@@ -21,8 +23,8 @@ const LEASE: i64 = 60;
 
 /// Runs `scenario` with each fault at the first request of a run, the second one and so on, until a run ends without
 /// reaching the fault: a crash before and after the request, a failure as the answer of Vonage or the event bus, and a table
-/// that fails from then on. After each of these faults, the next run gets a second one at a random request. Each execution
-/// has a new stack.
+/// that fails from then on. After one in four of these faults, the next run gets a second one at a random request. Each
+/// execution has a new stack.
 pub async fn at_every_request(what: &str, at_least: usize, scenario: impl AsyncFn(Scenario) -> Scenario) {
     let seed = std::env::var("MASKLINE_CRASH_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     let second = match std::env::var("MASKLINE_TEST_MISHAPS").as_deref() {
@@ -39,10 +41,20 @@ pub async fn at_every_request(what: &str, at_least: usize, scenario: impl AsyncF
 /// The faults of the run after the one with the first fault.
 enum Second {
     None,
-    /// One.
+    /// One, after one in four first faults.
     Random(fastrand::Rng),
     /// Every one, each on a new stack.
     All,
+}
+
+impl Second {
+    /// Returns a second fault after one at this request, at a random request.
+    fn draw(&mut self, request: usize) -> Option<Fault> {
+        let Self::Random(random) = self else { return None };
+        let kinds = [FaultKind::OF_VONAGE, FaultKind::OF_TABLE].concat();
+        let fault = Fault { request: random.usize(1..=request + 6), kind: kinds[random.usize(..kinds.len())] };
+        (random.u8(..4) == 0).then_some(fault)
+    }
 }
 
 /// Returns the requests of a complete run, and the number of stacks that were started.
@@ -51,27 +63,25 @@ async fn explore(
     previous: &[Fault],
     mut second: Second,
 ) -> (Vec<String>, usize) {
+    let run = async |faults: Vec<Fault>| scenario(Scenario { faults, requests: Vec::new() }).await.requests.clone();
     let mut stacks = 0;
     for request in 1.. {
-        let mut kinds = FaultKind::OF_VONAGE;
-        for index in 0..kinds.len() {
-            let faults = [previous, &[Fault { request, kind: kinds[index] }]].concat();
-            let done = scenario(Scenario { faults: faults.clone(), requests: Vec::new() }).await;
-            stacks += 1;
-            let Some(name) = done.requests.get(request - 1) else { return (done.requests.clone(), stacks) };
-            if !name.starts_with('/') && name != "PutEvents" {
-                kinds = FaultKind::OF_TABLE;
-            }
-            match &mut second {
-                Second::None => {}
-                Second::Random(random) => {
-                    let kinds = [FaultKind::OF_VONAGE, FaultKind::OF_TABLE].concat();
-                    let next =
-                        Fault { request: random.usize(1..=request + 6), kind: kinds[random.usize(..kinds.len())] };
-                    scenario(Scenario { faults: [faults, vec![next]].concat(), requests: Vec::new() }).await;
-                    stacks += 1;
-                }
-                Second::All => stacks += Box::pin(explore(scenario, &faults, Second::None)).await.1,
+        // Every request can meet the first kind. Its run shows of which sort the request is.
+        let with = |kind| [previous, &[Fault { request, kind }]].concat();
+        let requests = run(with(FaultKind::CrashBefore)).await;
+        stacks += 1;
+        let Some(name) = requests.get(request - 1) else { return (requests, stacks) };
+        let is_of_table = !name.starts_with('/') && name != "PutEvents";
+        let kinds = if is_of_table { FaultKind::OF_TABLE } else { FaultKind::OF_VONAGE };
+        let firsts = kinds.map(with);
+        let drawn = firsts.iter().filter_map(|first| Some([&first[..], &[second.draw(request)?]].concat()));
+        let rest: Vec<_> = drawn.chain(firsts[1..].iter().cloned()).map(run).collect();
+        stacks += rest.len();
+        // At the same time, since most of a run is waiting.
+        join_all(rest).await;
+        if let Second::All = second {
+            for first in &firsts {
+                stacks += Box::pin(explore(scenario, first, Second::None)).await.1;
             }
         }
     }
@@ -103,9 +113,14 @@ impl Scenario {
     }
 }
 
+thread_local! {
+    /// True once the scenario that failed is reported. Those that ran at the same time are dropped after it.
+    static IS_REPORTED: Cell<bool> = const { Cell::new(false) };
+}
+
 impl Drop for Scenario {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() && !IS_REPORTED.replace(true) {
             let faults: Vec<String> = self.faults.iter().map(Fault::to_string).collect();
             eprintln!("\nscenario with {}; requests of the last run: {}", faults.join(", "), self.requests.join(", "));
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use shared::domain::conversation::ConversationId;
 use shared::service::update::Change;
 
 use crate::answer::Answer;
@@ -34,6 +35,15 @@ struct Observed<'a> {
     undisturbed: bool,
     /// True if an operation of the step may hold a number for somebody who only receives.
     may_hold: bool,
+}
+
+/// Writes of a step that came before its operations, because another operation ran in between.
+#[derive(Debug, Clone, Copy)]
+struct Beginning {
+    /// The holds of the step are there already.
+    holds_first: bool,
+    /// The conversation whose erasure has ended it, with the number of its routes that are tombstones already.
+    begun: Option<(ConversationId, usize)>,
 }
 
 /// A sequence of events that explains the state after a step.
@@ -88,6 +98,7 @@ impl Case {
     /// An operation whose process crashed was carried out as a whole or not at all.
     fn explain(&self, executions: &[Execution], observed: &Observed<'_>) -> Result<Explanation, String> {
         let mut problems = String::new();
+        let begun = begun_erasures(executions);
         let orders = if executions.len() == 1 { vec![vec![0]] } else { vec![vec![0, 1], vec![1, 0]] };
         for order in orders {
             for carried_out in [[false; 2], [true, false], [false, true], [true; 2]] {
@@ -100,14 +111,17 @@ impl Case {
                 // A hold is written before the conversation, and another operation may run in between. So the holds of a
                 // step may be there before its operations, unless there was only one that answered.
                 let holds_first = if observed.undisturbed { &[false][..] } else { &[false, true] };
-                for holds_first in holds_first {
+                for (holds_first, begun) in
+                    holds_first.iter().flat_map(|first| begun.iter().map(move |begun| (*first, *begun)))
+                {
                     let in_order = order.iter().map(|index| (&executions[*index], carried_out[*index]));
-                    match apply_all(&self.model, in_order, observed, *holds_first) {
+                    let beginning = Beginning { holds_first, begun };
+                    match apply_all(&self.model, in_order, observed, beginning) {
                         Ok(model) => return Ok(Explanation { model, carried_out }),
                         Err(problem) => {
                             let _ = write!(
                                 problems,
-                                "\n  in the order {order:?}, with crashed operations carried out {carried_out:?}, holds first {holds_first}: {problem}"
+                                "\n  in the order {order:?}, with crashed operations carried out {carried_out:?}, after {beginning:?}: {problem}"
                             );
                         }
                     }
@@ -203,15 +217,28 @@ impl Case {
     }
 }
 
+/// The states in which another operation can find a conversation that is being erased. Its end comes first, in a
+/// transaction of its own, and then one route after the other.
+fn begun_erasures(executions: &[Execution]) -> Vec<Option<(ConversationId, usize)>> {
+    let erased = executions.iter().filter(|_| executions.len() > 1).filter_map(|execution| match execution.operation {
+        Operation::Erase(id) => Some(id),
+        _ => None,
+    });
+    std::iter::once(None).chain(erased.flat_map(|id| [Some((id, 0)), Some((id, 1))])).collect()
+}
+
 /// Applies the operations in order. Returns the new model if the table agrees with it.
 fn apply_all<'a>(
     model: &Model,
     executions: impl Iterator<Item = (&'a Execution, bool)>,
     observed: &Observed<'_>,
-    holds_first: bool,
+    beginning: Beginning,
 ) -> Result<Model, String> {
     let mut model = model.clone();
-    if holds_first {
+    if let Some((id, tombstones)) = beginning.begun {
+        model.begin_erasure(id, tombstones);
+    }
+    if beginning.holds_first {
         model.accept_holds(observed.table, observed.may_hold)?;
     }
     for (Execution { operation, outcome }, carried_out) in executions {

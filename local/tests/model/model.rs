@@ -115,6 +115,12 @@ impl ModelRoute {
         self.history.is_empty()
     }
 
+    /// Removes everything but the key, its owner and its times.
+    fn make_tombstone(&mut self) {
+        (self.side, self.reaches, self.is_replaced) = (None, None, false);
+        self.history.truncate(1);
+    }
+
     /// The conversation that owns the key.
     pub fn owner(&self) -> Option<ConversationId> {
         self.history.first().copied()
@@ -466,6 +472,19 @@ impl Model {
         names.iter().for_each(|name| self.quarantine_route(name, quarantine));
     }
 
+    /// Ends a conversation that is being erased, and replaces the first `tombstones` of its routes.
+    pub fn begin_erasure(&mut self, id: ConversationId, tombstones: usize) {
+        self.end(id);
+        let Some(conversation) = self.conversations.get(&id) else { return };
+        let sides = conversation.expected.direction.sides().take(tombstones);
+        let names: Vec<_> = sides.map(|side| route_key(&conversation.expected, side)).collect();
+        for name in names {
+            if let Some(route) = self.routes.get_mut(&name).filter(|route| route.owner() == Some(id)) {
+                route.make_tombstone();
+            }
+        }
+    }
+
     /// Removes a conversation. Only the tombstones of its routes stay.
     fn erase(&mut self, id: ConversationId) {
         if !self.conversations.get(&id).is_some_and(|conversation| conversation.is_readable(self.now)) {
@@ -480,7 +499,7 @@ impl Model {
         self.routes.retain(|_, route| route.side.is_none() || route.history[0] != id || route.is_in_use(now));
         for route in self.routes.values_mut().filter(|route| route.side.is_some()) {
             if route.history[0] == id {
-                (route.side, route.reaches, route.is_replaced, route.history) = (None, None, false, vec![id]);
+                route.make_tombstone();
             } else {
                 route.history.retain(|earlier| *earlier != id);
             }
