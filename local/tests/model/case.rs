@@ -8,8 +8,8 @@ use shared::domain::phone::RealNumber;
 use shared::domain::route::{Destination, KeyOwner, destination};
 
 use crate::checks::PeakUsage;
+use crate::connection::Moment;
 use crate::coverage::Coverage;
-use crate::crash_proxy::Moment;
 use crate::expectations::Execution;
 use crate::model::{DAY, Model, RouteKey, Verdict, ensure};
 use crate::scenario::{Scenario, canonical};
@@ -133,8 +133,8 @@ impl Case {
         // A run of healing is many changes, and others may come between them. The suite `race` has that.
         let concurrent = concurrent.filter(|_| !matches!(operation, Operation::Heal));
         let concurrent = concurrent.and_then(|action| self.operation(action));
-        let System { process, crashing_process, crash_proxy, .. } = &self.system;
-        let cut_off = crash_proxy.run(crashing_process.perform(&operation), nth, moment);
+        let System { process, crashing_process, crashing_connection, .. } = &self.system;
+        let cut_off = crashing_connection.run(crashing_process.perform(&operation), nth, moment);
         let (outcome, other) = tokio::join!(cut_off, async {
             match &concurrent {
                 Some(operation) => Some(process.perform(operation).await),
@@ -146,7 +146,7 @@ impl Case {
         } else {
             let concurrent = if other.is_some() { ", with a concurrent action" } else { "" };
             self.coverage.count("crash", &format!("{moment:?} a request is carried out{concurrent}").to_lowercase());
-            self.system.replace_crashed_process().await;
+            self.system.replace_crashed_process();
             self.system.process.settle_erasures().await;
         }
         let mut executions = vec![Execution { operation, outcome }];

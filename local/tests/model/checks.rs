@@ -380,16 +380,20 @@ impl PeakUsage {
             // A number that comes back in its quarantine counts once.
             let routes = before.routes_in_use(&participant.number).map(|(number, _)| number);
             let routes = routes.filter(|number| **number != participant.sees);
-            let counted =
-                |number: &&VirtualNumber| is_ready(before, number, country) && is_ready(after, number, country);
-            let is_exact = is_ready(before, &participant.sees, country) && is_ready(after, &participant.sees, country);
-            is_exact.then(|| (routes.filter(counted).count() + 1, country))
+            let ready = |number: &VirtualNumber| [before, after].map(|model| is_ready(model, number, country));
+            let (mut least, mut most) = (1, 1);
+            for [before, after] in routes.map(ready) {
+                least += usize::from(before && after);
+                most += usize::from(before || after);
+            }
+            (ready(&participant.sees) == [true; 2]).then_some((least, most, country))
         });
         let [Some(a), Some(b)] = held else { return };
-        if a.0 == b.0 && a.1 != b.1 {
+        let ((held, _, country), other) = if a >= b { (a, b) } else { (b, a) };
+        // Then the mark of the other one may be the stored one.
+        if other.1 >= held && other.2 != country {
             return;
         }
-        let (held, country) = a.max(b);
         let least = self.least.entry((country, until)).or_default();
         *least = held.max(*least);
     }

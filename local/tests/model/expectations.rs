@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use shared::domain::conversation::ConversationId;
+use shared::domain::side::Side;
 use shared::service::update::Change;
 
 use crate::answer::Answer;
@@ -38,12 +39,21 @@ struct Observed<'a> {
 }
 
 /// Writes of a step that came before its operations, because another operation ran in between.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Beginning {
     /// The holds of the step are there already.
     holds_first: bool,
-    /// The conversation whose erasure has ended it, with the number of its routes that are tombstones already.
-    begun: Option<(ConversationId, usize)>,
+    begun: Option<BegunEnd>,
+}
+
+/// A conversation that is being ended or erased.
+#[derive(Debug, Clone)]
+pub struct BegunEnd {
+    pub conversation: ConversationId,
+    /// The sides whose routes are closed.
+    pub closed: Vec<Side>,
+    /// Number of routes that are tombstones already.
+    pub replaced: usize,
 }
 
 /// A sequence of events that explains the state after a step.
@@ -98,7 +108,7 @@ impl Case {
     /// An operation whose process crashed was carried out as a whole or not at all.
     fn explain(&self, executions: &[Execution], observed: &Observed<'_>) -> Result<Explanation, String> {
         let mut problems = String::new();
-        let begun = begun_erasures(executions);
+        let begun = begun_ends(executions);
         let orders = if executions.len() == 1 { vec![vec![0]] } else { vec![vec![0, 1], vec![1, 0]] };
         for order in orders {
             for carried_out in [[false; 2], [true, false], [false, true], [true; 2]] {
@@ -112,11 +122,11 @@ impl Case {
                 // step may be there before its operations, unless there was only one that answered.
                 let holds_first = if observed.undisturbed { &[false][..] } else { &[false, true] };
                 for (holds_first, begun) in
-                    holds_first.iter().flat_map(|first| begun.iter().map(move |begun| (*first, *begun)))
+                    holds_first.iter().flat_map(|first| begun.iter().map(move |begun| (*first, begun.clone())))
                 {
                     let in_order = order.iter().map(|index| (&executions[*index], carried_out[*index]));
                     let beginning = Beginning { holds_first, begun };
-                    match apply_all(&self.model, in_order, observed, beginning) {
+                    match apply_all(&self.model, in_order, observed, &beginning) {
                         Ok(model) => return Ok(Explanation { model, carried_out }),
                         Err(problem) => {
                             let _ = write!(
@@ -165,8 +175,8 @@ impl Case {
             };
             match execution.answer() {
                 Some(answer) => self.coverage.count(kind, answer.label()),
-                // Only the numbers show how far it came.
-                None if execution.operation.provisions() => self.coverage.count(kind, "crashed"),
+                // Only the numbers or the conversations show how far it came.
+                None if execution.operation.provisions() || kind == "heal" => self.coverage.count(kind, "crashed"),
                 None if *carried_out => self.coverage.count(kind, "crashed, carried out"),
                 None => self.coverage.count(kind, "crashed, not carried out"),
             }
@@ -217,14 +227,22 @@ impl Case {
     }
 }
 
-/// The states in which another operation can find a conversation that is being erased. Its end comes first, in a
-/// transaction of its own, and then one route after the other.
-fn begun_erasures(executions: &[Execution]) -> Vec<Option<(ConversationId, usize)>> {
-    let erased = executions.iter().filter(|_| executions.len() > 1).filter_map(|execution| match execution.operation {
-        Operation::Erase(id) => Some(id),
-        _ => None,
+/// The states in which another operation can find a conversation that is being ended or erased. A creation reads the routes
+/// of one phone before those of the other, so it may find only one of them closed. An erasure replaces one closed route after
+/// the other.
+fn begun_ends(executions: &[Execution]) -> Vec<Option<BegunEnd>> {
+    let concurrent = executions.iter().filter(|_| executions.len() > 1);
+    let ends = concurrent.flat_map(|execution| {
+        let (conversation, replaced) = match execution.operation {
+            Operation::End(id) => (id, 0..1),
+            Operation::Erase(id) => (id, 0..2),
+            _ => return Vec::new(),
+        };
+        let one = Side::BOTH.map(|side| BegunEnd { conversation, closed: vec![side], replaced: 0 });
+        let both = replaced.map(|replaced| BegunEnd { conversation, closed: Side::BOTH.into(), replaced });
+        one.into_iter().chain(both).collect()
     });
-    std::iter::once(None).chain(erased.flat_map(|id| [Some((id, 0)), Some((id, 1))])).collect()
+    std::iter::once(None).chain(ends.map(Some)).collect()
 }
 
 /// Applies the operations in order. Returns the new model if the table agrees with it.
@@ -232,11 +250,11 @@ fn apply_all<'a>(
     model: &Model,
     executions: impl Iterator<Item = (&'a Execution, bool)>,
     observed: &Observed<'_>,
-    beginning: Beginning,
+    beginning: &Beginning,
 ) -> Result<Model, String> {
     let mut model = model.clone();
-    if let Some((id, tombstones)) = beginning.begun {
-        model.begin_erasure(id, tombstones);
+    if let Some(begun) = &beginning.begun {
+        model.begin_end(begun);
     }
     if beginning.holds_first {
         model.accept_holds(observed.table, observed.may_hold)?;

@@ -17,6 +17,7 @@ use shared::store::IdempotentRequest;
 
 use crate::answer::Answer;
 use crate::carrier::label;
+use crate::expectations::BegunEnd;
 use crate::scenario::{INVALID_PHONE, Scenario, canonical, country_of, keyed_as, number};
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
@@ -466,21 +467,30 @@ impl Model {
         };
         conversation.expected.ended_at = Some(now);
         conversation.expected.revision += 1;
-        let sides = conversation.expected.direction.sides();
-        let names: Vec<_> = sides.map(|side| route_key(&conversation.expected, side)).collect();
-        let quarantine = conversation.quarantine();
-        names.iter().for_each(|name| self.quarantine_route(name, quarantine));
+        let conversation = conversation.clone();
+        self.close_routes(&conversation, &Side::BOTH);
     }
 
-    /// Ends a conversation that is being erased, and replaces the first `tombstones` of its routes.
-    pub fn begin_erasure(&mut self, id: ConversationId, tombstones: usize) {
-        self.end(id);
-        let Some(conversation) = self.conversations.get(&id) else { return };
-        let sides = conversation.expected.direction.sides().take(tombstones);
-        let names: Vec<_> = sides.map(|side| route_key(&conversation.expected, side)).collect();
-        for name in names {
-            if let Some(route) = self.routes.get_mut(&name).filter(|route| route.owner() == Some(id)) {
+    /// Closes routes of a conversation that is being ended, and replaces the first ones by tombstones if it is being erased.
+    pub fn begin_end(&mut self, begun: &BegunEnd) {
+        let Some(conversation) = self.conversations.get(&begun.conversation).cloned() else { return };
+        if conversation.is_live(self.now) {
+            self.close_routes(&conversation, &begun.closed);
+        }
+        for side in conversation.expected.direction.sides().take(begun.replaced) {
+            let route = self.routes.get_mut(&route_key(&conversation.expected, side));
+            if let Some(route) = route.filter(|route| route.owner() == Some(begun.conversation)) {
                 route.make_tombstone();
+            }
+        }
+    }
+
+    /// Puts the routes of these sides into quarantine, unless another conversation has them by now.
+    fn close_routes(&mut self, conversation: &ModelConversation, sides: &[Side]) {
+        for side in conversation.expected.direction.sides().filter(|side| sides.contains(side)) {
+            let name = route_key(&conversation.expected, side);
+            if self.routes.get(&name).is_some_and(|route| route.owner() == Some(conversation.expected.id)) {
+                self.quarantine_route(&name, conversation.quarantine());
             }
         }
     }

@@ -33,7 +33,7 @@ impl StaleReads {
 
     async fn answer(self, request: Value) -> Value {
         if request["ConsistentRead"] == true {
-            return self.database.get_item(request).await;
+            return self.database.get_item(&request).await;
         }
         let found = self.found.lock().unwrap().clone();
         found.map_or_else(|| json!({}), |item| json!({"Item": item}))

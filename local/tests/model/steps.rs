@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use shared::domain::side::{Side, WhoDials};
 
 use crate::carrier::SmsOutcome;
-use crate::crash_proxy::Moment;
+use crate::connection::Moment;
 use crate::scenario::{ARGENTINE, Kind, PEOPLE};
 
 /// Most steps of one case.

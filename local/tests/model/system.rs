@@ -31,7 +31,7 @@ use shared::vonage::numbers::{NumbersApi, Search};
 use testkit::listen;
 
 use crate::carrier::{Directory, Texts};
-use crate::crash_proxy::CrashProxy;
+use crate::connection::Connection;
 use crate::database::{Database, TABLE};
 use crate::scenario::{Kind, Scenario};
 use crate::stale::StaleReads;
@@ -48,7 +48,7 @@ pub struct System {
     pub process: Process,
     /// A process that crashes in some steps.
     pub crashing_process: Process,
-    pub crash_proxy: CrashProxy,
+    pub crashing_connection: Connection,
     /// The eventually consistent reads of `stale_store`.
     pub stale_reads: StaleReads,
     pub stale_store: Store,
@@ -60,9 +60,6 @@ pub struct System {
 /// The services that a process uses.
 #[derive(Clone)]
 struct Urls {
-    dynamodb: String,
-    /// The access key for it.
-    account: String,
     vonage: String,
     bus: String,
 }
@@ -124,37 +121,40 @@ pub enum Outcome {
 
 impl System {
     pub async fn start(scenario: &Scenario, start: Timestamp) -> Self {
-        let database = Database::start().await;
+        let database = Database::start();
         let numbers = first_numbers(scenario, start);
         let (listener, vonage_url) = listen().await;
         let settings = account(&numbers);
         tokio::spawn(simulator::serve(listener, settings, std::future::pending()));
 
         let (clock, texts) = (ManualClock::at(start), Texts::default());
-        let crash_proxy = CrashProxy::start(&database.url).await;
         let bus = Bus::default();
-        let urls = Urls {
-            dynamodb: database.url.clone(),
-            account: database.account.clone(),
-            vonage: vonage_url,
-            bus: testkit::serve(local::gateway::bus::router(bus.clone())).await,
-        };
-        let mut processes = Vec::new();
-        for dynamodb in [&urls.dynamodb, &crash_proxy.url] {
-            let environment = environment(&Urls { dynamodb: dynamodb.clone(), ..urls.clone() });
+        let urls = Urls { vonage: vonage_url, bus: testkit::serve(local::gateway::bus::router(bus.clone())).await };
+        let environment = environment(&urls);
+        let crashing_connection = Connection::to(&database);
+        let [process, crashing_process] = [Connection::to(&database), crashing_connection.clone()].map(|connection| {
             let vonage = Vonage::new(VonageConfig::from_environment(&environment).unwrap());
             let numbers = NumbersApi::new(vonage, std::time::Duration::ZERO);
-            processes.push(Process::new(&environment, numbers, &clock, &texts, scenario));
-        }
-        let [process, crashing_process] = processes.try_into().ok().unwrap();
+            Process::new(&environment, connection, numbers, &clock, &texts, scenario)
+        });
         process.store().create_table().await.unwrap();
         for number in &numbers {
             add_by_hand(process.store(), number).await;
         }
         let stale_reads = StaleReads::of(&database);
-        let environment = environment(&urls);
         let stale_store = Store::connect_over(stale_reads.clone(), &environment, Store::TIME_LIMIT).unwrap();
-        Self { clock, database, texts, process, crashing_process, crash_proxy, stale_reads, stale_store, bus, urls }
+        Self {
+            clock,
+            database,
+            texts,
+            process,
+            crashing_process,
+            crashing_connection,
+            stale_reads,
+            stale_store,
+            bus,
+            urls,
+        }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -163,15 +163,22 @@ impl System {
 
     /// Replaces the crashed process by a new one with empty caches. The new one has its own connection to the table, so
     /// that late requests of the crashed one never arrive.
-    pub async fn replace_crashed_process(&mut self) {
-        self.crash_proxy = CrashProxy::start(&self.urls.dynamodb).await;
-        let environment = environment(&Urls { dynamodb: self.crash_proxy.url.clone(), ..self.urls.clone() });
+    pub fn replace_crashed_process(&mut self) {
+        self.crashing_connection = Connection::to(&self.database);
+        let environment = environment(&self.urls);
+        let connection = self.crashing_connection.clone();
         let creator = &self.crashing_process.creator;
         let texts = creator.texts.clone();
         let (fallback, routes_read) = (creator.fallback.clone(), creator.routes_read);
         let scenario = Scenario { fallback, numbers: Vec::new(), routes_read };
-        self.crashing_process =
-            Process::new(&environment, self.crashing_process.numbers.clone(), &self.clock, &texts, &scenario);
+        self.crashing_process = Process::new(
+            &environment,
+            connection,
+            self.crashing_process.numbers.clone(),
+            &self.clock,
+            &texts,
+            &scenario,
+        );
     }
 
     /// The numbers that the Vonage account rents.
@@ -185,12 +192,14 @@ impl System {
 impl Process {
     fn new(
         environment: &Environment,
+        connection: Connection,
         numbers: NumbersApi,
         clock: &ManualClock,
         texts: &Texts,
         scenario: &Scenario,
     ) -> Self {
-        let (store, clock) = (Store::connect(environment).unwrap(), Arc::new(clock.clone()));
+        let store = Store::connect_over(connection, environment, Store::TIME_LIMIT).unwrap();
+        let clock = Arc::new(clock.clone());
         let announcer = || Announcer::from_environment(environment).unwrap();
         let demand = || DemandRecorder {
             store: store.clone(),
@@ -333,8 +342,7 @@ fn number_in_state_renting(kind: Kind, index: u64, now: Timestamp) -> PoolNumber
 /// The model's upkeep gets no public endpoint, so it never changes the application at Vonage.
 fn unused_applications_api() -> ApplicationsApi {
     let nowhere = || "http://127.0.0.1:1".to_owned();
-    let nowhere = Urls { dynamodb: nowhere(), account: "test".to_owned(), vonage: nowhere(), bus: nowhere() };
-    let nowhere = environment(&nowhere);
+    let nowhere = environment(&Urls { vonage: nowhere(), bus: nowhere() });
     ApplicationsApi(Vonage::new(VonageConfig::from_environment(&nowhere).unwrap()))
 }
 
@@ -368,16 +376,15 @@ fn account(numbers: &[PoolNumber]) -> simulator::Settings {
     }
 }
 
-fn environment(Urls { dynamodb, account, vonage, bus }: &Urls) -> Environment {
+fn environment(Urls { vonage, bus }: &Urls) -> Environment {
     [
         ("TABLE_NAME", TABLE),
-        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.as_str()),
-        ("AWS_ENDPOINT_URL_EVENTBRIDGE", bus),
+        ("AWS_ENDPOINT_URL_EVENTBRIDGE", bus.as_str()),
         ("EVENT_BUS_NAME", local::gateway::bus::NAME),
         // A slow machine must not cause a timeout.
         ("DYNAMODB_TIME_LIMIT_MS", "60000"),
         ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", account),
+        ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("VONAGE_API_KEY", "1a2b3c4d"),
         ("VONAGE_API_SECRET", "secret"),
