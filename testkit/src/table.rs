@@ -90,13 +90,16 @@ impl Table {
                     KeyOwner::Erased(erased) => {
                         assert_eq!(
                             names(&item),
-                            ["erased", "expires_at", "pk", "quarantined_until", "since", "sk", "ttl"]
+                            ["erased", "expires_at", "pk", "quarantined_until", "since", "sk", "ttl", "v"]
                         );
                         assert_eq!(item["ttl"].as_i64(), Some(erased.quarantined_until.as_second()));
                         self.erased_routes.insert(key, erased);
                     }
                     KeyOwner::Held(hold) => {
-                        assert_eq!(names(&item), ["expires_at", "held_at", "pk", "quarantined_until", "sk", "ttl"]);
+                        assert_eq!(
+                            names(&item),
+                            ["expires_at", "held_at", "pk", "quarantined_until", "sk", "ttl", "v"]
+                        );
                         assert_eq!(item["ttl"].as_i64(), Some(hold.quarantined_until.as_second()));
                         self.holds.insert(key, hold);
                     }
@@ -116,16 +119,16 @@ impl Table {
                 self.erasing.push(read(item));
             }
             (("CONVERSATION", id), ("CONVERSATION", _)) => {
-                assert_eq!(names(&item), ["erased_at", "pk", "sk", "ttl"]);
+                assert_eq!(names(&item), ["erased_at", "pk", "sk", "ttl", "v"]);
                 self.erased.insert(id.try_into().unwrap());
             }
             (("CONVERSATION", id), ("LEG", _)) => self.legs.push(id.try_into().unwrap()),
             (("ERASURE", ""), _) => {
-                assert_eq!(names(&item), ["conversation", "erased_at", "pk", "sk"]);
+                assert_eq!(names(&item), ["conversation", "erased_at", "pk", "sk", "v"]);
                 self.erasures.push(read(item));
             }
             (("REDACTION", ""), _) => {
-                assert_eq!(names(&item), ["direction", "due_at", "id", "pk", "product", "since", "sk", "ttl"]);
+                assert_eq!(names(&item), ["direction", "due_at", "id", "pk", "product", "since", "sk", "ttl", "v"]);
                 self.redactions.push(read(item));
             }
             (("REQUEST", _), _) => self.requests.push(string(&item["conversation"])),

@@ -26,5 +26,6 @@ mod provision;
 mod stale;
 mod template;
 mod transactions;
+mod unreadable;
 mod update;
 mod upkeep;

@@ -18,6 +18,9 @@ const MAX_HISTORY: usize = 12;
 /// of a call is looked for in each of them.
 const MAX_OVERLAPPING: usize = 4;
 
+/// Time after which a route that cannot be read may be free, as far as a refusal tells. It is in use whenever it is found.
+const UNKNOWN_IN_USE: SignedDuration = SignedDuration::from_hours(24);
+
 /// A route as read for one caller: live, in quarantine, or free with its history.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CallerRoute {
@@ -68,6 +71,11 @@ impl CallerRoute {
             is_replaced: false,
             held_at: Some(now),
         }
+    }
+
+    /// Creates a route that was found at `now` and cannot be read. It is in use, and of nobody who is known.
+    pub fn unknown(now: Timestamp) -> Self {
+        Self { held_at: None, ..Self::held(now + UNKNOWN_IN_USE, now) }
     }
 
     /// True if it is in use at `now`: live or in quarantine.

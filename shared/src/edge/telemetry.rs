@@ -20,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{ConfigError, Environment};
 
 /// The log fields that are metrics.
-pub const METRICS: [Metric; 10] = [
+pub const METRICS: [Metric; 11] = [
     Metric { name: "duration_ms", unit: "Milliseconds", dimension: "function" },
     Metric { name: "failures", unit: "Count", dimension: "function" },
     Metric { name: "calls_routed", unit: "Count", dimension: "function" },
@@ -30,6 +30,7 @@ pub const METRICS: [Metric; 10] = [
     Metric { name: "vonage_errors", unit: "Count", dimension: "function" },
     Metric { name: "schedule_failures", unit: "Count", dimension: "function" },
     Metric { name: "lost_numbers", unit: "Count", dimension: "function" },
+    Metric { name: "unreadable_items", unit: "Count", dimension: "function" },
     Metric { name: "pool_headroom", unit: "Count", dimension: "country" },
 ];
 

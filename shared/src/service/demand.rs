@@ -78,7 +78,12 @@ impl DemandRecorder {
         for lacking in none_free {
             // Two participants of one country can share a number, so one more serves both.
             let now = self.clock.now();
-            match self.store.record_demand(lacking.country, lacking.ready + 1, now).await? {
+            let recorded = match self.store.record_demand(lacking.country, lacking.ready + 1, now).await {
+                // The refusal is the same. Nothing is rented, because it is not known what is being rented already.
+                Err(StoreError::Unreadable(..)) => return Ok(Some((lacking.clone(), Renting::Off))),
+                recorded => recorded?,
+            };
+            match recorded {
                 RecordedDemand::New => self.invoke(&event(lacking.country)).await,
                 RecordedDemand::Known(demand) => {
                     if let Some(reason) = demand.failure(now) {

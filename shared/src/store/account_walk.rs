@@ -23,9 +23,9 @@ pub struct AccountWalk {
 }
 
 impl Store {
-    /// Returns the comparison that a previous run began.
+    /// Returns the comparison that a previous run began. One that cannot be read begins again.
     pub async fn saved_account_walk(&self) -> Result<Option<AccountWalk>, StoreError> {
-        self.get(Key::AccountWalk).await
+        self.saved_progress(Key::AccountWalk).await
     }
 
     /// Saves a comparison for the next run.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::item::{self, Item, Key};
 use super::legs::{LegOwner, LegPhone};
 use super::notifications::{ADD_RECORDS, no_records};
+use super::passed_over::{self, PassedOver, read_one};
 use super::requests::{self, IdempotentRequest};
 use super::retention::kept_until;
 use super::transaction::Outcome;
@@ -67,15 +68,16 @@ impl ConversationItem {
     /// Decodes the item, or returns `None` if the table may delete it at `now`.
     fn read(item: Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
         if !item.contains_key("erased_at") {
-            let conversation: Conversation = item::read(item)?;
+            let conversation: Conversation = read_one(item)?;
             return Ok(Some(conversation).filter(|conversation| now < kept_until(conversation)).map(Self::Present));
         }
+        item::check_version(&item).inspect_err(passed_over::log)?;
         if !item.contains_key("participants") {
             let is_retained = item::time(&item, "ttl").is_none_or(|until| now < until);
             return Ok(is_retained.then_some(Self::Erased));
         }
         let records = item.get("carrier_records").cloned();
-        Ok(Some(Self::Erasing { conversation: item::read(item)?, records }))
+        Ok(Some(Self::Erasing { conversation: read_one(item)?, records }))
     }
 
     fn into_present(self) -> Option<Conversation> {
@@ -146,16 +148,16 @@ impl Store {
         }
     }
 
-    /// Like [`Store::conversation`], with the legs of its calls. One consistent query.
+    /// Like [`Store::conversation`], with the legs of its calls that can be read. One consistent query.
     pub async fn conversation_with_legs(
         &self,
         id: ConversationId,
         now: Timestamp,
     ) -> Result<Option<(Conversation, Vec<Leg>)>, StoreError> {
-        let (mut conversation, mut legs) = (None, Vec::new());
+        let (mut conversation, mut legs, mut passed_over) = (None, Vec::new(), PassedOver::default());
         for item in self.query(item::conversation_partition(id), None).await? {
             if item::sort_key(&item).starts_with(item::LEG_PREFIX) {
-                legs.push(legs::read(item)?);
+                legs.extend(passed_over.take(legs::read(item)));
             } else {
                 conversation = ConversationItem::read(item, now)?.and_then(ConversationItem::into_present);
             }

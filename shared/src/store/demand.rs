@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::item::{self, DEMAND_PARTITION, Key};
+use super::passed_over::{PassedOver, read_one};
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::country::Country;
@@ -84,7 +85,7 @@ impl Store {
             .bind(":expires", item::seconds(now + DEMAND_LIFETIME));
         Ok(match self.update_or_return(update).await? {
             None => RecordedDemand::New,
-            Some(known) => RecordedDemand::Known(item::read(known)?),
+            Some(known) => RecordedDemand::Known(read_one(known)?),
         })
     }
 
@@ -94,12 +95,10 @@ impl Store {
         Ok(demand.filter(|demand| now < demand.expires_at))
     }
 
-    /// Returns all demands that count at `now`.
+    /// Returns all demands that count at `now` and can be read.
     pub async fn demands(&self, now: Timestamp) -> Result<Vec<Demand>, StoreError> {
-        let mut demands = Vec::new();
-        for item in self.query(DEMAND_PARTITION.to_owned(), None).await? {
-            demands.push(item::read::<Demand>(item)?);
-        }
+        let mut demands: Vec<Demand> =
+            PassedOver::list(self.query(DEMAND_PARTITION.to_owned(), None).await?, item::read);
         demands.retain(|demand| now < demand.expires_at);
         Ok(demands)
     }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conversations::ConversationItem;
 use super::item::{self, Key};
+use super::passed_over::PassedOver;
 use super::redactions::REDACTED_AFTER;
 use super::retention::kept_until;
 use super::transaction::Outcome;
@@ -173,10 +174,12 @@ impl Store {
         self.update(update).await
     }
 
-    /// Lists the carrier records of the conversation's legs for redaction, and deletes the legs.
+    /// Lists the carrier records of the conversation's legs for redaction, and deletes the legs. Fails if some cannot be read,
+    /// because only they tell what Vonage has to redact; the schedule tries again.
     async fn erase_legs(&self, id: ConversationId, now: Timestamp) -> Result<(), StoreError> {
         let items = self.query(item::conversation_partition(id), Some(item::LEG_PREFIX)).await?;
-        let legs = items.into_iter().map(legs::read).collect::<Result<Vec<Leg>, _>>()?;
+        let mut passed_over = PassedOver::default();
+        let legs: Vec<Leg> = items.into_iter().filter_map(|item| passed_over.take(legs::read(item))).collect();
         let records: Vec<CarrierRecord> = legs.iter().map(CarrierRecord::from).collect();
         self.request_redaction(&records, now).await?;
         for legs in legs.chunks(LEGS_PER_TRANSACTION) {
@@ -186,12 +189,12 @@ impl Store {
             };
             self.transact_settled(legs.iter().map(delete).collect()).await?;
         }
-        Ok(())
+        passed_over.error().map_or(Ok(()), Err)
     }
 
-    /// Returns the erasures that have started and are not settled.
+    /// Returns the erasures that have started, are not settled, and can be read.
     pub async fn erasures(&self) -> Result<Vec<Erasure>, StoreError> {
-        self.query(item::ERASURE_PARTITION.to_owned(), None).await?.into_iter().map(item::read).collect()
+        Ok(PassedOver::list(self.query(item::ERASURE_PARTITION.to_owned(), None).await?, item::read))
     }
 
     /// Completes an interrupted erasure. True if it is settled. An event that found the conversation just before its

@@ -18,12 +18,29 @@ pub enum StoreError {
     /// Every attempt lost a race against other changes of the named data.
     #[error("too many concurrent changes of {0}")]
     Contended(&'static str),
-    /// An item is not in the form in which this library writes it.
-    #[error("an item of the table could not be decoded: {0}")]
+    /// An item is not in a form that this release reads: it is damaged, or a newer release wrote it. With the name of its
+    /// kind, and the reason without its content.
+    #[error("{0} in the table cannot be read: {1}")]
+    Unreadable(&'static str, String),
+    /// A value cannot be encoded, or an answer of DynamoDB lacks an item.
+    #[error("a value for the table is malformed: {0}")]
     Malformed(String),
     /// A request lacks a required field. This is a bug in this library.
     #[error("a request to DynamoDB could not be built: {0}")]
     Unbuildable(String),
+}
+
+impl StoreError {
+    /// Creates the error of an item that cannot be decoded. Its message quotes no value of the item.
+    pub(super) fn malformed(name: &'static str, error: &serde_dynamo::Error) -> Self {
+        let message = without_numbers(&error.to_string());
+        let reason = match message.rsplit_once(", expected ") {
+            Some((_, expected)) => format!("a value is not {expected}"),
+            None if message.starts_with("missing field `") => message,
+            None => "a value is not valid".to_owned(),
+        };
+        Self::Unreadable(name, reason)
+    }
 }
 
 /// Reason in [`StoreError::NoAnswer`] if an operation exceeded its time limit.

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::item::{self, HEAL_PARTITION, Item, Key};
+use super::passed_over::PassedOver;
 use super::transaction::Outcome;
 use super::write::Write;
 use super::{Store, StoreError, conversations, routes};
@@ -77,8 +78,8 @@ impl Heal {
 pub struct DueHeals {
     /// The due ones of this page.
     pub heals: Vec<Heal>,
-    /// The errors of items that cannot be read. They must not keep the others waiting.
-    pub unreadable: Vec<StoreError>,
+    /// Number of items that cannot be read. They do not keep the others waiting.
+    pub unreadable: usize,
     /// Start of the next page, or `None` if this was the last one.
     pub next: Option<HashMap<String, AttributeValue>>,
 }
@@ -103,14 +104,10 @@ impl Store {
     /// Returns a page of the conversations that are due at `now`, starting at `from`.
     pub async fn due_heals(&self, now: Timestamp, from: Option<Item>) -> Result<DueHeals, StoreError> {
         let page = self.due_page(HEAL_PARTITION, PAGE, now, from).await?;
-        let mut due = DueHeals { heals: Vec::new(), unreadable: Vec::new(), next: page.last_evaluated_key };
-        for read in page.items.unwrap_or_default().into_iter().map(item::read) {
-            match read {
-                Ok(heal) => due.heals.push(heal),
-                Err(error) => due.unreadable.push(error),
-            }
-        }
-        Ok(due)
+        let items = page.items.unwrap_or_default();
+        let found = items.len();
+        let heals = PassedOver::list(items, item::read);
+        Ok(DueHeals { unreadable: found - heals.len(), heals, next: page.last_evaluated_key })
     }
 
     /// Returns the item of a conversation, if it is listed. One consistent read.

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::item::{self, Item, Key, LINE, OWN_NUMBER};
+use super::passed_over::PassedOver;
 use super::routes::is_own_number;
 use super::write::Write;
 use super::{Store, StoreError};
@@ -57,7 +58,12 @@ impl Store {
             if self.put(put.clone()).await? {
                 return Ok(Break(Some(hold.quarantined_until)));
             }
-            Ok(match self.key_owner(caller, dialled).await? {
+            let owner = match self.key_owner(caller, dialled).await {
+                // A conversation may have it.
+                Err(StoreError::Unreadable(..)) => return Ok(Break(None)),
+                owner => owner?,
+            };
+            Ok(match owner {
                 Some(KeyOwner::Held(found)) if found.quarantined_until >= until => Break(Some(found.quarantined_until)),
                 Some(owner @ (KeyOwner::Route(_) | KeyOwner::Erased(_))) if owner.is_in_use(now) => Break(None),
                 _ => Continue(()),
@@ -81,10 +87,7 @@ impl Store {
         let is_virtual = items.iter().chain(&others).any(|item| is_own_number(item, now));
         let is_line = |item: &Item| item::sort_key(item) == LINE;
         // Without a readable line, the routes show the hold, and the line is written again.
-        let line = items.into_iter().find(is_line).and_then(|item| {
-            let unreadable = |error: &StoreError| tracing::warn!(cause = %error, "the line of a phone cannot be read");
-            item::read::<Line>(item).inspect_err(unreadable).ok()
-        });
+        let line = PassedOver::list(items.into_iter().find(is_line), item::read::<Line>).pop();
         let line = line.filter(|line| now < line.held_until);
         if line.is_none() && !is_virtual {
             return Ok(None);

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::StoreError;
+use super::kinds::{ItemKind, VERSION};
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::ConversationId;
 use crate::domain::country::Country;
@@ -127,10 +128,47 @@ impl Key<'_> {
         HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])
     }
 
+    /// Returns the kind of the item.
+    pub(super) fn kind(self) -> ItemKind {
+        match self {
+            Key::Route { .. } => ItemKind::Route,
+            Key::Line(_) => ItemKind::Line,
+            Key::OwnNumber(_) => ItemKind::OwnNumber,
+            Key::Conversation(_) => ItemKind::Conversation,
+            Key::Leg { .. } => ItemKind::Leg,
+            Key::Number { .. } => ItemKind::Number,
+            Key::Work { .. } => ItemKind::Work,
+            Key::Order(_) => ItemKind::Order,
+            Key::AccountWalk => ItemKind::AccountWalk,
+            Key::Ledger => ItemKind::Ledger,
+            Key::ReadyParts => ItemKind::ReadyParts,
+            Key::ReadyPart(_) => ItemKind::ReadyPart,
+            Key::Demand(_) => ItemKind::Demand,
+            Key::RouteScan(_) => ItemKind::RouteScan,
+            Key::PeakUsage(..) => ItemKind::PeakUsage,
+            Key::Request(_) => ItemKind::Request,
+            Key::Erasure(_) => ItemKind::Erasure,
+            Key::Redaction(_) => ItemKind::Redaction,
+            Key::Heal(_) => ItemKind::Heal,
+        }
+    }
+
+    /// Returns the version in which its item is written.
+    pub(super) fn version(self) -> AttributeValue {
+        integer(self.kind().versions().written)
+    }
+
+    /// Builds an item with nothing but its key and its version.
+    pub(super) fn bare(self) -> Item {
+        let mut item = self.item();
+        item.insert(VERSION.to_owned(), self.version());
+        item
+    }
+
     /// Builds the item of `body` under this key. The table may delete it after `delete_after`.
     pub(super) fn with(self, body: &impl Serialize, delete_after: Option<Timestamp>) -> Result<Item, StoreError> {
         let mut item: Item = serde_dynamo::to_item(body)?;
-        item.extend(self.item());
+        item.extend(self.bare());
         if let Some(time) = delete_after {
             item.insert("ttl".to_owned(), seconds(time));
         }
@@ -212,21 +250,84 @@ pub(super) fn dialled(item: &Item) -> Option<VirtualNumber> {
 
 /// Decodes an item.
 pub(super) fn read<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
-    Ok(serde_dynamo::from_item(item)?)
+    let name = check_version(&item)?;
+    serde_dynamo::from_item(item).map_err(|error| StoreError::malformed(name, &error))
 }
 
-/// Decodes an item of a list. One that cannot be read harms nothing but itself: it is left out, and logged.
-pub(super) fn read_or_skip<T: DeserializeOwned>(what: &'static str, item: Item) -> Option<T> {
-    match read(item) {
-        Ok(value) => Some(value),
-        Err(cause) => {
-            tracing::error!(what, %cause, "an item of the table cannot be read and is left out");
-            None
-        }
+/// Fails if the item has a version that this release does not read. Returns the name of its kind.
+pub(super) fn check_version(item: &Item) -> Result<&'static str, StoreError> {
+    let kind = ItemKind::of(partition(item), sort_key(item));
+    let name = kind.map_or("an item of an unknown kind", ItemKind::name);
+    let Some(version) = item.get(VERSION) else { return Ok(name) };
+    let latest = kind.map_or(1, |kind| kind.versions().read);
+    match version.as_n().ok().and_then(|version| version.parse::<u64>().ok()) {
+        Some(version) if version <= latest => Ok(name),
+        Some(version) => Err(StoreError::Unreadable(name, format!("its version is {version}"))),
+        None => Err(StoreError::Unreadable(name, "its version is no number".to_owned())),
     }
 }
 
 /// Returns the time in the attribute `name`.
 pub(super) fn time(item: &Item, name: &str) -> Option<Timestamp> {
     Timestamp::from_second(item.get(name)?.as_n().ok()?.parse().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::call::Direction;
+    use crate::domain::carrier_record::Product;
+
+    #[test]
+    fn each_key_is_of_its_kind() {
+        let phone = PhoneNumber::try_from("447700900001").unwrap();
+        let (caller, number) = (&RealNumber::from(phone.clone()), &VirtualNumber::from(phone));
+        let (id, country) = (ConversationId::generate(Timestamp::UNIX_EPOCH), Country::try_from("GB").unwrap());
+        let record = &CarrierRecord { product: Product::Sms, id: "1".to_owned(), direction: Direction::Outbound };
+        let part = &PartName::first(country, number);
+        let mut kinds = Vec::new();
+        let work = crate::domain::pool::Work::ALL.map(|work| Key::Work { country, work, number });
+        let scans = [ScanPurpose::Draining, ScanPurpose::Healing].map(Key::RouteScan);
+        let others = [
+            Key::Route { caller, dialled: number },
+            Key::Line(caller),
+            Key::OwnNumber(number),
+            Key::Conversation(id),
+            Key::Leg { conversation: id, conversation_uuid: "CON-1", uuid: "2" },
+            Key::Number { country, number },
+            Key::Order(country),
+            Key::AccountWalk,
+            Key::Ledger,
+            Key::ReadyParts,
+            Key::ReadyPart(part),
+            Key::Demand(country),
+            Key::PeakUsage(country, Date::MAX),
+            Key::Request("1"),
+            Key::Erasure(id),
+            Key::Redaction(record),
+            Key::Heal(id),
+        ];
+        for key in others.into_iter().chain(work).chain(scans) {
+            let item = key.item();
+            assert_eq!(ItemKind::of(partition(&item), sort_key(&item)), Some(key.kind()), "{item:?}");
+            kinds.push(key.kind());
+        }
+        assert!(ItemKind::ALL.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    }
+
+    #[test]
+    fn item_of_a_newer_version_is_not_read_and_not_quoted() {
+        let with = |version: AttributeValue| {
+            let mut item = Key::Ledger.item();
+            item.insert(VERSION.to_owned(), version);
+            item
+        };
+        assert!(check_version(&Key::Ledger.item()).is_ok(), "from before there were versions");
+        assert!(check_version(&with(integer(1u64))).is_ok());
+        for version in [integer(2u64), string("447700900001")] {
+            let error = check_version(&with(version)).unwrap_err();
+            assert!(matches!(error, StoreError::Unreadable("the ledger", _)), "{error}");
+            assert!(!error.to_string().contains("447700900001"), "{error}");
+        }
+    }
 }

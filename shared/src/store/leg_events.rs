@@ -11,8 +11,10 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use jiff::Timestamp;
 
-use super::item::Item;
+use super::item::{self, Item};
+use super::kinds::VERSION;
 use super::legs::{self, LegOwner, LegPhone};
+use super::passed_over::log;
 use super::transaction::Outcome;
 use super::write::Write;
 use super::{Store, StoreError};
@@ -161,7 +163,11 @@ impl Store {
     /// Moves what the conversation `from` has of the event's leg into the leg of the conversation `to`.
     async fn take_along(&self, from: ConversationId, to: ConversationId, event: &LegEvent) -> Result<(), StoreError> {
         let Some(mut leg) = self.get_item(legs::key(from, event)).await? else { return Ok(()) };
-        for own in ["pk", "sk", "conversation", "ttl"] {
+        if item::check_version(&leg).inspect_err(log).is_err() {
+            // It stays where it is until a release comes that can read it.
+            return Ok(());
+        }
+        for own in ["pk", "sk", VERSION, "conversation", "ttl"] {
             leg.remove(own);
         }
         self.transact_settled(vec![take(to, leg, event), Write::delete(legs::key(from, event))]).await.map(drop)

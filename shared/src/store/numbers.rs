@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::item::{self, Key, NUMBER_PREFIX};
+use super::passed_over::PassedOver;
 use super::pool::{self, Ledger};
 use super::transaction::Outcome;
 use super::write::Write;
@@ -34,6 +35,8 @@ const ORDER: usize = 3;
 pub struct NumbersPage {
     /// The numbers that can be read.
     pub numbers: Vec<PoolNumber>,
+    /// Number of numbers that cannot be read.
+    pub unreadable: usize,
     /// The last number of the page, if there may be more behind it.
     pub next: Option<VirtualNumber>,
 }
@@ -78,8 +81,9 @@ impl Store {
         let prefix = format!("{NUMBER_PREFIX}{prefix}");
         let (items, more) = self.query_page(item::pool_partition(country), &prefix, after, limit).await?;
         let next = items.last().and_then(item::dialled).filter(|_| more);
-        let numbers = items.into_iter().filter_map(|item| item::read_or_skip("a number of the pool", item)).collect();
-        Ok(NumbersPage { numbers, next })
+        let found = items.len();
+        let numbers = PassedOver::list(items, item::read);
+        Ok(NumbersPage { unreadable: found - numbers.len(), numbers, next })
     }
 
     /// Returns the first and the last number of a country that begin with `prefix`, if there are any.
@@ -106,19 +110,21 @@ impl Store {
             digits.filter_map(|digits| PhoneNumber::try_from(digits).ok().map(VirtualNumber::from)).collect();
         let next = marked.last().cloned().filter(|_| more);
         if marked.is_empty() {
-            return Ok(NumbersPage { numbers: Vec::new(), next });
+            return Ok(NumbersPage { next, ..NumbersPage::default() });
         }
         let items = self.batch_get(marked.iter().map(|number| Key::Number { country, number })).await?;
-        let read = items.into_iter().filter_map(|item| item::read_or_skip::<PoolNumber>("a number of the pool", item));
-        let mut numbers: Vec<_> = read.filter(|number| number.state.work() == Some(work)).collect();
+        let found = items.len();
+        let mut numbers: Vec<PoolNumber> = PassedOver::list(items, item::read);
+        let unreadable = found - numbers.len();
+        numbers.retain(|number| number.state.work() == Some(work));
         numbers.sort_by(|one, other| one.number.cmp(&other.number));
-        Ok(NumbersPage { numbers, next })
+        Ok(NumbersPage { numbers, unreadable, next })
     }
 
-    /// Returns all numbers of a country. Only for the laptop and for tests, because there may be very many.
+    /// Returns all numbers of a country that can be read. Only for the laptop and for tests, because there may be very many.
     pub async fn pool_numbers(&self, country: Country) -> Result<Vec<PoolNumber>, StoreError> {
         let items = self.query(item::pool_partition(country), Some(NUMBER_PREFIX)).await?;
-        items.into_iter().map(item::read).collect()
+        Ok(PassedOver::list(items, item::read))
     }
 
     /// Returns all numbers. Only for the laptop and for tests.
@@ -358,7 +364,7 @@ fn change_work(number: &PoolNumber, from: Option<Work>, to: Option<Work>) -> Vec
     }
     let mark = |work| Key::Work { country: number.country, work, number: &number.number };
     let unlisted = from.map(|work| Write::delete(mark(work)));
-    let listed = to.map(|work| Write::put(mark(work).item()));
+    let listed = to.map(|work| Write::put(mark(work).bare()));
     unlisted.into_iter().chain(listed).collect()
 }
 

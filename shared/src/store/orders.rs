@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use jiff::Timestamp;
 
 use super::item::{self, Key, ORDER_PARTITION};
+use super::passed_over::PassedOver;
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::country::Country;
@@ -40,8 +41,7 @@ impl Store {
 
     /// Returns all open orders that can be read.
     pub async fn orders(&self) -> Result<Vec<OpenOrder>, StoreError> {
-        let items = self.query(ORDER_PARTITION.to_owned(), None).await?;
-        Ok(items.into_iter().filter_map(|item| item::read_or_skip("an order", item)).collect())
+        Ok(PassedOver::list(self.query(ORDER_PARTITION.to_owned(), None).await?, item::read))
     }
 
     /// Records a run of an order that did not complete it, and returns the order as it is then. `None` if another request

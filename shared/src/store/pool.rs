@@ -9,6 +9,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::item::{self, Item, Key};
+use super::kinds::{ItemKind, VERSION};
+use super::passed_over::log;
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::country::Country;
@@ -77,7 +79,7 @@ impl Ledger {
         self.state == recount.state && self.counts.keys().chain(recount.counts.keys()).any(differs)
     }
 
-    /// Reads the ledger. `None` if its counts are missing or wrong: it is from a version without them, or such a version
+    /// Reads the ledger. `None` if its counts are missing or wrong: it is from a release without them, or such a release
     /// has added numbers since.
     fn read(item: &Item) -> Option<Self> {
         if !item.contains_key(COUNTED) || number::<u64>(item, COUNTED) != state(item).version {
@@ -103,10 +105,12 @@ const MONTHLY_COST: &str = "monthly_cost";
 const COUNTED: &str = "counted";
 
 impl Store {
-    /// Returns the totals of all rented numbers. One consistent read, unless the ledger has no counts yet.
+    /// Returns the totals of all rented numbers. One consistent read, unless the ledger has no counts yet. Fails if it cannot
+    /// be read, so that nothing is bought.
     pub async fn ledger(&self) -> Result<Ledger, StoreError> {
         for attempt in 0..COUNTS {
             let Some(item) = self.get_item(Key::Ledger).await? else { return Ok(Ledger::default()) };
+            check(&item).inspect_err(log)?;
             if let Some(ledger) = Ledger::read(&item) {
                 return Ok(ledger);
             }
@@ -119,7 +123,10 @@ impl Store {
     /// Counts all numbers again, because the ledger contradicts them.
     pub async fn correct_ledger(&self) -> Result<(), StoreError> {
         match self.get_item(Key::Ledger).await? {
-            Some(item) => self.count_numbers(&item).await.map(drop),
+            Some(item) => {
+                check(&item).inspect_err(log)?;
+                self.count_numbers(&item).await.map(drop)
+            }
             None => Ok(()),
         }
     }
@@ -132,6 +139,11 @@ impl Store {
             let mut after: Option<VirtualNumber> = None;
             loop {
                 let page = self.numbers_page(country, "", after.as_ref(), PAGE).await?;
+                if page.unreadable > 0 {
+                    // Fewer numbers than there are would lead to buying others.
+                    let reason = "a number of the pool that it counts cannot be read".to_owned();
+                    return Err(StoreError::Unreadable(ItemKind::Ledger.name(), reason));
+                }
                 for number in &page.numbers {
                     counts.entry(country).or_default().add(number);
                     self.list_work(number).await?;
@@ -157,6 +169,7 @@ impl Store {
             }
             item.insert(format!("{country}{COST}"), decimal(counts.monthly_cost));
         }
+        item.entry(VERSION.to_owned()).or_insert_with(|| Key::Ledger.version());
         let mut put = Write::put(item);
         for name in ["version", "changes", MONTHLY_COST] {
             let placeholder = format!(":{name}");
@@ -238,6 +251,22 @@ fn attribute(country: Country, state: NumberState) -> String {
         NumberState::Lost => "lost",
     };
     format!("{country}#{state}")
+}
+
+/// Checks that all totals of the ledger can be read. One that is taken for nothing would lead to buying.
+fn check(item: &Item) -> Result<(), StoreError> {
+    let name = item::check_version(item)?;
+    let unreadable = |reason: &str| Err(StoreError::Unreadable(name, reason.to_owned()));
+    let is_total = |name: &str| name.contains('#') || ["version", "changes", COUNTED, MONTHLY_COST].contains(&name);
+    let is_number = |value: &AttributeValue| value.as_n().is_ok_and(|number| number.parse::<Decimal>().is_ok());
+    if !item.contains_key("version") || item.iter().any(|(name, value)| is_total(name) && !is_number(value)) {
+        return unreadable("a total is missing or malformed");
+    }
+    let codes = item.get("countries").and_then(|value| value.as_ss().ok()).map_or(0, Vec::len);
+    if codes == 0 || countries(item).len() != codes {
+        return unreadable("its countries are missing or malformed");
+    }
+    Ok(())
 }
 
 fn countries(item: &Item) -> Vec<Country> {

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::error::TIMED_OUT;
 use super::item::{self, Item, Key};
+use super::passed_over::{PassedOver, read_one};
 use super::{Store, StoreError};
 use crate::retry;
 
@@ -21,7 +22,15 @@ const BATCH_ATTEMPTS: u32 = 5;
 impl Store {
     /// Returns the decoded item under `key`. One consistent read.
     pub(super) async fn get<T: DeserializeOwned>(&self, key: Key<'_>) -> Result<Option<T>, StoreError> {
-        self.get_item(key).await?.map(item::read).transpose()
+        self.get_item(key).await?.map(read_one).transpose()
+    }
+
+    /// Returns the saved progress under `key`. Progress that cannot be read is deleted, and its work begins again.
+    pub(super) async fn saved_progress<T: DeserializeOwned>(&self, key: Key<'_>) -> Result<Option<T>, StoreError> {
+        match self.get(key).await {
+            Err(StoreError::Unreadable(..)) => self.delete_item(key).await.map(|()| None),
+            progress => progress,
+        }
     }
 
     /// Returns the item under `key`. One consistent read.
@@ -30,8 +39,9 @@ impl Store {
     }
 
     /// Returns the decoded items under `keys`. An eventually consistent read of the first, which costs half, is tried
-    /// first. Its result may be about a second old. If it is missing or not `is_enough`, all keys are read consistently, in
-    /// parallel. All reads together have the time limit of one operation.
+    /// first. Its result may be about a second old. If it is missing, unreadable or not `is_enough`, all keys are read
+    /// consistently, in parallel; items that cannot be read are then passed over. All reads together have the time limit of
+    /// one operation.
     pub(super) async fn get_if_enough<T: DeserializeOwned>(
         &self,
         keys: &[Key<'_>],
@@ -39,10 +49,13 @@ impl Store {
     ) -> Result<Vec<T>, StoreError> {
         let reads = async {
             let Some(key) = keys.first() else { return Ok(Vec::new()) };
-            let first = self.read_item(*key, false).await?.map(item::read).transpose()?;
+            let first = self.read_item(*key, false).await?.and_then(|item| item::read(item).ok());
             match first.filter(is_enough) {
                 Some(first) => Ok(vec![first]),
-                None => Ok(try_join_all(keys.iter().map(|key| self.get(*key))).await?.into_iter().flatten().collect()),
+                None => {
+                    let items = try_join_all(keys.iter().map(|key| self.get_item(*key))).await?;
+                    Ok(PassedOver::list(items.into_iter().flatten(), item::read))
+                }
             }
         };
         let result = timeout(self.time_limit, reads).await;
@@ -117,7 +130,7 @@ impl Store {
     }
 
     /// Returns the items of a partition that are due at `now`, of up to `limit` items that are read from `from` on. One
-    /// consistent query.
+    /// consistent query. An item without a time is among them, so that it is noticed.
     pub(super) async fn due_page(
         &self,
         partition: &str,
@@ -125,7 +138,9 @@ impl Store {
         now: Timestamp,
         from: Option<Item>,
     ) -> Result<QueryOutput, StoreError> {
-        let query = self.start_query(partition.to_owned(), None).limit(limit).filter_expression("due_at <= :now");
+        let is_due = "due_at <= :now OR NOT attribute_type(due_at, :number)";
+        let query = self.start_query(partition.to_owned(), None).limit(limit).filter_expression(is_due);
+        let query = query.expression_attribute_values(":number", item::string("N"));
         let query = query.expression_attribute_values(":now", item::seconds(now)).set_exclusive_start_key(from);
         Ok(query.send().await?)
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use futures_util::future::try_join_all;
 
 use super::item::{self, Key};
+use super::passed_over::{PassedOver, log};
 use super::pool::number;
 use super::write::Write;
 use super::{Store, StoreError};
@@ -35,27 +36,37 @@ impl Store {
     /// Returns the state of each part of the ready numbers. One consistent read.
     pub async fn ready_parts(&self) -> Result<BTreeMap<PartName, PartState>, StoreError> {
         let mut parts: BTreeMap<PartName, PartState> = BTreeMap::new();
-        for attribute in self.get_item(Key::ReadyParts).await?.unwrap_or_default() {
-            let value = attribute.1.as_n().ok().and_then(|digits| digits.parse().ok());
-            let (name, is_count) = match attribute.0.strip_suffix(COUNT) {
+        let item = self.get_item(Key::ReadyParts).await?.unwrap_or_default();
+        let kind = item::check_version(&item).inspect_err(log)?;
+        let mut passed_over = PassedOver::default();
+        for (attribute, value) in item.iter().filter(|(attribute, _)| attribute.contains('#')) {
+            let value = value.as_n().ok().and_then(|digits| digits.parse().ok());
+            let (name, is_count) = match attribute.strip_suffix(COUNT) {
                 Some(name) => (name, true),
-                None => (attribute.0.as_str(), false),
+                None => (attribute.as_str(), false),
             };
             if let (Some(name), Some(value)) = (parse(name), value) {
                 let part = parts.entry(name).or_default();
                 if is_count { part.count = value as usize } else { part.version = value }
+            } else {
+                passed_over.add(StoreError::Unreadable(kind, "the state of a part is malformed".to_owned()));
             }
         }
         Ok(parts)
     }
 
-    /// Returns a part of the ready numbers. One consistent read.
+    /// Returns a part of the ready numbers. One consistent read. A part that cannot be read gives no numbers, and in a part
+    /// each entry that can be read gives its number.
     pub async fn ready_part(&self, name: &PartName) -> Result<ReadyPart, StoreError> {
         let Some(item) = self.get_item(Key::ReadyPart(name)).await? else { return Ok(ReadyPart::default()) };
         // Each number is an attribute with the number as its name, which is true if it can send text messages.
+        let mut passed_over = PassedOver::default();
+        let Some(kind) = passed_over.take(item::check_version(&item)) else { return Ok(ReadyPart::default()) };
         let ready = item.iter().filter_map(|(digits, texts)| {
             let number = VirtualNumber::from(PhoneNumber::try_from(digits.as_str()).ok()?);
-            Some(ReadyNumber { number, country: name.country, texts: *texts.as_bool().ok()? })
+            let unreadable = |_| StoreError::Unreadable(kind, "an entry is malformed".to_owned());
+            let texts = *passed_over.take(texts.as_bool().map_err(unreadable))?;
+            Some(ReadyNumber { number, country: name.country, texts })
         });
         Ok(ReadyPart::new(number(&item, "version"), ready))
     }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::item::{self, Item, Key, REDACTION_PARTITION};
+use super::passed_over::PassedOver;
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::carrier_record::CarrierRecord;
@@ -41,7 +42,7 @@ pub struct Redaction {
 /// A page of due redactions.
 #[derive(Debug)]
 pub struct DueRedactions {
-    /// Due redactions of this page.
+    /// Due redactions of this page that can be read.
     pub redactions: Vec<Redaction>,
     /// Start of the next page, or `None` if this was the last one.
     pub next: Option<HashMap<String, AttributeValue>>,
@@ -67,7 +68,7 @@ impl Store {
     /// Returns a page of the redactions that are due at `now`, starting at `from`.
     pub async fn due_redactions(&self, now: Timestamp, from: Option<Item>) -> Result<DueRedactions, StoreError> {
         let page = self.due_page(REDACTION_PARTITION, PAGE, now, from).await?;
-        let redactions = page.items.unwrap_or_default().into_iter().map(item::read).collect::<Result<_, _>>()?;
+        let redactions = PassedOver::list(page.items.unwrap_or_default(), item::read);
         Ok(DueRedactions { redactions, next: page.last_evaluated_key })
     }
 

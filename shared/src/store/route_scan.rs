@@ -6,10 +6,12 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::item::{self, Item, Key, NUMBER_PREFIX, ScanPurpose};
+use super::kinds::ItemKind;
+use super::passed_over::PassedOver;
 use super::{Store, StoreError};
 use crate::domain::conversation::ConversationId;
 use crate::domain::phone::VirtualNumber;
@@ -19,6 +21,9 @@ pub const MAX_NUMBERS: usize = 50;
 
 /// Maximum number of items in a page. Such a page is read well within the time limit of one attempt.
 const PAGE: i32 = 2000;
+
+/// Time for which a route that cannot be read keeps its number from being released. The next scan finds it again.
+const UNREADABLE_IN_USE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Progress of a scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,9 +55,9 @@ impl RouteScan {
 }
 
 impl Store {
-    /// Returns the saved scan of a previous run.
+    /// Returns the saved scan of a previous run. One that cannot be read begins again.
     pub async fn saved_route_scan(&self, purpose: ScanPurpose) -> Result<Option<RouteScan>, StoreError> {
-        self.get(Key::RouteScan(purpose)).await
+        self.saved_progress(Key::RouteScan(purpose)).await
     }
 
     /// Saves a scan for the next run.
@@ -78,12 +83,15 @@ impl Store {
             .scan()
             .table_name(&self.table)
             .limit(PAGE)
-            .projection_expression("pk, sk, quarantined_until, expires_at, conversation")
+            .projection_expression("pk, sk, v, quarantined_until, expires_at, conversation")
             .filter_expression(format!(
-                "begins_with(pk, :callers) AND (sk IN ({}) OR present_as IN ({})) AND quarantined_until > :began",
+                "begins_with(pk, :callers) AND (sk IN ({}) OR present_as IN ({})) AND (quarantined_until > :began \
+                 OR v > :read OR NOT attribute_type(quarantined_until, :number))",
                 placeholders.join(", "),
                 presented.join(", ")
             ))
+            .expression_attribute_values(":read", item::integer(ItemKind::Route.versions().read))
+            .expression_attribute_values(":number", item::string("N"))
             .expression_attribute_values(":callers", item::string(item::caller_partition("")))
             .expression_attribute_values(":began", item::seconds(scan.began_at));
         for ((placeholder, presented), number) in placeholders.into_iter().zip(presented).zip(&scan.numbers) {
@@ -98,9 +106,19 @@ impl Store {
         let page = request.send().await?;
         let was_live = |item: &&Item| item::time(item, "expires_at").is_some_and(|end| end > scan.began_at);
         let conversations = page.items().iter().filter(was_live).filter_map(conversation).collect();
+        let mut passed_over = PassedOver::default();
         for item in page.items() {
-            let dialled = item::dialled(item).filter(|number| scan.numbers.contains(number));
-            if let (Some(number), Some(until)) = (dialled, item::time(item, "quarantined_until")) {
+            let Some(number) = item::dialled(item).filter(|number| scan.numbers.contains(number)) else { continue };
+            let until = item::time(item, "quarantined_until");
+            let until = match (passed_over.take(item::check_version(item)), until) {
+                (Some(_), Some(until)) => Some(until),
+                (None, until) => until.max(Some(scan.began_at + UNREADABLE_IN_USE)),
+                (Some(name), None) => {
+                    passed_over.add(StoreError::Unreadable(name, "its end is no time".to_owned()));
+                    Some(scan.began_at + UNREADABLE_IN_USE)
+                }
+            };
+            if let Some(until) = until {
                 let latest = scan.until.entry(number).or_insert(until.as_second());
                 *latest = until.as_second().max(*latest);
             }

@@ -11,10 +11,11 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use super::item::{self, Item, Key, OWN_NUMBER};
+use super::passed_over::PassedOver;
 use super::retention::RECORDS_KEPT;
 use super::write::Write;
 use super::{Store, StoreError};
-use crate::domain::caller_routes::{CallerRoutes, Extent};
+use crate::domain::caller_routes::{CallerRoute, CallerRoutes, Extent};
 use crate::domain::conversation::{Conversation, ConversationId, Participant};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{Destination, KeyOwner, Route, destination};
@@ -28,6 +29,7 @@ impl Store {
     /// connected can be based on data about a second old: on a conversation that has just ended or been erased, or on a
     /// phone that has just been replaced. It never reaches anybody else, because a route key stays in quarantine for at
     /// least a minute after an end, and by then every read returns the end. Only the same two people may have it before.
+    /// A route that cannot be read leads to nobody.
     pub async fn destination(
         &self,
         caller: &RealNumber,
@@ -41,7 +43,7 @@ impl Store {
     /// read, or two in parallel for a phone with two spellings.
     ///
     /// An older state would not do: the same two people may have got the key back a moment ago, and the event would be
-    /// recorded in their last conversation.
+    /// recorded in their last conversation. It fails if the owner may be one that cannot be read.
     pub async fn key_owner_at(
         &self,
         caller: &RealNumber,
@@ -50,8 +52,14 @@ impl Store {
     ) -> Result<Option<KeyOwner>, StoreError> {
         let (caller, other) = (caller.canonical(), caller.other_spelling());
         let keys = route_keys(&caller, other.as_ref(), dialled);
-        let owners = try_join_all(keys.iter().map(|key| self.get::<KeyOwner>(*key))).await?;
-        Ok(owners.into_iter().flatten().find(|owner| owner.covers(time)))
+        let items = try_join_all(keys.iter().map(|key| self.get_item(*key))).await?;
+        let mut passed_over = PassedOver::default();
+        let owners = items.into_iter().flatten().filter_map(|item| passed_over.take(item::read::<KeyOwner>(item)));
+        let owners: Vec<_> = owners.collect();
+        match (owners.into_iter().find(|owner| owner.covers(time)), passed_over.error()) {
+            (None, Some(unreadable)) => Err(unreadable),
+            (owner, _) => Ok(owner),
+        }
     }
 
     /// Returns the owner of the route key of `caller` and `dialled` under either spelling of the caller: the one that
@@ -86,7 +94,7 @@ impl Store {
     pub async fn caller_routes(&self, caller: &RealNumber, now: Timestamp) -> Result<CallerRoutes, StoreError> {
         let canonical = self.query(item::caller_partition(caller.canonical().expose()), None);
         let (items, others) = tokio::try_join!(Box::pin(canonical), self.under_other_spelling(caller))?;
-        read_routes(items, others, now)
+        Ok(read_routes(items, others, now))
     }
 
     /// Like [`Store::caller_routes`], but returns the first `limit` items only. One consistent read. Routes under the other
@@ -100,7 +108,7 @@ impl Store {
         let canonical = self.first_items(item::caller_partition(caller.canonical().expose()), limit);
         let ((items, more), others) = tokio::try_join!(Box::pin(canonical), self.under_other_spelling(caller))?;
         let extent = if more { Extent::Some { probed: HashSet::new() } } else { Extent::All };
-        Ok(CallerRoutes { extent, ..read_routes(items, others, now)? })
+        Ok(CallerRoutes { extent, ..read_routes(items, others, now) })
     }
 
     /// Returns the present and past routes of `caller` under these `numbers`, of which there may be up to 99. One
@@ -126,7 +134,7 @@ impl Store {
         let (items, others) = tokio::try_join!(Box::pin(probe(&canonical)), others)?;
         Ok(CallerRoutes {
             extent: Extent::Some { probed: numbers.iter().cloned().collect() },
-            ..read_routes(items, others, now)?
+            ..read_routes(items, others, now)
         })
     }
 
@@ -149,21 +157,24 @@ fn route_keys<'a>(
     [Some(canonical), other].into_iter().flatten().map(|caller| Key::Route { caller, dialled }).collect()
 }
 
-/// Reads the items of a caller: those under the canonical spelling, and those under the other one.
-fn read_routes(items: Vec<Item>, others: Vec<Item>, now: Timestamp) -> Result<CallerRoutes, StoreError> {
+/// Reads the items of a caller: those under the canonical spelling, and those under the other one. A number whose route
+/// cannot be read is in use.
+fn read_routes(items: Vec<Item>, others: Vec<Item>, now: Timestamp) -> CallerRoutes {
+    let mut passed_over = PassedOver::default();
+    let mut read = |item| passed_over.take(item::read(item)).unwrap_or_else(|| CallerRoute::unknown(now));
     let is_virtual = items.iter().chain(&others).any(|item| is_own_number(item, now));
     let mut routes = CallerRoutes { is_virtual, ..CallerRoutes::default() };
     for item in items {
         if let Some(dialled) = item::dialled(&item) {
-            routes.by_number.insert(dialled, item::read(item)?);
+            routes.by_number.insert(dialled, read(item));
         }
     }
     for item in others {
         if let Some(dialled) = item::dialled(&item) {
-            routes.add_other_spelling(dialled, item::read(item)?, now);
+            routes.add_other_spelling(dialled, read(item), now);
         }
     }
-    Ok(routes)
+    routes
 }
 
 /// True if the item marks one of our own numbers. One that was given back to Vonage stays known as ours for a day.

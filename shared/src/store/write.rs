@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use super::item::{self, Item, Key};
+use super::kinds::VERSION;
 
 /// A put, an update or a deletion of one item, or a check of it in a transaction.
 #[derive(Clone)]
@@ -39,8 +40,12 @@ impl Write {
         Self::new(Action::Put, item)
     }
 
+    /// Creates an update, which also creates the item if there is none. One with a version keeps it.
     pub(super) fn update(key: Key<'_>) -> Self {
-        Self::new(Action::Update, key.item())
+        let update = Self::new(Action::Update, key.item());
+        update
+            .set(format!("{VERSION} = if_not_exists({VERSION}, :{VERSION})"))
+            .bind(format!(":{VERSION}"), key.version())
     }
 
     pub(super) fn delete(key: Key<'_>) -> Self {

@@ -8,6 +8,12 @@ use crate::store::StoreError;
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let (kind, title) = match &error {
+            StoreError::Unreadable(..) => {
+                let detail =
+                    "What is asked for is stored in a form that this release does not read. The log has the cause.";
+                let title = "Stored item unreadable";
+                return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", title, detail).because(error);
+            }
             StoreError::Contended(_) => ("contended", "Other requests are changing the same data"),
             StoreError::NoAnswer(_)
             | StoreError::Refused(_)

@@ -94,10 +94,7 @@ impl<T: TextSender> Healer<T> {
         let (mut done, mut from) = (Healing::default(), None);
         loop {
             let page = self.store.due_heals(self.clock.now(), from).await?;
-            for error in &page.unreadable {
-                tracing::error!(cause = %error, schedule_failures = 1u64, "a conversation on a lost number cannot be healed");
-            }
-            done.failed += page.unreadable.len();
+            done.failed += page.unreadable;
             for heal in page.heals {
                 if self.is_out_of_time(deadline) {
                     done.is_out_of_time = true;

@@ -191,6 +191,10 @@ impl Provisioner {
                     walk.recount = None;
                     break;
                 };
+                if page.unreadable > 0 {
+                    // They are in the pool and in the ledger, but would be missing in this count.
+                    walk.recount = None;
+                }
                 for number in page.numbers {
                     let settings = missing.remove(number.number.as_str()).map(|listed| &listed.settings);
                     if !self.compare(&number, settings, deadline, done).await? {

@@ -130,8 +130,9 @@ impl Provisioner {
             }
         }
         self.announce(&done.missing).await?;
-        for number in &done.found_again {
-            self.announce(self.store.pool_number(number).await?.as_slice()).await?;
+        for number in done.found_again.clone() {
+            let number = self.store.pool_number(&number).await;
+            self.announce(done.step(number)?.flatten().as_slice()).await?;
         }
         Ok(())
     }

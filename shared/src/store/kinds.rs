@@ -1,0 +1,113 @@
+//! The kinds of items, and the versions of their forms.
+//!
+//! During a deployment the previous and the present release use one table. So a release that brings a new form of an item
+//! only reads it, and the next release writes it: first `read` is raised, then `written`.
+
+/// Declares the kinds, each with its name in errors and logs.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
+        /// The kinds of items.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ItemKind { $($(#[$doc])* $kind,)* }
+
+        impl ItemKind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$kind,)*];
+
+            /// Returns its name, in words that can begin a sentence about it.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A route, a tombstone or a hold.
+    Route = "a route",
+    /// The number under which a caller only receives.
+    Line = "a line",
+    /// The mark of a number of the pool.
+    OwnNumber = "an own number",
+    /// A conversation, or the note that there was one.
+    Conversation = "a conversation",
+    /// A leg.
+    Leg = "a leg",
+    /// A number of the pool.
+    Number = "a number of the pool",
+    /// The mark of a number that needs work.
+    Work = "a mark of work",
+    /// The open order of a country.
+    Order = "an order",
+    /// Progress of the comparison with the account.
+    AccountWalk = "the comparison with the account",
+    /// Totals of all rented numbers.
+    Ledger = "the ledger",
+    /// Versions of all parts of the ready numbers.
+    ReadyParts = "the versions of the ready numbers",
+    /// A part of the ready numbers.
+    ReadyPart = "a part of the ready numbers",
+    /// Ready numbers that refused creations need.
+    Demand = "a demand",
+    /// Progress of a scan for routes.
+    RouteScan = "a route scan",
+    /// Peak usage of a country.
+    PeakUsage = "a mark of peak usage",
+    /// An idempotent request.
+    Request = "a request",
+    /// A started erasure.
+    Erasure = "an erasure",
+    /// A carrier record to redact.
+    Redaction = "a redaction",
+    /// A live conversation on a lost number.
+    Heal = "a heal",
+}
+
+/// Attribute of the version.
+pub(super) const VERSION: &str = "v";
+
+/// Versions of the form of one kind of item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Versions {
+    /// The version that this release writes.
+    pub written: u64,
+    /// The latest version that this release reads. It reads all earlier ones.
+    pub read: u64,
+}
+
+impl ItemKind {
+    /// Returns the versions of this kind. Items without a version are from before there were any, and read as 1.
+    ///
+    /// A version is for a change that an earlier release would misread. A further attribute that it may ignore needs none.
+    pub fn versions(self) -> Versions {
+        Versions { written: 1, read: 1 }
+    }
+
+    /// Returns the kind of the item under this key.
+    pub fn of(pk: &str, sk: &str) -> Option<Self> {
+        let word = |key: &str| key.split('#').next().unwrap_or_default().to_owned();
+        let is_of_country = pk.contains('#');
+        Some(match (word(pk).as_str(), word(sk).as_str()) {
+            ("CALLER", "NUMBER") => Self::Route,
+            ("CALLER", "RECEIVES") => Self::Line,
+            ("CALLER", "POOL") => Self::OwnNumber,
+            ("CONVERSATION", "CONVERSATION") => Self::Conversation,
+            ("CONVERSATION", "LEG") => Self::Leg,
+            ("POOL", "NUMBER") if is_of_country => Self::Number,
+            ("POOL", "UNFINISHED" | "DRAINING" | "LOST") if is_of_country => Self::Work,
+            ("POOL", "WALK") => Self::AccountWalk,
+            ("POOL", "LEDGER") => Self::Ledger,
+            ("POOL", "READY") => Self::ReadyParts,
+            ("POOL", "LOOK") => Self::RouteScan,
+            ("POOL", "HELD") => Self::PeakUsage,
+            ("READY", "READY") => Self::ReadyPart,
+            ("ORDER", _) => Self::Order,
+            ("DEMAND", _) => Self::Demand,
+            ("REQUEST", "REQUEST") => Self::Request,
+            ("ERASURE", _) => Self::Erasure,
+            ("REDACTION", _) => Self::Redaction,
+            ("HEAL", _) => Self::Heal,
+            _ => return None,
+        })
+    }
+}
