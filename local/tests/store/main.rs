@@ -1,6 +1,7 @@
 //! The store on a DynamoDB: the embedded one, or the one at `MASKLINE_TEST_DYNAMODB_URL`.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
+mod fixtures;
 mod heals;
 mod holds;
 mod looks;
@@ -40,10 +41,14 @@ async fn table() -> Store {
             url
         }
     };
-    let name = format!("maskline-{}", uuid::Uuid::new_v4());
+    table_at(&url, &format!("maskline-{}", uuid::Uuid::new_v4())).await
+}
+
+/// Creates a table of this name in the DynamoDB at `url`.
+async fn table_at(url: &str, name: &str) -> Store {
     let environment: Environment = [
-        ("TABLE_NAME", name.as_str()),
-        ("AWS_ENDPOINT_URL_DYNAMODB", &url),
+        ("TABLE_NAME", name),
+        ("AWS_ENDPOINT_URL_DYNAMODB", url),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
