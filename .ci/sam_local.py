@@ -13,7 +13,8 @@ import urllib.request
 gateway, folder = os.environ["GATEWAY"], tempfile.TemporaryDirectory()
 work = folder.name
 FUNCTIONS = {
-    "answer-webhook": "AnswerWebhook", "event-webhook": "EventWebhook", "create-conversation": "CreateConversation",
+    "answer-webhook": "AnswerWebhook", "fallback-webhook": "FallbackWebhook", "event-webhook": "EventWebhook",
+    "create-conversation": "CreateConversation",
     "get-conversation": "GetConversation", "update-conversation": "UpdateConversation",
     "end-conversation": "EndConversation", "provision-numbers": "ProvisionNumbers",
 }

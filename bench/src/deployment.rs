@@ -23,6 +23,8 @@ pub enum Request {
     Answer,
     /// One read by the floor.
     Floor,
+    /// A call for which the answer webhook has failed.
+    Fallback,
     /// An event of a leg.
     Event,
     /// A new conversation of two people without one, with text messages.
@@ -43,6 +45,7 @@ impl Request {
     /// Returns the number of requests to DynamoDB and Vonage of a warm function; `local/tests/api/costs.rs` counts them.
     pub fn requests(self) -> u32 {
         match self {
+            Self::Fallback => 0,
             Self::Answer | Self::Floor | Self::Get => 1,
             Self::Event | Self::End => 2,
             Self::Numbers => 3,
@@ -268,6 +271,7 @@ impl Deployment {
         let event = match request {
             Request::Answer => self.answer_event(RIDER, &self.conversation["participants"][0]["dials"])?,
             Request::Floor => include_str!("../../events/answer-webhook-rider-calls.json").to_owned(),
+            Request::Fallback => include_str!("../../events/fallback-webhook.json").to_owned(),
             Request::Event => self.leg_event()?,
             Request::Create => return self.creation_of(&nobody()),
             Request::Get => with_id(include_str!("../../events/get-conversation.json"), &id_of(&self.conversation))?,
@@ -289,6 +293,7 @@ impl Deployment {
         let right = match request {
             Request::Answer => status(200) && body()[1]["endpoint"][0]["number"] == DRIVER,
             Request::Floor => status(200) && answer["body"] == "found",
+            Request::Fallback => status(200) && body()[0]["action"] == "talk",
             Request::Event => status(204),
             Request::Create => status(201) && body()["participants"][1]["notification"] == "sent",
             Request::Get => status(200) && body()["id"] == self.conversation["id"],

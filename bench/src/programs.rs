@@ -8,9 +8,10 @@ use crate::deployment::{Deployment, Request};
 use crate::starts::Subject;
 
 /// The rows of the table: name, package and request. The floor comes first.
-const ROWS: [(&str, &str, Request); 9] = [
+const ROWS: [(&str, &str, Request); 10] = [
     (FLOOR, FLOOR, Request::Floor),
     (ANSWER, ANSWER, Request::Answer),
+    ("fallback-webhook", "fallback-webhook", Request::Fallback),
     ("event-webhook", "event-webhook", Request::Event),
     (CREATE, CREATE, Request::Create),
     ("get-conversation", "get-conversation", Request::Get),

@@ -6,7 +6,7 @@
 //! | target | input |
 //! |---|---|
 //! | [`webhooks::api_gateway_event`] | the JSON of an API Gateway event, sent to both webhooks |
-//! | [`webhooks::answer_webhook`] | method and route in the first byte, then the query or body of a webhook, which the target signs |
+//! | [`webhooks::answer_webhook`] | the method in the first byte, then the query or body of a webhook, which the target signs |
 //! | [`webhooks::event_webhook`] | the body of a webhook, which the target signs |
 //! | [`signature::authorization`] | an `Authorization` header |
 //! | [`signature::signed_claims`] | header and claims of a JWT, separated by a line break, which the target signs |

@@ -149,7 +149,7 @@ fn may_be_signed(event: &ApiGatewayV2httpRequest) -> bool {
 pub fn answer_webhook(input: &[u8]) {
     let Some((kind, sent)) = input.split_first() else { return };
     let get = kind & 1 == 1;
-    let path = if kind & 2 == 2 { "/webhooks/fallback" } else { "/webhooks/answer" };
+    let path = "/webhooks/answer";
     let (event, numbers) = if get {
         let Ok(query) = std::str::from_utf8(sent) else { return };
         let query = query.replace(|c: char| !is_query_character(c), "");
@@ -164,7 +164,7 @@ pub fn answer_webhook(input: &[u8]) {
     assert_no_number_of(&numbers, &effects.log);
     let actions = effects.body.as_array().map(|ncco| ncco.iter().map(|action| &action["action"]).collect::<Vec<_>>());
     let [from, to] = numbers.each_ref().map(|number| number.as_deref().unwrap_or_default().trim());
-    let may_connect = path == "/webhooks/answer" && effects.status == 200;
+    let may_connect = effects.status == 200;
     let is_connected = actions.as_ref().is_some_and(|actions| actions.len() > 1);
     if may_connect && ([[RIDER, RIDER_DIALS], [DRIVER, DRIVER_DIALS]].contains(&[from, to])) {
         assert!(is_connected, "{}", effects.body);

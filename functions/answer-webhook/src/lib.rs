@@ -1,5 +1,5 @@
-//! `GET|POST /webhooks/answer` returns the NCCO of an inbound call. `GET|POST /webhooks/fallback` returns one if the answer
-//! webhook failed twice. It does not read the table, so that it works when the table does not.
+//! `GET|POST /webhooks/answer` returns the NCCO of an inbound call. If this function fails twice, Vonage asks
+//! `fallback-webhook`.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
@@ -40,10 +40,6 @@ impl HttpFunction for AnswerWebhook {
         let body = http::signed_body(&request, &self.verifier, now)?;
         let call = decode(&request, body)?;
         log.call = call.conversation_uuid();
-        if request.uri().path().ends_with("/webhooks/fallback") {
-            log.outcome = "asked to call again";
-            return Ok(http::json(StatusCode::OK, &ncco::try_again()));
-        }
         let ncco = match (call.caller(), call.dialled()) {
             (CallerId::Phone(caller), Some(dialled)) => {
                 let destination = self.store.destination(&caller.into(), &dialled, now).await?;

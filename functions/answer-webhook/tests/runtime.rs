@@ -54,7 +54,7 @@ async fn bootstrap_answers_event_and_logs_no_number() {
     assert_eq!(answer["headers"]["content-type"], "application/json");
     let ncco: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!(ncco[1]["endpoint"][0]["number"], "447700900002");
-    assert_eq!(invoke(&mut api, event("answer-webhook-fallback")).await["statusCode"], 200);
+    assert_eq!(invoke(&mut api, event("answer-webhook-withheld-caller")).await["statusCode"], 200);
 
     process.kill().unwrap();
     let written = process.wait_with_output().unwrap();
@@ -69,7 +69,7 @@ async fn bootstrap_answers_event_and_logs_no_number() {
     let answered: Vec<_> = lines.iter().filter(|line| line["message"] == "request answered").map(facts).collect();
     let expected = [
         (json!("POST /webhooks/answer"), json!(200), json!("routed")),
-        (json!("POST /webhooks/fallback"), json!(200), json!("asked to call again")),
+        (json!("POST /webhooks/answer"), json!(200), json!("no caller id")),
     ];
     assert_eq!(answered, expected, "{logs}");
     let [routed, ..] = lines.as_slice() else { panic!("{logs}") };
@@ -131,8 +131,8 @@ async fn bootstrap_connects_to_table_during_start() {
     stack.traffic.watch();
     let mut api = RuntimeApi::start().await.unwrap();
     let mut process = bootstrap(&stack.environment, &api.address()).spawn().unwrap();
-    // The fallback reads nothing, so the only read is that of the start.
-    assert_eq!(invoke(&mut api, event("answer-webhook-fallback")).await["statusCode"], 200);
+    // A hidden caller needs no read, so the only one is that of the start.
+    assert_eq!(invoke(&mut api, event("answer-webhook-withheld-caller")).await["statusCode"], 200);
     let reads: Vec<String> = stack.traffic.take().into_iter().map(|exchange| exchange.name).collect();
     assert_eq!(reads, ["GetItem"]);
     process.kill().unwrap();
@@ -149,7 +149,7 @@ async fn bootstrap_starts_without_table() {
     let mut api = RuntimeApi::start().await.unwrap();
     let mut process = bootstrap(&environment, &api.address()).spawn().unwrap();
     assert_eq!(invoke(&mut api, event("answer-webhook-rider-calls")).await["statusCode"], 503);
-    assert_eq!(invoke(&mut api, event("answer-webhook-fallback")).await["statusCode"], 200);
+    assert_eq!(invoke(&mut api, event("answer-webhook-withheld-caller")).await["statusCode"], 200);
     process.kill().unwrap();
     process.wait().unwrap();
     stack.stop().await;

@@ -45,8 +45,9 @@ pub struct Route {
 }
 
 /// The names of all functions.
-pub const FUNCTIONS: [&str; 7] = [
+pub const FUNCTIONS: [&str; 8] = [
     answer_webhook::AnswerWebhook::NAME,
+    fallback_webhook::NAME,
     event_webhook::EventWebhook::NAME,
     create_conversation::CreateConversation::NAME,
     get_conversation::GetConversation::NAME,
@@ -58,12 +59,8 @@ pub const FUNCTIONS: [&str; 7] = [
 /// Starts every function with `env` and returns the routes of the HTTP API, the same as in the template.
 pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, ConfigError> {
     let mut routes = Routes { env, clock, routes: Vec::new() };
-    routes.add::<answer_webhook::AnswerWebhook>(&[
-        ("GET", "/webhooks/answer"),
-        ("POST", "/webhooks/answer"),
-        ("GET", "/webhooks/fallback"),
-        ("POST", "/webhooks/fallback"),
-    ])?;
+    routes.add::<answer_webhook::AnswerWebhook>(&[("GET", "/webhooks/answer"), ("POST", "/webhooks/answer")])?;
+    routes.add_fallback(&[("GET", "/webhooks/fallback"), ("POST", "/webhooks/fallback")]);
     routes.add::<event_webhook::EventWebhook>(&[("POST", "/webhooks/event"), ("POST", "/webhooks/event/{id}")])?;
     routes.add::<create_conversation::CreateConversation>(&[("POST", "/conversations")])?;
     routes.add::<get_conversation::GetConversation>(&[("GET", "/conversations/{id}")])?;
@@ -116,6 +113,21 @@ struct Routes<'a> {
 impl Routes<'_> {
     fn add<F: HttpFunction>(&mut self, paths: &[(&'static str, &'static str)]) -> Result<(), ConfigError> {
         let invoke = invoke(F::start(self.env, self.clock.clone())?);
+        self.add_invoke(F::NAME, invoke, paths);
+        Ok(())
+    }
+
+    /// Adds the one function that has no configuration to start with.
+    fn add_fallback(&mut self, paths: &[(&'static str, &'static str)]) {
+        let invoke: Invoke = Arc::new(|_| {
+            let (function, outcome) = (fallback_webhook::NAME, fallback_webhook::OUTCOME);
+            tracing::info!(function, outcome, "request answered");
+            Box::pin(async { serde_json::to_value(fallback_webhook::ANSWER) })
+        });
+        self.add_invoke(fallback_webhook::NAME, invoke, paths);
+    }
+
+    fn add_invoke(&mut self, function: &'static str, invoke: Invoke, paths: &[(&'static str, &'static str)]) {
         for (method, path) in paths {
             self.routes.push(Route {
                 method: match *method {
@@ -126,11 +138,10 @@ impl Routes<'_> {
                 },
                 path,
                 key: format!("{method} {path}"),
-                function: F::NAME,
+                function,
                 invoke: invoke.clone(),
             });
         }
-        Ok(())
     }
 }
 

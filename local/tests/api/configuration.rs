@@ -41,10 +41,8 @@ fn the_documented_variables_are_those_of_the_code() {
 fn template_variables(template: &Value) -> Vec<(String, String)> {
     let resources = template["Resources"].as_object().unwrap().values();
     let functions = resources.filter(|resource| resource["Type"] == "AWS::Serverless::Function");
-    [&template["Globals"]["Function"]]
-        .into_iter()
-        .chain(functions.map(|function| &function["Properties"]))
-        .filter_map(|properties| properties["Environment"]["Variables"].as_object())
+    functions
+        .filter_map(|function| function["Properties"]["Environment"]["Variables"].as_object())
         .flatten()
         .map(|(name, value)| (name.clone(), value_where_needed(value).as_str().unwrap_or_default().to_owned()))
         .collect()

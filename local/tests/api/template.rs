@@ -103,12 +103,10 @@ fn access_log_contains_no_input_of_callers() {
     assert_eq!(variables.collect::<BTreeSet<_>>(), LOGGED.into_iter().collect());
 }
 
-/// Returns the environment variables of a function in the template, with those of all functions.
+/// Returns the environment variables of a function in the template.
 fn variables(template: &Value, function: &str) -> serde_json::Map<String, Value> {
-    let mut variables = template["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap().clone();
-    let own = template["Resources"][function]["Properties"]["Environment"]["Variables"].as_object();
-    variables.extend(own.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
-    variables
+    let variables = template["Resources"][function]["Properties"]["Environment"]["Variables"].as_object();
+    variables.cloned().unwrap_or_default()
 }
 
 #[tokio::test]
@@ -148,7 +146,7 @@ fn each_function_has_only_secrets_that_it_uses() {
         let secrets = secrets.filter(|(name, _)| *name != "VONAGE_API_KEY");
         let expected: &[&str] = match name.as_str() {
             "AnswerWebhook" | "EventWebhook" => &SIGNATURE,
-            "GetConversation" => &[],
+            "FallbackWebhook" | "GetConversation" => &[],
             "CreateConversation" | "UpdateConversation" => &["VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             _ => &["VONAGE_API_SECRET"],
         };
@@ -254,6 +252,21 @@ fn each_function_has_only_permissions_that_it_uses() {
             assert_eq!(statement["Resource"], resource, "{function}");
         }
     }
+}
+
+/// A mistake in a variable, a secret or a permission fails the answer webhook, but not what Vonage asks then.
+#[test]
+fn fallback_shares_nothing_with_the_answer_webhook() {
+    let template = template();
+    assert!(template["Globals"]["Function"]["Environment"].is_null(), "the fallback would have these variables too");
+    let fallback = template["Resources"]["FallbackWebhook"]["Properties"].as_object().unwrap();
+    let names: Vec<&str> = fallback.keys().map(String::as_str).collect();
+    assert_eq!(names, ["CodeUri", "Events", "LoggingConfig", "Timeout"]);
+    let served = |function: &str| -> Vec<String> {
+        template_routes().into_iter().filter(|(_, binary)| binary == function).map(|(route, _)| route).collect()
+    };
+    assert_eq!(served("fallback-webhook"), ["GET /webhooks/fallback", "POST /webhooks/fallback"]);
+    assert_eq!(served("answer-webhook"), ["GET /webhooks/answer", "POST /webhooks/answer"]);
 }
 
 /// The partitions of the table on which a function may take an action; `*` stands for all.
@@ -363,7 +376,12 @@ async fn example_events_get_answers_of_their_names() {
             "{name}"
         );
     }
-    for name in ["answer-webhook-unknown-caller", "answer-webhook-withheld-caller", "answer-webhook-fallback"] {
+    for name in [
+        "answer-webhook-unknown-caller",
+        "answer-webhook-withheld-caller",
+        "fallback-webhook",
+        "fallback-webhook-garbage",
+    ] {
         let (status, ncco) = send(name).await;
         assert_eq!((status, ncco.as_array().unwrap().len(), &ncco[0]["action"]), (200, 1, &json!("talk")), "{name}");
     }

@@ -137,9 +137,12 @@ async fn every_function_answers_in_time_during_an_outage() {
         }
         failed.sort_unstable();
         failed.dedup();
-        let mut all = gateway::FUNCTIONS;
-        all.sort_unstable();
-        assert_eq!(failed, all, "{outage:?}: every function must have an event that needs the table");
+        let mut others: Vec<&str> = gateway::FUNCTIONS.into_iter().filter(|name| *name != "fallback-webhook").collect();
+        others.sort_unstable();
+        assert_eq!(
+            failed, others,
+            "{outage:?}: every function but the fallback must have an event that needs the table"
+        );
     }
 }
 
@@ -153,7 +156,8 @@ async fn call_is_answered_within_a_second_during_an_outage() {
             ("answer-webhook-rider-calls", 503),
             ("answer-webhook-driver-calls", 503),
             ("answer-webhook-rider-calls-get", 503),
-            ("answer-webhook-fallback", 200),
+            ("fallback-webhook", 200),
+            ("fallback-webhook-garbage", 200),
             ("answer-webhook-withheld-caller", 200),
         ] {
             let event = event(name);

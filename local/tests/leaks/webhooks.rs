@@ -61,7 +61,8 @@ async fn refused_webhook_leaks_no_number() {
     let dialled = create(&laptop).await["participants"][0]["dials"].as_str().unwrap().to_owned();
     let query = format!("from=%2B{RIDER}&to={dialled}&{STRANGER}=1");
     for path in ["answer", "fallback"] {
-        assert_eq!(laptop.send(Method::GET, &format!("/webhooks/{path}?{query}"), "").await.status, 503);
+        let unsigned = laptop.send(Method::GET, &format!("/webhooks/{path}?{query}"), "").await;
+        assert_eq!(unsigned.status, if path == "fallback" { 200 } else { 503 });
         let request = laptop.request(Method::GET, &format!("/webhooks/{path}?{query}"));
         let Answer { status, body: ncco, .. } = laptop.answer(request.bearer_auth(laptop.signature(None))).await;
         assert_eq!(status, 200);
@@ -70,7 +71,8 @@ async fn refused_webhook_leaks_no_number() {
     let tokens = [RIDER.to_owned(), format!("Bearer {RIDER}"), format!("Bearer {RIDER}.{RIDER}.{RIDER}")];
     for (token, path) in tokens.iter().flat_map(|token| ["answer", "fallback", "event"].map(|path| (token, path))) {
         let request = laptop.request(Method::POST, &format!("/webhooks/{path}?{query}")).header("authorization", token);
-        assert_eq!(laptop.answer(request.body(json!({"from": RIDER}).to_string())).await.status, 401);
+        let answer = laptop.answer(request.body(json!({"from": RIDER}).to_string())).await;
+        assert_eq!(answer.status, if path == "fallback" { 200 } else { 401 });
     }
     for body in [RIDER.to_owned(), format!("\"{RIDER}\""), format!("[{RIDER}]"), format!("{{\"from\": {RIDER}")] {
         for path in ["answer", "event"] {

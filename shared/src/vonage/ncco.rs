@@ -95,11 +95,6 @@ pub fn unclear_caller() -> Ncco {
     )]
 }
 
-/// Returns the NCCO for a call whose route cannot be read at present.
-pub fn try_again() -> Ncco {
-    vec![talk("Sorry, we cannot connect your call right now. Please call again in a minute.")]
-}
-
 fn talk(text: &'static str) -> Action {
     Action::Talk { text, language: LANGUAGE }
 }
@@ -141,7 +136,7 @@ mod tests {
         let refused =
             [Destination::Ended(id), Destination::Replaced(id), Destination::ReceiveOnly, Destination::Nobody];
         let refused = refused.map(|nobody| answer(nobody, None));
-        for ncco in refused.into_iter().chain([hidden_caller(), unclear_caller(), try_again()]) {
+        for ncco in refused.into_iter().chain([hidden_caller(), unclear_caller()]) {
             assert!(matches!(ncco.as_slice(), [Action::Talk { .. }]));
         }
     }

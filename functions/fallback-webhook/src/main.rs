@@ -1,0 +1,19 @@
+//! The Lambda bootstrap of `fallback-webhook`.
+
+use std::convert::Infallible;
+use std::io::Write;
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::de::IgnoredAny;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    // Any event is one: nothing of it is read.
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<IgnoredAny>| {
+        let line = fallback_webhook::log_line(&event.context.request_id);
+        // A failure of standard output cannot be reported anywhere, and is no reason to leave the caller without an answer.
+        let _ = writeln!(std::io::stdout(), "{line}");
+        Ok::<_, Infallible>(fallback_webhook::ANSWER)
+    }))
+    .await
+}
