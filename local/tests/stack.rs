@@ -93,6 +93,7 @@ async fn every_setting_of_environment_reaches_functions() {
     let values = [
         ("DYNAMODB_TIME_LIMIT_MS", "59999"),
         ("VONAGE_SIGNATURE_MAX_AGE_SECONDS", "299"),
+        ("PUBLIC_URL", "https://calls.company.example"),
         ("VONAGE_TIME_LIMIT_MS", "4999"),
         ("VONAGE_NUMBERS_INTERVAL_MS", "1"),
         ("MAX_CALL_SECONDS", "61"),
@@ -116,7 +117,7 @@ async fn every_setting_of_environment_reaches_functions() {
     let stack = start_with(&given).await.unwrap();
     let own = |name: &str| stack.environment.optional(name).unwrap();
     for (name, value) in &given {
-        let of_a_service = name.starts_with("AWS_ENDPOINT") || name.ends_with("_URL");
+        let of_a_service = name.starts_with("AWS_ENDPOINT") || name.starts_with("VONAGE_") && name.ends_with("_URL");
         let of_lambda = name.starts_with("AWS_") && *name != "AWS_LAMBDA_LOG_LEVEL";
         match *name {
             "AWS_SESSION_TOKEN" => assert_eq!(stack.environment.optional(name), None),

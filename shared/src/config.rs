@@ -54,7 +54,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 35] = {
+pub const VARIABLES: [Variable; 36] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -81,6 +81,9 @@ pub const VARIABLES: [Variable; 35] = {
         variable("VONAGE_REST_URL", Template, Value("https://rest.nexmo.com"), "URL of Vonage's older API"),
         variable("VONAGE_INSIGHTS_URL", Parameter("InsightsUrl"), Value("https://api-eu.vonage.com"),
             "URL of Vonage's Identity Insights API, whose host says where Vonage processes the numbers"),
+        variable("PUBLIC_URL", Parameter("PublicUrl"), Unset("the URL of API Gateway"),
+            "URL at which Vonage reaches this deployment, such as https://calls.company.example, if a domain of yours is in \
+             front of API Gateway"),
         variable("VONAGE_TIME_LIMIT_MS", Template, Value("5000"),
             "Time limit of one request to Vonage including its retries, in milliseconds, 50 to 20000. One attempt may \
              use three fifths of it, and its connection three tenths"),
@@ -257,6 +260,11 @@ impl Environment {
         let list = self.optional(name).unwrap_or_default();
         let codes = list.split(',').map(str::trim).filter(|code| !code.is_empty());
         codes.map(|code| Country::try_from(code).map_err(malformed)).collect()
+    }
+
+    /// Reads `PUBLIC_URL`, without a slash at its end.
+    pub fn public_url(&self) -> Result<Option<String>, ConfigError> {
+        self.optional("PUBLIC_URL").map(|_| base_url(self, "PUBLIC_URL")).transpose()
     }
 
     /// Reads `HEAL_LOST_NUMBERS`. True if it is on.

@@ -20,6 +20,7 @@ use shared::vonage::signature::WebhookVerifier;
 pub struct AnswerWebhook {
     store: Store,
     verifier: WebhookVerifier,
+    public_url: Option<String>,
     clock: SharedClock,
 }
 
@@ -44,7 +45,7 @@ impl HttpFunction for AnswerWebhook {
             (CallerId::Phone(caller), Some(dialled)) => {
                 let destination = self.store.destination(&caller.into(), &dialled, now).await?;
                 (log.outcome, log.conversation) = outcome(&destination);
-                let event_url = event_url(&request, &destination);
+                let event_url = self.event_url(&request, &destination);
                 ncco::answer(destination, event_url)
             }
             (CallerId::Phone(_), None) => {
@@ -68,7 +69,19 @@ impl HttpFunction for AnswerWebhook {
 impl AnswerWebhook {
     /// Creates the webhook with this table, and reads the rest of the configuration from `env`.
     pub fn new(store: Store, env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        Ok(Self { store, verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?), clock })
+        let verifier = WebhookVerifier::new(&SignatureConfig::from_environment(env)?);
+        Ok(Self { store, verifier, public_url: env.public_url()?, clock })
+    }
+
+    /// Returns the address for the events of the callee's leg, if its two numbers do not lead to the conversation because the
+    /// callee has no route.
+    fn event_url(&self, request: &Request, destination: &Destination) -> Option<String> {
+        let Destination::Participant { conversation, one_way: true, .. } = destination else { return None };
+        let url = http::event_url(self.public_url.as_deref(), request, *conversation);
+        if url.is_none() {
+            tracing::warn!("the request does not say its address, so the callee's leg will not be recorded");
+        }
+        url
     }
 }
 
@@ -81,17 +94,6 @@ fn outcome(destination: &Destination) -> (&'static str, Option<ConversationId>) 
         Destination::Replaced(conversation) => ("number replaced", Some(*conversation)),
         Destination::Nobody => (RequestLog::UNKNOWN_CALLER, None),
     }
-}
-
-/// Returns the address for the events of the callee's leg, if its two numbers do not lead to the conversation because the callee
-/// has no route.
-fn event_url(request: &Request, destination: &Destination) -> Option<String> {
-    let Destination::Participant { conversation, one_way: true, .. } = destination else { return None };
-    let url = http::event_url(request, *conversation);
-    if url.is_none() {
-        tracing::warn!("the request does not say its address, so the callee's leg will not be recorded");
-    }
-    url
 }
 
 /// Decodes the call from the body of a POST or the query of a GET.

@@ -26,7 +26,7 @@ use shared::edge::request_log::RequestLog;
 use shared::service::announce::Announcer;
 use shared::service::create::ROUTES_READ;
 use shared::service::demand::{CHECK_SOURCE, DEMAND_SOURCE, DemandRecorder};
-use shared::service::heal::{Healer, Healing};
+use shared::service::heal::Healer;
 use shared::service::pool_cache::PoolCache;
 use shared::service::provision::{
     ApplicationProblem, Drained, Headroom, ORDERS_SOURCE, Order, Provisioned, Provisioner, PublicEndpoint,
@@ -47,6 +47,7 @@ pub struct ProvisionNumbers {
     provisioner: Provisioner,
     healer: Healer<SmsApi>,
     headroom: Headroom,
+    public_url: Option<String>,
 }
 
 /// Time of a scheduled run that is kept for healing conversations.
@@ -96,6 +97,7 @@ impl HttpFunction for ProvisionNumbers {
             },
             provisioner: Provisioner::new(env, store, vonage, clock)?,
             headroom: Headroom { numbers, caps },
+            public_url: env.public_url()?,
         })
     }
 
@@ -195,11 +197,24 @@ impl ProvisionNumbers {
         }
     }
 
+    /// Returns the public endpoint of this deployment: `PUBLIC_URL`, or else the URL of API Gateway in the schedule's event.
+    fn public_endpoint<'a>(&'a self, event: &'a Value) -> Option<PublicEndpoint<'a>> {
+        let gateway_url = event["public_url"].as_str().filter(|url| url.starts_with("http"));
+        let public_url = self.public_url.as_deref().or(gateway_url)?;
+        Some(PublicEndpoint { public_url, gateway_url, take_over: event["take_over"] == true })
+    }
+
     async fn keep_pool(&self, event: &Value, deadline: Option<Timestamp>) -> Result<Value, StoreError> {
         let until = deadline.map(|deadline| deadline - TIME_TO_HEAL);
-        let upkeep = self.provisioner.upkeep(public_endpoint(event), &self.headroom, until).await?;
-        if let Some(problem) = &upkeep.application_problem {
-            tracing::error!(schedule_failures = 1u64, cause = %problem, "the Voice application does not serve this deployment");
+        let upkeep = self.provisioner.upkeep(self.public_endpoint(event), &self.headroom, until).await?;
+        match &upkeep.application_problem {
+            Some(problem @ ApplicationProblem::ServesAnother) => {
+                tracing::error!(application_foreign = 1u64, cause = %problem, "the Voice application does not serve this deployment");
+            }
+            Some(problem) => {
+                tracing::error!(schedule_failures = 1u64, cause = %problem, "the Voice application is not checked");
+            }
+            None => {}
         }
         let causes = upkeep.shortfalls.iter().filter_map(|shortfall| shortfall.cause.as_ref());
         for cause in causes.filter(|cause| matches!(cause, ShortfallCause::Table(_))) {
@@ -214,11 +229,7 @@ impl ProvisionNumbers {
         for (country, pool_headroom) in &upkeep.headroom {
             tracing::info!(%country, pool_headroom, "ready numbers beyond the peak usage of one caller");
         }
-        let healing = match upkeep.application_problem {
-            // The pool was not looked after: its numbers may be another deployment's.
-            Some(ApplicationProblem::ServesAnother) => Healing::default(),
-            _ => self.healer.run(&upkeep.missing, deadline).await?,
-        };
+        let healing = self.healer.run(&upkeep.missing, deadline).await?;
         Ok(json!(UpkeepView::new(&upkeep, &healing)))
     }
 
@@ -290,12 +301,6 @@ impl ProvisionNumbers {
             Drained::Unknown => Err(unknown()),
         }
     }
-}
-
-/// Reads the public endpoint of this deployment from the schedule's event.
-fn public_endpoint(event: &Value) -> Option<PublicEndpoint<'_>> {
-    let public_url = event["public_url"].as_str().filter(|url| url.starts_with("http"))?;
-    Some(PublicEndpoint { public_url, take_over: event["take_over"] == true })
 }
 
 /// Reads the parameter `concurrent`.

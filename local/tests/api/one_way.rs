@@ -103,6 +103,17 @@ async fn legs_are_recorded_in_any_order_and_repetition() {
     assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{outcomes:?}");
 }
 
+#[tokio::test]
+async fn events_of_callee_go_to_own_domain() {
+    let laptop =
+        Laptop::builder().env(&[("PUBLIC_URL", "https://calls.company.example/")]).numbers("GB", 2).start().await;
+    let created = create(&laptop, &order(RIDER, DRIVER)).await;
+    let call = json!({"from": RIDER, "to": dialled(&created), "conversation_uuid": "CON-1", "uuid": "1"}).to_string();
+    let ncco = laptop.signed_post("/webhooks/answer", &call).await.body;
+    let expected = format!("https://calls.company.example/webhooks/event/{}", text(&created, "/id"));
+    assert_eq!(text(&ncco, "/1/eventUrl/0"), expected);
+}
+
 /// Returns an event of the receiver's leg.
 fn event(conversation: &Value, to: &str) -> Value {
     json!({"from": mask(conversation), "to": to, "uuid": "63f61863-4a51-4f6b-86e1-46edebcf9356", "direction": "outbound",

@@ -9,11 +9,12 @@ use testkit::repository::{root, template};
 use testkit::text;
 
 /// The writers of each metric that not every function writes.
-const WRITERS: [(&str, &[&str]); 7] = [
+const WRITERS: [(&str, &[&str]); 8] = [
     ("calls_routed", &["answer-webhook"]),
     ("unknown_callers", &["answer-webhook"]),
     ("signatures_refused", &["answer-webhook", "event-webhook"]),
     ("lost_numbers", &["provision-numbers"]),
+    ("application_foreign", &["provision-numbers"]),
     ("unsigned_webhooks", &["answer-webhook", "event-webhook"]),
     ("schedule_failures", &["end-conversation", "provision-numbers"]),
     ("vonage_errors", &["create-conversation", "update-conversation", "end-conversation", "provision-numbers"]),

@@ -418,6 +418,17 @@ async fn schedule_leaves_application_of_other_deployment() {
     assert!(text(&report, "/application_problem").contains("another deployment"), "{report}");
     assert_eq!(report["adopted"], json!([]), "its numbers are not ours");
     assert_eq!(application(&production).await, before);
+    let with_public_url = |public_url: &str, event: Value| {
+        let environment = production.stack.environment.clone();
+        let environment = environment.with([("PUBLIC_URL".to_owned(), public_url.to_owned())]);
+        async move {
+            let clock = shared::clock::system();
+            local::gateway::NumbersSchedule::new(&environment, clock, event).unwrap().tick().await.unwrap()
+        }
+    };
+    let report = with_public_url("https://calls.company.example", event.clone()).await;
+    assert!(text(&report, "/application_problem").contains("PUBLIC_URL"), "neither URL leads there: {report}");
+    assert_eq!(application(&production).await, before);
     event["take_over"] = json!(true);
     let report = staging(event).await;
     assert_eq!(report["adopted"], json!(["447451000001"]));
@@ -426,6 +437,39 @@ async fn schedule_leaves_application_of_other_deployment() {
         let report = staging(json!({"source": "aws.events", "public_url": nowhere})).await;
         assert_eq!(report["application"], json!([]), "nothing is known of where this one is");
     }
+}
+
+#[tokio::test]
+async fn schedule_sets_own_domain_and_knows_both_urls() {
+    const OWN: &str = "https://calls.company.example";
+    let laptop = Laptop::builder().env(&[("PUBLIC_URL", "https://calls.company.example/")]).start().await;
+    // The application leads to API Gateway's own URL, which is this deployment too.
+    let report = laptop.run_schedule().await;
+    assert_eq!(report["application"], json!(["improve_ai", "answer_url", "fallback_answer_url", "event_url"]));
+    let webhooks = application(&laptop).await["capabilities"]["voice"]["webhooks"].clone();
+    for (name, path) in [("answer_url", "answer"), ("fallback_answer_url", "fallback"), ("event_url", "event")] {
+        assert_eq!(webhooks[name]["address"], format!("{OWN}/webhooks/{path}"));
+    }
+    buy(&laptop, "447451000001", true).await;
+    let report = laptop.run_schedule().await;
+    assert_eq!((&report["application"], &report["adopted"]), (&json!([]), &json!(["447451000001"])));
+    assert_eq!(report["application_problem"], Value::Null);
+}
+
+/// A domain in front of API Gateway that `PUBLIC_URL` does not name looks like another deployment.
+#[tokio::test]
+async fn schedule_looks_after_numbers_of_foreign_application() {
+    let laptop = Laptop::builder().env(&[("HEADROOM", "GB=2")]).numbers("GB", 1).start().await;
+    laptop.run_schedule().await;
+    let before = application(&laptop).await;
+    let (environment, clock) = (&laptop.stack.environment, shared::clock::system());
+    let event = json!({"source": "aws.events", "public_url": "http://127.0.0.1:1"});
+    let schedule = local::gateway::NumbersSchedule::new(environment, clock, event).unwrap();
+    laptop.delete("/numbers/447451000001").await;
+    let report = schedule.tick().await.unwrap();
+    assert!(text(&report, "/application_problem").contains("another deployment"), "{report}");
+    assert_eq!(report["rented"].as_array().map(Vec::len), Some(1), "{report}");
+    assert_eq!(application(&laptop).await, before);
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ pub const METRICS: [Metric; 11] = [
     Metric { name: "unsigned_webhooks", unit: "Count", dimension: "function" },
     Metric { name: "vonage_errors", unit: "Count", dimension: "function" },
     Metric { name: "schedule_failures", unit: "Count", dimension: "function" },
+    Metric { name: "application_foreign", unit: "Count", dimension: "function" },
     Metric { name: "lost_numbers", unit: "Count", dimension: "function" },
     Metric { name: "unreadable_items", unit: "Count", dimension: "function" },
     Metric { name: "pool_headroom", unit: "Count", dimension: "country" },

@@ -58,11 +58,12 @@ impl Application {
         Self(response)
     }
 
-    /// True if its calls go to a deployment of this product other than the one at `public_url`.
-    pub fn serves_other_deployment(&self, public_url: &str) -> bool {
+    /// True if its calls go to a deployment of this product other than the one that has these URLs.
+    pub fn serves_other_deployment<'a>(&self, own_urls: impl IntoIterator<Item = &'a str>) -> bool {
         let address = self.0.get("capabilities").and_then(|all| all.pointer("/voice/webhooks/answer_url/address"));
         let address = address.and_then(Value::as_str).unwrap_or_default();
-        address.ends_with(ANSWER_PATH) && address != self::address(public_url, ANSWER_PATH)
+        let is_own = || own_urls.into_iter().any(|url| address == self::address(url, ANSWER_PATH));
+        address.ends_with(ANSWER_PATH) && !is_own()
     }
 
     /// Configures the application for the deployment at `public_url`, and returns the names of the settings that
@@ -118,14 +119,15 @@ mod tests {
     fn application_of_other_deployment_is_recognised() {
         for (address, another) in [
             ("https://here/webhooks/answer", false),
+            ("https://own.example/webhooks/answer", false),
             ("https://there/webhooks/answer", true),
             ("https://example.com/to-be-replaced", false),
         ] {
             let voice = json!({"voice": {"webhooks": {"answer_url": {"address": address}}}});
             let some = application(json!({"name": "Rides", "capabilities": voice}));
-            assert_eq!(some.serves_other_deployment("https://here/"), another, "{address}");
+            assert_eq!(some.serves_other_deployment(["https://own.example", "https://here/"]), another, "{address}");
         }
-        assert!(!application(json!({"name": "Rides"})).serves_other_deployment("https://here"));
+        assert!(!application(json!({"name": "Rides"})).serves_other_deployment(["https://here"]));
     }
 
     #[test]

@@ -15,9 +15,12 @@ const MAX_WEBHOOK_BYTES: usize = 64 * 1024;
 /// Path of the answer webhook.
 const ANSWER: &str = "/webhooks/answer";
 
-/// Returns the URL of the event webhook for the calls of one conversation, at the address at which Vonage has reached `request`
-/// to the answer webhook. `None` if the request does not say its own address.
-pub fn event_url(request: &Request, conversation: ConversationId) -> Option<String> {
+/// Returns the URL of the event webhook for the calls of one conversation: at `public_url`, or else at the address at which
+/// Vonage has reached `request` to the answer webhook. `None` if the request does not say its own address.
+pub fn event_url(public_url: Option<&str>, request: &Request, conversation: ConversationId) -> Option<String> {
+    if let Some(public_url) = public_url {
+        return Some(format!("{public_url}/webhooks/event/{conversation}"));
+    }
     let uri = request.uri();
     let (scheme, authority, base) = (uri.scheme_str()?, uri.authority()?, uri.path().strip_suffix(ANSWER)?);
     Some(format!("{scheme}://{authority}{base}/webhooks/event/{conversation}"))

@@ -45,6 +45,11 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
+    /// True if the application serves another deployment.
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.application_problem, Some(ApplicationProblem::ServesAnother))
+    }
+
     fn take(&mut self, provisioned: Provisioned) {
         self.rented.extend(provisioned.added.into_iter().map(|number| number.number));
         self.shortfalls.extend(provisioned.shortfalls);
@@ -74,6 +79,8 @@ impl Upkeep {
 pub struct PublicEndpoint<'a> {
     /// The URL at which Vonage reaches this deployment: `https://…`.
     pub public_url: &'a str,
+    /// The URL of API Gateway, if that is another one. It leads here too.
+    pub gateway_url: Option<&'a str>,
     /// True to take the application over from another deployment.
     pub take_over: bool,
 }
@@ -81,8 +88,11 @@ pub struct PublicEndpoint<'a> {
 /// The Voice application does not serve this deployment.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplicationProblem {
-    /// It serves another deployment, whose callers would be refused here.
-    #[error("the Voice application serves another deployment; give this one its own, or take it over")]
+    /// It serves another deployment, whose callers would be refused here, or a domain of this one that is not known here.
+    #[error(
+        "the Voice application serves another deployment; if its URL leads here, set PUBLIC_URL, or else give this \
+         deployment an application of its own, or take it over"
+    )]
     ServesAnother,
     /// Vonage failed to read or change it.
     #[error("configuring the Voice application failed: {0}")]
@@ -103,8 +113,8 @@ const RACES: u32 = 10;
 
 impl Provisioner {
     /// Configures the application if the public address is known; then adopts, loses, finishes, rents and cancels
-    /// numbers, in this order. A failure of Vonage does not stop the later steps. Numbers of an application that serves
-    /// another deployment are left alone.
+    /// numbers, in this order. A failure of Vonage does not stop the later steps. If the application serves another deployment,
+    /// the numbers of this pool are looked after all the same, but numbers that the pool lacks are left to the other one.
     pub async fn upkeep(
         &self,
         endpoint: Option<PublicEndpoint<'_>>,
@@ -115,11 +125,6 @@ impl Provisioner {
         if let Some(endpoint) = endpoint {
             match self.configure_application(endpoint).await {
                 Ok(changed) => done.application = changed,
-                Err(problem @ ApplicationProblem::ServesAnother) => {
-                    // Its numbers are linked to the application as well.
-                    done.application_problem = Some(problem);
-                    return Ok(done);
-                }
                 Err(problem) => done.application_problem = Some(problem),
             }
         }
@@ -147,7 +152,8 @@ impl Provisioner {
         endpoint: PublicEndpoint<'_>,
     ) -> Result<Vec<&'static str>, ApplicationProblem> {
         let mut application = self.applications.read(&self.application_id).await?;
-        if application.serves_other_deployment(endpoint.public_url) && !endpoint.take_over {
+        let own_urls = [endpoint.public_url].into_iter().chain(endpoint.gateway_url);
+        if application.serves_other_deployment(own_urls) && !endpoint.take_over {
             return Err(ApplicationProblem::ServesAnother);
         }
         let changed = application.configure(endpoint.public_url);
@@ -236,6 +242,10 @@ impl Provisioner {
         deadline: Option<Timestamp>,
         done: &mut Upkeep,
     ) -> Result<bool, StoreError> {
+        // The other deployment's numbers are linked to the application as well.
+        if done.is_foreign() {
+            return Ok(true);
+        }
         for listed in missing.filter(|listed| listed.settings.is_linked_to(&self.application_id)) {
             if self.out_of_time(deadline) {
                 return Ok(false);
