@@ -2,6 +2,7 @@
 issuer, and what else a condition decides. Runs in SAM's own environment."""
 
 import logging
+import re
 import sys
 
 import boto3
@@ -26,10 +27,14 @@ def expect(holds, *seen):
         sys.exit("not as it should be: " + "\n".join(map(str, seen)))
 
 
+def template_of_this_folder():
+    with open("template.yaml") as file:
+        return yaml_parse(file.read())
+
+
 def deployed(**given):
     """The template after SAM's transform, with its conditions decided as CloudFormation decides them."""
-    with open("template.yaml") as file:
-        template = yaml_parse(file.read())
+    template = template_of_this_folder()
     parameters = {name: parameter.get("Default", "given") for name, parameter in template["Parameters"].items()} | given
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
@@ -97,6 +102,40 @@ def check_routes(resources, scheme, scopes_of_conversations, scopes_of_numbers):
     expect("AccessLogSettings" in stage, stage)
 
 
+RELEASED = {"AnswerWebhook": "webhooks/answer", "EventWebhook": "webhooks/event"}
+
+
+def check_releases(resources, gradual):
+    """The two webhooks that calls need are released behind an alias, which the API invokes; the others are not."""
+    for path, methods in resources["Api"]["Properties"]["Body"]["paths"].items():
+        alias = next((f"${{{name}Aliaslive}}" for name, own in RELEASED.items() if path.startswith(f"/{own}")), None)
+        for operation in methods.values():
+            uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+            expect(alias in uri if alias else "Alias" not in uri, path, uri)
+    for name in RELEASED:
+        permitted = [
+            one["Properties"]["FunctionName"] for own, one in resources.items()
+            if one["Type"] == "AWS::Lambda::Permission" and own.startswith(name)]
+        expect(len(permitted) == 2 and all(target == {"Ref": f"{name}Aliaslive"} for target in permitted), permitted)
+        alias = resources[f"{name}Aliaslive"]
+        group = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]["DeploymentGroupName"]["Ref"]
+        group = resources[group]["Properties"]
+        kind = group["DeploymentConfigName"]["Fn::Sub"][1]["ConfigName"]
+        expect(kind == ("Canary10Percent5Minutes" if gradual else "AllAtOnce"), kind)
+        watched = [alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"].get("Alarms", [])]
+        expect("FunctionsCrash" in watched and len(watched) > 1 if gradual else not watched, watched)
+        expect("DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"], group)
+        # Without this, a function with a new secret would be there, and the alias would keep the old one.
+        function = resources[name]["Properties"]
+        version = resources[alias["Properties"]["FunctionVersion"]["Fn::GetAtt"][0]]["Properties"]
+        expect(version["Description"] == function["Description"], version, function)
+        written = template_of_this_folder()
+        variables = str(written["Resources"][name]["Properties"]["Environment"])
+        used = {parameter for parameter in written["Parameters"] if re.search(rf"\b{parameter}\b", variables)}
+        # Another secret has versions of its own.
+        expect(used - {"VonageSecret"} == set(re.findall(r"[$][{](.+?)[}]", version["Description"]["Fn::Sub"])), name, used)
+
+
 iam, iam_outputs = deployed()
 check_routes(iam, {
     "type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4",
@@ -118,6 +157,8 @@ check_routes(jwt, {
 }, ["maskline/conversations"], ["maskline/numbers"])
 expect(not {"ConversationsPolicy", "NumbersPolicy"} & set(jwt), "IAM policies where tokens are taken")
 expect(not {"ConversationsPolicyArn", "NumbersPolicyArn"} & set(jwt_outputs), jwt_outputs)
+check_releases(iam, gradual=True)
+check_releases(deployed(ReleasePreference="AllAtOnce")[0], gradual=False)
 try:
     deployed(JwtIssuer=ISSUER)
 except SystemExit as refused:
