@@ -159,12 +159,6 @@ expect(not {"ConversationsPolicy", "NumbersPolicy"} & set(jwt), "IAM policies wh
 expect(not {"ConversationsPolicyArn", "NumbersPolicyArn"} & set(jwt_outputs), jwt_outputs)
 check_releases(iam, gradual=True)
 check_releases(deployed(ReleasePreference="AllAtOnce")[0], gradual=False)
-try:
-    deployed(JwtIssuer=ISSUER)
-except SystemExit as refused:
-    expect("TokensHaveAnAudience" in str(refused), refused)
-else:
-    expect(False, "an issuer without an audience is deployed")
 
 
 def private_keys(resources):
@@ -179,6 +173,36 @@ for judge in ("number-insight", "numbering-plan"):
     expect(private_keys(deployed(NumberLookup=judge)[0]) == private_keys(iam), judge)
 signing = private_keys(deployed(NumberLookup="identity-insights")[0])
 expect(set(signing) == asked and all(":private_key:" in str(key) for key in signing.values()), signing)
+
+
+def refused(rule, **given):
+    try:
+        deployed(**given)
+    except SystemExit as refusal:
+        expect(rule in str(refusal), refusal)
+    else:
+        expect(False, f"{given} is deployed")
+
+
+def named(part, names):
+    """True if a part of the template names one of these."""
+    return any(f"'{name}'" in str(part) or f"${{{name}}}" in str(part) for name in names)
+
+
+STREAM = "arn:aws:dynamodb:eu-west-2:111122223333:table/restored/stream/2026-11-28T12:00:00.000"
+restored, outputs = deployed(ExistingTableName="restored", ExistingTableStreamArn=STREAM)
+expect("Table" not in restored and outputs["TableName"]["Value"] == "restored", outputs)
+expect(not named([restored, outputs], ["Table", "Table.Arn", "Table.StreamArn"]), "a table that is not made is named")
+for pipe in ("ConversationPipe", "LegPipe"):
+    expect(restored[pipe]["Properties"]["Source"] == STREAM, restored[pipe])
+with_table = {name for name, one in restored.items() if "TABLE_NAME" in str(one.get("Properties", {}).get("Environment"))}
+expect(len(with_table) == 7 and "FallbackWebhook" not in with_table, with_table)
+for name in with_table:
+    expect(restored[name]["Properties"]["Environment"]["Variables"]["TABLE_NAME"] == "restored", name)
+expect(iam["Table"]["Properties"]["DeletionProtectionEnabled"] and iam["Table"]["DeletionPolicy"] == "Retain", iam["Table"])
+refused("TokensHaveAnAudience", JwtIssuer=ISSUER)
+refused("ExistingTableHasAStream", ExistingTableName="restored")
+refused("StreamIsOfAnExistingTable", ExistingTableStreamArn=STREAM)
 
 
 def alarm_targets(resources):

@@ -184,6 +184,10 @@ fn each_function_has_variables_for_its_vonage_hosts() {
     }
 }
 
+/// The ARN of a table that the stack does not make.
+const EXISTING_TABLE: &str =
+    "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${ExistingTableName}";
+
 #[test]
 fn each_function_has_only_permissions_that_it_uses() {
     let template = template();
@@ -245,9 +249,9 @@ fn each_function_has_only_permissions_that_it_uses() {
         assert_eq!(allowed.into_iter().collect::<Vec<_>>(), actions, "{function}");
         for statement in statements {
             let resource = match text(statement, "/Action/0") {
-                "lambda:InvokeFunction" => "ProvisionNumbers.Arn",
-                "events:PutEvents" => "Events.Arn",
-                _ => "Table.Arn",
+                "lambda:InvokeFunction" => json!("ProvisionNumbers.Arn"),
+                "events:PutEvents" => json!("Events.Arn"),
+                _ => json!(["MakesTable", "Table.Arn", EXISTING_TABLE]),
             };
             assert_eq!(statement["Resource"], resource, "{function}");
         }
@@ -316,7 +320,10 @@ fn each_schedule_invokes_its_function_without_retries() {
 
 #[test]
 fn template_has_table_of_laptop() {
-    let table = &template()["Resources"]["Table"]["Properties"];
+    let table = &template()["Resources"]["Table"];
+    assert_eq!((&table["DeletionPolicy"], &table["UpdateReplacePolicy"]), (&json!("Retain"), &json!("Retain")));
+    let table = &table["Properties"];
+    assert_eq!(table["DeletionProtectionEnabled"], true);
     assert_eq!(
         table["KeySchema"],
         json!([{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}])
