@@ -205,6 +205,16 @@ refused("ExistingTableHasAStream", ExistingTableName="restored")
 refused("StreamIsOfAnExistingTable", ExistingTableStreamArn=STREAM)
 
 
+def reserved(resources):
+    reservations = {name: one.get("Properties", {}).get("ReservedConcurrentExecutions") for name, one in resources.items()}
+    return {name: count for name, count in reservations.items() if count not in (None, {"Ref": "AWS::NoValue"})}
+
+
+expect(reserved(iam) == {}, reserved(iam))
+limited = reserved(deployed(AnswerConcurrency=100, CreateConcurrency=50)[0])
+expect(limited == {"AnswerWebhook": 100, "CreateConversation": 50}, limited)
+
+
 def alarm_targets(resources):
     alarms = [one["Properties"] for one in resources.values() if one["Type"] == "AWS::CloudWatch::Alarm"]
     expect(alarms, "no alarms")
