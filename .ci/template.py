@@ -215,6 +215,20 @@ limited = reserved(deployed(AnswerConcurrency=100, CreateConcurrency=50)[0])
 expect(limited == {"AnswerWebhook": 100, "CreateConversation": 50}, limited)
 
 
+for parameter, taken, not_taken in (
+    ("VonageApiKey", ["1a2b3c4d"], ["", " ", "1a2b 3c4d"]),
+    ("VonageApplicationId", ["00000000-0000-4000-8000-000000000001"], ["", "rides", "00000000-0000-4000-8000-00000000000"]),
+    ("PublicUrl", ["", "https://calls.company.example", "https://calls.company.example:8443/masked/"],
+     ["calls.company.example", "http://calls.company.example", "https://calls.company.example/?a=b"]),
+    ("ExistingTableStreamArn", ["", STREAM], ["restored", STREAM.split("/stream")[0]]),
+    ("NumbersSchedule", ["rate(15 minutes)", "cron(0/15 * * * ? *)"], ["", "15 minutes"]),
+    ("AlarmEmail", ["", "ops@company.example"], ["ops"]),
+):
+    pattern = template_of_this_folder()["Parameters"][parameter]["AllowedPattern"]
+    for value in taken + not_taken:
+        expect(bool(re.fullmatch(pattern, value)) == (value in taken), parameter, value)
+
+
 def alarm_targets(resources):
     alarms = [one["Properties"] for one in resources.values() if one["Type"] == "AWS::CloudWatch::Alarm"]
     expect(alarms, "no alarms")

@@ -273,6 +273,30 @@ fn fallback_shares_nothing_with_the_answer_webhook() {
     assert_eq!(served("answer-webhook"), ["GET /webhooks/answer", "POST /webhooks/answer"]);
 }
 
+#[test]
+fn each_parameter_has_group_label_and_allowed_values() {
+    let template = template();
+    let interface = &template["Metadata"]["AWS::CloudFormation::Interface"];
+    let groups = interface["ParameterGroups"].as_array().unwrap().iter();
+    let grouped: Vec<&str> =
+        groups.flat_map(|group| group["Parameters"].as_array().unwrap()).map(|name| name.as_str().unwrap()).collect();
+    let parameters = template["Parameters"].as_object().unwrap();
+    assert_eq!(grouped.len(), parameters.len());
+    assert_eq!(interface["ParameterLabels"].as_object().unwrap().len(), parameters.len());
+    for (name, parameter) in parameters {
+        assert!(grouped.contains(&name.as_str()), "{name} is in no group");
+        assert!(!text(interface, &format!("/ParameterLabels/{name}/default")).is_empty(), "{name}");
+        let is_limited = match text(parameter, "/Type") {
+            "Number" => parameter["MinValue"].is_number() && parameter["MaxValue"].is_number(),
+            _ => parameter["AllowedPattern"].is_string(),
+        };
+        assert!(is_limited || parameter["AllowedValues"].is_array(), "{name} takes anything");
+    }
+    // `sam deploy --guided` asks for these, and CloudFormation refuses an empty answer.
+    let required = parameters.iter().filter(|(_, parameter)| parameter["Default"].is_null());
+    assert_eq!(required.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["VonageApiKey", "VonageApplicationId"]);
+}
+
 /// The partitions of the table on which a function may take an action; `*` stands for all.
 fn partitions(function: &str, action: &str) -> BTreeSet<String> {
     let template = template();
