@@ -62,6 +62,10 @@ template: sam-cli
     sam validate --lint
     python .ci/template.py
 
+# Scan the template for insecure settings; what is skipped has its reason in the template
+scan: (venv "checkov" "checkov==3.3.30")
+    {{tools}}/checkov/bin/checkov --file template.yaml --framework cloudformation --skip-download --compact --quiet
+
 # Build the functions as they are deployed, for x86_64, and check the binaries
 build: sam-cli
     sam build --config-env laptop
