@@ -133,6 +133,12 @@ def check_releases(resources, gradual):
         variables = str(written["Resources"][name]["Properties"]["Environment"])
         used = {parameter for parameter in written["Parameters"] if re.search(rf"\b{parameter}\b", variables)}
         # Another secret has versions of its own.
+        # Without a length of its own: a number of four digits, and the application's id.
+        lengths = {"SignatureMaxAgeSeconds": 4, "VonageApplicationId": 36}
+        longest = {
+            parameter: written["Parameters"][parameter].get("MaxLength") or lengths[parameter]
+            for parameter in used - {"VonageSecret"}}
+        expect(sum(longest.values()) + len(longest) <= 256, "Lambda takes 256 characters as a description", longest)
         expect(used - {"VonageSecret"} == set(re.findall(r"[$][{](.+?)[}]", version["Description"]["Fn::Sub"])), name, used)
 
 
