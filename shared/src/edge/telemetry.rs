@@ -20,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{ConfigError, Environment};
 
 /// The log fields that are metrics.
-pub const METRICS: [Metric; 11] = [
+pub const METRICS: [Metric; 12] = [
     Metric { name: "duration_ms", unit: "Milliseconds", dimension: "function" },
     Metric { name: "failures", unit: "Count", dimension: "function" },
     Metric { name: "calls_routed", unit: "Count", dimension: "function" },
