@@ -13,6 +13,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::call_limits::CallLimits;
 use crate::domain::country::{Country, CountryCounts, NotCountryCounts};
+use crate::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 
 /// An environment variable that the functions read.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +55,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 36] = {
+pub const VARIABLES: [Variable; 39] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -94,6 +95,12 @@ pub const VARIABLES: [Variable; 36] = {
         variable("QUARANTINE_SECONDS", Parameter("QuarantineSeconds"), Value("86400"),
             "Time after the end of a conversation in which its numbers are not given to the same callers again, in \
              seconds, MAX_CALL_SECONDS to 2592000"),
+        variable("DEFAULT_MAX_CALLS", Parameter("DefaultMaxCalls"), Unset("no limit"),
+            "Most calls of a conversation that has no max_calls of its own, 1 to 1000000"),
+        variable("DEFAULT_MAX_MINUTES", Parameter("DefaultMaxMinutes"), Unset("no limit"),
+            "Most minutes of all calls of a conversation that has no max_minutes of its own, 1 to 1000000"),
+        variable("DEFAULT_MAX_SPEND_EUR", Parameter("DefaultMaxSpendEur"), Unset("no limit"),
+            "Highest price of all calls of a conversation that has no max_spend of its own, in EUR, such as 5 or 2.50"),
         variable("NUMBER_LOOKUP", Parameter("NumberLookup"), Value("numbering-plan"),
             "Judge of participants' phone numbers: identity-insights, number-insight (until 4 February 2027) or \
              numbering-plan, which asks nobody"),
@@ -285,6 +292,26 @@ impl Environment {
             }
             budget => Ok(budget),
         }
+    }
+
+    /// Reads `DEFAULT_MAX_CALLS`, `DEFAULT_MAX_MINUTES` and `DEFAULT_MAX_SPEND_EUR`.
+    pub fn usage_limits(&self) -> Result<UsageLimits, ConfigError> {
+        let count = |count: u64| MaxCount::try_from(count).map_err(|error| error.to_string());
+        let spend = |amount: Decimal| MaxSpend::try_from(amount).map_err(|error| error.to_string());
+        Ok(UsageLimits {
+            max_calls: self.usage_limit("DEFAULT_MAX_CALLS", count)?,
+            max_minutes: self.usage_limit("DEFAULT_MAX_MINUTES", count)?,
+            max_spend: self.usage_limit("DEFAULT_MAX_SPEND_EUR", spend)?,
+        })
+    }
+
+    fn usage_limit<N: FromStr, T>(
+        &self,
+        name: &'static str,
+        limit: impl Fn(N) -> Result<T, String>,
+    ) -> Result<Option<T>, ConfigError> {
+        let limit = self.parsed(name, "must be a number")?.map(limit).transpose();
+        limit.map_err(|expected| ConfigError::Malformed { name, expected })
     }
 
     /// Reads `DYNAMODB_TIME_LIMIT_MS`. `None` if it is not set.

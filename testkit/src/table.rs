@@ -11,6 +11,7 @@ use shared::domain::order::OpenOrder;
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::route::{Hold, KeyOwner, Route, RouteTombstone};
 use shared::domain::side::Side;
+use shared::domain::usage::Usage;
 use shared::store::{Demand, Erasure, Heal, Line, Redaction};
 
 use crate::string;
@@ -26,6 +27,8 @@ pub struct Table {
     pub erased: BTreeSet<ConversationId>,
     /// The conversation of each leg.
     pub legs: Vec<ConversationId>,
+    /// What was counted of the calls of conversations with limits.
+    pub usage: BTreeMap<ConversationId, Usage>,
     /// The routes by caller and dialled number.
     pub routes: BTreeMap<(String, String), Route>,
     /// The tombstones of routes whose conversation was erased.
@@ -123,6 +126,12 @@ impl Table {
                 self.erased.insert(id.try_into().unwrap());
             }
             (("CONVERSATION", id), ("LEG", _)) => self.legs.push(id.try_into().unwrap()),
+            (("CONVERSATION", id), ("USAGE", _)) => {
+                let count = |name: &str| item[name].as_u64().unwrap();
+                let spend = item["spend"].to_string().parse().unwrap();
+                let usage = Usage { calls: count("calls"), seconds: count("seconds"), spend };
+                self.usage.insert(id.try_into().unwrap(), usage);
+            }
             (("ERASURE", ""), _) => {
                 assert_eq!(names(&item), ["conversation", "erased_at", "pk", "sk", "v"]);
                 self.erasures.push(read(item));

@@ -89,6 +89,7 @@ impl AnswerWebhook {
 fn outcome(destination: &Destination) -> (&'static str, Option<ConversationId>) {
     match destination {
         Destination::Participant { conversation, .. } => (RequestLog::ROUTED, Some(*conversation)),
+        Destination::Exhausted(conversation) => ("limit reached", Some(*conversation)),
         Destination::Ended(conversation) => ("ended", Some(*conversation)),
         Destination::ReceiveOnly => ("receives only", None),
         Destination::Replaced(conversation) => ("number replaced", Some(*conversation)),

@@ -12,6 +12,7 @@ use shared::domain::conversation::Lifetime;
 use shared::domain::country::Country;
 use shared::domain::side::WhoDials;
 use shared::domain::text::{Label, Reference};
+use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::edge::deadline;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem};
@@ -30,6 +31,8 @@ use shared::vonage::sms::SmsApi;
 pub struct CreateConversation {
     creator: Creator<CarrierLookup, SmsApi>,
     durations: Durations,
+    /// Limits of a conversation that has none of its own.
+    usage_limits: UsageLimits,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +49,12 @@ struct ConversationBody {
     max_call_seconds: Option<u32>,
     #[serde(default)]
     ring_seconds: Option<u32>,
+    #[serde(default)]
+    max_calls: Option<MaxCount>,
+    #[serde(default)]
+    max_minutes: Option<MaxCount>,
+    #[serde(default)]
+    max_spend: Option<MaxSpend>,
     #[serde(default = "yes")]
     notify: bool,
     #[serde(default)]
@@ -82,6 +91,7 @@ impl HttpFunction for CreateConversation {
                 usage_time_limit: USAGE_TIME_LIMIT,
             },
             durations: Durations::from_environment(env)?,
+            usage_limits: env.usage_limits()?,
         })
     }
 
@@ -98,7 +108,8 @@ impl HttpFunction for CreateConversation {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
-        let new = decode(&request, self.durations)?;
+        let mut new = decode(&request, self.durations)?;
+        new.usage_limits = new.usage_limits.or(self.usage_limits);
         let may_come_again = http::idempotent_request(&request)?;
         let deadline = deadline::of_work(&request, self.creator.clock.now());
         let created = self.creator.create(new, may_come_again, deadline).await?;
@@ -147,6 +158,11 @@ impl ConversationBody {
             lifetime: self.expires_in,
             quarantine_seconds,
             limits,
+            usage_limits: UsageLimits {
+                max_calls: self.max_calls,
+                max_minutes: self.max_minutes,
+                max_spend: self.max_spend,
+            },
             notify: self.notify,
             reference: self.reference,
         })

@@ -36,9 +36,9 @@ impl HttpFunction for GetConversation {
         (log.outcome, log.conversation) = ("read", Some(id));
         let now = self.clock.now();
         let found = self.store.conversation_with_legs(id, now).await?;
-        let (conversation, legs) = found.ok_or_else(http::no_conversation)?;
+        let (conversation, legs, usage) = found.ok_or_else(http::no_conversation)?;
         let (calls, [a, b]) = (calls(legs), &conversation.participants);
-        let view = ConversationView::with_calls(&conversation, &calls, now);
+        let view = ConversationView::with_calls(&conversation, &calls, &usage, now);
         // Nobody dials the numbers of one that is over.
         let is_active = conversation.is_active(now);
         let losses = if is_active { self.store.losses([&a.sees, &b.sees]).await? } else { [None; 2] };

@@ -1,5 +1,5 @@
-//! `PATCH /conversations/{id}` changes the expiry of a conversation, or the phone of one participant. The virtual numbers
-//! stay the same.
+//! `PATCH /conversations/{id}` changes the expiry of a conversation, its limits, or the phone of one participant. The virtual
+//! numbers stay the same.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
@@ -9,6 +9,7 @@ use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::domain::conversation::Lifetime;
 use shared::domain::country::Country;
 use shared::domain::side::Side;
+use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem};
 use shared::edge::request_log::RequestLog;
@@ -33,6 +34,12 @@ struct ChangeBody {
     /// As at creation, with null for the participant who does not change.
     #[serde(default)]
     participants: Option<Vec<Option<Object<PhoneBody>>>>,
+    #[serde(default)]
+    max_calls: Option<MaxCount>,
+    #[serde(default)]
+    max_minutes: Option<MaxCount>,
+    #[serde(default)]
+    max_spend: Option<MaxSpend>,
 }
 
 #[derive(Deserialize)]
@@ -77,10 +84,12 @@ impl TryFrom<ChangeBody> for Change {
 
     fn try_from(body: ChangeBody) -> Result<Self, Problem> {
         let phone = body.participants.map(new_phone).transpose()?;
-        if phone.is_none() && body.expires_in.is_none() {
-            return Err(Problem::invalid("", "The change is empty. Give expires_in, participants or both."));
+        let limits =
+            UsageLimits { max_calls: body.max_calls, max_minutes: body.max_minutes, max_spend: body.max_spend };
+        if phone.is_none() && body.expires_in.is_none() && limits.is_none() {
+            return Err(Problem::invalid("", "The change is empty. Give expires_in, participants or a limit."));
         }
-        Ok(Self { lifetime: body.expires_in, phone })
+        Ok(Self { lifetime: body.expires_in, phone, limits })
     }
 }
 

@@ -121,7 +121,8 @@ async fn each_change_of_conversation_is_one_event() {
     let expires: Vec<_> = events.iter().map(|event| text(event, "/expires_at")).collect();
     assert_eq!(expires[..2], [seconds(&created["expires_at"]), seconds(&created["expires_at"])]);
     assert!(expires[2..].iter().all(|expires| *expires == seconds(&prolonged["expires_at"])), "{expires:?}");
-    assert_eq!(events[0]["before"], json!({"revision": "", "expires_at": "", "ended_at": ""}));
+    let nothing = json!({"revision": "", "expires_at": "", "ended_at": "", "limit_reached_at": ""});
+    assert_eq!(events[0]["before"], nothing);
     assert_eq!(text(&events[2], "/before/expires_at"), seconds(&created["expires_at"]));
     let ends: Vec<_> = events.iter().filter(|event| event["ended_at"] != "").collect();
     assert_eq!(ends.len(), 1, "an end is one event");
@@ -129,6 +130,26 @@ async fn each_change_of_conversation_is_one_event() {
     assert_eq!(ends[0]["before"]["ended_at"], "");
     let sequence = events.iter().map(|event| text(event, "/sequence").parse::<u128>().unwrap());
     assert!(sequence.is_sorted_by(|one, next| one < next), "later changes have greater sequences");
+}
+
+#[tokio::test]
+async fn reached_limit_is_one_event_and_counting_is_none() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let mut order = conversation();
+    (order["max_calls"], order["notify"]) = (json!(2), json!(false));
+    let created = laptop.post("/conversations", &order).await.body;
+    let stream = Stream::open(&laptop).await;
+    for _ in 0..3 {
+        laptop.call(json!({"from": RIDER, "to": created["participants"][0]["dials"]})).await;
+    }
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    let reached = laptop.get(&path).await.body;
+    assert_eq!(laptop.patch(&path, &json!({"max_calls": 3})).await.status, 200);
+    let [at_limit, raised] = events(&stream).await.0.try_into().unwrap();
+    let times = |event: &Value| ["/limit_reached_at", "/before/limit_reached_at"].map(|at| text(event, at).to_owned());
+    let at = seconds(&reached["limit_reached_at"]);
+    assert_eq!((times(&at_limit), times(&raised)), ([at.clone(), String::new()], [String::new(), at]));
+    assert_eq!((&at_limit["revision"], &raised["revision"]), (&json!("1"), &json!("2")));
 }
 
 #[tokio::test]
@@ -245,7 +266,7 @@ fn members(value: &Value, path: &str, names: &mut BTreeSet<String>) {
 async fn docs_show_events_as_they_are() {
     let docs = std::fs::read_to_string(root().join("docs/events.md")).unwrap();
     let examples = docs.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
-    let examples = examples.filter(|example| example.contains("\"detail-type\""));
+    let examples = examples.filter(|example| example.contains("\"source\""));
     let examples: Vec<Value> = examples.map(|example| serde_json::from_str(example).unwrap()).collect();
     let laptop = Laptop::builder().numbers("GB", 3).start().await;
     let stream = Stream::open(&laptop).await;

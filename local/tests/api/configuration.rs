@@ -109,12 +109,13 @@ fn sources(folder: PathBuf) -> Vec<PathBuf> {
 
 /// Returns the names of the variables that this source text reads. Its test module does not count.
 fn read_variables(source: &str) -> BTreeSet<String> {
-    const READERS: [&str; 9] = [
+    const READERS: [&str; 10] = [
         ".required(\"",
         ".optional(\"",
         ".parsed::<Decimal>(\"",
         ".countries(\"",
         ".country_counts(\"",
+        ".usage_limit(\"",
         "in_range(env, \"",
         "in_range(self, \"",
         "base_url(env, \"",

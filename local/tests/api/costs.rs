@@ -112,6 +112,28 @@ async fn call_costs_half_read_unit_and_refused_call_two_reads() {
 }
 
 #[tokio::test]
+async fn limit_costs_an_answer_no_second_read() {
+    let laptop = laptop().await;
+    let participants = json!([{"number": format!("+{RIDER}")}, {"number": format!("+{DRIVER}")}]);
+    let order = json!({"participants": participants, "notify": false, "max_calls": 1});
+    let conversation = laptop.post("/conversations", &order).await.body;
+    let dialled = dials(&conversation);
+    let connected = costs(&laptop, "answer: with a limit", ONE_LOOK, call(&laptop, RIDER, dialled)).await;
+    assert_eq!(connected[1]["action"], "connect");
+    let started = event(&laptop, &conversation, DRIVER, "started");
+    let counted = Cost {
+        rounds: &[&["GetItem"], &["UpdateItem"], &["GetItem", "GetItem", "GetItem"], &["TransactWriteItems"]],
+        read_units: 4.0,
+        write_units: 11.0,
+        dynamodb_bytes: [9_000, 5_000],
+        ..NOTHING
+    };
+    assert_eq!(costs(&laptop, "event: counted", counted, laptop.event(&started)).await.status, 204);
+    let refused = costs(&laptop, "answer: limit reached", TWO_LOOKS, call(&laptop, RIDER, dialled)).await;
+    assert_eq!(refused.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn only_refused_call_of_two_spellings_costs_third_read() {
     let laptop = Laptop::builder().env(&[("FALLBACK_COUNTRIES", "GB")]).numbers("GB", 2).start().await;
     let order = json!({"participants": [{"number": "+5491123456789"}, {"number": "+447700900002"}], "notify": false});

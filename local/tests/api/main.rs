@@ -29,3 +29,4 @@ mod transactions;
 mod unreadable;
 mod update;
 mod upkeep;
+mod usage;

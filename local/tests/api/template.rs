@@ -212,6 +212,7 @@ fn each_function_has_only_permissions_that_it_uses() {
             "UpdateConversation",
             vec![
                 "dynamodb:BatchGetItem",
+                "dynamodb:ConditionCheckItem",
                 "dynamodb:GetItem",
                 "dynamodb:PutItem",
                 "dynamodb:Query",

@@ -27,6 +27,13 @@ pub fn change(conversation: &str, body: &Value) -> Value {
     event
 }
 
+/// An event of a leg with this signature.
+pub fn leg(body: &Value, signature: &str) -> Value {
+    let mut event = with_body(include_str!("../../../events/event-webhook-answered.json"), body);
+    event["headers"]["authorization"] = json!(format!("Bearer {signature}"));
+    event
+}
+
 pub fn drain(number: &str) -> Value {
     let mut event: Value = serde_json::from_str(include_str!("../../../events/provision-numbers-show.json")).unwrap();
     let (route, path) = ("DELETE /numbers/{number}", format!("/numbers/{number}"));

@@ -14,3 +14,4 @@ mod healing;
 mod numbers;
 mod proxy;
 mod scenario;
+mod usage;

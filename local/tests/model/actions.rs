@@ -6,6 +6,7 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::side::Side;
 use shared::domain::text::Label;
+use shared::domain::usage::UsageLimits;
 use shared::service::create::{NewConversation, NewParticipant};
 use shared::service::update::{Change, NewPhone};
 use shared::store::IdempotentRequest;
@@ -34,7 +35,7 @@ impl Case {
             Action::Update { which, phone, lifetime } => {
                 let phone = phone.map(|(side, who)| NewPhone { side, number: self.in_e164(who), country: None });
                 let lifetime = lifetime.map(|seconds| Lifetime::try_from(seconds).unwrap());
-                Some(Operation::Update(self.id(*which), Change { lifetime, phone }))
+                Some(Operation::Update(self.id(*which), Change { lifetime, phone, limits: UsageLimits::default() }))
             }
             Action::Drain(nth) => self.virtual_number(*nth).map(Operation::Drain),
             Action::PlaceOrder(kind, more) => {
@@ -83,6 +84,7 @@ impl Case {
             lifetime: Lifetime::try_from(spec.lifetime).unwrap(),
             quarantine_seconds: spec.quarantine,
             limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
+            usage_limits: UsageLimits::default(),
             notify: spec.notify,
             reference: None,
         };

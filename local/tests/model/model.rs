@@ -10,6 +10,7 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::side::Side;
 use shared::domain::text::Label;
+use shared::domain::usage::UsageLimits;
 use shared::service::create::NewConversation;
 use shared::service::provision::Drained;
 use shared::service::update::{Change, NewPhone};
@@ -405,6 +406,8 @@ impl Model {
             ended_at: None,
             quarantine_seconds: self.quarantine_to_keep(&phones, &sees).max(new.quarantine_seconds),
             limits: new.limits,
+            usage_limits: UsageLimits::default(),
+            limit_reached_at: None,
             revision: 0,
             carrier_records: given.carrier_records.clone(),
         };

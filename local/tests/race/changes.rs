@@ -10,6 +10,7 @@ use shared::domain::conversation::{Conversation, ConversationId, Lifetime};
 use shared::domain::phone::PhoneNumber;
 use shared::domain::route::KeyOwner;
 use shared::domain::side::Side;
+use shared::domain::usage::UsageLimits;
 use shared::service::pool_cache::PoolCache;
 use shared::service::update::{Change, NewPhone, UpdateError, Updater};
 use shared::store::LegPhone;
@@ -78,7 +79,7 @@ async fn perform(laptop: Arc<Laptop>, sandboxes: Arc<Sandboxes>, id: Conversatio
         clock: Arc::new(laptop.clock.clone()),
         cache: PoolCache::default(),
     };
-    match updater.update(id, &Change { lifetime, phone }).await {
+    match updater.update(id, &Change { lifetime, phone, limits: UsageLimits::default() }).await {
         Ok(_) => Outcome::Changed,
         Err(UpdateError::Ended) => Outcome::Ended,
         Err(UpdateError::Unknown) => Outcome::Erased,

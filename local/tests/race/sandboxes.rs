@@ -15,6 +15,7 @@ use shared::domain::judge::Judge;
 use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::side::{Side, WhoDials};
+use shared::domain::usage::UsageLimits;
 use shared::service::announce::Announcer;
 use shared::service::create::{
     Created, CreationError, Creator, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT,
@@ -224,6 +225,7 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
         lifetime: Lifetime::try_from(60).unwrap(),
         quarantine_seconds: 60,
         limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
+        usage_limits: UsageLimits::default(),
         notify: true,
         reference: None,
     }

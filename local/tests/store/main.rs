@@ -8,6 +8,7 @@ mod looks;
 mod overlaps;
 mod pool;
 mod spellings;
+mod usage;
 
 use std::collections::HashSet;
 
@@ -23,6 +24,7 @@ use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::pool::{Feature, LossNotes, NumberState, NumberType, PoolNumber};
 use shared::domain::route::{KeyOwner, Route};
 use shared::domain::side::{Side, WhoDials};
+use shared::domain::usage::UsageLimits;
 use shared::store::{ChangeError, CreateError, IdempotentRequest, LegPhone, Store};
 use tokio::task::JoinSet;
 
@@ -102,6 +104,8 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         ended_at: None,
         quarantine_seconds: u32::try_from(QUARANTINE).unwrap(),
         limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
+        usage_limits: UsageLimits::default(),
+        limit_reached_at: None,
         revision: 0,
         carrier_records: Vec::new(),
     }
@@ -286,7 +290,7 @@ async fn leg_is_same_for_any_order_of_events() {
         for index in order {
             store.merge_leg(&LegPhone::from(&route), Direction::Outbound, &events[index]).await.unwrap();
         }
-        let (read, legs_read) = store.conversation_with_legs(conversation.id, now()).await.unwrap().unwrap();
+        let (read, legs_read, _) = store.conversation_with_legs(conversation.id, now()).await.unwrap().unwrap();
         assert_eq!(read, conversation);
         legs.push(legs_read);
     }
@@ -306,7 +310,7 @@ async fn first_time_of_status_is_kept() {
         let event = event("leg", Status::Answered, second, LegFacts::default());
         store.merge_leg(&LegPhone::from(&route), Direction::Inbound, &event).await.unwrap();
     }
-    let (_, legs) = store.conversation_with_legs(conversation.id, now()).await.unwrap().unwrap();
+    let (_, legs, _) = store.conversation_with_legs(conversation.id, now()).await.unwrap().unwrap();
     assert_eq!(legs[0].statuses[&Status::Answered], Some(after(5)));
 }
 

@@ -13,6 +13,7 @@ use crate::domain::judge::Judge;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
+use crate::domain::usage::UsageLimits;
 
 /// A conversation's id: a ULID, which contains the time of its creation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -228,8 +229,14 @@ pub struct Conversation {
     pub quarantine_seconds: u32,
     /// Limits of each of its calls.
     pub limits: CallLimits,
-    /// Number of changes to its end, its participants' phones and what they dial. A write requires the revision that was
-    /// read.
+    /// Limits of all its calls together.
+    #[serde(default, skip_serializing_if = "UsageLimits::is_none")]
+    pub usage_limits: UsageLimits,
+    /// The time at which its calls reached one of these limits. From then on no call is connected.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub limit_reached_at: Option<Timestamp>,
+    /// Number of changes to its end, its limits, its participants' phones and what they dial. A write requires the revision
+    /// that was read.
     pub revision: u32,
     /// Its records at the carrier except calls: number lookups and text messages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -19,3 +19,4 @@ pub mod route;
 pub mod shortfall;
 pub mod side;
 pub mod text;
+pub mod usage;

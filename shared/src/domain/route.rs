@@ -54,6 +54,12 @@ pub struct Route {
     /// True if the caller dials another number in the same conversation by now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_replaced: bool,
+    /// True if the conversation has [limits](crate::domain::usage::UsageLimits), so that its calls are counted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub metered: bool,
+    /// True if one of these limits is reached, so that no call is connected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exhausted: bool,
 }
 
 /// The rest of a route whose conversation was erased. It occupies the route key until the quarantine ends, because a late caller
@@ -135,6 +141,8 @@ pub enum Destination {
         /// Limits of the call.
         limits: CallLimits,
     },
+    /// A conversation whose calls have reached one of its limits.
+    Exhausted(ConversationId),
     /// A conversation that has ended or expired, and is in quarantine.
     Ended(ConversationId),
     /// The caller only receives calls from this number.
@@ -163,6 +171,8 @@ impl Route {
             looked_up: None,
             overlap_until: None,
             is_replaced: false,
+            metered: !conversation.usage_limits.is_none(),
+            exhausted: conversation.limit_reached_at.is_some(),
         }
     }
 
@@ -177,7 +187,7 @@ impl Route {
         }
     }
 
-    /// True if it connects calls at `now`.
+    /// True if its conversation is active at `now`, so that it connects calls unless a limit is reached.
     pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires_at
     }
@@ -207,15 +217,20 @@ impl Route {
 }
 
 impl KeyOwner {
-    /// True if it connects calls at `now`.
-    pub fn connects(&self, now: Timestamp) -> bool {
+    /// True if its conversation is active at `now`, so that it connects calls unless a limit is reached.
+    pub fn is_live(&self, now: Timestamp) -> bool {
         matches!(self, Self::Route(route) if route.is_live(now))
     }
 
     /// True if it says for certain at `now` what a call on this key leads to, even if it was read a second ago: to the other
-    /// participant, or to nobody for as long as the hold lasts, because a hold is never cut short.
+    /// participant, or to nobody for as long as the hold lasts, because a hold is never cut short. A limit may just have been
+    /// raised.
     pub fn decides(&self, now: Timestamp) -> bool {
-        self.connects(now) || matches!(self, Self::Held(_)) && self.is_in_use(now)
+        match self {
+            Self::Route(route) => route.is_live(now) && !route.exhausted,
+            Self::Held(_) => self.is_in_use(now),
+            Self::Erased(_) => false,
+        }
     }
 
     /// Returns the conversation that owns the route key.
@@ -259,6 +274,9 @@ impl KeyOwner {
 /// Returns the destination of a call at `now`, given the owner of its route key.
 pub fn destination(owner: Option<KeyOwner>, now: Timestamp) -> Destination {
     match owner {
+        Some(KeyOwner::Route(route)) if route.is_live(now) && route.exhausted => {
+            Destination::Exhausted(route.conversation)
+        }
         Some(KeyOwner::Route(route)) if route.is_live(now) => Destination::Participant {
             conversation: route.conversation,
             connect_to: route.connect_to,
@@ -301,7 +319,19 @@ mod tests {
             looked_up: None,
             overlap_until: None,
             is_replaced: false,
+            metered: false,
+            exhausted: false,
         }
+    }
+
+    #[test]
+    fn exhausted_route_connects_nobody_and_is_not_taken_as_read() {
+        let start = Timestamp::from_second(1_800_000_000).unwrap();
+        let exhausted = KeyOwner::Route(Route { exhausted: true, ..route(start) });
+        let at = |seconds| start + SignedDuration::from_secs(seconds);
+        assert!(matches!(destination(Some(exhausted.clone()), at(99)), Destination::Exhausted(_)));
+        assert!(matches!(destination(Some(exhausted.clone()), at(100)), Destination::Ended(_)));
+        assert!(!exhausted.decides(at(0)) && KeyOwner::Route(route(start)).decides(at(0)));
     }
 
     #[test]

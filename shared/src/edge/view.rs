@@ -13,6 +13,7 @@ use crate::domain::judge::Judge;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
+use crate::domain::usage::{Usage, UsageLimits};
 
 /// The currency of all prices. Vonage bills in EUR.
 pub const CURRENCY: &str = "EUR";
@@ -31,9 +32,22 @@ pub struct ConversationView<'a> {
     ended_at: Option<Timestamp>,
     max_call_seconds: u32,
     ring_seconds: u32,
+    #[serde(flatten)]
+    usage_limits: UsageLimits,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit_reached_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageView<'a>>,
     participants: [ParticipantView<'a>; 2],
     #[serde(skip_serializing_if = "Option::is_none")]
     calls: Option<Vec<CallView<'a>>>,
+}
+
+#[derive(Debug, Serialize)]
+struct UsageView<'a> {
+    #[serde(flatten)]
+    usage: &'a Usage,
+    currency: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,15 +109,19 @@ impl<'a> ConversationView<'a> {
             ended_at: conversation.ended_at,
             max_call_seconds: conversation.limits.max_call_seconds,
             ring_seconds: conversation.limits.ring_seconds,
+            usage_limits: conversation.usage_limits,
+            limit_reached_at: conversation.limit_reached_at,
+            usage: None,
             participants: Side::BOTH.map(|side| ParticipantView::new(conversation, side)),
             calls: None,
         }
     }
 
-    /// Returns the view of a conversation at `now`, with its calls.
-    pub fn with_calls(conversation: &'a Conversation, calls: &'a [Call], now: Timestamp) -> Self {
+    /// Returns the view of a conversation at `now`, with its calls and, if it has limits, their `usage`.
+    pub fn with_calls(conversation: &'a Conversation, calls: &'a [Call], usage: &'a Usage, now: Timestamp) -> Self {
         let calls = calls.iter().map(|call| CallView::new(conversation, call)).collect();
-        Self { calls: Some(calls), ..Self::new(conversation, now) }
+        let usage = (!conversation.usage_limits.is_none()).then_some(UsageView { usage, currency: CURRENCY });
+        Self { calls: Some(calls), usage, ..Self::new(conversation, now) }
     }
 
     /// Adds the times from which the numbers that the participants dial are lost, of those that are.

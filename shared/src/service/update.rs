@@ -1,5 +1,5 @@
-//! Changing an active conversation: another expiry, or a new phone of one participant that keeps both virtual numbers. The
-//! direction stays.
+//! Changing an active conversation: another expiry, other limits, or a new phone of one participant that keeps both virtual
+//! numbers. The direction stays.
 
 use jiff::Timestamp;
 
@@ -11,11 +11,12 @@ use crate::domain::peak_usage::Mark;
 use crate::domain::phone::{RealNumber, VirtualNumber, parse};
 use crate::domain::route::Route;
 use crate::domain::side::Side;
+use crate::domain::usage::UsageLimits;
 use crate::retry;
 use crate::service::create::ROUTES_READ;
 use crate::service::pool_cache::PoolCache;
 use crate::service::verify_number::{self, NumberVerifier, ParticipantNumberError, VerifiedNumber};
-use crate::store::{ChangeError, Store, StoreError};
+use crate::store::{ChangeError, Store, StoreError, UsageAsRead};
 use crate::vonage::number_lookup::NumberLookup;
 
 /// A change of a conversation.
@@ -25,6 +26,8 @@ pub struct Change {
     pub lifetime: Option<Lifetime>,
     /// The new phone of one participant.
     pub phone: Option<NewPhone>,
+    /// New limits of all calls together. Those that are not given stay.
+    pub limits: UsageLimits,
 }
 
 /// A participant's new phone.
@@ -112,7 +115,8 @@ impl<L: NumberLookup> Updater<L> {
             if !before.is_active(now) {
                 return Err(UpdateError::Ended);
             }
-            let after = changed(&before, change.lifetime, phone.as_ref(), now)?;
+            let mut after = changed(&before, change.lifetime, phone.as_ref(), now)?;
+            let usage = self.limit(&before, &mut after, change.limits, now).await?;
             let new_phone = phone.as_ref().filter(|phone| is_new_phone(&before, &after, phone.side));
             if let Some(phone) = new_phone {
                 // The transaction notices only what is stored under the same spelling.
@@ -120,7 +124,7 @@ impl<L: NumberLookup> Updater<L> {
             }
             let moved = new_phone.filter(|phone| after.direction.includes(phone.side));
             let moved = moved.map(|phone| moved_route(&after, phone, now));
-            match self.hold_and_change(&before, &after, moved.as_ref(), now).await {
+            match self.hold_and_change([&before, &after], moved.as_ref(), usage.as_ref(), now).await {
                 Ok(()) => {
                     if new_phone.is_some() || after.expires_at > before.expires_at {
                         self.raise_peak_usage(&after, now).await;
@@ -145,9 +149,9 @@ impl<L: NumberLookup> Updater<L> {
     /// and until the new end.
     async fn hold_and_change(
         &self,
-        before: &Conversation,
-        after: &Conversation,
+        [before, after]: [&Conversation; 2],
         moved: Option<&Route>,
+        usage: Option<&UsageAsRead>,
         now: Timestamp,
     ) -> Result<(), ChangeError> {
         if let Some(side) = after.direction.receiver()
@@ -157,7 +161,26 @@ impl<L: NumberLookup> Updater<L> {
             let held = Box::pin(self.store.hold(participant.route_caller(), &participant.sees, until, now)).await?;
             held.ok_or(ChangeError::KeyTaken)?;
         }
-        self.store.change_conversation(before, after, moved, now).await
+        self.store.change_conversation_and_limits([before, after], moved, usage, now).await
+    }
+
+    /// Gives a conversation other `limits`, and finds out if its calls have reached one of them. Returns the usage that it read
+    /// for that, or `None` if the limits stay.
+    async fn limit(
+        &self,
+        before: &Conversation,
+        after: &mut Conversation,
+        limits: UsageLimits,
+        now: Timestamp,
+    ) -> Result<Option<UsageAsRead>, StoreError> {
+        after.usage_limits = limits.or(before.usage_limits);
+        if after.usage_limits == before.usage_limits {
+            return Ok(None);
+        }
+        let read = self.store.usage(before.id).await?;
+        let reached_at = before.limit_reached_at.unwrap_or(whole_second(now));
+        after.limit_reached_at = after.usage_limits.are_reached(&read.usage).then_some(reached_at);
+        Ok(Some(read))
     }
 
     async fn active(&self, id: ConversationId) -> Result<Conversation, UpdateError> {

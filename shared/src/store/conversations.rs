@@ -12,6 +12,7 @@ use super::passed_over::{self, PassedOver, read_one};
 use super::requests::{self, IdempotentRequest};
 use super::retention::kept_until;
 use super::transaction::Outcome;
+use super::usage::UsageAsRead;
 use super::write::Write;
 use super::{Store, StoreError, legs, routes};
 use crate::clock::whole_second;
@@ -20,6 +21,7 @@ use crate::domain::conversation::{Conversation, ConversationId, State};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Route;
 use crate::domain::side::Side;
+use crate::domain::usage::Usage;
 use crate::retry;
 
 /// Reason why a conversation was not created.
@@ -148,21 +150,22 @@ impl Store {
         }
     }
 
-    /// Like [`Store::conversation`], with the legs of its calls that can be read. One consistent query.
+    /// Like [`Store::conversation`], with the legs of its calls that can be read and what was counted of them. One consistent query.
     pub async fn conversation_with_legs(
         &self,
         id: ConversationId,
         now: Timestamp,
-    ) -> Result<Option<(Conversation, Vec<Leg>)>, StoreError> {
-        let (mut conversation, mut legs, mut passed_over) = (None, Vec::new(), PassedOver::default());
+    ) -> Result<Option<(Conversation, Vec<Leg>, Usage)>, StoreError> {
+        let (mut conversation, mut legs, mut usage) = (None, Vec::new(), Usage::default());
+        let mut passed_over = PassedOver::default();
         for item in self.query(item::conversation_partition(id), None).await? {
-            if item::sort_key(&item).starts_with(item::LEG_PREFIX) {
-                legs.extend(passed_over.take(legs::read(item)));
-            } else {
-                conversation = ConversationItem::read(item, now)?.and_then(ConversationItem::into_present);
+            match item::sort_key(&item) {
+                leg if leg.starts_with(item::LEG_PREFIX) => legs.extend(passed_over.take(legs::read(item))),
+                item::USAGE => usage = passed_over.take(UsageAsRead::read(&item)).unwrap_or_default().usage,
+                _ => conversation = ConversationItem::read(item, now)?.and_then(ConversationItem::into_present),
             }
         }
-        Ok(conversation.map(|conversation| (conversation, legs)))
+        Ok(conversation.map(|conversation| (conversation, legs, usage)))
     }
 
     /// Returns the owner of an outbound leg to `phone` from `mask`, of which the conversation is known. `None` if the
@@ -220,9 +223,7 @@ impl Store {
         }
     }
 
-    /// Changes the conversation from `before` to `after`, with its routes, in one transaction. The change is another time
-    /// of expiry or another phone of one participant. The new route of one who dials is then `moved`, and the old phone's
-    /// route key is in quarantine from `now` on. The key of one who only receives is [held](Store::hold) for that long already.
+    /// Like [`Store::change_conversation_and_limits`], for a change that leaves the limits as they are.
     pub async fn change_conversation(
         &self,
         before: &Conversation,
@@ -230,7 +231,21 @@ impl Store {
         moved: Option<&Route>,
         now: Timestamp,
     ) -> Result<(), ChangeError> {
+        self.change_conversation_and_limits([before, after], moved, None, now).await
+    }
+
+    /// Changes the conversation from `before` to `after`, with its routes, in one transaction. The change is another time
+    /// of expiry, another phone of one participant, or other limits, which were compared with this `usage`. The new route of one who dials is then `moved`, and the old phone's
+    /// route key is in quarantine from `now` on. The key of one who only receives is [held](Store::hold) for that long already.
+    pub async fn change_conversation_and_limits(
+        &self,
+        [before, after]: [&Conversation; 2],
+        moved: Option<&Route>,
+        usage: Option<&UsageAsRead>,
+        now: Timestamp,
+    ) -> Result<(), ChangeError> {
         let mut transaction = vec![change(before, after)?];
+        transaction.extend(usage.map(|usage| usage.check(after.id)));
         let mut new_key = None;
         for side in after.direction.sides() {
             let Some(route) = moved.filter(|route| route.side == side) else {
@@ -305,6 +320,32 @@ fn creation(
     Ok(transaction)
 }
 
+/// Checks in a transaction that an active or ended conversation is still as it was read.
+pub(super) fn check(conversation: &Conversation) -> Write {
+    Write::check(Key::Conversation(conversation.id))
+        .when("revision = :seen AND attribute_not_exists(erased_at)")
+        .bind(":seen", item::integer(conversation.revision))
+}
+
+/// Marks an active conversation whose calls have reached a limit.
+pub(super) fn reach_limit(before: &Conversation, after: &Conversation) -> Write {
+    let mark = Write::update(Key::Conversation(after.id))
+        .set("revision = :next")
+        .when(IS_AS_READ)
+        .when("attribute_not_exists(erased_at)")
+        .bind(":seen", item::integer(before.revision))
+        .bind(":next", item::integer(after.revision));
+    with_mark(mark, after)
+}
+
+/// Sets or removes the time at which a limit was reached.
+fn with_mark(change: Write, after: &Conversation) -> Write {
+    match after.limit_reached_at {
+        Some(time) => change.set("limit_reached_at = :reached").bind(":reached", item::seconds(time)),
+        None => change.remove("limit_reached_at"),
+    }
+}
+
 fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreError> {
     let mut change = Write::update(Key::Conversation(after.id))
         .set("expires_at = :expires, revision = :next")
@@ -313,6 +354,10 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
         .bind(":expires", item::seconds(after.expires_at))
         .bind(":seen", item::integer(before.revision))
         .bind(":next", item::integer(after.revision));
+    if before.usage_limits != after.usage_limits {
+        change =
+            with_mark(change.set("usage_limits = :limits"), after).bind(":limits", item::value(after.usage_limits)?);
+    }
     let new_records = &after.carrier_records[before.carrier_records.len()..];
     if !new_records.is_empty() {
         change = change.set(ADD_RECORDS).bind(":none", no_records()).bind(":records", item::value(new_records)?);

@@ -174,12 +174,14 @@ impl Store {
         self.update(update).await
     }
 
-    /// Lists the carrier records of the conversation's legs for redaction, and deletes the legs. Fails if some cannot be read,
-    /// because only they tell what Vonage has to redact; the schedule tries again.
+    /// Lists the carrier records of the conversation's legs for redaction, and deletes the legs with what was counted of them.
+    /// Fails if some cannot be read, because only they tell what Vonage has to redact; the schedule tries again.
     async fn erase_legs(&self, id: ConversationId, now: Timestamp) -> Result<(), StoreError> {
-        let items = self.query(item::conversation_partition(id), Some(item::LEG_PREFIX)).await?;
+        let items = self.query(item::conversation_partition(id), None).await?;
+        let has_usage = items.iter().any(|item| item::sort_key(item) == item::USAGE);
+        let legs = items.into_iter().filter(|item| item::sort_key(item).starts_with(item::LEG_PREFIX));
         let mut passed_over = PassedOver::default();
-        let legs: Vec<Leg> = items.into_iter().filter_map(|item| passed_over.take(legs::read(item))).collect();
+        let legs: Vec<Leg> = legs.filter_map(|item| passed_over.take(legs::read(item))).collect();
         let records: Vec<CarrierRecord> = legs.iter().map(CarrierRecord::from).collect();
         self.request_redaction(&records, now).await?;
         for legs in legs.chunks(LEGS_PER_TRANSACTION) {
@@ -188,6 +190,9 @@ impl Store {
                 Write::delete(Key::Leg { conversation: id, conversation_uuid, uuid })
             };
             self.transact_settled(legs.iter().map(delete).collect()).await?;
+        }
+        if has_usage {
+            self.delete_item(Key::Usage(id)).await?;
         }
         passed_over.error().map_or(Ok(()), Err)
     }

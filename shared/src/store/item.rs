@@ -25,6 +25,8 @@ pub(super) const NUMBER_PREFIX: &str = "NUMBER#";
 pub(super) const PEAK_USAGE_PREFIX: &str = "HELD#";
 /// Prefix of a leg's sort key.
 pub(super) const LEG_PREFIX: &str = "LEG#";
+/// Sort key of [`Key::Usage`].
+pub(super) const USAGE: &str = "USAGE";
 
 /// Key of an item.
 #[derive(Clone, Copy)]
@@ -44,6 +46,9 @@ pub(super) enum Key<'a> {
         conversation_uuid: &'a str,
         uuid: &'a str,
     },
+    /// What the calls of a conversation with limits have used, in an item of its own so that counting is no change of the
+    /// conversation.
+    Usage(ConversationId),
     Number {
         country: Country,
         number: &'a VirtualNumber,
@@ -105,6 +110,7 @@ impl Key<'_> {
             Key::Leg { conversation, conversation_uuid, uuid } => {
                 (conversation_partition(conversation), format!("{LEG_PREFIX}{conversation_uuid}#{uuid}"))
             }
+            Key::Usage(id) => (conversation_partition(id), USAGE.to_owned()),
             Key::Number { country, number } => (pool_partition(country), format!("{NUMBER_PREFIX}{number}")),
             Key::Work { country, work, number } => (pool_partition(country), format!("{}{number}", work_prefix(work))),
             Key::Order(country) => (ORDER_PARTITION.to_owned(), country.to_string()),
@@ -136,6 +142,7 @@ impl Key<'_> {
             Key::OwnNumber(_) => ItemKind::OwnNumber,
             Key::Conversation(_) => ItemKind::Conversation,
             Key::Leg { .. } => ItemKind::Leg,
+            Key::Usage(_) => ItemKind::Usage,
             Key::Number { .. } => ItemKind::Number,
             Key::Work { .. } => ItemKind::Work,
             Key::Order(_) => ItemKind::Order,
@@ -232,6 +239,11 @@ pub(super) fn string(text: impl Into<String>) -> AttributeValue {
 /// Encodes any value.
 pub(super) fn value(value: impl Serialize) -> Result<AttributeValue, StoreError> {
     Ok(serde_dynamo::to_attribute_value(value)?)
+}
+
+/// Decodes an attribute's value.
+pub(super) fn decode<T: DeserializeOwned>(value: AttributeValue) -> Result<T, StoreError> {
+    Ok(serde_dynamo::from_attribute_value(value)?)
 }
 
 pub(super) fn partition(item: &Item) -> &str {

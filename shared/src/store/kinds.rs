@@ -33,6 +33,8 @@ kinds! {
     Conversation = "a conversation",
     /// A leg.
     Leg = "a leg",
+    /// What the calls of a conversation with limits have used.
+    Usage = "the usage of a conversation",
     /// A number of the pool.
     Number = "a number of the pool",
     /// The mark of a number that needs work.
@@ -93,6 +95,7 @@ impl ItemKind {
             ("CALLER", "POOL") => Self::OwnNumber,
             ("CONVERSATION", "CONVERSATION") => Self::Conversation,
             ("CONVERSATION", "LEG") => Self::Leg,
+            ("CONVERSATION", "USAGE") => Self::Usage,
             ("POOL", "NUMBER") if is_of_country => Self::Number,
             ("POOL", "UNFINISHED" | "DRAINING" | "LOST") if is_of_country => Self::Work,
             ("POOL", "WALK") => Self::AccountWalk,

@@ -17,7 +17,7 @@ use super::legs::{self, LegOwner, LegPhone};
 use super::passed_over::log;
 use super::transaction::Outcome;
 use super::write::Write;
-use super::{Store, StoreError};
+use super::{Store, StoreError, counting};
 use crate::domain::call::{Direction, LegEvent};
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::{Conversation, ConversationId};
@@ -56,7 +56,8 @@ impl Store {
     /// Records an event that happened at `time`, at `now`.
     ///
     /// It takes one read and one write; more only if the call may have begun in a previous conversation of the same two
-    /// people.
+    /// people, or if the conversation has limits, so that the call is counted. An event that fails in between is counted when
+    /// it comes again, or with the next event of its leg.
     pub async fn record_leg_event(
         &self,
         numbers: LegNumbers<'_>,
@@ -70,10 +71,13 @@ impl Store {
                 Some(LegOwner::Erased(id)) => Recorded::ToRedact(Some(id)),
                 Some(LegOwner::Phone(phone)) => {
                     self.merge_leg(&phone, numbers.direction, event).await?;
+                    if phone.metered {
+                        Box::pin(self.count_leg(id, event, now)).await?;
+                    }
                     Recorded::Merged(id)
                 }
             },
-            None => self.record_for_owner(numbers, event, time).await?,
+            None => self.record_for_owner(numbers, event, time, now).await?,
         };
         if let Recorded::ToRedact(_) = recorded {
             let record = CarrierRecord::of_leg(&event.uuid, numbers.direction);
@@ -88,15 +92,19 @@ impl Store {
         numbers: LegNumbers<'_>,
         event: &LegEvent,
         time: Timestamp,
+        now: Timestamp,
     ) -> Result<Recorded, StoreError> {
         Ok(match self.key_owner_at(numbers.phone, numbers.virtual_number, time).await? {
             None | Some(KeyOwner::Held(_)) => Recorded::OfNone,
             Some(KeyOwner::Erased(erased)) => Recorded::ToRedact(Some(erased.conversation)),
             Some(KeyOwner::Route(route)) if route.overlap_until.is_none() => {
                 self.merge_leg(&LegPhone::from(&route), numbers.direction, event).await?;
+                if route.metered {
+                    Box::pin(self.count_leg(route.conversation, event, now)).await?;
+                }
                 Recorded::Merged(route.conversation)
             }
-            Some(KeyOwner::Route(route)) => Box::pin(self.merge_in_overlap(&route, numbers, event, time)).await?,
+            Some(KeyOwner::Route(route)) => Box::pin(self.merge_in_overlap(&route, numbers, event, time, now)).await?,
         })
     }
 
@@ -106,6 +114,7 @@ impl Store {
         numbers: LegNumbers<'_>,
         event: &LegEvent,
         time: Timestamp,
+        now: Timestamp,
     ) -> Result<Recorded, StoreError> {
         let Some(begun) = route.conversation_at(time) else { return Ok(Recorded::ToRedact(None)) };
         let home = if begun == route.conversation {
@@ -125,6 +134,10 @@ impl Store {
             for id in later {
                 self.take_along(*id, begun, event).await?;
             }
+        }
+        // Of an earlier conversation only this read tells if it has limits.
+        if merged != begun || home.metered {
+            self.count_leg(merged, event, now).await?;
         }
         Ok(Recorded::Merged(merged))
     }
@@ -162,15 +175,25 @@ impl Store {
 
     /// Moves what the conversation `from` has of the event's leg into the leg of the conversation `to`.
     async fn take_along(&self, from: ConversationId, to: ConversationId, event: &LegEvent) -> Result<(), StoreError> {
-        let Some(mut leg) = self.get_item(legs::key(from, event)).await? else { return Ok(()) };
-        if item::check_version(&leg).inspect_err(log).is_err() {
-            // It stays where it is until a release comes that can read it.
-            return Ok(());
-        }
-        for own in ["pk", "sk", VERSION, "conversation", "ttl"] {
-            leg.remove(own);
-        }
-        self.transact_settled(vec![take(to, leg, event), Write::delete(legs::key(from, event))]).await.map(drop)
+        retry::contended(ATTEMPTS, StoreError::Contended("a leg"), || async move {
+            let Some(mut leg) = self.get_item(legs::key(from, event)).await? else { return Ok(Break(())) };
+            if item::check_version(&leg).inspect_err(log).is_err() {
+                // It stays where it is until a release comes that can read it.
+                return Ok(Break(()));
+            }
+            let left = counting::uncount(from, &mut leg, Write::delete(legs::key(from, event)))?;
+            for own in ["pk", "sk", VERSION, "conversation", "ttl"] {
+                leg.remove(own);
+            }
+            let transaction: Vec<_> = std::iter::once(take(to, leg, event)).chain(left).collect();
+            Ok(match self.transact(transaction, None).await? {
+                Outcome::Committed => Break(()),
+                // The leg that is to take it was erased.
+                Outcome::Cancelled(failed) if failed.contains(&0) => Break(()),
+                Outcome::Cancelled(_) => Continue(()),
+            })
+        })
+        .await
     }
 }
 

@@ -37,12 +37,15 @@ pub struct LegPhone {
     /// Index of the phone; see [`Participant::number_at`](crate::domain::conversation::Participant::number_at).
     phone: usize,
     retained_until: Timestamp,
+    /// True if the conversation has limits, so that its calls are counted.
+    pub(super) metered: bool,
 }
 
 impl LegPhone {
     /// Creates the owner of the legs of the phone at this index of a participant.
     pub(super) fn new(conversation: &Conversation, side: Side, phone: usize) -> Self {
-        Self { conversation: conversation.id, side, phone, retained_until: kept_until(conversation) }
+        let metered = !conversation.usage_limits.is_none();
+        Self { conversation: conversation.id, side, phone, retained_until: kept_until(conversation), metered }
     }
 
     /// Returns the same phone in another conversation.
@@ -53,8 +56,8 @@ impl LegPhone {
 
 impl From<&Route> for LegPhone {
     fn from(route: &Route) -> Self {
-        let Route { conversation, side, phone, quarantined_until, .. } = *route;
-        Self { conversation, side, phone, retained_until: quarantined_until + RECORDS_KEPT }
+        let Route { conversation, side, phone, quarantined_until, metered, .. } = *route;
+        Self { conversation, side, phone, retained_until: quarantined_until + RECORDS_KEPT, metered }
     }
 }
 
@@ -103,7 +106,7 @@ impl Store {
         self.update(merge(owner, direction, event)?).await.map(drop)
     }
 
-    /// Extends the retention of the conversation's legs to that of the conversation, which expires later than before.
+    /// Extends the retention of the conversation's legs, and of what was counted of them, to that of the conversation, which expires later than before.
     pub(super) async fn extend_legs(&self, conversation: &Conversation) -> Result<(), StoreError> {
         let partition = item::conversation_partition(conversation.id);
         for leg in self.query(partition, Some(item::LEG_PREFIX)).await? {
@@ -111,6 +114,10 @@ impl Store {
             let key = Key::Leg { conversation: conversation.id, conversation_uuid, uuid };
             let update = Write::update(key).set_ttl(kept_until(conversation)).when("attribute_exists(pk)");
             self.update(update).await?;
+        }
+        if !conversation.usage_limits.is_none() {
+            let usage = Write::update(Key::Usage(conversation.id)).set_ttl(kept_until(conversation));
+            self.update(usage.when("attribute_exists(pk)")).await?;
         }
         Ok(())
     }

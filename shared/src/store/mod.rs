@@ -5,6 +5,7 @@
 
 mod account_walk;
 mod conversations;
+mod counting;
 mod demand;
 mod erasure;
 mod error;
@@ -29,6 +30,7 @@ mod route_scan;
 mod routes;
 pub mod schema;
 mod transaction;
+mod usage;
 mod write;
 
 use std::time::Duration;
@@ -59,6 +61,7 @@ pub use ready_numbers::PartState;
 pub use redactions::{DueRedactions, REDACTED_AFTER, Redaction};
 pub use requests::{IdempotentRequest, RememberedRequest};
 pub use route_scan::{MAX_NUMBERS, RouteScan};
+pub use usage::UsageAsRead;
 
 /// Root certificates of Amazon Trust Services, valid until 2037 and later. They are built in, because reading the more
 /// than hundred certificates of the system at each start takes longer than making the connection.

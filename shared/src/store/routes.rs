@@ -75,7 +75,7 @@ impl Store {
         let decides = |owner: &KeyOwner| owner.decides(now);
         let keys = route_keys(&caller, other.as_ref(), dialled);
         let mut owners: Vec<KeyOwner> = self.get_if_enough(&keys, &decides).await?;
-        let best = owners.iter().position(|owner| owner.connects(now));
+        let best = owners.iter().position(|owner| owner.is_live(now));
         let best = best.or_else(|| owners.iter().position(|owner| owner.is_in_use(now)));
         Ok(best.map(|best| owners.swap_remove(best)))
     }
@@ -229,9 +229,31 @@ pub(super) fn replace(conversation: &Conversation, participant: &Participant, no
 /// Updates the route of a participant whose own phone stays the same to the end and the other phone of `conversation`.
 pub(super) fn follow(conversation: &Conversation, side: Side) -> Write {
     let connect_to = &conversation.participant(side.other()).number;
-    set(conversation, conversation.participant(side), conversation.expires_at)
+    let follow = set(conversation, conversation.participant(side), conversation.expires_at)
         .set("connect_to = :to")
-        .bind(":to", item::string(connect_to.expose()))
+        .bind(":to", item::string(connect_to.expose()));
+    marked(follow, conversation)
+}
+
+/// Updates the route of a participant to the conversation's limits.
+pub(super) fn meter(conversation: &Conversation, side: Side) -> Write {
+    let participant = conversation.participant(side);
+    let meter = Write::update(Key::Route { caller: participant.route_caller(), dialled: &participant.sees })
+        .when("conversation = :id")
+        .bind(":id", item::string(conversation.id));
+    marked(meter, conversation)
+}
+
+/// Adds the marks of a conversation that has limits, so that its routes always have those of the conversation.
+fn marked(route: Write, conversation: &Conversation) -> Write {
+    if conversation.usage_limits.is_none() {
+        return route;
+    }
+    let metered = route.set("metered = :metered").bind(":metered", AttributeValue::Bool(true));
+    match conversation.limit_reached_at {
+        Some(_) => metered.set("exhausted = :exhausted").bind(":exhausted", AttributeValue::Bool(true)),
+        None => metered.remove("exhausted"),
+    }
 }
 
 /// Updates the route of a participant to the number that masks it, because the other one dials another number.

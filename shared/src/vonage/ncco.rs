@@ -63,6 +63,9 @@ pub fn answer(destination: Destination, event_url: Option<String>) -> Ncco {
                 event_url: event_url.map(|url| [url]),
             },
         ],
+        Destination::Exhausted(_) => {
+            vec![talk("Sorry, this conversation has used up its calls, so your call cannot be connected. Goodbye.")]
+        }
         Destination::Ended(_) => {
             vec![talk(
                 "The conversation that this number was for has ended, so your call cannot be connected. Goodbye.",
@@ -133,8 +136,13 @@ mod tests {
     #[test]
     fn every_other_call_is_answered_with_talk_only() {
         let id = ConversationId::generate(jiff::Timestamp::UNIX_EPOCH);
-        let refused =
-            [Destination::Ended(id), Destination::Replaced(id), Destination::ReceiveOnly, Destination::Nobody];
+        let refused = [
+            Destination::Exhausted(id),
+            Destination::Ended(id),
+            Destination::Replaced(id),
+            Destination::ReceiveOnly,
+            Destination::Nobody,
+        ];
         let refused = refused.map(|nobody| answer(nobody, None));
         for ncco in refused.into_iter().chain([hidden_caller(), unclear_caller()]) {
             assert!(matches!(ncco.as_slice(), [Action::Talk { .. }]));

@@ -17,6 +17,7 @@ use crate::domain::country::Country;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
+use crate::domain::usage::UsageLimits;
 use crate::service::demand::{DemandRecorder, Renting};
 use crate::service::pool_cache::PoolCache;
 use crate::service::verify_number::{self, NumberVerifier, ParticipantNumberError, VerifiedNumber};
@@ -43,6 +44,8 @@ pub struct NewConversation {
     pub quarantine_seconds: u32,
     /// Limits of each of its calls.
     pub limits: CallLimits,
+    /// Limits of all its calls together.
+    pub usage_limits: UsageLimits,
     /// True to text the participants who dial.
     pub notify: bool,
     /// The creator's own name for it.
@@ -236,6 +239,8 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             ended_at: None,
             quarantine_seconds,
             limits: new.limits,
+            usage_limits: new.usage_limits,
+            limit_reached_at: None,
             revision: 0,
             carrier_records: verified.iter().filter_map(|verified| verified.carrier_record.clone()).collect(),
         }

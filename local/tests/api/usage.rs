@@ -1,0 +1,176 @@
+//! Limits of all calls of a conversation together.
+
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+use testkit::{DRIVER, Laptop, RIDER, conversation, string, text};
+
+const USED_UP: &str = "Sorry, this conversation has used up its calls, so your call cannot be connected. Goodbye.";
+
+/// Creates the conversation of rider and driver with these fields.
+async fn create(laptop: &Laptop, fields: Value) -> Value {
+    let mut order = conversation();
+    order.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let answer = laptop.post("/conversations", &order).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    answer.body
+}
+
+fn path(conversation: &Value) -> String {
+    format!("/conversations/{}", text(conversation, "/id"))
+}
+
+async fn read(laptop: &Laptop, conversation: &Value) -> Value {
+    laptop.get(&path(conversation)).await.body
+}
+
+/// True if a call of 42 seconds from the participant at `side` is connected. One that is not hears why.
+async fn connects(laptop: &Laptop, conversation: &Value, side: usize) -> bool {
+    let now = read(laptop, conversation).await;
+    let participant = &now["participants"][side];
+    let call = json!({"from": participant["number"], "to": participant["dials"], "talk_seconds": 42});
+    let call = laptop.call(call).await;
+    let connected = !call["phones"]["callee"].is_null();
+    if !connected {
+        assert_eq!(call["phones"]["caller"]["heard"], json!([USED_UP]), "{call}");
+    }
+    connected
+}
+
+async fn change(laptop: &Laptop, conversation: &Value, change: Value) -> Value {
+    let answer = laptop.patch(&path(conversation), &change).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body
+}
+
+#[tokio::test]
+async fn third_call_of_two_is_refused_until_the_limit_is_raised() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({"max_calls": 2})).await;
+    assert_eq!((&created["max_calls"], &created["limit_reached_at"]), (&json!(2), &Value::Null));
+    for (side, connected) in [(0, true), (1, true), (0, false), (1, false)] {
+        assert_eq!(connects(&laptop, &created, side).await, connected, "{side}");
+    }
+    let reached = read(&laptop, &created).await;
+    assert_eq!((&reached["state"], &reached["participants"]), (&json!("active"), &created["participants"]));
+    assert!(reached["limit_reached_at"].is_string(), "{reached}");
+    assert_eq!((&reached["usage"]["calls"], &reached["usage"]["seconds"]), (&json!(2), &json!(84)));
+    let calls = reached["calls"].as_array().unwrap();
+    assert_eq!(calls.len(), 4, "refused calls are recorded");
+    let spend: Decimal = calls.iter().map(|call| text(call, "/price").parse::<Decimal>().unwrap()).sum();
+    assert_eq!((text(&reached, "/usage/spend").parse(), text(&reached, "/usage/currency")), (Ok(spend), "EUR"));
+
+    assert_eq!(change(&laptop, &created, json!({"max_calls": 3})).await["limit_reached_at"], Value::Null);
+    assert!(connects(&laptop, &created, 0).await && !connects(&laptop, &created, 0).await);
+    assert!(change(&laptop, &created, json!({"max_calls": 1})).await["limit_reached_at"].is_string());
+    assert!(!connects(&laptop, &created, 1).await);
+    laptop.table().await;
+}
+
+#[tokio::test]
+async fn minutes_and_spend_are_limits_too() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({"max_minutes": 2, "max_spend": "100"})).await;
+    assert_eq!((&created["max_minutes"], &created["max_spend"]), (&json!(2), &json!("100")));
+    for connected in [true, true, true, false] {
+        assert_eq!(connects(&laptop, &created, 0).await, connected);
+    }
+    assert_eq!(read(&laptop, &created).await["usage"]["seconds"], 126);
+    change(&laptop, &created, json!({"max_minutes": 100})).await;
+    let spent: Decimal = text(&read(&laptop, &created).await, "/usage/spend").parse().unwrap();
+    change(&laptop, &created, json!({"max_spend": (spent + Decimal::new(1, 4)).to_string()})).await;
+    assert!(connects(&laptop, &created, 1).await && !connects(&laptop, &created, 0).await);
+}
+
+#[tokio::test]
+async fn conversation_without_own_limits_has_those_of_deployment() {
+    let defaults = [("DEFAULT_MAX_CALLS", "1"), ("DEFAULT_MAX_MINUTES", "30"), ("DEFAULT_MAX_SPEND_EUR", "2.50")];
+    let laptop = Laptop::builder().env(&defaults).numbers("GB", 2).start().await;
+    let usual = create(&laptop, json!({})).await;
+    assert_eq!([&usual["max_calls"], &usual["max_minutes"]], [&json!(1), &json!(30)]);
+    assert_eq!(usual["max_spend"], "2.50");
+    assert!(connects(&laptop, &usual, 0).await && !connects(&laptop, &usual, 0).await);
+    laptop.delete(&path(&usual)).await;
+    let own = create(&laptop, json!({"max_calls": 2})).await;
+    assert_eq!([&own["max_calls"], &own["max_minutes"]], [&json!(2), &json!(30)]);
+}
+
+#[tokio::test]
+async fn limit_that_makes_no_sense_is_refused() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({})).await;
+    for (field, value) in [
+        ("max_calls", json!(0)),
+        ("max_calls", json!("2")),
+        ("max_minutes", json!(1.5)),
+        ("max_spend", json!(0)),
+        ("max_spend", json!("two")),
+        ("max_spend", json!([1])),
+    ] {
+        let mut order = conversation();
+        order[field] = value.clone();
+        let refused =
+            [laptop.post("/conversations", &order).await, laptop.patch(&path(&created), &json!({field: value})).await];
+        for answer in refused {
+            assert_eq!((answer.status, &answer.body["field"]), (422, &json!(field)), "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_changes_of_routes_keep_the_limit() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({"max_calls": 1})).await;
+    assert!(connects(&laptop, &created, 0).await);
+    change(&laptop, &created, json!({"expires_in": 172_800})).await;
+    assert!(!connects(&laptop, &created, 0).await && !connects(&laptop, &created, 1).await);
+    change(&laptop, &created, json!({"participants": [null, {"number": "+447700900009"}]})).await;
+    assert!(!connects(&laptop, &created, 0).await && !connects(&laptop, &created, 1).await);
+    laptop.rent("GB", 3).await;
+    let lost = string(&created["participants"][0]["dials"]);
+    let taken = laptop.vonage_form("/number/cancel", &[("country", "GB"), ("msisdn", &lost)]).await;
+    assert_eq!(taken.status, 200);
+    laptop.run_schedule().await;
+    assert_ne!(read(&laptop, &created).await["participants"][0]["dials"], json!(lost));
+    assert!(!connects(&laptop, &created, 0).await && !connects(&laptop, &created, 1).await);
+    change(&laptop, &created, json!({"max_calls": 2})).await;
+    assert!(connects(&laptop, &created, 0).await);
+    laptop.table().await;
+}
+
+#[tokio::test]
+async fn events_in_any_order_and_twice_count_once() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({"max_calls": 100})).await;
+    let dials = &created["participants"][0]["dials"];
+    for events in ["in_order", "reversed", "twice"] {
+        for callee in ["answers", "busy"] {
+            laptop
+                .call(json!({"from": RIDER, "to": dials, "callee": callee, "events": events, "talk_seconds": 42}))
+                .await;
+        }
+    }
+    assert_eq!(read(&laptop, &created).await["usage"]["calls"], 6);
+    assert_eq!(read(&laptop, &created).await["usage"]["seconds"], 3 * 42);
+}
+
+#[tokio::test]
+async fn one_way_conversation_has_limits_and_erasure_leaves_none() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({"direction": "b_to_a", "max_calls": 1})).await;
+    assert_eq!(created["participants"][1]["number"], DRIVER);
+    assert!(connects(&laptop, &created, 1).await && !connects(&laptop, &created, 1).await);
+    assert_eq!(laptop.table().await.usage.len(), 1);
+    assert_eq!(laptop.delete(&format!("{}?erase=true", path(&created))).await.status, 204);
+    assert_eq!(laptop.table().await.usage.len(), 0);
+}
+
+#[tokio::test]
+async fn limit_of_change_counts_from_then_on() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({})).await;
+    assert!(connects(&laptop, &created, 0).await);
+    assert_eq!(read(&laptop, &created).await["usage"], Value::Null);
+    change(&laptop, &created, json!({"max_calls": 1})).await;
+    assert_eq!(read(&laptop, &created).await["usage"]["calls"], 0);
+    assert!(connects(&laptop, &created, 0).await && !connects(&laptop, &created, 1).await);
+}

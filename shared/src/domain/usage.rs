@@ -1,0 +1,215 @@
+//! Usage of a conversation: what all its calls together have used, and the limits of that.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::call::{Direction, LegFacts};
+
+/// A limit in whole calls or minutes: 1 to 1,000,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u32")]
+pub struct MaxCount(u32);
+
+/// A limit in EUR: more than 0, up to 1,000,000.
+///
+/// It is read from text or a number, and written as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Amount", into = "Decimal")]
+pub struct MaxSpend(Decimal);
+
+/// An amount as JSON may have it.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "must be an amount in EUR, such as 5 or 2.50")]
+enum Amount {
+    Exact(Decimal),
+    Float(f64),
+}
+
+/// The number is not within the limits of [`MaxCount`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a whole number from 1 to {}", MaxCount::MAX)]
+pub struct NotAMaxCount;
+
+/// The amount is not within the limits of [`MaxSpend`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be an amount in EUR above 0 and up to {}, such as 5 or 2.50", MaxSpend::MAX)]
+pub struct NotAMaxSpend;
+
+impl MaxCount {
+    const MAX: u32 = 1_000_000;
+}
+
+impl MaxSpend {
+    const MAX: u32 = 1_000_000;
+}
+
+impl TryFrom<u64> for MaxCount {
+    type Error = NotAMaxCount;
+
+    fn try_from(count: u64) -> Result<Self, NotAMaxCount> {
+        u32::try_from(count).ok().filter(|count| (1..=Self::MAX).contains(count)).map(Self).ok_or(NotAMaxCount)
+    }
+}
+
+impl From<MaxCount> for u32 {
+    fn from(MaxCount(count): MaxCount) -> Self {
+        count
+    }
+}
+
+impl TryFrom<Decimal> for MaxSpend {
+    type Error = NotAMaxSpend;
+
+    fn try_from(amount: Decimal) -> Result<Self, NotAMaxSpend> {
+        let is_allowed = amount > Decimal::ZERO && amount <= Decimal::from(Self::MAX);
+        if is_allowed { Ok(Self(amount)) } else { Err(NotAMaxSpend) }
+    }
+}
+
+impl TryFrom<Amount> for MaxSpend {
+    type Error = NotAMaxSpend;
+
+    fn try_from(amount: Amount) -> Result<Self, NotAMaxSpend> {
+        let amount = match amount {
+            Amount::Exact(amount) => amount,
+            // The shortest text that means this number is what people wrote.
+            Amount::Float(amount) => amount.to_string().parse().map_err(|_| NotAMaxSpend)?,
+        };
+        Self::try_from(amount)
+    }
+}
+
+impl From<MaxSpend> for Decimal {
+    fn from(MaxSpend(amount): MaxSpend) -> Self {
+        amount
+    }
+}
+
+/// The most that all calls of a conversation together may use. `None` is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageLimits {
+    /// Calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_calls: Option<MaxCount>,
+    /// Minutes for which both talk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_minutes: Option<MaxCount>,
+    /// Price of all legs, in EUR.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_spend: Option<MaxSpend>,
+}
+
+impl UsageLimits {
+    /// True if there is no limit.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns these limits, and `others` in place of those that there are not.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            max_calls: self.max_calls.or(others.max_calls),
+            max_minutes: self.max_minutes.or(others.max_minutes),
+            max_spend: self.max_spend.or(others.max_spend),
+        }
+    }
+
+    /// True if `usage` has reached one of the limits.
+    pub fn are_reached(&self, usage: &Usage) -> bool {
+        let calls = self.max_calls.is_some_and(|MaxCount(max)| usage.calls >= max.into());
+        let minutes = self.max_minutes.is_some_and(|MaxCount(max)| usage.seconds >= u64::from(max) * 60);
+        calls || minutes || self.max_spend.is_some_and(|MaxSpend(max)| usage.spend >= max)
+    }
+}
+
+/// What calls have used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Calls that were passed on to the other phone, answered or not.
+    pub calls: u64,
+    /// Seconds for which both talked.
+    pub seconds: u64,
+    /// Price of all legs, in EUR.
+    pub spend: Decimal,
+}
+
+impl Usage {
+    /// Returns what one leg uses, as far as it is known. A call is counted with the callee's leg, because a call that is
+    /// refused has none, and its duration is that leg's.
+    pub fn of_leg(direction: Direction, facts: &LegFacts) -> Self {
+        let spend = facts.price.unwrap_or_default();
+        match direction {
+            Direction::Inbound => Self { spend, ..Self::default() },
+            Direction::Outbound => Self { calls: 1, seconds: facts.duration.unwrap_or_default().into(), spend },
+        }
+    }
+
+    /// Adds what a leg uses, less what was `counted` of it before.
+    #[must_use]
+    pub fn with_leg(self, leg: &Self, counted: &Self) -> Self {
+        Self {
+            calls: (self.calls + leg.calls).saturating_sub(counted.calls),
+            seconds: (self.seconds + leg.seconds).saturating_sub(counted.seconds),
+            spend: self.spend + leg.spend - counted.spend,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn limits(json: serde_json::Value) -> Result<UsageLimits, String> {
+        serde_json::from_value(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn limit_is_reached_at_its_value() {
+        let usage = |calls, seconds, spend: &str| Usage { calls, seconds, spend: spend.parse().unwrap() };
+        for (limit, below, at) in [
+            (json!({"max_calls": 2}), usage(1, 9999, "99"), usage(2, 0, "0")),
+            (json!({"max_minutes": 2}), usage(99, 119, "99"), usage(0, 120, "0")),
+            (json!({"max_spend": "2.50"}), usage(99, 9999, "2.4999"), usage(0, 0, "2.5")),
+        ] {
+            let limits = limits(limit).unwrap();
+            assert_eq!((limits.are_reached(&below), limits.are_reached(&at)), (false, true), "{limits:?}");
+        }
+        assert!(!UsageLimits::default().are_reached(&usage(u64::MAX, u64::MAX, "1000000")));
+    }
+
+    #[test]
+    fn limits_are_sensible_numbers() {
+        for refused in [
+            json!({"max_calls": 0}),
+            json!({"max_calls": 1_000_001}),
+            json!({"max_minutes": -1}),
+            json!({"max_minutes": "5"}),
+            json!({"max_spend": 0}),
+            json!({"max_spend": "-1"}),
+            json!({"max_spend": "1000000.01"}),
+            json!({"max_spend": "five"}),
+        ] {
+            assert!(limits(refused.clone()).is_err(), "{refused}");
+        }
+        let taken = limits(json!({"max_calls": 1, "max_minutes": 1_000_000, "max_spend": 2.5})).unwrap();
+        assert_eq!(
+            serde_json::to_value(taken).unwrap(),
+            json!({"max_calls": 1, "max_minutes": 1_000_000, "max_spend": "2.5"})
+        );
+        assert_eq!(limits(json!({})), Ok(UsageLimits::default()));
+    }
+
+    #[test]
+    fn only_the_callees_leg_counts_a_call() {
+        let facts = LegFacts { duration: Some(42), price: "0.02".parse().ok(), ..LegFacts::default() };
+        let [inbound, outbound] = [Direction::Inbound, Direction::Outbound].map(|leg| Usage::of_leg(leg, &facts));
+        assert_eq!((inbound.calls, inbound.seconds, outbound.calls, outbound.seconds), (0, 0, 1, 42));
+        let started = Usage::of_leg(Direction::Outbound, &LegFacts::default());
+        let usage = Usage::default().with_leg(&started, &Usage::default()).with_leg(&outbound, &started);
+        assert_eq!(usage, outbound);
+        assert_eq!(usage.with_leg(&outbound, &outbound), outbound);
+    }
+}

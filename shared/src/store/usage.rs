@@ -1,0 +1,71 @@
+//! What the calls of a conversation with limits have used: one item, in the conversation's partition.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use rust_decimal::Decimal;
+
+use super::item::{self, Item, Key};
+use super::passed_over::log;
+use super::retention::kept_until;
+use super::write::Write;
+use super::{Store, StoreError};
+use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::usage::Usage;
+
+/// The usage of a conversation as it was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UsageAsRead {
+    /// What its calls have used.
+    pub usage: Usage,
+    /// Number of changes of the item; 0 if there is none.
+    version: u64,
+}
+
+impl UsageAsRead {
+    pub(super) fn read(item: &Item) -> Result<Self, StoreError> {
+        let kind = item::check_version(item)?;
+        let number = |name: &str| item.get(name).and_then(|value| value.as_n().ok());
+        let count = |name: &str| number(name).and_then(|number| number.parse().ok());
+        let read = || {
+            let usage = Usage {
+                calls: count("calls")?,
+                seconds: count("seconds")?,
+                spend: number("spend").and_then(|number| Decimal::from_str_exact(number).ok())?,
+            };
+            Some(Self { usage, version: count("version")? })
+        };
+        read().ok_or_else(|| StoreError::Unreadable(kind, "a sum is missing or malformed".to_owned()))
+    }
+
+    fn when_unchanged(&self, write: Write) -> Write {
+        match self.version {
+            0 => write.when("attribute_not_exists(version)"),
+            version => write.when("version = :version").bind(":version", item::integer(version)),
+        }
+    }
+
+    /// Checks in a transaction that the usage is still as it was read.
+    pub(super) fn check(&self, conversation: ConversationId) -> Write {
+        self.when_unchanged(Write::check(Key::Usage(conversation)))
+    }
+
+    /// Replaces the usage, if it is still as it was read.
+    pub(super) fn replace(&self, conversation: &Conversation, usage: &Usage) -> Write {
+        let write = Write::update(Key::Usage(conversation.id))
+            .set("calls = :calls, seconds = :seconds, spend = :spend, version = :next")
+            .set_ttl(kept_until(conversation))
+            .bind(":calls", item::integer(usage.calls))
+            .bind(":seconds", item::integer(usage.seconds))
+            .bind(":spend", AttributeValue::N(usage.spend.to_string()))
+            .bind(":next", item::integer(self.version + 1));
+        self.when_unchanged(write)
+    }
+}
+
+impl Store {
+    /// Returns the usage of a conversation. One consistent read. Fails if it cannot be read, so that no call goes uncounted.
+    pub async fn usage(&self, id: ConversationId) -> Result<UsageAsRead, StoreError> {
+        let item = self.get_item(Key::Usage(id)).await?;
+        let usage = item.as_ref().map(UsageAsRead::read).transpose().inspect_err(log)?;
+        Ok(usage.unwrap_or_default())
+    }
+}
