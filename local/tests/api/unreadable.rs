@@ -73,6 +73,7 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::OwnNumber => key(&format!("CALLER#{}", NUMBERS[3]), "POOL"),
         ItemKind::Conversation => key(&format!("CONVERSATION#{other}"), "CONVERSATION"),
         ItemKind::Leg => key(&format!("CONVERSATION#{good}"), "LEG#CON-1#2"),
+        ItemKind::Usage => key(&format!("CONVERSATION#{good}"), "USAGE"),
         ItemKind::Number => key("POOL#GB", &format!("NUMBER#{}", NUMBERS[3])),
         ItemKind::Work => key("POOL#GB", &format!("UNFINISHED#{}", NUMBERS[3])),
         ItemKind::Order => key("ORDER", "SE"),

@@ -225,17 +225,22 @@ impl Model {
         }
     }
 
-    /// True if the conversation `id` was between `caller` and the one whom a call reaches by `right`, if it reaches anybody. Of
-    /// an erased one nothing is known any more.
+    /// True if the conversation `id` was between `caller` and the one whom a call reaches by `right`, if it reaches anybody. That
+    /// one may have had another phone then. Of an erased one nothing is known any more.
     pub fn was_between(&self, id: ConversationId, caller: &RealNumber, right: &Destination) -> bool {
         let Some(conversation) = self.conversations.get(&id) else { return self.erased.contains_key(&id) };
-        let has = |phone: &RealNumber| {
-            let of = |one: &Participant| {
-                one.previous_numbers.iter().chain([&one.number]).any(|own| canonical(own) == canonical(phone))
-            };
-            conversation.expected.participants.iter().any(of)
+        let had = |one: &Participant, phone: &RealNumber| {
+            one.previous_numbers.iter().chain([&one.number]).any(|own| canonical(own) == canonical(phone))
         };
-        let reaches_another = matches!(right, Destination::Participant { connect_to, .. } if !has(connect_to));
+        let has = |phone: &RealNumber| conversation.expected.participants.iter().any(|one| had(one, phone));
+        let reaches_another = match right {
+            Destination::Participant { conversation, connect_to, .. } => {
+                let reached = &self.conversations[conversation].expected.participants;
+                let reached = reached.iter().find(|one| canonical(&one.number) == canonical(connect_to)).unwrap();
+                !reached.previous_numbers.iter().chain([connect_to]).any(has)
+            }
+            _ => false,
+        };
         has(caller) && !reaches_another
     }
 

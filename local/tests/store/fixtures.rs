@@ -18,9 +18,10 @@ use shared::domain::peak_usage::Mark;
 use shared::domain::pool::{Feature, NumberState};
 use shared::domain::route::{Destination, KeyOwner, Route};
 use shared::domain::side::{Side, WhoDials};
+use shared::domain::usage::Usage;
 use shared::store::{
-    AccountWalk, IdempotentRequest, ItemKind, LegPhone, Line, Loss, RecordedDemand, Recount, RouteScan, ScanPurpose,
-    Store,
+    AccountWalk, IdempotentRequest, ItemKind, LegNumbers, LegPhone, Line, Loss, RecordedDemand, Recount, RouteScan,
+    ScanPurpose, Store,
 };
 
 use crate::{DRIVER, RIDER, after, conversation_at, event, gb, now, number, phone, route_of, table_at, virtual_number};
@@ -40,7 +41,7 @@ fn id(last: char) -> ConversationId {
 }
 
 /// The conversations of the story: one with a request, one that ended, one that was erased, one in which only one side calls,
-/// and one on the numbers of an earlier one.
+/// one on the numbers of an earlier one, and one with limits.
 fn live() -> Conversation {
     Conversation { id: id('1'), ..conversation_at(now(), [1, 2]) }
 }
@@ -63,6 +64,13 @@ fn earlier() -> Conversation {
 
 fn again() -> Conversation {
     Conversation { id: id('6'), ..conversation_at(now(), [9, 10]) }
+}
+
+/// One whose only call reaches its limits.
+fn limited() -> Conversation {
+    let limits = json!({"max_calls": 1, "max_minutes": 30, "max_spend": "2.50"});
+    let usage_limits = serde_json::from_value(limits).unwrap();
+    Conversation { id: id('7'), usage_limits, ..conversation_at(now(), [11, 12]) }
 }
 
 fn request() -> IdempotentRequest {
@@ -103,7 +111,7 @@ async fn tell_story(store: &Store) {
         conversation.direction.sides().map(|side| Route::new(conversation, side)).collect()
     };
     store.create_conversation(&live(), &routes(&live()), Some(&request())).await.unwrap();
-    for conversation in [ended(), erased(), earlier()] {
+    for conversation in [ended(), erased(), earlier(), limited()] {
         store.create_conversation(&conversation, &routes(&conversation), None).await.unwrap();
     }
     let continued = |route| Route { history: vec![id('5')], looked_up: Some(looked_up()), ..route };
@@ -119,6 +127,12 @@ async fn tell_story(store: &Store) {
             store.merge_leg(&owner, Direction::Inbound, &event("leg-1", status, second, facts())).await.unwrap();
         }
     }
+    let (phone, virtual_number) = (&phone(DRIVER), &virtual_number(12));
+    let callee = LegNumbers { phone, virtual_number, direction: Direction::Outbound, named: None };
+    store
+        .record_leg_event(callee, &event("leg-2", Status::Completed, 32, facts()), after(32), after(32))
+        .await
+        .unwrap();
     store.end_conversation(id('2'), after(10)).await.unwrap();
     assert!(store.erase_conversation(id('3'), after(40)).await.unwrap());
     tell_story_of_pool(store).await;
@@ -158,8 +172,12 @@ async fn check_story(store: &Store) {
     assert_eq!((ended.state(after(50)), ended.ended_at, ended.revision), (State::Ended, Some(after(10)), 1));
     assert_eq!(found(id('3')).await, None, "it was erased");
     assert!(store.erase_conversation(id('3'), after(50)).await.unwrap(), "which is known");
-    let (_, legs) = store.conversation_with_legs(id('1'), after(50)).await.unwrap().unwrap();
+    let (_, legs, _) = store.conversation_with_legs(id('1'), after(50)).await.unwrap().unwrap();
     assert_eq!((legs.len(), &legs[0].facts, legs[0].statuses[&Status::Answered]), (1, &facts(), Some(after(2))));
+    let (limited, _, usage) = store.conversation_with_legs(id('7'), after(50)).await.unwrap().unwrap();
+    let Conversation { limit_reached_at, revision, usage_limits, .. } = limited;
+    assert_eq!((limit_reached_at, revision, usage_limits), (Some(after(32)), 1, self::limited().usage_limits));
+    assert_eq!(usage, Usage { calls: 1, seconds: 30, spend: "0.05".parse().unwrap() });
     let remembered = store.remembered_request("0123abcd", now()).await.unwrap().unwrap();
     assert_eq!((remembered.conversation, remembered.fingerprint.as_str()), (id('1'), "4567ef"));
     check_routes(store).await;
@@ -178,10 +196,12 @@ async fn check_routes(store: &Store) {
     assert!(matches!(owner(RIDER, 5).await, Some(KeyOwner::Erased(erased)) if erased.conversation == id('3')));
     assert!(matches!(owner(DRIVER, 8).await, Some(KeyOwner::Held(hold)) if hold.held_at == now()));
     let routes = store.caller_routes(&phone(RIDER), after(50)).await.unwrap();
-    assert_eq!(routes.in_use(after(50)).count(), 5);
+    assert_eq!(routes.in_use(after(50)).count(), 6);
     let line = store.line(&phone(DRIVER), after(50)).await.unwrap().unwrap();
     assert!(line.by_number[&virtual_number(8)].is_held(after(50)));
     let destination = store.destination(&phone(RIDER), &virtual_number(1), after(50)).await.unwrap();
+    let refused = store.destination(&phone(RIDER), &virtual_number(11), after(50)).await.unwrap();
+    assert_eq!(refused, Destination::Exhausted(id('7')));
     assert!(matches!(destination, Destination::Participant { connect_to, .. } if connect_to == phone(DRIVER)));
 }
 
