@@ -56,6 +56,26 @@ async fn new_phone_keeps_masks_and_old_phone_is_refused() {
 }
 
 #[tokio::test]
+async fn phone_that_comes_back_has_no_history_with_itself() {
+    let short = [("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "100")];
+    let laptop = Laptop::builder().env(&short).numbers("GB", 1).start().await;
+    let first = laptop.create().await;
+    assert_eq!(laptop.patch(&path(&first), &new_phone()).await.status, 200);
+    laptop.advance(101);
+    let between = json!({"participants": [{"number": "+447700900001"}, {"number": "+447700900055"}]});
+    let between = laptop.post("/conversations", &between).await.body;
+    laptop.delete(&path(&between)).await;
+    laptop.advance(101);
+    let back = json!({"participants": [{"number": "+447700900001"}, null]});
+    assert_eq!(laptop.patch(&path(&first), &back).await.status, 200);
+    let key = format!("CALLER#{RIDER}");
+    let items = laptop.items().await;
+    let route = items.iter().find(|item| item["pk"]["S"] == *key).unwrap();
+    assert_eq!((&route["conversation"]["S"], &route["earlier"]["L"]), (&first["id"], &json!([{"S": between["id"]}])));
+    assert_eq!(reached(&laptop, RIDER, &first["participants"][0]["dials"]).await, DRIVER);
+}
+
+#[tokio::test]
 async fn other_spelling_of_phone_is_no_new_phone() {
     let laptop = Laptop::builder().env(&[("FALLBACK_COUNTRIES", "GB")]).numbers("GB", 2).start().await;
     let order = json!({"participants": [{"number": "+54 9 11 2345 6789"}, {"number": "+447700900002"}]});

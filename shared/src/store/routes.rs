@@ -210,7 +210,10 @@ pub(super) fn join(conversation: &Conversation, route: &Route, now: Timestamp) -
 fn put(conversation: &Conversation, route: &Route, now: Timestamp, condition: String) -> Result<Write, StoreError> {
     let participant = conversation.participant(route.side);
     let key = Key::Route { caller: participant.route_caller(), dialled: &participant.sees };
-    let item = key.with(route, Some(route.quarantined_until + RECORDS_KEPT))?;
+    // It may have had the key before the conversations that were read.
+    let earlier = route.history.iter().copied().filter(|earlier| *earlier != conversation.id).collect();
+    let stored = Route { history: earlier, ..route.clone() };
+    let item = key.with(&stored, Some(route.quarantined_until + RECORDS_KEPT))?;
     let put = Write::put(item).when(condition).bind(":now", item::seconds(now));
     let history = route.history.iter().enumerate();
     Ok(history.fold(put, |put, (nth, id)| put.bind(format!(":earlier{nth}"), item::string(*id))))
