@@ -45,6 +45,16 @@ flow: (venv "vonage" "vonage==4.9.1")
 model steps="100000":
     MASKLINE_MODEL_STEPS={{steps}} cargo test --workspace --test model -- --nocapture
 
+# Take random steps with new seeds, in an optimized build, until a part of 250,000 fails or all are done
+soak parts="40":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=3
+    for part in $(seq {{parts}}); do
+      echo "part $part"
+      MASKLINE_MODEL_STEPS=250000 cargo test --quiet --release --target-dir target/soak --workspace --test model -- --nocapture
+    done
+
 # Run the whole flow under random mixtures of faults
 faults mixtures="100":
     MASKLINE_FAULT_MIXTURES={{mixtures}} cargo test --workspace --test faults random_faults -- --nocapture
