@@ -306,6 +306,7 @@ mod tests {
             Key::OwnNumber(number),
             Key::Conversation(id),
             Key::Leg { conversation: id, conversation_uuid: "CON-1", uuid: "2" },
+            Key::Usage(id),
             Key::Number { country, number },
             Key::Order(country),
             Key::AccountWalk,
