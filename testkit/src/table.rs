@@ -27,7 +27,7 @@ pub struct Table {
     pub erased: BTreeSet<ConversationId>,
     /// The conversation of each leg.
     pub legs: Vec<ConversationId>,
-    /// What was counted of the calls of conversations with limits.
+    /// The usage of conversations with limits.
     pub usage: BTreeMap<ConversationId, Usage>,
     /// The routes by caller and dialled number.
     pub routes: BTreeMap<(String, String), Route>,

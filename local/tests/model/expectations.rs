@@ -176,7 +176,9 @@ impl Case {
             match execution.answer() {
                 Some(answer) => self.coverage.count(kind, answer.label()),
                 // Only the numbers or the conversations show how far it came.
-                None if execution.operation.provisions() || kind == "heal" => self.coverage.count(kind, "crashed"),
+                None if execution.operation.provisions() || matches!(execution.operation, Operation::Heal) => {
+                    self.coverage.count(kind, "crashed")
+                }
                 None if *carried_out => self.coverage.count(kind, "crashed, carried out"),
                 None => self.coverage.count(kind, "crashed, not carried out"),
             }

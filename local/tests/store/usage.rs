@@ -55,7 +55,7 @@ async fn events_at_once_all_count_and_close_both_routes() {
 }
 
 #[tokio::test]
-async fn late_event_of_an_ended_conversation_counts_and_changes_nothing_else() {
+async fn late_event_after_the_end_counts_and_changes_nothing_else() {
     let store = table().await;
     let conversation = limited(1);
     create(&store, &conversation).await.unwrap();

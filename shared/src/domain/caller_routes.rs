@@ -242,14 +242,8 @@ mod tests {
         let route = |conversation, until| CallerRoute {
             conversation: Some(conversation),
             expires_at: at(until - 60),
-            quarantined_until: at(until),
-            connect_to: None,
-            previous: Vec::new(),
-            looked_up: None,
-            limits: None,
-            overlap_until: None,
-            is_replaced: false,
             held_at: None,
+            ..CallerRoute::held(at(until), now)
         };
         let number = |digits: &str| VirtualNumber::from(PhoneNumber::try_from(digits).unwrap());
         let (first, second) = (number("447451000001"), number("447451000002"));

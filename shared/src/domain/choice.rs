@@ -371,18 +371,11 @@ mod tests {
     /// Routes by (number, conversation, seconds until it is free).
     fn routes(routes: &[(&str, ConversationId, i64)]) -> CallerRoutes {
         let route = |(digits, conversation, seconds): &(&str, ConversationId, i64)| {
-            let (expires_at, quarantined_until) = (after(seconds - 60), after(*seconds));
             let route = CallerRoute {
                 conversation: Some(*conversation),
-                expires_at,
-                quarantined_until,
-                connect_to: None,
-                previous: Vec::new(),
-                looked_up: None,
-                limits: None,
-                overlap_until: None,
-                is_replaced: false,
+                expires_at: after(seconds - 60),
                 held_at: None,
+                ..CallerRoute::held(after(*seconds), now())
             };
             (number(digits), route)
         };

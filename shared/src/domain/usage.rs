@@ -123,7 +123,7 @@ impl UsageLimits {
     }
 }
 
-/// What calls have used.
+/// The calls, seconds and money that calls have used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Calls that were passed on to the other phone, answered or not.

@@ -46,8 +46,7 @@ pub(super) enum Key<'a> {
         conversation_uuid: &'a str,
         uuid: &'a str,
     },
-    /// What the calls of a conversation with limits have used, in an item of its own so that counting is no change of the
-    /// conversation.
+    /// The usage of a conversation with limits, in an item of its own so that counting is no change of the conversation.
     Usage(ConversationId),
     Number {
         country: Country,

@@ -33,7 +33,7 @@ kinds! {
     Conversation = "a conversation",
     /// A leg.
     Leg = "a leg",
-    /// What the calls of a conversation with limits have used.
+    /// The usage of a conversation with limits.
     Usage = "the usage of a conversation",
     /// A number of the pool.
     Number = "a number of the pool",

@@ -70,10 +70,7 @@ impl Store {
                 None => Recorded::OfNone,
                 Some(LegOwner::Erased(id)) => Recorded::ToRedact(Some(id)),
                 Some(LegOwner::Phone(phone)) => {
-                    self.merge_leg(&phone, numbers.direction, event).await?;
-                    if phone.metered {
-                        Box::pin(self.count_leg(id, event, now)).await?;
-                    }
+                    self.merge_and_count(&phone, numbers.direction, event, now).await?;
                     Recorded::Merged(id)
                 }
             },
@@ -98,10 +95,7 @@ impl Store {
             None | Some(KeyOwner::Held(_)) => Recorded::OfNone,
             Some(KeyOwner::Erased(erased)) => Recorded::ToRedact(Some(erased.conversation)),
             Some(KeyOwner::Route(route)) if route.overlap_until.is_none() => {
-                self.merge_leg(&LegPhone::from(&route), numbers.direction, event).await?;
-                if route.metered {
-                    Box::pin(self.count_leg(route.conversation, event, now)).await?;
-                }
+                self.merge_and_count(&LegPhone::from(&route), numbers.direction, event, now).await?;
                 Recorded::Merged(route.conversation)
             }
             Some(KeyOwner::Route(route)) => Box::pin(self.merge_in_overlap(&route, numbers, event, time, now)).await?,
@@ -171,6 +165,21 @@ impl Store {
             Ok(if merged { Break(*id) } else { Continue(()) })
         })
         .await
+    }
+
+    /// Merges an event into its leg, and counts the leg if its conversation has limits.
+    async fn merge_and_count(
+        &self,
+        owner: &LegPhone,
+        direction: Direction,
+        event: &LegEvent,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.merge_leg(owner, direction, event).await?;
+        if owner.metered {
+            Box::pin(self.count_leg(owner.conversation, event, now)).await?;
+        }
+        Ok(())
     }
 
     /// Moves what the conversation `from` has of the event's leg into the leg of the conversation `to`.

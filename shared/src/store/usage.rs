@@ -1,4 +1,4 @@
-//! What the calls of a conversation with limits have used: one item, in the conversation's partition.
+//! The usage of a conversation with limits: one item, in the conversation's partition.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use rust_decimal::Decimal;
@@ -14,7 +14,7 @@ use crate::domain::usage::Usage;
 /// The usage of a conversation as it was read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UsageAsRead {
-    /// What its calls have used.
+    /// The usage itself.
     pub usage: Usage,
     /// Number of changes of the item; 0 if there is none.
     version: u64,
