@@ -166,6 +166,7 @@ async fn malformed_setting_ends_start_with_message_of_function() {
         ("FALLBACK_COUNTRIES", "gb", "must be a list such as GB,US"),
         ("FALLBACK_COUNTRIES", "US,UK", "perhaps GB is meant"),
         ("CALLABLE_COUNTRIES", "XX", "not the code of a country"),
+        ("CALLABLE_COUNTRIES", "GB,*", "must be a list such as GB,US"),
         ("AUTO_RENT_MAX", "UK=20", "perhaps GB is meant"),
         ("HEADROOM", "GB=1,EN=2", "perhaps GB is meant"),
         ("AUTO_RENT_MAX", "20", "must be a list such as GB=20,US=5"),

@@ -13,6 +13,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::call_limits::CallLimits;
 use crate::domain::country::{Country, CountryCounts, NotCountryCounts};
+use crate::domain::phone::dial_policy::DialPolicy;
 use crate::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 
 /// An environment variable that the functions read.
@@ -109,8 +110,8 @@ pub const VARIABLES: [Variable; 39] = {
              valid, refuse refuses it"),
         variable("VONAGE_PRIVATE_KEY", Secret("private_key"), Unset("required with `NUMBER_LOOKUP=identity-insights`"),
             "Private key of the Voice application, RSA in PEM, which signs the requests to Identity Insights"),
-        variable("CALLABLE_COUNTRIES", Parameter("CallableCountries"), Unset("all countries, at any price"),
-            "Countries whose phone numbers participants may have, such as GB,US"),
+        variable("CALLABLE_COUNTRIES", Parameter("CallableCountries"), Unset("the countries of the pool's calling codes"),
+            "Countries whose phone numbers participants may have, such as GB,US; * allows all countries, at any price"),
         variable("FALLBACK_COUNTRIES", Parameter("FallbackCountries"), Unset("no other country"),
             "Countries whose numbers participants of any country get if neither their country nor another one with \
              its calling code has a free number, in this order, such as GB,US"),
@@ -256,6 +257,19 @@ impl Environment {
     pub fn country_counts(&self, name: &'static str) -> Result<CountryCounts, ConfigError> {
         let Some(list) = self.optional(name) else { return Ok(CountryCounts::default()) };
         list.parse().map_err(|error: NotCountryCounts| ConfigError::Malformed { name, expected: error.to_string() })
+    }
+
+    /// Reads `CALLABLE_COUNTRIES`, and `AUTO_RENT_MAX` if it is not set.
+    pub fn dial_policy(&self) -> Result<DialPolicy, ConfigError> {
+        match self.optional("CALLABLE_COUNTRIES").as_deref().map(str::trim) {
+            Some("*") => Ok(DialPolicy::All),
+            Some(_) => self.countries("CALLABLE_COUNTRIES").map(DialPolicy::Named),
+            None => {
+                let counts = self.country_counts("AUTO_RENT_MAX")?;
+                let may_rent = counts.iter().filter(|(_, count)| *count > 0).map(|(country, _)| country).collect();
+                Ok(DialPolicy::OfPool { may_rent })
+            }
+        }
     }
 
     /// Reads a list of countries, from `FALLBACK_COUNTRIES` or `CALLABLE_COUNTRIES`.

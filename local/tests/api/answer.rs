@@ -133,7 +133,11 @@ async fn hidden_and_unclear_callers_hear_why() {
 
 #[tokio::test]
 async fn national_form_is_of_the_dialled_country_only() {
-    let laptop = Laptop::builder().env(&[("FALLBACK_COUNTRIES", "US")]).numbers("US", 2).start().await;
+    let laptop = Laptop::builder()
+        .env(&[("FALLBACK_COUNTRIES", "US"), ("CALLABLE_COUNTRIES", "*")])
+        .numbers("US", 2)
+        .start()
+        .await;
     let conversation = laptop.create().await;
     let dialled = text(&conversation, "/participants/0/dials");
     assert!(dialled.starts_with('1'), "{dialled}");
@@ -146,7 +150,11 @@ async fn national_form_is_of_the_dialled_country_only() {
 
 #[tokio::test]
 async fn phone_with_two_spellings_is_one_caller() {
-    let laptop = Laptop::builder().env(&[("FALLBACK_COUNTRIES", "GB")]).numbers("GB", 4).start().await;
+    let laptop = Laptop::builder()
+        .env(&[("FALLBACK_COUNTRIES", "GB"), ("CALLABLE_COUNTRIES", "*")])
+        .numbers("GB", 4)
+        .start()
+        .await;
     for (given, dialled_as, spellings) in [
         ("+54 9 11 2345 6789", "5491123456789", ["5491123456789", "541123456789", "+541123456789"]),
         ("+54 11 2345 6788", "541123456788", ["5491123456788", "541123456788", "+5491123456788"]),

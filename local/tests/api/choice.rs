@@ -71,7 +71,8 @@ async fn refusal_reports_empty_pool() {
 
 #[tokio::test]
 async fn number_of_same_calling_code_serves_country_without_any() {
-    let laptop = Laptop::builder().numbers("GB", 1).numbers("US", 1).start().await;
+    let builder = Laptop::builder().env(&[("CALLABLE_COUNTRIES", "*")]);
+    let laptop = builder.numbers("GB", 1).numbers("US", 1).start().await;
     let canadian = "+14165550123";
     let [canada_dials, britain_dials] = dials(&pair(&laptop, canadian, "+447700900001").await).map(str::to_owned);
     assert_eq!((canada_dials.as_str(), britain_dials.as_str()), ("12015550100", "447451000001"));
@@ -82,8 +83,12 @@ async fn number_of_same_calling_code_serves_country_without_any() {
 
 #[tokio::test]
 async fn fallback_countries_serve_in_configured_order() {
-    let laptop =
-        Laptop::builder().env(&[("FALLBACK_COUNTRIES", "US, GB")]).numbers("GB", 1).numbers("US", 1).start().await;
+    let laptop = Laptop::builder()
+        .env(&[("FALLBACK_COUNTRIES", "US, GB"), ("CALLABLE_COUNTRIES", "*")])
+        .numbers("GB", 1)
+        .numbers("US", 1)
+        .start()
+        .await;
     let given = dials(&pair(&laptop, "+33644630001", "+447700900001").await).map(str::to_owned);
     assert_eq!(given, ["12015550100", "447451000001"]);
     let next = dials(&pair(&laptop, "+33644630001", "+447700900002").await).map(str::to_owned);

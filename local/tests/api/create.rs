@@ -52,7 +52,11 @@ async fn create_accepts_numbers_in_usual_spellings() {
 
 #[tokio::test]
 async fn two_spellings_of_one_phone_are_one_participant() {
-    let laptop = Laptop::builder().env(&[("FALLBACK_COUNTRIES", "GB")]).numbers("GB", 2).start().await;
+    let laptop = Laptop::builder()
+        .env(&[("FALLBACK_COUNTRIES", "GB"), ("CALLABLE_COUNTRIES", "*")])
+        .numbers("GB", 2)
+        .start()
+        .await;
     let pair = async |a: &str, b: &str| {
         let order = json!({"participants": [{"number": a}, {"number": b}], "notify": false});
         laptop.post("/conversations", &order).await

@@ -230,6 +230,49 @@ async fn text_in_flight_during_erase_is_redacted() {
     assert_eq!((laptop.get(&path(&created)).await.status, items_with(&laptop, "participants").await.len()), (404, 0));
 }
 
+/// Starts a laptop that waits for Vonage.
+async fn patient() -> Laptop {
+    builder().env(&[("VONAGE_TIME_LIMIT_MS", "20000")]).numbers("GB", 3).start().await
+}
+
+/// Makes the next text messages take long.
+async fn delay_texts(laptop: &Laptop, count: u32) {
+    laptop.faults("/sms/json", count, json!({"kind": "delay", "milliseconds": 2000})).await;
+}
+
+/// Erases the only conversation as soon as Vonage has been asked for so many text messages.
+async fn erase_when_asked(laptop: &Laptop, texts: usize) {
+    while laptop.asked("/sms/json").await < texts {
+        tokio::task::yield_now().await;
+    }
+    let items = laptop.items().await;
+    let conversation = items.iter().find(|item| item["sk"]["S"] == "CONVERSATION").unwrap();
+    let id = text(conversation, "/pk/S").strip_prefix("CONVERSATION#").unwrap();
+    assert_eq!(erase(laptop, &json!({"id": id})).await, 204);
+}
+
+#[tokio::test]
+async fn creation_has_its_text_redacted_if_erased_meanwhile() {
+    let laptop = patient().await;
+    delay_texts(&laptop, 2).await;
+    let order = conversation();
+    let (_, created) = tokio::join!(erase_when_asked(&laptop, 2), laptop.post("/conversations", &order));
+    assert_eq!(created.status, 201, "{created:?}");
+    assert_eq!(items_with(&laptop, "sms#").await.len(), 2);
+}
+
+#[tokio::test]
+async fn healing_has_its_text_redacted_if_erased_meanwhile() {
+    let laptop = patient().await;
+    let created = laptop.create().await;
+    let lost = text(&created, "/participants/0/dials");
+    let taken = laptop.vonage_form("/number/cancel", &[("country", "GB"), ("msisdn", lost)]).await;
+    assert_eq!(taken.status, 200);
+    delay_texts(&laptop, 1).await;
+    tokio::join!(erase_when_asked(&laptop, 3), laptop.run_schedule());
+    assert_eq!(items_with(&laptop, "sms#").await.len(), 3);
+}
+
 #[tokio::test]
 async fn replay_of_create_is_refused_after_erase() {
     let laptop = builder().numbers("GB", 2).start().await;

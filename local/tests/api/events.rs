@@ -85,6 +85,22 @@ async fn call_goes_on_in_its_own_conversation_after_the_next_one() {
 }
 
 #[tokio::test]
+async fn leg_moves_to_the_conversation_of_its_first_event() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let first = laptop.create().await;
+    let started = event(&laptop, &first, "inbound", "started", 0);
+    laptop.advance(10);
+    laptop.delete(&format!("/conversations/{}", text(&first, "/id"))).await;
+    let next = laptop.create().await;
+    laptop.advance(10);
+    assert_eq!(laptop.event(&event(&laptop, &next, "inbound", "completed", 0)).await.status, 204);
+    assert_eq!(calls(&laptop, &next).await[0]["legs"][0]["status"], "completed");
+    assert_eq!(laptop.event(&started).await.status, 204);
+    assert_eq!(calls(&laptop, &next).await, json!([]));
+    assert_eq!(calls(&laptop, &first).await[0]["legs"][0]["statuses"].as_object().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn every_status_of_leg_is_merged() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;
@@ -189,7 +205,11 @@ async fn leg_is_recorded_in_every_spelling_of_its_numbers() {
 
 #[tokio::test]
 async fn leg_of_other_spelling_belongs_to_same_person() {
-    let laptop = Laptop::builder().env(&[("FALLBACK_COUNTRIES", "GB")]).numbers("GB", 2).start().await;
+    let laptop = Laptop::builder()
+        .env(&[("FALLBACK_COUNTRIES", "GB"), ("CALLABLE_COUNTRIES", "*")])
+        .numbers("GB", 2)
+        .start()
+        .await;
     let order = json!({"participants": [{"number": "+5491123456789"}, {"number": "+447700900002"}], "notify": false});
     let conversation = laptop.post("/conversations", &order).await.body;
     for (nth, from) in ["5491123456789", "541123456789", "+541123456789"].into_iter().enumerate() {

@@ -184,6 +184,24 @@ async fn last_free_number_of_a_hub_is_found_before_a_refusal() {
 }
 
 #[tokio::test]
+async fn conversation_may_move_to_the_phone_of_a_hub() {
+    let laptop = Laptop::start().await;
+    with_ready(&laptop, 1_000).await;
+    let like = real_route(&laptop).await;
+    let other = create_for(&laptop, "447700900009", 1).await.1;
+    let mask = text(&other, "/participants/0/dials").to_owned();
+    let change = json!({"participants": [{"number": format!("+{HUB}")}, null]});
+    let path = format!("/conversations/{}", text(&other, "/id"));
+    with_routes(&laptop, &like, (0..1_000).filter(|index| number(*index) != mask)).await;
+    let changed = laptop.patch(&path, &change).await;
+    assert_eq!((changed.status, text(&changed.body, "/participants/0/dials")), (200, &*mask), "{changed:?}");
+    let taken = create_for(&laptop, "447700900008", 2).await.1;
+    let path = format!("/conversations/{}", text(&taken, "/id"));
+    let refused = laptop.patch(&path, &change).await;
+    assert_eq!(refused.status, 409, "{refused:?}");
+}
+
+#[tokio::test]
 async fn same_person_gets_the_hubs_number_again() {
     let laptop = Laptop::builder().env(&[("QUARANTINE_SECONDS", "7200")]).start().await;
     with_ready(&laptop, 12_000).await;

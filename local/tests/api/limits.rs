@@ -82,6 +82,73 @@ async fn phone_of_other_country_is_refused() {
     assert_eq!(laptop.get(&path).await.body["participants"], conversation["participants"]);
 }
 
+const NOT_CALLABLE: &str = "urn:maskline:problem:number-not-callable";
+const FRENCH: &str = "+33 6 44 63 00 01";
+
+/// Returns status and type of the answer to a conversation with this number.
+async fn create_with(laptop: &Laptop, number: &str) -> (u16, String) {
+    let mut order = conversation();
+    order["participants"][1] = json!({"number": number});
+    let answer = laptop.post("/conversations", &order).await;
+    (answer.status, answer.body["type"].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn phone_of_calling_code_without_numbers_is_refused() {
+    let laptop = Laptop::builder().env(&[("NUMBER_LOOKUP", "number-insight")]).numbers("GB", 2).start().await;
+    let path = format!("/conversations/{}", text(&laptop.create().await, "/id"));
+    let asked = laptop.asked("/ni/basic/json").await;
+    let problem = refused_number(&laptop, FRENCH, &Value::Null).await;
+    assert_eq!((text(&problem, "/type"), text(&problem, "/field")), (NOT_CALLABLE, "participants[1].number"));
+    assert!(text(&problem, "/detail").contains("CALLABLE_COUNTRIES"), "{problem}");
+    let answer = laptop.patch(&path, &json!({"participants": [null, {"number": FRENCH}]})).await;
+    assert_eq!((answer.status, text(&answer.body, "/type")), (422, NOT_CALLABLE), "{answer:?}");
+    assert_eq!(laptop.asked("/ni/basic/json").await, asked, "nothing was paid for");
+}
+
+#[tokio::test]
+async fn phone_that_shares_a_calling_code_is_callable() {
+    let laptop = Laptop::builder().numbers("GB", 2).numbers("US", 2).start().await;
+    for neighbour in ["+44 7797 900001", "+1 416 555 0123"] {
+        assert_eq!(create_with(&laptop, neighbour).await, (201, String::new()), "{neighbour}");
+    }
+}
+
+#[tokio::test]
+async fn every_country_is_callable_if_configured() {
+    let laptop = Laptop::builder().env(&[("CALLABLE_COUNTRIES", "*")]).numbers("GB", 2).start().await;
+    assert_eq!(create_with(&laptop, FRENCH).await.0, 503, "the pool has no number of France");
+    assert_eq!(refused_number(&laptop, "+1 900 234 5678", &Value::Null).await["type"], NOT_CALLABLE);
+}
+
+#[tokio::test]
+async fn country_to_be_rented_without_order_is_callable() {
+    for (max, expected) in [("FR=1", 503), ("FR=0", 422)] {
+        let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", max)]).numbers("GB", 2).start().await;
+        assert_eq!(create_with(&laptop, FRENCH).await.0, expected, "{max}");
+    }
+}
+
+#[tokio::test]
+async fn country_on_order_or_without_ready_number_is_callable() {
+    let laptop = Laptop::builder().numbers("GB", 2).numbers("US", 1).start().await;
+    // Vonage sells no number of Monaco here, so the order stays open.
+    let ordered = laptop.post("/numbers", &json!({"country": "MC", "count": 1})).await;
+    assert!(ordered.status < 400, "{ordered:?}");
+    assert_eq!(create_with(&laptop, "+377 6 12 34 56 78").await.0, 503);
+    assert_eq!(laptop.delete("/numbers/12015550100").await.status, 200, "it drains");
+    assert_eq!(create_with(&laptop, "+1 201 555 0123").await.0, 503);
+    laptop.advance(3600);
+    laptop.run_schedule().await;
+    assert_eq!(create_with(&laptop, "+1 201 555 0123").await, (422, NOT_CALLABLE.to_owned()), "it is released");
+}
+
+#[tokio::test]
+async fn pool_without_numbers_refuses_no_country() {
+    let laptop = Laptop::start().await;
+    assert_eq!(create_with(&laptop, FRENCH).await, (503, "urn:maskline:problem:no-number-free".to_owned()));
+}
+
 #[tokio::test]
 async fn call_from_number_of_pool_is_refused() {
     let laptop = Laptop::builder().numbers("GB", 3).start().await;

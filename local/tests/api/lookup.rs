@@ -22,7 +22,12 @@ const CARRIER: [(&str, &str); 2] = [("number-insight", NUMBER_INSIGHT), ("identi
 const REMEMBERED: i64 = 30 * 86_400;
 
 fn builder(judge: &str, when_it_fails: &str) -> Builder {
-    let variables = [("NUMBER_LOOKUP", judge), ("WHEN_LOOKUP_FAILS", when_it_fails), ("VONAGE_TIME_LIMIT_MS", "300")];
+    let variables = [
+        ("NUMBER_LOOKUP", judge),
+        ("WHEN_LOOKUP_FAILS", when_it_fails),
+        ("VONAGE_TIME_LIMIT_MS", "300"),
+        ("CALLABLE_COUNTRIES", "*"),
+    ];
     Laptop::builder().env(&variables).numbers("GB", 2)
 }
 

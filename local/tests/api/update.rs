@@ -77,7 +77,11 @@ async fn phone_that_comes_back_has_no_history_with_itself() {
 
 #[tokio::test]
 async fn other_spelling_of_phone_is_no_new_phone() {
-    let laptop = Laptop::builder().env(&[("FALLBACK_COUNTRIES", "GB")]).numbers("GB", 2).start().await;
+    let laptop = Laptop::builder()
+        .env(&[("FALLBACK_COUNTRIES", "GB"), ("CALLABLE_COUNTRIES", "*")])
+        .numbers("GB", 2)
+        .start()
+        .await;
     let order = json!({"participants": [{"number": "+54 9 11 2345 6789"}, {"number": "+447700900002"}]});
     let before = laptop.post("/conversations", &order).await.body;
     let [dials, others] = [0, 1].map(|side| before["participants"][side]["dials"].clone());

@@ -219,7 +219,7 @@ impl Process {
         let verifier = || NumberVerifier {
             lookup: Some(Directory),
             when_lookup_fails: WhenLookupFails::Accept,
-            callable: DialPolicy::default(),
+            callable: DialPolicy::All,
             clock: clock.clone() as SharedClock,
         };
         let creator = Creator {

@@ -86,10 +86,14 @@ impl Country {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    /// Returns its calling code, such as `44`, which it may share with other countries.
+    pub fn calling_code(self) -> Option<String> {
+        numbering_plan::calling_code(self.0).map(|code| code.to_string())
+    }
+
     /// True if numbers of this country can begin with these digits, or continue them.
     pub fn may_begin_with(self, digits: &str) -> bool {
-        let Some(calling_code) = numbering_plan::calling_code(self.0) else { return true };
-        let calling_code = calling_code.to_string();
+        let Some(calling_code) = self.calling_code() else { return true };
         calling_code.starts_with(digits) || digits.starts_with(&calling_code)
     }
 

@@ -195,7 +195,9 @@ impl<L: NumberLookup> Updater<L> {
         let refused = |error| UpdateError::Number(side, error);
         let number = verify_number::read(&phone.number, phone.country).map_err(refused)?;
         let (real, now) = (RealNumber::from(number.clone()), self.clock.now());
-        let mut routes = self.store.first_routes(&real, ROUTES_READ, now).await?;
+        let (mut routes, parts) =
+            tokio::try_join!(self.store.first_routes(&real, ROUTES_READ, now), self.store.ready_parts())?;
+        self.verifier.check_served(&number, &parts, &self.store).await?.map_err(|reason| refused(reason.into()))?;
         if routes.is_partial() {
             routes.learn(self.store.probe_routes(&real, std::slice::from_ref(sees), now).await?);
         }

@@ -1,6 +1,8 @@
 //! Verifying a participant's number: parse it, have it judged by the carrier or the numbering plan, and apply the dial
 //! policy.
 
+use std::collections::BTreeMap;
+
 use crate::clock::{SharedClock, whole_second};
 use crate::config::{ConfigError, Environment};
 use crate::domain::caller_routes::CallerRoutes;
@@ -11,6 +13,8 @@ use crate::domain::judge::{Judge, LookedUp};
 use crate::domain::phone::dial_policy::{self, DialPolicy, NotCallable};
 use crate::domain::phone::parse::{self, UnreadableNumber};
 use crate::domain::phone::{PhoneNumber, RealNumber, plan};
+use crate::domain::ready_pool::PartName;
+use crate::store::{PartState, Store, StoreError};
 use crate::vonage::carrier_lookup::CarrierLookup;
 use crate::vonage::number_lookup::{LookedUpNumber, NumberLookup};
 use crate::vonage::{Vonage, VonageError};
@@ -91,12 +95,12 @@ pub struct NumberVerifier<L> {
 }
 
 impl NumberVerifier<CarrierLookup> {
-    /// Reads `NUMBER_LOOKUP` with its own variables, `WHEN_LOOKUP_FAILS` and `CALLABLE_COUNTRIES`.
+    /// Reads `NUMBER_LOOKUP` with its own variables, `WHEN_LOOKUP_FAILS`, `CALLABLE_COUNTRIES` and `AUTO_RENT_MAX`.
     pub fn from_environment(env: &Environment, vonage: &Vonage, clock: SharedClock) -> Result<Self, ConfigError> {
         Ok(Self {
             lookup: CarrierLookup::from_environment(env, vonage, clock.clone())?,
             when_lookup_fails: WhenLookupFails::from_environment(env)?,
-            callable: DialPolicy::new(env.countries("CALLABLE_COUNTRIES")?),
+            callable: env.dial_policy()?,
             clock,
         })
     }
@@ -107,6 +111,30 @@ pub(crate) fn read(written: &str, country: Option<Country>) -> Result<PhoneNumbe
     let number = parse::read(written, country)?;
     dial_policy::check_kind(&number)?;
     Ok(number)
+}
+
+impl<L> NumberVerifier<L> {
+    /// Refuses a number that the policy does not allow in view of the pool, of which `parts` are the ready numbers. Numbers that are
+    /// not ready and orders are read only before a refusal. Without any of them nothing is refused: there is none to call from.
+    pub(crate) async fn check_served(
+        &self,
+        number: &PhoneNumber,
+        parts: &BTreeMap<PartName, PartState>,
+        store: &Store,
+    ) -> Result<Result<(), NotCallable>, StoreError> {
+        let DialPolicy::OfPool { may_rent } = &self.callable else { return Ok(Ok(())) };
+        let code = parse::calling_code(number.expose());
+        let ready = || parts.iter().filter(|(_, part)| part.count > 0);
+        if ready().any(|(name, _)| name.calling_code == code) {
+            return Ok(Ok(()));
+        }
+        let (rented, orders) = tokio::try_join!(store.rented_countries(), store.orders())?;
+        let ordered = orders.iter().map(|order| order.ordered.country);
+        let mut others = rented.into_iter().chain(ordered).chain(may_rent.iter().copied()).peekable();
+        let has_none = ready().next().is_none() && others.peek().is_none();
+        let is_served = has_none || others.any(|country| country.calling_code().as_ref() == Some(&code));
+        Ok(if is_served { Ok(()) } else { Err(NotCallable::CallingCode) })
+    }
 }
 
 impl<L: NumberLookup> NumberVerifier<L> {

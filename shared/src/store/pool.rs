@@ -120,6 +120,17 @@ impl Store {
         Err(StoreError::Contended("the pool's ledger"))
     }
 
+    /// Returns the countries of all numbers of the pool, whatever their state. One consistent read.
+    pub async fn rented_countries(&self) -> Result<Vec<Country>, StoreError> {
+        let Some(item) = self.get_item(Key::Ledger).await? else { return Ok(Vec::new()) };
+        check(&item).inspect_err(log)?;
+        let has_numbers = |ledger: Ledger| {
+            let counts = ledger.counts.into_iter().filter(|(_, counts)| counts.all() > 0);
+            counts.map(|(country, _)| country).collect()
+        };
+        Ok(Ledger::read(&item).map_or_else(|| countries(&item), has_numbers))
+    }
+
     /// Counts all numbers again, because the ledger contradicts them.
     pub async fn correct_ledger(&self) -> Result<(), StoreError> {
         match self.get_item(Key::Ledger).await? {

@@ -1,17 +1,25 @@
 //! The phones that a deployment calls and texts.
 //!
 //! It pays for every call. Where the number's owner gets a share of the price, callers could bring such numbers to earn
-//! money (toll fraud). So premium-rate numbers are refused, and a deployment can name the countries that it serves.
+//! money (toll fraud). So premium-rate numbers are refused, and those of countries in which the deployment has no business.
 
 use numbering_plan::{Kind, Number};
 
 use crate::domain::country::Country;
 use crate::domain::phone::PhoneNumber;
 
-/// The countries whose phones are called and texted. An empty list allows all countries.
-#[derive(Debug, Clone, Default)]
-pub struct DialPolicy {
-    countries: Vec<Country>,
+/// The countries whose phones are called and texted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DialPolicy {
+    /// All countries, at any price.
+    All,
+    /// These countries.
+    Named(Vec<Country>),
+    /// The countries of the deployment's own numbers, and those that share a calling code with one of them.
+    OfPool {
+        /// Countries in which numbers may be rented without an order, so that the first conversation there can be the reason.
+        may_rent: Vec<Country>,
+    },
 }
 
 /// The reason why a number is not called, although it exists.
@@ -20,6 +28,9 @@ pub enum NotCallable {
     /// The deployment does not serve its country.
     #[error("numbers of this country are not called")]
     Country,
+    /// The deployment has no numbers with its calling code.
+    #[error("the pool has no numbers with this calling code, and CALLABLE_COUNTRIES does not allow its country")]
+    CallingCode,
     /// It belongs to no country: satellite phones and international services.
     #[error("international networks are not called")]
     International,
@@ -38,17 +49,12 @@ pub enum NotCallable {
 }
 
 impl DialPolicy {
-    /// Allows phones of these countries, or of all countries if the list is empty.
-    pub fn new(countries: Vec<Country>) -> Self {
-        Self { countries }
-    }
-
-    /// Checks a number whose country the carrier's number lookup has returned.
+    /// Checks a number whose country the carrier's number lookup has returned. What depends on the pool is checked before the
+    /// lookup, which costs money.
     pub fn check(&self, number: &PhoneNumber, country: Country) -> Result<(), NotCallable> {
-        if self.countries.is_empty() || self.countries.contains(&country) {
-            check_kind(number)
-        } else {
-            Err(NotCallable::Country)
+        match self {
+            Self::Named(countries) if !countries.contains(&country) => Err(NotCallable::Country),
+            Self::All | Self::Named(_) | Self::OfPool { .. } => check_kind(number),
         }
     }
 }
@@ -74,7 +80,10 @@ mod tests {
     }
 
     fn check(digits: &str, of: &str, served: &[&str]) -> Result<(), NotCallable> {
-        let policy = DialPolicy::new(served.iter().map(|code| country(code)).collect());
+        let policy = match served {
+            [] => DialPolicy::All,
+            codes => DialPolicy::Named(codes.iter().map(|code| country(code)).collect()),
+        };
         policy.check(&PhoneNumber::try_from(digits).unwrap(), country(of))
     }
 

@@ -76,6 +76,10 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         snapshot: &Snapshot,
     ) -> Result<[VerifiedNumber; 2], CreationError> {
         no_virtual(&snapshot.routes)?;
+        for side in Side::BOTH {
+            let served = self.verifier.check_served(&numbers[side.index()], &snapshot.parts, &self.store).await?;
+            served.map_err(|reason| CreationError::Number(side, reason.into()))?;
+        }
         let verify = |side: Side| self.verifier.verify(&numbers[side.index()], &snapshot.routes[side.index()]);
         let (a, b) = tokio::join!(verify(Side::A), verify(Side::B));
         let refused = |side| move |error| CreationError::Number(side, error);
