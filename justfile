@@ -55,6 +55,17 @@ soak parts="40":
       MASKLINE_MODEL_STEPS=250000 cargo test --quiet --release --target-dir target/soak --workspace --test model -- --nocapture
     done
 
+# Run all tests, and compare what the functions ask of DynamoDB with their permissions in the template
+permissions:
+    rm -f target/accesses
+    MASKLINE_ACCESS_LOG="$PWD/target/accesses" cargo test --workspace
+    just compare-permissions
+
+# Compare the log that the tests have written with the template
+[private]
+compare-permissions:
+    MASKLINE_ACCESS_LOG="$PWD/target/accesses" cargo test --workspace --test permissions -- --ignored
+
 # Run the whole flow under random mixtures of faults
 faults mixtures="100":
     MASKLINE_FAULT_MIXTURES={{mixtures}} cargo test --workspace --test faults random_faults -- --nocapture

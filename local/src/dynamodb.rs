@@ -1,5 +1,6 @@
 //! The embedded DynamoDB. No other module names its crate.
 
+mod access;
 mod capacity;
 mod proxy;
 
@@ -11,7 +12,8 @@ use dynoxide::{Database, ImportOptions};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-pub use proxy::serve as serve_proxy;
+pub use access::{Access, AccessLog};
+pub use proxy::{Proxy, serve as serve_proxy};
 
 /// The embedded DynamoDB could not be started, or failed.
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::dynamodb::{self, Dynamodb, DynamodbError};
+use crate::dynamodb::{self, AccessLog, Dynamodb, DynamodbError};
 use crate::faults::Faults;
 use crate::gateway::bus::{self, Bus};
 use crate::gateway::invoke::{self, BackgroundRuns};
@@ -56,6 +56,8 @@ pub struct Options {
     /// Another DynamoDB instead of the embedded one. The stack reaches it through its own port, where faults can be
     /// injected.
     pub dynamodb_url: Option<String>,
+    /// The file to which it is appended what each function asks of DynamoDB; none records nothing.
+    pub access_log: Option<PathBuf>,
     /// The table's name.
     pub table: String,
     /// The HTTP method by which the simulated Vonage calls the answer webhook.
@@ -81,6 +83,7 @@ impl Default for Options {
             vonage_port: 0,
             data: None,
             dynamodb_url: None,
+            access_log: None,
             table: "maskline".to_owned(),
             answer_method: HttpMethod::Post,
             settings: Settings::default(),
@@ -167,7 +170,14 @@ impl Stack {
         };
         let (faults, traffic) = (Faults::default(), Traffic::default());
         let until = stopping(stopped.clone());
-        let proxy = dynamodb::serve_proxy(dynamodb, behind, faults.clone(), traffic.clone(), until);
+        let proxy = dynamodb::Proxy {
+            target: behind,
+            http: crate::loopback_client(),
+            faults: faults.clone(),
+            traffic: traffic.clone(),
+            access_log: options.access_log.map(|file| Arc::new(AccessLog::new(file))),
+        };
+        let proxy = dynamodb::serve_proxy(dynamodb, proxy, until);
         services.spawn(async move { report("the proxy of DynamoDB", proxy.await) });
         let own =
             with_settings(environment(&options.table, &dynamodb_url, &vonage_url, &gateway_url), &options.settings);

@@ -1,6 +1,7 @@
 //! A laptop stack for one test, and methods for what tests do with it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,6 +18,9 @@ use shared::store::Store;
 use crate::answer::Answer;
 use crate::table::Table;
 use crate::{conversation, string};
+
+/// The variable with the path of the file that collects what functions ask of DynamoDB.
+pub const ACCESS_LOG: &str = "MASKLINE_ACCESS_LOG";
 
 /// The Vonage account's balance at the start, in EUR.
 const BALANCE: i64 = 1000;
@@ -100,7 +104,8 @@ impl Laptop {
     pub fn builder() -> Builder {
         // A busy machine is no failure.
         let patient = ("DYNAMODB_TIME_LIMIT_MS".to_owned(), "60000".to_owned());
-        let options = Options { environment: vec![patient], ..Options::default() };
+        let access_log = std::env::var_os(ACCESS_LOG).map(PathBuf::from);
+        let options = Options { environment: vec![patient], access_log, ..Options::default() };
         Builder { options, numbers: Vec::new(), check: |_| {} }
     }
 

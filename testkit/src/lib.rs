@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 pub use answer::Answer;
-pub use laptop::{Builder, Laptop, signature};
+pub use laptop::{ACCESS_LOG, Builder, Laptop, signature};
 pub use leak_search::LeakSearch;
 pub use table::Table;
 

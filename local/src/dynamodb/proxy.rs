@@ -1,6 +1,7 @@
-//! A proxy in front of DynamoDB that injects the requested faults and counts operations.
+//! A proxy in front of DynamoDB that injects the requested faults, counts operations, and records what functions ask for.
 
 use std::io;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
@@ -11,32 +12,37 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use super::access::AccessLog;
 use super::capacity::CapacityQuery;
 use crate::connection::{self, Connection};
 use crate::faults::{FailingService, Faults, STALE_OPERATION, apply};
 use crate::traffic::{self, Counted, Service, Traffic, Usage};
 
-/// Serves the DynamoDB at `target` on `listener` until `stop` resolves.
+/// Serves a proxy on `listener` until `stop` resolves.
 ///
 /// # Errors
 /// If the listener fails.
 pub async fn serve(
     listener: TcpListener,
-    target: String,
-    faults: Faults,
-    traffic: Traffic,
+    proxy: Proxy,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let proxy = Proxy { target, http: crate::loopback_client(), faults, traffic };
     connection::serve(listener, Router::new().fallback(receive).with_state(proxy), stop).await
 }
 
+/// A proxy in front of the DynamoDB at `target`.
 #[derive(Clone)]
-struct Proxy {
-    target: String,
-    http: reqwest::Client,
-    faults: Faults,
-    traffic: Traffic,
+pub struct Proxy {
+    /// `http://…` of DynamoDB.
+    pub target: String,
+    /// The client that forwards requests.
+    pub http: reqwest::Client,
+    /// The faults to inject.
+    pub faults: Faults,
+    /// The count of requests.
+    pub traffic: Traffic,
+    /// The record of what functions ask for, if there is one.
+    pub access_log: Option<Arc<AccessLog>>,
 }
 
 async fn receive(
@@ -47,6 +53,10 @@ async fn receive(
     let (request, body) = request.into_parts();
     let Ok(body) = to_bytes(body, usize::MAX).await else { return StatusCode::BAD_REQUEST.into_response() };
     let operation = operation(&request).to_owned();
+    if let Some(Err(error)) = proxy.access_log.as_ref().map(|log| log.record(&request.headers, &operation, &body)) {
+        tracing::error!(cause = %error, "an access to DynamoDB was not recorded");
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
     let length = traffic::request_length(&request.method, &request.uri, &request.headers, body.len());
     let counted = proxy.traffic.request(Service::Dynamodb, &operation, length).await;
     let contains = |text: &str| String::from_utf8_lossy(&body).contains(text);

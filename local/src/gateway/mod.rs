@@ -89,7 +89,7 @@ pub type ErasureSchedule = Schedule<end_conversation::EndConversation>;
 impl<F: ScheduledFunction> Schedule<F> {
     /// Starts the function.
     pub fn new(env: &Environment, clock: SharedClock, event: Value) -> Result<Self, ConfigError> {
-        Ok(Self { function: F::start(env, clock)?, event })
+        Ok(Self { function: F::start(&with_role::<F>(env), clock)?, event })
     }
 
     /// Runs the function with its event, as EventBridge does, and returns its report.
@@ -104,6 +104,11 @@ impl<F: ScheduledFunction> Schedule<F> {
     }
 }
 
+/// Returns the environment of a function, which has a role of its own: its session token says whose requests are.
+fn with_role<F: HttpFunction>(env: &Environment) -> Environment {
+    env.clone().with([("AWS_SESSION_TOKEN".to_owned(), F::NAME.to_owned())])
+}
+
 struct Routes<'a> {
     env: &'a Environment,
     clock: SharedClock,
@@ -112,7 +117,7 @@ struct Routes<'a> {
 
 impl Routes<'_> {
     fn add<F: HttpFunction>(&mut self, paths: &[(&'static str, &'static str)]) -> Result<(), ConfigError> {
-        let invoke = invoke(F::start(self.env, self.clock.clone())?);
+        let invoke = invoke(F::start(&with_role::<F>(self.env), self.clock.clone())?);
         self.add_invoke(F::NAME, invoke, paths);
         Ok(())
     }

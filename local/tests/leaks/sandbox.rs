@@ -61,6 +61,7 @@ impl Sandbox {
             .env_clear()
             .envs(environment.iter())
             .env(FUNCTION, function)
+            .env("AWS_SESSION_TOKEN", function)
             .env("AWS_LAMBDA_RUNTIME_API", api.address())
             .env("AWS_LAMBDA_FUNCTION_NAME", function)
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
