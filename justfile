@@ -66,6 +66,15 @@ permissions:
 compare-permissions:
     MASKLINE_ACCESS_LOG="$PWD/target/accesses" cargo test --workspace --test permissions -- --ignored
 
+# Run this release and the one of another revision at the same time on one table, with a storm of requests and calls
+releases revision:
+    rm -rf target/other-release && git worktree prune
+    git worktree add --force --detach target/other-release {{revision}}
+    cd target/other-release && CARGO_TARGET_DIR="{{justfile_directory()}}/target" cargo build --workspace --bin maskline
+    cp target/debug/maskline target/other-release/maskline
+    MASKLINE_OTHER_RELEASE="$PWD/target/other-release/maskline" cargo test --workspace --test releases -- --ignored --nocapture
+    git worktree remove --force target/other-release
+
 # Run the whole flow under random mixtures of faults
 faults mixtures="100":
     MASKLINE_FAULT_MIXTURES={{mixtures}} cargo test --workspace --test faults random_faults -- --nocapture

@@ -81,6 +81,12 @@ impl Builder {
         self
     }
 
+    /// Uses the DynamoDB at this URL, which others may use too.
+    pub fn dynamodb_url(mut self, url: &str) -> Self {
+        self.options.dynamodb_url = Some(url.to_owned());
+        self
+    }
+
     /// Calls `check` with every answer of the gateway.
     pub fn check(mut self, check: fn(&Answer)) -> Self {
         self.check = check;

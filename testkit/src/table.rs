@@ -239,7 +239,12 @@ impl Table {
         let [a, b] = ended.participants.each_ref().map(|participant| participant.number.canonical());
         let other = if a.expose() == key.0 { b } else { a };
         let has_come_back = end(ended) <= route.since && route.history.contains(&ended.id);
-        has_come_back && route.overlap_until.is_some() && route.connect_to.is_same_phone(&other)
+        let owner = self.conversations.iter().chain(&self.erasing).find(|owner| owner.id == route.conversation);
+        // The other one may have got another phone since.
+        let has_had = |owner: &Conversation| {
+            owner.participant(route.side.other()).all_numbers().any(|phone| phone.is_same_phone(&other))
+        };
+        has_come_back && route.overlap_until.is_some() && owner.is_some_and(has_had)
     }
 
     /// Checks that no route key ever belonged to two conversations at once, quarantines included, except one after the other
@@ -264,7 +269,7 @@ impl Table {
             for pair in owners.windows(2) {
                 let [first, next] = [pair[0], pair[1]];
                 let rested = quarantined_until(first) <= next.created_at;
-                let theirs = people(first) == people(next) && end(first) <= next.created_at;
+                let theirs = people(first) == people_at_creation(next) && end(first) <= next.created_at;
                 let kept = quarantined_until(first) <= quarantined_until(next);
                 assert!(rested || theirs && kept, "{key:?} belonged to two at once: {pair:?}");
             }
@@ -375,6 +380,12 @@ fn quarantined_until(conversation: &Conversation) -> Timestamp {
 fn people(conversation: &Conversation) -> BTreeSet<String> {
     let phones = conversation.participants.iter();
     phones.map(|participant| participant.number.canonical().expose().to_owned()).collect()
+}
+
+/// Returns the first phones of the participants of a conversation, in the canonical spelling.
+fn people_at_creation(conversation: &Conversation) -> BTreeSet<String> {
+    let first = conversation.participants.iter().map(|one| one.previous_numbers.first().unwrap_or(&one.number));
+    first.map(|number| number.canonical().expose().to_owned()).collect()
 }
 
 /// Returns the names of an item's members.
