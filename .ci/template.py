@@ -211,6 +211,19 @@ refused("ExistingTableHasAStream", ExistingTableName="restored")
 refused("StreamIsOfAnExistingTable", ExistingTableStreamArn=STREAM)
 
 
+def runs_by_itself(resources):
+    """The states of what works without a request: schedules and pipes."""
+    rules = {name: one["Properties"]["State"] for name, one in resources.items() if one["Type"] == "AWS::Events::Rule"}
+    pipes = {name: one["Properties"]["DesiredState"] for name, one in resources.items() if one["Type"] == "AWS::Pipes::Pipe"}
+    expect(len(rules) == 3 and len(pipes) == 2, rules, pipes)
+    return set(rules.values()) | set(pipes.values())
+
+
+expect(runs_by_itself(iam) == {"ENABLED", "RUNNING"}, runs_by_itself(iam))
+# Two regions that buy, heal and redact on one global table would do all of it twice.
+expect(runs_by_itself(deployed(Standby="on")[0]) == {"DISABLED", "STOPPED"}, "a standby works by itself")
+
+
 def reserved(resources):
     reservations = {name: one.get("Properties", {}).get("ReservedConcurrentExecutions") for name, one in resources.items()}
     return {name: count for name, count in reservations.items() if count not in (None, {"Ref": "AWS::NoValue"})}
