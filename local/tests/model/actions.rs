@@ -1,18 +1,20 @@
 //! Turns an action of a step into the operation that it means at this point of the case.
 
+use shared::domain::call::Direction;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::conversation::{ConversationId, Lifetime};
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::side::Side;
 use shared::domain::text::Label;
-use shared::domain::usage::UsageLimits;
+use shared::domain::usage::{MaxCount, UsageLimits};
 use shared::service::create::{NewConversation, NewParticipant};
 use shared::service::update::{Change, NewPhone};
 use shared::store::IdempotentRequest;
 
 use crate::carrier::{SmsOutcome, label};
 use crate::case::{Case, MOST_NUMBERS};
+use crate::legs::{CallEvent, STATUSES};
 use crate::scenario::{ARGENTINE, INVALID_PHONE, number, person};
 use crate::steps::{Action, ConversationRef, NewConversationSpec, PhoneRef};
 use crate::system::Operation;
@@ -36,6 +38,12 @@ impl Case {
                 let phone = phone.map(|(side, who)| NewPhone { side, number: self.in_e164(who), country: None });
                 let lifetime = lifetime.map(|seconds| Lifetime::try_from(seconds).unwrap());
                 Some(Operation::Update(self.id(*which), Change { lifetime, phone, limits: UsageLimits::default() }))
+            }
+            Action::Event { call, callee, status } => {
+                let call = self.calls.iter().rev().nth(call % self.calls.len().max(1))?.clone();
+                let direction = if *callee { Direction::Outbound } else { Direction::Inbound };
+                let event = CallEvent { call, direction, status: STATUSES[*status] };
+                (event.time() <= self.model.now).then_some(Operation::Event(event))
             }
             Action::Drain(nth) => self.virtual_number(*nth).map(Operation::Drain),
             Action::PlaceOrder(kind, more) => {
@@ -84,7 +92,10 @@ impl Case {
             lifetime: Lifetime::try_from(spec.lifetime).unwrap(),
             quarantine_seconds: spec.quarantine,
             limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
-            usage_limits: UsageLimits::default(),
+            usage_limits: UsageLimits {
+                max_calls: spec.max_calls.map(|calls| MaxCount::try_from(calls).unwrap()),
+                ..UsageLimits::default()
+            },
             notify: spec.notify,
             reference: None,
         };

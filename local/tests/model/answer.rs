@@ -11,6 +11,7 @@ use shared::service::demand::Renting;
 use shared::service::provision::Drained;
 use shared::service::update::UpdateError;
 use shared::service::verify_number::ParticipantNumberError;
+use shared::store::Recorded;
 
 use crate::system::Outcome;
 
@@ -45,6 +46,8 @@ pub enum Answer {
     Provisioned,
     /// True if a number was taken away or given back. False if that had happened before.
     Account(bool),
+    /// The fate of an event.
+    Recorded(Recorded),
     Failed(String),
 }
 
@@ -75,6 +78,7 @@ impl Answer {
             | Outcome::Upkeep(Ok(_))
             | Outcome::Heal(Ok(_)) => Self::Provisioned,
             Outcome::Account(changed) => Self::Account(*changed),
+            Outcome::Event(Ok(recorded)) => Self::Recorded(*recorded),
             Outcome::End(Err(error))
             | Outcome::Erase(Err(error))
             | Outcome::Drain(Err(error))
@@ -82,6 +86,7 @@ impl Answer {
             | Outcome::Place(Err(error))
             | Outcome::Orders(Err(error))
             | Outcome::Upkeep(Err(error))
+            | Outcome::Event(Err(error))
             | Outcome::Heal(Err(error)) => Self::Failed(error.to_string()),
         }
     }
@@ -133,6 +138,9 @@ impl Answer {
             Self::Provisioned => "provisioned",
             Self::Account(true) => "account changed",
             Self::Account(false) => "account unchanged",
+            Self::Recorded(Recorded::Merged(_)) => "merged",
+            Self::Recorded(Recorded::ToRedact(_)) => "to be redacted",
+            Self::Recorded(Recorded::OfNone) => "of no conversation",
             Self::Failed(_) => "failed",
         }
     }

@@ -11,6 +11,7 @@ use crate::checks::PeakUsage;
 use crate::connection::Moment;
 use crate::coverage::Coverage;
 use crate::expectations::Execution;
+use crate::legs::{CALLS, PlacedCall};
 use crate::model::{DAY, Model, RouteKey, Verdict, ensure};
 use crate::scenario::{Scenario, canonical};
 use crate::sms_checks::SmsLedger;
@@ -35,6 +36,10 @@ pub struct Case {
     /// Creations that had an idempotency key.
     pub idempotent: Vec<NewConversationSpec>,
     pub attempts: u32,
+    /// The last calls that were connected, oldest first.
+    pub calls: Vec<PlacedCall>,
+    /// Number of calls that were connected.
+    pub placed: usize,
     /// Number of events that were checked.
     pub events: usize,
     pub coverage: Coverage,
@@ -65,6 +70,8 @@ impl Case {
             ids: Vec::new(),
             idempotent: Vec::new(),
             attempts: 0,
+            calls: Vec::new(),
+            placed: 0,
             events: 0,
             coverage: Coverage::default(),
             trace: format!("  {scenario:?}\n"),
@@ -203,6 +210,13 @@ impl Case {
         for (item, owner_read) in self.reader.possible_stale_reads(&key, self.model.now) {
             self.system.stale_reads.find(item);
             self.call_with_stale_read(&spelled, &key, owner_read, &right).await?;
+        }
+        if let Destination::Participant { conversation, connect_to, present_as, one_way, .. } = right {
+            let (caller, callee) = ((spelled, key.1), (connect_to, present_as));
+            let (id, at) = (self.placed, self.model.now);
+            self.placed += 1;
+            self.calls.drain(..(self.calls.len() + 1).saturating_sub(CALLS));
+            self.calls.push(PlacedCall { id, conversation, at, caller, callee, one_way });
         }
         Ok(())
     }

@@ -125,12 +125,15 @@ fn check_destinations(model: &Model, table: &Table) -> Verdict {
     for conversation in model.conversations.values().filter(|conversation| conversation.is_live(model.now)) {
         for side in conversation.expected.direction.sides() {
             let other = &conversation.expected.participants[side.other().index()];
-            let leads_to = Destination::Participant {
-                conversation: conversation.expected.id,
-                connect_to: other.number.clone(),
-                present_as: other.sees.clone(),
-                one_way: conversation.expected.direction.receiver().is_some(),
-                limits: conversation.expected.limits,
+            let leads_to = match conversation.expected.limit_reached_at {
+                Some(_) => Destination::Exhausted(conversation.expected.id),
+                None => Destination::Participant {
+                    conversation: conversation.expected.id,
+                    connect_to: other.number.clone(),
+                    present_as: other.sees.clone(),
+                    one_way: conversation.expected.direction.receiver().is_some(),
+                    limits: conversation.expected.limits,
+                },
             };
             let taken = live.insert(route_key(&conversation.expected, side), leads_to);
             ensure(taken.is_none(), || format!("{conversation:?} and {taken:?} have the same route"))?;
@@ -249,6 +252,9 @@ impl Model {
         for conversation in self.conversations.values().filter(|conversation| conversation.is_live(self.now)) {
             for side in conversation.expected.direction.sides() {
                 if route_key(&conversation.expected, side) == *name {
+                    if conversation.expected.limit_reached_at.is_some() {
+                        return Destination::Exhausted(conversation.expected.id);
+                    }
                     let (_, present_as) = route_key(&conversation.expected, side.other());
                     let connect_to = conversation.expected.participants[side.other().index()].number.clone();
                     let one_way = conversation.expected.direction.receiver().is_some();
@@ -338,6 +344,15 @@ impl Model {
         ensure(too_early.is_none(), || format!("{too_early:?} was deleted too early"))?;
 
         self.routes.retain(|name, _| !is_deleted_route(name));
+        let is_leg = |id: &ConversationId, uuid: &str| {
+            deleted.iter().any(|(pk, sk)| *pk == format!("CONVERSATION#{id}") && sk.ends_with(&format!("#{uuid}")))
+        };
+        let too_early = self.legs.keys().find(|(id, uuid)| {
+            is_leg(id, uuid) && self.conversations.get(id).is_some_and(|found| found.is_readable(now))
+        });
+        ensure(too_early.is_none(), || format!("the leg {too_early:?} was deleted too early"))?;
+        self.legs.retain(|(id, uuid), _| !is_leg(id, uuid));
+        self.forgotten.extend(self.conversations.keys().filter(|id| conversation(id)));
         self.conversations.retain(|id, _| !conversation(id));
         self.erased.retain(|id, _| !conversation(id));
         self.redactions.retain(|id| !is_deleted("REDACTION".to_owned(), format!("sms#{id}")));

@@ -34,7 +34,7 @@ impl fmt::Display for Coverage {
 /// The outcomes that a large run must produce.
 const EXPECTED: &[(&str, &[&str])] = &[
     ("add a number", &["provisioned", "crashed"]),
-    ("call", &["Participant", "Ended", "Nobody", "ReceiveOnly"]),
+    ("call", &["Participant", "Ended", "Nobody", "ReceiveOnly", "Exhausted"]),
     ("call by the other spelling", &["Participant", "Ended", "Nobody"]),
     ("call on stale data", &["connected"]),
     ("carry out orders", &["provisioned", "crashed"]),
@@ -68,6 +68,9 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("drain", &["draining", "unknown", "crashed, not carried out"]),
     ("end", &["ended", "expired before", "unknown", "crashed, carried out", "crashed, not carried out"]),
     ("erase", &["erased", "unknown", "crashed, carried out", "crashed, not carried out"]),
+    ("event", &["merged", "to be redacted", "of no conversation", "crashed, carried out", "crashed, not carried out"]),
+    ("leg", &["moved"]),
+    ("limit", &["reached"]),
     ("give a number back", &["account changed"]),
     ("place an order", &["provisioned", "crashed"]),
     ("heal", &["provisioned", "crashed"]),

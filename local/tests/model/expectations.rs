@@ -11,7 +11,8 @@ use crate::answer::Answer;
 use crate::case::Case;
 use crate::checks;
 use crate::healing;
-use crate::model::{Model, Verdict, ensure};
+use crate::legs::CallEvent;
+use crate::model::{Model, ModelConversation, Verdict, ensure};
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
 
@@ -36,6 +37,10 @@ struct Observed<'a> {
     undisturbed: bool,
     /// True if an operation of the step may hold a number for somebody who only receives.
     may_hold: bool,
+    /// The events of calls that arrived.
+    events: &'a [&'a CallEvent],
+    /// True if no process crashed.
+    answered: bool,
 }
 
 /// Writes of a step that came before its operations, because another operation ran in between.
@@ -77,7 +82,9 @@ impl Case {
             Operation::Create { new, .. } => new.direction.receiver().is_some(),
             operation => matches!(operation, Operation::Update(..) | Operation::Heal),
         });
-        let observed = Observed { table: &table, rented: &rented, undisturbed, may_hold };
+        let events: Vec<&CallEvent> = executions.iter().filter_map(|execution| execution.operation.event()).collect();
+        let (events, answered) = (&*events, executions.iter().all(|execution| execution.outcome.is_some()));
+        let observed = Observed { table: &table, rented: &rented, undisturbed, may_hold, events, answered };
         let explanation = self.explain(&executions, &observed)?;
         let before = std::mem::replace(&mut self.model, explanation.model);
         self.count(&executions, &explanation.carried_out, &before);
@@ -153,6 +160,7 @@ impl Case {
                 _ => self.coverage.count("healing", "both sides"),
             }
         }
+        self.count_legs(before);
         for (execution, carried_out) in executions.iter().zip(carried_out) {
             if let (Operation::Heal, Some(Outcome::Heal(Ok(done)))) = (&execution.operation, &execution.outcome)
                 && done.unhealed > 0
@@ -172,6 +180,7 @@ impl Case {
                 Operation::Heal => "heal",
                 Operation::TakeAway(_) => "take a number away",
                 Operation::GiveBack(_) => "give a number back",
+                Operation::Event(_) => "event",
             };
             match execution.answer() {
                 Some(answer) => self.coverage.count(kind, answer.label()),
@@ -193,6 +202,25 @@ impl Case {
             {
                 self.coverage.count("choice", before.describe_choice(given));
             }
+        }
+    }
+
+    fn count_legs(&mut self, before: &Model) {
+        let was_reached = |id: &ConversationId| {
+            before.conversations.get(id).is_some_and(|found| found.expected.limit_reached_at.is_some())
+        };
+        let reached = |(id, found): &(&ConversationId, &ModelConversation)| {
+            found.expected.limit_reached_at.is_some() && !was_reached(id)
+        };
+        if self.model.conversations.iter().any(|one| reached(&one)) {
+            self.coverage.count("limit", "reached");
+        }
+        let moved = |(id, uuid): &&(ConversationId, String)| {
+            let other = |(of, leg): &(ConversationId, String)| leg == uuid && of != id;
+            !self.model.legs.contains_key(&(*id, uuid.clone())) && self.model.legs.keys().any(other)
+        };
+        if before.legs.keys().any(|leg| moved(&leg)) {
+            self.coverage.count("leg", "moved");
         }
     }
 
@@ -267,6 +295,11 @@ fn apply_all<'a>(
             model.accept_orders(operation, observed.undisturbed, observed.table)?;
             model.accept_pool(operation, outcome.is_some(), observed.table, observed.rented)?;
         }
+        if let Operation::Event(event) = operation
+            && (outcome.is_some() || carried_out)
+        {
+            model.accept_limits(event, observed.table)?;
+        }
         if let Operation::Heal = operation {
             model.accept_healing(outcome.is_some(), observed.table)?;
         }
@@ -281,6 +314,7 @@ fn apply_all<'a>(
     }
     model.accept_holds(observed.table, observed.may_hold)?;
     model.accept_texts(observed.table, observed.undisturbed)?;
+    model.accept_legs(observed.table, observed.events, observed.answered)?;
     checks::check(&model, observed.table)?;
     model.heals.clone_from(&observed.table.heals);
     Ok(model)

@@ -20,6 +20,7 @@ mod coverage;
 mod database;
 mod expectations;
 mod healing;
+mod legs;
 mod model;
 mod orders;
 mod pool;

@@ -10,7 +10,6 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::side::Side;
 use shared::domain::text::Label;
-use shared::domain::usage::UsageLimits;
 use shared::service::create::NewConversation;
 use shared::service::provision::Drained;
 use shared::service::update::{Change, NewPhone};
@@ -19,6 +18,7 @@ use shared::store::IdempotentRequest;
 use crate::answer::Answer;
 use crate::carrier::label;
 use crate::expectations::BegunEnd;
+use crate::legs::StoredLeg;
 use crate::scenario::{INVALID_PHONE, Scenario, canonical, country_of, keyed_as, number};
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
@@ -56,6 +56,14 @@ pub struct Model {
     pub orders: BTreeMap<Country, (String, usize)>,
     /// The conversations that are listed for healing, each with the time of its next try.
     pub heals: BTreeMap<ConversationId, Timestamp>,
+    /// All route keys that each conversation has had, also an erased one.
+    pub keys: BTreeMap<ConversationId, BTreeSet<RouteKey>>,
+    /// The legs of calls by conversation and id.
+    pub legs: BTreeMap<(ConversationId, String), StoredLeg>,
+    /// Legs one of whose events was cut off, so that their parts may be in two conversations.
+    pub cut_off: BTreeSet<String>,
+    /// Conversations that the table has deleted because their time was over.
+    pub forgotten: BTreeSet<ConversationId>,
 }
 
 /// A conversation.
@@ -158,6 +166,7 @@ impl Model {
         let (fallback, routes_read) = (scenario.fallback.clone(), scenario.routes_read);
         let (conversations, erased, redactions, routes, requests, released) = Default::default();
         let (away, orders, heals) = Default::default();
+        let (keys, legs, cut_off, forgotten) = Default::default();
         Self {
             now,
             fallback,
@@ -172,6 +181,10 @@ impl Model {
             away,
             orders,
             heals,
+            keys,
+            legs,
+            cut_off,
+            forgotten,
         }
     }
 
@@ -182,6 +195,9 @@ impl Model {
 
     /// Checks that the answer is the expected one and applies its effects.
     pub fn accept(&mut self, operation: &Operation, outcome: &Outcome) -> Verdict {
+        if let Operation::Event(event) = operation {
+            return self.check_recorded(event, outcome);
+        }
         let (right, answer) = (self.expected_answer(operation), Answer::of(outcome));
         ensure(answer == right, || format!("the answer is {answer:?}; expected {right:?}"))?;
         match (operation, outcome.conversation(), outcome) {
@@ -212,6 +228,9 @@ impl Model {
 
     /// Applies an operation that was carried out by a process that crashed before it answered.
     pub fn accept_unanswered(&mut self, operation: &Operation, table: &Table) -> Verdict {
+        if let Operation::Event(_) = operation {
+            return Ok(());
+        }
         match (operation, self.expected_answer(operation)) {
             (Operation::Create { attempt, new, request, .. }, Answer::Created) => {
                 let label = Label::try_from(label(attempt, Side::A)).ok();
@@ -286,6 +305,7 @@ impl Model {
                 Answer::Account(self.numbers.contains_key(number) && !self.away.contains(number))
             }
             Operation::GiveBack(number) => Answer::Account(self.away.contains(&number.number)),
+            Operation::Event(_) => unreachable!("an event has several right answers"),
         }
     }
 
@@ -406,7 +426,7 @@ impl Model {
             ended_at: None,
             quarantine_seconds: self.quarantine_to_keep(&phones, &sees).max(new.quarantine_seconds),
             limits: new.limits,
-            usage_limits: UsageLimits::default(),
+            usage_limits: new.usage_limits,
             limit_reached_at: None,
             revision: 0,
             carrier_records: given.carrier_records.clone(),
@@ -447,6 +467,7 @@ impl Model {
         let reaches = Some(conversation.expected.participants[side.other().index()].number.clone());
         let is_replaced = false;
         let route = ModelRoute { side: Some(side), reaches, expires_at, quarantined_until, is_replaced, history };
+        self.keys.entry(conversation.expected.id).or_default().insert(name.clone());
         self.routes.insert(name, route);
     }
 
@@ -506,6 +527,7 @@ impl Model {
         self.end(id);
         let Some(ModelConversation { expected: is, .. }) = self.conversations.remove(&id) else { return };
         self.redactions.extend(is.carrier_records.iter().map(|record| record.id.clone()));
+        self.redactions.extend(self.legs.keys().filter(|(of, _)| *of == id).map(|(_, uuid)| uuid.clone()));
         let until = is.quarantined_until(is.ended_at.unwrap_or(is.expires_at)) + RECORDS_KEPT;
         self.erased.insert(id, until);
         let now = self.now;

@@ -6,6 +6,7 @@ use shared::domain::side::{Side, WhoDials};
 
 use crate::carrier::SmsOutcome;
 use crate::connection::Moment;
+use crate::legs::{CALLS, STATUSES};
 use crate::scenario::{ARGENTINE, Kind, PEOPLE};
 
 /// Most steps of one case.
@@ -82,6 +83,13 @@ pub enum Action {
     TakeAway(usize),
     /// Vonage gives the `nth` number back that it took away, without its link to the application.
     GiveBack(usize),
+    /// An event of the `nth` last call that was connected arrives, if it has happened by now: the callee's leg or the caller's,
+    /// and the status at this position.
+    Event {
+        call: usize,
+        callee: bool,
+        status: usize,
+    },
 }
 
 /// Parameters of a conversation to create.
@@ -94,6 +102,8 @@ pub struct NewConversationSpec {
     pub notify: bool,
     /// The idempotency key.
     pub key: Option<u8>,
+    /// The limit of its calls.
+    pub max_calls: Option<u64>,
 }
 
 /// A reference to a phone.
@@ -150,6 +160,11 @@ impl Action {
         ]
     }
 
+    fn event() -> impl Strategy<Value = Self> {
+        let (call, status) = (0..CALLS, 0..STATUSES.len());
+        (call, any::<bool>(), status).prop_map(|(call, callee, status)| Self::Event { call, callee, status })
+    }
+
     /// An action of a client, or of Vonage, that may happen at any time.
     fn of_client() -> impl Strategy<Value = Self> {
         let outcome = prop_oneof![4 => Just(SmsOutcome::Accepted), 1 => Just(SmsOutcome::Refused), 1 => Just(SmsOutcome::NoAnswer)];
@@ -168,6 +183,7 @@ impl Action {
             4 => (0..8usize).prop_map(Self::Drain),
             3 => (0..8usize).prop_map(Self::TakeAway),
             3 => (0..8usize).prop_map(Self::GiveBack),
+            24 => Self::event(),
         ]
     }
 }
@@ -178,14 +194,16 @@ impl NewConversationSpec {
         let direction = prop_oneof![6 => Just(WhoDials::Both), 2 => Just(WhoDials::AToB), 1 => Just(WhoDials::BToA)];
         // Some last for longer than the margin of a hold.
         let lifetime = prop_oneof![20 => 60..=600u64, 1 => 60..=400_000u64];
-        (PhoneRef::two(), direction, lifetime, 60..=600u32, any::<bool>(), key).prop_map(
-            |(people, direction, lifetime, quarantine, notify, key)| Self {
+        let max_calls = prop::option::weighted(0.3, 1..3u64);
+        (PhoneRef::two(), direction, lifetime, 60..=600u32, any::<bool>(), key, max_calls).prop_map(
+            |(people, direction, lifetime, quarantine, notify, key, max_calls)| Self {
                 people,
                 direction,
                 lifetime,
                 quarantine,
                 notify,
                 key,
+                max_calls,
             },
         )
     }

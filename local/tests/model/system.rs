@@ -24,7 +24,7 @@ use shared::service::pool_cache::PoolCache;
 use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Upkeep};
 use shared::service::update::{Change, UpdateError, Updater};
 use shared::service::verify_number::{NumberVerifier, WhenLookupFails};
-use shared::store::{IdempotentRequest, Store, StoreError};
+use shared::store::{IdempotentRequest, Recorded, Store, StoreError};
 use shared::vonage::Vonage;
 use shared::vonage::applications::ApplicationsApi;
 use shared::vonage::numbers::{NumbersApi, Search};
@@ -33,6 +33,7 @@ use testkit::listen;
 use crate::carrier::{Directory, Texts};
 use crate::connection::Connection;
 use crate::database::{Database, TABLE};
+use crate::legs::CallEvent;
 use crate::scenario::{Kind, Scenario};
 use crate::stale::StaleReads;
 
@@ -99,6 +100,8 @@ pub enum Operation {
     TakeAway(PoolNumber),
     /// Vonage gives a number back that it took away.
     GiveBack(PoolNumber),
+    /// An event of a call arrives.
+    Event(CallEvent),
 }
 
 /// The outcome of an operation.
@@ -117,6 +120,7 @@ pub enum Outcome {
     Heal(Result<Healing, StoreError>),
     /// True if Vonage has changed the account.
     Account(bool),
+    Event(Result<Recorded, StoreError>),
 }
 
 impl System {
@@ -301,6 +305,12 @@ impl Process {
             }
             Operation::GiveBack(number) => {
                 Outcome::Account(self.numbers.buy(number.country, &number.number).await.is_ok())
+            }
+            Operation::Event(event) => {
+                let (time, now) = (event.time(), self.creator.clock.now());
+                let of_leg = event.event();
+                let recorded = self.store().record_leg_event(event.numbers(), &of_leg, time, now);
+                Outcome::Event(Box::pin(recorded).await)
             }
         }
     }

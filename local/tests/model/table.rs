@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use shared::domain::call::Status;
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::country::Country;
 use shared::domain::order::OpenOrder;
@@ -14,9 +15,11 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::PoolNumber;
 use shared::domain::ready_pool::{PartName, ReadyNumber, ReadyPart};
 use shared::domain::route::KeyOwner;
+use shared::domain::usage::Usage;
 use shared::store::{Line, PartState};
 
 use crate::database::Database;
+use crate::legs::{STATUSES, StoredLeg};
 use crate::scenario::number;
 
 /// The content of the table at one moment.
@@ -53,6 +56,12 @@ pub struct Table {
     pub losses: BTreeMap<VirtualNumber, Timestamp>,
     /// The conversations that are listed for healing, each with the time of its next try.
     pub heals: BTreeMap<ConversationId, Timestamp>,
+    /// The legs of calls by conversation and id.
+    pub legs: BTreeMap<(ConversationId, String), StoredLeg>,
+    /// What the calls of conversations with limits have used.
+    pub usage: BTreeMap<ConversationId, Usage>,
+    /// The conversations whose erasure is not settled.
+    pub erasures: BTreeSet<ConversationId>,
     /// TTL of each item that has one.
     pub ttl: BTreeMap<(String, String), Timestamp>,
 }
@@ -145,7 +154,17 @@ impl Table {
                 let remembered = (parsed(&item["conversation"]), parsed(&item["fingerprint"]));
                 self.requests.insert(of.to_owned(), remembered);
             }
-            ("ERASURE", None, _) => {}
+            ("CONVERSATION", None, "USAGE") => {
+                self.usage.insert(of.try_into().unwrap(), usage(item));
+            }
+            ("CONVERSATION", None, _) if sk.starts_with("LEG#") => {
+                let uuid = sk.rsplit('#').next().unwrap().to_owned();
+                let status = |status: &&Status| !item[format!("at_{}", status.as_str())].is_null();
+                let statuses = STATUSES.iter().filter(status).copied().collect();
+                let counted = if item["counted"].is_null() { Usage::default() } else { usage(&item["counted"]) };
+                self.legs.insert((of.try_into().unwrap(), uuid), StoredLeg { statuses, counted });
+            }
+            ("ERASURE", None, _) => drop(self.erasures.insert(parsed(&item["conversation"]))),
             ("REDACTION", None, _) => drop(self.redactions.insert(parsed(&item["id"]))),
             ("POOL", Some(dialled), _) => drop(self.numbers.insert(dialled, parsed(item))),
             ("POOL", None, "LEDGER") => {
@@ -202,6 +221,12 @@ impl Table {
         }
         over
     }
+}
+
+fn usage(value: &Value) -> Usage {
+    let count = |name: &str| value[name].as_u64().unwrap();
+    let spend = value["spend"].to_string().trim_matches('"').parse().unwrap();
+    Usage { calls: count("calls"), seconds: count("seconds"), spend }
 }
 
 fn part_name(written: &str) -> PartName {

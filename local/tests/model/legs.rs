@@ -1,0 +1,290 @@
+//! Rules for the events of calls: the legs that they leave, and what is counted of them. An event may come at any time after
+//! the call, however late, twice and in any order, while conversations end, are erased, and come back to the same numbers. A
+//! crash can stop it between its writes. So the test reads the legs from the table and checks that each of them is allowed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
+use shared::domain::call::{Direction, LegEvent, LegFacts, Status};
+use shared::domain::conversation::ConversationId;
+use shared::domain::phone::{RealNumber, VirtualNumber};
+use shared::domain::usage::Usage;
+use shared::store::{LegNumbers, Recorded};
+
+use crate::model::{Model, RouteKey, Verdict, ensure};
+use crate::scenario::canonical;
+use crate::system::{Operation, Outcome};
+use crate::table::Table;
+
+/// Number of calls whose events may still come.
+pub const CALLS: usize = 10;
+
+/// The statuses of a leg in their order.
+pub const STATUSES: [Status; 4] = [Status::Started, Status::Ringing, Status::Answered, Status::Completed];
+
+/// A call that was connected.
+#[derive(Debug, Clone)]
+pub struct PlacedCall {
+    pub id: usize,
+    pub conversation: ConversationId,
+    pub at: Timestamp,
+    /// The caller's phone as it was dialled from, and the number that it dialled.
+    pub caller: (RealNumber, VirtualNumber),
+    /// The callee's phone, and the number that it showed.
+    pub callee: (RealNumber, VirtualNumber),
+    /// True if the callee only receives.
+    pub one_way: bool,
+}
+
+/// An event of one of the two legs of a call.
+#[derive(Debug, Clone)]
+pub struct CallEvent {
+    pub call: PlacedCall,
+    pub direction: Direction,
+    pub status: Status,
+}
+
+/// What the table has of a leg.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredLeg {
+    pub statuses: BTreeSet<Status>,
+    pub counted: Usage,
+}
+
+impl PlacedCall {
+    /// Seconds for which both talk. No call is longer than a minute, the least that a quarantine may be.
+    fn talk(&self) -> u32 {
+        u32::try_from(1 + self.id * 7 % 50).unwrap()
+    }
+
+    fn time(&self, status: Status) -> Timestamp {
+        let seconds = match status {
+            Status::Started => 0,
+            Status::Ringing => 1,
+            Status::Answered => 4,
+            _ => 4 + i64::from(self.talk()),
+        };
+        self.at + SignedDuration::from_secs(seconds)
+    }
+}
+
+impl CallEvent {
+    pub fn time(&self) -> Timestamp {
+        self.call.time(self.status)
+    }
+
+    /// Vonage's id of the leg.
+    pub fn uuid(&self) -> String {
+        format!("{}-{}", if self.direction == Direction::Inbound { "in" } else { "out" }, self.call.id)
+    }
+
+    pub fn event(&self) -> LegEvent {
+        let is_over = self.status == Status::Completed;
+        let duration = is_over.then(|| self.call.talk());
+        let facts = LegFacts { duration, price: is_over.then(price), ..LegFacts::default() };
+        let conversation_uuid = format!("CON-{}", self.call.id);
+        LegEvent { conversation_uuid, uuid: self.uuid(), status: self.status, timestamp: Some(self.time()), facts }
+    }
+
+    pub fn numbers(&self) -> LegNumbers<'_> {
+        let (phone, virtual_number) = match self.direction {
+            Direction::Inbound => &self.call.caller,
+            Direction::Outbound => &self.call.callee,
+        };
+        LegNumbers { phone, virtual_number, direction: self.direction, named: self.named() }
+    }
+
+    /// The conversation in the address of the event.
+    fn named(&self) -> Option<ConversationId> {
+        (self.call.one_way && self.direction == Direction::Outbound).then_some(self.call.conversation)
+    }
+
+    fn key(&self) -> RouteKey {
+        let LegNumbers { phone, virtual_number, .. } = self.numbers();
+        (canonical(phone), virtual_number.clone())
+    }
+
+    /// What the leg uses, after these statuses.
+    fn uses(&self, statuses: &BTreeSet<Status>) -> Usage {
+        let is_over = statuses.contains(&Status::Completed);
+        let spend = if is_over { price() } else { Decimal::ZERO };
+        match self.direction {
+            Direction::Inbound => Usage { spend, ..Usage::default() },
+            Direction::Outbound => {
+                Usage { calls: 1, seconds: if is_over { self.call.talk().into() } else { 0 }, spend }
+            }
+        }
+    }
+}
+
+fn price() -> Decimal {
+    Decimal::new(24, 3)
+}
+
+impl Operation {
+    /// The event, if it is one.
+    pub fn event(&self) -> Option<&CallEvent> {
+        match self {
+            Self::Event(event) => Some(event),
+            _ => None,
+        }
+    }
+}
+
+impl Model {
+    /// Checks what became of an event. `None` if its process crashed.
+    pub fn check_recorded(&self, event: &CallEvent, outcome: &Outcome) -> Verdict {
+        let recorded = match outcome {
+            Outcome::Event(Ok(recorded)) => *recorded,
+            other => return Err(format!("an event was not recorded: {other:?}")),
+        };
+        match recorded {
+            // The legs in the table tell more.
+            Recorded::Merged(id) => ensure(self.had_key(id, event), || format!("{event:?} is of {id}")),
+            Recorded::ToRedact(_) => ensure(self.owners(event).any(|id| !self.conversations.contains_key(&id)), || {
+                format!("{event:?} is to be redacted, but nothing was erased")
+            }),
+            Recorded::OfNone => ensure(!self.must_record(event), || {
+                format!("{event:?} was not recorded; the route is {:?}", self.routes.get(&event.key()))
+            }),
+        }
+    }
+
+    /// The conversations that have or had the event's numbers.
+    fn owners(&self, event: &CallEvent) -> impl Iterator<Item = ConversationId> {
+        let (named, key) = (event.named(), event.key());
+        let owners = self.keys.iter().filter(move |(_, keys)| keys.contains(&key)).map(|(id, _)| *id);
+        owners.filter(move |_| named.is_none()).chain(named)
+    }
+
+    fn had_key(&self, id: ConversationId, event: &CallEvent) -> bool {
+        self.owners(event).any(|owner| owner == id)
+    }
+
+    /// True if the event's conversation is there, and nothing has happened to its numbers since.
+    fn must_record(&self, event: &CallEvent) -> bool {
+        let id = event.call.conversation;
+        let is_stored = self.conversations.get(&id).is_some_and(|found| self.now < found.quarantined_until());
+        let owns = |key: &RouteKey| {
+            let route = self.routes.get(key).filter(|route| route.is_in_use(self.now));
+            route.is_some_and(|route| route.side.is_some() && route.history.contains(&id))
+        };
+        is_stored && (event.named().is_some() || owns(&event.key()))
+    }
+
+    /// Takes over that a conversation of an event has reached its limit, if what was counted says so.
+    pub fn accept_limits(&mut self, event: &CallEvent, table: &Table) -> Verdict {
+        let owners: Vec<_> = self.owners(event).collect();
+        let now = self.second();
+        for id in owners {
+            let Some(conversation) = self.conversations.get_mut(&id) else { continue };
+            let Some(found) = table.conversations.get(&id) else { continue };
+            let before = conversation.expected.limit_reached_at;
+            if before == found.limit_reached_at || before.is_some() {
+                continue;
+            }
+            let usage = table.usage.get(&id).copied().unwrap_or_default();
+            let is_right = conversation.is_live(self.now)
+                && found.limit_reached_at == Some(now)
+                && conversation.expected.usage_limits.are_reached(&usage);
+            ensure(is_right, || format!("{found:?} has reached a limit with {usage:?}"))?;
+            conversation.expected.limit_reached_at = Some(now);
+            conversation.expected.revision += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes over the legs of the table. Only those of `events` may have changed. `answered`: no process of the step crashed.
+    pub fn accept_legs(&mut self, table: &Table, events: &[&CallEvent], answered: bool) -> Verdict {
+        let is_touched = |uuid: &str| events.iter().any(|event| event.uuid() == uuid);
+        for ((id, uuid), before) in self.legs.iter().filter(|((_, uuid), _)| !is_touched(uuid)) {
+            let is_right = match table.legs.get(&(*id, uuid.clone())) {
+                Some(found) => found == before,
+                None => !self.conversations.contains_key(id) && table.redactions.contains(uuid),
+            };
+            ensure(is_right, || format!("the leg {uuid} of {id} was {before:?} and changed"))?;
+        }
+        let new = table.legs.keys().find(|key| !is_touched(&key.1) && !self.legs.contains_key(key));
+        ensure(new.is_none(), || format!("the leg {new:?} came from nowhere"))?;
+        for event in events {
+            if !answered {
+                self.cut_off.insert(event.uuid());
+            }
+            self.check_leg(event, table)?;
+        }
+        let orphan = table.legs.keys().find(|(id, _)| {
+            !self.conversations.contains_key(id) && !table.erasures.contains(id) && !self.forgotten.contains(id)
+        });
+        ensure(orphan.is_none(), || format!("the leg {orphan:?} outlived its conversation"))?;
+        self.legs.clone_from(&table.legs);
+        self.check_usage(table)
+    }
+
+    /// Checks where the leg of an event is, and what it has.
+    fn check_leg(&self, event: &CallEvent, table: &Table) -> Verdict {
+        let uuid = event.uuid();
+        let of_leg = |legs: &BTreeMap<(ConversationId, String), StoredLeg>| {
+            let stored = legs.iter().filter(|((_, leg), _)| *leg == uuid);
+            stored.map(|((id, _), leg)| (*id, leg.clone())).collect::<Vec<_>>()
+        };
+        let (before, after) = (of_leg(&self.legs), of_leg(&table.legs));
+        let statuses: BTreeSet<Status> = after.iter().flat_map(|(_, leg)| &leg.statuses).copied().collect();
+        for (id, _) in &after {
+            let is_right =
+                self.had_key(*id, event) && (self.cut_off.contains(&uuid) || self.is_home(*id, event, &statuses));
+            ensure(is_right, || {
+                let owners: Vec<_> = self.owners(event).collect();
+                format!("{event:?} left a leg in {id}; all of it: {after:?}; its numbers were of {owners:?}")
+            })?;
+        }
+        let known: BTreeSet<Status> = before.iter().flat_map(|(_, leg)| &leg.statuses).copied().collect();
+        let may: BTreeSet<Status> = known.iter().copied().chain([event.status]).collect();
+        let is_two = STATUSES.iter().filter(|status| statuses.contains(status) && !may.contains(status)).count() > 1;
+        ensure(!is_two, || format!("{event:?} made {statuses:?} of {known:?}"))?;
+        if !self.cut_off.contains(&uuid) {
+            ensure(after.len() <= 1, || format!("{event:?} left two legs: {after:?}"))?;
+            let is_complete = statuses.contains(&event.status) || !self.must_record(event);
+            ensure(is_complete && known.is_subset(&statuses) || !self.must_record(event), || {
+                format!("{event:?} left {statuses:?} of {known:?}")
+            })?;
+            if let [(id, leg)] = &after[..]
+                && event.status != Status::Ringing
+                && let Some(conversation) = self.conversations.get(id)
+                && !conversation.expected.usage_limits.is_none()
+                && leg.statuses.contains(&event.status)
+            {
+                let uses = event.uses(&leg.statuses);
+                ensure(leg.counted == uses, || format!("{event:?} used {uses:?}, but {leg:?} is counted"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// True if a leg with these statuses belongs to a conversation: the latest that had begun when the first of them happened.
+    /// Two that began in the same second cannot be told apart.
+    fn is_home(&self, id: ConversationId, event: &CallEvent, statuses: &BTreeSet<Status>) -> bool {
+        if let Some(named) = event.named() {
+            return named == id;
+        }
+        let first = statuses.first().map_or(event.time(), |status| event.call.time(*status)).as_second();
+        let begun = |id: &ConversationId| id.created_at().as_second();
+        let is_there = |id: &ConversationId| self.conversations.contains_key(id) || self.forgotten.contains(id);
+        let latest = self.owners(event).filter(|id| is_there(id) && begun(id) <= first).max();
+        latest == Some(id) || begun(&id) == first || latest.is_some_and(|latest| begun(&latest) == first && id < latest)
+    }
+
+    /// Checks that the sums of conversations with limits are those of their legs, and that a limit which is reached says so.
+    fn check_usage(&self, table: &Table) -> Verdict {
+        for (id, conversation) in &self.conversations {
+            let legs = table.legs.iter().filter(|((of, _), _)| of == id);
+            let sum = legs.fold(Usage::default(), |sum, (_, leg)| sum.with_leg(&leg.counted, &Usage::default()));
+            let found = table.usage.get(id).copied().unwrap_or_default();
+            ensure(found == sum, || format!("{id} has used {found:?}, but its legs {sum:?}"))?;
+            let is = &conversation.expected;
+            let is_marked = is.limit_reached_at.is_some() || !conversation.is_live(self.now);
+            ensure(is_marked || !is.usage_limits.are_reached(&found), || format!("{is:?} goes on after {found:?}"))?;
+        }
+        Ok(())
+    }
+}
