@@ -251,6 +251,7 @@ impl Model {
             if let [(id, leg)] = &after[..]
                 && event.status != Status::Ringing
                 && let Some(conversation) = self.conversations.get(id)
+                && conversation.is_readable(self.now)
                 && !conversation.expected.usage_limits.is_none()
                 && leg.statuses.contains(&event.status)
             {
