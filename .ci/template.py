@@ -17,7 +17,8 @@ WEBHOOKS = {
     "POST /webhooks/event", "POST /webhooks/event/{id}",
 }
 CONVERSATIONS = {
-    "POST /conversations", "GET /conversations/{id}", "PATCH /conversations/{id}", "DELETE /conversations/{id}",
+    "POST /conversations", "GET /conversations", "GET /conversations/{id}", "PATCH /conversations/{id}",
+    "DELETE /conversations/{id}", "POST /erasures", "GET /erasures/{id}",
 }
 NUMBERS = {"POST /numbers", "GET /numbers", "DELETE /numbers/{number}"}
 
@@ -149,8 +150,8 @@ check_routes(iam, {
 for policy, routes in (("ConversationsPolicy", CONVERSATIONS), ("NumbersPolicy", NUMBERS)):
     [statement] = iam[policy]["Properties"]["PolicyDocument"]["Statement"]
     expect(statement["Action"] == "execute-api:Invoke", statement)
-    named = "conversations" if policy == "ConversationsPolicy" else "numbers"
-    expect(all(f"/{named}" in arn["Fn::Sub"] for arn in statement["Resource"]), statement)
+    named = ("/conversations", "/erasures") if policy == "ConversationsPolicy" else ("/numbers",)
+    expect(all(any(name in arn["Fn::Sub"] for name in named) for arn in statement["Resource"]), statement)
 expect({"ConversationsPolicyArn", "NumbersPolicyArn"} <= set(iam_outputs), iam_outputs)
 
 jwt, jwt_outputs = deployed(JwtIssuer=ISSUER, JwtAudience=AUDIENCE)

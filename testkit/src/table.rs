@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::number_erasure::NumberErasure;
 use shared::domain::order::OpenOrder;
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::route::{Hold, KeyOwner, Route, RouteTombstone};
@@ -39,6 +40,10 @@ pub struct Table {
     pub lines: BTreeMap<String, Line>,
     /// The erasures that the schedule has to finish.
     pub erasures: Vec<Erasure>,
+    /// The erasures by number that are running.
+    pub number_erasures: Vec<NumberErasure>,
+    /// The conversations that are listed under a phone, by phone, each with its TTL in seconds.
+    pub participations: BTreeMap<(String, ConversationId), i64>,
     /// The carrier records that Vonage has to redact.
     pub redactions: Vec<Redaction>,
     /// Every item as text, with its item key.
@@ -125,6 +130,10 @@ impl Table {
                 assert_eq!(names(&item), ["erased_at", "pk", "sk", "ttl", "v"]);
                 self.erased.insert(id.try_into().unwrap());
             }
+            (("PHONE", phone), ("CONVERSATION", id)) => {
+                assert_eq!(names(&item), ["pk", "since", "sk", "ttl", "v"]);
+                self.participations.insert((phone.to_owned(), id.try_into().unwrap()), item["ttl"].as_i64().unwrap());
+            }
             (("CONVERSATION", id), ("LEG", _)) => self.legs.push(id.try_into().unwrap()),
             (("CONVERSATION", id), ("USAGE", _)) => {
                 let count = |name: &str| item[name].as_u64().unwrap();
@@ -135,6 +144,16 @@ impl Table {
             (("ERASURE", ""), _) => {
                 assert_eq!(names(&item), ["conversation", "erased_at", "pk", "sk", "v"]);
                 self.erasures.push(read(item));
+            }
+            (("FORGET", ""), _) => {
+                let erasure: NumberErasure = read(item);
+                assert!(erasure.number.is_some() && erasure.done_at.is_none(), "{erasure:?}");
+                self.number_erasures.push(erasure);
+            }
+            (("FORGET", _), _) => {
+                let expected =
+                    ["conversations_erased", "conversations_failed", "done_at", "id", "pk", "sk", "ttl", "v"];
+                assert_eq!(names(&item), expected);
             }
             (("REDACTION", ""), _) => {
                 assert_eq!(names(&item), ["direction", "due_at", "id", "pk", "product", "since", "sk", "ttl", "v"]);
@@ -190,6 +209,7 @@ impl Table {
         self.check_routes(now);
         self.check_lines(now);
         self.check_erased(now);
+        self.check_participations();
         self.check_pool();
     }
 
@@ -316,6 +336,25 @@ impl Table {
             let mut gone = self.erasing.iter().map(|conversation| conversation.id).chain(self.erased.iter().copied());
             assert!(gone.any(|id| id == erased.conversation), "{key:?} {erased:?}");
         }
+    }
+
+    /// Checks that a conversation is listed under each phone that its item names, as long as it is kept, and that no other
+    /// is listed.
+    fn check_participations(&self) {
+        let mut left = self.participations.clone();
+        for conversation in self.conversations.iter().chain(&self.erasing) {
+            let kept_until = (quarantined_until(conversation) + SignedDuration::from_hours(30 * 24)).as_second();
+            let phones = conversation.participants.iter().flat_map(|participant| participant.all_numbers());
+            let phones: BTreeSet<_> = phones.map(|phone| phone.canonical().expose().to_owned()).collect();
+            for phone in phones {
+                let ttl = left.remove(&(phone.clone(), conversation.id));
+                let ttl = ttl.unwrap_or_else(|| panic!("{conversation:?} is not listed under {phone}"));
+                let is_being_erased = self.erasing.iter().any(|erasing| erasing.id == conversation.id);
+                let is_right = is_being_erased || (kept_until..=kept_until + 86_400).contains(&ttl);
+                assert!(is_right, "{ttl} for {kept_until}: {conversation:?}");
+            }
+        }
+        assert!(left.is_empty(), "listed, and in no conversation: {left:?}");
     }
 
     /// Returns the item keys of all items that contain `text`.

@@ -1,18 +1,23 @@
-//! `DELETE /conversations/{id}` ends a conversation, and with `?erase=true` erases it. A schedule asks Vonage to redact the
-//! carrier records of erased conversations.
+//! `DELETE /conversations/{id}` ends a conversation, and with `?erase=true` erases it. `POST /erasures` erases all conversations of
+//! a phone, and `GET /erasures/{id}` shows how far that is. A schedule goes on with it, and asks Vonage to redact the carrier
+//! records of erased conversations.
+
+mod erasures;
 
 use jiff::Timestamp;
-use lambda_http::http::StatusCode;
+use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
+use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
 use shared::edge::http::{self, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
+use shared::service::forget::{Forgetter, Forgotten};
 use shared::service::redact::{Redacted, Redactor};
-use shared::store::Store;
+use shared::store::{Store, StoreError};
 use shared::vonage::Vonage;
 use shared::vonage::redact::RedactApi;
 
@@ -36,8 +41,26 @@ impl HttpFunction for EndConversation {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
-        let erase = erase(&request)?;
-        let id = http::conversation_id(&request)?;
+        match *request.method() {
+            Method::POST => {
+                log.outcome = "erasing a number";
+                let deadline = deadline::of_work(&request, self.clock.now());
+                let forgetter = Forgetter { store: &self.store, clock: &self.clock, deadline };
+                erasures::begin(&forgetter, &request).await
+            }
+            Method::GET => {
+                log.outcome = "shown";
+                erasures::show(&self.store, &request, self.clock.now()).await
+            }
+            _ => self.end_or_erase(&request, log).await,
+        }
+    }
+}
+
+impl EndConversation {
+    async fn end_or_erase(&self, request: &Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        let erase = erase(request)?;
+        let id = http::conversation_id(request)?;
         log.conversation = Some(id);
         if erase {
             log.outcome = "erased";
@@ -53,9 +76,14 @@ impl HttpFunction for EndConversation {
 
 impl ScheduledFunction for EndConversation {
     async fn tick(&self, _: Value, deadline: Option<Timestamp>) -> Value {
+        // The other half is for the redactions.
+        let now = self.clock.now();
+        let half_time = deadline.map(|deadline| now + deadline.duration_since(now) / 2);
+        let forgetter = Forgetter { store: &self.store, clock: &self.clock, deadline: half_time };
         let redactor = Redactor { store: &self.store, api: &self.redact, clock: &self.clock, deadline };
-        match redactor.run().await {
-            Ok(done) => report(&done),
+        let done = async { Ok::<_, StoreError>((forgetter.run().await?, redactor.run().await?)) };
+        match done.await {
+            Ok((forgotten, redacted)) => report(&forgotten, &redacted),
             Err(error) => {
                 tracing::error!(schedule_failures = 1u64, cause = %error, "redaction run failed");
                 json!({"failed": error.to_string()})
@@ -65,7 +93,7 @@ impl ScheduledFunction for EndConversation {
 }
 
 /// Logs the problems of a run and returns its report.
-fn report(done: &Redacted) -> Value {
+fn report(forgotten: &Forgotten, done: &Redacted) -> Value {
     let mut not_provisioned: Vec<_> = done.not_provisioned.iter().map(|product| product.as_str()).collect();
     not_provisioned.sort_unstable();
     if !not_provisioned.is_empty() {
@@ -80,8 +108,9 @@ fn report(done: &Redacted) -> Value {
         tracing::warn!(cause, "redaction run stopped early; the next run continues");
     }
     let Redacted { settled, redacted, postponed, given_up, stopped, .. } = done;
-    json!({"settled": settled, "redacted": redacted, "postponed": postponed, "given_up": given_up,
-           "not_provisioned": not_provisioned, "stopped": stopped})
+    let Forgotten { done, running } = forgotten;
+    json!({"numbers": {"done": done, "running": running}, "settled": settled, "redacted": redacted, "postponed": postponed,
+           "given_up": given_up, "not_provisioned": not_provisioned, "stopped": stopped})
 }
 
 /// Reads the parameter `erase`.

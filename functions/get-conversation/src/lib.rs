@@ -1,7 +1,10 @@
-//! `GET /conversations/{id}` returns a conversation with its calls.
+//! `GET /conversations/{id}` returns a conversation with its calls, and `GET /conversations` those of a phone.
+
+mod list;
+mod page;
 
 use lambda_http::http::StatusCode;
-use lambda_http::{Body, Request, Response};
+use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::domain::call::calls;
@@ -10,7 +13,9 @@ use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
-use shared::store::Store;
+use shared::store::{CallsQuery, Store};
+
+use crate::page::{CallsParameters, ListQuery};
 
 /// The function that returns conversations.
 pub struct GetConversation {
@@ -28,17 +33,31 @@ impl HttpFunction for GetConversation {
     async fn warm_up(&self) {
         // This function has permission to read conversations only. No conversation has this id.
         let now = self.clock.now();
-        let _ = self.store.conversation_with_legs(ConversationId::generate(now), now).await;
+        let nothing = CallsQuery { limit: 1, after: None };
+        let _ = self.store.conversation_with_calls(ConversationId::generate(now), nothing, now).await;
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        let names_one = request.path_parameters_ref().is_some_and(|parameters| parameters.first("id").is_some());
+        if !names_one {
+            log.outcome = "listed";
+            return list::answer(&self.store, &ListQuery::read(&request)?, self.clock.now()).await;
+        }
         let id = http::conversation_id(&request)?;
         (log.outcome, log.conversation) = ("read", Some(id));
+        let parameters = CallsParameters::read(&request)?;
+        self.show(id, parameters.query()).await
+    }
+}
+
+impl GetConversation {
+    async fn show(&self, id: ConversationId, query: CallsQuery<'_>) -> Result<Response<Body>, Problem> {
         let now = self.clock.now();
-        let found = self.store.conversation_with_legs(id, now).await?;
-        let (conversation, legs, usage) = found.ok_or_else(http::no_conversation)?;
-        let (calls, [a, b]) = (calls(legs), &conversation.participants);
-        let view = ConversationView::with_calls(&conversation, &calls, &usage, now);
+        let found = self.store.conversation_with_calls(id, query, now).await?.ok_or_else(http::no_conversation)?;
+        let (conversation, [a, b]) = (&found.conversation, &found.conversation.participants);
+        let calls = calls(found.legs);
+        let view = ConversationView::new(conversation, now).with_usage(&found.usage);
+        let view = view.with_calls(conversation, &calls, found.next.as_deref());
         // Nobody dials the numbers of one that is over.
         let is_active = conversation.is_active(now);
         let losses = if is_active { self.store.losses([&a.sees, &b.sees]).await? } else { [None; 2] };

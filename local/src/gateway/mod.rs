@@ -63,8 +63,12 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
     routes.add_fallback(&[("GET", "/webhooks/fallback"), ("POST", "/webhooks/fallback")]);
     routes.add::<event_webhook::EventWebhook>(&[("POST", "/webhooks/event"), ("POST", "/webhooks/event/{id}")])?;
     routes.add::<create_conversation::CreateConversation>(&[("POST", "/conversations")])?;
-    routes.add::<get_conversation::GetConversation>(&[("GET", "/conversations/{id}")])?;
-    routes.add::<end_conversation::EndConversation>(&[("DELETE", "/conversations/{id}")])?;
+    routes.add::<get_conversation::GetConversation>(&[("GET", "/conversations"), ("GET", "/conversations/{id}")])?;
+    routes.add::<end_conversation::EndConversation>(&[
+        ("DELETE", "/conversations/{id}"),
+        ("POST", "/erasures"),
+        ("GET", "/erasures/{id}"),
+    ])?;
     routes.add::<update_conversation::UpdateConversation>(&[("PATCH", "/conversations/{id}")])?;
     routes.add::<provision_numbers::ProvisionNumbers>(&[
         ("POST", "/numbers"),

@@ -51,8 +51,7 @@ async fn run(laptop: &Laptop) -> Value {
 
 /// Returns a report of the schedule with these counts. The others are zero.
 fn report(counts: Value) -> Value {
-    let mut report =
-        json!({"settled": 0, "redacted": 0, "postponed": 0, "given_up": 0, "not_provisioned": [], "stopped": null});
+    let mut report = json!({"numbers": {"done": 0, "running": 0}, "settled": 0, "redacted": 0, "postponed": 0, "given_up": 0, "not_provisioned": [], "stopped": null});
     report.as_object_mut().unwrap().extend(counts.as_object().unwrap().clone());
     report
 }

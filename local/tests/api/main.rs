@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod answer;
+mod calls_pages;
 mod capacity;
 mod change_events;
 mod choice;
@@ -11,6 +12,7 @@ mod costs;
 mod create;
 mod erase;
 mod events;
+mod forget;
 mod healing;
 mod hubs;
 mod idempotency;
@@ -21,6 +23,7 @@ mod on_demand;
 mod one_way;
 mod operations;
 mod orders;
+mod people;
 mod pipe;
 mod provision;
 mod stale;

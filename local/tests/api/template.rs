@@ -447,6 +447,8 @@ async fn example_events_get_answers_of_their_names() {
         event["pathParameters"]["id"] = conversation["id"].clone();
         event
     };
+    let listed = send("get-conversation-list").await;
+    assert_eq!((listed.0, listed.1["conversations"].as_array().unwrap().len()), (200, 2));
     let read = invoke("get", &of_this_one("get-conversation")).await.1;
     assert_eq!((&read["id"], &read["calls"][0]["duration"]), (&conversation["id"], &json!(30)));
     let updated = invoke("update", &of_this_one("update-conversation")).await.1;
@@ -456,9 +458,14 @@ async fn example_events_get_answers_of_their_names() {
     assert_eq!(invoke("get", &of_this_one("get-conversation")).await.0, 404);
     let event = events["end-conversation-schedule"].clone();
     let report = gateway::ErasureSchedule::new(environment, clock(), event).unwrap().tick().await.unwrap();
-    let nothing_yet =
-        json!({"settled": 0, "redacted": 0, "postponed": 0, "given_up": 0, "not_provisioned": [], "stopped": null});
+    let nothing_yet = json!({"numbers": {"done": 0, "running": 0}, "settled": 0, "redacted": 0, "postponed": 0, "given_up": 0, "not_provisioned": [], "stopped": null});
     assert_eq!(report, nothing_yet);
+    let (status, erasure) = send("end-conversation-forget").await;
+    assert_eq!((status, &erasure["state"], &erasure["conversations_erased"]), (202, &json!("done"), &json!(1)));
+    let mut shown = events["end-conversation-forget-show"].clone();
+    assert_eq!(invoke("unknown", &shown).await.0, 404);
+    shown["pathParameters"]["id"] = erasure["id"].clone();
+    assert_eq!(invoke("shown", &shown).await, (200, erasure));
     assert_eq!(send("provision-numbers-drain").await.1["state"], "draining");
 }
 

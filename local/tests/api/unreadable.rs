@@ -72,6 +72,7 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::Line => key(&format!("CALLER#{caller}"), "RECEIVES"),
         ItemKind::OwnNumber => key(&format!("CALLER#{}", NUMBERS[3]), "POOL"),
         ItemKind::Conversation => key(&format!("CONVERSATION#{other}"), "CONVERSATION"),
+        ItemKind::Participation => key(&format!("PHONE#{caller}"), &format!("CONVERSATION#{other}")),
         ItemKind::Leg => key(&format!("CONVERSATION#{good}"), "LEG#CON-1#2"),
         ItemKind::Usage => key(&format!("CONVERSATION#{good}"), "USAGE"),
         ItemKind::Number => key("POOL#GB", &format!("NUMBER#{}", NUMBERS[3])),
@@ -84,6 +85,7 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::PeakUsage => key("POOL", "HELD#GB#2999-01-01"),
         ItemKind::Request => key("REQUEST#1", "REQUEST"),
         ItemKind::Erasure => key("ERASURE", &format!("CONVERSATION#{other}")),
+        ItemKind::NumberErasure => key("FORGET", other),
         ItemKind::Redaction => key("REDACTION", "sms#1"),
         ItemKind::Heal => key("HEAL", &format!("CONVERSATION#{other}")),
         // There is one of each; see the tests below.
@@ -150,10 +152,15 @@ async fn use_everything(laptop: &Laptop, kind: ItemKind, how: Spoiled, round: us
     let keeps_off = |(item, _): &(Value, Option<Value>)| !key_of(item)[1].ends_with(dials(&second));
     assert!(kind != ItemKind::Route || spoiled.iter().all(keeps_off), "{what}: {second}");
     assert_connects(laptop, &second, [&caller, &callee], &what).await;
+    let listed = laptop.get(&format!("/conversations?number=%2B{caller}")).await;
+    let ids = listed.body["conversations"].as_array().unwrap().iter().map(|found| &found["id"]);
+    assert_eq!(ids.collect::<Vec<_>>(), [&second["id"]], "{what}: {listed:?}");
     let changed = laptop.patch(&path(&second), &json!({"expires_in": 7200})).await;
     assert_eq!(changed.status, 200, "{what}: {changed:?}");
     assert_eq!(laptop.delete(&path(&second)).await.status, 200, "{what}");
     assert_eq!(laptop.get("/numbers").await.status, 200, "{what}");
+    let forgotten = laptop.post("/erasures", &json!({"number": format!("+{callee}")})).await;
+    assert_eq!((forgotten.status, text(&forgotten.body, "/state")), (202, "done"), "{what}: {forgotten:?}");
     run_schedules(laptop, &what).await;
     for (item, before) in spoiled {
         let key = key_of(&item);

@@ -21,6 +21,12 @@ pub fn erasure(conversation: &str) -> Value {
     event
 }
 
+/// A request to erase all conversations of a phone in digits.
+pub fn forget(number: &str) -> Value {
+    let body = json!({"number": format!("+{number}")});
+    with_body(include_str!("../../../events/end-conversation-forget.json"), &body)
+}
+
 pub fn change(conversation: &str, body: &Value) -> Value {
     let mut event = with_body(include_str!("../../../events/update-conversation.json"), body);
     event["pathParameters"]["id"] = json!(conversation);

@@ -178,6 +178,9 @@ async fn no_failure_of_table_leaks_number() {
             (Method::PATCH, its_path, json!({"participants": [{"number": format!("+{NEW_PHONE}")}, null]})),
             (Method::GET, its_path, Value::Null),
             (Method::DELETE, its_path, Value::Null),
+            (Method::GET, "/conversations?number=%2B447700900147&cursor=01M81PZXZPCX9PBRT5SWKY25Z7", Value::Null),
+            (Method::POST, "/erasures", json!({"number": format!("+{RIDER}")})),
+            (Method::GET, "/erasures/01M81PZXZPCX9PBRT5SWKY25Z7", Value::Null),
             (Method::GET, "/numbers", Value::Null),
             (Method::POST, "/numbers", json!({"country": "GB", "count": 2})),
             (Method::DELETE, "/numbers/447451000001", Value::Null),
@@ -185,6 +188,7 @@ async fn no_failure_of_table_leaks_number() {
             laptop.send(method, path, body.to_string()).await;
         }
         laptop.run_schedule().await;
+        laptop.stack.run_erasure_schedule().await.unwrap();
     }
     assert_log_has_no_leak();
 }
@@ -214,6 +218,19 @@ async fn malformed_item_is_not_quoted() {
         assert_eq!(signed(&laptop, "/webhooks/answer", &call).await.status, 200, "{name}");
         laptop.send(Method::POST, "/conversations", conversation().to_string()).await;
     }
+    // Each conversation of the rider's list is damaged, and is no part of the answer.
+    for item in laptop.items().await {
+        if item["sk"]["S"] == "CONVERSATION" {
+            let mut broken = item.clone();
+            broken["participants"]["L"][0]["M"]["number"] = json!({"S": format!("+{DRIVER}")});
+            laptop.dynamodb("PutItem", json!({"TableName": "maskline", "Item": broken})).await;
+        }
+    }
+    let listed = laptop.get(&format!("/conversations?number=%2B{RIDER}")).await;
+    assert_eq!((listed.status, &listed.body["conversations"]), (200, &json!([])));
+    let erasure = laptop.post("/erasures", &json!({"number": format!("+{RIDER}")})).await;
+    assert_eq!((erasure.status, erasure.body["state"].as_str()), (202, Some("running")), "{erasure:?}");
+    laptop.stack.run_erasure_schedule().await.unwrap();
     let is_counted =
         |line: &str| line.contains(r#""unreadable_items":1"#) && line.contains("a route in the table cannot be read");
     assert!(log().lines().any(is_counted), "it is counted in a metric");
@@ -250,15 +267,27 @@ async fn number_in_wrong_field_of_request_is_not_repeated() {
     }
     bodies.push(with("/participants/1/number", json!(format!("+{RIDER}"))));
     bodies.push(with("/participants/0/country", json!("FR")));
-    let paths = ["/conversations/01M81PZXZPCX9PBRT5SWKY25Z7", "/conversations", "/numbers"];
+    bodies.push(json!({"number": RIDER, "country": "FR"}).to_string());
+    bodies.push(json!({"number": "07700 900147"}).to_string());
+    let paths = ["/conversations/01M81PZXZPCX9PBRT5SWKY25Z7", "/conversations", "/numbers", "/erasures"];
     for body in &bodies {
-        for (method, path) in [Method::PATCH, Method::POST, Method::POST].into_iter().zip(paths) {
+        for (method, path) in [Method::PATCH, Method::POST, Method::POST, Method::POST].into_iter().zip(paths) {
             let Answer { status, body: answered, .. } = laptop.send(method, path, body.clone()).await;
             assert!((400..500).contains(&status), "{path} {body} {answered}");
         }
     }
     for (method, path) in [
         (Method::GET, "/conversations/447700900147"),
+        (Method::GET, "/conversations/01M81PZXZPCX9PBRT5SWKY25Z7?447700900147=1"),
+        (Method::GET, "/conversations/01M81PZXZPCX9PBRT5SWKY25Z7?calls_limit=447700900147"),
+        (Method::GET, "/conversations?number=447700900147"),
+        (Method::GET, "/conversations?number=+447700900147"),
+        (Method::GET, "/conversations?number=%2B447700900147&country=FR"),
+        (Method::GET, "/conversations?number=%2B447700900147&limit=447700900147"),
+        (Method::GET, "/conversations?number=%2B447700900147&cursor=447700900147"),
+        (Method::GET, "/conversations?number=%2B447700900147&447700900147=%2B447700900147"),
+        (Method::GET, "/erasures/447700900147"),
+        (Method::POST, "/erasures?number=%2B447700900147"),
         (Method::PATCH, "/conversations/+44%207700%20900147"),
         (Method::DELETE, "/conversations/%2B447700900147?number=447700900147"),
         (Method::DELETE, "/numbers/447700900147"),

@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::laptop::{
-    DRIVER, NEW_PHONE, RIDER, STRANGER, assert_log_has_no_leak, assert_nothing_leaked, builder, call, conversation,
-    create, listen,
+    DRIVER, NEW_PHONE, REAL, RIDER, STRANGER, assert_log_has_no_leak, assert_nothing_leaked, builder, call,
+    conversation, create, listen,
 };
 
 #[tokio::test]
@@ -57,6 +57,20 @@ async fn whole_conversation_leaks_no_number() {
     assert_eq!(laptop.send(Method::DELETE, &format!("{path}?erase=true"), "").await.status, 204);
     call(&laptop, json!(RIDER), &dials[0], None).await;
     laptop.run_schedule().await;
+    // The conversations of a phone, page by page, and its erasure.
+    let number = "number=%2B44%207700%20900369&limit=1";
+    let listed = laptop.get(&format!("/conversations?{number}")).await.body;
+    assert_eq!(listed["conversations"].as_array().unwrap().len(), 1);
+    let next = listed["next"].as_str().unwrap();
+    REAL.assert_no_leak("a cursor", next);
+    assert_eq!(laptop.get(&format!("/conversations?{number}&cursor={next}")).await.status, 200);
+    let erasure = laptop.post("/erasures", &json!({"number": "07700 900369", "country": "GB"})).await;
+    REAL.assert_no_leak("an erasure by number", &erasure.body.to_string());
+    assert_eq!((erasure.status, erasure.body["state"].as_str()), (202, Some("done")));
+    let shown = laptop.get(&format!("/erasures/{}", erasure.body["id"].as_str().unwrap())).await;
+    assert_eq!(shown.body, erasure.body);
+    assert_eq!(laptop.get(&format!("/conversations?{number}")).await.body["conversations"], json!([]));
+    laptop.stack.run_erasure_schedule().await.unwrap();
     let dialled = dials[0].as_str().unwrap();
     assert_eq!(laptop.send(Method::DELETE, &format!("/numbers/{dialled}"), "").await.status, 200);
     assert_nothing_leaked(&laptop).await;

@@ -34,6 +34,7 @@ impl Case {
             }
             Action::End(which) => Some(Operation::End(self.id(*which))),
             Action::Erase(which) => Some(Operation::Erase(self.id(*which))),
+            Action::EraseNumber(who) => Some(Operation::EraseNumber(self.phone(*who))),
             Action::Update { which, phone, lifetime } => {
                 let phone = phone.map(|(side, who)| NewPhone { side, number: self.in_e164(who), country: None });
                 let lifetime = lifetime.map(|seconds| Lifetime::try_from(seconds).unwrap());

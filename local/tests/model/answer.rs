@@ -38,6 +38,8 @@ pub enum Answer {
     Over,
     Unknown,
     Erased,
+    /// A person is erased by number, with so many conversations.
+    ErasedNumber(u64),
     /// Refused, because the same request created a conversation that was erased.
     RefusedErased,
     Draining,
@@ -64,6 +66,10 @@ impl Answer {
             Outcome::End(Ok(None)) | Outcome::Drain(Ok(Drained::Unknown)) => Self::Unknown,
             Outcome::Erase(Ok(true)) => Self::Erased,
             Outcome::Erase(Ok(false)) => Self::Unknown,
+            Outcome::EraseNumber(Ok(erasure)) if erasure.done_at.is_some() && erasure.number.is_none() => {
+                Self::ErasedNumber(erasure.conversations_erased)
+            }
+            Outcome::EraseNumber(Ok(erasure)) => Self::Failed(format!("{erasure:?}")),
             Outcome::Drain(Ok(Drained::Draining(_))) => Self::Draining,
             Outcome::Drain(Ok(Drained::Busy(_))) => Self::Busy,
             Outcome::Rent(Ok(done)) if !done.shortfalls.is_empty() => Self::Failed(format!("{:?}", done.shortfalls)),
@@ -81,6 +87,7 @@ impl Answer {
             Outcome::Event(Ok(recorded)) => Self::Recorded(*recorded),
             Outcome::End(Err(error))
             | Outcome::Erase(Err(error))
+            | Outcome::EraseNumber(Err(error))
             | Outcome::Drain(Err(error))
             | Outcome::Rent(Err(error))
             | Outcome::Place(Err(error))
@@ -132,6 +139,9 @@ impl Answer {
             Self::Over => "refused: over",
             Self::Unknown => "unknown",
             Self::Erased => "erased",
+            Self::ErasedNumber(0) => "erased nothing",
+            Self::ErasedNumber(1) => "erased one",
+            Self::ErasedNumber(_) => "erased several",
             Self::RefusedErased => "refused: erased",
             Self::Draining => "draining",
             Self::Busy => "busy",

@@ -137,8 +137,9 @@ impl Case {
 
     async fn crash(&mut self, action: &Action, nth: u8, moment: Moment, concurrent: Option<&Action>) -> Verdict {
         let Some(operation) = self.operation(action) else { return self.skip() };
-        // A run of healing is many changes, and others may come between them. The suite `race` has that.
-        let concurrent = concurrent.filter(|_| !matches!(operation, Operation::Heal));
+        // A run of healing and an erasure by number are many changes, and others may come between them. The suite `race` has
+        // that.
+        let concurrent = concurrent.filter(|_| !matches!(operation, Operation::Heal | Operation::EraseNumber(_)));
         let concurrent = concurrent.and_then(|action| self.operation(action));
         let System { process, crashing_process, crashing_connection, .. } = &self.system;
         let cut_off = crashing_connection.run(crashing_process.perform(&operation), nth, moment);

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use shared::domain::caller_routes::CallerRoutes;
 use shared::domain::conversation::{ConversationId, Notification, Participant};
@@ -18,13 +18,14 @@ use shared::domain::route::{Destination, KeyOwner, Route, destination};
 use shared::domain::side::Side;
 use shared::store::PartState;
 
-use crate::model::{Model, ModelConversation, ModelRoute, RECORDS_KEPT, RouteKey, Verdict, ensure, route_key};
+use crate::model::{DAY, Model, ModelConversation, ModelRoute, RECORDS_KEPT, RouteKey, Verdict, ensure, route_key};
 use crate::scenario::{canonical, country_of};
 use crate::table::Table;
 
 /// Checks all invariants of the table.
 pub fn check(model: &Model, table: &Table) -> Verdict {
     check_conversations(model, table)?;
+    check_participations(model, table)?;
     check_routes(model, table)?;
     check_receivers(model, table)?;
     check_destinations(model, table)?;
@@ -41,6 +42,30 @@ fn check_conversations(model: &Model, table: &Table) -> Verdict {
     same("erased conversation", &erased, &table.erased.iter().map(|id| (*id, ())).collect())?;
     let missing = model.redactions.iter().find(|id| !table.redactions.contains(*id));
     ensure(missing.is_none(), || format!("no redaction of carrier record {missing:?} is stored"))
+}
+
+/// Checks that each conversation is listed under the phones that it has and had, that an erased one is listed nowhere, and that
+/// no erasure by number is left half done.
+fn check_participations(model: &Model, table: &Table) -> Verdict {
+    for (id, conversation) in &model.conversations {
+        for (phone, since) in &conversation.listed {
+            let found = table.participations.get(&(phone.clone(), *id));
+            ensure(found == Some(since), || {
+                format!("{id:?} is listed under {phone:?} since {found:?}, not {since:?}")
+            })?;
+            let item = (format!("PHONE#{}", phone.expose()), format!("CONVERSATION#{id}"));
+            let kept_until = conversation.quarantined_until() + RECORDS_KEPT;
+            let ttl = table.ttl.get(&item).copied();
+            let in_time = ttl.is_some_and(|ttl| kept_until <= ttl && ttl <= kept_until + DAY);
+            ensure(in_time, || format!("{item:?} has the TTL {ttl:?}, its conversation {kept_until}"))?;
+        }
+    }
+    for (phone, id) in table.participations.keys() {
+        let is_swept = !model.conversations.contains_key(id) && !model.erased.contains_key(id);
+        let known = model.conversations.get(id).is_some_and(|conversation| conversation.listed.contains_key(phone));
+        ensure(known || is_swept, || format!("{id:?} is listed under {phone:?}"))?;
+    }
+    ensure(table.running_number_erasures == 0, || "an erasure by number was not finished".to_owned())
 }
 
 /// Checks that each route belongs to the conversation that got it, for as long as it got it, and that there are no
@@ -332,9 +357,7 @@ impl Model {
         let request = |key: &String| is_deleted(format!("REQUEST#{key}"), "REQUEST".to_owned());
         let own = |number: &VirtualNumber| is_deleted(format!("CALLER#{number}"), "POOL".to_owned());
 
-        let expiry =
-            |route: &ModelRoute| route.quarantined_until + route.side.map_or(SignedDuration::ZERO, |_| RECORDS_KEPT);
-        let too_early = self.routes.iter().find(|(name, route)| is_deleted_route(name) && now < expiry(route));
+        let too_early = self.routes.iter().find(|(name, route)| is_deleted_route(name) && now < route.kept_until());
         ensure(too_early.is_none(), || format!("{too_early:?} was deleted too early"))?;
         let too_early = self.conversations.iter().find(|(id, found)| conversation(id) && found.is_readable(now));
         ensure(too_early.is_none(), || format!("{too_early:?} was deleted too early"))?;
@@ -343,6 +366,14 @@ impl Model {
         let too_early = self.numbers.keys().find(|number| own(number));
         ensure(too_early.is_none(), || format!("{too_early:?} was deleted too early"))?;
 
+        for (id, conversation) in &mut self.conversations {
+            let is_readable = conversation.is_readable(now);
+            let is_unlisted =
+                |phone: &RealNumber| is_deleted(format!("PHONE#{}", phone.expose()), format!("CONVERSATION#{id}"));
+            let too_early = conversation.listed.keys().find(|phone| is_readable && is_unlisted(phone));
+            ensure(too_early.is_none(), || format!("{id:?} was removed from the list of {too_early:?} too early"))?;
+            conversation.listed.retain(|phone, _| !is_unlisted(phone));
+        }
         self.routes.retain(|name, _| !is_deleted_route(name));
         let is_leg = |id: &ConversationId, uuid: &str| {
             deleted.iter().any(|(pk, sk)| *pk == format!("CONVERSATION#{id}") && sk.ends_with(&format!("#{uuid}")))

@@ -71,6 +71,10 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("event", &["merged", "to be redacted", "of no conversation", "crashed, carried out", "crashed, not carried out"]),
     ("leg", &["moved"]),
     ("limit", &["reached"]),
+    (
+        "erase a person by number",
+        &["erased nothing", "erased one", "erased several", "crashed, carried out", "crashed, not carried out"],
+    ),
     ("give a number back", &["account changed"]),
     ("place an order", &["provisioned", "crashed"]),
     ("heal", &["provisioned", "crashed"]),

@@ -171,6 +171,7 @@ impl Case {
                 Operation::Create { .. } => "create",
                 Operation::End(_) => "end",
                 Operation::Erase(_) => "erase",
+                Operation::EraseNumber(_) => "erase a person by number",
                 Operation::Update(..) => "update",
                 Operation::Drain(_) => "drain",
                 Operation::Rent(..) => "add a number",

@@ -74,6 +74,8 @@ pub struct ModelConversation {
     pub attempt: String,
     /// True if it was created with an idempotency key.
     pub has_request: bool,
+    /// The phones under which it is listed, each with the time from which it is in the conversation.
+    pub listed: BTreeMap<RealNumber, Timestamp>,
 }
 
 /// A live route, a route in quarantine, a tombstone or a hold.
@@ -129,6 +131,11 @@ impl ModelRoute {
     fn make_tombstone(&mut self) {
         (self.side, self.reaches, self.is_replaced) = (None, None, false);
         self.history.truncate(1);
+    }
+
+    /// The time from which the table may delete it.
+    pub fn kept_until(&self) -> Timestamp {
+        self.quarantined_until + self.side.map_or(SignedDuration::ZERO, |_| RECORDS_KEPT)
     }
 
     /// The conversation that owns the key.
@@ -208,6 +215,7 @@ impl Model {
             (Operation::Update(id, change), Some(_), _) => self.change(*id, change),
             (Operation::End(id), Some(_), _) => self.end(*id),
             (Operation::Erase(id), _, _) => self.erase(*id),
+            (Operation::EraseNumber(phone), ..) => self.erase_number(phone),
             (Operation::TakeAway(number), ..) if answer == Answer::Account(true) => {
                 self.away.insert(number.number.clone());
             }
@@ -245,6 +253,7 @@ impl Model {
             (Operation::Update(id, change), Answer::Updated) => self.change(*id, change),
             (Operation::End(id), Answer::Ended) => self.end(*id),
             (Operation::Erase(id), Answer::Erased) => self.erase(*id),
+            (Operation::EraseNumber(phone), Answer::ErasedNumber(_)) => self.erase_number(phone),
             (Operation::Drain(number), Answer::Draining) => self.drain(number),
             (_, right) => return Err(format!("the operation cannot have been carried out: {right:?}")),
         }
@@ -290,6 +299,7 @@ impl Model {
             }
             Operation::Erase(id) if self.erased.get(id).is_some_and(|until| self.now < *until) => Answer::Erased,
             Operation::Erase(_) => Answer::Unknown,
+            Operation::EraseNumber(phone) => Answer::ErasedNumber(self.listed_under(phone).len() as u64),
             Operation::Update(id, change) => self.expected_change(*id, change),
             Operation::Drain(number) => match self.numbers.get(number) {
                 None => Answer::Unknown,
@@ -431,8 +441,9 @@ impl Model {
             revision: 0,
             carrier_records: given.carrier_records.clone(),
         };
-        let conversation =
-            ModelConversation { expected: is, attempt: attempt.to_owned(), has_request: request.is_some() };
+        let listed = phones.iter().map(|phone| (canonical(phone), self.now)).collect();
+        let (attempt, has_request) = (attempt.to_owned(), request.is_some());
+        let conversation = ModelConversation { expected: is, attempt, has_request, listed };
         for side in new.direction.sides() {
             let name = (canonical(&phones[side.index()]), sees[side.index()].clone());
             let earlier = self.remembered(&name);
@@ -519,11 +530,30 @@ impl Model {
         }
     }
 
-    /// Removes a conversation. Only the tombstones of its routes stay.
     fn erase(&mut self, id: ConversationId) {
-        if !self.conversations.get(&id).is_some_and(|conversation| conversation.is_readable(self.now)) {
-            return;
+        if self.conversations.get(&id).is_some_and(|conversation| conversation.is_readable(self.now)) {
+            self.remove(id);
         }
+    }
+
+    /// The conversations that are listed under a phone.
+    fn listed_under(&self, phone: &RealNumber) -> Vec<ConversationId> {
+        let phone = canonical(phone);
+        let of_phone = self.conversations.iter().filter(|(_, conversation)| conversation.listed.contains_key(&phone));
+        of_phone.map(|(id, _)| *id).collect()
+    }
+
+    /// Removes all conversations of a phone, and what nobody can read any more under its route keys.
+    fn erase_number(&mut self, phone: &RealNumber) {
+        for id in self.listed_under(phone) {
+            self.remove(id);
+        }
+        let (now, phone) = (self.now, canonical(phone));
+        self.routes.retain(|name, route| name.0 != phone || now < route.kept_until());
+    }
+
+    /// Removes a conversation. Only the tombstones of its routes stay.
+    fn remove(&mut self, id: ConversationId) {
         self.end(id);
         let Some(ModelConversation { expected: is, .. }) = self.conversations.remove(&id) else { return };
         self.redactions.extend(is.carrier_records.iter().map(|record| record.id.clone()));
@@ -558,6 +588,7 @@ impl Model {
             } else {
                 participant.keyed_as = keyed_as(&new_number);
                 participant.country = country_of(new_number.expose());
+                conversation.listed.entry(canonical(&new_number)).or_insert(self.now);
                 participant.previous_numbers.push(std::mem::replace(&mut participant.number, new_number));
                 participant.notification = Notification::Off;
                 if conversation.expected.direction.includes(phone.side) {

@@ -64,6 +64,8 @@ pub enum Action {
     },
     End(ConversationRef),
     Erase(ConversationRef),
+    /// Erases a person by number, in a request and in runs of the schedule.
+    EraseNumber(PhoneRef),
     Update {
         which: ConversationRef,
         phone: Option<(Side, PhoneRef)>,
@@ -157,6 +159,7 @@ impl Action {
             2 => Just(Self::Orders),
             2 => Just(Self::Upkeep),
             2 => Just(Self::Heal),
+            2 => PhoneRef::any().prop_map(Self::EraseNumber),
         ]
     }
 

@@ -12,13 +12,15 @@ use shared::clock::{Clock, ManualClock, SharedClock};
 use shared::config::{Environment, VonageConfig};
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::country::CountryCounts;
+use shared::domain::number_erasure::NumberErasure;
 use shared::domain::order::OpenOrder;
-use shared::domain::phone::VirtualNumber;
 use shared::domain::phone::dial_policy::DialPolicy;
+use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{LossNotes, NumberState, PoolNumber};
 use shared::service::announce::Announcer;
 use shared::service::create::{Created, CreationError, Creator, NewConversation};
 use shared::service::demand::DemandRecorder;
+use shared::service::forget::Forgetter;
 use shared::service::heal::{Healer, Healing};
 use shared::service::pool_cache::PoolCache;
 use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Upkeep};
@@ -86,6 +88,7 @@ pub enum Operation {
     },
     End(ConversationId),
     Erase(ConversationId),
+    EraseNumber(RealNumber),
     Update(ConversationId, Change),
     Drain(VirtualNumber),
     /// Orders numbers of this kind until its country has that many.
@@ -111,6 +114,7 @@ pub enum Outcome {
     End(Result<Option<Conversation>, StoreError>),
     /// True if the conversation exists.
     Erase(Result<bool, StoreError>),
+    EraseNumber(Result<NumberErasure, StoreError>),
     Update(Result<Conversation, UpdateError>),
     Drain(Result<Drained, StoreError>),
     Rent(Result<Provisioned, StoreError>),
@@ -263,9 +267,22 @@ impl Process {
     /// Finishes erasures that a crashed process left, as the schedule does.
     pub async fn settle_erasures(&self) {
         let now = self.creator.clock.now();
+        self.forgetter().run().await.unwrap();
         for erasure in self.store().erasures().await.unwrap() {
             self.store().settle_erasure(&erasure, now).await.unwrap();
         }
+    }
+
+    fn forgetter(&self) -> Forgetter<'_> {
+        Forgetter { store: self.store(), clock: &self.creator.clock, deadline: None }
+    }
+
+    /// Erases a person by number, as a request and then the schedule do.
+    async fn erase_number(&self, number: &RealNumber) -> Result<NumberErasure, StoreError> {
+        let begun = self.forgetter().begin(number).await?;
+        self.forgetter().run().await?;
+        let done = self.store().number_erasure(begun.id, self.creator.clock.now()).await?;
+        Ok(done.expect("an erasure is remembered"))
     }
 
     /// Heals conversations, as the schedule does after the upkeep of the pool.
@@ -287,6 +304,7 @@ impl Process {
             Operation::Erase(id) => {
                 Outcome::Erase(self.store().erase_conversation(*id, self.creator.clock.now()).await)
             }
+            Operation::EraseNumber(number) => Outcome::EraseNumber(self.erase_number(number).await),
             Operation::Update(id, change) => Outcome::Update(self.updater.update(*id, change).await),
             Operation::Drain(number) => Outcome::Drain(provisioner.drain(number).await),
             Operation::Rent(kind, count) => Outcome::Rent(provisioner.order(&order(*kind, *count), None).await),

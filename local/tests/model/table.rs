@@ -29,6 +29,10 @@ pub struct Table {
     pub routes: BTreeMap<(RealNumber, VirtualNumber), KeyOwner>,
     /// The numbers under which phones only receive.
     pub lines: BTreeMap<RealNumber, Line>,
+    /// The times from which phones are in conversations.
+    pub participations: BTreeMap<(RealNumber, ConversationId), Timestamp>,
+    /// Number of erasures by number that are not done.
+    pub running_number_erasures: usize,
     /// The erased conversations.
     pub erased: BTreeSet<ConversationId>,
     /// Ids of the carrier records to redact.
@@ -150,6 +154,13 @@ impl Table {
                 assert!(item["erased_at"].is_null(), "erasure of a conversation was not finished: {item}");
                 self.conversations.insert(of.try_into().unwrap(), parsed(item));
             }
+            ("PHONE", None, _) => {
+                let id = sk.strip_prefix("CONVERSATION#").unwrap().try_into().unwrap();
+                let since = Timestamp::from_millisecond(item["since"].as_i64().unwrap()).unwrap();
+                self.participations.insert((number(of), id), since);
+            }
+            ("FORGET", None, "DONE") => assert!(item["number"].is_null(), "the phone is forgotten: {item}"),
+            ("FORGET", None, _) => self.running_number_erasures += 1,
             ("REQUEST", None, "REQUEST") => {
                 let remembered = (parsed(&item["conversation"]), parsed(&item["fingerprint"]));
                 self.requests.insert(of.to_owned(), remembered);

@@ -9,6 +9,7 @@
 
 mod changes;
 mod creations;
+mod forgetting;
 mod healing;
 mod one_way;
 mod renting;

@@ -13,6 +13,7 @@ use shared::domain::call::{Direction, LegFacts, Status};
 use shared::domain::carrier_record::CarrierRecord;
 use shared::domain::conversation::{Conversation, ConversationId, State};
 use shared::domain::judge::{Judge, LookedUp};
+use shared::domain::number_erasure::{ErasureId, NumberErasure};
 use shared::domain::order::Ordered;
 use shared::domain::peak_usage::Mark;
 use shared::domain::pool::{Feature, NumberState};
@@ -20,11 +21,13 @@ use shared::domain::route::{Destination, KeyOwner, Route};
 use shared::domain::side::{Side, WhoDials};
 use shared::domain::usage::Usage;
 use shared::store::{
-    AccountWalk, IdempotentRequest, ItemKind, LegNumbers, LegPhone, Line, Loss, RecordedDemand, Recount, RouteScan,
-    ScanPurpose, Store,
+    AccountWalk, CallsPage, IdempotentRequest, ItemKind, LegNumbers, LegPhone, Line, Loss, RecordedDemand, Recount,
+    RouteScan, ScanPurpose, Store,
 };
 
-use crate::{DRIVER, RIDER, after, conversation_at, event, gb, now, number, phone, route_of, table_at, virtual_number};
+use crate::{
+    DRIVER, RIDER, after, calls_of, conversation_at, event, gb, now, number, phone, route_of, table_at, virtual_number,
+};
 
 /// Items of one release, by kind.
 type Fixtures = BTreeMap<String, Vec<Value>>;
@@ -135,7 +138,24 @@ async fn tell_story(store: &Store) {
         .unwrap();
     store.end_conversation(id('2'), after(10)).await.unwrap();
     assert!(store.erase_conversation(id('3'), after(40)).await.unwrap());
+    for erasure in [running(), finished()] {
+        store.begin_number_erasure(&erasure).await.unwrap();
+    }
+    store.note_failed_erasures(running().id, 2).await.unwrap();
+    store.finish_number_erasure(finished().id, after(45)).await.unwrap().unwrap();
     tell_story_of_pool(store).await;
+}
+
+/// An erasure by number that is running.
+fn running() -> NumberErasure {
+    let id = ErasureId::try_from("01M81PZXZPCX9PBRT5SWKY25Y1").unwrap();
+    NumberErasure { id, ..NumberErasure::new(&phone(DRIVER), now()) }
+}
+
+/// One that is done.
+fn finished() -> NumberErasure {
+    let id = ErasureId::try_from("01M81PZXZPCX9PBRT5SWKY25Y2").unwrap();
+    NumberErasure { id, conversations_erased: 3, ..running() }
 }
 
 async fn tell_story_of_pool(store: &Store) {
@@ -172,14 +192,21 @@ async fn check_story(store: &Store) {
     assert_eq!((ended.state(after(50)), ended.ended_at, ended.revision), (State::Ended, Some(after(10)), 1));
     assert_eq!(found(id('3')).await, None, "it was erased");
     assert!(store.erase_conversation(id('3'), after(50)).await.unwrap(), "which is known");
-    let (_, legs, _) = store.conversation_with_legs(id('1'), after(50)).await.unwrap().unwrap();
+    let legs = calls_of(store, id('1'), after(50)).await.legs;
     assert_eq!((legs.len(), &legs[0].facts, legs[0].statuses[&Status::Answered]), (1, &facts(), Some(after(2))));
-    let (limited, _, usage) = store.conversation_with_legs(id('7'), after(50)).await.unwrap().unwrap();
+    let CallsPage { conversation: limited, usage, .. } = calls_of(store, id('7'), after(50)).await;
     let Conversation { limit_reached_at, revision, usage_limits, .. } = limited;
     assert_eq!((limit_reached_at, revision, usage_limits), (Some(after(32)), 1, self::limited().usage_limits));
     assert_eq!(usage, Usage { calls: 1, seconds: 30, spend: "0.05".parse().unwrap() });
     let remembered = store.remembered_request("0123abcd", now()).await.unwrap().unwrap();
     assert_eq!((remembered.conversation, remembered.fingerprint.as_str()), (id('1'), "4567ef"));
+    let listed = store.conversations_of(&phone(RIDER), None, 100, after(50)).await.unwrap();
+    let ids: Vec<_> = listed.conversations.iter().map(|conversation| conversation.id).collect();
+    assert_eq!((ids, listed.next), (['7', '6', '5', '4', '2', '1'].map(id).to_vec(), None));
+    let running = NumberErasure { conversations_failed: 2, ..running() };
+    assert_eq!(store.number_erasures().await.unwrap(), [running]);
+    let done = finished().done(after(45));
+    assert_eq!(store.number_erasure(done.id, after(50)).await.unwrap(), Some(done));
     check_routes(store).await;
     check_pool(store).await;
     check_schedules(store).await;

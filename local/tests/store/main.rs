@@ -25,7 +25,7 @@ use shared::domain::pool::{Feature, LossNotes, NumberState, NumberType, PoolNumb
 use shared::domain::route::{KeyOwner, Route};
 use shared::domain::side::{Side, WhoDials};
 use shared::domain::usage::UsageLimits;
-use shared::store::{ChangeError, CreateError, IdempotentRequest, LegPhone, Store};
+use shared::store::{CallsPage, CallsQuery, ChangeError, CreateError, IdempotentRequest, LegPhone, Store};
 use tokio::task::JoinSet;
 
 const RIDER: &str = "447700900001";
@@ -266,6 +266,11 @@ async fn end_changes_no_expired_conversation_or_its_successor() {
     assert_eq!(store.end_conversation(ConversationId::generate(now()), now()).await.unwrap(), None);
 }
 
+/// Returns a conversation with the first page of its calls.
+async fn calls_of(store: &Store, id: ConversationId, now: Timestamp) -> CallsPage {
+    store.conversation_with_calls(id, CallsQuery { limit: 100, after: None }, now).await.unwrap().unwrap()
+}
+
 #[tokio::test]
 async fn leg_is_same_for_any_order_of_events() {
     let facts = LegFacts {
@@ -290,9 +295,9 @@ async fn leg_is_same_for_any_order_of_events() {
         for index in order {
             store.merge_leg(&LegPhone::from(&route), Direction::Outbound, &events[index]).await.unwrap();
         }
-        let (read, legs_read, _) = store.conversation_with_legs(conversation.id, now()).await.unwrap().unwrap();
-        assert_eq!(read, conversation);
-        legs.push(legs_read);
+        let page = calls_of(&store, conversation.id, now()).await;
+        assert_eq!(page.conversation, conversation);
+        legs.push(page.legs);
     }
     assert_eq!(legs[0].len(), 1);
     assert_eq!((legs[0][0].side, legs[0][0].status()), (Side::B, Some(Status::Completed)));
@@ -310,7 +315,7 @@ async fn first_time_of_status_is_kept() {
         let event = event("leg", Status::Answered, second, LegFacts::default());
         store.merge_leg(&LegPhone::from(&route), Direction::Inbound, &event).await.unwrap();
     }
-    let (_, legs, _) = store.conversation_with_legs(conversation.id, now()).await.unwrap().unwrap();
+    let legs = calls_of(&store, conversation.id, now()).await.legs;
     assert_eq!(legs[0].statuses[&Status::Answered], Some(after(5)));
 }
 

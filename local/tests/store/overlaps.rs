@@ -39,7 +39,7 @@ async fn record(store: &Store, event: &LegEvent) -> Recorded {
 
 /// Returns the seconds of the statuses of a leg in a conversation, or nothing if it has no such leg.
 async fn statuses(store: &Store, conversation: &Conversation, uuid: &str) -> Vec<i64> {
-    let (_, legs, _) = store.conversation_with_legs(conversation.id, now()).await.unwrap().unwrap();
+    let legs = crate::calls_of(store, conversation.id, now()).await.legs;
     let leg = legs.into_iter().find(|leg| leg.uuid == uuid);
     leg.iter()
         .flat_map(|leg| leg.statuses.values().flatten())

@@ -9,6 +9,7 @@ pub mod conversation;
 pub mod country;
 pub mod hash;
 pub mod judge;
+pub mod number_erasure;
 pub mod order;
 pub mod overlap;
 pub mod peak_usage;

@@ -41,6 +41,8 @@ pub struct ConversationView<'a> {
     participants: [ParticipantView<'a>; 2],
     #[serde(skip_serializing_if = "Option::is_none")]
     calls: Option<Vec<CallView<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls_next: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -114,14 +116,21 @@ impl<'a> ConversationView<'a> {
             usage: None,
             participants: Side::BOTH.map(|side| ParticipantView::new(conversation, side)),
             calls: None,
+            calls_next: None,
         }
     }
 
-    /// Returns the view of a conversation at `now`, with its calls and, if it has limits, their `usage`.
-    pub fn with_calls(conversation: &'a Conversation, calls: &'a [Call], usage: &'a Usage, now: Timestamp) -> Self {
-        let calls = calls.iter().map(|call| CallView::new(conversation, call)).collect();
-        let usage = (!conversation.usage_limits.is_none()).then_some(UsageView { usage, currency: CURRENCY });
-        Self { calls: Some(calls), usage, ..Self::new(conversation, now) }
+    /// Adds calls of the `conversation` that it shows. `next` is the last one, if there are more.
+    pub fn with_calls(mut self, conversation: &'a Conversation, calls: &'a [Call], next: Option<&'a str>) -> Self {
+        self.calls = Some(calls.iter().map(|call| CallView::new(conversation, call)).collect());
+        self.calls_next = next;
+        self
+    }
+
+    /// Adds the usage of its calls, if it has limits.
+    pub fn with_usage(mut self, usage: &'a Usage) -> Self {
+        self.usage = (!self.usage_limits.is_none()).then_some(UsageView { usage, currency: CURRENCY });
+        self
     }
 
     /// Adds the times from which the numbers that the participants dial are lost, of those that are.

@@ -3,6 +3,7 @@
 pub mod announce;
 pub mod create;
 pub mod demand;
+pub mod forget;
 pub mod heal;
 pub mod pool_cache;
 pub mod provision;

@@ -8,20 +8,19 @@ use jiff::Timestamp;
 use super::item::{self, Item, Key};
 use super::legs::{LegOwner, LegPhone};
 use super::notifications::{ADD_RECORDS, no_records};
-use super::passed_over::{self, PassedOver, read_one};
+use super::participations;
+use super::passed_over::{self, read_one};
 use super::requests::{self, IdempotentRequest};
 use super::retention::kept_until;
 use super::transaction::Outcome;
 use super::usage::UsageAsRead;
 use super::write::Write;
-use super::{Store, StoreError, legs, routes};
+use super::{Store, StoreError, routes};
 use crate::clock::whole_second;
-use crate::domain::call::Leg;
 use crate::domain::conversation::{Conversation, ConversationId, State};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Route;
 use crate::domain::side::Side;
-use crate::domain::usage::Usage;
 use crate::retry;
 
 /// Reason why a conversation was not created.
@@ -68,7 +67,7 @@ pub(super) enum ConversationItem {
 
 impl ConversationItem {
     /// Decodes the item, or returns `None` if the table may delete it at `now`.
-    fn read(item: Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
+    pub(super) fn read(item: Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
         if !item.contains_key("erased_at") {
             let conversation: Conversation = read_one(item)?;
             return Ok(Some(conversation).filter(|conversation| now < kept_until(conversation)).map(Self::Present));
@@ -82,7 +81,7 @@ impl ConversationItem {
         Ok(Some(Self::Erasing { conversation: read_one(item)?, records }))
     }
 
-    fn into_present(self) -> Option<Conversation> {
+    pub(super) fn into_present(self) -> Option<Conversation> {
         match self {
             Self::Present(conversation) => Some(conversation),
             Self::Erasing { .. } | Self::Erased => None,
@@ -150,24 +149,6 @@ impl Store {
         }
     }
 
-    /// Like [`Store::conversation`], with the legs of its calls that can be read and what was counted of them. One consistent query.
-    pub async fn conversation_with_legs(
-        &self,
-        id: ConversationId,
-        now: Timestamp,
-    ) -> Result<Option<(Conversation, Vec<Leg>, Usage)>, StoreError> {
-        let (mut conversation, mut legs, mut usage) = (None, Vec::new(), Usage::default());
-        let mut passed_over = PassedOver::default();
-        for item in self.query(item::conversation_partition(id), None).await? {
-            match item::sort_key(&item) {
-                leg if leg.starts_with(item::LEG_PREFIX) => legs.extend(passed_over.take(legs::read(item))),
-                item::USAGE => usage = passed_over.take(UsageAsRead::read(&item)).unwrap_or_default().usage,
-                _ => conversation = ConversationItem::read(item, now)?.and_then(ConversationItem::into_present),
-            }
-        }
-        Ok(conversation.map(|conversation| (conversation, legs, usage)))
-    }
-
     /// Returns the owner of an outbound leg to `phone` from `mask`, of which the conversation is known. `None` if the
     /// conversation has no such phone and mask, or is not stored any more. One consistent read.
     pub async fn callee(
@@ -206,8 +187,11 @@ impl Store {
 
     /// Returns `None` if the conversation has changed since it was read.
     async fn end_active(&self, conversation: Conversation, now: Timestamp) -> Result<Option<Conversation>, StoreError> {
-        let ended =
-            Conversation { ended_at: Some(whole_second(now)), revision: conversation.revision + 1, ..conversation };
+        let ended = Conversation {
+            ended_at: Some(whole_second(now)),
+            revision: conversation.revision + 1,
+            ..conversation.clone()
+        };
         let end = Write::update(Key::Conversation(ended.id))
             .set("ended_at = :now, revision = :next")
             .set_ttl(kept_until(&ended))
@@ -217,6 +201,8 @@ impl Store {
             .bind(":next", item::integer(ended.revision));
         let mut transaction = vec![end];
         transaction.extend(ended.direction.sides().map(|side| routes::close(&ended, ended.participant(side), now)));
+        let listed = participations::shortened(&conversation, &ended);
+        transaction.extend(self.all_but_a_transaction(listed).await?);
         match self.transact(transaction, None).await? {
             Outcome::Committed => Ok(Some(ended)),
             Outcome::Cancelled(_) => Ok(None),
@@ -247,6 +233,7 @@ impl Store {
         let mut transaction = vec![change(before, after)?];
         transaction.extend(usage.map(|usage| usage.check(after.id)));
         let mut new_key = None;
+        let listed = participations::changed(before, after, now);
         for side in after.direction.sides() {
             let Some(route) = moved.filter(|route| route.side == side) else {
                 transaction.push(routes::follow(after, side));
@@ -256,6 +243,7 @@ impl Store {
             transaction.push(routes::join(after, route, now)?);
             transaction.push(routes::close(before, before.participant(side), now));
         }
+        transaction.extend(self.all_but_a_transaction(listed).await?);
         match self.transact(transaction, None).await? {
             Outcome::Committed if after.expires_at > before.expires_at => Ok(self.extend_legs(after).await?),
             Outcome::Committed => Ok(()),
@@ -317,6 +305,7 @@ fn creation(
     if let Some(request) = request {
         transaction.push(requests::remember(request, conversation.id, now)?);
     }
+    transaction.extend(participations::created(conversation));
     Ok(transaction)
 }
 

@@ -18,11 +18,12 @@ use super::redactions::REDACTED_AFTER;
 use super::retention::kept_until;
 use super::transaction::Outcome;
 use super::write::Write;
-use super::{Store, StoreError, legs, routes};
+use super::{Store, StoreError, legs, number_erasures, participations, routes};
 use crate::clock::whole_second;
 use crate::domain::call::Leg;
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::{Conversation, ConversationId, Participant};
+use crate::domain::number_erasure::ErasureId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{KeyOwner, Route, RouteTombstone};
 use crate::retry;
@@ -55,11 +56,28 @@ impl Store {
     /// and its routes are deleted; of the routes, tombstones stay during the quarantine. The carrier records are listed
     /// for redaction. Returns false if there is no such conversation, and true if it has been erased before.
     pub async fn erase_conversation(&self, id: ConversationId, now: Timestamp) -> Result<bool, StoreError> {
+        self.erase(id, None, now).await
+    }
+
+    /// Like [`Store::erase_conversation`], for an erasure by number, which counts it if it is the one that starts. What is
+    /// past its retention and still stored is erased too.
+    pub async fn erase_conversation_for(
+        &self,
+        erasure: ErasureId,
+        id: ConversationId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.erase(id, Some(erasure), now).await
+    }
+
+    async fn erase(&self, id: ConversationId, by: Option<ErasureId>, now: Timestamp) -> Result<bool, StoreError> {
+        // At this time, everything that is stored can be read.
+        let read_at = if by.is_some() { Timestamp::UNIX_EPOCH } else { now };
         for attempt in 0..ATTEMPTS {
-            let progressed = match self.conversation_item(id, now).await? {
+            let progressed = match self.conversation_item(id, read_at).await? {
                 None => return Ok(false),
                 Some(ConversationItem::Erased) => return Ok(true),
-                Some(ConversationItem::Present(conversation)) => self.start_erasure(&conversation, now).await?,
+                Some(ConversationItem::Present(conversation)) => self.start_erasure(&conversation, by, now).await?,
                 Some(ConversationItem::Erasing { conversation, records }) => {
                     self.finish_erasure(&conversation, records, now).await?
                 }
@@ -71,9 +89,14 @@ impl Store {
         Err(StoreError::Contended("a conversation"))
     }
 
-    /// Ends the conversation, hides it, and adds the schedule's item, in one transaction. False if the conversation has
-    /// changed since it was read.
-    async fn start_erasure(&self, conversation: &Conversation, now: Timestamp) -> Result<bool, StoreError> {
+    /// Ends the conversation, hides it, adds the schedule's item, and counts it for an erasure by number, in one transaction.
+    /// False if the conversation has changed since it was read.
+    async fn start_erasure(
+        &self,
+        conversation: &Conversation,
+        by: Option<ErasureId>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let is_active = conversation.is_active(now);
         let end = if is_active { whole_second(now) } else { conversation.ended_at.unwrap_or(conversation.expires_at) };
         let ended = Conversation { ended_at: Some(end), ..conversation.clone() };
@@ -88,6 +111,7 @@ impl Store {
         let erasure = Erasure { conversation: conversation.id, erased_at: whole_second(now) };
         let erasure = Key::Erasure(conversation.id).with(&erasure, None)?;
         let mut transaction = vec![mark, Write::put(erasure).when("attribute_not_exists(pk)")];
+        transaction.extend(by.map(number_erasures::count));
         if is_active {
             let close = |side| routes::close(&ended, ended.participant(side), now);
             transaction.extend(ended.direction.sides().map(close));
@@ -121,7 +145,13 @@ impl Store {
             Some(records) => put.when("carrier_records = :records").bind(":records", records),
             None => put.when("attribute_not_exists(carrier_records)"),
         };
-        self.transact_settled(vec![put]).await
+        // With the last of the phones: as long as the conversation names one, it is found by it.
+        let mut unlisted = participations::deleted(conversation);
+        while unlisted.len() > participations::PER_TRANSACTION {
+            let some = unlisted.drain(..participations::PER_TRANSACTION).collect();
+            self.transact_settled(some).await?;
+        }
+        self.transact_settled(std::iter::once(put).chain(unlisted).collect()).await
     }
 
     /// Replaces the conversation's route under this key with a tombstone, or deletes it if its quarantine is over. If

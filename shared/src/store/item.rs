@@ -13,6 +13,7 @@ use super::kinds::{ItemKind, VERSION};
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::ConversationId;
 use crate::domain::country::Country;
+use crate::domain::number_erasure::ErasureId;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pool::Work;
 use crate::domain::ready_pool::PartName;
@@ -25,6 +26,12 @@ pub(super) const NUMBER_PREFIX: &str = "NUMBER#";
 pub(super) const PEAK_USAGE_PREFIX: &str = "HELD#";
 /// Prefix of a leg's sort key.
 pub(super) const LEG_PREFIX: &str = "LEG#";
+/// Sort key of [`Key::Conversation`].
+pub(super) const CONVERSATION: &str = "CONVERSATION";
+/// A text before all sort keys of a conversation's partition.
+pub(super) const BEFORE_CONVERSATION: &str = "C";
+/// Prefix of a participation's sort key.
+pub(super) const PARTICIPATION_PREFIX: &str = "CONVERSATION#";
 /// Sort key of [`Key::Usage`].
 pub(super) const USAGE: &str = "USAGE";
 
@@ -41,6 +48,11 @@ pub(super) enum Key<'a> {
     /// caller's routes also shows, at no cost, that the caller is one of our own numbers.
     OwnNumber(&'a VirtualNumber),
     Conversation(ConversationId),
+    /// A conversation that a phone is or was in, by the phone in its canonical spelling.
+    Participation {
+        phone: &'a RealNumber,
+        conversation: ConversationId,
+    },
     Leg {
         conversation: ConversationId,
         conversation_uuid: &'a str,
@@ -79,6 +91,10 @@ pub(super) enum Key<'a> {
     Request(&'a str),
     /// A started erasure, which the schedule settles.
     Erasure(ConversationId),
+    /// A running erasure by number.
+    NumberErasure(ErasureId),
+    /// An erasure by number that is done, in a partition of its own, so that it is not among the running ones.
+    PastNumberErasure(ErasureId),
     /// A carrier record that Vonage has to redact.
     Redaction(&'a CarrierRecord),
     /// A live conversation on a lost number, which the schedule heals.
@@ -105,7 +121,8 @@ impl Key<'_> {
             Key::Route { caller, dialled } => (caller_partition(caller.expose()), format!("{NUMBER_PREFIX}{dialled}")),
             Key::Line(caller) => (caller_partition(caller.expose()), LINE.to_owned()),
             Key::OwnNumber(number) => (caller_partition(number.as_str()), OWN_NUMBER.to_owned()),
-            Key::Conversation(id) => (conversation_partition(id), "CONVERSATION".to_owned()),
+            Key::Conversation(id) => (conversation_partition(id), CONVERSATION.to_owned()),
+            Key::Participation { phone, conversation } => (phone_partition(phone), participation(conversation)),
             Key::Leg { conversation, conversation_uuid, uuid } => {
                 (conversation_partition(conversation), format!("{LEG_PREFIX}{conversation_uuid}#{uuid}"))
             }
@@ -126,6 +143,8 @@ impl Key<'_> {
             }
             Key::Request(hash) => (format!("REQUEST#{hash}"), "REQUEST".to_owned()),
             Key::Erasure(id) => (ERASURE_PARTITION.to_owned(), conversation_partition(id)),
+            Key::NumberErasure(id) => (NUMBER_ERASURE_PARTITION.to_owned(), id.to_string()),
+            Key::PastNumberErasure(id) => (format!("{NUMBER_ERASURE_PARTITION}#{id}"), "DONE".to_owned()),
             Key::Redaction(record) => {
                 (REDACTION_PARTITION.to_owned(), format!("{}#{}", record.product.as_str(), record.id))
             }
@@ -140,6 +159,7 @@ impl Key<'_> {
             Key::Line(_) => ItemKind::Line,
             Key::OwnNumber(_) => ItemKind::OwnNumber,
             Key::Conversation(_) => ItemKind::Conversation,
+            Key::Participation { .. } => ItemKind::Participation,
             Key::Leg { .. } => ItemKind::Leg,
             Key::Usage(_) => ItemKind::Usage,
             Key::Number { .. } => ItemKind::Number,
@@ -154,6 +174,7 @@ impl Key<'_> {
             Key::PeakUsage(..) => ItemKind::PeakUsage,
             Key::Request(_) => ItemKind::Request,
             Key::Erasure(_) => ItemKind::Erasure,
+            Key::NumberErasure(_) | Key::PastNumberErasure(_) => ItemKind::NumberErasure,
             Key::Redaction(_) => ItemKind::Redaction,
             Key::Heal(_) => ItemKind::Heal,
         }
@@ -194,6 +215,9 @@ pub(super) const DEMAND_PARTITION: &str = "DEMAND";
 /// Partition of the started erasures.
 pub(super) const ERASURE_PARTITION: &str = "ERASURE";
 
+/// Partition of the running erasures by number.
+pub(super) const NUMBER_ERASURE_PARTITION: &str = "FORGET";
+
 /// Partition of the live conversations on lost numbers.
 pub(super) const HEAL_PARTITION: &str = "HEAL";
 
@@ -202,6 +226,16 @@ pub(super) const REDACTION_PARTITION: &str = "REDACTION";
 
 pub(super) fn caller_partition(caller: &str) -> String {
     format!("CALLER#{caller}")
+}
+
+/// Returns the partition of the conversations of a phone, which has to be in its canonical spelling.
+pub(super) fn phone_partition(phone: &RealNumber) -> String {
+    format!("PHONE#{}", phone.expose())
+}
+
+/// Returns the sort key of a participation.
+pub(super) fn participation(id: ConversationId) -> String {
+    format!("{PARTICIPATION_PREFIX}{id}")
 }
 
 pub(super) fn conversation_partition(id: ConversationId) -> String {
@@ -304,6 +338,7 @@ mod tests {
             Key::Line(caller),
             Key::OwnNumber(number),
             Key::Conversation(id),
+            Key::Participation { phone: caller, conversation: id },
             Key::Leg { conversation: id, conversation_uuid: "CON-1", uuid: "2" },
             Key::Usage(id),
             Key::Number { country, number },
@@ -316,6 +351,8 @@ mod tests {
             Key::PeakUsage(country, Date::MAX),
             Key::Request("1"),
             Key::Erasure(id),
+            Key::NumberErasure(ErasureId::generate(Timestamp::UNIX_EPOCH)),
+            Key::PastNumberErasure(ErasureId::generate(Timestamp::UNIX_EPOCH)),
             Key::Redaction(record),
             Key::Heal(id),
         ];

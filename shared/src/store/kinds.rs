@@ -31,6 +31,8 @@ kinds! {
     OwnNumber = "an own number",
     /// A conversation, or the note that there was one.
     Conversation = "a conversation",
+    /// A conversation that a phone is or was in.
+    Participation = "a participation",
     /// A leg.
     Leg = "a leg",
     /// The usage of a conversation with limits.
@@ -59,6 +61,8 @@ kinds! {
     Request = "a request",
     /// A started erasure.
     Erasure = "an erasure",
+    /// An erasure by number, running or done.
+    NumberErasure = "an erasure by number",
     /// A carrier record to redact.
     Redaction = "a redaction",
     /// A live conversation on a lost number.
@@ -94,6 +98,7 @@ impl ItemKind {
             ("CALLER", "RECEIVES") => Self::Line,
             ("CALLER", "POOL") => Self::OwnNumber,
             ("CONVERSATION", "CONVERSATION") => Self::Conversation,
+            ("PHONE", "CONVERSATION") => Self::Participation,
             ("CONVERSATION", "LEG") => Self::Leg,
             ("CONVERSATION", "USAGE") => Self::Usage,
             ("POOL", "NUMBER") if is_of_country => Self::Number,
@@ -108,6 +113,7 @@ impl ItemKind {
             ("DEMAND", _) => Self::Demand,
             ("REQUEST", "REQUEST") => Self::Request,
             ("ERASURE", _) => Self::Erasure,
+            ("FORGET", _) => Self::NumberErasure,
             ("REDACTION", _) => Self::Redaction,
             ("HEAL", _) => Self::Heal,
             _ => return None,

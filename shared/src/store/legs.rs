@@ -140,7 +140,7 @@ pub(super) fn read(item: Item) -> Result<Leg, StoreError> {
 }
 
 /// Returns the `conversation_uuid` and the `uuid` in a leg's sort key.
-fn ids(item: &Item) -> Option<(&str, &str)> {
+pub(super) fn ids(item: &Item) -> Option<(&str, &str)> {
     item::sort_key(item).strip_prefix(item::LEG_PREFIX)?.split_once('#')
 }
 

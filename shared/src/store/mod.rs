@@ -4,6 +4,8 @@
 //! late, so every reader filters by time itself.
 
 mod account_walk;
+mod call_pages;
+mod conversation_pages;
 mod conversations;
 mod counting;
 mod demand;
@@ -16,8 +18,10 @@ mod kinds;
 mod leg_events;
 mod legs;
 mod notifications;
+mod number_erasures;
 mod numbers;
 mod orders;
+mod participations;
 mod passed_over;
 mod peak_usage;
 mod pool;
@@ -45,6 +49,8 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use crate::config::{ConfigError, Environment};
 
 pub use account_walk::AccountWalk;
+pub use call_pages::{CallsPage, CallsQuery};
+pub use conversation_pages::ConversationsPage;
 pub use conversations::{ChangeError, CreateError};
 pub use demand::{DEMAND_LIFETIME, Demand, FAILURE_LIFETIME, REQUEST_AGAIN_AFTER, RecordedDemand};
 pub use erasure::Erasure;
@@ -56,6 +62,7 @@ pub use kinds::{ItemKind, Versions};
 pub use leg_events::{LegNumbers, Recorded};
 pub use legs::{LegOwner, LegPhone};
 pub use numbers::{NumbersPage, RentError, WORK_PAGE};
+pub use participations::ParticipationsPage;
 pub use pool::{Ledger, Recount};
 pub use ready_numbers::PartState;
 pub use redactions::{DueRedactions, REDACTED_AFTER, Redaction};

@@ -3,6 +3,8 @@
 //! A number to be rented is recorded before Vonage is asked, under a version of the ledger. So two runs at once never buy
 //! more than is wanted, and an interrupted run leaves an item that the next run can resume.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -302,6 +304,21 @@ impl Store {
             item::time(own, "lost_since")
         };
         Ok(numbers.map(lost_since))
+    }
+
+    /// Returns the losses of those of these numbers, which are all different, that are lost. One consistent read for each 100.
+    pub async fn losses_of(&self, numbers: &[&VirtualNumber]) -> Result<HashMap<VirtualNumber, Timestamp>, StoreError> {
+        let mut losses = HashMap::new();
+        for numbers in numbers.chunks(100) {
+            let items = self.batch_get(numbers.iter().copied().map(Key::OwnNumber)).await?;
+            let since = items.iter().filter_map(|item| Some((item::partition(item), item::time(item, "lost_since")?)));
+            let since: HashMap<&str, Timestamp> = since.collect();
+            losses.extend(numbers.iter().filter_map(|number| {
+                let since = since.get(item::caller_partition(number.as_str()).as_str())?;
+                Some(((*number).clone(), *since))
+            }));
+        }
+        Ok(losses)
     }
 
     /// Marks a number as lost where its conversations look, if that was not done when it was lost. False if it is not lost

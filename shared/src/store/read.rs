@@ -93,14 +93,34 @@ impl Store {
         after: Option<String>,
         limit: u16,
     ) -> Result<(Vec<Item>, bool), StoreError> {
-        let mut query = self.start_query(partition.clone(), Some(prefix)).limit(limit.into());
-        if let Some(after) = after {
-            let start = [("pk".to_owned(), item::string(partition)), ("sk".to_owned(), item::string(after))];
-            query = query.set_exclusive_start_key(Some(start.into()));
-        }
-        let page = query.send().await?;
-        let more = page.last_evaluated_key().is_some();
-        Ok((page.items.unwrap_or_default(), more))
+        let query = self.start_query(partition.clone(), Some(prefix));
+        page_of(query.limit(limit.into()).set_exclusive_start_key(start_key(partition, after))).await
+    }
+
+    /// Like [`Store::query_page`], from the last item to the first.
+    pub(super) async fn query_page_backwards(
+        &self,
+        partition: String,
+        prefix: &str,
+        before: Option<String>,
+        limit: u16,
+    ) -> Result<(Vec<Item>, bool), StoreError> {
+        let query = self.start_query(partition.clone(), Some(prefix)).scan_index_forward(false);
+        page_of(query.limit(limit.into()).set_exclusive_start_key(start_key(partition, before))).await
+    }
+
+    /// Returns up to `limit` items of a partition whose sort keys are behind `start`, and true if there may be more. One
+    /// consistent read.
+    pub(super) async fn query_behind(
+        &self,
+        partition: String,
+        start: &str,
+        limit: u16,
+    ) -> Result<(Vec<Item>, bool), StoreError> {
+        let query = self.client.query().table_name(&self.table).consistent_read(true).limit(limit.into());
+        let query = query.key_condition_expression("pk = :pk AND sk > :start");
+        let query = query.expression_attribute_values(":pk", item::string(partition));
+        page_of(query.expression_attribute_values(":start", item::string(start))).await
     }
 
     /// Returns the sort keys of the first and the last item of a partition whose sort keys start with `prefix`. Two consistent
@@ -172,4 +192,16 @@ impl Store {
         }
         Err(StoreError::NoAnswer("DynamoDB left keys of a batch unprocessed".to_owned()))
     }
+}
+
+/// Sends a query. Returns its items, and true if there may be more.
+async fn page_of(query: QueryFluentBuilder) -> Result<(Vec<Item>, bool), StoreError> {
+    let page = query.send().await?;
+    let more = page.last_evaluated_key().is_some();
+    Ok((page.items.unwrap_or_default(), more))
+}
+
+fn start_key(partition: String, sort_key: Option<String>) -> Option<Item> {
+    let sort_key = sort_key?;
+    Some([("pk".to_owned(), item::string(partition)), ("sk".to_owned(), item::string(sort_key))].into())
 }

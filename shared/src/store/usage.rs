@@ -1,10 +1,12 @@
 //! The usage of a conversation with limits: one item, in the conversation's partition.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use rust_decimal::Decimal;
 
 use super::item::{self, Item, Key};
-use super::passed_over::log;
+use super::passed_over::{PassedOver, log};
 use super::retention::kept_until;
 use super::write::Write;
 use super::{Store, StoreError};
@@ -62,6 +64,22 @@ impl UsageAsRead {
 }
 
 impl Store {
+    /// Returns the usage of those of these conversations, at most 100, that have any. One consistent read.
+    pub async fn usage_of(&self, ids: &[ConversationId]) -> Result<HashMap<ConversationId, Usage>, StoreError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut by_partition: HashMap<String, ConversationId> =
+            ids.iter().map(|id| (item::conversation_partition(*id), *id)).collect();
+        let items = self.batch_get(ids.iter().map(|id| Key::Usage(*id))).await?;
+        let mut passed_over = PassedOver::default();
+        let read = |item: &Item| {
+            let usage = passed_over.take(UsageAsRead::read(item))?.usage;
+            Some((by_partition.remove(item::partition(item))?, usage))
+        };
+        Ok(items.iter().filter_map(read).collect())
+    }
+
     /// Returns the usage of a conversation. One consistent read. Fails if it cannot be read, so that no call goes uncounted.
     pub async fn usage(&self, id: ConversationId) -> Result<UsageAsRead, StoreError> {
         let item = self.get_item(Key::Usage(id)).await?;

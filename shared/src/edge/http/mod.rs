@@ -4,6 +4,7 @@ mod body;
 mod idempotency;
 mod json;
 mod problems;
+mod query;
 mod webhook;
 
 use std::error::Error;
@@ -14,9 +15,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::domain::conversation::ConversationId;
+use crate::domain::number_erasure::ErasureId;
 
 pub use body::{MAX_BODY_BYTES, Object, read_json};
 pub use idempotency::idempotent_request;
+pub use query::Query;
 pub use webhook::{event_url, signed_body};
 
 /// The failure of a request: an RFC 9457 problem, with its cause for the log.
@@ -172,6 +175,17 @@ fn write(status: StatusCode, content_type: &'static str, body: &impl Serialize) 
 pub fn conversation_id(request: &Request) -> Result<ConversationId, Problem> {
     let id = request.path_parameters_ref().and_then(|parameters| parameters.first("id"));
     id.and_then(|id| ConversationId::try_from(id).ok()).ok_or_else(no_conversation)
+}
+
+/// Returns the id in the path, or the problem 404 of an erasure by number.
+pub fn erasure_id(request: &Request) -> Result<ErasureId, Problem> {
+    let id = request.path_parameters_ref().and_then(|parameters| parameters.first("id"));
+    id.and_then(|id| ErasureId::try_from(id).ok()).ok_or_else(no_erasure)
+}
+
+/// Creates the problem 404 of an erasure by number that does not exist, or was done long ago.
+pub fn no_erasure() -> Problem {
+    Problem::not_found("There is no erasure with this id.")
 }
 
 /// Creates the problem 404 of a conversation that does not exist or has been erased.

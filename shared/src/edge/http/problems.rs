@@ -208,12 +208,22 @@ mod conversations {
         }
     }
 
+    /// A number that is not a participant's.
+    impl From<UnreadableNumber> for Problem {
+        fn from(reason: UnreadableNumber) -> Self {
+            Self::invalid(at_fault(reason), sentence(&reason.to_string()))
+        }
+    }
+
     fn unreadable(side: Side, reason: UnreadableNumber) -> Problem {
-        let name = match reason {
+        Problem::invalid(field(side, at_fault(reason)), sentence(&reason.to_string()))
+    }
+
+    fn at_fault(reason: UnreadableNumber) -> &'static str {
+        match reason {
             UnreadableNumber::NeedsCountry | UnreadableNumber::OtherCountry => "country",
             UnreadableNumber::NotANumber | UnreadableNumber::Unclear => "number",
-        };
-        Problem::invalid(field(side, name), sentence(&reason.to_string()))
+        }
     }
 
     fn same_number(side: Side) -> Problem {

@@ -1,0 +1,59 @@
+//! The answer of `GET /conversations`.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Response};
+use serde::Serialize;
+use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::phone::VirtualNumber;
+use shared::domain::usage::Usage;
+use shared::edge::http::{self, Problem};
+use shared::edge::view::ConversationView;
+use shared::store::{Store, StoreError};
+
+use crate::page::ListQuery;
+
+#[derive(Serialize)]
+struct ListView<'a> {
+    conversations: Vec<ConversationView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<ConversationId>,
+}
+
+/// What the table says about conversations besides their own items.
+struct Details {
+    usage: HashMap<ConversationId, Usage>,
+    losses: HashMap<VirtualNumber, Timestamp>,
+}
+
+/// Answers with a page of a phone's conversations. At most three round trips, whatever the number of its conversations.
+pub(crate) async fn answer(store: &Store, query: &ListQuery, now: Timestamp) -> Result<Response<Body>, Problem> {
+    let page = store.conversations_of(&query.phone, query.before, query.limit, now).await?;
+    let (details, none) = (Details::of(store, &page.conversations, now).await?, Usage::default());
+    let lost = |conversation: &Conversation, number: &VirtualNumber| {
+        details.losses.get(number).copied().filter(|_| conversation.is_active(now))
+    };
+    let views = page.conversations.iter().map(|conversation| {
+        let usage = details.usage.get(&conversation.id).unwrap_or(&none);
+        let losses = conversation.participants.each_ref().map(|participant| lost(conversation, &participant.sees));
+        ConversationView::new(conversation, now).with_usage(usage).with_losses(losses)
+    });
+    Ok(http::json(StatusCode::OK, &ListView { conversations: views.collect(), next: page.next }))
+}
+
+impl Details {
+    async fn of(store: &Store, conversations: &[Conversation], now: Timestamp) -> Result<Self, StoreError> {
+        let limited = conversations.iter().filter(|conversation| !conversation.usage_limits.is_none());
+        let limited: Vec<ConversationId> = limited.map(|conversation| conversation.id).collect();
+        // Nobody dials the numbers of one that is over.
+        let active = conversations.iter().filter(|conversation| conversation.is_active(now));
+        let mut seen: Vec<&VirtualNumber> =
+            active.flat_map(|conversation| conversation.participants.each_ref().map(|one| &one.sees)).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        let (usage, losses) = tokio::try_join!(store.usage_of(&limited), store.losses_of(&seen))?;
+        Ok(Self { usage, losses })
+    }
+}

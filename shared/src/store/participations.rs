@@ -1,0 +1,126 @@
+//! Participations: the conversations that a phone is or was in, one item each in the partition of the phone.
+//!
+//! Whatever stores a conversation with a phone, or changes its end, writes these items in the same transaction, and the
+//! transaction that deletes the last of an erased conversation deletes them. So a phone has a participation as long as the
+//! item of a conversation names it. Both have the same TTL; see [`shortened`].
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp};
+
+use super::item::{self, Item, Key, PARTICIPATION_PREFIX};
+use super::retention::kept_until;
+use super::write::Write;
+use super::{Store, StoreError};
+use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::phone::RealNumber;
+
+/// Maximum number of participations that a transaction writes besides other items. Nobody has so many phones.
+pub(super) const PER_TRANSACTION: usize = 90;
+
+/// Time for which participations may outlast their conversation after an early end. So most ends need not write them.
+const MARGIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// Attribute of the time from which the phone is in the conversation, in milliseconds since 1970.
+const SINCE: &str = "since";
+
+/// A page of the participations of a phone.
+#[derive(Debug, Default)]
+pub struct ParticipationsPage {
+    /// The conversations that the phone was in by the time that was asked for, oldest first.
+    pub conversations: Vec<ConversationId>,
+    /// The last one that was read, if there may be more behind it.
+    pub next: Option<ConversationId>,
+}
+
+/// Returns the phones that the participants of a conversation have and had, each in its canonical spelling.
+fn phones(conversation: &Conversation) -> BTreeSet<RealNumber> {
+    let participants = conversation.participants.iter();
+    participants.flat_map(|participant| participant.all_numbers()).map(|phone| phone.canonical().into_owned()).collect()
+}
+
+/// Returns the write that lists a conversation under a phone that is in it from `since` on, or moves the TTL. A phone that
+/// comes back keeps its time.
+fn list(conversation: &Conversation, phone: &RealNumber, since: Timestamp) -> Write {
+    Write::update(Key::Participation { phone, conversation: conversation.id })
+        .set(format!("{SINCE} = if_not_exists({SINCE}, :since)"))
+        .set_ttl(kept_until(conversation))
+        .bind(":since", AttributeValue::N(since.as_millisecond().to_string()))
+}
+
+/// Returns the writes that list a new conversation under both phones.
+pub(super) fn created(conversation: &Conversation) -> Vec<Write> {
+    let since = conversation.id.created_at();
+    phones(conversation).iter().map(|phone| list(conversation, phone, since)).collect()
+}
+
+/// Returns the writes that list a conversation under a phone that it gets at `now`, and under all of its phones if its end
+/// moves.
+pub(super) fn changed(before: &Conversation, after: &Conversation, now: Timestamp) -> Vec<Write> {
+    let known = phones(before);
+    let moves = kept_until(before) != kept_until(after);
+    let is_written = |phone: &&RealNumber| moves || !known.contains(*phone);
+    let since = |phone: &RealNumber| if known.contains(phone) { after.id.created_at() } else { now };
+    phones(after).iter().filter(is_written).map(|phone| list(after, phone, since(phone))).collect()
+}
+
+/// Returns the writes that follow an early end. There are none if the table deletes them soon enough anyway.
+pub(super) fn shortened(before: &Conversation, ended: &Conversation) -> Vec<Write> {
+    let is_soon_enough = kept_until(before) <= kept_until(ended) + MARGIN;
+    if is_soon_enough { Vec::new() } else { changed(before, ended, ended.id.created_at()) }
+}
+
+/// Returns the deletions of all participations of a conversation.
+pub(super) fn deleted(conversation: &Conversation) -> Vec<Write> {
+    let id = conversation.id;
+    let delete = |phone: &RealNumber| Write::delete(Key::Participation { phone, conversation: id });
+    phones(conversation).iter().map(delete).collect()
+}
+
+impl Store {
+    /// Writes those of the participations that one transaction cannot take, and returns the others. Each must be there
+    /// already: an erasure may be deleting them.
+    pub(super) async fn all_but_a_transaction(&self, mut listed: Vec<Write>) -> Result<Vec<Write>, StoreError> {
+        let last = listed.split_off(listed.len().saturating_sub(PER_TRANSACTION));
+        for more in listed {
+            self.update(more.when("attribute_exists(pk)")).await?;
+        }
+        Ok(last)
+    }
+
+    /// Returns a page of the conversations that `phone` was in by `time`, oldest first, from the one behind `after` on. The
+    /// keys alone tell them, so that unreadable items are among them. One consistent read of up to `limit` items.
+    pub async fn participations(
+        &self,
+        phone: &RealNumber,
+        after: Option<ConversationId>,
+        limit: u16,
+        time: Timestamp,
+    ) -> Result<ParticipationsPage, StoreError> {
+        let partition = item::phone_partition(&phone.canonical());
+        let after = after.map(item::participation);
+        let (items, more) = self.query_page(partition, PARTICIPATION_PREFIX, after, limit).await?;
+        // Later ones are behind this one.
+        let last = items.last().and_then(conversation_of).filter(|last| last.created_at() <= time);
+        let was_in_it = |item: &&Item| since(item).is_none_or(|since| since <= time);
+        let ids = items.iter().filter(was_in_it).filter_map(conversation_of);
+        let conversations = ids.filter(|id| id.created_at() <= time).collect();
+        Ok(ParticipationsPage { conversations, next: last.filter(|_| more) })
+    }
+
+    /// Deletes the participation of a phone in a conversation that is erased or not stored any more.
+    pub async fn forget_participation(&self, phone: &RealNumber, id: ConversationId) -> Result<(), StoreError> {
+        let delete = Write::delete(Key::Participation { phone: &phone.canonical(), conversation: id });
+        self.transact_settled(vec![delete]).await.map(drop)
+    }
+}
+
+/// Returns the conversation in the sort key of a participation.
+pub(super) fn conversation_of(item: &Item) -> Option<ConversationId> {
+    ConversationId::try_from(item::sort_key(item).strip_prefix(PARTICIPATION_PREFIX)?).ok()
+}
+
+fn since(item: &Item) -> Option<Timestamp> {
+    Timestamp::from_millisecond(item.get(SINCE)?.as_n().ok()?.parse().ok()?).ok()
+}
