@@ -14,6 +14,7 @@ use rust_decimal::Decimal;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::country::{Country, CountryCounts, NotCountryCounts};
 use crate::domain::phone::dial_policy::DialPolicy;
+use crate::domain::retention::Retention;
 use crate::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 
 /// An environment variable that the functions read.
@@ -56,7 +57,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 39] = {
+pub const VARIABLES: [Variable; 40] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -96,6 +97,8 @@ pub const VARIABLES: [Variable; 39] = {
         variable("QUARANTINE_SECONDS", Parameter("QuarantineSeconds"), Value("86400"),
             "Time after the end of a conversation in which its numbers are not given to the same callers again, in \
              seconds, MAX_CALL_SECONDS to 2592000"),
+        variable("RETENTION_DAYS", Parameter("RetentionDays"), Value("30"),
+            "Days after its quarantine for which a conversation can be read. Then it is erased, also at Vonage. 0 to 365"),
         variable("DEFAULT_MAX_CALLS", Parameter("DefaultMaxCalls"), Unset("no limit"),
             "Most calls of a conversation that has no max_calls of its own, 1 to 1000000"),
         variable("DEFAULT_MAX_MINUTES", Parameter("DefaultMaxMinutes"), Unset("no limit"),
@@ -328,6 +331,12 @@ impl Environment {
         limit.map_err(|expected| ConfigError::Malformed { name, expected })
     }
 
+    /// Reads `RETENTION_DAYS`.
+    pub fn retention(&self) -> Result<Retention, ConfigError> {
+        let days = in_range(self, "RETENTION_DAYS", 0..=Retention::MAX_DAYS.into(), "days")?;
+        Ok(Retention::of_days(u16::try_from(days).unwrap_or(Retention::MAX_DAYS)))
+    }
+
     /// Reads `DYNAMODB_TIME_LIMIT_MS`. `None` if it is not set.
     pub fn dynamodb_time_limit(&self) -> Result<Option<Duration>, ConfigError> {
         if self.optional("DYNAMODB_TIME_LIMIT_MS").is_none() {
@@ -473,6 +482,16 @@ mod tests {
         assert_eq!(config.api_url, "http://localhost:1");
         assert_eq!(config.rest_url, "https://rest.nexmo.com");
         assert!(!format!("{config:?}").contains("hush"));
+    }
+
+    #[test]
+    fn retention_is_up_to_a_year() {
+        let days = |days: &str| Environment::from_iter([("RETENTION_DAYS", days)]).retention();
+        assert_eq!(days("").unwrap(), Retention::of_days(30));
+        assert_eq!((days("0").unwrap(), days("365").unwrap()), (Retention::of_days(0), Retention::LONGEST));
+        for wrong in ["-1", "366", "30.5", "a month"] {
+            assert!(days(wrong).unwrap_err().to_string().contains("RETENTION_DAYS"), "{wrong}");
+        }
     }
 
     #[test]

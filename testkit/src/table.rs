@@ -142,7 +142,7 @@ impl Table {
                 self.usage.insert(id.try_into().unwrap(), usage);
             }
             (("ERASURE", ""), _) => {
-                assert_eq!(names(&item), ["conversation", "erased_at", "pk", "sk", "v"]);
+                assert_eq!(names(&item), ["conversation", "due_at", "erased_at", "pk", "sk", "v"]);
                 self.erasures.push(read(item));
             }
             (("FORGET", ""), _) => {
@@ -179,7 +179,7 @@ impl Table {
                 self.ready.extend(numbers);
                 self.parts.insert(part, (version, self.ready.len() - before));
             }
-            (("POOL", ""), ("HELD" | "LOOK" | "WALK", _)) => {}
+            (("POOL", ""), ("HELD" | "LOOK" | "WALK", _)) | (("RETENTION", ""), _) => {}
             (("DEMAND", ""), _) => self.demands.push(read(item)),
             (("ORDER", ""), _) => self.orders.push(read(item)),
             (("POOL", country), (work @ ("UNFINISHED" | "DRAINING" | "LOST"), number)) => {

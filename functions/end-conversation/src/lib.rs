@@ -1,6 +1,6 @@
 //! `DELETE /conversations/{id}` ends a conversation, and with `?erase=true` erases it. `POST /erasures` erases all conversations of
-//! a phone, and `GET /erasures/{id}` shows how far that is. A schedule goes on with it, and asks Vonage to redact the carrier
-//! records of erased conversations.
+//! a phone, and `GET /erasures/{id}` shows how far that is. A schedule goes on with it, erases conversations past their retention,
+//! and asks Vonage to redact the carrier records of erased ones.
 
 mod erasures;
 
@@ -17,7 +17,7 @@ use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::forget::{Forgetter, Forgotten};
 use shared::service::redact::{Redacted, Redactor};
-use shared::store::{Store, StoreError};
+use shared::store::Store;
 use shared::vonage::Vonage;
 use shared::vonage::redact::RedactApi;
 
@@ -81,14 +81,13 @@ impl ScheduledFunction for EndConversation {
         let half_time = deadline.map(|deadline| now + deadline.duration_since(now) / 2);
         let forgetter = Forgetter { store: &self.store, clock: &self.clock, deadline: half_time };
         let redactor = Redactor { store: &self.store, api: &self.redact, clock: &self.clock, deadline };
-        let done = async { Ok::<_, StoreError>((forgetter.run().await?, redactor.run().await?)) };
-        match done.await {
-            Ok((forgotten, redacted)) => report(&forgotten, &redacted),
-            Err(error) => {
-                tracing::error!(schedule_failures = 1u64, cause = %error, "redaction run failed");
-                json!({"failed": error.to_string()})
-            }
-        }
+        let forgotten = forgetter.run().await;
+        let mut redacted = redactor.run().await;
+        let forgotten = forgotten.unwrap_or_else(|error| {
+            redacted.failures.push(error);
+            Forgotten::default()
+        });
+        report(&forgotten, &redacted)
     }
 }
 
@@ -107,10 +106,20 @@ fn report(forgotten: &Forgotten, done: &Redacted) -> Value {
     if let Some(cause) = &done.stopped {
         tracing::warn!(cause, "redaction run stopped early; the next run continues");
     }
-    let Redacted { settled, redacted, postponed, given_up, stopped, .. } = done;
-    let Forgotten { done, running } = forgotten;
-    json!({"numbers": {"done": done, "running": running}, "settled": settled, "redacted": redacted, "postponed": postponed,
-           "given_up": given_up, "not_provisioned": not_provisioned, "stopped": stopped})
+    for cause in &done.failures {
+        tracing::error!(schedule_failures = 1u64, %cause, "a part of the run failed; the next run continues");
+    }
+    let Redacted { settled, unsettled, redacted, postponed, given_up, stopped, retired, .. } = done;
+    let retention = json!({"erased": retired.erased, "failed": retired.failed, "pages": retired.pages,
+                           "complete": retired.is_complete});
+    let Forgotten { done: numbers, running } = forgotten;
+    let mut report = json!({"numbers": {"done": numbers, "running": running}, "settled": settled, "unsettled": unsettled, "retention": retention, "redacted": redacted,
+                            "postponed": postponed, "given_up": given_up, "not_provisioned": not_provisioned,
+                            "stopped": stopped});
+    if let Some(failure) = done.failures.first() {
+        report["failed"] = failure.to_string().into();
+    }
+    report
 }
 
 /// Reads the parameter `erase`.

@@ -26,6 +26,7 @@ mod orders;
 mod people;
 mod pipe;
 mod provision;
+mod retention;
 mod stale;
 mod template;
 mod transactions;

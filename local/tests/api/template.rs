@@ -227,6 +227,7 @@ fn each_function_has_only_permissions_that_it_uses() {
                 "dynamodb:GetItem",
                 "dynamodb:PutItem",
                 "dynamodb:Query",
+                "dynamodb:Scan",
                 "dynamodb:UpdateItem",
             ],
         ),
@@ -257,6 +258,16 @@ fn each_function_has_only_permissions_that_it_uses() {
             assert_eq!(statement["Resource"], resource, "{function}");
         }
     }
+}
+
+/// Those who hide conversations past their retention have to agree with the schedule that erases them.
+#[test]
+fn each_function_that_serves_conversations_has_the_retention() {
+    let template = template();
+    let functions = template["Resources"].as_object().unwrap().keys();
+    let with_retention = functions.filter(|name| variables(&template, name).contains_key("RETENTION_DAYS"));
+    let serving = ["CreateConversation", "EndConversation", "GetConversation", "UpdateConversation"];
+    assert_eq!(with_retention.collect::<BTreeSet<_>>(), serving.map(str::to_owned).iter().collect());
 }
 
 /// A mistake in a variable, a secret or a permission fails the answer webhook, but not what Vonage asks then.
@@ -458,7 +469,8 @@ async fn example_events_get_answers_of_their_names() {
     assert_eq!(invoke("get", &of_this_one("get-conversation")).await.0, 404);
     let event = events["end-conversation-schedule"].clone();
     let report = gateway::ErasureSchedule::new(environment, clock(), event).unwrap().tick().await.unwrap();
-    let nothing_yet = json!({"numbers": {"done": 0, "running": 0}, "settled": 0, "redacted": 0, "postponed": 0, "given_up": 0, "not_provisioned": [], "stopped": null});
+    let nothing_yet = json!({"numbers": {"done": 0, "running": 0}, "settled": 0, "unsettled": 0, "redacted": 0, "postponed": 0, "given_up": 0, "not_provisioned": [],
+                             "stopped": null, "retention": {"erased": 0, "failed": 0, "pages": 1, "complete": true}});
     assert_eq!(report, nothing_yet);
     let (status, erasure) = send("end-conversation-forget").await;
     assert_eq!((status, &erasure["state"], &erasure["conversations_erased"]), (202, &json!("done"), &json!(1)));

@@ -82,6 +82,7 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::ReadyPart => key("READY#JE#44#0", "READY"),
         ItemKind::Demand => key("DEMAND", "SE"),
         ItemKind::RouteScan => ["LOOK", "LOOK#HEAL"].map(|sk| ["POOL".to_owned(), sk.to_owned()]).into(),
+        ItemKind::RetentionPass => key("RETENTION", "PASS"),
         ItemKind::PeakUsage => key("POOL", "HELD#GB#2999-01-01"),
         ItemKind::Request => key("REQUEST#1", "REQUEST"),
         ItemKind::Erasure => key("ERASURE", &format!("CONVERSATION#{other}")),
@@ -165,7 +166,7 @@ async fn use_everything(laptop: &Laptop, kind: ItemKind, how: Spoiled, round: us
     for (item, before) in spoiled {
         let key = key_of(&item);
         let found = self::item(laptop, &key).await;
-        let begins_again = matches!(kind, ItemKind::AccountWalk | ItemKind::RouteScan);
+        let begins_again = matches!(kind, ItemKind::AccountWalk | ItemKind::RouteScan | ItemKind::RetentionPass);
         assert!(begins_again || found.as_ref() == Some(&item), "{what}: {found:?}");
         let key = json!({"pk": {"S": key[0]}, "sk": {"S": key[1]}});
         laptop.dynamodb("DeleteItem", json!({"TableName": "maskline", "Key": key})).await;

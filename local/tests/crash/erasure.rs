@@ -1,4 +1,4 @@
-//! Crashes of `DELETE /conversations/{id}?erase=true` and of its schedule.
+//! Crashes of `DELETE /conversations/{id}?erase=true`, of its schedule, and of the end of retention.
 
 use create_conversation::CreateConversation;
 use end_conversation::EndConversation;
@@ -191,6 +191,32 @@ async fn schedule_finishes_an_erasure_by_number_and_counts_once() {
             table.erasures,
             table.redactions
         );
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn retention_ends_in_spite_of_a_crash() {
+    at_every_request("the schedule at the end of retention", 16, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        create_with_call(&laptop).await;
+        // Its lifetime, its quarantine and its retention, and a pass a minute before that.
+        laptop.advance(32 * 86_400 - 60);
+        let early = Functions::of(&laptop).tick_of_erasures().await;
+        assert_eq!(early["retention"]["erased"], 0, "{early}");
+        assert_eq!(laptop.table().await.conversations.len(), 1);
+        laptop.advance(86_400);
+        scenario.run(&laptop, async |functions| drop(functions.tick_of_erasures().await)).await;
+        laptop.table().await;
+        laptop.advance(86_400);
+        Functions::of(&laptop).tick_of_erasures().await;
+        let table = laptop.table().await;
+        assert_eq!((table.conversations.len(), table.erasing.len(), table.erased.len()), (0, 0, 1));
+        assert_eq!((table.routes.len(), table.erased_routes.len(), table.legs.len()), (0, 0, 0));
+        assert!(PHONES.iter().all(|phone| table.items_with(phone).is_empty()));
+        assert!(table.items_with("ride of Ms Rider").is_empty());
+        check_redacted(&laptop, RECORDS).await;
         scenario
     })
     .await;

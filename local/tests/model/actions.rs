@@ -61,6 +61,7 @@ impl Case {
             }
             Action::Upkeep => Some(Operation::Upkeep),
             Action::Heal => Some(Operation::Heal),
+            Action::Retain => Some(Operation::Retention),
             Action::TakeAway(nth) => {
                 let rented = self.model.numbers.values().filter(|number| number.is_rented());
                 let mut here: Vec<_> = rented.filter(|number| !self.model.away.contains(&number.number)).collect();

@@ -9,6 +9,7 @@ use shared::domain::side::Side;
 use shared::service::create::{Created, CreationError};
 use shared::service::demand::Renting;
 use shared::service::provision::Drained;
+use shared::service::retention::Retired;
 use shared::service::update::UpdateError;
 use shared::service::verify_number::ParticipantNumberError;
 use shared::store::Recorded;
@@ -46,6 +47,8 @@ pub enum Answer {
     Busy,
     /// Provisioning succeeded. The pool shows what it did.
     Provisioned,
+    /// The schedule has erased what is past its retention. The table shows what that was.
+    Retired,
     /// True if a number was taken away or given back. False if that had happened before.
     Account(bool),
     /// The fate of an event.
@@ -83,6 +86,8 @@ impl Answer {
             | Outcome::Orders(Ok(_))
             | Outcome::Upkeep(Ok(_))
             | Outcome::Heal(Ok(_)) => Self::Provisioned,
+            Outcome::Retention(Ok(done)) if done.failed > 0 => Self::Failed(format!("{done:?}")),
+            Outcome::Retention(Ok(_)) => Self::Retired,
             Outcome::Account(changed) => Self::Account(*changed),
             Outcome::Event(Ok(recorded)) => Self::Recorded(*recorded),
             Outcome::End(Err(error))
@@ -94,6 +99,7 @@ impl Answer {
             | Outcome::Orders(Err(error))
             | Outcome::Upkeep(Err(error))
             | Outcome::Event(Err(error))
+            | Outcome::Retention(Err(error))
             | Outcome::Heal(Err(error)) => Self::Failed(error.to_string()),
         }
     }
@@ -146,6 +152,7 @@ impl Answer {
             Self::Draining => "draining",
             Self::Busy => "busy",
             Self::Provisioned => "provisioned",
+            Self::Retired => "done",
             Self::Account(true) => "account changed",
             Self::Account(false) => "account unchanged",
             Self::Recorded(Recorded::Merged(_)) => "merged",
@@ -157,6 +164,14 @@ impl Answer {
 }
 
 impl Outcome {
+    /// Returns the result of a run of retention.
+    pub fn retired(&self) -> Option<&Retired> {
+        match self {
+            Self::Retention(Ok(done)) => Some(done),
+            _ => None,
+        }
+    }
+
     /// Returns the conversation in the answer.
     pub fn conversation(&self) -> Option<&Conversation> {
         match self {

@@ -111,6 +111,13 @@ impl Case {
                 };
                 self.all(&[Step::Do(Action::TakeAway(*number)), Step::Do(Action::Upkeep), heal]).await
             }
+            Step::Age(crash) => {
+                let retain = match *crash {
+                    Some((nth, moment)) => Step::Crash { action: Action::Retain, nth, moment, concurrent: None },
+                    None => Step::Do(Action::Retain),
+                };
+                self.all(&[Step::WaitForDays(31), retain]).await
+            }
             Step::Find(number) => {
                 let steps = [Action::GiveBack(*number), Action::Upkeep, Action::Heal];
                 self.all(&steps.map(Step::Do)).await
@@ -137,9 +144,9 @@ impl Case {
 
     async fn crash(&mut self, action: &Action, nth: u8, moment: Moment, concurrent: Option<&Action>) -> Verdict {
         let Some(operation) = self.operation(action) else { return self.skip() };
-        // A run of healing and an erasure by number are many changes, and others may come between them. The suite `race` has
-        // that.
-        let concurrent = concurrent.filter(|_| !matches!(operation, Operation::Heal | Operation::EraseNumber(_)));
+        // Others may come between its changes. The suite `race` has that.
+        let is_many_changes = operation.is_many_changes() || matches!(operation, Operation::EraseNumber(_));
+        let concurrent = concurrent.filter(|_| !is_many_changes);
         let concurrent = concurrent.and_then(|action| self.operation(action));
         let System { process, crashing_process, crashing_connection, .. } = &self.system;
         let cut_off = crashing_connection.run(crashing_process.perform(&operation), nth, moment);

@@ -18,7 +18,7 @@ use shared::domain::route::{Destination, KeyOwner, Route, destination};
 use shared::domain::side::Side;
 use shared::store::PartState;
 
-use crate::model::{DAY, Model, ModelConversation, ModelRoute, RECORDS_KEPT, RouteKey, Verdict, ensure, route_key};
+use crate::model::{Model, ModelConversation, ModelRoute, NET, RECORDS_KEPT, RouteKey, Verdict, ensure, route_key};
 use crate::scenario::{canonical, country_of};
 use crate::table::Table;
 
@@ -54,10 +54,10 @@ fn check_participations(model: &Model, table: &Table) -> Verdict {
                 format!("{id:?} is listed under {phone:?} since {found:?}, not {since:?}")
             })?;
             let item = (format!("PHONE#{}", phone.expose()), format!("CONVERSATION#{id}"));
-            let kept_until = conversation.quarantined_until() + RECORDS_KEPT;
-            let ttl = table.ttl.get(&item).copied();
-            let in_time = ttl.is_some_and(|ttl| kept_until <= ttl && ttl <= kept_until + DAY);
-            ensure(in_time, || format!("{item:?} has the TTL {ttl:?}, its conversation {kept_until}"))?;
+            let (kept_until, ttl) = (conversation.quarantined_until() + NET, table.ttl.get(&item));
+            ensure(ttl.is_some_and(|ttl| kept_until <= *ttl), || {
+                format!("{item:?} has the TTL {ttl:?}, its conversation {kept_until}")
+            })?;
         }
     }
     for (phone, id) in table.participations.keys() {
@@ -359,7 +359,10 @@ impl Model {
 
         let too_early = self.routes.iter().find(|(name, route)| is_deleted_route(name) && now < route.kept_until());
         ensure(too_early.is_none(), || format!("{too_early:?} was deleted too early"))?;
-        let too_early = self.conversations.iter().find(|(id, found)| conversation(id) && found.is_readable(now));
+        let is_early = |found: &ModelConversation| now < found.quarantined_until() + NET;
+        let too_early = self.conversations.iter().find(|(id, found)| conversation(id) && is_early(found));
+        ensure(too_early.is_none(), || format!("{too_early:?} was deleted too early"))?;
+        let too_early = self.erased.iter().find(|(id, until)| conversation(id) && now < **until);
         ensure(too_early.is_none(), || format!("{too_early:?} was deleted too early"))?;
         let too_early = self.requests.iter().find(|(key, remembered)| request(key) && now < remembered.until);
         ensure(too_early.is_none(), || format!("{too_early:?} was deleted too early"))?;
@@ -386,7 +389,12 @@ impl Model {
         self.forgotten.extend(self.conversations.keys().filter(|id| conversation(id)));
         self.conversations.retain(|id, _| !conversation(id));
         self.erased.retain(|id, _| !conversation(id));
-        self.redactions.retain(|id| !is_deleted("REDACTION".to_owned(), format!("sms#{id}")));
+        let redaction = |id: &String| {
+            ["number-insight", "sms", "voice"]
+                .iter()
+                .any(|product| is_deleted("REDACTION".to_owned(), format!("{product}#{id}")))
+        };
+        self.redactions.retain(|id| !redaction(id));
         self.requests.retain(|key, _| !request(key));
         self.released.retain(|number, _| !own(number));
         Ok(())

@@ -78,6 +78,8 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("give a number back", &["account changed"]),
     ("place an order", &["provisioned", "crashed"]),
     ("heal", &["provisioned", "crashed"]),
+    ("end retention", &["done", "crashed"]),
+    ("retention", &["erased", "nothing to erase", "with legs"]),
     ("healing", &["one side", "both sides", "none is free"]),
     ("sweep", &["something", "nothing"]),
     ("take a number away", &["account changed"]),

@@ -179,14 +179,20 @@ impl Case {
                 Operation::Orders => "carry out orders",
                 Operation::Upkeep => "upkeep",
                 Operation::Heal => "heal",
+                Operation::Retention => "end retention",
                 Operation::TakeAway(_) => "take a number away",
                 Operation::GiveBack(_) => "give a number back",
                 Operation::Event(_) => "event",
             };
+            if let Some(done) = execution.outcome.as_ref().and_then(Outcome::retired) {
+                self.coverage.count("retention", if done.erased > 0 { "erased" } else { "nothing to erase" });
+                let had_legs = before.legs.len() > self.model.legs.len();
+                self.coverage.count("retention", if had_legs { "with legs" } else { "without legs" });
+            }
             match execution.answer() {
                 Some(answer) => self.coverage.count(kind, answer.label()),
                 // Only the numbers or the conversations show how far it came.
-                None if execution.operation.provisions() || matches!(execution.operation, Operation::Heal) => {
+                None if execution.operation.provisions() || execution.operation.is_many_changes() => {
                     self.coverage.count(kind, "crashed")
                 }
                 None if *carried_out => self.coverage.count(kind, "crashed, carried out"),
@@ -304,6 +310,10 @@ fn apply_all<'a>(
         if let Operation::Heal = operation {
             model.accept_healing(outcome.is_some(), observed.table)?;
         }
+        if let Operation::Retention = operation {
+            let done = outcome.as_ref().and_then(Outcome::retired);
+            model.accept_retention(done, observed.table)?;
+        }
         match outcome {
             Some(outcome) => model.accept(operation, outcome)?,
             None if carried_out => model.accept_unanswered(operation, observed.table)?,
@@ -318,5 +328,6 @@ fn apply_all<'a>(
     model.accept_legs(observed.table, observed.events, observed.answered)?;
     checks::check(&model, observed.table)?;
     model.heals.clone_from(&observed.table.heals);
+    model.retention = observed.table.retention;
     Ok(model)
 }

@@ -25,8 +25,12 @@ use crate::table::Table;
 
 pub const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Time after the quarantine for which a conversation can be read and a route keeps its history.
+/// Time after the quarantine for which a conversation can be read and a route keeps its history, and for which an erased one is
+/// remembered.
 pub const RECORDS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Time after the quarantine after which the table may delete a conversation that the schedule has not erased.
+pub const NET: SignedDuration = SignedDuration::from_hours(395 * 24);
 
 /// Number of conversations in the history of a route, the present one included.
 const REMEMBERED: usize = 13;
@@ -43,6 +47,8 @@ pub struct Model {
     pub conversations: BTreeMap<ConversationId, ModelConversation>,
     /// Erased conversations, each with the end of the time for which its tombstone stays.
     pub erased: BTreeMap<ConversationId, Timestamp>,
+    /// Start of the present or the last pass of retention, and true if it is complete.
+    pub retention: Option<(Timestamp, bool)>,
     /// Carrier records of erased conversations that Vonage has to redact.
     pub redactions: BTreeSet<String>,
     pub routes: BTreeMap<RouteKey, ModelRoute>,
@@ -172,7 +178,7 @@ impl Model {
     pub fn new(now: Timestamp, scenario: &Scenario, numbers: BTreeMap<VirtualNumber, PoolNumber>) -> Self {
         let (fallback, routes_read) = (scenario.fallback.clone(), scenario.routes_read);
         let (conversations, erased, redactions, routes, requests, released) = Default::default();
-        let (away, orders, heals) = Default::default();
+        let (away, orders, heals, retention) = Default::default();
         let (keys, legs, cut_off, forgotten) = Default::default();
         Self {
             now,
@@ -180,6 +186,7 @@ impl Model {
             routes_read,
             conversations,
             erased,
+            retention,
             redactions,
             routes,
             requests,
@@ -292,11 +299,7 @@ impl Model {
                     Some(_) => Answer::Expired,
                 }
             }
-            Operation::Erase(id)
-                if self.conversations.get(id).is_some_and(|conversation| conversation.is_readable(self.now)) =>
-            {
-                Answer::Erased
-            }
+            Operation::Erase(id) if self.conversations.contains_key(id) => Answer::Erased,
             Operation::Erase(id) if self.erased.get(id).is_some_and(|until| self.now < *until) => Answer::Erased,
             Operation::Erase(_) => Answer::Unknown,
             Operation::EraseNumber(phone) => Answer::ErasedNumber(self.listed_under(phone).len() as u64),
@@ -310,6 +313,7 @@ impl Model {
             Operation::Rent(..) | Operation::Place(..) | Operation::Orders | Operation::Upkeep | Operation::Heal => {
                 Answer::Provisioned
             }
+            Operation::Retention => Answer::Retired,
             Operation::TakeAway(number) => {
                 let number = &number.number;
                 Answer::Account(self.numbers.contains_key(number) && !self.away.contains(number))
@@ -530,12 +534,6 @@ impl Model {
         }
     }
 
-    fn erase(&mut self, id: ConversationId) {
-        if self.conversations.get(&id).is_some_and(|conversation| conversation.is_readable(self.now)) {
-            self.remove(id);
-        }
-    }
-
     /// The conversations that are listed under a phone.
     fn listed_under(&self, phone: &RealNumber) -> Vec<ConversationId> {
         let phone = canonical(phone);
@@ -546,19 +544,19 @@ impl Model {
     /// Removes all conversations of a phone, and what nobody can read any more under its route keys.
     fn erase_number(&mut self, phone: &RealNumber) {
         for id in self.listed_under(phone) {
-            self.remove(id);
+            self.erase(id);
         }
         let (now, phone) = (self.now, canonical(phone));
         self.routes.retain(|name, route| name.0 != phone || now < route.kept_until());
     }
 
     /// Removes a conversation. Only the tombstones of its routes stay.
-    fn remove(&mut self, id: ConversationId) {
+    pub fn erase(&mut self, id: ConversationId) {
         self.end(id);
         let Some(ModelConversation { expected: is, .. }) = self.conversations.remove(&id) else { return };
         self.redactions.extend(is.carrier_records.iter().map(|record| record.id.clone()));
         self.redactions.extend(self.legs.keys().filter(|(of, _)| *of == id).map(|(_, uuid)| uuid.clone()));
-        let until = is.quarantined_until(is.ended_at.unwrap_or(is.expires_at)) + RECORDS_KEPT;
+        let until = is.quarantined_until(is.ended_at.unwrap_or(is.expires_at)).max(self.second()) + RECORDS_KEPT;
         self.erased.insert(id, until);
         let now = self.now;
         self.routes.retain(|_, route| route.side.is_none() || route.history[0] != id || route.is_in_use(now));

@@ -14,6 +14,11 @@ impl Operation {
     pub fn provisions(&self) -> bool {
         matches!(self, Self::Rent(..) | Self::Place(..) | Self::Orders | Self::Upkeep)
     }
+
+    /// True if it changes one conversation after the other, and a crash may leave some of them changed.
+    pub fn is_many_changes(&self) -> bool {
+        matches!(self, Self::Heal | Self::Retention)
+    }
 }
 
 impl Model {

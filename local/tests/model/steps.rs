@@ -51,6 +51,8 @@ pub enum Step {
     },
     /// Vonage gives a number back, and the schedule runs.
     Find(usize),
+    /// The retention of most conversations ends, and the schedule runs; the process may crash at one of its requests.
+    Age(Option<(u8, Moment)>),
 }
 
 /// An action of a client or of the schedule.
@@ -81,6 +83,8 @@ pub enum Action {
     Upkeep,
     /// Runs the last part of the schedule: healing of conversations on lost numbers.
     Heal,
+    /// Runs the schedule that erases what is past its retention.
+    Retain,
     /// Vonage takes the `nth` number of the account away.
     TakeAway(usize),
     /// Vonage gives the `nth` number back that it took away, without its link to the application.
@@ -133,6 +137,7 @@ impl Step {
         let moment = prop_oneof![Just(Moment::Before), Just(Moment::After)];
         let concurrent = prop::option::weighted(0.3, Action::of_client());
         let lose = (0..8usize, prop::option::of((0..30u8, moment.clone())));
+        let age = prop::option::of((0..40u8, moment.clone()));
         let crash = (Action::any(), 0..9u8, moment, concurrent);
         prop_oneof![
             24 => (1..100_000i64).prop_map(Self::Wait),
@@ -145,6 +150,7 @@ impl Step {
             16 => (Action::of_client(), Action::of_client()).prop_map(|(one, other)| Self::Concurrently(one, other)),
             7 => lose.prop_map(|(number, crash)| Self::Lose { number, crash }),
             3 => (0..8usize).prop_map(Self::Find),
+            2 => age.prop_map(Self::Age),
             30 => crash.prop_map(|(action, nth, moment, concurrent)| Self::Crash { action, nth, moment, concurrent }),
         ]
     }
@@ -160,6 +166,7 @@ impl Action {
             2 => Just(Self::Upkeep),
             2 => Just(Self::Heal),
             2 => PhoneRef::any().prop_map(Self::EraseNumber),
+            2 => Just(Self::Retain),
         ]
     }
 

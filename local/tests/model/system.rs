@@ -24,6 +24,7 @@ use shared::service::forget::Forgetter;
 use shared::service::heal::{Healer, Healing};
 use shared::service::pool_cache::PoolCache;
 use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Upkeep};
+use shared::service::retention::{RetentionRun, Retired};
 use shared::service::update::{Change, UpdateError, Updater};
 use shared::service::verify_number::{NumberVerifier, WhenLookupFails};
 use shared::store::{IdempotentRequest, Recorded, Store, StoreError};
@@ -99,6 +100,8 @@ pub enum Operation {
     Orders,
     Upkeep,
     Heal,
+    /// The schedule erases what is past its retention.
+    Retention,
     /// Vonage takes a number away from the account.
     TakeAway(PoolNumber),
     /// Vonage gives a number back that it took away.
@@ -122,6 +125,7 @@ pub enum Outcome {
     Orders(Result<Vec<(OpenOrder, Provisioned)>, StoreError>),
     Upkeep(Result<Upkeep, StoreError>),
     Heal(Result<Healing, StoreError>),
+    Retention(Result<Retired, StoreError>),
     /// True if Vonage has changed the account.
     Account(bool),
     Event(Result<Recorded, StoreError>),
@@ -268,7 +272,7 @@ impl Process {
     pub async fn settle_erasures(&self) {
         let now = self.creator.clock.now();
         self.forgetter().run().await.unwrap();
-        for erasure in self.store().erasures().await.unwrap() {
+        for erasure in self.store().due_erasures(now, None).await.unwrap().erasures {
             self.store().settle_erasure(&erasure, now).await.unwrap();
         }
     }
@@ -318,6 +322,10 @@ impl Process {
                 Outcome::Upkeep(provisioner.upkeep(None, &Headroom::default(), None).await)
             }
             Operation::Heal => Outcome::Heal(self.heal().await),
+            Operation::Retention => {
+                let run = RetentionRun { store: self.store(), clock: &self.creator.clock, stop_at: None };
+                Outcome::Retention(run.run().await)
+            }
             Operation::TakeAway(number) => {
                 Outcome::Account(self.numbers.cancel(number.country, &number.number).await.is_ok())
             }

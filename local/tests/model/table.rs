@@ -35,6 +35,8 @@ pub struct Table {
     pub running_number_erasures: usize,
     /// The erased conversations.
     pub erased: BTreeSet<ConversationId>,
+    /// Start of the present or the last pass of retention, and true if it is complete.
+    pub retention: Option<(Timestamp, bool)>,
     /// Ids of the carrier records to redact.
     pub redactions: BTreeSet<String>,
     /// Conversation and fingerprint by the hash of the idempotency key.
@@ -161,6 +163,9 @@ impl Table {
             }
             ("FORGET", None, "DONE") => assert!(item["number"].is_null(), "the phone is forgotten: {item}"),
             ("FORGET", None, _) => self.running_number_erasures += 1,
+            ("RETENTION", None, "PASS") => {
+                self.retention = Some((time("began_at").unwrap(), item["is_complete"].as_bool().unwrap()));
+            }
             ("REQUEST", None, "REQUEST") => {
                 let remembered = (parsed(&item["conversation"]), parsed(&item["fingerprint"]));
                 self.requests.insert(of.to_owned(), remembered);

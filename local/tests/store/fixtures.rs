@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use local::dynamodb::Dynamodb;
 use serde_json::{Value, json};
 use shared::domain::call::{Direction, LegFacts, Status};
-use shared::domain::carrier_record::CarrierRecord;
+use shared::domain::carrier_record::{CarrierRecord, Product};
 use shared::domain::conversation::{Conversation, ConversationId, State};
 use shared::domain::judge::{Judge, LookedUp};
 use shared::domain::number_erasure::{ErasureId, NumberErasure};
@@ -22,7 +22,7 @@ use shared::domain::side::{Side, WhoDials};
 use shared::domain::usage::Usage;
 use shared::store::{
     AccountWalk, CallsPage, IdempotentRequest, ItemKind, LegNumbers, LegPhone, Line, Loss, RecordedDemand, Recount,
-    RouteScan, ScanPurpose, Store,
+    RetentionPass, RouteScan, ScanPurpose, Store,
 };
 
 use crate::{
@@ -104,6 +104,13 @@ fn facts() -> LegFacts {
     LegFacts { duration: Some(30), price: "0.05".parse().ok(), ..LegFacts::default() }
 }
 
+/// The progress of a pass that has read the whole table.
+async fn retention_pass(store: &Store) -> RetentionPass {
+    let (over, pass) = store.next_past_retention(&RetentionPass::new(now()), after(50)).await.unwrap();
+    assert!(over.is_empty() && pass.is_complete, "{over:?} {pass:?}");
+    pass
+}
+
 fn losses() -> Vec<Loss> {
     vec![Loss { side: Side::B, since: after(5) }]
 }
@@ -176,6 +183,7 @@ async fn tell_story_of_pool(store: &Store) {
     for purpose in [ScanPurpose::Draining, ScanPurpose::Healing] {
         store.save_route_scan(purpose, &RouteScan::new(vec![virtual_number(23)], now())).await.unwrap();
     }
+    store.save_retention_pass(&retention_pass(store).await).await.unwrap();
     store.list_heals(&[id('1')], now()).await.unwrap();
     let mut heal = store.heal(id('1')).await.unwrap().unwrap();
     (heal.healed, heal.reported, heal.tries) = (vec![Side::A], losses(), 1);
@@ -268,9 +276,10 @@ async fn check_schedules(store: &Store) {
     let heals = store.due_heals(now(), None).await.unwrap().heals;
     assert_eq!((heals.len(), heals[0].conversation, heals[0].tries, heals[0].revision), (1, id('1'), 1, 2));
     assert_eq!((&heals[0].healed, &heals[0].reported), (&vec![Side::A], &losses()));
-    let erasures = store.erasures().await.unwrap();
+    assert_eq!(store.saved_retention_pass().await.unwrap(), Some(retention_pass(store).await));
+    let erasures = store.due_erasures(after(50), None).await.unwrap().erasures;
     assert_eq!((erasures.len(), erasures[0].conversation, erasures[0].erased_at), (1, id('3'), after(40)));
-    let redactions = store.due_redactions(after(4000), None).await.unwrap().redactions;
+    let redactions = store.due_redactions(Product::Voice, after(4000), None).await.unwrap().redactions;
     assert_eq!((redactions.len(), &redactions[0].record), (1, &CarrierRecord::of_leg("leg-1", Direction::Inbound)));
 }
 

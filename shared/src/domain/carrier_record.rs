@@ -29,6 +29,18 @@ pub enum Product {
 }
 
 impl Product {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::NumberInsight, Self::Sms, Self::Voice];
+
+    /// Returns its position in [`Product::ALL`].
+    pub fn index(self) -> usize {
+        match self {
+            Self::NumberInsight => 0,
+            Self::Sms => 1,
+            Self::Voice => 2,
+        }
+    }
+
     /// Returns Vonage's word for the product.
     pub fn as_str(self) -> &'static str {
         match self {

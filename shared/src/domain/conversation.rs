@@ -288,6 +288,11 @@ impl Conversation {
         }
     }
 
+    /// Returns the end of its quarantine.
+    pub fn rests_until(&self) -> Timestamp {
+        self.quarantined_until(self.ended_at.unwrap_or(self.expires_at))
+    }
+
     /// Returns the end of its quarantine if it ends at `end`.
     pub fn quarantined_until(&self, end: Timestamp) -> Timestamp {
         end.saturating_add(SignedDuration::from_secs(self.quarantine_seconds.into())).unwrap_or(Timestamp::MAX)

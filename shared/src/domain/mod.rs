@@ -16,6 +16,7 @@ pub mod peak_usage;
 pub mod phone;
 pub mod pool;
 pub mod ready_pool;
+pub mod retention;
 pub mod route;
 pub mod shortfall;
 pub mod side;

@@ -1,6 +1,7 @@
 //! Use cases: each joins the domain with the table and the carrier.
 
 pub mod announce;
+mod at_once;
 pub mod create;
 pub mod demand;
 pub mod forget;
@@ -8,6 +9,7 @@ pub mod heal;
 pub mod pool_cache;
 pub mod provision;
 pub mod redact;
+pub mod retention;
 mod scan_run;
 pub mod update;
 pub mod verify_number;

@@ -75,7 +75,9 @@ impl Store {
         };
         own.into_iter().for_each(|item| read.add(item));
         let found = read.conversation.take().map(|item| ConversationItem::read(item, now)).transpose()?.flatten();
-        let Some(conversation) = found.and_then(ConversationItem::into_present) else { return Ok(None) };
+        let found = found.and_then(ConversationItem::into_present);
+        let readable = found.filter(|conversation| !self.retention.is_over(conversation, now));
+        let Some(conversation) = readable else { return Ok(None) };
         let mut passed_over = PassedOver::default();
         let usage = match (read.usage.take(), page.after) {
             (None, None) if more && !conversation.usage_limits.is_none() => {

@@ -49,6 +49,7 @@ impl Store {
         let found = self.batch_get(ids.iter().map(|id| Key::Conversation(*id))).await?;
         let read = |item| Ok(ConversationItem::read(item, now)?.and_then(ConversationItem::into_present));
         let found = found.into_iter().filter_map(|item| passed_over.take(read(item)).flatten());
+        let found = found.filter(|conversation| !self.retention.is_over(conversation, now));
         let mut found: HashMap<ConversationId, Conversation> = found.map(|found| (found.id, found)).collect();
         Ok(ConversationsPage { conversations: ids.iter().filter_map(|id| found.remove(id)).collect(), next })
     }

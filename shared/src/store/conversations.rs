@@ -11,7 +11,7 @@ use super::notifications::{ADD_RECORDS, no_records};
 use super::participations;
 use super::passed_over::{self, read_one};
 use super::requests::{self, IdempotentRequest};
-use super::retention::kept_until;
+use super::retention::deleted_after;
 use super::transaction::Outcome;
 use super::usage::UsageAsRead;
 use super::write::Write;
@@ -66,11 +66,10 @@ pub(super) enum ConversationItem {
 }
 
 impl ConversationItem {
-    /// Decodes the item, or returns `None` if the table may delete it at `now`.
+    /// Decodes the item, also of a conversation past its retention. Returns `None` for a note that the table may delete at `now`.
     pub(super) fn read(item: Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
         if !item.contains_key("erased_at") {
-            let conversation: Conversation = read_one(item)?;
-            return Ok(Some(conversation).filter(|conversation| now < kept_until(conversation)).map(Self::Present));
+            return Ok(Some(Self::Present(read_one(item)?)));
         }
         item::check_version(&item).inspect_err(passed_over::log)?;
         if !item.contains_key("participants") {
@@ -135,6 +134,17 @@ impl Store {
 
     /// Returns the conversation, unless it is erased or past its retention at `now`. One consistent read.
     pub async fn conversation(&self, id: ConversationId, now: Timestamp) -> Result<Option<Conversation>, StoreError> {
+        let stored = self.stored_conversation(id, now).await?;
+        Ok(stored.filter(|conversation| !self.retention.is_over(conversation, now)))
+    }
+
+    /// Like [`Store::conversation`], also if it is past its retention: what still comes of its calls belongs to it, and is erased
+    /// with it.
+    pub(super) async fn stored_conversation(
+        &self,
+        id: ConversationId,
+        now: Timestamp,
+    ) -> Result<Option<Conversation>, StoreError> {
         Ok(self.conversation_item(id, now).await?.and_then(ConversationItem::into_present))
     }
 
@@ -194,15 +204,13 @@ impl Store {
         };
         let end = Write::update(Key::Conversation(ended.id))
             .set("ended_at = :now, revision = :next")
-            .set_ttl(kept_until(&ended))
+            .set_ttl(deleted_after(&ended))
             .when(IS_AS_READ)
             .bind(":now", item::seconds(now))
             .bind(":seen", item::integer(conversation.revision))
             .bind(":next", item::integer(ended.revision));
         let mut transaction = vec![end];
         transaction.extend(ended.direction.sides().map(|side| routes::close(&ended, ended.participant(side), now)));
-        let listed = participations::shortened(&conversation, &ended);
-        transaction.extend(self.all_but_a_transaction(listed).await?);
         match self.transact(transaction, None).await? {
             Outcome::Committed => Ok(Some(ended)),
             Outcome::Cancelled(_) => Ok(None),
@@ -233,7 +241,6 @@ impl Store {
         let mut transaction = vec![change(before, after)?];
         transaction.extend(usage.map(|usage| usage.check(after.id)));
         let mut new_key = None;
-        let listed = participations::changed(before, after, now);
         for side in after.direction.sides() {
             let Some(route) = moved.filter(|route| route.side == side) else {
                 transaction.push(routes::follow(after, side));
@@ -243,9 +250,8 @@ impl Store {
             transaction.push(routes::join(after, route, now)?);
             transaction.push(routes::close(before, before.participant(side), now));
         }
-        transaction.extend(self.all_but_a_transaction(listed).await?);
+        transaction.extend(participations::of_new_phones(before, after, now));
         match self.transact(transaction, None).await? {
-            Outcome::Committed if after.expires_at > before.expires_at => Ok(self.extend_legs(after).await?),
             Outcome::Committed => Ok(()),
             Outcome::Cancelled(failed) if new_key.is_some_and(|key| failed == [key]) => Err(ChangeError::KeyTaken),
             Outcome::Cancelled(_) => Err(ChangeError::Changed),
@@ -297,7 +303,7 @@ fn creation(
     request: Option<&IdempotentRequest>,
 ) -> Result<Vec<Write>, StoreError> {
     let now = conversation.created_at;
-    let item = Key::Conversation(conversation.id).with(conversation, Some(kept_until(conversation)))?;
+    let item = Key::Conversation(conversation.id).with(conversation, Some(deleted_after(conversation)))?;
     let mut transaction = vec![Write::put(item).when("attribute_not_exists(pk)")];
     for route in routes {
         transaction.push(routes::create(conversation, route, now)?);
@@ -338,7 +344,7 @@ fn with_mark(change: Write, after: &Conversation) -> Write {
 fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreError> {
     let mut change = Write::update(Key::Conversation(after.id))
         .set("expires_at = :expires, revision = :next")
-        .set_ttl(kept_until(after))
+        .set_ttl(deleted_after(after))
         .when(IS_AS_READ)
         .bind(":expires", item::seconds(after.expires_at))
         .bind(":seen", item::integer(before.revision))

@@ -67,8 +67,11 @@ impl Store {
             return Ok(());
         }
         retry::contended(ATTEMPTS, StoreError::Contended("the usage of a conversation"), || async move {
-            let (conversation, usage, leg) =
-                tokio::try_join!(self.conversation(id, now), self.usage(id), self.get_item(legs::key(id, event)))?;
+            let (conversation, usage, leg) = tokio::try_join!(
+                self.stored_conversation(id, now),
+                self.usage(id),
+                self.get_item(legs::key(id, event))
+            )?;
             let (Some(conversation), Some(leg)) = (conversation, leg) else { return Ok(Break(())) };
             if conversation.usage_limits.is_none() {
                 return Ok(Break(()));

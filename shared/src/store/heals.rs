@@ -103,7 +103,7 @@ impl Store {
 
     /// Returns a page of the conversations that are due at `now`, starting at `from`.
     pub async fn due_heals(&self, now: Timestamp, from: Option<Item>) -> Result<DueHeals, StoreError> {
-        let page = self.due_page(HEAL_PARTITION, PAGE, now, from).await?;
+        let page = self.due_page(HEAL_PARTITION, None, PAGE, now, from).await?;
         let items = page.items.unwrap_or_default();
         let found = items.len();
         let heals = PassedOver::list(items, item::read);

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::StoreError;
 use super::kinds::{ItemKind, VERSION};
-use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::carrier_record::{CarrierRecord, Product};
 use crate::domain::conversation::ConversationId;
 use crate::domain::country::Country;
 use crate::domain::number_erasure::ErasureId;
@@ -24,6 +24,8 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 pub(super) const NUMBER_PREFIX: &str = "NUMBER#";
 /// Prefix of the sort key of a mark of peak usage.
 pub(super) const PEAK_USAGE_PREFIX: &str = "HELD#";
+/// Prefix of the partition of a conversation.
+pub(super) const CONVERSATION_PREFIX: &str = "CONVERSATION#";
 /// Prefix of a leg's sort key.
 pub(super) const LEG_PREFIX: &str = "LEG#";
 /// Sort key of [`Key::Conversation`].
@@ -85,6 +87,9 @@ pub(super) enum Key<'a> {
     Demand(Country),
     /// Progress of a scan of the table for routes.
     RouteScan(ScanPurpose),
+    /// Progress of the pass through all conversations for those past their retention. It has a partition of its own, because
+    /// the function that erases has no permission on those of the pool.
+    RetentionPass,
     /// Mark of the peak usage of a country, by the day until which it counts.
     PeakUsage(Country, Date),
     /// An idempotent request, by the hash of its idempotency key.
@@ -137,6 +142,7 @@ impl Key<'_> {
             Key::Demand(country) => (DEMAND_PARTITION.to_owned(), country.to_string()),
             Key::RouteScan(ScanPurpose::Draining) => (POOL_PARTITION.to_owned(), "LOOK".to_owned()),
             Key::RouteScan(ScanPurpose::Healing) => (POOL_PARTITION.to_owned(), "LOOK#HEAL".to_owned()),
+            Key::RetentionPass => ("RETENTION".to_owned(), "PASS".to_owned()),
             Key::Heal(id) => (HEAL_PARTITION.to_owned(), conversation_partition(id)),
             Key::PeakUsage(country, until) => {
                 (POOL_PARTITION.to_owned(), format!("{PEAK_USAGE_PREFIX}{country}#{until}"))
@@ -146,7 +152,7 @@ impl Key<'_> {
             Key::NumberErasure(id) => (NUMBER_ERASURE_PARTITION.to_owned(), id.to_string()),
             Key::PastNumberErasure(id) => (format!("{NUMBER_ERASURE_PARTITION}#{id}"), "DONE".to_owned()),
             Key::Redaction(record) => {
-                (REDACTION_PARTITION.to_owned(), format!("{}#{}", record.product.as_str(), record.id))
+                (REDACTION_PARTITION.to_owned(), format!("{}{}", redaction_prefix(record.product), record.id))
             }
         };
         HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])
@@ -171,6 +177,7 @@ impl Key<'_> {
             Key::ReadyPart(_) => ItemKind::ReadyPart,
             Key::Demand(_) => ItemKind::Demand,
             Key::RouteScan(_) => ItemKind::RouteScan,
+            Key::RetentionPass => ItemKind::RetentionPass,
             Key::PeakUsage(..) => ItemKind::PeakUsage,
             Key::Request(_) => ItemKind::Request,
             Key::Erasure(_) => ItemKind::Erasure,
@@ -239,7 +246,7 @@ pub(super) fn participation(id: ConversationId) -> String {
 }
 
 pub(super) fn conversation_partition(id: ConversationId) -> String {
-    format!("CONVERSATION#{id}")
+    format!("{CONVERSATION_PREFIX}{id}")
 }
 
 pub(super) fn pool_partition(country: Country) -> String {
@@ -253,6 +260,11 @@ pub(super) fn work_prefix(work: Work) -> &'static str {
         Work::Draining => "DRAINING#",
         Work::Lost => "LOST#",
     }
+}
+
+/// Returns the prefix of the sort key of a redaction of this product.
+pub(super) fn redaction_prefix(product: Product) -> String {
+    format!("{}#", product.as_str())
 }
 
 /// Encodes a time in seconds since 1970.
@@ -321,7 +333,6 @@ pub(super) fn time(item: &Item, name: &str) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use crate::domain::call::Direction;
-    use crate::domain::carrier_record::Product;
 
     #[test]
     fn each_key_is_of_its_kind() {
@@ -348,6 +359,7 @@ mod tests {
             Key::ReadyParts,
             Key::ReadyPart(part),
             Key::Demand(country),
+            Key::RetentionPass,
             Key::PeakUsage(country, Date::MAX),
             Key::Request("1"),
             Key::Erasure(id),

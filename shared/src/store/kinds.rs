@@ -55,6 +55,8 @@ kinds! {
     Demand = "a demand",
     /// Progress of a scan for routes.
     RouteScan = "a route scan",
+    /// Progress of the pass through all conversations.
+    RetentionPass = "the progress of the retention",
     /// Peak usage of a country.
     PeakUsage = "a mark of peak usage",
     /// An idempotent request.
@@ -114,6 +116,7 @@ impl ItemKind {
             ("REQUEST", "REQUEST") => Self::Request,
             ("ERASURE", _) => Self::Erasure,
             ("FORGET", _) => Self::NumberErasure,
+            ("RETENTION", "PASS") => Self::RetentionPass,
             ("REDACTION", _) => Self::Redaction,
             ("HEAL", _) => Self::Heal,
             _ => return None,

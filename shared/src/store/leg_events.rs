@@ -115,7 +115,9 @@ impl Store {
             LegPhone::from(route)
         } else {
             // Without it, it was erased since the route was read.
-            let Some(conversation) = self.conversation(begun, time).await? else { return Ok(Recorded::ToRedact(None)) };
+            let Some(conversation) = self.stored_conversation(begun, now).await? else {
+                return Ok(Recorded::ToRedact(None));
+            };
             let Some(home) = home_of(&conversation, numbers, time) else { return Ok(Recorded::OfNone) };
             home
         };

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::item::{self, Item, Key};
-use super::retention::{RECORDS_KEPT, kept_until};
+use super::retention::leg_deleted_after;
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::call::{Direction, Leg, LegEvent, LegFacts, Status};
@@ -28,7 +28,7 @@ pub enum LegOwner {
     Erased(ConversationId),
 }
 
-/// A participant's phone, and the time for which its legs are retained.
+/// A participant's phone, and the end of the quarantine of its conversation, as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegPhone {
     /// The conversation.
@@ -36,7 +36,7 @@ pub struct LegPhone {
     side: Side,
     /// Index of the phone; see [`Participant::number_at`](crate::domain::conversation::Participant::number_at).
     phone: usize,
-    retained_until: Timestamp,
+    rests_until: Timestamp,
     /// True if the conversation has limits, so that its calls are counted.
     pub(super) metered: bool,
 }
@@ -45,7 +45,7 @@ impl LegPhone {
     /// Creates the owner of the legs of the phone at this index of a participant.
     pub(super) fn new(conversation: &Conversation, side: Side, phone: usize) -> Self {
         let metered = !conversation.usage_limits.is_none();
-        Self { conversation: conversation.id, side, phone, retained_until: kept_until(conversation), metered }
+        Self { conversation: conversation.id, side, phone, rests_until: conversation.rests_until(), metered }
     }
 
     /// Returns the same phone in another conversation.
@@ -57,7 +57,7 @@ impl LegPhone {
 impl From<&Route> for LegPhone {
     fn from(route: &Route) -> Self {
         let Route { conversation, side, phone, quarantined_until, metered, .. } = *route;
-        Self { conversation, side, phone, retained_until: quarantined_until + RECORDS_KEPT, metered }
+        Self { conversation, side, phone, rests_until: quarantined_until, metered }
     }
 }
 
@@ -74,7 +74,8 @@ pub(super) fn merge(owner: &LegPhone, direction: Direction, event: &LegEvent) ->
     attributes.insert("side".to_owned(), item::value(owner.side)?);
     attributes.insert("direction".to_owned(), item::value(direction)?);
     attributes.insert("phone".to_owned(), item::integer(owner.phone as u64));
-    attributes.insert("ttl".to_owned(), item::seconds(owner.retained_until));
+    // Set once, and never again: a change of the conversation does not touch its legs.
+    attributes.insert("ttl".to_owned(), item::seconds(leg_deleted_after(owner.rests_until)));
     attributes.insert(
         format!("{STATUS_PREFIX}{}", event.status.as_str()),
         match event.timestamp {
@@ -104,22 +105,6 @@ impl Store {
     /// Merges an event into its leg, which belongs to the `owner`.
     pub async fn merge_leg(&self, owner: &LegPhone, direction: Direction, event: &LegEvent) -> Result<(), StoreError> {
         self.update(merge(owner, direction, event)?).await.map(drop)
-    }
-
-    /// Extends the retention of the conversation's legs, and of what was counted of them, to that of the conversation, which expires later than before.
-    pub(super) async fn extend_legs(&self, conversation: &Conversation) -> Result<(), StoreError> {
-        let partition = item::conversation_partition(conversation.id);
-        for leg in self.query(partition, Some(item::LEG_PREFIX)).await? {
-            let Some((conversation_uuid, uuid)) = ids(&leg) else { continue };
-            let key = Key::Leg { conversation: conversation.id, conversation_uuid, uuid };
-            let update = Write::update(key).set_ttl(kept_until(conversation)).when("attribute_exists(pk)");
-            self.update(update).await?;
-        }
-        if !conversation.usage_limits.is_none() {
-            let usage = Write::update(Key::Usage(conversation.id)).set_ttl(kept_until(conversation));
-            self.update(usage.when("attribute_exists(pk)")).await?;
-        }
-        Ok(())
     }
 }
 

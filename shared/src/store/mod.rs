@@ -1,7 +1,7 @@
 //! The DynamoDB table: a submodule for each type of item, and one for all keys.
 //!
-//! No operation uses an index, and only the schedule's [`RouteScan`] reads the whole table. TTL deletion is up to days
-//! late, so every reader filters by time itself.
+//! No operation uses an index, and only the schedules' [`RouteScan`] and [`RetentionPass`] read the whole table. TTL deletion
+//! is up to days late, so every reader filters by time itself.
 
 mod account_walk;
 mod call_pages;
@@ -47,13 +47,14 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
 use crate::config::{ConfigError, Environment};
+use crate::domain::retention::Retention;
 
 pub use account_walk::AccountWalk;
 pub use call_pages::{CallsPage, CallsQuery};
 pub use conversation_pages::ConversationsPage;
 pub use conversations::{ChangeError, CreateError};
 pub use demand::{DEMAND_LIFETIME, Demand, FAILURE_LIFETIME, REQUEST_AGAIN_AFTER, RecordedDemand};
-pub use erasure::Erasure;
+pub use erasure::{DueErasures, Erased, Erasure};
 pub use error::StoreError;
 pub use heals::{DueHeals, Heal, Loss};
 pub use holds::Line;
@@ -67,6 +68,7 @@ pub use pool::{Ledger, Recount};
 pub use ready_numbers::PartState;
 pub use redactions::{DueRedactions, REDACTED_AFTER, Redaction};
 pub use requests::{IdempotentRequest, RememberedRequest};
+pub use retention::RetentionPass;
 pub use route_scan::{MAX_NUMBERS, RouteScan};
 pub use usage::UsageAsRead;
 
@@ -83,6 +85,8 @@ pub struct Store {
     table: String,
     /// Time limit of an operation, with its repetitions.
     time_limit: Duration,
+    /// Time for which conversations are readable.
+    retention: Retention,
 }
 
 impl Store {
@@ -95,7 +99,8 @@ impl Store {
     pub const TIME_LIMIT_OF_A_CALL: Duration = Duration::from_millis(700);
 
     /// Creates a client of the table `TABLE_NAME`, at `AWS_ENDPOINT_URL_DYNAMODB` if that is set. Region and credentials
-    /// are the variables that Lambda sets. The SDK's chain of other sources would delay every start.
+    /// are the variables that Lambda sets. The SDK's chain of other sources would delay every start. `RETENTION_DAYS` says for
+    /// how long requests find a conversation; functions that serve none of them need not have it.
     ///
     /// Sends nothing. The time limit of an operation is `DYNAMODB_TIME_LIMIT_MS`, or [`Store::TIME_LIMIT`] if that is not
     /// set. An attempt has 0.6 of it, so that a table which takes 400 ms still connects calls. Making a connection has 0.3.
@@ -141,7 +146,7 @@ impl Store {
             .region(Region::new(env.required("AWS_REGION")?))
             .credentials_provider(credentials);
         config.set_endpoint_url(env.optional("AWS_ENDPOINT_URL_DYNAMODB"));
-        Ok(Self { client: Client::from_conf(config.build()), table, time_limit })
+        Ok(Self { client: Client::from_conf(config.build()), table, time_limit, retention: env.retention()? })
     }
 
     /// Makes the connection and reads an item that does not exist, so that the first request is fast. A failure is only

@@ -1,16 +1,16 @@
 //! Participations: the conversations that a phone is or was in, one item each in the partition of the phone.
 //!
-//! Whatever stores a conversation with a phone, or changes its end, writes these items in the same transaction, and the
-//! transaction that deletes the last of an erased conversation deletes them. So a phone has a participation as long as the
-//! item of a conversation names it. Both have the same TTL; see [`shortened`].
+//! Whatever stores a conversation with a phone writes these items in the same transaction, and the transaction that deletes the
+//! last of an erased conversation deletes them. So a phone has a participation as long as the item of a conversation names it.
+//! Their TTL is only a net, as that of legs is, so no change of the conversation's end rewrites them.
 
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::item::{self, Item, Key, PARTICIPATION_PREFIX};
-use super::retention::kept_until;
+use super::retention::leg_deleted_after;
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::conversation::{Conversation, ConversationId};
@@ -18,9 +18,6 @@ use crate::domain::phone::RealNumber;
 
 /// Maximum number of participations that a transaction writes besides other items. Nobody has so many phones.
 pub(super) const PER_TRANSACTION: usize = 90;
-
-/// Time for which participations may outlast their conversation after an early end. So most ends need not write them.
-const MARGIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// Attribute of the time from which the phone is in the conversation, in milliseconds since 1970.
 const SINCE: &str = "since";
@@ -40,12 +37,12 @@ fn phones(conversation: &Conversation) -> BTreeSet<RealNumber> {
     participants.flat_map(|participant| participant.all_numbers()).map(|phone| phone.canonical().into_owned()).collect()
 }
 
-/// Returns the write that lists a conversation under a phone that is in it from `since` on, or moves the TTL. A phone that
-/// comes back keeps its time.
+/// Returns the write that lists a conversation under a phone that is in it from `since` on. A phone that comes back keeps its
+/// time.
 fn list(conversation: &Conversation, phone: &RealNumber, since: Timestamp) -> Write {
     Write::update(Key::Participation { phone, conversation: conversation.id })
         .set(format!("{SINCE} = if_not_exists({SINCE}, :since)"))
-        .set_ttl(kept_until(conversation))
+        .set_ttl(leg_deleted_after(conversation.rests_until()))
         .bind(":since", AttributeValue::N(since.as_millisecond().to_string()))
 }
 
@@ -55,20 +52,9 @@ pub(super) fn created(conversation: &Conversation) -> Vec<Write> {
     phones(conversation).iter().map(|phone| list(conversation, phone, since)).collect()
 }
 
-/// Returns the writes that list a conversation under a phone that it gets at `now`, and under all of its phones if its end
-/// moves.
-pub(super) fn changed(before: &Conversation, after: &Conversation, now: Timestamp) -> Vec<Write> {
-    let known = phones(before);
-    let moves = kept_until(before) != kept_until(after);
-    let is_written = |phone: &&RealNumber| moves || !known.contains(*phone);
-    let since = |phone: &RealNumber| if known.contains(phone) { after.id.created_at() } else { now };
-    phones(after).iter().filter(is_written).map(|phone| list(after, phone, since(phone))).collect()
-}
-
-/// Returns the writes that follow an early end. There are none if the table deletes them soon enough anyway.
-pub(super) fn shortened(before: &Conversation, ended: &Conversation) -> Vec<Write> {
-    let is_soon_enough = kept_until(before) <= kept_until(ended) + MARGIN;
-    if is_soon_enough { Vec::new() } else { changed(before, ended, ended.id.created_at()) }
+/// Returns the write that lists a conversation under the phone that it gets at `now`, if it gets one.
+pub(super) fn of_new_phones(before: &Conversation, after: &Conversation, now: Timestamp) -> Vec<Write> {
+    phones(after).difference(&phones(before)).map(|phone| list(after, phone, now)).collect()
 }
 
 /// Returns the deletions of all participations of a conversation.
@@ -79,16 +65,6 @@ pub(super) fn deleted(conversation: &Conversation) -> Vec<Write> {
 }
 
 impl Store {
-    /// Writes those of the participations that one transaction cannot take, and returns the others. Each must be there
-    /// already: an erasure may be deleting them.
-    pub(super) async fn all_but_a_transaction(&self, mut listed: Vec<Write>) -> Result<Vec<Write>, StoreError> {
-        let last = listed.split_off(listed.len().saturating_sub(PER_TRANSACTION));
-        for more in listed {
-            self.update(more.when("attribute_exists(pk)")).await?;
-        }
-        Ok(last)
-    }
-
     /// Returns a page of the conversations that `phone` was in by `time`, oldest first, from the one behind `after` on. The
     /// keys alone tell them, so that unreadable items are among them. One consistent read of up to `limit` items.
     pub async fn participations(

@@ -109,6 +109,18 @@ impl Store {
         page_of(query.limit(limit.into()).set_exclusive_start_key(start_key(partition, before))).await
     }
 
+    /// Returns up to `limit` items of a partition, from the one behind the sort key `after`, and true if there may be more. One
+    /// consistent read.
+    pub(super) async fn items_after(
+        &self,
+        partition: String,
+        after: String,
+        limit: u16,
+    ) -> Result<(Vec<Item>, bool), StoreError> {
+        let query = self.start_query(partition.clone(), None);
+        page_of(query.limit(limit.into()).set_exclusive_start_key(start_key(partition, Some(after)))).await
+    }
+
     /// Returns up to `limit` items of a partition whose sort keys are behind `start`, and true if there may be more. One
     /// consistent read.
     pub(super) async fn query_behind(
@@ -149,17 +161,18 @@ impl Store {
         Ok(query.send().await?.items.unwrap_or_default())
     }
 
-    /// Returns the items of a partition that are due at `now`, of up to `limit` items that are read from `from` on. One
-    /// consistent query. An item without a time is among them, so that it is noticed.
+    /// Returns the items of a partition that are due at `now`, of up to `limit` items that are read from `from` on; with a
+    /// `prefix`, those whose sort keys start with it. One consistent query. An item without a time is among them, so that it is noticed.
     pub(super) async fn due_page(
         &self,
         partition: &str,
+        prefix: Option<&str>,
         limit: i32,
         now: Timestamp,
         from: Option<Item>,
     ) -> Result<QueryOutput, StoreError> {
         let is_due = "due_at <= :now OR NOT attribute_type(due_at, :number)";
-        let query = self.start_query(partition.to_owned(), None).limit(limit).filter_expression(is_due);
+        let query = self.start_query(partition.to_owned(), prefix).limit(limit).filter_expression(is_due);
         let query = query.expression_attribute_values(":number", item::string("N"));
         let query = query.expression_attribute_values(":now", item::seconds(now)).set_exclusive_start_key(from);
         Ok(query.send().await?)

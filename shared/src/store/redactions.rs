@@ -10,7 +10,7 @@ use super::item::{self, Item, Key, REDACTION_PARTITION};
 use super::passed_over::PassedOver;
 use super::write::Write;
 use super::{Store, StoreError};
-use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::carrier_record::{CarrierRecord, Product};
 
 /// Age from which Vonage redacts a record: an hour, in which the record spreads through its systems, and a little more.
 /// Source: Vonage Redact API, "premature-redaction".
@@ -65,9 +65,15 @@ impl Store {
         Ok(())
     }
 
-    /// Returns a page of the redactions that are due at `now`, starting at `from`.
-    pub async fn due_redactions(&self, now: Timestamp, from: Option<Item>) -> Result<DueRedactions, StoreError> {
-        let page = self.due_page(REDACTION_PARTITION, PAGE, now, from).await?;
+    /// Returns a page of the redactions of this `product` that are due at `now`, starting at `from`.
+    pub async fn due_redactions(
+        &self,
+        product: Product,
+        now: Timestamp,
+        from: Option<Item>,
+    ) -> Result<DueRedactions, StoreError> {
+        let prefix = item::redaction_prefix(product);
+        let page = self.due_page(REDACTION_PARTITION, Some(&prefix), PAGE, now, from).await?;
         let redactions = PassedOver::list(page.items.unwrap_or_default(), item::read);
         Ok(DueRedactions { redactions, next: page.last_evaluated_key })
     }
@@ -77,7 +83,7 @@ impl Store {
         let delete = Write::delete(Key::Redaction(&redaction.record))
             .when("due_at = :seen")
             .bind(":seen", item::seconds(redaction.due_at));
-        self.transact_settled(vec![delete]).await.map(drop)
+        self.delete(delete).await.map(drop)
     }
 
     /// Postpones a redaction to `due_at`, unless it was requested again since it was read.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::item::{self, Item, Key, OWN_NUMBER};
 use super::passed_over::PassedOver;
-use super::retention::RECORDS_KEPT;
+use super::retention::ROUTES_KEPT;
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes, Extent};
@@ -205,15 +205,15 @@ pub(super) fn join(conversation: &Conversation, route: &Route, now: Timestamp) -
     Ok(put(conversation, route, now, condition)?.bind(":id", item::string(conversation.id)))
 }
 
-/// Puts a route's item. It is retained as long as the conversation's records, so that the same two people are given the
-/// same numbers again.
+/// Puts a route's item. It stays for a while after its quarantine, unless its conversation is erased before, so that the same
+/// two people are given the same numbers again.
 fn put(conversation: &Conversation, route: &Route, now: Timestamp, condition: String) -> Result<Write, StoreError> {
     let participant = conversation.participant(route.side);
     let key = Key::Route { caller: participant.route_caller(), dialled: &participant.sees };
     // It may have had the key before the conversations that were read.
     let earlier = route.history.iter().copied().filter(|earlier| *earlier != conversation.id).collect();
     let stored = Route { history: earlier, ..route.clone() };
-    let item = key.with(&stored, Some(route.quarantined_until + RECORDS_KEPT))?;
+    let item = key.with(&stored, Some(route.quarantined_until + ROUTES_KEPT))?;
     let put = Write::put(item).when(condition).bind(":now", item::seconds(now));
     let history = route.history.iter().enumerate();
     Ok(history.fold(put, |put, (nth, id)| put.bind(format!(":earlier{nth}"), item::string(*id))))
@@ -273,7 +273,7 @@ fn set(conversation: &Conversation, participant: &Participant, end: Timestamp) -
     let until = conversation.quarantined_until(end);
     Write::update(Key::Route { caller: participant.route_caller(), dialled: &participant.sees })
         .set("expires_at = :end, quarantined_until = :until")
-        .set_ttl(until + RECORDS_KEPT)
+        .set_ttl(until + ROUTES_KEPT)
         .when("conversation = :id")
         .bind(":end", item::seconds(end))
         .bind(":until", item::seconds(until))

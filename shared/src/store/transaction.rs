@@ -85,6 +85,19 @@ impl Store {
         .await
     }
 
+    /// Deletes one item under a condition, outside a transaction, which would cost twice as much, and repeats that if it conflicts
+    /// with one. True if the condition held.
+    pub(super) async fn delete(&self, delete: Write) -> Result<bool, StoreError> {
+        let delete = delete.into_delete_item(&self.client, &self.table);
+        retry::contended(CONFLICTS, StoreError::Contended("an item"), || async {
+            match delete.clone().send().await {
+                Ok(_) => Ok(Break(true)),
+                Err(error) => condition_failed(error),
+            }
+        })
+        .await
+    }
+
     /// Updates one item outside a transaction. Returns the item as it is if the condition did not hold, else `None`.
     pub(super) async fn update_or_return(&self, update: Write) -> Result<Option<Item>, StoreError> {
         let update = update.into_update_item(&self.client, &self.table);

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use super::item::{self, Item, Key};
 use super::passed_over::{PassedOver, log};
-use super::retention::kept_until;
+use super::retention::leg_deleted_after;
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::conversation::{Conversation, ConversationId};
@@ -54,7 +54,7 @@ impl UsageAsRead {
     pub(super) fn replace(&self, conversation: &Conversation, usage: &Usage) -> Write {
         let write = Write::update(Key::Usage(conversation.id))
             .set("calls = :calls, seconds = :seconds, spend = :spend, version = :next")
-            .set_ttl(kept_until(conversation))
+            .set_ttl(leg_deleted_after(conversation.rests_until()))
             .bind(":calls", item::integer(usage.calls))
             .bind(":seconds", item::integer(usage.seconds))
             .bind(":spend", AttributeValue::N(usage.spend.to_string()))

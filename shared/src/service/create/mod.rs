@@ -198,7 +198,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     ) -> Result<Created, CreationError> {
         let now = self.clock.now();
         let conversation = self.store.conversation(remembered.conversation, now).await?;
-        // A conversation is kept for longer than the request is remembered.
+        // It was erased, or its retention, which may be shorter than a day, is over.
         let conversation = conversation.ok_or(CreationError::Erased)?;
         let conversation =
             if conversation.is_active(now) { self.notify(conversation, true, deadline).await } else { conversation };
