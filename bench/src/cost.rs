@@ -138,7 +138,7 @@ pub fn of(call: &MaskedCall, figures: &[Figures]) -> Result<Cost, BenchError> {
         prices.line("metrics", "cloudwatch_metric", prices.assumed("custom_metrics")?)?,
         prices.line("dashboard", "cloudwatch_dashboard", 1.0)?,
         prices.line("key", "kms_key", 1.0)?,
-        prices.line("secret", "secrets_manager_secret", 1.0)?,
+        prices.line("secrets", "secrets_manager_secret", 2.0)?,
         prices.line("reads of the stream", "dynamodb_streams_read", prices.assumed("stream_reads_a_month")?)?,
     ];
     Ok(Cost { as_of: prices.as_of, region: prices.region, lines, fixed, peers: prices.peers })

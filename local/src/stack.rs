@@ -35,6 +35,8 @@ pub mod account {
     pub const SIGNATURE_SECRET: &str = "laptop-signature-secret";
     /// The Voice application.
     pub const APPLICATION_ID: &str = "00000000-0000-4000-8000-000000000001";
+    /// The secret with which idempotency keys are hashed.
+    pub const HASH_KEY: &str = "laptop-hash-key-of-32-characters";
     /// The application's private key, in PEM.
     pub const PRIVATE_KEY: &str = include_str!("account/private_key.pem");
     /// The key that verifies what the private key signs, in PEM.
@@ -364,6 +366,7 @@ pub fn environment(table: &str, dynamodb_url: &str, vonage_url: &str, aws_url: &
         ("VONAGE_SIGNATURE_SECRET", account::SIGNATURE_SECRET),
         ("VONAGE_APPLICATION_ID", account::APPLICATION_ID),
         ("VONAGE_PRIVATE_KEY", account::PRIVATE_KEY),
+        ("HASH_KEY", account::HASH_KEY),
         ("VONAGE_API_URL", vonage_url),
         ("VONAGE_INSIGHTS_URL", vonage_url),
         ("VONAGE_REST_URL", vonage_url),

@@ -57,7 +57,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 40] = {
+pub const VARIABLES: [Variable; 41] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -99,6 +99,9 @@ pub const VARIABLES: [Variable; 40] = {
              seconds, MAX_CALL_SECONDS to 2592000"),
         variable("RETENTION_DAYS", Parameter("RetentionDays"), Value("30"),
             "Days after its quarantine for which a conversation can be read. Then it is erased, also at Vonage. 0 to 365"),
+        variable("HASH_KEY", Template, Required,
+            "Secret of at least 32 characters, with which idempotency keys and bodies are hashed. A new one forgets those of \
+             the last day"),
         variable("DEFAULT_MAX_CALLS", Parameter("DefaultMaxCalls"), Unset("no limit"),
             "Most calls of a conversation that has no max_calls of its own, 1 to 1000000"),
         variable("DEFAULT_MAX_MINUTES", Parameter("DefaultMaxMinutes"), Unset("no limit"),
@@ -337,6 +340,17 @@ impl Environment {
         Ok(Retention::of_days(u16::try_from(days).unwrap_or(Retention::MAX_DAYS)))
     }
 
+    /// Reads `HASH_KEY`.
+    pub fn hash_key(&self) -> Result<Secret, ConfigError> {
+        const SHORTEST: usize = 32;
+        let key = self.required("HASH_KEY")?;
+        if key.len() < SHORTEST {
+            let expected = format!("must have at least {SHORTEST} characters");
+            return Err(ConfigError::Malformed { name: "HASH_KEY", expected });
+        }
+        Ok(Secret(key))
+    }
+
     /// Reads `DYNAMODB_TIME_LIMIT_MS`. `None` if it is not set.
     pub fn dynamodb_time_limit(&self) -> Result<Option<Duration>, ConfigError> {
         if self.optional("DYNAMODB_TIME_LIMIT_MS").is_none() {
@@ -485,13 +499,16 @@ mod tests {
     }
 
     #[test]
-    fn retention_is_up_to_a_year() {
+    fn retention_is_up_to_a_year_and_a_hash_key_is_long() {
         let days = |days: &str| Environment::from_iter([("RETENTION_DAYS", days)]).retention();
         assert_eq!(days("").unwrap(), Retention::of_days(30));
         assert_eq!((days("0").unwrap(), days("365").unwrap()), (Retention::of_days(0), Retention::LONGEST));
         for wrong in ["-1", "366", "30.5", "a month"] {
             assert!(days(wrong).unwrap_err().to_string().contains("RETENTION_DAYS"), "{wrong}");
         }
+        let key = |length| Environment::from_iter([("HASH_KEY", "k".repeat(length))]).hash_key();
+        assert!(key(32).is_ok() && matches!(key(0), Err(ConfigError::Missing("HASH_KEY"))));
+        assert!(matches!(key(31), Err(ConfigError::Malformed { name: "HASH_KEY", .. })));
     }
 
     #[test]

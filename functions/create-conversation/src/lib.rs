@@ -15,7 +15,7 @@ use shared::domain::text::{Label, Reference};
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::edge::deadline;
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, Object, Problem};
+use shared::edge::http::{self, Object, Problem, RequestHasher};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::create::{Creator, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT};
@@ -33,6 +33,7 @@ pub struct CreateConversation {
     durations: Durations,
     /// Limits of a conversation that has none of its own.
     usage_limits: UsageLimits,
+    hasher: RequestHasher,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +93,7 @@ impl HttpFunction for CreateConversation {
             },
             durations: Durations::from_environment(env)?,
             usage_limits: env.usage_limits()?,
+            hasher: RequestHasher::new(&env.hash_key()?),
         })
     }
 
@@ -110,7 +112,7 @@ impl HttpFunction for CreateConversation {
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let mut new = decode(&request, self.durations)?;
         new.usage_limits = new.usage_limits.or(self.usage_limits);
-        let may_come_again = http::idempotent_request(&request)?;
+        let may_come_again = self.hasher.idempotent_request(&request)?;
         let deadline = deadline::of_work(&request, self.creator.clock.now());
         let created = self.creator.create(new, may_come_again, deadline).await?;
         let (status, outcome) =

@@ -35,6 +35,20 @@ async fn replay_ignores_spaces_and_order_in_body() {
 }
 
 #[tokio::test]
+async fn stored_request_differs_with_the_secret_of_the_deployment() {
+    let mut stored = Vec::new();
+    for secret in ["a", "b"] {
+        let laptop = Laptop::builder().env(&[("HASH_KEY", &secret.repeat(32))]).numbers("GB", 2).start().await;
+        assert_eq!(post(&laptop, RIDER, &conversation()).await.status, 201);
+        assert_eq!(post(&laptop, RIDER, &conversation()).await.status, 200);
+        let items = laptop.items().await;
+        let request = items.iter().find(|item| text(item, "/pk/S").starts_with("REQUEST#")).unwrap();
+        stored.push([text(request, "/pk/S").to_owned(), text(request, "/fingerprint/S").to_owned()]);
+    }
+    assert!(stored[0].iter().zip(&stored[1]).all(|(one, other)| one != other), "{stored:?}");
+}
+
+#[tokio::test]
 async fn idempotency_key_is_refused_with_other_body_or_too_long() {
     let laptop = Laptop::builder().numbers("GB", 4).start().await;
     post(&laptop, "k", &conversation()).await;

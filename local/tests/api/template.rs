@@ -147,14 +147,18 @@ fn each_function_has_only_secrets_that_it_uses() {
         let expected: &[&str] = match name.as_str() {
             "AnswerWebhook" | "EventWebhook" => &SIGNATURE,
             "FallbackWebhook" | "GetConversation" => &[],
-            "CreateConversation" | "UpdateConversation" => &["VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
+            "CreateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
+            "UpdateConversation" => &["VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             _ => &["VONAGE_API_SECRET"],
         };
         assert_eq!(secrets.clone().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expected, "{name}");
         for (variable, value) in secrets {
             let key = variable.to_lowercase().replace("vonage_", "");
-            let reference = "{{resolve:secretsmanager:${VonageSecret}:SecretString:KEY::${VonageSecretVersion}}}";
-            let reference = json!(reference.replace("KEY", &key));
+            let reference = match variable.as_str() {
+                "HASH_KEY" => "{{resolve:secretsmanager:${HashKey}:SecretString}}",
+                _ => "{{resolve:secretsmanager:${VonageSecret}:SecretString:MEMBER::${VonageSecretVersion}}}",
+            };
+            let reference = json!(reference.replace("MEMBER", &key));
             // A private key is read only by those who need it.
             let is_optional = variable == "VONAGE_PRIVATE_KEY";
             let expected = if is_optional { json!(["AsksIdentityInsights", reference, ""]) } else { reference };
@@ -268,6 +272,14 @@ fn each_function_that_serves_conversations_has_the_retention() {
     let with_retention = functions.filter(|name| variables(&template, name).contains_key("RETENTION_DAYS"));
     let serving = ["CreateConversation", "EndConversation", "GetConversation", "UpdateConversation"];
     assert_eq!(with_retention.collect::<BTreeSet<_>>(), serving.map(str::to_owned).iter().collect());
+}
+
+#[test]
+fn hash_key_is_made_by_the_template_and_long() {
+    let secret = &template()["Resources"]["HashKey"];
+    assert_eq!(secret["Type"], "AWS::SecretsManager::Secret");
+    let generated = &secret["Properties"]["GenerateSecretString"];
+    assert!(generated["PasswordLength"].as_u64().unwrap() >= 32 && secret["Properties"]["SecretString"].is_null());
 }
 
 /// A mistake in a variable, a secret or a permission fails the answer webhook, but not what Vonage asks then.

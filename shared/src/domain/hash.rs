@@ -1,4 +1,7 @@
 //! A hash that never changes, unlike the standard library's.
+//!
+//! It is for the order of numbers in memory only, and is neither stored nor logged: without a key, anybody could find the phone
+//! number behind a hash by trying all of them.
 
 /// Hashes texts: FNV-1a, followed by the finalizer of splitmix64. Without it the last digits of a number would hardly
 /// change the hash.

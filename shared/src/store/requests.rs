@@ -14,9 +14,9 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 /// A request that its sender may repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotentRequest {
-    /// Hash of the idempotency key.
+    /// Hash of the idempotency key, with a secret.
     pub key_hash: String,
-    /// Fingerprint of the request's content.
+    /// Hash of the request's content, with a secret.
     pub fingerprint: String,
 }
 

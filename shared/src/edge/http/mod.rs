@@ -18,7 +18,7 @@ use crate::domain::conversation::ConversationId;
 use crate::domain::number_erasure::ErasureId;
 
 pub use body::{MAX_BODY_BYTES, Object, read_json};
-pub use idempotency::idempotent_request;
+pub use idempotency::RequestHasher;
 pub use query::Query;
 pub use webhook::{event_url, signed_body};
 
