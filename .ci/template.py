@@ -206,6 +206,20 @@ with_table = {name for name, one in restored.items() if "TABLE_NAME" in str(one.
 expect(len(with_table) == 7 and "FallbackWebhook" not in with_table, with_table)
 for name in with_table:
     expect(restored[name]["Properties"]["Environment"]["Variables"]["TABLE_NAME"] == "restored", name)
+journals = {
+    name: one.get("Properties", {}).get("Environment", {}).get("Variables", {}).get("JOURNAL_TABLE_NAME")
+    for name, one in restored.items()}
+journals = {name: journal for name, journal in journals.items() if journal}
+writers = {"CreateConversation", "UpdateConversation", "EndConversation", "EventWebhook", "ProvisionNumbers"}
+expect(set(journals) == writers and all(one == {"Ref": "JournalTable"} for one in journals.values()), journals)
+taken_over, outputs = deployed(ExistingTableName="restored", ExistingTableStreamArn=STREAM, ExistingJournalTableName="journal")
+expect("JournalTable" not in taken_over and outputs["JournalTableName"]["Value"] == "journal", outputs)
+expect(not named([taken_over, outputs], ["JournalTable", "JournalTable.Arn"]), "a journal that is not made is named")
+for name in writers:
+    expect(taken_over[name]["Properties"]["Environment"]["Variables"]["JOURNAL_TABLE_NAME"] == "journal", name)
+for kept in ("JournalTable", "Table"):
+    expect(iam[kept]["DeletionPolicy"] == iam[kept]["UpdateReplacePolicy"] == "Retain", iam[kept])
+expect(iam["JournalTable"]["Properties"]["DeletionProtectionEnabled"], iam["JournalTable"])
 expect(iam["Table"]["Properties"]["DeletionProtectionEnabled"] and iam["Table"]["DeletionPolicy"] == "Retain", iam["Table"])
 refused("TokensHaveAnAudience", JwtIssuer=ISSUER)
 refused("ExistingTableHasAStream", ExistingTableName="restored")

@@ -57,6 +57,7 @@ impl Webhooks {
         let _ = tracing::subscriber::set_global_default(subscriber());
         let env: Environment = [
             ("TABLE_NAME", "maskline"),
+            ("JOURNAL_TABLE_NAME", "maskline-journal"),
             ("AWS_REGION", "eu-west-2"),
             ("AWS_ACCESS_KEY_ID", "fuzz"),
             ("AWS_SECRET_ACCESS_KEY", "fuzz"),

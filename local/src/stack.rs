@@ -62,6 +62,8 @@ pub struct Options {
     pub access_log: Option<PathBuf>,
     /// The table's name.
     pub table: String,
+    /// The journal's name.
+    pub journal: String,
     /// The HTTP method by which the simulated Vonage calls the answer webhook.
     pub answer_method: HttpMethod,
     /// Settings of the functions and of the simulated account, from the environment of whoever starts the laptop.
@@ -87,6 +89,7 @@ impl Default for Options {
             dynamodb_url: None,
             access_log: None,
             table: "maskline".to_owned(),
+            journal: "maskline-journal".to_owned(),
             answer_method: HttpMethod::Post,
             settings: Settings::default(),
             environment: Vec::new(),
@@ -136,6 +139,8 @@ pub struct Stack {
     pub faults: Faults,
     /// The requests to DynamoDB and to Vonage.
     pub traffic: Traffic,
+    /// The embedded DynamoDB, unless another one is used.
+    pub database: Option<Dynamodb>,
     /// The bus with the events that functions put there. The pipes, which read the table's stream, are not part of it.
     pub bus: Bus,
     numbers: Arc<NumbersSchedule>,
@@ -160,14 +165,14 @@ impl Stack {
 
         let (stop, stopped) = watch::channel(false);
         let mut services = JoinSet::new();
-        let behind = match options.dynamodb_url {
-            Some(elsewhere) => elsewhere,
+        let (behind, database) = match options.dynamodb_url {
+            Some(elsewhere) => (elsewhere, None),
             None => {
                 let database = Dynamodb::open(options.data.as_deref())?;
                 let listener = bind("the embedded DynamoDB", Ipv4Addr::LOCALHOST.into(), 0, "--dynamodb-port").await?;
-                let (url, until) = (url(&listener), stopping(stopped.clone()));
-                services.spawn(async move { report("DynamoDB", database.serve(listener, until).await) });
-                url
+                let (url, until, served) = (url(&listener), stopping(stopped.clone()), database.clone());
+                services.spawn(async move { report("DynamoDB", served.serve(listener, until).await) });
+                (url, Some(database))
             }
         };
         let (faults, traffic) = (Faults::default(), Traffic::default());
@@ -181,9 +186,9 @@ impl Stack {
         };
         let proxy = dynamodb::serve_proxy(dynamodb, proxy, until);
         services.spawn(async move { report("the proxy of DynamoDB", proxy.await) });
-        let own =
-            with_settings(environment(&options.table, &dynamodb_url, &vonage_url, &gateway_url), &options.settings);
-        let store = Store::connect(&own)?;
+        let tables = [options.table.as_str(), options.journal.as_str()];
+        let own = with_settings(environment(tables, &dynamodb_url, &vonage_url, &gateway_url), &options.settings);
+        let store = Store::connect(&own)?.with_journal(&own)?;
         store.create_table().await?;
 
         let rented = rented(&store).await?;
@@ -223,6 +228,7 @@ impl Stack {
             environment,
             faults,
             traffic,
+            database,
             bus,
             numbers,
             erasures,
@@ -349,10 +355,12 @@ fn with_settings(own: Environment, settings: &Settings) -> Environment {
     own.with(no_interval).with(taken)
 }
 
-/// Returns the variables of functions on the laptop, with the URLs of the table, of Vonage, and of Lambda and EventBridge.
-pub fn environment(table: &str, dynamodb_url: &str, vonage_url: &str, aws_url: &str) -> Environment {
+/// Returns the variables of functions on the laptop, with the names of the table and the journal, and the URLs of DynamoDB, of
+/// Vonage, and of Lambda and EventBridge.
+pub fn environment([table, journal]: [&str; 2], dynamodb_url: &str, vonage_url: &str, aws_url: &str) -> Environment {
     [
         ("TABLE_NAME", table),
+        ("JOURNAL_TABLE_NAME", journal),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url),
         ("AWS_ENDPOINT_URL_LAMBDA", aws_url),
         ("AWS_ENDPOINT_URL_EVENTBRIDGE", aws_url),

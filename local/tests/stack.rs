@@ -91,6 +91,7 @@ fn laptop(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
 async fn every_setting_of_environment_reaches_functions() {
     // Values that every function accepts and that are nobody's default.
     let values = [
+        ("JOURNAL_TABLE_NAME", "journal-of-the-environment"),
         ("DYNAMODB_TIME_LIMIT_MS", "59999"),
         ("VONAGE_SIGNATURE_MAX_AGE_SECONDS", "299"),
         ("PUBLIC_URL", "https://calls.company.example"),
@@ -154,6 +155,7 @@ async fn settings_of_environment_change_what_functions_do() {
 #[tokio::test]
 async fn malformed_setting_ends_start_with_message_of_function() {
     let malformed = [
+        ("JOURNAL_TABLE_NAME", "maskline", "must be another table than TABLE_NAME"),
         ("DYNAMODB_TIME_LIMIT_MS", "99", "must be from 100 to 60000 milliseconds"),
         ("VONAGE_SIGNATURE_MAX_AGE_SECONDS", "0", "must be from 1 to"),
         ("VONAGE_TIME_LIMIT_MS", "5 s", "must be from 50 to 20000 milliseconds"),

@@ -57,7 +57,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 41] = {
+pub const VARIABLES: [Variable; 42] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -67,6 +67,8 @@ pub const VARIABLES: [Variable; 41] = {
 
     [
         variable("TABLE_NAME", Template, Required, "Name of the DynamoDB table"),
+        variable("JOURNAL_TABLE_NAME", Template, Required,
+            "Name of the DynamoDB table with the journal, which a restored table needs"),
         variable("AWS_ENDPOINT_URL_DYNAMODB", Template, Unset("the endpoint of the region"), "URL of DynamoDB"),
         variable("DYNAMODB_TIME_LIMIT_MS", Template, Unset("1800, and 700 in the answer webhook"),
             "Time limit of one operation on the table including its retries, in milliseconds, 100 to 60000"),

@@ -1,7 +1,7 @@
 //! A laptop stack for one test, and methods for what tests do with it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -37,13 +37,14 @@ pub struct Laptop {
     pub clock: ManualClock,
     /// A client that reaches all services of the stack.
     pub http: Client,
-    table: String,
+    tables: [String; 2],
     check: fn(&Answer),
 }
 
 /// The settings of a [`Laptop`].
 pub struct Builder {
     options: Options,
+    clock: Option<ManualClock>,
     numbers: Vec<(String, usize)>,
     check: fn(&Answer),
 }
@@ -78,6 +79,26 @@ impl Builder {
     pub fn dynamodb_from_environment(mut self) -> Self {
         self.options.dynamodb_url = std::env::var("MASKLINE_TEST_DYNAMODB_URL").ok();
         self.options.table = format!("maskline-{}", uuid::Uuid::new_v4());
+        self.options.journal = format!("{}-journal", self.options.table);
+        self
+    }
+
+    /// Keeps the tables in a file, and uses the table of this name there.
+    pub fn data(mut self, file: &Path, table: &str) -> Self {
+        (self.options.data, self.options.table) = (Some(file.to_owned()), table.to_owned());
+        self
+    }
+
+    /// Uses the table of this name beside that of another stack, with the same clock.
+    pub fn beside(mut self, other: &Laptop, table: &str) -> Self {
+        self.options.dynamodb_url = Some(other.stack.dynamodb_url.clone());
+        (self.options.table, self.options.journal) = (table.to_owned(), other.tables[1].clone());
+        self.clock(&other.clock)
+    }
+
+    /// Uses the clock of another stack.
+    pub fn clock(mut self, clock: &ManualClock) -> Self {
+        self.clock = Some(clock.clone());
         self
     }
 
@@ -95,9 +116,10 @@ impl Builder {
 
     /// Starts the stack.
     pub async fn start(self) -> Laptop {
-        let (table, clock) = (self.options.table.clone(), ManualClock::at(Timestamp::now()));
+        let tables = [&self.options.table, &self.options.journal].map(String::clone);
+        let clock = self.clock.unwrap_or_else(|| ManualClock::at(Timestamp::now()));
         let stack = Stack::start(Options { clock: Arc::new(clock.clone()), ..self.options }).await.unwrap();
-        let laptop = Laptop { stack, clock, http: local::loopback_client(), table, check: self.check };
+        let laptop = Laptop { stack, clock, http: local::loopback_client(), tables, check: self.check };
         for (country, count) in self.numbers {
             laptop.rent(&country, count).await;
         }
@@ -112,7 +134,7 @@ impl Laptop {
         let patient = ("DYNAMODB_TIME_LIMIT_MS".to_owned(), "60000".to_owned());
         let access_log = std::env::var_os(ACCESS_LOG).map(PathBuf::from);
         let options = Options { environment: vec![patient], access_log, ..Options::default() };
-        Builder { options, numbers: Vec::new(), check: |_| {} }
+        Builder { options, clock: None, numbers: Vec::new(), check: |_| {} }
     }
 
     /// Starts the usual stack, without numbers.
@@ -286,7 +308,16 @@ impl Laptop {
 
     /// Returns all items of the table, with DynamoDB's types.
     pub async fn items(&self) -> Vec<Value> {
-        let (mut items, mut scan) = (Vec::new(), json!({"TableName": self.table, "ConsistentRead": true}));
+        self.items_of(&self.tables[0]).await
+    }
+
+    /// Returns all items of the journal, with DynamoDB's types.
+    pub async fn journal(&self) -> Vec<Value> {
+        self.items_of(&self.tables[1]).await
+    }
+
+    async fn items_of(&self, table: &str) -> Vec<Value> {
+        let (mut items, mut scan) = (Vec::new(), json!({"TableName": table, "ConsistentRead": true}));
         loop {
             let mut page = self.dynamodb("Scan", scan.clone()).await.body;
             match page["Items"].take() {
@@ -300,16 +331,26 @@ impl Laptop {
         }
     }
 
+    /// Copies the table into a new one beside it, as DynamoDB restores one.
+    pub async fn copy_table(&self, into: &str) {
+        let environment = self.stack.environment.clone().with([("TABLE_NAME".to_owned(), into.to_owned())]);
+        Store::connect(&environment).unwrap().create_table().await.unwrap();
+        for item in self.items().await {
+            let put = self.dynamodb("PutItem", json!({"TableName": into, "Item": item})).await;
+            assert_eq!(put.status, 200, "{put:?}");
+        }
+    }
+
     /// Returns the whole table, and fails if it contradicts itself.
     pub async fn table(&self) -> Table {
-        let table = Table::of(&self.items().await);
+        let table = Table::of(&self.items().await, &self.journal().await);
         table.check(self.clock.now());
         table
     }
 
     /// Returns the store on the table.
     pub fn store(&self) -> Store {
-        Store::connect(&self.stack.environment).unwrap()
+        Store::connect(&self.stack.environment).unwrap().with_journal(&self.stack.environment).unwrap()
     }
 
     /// Returns the virtual numbers that a phone has a route to now.

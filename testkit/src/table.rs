@@ -11,9 +11,10 @@ use shared::domain::number_erasure::NumberErasure;
 use shared::domain::order::OpenOrder;
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::route::{Hold, KeyOwner, Route, RouteTombstone};
+use shared::domain::route_keys::RouteKey;
 use shared::domain::side::Side;
 use shared::domain::usage::Usage;
-use shared::store::{Demand, Erasure, Heal, Line, Redaction};
+use shared::store::{Demand, Erasure, Heal, Line, RecordedChange, Redaction};
 
 use crate::string;
 
@@ -76,15 +77,50 @@ pub struct Table {
     losses: BTreeMap<String, i64>,
     /// The conversations on lost numbers for which something is left to do.
     pub heals: Vec<Heal>,
+    /// The last change of each conversation, in the journal.
+    pub changes: BTreeMap<ConversationId, RecordedChange>,
+    /// The route keys of each conversation, in the journal.
+    pub keys: BTreeMap<ConversationId, Keys>,
+}
+
+/// The route keys of a conversation in the journal.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// The keys, each with the word for its tenure.
+    pub keys: BTreeMap<RouteKey, String>,
+    /// Number of replaced phones and numbers.
+    pub moves: usize,
+    /// The end of the quarantine, in seconds since 1970.
+    pub until: i64,
 }
 
 impl Table {
-    pub(crate) fn of(items: &[Value]) -> Self {
+    pub(crate) fn of(items: &[Value], journal: &[Value]) -> Self {
         let mut table = Self::default();
         for item in items {
             table.insert(plain_members(item));
         }
+        for item in journal {
+            table.insert_recorded(plain_members(item));
+        }
         table
+    }
+
+    fn insert_recorded(&mut self, item: Map<String, Value>) {
+        let (pk, sk) = (string(&item["pk"]), string(&item["sk"]));
+        match (pk.split_once('#').unwrap_or((&pk, "")), sk.as_str()) {
+            (("CONVERSATION", id), "CHANGE") => drop(self.changes.insert(id.try_into().unwrap(), read(item))),
+            (("CONVERSATION", id), "KEYS") => {
+                assert_eq!(item["ttl"], item["quarantined_until"], "it lives as long as a tombstone: {item:?}");
+                let keys = item.iter().filter(|(name, _)| name.starts_with(is_digit));
+                let keys = keys.map(|(key, word)| (RouteKey::try_from(key.as_str()).unwrap(), string(word))).collect();
+                let moves = item.get("moves").and_then(Value::as_u64).unwrap_or_default().try_into().unwrap();
+                let keys = Keys { keys, moves, until: item["quarantined_until"].as_i64().unwrap() };
+                self.keys.insert(id.try_into().unwrap(), keys);
+            }
+            (("TABLE", ""), "TABLE") => {}
+            _ => panic!("an item of a new kind in the journal: {item:?}"),
+        }
     }
 
     fn insert(&mut self, item: Map<String, Value>) {
@@ -211,6 +247,40 @@ impl Table {
         self.check_erased(now);
         self.check_participations();
         self.check_pool();
+        self.check_journal(now);
+    }
+
+    /// Checks that the journal has the last change of each conversation, and its route keys until the quarantine is over.
+    fn check_journal(&self, now: Timestamp) {
+        for conversation in &self.conversations {
+            let id = conversation.id;
+            let found = self.changes.get(&id);
+            match found {
+                // A restored conversation that was ended has phones and numbers from before.
+                Some(found) => {
+                    let moves = if conversation.ended_at.is_some() { found.moves } else { conversation.moves() };
+                    let flags = RecordedChange { moves, ended_by_restore: found.ended_by_restore, ..found.clone() };
+                    let expected = RecordedChange::of(conversation, None);
+                    let expected = RecordedChange { moves, ended_by_restore: flags.ended_by_restore, ..expected };
+                    assert_eq!(*found, expected, "{conversation:?}");
+                }
+                None => assert_eq!(conversation.revision, 0, "no change of {conversation:?} is recorded"),
+            }
+            if now < quarantined_until(conversation) {
+                let found = self.keys.get(&id).unwrap_or_else(|| panic!("no keys of {conversation:?} are recorded"));
+                assert_eq!(found.until, quarantined_until(conversation).as_second(), "{conversation:?}");
+                let is_restored = conversation.ended_at.is_some() && found.moves > conversation.moves();
+                assert!(is_restored || found.moves == conversation.moves(), "{found:?} {conversation:?}");
+                for (key, tenure) in RouteKey::of(conversation) {
+                    assert_eq!(found.keys.get(&key).map(String::as_str), Some(tenure.as_str()), "{conversation:?}");
+                }
+                let others = found.keys.keys().find(|key| !key.may_be_of(conversation));
+                assert!(is_restored || others.is_none(), "{others:?} is no key of {conversation:?}");
+            }
+        }
+        for id in self.erased.iter().chain(self.erasing.iter().map(|conversation| &conversation.id)) {
+            assert!(self.changes.get(id).is_some_and(|change| change.erased_at.is_some()), "{id} is erased");
+        }
     }
 
     /// Checks that a conversation has its routes until its quarantine is over, or the same two people have them again in the
@@ -334,7 +404,12 @@ impl Table {
         }
         for (key, erased) in &self.erased_routes {
             let mut gone = self.erasing.iter().map(|conversation| conversation.id).chain(self.erased.iter().copied());
-            assert!(gone.any(|id| id == erased.conversation), "{key:?} {erased:?}");
+            let is_gone = gone.any(|id| id == erased.conversation);
+            // A restored table does not know the conversation, or not the key.
+            let known = self.conversations.iter().find(|conversation| conversation.id == erased.conversation);
+            let is_over = known.is_none_or(|conversation| conversation.ended_at.is_some());
+            let is_kept = is_over && self.keys.contains_key(&erased.conversation);
+            assert!(is_gone || is_kept, "{key:?} {erased:?}");
         }
     }
 

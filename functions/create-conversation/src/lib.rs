@@ -77,7 +77,7 @@ impl HttpFunction for CreateConversation {
 
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let vonage = Vonage::new(VonageConfig::from_environment(env)?);
-        let store = Store::connect(env)?;
+        let store = Store::connect(env)?.with_journal(env)?;
         Ok(Self {
             creator: Creator {
                 demand: DemandRecorder::new(env, store.clone(), clock.clone())?,

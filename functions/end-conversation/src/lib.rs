@@ -33,7 +33,7 @@ impl HttpFunction for EndConversation {
 
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let redact = RedactApi::new(Vonage::new(VonageConfig::from_environment(env)?));
-        Ok(Self { store: Store::connect(env)?, redact, clock })
+        Ok(Self { store: Store::connect(env)?.with_journal(env)?, redact, clock })
     }
 
     async fn warm_up(&self) {

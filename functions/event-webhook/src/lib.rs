@@ -63,7 +63,11 @@ impl HttpFunction for EventWebhook {
 impl EventWebhook {
     /// Creates the webhook with this table, and reads the rest of the configuration from `env`.
     pub fn new(store: Store, env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        Ok(Self { store, verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?), clock })
+        Ok(Self {
+            store: store.with_journal(env)?,
+            verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?),
+            clock,
+        })
     }
 
     /// Records the event. Returns the conversation and the outcome.

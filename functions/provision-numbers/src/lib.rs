@@ -53,6 +53,10 @@ pub struct ProvisionNumbers {
 /// Time of a scheduled run that is kept for healing conversations.
 const TIME_TO_HEAL: SignedDuration = SignedDuration::from_secs(60);
 
+/// The reason for which a run does nothing.
+const NOT_REPAIRED: &str = "the journal belongs to another table: this one was restored and not repaired. Stop changes, run \
+    `maskline restore` on this table, and read \"The table\" in docs/operations.md. Until then nothing is bought and released";
+
 /// Largest number of concurrent conversations in a forecast.
 const MAX_CONCURRENT: usize = 100_000;
 
@@ -75,7 +79,7 @@ impl HttpFunction for ProvisionNumbers {
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let vonage = Vonage::new(VonageConfig::from_environment(env)?);
         let (numbers, caps) = (env.country_counts("HEADROOM")?, env.country_counts("AUTO_RENT_MAX")?);
-        let store = Store::connect(env)?;
+        let store = Store::connect(env)?.with_journal(env)?;
         Ok(Self {
             healer: Healer {
                 // This function rents by itself, in its next run.
@@ -125,11 +129,18 @@ impl HttpFunction for ProvisionNumbers {
 
 impl ScheduledFunction for ProvisionNumbers {
     async fn tick(&self, event: Value, deadline: Option<Timestamp>) -> Value {
-        let report = match event["source"].as_str() {
-            Some(DEMAND_SOURCE) => self.fulfil_demand(&event, deadline).await,
-            Some(CHECK_SOURCE) => self.check_number(&event, deadline).await,
-            Some(ORDERS_SOURCE) => self.carry_out_orders(deadline).await,
-            _ => self.keep_pool(&event, deadline).await,
+        let report = match self.owns_journal().await {
+            Ok(true) => match event["source"].as_str() {
+                Some(DEMAND_SOURCE) => self.fulfil_demand(&event, deadline).await,
+                Some(CHECK_SOURCE) => self.check_number(&event, deadline).await,
+                Some(ORDERS_SOURCE) => self.carry_out_orders(deadline).await,
+                _ => self.keep_pool(&event, deadline).await,
+            },
+            Ok(false) => {
+                tracing::error!(schedule_failures = 1u64, "{NOT_REPAIRED}");
+                Ok(json!({"failed": NOT_REPAIRED}))
+            }
+            Err(error) => Err(error),
         };
         report.unwrap_or_else(|error| {
             tracing::error!(schedule_failures = 1u64, cause = %error, "pool upkeep failed");
@@ -139,6 +150,11 @@ impl ScheduledFunction for ProvisionNumbers {
 }
 
 impl ProvisionNumbers {
+    /// True if the journal belongs to this table. If not, the table was restored, and it is not known which numbers are ours.
+    async fn owns_journal(&self) -> Result<bool, StoreError> {
+        self.provisioner.store.claim_journal(self.provisioner.clock.now()).await
+    }
+
     /// Rents what refused creations of the event's country wait for.
     async fn fulfil_demand(&self, event: &Value, deadline: Option<Timestamp>) -> Result<Value, StoreError> {
         let country = match event["country"].as_str().map(Country::try_from) {

@@ -56,7 +56,7 @@ impl HttpFunction for UpdateConversation {
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let vonage = Vonage::new(VonageConfig::from_environment(env)?);
         let verifier = NumberVerifier::from_environment(env, &vonage, clock.clone())?;
-        let (store, cache) = (Store::connect(env)?, PoolCache::default());
+        let (store, cache) = (Store::connect(env)?.with_journal(env)?, PoolCache::default());
         Ok(Self { updater: Updater { store, verifier, clock, cache } })
     }
 

@@ -121,7 +121,7 @@ async fn hub_of_ten_thousand_costs_three_round_trips() {
         // A mark of peak usage is written at the same time as the conversation.
         requests.retain(|request| request != "UpdateItem");
         assert_eq!(requests, ["BatchGetItem", "GetItem", "Query", "Query", "TransactWriteItems"]);
-        assert!(usage.read_units <= 150.0 && usage.write_units <= 11.0, "{usage:?}");
+        assert!(usage.read_units <= 150.0 && usage.write_units <= 13.0, "{usage:?}");
         let dials = text(&created, "/participants/0/dials");
         assert!(held.iter().all(|index| number(*index) != dials), "{dials} is in use");
         println!("hub of 10,000: {usage:?}");
@@ -156,9 +156,9 @@ async fn receiving_hub_needs_one_number_and_reads_one_item() {
         let usage = Usage::of(Service::Dynamodb, &laptop.stack.traffic.take());
         // The first ones leave marks of peak usage.
         if person > 10 {
-            assert_eq!((usage.requests, usage.read_units, usage.write_units), (4, 3.0, 8.0), "{person}: {usage:?}");
+            assert_eq!((usage.requests, usage.read_units, usage.write_units), (4, 3.0, 10.0), "{person}: {usage:?}");
         } else {
-            assert!(usage.requests <= 9 && usage.read_units <= 120.0 && usage.write_units <= 11.0, "{usage:?}");
+            assert!(usage.requests <= 9 && usage.read_units <= 120.0 && usage.write_units <= 13.0, "{usage:?}");
         }
         masks.insert(text(&created.body, "/participants/0/masked_by").to_owned());
         let answer = answered(&laptop, &format!("4477{person:08}"), text(&created.body, "/participants/0/dials")).await;
@@ -226,7 +226,7 @@ async fn creation_costs_the_same_in_a_pool_of_100_000() {
     requests.sort();
     requests.retain(|request| request != "UpdateItem");
     assert_eq!(requests, ["GetItem", "Query", "Query", "TransactWriteItems"]);
-    assert!(usage.read_units <= 3.0 && usage.write_units <= 11.0, "{usage:?}");
+    assert!(usage.read_units <= 3.0 && usage.write_units <= 13.0, "{usage:?}");
     // One more number is one more read, of its part only.
     laptop.rent("GB", 1).await;
     let (_, requests, usage) = watched(&laptop, 3).await;
@@ -247,7 +247,7 @@ async fn cost_is_bounded_for_all_routes_and_pools() {
             with_routes_of(&laptop, &caller, &like, (0..pool).step_by(step).take(routes)).await;
             let (created, requests, usage) = watched_for(&laptop, &caller, 7).await;
             assert!(usage.read_units <= if routes < 100 { 4.0 } else { 80.0 }, "{routes} {pool} {usage:?}");
-            assert!(usage.write_units <= 11.0, "{routes} {pool} {usage:?}");
+            assert!(usage.write_units <= 13.0, "{routes} {pool} {usage:?}");
             let answer = answered(&laptop, &caller, text(&created, "/participants/0/dials")).await;
             println!(
                 "| {routes} | {pool} | {} | {} | {} | {} |",

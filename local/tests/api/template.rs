@@ -199,7 +199,13 @@ fn each_function_has_only_permissions_that_it_uses() {
         ("AnswerWebhook", vec!["dynamodb:GetItem"]),
         (
             "EventWebhook",
-            vec!["dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"],
+            vec![
+                "dynamodb:ConditionCheckItem",
+                "dynamodb:DeleteItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:UpdateItem",
+            ],
         ),
         (
             "CreateConversation",
@@ -257,6 +263,7 @@ fn each_function_has_only_permissions_that_it_uses() {
             let resource = match text(statement, "/Action/0") {
                 "lambda:InvokeFunction" => json!("ProvisionNumbers.Arn"),
                 "events:PutEvents" => json!("Events.Arn"),
+                _ if statement["Resource"] == journal() => continue,
                 _ => json!(["MakesTable", "Table.Arn", EXISTING_TABLE]),
             };
             assert_eq!(statement["Resource"], resource, "{function}");
@@ -280,6 +287,61 @@ fn hash_key_is_made_by_the_template_and_long() {
     assert_eq!(secret["Type"], "AWS::SecretsManager::Secret");
     let generated = &secret["Properties"]["GenerateSecretString"];
     assert!(generated["PasswordLength"].as_u64().unwrap() >= 32 && secret["Properties"]["SecretString"].is_null());
+}
+
+/// The journal as the resource of a permission.
+fn journal() -> Value {
+    json!(["MakesJournal", "JournalTable.Arn", EXISTING_TABLE.replace("ExistingTableName", "ExistingJournalTableName")])
+}
+
+#[test]
+fn only_who_writes_the_journal_may_and_nobody_reads_it() {
+    let template = template();
+    let conversations = |actions: &[&str]| (actions.to_vec().join(" "), vec![json!("CONVERSATION#*")]);
+    for (function, allowed) in [
+        ("AnswerWebhook", vec![]),
+        ("GetConversation", vec![]),
+        ("EventWebhook", vec![conversations(&["dynamodb:PutItem"])]),
+        ("CreateConversation", vec![conversations(&["dynamodb:UpdateItem"])]),
+        ("UpdateConversation", vec![conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem"])]),
+        ("EndConversation", vec![conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"])]),
+        (
+            "ProvisionNumbers",
+            vec![
+                conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem"]),
+                ("dynamodb:GetItem dynamodb:PutItem".to_owned(), vec![json!("TABLE")]),
+            ],
+        ),
+    ] {
+        let statements = template["Resources"][function]["Properties"]["Policies"][0]["Statement"].as_array().unwrap();
+        let of_journal = statements.iter().filter(|statement| statement["Resource"] == journal()).map(|statement| {
+            let actions = statement["Action"].as_array().unwrap().iter().map(|action| action.as_str().unwrap());
+            let keys = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+            (actions.collect::<Vec<_>>().join(" "), keys.as_array().unwrap().clone())
+        });
+        assert_eq!(of_journal.collect::<Vec<_>>(), allowed, "{function}");
+        assert_eq!(
+            variables(&template, function).contains_key("JOURNAL_TABLE_NAME"),
+            !allowed.is_empty(),
+            "{function}"
+        );
+    }
+}
+
+#[test]
+fn journal_is_kept_as_the_table_is_but_never_restored() {
+    let resources = &template()["Resources"];
+    let (table, journal) = (&resources["Table"], &resources["JournalTable"]);
+    for kept in ["DeletionPolicy", "UpdateReplacePolicy"] {
+        assert_eq!(journal[kept], "Retain");
+    }
+    for same in ["DeletionProtectionEnabled", "KeySchema", "TimeToLiveSpecification", "SSESpecification", "BillingMode"]
+    {
+        assert_eq!(journal["Properties"][same], table["Properties"][same], "{same}");
+    }
+    for absent in ["PointInTimeRecoverySpecification", "StreamSpecification"] {
+        assert!(journal["Properties"][absent].is_null(), "copies of it would keep phone numbers longer: {absent}");
+    }
 }
 
 /// A mistake in a variable, a secret or a permission fails the answer webhook, but not what Vonage asks then.

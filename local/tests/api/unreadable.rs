@@ -41,13 +41,20 @@ fn key_of(item: &Value) -> [String; 2] {
     ["pk", "sk"].map(|name| text(item, &format!("/{name}/S")).to_owned())
 }
 
+/// Returns the name of the table in which the item is.
+fn table_of(item: &Value) -> &'static str {
+    let [pk, sk] = key_of(item);
+    if ItemKind::of(&pk, &sk).is_some_and(ItemKind::is_of_journal) { "maskline-journal" } else { "maskline" }
+}
+
 async fn put(laptop: &Laptop, item: &Value) {
-    let put = laptop.dynamodb("PutItem", json!({"TableName": "maskline", "Item": item})).await;
+    let put = laptop.dynamodb("PutItem", json!({"TableName": table_of(item), "Item": item})).await;
     assert_eq!(put.status, 200, "{put:?}");
 }
 
 async fn item(laptop: &Laptop, key: &[String; 2]) -> Option<Value> {
-    laptop.items().await.into_iter().find(|item| key_of(item) == *key)
+    let items = laptop.items().await.into_iter().chain(laptop.journal().await);
+    items.into_iter().find(|item| key_of(item) == *key)
 }
 
 /// Puts an unreadable item in the place of the item under this key, and returns both.
@@ -89,8 +96,11 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::NumberErasure => key("FORGET", other),
         ItemKind::Redaction => key("REDACTION", "sms#1"),
         ItemKind::Heal => key("HEAL", &format!("CONVERSATION#{other}")),
+        // Also the good conversation's own: only a restore reads them.
+        ItemKind::RouteKeys => [other, good].map(|id| [format!("CONVERSATION#{id}"), "KEYS".to_owned()]).into(),
+        ItemKind::Change => [other, good].map(|id| [format!("CONVERSATION#{id}"), "CHANGE".to_owned()]).into(),
         // There is one of each; see the tests below.
-        ItemKind::Ledger | ItemKind::ReadyParts => Vec::new(),
+        ItemKind::Ledger | ItemKind::ReadyParts | ItemKind::JournalOwner => Vec::new(),
     }
 }
 
@@ -169,7 +179,7 @@ async fn use_everything(laptop: &Laptop, kind: ItemKind, how: Spoiled, round: us
         let begins_again = matches!(kind, ItemKind::AccountWalk | ItemKind::RouteScan | ItemKind::RetentionPass);
         assert!(begins_again || found.as_ref() == Some(&item), "{what}: {found:?}");
         let key = json!({"pk": {"S": key[0]}, "sk": {"S": key[1]}});
-        laptop.dynamodb("DeleteItem", json!({"TableName": "maskline", "Key": key})).await;
+        laptop.dynamodb("DeleteItem", json!({"TableName": table_of(&item), "Key": key})).await;
         if let Some(before) = before {
             put(laptop, &before).await;
         }
@@ -199,7 +209,8 @@ async fn every_stored_item_says_its_version() {
     assert_connects(&laptop, &conversation, [RIDER, DRIVER], "a call").await;
     assert!(laptop.delete(&format!("{}?erase=true", path(&conversation))).await.status < 300);
     laptop.delete(&format!("/numbers/{}", NUMBERS[0])).await;
-    for item in laptop.items().await {
+    laptop.run_schedule().await;
+    for item in laptop.items().await.into_iter().chain(laptop.journal().await) {
         let [pk, sk] = key_of(&item);
         let kind = ItemKind::of(&pk, &sk).unwrap_or_else(|| panic!("an item of an unknown kind: {item}"));
         assert_eq!(item["v"]["N"], kind.versions().written.to_string(), "{item}");
@@ -277,14 +288,16 @@ async fn unreadable_item_that_is_asked_for_is_an_error_of_its_own() {
 
 #[tokio::test]
 async fn nothing_is_bought_while_the_totals_are_unreadable() {
-    for (kind, how) in [("LEDGER", Spoiled::Newer), ("LEDGER", Spoiled::Damaged), ("READY", Spoiled::Newer)] {
+    let totals = [("LEDGER", Spoiled::Newer), ("LEDGER", Spoiled::Damaged), ("READY", Spoiled::Newer)];
+    for (kind, how) in totals.into_iter().chain(Spoiled::BOTH.map(|how| ("TABLE", how))) {
         let variables = [("HEADROOM", "GB=3"), ("AUTO_RENT_MAX", "GB=9")];
         let laptop = Laptop::builder().env(&variables).numbers("GB", 3).start().await;
         let conversation = laptop.create().await;
         laptop.run_schedule().await;
         laptop.stack.background_runs_finished().await;
         let before = bought(&laptop).await;
-        spoil(&laptop, how, ["POOL".to_owned(), kind.to_owned()]).await;
+        let partition = if kind == "TABLE" { "TABLE" } else { "POOL" };
+        spoil(&laptop, how, [partition.to_owned(), kind.to_owned()]).await;
         assert_connects(&laptop, &conversation, [RIDER, DRIVER], kind).await;
         assert_eq!(laptop.get(&path(&conversation)).await.status, 200, "{kind}");
         laptop.post("/conversations", &order("447700900150", "447700900151")).await;

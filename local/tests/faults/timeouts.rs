@@ -64,7 +64,7 @@ impl Outage {
 /// The environment of functions whose table and Vonage are down, with the default time limits.
 async fn environment(outage: Outage) -> Environment {
     let url = outage.start().await;
-    stack::environment("maskline", &url, &url, &url)
+    stack::environment(["maskline", "maskline-journal"], &url, &url, &url)
 }
 
 /// Time in which a function has to answer.

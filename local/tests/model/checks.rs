@@ -30,7 +30,51 @@ pub fn check(model: &Model, table: &Table) -> Verdict {
     check_receivers(model, table)?;
     check_destinations(model, table)?;
     check_requests(model, table)?;
+    check_journal(model, table)?;
     check_pool(model, table)
+}
+
+/// Checks that the journal has the last change of each conversation and all of its route keys, and no keys of others.
+fn check_journal(model: &Model, table: &Table) -> Verdict {
+    for (id, conversation) in &model.conversations {
+        let is = &conversation.expected;
+        let change = table.changes.get(id);
+        let is_recorded = change.is_some_and(|change| {
+            let found =
+                (change.revision, change.expires_at, change.ended_at, change.erased_at, change.ended_by_restore);
+            found == (is.revision, is.expires_at, is.ended_at, None, false) && change.moves == moves(&is.participants)
+        });
+        ensure(is_recorded == (is.revision > 0) && (is_recorded || change.is_none()), || {
+            format!("{change:?} is recorded of {is:?}")
+        })?;
+        if model.now < conversation.quarantined_until() {
+            let receives = is.direction.receiver().map(|side| canonical(&is.participants[side.index()].number));
+            let found = table.keys.get(id).ok_or_else(|| format!("no keys of {is:?} are recorded"))?;
+            let known = found.keys.keys().cloned().collect::<BTreeSet<_>>();
+            ensure(known == model.keys[id], || format!("{found:?} is recorded of {is:?}, not {:?}", model.keys[id]))?;
+            ensure(found.until == conversation.quarantined_until() && found.moves == moves(&is.participants), || {
+                format!("{found:?} is recorded of {is:?}")
+            })?;
+            let mut receiving = found.keys.iter().filter(|(key, _)| Some(&key.0) == receives.as_ref());
+            ensure(receiving.all(|(_, tenure)| tenure == "receives"), || format!("{found:?} of {is:?}"))?;
+        }
+    }
+    for (id, until) in &model.erased {
+        let change = table.changes.get(id);
+        ensure(change.is_some_and(|change| change.erased_at.is_some() && change.ended_at.is_some()), || {
+            format!("{change:?} is recorded of the erased {id:?}")
+        })?;
+        if model.now + RECORDS_KEPT < *until {
+            let found = table.keys.get(id).map(|found| found.keys.keys().cloned().collect::<BTreeSet<_>>());
+            ensure(found.as_ref() == model.keys.get(id), || format!("{found:?} is recorded of the erased {id:?}"))?;
+        }
+    }
+    let stray = table.keys.keys().find(|id| !model.keys.contains_key(id));
+    ensure(stray.is_none(), || format!("route keys of {stray:?} are recorded"))
+}
+
+fn moves(participants: &[Participant; 2]) -> usize {
+    participants.iter().map(|one| one.previous_numbers.len() + one.previously_seen.len()).sum()
 }
 
 /// Checks that every acknowledged conversation is stored as acknowledged, and that no other one is stored.

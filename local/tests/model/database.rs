@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 pub const TABLE: &str = "maskline";
+pub const JOURNAL: &str = "maskline-journal";
 
 /// Number of cases so far in this process. DynamoDB Local keeps the tables of each access key apart.
 static CASES: AtomicU32 = AtomicU32::new(0);
@@ -42,9 +43,9 @@ impl Database {
         }
     }
 
-    /// Returns all items of the table.
-    pub async fn items(&self) -> Vec<Item> {
-        let mut request = json!({"TableName": TABLE, "ConsistentRead": true});
+    /// Returns all items of the table, or of the journal.
+    pub async fn items(&self, table: &str) -> Vec<Item> {
+        let mut request = json!({"TableName": table, "ConsistentRead": true});
         if let Self::Embedded(database) = self {
             return database.scan(serde_json::from_value(request).unwrap()).unwrap().items.unwrap_or_default();
         }
@@ -57,6 +58,11 @@ impl Database {
                 None => return items,
             }
         }
+    }
+
+    /// Puts an item into a table.
+    pub async fn put(&self, table: &str, item: &Item) {
+        self.ask("PutItem", &json!({"TableName": table, "Item": item})).await;
     }
 
     /// Deletes an item.

@@ -319,6 +319,7 @@ fn apply_all<'a>(
             None if carried_out => model.accept_unanswered(operation, observed.table)?,
             None => {}
         }
+        model.note_keys();
     }
     if !observed.rented.is_empty() {
         model.check_account(observed.rented)?;

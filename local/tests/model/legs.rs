@@ -154,7 +154,7 @@ impl Model {
     /// The conversations that have or had the event's numbers.
     fn owners(&self, event: &CallEvent) -> impl Iterator<Item = ConversationId> {
         let (named, key) = (event.named(), event.key());
-        let owners = self.keys.iter().filter(move |(_, keys)| keys.contains(&key)).map(|(id, _)| *id);
+        let owners = self.routed.iter().filter(move |(_, keys)| keys.contains(&key)).map(|(id, _)| *id);
         owners.filter(move |_| named.is_none()).chain(named)
     }
 

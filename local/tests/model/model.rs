@@ -62,14 +62,16 @@ pub struct Model {
     pub orders: BTreeMap<Country, (String, usize)>,
     /// The conversations that are listed for healing, each with the time of its next try.
     pub heals: BTreeMap<ConversationId, Timestamp>,
-    /// All route keys that each conversation has had, also an erased one.
-    pub keys: BTreeMap<ConversationId, BTreeSet<RouteKey>>,
+    /// All route keys under which each conversation has had a route, also an erased one.
+    pub routed: BTreeMap<ConversationId, BTreeSet<RouteKey>>,
     /// The legs of calls by conversation and id.
     pub legs: BTreeMap<(ConversationId, String), StoredLeg>,
     /// Legs one of whose events was cut off, so that their parts may be in two conversations.
     pub cut_off: BTreeSet<String>,
     /// Conversations that the table has deleted because their time was over.
     pub forgotten: BTreeSet<ConversationId>,
+    /// The route keys that each conversation has and had, as far as the journal has to know them.
+    pub keys: BTreeMap<ConversationId, BTreeSet<RouteKey>>,
 }
 
 /// A conversation.
@@ -178,8 +180,8 @@ impl Model {
     pub fn new(now: Timestamp, scenario: &Scenario, numbers: BTreeMap<VirtualNumber, PoolNumber>) -> Self {
         let (fallback, routes_read) = (scenario.fallback.clone(), scenario.routes_read);
         let (conversations, erased, redactions, routes, requests, released) = Default::default();
-        let (away, orders, heals, retention) = Default::default();
-        let (keys, legs, cut_off, forgotten) = Default::default();
+        let (away, orders, heals, retention, keys) = Default::default();
+        let (routed, legs, cut_off, forgotten) = Default::default();
         Self {
             now,
             fallback,
@@ -196,9 +198,18 @@ impl Model {
             orders,
             heals,
             keys,
+            routed,
             legs,
             cut_off,
             forgotten,
+        }
+    }
+
+    /// Notes the route keys that the conversations have now.
+    pub fn note_keys(&mut self) {
+        for (id, conversation) in &self.conversations {
+            let keys = Side::BOTH.map(|side| route_key(&conversation.expected, side));
+            self.keys.entry(*id).or_default().extend(keys);
         }
     }
 
@@ -482,7 +493,7 @@ impl Model {
         let reaches = Some(conversation.expected.participants[side.other().index()].number.clone());
         let is_replaced = false;
         let route = ModelRoute { side: Some(side), reaches, expires_at, quarantined_until, is_replaced, history };
-        self.keys.entry(conversation.expected.id).or_default().insert(name.clone());
+        self.routed.entry(conversation.expected.id).or_default().insert(name.clone());
         self.routes.insert(name, route);
     }
 
@@ -559,6 +570,9 @@ impl Model {
         let until = is.quarantined_until(is.ended_at.unwrap_or(is.expires_at)).max(self.second()) + RECORDS_KEPT;
         self.erased.insert(id, until);
         let now = self.now;
+        if until <= now + RECORDS_KEPT {
+            self.keys.remove(&id);
+        }
         self.routes.retain(|_, route| route.side.is_none() || route.history[0] != id || route.is_in_use(now));
         for route in self.routes.values_mut().filter(|route| route.side.is_some()) {
             if route.history[0] == id {

@@ -15,10 +15,11 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::PoolNumber;
 use shared::domain::ready_pool::{PartName, ReadyNumber, ReadyPart};
 use shared::domain::route::KeyOwner;
+use shared::domain::route_keys::RouteKey;
 use shared::domain::usage::Usage;
-use shared::store::{Line, PartState};
+use shared::store::{Line, PartState, RecordedChange};
 
-use crate::database::Database;
+use crate::database::{Database, JOURNAL, TABLE};
 use crate::legs::{STATUSES, StoredLeg};
 use crate::scenario::number;
 
@@ -68,8 +69,21 @@ pub struct Table {
     pub usage: BTreeMap<ConversationId, Usage>,
     /// The conversations whose erasure is not settled.
     pub erasures: BTreeSet<ConversationId>,
-    /// TTL of each item that has one.
+    /// The last change of each conversation, in the journal.
+    pub changes: BTreeMap<ConversationId, RecordedChange>,
+    /// The route keys of each conversation, in the journal.
+    pub keys: BTreeMap<ConversationId, RecordedKeys>,
+    /// TTL of each item of the table that has one.
     pub ttl: BTreeMap<(String, String), Timestamp>,
+}
+
+/// The route keys of a conversation in the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedKeys {
+    /// Each with its tenure.
+    pub keys: BTreeMap<(RealNumber, VirtualNumber), String>,
+    pub moves: usize,
+    pub until: Timestamp,
 }
 
 /// Longest time for which an eventually consistent read may return a previous state. It is a second less than the
@@ -91,12 +105,18 @@ struct Change {
 }
 
 impl Reader {
-    /// Dumps the table at `now`.
+    /// Dumps the table and the journal at `now`.
     pub async fn read(&mut self, database: &Database, now: Timestamp) -> Table {
+        let items = [database.items(TABLE).await, database.items(JOURNAL).await].concat();
+        self.read_items(items, now)
+    }
+
+    /// Returns the table that consists of these items.
+    pub fn read_items(&mut self, items: Vec<Item>, now: Timestamp) -> Table {
         let mut table = Table::default();
         let mut gone = std::mem::take(&mut self.seen);
         self.changes.retain(|change| now < change.at + OUT_OF_DATE);
-        for item in database.items().await {
+        for item in items {
             let key = key(&item);
             let seen = gone.remove(&key);
             let (item, value) = match seen {
@@ -134,10 +154,10 @@ impl Reader {
 impl Table {
     fn add(&mut self, key: &(String, String), item: &Value) {
         let time = |name: &str| item[name].as_i64().map(|second| Timestamp::from_second(second).unwrap());
-        if let Some(ttl) = time("ttl") {
+        let (pk, sk) = (key.0.as_str(), key.1.as_str());
+        if let Some(ttl) = time("ttl").filter(|_| !["KEYS", "CHANGE"].contains(&sk)) {
             self.ttl.insert(key.clone(), ttl);
         }
-        let (pk, sk) = (key.0.as_str(), key.1.as_str());
         let (kind, of) = pk.split_once('#').unwrap_or((pk, ""));
         let dialled = sk.strip_prefix("NUMBER#").map(number::<VirtualNumber>);
         match (kind, dialled, sk) {
@@ -165,6 +185,16 @@ impl Table {
             ("FORGET", None, _) => self.running_number_erasures += 1,
             ("RETENTION", None, "PASS") => {
                 self.retention = Some((time("began_at").unwrap(), item["is_complete"].as_bool().unwrap()));
+            }
+            ("CONVERSATION", None, "CHANGE") => drop(self.changes.insert(of.try_into().unwrap(), parsed(item))),
+            ("CONVERSATION", None, "KEYS") => {
+                let keys = item.as_object().unwrap().iter();
+                let keys = keys.filter_map(|(name, word)| Some((RouteKey::try_from(name.as_str()).ok()?, word)));
+                let keys = keys.map(|(key, word)| ((key.caller, key.dialled), parsed(word))).collect();
+                let until = time("quarantined_until").unwrap();
+                assert_eq!(time("ttl"), Some(until), "{item}");
+                let moves = parsed(&item["moves"]);
+                self.keys.insert(of.try_into().unwrap(), RecordedKeys { keys, moves, until });
             }
             ("REQUEST", None, "REQUEST") => {
                 let remembered = (parsed(&item["conversation"]), parsed(&item["fingerprint"]));
@@ -197,6 +227,7 @@ impl Table {
             ("POOL", None, "READY") => self.add_part_states(item),
             ("READY", None, "READY") => self.add_part(of, item),
             ("POOL", None, _) if sk.starts_with("HELD#") => self.add_mark(&sk[5..], item),
+            ("TABLE", None, "TABLE") => {}
             _ => panic!("unknown item: {pk} {sk}"),
         }
     }

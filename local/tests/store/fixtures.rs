@@ -18,6 +18,7 @@ use shared::domain::order::Ordered;
 use shared::domain::peak_usage::Mark;
 use shared::domain::pool::{Feature, NumberState};
 use shared::domain::route::{Destination, KeyOwner, Route};
+use shared::domain::route_keys::{RouteKey, Tenure};
 use shared::domain::side::{Side, WhoDials};
 use shared::domain::usage::Usage;
 use shared::store::{
@@ -150,6 +151,7 @@ async fn tell_story(store: &Store) {
     }
     store.note_failed_erasures(running().id, 2).await.unwrap();
     store.finish_number_erasure(finished().id, after(45)).await.unwrap().unwrap();
+    assert!(store.claim_journal(now()).await.unwrap());
     tell_story_of_pool(store).await;
 }
 
@@ -218,6 +220,31 @@ async fn check_story(store: &Store) {
     check_routes(store).await;
     check_pool(store).await;
     check_schedules(store).await;
+    check_journal(store).await;
+}
+
+async fn check_journal(store: &Store) {
+    let changes = store.recorded_changes(None).await.unwrap();
+    assert!(changes.unreadable.is_empty() && changes.next.is_none());
+    let mut changes: Vec<_> = changes.found.into_iter().map(|change| (change.conversation, change)).collect();
+    changes.sort_by_key(|(id, _)| *id);
+    let [(_, ended), (_, erased), (_, limited)] = &changes[..] else { panic!("{changes:?}") };
+    assert_eq!(
+        (ended.conversation, ended.revision, ended.ended_at, ended.erased_at),
+        (id('2'), 1, Some(after(10)), None)
+    );
+    assert_eq!((erased.conversation, erased.ended_at, erased.erased_at), (id('3'), Some(after(40)), Some(after(40))));
+    assert_eq!((limited.conversation, limited.limit_reached_at), (id('7'), Some(after(32))));
+    let keys = store.recorded_keys(None).await.unwrap();
+    assert!(keys.unreadable.is_empty() && keys.next.is_none());
+    assert_eq!(keys.found.len(), 7);
+    let one_way = keys.found.iter().find(|keys| keys.conversation == id('4')).unwrap();
+    assert_eq!((one_way.moves, one_way.quarantined_until), (0, after(160)));
+    let expected = [(RIDER, 7, Tenure::Dials), (DRIVER, 8, Tenure::Receives)];
+    let expected =
+        expected.map(|(caller, number, tenure)| (RouteKey::new(&phone(caller), &virtual_number(number)), tenure));
+    assert_eq!(one_way.keys, expected.into());
+    assert!(store.claim_journal(after(50)).await.unwrap(), "it belongs to this table");
 }
 
 async fn check_routes(store: &Store) {
@@ -286,7 +313,7 @@ async fn check_schedules(store: &Store) {
 /// Returns the items of a table. What is random in them is not.
 fn stored(database: &Dynamodb) -> Fixtures {
     let mut fixtures = Fixtures::new();
-    let mut items = database.items("maskline").unwrap();
+    let mut items = ["maskline", "maskline-journal"].map(|table| database.items(table).unwrap()).concat();
     items.sort_by_key(|item| [item["pk"]["S"].to_string(), item["sk"]["S"].to_string()]);
     for mut item in items {
         let [pk, sk] = ["pk", "sk"].map(|name| item[name]["S"].as_str().unwrap().to_owned());
@@ -318,7 +345,11 @@ fn releases() -> BTreeMap<Vec<u32>, Fixtures> {
 
 async fn read_again(items: Vec<Value>) {
     let (store, database) = embedded().await;
+    let kind =
+        |item: &Value| ItemKind::of(item["pk"]["S"].as_str().unwrap(), item["sk"]["S"].as_str().unwrap()).unwrap();
+    let (journal, items) = items.into_iter().partition(|item| kind(item).is_of_journal());
     database.import("maskline", items).unwrap();
+    database.import("maskline-journal", journal).unwrap();
     check_story(&store).await;
 }
 

@@ -7,6 +7,7 @@ mod holds;
 mod looks;
 mod overlaps;
 mod pool;
+mod restore;
 mod spellings;
 mod usage;
 
@@ -48,8 +49,10 @@ async fn table() -> Store {
 
 /// Creates a table of this name in the DynamoDB at `url`.
 async fn table_at(url: &str, name: &str) -> Store {
+    let journal = format!("{name}-journal");
     let environment: Environment = [
         ("TABLE_NAME", name),
+        ("JOURNAL_TABLE_NAME", &journal),
         ("AWS_ENDPOINT_URL_DYNAMODB", url),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "test"),
@@ -57,7 +60,7 @@ async fn table_at(url: &str, name: &str) -> Store {
     ]
     .into_iter()
     .collect();
-    let store = Store::connect(&environment).unwrap();
+    let store = Store::connect(&environment).unwrap().with_journal(&environment).unwrap();
     store.create_table().await.unwrap();
     store
 }

@@ -274,6 +274,18 @@ impl Conversation {
         })
     }
 
+    /// Returns how often its phones and numbers were replaced. Of two states of a conversation that agree in this, the people have
+    /// the same phones and see the same numbers.
+    pub fn moves(&self) -> usize {
+        let participants = self.participants.iter();
+        participants.map(|one| one.previous_numbers.len() + one.previously_seen.len()).sum()
+    }
+
+    /// Returns the time at which it ended, or will.
+    pub fn end(&self) -> Timestamp {
+        self.ended_at.unwrap_or(self.expires_at)
+    }
+
     /// True if calls are connected at `now`.
     pub fn is_active(&self, now: Timestamp) -> bool {
         self.state(now) == State::Active

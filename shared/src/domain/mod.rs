@@ -18,6 +18,7 @@ pub mod pool;
 pub mod ready_pool;
 pub mod retention;
 pub mod route;
+pub mod route_keys;
 pub mod shortfall;
 pub mod side;
 pub mod text;

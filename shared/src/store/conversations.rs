@@ -15,7 +15,7 @@ use super::retention::deleted_after;
 use super::transaction::Outcome;
 use super::usage::UsageAsRead;
 use super::write::Write;
-use super::{Store, StoreError, routes};
+use super::{Store, StoreError, journal, routes};
 use crate::clock::whole_second;
 use crate::domain::conversation::{Conversation, ConversationId, State};
 use crate::domain::phone::{RealNumber, VirtualNumber};
@@ -211,6 +211,7 @@ impl Store {
             .bind(":next", item::integer(ended.revision));
         let mut transaction = vec![end];
         transaction.extend(ended.direction.sides().map(|side| routes::close(&ended, ended.participant(side), now)));
+        transaction.extend(journal::record_change([&conversation, &ended], now)?);
         match self.transact(transaction, None).await? {
             Outcome::Committed => Ok(Some(ended)),
             Outcome::Cancelled(_) => Ok(None),
@@ -251,6 +252,7 @@ impl Store {
             transaction.push(routes::close(before, before.participant(side), now));
         }
         transaction.extend(participations::of_new_phones(before, after, now));
+        transaction.extend(journal::record_change([before, after], now)?);
         match self.transact(transaction, None).await? {
             Outcome::Committed => Ok(()),
             Outcome::Cancelled(failed) if new_key.is_some_and(|key| failed == [key]) => Err(ChangeError::KeyTaken),
@@ -312,6 +314,7 @@ fn creation(
         transaction.push(requests::remember(request, conversation.id, now)?);
     }
     transaction.extend(participations::created(conversation));
+    transaction.push(journal::record_keys(conversation));
     Ok(transaction)
 }
 

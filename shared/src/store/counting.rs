@@ -14,7 +14,7 @@ use rust_decimal::Decimal;
 use super::item::{self, Item, Key};
 use super::transaction::Outcome;
 use super::write::Write;
-use super::{Store, StoreError, conversations, legs, routes};
+use super::{Store, StoreError, conversations, journal, legs, routes};
 use crate::clock::whole_second;
 use crate::domain::call::{LegEvent, LegFacts, Status};
 use crate::domain::conversation::{Conversation, ConversationId};
@@ -92,7 +92,7 @@ impl Store {
             let mut transaction = vec![mark, usage.replace(&conversation, &sum)];
             let limits = &conversation.usage_limits;
             if conversation.limit_reached_at.is_none() && conversation.is_active(now) && limits.are_reached(&sum) {
-                transaction.extend(reach_limit(&conversation, now));
+                transaction.extend(reach_limit(&conversation, now)?);
             } else {
                 transaction.push(conversations::check(&conversation));
             }
@@ -106,9 +106,10 @@ impl Store {
 }
 
 /// Marks an active conversation and its routes, so that they connect no more calls.
-fn reach_limit(before: &Conversation, now: Timestamp) -> Vec<Write> {
+fn reach_limit(before: &Conversation, now: Timestamp) -> Result<Vec<Write>, StoreError> {
     let reached_at = Some(whole_second(now));
     let after = Conversation { limit_reached_at: reached_at, revision: before.revision + 1, ..before.clone() };
     let routes = after.direction.sides().map(|side| routes::meter(&after, side));
-    std::iter::once(conversations::reach_limit(before, &after)).chain(routes).collect()
+    let recorded = journal::record_change([before, &after], now)?;
+    Ok(std::iter::once(conversations::reach_limit(before, &after)).chain(routes).chain(recorded).collect())
 }

@@ -19,7 +19,7 @@ use super::redactions::REDACTED_AFTER;
 use super::retention::{deleted_after, note_kept_until};
 use super::transaction::Outcome;
 use super::write::Write;
-use super::{Store, StoreError, legs, number_erasures, participations, routes};
+use super::{Store, StoreError, journal, legs, number_erasures, participations, routes};
 use crate::clock::whole_second;
 use crate::domain::call::Leg;
 use crate::domain::carrier_record::CarrierRecord;
@@ -141,7 +141,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let is_active = conversation.is_active(now);
         let end = if is_active { whole_second(now) } else { conversation.ended_at.unwrap_or(conversation.expires_at) };
-        let ended = Conversation { ended_at: Some(end), ..conversation.clone() };
+        let ended = Conversation { ended_at: Some(end), revision: conversation.revision + 1, ..conversation.clone() };
         let mark = Write::update(Key::Conversation(conversation.id))
             .set("erased_at = :now, ended_at = :end, revision = :next")
             .set_ttl(deleted_after(&ended))
@@ -149,7 +149,7 @@ impl Store {
             .bind(":now", item::seconds(now))
             .bind(":end", item::seconds(end))
             .bind(":seen", item::integer(conversation.revision))
-            .bind(":next", item::integer(conversation.revision + 1));
+            .bind(":next", item::integer(ended.revision));
         let erased_at = whole_second(now);
         let erasure = Erasure { conversation: conversation.id, erased_at, due_at: erased_at };
         let erasure = Key::Erasure(conversation.id).with(&erasure, None)?;
@@ -159,6 +159,7 @@ impl Store {
             let close = |side| routes::close(&ended, ended.participant(side), now);
             transaction.extend(ended.direction.sides().map(close));
         }
+        transaction.extend(journal::record_erasure([conversation, &ended], now)?);
         Ok(self.transact(transaction, None).await? == Outcome::Committed)
     }
 

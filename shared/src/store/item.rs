@@ -36,6 +36,12 @@ pub(super) const BEFORE_CONVERSATION: &str = "C";
 pub(super) const PARTICIPATION_PREFIX: &str = "CONVERSATION#";
 /// Sort key of [`Key::Usage`].
 pub(super) const USAGE: &str = "USAGE";
+/// Sort key of [`Key::RouteKeys`].
+pub(super) const ROUTE_KEYS: &str = "KEYS";
+/// Sort key of [`Key::Change`].
+pub(super) const CHANGE: &str = "CHANGE";
+/// Partition and sort key of [`Key::JournalOwner`].
+const JOURNAL_OWNER: &str = "TABLE";
 
 /// Key of an item.
 #[derive(Clone, Copy)]
@@ -104,6 +110,12 @@ pub(super) enum Key<'a> {
     Redaction(&'a CarrierRecord),
     /// A live conversation on a lost number, which the schedule heals.
     Heal(ConversationId),
+    /// The route keys of a conversation, in the journal.
+    RouteKeys(ConversationId),
+    /// The last change of a conversation, in the journal.
+    Change(ConversationId),
+    /// The name of the table to which the journal belongs, in the journal.
+    JournalOwner,
 }
 
 /// The reason for a scan of the table for routes.
@@ -144,6 +156,9 @@ impl Key<'_> {
             Key::RouteScan(ScanPurpose::Healing) => (POOL_PARTITION.to_owned(), "LOOK#HEAL".to_owned()),
             Key::RetentionPass => ("RETENTION".to_owned(), "PASS".to_owned()),
             Key::Heal(id) => (HEAL_PARTITION.to_owned(), conversation_partition(id)),
+            Key::RouteKeys(id) => (conversation_partition(id), ROUTE_KEYS.to_owned()),
+            Key::Change(id) => (conversation_partition(id), CHANGE.to_owned()),
+            Key::JournalOwner => (JOURNAL_OWNER.to_owned(), JOURNAL_OWNER.to_owned()),
             Key::PeakUsage(country, until) => {
                 (POOL_PARTITION.to_owned(), format!("{PEAK_USAGE_PREFIX}{country}#{until}"))
             }
@@ -184,6 +199,9 @@ impl Key<'_> {
             Key::NumberErasure(_) | Key::PastNumberErasure(_) => ItemKind::NumberErasure,
             Key::Redaction(_) => ItemKind::Redaction,
             Key::Heal(_) => ItemKind::Heal,
+            Key::RouteKeys(_) => ItemKind::RouteKeys,
+            Key::Change(_) => ItemKind::Change,
+            Key::JournalOwner => ItemKind::JournalOwner,
         }
     }
 
@@ -299,6 +317,16 @@ pub(super) fn sort_key(item: &Item) -> &str {
     item.get("sk").and_then(|value| value.as_s().ok()).map_or("", String::as_str)
 }
 
+/// Returns the conversation in the partition key of an item.
+pub(super) fn conversation_of(item: &Item) -> Option<ConversationId> {
+    ConversationId::try_from(partition(item).strip_prefix("CONVERSATION#")?).ok()
+}
+
+/// True if an item under this key is in the journal and not in the table.
+pub(super) fn is_of_journal(item: &Item) -> bool {
+    [ROUTE_KEYS, CHANGE, JOURNAL_OWNER].contains(&sort_key(item))
+}
+
 /// Returns the virtual number in the sort key of a route.
 pub(super) fn dialled(item: &Item) -> Option<VirtualNumber> {
     let digits = sort_key(item).strip_prefix(NUMBER_PREFIX)?;
@@ -367,10 +395,14 @@ mod tests {
             Key::PastNumberErasure(ErasureId::generate(Timestamp::UNIX_EPOCH)),
             Key::Redaction(record),
             Key::Heal(id),
+            Key::RouteKeys(id),
+            Key::Change(id),
+            Key::JournalOwner,
         ];
         for key in others.into_iter().chain(work).chain(scans) {
             let item = key.item();
             assert_eq!(ItemKind::of(partition(&item), sort_key(&item)), Some(key.kind()), "{item:?}");
+            assert_eq!(is_of_journal(&item), key.kind().is_of_journal(), "{item:?}");
             kinds.push(key.kind());
         }
         assert!(ItemKind::ALL.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");

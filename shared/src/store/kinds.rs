@@ -69,6 +69,12 @@ kinds! {
     Redaction = "a redaction",
     /// A live conversation on a lost number.
     Heal = "a heal",
+    /// The route keys of a conversation, in the journal.
+    RouteKeys = "the route keys of a conversation",
+    /// The last change of a conversation, in the journal.
+    Change = "a change of a conversation",
+    /// The name of the table to which the journal belongs.
+    JournalOwner = "the name of the journal's table",
 }
 
 /// Attribute of the version.
@@ -91,6 +97,11 @@ impl ItemKind {
         Versions { written: 1, read: 1 }
     }
 
+    /// True if its items are in the journal and not in the table.
+    pub fn is_of_journal(self) -> bool {
+        matches!(self, Self::RouteKeys | Self::Change | Self::JournalOwner)
+    }
+
     /// Returns the kind of the item under this key.
     pub fn of(pk: &str, sk: &str) -> Option<Self> {
         let word = |key: &str| key.split('#').next().unwrap_or_default().to_owned();
@@ -103,6 +114,9 @@ impl ItemKind {
             ("PHONE", "CONVERSATION") => Self::Participation,
             ("CONVERSATION", "LEG") => Self::Leg,
             ("CONVERSATION", "USAGE") => Self::Usage,
+            ("CONVERSATION", "KEYS") => Self::RouteKeys,
+            ("CONVERSATION", "CHANGE") => Self::Change,
+            ("TABLE", "TABLE") => Self::JournalOwner,
             ("POOL", "NUMBER") if is_of_country => Self::Number,
             ("POOL", "UNFINISHED" | "DRAINING" | "LOST") if is_of_country => Self::Work,
             ("POOL", "WALK") => Self::AccountWalk,

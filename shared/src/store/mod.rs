@@ -2,6 +2,8 @@
 //!
 //! No operation uses an index, and only the schedules' [`RouteScan`] and [`RetentionPass`] read the whole table. TTL deletion
 //! is up to days late, so every reader filters by time itself.
+//!
+//! A second table, the [journal], has what an earlier state of the table lacks, for the day on which one is restored.
 
 mod account_walk;
 mod call_pages;
@@ -14,6 +16,7 @@ mod error;
 mod heals;
 mod holds;
 mod item;
+mod journal;
 mod kinds;
 mod leg_events;
 mod legs;
@@ -29,6 +32,7 @@ mod read;
 mod ready_numbers;
 mod redactions;
 mod requests;
+mod restore;
 mod retention;
 mod route_scan;
 mod routes;
@@ -59,6 +63,7 @@ pub use error::StoreError;
 pub use heals::{DueHeals, Heal, Loss};
 pub use holds::Line;
 pub use item::ScanPurpose;
+pub use journal::{JournalPage, RecordedChange, RecordedKeys};
 pub use kinds::{ItemKind, Versions};
 pub use leg_events::{LegNumbers, Recorded};
 pub use legs::{LegOwner, LegPhone};
@@ -68,6 +73,7 @@ pub use pool::{Ledger, Recount};
 pub use ready_numbers::PartState;
 pub use redactions::{DueRedactions, REDACTED_AFTER, Redaction};
 pub use requests::{IdempotentRequest, RememberedRequest};
+pub use restore::{Kept, Stored};
 pub use retention::RetentionPass;
 pub use route_scan::{MAX_NUMBERS, RouteScan};
 pub use usage::UsageAsRead;
@@ -78,11 +84,12 @@ pub use usage::UsageAsRead;
 /// establishment issues".
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
 
-/// The table.
+/// The table, and the journal for those who change conversations.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
     table: String,
+    journal: Option<String>,
     /// Time limit of an operation, with its repetitions.
     time_limit: Duration,
     /// Time for which conversations are readable.
@@ -146,7 +153,27 @@ impl Store {
             .region(Region::new(env.required("AWS_REGION")?))
             .credentials_provider(credentials);
         config.set_endpoint_url(env.optional("AWS_ENDPOINT_URL_DYNAMODB"));
-        Ok(Self { client: Client::from_conf(config.build()), table, time_limit, retention: env.retention()? })
+        let (client, retention) = (Client::from_conf(config.build()), env.retention()?);
+        Ok(Self { client, table, journal: None, time_limit, retention })
+    }
+
+    /// Adds the journal `JOURNAL_TABLE_NAME`. Without it a store can read everything, but create and change no conversation.
+    pub fn with_journal(self, env: &Environment) -> Result<Self, ConfigError> {
+        let journal = env.required("JOURNAL_TABLE_NAME")?;
+        if journal == self.table {
+            let expected = "must be another table than TABLE_NAME".to_owned();
+            return Err(ConfigError::Malformed { name: "JOURNAL_TABLE_NAME", expected });
+        }
+        Ok(Self { journal: Some(journal), ..self })
+    }
+
+    /// Returns the name of the table that has the items of the journal, or all others.
+    fn table_with(&self, of_journal: bool) -> Result<&str, StoreError> {
+        match &self.journal {
+            Some(journal) if of_journal => Ok(journal),
+            None if of_journal => Err(StoreError::Unbuildable("the store has no journal".to_owned())),
+            _ => Ok(&self.table),
+        }
     }
 
     /// Makes the connection and reads an item that does not exist, so that the first request is fast. A failure is only

@@ -63,7 +63,8 @@ impl Store {
     }
 
     async fn read_item(&self, key: Key<'_>, consistent: bool) -> Result<Option<Item>, StoreError> {
-        let request = self.client.get_item().table_name(&self.table).set_key(Some(key.item()));
+        let table = self.table_with(key.kind().is_of_journal())?;
+        let request = self.client.get_item().table_name(table).set_key(Some(key.item()));
         Ok(request.consistent_read(consistent).send().await?.item)
     }
 

@@ -238,6 +238,11 @@ pub(super) fn follow(conversation: &Conversation, side: Side) -> Write {
     marked(follow, conversation)
 }
 
+/// Updates the route of a participant to the end and the limits of the conversation.
+pub(super) fn restate(conversation: &Conversation, side: Side) -> Write {
+    marked(set(conversation, conversation.participant(side), conversation.end()), conversation)
+}
+
 /// Updates the route of a participant to the conversation's limits.
 pub(super) fn meter(conversation: &Conversation, side: Side) -> Write {
     let participant = conversation.participant(side);

@@ -34,7 +34,11 @@ impl Store {
     /// Carries out all of `writes` or none. DynamoDB carries out the same `token` once, however often it is sent within
     /// ten minutes.
     pub(super) async fn transact(&self, writes: Vec<Write>, token: Option<String>) -> Result<Outcome, StoreError> {
-        let items = writes.into_iter().map(|write| write.into_transact_item(&self.table)).collect::<Result<_, _>>()?;
+        let of_its_table = |write: Write| {
+            let table = self.table_with(write.is_of_journal())?;
+            write.into_transact_item(table)
+        };
+        let items = writes.into_iter().map(of_its_table).collect::<Result<_, _>>()?;
         let request = self.client.transact_write_items().set_transact_items(Some(items));
         let request = request.set_client_request_token(token);
         let mut attempt = 0;
@@ -63,7 +67,8 @@ impl Store {
 
     /// Updates one item outside a transaction, and repeats that if it conflicts with one. True if the condition held.
     pub(super) async fn update(&self, update: Write) -> Result<bool, StoreError> {
-        let update = update.into_update_item(&self.client, &self.table);
+        let table = self.table_with(update.is_of_journal())?;
+        let update = update.into_update_item(&self.client, table);
         retry::contended(CONFLICTS, StoreError::Contended("an item"), || async {
             match update.clone().send().await {
                 Ok(_) => Ok(Break(true)),
@@ -75,7 +80,8 @@ impl Store {
 
     /// Puts one item outside a transaction, and repeats that if it conflicts with one. True if the condition held.
     pub(super) async fn put(&self, put: Write) -> Result<bool, StoreError> {
-        let put = put.into_put_item(&self.client, &self.table);
+        let table = self.table_with(put.is_of_journal())?;
+        let put = put.into_put_item(&self.client, table);
         retry::contended(CONFLICTS, StoreError::Contended("an item"), || async {
             match put.clone().send().await {
                 Ok(_) => Ok(Break(true)),

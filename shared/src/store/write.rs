@@ -36,6 +36,11 @@ enum Action {
 }
 
 impl Write {
+    /// True if its item is in the journal and not in the table.
+    pub(super) fn is_of_journal(&self) -> bool {
+        item::is_of_journal(&self.item)
+    }
+
     pub(super) fn put(item: Item) -> Self {
         Self::new(Action::Put, item)
     }
