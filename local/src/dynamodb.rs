@@ -41,6 +41,32 @@ impl Dynamodb {
         all.iter().map(serde_json::to_value).collect::<Result<_, _>>().map_err(|error| DynamodbError(error.to_string()))
     }
 
+    /// Copies all items of a table from another database into a table of this one, all of them or none. Returns their number, which
+    /// is 0 if this table has items already.
+    pub fn copy_table(&self, from: &Self, table: &str, into: &str) -> Result<usize, DynamodbError> {
+        let failed = |error: dynoxide::errors::DynoxideError| DynamodbError(error.to_string());
+        let page = |database: &Database, table: &str, start| {
+            let request =
+                ScanRequest { table_name: table.to_owned(), exclusive_start_key: start, ..ScanRequest::default() };
+            database.scan(request).map_err(failed)
+        };
+        if page(&self.0, into, None)?.items.is_some_and(|items| !items.is_empty()) {
+            return Ok(0);
+        }
+        let (mut items, mut start) = (Vec::new(), None);
+        loop {
+            let read = page(&from.0, table, start)?;
+            items.extend(read.items.unwrap_or_default());
+            start = read.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
+        let count = items.len();
+        self.0.import_items(into, items, ImportOptions::default()).map_err(failed)?;
+        Ok(count)
+    }
+
     /// Puts many items, in DynamoDB's JSON, into a table.
     pub fn import(&self, table: &str, items: Vec<Value>) -> Result<(), DynamodbError> {
         let items = items.into_iter().map(serde_json::from_value::<Item>).collect::<Result<_, _>>();

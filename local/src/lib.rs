@@ -7,6 +7,7 @@ pub mod dynamodb;
 pub mod faults;
 pub mod gateway;
 pub mod masked_call;
+pub mod restore;
 pub mod runtime_api;
 pub mod settings;
 pub mod simulator;

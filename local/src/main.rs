@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use local::settings::Settings;
 use local::stack::{Options, Stack, StartError};
-use local::{demo, gateway};
+use local::{demo, gateway, restore};
+use shared::clock;
 use shared::config::Environment;
 use shared::edge::telemetry;
 use tracing::level_filters::LevelFilter;
@@ -42,6 +43,16 @@ struct Arguments {
 enum Command {
     /// Run one conversation on free ports, check every step, and exit with 1 if one fails
     Demo,
+    /// Repair the restored table TABLE_NAME by the journal JOURNAL_TABLE_NAME, and exit with 1 if something is left to do. Run it
+    /// before the table is deployed; docs/operations.md has the whole procedure. With --data, first restore a copy of that file
+    Restore {
+        /// Copy of the data file, made at the time to go back to
+        #[arg(long, value_name = "FILE")]
+        copy: Option<PathBuf>,
+        /// Name of the table that the copy is restored to
+        #[arg(long, default_value = "maskline-restored", value_name = "NAME")]
+        table: String,
+    },
     /// Print a webhook's API Gateway event from events/ with the signature that the laptop's Vonage would give it
     Sign {
         /// The event, in payload format 2.0
@@ -68,6 +79,20 @@ async fn run(arguments: Arguments, environment: &Environment) -> Result<(), Stri
             demo::run(settings).await.map_err(|error| error.to_string())
         }
         Some(Command::Sign { file }) => sign(&file, &settings),
+        Some(Command::Restore { copy, table }) => {
+            log(LevelFilter::ERROR);
+            let restored = match (arguments.data, copy) {
+                (Some(data), Some(copy)) => {
+                    let copied = restore::Copied { data, copy, table };
+                    restore::on_laptop(copied, settings, clock::system()).await
+                }
+                (None, None) => restore::repair(environment, clock::system()).await,
+                _ => return Err("--data and --copy go together".to_owned()),
+            };
+            let restored = restored.map_err(|error| error.to_string())?;
+            print!("{}", restore::report(&restored));
+            if restored.is_complete() { Ok(()) } else { Err("something is left to do; see above".to_owned()) }
+        }
         None => {
             log(telemetry::level(settings.taken()).map_err(|error| error.to_string())?);
             serve(arguments, settings).await.map_err(|error| error.to_string())

@@ -8,7 +8,7 @@
 //! | layer | contents |
 //! |---|---|
 //! | [`edge`] | Lambda, HTTP and telemetry |
-//! | [`service`] | use cases: create, update, provision, heal, forget, redact |
+//! | [`service`] | use cases: create, update, provision, heal, forget, redact, restore |
 //! | [`invoke`], [`event_bus`] | other functions; the EventBridge bus |
 //! | [`store`], [`vonage`] | the DynamoDB table; the Vonage client |
 //! | [`config`], [`clock`] | environment variables; the time |

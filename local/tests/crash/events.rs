@@ -27,6 +27,12 @@ pub fn forget(number: &str) -> Value {
     with_body(include_str!("../../../events/end-conversation-forget.json"), &body)
 }
 
+pub fn end(conversation: &str) -> Value {
+    let mut event: Value = serde_json::from_str(include_str!("../../../events/end-conversation.json")).unwrap();
+    event["pathParameters"]["id"] = json!(conversation);
+    event
+}
+
 pub fn change(conversation: &str, body: &Value) -> Value {
     let mut event = with_body(include_str!("../../../events/update-conversation.json"), body);
     event["pathParameters"]["id"] = json!(conversation);

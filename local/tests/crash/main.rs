@@ -13,5 +13,6 @@ mod events;
 mod healing;
 mod numbers;
 mod proxy;
+mod restore;
 mod scenario;
 mod usage;

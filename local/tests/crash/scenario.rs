@@ -6,6 +6,7 @@ use std::sync::Arc;
 use end_conversation::EndConversation;
 use futures_util::future::join_all;
 use lambda_http::{Context, LambdaEvent};
+use local::restore::RestoreError;
 use provision_numbers::ProvisionNumbers;
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
@@ -14,6 +15,7 @@ use shared::domain::country::Country;
 use shared::edge::function::{HttpFunction, ScheduledFunction, answer_event};
 use shared::service::demand;
 use shared::service::provision::ORDERS_SOURCE;
+use shared::service::restore::Restored;
 use testkit::{Builder, Laptop};
 
 use crate::proxy::{Fault, FaultKind, Proxy};
@@ -183,6 +185,12 @@ impl Functions {
     /// Runs the schedule of orders. Returns its report.
     pub async fn carry_out_orders(&self) -> Value {
         self.give::<ProvisionNumbers>(json!({"source": ORDERS_SOURCE})).await
+    }
+
+    /// Repairs the restored table of this name.
+    pub async fn restore(&self, table: &str) -> Result<Restored, RestoreError> {
+        let environment = self.environment.clone().with([("TABLE_NAME".to_owned(), table.to_owned())]);
+        local::restore::repair(&environment, Arc::new(self.clock.clone())).await
     }
 
     async fn tick_of<F: ScheduledFunction>(&self) -> Value {

@@ -76,7 +76,11 @@ impl Case {
             coverage: Coverage::default(),
             trace: format!("  {scenario:?}\n"),
         };
+        let (mut snapshot, earlier) = (None, fastrand::usize(..steps.len().max(1)));
         for (index, step) in steps.iter().enumerate() {
+            if index == earlier {
+                snapshot = Some(case.snapshot().await);
+            }
             let second = case.model.now.duration_since(start).as_secs_f64();
             let _ = write!(case.trace, "  {:3}. at {second} s: {step:?}", index + 1);
             let verdict = case.step(step).await;
@@ -84,6 +88,12 @@ impl Case {
             if let Err(problem) = verdict {
                 return Err(Failure { steps: index + 1, report: format!("{}  {problem}", case.trace) });
             }
+        }
+        if let Some(snapshot) = snapshot
+            && let Err(problem) = case.check_restored(snapshot).await
+        {
+            let restored = format!("  restored to the state before step {}, and repaired", earlier + 1);
+            return Err(Failure { steps: steps.len(), report: format!("{}{restored}\n  {problem}", case.trace) });
         }
         Ok(case.coverage)
     }

@@ -81,6 +81,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("end retention", &["done", "crashed"]),
     ("retention", &["erased", "nothing to erase", "with legs"]),
     ("healing", &["one side", "both sides", "none is free"]),
+    ("restore", &["brought up", "ended", "kept a key", "erased", "lost a number"]),
     ("sweep", &["something", "nothing"]),
     ("take a number away", &["account changed"]),
     ("text", &["accepted", "refused", "noanswer"]),

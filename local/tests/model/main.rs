@@ -24,6 +24,7 @@ mod legs;
 mod model;
 mod orders;
 mod pool;
+mod restore;
 mod retention;
 mod scenario;
 mod sms_checks;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use dynoxide::types::Item;
 use jiff::{SignedDuration, Timestamp};
 use local::gateway::bus::Bus;
 use local::simulator::{self, Application, HttpMethod, Webhook};
@@ -24,6 +25,7 @@ use shared::service::forget::Forgetter;
 use shared::service::heal::{Healer, Healing};
 use shared::service::pool_cache::PoolCache;
 use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Upkeep};
+use shared::service::restore::{Restored, Restorer};
 use shared::service::retention::{RetentionRun, Retired};
 use shared::service::update::{Change, UpdateError, Updater};
 use shared::service::verify_number::{NumberVerifier, WhenLookupFails};
@@ -35,8 +37,9 @@ use testkit::listen;
 
 use crate::carrier::{Directory, Texts};
 use crate::connection::Connection;
-use crate::database::{Database, TABLE};
+use crate::database::{Database, JOURNAL, TABLE};
 use crate::legs::CallEvent;
+use crate::restore::RESTORED;
 use crate::scenario::{Kind, Scenario};
 use crate::stale::StaleReads;
 
@@ -193,6 +196,24 @@ impl System {
         );
     }
 
+    /// Puts these items into the restored table, and repairs it. Returns its store.
+    pub async fn restore(&self, items: &[Item]) -> (Store, Restored) {
+        let environment = environment(&self.urls).with([("TABLE_NAME".to_owned(), RESTORED.to_owned())]);
+        let creator = &self.process.creator;
+        let (fallback, routes_read) = (creator.fallback.clone(), creator.routes_read);
+        let scenario = Scenario { fallback, numbers: Vec::new(), routes_read };
+        let (connection, numbers) = (Connection::to(&self.database), self.process.numbers.clone());
+        let process = Process::new(&environment, connection, numbers, &self.clock, &self.texts, &scenario);
+        let store = process.store().clone();
+        store.create_table().await.unwrap();
+        for item in items {
+            self.database.put(RESTORED, item).await;
+        }
+        let clock = Arc::new(self.clock.clone());
+        let restorer = Restorer { store: store.clone(), provisioner: process.provisioner, clock };
+        (store, restorer.run().await.unwrap())
+    }
+
     /// The numbers that the Vonage account rents.
     pub async fn rented(&self) -> BTreeSet<String> {
         let page = self.process.numbers.list("", 1).await.unwrap();
@@ -211,6 +232,7 @@ impl Process {
         scenario: &Scenario,
     ) -> Self {
         let store = Store::connect_over(connection, environment, Store::TIME_LIMIT).unwrap();
+        let store = store.with_journal(environment).unwrap();
         let clock = Arc::new(clock.clone());
         let announcer = || Announcer::from_environment(environment).unwrap();
         let demand = || DemandRecorder {
@@ -415,6 +437,7 @@ fn account(numbers: &[PoolNumber]) -> simulator::Settings {
 fn environment(Urls { vonage, bus }: &Urls) -> Environment {
     [
         ("TABLE_NAME", TABLE),
+        ("JOURNAL_TABLE_NAME", JOURNAL),
         ("AWS_ENDPOINT_URL_EVENTBRIDGE", bus.as_str()),
         ("EVENT_BUS_NAME", local::gateway::bus::NAME),
         // A slow machine must not cause a timeout.

@@ -9,6 +9,7 @@ pub mod heal;
 pub mod pool_cache;
 pub mod provision;
 pub mod redact;
+pub mod restore;
 pub mod retention;
 mod scan_run;
 pub mod update;

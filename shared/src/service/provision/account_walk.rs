@@ -37,6 +37,17 @@ enum Listed {
     TooMany,
 }
 
+/// The end of one run of the comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WalkEnd {
+    /// All numbers are compared.
+    Complete,
+    /// The next run goes on.
+    OutOfTime,
+    /// Vonage did not list the numbers. The next run goes on.
+    Refused,
+}
+
 /// The result of comparing a part.
 enum Compared {
     Completely,
@@ -45,12 +56,25 @@ enum Compared {
 }
 
 impl Provisioner {
+    /// Compares the whole pool with the account, from the beginning to the end. It is not complete if Vonage refuses
+    /// to list the numbers.
+    pub async fn compare_anew(&self) -> Result<(Upkeep, WalkEnd), StoreError> {
+        self.store.delete_account_walk().await?;
+        let mut done = Upkeep::default();
+        loop {
+            match self.compare_with_account(None, &mut done).await? {
+                WalkEnd::OutOfTime => {}
+                end => return Ok((done, end)),
+            }
+        }
+    }
+
     /// Compares the pool with the account, from where the last run stopped to where this one has to.
     pub(super) async fn compare_with_account(
         &self,
         deadline: Option<Timestamp>,
         done: &mut Upkeep,
-    ) -> Result<(), StoreError> {
+    ) -> Result<WalkEnd, StoreError> {
         let saved = self.store.saved_account_walk().await?;
         let is_saved = saved.is_some();
         let mut walk = match saved {
@@ -67,7 +91,8 @@ impl Provisioner {
             match listed {
                 Err(error) => {
                     done.shortfalls.push(Shortfall::general(error));
-                    return self.keep_position(&walk, is_saved).await;
+                    self.keep_position(&walk, is_saved).await?;
+                    return Ok(WalkEnd::Refused);
                 }
                 Ok(Listed::TooMany) => {
                     // The account has grown since a part of them was compared.
@@ -87,10 +112,14 @@ impl Provisioner {
                     walk.narrowed.retain(|(prefix, _)| next.starts_with(prefix));
                     walk.prefix = next;
                 }
-                None => return self.finish_walk(walk, is_saved).await,
+                None => {
+                    self.finish_walk(walk, is_saved).await?;
+                    return Ok(WalkEnd::Complete);
+                }
             }
         }
-        self.store.save_account_walk(&walk).await
+        self.store.save_account_walk(&walk).await?;
+        Ok(WalkEnd::OutOfTime)
     }
 
     /// Keeps the position of a walk that Vonage has stopped. The beginning needs no item.

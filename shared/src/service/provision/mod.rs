@@ -31,6 +31,7 @@ use crate::vonage::numbers::{NumbersApi, Offer, OwnedNumber};
 use crate::vonage::{Vonage, VonageError};
 
 pub use crate::domain::shortfall::ShortfallReason;
+pub use account_walk::WalkEnd;
 pub use draining::Drained;
 pub use open_orders::ORDERS_SOURCE;
 pub use order::{Order, Provisioned};
