@@ -199,7 +199,7 @@ impl Restorer {
     /// Keeps the route keys that a conversation got after the time to which the table was restored.
     async fn keep_keys_of(&self, recorded: &RecordedKeys) -> Result<Repair, StoreError> {
         let mut done = Repair::default();
-        let known = match self.store.stored_conversation(recorded.conversation).await? {
+        let known = match self.store.stored(recorded.conversation).await? {
             // Erased before that time, or by a run of this after its keys were kept.
             Stored::Erased => return Ok(done),
             Stored::Conversation(known)
@@ -288,7 +288,7 @@ impl Restorer {
     }
 
     async fn erase(&self, id: ConversationId) -> Result<Repair, StoreError> {
-        let is_there = matches!(self.store.stored_conversation(id).await?, Stored::Conversation(_));
+        let is_there = matches!(self.store.stored(id).await?, Stored::Conversation(_));
         let is_erased = is_there && self.store.erase_conversation(id, self.clock.now()).await?;
         Ok(Repair { erased: usize::from(is_erased), ..Repair::default() })
     }

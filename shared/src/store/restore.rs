@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::item::{self, Key};
 use super::journal::{self, RecordedChange};
 use super::passed_over::read_one;
-use super::retention::{RECORDS_KEPT, kept_until};
+use super::retention::{ROUTES_KEPT, deleted_after};
 use super::transaction::Outcome;
 use super::write::Write;
 use super::{Store, StoreError, routes};
@@ -55,7 +55,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut update = Write::update(Key::Conversation(after.id))
             .set("expires_at = :expires, revision = :next")
-            .set_ttl(kept_until(after))
+            .set_ttl(deleted_after(after))
             .when("revision = :seen AND attribute_not_exists(ended_at) AND attribute_not_exists(erased_at)")
             .bind(":expires", item::seconds(after.expires_at))
             .bind(":seen", item::integer(before.revision))
@@ -76,15 +76,11 @@ impl Store {
         };
         let mut transaction = vec![update, change, journal::record_quarantine(after)];
         transaction.extend(after.direction.sides().map(|side| routes::restate(after, side)));
-        let committed = self.transact(transaction, None).await? == Outcome::Committed;
-        if committed && after.end() > before.end() {
-            self.extend_legs(after).await?;
-        }
-        Ok(committed)
+        Ok(self.transact(transaction, None).await? == Outcome::Committed)
     }
 
     /// Returns what the table has of a conversation. One consistent read.
-    pub async fn stored_conversation(&self, id: ConversationId) -> Result<Stored, StoreError> {
+    pub async fn stored(&self, id: ConversationId) -> Result<Stored, StoreError> {
         let Some(item) = self.get_item(Key::Conversation(id)).await? else { return Ok(Stored::Nothing) };
         if item.contains_key("erased_at") && !item.contains_key("participants") {
             return Ok(Stored::Erased);
@@ -144,7 +140,7 @@ impl Store {
                     // A former key of this conversation, to which it came back: it stays its own.
                     let longer = Write::update(key)
                         .set("quarantined_until = :until")
-                        .set_ttl(until + RECORDS_KEPT)
+                        .set_ttl(until + ROUTES_KEPT)
                         .when("conversation = :id AND quarantined_until < :until")
                         .bind(":until", item::seconds(until))
                         .bind(":id", item::string(id));
