@@ -9,8 +9,11 @@ use serde_json::Value;
 use testkit::repository::template;
 use testkit::{ACCESS_LOG, text};
 
-/// A function, an action and a pattern of leading keys.
-type Permission = (String, String, String);
+/// A function, an action, a table and a pattern of leading keys.
+type Permission = (String, String, &'static str, String);
+
+const TABLE: &str = "table";
+const JOURNAL: &str = "journal";
 
 /// Returns what the template permits each function to do with the items of its tables.
 fn permitted() -> BTreeSet<Permission> {
@@ -27,8 +30,9 @@ fn permitted() -> BTreeSet<Permission> {
                 Value::Null => vec!["*"],
                 keys => keys.as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect(),
             };
+            let table = if statement["Resource"].to_string().contains("JournalTable") { JOURNAL } else { TABLE };
             for action in statement["Action"].as_array().unwrap().iter().map(|action| action.as_str().unwrap()) {
-                let of_table = |key: &&str| (name.to_owned(), action.to_owned(), (*key).to_owned());
+                let of_table = |key: &&str| (name.to_owned(), action.to_owned(), table, (*key).to_owned());
                 permitted.extend(keys.iter().map(of_table).filter(|_| action.starts_with("dynamodb:")));
             }
         }
@@ -41,8 +45,9 @@ fn permitted() -> BTreeSet<Permission> {
 fn functions_use_all_permissions_and_need_no_other() {
     let log = PathBuf::from(std::env::var(ACCESS_LOG).expect("the path of the log"));
     let used = AccessLog::read(&log).unwrap().into_iter();
-    let used: BTreeSet<Permission> =
-        used.map(|Access { function, action, partition, .. }| (function, action, partition)).collect();
+    let of = |name: &str| if name.ends_with(JOURNAL) { JOURNAL } else { TABLE };
+    let used = used.map(|Access { function, action, table, partition }| (function, action, of(&table), partition));
+    let used: BTreeSet<Permission> = used.collect();
     let permitted = permitted();
     let missing: Vec<_> = used.difference(&permitted).collect();
     let unused: Vec<_> = permitted.difference(&used).collect();

@@ -99,6 +99,8 @@ async fn every_setting_of_environment_reaches_functions() {
         ("VONAGE_NUMBERS_INTERVAL_MS", "1"),
         ("MAX_CALL_SECONDS", "61"),
         ("QUARANTINE_SECONDS", "62"),
+        ("RETENTION_DAYS", "29"),
+        ("HASH_KEY", "a-hash-key-of-the-environment-itself"),
         ("DEFAULT_MAX_CALLS", "63"),
         ("DEFAULT_MAX_MINUTES", "64"),
         ("DEFAULT_MAX_SPEND_EUR", "6.50"),

@@ -101,7 +101,7 @@ async fn end_of_retention_costs_a_few_units_for_a_conversation() {
     let of_two = |unit: fn(&(f64, f64, u64)) -> f64| [erasure, noted, redaction].iter().map(unit).sum::<f64>();
     assert!(nothing.0 < 10.0 && nothing.1 <= 1.0, "{nothing:?}");
     assert!(of_two(|cost| cost.0) <= 2.0 * 20.0 + 30.0, "reads: {:?}", of_two(|cost| cost.0));
-    assert!(of_two(|cost| cost.1) <= 2.0 * 30.0 + 3.0, "writes: {:?}", of_two(|cost| cost.1));
+    assert!(of_two(|cost| cost.1) <= 2.0 * 34.0 + 3.0, "writes: {:?}", of_two(|cost| cost.1));
 }
 
 async fn laptop() -> Laptop {
@@ -123,7 +123,7 @@ async fn call(laptop: &Laptop, from: &str, dialled: &str) -> Value {
     laptop.signed_post("/webhooks/answer", &body.to_string()).await.body
 }
 
-const ONE_LOOK: Cost<'_> = Cost { rounds: &[&["GetItem"]], read_units: 0.5, dynamodb_bytes: [1_000, 1_000], ..NOTHING };
+const ONE_LOOK: Cost<'_> = Cost { rounds: &[&["GetItem"]], read_units: 0.5, dynamodb_bytes: [1_200, 1_000], ..NOTHING };
 const TWO_LOOKS: Cost<'_> =
     Cost { rounds: &[&["GetItem"], &["GetItem"]], read_units: 1.5, dynamodb_bytes: [2_000, 2_000], ..NOTHING };
 
@@ -212,7 +212,7 @@ async fn event_costs_one_write_and_one_read_unit() {
         assert_eq!(costs(&laptop, &format!("event: {status}"), MERGED, laptop.event(&event)).await.status, 204);
     }
     let strangers = event(&laptop, &conversation, "447700900099", "started");
-    let look = Cost { rounds: &[&["GetItem"]], read_units: 1.0, dynamodb_bytes: [1_000, 1_000], ..NOTHING };
+    let look = Cost { rounds: &[&["GetItem"]], read_units: 1.0, dynamodb_bytes: [1_200, 1_000], ..NOTHING };
     costs(&laptop, "event: of no conversation", look, laptop.event(&strangers)).await;
     let of_no_leg = json!({"conversation_uuid_from": "CON-1", "conversation_uuid_to": "CON-2", "uuid": "u"});
     costs(&laptop, "event: without a leg", NOTHING, laptop.event(&of_no_leg)).await;
@@ -275,7 +275,7 @@ const CREATED: Cost<'_> = Cost {
     read_units: 3.0,
     // Two units each for the conversation, both routes, the lists of both phones, and the route keys in the journal.
     write_units: 12.0,
-    dynamodb_bytes: [7_000, 1_500],
+    dynamodb_bytes: [8_000, 1_500],
     ..NOTHING
 };
 
@@ -284,7 +284,7 @@ async fn create_takes_two_round_trips_to_dynamodb() {
     let laptop = laptop().await;
     // The first conversation in a country raises the peak usage. Few do.
     let first = Cost { rounds: &[LOOK_AROUND, PART, STORE_WITH_MARK], read_units: 4.0, write_units: 13.0, ..CREATED };
-    let first = Cost { dynamodb_bytes: [9_000, 2_500], ..first };
+    let first = Cost { dynamodb_bytes: [11_000, 2_500], ..first };
     assert_eq!(costs(&laptop, "create: the first", first, create(&laptop, 1, false, None)).await, 201);
     assert_eq!(costs(&laptop, "create", CREATED, create(&laptop, 3, false, None)).await, 201);
     // The outcome of text messages is stored after them.
@@ -308,7 +308,7 @@ async fn lookup_is_one_more_round_and_no_request_to_dynamodb() {
         for _ in 0..2 {
             assert_eq!(create(&laptop, 1, false, None).await, 201);
         }
-        let dynamodb_bytes = [7_500, 1_500];
+        let dynamodb_bytes = [8_500, 1_500];
         let first = Cost { rounds: &[LOOK_AROUND, &[lookup, lookup], STORE], vonage_bytes, dynamodb_bytes, ..CREATED };
         assert_eq!(costs(&laptop, &format!("create: {judge}"), first, create(&laptop, 3, false, None)).await, 201);
         let again = Cost { dynamodb_bytes: [7_500, 2_500], ..CREATED };
@@ -324,7 +324,7 @@ async fn idempotent_create_costs_one_read_item_and_write_more() {
         rounds: &[LOOK_AROUND_WITH_KEY, STORE],
         read_units: 4.0,
         write_units: 14.0,
-        dynamodb_bytes: [8_500, 2_000],
+        dynamodb_bytes: [9_500, 2_000],
         ..CREATED
     };
     assert_eq!(costs(&laptop, "create: key", silent, create(&laptop, 3, false, Some("k"))).await, 201);
@@ -332,7 +332,7 @@ async fn idempotent_create_costs_one_read_item_and_write_more() {
         rounds: &[LOOK_AROUND_WITH_KEY, STORE, NOTE, TELL, NOTE],
         read_units: 4.0,
         write_units: 16.0,
-        dynamodb_bytes: [11_500, 2_500],
+        dynamodb_bytes: [13_000, 2_500],
         vonage_bytes: TEXT_BYTES,
     };
     assert_eq!(costs(&laptop, "create: key, notify", with_texts, create(&laptop, 5, true, Some("l"))).await, 201);
@@ -368,7 +368,7 @@ async fn function_without_warm_up_needs_one_more_round_trip() {
     let silent = Cost {
         rounds: &[LOOK_AROUND, PART, STORE_WITH_MARK],
         read_units: 4.0,
-        dynamodb_bytes: [9_000, 2_500],
+        dynamodb_bytes: [11_000, 2_500],
         ..CREATED
     };
     assert_eq!(costs(&laptop, "create: cold", silent, create_cold(&laptop, 3, false, None)).await, 201);
@@ -376,7 +376,7 @@ async fn function_without_warm_up_needs_one_more_round_trip() {
         rounds: &[LOOK_AROUND_WITH_KEY, PART, STORE_WITH_MARK, NOTE, TELL, NOTE],
         read_units: 5.0,
         write_units: 16.0,
-        dynamodb_bytes: [13_500, 3_500],
+        dynamodb_bytes: [15_000, 3_500],
         vonage_bytes: TEXT_BYTES,
     };
     assert_eq!(
@@ -420,32 +420,32 @@ async fn one_way_create_costs_less_than_one_of_both() {
         rounds: &[LOOK_AROUND, &["Query"], &["PutItem"], STORE_WITH_LINE_AND_MARK],
         read_units: 4.0,
         write_units: 13.0,
-        dynamodb_bytes: [11_000, 3_000],
+        dynamodb_bytes: [12_000, 3_000],
         ..CREATED
     };
     costs(&laptop, "create: one way, the first", first, create_one_way(&laptop, 11, false)).await;
     // This one leaves the other mark.
     create_one_way(&laptop, 21, false).await;
-    let again = Cost { write_units: 10.0, dynamodb_bytes: [6_500, 1_500], ..CREATED };
+    let again = Cost { write_units: 10.0, dynamodb_bytes: [8_500, 1_500], ..CREATED };
     costs(&laptop, "create: one way", again, create_one_way(&laptop, 13, false)).await;
     // Only the caller gets a text message.
     let with_text = Cost {
         rounds: &[LOOK_AROUND, STORE, &[TEXT], NOTE],
         write_units: 11.0,
-        dynamodb_bytes: [8_000, 2_000],
+        dynamodb_bytes: [9_000, 2_000],
         vonage_bytes: [400, 350],
         ..CREATED
     };
     costs(&laptop, "create: one way, notify", with_text, create_one_way(&laptop, 15, true)).await;
     // A day later the hold is still long enough; another day later it has to become longer.
     laptop.advance(86_400);
-    let again = Cost { write_units: 10.0, dynamodb_bytes: [6_500, 1_500], ..CREATED };
+    let again = Cost { write_units: 10.0, dynamodb_bytes: [8_500, 1_500], ..CREATED };
     costs(&laptop, "create: one way, next day", again, create_one_way(&laptop, 17, false)).await;
     laptop.advance(86_400);
     let longer = Cost {
         rounds: &[LOOK_AROUND, &["PutItem"], STORE_WITH_LINE_AND_MARK],
         write_units: 13.0,
-        dynamodb_bytes: [10_000, 2_500],
+        dynamodb_bytes: [11_000, 2_500],
         ..CREATED
     };
     costs(&laptop, "create: one way, longer", longer, create_one_way(&laptop, 19, false)).await;
@@ -479,7 +479,7 @@ async fn get_and_end_take_two_round_trips() {
     }
     // The second round tells if the numbers of an active conversation are lost.
     let read =
-        Cost { rounds: &[&["Query"], &["BatchGetItem"]], read_units: 3.0, dynamodb_bytes: [2_000, 7_000], ..NOTHING };
+        Cost { rounds: &[&["Query"], &["BatchGetItem"]], read_units: 3.0, dynamodb_bytes: [2_500, 7_000], ..NOTHING };
     let calls = costs(&laptop, "get: three calls", read, laptop.get(&path(&conversation))).await.body["calls"].clone();
     assert_eq!(calls.as_array().unwrap().len(), 3);
     let end = Cost {
@@ -494,22 +494,6 @@ async fn get_and_end_take_two_round_trips() {
     assert_eq!(ended.body["state"], "ended");
     let again = Cost { rounds: &[&["GetItem"]], read_units: 1.0, dynamodb_bytes: [1_000, 2_000], ..NOTHING };
     costs(&laptop, "end: again", again, laptop.delete(&path(&conversation))).await;
-}
-
-#[tokio::test]
-async fn early_end_of_long_conversation_costs_two_writes_more() {
-    let laptop = laptop().await;
-    let mut order = order(1, false);
-    order["expires_in"] = json!(3 * 86_400);
-    let conversation = laptop.post("/conversations", &order).await.body;
-    let end = Cost {
-        rounds: &[&["GetItem"], &["TransactWriteItems"]],
-        read_units: 1.0,
-        write_units: 10.0,
-        dynamodb_bytes: [4_500, 2_000],
-        ..NOTHING
-    };
-    costs(&laptop, "end: long before its time", end, laptop.delete(&path(&conversation))).await;
 }
 
 #[tokio::test]
@@ -528,7 +512,7 @@ async fn list_takes_two_round_trips_and_one_for_numbers_and_usage() {
     };
     let listed = costs(&laptop, "list: five", list, laptop.get("/conversations?number=%2B447700900001")).await;
     assert_eq!(listed.body["conversations"].as_array().unwrap().len(), 5);
-    let nobody = Cost { rounds: &[&["Query"]], read_units: 1.0, dynamodb_bytes: [1_000, 1_000], ..NOTHING };
+    let nobody = Cost { rounds: &[&["Query"]], read_units: 1.0, dynamodb_bytes: [1_200, 1_000], ..NOTHING };
     costs(&laptop, "list: nobody", nobody, laptop.get("/conversations?number=%2B447700900099")).await;
 }
 

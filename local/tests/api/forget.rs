@@ -217,7 +217,11 @@ async fn line_of_a_receiver_goes_at_once_and_its_hold_at_its_end() {
 #[tokio::test]
 async fn either_spelling_erases_the_phone() {
     for spelling in ["541123456789", "5491123456789"] {
-        let laptop = Laptop::builder().env(&[("FALLBACK_COUNTRIES", "GB")]).numbers("GB", 2).start().await;
+        let laptop = Laptop::builder()
+            .env(&[("FALLBACK_COUNTRIES", "GB"), ("CALLABLE_COUNTRIES", "*")])
+            .numbers("GB", 2)
+            .start()
+            .await;
         let conversation = create(&laptop, &pair("5491123456789", DRIVER)).await;
         assert_eq!(forget(&laptop, spelling).await["conversations_erased"], 1);
         assert_eq!(read(&laptop, &conversation).await, 404);

@@ -34,6 +34,7 @@ mod redactions;
 mod requests;
 mod restore;
 mod retention;
+mod retention_pass;
 mod route_scan;
 mod routes;
 pub mod schema;
@@ -74,7 +75,7 @@ pub use ready_numbers::PartState;
 pub use redactions::{DueRedactions, REDACTED_AFTER, Redaction};
 pub use requests::{IdempotentRequest, RememberedRequest};
 pub use restore::{Kept, Stored};
-pub use retention::RetentionPass;
+pub use retention_pass::RetentionPass;
 pub use route_scan::{MAX_NUMBERS, RouteScan};
 pub use usage::UsageAsRead;
 
