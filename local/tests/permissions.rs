@@ -1,5 +1,6 @@
 //! The permissions of the template are exactly what the functions ask of DynamoDB in all tests: nothing is missing, and nothing
 //! is unused. `just permissions` runs the tests with a log of these requests, and then this comparison.
+#![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! Two releases at once on one table: this one, and the one whose `maskline` the variable names. Both serve a storm of creations,
 //! changes, ends, erasures and calls, and run their schedules. `just releases REVISION` builds the other one and runs this.
+#![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};

@@ -1,7 +1,6 @@
 //! `GET /conversations?number=`: the conversations of a phone.
 
 use serde_json::{Value, json};
-use shared::clock::Clock;
 use testkit::{DRIVER, Laptop, RIDER, text};
 
 const OTHER: &str = "447700900009";

@@ -20,6 +20,9 @@ use testkit::{Builder, Laptop};
 
 use crate::proxy::{Fault, FaultKind, Proxy};
 
+/// Number of requests of a run at which each kind of fault is taken each time.
+const EVERY_FAULT: usize = 20;
+
 /// Lease of a provisioning run, in seconds.
 const LEASE: i64 = 60;
 
@@ -50,6 +53,15 @@ enum Second {
 }
 
 impl Second {
+    /// True if every first fault is taken at this request, and not only the first kind. Late ones of long runs are taken in one run
+    /// of the tests out of two, by chance.
+    fn takes(&mut self, request: usize) -> bool {
+        match self {
+            Self::Random(random) if request > EVERY_FAULT => random.bool(),
+            _ => true,
+        }
+    }
+
     /// Returns a second fault after one at this request, at a random request.
     fn draw(&mut self, request: usize) -> Option<Fault> {
         let Self::Random(random) = self else { return None };
@@ -77,7 +89,9 @@ async fn explore(
         let kinds = if is_of_table { FaultKind::OF_TABLE } else { FaultKind::OF_VONAGE };
         let firsts = kinds.map(with);
         let drawn = firsts.iter().filter_map(|first| Some([&first[..], &[second.draw(request)?]].concat()));
-        let rest: Vec<_> = drawn.chain(firsts[1..].iter().cloned()).map(run).collect();
+        let mut rest: Vec<_> = drawn.collect();
+        rest.extend(firsts[1..].iter().filter(|_| second.takes(request)).cloned());
+        let rest: Vec<_> = rest.into_iter().map(run).collect();
         stacks += rest.len();
         // At the same time, since most of a run is waiting.
         join_all(rest).await;

@@ -1,6 +1,8 @@
 //! The DynamoDB of a case: an embedded one, or a part of its own of the DynamoDB Local at `MASKLINE_TEST_DYNAMODB_URL`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use dynoxide::errors::DynoxideError;
 use dynoxide::types::Item;
@@ -18,13 +20,73 @@ static CASES: AtomicU32 = AtomicU32::new(0);
 #[derive(Clone)]
 pub enum Database {
     /// In this process, without HTTP, which would take longer than the work.
-    Embedded(dynoxide::Database),
+    Embedded(Embedded),
     Local {
         url: String,
         /// The access key.
         account: String,
         http: reqwest::Client,
     },
+}
+
+/// An embedded database with what its tables have. All writes go through it, so after a step only the items need to be read
+/// again that were written.
+#[derive(Clone)]
+pub struct Embedded {
+    database: dynoxide::Database,
+    known: Arc<Mutex<Known>>,
+}
+
+/// Table, partition key and sort key of an item.
+type ItemKey = [String; 3];
+
+#[derive(Default)]
+struct Known {
+    items: BTreeMap<ItemKey, Item>,
+    written: BTreeSet<ItemKey>,
+}
+
+impl Embedded {
+    /// Notes the items that a request writes, whether it succeeds or not.
+    fn note_writes(&self, operation: &str, body: &[u8]) {
+        let request: Value = match operation {
+            "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems" => serde_json::from_slice(body).unwrap(),
+            _ => return,
+        };
+        let writes = match request["TransactItems"].as_array() {
+            Some(items) => items.iter().flat_map(|item| item.as_object().unwrap().values()).collect(),
+            None => vec![&request],
+        };
+        let key = |write: &Value| {
+            let of = if write["Key"].is_object() { &write["Key"] } else { &write["Item"] };
+            [&write["TableName"], &of["pk"]["S"], &of["sk"]["S"]].map(|name| name.as_str().unwrap().to_owned())
+        };
+        self.known.lock().unwrap().written.extend(writes.into_iter().map(key));
+    }
+
+    fn items(&self, table: &str) -> Vec<Item> {
+        let known = &mut *self.known.lock().unwrap();
+        for key in std::mem::take(&mut known.written) {
+            let [table, pk, sk] = &key;
+            let request =
+                json!({"TableName": table, "ConsistentRead": true, "Key": {"pk": {"S": pk}, "sk": {"S": sk}}});
+            match self.database.get_item(serde_json::from_value(request).unwrap()).unwrap().item {
+                Some(item) => drop(known.items.insert(key, item)),
+                None => drop(known.items.remove(&key)),
+            }
+        }
+        let of_table = known.items.iter().filter(|([of, ..], _)| of == table);
+        of_table.map(|(_, item)| item.clone()).collect()
+    }
+
+    /// Reads a whole table, and fails if it is not as known.
+    fn check(&self, table: &str) {
+        let request = json!({"TableName": table, "ConsistentRead": true});
+        let found = self.database.scan(serde_json::from_value(request).unwrap()).unwrap().items.unwrap_or_default();
+        let known = self.items(table);
+        assert_eq!(found.len(), known.len(), "items of {table} that no request has written");
+        assert!(found.iter().all(|item| known.contains(item)), "{table} is not as its requests have left it");
+    }
 }
 
 /// The answer to a request, as HTTP has it.
@@ -39,15 +101,18 @@ impl Database {
         let account = format!("test{}x{}", std::process::id(), CASES.fetch_add(1, Ordering::Relaxed));
         match std::env::var("MASKLINE_TEST_DYNAMODB_URL") {
             Ok(url) => Self::Local { url, account, http: local::loopback_client() },
-            Err(_) => Self::Embedded(dynoxide::Database::memory().unwrap()),
+            Err(_) => {
+                let (database, known) = (dynoxide::Database::memory().unwrap(), Arc::default());
+                Self::Embedded(Embedded { database, known })
+            }
         }
     }
 
     /// Returns all items of the table, or of the journal.
     pub async fn items(&self, table: &str) -> Vec<Item> {
         let mut request = json!({"TableName": table, "ConsistentRead": true});
-        if let Self::Embedded(database) = self {
-            return database.scan(serde_json::from_value(request).unwrap()).unwrap().items.unwrap_or_default();
+        if let Self::Embedded(embedded) = self {
+            return embedded.items(table);
         }
         let mut items = Vec::new();
         loop {
@@ -57,6 +122,13 @@ impl Database {
                 Some(key) => request["ExclusiveStartKey"] = key.clone(),
                 None => return items,
             }
+        }
+    }
+
+    /// Fails if what is known of the tables differs from them.
+    pub fn check(&self) {
+        if let Self::Embedded(embedded) = self {
+            [TABLE, JOURNAL].iter().for_each(|table| embedded.check(table));
         }
     }
 
@@ -85,8 +157,9 @@ impl Database {
     /// Carries out a request of the AWS SDK.
     pub async fn answer(&self, operation: &str, body: &[u8]) -> Answer {
         let (url, account, http) = match self {
-            Self::Embedded(database) => {
-                return match carry_out(database, operation, body) {
+            Self::Embedded(embedded) => {
+                embedded.note_writes(operation, body);
+                return match carry_out(&embedded.database, operation, body) {
                     Ok(body) => Answer { status: 200, body },
                     Err(error) => Answer { status: error.status_code(), body: error.to_json() },
                 };

@@ -78,7 +78,7 @@ impl Case {
         }
         for (id, conversation) in self.model.conversations.iter().filter(|(_, found)| found.is_live(now)) {
             let is = &conversation.expected;
-            if !then.conversations.get(id).is_some_and(|one| one.moves() == is.moves()) {
+            if then.conversations.get(id).is_none_or(|one| one.moves() != is.moves()) {
                 continue;
             }
             for side in is.direction.sides() {

@@ -3,7 +3,7 @@
 //! No operation uses an index, and only the schedules' [`RouteScan`] and [`RetentionPass`] read the whole table. TTL deletion
 //! is up to days late, so every reader filters by time itself.
 //!
-//! A second table, the [journal], has what an earlier state of the table lacks, for the day on which one is restored.
+//! A second table, the journal, has what an earlier state of the table lacks, for the day on which one is restored.
 
 mod account_walk;
 mod call_pages;
