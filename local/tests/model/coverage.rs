@@ -68,8 +68,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("drain", &["draining", "unknown", "crashed, not carried out"]),
     ("end", &["ended", "expired before", "unknown", "crashed, carried out", "crashed, not carried out"]),
     ("erase", &["erased", "unknown", "crashed, carried out", "crashed, not carried out"]),
-    ("event", &["merged", "to be redacted", "of no conversation", "crashed, carried out", "crashed, not carried out"]),
-    ("leg", &["moved"]),
+    ("event", &["merged", "to be redacted", "of no conversation", "crashed, not carried out"]),
     ("limit", &["reached"]),
     (
         "erase a person by number",
