@@ -101,7 +101,7 @@ expect(report == {"application": settled, "adopted": [], "lost": [], "found_agai
 print("     provision-numbers-schedule", flush=True)
 
 changing = {"provision-numbers", "create-conversation", "create-conversation-again", "end-conversation",
-            "end-conversation-erase", "end-conversation-schedule", "update-conversation", "provision-numbers-drain",
+            "end-conversation-erase", "end-conversation-forget", "end-conversation-schedule", "update-conversation", "provision-numbers-drain",
             "provision-numbers-schedule"}
 for name in names:
     if name not in changing:
@@ -142,8 +142,19 @@ expect(at_gateway(of_this_conversation("get-conversation"))[0] == 404, "an erase
 print("204  end-conversation-erase", flush=True)
 status, ncco = same("answer-webhook-rider-calls", load("answer-webhook-rider-calls"))
 expect(status == 200 and len(ncco) == 1 and "has ended" in ncco[0]["text"], ncco)
+status, forgotten = in_container("end-conversation-forget", load("end-conversation-forget"))
+expect(status == 202 and forgotten["state"] == "done" and forgotten["conversations_erased"] >= 1, forgotten)
+show = load("end-conversation-forget-show")
+show["rawPath"] = show["requestContext"]["http"]["path"] = f"/erasures/{forgotten['id']}"
+show["pathParameters"] = {"id": forgotten["id"]}
+expect(same("end-conversation-forget-show", show) == (200, forgotten), forgotten)
+print("202  end-conversation-forget", flush=True)
 report = in_container("end-conversation-schedule", load("end-conversation-schedule"))
-expect(report == {"settled": 0, "redacted": 0, "postponed": 0, "given_up": 0, "not_provisioned": [], "stopped": None}, report)
+# The stack's own schedule may have read the table of this day already.
+retention = report.pop("retention", {})
+expect(retention.pop("pages", None) in (0, 1) and retention == {"erased": 0, "failed": 0, "complete": True}, retention)
+expect(report == {"numbers": {"done": 0, "running": 0}, "settled": 0, "unsettled": 0, "redacted": 0, "postponed": 0, "given_up": 0,
+                  "not_provisioned": [], "stopped": None}, report)
 print("     end-conversation-schedule", flush=True)
 
 status, drained = same("provision-numbers-drain", load("provision-numbers-drain"))
