@@ -71,7 +71,7 @@ struct Known {
     is_active: bool,
 }
 
-/// What a worker has seen.
+/// Counts of what a worker has seen.
 #[derive(Default)]
 struct Counts {
     created: usize,

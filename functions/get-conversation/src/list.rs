@@ -22,7 +22,7 @@ struct ListView<'a> {
     next: Option<ConversationId>,
 }
 
-/// What the table says about conversations besides their own items.
+/// Facts of the table about conversations besides their own items.
 struct Details {
     usage: HashMap<ConversationId, Usage>,
     losses: HashMap<VirtualNumber, Timestamp>,

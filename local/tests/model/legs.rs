@@ -45,7 +45,7 @@ pub struct CallEvent {
     pub status: Status,
 }
 
-/// What the table has of a leg.
+/// A leg as the table has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredLeg {
     pub statuses: BTreeSet<Status>,
@@ -105,7 +105,7 @@ impl CallEvent {
         (canonical(phone), virtual_number.clone())
     }
 
-    /// What the leg uses, after these statuses.
+    /// Returns the usage of the leg after these statuses.
     fn uses(&self, statuses: &BTreeSet<Status>) -> Usage {
         let is_over = statuses.contains(&Status::Completed);
         let spend = if is_over { price() } else { Decimal::ZERO };

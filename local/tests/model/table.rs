@@ -65,7 +65,7 @@ pub struct Table {
     pub heals: BTreeMap<ConversationId, Timestamp>,
     /// The legs of calls by conversation and id.
     pub legs: BTreeMap<(ConversationId, String), StoredLeg>,
-    /// What the calls of conversations with limits have used.
+    /// The usage of the calls of conversations with limits.
     pub usage: BTreeMap<ConversationId, Usage>,
     /// The conversations whose erasure is not settled.
     pub erasures: BTreeSet<ConversationId>,

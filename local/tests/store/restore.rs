@@ -1,4 +1,4 @@
-//! What keeps route keys from others in a restored table.
+//! The keeping of route keys from others in a restored table.
 
 use shared::domain::route::{Hold, KeyOwner};
 use shared::domain::route_keys::{RouteKey, Tenure};

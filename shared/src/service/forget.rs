@@ -49,7 +49,7 @@ struct Pass {
     failed: u64,
 }
 
-/// What is left of a pass.
+/// The rest of a pass.
 #[derive(PartialEq, Eq)]
 enum Left {
     /// There may be more conversations.

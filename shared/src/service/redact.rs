@@ -82,7 +82,7 @@ pub struct Redactor<'a> {
     pub deadline: Option<Timestamp>,
 }
 
-/// What the redactions of a run have in common.
+/// The state that the redactions of a run share.
 #[derive(Default)]
 struct Shared {
     done: Redacted,

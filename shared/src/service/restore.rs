@@ -54,13 +54,13 @@ pub struct Restored {
     pub unreadable: usize,
     /// Conversations that are not repaired: an item cannot be read, or others changed them at the same time.
     pub failed: BTreeSet<ConversationId>,
-    /// What the comparison with the account did.
+    /// The result of the comparison with the account.
     pub pool: Upkeep,
     /// True if all numbers were compared.
     pub is_pool_compared: bool,
 }
 
-/// What one item of the journal has led to.
+/// The effects of one item of the journal.
 #[derive(Default)]
 struct Repair {
     brought_up: usize,

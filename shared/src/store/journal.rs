@@ -81,7 +81,7 @@ struct JournalOwner {
 /// A page of the journal.
 #[derive(Debug)]
 pub struct JournalPage<T> {
-    /// What was asked for.
+    /// The items that were asked for.
     pub found: Vec<T>,
     /// The conversations of the items of that kind that cannot be read. Each is of one, unless somebody else wrote it.
     pub unreadable: Vec<Option<ConversationId>>,
