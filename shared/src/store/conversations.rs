@@ -89,7 +89,7 @@ impl ConversationItem {
 }
 
 /// Maximum number of attempts of an end that conflicts with other changes of the conversation.
-const END_ATTEMPTS: u32 = 6;
+const END_ATTEMPTS: u32 = 12;
 
 /// Condition under which an active conversation may be changed that was read at revision `:seen`.
 const IS_AS_READ: &str = "revision = :seen AND attribute_not_exists(ended_at)";
