@@ -14,6 +14,8 @@ pub enum WebhookKind {
     FallbackAnswerUrl,
     /// Receives the events of each leg.
     EventUrl,
+    /// Returns the NCCO of a called phone.
+    OnAnswer,
 }
 
 /// A fault of a delivery. Vonage guarantees neither the order of webhooks nor that each arrives exactly once.

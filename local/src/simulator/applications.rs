@@ -79,6 +79,18 @@ impl VoiceWebhook {
     }
 }
 
+impl VoiceWebhook {
+    /// Returns a webhook without an address, with the timeouts of an answer webhook.
+    pub(super) fn unset() -> Self {
+        Self {
+            address: String::new(),
+            http_method: HttpMethod::Get,
+            connect_timeout: CONNECT_TIMEOUT,
+            socket_timeout: ANSWER_TIMEOUT,
+        }
+    }
+}
+
 const CONNECT_TIMEOUT: u64 = 1_000;
 /// Longest and default timeout for a response of the answer webhook, in milliseconds. Source: Vonage Application API
 /// v2.

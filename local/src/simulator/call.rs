@@ -3,83 +3,39 @@
 //! Time in a call is simulated. It starts at the present time and advances by the time of each step: three seconds of
 //! ringing, a spoken text by its number of words, and a conversation by the request.
 
+mod ask;
+mod connect;
 mod deliver;
 mod follow;
+mod in_call;
+mod line;
+mod listen;
+mod record;
+mod script;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::Simulator;
-use super::applications::{Voice, VoiceWebhook};
-use super::leg::{self, Direction, Event, Failure, Leg};
-use super::ncco::{self, Action};
+use super::applications::Voice;
+use super::leg::{Direction, Event, Failure, Leg};
 use super::phones;
-use super::report::{CallReport, CalleePhone, CallerPhone, EventReport, LegReport, Phones, WebhookAttempt};
-use super::webhook::{Reply, Sender};
+use super::report::{CallReport, CallerPhone, EventReport, LegReport, NccoReport, Phones, WebhookAttempt};
+use super::webhook::Sender;
 use crate::faults::WebhookKind;
+use in_call::LateEvent;
+use line::{Line, Side};
+use script::{Behaviour, EventOrder};
 
 pub(super) use deliver::{WithheldEvent, release};
+pub(super) use script::CallRequest;
 
 const NOT_IN_SERVICE: &str = "The number you have dialled is not in service.";
 
-/// The request to place a call.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CallRequest {
-    /// The caller's number as the caller's network sends it. Absent if the network sends none.
-    from: Option<String>,
-    /// The dialled number, in any notation.
-    to: String,
-    #[serde(default)]
-    callee: Callee,
-    /// Length of the conversation, in seconds.
-    #[serde(default = "a_minute")]
-    talk_seconds: u16,
-    #[serde(default)]
-    hangs_up: Party,
-    #[serde(default)]
-    events: EventOrder,
-}
-
-fn a_minute() -> u16 {
-    60
-}
-
-/// The reaction of the called phone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Callee {
-    #[default]
-    Answers,
-    Busy,
-    Rejects,
-    Unanswered,
-    Unreachable,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Party {
-    #[default]
-    Caller,
-    Callee,
-}
-
-/// The order in which events are sent. Vonage guarantees neither their order nor single delivery.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum EventOrder {
-    #[default]
-    InOrder,
-    Reversed,
-    Twice,
-}
-
-/// Places a call and returns the report of it.
-pub(super) async fn place(simulator: &Simulator, request: CallRequest) -> CallReport {
+/// Places a call and returns the report of it. `address` is the simulator's own, in the URLs of recordings.
+pub(super) async fn place(simulator: &Simulator, request: CallRequest, address: String) -> CallReport {
     let dialled = phones::digits(&request.to);
     let (voice, sender) = {
         let account = simulator.account();
@@ -90,15 +46,16 @@ pub(super) async fn place(simulator: &Simulator, request: CallRequest) -> CallRe
         (voice, sender)
     };
     let mut call = Call::new(simulator, request, dialled, voice, sender);
-    call.ring();
-    match call.ask().await {
-        Some(actions) => call.follow(&actions),
+    call.address = address;
+    call.ring_in();
+    match call.ask_for_answer().await {
+        Some(actions) => call.follow(actions).await,
         None => call.reject(),
     }
     call.pay();
     call.store_records();
-    let events = call.deliver().await;
-    call.report(events)
+    call.deliver().await;
+    call.report()
 }
 
 fn not_in_service(request: CallRequest, dialled: String) -> CallReport {
@@ -107,6 +64,7 @@ fn not_in_service(request: CallRequest, dialled: String) -> CallReport {
         answered_by: None,
         webhooks: Vec::new(),
         ncco: None,
+        nccos: Vec::new(),
         legs: Vec::new(),
         phones: Phones {
             caller: CallerPhone {
@@ -114,10 +72,15 @@ fn not_in_service(request: CallRequest, dialled: String) -> CallReport {
                 dialled,
                 heard: vec![NOT_IN_SERVICE.to_owned()],
                 connected: false,
+                streams: Vec::new(),
+                pressed: Vec::new(),
             },
             callee: None,
         },
+        callees: Vec::new(),
+        recordings: Vec::new(),
         events: Vec::new(),
+        error: None,
     }
 }
 
@@ -127,16 +90,24 @@ struct Call<'a> {
     voice: Voice,
     sender: Sender,
     conversation_uuid: String,
+    /// The simulator's address.
+    address: String,
     clock: Timestamp,
-    inbound: Leg,
-    outbound: Vec<Leg>,
+    caller: Line,
+    /// All phones that were called, in order.
+    callees: Vec<Line>,
+    /// True if the caller talked with a phone.
+    connected: bool,
+    /// Events to send after the call.
     events: Vec<Event>,
+    /// Events within the call that others overtake.
+    late: Vec<LateEvent>,
+    reports: Vec<EventReport>,
     webhooks: Vec<WebhookAttempt>,
     answered_by: Option<WebhookKind>,
-    ncco: Option<Value>,
-    heard: Vec<String>,
-    connected: bool,
-    callee: Option<CalleePhone>,
+    nccos: Vec<NccoReport>,
+    recordings: Vec<Value>,
+    error: Option<String>,
 }
 
 impl<'a> Call<'a> {
@@ -149,6 +120,7 @@ impl<'a> Call<'a> {
             from: request.from.clone(),
             to: dialled,
             webhook: voice.webhooks.event_url.clone(),
+            synchronous: false,
             rate: Decimal::new(450, 5),
             network: None,
             statuses: Vec::new(),
@@ -157,147 +129,78 @@ impl<'a> Call<'a> {
             duration: None,
             price: None,
         };
+        let presses = request.presses.clone();
+        let presses_during_call = request.presses_during_call.clone();
+        let behaviour = Behaviour { presses, presses_during_call, ..Behaviour::default() };
         Self {
             simulator,
             request,
             voice,
             sender,
             conversation_uuid,
+            address: String::new(),
             clock: simulator.clock.now(),
-            inbound,
-            outbound: Vec::new(),
+            caller: Line::new(inbound, behaviour, String::new()),
+            callees: Vec::new(),
+            connected: false,
             events: Vec::new(),
+            late: Vec::new(),
+            reports: Vec::new(),
             webhooks: Vec::new(),
             answered_by: None,
-            ncco: None,
-            heard: Vec::new(),
-            connected: false,
-            callee: None,
+            nccos: Vec::new(),
+            recordings: Vec::new(),
+            error: None,
         }
     }
 
-    fn ring(&mut self) {
+    fn line(&self, side: Side) -> &Line {
+        match side {
+            Side::Caller => &self.caller,
+            Side::Callee => self.callees.last().unwrap_or(&self.caller),
+        }
+    }
+
+    fn line_mut(&mut self, side: Side) -> &mut Line {
+        match side {
+            Side::Caller => &mut self.caller,
+            Side::Callee => self.callees.last_mut().unwrap_or(&mut self.caller),
+        }
+    }
+
+    fn legs(&self) -> impl Iterator<Item = &Leg> {
+        self.callees.iter().chain([&self.caller]).map(|line| &line.leg)
+    }
+
+    fn ring_in(&mut self) {
         for status in ["started", "ringing"] {
-            self.events.push(self.inbound.progress(status, self.clock));
+            self.events.push(self.caller.leg.progress(status, self.clock));
         }
-    }
-
-    /// Asks the answer URL, and if that fails the fallback URL, for a valid NCCO.
-    async fn ask(&mut self) -> Option<Vec<Action>> {
-        let webhooks = self.voice.webhooks.clone();
-        let mut data = self.answer_parameters();
-        for (kind, webhook) in [
-            (WebhookKind::AnswerUrl, webhooks.answer_url),
-            (WebhookKind::FallbackAnswerUrl, webhooks.fallback_answer_url),
-        ] {
-            let Some(webhook) = webhook else { continue };
-            match self.ask_webhook(kind, &webhook, &data).await {
-                Ok(reply) => return self.take_ncco(kind, &reply),
-                Err(reason) => {
-                    data.insert("reason".into(), json!(reason));
-                    let original = json!({"url": webhook.address, "type": "answer"});
-                    data.insert("original_request".into(), original);
-                }
-            }
-        }
-        None
-    }
-
-    /// Returns the parameters of Vonage's answer webhook for an inbound call. Source: Vonage Voice API, webhook
-    /// reference.
-    fn answer_parameters(&self) -> Map<String, Value> {
-        let mut data = Map::new();
-        if let Some(from) = &self.request.from {
-            data.insert("from".into(), json!(from));
-        }
-        for (name, value) in [
-            ("to", self.inbound.to.clone()),
-            ("uuid", self.inbound.uuid.clone()),
-            ("conversation_uuid", self.conversation_uuid.clone()),
-            ("endpoint_type", "phone".to_owned()),
-            ("region_url", self.voice.region_url()),
-        ] {
-            data.insert(name.into(), json!(value));
-        }
-        data
-    }
-
-    /// Asks one webhook, and retries once after a failed connection, a timeout, 429, 503 or 504, as documented by
-    /// Vonage. The error is the `reason` in the fallback request.
-    async fn ask_webhook(
-        &mut self,
-        url_kind: WebhookKind,
-        webhook: &VoiceWebhook,
-        data: &Map<String, Value>,
-    ) -> Result<Reply, String> {
-        let mut attempt = 1;
-        loop {
-            let (outcome, fault) = deliver::ask(self.simulator, url_kind, webhook, &self.sender, data).await;
-            let (status, result) = match outcome {
-                Ok(reply) if reply.status.is_success() => (Some(reply.status.as_u16()), Ok(reply)),
-                Ok(reply) => {
-                    let status = reply.status.as_u16();
-                    (Some(status), Err(format!("HTTP status {status}.")))
-                }
-                Err(undelivered) => (None, Err(undelivered.to_string())),
-            };
-            let error = result.as_ref().err().cloned();
-            self.webhooks.push(WebhookAttempt { url_kind, attempt, status, error, fault });
-            let may_retry = attempt == 1 && matches!(status, None | Some(429 | 503 | 504));
-            if result.is_ok() || !may_retry {
-                return result;
-            }
-            attempt += 1;
-        }
-    }
-
-    /// Reads the NCCO. Sends an `error` event if it is invalid.
-    fn take_ncco(&mut self, kind: WebhookKind, reply: &Reply) -> Option<Vec<Action>> {
-        self.answered_by = Some(kind);
-        let read = match serde_json::from_slice::<Value>(&reply.body) {
-            Ok(ncco) => {
-                let actions = ncco::read(&ncco);
-                self.ncco = Some(ncco).filter(Value::is_array);
-                actions
-            }
-            Err(_) => Err("the body is not JSON".to_owned()),
-        };
-        let reason = match read {
-            Ok(actions) => return Some(actions),
-            Err(reason) => reason,
-        };
-        if let Some(attempt) = self.webhooks.last_mut() {
-            attempt.error = Some(format!("invalid NCCO: {reason}"));
-        }
-        let webhook = self.voice.webhooks.event_url.clone();
-        let uuid = &self.conversation_uuid;
-        self.events.push(leg::error_event(uuid, webhook, ncco::SYNTAX_ERROR, self.clock));
-        None
     }
 
     /// Ends the call if there is no valid NCCO.
     fn reject(&mut self) {
         let failure = Failure { status: "failed", detail: Some("internal_error"), sip_code: 500 };
-        self.events.push(self.inbound.fail(self.clock, failure));
+        self.events.push(self.caller.leg.fail(self.clock, failure));
     }
 
     /// Stores the carrier record of each leg.
     fn store_records(&self) {
         let mut records = self.simulator.records();
-        for leg in self.outbound.iter().chain([&self.inbound]) {
+        for leg in self.legs() {
             records.add("voice", &leg.uuid, leg.direction, self.simulator.clock.now());
         }
     }
 
     /// Charges the price of all legs.
     fn pay(&self) {
-        let legs = self.outbound.iter().chain([&self.inbound]);
-        let price: Decimal = legs.filter_map(|leg| leg.price).sum();
+        let price: Decimal = self.legs().filter_map(|leg| leg.price).sum();
         self.simulator.account().balance -= price;
     }
 
-    /// Sends the events, in the requested order.
-    async fn deliver(&mut self) -> Vec<EventReport> {
+    /// Sends the events that are left, in the requested order.
+    async fn deliver(&mut self) {
+        self.send_overtaken(usize::MAX).await;
         let mut events = std::mem::take(&mut self.events);
         match self.request.events {
             EventOrder::InOrder => {}
@@ -306,28 +209,39 @@ impl<'a> Call<'a> {
                 events = events.into_iter().flat_map(|event| [event.clone(), event]).collect();
             }
         }
-        deliver::events(self.simulator, &self.sender, events).await
+        let reports = deliver::events(self.simulator, &self.sender, events).await;
+        self.reports.extend(reports);
     }
 
-    fn report(self, events: Vec<EventReport>) -> CallReport {
-        let dialled = self.inbound.to.clone();
-        let legs = [self.inbound].into_iter().chain(self.outbound);
+    fn report(self) -> CallReport {
+        let answer = self.nccos.iter().rev().find(|ncco| ncco.about == "answer");
+        let ncco = answer.map(|answer| answer.ncco.clone());
+        let dialled = self.caller.leg.to.clone();
+        let callee = self.callees.last().map(Line::summary);
+        let callees = self.callees.iter().map(Line::report).collect();
+        let legs = [self.caller.leg].into_iter().chain(self.callees.into_iter().map(|line| line.leg));
         CallReport {
             conversation_uuid: Some(self.conversation_uuid),
             answered_by: self.answered_by,
             webhooks: self.webhooks,
-            ncco: self.ncco,
+            ncco,
+            nccos: self.nccos,
             legs: legs.map(LegReport::from).collect(),
             phones: Phones {
                 caller: CallerPhone {
                     number: self.request.from,
                     dialled,
-                    heard: self.heard,
+                    heard: self.caller.heard,
                     connected: self.connected,
+                    streams: self.caller.streams,
+                    pressed: self.caller.pressed,
                 },
-                callee: self.callee,
+                callee,
             },
-            events,
+            callees,
+            recordings: self.recordings,
+            events: self.reports,
+            error: self.error,
         }
     }
 }

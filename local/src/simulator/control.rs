@@ -4,7 +4,7 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -28,9 +28,14 @@ fn query<T: DeserializeOwned>(RawQuery(query): RawQuery) -> Result<T, Problem> {
 }
 
 /// Handles `POST /simulator/calls`.
-pub(super) async fn place_call(State(simulator): Shared, bytes: Bytes) -> Result<Json<CallReport>, Problem> {
+pub(super) async fn place_call(
+    State(simulator): Shared,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Json<CallReport>, Problem> {
     let request: CallRequest = body(&bytes)?;
-    Ok(Json(call::place(&simulator, request).await))
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:4000");
+    Ok(Json(call::place(&simulator, request, format!("http://{host}")).await))
 }
 
 #[derive(Deserialize)]

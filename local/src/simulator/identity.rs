@@ -17,12 +17,7 @@ use super::{Shared, countries, insight, token};
 
 /// Handles `POST /identity-insights/v1/requests`.
 pub(super) async fn requests(State(simulator): Shared, Extension(request): Extension<Arc<ApiRequest>>) -> Response {
-    let is_application = {
-        let application = &simulator.account().application;
-        let key = application.public_key.as_deref().unwrap_or_default();
-        let valid = |token: &String| token::is_valid(token, &application.id, key, simulator.clock.now());
-        request.bearer.as_ref().is_some_and(valid)
-    };
+    let is_application = token::is_from_application(&simulator, &request);
     if !is_application {
         return problem(
             StatusCode::UNAUTHORIZED,

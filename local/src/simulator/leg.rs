@@ -25,6 +25,8 @@ pub(super) struct Event {
     /// `uuid` of the leg. An error event has none.
     pub(super) leg: Option<String>,
     pub(super) webhook: Option<VoiceWebhook>,
+    /// True if it is sent within the call. Only to a failure may the response be an NCCO.
+    pub(super) synchronous: bool,
     pub(super) body: Map<String, Value>,
 }
 
@@ -55,6 +57,8 @@ pub(super) struct Leg {
     pub(super) to: String,
     /// The webhook for its events.
     pub(super) webhook: Option<VoiceWebhook>,
+    /// True if its events are sent within the call.
+    pub(super) synchronous: bool,
     /// Price of a minute in EUR.
     pub(super) rate: Decimal,
     pub(super) network: Option<&'static str>,
@@ -68,7 +72,7 @@ pub(super) struct Leg {
 }
 
 impl Leg {
-    /// Sets the status `started` or `ringing`.
+    /// Sets the status `started`, `ringing` or `cancelled`.
     pub(super) fn progress(&mut self, status: &'static str, at: Timestamp) -> Event {
         self.event(status, at, json!({}))
     }
@@ -138,7 +142,8 @@ impl Leg {
             }
         }
         body.extend(from);
-        Event { status, leg: Some(self.uuid.clone()), webhook: self.webhook.clone(), body }
+        let (webhook, synchronous) = (self.webhook.clone(), self.synchronous);
+        Event { status, leg: Some(self.uuid.clone()), webhook, synchronous, body }
     }
 }
 
@@ -153,11 +158,11 @@ pub(super) fn error_event(
     body.insert("reason".into(), json!(reason));
     body.insert("conversation_uuid".into(), json!(conversation_uuid));
     body.insert("timestamp".into(), json!(milliseconds(at)));
-    Event { status: "error", leg: None, webhook, body }
+    Event { status: "error", leg: None, webhook, synchronous: false, body }
 }
 
 /// Formats a time as `2020-01-01T12:00:00.123Z`.
-fn milliseconds(at: Timestamp) -> String {
+pub(super) fn milliseconds(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
@@ -165,4 +170,9 @@ fn milliseconds(at: Timestamp) -> String {
 fn whole_second(at: Timestamp) -> String {
     let second = Timestamp::from_second(at.as_second()).unwrap_or(at);
     milliseconds(second)
+}
+
+/// Formats a time as `2020-01-01T12:00:00Z`.
+pub(super) fn second(at: Timestamp) -> String {
+    format!("{at:.0}")
 }

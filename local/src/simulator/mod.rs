@@ -19,6 +19,7 @@ mod ncco;
 mod numbers;
 mod phones;
 mod problem;
+mod recordings;
 mod redact;
 mod report;
 mod request;
@@ -49,6 +50,7 @@ use account::Account;
 use call::WithheldEvent;
 use phones::Inboxes;
 use problem::Problem;
+use recordings::Recordings;
 use redact::Records;
 use request::RequestLog;
 use webhook::Deliverer;
@@ -139,6 +141,7 @@ struct Simulator {
     account: Mutex<Account>,
     inboxes: Mutex<Inboxes>,
     records: Mutex<Records>,
+    recordings: Mutex<Recordings>,
     faults: Faults,
     traffic: Traffic,
     /// Events that wait for `POST /simulator/release`.
@@ -159,6 +162,7 @@ impl Simulator {
             account: Mutex::new(Account::new(settings.balance, &settings.application, &settings.linked_numbers)),
             inboxes: Mutex::default(),
             records: Mutex::default(),
+            recordings: Mutex::default(),
             faults: settings.faults,
             traffic: settings.traffic,
             withheld: Mutex::default(),
@@ -178,6 +182,10 @@ impl Simulator {
 
     fn records(&self) -> MutexGuard<'_, Records> {
         lock(&self.records)
+    }
+
+    fn recordings(&self) -> MutexGuard<'_, Recordings> {
+        lock(&self.recordings)
     }
 
     fn withheld(&self) -> MutexGuard<'_, Vec<WithheldEvent>> {
@@ -204,6 +212,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/identity-insights/v1/requests", post(identity::requests))
         .route("/ni/basic/json", get(insight::basic).post(insight::basic))
         .route("/sms/json", post(sms::send))
+        .route("/v1/files/{id}", get(recordings::read))
         .route("/v1/redact/transaction", post(redact::transaction))
         .route("/v2/applications/{id}", get(applications::read).put(applications::replace))
         .route_layer(middleware::from_fn_with_state(simulator.clone(), request::receive));

@@ -16,15 +16,39 @@ pub(super) struct CallReport {
     pub(super) webhooks: Vec<WebhookAttempt>,
     /// The NCCO as the webhook returned it, valid or not.
     pub(super) ncco: Option<Value>,
+    /// All NCCOs of the call, in the order in which they came.
+    pub(super) nccos: Vec<NccoReport>,
     pub(super) legs: Vec<LegReport>,
     pub(super) phones: Phones,
+    /// All phones that were called, in order.
+    pub(super) callees: Vec<CalleeReport>,
+    /// Bodies of the events of recordings.
+    pub(super) recordings: Vec<Value>,
     pub(super) events: Vec<EventReport>,
+    /// The first mistake of the application, such as an NCCO where Vonage expects none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
 }
 
-/// One request to the answer or the fallback URL.
+/// An NCCO of a call.
+#[derive(Debug, Serialize)]
+pub(super) struct NccoReport {
+    /// The webhook that returned it.
+    pub(super) url_kind: WebhookKind,
+    /// `answer`, `on_answer`, `input`, `notify` or the status of a leg.
+    pub(super) about: &'static str,
+    /// `uuid` of the leg that performs it.
+    pub(super) leg: String,
+    pub(super) ncco: Value,
+}
+
+/// One request for an NCCO.
 #[derive(Debug, Serialize)]
 pub(super) struct WebhookAttempt {
     pub(super) url_kind: WebhookKind,
+    /// The occasion, unless it is the answer to the call: `on_answer`, `input`, `notify` or the status of a leg.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) about: Option<&'static str>,
     pub(super) attempt: u32,
     pub(super) status: Option<u16>,
     /// The reason for a missing response, or the fault of an invalid one.
@@ -85,6 +109,12 @@ pub(super) struct CallerPhone {
     pub(super) heard: Vec<String>,
     /// True if caller and callee talked.
     pub(super) connected: bool,
+    /// Addresses of the sounds and the music that the caller heard.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) streams: Vec<String>,
+    /// The keys that each `input` took.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) pressed: Vec<String>,
 }
 
 /// The phone that was called.
@@ -97,6 +127,28 @@ pub(super) struct CalleePhone {
     pub(super) answered: bool,
 }
 
+/// A phone that was called, and all that happened on it.
+#[derive(Debug, Serialize)]
+pub(super) struct CalleeReport {
+    #[serde(flatten)]
+    pub(super) phone: CalleePhone,
+    /// `uuid` of its leg.
+    pub(super) leg: String,
+    /// True if it talked with the caller.
+    pub(super) joined: bool,
+    /// The texts that it heard before it was joined.
+    pub(super) heard: Vec<String>,
+    pub(super) streams: Vec<String>,
+    /// The keys that each `input` took.
+    pub(super) pressed: Vec<String>,
+    /// The reason of the call on the display of a phone that screens calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) shown_reason: Option<String>,
+    /// The texts on a voicemail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) recorded: Option<Vec<String>>,
+}
+
 /// An event that was sent.
 #[derive(Debug, Serialize)]
 pub(super) struct EventReport {
@@ -105,6 +157,9 @@ pub(super) struct EventReport {
     pub(super) leg: Option<String>,
     /// HTTP status of the event URL's response. Null if there was none.
     pub(super) http_status: Option<u16>,
+    /// The mistake of the application in its response.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
     /// The injected fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) fault: Option<DeliveryFault>,

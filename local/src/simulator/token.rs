@@ -10,6 +10,9 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::Simulator;
+use super::request::ApiRequest;
+
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -30,8 +33,16 @@ const LIFETIMES: std::ops::RangeInclusive<i64> = 30..=24 * 60 * 60;
 /// Largest difference between the clocks of the client and of Vonage, in seconds.
 const SKEW: i64 = 60;
 
+/// True if the request has a token of the account's application.
+pub(super) fn is_from_application(simulator: &Simulator, request: &ApiRequest) -> bool {
+    let application = &simulator.account().application;
+    let key = application.public_key.as_deref().unwrap_or_default();
+    let valid = |token: &String| is_valid(token, &application.id, key, simulator.clock.now());
+    request.bearer.as_ref().is_some_and(valid)
+}
+
 /// True if `token` is one of the application at `now`. `public_key` is PEM, as the Application API shows it.
-pub(super) fn is_valid(token: &str, application_id: &str, public_key: &str, now: Timestamp) -> bool {
+fn is_valid(token: &str, application_id: &str, public_key: &str, now: Timestamp) -> bool {
     read(token, public_key).is_some_and(|claims| {
         let now = now.as_second();
         let exp = claims.exp.unwrap_or(claims.iat + LIFETIME);

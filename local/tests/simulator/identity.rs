@@ -2,16 +2,11 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use local::stack::account;
-use ring::rand::SystemRandom;
-use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
 
-use crate::support::{APPLICATION, KEY, SECRET, Vonage, answer};
+use crate::support::{APPLICATION, KEY, SECRET, Vonage, answer, token};
 
 const PATH: &str = "/identity-insights/v1/requests";
 const START: i64 = 1_800_000_000;
@@ -19,17 +14,6 @@ const START: i64 = 1_800_000_000;
 async fn start() -> (Vonage, ManualClock) {
     let clock = ManualClock::at(Timestamp::from_second(START).unwrap());
     (Vonage::start_at(Arc::new(clock.clone())).await, clock)
-}
-
-/// Returns a token with these claims, signed with the application's key.
-fn token(header: &Value, claims: &Value) -> String {
-    let pem: String = account::PRIVATE_KEY.lines().filter(|line| !line.starts_with("-----")).collect();
-    let der = base64::engine::general_purpose::STANDARD.decode(pem).unwrap();
-    let key = RsaKeyPair::from_pkcs8(&der).unwrap();
-    let signed = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
-    let mut signature = vec![0; key.public().modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 fn header() -> Value {

@@ -1,6 +1,6 @@
 //! A simulator on a free port, and a small application that receives its webhooks.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -8,11 +8,16 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use local::faults::Faults;
 use local::simulator::{Application, HttpMethod, Settings, Webhook, serve};
+use local::stack::account;
 use reqwest::{Client, RequestBuilder};
 use ring::digest::{SHA256, digest};
+use ring::rand::SystemRandom;
+use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use tokio::sync::{Barrier, oneshot};
@@ -42,6 +47,11 @@ impl Vonage {
     /// Starts a simulator that uses the test's clock.
     pub async fn start_at(clock: SharedClock) -> Self {
         Self::start_with("http://127.0.0.1:9", HttpMethod::Post, clock).await
+    }
+
+    /// Starts a simulator whose application is at `address` and that uses the test's clock.
+    pub async fn start_for_at(address: &str, clock: SharedClock) -> Self {
+        Self::start_with(address, HttpMethod::Post, clock).await
     }
 
     /// Starts a simulator whose application is at `address`.
@@ -144,6 +154,42 @@ impl Vonage {
     }
 }
 
+/// Returns a token with these claims, signed with the application's key.
+pub fn token(header: &Value, claims: &Value) -> String {
+    let pem: String = account::PRIVATE_KEY.lines().filter(|line| !line.starts_with("-----")).collect();
+    let der = base64::engine::general_purpose::STANDARD.decode(pem).unwrap();
+    let key = RsaKeyPair::from_pkcs8(&der).unwrap();
+    let signed = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// Returns a token of the application that is valid at `now`, in Unix seconds.
+pub fn application_token(now: i64) -> String {
+    let claims = json!({"application_id": APPLICATION, "iat": now, "exp": now + 900, "jti": "1"});
+    token(&json!({"alg": "RS256", "typ": "JWT"}), &claims)
+}
+
+/// Starts an application, and a simulator that has linked these numbers to it.
+pub async fn linked(numbers: &[&str]) -> (App, Vonage) {
+    let app = App::start().await;
+    let vonage = Vonage::start_for(&app.base, HttpMethod::Post).await;
+    vonage.rent_linked(numbers).await;
+    (app, vonage)
+}
+
+/// Returns a `talk`.
+pub fn talk(text: &str) -> Value {
+    json!({"action": "talk", "text": text})
+}
+
+/// Returns the texts that the caller has heard.
+pub fn texts(call: &Value) -> Vec<String> {
+    let heard = call["phones"]["caller"]["heard"].as_array().unwrap();
+    heard.iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
 /// Returns the status and the JSON body of a response; null if there is no body.
 pub async fn answer(request: RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
@@ -169,6 +215,8 @@ struct Script {
     answers: VecDeque<(u16, String)>,
     fallbacks: VecDeque<(u16, String)>,
     events: VecDeque<u16>,
+    /// Responses at other paths, and at these before all others.
+    replies: HashMap<String, VecDeque<(u16, String)>>,
     /// A barrier at which two deliveries of one webhook wait for each other.
     pair: Option<Arc<Barrier>>,
 }
@@ -219,9 +267,20 @@ impl App {
         self.script.lock().unwrap().events.push_back(status);
     }
 
+    /// Sets the status and body of the next response at a path.
+    pub fn replies(&self, path: &str, status: u16, body: &str) {
+        let mut script = self.script.lock().unwrap();
+        script.replies.entry(path.to_owned()).or_default().push_back((status, body.into()));
+    }
+
     /// Makes answers, and events of a completed leg, wait until two of them have arrived.
     pub fn waits_for_two(&self) {
         self.script.lock().unwrap().pair = Some(Arc::new(Barrier::new(2)));
+    }
+
+    /// Returns all webhooks received so far.
+    pub fn all_received(&self) -> Vec<Received> {
+        self.script.lock().unwrap().received.clone()
     }
 
     /// Returns the webhooks received at a path so far.
@@ -250,7 +309,9 @@ async fn receive(State(app): State<App>, request: Request) -> Response {
             claims: verified(&parts.headers, &body),
         });
         let empty = || (200, "[]".to_owned());
+        let reply = script.replies.get_mut(&path).and_then(VecDeque::pop_front);
         match path.as_str() {
+            _ if reply.is_some() => reply.unwrap(),
             "/answer" => script.answers.pop_front().unwrap_or_else(empty),
             "/fallback" => script.fallbacks.pop_front().unwrap_or_else(empty),
             _ => (script.events.pop_front().unwrap_or(204), String::new()),

@@ -18,19 +18,26 @@ pub(in super::super) struct WithheldEvent {
     sender: Sender,
 }
 
-fn fault(simulator: &Simulator, kind: WebhookKind, data: &Map<String, Value>) -> Option<DeliveryFault> {
+pub(super) fn fault(simulator: &Simulator, kind: WebhookKind, data: &Map<String, Value>) -> Option<DeliveryFault> {
     let body = Value::from(data.clone()).to_string();
     simulator.faults.take_for_webhook(kind, |text| body.contains(text))
 }
 
-/// Asks an answer URL. For Vonage this is one request, but a fault may send it twice.
+/// A request whose response is an NCCO.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) kind: WebhookKind,
+    pub(super) webhook: &'a VoiceWebhook,
+    pub(super) sender: &'a Sender,
+    pub(super) data: &'a Map<String, Value>,
+}
+
+/// Asks for an NCCO. For Vonage this is one request, but a fault may send it twice.
 pub(super) async fn ask(
     simulator: &Simulator,
-    kind: WebhookKind,
-    webhook: &VoiceWebhook,
-    sender: &Sender,
-    data: &Map<String, Value>,
+    question: Question<'_>,
 ) -> (Result<Reply, Undelivered>, Option<DeliveryFault>) {
+    let Question { kind, webhook, sender, data } = question;
     let fault = fault(simulator, kind, data);
     let send = || simulator.deliverer.send(webhook, sender, data);
     let reply = match fault {
@@ -44,6 +51,13 @@ pub(super) async fn ask(
             first
         }
         Some(DeliveryFault::AtOnce {}) => tokio::join!(send(), send()).0,
+        // Vonage does not wait for it. It arrives when it is released.
+        Some(DeliveryFault::Hold {}) => {
+            let (webhook, body) = (Some(webhook.clone()), data.clone());
+            let event = Event { status: "held", leg: None, webhook, synchronous: false, body };
+            simulator.withheld().push(WithheldEvent { event, sender: sender.clone() });
+            Err(Undelivered::TimedOut)
+        }
         Some(delayed) => {
             sleep(delayed.delay()).await;
             send().await
@@ -93,28 +107,29 @@ pub(in super::super) async fn release(simulator: &Simulator) -> Vec<EventReport>
     reports
 }
 
-async fn deliver(
+/// Sends an event, with its fault.
+pub(super) async fn deliver(
     simulator: &Simulator,
     sender: &Sender,
     event: Event,
     fault: Option<DeliveryFault>,
 ) -> Vec<EventReport> {
     let Some(webhook) = &event.webhook else { return Vec::new() };
-    let send = || simulator.deliverer.send(webhook, sender, &event.body);
+    let send = async || outcome(simulator.deliverer.send(webhook, sender, &event.body).await);
     let send_event = async || {
-        let status = status(send().await);
+        let first = send().await;
         // Vonage retries after an HTTP 5xx. Source: "Signed webhooks".
-        if status.is_none_or(|status| status >= 500) { self::status(send().await) } else { status }
+        if first.may_retry() { send().await } else { first }
     };
-    let statuses = match fault {
-        Some(DeliveryFault::Lose {}) => vec![None],
+    let outcomes = match fault {
+        Some(DeliveryFault::Lose {}) => vec![Outcome::default()],
         Some(DeliveryFault::Hold {}) => {
             simulator.withheld().push(WithheldEvent { event: event.clone(), sender: sender.clone() });
-            vec![None]
+            vec![Outcome::default()]
         }
         Some(DeliveryFault::Unsigned {}) => {
-            let first = status(simulator.deliverer.send(webhook, &unsigned(sender), &event.body).await);
-            if first.is_none_or(|status| status >= 500) { vec![first, send_event().await] } else { vec![first] }
+            let first = outcome(simulator.deliverer.send(webhook, &unsigned(sender), &event.body).await);
+            if first.may_retry() { vec![first, send_event().await] } else { vec![first] }
         }
         Some(DeliveryFault::Duplicate {}) => vec![send_event().await, send_event().await],
         Some(DeliveryFault::AtOnce {}) => {
@@ -122,19 +137,39 @@ async fn deliver(
             vec![one, other]
         }
         Some(DeliveryFault::LoseAnswer {}) => {
-            drop(send().await);
-            vec![status(send().await)]
+            send().await;
+            vec![send().await]
         }
         Some(DeliveryFault::Delay { .. } | DeliveryFault::Later { .. }) | None => vec![send_event().await],
     };
-    let report = |http_status| EventReport { http_status, status: event.status, leg: event.leg.clone(), fault };
-    statuses.into_iter().map(report).collect()
+    let report = |outcome: Outcome| {
+        let mistake = || format!("the response to \"{}\" is an NCCO, which rewrites a running call", event.status);
+        let error = (event.synchronous && outcome.has_ncco).then(mistake);
+        EventReport { http_status: outcome.status, status: event.status, leg: event.leg.clone(), error, fault }
+    };
+    outcomes.into_iter().map(report).collect()
 }
 
 fn unsigned(sender: &Sender) -> Sender {
     Sender { signed: false, ..sender.clone() }
 }
 
-fn status(reply: Result<Reply, Undelivered>) -> Option<u16> {
-    reply.ok().map(|reply| reply.status.as_u16())
+/// The response to an event.
+#[derive(Clone, Copy, Debug, Default)]
+struct Outcome {
+    /// HTTP status. `None` if there was no response.
+    status: Option<u16>,
+    has_ncco: bool,
+}
+
+impl Outcome {
+    fn may_retry(self) -> bool {
+        self.status.is_none_or(|status| status >= 500)
+    }
+}
+
+fn outcome(reply: Result<Reply, Undelivered>) -> Outcome {
+    let Ok(reply) = reply else { return Outcome::default() };
+    let has_ncco = reply.status.is_success() && reply.body.trim_ascii().starts_with(b"[");
+    Outcome { status: Some(reply.status.as_u16()), has_ncco }
 }

@@ -1,160 +1,191 @@
-//! Execution of an NCCO: speech for the caller, and outbound legs.
+//! Execution of an NCCO on the leg of the caller or of the called phone.
 
-use jiff::SignedDuration;
-use rust_decimal::Decimal;
-use uuid::Uuid;
+use std::collections::VecDeque;
 
-use super::super::countries;
-use super::super::leg::{Direction, Failure, Leg};
-use super::super::ncco::{Action, Connect};
-use super::super::phones;
-use super::super::report::CalleePhone;
-use super::{Call, Callee, Party};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, json};
 
-/// Ringing time before a phone is answered or declines the call.
-const RING_SECONDS: f64 = 3.0;
+use super::super::leg::{self, Event};
+use super::super::ncco::{Action, Notify};
+use super::Call;
+use super::line::Side;
+use super::script::Leaves;
+
 /// The speed of text-to-speech.
 const WORDS_PER_SECOND: f64 = 2.5;
 /// Length of every streamed sound.
 const STREAM_SECONDS: f64 = 5.0;
+/// Time after which a key ends a sound, in seconds.
+const BARGE_IN_SECONDS: f64 = 1.0;
 
-/// The state of the caller after an action.
+/// The end of a leg, or of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Caller {
-    Stays,
-    HungUp,
+pub(super) enum Left {
+    /// The caller hung up.
+    Caller,
+    /// The user of the called phone hung up.
+    Callee,
+    /// Vonage ended the leg of the called phone.
+    Leg,
+    /// Vonage ended the call.
+    Call,
 }
+
+/// A step of an NCCO: the actions that replace the rest, if there are any.
+pub(super) type Step = Result<Option<Vec<Action>>, Left>;
 
 impl Call<'_> {
     /// Answers the caller, performs the actions and ends the call.
-    pub(super) fn follow(&mut self, actions: &[Action]) {
-        self.events.push(self.inbound.answer(self.clock));
-        let hung_up = actions.iter().any(|action| self.perform(action) == Caller::HungUp);
-        let disconnected_by = if hung_up { "user" } else { "platform" };
-        self.events.push(self.inbound.complete(self.clock, disconnected_by));
+    pub(super) async fn follow(&mut self, actions: Vec<Action>) {
+        let at = self.clock;
+        let answered = self.caller.leg.answer(at);
+        self.emit(answered).await;
+        if let Some(Leaves::At(seconds)) = self.request.leaves {
+            self.caller.leaves_at = Some(after(at, seconds));
+        }
+        let end = self.perform_for_caller(actions).await;
+        self.end_recordings(Side::Caller);
+        let disconnected_by = if end == Err(Left::Caller) { "user" } else { "platform" };
+        let completed = self.caller.leg.complete(self.clock, disconnected_by);
+        self.emit(completed).await;
     }
 
-    fn perform(&mut self, action: &Action) -> Caller {
+    async fn perform_for_caller(&mut self, actions: Vec<Action>) -> Result<(), Left> {
+        let mut rest = VecDeque::from(actions);
+        let mut step = 0;
+        while let Some(action) = rest.pop_front() {
+            step += 1;
+            if matches!(self.request.leaves, Some(Leaves::Before(before)) if before == step) {
+                return Err(Left::Caller);
+            }
+            let replacement = match action {
+                Action::Connect(connect) => self.connect(&connect).await?,
+                action => self.perform(Side::Caller, &action, rest.front()).await?,
+            };
+            if matches!(self.request.leaves, Some(Leaves::After(after)) if after == step) {
+                return Err(Left::Caller);
+            }
+            if let Some(actions) = replacement {
+                rest = actions.into();
+            }
+        }
+        Ok(())
+    }
+
+    /// Performs the NCCO of the called phone, before it is joined with the caller.
+    pub(super) async fn perform_for_callee(&mut self, actions: Vec<Action>) -> Result<(), Left> {
+        let mut rest = VecDeque::from(actions);
+        while let Some(action) = rest.pop_front() {
+            if let Some(actions) = self.perform(Side::Callee, &action, rest.front()).await? {
+                rest = actions.into();
+            }
+        }
+        Ok(())
+    }
+
+    async fn perform(&mut self, side: Side, action: &Action, next: Option<&Action>) -> Step {
         match action {
-            Action::Talk { text, loops } => {
-                self.heard.push(text.clone());
+            Action::Talk { text, loops, barge_in } => {
+                self.line_mut(side).heard.push(text.clone());
                 let words = text.split_whitespace().count();
-                self.play(words as f64 / WORDS_PER_SECOND, *loops)
+                self.play(side, words as f64 / WORDS_PER_SECOND, *loops, *barge_in, next)?;
             }
-            Action::Stream { loops } => self.play(STREAM_SECONDS, *loops),
-            Action::Wait { seconds } => {
-                self.pass(*seconds);
-                Caller::Stays
+            Action::Stream { url, loops, barge_in } => {
+                self.line_mut(side).streams.push(url.clone());
+                self.play(side, STREAM_SECONDS, *loops, *barge_in, next)?;
             }
-            Action::Connect(connect) => self.connect(connect),
-            Action::Ignored => Caller::Stays,
+            Action::Wait { seconds } => self.wait(side, *seconds)?,
+            Action::Conversation { music } => {
+                self.line_mut(side).streams.extend(music.clone());
+                return Err(self.wait_in_vain(side));
+            }
+            Action::Input(input) => return self.listen(side, input).await,
+            Action::Record(record) => self.record(side, record)?,
+            Action::Notify(notify) => return self.notify(side, notify).await,
+            Action::Connect(_) => {
+                self.error.get_or_insert("a connect in the NCCO of an onAnswer is not simulated".to_owned());
+            }
+            Action::Ignored => {}
         }
+        Ok(None)
     }
 
-    /// Plays a sound to the caller. The caller hangs up if the sound is endless.
-    fn play(&mut self, seconds: f64, loops: u64) -> Caller {
+    /// Plays a sound. Its listener hangs up if the sound is endless.
+    fn play(
+        &mut self,
+        side: Side,
+        seconds: f64,
+        loops: u64,
+        barge_in: bool,
+        next: Option<&Action>,
+    ) -> Result<(), Left> {
+        // A key ends the sound only if the input follows directly.
+        let is_prompt = matches!(next, Some(Action::Input(input)) if input.dtmf.is_some());
+        if barge_in && is_prompt && self.line(side).will_press() {
+            return self.pass(side, BARGE_IN_SECONDS);
+        }
         if loops == 0 {
-            self.pass(f64::from(self.request.talk_seconds));
-            return Caller::HungUp;
+            return Err(self.wait_in_vain(side));
         }
-        self.pass(seconds * loops as f64);
-        Caller::Stays
+        self.pass(side, seconds * loops as f64)
     }
 
-    fn pass(&mut self, seconds: f64) {
-        let passed = SignedDuration::try_from_secs_f64(seconds).unwrap_or(SignedDuration::ZERO);
-        self.clock = self.clock.checked_add(passed).unwrap_or(self.clock);
+    /// Waits in silence. The user of a called phone has less patience than the caller.
+    fn wait(&mut self, side: Side, seconds: f64) -> Result<(), Left> {
+        if side == Side::Callee && seconds > self.line(side).patience() {
+            return Err(self.wait_in_vain(side));
+        }
+        self.pass(side, seconds)
     }
 
-    /// Calls a phone and connects the caller to it.
-    fn connect(&mut self, connect: &Connect) -> Caller {
-        let account = self.simulator.account();
-        let callee = if account.is_linked(&connect.number) { Callee::Unreachable } else { self.request.callee };
-        let display = self.display(&connect.from, account.owns(&connect.from));
-        drop(account);
-        let mut leg = self.outbound_leg(connect);
-        self.events.push(leg.progress("started", self.clock));
-        let failure = self.call_phone(&mut leg, connect, callee);
-        self.callee = Some(CalleePhone {
-            number: connect.number.clone(),
-            display,
-            rang: leg.statuses.iter().any(|status| status.status == "ringing"),
-            answered: failure.is_none(),
-        });
-        let caller = match failure {
-            Some(failure) => {
-                self.events.push(leg.fail(self.clock, failure));
-                Caller::Stays
-            }
-            None => self.converse(&mut leg, connect),
+    /// Waits for something that never comes, until somebody hangs up.
+    pub(super) fn wait_in_vain(&mut self, side: Side) -> Left {
+        let (seconds, left) = match side {
+            Side::Caller => (f64::from(self.request.talk_seconds), Left::Caller),
+            Side::Callee => (self.line(side).patience(), Left::Callee),
         };
-        self.outbound.push(leg);
-        caller
+        self.pass(side, seconds).err().unwrap_or(left)
     }
 
-    /// Returns the caller ID that the callee sees. It must be a number of the account or the original caller's own, or
-    /// else it is "unknown". Source: Vonage Voice API, NCCO reference, `connect`.
-    fn display(&self, from: &str, owned: bool) -> String {
-        let callers_own = self.request.from.as_deref().is_some_and(|number| phones::digits(number) == from);
-        let shown = if owned || callers_own { from } else { "unknown" };
-        shown.to_owned()
-    }
-
-    fn outbound_leg(&self, connect: &Connect) -> Leg {
-        let country = countries::parse_digits(&connect.number).as_ref().map(countries::prices_of);
-        let application_webhook = || self.voice.webhooks.event_url.clone();
-        Leg {
-            uuid: Uuid::new_v4().to_string(),
-            conversation_uuid: self.conversation_uuid.clone(),
-            direction: Direction::Outbound,
-            from: Some(connect.from.clone()),
-            to: connect.number.clone(),
-            webhook: connect.event_webhook().or_else(application_webhook),
-            rate: country.map_or(Decimal::ZERO, |country| country.call_rate()),
-            network: country.map(|country| country.network),
-            statuses: Vec::new(),
-            answered_at: None,
-            detail: None,
-            duration: None,
-            price: None,
+    /// Passes time, until somebody hangs up.
+    pub(super) fn pass(&mut self, side: Side, seconds: f64) -> Result<(), Left> {
+        let until = after(self.clock, seconds);
+        let mut leaving = self.caller.leaves_at.map(|at| (at, Left::Caller));
+        if side == Side::Callee
+            && let Some(at) = self.line(side).leaves_at
+            && leaving.is_none_or(|(first, _)| at < first)
+        {
+            leaving = Some((at, Left::Callee));
         }
-    }
-
-    /// Rings the phone. Returns `None` if it is answered.
-    fn call_phone(&mut self, leg: &mut Leg, connect: &Connect, callee: Callee) -> Option<Failure> {
-        let failure = |status, detail, sip_code| Some(Failure { status, detail, sip_code });
-        match callee {
-            Callee::Unreachable => return failure("failed", Some("number_out_of_service"), 404),
-            Callee::Busy => return failure("busy", None, 486),
-            Callee::Answers | Callee::Rejects | Callee::Unanswered => {}
-        }
-        self.events.push(leg.progress("ringing", self.clock));
-        if callee == Callee::Unanswered || connect.timeout < RING_SECONDS {
-            self.pass(connect.timeout);
-            return failure("unanswered", Some("timeout"), 480);
-        }
-        self.pass(RING_SECONDS);
-        if callee == Callee::Rejects {
-            return failure("rejected", Some("declined"), 603);
-        }
-        self.events.push(leg.answer(self.clock));
-        None
-    }
-
-    /// Runs the conversation until one side hangs up or the limit is reached.
-    fn converse(&mut self, leg: &mut Leg, connect: &Connect) -> Caller {
-        self.connected = true;
-        let talk = f64::from(self.request.talk_seconds);
-        self.pass(talk.min(connect.limit));
-        let (disconnected_by, caller) = if talk > connect.limit {
-            ("platform", Caller::Stays)
-        } else {
-            match self.request.hangs_up {
-                Party::Caller => ("platform", Caller::HungUp),
-                Party::Callee => ("user", Caller::Stays),
+        match leaving.filter(|(at, _)| *at <= until) {
+            Some((at, left)) => {
+                self.clock = at.max(self.clock);
+                Err(left)
             }
-        };
-        self.events.push(leg.complete(self.clock, disconnected_by));
-        caller
+            None => {
+                self.clock = until;
+                Ok(())
+            }
+        }
     }
+
+    async fn notify(&mut self, side: Side, notify: &Notify) -> Step {
+        let mut body = Map::new();
+        body.insert("payload".into(), notify.payload.clone().into());
+        body.insert("conversation_uuid".into(), json!(self.conversation_uuid));
+        body.insert("timestamp".into(), json!(leg::milliseconds(self.clock)));
+        let leg = Some(self.line(side).leg.uuid.clone());
+        let webhook = Some(notify.webhook.clone());
+        self.ask_about(Event { status: "notify", leg, webhook, synchronous: true, body }).await.replacement()
+    }
+}
+
+fn after(at: Timestamp, seconds: f64) -> Timestamp {
+    let passed = SignedDuration::try_from_secs_f64(seconds).unwrap_or(SignedDuration::ZERO);
+    at.checked_add(passed).unwrap_or(at)
+}
+
+/// Returns the time at which the user of a phone that was answered at `at` hangs up.
+pub(super) fn leaves_at(at: Timestamp, seconds: Option<f64>) -> Option<Timestamp> {
+    seconds.map(|seconds| after(at, seconds))
 }

@@ -1,0 +1,125 @@
+//! `input`: the keys of a user, as one event with a response, or one by one during the call.
+
+use serde_json::{Map, Value, json};
+
+use super::super::leg::{self, Event};
+use super::super::ncco::{Dtmf, Input};
+use super::Call;
+use super::follow::{Left, Step};
+use super::line::Side;
+use super::script::{Owner, Reaction};
+
+/// Time for one key, in seconds.
+const KEY_SECONDS: f64 = 0.5;
+/// Time that the owner of a screening phone needs for a decision, in seconds.
+const DECISION_SECONDS: f64 = 3.0;
+
+/// The keys that an input has taken.
+struct Taken {
+    digits: String,
+    /// Number of keys that were pressed.
+    pressed: usize,
+    timed_out: bool,
+}
+
+impl Call<'_> {
+    /// Waits for keys and asks the webhook. The asynchronous mode does neither.
+    pub(super) async fn listen(&mut self, side: Side, input: &Input) -> Step {
+        let webhook = input.webhook.clone().or_else(|| self.voice.webhooks.event_url.clone());
+        let Some(dtmf) = input.dtmf else {
+            self.line_mut(side).listener = webhook;
+            return Ok(None);
+        };
+        let line = self.line_mut(side);
+        line.show_reason();
+        if line.reaction == Reaction::Screens && side == Side::Callee {
+            let declines = line.owner == Owner::Declines;
+            self.pass(side, DECISION_SECONDS)?;
+            if declines {
+                return Err(Left::Callee);
+            }
+        }
+        let keys = self.line_mut(side).next_keys();
+        let taken = take(keys.as_ref().map_or("", |keys| &keys.0), dtmf);
+        self.pass(side, taken.pressed as f64 * KEY_SECONDS)?;
+        if taken.timed_out {
+            self.pass(side, dtmf.timeout)?;
+        }
+        self.line_mut(side).pressed.push(taken.digits.clone());
+        let body = self.input_body(side, &taken.digits, taken.timed_out);
+        let leg = Some(self.line(side).leg.uuid.clone());
+        self.ask_about(Event { status: "input", leg, webhook, synchronous: true, body }).await.replacement()
+    }
+
+    /// Presses the keys of the script for the time of the call. Each is an event if an asynchronous input listens.
+    pub(super) async fn press_during_call(&mut self, side: Side) -> Result<(), Left> {
+        let line = self.line_mut(side);
+        let keys: String = line.presses_during_call.drain(..).map(|keys| keys.0).collect();
+        for key in keys.chars() {
+            self.pass(Side::Callee, KEY_SECONDS)?;
+            let webhook = self.line(side).listener.clone();
+            if webhook.is_none() {
+                continue;
+            }
+            let body = self.input_body(side, &key.to_string(), false);
+            let leg = Some(self.line(side).leg.uuid.clone());
+            self.emit(Event { status: "input", leg, webhook, synchronous: true, body }).await;
+        }
+        Ok(())
+    }
+
+    /// Returns the body of an input event, which has no `status`. Source: Vonage Voice API, webhook reference.
+    fn input_body(&self, side: Side, digits: &str, timed_out: bool) -> Map<String, Value> {
+        let leg = &self.line(side).leg;
+        let mut body = Map::new();
+        for (name, value) in [
+            ("dtmf", json!({"digits": digits, "timed_out": timed_out})),
+            ("to", json!(leg.to)),
+            ("uuid", json!(leg.uuid)),
+            ("conversation_uuid", json!(self.conversation_uuid)),
+            ("timestamp", json!(leg::milliseconds(self.clock))),
+        ] {
+            body.insert(name.into(), value);
+        }
+        if let Some(from) = &leg.from {
+            body.insert("from".into(), json!(from));
+        }
+        body
+    }
+}
+
+/// Returns what an input takes of the keys.
+fn take(keys: &str, dtmf: Dtmf) -> Taken {
+    let mut digits = String::new();
+    let mut pressed = 0;
+    for key in keys.chars() {
+        pressed += 1;
+        if key == '#' && dtmf.submit_on_hash {
+            return Taken { digits, pressed, timed_out: false };
+        }
+        digits.push(key);
+        if digits.len() == dtmf.max_digits {
+            return Taken { digits, pressed, timed_out: false };
+        }
+    }
+    Taken { digits, pressed, timed_out: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_ends_after_hash_or_last_digit_or_time() {
+        let taken = |keys, max_digits, submit_on_hash| {
+            let taken = take(keys, Dtmf { max_digits, timeout: 3.0, submit_on_hash });
+            (taken.digits, taken.pressed, taken.timed_out)
+        };
+        assert_eq!(taken("1234", 4, false), ("1234".to_owned(), 4, false));
+        assert_eq!(taken("123456", 4, false), ("1234".to_owned(), 4, false));
+        assert_eq!(taken("12#4", 4, true), ("12".to_owned(), 3, false));
+        assert_eq!(taken("12#4", 4, false), ("12#4".to_owned(), 4, false));
+        assert_eq!(taken("12", 4, true), ("12".to_owned(), 2, true));
+        assert_eq!(taken("", 1, false), (String::new(), 0, true));
+    }
+}
