@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use lambda_http::Body;
 use lambda_http::http::Request;
 use shared::config::Durations;
+use shared::domain::call_handling::CallHandling;
 
 use crate::assert_no_phone_number;
 
@@ -13,7 +14,7 @@ const DURATIONS: Durations = Durations { max_call_seconds: 7200, quarantine_seco
 /// Checks that an accepted body is within all limits, and that the problem of a refused body contains no phone number.
 pub fn create_conversation(input: &[u8]) {
     let request = Request::new(Body::Binary(input.to_vec()));
-    match create_conversation::decode(&request, DURATIONS) {
+    match create_conversation::decode(&request, DURATIONS, CallHandling::default()) {
         Ok(new) => {
             assert!(input.len() <= shared::edge::http::MAX_BODY_BYTES);
             let lifetime = new.lifetime.duration();

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
+use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::country::{Country, CountryCounts, NotCountryCounts};
 use crate::domain::phone::dial_policy::DialPolicy;
@@ -57,7 +58,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 42] = {
+pub const VARIABLES: [Variable; 44] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -110,6 +111,11 @@ pub const VARIABLES: [Variable; 42] = {
             "Most minutes of all calls of a conversation that has no max_minutes of its own, 1 to 1000000"),
         variable("DEFAULT_MAX_SPEND_EUR", Parameter("DefaultMaxSpendEur"), Unset("no limit"),
             "Highest price of all calls of a conversation that has no max_spend of its own, in EUR, such as 5 or 2.50"),
+        variable("DEFAULT_GUARD", Parameter("DefaultGuard"), Value("none"),
+            "Guard of a conversation that has no guard of its own: none, press_1 or detect"),
+        variable("DEFAULT_MISSED_CALLS", Parameter("DefaultMissedCalls"), Unset("the call just ends"),
+            "What is done about a call that nobody takes, in a conversation without missed_calls of its own: a list of say, \
+             text and call_back, such as say,text"),
         variable("NUMBER_LOOKUP", Parameter("NumberLookup"), Value("numbering-plan"),
             "Judge of participants' phone numbers: identity-insights, number-insight (until 4 February 2027) or \
              numbering-plan, which asks nobody"),
@@ -324,6 +330,20 @@ impl Environment {
             max_calls: self.usage_limit("DEFAULT_MAX_CALLS", count)?,
             max_minutes: self.usage_limit("DEFAULT_MAX_MINUTES", count)?,
             max_spend: self.usage_limit("DEFAULT_MAX_SPEND_EUR", spend)?,
+        })
+    }
+
+    /// Reads `DEFAULT_GUARD` and `DEFAULT_MISSED_CALLS`.
+    pub fn call_handling(&self) -> Result<CallHandling, ConfigError> {
+        let guard = self.required("DEFAULT_GUARD")?;
+        let missed = self.optional("DEFAULT_MISSED_CALLS").unwrap_or_default();
+        let missed: Vec<_> = missed.split(',').map(str::trim).filter(|measure| !measure.is_empty()).collect();
+        let malformed = |name, expected: &str| ConfigError::Malformed { name, expected: expected.to_owned() };
+        Ok(CallHandling {
+            guard: serde_json::from_value(guard.into())
+                .map_err(|_| malformed("DEFAULT_GUARD", "must be none, press_1 or detect"))?,
+            missed_calls: serde_json::from_value(missed.into())
+                .map_err(|_| malformed("DEFAULT_MISSED_CALLS", "must be a list of say, text and call_back"))?,
         })
     }
 

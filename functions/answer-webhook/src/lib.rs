@@ -1,25 +1,31 @@
 //! `GET|POST /webhooks/answer` returns the NCCO of an inbound call. If this function fails twice, Vonage asks
 //! `fallback-webhook`.
+//!
+//! `GET|POST /webhooks/whisper/{token}` returns the NCCO for the phone of a callee with guard.
 
+use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig};
 use shared::domain::conversation::ConversationId;
+use shared::domain::guard::Guard;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::route::Destination;
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, Object, Problem};
+use shared::edge::http::{self, Object, Problem, WhisperTokens};
 use shared::edge::request_log::RequestLog;
 use shared::store::Store;
+use shared::vonage::call_steps;
 use shared::vonage::event::AnswerRequest;
-use shared::vonage::ncco;
+use shared::vonage::ncco::{self, FollowUp};
 use shared::vonage::signature::WebhookVerifier;
 
 /// The answer webhook.
 pub struct AnswerWebhook {
     store: Store,
     verifier: WebhookVerifier,
+    tokens: WhisperTokens,
     public_url: Option<String>,
     clock: SharedClock,
 }
@@ -38,6 +44,9 @@ impl HttpFunction for AnswerWebhook {
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let now = self.clock.now();
+        if let Some(token) = request.path_parameters_ref().and_then(|parameters| parameters.first("token")) {
+            return self.whisper(&request, token, log).await;
+        }
         let body = http::signed_body(&request, &self.verifier, now)?;
         let call = decode(&request, body)?;
         log.call = call.conversation_uuid();
@@ -45,8 +54,8 @@ impl HttpFunction for AnswerWebhook {
             (CallerId::Phone(caller), Some(dialled)) => {
                 let destination = self.store.destination(&caller.into(), &dialled, now).await?;
                 (log.outcome, log.conversation) = outcome(&destination);
-                let event_url = self.event_url(&request, &destination);
-                ncco::answer(destination, event_url)
+                let follow_up = self.follow_up(&request, &destination, now);
+                ncco::answer(destination, follow_up)
             }
             (CallerId::Phone(_), None) => {
                 log.outcome = "no dialled number";
@@ -69,19 +78,42 @@ impl HttpFunction for AnswerWebhook {
 impl AnswerWebhook {
     /// Creates the webhook with this table, and reads the rest of the configuration from `env`.
     pub fn new(store: Store, env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        let verifier = WebhookVerifier::new(&SignatureConfig::from_environment(env)?);
-        Ok(Self { store, verifier, public_url: env.public_url()?, clock })
+        let signatures = SignatureConfig::from_environment(env)?;
+        let (verifier, tokens) = (WebhookVerifier::new(&signatures), WhisperTokens::new(&signatures));
+        Ok(Self { store, verifier, tokens, public_url: env.public_url()?, clock })
     }
 
-    /// Returns the address for the events of the callee's leg, if its two numbers do not lead to the conversation because the
-    /// callee has no route.
-    fn event_url(&self, request: &Request, destination: &Destination) -> Option<String> {
-        let Destination::Participant { conversation, one_way: true, .. } = destination else { return None };
-        let url = http::event_url(self.public_url.as_deref(), request, *conversation);
-        if url.is_none() {
-            tracing::warn!("the request does not say its address, so the callee's leg will not be recorded");
+    /// Returns the addresses for the events of the callee's leg and for what comes next, if the call needs them: if the leg's two
+    /// numbers do not lead to the conversation because the callee has no route, or if it is more than a plain connection.
+    fn follow_up(&self, request: &Request, destination: &Destination, now: Timestamp) -> Option<FollowUp> {
+        let Destination::Participant { conversation, one_way, handling, caller, .. } = destination else { return None };
+        if !one_way && handling.is_plain() {
+            return None;
         }
-        url
+        let Some(urls) = http::call_urls(self.public_url.as_deref(), request, *conversation) else {
+            tracing::warn!("the request does not say its address, so the callee's leg has no address of its own");
+            return None;
+        };
+        let whispers = handling.guard == Guard::Press1;
+        let whisper_token = whispers.then(|| self.tokens.issue(*conversation, caller.other(), now)).flatten();
+        Some(FollowUp { urls, whisper_token })
+    }
+
+    /// Returns what a callee with guard hears before the connection. The token stands for the signature, which may not cover the
+    /// address of a GET.
+    async fn whisper(&self, request: &Request, token: &str, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        let now = self.clock.now();
+        let unknown = || Problem::not_found("There is no such whisper, or not any more.");
+        let (id, callee) = self.tokens.read(token, now).ok_or_else(unknown)?;
+        (log.outcome, log.conversation) = ("whisper", Some(id));
+        let conversation = self.store.conversation(id, now).await?;
+        let urls = http::call_urls(self.public_url.as_deref(), request, id);
+        let ncco = match (conversation, urls) {
+            (Some(conversation), Some(urls)) => call_steps::whisper(&conversation, callee, &urls),
+            // It was erased a moment ago, or nothing could take the key. The callee must not be connected unasked.
+            _ => call_steps::declined(id),
+        };
+        Ok(http::json(StatusCode::OK, &ncco))
     }
 }
 

@@ -7,9 +7,12 @@ use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Durations, Environment, VonageConfig};
+use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::conversation::Lifetime;
 use shared::domain::country::Country;
+use shared::domain::guard::Guard;
+use shared::domain::missed_calls::MissedCalls;
 use shared::domain::side::WhoDials;
 use shared::domain::text::{Label, Reference};
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
@@ -33,6 +36,8 @@ pub struct CreateConversation {
     durations: Durations,
     /// Limits of a conversation that has none of its own.
     usage_limits: UsageLimits,
+    /// The handling of calls of a conversation that has none of its own.
+    handling: CallHandling,
     hasher: RequestHasher,
 }
 
@@ -50,6 +55,10 @@ struct ConversationBody {
     max_call_seconds: Option<u32>,
     #[serde(default)]
     ring_seconds: Option<u32>,
+    #[serde(default)]
+    missed_calls: Option<MissedCalls>,
+    #[serde(default)]
+    guard: Option<Guard>,
     #[serde(default)]
     max_calls: Option<MaxCount>,
     #[serde(default)]
@@ -93,6 +102,7 @@ impl HttpFunction for CreateConversation {
             },
             durations: Durations::from_environment(env)?,
             usage_limits: env.usage_limits()?,
+            handling: env.call_handling()?,
             hasher: RequestHasher::new(&env.hash_key()?),
         })
     }
@@ -110,7 +120,7 @@ impl HttpFunction for CreateConversation {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
-        let mut new = decode(&request, self.durations)?;
+        let mut new = decode(&request, self.durations, self.handling)?;
         new.usage_limits = new.usage_limits.or(self.usage_limits);
         let may_come_again = self.hasher.idempotent_request(&request)?;
         let deadline = deadline::of_work(&request, self.creator.clock.now());
@@ -123,9 +133,9 @@ impl HttpFunction for CreateConversation {
     }
 }
 
-/// Decodes and checks the body of a request.
-pub fn decode(request: &Request, durations: Durations) -> Result<NewConversation, Problem> {
-    http::read_json::<ConversationBody>(request)?.into_order(durations)
+/// Decodes and checks the body of a request. `usual` is the handling of calls where the body says nothing.
+pub fn decode(request: &Request, durations: Durations, usual: CallHandling) -> Result<NewConversation, Problem> {
+    http::read_json::<ConversationBody>(request)?.into_order(durations, usual)
 }
 
 fn within(field: &str, seconds: u32, allowed: RangeInclusive<u32>) -> Result<(), Problem> {
@@ -139,7 +149,7 @@ fn yes() -> bool {
 }
 
 impl ConversationBody {
-    fn into_order(self, durations: Durations) -> Result<NewConversation, Problem> {
+    fn into_order(self, durations: Durations, usual_handling: CallHandling) -> Result<NewConversation, Problem> {
         let participants = <[Object<ParticipantBody>; 2]>::try_from(self.participants)
             .map_err(|all| Problem::invalid("participants", format!("Must have two elements, not {}.", all.len())))?;
         let participants = participants.map(|Object(ParticipantBody { number, country, label })| NewParticipant {
@@ -160,6 +170,10 @@ impl ConversationBody {
             lifetime: self.expires_in,
             quarantine_seconds,
             limits,
+            handling: CallHandling {
+                missed_calls: self.missed_calls.unwrap_or(usual_handling.missed_calls),
+                guard: self.guard.unwrap_or(usual_handling.guard),
+            },
             usage_limits: UsageLimits {
                 max_calls: self.max_calls,
                 max_minutes: self.max_minutes,

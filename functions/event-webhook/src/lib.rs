@@ -1,26 +1,38 @@
 //! `POST /webhooks/event` receives the events of calls. An event may arrive twice, late and out of order.
 //!
-//! `POST /webhooks/event/{id}` receives those of the callee's leg in a one-way conversation. The callee has no route there, so
-//! the address names the conversation. The leg's two numbers still have to be those of that conversation.
+//! `POST /webhooks/event/{id}` receives those of the callee's leg where the address has to name the conversation: in a one-way
+//! conversation, whose callee has no route, and where the answer decides what the caller of a missed call hears. The leg's two
+//! numbers still have to be those of that conversation.
+//!
+//! `POST /webhooks/event/{id}/{step}` receives a key that was pressed in a call, or the end of a guarded leg, and answers with what
+//! comes next.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
-use shared::config::{ConfigError, Environment, SignatureConfig};
+use shared::config::{ConfigError, Environment, SignatureConfig, VonageConfig};
 use shared::domain::call::{Direction, LegEvent};
 use shared::domain::conversation::ConversationId;
+use shared::domain::missed_calls::Missed;
 use shared::domain::phone::caller_id::CallerId;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Problem};
 use shared::edge::request_log::RequestLog;
-use shared::store::{LegNumbers, Recorded, Store, StoreError};
+use shared::service::call_steps::{CallSteps, MissedLeg};
+use shared::store::{LegIds, LegNumbers, Recorded, Store, StoreError};
+use shared::vonage::call_urls::{Step, StepKind};
 use shared::vonage::event::{Event, LegKey};
+use shared::vonage::ncco::Ncco;
 use shared::vonage::signature::WebhookVerifier;
+use shared::vonage::sms::SmsOnDemand;
+use shared::vonage::step_event::StepEvent;
 
 /// The event webhook.
 pub struct EventWebhook {
     store: Store,
+    steps: CallSteps<SmsOnDemand>,
     verifier: WebhookVerifier,
+    public_url: Option<String>,
     clock: SharedClock,
 }
 
@@ -37,10 +49,19 @@ impl HttpFunction for EventWebhook {
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let body = http::signed_body(&request, &self.verifier, self.clock.now())?.unwrap_or_default();
-        match Event::parse(body).map_err(|_| Problem::malformed("The body is not a JSON object."))? {
+        if let Some(step) = http::call_step(&request)? {
+            let next = self.next(&request, step, body, log).await?;
+            return Ok(next.map_or_else(|| http::empty(StatusCode::NO_CONTENT), |ncco| http::json(StatusCode::OK, &ncco)));
+        }
+        match Event::parse(body).map_err(not_an_object)? {
             Event::Leg { keys, event } => {
                 log.call = Some(event.conversation_uuid.clone());
-                (log.conversation, log.outcome) = self.record(named(&request)?, &keys, &event).await?;
+                let named = named(&request)?;
+                (log.conversation, log.outcome) = self.record(named, &keys, &event).await?;
+                if let Some(ncco) = self.after(&request, named, &keys, &event).await? {
+                    log.outcome = "missed call";
+                    return Ok(http::json(StatusCode::OK, &ncco));
+                }
             }
             Event::Anonymous { caller, conversation_uuid } => {
                 log.call = conversation_uuid;
@@ -63,11 +84,58 @@ impl HttpFunction for EventWebhook {
 impl EventWebhook {
     /// Creates the webhook with this table, and reads the rest of the configuration from `env`.
     pub fn new(store: Store, env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        let store = store.with_journal(env)?;
+        let texts = SmsOnDemand::new(VonageConfig::from_environment(env)?);
         Ok(Self {
-            store: store.with_journal(env)?,
+            steps: CallSteps { store: store.clone(), texts, clock: clock.clone() },
+            store,
             verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?),
+            public_url: env.public_url()?,
             clock,
         })
+    }
+
+    /// Returns what comes next after a step of a call.
+    async fn next(
+        &self,
+        request: &Request,
+        step: Step,
+        body: &[u8],
+        log: &mut RequestLog,
+    ) -> Result<Option<Ncco>, Problem> {
+        let event = StepEvent::parse(body).map_err(not_an_object)?;
+        let id = http::conversation_id(request)?;
+        (log.conversation, log.call) = (Some(id), event.call());
+        let (outcome, next) = match step.kind {
+            StepKind::Guard => {
+                let ids = event.ids().map(|(call, leg)| LegIds { call, leg });
+                ("guard", Some(self.steps.at_guard(id, step.callee, event.digits(), ids).await?))
+            }
+            StepKind::Menu => ("menu", Some(self.steps.in_menu(id, step.callee, event.digits()).await?)),
+            StepKind::After => {
+                let urls = http::call_urls(self.public_url.as_deref(), request, id);
+                let (Some(call), Some(urls)) = (event.call(), urls) else { return Ok(None) };
+                ("end of a guarded leg", self.steps.after_guarded_leg(id, step.callee, &call, &urls).await?)
+            }
+        };
+        log.outcome = outcome;
+        Ok(next)
+    }
+
+    /// Returns what the caller hears after an event of the callee's leg: something only if nobody took the call.
+    async fn after(
+        &self,
+        request: &Request,
+        named: Option<ConversationId>,
+        keys: &[LegKey],
+        event: &LegEvent,
+    ) -> Result<Option<Ncco>, Problem> {
+        let outbound = keys.iter().find(|key| key.direction == Direction::Outbound);
+        let (Some(id), Some(reason), Some(key)) = (named, Missed::of(event.status), outbound) else { return Ok(None) };
+        let Some(urls) = http::call_urls(self.public_url.as_deref(), request, id) else { return Ok(None) };
+        let time = event.timestamp.unwrap_or_else(|| self.clock.now());
+        let leg = MissedLeg { phone: &key.phone, mask: &key.virtual_number, reason, time };
+        Ok(self.steps.after_missed_leg(id, leg, &urls).await?)
     }
 
     /// Records the event. Returns the conversation and the outcome.
@@ -94,6 +162,10 @@ impl EventWebhook {
         }
         Ok((None, "of no conversation"))
     }
+}
+
+fn not_an_object(_: serde_json::Error) -> Problem {
+    Problem::malformed("The body is not a JSON object.")
 }
 
 /// Returns the conversation that the path names, if it names one.

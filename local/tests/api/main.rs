@@ -19,6 +19,7 @@ mod idempotency;
 mod large_pool;
 mod limits;
 mod lookup;
+mod missed_calls;
 mod on_demand;
 mod one_way;
 mod operations;

@@ -1,6 +1,7 @@
 //! Turns an action of a step into the operation that it means at this point of the case.
 
 use shared::domain::call::Direction;
+use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::conversation::{ConversationId, Lifetime};
 use shared::domain::phone::{RealNumber, VirtualNumber};
@@ -94,6 +95,7 @@ impl Case {
             lifetime: Lifetime::try_from(spec.lifetime).unwrap(),
             quarantine_seconds: spec.quarantine,
             limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
+            handling: CallHandling::default(),
             usage_limits: UsageLimits {
                 max_calls: spec.max_calls.map(|calls| MaxCount::try_from(calls).unwrap()),
                 ..UsageLimits::default()

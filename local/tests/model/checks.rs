@@ -202,6 +202,8 @@ fn check_destinations(model: &Model, table: &Table) -> Verdict {
                     present_as: other.sees.clone(),
                     one_way: conversation.expected.direction.receiver().is_some(),
                     limits: conversation.expected.limits,
+                    caller: side,
+                    handling: conversation.expected.handling,
                 },
             };
             let taken = live.insert(route_key(&conversation.expected, side), leads_to);
@@ -324,11 +326,16 @@ impl Model {
                     if conversation.expected.limit_reached_at.is_some() {
                         return Destination::Exhausted(conversation.expected.id);
                     }
-                    let (_, present_as) = route_key(&conversation.expected, side.other());
-                    let connect_to = conversation.expected.participants[side.other().index()].number.clone();
-                    let one_way = conversation.expected.direction.receiver().is_some();
-                    let (conversation, limits) = (conversation.expected.id, conversation.expected.limits);
-                    return Destination::Participant { conversation, connect_to, present_as, one_way, limits };
+                    let expected = &conversation.expected;
+                    return Destination::Participant {
+                        conversation: expected.id,
+                        connect_to: expected.participants[side.other().index()].number.clone(),
+                        present_as: route_key(expected, side.other()).1,
+                        one_way: expected.direction.receiver().is_some(),
+                        limits: expected.limits,
+                        caller: side,
+                        handling: expected.handling,
+                    };
                 }
             }
         }

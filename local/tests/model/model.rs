@@ -451,6 +451,7 @@ impl Model {
             ended_at: None,
             quarantine_seconds: self.quarantine_to_keep(&phones, &sees).max(new.quarantine_seconds),
             limits: new.limits,
+            handling: new.handling,
             usage_limits: new.usage_limits,
             limit_reached_at: None,
             revision: 0,

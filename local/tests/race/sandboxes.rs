@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use shared::clock::ManualClock;
 use shared::config::VonageConfig;
+use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::caller_routes::RoutesInUse;
 use shared::domain::choice::NoFreeNumber;
@@ -225,6 +226,7 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
         lifetime: Lifetime::try_from(60).unwrap(),
         quarantine_seconds: 60,
         limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
+        handling: CallHandling::default(),
         usage_limits: UsageLimits::default(),
         notify: true,
         reference: None,

@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use local::dynamodb::Dynamodb;
 use shared::config::Environment;
 use shared::domain::call::{Direction, LegEvent, LegFacts, Status};
+use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::conversation::{Conversation, ConversationId, Notification, Participant, State};
 use shared::domain::country::Country;
@@ -107,6 +108,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         ended_at: None,
         quarantine_seconds: u32::try_from(QUARANTINE).unwrap(),
         limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
+        handling: CallHandling::default(),
         usage_limits: UsageLimits::default(),
         limit_reached_at: None,
         revision: 0,

@@ -129,6 +129,8 @@ pub struct Leg {
     pub direction: Direction,
     /// Each status that was seen, with its time if that is known.
     pub statuses: BTreeMap<Status, Option<Timestamp>>,
+    /// The time at which the callee took a call with guard.
+    pub accepted_at: Option<Timestamp>,
     /// Its other data.
     pub facts: LegFacts,
 }
@@ -217,6 +219,7 @@ mod tests {
             phone: 0,
             direction,
             statuses: statuses.iter().map(|(status, at)| (*status, Timestamp::from_second(*at).ok())).collect(),
+            accepted_at: None,
             facts: LegFacts { price: Some(price.parse().unwrap()), duration: Some(42), ..LegFacts::default() },
         }
     }

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::country::Country;
@@ -229,6 +230,9 @@ pub struct Conversation {
     pub quarantine_seconds: u32,
     /// Limits of each of its calls.
     pub limits: CallLimits,
+    /// The handling of its calls.
+    #[serde(default, skip_serializing_if = "CallHandling::is_plain")]
+    pub handling: CallHandling,
     /// Limits of all its calls together.
     #[serde(default, skip_serializing_if = "UsageLimits::is_none")]
     pub usage_limits: UsageLimits,

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::caller_routes::CallerRoute;
 use crate::domain::conversation::{Conversation, ConversationId};
@@ -35,6 +36,9 @@ pub struct Route {
     pub one_way: bool,
     /// Limits of a call.
     pub limits: CallLimits,
+    /// The handling of a call.
+    #[serde(default, skip_serializing_if = "CallHandling::is_plain")]
+    pub handling: CallHandling,
     /// The time from which calls are no longer connected.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub expires_at: Timestamp,
@@ -140,6 +144,10 @@ pub enum Destination {
         one_way: bool,
         /// Limits of the call.
         limits: CallLimits,
+        /// The caller's side.
+        caller: Side,
+        /// The handling of the call.
+        handling: CallHandling,
     },
     /// A conversation whose calls have reached one of its limits.
     Exhausted(ConversationId),
@@ -165,6 +173,7 @@ impl Route {
             present_as: conversation.masked_by(side).clone(),
             one_way: !conversation.direction.is_both(),
             limits: conversation.limits,
+            handling: conversation.handling,
             expires_at: conversation.expires_at,
             quarantined_until: conversation.quarantined_until(conversation.expires_at),
             history: Vec::new(),
@@ -283,6 +292,8 @@ pub fn destination(owner: Option<KeyOwner>, now: Timestamp) -> Destination {
             present_as: route.present_as,
             one_way: route.one_way,
             limits: route.limits,
+            caller: route.side,
+            handling: route.handling,
         },
         Some(KeyOwner::Route(route)) if route.is_replaced && now < route.quarantined_until => {
             Destination::Replaced(route.conversation)
@@ -313,6 +324,7 @@ mod tests {
             present_as: number("447451000002"),
             one_way: false,
             limits: CallLimits::with_max_call(60),
+            handling: CallHandling::default(),
             expires_at: created_at + SignedDuration::from_secs(100),
             quarantined_until: created_at + SignedDuration::from_secs(160),
             history: Vec::new(),

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::domain::call::{Call, Direction, Leg, LegFacts, Status};
+use crate::domain::call_handling::CallHandling;
 use crate::domain::conversation::{Conversation, ConversationId, Notification, State};
 use crate::domain::country::Country;
 use crate::domain::judge::Judge;
@@ -32,6 +33,8 @@ pub struct ConversationView<'a> {
     ended_at: Option<Timestamp>,
     max_call_seconds: u32,
     ring_seconds: u32,
+    #[serde(flatten)]
+    handling: CallHandling,
     #[serde(flatten)]
     usage_limits: UsageLimits,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,6 +97,9 @@ struct LegView<'a> {
     number: &'a RealNumber,
     status: Option<Status>,
     statuses: BTreeMap<Status, Timestamp>,
+    /// None if the call had no guard, or the callee did not take it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted_at: Option<Timestamp>,
     #[serde(flatten)]
     facts: &'a LegFacts,
 }
@@ -111,6 +117,7 @@ impl<'a> ConversationView<'a> {
             ended_at: conversation.ended_at,
             max_call_seconds: conversation.limits.max_call_seconds,
             ring_seconds: conversation.limits.ring_seconds,
+            handling: conversation.handling,
             usage_limits: conversation.usage_limits,
             limit_reached_at: conversation.limit_reached_at,
             usage: None,
@@ -196,6 +203,7 @@ impl<'a> LegView<'a> {
             number: conversation.participant(leg.side).number_at(leg.phone),
             status: leg.status(),
             statuses: leg.times(),
+            accepted_at: leg.accepted_at,
             facts: &leg.facts,
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod announce;
 mod at_once;
+pub mod call_steps;
 pub mod create;
 pub mod demand;
 pub mod forget;

@@ -94,7 +94,7 @@ impl Store {
     }
 
     /// Adds carrier records. False if the conversation has been erased.
-    async fn add_records(&self, id: ConversationId, records: &[CarrierRecord]) -> Result<bool, StoreError> {
+    pub(super) async fn add_records(&self, id: ConversationId, records: &[CarrierRecord]) -> Result<bool, StoreError> {
         let update = Write::update(Key::Conversation(id))
             .set(ADD_RECORDS)
             .when("attribute_exists(participants)")

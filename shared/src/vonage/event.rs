@@ -228,7 +228,7 @@ fn known_number<T: From<PhoneNumber>>(text: Option<&str>) -> Option<T> {
 
 /// Returns an ID if it is safe in an item key and in a log line: it is short, has only harmless characters, and neither
 /// is a phone number nor contains one of the `numbers` of the same message.
-fn identifier(text: Option<&str>, numbers: [&Option<String>; 2]) -> Option<String> {
+pub(super) fn identifier(text: Option<&str>, numbers: [&Option<String>; 2]) -> Option<String> {
     let text = harmless(text)?;
     let own = digits(text);
     let is_a_number = own.len() <= MAX_NUMBER_DIGITS && !text.contains(|c: char| c.is_ascii_alphabetic());

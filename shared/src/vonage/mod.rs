@@ -2,6 +2,8 @@
 
 pub mod application_token;
 pub mod applications;
+pub mod call_steps;
+pub mod call_urls;
 pub mod carrier_lookup;
 pub mod event;
 pub mod identity_insights;
@@ -12,6 +14,7 @@ pub mod numbers;
 pub mod redact;
 pub mod signature;
 pub mod sms;
+pub mod step_event;
 
 mod amount;
 mod client;

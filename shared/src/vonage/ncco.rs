@@ -2,10 +2,15 @@
 //!
 //! Source: Vonage Voice API, NCCO reference. Vonage ends the call after the last action. There is no hang-up action.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
+use super::call_urls::{CallUrls, StepKind};
+use crate::domain::guard::Guard;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Destination;
+use crate::domain::side::Side;
 
 /// The actions of a call, in order.
 pub type Ncco = Vec<Action>;
@@ -20,7 +25,7 @@ pub enum Action {
     /// Says `text`, at most 1500 characters.
     Talk {
         /// The text to say.
-        text: &'static str,
+        text: Cow<'static, str>,
         /// The language of the text (BCP 47).
         language: &'static str,
     },
@@ -38,7 +43,63 @@ pub enum Action {
         /// The address of the events of the callee's leg, if it is not the application's.
         #[serde(rename = "eventUrl", skip_serializing_if = "Option::is_none")]
         event_url: Option<[String; 1]>,
+        /// `synchronous` if the answer to an event of a call that nobody took replaces the rest of the actions.
+        #[serde(rename = "eventType", skip_serializing_if = "Option::is_none")]
+        event_type: Option<&'static str>,
+        /// Machine detection on the callee's leg.
+        #[serde(rename = "advancedMachineDetection", skip_serializing_if = "Option::is_none")]
+        machine_detection: Option<MachineDetection>,
     },
+    /// Waits for a key.
+    Input {
+        /// The kinds of input.
+        #[serde(rename = "type")]
+        kinds: [&'static str; 1],
+        /// The keys.
+        dtmf: Keys,
+        /// The address whose answer replaces the rest of the actions.
+        #[serde(rename = "eventUrl")]
+        event_url: [String; 1],
+    },
+    /// Asks an address for what comes next. Its answer replaces the rest of the actions.
+    Notify {
+        /// Data for the address. Vonage requires some.
+        payload: Payload,
+        /// The address.
+        #[serde(rename = "eventUrl")]
+        event_url: [String; 1],
+    },
+    /// Moves the leg into a conference. Under a name of its own it is there alone.
+    Conversation {
+        /// The name of the conference.
+        name: String,
+    },
+}
+
+/// Machine detection that ends the leg of a machine before the two people are connected.
+///
+/// Source: Vonage Voice API, advanced machine detection: of its modes only `detect` and `detect_beep` make the call wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MachineDetection {
+    behavior: &'static str,
+    mode: &'static str,
+}
+
+/// The keys that an input takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Keys {
+    /// Number of keys.
+    pub max_digits: u8,
+    /// Seconds without a key after which the input ends, at most 10.
+    pub time_out: u8,
+}
+
+/// The data of a [`Action::Notify`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Payload {
+    /// What the notification is about.
+    pub about: &'static str,
 }
 
 /// A phone to connect to.
@@ -47,22 +108,51 @@ pub enum Action {
 pub struct PhoneEndpoint {
     /// The number of the phone.
     pub number: RealNumber,
+    /// The actions on this phone before it is connected with the caller.
+    #[serde(rename = "onAnswer", skip_serializing_if = "Option::is_none")]
+    pub on_answer: Option<OnAnswer>,
 }
 
-/// Returns the NCCO for a call with this destination. The events of the callee's leg go to `event_url`, if that is given, else
-/// to the application's address.
-pub fn answer(destination: Destination, event_url: Option<String>) -> Ncco {
+/// The actions on a phone before it is connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OnAnswer {
+    /// The address of the NCCO.
+    pub url: String,
+}
+
+/// The addresses for a call with guard or with words about a missed call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowUp {
+    /// The addresses of its conversation.
+    pub urls: CallUrls,
+    /// The token of the whisper, if the guard needs one.
+    pub whisper_token: Option<String>,
+}
+
+/// Returns the NCCO for a call with this destination. `follow_up` has the addresses for its events and steps; without them it is
+/// just connected.
+pub fn answer(destination: Destination, follow_up: Option<FollowUp>) -> Ncco {
     match destination {
-        Destination::Participant { connect_to, present_as, limits, .. } => vec![
-            talk("Connecting your call."),
-            Action::Connect {
+        Destination::Participant { connect_to, present_as, limits, handling, caller, .. } => {
+            let guard = if follow_up.is_some() { handling.guard } else { Guard::None };
+            let after = follow_up.as_ref().filter(|_| !guard.is_none()).map(|follow_up| ask_after(follow_up, caller));
+            let (urls, token) = follow_up.map(|follow_up| (follow_up.urls, follow_up.whisper_token)).unzip();
+            let decides = urls.is_some() && !handling.is_plain();
+            let connect = Action::Connect {
                 from: present_as,
-                endpoint: [PhoneEndpoint { number: connect_to }],
+                endpoint: [PhoneEndpoint {
+                    number: connect_to,
+                    on_answer: token.flatten().zip(urls.as_ref()).map(|(token, urls)| OnAnswer { url: urls.whisper(&token) }),
+                }],
                 timeout: limits.ring_seconds,
                 limit: limits.talk_seconds(),
-                event_url: event_url.map(|url| [url]),
-            },
-        ],
+                event_url: urls.map(|urls| [urls.events()]),
+                event_type: decides.then_some("synchronous"),
+                machine_detection: (guard == Guard::Detect)
+                    .then_some(MachineDetection { behavior: "hangup", mode: "detect" }),
+            };
+            [talk("Connecting your call."), connect].into_iter().chain(after).collect()
+        }
         Destination::Exhausted(_) => {
             vec![talk("Sorry, this conversation has used up its calls, so your call cannot be connected. Goodbye.")]
         }
@@ -98,8 +188,14 @@ pub fn unclear_caller() -> Ncco {
     )]
 }
 
-fn talk(text: &'static str) -> Action {
-    Action::Talk { text, language: LANGUAGE }
+/// Returns the action after a guarded leg: if the callee did not accept the call, the caller hears so.
+fn ask_after(follow_up: &FollowUp, caller: Side) -> Action {
+    let url = follow_up.urls.step(StepKind::After, caller.other());
+    Action::Notify { payload: Payload { about: "the end of a guarded leg" }, event_url: [url] }
+}
+
+pub(super) fn talk(text: impl Into<Cow<'static, str>>) -> Action {
+    Action::Talk { text: text.into(), language: LANGUAGE }
 }
 
 #[cfg(test)]
@@ -107,30 +203,65 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::call_handling::CallHandling;
     use crate::domain::call_limits::CallLimits;
     use crate::domain::conversation::ConversationId;
+    use crate::domain::missed_calls::Measure;
     use crate::domain::phone::PhoneNumber;
 
-    #[test]
-    fn live_route_is_answered_with_talk_and_connect() {
+    const BASE: &str = "https://here";
+
+    fn connected(handling: CallHandling, addresses: Option<Option<&str>>) -> serde_json::Value {
+        let id = ConversationId::generate(jiff::Timestamp::UNIX_EPOCH);
         let destination = Destination::Participant {
-            conversation: ConversationId::generate(jiff::Timestamp::UNIX_EPOCH),
+            conversation: id,
             connect_to: PhoneNumber::try_from("447700900002").unwrap().into(),
             present_as: PhoneNumber::try_from("447451000002").unwrap().into(),
             one_way: false,
             limits: CallLimits { max_call_seconds: 600, ring_seconds: 30 },
+            caller: Side::A,
+            handling,
         };
-        assert_eq!(
-            serde_json::to_value(answer(destination.clone(), None)).unwrap(),
-            json!([
-                {"action": "talk", "text": "Connecting your call.", "language": "en-GB"},
-                {"action": "connect", "from": "447451000002", "timeout": 30, "limit": 565,
-                 "endpoint": [{"type": "phone", "number": "447700900002"}]},
-            ])
-        );
-        let url = "https://here/webhooks/event/1".to_owned();
-        let with_url = serde_json::to_value(answer(destination, Some(url.clone()))).unwrap();
-        assert_eq!(with_url[1]["eventUrl"], json!([url]));
+        let follow_up = addresses
+            .map(|token| FollowUp { urls: CallUrls::new(BASE, id), whisper_token: token.map(str::to_owned) });
+        let ncco = serde_json::to_string(&answer(destination, follow_up)).unwrap();
+        serde_json::from_str(&ncco.replace(&id.to_string(), "ID")).unwrap()
+    }
+
+    #[test]
+    fn live_route_is_answered_with_talk_and_connect() {
+        let plain = json!([
+            {"action": "talk", "text": "Connecting your call.", "language": "en-GB"},
+            {"action": "connect", "from": "447451000002", "timeout": 30, "limit": 565,
+             "endpoint": [{"type": "phone", "number": "447700900002"}]},
+        ]);
+        assert_eq!(connected(CallHandling::default(), None), plain);
+        let guarded = CallHandling { guard: Guard::Press1, missed_calls: vec![Measure::Say].into() };
+        assert_eq!(connected(guarded, None), plain, "nothing could take the key");
+        let with_url = connected(CallHandling::default(), Some(None));
+        assert_eq!(with_url[1]["eventUrl"], json!(["https://here/webhooks/event/ID"]));
+        assert_eq!((&with_url[1]["eventType"], with_url.as_array().unwrap().len()), (&json!(null), 2));
+    }
+
+    #[test]
+    fn handled_call_asks_what_comes_next() {
+        let missed = CallHandling { guard: Guard::None, missed_calls: vec![Measure::Say].into() };
+        let ncco = connected(missed, Some(None));
+        assert_eq!((&ncco[1]["eventType"], ncco.as_array().unwrap().len()), (&json!("synchronous"), 2), "{ncco}");
+        assert_eq!(ncco[1]["eventUrl"], json!(["https://here/webhooks/event/ID"]));
+
+        let pressed = connected(CallHandling { guard: Guard::Press1, ..missed }, Some(Some("token")));
+        let on_answer = &pressed[1]["endpoint"][0]["onAnswer"];
+        assert_eq!(on_answer, &json!({"url": "https://here/webhooks/whisper/token"}));
+        let after = json!({"action": "notify", "payload": {"about": "the end of a guarded leg"},
+                           "eventUrl": ["https://here/webhooks/event/ID/after-b"]});
+        assert_eq!(pressed[2], after);
+
+        let detected = connected(CallHandling { guard: Guard::Detect, ..Default::default() }, Some(None));
+        let detection = &detected[1]["advancedMachineDetection"];
+        assert_eq!(detection, &json!({"behavior": "hangup", "mode": "detect"}));
+        assert_eq!((&detected[1]["eventType"], &detected[2]), (&json!("synchronous"), &after));
+        assert!(detected[1]["endpoint"][0].get("onAnswer").is_none());
     }
 
     #[test]

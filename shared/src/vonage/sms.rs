@@ -2,6 +2,7 @@
 //!
 //! Source: Vonage SMS API 1.5.1. It always answers HTTP 200, with a status for each part of the text message.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::client::{Payload, Vonage};
 use super::error::VonageError;
 use super::retry::Idempotency;
+use crate::config::VonageConfig;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 
 /// A service that sends text messages.
@@ -31,6 +33,27 @@ impl SmsApi {
     /// Connects to the API, so that the first text message does not wait for a connection.
     pub async fn warm_up(&self) {
         self.0.warm_up(self.0.rest("/")).await;
+    }
+}
+
+/// [`SmsApi`] of a function that rarely texts: its client is made for the first text message, and not at each start.
+#[derive(Debug)]
+pub struct SmsOnDemand {
+    config: VonageConfig,
+    api: OnceLock<SmsApi>,
+}
+
+impl SmsOnDemand {
+    /// Creates the sender.
+    pub fn new(config: VonageConfig) -> Self {
+        Self { config, api: OnceLock::new() }
+    }
+}
+
+impl TextSender for SmsOnDemand {
+    async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
+        let api = self.api.get_or_init(|| SmsApi(Vonage::new(self.config.clone())));
+        api.send(from, to, text).await
     }
 }
 

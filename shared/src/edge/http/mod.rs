@@ -6,6 +6,7 @@ mod json;
 mod problems;
 mod query;
 mod webhook;
+mod whisper_token;
 
 use std::error::Error;
 
@@ -20,7 +21,8 @@ use crate::domain::number_erasure::ErasureId;
 pub use body::{MAX_BODY_BYTES, Object, read_json};
 pub use idempotency::RequestHasher;
 pub use query::Query;
-pub use webhook::{event_url, signed_body};
+pub use webhook::{call_step, call_urls, signed_body};
+pub use whisper_token::WhisperTokens;
 
 /// The failure of a request: an RFC 9457 problem, with its cause for the log.
 #[derive(Debug)]

@@ -1,29 +1,37 @@
 //! The part that all of Vonage's webhooks share.
 
 use jiff::Timestamp;
-use lambda_http::Request;
+use lambda_http::{Request, RequestExt};
 use lambda_http::http::{Method, header};
 
 use super::Problem;
 use super::body::body_of_at_most;
 use crate::domain::conversation::ConversationId;
+use crate::vonage::call_urls::{CallUrls, Step};
 use crate::vonage::signature::WebhookVerifier;
 
 /// Size of the largest body of a webhook, in bytes. Vonage's bodies have 1000 to 2000 bytes.
 const MAX_WEBHOOK_BYTES: usize = 64 * 1024;
 
-/// Path of the answer webhook.
-const ANSWER: &str = "/webhooks/answer";
+/// The beginning of all paths of webhooks.
+const WEBHOOKS: &str = "/webhooks/";
 
-/// Returns the URL of the event webhook for the calls of one conversation: at `public_url`, or else at the address at which
-/// Vonage has reached `request` to the answer webhook. `None` if the request does not say its own address.
-pub fn event_url(public_url: Option<&str>, request: &Request, conversation: ConversationId) -> Option<String> {
+/// Returns the addresses for the calls of one conversation: at `public_url`, or else at the address at which Vonage has reached
+/// `request`. `None` if the request does not say its own address.
+pub fn call_urls(public_url: Option<&str>, request: &Request, conversation: ConversationId) -> Option<CallUrls> {
     if let Some(public_url) = public_url {
-        return Some(format!("{public_url}/webhooks/event/{conversation}"));
+        return Some(CallUrls::new(public_url, conversation));
     }
     let uri = request.uri();
-    let (scheme, authority, base) = (uri.scheme_str()?, uri.authority()?, uri.path().strip_suffix(ANSWER)?);
-    Some(format!("{scheme}://{authority}{base}/webhooks/event/{conversation}"))
+    let (scheme, authority, (base, _)) = (uri.scheme_str()?, uri.authority()?, uri.path().split_once(WEBHOOKS)?);
+    Some(CallUrls::new(format!("{scheme}://{authority}{base}"), conversation))
+}
+
+/// Returns the step of a call that the path names, if it names one.
+pub fn call_step(request: &Request) -> Result<Option<Step>, Problem> {
+    let step = request.path_parameters_ref().and_then(|parameters| parameters.first("step"));
+    let unknown = || Problem::not_found("There is no such step of a call.");
+    step.map(|step| Step::parse(step).ok_or_else(unknown)).transpose()
 }
 
 /// Verifies the signature of a webhook that arrived at `now`, and returns its body. A GET has no body.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::clock::{SharedClock, whole_second};
+use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::choice::NoFreeNumber;
 use crate::domain::conversation::{Conversation, ConversationId, Lifetime, Notification, Participant};
@@ -44,6 +45,8 @@ pub struct NewConversation {
     pub quarantine_seconds: u32,
     /// Limits of each of its calls.
     pub limits: CallLimits,
+    /// The handling of its calls.
+    pub handling: CallHandling,
     /// Limits of all its calls together.
     pub usage_limits: UsageLimits,
     /// True to text the participants who dial.
@@ -239,6 +242,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             ended_at: None,
             quarantine_seconds,
             limits: new.limits,
+            handling: new.handling,
             usage_limits: new.usage_limits,
             limit_reached_at: None,
             revision: 0,

@@ -1,0 +1,111 @@
+//! What the table remembers of calls with guard and of missed calls: a callee's consent, and the text messages that told of them.
+
+use jiff::Timestamp;
+
+use super::item::{self, Key};
+use super::legs::{self, LegPhone};
+use super::write::Write;
+use super::{Store, StoreError};
+use crate::clock::whole_second;
+use crate::domain::call::{Direction, Leg, Status};
+use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::guard::Guard;
+use crate::domain::missed_calls::{BURST, Measure};
+use crate::domain::side::Side;
+
+/// A leg, by Vonage's ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegIds {
+    /// The call: its `conversation_uuid`.
+    pub call: String,
+    /// The leg: its `uuid`.
+    pub leg: String,
+}
+
+impl Store {
+    /// Notes at `now` that the participant on the side `callee` took a call on this leg. It does not matter if the events of the
+    /// leg come later.
+    pub async fn accept_call(
+        &self,
+        conversation: &Conversation,
+        callee: Side,
+        ids: &LegIds,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let phone = conversation.participant(callee).previous_numbers.len();
+        let owner = LegPhone::new(conversation, callee, phone);
+        let accept = legs::accept(&owner, &ids.call, &ids.leg, now)?;
+        // A leg of a conversation that is being erased must not come back: without the conversation it would stay.
+        let exists = Write::check(Key::Conversation(conversation.id)).when("attribute_not_exists(erased_at)");
+        self.transact_settled(vec![exists, accept]).await.map(drop)
+    }
+
+    /// True if the callee of a call with this guard took it: pressed the key, or was no machine. One consistent query.
+    pub async fn is_call_accepted(
+        &self,
+        conversation: ConversationId,
+        call: &str,
+        guard: Guard,
+    ) -> Result<bool, StoreError> {
+        let prefix = format!("{}{call}#", item::LEG_PREFIX);
+        let items = self.query(item::conversation_partition(conversation), Some(&prefix)).await?;
+        let legs = items.into_iter().map(legs::read).collect::<Result<Vec<Leg>, _>>()?;
+        let is_taken = |leg: &Leg| match guard {
+            Guard::None => leg.statuses.contains_key(&Status::Answered),
+            Guard::Press1 => leg.accepted_at.is_some(),
+            Guard::Detect => {
+                leg.statuses.contains_key(&Status::Answered) && !leg.statuses.contains_key(&Status::Machine)
+            }
+        };
+        Ok(legs.iter().any(|leg| leg.direction == Direction::Outbound && is_taken(leg)))
+    }
+
+    /// Claims the text message about a missed call, so that nobody else sends it. False if there was one of this kind in the last
+    /// [`BURST`], or if the conversation, the phone or the number that the callee sees is another one by now.
+    ///
+    /// It is claimed before it is sent: after a crash in between it is never sent, and never twice.
+    pub async fn claim_missed_call_text(
+        &self,
+        conversation: &Conversation,
+        callee: Side,
+        measure: Measure,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (index, participant) = (callee.index(), conversation.participant(callee));
+        let told = match measure {
+            Measure::CallBack => format!("asked_{index}"),
+            Measure::Say | Measure::Text => format!("told_{index}"),
+        };
+        let before = whole_second(now).saturating_sub(BURST).unwrap_or(Timestamp::MIN);
+        let claim = Write::update(Key::Conversation(conversation.id))
+            .set("#told = :now")
+            .name("#told", told)
+            .name("#number", "number")
+            .when("attribute_exists(participants)")
+            .when("attribute_not_exists(erased_at)")
+            .when("attribute_not_exists(ended_at)")
+            .when(format!("participants[{index}].#number = :number"))
+            .when(format!("participants[{index}].dials = :sees"))
+            .when("(attribute_not_exists(#told) OR #told <= :before)")
+            .bind(":now", item::seconds(now))
+            .bind(":before", item::seconds(before))
+            .bind(":number", item::string(participant.number.expose()))
+            .bind(":sees", item::string(participant.sees.as_str()));
+        self.update(claim).await
+    }
+
+    /// Adds the carrier records of text messages to their conversation. If that has been erased since, they are listed for
+    /// redaction.
+    pub async fn record_texts(
+        &self,
+        conversation: ConversationId,
+        texts: &[CarrierRecord],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if texts.is_empty() || self.add_records(conversation, texts).await? {
+            return Ok(());
+        }
+        self.request_redaction(texts, now).await
+    }
+}

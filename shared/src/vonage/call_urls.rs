@@ -1,0 +1,101 @@
+//! The addresses that an NCCO gives to Vonage: for the events of a leg, and for what happens next in a call.
+//!
+//! An address names the conversation and never a number, because Vonage logs NCCOs for about 30 days. Its steps need no secret:
+//! Vonage signs what it posts to them. Vonage fetches the whisper with a GET, whose signature may cover nothing, so that address
+//! has a token.
+
+use crate::domain::conversation::ConversationId;
+use crate::domain::side::Side;
+
+/// What an answer to Vonage may decide in the middle of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepKind {
+    /// The callee pressed a key at the guard, or none.
+    Guard,
+    /// The callee's leg is over. If the callee never accepted the call, it was missed.
+    After,
+    /// The caller of a missed call pressed a key, or none.
+    Menu,
+}
+
+/// A step of a call to the participant on one side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Its kind.
+    pub kind: StepKind,
+    /// The side that is called.
+    pub callee: Side,
+}
+
+impl Step {
+    const KINDS: [(StepKind, &'static str); 3] =
+        [(StepKind::Guard, "guard"), (StepKind::After, "after"), (StepKind::Menu, "menu")];
+
+    /// Reads the last part of an address.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, side) = text.split_once('-')?;
+        let (kind, _) = Self::KINDS.into_iter().find(|(_, name)| *name == kind)?;
+        let callee = Side::BOTH.into_iter().find(|of| letter(*of) == side)?;
+        Some(Self { kind, callee })
+    }
+
+    fn name(self) -> String {
+        let name = Self::KINDS.into_iter().find(|(kind, _)| *kind == self.kind).map_or("", |(_, name)| name);
+        format!("{name}-{}", letter(self.callee))
+    }
+}
+
+/// Returns the letter of a side in addresses and tokens.
+pub fn letter(side: Side) -> &'static str {
+    match side {
+        Side::A => "a",
+        Side::B => "b",
+    }
+}
+
+/// The addresses of a deployment for the calls of one conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallUrls {
+    base: String,
+    conversation: ConversationId,
+}
+
+impl CallUrls {
+    /// Creates the addresses below `base`, the deployment's address without a slash at its end.
+    pub fn new(base: impl Into<String>, conversation: ConversationId) -> Self {
+        Self { base: base.into(), conversation }
+    }
+
+    /// Returns the address of the events of a leg.
+    pub fn events(&self) -> String {
+        format!("{}/webhooks/event/{}", self.base, self.conversation)
+    }
+
+    /// Returns the address of a step.
+    pub fn step(&self, kind: StepKind, callee: Side) -> String {
+        format!("{}/{}", self.events(), Step { kind, callee }.name())
+    }
+
+    /// Returns the address of the words for the callee.
+    pub fn whisper(&self, token: &str) -> String {
+        format!("{}/webhooks/whisper/{token}", self.base)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn step_is_read_as_it_was_written() {
+        for (kind, _) in Step::KINDS {
+            for callee in Side::BOTH {
+                let step = Step { kind, callee };
+                assert_eq!(Step::parse(&step.name()), Some(step));
+            }
+        }
+        for bad in ["", "guard", "guard-", "guard-c", "guard-A", "menu-a-b", "leg-a"] {
+            assert_eq!(Step::parse(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Decoding of the webhooks of the actions `input` and `notify`, whose answer decides what comes next in a call.
+//!
+//! Source: Vonage Voice API, webhook reference. They have no status. Their numbers are not used: the address names the
+//! conversation and the side.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::event::identifier;
+
+/// The body of such a webhook.
+#[derive(Debug, Deserialize)]
+pub struct StepEvent {
+    #[serde(default)]
+    from: Value,
+    #[serde(default)]
+    to: Value,
+    #[serde(default)]
+    uuid: Value,
+    #[serde(default)]
+    conversation_uuid: Value,
+    #[serde(default)]
+    dtmf: Value,
+}
+
+impl StepEvent {
+    /// Decodes a body, which must be a JSON object.
+    pub fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(body)
+    }
+
+    /// Returns the keys that were pressed. Older applications get them as text, newer ones in an object with `digits`.
+    pub fn digits(&self) -> &str {
+        self.dtmf.as_str().or_else(|| self.dtmf["digits"].as_str()).unwrap_or_default()
+    }
+
+    /// Returns Vonage's ids of the call and of the leg.
+    pub fn ids(&self) -> Option<(String, String)> {
+        Some((self.call()?, self.safe(&self.uuid)?))
+    }
+
+    /// Returns Vonage's id of the call.
+    pub fn call(&self) -> Option<String> {
+        self.safe(&self.conversation_uuid)
+    }
+
+    fn safe(&self, id: &Value) -> Option<String> {
+        let text = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        identifier(id.as_str(), [&text(&self.from), &text(&self.to)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_read_in_both_forms() {
+        let read = |body: serde_json::Value| StepEvent::parse(body.to_string().as_bytes()).unwrap();
+        for (dtmf, digits) in [
+            (json!({"digits": "1", "timed_out": false}), "1"),
+            (json!("1"), "1"),
+            (json!({"digits": "", "timed_out": true}), ""),
+            (json!(null), ""),
+            (json!({"digits": null}), ""),
+            (json!([1]), ""),
+        ] {
+            assert_eq!(read(json!({"dtmf": dtmf})).digits(), digits, "{dtmf}");
+        }
+        let event = read(json!({"uuid": "u", "conversation_uuid": "CON-1", "to": "447700900002", "new": 1}));
+        assert_eq!(event.ids(), Some(("CON-1".to_owned(), "u".to_owned())));
+        assert_eq!(read(json!({"conversation_uuid": "447700900002", "to": "447700900002"})).call(), None);
+        assert!(StepEvent::parse(b"[]").is_err() && StepEvent::parse(b"1").is_err());
+    }
+}
