@@ -21,7 +21,7 @@ pub fn create_conversation(input: &[u8]) {
             assert!((SignedDuration::from_mins(1)..=SignedDuration::from_hours(170 * 24)).contains(&lifetime));
             let limits = new.limits;
             assert!((60..=7200).contains(&limits.max_call_seconds) && (10..=120).contains(&limits.ring_seconds));
-            assert!(limits.talk_seconds() >= 25, "{limits:?}");
+            assert!(limits.talk_seconds(new.handling) >= 10, "{limits:?}");
             assert!((limits.max_call_seconds..=30 * 86_400).contains(&new.quarantine_seconds));
             let labels = new.participants.iter().filter_map(|participant| participant.label.as_ref());
             let texts = labels.map(|label| (label.as_str().to_owned(), 40));

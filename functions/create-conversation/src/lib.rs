@@ -162,6 +162,15 @@ impl ConversationBody {
         let usual = CallLimits::with_max_call(max_call_seconds);
         let limits = CallLimits { ring_seconds: self.ring_seconds.unwrap_or(usual.ring_seconds), ..usual };
         within("ring_seconds", limits.ring_seconds, limits.allowed_ring_seconds())?;
+        let handling = CallHandling {
+            missed_calls: self.missed_calls.unwrap_or(usual_handling.missed_calls),
+            guard: self.guard.unwrap_or(usual_handling.guard),
+        };
+        let least = limits.least_call_seconds(handling);
+        if max_call_seconds < least {
+            let detail = format!("Must be at least {least} seconds with this ringing time, guard and missed_calls.");
+            return Err(Problem::invalid("max_call_seconds", detail));
+        }
         let quarantine_seconds = self.quarantine.unwrap_or(durations.quarantine_seconds);
         within("quarantine", quarantine_seconds, Durations::allowed_quarantines(limits))?;
         Ok(NewConversation {
@@ -170,10 +179,7 @@ impl ConversationBody {
             lifetime: self.expires_in,
             quarantine_seconds,
             limits,
-            handling: CallHandling {
-                missed_calls: self.missed_calls.unwrap_or(usual_handling.missed_calls),
-                guard: self.guard.unwrap_or(usual_handling.guard),
-            },
+            handling,
             usage_limits: UsageLimits {
                 max_calls: self.max_calls,
                 max_minutes: self.max_minutes,

@@ -51,7 +51,9 @@ impl HttpFunction for EventWebhook {
         let body = http::signed_body(&request, &self.verifier, self.clock.now())?.unwrap_or_default();
         if let Some(step) = http::call_step(&request)? {
             let next = self.next(&request, step, body, log).await?;
-            return Ok(next.map_or_else(|| http::empty(StatusCode::NO_CONTENT), |ncco| http::json(StatusCode::OK, &ncco)));
+            return Ok(
+                next.map_or_else(|| http::empty(StatusCode::NO_CONTENT), |ncco| http::json(StatusCode::OK, &ncco))
+            );
         }
         match Event::parse(body).map_err(not_an_object)? {
             Event::Leg { keys, event } => {

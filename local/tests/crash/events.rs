@@ -46,6 +46,20 @@ pub fn leg(body: &Value, signature: &str) -> Value {
     event
 }
 
+/// A webhook to the address of a conversation, for the events of a leg or for a step of a call.
+pub fn step(conversation: &str, step: Option<&str>, body: &Value, signature: &str) -> Value {
+    let mut event = leg(body, signature);
+    event["pathParameters"] = json!({"id": conversation});
+    let mut path = format!("/webhooks/event/{conversation}");
+    if let Some(step) = step {
+        event["pathParameters"]["step"] = json!(step);
+        path = format!("{path}/{step}");
+    }
+    event["rawPath"] = json!(path);
+    event["requestContext"]["http"]["path"] = json!(path);
+    event
+}
+
 pub fn drain(number: &str) -> Value {
     let mut event: Value = serde_json::from_str(include_str!("../../../events/provision-numbers-show.json")).unwrap();
     let (route, path) = ("DELETE /numbers/{number}", format!("/numbers/{number}"));

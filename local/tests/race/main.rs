@@ -11,6 +11,7 @@ mod changes;
 mod creations;
 mod forgetting;
 mod healing;
+mod missed_calls;
 mod one_way;
 mod renting;
 mod sandboxes;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::guard::Guard;
 use crate::domain::side::Side;
 
 /// The direction of a leg, seen from Vonage.
@@ -147,6 +148,30 @@ impl Leg {
         self.statuses.iter().filter_map(|(status, time)| Some((*status, (*time)?))).collect()
     }
 
+    fn answered_at(&self) -> Option<Timestamp> {
+        self.statuses.get(&Status::Answered).copied().flatten()
+    }
+
+    /// Returns the time from which a callee with this guard could talk.
+    fn connected_at(&self, guard: Guard) -> Option<Timestamp> {
+        match guard {
+            Guard::Press1 => self.accepted_at,
+            Guard::None => self.answered_at(),
+            Guard::Detect => self.answered_at().filter(|_| !self.statuses.contains_key(&Status::Machine)),
+        }
+    }
+
+    /// Returns the seconds for which a callee with this guard could talk. Vonage counts from the answer.
+    fn talked(&self, guard: Guard) -> Option<u32> {
+        let duration = self.facts.duration?;
+        if guard == Guard::None {
+            return Some(duration);
+        }
+        let connected_at = self.connected_at(guard)?;
+        let guarded = self.answered_at().map_or(0, |at| connected_at.duration_since(at).as_secs());
+        Some(duration.saturating_sub(u32::try_from(guarded).unwrap_or(0)))
+    }
+
     fn first_seen(&self) -> Option<Timestamp> {
         self.statuses.values().flatten().min().copied()
     }
@@ -165,7 +190,7 @@ pub struct Call {
     pub caller: Option<Side>,
     /// Time of its first status.
     pub started_at: Option<Timestamp>,
-    /// The time at which the callee answered.
+    /// The time at which the callee answered, or took a call with guard.
     pub connected_at: Option<Timestamp>,
     /// The time at which its last leg ended; `None` while a leg continues, or if the time is unknown.
     pub ended_at: Option<Timestamp>,
@@ -177,18 +202,18 @@ pub struct Call {
     pub legs: Vec<Leg>,
 }
 
-/// Groups legs into calls, oldest first.
-pub fn calls(legs: Vec<Leg>) -> Vec<Call> {
+/// Groups legs into calls with this guard, oldest first.
+pub fn calls(legs: Vec<Leg>, guard: Guard) -> Vec<Call> {
     let mut by_call: BTreeMap<String, Vec<Leg>> = BTreeMap::new();
     for leg in legs {
         by_call.entry(leg.conversation_uuid.clone()).or_default().push(leg);
     }
-    let mut calls: Vec<Call> = by_call.into_iter().map(|(id, legs)| call(id, legs)).collect();
+    let mut calls: Vec<Call> = by_call.into_iter().map(|(id, legs)| call(id, legs, guard)).collect();
     calls.sort_by_key(|call| call.started_at);
     calls
 }
 
-fn call(conversation_uuid: String, mut legs: Vec<Leg>) -> Call {
+fn call(conversation_uuid: String, mut legs: Vec<Leg>, guard: Guard) -> Call {
     legs.sort_by_key(|leg| (leg.direction == Direction::Outbound, leg.first_seen()));
     let outbound = legs.iter().find(|leg| leg.direction == Direction::Outbound);
     let caller = legs.first().map(|leg| match leg.direction {
@@ -198,9 +223,9 @@ fn call(conversation_uuid: String, mut legs: Vec<Leg>) -> Call {
     Call {
         caller,
         started_at: legs.iter().filter_map(Leg::first_seen).min(),
-        connected_at: outbound.and_then(|leg| leg.statuses.get(&Status::Answered).copied().flatten()),
+        connected_at: outbound.and_then(|leg| leg.connected_at(guard)),
         ended_at: legs.iter().map(Leg::ended_at).collect::<Option<Vec<_>>>().and_then(|ends| ends.into_iter().max()),
-        duration: outbound.and_then(|leg| leg.facts.duration),
+        duration: outbound.and_then(|leg| leg.talked(guard)),
         price: legs.iter().filter_map(|leg| leg.facts.price).reduce(|sum, price| sum + price),
         conversation_uuid,
         legs,
@@ -237,7 +262,7 @@ mod tests {
         let inbound = leg("in", Side::B, Direction::Inbound, &[(Status::Started, 1), (Status::Completed, 60)], "0.10");
         let outbound =
             leg("out", Side::A, Direction::Outbound, &[(Status::Answered, 5), (Status::Completed, 47)], "0.02");
-        let [call] = calls(vec![outbound, inbound]).try_into().unwrap();
+        let [call] = calls(vec![outbound, inbound], Guard::None).try_into().unwrap();
         assert_eq!(call.caller, Some(Side::B));
         assert_eq!(call.legs.iter().map(|leg| leg.uuid.as_str()).collect::<Vec<_>>(), ["in", "out"]);
         assert_eq!(call.started_at, Timestamp::from_second(1).ok());
@@ -258,7 +283,7 @@ mod tests {
         }
         assert_eq!((inbound.status(), outbound.status()), (Some(Status::Completed), Some(Status::Completed)));
         assert_eq!(inbound.times().len(), 1);
-        let [call] = calls(vec![outbound, inbound]).try_into().unwrap();
+        let [call] = calls(vec![outbound, inbound], Guard::None).try_into().unwrap();
         assert_eq!((call.started_at, call.price), (Timestamp::from_second(3).ok(), None));
         assert_eq!((call.connected_at, call.ended_at, call.duration), (None, None, None));
     }
@@ -267,6 +292,24 @@ mod tests {
     fn call_continues_while_a_leg_does() {
         let inbound = leg("in", Side::A, Direction::Inbound, &[(Status::Answered, 1)], "0");
         let outbound = leg("out", Side::B, Direction::Outbound, &[(Status::Completed, 9)], "0");
-        assert_eq!(calls(vec![inbound, outbound])[0].ended_at, None);
+        assert_eq!(calls(vec![inbound, outbound], Guard::None)[0].ended_at, None);
+    }
+
+    #[test]
+    fn guarded_call_is_connected_once_it_is_taken() {
+        let statuses = [(Status::Answered, 10), (Status::Completed, 52)];
+        let leg = || leg("out", Side::B, Direction::Outbound, &statuses, "0");
+        let talk = |leg: Leg, guard: Guard| {
+            let call = calls(vec![leg], guard).remove(0);
+            (call.connected_at.map(Timestamp::as_second), call.duration)
+        };
+        assert_eq!(talk(leg(), Guard::None), (Some(10), Some(42)));
+        assert_eq!(talk(leg(), Guard::Press1), (None, None), "a voicemail answered");
+        let taken = Leg { accepted_at: Timestamp::from_second(18).ok(), ..leg() };
+        assert_eq!(talk(taken, Guard::Press1), (Some(18), Some(34)));
+        assert_eq!(talk(leg(), Guard::Detect), (Some(10), Some(42)));
+        let mut machine = leg();
+        machine.statuses.insert(Status::Machine, None);
+        assert_eq!(talk(machine, Guard::Detect), (None, None));
     }
 }

@@ -7,6 +7,8 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::call_handling::CallHandling;
+
 /// The limits of each call of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallLimits {
@@ -22,6 +24,7 @@ impl CallLimits {
     /// Longer than people let a phone ring.
     const MAX_RING_SECONDS: u32 = 120;
     const MIN_RING_SECONDS: u32 = 10;
+    const LEAST_TALK_SECONDS: u32 = 10;
 
     /// The longest call that Vonage allows, in seconds.
     pub const MAX_CALL_SECONDS: u32 = 7200;
@@ -38,21 +41,34 @@ impl CallLimits {
         Self::MIN_RING_SECONDS..=(self.max_call_seconds / 2).min(Self::MAX_RING_SECONDS)
     }
 
-    /// Returns the time left to talk, in seconds, after the announcement and the ringing.
-    pub fn talk_seconds(self) -> u32 {
-        self.max_call_seconds.saturating_sub(self.ring_seconds + Self::ANNOUNCEMENT_SECONDS)
+    /// Returns the time left to talk, in seconds, after the announcement, the ringing and the guard.
+    pub fn talk_seconds(self, handling: CallHandling) -> u32 {
+        self.max_call_seconds.saturating_sub(self.seconds_to_connect(handling))
+    }
+
+    /// Returns the shortest longest call with this ringing time and handling, in seconds: in it there is time to talk, or for the
+    /// words after a missed call.
+    pub fn least_call_seconds(self, handling: CallHandling) -> u32 {
+        self.seconds_to_connect(handling) + handling.menu_seconds().max(Self::LEAST_TALK_SECONDS)
+    }
+
+    fn seconds_to_connect(self, handling: CallHandling) -> u32 {
+        Self::ANNOUNCEMENT_SECONDS + self.ring_seconds + handling.guard_seconds()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::guard::Guard;
+    use crate::domain::missed_calls::Measure;
 
     #[test]
     fn announcement_ringing_and_talk_fit_into_the_longest_call() {
         for (max_call_seconds, ring_seconds, talk_seconds) in [(60, 20, 35), (7200, 45, 7150)] {
             let limits = CallLimits::with_max_call(max_call_seconds);
-            assert_eq!((limits.ring_seconds, limits.talk_seconds()), (ring_seconds, talk_seconds));
+            let talk = limits.talk_seconds(CallHandling::default());
+            assert_eq!((limits.ring_seconds, talk), (ring_seconds, talk_seconds));
         }
     }
 
@@ -62,7 +78,17 @@ mod tests {
             let usual = CallLimits::with_max_call(max_call_seconds);
             assert!(usual.allowed_ring_seconds().contains(&usual.ring_seconds), "{max_call_seconds}");
             let longest = CallLimits { ring_seconds: *usual.allowed_ring_seconds().end(), ..usual };
-            assert!(longest.talk_seconds() >= 25, "{max_call_seconds}");
+            assert!(longest.talk_seconds(CallHandling::default()) >= 25, "{max_call_seconds}");
         }
+    }
+
+    #[test]
+    fn guard_and_menu_are_part_of_the_longest_call() {
+        let limits = CallLimits { max_call_seconds: 120, ring_seconds: 30 };
+        let guarded = CallHandling { guard: Guard::Press1, ..CallHandling::default() };
+        let asked = CallHandling { missed_calls: vec![Measure::CallBack].into(), ..guarded };
+        assert_eq!((limits.talk_seconds(CallHandling::default()), limits.talk_seconds(guarded)), (85, 60));
+        assert_eq!(limits.talk_seconds(asked), 60, "a call is either taken or missed");
+        assert_eq!((limits.least_call_seconds(guarded), limits.least_call_seconds(asked)), (70, 85));
     }
 }

@@ -84,8 +84,10 @@ impl<T: TextSender> CallSteps<T> {
         // Without its ids a leg cannot be told from others, so its caller would hear that nobody answered.
         let (YES, Some(ids)) = (keys, ids) else { return Ok(call_steps::declined(id)) };
         let Some(conversation) = self.store.conversation(id, now).await? else { return Ok(call_steps::declined(id)) };
-        self.store.accept_call(&conversation, callee, &ids, now).await?;
-        Ok(call_steps::accepted())
+        Ok(match self.store.accept_call(&conversation, callee, &ids, now).await? {
+            true => call_steps::accepted(),
+            false => call_steps::declined(id),
+        })
     }
 
     /// Returns what the caller hears who pressed these keys after a missed call. Key 1 asks the callee to call back.

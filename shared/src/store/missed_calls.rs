@@ -25,20 +25,21 @@ pub struct LegIds {
 
 impl Store {
     /// Notes at `now` that the participant on the side `callee` took a call on this leg. It does not matter if the events of the
-    /// leg come later.
+    /// leg come later. False if the conversation has been erased.
     pub async fn accept_call(
         &self,
         conversation: &Conversation,
         callee: Side,
         ids: &LegIds,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let phone = conversation.participant(callee).previous_numbers.len();
         let owner = LegPhone::new(conversation, callee, phone);
         let accept = legs::accept(&owner, &ids.call, &ids.leg, now)?;
-        // A leg of a conversation that is being erased must not come back: without the conversation it would stay.
-        let exists = Write::check(Key::Conversation(conversation.id)).when("attribute_not_exists(erased_at)");
-        self.transact_settled(vec![exists, accept]).await.map(drop)
+        // A leg of an erased conversation must not come back: nothing would delete it.
+        let exists = Write::check(Key::Conversation(conversation.id));
+        let exists = exists.when("attribute_exists(participants)").when("attribute_not_exists(erased_at)");
+        self.transact_settled(vec![exists, accept]).await
     }
 
     /// True if the callee of a call with this guard took it: pressed the key, or was no machine. One consistent query.

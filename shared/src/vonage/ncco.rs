@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::call_urls::{CallUrls, StepKind};
+use crate::domain::call_handling::CallHandling;
 use crate::domain::guard::Guard;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Destination;
@@ -134,21 +135,24 @@ pub struct FollowUp {
 pub fn answer(destination: Destination, follow_up: Option<FollowUp>) -> Ncco {
     match destination {
         Destination::Participant { connect_to, present_as, limits, handling, caller, .. } => {
-            let guard = if follow_up.is_some() { handling.guard } else { Guard::None };
-            let after = follow_up.as_ref().filter(|_| !guard.is_none()).map(|follow_up| ask_after(follow_up, caller));
+            let handling = if follow_up.is_some() { handling } else { CallHandling::default() };
+            let after =
+                follow_up.as_ref().filter(|_| !handling.guard.is_none()).map(|follow_up| ask_after(follow_up, caller));
             let (urls, token) = follow_up.map(|follow_up| (follow_up.urls, follow_up.whisper_token)).unzip();
-            let decides = urls.is_some() && !handling.is_plain();
             let connect = Action::Connect {
                 from: present_as,
                 endpoint: [PhoneEndpoint {
                     number: connect_to,
-                    on_answer: token.flatten().zip(urls.as_ref()).map(|(token, urls)| OnAnswer { url: urls.whisper(&token) }),
+                    on_answer: token
+                        .flatten()
+                        .zip(urls.as_ref())
+                        .map(|(token, urls)| OnAnswer { url: urls.whisper(&token) }),
                 }],
                 timeout: limits.ring_seconds,
-                limit: limits.talk_seconds(),
+                limit: limits.talk_seconds(handling),
                 event_url: urls.map(|urls| [urls.events()]),
-                event_type: decides.then_some("synchronous"),
-                machine_detection: (guard == Guard::Detect)
+                event_type: (!handling.is_plain()).then_some("synchronous"),
+                machine_detection: (handling.guard == Guard::Detect)
                     .then_some(MachineDetection { behavior: "hangup", mode: "detect" }),
             };
             [talk("Connecting your call."), connect].into_iter().chain(after).collect()
@@ -203,7 +207,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::call_handling::CallHandling;
     use crate::domain::call_limits::CallLimits;
     use crate::domain::conversation::ConversationId;
     use crate::domain::missed_calls::Measure;
@@ -222,8 +225,8 @@ mod tests {
             caller: Side::A,
             handling,
         };
-        let follow_up = addresses
-            .map(|token| FollowUp { urls: CallUrls::new(BASE, id), whisper_token: token.map(str::to_owned) });
+        let follow_up =
+            addresses.map(|token| FollowUp { urls: CallUrls::new(BASE, id), whisper_token: token.map(str::to_owned) });
         let ncco = serde_json::to_string(&answer(destination, follow_up)).unwrap();
         serde_json::from_str(&ncco.replace(&id.to_string(), "ID")).unwrap()
     }

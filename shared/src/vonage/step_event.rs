@@ -3,54 +3,43 @@
 //! Source: Vonage Voice API, webhook reference. They have no status. Their numbers are not used: the address names the
 //! conversation and the side.
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::event::identifier;
 
 /// The body of such a webhook.
-#[derive(Debug, Deserialize)]
-pub struct StepEvent {
-    #[serde(default)]
-    from: Value,
-    #[serde(default)]
-    to: Value,
-    #[serde(default)]
-    uuid: Value,
-    #[serde(default)]
-    conversation_uuid: Value,
-    #[serde(default)]
-    dtmf: Value,
-}
+#[derive(Debug)]
+pub struct StepEvent(Map<String, Value>);
 
 impl StepEvent {
     /// Decodes a body, which must be a JSON object.
     pub fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(body)
+        serde_json::from_slice(body).map(Self)
     }
 
     /// Returns the keys that were pressed. Older applications get them as text, newer ones in an object with `digits`.
     pub fn digits(&self) -> &str {
-        self.dtmf.as_str().or_else(|| self.dtmf["digits"].as_str()).unwrap_or_default()
+        let Some(dtmf) = self.0.get("dtmf") else { return "" };
+        dtmf.as_str().or_else(|| dtmf["digits"].as_str()).unwrap_or_default()
     }
 
     /// Returns Vonage's ids of the call and of the leg.
     pub fn ids(&self) -> Option<(String, String)> {
-        Some((self.call()?, self.safe(&self.uuid)?))
+        Some((self.call()?, self.id("uuid")?))
     }
 
     /// Returns Vonage's id of the call.
     pub fn call(&self) -> Option<String> {
-        self.safe(&self.conversation_uuid)
+        self.id("conversation_uuid")
     }
 
-    fn safe(&self, id: &Value) -> Option<String> {
-        let text = |value: &Value| match value {
+    fn id(&self, name: &str) -> Option<String> {
+        let text = |name: &str| match self.0.get(name)? {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         };
-        identifier(id.as_str(), [&text(&self.from), &text(&self.to)])
+        identifier(self.0.get(name)?.as_str(), [&text("from"), &text("to")])
     }
 }
 

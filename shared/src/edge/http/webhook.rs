@@ -1,8 +1,8 @@
 //! The part that all of Vonage's webhooks share.
 
 use jiff::Timestamp;
-use lambda_http::{Request, RequestExt};
 use lambda_http::http::{Method, header};
+use lambda_http::{Request, RequestExt};
 
 use super::Problem;
 use super::body::body_of_at_most;

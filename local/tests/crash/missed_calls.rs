@@ -1,0 +1,73 @@
+//! Crashes of the event webhook while it tells of a missed call.
+
+use create_conversation::CreateConversation;
+use event_webhook::EventWebhook;
+use serde_json::{Value, json};
+use testkit::{Laptop, string};
+
+use crate::events;
+use crate::scenario::{Functions, Scenario, at_every_request, builder};
+
+const PHONES: [&str; 2] = ["447700900001", "447700900002"];
+
+/// Returns a webhook to the address of the conversation, signed now.
+fn posted(laptop: &Laptop, id: &str, step: Option<&str>, body: &Value) -> Value {
+    events::step(id, step, body, &laptop.signature(Some(&body.to_string())))
+}
+
+fn busy(mask: &str) -> Value {
+    json!({"from": mask, "to": PHONES[1], "uuid": "63f61863-4a51-4f6b-86e1-46edebcf9356",
+           "conversation_uuid": "CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "direction": "outbound", "status": "busy"})
+}
+
+async fn create(laptop: &Laptop, fields: Value) -> Value {
+    let mut body =
+        json!({"participants": PHONES.map(|number| json!({"number": format!("+{number}")})), "notify": false});
+    body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    Functions::of(laptop).answer::<CreateConversation>(&events::creation(&body, None)).await.body
+}
+
+#[tokio::test]
+async fn missed_call_is_texted_once_at_most_after_a_crash() {
+    at_every_request("POST /webhooks/event/{id} of a missed call", 6, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        let created = create(&laptop, json!({"missed_calls": ["text"]})).await;
+        let (id, mask) = (string(&created["id"]), string(&created["participants"][1]["dials"]));
+        let event = posted(&laptop, &id, None, &busy(&mask));
+        scenario.run(&laptop, async |functions| drop(functions.answer::<EventWebhook>(&event).await)).await;
+        for _ in 0..2 {
+            let event = posted(&laptop, &id, None, &busy(&mask));
+            let answer = Functions::of(&laptop).answer::<EventWebhook>(&event).await;
+            assert!(answer.status == 200 && answer.body[0]["action"] == "talk", "{answer:?}");
+        }
+        let texts = laptop.texts(PHONES[1]).await.len();
+        assert!(texts <= 1, "{texts} text messages");
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn key_at_the_guard_counts_once_it_is_stored() {
+    at_every_request("POST /webhooks/event/{id}/guard-b", 2, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        let created = create(&laptop, json!({"guard": "press_1"})).await;
+        let id = string(&created["id"]);
+        let key = json!({"uuid": "u", "conversation_uuid": "CON-1", "dtmf": {"digits": "1", "timed_out": false}});
+        let connected = std::cell::Cell::new(false);
+        let event = posted(&laptop, &id, Some("guard-b"), &key);
+        scenario
+            .run(&laptop, async |functions| {
+                let answer = functions.answer::<EventWebhook>(&event).await;
+                connected.set(answer.status == 200);
+            })
+            .await;
+        let after = json!({"conversation_uuid": "CON-1", "payload": {}});
+        let answer =
+            Functions::of(&laptop).answer::<EventWebhook>(&posted(&laptop, &id, Some("after-b"), &after)).await;
+        // Without the answer Vonage asks again. What was answered is stored.
+        assert!(!connected.get() || answer.status == 204, "{answer:?}");
+        scenario
+    })
+    .await;
+}
