@@ -91,6 +91,14 @@ impl Country {
         numbering_plan::calling_code(self.0).map(|code| code.to_string())
     }
 
+    /// Returns the countries with the calling code of a number, of which these are the digits in E.164 without "+", the main
+    /// one first.
+    pub fn with_calling_code_of(digits: &str) -> impl Iterator<Item = Self> {
+        let number = numbering_plan::Number::from_international(digits);
+        let countries = number.into_iter().flat_map(|number| numbering_plan::countries(number.calling_code()));
+        countries.filter_map(|letters| Self::with_code(std::str::from_utf8(&letters).ok()?))
+    }
+
     /// True if numbers of this country can begin with these digits, or continue them.
     pub fn may_begin_with(self, digits: &str) -> bool {
         let Some(calling_code) = self.calling_code() else { return true };

@@ -88,6 +88,9 @@ impl<const MAX: usize> From<ShortText<MAX>> for String {
 /// The name of a participant in the text message to the other side: "your driver". At most 40 characters.
 pub type Label = ShortText<40>;
 
+/// The deployment's own name, `BRAND`. At most 40 characters.
+pub type Brand = ShortText<40>;
+
 /// The client's own name for a conversation: "ride-42". At most 128 characters, without `"` and `\`: an EventBridge pipe
 /// copies it into the JSON of events and escapes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

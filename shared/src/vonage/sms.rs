@@ -12,6 +12,7 @@ use super::error::VonageError;
 use super::retry::Idempotency;
 use crate::config::VonageConfig;
 use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::text_message::Encoding;
 
 /// A service that sends text messages.
 pub trait TextSender: Send + Sync {
@@ -57,11 +58,6 @@ impl TextSender for SmsOnDemand {
     }
 }
 
-/// The GSM 03.38 alphabet with its extension table. A text with any other character must be sent as `unicode`: the
-/// API's default type is `text`, and it does not detect the encoding.
-const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\
-                   abcdefghijklmnopqrstuvwxyzäöñüà|^€{}[]~\\";
-
 const PATH: &str = "/sms/json";
 
 #[derive(Serialize)]
@@ -88,7 +84,11 @@ struct Part {
 
 impl TextSender for SmsApi {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
-        let encoding = if text.chars().all(|c| GSM.contains(c)) { "text" } else { "unicode" };
+        // The API does not detect the encoding.
+        let encoding = match Encoding::of(text) {
+            Encoding::Gsm => "text",
+            Encoding::Ucs2 => "unicode",
+        };
         let message = Message { from: from.as_str(), to: to.expose(), text, encoding };
         self.0.retry_budget(PATH, Idempotency::Unsafe, None).run(|limit| self.send_once(&message, limit)).await
     }

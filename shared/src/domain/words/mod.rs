@@ -1,0 +1,195 @@
+//! Words: all that is said in calls and texted, in the languages of `shared/words` and of a deployment's own file.
+//!
+//! No sentence for people is anywhere else in the code. A language is parsed when it is needed for the first time.
+
+pub mod addressee;
+pub mod check;
+pub mod own;
+pub mod sentence;
+pub mod shipped;
+pub mod template;
+pub mod voice;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use self::addressee::Addressee;
+use self::own::OwnWords;
+use self::sentence::{Name, Placeholder, Spoken, Text};
+use self::voice::Voice;
+use super::country::Country;
+use super::language::Language;
+use super::phone::{PhoneNumber, VirtualNumber, without_numbers};
+use super::text::{Brand, Label, Reference};
+
+/// The words of a deployment.
+#[derive(Debug, Clone)]
+pub struct Words(Arc<Settings>);
+
+#[derive(Debug)]
+struct Settings {
+    default: Language,
+    brand: Option<Brand>,
+    own: OwnWords,
+}
+
+/// A sentence as a call has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Utterance {
+    /// Spoken by a voice.
+    Talk(String, Voice),
+    /// The URL of a recording.
+    Audio(String),
+}
+
+/// The words for one person.
+#[derive(Debug)]
+pub struct Speech<'w> {
+    words: &'w Settings,
+    /// The person's language, that of the deployment, and English: a sentence is in the first that has it.
+    languages: Vec<Language>,
+    label: Option<String>,
+    reference: Option<String>,
+    number: Option<String>,
+}
+
+impl Default for Words {
+    /// The words that are built in, with English as the default, and no brand.
+    fn default() -> Self {
+        Self::new(Language::english(), None, OwnWords::default())
+    }
+}
+
+impl Words {
+    /// Creates the words of a deployment, with the language of those who have no other.
+    pub fn new(default: Language, brand: Option<Brand>, own: OwnWords) -> Self {
+        Self(Arc::new(Settings { default, brand, own }))
+    }
+
+    /// True if there are words in this language, or in it without its region and script.
+    pub fn has(&self, language: &Language) -> bool {
+        language
+            .lookup()
+            .any(|tag| self.0.own.with_tag(tag).is_some() || shipped::all().iter().any(|one| one.tag == tag))
+    }
+
+    /// Returns the tags of all languages that have words, in order.
+    pub fn languages(&self) -> Vec<&str> {
+        let own = self.0.own.languages().map(|(tag, _)| tag);
+        own.chain(shipped::all().iter().map(|one| one.tag)).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Returns the language of a participant: the one that is `given`, else that of the country if there are words in it, else
+    /// that of the deployment.
+    pub fn language_of(&self, given: Option<&Language>, country: Country) -> Language {
+        let guessed = || Some(Language::of_country(country)).filter(|guess| self.has(guess));
+        given.cloned().or_else(guessed).unwrap_or_else(|| self.0.default.clone())
+    }
+
+    /// Guesses the language of an unknown caller by the calling code, if most people read the same one in all its countries.
+    pub fn language_of_caller(&self, caller: &PhoneNumber) -> Option<Language> {
+        Language::of_countries(Country::with_calling_code_of(caller.expose())).filter(|guess| self.has(guess))
+    }
+
+    /// Returns the words for a person with this language, or with that of the deployment.
+    pub fn speech(&self, language: Option<&Language>) -> Speech<'_> {
+        let languages = language.into_iter().chain([&self.0.default]).cloned();
+        let languages = languages.chain([Language::english()]).collect();
+        Speech { words: &self.0, languages, label: None, reference: None, number: None }
+    }
+
+    /// Returns the words for the caller of a route.
+    pub fn speech_to(&self, caller: &Addressee) -> Speech<'_> {
+        let speech = self.speech(caller.language.as_ref());
+        speech.with_label(caller.label.as_ref()).with_reference(caller.reference.as_ref())
+    }
+
+    /// True if a spoken sentence of the deployment has this placeholder. Those that are built in have none.
+    pub fn are_spoken_with(&self, placeholder: Placeholder) -> bool {
+        self.0.own.spoken().contains(placeholder.name())
+    }
+}
+
+impl<'w> Speech<'w> {
+    /// Sets the name of the other participant.
+    pub fn with_label(self, label: Option<&Label>) -> Self {
+        Self { label: label.map(|label| label.as_str().to_owned()), ..self }
+    }
+
+    /// Sets the client's own name for the conversation.
+    pub fn with_reference(self, reference: Option<&Reference>) -> Self {
+        Self { reference: reference.map(|reference| reference.as_str().to_owned()), ..self }
+    }
+
+    /// Sets the number to dial.
+    pub fn with_number(self, number: &VirtualNumber) -> Self {
+        Self { number: Some(format!("+{number}")), ..self }
+    }
+
+    /// Returns a sentence for a call.
+    pub fn say(&self, sentence: Spoken) -> Utterance {
+        let (value, tag, language) = self.find(sentence.key());
+        if let Some(url) = value["audio"].as_str() {
+            return Utterance::Audio(url.to_owned());
+        }
+        let text = value.as_str().unwrap_or_default();
+        let is_ssml = text.starts_with("<speak>");
+        let filled = template::fill(text, |name| Cow::Owned(safe_to_say(&self.value(name), is_ssml)));
+        Utterance::Talk(filled, self.voice(tag, language))
+    }
+
+    /// Returns a text message.
+    pub fn write(&self, text: Text) -> String {
+        let (value, ..) = self.find(text.key());
+        template::fill(value.as_str().unwrap_or_default(), |name| self.value(name))
+    }
+
+    /// Returns the value of the placeholder with this name.
+    fn value(&self, name: &str) -> Cow<'_, str> {
+        let value = match Placeholder::named(name) {
+            Some(Placeholder::Brand) => self.words.brand.as_ref().map(Brand::as_str),
+            Some(Placeholder::Label) => match &self.label {
+                Some(label) => Some(label.as_str()),
+                None => self.find(Name::OtherPerson.key()).0.as_str(),
+            },
+            Some(Placeholder::Number) => self.number.as_deref(),
+            Some(Placeholder::Reference) => self.reference.as_deref(),
+            None => None,
+        };
+        Cow::Borrowed(value.unwrap_or_default())
+    }
+
+    /// Finds a key in the first language that has it. Returns its value, the tag under which it is, and the language for which
+    /// it was found there.
+    fn find(&self, key: &str) -> (&'w Value, &str, &Language) {
+        let languages = self.languages.iter().flat_map(|language| language.lookup().map(move |tag| (tag, language)));
+        let mut found =
+            languages.filter_map(|(tag, language)| Some((own::entry(&self.words.own, tag, key)?, tag, language)));
+        // The tests find each sentence in English.
+        found.next().unwrap_or((&Value::Null, "", &self.languages[0]))
+    }
+
+    /// Returns the voice of sentences under `tag`, for somebody who reads `language`.
+    fn voice(&self, tag: &str, language: &Language) -> Voice {
+        let of_region = language.region().map(|region| format!("{}.{region}", voice::KEY));
+        let keys = || of_region.as_deref().into_iter().chain([voice::KEY]);
+        let tags = language.lookup().skip_while(|exact| *exact != tag);
+        let found = tags.flat_map(|tag| keys().filter_map(move |key| own::entry(&self.words.own, tag, key))).next();
+        let voice = found.and_then(|voice| Voice::deserialize(voice).ok());
+        voice.unwrap_or_else(|| Voice { language: tag.to_owned(), style: None, premium: false })
+    }
+}
+
+/// Returns the value of a placeholder as it may be spoken: without phone numbers, which Vonage would log, and without marks
+/// that Vonage would take as SSML.
+fn safe_to_say(value: &str, is_ssml: bool) -> String {
+    let plain = without_numbers(value).replace(['<', '>', '*'], "");
+    if is_ssml { plain.replace('&', "&amp;") } else { plain }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Words of a deployment's own file: a JSON object of languages, each with the sentences and voices that it replaces or adds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::check::{self, Fault};
+use super::sentence::{Placeholder, Sentence, Spoken};
+use super::shipped::{self, Entries};
+use super::template::{self, Piece};
+use super::voice;
+use crate::domain::language::Language;
+
+/// The words of a deployment's own file, by language.
+#[derive(Debug, Clone, Default)]
+pub struct OwnWords(BTreeMap<String, Entries>);
+
+/// The file is not one of words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotWords {
+    /// It is not a JSON object of objects.
+    #[error("is not a JSON object with an object for each language ({0})")]
+    NotJson(String),
+    /// Some of its entries are at fault.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Faults(Vec<Fault>),
+}
+
+impl OwnWords {
+    /// Reads and checks a file. `has_brand` says that the deployment has a brand.
+    pub fn read(json: &[u8], has_brand: bool) -> Result<Self, NotWords> {
+        let languages: BTreeMap<String, Map<String, Value>> =
+            serde_json::from_slice(json).map_err(|error| NotWords::NotJson(error.to_string()))?;
+        let (mut own, mut faults) = (Self::default(), Vec::new());
+        for (written, entries) in languages {
+            let mut fault = |key: &str, problem: String| {
+                faults.push(Fault { language: written.clone(), key: key.to_owned(), problem });
+            };
+            let language = match Language::try_from(written.as_str()) {
+                Ok(language) => language,
+                Err(error) => {
+                    fault("", error.to_string());
+                    continue;
+                }
+            };
+            for (key, value) in &entries {
+                if let Some(problem) = problem(key, value, has_brand) {
+                    fault(key, problem);
+                }
+            }
+            if own.0.insert(language.into(), entries).is_some() {
+                fault("", "comes twice".to_owned());
+            }
+        }
+        faults.extend(own.0.keys().filter(|tag| !own.has_voice(tag)).map(|tag| Fault {
+            language: tag.clone(),
+            key: voice::KEY.to_owned(),
+            problem: "is missing, and the language has no other one".to_owned(),
+        }));
+        if faults.is_empty() { Ok(own) } else { Err(NotWords::Faults(faults)) }
+    }
+
+    /// Returns the words of the language with this tag.
+    pub fn with_tag(&self, tag: &str) -> Option<&Entries> {
+        self.0.get(tag)
+    }
+
+    /// Returns all languages with their words.
+    pub fn languages(&self) -> impl Iterator<Item = (&str, &Entries)> {
+        self.0.iter().map(|(tag, entries)| (tag.as_str(), entries))
+    }
+
+    /// Returns the keys of the sentences that a language of the file has neither here nor built in. They are said in another
+    /// language.
+    pub fn missing(&self, language: &Language) -> Vec<&'static str> {
+        let of_deployment = Sentence::all().filter(|sentence| !matches!(sentence, Sentence::Fixed(_)));
+        let has = |key: &str| language.lookup().any(|tag| entry(self, tag, key).is_some());
+        of_deployment.map(Sentence::key).filter(|key| !has(key)).collect()
+    }
+
+    /// Returns the placeholders that its spoken sentences have.
+    pub fn spoken(&self) -> BTreeSet<&'static str> {
+        let is_spoken = |key: &str| Spoken::ALL.iter().any(|spoken| spoken.key() == key);
+        let entries = self.0.values().flatten().filter(|(key, _)| is_spoken(key));
+        let texts = entries.filter_map(|(_, value)| value.as_str());
+        let names = texts.flat_map(template::pieces).filter_map(|piece| match piece {
+            Piece::Value(name) => Placeholder::named(name),
+            Piece::Words(_) => None,
+        });
+        names.map(Placeholder::name).collect()
+    }
+
+    fn has_voice(&self, tag: &str) -> bool {
+        Language::try_from(tag)
+            .is_ok_and(|language| language.lookup().any(|tag| entry(self, tag, voice::KEY).is_some()))
+    }
+}
+
+/// Returns the value of a key in exactly this language: of the deployment's own file, or built in.
+pub fn entry<'w>(own: &'w OwnWords, tag: &str, key: &str) -> Option<&'w Value> {
+    let own = own.with_tag(tag).and_then(|entries| entries.get(key));
+    own.or_else(|| shipped::with_tag(tag)?.get(key))
+}
+
+fn problem(key: &str, value: &Value, has_brand: bool) -> Option<String> {
+    if let Some(Sentence::Fixed(_)) = Sentence::with_key(key) {
+        return Some("is fixed when Maskline is built".to_owned());
+    }
+    check::problem(key, value, has_brand)
+}

@@ -1,0 +1,175 @@
+//! The sentences of calls and text messages, and the placeholders in them.
+//!
+//! A new sentence is one line here and one line in each file of `shared/words`. Tests compare them.
+
+/// A place in a sentence for something that differs from call to call, written `{label}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placeholder {
+    /// The deployment's name, `BRAND`.
+    Brand,
+    /// The name of the other participant.
+    Label,
+    /// The virtual number to dial, with "+".
+    Number,
+    /// The client's own name for the conversation.
+    Reference,
+}
+
+impl Placeholder {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Brand, Self::Label, Self::Number, Self::Reference];
+
+    /// Those that every sentence may have.
+    pub const ANYWHERE: [Self; 3] = [Self::Brand, Self::Label, Self::Reference];
+
+    /// Returns its name between the braces.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Brand => "brand",
+            Self::Label => "label",
+            Self::Number => "number",
+            Self::Reference => "reference",
+        }
+    }
+
+    /// Returns the placeholder with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|placeholder| placeholder.name() == name)
+    }
+}
+
+/// Makes an enumeration of sentences, with the key of each in the files of words, and with the placeholders that it needs
+/// besides those that it may have.
+macro_rules! sentences {
+    ($(#[$all:meta])* $name:ident {
+        $($(#[$one:meta])* $sentence:ident = $key:literal $(needs [$($needed:ident),*])?,)*
+    }) => {
+        $(#[$all])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$one])* $sentence,)*
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$sentence,)*];
+
+            /// Returns its key in files of words.
+            pub const fn key(self) -> &'static str {
+                match self {
+                    $(Self::$sentence => $key,)*
+                }
+            }
+
+            /// Returns the placeholders that it needs.
+            pub const fn needed(self) -> &'static [Placeholder] {
+                match self {
+                    $(Self::$sentence => &[$($(Placeholder::$needed,)*)?],)*
+                }
+            }
+        }
+    };
+}
+
+sentences! {
+    /// A sentence that is spoken in a call. It never has a phone number: Vonage logs what is spoken.
+    Spoken {
+        /// The caller's number is hidden, so nobody is called.
+        CallerHidden = "call.caller-hidden",
+        /// The caller's number means no phone, or several, so nobody is called.
+        CallerUnclear = "call.caller-unclear",
+        /// The other participant is called next.
+        Connecting = "call.connecting",
+        /// The conversation has ended.
+        Ended = "call.ended",
+        /// The calls of the conversation have reached a limit.
+        LimitReached = "call.limit-reached",
+        /// This caller and this number have no conversation.
+        Nobody = "call.nobody",
+        /// The caller dials another number in this conversation by now.
+        NumberChanged = "call.number-changed",
+        /// The caller only receives calls from this number.
+        ReceivesOnly = "call.receives-only",
+    }
+}
+
+sentences! {
+    /// A text message.
+    Text {
+        /// The number to dial in a new conversation.
+        Invitation = "text.invitation" needs [Number],
+        /// The number to dial from now on.
+        NumberChanged = "text.number-changed" needs [Number],
+    }
+}
+
+sentences! {
+    /// A name in other sentences.
+    Name {
+        /// The other participant, if that one has no label.
+        OtherPerson = "name.other-person",
+    }
+}
+
+sentences! {
+    /// A sentence that is fixed when the software is built, because nothing may fail where it is spoken: the caller hears it, or
+    /// the person who is called.
+    Fixed {
+        /// A function has failed.
+        Problem = "fallback.problem",
+    }
+}
+
+/// A sentence of any kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sentence {
+    /// Spoken.
+    Spoken(Spoken),
+    /// Sent.
+    Text(Text),
+    /// A name.
+    Name(Name),
+    /// Spoken, and fixed.
+    Fixed(Fixed),
+}
+
+impl Sentence {
+    /// Returns all sentences.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let spoken = Spoken::ALL.iter().copied().map(Self::Spoken);
+        let texts = Text::ALL.iter().copied().map(Self::Text);
+        let names = Name::ALL.iter().copied().map(Self::Name);
+        spoken.chain(texts).chain(names).chain(Fixed::ALL.iter().copied().map(Self::Fixed))
+    }
+
+    /// Returns the sentence with this key in files of words.
+    pub fn with_key(key: &str) -> Option<Self> {
+        Self::all().find(|sentence| sentence.key() == key)
+    }
+
+    /// Returns its key in files of words.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Spoken(spoken) => spoken.key(),
+            Self::Text(text) => text.key(),
+            Self::Name(name) => name.key(),
+            Self::Fixed(fixed) => fixed.key(),
+        }
+    }
+
+    /// Returns the placeholders that it needs.
+    pub const fn needed(self) -> &'static [Placeholder] {
+        match self {
+            Self::Spoken(spoken) => spoken.needed(),
+            Self::Text(text) => text.needed(),
+            Self::Name(name) => name.needed(),
+            Self::Fixed(fixed) => fixed.needed(),
+        }
+    }
+
+    /// True if it may have this placeholder.
+    pub fn may_have(self, placeholder: Placeholder) -> bool {
+        let takes_any = matches!(self, Self::Spoken(_) | Self::Text(_));
+        takes_any && Placeholder::ANYWHERE.contains(&placeholder) || self.needed().contains(&placeholder)
+    }
+}
