@@ -57,7 +57,8 @@ def deployed(**given):
             case {"Condition": name} if len(value) == 1:
                 return condition(name)
             case {"Fn::Split": [separator, text]}:
-                return decide(text).split(separator)
+                decided = decide(text)
+                return decided.split(separator) if isinstance(decided, str) else value
             case {"Ref": name} if name in parameters:
                 return parameters[name]
             case dict():
@@ -131,16 +132,22 @@ def check_releases(resources, gradual):
         version = resources[alias["Properties"]["FunctionVersion"]["Fn::GetAtt"][0]]["Properties"]
         expect(version["Description"] == function["Description"], version, function)
         written = template_of_this_folder()
-        variables = str(written["Resources"][name]["Properties"]["Environment"])
+        properties = written["Resources"][name]["Properties"]
+        variables = str([properties["Environment"], properties.get("Layers")])
         used = {parameter for parameter in written["Parameters"] if re.search(rf"\b{parameter}\b", variables)}
         # Another secret has versions of its own.
         # Without a length of its own: a number of four digits, and the application's id.
-        lengths = {"SignatureMaxAgeSeconds": 4, "VonageApplicationId": 36}
+        description = properties["VersionDescription"]["Fn::Sub"]
+        text, briefly = description if isinstance(description, list) else (description, {})
+        # A layer is described by its name and version, and an application by the first part of its id.
+        lengths = {"SignatureMaxAgeSeconds": 4, "VonageApplicationId": 8 if briefly else 36, "WordsLayer": 36}
         longest = {
             parameter: written["Parameters"][parameter].get("MaxLength") or lengths[parameter]
             for parameter in used - {"VonageSecret"}}
-        expect(sum(longest.values()) + len(longest) <= 256, "Lambda takes 256 characters as a description", longest)
-        expect(used - {"VonageSecret"} == set(re.findall(r"[$][{](.+?)[}]", version["Description"]["Fn::Sub"])), name, used)
+        expect(sum(longest.values()) + len(longest) - 1 <= 256, "Lambda takes 256 characters as a description", longest)
+        described = set(re.findall(r"[$][{](.+?)[}]", text)) - set(briefly)
+        described |= {parameter for parameter in written["Parameters"] if re.search(rf"\b{parameter}\b", str(briefly))}
+        expect(used - {"VonageSecret"} == described, name, used, described)
 
 
 iam, iam_outputs = deployed()
@@ -249,6 +256,23 @@ limited = reserved(deployed(AnswerConcurrency=100, CreateConcurrency=50)[0])
 expect(limited == {"AnswerWebhook": 100, "CreateConversation": 50}, limited)
 
 
+WORDS = "arn:aws:lambda:eu-west-2:111122223333:layer:words:7"
+
+
+def with_words(resources):
+    """The functions with a layer, each with the path of the file in it."""
+    functions = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::Lambda::Function"}
+    paths = {name: own["Environment"]["Variables"].get("WORDS_FILE") for name, own in functions.items() if "Environment" in own}
+    return {name: path for name, path in paths.items() if functions[name].get("Layers") == [WORDS] and path}
+
+
+speaking = {"AnswerWebhook", "CreateConversation", "UpdateConversation", "ProvisionNumbers"}
+expect(with_words(iam) == {}, with_words(iam))
+worded, _ = deployed(WordsLayer=WORDS, DefaultLanguage="de", Brand="Rides")
+expect(with_words(worded) == {name: "/opt/words.json" for name in speaking}, with_words(worded))
+for name in speaking | {"FallbackWebhook"}:
+    expect(worded[name]["Properties"]["Environment"]["Variables"]["DEFAULT_LANGUAGE"] == "de", worded[name])
+
 for parameter, taken, not_taken in (
     ("VonageApiKey", ["1a2b3c4d"], ["", " ", "1a2b 3c4d"]),
     ("VonageApplicationId", ["00000000-0000-4000-8000-000000000001"], ["", "rides", "00000000-0000-4000-8000-00000000000"]),
@@ -256,6 +280,8 @@ for parameter, taken, not_taken in (
      ["calls.company.example", "http://calls.company.example", "https://calls.company.example/?a=b"]),
     ("ExistingTableStreamArn", ["", STREAM], ["restored", STREAM.split("/stream")[0]]),
     ("NumbersSchedule", ["rate(15 minutes)", "cron(0/15 * * * ? *)"], ["", "15 minutes"]),
+    ("DefaultLanguage", ["en", "pt-BR", "zh-Hant-TW", "es-419"], ["", "english", "en_GB", "en-GB-GB"]),
+    ("WordsLayer", ["", WORDS], ["words", WORDS.rsplit(":", 1)[0]]),
     ("AlarmEmail", ["", "ops@company.example"], ["ops"]),
 ):
     pattern = template_of_this_folder()["Parameters"][parameter]["AllowedPattern"]

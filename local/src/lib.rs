@@ -13,6 +13,7 @@ pub mod settings;
 pub mod simulator;
 pub mod stack;
 pub mod traffic;
+pub mod words;
 
 /// Returns an HTTP client for services on this machine, which no proxy may handle.
 pub fn loopback_client() -> reqwest::Client {

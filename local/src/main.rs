@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use local::settings::Settings;
 use local::stack::{Options, Stack, StartError};
-use local::{demo, gateway, restore};
+use local::{demo, gateway, restore, words};
 use shared::clock;
 use shared::config::Environment;
 use shared::edge::telemetry;
@@ -58,6 +58,11 @@ enum Command {
         /// The event, in payload format 2.0
         file: PathBuf,
     },
+    /// Check a file of words of your own as WORDS_FILE, with the BRAND of the environment, and exit with 1 if something is wrong
+    Words {
+        /// The file
+        file: PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -79,6 +84,10 @@ async fn run(arguments: Arguments, environment: &Environment) -> Result<(), Stri
             demo::run(settings).await.map_err(|error| error.to_string())
         }
         Some(Command::Sign { file }) => sign(&file, &settings),
+        Some(Command::Words { file }) => {
+            print!("{}", words::check(&file, environment)?);
+            Ok(())
+        }
         Some(Command::Restore { copy, table }) => {
             log(LevelFilter::ERROR);
             let restored = match (arguments.data, copy) {

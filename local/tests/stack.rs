@@ -81,6 +81,9 @@ async fn start_with(variables: &[(&str, &str)]) -> Result<Stack, StartError> {
     Stack::start(Options { settings: settings(variables), ..Options::default() }).await
 }
 
+/// A file of words with a sentence that needs a brand.
+const WORDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/words.json");
+
 /// Runs `cargo run` with only these variables in its environment.
 fn laptop(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_maskline"));
@@ -104,6 +107,9 @@ async fn every_setting_of_environment_reaches_functions() {
         ("DEFAULT_MAX_CALLS", "63"),
         ("DEFAULT_MAX_MINUTES", "64"),
         ("DEFAULT_MAX_SPEND_EUR", "6.50"),
+        ("DEFAULT_LANGUAGE", "de"),
+        ("BRAND", "Rides"),
+        ("WORDS_FILE", WORDS),
         ("NUMBER_LOOKUP", "number-insight"),
         ("WHEN_LOOKUP_FAILS", "refuse"),
         ("CALLABLE_COUNTRIES", "GB,FR"),
@@ -177,6 +183,11 @@ async fn malformed_setting_ends_start_with_message_of_function() {
         ("HEADROOM", "GB", "must be a list such as GB=20,US=5"),
         ("MONTHLY_BUDGET_EUR", "-1", "must be an amount in EUR"),
         ("SSL_CERT_FILE", "/no/such/file", "must be the path of a readable file"),
+        ("DEFAULT_LANGUAGE", "english", "must be a language tag such as en or pt-BR"),
+        ("DEFAULT_LANGUAGE", "ja", "must be a language that has words, which are ar, de, en, es, fr, hi, it, pt"),
+        ("BRAND", "a\nb", "must be visible text of 1 to 40 characters"),
+        ("WORDS_FILE", "/no/such/file", "must be the path of a readable file"),
+        ("WORDS_FILE", WORDS, "tests/words.json: en, call.connecting: has {brand}, but BRAND is not set"),
     ];
     for (name, value, expected) in malformed {
         let Err(error) = start_with(&[(name, value)]).await else { panic!("it started with {name}={value}") };
@@ -229,6 +240,36 @@ async fn simulated_account_is_that_of_environment() {
     let claims = |token: String| jsonwebtoken::decode::<Value>(token, &key, &checks);
     assert_eq!(claims(token(&account)).unwrap().claims["api_key"], "deadbeef");
     assert!(claims(token(&[])).is_err());
+}
+
+#[test]
+fn words_command_shows_contents_or_every_fault() {
+    let good = laptop(&["words", WORDS], &[("BRAND", "Rides")]);
+    let report = String::from_utf8(good.stdout).unwrap();
+    assert!(good.status.success(), "{report}");
+    for line in ["de: 1 sentence, 1 voice", "nl: 2 sentences, 1 voice", "  text.invitation: 1 part"] {
+        assert!(report.lines().any(|shown| shown == line), "{line}: {report}");
+    }
+    assert!(report.contains("because it lacks them: call.caller-hidden, "), "{report}");
+    assert!(!report.contains("let it speak before"), "{report}");
+
+    let file = std::env::temp_dir().join(format!("maskline-words-{}.json", uuid::Uuid::new_v4()));
+    let words = json!({
+        "en": {"call.ended": "{brand}", "call.over": "Over."},
+        "xx": {"voice": {"language": "xx-XX"}, "text.invitation": "No number."},
+    });
+    std::fs::write(&file, words.to_string()).unwrap();
+    let bad = laptop(&["words", file.to_str().unwrap()], &[]);
+    let faults = String::from_utf8(bad.stderr).unwrap();
+    let (name, fault) = (file.display(), |fault: &str| faults.contains(&format!("{}: {fault}", file.display())));
+    assert!(!bad.status.success() && fault("en, call.ended: has {brand}, but BRAND is not set"), "{name} {faults}");
+    assert!(fault("en, call.over: is no key of a sentence or a voice"), "{faults}");
+    assert!(fault("xx, text.invitation: lacks the placeholder {number}"), "{faults}");
+    std::fs::write(&file, json!({"xx": {"voice": {"language": "xx-XX"}}}).to_string()).unwrap();
+    let odd = laptop(&["words", file.to_str().unwrap()], &[]);
+    assert!(String::from_utf8(odd.stdout).unwrap().contains("xx-XX is not in Vonage's description of its API"));
+    std::fs::remove_file(&file).unwrap();
+    assert!(!laptop(&["words", file.to_str().unwrap()], &[]).status.success());
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! A function reads all its variables when it starts. A missing or malformed variable stops it with an error that names
 //! the variable. [`VARIABLES`] lists them.
 
+mod words;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -58,7 +60,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 44] = {
+pub const VARIABLES: [Variable; 47] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -116,6 +118,12 @@ pub const VARIABLES: [Variable; 44] = {
         variable("DEFAULT_MISSED_CALLS", Parameter("DefaultMissedCalls"), Unset("the call just ends"),
             "What is done about a call that nobody takes, in a conversation without missed_calls of its own: a list of say, \
              text and call_back, such as say,text"),
+        variable("DEFAULT_LANGUAGE", Parameter("DefaultLanguage"), Value("en"),
+            "Language of calls and text messages for people whose language is neither given nor guessed, such as en or pt-BR"),
+        variable("BRAND", Parameter("Brand"), Unset("no name"),
+            "Your name for {brand} in your own sentences, at most 40 characters"),
+        variable("WORDS_FILE", Template, Unset("the sentences and voices that are built in"),
+            "Path of a JSON file with sentences and voices of your own"),
         variable("NUMBER_LOOKUP", Parameter("NumberLookup"), Value("numbering-plan"),
             "Judge of participants' phone numbers: identity-insights, number-insight (until 4 February 2027) or \
              numbering-plan, which asks nobody"),

@@ -12,6 +12,7 @@ use shared::domain::conversation::ConversationId;
 use shared::domain::guard::Guard;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::route::Destination;
+use shared::domain::words::Words;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem, WhisperTokens};
 use shared::edge::request_log::RequestLog;
@@ -27,6 +28,7 @@ pub struct AnswerWebhook {
     verifier: WebhookVerifier,
     tokens: WhisperTokens,
     public_url: Option<String>,
+    words: Words,
     clock: SharedClock,
 }
 
@@ -52,23 +54,28 @@ impl HttpFunction for AnswerWebhook {
         log.call = call.conversation_uuid();
         let ncco = match (call.caller(), call.dialled()) {
             (CallerId::Phone(caller), Some(dialled)) => {
-                let destination = self.store.destination(&caller.into(), &dialled, now).await?;
+                let (destination, addressee) =
+                    self.store.destination_of_call(&caller.clone().into(), &dialled, now).await?;
                 (log.outcome, log.conversation) = outcome(&destination);
                 let follow_up = self.follow_up(&request, &destination, now);
-                ncco::answer(destination, follow_up)
+                let speech = match addressee {
+                    Some(addressee) => self.words.speech_to(&addressee),
+                    None => self.words.speech(self.words.language_of_caller(&caller).as_ref()),
+                };
+                ncco::answer(destination, &speech, follow_up)
             }
             (CallerId::Phone(_), None) => {
                 log.outcome = "no dialled number";
-                ncco::answer(Destination::Nobody, None)
+                ncco::answer(Destination::Nobody, &self.words.speech(None), None)
             }
             (CallerId::Hidden, _) => {
                 log.outcome = RequestLog::HIDDEN_CALLER;
-                ncco::hidden_caller()
+                ncco::hidden_caller(&self.words.speech(None))
             }
             (CallerId::NotUnderstood { shape }, _) => {
                 tracing::warn!(shape, "caller id not understood");
                 log.outcome = RequestLog::UNCLEAR_CALLER;
-                ncco::unclear_caller()
+                ncco::unclear_caller(&self.words.speech(None))
             }
         };
         Ok(http::json(StatusCode::OK, &ncco))
@@ -80,7 +87,7 @@ impl AnswerWebhook {
     pub fn new(store: Store, env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let signatures = SignatureConfig::from_environment(env)?;
         let (verifier, tokens) = (WebhookVerifier::new(&signatures), WhisperTokens::new(&signatures));
-        Ok(Self { store, verifier, tokens, public_url: env.public_url()?, clock })
+        Ok(Self { store, verifier, tokens, public_url: env.public_url()?, words: env.words()?, clock })
     }
 
     /// Returns the addresses for the events of the callee's leg and for what comes next, if the call needs them: if the leg's two
@@ -109,9 +116,9 @@ impl AnswerWebhook {
         let conversation = self.store.conversation(id, now).await?;
         let urls = http::call_urls(self.public_url.as_deref(), request, id);
         let ncco = match (conversation, urls) {
-            (Some(conversation), Some(urls)) => call_steps::whisper(&conversation, callee, &urls),
+            (Some(conversation), Some(urls)) => call_steps::whisper(&self.words, &conversation, callee, &urls),
             // It was erased a moment ago, or nothing could take the key. The callee must not be connected unasked.
-            _ => call_steps::declined(id),
+            _ => call_steps::declined(&self.words.speech(None), id),
         };
         Ok(http::json(StatusCode::OK, &ncco))
     }

@@ -12,6 +12,7 @@ use shared::domain::call_limits::CallLimits;
 use shared::domain::conversation::Lifetime;
 use shared::domain::country::Country;
 use shared::domain::guard::Guard;
+use shared::domain::language::Language;
 use shared::domain::missed_calls::MissedCalls;
 use shared::domain::side::WhoDials;
 use shared::domain::text::{Label, Reference};
@@ -79,6 +80,8 @@ struct ParticipantBody {
     country: Option<Country>,
     #[serde(default)]
     label: Option<Label>,
+    #[serde(default)]
+    language: Option<Language>,
 }
 
 impl HttpFunction for CreateConversation {
@@ -94,6 +97,7 @@ impl HttpFunction for CreateConversation {
                 store,
                 verifier: NumberVerifier::from_environment(env, &vonage, clock.clone())?,
                 texts: SmsApi(vonage),
+                words: env.words()?,
                 clock,
                 fallback: env.countries("FALLBACK_COUNTRIES")?,
                 cache: PoolCache::default(),
@@ -152,10 +156,8 @@ impl ConversationBody {
     fn into_order(self, durations: Durations, usual_handling: CallHandling) -> Result<NewConversation, Problem> {
         let participants = <[Object<ParticipantBody>; 2]>::try_from(self.participants)
             .map_err(|all| Problem::invalid("participants", format!("Must have two elements, not {}.", all.len())))?;
-        let participants = participants.map(|Object(ParticipantBody { number, country, label })| NewParticipant {
-            number,
-            country,
-            label,
+        let participants = participants.map(|Object(ParticipantBody { number, country, label, language })| {
+            NewParticipant { number, country, label, language }
         });
         let max_call_seconds = self.max_call_seconds.unwrap_or(durations.max_call_seconds);
         within("max_call_seconds", max_call_seconds, durations.allowed_max_call_seconds())?;

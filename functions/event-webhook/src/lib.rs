@@ -89,7 +89,7 @@ impl EventWebhook {
         let store = store.with_journal(env)?;
         let texts = SmsOnDemand::new(VonageConfig::from_environment(env)?);
         Ok(Self {
-            steps: CallSteps { store: store.clone(), texts, clock: clock.clone() },
+            steps: CallSteps { store: store.clone(), texts, words: env.words()?, clock: clock.clone() },
             store,
             verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?),
             public_url: env.public_url()?,

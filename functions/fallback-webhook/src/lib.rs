@@ -1,7 +1,9 @@
-//! `GET|POST /webhooks/fallback` returns the NCCO of a call for which the answer webhook has failed twice.
+//! `GET|POST /webhooks/fallback` returns the NCCO of a call for which another webhook has failed twice.
 //!
-//! Whatever breaks the answer webhook must not break this function. So it has no configuration, no secret and no table, checks
-//! no signature, and does not read the request: the answer is the same for everybody and says nothing about anybody.
+//! Whatever breaks the other webhooks must not break this function. So it has no secret and no table, checks no signature, and
+//! does not read the request. The answer is the same for everybody and says nothing about anybody: the caller hears it, or a person
+//! who was called. Its one variable only chooses the language of the answer, and no value of it is an error. `build.rs` makes the
+//! answers out of the files of words.
 
 use serde::Serialize;
 
@@ -9,10 +11,31 @@ use serde::Serialize;
 pub const NAME: &str = "fallback-webhook";
 
 /// The outcome of every request, for the log.
-pub const OUTCOME: &str = "asked to call again";
+pub const OUTCOME: &str = "asked to try again";
 
-/// The NCCO: the caller is asked to call again.
-pub const NCCO: &str = r#"[{"action":"talk","text":"Sorry, we cannot connect your call right now. Please call again in a minute.","language":"en-GB"}]"#;
+include!(concat!(env!("OUT_DIR"), "/answers.rs"));
+
+/// The variable with the deployment's language.
+const LANGUAGE: &str = "DEFAULT_LANGUAGE";
+
+/// The language of a deployment that names none, or one without words.
+const ENGLISH: &str = "en";
+
+/// Returns the answer to every request, in the language that the environment of this process names.
+pub fn answer_of_process() -> Answer {
+    answer(std::env::var(LANGUAGE).ok().as_deref())
+}
+
+/// Returns the answer to every request in this language, a tag of BCP 47 such as `pt-BR`, or in English.
+pub fn answer(language: Option<&str>) -> Answer {
+    let tag = language.unwrap_or(ENGLISH).split('-').next().unwrap_or(ENGLISH);
+    let with_tag = |tag: &str| NCCOS.iter().find(|(own, _)| own.eq_ignore_ascii_case(tag));
+    let body = with_tag(tag).or_else(|| with_tag(ENGLISH)).map_or(NOTHING, |(_, ncco)| ncco);
+    Answer { status_code: 200, headers: Headers { content_type: "application/json" }, body, is_base64_encoded: false }
+}
+
+/// An NCCO that ends the call. A test checks that there is always a better one.
+const NOTHING: &str = "[]";
 
 /// The answer, as API Gateway takes it from a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -35,14 +58,6 @@ pub struct Headers {
     #[serde(rename = "content-type")]
     pub content_type: &'static str,
 }
-
-/// The answer to every request.
-pub const ANSWER: Answer = Answer {
-    status_code: 200,
-    headers: Headers { content_type: "application/json" },
-    body: NCCO,
-    is_base64_encoded: false,
-};
 
 /// Returns the log line of a request. Lambda adds the time.
 pub fn log_line(request_id: &str) -> String {

@@ -8,12 +8,13 @@ use serde::de::IgnoredAny;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
+    let answer = fallback_webhook::answer_of_process();
     // Any event is one: nothing of it is read.
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<IgnoredAny>| {
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<IgnoredAny>| async move {
         let line = fallback_webhook::log_line(&event.context.request_id);
         // A failure of standard output cannot be reported anywhere, and is no reason to leave the caller without an answer.
         let _ = writeln!(std::io::stdout(), "{line}");
-        Ok::<_, Infallible>(fallback_webhook::ANSWER)
+        Ok::<_, Infallible>(answer)
     }))
     .await
 }

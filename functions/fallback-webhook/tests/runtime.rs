@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn bootstrap_answers_any_event_without_configuration() {
     let mut api = RuntimeApi::start().await.unwrap();
-    // What Lambda itself sets, and nothing else: no table, no secret, no credentials, no region.
+    // Variables of Lambda itself, and nothing else: no table, no secret, no credentials, no region.
     let mut process = Command::new(env!("CARGO_BIN_EXE_fallback-webhook"))
         .env_clear()
         .env("AWS_LAMBDA_RUNTIME_API", api.address())
@@ -27,7 +27,7 @@ async fn bootstrap_answers_any_event_without_configuration() {
     let deep: Value = serde_json::from_str(&format!("{}{}", "[".repeat(100), "]".repeat(100))).unwrap();
     let events = [usual, garbage, json!({}), json!(null), json!("447700900001"), json!([1e300, "x"]), deep];
     let expected = json!({"statusCode": 200, "headers": {"content-type": "application/json"},
-                          "body": fallback_webhook::NCCO, "isBase64Encoded": false});
+                          "body": fallback_webhook::answer(None).body, "isBase64Encoded": false});
     for event in &events {
         api.asked_for_next().await.unwrap();
         assert_eq!(api.invoke(event.to_string().into()).await.unwrap().1, expected, "{event}");
@@ -39,19 +39,41 @@ async fn bootstrap_answers_any_event_without_configuration() {
     let lines: Vec<Value> = logs.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), events.len(), "{logs}");
     for line in lines {
-        assert_eq!((&line["message"], &line["outcome"]), (&json!("request answered"), &json!("asked to call again")));
+        assert_eq!((&line["message"], &line["outcome"]), (&json!("request answered"), &json!("asked to try again")));
         assert!(!line.to_string().contains("7700900"), "{line}");
     }
 }
 
-#[test]
-fn ncco_only_talks_in_the_language_of_the_answer_webhook() {
-    let ncco: Value = serde_json::from_str(fallback_webhook::NCCO).unwrap();
+/// Returns the one action of an answer.
+fn action(language: Option<&str>) -> Value {
+    let ncco: Value = serde_json::from_str(fallback_webhook::answer(language).body).unwrap();
     let [action] = ncco.as_array().unwrap().as_slice() else { panic!("{ncco}") };
-    let spoken = serde_json::to_value(shared::vonage::ncco::hidden_caller()).unwrap();
-    assert_eq!((&action["action"], &action["language"]), (&spoken[0]["action"], &spoken[0]["language"]));
-    assert!(action["text"].as_str().unwrap().contains("call again"));
-    assert_eq!(action.as_object().unwrap().len(), 3);
+    action.clone()
+}
+
+#[test]
+fn ncco_talks_as_the_catalogue_does() {
+    for shipped in shared::domain::words::shipped::all() {
+        let (action, entries) = (action(Some(shipped.tag)), shipped.entries());
+        assert_eq!((&action["action"], &action["text"]), (&json!("talk"), &entries["fallback.problem"]));
+        assert_eq!(action["language"], entries["voice"]["language"]);
+    }
+}
+
+#[test]
+fn any_value_of_the_language_has_an_answer() {
+    let of = |language| action(language)["language"].clone();
+    for (language, voice) in [
+        (None, "en-GB"),
+        (Some("de-AT"), "de-DE"),
+        (Some("PT-br"), "pt-BR"),
+        (Some("pl"), "en-GB"),
+        (Some(""), "en-GB"),
+        (Some("-"), "en-GB"),
+        (Some("日本"), "en-GB"),
+    ] {
+        assert_eq!(of(language), voice, "{language:?}");
+    }
 }
 
 #[test]

@@ -92,6 +92,7 @@ impl HttpFunction for ProvisionNumbers {
                 store: store.clone(),
                 text_time_limit: vonage.time_limit(),
                 texts: SmsApi(vonage.clone()),
+                words: env.words()?,
                 clock: clock.clone(),
                 fallback: env.countries("FALLBACK_COUNTRIES")?,
                 cache: PoolCache::default(),

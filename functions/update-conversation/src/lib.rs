@@ -1,5 +1,5 @@
-//! `PATCH /conversations/{id}` changes the expiry of a conversation, its limits, or the phone of one participant. The virtual
-//! numbers stay the same.
+//! `PATCH /conversations/{id}` changes the expiry of a conversation, its limits, its participants' languages, or the phone of one
+//! of them. The virtual numbers stay the same.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
@@ -8,6 +8,7 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::domain::conversation::Lifetime;
 use shared::domain::country::Country;
+use shared::domain::language::Language;
 use shared::domain::side::Side;
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::edge::function::HttpFunction;
@@ -33,7 +34,7 @@ struct ChangeBody {
     expires_in: Option<Lifetime>,
     /// As at creation, with null for the participant who does not change.
     #[serde(default)]
-    participants: Option<Vec<Option<Object<PhoneBody>>>>,
+    participants: Option<Vec<Option<Object<ParticipantBody>>>>,
     #[serde(default)]
     max_calls: Option<MaxCount>,
     #[serde(default)]
@@ -44,10 +45,13 @@ struct ChangeBody {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PhoneBody {
-    number: String,
+struct ParticipantBody {
+    #[serde(default)]
+    number: Option<String>,
     #[serde(default)]
     country: Option<Country>,
+    #[serde(default)]
+    language: Option<Language>,
 }
 
 impl HttpFunction for UpdateConversation {
@@ -83,25 +87,41 @@ impl TryFrom<ChangeBody> for Change {
     type Error = Problem;
 
     fn try_from(body: ChangeBody) -> Result<Self, Problem> {
-        let phone = body.participants.map(new_phone).transpose()?;
+        let (phone, languages) = body.participants.map(change_of_people).transpose()?.unwrap_or_default();
         let limits =
             UsageLimits { max_calls: body.max_calls, max_minutes: body.max_minutes, max_spend: body.max_spend };
-        if phone.is_none() && body.expires_in.is_none() && limits.is_none() {
+        let keeps_people = phone.is_none() && languages.iter().all(Option::is_none);
+        if keeps_people && body.expires_in.is_none() && limits.is_none() {
             return Err(Problem::invalid("", "The change is empty. Give expires_in, participants or a limit."));
         }
-        Ok(Self { lifetime: body.expires_in, phone, limits })
+        Ok(Self { lifetime: body.expires_in, phone, languages, limits })
     }
 }
 
-fn new_phone(participants: Vec<Option<Object<PhoneBody>>>) -> Result<NewPhone, Problem> {
+/// Returns the new phone of one participant, and the new languages of both.
+fn change_of_people(
+    participants: Vec<Option<Object<ParticipantBody>>>,
+) -> Result<(Option<NewPhone>, [Option<Language>; 2]), Problem> {
     let at_fault = |detail: &str| Problem::invalid("participants", detail);
-    let [a, b] = <[Option<Object<PhoneBody>>; 2]>::try_from(participants)
+    let both = <[Option<Object<ParticipantBody>>; 2]>::try_from(participants)
         .map_err(|_| at_fault("Must have two elements, with null for the participant who does not change."))?;
-    let (side, Object(PhoneBody { number, country })) = match (a, b) {
-        (Some(a), None) => (Side::A, a),
-        (None, Some(b)) => (Side::B, b),
-        (None, None) => return Err(at_fault("One participant must have a new number.")),
-        (Some(_), Some(_)) => return Err(at_fault("Only one participant can have a new number.")),
-    };
-    Ok(NewPhone { side, number, country })
+    let (mut phones, mut languages) = (Vec::new(), [None, None]);
+    for (side, participant) in Side::BOTH.into_iter().zip(both) {
+        let Some(Object(ParticipantBody { number, country, language })) = participant else { continue };
+        match number {
+            Some(number) => phones.push(NewPhone { side, number, country }),
+            None if country.is_some() || language.is_none() => {
+                return Err(at_fault("A participant who changes must have a new number or a language."));
+            }
+            None => {}
+        }
+        languages[side.index()] = language;
+    }
+    match phones.len() {
+        0 if languages.iter().all(Option::is_none) => {
+            Err(at_fault("One participant must have a new number or a language."))
+        }
+        0 | 1 => Ok((phones.pop(), languages)),
+        _ => Err(at_fault("Only one participant can have a new number.")),
+    }
 }

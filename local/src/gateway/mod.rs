@@ -135,12 +135,13 @@ impl Routes<'_> {
         Ok(())
     }
 
-    /// Adds the one function that has no configuration to start with.
+    /// Adds the one function that needs no configuration to start.
     fn add_fallback(&mut self, paths: &[(&'static str, &'static str)]) {
-        let invoke: Invoke = Arc::new(|_| {
+        let answer = fallback_webhook::answer(self.env.optional("DEFAULT_LANGUAGE").as_deref());
+        let invoke: Invoke = Arc::new(move |_| {
             let (function, outcome) = (fallback_webhook::NAME, fallback_webhook::OUTCOME);
             tracing::info!(function, outcome, "request answered");
-            Box::pin(async { serde_json::to_value(fallback_webhook::ANSWER) })
+            Box::pin(async move { serde_json::to_value(answer) })
         });
         self.add_invoke(fallback_webhook::NAME, invoke, paths);
     }

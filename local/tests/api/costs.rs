@@ -291,7 +291,7 @@ async fn create_takes_two_round_trips_to_dynamodb() {
     let with_texts = Cost {
         rounds: &[LOOK_AROUND, STORE, TELL, NOTE],
         write_units: 13.0,
-        dynamodb_bytes: [9_000, 2_000],
+        dynamodb_bytes: [9_200, 2_000],
         vonage_bytes: TEXT_BYTES,
         ..CREATED
     };

@@ -25,9 +25,9 @@ async fn create_returns_masks_and_numbers_to_dial() {
         conversation["participants"],
         json!([
             {"number": RIDER, "country": "GB", "verified_by": "numbering-plan", "label": "your rider",
-             "masked_by": "447451000002", "dials": "447451000001", "notification": "sent"},
+             "language": "en-GB", "masked_by": "447451000002", "dials": "447451000001", "notification": "sent"},
             {"number": DRIVER, "country": "GB", "verified_by": "numbering-plan", "label": "your driver",
-             "masked_by": "447451000001", "dials": "447451000002", "notification": "sent"},
+             "language": "en-GB", "masked_by": "447451000001", "dials": "447451000002", "notification": "sent"},
         ])
     );
     assert_eq!((&conversation["state"], &conversation["reference"]), (&json!("active"), &json!("ride-42")));

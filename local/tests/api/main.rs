@@ -35,3 +35,4 @@ mod unreadable;
 mod update;
 mod upkeep;
 mod usage;
+mod words;

@@ -351,7 +351,8 @@ fn fallback_shares_nothing_with_the_answer_webhook() {
     assert!(template["Globals"]["Function"]["Environment"].is_null(), "the fallback would have these variables too");
     let fallback = template["Resources"]["FallbackWebhook"]["Properties"].as_object().unwrap();
     let names: Vec<&str> = fallback.keys().map(String::as_str).collect();
-    assert_eq!(names, ["CodeUri", "Events", "LoggingConfig", "Timeout"]);
+    assert_eq!(names, ["CodeUri", "Environment", "Events", "LoggingConfig", "Timeout"]);
+    assert_eq!(fallback["Environment"], json!({"Variables": {"DEFAULT_LANGUAGE": "DefaultLanguage"}}));
     let served = |function: &str| -> Vec<String> {
         template_routes().into_iter().filter(|(_, binary)| binary == function).map(|(route, _)| route).collect()
     };

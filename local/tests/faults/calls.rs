@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// Words of the fallback answer.
-const CALL_AGAIN: &str = "call again";
+const TRY_AGAIN: &str = "try again";
 /// Words of the answer after the end of a conversation.
 const HAS_ENDED: &str = "has ended";
 
@@ -48,7 +48,7 @@ impl Calls {
                 true
             }
             Some("fallback_answer_url") => {
-                assert!(hears_only(&call, CALL_AGAIN), "{call}");
+                assert!(hears_only(&call, TRY_AGAIN), "{call}");
                 assert_eq!(attempts("answer_url"), 2, "{call}");
                 false
             }

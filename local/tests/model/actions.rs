@@ -16,7 +16,7 @@ use shared::store::IdempotentRequest;
 use crate::carrier::{SmsOutcome, label};
 use crate::case::{Case, MOST_NUMBERS};
 use crate::legs::{CallEvent, STATUSES};
-use crate::scenario::{ARGENTINE, INVALID_PHONE, number, person};
+use crate::scenario::{ARGENTINE, INVALID_PHONE, language, number, person};
 use crate::steps::{Action, ConversationRef, NewConversationSpec, PhoneRef};
 use crate::system::Operation;
 
@@ -36,10 +36,12 @@ impl Case {
             Action::End(which) => Some(Operation::End(self.id(*which))),
             Action::Erase(which) => Some(Operation::Erase(self.id(*which))),
             Action::EraseNumber(who) => Some(Operation::EraseNumber(self.phone(*who))),
-            Action::Update { which, phone, lifetime } => {
+            Action::Update { which, phone, lifetime, languages } => {
                 let phone = phone.map(|(side, who)| NewPhone { side, number: self.in_e164(who), country: None });
                 let lifetime = lifetime.map(|seconds| Lifetime::try_from(seconds).unwrap());
-                Some(Operation::Update(self.id(*which), Change { lifetime, phone, limits: UsageLimits::default() }))
+                let languages = languages.map(|nth| nth.map(language));
+                let change = Change { lifetime, phone, languages, ..Change::default() };
+                Some(Operation::Update(self.id(*which), change))
             }
             Action::Event { call, callee, status } => {
                 let call = self.calls.iter().rev().nth(call % self.calls.len().max(1))?.clone();
@@ -88,6 +90,7 @@ impl Case {
             number: self.in_e164(spec.people[side.index()]),
             country: None,
             label: Label::try_from(label(&attempt, side)).ok(),
+            language: spec.languages[side.index()].map(language),
         };
         let new = NewConversation {
             participants: Side::BOTH.map(participant),

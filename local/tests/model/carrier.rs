@@ -47,6 +47,7 @@ pub struct Sent {
     pub side: Side,
     pub from: VirtualNumber,
     pub to: RealNumber,
+    pub text: String,
     pub outcome: SmsOutcome,
 }
 
@@ -76,14 +77,12 @@ impl TextSender for Texts {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
         tokio::task::yield_now().await;
         let (attempt, other) = mentioned(text).expect("a text message names the other participant");
-        assert!(
-            [format!("call +{from}."), format!("Call +{from} from now on.")].iter().any(|call| text.contains(call)),
-            "a text message comes from another number than it names: {text}"
-        );
+        assert!(text.contains(&format!("+{from}")), "a text message comes from another number than it names: {text}");
         let mut state = self.0.lock().unwrap();
         let outcome = state.outcomes.pop_front().unwrap_or(SmsOutcome::Accepted);
         let id = format!("text-{attempt}-{other:?}-{from}");
-        state.sent.push(Sent { attempt, side: other.other(), from: from.clone(), to: to.clone(), outcome });
+        let (from, to, text) = (from.clone(), to.clone(), text.to_owned());
+        state.sent.push(Sent { attempt, side: other.other(), from, to, text, outcome });
         match outcome {
             SmsOutcome::Accepted => Ok(vec![id]),
             SmsOutcome::Refused => Err(VonageError::RateLimited { retry_after: None }),
@@ -98,10 +97,9 @@ pub fn label(attempt: &str, side: Side) -> String {
 }
 
 fn mentioned(text: &str) -> Option<(String, Side)> {
-    let label = match text.strip_prefix("To reach ") {
-        Some(invitation) => invitation.split_once(", call ")?.0,
-        None => text.strip_prefix("The number for reaching ")?.split_once(" has changed. ")?.0,
-    };
-    let side = if label.ends_with('A') { Side::A } else { Side::B };
-    Some((label.get(..label.len() - 1)?.to_owned(), side))
+    let words = text.split(|c: char| !c.is_alphanumeric());
+    words.filter_map(|word| Some((word.strip_suffix(['A', 'B'])?, word))).find_map(|(attempt, word)| {
+        let is_label = !attempt.is_empty() && attempt.bytes().all(|byte| byte.is_ascii_digit());
+        is_label.then(|| (attempt.to_owned(), if word.ends_with('A') { Side::A } else { Side::B }))
+    })
 }

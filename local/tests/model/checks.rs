@@ -122,6 +122,7 @@ fn check_routes(model: &Model, table: &Table) -> Verdict {
             expires_at: route.expires_at,
             quarantined_until: route.quarantined_until,
             is_replaced: route.is_replaced,
+            language: route.language.clone(),
             history: std::iter::once(route.conversation).chain(route.history.iter().copied()).collect(),
         },
         KeyOwner::Erased(erased) => ModelRoute {
@@ -130,6 +131,7 @@ fn check_routes(model: &Model, table: &Table) -> Verdict {
             expires_at: erased.expires_at,
             quarantined_until: erased.quarantined_until,
             is_replaced: false,
+            language: None,
             history: vec![erased.conversation],
         },
         KeyOwner::Held(hold) => ModelRoute { expires_at: hold.expires_at, ..ModelRoute::hold(hold.quarantined_until) },

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::domain::conversation::{Conversation, ConversationId, Notification, Participant};
 use shared::domain::country::Country;
 use shared::domain::judge::Judge;
+use shared::domain::language::Language;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::side::Side;
@@ -19,7 +20,7 @@ use crate::answer::Answer;
 use crate::carrier::label;
 use crate::expectations::BegunEnd;
 use crate::legs::StoredLeg;
-use crate::scenario::{INVALID_PHONE, Scenario, canonical, country_of, keyed_as, number};
+use crate::scenario::{INVALID_PHONE, Scenario, canonical, country_of, keyed_as, language_of, number};
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
 
@@ -97,6 +98,8 @@ pub struct ModelRoute {
     pub quarantined_until: Timestamp,
     /// True if its participant dials another number by now.
     pub is_replaced: bool,
+    /// The caller's language. `None` for a tombstone and a hold.
+    pub language: Option<Language>,
     /// Its conversation and the previous ones, latest first. A hold has none.
     pub history: Vec<ConversationId>,
 }
@@ -128,7 +131,8 @@ impl ModelRoute {
     /// The hold of somebody who only receives.
     pub fn hold(until: Timestamp) -> Self {
         let (reaches, history) = Default::default();
-        Self { side: None, reaches, expires_at: until, quarantined_until: until, is_replaced: false, history }
+        let (is_replaced, language) = (false, None);
+        Self { side: None, reaches, expires_at: until, quarantined_until: until, is_replaced, language, history }
     }
 
     pub fn is_hold(&self) -> bool {
@@ -137,7 +141,7 @@ impl ModelRoute {
 
     /// Removes everything but the key, its owner and its times.
     fn make_tombstone(&mut self) {
-        (self.side, self.reaches, self.is_replaced) = (None, None, false);
+        (self.side, self.reaches, self.is_replaced, self.language) = (None, None, false, None);
         self.history.truncate(1);
     }
 
@@ -436,6 +440,7 @@ impl Model {
             country: country_of(phones[side.index()].expose()),
             verified_by: Judge::NumberInsight,
             label: Label::try_from(label(attempt, side)).ok(),
+            language: Some(language_of(new.participants[side.index()].language.as_ref(), &phones[side.index()])),
             sees: sees[side.index()].clone(),
             notification: given.participants[side.index()].notification.clone(),
             previous_numbers: Vec::new(),
@@ -492,8 +497,9 @@ impl Model {
         let history = std::iter::once(conversation.expected.id).chain(earlier).take(REMEMBERED).collect();
         let (expires_at, quarantined_until) = (conversation.expected.expires_at, conversation.quarantined_until());
         let reaches = Some(conversation.expected.participants[side.other().index()].number.clone());
-        let is_replaced = false;
-        let route = ModelRoute { side: Some(side), reaches, expires_at, quarantined_until, is_replaced, history };
+        let (is_replaced, language) = (false, conversation.expected.participants[side.index()].language.clone());
+        let route =
+            ModelRoute { side: Some(side), reaches, expires_at, quarantined_until, is_replaced, language, history };
         self.routed.entry(conversation.expected.id).or_default().insert(name.clone());
         self.routes.insert(name, route);
     }
@@ -589,6 +595,9 @@ impl Model {
         conversation.expected.revision += 1;
         if let Some(lifetime) = change.lifetime {
             conversation.expected.expires_at = self.second() + lifetime.duration();
+        }
+        for (participant, language) in conversation.expected.participants.iter_mut().zip(&change.languages) {
+            participant.language = language.clone().or(participant.language.take());
         }
         if let Some(phone) = &change.phone {
             let old_name = route_key(&conversation.expected, phone.side);

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use shared::domain::country::Country;
+use shared::domain::language::Language;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::pool::{Feature, NumberType};
 use shared::service::create::ROUTES_READ;
@@ -114,6 +115,25 @@ pub fn canonical(phone: &RealNumber) -> RealNumber {
 /// The canonical spelling, if it is not the one given.
 pub fn keyed_as(phone: &RealNumber) -> Option<RealNumber> {
     Some(canonical(phone)).filter(|canonical| canonical != phone)
+}
+
+/// Languages that are given to participants. Nobody has words in the last one.
+pub const LANGUAGES: [&str; 4] = ["de", "hi", "pt-PT", "ja"];
+
+/// The `nth` language that is given to participants.
+pub fn language(nth: usize) -> Language {
+    Language::try_from(LANGUAGES[nth]).unwrap()
+}
+
+/// The language of a participant: the one that is `given`, or that of the phone's country.
+pub fn language_of(given: Option<&Language>, phone: &RealNumber) -> Language {
+    let guessed = match country_of(phone.expose()).as_str() {
+        "JE" => "en-JE",
+        "GB" => "en-GB",
+        "AR" => "es-AR",
+        _ => "en-US",
+    };
+    given.cloned().unwrap_or_else(|| Language::try_from(guessed).unwrap())
 }
 
 /// The country of a phone, as the number lookup reports it.

@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use shared::domain::conversation::{ConversationId, Notification};
 use shared::domain::phone::VirtualNumber;
 use shared::domain::side::Side;
+use shared::domain::words::Words;
+use shared::domain::words::sentence::Text;
 
 use crate::answer::Answer;
 use crate::carrier::{Sent, SmsOutcome};
@@ -36,7 +38,7 @@ impl SmsLedger {
             due.extend(of_execution.iter().copied().filter(|_| all_runs_through));
             all_due.extend(of_execution);
         }
-        let mut sent_to = Vec::new();
+        let (mut sent_to, words) = (Vec::new(), Words::default());
         for text in sent {
             // A conversation that is erased in the same step is only in the state before it.
             let mut conversations = after.conversations.values().chain(before.conversations.values());
@@ -49,6 +51,15 @@ impl SmsLedger {
                 known.into_iter().flatten().map(|conversation| &conversation.expected.participants[text.side.index()]);
             let is_theirs = known.any(|participant| participant.number == text.to && participant.sees == text.from);
             ensure(is_theirs, || format!("{text:?} has the wrong receiver or sender"))?;
+            let mut readers = [before.conversations.get(&key.0), Some(conversation)].into_iter().flatten();
+            let is_readable = readers.any(|conversation| {
+                let [reader, other] =
+                    [text.side, text.side.other()].map(|side| conversation.expected.participant(side));
+                let speech =
+                    words.speech(reader.language.as_ref()).with_label(other.label.as_ref()).with_number(&text.from);
+                [Text::Invitation, Text::NumberChanged].into_iter().any(|kind| speech.write(kind) == text.text)
+            });
+            ensure(is_readable, || format!("{text:?} is in the wrong language"))?;
             // A participant can get a number back that was lost long ago, and another text message with it.
             let seen = conversation.expected.participants[text.side.index()].all_seen();
             let times = seen.filter(|number| **number == text.from).count();

@@ -7,7 +7,7 @@ use shared::domain::side::{Side, WhoDials};
 use crate::carrier::SmsOutcome;
 use crate::connection::Moment;
 use crate::legs::{CALLS, STATUSES};
-use crate::scenario::{ARGENTINE, Kind, PEOPLE};
+use crate::scenario::{ARGENTINE, Kind, LANGUAGES, PEOPLE};
 
 /// Most steps of one case.
 pub const MOST_STEPS: usize = 200;
@@ -72,6 +72,8 @@ pub enum Action {
         which: ConversationRef,
         phone: Option<(Side, PhoneRef)>,
         lifetime: Option<u64>,
+        /// Languages of sides A and B, by their places among those of the scenario.
+        languages: [Option<usize>; 2],
     },
     Drain(usize),
     AddNumber(Kind),
@@ -110,6 +112,8 @@ pub struct NewConversationSpec {
     pub key: Option<u8>,
     /// The limit of its calls.
     pub max_calls: Option<u64>,
+    /// Languages of sides A and B, by their places among those of the scenario.
+    pub languages: [Option<usize>; 2],
 }
 
 /// A reference to a phone.
@@ -180,8 +184,8 @@ impl Action {
         let outcome = prop_oneof![4 => Just(SmsOutcome::Accepted), 1 => Just(SmsOutcome::Refused), 1 => Just(SmsOutcome::NoAnswer)];
         let lifetime = 60..=600u64;
         let phone = prop::option::weighted(0.7, (side(), PhoneRef::any()));
-        let update = (ConversationRef::any(), phone, prop::option::of(lifetime))
-            .prop_map(|(which, phone, lifetime)| Self::Update { which, phone, lifetime });
+        let update = (ConversationRef::any(), phone, prop::option::of(lifetime), languages())
+            .prop_map(|(which, phone, lifetime, languages)| Self::Update { which, phone, lifetime, languages });
         prop_oneof![
             60 => (NewConversationSpec::any(), prop::collection::vec(outcome, 0..=2))
                 .prop_map(|(order, outcomes)| Self::Create(order, outcomes)),
@@ -205,8 +209,8 @@ impl NewConversationSpec {
         // Some last for longer than the margin of a hold.
         let lifetime = prop_oneof![20 => 60..=600u64, 1 => 60..=400_000u64];
         let max_calls = prop::option::weighted(0.3, 1..3u64);
-        (PhoneRef::two(), direction, lifetime, 60..=600u32, any::<bool>(), key, max_calls).prop_map(
-            |(people, direction, lifetime, quarantine, notify, key, max_calls)| Self {
+        (PhoneRef::two(), direction, lifetime, 60..=600u32, any::<bool>(), key, max_calls, languages()).prop_map(
+            |(people, direction, lifetime, quarantine, notify, key, max_calls, languages)| Self {
                 people,
                 direction,
                 lifetime,
@@ -214,6 +218,7 @@ impl NewConversationSpec {
                 notify,
                 key,
                 max_calls,
+                languages,
             },
         )
     }
@@ -245,6 +250,11 @@ impl ConversationRef {
     fn any() -> impl Strategy<Value = Self> {
         prop_oneof![30 => (0..5usize).prop_map(Self::Last), 1 => Just(Self::Unknown)]
     }
+}
+
+fn languages() -> impl Strategy<Value = [Option<usize>; 2]> {
+    let language = || prop::option::weighted(0.2, 0..LANGUAGES.len());
+    [language(), language()]
 }
 
 fn side() -> impl Strategy<Value = Side> {

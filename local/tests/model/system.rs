@@ -18,6 +18,7 @@ use shared::domain::order::OpenOrder;
 use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{LossNotes, NumberState, PoolNumber};
+use shared::domain::words::Words;
 use shared::service::announce::Announcer;
 use shared::service::create::{Created, CreationError, Creator, NewConversation};
 use shared::service::demand::DemandRecorder;
@@ -260,6 +261,7 @@ impl Process {
             store: store.clone(),
             verifier: verifier(),
             texts: texts.clone(),
+            words: Words::default(),
             clock: clock.clone(),
             fallback: scenario.fallback.clone(),
             text_time_limit: std::time::Duration::ZERO,
@@ -272,6 +274,7 @@ impl Process {
         let healer = Healer {
             store: store.clone(),
             texts: texts.clone(),
+            words: Words::default(),
             text_time_limit: std::time::Duration::ZERO,
             clock: clock.clone(),
             fallback: scenario.fallback.clone(),

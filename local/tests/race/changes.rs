@@ -10,7 +10,6 @@ use shared::domain::conversation::{Conversation, ConversationId, Lifetime};
 use shared::domain::phone::PhoneNumber;
 use shared::domain::route::KeyOwner;
 use shared::domain::side::Side;
-use shared::domain::usage::UsageLimits;
 use shared::service::pool_cache::PoolCache;
 use shared::service::update::{Change, NewPhone, UpdateError, Updater};
 use shared::store::{Erased, LegPhone};
@@ -46,7 +45,7 @@ enum Outcome {
 }
 
 async fn perform(laptop: Arc<Laptop>, sandboxes: Arc<Sandboxes>, id: ConversationId, operation: Operation) -> Outcome {
-    let (lifetime, phone) = match operation {
+    let change = match operation {
         Operation::End => {
             let now = laptop.clock.now();
             let ended = laptop.store().end_conversation(id, now).await.unwrap();
@@ -68,9 +67,12 @@ async fn perform(laptop: Arc<Laptop>, sandboxes: Arc<Sandboxes>, id: Conversatio
             let created = create(sandboxes.of(pair[1]), pair).await;
             return created.map_or(Outcome::Refused, |conversation| Outcome::Created(conversation.id));
         }
-        Operation::Lifetime(seconds) => (Some(Lifetime::try_from(seconds).unwrap()), None),
+        Operation::Lifetime(seconds) => {
+            Change { lifetime: Some(Lifetime::try_from(seconds).unwrap()), ..Change::default() }
+        }
         Operation::Phone(side, person) => {
-            (None, Some(NewPhone { side, number: format!("+{}", phone(person)), country: None }))
+            let phone = NewPhone { side, number: format!("+{}", phone(person)), country: None };
+            Change { phone: Some(phone), ..Change::default() }
         }
     };
     let updater = Updater {
@@ -79,7 +81,7 @@ async fn perform(laptop: Arc<Laptop>, sandboxes: Arc<Sandboxes>, id: Conversatio
         clock: Arc::new(laptop.clock.clone()),
         cache: PoolCache::default(),
     };
-    match updater.update(id, &Change { lifetime, phone, limits: UsageLimits::default() }).await {
+    match updater.update(id, &change).await {
         Ok(_) => Outcome::Changed,
         Err(UpdateError::Ended) => Outcome::Ended,
         Err(UpdateError::Unknown) => Outcome::Erased,

@@ -7,7 +7,6 @@ use jiff::SignedDuration;
 use shared::clock::Clock;
 use shared::domain::conversation::{Conversation, Lifetime};
 use shared::domain::side::Side;
-use shared::domain::usage::UsageLimits;
 use shared::service::pool_cache::PoolCache;
 use shared::service::provision::Headroom;
 use shared::service::update::{Change, NewPhone, UpdateError, Updater};
@@ -38,15 +37,9 @@ async fn perform(laptop: Arc<Laptop>, conversation: Conversation, operation: Ope
         Operation::Erase => return assert!(store.erase_conversation(id, now).await.unwrap()),
         Operation::Phone => {
             let number = format!("+{}", phone(new_phone));
-            Change {
-                lifetime: None,
-                phone: Some(NewPhone { side: Side::A, number, country: None }),
-                limits: UsageLimits::default(),
-            }
+            Change { phone: Some(NewPhone { side: Side::A, number, country: None }), ..Change::default() }
         }
-        Operation::Lifetime => {
-            Change { lifetime: Some(Lifetime::try_from(90).unwrap()), phone: None, limits: UsageLimits::default() }
-        }
+        Operation::Lifetime => Change { lifetime: Some(Lifetime::try_from(90).unwrap()), ..Change::default() },
     };
     let (clock, cache) = (Arc::new(laptop.clock.clone()), PoolCache::default());
     let updater = Updater { store, verifier: verifier(&laptop), clock, cache };

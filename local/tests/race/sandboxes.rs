@@ -17,6 +17,7 @@ use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::side::{Side, WhoDials};
 use shared::domain::usage::UsageLimits;
+use shared::domain::words::Words;
 use shared::service::announce::Announcer;
 use shared::service::create::{
     Created, CreationError, Creator, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT,
@@ -165,6 +166,7 @@ pub fn healer(laptop: &Laptop, texts: Outbox) -> Healer<Outbox> {
         demand: DemandRecorder { store: store.clone(), auto_rent_max, provisioning: None, clock: clock.clone() },
         store,
         texts,
+        words: Words::default(),
         text_time_limit: Duration::from_secs(5),
         clock,
         fallback: Vec::new(),
@@ -190,6 +192,7 @@ async fn sandbox(laptop: &Laptop, texts: Outbox) -> Creator<Directory, Outbox> {
         store: laptop.store(),
         verifier: verifier(laptop),
         texts,
+        words: Words::default(),
         clock: Arc::new(laptop.clock.clone()),
         fallback: Vec::new(),
         text_time_limit: Duration::from_secs(5),
@@ -219,7 +222,8 @@ impl Refusal {
 
 /// A conversation of one minute with a quarantine of one minute.
 pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
-    let participant = |person| NewParticipant { number: format!("+{}", phone(person)), country: None, label: None };
+    let participant =
+        |person| NewParticipant { number: format!("+{}", phone(person)), country: None, label: None, language: None };
     NewConversation {
         participants: pair.map(participant),
         direction: WhoDials::Both,

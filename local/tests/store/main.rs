@@ -93,6 +93,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         country: gb(),
         verified_by: Judge::NumberingPlan,
         label: None,
+        language: None,
         sees: virtual_number(index),
         notification: Notification::Pending,
         previous_numbers: Vec::new(),

@@ -11,6 +11,7 @@ use crate::domain::call_limits::CallLimits;
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::country::Country;
 use crate::domain::judge::Judge;
+use crate::domain::language::Language;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
@@ -156,6 +157,9 @@ pub struct Participant {
     /// The name of this participant in the text message to the other side.
     #[serde(default, deserialize_with = "Label::stored", skip_serializing_if = "Option::is_none")]
     pub label: Option<Label>,
+    /// The language in which this participant is texted and hears announcements. That of the deployment, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
     /// The virtual number that this participant sees in place of the other one, and dials to reach that one, unless this
     /// side only receives; see [`Conversation::dials`].
     #[serde(rename = "dials")]

@@ -8,9 +8,11 @@ use crate::domain::call_limits::CallLimits;
 use crate::domain::caller_routes::CallerRoute;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::judge::LookedUp;
+use crate::domain::language::Language;
 use crate::domain::overlap::overlapping;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
+use crate::domain::words::addressee::Addressee;
 
 /// The item under a route key: the pair (caller's real number, dialled virtual number). Serialized as the table stores it:
 /// times are seconds since 1970.
@@ -64,6 +66,9 @@ pub struct Route {
     /// True if one of these limits is reached, so that no call is connected.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exhausted: bool,
+    /// The caller's language. That of the deployment, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
 }
 
 /// The rest of a route whose conversation was erased. It occupies the route key until the quarantine ends, because a late caller
@@ -182,6 +187,7 @@ impl Route {
             is_replaced: false,
             metered: !conversation.usage_limits.is_none(),
             exhausted: conversation.limit_reached_at.is_some(),
+            language: conversation.participant(side).language.clone(),
         }
     }
 
@@ -218,6 +224,11 @@ impl Route {
         overlapping(self.since, previous.iter().copied(), time)
     }
 
+    /// Returns what the words for its caller depend on.
+    pub fn addressee(&self) -> Addressee {
+        Addressee { language: self.language.clone(), label: None, reference: None }
+    }
+
     /// Converts it into the tombstone of an erased conversation.
     pub fn into_tombstone(self) -> RouteTombstone {
         let Self { conversation, since, expires_at, quarantined_until, .. } = self;
@@ -248,6 +259,14 @@ impl KeyOwner {
             Self::Route(route) => Some(route.conversation),
             Self::Erased(erased) => Some(erased.conversation),
             Self::Held(_) => None,
+        }
+    }
+
+    /// Returns what the words for the caller depend on, if the owner knows it.
+    pub fn addressee(&self) -> Option<Addressee> {
+        match self {
+            Self::Route(route) => Some(route.addressee()),
+            Self::Erased(_) | Self::Held(_) => None,
         }
     }
 
@@ -333,6 +352,7 @@ mod tests {
             is_replaced: false,
             metered: false,
             exhausted: false,
+            language: None,
         }
     }
 

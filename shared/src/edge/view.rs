@@ -11,6 +11,7 @@ use crate::domain::call_handling::CallHandling;
 use crate::domain::conversation::{Conversation, ConversationId, Notification, State};
 use crate::domain::country::Country;
 use crate::domain::judge::Judge;
+use crate::domain::language::Language;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
@@ -62,6 +63,8 @@ struct ParticipantView<'a> {
     verified_by: Judge,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'a Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<&'a Language>,
     masked_by: &'a VirtualNumber,
     /// None if this side only receives.
     dials: Option<&'a VirtualNumber>,
@@ -164,6 +167,7 @@ impl<'a> ParticipantView<'a> {
             country: participant.country,
             verified_by: participant.verified_by,
             label: participant.label.as_ref(),
+            language: participant.language.as_ref(),
             masked_by: conversation.masked_by(side),
             dials: conversation.dials(side),
             dials_lost_since: None,

@@ -9,8 +9,9 @@ use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::missed_calls::{Measure, Missed, NEWS};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
-use crate::domain::text::Label;
-use crate::service::create::texts::records;
+use crate::domain::words::Words;
+use crate::domain::words::sentence::Text;
+use crate::service::create::texts::{records, speech_to};
 use crate::store::{LegIds, Store, StoreError};
 use crate::vonage::call_steps;
 use crate::vonage::call_urls::CallUrls;
@@ -26,6 +27,8 @@ pub struct CallSteps<T> {
     pub store: Store,
     /// Sends text messages.
     pub texts: T,
+    /// The words for people.
+    pub words: Words,
     /// The clock.
     pub clock: SharedClock,
 }
@@ -72,7 +75,8 @@ impl<T: TextSender> CallSteps<T> {
         self.tell_both(&conversation, callee, Missed::Unanswered, now, urls).await
     }
 
-    /// Returns what the callee hears who pressed these keys at the guard. The consent is stored first.
+    /// Returns what the callee hears who pressed these keys at the guard. The consent is stored first. Without its ids a leg cannot
+    /// be told from others, so it is declined.
     pub async fn at_guard(
         &self,
         id: ConversationId,
@@ -81,27 +85,28 @@ impl<T: TextSender> CallSteps<T> {
         ids: Option<LegIds>,
     ) -> Result<Ncco, StoreError> {
         let now = self.clock.now();
-        // Without its ids a leg cannot be told from others, so its caller would hear that nobody answered.
-        let (YES, Some(ids)) = (keys, ids) else { return Ok(call_steps::declined(id)) };
-        let Some(conversation) = self.store.conversation(id, now).await? else { return Ok(call_steps::declined(id)) };
+        let nobody = || call_steps::declined(&self.words.speech(None), id);
+        let Some(conversation) = self.store.conversation(id, now).await? else { return Ok(nobody()) };
+        let speech = call_steps::speech_to(&self.words, &conversation, callee);
+        let (YES, Some(ids)) = (keys, ids) else { return Ok(call_steps::declined(&speech, id)) };
         Ok(match self.store.accept_call(&conversation, callee, &ids, now).await? {
-            true => call_steps::accepted(),
-            false => call_steps::declined(id),
+            true => call_steps::accepted(&speech),
+            false => nobody(),
         })
     }
 
     /// Returns what the caller hears who pressed these keys after a missed call. Key 1 asks the callee to call back.
     pub async fn in_menu(&self, id: ConversationId, callee: Side, keys: &str) -> Result<Ncco, StoreError> {
         let now = self.clock.now();
-        let conversation = self.store.conversation(id, now).await?;
-        let Some(conversation) = conversation.filter(|one| call_steps::offers_call_back(one, callee)) else {
-            return Ok(call_steps::menu_answer(false));
+        let Some(conversation) = self.store.conversation(id, now).await? else {
+            return Ok(call_steps::menu_answer(&self.words.speech(None), false));
         };
-        let is_asked = keys == YES;
+        let is_asked = keys == YES && call_steps::offers_call_back(&conversation, callee);
         if is_asked {
             self.text(&conversation, callee, Measure::CallBack).await?;
         }
-        Ok(call_steps::menu_answer(is_asked))
+        let speech = call_steps::speech_to(&self.words, &conversation, callee.other());
+        Ok(call_steps::menu_answer(&speech, is_asked))
     }
 
     async fn tell_both(
@@ -118,7 +123,7 @@ impl<T: TextSender> CallSteps<T> {
         }
         // Without words the guard would leave the caller in silence.
         let is_wanted = !conversation.handling.is_plain();
-        Ok(is_wanted.then(|| call_steps::missed(conversation, callee, reason, urls)))
+        Ok(is_wanted.then(|| call_steps::missed(&self.words, conversation, callee, reason, urls)))
     }
 
     /// Texts the callee of a missed call, unless that was done a moment ago.
@@ -130,24 +135,16 @@ impl<T: TextSender> CallSteps<T> {
             return Ok(());
         }
         let participant = conversation.participant(callee);
-        let text = words(conversation, callee, measure);
+        let sentence = match measure {
+            Measure::CallBack => Text::CallBack,
+            Measure::Say | Measure::Text if conversation.direction.includes(callee) => Text::Missed,
+            Measure::Say | Measure::Text => Text::MissedByReceiver,
+        };
+        let text = speech_to(&self.words, conversation, callee).write(sentence);
         let outcome = self.texts.send(&participant.sees, &participant.number, &text).await;
         if let Err(error) = &outcome {
             tracing::warn!(conversation.id = %conversation.id, cause = %error, "sending a text message about a missed call failed");
         }
         self.store.record_texts(conversation.id, &records(&outcome), now).await
-    }
-}
-
-/// Returns the text message about a missed call. It names the number to dial only if its reader can dial.
-fn words(conversation: &Conversation, callee: Side, measure: Measure) -> String {
-    let caller = conversation.participant(callee.other()).label.as_ref().map_or("Your contact", Label::as_str);
-    let what = match measure {
-        Measure::CallBack => "asks you to call back",
-        Measure::Say | Measure::Text => "tried to reach you",
-    };
-    match conversation.dials(callee) {
-        Some(dials) => format!("{caller} {what}. Call +{dials}."),
-        None => format!("{caller} {what}."),
     }
 }

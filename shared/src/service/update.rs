@@ -1,5 +1,5 @@
-//! Changing an active conversation: another expiry, other limits, or a new phone of one participant that keeps both virtual
-//! numbers. The direction stays.
+//! Changing an active conversation: another expiry, other limits, other languages, or a new phone of one participant that keeps
+//! both virtual numbers. The direction stays.
 
 use jiff::Timestamp;
 
@@ -7,6 +7,7 @@ use crate::clock::{SharedClock, whole_second};
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes};
 use crate::domain::conversation::{Conversation, ConversationId, Lifetime, Notification};
 use crate::domain::country::Country;
+use crate::domain::language::Language;
 use crate::domain::peak_usage::Mark;
 use crate::domain::phone::{RealNumber, VirtualNumber, parse};
 use crate::domain::route::Route;
@@ -20,12 +21,14 @@ use crate::store::{ChangeError, Store, StoreError, UsageAsRead};
 use crate::vonage::number_lookup::NumberLookup;
 
 /// A change of a conversation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Change {
     /// New lifetime, from now on.
     pub lifetime: Option<Lifetime>,
     /// The new phone of one participant.
     pub phone: Option<NewPhone>,
+    /// The new languages of sides A and B.
+    pub languages: [Option<Language>; 2],
     /// New limits of all calls together. Those that are not given stay.
     pub limits: UsageLimits,
 }
@@ -115,7 +118,7 @@ impl<L: NumberLookup> Updater<L> {
             if !before.is_active(now) {
                 return Err(UpdateError::Ended);
             }
-            let mut after = changed(&before, change.lifetime, phone.as_ref(), now)?;
+            let mut after = changed(&before, change, phone.as_ref(), now)?;
             let usage = self.limit(&before, &mut after, change.limits, now).await?;
             let new_phone = phone.as_ref().filter(|phone| is_new_phone(&before, &after, phone.side));
             if let Some(phone) = new_phone {
@@ -259,13 +262,18 @@ fn check_free(after: &Conversation, phone: &VerifiedPhone, now: Timestamp) -> Re
 
 fn changed(
     before: &Conversation,
-    lifetime: Option<Lifetime>,
+    change: &Change,
     phone: Option<&VerifiedPhone>,
     now: Timestamp,
 ) -> Result<Conversation, UpdateError> {
     let mut after = Conversation { revision: before.revision + 1, ..before.clone() };
-    if let Some(lifetime) = lifetime {
+    if let Some(lifetime) = change.lifetime {
         after.expires_at = whole_second(now) + lifetime.duration();
+    }
+    for (participant, language) in after.participants.iter_mut().zip(&change.languages) {
+        if let Some(language) = language {
+            participant.language = Some(language.clone());
+        }
     }
     if let Some(VerifiedPhone { side, verified, .. }) = phone {
         if verified.number.is_same_phone(&before.participant(side.other()).number) {

@@ -376,6 +376,15 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
             // Only this participant, because the other one's notification may be written at the same time.
             change = change.set(format!("participants[{index}] = :participant{index}"));
             change = change.bind(format!(":participant{index}"), item::value(new)?);
+            continue;
+        }
+        if old.language != new.language
+            && let Some(language) = &new.language
+        {
+            change = change
+                .set(format!("participants[{index}].#language = :language{index}"))
+                .name("#language", "language")
+                .bind(format!(":language{index}"), item::string(language.as_str()));
         }
     }
     Ok(change)

@@ -20,6 +20,7 @@ use crate::domain::conversation::{Conversation, ConversationId, Participant};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{Destination, KeyOwner, Route, destination};
 use crate::domain::side::Side;
+use crate::domain::words::addressee::Addressee;
 
 impl Store {
     /// Returns the destination of a call from `caller` to `dialled` at `now`.
@@ -36,7 +37,19 @@ impl Store {
         dialled: &VirtualNumber,
         now: Timestamp,
     ) -> Result<Destination, StoreError> {
-        Ok(destination(self.owner(caller, dialled, now).await?, now))
+        Ok(self.destination_of_call(caller, dialled, now).await?.0)
+    }
+
+    /// Like [`Store::destination`], with what the words for the caller depend on, if there is a route.
+    pub async fn destination_of_call(
+        &self,
+        caller: &RealNumber,
+        dialled: &VirtualNumber,
+        now: Timestamp,
+    ) -> Result<(Destination, Option<Addressee>), StoreError> {
+        let owner = self.owner(caller, dialled, now).await?;
+        let addressee = owner.as_ref().and_then(KeyOwner::addressee);
+        Ok((destination(owner, now), addressee))
     }
 
     /// Returns the owner of the route key of `caller` and `dialled` at `time`, which is close to the present. One consistent
@@ -235,6 +248,13 @@ pub(super) fn follow(conversation: &Conversation, side: Side) -> Write {
     let follow = set(conversation, conversation.participant(side), conversation.expires_at)
         .set("connect_to = :to")
         .bind(":to", item::string(connect_to.expose()));
+    let follow = match &conversation.participant(side).language {
+        Some(language) => follow
+            .set("#language = :language")
+            .name("#language", "language")
+            .bind(":language", item::string(language.as_str())),
+        None => follow,
+    };
     marked(follow, conversation)
 }
 

@@ -1,47 +1,58 @@
 //! The NCCOs in the middle of a call: at the callee's phone before it is connected, and after a call that nobody took.
 
 use super::call_urls::{CallUrls, StepKind};
-use super::ncco::{Action, Keys, Ncco, talk};
+use super::ncco::{Action, Keys, Ncco, say};
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::missed_calls::{Measure, Missed};
 use crate::domain::side::Side;
-use crate::domain::text::Label;
+use crate::domain::words::sentence::Spoken;
+use crate::domain::words::{Speech, Words};
 
 /// Seconds in which a key has to be pressed; the longest that Vonage takes. A phone that screens calls asks its owner first.
 const TIME_TO_PRESS: u8 = 10;
 
+/// Returns the words in a call for the participant on the side `to`.
+pub fn speech_to<'w>(words: &'w Words, conversation: &Conversation, to: Side) -> Speech<'w> {
+    words
+        .speech(conversation.participant(to).language.as_ref())
+        .with_label(conversation.participant(to.other()).label.as_ref())
+        .with_reference(conversation.reference.as_ref())
+}
+
 /// Returns what the callee hears before the connection: who calls, and the key that takes the call.
-pub fn whisper(conversation: &Conversation, callee: Side, urls: &CallUrls) -> Ncco {
-    let caller = conversation.participant(callee.other()).label.as_ref().map_or("Your contact", Label::as_str);
-    vec![
-        talk(format!("{caller} is calling you. To take the call, press 1.")),
-        one_key(urls.step(StepKind::Guard, callee)),
-    ]
+pub fn whisper(words: &Words, conversation: &Conversation, callee: Side, urls: &CallUrls) -> Ncco {
+    let speech = speech_to(words, conversation, callee);
+    vec![say(&speech, Spoken::GuardWhisper), one_key(urls.step(StepKind::Guard, callee))]
 }
 
 /// Returns what the callee hears who took the call. Vonage connects the leg after the last action.
-pub fn accepted() -> Ncco {
-    vec![talk("Connecting.")]
+pub fn accepted(speech: &Speech<'_>) -> Ncco {
+    vec![say(speech, Spoken::GuardTaken)]
 }
 
 /// Returns what the callee hears who did not take the call. The leg then waits alone in a conference until it is hung up, because
 /// Vonage would connect it after the last action.
-pub fn declined(conversation: ConversationId) -> Ncco {
-    vec![talk("Goodbye."), Action::Conversation { name: format!("declined-{conversation}-{}", fastrand::u64(..)) }]
+pub fn declined(speech: &Speech<'_>, conversation: ConversationId) -> Ncco {
+    let alone = Action::Conversation { name: format!("declined-{conversation}-{}", fastrand::u64(..)) };
+    vec![say(speech, Spoken::Goodbye), alone]
 }
 
 /// Returns what the caller hears about a call that the other participant did not take.
-pub fn missed(conversation: &Conversation, callee: Side, reason: Missed, urls: &CallUrls) -> Ncco {
-    let sentence = talk(match reason {
-        Missed::Busy => "The line is busy.",
-        Missed::Declined => "Your call was not taken.",
-        Missed::Unanswered => "Nobody answers.",
-        Missed::Unreachable => "The phone cannot be reached at the moment.",
-    });
+pub fn missed(words: &Words, conversation: &Conversation, callee: Side, reason: Missed, urls: &CallUrls) -> Ncco {
+    let speech = speech_to(words, conversation, callee.other());
+    let sentence = say(
+        &speech,
+        match reason {
+            Missed::Busy => Spoken::MissedBusy,
+            Missed::Declined => Spoken::MissedDeclined,
+            Missed::Unanswered => Spoken::MissedUnanswered,
+            Missed::Unreachable => Spoken::MissedUnreachable,
+        },
+    );
     if !offers_call_back(conversation, callee) {
-        return vec![sentence, talk("Please try again later. Goodbye.")];
+        return vec![sentence, say(&speech, Spoken::MissedLater)];
     }
-    vec![sentence, talk("To ask for a call back, press 1."), one_key(urls.step(StepKind::Menu, callee))]
+    vec![sentence, say(&speech, Spoken::MissedOffer), one_key(urls.step(StepKind::Menu, callee))]
 }
 
 /// True if the caller of a missed call may ask for a call back: if that is wanted, and the callee can call at all.
@@ -50,8 +61,8 @@ pub fn offers_call_back(conversation: &Conversation, callee: Side) -> bool {
 }
 
 /// Returns what the caller hears who pressed a key after a missed call, or none.
-pub fn menu_answer(is_asked: bool) -> Ncco {
-    vec![talk(if is_asked { "We pass it on. Goodbye." } else { "Goodbye." })]
+pub fn menu_answer(speech: &Speech<'_>, is_asked: bool) -> Ncco {
+    vec![say(speech, if is_asked { Spoken::MissedAsked } else { Spoken::Goodbye })]
 }
 
 fn one_key(url: String) -> Action {

@@ -2,8 +2,6 @@
 //!
 //! Source: Vonage Voice API, NCCO reference. Vonage ends the call after the last action. There is no hang-up action.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 
 use super::call_urls::{CallUrls, StepKind};
@@ -12,12 +10,12 @@ use crate::domain::guard::Guard;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Destination;
 use crate::domain::side::Side;
+use crate::domain::words::sentence::Spoken;
+use crate::domain::words::voice::Voice;
+use crate::domain::words::{Speech, Utterance};
 
 /// The actions of a call, in order.
 pub type Ncco = Vec<Action>;
-
-/// The language of all spoken text (BCP 47).
-const LANGUAGE: &str = "en-GB";
 
 /// One action of an NCCO.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,9 +24,16 @@ pub enum Action {
     /// Says `text`, at most 1500 characters.
     Talk {
         /// The text to say.
-        text: Cow<'static, str>,
-        /// The language of the text (BCP 47).
-        language: &'static str,
+        text: String,
+        /// The voice.
+        #[serde(flatten)]
+        voice: Voice,
+    },
+    /// Plays a recording.
+    Stream {
+        /// The URL of the recording. Vonage takes exactly one.
+        #[serde(rename = "streamUrl")]
+        stream_url: [String; 1],
     },
     /// Connects the caller to one phone.
     Connect {
@@ -130,9 +135,9 @@ pub struct FollowUp {
     pub whisper_token: Option<String>,
 }
 
-/// Returns the NCCO for a call with this destination. `follow_up` has the addresses for its events and steps; without them it is
-/// just connected.
-pub fn answer(destination: Destination, follow_up: Option<FollowUp>) -> Ncco {
+/// Returns the NCCO for a call with this destination, in the words for the caller. `follow_up` has the addresses for its events and
+/// steps; without them it is just connected.
+pub fn answer(destination: Destination, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
     match destination {
         Destination::Participant { connect_to, present_as, limits, handling, caller, .. } => {
             let handling = if follow_up.is_some() { handling } else { CallHandling::default() };
@@ -155,41 +160,24 @@ pub fn answer(destination: Destination, follow_up: Option<FollowUp>) -> Ncco {
                 machine_detection: (handling.guard == Guard::Detect)
                     .then_some(MachineDetection { behavior: "hangup", mode: "detect" }),
             };
-            [talk("Connecting your call."), connect].into_iter().chain(after).collect()
+            [say(speech, Spoken::Connecting), connect].into_iter().chain(after).collect()
         }
-        Destination::Exhausted(_) => {
-            vec![talk("Sorry, this conversation has used up its calls, so your call cannot be connected. Goodbye.")]
-        }
-        Destination::Ended(_) => {
-            vec![talk(
-                "The conversation that this number was for has ended, so your call cannot be connected. Goodbye.",
-            )]
-        }
-        Destination::ReceiveOnly => {
-            vec![talk("Sorry, this number only calls you, and does not take calls from you. Goodbye.")]
-        }
-        Destination::Replaced(_) => {
-            vec![talk(
-                "The number for this conversation has changed, so your call cannot be connected. Please call the new \
-                 number. Goodbye.",
-            )]
-        }
-        Destination::Nobody => {
-            vec![talk("Sorry, this number cannot connect you. Please call from the phone that you gave us. Goodbye.")]
-        }
+        Destination::Exhausted(_) => vec![say(speech, Spoken::LimitReached)],
+        Destination::Ended(_) => vec![say(speech, Spoken::Ended)],
+        Destination::ReceiveOnly => vec![say(speech, Spoken::ReceivesOnly)],
+        Destination::Replaced(_) => vec![say(speech, Spoken::NumberChanged)],
+        Destination::Nobody => vec![say(speech, Spoken::Nobody)],
     }
 }
 
 /// Returns the NCCO for a call whose caller is hidden.
-pub fn hidden_caller() -> Ncco {
-    vec![talk("Sorry, your caller ID is hidden, so we cannot connect you. Please show it and call again. Goodbye.")]
+pub fn hidden_caller(speech: &Speech<'_>) -> Ncco {
+    vec![say(speech, Spoken::CallerHidden)]
 }
 
 /// Returns the NCCO for a call whose caller id means no phone, or several.
-pub fn unclear_caller() -> Ncco {
-    vec![talk(
-        "Sorry, your network sent your caller ID in a form that we cannot read, so we cannot connect you. Goodbye.",
-    )]
+pub fn unclear_caller(speech: &Speech<'_>) -> Ncco {
+    vec![say(speech, Spoken::CallerUnclear)]
 }
 
 /// Returns the action after a guarded leg: if the callee did not accept the call, the caller hears so.
@@ -198,8 +186,12 @@ fn ask_after(follow_up: &FollowUp, caller: Side) -> Action {
     Action::Notify { payload: Payload { about: "the end of a guarded leg" }, event_url: [url] }
 }
 
-pub(super) fn talk(text: impl Into<Cow<'static, str>>) -> Action {
-    Action::Talk { text: text.into(), language: LANGUAGE }
+/// Returns the action that says a sentence.
+pub fn say(speech: &Speech<'_>, sentence: Spoken) -> Action {
+    match speech.say(sentence) {
+        Utterance::Talk(text, voice) => Action::Talk { text, voice },
+        Utterance::Audio(url) => Action::Stream { stream_url: [url] },
+    }
 }
 
 #[cfg(test)]
@@ -209,8 +201,11 @@ mod tests {
     use super::*;
     use crate::domain::call_limits::CallLimits;
     use crate::domain::conversation::ConversationId;
+    use crate::domain::language::Language;
     use crate::domain::missed_calls::Measure;
     use crate::domain::phone::PhoneNumber;
+    use crate::domain::words::Words;
+    use crate::domain::words::own::OwnWords;
 
     const BASE: &str = "https://here";
 
@@ -227,7 +222,7 @@ mod tests {
         };
         let follow_up =
             addresses.map(|token| FollowUp { urls: CallUrls::new(BASE, id), whisper_token: token.map(str::to_owned) });
-        let ncco = serde_json::to_string(&answer(destination, follow_up)).unwrap();
+        let ncco = serde_json::to_string(&answer(destination, &Words::default().speech(None), follow_up)).unwrap();
         serde_json::from_str(&ncco.replace(&id.to_string(), "ID")).unwrap()
     }
 
@@ -277,9 +272,31 @@ mod tests {
             Destination::ReceiveOnly,
             Destination::Nobody,
         ];
-        let refused = refused.map(|nobody| answer(nobody, None));
-        for ncco in refused.into_iter().chain([hidden_caller(), unclear_caller()]) {
+        let words = Words::default();
+        let speech = words.speech(None);
+        let refused = refused.map(|nobody| answer(nobody, &speech, None));
+        for ncco in refused.into_iter().chain([hidden_caller(&speech), unclear_caller(&speech)]) {
             assert!(matches!(ncco.as_slice(), [Action::Talk { .. }]));
         }
+    }
+
+    #[test]
+    fn sentence_has_voice_of_language_or_is_a_recording() {
+        let own = json!({"de": {
+            "call.ended": {"audio": "https://words.example/de/ended.mp3"},
+            "voice": {"language": "de-DE", "style": 2, "premium": true},
+        }});
+        let own = OwnWords::read(own.to_string().as_bytes(), false).unwrap();
+        let (words, german) = (Words::new(Language::english(), None, own), Language::try_from("de-AT").unwrap());
+        let speech = words.speech(Some(&german));
+        let said = |sentence| serde_json::to_value(say(&speech, sentence)).unwrap();
+        assert_eq!(
+            said(Spoken::Connecting),
+            json!({"action": "talk", "text": "Sie werden verbunden.", "language": "de-DE", "style": 2, "premium": true})
+        );
+        assert_eq!(
+            said(Spoken::Ended),
+            json!({"action": "stream", "streamUrl": ["https://words.example/de/ended.mp3"]})
+        );
     }
 }

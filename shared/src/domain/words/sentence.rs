@@ -80,6 +80,8 @@ sentences! {
         CallerUnclear = "call.caller-unclear",
         /// The other participant is called next.
         Connecting = "call.connecting",
+        /// The end of a conversation with a machine.
+        Goodbye = "call.goodbye",
         /// The conversation has ended.
         Ended = "call.ended",
         /// The calls of the conversation have reached a limit.
@@ -90,14 +92,38 @@ sentences! {
         NumberChanged = "call.number-changed",
         /// The caller only receives calls from this number.
         ReceivesOnly = "call.receives-only",
+        /// The callee took a call with guard.
+        GuardTaken = "guard.taken",
+        /// The callee hears who calls, and has to press 1.
+        GuardWhisper = "guard.whisper" needs [Label],
+        /// The caller asked for a call back.
+        MissedAsked = "missed.asked",
+        /// The callee's line is busy.
+        MissedBusy = "missed.busy",
+        /// The callee declined the call.
+        MissedDeclined = "missed.declined",
+        /// The caller of a missed call may try again.
+        MissedLater = "missed.later",
+        /// The caller of a missed call may press 1 to ask for a call back.
+        MissedOffer = "missed.offer",
+        /// Nobody answers.
+        MissedUnanswered = "missed.unanswered",
+        /// The callee's phone cannot be reached.
+        MissedUnreachable = "missed.unreachable",
     }
 }
 
 sentences! {
     /// A text message.
     Text {
+        /// The caller of a missed call asks to be called back.
+        CallBack = "text.call-back" needs [Label, Number],
         /// The number to dial in a new conversation.
         Invitation = "text.invitation" needs [Number],
+        /// A missed call, for somebody who can call back.
+        Missed = "text.missed" needs [Label, Number],
+        /// A missed call, for somebody who only receives calls.
+        MissedByReceiver = "text.missed-by-receiver" needs [Label],
         /// The number to dial from now on.
         NumberChanged = "text.number-changed" needs [Number],
     }

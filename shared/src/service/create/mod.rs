@@ -15,10 +15,12 @@ use crate::domain::call_limits::CallLimits;
 use crate::domain::choice::NoFreeNumber;
 use crate::domain::conversation::{Conversation, ConversationId, Lifetime, Notification, Participant};
 use crate::domain::country::Country;
+use crate::domain::language::Language;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::usage::UsageLimits;
+use crate::domain::words::Words;
 use crate::service::demand::{DemandRecorder, Renting};
 use crate::service::pool_cache::PoolCache;
 use crate::service::verify_number::{self, NumberVerifier, ParticipantNumberError, VerifiedNumber};
@@ -64,6 +66,8 @@ pub struct NewParticipant {
     pub country: Option<Country>,
     /// Name of this participant in the other side's text message.
     pub label: Option<Label>,
+    /// The participant's language. Guessed from the country, if there is none.
+    pub language: Option<Language>,
 }
 
 impl std::fmt::Debug for NewParticipant {
@@ -115,6 +119,8 @@ pub struct Creator<L, T> {
     pub verifier: NumberVerifier<L>,
     /// Sends text messages.
     pub texts: T,
+    /// The words of text messages.
+    pub words: Words,
     /// The clock.
     pub clock: SharedClock,
     /// Countries whose numbers people of any country may get if their own country has none.
@@ -208,6 +214,10 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         Ok(Created { conversation, is_replay: true })
     }
 
+    fn language(&self, participant: &NewParticipant, verified: &VerifiedNumber) -> Language {
+        self.words.language_of(participant.language.as_ref(), verified.country)
+    }
+
     fn compose(
         &self,
         new: &NewConversation,
@@ -224,6 +234,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             country: verified[side.index()].country,
             verified_by: verified[side.index()].judge,
             label: new.participants[side.index()].label.clone(),
+            language: Some(self.language(&new.participants[side.index()], &verified[side.index()])),
             sees,
             notification: match new.notify && new.direction.includes(side) {
                 true => Notification::Pending,

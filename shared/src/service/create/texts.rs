@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use super::Creator;
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::{Conversation, Notification};
-use crate::domain::phone::VirtualNumber;
 use crate::domain::side::Side;
-use crate::domain::text::Label;
+use crate::domain::words::sentence::Text;
+use crate::domain::words::{Speech, Words};
 use crate::vonage::VonageError;
 use crate::vonage::number_lookup::NumberLookup;
 use crate::vonage::sms::TextSender;
@@ -74,8 +74,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
 
     async fn text(&self, conversation: &Conversation, to: Side) -> Result<Vec<String>, VonageError> {
         let participant = conversation.participant(to);
-        let other = conversation.participant(to.other());
-        let text = invitation(&participant.sees, other.label.as_ref());
+        let text = speech_to(&self.words, conversation, to).write(Text::Invitation);
         self.texts.send(&participant.sees, &participant.number, &text).await
     }
 }
@@ -102,13 +101,12 @@ pub(in crate::service) fn notification(
     }
 }
 
-/// Returns the text message with the number to dial and the name of the other participant.
-fn invitation(dials: &VirtualNumber, other: Option<&Label>) -> String {
-    let whom = name(other);
-    format!("To reach {whom}, call +{dials}. It works from this phone only, and keeps your own number private.")
-}
-
-/// Returns the name of the other participant in a text message.
-pub(in crate::service) fn name(label: Option<&Label>) -> &str {
-    label.map_or("the other person", Label::as_str)
+/// Returns the words for text messages to the participant on side `to`, with the number to dial.
+pub(in crate::service) fn speech_to<'w>(words: &'w Words, conversation: &Conversation, to: Side) -> Speech<'w> {
+    let participant = conversation.participant(to);
+    words
+        .speech(participant.language.as_ref())
+        .with_label(conversation.participant(to.other()).label.as_ref())
+        .with_reference(conversation.reference.as_ref())
+        .with_number(&participant.sees)
 }

@@ -18,6 +18,7 @@ use crate::domain::phone::VirtualNumber;
 use crate::domain::pool::PoolNumber;
 use crate::domain::route::{KeyOwner, Route};
 use crate::domain::side::Side;
+use crate::domain::words::Words;
 use crate::retry;
 use crate::service::announce::{Announcer, conversation_event};
 use crate::service::create::CreationError;
@@ -44,6 +45,8 @@ pub struct Healer<T> {
     pub store: Store,
     /// Sends text messages.
     pub texts: T,
+    /// The words of text messages.
+    pub words: Words,
     /// The longest time that one text message takes to send, with its repetitions.
     pub text_time_limit: Duration,
     /// The clock.

@@ -3,7 +3,8 @@
 use super::Healer;
 use crate::domain::conversation::{Conversation, Notification};
 use crate::domain::side::Side;
-use crate::service::create::texts::{name, notification, records};
+use crate::domain::words::sentence::Text;
+use crate::service::create::texts::{notification, records, speech_to};
 use crate::store::StoreError;
 use crate::vonage::sms::TextSender;
 
@@ -18,11 +19,8 @@ impl<T: TextSender> Healer<T> {
             {
                 continue;
             }
-            let (dials, other) = (&participant.sees, name(conversation.participant(side.other()).label.as_ref()));
-            let text = format!(
-                "The number for reaching {other} has changed. Call +{dials} from now on. It works from this phone only."
-            );
-            let outcome = self.texts.send(dials, &participant.number, &text).await;
+            let text = speech_to(&self.words, conversation, *side).write(Text::NumberChanged);
+            let outcome = self.texts.send(&participant.sees, &participant.number, &text).await;
             let records = records(&outcome);
             conversation.participants[side.index()].notification = notification(conversation, outcome);
             conversation.carrier_records.extend(records.iter().cloned());
