@@ -42,7 +42,7 @@ async fn caller_hears_why_nobody_answers() {
     let created = create(&laptop, json!({"missed_calls": ["say"]})).await;
     assert_eq!(created["missed_calls"], json!(["say"]));
     for (callee, sentence, status) in [
-        ("busy", "The line is busy", "busy"),
+        ("busy", "line is busy", "busy"),
         ("rejects", "was not taken", "rejected"),
         ("unanswered", "Nobody answers", "unanswered"),
         ("unreachable", "cannot be reached", "failed"),
@@ -67,7 +67,7 @@ async fn missed_person_is_texted_once_in_a_burst() {
     for _ in 0..3 {
         ring(&laptop, &created, json!("unanswered"), json!([])).await;
     }
-    let expected = format!("{} tried to reach you. Call +{}.", text(rider, "/label"), text(driver, "/dials"));
+    let expected = format!("Missed call: {}. To call back, call +{}.", text(rider, "/label"), text(driver, "/dials"));
     assert_eq!(words(&laptop, DRIVER).await, [expected.as_str()]);
     assert_eq!(laptop.texts(DRIVER).await[0]["from"], driver["dials"], "from the mask of the caller");
     laptop.advance(601);
@@ -92,7 +92,7 @@ async fn caller_may_ask_for_a_call_back() {
         assert!(heard(&told).contains("press 1") && heard(&told).contains(answer), "{}", heard(&told));
     }
     let asked = words(&laptop, DRIVER).await;
-    assert!(asked.len() == 1 && asked[0].contains("asks you to call back"), "{asked:?}");
+    assert!(asked.len() == 1 && asked[0].starts_with("Please call back: "), "{asked:?}");
     ring(&laptop, &created, json!("busy"), json!(["1"])).await;
     assert_eq!(words(&laptop, DRIVER).await.len(), 1, "once in a burst");
     // The driver is called back in turn, by the rider's mask.
@@ -109,7 +109,7 @@ async fn who_cannot_call_is_not_asked_to_call_back() {
     let told = ring(&laptop, &created, json!("unanswered"), json!(["1"])).await;
     assert!(!heard(&told).contains("press 1"), "{}", heard(&told));
     let texts = words(&laptop, DRIVER).await;
-    assert!(texts.len() == 1 && texts[0].ends_with("tried to reach you."), "{texts:?}");
+    assert!(texts.len() == 1 && texts[0].starts_with("Missed call: ") && !texts[0].contains('+'), "{texts:?}");
 }
 
 #[tokio::test]
@@ -138,6 +138,21 @@ async fn call_is_connected_only_after_key_1_at_the_guard() {
         assert_eq!(accepted.count(), usize::from(joined), "{callee}: {call}");
     }
     assert_eq!(words(&laptop, DRIVER).await.len(), 1, "once in a burst");
+}
+
+#[tokio::test]
+async fn each_person_is_told_in_their_own_language() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let participants = json!([{"number": format!("+{RIDER}"), "label": "der Fahrgast", "language": "de"},
+                              {"number": format!("+{DRIVER}"), "label": "le chauffeur", "language": "fr-CH"}]);
+    let fields = json!({"participants": participants, "guard": "press_1", "missed_calls": ["text", "call_back"]});
+    let created = create(&laptop, fields).await;
+    let told = ring(&laptop, &created, json!("declines"), json!(["1"])).await;
+    let (caller, callee) = (heard(&told), told["callees"][0]["heard"].to_string());
+    assert!(caller.contains("Es meldet sich niemand.") && caller.contains("drücken Sie die 1"), "{caller}");
+    assert!(callee.contains("Appel pour vous : der Fahrgast.") && callee.contains("Au revoir."), "{callee}");
+    let texts = words(&laptop, DRIVER).await;
+    assert!(texts[0].starts_with("Appel manqué : der Fahrgast.") && texts[1].contains("rappeler"), "{texts:?}");
 }
 
 #[tokio::test]
