@@ -10,32 +10,42 @@ mod follow;
 mod in_call;
 mod line;
 mod listen;
+mod live;
+mod outbound;
 mod record;
 mod script;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::Value;
+use tokio::sync::mpsc::UnboundedReceiver;
 use uuid::Uuid;
 
 use super::Simulator;
 use super::applications::Voice;
 use super::leg::{Direction, Event, Failure, Leg};
+use super::ncco::Action;
 use super::phones;
 use super::report::{CallReport, CallerPhone, EventReport, LegReport, NccoReport, Phones, WebhookAttempt};
 use super::webhook::Sender;
 use crate::faults::WebhookKind;
 use in_call::LateEvent;
 use line::{Line, Side};
+use live::Placed;
 use script::{Behaviour, EventOrder};
 
 pub(super) use deliver::{WithheldEvent, release};
-pub(super) use script::CallRequest;
+pub(super) use live::{Command, Deed, Destination};
+pub(super) use outbound::{Flow, Order, create};
+pub(super) use script::{CallRequest, Party};
 
 const NOT_IN_SERVICE: &str = "The number you have dialled is not in service.";
 
 /// Places a call and returns the report of it. `address` is the simulator's own, in the URLs of recordings.
-pub(super) async fn place(simulator: &Simulator, request: CallRequest, address: String) -> CallReport {
+/// A call that lives is reported as soon as it is up.
+pub(super) async fn place(simulator: &Arc<Simulator>, request: CallRequest, address: String) -> CallReport {
     let dialled = phones::digits(&request.to);
     let (voice, sender) = {
         let account = simulator.account();
@@ -45,17 +55,10 @@ pub(super) async fn place(simulator: &Simulator, request: CallRequest, address: 
         let sender = Sender { application_id: account.application.id.clone(), signed: voice.signed_callbacks };
         (voice, sender)
     };
-    let mut call = Call::new(simulator, request, dialled, voice, sender);
+    let lives = request.lives;
+    let mut call = Call::new(simulator.clone(), request, dialled, voice, sender);
     call.address = address;
-    call.ring_in();
-    match call.ask_for_answer().await {
-        Some(actions) => call.follow(actions).await,
-        None => call.reject(),
-    }
-    call.pay();
-    call.store_records();
-    call.deliver().await;
-    call.report()
+    if lives { call.start_to_live().await } else { call.run().await }
 }
 
 fn not_in_service(request: CallRequest, dialled: String) -> CallReport {
@@ -80,12 +83,13 @@ fn not_in_service(request: CallRequest, dialled: String) -> CallReport {
         callees: Vec::new(),
         recordings: Vec::new(),
         events: Vec::new(),
+        placed_to: None,
         error: None,
     }
 }
 
-struct Call<'a> {
-    simulator: &'a Simulator,
+struct Call {
+    simulator: Arc<Simulator>,
     request: CallRequest,
     voice: Voice,
     sender: Sender,
@@ -108,10 +112,22 @@ struct Call<'a> {
     nccos: Vec<NccoReport>,
     recordings: Vec<Value>,
     error: Option<String>,
+    /// The moment at which Vonage ends the call.
+    ends_at: Option<Timestamp>,
+    /// True if all events are sent at their moment.
+    is_immediate: bool,
+    /// Commands for a call that lives.
+    commands: Option<UnboundedReceiver<Command>>,
+    /// Receives the report as soon as the call is up.
+    placed: Option<Placed>,
+    /// The NCCO to which the caller's leg was transferred.
+    transfer: Option<Vec<Action>>,
+    /// The NCCO to which the leg of the called phone was transferred.
+    transfer_of_callee: Option<Vec<Action>>,
 }
 
-impl<'a> Call<'a> {
-    fn new(simulator: &'a Simulator, request: CallRequest, dialled: String, voice: Voice, sender: Sender) -> Self {
+impl Call {
+    fn new(simulator: Arc<Simulator>, request: CallRequest, dialled: String, voice: Voice, sender: Sender) -> Self {
         let conversation_uuid = format!("CON-{}", Uuid::new_v4());
         let inbound = Leg {
             uuid: Uuid::new_v4().simple().to_string(),
@@ -132,6 +148,7 @@ impl<'a> Call<'a> {
         let presses = request.presses.clone();
         let presses_during_call = request.presses_during_call.clone();
         let behaviour = Behaviour { presses, presses_during_call, ..Behaviour::default() };
+        let clock = simulator.clock.now();
         Self {
             simulator,
             request,
@@ -139,7 +156,7 @@ impl<'a> Call<'a> {
             sender,
             conversation_uuid,
             address: String::new(),
-            clock: simulator.clock.now(),
+            clock,
             caller: Line::new(inbound, behaviour, String::new()),
             callees: Vec::new(),
             connected: false,
@@ -151,7 +168,42 @@ impl<'a> Call<'a> {
             nccos: Vec::new(),
             recordings: Vec::new(),
             error: None,
+            ends_at: None,
+            is_immediate: false,
+            commands: None,
+            placed: None,
+            transfer: None,
+            transfer_of_callee: None,
         }
+    }
+
+    /// Runs a call to a number of the account, from its first ring to its last event.
+    async fn run(mut self) -> CallReport {
+        self.ring_in();
+        match self.ask_for_answer().await {
+            Some(actions) => {
+                self.answer().await;
+                self.follow(actions).await;
+            }
+            None => self.reject(),
+        }
+        self.end().await
+    }
+
+    /// Charges and records the call, sends what is left, and returns the report.
+    async fn end(mut self) -> CallReport {
+        self.pay();
+        self.store_records();
+        self.deliver().await;
+        let report = self.report();
+        // Before the commands that are left fail, because this report answers them.
+        self.simulator.calls().end(&self.conversation_uuid, report.clone());
+        report
+    }
+
+    /// True if the application has created the call.
+    fn is_outbound(&self) -> bool {
+        self.caller.leg.direction == Direction::Outbound
     }
 
     fn line(&self, side: Side) -> &Line {
@@ -184,8 +236,14 @@ impl<'a> Call<'a> {
         self.events.push(self.caller.leg.fail(self.clock, failure));
     }
 
+    /// Stores the state of each leg for the Voice API.
+    fn record_legs(&self) {
+        self.simulator.calls().record(self.legs(), self.simulator.clock.now());
+    }
+
     /// Stores the carrier record of each leg.
     fn store_records(&self) {
+        self.record_legs();
         let mut records = self.simulator.records();
         for leg in self.legs() {
             records.add("voice", &leg.uuid, leg.direction, self.simulator.clock.now());
@@ -209,39 +267,40 @@ impl<'a> Call<'a> {
                 events = events.into_iter().flat_map(|event| [event.clone(), event]).collect();
             }
         }
-        let reports = deliver::events(self.simulator, &self.sender, events).await;
+        let reports = deliver::events(&self.simulator, &self.sender, events).await;
         self.reports.extend(reports);
     }
 
-    fn report(self) -> CallReport {
+    fn report(&self) -> CallReport {
         let answer = self.nccos.iter().rev().find(|ncco| ncco.about == "answer");
         let ncco = answer.map(|answer| answer.ncco.clone());
         let dialled = self.caller.leg.to.clone();
         let callee = self.callees.last().map(Line::summary);
         let callees = self.callees.iter().map(Line::report).collect();
-        let legs = [self.caller.leg].into_iter().chain(self.callees.into_iter().map(|line| line.leg));
+        let legs = [&self.caller].into_iter().chain(&self.callees).map(|line| line.leg.clone());
         CallReport {
-            conversation_uuid: Some(self.conversation_uuid),
+            conversation_uuid: Some(self.conversation_uuid.clone()),
             answered_by: self.answered_by,
-            webhooks: self.webhooks,
+            webhooks: self.webhooks.clone(),
             ncco,
-            nccos: self.nccos,
+            nccos: self.nccos.clone(),
             legs: legs.map(LegReport::from).collect(),
             phones: Phones {
                 caller: CallerPhone {
-                    number: self.request.from,
+                    number: self.request.from.clone(),
                     dialled,
-                    heard: self.caller.heard,
+                    heard: self.caller.heard.clone(),
                     connected: self.connected,
-                    streams: self.caller.streams,
-                    pressed: self.caller.pressed,
+                    streams: self.caller.streams.clone(),
+                    pressed: self.caller.pressed.clone(),
                 },
                 callee,
             },
             callees,
-            recordings: self.recordings,
-            events: self.reports,
-            error: self.error,
+            recordings: self.recordings.clone(),
+            events: self.reports.clone(),
+            placed_to: self.is_outbound().then(|| self.caller.report()),
+            error: self.error.clone(),
         }
     }
 }

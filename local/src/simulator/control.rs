@@ -3,7 +3,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Shared;
-use super::call::{self, CallRequest};
+use super::call::{self, CallRequest, Deed, Party};
 use super::countries;
 use super::inventory;
 use super::phones;
@@ -36,6 +36,47 @@ pub(super) async fn place_call(
     let request: CallRequest = body(&bytes)?;
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:4000");
     Ok(Json(call::place(&simulator, request, format!("http://{host}")).await))
+}
+
+/// Handles `GET /simulator/calls/{conversation_uuid}`, for a call that lives or that the application has created. The
+/// report comes after all that was asked of the call before.
+pub(super) async fn call_report(
+    State(simulator): Shared,
+    Path(conversation_uuid): Path<String>,
+) -> Result<Json<CallReport>, Problem> {
+    let next = simulator.calls().next_report(&conversation_uuid);
+    let report = match next {
+        Some(next) => next.await.ok(),
+        None => None,
+    };
+    let report = report.or_else(|| simulator.calls().last_report(&conversation_uuid));
+    report.map(Json).ok_or_else(|| Problem::not_found("There is no such call."))
+}
+
+/// The user who hangs up.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct HangUp {
+    by: Party,
+}
+
+/// Handles `POST /simulator/calls/{conversation_uuid}/hang-up`.
+pub(super) async fn hang_up(state: Shared, path: Path<String>, bytes: Bytes) -> Result<Json<CallReport>, Problem> {
+    let HangUp { by } = if bytes.is_empty() { HangUp::default() } else { body(&bytes)? };
+    if !state.0.calls().command_call(&path.0, Deed::UserHangsUp(by)) {
+        return Err(Problem::not_found("There is no such call, or it has ended."));
+    }
+    call_report(state, path).await
+}
+
+/// Handles `PUT /simulator/created-calls`: the behaviour of the phones in calls that the application creates.
+pub(super) async fn script_created_calls(State(simulator): Shared, bytes: Bytes) -> Result<StatusCode, Problem> {
+    let mut script: Value = body(&bytes)?;
+    script["to"] = json!("");
+    let script = serde_json::from_value(script);
+    let script = script.map_err(|error| Problem::bad_request(format!("The body is not valid: {error}.")))?;
+    simulator.calls().script = Some(script);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize)]

@@ -117,6 +117,16 @@ impl Leg {
         self.event(failure.status, at, extra)
     }
 
+    /// True if it was answered and has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.duration.is_some()
+    }
+
+    /// True if it has ended, answered or not.
+    pub(super) fn is_over(&self) -> bool {
+        !matches!(self.status(), "started" | "ringing" | "answered")
+    }
+
     /// Returns the last status.
     pub(super) fn status(&self) -> &'static str {
         self.statuses.last().map_or("started", |last| last.status)

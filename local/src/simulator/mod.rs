@@ -8,6 +8,8 @@
 mod account;
 mod applications;
 mod call;
+mod call_order;
+mod calls;
 mod control;
 mod countries;
 mod gsm;
@@ -23,6 +25,7 @@ mod recordings;
 mod redact;
 mod report;
 mod request;
+mod rest;
 mod sms;
 mod token;
 mod webhook;
@@ -36,7 +39,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use axum::Router;
 use axum::extract::State;
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use rlibphonenumber::PHONE_NUMBER_UTIL;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -48,6 +51,7 @@ use crate::faults::Faults;
 use crate::traffic::Traffic;
 use account::Account;
 use call::WithheldEvent;
+use calls::Calls;
 use phones::Inboxes;
 use problem::Problem;
 use recordings::Recordings;
@@ -142,6 +146,7 @@ struct Simulator {
     inboxes: Mutex<Inboxes>,
     records: Mutex<Records>,
     recordings: Mutex<Recordings>,
+    calls: Mutex<Calls>,
     faults: Faults,
     traffic: Traffic,
     /// Events that wait for `POST /simulator/release`.
@@ -163,6 +168,7 @@ impl Simulator {
             inboxes: Mutex::default(),
             records: Mutex::default(),
             recordings: Mutex::default(),
+            calls: Mutex::default(),
             faults: settings.faults,
             traffic: settings.traffic,
             withheld: Mutex::default(),
@@ -186,6 +192,10 @@ impl Simulator {
 
     fn recordings(&self) -> MutexGuard<'_, Recordings> {
         lock(&self.recordings)
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        lock(&self.calls)
     }
 
     fn withheld(&self) -> MutexGuard<'_, Vec<WithheldEvent>> {
@@ -212,12 +222,18 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/identity-insights/v1/requests", post(identity::requests))
         .route("/ni/basic/json", get(insight::basic).post(insight::basic))
         .route("/sms/json", post(sms::send))
+        .route("/v1/calls", get(rest::list).post(rest::create))
+        .route("/v1/calls/{uuid}", get(rest::read).put(rest::modify))
+        .route("/v1/calls/{uuid}/talk", put(rest::talk).delete(rest::stop_talk))
         .route("/v1/files/{id}", get(recordings::read))
         .route("/v1/redact/transaction", post(redact::transaction))
         .route("/v2/applications/{id}", get(applications::read).put(applications::replace))
         .route_layer(middleware::from_fn_with_state(simulator.clone(), request::receive));
     Router::new()
         .route("/simulator/calls", post(control::place_call))
+        .route("/simulator/calls/{conversation_uuid}", get(control::call_report))
+        .route("/simulator/calls/{conversation_uuid}/hang-up", post(control::hang_up))
+        .route("/simulator/created-calls", put(control::script_created_calls))
         .route("/simulator/messages", get(control::messages))
         .route("/simulator/account", get(control::account).put(control::set_account))
         .route("/simulator/faults", post(control::add_fault).delete(control::clear_faults))

@@ -5,16 +5,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::ncco::Format;
 use super::request::ApiRequest;
+use super::rest::ApiError;
 use super::{Shared, token};
 
 /// Time after which a file is deleted.
@@ -91,7 +91,7 @@ pub(super) async fn read(
     Extension(request): Extension<Arc<ApiRequest>>,
 ) -> Response {
     if !token::is_from_application(&simulator, &request) {
-        return problem(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "Unauthorized");
+        return ApiError::Unauthorized.into_response();
     }
     let now = simulator.clock.now();
     match simulator.recordings().get(&id, now) {
@@ -102,10 +102,6 @@ pub(super) async fn read(
             };
             ([(header::CONTENT_TYPE, content_type)], audio.clone()).into_response()
         }
-        None => problem(StatusCode::NOT_FOUND, "NOT_FOUND", "Not Found"),
+        None => ApiError::NotFound.into_response(),
     }
-}
-
-fn problem(status: StatusCode, kind: &str, title: &str) -> Response {
-    (status, Json(json!({"type": kind, "error_title": title}))).into_response()
 }

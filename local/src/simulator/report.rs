@@ -7,7 +7,7 @@ use super::leg::{Direction, Leg, LegStatus};
 use crate::faults::{DeliveryFault, WebhookKind};
 
 /// A call from its first ring to its last event.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct CallReport {
     /// Null if the number is not in service.
     pub(super) conversation_uuid: Option<String>,
@@ -25,13 +25,16 @@ pub(super) struct CallReport {
     /// Bodies of the events of recordings.
     pub(super) recordings: Vec<Value>,
     pub(super) events: Vec<EventReport>,
+    /// The phone that a call of the application rang first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) placed_to: Option<CalleeReport>,
     /// The first mistake of the application, such as an NCCO where Vonage expects none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
 }
 
 /// An NCCO of a call.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct NccoReport {
     /// The webhook that returned it.
     pub(super) url_kind: WebhookKind,
@@ -43,7 +46,7 @@ pub(super) struct NccoReport {
 }
 
 /// One request for an NCCO.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct WebhookAttempt {
     pub(super) url_kind: WebhookKind,
     /// The occasion, unless it is the answer to the call: `on_answer`, `input`, `notify` or the status of a leg.
@@ -60,7 +63,7 @@ pub(super) struct WebhookAttempt {
 }
 
 /// A leg and its statuses. Duration (seconds) and price (EUR) are strings, as in its `completed` event.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct LegReport {
     uuid: String,
     direction: Direction,
@@ -93,7 +96,7 @@ impl From<Leg> for LegReport {
 }
 
 /// Both phones, as their users see them.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Phones {
     pub(super) caller: CallerPhone,
     /// Null if no phone was called.
@@ -101,7 +104,7 @@ pub(super) struct Phones {
 }
 
 /// The phone that placed the call.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct CallerPhone {
     pub(super) number: Option<String>,
     pub(super) dialled: String,
@@ -118,7 +121,7 @@ pub(super) struct CallerPhone {
 }
 
 /// The phone that was called.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct CalleePhone {
     pub(super) number: String,
     /// The caller ID on this phone's display, or "unknown".
@@ -128,7 +131,7 @@ pub(super) struct CalleePhone {
 }
 
 /// A phone that was called, and all that happened on it.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct CalleeReport {
     #[serde(flatten)]
     pub(super) phone: CalleePhone,
@@ -150,7 +153,7 @@ pub(super) struct CalleeReport {
 }
 
 /// An event that was sent.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct EventReport {
     pub(super) status: &'static str,
     /// `uuid` of the leg.

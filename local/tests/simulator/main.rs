@@ -10,6 +10,7 @@ mod messages;
 mod numbers;
 mod recordings;
 mod redact;
+mod rest;
 mod support;
 mod synchronous;
 mod webhooks;

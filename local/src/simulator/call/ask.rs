@@ -22,6 +22,8 @@ pub(super) enum Occasion {
     OnAnswer,
     /// An event within the call, such as "input" or "busy".
     Event(&'static str),
+    /// A transfer of a leg to a URL.
+    Transfer,
 }
 
 impl Occasion {
@@ -30,6 +32,7 @@ impl Occasion {
             Self::Answer => "answer",
             Self::OnAnswer => "on_answer",
             Self::Event(name) => name,
+            Self::Transfer => "transfer",
         }
     }
 }
@@ -53,7 +56,7 @@ pub(super) struct Ask {
     pub(super) data: Map<String, Value>,
 }
 
-impl Call<'_> {
+impl Call {
     /// Asks the answer URL, and if that fails the fallback URL, for the NCCO of the call.
     pub(super) async fn ask_for_answer(&mut self) -> Option<Vec<Action>> {
         let ask = Ask {
@@ -74,19 +77,31 @@ impl Call<'_> {
         let fetch = self.request.on_answer.clone();
         let mut webhook = self.answer_timeouts();
         (webhook.address, webhook.http_method) = (on_answer.url.clone(), fetch.method);
-        let leg = &self.line(Side::Callee).leg;
+        let data = self.leg_parameters(Side::Callee);
+        let sender = Sender { signed: self.sender.signed && fetch.signed, ..self.sender.clone() };
+        let leg = self.line(Side::Callee).leg.uuid.clone();
+        self.ask(Ask { occasion: Occasion::OnAnswer, leg, webhook: Some(webhook), sender, data }).await
+    }
+
+    /// Returns the parameters of a request for the NCCO of one leg.
+    pub(super) fn leg_parameters(&self, side: Side) -> Map<String, Value> {
+        let leg = &self.line(side).leg;
         let mut data = Map::new();
         for (name, value) in [
             ("to", json!(leg.to)),
             ("from", json!(leg.from)),
             ("uuid", json!(leg.uuid)),
-            ("conversation_uuid", json!(self.conversation_uuid)),
+            ("conversation_uuid", json!(leg.conversation_uuid)),
         ] {
             data.insert(name.into(), value);
         }
-        let sender = Sender { signed: self.sender.signed && fetch.signed, ..self.sender.clone() };
-        let leg = leg.uuid.clone();
-        self.ask(Ask { occasion: Occasion::OnAnswer, leg, webhook: Some(webhook), sender, data }).await
+        data
+    }
+
+    /// Adds the NCCO that came with the request for the call.
+    pub(super) fn take_ncco(&mut self, ncco: Value) {
+        let leg = self.caller.leg.uuid.clone();
+        self.nccos.push(NccoReport { url_kind: WebhookKind::AnswerUrl, about: "answer", leg, ncco });
     }
 
     /// Sends an event whose response may be an NCCO. With the order "twice" the second response is ignored.
@@ -108,7 +123,7 @@ impl Call<'_> {
         first
     }
 
-    fn answer_timeouts(&self) -> VoiceWebhook {
+    pub(super) fn answer_timeouts(&self) -> VoiceWebhook {
         let webhooks = &self.voice.webhooks;
         let usual = webhooks.answer_url.clone().or_else(|| webhooks.fallback_answer_url.clone());
         usual.unwrap_or_else(VoiceWebhook::unset)
@@ -134,15 +149,15 @@ impl Call<'_> {
     }
 
     /// Asks the webhook, and if that fails the fallback URL.
-    async fn ask(&mut self, mut ask: Ask) -> Answered {
+    pub(super) async fn ask(&mut self, mut ask: Ask) -> Answered {
         let fallback = self.voice.webhooks.fallback_answer_url.clone();
         let kind = match ask.occasion {
-            Occasion::Answer => WebhookKind::AnswerUrl,
+            Occasion::Answer | Occasion::Transfer => WebhookKind::AnswerUrl,
             Occasion::OnAnswer => WebhookKind::OnAnswer,
             Occasion::Event(_) => WebhookKind::EventUrl,
         };
         let original_type = match &ask.occasion {
-            Occasion::Answer => "answer".to_owned(),
+            Occasion::Answer | Occasion::Transfer => "answer".to_owned(),
             Occasion::OnAnswer => self.request.on_answer.kind.clone(),
             Occasion::Event(_) => "event".to_owned(),
         };
@@ -176,7 +191,7 @@ impl Call<'_> {
         let mut attempt = 1;
         loop {
             let question = Question { kind: url_kind, webhook, sender: &ask.sender, data: &ask.data };
-            let (outcome, fault) = deliver::ask(self.simulator, question).await;
+            let (outcome, fault) = deliver::ask(&self.simulator, question).await;
             let (status, result) = match outcome {
                 Ok(reply) if reply.status.is_success() => (Some(reply.status.as_u16()), Ok(reply)),
                 Ok(reply) => {

@@ -8,7 +8,7 @@ use super::super::ncco::{Connect, MachineDetection, OnAnswer};
 use super::super::{countries, phones};
 use super::Call;
 use super::ask::Answered;
-use super::follow::{Left, Step, leaves_at};
+use super::follow::{Left, Step, moment};
 use super::line::{Line, Side};
 use super::script::{Party, Reaction};
 
@@ -21,14 +21,14 @@ const VOICEMAIL_SECONDS: f64 = 30.0;
 /// Time of the machine detection, in seconds.
 const DETECTION_SECONDS: f64 = 4.0;
 
-impl Call<'_> {
+impl Call {
     /// Calls a phone and connects the caller to it.
     pub(super) async fn connect(&mut self, connect: &Connect) -> Step {
         self.dial(connect);
         let started = self.progress("started");
         self.emit(started).await;
         self.caller.streams.extend(connect.ringback.clone());
-        match self.ring(connect).await {
+        match self.ring(connect.timeout).await {
             Ok(None) => {}
             Ok(Some(failure)) => return self.fail(failure).await,
             Err(left) => {
@@ -38,7 +38,11 @@ impl Call<'_> {
                 return Err(left);
             }
         }
-        let end = self.converse(connect).await;
+        let mut end = self.converse(connect).await;
+        // The leg was transferred to another NCCO, and is nobody's any more.
+        if let Some(actions) = self.transfer_of_callee.take() {
+            end = self.perform_for_callee(actions).await.and(Err(Left::Leg));
+        }
         self.line_mut(Side::Callee).show_reason();
         self.end_recordings(Side::Callee);
         let disconnected_by = if end == Err(Left::Callee) { "user" } else { "platform" };
@@ -65,7 +69,7 @@ impl Call<'_> {
 
     /// Returns the caller ID that the callee sees. It must be a number of the account or the original caller's own, or
     /// else it is "unknown". Source: Vonage Voice API, NCCO reference, `connect`.
-    fn display(&self, from: &str, owned: bool) -> String {
+    pub(super) fn display(&self, from: &str, owned: bool) -> String {
         let callers_own = self.request.from.as_deref().is_some_and(|number| phones::digits(number) == from);
         let shown = if owned || callers_own { from } else { "unknown" };
         shown.to_owned()
@@ -92,13 +96,14 @@ impl Call<'_> {
         }
     }
 
-    fn progress(&mut self, status: &'static str) -> Event {
+    pub(super) fn progress(&mut self, status: &'static str) -> Event {
         let at = self.clock;
         self.line_mut(Side::Callee).leg.progress(status, at)
     }
 
     /// Rings the phone. Returns `None` if it is answered, and fails if the caller hangs up.
-    async fn ring(&mut self, connect: &Connect) -> Result<Option<Failure>, Left> {
+    /// The phone is the one that was called last, or the first one of a call that the application has created.
+    pub(super) async fn ring(&mut self, timeout: f64) -> Result<Option<Failure>, Left> {
         let failure = |status, detail, sip_code| Ok(Some(Failure { status, detail, sip_code }));
         let line = self.line_mut(Side::Callee);
         let (reaction, own) = (line.reaction, line.hangs_up_after);
@@ -111,8 +116,8 @@ impl Call<'_> {
         }
         let ringing = self.progress("ringing");
         self.emit(ringing).await;
-        if matches!(reaction, Reaction::Unanswered | Reaction::Timeout) || connect.timeout < seconds {
-            self.pass(Side::Caller, connect.timeout)?;
+        if matches!(reaction, Reaction::Unanswered | Reaction::Timeout) || timeout < seconds {
+            self.pass(Side::Caller, timeout)?;
             if reaction == Reaction::Timeout {
                 return failure("timeout", None, 480);
             }
@@ -125,7 +130,7 @@ impl Call<'_> {
         let at = self.clock;
         let line = self.line_mut(Side::Callee);
         let machine = Some(VOICEMAIL_SECONDS).filter(|_| reaction == Reaction::Voicemail);
-        line.leaves_at = leaves_at(at, own.or(machine));
+        line.leaves_at = moment(at, own.or(machine));
         let answered = line.leg.answer(at);
         self.emit(answered).await;
         Ok(None)
@@ -144,7 +149,7 @@ impl Call<'_> {
 
     /// Sends the event of a machine detection. Its body has `call_uuid` in place of `uuid`. Source: Vonage Voice API,
     /// webhook reference.
-    async fn detect_machine(&mut self, detection: MachineDetection) -> Result<(), Left> {
+    pub(super) async fn detect_machine(&mut self, detection: MachineDetection) -> Result<(), Left> {
         self.pass(Side::Callee, DETECTION_SECONDS)?;
         let is_machine = self.line(Side::Callee).reaction.is_machine();
         let mut event = self.progress(if is_machine { "machine" } else { "human" });
@@ -175,6 +180,9 @@ impl Call<'_> {
         line.joined = true;
         let greeting = line.greeting.clone();
         self.caller.heard.extend(greeting);
+        if self.request.lives {
+            return Err(self.live().await);
+        }
         let start = self.clock;
         self.press_during_call(Side::Caller).await?;
         self.press_during_call(Side::Callee).await?;

@@ -34,18 +34,28 @@ pub(super) enum Left {
 /// A step of an NCCO: the actions that replace the rest, if there are any.
 pub(super) type Step = Result<Option<Vec<Action>>, Left>;
 
-impl Call<'_> {
-    /// Answers the caller, performs the actions and ends the call.
-    pub(super) async fn follow(&mut self, actions: Vec<Action>) {
+impl Call {
+    /// Answers the caller.
+    pub(super) async fn answer(&mut self) {
         let at = self.clock;
         let answered = self.caller.leg.answer(at);
         self.emit(answered).await;
         if let Some(Leaves::At(seconds)) = self.request.leaves {
             self.caller.leaves_at = Some(after(at, seconds));
         }
+    }
+
+    /// Performs the actions and ends the call.
+    pub(super) async fn follow(&mut self, actions: Vec<Action>) {
         let end = self.perform_for_caller(actions).await;
+        if !self.caller.leg.has_ended() {
+            self.end_caller(if end == Err(Left::Caller) { "user" } else { "platform" }).await;
+        }
+    }
+
+    /// Ends the caller's leg.
+    pub(super) async fn end_caller(&mut self, disconnected_by: &str) {
         self.end_recordings(Side::Caller);
-        let disconnected_by = if end == Err(Left::Caller) { "user" } else { "platform" };
         let completed = self.caller.leg.complete(self.clock, disconnected_by);
         self.emit(completed).await;
     }
@@ -58,10 +68,17 @@ impl Call<'_> {
             if matches!(self.request.leaves, Some(Leaves::Before(before)) if before == step) {
                 return Err(Left::Caller);
             }
-            let replacement = match action {
-                Action::Connect(connect) => self.connect(&connect).await?,
-                action => self.perform(Side::Caller, &action, rest.front()).await?,
+            let performed = match action {
+                Action::Connect(connect) => self.connect(&connect).await,
+                action => self.perform(Side::Caller, &action, rest.front()).await,
             };
+            let replacement = match self.transfer.take() {
+                Some(actions) => Some(actions),
+                None => performed?,
+            };
+            if self.caller.leg.has_ended() {
+                return Err(Left::Call);
+            }
             if matches!(self.request.leaves, Some(Leaves::After(after)) if after == step) {
                 return Err(Left::Caller);
             }
@@ -88,19 +105,19 @@ impl Call<'_> {
             Action::Talk { text, loops, barge_in } => {
                 self.line_mut(side).heard.push(text.clone());
                 let words = text.split_whitespace().count();
-                self.play(side, words as f64 / WORDS_PER_SECOND, *loops, *barge_in, next)?;
+                self.play(side, words as f64 / WORDS_PER_SECOND, *loops, *barge_in, next).await?;
             }
             Action::Stream { url, loops, barge_in } => {
                 self.line_mut(side).streams.push(url.clone());
-                self.play(side, STREAM_SECONDS, *loops, *barge_in, next)?;
+                self.play(side, STREAM_SECONDS, *loops, *barge_in, next).await?;
             }
-            Action::Wait { seconds } => self.wait(side, *seconds)?,
+            Action::Wait { seconds } => self.wait(side, *seconds).await?,
             Action::Conversation { music } => {
                 self.line_mut(side).streams.extend(music.clone());
-                return Err(self.wait_in_vain(side));
+                return Err(self.wait_in_vain(side).await);
             }
             Action::Input(input) => return self.listen(side, input).await,
-            Action::Record(record) => self.record(side, record)?,
+            Action::Record(record) => self.record(side, record).await?,
             Action::Notify(notify) => return self.notify(side, notify).await,
             Action::Connect(_) => {
                 self.error.get_or_insert("a connect in the NCCO of an onAnswer is not simulated".to_owned());
@@ -111,7 +128,7 @@ impl Call<'_> {
     }
 
     /// Plays a sound. Its listener hangs up if the sound is endless.
-    fn play(
+    async fn play(
         &mut self,
         side: Side,
         seconds: f64,
@@ -125,22 +142,26 @@ impl Call<'_> {
             return self.pass(side, BARGE_IN_SECONDS);
         }
         if loops == 0 {
-            return Err(self.wait_in_vain(side));
+            return Err(self.wait_in_vain(side).await);
         }
         self.pass(side, seconds * loops as f64)
     }
 
     /// Waits in silence. The user of a called phone has less patience than the caller.
-    fn wait(&mut self, side: Side, seconds: f64) -> Result<(), Left> {
-        if side == Side::Callee && seconds > self.line(side).patience() {
-            return Err(self.wait_in_vain(side));
+    async fn wait(&mut self, side: Side, seconds: f64) -> Result<(), Left> {
+        if (side == Side::Callee || self.is_outbound()) && seconds > self.line(side).patience() {
+            return Err(self.wait_in_vain(side).await);
         }
         self.pass(side, seconds)
     }
 
     /// Waits for something that never comes, until somebody hangs up.
-    pub(super) fn wait_in_vain(&mut self, side: Side) -> Left {
+    pub(super) async fn wait_in_vain(&mut self, side: Side) -> Left {
+        if self.request.lives {
+            return self.live().await;
+        }
         let (seconds, left) = match side {
+            Side::Caller if self.is_outbound() => (self.line(side).patience(), Left::Caller),
             Side::Caller => (f64::from(self.request.talk_seconds), Left::Caller),
             Side::Callee => (self.line(side).patience(), Left::Callee),
         };
@@ -150,14 +171,11 @@ impl Call<'_> {
     /// Passes time, until somebody hangs up.
     pub(super) fn pass(&mut self, side: Side, seconds: f64) -> Result<(), Left> {
         let until = after(self.clock, seconds);
-        let mut leaving = self.caller.leaves_at.map(|at| (at, Left::Caller));
-        if side == Side::Callee
-            && let Some(at) = self.line(side).leaves_at
-            && leaving.is_none_or(|(first, _)| at < first)
-        {
-            leaving = Some((at, Left::Callee));
-        }
-        match leaving.filter(|(at, _)| *at <= until) {
+        let callee = self.line(Side::Callee).leaves_at.filter(|_| side == Side::Callee);
+        let leaving = [(self.ends_at, Left::Call), (self.caller.leaves_at, Left::Caller), (callee, Left::Callee)];
+        let leaving = leaving.into_iter().filter_map(|(at, left)| at.map(|at| (at, left)));
+        let first = leaving.min_by_key(|(at, _)| *at);
+        match first.filter(|(at, _)| *at <= until) {
             Some((at, left)) => {
                 self.clock = at.max(self.clock);
                 Err(left)
@@ -185,7 +203,7 @@ fn after(at: Timestamp, seconds: f64) -> Timestamp {
     at.checked_add(passed).unwrap_or(at)
 }
 
-/// Returns the time at which the user of a phone that was answered at `at` hangs up.
-pub(super) fn leaves_at(at: Timestamp, seconds: Option<f64>) -> Option<Timestamp> {
+/// Returns the time that is so many seconds after `at`.
+pub(super) fn moment(at: Timestamp, seconds: Option<f64>) -> Option<Timestamp> {
     seconds.map(|seconds| after(at, seconds))
 }

@@ -22,17 +22,21 @@ pub(super) struct LateEvent {
     fault: DeliveryFault,
 }
 
-impl Call<'_> {
+impl Call {
     /// Sends an event: now if it is synchronous, or else after the call.
     pub(super) async fn emit(&mut self, event: Event) {
-        if !event.synchronous {
+        if self.is_immediate {
+            self.record_legs();
+        } else if !event.synchronous {
             self.events.push(event);
             return;
         }
         let copies = if self.request.events == EventOrder::Twice { 2 } else { 1 };
         for _ in 0..copies {
-            let fault =
-                event.webhook.as_ref().and_then(|_| deliver::fault(self.simulator, WebhookKind::EventUrl, &event.body));
+            let fault = event
+                .webhook
+                .as_ref()
+                .and_then(|_| deliver::fault(&self.simulator, WebhookKind::EventUrl, &event.body));
             match fault {
                 Some(fault @ DeliveryFault::Later { by }) => {
                     self.late.push(LateEvent { event: event.clone(), behind: by, fault });
@@ -54,7 +58,7 @@ impl Call<'_> {
         let at = self.clock;
         let event = self.line_mut(Side::Callee).leg.fail(at, failure);
         if !event.synchronous {
-            self.events.push(event);
+            self.emit(event).await;
             return Ok(None);
         }
         let (status, leg) = (event.status, event.leg.clone());
@@ -83,7 +87,7 @@ impl Call<'_> {
     }
 
     async fn send(&mut self, event: Event, fault: Option<DeliveryFault>) {
-        let reports = deliver::deliver(self.simulator, &self.sender, event, fault).await;
+        let reports = deliver::deliver(&self.simulator, &self.sender, event, fault).await;
         if let Some(error) = reports.iter().find_map(|report| report.error.clone()) {
             self.error.get_or_insert(error);
         }

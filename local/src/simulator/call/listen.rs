@@ -22,7 +22,7 @@ struct Taken {
     timed_out: bool,
 }
 
-impl Call<'_> {
+impl Call {
     /// Waits for keys and asks the webhook. The asynchronous mode does neither.
     pub(super) async fn listen(&mut self, side: Side, input: &Input) -> Step {
         let webhook = input.webhook.clone().or_else(|| self.voice.webhooks.event_url.clone());
@@ -32,11 +32,11 @@ impl Call<'_> {
         };
         let line = self.line_mut(side);
         line.show_reason();
-        if line.reaction == Reaction::Screens && side == Side::Callee {
+        if line.reaction == Reaction::Screens {
             let declines = line.owner == Owner::Declines;
             self.pass(side, DECISION_SECONDS)?;
             if declines {
-                return Err(Left::Callee);
+                return Err(if side == Side::Caller { Left::Caller } else { Left::Callee });
             }
         }
         let keys = self.line_mut(side).next_keys();

@@ -14,9 +14,9 @@ use super::script::Keys;
 /// Time for the key that ends a recording, in seconds.
 const KEY_SECONDS: f64 = 0.5;
 
-impl Call<'_> {
+impl Call {
     /// Records a leg. With a condition of its end it blocks, or else it runs to the end of the leg.
-    pub(super) fn record(&mut self, side: Side, record: &Record) -> Result<(), Left> {
+    pub(super) async fn record(&mut self, side: Side, record: &Record) -> Result<(), Left> {
         let start = self.clock;
         self.line_mut(side).recordings.push((start, record.clone()));
         if record.is_asynchronous() {
@@ -25,7 +25,7 @@ impl Call<'_> {
         let end = match self.message_end(side, record) {
             Some(seconds) => self.pass(side, seconds),
             // Only a key ends it, and nobody presses it.
-            None => Err(self.wait_in_vain(side)),
+            None => Err(self.wait_in_vain(side).await),
         };
         if end.is_ok() {
             let recorded = self.line_mut(side).recordings.pop();

@@ -9,13 +9,13 @@ use super::super::HttpMethod;
 use super::super::phones;
 
 /// The request to place a call.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct CallRequest {
     /// The caller's number as the caller's network sends it. Absent if the network sends none.
-    pub(super) from: Option<String>,
+    pub(in super::super) from: Option<String>,
     /// The dialled number, in any notation.
-    pub(super) to: String,
+    pub(in super::super) to: String,
     /// Behaviour of every phone that is not in `callees`.
     #[serde(default)]
     callee: Behaviour,
@@ -42,6 +42,9 @@ pub(in super::super) struct CallRequest {
     pub(super) leaves: Option<Leaves>,
     #[serde(default)]
     pub(super) on_answer: OnAnswerRequest,
+    /// True if it stays up, in real time, as soon as two phones are connected or one of them waits.
+    #[serde(default)]
+    pub(super) lives: bool,
 }
 
 fn a_minute() -> u16 {
@@ -214,7 +217,7 @@ impl TryFrom<String> for Keys {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Party {
+pub(in super::super) enum Party {
     #[default]
     Caller,
     Callee,
