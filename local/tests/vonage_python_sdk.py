@@ -9,9 +9,13 @@ The simulator must be fresh: no numbers rented, and a balance of at least 10 EUR
 """
 
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import requests
 from requests.adapters import HTTPAdapter
 from vonage import Auth, HttpClientOptions, Vonage
 from vonage_application import ApplicationConfig, Capabilities, Voice, VoiceUrl, VoiceWebhooks
@@ -28,6 +32,23 @@ from vonage_numbers import (
 )
 from vonage_sms import SmsMessage
 from vonage_sms.errors import SmsError
+from vonage_voice.models import (
+    Connect,
+    Conversation,
+    CreateCallRequest,
+    Dtmf,
+    Input,
+    ListCallsFilter,
+    Notify,
+    OnAnswer,
+    Phone,
+    PhoneEndpoint,
+    Record,
+    Stream,
+    Talk,
+    ToPhone,
+    TtsStreamOptions,
+)
 
 
 PRIVATE_KEY = Path(__file__).parents[1] / "src/account/private_key.pem"
@@ -119,6 +140,90 @@ def messages(vonage):
     assert "15" in refused(SmsError, vonage.sms.send, to_america)
 
 
+def order(ncco):
+    return CreateCallRequest(to=[ToPhone(number="447700900001")], from_=Phone(number="447451000001"), ncco=ncco)
+
+
+def report(base, call):
+    return requests.get(f"{base}/simulator/calls/{call.conversation_uuid}", timeout=10).json()
+
+
+class Hook(BaseHTTPRequestHandler):
+    """Webhooks of an application that has nothing to say."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"[]")
+
+    def log_message(self, *_):
+        pass
+
+
+def every_action(vonage, base):
+    """Each action as the library writes it."""
+    server = HTTPServer(("127.0.0.1", 0), Hook)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    hook = [f"{address}/hook"]
+    detection = {"behavior": "continue", "mode": "detect", "beep_timeout": 45}
+    on_answer = OnAnswer(url=f"{address}/on-answer", ringbackTone="https://example.com/tone.mp3")
+    guarded = PhoneEndpoint(number="447700900002", onAnswer=on_answer)
+    ncco = [
+        Talk(text="Hello", language="en-GB", style=1, premium=True, bargeIn=True, loop=1, level=0.5),
+        Input(type=["dtmf"], dtmf=Dtmf(timeOut=10, maxDigits=6, submitOnHash=True), eventUrl=hook, eventMethod="POST"),
+        Stream(streamUrl=["https://example.com/sound.mp3"], level=0.5, loop=1),
+        Record(format="wav", timeOut=5, beepStart=True, eventUrl=hook),
+        Notify(payload={"a": 1}, eventUrl=hook),
+        Connect(endpoint=[guarded], from_="447451000001", eventType="synchronous", eventUrl=hook, timeout=20,
+                limit=30, advancedMachineDetection=detection, ringbackTone=["https://example.com/tone.mp3"]),
+        Conversation(name="hold", musicOnHoldUrl=["https://example.com/music.mp3"], canSpeak=[], canHear=[]),
+    ]
+    call = vonage.voice.create_call(order(ncco))
+    assert (call.status, call.direction) == ("started", "outbound")
+    told = report(base, call)
+    server.shutdown()
+    assert told["callees"][0]["joined"] and "error" not in told, told
+    assert told["placed_to"]["streams"][-1] == "https://example.com/music.mp3", told
+    # The library itself downloads from Vonage's hosts only.
+    token = {"Authorization": vonage.http_client.auth.create_jwt_auth_string()}
+    recording = requests.get(told["recordings"][0]["recording_url"], headers=token, timeout=10)
+    assert recording.status_code == 200 and recording.content.startswith(b"RIFF"), recording
+
+
+def voice(vonage, stranger, base):
+    every_action(vonage, base)
+    requests.put(f"{base}/simulator/created-calls", json={"lives": True}, timeout=10).raise_for_status()
+    call = vonage.voice.create_call(order([Conversation(name="hold")]))
+    assert report(base, call)["legs"][0]["status"] == "answered"
+    refused(HttpRequestError, vonage.voice.hangup, call.uuid)
+    # A new leg accepts no command for two seconds.
+    time.sleep(2)
+    found = vonage.voice.get_call(call.uuid)
+    assert (found.status, found.to.number, found.from_.number) == ("answered", "447700900001", "447451000001")
+    calls, following = vonage.voice.list_calls(ListCallsFilter(status="answered"))
+    assert ([listed.uuid for listed in calls], following) == ([call.uuid], None)
+    calls, following = vonage.voice.list_calls(ListCallsFilter(page_size=1, order="desc"))
+    assert ([listed.uuid for listed in calls], following) == ([call.uuid], 1)
+    spoken = vonage.voice.play_tts_into_call(call.uuid, TtsStreamOptions(text="One minute is left"))
+    assert (spoken.message, spoken.uuid) == ("Talk started", call.uuid)
+    assert vonage.voice.stop_tts(call.uuid).message == "Talk stopped"
+    vonage.voice.transfer_call_ncco(call.uuid, [Talk(text="Somebody takes over"), Conversation(name="other")])
+    assert report(base, call)["phones"]["caller"]["heard"] == ["One minute is left", "Somebody takes over"]
+    vonage.voice.mute(call.uuid)
+    refused((AuthenticationError, HttpRequestError), stranger.voice.hangup, call.uuid)
+    vonage.voice.hangup(call.uuid)
+    assert report(base, call)["legs"][0]["status"] == "completed"
+    ended = vonage.voice.get_call(call.uuid)
+    assert ended.status == "completed" and ended.duration.isdigit() and len(ended.start_time) == 19
+    refused(HttpRequestError, vonage.voice.hangup, call.uuid)
+
+
 def application_settings(vonage, application):
     found = vonage.application.get_application(application)
     assert found.id == application
@@ -139,6 +244,7 @@ def main(base, key="abcd1234", secret="not-a-real-secret", application="aaaaaaaa
     signer = {"application_id": application, "private_key": PRIVATE_KEY.read_text()}
     another = signer | {"application_id": "another"}
     identity(client(base, key, secret, **signer), client(base, key, secret, **another))
+    voice(client(base, key, secret, **signer), client(base, key, secret, **another), base)
     application_settings(client(base, key, secret), application)
     vonage.numbers.cancel_number(NumberParams(country="GB", msisdn="447451000001"))
     assert vonage.numbers.list_owned_numbers() == ([], 0, None)

@@ -124,9 +124,13 @@ pub(super) async fn list(
         legs.reverse();
     }
     let page: Vec<_> = legs.iter().skip(index).take(size).map(|leg| leg.show()).collect();
-    let href = format!("/calls?page_size={size}&record_index={index}");
-    Ok(Json(json!({"count": legs.len(), "page_size": size, "record_index": index,
-        "_links": {"self": {"href": href}}, "_embedded": {"calls": page}})))
+    let link = |index: usize| json!({"href": format!("/calls?page_size={size}&record_index={index}")});
+    let mut links = json!({"self": link(index), "first": link(0)});
+    if index + size < legs.len() {
+        links["next"] = link(index + size);
+    }
+    Ok(Json(json!({"count": legs.len(), "page_size": size, "record_index": index, "_links": links,
+        "_embedded": {"calls": page}})))
 }
 
 /// Handles `GET /v1/calls/{uuid}`.

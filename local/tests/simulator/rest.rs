@@ -83,6 +83,7 @@ async fn created_call_rings_a_phone_and_performs_its_ncco() {
     let first = &report["placed_to"];
     assert_eq!((&first["number"], &first["display"]), (&json!(CALLER), &json!(MASK)));
     assert_eq!((&first["heard"], &first["pressed"]), (&json!(["Robin waits. Press 1."]), &json!(["1"])));
+    assert_eq!((&first["joined"], &report["legs"][1]["duration"]), (&json!(true), &json!("30")));
     assert_eq!((&report["callees"][0]["joined"], statuses(&report)), (&json!(true), vec!["completed", "completed"]));
     let own: Vec<_> = app.received("/own").into_iter().map(|event| event.data["status"].clone()).collect();
     assert_eq!(own, ["started", "ringing", "answered", "completed"]);

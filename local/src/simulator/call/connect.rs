@@ -179,6 +179,7 @@ impl Call {
         let line = self.line_mut(Side::Callee);
         line.joined = true;
         let greeting = line.greeting.clone();
+        self.caller.joined = true;
         self.caller.heard.extend(greeting);
         if self.request.lives {
             return Err(self.live().await);

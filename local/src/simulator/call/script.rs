@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, de::Error as _};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::HttpMethod;
 use super::super::phones;
 
 /// The request to place a call.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct CallRequest {
     /// The caller's number as the caller's network sends it. Absent if the network sends none.
@@ -49,6 +49,12 @@ pub(in super::super) struct CallRequest {
 
 fn a_minute() -> u16 {
     60
+}
+
+impl Default for CallRequest {
+    fn default() -> Self {
+        serde_json::from_value(json!({"to": ""})).expect("only \"to\" is required")
+    }
 }
 
 impl CallRequest {

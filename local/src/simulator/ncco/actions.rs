@@ -102,11 +102,16 @@ pub(super) fn conversation(fields: Fields<'_>) -> Result<Action, String> {
         fields.boolean(name)?;
     }
     fields.event_webhook()?;
-    // The schema has a string, the examples of the reference an array.
-    let music = match fields.0.get("musicOnHoldUrl") {
-        Some(Value::Array(_)) => fields.single_url("musicOnHoldUrl")?,
-        _ => fields.url("musicOnHoldUrl")?,
-    };
+    let is_list = |value: &Value| value.as_array().is_some_and(|legs| legs.iter().all(Value::is_string));
+    if let Some(name) =
+        ["canSpeak", "canHear"].into_iter().find(|name| fields.0.get(*name).is_some_and(|v| !is_list(v)))
+    {
+        return Err(format!("\"{name}\" is an array of legs"));
+    }
+    if fields.0.contains_key("canSpeak") && fields.boolean("mute")? == Some(true) {
+        return Err("\"mute\" and \"canSpeak\" exclude each other".to_owned());
+    }
+    let music = fields.any_url("musicOnHoldUrl")?;
     Ok(Action::Conversation { music: music.map(str::to_owned) })
 }
 

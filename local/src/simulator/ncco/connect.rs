@@ -59,7 +59,7 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Connect, String> {
         limit: fields.seconds("limit", LONGEST, 1.0)?,
         webhook: fields.event_webhook()?,
         synchronous: fields.word("eventType", &["synchronous"])?.is_some(),
-        ringback: fields.url("ringbackTone")?.map(str::to_owned),
+        ringback: fields.any_url("ringbackTone")?.map(str::to_owned),
         on_answer: endpoint.object("onAnswer")?.map(on_answer).transpose()?,
         machine_detection: machine_detection(fields)?,
     })

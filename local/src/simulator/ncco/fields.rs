@@ -119,6 +119,14 @@ impl<'a> Fields<'a> {
         url.map(Some).ok_or_else(|| format!("\"{name}\" is an array of one http or https URL"))
     }
 
+    /// Reads a URL that Vonage's documents have as a string, and its libraries as an array.
+    pub(super) fn any_url(self, name: &str) -> Result<Option<&'a str>, String> {
+        match self.0.get(name) {
+            Some(Value::Array(_)) => self.single_url(name),
+            _ => self.url(name),
+        }
+    }
+
     /// Reads `eventUrl` and `eventMethod`.
     pub(super) fn event_webhook(self) -> Result<Option<VoiceWebhook>, String> {
         let http_method = match self.word("eventMethod", &["POST", "GET"])? {
