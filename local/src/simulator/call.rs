@@ -39,7 +39,7 @@ use script::{Behaviour, EventOrder};
 pub(super) use deliver::{WithheldEvent, release};
 pub(super) use live::{Command, Deed, Destination};
 pub(super) use outbound::{Flow, Order, create};
-pub(super) use script::{CallRequest, Party};
+pub(super) use script::{CallRequest, Keys, Party};
 
 const NOT_IN_SERVICE: &str = "The number you have dialled is not in service.";
 
@@ -206,6 +206,8 @@ impl Call {
         self.caller.leg.direction == Direction::Outbound
     }
 
+    /// Returns the phone of a side. Before a phone is called, that is the first one for both sides, so a created call
+    /// rings it like any other.
     fn line(&self, side: Side) -> &Line {
         match side {
             Side::Caller => &self.caller,

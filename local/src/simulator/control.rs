@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Shared;
-use super::call::{self, CallRequest, Deed, Party};
+use super::call::{self, CallRequest, Deed, Keys, Party};
 use super::countries;
 use super::inventory;
 use super::phones;
@@ -64,6 +64,24 @@ struct HangUp {
 pub(super) async fn hang_up(state: Shared, path: Path<String>, bytes: Bytes) -> Result<Json<CallReport>, Problem> {
     let HangUp { by } = if bytes.is_empty() { HangUp::default() } else { body(&bytes)? };
     if !state.0.calls().command_call(&path.0, Deed::UserHangsUp(by)) {
+        return Err(Problem::not_found("There is no such call, or it has ended."));
+    }
+    call_report(state, path).await
+}
+
+/// Keys that a user presses during a call.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Press {
+    #[serde(default)]
+    by: Party,
+    keys: Keys,
+}
+
+/// Handles `POST /simulator/calls/{conversation_uuid}/press`.
+pub(super) async fn press(state: Shared, path: Path<String>, bytes: Bytes) -> Result<Json<CallReport>, Problem> {
+    let Press { by, keys } = body(&bytes)?;
+    if !state.0.calls().command_call(&path.0, Deed::Press(by, keys)) {
         return Err(Problem::not_found("There is no such call, or it has ended."));
     }
     call_report(state, path).await

@@ -260,6 +260,29 @@ async fn users_of_a_live_call_can_hang_up() {
 }
 
 #[tokio::test]
+async fn key_in_a_live_call_can_end_it() {
+    let account = Account::start().await;
+    let listen = json!({"action": "input", "type": ["dtmf"], "mode": "asynchronous",
+        "eventUrl": [format!("{}/key", account.app.base)]});
+    let connect = json!({"action": "connect", "from": MASK, "endpoint": [{"type": "phone", "number": CALLEE}]});
+    account.app.answers(json!([listen, connect]));
+    let call = account.vonage.call(json!({"from": CALLER, "to": DIALLED, "lives": true})).await;
+    account.clock.advance(SignedDuration::from_secs(2));
+    let path = format!("/simulator/calls/{}/press", call["conversation_uuid"].as_str().unwrap());
+    assert_eq!(account.vonage.control("POST", &path, json!({"keys": "9a"})).await.0, 400);
+    for by in ["caller", "callee"] {
+        assert_eq!(account.vonage.control("POST", &path, json!({"keys": "*9", "by": by})).await.0, 200);
+    }
+    let keys: Vec<_> = account.app.received("/key").iter().map(|key| key.data["dtmf"]["digits"].clone()).collect();
+    assert_eq!(keys, ["*", "9"], "only the caller's leg has the input");
+    for leg in call["legs"].as_array().unwrap() {
+        assert_eq!(account.hang_up(leg).await, 204);
+    }
+    assert_eq!(statuses(&account.report(&call).await), ["completed", "completed"]);
+    assert_eq!(account.vonage.control("POST", &path, json!({"keys": "1"})).await.0, 404);
+}
+
+#[tokio::test]
 async fn words_can_be_spoken_into_one_leg() {
     let account = Account::start().await;
     let call = account.connected().await;

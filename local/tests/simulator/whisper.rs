@@ -93,6 +93,30 @@ async fn screening_phone_shows_the_whisper_as_the_reason() {
 }
 
 #[tokio::test]
+async fn owner_who_decides_late_is_prompted_again() {
+    let (app, vonage) = linked(&[MASK, DIALLED]).await;
+    app.answers(json!([connect(&app)]));
+    app.replies("/whisper", 200, &guard(&app).to_string());
+    app.replies("/guard", 200, &guard(&app).to_string());
+    let callee = json!({"does": "screens", "presses": ["1"], "decides_after": 14});
+    let told = call(&vonage, callee).await;
+    let phone = &told["callees"][0];
+    assert_eq!((&phone["pressed"], &phone["joined"]), (&json!(["", "1"]), &json!(true)));
+    assert_eq!(phone["shown_reason"], format!("{WHISPER} {WHISPER}"));
+}
+
+#[tokio::test]
+async fn lost_on_answer_is_asked_again() {
+    let (app, vonage) = guarded("1").await;
+    let fault = json!({"webhook": "on_answer", "fault": {"kind": "lose"}});
+    vonage.fault(fault).await;
+    let told = call(&vonage, json!({"presses": ["1"]})).await;
+    assert_eq!((app.received("/whisper").len(), &told["callees"][0]["joined"]), (1, &json!(true)));
+    let attempts: Vec<_> = told["webhooks"].as_array().unwrap().iter().map(|ask| &ask["attempt"]).collect();
+    assert_eq!(attempts, [1, 1, 2, 1]);
+}
+
+#[tokio::test]
 async fn voicemail_without_a_guard_greets_the_caller() {
     let (app, vonage) = linked(&[MASK, DIALLED]).await;
     app.connects_from(MASK);

@@ -131,6 +131,7 @@ impl Call {
         let line = self.line_mut(Side::Callee);
         let machine = Some(VOICEMAIL_SECONDS).filter(|_| reaction == Reaction::Voicemail);
         line.leaves_at = moment(at, own.or(machine));
+        line.decides_at = moment(at, Some(line.decides_after)).filter(|_| reaction == Reaction::Screens);
         let answered = line.leg.answer(at);
         self.emit(answered).await;
         Ok(None)

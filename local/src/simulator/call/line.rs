@@ -28,6 +28,9 @@ pub(super) struct Line {
     pub(super) leg: Leg,
     pub(super) reaction: Reaction,
     pub(super) owner: Owner,
+    pub(super) decides_after: f64,
+    /// The moment at which the owner of a phone that screens calls decides. `None` after that.
+    pub(super) decides_at: Option<Timestamp>,
     pub(super) presses: VecDeque<Option<Keys>>,
     pub(super) presses_during_call: Vec<Keys>,
     /// Ringing time, in seconds.
@@ -59,6 +62,8 @@ impl Line {
             leg,
             reaction: behaviour.reaction,
             owner: behaviour.owner,
+            decides_after: behaviour.decides_after,
+            decides_at: None,
             presses: behaviour.presses.into(),
             presses_during_call: behaviour.presses_during_call,
             ring_seconds: behaviour.ring_seconds,

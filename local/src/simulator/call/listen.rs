@@ -7,12 +7,10 @@ use super::super::ncco::{Dtmf, Input};
 use super::Call;
 use super::follow::{Left, Step};
 use super::line::Side;
-use super::script::{Owner, Reaction};
+use super::script::Owner;
 
 /// Time for one key, in seconds.
 const KEY_SECONDS: f64 = 0.5;
-/// Time that the owner of a screening phone needs for a decision, in seconds.
-const DECISION_SECONDS: f64 = 3.0;
 
 /// The keys that an input has taken.
 struct Taken {
@@ -30,16 +28,7 @@ impl Call {
             self.line_mut(side).listener = webhook;
             return Ok(None);
         };
-        let line = self.line_mut(side);
-        line.show_reason();
-        if line.reaction == Reaction::Screens {
-            let declines = line.owner == Owner::Declines;
-            self.pass(side, DECISION_SECONDS)?;
-            if declines {
-                return Err(if side == Side::Caller { Left::Caller } else { Left::Callee });
-            }
-        }
-        let keys = self.line_mut(side).next_keys();
+        let keys = if self.wait_for_owner(side, dtmf.timeout)? { self.line_mut(side).next_keys() } else { None };
         let taken = take(keys.as_ref().map_or("", |keys| &keys.0), dtmf);
         self.pass(side, taken.pressed as f64 * KEY_SECONDS)?;
         if taken.timed_out {
@@ -49,6 +38,27 @@ impl Call {
         let body = self.input_body(side, &taken.digits, taken.timed_out);
         let leg = Some(self.line(side).leg.uuid.clone());
         self.ask_about(Event { status: "input", leg, webhook, synchronous: true, body }).await.replacement()
+    }
+
+    /// Waits for the owner of a phone that screens calls, who may decline. Returns false if there is no decision within
+    /// this time, so that nobody presses a key.
+    fn wait_for_owner(&mut self, side: Side, seconds: f64) -> Result<bool, Left> {
+        let line = self.line(side);
+        let (owner, decides_at) = (line.owner, line.decides_at);
+        let Some(decides_at) = decides_at else { return Ok(true) };
+        let wait = decides_at.duration_since(self.clock).as_secs_f64().max(0.0);
+        if wait > seconds {
+            return Ok(false);
+        }
+        self.pass(side, wait)?;
+        let line = self.line_mut(side);
+        line.decides_at = None;
+        line.show_reason();
+        match (owner, side) {
+            (Owner::Accepts, _) => Ok(true),
+            (Owner::Declines, Side::Caller) => Err(Left::Caller),
+            (Owner::Declines, Side::Callee) => Err(Left::Callee),
+        }
     }
 
     /// Presses the keys of the script for the time of the call. Each is an event if an asynchronous input listens.

@@ -12,7 +12,7 @@ use super::Call;
 use super::ask::{Answered, Ask, Occasion};
 use super::follow::Left;
 use super::line::{Line, Side};
-use super::script::Party;
+use super::script::{Keys, Party};
 use crate::simulator::HttpMethod;
 
 /// The receiver of the first report of a call that lives.
@@ -31,6 +31,8 @@ pub(in super::super) enum Deed {
     HangUp,
     /// The user of a phone hangs up.
     UserHangsUp(Party),
+    /// The user of a phone presses keys.
+    Press(Party, Keys),
     Transfer(Destination),
     Talk(String),
     /// A command without an effect that anybody could hear here.
@@ -98,6 +100,11 @@ impl Call {
                 self.line_mut(side).heard.push(text);
             }
             Deed::Ignored => {}
+            Deed::Press(party, keys) => {
+                let side = if party == Party::Caller { Side::Caller } else { Side::Callee };
+                self.line_mut(side).presses_during_call.push(keys);
+                return self.press_during_call(side).await.err();
+            }
             Deed::UserHangsUp(Party::Caller) => return (!self.caller.leg.has_ended()).then_some(Left::Caller),
             Deed::UserHangsUp(Party::Callee) => return self.callee_is_up().then_some(Left::Callee),
             Deed::HangUp if !is_callers => return Some(Left::Leg),

@@ -144,6 +144,8 @@ pub(super) struct Behaviour {
     /// Seconds from the answer until it hangs up.
     pub(super) hangs_up_after: Option<f64>,
     pub(super) owner: Owner,
+    /// Seconds from the answer until the owner of a phone that screens calls decides.
+    pub(super) decides_after: f64,
     /// The greeting of a voicemail. The caller hears it only if it is joined with the machine.
     pub(super) greeting: String,
 }
@@ -161,8 +163,14 @@ struct Written {
     hangs_up_after: Option<f64>,
     #[serde(default)]
     owner: Owner,
+    #[serde(default = "usual_decision")]
+    decides_after: f64,
     #[serde(default = "usual_greeting")]
     greeting: String,
+}
+
+fn usual_decision() -> f64 {
+    6.0
 }
 
 fn usual_greeting() -> String {
@@ -171,8 +179,17 @@ fn usual_greeting() -> String {
 
 impl From<Written> for Behaviour {
     fn from(written: Written) -> Self {
-        let Written { reaction, presses, presses_during_call, ring_seconds, hangs_up_after, owner, greeting } = written;
-        Self { reaction, presses, presses_during_call, ring_seconds, hangs_up_after, owner, greeting }
+        let Written {
+            reaction,
+            presses,
+            presses_during_call,
+            ring_seconds,
+            hangs_up_after,
+            owner,
+            decides_after,
+            greeting,
+        } = written;
+        Self { reaction, presses, presses_during_call, ring_seconds, hangs_up_after, owner, decides_after, greeting }
     }
 }
 
@@ -185,6 +202,7 @@ impl From<Reaction> for Behaviour {
             ring_seconds: None,
             hangs_up_after: None,
             owner: Owner::default(),
+            decides_after: usual_decision(),
             greeting: usual_greeting(),
         }
     }
@@ -210,7 +228,7 @@ impl<'de> Deserialize<'de> for Behaviour {
 /// Keys of a telephone, such as `1234#`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Keys(pub(super) String);
+pub(in super::super) struct Keys(pub(super) String);
 
 impl TryFrom<String> for Keys {
     type Error = &'static str;

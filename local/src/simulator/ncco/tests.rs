@@ -53,7 +53,7 @@ fn invalid_connect_is_refused() {
         json!({"advancedMachineDetection": {"beep_timeout": 30}}),
         json!({"endpoint": [{"type": "phone", "number": "447700900001", "dtmfAnswer": "a"}]}),
         json!({"endpoint": [{"type": "phone", "number": "447700900001", "onAnswer": "https://example.com/a"}]}),
-        json!({"endpoint": [{"type": "phone", "number": "447700900001", "onAnswer": {"url": ["https://example.com"]}}]}),
+        json!({"endpoint": [{"type": "phone", "number": "447700900001", "onAnswer": {"url": ["https://a.example"]}}]}),
     ] {
         assert!(read(&connect_with(fault.clone())).is_err(), "{fault}");
     }
