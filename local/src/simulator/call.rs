@@ -13,6 +13,7 @@ mod listen;
 mod live;
 mod outbound;
 mod record;
+mod ring;
 mod script;
 
 use std::sync::Arc;

@@ -23,8 +23,9 @@ pub(super) fn read(body: &Value) -> Result<Order, Invalid> {
     let from = phone(&body["from"]).ok_or(("from", "must be a phone, with its digits".to_owned()))?;
     let machine_detection = match &body["machine_detection"] {
         Value::Null => None,
-        Value::String(word) if word == "continue" => Some(MachineDetection::Continue),
-        Value::String(word) if word == "hangup" => Some(MachineDetection::Hangup),
+        Value::String(word) if word == "continue" || word == "hangup" => {
+            Some(MachineDetection { hangs_up: word == "hangup", is_synchronous: true })
+        }
         _ => return Err(("machine_detection", "must be continue or hangup".to_owned())),
     };
     Ok(Order {

@@ -69,6 +69,14 @@ pub(super) async fn hang_up(state: Shared, path: Path<String>, bytes: Bytes) -> 
     call_report(state, path).await
 }
 
+/// Handles `POST /simulator/calls/{conversation_uuid}/answer`.
+pub(super) async fn answer(state: Shared, path: Path<String>) -> Result<Json<CallReport>, Problem> {
+    if !state.0.calls().command_call(&path.0, Deed::Answer) {
+        return Err(Problem::not_found("There is no such call, or it has ended."));
+    }
+    call_report(state, path).await
+}
+
 /// Keys that a user presses during a call.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -233,6 +233,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/simulator/calls", post(control::place_call))
         .route("/simulator/calls/{conversation_uuid}", get(control::call_report))
         .route("/simulator/calls/{conversation_uuid}/hang-up", post(control::hang_up))
+        .route("/simulator/calls/{conversation_uuid}/answer", post(control::answer))
         .route("/simulator/calls/{conversation_uuid}/press", post(control::press))
         .route("/simulator/created-calls", put(control::script_created_calls))
         .route("/simulator/messages", get(control::messages))

@@ -1,11 +1,13 @@
 //! The Vonage simulator over real sockets, as a client of Vonage and as an application with webhooks see it.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
+mod account;
 mod application;
 mod calls;
 mod faults;
 mod identity;
 mod insight;
 mod keys;
+mod live;
 mod messages;
 mod numbers;
 mod recordings;

@@ -223,16 +223,28 @@ async fn machine_detection_tells_or_ends_a_machine() {
     let app = App::start().await;
     let vonage = Vonage::start_for(&app.base, HttpMethod::Post).await;
     vonage.rent_linked(&[MASK, DIALLED]).await;
-    for (callee, behavior, status, joined) in [
-        ("answers", "hangup", "human", true),
-        ("voicemail", "hangup", "machine", false),
-        ("screens", "hangup", "machine", false),
-        ("voicemail", "continue", "machine", true),
+    let standard = |behavior: &str| json!({"machineDetection": behavior});
+    let advanced = |behavior: &str, mode: &str| json!({"machineDetection": "continue", "advancedMachineDetection": {"behavior": behavior, "mode": mode}});
+    for (callee, detection, status, heard, seconds) in [
+        ("answers", standard("hangup"), "human", 0, "60"),
+        ("answers", advanced("hangup", "detect"), "human", 0, "64"),
+        // Those that do not wait come too late for the greeting.
+        ("voicemail", standard("hangup"), "machine", 1, "4"),
+        ("voicemail", advanced("hangup", "default"), "machine", 1, "4"),
+        ("voicemail", advanced("hangup", "detect"), "machine", 0, "4"),
+        ("screens", advanced("hangup", "detect_beep"), "machine", 0, "4"),
+        ("voicemail", advanced("continue", "detect"), "machine", 1, "30"),
     ] {
-        app.answers(json!([{"action": "connect", "from": MASK, "machineDetection": behavior,
-            "endpoint": [{"type": "phone", "number": CALLEE}]}]));
+        let mut connect = json!({"action": "connect", "from": MASK,
+            "endpoint": [{"type": "phone", "number": CALLEE}]});
+        connect.as_object_mut().unwrap().extend(detection.as_object().unwrap().clone());
+        app.answers(json!([connect]));
         let told = call(&vonage, json!(callee)).await;
-        assert_eq!(told["callees"][0]["joined"], joined, "{callee} {behavior}");
+        assert_eq!(
+            (texts(&told).len(), &told["legs"][1]["duration"]),
+            (heard, &json!(seconds)),
+            "{callee} {detection}"
+        );
         let found = app.received("/event").into_iter().rfind(|event| event.data.get("call_uuid").is_some()).unwrap();
         assert_eq!((&found.data["status"], &found.data["call_uuid"]), (&json!(status), &told["callees"][0]["leg"]));
         assert_eq!(found.data.get("uuid"), None);

@@ -3,23 +3,14 @@
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::super::leg::{Direction, Event, Failure, Leg};
-use super::super::ncco::{Connect, MachineDetection, OnAnswer};
+use super::super::leg::{Direction, Leg};
+use super::super::ncco::{Connect, OnAnswer};
 use super::super::{countries, phones};
 use super::Call;
 use super::ask::Answered;
-use super::follow::{Left, Step, moment};
+use super::follow::{Left, Step};
 use super::line::{Line, Side};
 use super::script::{Party, Reaction};
-
-/// Ringing time before a phone is answered or declines the call.
-const RING_SECONDS: f64 = 3.0;
-/// Ringing time of a phone that screens calls.
-const SCREENING_RING_SECONDS: f64 = 0.5;
-/// Time after which a voicemail hangs up, unless its behaviour says otherwise.
-const VOICEMAIL_SECONDS: f64 = 30.0;
-/// Time of the machine detection, in seconds.
-const DETECTION_SECONDS: f64 = 4.0;
 
 impl Call {
     /// Calls a phone and connects the caller to it.
@@ -32,10 +23,9 @@ impl Call {
             Ok(None) => {}
             Ok(Some(failure)) => return self.fail(failure).await,
             Err(left) => {
-                let at = self.clock;
-                let cancelled = self.line_mut(Side::Callee).leg.progress("cancelled", at);
+                let cancelled = self.progress("cancelled");
                 self.emit(cancelled).await;
-                return Err(left);
+                return if left == Left::Leg { Ok(None) } else { Err(left) };
             }
         }
         let mut end = self.converse(connect).await;
@@ -96,71 +86,15 @@ impl Call {
         }
     }
 
-    pub(super) fn progress(&mut self, status: &'static str) -> Event {
-        let at = self.clock;
-        self.line_mut(Side::Callee).leg.progress(status, at)
-    }
-
-    /// Rings the phone. Returns `None` if it is answered, and fails if the caller hangs up.
-    /// The phone is the one that was called last, or the first one of a call that the application has created.
-    pub(super) async fn ring(&mut self, timeout: f64) -> Result<Option<Failure>, Left> {
-        let failure = |status, detail, sip_code| Ok(Some(Failure { status, detail, sip_code }));
-        let line = self.line_mut(Side::Callee);
-        let (reaction, own) = (line.reaction, line.hangs_up_after);
-        let usual = if reaction == Reaction::Screens { SCREENING_RING_SECONDS } else { RING_SECONDS };
-        let seconds = line.ring_seconds.unwrap_or(usual);
-        match reaction {
-            Reaction::Unreachable => return failure("failed", Some("number_out_of_service"), 404),
-            Reaction::Busy => return failure("busy", None, 486),
-            _ => line.rang = true,
-        }
-        let ringing = self.progress("ringing");
-        self.emit(ringing).await;
-        if matches!(reaction, Reaction::Unanswered | Reaction::Timeout) || timeout < seconds {
-            self.pass(Side::Caller, timeout)?;
-            if reaction == Reaction::Timeout {
-                return failure("timeout", None, 480);
-            }
-            return failure("unanswered", Some("timeout"), 480);
-        }
-        self.pass(Side::Caller, seconds)?;
-        if reaction == Reaction::Rejects {
-            return failure("rejected", Some("declined"), 603);
-        }
-        let at = self.clock;
-        let line = self.line_mut(Side::Callee);
-        let machine = Some(VOICEMAIL_SECONDS).filter(|_| reaction == Reaction::Voicemail);
-        line.leaves_at = moment(at, own.or(machine));
-        line.decides_at = moment(at, Some(line.decides_after)).filter(|_| reaction == Reaction::Screens);
-        let answered = line.leg.answer(at);
-        self.emit(answered).await;
-        Ok(None)
-    }
-
     /// Runs the part of a leg from its answer to its end.
     async fn converse(&mut self, connect: &Connect) -> Result<(), Left> {
-        if let Some(detection) = connect.machine_detection {
+        if let Some(detection) = connect.machine_detection.filter(|detection| detection.is_synchronous) {
             self.detect_machine(detection).await?;
         }
         if let Some(on_answer) = &connect.on_answer {
             self.whisper(on_answer).await?;
         }
         self.talk(connect).await
-    }
-
-    /// Sends the event of a machine detection. Its body has `call_uuid` in place of `uuid`. Source: Vonage Voice API,
-    /// webhook reference.
-    pub(super) async fn detect_machine(&mut self, detection: MachineDetection) -> Result<(), Left> {
-        self.pass(Side::Callee, DETECTION_SECONDS)?;
-        let is_machine = self.line(Side::Callee).reaction.is_machine();
-        let mut event = self.progress(if is_machine { "machine" } else { "human" });
-        // It is no status of the leg.
-        self.line_mut(Side::Callee).leg.statuses.pop();
-        if let Some(uuid) = event.body.remove("uuid") {
-            event.body.insert("call_uuid".into(), uuid);
-        }
-        self.emit(event).await;
-        if is_machine && detection == MachineDetection::Hangup { Err(Left::Leg) } else { Ok(()) }
     }
 
     /// Performs the NCCO of an `onAnswer` on the called phone.
@@ -182,15 +116,19 @@ impl Call {
         let greeting = line.greeting.clone();
         self.caller.joined = true;
         self.caller.heard.extend(greeting);
+        // The two hear each other during the detection, so that it comes too late for a greeting.
+        let start = self.clock;
+        if let Some(detection) = connect.machine_detection.filter(|detection| !detection.is_synchronous) {
+            self.detect_machine(detection).await?;
+        }
         if self.request.lives {
             return Err(self.live().await);
         }
-        let start = self.clock;
         self.press_during_call(Side::Caller).await?;
         self.press_during_call(Side::Callee).await?;
-        let pressing = self.clock.duration_since(start).as_secs_f64();
+        let passed = self.clock.duration_since(start).as_secs_f64();
         let talk = f64::from(self.request.talk_seconds);
-        self.pass(Side::Callee, (talk.min(connect.limit) - pressing).max(0.0))?;
+        self.pass(Side::Callee, (talk.min(connect.limit) - passed).max(0.0))?;
         if talk > connect.limit {
             return Ok(());
         }

@@ -31,6 +31,8 @@ pub(in super::super) enum Deed {
     HangUp,
     /// The user of a phone hangs up.
     UserHangsUp(Party),
+    /// The user of a ringing phone answers it.
+    Answer,
     /// The user of a phone presses keys.
     Press(Party, Keys),
     Transfer(Destination),
@@ -69,27 +71,33 @@ impl Call {
 
     /// Stays up and obeys commands until a leg ends.
     pub(super) async fn live(&mut self) -> Left {
+        self.come_up().await;
+        while let Some(Command { leg, deed }) = self.next_command().await {
+            if let Some(left) = self.obey(&leg, deed).await {
+                return left;
+            }
+        }
+        Left::Call
+    }
+
+    /// Makes all that has happened known, and sends the first report.
+    pub(super) async fn come_up(&mut self) {
         self.deliver().await;
         self.is_immediate = true;
         self.record_legs();
         if let Some(placed) = self.placed.take() {
             placed.send(self.report()).ok();
         }
-        loop {
-            let command = match &mut self.commands {
-                Some(commands) => commands.recv().await,
-                None => None,
-            };
-            let Some(Command { leg, deed }) = command else { return Left::Call };
-            self.clock = self.clock.max(self.simulator.clock.now());
-            if let Some(left) = self.obey(&leg, deed).await {
-                return left;
-            }
-        }
+    }
+
+    pub(super) async fn next_command(&mut self) -> Option<Command> {
+        let command = self.commands.as_mut()?.recv().await;
+        self.clock = self.clock.max(self.simulator.clock.now());
+        command
     }
 
     /// Obeys a command. Returns the end, if it is one.
-    async fn obey(&mut self, leg: &str, deed: Deed) -> Option<Left> {
+    pub(super) async fn obey(&mut self, leg: &str, deed: Deed) -> Option<Left> {
         let is_callers = self.caller.leg.uuid == leg;
         match deed {
             Deed::Report(reply) => {
@@ -99,7 +107,7 @@ impl Call {
                 let side = if is_callers { Side::Caller } else { Side::Callee };
                 self.line_mut(side).heard.push(text);
             }
-            Deed::Ignored => {}
+            Deed::Ignored | Deed::Answer => {}
             Deed::Press(party, keys) => {
                 let side = if party == Party::Caller { Side::Caller } else { Side::Callee };
                 self.line_mut(side).presses_during_call.push(keys);

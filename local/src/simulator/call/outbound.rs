@@ -93,7 +93,10 @@ impl Call {
                 // It is not synchronous, so there is no response to obey.
                 self.fail(failure).await.ok();
             }
-            Err(_) => {}
+            Err(_) => {
+                let cancelled = self.progress("cancelled");
+                self.emit(cancelled).await;
+            }
         }
         self.end().await
     }

@@ -107,6 +107,8 @@ pub(super) enum Reaction {
     /// It rings until the time-out, and the status is `timeout`.
     Timeout,
     Unreachable,
+    /// In a call that lives it rings until it is answered on request. In any other it answers.
+    Rings,
     /// A machine answers, and records all that it hears.
     Voicemail,
     /// A machine answers at once and shows what it hears to the owner, who then accepts or declines.

@@ -35,9 +35,11 @@ pub(in super::super) struct OnAnswer {
 
 /// The reaction to an answering machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum MachineDetection {
-    Continue,
-    Hangup,
+pub(in super::super) struct MachineDetection {
+    /// True if it ends the leg of a machine.
+    pub(in super::super) hangs_up: bool,
+    /// True if the call goes on only after the detection.
+    pub(in super::super) is_synchronous: bool,
 }
 
 pub(super) fn read(fields: Fields<'_>) -> Result<Connect, String> {
@@ -88,17 +90,16 @@ fn on_answer(fields: Fields<'_>) -> Result<OnAnswer, String> {
 
 fn machine_detection(fields: Fields<'_>) -> Result<Option<MachineDetection>, String> {
     const BEHAVIORS: [&str; 2] = ["continue", "hangup"];
-    let mut behavior = fields.word("machineDetection", &BEHAVIORS)?;
+    // The advanced one has priority.
     if let Some(advanced) = fields.object("advancedMachineDetection")? {
-        // The advanced one has priority.
-        behavior = Some(advanced.word("behavior", &BEHAVIORS)?.unwrap_or("continue"));
-        advanced.word("mode", &["default", "detect", "detect_beep"])?;
+        let behavior = advanced.word("behavior", &BEHAVIORS)?;
+        let mode = advanced.word("mode", &["default", "detect", "detect_beep"])?;
         advanced.within("beep_timeout", 45.0, 120.0)?;
+        let is_synchronous = mode.is_some_and(|mode| mode != "default");
+        return Ok(Some(MachineDetection { hangs_up: behavior == Some("hangup"), is_synchronous }));
     }
-    Ok(behavior.map(|word| match word {
-        "hangup" => MachineDetection::Hangup,
-        _ => MachineDetection::Continue,
-    }))
+    let behavior = fields.word("machineDetection", &BEHAVIORS)?;
+    Ok(behavior.map(|word| MachineDetection { hangs_up: word == "hangup", is_synchronous: false }))
 }
 
 fn is_e164(number: &str) -> bool {
