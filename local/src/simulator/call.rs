@@ -113,6 +113,8 @@ struct Call {
     nccos: Vec<NccoReport>,
     recordings: Vec<Value>,
     error: Option<String>,
+    /// Number of actions so far, except for `connect`.
+    steps: usize,
     /// The moment at which Vonage ends the call.
     ends_at: Option<Timestamp>,
     /// True if all events are sent at their moment.
@@ -169,6 +171,7 @@ impl Call {
             nccos: Vec::new(),
             recordings: Vec::new(),
             error: None,
+            steps: 0,
             ends_at: None,
             is_immediate: false,
             commands: None,

@@ -167,6 +167,19 @@ async fn caller_can_hang_up_around_a_step_or_at_a_time() {
 }
 
 #[tokio::test]
+async fn application_that_asks_for_ever_is_stopped() {
+    let (app, vonage) = linked(&[DIALLED]).await;
+    let ask = json!([input(&app, json!({"maxDigits": 1}))]).to_string();
+    app.answers_with(200, &ask);
+    for _ in 0..600 {
+        app.replies("/input", 200, &ask);
+    }
+    let told = call(&vonage, json!([])).await;
+    assert_eq!(told["error"], "the call has more than 500 actions");
+    assert_eq!((app.received("/input").len(), &told["legs"][0]["status"]), (500, &json!("completed")));
+}
+
+#[tokio::test]
 async fn unknown_behaviour_or_key_is_refused() {
     let (_, vonage) = linked(&[DIALLED]).await;
     for fault in [

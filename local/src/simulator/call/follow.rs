@@ -11,6 +11,8 @@ use super::Call;
 use super::line::Side;
 use super::script::Leaves;
 
+/// Most actions of a call. An application that asks and asks again never ends it.
+const MOST_STEPS: usize = 500;
 /// The speed of text-to-speech.
 const WORDS_PER_SECOND: f64 = 2.5;
 /// Length of every streamed sound.
@@ -101,6 +103,11 @@ impl Call {
     }
 
     async fn perform(&mut self, side: Side, action: &Action, next: Option<&Action>) -> Step {
+        self.steps += 1;
+        if self.steps > MOST_STEPS {
+            self.error.get_or_insert(format!("the call has more than {MOST_STEPS} actions"));
+            return Err(Left::Call);
+        }
         match action {
             Action::Talk { text, loops, barge_in } => {
                 self.line_mut(side).heard.push(text.clone());

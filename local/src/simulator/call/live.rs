@@ -99,10 +99,13 @@ impl Call {
     /// Obeys a command. Returns the end, if it is one.
     pub(super) async fn obey(&mut self, leg: &str, deed: Deed) -> Option<Left> {
         let is_callers = self.caller.leg.uuid == leg;
+        let is_callees = self.callee_is_up() && self.line(Side::Callee).leg.uuid == leg;
         match deed {
             Deed::Report(reply) => {
                 reply.send(self.report()).ok();
             }
+            // The leg has ended since the command came.
+            Deed::HangUp | Deed::Talk(_) | Deed::Transfer(_) if !is_callers && !is_callees => {}
             Deed::Talk(text) => {
                 let side = if is_callers { Side::Caller } else { Side::Callee };
                 self.line_mut(side).heard.push(text);
@@ -115,7 +118,7 @@ impl Call {
             }
             Deed::UserHangsUp(Party::Caller) => return (!self.caller.leg.has_ended()).then_some(Left::Caller),
             Deed::UserHangsUp(Party::Callee) => return self.callee_is_up().then_some(Left::Callee),
-            Deed::HangUp if !is_callers => return Some(Left::Leg),
+            Deed::HangUp if is_callees => return Some(Left::Leg),
             // Each request ends one leg. Nothing promises that the other ends with it.
             Deed::HangUp if self.callee_is_up() && self.line(Side::Callee).joined => {
                 self.end_caller("platform").await;
