@@ -61,7 +61,7 @@ impl HttpFunction for UpdateConversation {
         let vonage = Vonage::new(VonageConfig::from_environment(env)?);
         let verifier = NumberVerifier::from_environment(env, &vonage, clock.clone())?;
         let (store, cache) = (Store::connect(env)?.with_journal(env)?, PoolCache::default());
-        Ok(Self { updater: Updater { store, verifier, clock, cache } })
+        Ok(Self { updater: Updater { store, verifier, words: env.words()?, clock, cache } })
     }
 
     async fn warm_up(&self) {

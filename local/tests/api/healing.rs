@@ -219,6 +219,34 @@ async fn participant_gets_another_number_and_one_text() {
 }
 
 #[tokio::test]
+async fn healed_participant_hears_and_reads_the_own_words() {
+    let words = [("BRAND", "Rides"), ("WORDS_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/words.json"))];
+    let laptop = Laptop::builder().env(&words).numbers("GB", 5).start().await;
+    let mut order = testkit::conversation();
+    (order["reference"], order["participants"][1]["language"]) = (json!("ride-42"), json!("fr"));
+    let before = laptop.post("/conversations", &order).await.body;
+    for side in [0, 1] {
+        take_away(&laptop, &dials(&before, side)).await;
+    }
+    laptop.run_schedule().await;
+    let after = read(&laptop, &before).await;
+    let [rider, driver] = [0, 1].map(|side| dials(&after, side));
+    assert!(rider != dials(&before, 0) && driver != dials(&before, 1), "{after}");
+    let connecting = answer(&laptop, RIDER, &rider).await;
+    assert_eq!(connecting[0]["text"], "Rides is connecting you to your driver, about ride-42.");
+    let connecting = answer(&laptop, DRIVER, &driver).await;
+    assert_eq!(
+        (&connecting[0]["text"], &connecting[0]["language"]),
+        (&json!("Nous vous mettons en relation."), &json!("fr-FR"))
+    );
+    let texts = laptop.texts(DRIVER).await;
+    let expected = format!(
+        "Le numéro pour joindre your rider a changé. Appelez désormais le +{driver}. Cela fonctionne uniquement depuis ce téléphone."
+    );
+    assert_eq!(texts[1]["text"], expected);
+}
+
+#[tokio::test]
 async fn refused_text_of_lost_number_heals_its_conversations_at_once() {
     let laptop = Laptop::builder().numbers("GB", 3).start().await;
     let before = laptop.create().await;

@@ -145,9 +145,32 @@ async fn own_words_are_said_with_brand_and_as_recording() {
     let [rider, driver] = [0, 1].map(|side| &created["participants"][side]);
     let invitation = format!("Rides: call Bob at +{}. Reference ride-42.", text(rider, "/dials"));
     assert_eq!(laptop.texts(RIDER).await[0]["text"], invitation);
-    laptop.delete(&format!("/conversations/{}", text(&created, "/id"))).await;
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    let connecting = |label: &str| format!("Rides is connecting you to {label}, about ride-42.");
+    assert_eq!(first_action(&laptop, RIDER, &rider["dials"]).await["text"], connecting("Bob"));
+    let new_phone = json!({"participants": [{"number": "+447700900009"}, null]});
+    assert_eq!(laptop.patch(&path, &new_phone).await.status, 200);
+    laptop.advance(1);
+    assert_eq!(first_action(&laptop, "447700900009", &rider["dials"]).await["text"], connecting("Bob"));
+    laptop.delete(&path).await;
     let action = first_action(&laptop, DRIVER, &driver["dials"]).await;
     assert_eq!(action, json!({"action": "stream", "streamUrl": ["https://words.example/de/ended.mp3"]}));
+}
+
+#[tokio::test]
+async fn route_has_names_only_if_they_are_spoken() {
+    for (variables, has_names) in [(OWN.as_slice(), true), (&[], false)] {
+        let laptop = Laptop::builder().env(variables).numbers("GB", 2).start().await;
+        laptop.post("/conversations", &pair(json!({}), json!({}))).await;
+        let items = laptop.items().await;
+        let is_route = |item: &&Value| item["present_as"]["S"].is_string();
+        let routes: Vec<&Value> = items.iter().filter(is_route).collect();
+        assert_eq!(routes.len(), 2);
+        for route in routes {
+            let names = [&route["label"]["S"], &route["reference"]["S"]].map(Value::is_string);
+            assert_eq!(names, [has_names; 2], "{route}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -284,8 +284,13 @@ impl Process {
             announcer: announcer(),
             heals: true,
         };
-        let updater =
-            Updater { store: store.clone(), verifier: verifier(), clock: clock.clone(), cache: PoolCache::default() };
+        let updater = Updater {
+            store: store.clone(),
+            verifier: verifier(),
+            words: Words::default(),
+            clock: clock.clone(),
+            cache: PoolCache::default(),
+        };
         Self { creator, updater, provisioner, healer, numbers }
     }
 

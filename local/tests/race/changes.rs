@@ -7,9 +7,11 @@ use shared::clock::Clock;
 use shared::domain::call::{Direction, LegEvent, LegFacts, Status};
 use shared::domain::carrier_record::CarrierRecord;
 use shared::domain::conversation::{Conversation, ConversationId, Lifetime};
+use shared::domain::language::Language;
 use shared::domain::phone::PhoneNumber;
 use shared::domain::route::KeyOwner;
 use shared::domain::side::Side;
+use shared::domain::words::Words;
 use shared::service::pool_cache::PoolCache;
 use shared::service::update::{Change, NewPhone, UpdateError, Updater};
 use shared::store::{Erased, LegPhone};
@@ -21,6 +23,7 @@ use crate::sandboxes::{Sandboxes, at_once, create, phone, rounds, start, verifie
 #[derive(Clone, Copy, Debug)]
 enum Operation {
     Phone(Side, usize),
+    Language(Side, &'static str),
     Lifetime(u64),
     End,
     Erase,
@@ -70,6 +73,11 @@ async fn perform(laptop: Arc<Laptop>, sandboxes: Arc<Sandboxes>, id: Conversatio
         Operation::Lifetime(seconds) => {
             Change { lifetime: Some(Lifetime::try_from(seconds).unwrap()), ..Change::default() }
         }
+        Operation::Language(side, tag) => {
+            let mut change = Change::default();
+            change.languages[side.index()] = Some(Language::try_from(tag).unwrap());
+            change
+        }
         Operation::Phone(side, person) => {
             let phone = NewPhone { side, number: format!("+{}", phone(person)), country: None };
             Change { phone: Some(phone), ..Change::default() }
@@ -78,6 +86,7 @@ async fn perform(laptop: Arc<Laptop>, sandboxes: Arc<Sandboxes>, id: Conversatio
     let updater = Updater {
         store: laptop.store(),
         verifier: verifier(&laptop),
+        words: Words::default(),
         clock: Arc::new(laptop.clock.clone()),
         cache: PoolCache::default(),
     };
@@ -174,13 +183,17 @@ async fn concurrent_changes_are_all_applied_in_some_order() {
             Operation::Phone(Side::A, BUSY),
             Operation::Lifetime(600),
             Operation::Lifetime(900),
+            Operation::Language(Side::A, "de"),
+            Operation::Language(Side::B, "hi"),
         ];
         let (outcomes, conversation) = race(&operations).await;
         assert!(matches!(outcomes[3], Outcome::MaskTaken), "{outcomes:?}");
-        assert_eq!((changes(&outcomes), conversation.revision), (5, 5), "{outcomes:?}");
+        assert_eq!((changes(&outcomes), conversation.revision), (7, 7), "{outcomes:?}");
         let [a, b] = &conversation.participants;
         assert!([3, 4].map(phone).iter().any(|digits| a.number.expose() == digits), "{conversation:?}");
         assert_eq!(b.number.expose(), phone(5));
+        let languages = [a, b].map(|participant| participant.language.as_ref().unwrap().as_str());
+        assert_eq!(languages, ["de", "hi"]);
         let lifetime = conversation.expires_at.as_second() - conversation.created_at.as_second();
         assert!([600, 900].contains(&lifetime), "{conversation:?}");
     }
@@ -235,6 +248,7 @@ async fn erasure_is_complete_in_spite_of_concurrent_requests() {
             Operation::End,
             Operation::Erase,
             Operation::Lifetime(600),
+            Operation::Language(Side::B, "hi"),
             Operation::Event,
             Operation::Text,
             Operation::Create([0, 1]),

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use shared::clock::Clock;
 use shared::domain::conversation::{Conversation, Lifetime};
 use shared::domain::side::Side;
+use shared::domain::words::Words;
 use shared::service::pool_cache::PoolCache;
 use shared::service::provision::Headroom;
 use shared::service::update::{Change, NewPhone, UpdateError, Updater};
@@ -42,7 +43,7 @@ async fn perform(laptop: Arc<Laptop>, conversation: Conversation, operation: Ope
         Operation::Lifetime => Change { lifetime: Some(Lifetime::try_from(90).unwrap()), ..Change::default() },
     };
     let (clock, cache) = (Arc::new(laptop.clock.clone()), PoolCache::default());
-    let updater = Updater { store, verifier: verifier(&laptop), clock, cache };
+    let updater = Updater { store, verifier: verifier(&laptop), words: Words::default(), clock, cache };
     match updater.update(id, &change).await {
         Ok(_) | Err(UpdateError::MaskTaken { .. }) => {}
         Err(error) => panic!("{operation:?}: {error}"),

@@ -12,7 +12,10 @@ use crate::domain::language::Language;
 use crate::domain::overlap::overlapping;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
+use crate::domain::text::{Label, Reference};
+use crate::domain::words::Words;
 use crate::domain::words::addressee::Addressee;
+use crate::domain::words::sentence::Placeholder;
 
 /// The item under a route key: the pair (caller's real number, dialled virtual number). Serialized as the table stores it:
 /// times are seconds since 1970.
@@ -69,6 +72,12 @@ pub struct Route {
     /// The caller's language. That of the deployment, if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
+    /// The name of the other participant, if a spoken sentence of the deployment has it.
+    #[serde(default, deserialize_with = "Label::stored", skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
+    /// The client's own name for the conversation, if a spoken sentence of the deployment has it.
+    #[serde(default, deserialize_with = "Reference::stored", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
 }
 
 /// The rest of a route whose conversation was erased. It occupies the route key until the quarantine ends, because a late caller
@@ -188,6 +197,19 @@ impl Route {
             metered: !conversation.usage_limits.is_none(),
             exhausted: conversation.limit_reached_at.is_some(),
             language: conversation.participant(side).language.clone(),
+            label: None,
+            reference: None,
+        }
+    }
+
+    /// Adds the names that spoken sentences of the deployment have, so that an answer needs no further read. Vonage logs what is
+    /// spoken, so without such sentences there are none.
+    pub fn with_spoken_names(self, conversation: &Conversation, words: &Words) -> Self {
+        let label = conversation.participant(self.side.other()).label.clone();
+        Self {
+            label: label.filter(|_| words.are_spoken_with(Placeholder::Label)),
+            reference: conversation.reference.clone().filter(|_| words.are_spoken_with(Placeholder::Reference)),
+            ..self
         }
     }
 
@@ -226,7 +248,7 @@ impl Route {
 
     /// Returns what the words for its caller depend on.
     pub fn addressee(&self) -> Addressee {
-        Addressee { language: self.language.clone(), label: None, reference: None }
+        Addressee { language: self.language.clone(), label: self.label.clone(), reference: self.reference.clone() }
     }
 
     /// Converts it into the tombstone of an erased conversation.
@@ -353,6 +375,8 @@ mod tests {
             metered: false,
             exhausted: false,
             language: None,
+            label: None,
+            reference: None,
         }
     }
 

@@ -13,6 +13,7 @@ use crate::domain::phone::{RealNumber, VirtualNumber, parse};
 use crate::domain::route::Route;
 use crate::domain::side::Side;
 use crate::domain::usage::UsageLimits;
+use crate::domain::words::Words;
 use crate::retry;
 use crate::service::create::ROUTES_READ;
 use crate::service::pool_cache::PoolCache;
@@ -87,6 +88,8 @@ pub struct Updater<L> {
     pub store: Store,
     /// Verifies participants' numbers.
     pub verifier: NumberVerifier<L>,
+    /// The words of calls.
+    pub words: Words,
     /// The clock.
     pub clock: SharedClock,
     /// Data about the pool that one change leaves for the next.
@@ -126,7 +129,7 @@ impl<L: NumberLookup> Updater<L> {
                 check_free(&after, phone, now)?;
             }
             let moved = new_phone.filter(|phone| after.direction.includes(phone.side));
-            let moved = moved.map(|phone| moved_route(&after, phone, now));
+            let moved = moved.map(|phone| moved_route(&after, phone, &self.words, now));
             match self.hold_and_change([&before, &after], moved.as_ref(), usage.as_ref(), now).await {
                 Ok(()) => {
                     if new_phone.is_some() || after.expires_at > before.expires_at {
@@ -305,8 +308,8 @@ fn is_new_phone(before: &Conversation, after: &Conversation, side: Side) -> bool
 }
 
 /// Returns the route of a new phone that dials.
-fn moved_route(after: &Conversation, phone: &VerifiedPhone, now: Timestamp) -> Route {
+fn moved_route(after: &Conversation, phone: &VerifiedPhone, words: &Words, now: Timestamp) -> Route {
     let key = phone.routes.by_number.get(&after.participant(phone.side).sees);
     let route = Route::joining(after, phone.side, key, whole_second(now));
-    Route { looked_up: phone.verified.looked_up, ..route }
+    Route { looked_up: phone.verified.looked_up, ..route.with_spoken_names(after, words) }
 }

@@ -18,6 +18,7 @@ use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber, parse};
 use crate::domain::ready_pool::{PartName, ReadyPool};
 use crate::domain::route::Route;
 use crate::domain::side::{Side, WhoDials};
+use crate::domain::words::Words;
 use crate::retry;
 use crate::service::pool_cache::PoolCache;
 use crate::service::verify_number::{ParticipantNumberError, VerifiedNumber};
@@ -286,7 +287,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         held: Option<&HeldLine>,
         request: Option<&IdempotentRequest>,
     ) -> Result<(), CreateError> {
-        let (routes, marks) = (options.new_routes(conversation, verified), options.marks(conversation));
+        let (routes, marks) = (options.new_routes(conversation, verified, &self.words), options.marks(conversation));
         let mut stored = pin!(self.store.create_conversation(conversation, &routes, request));
         let line = async {
             if let Some(held) = held {
@@ -311,13 +312,14 @@ impl Options {
     }
 
     /// Returns the routes of a new conversation, each with the previous conversations of its key.
-    fn new_routes(&self, conversation: &Conversation, verified: &[VerifiedNumber; 2]) -> Vec<Route> {
+    fn new_routes(&self, conversation: &Conversation, verified: &[VerifiedNumber; 2], words: &Words) -> Vec<Route> {
         let route = |side: Side| {
             let previous = self.of(side).by_number.get(&conversation.participant(side).sees);
             let history = previous.map(CallerRoute::history_for_next).unwrap_or_default();
             let overlap_until = previous.and_then(|previous| previous.overlap_at(conversation.created_at));
             let looked_up = verified[side.index()].looked_up;
-            Route { history, overlap_until, looked_up, ..Route::new(conversation, side) }
+            let route = Route::new(conversation, side).with_spoken_names(conversation, words);
+            Route { history, overlap_until, looked_up, ..route }
         };
         conversation.direction.sides().map(route).collect()
     }
