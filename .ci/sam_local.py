@@ -102,7 +102,7 @@ print("     provision-numbers-schedule", flush=True)
 
 changing = {"provision-numbers", "create-conversation", "create-conversation-again", "end-conversation",
             "end-conversation-erase", "end-conversation-forget", "end-conversation-schedule", "update-conversation", "provision-numbers-drain",
-            "provision-numbers-schedule"}
+            "provision-numbers-schedule", "get-conversation-decision"}
 for name in names:
     if name not in changing:
         same(name, load(name))
@@ -125,6 +125,12 @@ with open(os.path.join(work, "edited.json"), "w") as out:
 same("event-webhook-completed", signed(os.path.join(work, "edited.json")))
 status, read = same("get-conversation", of_this_conversation("get-conversation"))
 expect(status == 200 and [leg["status"] for call in read["calls"] for leg in call["legs"]] == ["completed"], read)
+
+status, decision = in_container("get-conversation-decision", load("get-conversation-decision"))
+there = at_gateway(load("get-conversation-decision"))[1]
+expect(decision.pop("at") and there.pop("at") and (status, decision["outcome"]) == (200, "routed"), decision)
+expect(decision == there, decision, there)
+print("200  get-conversation-decision", flush=True)
 
 status, updated = in_container("update-conversation", of_this_conversation("update-conversation"))
 expect(status == 200 and updated["participants"][1]["number"] == "447700900009", updated)

@@ -18,7 +18,7 @@ WEBHOOKS = {
 }
 CONVERSATIONS = {
     "POST /conversations", "GET /conversations", "GET /conversations/{id}", "PATCH /conversations/{id}",
-    "DELETE /conversations/{id}", "POST /erasures", "GET /erasures/{id}",
+    "DELETE /conversations/{id}", "POST /erasures", "GET /erasures/{id}", "GET /decisions",
 }
 NUMBERS = {"POST /numbers", "GET /numbers", "DELETE /numbers/{number}"}
 
@@ -157,7 +157,7 @@ check_routes(iam, {
 for policy, routes in (("ConversationsPolicy", CONVERSATIONS), ("NumbersPolicy", NUMBERS)):
     [statement] = iam[policy]["Properties"]["PolicyDocument"]["Statement"]
     expect(statement["Action"] == "execute-api:Invoke", statement)
-    named = ("/conversations", "/erasures") if policy == "ConversationsPolicy" else ("/numbers",)
+    named = ("/conversations", "/decisions", "/erasures") if policy == "ConversationsPolicy" else ("/numbers",)
     expect(all(any(name in arn["Fn::Sub"] for name in named) for arn in statement["Resource"]), statement)
 expect({"ConversationsPolicyArn", "NumbersPolicyArn"} <= set(iam_outputs), iam_outputs)
 

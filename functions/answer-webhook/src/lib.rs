@@ -8,7 +8,7 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig};
-use shared::domain::conversation::ConversationId;
+use shared::domain::decision::Decision;
 use shared::domain::guard::Guard;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::route::Destination;
@@ -52,32 +52,14 @@ impl HttpFunction for AnswerWebhook {
         let body = http::signed_body(&request, &self.verifier, now)?;
         let call = decode(&request, body)?;
         log.call = call.conversation_uuid();
-        let ncco = match (call.caller(), call.dialled()) {
-            (CallerId::Phone(caller), Some(dialled)) => {
-                let (destination, addressee) =
-                    self.store.destination_of_call(&caller.clone().into(), &dialled, now).await?;
-                (log.outcome, log.conversation) = outcome(&destination);
-                let follow_up = self.follow_up(&request, &destination, now);
-                let speech = match addressee {
-                    Some(addressee) => self.words.speech_to(&addressee),
-                    None => self.words.speech(self.words.language_of_caller(&caller).as_ref()),
-                };
-                ncco::answer(destination, &speech, follow_up)
-            }
-            (CallerId::Phone(_), None) => {
-                log.outcome = "no dialled number";
-                ncco::answer(Destination::Nobody, &self.words.speech(None), None)
-            }
-            (CallerId::Hidden, _) => {
-                log.outcome = RequestLog::HIDDEN_CALLER;
-                ncco::hidden_caller(&self.words.speech(None))
-            }
-            (CallerId::NotUnderstood { shape }, _) => {
-                tracing::warn!(shape, "caller id not understood");
-                log.outcome = RequestLog::UNCLEAR_CALLER;
-                ncco::unclear_caller(&self.words.speech(None))
-            }
-        };
+        let (caller, dialled) = (call.caller(), call.dialled());
+        if let CallerId::NotUnderstood { shape } = &caller {
+            tracing::warn!(shape, "caller id not understood");
+        }
+        let (decision, addressee) = self.store.decide(&caller, dialled.as_ref(), now).await?;
+        (log.outcome, log.conversation) = (decision.outcome(), decision.conversation());
+        let follow_up = self.follow_up(&request, &decision, now);
+        let ncco = ncco::decided(decision, &self.words.speech_of_call(&caller, addressee.as_ref()), follow_up);
         Ok(http::json(StatusCode::OK, &ncco))
     }
 }
@@ -92,8 +74,11 @@ impl AnswerWebhook {
 
     /// Returns the addresses for the events of the callee's leg and for what comes next, if the call needs them: if the leg's two
     /// numbers do not lead to the conversation because the callee has no route, or if it is more than a plain connection.
-    fn follow_up(&self, request: &Request, destination: &Destination, now: Timestamp) -> Option<FollowUp> {
-        let Destination::Participant { conversation, one_way, handling, caller, .. } = destination else { return None };
+    fn follow_up(&self, request: &Request, decision: &Decision, now: Timestamp) -> Option<FollowUp> {
+        let Decision::Routed(Destination::Participant { conversation, one_way, handling, caller, .. }) = decision
+        else {
+            return None;
+        };
         if !one_way && handling.is_plain() {
             return None;
         }
@@ -121,18 +106,6 @@ impl AnswerWebhook {
             _ => call_steps::declined(&self.words.speech(None), id),
         };
         Ok(http::json(StatusCode::OK, &ncco))
-    }
-}
-
-/// Returns the outcome for the log, and the conversation.
-fn outcome(destination: &Destination) -> (&'static str, Option<ConversationId>) {
-    match destination {
-        Destination::Participant { conversation, .. } => (RequestLog::ROUTED, Some(*conversation)),
-        Destination::Exhausted(conversation) => ("limit reached", Some(*conversation)),
-        Destination::Ended(conversation) => ("ended", Some(*conversation)),
-        Destination::ReceiveOnly => ("receives only", None),
-        Destination::Replaced(conversation) => ("number replaced", Some(*conversation)),
-        Destination::Nobody => (RequestLog::UNKNOWN_CALLER, None),
     }
 }
 

@@ -1,5 +1,7 @@
-//! `GET /conversations/{id}` returns a conversation with its calls, and `GET /conversations` those of a phone.
+//! `GET /conversations/{id}` returns a conversation with its calls, `GET /conversations` those of a phone, and `GET /decisions`
+//! what a call meets.
 
+mod decision;
 mod list;
 mod page;
 
@@ -9,17 +11,21 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::domain::call::calls;
 use shared::domain::conversation::ConversationId;
+use shared::domain::decision::Decision;
+use shared::domain::words::Words;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::store::{CallsQuery, Store};
 
+use crate::decision::{DecisionQuery, DecisionView};
 use crate::page::{CallsParameters, ListQuery};
 
 /// The function that returns conversations.
 pub struct GetConversation {
     store: Store,
+    words: Words,
     clock: SharedClock,
 }
 
@@ -27,7 +33,7 @@ impl HttpFunction for GetConversation {
     const NAME: &'static str = "get-conversation";
 
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        Ok(Self { store: Store::connect(env)?, clock })
+        Ok(Self { store: Store::connect(env)?, words: env.words()?, clock })
     }
 
     async fn warm_up(&self) {
@@ -38,6 +44,15 @@ impl HttpFunction for GetConversation {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        if request.uri().path().ends_with("/decisions") {
+            let now = self.clock.now();
+            let query = DecisionQuery::read(&request, now)?;
+            let explanation = query.explain(&self.store, now).await?;
+            log.outcome = "decision explained";
+            log.conversation = explanation.decision.as_ref().and_then(Decision::conversation);
+            let speech = query.speech(&self.words, &explanation);
+            return Ok(http::json(StatusCode::OK, &DecisionView::new(&explanation, &query.dialled, &speech)));
+        }
         let names_one = request.path_parameters_ref().is_some_and(|parameters| parameters.first("id").is_some());
         if !names_one {
             log.outcome = "listed";

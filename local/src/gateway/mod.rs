@@ -72,7 +72,11 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
         ("POST", "/webhooks/event/{id}/{step}"),
     ])?;
     routes.add::<create_conversation::CreateConversation>(&[("POST", "/conversations")])?;
-    routes.add::<get_conversation::GetConversation>(&[("GET", "/conversations"), ("GET", "/conversations/{id}")])?;
+    routes.add::<get_conversation::GetConversation>(&[
+        ("GET", "/conversations"),
+        ("GET", "/conversations/{id}"),
+        ("GET", "/decisions"),
+    ])?;
     routes.add::<end_conversation::EndConversation>(&[
         ("DELETE", "/conversations/{id}"),
         ("POST", "/erasures"),

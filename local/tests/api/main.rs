@@ -10,6 +10,7 @@ mod configuration;
 mod conversations;
 mod costs;
 mod create;
+mod decisions;
 mod erase;
 mod events;
 mod forget;

@@ -231,7 +231,7 @@ fn each_function_has_only_permissions_that_it_uses() {
                 "dynamodb:UpdateItem",
             ],
         ),
-        ("GetConversation", vec!["dynamodb:BatchGetItem", "dynamodb:Query"]),
+        ("GetConversation", vec!["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"]),
         (
             "EndConversation",
             vec![
@@ -537,6 +537,9 @@ async fn example_events_get_answers_of_their_names() {
     };
     let listed = send("get-conversation-list").await;
     assert_eq!((listed.0, listed.1["conversations"].as_array().unwrap().len()), (200, 2));
+    let decision = send("get-conversation-decision").await;
+    assert_eq!((decision.0, &decision.1["outcome"]), (200, &json!("routed")));
+    assert_eq!(decision.1["connects"]["number"], "447700900002");
     let read = invoke("get", &of_this_one("get-conversation")).await.1;
     assert_eq!((&read["id"], &read["calls"][0]["duration"]), (&conversation["id"], &json!(30)));
     let updated = invoke("update", &of_this_one("update-conversation")).await.1;

@@ -64,6 +64,9 @@ async fn whole_conversation_leaks_no_number() {
     let next = listed["next"].as_str().unwrap();
     REAL.assert_no_leak("a cursor", next);
     assert_eq!(laptop.get(&format!("/conversations?{number}&cursor={next}")).await.status, 200);
+    let asked = format!("/decisions?from=%2B447700900369&to={}", dials[0].as_str().unwrap());
+    let decision = laptop.get(&asked).await.body;
+    REAL.assert_no_leak("the words of a decision", &format!("{}{}", decision["rule"], decision["hears"]));
     let erasure = laptop.post("/erasures", &json!({"number": "07700 900369", "country": "GB"})).await;
     REAL.assert_no_leak("an erasure by number", &erasure.body.to_string());
     assert_eq!((erasure.status, erasure.body["state"].as_str()), (202, Some("done")));

@@ -10,6 +10,7 @@ use shared::domain::route::{Destination, KeyOwner, destination};
 use crate::checks::PeakUsage;
 use crate::connection::Moment;
 use crate::coverage::Coverage;
+use crate::decisions::MetCall;
 use crate::expectations::Execution;
 use crate::legs::{CALLS, PlacedCall};
 use crate::model::{DAY, Model, RouteKey, Verdict, ensure};
@@ -38,6 +39,8 @@ pub struct Case {
     pub attempts: u32,
     /// The last calls that were connected, oldest first.
     pub calls: Vec<PlacedCall>,
+    /// The last calls of any kind, with what they met, oldest first.
+    pub met: Vec<MetCall>,
     /// Number of calls that were connected.
     pub placed: usize,
     /// Number of events that were checked.
@@ -71,6 +74,7 @@ impl Case {
             idempotent: Vec::new(),
             attempts: 0,
             calls: Vec::new(),
+            met: Vec::new(),
             placed: 0,
             events: 0,
             coverage: Coverage::default(),
@@ -231,6 +235,7 @@ impl Case {
             self.system.stale_reads.find(item);
             self.call_with_stale_read(&spelled, &key, owner_read, &right).await?;
         }
+        self.check_explanations(&spelled, &key, &right).await?;
         if let Destination::Participant { conversation, connect_to, present_as, one_way, .. } = right {
             let (caller, callee) = ((spelled, key.1), (connect_to, present_as));
             let (id, at) = (self.placed, self.model.now);

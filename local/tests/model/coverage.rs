@@ -70,6 +70,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("erase", &["erased", "unknown", "crashed, carried out", "crashed, not carried out"]),
     ("event", &["merged", "to be redacted", "of no conversation", "crashed, not carried out"]),
     ("limit", &["reached"]),
+    ("call of before", &["is certain", "is not certain"]),
     (
         "erase a person by number",
         &["erased nothing", "erased one", "erased several", "crashed, carried out", "crashed, not carried out"],

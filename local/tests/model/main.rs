@@ -18,6 +18,7 @@ mod choosing;
 mod connection;
 mod coverage;
 mod database;
+mod decisions;
 mod expectations;
 mod healing;
 mod legs;

@@ -8,6 +8,7 @@ pub mod carrier_record;
 pub mod choice;
 pub mod conversation;
 pub mod country;
+pub mod decision;
 pub mod guard;
 pub mod hash;
 pub mod judge;

@@ -7,6 +7,7 @@ use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
 
 use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::decision::Decision;
 use crate::domain::judge::Judge;
 use crate::edge::http::Problem;
 
@@ -28,13 +29,13 @@ pub struct RequestLog {
 
 impl RequestLog {
     /// The outcome of a call that is connected to the other participant.
-    pub const ROUTED: &'static str = "routed";
+    pub const ROUTED: &'static str = Decision::ROUTED;
     /// The outcome of a call whose caller has no conversation on the dialled number.
-    pub const UNKNOWN_CALLER: &'static str = "unknown caller";
+    pub const UNKNOWN_CALLER: &'static str = Decision::UNKNOWN_CALLER;
     /// The outcome of a call whose caller is hidden.
-    pub const HIDDEN_CALLER: &'static str = "no caller id";
+    pub const HIDDEN_CALLER: &'static str = Decision::HIDDEN_CALLER;
     /// The outcome of a call whose caller id means no phone, or several.
-    pub const UNCLEAR_CALLER: &'static str = "caller id not understood";
+    pub const UNCLEAR_CALLER: &'static str = Decision::UNCLEAR_CALLER;
 
     /// Starts the log line of a request.
     pub(super) fn new(request: &Request) -> Self {

@@ -5,6 +5,7 @@ mod at_once;
 pub mod call_steps;
 pub mod create;
 pub mod demand;
+pub mod explain;
 pub mod forget;
 pub mod heal;
 pub mod pool_cache;

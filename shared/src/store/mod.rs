@@ -77,8 +77,10 @@ pub use ready_numbers::PartState;
 pub use redactions::{DueRedactions, REDACTED_AFTER, Redaction};
 pub use requests::{IdempotentRequest, RememberedRequest};
 pub use restore::{Kept, Stored};
+pub use retention::ROUTES_KEPT;
 pub use retention_pass::RetentionPass;
 pub use route_scan::{MAX_NUMBERS, RouteScan};
+pub use routes::KeyOwners;
 pub use usage::UsageAsRead;
 
 /// Root certificates of Amazon Trust Services, valid until 2037 and later. They are built in, because reading the more

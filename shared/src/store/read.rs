@@ -38,23 +38,25 @@ impl Store {
         self.read_item(key, true).await
     }
 
-    /// Returns the decoded items under `keys`. An eventually consistent read of the first, which costs half, is tried
-    /// first. Its result may be about a second old. If it is missing, unreadable or not `is_enough`, all keys are read
-    /// consistently, in parallel; items that cannot be read are then passed over. All reads together have the time limit of
-    /// one operation.
+    /// Returns the decoded items under `keys`, each with the position of its key. An eventually consistent read of the first,
+    /// which costs half, is tried first. Its result may be about a second old. If it is missing, unreadable or not `is_enough`,
+    /// all keys are read consistently, in parallel; an item that cannot be read is then `None`. All reads together have the
+    /// time limit of one operation.
     pub(super) async fn get_if_enough<T: DeserializeOwned>(
         &self,
         keys: &[Key<'_>],
         is_enough: impl Fn(&T) -> bool,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> Result<Vec<(usize, Option<T>)>, StoreError> {
         let reads = async {
             let Some(key) = keys.first() else { return Ok(Vec::new()) };
             let first = self.read_item(*key, false).await?.and_then(|item| item::read(item).ok());
             match first.filter(is_enough) {
-                Some(first) => Ok(vec![first]),
+                Some(first) => Ok(vec![(0, Some(first))]),
                 None => {
                     let items = try_join_all(keys.iter().map(|key| self.get_item(*key))).await?;
-                    Ok(PassedOver::list(items.into_iter().flatten(), item::read))
+                    let mut passed_over = PassedOver::default();
+                    let items = items.into_iter().enumerate().filter_map(|(index, item)| Some((index, item?)));
+                    Ok(items.map(|(index, item)| (index, passed_over.take(item::read(item)))).collect())
                 }
             }
         };

@@ -10,7 +10,7 @@ use crate::domain::conversation::Conversation;
 use crate::domain::retention::Retention;
 
 /// Time for which a route stays after its quarantine, so that the same two people get the same numbers again.
-pub(super) const ROUTES_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+pub const ROUTES_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Time for which the note of an erased conversation stays after its erasure and its quarantine.
 const NOTE_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);

@@ -17,12 +17,53 @@ use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes, Extent};
 use crate::domain::conversation::{Conversation, ConversationId, Participant};
+use crate::domain::decision::Decision;
+use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{Destination, KeyOwner, Route, destination};
 use crate::domain::side::Side;
 use crate::domain::words::addressee::Addressee;
 
+/// The owners that are stored for a caller and a number, each with the spelling of the caller in its key. One that cannot be
+/// read is `None`.
+#[derive(Debug, Default)]
+pub struct KeyOwners(pub Vec<(RealNumber, Option<KeyOwner>)>);
+
+impl KeyOwners {
+    /// Returns the position of the owner that decides a call at `time`: the one that connects calls, else one that uses the
+    /// key.
+    pub fn best(&self, time: Timestamp) -> Option<usize> {
+        let find = |is: &dyn Fn(&KeyOwner) -> bool| self.0.iter().position(|(_, owner)| owner.as_ref().is_some_and(is));
+        find(&|owner| owner.is_live(time)).or_else(|| find(&|owner| owner.is_in_use(time)))
+    }
+
+    fn into_best(mut self, time: Timestamp) -> Option<KeyOwner> {
+        let best = self.best(time)?;
+        self.0.swap_remove(best).1
+    }
+}
+
 impl Store {
+    /// Returns the decision about a call from `caller` to `dialled` at `now`, with what the words for the caller depend on, if there
+    /// is a route. See [`Store::destination`].
+    pub async fn decide(
+        &self,
+        caller: &CallerId,
+        dialled: Option<&VirtualNumber>,
+        now: Timestamp,
+    ) -> Result<(Decision, Option<Addressee>), StoreError> {
+        let decision = match (caller, dialled) {
+            (CallerId::Phone(caller), Some(dialled)) => {
+                let (destination, addressee) = self.destination_of_call(&caller.clone().into(), dialled, now).await?;
+                return Ok((Decision::Routed(destination), addressee));
+            }
+            (CallerId::Phone(_), None) => Decision::NoNumber,
+            (CallerId::Hidden, _) => Decision::Hidden,
+            (CallerId::NotUnderstood { .. }, _) => Decision::Unclear,
+        };
+        Ok((decision, None))
+    }
+
     /// Returns the destination of a call from `caller` to `dialled` at `now`.
     ///
     /// A live route or a hold is accepted from one eventually consistent read. Any other result is read again consistently. So a
@@ -41,13 +82,13 @@ impl Store {
     }
 
     /// Like [`Store::destination`], with what the words for the caller depend on, if there is a route.
-    pub async fn destination_of_call(
+    async fn destination_of_call(
         &self,
         caller: &RealNumber,
         dialled: &VirtualNumber,
         now: Timestamp,
     ) -> Result<(Destination, Option<Addressee>), StoreError> {
-        let owner = self.owner(caller, dialled, now).await?;
+        let owner = self.key_owners(caller, dialled, [now, now]).await?.into_best(now);
         let addressee = owner.as_ref().and_then(KeyOwner::addressee);
         Ok((destination(owner, now), addressee))
     }
@@ -75,22 +116,20 @@ impl Store {
         }
     }
 
-    /// Returns the owner of the route key of `caller` and `dialled` under either spelling of the caller: the one that
-    /// connects calls at `now`, else one that uses the key. An owner that decides the call is accepted from one eventually
-    /// consistent read.
-    async fn owner(
+    /// Returns what is stored for a call from `caller` to `dialled` at `now`. If `time` is `now`, an owner that decides the
+    /// call is accepted from one eventually consistent read. What is stored for another time is read consistently.
+    pub async fn key_owners(
         &self,
         caller: &RealNumber,
         dialled: &VirtualNumber,
-        now: Timestamp,
-    ) -> Result<Option<KeyOwner>, StoreError> {
+        [time, now]: [Timestamp; 2],
+    ) -> Result<KeyOwners, StoreError> {
         let (caller, other) = (caller.canonical(), caller.other_spelling());
-        let decides = |owner: &KeyOwner| owner.decides(now);
+        let decides = |owner: &KeyOwner| time == now && owner.decides(now);
         let keys = route_keys(&caller, other.as_ref(), dialled);
-        let mut owners: Vec<KeyOwner> = self.get_if_enough(&keys, &decides).await?;
-        let best = owners.iter().position(|owner| owner.is_live(now));
-        let best = best.or_else(|| owners.iter().position(|owner| owner.is_in_use(now)));
-        Ok(best.map(|best| owners.swap_remove(best)))
+        let read = self.get_if_enough(&keys, decides).await?;
+        let callers: Vec<RealNumber> = [Some(caller.into_owned()), other].into_iter().flatten().collect();
+        Ok(KeyOwners(read.into_iter().map(|(index, owner)| (callers[index].clone(), owner)).collect()))
     }
 
     /// Returns the present or last owner of exactly this route key. One consistent read.

@@ -49,6 +49,11 @@ impl AnswerRequest {
     }
 }
 
+/// Returns the dialled number as the answer webhook reads it. `None` if it is not a phone number.
+pub fn dialled(to: &str) -> Option<VirtualNumber> {
+    known_number(Some(to))
+}
+
 /// A route key that a leg may belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegKey {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::call_urls::{CallUrls, StepKind};
 use crate::domain::call_handling::CallHandling;
+use crate::domain::decision::Decision;
 use crate::domain::guard::Guard;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Destination;
@@ -135,6 +136,26 @@ pub struct FollowUp {
     pub whisper_token: Option<String>,
 }
 
+/// Returns the NCCO for a call with this decision; see [`answer`].
+pub fn decided(decision: Decision, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
+    match decision {
+        Decision::Routed(destination) => answer(destination, speech, follow_up),
+        Decision::NoNumber => answer(Destination::Nobody, speech, None),
+        Decision::Hidden => vec![say(speech, Spoken::CallerHidden)],
+        Decision::Unclear => vec![say(speech, Spoken::CallerUnclear)],
+    }
+}
+
+/// Returns what the caller hears, as text, and the address of a recording in brackets.
+pub fn spoken(ncco: &Ncco) -> String {
+    let texts = ncco.iter().filter_map(|action| match action {
+        Action::Talk { text, .. } => Some(text.clone()),
+        Action::Stream { stream_url: [url] } => Some(format!("[{url}]")),
+        Action::Connect { .. } | Action::Input { .. } | Action::Notify { .. } | Action::Conversation { .. } => None,
+    });
+    texts.collect::<Vec<_>>().join(" ")
+}
+
 /// Returns the NCCO for a call with this destination, in the words for the caller. `follow_up` has the addresses for its events and
 /// steps; without them it is just connected.
 pub fn answer(destination: Destination, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
@@ -168,16 +189,6 @@ pub fn answer(destination: Destination, speech: &Speech<'_>, follow_up: Option<F
         Destination::Replaced(_) => vec![say(speech, Spoken::NumberChanged)],
         Destination::Nobody => vec![say(speech, Spoken::Nobody)],
     }
-}
-
-/// Returns the NCCO for a call whose caller is hidden.
-pub fn hidden_caller(speech: &Speech<'_>) -> Ncco {
-    vec![say(speech, Spoken::CallerHidden)]
-}
-
-/// Returns the NCCO for a call whose caller id means no phone, or several.
-pub fn unclear_caller(speech: &Speech<'_>) -> Ncco {
-    vec![say(speech, Spoken::CallerUnclear)]
 }
 
 /// Returns the action after a guarded leg: if the callee did not accept the call, the caller hears so.
@@ -275,7 +286,9 @@ mod tests {
         let words = Words::default();
         let speech = words.speech(None);
         let refused = refused.map(|nobody| answer(nobody, &speech, None));
-        for ncco in refused.into_iter().chain([hidden_caller(&speech), unclear_caller(&speech)]) {
+        let unknown = [Decision::NoNumber, Decision::Hidden, Decision::Unclear];
+        let unknown = unknown.map(|decision| decided(decision, &speech, None));
+        for ncco in refused.into_iter().chain(unknown) {
             assert!(matches!(ncco.as_slice(), [Action::Talk { .. }]));
         }
     }

@@ -23,6 +23,7 @@ use self::sentence::{Name, Placeholder, Spoken, Text};
 use self::voice::Voice;
 use super::country::Country;
 use super::language::Language;
+use super::phone::caller_id::CallerId;
 use super::phone::{PhoneNumber, VirtualNumber, without_numbers};
 use super::text::{Brand, Label, Reference};
 
@@ -106,6 +107,15 @@ impl Words {
     pub fn speech_to(&self, caller: &Addressee) -> Speech<'_> {
         let speech = self.speech(caller.language.as_ref());
         speech.with_label(caller.label.as_ref()).with_reference(caller.reference.as_ref())
+    }
+
+    /// Returns the words for a caller: those of the route, or else those that the caller id suggests.
+    pub fn speech_of_call(&self, caller: &CallerId, of_route: Option<&Addressee>) -> Speech<'_> {
+        match (of_route, caller) {
+            (Some(addressee), _) => self.speech_to(addressee),
+            (None, CallerId::Phone(phone)) => self.speech(self.language_of_caller(phone).as_ref()),
+            (None, CallerId::Hidden | CallerId::NotUnderstood { .. }) => self.speech(None),
+        }
     }
 
     /// True if a spoken sentence of the deployment has this placeholder. Those that are built in have none.

@@ -1,0 +1,217 @@
+//! `GET /decisions`: what a call from a caller id to a number meets, at a time.
+
+use jiff::Timestamp;
+use lambda_http::Request;
+use serde::Serialize;
+use shared::domain::conversation::ConversationId;
+use shared::domain::decision::Decision;
+use shared::domain::phone::caller_id::CallerId;
+use shared::domain::phone::{RealNumber, VirtualNumber};
+use shared::domain::route::{Destination, KeyOwner};
+use shared::domain::side::Side;
+use shared::domain::words::{Speech, Words};
+use shared::edge::http::{Problem, Query};
+use shared::service::explain::{Explanation, explain};
+use shared::store::{Store, StoreError};
+use shared::vonage::{event, ncco};
+
+/// The longest caller id that is read, in bytes. It is longer than any that a network sends.
+const MOST_CALLER_BYTES: usize = 256;
+
+/// The call that a request asks about.
+pub(crate) struct DecisionQuery {
+    from: String,
+    pub(crate) dialled: VirtualNumber,
+    at: Timestamp,
+}
+
+impl DecisionQuery {
+    /// Reads the parameters `from`, `to` and `at`, which is `now` if it is not given.
+    pub(crate) fn read(request: &Request, now: Timestamp) -> Result<Self, Problem> {
+        let query = Query::read(request, &["from", "to", "at"])?;
+        let from = query.value("from").filter(|from| !from.is_empty()).ok_or_else(|| {
+            Problem::invalid("from", "This parameter is required. A withheld number is written as anonymous.")
+        })?;
+        if from.len() > MOST_CALLER_BYTES {
+            return Err(Problem::invalid("from", format!("Has more than {MOST_CALLER_BYTES} bytes.")));
+        }
+        let to = query.value("to").ok_or_else(|| Problem::invalid("to", "This parameter is required."))?;
+        for (name, number) in [("from", from), ("to", to)] {
+            if number.starts_with(' ') {
+                return Err(Problem::invalid(name, "In a URL, the + of a number has to be written as %2B."));
+            }
+        }
+        let dialled = event::dialled(to).ok_or_else(|| Problem::invalid("to", "Is no phone number in E.164."))?;
+        let at = query.value("at").map(str::parse).transpose();
+        let at =
+            at.map_err(|_| Problem::invalid("at", "Must be a time as in RFC 3339, such as 2026-11-25T22:21:37Z."))?;
+        Ok(Self { from: from.to_owned(), dialled, at: at.unwrap_or(now) })
+    }
+
+    fn caller(&self) -> CallerId {
+        CallerId::read(Some(&self.from), Some(&self.dialled))
+    }
+
+    /// Returns the words for the caller of an explained call.
+    pub(crate) fn speech<'w>(&self, words: &'w Words, explained: &Explanation) -> Speech<'w> {
+        words.speech_of_call(&self.caller(), explained.addressee().as_ref())
+    }
+
+    pub(crate) async fn explain(&self, store: &Store, now: Timestamp) -> Result<Explanation, StoreError> {
+        explain(store, self.caller(), &self.dialled, [self.at, now]).await
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct DecisionView<'a> {
+    /// As in the log, or `not known`.
+    outcome: &'static str,
+    at: Timestamp,
+    conversation: Option<ConversationId>,
+    rule: &'static str,
+    certain: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<&'static str>,
+    items: Vec<ItemView<'a>>,
+    /// What the caller hears. `None` if that is not known.
+    hears: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connects: Option<ConnectionView<'a>>,
+}
+
+/// An item that decided.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum ItemView<'a> {
+    Route {
+        caller: &'a RealNumber,
+        number: &'a VirtualNumber,
+        conversation: ConversationId,
+        side: Side,
+        since: Timestamp,
+        expires_at: Timestamp,
+        quarantined_until: Timestamp,
+    },
+    /// What an erasure leaves of a route.
+    Tombstone {
+        caller: &'a RealNumber,
+        number: &'a VirtualNumber,
+        conversation: ConversationId,
+        since: Timestamp,
+        expires_at: Timestamp,
+        quarantined_until: Timestamp,
+    },
+    /// The mark of a caller who only receives.
+    Hold {
+        caller: &'a RealNumber,
+        number: &'a VirtualNumber,
+        since: Timestamp,
+        quarantined_until: Timestamp,
+    },
+    Unreadable {
+        caller: &'a RealNumber,
+        number: &'a VirtualNumber,
+    },
+    Conversation {
+        id: ConversationId,
+        created_at: Timestamp,
+        expires_at: Timestamp,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ended_at: Option<Timestamp>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limit_reached_at: Option<Timestamp>,
+        quarantined_until: Timestamp,
+    },
+}
+
+/// The connection of a call.
+#[derive(Serialize)]
+struct ConnectionView<'a> {
+    side: Option<Side>,
+    number: &'a RealNumber,
+    from: &'a VirtualNumber,
+    ring_seconds: u32,
+    max_call_seconds: u32,
+    talk_seconds: u32,
+}
+
+impl<'a> DecisionView<'a> {
+    pub(crate) fn new(explained: &'a Explanation, dialled: &'a VirtualNumber, speech: &Speech<'_>) -> Self {
+        let Explanation { decision, at, owners, conversation, callee, doubt } = explained;
+        let is_unreadable = owners.0.iter().any(|(_, owner)| owner.is_none());
+        let (outcome, rule) = match decision {
+            Some(Decision::Routed(Destination::Nobody)) if is_unreadable => (
+                Decision::UNKNOWN_CALLER,
+                "What is stored for this caller and this number cannot be read, so it leads to nobody.",
+            ),
+            Some(decision) => (decision.outcome(), decision.rule()),
+            None => ("not known", "The table no longer tells who had this number for this caller then."),
+        };
+        let mut items: Vec<_> =
+            owners.0.iter().map(|(caller, owner)| ItemView::new(caller, dialled, owner.as_ref())).collect();
+        items.extend(conversation.as_ref().map(|conversation| ItemView::Conversation {
+            id: conversation.id,
+            created_at: conversation.created_at,
+            expires_at: conversation.expires_at,
+            ended_at: conversation.ended_at,
+            limit_reached_at: conversation.limit_reached_at,
+            quarantined_until: conversation.rests_until(),
+        }));
+        Self {
+            outcome,
+            at: *at,
+            conversation: decision.as_ref().and_then(Decision::conversation),
+            rule,
+            certain: doubt.is_none(),
+            doubt: doubt.map(|doubt| doubt.sentence()),
+            items,
+            hears: decision.clone().map(|decision| ncco::spoken(&ncco::decided(decision, speech, None))),
+            connects: decision.as_ref().and_then(|decision| ConnectionView::new(decision, *callee)),
+        }
+    }
+}
+
+impl<'a> ItemView<'a> {
+    fn new(caller: &'a RealNumber, number: &'a VirtualNumber, owner: Option<&KeyOwner>) -> Self {
+        match owner {
+            Some(KeyOwner::Route(route)) => Self::Route {
+                caller,
+                number,
+                conversation: route.conversation,
+                side: route.side,
+                since: route.since,
+                expires_at: route.expires_at,
+                quarantined_until: route.quarantined_until,
+            },
+            Some(KeyOwner::Erased(erased)) => Self::Tombstone {
+                caller,
+                number,
+                conversation: erased.conversation,
+                since: erased.since,
+                expires_at: erased.expires_at,
+                quarantined_until: erased.quarantined_until,
+            },
+            Some(KeyOwner::Held(hold)) => {
+                Self::Hold { caller, number, since: hold.held_at, quarantined_until: hold.quarantined_until }
+            }
+            None => Self::Unreadable { caller, number },
+        }
+    }
+}
+
+impl<'a> ConnectionView<'a> {
+    fn new(decision: &'a Decision, callee: Option<Side>) -> Option<Self> {
+        let Decision::Routed(Destination::Participant { connect_to, present_as, limits, handling, .. }) = decision
+        else {
+            return None;
+        };
+        Some(Self {
+            side: callee,
+            number: connect_to,
+            from: present_as,
+            ring_seconds: limits.ring_seconds,
+            max_call_seconds: limits.max_call_seconds,
+            talk_seconds: limits.talk_seconds(*handling),
+        })
+    }
+}

@@ -1,0 +1,84 @@
+//! The decision about a call: the word for what it meets, and the rule behind it.
+
+use crate::domain::conversation::ConversationId;
+use crate::domain::route::Destination;
+
+/// What a call meets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// The caller is a phone, so the route key of caller and number decides.
+    Routed(Destination),
+    /// The dialled number is no phone number.
+    NoNumber,
+    /// The caller hides the number.
+    Hidden,
+    /// The caller id means no phone, or several.
+    Unclear,
+}
+
+impl Decision {
+    /// The outcome of a call that is connected to the other participant.
+    pub const ROUTED: &'static str = "routed";
+    /// The outcome of a call whose caller has no conversation on the dialled number.
+    pub const UNKNOWN_CALLER: &'static str = "unknown caller";
+    /// The outcome of a call whose caller is hidden.
+    pub const HIDDEN_CALLER: &'static str = "no caller id";
+    /// The outcome of a call whose caller id means no phone, or several.
+    pub const UNCLEAR_CALLER: &'static str = "caller id not understood";
+
+    /// Returns the outcome in a few words, for the log and the API.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Routed(Destination::Participant { .. }) => Self::ROUTED,
+            Self::Routed(Destination::Exhausted(_)) => "limit reached",
+            Self::Routed(Destination::Ended(_)) => "ended",
+            Self::Routed(Destination::ReceiveOnly) => "receives only",
+            Self::Routed(Destination::Replaced(_)) => "number replaced",
+            Self::Routed(Destination::Nobody) => Self::UNKNOWN_CALLER,
+            Self::NoNumber => "no dialled number",
+            Self::Hidden => Self::HIDDEN_CALLER,
+            Self::Unclear => Self::UNCLEAR_CALLER,
+        }
+    }
+
+    /// Returns the rule that leads to the outcome, in one sentence.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Routed(Destination::Participant { .. }) => {
+                "The caller has a live route by this number, so the call goes to the other participant."
+            }
+            Self::Routed(Destination::Exhausted(_)) => {
+                "The conversation has reached one of its limits, so no call of it is connected."
+            }
+            Self::Routed(Destination::Ended(_)) => {
+                "The conversation of this caller and this number is over, or the caller has another phone in it by now."
+            }
+            Self::Routed(Destination::ReceiveOnly) => {
+                "The caller only receives calls from this number, so a call to it reaches nobody."
+            }
+            Self::Routed(Destination::Replaced(_)) => {
+                "The caller dials another number in this conversation, because this one was lost."
+            }
+            Self::Routed(Destination::Nobody) => "This caller has no conversation by this number.",
+            Self::NoNumber => "The dialled number is no phone number.",
+            Self::Hidden => "The caller is hidden, so nothing tells which conversation is meant.",
+            Self::Unclear => "The caller id means no phone, or several, so it means nobody.",
+        }
+    }
+
+    /// Returns the conversation, if there is one.
+    pub fn conversation(&self) -> Option<ConversationId> {
+        match self {
+            Self::Routed(
+                Destination::Participant { conversation, .. }
+                | Destination::Exhausted(conversation)
+                | Destination::Ended(conversation)
+                | Destination::Replaced(conversation),
+            ) => Some(*conversation),
+            Self::Routed(Destination::ReceiveOnly | Destination::Nobody)
+            | Self::NoNumber
+            | Self::Hidden
+            | Self::Unclear => None,
+        }
+    }
+}
