@@ -8,7 +8,7 @@ use shared::domain::decision::Decision;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::route::{Destination, KeyOwner};
-use shared::domain::side::Side;
+use shared::domain::side::{Blocked, Side};
 use shared::domain::words::{Speech, Words};
 use shared::edge::http::{Problem, Query};
 use shared::service::explain::{Explanation, explain};
@@ -120,6 +120,8 @@ enum ItemView<'a> {
         ended_at: Option<Timestamp>,
         #[serde(skip_serializing_if = "Option::is_none")]
         limit_reached_at: Option<Timestamp>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        blocked: Option<Blocked>,
         quarantined_until: Timestamp,
     },
 }
@@ -155,6 +157,7 @@ impl<'a> DecisionView<'a> {
             expires_at: conversation.expires_at,
             ended_at: conversation.ended_at,
             limit_reached_at: conversation.limit_reached_at,
+            blocked: conversation.blocked,
             quarantined_until: conversation.rests_until(),
         }));
         Self {

@@ -1,15 +1,15 @@
-//! `PATCH /conversations/{id}` changes the expiry of a conversation, its limits, its participants' languages, or the phone of one
-//! of them. The virtual numbers stay the same.
+//! `PATCH /conversations/{id}` changes the expiry of a conversation, its limits, its participants' languages, the phone of one of
+//! them, or who is blocked. The virtual numbers stay the same.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::domain::conversation::Lifetime;
 use shared::domain::country::Country;
 use shared::domain::language::Language;
-use shared::domain::side::Side;
+use shared::domain::side::{Blocked, Side};
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem};
@@ -41,6 +41,14 @@ struct ChangeBody {
     max_minutes: Option<MaxCount>,
     #[serde(default)]
     max_spend: Option<MaxSpend>,
+    /// Null blocks nobody.
+    #[serde(default, deserialize_with = "given")]
+    blocked: Option<Option<Blocked>>,
+}
+
+/// Tells a null from a field that is not there.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Blocked>>, D::Error> {
+    Deserialize::deserialize(value).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -91,10 +99,11 @@ impl TryFrom<ChangeBody> for Change {
         let limits =
             UsageLimits { max_calls: body.max_calls, max_minutes: body.max_minutes, max_spend: body.max_spend };
         let keeps_people = phone.is_none() && languages.iter().all(Option::is_none);
-        if keeps_people && body.expires_in.is_none() && limits.is_none() {
-            return Err(Problem::invalid("", "The change is empty. Give expires_in, participants or a limit."));
+        if keeps_people && body.expires_in.is_none() && limits.is_none() && body.blocked.is_none() {
+            let detail = "The change is empty. Give expires_in, participants, a limit or blocked.";
+            return Err(Problem::invalid("", detail));
         }
-        Ok(Self { lifetime: body.expires_in, phone, languages, limits })
+        Ok(Self { lifetime: body.expires_in, phone, languages, limits, blocked: body.blocked })
     }
 }
 

@@ -121,7 +121,7 @@ async fn each_change_of_conversation_is_one_event() {
     let expires: Vec<_> = events.iter().map(|event| text(event, "/expires_at")).collect();
     assert_eq!(expires[..2], [seconds(&created["expires_at"]), seconds(&created["expires_at"])]);
     assert!(expires[2..].iter().all(|expires| *expires == seconds(&prolonged["expires_at"])), "{expires:?}");
-    let nothing = json!({"revision": "", "expires_at": "", "ended_at": "", "limit_reached_at": ""});
+    let nothing = json!({"revision": "", "expires_at": "", "ended_at": "", "limit_reached_at": "", "blocked": ""});
     assert_eq!(events[0]["before"], nothing);
     assert_eq!(text(&events[2], "/before/expires_at"), seconds(&created["expires_at"]));
     let ends: Vec<_> = events.iter().filter(|event| event["ended_at"] != "").collect();
@@ -150,6 +150,22 @@ async fn reached_limit_is_one_event_and_counting_is_none() {
     let at = seconds(&reached["limit_reached_at"]);
     assert_eq!((times(&at_limit), times(&raised)), ([at.clone(), String::new()], [String::new(), at]));
     assert_eq!((&at_limit["revision"], &raised["revision"]), (&json!("1"), &json!("2")));
+}
+
+#[tokio::test]
+async fn block_and_its_undoing_are_one_event_each() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = laptop.create().await;
+    let stream = Stream::open(&laptop).await;
+    let seen = events(&stream).await.0.len();
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    for blocked in [json!("a"), json!("a"), json!("both"), Value::Null, Value::Null] {
+        assert_eq!(laptop.patch(&path, &json!({"blocked": blocked})).await.status, 200);
+    }
+    let events = events(&stream).await.0.split_off(seen);
+    let words = |event: &Value| ["/before/blocked", "/blocked"].map(|at| text(event, at).to_owned());
+    let words: Vec<_> = events.iter().map(words).collect();
+    assert_eq!(words, [["", "a"], ["a", "both"], ["both", ""]].map(|words| words.map(str::to_owned)));
 }
 
 #[tokio::test]

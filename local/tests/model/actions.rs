@@ -36,12 +36,15 @@ impl Case {
             Action::End(which) => Some(Operation::End(self.id(*which))),
             Action::Erase(which) => Some(Operation::Erase(self.id(*which))),
             Action::EraseNumber(who) => Some(Operation::EraseNumber(self.phone(*who))),
-            Action::Update { which, phone, lifetime, languages } => {
+            Action::Update { which, phone, lifetime, languages, blocked } => {
                 let phone = phone.map(|(side, who)| NewPhone { side, number: self.in_e164(who), country: None });
                 let lifetime = lifetime.map(|seconds| Lifetime::try_from(seconds).unwrap());
                 let languages = languages.map(|nth| nth.map(language));
-                let change = Change { lifetime, phone, languages, ..Change::default() };
+                let change = Change { lifetime, phone, languages, blocked: *blocked, ..Change::default() };
                 Some(Operation::Update(self.id(*which), change))
+            }
+            Action::Block(which, blocked) => {
+                Some(Operation::Update(self.id(*which), Change { blocked: Some(*blocked), ..Change::default() }))
             }
             Action::Event { call, callee, status } => {
                 let call = self.calls.iter().rev().nth(call % self.calls.len().max(1))?.clone();

@@ -197,6 +197,7 @@ fn check_destinations(model: &Model, table: &Table) -> Verdict {
         for side in conversation.expected.direction.sides() {
             let other = &conversation.expected.participants[side.other().index()];
             let leads_to = match conversation.expected.limit_reached_at {
+                _ if conversation.expected.is_blocked(side) => Destination::Blocked(conversation.expected.id),
                 Some(_) => Destination::Exhausted(conversation.expected.id),
                 None => Destination::Participant {
                     conversation: conversation.expected.id,
@@ -325,6 +326,9 @@ impl Model {
         for conversation in self.conversations.values().filter(|conversation| conversation.is_live(self.now)) {
             for side in conversation.expected.direction.sides() {
                 if route_key(&conversation.expected, side) == *name {
+                    if conversation.expected.is_blocked(side) {
+                        return Destination::Blocked(conversation.expected.id);
+                    }
                     if conversation.expected.limit_reached_at.is_some() {
                         return Destination::Exhausted(conversation.expected.id);
                     }

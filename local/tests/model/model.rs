@@ -459,6 +459,7 @@ impl Model {
             handling: new.handling,
             usage_limits: new.usage_limits,
             limit_reached_at: None,
+            blocked: None,
             revision: 0,
             carrier_records: given.carrier_records.clone(),
         };
@@ -592,7 +593,13 @@ impl Model {
 
     fn change(&mut self, id: ConversationId, change: &Change) {
         let mut conversation = self.conversations[&id].clone();
+        let blocked = change.blocked.unwrap_or(conversation.expected.blocked);
+        let is_more = change.lifetime.is_some() || change.phone.is_some() || !change.limits.is_none();
+        if blocked == conversation.expected.blocked && change.blocked.is_some() && !is_more {
+            return;
+        }
         conversation.expected.revision += 1;
+        conversation.expected.blocked = blocked;
         if let Some(lifetime) = change.lifetime {
             conversation.expected.expires_at = self.second() + lifetime.duration();
         }

@@ -2,7 +2,7 @@
 //! conversation") and resolves them when it runs. So a case still makes sense when proptest removes steps from it.
 
 use proptest::prelude::*;
-use shared::domain::side::{Side, WhoDials};
+use shared::domain::side::{Blocked, Side, WhoDials};
 
 use crate::carrier::SmsOutcome;
 use crate::connection::Moment;
@@ -74,7 +74,11 @@ pub enum Action {
         lifetime: Option<u64>,
         /// Languages of sides A and B, by their places among those of the scenario.
         languages: [Option<usize>; 2],
+        /// The sides that are blocked from then on.
+        blocked: Option<Option<Blocked>>,
     },
+    /// Blocks sides, or nobody any more.
+    Block(ConversationRef, Option<Blocked>),
     Drain(usize),
     AddNumber(Kind),
     /// Orders so many numbers more than there are, or fewer, in a request without time.
@@ -184,8 +188,11 @@ impl Action {
         let outcome = prop_oneof![4 => Just(SmsOutcome::Accepted), 1 => Just(SmsOutcome::Refused), 1 => Just(SmsOutcome::NoAnswer)];
         let lifetime = 60..=600u64;
         let phone = prop::option::weighted(0.7, (side(), PhoneRef::any()));
-        let update = (ConversationRef::any(), phone, prop::option::of(lifetime), languages())
-            .prop_map(|(which, phone, lifetime, languages)| Self::Update { which, phone, lifetime, languages });
+        let with_block = prop::option::weighted(0.2, blocked());
+        let update = (ConversationRef::any(), phone, prop::option::of(lifetime), languages(), with_block).prop_map(
+            |(which, phone, lifetime, languages, blocked)| Self::Update { which, phone, lifetime, languages, blocked },
+        );
+        let block = (ConversationRef::any(), blocked()).prop_map(|(which, blocked)| Self::Block(which, blocked));
         prop_oneof![
             60 => (NewConversationSpec::any(), prop::collection::vec(outcome, 0..=2))
                 .prop_map(|(order, outcomes)| Self::Create(order, outcomes)),
@@ -194,6 +201,7 @@ impl Action {
             14 => ConversationRef::any().prop_map(Self::End),
             9 => ConversationRef::any().prop_map(Self::Erase),
             18 => update,
+            8 => block,
             4 => (0..8usize).prop_map(Self::Drain),
             3 => (0..8usize).prop_map(Self::TakeAway),
             3 => (0..8usize).prop_map(Self::GiveBack),
@@ -255,6 +263,15 @@ impl ConversationRef {
 fn languages() -> impl Strategy<Value = [Option<usize>; 2]> {
     let language = || prop::option::weighted(0.2, 0..LANGUAGES.len());
     [language(), language()]
+}
+
+fn blocked() -> impl Strategy<Value = Option<Blocked>> {
+    prop_oneof![
+        2 => Just(None),
+        1 => Just(Some(Blocked::A)),
+        1 => Just(Some(Blocked::B)),
+        1 => Just(Some(Blocked::Both)),
+    ]
 }
 
 fn side() -> impl Strategy<Value = Side> {

@@ -10,7 +10,7 @@ use shared::domain::conversation::{Conversation, ConversationId, Lifetime};
 use shared::domain::language::Language;
 use shared::domain::phone::PhoneNumber;
 use shared::domain::route::KeyOwner;
-use shared::domain::side::Side;
+use shared::domain::side::{Blocked, Side};
 use shared::domain::words::Words;
 use shared::service::pool_cache::PoolCache;
 use shared::service::update::{Change, NewPhone, UpdateError, Updater};
@@ -25,6 +25,7 @@ enum Operation {
     Phone(Side, usize),
     Language(Side, &'static str),
     Lifetime(u64),
+    Block(Option<Blocked>),
     End,
     Erase,
     /// An event arrives for a completed leg of the first participant.
@@ -82,6 +83,7 @@ async fn perform(laptop: Arc<Laptop>, sandboxes: Arc<Sandboxes>, id: Conversatio
             let phone = NewPhone { side, number: format!("+{}", phone(person)), country: None };
             Change { phone: Some(phone), ..Change::default() }
         }
+        Operation::Block(blocked) => Change { blocked: Some(blocked), ..Change::default() },
     };
     let updater = Updater {
         store: laptop.store(),
@@ -185,10 +187,17 @@ async fn concurrent_changes_are_all_applied_in_some_order() {
             Operation::Lifetime(900),
             Operation::Language(Side::A, "de"),
             Operation::Language(Side::B, "hi"),
+            Operation::Block(Some(Blocked::A)),
+            Operation::Block(Some(Blocked::A)),
         ];
         let (outcomes, conversation) = race(&operations).await;
         assert!(matches!(outcomes[3], Outcome::MaskTaken), "{outcomes:?}");
-        assert_eq!((changes(&outcomes), conversation.revision), (7, 7), "{outcomes:?}");
+        assert_eq!(
+            (changes(&outcomes), conversation.revision),
+            (9, 8),
+            "a block sent again is no change: {outcomes:?}"
+        );
+        assert_eq!(conversation.blocked, Some(Blocked::A));
         let [a, b] = &conversation.participants;
         assert!([3, 4].map(phone).iter().any(|digits| a.number.expose() == digits), "{conversation:?}");
         assert_eq!(b.number.expose(), phone(5));
@@ -207,6 +216,7 @@ async fn conversation_does_not_change_after_its_end() {
             Operation::End,
             Operation::Lifetime(600),
             Operation::Phone(Side::B, 5),
+            Operation::Block(Some(Blocked::Both)),
             Operation::End,
         ];
         let (outcomes, conversation) = race(&operations).await;
@@ -249,6 +259,7 @@ async fn erasure_is_complete_in_spite_of_concurrent_requests() {
             Operation::Erase,
             Operation::Lifetime(600),
             Operation::Language(Side::B, "hi"),
+            Operation::Block(Some(Blocked::B)),
             Operation::Event,
             Operation::Text,
             Operation::Create([0, 1]),

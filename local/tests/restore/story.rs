@@ -92,6 +92,7 @@ struct Before {
     moved: Pair,
     healed: Pair,
     limited: Pair,
+    blocked: Pair,
     one_way: Pair,
 }
 
@@ -107,6 +108,7 @@ impl Before {
             moved: pair(9, none()).await,
             healed: create(laptop, ["33612345678", "33612345679"], none()).await,
             limited: pair(11, json!({"max_calls": 1})).await,
+            blocked: pair(15, none()).await,
             one_way: pair(13, json!({"direction": "a_to_b"})).await,
         }
     }
@@ -154,6 +156,8 @@ impl Since {
         assert_ne!(healed.number(0), lost, "it was healed");
 
         laptop.call(json!({"from": person(11), "to": before.limited.number(0), "talk_seconds": 30})).await;
+        let blocked = laptop.patch(&before.blocked.path(), &json!({"blocked": "a"})).await;
+        assert_eq!(blocked.status, 200, "{blocked:?}");
         let limited = laptop.get(&before.limited.path()).await.body;
         assert!(limited["limit_reached_at"].is_string(), "{limited}");
         let numbers = async || {
@@ -280,7 +284,7 @@ async fn repaired_table_keeps_each_promise() {
     assert!(restored.is_complete(), "{restored:?}");
     let moved = [told.before.moved.id(), told.before.healed.id()].into();
     assert_eq!(restored.ended_by_restore, moved, "what cannot be brought up");
-    assert_eq!((restored.erased, restored.brought_up), (1, 4), "{restored:?}");
+    assert_eq!((restored.erased, restored.brought_up), (1, 5), "{restored:?}");
     assert_eq!(restored.kept_keys, 2 * 5 + 2, "five conversations, a new phone and a healed number: {restored:?}");
     let report = local::restore::report(&restored);
     let mut digits = report.split(|char: char| !char.is_ascii_digit());
@@ -331,6 +335,7 @@ async fn nothing_ended_connects(laptop: &Laptop, told: &Told) {
         assert_eq!(laptop.get(&pair.path()).await.body["state"], "ended");
     }
     assert_eq!(reach_each_other(laptop, &before.limited).await, [None, None]);
+    assert_eq!(reach_each_other(laptop, &before.blocked).await, [None, Some(person(15))], "A is still blocked");
     let limited = laptop.get(&before.limited.path()).await.body;
     assert!(limited["limit_reached_at"].is_string(), "{limited}");
 }

@@ -13,7 +13,7 @@ use crate::domain::country::Country;
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::phone::{RealNumber, VirtualNumber};
-use crate::domain::side::{Side, WhoDials};
+use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::usage::UsageLimits;
 
@@ -243,7 +243,10 @@ pub struct Conversation {
     /// The time at which its calls reached one of these limits. From then on no call is connected.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub limit_reached_at: Option<Timestamp>,
-    /// Number of changes to its end, its limits, its participants' phones and what they dial. A write requires the revision
+    /// The sides whose calls are not connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Blocked>,
+    /// Number of changes to its end, its limits, its block, its participants' phones and what they dial. A write requires the revision
     /// that was read.
     pub revision: u32,
     /// Its records at the carrier except calls: number lookups and text messages.
@@ -280,6 +283,11 @@ impl Conversation {
             };
             index.map(|index| (side, index))
         })
+    }
+
+    /// True if calls of `side` are not connected because it is blocked.
+    pub fn is_blocked(&self, side: Side) -> bool {
+        self.blocked.is_some_and(|blocked| blocked.includes(side))
     }
 
     /// Returns how often its phones and numbers were replaced. Of two states of a conversation that agree in this, the people have

@@ -31,6 +31,7 @@ impl Decision {
         match self {
             Self::Routed(Destination::Participant { .. }) => Self::ROUTED,
             Self::Routed(Destination::Exhausted(_)) => "limit reached",
+            Self::Routed(Destination::Blocked(_)) => "blocked",
             Self::Routed(Destination::Ended(_)) => "ended",
             Self::Routed(Destination::ReceiveOnly) => "receives only",
             Self::Routed(Destination::Replaced(_)) => "number replaced",
@@ -49,6 +50,9 @@ impl Decision {
             }
             Self::Routed(Destination::Exhausted(_)) => {
                 "The conversation has reached one of its limits, so no call of it is connected."
+            }
+            Self::Routed(Destination::Blocked(_)) => {
+                "The caller's side is blocked in the conversation, so its calls are not connected."
             }
             Self::Routed(Destination::Ended(_)) => {
                 "The conversation of this caller and this number is over, or the caller has another phone in it by now."
@@ -72,6 +76,7 @@ impl Decision {
             Self::Routed(
                 Destination::Participant { conversation, .. }
                 | Destination::Exhausted(conversation)
+                | Destination::Blocked(conversation)
                 | Destination::Ended(conversation)
                 | Destination::Replaced(conversation),
             ) => Some(*conversation),

@@ -78,6 +78,9 @@ pub struct Route {
     /// The client's own name for the conversation, if a spoken sentence of the deployment has it.
     #[serde(default, deserialize_with = "Reference::stored", skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
+    /// True if the caller is blocked, so that no call of this side is connected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blocked: bool,
 }
 
 /// The rest of a route whose conversation was erased. It occupies the route key until the quarantine ends, because a late caller
@@ -165,6 +168,8 @@ pub enum Destination {
     },
     /// A conversation whose calls have reached one of its limits.
     Exhausted(ConversationId),
+    /// A conversation in which the caller is blocked.
+    Blocked(ConversationId),
     /// A conversation that has ended or expired, and is in quarantine.
     Ended(ConversationId),
     /// The caller only receives calls from this number.
@@ -196,6 +201,7 @@ impl Route {
             is_replaced: false,
             metered: !conversation.usage_limits.is_none(),
             exhausted: conversation.limit_reached_at.is_some(),
+            blocked: conversation.is_blocked(side),
             language: conversation.participant(side).language.clone(),
             label: None,
             reference: None,
@@ -224,7 +230,7 @@ impl Route {
         }
     }
 
-    /// True if its conversation is active at `now`, so that it connects calls unless a limit is reached.
+    /// True if its conversation is active at `now`, so that it connects calls unless a limit is reached or the caller is blocked.
     pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires_at
     }
@@ -259,17 +265,17 @@ impl Route {
 }
 
 impl KeyOwner {
-    /// True if its conversation is active at `now`, so that it connects calls unless a limit is reached.
+    /// True if its conversation is active at `now`, so that it connects calls unless a limit is reached or the caller is blocked.
     pub fn is_live(&self, now: Timestamp) -> bool {
         matches!(self, Self::Route(route) if route.is_live(now))
     }
 
     /// True if it says for certain at `now` what a call on this key leads to, even if it was read a second ago: to the other
     /// participant, or to nobody for as long as the hold lasts, because a hold is never cut short. A limit may just have been
-    /// raised.
+    /// raised, and a block undone.
     pub fn decides(&self, now: Timestamp) -> bool {
         match self {
-            Self::Route(route) => route.is_live(now) && !route.exhausted,
+            Self::Route(route) => route.is_live(now) && !route.exhausted && !route.blocked,
             Self::Held(_) => self.is_in_use(now),
             Self::Erased(_) => false,
         }
@@ -324,6 +330,7 @@ impl KeyOwner {
 /// Returns the destination of a call at `now`, given the owner of its route key.
 pub fn destination(owner: Option<KeyOwner>, now: Timestamp) -> Destination {
     match owner {
+        Some(KeyOwner::Route(route)) if route.is_live(now) && route.blocked => Destination::Blocked(route.conversation),
         Some(KeyOwner::Route(route)) if route.is_live(now) && route.exhausted => {
             Destination::Exhausted(route.conversation)
         }
@@ -377,7 +384,20 @@ mod tests {
             language: None,
             label: None,
             reference: None,
+            blocked: false,
         }
+    }
+
+    #[test]
+    fn blocked_route_connects_nobody_and_is_not_taken_as_read() {
+        let start = Timestamp::from_second(1_800_000_000).unwrap();
+        let blocked = KeyOwner::Route(Route { blocked: true, exhausted: true, ..route(start) });
+        let at = |seconds| start + SignedDuration::from_secs(seconds);
+        assert!(matches!(destination(Some(blocked.clone()), at(99)), Destination::Blocked(_)));
+        assert!(matches!(destination(Some(blocked.clone()), at(100)), Destination::Ended(_)));
+        assert!(!blocked.decides(at(0)));
+        let stored = serde_json::to_value(KeyOwner::Route(route(start))).unwrap();
+        assert_eq!(stored.get("blocked"), None, "it is stored as before");
     }
 
     #[test]

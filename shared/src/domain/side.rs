@@ -71,9 +71,53 @@ impl WhoDials {
     }
 }
 
+/// The sides of a conversation whose calls are not connected because they are blocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blocked {
+    /// Side A.
+    A,
+    /// Side B.
+    B,
+    /// Both sides.
+    Both,
+}
+
+impl Blocked {
+    /// True if calls of `side` are not connected.
+    pub fn includes(self, side: Side) -> bool {
+        match self {
+            Self::A => side == Side::A,
+            Self::B => side == Side::B,
+            Self::Both => true,
+        }
+    }
+
+    /// Returns the word by which it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+            Self::Both => "both",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn block_includes_the_sides_that_it_names() {
+        for (blocked, word, sides) in [
+            (Blocked::A, "a", &[Side::A][..]),
+            (Blocked::B, "b", &[Side::B]),
+            (Blocked::Both, "both", &[Side::A, Side::B]),
+        ] {
+            assert_eq!((serde_json::to_value(blocked).unwrap(), blocked.as_str()), (word.into(), word));
+            assert!(Side::BOTH.iter().all(|side| sides.contains(side) == blocked.includes(*side)));
+        }
+    }
 
     #[test]
     fn one_side_at_most_only_receives() {

@@ -13,7 +13,7 @@ use crate::domain::country::Country;
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::phone::{RealNumber, VirtualNumber};
-use crate::domain::side::{Side, WhoDials};
+use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::usage::{Usage, UsageLimits};
 
@@ -40,6 +40,8 @@ pub struct ConversationView<'a> {
     usage_limits: UsageLimits,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit_reached_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocked: Option<Blocked>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageView<'a>>,
     participants: [ParticipantView<'a>; 2],
@@ -123,6 +125,7 @@ impl<'a> ConversationView<'a> {
             handling: conversation.handling,
             usage_limits: conversation.usage_limits,
             limit_reached_at: conversation.limit_reached_at,
+            blocked: conversation.blocked,
             usage: None,
             participants: Side::BOTH.map(|side| ParticipantView::new(conversation, side)),
             calls: None,

@@ -1,5 +1,5 @@
-//! Changing an active conversation: another expiry, other limits, other languages, or a new phone of one participant that keeps
-//! both virtual numbers. The direction stays.
+//! Changing an active conversation: another expiry, other limits, other languages, a block of a side, or a new phone of one
+//! participant that keeps both virtual numbers. The direction stays.
 
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::domain::language::Language;
 use crate::domain::peak_usage::Mark;
 use crate::domain::phone::{RealNumber, VirtualNumber, parse};
 use crate::domain::route::Route;
-use crate::domain::side::Side;
+use crate::domain::side::{Blocked, Side};
 use crate::domain::usage::UsageLimits;
 use crate::domain::words::Words;
 use crate::retry;
@@ -32,6 +32,15 @@ pub struct Change {
     pub languages: [Option<Language>; 2],
     /// New limits of all calls together. Those that are not given stay.
     pub limits: UsageLimits,
+    /// The sides that are blocked from now on, `Some(None)` for none of them. `None` leaves them as they are.
+    pub blocked: Option<Option<Blocked>>,
+}
+
+impl Change {
+    /// True if it changes nothing but the block.
+    fn is_block_only(&self) -> bool {
+        self.blocked.is_some() && self.lifetime.is_none() && self.phone.is_none() && self.limits.is_none()
+    }
 }
 
 /// A participant's new phone.
@@ -122,6 +131,11 @@ impl<L: NumberLookup> Updater<L> {
                 return Err(UpdateError::Ended);
             }
             let mut after = changed(&before, change, phone.as_ref(), now)?;
+            after.blocked = change.blocked.unwrap_or(before.blocked);
+            if change.is_block_only() && after.blocked == before.blocked {
+                // Sent again, it is no change.
+                return Ok(before);
+            }
             let usage = self.limit(&before, &mut after, change.limits, now).await?;
             let new_phone = phone.as_ref().filter(|phone| is_new_phone(&before, &after, phone.side));
             if let Some(phone) = new_phone {

@@ -344,6 +344,14 @@ fn with_mark(change: Write, after: &Conversation) -> Write {
     }
 }
 
+/// Sets or removes the sides that are blocked.
+pub(super) fn with_block(change: Write, after: &Conversation) -> Write {
+    match after.blocked {
+        Some(blocked) => change.set("blocked = :blocked").bind(":blocked", item::string(blocked.as_str())),
+        None => change.remove("blocked"),
+    }
+}
+
 fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreError> {
     let mut change = Write::update(Key::Conversation(after.id))
         .set("expires_at = :expires, revision = :next")
@@ -355,6 +363,9 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
     if before.usage_limits != after.usage_limits {
         change =
             with_mark(change.set("usage_limits = :limits"), after).bind(":limits", item::value(after.usage_limits)?);
+    }
+    if before.blocked != after.blocked {
+        change = with_block(change, after);
     }
     let new_records = &after.carrier_records[before.carrier_records.len()..];
     if !new_records.is_empty() {

@@ -20,6 +20,7 @@ use super::{Store, StoreError};
 use crate::clock::whole_second;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::route_keys::{RouteKey, Tenure};
+use crate::domain::side::Blocked;
 use crate::domain::usage::UsageLimits;
 
 /// Time for which a change is kept. DynamoDB restores a table to a time up to 35 days ago.
@@ -50,6 +51,9 @@ pub struct RecordedChange {
     /// The time at which its calls reached one of these limits.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub limit_reached_at: Option<Timestamp>,
+    /// The sides whose calls are not connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Blocked>,
     /// See [`Conversation::moves`].
     pub moves: usize,
     /// True if a restore ended it, because its phones or numbers had changed.
@@ -100,6 +104,7 @@ impl RecordedChange {
             erased_at: erased_at.map(whole_second),
             usage_limits: conversation.usage_limits,
             limit_reached_at: conversation.limit_reached_at,
+            blocked: conversation.blocked,
             moves: conversation.moves(),
             ended_by_restore: false,
         }

@@ -10,7 +10,7 @@ use super::passed_over::read_one;
 use super::retention::{ROUTES_KEPT, deleted_after};
 use super::transaction::Outcome;
 use super::write::Write;
-use super::{Store, StoreError, routes};
+use super::{Store, StoreError, conversations, routes};
 use crate::clock::whole_second;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::phone::{RealNumber, VirtualNumber};
@@ -70,6 +70,7 @@ impl Store {
             Some(time) => update.set("limit_reached_at = :reached").bind(":reached", item::seconds(time)),
             None => update.remove("limit_reached_at"),
         };
+        update = conversations::with_block(update, after);
         let change = match recorded {
             Some(recorded) => change.put(now)?.when("revision = :recorded").bind(":recorded", item::integer(recorded)),
             None => change.put(now)?.when("attribute_not_exists(pk)"),

@@ -281,7 +281,8 @@ pub(super) fn replace(conversation: &Conversation, participant: &Participant, no
     close(conversation, participant, now).set("is_replaced = :true").bind(":true", AttributeValue::Bool(true))
 }
 
-/// Updates the route of a participant whose own phone stays the same to the end and the other phone of `conversation`.
+/// Updates the route of a participant whose own phone stays the same to the end, the block and the other phone of
+/// `conversation`.
 pub(super) fn follow(conversation: &Conversation, side: Side) -> Write {
     let connect_to = &conversation.participant(side.other()).number;
     let follow = set(conversation, conversation.participant(side), conversation.expires_at)
@@ -294,12 +295,13 @@ pub(super) fn follow(conversation: &Conversation, side: Side) -> Write {
             .bind(":language", item::string(language.as_str())),
         None => follow,
     };
-    marked(follow, conversation)
+    with_block(marked(follow, conversation), conversation, side)
 }
 
-/// Updates the route of a participant to the end and the limits of the conversation.
+/// Updates the route of a participant to the end, the limits and the block of the conversation.
 pub(super) fn restate(conversation: &Conversation, side: Side) -> Write {
-    marked(set(conversation, conversation.participant(side), conversation.end()), conversation)
+    let restated = set(conversation, conversation.participant(side), conversation.end());
+    with_block(marked(restated, conversation), conversation, side)
 }
 
 /// Updates the route of a participant to the conversation's limits.
@@ -321,6 +323,14 @@ fn marked(route: Write, conversation: &Conversation) -> Write {
         Some(_) => metered.set("exhausted = :exhausted").bind(":exhausted", AttributeValue::Bool(true)),
         None => metered.remove("exhausted"),
     }
+}
+
+/// Sets or removes the mark of a participant who is blocked.
+fn with_block(route: Write, conversation: &Conversation, side: Side) -> Write {
+    if conversation.is_blocked(side) {
+        return route.set("blocked = :blocked").bind(":blocked", AttributeValue::Bool(true));
+    }
+    route.remove("blocked")
 }
 
 /// Updates the route of a participant to the number that masks it, because the other one dials another number.

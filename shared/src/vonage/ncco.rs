@@ -184,6 +184,7 @@ pub fn answer(destination: Destination, speech: &Speech<'_>, follow_up: Option<F
             [say(speech, Spoken::Connecting), connect].into_iter().chain(after).collect()
         }
         Destination::Exhausted(_) => vec![say(speech, Spoken::LimitReached)],
+        Destination::Blocked(_) => vec![say(speech, Spoken::Connecting), say(speech, Spoken::Unavailable)],
         Destination::Ended(_) => vec![say(speech, Spoken::Ended)],
         Destination::ReceiveOnly => vec![say(speech, Spoken::ReceivesOnly)],
         Destination::Replaced(_) => vec![say(speech, Spoken::NumberChanged)],
@@ -278,6 +279,7 @@ mod tests {
         let id = ConversationId::generate(jiff::Timestamp::UNIX_EPOCH);
         let refused = [
             Destination::Exhausted(id),
+            Destination::Blocked(id),
             Destination::Ended(id),
             Destination::Replaced(id),
             Destination::ReceiveOnly,
@@ -289,7 +291,7 @@ mod tests {
         let unknown = [Decision::NoNumber, Decision::Hidden, Decision::Unclear];
         let unknown = unknown.map(|decision| decided(decision, &speech, None));
         for ncco in refused.into_iter().chain(unknown) {
-            assert!(matches!(ncco.as_slice(), [Action::Talk { .. }]));
+            assert!(!ncco.is_empty() && ncco.iter().all(|action| matches!(action, Action::Talk { .. })));
         }
     }
 

@@ -92,6 +92,8 @@ sentences! {
         NumberChanged = "call.number-changed",
         /// The caller only receives calls from this number.
         ReceivesOnly = "call.receives-only",
+        /// The other participant cannot be reached. Who is blocked hears the same.
+        Unavailable = "call.unavailable",
         /// The callee took a call with guard.
         GuardTaken = "guard.taken",
         /// The callee hears who calls, and has to press 1.
