@@ -105,6 +105,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("RETENTION_DAYS", "29"),
         ("HASH_KEY", "a-hash-key-of-the-environment-itself"),
         ("DEFAULT_MAX_CALLS", "63"),
+        ("DEFAULT_MAX_CALLS_PER_DAY", "9"),
         ("DEFAULT_MAX_MINUTES", "64"),
         ("DEFAULT_MAX_SPEND_EUR", "6.50"),
         ("DEFAULT_GUARD", "press_1"),

@@ -60,7 +60,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 47] = {
+pub const VARIABLES: [Variable; 48] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -109,6 +109,8 @@ pub const VARIABLES: [Variable; 47] = {
              the last day"),
         variable("DEFAULT_MAX_CALLS", Parameter("DefaultMaxCalls"), Unset("no limit"),
             "Most calls of a conversation that has no max_calls of its own, 1 to 1000000"),
+        variable("DEFAULT_MAX_CALLS_PER_DAY", Parameter("DefaultMaxCallsPerDay"), Unset("no limit"),
+            "Most calls in one day (UTC) of a conversation that has no max_calls_per_day of its own, 1 to 1000000"),
         variable("DEFAULT_MAX_MINUTES", Parameter("DefaultMaxMinutes"), Unset("no limit"),
             "Most minutes of all calls of a conversation that has no max_minutes of its own, 1 to 1000000"),
         variable("DEFAULT_MAX_SPEND_EUR", Parameter("DefaultMaxSpendEur"), Unset("no limit"),
@@ -330,12 +332,13 @@ impl Environment {
         }
     }
 
-    /// Reads `DEFAULT_MAX_CALLS`, `DEFAULT_MAX_MINUTES` and `DEFAULT_MAX_SPEND_EUR`.
+    /// Reads `DEFAULT_MAX_CALLS`, `DEFAULT_MAX_CALLS_PER_DAY`, `DEFAULT_MAX_MINUTES` and `DEFAULT_MAX_SPEND_EUR`.
     pub fn usage_limits(&self) -> Result<UsageLimits, ConfigError> {
         let count = |count: u64| MaxCount::try_from(count).map_err(|error| error.to_string());
         let spend = |amount: Decimal| MaxSpend::try_from(amount).map_err(|error| error.to_string());
         Ok(UsageLimits {
             max_calls: self.usage_limit("DEFAULT_MAX_CALLS", count)?,
+            max_calls_per_day: self.usage_limit("DEFAULT_MAX_CALLS_PER_DAY", count)?,
             max_minutes: self.usage_limit("DEFAULT_MAX_MINUTES", count)?,
             max_spend: self.usage_limit("DEFAULT_MAX_SPEND_EUR", spend)?,
         })

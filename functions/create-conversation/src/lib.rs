@@ -63,6 +63,8 @@ struct ConversationBody {
     #[serde(default)]
     max_calls: Option<MaxCount>,
     #[serde(default)]
+    max_calls_per_day: Option<MaxCount>,
+    #[serde(default)]
     max_minutes: Option<MaxCount>,
     #[serde(default)]
     max_spend: Option<MaxSpend>,
@@ -184,6 +186,7 @@ impl ConversationBody {
             handling,
             usage_limits: UsageLimits {
                 max_calls: self.max_calls,
+                max_calls_per_day: self.max_calls_per_day,
                 max_minutes: self.max_minutes,
                 max_spend: self.max_spend,
             },

@@ -121,6 +121,8 @@ enum ItemView<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         limit_reached_at: Option<Timestamp>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        paused_until: Option<Timestamp>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         blocked: Option<Blocked>,
         quarantined_until: Timestamp,
     },
@@ -157,6 +159,7 @@ impl<'a> DecisionView<'a> {
             expires_at: conversation.expires_at,
             ended_at: conversation.ended_at,
             limit_reached_at: conversation.limit_reached_at,
+            paused_until: conversation.paused_until.filter(|until| explained.at < *until),
             blocked: conversation.blocked,
             quarantined_until: conversation.rests_until(),
         }));

@@ -71,7 +71,7 @@ impl GetConversation {
         let found = self.store.conversation_with_calls(id, query, now).await?.ok_or_else(http::no_conversation)?;
         let (conversation, [a, b]) = (&found.conversation, &found.conversation.participants);
         let calls = calls(found.legs, found.conversation.handling.guard);
-        let view = ConversationView::new(conversation, now).with_usage(&found.usage);
+        let view = ConversationView::new(conversation, now).with_usage(&found.usage, now);
         let view = view.with_calls(conversation, &calls, found.next.as_deref());
         // Nobody dials the numbers of one that is over.
         let is_active = conversation.is_active(now);

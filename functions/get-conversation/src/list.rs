@@ -8,7 +8,7 @@ use lambda_http::{Body, Response};
 use serde::Serialize;
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::phone::VirtualNumber;
-use shared::domain::usage::Usage;
+use shared::domain::usage::Tally;
 use shared::edge::http::{self, Problem};
 use shared::edge::view::ConversationView;
 use shared::store::{Store, StoreError};
@@ -24,21 +24,21 @@ struct ListView<'a> {
 
 /// Facts of the table about conversations besides their own items.
 struct Details {
-    usage: HashMap<ConversationId, Usage>,
+    usage: HashMap<ConversationId, Tally>,
     losses: HashMap<VirtualNumber, Timestamp>,
 }
 
 /// Answers with a page of a phone's conversations. At most three round trips, whatever the number of its conversations.
 pub(crate) async fn answer(store: &Store, query: &ListQuery, now: Timestamp) -> Result<Response<Body>, Problem> {
     let page = store.conversations_of(&query.phone, query.before, query.limit, now).await?;
-    let (details, none) = (Details::of(store, &page.conversations, now).await?, Usage::default());
+    let (details, none) = (Details::of(store, &page.conversations, now).await?, Tally::default());
     let lost = |conversation: &Conversation, number: &VirtualNumber| {
         details.losses.get(number).copied().filter(|_| conversation.is_active(now))
     };
     let views = page.conversations.iter().map(|conversation| {
         let usage = details.usage.get(&conversation.id).unwrap_or(&none);
         let losses = conversation.participants.each_ref().map(|participant| lost(conversation, &participant.sees));
-        ConversationView::new(conversation, now).with_usage(usage).with_losses(losses)
+        ConversationView::new(conversation, now).with_usage(usage, now).with_losses(losses)
     });
     Ok(http::json(StatusCode::OK, &ListView { conversations: views.collect(), next: page.next }))
 }

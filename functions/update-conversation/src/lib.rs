@@ -38,6 +38,8 @@ struct ChangeBody {
     #[serde(default)]
     max_calls: Option<MaxCount>,
     #[serde(default)]
+    max_calls_per_day: Option<MaxCount>,
+    #[serde(default)]
     max_minutes: Option<MaxCount>,
     #[serde(default)]
     max_spend: Option<MaxSpend>,
@@ -96,8 +98,12 @@ impl TryFrom<ChangeBody> for Change {
 
     fn try_from(body: ChangeBody) -> Result<Self, Problem> {
         let (phone, languages) = body.participants.map(change_of_people).transpose()?.unwrap_or_default();
-        let limits =
-            UsageLimits { max_calls: body.max_calls, max_minutes: body.max_minutes, max_spend: body.max_spend };
+        let limits = UsageLimits {
+            max_calls: body.max_calls,
+            max_calls_per_day: body.max_calls_per_day,
+            max_minutes: body.max_minutes,
+            max_spend: body.max_spend,
+        };
         let keeps_people = phone.is_none() && languages.iter().all(Option::is_none);
         if keeps_people && body.expires_in.is_none() && limits.is_none() && body.blocked.is_none() {
             let detail = "The change is empty. Give expires_in, participants, a limit or blocked.";

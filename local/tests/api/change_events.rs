@@ -121,7 +121,7 @@ async fn each_change_of_conversation_is_one_event() {
     let expires: Vec<_> = events.iter().map(|event| text(event, "/expires_at")).collect();
     assert_eq!(expires[..2], [seconds(&created["expires_at"]), seconds(&created["expires_at"])]);
     assert!(expires[2..].iter().all(|expires| *expires == seconds(&prolonged["expires_at"])), "{expires:?}");
-    let nothing = json!({"revision": "", "expires_at": "", "ended_at": "", "limit_reached_at": "", "blocked": ""});
+    let nothing = json!({"revision": "", "expires_at": "", "ended_at": "", "limit_reached_at": "", "paused_until": "", "blocked": ""});
     assert_eq!(events[0]["before"], nothing);
     assert_eq!(text(&events[2], "/before/expires_at"), seconds(&created["expires_at"]));
     let ends: Vec<_> = events.iter().filter(|event| event["ended_at"] != "").collect();

@@ -2,6 +2,7 @@
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use shared::clock::Clock;
 use testkit::{DRIVER, Laptop, RIDER, conversation, string, text};
 
 const USED_UP: &str = "Sorry, this conversation has used up its calls, so your call cannot be connected. Goodbye.";
@@ -101,6 +102,8 @@ async fn limit_that_makes_no_sense_is_refused() {
     for (field, value) in [
         ("max_calls", json!(0)),
         ("max_calls", json!("2")),
+        ("max_calls_per_day", json!(0)),
+        ("max_calls_per_day", json!(1_000_001)),
         ("max_minutes", json!(1.5)),
         ("max_spend", json!(0)),
         ("max_spend", json!("two")),
@@ -173,4 +176,93 @@ async fn limit_of_change_counts_from_then_on() {
     change(&laptop, &created, json!({"max_calls": 1})).await;
     assert_eq!(read(&laptop, &created).await["usage"]["calls"], 0);
     assert!(connects(&laptop, &created, 0).await && !connects(&laptop, &created, 1).await);
+}
+
+const TOMORROW: &str = "Sorry, this conversation has used up its calls for today, so your call cannot be connected. Please call \
+                        again tomorrow. Goodbye.";
+
+/// Moves the clock to noon of the next day.
+fn wait_for_noon(laptop: &Laptop) {
+    let second = laptop.clock.now().as_second();
+    laptop.advance(86_400 - second.rem_euclid(86_400) + 43_200);
+}
+
+/// Like [`connects`], for a call that may be one too many of its day.
+async fn connects_today(laptop: &Laptop, conversation: &Value, side: usize) -> bool {
+    let participant = &read(laptop, conversation).await["participants"][side];
+    let call = json!({"from": participant["number"], "to": participant["dials"], "talk_seconds": 42});
+    let call = laptop.call(call).await;
+    let asked = format!("/decisions?from={}&to={}", text(participant, "/number"), text(participant, "/dials"));
+    let connected = !call["phones"]["callee"].is_null();
+    if !connected {
+        assert_eq!(call["phones"]["caller"]["heard"], json!([TOMORROW]), "{call}");
+        assert_eq!(laptop.get(&asked).await.body["outcome"], "limit of the day reached");
+    }
+    connected
+}
+
+#[tokio::test]
+async fn third_call_of_a_day_of_two_is_connected_tomorrow() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    wait_for_noon(&laptop);
+    let created = create(&laptop, json!({"max_calls_per_day": 2, "expires_in": 864_000})).await;
+    assert_eq!((&created["max_calls_per_day"], created.get("paused_until")), (&json!(2), None));
+    for day in 0..3 {
+        for (side, connected) in [(0, true), (1, true), (0, false), (1, false)] {
+            assert_eq!(connects_today(&laptop, &created, side).await, connected, "{day} {side}");
+        }
+        let paused = read(&laptop, &created).await;
+        assert_eq!((&paused["usage"]["calls_today"], &paused["usage"]["calls"]), (&json!(2), &json!(2 * day + 2)));
+        assert!(text(&paused, "/paused_until").ends_with("T00:00:00Z"), "{paused}");
+        assert_eq!(paused.get("limit_reached_at"), None, "{paused}");
+        laptop.table().await;
+        wait_for_noon(&laptop);
+        let next = read(&laptop, &created).await;
+        assert_eq!((next.get("paused_until"), &next["usage"]["calls_today"]), (None, &json!(0)));
+    }
+}
+
+#[tokio::test]
+async fn limit_of_a_day_is_kept_and_raised_by_changes() {
+    let laptop = Laptop::builder().numbers("GB", 3).start().await;
+    wait_for_noon(&laptop);
+    let created = create(&laptop, json!({"max_calls_per_day": 1})).await;
+    assert!(connects_today(&laptop, &created, 0).await && !connects_today(&laptop, &created, 0).await);
+    for other in [
+        json!({"expires_in": 172_800}),
+        json!({"blocked": "a"}),
+        json!({"blocked": null}),
+        json!({"participants": [null, {"number": "+447700900009"}]}),
+    ] {
+        change(&laptop, &created, other.clone()).await;
+        if other["blocked"] != "a" {
+            assert!(
+                !connects_today(&laptop, &created, 0).await && !connects_today(&laptop, &created, 1).await,
+                "{other}"
+            );
+        }
+        laptop.table().await;
+    }
+    assert_eq!(change(&laptop, &created, json!({"max_calls_per_day": 2})).await.get("paused_until"), None);
+    assert!(connects_today(&laptop, &created, 1).await && !connects_today(&laptop, &created, 0).await);
+    assert!(change(&laptop, &created, json!({"max_calls_per_day": 1})).await["paused_until"].is_string());
+    assert!(!connects_today(&laptop, &created, 0).await);
+    laptop.table().await;
+}
+
+#[tokio::test]
+async fn deployment_has_a_limit_of_a_day_and_no_limit_stores_nothing() {
+    let laptop = Laptop::builder().env(&[("DEFAULT_MAX_CALLS_PER_DAY", "1")]).numbers("GB", 2).start().await;
+    wait_for_noon(&laptop);
+    let usual = create(&laptop, json!({})).await;
+    assert_eq!(usual["max_calls_per_day"], 1);
+    assert!(connects_today(&laptop, &usual, 0).await && !connects_today(&laptop, &usual, 1).await);
+
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({"max_calls": 9})).await;
+    assert!(connects(&laptop, &created, 0).await);
+    let items = laptop.items().await;
+    let named = |name: &str| items.iter().any(|item| item.get(name).is_some());
+    assert!(named("counted") && !named("days") && !named("paused_until"), "as before there was this limit");
+    assert!(!items.iter().any(|item| item["counted"]["M"].get("day").is_some()));
 }

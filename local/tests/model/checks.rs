@@ -199,6 +199,7 @@ fn check_destinations(model: &Model, table: &Table) -> Verdict {
             let leads_to = match conversation.expected.limit_reached_at {
                 _ if conversation.expected.is_blocked(side) => Destination::Blocked(conversation.expected.id),
                 Some(_) => Destination::Exhausted(conversation.expected.id),
+                None if conversation.is_paused(model.now) => Destination::Paused(conversation.expected.id),
                 None => Destination::Participant {
                     conversation: conversation.expected.id,
                     connect_to: other.number.clone(),
@@ -331,6 +332,9 @@ impl Model {
                     }
                     if conversation.expected.limit_reached_at.is_some() {
                         return Destination::Exhausted(conversation.expected.id);
+                    }
+                    if conversation.is_paused(self.now) {
+                        return Destination::Paused(conversation.expected.id);
                     }
                     let expected = &conversation.expected;
                     return Destination::Participant {

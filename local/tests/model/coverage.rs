@@ -69,7 +69,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("end", &["ended", "expired before", "unknown", "crashed, carried out", "crashed, not carried out"]),
     ("erase", &["erased", "unknown", "crashed, carried out", "crashed, not carried out"]),
     ("event", &["merged", "to be redacted", "of no conversation", "crashed, not carried out"]),
-    ("limit", &["reached"]),
+    ("limit", &["of a day reached", "reached"]),
     ("call of before", &["is certain", "is not certain"]),
     (
         "erase a person by number",

@@ -222,6 +222,12 @@ impl Case {
         if self.model.conversations.iter().any(|one| reached(&one)) {
             self.coverage.count("limit", "reached");
         }
+        let was_paused = |id: &ConversationId| {
+            before.conversations.get(id).is_some_and(|found| found.expected.paused_until.is_some())
+        };
+        if self.model.conversations.iter().any(|(id, one)| one.expected.paused_until.is_some() && !was_paused(id)) {
+            self.coverage.count("limit", "of a day reached");
+        }
         let moved = |(id, uuid): &&(ConversationId, String)| {
             let other = |(of, leg): &(ConversationId, String)| leg == uuid && of != id;
             !self.model.legs.contains_key(&(*id, uuid.clone())) && self.model.legs.keys().any(other)

@@ -9,10 +9,10 @@ use rust_decimal::Decimal;
 use shared::domain::call::{Direction, LegEvent, LegFacts, Status};
 use shared::domain::conversation::ConversationId;
 use shared::domain::phone::{RealNumber, VirtualNumber};
-use shared::domain::usage::Usage;
+use shared::domain::usage::{Counted, Usage, UsageLimits, day};
 use shared::store::{LegNumbers, Recorded};
 
-use crate::model::{Model, RouteKey, Verdict, ensure};
+use crate::model::{Model, ModelConversation, RouteKey, Verdict, ensure};
 use crate::scenario::canonical;
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
@@ -49,7 +49,7 @@ pub struct CallEvent {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredLeg {
     pub statuses: BTreeSet<Status>,
-    pub counted: Usage,
+    pub counted: Counted,
 }
 
 impl PlacedCall {
@@ -105,16 +105,19 @@ impl CallEvent {
         (canonical(phone), virtual_number.clone())
     }
 
-    /// Returns the usage of the leg after these statuses.
-    fn uses(&self, statuses: &BTreeSet<Status>) -> Usage {
+    /// Returns what is counted of the leg after these statuses.
+    fn uses(&self, statuses: &BTreeSet<Status>, limits: &UsageLimits) -> Counted {
         let is_over = statuses.contains(&Status::Completed);
         let spend = if is_over { price() } else { Decimal::ZERO };
-        match self.direction {
+        let is_by_day = limits.max_calls_per_day.is_some() && self.direction == Direction::Outbound;
+        let first = statuses.iter().map(|status| self.call.time(*status)).min().filter(|_| is_by_day);
+        let usage = match self.direction {
             Direction::Inbound => Usage { spend, ..Usage::default() },
             Direction::Outbound => {
                 Usage { calls: 1, seconds: if is_over { self.call.talk().into() } else { 0 }, spend }
             }
-        }
+        };
+        Counted { usage, day: first.map(day) }
     }
 }
 
@@ -180,6 +183,16 @@ impl Model {
         for id in owners {
             let Some(conversation) = self.conversations.get_mut(&id) else { continue };
             let Some(found) = table.conversations.get(&id) else { continue };
+            let is = &conversation.expected;
+            if is.limit_reached_at.is_none() && is.paused_until != found.paused_until {
+                let by_day = table.days.get(&id).cloned().unwrap_or_default();
+                let is_right = conversation.is_live(self.now)
+                    && found.paused_until == is.usage_limits.paused_until(&by_day, self.now);
+                ensure(is_right, || format!("{found:?} is paused after {by_day:?}"))?;
+                conversation.expected.paused_until = found.paused_until;
+                conversation.expected.revision += 1;
+                continue;
+            }
             let before = conversation.expected.limit_reached_at;
             if before == found.limit_reached_at || before.is_some() {
                 continue;
@@ -255,7 +268,7 @@ impl Model {
                 && !conversation.expected.usage_limits.is_none()
                 && leg.statuses.contains(&event.status)
             {
-                let uses = event.uses(&leg.statuses);
+                let uses = event.uses(&leg.statuses, &conversation.expected.usage_limits);
                 ensure(leg.counted == uses, || format!("{event:?} used {uses:?}, but {leg:?} is counted"))?;
             }
         }
@@ -275,11 +288,30 @@ impl Model {
         latest == Some(id) || begun(&id) == first || latest.is_some_and(|latest| begun(&latest) == first && id < latest)
     }
 
+    /// Checks that the calls of a day are those of the legs, and that they pause the conversation when they are used up.
+    fn check_days(&self, conversation: &ModelConversation, table: &Table, legs: &[Counted]) -> Verdict {
+        let is = &conversation.expected;
+        let by_day = table.days.get(&is.id).cloned().unwrap_or_default();
+        let today = day(self.now);
+        for (date, found) in by_day.iter().chain([(today, by_day.on(today))]) {
+            let calls = legs.iter().filter(|leg| leg.day == Some(date)).map(|leg| leg.usage.calls).sum::<u64>();
+            ensure(calls == found, || format!("{is:?} has {found} calls on {date}, but its legs {calls}"))?;
+        }
+        let paused_until = is.usage_limits.paused_until(&by_day, self.now);
+        let is_paused = is.paused_until.filter(|until| self.now < *until);
+        ensure(!conversation.is_live(self.now) || is_paused == paused_until, || {
+            format!("{is:?} is not paused until {paused_until:?} after {by_day:?}")
+        })
+    }
+
     /// Checks that the sums of conversations with limits are those of their legs, and that a limit which is reached says so.
     fn check_usage(&self, table: &Table) -> Verdict {
         for (id, conversation) in &self.conversations {
             let legs = table.legs.iter().filter(|((of, _), _)| of == id);
-            let sum = legs.fold(Usage::default(), |sum, (_, leg)| sum.with_leg(&leg.counted, &Usage::default()));
+            let sum = legs
+                .clone()
+                .fold(Usage::default(), |sum, (_, leg)| sum.with_leg(&leg.counted.usage, &Usage::default()));
+            self.check_days(conversation, table, &legs.map(|(_, leg)| leg.counted).collect::<Vec<_>>())?;
             let found = table.usage.get(id).copied().unwrap_or_default();
             ensure(found == sum, || format!("{id} has used {found:?}, but its legs {sum:?}"))?;
             let is = &conversation.expected;

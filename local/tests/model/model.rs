@@ -166,6 +166,11 @@ impl ModelConversation {
         self.expected.ended_at.is_none() && now < self.expected.expires_at
     }
 
+    /// True if its calls of the day are used up.
+    pub fn is_paused(&self, now: Timestamp) -> bool {
+        self.expected.paused_until.is_some_and(|until| now < until)
+    }
+
     /// True if it can still be read.
     pub fn is_readable(&self, now: Timestamp) -> bool {
         now < self.quarantined_until() + RECORDS_KEPT
@@ -459,6 +464,7 @@ impl Model {
             handling: new.handling,
             usage_limits: new.usage_limits,
             limit_reached_at: None,
+            paused_until: None,
             blocked: None,
             revision: 0,
             carrier_records: given.carrier_records.clone(),

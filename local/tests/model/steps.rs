@@ -118,6 +118,8 @@ pub struct NewConversationSpec {
     pub max_calls: Option<u64>,
     /// Languages of sides A and B, by their places among those of the scenario.
     pub languages: [Option<usize>; 2],
+    /// The limit of its calls of a day. One that has no other limit.
+    pub max_calls_per_day: Option<u64>,
 }
 
 /// A reference to a phone.
@@ -216,9 +218,13 @@ impl NewConversationSpec {
         let direction = prop_oneof![6 => Just(WhoDials::Both), 2 => Just(WhoDials::AToB), 1 => Just(WhoDials::BToA)];
         // Some last for longer than the margin of a hold.
         let lifetime = prop_oneof![20 => 60..=600u64, 1 => 60..=400_000u64];
-        let max_calls = prop::option::weighted(0.3, 1..3u64);
-        (PhoneRef::two(), direction, lifetime, 60..=600u32, any::<bool>(), key, max_calls, languages()).prop_map(
-            |(people, direction, lifetime, quarantine, notify, key, max_calls, languages)| Self {
+        let limits = prop_oneof![
+            5 => Just((None, None)),
+            3 => (1..3u64).prop_map(|calls| (Some(calls), None)),
+            2 => (1..3u64).prop_map(|calls| (None, Some(calls))),
+        ];
+        (PhoneRef::two(), direction, lifetime, 60..=600u32, any::<bool>(), key, limits, languages()).prop_map(
+            |(people, direction, lifetime, quarantine, notify, key, (max_calls, max_calls_per_day), languages)| Self {
                 people,
                 direction,
                 lifetime,
@@ -227,6 +233,7 @@ impl NewConversationSpec {
                 key,
                 max_calls,
                 languages,
+                max_calls_per_day,
             },
         )
     }

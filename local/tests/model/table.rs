@@ -16,7 +16,7 @@ use shared::domain::pool::PoolNumber;
 use shared::domain::ready_pool::{PartName, ReadyNumber, ReadyPart};
 use shared::domain::route::KeyOwner;
 use shared::domain::route_keys::RouteKey;
-use shared::domain::usage::Usage;
+use shared::domain::usage::{CallsByDay, Counted, Usage};
 use shared::store::{Line, PartState, RecordedChange};
 
 use crate::database::{Database, JOURNAL, TABLE};
@@ -67,6 +67,8 @@ pub struct Table {
     pub legs: BTreeMap<(ConversationId, String), StoredLeg>,
     /// The usage of the calls of conversations with limits.
     pub usage: BTreeMap<ConversationId, Usage>,
+    /// Their calls by day.
+    pub days: BTreeMap<ConversationId, CallsByDay>,
     /// The conversations whose erasure is not settled.
     pub erasures: BTreeSet<ConversationId>,
     /// The last change of each conversation, in the journal.
@@ -202,12 +204,16 @@ impl Table {
             }
             ("CONVERSATION", None, "USAGE") => {
                 self.usage.insert(of.try_into().unwrap(), usage(item));
+                let days = item["days"].as_object().into_iter().flatten();
+                let days = days.map(|(day, calls)| (day.parse().unwrap(), calls.as_u64().unwrap()));
+                self.days.insert(of.try_into().unwrap(), days.collect());
             }
             ("CONVERSATION", None, _) if sk.starts_with("LEG#") => {
                 let uuid = sk.rsplit('#').next().unwrap().to_owned();
                 let status = |status: &&Status| !item[format!("at_{}", status.as_str())].is_null();
                 let statuses = STATUSES.iter().filter(status).copied().collect();
-                let counted = if item["counted"].is_null() { Usage::default() } else { usage(&item["counted"]) };
+                let usage = if item["counted"].is_null() { Usage::default() } else { usage(&item["counted"]) };
+                let counted = Counted { usage, day: item["counted"]["day"].as_str().map(|day| day.parse().unwrap()) };
                 self.legs.insert((of.try_into().unwrap(), uuid), StoredLeg { statuses, counted });
             }
             ("ERASURE", None, _) => drop(self.erasures.insert(parsed(&item["conversation"]))),

@@ -207,7 +207,7 @@ async fn check_story(store: &Store) {
     let CallsPage { conversation: limited, usage, .. } = calls_of(store, id('7'), after(50)).await;
     let Conversation { limit_reached_at, revision, usage_limits, .. } = limited;
     assert_eq!((limit_reached_at, revision, usage_limits), (Some(after(32)), 1, self::limited().usage_limits));
-    assert_eq!(usage, Usage { calls: 1, seconds: 30, spend: "0.05".parse().unwrap() });
+    assert_eq!(usage.sum, Usage { calls: 1, seconds: 30, spend: "0.05".parse().unwrap() });
     let remembered = store.remembered_request("0123abcd", now()).await.unwrap().unwrap();
     assert_eq!((remembered.conversation, remembered.fingerprint.as_str()), (id('1'), "4567ef"));
     let listed = store.conversations_of(&phone(RIDER), None, 100, after(50)).await.unwrap();

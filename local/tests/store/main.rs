@@ -112,6 +112,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         handling: CallHandling::default(),
         usage_limits: UsageLimits::default(),
         limit_reached_at: None,
+        paused_until: None,
         blocked: None,
         revision: 0,
         carrier_records: Vec::new(),

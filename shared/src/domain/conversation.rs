@@ -243,6 +243,9 @@ pub struct Conversation {
     /// The time at which its calls reached one of these limits. From then on no call is connected.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub limit_reached_at: Option<Timestamp>,
+    /// The time until which no call is connected, because those of a day are used up.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<Timestamp>,
     /// The sides whose calls are not connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Blocked>,

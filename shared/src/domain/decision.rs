@@ -32,6 +32,7 @@ impl Decision {
             Self::Routed(Destination::Participant { .. }) => Self::ROUTED,
             Self::Routed(Destination::Exhausted(_)) => "limit reached",
             Self::Routed(Destination::Blocked(_)) => "blocked",
+            Self::Routed(Destination::Paused(_)) => "limit of the day reached",
             Self::Routed(Destination::Ended(_)) => "ended",
             Self::Routed(Destination::ReceiveOnly) => "receives only",
             Self::Routed(Destination::Replaced(_)) => "number replaced",
@@ -50,6 +51,9 @@ impl Decision {
             }
             Self::Routed(Destination::Exhausted(_)) => {
                 "The conversation has reached one of its limits, so no call of it is connected."
+            }
+            Self::Routed(Destination::Paused(_)) => {
+                "The conversation has used up its calls of this day (UTC), so no call of it is connected before the next one."
             }
             Self::Routed(Destination::Blocked(_)) => {
                 "The caller's side is blocked in the conversation, so its calls are not connected."
@@ -77,6 +81,7 @@ impl Decision {
                 Destination::Participant { conversation, .. }
                 | Destination::Exhausted(conversation)
                 | Destination::Blocked(conversation)
+                | Destination::Paused(conversation)
                 | Destination::Ended(conversation)
                 | Destination::Replaced(conversation),
             ) => Some(*conversation),

@@ -78,6 +78,9 @@ pub struct Route {
     /// The client's own name for the conversation, if a spoken sentence of the deployment has it.
     #[serde(default, deserialize_with = "Reference::stored", skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
+    /// The time until which no call is connected, because those of a day are used up.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<Timestamp>,
     /// True if the caller is blocked, so that no call of this side is connected.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blocked: bool,
@@ -168,6 +171,8 @@ pub enum Destination {
     },
     /// A conversation whose calls have reached one of its limits.
     Exhausted(ConversationId),
+    /// A conversation whose calls of the day are used up.
+    Paused(ConversationId),
     /// A conversation in which the caller is blocked.
     Blocked(ConversationId),
     /// A conversation that has ended or expired, and is in quarantine.
@@ -201,6 +206,7 @@ impl Route {
             is_replaced: false,
             metered: !conversation.usage_limits.is_none(),
             exhausted: conversation.limit_reached_at.is_some(),
+            paused_until: conversation.paused_until,
             blocked: conversation.is_blocked(side),
             language: conversation.participant(side).language.clone(),
             label: None,
@@ -233,6 +239,11 @@ impl Route {
     /// True if its conversation is active at `now`, so that it connects calls unless a limit is reached or the caller is blocked.
     pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires_at
+    }
+
+    /// True if the calls of the day are used up at `now`.
+    pub fn is_paused(&self, now: Timestamp) -> bool {
+        self.paused_until.is_some_and(|until| now < until)
     }
 
     /// Returns the conversation that a call belongs to which begins at `time`: the latest that had begun by then. `None` if
@@ -275,7 +286,7 @@ impl KeyOwner {
     /// raised, and a block undone.
     pub fn decides(&self, now: Timestamp) -> bool {
         match self {
-            Self::Route(route) => route.is_live(now) && !route.exhausted && !route.blocked,
+            Self::Route(route) => route.is_live(now) && !route.exhausted && !route.blocked && !route.is_paused(now),
             Self::Held(_) => self.is_in_use(now),
             Self::Erased(_) => false,
         }
@@ -334,6 +345,9 @@ pub fn destination(owner: Option<KeyOwner>, now: Timestamp) -> Destination {
         Some(KeyOwner::Route(route)) if route.is_live(now) && route.exhausted => {
             Destination::Exhausted(route.conversation)
         }
+        Some(KeyOwner::Route(route)) if route.is_live(now) && route.is_paused(now) => {
+            Destination::Paused(route.conversation)
+        }
         Some(KeyOwner::Route(route)) if route.is_live(now) => Destination::Participant {
             conversation: route.conversation,
             connect_to: route.connect_to,
@@ -384,8 +398,19 @@ mod tests {
             language: None,
             label: None,
             reference: None,
+            paused_until: None,
             blocked: false,
         }
+    }
+
+    #[test]
+    fn paused_route_connects_nobody_until_the_next_day() {
+        let start = Timestamp::from_second(1_800_000_000).unwrap();
+        let at = |seconds| start + SignedDuration::from_secs(seconds);
+        let paused = KeyOwner::Route(Route { paused_until: Some(at(50)), ..route(start) });
+        assert!(matches!(destination(Some(paused.clone()), at(49)), Destination::Paused(_)));
+        assert!(matches!(destination(Some(paused.clone()), at(50)), Destination::Participant { .. }));
+        assert!(!paused.decides(at(49)) && paused.decides(at(50)));
     }
 
     #[test]

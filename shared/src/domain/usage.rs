@@ -1,5 +1,10 @@
 //! Usage of a conversation: what all its calls together have used, and the limits of that.
 
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +96,9 @@ pub struct UsageLimits {
     /// Calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_calls: Option<MaxCount>,
+    /// Calls in one day (UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_calls_per_day: Option<MaxCount>,
     /// Minutes for which both talk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_minutes: Option<MaxCount>,
@@ -110,6 +118,7 @@ impl UsageLimits {
     pub fn or(self, others: Self) -> Self {
         Self {
             max_calls: self.max_calls.or(others.max_calls),
+            max_calls_per_day: self.max_calls_per_day.or(others.max_calls_per_day),
             max_minutes: self.max_minutes.or(others.max_minutes),
             max_spend: self.max_spend.or(others.max_spend),
         }
@@ -120,6 +129,89 @@ impl UsageLimits {
         let calls = self.max_calls.is_some_and(|MaxCount(max)| usage.calls >= max.into());
         let minutes = self.max_minutes.is_some_and(|MaxCount(max)| usage.seconds >= u64::from(max) * 60);
         calls || minutes || self.max_spend.is_some_and(|MaxSpend(max)| usage.spend >= max)
+    }
+
+    /// Returns the time from which calls are connected again, if those of the day of `now` are used up.
+    pub fn paused_until(&self, by_day: &CallsByDay, now: Timestamp) -> Option<Timestamp> {
+        let is_used_up = |MaxCount(max): MaxCount| by_day.on(day(now)) >= max.into();
+        self.max_calls_per_day.is_some_and(is_used_up).then(|| next_day(now))
+    }
+}
+
+/// Returns the day (UTC) of a time.
+pub fn day(time: Timestamp) -> Date {
+    TimeZone::UTC.to_datetime(time).date()
+}
+
+/// Returns the beginning of the day (UTC) after a time.
+fn next_day(time: Timestamp) -> Timestamp {
+    let day = SignedDuration::from_hours(24).as_secs();
+    Timestamp::from_second((time.as_second().div_euclid(day) + 1) * day).unwrap_or(Timestamp::MAX)
+}
+
+/// The calls of each of the latest days on which there were any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallsByDay(BTreeMap<Date, u64>);
+
+impl CallsByDay {
+    /// Number of days that are kept: today, the day that begins meanwhile, and one whose calls were told ahead of their time.
+    const KEPT: usize = 3;
+
+    /// Returns the calls of a day.
+    pub fn on(&self, day: Date) -> u64 {
+        self.0.get(&day).copied().unwrap_or_default()
+    }
+
+    /// Returns the calls of each day.
+    pub fn iter(&self) -> impl Iterator<Item = (Date, u64)> {
+        self.0.iter().map(|(day, calls)| (*day, *calls))
+    }
+
+    /// Adds the calls of a leg, less what was `counted` of it before.
+    fn with_leg(mut self, leg: &Counted, counted: &Counted) -> Self {
+        if let Some(calls) = counted.day.and_then(|day| self.0.get_mut(&day)) {
+            *calls = calls.saturating_sub(counted.usage.calls);
+        }
+        if let Some(day) = leg.day {
+            *self.0.entry(day).or_default() += leg.usage.calls;
+        }
+        self.0.retain(|_, calls| *calls > 0);
+        while self.0.len() > Self::KEPT {
+            self.0.pop_first();
+        }
+        self
+    }
+}
+
+impl FromIterator<(Date, u64)> for CallsByDay {
+    fn from_iter<T: IntoIterator<Item = (Date, u64)>>(days: T) -> Self {
+        Self(days.into_iter().collect())
+    }
+}
+
+/// The part of a leg that is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// What the leg uses.
+    pub usage: Usage,
+    /// The day of its call, if calls are counted by day.
+    pub day: Option<Date>,
+}
+
+/// What is counted of all calls of a conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The sums.
+    pub sum: Usage,
+    /// The calls by day, if there is a limit for a day.
+    pub by_day: CallsByDay,
+}
+
+impl Tally {
+    /// Adds what a leg uses, less what was `counted` of it before.
+    #[must_use]
+    pub fn with_leg(self, leg: &Counted, counted: &Counted) -> Self {
+        Self { sum: self.sum.with_leg(&leg.usage, &counted.usage), by_day: self.by_day.with_leg(leg, counted) }
     }
 }
 
@@ -181,9 +273,32 @@ mod tests {
     }
 
     #[test]
+    fn calls_of_a_day_are_used_up_until_the_next_one_begins() {
+        let limits = limits(json!({"max_calls_per_day": 2})).unwrap();
+        let noon: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
+        let leg = |time: Timestamp| Counted { usage: Usage { calls: 1, ..Usage::default() }, day: Some(day(time)) };
+        let none = Counted::default();
+        let one = Tally::default().with_leg(&leg(noon), &none);
+        let two = one.clone().with_leg(&leg(noon), &none);
+        assert_eq!(limits.paused_until(&one.by_day, noon), None);
+        let midnight: Timestamp = "2026-12-01T00:00:00Z".parse().unwrap();
+        let last = midnight - SignedDuration::from_millis(1);
+        assert_eq!([noon, last].map(|now| limits.paused_until(&two.by_day, now)), [Some(midnight); 2]);
+        assert_eq!(limits.paused_until(&two.by_day, midnight), None);
+        assert!(!limits.are_reached(&two.sum), "it is no limit of all calls");
+        // A call turns out to be of the day before.
+        let moved = two.with_leg(&leg(noon - SignedDuration::from_hours(24)), &leg(noon));
+        assert_eq!((moved.by_day.on(day(noon)), moved.sum.calls), (1, 2));
+        let days = (0..9).map(|nth| noon + SignedDuration::from_hours(24 * nth));
+        let many = days.fold(Tally::default(), |tally, time| tally.with_leg(&leg(time), &none));
+        assert_eq!((many.sum.calls, many.by_day.iter().count()), (9, 3));
+    }
+
+    #[test]
     fn limits_are_sensible_numbers() {
         for refused in [
             json!({"max_calls": 0}),
+            json!({"max_calls_per_day": 0}),
             json!({"max_calls": 1_000_001}),
             json!({"max_minutes": -1}),
             json!({"max_minutes": "5"}),

@@ -15,7 +15,7 @@ use crate::domain::language::Language;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
-use crate::domain::usage::{Usage, UsageLimits};
+use crate::domain::usage::{self, Tally, Usage, UsageLimits};
 
 /// The currency of all prices. Vonage bills in EUR.
 pub const CURRENCY: &str = "EUR";
@@ -41,6 +41,8 @@ pub struct ConversationView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     limit_reached_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    paused_until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     blocked: Option<Blocked>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageView<'a>>,
@@ -55,6 +57,8 @@ pub struct ConversationView<'a> {
 struct UsageView<'a> {
     #[serde(flatten)]
     usage: &'a Usage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls_today: Option<u64>,
     currency: &'static str,
 }
 
@@ -125,6 +129,7 @@ impl<'a> ConversationView<'a> {
             handling: conversation.handling,
             usage_limits: conversation.usage_limits,
             limit_reached_at: conversation.limit_reached_at,
+            paused_until: conversation.paused_until.filter(|until| now < *until),
             blocked: conversation.blocked,
             usage: None,
             participants: Side::BOTH.map(|side| ParticipantView::new(conversation, side)),
@@ -141,8 +146,11 @@ impl<'a> ConversationView<'a> {
     }
 
     /// Adds the usage of its calls, if it has limits.
-    pub fn with_usage(mut self, usage: &'a Usage) -> Self {
-        self.usage = (!self.usage_limits.is_none()).then_some(UsageView { usage, currency: CURRENCY });
+    pub fn with_usage(mut self, tally: &'a Tally, now: Timestamp) -> Self {
+        let is_by_day = self.usage_limits.max_calls_per_day.is_some();
+        let calls_today = is_by_day.then(|| tally.by_day.on(usage::day(now)));
+        let usage = UsageView { usage: &tally.sum, calls_today, currency: CURRENCY };
+        self.usage = (!self.usage_limits.is_none()).then_some(usage);
         self
     }
 

@@ -312,6 +312,7 @@ fn brought_up(
         ended_at: change.ended_at,
         usage_limits: change.usage_limits.or(before.usage_limits),
         limit_reached_at: change.limit_reached_at,
+        paused_until: change.paused_until,
         blocked: change.blocked,
         revision: change.revision.max(before.revision),
         ..before.clone()

@@ -199,7 +199,8 @@ impl<L: NumberLookup> Updater<L> {
         }
         let read = self.store.usage(before.id).await?;
         let reached_at = before.limit_reached_at.unwrap_or(whole_second(now));
-        after.limit_reached_at = after.usage_limits.are_reached(&read.usage).then_some(reached_at);
+        after.limit_reached_at = after.usage_limits.are_reached(&read.tally.sum).then_some(reached_at);
+        after.paused_until = after.usage_limits.paused_until(&read.tally.by_day, now);
         Ok(Some(read))
     }
 

@@ -13,7 +13,7 @@ use super::usage::UsageAsRead;
 use super::{Store, StoreError, legs};
 use crate::domain::call::Leg;
 use crate::domain::conversation::{Conversation, ConversationId};
-use crate::domain::usage::Usage;
+use crate::domain::usage::Tally;
 
 /// The page of a conversation's calls that is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,7 @@ pub struct CallsPage {
     /// All legs of the page's calls that can be read.
     pub legs: Vec<Leg>,
     /// The usage of the conversation.
-    pub usage: Usage,
+    pub usage: Tally,
     /// The `conversation_uuid` of the last call of the page, if there are more.
     pub next: Option<String>,
 }
@@ -85,7 +85,7 @@ impl Store {
             }
             (usage, _) => usage,
         };
-        let usage = usage.and_then(|usage| passed_over.take(UsageAsRead::read(&usage))).unwrap_or_default().usage;
+        let usage = usage.and_then(|usage| passed_over.take(UsageAsRead::read(&usage))).unwrap_or_default().tally;
         let next = read.cut(page.limit.into(), more);
         let items = read.calls.into_iter().flat_map(|(_, legs)| legs);
         let legs = items.filter_map(|item| passed_over.take(legs::read(item))).collect();

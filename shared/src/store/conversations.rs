@@ -325,15 +325,23 @@ pub(super) fn check(conversation: &Conversation) -> Write {
         .bind(":seen", item::integer(conversation.revision))
 }
 
-/// Marks an active conversation whose calls have reached a limit.
-pub(super) fn reach_limit(before: &Conversation, after: &Conversation) -> Write {
+/// Marks an active conversation whose calls have reached a limit, or the limit of a day, or removes the mark of the day.
+pub(super) fn mark_limits(before: &Conversation, after: &Conversation) -> Write {
     let mark = Write::update(Key::Conversation(after.id))
         .set("revision = :next")
         .when(IS_AS_READ)
         .when("attribute_not_exists(erased_at)")
         .bind(":seen", item::integer(before.revision))
         .bind(":next", item::integer(after.revision));
-    with_mark(mark, after)
+    with_pause(with_mark(mark, after), after)
+}
+
+/// Sets or removes the time until which the calls of a day are used up.
+pub(super) fn with_pause(change: Write, after: &Conversation) -> Write {
+    match after.paused_until {
+        Some(time) => change.set("paused_until = :paused").bind(":paused", item::seconds(time)),
+        None => change.remove("paused_until"),
+    }
 }
 
 /// Sets or removes the time at which a limit was reached.
@@ -363,6 +371,7 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
     if before.usage_limits != after.usage_limits {
         change =
             with_mark(change.set("usage_limits = :limits"), after).bind(":limits", item::value(after.usage_limits)?);
+        change = with_pause(change, after);
     }
     if before.blocked != after.blocked {
         change = with_block(change, after);

@@ -9,16 +9,16 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use rust_decimal::Decimal;
 
-use super::item::{self, Item, Key};
+use super::item::{self, Item};
 use super::transaction::Outcome;
+use super::usage::UsageAsRead;
 use super::write::Write;
 use super::{Store, StoreError, conversations, journal, legs, routes};
 use crate::clock::whole_second;
-use crate::domain::call::{LegEvent, LegFacts, Status};
+use crate::domain::call::{Leg, LegEvent, LegFacts, Status};
 use crate::domain::conversation::{Conversation, ConversationId};
-use crate::domain::usage::Usage;
+use crate::domain::usage::{self, Counted, Tally, Usage};
 use crate::retry;
 
 /// Maximum number of attempts at counting a leg that conflicts with other events and changes of the conversation.
@@ -27,24 +27,44 @@ const ATTEMPTS: u32 = 12;
 /// Attribute of a leg with what was counted of it.
 const COUNTED: &str = "counted";
 
+/// Attribute of that note with the day of the call.
+const DAY: &str = "day";
+
+/// Encodes the note of what was counted of a leg.
+fn note(counted: &Counted) -> Result<AttributeValue, StoreError> {
+    let mut note = item::value(counted.usage)?;
+    if let (AttributeValue::M(note), Some(day)) = (&mut note, counted.day) {
+        note.insert(DAY.to_owned(), item::string(day.to_string()));
+    }
+    Ok(note)
+}
+
+/// Decodes the note of what was counted of a leg.
+fn read_note(note: AttributeValue) -> Result<Counted, StoreError> {
+    let day = note.as_m().ok().and_then(|note| note.get(DAY)?.as_s().ok()?.parse().ok());
+    Ok(Counted { usage: item::decode(note)?, day })
+}
+
 /// Takes the note of what was counted from a leg that moves to another conversation. Returns the writes that take it from the
-/// sum, and the condition under which the leg still has that note.
+/// `usage`, and the condition under which the leg still has that note.
 ///
 /// A limit that is reached stays reached: the leg is counted where it goes, and a call too few is better than one too many.
-pub(super) fn uncount(from: ConversationId, leg: &mut Item, delete: Write) -> Result<Vec<Write>, StoreError> {
+pub(super) fn uncount(
+    from: ConversationId,
+    usage: &UsageAsRead,
+    leg: &mut Item,
+    delete: Write,
+) -> Result<Vec<Write>, StoreError> {
     let Some(counted) = leg.remove(COUNTED) else {
         return Ok(vec![delete.when("attribute_not_exists(counted)")]);
     };
-    let Usage { calls, seconds, spend } = item::decode(counted.clone())?;
-    let minus = |amount: Decimal| AttributeValue::N((-amount).to_string());
-    let sum = Write::update(Key::Usage(from))
-        .add("calls :calls, seconds :seconds, spend :spend, version :one")
-        .when("attribute_exists(version)")
-        .bind(":calls", minus(calls.into()))
-        .bind(":seconds", minus(seconds.into()))
-        .bind(":spend", minus(spend))
-        .bind(":one", item::integer(1u64));
-    Ok(vec![delete.when("counted = :counted").bind(":counted", counted), sum])
+    let left = usage.tally.clone().with_leg(&Counted::default(), &read_note(counted.clone())?);
+    Ok(vec![delete.when("counted = :counted").bind(":counted", counted), usage.replace(from, &left)])
+}
+
+/// True if something was counted of a leg.
+pub(super) fn is_counted(leg: &Item) -> bool {
+    leg.contains_key(COUNTED)
 }
 
 /// True if an event of a leg may change what the leg uses.
@@ -76,25 +96,23 @@ impl Store {
             if conversation.usage_limits.is_none() {
                 return Ok(Break(()));
             }
-            let note = leg.get(COUNTED).cloned();
-            let counted: Usage = note.clone().map(item::decode).transpose()?.unwrap_or_default();
+            let before = leg.get(COUNTED).cloned();
+            let counted = before.clone().map(read_note).transpose()?.unwrap_or_default();
             let leg = legs::read(leg)?;
-            let uses = Usage::of_leg(leg.direction, &leg.facts);
+            let uses = uses(&conversation, &leg, &counted, now);
             if uses == counted {
                 return Ok(Break(()));
             }
-            let sum = usage.usage.with_leg(&uses, &counted);
-            let mark = Write::update(legs::key(id, event)).set("counted = :uses").bind(":uses", item::value(uses)?);
-            let mark = match note {
+            let tally = usage.tally.clone().with_leg(&uses, &counted);
+            let mark = Write::update(legs::key(id, event)).set("counted = :uses").bind(":uses", note(&uses)?);
+            let mark = match before {
                 Some(note) => mark.when("counted = :counted").bind(":counted", note),
                 None => mark.when("attribute_exists(pk) AND attribute_not_exists(counted)"),
             };
-            let mut transaction = vec![mark, usage.replace(&conversation, &sum)];
-            let limits = &conversation.usage_limits;
-            if conversation.limit_reached_at.is_none() && conversation.is_active(now) && limits.are_reached(&sum) {
-                transaction.extend(reach_limit(&conversation, now)?);
-            } else {
-                transaction.push(conversations::check(&conversation));
+            let mut transaction = vec![mark, usage.replace_until(&conversation, &tally)];
+            match marked(&conversation, &tally, now) {
+                Some(after) => transaction.extend(mark_limits([&conversation, &after], now)?),
+                None => transaction.push(conversations::check(&conversation)),
             }
             Ok(match self.transact(transaction, None).await? {
                 Outcome::Committed => Break(()),
@@ -105,11 +123,30 @@ impl Store {
     }
 }
 
-/// Marks an active conversation and its routes, so that they connect no more calls.
-fn reach_limit(before: &Conversation, now: Timestamp) -> Result<Vec<Write>, StoreError> {
-    let reached_at = Some(whole_second(now));
-    let after = Conversation { limit_reached_at: reached_at, revision: before.revision + 1, ..before.clone() };
-    let routes = after.direction.sides().map(|side| routes::meter(&after, side));
-    let recorded = journal::record_change([before, &after], now)?;
-    Ok(std::iter::once(conversations::reach_limit(before, &after)).chain(routes).chain(recorded).collect())
+/// Returns what is to be counted of a leg. Its call is of the day of its first event, as far as events have come.
+fn uses(conversation: &Conversation, leg: &Leg, counted: &Counted, now: Timestamp) -> Counted {
+    let usage = Usage::of_leg(leg.direction, &leg.facts);
+    let is_by_day = conversation.usage_limits.max_calls_per_day.is_some() && usage.calls > 0;
+    let first = leg.times().into_values().min().map(usage::day);
+    let day = first.or(counted.day).unwrap_or_else(|| usage::day(now));
+    Counted { usage, day: is_by_day.then_some(day) }
+}
+
+/// Returns the conversation with its marks of limits as the `tally` demands at `now`. `None` if it has them, or is over.
+fn marked(before: &Conversation, tally: &Tally, now: Timestamp) -> Option<Conversation> {
+    let limits = &before.usage_limits;
+    let reached_at = limits.are_reached(&tally.sum).then(|| whole_second(now));
+    let limit_reached_at = before.limit_reached_at.or(reached_at);
+    let paused_until = limits.paused_until(&tally.by_day, now);
+    let is_paused = before.paused_until.filter(|until| now < *until);
+    let is_marked = limit_reached_at == before.limit_reached_at && paused_until == is_paused;
+    let after = || Conversation { limit_reached_at, paused_until, revision: before.revision + 1, ..before.clone() };
+    (before.is_active(now) && !is_marked).then(after)
+}
+
+/// Marks a conversation and its routes, so that they connect no more calls, or calls again.
+fn mark_limits([before, after]: [&Conversation; 2], now: Timestamp) -> Result<Vec<Write>, StoreError> {
+    let routes = after.direction.sides().map(|side| routes::meter(after, side));
+    let recorded = journal::record_change([before, after], now)?;
+    Ok(std::iter::once(conversations::mark_limits(before, after)).chain(routes).chain(recorded).collect())
 }

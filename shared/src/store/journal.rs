@@ -51,6 +51,9 @@ pub struct RecordedChange {
     /// The time at which its calls reached one of these limits.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub limit_reached_at: Option<Timestamp>,
+    /// The time until which no call is connected, because those of a day are used up.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<Timestamp>,
     /// The sides whose calls are not connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Blocked>,
@@ -104,6 +107,7 @@ impl RecordedChange {
             erased_at: erased_at.map(whole_second),
             usage_limits: conversation.usage_limits,
             limit_reached_at: conversation.limit_reached_at,
+            paused_until: conversation.paused_until,
             blocked: conversation.blocked,
             moves: conversation.moves(),
             ended_by_restore: false,

@@ -16,6 +16,7 @@ use super::kinds::VERSION;
 use super::legs::{self, LegOwner, LegPhone};
 use super::passed_over::log;
 use super::transaction::Outcome;
+use super::usage::UsageAsRead;
 use super::write::Write;
 use super::{Store, StoreError, counting};
 use crate::domain::call::{Direction, LegEvent};
@@ -192,7 +193,8 @@ impl Store {
                 // It stays where it is until a release comes that can read it.
                 return Ok(Break(()));
             }
-            let left = counting::uncount(from, &mut leg, Write::delete(legs::key(from, event)))?;
+            let usage = if counting::is_counted(&leg) { self.usage(from).await? } else { UsageAsRead::default() };
+            let left = counting::uncount(from, &usage, &mut leg, Write::delete(legs::key(from, event)))?;
             for own in ["pk", "sk", VERSION, "conversation", "ttl"] {
                 leg.remove(own);
             }

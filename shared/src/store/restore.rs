@@ -70,7 +70,7 @@ impl Store {
             Some(time) => update.set("limit_reached_at = :reached").bind(":reached", item::seconds(time)),
             None => update.remove("limit_reached_at"),
         };
-        update = conversations::with_block(update, after);
+        update = conversations::with_pause(conversations::with_block(update, after), after);
         let change = match recorded {
             Some(recorded) => change.put(now)?.when("revision = :recorded").bind(":recorded", item::integer(recorded)),
             None => change.put(now)?.when("attribute_not_exists(pk)"),

@@ -319,6 +319,10 @@ fn marked(route: Write, conversation: &Conversation) -> Write {
         return route;
     }
     let metered = route.set("metered = :metered").bind(":metered", AttributeValue::Bool(true));
+    let metered = match conversation.paused_until {
+        Some(time) => metered.set("paused_until = :paused").bind(":paused", item::seconds(time)),
+        None => metered.remove("paused_until"),
+    };
     match conversation.limit_reached_at {
         Some(_) => metered.set("exhausted = :exhausted").bind(":exhausted", AttributeValue::Bool(true)),
         None => metered.remove("exhausted"),

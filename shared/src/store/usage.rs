@@ -11,13 +11,13 @@ use super::retention::leg_deleted_after;
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::conversation::{Conversation, ConversationId};
-use crate::domain::usage::Usage;
+use crate::domain::usage::{CallsByDay, Tally, Usage};
 
 /// The usage of a conversation as it was read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UsageAsRead {
     /// The usage itself.
-    pub usage: Usage,
+    pub tally: Tally,
     /// Number of changes of the item; 0 if there is none.
     version: u64,
 }
@@ -28,12 +28,12 @@ impl UsageAsRead {
         let number = |name: &str| item.get(name).and_then(|value| value.as_n().ok());
         let count = |name: &str| number(name).and_then(|number| number.parse().ok());
         let read = || {
-            let usage = Usage {
+            let sum = Usage {
                 calls: count("calls")?,
                 seconds: count("seconds")?,
                 spend: number("spend").and_then(|number| Decimal::from_str_exact(number).ok())?,
             };
-            Some(Self { usage, version: count("version")? })
+            Some(Self { tally: Tally { sum, by_day: read_days(item)? }, version: count("version")? })
         };
         read().ok_or_else(|| StoreError::Unreadable(kind, "a sum is missing or malformed".to_owned()))
     }
@@ -50,22 +50,45 @@ impl UsageAsRead {
         self.when_unchanged(Write::check(Key::Usage(conversation)))
     }
 
-    /// Replaces the usage, if it is still as it was read.
-    pub(super) fn replace(&self, conversation: &Conversation, usage: &Usage) -> Write {
-        let write = Write::update(Key::Usage(conversation.id))
-            .set("calls = :calls, seconds = :seconds, spend = :spend, version = :next")
-            .set_ttl(leg_deleted_after(conversation.rests_until()))
-            .bind(":calls", item::integer(usage.calls))
-            .bind(":seconds", item::integer(usage.seconds))
-            .bind(":spend", AttributeValue::N(usage.spend.to_string()))
-            .bind(":next", item::integer(self.version + 1));
-        self.when_unchanged(write)
+    /// Replaces the usage, if it is still as it was read, with the TTL of the conversation's legs.
+    pub(super) fn replace_until(&self, conversation: &Conversation, tally: &Tally) -> Write {
+        self.replace(conversation.id, tally).set_ttl(leg_deleted_after(conversation.rests_until()))
     }
+
+    /// Replaces the usage, if it is still as it was read.
+    pub(super) fn replace(&self, conversation: ConversationId, tally: &Tally) -> Write {
+        let Usage { calls, seconds, spend } = tally.sum;
+        let write = Write::update(Key::Usage(conversation))
+            .set("calls = :calls, seconds = :seconds, spend = :spend, version = :next")
+            .bind(":calls", item::integer(calls))
+            .bind(":seconds", item::integer(seconds))
+            .bind(":spend", AttributeValue::N(spend.to_string()))
+            .bind(":next", item::integer(self.version + 1));
+        self.when_unchanged(with_days(write, &self.tally.by_day, &tally.by_day))
+    }
+}
+
+/// Attribute of the calls of each day.
+const DAYS: &str = "days";
+
+/// Sets the calls of each day. Without a limit for a day there are none.
+fn with_days(write: Write, before: &CallsByDay, after: &CallsByDay) -> Write {
+    if before == after {
+        return write;
+    }
+    let days = after.iter().map(|(day, calls)| (day.to_string(), item::integer(calls)));
+    write.set(format!("{DAYS} = :days")).bind(":days", AttributeValue::M(days.collect()))
+}
+
+fn read_days(item: &Item) -> Option<CallsByDay> {
+    let Some(days) = item.get(DAYS) else { return Some(CallsByDay::default()) };
+    let read = |(day, calls): (&String, &AttributeValue)| Some((day.parse().ok()?, calls.as_n().ok()?.parse().ok()?));
+    days.as_m().ok()?.iter().map(read).collect()
 }
 
 impl Store {
     /// Returns the usage of those of these conversations, at most 100, that have any. One consistent read.
-    pub async fn usage_of(&self, ids: &[ConversationId]) -> Result<HashMap<ConversationId, Usage>, StoreError> {
+    pub async fn usage_of(&self, ids: &[ConversationId]) -> Result<HashMap<ConversationId, Tally>, StoreError> {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
@@ -74,7 +97,7 @@ impl Store {
         let items = self.batch_get(ids.iter().map(|id| Key::Usage(*id))).await?;
         let mut passed_over = PassedOver::default();
         let read = |item: &Item| {
-            let usage = passed_over.take(UsageAsRead::read(item))?.usage;
+            let usage = passed_over.take(UsageAsRead::read(item))?.tally;
             Some((by_partition.remove(item::partition(item))?, usage))
         };
         Ok(items.iter().filter_map(read).collect())

@@ -184,6 +184,7 @@ pub fn answer(destination: Destination, speech: &Speech<'_>, follow_up: Option<F
             [say(speech, Spoken::Connecting), connect].into_iter().chain(after).collect()
         }
         Destination::Exhausted(_) => vec![say(speech, Spoken::LimitReached)],
+        Destination::Paused(_) => vec![say(speech, Spoken::DayUsedUp)],
         Destination::Blocked(_) => vec![say(speech, Spoken::Connecting), say(speech, Spoken::Unavailable)],
         Destination::Ended(_) => vec![say(speech, Spoken::Ended)],
         Destination::ReceiveOnly => vec![say(speech, Spoken::ReceivesOnly)],
@@ -280,6 +281,7 @@ mod tests {
         let refused = [
             Destination::Exhausted(id),
             Destination::Blocked(id),
+            Destination::Paused(id),
             Destination::Ended(id),
             Destination::Replaced(id),
             Destination::ReceiveOnly,

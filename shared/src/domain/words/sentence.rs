@@ -80,6 +80,8 @@ sentences! {
         CallerUnclear = "call.caller-unclear",
         /// The other participant is called next.
         Connecting = "call.connecting",
+        /// The calls of the day are used up.
+        DayUsedUp = "call.day-used-up",
         /// The end of a conversation with a machine.
         Goodbye = "call.goodbye",
         /// The conversation has ended.

@@ -256,6 +256,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             handling: new.handling,
             usage_limits: new.usage_limits,
             limit_reached_at: None,
+            paused_until: None,
             blocked: None,
             revision: 0,
             carrier_records: verified.iter().filter_map(|verified| verified.carrier_record.clone()).collect(),
