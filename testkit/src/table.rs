@@ -13,7 +13,7 @@ use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::route::{Hold, KeyOwner, Route, RouteTombstone};
 use shared::domain::route_keys::RouteKey;
 use shared::domain::side::Side;
-use shared::domain::usage::Usage;
+use shared::domain::usage::{Tally, Usage};
 use shared::store::{Demand, Erasure, Heal, Line, RecordedChange, Redaction};
 
 use crate::string;
@@ -305,6 +305,7 @@ impl Table {
                     history: route.history.clone(),
                     looked_up: route.looked_up,
                     overlap_until: route.overlap_until,
+                    left_seconds: self.left_seconds(conversation, side, route),
                     ..Route::new(conversation, side)
                 };
                 let expires_at = end(conversation);
@@ -317,6 +318,16 @@ impl Table {
             let mut known = kept.chain(self.erased.iter().copied());
             assert!(known.any(|known| known.to_string() == id), "{id} is missing");
         }
+    }
+
+    /// Returns what a route has to leave for a call. With a limit for the price it depends on rates, which are not read here.
+    fn left_seconds(&self, conversation: &Conversation, side: Side, route: &Route) -> Option<u32> {
+        let limits = &conversation.usage_limits;
+        if limits.max_spend.is_some() || end(conversation) != conversation.expires_at {
+            return route.left_seconds;
+        }
+        let sum = self.usage.get(&conversation.id).copied().unwrap_or_default();
+        conversation.seconds_left(&Tally { sum, ..Tally::default() }, side)
     }
 
     /// True if the route key belongs to a later conversation of the same two people, or did before that was erased.

@@ -73,7 +73,7 @@ pub(crate) struct DecisionView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     doubt: Option<&'static str>,
     items: Vec<ItemView<'a>>,
-    /// What the caller hears. `None` if that is not known.
+    /// The words that the caller hears. `None` if that is not known.
     hears: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     connects: Option<ConnectionView<'a>>,
@@ -92,7 +92,7 @@ enum ItemView<'a> {
         expires_at: Timestamp,
         quarantined_until: Timestamp,
     },
-    /// What an erasure leaves of a route.
+    /// The rest of a route after an erasure.
     Tombstone {
         caller: &'a RealNumber,
         number: &'a VirtualNumber,
@@ -137,6 +137,9 @@ struct ConnectionView<'a> {
     ring_seconds: u32,
     max_call_seconds: u32,
     talk_seconds: u32,
+    /// True if the limits of the conversation cut the call short.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_cut_short: bool,
 }
 
 impl<'a> DecisionView<'a> {
@@ -207,17 +210,21 @@ impl<'a> ItemView<'a> {
 
 impl<'a> ConnectionView<'a> {
     fn new(decision: &'a Decision, callee: Option<Side>) -> Option<Self> {
-        let Decision::Routed(Destination::Participant { connect_to, present_as, limits, handling, .. }) = decision
+        let Decision::Routed(Destination::Participant {
+            connect_to, present_as, limits, left_seconds, handling, ..
+        }) = decision
         else {
             return None;
         };
+        let (talk_seconds, is_cut_short) = limits.talk_seconds_within(*left_seconds, *handling);
         Some(Self {
             side: callee,
             number: connect_to,
             from: present_as,
             ring_seconds: limits.ring_seconds,
             max_call_seconds: limits.max_call_seconds,
-            talk_seconds: limits.talk_seconds(*handling),
+            talk_seconds,
+            is_cut_short,
         })
     }
 }

@@ -75,7 +75,8 @@ async fn minutes_and_spend_are_limits_too() {
     for connected in [true, true, true, false] {
         assert_eq!(connects(&laptop, &created, 0).await, connected);
     }
-    assert_eq!(read(&laptop, &created).await["usage"]["seconds"], 126);
+    // The third call would last for 42 seconds too, and is cut off when the two minutes are over.
+    assert_eq!(read(&laptop, &created).await["usage"]["seconds"], 120);
     change(&laptop, &created, json!({"max_minutes": 100})).await;
     let spent: Decimal = text(&read(&laptop, &created).await, "/usage/spend").parse().unwrap();
     change(&laptop, &created, json!({"max_spend": (spent + Decimal::new(1, 4)).to_string()})).await;
@@ -265,4 +266,89 @@ async fn deployment_has_a_limit_of_a_day_and_no_limit_stores_nothing() {
     let named = |name: &str| items.iter().any(|item| item.get(name).is_some());
     assert!(named("counted") && !named("days") && !named("paused_until"), "as before there was this limit");
     assert!(!items.iter().any(|item| item["counted"]["M"].get("day").is_some()));
+}
+
+/// Returns what a caller hears, and the limit of the talk. Compared with what is said about such a call.
+async fn call_within(laptop: &Laptop, conversation: &Value, side: usize) -> (String, Value) {
+    let participant = &read(laptop, conversation).await["participants"][side];
+    let call = json!({"from": participant["number"], "to": participant["dials"], "conversation_uuid": "CON-1"});
+    let ncco = laptop.signed_post("/webhooks/answer", &call.to_string()).await.body;
+    let said: Vec<_> = ncco.as_array().unwrap().iter().filter_map(|action| action["text"].as_str()).collect();
+    let asked = format!("/decisions?from={}&to={}", text(participant, "/number"), text(participant, "/dials"));
+    let decision = laptop.get(&asked).await.body;
+    let limit = ncco.as_array().unwrap().last().unwrap()["limit"].clone();
+    let shown = &decision["connects"];
+    assert_eq!((&decision["hears"], &shown["talk_seconds"]), (&json!(said.join(" ")), &limit));
+    assert_eq!(shown["is_cut_short"] == true, said.len() == 2, "{decision}");
+    (said.join(" "), limit)
+}
+
+#[tokio::test]
+async fn call_lasts_no_longer_than_the_minutes_that_are_left() {
+    let laptop = Laptop::builder().numbers("GB", 3).start().await;
+    let created = create(&laptop, json!({"max_minutes": 3})).await;
+    let hears = |words: &str| format!("Connecting your call. You have {words} left.");
+    assert_eq!(call_within(&laptop, &created, 0).await, (hears("3 minutes"), json!(180)));
+    for (left, words) in [(138, "2 minutes"), (96, "one minute"), (54, "less than one minute")] {
+        assert!(connects(&laptop, &created, 0).await);
+        for side in [0, 1] {
+            assert_eq!(call_within(&laptop, &created, side).await, (hears(words), json!(left)));
+        }
+        assert_eq!(read(&laptop, &created).await["usage"]["left"], json!({"seconds": left}));
+        laptop.table().await;
+    }
+    // Other changes keep it, and a new limit counts from what has been used.
+    for other in [
+        json!({"expires_in": 172_800}),
+        json!({"participants": [{"number": "+447700900009"}, null]}),
+        json!({"participants": [{"number": format!("+{RIDER}")}, null]}),
+    ] {
+        change(&laptop, &created, other.clone()).await;
+        for side in [0, 1] {
+            assert_eq!(call_within(&laptop, &created, side).await.1, 54, "{other}");
+        }
+        laptop.table().await;
+    }
+    let lost = string(&created["participants"][0]["dials"]);
+    laptop.vonage_form("/number/cancel", &[("country", "GB"), ("msisdn", &lost)]).await;
+    laptop.run_schedule().await;
+    for side in [0, 1] {
+        assert_eq!(call_within(&laptop, &created, side).await.1, 54, "on another number");
+    }
+    change(&laptop, &created, json!({"max_minutes": 4})).await;
+    assert_eq!(call_within(&laptop, &created, 1).await.1, 114);
+    change(&laptop, &created, json!({"max_minutes": 1000})).await;
+    assert_eq!(call_within(&laptop, &created, 1).await, ("Connecting your call.".to_owned(), json!(7150)));
+    laptop.table().await;
+}
+
+#[tokio::test]
+async fn call_lasts_no_longer_than_the_money_that_is_left_once_its_rate_is_told() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({"max_spend": "1"})).await;
+    assert_eq!(call_within(&laptop, &created, 0).await.1, 7150, "the rate is not known");
+    assert!(connects(&laptop, &created, 0).await);
+    let after = read(&laptop, &created).await;
+    let amount = |value: &Value| value.as_str().unwrap().parse::<Decimal>().unwrap();
+    let rates: Decimal = after["calls"][0]["legs"].as_array().unwrap().iter().map(|leg| amount(&leg["rate"])).sum();
+    let left = Decimal::ONE - amount(&after["usage"]["spend"]);
+    assert_eq!(amount(&after["usage"]["left"]["spend"]), left);
+    let seconds = (left / rates * Decimal::from(60)).floor();
+    assert!(seconds > Decimal::from(600) && seconds < Decimal::from(7000), "{seconds}");
+    assert_eq!(call_within(&laptop, &created, 0).await.1.to_string(), seconds.to_string());
+    assert_eq!(call_within(&laptop, &created, 1).await.1, 7150, "calls of the other side were never told");
+    change(&laptop, &created, json!({"max_minutes": 1})).await;
+    assert_eq!(call_within(&laptop, &created, 0).await.1, 18, "the smaller one counts");
+    laptop.table().await;
+}
+
+#[tokio::test]
+async fn limits_of_calls_alone_leave_routes_as_they_are() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({"max_calls": 9, "max_calls_per_day": 5})).await;
+    assert!(connects(&laptop, &created, 0).await);
+    assert_eq!(call_within(&laptop, &created, 0).await.1, 7150);
+    let items = laptop.items().await;
+    assert!(!items.iter().any(|item| item.get("left_seconds").is_some() || item.get("rates").is_some()));
+    assert_eq!(read(&laptop, &created).await["usage"]["left"], json!({"calls": 8, "calls_today": 4}));
 }

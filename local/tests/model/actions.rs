@@ -104,6 +104,7 @@ impl Case {
             handling: CallHandling::default(),
             usage_limits: UsageLimits {
                 max_calls: spec.max_calls.map(|calls| MaxCount::try_from(calls).unwrap()),
+                max_minutes: spec.max_minutes.map(|minutes| MaxCount::try_from(minutes).unwrap()),
                 max_calls_per_day: spec.max_calls_per_day.map(|calls| MaxCount::try_from(calls).unwrap()),
                 ..UsageLimits::default()
             },

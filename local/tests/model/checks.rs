@@ -208,6 +208,7 @@ fn check_destinations(model: &Model, table: &Table) -> Verdict {
                     limits: conversation.expected.limits,
                     caller: side,
                     handling: conversation.expected.handling,
+                    left_seconds: model.left_seconds(&conversation.expected, side),
                 },
             };
             let taken = live.insert(route_key(&conversation.expected, side), leads_to);
@@ -345,6 +346,7 @@ impl Model {
                         limits: expected.limits,
                         caller: side,
                         handling: expected.handling,
+                        left_seconds: self.left_seconds(expected, side),
                     };
                 }
             }

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use shared::domain::call::{Direction, LegEvent, LegFacts, Status};
-use shared::domain::conversation::ConversationId;
+use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::phone::{RealNumber, VirtualNumber};
-use shared::domain::usage::{Counted, Usage, UsageLimits, day};
+use shared::domain::side::Side;
+use shared::domain::usage::{Counted, Tally, Usage, UsageLimits, day};
 use shared::store::{LegNumbers, Recorded};
 
 use crate::model::{Model, ModelConversation, RouteKey, Verdict, ensure};
@@ -286,6 +287,13 @@ impl Model {
         let is_there = |id: &ConversationId| self.conversations.contains_key(id) || self.forgotten.contains(id);
         let latest = self.owners(event).filter(|id| is_there(id) && begun(id) <= first).max();
         latest == Some(id) || begun(&id) == first || latest.is_some_and(|latest| begun(&latest) == first && id < latest)
+    }
+
+    /// Returns the seconds that the limits leave for a call, if that is less than any call may last.
+    pub fn left_seconds(&self, conversation: &Conversation, side: Side) -> Option<u32> {
+        let legs = self.legs.iter().filter(|((of, _), _)| *of == conversation.id);
+        let sum = legs.fold(Usage::default(), |sum, (_, leg)| sum.with_leg(&leg.counted.usage, &Usage::default()));
+        conversation.seconds_left(&Tally { sum, ..Tally::default() }, side)
     }
 
     /// Checks that the calls of a day are those of the legs, and that they pause the conversation when they are used up.

@@ -120,6 +120,8 @@ pub struct NewConversationSpec {
     pub languages: [Option<usize>; 2],
     /// The limit of its calls of a day. One that has no other limit.
     pub max_calls_per_day: Option<u64>,
+    /// The limit of its minutes. One that has no other limit.
+    pub max_minutes: Option<u64>,
 }
 
 /// A reference to a phone.
@@ -219,21 +221,26 @@ impl NewConversationSpec {
         // Some last for longer than the margin of a hold.
         let lifetime = prop_oneof![20 => 60..=600u64, 1 => 60..=400_000u64];
         let limits = prop_oneof![
-            5 => Just((None, None)),
-            3 => (1..3u64).prop_map(|calls| (Some(calls), None)),
-            2 => (1..3u64).prop_map(|calls| (None, Some(calls))),
+            5 => Just((None, None, None)),
+            2 => (1..3u64).prop_map(|calls| (Some(calls), None, None)),
+            2 => (1..3u64).prop_map(|calls| (None, Some(calls), None)),
+            2 => (1..4u64).prop_map(|minutes| (None, None, Some(minutes))),
         ];
         (PhoneRef::two(), direction, lifetime, 60..=600u32, any::<bool>(), key, limits, languages()).prop_map(
-            |(people, direction, lifetime, quarantine, notify, key, (max_calls, max_calls_per_day), languages)| Self {
-                people,
-                direction,
-                lifetime,
-                quarantine,
-                notify,
-                key,
-                max_calls,
-                languages,
-                max_calls_per_day,
+            |(people, direction, lifetime, quarantine, notify, key, limits, languages)| {
+                let (max_calls, max_calls_per_day, max_minutes) = limits;
+                Self {
+                    people,
+                    direction,
+                    lifetime,
+                    quarantine,
+                    notify,
+                    key,
+                    max_calls,
+                    max_calls_per_day,
+                    max_minutes,
+                    languages,
+                }
             },
         )
     }

@@ -55,6 +55,19 @@ impl CallLimits {
     fn seconds_to_connect(self, handling: CallHandling) -> u32 {
         Self::ANNOUNCEMENT_SECONDS + self.ring_seconds + handling.guard_seconds()
     }
+
+    /// Longest time for which a caller hears how long the call may last, in seconds.
+    const NOTICE_SECONDS: u32 = 6;
+
+    /// Returns the time to talk of a call of which `left` seconds are left, and true if that cuts it short.
+    pub fn talk_seconds_within(self, left: Option<u32>, handling: CallHandling) -> (u32, bool) {
+        let talk = self.talk_seconds(handling);
+        match left.filter(|left| *left < talk) {
+            // The caller hears about it first, and the whole call stays within its limit.
+            Some(left) => (left.min(talk.saturating_sub(Self::NOTICE_SECONDS)).max(1), true),
+            None => (talk, false),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -70,6 +83,17 @@ mod tests {
             let talk = limits.talk_seconds(CallHandling::default());
             assert_eq!((limits.ring_seconds, talk), (ring_seconds, talk_seconds));
         }
+    }
+
+    #[test]
+    fn call_that_is_cut_short_has_time_for_the_notice() {
+        let limits = CallLimits::with_max_call(7200);
+        let within = |left| limits.talk_seconds_within(left, CallHandling::default());
+        assert_eq!([None, Some(7150), Some(9000)].map(within), [(7150, false); 3]);
+        assert_eq!(
+            [Some(7149), Some(7144), Some(7143), Some(1)].map(within),
+            [(7144, true), (7144, true), (7143, true), (1, true)]
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::domain::language::Language;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
-use crate::domain::usage::UsageLimits;
+use crate::domain::usage::{Tally, UsageLimits};
 
 /// A conversation's id: a ULID, which contains the time of its creation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -291,6 +291,12 @@ impl Conversation {
     /// True if calls of `side` are not connected because it is blocked.
     pub fn is_blocked(&self, side: Side) -> bool {
         self.blocked.is_some_and(|blocked| blocked.includes(side))
+    }
+
+    /// Returns the seconds for which a call from `caller` may last after this `tally`, if that cuts a call short.
+    pub fn seconds_left(&self, tally: &Tally, caller: Side) -> Option<u32> {
+        let left = self.usage_limits.seconds_left(tally, caller)?;
+        u32::try_from(left).ok().filter(|left| *left < self.limits.talk_seconds(self.handling))
     }
 
     /// Returns how often its phones and numbers were replaced. Of two states of a conversation that agree in this, the people have

@@ -3,7 +3,7 @@
 use crate::domain::conversation::ConversationId;
 use crate::domain::route::Destination;
 
-/// What a call meets.
+/// The fate of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// The caller is a phone, so the route key of caller and number decides.

@@ -20,6 +20,7 @@ pub mod overlap;
 pub mod peak_usage;
 pub mod phone;
 pub mod pool;
+pub mod rates;
 pub mod ready_pool;
 pub mod retention;
 pub mod route;

@@ -13,6 +13,7 @@ use crate::domain::overlap::overlapping;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
 use crate::domain::text::{Label, Reference};
+use crate::domain::usage::Tally;
 use crate::domain::words::Words;
 use crate::domain::words::addressee::Addressee;
 use crate::domain::words::sentence::Placeholder;
@@ -81,6 +82,9 @@ pub struct Route {
     /// The time until which no call is connected, because those of a day are used up.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub paused_until: Option<Timestamp>,
+    /// The seconds for which a call may last, if the limits of the conversation leave less than its calls may last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_seconds: Option<u32>,
     /// True if the caller is blocked, so that no call of this side is connected.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blocked: bool,
@@ -168,6 +172,8 @@ pub enum Destination {
         caller: Side,
         /// The handling of the call.
         handling: CallHandling,
+        /// The seconds that the limits of the conversation leave for the call, if that cuts it short.
+        left_seconds: Option<u32>,
     },
     /// A conversation whose calls have reached one of its limits.
     Exhausted(ConversationId),
@@ -186,7 +192,7 @@ pub enum Destination {
 }
 
 impl Route {
-    /// Creates the route of the participant on `side` of `conversation`, without history and verdict.
+    /// Creates the route of the participant on `side` of `conversation`, without history, verdict and calls.
     pub fn new(conversation: &Conversation, side: Side) -> Self {
         Self {
             conversation: conversation.id,
@@ -207,6 +213,7 @@ impl Route {
             metered: !conversation.usage_limits.is_none(),
             exhausted: conversation.limit_reached_at.is_some(),
             paused_until: conversation.paused_until,
+            left_seconds: conversation.seconds_left(&Tally::default(), side),
             blocked: conversation.is_blocked(side),
             language: conversation.participant(side).language.clone(),
             label: None,
@@ -356,6 +363,7 @@ pub fn destination(owner: Option<KeyOwner>, now: Timestamp) -> Destination {
             limits: route.limits,
             caller: route.side,
             handling: route.handling,
+            left_seconds: route.left_seconds,
         },
         Some(KeyOwner::Route(route)) if route.is_replaced && now < route.quarantined_until => {
             Destination::Replaced(route.conversation)
@@ -399,6 +407,7 @@ mod tests {
             label: None,
             reference: None,
             paused_until: None,
+            left_seconds: None,
             blocked: false,
         }
     }

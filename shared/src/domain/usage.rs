@@ -6,9 +6,12 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::call::{Direction, LegFacts};
+use crate::domain::rates::Rates;
+use crate::domain::side::Side;
 
 /// A limit in whole calls or minutes: 1 to 1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +134,36 @@ impl UsageLimits {
         calls || minutes || self.max_spend.is_some_and(|MaxSpend(max)| usage.spend >= max)
     }
 
+    /// Returns what is left of the limits at `now`.
+    pub fn left(&self, tally: &Tally, now: Timestamp) -> Left {
+        let count = |max: Option<MaxCount>, used: u64| max.map(|MaxCount(max)| u64::from(max).saturating_sub(used));
+        let seconds = self.max_minutes.map(|MaxCount(max)| (u64::from(max) * 60).saturating_sub(tally.sum.seconds));
+        Left {
+            calls: count(self.max_calls, tally.sum.calls),
+            calls_today: count(self.max_calls_per_day, tally.by_day.on(day(now))),
+            seconds,
+            spend: self.max_spend.map(|MaxSpend(max)| (max - tally.sum.spend).max(Decimal::ZERO)),
+        }
+    }
+
+    /// Returns the seconds for which a call from `caller` may last. The price limits them only if the rates of such a call are
+    /// known.
+    pub fn seconds_left(&self, tally: &Tally, caller: Side) -> Option<u64> {
+        // Neither of these depends on the day.
+        let left = self.left(tally, Timestamp::UNIX_EPOCH);
+        let rate = tally.rates.of_call_from(caller).filter(|rate| *rate > Decimal::ZERO);
+        let by_price =
+            left.spend.zip(rate).and_then(|(spend, rate)| (spend / rate * Decimal::from(60)).floor().to_u64());
+        let seconds = left.seconds.into_iter().chain(by_price).min()?;
+        // A call of no seconds cannot be asked for. If nothing is left, a limit is reached and no call is connected.
+        Some(seconds.max(1))
+    }
+
+    /// True if calls may be cut short by one of the limits.
+    pub fn cut_calls(&self) -> bool {
+        self.max_minutes.is_some() || self.max_spend.is_some()
+    }
+
     /// Returns the time from which calls are connected again, if those of the day of `now` are used up.
     pub fn paused_until(&self, by_day: &CallsByDay, now: Timestamp) -> Option<Timestamp> {
         let is_used_up = |MaxCount(max): MaxCount| by_day.on(day(now)) >= max.into();
@@ -192,26 +225,49 @@ impl FromIterator<(Date, u64)> for CallsByDay {
 /// The part of a leg that is counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// What the leg uses.
+    /// The usage of the leg.
     pub usage: Usage,
     /// The day of its call, if calls are counted by day.
     pub day: Option<Date>,
 }
 
-/// What is counted of all calls of a conversation.
+/// The count of all calls of a conversation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// The sums.
     pub sum: Usage,
     /// The calls by day, if there is a limit for a day.
     pub by_day: CallsByDay,
+    /// The rates of the last legs, if there is a limit for the price.
+    pub rates: Rates,
+}
+
+/// The rest of the limits of a conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// Calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u64>,
+    /// Calls of this day (UTC).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_today: Option<u64>,
+    /// Seconds for which both talk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// Price of all legs, in EUR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spend: Option<Decimal>,
 }
 
 impl Tally {
     /// Adds what a leg uses, less what was `counted` of it before.
     #[must_use]
     pub fn with_leg(self, leg: &Counted, counted: &Counted) -> Self {
-        Self { sum: self.sum.with_leg(&leg.usage, &counted.usage), by_day: self.by_day.with_leg(leg, counted) }
+        Self {
+            sum: self.sum.with_leg(&leg.usage, &counted.usage),
+            by_day: self.by_day.with_leg(leg, counted),
+            rates: self.rates,
+        }
     }
 }
 
@@ -270,6 +326,30 @@ mod tests {
             assert_eq!((limits.are_reached(&below), limits.are_reached(&at)), (false, true), "{limits:?}");
         }
         assert!(!UsageLimits::default().are_reached(&usage(u64::MAX, u64::MAX, "1000000")));
+    }
+
+    #[test]
+    fn call_lasts_no_longer_than_what_is_left() {
+        let limits = |json| limits(json).unwrap();
+        let used = |seconds, spend: &str| Usage { calls: 1, seconds, spend: spend.parse().unwrap() };
+        let tally = |sum, rates| Tally { sum, rates, ..Tally::default() };
+        let rate = |rate: &str| Some(rate.parse().unwrap());
+        let known = Rates::default()
+            .with_leg((Direction::Inbound, Side::A), rate("0.01"))
+            .with_leg((Direction::Outbound, Side::B), rate("0.05"));
+        let by_minutes = limits(json!({"max_minutes": 3}));
+        for (seconds, left) in [(0, Some(180)), (61, Some(119)), (179, Some(1)), (999, Some(1))] {
+            assert_eq!(by_minutes.seconds_left(&tally(used(seconds, "9"), known), Side::A), left);
+        }
+        let by_price = limits(json!({"max_spend": "0.2"}));
+        assert_eq!(by_price.seconds_left(&tally(used(0, "0.14"), known), Side::A), Some(60));
+        assert_eq!(by_price.seconds_left(&tally(used(0, "0.14"), known), Side::B), None, "its rates are not known");
+        let both = limits(json!({"max_minutes": 3, "max_spend": "0.2"}));
+        assert_eq!(both.seconds_left(&tally(used(150, "0.14"), known), Side::A), Some(30));
+        assert_eq!(limits(json!({"max_calls": 1})).seconds_left(&tally(used(0, "0"), known), Side::A), None);
+        let left =
+            limits(json!({"max_calls": 3, "max_spend": 1})).left(&tally(used(9, "2"), known), Timestamp::UNIX_EPOCH);
+        assert_eq!(serde_json::to_value(left).unwrap(), json!({"calls": 2, "spend": "0"}));
     }
 
     #[test]

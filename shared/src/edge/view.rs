@@ -15,7 +15,7 @@ use crate::domain::language::Language;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
-use crate::domain::usage::{self, Tally, Usage, UsageLimits};
+use crate::domain::usage::{self, Left, Tally, Usage, UsageLimits};
 
 /// The currency of all prices. Vonage bills in EUR.
 pub const CURRENCY: &str = "EUR";
@@ -60,6 +60,7 @@ struct UsageView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     calls_today: Option<u64>,
     currency: &'static str,
+    left: Left,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,7 +150,8 @@ impl<'a> ConversationView<'a> {
     pub fn with_usage(mut self, tally: &'a Tally, now: Timestamp) -> Self {
         let is_by_day = self.usage_limits.max_calls_per_day.is_some();
         let calls_today = is_by_day.then(|| tally.by_day.on(usage::day(now)));
-        let usage = UsageView { usage: &tally.sum, calls_today, currency: CURRENCY };
+        let left = self.usage_limits.left(tally, now);
+        let usage = UsageView { usage: &tally.sum, calls_today, currency: CURRENCY, left };
         self.usage = (!self.usage_limits.is_none()).then_some(usage);
         self
     }

@@ -1,4 +1,4 @@
-//! What a call meets now, or met or will meet at another time, and by which items. The decision is the answer webhook's own.
+//! Explanations of calls: what one meets now, met or will meet at another time, and by which items. The decision is the answer webhook's own.
 //!
 //! The table keeps the present state of a route and of its conversation, and no log of their changes. So about the past it knows
 //! when a conversation began and ended, and which ones had the route key before. Where a change since then may have led to
@@ -52,7 +52,7 @@ pub enum Doubt {
     Erased,
     /// An item that cannot be read may have decided.
     Unreadable,
-    /// What was there has been deleted.
+    /// The item that was there has been deleted.
     Deleted,
 }
 
@@ -74,7 +74,7 @@ impl Doubt {
     }
 }
 
-/// What the past of a route key tells.
+/// The past of a route key, as far as it is known.
 struct Past {
     destination: Option<Destination>,
     side: Option<Side>,
@@ -230,7 +230,8 @@ async fn of_route(store: &Store, mut route: Route, [at, now]: [Timestamp; 2]) ->
                 route.exhausted = reached_at <= at;
             }
             let limit_reached_at = conversation.limit_reached_at;
-            if may_differ(conversation) {
+            // What is left for a call changes with each call.
+            if may_differ(conversation) || conversation.usage_limits.cut_calls() {
                 doubt = Some(Doubt::Changed);
             } else if limit_reached_at.is_some_and(|reached| is_same_second(reached, at)) {
                 doubt = Some(Doubt::SameSecond);
@@ -239,7 +240,7 @@ async fn of_route(store: &Store, mut route: Route, [at, now]: [Timestamp; 2]) ->
         None => doubt = Some(Doubt::Erased),
     }
     if [route.since, route.expires_at, route.quarantined_until].into_iter().any(|moment| is_same_second(moment, at)) {
-        doubt = doubt.or(Some(Doubt::SameSecond));
+        doubt = Some(Doubt::SameSecond);
     }
     let side = Some(route.side);
     let found = destination(Some(KeyOwner::Route(route)), at);

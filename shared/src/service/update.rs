@@ -136,14 +136,15 @@ impl<L: NumberLookup> Updater<L> {
                 // Sent again, it is no change.
                 return Ok(before);
             }
-            let usage = self.limit(&before, &mut after, change.limits, now).await?;
             let new_phone = phone.as_ref().filter(|phone| is_new_phone(&before, &after, phone.side));
+            let moves = new_phone.is_some_and(|phone| after.direction.includes(phone.side));
+            let usage = self.limit(&before, &mut after, (change.limits, moves), now).await?;
             if let Some(phone) = new_phone {
                 // The transaction notices only what is stored under the same spelling.
                 check_free(&after, phone, now)?;
             }
             let moved = new_phone.filter(|phone| after.direction.includes(phone.side));
-            let moved = moved.map(|phone| moved_route(&after, phone, &self.words, now));
+            let moved = moved.map(|phone| moved_route(&after, phone, &self.words, usage.as_ref(), now));
             match self.hold_and_change([&before, &after], moved.as_ref(), usage.as_ref(), now).await {
                 Ok(()) => {
                     if new_phone.is_some() || after.expires_at > before.expires_at {
@@ -185,17 +186,18 @@ impl<L: NumberLookup> Updater<L> {
     }
 
     /// Gives a conversation other `limits`, and finds out if its calls have reached one of them. Returns the usage that it read
-    /// for that, or `None` if the limits stay.
+    /// for that, or because a new route needs to know what is left for a call. `None` if neither is so.
     async fn limit(
         &self,
         before: &Conversation,
         after: &mut Conversation,
-        limits: UsageLimits,
+        (limits, moves): (UsageLimits, bool),
         now: Timestamp,
     ) -> Result<Option<UsageAsRead>, StoreError> {
         after.usage_limits = limits.or(before.usage_limits);
         if after.usage_limits == before.usage_limits {
-            return Ok(None);
+            let is_needed = moves && after.usage_limits.cut_calls();
+            return if is_needed { self.store.usage(before.id).await.map(Some) } else { Ok(None) };
         }
         let read = self.store.usage(before.id).await?;
         let reached_at = before.limit_reached_at.unwrap_or(whole_second(now));
@@ -323,8 +325,16 @@ fn is_new_phone(before: &Conversation, after: &Conversation, side: Side) -> bool
 }
 
 /// Returns the route of a new phone that dials.
-fn moved_route(after: &Conversation, phone: &VerifiedPhone, words: &Words, now: Timestamp) -> Route {
+fn moved_route(
+    after: &Conversation,
+    phone: &VerifiedPhone,
+    words: &Words,
+    usage: Option<&UsageAsRead>,
+    now: Timestamp,
+) -> Route {
     let key = phone.routes.by_number.get(&after.participant(phone.side).sees);
     let route = Route::joining(after, phone.side, key, whole_second(now));
-    Route { looked_up: phone.verified.looked_up, ..route.with_spoken_names(after, words) }
+    let tally = usage.map(|usage| &usage.tally);
+    let left_seconds = tally.and_then(|tally| after.seconds_left(tally, phone.side));
+    Route { looked_up: phone.verified.looked_up, left_seconds, ..route.with_spoken_names(after, words) }
 }

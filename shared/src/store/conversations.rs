@@ -230,7 +230,7 @@ impl Store {
     }
 
     /// Changes the conversation from `before` to `after`, with its routes, in one transaction. The change is another time
-    /// of expiry, another phone of one participant, or other limits, which were compared with this `usage`. The new route of one who dials is then `moved`, and the old phone's
+    /// of expiry, another phone of one participant, a block, or other limits, which were compared with this `usage`. The new route of one who dials is then `moved`, and the old phone's
     /// route key is in quarantine from `now` on. The key of one who only receives is [held](Store::hold) for that long already.
     pub async fn change_conversation_and_limits(
         &self,
@@ -244,7 +244,7 @@ impl Store {
         let mut new_key = None;
         for side in after.direction.sides() {
             let Some(route) = moved.filter(|route| route.side == side) else {
-                transaction.push(routes::follow(after, side));
+                transaction.push(routes::follow(after, side, usage.map(|usage| &usage.tally)));
                 continue;
             };
             new_key = Some(transaction.len());

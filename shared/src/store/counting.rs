@@ -18,6 +18,7 @@ use super::{Store, StoreError, conversations, journal, legs, routes};
 use crate::clock::whole_second;
 use crate::domain::call::{Leg, LegEvent, LegFacts, Status};
 use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::side::Side;
 use crate::domain::usage::{self, Counted, Tally, Usage};
 use crate::retry;
 
@@ -45,21 +46,30 @@ fn read_note(note: AttributeValue) -> Result<Counted, StoreError> {
     Ok(Counted { usage: item::decode(note)?, day })
 }
 
-/// Takes the note of what was counted from a leg that moves to another conversation. Returns the writes that take it from the
-/// `usage`, and the condition under which the leg still has that note.
+/// Takes the note of what was counted from a leg that moves from a conversation to another one. Returns the writes that take it
+/// from the `usage`, and the condition under which the leg still has that note.
 ///
 /// A limit that is reached stays reached: the leg is counted where it goes, and a call too few is better than one too many.
 pub(super) fn uncount(
-    from: ConversationId,
+    from: &Conversation,
     usage: &UsageAsRead,
     leg: &mut Item,
     delete: Write,
+    now: Timestamp,
 ) -> Result<Vec<Write>, StoreError> {
-    let Some(counted) = leg.remove(COUNTED) else {
-        return Ok(vec![delete.when("attribute_not_exists(counted)")]);
-    };
+    let Some(counted) = leg.remove(COUNTED) else { return Ok(keep_count(leg, delete)) };
     let left = usage.tally.clone().with_leg(&Counted::default(), &read_note(counted.clone())?);
-    Ok(vec![delete.when("counted = :counted").bind(":counted", counted), usage.replace(from, &left)])
+    let mut writes = vec![delete.when("counted = :counted").bind(":counted", counted)];
+    writes.extend(tell(from, usage, &left, now)?);
+    Ok(writes)
+}
+
+/// Like [`uncount`], for a leg of which nothing was counted, or whose conversation is not stored any more.
+pub(super) fn keep_count(leg: &mut Item, delete: Write) -> Vec<Write> {
+    vec![match leg.remove(COUNTED) {
+        Some(counted) => delete.when("counted = :counted").bind(":counted", counted),
+        None => delete.when("attribute_not_exists(counted)"),
+    }]
 }
 
 /// True if something was counted of a leg.
@@ -103,17 +113,17 @@ impl Store {
             if uses == counted {
                 return Ok(Break(()));
             }
-            let tally = usage.tally.clone().with_leg(&uses, &counted);
+            let mut tally = usage.tally.clone().with_leg(&uses, &counted);
+            if conversation.usage_limits.max_spend.is_some() {
+                tally.rates = tally.rates.with_leg((leg.direction, leg.side), leg.facts.rate);
+            }
             let mark = Write::update(legs::key(id, event)).set("counted = :uses").bind(":uses", note(&uses)?);
             let mark = match before {
                 Some(note) => mark.when("counted = :counted").bind(":counted", note),
                 None => mark.when("attribute_exists(pk) AND attribute_not_exists(counted)"),
             };
-            let mut transaction = vec![mark, usage.replace_until(&conversation, &tally)];
-            match marked(&conversation, &tally, now) {
-                Some(after) => transaction.extend(mark_limits([&conversation, &after], now)?),
-                None => transaction.push(conversations::check(&conversation)),
-            }
+            let mut transaction = vec![mark];
+            transaction.extend(tell(&conversation, &usage, &tally, now)?);
             Ok(match self.transact(transaction, None).await? {
                 Outcome::Committed => Break(()),
                 Outcome::Cancelled(_) => Continue(()),
@@ -132,6 +142,26 @@ fn uses(conversation: &Conversation, leg: &Leg, counted: &Counted, now: Timestam
     Counted { usage, day: is_by_day.then_some(day) }
 }
 
+/// Replaces the `usage` of a conversation by the `tally`, and tells its routes what that means for calls.
+fn tell(
+    conversation: &Conversation,
+    usage: &UsageAsRead,
+    tally: &Tally,
+    now: Timestamp,
+) -> Result<Vec<Write>, StoreError> {
+    let mut writes = vec![usage.replace(conversation, tally)];
+    if let Some(after) = marked(conversation, tally, now) {
+        writes.extend(mark_limits([conversation, &after], tally, now)?);
+        return Ok(writes);
+    }
+    writes.push(conversations::check(conversation));
+    let changes =
+        |side: &Side| conversation.seconds_left(&usage.tally, *side) != conversation.seconds_left(tally, *side);
+    let sides = conversation.direction.sides().filter(changes).filter(|_| conversation.is_active(now));
+    writes.extend(sides.map(|side| routes::leave(conversation, side, tally)));
+    Ok(writes)
+}
+
 /// Returns the conversation with its marks of limits as the `tally` demands at `now`. `None` if it has them, or is over.
 fn marked(before: &Conversation, tally: &Tally, now: Timestamp) -> Option<Conversation> {
     let limits = &before.usage_limits;
@@ -145,8 +175,8 @@ fn marked(before: &Conversation, tally: &Tally, now: Timestamp) -> Option<Conver
 }
 
 /// Marks a conversation and its routes, so that they connect no more calls, or calls again.
-fn mark_limits([before, after]: [&Conversation; 2], now: Timestamp) -> Result<Vec<Write>, StoreError> {
-    let routes = after.direction.sides().map(|side| routes::meter(after, side));
+fn mark_limits([before, after]: [&Conversation; 2], tally: &Tally, now: Timestamp) -> Result<Vec<Write>, StoreError> {
+    let routes = after.direction.sides().map(|side| routes::meter(after, side, tally));
     let recorded = journal::record_change([before, after], now)?;
     Ok(std::iter::once(conversations::mark_limits(before, after)).chain(routes).chain(recorded).collect())
 }

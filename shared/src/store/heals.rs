@@ -143,7 +143,7 @@ impl Store {
         let mut transaction = vec![conversations::change_seen(before, after, sides)?, save(heal)?];
         for route in new_routes {
             transaction.push(routes::join(after, route, now)?);
-            transaction.push(routes::replace(before, before.participant(route.side), now));
+            transaction.push(routes::replace(before, route, now));
         }
         let others = after.direction.sides().filter(|side| !new_routes.iter().any(|route| route.side == *side));
         transaction.extend(others.map(|side| routes::present(after, side)));

@@ -16,7 +16,6 @@ use super::kinds::VERSION;
 use super::legs::{self, LegOwner, LegPhone};
 use super::passed_over::log;
 use super::transaction::Outcome;
-use super::usage::UsageAsRead;
 use super::write::Write;
 use super::{Store, StoreError, counting};
 use crate::domain::call::{Direction, LegEvent};
@@ -129,7 +128,7 @@ impl Store {
         let merged = self.merge_into_earliest(&home, &earlier, numbers.direction, event).await?;
         if merged == begun {
             for id in later {
-                self.take_along(*id, begun, event).await?;
+                self.take_along([*id, begun], event, now).await?;
             }
         }
         // Of an earlier conversation only this read tells if it has limits.
@@ -186,15 +185,26 @@ impl Store {
     }
 
     /// Moves what the conversation `from` has of the event's leg into the leg of the conversation `to`.
-    async fn take_along(&self, from: ConversationId, to: ConversationId, event: &LegEvent) -> Result<(), StoreError> {
+    async fn take_along(
+        &self,
+        [from, to]: [ConversationId; 2],
+        event: &LegEvent,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         retry::contended(ATTEMPTS, StoreError::Contended("a leg"), || async move {
             let Some(mut leg) = self.get_item(legs::key(from, event)).await? else { return Ok(Break(())) };
             if item::check_version(&leg).inspect_err(log).is_err() {
                 // It stays where it is until a release comes that can read it.
                 return Ok(Break(()));
             }
-            let usage = if counting::is_counted(&leg) { self.usage(from).await? } else { UsageAsRead::default() };
-            let left = counting::uncount(from, &usage, &mut leg, Write::delete(legs::key(from, event)))?;
+            let delete = Write::delete(legs::key(from, event));
+            let left = match self.stored_conversation(from, now).await?.filter(|_| counting::is_counted(&leg)) {
+                Some(conversation) => {
+                    let usage = self.usage(from).await?;
+                    counting::uncount(&conversation, &usage, &mut leg, delete, now)?
+                }
+                None => counting::keep_count(&mut leg, delete),
+            };
             for own in ["pk", "sk", VERSION, "conversation", "ttl"] {
                 leg.remove(own);
             }

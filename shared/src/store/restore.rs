@@ -76,7 +76,10 @@ impl Store {
             None => change.put(now)?.when("attribute_not_exists(pk)"),
         };
         let mut transaction = vec![update, change, journal::record_quarantine(after)];
-        transaction.extend(after.direction.sides().map(|side| routes::restate(after, side)));
+        let usage = if before.usage_limits == after.usage_limits { None } else { Some(self.usage(after.id).await?) };
+        transaction.extend(usage.as_ref().map(|usage| usage.check(after.id)));
+        let tally = usage.as_ref().map(|usage| &usage.tally);
+        transaction.extend(after.direction.sides().map(|side| routes::restate(after, side, tally)));
         Ok(self.transact(transaction, None).await? == Outcome::Committed)
     }
 

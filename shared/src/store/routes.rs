@@ -22,6 +22,7 @@ use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{Destination, KeyOwner, Route, destination};
 use crate::domain::side::Side;
+use crate::domain::usage::Tally;
 use crate::domain::words::addressee::Addressee;
 
 /// The owners that are stored for a caller and a number, each with the spelling of the caller in its key. One that cannot be
@@ -276,14 +277,23 @@ pub(super) fn close(conversation: &Conversation, participant: &Participant, now:
     set(conversation, participant, now)
 }
 
-/// Like [`close`], for a participant who dials another number from `now` on.
-pub(super) fn replace(conversation: &Conversation, participant: &Participant, now: Timestamp) -> Write {
-    close(conversation, participant, now).set("is_replaced = :true").bind(":true", AttributeValue::Bool(true))
+/// Like [`close`], for a participant who dials another number by the route `new` from `now` on. The old route has to leave as
+/// much for a call as the new one.
+pub(super) fn replace(conversation: &Conversation, new: &Route, now: Timestamp) -> Write {
+    let replace = close(conversation, conversation.participant(new.side), now);
+    let replace = replace.set("is_replaced = :true").bind(":true", AttributeValue::Bool(true));
+    if !conversation.usage_limits.cut_calls() {
+        return replace;
+    }
+    match new.left_seconds {
+        Some(left) => replace.when("left_seconds = :left").bind(":left", item::integer(left)),
+        None => replace.when("attribute_not_exists(left_seconds)"),
+    }
 }
 
 /// Updates the route of a participant whose own phone stays the same to the end, the block and the other phone of
-/// `conversation`.
-pub(super) fn follow(conversation: &Conversation, side: Side) -> Write {
+/// `conversation`, and to what is left for a call after this `tally`.
+pub(super) fn follow(conversation: &Conversation, side: Side, tally: Option<&Tally>) -> Write {
     let connect_to = &conversation.participant(side.other()).number;
     let follow = set(conversation, conversation.participant(side), conversation.expires_at)
         .set("connect_to = :to")
@@ -295,22 +305,40 @@ pub(super) fn follow(conversation: &Conversation, side: Side) -> Write {
             .bind(":language", item::string(language.as_str())),
         None => follow,
     };
-    with_block(marked(follow, conversation), conversation, side)
+    with_left(with_block(marked(follow, conversation), conversation, side), conversation, side, tally)
 }
 
 /// Updates the route of a participant to the end, the limits and the block of the conversation.
-pub(super) fn restate(conversation: &Conversation, side: Side) -> Write {
+pub(super) fn restate(conversation: &Conversation, side: Side, tally: Option<&Tally>) -> Write {
     let restated = set(conversation, conversation.participant(side), conversation.end());
-    with_block(marked(restated, conversation), conversation, side)
+    with_left(with_block(marked(restated, conversation), conversation, side), conversation, side, tally)
 }
 
-/// Updates the route of a participant to the conversation's limits.
-pub(super) fn meter(conversation: &Conversation, side: Side) -> Write {
+/// Updates the route of a participant to the conversation's limits, and to what is left for a call after this `tally`.
+pub(super) fn meter(conversation: &Conversation, side: Side, tally: &Tally) -> Write {
+    with_left(marked(of(conversation, side), conversation), conversation, side, Some(tally))
+}
+
+/// Updates the route of a participant to what is left for a call after this `tally`.
+pub(super) fn leave(conversation: &Conversation, side: Side, tally: &Tally) -> Write {
+    with_left(of(conversation, side), conversation, side, Some(tally))
+}
+
+/// Starts an update of the route of a participant.
+fn of(conversation: &Conversation, side: Side) -> Write {
     let participant = conversation.participant(side);
-    let meter = Write::update(Key::Route { caller: participant.route_caller(), dialled: &participant.sees })
+    Write::update(Key::Route { caller: participant.route_caller(), dialled: &participant.sees })
         .when("conversation = :id")
-        .bind(":id", item::string(conversation.id));
-    marked(meter, conversation)
+        .bind(":id", item::string(conversation.id))
+}
+
+/// Sets or removes what is left for a call, if the `tally` is given and the conversation has limits for that.
+fn with_left(route: Write, conversation: &Conversation, side: Side, tally: Option<&Tally>) -> Write {
+    let Some(tally) = tally.filter(|_| conversation.usage_limits.cut_calls()) else { return route };
+    match conversation.seconds_left(tally, side) {
+        Some(left) => route.set("left_seconds = :left").bind(":left", item::integer(left)),
+        None => route.remove("left_seconds"),
+    }
 }
 
 /// Adds the marks of a conversation that has limits, so that its routes always have those of the conversation.

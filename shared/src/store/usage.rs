@@ -10,7 +10,10 @@ use super::passed_over::{PassedOver, log};
 use super::retention::leg_deleted_after;
 use super::write::Write;
 use super::{Store, StoreError};
+use crate::domain::call::Direction;
 use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::rates::Rates;
+use crate::domain::side::Side;
 use crate::domain::usage::{CallsByDay, Tally, Usage};
 
 /// The usage of a conversation as it was read.
@@ -33,7 +36,8 @@ impl UsageAsRead {
                 seconds: count("seconds")?,
                 spend: number("spend").and_then(|number| Decimal::from_str_exact(number).ok())?,
             };
-            Some(Self { tally: Tally { sum, by_day: read_days(item)? }, version: count("version")? })
+            let tally = Tally { sum, by_day: read_days(item)?, rates: read_rates(item)? };
+            Some(Self { tally, version: count("version")? })
         };
         read().ok_or_else(|| StoreError::Unreadable(kind, "a sum is missing or malformed".to_owned()))
     }
@@ -50,21 +54,18 @@ impl UsageAsRead {
         self.when_unchanged(Write::check(Key::Usage(conversation)))
     }
 
-    /// Replaces the usage, if it is still as it was read, with the TTL of the conversation's legs.
-    pub(super) fn replace_until(&self, conversation: &Conversation, tally: &Tally) -> Write {
-        self.replace(conversation.id, tally).set_ttl(leg_deleted_after(conversation.rests_until()))
-    }
-
     /// Replaces the usage, if it is still as it was read.
-    pub(super) fn replace(&self, conversation: ConversationId, tally: &Tally) -> Write {
+    pub(super) fn replace(&self, conversation: &Conversation, tally: &Tally) -> Write {
         let Usage { calls, seconds, spend } = tally.sum;
-        let write = Write::update(Key::Usage(conversation))
+        let write = Write::update(Key::Usage(conversation.id))
+            .set_ttl(leg_deleted_after(conversation.rests_until()))
             .set("calls = :calls, seconds = :seconds, spend = :spend, version = :next")
             .bind(":calls", item::integer(calls))
             .bind(":seconds", item::integer(seconds))
             .bind(":spend", AttributeValue::N(spend.to_string()))
             .bind(":next", item::integer(self.version + 1));
-        self.when_unchanged(with_days(write, &self.tally.by_day, &tally.by_day))
+        let write = with_days(write, &self.tally.by_day, &tally.by_day);
+        self.when_unchanged(with_rates(write, &self.tally.rates, &tally.rates))
     }
 }
 
@@ -78,6 +79,39 @@ fn with_days(write: Write, before: &CallsByDay, after: &CallsByDay) -> Write {
     }
     let days = after.iter().map(|(day, calls)| (day.to_string(), item::integer(calls)));
     write.set(format!("{DAYS} = :days")).bind(":days", AttributeValue::M(days.collect()))
+}
+
+/// Attribute of the rates of the last legs.
+const RATES: &str = "rates";
+
+/// Sets the rates of the last legs. Without a limit for the price there are none.
+fn with_rates(write: Write, before: &Rates, after: &Rates) -> Write {
+    if before == after {
+        return write;
+    }
+    let known = Rates::LEGS.into_iter().filter_map(|leg| Some((rate_name(leg), after.of_leg(leg)?)));
+    let rates = known.map(|(name, rate)| (name, AttributeValue::N(rate.to_string())));
+    write.set(format!("{RATES} = :rates")).bind(":rates", AttributeValue::M(rates.collect()))
+}
+
+fn rate_name((direction, side): (Direction, Side)) -> String {
+    let direction = match direction {
+        Direction::Inbound => "inbound",
+        Direction::Outbound => "outbound",
+    };
+    format!("{direction}_{side:?}")
+}
+
+fn read_rates(item: &Item) -> Option<Rates> {
+    let Some(rates) = item.get(RATES) else { return Some(Rates::default()) };
+    let rates = rates.as_m().ok()?;
+    Rates::LEGS.into_iter().try_fold(Rates::default(), |read, leg| {
+        let rate = rates.get(&rate_name(leg)).map(|rate| Decimal::from_str_exact(rate.as_n().ok()?).ok());
+        Some(match rate {
+            Some(rate) => read.with_leg(leg, Some(rate?)),
+            None => read,
+        })
+    })
 }
 
 fn read_days(item: &Item) -> Option<CallsByDay> {

@@ -160,11 +160,12 @@ pub fn spoken(ncco: &Ncco) -> String {
 /// steps; without them it is just connected.
 pub fn answer(destination: Destination, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
     match destination {
-        Destination::Participant { connect_to, present_as, limits, handling, caller, .. } => {
+        Destination::Participant { connect_to, present_as, limits, handling, caller, left_seconds, .. } => {
             let handling = if follow_up.is_some() { handling } else { CallHandling::default() };
             let after =
                 follow_up.as_ref().filter(|_| !handling.guard.is_none()).map(|follow_up| ask_after(follow_up, caller));
             let (urls, token) = follow_up.map(|follow_up| (follow_up.urls, follow_up.whisper_token)).unzip();
+            let (limit, is_cut_short) = limits.talk_seconds_within(left_seconds, handling);
             let connect = Action::Connect {
                 from: present_as,
                 endpoint: [PhoneEndpoint {
@@ -175,13 +176,14 @@ pub fn answer(destination: Destination, speech: &Speech<'_>, follow_up: Option<F
                         .map(|(token, urls)| OnAnswer { url: urls.whisper(&token) }),
                 }],
                 timeout: limits.ring_seconds,
-                limit: limits.talk_seconds(handling),
+                limit,
                 event_url: urls.map(|urls| [urls.events()]),
                 event_type: (!handling.is_plain()).then_some("synchronous"),
                 machine_detection: (handling.guard == Guard::Detect)
                     .then_some(MachineDetection { behavior: "hangup", mode: "detect" }),
             };
-            [say(speech, Spoken::Connecting), connect].into_iter().chain(after).collect()
+            let notice = is_cut_short.then(|| time_left(speech, limit));
+            [Some(say(speech, Spoken::Connecting)), notice, Some(connect), after].into_iter().flatten().collect()
         }
         Destination::Exhausted(_) => vec![say(speech, Spoken::LimitReached)],
         Destination::Paused(_) => vec![say(speech, Spoken::DayUsedUp)],
@@ -197,6 +199,14 @@ pub fn answer(destination: Destination, speech: &Speech<'_>, follow_up: Option<F
 fn ask_after(follow_up: &FollowUp, caller: Side) -> Action {
     let url = follow_up.urls.step(StepKind::After, caller.other());
     Action::Notify { payload: Payload { about: "the end of a guarded leg" }, event_url: [url] }
+}
+
+/// Returns the sentence about a call that lasts at most this number of seconds.
+fn time_left(speech: &Speech<'_>, seconds: u32) -> Action {
+    match seconds / 60 {
+        0 => say(speech, Spoken::SecondsLeft),
+        minutes => say(&speech.with_minutes(minutes), Spoken::MinutesLeft),
+    }
 }
 
 /// Returns the action that says a sentence.
@@ -232,6 +242,7 @@ mod tests {
             limits: CallLimits { max_call_seconds: 600, ring_seconds: 30 },
             caller: Side::A,
             handling,
+            left_seconds: None,
         };
         let follow_up =
             addresses.map(|token| FollowUp { urls: CallUrls::new(BASE, id), whisper_token: token.map(str::to_owned) });
@@ -273,6 +284,35 @@ mod tests {
         assert_eq!(detection, &json!({"behavior": "hangup", "mode": "detect"}));
         assert_eq!((&detected[1]["eventType"], &detected[2]), (&json!("synchronous"), &after));
         assert!(detected[1]["endpoint"][0].get("onAnswer").is_none());
+    }
+
+    #[test]
+    fn call_that_is_cut_short_says_how_long_it_may_last() {
+        let of = |left_seconds| {
+            let destination = Destination::Participant {
+                conversation: ConversationId::generate(jiff::Timestamp::UNIX_EPOCH),
+                connect_to: PhoneNumber::try_from("447700900002").unwrap().into(),
+                present_as: PhoneNumber::try_from("447451000002").unwrap().into(),
+                one_way: false,
+                limits: CallLimits { max_call_seconds: 600, ring_seconds: 30 },
+                left_seconds,
+                caller: Side::A,
+                handling: CallHandling::default(),
+            };
+            let ncco = answer(destination, &Words::default().speech(None), None);
+            let value = serde_json::to_value(&ncco).unwrap();
+            (spoken(&ncco), value.as_array().unwrap().last().unwrap()["limit"].clone())
+        };
+        for (left, sentence, limit) in [
+            (Some(125), "Connecting your call. Minutes left for this call: 2.", 125),
+            (Some(119), "Connecting your call. Minutes left for this call: 1.", 119),
+            (Some(5), "Connecting your call. Less than a minute is left for this call.", 5),
+            (Some(564), "Connecting your call. Minutes left for this call: 9.", 559),
+            (Some(565), "Connecting your call.", 565),
+            (None, "Connecting your call.", 565),
+        ] {
+            assert_eq!(of(left), (sentence.to_owned(), json!(limit)));
+        }
     }
 
     #[test]

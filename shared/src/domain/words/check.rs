@@ -125,6 +125,7 @@ fn longest_value(placeholder: Placeholder) -> usize {
     match placeholder {
         Placeholder::Brand | Placeholder::Label => 160,
         Placeholder::Number => 16,
+        Placeholder::Minutes => 4,
         Placeholder::Reference => 512,
     }
 }
@@ -134,5 +135,6 @@ fn usual_value(placeholder: Placeholder) -> usize {
     match placeholder {
         Placeholder::Brand | Placeholder::Label | Placeholder::Reference => 20,
         Placeholder::Number => 13,
+        Placeholder::Minutes => 2,
     }
 }

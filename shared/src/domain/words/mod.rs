@@ -48,7 +48,7 @@ pub enum Utterance {
 }
 
 /// The words for one person.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Speech<'w> {
     words: &'w Settings,
     /// The person's language, that of the deployment, and English: a sentence is in the first that has it.
@@ -56,6 +56,7 @@ pub struct Speech<'w> {
     label: Option<String>,
     reference: Option<String>,
     number: Option<String>,
+    minutes: Option<String>,
 }
 
 impl Default for Words {
@@ -100,7 +101,7 @@ impl Words {
     pub fn speech(&self, language: Option<&Language>) -> Speech<'_> {
         let languages = language.into_iter().chain([&self.0.default]).cloned();
         let languages = languages.chain([Language::english()]).collect();
-        Speech { words: &self.0, languages, label: None, reference: None, number: None }
+        Speech { words: &self.0, languages, label: None, reference: None, number: None, minutes: None }
     }
 
     /// Returns the words for the caller of a route.
@@ -140,6 +141,11 @@ impl<'w> Speech<'w> {
         Self { number: Some(format!("+{number}")), ..self }
     }
 
+    /// Returns the same words with a number of minutes.
+    pub fn with_minutes(&self, minutes: u32) -> Self {
+        Self { minutes: Some(minutes.to_string()), ..self.clone() }
+    }
+
     /// Returns a sentence for a call.
     pub fn say(&self, sentence: Spoken) -> Utterance {
         let (value, tag, language) = self.find(sentence.key());
@@ -166,6 +172,7 @@ impl<'w> Speech<'w> {
                 Some(label) => Some(label.as_str()),
                 None => self.find(Name::OtherPerson.key()).0.as_str(),
             },
+            Some(Placeholder::Minutes) => self.minutes.as_deref(),
             Some(Placeholder::Number) => self.number.as_deref(),
             Some(Placeholder::Reference) => self.reference.as_deref(),
             None => None,

@@ -9,6 +9,8 @@ pub enum Placeholder {
     Brand,
     /// The name of the other participant.
     Label,
+    /// Whole minutes.
+    Minutes,
     /// The virtual number to dial, with "+".
     Number,
     /// The client's own name for the conversation.
@@ -17,7 +19,7 @@ pub enum Placeholder {
 
 impl Placeholder {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Brand, Self::Label, Self::Number, Self::Reference];
+    pub const ALL: [Self; 5] = [Self::Brand, Self::Label, Self::Minutes, Self::Number, Self::Reference];
 
     /// Those that every sentence may have.
     pub const ANYWHERE: [Self; 3] = [Self::Brand, Self::Label, Self::Reference];
@@ -27,6 +29,7 @@ impl Placeholder {
         match self {
             Self::Brand => "brand",
             Self::Label => "label",
+            Self::Minutes => "minutes",
             Self::Number => "number",
             Self::Reference => "reference",
         }
@@ -88,12 +91,16 @@ sentences! {
         Ended = "call.ended",
         /// The calls of the conversation have reached a limit.
         LimitReached = "call.limit-reached",
+        /// The call may last for this number of minutes.
+        MinutesLeft = "call.minutes-left" needs [Minutes],
         /// This caller and this number have no conversation.
         Nobody = "call.nobody",
         /// The caller dials another number in this conversation by now.
         NumberChanged = "call.number-changed",
         /// The caller only receives calls from this number.
         ReceivesOnly = "call.receives-only",
+        /// The call may last for less than a minute.
+        SecondsLeft = "call.seconds-left",
         /// The other participant cannot be reached. Who is blocked hears the same.
         Unavailable = "call.unavailable",
         /// The callee took a call with guard.

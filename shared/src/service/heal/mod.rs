@@ -237,7 +237,7 @@ impl<T: TextSender> Healer<T> {
             let key = options.of(*side).by_number.get(number);
             let route = Route::joining(&after, *side, key, whole_second(now));
             let route = route.with_spoken_names(&after, &self.words);
-            routes.push(Route { looked_up: old.looked_up, ..route });
+            routes.push(Route { looked_up: old.looked_up, left_seconds: old.left_seconds, ..route });
         }
         let mut next = heal.clone();
         for (side, _) in &picked {
