@@ -1,5 +1,5 @@
-//! `GET /conversations/{id}` returns a conversation with its calls, `GET /conversations` those of a phone, and `GET /decisions`
-//! what a call meets.
+//! `GET /conversations/{id}` returns a conversation with its calls, `GET /conversations` those of a phone, and
+//! `GET /decisions` what a call meets.
 
 mod decision;
 mod list;

@@ -1,5 +1,5 @@
-//! Explanations of calls. What a call meets now is what the answer webhook decides. What it will meet is that as well, if nothing
-//! changes until then. What it met is what was seen then, unless the explanation says that it is not certain.
+//! Explanations of calls. One about now is the answer webhook's decision, and one about the future is that as well, if nothing
+//! changes until then. One about the past is what was seen then, unless it says that it is not certain.
 
 use jiff::{SignedDuration, Timestamp};
 use shared::domain::decision::Decision;

@@ -3,18 +3,20 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use shared::clock::Clock;
 use shared::domain::call::{Direction, LegEvent, LegFacts, Status};
 use shared::domain::carrier_record::CarrierRecord;
 use shared::domain::conversation::{Conversation, ConversationId, Lifetime};
 use shared::domain::language::Language;
-use shared::domain::phone::PhoneNumber;
+use shared::domain::phone::{PhoneNumber, VirtualNumber};
 use shared::domain::route::KeyOwner;
 use shared::domain::side::{Blocked, Side};
+use shared::domain::usage::UsageLimits;
 use shared::domain::words::Words;
 use shared::service::pool_cache::PoolCache;
 use shared::service::update::{Change, NewPhone, UpdateError, Updater};
-use shared::store::{Erased, LegPhone};
+use shared::store::{Erased, LegNumbers, LegPhone, Recorded};
 use testkit::Laptop;
 
 use crate::sandboxes::{Sandboxes, at_once, create, phone, rounds, start, verifier};
@@ -293,5 +295,62 @@ async fn erasure_is_complete_in_spite_of_concurrent_requests() {
                 "item {pk} contains the erased conversation"
             );
         }
+    }
+}
+
+/// Counts the callee's leg of a call of 15 seconds, as the event webhook does.
+async fn count_call(laptop: Arc<Laptop>, callee: String, dialled: VirtualNumber, leg: usize) {
+    let now = laptop.clock.now();
+    let facts = LegFacts { duration: Some(15), ..LegFacts::default() };
+    let (conversation_uuid, uuid, status) = (format!("CON-{leg}"), format!("leg-{leg}"), Status::Completed);
+    let event = LegEvent { conversation_uuid, uuid, status, timestamp: Some(now), facts };
+    let phone = PhoneNumber::try_from(callee).unwrap().into();
+    let numbers = LegNumbers { phone: &phone, virtual_number: &dialled, direction: Direction::Outbound, named: None };
+    let recorded = laptop.store().record_leg_event(numbers, &event, now, now).await.unwrap();
+    assert!(matches!(recorded, Recorded::Merged(_)), "{recorded:?}");
+}
+
+/// Whatever comes first, each call is counted once, and the routes leave what the table says; `Laptop::table` compares them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_are_counted_while_phones_blocks_and_limits_change() {
+    for _ in 0..rounds() {
+        let (laptop, sandboxes) = start(&[]).await;
+        laptop.rent("GB", NUMBERS).await;
+        let (laptop, sandboxes) = (Arc::new(laptop), Arc::new(sandboxes));
+        let conversation = create(sandboxes.of(0), [0, 1]).await.unwrap();
+        let updater = Updater {
+            store: laptop.store(),
+            verifier: verifier(&laptop),
+            clock: Arc::new(laptop.clock.clone()),
+            cache: PoolCache::default(),
+        };
+        let limits: UsageLimits = serde_json::from_value(json!({"max_minutes": 1, "max_calls_per_day": 4})).unwrap();
+        updater.update(conversation.id, &Change { limits, ..Change::default() }).await.unwrap();
+        let dialled = conversation.participants[1].sees.clone();
+        // Each event comes twice.
+        let calls = (0..6).map(|nth| tokio::spawn(count_call(laptop.clone(), phone(1), dialled.clone(), nth / 2)));
+        let calls: Vec<_> = calls.collect();
+        let operations = [
+            Operation::Phone(Side::A, 3),
+            Operation::Phone(Side::B, 5),
+            Operation::Block(Some(Blocked::A)),
+            Operation::Lifetime(600),
+        ];
+        let changes =
+            operations.map(|operation| perform(laptop.clone(), sandboxes.clone(), conversation.id, operation));
+        at_once(changes.into_iter()).await;
+        for call in calls {
+            call.await.unwrap();
+        }
+        let table = laptop.table().await;
+        let usage = table.usage[&conversation.id];
+        assert_eq!((usage.calls, usage.seconds), (3, 45));
+        let live = table.routes.values().filter(|route| route.conversation == conversation.id);
+        let live: Vec<_> = live.filter(|route| route.is_live(laptop.clock.now())).collect();
+        assert_eq!(live.iter().map(|route| route.left_seconds).collect::<Vec<_>>(), [Some(15); 2]);
+        count_call(laptop.clone(), phone(1), dialled, 9).await;
+        let stored = laptop.store().conversation(conversation.id, laptop.clock.now()).await.unwrap().unwrap();
+        assert!(stored.limit_reached_at.is_some() && stored.paused_until.is_some(), "{stored:?}");
+        laptop.table().await;
     }
 }
