@@ -321,6 +321,7 @@ async fn calls_are_counted_while_phones_blocks_and_limits_change() {
         let updater = Updater {
             store: laptop.store(),
             verifier: verifier(&laptop),
+            words: Words::default(),
             clock: Arc::new(laptop.clock.clone()),
             cache: PoolCache::default(),
         };
