@@ -1,5 +1,7 @@
 //! The demo: one conversation from start to end on a stack of its own, with a check of every step.
 
+mod full;
+
 use serde_json::{Value, json};
 
 use crate::settings::Settings;
@@ -23,13 +25,22 @@ const RIDER: &str = "447700900001";
 const DRIVER: &str = "447700900002";
 const OUTSIDER: &str = "447700900999";
 
+/// The length of the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Story {
+    /// One conversation.
+    Short,
+    /// Every feature of a call as well.
+    Full,
+}
+
 /// Runs the demo on free ports, with the functions' settings in `settings`.
 ///
 /// # Errors
 /// Names the step whose result was not the expected one.
-pub async fn run(settings: Settings) -> Result<(), DemoError> {
+pub async fn run(settings: Settings, story: Story) -> Result<(), DemoError> {
     let stack = Stack::start(Options { settings, ..Options::default() }).await?;
-    let result = Demo { http: crate::loopback_client(), stack: &stack }.run().await;
+    let result = Demo { http: crate::loopback_client(), stack: &stack }.run(story).await;
     stack.stop().await;
     result
 }
@@ -47,7 +58,7 @@ struct Masks {
 }
 
 impl Demo<'_> {
-    async fn run(&self) -> Result<(), DemoError> {
+    async fn run(&self, story: Story) -> Result<(), DemoError> {
         println!("A rider (+{RIDER}) and a driver (+{DRIVER}) need to talk. Neither is to see the other's number.\n");
         self.rent().await?;
         let masks = self.create().await?;
@@ -62,7 +73,11 @@ impl Demo<'_> {
         println!("\n8. The rider calls again.");
         self.call_refused(RIDER, &masks.rider_dials, "ended conversation").await?;
         self.read_back(&masks).await?;
-        println!("\nThe demo is complete. Next: cargo run");
+        if story == Story::Full {
+            self.run_features().await?;
+        }
+        let next = if story == Story::Full { "cargo run" } else { "cargo run -- demo --full, or cargo run" };
+        println!("\nThe demo is complete. Next: {next}");
         Ok(())
     }
 

@@ -42,7 +42,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run one conversation on free ports, check every step, and exit with 1 if one fails
-    Demo,
+    Demo {
+        /// Show every feature of a call as well
+        #[arg(long)]
+        full: bool,
+    },
     /// Repair the restored table TABLE_NAME by the journal JOURNAL_TABLE_NAME, and exit with 1 if something is left to do. Run it
     /// before the table is deployed; docs/operations.md has the whole procedure. With --data, first restore a copy of that file
     Restore {
@@ -79,9 +83,10 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments, environment: &Environment) -> Result<(), String> {
     let settings = Settings::of(environment);
     match arguments.command {
-        Some(Command::Demo) => {
+        Some(Command::Demo { full }) => {
             log(LevelFilter::OFF);
-            demo::run(settings).await.map_err(|error| error.to_string())
+            let story = if full { demo::Story::Full } else { demo::Story::Short };
+            demo::run(settings, story).await.map_err(|error| error.to_string())
         }
         Some(Command::Sign { file }) => sign(&file, &settings),
         Some(Command::Words { file }) => {

@@ -11,7 +11,7 @@ use crate::laptop::{
 #[tokio::test]
 async fn demo_logs_no_real_number() {
     listen();
-    local::demo::run(local::settings::Settings::default()).await.unwrap();
+    local::demo::run(local::settings::Settings::default(), local::demo::Story::Full).await.unwrap();
     assert_log_has_no_leak();
 }
 
@@ -76,5 +76,43 @@ async fn whole_conversation_leaks_no_number() {
     laptop.stack.run_erasure_schedule().await.unwrap();
     let dialled = dials[0].as_str().unwrap();
     assert_eq!(laptop.send(Method::DELETE, &format!("/numbers/{dialled}"), "").await.status, 200);
+    assert_nothing_leaked(&laptop).await;
+}
+
+/// Every NCCO, text message and step of calls with guard, and of calls that nobody takes.
+#[tokio::test]
+async fn guarded_and_missed_calls_leak_no_number() {
+    let laptop = builder().numbers("GB", 2).start().await;
+    let mut order = conversation();
+    order["guard"] = json!("press_1");
+    order["missed_calls"] = json!(["text", "call_back"]);
+    let created = laptop.post("/conversations", &order).await.body;
+    let [rider, driver] = [0, 1].map(|side| created["participants"][side]["dials"].clone());
+    for callee in [
+        json!("busy"),
+        json!("voicemail"),
+        json!({"does": "screens", "owner": "accepts", "presses": ["1"]}),
+        json!({"does": "declines", "presses": ["7"]}),
+    ] {
+        let call = laptop.call(json!({"from": RIDER, "to": rider, "callee": callee, "presses": ["1"]})).await;
+        let (ncco, heard) =
+            (call["ncco"].to_string(), format!("{}{}", call["phones"]["caller"]["heard"], call["callees"][0]["heard"]));
+        // The one real number in an NCCO is that of the phone to connect.
+        REAL.assert_no_leak("an NCCO", &ncco.replace(DRIVER, "the callee"));
+        REAL.assert_no_leak("what people hear", &heard);
+        assert_eq!(call["callees"][0]["display"], driver, "{call}");
+    }
+    for (phone, texts) in [(DRIVER, 3), (RIDER, 1)] {
+        let received = laptop.texts(phone).await;
+        assert_eq!(received.len(), texts, "{received:?}");
+        received.iter().for_each(|message| REAL.assert_no_leak("a text message", &message["text"].to_string()));
+    }
+    for step in ["guard-b", "after-b", "menu-b", "menu-a", DRIVER] {
+        let path = format!("/webhooks/event/{}/{step}", created["id"].as_str().unwrap());
+        let body =
+            json!({"from": DRIVER, "to": RIDER, "uuid": DRIVER, "conversation_uuid": RIDER, "dtmf": {"digits": "1"}});
+        let answer = laptop.signed_post(&path, &body.to_string()).await;
+        REAL.assert_no_leak("the answer of a step", &answer.body.to_string());
+    }
     assert_nothing_leaked(&laptop).await;
 }

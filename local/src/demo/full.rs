@@ -1,0 +1,144 @@
+//! The second part of the demo: what a call feels like. Each feature of `docs/calls.md` once, for two people of its own.
+
+use serde_json::{Value, json};
+
+use super::{Demo, DemoError, check, heard, text};
+
+/// The first of the people of this part. Each feature has the next two.
+const FIRST: u64 = 447_700_900_100;
+
+/// A conversation of two people.
+struct Pair {
+    path: String,
+    rider: String,
+    driver: String,
+    rider_dials: String,
+    driver_dials: String,
+}
+
+impl Demo<'_> {
+    pub(super) async fn run_features(&self) -> Result<(), DemoError> {
+        println!("\nWhat a call feels like. Each feature is off until you turn it on.");
+        self.speak_languages().await?;
+        self.miss_a_call().await?;
+        self.guard_a_call().await?;
+        self.block_a_side().await?;
+        self.limit_calls().await
+    }
+
+    async fn speak_languages(&self) -> Result<(), DemoError> {
+        println!("\n10. Each person hears and reads their own language: the rider German, the driver Arabic.");
+        let pair = self.pair(0, json!({}), ["de", "ar"]).await?;
+        let text = self.last_text(&pair.driver).await?;
+        println!("   The driver's phone: \"{text}\"");
+        let call = self.ring(&pair, json!("answers"), json!([])).await?;
+        println!("   The rider hears: \"{}\"", heard(&call));
+        check(heard(&call) == "Sie werden verbunden." && text.contains("اتص"), "each has the own language", &call)
+    }
+
+    async fn miss_a_call(&self) -> Result<(), DemoError> {
+        println!("\n11. The driver's line is busy. The rider hears so, and presses 1 to be called back.");
+        let pair = self.pair(1, json!({"missed_calls": ["text", "call_back"]}), ["en", "en"]).await?;
+        let call = self.ring(&pair, json!("busy"), json!(["1"])).await?;
+        println!("   The rider hears: \"{}\"", heard(&call));
+        let texts = self.texts(&pair.driver).await?;
+        for text in &texts[1..] {
+            println!("   The driver's phone: \"{text}\"");
+        }
+        check(heard(&call).contains("busy") && texts.len() == 3, "the driver is told, and asked to call back", &call)
+    }
+
+    async fn guard_a_call(&self) -> Result<(), DemoError> {
+        println!("\n12. A guard: the driver has to press 1. Whatever else picks up is not connected.");
+        let pair = self.pair(2, json!({"guard": "press_1"}), ["en", "en"]).await?;
+        for (what, callee, joins) in [
+            ("A voicemail", json!("voicemail"), false),
+            (
+                "A phone that screens calls, whose owner declines",
+                json!({"does": "screens", "owner": "declines"}),
+                false,
+            ),
+            (
+                "A phone that screens calls, whose owner accepts",
+                json!({"does": "screens", "owner": "accepts", "presses": ["1"]}),
+                true,
+            ),
+        ] {
+            let call = self.ring(&pair, callee, json!([])).await?;
+            let phone = &call["callees"][0];
+            let said: Vec<&str> = phone["heard"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            println!("   {what} hears: \"{}\"", said.join(" "));
+            println!("   The rider hears: \"{}\"{}", heard(&call), if joins { ", and is connected." } else { "." });
+            check(phone["joined"] == joins && call["phones"]["caller"]["connected"] == joins, what, &call)?;
+        }
+        Ok(())
+    }
+
+    async fn block_a_side(&self) -> Result<(), DemoError> {
+        println!("\n13. The backend blocks the rider, and asks why a call would not connect.");
+        let pair = self.pair(3, json!({}), ["en", "en"]).await?;
+        self.change(&pair, json!({"blocked": "a"})).await?;
+        let call = self.ring(&pair, json!("answers"), json!([])).await?;
+        println!("   The rider hears: \"{}\"", heard(&call));
+        check(call["phones"]["callee"].is_null(), "a blocked side reaches nobody", &call)?;
+        let url = format!("/decisions?from=%2B{}&to=%2B{}", pair.rider, pair.rider_dials);
+        let decision = self.get(&self.gateway(&url)).await?;
+        println!("   GET /decisions: {}. {}", text(&decision, "/outcome"), text(&decision, "/rule"));
+        let back = self.post(&self.simulator_calls(), json!({"from": pair.driver, "to": pair.driver_dials})).await?;
+        check(back["phones"]["callee"]["number"] == pair.rider.as_str(), "the driver still reaches the rider", &back)?;
+        self.change(&pair, json!({"blocked": null})).await?;
+        let call = self.ring(&pair, json!("answers"), json!([])).await?;
+        println!("   Unblocked, the rider is connected again.");
+        check(decision["connects"].is_null() && call["phones"]["caller"]["connected"] == true, "unblocked", &call)
+    }
+
+    async fn limit_calls(&self) -> Result<(), DemoError> {
+        println!("\n14. A conversation with two minutes and two calls a day.");
+        let pair = self.pair(4, json!({"max_minutes": 2, "max_calls_per_day": 2}), ["en", "en"]).await?;
+        for time in ["first", "second", "third"] {
+            let call = self.ring(&pair, json!("answers"), json!([])).await?;
+            println!("   The {time} time the rider hears: \"{}\"", heard(&call));
+            check(call["phones"]["caller"]["connected"] == (time != "third"), "two calls a day", &call)?;
+        }
+        Ok(())
+    }
+
+    /// Creates the conversation of the `nth` two people.
+    async fn pair(&self, nth: u64, fields: Value, languages: [&str; 2]) -> Result<Pair, DemoError> {
+        let [rider, driver] = [0, 1].map(|side| (FIRST + 2 * nth + side).to_string());
+        let participant = |number: &str, label: &str, language: &str| json!({"number": format!("+{number}"), "label": label, "language": language});
+        let mut body = json!({"participants": [participant(&rider, "your rider", languages[0]),
+                                               participant(&driver, "your driver", languages[1])]});
+        for (name, value) in fields.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        let created = self.post(&self.gateway("/conversations"), body).await?;
+        check(created["state"] == "active", "the conversation is active", &created)?;
+        let dials = |side: usize| text(&created, &format!("/participants/{side}/dials"));
+        let path = format!("/conversations/{}", text(&created, "/id"));
+        Ok(Pair { path, rider_dials: dials(0), driver_dials: dials(1), rider, driver })
+    }
+
+    /// The rider calls the driver, whose phone behaves like `callee`.
+    async fn ring(&self, pair: &Pair, callee: Value, presses: Value) -> Result<Value, DemoError> {
+        let call = json!({"from": pair.rider, "to": pair.rider_dials, "callee": callee, "presses": presses});
+        self.post(&self.simulator_calls(), call).await
+    }
+
+    async fn change(&self, pair: &Pair, change: Value) -> Result<Value, DemoError> {
+        Ok(self.http.patch(self.gateway(&pair.path)).json(&change).send().await?.json().await?)
+    }
+
+    async fn texts(&self, phone: &str) -> Result<Vec<String>, DemoError> {
+        let inbox = self.get(&format!("{}/simulator/messages?to={phone}", self.stack.vonage_url)).await?;
+        Ok(inbox["messages"].as_array().into_iter().flatten().map(|message| text(message, "/text")).collect())
+    }
+
+    async fn last_text(&self, phone: &str) -> Result<String, DemoError> {
+        Ok(self.texts(phone).await?.pop().unwrap_or_default())
+    }
+
+    fn simulator_calls(&self) -> String {
+        format!("{}/simulator/calls", self.stack.vonage_url)
+    }
+}
