@@ -113,6 +113,8 @@ async fn every_setting_of_environment_reaches_functions() {
         ("DEFAULT_LANGUAGE", "de"),
         ("BRAND", "Rides"),
         ("WORDS_FILE", WORDS),
+        ("SUPPORT_PHONE", "+442079460000"),
+        ("SUPPORT_PHONE_FOR_HIDDEN", "on"),
         ("NUMBER_LOOKUP", "number-insight"),
         ("WHEN_LOOKUP_FAILS", "refuse"),
         ("CALLABLE_COUNTRIES", "GB,FR"),

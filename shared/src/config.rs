@@ -16,8 +16,10 @@ use rust_decimal::Decimal;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::country::{Country, CountryCounts, NotCountryCounts};
+use crate::domain::phone::PhoneNumber;
 use crate::domain::phone::dial_policy::DialPolicy;
 use crate::domain::retention::Retention;
+use crate::domain::support::SupportPhone;
 use crate::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 
 /// An environment variable that the functions read.
@@ -60,7 +62,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 48] = {
+pub const VARIABLES: [Variable; 50] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -126,6 +128,10 @@ pub const VARIABLES: [Variable; 48] = {
             "Your name for {brand} in your own sentences, at most 40 characters"),
         variable("WORDS_FILE", Template, Unset("the sentences and voices that are built in"),
             "Path of a JSON file with sentences and voices of your own"),
+        variable("SUPPORT_PHONE", Parameter("SupportPhone"), Unset("they hear words"),
+            "Phone that callers without a conversation and late callers of an ended one reach, such as +442079460000"),
+        variable("SUPPORT_PHONE_FOR_HIDDEN", Parameter("SupportPhoneForHidden"), Value("off"),
+            "Fate of callers whose number is withheld or cannot be read: on lets them reach SUPPORT_PHONE too, off does not"),
         variable("NUMBER_LOOKUP", Parameter("NumberLookup"), Value("numbering-plan"),
             "Judge of participants' phone numbers: identity-insights, number-insight (until 4 February 2027) or \
              numbering-plan, which asks nobody"),
@@ -319,6 +325,23 @@ impl Environment {
             "off" => Ok(false),
             _ => Err(ConfigError::Malformed { name: "HEAL_LOST_NUMBERS", expected: "must be on or off".to_owned() }),
         }
+    }
+
+    /// Reads `SUPPORT_PHONE`, `SUPPORT_PHONE_FOR_HIDDEN` and `MAX_CALL_SECONDS`.
+    pub fn support_phone(&self) -> Result<Option<SupportPhone>, ConfigError> {
+        let malformed = |name, expected: &str| ConfigError::Malformed { name, expected: expected.to_owned() };
+        let for_hidden = match self.required("SUPPORT_PHONE_FOR_HIDDEN")?.as_str() {
+            "on" => true,
+            "off" => false,
+            _ => return Err(malformed("SUPPORT_PHONE_FOR_HIDDEN", "must be on or off")),
+        };
+        let Some(written) = self.optional("SUPPORT_PHONE") else { return Ok(None) };
+        let digits = written.strip_prefix('+').unwrap_or(&written);
+        let phone = PhoneNumber::try_from(digits);
+        let phone = phone.map_err(|_| malformed("SUPPORT_PHONE", "must be a phone number such as +442079460000"))?;
+        let calls = CallLimits::MIN_CALL_SECONDS..=CallLimits::MAX_CALL_SECONDS;
+        let limits = CallLimits::with_max_call(in_range(self, "MAX_CALL_SECONDS", calls, "seconds")?);
+        Ok(Some(SupportPhone { phone: phone.into(), for_hidden, limits }))
     }
 
     /// Reads `MONTHLY_BUDGET_EUR`.

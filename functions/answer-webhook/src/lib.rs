@@ -12,6 +12,7 @@ use shared::domain::decision::Decision;
 use shared::domain::guard::Guard;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::route::Destination;
+use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem, WhisperTokens};
@@ -29,6 +30,7 @@ pub struct AnswerWebhook {
     tokens: WhisperTokens,
     public_url: Option<String>,
     words: Words,
+    support: Option<SupportPhone>,
     clock: SharedClock,
 }
 
@@ -57,6 +59,10 @@ impl HttpFunction for AnswerWebhook {
             tracing::warn!(shape, "caller id not understood");
         }
         let (decision, addressee) = self.store.decide(&caller, dialled.as_ref(), now).await?;
+        let decision = match &self.support {
+            Some(support) => support.take(decision, &caller, dialled.as_ref()),
+            None => decision,
+        };
         (log.outcome, log.conversation) = (decision.outcome(), decision.conversation());
         let follow_up = self.follow_up(&request, &decision, now);
         let ncco = ncco::decided(decision, &self.words.speech_of_call(&caller, addressee.as_ref()), follow_up);
@@ -68,8 +74,15 @@ impl AnswerWebhook {
     /// Creates the webhook with this table, and reads the rest of the configuration from `env`.
     pub fn new(store: Store, env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let signatures = SignatureConfig::from_environment(env)?;
-        let (verifier, tokens) = (WebhookVerifier::new(&signatures), WhisperTokens::new(&signatures));
-        Ok(Self { store, verifier, tokens, public_url: env.public_url()?, words: env.words()?, clock })
+        Ok(Self {
+            store,
+            verifier: WebhookVerifier::new(&signatures),
+            tokens: WhisperTokens::new(&signatures),
+            public_url: env.public_url()?,
+            words: env.words()?,
+            support: env.support_phone()?,
+            clock,
+        })
     }
 
     /// Returns the addresses for the events of the callee's leg and for what comes next, if the call needs them: if the leg's two

@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 use lambda_http::Request;
 use serde::Serialize;
+use shared::domain::call_handling::CallHandling;
 use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::route::{Destination, KeyOwner};
 use shared::domain::side::{Blocked, Side};
+use shared::domain::support::SupportPhone;
 use shared::domain::words::{Speech, Words};
 use shared::edge::http::{Problem, Query};
 use shared::service::explain::{Explanation, explain};
@@ -57,8 +59,20 @@ impl DecisionQuery {
         words.speech_of_call(&self.caller(), explained.addressee().as_ref())
     }
 
-    pub(crate) async fn explain(&self, store: &Store, now: Timestamp) -> Result<Explanation, StoreError> {
-        explain(store, self.caller(), &self.dialled, [self.at, now]).await
+    pub(crate) async fn explain(
+        &self,
+        store: &Store,
+        support: Option<&SupportPhone>,
+        now: Timestamp,
+    ) -> Result<Explanation, StoreError> {
+        let caller = self.caller();
+        let mut explained = explain(store, caller.clone(), &self.dialled, [self.at, now]).await?;
+        // Nobody knows if there was a support phone before.
+        if let Some(support) = support.filter(|_| self.at >= now) {
+            let take = |decision| support.take(decision, &caller, Some(&self.dialled));
+            explained.decision = explained.decision.map(take);
+        }
+        Ok(explained)
     }
 }
 
@@ -210,6 +224,17 @@ impl<'a> ItemView<'a> {
 
 impl<'a> ConnectionView<'a> {
     fn new(decision: &'a Decision, callee: Option<Side>) -> Option<Self> {
+        if let Decision::Support { phone, present_as, limits, .. } = decision {
+            return Some(Self {
+                side: None,
+                number: phone,
+                from: present_as,
+                ring_seconds: limits.ring_seconds,
+                max_call_seconds: limits.max_call_seconds,
+                talk_seconds: limits.talk_seconds(CallHandling::default()),
+                is_cut_short: false,
+            });
+        }
         let Decision::Routed(Destination::Participant {
             connect_to, present_as, limits, left_seconds, handling, ..
         }) = decision

@@ -12,6 +12,7 @@ use shared::config::{ConfigError, Environment};
 use shared::domain::call::calls;
 use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
+use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Problem};
@@ -26,6 +27,7 @@ use crate::page::{CallsParameters, ListQuery};
 pub struct GetConversation {
     store: Store,
     words: Words,
+    support: Option<SupportPhone>,
     clock: SharedClock,
 }
 
@@ -33,7 +35,7 @@ impl HttpFunction for GetConversation {
     const NAME: &'static str = "get-conversation";
 
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        Ok(Self { store: Store::connect(env)?, words: env.words()?, clock })
+        Ok(Self { store: Store::connect(env)?, words: env.words()?, support: env.support_phone()?, clock })
     }
 
     async fn warm_up(&self) {
@@ -47,7 +49,7 @@ impl HttpFunction for GetConversation {
         if request.uri().path().ends_with("/decisions") {
             let now = self.clock.now();
             let query = DecisionQuery::read(&request, now)?;
-            let explanation = query.explain(&self.store, now).await?;
+            let explanation = query.explain(&self.store, self.support.as_ref(), now).await?;
             log.outcome = "decision explained";
             log.conversation = explanation.decision.as_ref().and_then(Decision::conversation);
             let speech = query.speech(&self.words, &explanation);

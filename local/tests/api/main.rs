@@ -31,6 +31,7 @@ mod pipe;
 mod provision;
 mod retention;
 mod stale;
+mod support;
 mod template;
 mod transactions;
 mod unreadable;

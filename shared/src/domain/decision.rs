@@ -1,6 +1,8 @@
 //! The decision about a call: the word for what it meets, and the rule behind it.
 
+use crate::domain::call_limits::CallLimits;
 use crate::domain::conversation::ConversationId;
+use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Destination;
 
 /// The fate of a call.
@@ -8,6 +10,17 @@ use crate::domain::route::Destination;
 pub enum Decision {
     /// The caller is a phone, so the route key of caller and number decides.
     Routed(Destination),
+    /// The caller reaches nobody by the dialled number, and is connected to the deployment's support phone.
+    Support {
+        /// The support phone.
+        phone: RealNumber,
+        /// The number that is shown there: the dialled one.
+        present_as: VirtualNumber,
+        /// Limits of the call.
+        limits: CallLimits,
+        /// The conversation that is over, if there was one.
+        conversation: Option<ConversationId>,
+    },
     /// The dialled number is no phone number.
     NoNumber,
     /// The caller hides the number.
@@ -37,6 +50,7 @@ impl Decision {
             Self::Routed(Destination::ReceiveOnly) => "receives only",
             Self::Routed(Destination::Replaced(_)) => "number replaced",
             Self::Routed(Destination::Nobody) => Self::UNKNOWN_CALLER,
+            Self::Support { .. } => "support",
             Self::NoNumber => "no dialled number",
             Self::Hidden => Self::HIDDEN_CALLER,
             Self::Unclear => Self::UNCLEAR_CALLER,
@@ -68,6 +82,7 @@ impl Decision {
                 "The caller dials another number in this conversation, because this one was lost."
             }
             Self::Routed(Destination::Nobody) => "This caller has no conversation by this number.",
+            Self::Support { .. } => "The caller reaches nobody by this number, so the support phone takes the call.",
             Self::NoNumber => "The dialled number is no phone number.",
             Self::Hidden => "The caller is hidden, so nothing tells which conversation is meant.",
             Self::Unclear => "The caller id means no phone, or several, so it means nobody.",
@@ -85,6 +100,7 @@ impl Decision {
                 | Destination::Ended(conversation)
                 | Destination::Replaced(conversation),
             ) => Some(*conversation),
+            Self::Support { conversation, .. } => *conversation,
             Self::Routed(Destination::ReceiveOnly | Destination::Nobody)
             | Self::NoNumber
             | Self::Hidden

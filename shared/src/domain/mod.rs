@@ -27,6 +27,7 @@ pub mod route;
 pub mod route_keys;
 pub mod shortfall;
 pub mod side;
+pub mod support;
 pub mod text;
 pub mod text_message;
 pub mod usage;

@@ -140,6 +140,18 @@ pub struct FollowUp {
 pub fn decided(decision: Decision, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
     match decision {
         Decision::Routed(destination) => answer(destination, speech, follow_up),
+        Decision::Support { phone, present_as, limits, .. } => vec![
+            say(speech, Spoken::Support),
+            Action::Connect {
+                from: present_as,
+                endpoint: [PhoneEndpoint { number: phone, on_answer: None }],
+                timeout: limits.ring_seconds,
+                limit: limits.talk_seconds(CallHandling::default()),
+                event_url: None,
+                event_type: None,
+                machine_detection: None,
+            },
+        ],
         Decision::NoNumber => answer(Destination::Nobody, speech, None),
         Decision::Hidden => vec![say(speech, Spoken::CallerHidden)],
         Decision::Unclear => vec![say(speech, Spoken::CallerUnclear)],

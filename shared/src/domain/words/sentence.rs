@@ -101,6 +101,8 @@ sentences! {
         ReceivesOnly = "call.receives-only",
         /// The call may last for less than a minute.
         SecondsLeft = "call.seconds-left",
+        /// The support phone is called next.
+        Support = "call.support",
         /// The other participant cannot be reached. Who is blocked hears the same.
         Unavailable = "call.unavailable",
         /// The callee took a call with guard.
