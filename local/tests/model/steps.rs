@@ -221,8 +221,8 @@ impl NewConversationSpec {
         // Some last for longer than the margin of a hold.
         let lifetime = prop_oneof![20 => 60..=600u64, 1 => 60..=400_000u64];
         let limits = prop_oneof![
-            5 => Just((None, None, None)),
-            2 => (1..3u64).prop_map(|calls| (Some(calls), None, None)),
+            4 => Just((None, None, None)),
+            6 => (1..3u64).prop_map(|calls| (Some(calls), None, None)),
             2 => (1..3u64).prop_map(|calls| (None, Some(calls), None)),
             2 => (1..4u64).prop_map(|minutes| (None, None, Some(minutes))),
         ];
