@@ -30,6 +30,26 @@ async fn live_call_stays_up_until_both_legs_are_ended() {
 }
 
 #[tokio::test]
+async fn hang_up_of_an_ended_leg_spares_the_next_one() {
+    let account = Account::start().await;
+    let call = account.connected().await;
+    let [inbound, first] = [&call["legs"][0], &call["legs"][1]];
+    let next = json!([{"action": "connect", "from": MASK, "endpoint": [{"type": "phone", "number": "447700900003"}]}]);
+    account.app.answers(next.clone());
+    account.app.answers(next);
+    account.app.waits_for_two();
+    let url = format!("{}/answer", account.app.base);
+    let transfer = json!({"action": "transfer", "destination": {"type": "ncco", "url": [url]}});
+    let path = format!("/{}", inbound["uuid"].as_str().unwrap());
+    assert_eq!(account.ask(Method::PUT, &path, &transfer).await.0, 204);
+    // The transfer waits for its NCCO, so the leg is still up.
+    assert_eq!(account.hang_up(first).await, 204);
+    assert_eq!(answer(account.vonage.client.get(&url)).await.0, 200);
+    account.app.waits_no_more();
+    assert_eq!(statuses(&account.report(&call).await), ["answered", "completed", "answered"]);
+}
+
+#[tokio::test]
 async fn users_of_a_live_call_can_hang_up() {
     let account = Account::start().await;
     for (body, by) in

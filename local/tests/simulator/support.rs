@@ -278,6 +278,11 @@ impl App {
         self.script.lock().unwrap().pair = Some(Arc::new(Barrier::new(2)));
     }
 
+    /// Makes nothing wait any more.
+    pub fn waits_no_more(&self) {
+        self.script.lock().unwrap().pair = None;
+    }
+
     /// Returns all webhooks received so far.
     pub fn all_received(&self) -> Vec<Received> {
         self.script.lock().unwrap().received.clone()
