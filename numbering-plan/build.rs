@@ -11,19 +11,24 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let mut codes: Vec<i32> = PHONE_NUMBER_UTIL.get_supported_calling_codes().collect();
     codes.sort_unstable();
-    let (mut plans, mut dialling) = (String::new(), String::new());
+    let (mut plans, mut dialling, mut sharing) = (String::new(), String::new(), String::new());
     let mut countries = BTreeMap::new();
     for code in codes {
         let regions = PHONE_NUMBER_UTIL.get_regions_for_country_calling_code(code).into_iter().flatten();
         let mut lines = Vec::new();
+        sharing += &code.to_string();
         for region in regions {
             lines.push(plan_line(code, region));
             countries.insert(region.to_string(), code);
+            // All networks without a country share the region "001".
+            if region.to_string() != "001" {
+                sharing += &format!(" {region}");
+            }
         }
         plans += &format!("    ({code}, {:?}),\n", lines.join("\n"));
         dialling += &dialling_line(code);
+        sharing.push('\n');
     }
-    // All networks without a country share the region "001".
     countries.remove("001");
     let countries: String = countries.iter().map(|(country, code)| format!("    (*b{country:?}, {code}),\n")).collect();
     let zeros: Vec<char> = ('0'..=char::MAX).filter(|c| c.is_numeric() && is_zero(*c)).collect();
@@ -35,7 +40,8 @@ fn main() {
     let directory = std::env::var_os("OUT_DIR").expect("Cargo sets OUT_DIR");
     let write = |name: &str, source: String| std::fs::write(Path::new(&directory).join(name), source);
     write("numbering_plans.rs", source).expect("OUT_DIR is writable");
-    let dialling = format!("static CODES: &[(u16, u32, &str)] = &[\n{dialling}];\n");
+    let dialling =
+        format!("static CODES: &[(u16, u32, &str)] = &[\n{dialling}];\nstatic SHARING: &str = {sharing:?};\n");
     write("dialling.rs", dialling).expect("OUT_DIR is writable");
 }
 

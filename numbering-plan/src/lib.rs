@@ -35,8 +35,3 @@ pub use parse::{ParseError, parse};
 pub fn calling_code(country: [u8; 2]) -> Option<u16> {
     plan::Plan::of_country(country).map(|plan| plan.calling_code)
 }
-
-/// Returns the countries that share a calling code, the main one first.
-pub fn countries(calling_code: u16) -> impl Iterator<Item = [u8; 2]> {
-    plan::Plan::sharing(calling_code).filter_map(|plan| plan.country())
-}

@@ -167,8 +167,12 @@ async fn route_has_names_only_if_they_are_spoken() {
         let routes: Vec<&Value> = items.iter().filter(is_route).collect();
         assert_eq!(routes.len(), 2);
         for route in routes {
-            let names = [&route["label"]["S"], &route["reference"]["S"]].map(Value::is_string);
-            assert_eq!(names, [has_names; 2], "{route}");
+            let names = &route["names"]["M"];
+            assert_eq!(
+                [&names["label"]["S"], &names["reference"]["S"]].map(Value::is_string),
+                [has_names; 2],
+                "{route}"
+            );
         }
     }
 }
@@ -194,7 +198,7 @@ async fn fallback_speaks_the_language_of_the_deployment() {
     assert_eq!(ncco, json!([{"action": "talk", "text": problem, "language": "fr-FR"}]));
 }
 
-/// What the carrier bills is what the documentation counts.
+/// The carrier bills as many parts as the documentation counts.
 #[tokio::test]
 async fn texts_have_the_parts_that_are_counted() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;

@@ -2,7 +2,7 @@
 
 use super::{ConfigError, Environment};
 use crate::domain::language::{Language, NotALanguage};
-use crate::domain::text::{Brand, NotShortText};
+use crate::domain::text::{Brand, NotABrand};
 use crate::domain::words::Words;
 use crate::domain::words::own::OwnWords;
 
@@ -11,7 +11,7 @@ impl Environment {
     /// the key.
     pub fn words(&self) -> Result<Words, ConfigError> {
         let brand = self.optional("BRAND").map(Brand::try_from).transpose();
-        let brand = brand.map_err(|error: NotShortText| malformed("BRAND", error.to_string()))?;
+        let brand = brand.map_err(|error: NotABrand| malformed("BRAND", error.to_string()))?;
         let own = self.own_words(brand.is_some())?;
         let default = Language::try_from(self.required("DEFAULT_LANGUAGE")?);
         let default = default.map_err(|error: NotALanguage| malformed("DEFAULT_LANGUAGE", error.to_string()))?;

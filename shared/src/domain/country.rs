@@ -94,8 +94,8 @@ impl Country {
     /// Returns the countries with the calling code of a number, of which these are the digits in E.164 without "+", the main
     /// one first.
     pub fn with_calling_code_of(digits: &str) -> impl Iterator<Item = Self> {
-        let number = numbering_plan::Number::from_international(digits);
-        let countries = number.into_iter().flat_map(|number| numbering_plan::countries(number.calling_code()));
+        let countries =
+            numbering_plan::Dialling::split(digits).into_iter().flat_map(|(dialling, _)| dialling.countries());
         countries.filter_map(|letters| Self::with_code(std::str::from_utf8(&letters).ok()?))
     }
 

@@ -10,106 +10,107 @@ use super::country::Country;
 /// stored and shown in the case that BCP 47 recommends.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Language(String);
+pub struct Language(Box<str>);
 
 /// The text is not a [`Language`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a language tag such as en or pt-BR (BCP 47)")]
 pub struct NotALanguage;
 
-/// The language that most people of a country read, for the countries where it is not English.
+/// The language that most people of a country read, for the countries where it is not English: a line for each language, with
+/// its countries. It is one text, because a table of texts takes five times the space in a binary.
 ///
 /// Source: the likely subtags of Unicode CLDR 49 for a country alone (`und-DE` is `de`).
-const OF_COUNTRIES: &[(&str, &str)] = &[
-    ("af", "NA"),
-    ("ak", "GH"),
-    ("am", "ET"),
-    ("ar", "AE BH DZ EG EH IQ JO KM KW LB LY MA MR OM PS QA SA SD SS SY TD TN YE"),
-    ("az", "AZ"),
-    ("bg", "BG"),
-    ("bi", "VU"),
-    ("bm", "ML"),
-    ("bn", "BD"),
-    ("bs", "BA"),
-    ("ca", "AD"),
-    ("cs", "CZ"),
-    ("da", "DK"),
-    ("de", "AT CH DE LI"),
-    ("dv", "MV"),
-    ("dz", "BT"),
-    ("el", "CY GR"),
-    ("es", "AR BO CL CO CR CU DO EC ES GQ GT HN MX NI PA PE PR SV UY VE"),
-    ("et", "EE"),
-    ("fa", "AF IR"),
-    ("fi", "FI"),
-    ("fil", "PH"),
-    ("fo", "FO"),
-    ("fr", "BF BJ BL CD CG CI CM DJ FR GA GF GN GP LU MC MF MQ MU NC PF PM RE SC TG WF YT"),
-    ("gn", "PY"),
-    ("ha", "NE"),
-    ("he", "IL"),
-    ("hi", "IN"),
-    ("hr", "HR"),
-    ("ht", "HT"),
-    ("hu", "HU"),
-    ("hy", "AM"),
-    ("id", "ID"),
-    ("is", "IS"),
-    ("it", "IT SM VA"),
-    ("ja", "JP"),
-    ("ka", "GE"),
-    ("kl", "GL"),
-    ("km", "KH"),
-    ("ko", "KP KR"),
-    ("ky", "KG"),
-    ("lo", "LA"),
-    ("lt", "LT"),
-    ("lv", "LV"),
-    ("mg", "MG"),
-    ("mk", "MK"),
-    ("mn", "MN"),
-    ("ms", "BN CC MY"),
-    ("mt", "MT"),
-    ("my", "MM"),
-    ("nb", "NO SJ"),
-    ("ne", "NP"),
-    ("nl", "AW BE NL SR"),
-    ("pap", "BQ CW"),
-    ("pau", "PW"),
-    ("pl", "PL"),
-    ("pt", "AO BR CV GW MZ PT ST TL"),
-    ("rn", "BI"),
-    ("ro", "MD RO"),
-    ("ru", "BY KZ RU"),
-    ("rw", "RW"),
-    ("sg", "CF"),
-    ("si", "LK"),
-    ("sk", "SK"),
-    ("sl", "SI"),
-    ("sm", "AS WS"),
-    ("sn", "ZW"),
-    ("so", "SO"),
-    ("sq", "AL XK"),
-    ("sr", "ME RS"),
-    ("st", "LS"),
-    ("sv", "AX SE"),
-    ("sw", "KE TZ UG"),
-    ("tg", "TJ"),
-    ("th", "TH"),
-    ("ti", "ER"),
-    ("tk", "TM"),
-    ("tkl", "TK"),
-    ("to", "TO"),
-    ("tpi", "PG"),
-    ("tr", "TR"),
-    ("tvl", "TV"),
-    ("uk", "UA"),
-    ("ur", "PK"),
-    ("uz", "UZ"),
-    ("vi", "VN"),
-    ("wo", "SN"),
-    ("zh", "CN HK MO TW"),
-];
+const OF_COUNTRIES: &str = "\
+    af NA\n\
+    ak GH\n\
+    am ET\n\
+    ar AE BH DZ EG EH IQ JO KM KW LB LY MA MR OM PS QA SA SD SS SY TD TN YE\n\
+    az AZ\n\
+    bg BG\n\
+    bi VU\n\
+    bm ML\n\
+    bn BD\n\
+    bs BA\n\
+    ca AD\n\
+    cs CZ\n\
+    da DK\n\
+    de AT CH DE LI\n\
+    dv MV\n\
+    dz BT\n\
+    el CY GR\n\
+    es AR BO CL CO CR CU DO EC ES GQ GT HN MX NI PA PE PR SV UY VE\n\
+    et EE\n\
+    fa AF IR\n\
+    fi FI\n\
+    fil PH\n\
+    fo FO\n\
+    fr BF BJ BL CD CG CI CM DJ FR GA GF GN GP LU MC MF MQ MU NC PF PM RE SC TG WF YT\n\
+    gn PY\n\
+    ha NE\n\
+    he IL\n\
+    hi IN\n\
+    hr HR\n\
+    ht HT\n\
+    hu HU\n\
+    hy AM\n\
+    id ID\n\
+    is IS\n\
+    it IT SM VA\n\
+    ja JP\n\
+    ka GE\n\
+    kl GL\n\
+    km KH\n\
+    ko KP KR\n\
+    ky KG\n\
+    lo LA\n\
+    lt LT\n\
+    lv LV\n\
+    mg MG\n\
+    mk MK\n\
+    mn MN\n\
+    ms BN CC MY\n\
+    mt MT\n\
+    my MM\n\
+    nb NO SJ\n\
+    ne NP\n\
+    nl AW BE NL SR\n\
+    pap BQ CW\n\
+    pau PW\n\
+    pl PL\n\
+    pt AO BR CV GW MZ PT ST TL\n\
+    rn BI\n\
+    ro MD RO\n\
+    ru BY KZ RU\n\
+    rw RW\n\
+    sg CF\n\
+    si LK\n\
+    sk SK\n\
+    sl SI\n\
+    sm AS WS\n\
+    sn ZW\n\
+    so SO\n\
+    sq AL XK\n\
+    sr ME RS\n\
+    st LS\n\
+    sv AX SE\n\
+    sw KE TZ UG\n\
+    tg TJ\n\
+    th TH\n\
+    ti ER\n\
+    tk TM\n\
+    tkl TK\n\
+    to TO\n\
+    tpi PG\n\
+    tr TR\n\
+    tvl TV\n\
+    uk UA\n\
+    ur PK\n\
+    uz UZ\n\
+    vi VN\n\
+    wo SN\n\
+    zh CN HK MO TW\n\
+";
 
 /// The language of what has no other one.
 const ENGLISH: &str = "en";
@@ -117,12 +118,12 @@ const ENGLISH: &str = "en";
 impl Language {
     /// Returns English.
     pub fn english() -> Self {
-        Self(ENGLISH.to_owned())
+        Self(ENGLISH.into())
     }
 
     /// Returns the language that most people of a country read, with the country as its region: `de-AT`.
     pub fn of_country(country: Country) -> Self {
-        Self(format!("{}-{country}", most_read_in(country)))
+        Self(format!("{}-{country}", most_read_in(country)).into())
     }
 
     /// Returns the language of the phones of a calling code that has several countries, if most people read the same one in
@@ -150,8 +151,9 @@ impl Language {
 }
 
 fn most_read_in(country: Country) -> &'static str {
-    let reads = |countries: &str| countries.split(' ').any(|code| code == country.as_str());
-    OF_COUNTRIES.iter().find(|(_, countries)| reads(countries)).map_or(ENGLISH, |(language, _)| language)
+    let mut languages = OF_COUNTRIES.lines().filter_map(|line| line.split_once(' '));
+    let found = languages.find(|(_, countries)| countries.split(' ').any(|code| code == country.as_str()));
+    found.map_or(ENGLISH, |(language, _)| language)
 }
 
 fn is_region(part: &str) -> bool {
@@ -178,7 +180,7 @@ impl TryFrom<&str> for Language {
         if let Some(region) = parts.next_if(|part| is_region(part)) {
             tag = format!("{tag}-{}", region.to_ascii_uppercase());
         }
-        if parts.next().is_some() { Err(NotALanguage) } else { Ok(Self(tag)) }
+        if parts.next().is_some() { Err(NotALanguage) } else { Ok(Self(tag.into())) }
     }
 }
 
@@ -200,7 +202,7 @@ impl std::str::FromStr for Language {
 
 impl From<Language> for String {
     fn from(language: Language) -> Self {
-        language.0
+        language.0.into()
     }
 }
 
@@ -254,8 +256,9 @@ mod tests {
     #[test]
     fn countries_of_the_table_exist_and_come_once() {
         let mut seen = BTreeSet::new();
-        for (tag, countries) in OF_COUNTRIES {
-            assert_eq!(language(tag).as_str(), *tag);
+        for line in OF_COUNTRIES.lines() {
+            let (tag, countries) = line.split_once(' ').unwrap();
+            assert_eq!(language(tag).as_str(), tag);
             for code in countries.split(' ') {
                 let country = Country::try_from(code).unwrap();
                 assert!(seen.insert(code), "{code} comes twice");

@@ -12,10 +12,9 @@ use crate::domain::language::Language;
 use crate::domain::overlap::overlapping;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
-use crate::domain::text::{Label, Reference};
 use crate::domain::usage::Tally;
 use crate::domain::words::Words;
-use crate::domain::words::addressee::Addressee;
+use crate::domain::words::addressee::{Addressee, Names};
 use crate::domain::words::sentence::Placeholder;
 
 /// The item under a route key: the pair (caller's real number, dialled virtual number). Serialized as the table stores it:
@@ -73,12 +72,9 @@ pub struct Route {
     /// The caller's language. That of the deployment, if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
-    /// The name of the other participant, if a spoken sentence of the deployment has it.
-    #[serde(default, deserialize_with = "Label::stored", skip_serializing_if = "Option::is_none")]
-    pub label: Option<Label>,
-    /// The client's own name for the conversation, if a spoken sentence of the deployment has it.
-    #[serde(default, deserialize_with = "Reference::stored", skip_serializing_if = "Option::is_none")]
-    pub reference: Option<Reference>,
+    /// The names that spoken sentences of the deployment have, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Box<Names>>,
     /// The time until which no call is connected, because those of a day are used up.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub paused_until: Option<Timestamp>,
@@ -216,8 +212,7 @@ impl Route {
             left_seconds: conversation.seconds_left(&Tally::default(), side),
             blocked: conversation.is_blocked(side),
             language: conversation.participant(side).language.clone(),
-            label: None,
-            reference: None,
+            names: None,
         }
     }
 
@@ -225,11 +220,11 @@ impl Route {
     /// spoken, so without such sentences there are none.
     pub fn with_spoken_names(self, conversation: &Conversation, words: &Words) -> Self {
         let label = conversation.participant(self.side.other()).label.clone();
-        Self {
+        let names = Names {
             label: label.filter(|_| words.are_spoken_with(Placeholder::Label)),
             reference: conversation.reference.clone().filter(|_| words.are_spoken_with(Placeholder::Reference)),
-            ..self
-        }
+        };
+        Self { names: (names != Names::default()).then(|| Box::new(names)), ..self }
     }
 
     /// Creates the route of a participant who has another route key from `since` on. `before` is what was there.
@@ -272,7 +267,7 @@ impl Route {
 
     /// Returns what the words for its caller depend on.
     pub fn addressee(&self) -> Addressee {
-        Addressee { language: self.language.clone(), label: self.label.clone(), reference: self.reference.clone() }
+        Addressee { language: self.language.clone(), names: self.names.clone() }
     }
 
     /// Converts it into the tombstone of an erased conversation.
@@ -404,8 +399,7 @@ mod tests {
             metered: false,
             exhausted: false,
             language: None,
-            label: None,
-            reference: None,
+            names: None,
             paused_until: None,
             left_seconds: None,
             blocked: false,

@@ -88,8 +88,35 @@ impl<const MAX: usize> From<ShortText<MAX>> for String {
 /// The name of a participant in the text message to the other side: "your driver". At most 40 characters.
 pub type Label = ShortText<40>;
 
-/// The deployment's own name, `BRAND`. At most 40 characters.
-pub type Brand = ShortText<40>;
+/// The deployment's own name, `BRAND`: visible text of 1 to 40 code points on one line.
+///
+/// It is not a [`ShortText`], because counting as people do takes tables that the answer webhook has no other need for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brand(String);
+
+/// The text is not a [`Brand`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be visible text of 1 to {} characters, without line breaks and control characters", Brand::MAX)]
+pub struct NotABrand;
+
+impl Brand {
+    const MAX: usize = 40;
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Brand {
+    type Error = NotABrand;
+
+    fn try_from(text: String) -> Result<Self, NotABrand> {
+        let is_seen = text.chars().any(|c| !c.is_whitespace() && !is_invisible(c));
+        let fits = text.chars().count() <= Self::MAX && !text.chars().any(misleads);
+        (is_seen && fits).then(|| Self(text.trim().to_owned())).ok_or(NotABrand)
+    }
+}
 
 /// The client's own name for a conversation: "ride-42". At most 128 characters, without `"` and `\`: an EventBridge pipe
 /// copies it into the JSON of events and escapes nothing.
@@ -160,6 +187,15 @@ mod tests {
             ("a\u{1b}[2Jb", false),
         ] {
             assert_eq!(is_label(text), good, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn brand_is_one_visible_line() {
+        let brand = |text: &str| Brand::try_from(text.to_owned());
+        assert_eq!(brand(" Rides Köln ").unwrap().as_str(), "Rides Köln");
+        for bad in ["", " ", "a\nb", "\u{200B}", "\u{202E}sediR", "é".repeat(41).as_str()] {
+            assert_eq!(brand(bad), Err(NotABrand), "{bad:?}");
         }
     }
 

@@ -55,8 +55,10 @@ impl Store {
         let is_taken = |leg: &Leg| match guard {
             Guard::None => leg.statuses.contains_key(&Status::Answered),
             Guard::Press1 => leg.accepted_at.is_some(),
+            // Of these events one may come late.
             Guard::Detect => {
-                leg.statuses.contains_key(&Status::Answered) && !leg.statuses.contains_key(&Status::Machine)
+                let has = |status: Status| leg.statuses.contains_key(&status);
+                !has(Status::Machine) && [Status::Answered, Status::Human, Status::Completed].into_iter().any(has)
             }
         };
         Ok(legs.iter().any(|leg| leg.direction == Direction::Outbound && is_taken(leg)))

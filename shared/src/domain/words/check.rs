@@ -123,7 +123,8 @@ fn filled(text: &str, length: impl Fn(Placeholder) -> usize) -> String {
 /// The most code points that a value may have.
 fn longest_value(placeholder: Placeholder) -> usize {
     match placeholder {
-        Placeholder::Brand | Placeholder::Label => 160,
+        Placeholder::Brand => 40,
+        Placeholder::Label => 160,
         Placeholder::Number => 16,
         Placeholder::Minutes => 4,
         Placeholder::Reference => 512,

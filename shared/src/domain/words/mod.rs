@@ -107,7 +107,8 @@ impl Words {
     /// Returns the words for the caller of a route.
     pub fn speech_to(&self, caller: &Addressee) -> Speech<'_> {
         let speech = self.speech(caller.language.as_ref());
-        speech.with_label(caller.label.as_ref()).with_reference(caller.reference.as_ref())
+        let Some(names) = &caller.names else { return speech };
+        speech.with_label(names.label.as_ref()).with_reference(names.reference.as_ref())
     }
 
     /// Returns the words for a caller: those of the route, or else those that the caller id suggests.
