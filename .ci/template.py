@@ -139,10 +139,11 @@ def check_releases(resources, gradual):
         # Without a length of its own: a number of four digits, and the application's id.
         description = properties["VersionDescription"]["Fn::Sub"]
         text, briefly = description if isinstance(description, list) else (description, {})
-        # A layer is described by its name and version, and an application by the first part of its id.
-        lengths = {"SignatureMaxAgeSeconds": 4, "VonageApplicationId": 8 if briefly else 36, "WordsLayer": 36}
+        # A layer is described by its name and version, and an application and a secret's version by the first part of the id.
+        lengths = {"SignatureMaxAgeSeconds": 4, "VonageApplicationId": 8, "VonageSecretVersion": 8, "WordsLayer": 36,
+                   "SupportPhone": 16, "SupportPhoneForHidden": 3, "MaxCallSeconds": 4}
         longest = {
-            parameter: written["Parameters"][parameter].get("MaxLength") or lengths[parameter]
+            parameter: lengths.get(parameter) or written["Parameters"][parameter]["MaxLength"]
             for parameter in used - {"VonageSecret"}}
         expect(sum(longest.values()) + len(longest) - 1 <= 256, "Lambda takes 256 characters as a description", longest)
         described = set(re.findall(r"[$][{](.+?)[}]", text)) - set(briefly)

@@ -137,9 +137,27 @@ impl Case {
 /// True if a call leads to the same person. The journal does not know in which spelling the same phone is dialled by now.
 fn is_same(found: &Destination, right: &Destination) -> bool {
     let respelled = |destination: &Destination| match destination.clone() {
-        Destination::Participant { conversation, connect_to, present_as, one_way, limits, left_seconds } => {
+        Destination::Participant {
+            connect_to,
+            conversation,
+            present_as,
+            one_way,
+            limits,
+            caller,
+            handling,
+            left_seconds,
+        } => {
             let connect_to = canonical(&connect_to);
-            Destination::Participant { conversation, connect_to, present_as, one_way, limits, left_seconds }
+            Destination::Participant {
+                connect_to,
+                conversation,
+                present_as,
+                one_way,
+                limits,
+                caller,
+                handling,
+                left_seconds,
+            }
         }
         other => other,
     };
