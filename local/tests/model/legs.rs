@@ -158,7 +158,7 @@ impl Model {
     /// The conversations that have or had the event's numbers.
     fn owners(&self, event: &CallEvent) -> impl Iterator<Item = ConversationId> {
         let (named, key) = (event.named(), event.key());
-        let owners = self.routed.iter().filter(move |(_, keys)| keys.contains(&key)).map(|(id, _)| *id);
+        let owners = self.routed.iter().filter(move |(_, keys)| keys.contains_key(&key)).map(|(id, _)| *id);
         owners.filter(move |_| named.is_none()).chain(named)
     }
 
@@ -166,13 +166,18 @@ impl Model {
         self.owners(event).any(|owner| owner == id)
     }
 
-    /// True if the event's conversation is there, and nothing has happened to its numbers since.
+    /// True if the event's conversation is there, and its numbers were not free for anybody else since.
+    ///
+    /// The quarantine of its route key counts, not that of the conversation: a key that was replaced, because its number was lost or
+    /// its phone changed, is free before the conversation is over. Whoever has it from then on gets the calls of its numbers. Before
+    /// that only the same two people can have it, and then each event finds the conversation of its time.
     fn must_record(&self, event: &CallEvent) -> bool {
         let id = event.call.conversation;
         let is_stored = self.conversations.get(&id).is_some_and(|found| self.now < found.quarantined_until());
         let owns = |key: &RouteKey| {
             let route = self.routes.get(key).filter(|route| route.is_in_use(self.now));
-            route.is_some_and(|route| route.side.is_some() && route.history.contains(&id))
+            let is_remembered = route.is_some_and(|route| route.side.is_some() && route.history.contains(&id));
+            is_remembered && self.routed.get(&id).and_then(|keys| keys.get(key)).is_some_and(|until| self.now < *until)
         };
         is_stored && (event.named().is_some() || owns(&event.key()))
     }

@@ -63,8 +63,8 @@ pub struct Model {
     pub orders: BTreeMap<Country, (String, usize)>,
     /// The conversations that are listed for healing, each with the time of its next try.
     pub heals: BTreeMap<ConversationId, Timestamp>,
-    /// All route keys under which each conversation has had a route, also an erased one.
-    pub routed: BTreeMap<ConversationId, BTreeSet<RouteKey>>,
+    /// All route keys under which each conversation has had a route, also an erased one, each with the end of its quarantine there.
+    pub routed: BTreeMap<ConversationId, BTreeMap<RouteKey, Timestamp>>,
     /// The legs of calls by conversation and id.
     pub legs: BTreeMap<(ConversationId, String), StoredLeg>,
     /// Legs one of whose events was cut off, so that their parts may be in two conversations.
@@ -507,7 +507,7 @@ impl Model {
         let (is_replaced, language) = (false, conversation.expected.participants[side.index()].language.clone());
         let route =
             ModelRoute { side: Some(side), reaches, expires_at, quarantined_until, is_replaced, language, history };
-        self.routed.entry(conversation.expected.id).or_default().insert(name.clone());
+        self.routed.entry(conversation.expected.id).or_default().insert(name.clone(), quarantined_until);
         self.routes.insert(name, route);
     }
 
@@ -521,6 +521,9 @@ impl Model {
         let now = self.second();
         let route = self.routes.get_mut(name).expect("a live conversation has its routes");
         (route.expires_at, route.quarantined_until) = (now, now + quarantine);
+        if let Some(id) = route.owner() {
+            self.routed.entry(id).or_default().insert(name.clone(), now + quarantine);
+        }
     }
 
     fn end(&mut self, id: ConversationId) {
