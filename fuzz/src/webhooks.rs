@@ -63,6 +63,10 @@ impl Webhooks {
             ("AWS_SECRET_ACCESS_KEY", "fuzz"),
             ("VONAGE_SIGNATURE_SECRET", SECRET),
             ("VONAGE_API_KEY", API_KEY),
+            // Nothing listens there.
+            ("VONAGE_API_SECRET", "fuzz"),
+            ("VONAGE_API_URL", "http://127.0.0.1:9"),
+            ("VONAGE_REST_URL", "http://127.0.0.1:9"),
             ("VONAGE_APPLICATION_ID", APPLICATION_ID),
         ]
         .into_iter()

@@ -287,9 +287,12 @@ async fn call_within(laptop: &Laptop, conversation: &Value, side: usize) -> (Str
 async fn call_lasts_no_longer_than_the_minutes_that_are_left() {
     let laptop = Laptop::builder().numbers("GB", 3).start().await;
     let created = create(&laptop, json!({"max_minutes": 3})).await;
-    let hears = |words: &str| format!("Connecting your call. You have {words} left.");
-    assert_eq!(call_within(&laptop, &created, 0).await, (hears("3 minutes"), json!(180)));
-    for (left, words) in [(138, "2 minutes"), (96, "one minute"), (54, "less than one minute")] {
+    let hears = |words: &str| match words {
+        "" => "Connecting your call. Less than a minute is left for this call.".to_owned(),
+        minutes => format!("Connecting your call. Minutes left for this call: {minutes}."),
+    };
+    assert_eq!(call_within(&laptop, &created, 0).await, (hears("3"), json!(180)));
+    for (left, words) in [(138, "2"), (96, "1"), (54, "")] {
         assert!(connects(&laptop, &created, 0).await);
         for side in [0, 1] {
             assert_eq!(call_within(&laptop, &created, side).await, (hears(words), json!(left)));

@@ -48,14 +48,19 @@ fn check_journal(model: &Model, table: &Table) -> Verdict {
             format!("{change:?} is recorded of {is:?}")
         })?;
         if model.now < conversation.quarantined_until() {
-            let receives = is.direction.receiver().map(|side| canonical(&is.participants[side.index()].number));
+            let receiver = is.direction.receiver().map(|side| &is.participants[side.index()]);
             let found = table.keys.get(id).ok_or_else(|| format!("no keys of {is:?} are recorded"))?;
             let known = found.keys.keys().cloned().collect::<BTreeSet<_>>();
             ensure(known == model.keys[id], || format!("{found:?} is recorded of {is:?}, not {:?}", model.keys[id]))?;
             ensure(found.until == conversation.quarantined_until() && found.moves == moves(&is.participants), || {
                 format!("{found:?} is recorded of {is:?}")
             })?;
-            let mut receiving = found.keys.iter().filter(|(key, _)| Some(&key.0) == receives.as_ref());
+            // The same phone may have dialled before, as that of the other side.
+            let is_received = |(phone, number): &RouteKey| {
+                receiver
+                    .is_some_and(|one| canonical(&one.number) == *phone && one.all_seen().any(|seen| seen == number))
+            };
+            let mut receiving = found.keys.iter().filter(|(key, _)| is_received(key));
             ensure(receiving.all(|(_, tenure)| tenure == "receives"), || format!("{found:?} of {is:?}"))?;
         }
     }

@@ -140,6 +140,7 @@ impl Hold {
 /// The owner of a route key, now or before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[allow(clippy::large_enum_variant, reason = "nearly every owner is a route, and none is kept for long")]
 pub enum KeyOwner {
     /// A conversation.
     Route(Route),
