@@ -1,7 +1,6 @@
 //! Turns an action of a step into the operation that it means at this point of the case.
 
 use shared::domain::call::Direction;
-use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::conversation::{ConversationId, Lifetime};
 use shared::domain::phone::{RealNumber, VirtualNumber};
@@ -52,6 +51,10 @@ impl Case {
                 let event = CallEvent { call, direction, status: STATUSES[*status] };
                 (event.time() <= self.model.now).then_some(Operation::Event(event))
             }
+            Action::Next { call, asked } => {
+                let call = self.calls.iter().rev().nth(call % self.calls.len().max(1))?.clone();
+                self.model.step(call, *asked).map(Operation::Step)
+            }
             Action::Drain(nth) => self.virtual_number(*nth).map(Operation::Drain),
             Action::PlaceOrder(kind, more) => {
                 let left = MOST_NUMBERS.saturating_sub(self.model.numbers.len() + self.model.still_ordered());
@@ -101,7 +104,7 @@ impl Case {
             lifetime: Lifetime::try_from(spec.lifetime).unwrap(),
             quarantine_seconds: spec.quarantine,
             limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
-            handling: CallHandling::default(),
+            handling: spec.handling,
             usage_limits: UsageLimits {
                 max_calls: spec.max_calls.map(|calls| MaxCount::try_from(calls).unwrap()),
                 max_minutes: spec.max_minutes.map(|minutes| MaxCount::try_from(minutes).unwrap()),

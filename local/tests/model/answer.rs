@@ -51,6 +51,8 @@ pub enum Answer {
     Retired,
     /// True if a number was taken away or given back. False if that had happened before.
     Account(bool),
+    /// What comes next in a call: words, or nothing.
+    Next(bool),
     /// The fate of an event.
     Recorded(Recorded),
     Failed(String),
@@ -89,6 +91,7 @@ impl Answer {
             Outcome::Retention(Ok(done)) if done.failed > 0 => Self::Failed(format!("{done:?}")),
             Outcome::Retention(Ok(_)) => Self::Retired,
             Outcome::Account(changed) => Self::Account(*changed),
+            Outcome::Step(Ok(next)) => Self::Next(next.is_some()),
             Outcome::Event(Ok(recorded)) => Self::Recorded(*recorded),
             Outcome::End(Err(error))
             | Outcome::Erase(Err(error))
@@ -99,6 +102,7 @@ impl Answer {
             | Outcome::Orders(Err(error))
             | Outcome::Upkeep(Err(error))
             | Outcome::Event(Err(error))
+            | Outcome::Step(Err(error))
             | Outcome::Retention(Err(error))
             | Outcome::Heal(Err(error)) => Self::Failed(error.to_string()),
         }
@@ -155,6 +159,8 @@ impl Answer {
             Self::Retired => "done",
             Self::Account(true) => "account changed",
             Self::Account(false) => "account unchanged",
+            Self::Next(true) => "words",
+            Self::Next(false) => "nothing",
             Self::Recorded(Recorded::Merged(_)) => "merged",
             Self::Recorded(Recorded::ToRedact(_)) => "to be redacted",
             Self::Recorded(Recorded::OfNone) => "of no conversation",

@@ -49,6 +49,8 @@ pub struct Sent {
     pub to: RealNumber,
     pub text: String,
     pub outcome: SmsOutcome,
+    /// The carrier's id of the message.
+    pub id: String,
 }
 
 /// A sender of text messages with prepared outcomes.
@@ -59,6 +61,8 @@ pub struct Texts(Arc<Mutex<State>>);
 struct State {
     outcomes: VecDeque<SmsOutcome>,
     sent: Vec<Sent>,
+    /// Number of all text messages.
+    count: usize,
 }
 
 impl Texts {
@@ -69,7 +73,9 @@ impl Texts {
 
     /// Returns the text messages of this step and forgets them.
     pub fn take_sent(&self) -> Vec<Sent> {
-        std::mem::take(&mut *self.0.lock().unwrap()).sent
+        let mut state = self.0.lock().unwrap();
+        state.outcomes.clear();
+        std::mem::take(&mut state.sent)
     }
 }
 
@@ -77,12 +83,15 @@ impl TextSender for Texts {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
         tokio::task::yield_now().await;
         let (attempt, other) = mentioned(text).expect("a text message names the other participant");
-        assert!(text.contains(&format!("+{from}")), "a text message comes from another number than it names: {text}");
+        // Who only receives is told of a missed call without a number to dial.
+        let is_named = text.contains(&format!("+{from}")) || !text.contains('+');
+        assert!(is_named, "a text message comes from another number than it names: {text}");
         let mut state = self.0.lock().unwrap();
         let outcome = state.outcomes.pop_front().unwrap_or(SmsOutcome::Accepted);
-        let id = format!("text-{attempt}-{other:?}-{from}");
+        state.count += 1;
+        let id = format!("text-{attempt}-{other:?}-{from}-{}", state.count);
         let (from, to, text) = (from.clone(), to.clone(), text.to_owned());
-        state.sent.push(Sent { attempt, side: other.other(), from, to, text, outcome });
+        state.sent.push(Sent { attempt, side: other.other(), from, to, text, outcome, id: id.clone() });
         match outcome {
             SmsOutcome::Accepted => Ok(vec![id]),
             SmsOutcome::Refused => Err(VonageError::RateLimited { retry_after: None }),

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use jiff::{SignedDuration, Timestamp};
 use shared::domain::conversation::ConversationId;
-use shared::domain::phone::RealNumber;
+use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::route::{Destination, KeyOwner, destination};
+use shared::domain::side::Side;
 
 use crate::checks::PeakUsage;
 use crate::connection::Moment;
@@ -13,6 +14,7 @@ use crate::coverage::Coverage;
 use crate::decisions::MetCall;
 use crate::expectations::Execution;
 use crate::legs::{CALLS, PlacedCall};
+use crate::missed_calls::{Asked, RINGING};
 use crate::model::{DAY, Model, RouteKey, Verdict, ensure};
 use crate::scenario::{Scenario, canonical};
 use crate::sms_checks::SmsLedger;
@@ -134,6 +136,7 @@ impl Case {
                 };
                 self.all(&[Step::WaitForDays(31), retain]).await
             }
+            Step::Ring { nth, side, all, crash } => self.ring(*nth, *side, all, *crash).await,
             Step::Find(number) => {
                 let steps = [Action::GiveBack(*number), Action::Upkeep, Action::Heal];
                 self.all(&steps.map(Step::Do)).await
@@ -222,26 +225,54 @@ impl Case {
 
     async fn call(&mut self, caller: PhoneRef, number: usize) -> Verdict {
         let Some(dialled) = self.virtual_number(number) else { return self.skip() };
-        let spelled = self.phone(caller);
+        let name = if caller == PhoneRef::OtherSpelling { "call by the other spelling" } else { "call" };
+        self.call_from(name, self.phone(caller), dialled).await
+    }
+
+    /// Somebody calls in a conversation, and Vonage asks what comes next.
+    async fn ring(&mut self, nth: usize, side: Side, all: &[Asked], crash: Option<(u8, Moment)>) -> Verdict {
+        let keys = self.model.handled(side);
+        let Some((caller, dialled)) = keys.get(nth % keys.len().max(1)).cloned() else { return self.skip() };
+        let placed = self.placed;
+        self.call_from("call", caller, dialled).await?;
+        if self.placed == placed {
+            return Ok(());
+        }
+        self.wait("wait", RINGING)?;
+        for asked in all {
+            let action = Action::Next { call: 0, asked: *asked };
+            let step = match crash {
+                Some((nth, moment)) => Step::Crash { action, nth, moment, concurrent: None },
+                None => Step::Do(action),
+            };
+            Box::pin(self.step(&step)).await?;
+        }
+        Ok(())
+    }
+
+    async fn call_from(&mut self, name: &'static str, spelled: RealNumber, dialled: VirtualNumber) -> Verdict {
         let key = (canonical(&spelled), dialled);
         let store = self.system.process.store();
         let found = store.caller_routes(&spelled, self.model.now).await.map_err(|error| error.to_string())?;
         self.model.check_caller_routes(&key.0, &found)?;
         let right = self.model.destination(&key);
         let outcome = format!("{right:?}");
-        let name = if caller == PhoneRef::OtherSpelling { "call by the other spelling" } else { "call" };
         self.coverage.count(name, outcome.split_once([' ', '(']).map_or(outcome.as_str(), |(kind, _)| kind));
         for (item, owner_read) in self.reader.possible_stale_reads(&key, self.model.now) {
             self.system.stale_reads.find(item);
             self.call_with_stale_read(&spelled, &key, owner_read, &right).await?;
         }
         self.check_explanations(&spelled, &key, &right).await?;
-        if let Destination::Participant { conversation, connect_to, present_as, one_way, .. } = right {
+        if let Destination::Participant {
+            conversation, connect_to, present_as, one_way, handling, caller: side, ..
+        } = right
+        {
             let (caller, callee) = ((spelled, key.1), (connect_to, present_as));
             let (id, at) = (self.placed, self.model.now);
             self.placed += 1;
             self.calls.drain(..(self.calls.len() + 1).saturating_sub(CALLS));
-            self.calls.push(PlacedCall { id, conversation, at, caller, callee, one_way });
+            let (callee_side, is_named) = (side.other(), one_way || !handling.is_plain());
+            self.calls.push(PlacedCall { id, conversation, at, caller, callee, callee_side, is_named });
         }
         Ok(())
     }

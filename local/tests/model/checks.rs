@@ -18,6 +18,7 @@ use shared::domain::route::{Destination, KeyOwner, Route, destination};
 use shared::domain::side::Side;
 use shared::store::PartState;
 
+use crate::missed_calls::Telling;
 use crate::model::{Model, ModelConversation, ModelRoute, NET, RECORDS_KEPT, RouteKey, Verdict, ensure, route_key};
 use crate::scenario::{canonical, country_of};
 use crate::table::Table;
@@ -30,6 +31,7 @@ pub fn check(model: &Model, table: &Table) -> Verdict {
     check_receivers(model, table)?;
     check_destinations(model, table)?;
     check_requests(model, table)?;
+    check_told(model, table)?;
     check_journal(model, table)?;
     check_pool(model, table)
 }
@@ -226,6 +228,13 @@ fn check_destinations(model: &Model, table: &Table) -> Verdict {
         ensure(found == expected, || format!("route {name:?} leads to {found:?}; expected {expected:?}"))?;
     }
     ensure(live.is_empty(), || format!("live conversations without a route: {live:?}"))
+}
+
+/// Checks that nobody was told of a missed call but by the text messages that the model knows.
+fn check_told(model: &Model, table: &Table) -> Verdict {
+    let is_there = |(id, ..): &Telling| model.conversations.contains_key(id);
+    let expected = model.told.iter().filter(|(telling, _)| is_there(telling));
+    same("person told of a missed call", &expected.map(|(telling, at)| (*telling, *at)).collect(), &table.told)
 }
 
 fn check_requests(model: &Model, table: &Table) -> Verdict {

@@ -69,6 +69,10 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("end", &["ended", "expired before", "unknown", "crashed, carried out", "crashed, not carried out"]),
     ("erase", &["erased", "unknown", "crashed, carried out", "crashed, not carried out"]),
     ("event", &["merged", "to be redacted", "of no conversation", "crashed, not carried out"]),
+    ("busy callee", &["texted", "texted before", "over", "unknown", "not texted", "crashed"]),
+    ("menu of a missed call", &["texted", "texted before", "over", "not texted", "crashed"]),
+    ("guard", &["taken", "declined", "unknown", "crashed"]),
+    ("end of a guarded leg", &["texted", "texted before", "taken", "over", "not texted", "crashed"]),
     ("limit", &["of a day reached", "reached"]),
     ("call of before", &["is certain", "is not certain"]),
     (

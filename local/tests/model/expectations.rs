@@ -12,6 +12,7 @@ use crate::case::Case;
 use crate::checks;
 use crate::healing;
 use crate::legs::CallEvent;
+use crate::missed_calls::{self, CallStep};
 use crate::model::{Model, ModelConversation, Verdict, ensure};
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
@@ -39,6 +40,8 @@ struct Observed<'a> {
     may_hold: bool,
     /// The events of calls that arrived.
     events: &'a [&'a CallEvent],
+    /// The steps of calls for which Vonage asked.
+    steps: &'a [&'a CallStep],
     /// True if no process crashed.
     answered: bool,
 }
@@ -83,13 +86,16 @@ impl Case {
             operation => matches!(operation, Operation::Update(..) | Operation::Heal),
         });
         let events: Vec<&CallEvent> = executions.iter().filter_map(|execution| execution.operation.event()).collect();
-        let (events, answered) = (&*events, executions.iter().all(|execution| execution.outcome.is_some()));
-        let observed = Observed { table: &table, rented: &rented, undisturbed, may_hold, events, answered };
+        let steps: Vec<&CallStep> = executions.iter().filter_map(|execution| execution.operation.step()).collect();
+        let (events, steps, answered) =
+            (&*events, &*steps, executions.iter().all(|execution| execution.outcome.is_some()));
+        let observed = Observed { table: &table, rented: &rented, undisturbed, may_hold, events, steps, answered };
         let explanation = self.explain(&executions, &observed)?;
         let before = std::mem::replace(&mut self.model, explanation.model);
         self.count(&executions, &explanation.carried_out, &before);
         let sent = self.system.texts.take_sent();
         sent.iter().for_each(|text| self.coverage.count("text", &format!("{:?}", text.outcome).to_lowercase()));
+        let sent = missed_calls::check_texts([&before, &self.model], steps, sent, undisturbed)?;
         self.sms.check(&before, &self.model, &executions, &sent, undisturbed)?;
         let events = self.system.bus.events();
         healing::check_events(&before, &self.model, &events[self.events..], undisturbed)?;
@@ -183,6 +189,7 @@ impl Case {
                 Operation::TakeAway(_) => "take a number away",
                 Operation::GiveBack(_) => "give a number back",
                 Operation::Event(_) => "event",
+                Operation::Step(step) => step.asked.name(),
             };
             if let Some(done) = execution.outcome.as_ref().and_then(Outcome::retired) {
                 self.coverage.count("retention", if done.erased > 0 { "erased" } else { "nothing to erase" });
@@ -190,11 +197,12 @@ impl Case {
                 self.coverage.count("retention", if had_legs { "with legs" } else { "without legs" });
             }
             match execution.answer() {
-                Some(answer) => self.coverage.count(kind, answer.label()),
-                // Only the numbers or the conversations show how far it came.
-                None if execution.operation.provisions() || execution.operation.is_many_changes() => {
-                    self.coverage.count(kind, "crashed")
+                Some(_) if let Operation::Step(step) = &execution.operation => {
+                    self.coverage.count(kind, self.model.became(step, before));
                 }
+                Some(answer) => self.coverage.count(kind, answer.label()),
+                // Only the numbers, the conversations or the text messages show how far it came.
+                None if execution.operation.shows_itself() => self.coverage.count(kind, "crashed"),
                 None if *carried_out => self.coverage.count(kind, "crashed, carried out"),
                 None => self.coverage.count(kind, "crashed, not carried out"),
             }
@@ -313,6 +321,9 @@ fn apply_all<'a>(
         {
             model.accept_limits(event, observed.table)?;
         }
+        if let Operation::Step(step) = operation {
+            model.accept_step(step, outcome.as_ref(), observed.table, observed.undisturbed)?;
+        }
         if let Operation::Heal = operation {
             model.accept_healing(outcome.is_some(), observed.table)?;
         }
@@ -332,7 +343,7 @@ fn apply_all<'a>(
     }
     model.accept_holds(observed.table, observed.may_hold)?;
     model.accept_texts(observed.table, observed.undisturbed)?;
-    model.accept_legs(observed.table, observed.events, observed.answered)?;
+    model.accept_legs(observed.table, observed.events, observed.steps, observed.answered)?;
     checks::check(&model, observed.table)?;
     model.heals.clone_from(&observed.table.heals);
     model.retention = observed.table.retention;

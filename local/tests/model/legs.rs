@@ -13,6 +13,7 @@ use shared::domain::side::Side;
 use shared::domain::usage::{Counted, Tally, Usage, UsageLimits, day};
 use shared::store::{LegNumbers, Recorded};
 
+use crate::missed_calls::CallStep;
 use crate::model::{Model, ModelConversation, RouteKey, Verdict, ensure};
 use crate::scenario::canonical;
 use crate::system::{Operation, Outcome};
@@ -34,8 +35,11 @@ pub struct PlacedCall {
     pub caller: (RealNumber, VirtualNumber),
     /// The callee's phone, and the number that it showed.
     pub callee: (RealNumber, VirtualNumber),
-    /// True if the callee only receives.
-    pub one_way: bool,
+    /// The callee's side.
+    pub callee_side: Side,
+    /// True if the events of the callee's leg name the conversation: the callee only receives, or there is more to do about calls
+    /// than to connect them.
+    pub is_named: bool,
 }
 
 /// An event of one of the two legs of a call.
@@ -50,6 +54,8 @@ pub struct CallEvent {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredLeg {
     pub statuses: BTreeSet<Status>,
+    /// True if the callee took the call at the guard.
+    pub is_accepted: bool,
     pub counted: Counted,
 }
 
@@ -57,6 +63,16 @@ impl PlacedCall {
     /// Seconds for which both talk. No call is longer than a minute, the least that a quarantine may be.
     fn talk(&self) -> u32 {
         u32::try_from(1 + self.id * 7 % 50).unwrap()
+    }
+
+    /// Vonage's id of the call.
+    pub fn conversation_uuid(&self) -> String {
+        format!("CON-{}", self.id)
+    }
+
+    /// Vonage's id of a leg.
+    pub fn uuid(&self, direction: Direction) -> String {
+        format!("{}-{}", if direction == Direction::Inbound { "in" } else { "out" }, self.id)
     }
 
     fn time(&self, status: Status) -> Timestamp {
@@ -77,14 +93,14 @@ impl CallEvent {
 
     /// Vonage's id of the leg.
     pub fn uuid(&self) -> String {
-        format!("{}-{}", if self.direction == Direction::Inbound { "in" } else { "out" }, self.call.id)
+        self.call.uuid(self.direction)
     }
 
     pub fn event(&self) -> LegEvent {
         let is_over = self.status == Status::Completed;
         let duration = is_over.then(|| self.call.talk());
         let facts = LegFacts { duration, price: is_over.then(price), ..LegFacts::default() };
-        let conversation_uuid = format!("CON-{}", self.call.id);
+        let conversation_uuid = self.call.conversation_uuid();
         LegEvent { conversation_uuid, uuid: self.uuid(), status: self.status, timestamp: Some(self.time()), facts }
     }
 
@@ -98,7 +114,7 @@ impl CallEvent {
 
     /// The conversation in the address of the event.
     fn named(&self) -> Option<ConversationId> {
-        (self.call.one_way && self.direction == Direction::Outbound).then_some(self.call.conversation)
+        (self.call.is_named && self.direction == Direction::Outbound).then_some(self.call.conversation)
     }
 
     fn key(&self) -> RouteKey {
@@ -214,9 +230,17 @@ impl Model {
         Ok(())
     }
 
-    /// Takes over the legs of the table. Only those of `events` may have changed. `answered`: no process of the step crashed.
-    pub fn accept_legs(&mut self, table: &Table, events: &[&CallEvent], answered: bool) -> Verdict {
-        let is_touched = |uuid: &str| events.iter().any(|event| event.uuid() == uuid);
+    /// Takes over the legs of the table. Only those of `events` and of `steps` may have changed. `answered`: no process crashed.
+    pub fn accept_legs(
+        &mut self,
+        table: &Table,
+        events: &[&CallEvent],
+        steps: &[&CallStep],
+        answered: bool,
+    ) -> Verdict {
+        let is_of_event = |uuid: &str| events.iter().any(|event| event.uuid() == uuid);
+        let is_touched =
+            |uuid: &str| is_of_event(uuid) || steps.iter().any(|step| step.pressed() == Some(uuid.to_owned()));
         for ((id, uuid), before) in self.legs.iter().filter(|((_, uuid), _)| !is_touched(uuid)) {
             let is_right = match table.legs.get(&(*id, uuid.clone())) {
                 Some(found) => found == before,
@@ -231,6 +255,9 @@ impl Model {
                 self.cut_off.insert(event.uuid());
             }
             self.check_leg(event, table)?;
+        }
+        for step in steps {
+            self.check_pressed(step, table, is_of_event(&step.uuid()), answered)?;
         }
         let orphan = table.legs.keys().find(|(id, _)| {
             !self.conversations.contains_key(id) && !table.erasures.contains(id) && !self.forgotten.contains(id)
@@ -261,6 +288,10 @@ impl Model {
         let may: BTreeSet<Status> = known.iter().copied().chain([event.status]).collect();
         let is_two = STATUSES.iter().filter(|status| statuses.contains(status) && !may.contains(status)).count() > 1;
         ensure(!is_two, || format!("{event:?} made {statuses:?} of {known:?}"))?;
+        let is_accepted = |legs: &[(ConversationId, StoredLeg)]| legs.iter().any(|(_, leg)| leg.is_accepted);
+        ensure(is_accepted(&after) || !is_accepted(&before) || !self.must_record(event), || {
+            format!("{event:?} left {after:?}, but the callee took the call")
+        })?;
         if !self.cut_off.contains(&uuid) {
             ensure(after.len() <= 1, || format!("{event:?} left two legs: {after:?}"))?;
             let is_complete = statuses.contains(&event.status) || !self.must_record(event);

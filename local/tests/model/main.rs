@@ -22,6 +22,7 @@ mod decisions;
 mod expectations;
 mod healing;
 mod legs;
+mod missed_calls;
 mod model;
 mod orders;
 mod pool;

@@ -20,6 +20,7 @@ use crate::answer::Answer;
 use crate::carrier::label;
 use crate::expectations::BegunEnd;
 use crate::legs::StoredLeg;
+use crate::missed_calls::Telling;
 use crate::scenario::{INVALID_PHONE, Scenario, canonical, country_of, keyed_as, language_of, number};
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
@@ -69,6 +70,8 @@ pub struct Model {
     pub legs: BTreeMap<(ConversationId, String), StoredLeg>,
     /// Legs one of whose events was cut off, so that their parts may be in two conversations.
     pub cut_off: BTreeSet<String>,
+    /// The times at which people were last told of missed calls, or asked to call back.
+    pub told: BTreeMap<Telling, Timestamp>,
     /// Conversations that the table has deleted because their time was over.
     pub forgotten: BTreeSet<ConversationId>,
     /// The route keys that each conversation has and had, as far as the journal has to know them.
@@ -190,7 +193,7 @@ impl Model {
         let (fallback, routes_read) = (scenario.fallback.clone(), scenario.routes_read);
         let (conversations, erased, redactions, routes, requests, released) = Default::default();
         let (away, orders, heals, retention, keys) = Default::default();
-        let (routed, legs, cut_off, forgotten) = Default::default();
+        let (routed, legs, cut_off, told, forgotten) = Default::default();
         Self {
             now,
             fallback,
@@ -210,6 +213,7 @@ impl Model {
             routed,
             legs,
             cut_off,
+            told,
             forgotten,
         }
     }
@@ -231,6 +235,10 @@ impl Model {
     pub fn accept(&mut self, operation: &Operation, outcome: &Outcome) -> Verdict {
         if let Operation::Event(event) = operation {
             return self.check_recorded(event, outcome);
+        }
+        if let Operation::Step(_) = operation {
+            // See `Model::accept_step`.
+            return Ok(());
         }
         let (right, answer) = (self.expected_answer(operation), Answer::of(outcome));
         ensure(answer == right, || format!("the answer is {answer:?}; expected {right:?}"))?;
@@ -263,7 +271,7 @@ impl Model {
 
     /// Applies an operation that was carried out by a process that crashed before it answered.
     pub fn accept_unanswered(&mut self, operation: &Operation, table: &Table) -> Verdict {
-        if let Operation::Event(_) = operation {
+        if let Operation::Event(_) | Operation::Step(_) = operation {
             return Ok(());
         }
         match (operation, self.expected_answer(operation)) {
@@ -339,7 +347,7 @@ impl Model {
                 Answer::Account(self.numbers.contains_key(number) && !self.away.contains(number))
             }
             Operation::GiveBack(number) => Answer::Account(self.away.contains(&number.number)),
-            Operation::Event(_) => unreachable!("an event has several right answers"),
+            Operation::Event(_) | Operation::Step(_) => unreachable!("an event has several right answers"),
         }
     }
 

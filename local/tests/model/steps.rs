@@ -2,11 +2,15 @@
 //! conversation") and resolves them when it runs. So a case still makes sense when proptest removes steps from it.
 
 use proptest::prelude::*;
+use shared::domain::call_handling::CallHandling;
+use shared::domain::guard::Guard;
+use shared::domain::missed_calls::Measure;
 use shared::domain::side::{Blocked, Side, WhoDials};
 
 use crate::carrier::SmsOutcome;
 use crate::connection::Moment;
 use crate::legs::{CALLS, STATUSES};
+use crate::missed_calls::Asked;
 use crate::scenario::{ARGENTINE, Kind, LANGUAGES, PEOPLE};
 
 /// Most steps of one case.
@@ -51,6 +55,14 @@ pub enum Step {
     },
     /// Vonage gives a number back, and the schedule runs.
     Find(usize),
+    /// Somebody calls in the `nth` live conversation that has more to do about calls than to connect them, and Vonage asks what comes
+    /// next, perhaps of a process that crashes at a request. Single steps seldom come in this order while it lives.
+    Ring {
+        nth: usize,
+        side: Side,
+        all: Vec<Asked>,
+        crash: Option<(u8, Moment)>,
+    },
     /// The retention of most conversations ends, and the schedule runs; the process may crash at one of its requests.
     Age(Option<(u8, Moment)>),
 }
@@ -102,6 +114,11 @@ pub enum Action {
         callee: bool,
         status: usize,
     },
+    /// Vonage asks what comes next in the `nth` last call that was connected.
+    Next {
+        call: usize,
+        asked: Asked,
+    },
 }
 
 /// Parameters of a conversation to create.
@@ -122,6 +139,7 @@ pub struct NewConversationSpec {
     pub max_calls_per_day: Option<u64>,
     /// The limit of its minutes. One that has no other limit.
     pub max_minutes: Option<u64>,
+    pub handling: CallHandling,
 }
 
 /// A reference to a phone.
@@ -150,7 +168,8 @@ impl Step {
         let concurrent = prop::option::weighted(0.3, Action::of_client());
         let lose = (0..8usize, prop::option::of((0..30u8, moment.clone())));
         let age = prop::option::of((0..40u8, moment.clone()));
-        let crash = (Action::any(), 0..9u8, moment, concurrent);
+        let crash = (Action::any(), 0..9u8, moment.clone(), concurrent);
+        let ring = (0..4usize, side(), Asked::some(), prop::option::weighted(0.3, (0..5u8, moment)));
         prop_oneof![
             24 => (1..100_000i64).prop_map(Self::Wait),
             14 => (0..4usize, any::<bool>())
@@ -163,6 +182,7 @@ impl Step {
             7 => lose.prop_map(|(number, crash)| Self::Lose { number, crash }),
             3 => (0..8usize).prop_map(Self::Find),
             2 => age.prop_map(Self::Age),
+            8 => ring.prop_map(|(nth, side, all, crash)| Self::Ring { nth, side, all, crash }),
             30 => crash.prop_map(|(action, nth, moment, concurrent)| Self::Crash { action, nth, moment, concurrent }),
         ]
     }
@@ -210,6 +230,7 @@ impl Action {
             3 => (0..8usize).prop_map(Self::TakeAway),
             3 => (0..8usize).prop_map(Self::GiveBack),
             24 => Self::event(),
+            12 => (0..CALLS, Asked::any()).prop_map(|(call, asked)| Self::Next { call, asked }),
         ]
     }
 }
@@ -226,8 +247,9 @@ impl NewConversationSpec {
             2 => (1..3u64).prop_map(|calls| (None, Some(calls), None)),
             2 => (1..4u64).prop_map(|minutes| (None, None, Some(minutes))),
         ];
-        (PhoneRef::two(), direction, lifetime, 60..=600u32, any::<bool>(), key, limits, languages()).prop_map(
-            |(people, direction, lifetime, quarantine, notify, key, limits, languages)| {
+        let texts = (any::<bool>(), key);
+        (PhoneRef::two(), direction, lifetime, 60..=600u32, texts, limits, languages(), handling()).prop_map(
+            |(people, direction, lifetime, quarantine, (notify, key), limits, languages, handling)| {
                 let (max_calls, max_calls_per_day, max_minutes) = limits;
                 Self {
                     people,
@@ -239,6 +261,7 @@ impl NewConversationSpec {
                     max_calls,
                     max_calls_per_day,
                     max_minutes,
+                    handling,
                     languages,
                 }
             },
@@ -272,6 +295,20 @@ impl ConversationRef {
     fn any() -> impl Strategy<Value = Self> {
         prop_oneof![30 => (0..5usize).prop_map(Self::Last), 1 => Just(Self::Unknown)]
     }
+}
+
+/// What is done about calls, beyond connecting them.
+fn handling() -> impl Strategy<Value = CallHandling> {
+    let text = || vec![Measure::Text];
+    let texts = || vec![Measure::Text, Measure::CallBack];
+    prop_oneof![
+        3 => Just((Vec::new(), Guard::None)),
+        1 => Just((text(), Guard::None)),
+        2 => Just((texts(), Guard::None)),
+        1 => Just((Vec::new(), Guard::Press1)),
+        2 => Just((texts(), Guard::Press1)),
+    ]
+    .prop_map(|(measures, guard)| CallHandling { missed_calls: measures.into(), guard })
 }
 
 fn languages() -> impl Strategy<Value = [Option<usize>; 2]> {

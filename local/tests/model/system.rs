@@ -20,6 +20,7 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{LossNotes, NumberState, PoolNumber};
 use shared::domain::words::Words;
 use shared::service::announce::Announcer;
+use shared::service::call_steps::CallSteps;
 use shared::service::create::{Created, CreationError, Creator, NewConversation};
 use shared::service::demand::DemandRecorder;
 use shared::service::forget::Forgetter;
@@ -33,6 +34,7 @@ use shared::service::verify_number::{NumberVerifier, WhenLookupFails};
 use shared::store::{IdempotentRequest, Recorded, Store, StoreError};
 use shared::vonage::Vonage;
 use shared::vonage::applications::ApplicationsApi;
+use shared::vonage::ncco::Ncco;
 use shared::vonage::numbers::{NumbersApi, Search};
 use testkit::listen;
 
@@ -40,6 +42,7 @@ use crate::carrier::{Directory, Texts};
 use crate::connection::Connection;
 use crate::database::{Database, JOURNAL, TABLE};
 use crate::legs::CallEvent;
+use crate::missed_calls::CallStep;
 use crate::restore::RESTORED;
 use crate::scenario::{Kind, Scenario};
 use crate::stale::StaleReads;
@@ -78,6 +81,7 @@ pub struct Process {
     updater: Updater<Directory>,
     provisioner: Provisioner,
     healer: Healer<Texts>,
+    pub steps: CallSteps<Texts>,
     numbers: NumbersApi,
 }
 
@@ -112,6 +116,8 @@ pub enum Operation {
     GiveBack(PoolNumber),
     /// An event of a call arrives.
     Event(CallEvent),
+    /// Vonage asks what comes next in a call.
+    Step(CallStep),
 }
 
 /// The outcome of an operation.
@@ -133,6 +139,7 @@ pub enum Outcome {
     /// True if Vonage has changed the account.
     Account(bool),
     Event(Result<Recorded, StoreError>),
+    Step(Result<Option<Ncco>, StoreError>),
 }
 
 impl System {
@@ -284,6 +291,8 @@ impl Process {
             announcer: announcer(),
             heals: true,
         };
+        let steps =
+            CallSteps { store: store.clone(), texts: texts.clone(), words: Words::default(), clock: clock.clone() };
         let updater = Updater {
             store: store.clone(),
             verifier: verifier(),
@@ -291,7 +300,7 @@ impl Process {
             clock: clock.clone(),
             cache: PoolCache::default(),
         };
-        Self { creator, updater, provisioner, healer, numbers }
+        Self { creator, updater, provisioner, healer, steps, numbers }
     }
 
     pub fn store(&self) -> &Store {
@@ -362,6 +371,7 @@ impl Process {
             Operation::GiveBack(number) => {
                 Outcome::Account(self.numbers.buy(number.country, &number.number).await.is_ok())
             }
+            Operation::Step(step) => Outcome::Step(Box::pin(step.ask(&self.steps)).await),
             Operation::Event(event) => {
                 let (time, now) = (event.time(), self.creator.clock.now());
                 let of_leg = event.event();

@@ -21,6 +21,7 @@ use shared::store::{Line, PartState, RecordedChange};
 
 use crate::database::{Database, JOURNAL, TABLE};
 use crate::legs::{STATUSES, StoredLeg};
+use crate::missed_calls::Telling;
 use crate::scenario::number;
 
 /// The content of the table at one moment.
@@ -63,6 +64,8 @@ pub struct Table {
     pub losses: BTreeMap<VirtualNumber, Timestamp>,
     /// The conversations that are listed for healing, each with the time of its next try.
     pub heals: BTreeMap<ConversationId, Timestamp>,
+    /// The times at which people were last told of missed calls.
+    pub told: BTreeMap<Telling, Timestamp>,
     /// The legs of calls by conversation and id.
     pub legs: BTreeMap<(ConversationId, String), StoredLeg>,
     /// The usage of the calls of conversations with limits.
@@ -162,6 +165,11 @@ impl Table {
         }
         let (kind, of) = pk.split_once('#').unwrap_or((pk, ""));
         let dialled = sk.strip_prefix("NUMBER#").map(number::<VirtualNumber>);
+        if (kind, sk) == ("CONVERSATION", "CONVERSATION") {
+            let all = [("told_0", 0, false), ("told_1", 1, false), ("asked_0", 0, true), ("asked_1", 1, true)];
+            let told = all.into_iter().filter_map(|(name, side, asks)| Some((side, asks, time(name)?)));
+            self.told.extend(told.map(|(side, asks, at)| ((of.try_into().unwrap(), side, asks), at)));
+        }
         match (kind, dialled, sk) {
             ("CALLER", Some(dialled), _) => drop(self.routes.insert((number(of), dialled), parsed(item))),
             ("CALLER", None, "RECEIVES") => drop(self.lines.insert(number(of), parsed(item))),
@@ -214,7 +222,10 @@ impl Table {
                 let statuses = STATUSES.iter().filter(status).copied().collect();
                 let usage = if item["counted"].is_null() { Usage::default() } else { usage(&item["counted"]) };
                 let counted = Counted { usage, day: item["counted"]["day"].as_str().map(|day| day.parse().unwrap()) };
-                self.legs.insert((of.try_into().unwrap(), uuid), StoredLeg { statuses, counted });
+                self.legs.insert(
+                    (of.try_into().unwrap(), uuid),
+                    StoredLeg { statuses, is_accepted: time("accepted_at").is_some(), counted },
+                );
             }
             ("ERASURE", None, _) => drop(self.erasures.insert(parsed(&item["conversation"]))),
             ("REDACTION", None, _) => drop(self.redactions.insert(parsed(&item["id"]))),

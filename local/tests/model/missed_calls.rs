@@ -1,0 +1,335 @@
+//! Rules for what comes next in a call: when the callee's line is busy, when the caller of a missed call presses a key, and at the
+//! guard. Of each kind a person gets one text message in ten minutes at most. It is noted before it is sent, so a process that
+//! crashes may have noted it without sending it, and never the other way round.
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use shared::domain::call::Direction;
+use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::guard::Guard;
+use shared::domain::missed_calls::{Measure, Missed};
+use shared::domain::side::Side;
+use shared::domain::words::Words;
+use shared::domain::words::sentence::{Spoken, Text};
+use shared::service::call_steps::{CallSteps, MissedLeg};
+use shared::store::{LegIds, StoreError};
+use shared::vonage::call_steps as said;
+use shared::vonage::call_urls::CallUrls;
+use shared::vonage::ncco::{Ncco, say};
+
+use crate::carrier::{Sent, SmsOutcome, Texts};
+use crate::legs::{PlacedCall, StoredLeg};
+use crate::model::{Model, ModelConversation, RouteKey, Verdict, ensure, route_key};
+use crate::system::{Operation, Outcome};
+use crate::table::Table;
+
+/// Time after a text message in which there is no other one of its kind, and after a missed call in which it is news.
+const BURST: SignedDuration = SignedDuration::from_mins(10);
+
+/// Time for which a phone rings before anything happens.
+pub const RINGING: SignedDuration = SignedDuration::from_secs(2);
+
+/// Somebody who was texted: the conversation, the index of the side, and true if it was a caller who asked to be called back.
+pub type Telling = (ConversationId, usize, bool);
+
+/// A step of a call that was connected.
+#[derive(Debug, Clone)]
+pub struct CallStep {
+    pub call: PlacedCall,
+    pub asked: Asked,
+}
+
+/// The reason for which Vonage asks what comes next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Asked {
+    /// The callee's line is busy.
+    Busy,
+    /// The caller of a missed call pressed 1, or another key.
+    Menu(bool),
+    /// The callee pressed 1 at the guard, or another key.
+    Guard(bool),
+    /// The leg of a call with guard has ended.
+    After,
+}
+
+impl Asked {
+    pub fn any() -> impl Strategy<Value = Self> {
+        prop_oneof![
+            4 => Just(Self::Busy),
+            3 => prop::bool::weighted(0.8).prop_map(Self::Menu),
+            2 => prop::bool::weighted(0.7).prop_map(Self::Guard),
+            3 => Just(Self::After),
+        ]
+    }
+
+    /// What Vonage asks in one call and in the calls that follow it at once.
+    pub fn some() -> impl Strategy<Value = Vec<Self>> {
+        let asked = (any::<bool>(), any::<bool>(), 0..3usize);
+        asked.prop_map(|(takes, yes, further)| {
+            let (guard, busy) = ([Self::Guard(takes), Self::After], [Self::Busy, Self::Menu(yes), Self::Menu(true)]);
+            guard.into_iter().chain(busy.into_iter().take(1 + further)).collect()
+        })
+    }
+
+    /// Name under which the coverage report counts it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Busy => "busy callee",
+            Self::Menu(_) => "menu of a missed call",
+            Self::Guard(_) => "guard",
+            Self::After => "end of a guarded leg",
+        }
+    }
+}
+
+impl CallStep {
+    /// Asks what comes next, as the event webhook does.
+    pub async fn ask(&self, steps: &CallSteps<Texts>) -> Result<Option<Ncco>, StoreError> {
+        let (id, side, urls) = (self.call.conversation, self.call.callee_side, self.urls());
+        match self.asked {
+            Asked::Busy => {
+                let (phone, mask) = (&self.call.callee.0, &self.call.callee.1);
+                let leg = MissedLeg { phone, mask, reason: Missed::Busy, time: self.time() };
+                steps.after_missed_leg(id, leg, &urls).await
+            }
+            Asked::Menu(yes) => steps.in_menu(id, side, key(yes)).await.map(Some),
+            Asked::Guard(yes) => {
+                let ids = LegIds { call: self.call.conversation_uuid(), leg: self.uuid() };
+                steps.at_guard(id, side, key(yes), Some(ids)).await.map(Some)
+            }
+            Asked::After => steps.after_guarded_leg(id, side, &self.call.conversation_uuid(), &urls).await,
+        }
+    }
+
+    /// The id of the callee's leg.
+    pub fn uuid(&self) -> String {
+        self.call.uuid(Direction::Outbound)
+    }
+
+    /// The leg that the callee takes by this step.
+    pub fn pressed(&self) -> Option<String> {
+        (self.asked == Asked::Guard(true)).then(|| self.uuid())
+    }
+
+    fn time(&self) -> Timestamp {
+        self.call.at + RINGING
+    }
+
+    fn urls(&self) -> CallUrls {
+        CallUrls::new("https://maskline.example", self.call.conversation)
+    }
+}
+
+fn key(yes: bool) -> &'static str {
+    if yes { "1" } else { "2" }
+}
+
+impl Operation {
+    /// The step of a call, if it is one.
+    pub fn step(&self) -> Option<&CallStep> {
+        match self {
+            Self::Step(step) => Some(step),
+            _ => None,
+        }
+    }
+
+    /// True if only the state after it shows how far a crashed process came.
+    pub fn shows_itself(&self) -> bool {
+        self.provisions() || self.is_many_changes() || self.step().is_some()
+    }
+}
+
+impl Model {
+    /// Returns the step of a call, if it can have come to that.
+    pub fn step(&self, call: PlacedCall, asked: Asked) -> Option<CallStep> {
+        let handling = self.conversations.get(&call.conversation).map(|found| found.expected.handling);
+        // Vonage may still ask about a conversation that was erased.
+        let is_sensible = handling.is_none_or(|handling| match asked {
+            Asked::Busy => !handling.is_plain(),
+            Asked::Menu(_) => handling.missed_calls.includes(Measure::CallBack),
+            Asked::Guard(_) | Asked::After => handling.guard == Guard::Press1,
+        });
+        let step = CallStep { call, asked };
+        (is_sensible && step.call.is_named && step.time() <= self.now).then_some(step)
+    }
+
+    /// The route keys of a side of the live conversations that have more to do about calls, latest first.
+    pub fn handled(&self, side: Side) -> Vec<RouteKey> {
+        let live = self.conversations.values().rev().map(|found| (found, &found.expected));
+        let handled = live
+            .filter(|(found, is)| found.is_live(self.now) && !is.handling.is_plain() && is.direction.includes(side));
+        handled.map(|(_, is)| route_key(is, side)).collect()
+    }
+
+    fn readable(&self, step: &CallStep) -> Option<&ModelConversation> {
+        self.conversations.get(&step.call.conversation).filter(|found| found.is_readable(self.now))
+    }
+
+    fn is_taken(&self, step: &CallStep) -> bool {
+        self.legs.get(&(step.call.conversation, step.uuid())).is_some_and(|leg| leg.is_accepted)
+    }
+
+    /// Returns the text message that a step wants to send, be it the first one or not.
+    fn wants(&self, step: &CallStep) -> Option<Telling> {
+        let found = self.readable(step)?;
+        let (is, side) = (&found.expected, step.call.callee_side);
+        let (is_wanted, asks) = match step.asked {
+            Asked::Busy => (self.now.duration_since(step.time()) < BURST, false),
+            Asked::Menu(yes) => (yes && is.direction.includes(side), true),
+            Asked::Guard(_) => (false, false),
+            Asked::After => (!self.is_taken(step), false),
+        };
+        let measure = if asks { Measure::CallBack } else { Measure::Text };
+        let is_wanted = is_wanted && is.handling.missed_calls.includes(measure) && found.is_live(self.now);
+        is_wanted.then_some((is.id, side.index(), asks))
+    }
+
+    /// Returns the text message that a step has to send.
+    fn tells(&self, step: &CallStep) -> Option<Telling> {
+        let now = self.second();
+        self.wants(step).filter(|telling| self.told.get(telling).is_none_or(|at| *at + BURST <= now))
+    }
+
+    /// Checks the words that come next, and takes over whom the step told. If others changed the conversation meanwhile, or the
+    /// process crashed, it may tell nobody.
+    pub fn accept_step(
+        &mut self,
+        step: &CallStep,
+        outcome: Option<&Outcome>,
+        table: &Table,
+        undisturbed: bool,
+    ) -> Verdict {
+        match outcome {
+            Some(Outcome::Step(Ok(next))) => {
+                let (right, is_alone) = self.next(step);
+                let found = next.as_ref().map(|ncco| if is_alone { &ncco[..1] } else { &ncco[..] });
+                let is_right =
+                    found == right.as_deref() && (!is_alone || next.as_ref().is_some_and(|all| all.len() == 2));
+                ensure(!undisturbed || is_right, || format!("{step:?} leads to {next:?}; expected {right:?}"))?;
+            }
+            Some(other) => return Err(format!("{step:?} failed: {other:?}")),
+            None => {}
+        }
+        if let Some(telling) = self.tells(step) {
+            let now = self.second();
+            let is_told = table.told.get(&telling) == Some(&now);
+            ensure(is_told || !undisturbed, || format!("{step:?} told nobody"))?;
+            if is_told {
+                self.told.insert(telling, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the words that come next, and true if the phone then waits alone.
+    fn next(&self, step: &CallStep) -> (Option<Ncco>, bool) {
+        let (words, side, found) = (Words::default(), step.call.callee_side, self.readable(step));
+        let is = found.map(|found| &found.expected);
+        let missed = |is: &Conversation, reason| Some(said::missed(&words, is, side, reason, &step.urls()));
+        let goodbye = |to: Side| {
+            let speech = is.map_or_else(|| words.speech(None), |is| said::speech_to(&words, is, to));
+            say(&speech, Spoken::Goodbye)
+        };
+        match (step.asked, is) {
+            (Asked::Busy, Some(is)) => (missed(is, Missed::Busy).filter(|_| !is.handling.is_plain()), false),
+            (Asked::After, Some(is)) => (missed(is, Missed::Unanswered).filter(|_| !self.is_taken(step)), false),
+            (Asked::Busy | Asked::After, None) => (None, false),
+            (Asked::Menu(true), Some(is)) if said::offers_call_back(is, side) => {
+                (Some(vec![say(&said::speech_to(&words, is, side.other()), Spoken::MissedAsked)]), false)
+            }
+            (Asked::Menu(_), _) => (Some(vec![goodbye(side.other())]), false),
+            (Asked::Guard(true), Some(is)) => {
+                (Some(vec![say(&said::speech_to(&words, is, side), Spoken::GuardTaken)]), false)
+            }
+            (Asked::Guard(_), _) => (Some(vec![goodbye(side)]), true),
+        }
+    }
+
+    /// Checks the leg that a callee took at the guard. `self` has the legs of before the step.
+    pub fn check_pressed(&self, step: &CallStep, table: &Table, has_event: bool, answered: bool) -> Verdict {
+        let Some(uuid) = step.pressed() else { return Ok(()) };
+        let key = (step.call.conversation, uuid.clone());
+        let (before, after) = (self.legs.get(&key), table.legs.get(&key));
+        let is_due = answered && self.readable(step).is_some();
+        ensure(!is_due || after.is_some_and(|leg| leg.is_accepted), || format!("{step:?} left {after:?}"))?;
+        let rest = |leg: Option<&StoredLeg>| leg.map(|leg| (leg.statuses.clone(), leg.counted)).unwrap_or_default();
+        let is_gone = !self.conversations.contains_key(&key.0);
+        ensure(has_event || is_gone || rest(before) == rest(after), || {
+            format!("{step:?} made {after:?} of {before:?}")
+        })?;
+        let is_elsewhere = |other: &&(ConversationId, String)| other.1 == uuid && other.0 != key.0;
+        let elsewhere = table.legs.keys().find(is_elsewhere);
+        ensure(elsewhere.is_none(), || format!("{step:?} is of {}, but there is also {elsewhere:?}", key.0))
+    }
+
+    /// Returns the outcome of a step for the coverage report. `self` is the state after it.
+    pub fn became(&self, step: &CallStep, before: &Self) -> &'static str {
+        let telling = before.wants(step);
+        let is_told = telling.is_some_and(|telling| self.told.get(&telling) == Some(&self.second()));
+        match (step.asked, before.readable(step)) {
+            (_, None) => "unknown",
+            (Asked::Guard(yes), _) => {
+                if yes {
+                    "taken"
+                } else {
+                    "declined"
+                }
+            }
+            (Asked::After, _) if before.is_taken(step) => "taken",
+            (_, Some(found)) if !found.is_live(self.now) => "over",
+            _ if is_told && before.tells(step).is_some() => "texted",
+            _ if telling.is_some() => "texted before",
+            _ => "not texted",
+        }
+    }
+}
+
+/// Checks the text messages about missed calls among those that were `sent` in a step. Returns the others. `models` are those of
+/// before and after it.
+pub fn check_texts(
+    models: [&Model; 2],
+    steps: &[&CallStep],
+    sent: Vec<Sent>,
+    undisturbed: bool,
+) -> Result<Vec<Sent>, String> {
+    let [before, after] = models;
+    let (mut others, mut tellings) = (Vec::new(), Vec::new());
+    for text in sent {
+        let Some((telling, is_theirs)) = telling_of(models, &text) else {
+            others.push(text);
+            continue;
+        };
+        ensure(steps.iter().any(|step| before.tells(step) == Some(telling)), || format!("{text:?} was not due"))?;
+        ensure(is_theirs, || format!("{text:?} has the wrong receiver or sender"))?;
+        ensure(!tellings.contains(&telling), || format!("{text:?} was sent twice"))?;
+        let found = after.conversations.get(&telling.0);
+        let is_noted = found.is_none() || after.told.get(&telling) == Some(&after.second());
+        ensure(is_noted, || format!("{text:?} was sent, but not noted"))?;
+        let has_record =
+            |found: &ModelConversation| found.expected.carrier_records.iter().any(|record| record.id == text.id);
+        let is_to_record = undisturbed && text.outcome == SmsOutcome::Accepted;
+        ensure(!is_to_record || found.is_some_and(has_record), || format!("{text:?} has no record"))?;
+        tellings.push(telling);
+    }
+    let due = steps.iter().filter_map(|step| before.tells(step)).find(|telling| !tellings.contains(telling));
+    ensure(!undisturbed || due.is_none(), || format!("no text message was sent to {due:?}"))?;
+    Ok(others)
+}
+
+/// Returns who was told by a text message about a missed call, and true if it went from and to their numbers.
+fn telling_of(models: [&Model; 2], text: &Sent) -> Option<(Telling, bool)> {
+    let words = Words::default();
+    let conversations = models.into_iter().flat_map(|model| model.conversations.values());
+    let mut told = conversations.filter(|found| found.attempt == text.attempt).filter_map(|found| {
+        let is = &found.expected;
+        let [reader, other] = [text.side, text.side.other()].map(|side| is.participant(side));
+        let speech = words.speech(reader.language.as_ref()).with_label(other.label.as_ref()).with_number(&text.from);
+        let missed = if is.direction.includes(text.side) { Text::Missed } else { Text::MissedByReceiver };
+        let kinds = [(missed, false), (Text::CallBack, true)];
+        let (_, asks) = kinds.into_iter().find(|(kind, _)| speech.write(*kind) == text.text)?;
+        let is_theirs = reader.number == text.to && reader.sees == text.from;
+        Some(((is.id, text.side.index(), asks), is_theirs))
+    });
+    let first = told.next()?;
+    Some((first.0, first.1 || told.any(|(_, is_theirs)| is_theirs)))
+}
