@@ -51,7 +51,7 @@ pub enum Answer {
     Retired,
     /// True if a number was taken away or given back. False if that had happened before.
     Account(bool),
-    /// What comes next in a call: words, or nothing.
+    /// The next part of a call: words, or nothing.
     Next(bool),
     /// The fate of an event.
     Recorded(Recorded),

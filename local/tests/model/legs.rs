@@ -322,7 +322,8 @@ impl Model {
         let begun = |id: &ConversationId| id.created_at().as_second();
         let is_there = |id: &ConversationId| self.conversations.contains_key(id) || self.forgotten.contains(id);
         let latest = self.owners(event).filter(|id| is_there(id) && begun(id) <= first).max();
-        latest == Some(id) || begun(&id) == first || latest.is_some_and(|latest| begun(&latest) == first && id < latest)
+        let is_latest = latest.is_some_and(|latest| begun(&latest) == begun(&id));
+        is_latest || begun(&id) == first || latest.is_some_and(|latest| begun(&latest) == first && id < latest)
     }
 
     /// Returns the seconds that the limits leave for a call, if that is less than any call may last.

@@ -62,7 +62,7 @@ impl Asked {
         ]
     }
 
-    /// What Vonage asks in one call and in the calls that follow it at once.
+    /// The questions of Vonage in one call and in the calls that follow it at once.
     pub fn some() -> impl Strategy<Value = Vec<Self>> {
         let asked = (any::<bool>(), any::<bool>(), 0..3usize);
         asked.prop_map(|(takes, yes, further)| {

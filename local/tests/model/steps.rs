@@ -297,7 +297,7 @@ impl ConversationRef {
     }
 }
 
-/// What is done about calls, beyond connecting them.
+/// The handling of calls, beyond connecting them.
 fn handling() -> impl Strategy<Value = CallHandling> {
     let text = || vec![Measure::Text];
     let texts = || vec![Measure::Text, Measure::CallBack];
