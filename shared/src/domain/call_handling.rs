@@ -9,10 +9,10 @@ use crate::domain::missed_calls::{Measure, MissedCalls};
 /// no second read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallHandling {
-    /// What is done about a call that is not taken.
+    /// The measures about a call that is not taken.
     #[serde(default, skip_serializing_if = "MissedCalls::is_none")]
     pub missed_calls: MissedCalls,
-    /// What has to happen on the callee's phone first.
+    /// The guard on the callee's phone.
     #[serde(default, skip_serializing_if = "Guard::is_none")]
     pub guard: Guard,
 }

@@ -1,4 +1,4 @@
-//! What comes next in a call: after a key at the guard, after a leg that nobody took, and after a key in the menu for its caller.
+//! The next actions in a call: after a key at the guard, after a leg that nobody took, and after a key in the menu for its caller.
 //!
 //! Vonage may ask twice. The answer is then the same, and nobody is texted twice.
 

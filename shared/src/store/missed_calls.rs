@@ -1,4 +1,4 @@
-//! What the table remembers of calls with guard and of missed calls: a callee's consent, and the text messages that told of them.
+//! The memory of calls with guard and of missed calls: a callee's consent, and the text messages that told of them.
 
 use jiff::Timestamp;
 

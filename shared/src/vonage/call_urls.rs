@@ -7,7 +7,7 @@
 use crate::domain::conversation::ConversationId;
 use crate::domain::side::Side;
 
-/// What an answer to Vonage may decide in the middle of a call.
+/// A point in a call at which an answer to Vonage decides what comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepKind {
     /// The callee pressed a key at the guard, or none.

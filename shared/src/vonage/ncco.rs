@@ -105,7 +105,7 @@ pub struct Keys {
 /// The data of a [`Action::Notify`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Payload {
-    /// What the notification is about.
+    /// The subject of the notification.
     pub about: &'static str,
 }
 
