@@ -1,7 +1,5 @@
 //! `GET|POST /webhooks/answer` returns the NCCO of an inbound call. If this function fails twice, Vonage asks
 //! `fallback-webhook`.
-//!
-//! `GET|POST /webhooks/whisper/{token}` returns the NCCO for the phone of a callee with guard.
 
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
@@ -18,7 +16,6 @@ use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem, WhisperTokens};
 use shared::edge::request_log::RequestLog;
 use shared::store::Store;
-use shared::vonage::call_steps;
 use shared::vonage::event::AnswerRequest;
 use shared::vonage::ncco::{self, FollowUp};
 use shared::vonage::signature::WebhookVerifier;
@@ -48,9 +45,6 @@ impl HttpFunction for AnswerWebhook {
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let now = self.clock.now();
-        if let Some(token) = request.path_parameters_ref().and_then(|parameters| parameters.first("token")) {
-            return self.whisper(&request, token, log).await;
-        }
         let body = http::signed_body(&request, &self.verifier, now)?;
         let call = decode(&request, body)?;
         log.call = call.conversation_uuid();
@@ -102,23 +96,6 @@ impl AnswerWebhook {
         let whispers = handling.guard == Guard::Press1;
         let whisper_token = whispers.then(|| self.tokens.issue(*conversation, caller.other(), now)).flatten();
         Some(FollowUp { urls, whisper_token })
-    }
-
-    /// Returns what a callee with guard hears before the connection. The token stands for the signature, which may not cover the
-    /// address of a GET.
-    async fn whisper(&self, request: &Request, token: &str, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
-        let now = self.clock.now();
-        let unknown = || Problem::not_found("There is no such whisper, or not any more.");
-        let (id, callee) = self.tokens.read(token, now).ok_or_else(unknown)?;
-        (log.outcome, log.conversation) = ("whisper", Some(id));
-        let conversation = self.store.conversation(id, now).await?;
-        let urls = http::call_urls(self.public_url.as_deref(), request, id);
-        let ncco = match (conversation, urls) {
-            (Some(conversation), Some(urls)) => call_steps::whisper(&self.words, &conversation, callee, &urls),
-            // It was erased a moment ago, or nothing could take the key. The callee must not be connected unasked.
-            _ => call_steps::declined(&self.words.speech(None), id),
-        };
-        Ok(http::json(StatusCode::OK, &ncco))
     }
 }
 

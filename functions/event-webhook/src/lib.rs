@@ -4,6 +4,8 @@
 //! conversation, whose callee has no route, and where the answer decides what the caller of a missed call hears. The leg's two
 //! numbers still have to be those of that conversation.
 //!
+//! `GET|POST /webhooks/whisper/{token}` returns what a callee with guard hears before the connection.
+//!
 //! `POST /webhooks/event/{id}/{step}` receives a key that was pressed in a call, or the end of a guarded leg, and answers with what
 //! comes next.
 
@@ -16,7 +18,7 @@ use shared::domain::conversation::ConversationId;
 use shared::domain::missed_calls::Missed;
 use shared::domain::phone::caller_id::CallerId;
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, Problem};
+use shared::edge::http::{self, Problem, WhisperTokens};
 use shared::edge::request_log::RequestLog;
 use shared::service::call_steps::{CallSteps, MissedLeg};
 use shared::store::{LegIds, LegNumbers, Recorded, Store, StoreError};
@@ -32,6 +34,7 @@ pub struct EventWebhook {
     store: Store,
     steps: CallSteps<SmsOnDemand>,
     verifier: WebhookVerifier,
+    tokens: WhisperTokens,
     public_url: Option<String>,
     clock: SharedClock,
 }
@@ -48,6 +51,9 @@ impl HttpFunction for EventWebhook {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        if let Some(token) = request.path_parameters_ref().and_then(|parameters| parameters.first("token")) {
+            return self.whisper(&request, token, log).await;
+        }
         let body = http::signed_body(&request, &self.verifier, self.clock.now())?.unwrap_or_default();
         if let Some(step) = http::call_step(&request)? {
             let next = self.next(&request, step, body, log).await?;
@@ -87,14 +93,27 @@ impl EventWebhook {
     /// Creates the webhook with this table, and reads the rest of the configuration from `env`.
     pub fn new(store: Store, env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let store = store.with_journal(env)?;
+        let signatures = SignatureConfig::from_environment(env)?;
         let texts = SmsOnDemand::new(VonageConfig::from_environment(env)?);
         Ok(Self {
             steps: CallSteps { store: store.clone(), texts, words: env.words()?, clock: clock.clone() },
             store,
-            verifier: WebhookVerifier::new(&SignatureConfig::from_environment(env)?),
+            verifier: WebhookVerifier::new(&signatures),
+            tokens: WhisperTokens::new(&signatures),
             public_url: env.public_url()?,
             clock,
         })
+    }
+
+    /// Returns what a callee with guard hears before the connection. The token stands for the signature, which may not cover the
+    /// address of a GET.
+    async fn whisper(&self, request: &Request, token: &str, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        let unknown = || Problem::not_found("There is no such whisper, or not any more.");
+        let (id, callee) = self.tokens.read(token, self.clock.now()).ok_or_else(unknown)?;
+        (log.outcome, log.conversation) = ("whisper", Some(id));
+        let urls = http::call_urls(self.public_url.as_deref(), request, id);
+        let ncco = self.steps.whisper(id, callee, urls.as_ref()).await?;
+        Ok(http::json(StatusCode::OK, &ncco))
     }
 
     /// Returns what comes next after a step of a call.

@@ -59,17 +59,14 @@ pub const FUNCTIONS: [&str; 8] = [
 /// Starts every function with `env` and returns the routes of the HTTP API, the same as in the template.
 pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, ConfigError> {
     let mut routes = Routes { env, clock, routes: Vec::new() };
-    routes.add::<answer_webhook::AnswerWebhook>(&[
-        ("GET", "/webhooks/answer"),
-        ("POST", "/webhooks/answer"),
-        ("GET", "/webhooks/whisper/{token}"),
-        ("POST", "/webhooks/whisper/{token}"),
-    ])?;
+    routes.add::<answer_webhook::AnswerWebhook>(&[("GET", "/webhooks/answer"), ("POST", "/webhooks/answer")])?;
     routes.add_fallback(&[("GET", "/webhooks/fallback"), ("POST", "/webhooks/fallback")]);
     routes.add::<event_webhook::EventWebhook>(&[
         ("POST", "/webhooks/event"),
         ("POST", "/webhooks/event/{id}"),
         ("POST", "/webhooks/event/{id}/{step}"),
+        ("GET", "/webhooks/whisper/{token}"),
+        ("POST", "/webhooks/whisper/{token}"),
     ])?;
     routes.add::<create_conversation::CreateConversation>(&[("POST", "/conversations")])?;
     routes.add::<get_conversation::GetConversation>(&[

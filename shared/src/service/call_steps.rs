@@ -75,6 +75,16 @@ impl<T: TextSender> CallSteps<T> {
         self.tell_both(&conversation, callee, Missed::Unanswered, now, urls).await
     }
 
+    /// Returns what a callee with guard hears before the connection. Without the conversation, which may just have been erased, and
+    /// without `urls` nothing could take the key, and the callee must not be connected unasked.
+    pub async fn whisper(&self, id: ConversationId, callee: Side, urls: Option<&CallUrls>) -> Result<Ncco, StoreError> {
+        let conversation = self.store.conversation(id, self.clock.now()).await?;
+        Ok(match (conversation, urls) {
+            (Some(conversation), Some(urls)) => call_steps::whisper(&self.words, &conversation, callee, urls),
+            _ => call_steps::declined(&self.words.speech(None), id),
+        })
+    }
+
     /// Returns what the callee hears who pressed these keys at the guard. The consent is stored first. Without its ids a leg cannot
     /// be told from others, so it is declined.
     pub async fn at_guard(
