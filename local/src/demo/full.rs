@@ -68,7 +68,7 @@ impl Demo<'_> {
             let phone = &call["callees"][0];
             let said: Vec<&str> = phone["heard"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             println!("   {what} hears: \"{}\"", said.join(" "));
-            println!("   The rider hears: \"{}\"{}", heard(&call), if joins { ", and is connected." } else { "." });
+            println!("   The rider hears: \"{}\"{}", heard(&call), if joins { ", and is connected." } else { "" });
             check(phone["joined"] == joins && call["phones"]["caller"]["connected"] == joins, what, &call)?;
         }
         Ok(())
@@ -93,8 +93,8 @@ impl Demo<'_> {
     }
 
     async fn limit_calls(&self) -> Result<(), DemoError> {
-        println!("\n14. A conversation with two minutes and two calls a day.");
-        let pair = self.pair(4, json!({"max_minutes": 2, "max_calls_per_day": 2}), ["en", "en"]).await?;
+        println!("\n14. A conversation with four minutes and two calls a day.");
+        let pair = self.pair(4, json!({"max_minutes": 4, "max_calls_per_day": 2}), ["en", "en"]).await?;
         for time in ["first", "second", "third"] {
             let call = self.ring(&pair, json!("answers"), json!([])).await?;
             println!("   The {time} time the rider hears: \"{}\"", heard(&call));
