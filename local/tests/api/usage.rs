@@ -326,7 +326,7 @@ async fn call_lasts_no_longer_than_the_minutes_that_are_left() {
 }
 
 #[tokio::test]
-async fn call_lasts_no_longer_than_the_money_that_is_left_once_its_rate_is_told() {
+async fn call_lasts_no_longer_than_the_money_left_at_its_rate() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let created = create(&laptop, json!({"max_spend": "1"})).await;
     assert_eq!(call_within(&laptop, &created, 0).await.1, 7150, "the rate is not known");

@@ -136,30 +136,12 @@ impl Case {
 
 /// True if a call leads to the same person. The journal does not know in which spelling the same phone is dialled by now.
 fn is_same(found: &Destination, right: &Destination) -> bool {
-    let respelled = |destination: &Destination| match destination.clone() {
-        Destination::Participant {
-            connect_to,
-            conversation,
-            present_as,
-            one_way,
-            limits,
-            caller,
-            handling,
-            left_seconds,
-        } => {
-            let connect_to = canonical(&connect_to);
-            Destination::Participant {
-                connect_to,
-                conversation,
-                present_as,
-                one_way,
-                limits,
-                caller,
-                handling,
-                left_seconds,
-            }
+    let respelled = |destination: &Destination| {
+        let mut respelled = destination.clone();
+        if let Destination::Participant { connect_to, .. } = &mut respelled {
+            *connect_to = canonical(connect_to);
         }
-        other => other,
+        respelled
     };
     respelled(found) == respelled(right)
 }

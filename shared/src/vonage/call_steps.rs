@@ -11,7 +11,7 @@ use crate::domain::words::{Speech, Words};
 /// Seconds in which a key has to be pressed; the longest that Vonage takes. A phone that screens calls asks its owner first.
 const TIME_TO_PRESS: u8 = 10;
 
-/// Returns the words in a call for the participant on the side `to`.
+/// Returns the words for the participant on the side `to`.
 pub fn speech_to<'w>(words: &'w Words, conversation: &Conversation, to: Side) -> Speech<'w> {
     words
         .speech(conversation.participant(to).language.as_ref())

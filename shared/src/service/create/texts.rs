@@ -11,6 +11,7 @@ use crate::domain::side::Side;
 use crate::domain::words::sentence::Text;
 use crate::domain::words::{Speech, Words};
 use crate::vonage::VonageError;
+use crate::vonage::call_steps;
 use crate::vonage::number_lookup::NumberLookup;
 use crate::vonage::sms::TextSender;
 
@@ -103,10 +104,5 @@ pub(in crate::service) fn notification(
 
 /// Returns the words for text messages to the participant on side `to`, with the number to dial.
 pub(in crate::service) fn speech_to<'w>(words: &'w Words, conversation: &Conversation, to: Side) -> Speech<'w> {
-    let participant = conversation.participant(to);
-    words
-        .speech(participant.language.as_ref())
-        .with_label(conversation.participant(to.other()).label.as_ref())
-        .with_reference(conversation.reference.as_ref())
-        .with_number(&participant.sees)
+    call_steps::speech_to(words, conversation, to).with_number(&conversation.participant(to).sees)
 }
