@@ -127,7 +127,7 @@ peer:
 
 # Measure all published figures, with the peer in Node and the cost; takes about half an hour on a quiet machine
 figures: build peer
-    cargo run --bin bench -- --functions .aws-sam/build --peer starts scale load cost
+    cargo run --bin bench -- --functions .aws-sam/build --peer starts scale features load cost
 
 # Run everything that CI runs
 ci:

@@ -70,6 +70,16 @@ pub struct Deployment {
     stop_table: tokio::sync::oneshot::Sender<()>,
 }
 
+/// A call of a conversation with a feature.
+pub struct FeatureCall {
+    /// The event of the answer webhook.
+    pub event: Bytes,
+    /// The number that it must be connected to.
+    pub other: String,
+    /// Size of the caller's route in bytes of DynamoDB's JSON.
+    pub route_bytes: usize,
+}
+
 const RIDER: &str = "447700900001";
 const DRIVER: &str = "447700900002";
 const TABLE: &str = "maskline";
@@ -153,6 +163,20 @@ impl Deployment {
     async fn create(&self, a: &str, b: &str) -> Result<Value, BenchError> {
         let participants = [a, b].map(|number| json!({"number": format!("+{number}")}));
         self.api(Method::POST, "/conversations", json!({"participants": participants, "notify": false})).await
+    }
+
+    /// Creates a conversation of two new people by a request that `change` has changed, and returns a call of the first one.
+    pub async fn call_with(&self, change: fn(&mut Value)) -> Result<FeatureCall, BenchError> {
+        let (caller, other) = (nobody(), nobody());
+        let participants = [&caller, &other].map(|number| json!({"number": format!("+{number}")}));
+        let mut request = json!({"participants": participants, "notify": false});
+        change(&mut request);
+        let conversation = self.api(Method::POST, "/conversations", request).await?;
+        let of_caller = format!("CALLER#{caller}");
+        let is_route = |item: &Value| item["pk"]["S"] == of_caller && item["sk"]["S"] != "POOL";
+        let route = self.database.items(TABLE)?.into_iter().find(is_route);
+        let event = self.answer_event(&caller, &conversation["participants"][0]["dials"])?.into();
+        Ok(FeatureCall { event, other, route_bytes: route.map_or(0, |route| route.to_string().len()) })
     }
 
     /// Creates a conversation of two people who are in no other one, and returns it.

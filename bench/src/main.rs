@@ -1,7 +1,8 @@
-//! The bench: `just bench` measures starts, scale and load, and compares them with their targets.
+//! The bench: `just bench` measures starts, scale, features and load, and compares them with their targets.
 
 mod cost;
 mod deployment;
+mod features;
 mod load;
 mod process;
 mod programs;
@@ -29,7 +30,7 @@ use crate::tls::Authority;
 /// Measures Maskline.
 #[derive(Parser)]
 struct Arguments {
-    /// Parts to measure; by default starts, scale and load.
+    /// Parts to measure; by default starts, scale, features and load.
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// Folder of the functions that `sam build` made, such as .aws-sam/build; without it cargo builds them.
@@ -56,6 +57,8 @@ enum Part {
     Starts,
     /// Answers with up to a million conversations, and creations with pools of different sizes.
     Scale,
+    /// Answers with each feature of a call turned on.
+    Features,
     /// The laptop stack under load.
     Load,
     /// The cost of a million masked calls; measures starts and answers too.
@@ -147,6 +150,13 @@ async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
         println!("{}\n{}", report::answers(&answers), report::creations(&creations));
         println!("{}\n{}", report::hubs(&hubs), report::targets(&target));
         figures["scale"] = json!({"answers": answers, "creations": creations, "hubs": hubs, "targets": target});
+    }
+    if runs(Part::Features) {
+        let answers = features::measure(&authority, &functions, if arguments.quick { 10 } else { 40 }).await?;
+        let targets = targets::of_features(&answers, slack(arguments.quick));
+        reached &= targets.iter().all(Target::is_reached);
+        println!("{}\n{}", report::features(&answers), report::targets(&targets));
+        figures["features"] = json!({"answers": answers, "targets": targets});
     }
     if runs(Part::Load) {
         let times = if arguments.quick { 1 } else { 5 };

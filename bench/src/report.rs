@@ -1,6 +1,7 @@
 //! The figures as Markdown tables, for a terminal and for `docs/performance.md`.
 
 use crate::cost::{Cost as Bill, Line, Peer};
+use crate::features::{FeatureAnswers, OFF};
 use crate::load::Throughput;
 use crate::programs::FLOOR;
 use crate::running::Cost;
@@ -120,6 +121,19 @@ pub fn hubs(hubs: &[Hub]) -> String {
     table(&["routes held", "numbers", "creation CPU ms", "creation wall ms", "answer CPU ms"], &rows)
 }
 
+/// Renders answers with each feature.
+pub fn features(features: &[FeatureAnswers]) -> String {
+    let off = features.iter().find(|answers| answers.feature == OFF).map_or(f64::NAN, |off| off.answer.cpu_ms);
+    let row = |of: &FeatureAnswers| {
+        let Cost { wall_ms, cpu_ms } = of.answer;
+        let sizes = [of.route_bytes.to_string(), of.answer_bytes.to_string()];
+        let times = [format!("{cpu_ms:.3} ({:.2})", cpu_ms / off), format!("{wall_ms:.2}")];
+        [vec![of.feature.clone()], sizes.to_vec(), times.to_vec()].concat()
+    };
+    let rows: Vec<Vec<String>> = features.iter().map(row).collect();
+    table(&["feature", "route bytes", "answer bytes", "answer CPU ms (of all off)", "answer wall ms"], &rows)
+}
+
 /// Renders the laptop stack under load.
 pub fn loads(loads: &[Throughput]) -> String {
     let row = |load: &Throughput| {
@@ -167,6 +181,7 @@ mod tests {
     struct Published {
         starts: Starts,
         scale: Scale,
+        features: Features,
         load: Vec<Throughput>,
         cost: Bill,
     }
@@ -186,6 +201,12 @@ mod tests {
         targets: Vec<Target>,
     }
 
+    #[derive(Deserialize)]
+    struct Features {
+        answers: Vec<FeatureAnswers>,
+        targets: Vec<Target>,
+    }
+
     /// Returns the block of the page between the markers of `name`.
     fn block(name: &str) -> &'static str {
         let (_, rest) = PAGE.split_once(&format!("<!-- begin: {name} -->\n")).unwrap();
@@ -195,7 +216,7 @@ mod tests {
     #[test]
     fn documented_tables_show_the_published_figures() {
         let published: Published = serde_json::from_str(PUBLISHED).unwrap();
-        let Published { starts: own, scale, load, cost: bill } = published;
+        let Published { starts: own, scale, features: of_calls, load, cost: bill } = published;
         for (name, table) in [
             ("starts", starts(&own.figures)),
             ("targets", targets(&own.targets)),
@@ -203,6 +224,8 @@ mod tests {
             ("creations", creations(&scale.creations)),
             ("hubs", hubs(&scale.hubs)),
             ("scale-targets", targets(&scale.targets)),
+            ("features", features(&of_calls.answers)),
+            ("feature-targets", targets(&of_calls.targets)),
             ("load", loads(&load)),
             ("cost", cost(&bill)),
         ] {

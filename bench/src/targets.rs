@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::features::{FeatureAnswers, OFF};
 use crate::programs::{ANSWER, FLOOR, NODE_PEER};
 use crate::scale::Answers;
 use crate::starts::Figures;
@@ -62,6 +63,16 @@ pub fn of_scale(answers: &[Answers], slack: f64) -> Vec<Target> {
     let (Some(few), Some(many)) = (answers.first(), answers.last()) else { return Vec::new() };
     let what = format!("{ANSWER}, warm CPU, {} conversations / {}", many.conversations, few.conversations);
     vec![Target { what, ratio: many.answer.cpu_ms / few.answer.cpu_ms, at_most: 1.05 * slack }]
+}
+
+/// Returns the targets of answers with a feature: the CPU time against that of an answer with all features off.
+pub fn of_features(answers: &[FeatureAnswers], slack: f64) -> Vec<Target> {
+    let Some(off) = answers.iter().find(|answers| answers.feature == OFF) else { return Vec::new() };
+    let target = |on: &FeatureAnswers| {
+        let what = format!("{ANSWER}, warm CPU, {} / {OFF}", on.feature);
+        Target { what, ratio: on.answer.cpu_ms / off.answer.cpu_ms, at_most: 1.25 * slack }
+    };
+    answers.iter().filter(|answers| answers.feature != OFF).map(target).collect()
 }
 
 /// Compares a cold start with the floor's, by CPU time and, where they were counted, by instructions.
