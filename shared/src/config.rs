@@ -3,6 +3,7 @@
 //! A function reads all its variables when it starts. A missing or malformed variable stops it with an error that names
 //! the variable. [`VARIABLES`] lists them.
 
+mod voice;
 mod words;
 
 use std::collections::HashMap;
@@ -21,6 +22,8 @@ use crate::domain::phone::dial_policy::DialPolicy;
 use crate::domain::retention::Retention;
 use crate::domain::support::SupportPhone;
 use crate::domain::usage::{MaxCount, MaxSpend, UsageLimits};
+
+pub use voice::VoiceConfig;
 
 /// An environment variable that the functions read.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +65,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 50] = {
+pub const VARIABLES: [Variable; 55] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -91,6 +94,17 @@ pub const VARIABLES: [Variable; 50] = {
         variable("VONAGE_REST_URL", Template, Value("https://rest.nexmo.com"), "URL of Vonage's older API"),
         variable("VONAGE_INSIGHTS_URL", Parameter("InsightsUrl"), Value("https://api-eu.vonage.com"),
             "URL of Vonage's Identity Insights API, whose host says where Vonage processes the numbers"),
+        variable("CALL_CONTROL", Parameter("CallControl"), Value("off"),
+            "Control of running calls: on lets requests hang up, and needs `private_key` in the secret, off does not"),
+        variable("CONTROL_FUNCTION_NAME", Template, Unset("no call is ended by itself"),
+            "Name of the function that other functions invoke to end calls"),
+        variable("VONAGE_REGION", Parameter("VonageRegion"), Unset("VONAGE_API_URL is asked first"),
+            "Region of the Voice application, which is asked about its calls first: na-east, na-west, eu-east, eu-west, apac-sng or \
+             apac-australia"),
+        variable("VONAGE_VOICE_URLS", Template, Unset("the hosts of all regions"),
+            "URLs that are asked about calls after the first one, separated by commas"),
+        variable("VONAGE_CALLS_INTERVAL_MS", Template, Value("1000"),
+            "Pause between two attempts to end a call, in milliseconds, 0 to 10000"),
         variable("PUBLIC_URL", Parameter("PublicUrl"), Unset("the URL of API Gateway"),
             "URL at which Vonage reaches this deployment, such as https://calls.company.example, if a domain of yours is in \
              front of API Gateway"),
@@ -138,8 +152,8 @@ pub const VARIABLES: [Variable; 50] = {
         variable("WHEN_LOOKUP_FAILS", Parameter("WhenLookupFails"), Value("accept"),
             "Fate of a phone number about which Vonage gives no verdict: accept takes it if the numbering plan holds it \
              valid, refuse refuses it"),
-        variable("VONAGE_PRIVATE_KEY", Secret("private_key"), Unset("required with `NUMBER_LOOKUP=identity-insights`"),
-            "Private key of the Voice application, RSA in PEM, which signs the requests to Identity Insights"),
+        variable("VONAGE_PRIVATE_KEY", Secret("private_key"), Unset("required with `NUMBER_LOOKUP=identity-insights` and `CALL_CONTROL=on`"),
+            "Private key of the Voice application, RSA in PEM, which signs the requests to Identity Insights and about running calls"),
         variable("CALLABLE_COUNTRIES", Parameter("CallableCountries"), Unset("the countries of the pool's calling codes"),
             "Countries whose phone numbers participants may have, such as GB,US; * allows all countries, at any price"),
         variable("FALLBACK_COUNTRIES", Parameter("FallbackCountries"), Unset("no other country"),
@@ -344,6 +358,15 @@ impl Environment {
         Ok(Some(SupportPhone { phone: phone.into(), for_hidden, limits }))
     }
 
+    /// Reads `CALL_CONTROL`. True if it is on.
+    pub fn controls_calls(&self) -> Result<bool, ConfigError> {
+        match self.required("CALL_CONTROL")?.as_str() {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(ConfigError::Malformed { name: "CALL_CONTROL", expected: "must be on or off".to_owned() }),
+        }
+    }
+
     /// Reads `MONTHLY_BUDGET_EUR`.
     pub fn monthly_budget(&self) -> Result<Option<Decimal>, ConfigError> {
         const EXPECTED: &str = "must be an amount in EUR that is not negative, such as 100 or 12.50";
@@ -416,6 +439,12 @@ impl Environment {
         Ok(Some(Duration::from_millis(limit.into())))
     }
 
+    /// Reads `VONAGE_CALLS_INTERVAL_MS`.
+    pub fn calls_interval(&self) -> Result<Duration, ConfigError> {
+        let interval = in_range(self, "VONAGE_CALLS_INTERVAL_MS", 0..=10_000, "milliseconds")?;
+        Ok(Duration::from_millis(interval.into()))
+    }
+
     /// Reads `VONAGE_NUMBERS_INTERVAL_MS`.
     pub fn numbers_interval(&self) -> Result<Duration, ConfigError> {
         let interval = in_range(self, "VONAGE_NUMBERS_INTERVAL_MS", 0..=10_000, "milliseconds")?;
@@ -483,9 +512,15 @@ impl VonageConfig {
     /// Reads `VONAGE_API_KEY`, `VONAGE_API_SECRET`, `VONAGE_API_URL`, `VONAGE_REST_URL`, `VONAGE_INSIGHTS_URL` and
     /// `VONAGE_TIME_LIMIT_MS`, and the file that `SSL_CERT_FILE` names.
     pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
+        let api_secret = Secret(env.required("VONAGE_API_SECRET")?);
+        Ok(Self { api_key: env.required("VONAGE_API_KEY")?, api_secret, ..Self::of_application(env)? })
+    }
+
+    /// Reads the same without the credentials of the account, for a function that only sends requests of the application.
+    pub fn of_application(env: &Environment) -> Result<Self, ConfigError> {
         Ok(Self {
-            api_key: env.required("VONAGE_API_KEY")?,
-            api_secret: Secret(env.required("VONAGE_API_SECRET")?),
+            api_key: String::new(),
+            api_secret: Secret(String::new()),
             api_url: base_url(env, "VONAGE_API_URL")?,
             rest_url: base_url(env, "VONAGE_REST_URL")?,
             insights_url: base_url(env, "VONAGE_INSIGHTS_URL")?,
@@ -508,11 +543,15 @@ pub(crate) fn authorities(env: &Environment) -> Result<Option<Vec<u8>>, ConfigEr
 
 fn base_url(env: &Environment, name: &'static str) -> Result<String, ConfigError> {
     let url = env.required(name)?;
-    if url.starts_with("https://") || url.starts_with("http://") {
+    if is_base_url(&url) {
         Ok(url.trim_end_matches('/').to_owned())
     } else {
         Err(ConfigError::Malformed { name, expected: "must be an http or https URL".to_owned() })
     }
+}
+
+fn is_base_url(url: &str) -> bool {
+    url.starts_with("https://") || url.starts_with("http://")
 }
 
 /// A secret. Its `Debug` form does not show it.

@@ -243,6 +243,11 @@ pub(super) fn identifier(text: Option<&str>, numbers: [&Option<String>; 2]) -> O
     (!reveals_a_number).then(|| text.to_owned())
 }
 
+/// Returns an id of a call if it is as safe as an [`identifier`].
+pub fn call_identifier(id: &str) -> Option<String> {
+    identifier(Some(id), [&None, &None])
+}
+
 /// Returns a status or a reason if it is as safe as an [`identifier`] and has fewer digits than any phone number.
 fn word(text: Option<&str>) -> Option<String> {
     harmless(text).filter(|text| digits(text).len() < MIN_NUMBER_DIGITS).map(str::to_owned)

@@ -4,6 +4,7 @@ pub mod application_token;
 pub mod applications;
 pub mod call_steps;
 pub mod call_urls;
+pub mod calls;
 pub mod carrier_lookup;
 pub mod event;
 pub mod identity_insights;
