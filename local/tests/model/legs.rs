@@ -161,7 +161,9 @@ impl Model {
         };
         match recorded {
             // The legs in the table tell more.
-            Recorded::Merged(id) => ensure(self.had_key(id, event), || format!("{event:?} is of {id}")),
+            Recorded::Merged(id) | Recorded::ToHangUp(id) => {
+                ensure(self.had_key(id, event), || format!("{event:?} is of {id}"))
+            }
             Recorded::ToRedact(_) => ensure(self.owners(event).any(|id| !self.conversations.contains_key(&id)), || {
                 format!("{event:?} is to be redacted, but nothing was erased")
             }),

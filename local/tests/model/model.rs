@@ -467,6 +467,7 @@ impl Model {
             created_at: self.second(),
             expires_at: self.second() + new.lifetime.duration(),
             ended_at: None,
+            hangs_up: false,
             quarantine_seconds: self.quarantine_to_keep(&phones, &sees).max(new.quarantine_seconds),
             limits: new.limits,
             handling: new.handling,

@@ -107,6 +107,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         created_at,
         expires_at: created_at + SignedDuration::from_secs(LIFETIME),
         ended_at: None,
+        hangs_up: false,
         quarantine_seconds: u32::try_from(QUARANTINE).unwrap(),
         limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
         handling: CallHandling::default(),

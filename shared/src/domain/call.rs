@@ -148,6 +148,11 @@ impl Leg {
         self.statuses.iter().filter_map(|(status, time)| Some((*status, (*time)?))).collect()
     }
 
+    /// True if no status has ended it.
+    pub fn is_up(&self) -> bool {
+        !self.statuses.keys().any(|status| status.ends())
+    }
+
     fn answered_at(&self) -> Option<Timestamp> {
         self.statuses.get(&Status::Answered).copied().flatten()
     }
@@ -172,7 +177,8 @@ impl Leg {
         Some(duration.saturating_sub(u32::try_from(guarded).unwrap_or(0)))
     }
 
-    fn first_seen(&self) -> Option<Timestamp> {
+    /// Returns the time of its first status, if one is known.
+    pub fn first_seen(&self) -> Option<Timestamp> {
         self.statuses.values().flatten().min().copied()
     }
 

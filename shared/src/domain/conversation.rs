@@ -230,6 +230,9 @@ pub struct Conversation {
     /// The time at which a request ended it.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    /// True if that request also ended its calls, so that one which is answered after all is hung up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hangs_up: bool,
     /// Length of the quarantine of its route keys after its end, in seconds.
     pub quarantine_seconds: u32,
     /// Limits of each of its calls.

@@ -84,6 +84,9 @@ pub struct Route {
     /// True if the caller is blocked, so that no call of this side is connected.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blocked: bool,
+    /// True if the conversation was ended together with its calls.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hangs_up: bool,
 }
 
 /// The rest of a route whose conversation was erased. It occupies the route key until the quarantine ends, because a late caller
@@ -212,6 +215,7 @@ impl Route {
             paused_until: conversation.paused_until,
             left_seconds: conversation.seconds_left(&Tally::default(), side),
             blocked: conversation.is_blocked(side),
+            hangs_up: conversation.hangs_up,
             language: conversation.participant(side).language.clone(),
             names: None,
         }
@@ -404,6 +408,7 @@ mod tests {
             paused_until: None,
             left_seconds: None,
             blocked: false,
+            hangs_up: false,
         }
     }
 

@@ -185,20 +185,45 @@ impl Store {
         id: ConversationId,
         now: Timestamp,
     ) -> Result<Option<Conversation>, StoreError> {
+        self.end(id, false, now).await
+    }
+
+    /// Like [`Store::end_conversation`], and marks the conversation and its routes, so that the event of a call which is answered
+    /// after the end [says so](super::Recorded::ToHangUp): whoever ended the conversation cannot know of that call.
+    pub async fn end_conversation_and_calls(
+        &self,
+        id: ConversationId,
+        now: Timestamp,
+    ) -> Result<Option<Conversation>, StoreError> {
+        self.end(id, true, now).await
+    }
+
+    async fn end(
+        &self,
+        id: ConversationId,
+        hangs_up: bool,
+        now: Timestamp,
+    ) -> Result<Option<Conversation>, StoreError> {
         retry::contended(END_ATTEMPTS, StoreError::Contended("a conversation"), || async move {
             let Some(conversation) = self.conversation(id, now).await? else { return Ok(Break(None)) };
             if conversation.state(now) != State::Active {
                 return Ok(Break(Some(conversation)));
             }
-            Ok(self.end_active(conversation, now).await?.map_or(Continue(()), |ended| Break(Some(ended))))
+            Ok(self.end_active(conversation, hangs_up, now).await?.map_or(Continue(()), |ended| Break(Some(ended))))
         })
         .await
     }
 
     /// Returns `None` if the conversation has changed since it was read.
-    async fn end_active(&self, conversation: Conversation, now: Timestamp) -> Result<Option<Conversation>, StoreError> {
+    async fn end_active(
+        &self,
+        conversation: Conversation,
+        hangs_up: bool,
+        now: Timestamp,
+    ) -> Result<Option<Conversation>, StoreError> {
         let ended = Conversation {
             ended_at: Some(whole_second(now)),
+            hangs_up,
             revision: conversation.revision + 1,
             ..conversation.clone()
         };
@@ -209,8 +234,13 @@ impl Store {
             .bind(":now", item::seconds(now))
             .bind(":seen", item::integer(conversation.revision))
             .bind(":next", item::integer(ended.revision));
+        let end = if hangs_up { routes::mark_to_hang_up(end) } else { end };
+        let close = |side| {
+            let close = routes::close(&ended, ended.participant(side), now);
+            if hangs_up { routes::mark_to_hang_up(close) } else { close }
+        };
         let mut transaction = vec![end];
-        transaction.extend(ended.direction.sides().map(|side| routes::close(&ended, ended.participant(side), now)));
+        transaction.extend(ended.direction.sides().map(close));
         transaction.extend(journal::record_change([&conversation, &ended], now)?);
         match self.transact(transaction, None).await? {
             Outcome::Committed => Ok(Some(ended)),

@@ -18,7 +18,7 @@ use super::passed_over::log;
 use super::transaction::Outcome;
 use super::write::Write;
 use super::{Store, StoreError, counting};
-use crate::domain::call::{Direction, LegEvent};
+use crate::domain::call::{Direction, LegEvent, Status};
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::phone::{RealNumber, VirtualNumber};
@@ -46,10 +46,22 @@ pub struct LegNumbers<'a> {
 pub enum Recorded {
     /// Merged into its leg of this conversation.
     Merged(ConversationId),
+    /// Merged into its leg of this conversation, whose end was to end its calls too. This one goes on.
+    ToHangUp(ConversationId),
     /// Its conversation was erased, so the carrier's record of the leg is listed for redaction.
     ToRedact(Option<ConversationId>),
     /// The numbers had no conversation at its time.
     OfNone,
+}
+
+impl Recorded {
+    /// Returns the fate of an event that was merged into a leg of the owner's phone.
+    fn merged(conversation: ConversationId, owner: &LegPhone, event: &LegEvent) -> Self {
+        match owner.hangs_up && event.status == Status::Answered {
+            true => Self::ToHangUp(conversation),
+            false => Self::Merged(conversation),
+        }
+    }
 }
 
 impl Store {
@@ -71,7 +83,7 @@ impl Store {
                 Some(LegOwner::Erased(id)) => Recorded::ToRedact(Some(id)),
                 Some(LegOwner::Phone(phone)) => {
                     self.merge_and_count(&phone, numbers.direction, event, now).await?;
-                    Recorded::Merged(id)
+                    Recorded::merged(id, &phone, event)
                 }
             },
             None => self.record_for_owner(numbers, event, time, now).await?,
@@ -95,8 +107,9 @@ impl Store {
             None | Some(KeyOwner::Held(_)) => Recorded::OfNone,
             Some(KeyOwner::Erased(erased)) => Recorded::ToRedact(Some(erased.conversation)),
             Some(KeyOwner::Route(route)) if route.overlap_until.is_none() => {
-                self.merge_and_count(&LegPhone::from(&route), numbers.direction, event, now).await?;
-                Recorded::Merged(route.conversation)
+                let owner = LegPhone::from(&route);
+                self.merge_and_count(&owner, numbers.direction, event, now).await?;
+                Recorded::merged(route.conversation, &owner, event)
             }
             Some(KeyOwner::Route(route)) => Box::pin(self.merge_in_overlap(&route, numbers, event, time, now)).await?,
         })
@@ -135,7 +148,8 @@ impl Store {
         if merged != begun || home.metered {
             self.count_leg(merged, event, now).await?;
         }
-        Ok(Recorded::Merged(merged))
+        // An earlier conversation than `home` may be another one: what is known of `home` says nothing about it.
+        Ok(if merged == begun { Recorded::merged(begun, &home, event) } else { Recorded::Merged(merged) })
     }
 
     /// Merges the event into its leg of the earlier conversation that has one, else of the conversation `home`. Returns that

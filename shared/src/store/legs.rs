@@ -39,13 +39,16 @@ pub struct LegPhone {
     rests_until: Timestamp,
     /// True if the conversation has limits, so that its calls are counted.
     pub(super) metered: bool,
+    /// True if the conversation was ended together with its calls.
+    pub(super) hangs_up: bool,
 }
 
 impl LegPhone {
     /// Creates the owner of the legs of the phone at this index of a participant.
     pub(super) fn new(conversation: &Conversation, side: Side, phone: usize) -> Self {
         let metered = !conversation.usage_limits.is_none();
-        Self { conversation: conversation.id, side, phone, rests_until: conversation.rests_until(), metered }
+        let (rests_until, hangs_up) = (conversation.rests_until(), conversation.hangs_up);
+        Self { conversation: conversation.id, side, phone, rests_until, metered, hangs_up }
     }
 
     /// Returns the same phone in another conversation.
@@ -56,8 +59,8 @@ impl LegPhone {
 
 impl From<&Route> for LegPhone {
     fn from(route: &Route) -> Self {
-        let Route { conversation, side, phone, quarantined_until, metered, .. } = *route;
-        Self { conversation, side, phone, rests_until: quarantined_until, metered }
+        let Route { conversation, side, phone, quarantined_until, metered, hangs_up, .. } = *route;
+        Self { conversation, side, phone, rests_until: quarantined_until, metered, hangs_up }
     }
 }
 

@@ -20,6 +20,7 @@ mod journal;
 mod kinds;
 mod leg_events;
 mod legs;
+mod live_calls;
 mod missed_calls;
 mod notifications;
 mod number_erasures;

@@ -277,6 +277,11 @@ pub(super) fn close(conversation: &Conversation, participant: &Participant, now:
     set(conversation, participant, now)
 }
 
+/// Marks an ended conversation or its closed route: calls that are answered after all are to be hung up.
+pub(super) fn mark_to_hang_up(end: Write) -> Write {
+    end.set("hangs_up = :hangs_up").bind(":hangs_up", AttributeValue::Bool(true))
+}
+
 /// Like [`close`], for a participant who dials another number by the route `new` from `now` on. The old route has to leave as
 /// much for a call as the new one.
 pub(super) fn replace(conversation: &Conversation, new: &Route, now: Timestamp) -> Write {

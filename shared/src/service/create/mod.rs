@@ -251,6 +251,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             created_at,
             expires_at: created_at + new.lifetime.duration(),
             ended_at: None,
+            hangs_up: false,
             quarantine_seconds,
             limits: new.limits,
             handling: new.handling,
