@@ -16,7 +16,7 @@ FUNCTIONS = {
     "answer-webhook": "AnswerWebhook", "fallback-webhook": "FallbackWebhook", "event-webhook": "EventWebhook",
     "create-conversation": "CreateConversation",
     "get-conversation": "GetConversation", "update-conversation": "UpdateConversation",
-    "end-conversation": "EndConversation", "provision-numbers": "ProvisionNumbers",
+    "end-conversation": "EndConversation", "provision-numbers": "ProvisionNumbers", "control-call": "ControlCall",
 }
 invoked = set()
 

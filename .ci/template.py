@@ -20,6 +20,7 @@ WEBHOOKS = {
 CONVERSATIONS = {
     "POST /conversations", "GET /conversations", "GET /conversations/{id}", "PATCH /conversations/{id}",
     "DELETE /conversations/{id}", "POST /erasures", "GET /erasures/{id}", "GET /decisions",
+    "GET /conversations/{id}/calls", "DELETE /conversations/{id}/calls/{call}",
 }
 NUMBERS = {"POST /numbers", "GET /numbers", "DELETE /numbers/{number}"}
 
@@ -184,11 +185,14 @@ def private_keys(resources):
 
 # A secret without a private key must not fail a deployment that does not need one.
 asked = {"CreateConversation", "UpdateConversation"}
-expect(private_keys(iam) == {name: "" for name in asked}, private_keys(iam))
+holders = asked | {"ControlCall"}
+expect(private_keys(iam) == {name: "" for name in holders}, private_keys(iam))
 for judge in ("number-insight", "numbering-plan"):
     expect(private_keys(deployed(NumberLookup=judge)[0]) == private_keys(iam), judge)
 signing = private_keys(deployed(NumberLookup="identity-insights")[0])
-expect(set(signing) == asked and all(":private_key:" in str(key) for key in signing.values()), signing)
+expect({name for name, key in signing.items() if ":private_key:" in str(key)} == asked, signing)
+controlling = private_keys(deployed(CallControl="on")[0])
+expect({name for name, key in controlling.items() if ":private_key:" in str(key)} == {"ControlCall"}, controlling)
 
 
 def refused(rule, **given):
@@ -212,7 +216,7 @@ expect(not named([restored, outputs], ["Table", "Table.Arn", "Table.StreamArn"])
 for pipe in ("ConversationPipe", "LegPipe"):
     expect(restored[pipe]["Properties"]["Source"] == STREAM, restored[pipe])
 with_table = {name for name, one in restored.items() if "TABLE_NAME" in str(one.get("Properties", {}).get("Environment"))}
-expect(len(with_table) == 7 and "FallbackWebhook" not in with_table, with_table)
+expect(len(with_table) == 8 and "FallbackWebhook" not in with_table, with_table)
 for name in with_table:
     expect(restored[name]["Properties"]["Environment"]["Variables"]["TABLE_NAME"] == "restored", name)
 journals = {

@@ -35,6 +35,8 @@ pub enum Request {
     Update,
     /// The end of a conversation.
     End,
+    /// The calls of a conversation that are up.
+    Calls,
     /// The pool.
     Numbers,
     /// The schedule of the pool.
@@ -49,6 +51,8 @@ impl Request {
             Self::Answer | Self::Floor | Self::Get => 1,
             Self::Event | Self::End => 2,
             Self::Numbers => 3,
+            // A read, a query, and the connection to Vonage.
+            Self::Calls => 2 + 1,
             Self::Create => 5 + 4,
             Self::Update => 6 + 1,
             Self::Schedule => 12 + 2,
@@ -304,6 +308,7 @@ impl Deployment {
                 with_body(&event, &json!({"participants": [null, {"number": format!("+{}", nobody())}]}))?
             }
             Request::End => with_id(include_str!("../../events/end-conversation.json"), &self.another().await?)?,
+            Request::Calls => with_id(include_str!("../../events/control-call-list.json"), &id_of(&self.conversation))?,
             Request::Numbers => include_str!("../../events/provision-numbers-show.json").to_owned(),
             Request::Schedule => json!({"source": "aws.events", "public_url": self.stack.gateway_url}).to_string(),
         };
@@ -323,6 +328,7 @@ impl Deployment {
             Request::Get => status(200) && body()["id"] == self.conversation["id"],
             Request::Update => status(200),
             Request::End => status(200) && body()["state"] == "ended",
+            Request::Calls => status(200) && body()["calls"].is_array(),
             Request::Numbers => status(200) && body()["countries"][0]["country"] == "GB",
             Request::Schedule => answer.is_object() && !answer.to_string().contains("fail"),
         };

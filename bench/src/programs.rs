@@ -8,7 +8,7 @@ use crate::deployment::{Deployment, Request};
 use crate::starts::Subject;
 
 /// The rows of the table: name, package and request. The floor comes first.
-const ROWS: [(&str, &str, Request); 10] = [
+const ROWS: [(&str, &str, Request); 11] = [
     (FLOOR, FLOOR, Request::Floor),
     (ANSWER, ANSWER, Request::Answer),
     ("fallback-webhook", "fallback-webhook", Request::Fallback),
@@ -17,6 +17,7 @@ const ROWS: [(&str, &str, Request); 10] = [
     ("get-conversation", "get-conversation", Request::Get),
     ("update-conversation", "update-conversation", Request::Update),
     ("end-conversation", "end-conversation", Request::End),
+    ("control-call", "control-call", Request::Calls),
     ("provision-numbers", "provision-numbers", Request::Numbers),
     ("provision-numbers, schedule", "provision-numbers", Request::Schedule),
 ];

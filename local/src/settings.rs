@@ -6,15 +6,17 @@ use crate::stack::account;
 
 /// The variables that the laptop itself sets: the addresses of its services, as its ports say, the names of its own function and
 /// bus, and the key of its own application. The key of a real application stays where it is.
-const OF_LAPTOP: [&str; 9] = [
+const OF_LAPTOP: [&str; 11] = [
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_EVENTBRIDGE",
     "AWS_ENDPOINT_URL_LAMBDA",
+    "CONTROL_FUNCTION_NAME",
     "EVENT_BUS_NAME",
     "VONAGE_API_URL",
     "VONAGE_INSIGHTS_URL",
     "VONAGE_PRIVATE_KEY",
     "VONAGE_REST_URL",
+    "VONAGE_VOICE_URLS",
     "PROVISION_FUNCTION_NAME",
 ];
 

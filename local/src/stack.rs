@@ -20,7 +20,7 @@ use crate::dynamodb::{self, AccessLog, Dynamodb, DynamodbError};
 use crate::faults::Faults;
 use crate::gateway::bus::{self, Bus};
 use crate::gateway::invoke::{self, BackgroundRuns};
-use crate::gateway::{self, ErasureSchedule, NumbersSchedule, Schedule};
+use crate::gateway::{self, CallControl, ErasureSchedule, NumbersSchedule, Schedule};
 use crate::settings::Settings;
 use crate::simulator::{self, Application, HttpMethod, Webhook};
 use crate::traffic::Traffic;
@@ -145,6 +145,7 @@ pub struct Stack {
     pub bus: Bus,
     numbers: Arc<NumbersSchedule>,
     erasures: Arc<ErasureSchedule>,
+    control: Arc<CallControl>,
     runs: BackgroundRuns,
     stop: watch::Sender<bool>,
     services: JoinSet<()>,
@@ -205,6 +206,7 @@ impl Stack {
         let event = json!({"source": "aws.events", "public_url": gateway_url});
         let numbers = Arc::new(NumbersSchedule::new(&environment, clock(), event)?);
         let erasures = Arc::new(ErasureSchedule::new(&environment, clock(), json!({"source": "aws.events"}))?);
+        let control = Arc::new(CallControl::new(&environment, clock(), Value::Null)?);
         if let Some(interval) = options.schedule {
             services.spawn(run_every(interval, numbers.clone(), stopped.clone()));
             let orders = Arc::new(NumbersSchedule::new(&environment, clock(), orders_event())?);
@@ -214,7 +216,7 @@ impl Stack {
         let routes = gateway::routes(&environment, options.clock)?;
         let runs = BackgroundRuns::new(stopped.clone());
         let bus = Bus::default();
-        let router = gateway::router(routes).merge(invoke::router(numbers.clone(), runs.clone()));
+        let router = gateway::router(routes).merge(invoke::router(numbers.clone(), control.clone(), runs.clone()));
         let router = router.merge(bus::router(bus.clone()));
         let until = stopping(stopped);
         services.spawn(async move {
@@ -232,6 +234,7 @@ impl Stack {
             bus,
             numbers,
             erasures,
+            control,
             runs,
             stop,
             services,
@@ -251,6 +254,11 @@ impl Stack {
     /// Runs `provision-numbers` with `event`, as an invocation by another function does, and returns its report.
     pub async fn run_invocation(&self, event: &Value) -> Result<Value, lambda_http::Error> {
         self.numbers.run(event).await
+    }
+
+    /// Runs `control-call` with `event`, as an invocation by another function does, and returns its report.
+    pub async fn run_control(&self, event: &Value) -> Result<Value, lambda_http::Error> {
+        self.control.run(event).await
     }
 
     /// Runs the schedule of erasures once, and returns its report.
@@ -366,6 +374,8 @@ pub fn environment([table, journal]: [&str; 2], dynamodb_url: &str, vonage_url: 
         ("AWS_ENDPOINT_URL_EVENTBRIDGE", aws_url),
         ("EVENT_BUS_NAME", bus::NAME),
         ("PROVISION_FUNCTION_NAME", provision_numbers::ProvisionNumbers::NAME),
+        ("CALL_CONTROL", "on"),
+        ("CONTROL_FUNCTION_NAME", control_call::ControlCall::NAME),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "laptop"),
         ("AWS_SECRET_ACCESS_KEY", "laptop"),
@@ -376,6 +386,7 @@ pub fn environment([table, journal]: [&str; 2], dynamodb_url: &str, vonage_url: 
         ("VONAGE_PRIVATE_KEY", account::PRIVATE_KEY),
         ("HASH_KEY", account::HASH_KEY),
         ("VONAGE_API_URL", vonage_url),
+        ("VONAGE_VOICE_URLS", vonage_url),
         ("VONAGE_INSIGHTS_URL", vonage_url),
         ("VONAGE_REST_URL", vonage_url),
     ]

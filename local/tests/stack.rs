@@ -100,6 +100,9 @@ async fn every_setting_of_environment_reaches_functions() {
         ("PUBLIC_URL", "https://calls.company.example"),
         ("VONAGE_TIME_LIMIT_MS", "4999"),
         ("VONAGE_NUMBERS_INTERVAL_MS", "1"),
+        ("CALL_CONTROL", "on"),
+        ("VONAGE_REGION", "eu-west"),
+        ("VONAGE_CALLS_INTERVAL_MS", "999"),
         ("MAX_CALL_SECONDS", "71"),
         ("QUARANTINE_SECONDS", "72"),
         ("RETENTION_DAYS", "29"),
@@ -134,11 +137,12 @@ async fn every_setting_of_environment_reaches_functions() {
     let stack = start_with(&given).await.unwrap();
     let own = |name: &str| stack.environment.optional(name).unwrap();
     for (name, value) in &given {
-        let of_a_service = name.starts_with("AWS_ENDPOINT") || name.starts_with("VONAGE_") && name.ends_with("_URL");
+        let of_a_service = name.starts_with("AWS_ENDPOINT") || name.starts_with("VONAGE_") && name.contains("_URL");
         let of_lambda = name.starts_with("AWS_") && *name != "AWS_LAMBDA_LOG_LEVEL";
         match *name {
             "AWS_SESSION_TOKEN" => assert_eq!(stack.environment.optional(name), None),
             "PROVISION_FUNCTION_NAME" => assert_eq!(own(name), "provision-numbers"),
+            "CONTROL_FUNCTION_NAME" => assert_eq!(own(name), "control-call"),
             "EVENT_BUS_NAME" => assert_eq!(own(name), "maskline"),
             "VONAGE_PRIVATE_KEY" => assert_eq!(own(name), account::PRIVATE_KEY),
             _ if of_a_service => assert!(own(name).starts_with("http://127.0.0.1:"), "{name}"),

@@ -16,7 +16,15 @@ impl AsyncFunction {
     /// Returns the function that `PROVISION_FUNCTION_NAME` names; `AWS_ENDPOINT_URL_LAMBDA` is another endpoint than AWS.
     /// Sends nothing.
     pub fn provisioning(env: &Environment) -> Result<Self, ConfigError> {
-        let name = env.required("PROVISION_FUNCTION_NAME")?;
+        Self::named(env, env.required("PROVISION_FUNCTION_NAME")?)
+    }
+
+    /// Returns the function that `CONTROL_FUNCTION_NAME` names, if it names one. Sends nothing.
+    pub fn controlling(env: &Environment) -> Result<Option<Self>, ConfigError> {
+        env.optional("CONTROL_FUNCTION_NAME").map(|name| Self::named(env, name)).transpose()
+    }
+
+    fn named(env: &Environment, name: String) -> Result<Self, ConfigError> {
         let lambda = AwsService::new(env, "lambda", env.optional("AWS_ENDPOINT_URL_LAMBDA"))?;
         Ok(Self { lambda, path: format!("/2015-03-31/functions/{name}/invocations") })
     }

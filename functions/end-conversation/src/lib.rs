@@ -1,4 +1,4 @@
-//! `DELETE /conversations/{id}` ends a conversation, and with `?erase=true` erases it. `POST /erasures` erases all conversations of
+//! `DELETE /conversations/{id}` ends a conversation, with `?hang_up=true` also its calls, and with `?erase=true` erases it. `POST /erasures` erases all conversations of
 //! a phone, and `GET /erasures/{id}` shows how far that is. A schedule goes on with it, erases conversations past their retention,
 //! and asks Vonage to redact the carrier records of erased ones.
 
@@ -10,12 +10,15 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
+use shared::domain::conversation::{Conversation, ConversationId};
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
 use shared::edge::http::{self, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
+use shared::invoke::AsyncFunction;
 use shared::service::forget::{Forgetter, Forgotten};
+use shared::service::hang_up::HangUp;
 use shared::service::redact::{Redacted, Redactor};
 use shared::store::Store;
 use shared::vonage::Vonage;
@@ -25,6 +28,8 @@ use shared::vonage::redact::RedactApi;
 pub struct EndConversation {
     store: Store,
     redact: RedactApi,
+    /// The function that ends calls, if this deployment controls calls.
+    control: Option<AsyncFunction>,
     clock: SharedClock,
 }
 
@@ -33,7 +38,8 @@ impl HttpFunction for EndConversation {
 
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let redact = RedactApi::new(Vonage::new(VonageConfig::from_environment(env)?));
-        Ok(Self { store: Store::connect(env)?.with_journal(env)?, redact, clock })
+        let control = if env.controls_calls()? { AsyncFunction::controlling(env)? } else { None };
+        Ok(Self { store: Store::connect(env)?.with_journal(env)?, redact, control, clock })
     }
 
     async fn warm_up(&self) {
@@ -59,18 +65,32 @@ impl HttpFunction for EndConversation {
 
 impl EndConversation {
     async fn end_or_erase(&self, request: &Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
-        let erase = erase(request)?;
+        let (erases, hangs_up) = (flag(request, "erase")?, flag(request, "hang_up")?);
         let id = http::conversation_id(request)?;
         log.conversation = Some(id);
-        if erase {
-            log.outcome = "erased";
-            let is_known = self.store.erase_conversation(id, self.clock.now()).await?;
-            return if is_known { Ok(http::empty(StatusCode::NO_CONTENT)) } else { Err(http::no_conversation()) };
+        let now = self.clock.now();
+        if !hangs_up {
+            return if erases {
+                self.erase(id, log).await
+            } else {
+                answer(self.store.end_conversation(id, now).await?, now, log)
+            };
         }
-        log.outcome = "ended";
-        let ended = self.store.end_conversation(id, self.clock.now()).await?;
-        let conversation = ended.ok_or_else(http::no_conversation)?;
-        Ok(http::json(StatusCode::OK, &ConversationView::new(&conversation, self.clock.now())))
+        let control = self.control.as_ref().ok_or_else(http::call_control_off)?;
+        let ended = answer(self.store.end_conversation_and_calls(id, now).await?, now, log)?;
+        // After the end, so that no further call begins, and before an erasure, which deletes the legs.
+        let legs = self.store.legs_of_live_calls(id, now).await?;
+        let request = HangUp::of_calls(id, legs.into_iter().map(|leg| leg.conversation_uuid).collect());
+        if !request.send(control).await {
+            return Err(http::not_handed_on());
+        }
+        if erases { self.erase(id, log).await } else { Ok(ended) }
+    }
+
+    async fn erase(&self, id: ConversationId, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        log.outcome = "erased";
+        let is_known = self.store.erase_conversation(id, self.clock.now()).await?;
+        if is_known { Ok(http::empty(StatusCode::NO_CONTENT)) } else { Err(http::no_conversation()) }
     }
 }
 
@@ -122,12 +142,19 @@ fn report(forgotten: &Forgotten, done: &Redacted) -> Value {
     report
 }
 
-/// Reads the parameter `erase`.
-fn erase(request: &Request) -> Result<bool, Problem> {
-    let values = request.query_string_parameters_ref().and_then(|parameters| parameters.all("erase"));
+/// Returns the answer with a conversation that has ended.
+fn answer(ended: Option<Conversation>, now: Timestamp, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+    log.outcome = "ended";
+    let conversation = ended.ok_or_else(http::no_conversation)?;
+    Ok(http::json(StatusCode::OK, &ConversationView::new(&conversation, now)))
+}
+
+/// Reads a parameter that is true or false.
+fn flag(request: &Request, name: &'static str) -> Result<bool, Problem> {
+    let values = request.query_string_parameters_ref().and_then(|parameters| parameters.all(name));
     match values.unwrap_or_default()[..] {
         [] | ["false"] => Ok(false),
         ["true"] => Ok(true),
-        _ => Err(Problem::invalid("erase", "Must be true or false.")),
+        _ => Err(Problem::invalid(name, "Must be true or false.")),
     }
 }

@@ -20,8 +20,10 @@ use shared::domain::phone::caller_id::CallerId;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Problem, WhisperTokens};
 use shared::edge::request_log::RequestLog;
+use shared::invoke::AsyncFunction;
 use shared::service::call_steps::{CallSteps, MissedLeg};
-use shared::store::{LegIds, LegNumbers, Recorded, Store, StoreError};
+use shared::service::hang_up::HangUp;
+use shared::store::{LegIds, LegNumbers, Recorded, Store};
 use shared::vonage::call_urls::{Step, StepKind};
 use shared::vonage::event::{Event, LegKey};
 use shared::vonage::ncco::Ncco;
@@ -36,6 +38,8 @@ pub struct EventWebhook {
     verifier: WebhookVerifier,
     tokens: WhisperTokens,
     public_url: Option<String>,
+    /// The function that ends calls.
+    control: Option<AsyncFunction>,
     clock: SharedClock,
 }
 
@@ -101,6 +105,7 @@ impl EventWebhook {
             verifier: WebhookVerifier::new(&signatures),
             tokens: WhisperTokens::new(&signatures),
             public_url: env.public_url()?,
+            control: AsyncFunction::controlling(env)?,
             clock,
         })
     }
@@ -130,7 +135,12 @@ impl EventWebhook {
         let (outcome, next) = match step.kind {
             StepKind::Guard => {
                 let ids = event.ids().map(|(call, leg)| LegIds { call, leg });
-                ("guard", Some(self.steps.at_guard(id, step.callee, event.digits(), ids).await?))
+                let answer = self.steps.at_guard(id, step.callee, event.digits(), ids.clone()).await?;
+                if let (false, Some(ids)) = (answer.is_accepted, ids) {
+                    // Without an answer Vonage asks again. A leg that is not hung up waits alone, which is no failure.
+                    self.hang_up(&HangUp::of_leg(id, ids)).await.ok();
+                }
+                ("guard", Some(answer.ncco))
             }
             StepKind::Menu => ("menu", Some(self.steps.in_menu(id, step.callee, event.digits()).await?)),
             StepKind::After => {
@@ -159,6 +169,12 @@ impl EventWebhook {
         Ok(self.steps.after_missed_leg(id, leg, &urls).await?)
     }
 
+    /// Has calls ended by the function that can do so. An error lets Vonage send the event again.
+    async fn hang_up(&self, request: &HangUp) -> Result<(), Problem> {
+        let Some(control) = &self.control else { return Ok(()) };
+        if request.send(control).await { Ok(()) } else { Err(http::not_handed_on()) }
+    }
+
     /// Records the event. Returns the conversation and the outcome.
     ///
     /// The leg's own numbers are the route key, or the conversation is `named`, so the answer webhook does not have to write
@@ -168,7 +184,7 @@ impl EventWebhook {
         named: Option<ConversationId>,
         keys: &[LegKey],
         event: &LegEvent,
-    ) -> Result<(Option<ConversationId>, &'static str), StoreError> {
+    ) -> Result<(Option<ConversationId>, &'static str), Problem> {
         let now = self.clock.now();
         // An event without a time belongs to whom the numbers belong now: they change hands only after a quarantine.
         let time = event.timestamp.unwrap_or(now);
@@ -177,6 +193,11 @@ impl EventWebhook {
             let numbers = LegNumbers { phone, virtual_number, direction: *direction, named };
             match self.store.record_leg_event(numbers, event, time, now).await? {
                 Recorded::Merged(conversation) => return Ok((Some(conversation), "merged")),
+                Recorded::ToHangUp(conversation) => {
+                    let calls = [event.conversation_uuid.clone()].into();
+                    self.hang_up(&HangUp::of_calls(conversation, calls)).await?;
+                    return Ok((Some(conversation), "to be hung up"));
+                }
                 Recorded::ToRedact(conversation) => return Ok((conversation, "to be redacted")),
                 Recorded::OfNone => {}
             }

@@ -1,4 +1,4 @@
-//! A stand-in for Lambda's Invoke API, for the one function that another one invokes.
+//! A stand-in for Lambda's Invoke API, for the functions that others invoke.
 //!
 //! Source: AWS Lambda API Reference, "Invoke".
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 use shared::edge::function::HttpFunction;
 use tokio::sync::watch;
 
-use super::{NumbersSchedule, message};
+use super::{CallControl, NumbersSchedule, message};
 
 /// The functions that run in the background, started by [`router`].
 #[derive(Clone)]
@@ -58,22 +58,25 @@ impl BackgroundRuns {
 #[derive(Clone)]
 struct Invocations {
     numbers: Arc<NumbersSchedule>,
+    control: Arc<CallControl>,
     runs: BackgroundRuns,
 }
 
-/// The Invoke API: answers 202 and gives the event to the function of `numbers` in the background.
-pub fn router(numbers: Arc<NumbersSchedule>, runs: BackgroundRuns) -> Router {
+/// The Invoke API: answers 202 and gives the event to the function of its name in the background. Lambda delivers the event of a
+/// failed invocation again after minutes; this one logs the failure.
+pub fn router(numbers: Arc<NumbersSchedule>, control: Arc<CallControl>, runs: BackgroundRuns) -> Router {
     let path = "/2015-03-31/functions/{name}/invocations";
-    Router::new().route(path, post(invoke).with_state(Invocations { numbers, runs }))
+    Router::new().route(path, post(invoke).with_state(Invocations { numbers, control, runs }))
 }
 
 async fn invoke(
-    State(Invocations { numbers, runs }): State<Invocations>,
+    State(Invocations { numbers, control, runs }): State<Invocations>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<axum::body::Body> {
-    if name != provision_numbers::ProvisionNumbers::NAME {
+    let provisions = name == provision_numbers::ProvisionNumbers::NAME;
+    if !provisions && name != control_call::ControlCall::NAME {
         return message(StatusCode::NOT_FOUND, "Function not found");
     }
     let is_signed = headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256"));
@@ -86,7 +89,8 @@ async fn invoke(
         return message(StatusCode::BAD_REQUEST, "An event in JSON of the invocation type Event is expected");
     };
     runs.spawn(async move {
-        if let Err(error) = numbers.run(&event).await {
+        let ran = if provisions { numbers.run(&event).await } else { control.run(&event).await };
+        if let Err(error) = ran {
             tracing::error!(cause = %error, "asynchronous invocation failed");
         }
     });

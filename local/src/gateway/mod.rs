@@ -45,7 +45,7 @@ pub struct Route {
 }
 
 /// The names of all functions.
-pub const FUNCTIONS: [&str; 8] = [
+pub const FUNCTIONS: [&str; 9] = [
     answer_webhook::AnswerWebhook::NAME,
     fallback_webhook::NAME,
     event_webhook::EventWebhook::NAME,
@@ -54,6 +54,7 @@ pub const FUNCTIONS: [&str; 8] = [
     update_conversation::UpdateConversation::NAME,
     end_conversation::EndConversation::NAME,
     provision_numbers::ProvisionNumbers::NAME,
+    control_call::ControlCall::NAME,
 ];
 
 /// Starts every function with `env` and returns the routes of the HTTP API, the same as in the template.
@@ -85,6 +86,10 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
         ("GET", "/numbers"),
         ("DELETE", "/numbers/{number}"),
     ])?;
+    routes.add::<control_call::ControlCall>(&[
+        ("GET", "/conversations/{id}/calls"),
+        ("DELETE", "/conversations/{id}/calls/{call}"),
+    ])?;
     Ok(routes.routes)
 }
 
@@ -99,6 +104,9 @@ pub type NumbersSchedule = Schedule<provision_numbers::ProvisionNumbers>;
 
 /// The schedule of erasures and redactions.
 pub type ErasureSchedule = Schedule<end_conversation::EndConversation>;
+
+/// The function that ends calls, invoked by others.
+pub type CallControl = Schedule<control_call::ControlCall>;
 
 impl<F: ScheduledFunction> Schedule<F> {
     /// Starts the function.

@@ -20,6 +20,7 @@ mod hubs;
 mod idempotency;
 mod large_pool;
 mod limits;
+mod live_calls;
 mod lookup;
 mod missed_calls;
 mod on_demand;

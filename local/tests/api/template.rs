@@ -131,6 +131,7 @@ async fn each_function_starts_with_variables_of_template() {
     start::<update_conversation::UpdateConversation>(environment("UpdateConversation")).await;
     start::<end_conversation::EndConversation>(environment("EndConversation")).await;
     start::<provision_numbers::ProvisionNumbers>(environment("ProvisionNumbers")).await;
+    start::<control_call::ControlCall>(environment("ControlCall")).await;
 }
 
 #[test]
@@ -150,6 +151,7 @@ fn each_function_has_only_secrets_that_it_uses() {
             "FallbackWebhook" | "GetConversation" => &[],
             "CreateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             "UpdateConversation" => &["VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
+            "ControlCall" => &["VONAGE_PRIVATE_KEY"],
             _ => &["VONAGE_API_SECRET"],
         };
         assert_eq!(secrets.clone().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expected, "{name}");
@@ -162,7 +164,8 @@ fn each_function_has_only_secrets_that_it_uses() {
             let reference = json!(reference.replace("MEMBER", &key));
             // A private key is read only by those who need it.
             let is_optional = variable == "VONAGE_PRIVATE_KEY";
-            let expected = if is_optional { json!(["AsksIdentityInsights", reference, ""]) } else { reference };
+            let condition = if name == "ControlCall" { "ControlsCalls" } else { "AsksIdentityInsights" };
+            let expected = if is_optional { json!([condition, reference, ""]) } else { reference };
             assert_eq!(*value, expected, "{name}");
             assert_eq!(function["Properties"]["KmsKeyArn"], "EnvironmentKey.Arn", "{name}");
         }
@@ -181,6 +184,7 @@ fn each_function_has_variables_for_its_vonage_hosts() {
         ("UpdateConversation", vec!["VONAGE_API_URL", "VONAGE_INSIGHTS_URL"]),
         ("EndConversation", vec!["VONAGE_API_URL"]),
         ("ProvisionNumbers", vec!["VONAGE_API_URL", "VONAGE_REST_URL"]),
+        ("ControlCall", vec!["VONAGE_API_URL"]),
     ] {
         let variables = variables(&template, function);
         let named =
@@ -207,6 +211,7 @@ fn each_function_has_only_permissions_that_it_uses() {
                 "dynamodb:PutItem",
                 "dynamodb:Query",
                 "dynamodb:UpdateItem",
+                "lambda:InvokeFunction",
             ],
         ),
         (
@@ -241,8 +246,10 @@ fn each_function_has_only_permissions_that_it_uses() {
                 "dynamodb:Query",
                 "dynamodb:Scan",
                 "dynamodb:UpdateItem",
+                "lambda:InvokeFunction",
             ],
         ),
+        ("ControlCall", vec!["dynamodb:GetItem", "dynamodb:Query"]),
         (
             "ProvisionNumbers",
             vec![
@@ -263,7 +270,8 @@ fn each_function_has_only_permissions_that_it_uses() {
         assert_eq!(allowed.into_iter().collect::<Vec<_>>(), actions, "{function}");
         for statement in statements {
             let resource = match text(statement, "/Action/0") {
-                "lambda:InvokeFunction" => json!("ProvisionNumbers.Arn"),
+                "lambda:InvokeFunction" if function == "CreateConversation" => json!("ProvisionNumbers.Arn"),
+                "lambda:InvokeFunction" => json!("ControlCall.Arn"),
                 "events:PutEvents" => json!("Events.Arn"),
                 _ if statement["Resource"] == journal() => continue,
                 _ => json!(["MakesTable", "Table.Arn", EXISTING_TABLE]),
@@ -279,7 +287,7 @@ fn each_function_that_serves_conversations_has_the_retention() {
     let template = template();
     let functions = template["Resources"].as_object().unwrap().keys();
     let with_retention = functions.filter(|name| variables(&template, name).contains_key("RETENTION_DAYS"));
-    let serving = ["CreateConversation", "EndConversation", "GetConversation", "UpdateConversation"];
+    let serving = ["ControlCall", "CreateConversation", "EndConversation", "GetConversation", "UpdateConversation"];
     assert_eq!(with_retention.collect::<BTreeSet<_>>(), serving.map(str::to_owned).iter().collect());
 }
 
@@ -303,6 +311,7 @@ fn only_who_writes_the_journal_may_and_nobody_reads_it() {
     for (function, allowed) in [
         ("AnswerWebhook", vec![]),
         ("GetConversation", vec![]),
+        ("ControlCall", vec![]),
         ("EventWebhook", vec![conversations(&["dynamodb:PutItem"])]),
         ("CreateConversation", vec![conversations(&["dynamodb:UpdateItem"])]),
         ("UpdateConversation", vec![conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem"])]),
@@ -538,6 +547,9 @@ async fn example_events_get_answers_of_their_names() {
         event["pathParameters"]["id"] = conversation["id"].clone();
         event
     };
+    let calls = invoke("calls", &of_this_one("control-call-list")).await;
+    assert_eq!(calls, (200, json!({"calls": []})));
+    assert_eq!(invoke("hang up", &of_this_one("control-call-hang-up")).await.0, 200, "its call has ended");
     let listed = send("get-conversation-list").await;
     assert_eq!((listed.0, listed.1["conversations"].as_array().unwrap().len()), (200, 2));
     let decision = send("get-conversation-decision").await;

@@ -95,7 +95,7 @@ impl CallStep {
             Asked::Menu(yes) => steps.in_menu(id, side, key(yes)).await.map(Some),
             Asked::Guard(yes) => {
                 let ids = LegIds { call: self.call.conversation_uuid(), leg: self.uuid() };
-                steps.at_guard(id, side, key(yes), Some(ids)).await.map(Some)
+                steps.at_guard(id, side, key(yes), Some(ids)).await.map(|answer| Some(answer.ncco))
             }
             Asked::After => steps.after_guarded_leg(id, side, &self.call.conversation_uuid(), &urls).await,
         }

@@ -68,6 +68,11 @@ pub trait ScheduledFunction: HttpFunction {
     /// Carries out the scheduled work and returns a report for the log. Starts nothing that could not end before
     /// `deadline`. The report includes failures: the next run is their retry. `event` is the schedule's event.
     fn tick(&self, event: Value, deadline: Option<Timestamp>) -> impl Future<Output = Value> + Send;
+
+    /// True if this report leaves work that no later run would do, so that Lambda has to deliver the event again.
+    fn has_to_come_again(_report: &Value) -> bool {
+        false
+    }
 }
 
 /// Starts a function and answers the requests that Lambda passes to it.
@@ -112,7 +117,7 @@ pub async fn answer_event<F: ScheduledFunction>(
         // Boxed, because the type of this future is too deep for the compiler's recursion limit.
         let report = Box::pin(function.tick(event, deadline::of_function(&context))).await;
         tracing::info!(function = F::NAME, %report, "scheduled run finished");
-        return Ok(report);
+        return if F::has_to_come_again(&report) { Err(report.to_string().into()) } else { Ok(report) };
     }
     let request: LambdaRequest = serde_json::from_str(payload.get())?;
     let handler = service_fn(async |request| Ok::<_, Infallible>(function.answer(request).await));

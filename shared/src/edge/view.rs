@@ -165,6 +165,19 @@ impl<'a> ConversationView<'a> {
     }
 }
 
+/// The calls of a conversation that are up.
+#[derive(Debug, Serialize)]
+pub struct CallsView<'a> {
+    calls: Vec<CallView<'a>>,
+}
+
+impl<'a> CallsView<'a> {
+    /// Returns the view of these calls of the `conversation`.
+    pub fn new(conversation: &'a Conversation, calls: &'a [Call]) -> Self {
+        Self { calls: calls.iter().map(|call| CallView::new(conversation, call)).collect() }
+    }
+}
+
 impl<'a> ParticipantView<'a> {
     fn new(conversation: &'a Conversation, side: Side) -> Self {
         let participant = conversation.participant(side);

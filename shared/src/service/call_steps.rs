@@ -46,6 +46,15 @@ pub struct MissedLeg<'a> {
     pub time: Timestamp,
 }
 
+/// The answer to a callee at the guard.
+#[derive(Debug)]
+pub struct GuardAnswer {
+    /// The actions on the callee's leg.
+    pub ncco: Ncco,
+    /// True if the callee took the call. If not, the leg waits alone until it is hung up.
+    pub is_accepted: bool,
+}
+
 impl<T: TextSender> CallSteps<T> {
     /// Returns what the caller hears after a leg that nobody took, and tells its callee. `None` if the conversation wants neither.
     pub async fn after_missed_leg(
@@ -85,7 +94,7 @@ impl<T: TextSender> CallSteps<T> {
         })
     }
 
-    /// Returns what the callee hears who pressed these keys at the guard. The consent is stored first. Without its ids a leg cannot
+    /// Returns the answer to the callee who pressed these keys at the guard. The consent is stored first. Without its ids a leg cannot
     /// be told from others, so it is declined.
     pub async fn at_guard(
         &self,
@@ -93,14 +102,17 @@ impl<T: TextSender> CallSteps<T> {
         callee: Side,
         keys: &str,
         ids: Option<LegIds>,
-    ) -> Result<Ncco, StoreError> {
+    ) -> Result<GuardAnswer, StoreError> {
         let now = self.clock.now();
-        let nobody = || call_steps::declined(&self.words.speech(None), id);
+        let declined = |ncco| GuardAnswer { ncco, is_accepted: false };
+        let nobody = || declined(call_steps::declined(&self.words.speech(None), id));
         let Some(conversation) = self.store.conversation(id, now).await? else { return Ok(nobody()) };
         let speech = call_steps::speech_to(&self.words, &conversation, callee);
-        let (YES, Some(ids)) = (keys, ids) else { return Ok(call_steps::declined(&speech, id)) };
+        let (YES, Some(ids)) = (keys, ids) else {
+            return Ok(declined(call_steps::declined(&speech, id)));
+        };
         Ok(match self.store.accept_call(&conversation, callee, &ids, now).await? {
-            true => call_steps::accepted(&speech),
+            true => GuardAnswer { ncco: call_steps::accepted(&speech), is_accepted: true },
             false => nobody(),
         })
     }

@@ -7,6 +7,7 @@ pub mod create;
 pub mod demand;
 pub mod explain;
 pub mod forget;
+pub mod hang_up;
 pub mod heal;
 pub mod pool_cache;
 pub mod provision;

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::conversation::ConversationId;
 use crate::domain::number_erasure::ErasureId;
+use crate::vonage::event::call_identifier;
 
 pub use body::{MAX_BODY_BYTES, Object, read_json};
 pub use idempotency::RequestHasher;
@@ -188,6 +189,30 @@ pub fn erasure_id(request: &Request) -> Result<ErasureId, Problem> {
 /// Creates the problem 404 of an erasure by number that does not exist, or was done long ago.
 pub fn no_erasure() -> Problem {
     Problem::not_found("There is no erasure with this id.")
+}
+
+/// Returns Vonage's id of the call in the path, or the problem 404. It is safe in the key of an item and in a log line.
+pub fn call_id(request: &Request) -> Result<String, Problem> {
+    let id = request.path_parameters_ref().and_then(|parameters| parameters.first("call"));
+    id.and_then(call_identifier).ok_or_else(no_call)
+}
+
+/// Creates the problem 404 of a call that the conversation does not have.
+pub fn no_call() -> Problem {
+    Problem::not_found("This conversation has no call with this id.")
+}
+
+/// Creates the problem 503 of calls whose end could not be handed to the function that ends them.
+pub fn not_handed_on() -> Problem {
+    let detail = "The calls may go on. Send the request again.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "calls-not-ended", "Calls could not be ended", detail).retry_after(2)
+}
+
+/// Creates the problem 409 of a deployment that does not control calls.
+pub fn call_control_off() -> Problem {
+    let detail = "This deployment does not control running calls. To turn it on, add the application's private key to the secret as \
+                  private_key, and deploy with CallControl=on.";
+    Problem::new(StatusCode::CONFLICT, "call-control-off", "Call control is off", detail)
 }
 
 /// Creates the problem 404 of a conversation that does not exist or has been erased.

@@ -41,6 +41,14 @@ impl From<crate::vonage::signature::SignatureError> for Problem {
         Self::new(status, Self::NOT_SIGNED, title, detail).because(error)
     }
 }
+impl From<crate::service::hang_up::HangUpError> for Problem {
+    fn from(error: crate::service::hang_up::HangUpError) -> Self {
+        match error {
+            crate::service::hang_up::HangUpError::Store(error) => error.into(),
+            crate::service::hang_up::HangUpError::Vonage(error) => error.into(),
+        }
+    }
+}
 impl From<crate::vonage::VonageError> for Problem {
     fn from(error: crate::vonage::VonageError) -> Self {
         use crate::vonage::VonageError;
