@@ -20,7 +20,8 @@ WEBHOOKS = {
 CONVERSATIONS = {
     "POST /conversations", "GET /conversations", "GET /conversations/{id}", "PATCH /conversations/{id}",
     "DELETE /conversations/{id}", "POST /erasures", "GET /erasures/{id}", "GET /decisions",
-    "GET /conversations/{id}/calls", "DELETE /conversations/{id}/calls/{call}",
+    "GET /conversations/{id}/calls", "POST /conversations/{id}/calls", "DELETE /conversations/{id}/calls/{call}",
+    "POST /conversations/{id}/calls/{call}/talk",
 }
 NUMBERS = {"POST /numbers", "GET /numbers", "DELETE /numbers/{number}"}
 
@@ -273,7 +274,8 @@ def with_words(resources):
 
 
 speaking = {
-    "AnswerWebhook", "EventWebhook", "CreateConversation", "GetConversation", "UpdateConversation", "ProvisionNumbers"}
+    "AnswerWebhook", "EventWebhook", "CreateConversation", "GetConversation", "UpdateConversation", "ProvisionNumbers",
+    "ControlCall"}
 expect(with_words(iam) == {}, with_words(iam))
 worded, _ = deployed(WordsLayer=WORDS, DefaultLanguage="de", Brand="Rides")
 expect(with_words(worded) == {name: "/opt/words.json" for name in speaking}, with_words(worded))

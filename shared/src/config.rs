@@ -101,7 +101,9 @@ pub const VARIABLES: [Variable; 55] = {
         variable("VONAGE_REGION", Parameter("VonageRegion"), Unset("VONAGE_API_URL is asked first"),
             "Region of the Voice application, which is asked about its calls first: na-east, na-west, eu-east, eu-west, apac-sng or \
              apac-australia"),
-        variable("VONAGE_VOICE_URLS", Template, Unset("the hosts of all regions"),
+        variable("VONAGE_VOICE_URLS", Template,
+            Value("https://api-us-3.vonage.com,https://api-us-4.vonage.com,https://api-eu-4.vonage.com,\
+                   https://api-eu-3.vonage.com,https://api-ap-3.vonage.com,https://api-ap-4.vonage.com"),
             "URLs that are asked about calls after the first one, separated by commas"),
         variable("VONAGE_CALLS_INTERVAL_MS", Template, Value("1000"),
             "Pause between two attempts to end a call, in milliseconds, 0 to 10000"),

@@ -39,6 +39,8 @@ const PATHS: [&str; 10] = [
     "/v1/redact/transaction",
 ];
 const APPLICATIONS: &str = "/v2/applications/";
+/// Also the paths of its calls.
+const CALLS: &str = "/v1/calls";
 
 /// DynamoDB's operations on items.
 pub(crate) const OPERATIONS: [&str; 10] = [
@@ -128,9 +130,14 @@ impl FaultRule {
     fn target(&self) -> Result<Target, InvalidRule> {
         match (&self.path, &self.operation, self.webhook) {
             (Some(path), None, None) => {
-                if path != ANY && !PATHS.contains(&path.as_str()) && !path.starts_with(APPLICATIONS) {
+                if path != ANY
+                    && !PATHS.contains(&path.as_str())
+                    && ![APPLICATIONS, CALLS].iter().any(|start| path.starts_with(start))
+                {
                     let paths = PATHS.join(", ");
-                    return Err(InvalidRule(format!("\"path\" must be one of: {paths}, {APPLICATIONS}ID, {ANY}.")));
+                    return Err(InvalidRule(format!(
+                        "\"path\" must be one of: {paths}, {APPLICATIONS}ID, {CALLS}, {ANY}."
+                    )));
                 }
                 Ok(Target::Path(path.clone()))
             }

@@ -225,6 +225,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/v1/calls", get(rest::list).post(rest::create))
         .route("/v1/calls/{uuid}", get(rest::read).put(rest::modify))
         .route("/v1/calls/{uuid}/talk", put(rest::talk).delete(rest::stop_talk))
+        .route("/v1/calls/{uuid}/stream", put(rest::stream).delete(rest::stop_stream))
         .route("/v1/files/{id}", get(recordings::read))
         .route("/v1/redact/transaction", post(redact::transaction))
         .route("/v2/applications/{id}", get(applications::read).put(applications::replace))

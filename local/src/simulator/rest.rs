@@ -214,6 +214,37 @@ pub(super) async fn stop_talk(
     Ok(Json(json!({"message": "Talk stopped", "uuid": uuid})))
 }
 
+/// Handles `PUT /v1/calls/{uuid}/stream`.
+pub(super) async fn stream(
+    State(simulator): Shared,
+    Path(uuid): Path<String>,
+    headers: HeaderMap,
+    Extension(request): Extension<Arc<ApiRequest>>,
+) -> Result<Json<Value>, ApiError> {
+    admit(&simulator, &request, &headers)?;
+    let url = match &request.payload {
+        Payload::Json(body) => {
+            body["stream_url"].as_array().filter(|urls| urls.len() == 1).and_then(|urls| urls[0].as_str())
+        }
+        _ => None,
+    };
+    let url = url.ok_or_else(|| bad_request("stream_url", "must be an array of one URL"))?;
+    command(&simulator, &uuid, Deed::Stream(url.to_owned()))?;
+    Ok(Json(json!({"message": "Stream started", "uuid": uuid})))
+}
+
+/// Handles `DELETE /v1/calls/{uuid}/stream`.
+pub(super) async fn stop_stream(
+    State(simulator): Shared,
+    Path(uuid): Path<String>,
+    headers: HeaderMap,
+    Extension(request): Extension<Arc<ApiRequest>>,
+) -> Result<Json<Value>, ApiError> {
+    admit(&simulator, &request, &headers)?;
+    command(&simulator, &uuid, Deed::Ignored)?;
+    Ok(Json(json!({"message": "Stream stopped", "uuid": uuid})))
+}
+
 fn command(simulator: &Simulator, uuid: &str, deed: Deed) -> Result<(), ApiError> {
     simulator.calls().command(uuid, deed, simulator.clock.now()).map_err(|refusal| match refusal {
         Refusal::NotFound => ApiError::NotFound,

@@ -28,10 +28,7 @@ impl VoiceConfig {
             Some(name) => Some(host_of(&name)?),
             None => None,
         };
-        let others = match env.optional("VONAGE_VOICE_URLS") {
-            Some(list) => listed(&list)?,
-            None => REGIONS.iter().map(|(_, url)| (*url).to_owned()).collect(),
-        };
+        let others = listed(&env.required("VONAGE_VOICE_URLS")?)?;
         // On the laptop and in tests the list is given, and no host of Vonage is asked.
         let own = own.map(str::to_owned).filter(|own| others.contains(own));
         let mut urls: Vec<String> = Vec::new();

@@ -95,6 +95,9 @@ pub struct LegEvent {
 /// The data of a leg other than its statuses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LegFacts {
+    /// True if it is the first leg of a call that a request placed: its participant is the caller, although Vonage called.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub placed: bool,
     /// Length of the answered part, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<u32>,
@@ -146,6 +149,11 @@ impl Leg {
     /// Returns the known times of its statuses.
     pub fn times(&self) -> BTreeMap<Status, Timestamp> {
         self.statuses.iter().filter_map(|(status, time)| Some((*status, (*time)?))).collect()
+    }
+
+    /// True if its participant is the caller.
+    pub fn is_callers(&self) -> bool {
+        self.direction == Direction::Inbound || self.facts.placed
     }
 
     /// True if no status has ended it.
@@ -220,12 +228,9 @@ pub fn calls(legs: Vec<Leg>, guard: Guard) -> Vec<Call> {
 }
 
 fn call(conversation_uuid: String, mut legs: Vec<Leg>, guard: Guard) -> Call {
-    legs.sort_by_key(|leg| (leg.direction == Direction::Outbound, leg.first_seen()));
-    let outbound = legs.iter().find(|leg| leg.direction == Direction::Outbound);
-    let caller = legs.first().map(|leg| match leg.direction {
-        Direction::Inbound => leg.side,
-        Direction::Outbound => leg.side.other(),
-    });
+    legs.sort_by_key(|leg| (!leg.is_callers(), leg.first_seen()));
+    let outbound = legs.iter().find(|leg| !leg.is_callers());
+    let caller = legs.first().map(|leg| if leg.is_callers() { leg.side } else { leg.side.other() });
     Call {
         caller,
         started_at: legs.iter().filter_map(Leg::first_seen).min(),
@@ -276,6 +281,18 @@ mod tests {
         assert_eq!(call.ended_at, Timestamp::from_second(60).ok());
         assert_eq!(call.duration, Some(42));
         assert_eq!(call.price, "0.12".parse().ok());
+    }
+
+    #[test]
+    fn call_that_was_placed_has_its_first_phone_as_caller() {
+        let first = leg("1", Side::A, Direction::Outbound, &[(Status::Answered, 9), (Status::Completed, 60)], "0.10");
+        let first = Leg { facts: LegFacts { placed: true, ..first.facts.clone() }, ..first };
+        let second = leg("2", Side::B, Direction::Outbound, &[(Status::Answered, 15), (Status::Completed, 57)], "0.02");
+        let [alone] = calls(vec![first.clone()], Guard::None).try_into().unwrap();
+        assert_eq!((alone.caller, alone.connected_at, alone.duration), (Some(Side::A), None, None));
+        let [call] = calls(vec![second, first], Guard::None).try_into().unwrap();
+        assert_eq!((call.caller, call.connected_at), (Some(Side::A), Timestamp::from_second(15).ok()));
+        assert_eq!(call.legs.iter().map(|leg| leg.uuid.as_str()).collect::<Vec<_>>(), ["1", "2"]);
     }
 
     #[test]

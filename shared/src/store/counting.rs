@@ -16,7 +16,7 @@ use super::usage::UsageAsRead;
 use super::write::Write;
 use super::{Store, StoreError, conversations, journal, legs, routes};
 use crate::clock::whole_second;
-use crate::domain::call::{Leg, LegEvent, LegFacts, Status};
+use crate::domain::call::{Direction, Leg, LegEvent, LegFacts, Status};
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::side::Side;
 use crate::domain::usage::{self, Counted, Tally, Usage};
@@ -135,7 +135,9 @@ impl Store {
 
 /// Returns what is to be counted of a leg. Its call is of the day of its first event, as far as events have come.
 fn uses(conversation: &Conversation, leg: &Leg, counted: &Counted, now: Timestamp) -> Counted {
-    let usage = Usage::of_leg(leg.direction, &leg.facts);
+    // A call is counted by the caller's leg, and its minutes by the callee's.
+    let role = if leg.is_callers() { Direction::Inbound } else { leg.direction };
+    let usage = Usage::of_leg(role, &leg.facts);
     let is_by_day = conversation.usage_limits.max_calls_per_day.is_some() && usage.calls > 0;
     let first = leg.times().into_values().min().map(usage::day);
     let day = first.or(counted.day).unwrap_or_else(|| usage::day(now));

@@ -290,6 +290,11 @@ pub(super) fn seconds(time: Timestamp) -> AttributeValue {
     AttributeValue::N(time.as_second().to_string())
 }
 
+/// Encodes a time in milliseconds since 1970.
+pub(super) fn milliseconds(time: Timestamp) -> AttributeValue {
+    AttributeValue::N(time.as_millisecond().to_string())
+}
+
 /// Encodes a whole number.
 pub(super) fn integer(number: impl Into<u64>) -> AttributeValue {
     AttributeValue::N(number.into().to_string())

@@ -7,7 +7,7 @@ use super::legs::{self, LegPhone};
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::clock::whole_second;
-use crate::domain::call::{Direction, Leg, Status};
+use crate::domain::call::{Leg, Status};
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::guard::Guard;
@@ -61,7 +61,7 @@ impl Store {
                 !has(Status::Machine) && [Status::Answered, Status::Human, Status::Completed].into_iter().any(has)
             }
         };
-        Ok(legs.iter().any(|leg| leg.direction == Direction::Outbound && is_taken(leg)))
+        Ok(legs.iter().any(|leg| !leg.is_callers() && is_taken(leg)))
     }
 
     /// Claims the text message about a missed call, so that nobody else sends it. False if there was one of this kind in the last

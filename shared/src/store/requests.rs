@@ -9,7 +9,7 @@ use super::{Store, StoreError};
 use crate::domain::conversation::ConversationId;
 
 /// Time for which an idempotency key is remembered. Every conversation is retained longer.
-const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
 /// A request that its sender may repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,6 +25,12 @@ pub fn whisper(words: &Words, conversation: &Conversation, callee: Side, urls: &
     vec![say(&speech, Spoken::GuardWhisper), one_key(urls.step(StepKind::Guard, callee))]
 }
 
+/// Returns what the person hears whom a request had called first: who waits, and the key that connects. A voicemail never presses.
+pub fn invite(words: &Words, conversation: &Conversation, first: Side, urls: &CallUrls) -> Ncco {
+    let speech = speech_to(words, conversation, first);
+    vec![say(&speech, Spoken::GuardWhisper), one_key(urls.step(StepKind::Join, first))]
+}
+
 /// Returns what the callee hears who took the call. Vonage connects the leg after the last action.
 pub fn accepted(speech: &Speech<'_>) -> Ncco {
     vec![say(speech, Spoken::GuardTaken)]

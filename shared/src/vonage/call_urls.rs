@@ -16,6 +16,10 @@ pub enum StepKind {
     After,
     /// The caller of a missed call pressed a key, or none.
     Menu,
+    /// An event of the first leg of a call that a request placed.
+    Placed,
+    /// The person on that leg pressed a key, or none.
+    Join,
 }
 
 /// A step of a call to the participant on one side.
@@ -28,8 +32,13 @@ pub struct Step {
 }
 
 impl Step {
-    const KINDS: [(StepKind, &'static str); 3] =
-        [(StepKind::Guard, "guard"), (StepKind::After, "after"), (StepKind::Menu, "menu")];
+    const KINDS: [(StepKind, &'static str); 5] = [
+        (StepKind::Guard, "guard"),
+        (StepKind::After, "after"),
+        (StepKind::Menu, "menu"),
+        (StepKind::Placed, "placed"),
+        (StepKind::Join, "join"),
+    ];
 
     /// Reads the last part of an address.
     pub fn parse(text: &str) -> Option<Self> {

@@ -194,6 +194,7 @@ impl RawEvent {
     fn facts(&self) -> LegFacts {
         let amount = |text: &Option<String>| amount::of_text(text.as_deref()?);
         LegFacts {
+            placed: false,
             duration: amount(&self.duration).and_then(|seconds| seconds.round().to_u32()),
             price: amount(&self.price),
             rate: amount(&self.rate),

@@ -37,6 +37,8 @@ pub(in super::super) enum Deed {
     Press(Party, Keys),
     Transfer(Destination),
     Talk(String),
+    /// The URL of a recording.
+    Stream(String),
     /// A command without an effect that anybody could hear here.
     Ignored,
     /// Sends the report, after all commands before this one.
@@ -105,10 +107,14 @@ impl Call {
                 reply.send(self.report()).ok();
             }
             // The leg has ended since the command came.
-            Deed::HangUp | Deed::Talk(_) | Deed::Transfer(_) if !is_callers && !is_callees => {}
+            Deed::HangUp | Deed::Talk(_) | Deed::Stream(_) | Deed::Transfer(_) if !is_callers && !is_callees => {}
             Deed::Talk(text) => {
                 let side = if is_callers { Side::Caller } else { Side::Callee };
                 self.line_mut(side).heard.push(text);
+            }
+            Deed::Stream(url) => {
+                let side = if is_callers { Side::Caller } else { Side::Callee };
+                self.line_mut(side).streams.push(url);
             }
             Deed::Ignored | Deed::Answer => {}
             Deed::Press(party, keys) => {

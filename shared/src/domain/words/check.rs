@@ -11,7 +11,7 @@ use crate::domain::phone::without_numbers;
 use crate::domain::text_message;
 
 /// Length of the longest text that Vonage speaks, in characters. Source: Vonage Voice API, NCCO reference (`talk`).
-const MAX_SPOKEN: usize = 1_500;
+pub(super) const MAX_SPOKEN: usize = 1_500;
 
 /// Largest number of parts of a text message. Vonage advises not to send longer ones.
 const MAX_PARTS: usize = 6;

@@ -5,6 +5,7 @@
 pub mod addressee;
 pub mod check;
 pub mod own;
+pub mod own_text;
 pub mod sentence;
 pub mod shipped;
 pub mod template;
@@ -19,6 +20,7 @@ use serde_json::Value;
 
 use self::addressee::Addressee;
 use self::own::OwnWords;
+use self::own_text::OwnText;
 use self::sentence::{Name, Placeholder, Spoken, Text};
 use self::voice::Voice;
 use super::country::Country;
@@ -157,6 +159,12 @@ impl<'w> Speech<'w> {
         let is_ssml = text.starts_with("<speak>");
         let filled = template::fill(text, |name| Cow::Owned(safe_to_say(&self.value(name), is_ssml)));
         Utterance::Talk(filled, self.voice(tag, language))
+    }
+
+    /// Returns a client's text for a call, in the voice of the person's language.
+    pub fn say_text(&self, text: &OwnText) -> Utterance {
+        let (_, tag, language) = self.find(voice::KEY);
+        Utterance::Talk(text.as_str().to_owned(), self.voice(tag, language))
     }
 
     /// Returns a text message.
