@@ -33,13 +33,15 @@ deny:
 advisories:
     cargo deny check advisories
 
-# Run the README's flow by curl, and Vonage's own Python library, each against a fresh stack
-flow: (venv "vonage" "vonage==4.9.1")
+# Run the README's flow by curl, and Vonage's own libraries for Python and Node, each against a fresh stack
+flow: (venv "vonage" "vonage==4.9.1") node-sdk
     cargo build --quiet --bin maskline
     .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- python3 .ci/flow.py
     NUMBER_LOOKUP=identity-insights .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- python3 .ci/flow.py
     .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- \
       bash -c '{{tools}}/vonage/bin/python local/tests/vonage_python_sdk.py "$VONAGE" 1a2b3c4d laptop-api-secret 00000000-0000-4000-8000-000000000001'
+    .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- \
+      bash -c 'cd {{tools}}/node-sdk && node "$OLDPWD/local/tests/vonage_node_sdk.mjs" "$VONAGE" 1a2b3c4d laptop-api-secret 00000000-0000-4000-8000-000000000001'
 
 # Take random steps through everything, and compare the table with a model after each
 model steps="100000":
@@ -136,6 +138,11 @@ ci:
 # Install SAM and cargo-lambda into target/tools
 [private]
 sam-cli: (venv "sam" "aws-sam-cli==1.170.0" "cargo-lambda==1.9.2")
+
+# Install Vonage's library for Node into target/tools, once
+[private]
+node-sdk:
+    @[ -e "{{tools}}/node-sdk/ready" ] || { mkdir -p "{{tools}}/node-sdk" && cd "{{tools}}/node-sdk" && echo '{"private": true}' >package.json && npm install --silent --no-audit --no-fund @vonage/server-sdk@3.30.1 && touch ready; }
 
 # Make a Python environment in target/tools, once
 [private]

@@ -1,15 +1,11 @@
 //! `GET|POST /webhooks/answer` returns the NCCO of an inbound call. If this function fails twice, Vonage asks
 //! `fallback-webhook`.
 
-use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig};
-use shared::domain::decision::Decision;
-use shared::domain::guard::Guard;
 use shared::domain::phone::caller_id::CallerId;
-use shared::domain::route::Destination;
 use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
 use shared::edge::function::HttpFunction;
@@ -17,7 +13,7 @@ use shared::edge::http::{self, Object, Problem, WhisperTokens};
 use shared::edge::request_log::RequestLog;
 use shared::store::Store;
 use shared::vonage::event::AnswerRequest;
-use shared::vonage::ncco::{self, FollowUp};
+use shared::vonage::ncco;
 use shared::vonage::signature::WebhookVerifier;
 
 /// The answer webhook.
@@ -58,7 +54,8 @@ impl HttpFunction for AnswerWebhook {
             None => decision,
         };
         (log.outcome, log.conversation) = (decision.outcome(), decision.conversation());
-        let follow_up = self.follow_up(&request, &decision, now);
+        let urls = |id| http::call_urls(self.public_url.as_deref(), &request, id);
+        let follow_up = self.tokens.follow_up(&decision, urls, now);
         let ncco = ncco::decided(decision, &self.words.speech_of_call(&caller, addressee.as_ref()), follow_up);
         Ok(http::json(StatusCode::OK, &ncco))
     }
@@ -77,25 +74,6 @@ impl AnswerWebhook {
             support: env.support_phone()?,
             clock,
         })
-    }
-
-    /// Returns the addresses for the events of the callee's leg and for what comes next, if the call needs them: if the leg's two
-    /// numbers do not lead to the conversation because the callee has no route, or if it is more than a plain connection.
-    fn follow_up(&self, request: &Request, decision: &Decision, now: Timestamp) -> Option<FollowUp> {
-        let Decision::Routed(Destination::Participant { conversation, one_way, handling, caller, .. }) = decision
-        else {
-            return None;
-        };
-        if !one_way && handling.is_plain() {
-            return None;
-        }
-        let Some(urls) = http::call_urls(self.public_url.as_deref(), request, *conversation) else {
-            tracing::warn!("the request does not say its address, so the callee's leg has no address of its own");
-            return None;
-        };
-        let whispers = handling.guard == Guard::Press1;
-        let whisper_token = whispers.then(|| self.tokens.issue(*conversation, caller.other(), now)).flatten();
-        Some(FollowUp { urls, whisper_token })
     }
 }
 

@@ -3,31 +3,50 @@
 //!
 //! - `GET /conversations/{id}/calls` lists them.
 //! - `DELETE /conversations/{id}/calls/{call}` hangs up all legs of one.
+//! - `POST /conversations/{id}/calls/{call}/talk` speaks into one.
+//! - `POST /conversations/{id}/calls` calls one participant, and then connects the other one.
 //! - Other functions invoke it to end calls: those of a conversation that ended with them, and the leg of a callee who declined.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use lambda_http::http::{Method, StatusCode};
-use lambda_http::{Body, Request, Response};
+use lambda_http::{Body, Request, RequestExt, Response};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::domain::call::calls;
 use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::side::Side;
+use shared::domain::words::own_text::OwnText;
+use shared::domain::words::sentence::{Placeholder, Spoken};
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
-use shared::edge::http::{self, Problem};
+use shared::edge::http::{self, Problem, RequestHasher};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::CallsView;
 use shared::service::hang_up::{HangUp, HangUps};
+use shared::service::place_call::{CallOrder, Placed, Placer};
+use shared::service::speak::{What, speak};
 use shared::store::Store;
+use shared::vonage::call_urls::letter;
 use shared::vonage::calls::CallsApi;
 
 /// The function that controls calls.
 pub struct ControlCall {
     store: Store,
     /// None without the application's private key.
-    hang_ups: Option<HangUps>,
+    control: Option<Control>,
     clock: SharedClock,
+}
+
+/// What the private key makes possible.
+struct Control {
+    hang_ups: HangUps,
+    placer: Placer,
+    hasher: RequestHasher,
+    public_url: Option<String>,
 }
 
 impl HttpFunction for ControlCall {
@@ -36,13 +55,12 @@ impl HttpFunction for ControlCall {
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let store = Store::connect(env)?;
         let api = if env.controls_calls()? { CallsApi::from_environment(env, clock.clone())? } else { None };
-        let pause = env.calls_interval()?;
-        let hang_ups = api.map(|api| HangUps { store: store.clone(), api, pause, clock: clock.clone() });
-        Ok(Self { store, hang_ups, clock })
+        let control = api.map(|api| Control::new(env, store.clone(), Arc::new(api), clock.clone())).transpose()?;
+        Ok(Self { store, control, clock })
     }
 
     async fn warm_up(&self) {
-        let Some(HangUps { api, .. }) = &self.hang_ups else { return };
+        let Some(Control { placer: Placer { api, .. }, .. }) = &self.control else { return };
         // This function has permission to read conversations only. No conversation has this id.
         let now = self.clock.now();
         let nothing = self.store.conversation(ConversationId::generate(now), now);
@@ -50,11 +68,14 @@ impl HttpFunction for ControlCall {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
-        let hang_ups = self.hang_ups.as_ref().ok_or_else(http::call_control_off)?;
+        let control = self.control.as_ref().ok_or_else(http::call_control_off)?;
         let id = http::conversation_id(&request)?;
         log.conversation = Some(id);
+        let names_a_call = request.path_parameters_ref().is_some_and(|parameters| parameters.first("call").is_some());
         match *request.method() {
-            Method::DELETE => self.hang_up(hang_ups, id, &request, log).await,
+            Method::DELETE => self.hang_up(&control.hang_ups, id, &request, log).await,
+            Method::POST if names_a_call => self.talk(&control.placer, id, &request, log).await,
+            Method::POST => self.place(control, id, &request, log).await,
             _ => self.list(id, log).await,
         }
     }
@@ -96,9 +117,111 @@ impl ControlCall {
     }
 }
 
+impl ControlCall {
+    async fn talk(
+        &self,
+        Placer { api, words, .. }: &Placer,
+        id: ConversationId,
+        request: &Request,
+        log: &mut RequestLog,
+    ) -> Result<Response<Body>, Problem> {
+        log.outcome = "spoken";
+        let (what, to) = http::read_json::<TalkBody>(request)?.decode()?;
+        let conversation = self.conversation(id).await?;
+        let call = http::call_id(request)?;
+        log.call = Some(call.clone());
+        let legs = self.store.legs_of_call(id, &call).await?;
+        if legs.is_empty() {
+            return Err(http::no_call());
+        }
+        let hear = speak(api, words, &conversation, &legs, to, &what).await?;
+        let hear: Vec<_> = hear.into_iter().map(letter).collect();
+        Ok(http::json(StatusCode::OK, &json!({"conversation_uuid": call, "heard_by": hear})))
+    }
+
+    async fn place(
+        &self,
+        control: &Control,
+        id: ConversationId,
+        request: &Request,
+        log: &mut RequestLog,
+    ) -> Result<Response<Body>, Problem> {
+        let PlaceBody { from } = http::read_json(request)?;
+        let may_come_again = control.hasher.request_for_call(request, id)?;
+        let conversation = self.conversation(id).await?;
+        let urls = http::call_urls(control.public_url.as_deref(), request, id).ok_or_else(Problem::internal)?;
+        let order = CallOrder { conversation: &conversation, from: from.into(), request: &may_come_again, urls };
+        let Placed { ids, is_replay } = control.placer.place(&order).await?;
+        let (status, outcome) = if is_replay { (StatusCode::OK, "again") } else { (StatusCode::CREATED, "placed") };
+        (log.outcome, log.call) = (outcome, Some(ids.call.clone()));
+        Ok(http::json(status, &json!({"conversation_uuid": ids.call, "uuid": ids.leg})))
+    }
+}
+
+impl Control {
+    fn new(env: &Environment, store: Store, api: Arc<CallsApi>, clock: SharedClock) -> Result<Self, ConfigError> {
+        let pause = env.calls_interval()?;
+        let hang_ups = HangUps { store: store.clone(), api: api.clone(), pause, clock: clock.clone() };
+        let (hasher, public_url) = (RequestHasher::new(&env.hash_key()?), env.public_url()?);
+        Ok(Self { hang_ups, placer: Placer { store, api, words: env.words()?, pause, clock }, hasher, public_url })
+    }
+}
+
+/// A side in a body.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum SideBody {
+    A,
+    B,
+}
+
+impl From<SideBody> for Side {
+    fn from(side: SideBody) -> Self {
+        match side {
+            SideBody::A => Self::A,
+            SideBody::B => Self::B,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlaceBody {
+    from: SideBody,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TalkBody {
+    #[serde(default)]
+    text: Option<OwnText>,
+    #[serde(default)]
+    sentence: Option<String>,
+    #[serde(default)]
+    to: Option<SideBody>,
+}
+
+impl TalkBody {
+    fn decode(self) -> Result<(What, Option<Side>), Problem> {
+        let what = match (self.text, self.sentence) {
+            (Some(text), None) => What::Text(text),
+            (None, Some(key)) => What::Sentence(spoken(&key)?),
+            _ => return Err(Problem::invalid("text", "Either text or sentence is required.")),
+        };
+        Ok((what, self.to.map(Side::from)))
+    }
+}
+
+/// Returns the sentence with this key, if its placeholders are known without a call that is about to begin.
+fn spoken(key: &str) -> Result<Spoken, Problem> {
+    let sentence = Spoken::ALL.iter().copied().find(|sentence| sentence.key() == key);
+    let sentence = sentence.filter(|sentence| !sentence.needed().contains(&Placeholder::Minutes));
+    sentence.ok_or_else(|| Problem::invalid("sentence", "Must be the key of a spoken sentence without {minutes}."))
+}
+
 impl ScheduledFunction for ControlCall {
     async fn tick(&self, event: Value, deadline: Option<Timestamp>) -> Value {
-        let Some(hang_ups) = &self.hang_ups else { return json!({"left": 0, "off": true}) };
+        let Some(Control { hang_ups, .. }) = &self.control else { return json!({"left": 0, "off": true}) };
         let request = match HangUp::read(event) {
             Ok(request) => request,
             Err(error) => {

@@ -15,8 +15,10 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig, VonageConfig};
 use shared::domain::call::{Direction, LegEvent};
 use shared::domain::conversation::ConversationId;
+use shared::domain::decision::Decision;
 use shared::domain::missed_calls::Missed;
 use shared::domain::phone::caller_id::CallerId;
+use shared::domain::side::Side;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Problem, WhisperTokens};
 use shared::edge::request_log::RequestLog;
@@ -59,17 +61,24 @@ impl HttpFunction for EventWebhook {
             return self.whisper(&request, token, log).await;
         }
         let body = http::signed_body(&request, &self.verifier, self.clock.now())?.unwrap_or_default();
-        if let Some(step) = http::call_step(&request)? {
+        let step = http::call_step(&request)?;
+        let is_placed = step.is_some_and(|step| step.kind == StepKind::Placed);
+        if let Some(step) = step.filter(|_| !is_placed) {
             let next = self.next(&request, step, body, log).await?;
             return Ok(
                 next.map_or_else(|| http::empty(StatusCode::NO_CONTENT), |ncco| http::json(StatusCode::OK, &ncco))
             );
         }
         match Event::parse(body).map_err(not_an_object)? {
-            Event::Leg { keys, event } => {
+            Event::Leg { keys, mut event } => {
                 log.call = Some(event.conversation_uuid.clone());
+                event.facts.placed = is_placed;
                 let named = named(&request)?;
                 (log.conversation, log.outcome) = self.record(named, &keys, &event).await?;
+                // If nobody took the first leg of a call that a request placed, nobody missed a call.
+                if is_placed {
+                    return Ok(http::empty(StatusCode::NO_CONTENT));
+                }
                 if let Some(ncco) = self.after(&request, named, &keys, &event).await? {
                     log.outcome = "missed call";
                     return Ok(http::json(StatusCode::OK, &ncco));
@@ -143,6 +152,9 @@ impl EventWebhook {
                 ("guard", Some(answer.ncco))
             }
             StepKind::Menu => ("menu", Some(self.steps.in_menu(id, step.callee, event.digits()).await?)),
+            StepKind::Join => ("join", Some(self.join(request, id, step.callee, event.digits()).await?)),
+            // Its body is an event of a leg.
+            StepKind::Placed => ("event of a leg", None),
             StepKind::After => {
                 let urls = http::call_urls(self.public_url.as_deref(), request, id);
                 let (Some(call), Some(urls)) = (event.call(), urls) else { return Ok(None) };
@@ -151,6 +163,14 @@ impl EventWebhook {
         };
         log.outcome = outcome;
         Ok(next)
+    }
+
+    /// Returns what comes next on the first leg of a call that a request placed: the person there pressed these keys.
+    async fn join(&self, request: &Request, id: ConversationId, first: Side, keys: &str) -> Result<Ncco, Problem> {
+        let now = self.clock.now();
+        let urls = |id| http::call_urls(self.public_url.as_deref(), request, id);
+        let follow_up = |decision: &Decision| self.tokens.follow_up(decision, urls, now);
+        Ok(self.steps.join(id, first, keys, follow_up).await?)
     }
 
     /// Returns what the caller hears after an event of the callee's leg: something only if nobody took the call.

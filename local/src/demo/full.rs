@@ -23,7 +23,9 @@ impl Demo<'_> {
         self.miss_a_call().await?;
         self.guard_a_call().await?;
         self.block_a_side().await?;
-        self.limit_calls().await
+        self.limit_calls().await?;
+        self.click_to_call().await?;
+        self.hang_up().await
     }
 
     async fn speak_languages(&self) -> Result<(), DemoError> {
@@ -101,6 +103,47 @@ impl Demo<'_> {
             check(call["phones"]["caller"]["connected"] == (time != "third"), "two calls a day", &call)?;
         }
         Ok(())
+    }
+
+    async fn click_to_call(&self) -> Result<(), DemoError> {
+        println!("\n15. Click to call: the rider's phone rings first, and after key 1 the driver's.");
+        let pair = self.pair(5, json!({}), ["en", "en"]).await?;
+        let phones = json!({"callees": {&pair.rider: {"does": "answers", "presses": ["1"]}}});
+        let script = format!("{}/simulator/created-calls", self.stack.vonage_url);
+        self.http.put(script).json(&phones).send().await?;
+        let calls = self.gateway(&format!("{}/calls", pair.path));
+        let order = self.http.post(calls).header("Idempotency-Key", "demo").json(&json!({"from": "a"}));
+        let placed: Value = order.send().await?.json().await?;
+        let call = self.call_report(&text(&placed, "/conversation_uuid")).await?;
+        let (first, second) = (&call["placed_to"], &call["callees"][0]);
+        println!("   The rider's phone shows +{} and says: {}", text(first, "/display"), first["heard"]);
+        println!("   The driver's phone shows +{}.", text(second, "/display"));
+        check(
+            first["number"] == pair.rider.as_str() && second["number"] == pair.driver.as_str(),
+            "both are called",
+            &call,
+        )
+    }
+
+    async fn hang_up(&self) -> Result<(), DemoError> {
+        println!("\n16. The backend hangs up a running call, for both.");
+        let pair = self.pair(6, json!({}), ["en", "en"]).await?;
+        let call = json!({"from": pair.rider, "to": pair.rider_dials, "lives": true});
+        let id = text(&self.post(&self.simulator_calls(), call).await?, "/conversation_uuid");
+        let ended = self.http.delete(self.gateway(&format!("{}/calls/{id}", pair.path))).send().await?;
+        let ended: Value = ended.json().await?;
+        check(ended["ended"] == true, "the call is over", &ended)?;
+        let call = self.call_report(&id).await?;
+        let legs = call["legs"].as_array().into_iter().flatten();
+        let last = |leg: &Value| leg["statuses"].as_array().and_then(|statuses| statuses.last().cloned());
+        let over = legs.filter_map(last).filter(|status| status["status"] == "completed").count();
+        println!("   Both phones are free again.");
+        check(over == 2, "both legs have ended", &call)
+    }
+
+    /// Returns the report of a call that lives or was placed.
+    async fn call_report(&self, id: &str) -> Result<Value, DemoError> {
+        self.get(&format!("{}/simulator/calls/{id}", self.stack.vonage_url)).await
     }
 
     /// Creates the conversation of the `nth` two people.

@@ -88,7 +88,9 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
     ])?;
     routes.add::<control_call::ControlCall>(&[
         ("GET", "/conversations/{id}/calls"),
+        ("POST", "/conversations/{id}/calls"),
         ("DELETE", "/conversations/{id}/calls/{call}"),
+        ("POST", "/conversations/{id}/calls/{call}/talk"),
     ])?;
     Ok(routes.routes)
 }

@@ -29,6 +29,7 @@ mod operations;
 mod orders;
 mod people;
 mod pipe;
+mod placed_calls;
 mod provision;
 mod retention;
 mod stale;

@@ -151,7 +151,7 @@ fn each_function_has_only_secrets_that_it_uses() {
             "FallbackWebhook" | "GetConversation" => &[],
             "CreateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             "UpdateConversation" => &["VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
-            "ControlCall" => &["VONAGE_PRIVATE_KEY"],
+            "ControlCall" => &["HASH_KEY", "VONAGE_PRIVATE_KEY"],
             _ => &["VONAGE_API_SECRET"],
         };
         assert_eq!(secrets.clone().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expected, "{name}");
@@ -249,7 +249,16 @@ fn each_function_has_only_permissions_that_it_uses() {
                 "lambda:InvokeFunction",
             ],
         ),
-        ("ControlCall", vec!["dynamodb:GetItem", "dynamodb:Query"]),
+        (
+            "ControlCall",
+            vec![
+                "dynamodb:DeleteItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+                "dynamodb:UpdateItem",
+            ],
+        ),
         (
             "ProvisionNumbers",
             vec![
@@ -550,6 +559,7 @@ async fn example_events_get_answers_of_their_names() {
     let calls = invoke("calls", &of_this_one("control-call-list")).await;
     assert_eq!(calls, (200, json!({"calls": []})));
     assert_eq!(invoke("hang up", &of_this_one("control-call-hang-up")).await.0, 200, "its call has ended");
+    assert_eq!(invoke("place", &of_this_one("control-call-place")).await.0, 201);
     let listed = send("get-conversation-list").await;
     assert_eq!((listed.0, listed.1["conversations"].as_array().unwrap().len()), (200, 2));
     let decision = send("get-conversation-decision").await;

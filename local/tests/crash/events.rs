@@ -60,6 +60,14 @@ pub fn step(conversation: &str, step: Option<&str>, body: &Value, signature: &st
     event
 }
 
+/// A request to place a call that begins at the phone of the side `from`.
+pub fn place(conversation: &str, from: &str, idempotency_key: &str) -> Value {
+    let mut event = with_body(include_str!("../../../events/control-call-place.json"), &json!({"from": from}));
+    event["headers"]["idempotency-key"] = json!(idempotency_key);
+    event["pathParameters"]["id"] = json!(conversation);
+    event
+}
+
 pub fn drain(number: &str) -> Value {
     let mut event: Value = serde_json::from_str(include_str!("../../../events/provision-numbers-show.json")).unwrap();
     let (route, path) = ("DELETE /numbers/{number}", format!("/numbers/{number}"));

@@ -79,6 +79,39 @@ async fn whole_conversation_leaks_no_number() {
     assert_nothing_leaked(&laptop).await;
 }
 
+/// Placed calls, words into them, their end, and the steps in between.
+#[tokio::test]
+async fn controlled_calls_leak_no_number() {
+    let laptop = builder().numbers("GB", 2).start().await;
+    let created = create(&laptop).await;
+    let path = format!("/conversations/{}", created["id"].as_str().unwrap());
+    let script = json!({"callees": {RIDER: {"does": "answers", "presses": ["1"]}}, "lives": true});
+    assert_eq!(laptop.vonage(Method::PUT, "/simulator/created-calls", script).await.status, 204);
+    let order = laptop.request(Method::POST, &format!("{path}/calls")).header("Idempotency-Key", RIDER);
+    let placed = laptop.answer(order.body(r#"{"from": "a"}"#)).await;
+    let call = placed.body["conversation_uuid"].as_str().unwrap();
+    let told = laptop.simulator(&format!("calls/{call}")).await;
+    REAL.assert_no_leak("the NCCOs", &told["nccos"].to_string().replace(DRIVER, "the callee"));
+    laptop.advance(3);
+    let calls = format!("{path}/calls/{call}");
+    let refused = laptop.post(&format!("{calls}/talk"), &json!({"text": format!("Call +{DRIVER}.")})).await;
+    REAL.assert_no_leak("a refusal", &refused.body.to_string());
+    assert_eq!(laptop.post(&format!("{calls}/talk"), &json!({"text": "Gate 12."})).await.status, 200);
+    for step in ["placed-a", "join-a", "join-b"] {
+        let body =
+            json!({"from": DRIVER, "to": RIDER, "uuid": DRIVER, "conversation_uuid": RIDER, "dtmf": {"digits": "2"}});
+        let answer = laptop
+            .signed_post(&format!("/webhooks/event{}/{step}", &path["/conversations".len()..]), &body.to_string())
+            .await;
+        REAL.assert_no_leak("the answer of a step", &answer.body.to_string());
+    }
+    assert_eq!(laptop.delete(&format!("{path}/calls/{RIDER}")).await.status, 404);
+    assert_eq!(laptop.delete(&calls).await.status, 200);
+    assert_eq!(laptop.delete(&format!("{path}?hang_up=true")).await.status, 200);
+    laptop.stack.background_runs_finished().await;
+    assert_nothing_leaked(&laptop).await;
+}
+
 /// Every NCCO, text message and step of calls with guard, and of calls that nobody takes.
 #[tokio::test]
 async fn guarded_and_missed_calls_leak_no_number() {

@@ -13,5 +13,6 @@ mod forgetting;
 mod healing;
 mod missed_calls;
 mod one_way;
+mod placed_calls;
 mod renting;
 mod sandboxes;

@@ -6,16 +6,18 @@ use jiff::Timestamp;
 
 use crate::clock::SharedClock;
 use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::decision::Decision;
 use crate::domain::missed_calls::{Measure, Missed, NEWS};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
 use crate::domain::words::Words;
-use crate::domain::words::sentence::Text;
+use crate::domain::words::sentence::{Spoken, Text};
 use crate::service::create::texts::{records, speech_to};
+use crate::service::place_call::decide;
 use crate::store::{LegIds, Store, StoreError};
 use crate::vonage::call_steps;
 use crate::vonage::call_urls::CallUrls;
-use crate::vonage::ncco::Ncco;
+use crate::vonage::ncco::{self, FollowUp, Ncco, say};
 use crate::vonage::sms::TextSender;
 
 /// The key that takes a call, and that asks for a call back.
@@ -115,6 +117,28 @@ impl<T: TextSender> CallSteps<T> {
             true => GuardAnswer { ncco: call_steps::accepted(&speech), is_accepted: true },
             false => nobody(),
         })
+    }
+
+    /// Returns what comes next for the participant who was called first, because a request placed the call, and pressed these keys.
+    /// After key 1 it is what a call dialled by that participant would get now.
+    pub async fn join(
+        &self,
+        id: ConversationId,
+        first: Side,
+        keys: &str,
+        follow_up: impl FnOnce(&Decision) -> Option<FollowUp>,
+    ) -> Result<Ncco, StoreError> {
+        let now = self.clock.now();
+        let Some(conversation) = self.store.conversation(id, now).await? else {
+            return Ok(vec![say(&self.words.speech(None), Spoken::Ended)]);
+        };
+        let speech = call_steps::speech_to(&self.words, &conversation, first);
+        if keys != YES {
+            return Ok(vec![say(&speech, Spoken::Goodbye)]);
+        }
+        let decision = decide(&self.store, &conversation, first, now).await?;
+        let follow_up = follow_up(&decision);
+        Ok(ncco::decided(decision, &speech, follow_up))
     }
 
     /// Returns what the caller hears who pressed these keys after a missed call. Key 1 asks the callee to call back.

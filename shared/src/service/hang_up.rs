@@ -4,6 +4,7 @@
 //! within two seconds of its creation. So each pass asks Vonage which legs are up, and the calls are over when a pass finds none.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -83,7 +84,7 @@ pub struct HangUps {
     /// The table.
     pub store: Store,
     /// Vonage.
-    pub api: CallsApi,
+    pub api: Arc<CallsApi>,
     /// Pause between two passes over a call.
     pub pause: Duration,
     /// The clock.

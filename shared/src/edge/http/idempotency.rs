@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Problem;
 use crate::config::Secret;
+use crate::domain::conversation::ConversationId;
 use crate::store::IdempotentRequest;
 
 const HEADER: &str = "Idempotency-Key";
@@ -26,15 +27,26 @@ impl RequestHasher {
     /// Returns the hashes of the idempotency key and of the body, if the request has the header. Bodies that are equal as
     /// JSON have the same hash.
     pub fn idempotent_request(&self, request: &Request) -> Result<Option<IdempotentRequest>, Problem> {
-        let Some(key) = request.headers().get(HEADER) else { return Ok(None) };
-        let key = key.as_bytes();
-        if key.is_empty() || key.len() > MAX_LENGTH {
-            return Err(Problem::invalid(HEADER, format!("Must have 1 to {MAX_LENGTH} characters.")));
-        }
+        read(request)?.map(|key| Ok(self.hashed(request, "key", key))).transpose()
+    }
+
+    /// Like [`RequestHasher::idempotent_request`], for a request to place a call, which needs the header. The same key stands for
+    /// another request in another conversation.
+    pub fn request_for_call(
+        &self,
+        request: &Request,
+        conversation: ConversationId,
+    ) -> Result<IdempotentRequest, Problem> {
+        let key = read(request)?.ok_or_else(|| Problem::invalid(HEADER, "This header is required."))?;
+        let key = [conversation.to_string().as_bytes(), b":", key].concat();
+        Ok(self.hashed(request, "call", &key))
+    }
+
+    fn hashed(&self, request: &Request, purpose: &str, key: &[u8]) -> IdempotentRequest {
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let body = body.to_string();
-        let (key_hash, fingerprint) = (self.hash("key", key), self.hash("body", body.as_bytes()));
-        Ok(Some(IdempotentRequest { key_hash, fingerprint }))
+        let (key_hash, fingerprint) = (self.hash(purpose, key), self.hash("body", body.as_bytes()));
+        IdempotentRequest { key_hash, fingerprint }
     }
 
     /// Returns the hash in hexadecimal digits. The same text has another one for another `purpose`.
@@ -42,6 +54,16 @@ impl RequestHasher {
         let tag = hmac::sign(&self.0, &[purpose.as_bytes(), b":", text].concat());
         tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// Returns the header.
+fn read(request: &Request) -> Result<Option<&[u8]>, Problem> {
+    let Some(key) = request.headers().get(HEADER) else { return Ok(None) };
+    let key = key.as_bytes();
+    if key.is_empty() || key.len() > MAX_LENGTH {
+        return Err(Problem::invalid(HEADER, format!("Must have 1 to {MAX_LENGTH} characters.")));
+    }
+    Ok(Some(key))
 }
 
 #[cfg(test)]

@@ -72,6 +72,13 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
     }
 
+    /// Creates the problem 422 of an idempotency key that stands for another request.
+    pub(super) fn idempotency_key_reused() -> Self {
+        let detail = "This key was used for a request with another body. Use a new key for a new request.";
+        let title = "Idempotency key reused";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title, detail).at("Idempotency-Key")
+    }
+
     /// Creates the problem 500 of a bug in this program.
     pub fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-error", "Internal error", "The log has the cause.")

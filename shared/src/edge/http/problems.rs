@@ -49,6 +49,14 @@ impl From<crate::service::hang_up::HangUpError> for Problem {
         }
     }
 }
+impl From<crate::service::speak::SpeakError> for Problem {
+    fn from(error: crate::service::speak::SpeakError) -> Self {
+        match error {
+            crate::service::speak::SpeakError::Store(error) => error.into(),
+            crate::service::speak::SpeakError::Vonage(error) => error.into(),
+        }
+    }
+}
 impl From<crate::vonage::VonageError> for Problem {
     fn from(error: crate::vonage::VonageError) -> Self {
         use crate::vonage::VonageError;
@@ -76,6 +84,33 @@ impl From<crate::vonage::VonageError> for Problem {
         problem.because(error)
     }
 }
+impl From<crate::service::place_call::PlaceError> for Problem {
+    fn from(error: crate::service::place_call::PlaceError) -> Self {
+        use crate::service::place_call::PlaceError;
+
+        match error {
+            PlaceError::NotConnected(outcome) => {
+                let detail = "A call that this participant dialled would not be connected either.";
+                let problem = Self::new(StatusCode::CONFLICT, "not-connected", "Call not connected", detail);
+                problem.with("outcome", outcome.into())
+            }
+            PlaceError::OtherRequest => Self::idempotency_key_reused(),
+            PlaceError::UnderWay => {
+                let detail =
+                    "The same request is being carried out. Send it again, and it tells what became of the call.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "contended", "Request under way", detail).retry_after(5)
+            }
+            PlaceError::InDoubt(cause) => {
+                let detail = "Vonage may have placed the call. The same Idempotency-Key finds it, or places it once.";
+                let problem =
+                    Self::new(StatusCode::SERVICE_UNAVAILABLE, "carrier-failed", "Carrier request failed", detail);
+                problem.retry_after(5).because(cause)
+            }
+            PlaceError::Store(error) => error.into(),
+            PlaceError::Vonage(error) => error.into(),
+        }
+    }
+}
 mod conversations {
     use serde_json::json;
 
@@ -99,13 +134,7 @@ mod conversations {
                 CreationError::Contended => {
                     contended("Too many conversations of these participants are being created at once")
                 }
-                CreationError::OtherRequest => Self::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "idempotency-key-reused",
-                    "Idempotency key reused",
-                    "This key was used for a request with another body. Use a new key for a new request.",
-                )
-                .at("Idempotency-Key"),
+                CreationError::OtherRequest => Self::idempotency_key_reused(),
                 CreationError::Erased => Self::new(
                     StatusCode::GONE,
                     "conversation-erased",

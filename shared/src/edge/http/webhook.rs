@@ -16,14 +16,18 @@ const MAX_WEBHOOK_BYTES: usize = 64 * 1024;
 /// The beginning of all paths of webhooks.
 const WEBHOOKS: &str = "/webhooks/";
 
-/// Returns the addresses for the calls of one conversation: at `public_url`, or else at the address at which Vonage has reached
+/// The beginning of the paths of requests about conversations.
+const CONVERSATIONS: &str = "/conversations/";
+
+/// Returns the addresses for the calls of one conversation: at `public_url`, or else at the address at which Vonage or the backend has reached
 /// `request`. `None` if the request does not say its own address.
 pub fn call_urls(public_url: Option<&str>, request: &Request, conversation: ConversationId) -> Option<CallUrls> {
     if let Some(public_url) = public_url {
         return Some(CallUrls::new(public_url, conversation));
     }
     let uri = request.uri();
-    let (scheme, authority, (base, _)) = (uri.scheme_str()?, uri.authority()?, uri.path().split_once(WEBHOOKS)?);
+    let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
+    let (base, _) = uri.path().split_once(WEBHOOKS).or_else(|| uri.path().split_once(CONVERSATIONS))?;
     Some(CallUrls::new(format!("{scheme}://{authority}{base}"), conversation))
 }
 

@@ -6,8 +6,12 @@ use ring::hmac;
 
 use crate::config::SignatureConfig;
 use crate::domain::conversation::ConversationId;
+use crate::domain::decision::Decision;
+use crate::domain::guard::Guard;
+use crate::domain::route::Destination;
 use crate::domain::side::Side;
-use crate::vonage::call_urls::letter;
+use crate::vonage::call_urls::{CallUrls, letter};
+use crate::vonage::ncco::FollowUp;
 
 /// Lifetime of a token: longer than a phone rings.
 const LIFETIME: SignedDuration = SignedDuration::from_mins(5);
@@ -33,6 +37,31 @@ impl WhisperTokens {
         let tag = hmac::sign(self.0.first()?, text.as_bytes());
         let tag: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         Some(format!("{text}.{tag}"))
+    }
+
+    /// Returns the addresses for the events of the callee's leg and for what comes next, if a call with this decision needs them: if
+    /// the leg's two numbers do not lead to the conversation because the callee has no route, or if it is more than a plain
+    /// connection. `urls` are those of a conversation.
+    pub fn follow_up(
+        &self,
+        decision: &Decision,
+        urls: impl FnOnce(ConversationId) -> Option<CallUrls>,
+        now: Timestamp,
+    ) -> Option<FollowUp> {
+        let Decision::Routed(Destination::Participant { conversation, one_way, handling, caller, .. }) = decision
+        else {
+            return None;
+        };
+        if !one_way && handling.is_plain() {
+            return None;
+        }
+        let Some(urls) = urls(*conversation) else {
+            tracing::warn!("the request does not say its address, so the callee's leg has no address of its own");
+            return None;
+        };
+        let whispers = handling.guard == Guard::Press1;
+        let whisper_token = whispers.then(|| self.issue(*conversation, caller.other(), now)).flatten();
+        Some(FollowUp { urls, whisper_token })
     }
 
     /// Returns the conversation and the called side of a token that is valid at `now`.
