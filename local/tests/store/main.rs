@@ -283,6 +283,7 @@ async fn calls_of(store: &Store, id: ConversationId, now: Timestamp) -> CallsPag
 #[tokio::test]
 async fn leg_is_same_for_any_order_of_events() {
     let facts = LegFacts {
+        placed: false,
         duration: Some(12),
         price: "0.0014".parse().ok(),
         rate: "0.0072".parse().ok(),
