@@ -14,7 +14,7 @@ logging.disable(logging.CRITICAL)
 ISSUER, AUDIENCE = "https://issuer.example", "maskline,backend"
 WEBHOOKS = {
     "GET /webhooks/answer", "POST /webhooks/answer", "GET /webhooks/fallback", "POST /webhooks/fallback",
-    "POST /webhooks/event", "POST /webhooks/event/{id}", "POST /webhooks/event/{id}/{step}",
+    "POST /webhooks/event", "POST /webhooks/event/{id}", "POST /webhooks/event/{id}/{step}", "POST /webhooks/event/pin/{nth}",
     "GET /webhooks/whisper/{token}", "POST /webhooks/whisper/{token}",
 }
 CONVERSATIONS = {
@@ -121,7 +121,7 @@ def check_releases(resources, gradual):
         permitted = [
             one["Properties"]["FunctionName"] for own, one in resources.items()
             if one["Type"] == "AWS::Lambda::Permission" and own.startswith(name)]
-        expect(len(permitted) == (2 if name == "AnswerWebhook" else 5) and all(target == {"Ref": f"{name}Aliaslive"} for target in permitted), permitted)
+        expect(len(permitted) == (2 if name == "AnswerWebhook" else 6) and all(target == {"Ref": f"{name}Aliaslive"} for target in permitted), permitted)
         alias = resources[f"{name}Aliaslive"]
         group = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]["DeploymentGroupName"]["Ref"]
         group = resources[group]["Properties"]
@@ -144,7 +144,7 @@ def check_releases(resources, gradual):
         text, briefly = description if isinstance(description, list) else (description, {})
         # A layer is described by its name and version, and an application and a secret's version by the first part of the id.
         lengths = {"SignatureMaxAgeSeconds": 4, "VonageApplicationId": 8, "VonageSecretVersion": 8, "WordsLayer": 36,
-                   "SupportPhone": 16, "SupportPhoneForHidden": 3, "MaxCallSeconds": 4}
+                   "SupportPhone": 16, "SupportPhoneForHidden": 3, "Pins": 3, "MaxCallSeconds": 4}
         longest = {
             parameter: lengths.get(parameter) or written["Parameters"][parameter]["MaxLength"]
             for parameter in used - {"VonageSecret"}}

@@ -14,7 +14,7 @@ const DURATIONS: Durations = Durations { max_call_seconds: 7200, quarantine_seco
 /// Checks that an accepted body is within all limits, and that the problem of a refused body contains no phone number.
 pub fn create_conversation(input: &[u8]) {
     let request = Request::new(Body::Binary(input.to_vec()));
-    match create_conversation::decode(&request, DURATIONS, CallHandling::default()) {
+    match create_conversation::decode(&request, DURATIONS, CallHandling::default(), None) {
         Ok(new) => {
             assert!(input.len() <= shared::edge::http::MAX_BODY_BYTES);
             let lifetime = new.lifetime.duration();

@@ -39,10 +39,20 @@ pub enum Story {
 /// # Errors
 /// Names the step whose result was not the expected one.
 pub async fn run(settings: Settings, story: Story) -> Result<(), DemoError> {
-    let stack = Stack::start(Options { settings, ..Options::default() }).await?;
+    let stack = Stack::start(Options { settings: settings.clone(), ..Options::default() }).await?;
     let result = Demo { http: crate::loopback_client(), stack: &stack }.run(story).await;
     stack.stop().await;
-    result
+    result?;
+    if story == Story::Full {
+        // On a stack of its own, because here every stranger is asked for a PIN.
+        let stack = Stack::start(Options { settings: settings.with("PINS", "on"), ..Options::default() }).await?;
+        let result = Demo { http: crate::loopback_client(), stack: &stack }.run_features_of_strangers().await;
+        stack.stop().await;
+        result?;
+    }
+    let next = if story == Story::Full { "cargo run" } else { "cargo run -- demo --full, or cargo run" };
+    println!("\nThe demo is complete. Next: {next}");
+    Ok(())
 }
 
 struct Demo<'a> {
@@ -76,8 +86,6 @@ impl Demo<'_> {
         if story == Story::Full {
             self.run_features().await?;
         }
-        let next = if story == Story::Full { "cargo run" } else { "cargo run -- demo --full, or cargo run" };
-        println!("\nThe demo is complete. Next: {next}");
         Ok(())
     }
 

@@ -39,6 +39,11 @@ impl Settings {
         Self { taken: taken.into_iter().collect(), unused: unused.into_iter().map(|(name, _)| name).collect() }
     }
 
+    /// Sets a variable that the functions read.
+    pub fn with(self, name: &str, value: &str) -> Self {
+        Self { taken: self.taken.with([(name.to_owned(), value.to_owned())]), ..self }
+    }
+
     /// Returns the variables that are set and have no effect, because the laptop's options decide.
     pub fn unused(&self) -> &[&'static str] {
         &self.unused

@@ -118,6 +118,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("WORDS_FILE", WORDS),
         ("SUPPORT_PHONE", "+442079460000"),
         ("SUPPORT_PHONE_FOR_HIDDEN", "on"),
+        ("PINS", "on"),
         ("NUMBER_LOOKUP", "number-insight"),
         ("WHEN_LOOKUP_FAILS", "refuse"),
         ("CALLABLE_COUNTRIES", "GB,FR"),

@@ -19,6 +19,7 @@ use crate::domain::call_limits::CallLimits;
 use crate::domain::country::{Country, CountryCounts, NotCountryCounts};
 use crate::domain::phone::PhoneNumber;
 use crate::domain::phone::dial_policy::DialPolicy;
+use crate::domain::pin::PinKey;
 use crate::domain::retention::Retention;
 use crate::domain::support::SupportPhone;
 use crate::domain::usage::{MaxCount, MaxSpend, UsageLimits};
@@ -65,7 +66,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 55] = {
+pub const VARIABLES: [Variable; 56] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -123,8 +124,8 @@ pub const VARIABLES: [Variable; 55] = {
         variable("RETENTION_DAYS", Parameter("RetentionDays"), Value("30"),
             "Days after its quarantine for which a conversation can be read. Then it is erased, also at Vonage. 0 to 365"),
         variable("HASH_KEY", Template, Required,
-            "Secret of at least 32 characters, with which idempotency keys and bodies are hashed. A new one forgets those of \
-             the last day"),
+            "Secret of at least 32 characters, with which idempotency keys, bodies and PINs are hashed. A new one forgets the requests \
+             of the last day and all PINs"),
         variable("DEFAULT_MAX_CALLS", Parameter("DefaultMaxCalls"), Unset("no limit"),
             "Most calls of a conversation that has no max_calls of its own, 1 to 1000000"),
         variable("DEFAULT_MAX_CALLS_PER_DAY", Parameter("DefaultMaxCallsPerDay"), Unset("no limit"),
@@ -148,6 +149,9 @@ pub const VARIABLES: [Variable; 55] = {
             "Phone that callers without a conversation and late callers of an ended one reach, such as +442079460000"),
         variable("SUPPORT_PHONE_FOR_HIDDEN", Parameter("SupportPhoneForHidden"), Value("off"),
             "Fate of callers whose number is withheld or cannot be read: on lets them reach SUPPORT_PHONE too, off does not"),
+        variable("PINS", Parameter("Pins"), Value("off"),
+            "PINs for callers from other phones: on asks callers who are not known for one and lets conversations have them, off \
+             does not"),
         variable("NUMBER_LOOKUP", Parameter("NumberLookup"), Value("numbering-plan"),
             "Judge of participants' phone numbers: identity-insights, number-insight (until 4 February 2027) or \
              numbering-plan, which asks nobody"),
@@ -341,6 +345,20 @@ impl Environment {
             "off" => Ok(false),
             _ => Err(ConfigError::Malformed { name: "HEAL_LOST_NUMBERS", expected: "must be on or off".to_owned() }),
         }
+    }
+
+    /// Reads `PINS`. True if they are on.
+    pub fn has_pins(&self) -> Result<bool, ConfigError> {
+        match self.required("PINS")?.as_str() {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(ConfigError::Malformed { name: "PINS", expected: "must be on or off".to_owned() }),
+        }
+    }
+
+    /// Reads `PINS` and, if they are on, their secret, which is derived from `HASH_KEY`.
+    pub fn pin_key(&self) -> Result<Option<PinKey>, ConfigError> {
+        Ok(if self.has_pins()? { Some(PinKey::new(&self.hash_key()?.0)) } else { None })
     }
 
     /// Reads `SUPPORT_PHONE`, `SUPPORT_PHONE_FOR_HIDDEN` and `MAX_CALL_SECONDS`.

@@ -5,6 +5,7 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig};
+use shared::domain::decision::Decision;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
@@ -13,8 +14,8 @@ use shared::edge::http::{self, Object, Problem, WhisperTokens};
 use shared::edge::request_log::RequestLog;
 use shared::store::Store;
 use shared::vonage::event::AnswerRequest;
-use shared::vonage::ncco;
 use shared::vonage::signature::WebhookVerifier;
+use shared::vonage::{call_urls, ncco, pin_steps};
 
 /// The answer webhook.
 pub struct AnswerWebhook {
@@ -24,6 +25,8 @@ pub struct AnswerWebhook {
     public_url: Option<String>,
     words: Words,
     support: Option<SupportPhone>,
+    /// True if callers who are not known are asked for a PIN.
+    has_pins: bool,
     clock: SharedClock,
 }
 
@@ -49,6 +52,8 @@ impl HttpFunction for AnswerWebhook {
             tracing::warn!(shape, "caller id not understood");
         }
         let (decision, addressee) = self.store.decide(&caller, dialled.as_ref(), now).await?;
+        let pin_url = self.pin_url(&request, dialled.is_some());
+        let decision = if pin_url.is_some() { decision.or_pin() } else { decision };
         let decision = match &self.support {
             Some(support) => support.take(decision, &caller, dialled.as_ref()),
             None => decision,
@@ -56,7 +61,11 @@ impl HttpFunction for AnswerWebhook {
         (log.outcome, log.conversation) = (decision.outcome(), decision.conversation());
         let urls = |id| http::call_urls(self.public_url.as_deref(), &request, id);
         let follow_up = self.tokens.follow_up(&decision, urls, now);
-        let ncco = ncco::decided(decision, &self.words.speech_of_call(&caller, addressee.as_ref()), follow_up);
+        let speech = self.words.speech_of_call(&caller, addressee.as_ref());
+        let ncco = match pin_url.filter(|_| decision == Decision::PinAsked) {
+            Some(url) => pin_steps::ask(&speech, url, false),
+            None => ncco::decided(decision, &speech, follow_up),
+        };
         Ok(http::json(StatusCode::OK, &ncco))
     }
 }
@@ -72,8 +81,18 @@ impl AnswerWebhook {
             public_url: env.public_url()?,
             words: env.words()?,
             support: env.support_phone()?,
+            has_pins: env.has_pins()?,
             clock,
         })
+    }
+
+    /// Returns the address to which the first PIN of a call is posted, if callers are asked for one. A call to no number leads to
+    /// nobody.
+    fn pin_url(&self, request: &Request, has_number: bool) -> Option<String> {
+        if !self.has_pins || !has_number {
+            return None;
+        }
+        Some(call_urls::pin(&http::base_url(self.public_url.as_deref(), request)?, 1))
     }
 }
 

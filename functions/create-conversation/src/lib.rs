@@ -14,6 +14,7 @@ use shared::domain::country::Country;
 use shared::domain::guard::Guard;
 use shared::domain::language::Language;
 use shared::domain::missed_calls::MissedCalls;
+use shared::domain::pin::{PinIssuer, PinKey};
 use shared::domain::side::WhoDials;
 use shared::domain::text::{Label, Reference};
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
@@ -39,6 +40,8 @@ pub struct CreateConversation {
     usage_limits: UsageLimits,
     /// The handling of calls of a conversation that has none of its own.
     handling: CallHandling,
+    /// The secret of PINs, if the deployment has them.
+    pin_key: Option<PinKey>,
     hasher: RequestHasher,
 }
 
@@ -68,6 +71,10 @@ struct ConversationBody {
     max_minutes: Option<MaxCount>,
     #[serde(default)]
     max_spend: Option<MaxSpend>,
+    #[serde(default)]
+    pin: bool,
+    #[serde(default)]
+    pin_in_text: bool,
     #[serde(default = "yes")]
     notify: bool,
     #[serde(default)]
@@ -109,6 +116,7 @@ impl HttpFunction for CreateConversation {
             durations: Durations::from_environment(env)?,
             usage_limits: env.usage_limits()?,
             handling: env.call_handling()?,
+            pin_key: env.pin_key()?,
             hasher: RequestHasher::new(&env.hash_key()?),
         })
     }
@@ -126,7 +134,7 @@ impl HttpFunction for CreateConversation {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
-        let mut new = decode(&request, self.durations, self.handling)?;
+        let mut new = decode(&request, self.durations, self.handling, self.pin_key.as_ref())?;
         new.usage_limits = new.usage_limits.or(self.usage_limits);
         let may_come_again = self.hasher.idempotent_request(&request)?;
         let deadline = deadline::of_work(&request, self.creator.clock.now());
@@ -139,9 +147,15 @@ impl HttpFunction for CreateConversation {
     }
 }
 
-/// Decodes and checks the body of a request. `usual` is the handling of calls where the body says nothing.
-pub fn decode(request: &Request, durations: Durations, usual: CallHandling) -> Result<NewConversation, Problem> {
-    http::read_json::<ConversationBody>(request)?.into_order(durations, usual)
+/// Decodes and checks the body of a request. `usual` is the handling of calls where the body says nothing, and `pin_key` the secret
+/// of PINs, if the deployment has them.
+pub fn decode(
+    request: &Request,
+    durations: Durations,
+    usual: CallHandling,
+    pin_key: Option<&PinKey>,
+) -> Result<NewConversation, Problem> {
+    http::read_json::<ConversationBody>(request)?.into_order(durations, usual, pin_key)
 }
 
 fn within(field: &str, seconds: u32, allowed: RangeInclusive<u32>) -> Result<(), Problem> {
@@ -155,7 +169,13 @@ fn yes() -> bool {
 }
 
 impl ConversationBody {
-    fn into_order(self, durations: Durations, usual_handling: CallHandling) -> Result<NewConversation, Problem> {
+    fn into_order(
+        self,
+        durations: Durations,
+        usual_handling: CallHandling,
+        pin_key: Option<&PinKey>,
+    ) -> Result<NewConversation, Problem> {
+        let pins = self.pins(pin_key)?;
         let participants = <[Object<ParticipantBody>; 2]>::try_from(self.participants)
             .map_err(|all| Problem::invalid("participants", format!("Must have two elements, not {}.", all.len())))?;
         let participants = participants.map(|Object(ParticipantBody { number, country, label, language })| {
@@ -190,8 +210,18 @@ impl ConversationBody {
                 max_minutes: self.max_minutes,
                 max_spend: self.max_spend,
             },
+            pins,
             notify: self.notify,
             reference: self.reference,
         })
+    }
+
+    fn pins(&self, key: Option<&PinKey>) -> Result<Option<PinIssuer>, Problem> {
+        match key {
+            _ if !self.pin && self.pin_in_text => Err(Problem::invalid("pin_in_text", "Needs pin.")),
+            _ if !self.pin => Ok(None),
+            Some(key) => Ok(Some(PinIssuer { key: key.clone(), in_texts: self.pin_in_text })),
+            None => Err(Problem::invalid("pin", "This deployment has no PINs. Set PINS=on to have them.")),
+        }
     }
 }

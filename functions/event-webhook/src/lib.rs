@@ -8,6 +8,10 @@
 //!
 //! `POST /webhooks/event/{id}/{step}` receives a key that was pressed in a call, or the end of a guarded leg, and answers with what
 //! comes next.
+//!
+//! `POST /webhooks/event/pin/{nth}` receives a PIN that a caller who is not known has typed.
+
+mod pin;
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
@@ -19,12 +23,15 @@ use shared::domain::decision::Decision;
 use shared::domain::missed_calls::Missed;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::side::Side;
+use shared::domain::support::SupportPhone;
+use shared::domain::words::Words;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Problem, WhisperTokens};
 use shared::edge::request_log::RequestLog;
 use shared::invoke::AsyncFunction;
 use shared::service::call_steps::{CallSteps, MissedLeg};
 use shared::service::hang_up::HangUp;
+use shared::service::pin_calls::PinCalls;
 use shared::store::{LegIds, LegNumbers, Recorded, Store};
 use shared::vonage::call_urls::{Step, StepKind};
 use shared::vonage::event::{Event, LegKey};
@@ -37,11 +44,15 @@ use shared::vonage::step_event::StepEvent;
 pub struct EventWebhook {
     store: Store,
     steps: CallSteps<SmsOnDemand>,
+    /// None if nobody is asked for a PIN.
+    pins: Option<PinCalls>,
+    support: Option<SupportPhone>,
     verifier: WebhookVerifier,
     tokens: WhisperTokens,
     public_url: Option<String>,
     /// The function that ends calls.
     control: Option<AsyncFunction>,
+    words: Words,
     clock: SharedClock,
 }
 
@@ -61,6 +72,10 @@ impl HttpFunction for EventWebhook {
             return self.whisper(&request, token, log).await;
         }
         let body = http::signed_body(&request, &self.verifier, self.clock.now())?.unwrap_or_default();
+        if let Some(nth) = http::nth_pin(&request)? {
+            let ncco = self.typed_pin(&request, nth, body, log).await?;
+            return Ok(http::json(StatusCode::OK, &ncco));
+        }
         let step = http::call_step(&request)?;
         let is_placed = step.is_some_and(|step| step.kind == StepKind::Placed);
         if let Some(step) = step.filter(|_| !is_placed) {
@@ -84,10 +99,14 @@ impl HttpFunction for EventWebhook {
                     return Ok(http::json(StatusCode::OK, &ncco));
                 }
             }
-            Event::Anonymous { caller, conversation_uuid } => {
+            Event::Anonymous { caller, conversation_uuid, event } => {
                 log.call = conversation_uuid;
                 log.outcome = RequestLog::HIDDEN_CALLER;
-                if let CallerId::NotUnderstood { shape } = caller {
+                if let Some(event) = event
+                    && let (Some(id), outcome) = self.record_by_pin(&event).await?
+                {
+                    (log.conversation, log.outcome) = (Some(id), outcome);
+                } else if let CallerId::NotUnderstood { shape } = caller {
                     tracing::warn!(shape, "caller id not understood");
                     log.outcome = RequestLog::UNCLEAR_CALLER;
                 }
@@ -107,14 +126,18 @@ impl EventWebhook {
     pub fn new(store: Store, env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let store = store.with_journal(env)?;
         let signatures = SignatureConfig::from_environment(env)?;
+        let words = env.words()?;
         let texts = SmsOnDemand::new(VonageConfig::from_environment(env)?);
         Ok(Self {
-            steps: CallSteps { store: store.clone(), texts, words: env.words()?, clock: clock.clone() },
+            pins: env.pin_key()?.map(|key| PinCalls { store: store.clone(), key, clock: clock.clone() }),
+            support: env.support_phone()?,
+            steps: CallSteps { store: store.clone(), texts, words: words.clone(), clock: clock.clone() },
             store,
             verifier: WebhookVerifier::new(&signatures),
             tokens: WhisperTokens::new(&signatures),
             public_url: env.public_url()?,
             control: AsyncFunction::controlling(env)?,
+            words,
             clock,
         })
     }
@@ -211,18 +234,42 @@ impl EventWebhook {
         for LegKey { phone, virtual_number, direction } in keys {
             let named = named.filter(|_| *direction == Direction::Outbound);
             let numbers = LegNumbers { phone, virtual_number, direction: *direction, named };
-            match self.store.record_leg_event(numbers, event, time, now).await? {
-                Recorded::Merged(conversation) => return Ok((Some(conversation), "merged")),
-                Recorded::ToHangUp(conversation) => {
-                    let calls = [event.conversation_uuid.clone()].into();
-                    self.hang_up(&HangUp::of_calls(conversation, calls)).await?;
-                    return Ok((Some(conversation), "to be hung up"));
-                }
-                Recorded::ToRedact(conversation) => return Ok((conversation, "to be redacted")),
-                Recorded::OfNone => {}
+            let recorded = self.store.record_leg_event(numbers, event, time, now).await?;
+            if recorded != Recorded::OfNone {
+                return self.settle(recorded, event).await;
             }
         }
-        Ok((None, "of no conversation"))
+        match keys.iter().any(|key| key.direction == Direction::Inbound) {
+            true => self.record_by_pin(event).await,
+            false => self.settle(Recorded::OfNone, event).await,
+        }
+    }
+
+    /// Records the event of the leg of a caller whose numbers lead to nobody: that of one who typed a right PIN.
+    async fn record_by_pin(&self, event: &LegEvent) -> Result<(Option<ConversationId>, &'static str), Problem> {
+        let recorded = match &self.pins {
+            Some(_) => self.store.record_leg_by_pin(event, self.clock.now()).await?,
+            None => Recorded::OfNone,
+        };
+        self.settle(recorded, event).await
+    }
+
+    /// Does what is left to do after an event was recorded. Returns the conversation and the outcome.
+    async fn settle(
+        &self,
+        recorded: Recorded,
+        event: &LegEvent,
+    ) -> Result<(Option<ConversationId>, &'static str), Problem> {
+        Ok(match recorded {
+            Recorded::Merged(conversation) => (Some(conversation), "merged"),
+            Recorded::ToHangUp(conversation) => {
+                let calls = [event.conversation_uuid.clone()].into();
+                self.hang_up(&HangUp::of_calls(conversation, calls)).await?;
+                (Some(conversation), "to be hung up")
+            }
+            Recorded::ToRedact(conversation) => (conversation, "to be redacted"),
+            Recorded::OfNone => (None, "of no conversation"),
+        })
     }
 }
 

@@ -63,11 +63,15 @@ impl DecisionQuery {
         &self,
         store: &Store,
         support: Option<&SupportPhone>,
+        has_pins: bool,
         now: Timestamp,
     ) -> Result<Explanation, StoreError> {
         let caller = self.caller();
         let mut explained = explain(store, caller.clone(), &self.dialled, [self.at, now]).await?;
-        // Nobody knows if there was a support phone before.
+        // Nobody knows if there were PINs or a support phone before.
+        if has_pins && self.at >= now {
+            explained.decision = explained.decision.map(Decision::or_pin);
+        }
         if let Some(support) = support.filter(|_| self.at >= now) {
             let take = |decision| support.take(decision, &caller, Some(&self.dialled));
             explained.decision = explained.decision.map(take);

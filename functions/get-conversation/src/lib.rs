@@ -28,6 +28,8 @@ pub struct GetConversation {
     store: Store,
     words: Words,
     support: Option<SupportPhone>,
+    /// True if callers who are not known are asked for a PIN.
+    has_pins: bool,
     clock: SharedClock,
 }
 
@@ -35,7 +37,8 @@ impl HttpFunction for GetConversation {
     const NAME: &'static str = "get-conversation";
 
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        Ok(Self { store: Store::connect(env)?, words: env.words()?, support: env.support_phone()?, clock })
+        let (support, has_pins) = (env.support_phone()?, env.has_pins()?);
+        Ok(Self { store: Store::connect(env)?, words: env.words()?, support, has_pins, clock })
     }
 
     async fn warm_up(&self) {
@@ -49,7 +52,7 @@ impl HttpFunction for GetConversation {
         if request.uri().path().ends_with("/decisions") {
             let now = self.clock.now();
             let query = DecisionQuery::read(&request, now)?;
-            let explanation = query.explain(&self.store, self.support.as_ref(), now).await?;
+            let explanation = query.explain(&self.store, self.support.as_ref(), self.has_pins, now).await?;
             log.outcome = "decision explained";
             log.conversation = explanation.decision.as_ref().and_then(Decision::conversation);
             let speech = query.speech(&self.words, &explanation);

@@ -71,7 +71,7 @@ impl HttpFunction for UpdateConversation {
         let vonage = Vonage::new(VonageConfig::from_environment(env)?);
         let verifier = NumberVerifier::from_environment(env, &vonage, clock.clone())?;
         let (store, cache) = (Store::connect(env)?.with_journal(env)?, PoolCache::default());
-        Ok(Self { updater: Updater { store, verifier, words: env.words()?, clock, cache } })
+        Ok(Self { updater: Updater { store, verifier, words: env.words()?, clock, pin_key: env.pin_key()?, cache } })
     }
 
     async fn warm_up(&self) {

@@ -28,6 +28,12 @@ impl Demo<'_> {
         self.hang_up().await
     }
 
+    /// Shows what needs a deployment that asks strangers for PINs.
+    pub(super) async fn run_features_of_strangers(&self) -> Result<(), DemoError> {
+        self.post(&self.gateway("/numbers"), json!({"country": "GB", "count": 2})).await?;
+        self.type_a_pin().await
+    }
+
     async fn speak_languages(&self) -> Result<(), DemoError> {
         println!("\n10. Each person hears and reads their own language: the rider German, the driver Arabic.");
         let pair = self.pair(0, json!({}), ["de", "ar"]).await?;
@@ -144,6 +150,21 @@ impl Demo<'_> {
     /// Returns the report of a call that lives or was placed.
     async fn call_report(&self, id: &str) -> Result<Value, DemoError> {
         self.get(&format!("{}/simulator/calls/{id}", self.stack.vonage_url)).await
+    }
+
+    async fn type_a_pin(&self) -> Result<(), DemoError> {
+        println!("\n20. The rider's phone hides its number. The rider types a PIN.");
+        let pair = self.pair(20, json!({"pin": true, "pin_in_text": true}), ["en", "en"]).await?;
+        println!("   The rider's phone: \"{}\"", self.last_text(&pair.rider).await?);
+        let created = self.get(&self.gateway(&pair.path)).await?;
+        let pin = text(&created["participants"][0], "/pin");
+        for (typed, connects) in [("000000", false), (&*pin, true)] {
+            let call = json!({"from": "anonymous", "to": pair.rider_dials, "presses": [typed, "#"]});
+            let call = self.post(&self.simulator_calls(), call).await?;
+            println!("   The rider types {typed} and hears: \"{}\"", heard(&call));
+            check(call["phones"]["caller"]["connected"] == connects, "only the PIN connects", &call)?;
+        }
+        Ok(())
     }
 
     /// Creates the conversation of the `nth` two people.

@@ -66,6 +66,7 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
         ("POST", "/webhooks/event"),
         ("POST", "/webhooks/event/{id}"),
         ("POST", "/webhooks/event/{id}/{step}"),
+        ("POST", "/webhooks/event/pin/{nth}"),
         ("GET", "/webhooks/whisper/{token}"),
         ("POST", "/webhooks/whisper/{token}"),
     ])?;

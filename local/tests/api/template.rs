@@ -147,10 +147,12 @@ fn each_function_has_only_secrets_that_it_uses() {
         let secrets = secrets.filter(|(name, _)| *name != "VONAGE_API_KEY");
         let expected: &[&str] = match name.as_str() {
             "AnswerWebhook" => &SIGNATURE,
-            "EventWebhook" => &["VONAGE_API_SECRET", "VONAGE_SIGNATURE_SECRET", "VONAGE_SIGNATURE_SECRET_2"],
+            "EventWebhook" => {
+                &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_SIGNATURE_SECRET", "VONAGE_SIGNATURE_SECRET_2"]
+            }
             "FallbackWebhook" | "GetConversation" => &[],
             "CreateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
-            "UpdateConversation" => &["VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
+            "UpdateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             "ControlCall" => &["HASH_KEY", "VONAGE_PRIVATE_KEY"],
             _ => &["VONAGE_API_SECRET"],
         };
@@ -523,12 +525,14 @@ async fn example_events_get_answers_of_their_names() {
         let (status, ncco) = send(name).await;
         assert_eq!((status, ncco.as_array().unwrap().len(), &ncco[0]["action"]), (200, 1, &json!("talk")), "{name}");
     }
-    let of_a_step = ["event-webhook-menu", "event-webhook-unsigned"];
+    let of_a_step = ["event-webhook-menu", "event-webhook-pin", "event-webhook-unsigned"];
     for name in events.keys().filter(|name| name.starts_with("event-webhook") && !of_a_step.contains(&name.as_str())) {
         assert_eq!(send(name).await, (204, Value::Null), "{name}");
     }
     let (status, ncco) = send("event-webhook-menu").await;
     assert_eq!((status, &ncco[0]["text"]), (200, &json!("Goodbye.")), "there is no such conversation");
+    let (status, ncco) = send("event-webhook-pin").await;
+    assert_eq!((status, ncco.as_array().unwrap().len()), (200, 1), "nobody is asked for PINs");
     for name in ["answer-webhook-unsigned", "event-webhook-unsigned"] {
         let (status, problem) = send(name).await;
         assert_eq!((status, &problem["title"]), (503, &json!("Webhook not signed")), "{name}");

@@ -95,6 +95,9 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::Erasure => key("ERASURE", &format!("CONVERSATION#{other}")),
         ItemKind::NumberErasure => key("FORGET", other),
         ItemKind::Redaction => key("REDACTION", "sms#1"),
+        ItemKind::Pin => key(&format!("PIN#{}", NUMBERS[3]), "PIN#1"),
+        ItemKind::PinTries => key(&format!("PIN#{}", NUMBERS[3]), "TRIES#ALL"),
+        ItemKind::PinCall => key("CALL#CON-9", "PIN"),
         ItemKind::Heal => key("HEAL", &format!("CONVERSATION#{other}")),
         // Also the good conversation's own: only a restore reads them.
         ItemKind::RouteKeys => [other, good].map(|id| [format!("CONVERSATION#{id}"), "KEYS".to_owned()]).into(),

@@ -68,6 +68,16 @@ pub fn place(conversation: &str, from: &str, idempotency_key: &str) -> Value {
     event
 }
 
+/// The webhook of the `nth` PIN of a call.
+pub fn pin(nth: u8, body: &Value, signature: &str) -> Value {
+    let mut event = leg(body, signature);
+    event["pathParameters"] = json!({"nth": nth.to_string()});
+    let path = format!("/webhooks/event/pin/{nth}");
+    event["rawPath"] = json!(path);
+    event["requestContext"]["http"]["path"] = json!(path);
+    event
+}
+
 pub fn drain(number: &str) -> Value {
     let mut event: Value = serde_json::from_str(include_str!("../../../events/provision-numbers-show.json")).unwrap();
     let (route, path) = ("DELETE /numbers/{number}", format!("/numbers/{number}"));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::laptop::{
     DRIVER, NEW_PHONE, REAL, RIDER, STRANGER, assert_log_has_no_leak, assert_nothing_leaked, builder, call,
-    conversation, create, listen,
+    conversation, create, listen, log,
 };
 
 #[tokio::test]
@@ -147,5 +147,32 @@ async fn guarded_and_missed_calls_leak_no_number() {
         let answer = laptop.signed_post(&path, &body.to_string()).await;
         REAL.assert_no_leak("the answer of a step", &answer.body.to_string());
     }
+    assert_nothing_leaked(&laptop).await;
+}
+
+/// Calls in which a PIN is typed, right and wrong: it is in the conversation and in what was asked for, and nowhere else.
+#[tokio::test]
+async fn pin_is_in_no_log_and_in_no_other_item() {
+    let laptop = builder().env(&[("PINS", "on")]).numbers("GB", 2).start().await;
+    let mut order = conversation();
+    order["pin"] = json!(true);
+    let created = laptop.post("/conversations", &order).await.body;
+    let [pin, other] = [0, 1].map(|side| created["participants"][side]["pin"].as_str().unwrap().to_owned());
+    let dials = &created["participants"][0]["dials"];
+    for from in [json!("anonymous"), json!(STRANGER)] {
+        let call = laptop.call(json!({"from": from, "to": dials, "presses": [other, pin]})).await;
+        assert_eq!(call["phones"]["callee"]["number"], DRIVER, "{call}");
+        REAL.assert_no_leak("what the caller hears", &call["phones"]["caller"]["heard"].to_string());
+    }
+    for item in laptop.items().await {
+        assert!(item["sk"]["S"] == "CONVERSATION" || !item.to_string().contains(&pin), "{item}");
+    }
+    // Times have six digits behind the point.
+    let log = log();
+    let is_alone = |at: usize| {
+        let around = [log[..at].chars().next_back(), log[at + pin.len()..].chars().next()];
+        around.iter().flatten().all(|c| !c.is_ascii_alphanumeric() && *c != '.')
+    };
+    assert!(!log.match_indices(&pin).any(|(at, _)| is_alone(at)), "the log has a PIN");
     assert_nothing_leaked(&laptop).await;
 }

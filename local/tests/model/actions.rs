@@ -111,6 +111,7 @@ impl Case {
                 max_calls_per_day: spec.max_calls_per_day.map(|calls| MaxCount::try_from(calls).unwrap()),
                 ..UsageLimits::default()
             },
+            pins: None,
             notify: spec.notify,
             reference: None,
         };

@@ -457,6 +457,7 @@ impl Model {
             sees: sees[side.index()].clone(),
             notification: given.participants[side.index()].notification.clone(),
             previous_numbers: Vec::new(),
+            pin: None,
             previously_seen: Vec::new(),
         };
         let is = Conversation {

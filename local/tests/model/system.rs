@@ -296,6 +296,7 @@ impl Process {
         let updater = Updater {
             store: store.clone(),
             verifier: verifier(),
+            pin_key: None,
             words: Words::default(),
             clock: clock.clone(),
             cache: PoolCache::default(),

@@ -90,6 +90,7 @@ async fn perform(laptop: Arc<Laptop>, sandboxes: Arc<Sandboxes>, id: Conversatio
     let updater = Updater {
         store: laptop.store(),
         verifier: verifier(&laptop),
+        pin_key: None,
         words: Words::default(),
         clock: Arc::new(laptop.clock.clone()),
         cache: PoolCache::default(),
@@ -321,6 +322,7 @@ async fn calls_are_counted_while_phones_blocks_and_limits_change() {
         let updater = Updater {
             store: laptop.store(),
             verifier: verifier(&laptop),
+            pin_key: None,
             words: Words::default(),
             clock: Arc::new(laptop.clock.clone()),
             cache: PoolCache::default(),

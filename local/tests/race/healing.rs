@@ -43,7 +43,7 @@ async fn perform(laptop: Arc<Laptop>, conversation: Conversation, operation: Ope
         Operation::Lifetime => Change { lifetime: Some(Lifetime::try_from(90).unwrap()), ..Change::default() },
     };
     let (clock, cache) = (Arc::new(laptop.clock.clone()), PoolCache::default());
-    let updater = Updater { store, verifier: verifier(&laptop), words: Words::default(), clock, cache };
+    let updater = Updater { store, verifier: verifier(&laptop), pin_key: None, words: Words::default(), clock, cache };
     match updater.update(id, &change).await {
         Ok(_) | Err(UpdateError::MaskTaken { .. }) => {}
         Err(error) => panic!("{operation:?}: {error}"),

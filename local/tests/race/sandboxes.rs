@@ -232,6 +232,7 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
         limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
         handling: CallHandling::default(),
         usage_limits: UsageLimits::default(),
+        pins: None,
         notify: true,
         reference: None,
     }

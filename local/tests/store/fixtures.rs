@@ -16,14 +16,15 @@ use shared::domain::judge::{Judge, LookedUp};
 use shared::domain::number_erasure::{ErasureId, NumberErasure};
 use shared::domain::order::Ordered;
 use shared::domain::peak_usage::Mark;
+use shared::domain::pin::Allowance;
 use shared::domain::pool::{Feature, NumberState};
 use shared::domain::route::{Destination, KeyOwner, Route};
 use shared::domain::route_keys::{RouteKey, Tenure};
 use shared::domain::side::{Side, WhoDials};
 use shared::domain::usage::Usage;
 use shared::store::{
-    AccountWalk, CallsPage, IdempotentRequest, ItemKind, LegNumbers, LegPhone, Line, Loss, RecordedDemand, Recount,
-    RetentionPass, RouteScan, ScanPurpose, Store,
+    AccountWalk, CallsPage, Counted, IdempotentRequest, ItemKind, LegIds, LegNumbers, LegPhone, Line, Loss,
+    RecordedDemand, Recount, RetentionPass, RouteScan, ScanPurpose, Store, TriesOf,
 };
 
 use crate::{
@@ -77,6 +78,17 @@ fn limited() -> Conversation {
     Conversation { id: id('7'), usage_limits, ..conversation_at(now(), [11, 12]) }
 }
 
+/// One whose first participant has a PIN.
+fn with_pin() -> Conversation {
+    let mut conversation = Conversation { id: id('8'), ..conversation_at(now(), [13, 14]) };
+    conversation.participants[0].pin = serde_json::from_value(json!({"digits": "123456", "hash": "89ab"})).unwrap();
+    conversation
+}
+
+fn tries() -> Vec<TriesOf> {
+    vec![TriesOf { by: "ALL".to_owned(), allowance: Allowance::OF_NUMBER }]
+}
+
 fn request() -> IdempotentRequest {
     IdempotentRequest { key_hash: "0123abcd".to_owned(), fingerprint: "4567ef".to_owned() }
 }
@@ -122,7 +134,7 @@ async fn tell_story(store: &Store) {
         conversation.direction.sides().map(|side| Route::new(conversation, side)).collect()
     };
     store.create_conversation(&live(), &routes(&live()), Some(&request())).await.unwrap();
-    for conversation in [ended(), erased(), earlier(), limited()] {
+    for conversation in [ended(), erased(), earlier(), limited(), with_pin()] {
         store.create_conversation(&conversation, &routes(&conversation), None).await.unwrap();
     }
     let continued = |route| Route { history: vec![id('5')], looked_up: Some(looked_up()), ..route };
@@ -153,6 +165,19 @@ async fn tell_story(store: &Store) {
     store.finish_number_erasure(finished().id, after(45)).await.unwrap().unwrap();
     assert!(store.claim_journal(now()).await.unwrap());
     tell_story_of_pool(store).await;
+    tell_story_of_pin(store).await;
+}
+
+/// A call whose caller types a wrong PIN and then the right one.
+async fn tell_story_of_pin(store: &Store) {
+    let number = virtual_number(13);
+    for nth in [1, 2] {
+        let counted = store.count_pin_try("CON-2", nth, (&number, &tries()), after(3)).await.unwrap();
+        assert_eq!(counted, Counted::Now);
+    }
+    let owner = store.pin_owner(&number, "89ab", after(3)).await.unwrap().unwrap();
+    let leg = LegIds { call: "CON-2".to_owned(), leg: "leg-3".to_owned() };
+    assert!(store.accept_pin(&owner, &leg, 2, &tries(), after(3)).await.unwrap());
 }
 
 /// An erasure by number that is running.
@@ -195,7 +220,7 @@ async fn tell_story_of_pool(store: &Store) {
 /// Reads all that the story stored, by the functions that the product uses.
 async fn check_story(store: &Store) {
     let found = async |id| store.conversation(id, after(50)).await.unwrap();
-    for conversation in [live(), one_way(), earlier(), again()] {
+    for conversation in [live(), one_way(), earlier(), again(), with_pin()] {
         assert_eq!(found(conversation.id).await, Some(conversation));
     }
     let ended = found(id('2')).await.unwrap();
@@ -212,11 +237,18 @@ async fn check_story(store: &Store) {
     assert_eq!((remembered.conversation, remembered.fingerprint.as_str()), (id('1'), "4567ef"));
     let listed = store.conversations_of(&phone(RIDER), None, 100, after(50)).await.unwrap();
     let ids: Vec<_> = listed.conversations.iter().map(|conversation| conversation.id).collect();
-    assert_eq!((ids, listed.next), (['7', '6', '5', '4', '2', '1'].map(id).to_vec(), None));
+    assert_eq!((ids, listed.next), (['8', '7', '6', '5', '4', '2', '1'].map(id).to_vec(), None));
     let running = NumberErasure { conversations_failed: 2, ..running() };
     assert_eq!(store.number_erasures().await.unwrap(), [running]);
     let done = finished().done(after(45));
     assert_eq!(store.number_erasure(done.id, after(50)).await.unwrap(), Some(done));
+    let owner = store.pin_owner(&virtual_number(13), "89ab", after(50)).await.unwrap().unwrap();
+    assert_eq!((owner.conversation, owner.side), (with_pin(), Side::A));
+    let call = store.pin_call("CON-2").await.unwrap().unwrap();
+    let accepted = call.accepted.unwrap();
+    assert_eq!((call.tries, accepted.conversation, accepted.side), (2, id('8'), Side::A));
+    let counted = store.count_pin_try("CON-3", 1, (&virtual_number(13), &tries()), after(3)).await.unwrap();
+    assert_eq!(counted, Counted::Now, "one of two tries was given back");
     check_routes(store).await;
     check_pool(store).await;
     check_schedules(store).await;
@@ -237,7 +269,7 @@ async fn check_journal(store: &Store) {
     assert_eq!((limited.conversation, limited.limit_reached_at), (id('7'), Some(after(32))));
     let keys = store.recorded_keys(None).await.unwrap();
     assert!(keys.unreadable.is_empty() && keys.next.is_none());
-    assert_eq!(keys.found.len(), 7);
+    assert_eq!(keys.found.len(), 8);
     let one_way = keys.found.iter().find(|keys| keys.conversation == id('4')).unwrap();
     assert_eq!((one_way.moves, one_way.quarantined_until), (0, after(160)));
     let expected = [(RIDER, 7, Tenure::Dials), (DRIVER, 8, Tenure::Receives)];
@@ -258,7 +290,7 @@ async fn check_routes(store: &Store) {
     assert!(matches!(owner(RIDER, 5).await, Some(KeyOwner::Erased(erased)) if erased.conversation == id('3')));
     assert!(matches!(owner(DRIVER, 8).await, Some(KeyOwner::Held(hold)) if hold.held_at == now()));
     let routes = store.caller_routes(&phone(RIDER), after(50)).await.unwrap();
-    assert_eq!(routes.in_use(after(50)).count(), 6);
+    assert_eq!(routes.in_use(after(50)).count(), 7);
     let line = store.line(&phone(DRIVER), after(50)).await.unwrap().unwrap();
     assert!(line.by_number[&virtual_number(8)].is_held(after(50)));
     let destination = store.destination(&phone(RIDER), &virtual_number(1), after(50)).await.unwrap();

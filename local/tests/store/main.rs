@@ -6,6 +6,7 @@ mod heals;
 mod holds;
 mod looks;
 mod overlaps;
+mod pins;
 mod pool;
 mod restore;
 mod spellings;
@@ -97,6 +98,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         sees: virtual_number(index),
         notification: Notification::Pending,
         previous_numbers: Vec::new(),
+        pin: None,
         previously_seen: Vec::new(),
     };
     Conversation {

@@ -135,6 +135,8 @@ pub struct Leg {
     pub statuses: BTreeMap<Status, Option<Timestamp>>,
     /// The time at which the callee took a call with guard.
     pub accepted_at: Option<Timestamp>,
+    /// The time at which the caller, on another phone, typed the participant's PIN.
+    pub pin_at: Option<Timestamp>,
     /// Its other data.
     pub facts: LegFacts,
 }
@@ -256,6 +258,7 @@ mod tests {
             direction,
             statuses: statuses.iter().map(|(status, at)| (*status, Timestamp::from_second(*at).ok())).collect(),
             accepted_at: None,
+            pin_at: None,
             facts: LegFacts { price: Some(price.parse().unwrap()), duration: Some(42), ..LegFacts::default() },
         }
     }

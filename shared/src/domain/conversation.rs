@@ -13,6 +13,7 @@ use crate::domain::country::Country;
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::pin::Pin;
 use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::usage::{Tally, UsageLimits};
@@ -166,6 +167,9 @@ pub struct Participant {
     pub sees: VirtualNumber,
     /// The text message to this participant.
     pub notification: Notification,
+    /// The PIN with which this participant may call from another phone, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
     /// The phones that this participant had before, oldest first.
     #[serde(default, rename = "former", skip_serializing_if = "Vec::is_empty")]
     pub previous_numbers: Vec<RealNumber>,

@@ -2,6 +2,7 @@
 
 use crate::domain::call_limits::CallLimits;
 use crate::domain::conversation::ConversationId;
+use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Destination;
 
@@ -23,6 +24,8 @@ pub enum Decision {
     },
     /// The dialled number is no phone number.
     NoNumber,
+    /// Nothing tells who the caller is, and a PIN may.
+    PinAsked,
     /// The caller hides the number.
     Hidden,
     /// The caller id means no phone, or several.
@@ -39,6 +42,23 @@ impl Decision {
     /// The outcome of a call whose caller id means no phone, or several.
     pub const UNCLEAR_CALLER: &'static str = "caller id not understood";
 
+    /// Returns the decision of a deployment with PINs: whoever is not known is asked for one.
+    pub fn or_pin(self) -> Self {
+        match self {
+            Self::Routed(Destination::Nobody) | Self::Hidden | Self::Unclear => Self::PinAsked,
+            known => known,
+        }
+    }
+
+    /// Returns the decision about a caller who is not known, and has no PIN.
+    pub fn of_unknown(caller: &CallerId) -> Self {
+        match caller {
+            CallerId::Phone(_) => Self::Routed(Destination::Nobody),
+            CallerId::Hidden => Self::Hidden,
+            CallerId::NotUnderstood { .. } => Self::Unclear,
+        }
+    }
+
     /// Returns the outcome in a few words, for the log and the API.
     pub fn outcome(&self) -> &'static str {
         match self {
@@ -51,6 +71,7 @@ impl Decision {
             Self::Routed(Destination::Replaced(_)) => "number replaced",
             Self::Routed(Destination::Nobody) => Self::UNKNOWN_CALLER,
             Self::Support { .. } => "support",
+            Self::PinAsked => "PIN asked",
             Self::NoNumber => "no dialled number",
             Self::Hidden => Self::HIDDEN_CALLER,
             Self::Unclear => Self::UNCLEAR_CALLER,
@@ -83,6 +104,7 @@ impl Decision {
             }
             Self::Routed(Destination::Nobody) => "This caller has no conversation by this number.",
             Self::Support { .. } => "The caller reaches nobody by this number, so the support phone takes the call.",
+            Self::PinAsked => "Nothing tells who the caller is, so the caller is asked for a PIN.",
             Self::NoNumber => "The dialled number is no phone number.",
             Self::Hidden => "The caller is hidden, so nothing tells which conversation is meant.",
             Self::Unclear => "The caller id means no phone, or several, so it means nobody.",
@@ -102,6 +124,7 @@ impl Decision {
             ) => Some(*conversation),
             Self::Support { conversation, .. } => *conversation,
             Self::Routed(Destination::ReceiveOnly | Destination::Nobody)
+            | Self::PinAsked
             | Self::NoNumber
             | Self::Hidden
             | Self::Unclear => None,

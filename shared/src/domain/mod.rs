@@ -19,6 +19,7 @@ pub mod order;
 pub mod overlap;
 pub mod peak_usage;
 pub mod phone;
+pub mod pin;
 pub mod pool;
 pub mod rates;
 pub mod ready_pool;

@@ -13,6 +13,7 @@ use crate::domain::country::Country;
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::pin::Pin;
 use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::usage::{self, Left, Tally, Usage, UsageLimits};
@@ -78,6 +79,9 @@ struct ParticipantView<'a> {
     /// The time from which Vonage no longer lists the number that this participant dials or sees, if it is lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     dials_lost_since: Option<Timestamp>,
+    /// None if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pin: Option<&'a str>,
     notification: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     notification_reason: Option<&'a str>,
@@ -104,12 +108,16 @@ struct CallView<'a> {
 struct LegView<'a> {
     uuid: &'a str,
     direction: Direction,
-    number: &'a RealNumber,
+    /// None if the call came from another phone, whose caller typed the participant's PIN.
+    number: Option<&'a RealNumber>,
     status: Option<Status>,
     statuses: BTreeMap<Status, Timestamp>,
     /// None if the call had no guard, or the callee did not take it.
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted_at: Option<Timestamp>,
+    /// None if the call came from the participant's own phone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pin_at: Option<Timestamp>,
     #[serde(flatten)]
     facts: &'a LegFacts,
 }
@@ -197,6 +205,7 @@ impl<'a> ParticipantView<'a> {
             masked_by: conversation.masked_by(side),
             dials: conversation.dials(side),
             dials_lost_since: None,
+            pin: participant.pin.as_ref().map(Pin::expose),
             notification,
             notification_reason,
         }
@@ -230,10 +239,11 @@ impl<'a> LegView<'a> {
         Self {
             uuid: &leg.uuid,
             direction: leg.direction,
-            number: conversation.participant(leg.side).number_at(leg.phone),
+            number: leg.pin_at.is_none().then(|| conversation.participant(leg.side).number_at(leg.phone)),
             status: leg.status(),
             statuses: leg.times(),
             accepted_at: leg.accepted_at,
+            pin_at: leg.pin_at,
             facts: &leg.facts,
         }
     }

@@ -10,6 +10,7 @@ use crate::domain::country::Country;
 use crate::domain::language::Language;
 use crate::domain::peak_usage::Mark;
 use crate::domain::phone::{RealNumber, VirtualNumber, parse};
+use crate::domain::pin::PinKey;
 use crate::domain::route::Route;
 use crate::domain::side::{Blocked, Side};
 use crate::domain::usage::UsageLimits;
@@ -101,6 +102,8 @@ pub struct Updater<L> {
     pub words: Words,
     /// The clock.
     pub clock: SharedClock,
+    /// The secret of PINs, if the deployment has them.
+    pub pin_key: Option<PinKey>,
     /// Data about the pool that one change leaves for the next.
     pub cache: PoolCache,
 }
@@ -137,6 +140,11 @@ impl<L: NumberLookup> Updater<L> {
                 return Ok(before);
             }
             let new_phone = phone.as_ref().filter(|phone| is_new_phone(&before, &after, phone.side));
+            if let Some(VerifiedPhone { side, .. }) = new_phone {
+                // Whoever had the old phone knows the PIN.
+                let pin = &mut after.participants[side.index()].pin;
+                *pin = pin.take().zip(self.pin_key.as_ref()).map(|(old, key)| key.issue(old.is_in_texts()));
+            }
             let moves = new_phone.is_some_and(|phone| after.direction.includes(phone.side));
             let usage = self.limit(&before, &mut after, (change.limits, moves), now).await?;
             if let Some(phone) = new_phone {

@@ -15,7 +15,7 @@ use super::retention::deleted_after;
 use super::transaction::Outcome;
 use super::usage::UsageAsRead;
 use super::write::Write;
-use super::{Store, StoreError, journal, routes};
+use super::{Store, StoreError, journal, pins, routes};
 use crate::clock::whole_second;
 use crate::domain::conversation::{Conversation, ConversationId, State};
 use crate::domain::phone::{RealNumber, VirtualNumber};
@@ -282,6 +282,7 @@ impl Store {
             transaction.push(routes::close(before, before.participant(side), now));
         }
         transaction.extend(participations::of_new_phones(before, after, now));
+        transaction.extend(pins::changed(before, after, now)?);
         transaction.extend(journal::record_change([before, after], now)?);
         match self.transact(transaction, None).await? {
             Outcome::Committed => Ok(()),
@@ -314,6 +315,9 @@ pub(super) fn change_seen(before: &Conversation, after: &Conversation, sides: &[
             .bind(format!(":dials{index}"), item::string(participant.sees.as_str()))
             .bind(format!(":former{index}"), item::value(&participant.previously_seen)?)
             .bind(format!(":text{index}"), item::value(&participant.notification)?);
+        if before.participant(*side).pin != participant.pin {
+            change = change.remove(format!("participants[{index}].pin"));
+        }
         if before.participant(*side).keyed_as == participant.keyed_as {
             continue;
         }
@@ -344,6 +348,7 @@ fn creation(
         transaction.push(requests::remember(request, conversation.id, now)?);
     }
     transaction.extend(participations::created(conversation));
+    transaction.extend(pins::claim_both(conversation, now)?);
     transaction.push(journal::record_keys(conversation));
     Ok(transaction)
 }

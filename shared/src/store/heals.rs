@@ -12,7 +12,7 @@ use super::item::{self, HEAL_PARTITION, Item, Key};
 use super::passed_over::PassedOver;
 use super::transaction::Outcome;
 use super::write::Write;
-use super::{Store, StoreError, conversations, journal, routes};
+use super::{Store, StoreError, conversations, journal, pins, routes};
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::route::Route;
 use crate::domain::side::Side;
@@ -147,6 +147,7 @@ impl Store {
         }
         let others = after.direction.sides().filter(|side| !new_routes.iter().any(|route| route.side == *side));
         transaction.extend(others.map(|side| routes::present(after, side)));
+        transaction.extend(pins::changed(before, after, now)?);
         transaction.extend(journal::record_change([before, after], now)?);
         Ok(self.transact(transaction, None).await? == Outcome::Committed)
     }

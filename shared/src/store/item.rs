@@ -110,6 +110,18 @@ pub(super) enum Key<'a> {
     Redaction(&'a CarrierRecord),
     /// A live conversation on a lost number, which the schedule heals.
     Heal(ConversationId),
+    /// A PIN of a participant on a virtual number, by its hash.
+    Pin {
+        number: &'a VirtualNumber,
+        hash: &'a str,
+    },
+    /// The tries of PINs on a virtual number: of a caller, of all hidden ones, or of all.
+    PinTries {
+        number: &'a VirtualNumber,
+        by: &'a str,
+    },
+    /// A call whose caller was asked for a PIN, by Vonage's id of the call.
+    PinCall(&'a str),
     /// The route keys of a conversation, in the journal.
     RouteKeys(ConversationId),
     /// The last change of a conversation, in the journal.
@@ -156,6 +168,9 @@ impl Key<'_> {
             Key::RouteScan(ScanPurpose::Healing) => (POOL_PARTITION.to_owned(), "LOOK#HEAL".to_owned()),
             Key::RetentionPass => ("RETENTION".to_owned(), "PASS".to_owned()),
             Key::Heal(id) => (HEAL_PARTITION.to_owned(), conversation_partition(id)),
+            Key::Pin { number, hash } => (pin_partition(number), format!("PIN#{hash}")),
+            Key::PinTries { number, by } => (pin_partition(number), format!("TRIES#{by}")),
+            Key::PinCall(call) => (format!("CALL#{call}"), "PIN".to_owned()),
             Key::RouteKeys(id) => (conversation_partition(id), ROUTE_KEYS.to_owned()),
             Key::Change(id) => (conversation_partition(id), CHANGE.to_owned()),
             Key::JournalOwner => (JOURNAL_OWNER.to_owned(), JOURNAL_OWNER.to_owned()),
@@ -199,6 +214,9 @@ impl Key<'_> {
             Key::NumberErasure(_) | Key::PastNumberErasure(_) => ItemKind::NumberErasure,
             Key::Redaction(_) => ItemKind::Redaction,
             Key::Heal(_) => ItemKind::Heal,
+            Key::Pin { .. } => ItemKind::Pin,
+            Key::PinTries { .. } => ItemKind::PinTries,
+            Key::PinCall(_) => ItemKind::PinCall,
             Key::RouteKeys(_) => ItemKind::RouteKeys,
             Key::Change(_) => ItemKind::Change,
             Key::JournalOwner => ItemKind::JournalOwner,
@@ -261,6 +279,10 @@ pub(super) fn phone_partition(phone: &RealNumber) -> String {
 /// Returns the sort key of a participation.
 pub(super) fn participation(id: ConversationId) -> String {
     format!("{PARTICIPATION_PREFIX}{id}")
+}
+
+fn pin_partition(number: &VirtualNumber) -> String {
+    format!("PIN#{number}")
 }
 
 pub(super) fn conversation_partition(id: ConversationId) -> String {
@@ -400,6 +422,9 @@ mod tests {
             Key::PastNumberErasure(ErasureId::generate(Timestamp::UNIX_EPOCH)),
             Key::Redaction(record),
             Key::Heal(id),
+            Key::Pin { number, hash: "1" },
+            Key::PinTries { number, by: "ALL" },
+            Key::PinCall("CON-1"),
             Key::RouteKeys(id),
             Key::Change(id),
             Key::JournalOwner,

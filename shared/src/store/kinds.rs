@@ -69,6 +69,12 @@ kinds! {
     Redaction = "a redaction",
     /// A live conversation on a lost number.
     Heal = "a heal",
+    /// A PIN of a participant, by its hash.
+    Pin = "a PIN",
+    /// The tries of PINs of a caller, or of all callers of a number.
+    PinTries = "the tries of PINs",
+    /// A call whose caller was asked for a PIN.
+    PinCall = "a call with PIN",
     /// The route keys of a conversation, in the journal.
     RouteKeys = "the route keys of a conversation",
     /// The last change of a conversation, in the journal.
@@ -133,6 +139,9 @@ impl ItemKind {
             ("RETENTION", "PASS") => Self::RetentionPass,
             ("REDACTION", _) => Self::Redaction,
             ("HEAL", _) => Self::Heal,
+            ("PIN", "PIN") => Self::Pin,
+            ("PIN", "TRIES") => Self::PinTries,
+            ("CALL", "PIN") => Self::PinCall,
             _ => return None,
         })
     }

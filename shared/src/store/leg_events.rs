@@ -56,7 +56,7 @@ pub enum Recorded {
 
 impl Recorded {
     /// Returns the fate of an event that was merged into a leg of the owner's phone.
-    fn merged(conversation: ConversationId, owner: &LegPhone, event: &LegEvent) -> Self {
+    pub(super) fn merged(conversation: ConversationId, owner: &LegPhone, event: &LegEvent) -> Self {
         match owner.hangs_up && event.status == Status::Answered {
             true => Self::ToHangUp(conversation),
             false => Self::Merged(conversation),
@@ -184,7 +184,7 @@ impl Store {
     }
 
     /// Merges an event into its leg, and counts the leg if its conversation has limits.
-    async fn merge_and_count(
+    pub(super) async fn merge_and_count(
         &self,
         owner: &LegPhone,
         direction: Direction,

@@ -105,6 +105,22 @@ pub(super) fn accept(owner: &LegPhone, call: &str, leg: &str, now: Timestamp) ->
     Ok(set_missing(key, attributes))
 }
 
+/// Returns the write that notes that the caller of a leg typed the PIN of its owner at `now`.
+pub(super) fn by_pin(owner: &LegPhone, call: &str, leg: &str, now: Timestamp) -> Result<Write, StoreError> {
+    let attributes = Item::from([
+        ("conversation".to_owned(), item::string(owner.conversation)),
+        ("conversation_uuid".to_owned(), item::string(call)),
+        ("uuid".to_owned(), item::string(leg)),
+        ("side".to_owned(), item::value(owner.side)?),
+        ("direction".to_owned(), item::value(Direction::Inbound)?),
+        ("phone".to_owned(), item::integer(owner.phone as u64)),
+        ("ttl".to_owned(), item::seconds(leg_deleted_after(owner.rests_until))),
+        ("pin_at".to_owned(), item::seconds(now)),
+    ]);
+    let key = Key::Leg { conversation: owner.conversation, conversation_uuid: call, uuid: leg };
+    Ok(set_missing(key, attributes))
+}
+
 /// Returns the write that sets those of the `attributes` that the item does not have.
 pub(super) fn set_missing(key: Key<'_>, attributes: Item) -> Write {
     attributes.into_iter().enumerate().fold(Write::update(key), |update, (index, (name, value))| {
@@ -134,6 +150,8 @@ struct LegBody {
     direction: Direction,
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional")]
     accepted_at: Option<Timestamp>,
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional")]
+    pin_at: Option<Timestamp>,
     #[serde(flatten)]
     facts: LegFacts,
 }
@@ -141,8 +159,8 @@ struct LegBody {
 pub(super) fn read(item: Item) -> Result<Leg, StoreError> {
     let (conversation_uuid, uuid) = ids(&item).map(|(call, leg)| (call.to_owned(), leg.to_owned())).unwrap_or_default();
     let statuses = item.iter().filter_map(|(name, value)| status_time(name, value)).collect::<BTreeMap<_, _>>();
-    let LegBody { side, phone, direction, accepted_at, facts } = item::read(item)?;
-    Ok(Leg { conversation_uuid, uuid, side, phone, direction, statuses, accepted_at, facts })
+    let LegBody { side, phone, direction, accepted_at, pin_at, facts } = item::read(item)?;
+    Ok(Leg { conversation_uuid, uuid, side, phone, direction, statuses, accepted_at, pin_at, facts })
 }
 
 /// Returns the `conversation_uuid` and the `uuid` in a leg's sort key.

@@ -10,7 +10,7 @@ use super::passed_over::read_one;
 use super::retention::{ROUTES_KEPT, deleted_after};
 use super::transaction::Outcome;
 use super::write::Write;
-use super::{Store, StoreError, conversations, routes};
+use super::{Store, StoreError, conversations, pins, routes};
 use crate::clock::whole_second;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::phone::{RealNumber, VirtualNumber};
@@ -79,6 +79,7 @@ impl Store {
         let usage = if before.usage_limits == after.usage_limits { None } else { Some(self.usage(after.id).await?) };
         transaction.extend(usage.as_ref().map(|usage| usage.check(after.id)));
         let tally = usage.as_ref().map(|usage| &usage.tally);
+        transaction.extend(pins::changed(before, after, now)?);
         transaction.extend(after.direction.sides().map(|side| routes::restate(after, side, tally)));
         Ok(self.transact(transaction, None).await? == Outcome::Committed)
     }

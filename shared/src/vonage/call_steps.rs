@@ -72,5 +72,9 @@ pub fn menu_answer(speech: &Speech<'_>, is_asked: bool) -> Ncco {
 }
 
 fn one_key(url: String) -> Action {
-    Action::Input { kinds: ["dtmf"], dtmf: Keys { max_digits: 1, time_out: TIME_TO_PRESS }, event_url: [url] }
+    Action::Input {
+        kinds: ["dtmf"],
+        dtmf: Keys { max_digits: 1, time_out: TIME_TO_PRESS, submit_on_hash: false },
+        event_url: [url],
+    }
 }

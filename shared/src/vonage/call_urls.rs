@@ -91,6 +91,12 @@ impl CallUrls {
     }
 }
 
+/// Returns the address to which the `nth` PIN of a call is posted, below `base` as in [`CallUrls::new`]. A call whose caller is to
+/// type one has no conversation yet.
+pub fn pin(base: &str, nth: u8) -> String {
+    format!("{base}/webhooks/event/pin/{nth}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

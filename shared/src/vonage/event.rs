@@ -82,6 +82,8 @@ pub enum Event {
         caller: CallerId,
         /// Vonage's ID of the call.
         conversation_uuid: Option<String>,
+        /// The data of the leg, if its ids are known.
+        event: Option<LegEvent>,
     },
     /// Any other event.
     Other {
@@ -143,14 +145,17 @@ impl RawEvent {
         if keys.is_empty() {
             return None;
         }
-        let event = LegEvent {
+        Some(Event::Leg { keys, event: self.content()? })
+    }
+
+    fn content(&self) -> Option<LegEvent> {
+        Some(LegEvent {
             conversation_uuid: self.identifier(self.conversation_uuid.as_deref())?,
             uuid: self.identifier(self.uuid.as_deref().or(self.call_uuid.as_deref()))?,
             status: self.leg_status()?,
             timestamp: self.timestamp.as_deref().and_then(time),
             facts: self.facts(),
-        };
-        Some(Event::Leg { keys, event })
+        })
     }
 
     fn leg_status(&self) -> Option<Status> {
@@ -182,7 +187,7 @@ impl RawEvent {
         let dialled = known_number(self.to.as_deref()).filter(|_| is_inbound && self.leg_status().is_some())?;
         match CallerId::read(self.from.as_deref(), Some(&dialled)) {
             CallerId::Phone(_) => None,
-            caller => Some(Event::Anonymous { caller, conversation_uuid: self.call() }),
+            caller => Some(Event::Anonymous { caller, conversation_uuid: self.call(), event: self.content() }),
         }
     }
 
@@ -445,7 +450,15 @@ mod tests {
                 "direction": direction, "timestamp": "2026-11-22T12:00:06Z",
             }))
         };
-        let anonymous = |caller| Event::Anonymous { caller, conversation_uuid: Some("CON-1".to_owned()) };
+        let leg = |event: &Event| match event {
+            Event::Anonymous { event: Some(leg), .. } => Some((leg.uuid.clone(), leg.status)),
+            _ => None,
+        };
+        let sent = event(json!("anonymous"), "inbound");
+        assert_eq!(leg(&sent), Some(("u".to_owned(), Status::Answered)), "a PIN may tell whose it is");
+        let Event::Anonymous { event: content, .. } = sent else { panic!("{sent:?}") };
+        let anonymous =
+            |caller| Event::Anonymous { caller, conversation_uuid: Some("CON-1".to_owned()), event: content.clone() };
         for hidden in [json!("anonymous"), json!(null), json!(""), json!("0")] {
             assert_eq!(event(hidden.clone(), "inbound"), anonymous(CallerId::Hidden), "{hidden}");
         }

@@ -12,6 +12,7 @@ pub mod ncco;
 pub mod number_insight;
 pub mod number_lookup;
 pub mod numbers;
+pub mod pin_steps;
 pub mod redact;
 pub mod signature;
 pub mod sms;

@@ -100,6 +100,9 @@ pub struct Keys {
     pub max_digits: u8,
     /// Seconds without a key after which the input ends, at most 10.
     pub time_out: u8,
+    /// True if the hash key ends the input.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub submit_on_hash: bool,
 }
 
 /// The data of a [`Action::Notify`].
@@ -152,6 +155,7 @@ pub fn decided(decision: Decision, speech: &Speech<'_>, follow_up: Option<Follow
                 machine_detection: None,
             },
         ],
+        Decision::PinAsked => vec![say(speech, Spoken::PinAsk)],
         Decision::NoNumber => answer(Destination::Nobody, speech, None),
         Decision::Hidden => vec![say(speech, Spoken::CallerHidden)],
         Decision::Unclear => vec![say(speech, Spoken::CallerUnclear)],

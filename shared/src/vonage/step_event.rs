@@ -1,11 +1,13 @@
 //! Decoding of the webhooks of the actions `input` and `notify`, whose answer decides what comes next in a call.
 //!
-//! Source: Vonage Voice API, webhook reference. They have no status. Their numbers are not used: the address names the
-//! conversation and the side.
+//! Source: Vonage Voice API, webhook reference. They have no status. Their numbers are used only where a PIN is typed: elsewhere
+//! the address names the conversation and the side.
 
 use serde_json::{Map, Value};
 
-use super::event::identifier;
+use super::event::{self, identifier};
+use crate::domain::phone::VirtualNumber;
+use crate::domain::phone::caller_id::CallerId;
 
 /// The body of such a webhook.
 #[derive(Debug)]
@@ -23,6 +25,16 @@ impl StepEvent {
         dtmf.as_str().or_else(|| dtmf["digits"].as_str()).unwrap_or_default()
     }
 
+    /// Returns the dialled number. `None` if it is not a phone number.
+    pub fn dialled(&self) -> Option<VirtualNumber> {
+        event::dialled(&self.text("to")?)
+    }
+
+    /// Returns the caller, as the answer webhook reads it.
+    pub fn caller(&self) -> CallerId {
+        CallerId::read(self.text("from").as_deref(), self.dialled().as_ref())
+    }
+
     /// Returns Vonage's ids of the call and of the leg.
     pub fn ids(&self) -> Option<(String, String)> {
         Some((self.call()?, self.id("uuid")?))
@@ -34,12 +46,15 @@ impl StepEvent {
     }
 
     fn id(&self, name: &str) -> Option<String> {
-        let text = |name: &str| match self.0.get(name)? {
+        identifier(self.0.get(name)?.as_str(), [&self.text("from"), &self.text("to")])
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        match self.0.get(name)? {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
             _ => None,
-        };
-        identifier(self.0.get(name)?.as_str(), [&text("from"), &text("to")])
+        }
     }
 }
 

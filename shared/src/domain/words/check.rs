@@ -127,6 +127,7 @@ fn longest_value(placeholder: Placeholder) -> usize {
         Placeholder::Label => 160,
         Placeholder::Number => 16,
         Placeholder::Minutes => 4,
+        Placeholder::Pin => 6,
         Placeholder::Reference => 512,
     }
 }
@@ -137,5 +138,6 @@ fn usual_value(placeholder: Placeholder) -> usize {
         Placeholder::Brand | Placeholder::Label | Placeholder::Reference => 20,
         Placeholder::Number => 13,
         Placeholder::Minutes => 2,
+        Placeholder::Pin => 6,
     }
 }

@@ -27,6 +27,7 @@ use super::country::Country;
 use super::language::Language;
 use super::phone::caller_id::CallerId;
 use super::phone::{PhoneNumber, VirtualNumber, without_numbers};
+use super::pin::Pin;
 use super::text::{Brand, Label, Reference};
 
 /// The words of a deployment.
@@ -59,6 +60,7 @@ pub struct Speech<'w> {
     reference: Option<String>,
     number: Option<String>,
     minutes: Option<String>,
+    pin: Option<Pin>,
 }
 
 impl Default for Words {
@@ -103,7 +105,7 @@ impl Words {
     pub fn speech(&self, language: Option<&Language>) -> Speech<'_> {
         let languages = language.into_iter().chain([&self.0.default]).cloned();
         let languages = languages.chain([Language::english()]).collect();
-        Speech { words: &self.0, languages, label: None, reference: None, number: None, minutes: None }
+        Speech { words: &self.0, languages, label: None, reference: None, number: None, minutes: None, pin: None }
     }
 
     /// Returns the words for the caller of a route.
@@ -142,6 +144,11 @@ impl<'w> Speech<'w> {
     /// Sets the number to dial.
     pub fn with_number(self, number: &VirtualNumber) -> Self {
         Self { number: Some(format!("+{number}")), ..self }
+    }
+
+    /// Sets the reader's own PIN.
+    pub fn with_pin(self, pin: &Pin) -> Self {
+        Self { pin: Some(pin.clone()), ..self }
     }
 
     /// Returns the same words with a number of minutes.
@@ -183,6 +190,7 @@ impl<'w> Speech<'w> {
             },
             Some(Placeholder::Minutes) => self.minutes.as_deref(),
             Some(Placeholder::Number) => self.number.as_deref(),
+            Some(Placeholder::Pin) => self.pin.as_ref().map(Pin::expose),
             Some(Placeholder::Reference) => self.reference.as_deref(),
             None => None,
         };

@@ -13,13 +13,15 @@ pub enum Placeholder {
     Minutes,
     /// The virtual number to dial, with "+".
     Number,
+    /// The reader's own PIN.
+    Pin,
     /// The client's own name for the conversation.
     Reference,
 }
 
 impl Placeholder {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Brand, Self::Label, Self::Minutes, Self::Number, Self::Reference];
+    pub const ALL: [Self; 6] = [Self::Brand, Self::Label, Self::Minutes, Self::Number, Self::Pin, Self::Reference];
 
     /// Those that every sentence may have.
     pub const ANYWHERE: [Self; 3] = [Self::Brand, Self::Label, Self::Reference];
@@ -31,6 +33,7 @@ impl Placeholder {
             Self::Label => "label",
             Self::Minutes => "minutes",
             Self::Number => "number",
+            Self::Pin => "pin",
             Self::Reference => "reference",
         }
     }
@@ -123,6 +126,10 @@ sentences! {
         MissedUnanswered = "missed.unanswered",
         /// The callee's phone cannot be reached.
         MissedUnreachable = "missed.unreachable",
+        /// A caller who is not known has typed a PIN that leads to nobody.
+        PinAgain = "pin.again",
+        /// A caller who is not known is to type a PIN.
+        PinAsk = "pin.ask",
     }
 }
 
@@ -133,6 +140,8 @@ sentences! {
         CallBack = "text.call-back" needs [Label, Number],
         /// The number to dial in a new conversation.
         Invitation = "text.invitation" needs [Number],
+        /// The same, with the reader's PIN.
+        InvitationWithPin = "text.invitation-with-pin" needs [Number, Pin],
         /// A missed call, for somebody who can call back.
         Missed = "text.missed" needs [Label, Number],
         /// A missed call, for somebody who only receives calls.

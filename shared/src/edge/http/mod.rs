@@ -22,7 +22,7 @@ use crate::vonage::event::call_identifier;
 pub use body::{MAX_BODY_BYTES, Object, read_json};
 pub use idempotency::RequestHasher;
 pub use query::Query;
-pub use webhook::{call_step, call_urls, signed_body};
+pub use webhook::{base_url, call_step, call_urls, nth_pin, signed_body};
 pub use whisper_token::WhisperTokens;
 
 /// The failure of a request: an RFC 9457 problem, with its cause for the log.

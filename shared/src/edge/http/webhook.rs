@@ -7,6 +7,7 @@ use lambda_http::{Request, RequestExt};
 use super::Problem;
 use super::body::body_of_at_most;
 use crate::domain::conversation::ConversationId;
+use crate::domain::pin::TRIES_OF_A_CALL;
 use crate::vonage::call_urls::{CallUrls, Step};
 use crate::vonage::signature::WebhookVerifier;
 
@@ -22,13 +23,27 @@ const CONVERSATIONS: &str = "/conversations/";
 /// Returns the addresses for the calls of one conversation: at `public_url`, or else at the address at which Vonage or the backend has reached
 /// `request`. `None` if the request does not say its own address.
 pub fn call_urls(public_url: Option<&str>, request: &Request, conversation: ConversationId) -> Option<CallUrls> {
+    Some(CallUrls::new(base_url(public_url, request)?, conversation))
+}
+
+/// Returns the address of this deployment without a slash at its end: `public_url`, or else the address at which Vonage has reached
+/// `request`. `None` if the request does not say its own address.
+pub fn base_url(public_url: Option<&str>, request: &Request) -> Option<String> {
     if let Some(public_url) = public_url {
-        return Some(CallUrls::new(public_url, conversation));
+        return Some(public_url.to_owned());
     }
     let uri = request.uri();
     let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
     let (base, _) = uri.path().split_once(WEBHOOKS).or_else(|| uri.path().split_once(CONVERSATIONS))?;
-    Some(CallUrls::new(format!("{scheme}://{authority}{base}"), conversation))
+    Some(format!("{scheme}://{authority}{base}"))
+}
+
+/// Returns the number of the PIN in its call that the path names, from 1, if it names one.
+pub fn nth_pin(request: &Request) -> Result<Option<u8>, Problem> {
+    let nth = request.path_parameters_ref().and_then(|parameters| parameters.first("nth"));
+    let unknown = || Problem::not_found("There is no such step of a call.");
+    let nth = nth.map(|nth| nth.parse().ok().filter(|nth| (1..=TRIES_OF_A_CALL).contains(nth)).ok_or_else(unknown));
+    nth.transpose()
 }
 
 /// Returns the step of a call that the path names, if it names one.

@@ -17,6 +17,7 @@ use crate::domain::conversation::{Conversation, ConversationId, Lifetime, Notifi
 use crate::domain::country::Country;
 use crate::domain::language::Language;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use crate::domain::pin::PinIssuer;
 use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::usage::UsageLimits;
@@ -51,6 +52,8 @@ pub struct NewConversation {
     pub handling: CallHandling,
     /// Limits of all its calls together.
     pub usage_limits: UsageLimits,
+    /// The issuer of PINs for the participants who dial, if they get some.
+    pub pins: Option<PinIssuer>,
     /// True to text the participants who dial.
     pub notify: bool,
     /// The creator's own name for it.
@@ -240,6 +243,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                 true => Notification::Pending,
                 false => Notification::Off,
             },
+            pin: new.pins.as_ref().filter(|_| new.direction.includes(side)).map(PinIssuer::issue),
             previous_numbers: Vec::new(),
             previously_seen: Vec::new(),
         };

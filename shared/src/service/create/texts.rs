@@ -75,7 +75,11 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
 
     async fn text(&self, conversation: &Conversation, to: Side) -> Result<Vec<String>, VonageError> {
         let participant = conversation.participant(to);
-        let text = speech_to(&self.words, conversation, to).write(Text::Invitation);
+        let speech = speech_to(&self.words, conversation, to);
+        let text = match participant.pin.as_ref().filter(|pin| pin.is_in_texts()) {
+            Some(pin) => speech.with_pin(pin).write(Text::InvitationWithPin),
+            None => speech.write(Text::Invitation),
+        };
         self.texts.send(&participant.sees, &participant.number, &text).await
     }
 }

@@ -39,6 +39,9 @@ const TIME_FOR_ONE: SignedDuration = SignedDuration::from_secs(10);
 /// Number of attempts at a conversation that others change at the same time. The next run tries again.
 const ATTEMPTS: u32 = 5;
 
+/// Number of attempts in which participants keep their PINs.
+const KEEPS_PINS: u32 = 3;
+
 /// Heals conversations.
 pub struct Healer<T> {
     /// The table.
@@ -170,7 +173,7 @@ impl<T: TextSender> Healer<T> {
             };
             let mut lost = self.losses(&conversation, now).await?;
             if self.heals && !lost.is_empty() {
-                match self.replace(&conversation, &lost, &mut heal).await? {
+                match self.replace(&conversation, &lost, &mut heal, attempt).await? {
                     Replaced::Healed(healed) => {
                         let sees =
                             |conversation: &Conversation, loss: &Loss| conversation.participant(loss.side).sees.clone();
@@ -203,7 +206,13 @@ impl<T: TextSender> Healer<T> {
     }
 
     /// Gives the participants whose numbers are `lost` other ones, as far as there are any that are free for them.
-    async fn replace(&self, before: &Conversation, lost: &[Loss], heal: &mut Heal) -> Result<Replaced, StoreError> {
+    async fn replace(
+        &self,
+        before: &Conversation,
+        lost: &[Loss],
+        heal: &mut Heal,
+        attempt: u32,
+    ) -> Result<Replaced, StoreError> {
         let (options, (picked, none_free)) = match self.pick(before, lost).await {
             Ok(picked) => picked,
             Err(CreationError::Store(error)) => return Err(error),
@@ -218,7 +227,7 @@ impl<T: TextSender> Healer<T> {
         if picked.is_empty() {
             return Ok(Replaced::NoneFree);
         }
-        let (now, after) = (self.clock.now(), changed(before, &picked));
+        let (now, after) = (self.clock.now(), changed(before, &picked, attempt < KEEPS_PINS));
         let mut routes = Vec::new();
         for (side, number) in &picked {
             let old = before.participant(*side);
@@ -334,12 +343,15 @@ impl<T: TextSender> Healer<T> {
 }
 
 /// Returns the conversation in which the participants see the `picked` numbers from now on.
-fn changed(before: &Conversation, picked: &[(Side, VirtualNumber)]) -> Conversation {
+///
+/// They keep their PINs, unless that does not work because somebody else has the same PIN on that number.
+fn changed(before: &Conversation, picked: &[(Side, VirtualNumber)], keeps_pins: bool) -> Conversation {
     let mut after = Conversation { revision: before.revision + 1, ..before.clone() };
     for (side, number) in picked {
         let participant = &mut after.participants[side.index()];
         participant.previously_seen.push(std::mem::replace(&mut participant.sees, number.clone()));
         participant.keyed_as = participant.number.respelled();
+        participant.pin = participant.pin.take().filter(|_| keeps_pins);
         if participant.notification != Notification::Off {
             participant.notification = Notification::Pending;
         }

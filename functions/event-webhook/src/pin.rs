@@ -1,0 +1,53 @@
+//! `POST /webhooks/event/pin/{nth}`: a PIN that a caller who is not known has typed.
+
+use lambda_http::Request;
+use shared::domain::decision::Decision;
+use shared::edge::http::{self, Problem};
+use shared::edge::request_log::RequestLog;
+use shared::service::pin_calls::{Typed, TypedPin};
+use shared::store::LegIds;
+use shared::vonage::ncco::{self, Ncco};
+use shared::vonage::step_event::StepEvent;
+use shared::vonage::{call_urls, pin_steps};
+
+use crate::{EventWebhook, not_an_object};
+
+impl EventWebhook {
+    /// Returns what comes after the `nth` PIN of a call: the connection, the question again, or what a caller hears who is not known.
+    pub(crate) async fn typed_pin(
+        &self,
+        request: &Request,
+        nth: u8,
+        body: &[u8],
+        log: &mut RequestLog,
+    ) -> Result<Ncco, Problem> {
+        let event = StepEvent::parse(body).map_err(not_an_object)?;
+        log.call = event.call();
+        let (caller, dialled) = (event.caller(), event.dialled());
+        let leg = event.ids().map(|(call, leg)| LegIds { call, leg });
+        let typed = match (&self.pins, &dialled, &leg) {
+            (Some(pins), Some(dialled), Some(leg)) => {
+                pins.typed(&TypedPin { caller: &caller, dialled, leg, nth }, event.digits()).await?
+            }
+            _ => Typed::Wrong,
+        };
+        let public_url = self.public_url.as_deref();
+        let speech = self.words.speech_of_call(&caller, None);
+        if let Typed::Right(decision, addressee) = typed {
+            (log.outcome, log.conversation) = ("PIN accepted", decision.conversation());
+            let urls = |id| http::call_urls(public_url, request, id);
+            let follow_up = self.tokens.follow_up(&decision, urls, self.clock.now());
+            return Ok(ncco::decided(*decision, &self.words.speech_of_call(&caller, addressee.as_ref()), follow_up));
+        }
+        log.outcome = if event.digits().is_empty() { "no PIN" } else { "PIN wrong" };
+        if let (Typed::Again, Some(base)) = (typed, http::base_url(public_url, request)) {
+            return Ok(pin_steps::ask(&speech, call_urls::pin(&base, nth + 1), true));
+        }
+        let decision = Decision::of_unknown(&caller);
+        let decision = match &self.support {
+            Some(support) => support.take(decision, &caller, dialled.as_ref()),
+            None => decision,
+        };
+        Ok(ncco::decided(decision, &speech, None))
+    }
+}
