@@ -421,6 +421,7 @@ impl Environment {
                 .map_err(|_| malformed("DEFAULT_GUARD", "must be none, press_1 or detect"))?,
             missed_calls: serde_json::from_value(missed.into())
                 .map_err(|_| malformed("DEFAULT_MISSED_CALLS", "must be a list of say, text and call_back"))?,
+            ..CallHandling::default()
         })
     }
 

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::conversation::{Conversation, ConversationId, SidePhone};
 use shared::domain::number_erasure::NumberErasure;
 use shared::domain::order::OpenOrder;
 use shared::domain::pool::{NumberState, PoolNumber};
@@ -288,9 +288,10 @@ impl Table {
     fn check_conversations(&self, now: Timestamp) {
         for conversation in &self.conversations {
             let quarantined_until = quarantined_until(conversation);
-            for side in Side::BOTH.into_iter().filter(|_| now < quarantined_until) {
-                let participant = conversation.participant(side);
-                let key = (participant.number.expose().to_owned(), participant.sees.to_string());
+            let phones = Side::BOTH.into_iter().flat_map(|side| conversation.phones(side));
+            for phone in phones.filter(|_| now < quarantined_until) {
+                let side = phone.side;
+                let key = (phone.number.expose().to_owned(), phone.sees.to_string());
                 if conversation.direction.receiver() == Some(side) {
                     let hold = self.holds.get(&key).unwrap_or_else(|| panic!("no hold {key:?} of {conversation:?}"));
                     assert!(quarantined_until <= hold.quarantined_until, "{hold:?} {conversation:?}");
@@ -306,7 +307,7 @@ impl Table {
                     looked_up: route.looked_up,
                     overlap_until: route.overlap_until,
                     left_seconds: self.left_seconds(conversation, side, route),
-                    ..Route::new(conversation, side)
+                    ..Route::of_phone(conversation, phone)
                 };
                 let expires_at = end(conversation);
                 assert_eq!(*route, Route { expires_at, quarantined_until, ..expected }, "{key:?}");
@@ -357,9 +358,8 @@ impl Table {
         for conversation in self.conversations.iter().chain(&self.erasing) {
             // Another number is dialled only from some time after the creation on.
             let since_creation = |side: &Side| conversation.participant(*side).previously_seen.is_empty();
-            for side in conversation.direction.sides().filter(since_creation) {
-                let participant = conversation.participant(side);
-                let key = (participant.number.expose(), participant.sees.as_str());
+            for phone in conversation.dialling_phones().filter(|phone| since_creation(&phone.side)) {
+                let key = (phone.number.expose(), phone.sees.as_str());
                 owners.entry(key).or_default().push(conversation);
                 let held_since = of_receivers.get(&key).map(|_| quarantined_until(conversation));
                 assert!(held_since.is_none_or(|end| end <= now), "{key:?} is held, and belongs to {conversation:?}");
@@ -386,7 +386,8 @@ impl Table {
             let participant = owner.participant(route.side);
             let has_seen = participant.all_seen().any(|number| number.as_str() == dialled);
             assert!(owner.direction.includes(route.side) && has_seen, "{route:?} {owner:?}");
-            let is_current = participant.number.expose() == caller && participant.sees.as_str() == dialled;
+            let is_key = |phone: SidePhone<'_>| phone.number.expose() == caller && phone.sees.as_str() == dialled;
+            let is_current = owner.phones(route.side).any(is_key);
             assert!(is_current || route.expires_at <= now, "{caller} {route:?} {owner:?}");
         }
     }

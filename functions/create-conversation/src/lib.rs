@@ -7,11 +7,13 @@ use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Durations, Environment, VonageConfig};
+use shared::domain::attempt::Attempt;
 use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
-use shared::domain::conversation::Lifetime;
+use shared::domain::conversation::{FurtherPhone, Lifetime};
 use shared::domain::country::Country;
 use shared::domain::guard::Guard;
+use shared::domain::hours::Hours;
 use shared::domain::language::Language;
 use shared::domain::missed_calls::MissedCalls;
 use shared::domain::pin::{PinIssuer, PinKey};
@@ -23,7 +25,7 @@ use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem, RequestHasher};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
-use shared::service::create::{Creator, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT};
+use shared::service::create::{Creator, NewConversation, NewParticipant, NewPhone, ROUTES_READ, USAGE_TIME_LIMIT};
 use shared::service::demand::DemandRecorder;
 use shared::service::pool_cache::PoolCache;
 use shared::service::verify_number::NumberVerifier;
@@ -64,6 +66,10 @@ struct ConversationBody {
     #[serde(default)]
     guard: Option<Guard>,
     #[serde(default)]
+    max_attempts: Option<u8>,
+    #[serde(default)]
+    max_ring_seconds: Option<u32>,
+    #[serde(default)]
     max_calls: Option<MaxCount>,
     #[serde(default)]
     max_calls_per_day: Option<MaxCount>,
@@ -91,6 +97,22 @@ struct ParticipantBody {
     label: Option<Label>,
     #[serde(default)]
     language: Option<Language>,
+    #[serde(default)]
+    hours: Option<Object<Hours>>,
+    #[serde(default)]
+    phones: Vec<Object<PhoneBody>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PhoneBody {
+    number: String,
+    #[serde(default)]
+    country: Option<Country>,
+    #[serde(default)]
+    language: Option<Language>,
+    #[serde(default)]
+    hours: Option<Object<Hours>>,
 }
 
 impl HttpFunction for CreateConversation {
@@ -164,6 +186,24 @@ fn within(field: &str, seconds: u32, allowed: RangeInclusive<u32>) -> Result<(),
     if allowed.contains(&seconds) { Ok(()) } else { Err(Problem::invalid(field, detail())) }
 }
 
+impl From<ParticipantBody> for NewParticipant {
+    fn from(body: ParticipantBody) -> Self {
+        let ParticipantBody { number, country, label, language, hours, phones } = body;
+        let hours = hours.map(|Object(hours)| hours);
+        let further = phones.into_iter().map(|Object(PhoneBody { number, country, language, hours })| NewPhone {
+            number,
+            country,
+            language,
+            hours: hours.map(|Object(hours)| hours),
+        });
+        Self { number, country, label, language, hours, further: further.collect() }
+    }
+}
+
+fn has_several_phones(participants: &[NewParticipant; 2]) -> bool {
+    participants.iter().any(|participant| !participant.further.is_empty())
+}
+
 fn yes() -> bool {
     true
 }
@@ -178,9 +218,14 @@ impl ConversationBody {
         let pins = self.pins(pin_key)?;
         let participants = <[Object<ParticipantBody>; 2]>::try_from(self.participants)
             .map_err(|all| Problem::invalid("participants", format!("Must have two elements, not {}.", all.len())))?;
-        let participants = participants.map(|Object(ParticipantBody { number, country, label, language })| {
-            NewParticipant { number, country, label, language }
-        });
+        for (side, Object(participant)) in participants.iter().enumerate() {
+            let count = participant.phones.len();
+            if count >= FurtherPhone::MOST_OF_A_SIDE {
+                let detail = format!("Must have at most {} elements, not {count}.", FurtherPhone::MOST_OF_A_SIDE - 1);
+                return Err(Problem::invalid(&format!("participants[{side}].phones"), detail));
+            }
+        }
+        let participants = participants.map(|Object(participant)| participant.into());
         let max_call_seconds = self.max_call_seconds.unwrap_or(durations.max_call_seconds);
         within("max_call_seconds", max_call_seconds, durations.allowed_max_call_seconds())?;
         let usual = CallLimits::with_max_call(max_call_seconds);
@@ -189,10 +234,18 @@ impl ConversationBody {
         let handling = CallHandling {
             missed_calls: self.missed_calls.unwrap_or(usual_handling.missed_calls),
             guard: self.guard.unwrap_or(usual_handling.guard),
+            max_attempts: self.max_attempts.or_else(|| has_several_phones(&participants).then_some(Attempt::USUAL)),
+            max_ring_seconds: self.max_ring_seconds,
         };
+        if !(1..=Attempt::MOST).contains(&handling.attempts()) {
+            return Err(Problem::invalid("max_attempts", format!("Must be from 1 to {}.", Attempt::MOST)));
+        }
+        if let Some(seconds) = handling.max_ring_seconds {
+            within("max_ring_seconds", seconds, limits.ring_seconds..=CallHandling::MOST_RING_SECONDS)?;
+        }
         let least = limits.least_call_seconds(handling);
         if max_call_seconds < least {
-            let detail = format!("Must be at least {least} seconds with this ringing time, guard and missed_calls.");
+            let detail = format!("Must be at least {least} seconds with these ringing times, guard and missed_calls.");
             return Err(Problem::invalid("max_call_seconds", detail));
         }
         let quarantine_seconds = self.quarantine.unwrap_or(durations.quarantine_seconds);

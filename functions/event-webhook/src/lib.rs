@@ -6,7 +6,7 @@
 //!
 //! `GET|POST /webhooks/whisper/{token}` returns what a callee with guard hears before the connection.
 //!
-//! `POST /webhooks/event/{id}/{step}` receives a key that was pressed in a call, or the end of a guarded leg, and answers with what
+//! `POST /webhooks/event/{id}/{step}` receives the events of the callee's leg in one of several attempts, a key that was pressed in a call, or the end of a guarded leg, and answers with what
 //! comes next.
 //!
 //! `POST /webhooks/event/pin/{nth}` receives a PIN that a caller who is not known has typed.
@@ -17,9 +17,11 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig, VonageConfig};
+use shared::domain::attempt::Attempt;
 use shared::domain::call::{Direction, LegEvent};
 use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
+use shared::domain::guard::Guard;
 use shared::domain::missed_calls::Missed;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::side::Side;
@@ -29,13 +31,13 @@ use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Problem, WhisperTokens};
 use shared::edge::request_log::RequestLog;
 use shared::invoke::AsyncFunction;
-use shared::service::call_steps::{CallSteps, MissedLeg};
+use shared::service::call_steps::{CallSteps, MissedLeg, Next};
 use shared::service::hang_up::HangUp;
 use shared::service::pin_calls::PinCalls;
 use shared::store::{LegIds, LegNumbers, Recorded, Store};
 use shared::vonage::call_urls::{Step, StepKind};
 use shared::vonage::event::{Event, LegKey};
-use shared::vonage::ncco::Ncco;
+use shared::vonage::ncco::{self, FollowUp, Ncco};
 use shared::vonage::signature::WebhookVerifier;
 use shared::vonage::sms::SmsOnDemand;
 use shared::vonage::step_event::StepEvent;
@@ -78,7 +80,8 @@ impl HttpFunction for EventWebhook {
         }
         let step = http::call_step(&request)?;
         let is_placed = step.is_some_and(|step| step.kind == StepKind::Placed);
-        if let Some(step) = step.filter(|_| !is_placed) {
+        let attempt = step.filter(|step| step.kind == StepKind::Leg).and_then(|step| step.attempt);
+        if let Some(step) = step.filter(|_| !is_placed && attempt.is_none()) {
             let next = self.next(&request, step, body, log).await?;
             return Ok(
                 next.map_or_else(|| http::empty(StatusCode::NO_CONTENT), |ncco| http::json(StatusCode::OK, &ncco))
@@ -86,6 +89,7 @@ impl HttpFunction for EventWebhook {
         }
         match Event::parse(body).map_err(not_an_object)? {
             Event::Leg { keys, mut event } => {
+                event.facts.attempt = attempt.map(|attempt| attempt.number);
                 log.call = Some(event.conversation_uuid.clone());
                 event.facts.placed = is_placed;
                 let named = named(&request)?;
@@ -94,8 +98,9 @@ impl HttpFunction for EventWebhook {
                 if is_placed {
                     return Ok(http::empty(StatusCode::NO_CONTENT));
                 }
-                if let Some(ncco) = self.after(&request, named, &keys, &event).await? {
-                    log.outcome = "missed call";
+                if let Some(next) = self.after(&request, named, &keys, &event, attempt).await? {
+                    log.outcome = if matches!(next, Next::Try(_)) { "next phone" } else { "missed call" };
+                    let ncco = self.answer(&request, named, next);
                     return Ok(http::json(StatusCode::OK, &ncco));
                 }
             }
@@ -146,10 +151,10 @@ impl EventWebhook {
     /// address of a GET.
     async fn whisper(&self, request: &Request, token: &str, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let unknown = || Problem::not_found("There is no such whisper, or not any more.");
-        let (id, callee) = self.tokens.read(token, self.clock.now()).ok_or_else(unknown)?;
+        let (id, callee, attempt) = self.tokens.read(token, self.clock.now()).ok_or_else(unknown)?;
         (log.outcome, log.conversation) = ("whisper", Some(id));
         let urls = http::call_urls(self.public_url.as_deref(), request, id);
-        let ncco = self.steps.whisper(id, callee, urls.as_ref()).await?;
+        let ncco = self.steps.whisper(id, (callee, attempt), urls.as_ref()).await?;
         Ok(http::json(StatusCode::OK, &ncco))
     }
 
@@ -167,7 +172,8 @@ impl EventWebhook {
         let (outcome, next) = match step.kind {
             StepKind::Guard => {
                 let ids = event.ids().map(|(call, leg)| LegIds { call, leg });
-                let answer = self.steps.at_guard(id, step.callee, event.digits(), ids.clone()).await?;
+                let callee = (step.callee, step.attempt);
+                let answer = self.steps.at_guard(id, callee, event.digits(), ids.clone()).await?;
                 if let (false, Some(ids)) = (answer.is_accepted, ids) {
                     // Without an answer Vonage asks again. A leg that is not hung up waits alone, which is no failure.
                     self.hang_up(&HangUp::of_leg(id, ids)).await.ok();
@@ -181,8 +187,12 @@ impl EventWebhook {
             StepKind::After => {
                 let urls = http::call_urls(self.public_url.as_deref(), request, id);
                 let (Some(call), Some(urls)) = (event.call(), urls) else { return Ok(None) };
-                ("end of a guarded leg", self.steps.after_guarded_leg(id, step.callee, &call, &urls).await?)
+                let callee = (step.callee, step.attempt);
+                let next = self.steps.after_guarded_leg(id, callee, &call, &urls).await?;
+                ("end of a guarded leg", next.map(|next| self.answer(request, Some(id), next)))
             }
+            // Its events are those of a leg.
+            StepKind::Leg => ("of no attempt", None),
         };
         log.outcome = outcome;
         Ok(next)
@@ -196,19 +206,34 @@ impl EventWebhook {
         Ok(self.steps.join(id, first, keys, follow_up).await?)
     }
 
-    /// Returns what the caller hears after an event of the callee's leg: something only if nobody took the call.
+    /// Returns the actions for what comes next: another phone, with its addresses, or what the caller hears.
+    fn answer(&self, request: &Request, named: Option<ConversationId>, next: Next) -> Ncco {
+        let connection = match next {
+            Next::Hear(ncco) => return ncco,
+            Next::Try(connection) => connection,
+        };
+        let Some(id) = named else { return ncco::connect(connection, None) };
+        let (callee, attempt, now) = (connection.caller.other(), connection.attempt, self.clock.now());
+        let whispers = connection.handling.guard == Guard::Press1;
+        let whisper_token = whispers.then(|| self.tokens.issue(id, callee, attempt, now)).flatten();
+        let urls = http::call_urls(self.public_url.as_deref(), request, id);
+        ncco::connect(connection, urls.map(|urls| FollowUp { urls, whisper_token }))
+    }
+
+    /// Returns what comes after an event of the callee's leg: something only if nobody took the call.
     async fn after(
         &self,
         request: &Request,
         named: Option<ConversationId>,
         keys: &[LegKey],
         event: &LegEvent,
-    ) -> Result<Option<Ncco>, Problem> {
+        attempt: Option<Attempt>,
+    ) -> Result<Option<Next>, Problem> {
         let outbound = keys.iter().find(|key| key.direction == Direction::Outbound);
         let (Some(id), Some(reason), Some(key)) = (named, Missed::of(event.status), outbound) else { return Ok(None) };
         let Some(urls) = http::call_urls(self.public_url.as_deref(), request, id) else { return Ok(None) };
         let time = event.timestamp.unwrap_or_else(|| self.clock.now());
-        let leg = MissedLeg { phone: &key.phone, mask: &key.virtual_number, reason, time };
+        let leg = MissedLeg { phone: &key.phone, mask: &key.virtual_number, reason, time, attempt };
         Ok(self.steps.after_missed_leg(id, leg, &urls).await?)
     }
 

@@ -28,6 +28,7 @@ mod one_way;
 mod operations;
 mod orders;
 mod people;
+mod phones;
 mod pins;
 mod pipe;
 mod placed_calls;

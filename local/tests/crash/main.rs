@@ -13,6 +13,7 @@ mod events;
 mod healing;
 mod missed_calls;
 mod numbers;
+mod phones;
 mod pins;
 mod placed_calls;
 mod proxy;

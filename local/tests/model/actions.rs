@@ -97,6 +97,8 @@ impl Case {
             country: None,
             label: Label::try_from(label(&attempt, side)).ok(),
             language: spec.languages[side.index()].map(language),
+            hours: None,
+            further: Vec::new(),
         };
         let new = NewConversation {
             participants: Side::BOTH.map(participant),

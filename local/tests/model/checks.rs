@@ -216,6 +216,7 @@ fn check_destinations(model: &Model, table: &Table) -> Verdict {
                     caller: side,
                     handling: conversation.expected.handling,
                     left_seconds: model.left_seconds(&conversation.expected, side),
+                    attempt: None,
                 },
             };
             let taken = live.insert(route_key(&conversation.expected, side), leads_to);
@@ -361,6 +362,7 @@ impl Model {
                         caller: side,
                         handling: expected.handling,
                         left_seconds: self.left_seconds(expected, side),
+                        attempt: None,
                     };
                 }
             }

@@ -11,7 +11,7 @@ use shared::domain::missed_calls::{Measure, Missed};
 use shared::domain::side::Side;
 use shared::domain::words::Words;
 use shared::domain::words::sentence::{Spoken, Text};
-use shared::service::call_steps::{CallSteps, MissedLeg};
+use shared::service::call_steps::{CallSteps, MissedLeg, Next};
 use shared::store::{LegIds, StoreError};
 use shared::vonage::call_steps as said;
 use shared::vonage::call_urls::CallUrls;
@@ -89,15 +89,17 @@ impl CallStep {
         match self.asked {
             Asked::Busy => {
                 let (phone, mask) = (&self.call.callee.0, &self.call.callee.1);
-                let leg = MissedLeg { phone, mask, reason: Missed::Busy, time: self.time() };
-                steps.after_missed_leg(id, leg, &urls).await
+                let leg = MissedLeg { phone, mask, reason: Missed::Busy, time: self.time(), attempt: None };
+                heard(steps.after_missed_leg(id, leg, &urls).await)
             }
             Asked::Menu(yes) => steps.in_menu(id, side, key(yes)).await.map(Some),
             Asked::Guard(yes) => {
                 let ids = LegIds { call: self.call.conversation_uuid(), leg: self.uuid() };
-                steps.at_guard(id, side, key(yes), Some(ids)).await.map(|answer| Some(answer.ncco))
+                steps.at_guard(id, (side, None), key(yes), Some(ids)).await.map(|answer| Some(answer.ncco))
             }
-            Asked::After => steps.after_guarded_leg(id, side, &self.call.conversation_uuid(), &urls).await,
+            Asked::After => {
+                heard(steps.after_guarded_leg(id, (side, None), &self.call.conversation_uuid(), &urls).await)
+            }
         }
     }
 
@@ -118,6 +120,16 @@ impl CallStep {
     fn urls(&self) -> CallUrls {
         CallUrls::new("https://maskline.example", self.call.conversation)
     }
+}
+
+/// Returns what the caller hears. Nobody has another phone here.
+fn heard(next: Result<Option<Next>, StoreError>) -> Result<Option<Ncco>, StoreError> {
+    next.map(|next| {
+        next.map(|next| match next {
+            Next::Hear(ncco) => ncco,
+            Next::Try(connection) => panic!("{connection:?}"),
+        })
+    })
 }
 
 fn key(yes: bool) -> &'static str {

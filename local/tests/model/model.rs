@@ -459,6 +459,8 @@ impl Model {
             previous_numbers: Vec::new(),
             pin: None,
             previously_seen: Vec::new(),
+            hours: None,
+            further: Vec::new(),
         };
         let is = Conversation {
             id: given.id,

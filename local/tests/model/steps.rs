@@ -308,7 +308,7 @@ fn handling() -> impl Strategy<Value = CallHandling> {
         1 => Just((Vec::new(), Guard::Press1)),
         2 => Just((texts(), Guard::Press1)),
     ]
-    .prop_map(|(measures, guard)| CallHandling { missed_calls: measures.into(), guard })
+    .prop_map(|(measures, guard)| CallHandling { missed_calls: measures.into(), guard, ..CallHandling::default() })
 }
 
 fn languages() -> impl Strategy<Value = [Option<usize>; 2]> {

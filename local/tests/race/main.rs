@@ -13,6 +13,7 @@ mod forgetting;
 mod healing;
 mod missed_calls;
 mod one_way;
+mod phones;
 mod pins;
 mod placed_calls;
 mod renting;

@@ -222,8 +222,14 @@ impl Refusal {
 
 /// A conversation of one minute with a quarantine of one minute.
 pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
-    let participant =
-        |person| NewParticipant { number: format!("+{}", phone(person)), country: None, label: None, language: None };
+    let participant = |person| NewParticipant {
+        number: format!("+{}", phone(person)),
+        country: None,
+        label: None,
+        language: None,
+        hours: None,
+        further: Vec::new(),
+    };
     NewConversation {
         participants: pair.map(participant),
         direction: WhoDials::Both,

@@ -24,7 +24,7 @@ async fn listed(store: &Store, conversation: &Conversation) -> Heal {
 /// Gives the first participant another number at second 10.
 async fn heal(store: &Store, before: &Conversation, number: usize, heal: &Heal) -> bool {
     let changed = changed(before, number);
-    let route = Route::joining(&changed, Side::A, None, after(10));
+    let route = Route::joining(&changed, changed.first_phone(Side::A), None, after(10));
     let next = Heal { healed: vec![Side::A], ..heal.clone() };
     store.heal_conversation([before, &changed], &[Side::A], &[route], &next, after(10)).await.unwrap()
 }
@@ -64,7 +64,7 @@ async fn healing_of_what_has_changed_changes_nothing() {
     let outdated = Heal { revision: item.revision - 1, ..item.clone() };
     assert!(!heal(&store, &before, 5, &outdated).await, "another run has changed the item");
     let longer = Conversation { revision: 1, expires_at: after(200), ..before.clone() };
-    store.change_conversation(&before, &longer, None, now()).await.unwrap();
+    store.change_conversation(&before, &longer, &[], now()).await.unwrap();
     assert!(!heal(&store, &before, 5, &item).await, "a request has changed the conversation");
     assert_eq!(store.heal(before.id).await.unwrap(), Some(item.clone()));
     store.erase_conversation(before.id, after(5)).await.unwrap();

@@ -100,6 +100,8 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         previous_numbers: Vec::new(),
         pin: None,
         previously_seen: Vec::new(),
+        hours: None,
+        further: Vec::new(),
     };
     Conversation {
         id: ConversationId::generate(created_at),
@@ -292,6 +294,7 @@ async fn leg_is_same_for_any_order_of_events() {
         reason: Some("declined".to_owned()),
         sip_code: Some(603),
         disconnected_by: Some("user".to_owned()),
+        attempt: None,
     };
     let events = [
         event("leg", Status::Started, 1, LegFacts::default()),
@@ -418,7 +421,7 @@ async fn change(
     second: i64,
 ) -> Result<(), ChangeError> {
     let moved = Route::new(after_change, Side::A);
-    store.change_conversation(before, after_change, Some(&moved), after(second)).await
+    store.change_conversation(before, after_change, &[moved], after(second)).await
 }
 
 #[tokio::test]

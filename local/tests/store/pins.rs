@@ -64,7 +64,7 @@ async fn longer_conversation_keeps_its_pin() {
     let (store, one) = (table().await, first());
     create(&store, &one).await.unwrap();
     let longer = Conversation { expires_at: after(10 * LIFETIME), revision: 1, ..one.clone() };
-    store.change_conversation(&one, &longer, None, after(1)).await.unwrap();
+    store.change_conversation(&one, &longer, &[], after(1)).await.unwrap();
     let other = with_pin(&one, after(LIFETIME + QUARANTINE));
     assert!(matches!(create(&store, &other).await, Err(CreateError::KeyTaken)));
     assert_eq!(found(&store, &one, 2 * LIFETIME).await, Some((one.id, Side::A)));

@@ -127,7 +127,7 @@ async fn another_spelling_changes_what_is_dialled_and_no_route() {
         let rider = &mut respelled.participants[0];
         (rider.keyed_as, rider.number) = (Some(rider.route_caller().clone()), phone(CANONICAL));
         respelled.revision += 1;
-        store.change_conversation(&before, &respelled, None, after(10)).await.unwrap();
+        store.change_conversation(&before, &respelled, &[], after(10)).await.unwrap();
         assert_eq!(store.conversation(before.id, now()).await.unwrap().as_ref(), Some(&respelled));
         let callee = store.destination(&phone(DRIVER), &virtual_number(2), after(11)).await.unwrap();
         assert!(matches!(&callee, Destination::Participant { connect_to, .. } if *connect_to == phone(CANONICAL)));
@@ -153,14 +153,14 @@ async fn phone_with_old_key_moves_to_another_and_back() {
     };
     let away = moved_to(&before, phone(RIDER));
     let route = Route { since: after(5), ..Route::new(&away, Side::A) };
-    store.change_conversation(&before, &away, Some(&route), after(5)).await.unwrap();
+    store.change_conversation(&before, &away, &[route], after(5)).await.unwrap();
     assert_eq!(destination(&store, CANONICAL, 6).await, Destination::Ended(before.id));
     assert_eq!(route_of(stored(&store, OTHER).await).expires_at, after(5));
     let back = moved_to(&away, phone(OTHER));
     let own = &store.caller_routes(&phone(OTHER), after(7)).await.unwrap().by_number[&virtual_number(1)];
     assert_eq!(own.conversation, Some(before.id));
     let route = Route { history: own.previous.clone(), ..Route::new(&back, Side::A) };
-    store.change_conversation(&away, &back, Some(&route), after(7)).await.unwrap();
+    store.change_conversation(&away, &back, &[route], after(7)).await.unwrap();
     for caller in [CANONICAL, OTHER] {
         assert!(matches!(destination(&store, caller, 8).await, Destination::Participant { .. }), "{caller}");
     }

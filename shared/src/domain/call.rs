@@ -116,6 +116,9 @@ pub struct LegFacts {
     /// The party that ended it: `user` or `platform`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disconnected_by: Option<String>,
+    /// The number of the attempt, from 1 on, if the call may try several phones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u8>,
 }
 
 /// One phone's part of a call.
@@ -214,8 +217,10 @@ pub struct Call {
     pub duration: Option<u32>,
     /// Price of all its legs so far, in EUR; `None` while no leg has one.
     pub price: Option<Decimal>,
-    /// Its legs: the caller's first.
+    /// Its legs: the caller's first, then the callee's in the order of the attempts.
     pub legs: Vec<Leg>,
+    /// Position of the callee's leg: of several, the one in which the two talked, else the last.
+    pub callee: Option<usize>,
 }
 
 /// Groups legs into calls with this guard, oldest first.
@@ -230,8 +235,10 @@ pub fn calls(legs: Vec<Leg>, guard: Guard) -> Vec<Call> {
 }
 
 fn call(conversation_uuid: String, mut legs: Vec<Leg>, guard: Guard) -> Call {
-    legs.sort_by_key(|leg| (!leg.is_callers(), leg.first_seen()));
-    let outbound = legs.iter().find(|leg| !leg.is_callers());
+    legs.sort_by_key(|leg| (!leg.is_callers(), leg.facts.attempt, leg.first_seen()));
+    let taken = legs.iter().position(|leg| !leg.is_callers() && leg.connected_at(guard).is_some());
+    let callee = taken.or_else(|| legs.iter().rposition(|leg| !leg.is_callers()));
+    let outbound = callee.map(|position| &legs[position]);
     let caller = legs.first().map(|leg| if leg.is_callers() { leg.side } else { leg.side.other() });
     Call {
         caller,
@@ -241,6 +248,7 @@ fn call(conversation_uuid: String, mut legs: Vec<Leg>, guard: Guard) -> Call {
         duration: outbound.and_then(|leg| leg.talked(guard)),
         price: legs.iter().filter_map(|leg| leg.facts.price).reduce(|sum, price| sum + price),
         conversation_uuid,
+        callee,
         legs,
     }
 }

@@ -15,12 +15,38 @@ pub struct CallHandling {
     /// The guard on the callee's phone.
     #[serde(default, skip_serializing_if = "Guard::is_none")]
     pub guard: Guard,
+    /// Most phones of a side that one call tries. One, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u8>,
+    /// Seconds from the first ring of a call until no further phone is tried. If there is none, each attempt may ring for as long as
+    /// a call may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ring_seconds: Option<u32>,
 }
 
 impl CallHandling {
-    /// True if calls are just connected.
+    /// The longest time that all attempts of a call may ring together, in seconds.
+    pub const MOST_RING_SECONDS: u32 = 600;
+
+    /// True if nothing is different from a plain connection.
     pub fn is_plain(&self) -> bool {
-        self.missed_calls.is_none() && self.guard.is_none()
+        *self == Self::default()
+    }
+
+    /// True if somebody hears words about a call beyond its announcement.
+    pub fn has_words(&self) -> bool {
+        !self.missed_calls.is_none() || !self.guard.is_none()
+    }
+
+    /// Returns the most phones that one call tries.
+    pub fn attempts(self) -> u8 {
+        self.max_attempts.unwrap_or(1)
+    }
+
+    /// Returns the seconds from the first ring of a call until no further phone is tried, if one phone rings for that long.
+    pub fn ring_seconds(self, of_one: u32) -> u32 {
+        let all = of_one.saturating_mul(self.attempts().into());
+        self.max_ring_seconds.map_or(all, |most| most.min(all))
     }
 
     /// Returns the longest time that the guard takes, in seconds: its words, the wait for a key, and the answer.

@@ -41,7 +41,7 @@ impl CallLimits {
         Self::MIN_RING_SECONDS..=(self.max_call_seconds / 2).min(Self::MAX_RING_SECONDS)
     }
 
-    /// Returns the time left to talk, in seconds, after the announcement, the ringing and the guard.
+    /// Returns the time left to talk, in seconds, after the announcement, the ringing of all attempts and the guard.
     pub fn talk_seconds(self, handling: CallHandling) -> u32 {
         self.max_call_seconds.saturating_sub(self.seconds_to_connect(handling))
     }
@@ -53,7 +53,7 @@ impl CallLimits {
     }
 
     fn seconds_to_connect(self, handling: CallHandling) -> u32 {
-        Self::ANNOUNCEMENT_SECONDS + self.ring_seconds + handling.guard_seconds()
+        Self::ANNOUNCEMENT_SECONDS + handling.ring_seconds(self.ring_seconds) + handling.guard_seconds()
     }
 
     /// Longest time for which a caller hears how long the call may last, in seconds.

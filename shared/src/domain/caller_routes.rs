@@ -169,6 +169,18 @@ impl CallerRoutes {
         }
     }
 
+    /// Adds the routes in use at `now` of another phone of the same side, of which all routes were read. Their numbers are given to
+    /// this side only when they are free for that phone as well. The holds of phones that only receive are shared.
+    pub fn occupy(&mut self, other: &Self, only_receives: bool, now: Timestamp) {
+        let is_shared = |route: &CallerRoute| only_receives && route.is_held(now);
+        for (number, route) in other.in_use(now).filter(|(_, route)| !is_shared(route)) {
+            let own = self.by_number.get(number).map(|own| own.quarantined_until);
+            let until = own.map_or(route.quarantined_until, |own| own.max(route.quarantined_until));
+            let occupied = CallerRoute { held_at: None, ..CallerRoute::held(until, now) };
+            self.by_number.insert(number.clone(), occupied);
+        }
+    }
+
     /// True if it is known that this caller has no route under `number`, not even a past one.
     pub fn has_no(&self, number: &VirtualNumber) -> bool {
         match &self.extent {
@@ -233,6 +245,30 @@ impl RoutesInUse {
 mod tests {
     use super::*;
     use crate::domain::phone::PhoneNumber;
+
+    #[test]
+    fn number_in_use_by_another_phone_of_the_side_is_occupied() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let until = |seconds| now + SignedDuration::from_secs(seconds);
+        let number = |digits: &str| VirtualNumber::from(PhoneNumber::try_from(digits).unwrap());
+        let [free, used, held] = ["447451000001", "447451000002", "447451000003"].map(number);
+        let routes = |entries: Vec<(&VirtualNumber, CallerRoute)>| CallerRoutes {
+            by_number: entries.into_iter().map(|(number, route)| (number.clone(), route)).collect(),
+            ..CallerRoutes::default()
+        };
+        let other = routes(vec![
+            (&free, CallerRoute::unknown(now - UNKNOWN_IN_USE)),
+            (&used, CallerRoute::unknown(now)),
+            (&held, CallerRoute::held(until(10), now)),
+        ]);
+        let mut dials = routes(vec![(&held, CallerRoute::held(until(20), now))]);
+        let mut receives = dials.clone();
+        dials.occupy(&other, false, now);
+        receives.occupy(&other, true, now);
+        assert!(dials.has_no(&free) && dials.by_number[&used].is_in_use(now) && !dials.by_number[&held].is_held(now));
+        assert_eq!(dials.by_number[&held].quarantined_until, until(20));
+        assert!(receives.by_number[&used].is_in_use(now) && receives.by_number[&held].is_held(now), "holds are shared");
+    }
 
     #[test]
     fn other_spelling_occupies_number_until_it_is_free() {

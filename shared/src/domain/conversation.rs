@@ -6,10 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::country::Country;
+use crate::domain::hours::Hours;
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::phone::{RealNumber, VirtualNumber};
@@ -176,6 +178,72 @@ pub struct Participant {
     /// The virtual numbers that this participant saw before, oldest first. The carrier took them away.
     #[serde(default, rename = "former_dials", skip_serializing_if = "Vec::is_empty")]
     pub previously_seen: Vec<VirtualNumber>,
+    /// The hours in which `number` is called. Always, if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<Hours>,
+    /// The phones behind `number`, in the order in which they are called, and then those that have left.
+    #[serde(default, rename = "phones", skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<FurtherPhone>,
+}
+
+/// A phone of a participant behind the first one. It is called after it, and dials the same virtual number. Serialized as the table
+/// stores it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FurtherPhone {
+    /// Its number among the further phones that this participant has or had, from 1 on. It never changes.
+    pub id: u16,
+    /// The phone, in the spelling in which it is dialled.
+    pub number: RealNumber,
+    /// The caller in its route key, if that is spelled otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyed_as: Option<RealNumber>,
+    /// The country of the phone, from its judge.
+    pub country: Country,
+    /// The judge that found the phone valid.
+    pub verified_by: Judge,
+    /// The language of its owner. That of the participant, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
+    /// The hours in which it is called. Always, if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<Hours>,
+    /// The time from which it is in the conversation, if not from the beginning.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub joined_at: Option<Timestamp>,
+    /// The time from which it is no longer in the conversation.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub left_at: Option<Timestamp>,
+}
+
+impl FurtherPhone {
+    /// Most phones of a side, with the first one. A change of a conversation then fits into a transaction.
+    pub const MOST_OF_A_SIDE: usize = 10;
+
+    /// Index of the first further phone of a participant. The phones that the participant had before have the indices below it.
+    const FIRST_INDEX: usize = 1_000;
+
+    fn index(&self) -> usize {
+        Self::FIRST_INDEX + usize::from(self.id)
+    }
+}
+
+/// A phone that a side has now, as calls and routes see it.
+#[derive(Debug, Clone, Copy)]
+pub struct SidePhone<'a> {
+    /// The side.
+    pub side: Side,
+    /// Its index; see [`Participant::number_at`].
+    pub index: usize,
+    /// The phone, in the spelling in which it is dialled.
+    pub number: &'a RealNumber,
+    /// The caller in its route key.
+    pub caller: &'a RealNumber,
+    /// The virtual number that it sees, and dials unless its side only receives.
+    pub sees: &'a VirtualNumber,
+    /// The language of its owner.
+    pub language: Option<&'a Language>,
+    /// The hours in which it is called.
+    pub hours: Option<&'a Hours>,
 }
 
 impl Participant {
@@ -184,14 +252,22 @@ impl Participant {
         self.keyed_as.as_ref().unwrap_or(&self.number)
     }
 
-    /// Returns the phone at `index` in the order in which this participant had them. The current one is the last.
+    /// Returns the phone at `index`: one from before in the order in which this participant had them, then the current one, and
+    /// from 1,000 on the further ones.
     pub fn number_at(&self, index: usize) -> &RealNumber {
-        self.previous_numbers.get(index).unwrap_or(&self.number)
+        let further = self.further.iter().find(|phone| phone.index() == index).map(|phone| &phone.number);
+        further.or_else(|| self.previous_numbers.get(index)).unwrap_or(&self.number)
     }
 
     /// Returns all phones that this participant has and had.
     pub fn all_numbers(&self) -> impl Iterator<Item = &RealNumber> {
-        self.previous_numbers.iter().chain([&self.number])
+        let further = self.further.iter().map(|phone| &phone.number);
+        self.previous_numbers.iter().chain([&self.number]).chain(further)
+    }
+
+    /// Returns the further phones that this participant has now.
+    pub fn present(&self) -> impl Iterator<Item = &FurtherPhone> {
+        self.further.iter().filter(|phone| phone.left_at.is_none())
     }
 
     /// Returns all virtual numbers that this participant sees and saw.
@@ -285,14 +361,77 @@ impl Conversation {
     pub fn callee(&self, number: &RealNumber, mask: &VirtualNumber) -> Option<(Side, usize)> {
         let is_called = |side: &Side| self.participant(*side).all_seen().any(|seen| seen == mask);
         Side::BOTH.into_iter().filter(is_called).find_map(|side| {
-            let Participant { number: current, previous_numbers, .. } = self.participant(side);
-            // The present phone first: a participant may be back at a phone from before.
-            let index = match current.is_same_phone(number) {
-                true => Some(previous_numbers.len()),
-                false => previous_numbers.iter().rposition(|phone| phone.is_same_phone(number)),
-            };
-            index.map(|index| (side, index))
+            let Participant { previous_numbers, further, .. } = self.participant(side);
+            // The present phones first: a participant may be back at a phone from before.
+            let present = self.phones(side).find(|phone| phone.number.is_same_phone(number)).map(|phone| phone.index);
+            let left = || further.iter().rfind(|phone| phone.number.is_same_phone(number)).map(FurtherPhone::index);
+            let previous = || previous_numbers.iter().rposition(|phone| phone.is_same_phone(number));
+            present.or_else(left).or_else(previous).map(|index| (side, index))
         })
+    }
+
+    /// Returns the phones that `side` has now, in the order in which they are called.
+    pub fn phones(&self, side: Side) -> impl Iterator<Item = SidePhone<'_>> {
+        let first = self.first_phone(side);
+        let further = self.participant(side).present().map(move |phone| SidePhone {
+            index: phone.index(),
+            number: &phone.number,
+            caller: phone.keyed_as.as_ref().unwrap_or(&phone.number),
+            language: phone.language.as_ref().or(first.language),
+            hours: phone.hours.as_ref(),
+            ..first
+        });
+        std::iter::once(first).chain(further)
+    }
+
+    /// Returns the first phone of `side`.
+    pub fn first_phone(&self, side: Side) -> SidePhone<'_> {
+        let participant = self.participant(side);
+        SidePhone {
+            side,
+            index: participant.previous_numbers.len(),
+            number: &participant.number,
+            caller: participant.route_caller(),
+            sees: &participant.sees,
+            language: participant.language.as_ref(),
+            hours: participant.hours.as_ref(),
+        }
+    }
+
+    /// Returns the phone of a route: the one at this index of `side`, or the first if it has left.
+    pub fn phone_at(&self, side: Side, index: usize) -> SidePhone<'_> {
+        self.phones(side).find(|phone| phone.index == index).unwrap_or(self.first_phone(side))
+    }
+
+    /// Returns the phones that dial, and so have a route.
+    pub fn dialling_phones(&self) -> impl Iterator<Item = SidePhone<'_>> {
+        self.direction.sides().flat_map(|side| self.phones(side))
+    }
+
+    /// Returns the phones of the side that only receives, if there is one.
+    pub fn receiving_phones(&self) -> impl Iterator<Item = SidePhone<'_>> {
+        self.direction.receiver().into_iter().flat_map(|side| self.phones(side))
+    }
+
+    /// Returns the attempt on `side` after the `last` one, which nobody took at `time`, with its phone and ringing time in seconds.
+    /// `None` if there is no other phone, or if the call has tried enough.
+    pub fn next_attempt(&self, side: Side, last: Attempt, time: Timestamp) -> Option<(Attempt, SidePhone<'_>, u32)> {
+        let left = self.ring_seconds_left(last, time);
+        if last.number >= self.handling.attempts() || left < Attempt::LEAST_RING_SECONDS {
+            return None;
+        }
+        // The last phone may have left meanwhile. As many as were tried are then passed over.
+        let tried = self.phones(side).position(|phone| phone.index == last.phone);
+        let skipped = tried.map_or(usize::from(last.number), |position| position + 1);
+        let is_open = |phone: &SidePhone<'_>| phone.hours.is_none_or(|hours| hours.include(time));
+        let phone = self.phones(side).skip(skipped).find(is_open)?;
+        let next = Attempt { number: last.number + 1, phone: phone.index, since: last.since };
+        Some((next, phone, left.min(self.limits.ring_seconds)))
+    }
+
+    fn ring_seconds_left(&self, last: Attempt, time: Timestamp) -> u32 {
+        let spent = u32::try_from(time.duration_since(last.since).as_secs().max(0)).unwrap_or(u32::MAX);
+        self.handling.ring_seconds(self.limits.ring_seconds).saturating_sub(spent)
     }
 
     /// True if calls of `side` are not connected because it is blocked.
@@ -306,11 +445,14 @@ impl Conversation {
         u32::try_from(left).ok().filter(|left| *left < self.limits.talk_seconds(self.handling))
     }
 
-    /// Returns how often its phones and numbers were replaced. Of two states of a conversation that agree in this, the people have
+    /// Returns how often its phones and numbers were replaced, or further phones joined and left. Of two states of a conversation that agree in this, the people have
     /// the same phones and see the same numbers.
     pub fn moves(&self) -> usize {
         let participants = self.participants.iter();
-        participants.map(|one| one.previous_numbers.len() + one.previously_seen.len()).sum()
+        let changes =
+            |phone: &FurtherPhone| usize::from(phone.joined_at.is_some()) + usize::from(phone.left_at.is_some());
+        let further = |one: &Participant| one.further.iter().map(changes).sum::<usize>();
+        participants.map(|one| one.previous_numbers.len() + one.previously_seen.len() + further(one)).sum()
     }
 
     /// Returns the time at which it ended, or will.
@@ -394,6 +536,54 @@ mod tests {
         {
             assert_eq!(callee(number, mask), None, "{number} {mask}");
         }
+    }
+
+    fn with_further(mut conversation: Conversation, attempts: u8) -> Conversation {
+        conversation.handling.max_attempts = Some(attempts);
+        let further = |id: u16, left: bool| FurtherPhone {
+            id,
+            number: PhoneNumber::try_from(format!("44770090010{id}").as_str()).unwrap().into(),
+            keyed_as: None,
+            country: Country::try_from("GB").unwrap(),
+            verified_by: Judge::NumberingPlan,
+            language: None,
+            hours: None,
+            joined_at: None,
+            left_at: left.then_some(Timestamp::UNIX_EPOCH),
+        };
+        conversation.participants[1].further = vec![further(3, false), further(1, false), further(2, true)];
+        conversation
+    }
+
+    #[test]
+    fn further_phones_are_tried_in_order_until_the_call_has_tried_enough() {
+        let conversation = with_further(one_way(), 3);
+        let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        let next = |last: Attempt, seconds| conversation.next_attempt(Side::B, last, at(seconds));
+        let first = Attempt::first(3, at(0));
+        // Of a call of a minute a phone rings for 20 seconds.
+        let (second, phone, ring) = next(first, 12).unwrap();
+        assert_eq!((second.number, second.phone, phone.index, ring), (2, 1_003, 1_003, 20));
+        let (third, phone, ring) = next(second, 50).unwrap();
+        assert_eq!((third.number, third.phone, phone.number.expose(), ring), (3, 1_001, "447700900101", 10));
+        assert!(next(third, 51).is_none(), "three attempts");
+        assert!(next(second, 56).is_none(), "no time is left to ring");
+        let left = Attempt { phone: 1_002, ..second };
+        assert_eq!(next(left, 30).map(|(attempt, ..)| attempt.phone), Some(1_001), "the last phone has left");
+        assert!(with_further(one_way(), 1).next_attempt(Side::B, first, at(1)).is_none());
+    }
+
+    #[test]
+    fn further_phone_keeps_its_index_after_it_has_left() {
+        let conversation = with_further(one_way(), 3);
+        let phone = |digits: &str| RealNumber::from(PhoneNumber::try_from(digits).unwrap());
+        let mask = VirtualNumber::from(PhoneNumber::try_from("447451000002").unwrap());
+        for (number, index) in [("447700900101", 1_001), ("447700900102", 1_002), ("447700900103", 1_003)] {
+            assert_eq!(conversation.callee(&phone(number), &mask), Some((Side::B, index)));
+            assert_eq!(conversation.participant(Side::B).number_at(index).expose(), number);
+        }
+        assert_eq!(conversation.phones(Side::B).map(|phone| phone.index).collect::<Vec<_>>(), [3, 1_003, 1_001]);
+        assert_eq!((conversation.moves(), conversation.receiving_phones().count()), (4, 3));
     }
 
     #[test]

@@ -66,6 +66,7 @@ impl Decision {
             Self::Routed(Destination::Exhausted(_)) => "limit reached",
             Self::Routed(Destination::Blocked(_)) => "blocked",
             Self::Routed(Destination::Paused(_)) => "limit of the day reached",
+            Self::Routed(Destination::Closed(_)) => "outside hours",
             Self::Routed(Destination::Ended(_)) => "ended",
             Self::Routed(Destination::ReceiveOnly) => "receives only",
             Self::Routed(Destination::Replaced(_)) => "number replaced",
@@ -93,6 +94,9 @@ impl Decision {
             Self::Routed(Destination::Blocked(_)) => {
                 "The caller's side is blocked in the conversation, so its calls are not connected."
             }
+            Self::Routed(Destination::Closed(_)) => {
+                "No phone of the other participant is called at this hour, so the call is not connected."
+            }
             Self::Routed(Destination::Ended(_)) => {
                 "The conversation of this caller and this number is over, or the caller has another phone in it by now."
             }
@@ -118,6 +122,7 @@ impl Decision {
                 Destination::Participant { conversation, .. }
                 | Destination::Exhausted(conversation)
                 | Destination::Blocked(conversation)
+                | Destination::Closed(conversation)
                 | Destination::Paused(conversation)
                 | Destination::Ended(conversation)
                 | Destination::Replaced(conversation),

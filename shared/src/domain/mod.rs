@@ -1,5 +1,6 @@
 //! Values and rules, without AWS and HTTP.
 
+pub mod attempt;
 pub mod call;
 pub mod call_handling;
 pub mod call_limits;
@@ -11,6 +12,7 @@ pub mod country;
 pub mod decision;
 pub mod guard;
 pub mod hash;
+pub mod hours;
 pub mod judge;
 pub mod language;
 pub mod missed_calls;

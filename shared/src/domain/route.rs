@@ -3,10 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::caller_routes::CallerRoute;
-use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::conversation::{Conversation, ConversationId, SidePhone};
+use crate::domain::hours::Hours;
 use crate::domain::judge::LookedUp;
 use crate::domain::language::Language;
 use crate::domain::overlap::overlapping;
@@ -31,8 +33,11 @@ pub struct Route {
     /// The time from which the conversation owns the route key.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub since: Timestamp,
-    /// The other participant's phone.
+    /// The other participant's phone, the first if there are several.
     pub connect_to: RealNumber,
+    /// The other participant's phones in the order in which they are called, if there are several, or if one has hours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub callees: Vec<Callee>,
     /// The number that masks the caller.
     pub present_as: VirtualNumber,
     /// True if the other participant only receives, and so has no route by which events of the outbound leg would find the
@@ -87,6 +92,32 @@ pub struct Route {
     /// True if the conversation was ended together with its calls.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hangs_up: bool,
+}
+
+/// A phone of the called side, as a route knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callee {
+    /// The phone.
+    pub number: RealNumber,
+    /// Its index; see [`Participant::number_at`](crate::domain::conversation::Participant::number_at).
+    pub phone: usize,
+    /// The hours in which it is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<Hours>,
+}
+
+impl Callee {
+    /// Returns the phones of `side`, if a route has to know them all.
+    pub fn of(conversation: &Conversation, side: Side) -> Vec<Self> {
+        let callee = |phone: SidePhone<'_>| Self {
+            number: phone.number.clone(),
+            phone: phone.index,
+            hours: phone.hours.cloned(),
+        };
+        let callees: Vec<_> = conversation.phones(side).map(callee).collect();
+        let is_one = callees.len() == 1 && callees.iter().all(|callee| callee.hours.is_none());
+        if is_one { Vec::new() } else { callees }
+    }
 }
 
 /// The rest of a route whose conversation was erased. It occupies the route key until the quarantine ends, because a late caller
@@ -174,7 +205,11 @@ pub enum Destination {
         handling: CallHandling,
         /// The seconds that the limits of the conversation leave for the call, if that cuts it short.
         left_seconds: Option<u32>,
+        /// The first attempt, if the other participant has several phones.
+        attempt: Option<Attempt>,
     },
+    /// A conversation in which no phone of the other participant is called at this hour.
+    Closed(ConversationId),
     /// A conversation whose calls have reached one of its limits.
     Exhausted(ConversationId),
     /// A conversation whose calls of the day are used up.
@@ -192,14 +227,21 @@ pub enum Destination {
 }
 
 impl Route {
-    /// Creates the route of the participant on `side` of `conversation`, without history, verdict and calls.
+    /// Creates the route of the first phone on `side` of `conversation`, without history, verdict and calls.
     pub fn new(conversation: &Conversation, side: Side) -> Self {
+        Self::of_phone(conversation, conversation.first_phone(side))
+    }
+
+    /// Creates the route of a `phone` of `conversation`, without history, verdict and calls.
+    pub fn of_phone(conversation: &Conversation, phone: SidePhone<'_>) -> Self {
+        let side = phone.side;
         Self {
             conversation: conversation.id,
             side,
-            phone: conversation.participant(side).previous_numbers.len(),
+            phone: phone.index,
             since: conversation.created_at,
             connect_to: conversation.participant(side.other()).number.clone(),
+            callees: Callee::of(conversation, side.other()),
             present_as: conversation.masked_by(side).clone(),
             one_way: !conversation.direction.is_both(),
             limits: conversation.limits,
@@ -216,7 +258,7 @@ impl Route {
             left_seconds: conversation.seconds_left(&Tally::default(), side),
             blocked: conversation.is_blocked(side),
             hangs_up: conversation.hangs_up,
-            language: conversation.participant(side).language.clone(),
+            language: phone.language.cloned(),
             names: None,
         }
     }
@@ -232,9 +274,14 @@ impl Route {
         Self { names: (names != Names::default()).then(|| Box::new(names)), ..self }
     }
 
-    /// Creates the route of a participant who has another route key from `since` on. `before` is what was there.
-    pub fn joining(conversation: &Conversation, side: Side, before: Option<&CallerRoute>, since: Timestamp) -> Self {
-        let route = Self::new(conversation, side);
+    /// Creates the route of a `phone` that has another route key from `since` on. `before` is what was there.
+    pub fn joining(
+        conversation: &Conversation,
+        phone: SidePhone<'_>,
+        before: Option<&CallerRoute>,
+        since: Timestamp,
+    ) -> Self {
+        let route = Self::of_phone(conversation, phone);
         match before {
             // The participant is back at a route key that this conversation had before.
             Some(own) if own.conversation == Some(conversation.id) => Self { history: own.previous.clone(), ..route },
@@ -246,6 +293,36 @@ impl Route {
     /// True if its conversation is active at `now`, so that it connects calls unless a limit is reached or the caller is blocked.
     pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires_at
+    }
+
+    /// True if it says which phone is called at `now`: if there is one that may be called at that hour.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.callees.is_empty() || self.open(now).is_some()
+    }
+
+    /// Returns the first of several phones that may be called at `now`.
+    fn open(&self, now: Timestamp) -> Option<&Callee> {
+        self.callees.iter().find(|callee| callee.hours.as_ref().is_none_or(|hours| hours.include(now)))
+    }
+
+    /// Returns the destination of a call at `now` that nothing else prevents.
+    fn destination(self, now: Timestamp) -> Destination {
+        if !self.is_open(now) {
+            return Destination::Closed(self.conversation);
+        }
+        let (first, tries_several) = (self.open(now).cloned(), self.callees.len() > 1 && self.handling.attempts() > 1);
+        let attempt = first.as_ref().filter(|_| tries_several).map(|first| Attempt::first(first.phone, now));
+        Destination::Participant {
+            conversation: self.conversation,
+            connect_to: first.map_or(self.connect_to, |first| first.number),
+            present_as: self.present_as,
+            one_way: self.one_way,
+            limits: self.limits,
+            caller: self.side,
+            handling: self.handling,
+            left_seconds: self.left_seconds,
+            attempt,
+        }
     }
 
     /// True if the calls of the day are used up at `now`.
@@ -293,7 +370,10 @@ impl KeyOwner {
     /// raised, and a block undone.
     pub fn decides(&self, now: Timestamp) -> bool {
         match self {
-            Self::Route(route) => route.is_live(now) && !route.exhausted && !route.blocked && !route.is_paused(now),
+            Self::Route(route) => {
+                let is_free = !route.exhausted && !route.blocked && !route.is_paused(now);
+                route.is_live(now) && is_free && route.is_open(now)
+            }
             Self::Held(_) => self.is_in_use(now),
             Self::Erased(_) => false,
         }
@@ -355,16 +435,7 @@ pub fn destination(owner: Option<KeyOwner>, now: Timestamp) -> Destination {
         Some(KeyOwner::Route(route)) if route.is_live(now) && route.is_paused(now) => {
             Destination::Paused(route.conversation)
         }
-        Some(KeyOwner::Route(route)) if route.is_live(now) => Destination::Participant {
-            conversation: route.conversation,
-            connect_to: route.connect_to,
-            present_as: route.present_as,
-            one_way: route.one_way,
-            limits: route.limits,
-            caller: route.side,
-            handling: route.handling,
-            left_seconds: route.left_seconds,
-        },
+        Some(KeyOwner::Route(route)) if route.is_live(now) => route.destination(now),
         Some(KeyOwner::Route(route)) if route.is_replaced && now < route.quarantined_until => {
             Destination::Replaced(route.conversation)
         }
@@ -391,6 +462,7 @@ mod tests {
             phone: 0,
             since: created_at,
             connect_to: number("447700900002"),
+            callees: Vec::new(),
             present_as: number("447451000002"),
             one_way: false,
             limits: CallLimits::with_max_call(60),
@@ -410,6 +482,36 @@ mod tests {
             blocked: false,
             hangs_up: false,
         }
+    }
+
+    #[test]
+    fn route_connects_the_first_phone_that_is_called_at_this_hour() {
+        let monday: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
+        let hours = |days: &[&str]| {
+            let hours = serde_json::json!({"days": days, "from": "09:00", "to": "17:00", "zone": "UTC"});
+            Some(serde_json::from_value::<Hours>(hours).unwrap())
+        };
+        let callee = |digits: &str, phone, hours| Callee { number: number(digits), phone, hours };
+        let connects = |callees: &[Callee], attempts| {
+            let handling = CallHandling { max_attempts: attempts, ..CallHandling::default() };
+            let owner = KeyOwner::Route(Route { callees: callees.to_vec(), handling, ..route(monday) });
+            let is_open = owner.decides(monday);
+            match destination(Some(owner), monday) {
+                Destination::Participant { connect_to, attempt, .. } => {
+                    assert!(is_open);
+                    (connect_to.expose().to_owned(), attempt.map(|attempt| attempt.phone))
+                }
+                Destination::Closed(_) if !is_open => ("closed".to_owned(), None),
+                other => panic!("{other:?}"),
+            }
+        };
+        let (closed, open) =
+            (callee("447700900002", 0, hours(&["sun"])), callee("447700900003", 1_001, hours(&["mon"])));
+        assert_eq!(connects(&[closed.clone(), open.clone()], Some(3)), ("447700900003".to_owned(), Some(1_001)));
+        assert_eq!(connects(&[open.clone(), closed.clone()], Some(3)), ("447700900003".to_owned(), Some(1_001)));
+        assert_eq!(connects(&[open.clone(), closed.clone()], None), ("447700900003".to_owned(), None));
+        assert_eq!(connects(&[open], Some(3)), ("447700900003".to_owned(), None), "there is one phone");
+        assert_eq!(connects(&[closed], Some(3)), ("closed".to_owned(), None));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The route keys of a conversation: the pairs of a phone and a virtual number that it takes away from all others.
 
-use crate::domain::conversation::Conversation;
+use crate::domain::conversation::{Conversation, SidePhone};
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::side::Side;
 
@@ -38,13 +38,13 @@ impl RouteKey {
         format!("{}#{}", self.caller.expose(), self.dialled)
     }
 
-    /// Returns the route keys that both participants have now, each with its tenure.
-    pub fn of(conversation: &Conversation) -> [(Self, Tenure); 2] {
-        Side::BOTH.map(|side| {
-            let participant = conversation.participant(side);
-            let tenure = if conversation.direction.includes(side) { Tenure::Dials } else { Tenure::Receives };
-            (Self::new(&participant.number, &participant.sees), tenure)
-        })
+    /// Returns the route keys that the phones of both participants have now, each with its tenure.
+    pub fn of(conversation: &Conversation) -> Vec<(Self, Tenure)> {
+        let key = |phone: SidePhone<'_>| {
+            let tenure = if conversation.direction.includes(phone.side) { Tenure::Dials } else { Tenure::Receives };
+            (Self::new(phone.number, phone.sees), tenure)
+        };
+        Side::BOTH.into_iter().flat_map(|side| conversation.phones(side)).map(key).collect()
     }
 
     /// True if the conversation may have or have had this route key, as far as its phones and numbers tell.

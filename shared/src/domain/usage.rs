@@ -284,12 +284,15 @@ pub struct Usage {
 
 impl Usage {
     /// Returns what one leg uses, as far as it is known. A call is counted with the callee's leg, because a call that is
-    /// refused has none, and its duration is that leg's.
+    /// refused has none, and its duration is that leg's. Of a call that tries several phones the first attempt counts.
     pub fn of_leg(direction: Direction, facts: &LegFacts) -> Self {
         let spend = facts.price.unwrap_or_default();
         match direction {
             Direction::Inbound => Self { spend, ..Self::default() },
-            Direction::Outbound => Self { calls: 1, seconds: facts.duration.unwrap_or_default().into(), spend },
+            Direction::Outbound => {
+                let calls = u64::from(facts.attempt.is_none_or(|attempt| attempt == 1));
+                Self { calls, seconds: facts.duration.unwrap_or_default().into(), spend }
+            }
         }
     }
 

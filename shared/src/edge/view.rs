@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::domain::call::{Call, Direction, Leg, LegFacts, Status};
 use crate::domain::call_handling::CallHandling;
-use crate::domain::conversation::{Conversation, ConversationId, Notification, State};
+use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, State};
 use crate::domain::country::Country;
+use crate::domain::hours::Hours;
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::phone::{RealNumber, VirtualNumber};
@@ -85,6 +86,22 @@ struct ParticipantView<'a> {
     notification: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     notification_reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hours: Option<&'a Hours>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    phones: Vec<PhoneView<'a>>,
+}
+
+/// A phone behind the participant's first one.
+#[derive(Debug, Serialize)]
+struct PhoneView<'a> {
+    number: &'a RealNumber,
+    country: Country,
+    verified_by: Judge,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<&'a Language>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hours: Option<&'a Hours>,
 }
 
 #[derive(Debug, Serialize)]
@@ -208,14 +225,25 @@ impl<'a> ParticipantView<'a> {
             pin: participant.pin.as_ref().map(Pin::expose),
             notification,
             notification_reason,
+            hours: participant.hours.as_ref(),
+            phones: participant.present().map(PhoneView::new).collect(),
         }
+    }
+}
+
+impl<'a> PhoneView<'a> {
+    fn new(phone: &'a FurtherPhone) -> Self {
+        let FurtherPhone { number, country, verified_by, language, hours, .. } = phone;
+        let (language, hours) = (language.as_ref(), hours.as_ref());
+        Self { number, country: *country, verified_by: *verified_by, language, hours }
     }
 }
 
 impl<'a> CallView<'a> {
     fn new(conversation: &'a Conversation, call: &'a Call) -> Self {
         let number = |side: Side| {
-            let leg = call.legs.iter().find(|leg| leg.side == side);
+            let taken = call.callee.map(|position| &call.legs[position]).filter(|leg| leg.side == side);
+            let leg = taken.or_else(|| call.legs.iter().find(|leg| leg.side == side));
             let participant = conversation.participant(side);
             leg.map_or(&participant.number, |leg| participant.number_at(leg.phone))
         };

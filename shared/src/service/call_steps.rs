@@ -1,10 +1,13 @@
 //! The next actions in a call: after a key at the guard, after a leg that nobody took, and after a key in the menu for its caller.
+//! After a leg that nobody took, the next phone of the side is tried, as long as there is one.
 //!
 //! Vonage may ask twice. The answer is then the same, and nobody is texted twice.
 
 use jiff::Timestamp;
 
 use crate::clock::SharedClock;
+use crate::domain::attempt::Attempt;
+use crate::domain::call_limits::CallLimits;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::decision::Decision;
 use crate::domain::missed_calls::{Measure, Missed, NEWS};
@@ -17,7 +20,7 @@ use crate::service::place_call::decide;
 use crate::store::{LegIds, Store, StoreError};
 use crate::vonage::call_steps;
 use crate::vonage::call_urls::CallUrls;
-use crate::vonage::ncco::{self, FollowUp, Ncco, say};
+use crate::vonage::ncco::{self, Connection, FollowUp, Ncco, say};
 use crate::vonage::sms::TextSender;
 
 /// The key that takes a call, and that asks for a call back.
@@ -35,6 +38,15 @@ pub struct CallSteps<T> {
     pub clock: SharedClock,
 }
 
+/// What comes next in a call.
+#[derive(Debug)]
+pub enum Next {
+    /// Another phone of the side is tried.
+    Try(Connection),
+    /// The caller hears this.
+    Hear(Ncco),
+}
+
 /// A leg that ended without an answer, at `time`.
 #[derive(Debug, Clone, Copy)]
 pub struct MissedLeg<'a> {
@@ -46,6 +58,8 @@ pub struct MissedLeg<'a> {
     pub reason: Missed,
     /// The time of the event.
     pub time: Timestamp,
+    /// The attempt, if the call may try several phones.
+    pub attempt: Option<Attempt>,
 }
 
 /// The answer to a callee at the guard.
@@ -58,15 +72,19 @@ pub struct GuardAnswer {
 }
 
 impl<T: TextSender> CallSteps<T> {
-    /// Returns what the caller hears after a leg that nobody took, and tells its callee. `None` if the conversation wants neither.
+    /// Returns what comes after a leg that nobody took: another phone, or what the caller hears. Tells the callee after the last
+    /// attempt. `None` if the conversation wants nothing.
     pub async fn after_missed_leg(
         &self,
         id: ConversationId,
         leg: MissedLeg<'_>,
         urls: &CallUrls,
-    ) -> Result<Option<Ncco>, StoreError> {
+    ) -> Result<Option<Next>, StoreError> {
         let Some(conversation) = self.store.conversation(id, self.clock.now()).await? else { return Ok(None) };
         let Some((callee, _)) = conversation.callee(leg.phone, leg.mask) else { return Ok(None) };
+        if let Some(next) = self.next_phone(&conversation, callee, leg.attempt, leg.time).await? {
+            return Ok(Some(Next::Try(next)));
+        }
         self.tell_both(&conversation, callee, leg.reason, leg.time, urls).await
     }
 
@@ -74,21 +92,61 @@ impl<T: TextSender> CallSteps<T> {
     pub async fn after_guarded_leg(
         &self,
         id: ConversationId,
-        callee: Side,
+        (callee, attempt): (Side, Option<Attempt>),
         call: &str,
         urls: &CallUrls,
-    ) -> Result<Option<Ncco>, StoreError> {
+    ) -> Result<Option<Next>, StoreError> {
         let now = self.clock.now();
         let Some(conversation) = self.store.conversation(id, now).await? else { return Ok(None) };
         if self.store.is_call_accepted(id, call, conversation.handling.guard).await? {
             return Ok(None);
         }
+        if let Some(next) = self.next_phone(&conversation, callee, attempt, now).await? {
+            return Ok(Some(Next::Try(next)));
+        }
         self.tell_both(&conversation, callee, Missed::Unanswered, now, urls).await
+    }
+
+    /// Returns the connection with the phone after the `last` attempt, which nobody took at `time`. `None` if no further phone is to
+    /// be tried, or if the caller may not be connected any more. A limit that this call has reached does not end it.
+    async fn next_phone(
+        &self,
+        conversation: &Conversation,
+        callee: Side,
+        last: Option<Attempt>,
+        time: Timestamp,
+    ) -> Result<Option<Connection>, StoreError> {
+        let caller = callee.other();
+        let Some(last) = last else { return Ok(None) };
+        if !conversation.is_active(self.clock.now()) || conversation.is_blocked(caller) {
+            return Ok(None);
+        }
+        let Some((attempt, phone, ring_seconds)) = conversation.next_attempt(callee, last, time) else {
+            return Ok(None);
+        };
+        let left_seconds = match conversation.usage_limits.cut_calls() {
+            true => conversation.seconds_left(&self.store.usage(conversation.id).await?.tally, caller),
+            false => None,
+        };
+        Ok((left_seconds != Some(0)).then(|| Connection {
+            connect_to: phone.number.clone(),
+            present_as: conversation.masked_by(caller).clone(),
+            limits: CallLimits { ring_seconds, ..conversation.limits },
+            handling: conversation.handling,
+            caller,
+            left_seconds,
+            attempt: Some(attempt),
+        }))
     }
 
     /// Returns what a callee with guard hears before the connection. Without the conversation, which may just have been erased, and
     /// without `urls` nothing could take the key, and the callee must not be connected unasked.
-    pub async fn whisper(&self, id: ConversationId, callee: Side, urls: Option<&CallUrls>) -> Result<Ncco, StoreError> {
+    pub async fn whisper(
+        &self,
+        id: ConversationId,
+        callee: (Side, Option<Attempt>),
+        urls: Option<&CallUrls>,
+    ) -> Result<Ncco, StoreError> {
         let conversation = self.store.conversation(id, self.clock.now()).await?;
         Ok(match (conversation, urls) {
             (Some(conversation), Some(urls)) => call_steps::whisper(&self.words, &conversation, callee, urls),
@@ -101,7 +159,7 @@ impl<T: TextSender> CallSteps<T> {
     pub async fn at_guard(
         &self,
         id: ConversationId,
-        callee: Side,
+        (callee, attempt): (Side, Option<Attempt>),
         keys: &str,
         ids: Option<LegIds>,
     ) -> Result<GuardAnswer, StoreError> {
@@ -109,11 +167,11 @@ impl<T: TextSender> CallSteps<T> {
         let declined = |ncco| GuardAnswer { ncco, is_accepted: false };
         let nobody = || declined(call_steps::declined(&self.words.speech(None), id));
         let Some(conversation) = self.store.conversation(id, now).await? else { return Ok(nobody()) };
-        let speech = call_steps::speech_to(&self.words, &conversation, callee);
+        let speech = call_steps::speech_to_callee(&self.words, &conversation, callee, attempt);
         let (YES, Some(ids)) = (keys, ids) else {
             return Ok(declined(call_steps::declined(&speech, id)));
         };
-        Ok(match self.store.accept_call(&conversation, callee, &ids, now).await? {
+        Ok(match self.store.accept_call(&conversation, (callee, attempt), &ids, now).await? {
             true => GuardAnswer { ncco: call_steps::accepted(&speech), is_accepted: true },
             false => nobody(),
         })
@@ -162,14 +220,14 @@ impl<T: TextSender> CallSteps<T> {
         reason: Missed,
         time: Timestamp,
         urls: &CallUrls,
-    ) -> Result<Option<Ncco>, StoreError> {
+    ) -> Result<Option<Next>, StoreError> {
         let measures = conversation.handling.missed_calls;
         if measures.includes(Measure::Text) && self.clock.now().duration_since(time) < NEWS {
             self.text(conversation, callee, Measure::Text).await?;
         }
         // Without words the guard would leave the caller in silence.
-        let is_wanted = !conversation.handling.is_plain();
-        Ok(is_wanted.then(|| call_steps::missed(&self.words, conversation, callee, reason, urls)))
+        let is_wanted = conversation.handling.has_words();
+        Ok(is_wanted.then(|| Next::Hear(call_steps::missed(&self.words, conversation, callee, reason, urls))))
     }
 
     /// Texts the callee of a missed call, unless that was done a moment ago.

@@ -146,7 +146,7 @@ impl Placer {
             to: &participant.number,
             from: &participant.sees,
             ncco: call_steps::invite(&self.words, order.conversation, order.from, &order.urls),
-            event_url: order.urls.step(StepKind::Placed, order.from),
+            event_url: order.urls.step(StepKind::Placed, order.from, None),
             ringing_timer: limits.ring_seconds,
             // With its ringing it is no longer than the longest call, which the quarantine covers.
             length_timer: limits.max_call_seconds.saturating_sub(limits.ring_seconds),

@@ -169,12 +169,16 @@ impl Restorer {
         Err(StoreError::Contended("a conversation"))
     }
 
-    /// Holds the number that one who only receives sees, for a conversation that lasts longer than before. False if another
+    /// Holds the number that those who only receive see, for a conversation that lasts longer than before. False if another
     /// conversation has it.
     async fn hold(&self, before: &Conversation, after: &Conversation, now: Timestamp) -> Result<bool, StoreError> {
-        let Some(side) = after.direction.receiver().filter(|_| after.end() > before.end()) else { return Ok(true) };
-        let (participant, until) = (after.participant(side), after.quarantined_until(after.end()));
-        Ok(self.store.hold(participant.route_caller(), &participant.sees, until, now).await?.is_some())
+        let until = after.quarantined_until(after.end());
+        for phone in after.receiving_phones().filter(|_| after.end() > before.end()) {
+            if self.store.hold(phone.caller, phone.sees, until, now).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn keep_route_keys(&self, done: &mut Restored) -> Result<(), StoreError> {

@@ -1,11 +1,12 @@
 //! Changing an active conversation: another expiry, other limits, other languages, a block of a side, or a new phone of one
 //! participant that keeps both virtual numbers. The direction stays.
 
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::clock::{SharedClock, whole_second};
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes};
-use crate::domain::conversation::{Conversation, ConversationId, Lifetime, Notification};
+use crate::domain::conversation::{Conversation, ConversationId, Lifetime, Notification, SidePhone};
 use crate::domain::country::Country;
 use crate::domain::language::Language;
 use crate::domain::peak_usage::Mark;
@@ -153,7 +154,7 @@ impl<L: NumberLookup> Updater<L> {
             }
             let moved = new_phone.filter(|phone| after.direction.includes(phone.side));
             let moved = moved.map(|phone| moved_route(&after, phone, &self.words, usage.as_ref(), now));
-            match self.hold_and_change([&before, &after], moved.as_ref(), usage.as_ref(), now).await {
+            match self.hold_and_change([&before, &after], moved.as_slice(), usage.as_ref(), now).await {
                 Ok(()) => {
                     if new_phone.is_some() || after.expires_at > before.expires_at {
                         self.raise_peak_usage(&after, now).await;
@@ -179,18 +180,18 @@ impl<L: NumberLookup> Updater<L> {
     async fn hold_and_change(
         &self,
         [before, after]: [&Conversation; 2],
-        moved: Option<&Route>,
+        joining: &[Route],
         usage: Option<&UsageAsRead>,
         now: Timestamp,
     ) -> Result<(), ChangeError> {
-        if let Some(side) = after.direction.receiver()
-            && (is_new_phone(before, after, side) || after.expires_at > before.expires_at)
-        {
-            let (participant, until) = (after.participant(side), after.quarantined_until(after.expires_at));
-            let held = Box::pin(self.store.hold(participant.route_caller(), &participant.sees, until, now)).await?;
+        let was_held = |phone: &SidePhone<'_>| before.receiving_phones().any(|old| old.caller == phone.caller);
+        let until = after.quarantined_until(after.expires_at);
+        let is_longer = after.expires_at > before.expires_at;
+        for phone in after.receiving_phones().filter(|phone| is_longer || !was_held(phone)) {
+            let held = Box::pin(self.store.hold(phone.caller, phone.sees, until, now)).await?;
             held.ok_or(ChangeError::KeyTaken)?;
         }
-        self.store.change_conversation_and_limits([before, after], moved, usage, now).await
+        self.store.change_conversation_and_limits([before, after], joining, usage, now).await
     }
 
     /// Gives a conversation other `limits`, and finds out if its calls have reached one of them. Returns the usage that it read
@@ -239,25 +240,21 @@ impl<L: NumberLookup> Updater<L> {
         Ok(VerifiedPhone { side, verified, routes })
     }
 
-    /// Records the peak usage of both participants, which a longer conversation or another phone may raise. A failure does not
+    /// Records the peak usage of all phones, which a longer conversation or another phone may raise. A failure does not
     /// fail the change. Creations count for a participant with very many routes.
     async fn raise_peak_usage(&self, conversation: &Conversation, now: Timestamp) {
-        let [a, b] = &conversation.participants;
+        let phones = || Side::BOTH.into_iter().flat_map(|side| conversation.phones(side));
         let read = async {
-            let (routes_a, routes_b, parts) = tokio::try_join!(
-                self.store.first_routes(&a.number, ROUTES_READ, now),
-                self.store.first_routes(&b.number, ROUTES_READ, now),
-                self.store.ready_parts(),
-            )?;
-            let codes = [a, b].map(|participant| parse::calling_code(participant.sees.as_str()));
+            let routes = phones().map(|phone| self.store.first_routes(phone.number, ROUTES_READ, now));
+            let (routes, parts) = tokio::try_join!(try_join_all(routes), self.store.ready_parts())?;
+            let codes = Side::BOTH.map(|side| parse::calling_code(conversation.participant(side).sees.as_str()));
             let ready = self.cache.ready(&self.store, &parts, |part| codes.contains(&part.calling_code)).await?;
-            Ok::<_, StoreError>(([(a, routes_a), (b, routes_b)], ready))
+            Ok::<_, StoreError>((phones().zip(routes).collect::<Vec<_>>(), ready))
         };
         match read.await {
             Ok((callers, ready)) => {
                 let complete = callers.iter().filter(|(_, routes)| !routes.is_partial());
-                let marks = complete
-                    .flat_map(|(participant, routes)| Mark::of_caller(routes, &participant.sees, &ready, None, now));
+                let marks = complete.flat_map(|(phone, routes)| Mark::of_caller(routes, phone.sees, &ready, None, now));
                 self.cache.record(&self.store, &marks.collect::<Vec<_>>()).await;
             }
             Err(error) => tracing::warn!(cause = %error, "reading the peak usage of a changed conversation failed"),
@@ -304,7 +301,8 @@ fn changed(
         }
     }
     if let Some(VerifiedPhone { side, verified, .. }) = phone {
-        if verified.number.is_same_phone(&before.participant(side.other()).number) {
+        let mut others = before.phones(side.other()).chain(before.phones(*side).skip(1));
+        if others.any(|phone| phone.number.is_same_phone(&verified.number)) {
             return Err(UpdateError::SameNumber(*side));
         }
         after.carrier_records.extend(verified.carrier_record.clone());
@@ -341,7 +339,7 @@ fn moved_route(
     now: Timestamp,
 ) -> Route {
     let key = phone.routes.by_number.get(&after.participant(phone.side).sees);
-    let route = Route::joining(after, phone.side, key, whole_second(now));
+    let route = Route::joining(after, after.first_phone(phone.side), key, whole_second(now));
     let tally = usage.map(|usage| &usage.tally);
     let left_seconds = tally.and_then(|tally| after.seconds_left(tally, phone.side));
     Route { looked_up: phone.verified.looked_up, left_seconds, ..route.with_spoken_names(after, words) }

@@ -82,6 +82,34 @@ impl VerifiedNumber {
     }
 }
 
+/// The verified phones of a side.
+#[derive(Debug, Clone)]
+pub(crate) struct VerifiedSide {
+    /// The first phone.
+    pub(crate) first: VerifiedNumber,
+    /// The phones behind it.
+    pub(crate) further: Vec<VerifiedNumber>,
+}
+
+impl VerifiedSide {
+    /// Returns the phones of a participant, which were verified before.
+    pub(crate) fn of(participant: &Participant) -> Self {
+        let further = participant.present().map(|phone| VerifiedNumber {
+            number: phone.number.clone(),
+            country: phone.country,
+            judge: phone.verified_by,
+            carrier_record: None,
+            looked_up: None,
+        });
+        Self { first: VerifiedNumber::of(participant), further: further.collect() }
+    }
+
+    /// Returns all phones, in order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &VerifiedNumber> {
+        std::iter::once(&self.first).chain(&self.further)
+    }
+}
+
 /// Verifies the numbers of participants.
 pub struct NumberVerifier<L> {
     /// The carrier's lookup. Without one the numbering plan is the judge.

@@ -17,7 +17,7 @@ use super::usage::UsageAsRead;
 use super::write::Write;
 use super::{Store, StoreError, journal, pins, routes};
 use crate::clock::whole_second;
-use crate::domain::conversation::{Conversation, ConversationId, State};
+use crate::domain::conversation::{Conversation, ConversationId, SidePhone, State};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Route;
 use crate::domain::side::Side;
@@ -26,7 +26,7 @@ use crate::retry;
 /// Reason why a conversation was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
-    /// Another conversation has taken one of the two route keys since they were read.
+    /// Another conversation has taken one of the route keys since they were read.
     #[error("another conversation owns a route key of the new conversation")]
     KeyTaken,
     /// Another run of the same request has created a conversation.
@@ -235,12 +235,12 @@ impl Store {
             .bind(":seen", item::integer(conversation.revision))
             .bind(":next", item::integer(ended.revision));
         let end = if hangs_up { routes::mark_to_hang_up(end) } else { end };
-        let close = |side| {
-            let close = routes::close(&ended, ended.participant(side), now);
+        let close = |phone| {
+            let close = routes::close(&ended, phone, now);
             if hangs_up { routes::mark_to_hang_up(close) } else { close }
         };
         let mut transaction = vec![end];
-        transaction.extend(ended.direction.sides().map(close));
+        transaction.extend(ended.dialling_phones().map(close));
         transaction.extend(journal::record_change([&conversation, &ended], now)?);
         match self.transact(transaction, None).await? {
             Outcome::Committed => Ok(Some(ended)),
@@ -253,40 +253,48 @@ impl Store {
         &self,
         before: &Conversation,
         after: &Conversation,
-        moved: Option<&Route>,
+        joining: &[Route],
         now: Timestamp,
     ) -> Result<(), ChangeError> {
-        self.change_conversation_and_limits([before, after], moved, None, now).await
+        self.change_conversation_and_limits([before, after], joining, None, now).await
     }
 
     /// Changes the conversation from `before` to `after`, with its routes, in one transaction. The change is another time
-    /// of expiry, another phone of one participant, a block, or other limits, which were compared with this `usage`. The new route of one who dials is then `moved`, and the old phone's
-    /// route key is in quarantine from `now` on. The key of one who only receives is [held](Store::hold) for that long already.
+    /// of expiry, other phones, a block, or other limits, which were compared with this `usage`. The new phones that dial have the
+    /// routes `joining`, and the route keys of those that are gone are in quarantine from `now` on. The keys of those who only
+    /// receive are [held](Store::hold) for that long already.
     pub async fn change_conversation_and_limits(
         &self,
         [before, after]: [&Conversation; 2],
-        moved: Option<&Route>,
+        joining: &[Route],
         usage: Option<&UsageAsRead>,
         now: Timestamp,
     ) -> Result<(), ChangeError> {
         let mut transaction = vec![change(before, after)?];
         transaction.extend(usage.map(|usage| usage.check(after.id)));
-        let mut new_key = None;
-        for side in after.direction.sides() {
-            let Some(route) = moved.filter(|route| route.side == side) else {
-                transaction.push(routes::follow(after, side, usage.map(|usage| &usage.tally)));
-                continue;
-            };
-            new_key = Some(transaction.len());
-            transaction.push(routes::join(after, route, now)?);
-            transaction.push(routes::close(before, before.participant(side), now));
+        let (mut new_keys, is_same) = (Vec::new(), |one: SidePhone<'_>, other: SidePhone<'_>| {
+            one.side == other.side && one.caller == other.caller
+        });
+        for phone in after.dialling_phones() {
+            let joining = joining.iter().find(|route| (route.side, route.phone) == (phone.side, phone.index));
+            match joining {
+                Some(route) => {
+                    new_keys.push(transaction.len());
+                    transaction.push(routes::join(after, route, now)?);
+                }
+                None => transaction.push(routes::follow(after, phone, usage.map(|usage| &usage.tally))?),
+            }
         }
+        let gone = before.dialling_phones().filter(|old| !after.dialling_phones().any(|phone| is_same(phone, *old)));
+        transaction.extend(gone.map(|phone| routes::close(before, phone, now)));
         transaction.extend(participations::of_new_phones(before, after, now));
         transaction.extend(pins::changed(before, after, now)?);
         transaction.extend(journal::record_change([before, after], now)?);
         match self.transact(transaction, None).await? {
             Outcome::Committed => Ok(()),
-            Outcome::Cancelled(failed) if new_key.is_some_and(|key| failed == [key]) => Err(ChangeError::KeyTaken),
+            Outcome::Cancelled(failed) if !failed.is_empty() && failed.iter().all(|write| new_keys.contains(write)) => {
+                Err(ChangeError::KeyTaken)
+            }
             Outcome::Cancelled(_) => Err(ChangeError::Changed),
         }
     }
@@ -294,7 +302,7 @@ impl Store {
 
 /// Returns the position of the idempotent request in the transaction of a creation: after the conversation and its routes.
 fn request_position(conversation: &Conversation) -> usize {
-    1 + conversation.direction.sides().count()
+    1 + conversation.dialling_phones().count()
 }
 
 /// Changes what the participants on these `sides` see, and the state of their text messages. Only this, because the other

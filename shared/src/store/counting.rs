@@ -159,8 +159,9 @@ fn tell(
     writes.push(conversations::check(conversation));
     let changes =
         |side: &Side| conversation.seconds_left(&usage.tally, *side) != conversation.seconds_left(tally, *side);
-    let sides = conversation.direction.sides().filter(changes).filter(|_| conversation.is_active(now));
-    writes.extend(sides.map(|side| routes::leave(conversation, side, tally)));
+    let phones = conversation.dialling_phones().filter(|phone| changes(&phone.side));
+    let phones = phones.filter(|_| conversation.is_active(now));
+    writes.extend(phones.map(|phone| routes::leave(conversation, phone, tally)));
     Ok(writes)
 }
 
@@ -178,7 +179,7 @@ fn marked(before: &Conversation, tally: &Tally, now: Timestamp) -> Option<Conver
 
 /// Marks a conversation and its routes, so that they connect no more calls, or calls again.
 fn mark_limits([before, after]: [&Conversation; 2], tally: &Tally, now: Timestamp) -> Result<Vec<Write>, StoreError> {
-    let routes = after.direction.sides().map(|side| routes::meter(after, side, tally));
+    let routes = after.dialling_phones().map(|phone| routes::meter(after, phone, tally));
     let recorded = journal::record_change([before, after], now)?;
     Ok(std::iter::once(conversations::mark_limits(before, after)).chain(routes).chain(recorded).collect())
 }

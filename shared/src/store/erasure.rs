@@ -156,8 +156,7 @@ impl Store {
         let mut transaction = vec![mark, Write::put(erasure).when("attribute_not_exists(pk)")];
         transaction.extend(by.map(number_erasures::count));
         if is_active {
-            let close = |side| routes::close(&ended, ended.participant(side), now);
-            transaction.extend(ended.direction.sides().map(close));
+            transaction.extend(ended.dialling_phones().map(|phone| routes::close(&ended, phone, now)));
         }
         transaction.extend(journal::record_erasure([conversation, &ended], now)?);
         Ok(self.transact(transaction, None).await? == Outcome::Committed)

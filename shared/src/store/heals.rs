@@ -145,8 +145,8 @@ impl Store {
             transaction.push(routes::join(after, route, now)?);
             transaction.push(routes::replace(before, route, now));
         }
-        let others = after.direction.sides().filter(|side| !new_routes.iter().any(|route| route.side == *side));
-        transaction.extend(others.map(|side| routes::present(after, side)));
+        let others = after.dialling_phones().filter(|phone| !new_routes.iter().any(|route| route.side == phone.side));
+        transaction.extend(others.map(|phone| routes::present(after, phone)));
         transaction.extend(pins::changed(before, after, now)?);
         transaction.extend(journal::record_change([before, after], now)?);
         Ok(self.transact(transaction, None).await? == Outcome::Committed)

@@ -7,6 +7,7 @@ use super::legs::{self, LegPhone};
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::clock::whole_second;
+use crate::domain::attempt::Attempt;
 use crate::domain::call::{Leg, Status};
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::{Conversation, ConversationId};
@@ -24,16 +25,17 @@ pub struct LegIds {
 }
 
 impl Store {
-    /// Notes at `now` that the participant on the side `callee` took a call on this leg. It does not matter if the events of the
+    /// Notes at `now` that the participant on the side `callee` took a call on this leg, in this `attempt` if there are several. It does not matter if the events of the
     /// leg come later. False if the conversation has been erased.
     pub async fn accept_call(
         &self,
         conversation: &Conversation,
-        callee: Side,
+        (callee, attempt): (Side, Option<Attempt>),
         ids: &LegIds,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let phone = conversation.participant(callee).previous_numbers.len();
+        let first = conversation.first_phone(callee).index;
+        let phone = attempt.map_or(first, |attempt| attempt.phone);
         let owner = LegPhone::new(conversation, callee, phone);
         let accept = legs::accept(&owner, &ids.call, &ids.leg, now)?;
         // A leg of an erased conversation must not come back: nothing would delete it.

@@ -80,7 +80,7 @@ impl Store {
         transaction.extend(usage.as_ref().map(|usage| usage.check(after.id)));
         let tally = usage.as_ref().map(|usage| &usage.tally);
         transaction.extend(pins::changed(before, after, now)?);
-        transaction.extend(after.direction.sides().map(|side| routes::restate(after, side, tally)));
+        transaction.extend(after.dialling_phones().map(|phone| routes::restate(after, phone, tally)));
         Ok(self.transact(transaction, None).await? == Outcome::Committed)
     }
 

@@ -16,12 +16,11 @@ use super::retention::ROUTES_KEPT;
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes, Extent};
-use crate::domain::conversation::{Conversation, ConversationId, Participant};
+use crate::domain::conversation::{Conversation, ConversationId, SidePhone};
 use crate::domain::decision::Decision;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
-use crate::domain::route::{Destination, KeyOwner, Route, destination};
-use crate::domain::side::Side;
+use crate::domain::route::{Callee, Destination, KeyOwner, Route, destination};
 use crate::domain::usage::Tally;
 use crate::domain::words::addressee::Addressee;
 
@@ -261,8 +260,7 @@ pub(super) fn join(conversation: &Conversation, route: &Route, now: Timestamp) -
 /// Puts a route's item. It stays for a while after its quarantine, unless its conversation is erased before, so that the same
 /// two people are given the same numbers again.
 fn put(conversation: &Conversation, route: &Route, now: Timestamp, condition: String) -> Result<Write, StoreError> {
-    let participant = conversation.participant(route.side);
-    let key = Key::Route { caller: participant.route_caller(), dialled: &participant.sees };
+    let key = key_of(conversation.phone_at(route.side, route.phone));
     // It may have had the key before the conversations that were read.
     let earlier = route.history.iter().copied().filter(|earlier| *earlier != conversation.id).collect();
     let stored = Route { history: earlier, ..route.clone() };
@@ -272,9 +270,9 @@ fn put(conversation: &Conversation, route: &Route, now: Timestamp, condition: St
     Ok(history.fold(put, |put, (nth, id)| put.bind(format!(":earlier{nth}"), item::string(*id))))
 }
 
-/// Ends the route of a participant at `now`, so that its key is in quarantine from then on.
-pub(super) fn close(conversation: &Conversation, participant: &Participant, now: Timestamp) -> Write {
-    set(conversation, participant, now)
+/// Ends the route of a `phone` at `now`, so that its key is in quarantine from then on.
+pub(super) fn close(conversation: &Conversation, phone: SidePhone<'_>, now: Timestamp) -> Write {
+    set(conversation, phone, now)
 }
 
 /// Marks an ended conversation or its closed route: calls that are answered after all are to be hung up.
@@ -282,10 +280,10 @@ pub(super) fn mark_to_hang_up(end: Write) -> Write {
     end.set("hangs_up = :hangs_up").bind(":hangs_up", AttributeValue::Bool(true))
 }
 
-/// Like [`close`], for a participant who dials another number by the route `new` from `now` on. The old route has to leave as
-/// much for a call as the new one.
+/// Like [`close`], for a phone that dials another number by the route `new` from `now` on. The old route has to leave as much for a
+/// call as the new one.
 pub(super) fn replace(conversation: &Conversation, new: &Route, now: Timestamp) -> Write {
-    let replace = close(conversation, conversation.participant(new.side), now);
+    let replace = close(conversation, conversation.phone_at(new.side, new.phone), now);
     let replace = replace.set("is_replaced = :true").bind(":true", AttributeValue::Bool(true));
     if !conversation.usage_limits.cut_calls() {
         return replace;
@@ -296,51 +294,61 @@ pub(super) fn replace(conversation: &Conversation, new: &Route, now: Timestamp) 
     }
 }
 
-/// Updates the route of a participant whose own phone stays the same to the end, the block and the other phone of
-/// `conversation`, and to what is left for a call after this `tally`.
-pub(super) fn follow(conversation: &Conversation, side: Side, tally: Option<&Tally>) -> Write {
-    let connect_to = &conversation.participant(side.other()).number;
-    let follow = set(conversation, conversation.participant(side), conversation.expires_at)
+/// Updates the route of a `phone` that stays to the end, the block and the other side's phones of `conversation`, and to what is
+/// left for a call after this `tally`.
+pub(super) fn follow(
+    conversation: &Conversation,
+    phone: SidePhone<'_>,
+    tally: Option<&Tally>,
+) -> Result<Write, StoreError> {
+    let other = phone.side.other();
+    let follow = set(conversation, phone, conversation.expires_at)
         .set("connect_to = :to")
-        .bind(":to", item::string(connect_to.expose()));
-    let follow = match &conversation.participant(side).language {
+        .bind(":to", item::string(conversation.participant(other).number.expose()));
+    let callees = Callee::of(conversation, other);
+    let follow = match callees.is_empty() {
+        true => follow.remove("callees"),
+        false => follow.set("callees = :callees").bind(":callees", item::value(callees)?),
+    };
+    let follow = match phone.language {
         Some(language) => follow
             .set("#language = :language")
             .name("#language", "language")
             .bind(":language", item::string(language.as_str())),
         None => follow,
     };
-    with_left(with_block(marked(follow, conversation), conversation, side), conversation, side, tally)
+    Ok(with_left(with_block(marked(follow, conversation), conversation, phone), conversation, phone, tally))
 }
 
-/// Updates the route of a participant to the end, the limits and the block of the conversation.
-pub(super) fn restate(conversation: &Conversation, side: Side, tally: Option<&Tally>) -> Write {
-    let restated = set(conversation, conversation.participant(side), conversation.end());
-    with_left(with_block(marked(restated, conversation), conversation, side), conversation, side, tally)
+/// Updates the route of a `phone` to the end, the limits and the block of the conversation.
+pub(super) fn restate(conversation: &Conversation, phone: SidePhone<'_>, tally: Option<&Tally>) -> Write {
+    let restated = set(conversation, phone, conversation.end());
+    with_left(with_block(marked(restated, conversation), conversation, phone), conversation, phone, tally)
 }
 
-/// Updates the route of a participant to the conversation's limits, and to what is left for a call after this `tally`.
-pub(super) fn meter(conversation: &Conversation, side: Side, tally: &Tally) -> Write {
-    with_left(marked(of(conversation, side), conversation), conversation, side, Some(tally))
+/// Updates the route of a `phone` to the conversation's limits, and to what is left for a call after this `tally`.
+pub(super) fn meter(conversation: &Conversation, phone: SidePhone<'_>, tally: &Tally) -> Write {
+    with_left(marked(of(conversation, phone), conversation), conversation, phone, Some(tally))
 }
 
-/// Updates the route of a participant to what is left for a call after this `tally`.
-pub(super) fn leave(conversation: &Conversation, side: Side, tally: &Tally) -> Write {
-    with_left(of(conversation, side), conversation, side, Some(tally))
+/// Updates the route of a `phone` to what is left for a call after this `tally`.
+pub(super) fn leave(conversation: &Conversation, phone: SidePhone<'_>, tally: &Tally) -> Write {
+    with_left(of(conversation, phone), conversation, phone, Some(tally))
 }
 
-/// Starts an update of the route of a participant.
-fn of(conversation: &Conversation, side: Side) -> Write {
-    let participant = conversation.participant(side);
-    Write::update(Key::Route { caller: participant.route_caller(), dialled: &participant.sees })
-        .when("conversation = :id")
-        .bind(":id", item::string(conversation.id))
+fn key_of(phone: SidePhone<'_>) -> Key<'_> {
+    Key::Route { caller: phone.caller, dialled: phone.sees }
+}
+
+/// Starts an update of the route of a `phone`.
+fn of(conversation: &Conversation, phone: SidePhone<'_>) -> Write {
+    Write::update(key_of(phone)).when("conversation = :id").bind(":id", item::string(conversation.id))
 }
 
 /// Sets or removes what is left for a call, if the `tally` is given and the conversation has limits for that.
-fn with_left(route: Write, conversation: &Conversation, side: Side, tally: Option<&Tally>) -> Write {
+fn with_left(route: Write, conversation: &Conversation, phone: SidePhone<'_>, tally: Option<&Tally>) -> Write {
     let Some(tally) = tally.filter(|_| conversation.usage_limits.cut_calls()) else { return route };
-    match conversation.seconds_left(tally, side) {
+    match conversation.seconds_left(tally, phone.side) {
         Some(left) => route.set("left_seconds = :left").bind(":left", item::integer(left)),
         None => route.remove("left_seconds"),
     }
@@ -362,33 +370,27 @@ fn marked(route: Write, conversation: &Conversation) -> Write {
     }
 }
 
-/// Sets or removes the mark of a participant who is blocked.
-fn with_block(route: Write, conversation: &Conversation, side: Side) -> Write {
-    if conversation.is_blocked(side) {
+/// Sets or removes the mark of a side that is blocked.
+fn with_block(route: Write, conversation: &Conversation, phone: SidePhone<'_>) -> Write {
+    if conversation.is_blocked(phone.side) {
         return route.set("blocked = :blocked").bind(":blocked", AttributeValue::Bool(true));
     }
     route.remove("blocked")
 }
 
-/// Updates the route of a participant to the number that masks it, because the other one dials another number.
-pub(super) fn present(conversation: &Conversation, side: Side) -> Write {
-    let participant = conversation.participant(side);
-    Write::update(Key::Route { caller: participant.route_caller(), dialled: &participant.sees })
-        .set("present_as = :mask")
-        .when("conversation = :id")
-        .bind(":mask", item::string(conversation.masked_by(side).as_str()))
-        .bind(":id", item::string(conversation.id))
+/// Updates the route of a `phone` to the number that masks it, because the other side dials another number.
+pub(super) fn present(conversation: &Conversation, phone: SidePhone<'_>) -> Write {
+    let mask = item::string(conversation.masked_by(phone.side).as_str());
+    of(conversation, phone).set("present_as = :mask").bind(":mask", mask)
 }
 
-fn set(conversation: &Conversation, participant: &Participant, end: Timestamp) -> Write {
+fn set(conversation: &Conversation, phone: SidePhone<'_>, end: Timestamp) -> Write {
     let until = conversation.quarantined_until(end);
-    Write::update(Key::Route { caller: participant.route_caller(), dialled: &participant.sees })
+    of(conversation, phone)
         .set("expires_at = :end, quarantined_until = :until")
         .set_ttl(until + ROUTES_KEPT)
-        .when("conversation = :id")
         .bind(":end", item::seconds(end))
         .bind(":until", item::seconds(until))
-        .bind(":id", item::string(conversation.id))
 }
 
 /// Condition under which a free route key can be given to a conversation at `:now`. The key's history has to be the one

@@ -2,6 +2,7 @@
 
 use super::call_urls::{CallUrls, StepKind};
 use super::ncco::{Action, Keys, Ncco, say};
+use crate::domain::attempt::Attempt;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::missed_calls::{Measure, Missed};
 use crate::domain::side::Side;
@@ -13,22 +14,39 @@ const TIME_TO_PRESS: u8 = 10;
 
 /// Returns the words for the participant on the side `to`.
 pub fn speech_to<'w>(words: &'w Words, conversation: &Conversation, to: Side) -> Speech<'w> {
+    speech_to_callee(words, conversation, to, None)
+}
+
+/// Returns the words for the phone on the side `callee` that this attempt calls.
+pub fn speech_to_callee<'w>(
+    words: &'w Words,
+    conversation: &Conversation,
+    callee: Side,
+    attempt: Option<Attempt>,
+) -> Speech<'w> {
+    let first = conversation.first_phone(callee);
+    let phone = attempt.map_or(first, |attempt| conversation.phone_at(callee, attempt.phone));
     words
-        .speech(conversation.participant(to).language.as_ref())
-        .with_label(conversation.participant(to.other()).label.as_ref())
+        .speech(phone.language)
+        .with_label(conversation.participant(callee.other()).label.as_ref())
         .with_reference(conversation.reference.as_ref())
 }
 
 /// Returns what the callee hears before the connection: who calls, and the key that takes the call.
-pub fn whisper(words: &Words, conversation: &Conversation, callee: Side, urls: &CallUrls) -> Ncco {
-    let speech = speech_to(words, conversation, callee);
-    vec![say(&speech, Spoken::GuardWhisper), one_key(urls.step(StepKind::Guard, callee))]
+pub fn whisper(
+    words: &Words,
+    conversation: &Conversation,
+    (callee, attempt): (Side, Option<Attempt>),
+    urls: &CallUrls,
+) -> Ncco {
+    let speech = speech_to_callee(words, conversation, callee, attempt);
+    vec![say(&speech, Spoken::GuardWhisper), one_key(urls.step(StepKind::Guard, callee, attempt))]
 }
 
 /// Returns what the person hears whom a request had called first: who waits, and the key that connects. A voicemail never presses.
 pub fn invite(words: &Words, conversation: &Conversation, first: Side, urls: &CallUrls) -> Ncco {
     let speech = speech_to(words, conversation, first);
-    vec![say(&speech, Spoken::GuardWhisper), one_key(urls.step(StepKind::Join, first))]
+    vec![say(&speech, Spoken::GuardWhisper), one_key(urls.step(StepKind::Join, first, None))]
 }
 
 /// Returns what the callee hears who took the call. Vonage connects the leg after the last action.
@@ -58,7 +76,7 @@ pub fn missed(words: &Words, conversation: &Conversation, callee: Side, reason: 
     if !offers_call_back(conversation, callee) {
         return vec![sentence, say(&speech, Spoken::MissedLater)];
     }
-    vec![sentence, say(&speech, Spoken::MissedOffer), one_key(urls.step(StepKind::Menu, callee))]
+    vec![sentence, say(&speech, Spoken::MissedOffer), one_key(urls.step(StepKind::Menu, callee, None))]
 }
 
 /// True if the caller of a missed call may ask for a call back: if that is wanted, and the callee can call at all.

@@ -4,6 +4,7 @@
 //! Vonage signs what it posts to them. Vonage fetches the whisper with a GET, whose signature may cover nothing, so that address
 //! has a token.
 
+use crate::domain::attempt::Attempt;
 use crate::domain::conversation::ConversationId;
 use crate::domain::side::Side;
 
@@ -20,6 +21,8 @@ pub enum StepKind {
     Placed,
     /// The person on that leg pressed a key, or none.
     Join,
+    /// An event of the callee's leg, if the call may try several phones.
+    Leg,
 }
 
 /// A step of a call to the participant on one side.
@@ -29,28 +32,37 @@ pub struct Step {
     pub kind: StepKind,
     /// The side that is called.
     pub callee: Side,
+    /// The attempt, if the call may try several phones.
+    pub attempt: Option<Attempt>,
 }
 
 impl Step {
-    const KINDS: [(StepKind, &'static str); 5] = [
+    const KINDS: [(StepKind, &'static str); 6] = [
         (StepKind::Guard, "guard"),
         (StepKind::After, "after"),
         (StepKind::Menu, "menu"),
         (StepKind::Placed, "placed"),
         (StepKind::Join, "join"),
+        (StepKind::Leg, "leg"),
     ];
 
     /// Reads the last part of an address.
     pub fn parse(text: &str) -> Option<Self> {
-        let (kind, side) = text.split_once('-')?;
+        let (kind, rest) = text.split_once('-')?;
+        let (side, attempt) = match rest.split_once('-') {
+            Some((side, attempt)) => (side, Some(Attempt::parse(attempt)?)),
+            None => (rest, None),
+        };
         let (kind, _) = Self::KINDS.into_iter().find(|(_, name)| *name == kind)?;
         let callee = Side::BOTH.into_iter().find(|of| letter(*of) == side)?;
-        Some(Self { kind, callee })
+        let needs_attempt = kind == StepKind::Leg && attempt.is_none();
+        (!needs_attempt).then_some(Self { kind, callee, attempt })
     }
 
     fn name(self) -> String {
         let name = Self::KINDS.into_iter().find(|(kind, _)| *kind == self.kind).map_or("", |(_, name)| name);
-        format!("{name}-{}", letter(self.callee))
+        let attempt = self.attempt.map(|attempt| format!("-{attempt}")).unwrap_or_default();
+        format!("{name}-{}{attempt}", letter(self.callee))
     }
 }
 
@@ -80,9 +92,9 @@ impl CallUrls {
         format!("{}/webhooks/event/{}", self.base, self.conversation)
     }
 
-    /// Returns the address of a step.
-    pub fn step(&self, kind: StepKind, callee: Side) -> String {
-        format!("{}/{}", self.events(), Step { kind, callee }.name())
+    /// Returns the address of a step, in this `attempt` if the call may try several phones.
+    pub fn step(&self, kind: StepKind, callee: Side, attempt: Option<Attempt>) -> String {
+        format!("{}/{}", self.events(), Step { kind, callee, attempt }.name())
     }
 
     /// Returns the address of the words for the callee.
@@ -103,13 +115,19 @@ mod tests {
 
     #[test]
     fn step_is_read_as_it_was_written() {
+        let second = Attempt { number: 2, phone: 1001, since: jiff::Timestamp::from_second(1_796_000_000).unwrap() };
         for (kind, _) in Step::KINDS {
-            for callee in Side::BOTH {
-                let step = Step { kind, callee };
-                assert_eq!(Step::parse(&step.name()), Some(step));
+            for (callee, attempt) in Side::BOTH.into_iter().flat_map(|side| [(side, None), (side, Some(second))]) {
+                let step = Step { kind, callee, attempt };
+                let is_step = kind != StepKind::Leg || attempt.is_some();
+                assert_eq!(Step::parse(&step.name()), is_step.then_some(step));
             }
         }
-        for bad in ["", "guard", "guard-", "guard-c", "guard-A", "menu-a-b", "leg-a"] {
+        assert_eq!(
+            Step { kind: StepKind::Leg, callee: Side::B, attempt: Some(second) }.name(),
+            "leg-b-2.1001.1796000000"
+        );
+        for bad in ["", "guard", "guard-", "guard-c", "guard-A", "menu-a-b", "leg-a", "leg-a-", "leg-a-1.0"] {
             assert_eq!(Step::parse(bad), None, "{bad:?}");
         }
     }

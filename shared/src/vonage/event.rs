@@ -206,6 +206,7 @@ impl RawEvent {
             reason: word(self.detail.as_deref()),
             sip_code: amount(&self.sip_code).and_then(sip_code),
             disconnected_by: word(self.disconnected_by.as_deref()),
+            attempt: None,
         }
     }
 

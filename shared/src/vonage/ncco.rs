@@ -5,7 +5,9 @@
 use serde::Serialize;
 
 use super::call_urls::{CallUrls, StepKind};
+use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
+use crate::domain::call_limits::CallLimits;
 use crate::domain::decision::Decision;
 use crate::domain::guard::Guard;
 use crate::domain::phone::{RealNumber, VirtualNumber};
@@ -176,31 +178,18 @@ pub fn spoken(ncco: &Ncco) -> String {
 /// steps; without them it is just connected.
 pub fn answer(destination: Destination, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
     match destination {
-        Destination::Participant { connect_to, present_as, limits, handling, caller, left_seconds, .. } => {
+        Destination::Participant {
+            connect_to, present_as, limits, handling, caller, left_seconds, attempt, ..
+        } => {
             let handling = if follow_up.is_some() { handling } else { CallHandling::default() };
-            let after =
-                follow_up.as_ref().filter(|_| !handling.guard.is_none()).map(|follow_up| ask_after(follow_up, caller));
-            let (urls, token) = follow_up.map(|follow_up| (follow_up.urls, follow_up.whisper_token)).unzip();
+            let attempt = attempt.filter(|_| follow_up.is_some());
             let (limit, is_cut_short) = limits.talk_seconds_within(left_seconds, handling);
-            let connect = Action::Connect {
-                from: present_as,
-                endpoint: [PhoneEndpoint {
-                    number: connect_to,
-                    on_answer: token
-                        .flatten()
-                        .zip(urls.as_ref())
-                        .map(|(token, urls)| OnAnswer { url: urls.whisper(&token) }),
-                }],
-                timeout: limits.ring_seconds,
-                limit,
-                event_url: urls.map(|urls| [urls.events()]),
-                event_type: (!handling.is_plain()).then_some("synchronous"),
-                machine_detection: (handling.guard == Guard::Detect)
-                    .then_some(MachineDetection { behavior: "hangup", mode: "detect" }),
-            };
             let notice = is_cut_short.then(|| time_left(speech, limit));
-            [Some(say(speech, Spoken::Connecting)), notice, Some(connect), after].into_iter().flatten().collect()
+            let connection = Connection { connect_to, present_as, limits, handling, caller, left_seconds, attempt };
+            let announced = [Some(say(speech, Spoken::Connecting)), notice].into_iter().flatten();
+            announced.chain(connect(connection, follow_up)).collect()
         }
+        Destination::Closed(_) => vec![say(speech, Spoken::Unavailable)],
         Destination::Exhausted(_) => vec![say(speech, Spoken::LimitReached)],
         Destination::Paused(_) => vec![say(speech, Spoken::DayUsedUp)],
         Destination::Blocked(_) => vec![say(speech, Spoken::Connecting), say(speech, Spoken::Unavailable)],
@@ -211,9 +200,54 @@ pub fn answer(destination: Destination, speech: &Speech<'_>, follow_up: Option<F
     }
 }
 
-/// Returns the action after a guarded leg: if the callee did not accept the call, the caller hears so.
-fn ask_after(follow_up: &FollowUp, caller: Side) -> Action {
-    let url = follow_up.urls.step(StepKind::After, caller.other());
+/// A connection of a caller with a phone of the other side.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The phone.
+    pub connect_to: RealNumber,
+    /// The number that masks the caller.
+    pub present_as: VirtualNumber,
+    /// Limits of the call. The ringing time is that of this phone.
+    pub limits: CallLimits,
+    /// The handling of the call.
+    pub handling: CallHandling,
+    /// The caller's side.
+    pub caller: Side,
+    /// The seconds that the limits of the conversation leave for the call, if that cuts it short.
+    pub left_seconds: Option<u32>,
+    /// The attempt, if the call may try several phones.
+    pub attempt: Option<Attempt>,
+}
+
+/// Returns the actions that connect the caller with a phone. What `follow_up` has no addresses for is left out.
+pub fn connect(connection: Connection, follow_up: Option<FollowUp>) -> Ncco {
+    let Connection { connect_to, present_as, limits, handling, caller, left_seconds, attempt } = connection;
+    let after = follow_up.as_ref().filter(|_| !handling.guard.is_none());
+    let after = after.map(|follow_up| ask_after(follow_up, caller, attempt));
+    let (urls, token) = follow_up.map(|follow_up| (follow_up.urls, follow_up.whisper_token)).unzip();
+    let on_answer = token.flatten().zip(urls.as_ref()).map(|(token, urls)| OnAnswer { url: urls.whisper(&token) });
+    let (limit, _) = limits.talk_seconds_within(left_seconds, handling);
+    let connect = Action::Connect {
+        from: present_as,
+        endpoint: [PhoneEndpoint { number: connect_to, on_answer }],
+        timeout: limits.ring_seconds,
+        limit,
+        event_url: urls.map(|urls| {
+            [match attempt {
+                Some(attempt) => urls.step(StepKind::Leg, caller.other(), Some(attempt)),
+                None => urls.events(),
+            }]
+        }),
+        event_type: (handling.has_words() || attempt.is_some()).then_some("synchronous"),
+        machine_detection: (handling.guard == Guard::Detect)
+            .then_some(MachineDetection { behavior: "hangup", mode: "detect" }),
+    };
+    [Some(connect), after].into_iter().flatten().collect()
+}
+
+/// Returns the action after a guarded leg: if the callee did not accept the call, another phone is tried, or the caller hears so.
+fn ask_after(follow_up: &FollowUp, caller: Side, attempt: Option<Attempt>) -> Action {
+    let url = follow_up.urls.step(StepKind::After, caller.other(), attempt);
     Action::Notify { payload: Payload { about: "the end of a guarded leg" }, event_url: [url] }
 }
 
@@ -249,6 +283,14 @@ mod tests {
     const BASE: &str = "https://here";
 
     fn connected(handling: CallHandling, addresses: Option<Option<&str>>) -> serde_json::Value {
+        attempted(None, handling, addresses)
+    }
+
+    fn attempted(
+        attempt: Option<Attempt>,
+        handling: CallHandling,
+        addresses: Option<Option<&str>>,
+    ) -> serde_json::Value {
         let id = ConversationId::generate(jiff::Timestamp::UNIX_EPOCH);
         let destination = Destination::Participant {
             conversation: id,
@@ -259,6 +301,7 @@ mod tests {
             caller: Side::A,
             handling,
             left_seconds: None,
+            attempt,
         };
         let follow_up =
             addresses.map(|token| FollowUp { urls: CallUrls::new(BASE, id), whisper_token: token.map(str::to_owned) });
@@ -274,7 +317,8 @@ mod tests {
              "endpoint": [{"type": "phone", "number": "447700900002"}]},
         ]);
         assert_eq!(connected(CallHandling::default(), None), plain);
-        let guarded = CallHandling { guard: Guard::Press1, missed_calls: vec![Measure::Say].into() };
+        let guarded =
+            CallHandling { guard: Guard::Press1, missed_calls: vec![Measure::Say].into(), ..CallHandling::default() };
         assert_eq!(connected(guarded, None), plain, "nothing could take the key");
         let with_url = connected(CallHandling::default(), Some(None));
         assert_eq!(with_url[1]["eventUrl"], json!(["https://here/webhooks/event/ID"]));
@@ -283,7 +327,8 @@ mod tests {
 
     #[test]
     fn handled_call_asks_what_comes_next() {
-        let missed = CallHandling { guard: Guard::None, missed_calls: vec![Measure::Say].into() };
+        let missed =
+            CallHandling { guard: Guard::None, missed_calls: vec![Measure::Say].into(), ..CallHandling::default() };
         let ncco = connected(missed, Some(None));
         assert_eq!((&ncco[1]["eventType"], ncco.as_array().unwrap().len()), (&json!("synchronous"), 2), "{ncco}");
         assert_eq!(ncco[1]["eventUrl"], json!(["https://here/webhooks/event/ID"]));
@@ -303,6 +348,20 @@ mod tests {
     }
 
     #[test]
+    fn attempt_is_part_of_all_addresses_of_its_leg() {
+        let attempt = Attempt { number: 1, phone: 1_001, since: jiff::Timestamp::UNIX_EPOCH };
+        let handling = CallHandling { guard: Guard::Press1, max_attempts: Some(3), ..CallHandling::default() };
+        let ncco = attempted(Some(attempt), handling, Some(Some("token")));
+        assert_eq!(ncco[1]["eventUrl"], json!(["https://here/webhooks/event/ID/leg-b-1.1001.0"]));
+        assert_eq!(ncco[2]["eventUrl"], json!(["https://here/webhooks/event/ID/after-b-1.1001.0"]));
+        assert_eq!((&ncco[1]["eventType"], &ncco[1]["limit"]), (&json!("synchronous"), &json!(480)));
+        let plain = attempted(Some(attempt), CallHandling { guard: Guard::None, ..handling }, Some(None));
+        assert_eq!((&plain[1]["eventType"], plain.as_array().unwrap().len()), (&json!("synchronous"), 2));
+        let alone = attempted(Some(attempt), handling, None);
+        assert!(alone[1].get("eventType").is_none(), "nobody could be asked for the next phone");
+    }
+
+    #[test]
     fn call_that_is_cut_short_says_how_long_it_may_last() {
         let of = |left_seconds| {
             let destination = Destination::Participant {
@@ -314,6 +373,7 @@ mod tests {
                 left_seconds,
                 caller: Side::A,
                 handling: CallHandling::default(),
+                attempt: None,
             };
             let ncco = answer(destination, &Words::default().speech(None), None);
             let value = serde_json::to_value(&ncco).unwrap();
@@ -337,6 +397,7 @@ mod tests {
         let refused = [
             Destination::Exhausted(id),
             Destination::Blocked(id),
+            Destination::Closed(id),
             Destination::Paused(id),
             Destination::Ended(id),
             Destination::Replaced(id),

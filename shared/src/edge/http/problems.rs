@@ -129,7 +129,13 @@ mod conversations {
         fn from(error: CreationError) -> Self {
             match error {
                 CreationError::Number(side, error) => not_usable(side, error),
+                CreationError::FurtherNumber(side, position, error) => {
+                    Self { field: Some(further(side, position)), ..not_usable(side, error) }
+                }
                 CreationError::SameNumber => same_number(Side::B),
+                CreationError::SameFurtherNumber(side, position) => {
+                    Self::invalid(&further(side, position), "This phone is in the conversation already.")
+                }
                 CreationError::NoneFree(none_free, renting) => no_number_free(none_free, renting),
                 CreationError::Contended => {
                     contended("Too many conversations of these participants are being created at once")
@@ -265,6 +271,10 @@ mod conversations {
 
     fn same_number(side: Side) -> Problem {
         Problem::invalid(field(side, "number"), "Both participants have the same number.")
+    }
+
+    fn further(side: Side, position: usize) -> String {
+        field(side, &format!("phones[{position}].number"))
     }
 
     fn field(side: Side, name: &str) -> String {

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use ring::hmac;
 
 use crate::config::SignatureConfig;
+use crate::domain::attempt::Attempt;
 use crate::domain::conversation::ConversationId;
 use crate::domain::decision::Decision;
 use crate::domain::guard::Guard;
@@ -30,10 +31,17 @@ impl WhisperTokens {
         Self(config.secrets.iter().map(|secret| derived(&secret.0)).collect())
     }
 
-    /// Returns a token for the whisper to the participant on the side `callee`.
-    pub fn issue(&self, conversation: ConversationId, callee: Side, now: Timestamp) -> Option<String> {
+    /// Returns a token for the whisper to the participant on the side `callee`, in this `attempt` if the call may try several phones.
+    pub fn issue(
+        &self,
+        conversation: ConversationId,
+        callee: Side,
+        attempt: Option<Attempt>,
+        now: Timestamp,
+    ) -> Option<String> {
         let until = now.saturating_add(LIFETIME).unwrap_or(Timestamp::MAX).as_second();
-        let text = format!("{conversation}.{}.{until}", letter(callee));
+        let attempt = attempt.map(|attempt| format!(".{attempt}")).unwrap_or_default();
+        let text = format!("{conversation}.{}.{until}{attempt}", letter(callee));
         let tag = hmac::sign(self.0.first()?, text.as_bytes());
         let tag: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         Some(format!("{text}.{tag}"))
@@ -48,11 +56,12 @@ impl WhisperTokens {
         urls: impl FnOnce(ConversationId) -> Option<CallUrls>,
         now: Timestamp,
     ) -> Option<FollowUp> {
-        let Decision::Routed(Destination::Participant { conversation, one_way, handling, caller, .. }) = decision
+        let Decision::Routed(Destination::Participant { conversation, one_way, handling, caller, attempt, .. }) =
+            decision
         else {
             return None;
         };
-        if !one_way && handling.is_plain() {
+        if !one_way && !handling.has_words() && attempt.is_none() {
             return None;
         }
         let Some(urls) = urls(*conversation) else {
@@ -60,20 +69,24 @@ impl WhisperTokens {
             return None;
         };
         let whispers = handling.guard == Guard::Press1;
-        let whisper_token = whispers.then(|| self.issue(*conversation, caller.other(), now)).flatten();
+        let whisper_token = whispers.then(|| self.issue(*conversation, caller.other(), *attempt, now)).flatten();
         Some(FollowUp { urls, whisper_token })
     }
 
-    /// Returns the conversation and the called side of a token that is valid at `now`.
-    pub fn read(&self, token: &str, now: Timestamp) -> Option<(ConversationId, Side)> {
+    /// Returns the conversation, the called side and the attempt of a token that is valid at `now`.
+    pub fn read(&self, token: &str, now: Timestamp) -> Option<(ConversationId, Side, Option<Attempt>)> {
         let (text, tag) = token.rsplit_once('.')?;
         let tag = from_hex(tag)?;
         self.0.iter().find(|key| hmac::verify(key, text.as_bytes(), &tag).is_ok())?;
-        let mut parts = text.split('.');
+        let mut parts = text.splitn(4, '.');
         let (conversation, side, until) = (parts.next()?, parts.next()?, parts.next()?);
         let until: i64 = until.parse().ok()?;
         let callee = Side::BOTH.into_iter().find(|of| letter(*of) == side)?;
-        (now.as_second() < until).then_some((ConversationId::try_from(conversation).ok()?, callee))
+        let attempt = match parts.next() {
+            Some(attempt) => Some(Attempt::parse(attempt)?),
+            None => None,
+        };
+        (now.as_second() < until).then_some((ConversationId::try_from(conversation).ok()?, callee, attempt))
     }
 }
 
@@ -101,9 +114,12 @@ mod tests {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let id = ConversationId::generate(now);
         let (new, both) = (tokens(&["new"]), tokens(&["newer", "new"]));
-        let token = new.issue(id, Side::B, now).unwrap();
-        assert_eq!(new.read(&token, now), Some((id, Side::B)));
-        assert_eq!(both.read(&token, now), Some((id, Side::B)), "after a change of the secret");
+        let token = new.issue(id, Side::B, None, now).unwrap();
+        assert_eq!(new.read(&token, now), Some((id, Side::B, None)));
+        assert_eq!(both.read(&token, now), Some((id, Side::B, None)), "after a change of the secret");
+        let attempt = Attempt { number: 2, phone: 1_001, since: now };
+        let of_attempt = new.issue(id, Side::A, Some(attempt), now).unwrap();
+        assert_eq!(new.read(&of_attempt, now), Some((id, Side::A, Some(attempt))));
         assert_eq!(tokens(&["other"]).read(&token, now), None);
         assert_eq!(new.read(&token, now + SignedDuration::from_mins(5)), None);
         assert_eq!(new.read(&token.replace(".b.", ".a."), now), None);

@@ -4,24 +4,25 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::pin::pin;
 
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use super::receiver::HeldLine;
-use super::{CreationError, Creator, NewConversation, numbers_of};
+use super::{CreationError, Creator, NewConversation, SideNumbers};
 use crate::clock::SharedClock;
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes, Extent};
 use crate::domain::choice::{self, Caller, Criteria, NoFreeNumber};
-use crate::domain::conversation::Conversation;
+use crate::domain::conversation::{Conversation, SidePhone};
 use crate::domain::country::Country;
 use crate::domain::peak_usage::Mark;
-use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber, parse};
+use crate::domain::phone::{RealNumber, VirtualNumber, parse};
 use crate::domain::ready_pool::{PartName, ReadyPool};
 use crate::domain::route::Route;
 use crate::domain::side::{Side, WhoDials};
 use crate::domain::words::Words;
 use crate::retry;
 use crate::service::pool_cache::PoolCache;
-use crate::service::verify_number::{ParticipantNumberError, VerifiedNumber};
+use crate::service::verify_number::{ParticipantNumberError, VerifiedNumber, VerifiedSide};
 use crate::store::{CreateError, IdempotentRequest, PartState, Store, StoreError};
 use crate::vonage::number_lookup::NumberLookup;
 use crate::vonage::sms::TextSender;
@@ -33,13 +34,30 @@ const ROUTES_PROBED: usize = 64;
 /// The data that the choice of numbers depends on, read in parallel.
 pub(super) struct Snapshot {
     routes: [CallerRoutes; 2],
+    further: [Vec<CallerRoutes>; 2],
     parts: BTreeMap<PartName, PartState>,
 }
 
 /// The numbers to choose from, with what is known about the callers' routes.
 pub(in crate::service) struct Options {
+    /// Those of the first phone of each side.
     routes: [CallerRoutes; 2],
+    /// All routes of each further phone of each side.
+    further: [Vec<CallerRoutes>; 2],
     ready: ReadyPool,
+}
+
+/// The phones of a side.
+pub(in crate::service) struct SidePhones {
+    pub(in crate::service) first: RealNumber,
+    pub(in crate::service) further: Vec<RealNumber>,
+}
+
+impl From<&VerifiedSide> for SidePhones {
+    fn from(verified: &VerifiedSide) -> Self {
+        let further = verified.further.iter().map(|phone| phone.number.clone());
+        Self { first: verified.first.number.clone(), further: further.collect() }
+    }
 }
 
 /// The reads that a choice needs, and the choice.
@@ -70,21 +88,37 @@ pub(in crate::service) struct Purpose {
 const ATTEMPTS: u32 = 150;
 
 impl<L: NumberLookup, T: TextSender> Creator<L, T> {
-    /// Verifies both numbers, with the callers' routes in `snapshot`.
+    /// Verifies all numbers, with the callers' routes in `snapshot`.
     pub(super) async fn verify(
         &self,
-        numbers: &[PhoneNumber; 2],
+        numbers: &[SideNumbers; 2],
         snapshot: &Snapshot,
-    ) -> Result<[VerifiedNumber; 2], CreationError> {
-        no_virtual(&snapshot.routes)?;
+    ) -> Result<[VerifiedSide; 2], CreationError> {
+        no_virtual(&snapshot.routes, &snapshot.further)?;
         for side in Side::BOTH {
-            let served = self.verifier.check_served(&numbers[side.index()], &snapshot.parts, &self.store).await?;
+            let SideNumbers { first, further } = &numbers[side.index()];
+            let served = self.verifier.check_served(first, &snapshot.parts, &self.store).await?;
             served.map_err(|reason| CreationError::Number(side, reason.into()))?;
+            for (position, number) in further.iter().enumerate() {
+                let served = self.verifier.check_served(number, &snapshot.parts, &self.store).await?;
+                served.map_err(|reason| CreationError::FurtherNumber(side, position, reason.into()))?;
+            }
         }
-        let verify = |side: Side| self.verifier.verify(&numbers[side.index()], &snapshot.routes[side.index()]);
+        let verify = async |side: Side| {
+            let SideNumbers { first, further } = &numbers[side.index()];
+            let further = further.iter().zip(&snapshot.further[side.index()]).enumerate().map(
+                async |(position, (number, routes))| {
+                    let verified = self.verifier.verify(number, routes).await;
+                    verified.map_err(|error| CreationError::FurtherNumber(side, position, error))
+                },
+            );
+            let (first, further) =
+                tokio::join!(self.verifier.verify(first, &snapshot.routes[side.index()]), try_join_all(further));
+            let first = first.map_err(|error| CreationError::Number(side, error))?;
+            Ok::<_, CreationError>(VerifiedSide { first, further: further? })
+        };
         let (a, b) = tokio::join!(verify(Side::A), verify(Side::B));
-        let refused = |side| move |error| CreationError::Number(side, error);
-        Ok([a.map_err(refused(Side::A))?, b.map_err(refused(Side::B))?])
+        Ok([a?, b?])
     }
 
     /// Returns the choice of numbers for a new conversation.
@@ -97,16 +131,28 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
 
 impl FreeNumbers<'_> {
     /// Reads the first routes of both callers, or the line of one who only receives, and the versions of the ready numbers.
-    pub(super) async fn snapshot(&self, numbers: &[RealNumber; 2]) -> Result<Snapshot, StoreError> {
+    pub(super) async fn snapshot(&self, phones: &[SidePhones; 2]) -> Result<Snapshot, StoreError> {
         let routes = async |side: Side| {
-            let number = &numbers[side.index()];
+            let number = &phones[side.index()].first;
             match self.purpose.direction.includes(side) {
                 true => self.store.first_routes(number, self.routes_read, self.clock.now()).await,
                 false => Box::pin(self.line_or_first_routes(number)).await,
             }
         };
-        let (a, b, parts) = tokio::try_join!(routes(Side::A), routes(Side::B), self.store.ready_parts())?;
-        Ok(Snapshot { routes: [a, b], parts })
+        let further =
+            |side: Side| try_join_all(phones[side.index()].further.iter().map(|phone| self.all_routes(phone)));
+        let ((a, b, parts), further_a, further_b) = tokio::try_join!(
+            async { tokio::try_join!(routes(Side::A), routes(Side::B), self.store.ready_parts()) },
+            further(Side::A),
+            further(Side::B)
+        )?;
+        Ok(Snapshot { routes: [a, b], further: [further_a, further_b], parts })
+    }
+
+    /// Reads all routes of a further phone: a number has to be free for each phone of a side.
+    async fn all_routes(&self, phone: &RealNumber) -> Result<CallerRoutes, StoreError> {
+        let first = self.store.first_routes(phone, self.routes_read, self.clock.now()).await?;
+        if first.is_partial() { self.store.caller_routes(phone, self.clock.now()).await } else { Ok(first) }
     }
 
     /// Reads the line of a participant who only receives, or the participant's first routes if there is no line.
@@ -118,35 +164,35 @@ impl FreeNumbers<'_> {
     }
 
     /// Completes a snapshot to what the choice needs. Fails if a participant's number is in the pool.
-    async fn options(&self, verified: &[VerifiedNumber; 2], snapshot: Snapshot) -> Result<Options, CreationError> {
+    async fn options(&self, verified: &[VerifiedSide; 2], snapshot: Snapshot) -> Result<Options, CreationError> {
         let callers = self.callers(verified);
         let serves = |part: &PartName| callers.are_served_by(part) || self.fallback.contains(&part.country);
         let ready = self.cache.ready(self.store, &snapshot.parts, serves).await?;
         let [a, b] = snapshot.routes;
         let complete = |side, routes| self.complete(&callers, side, routes, &ready);
         let (a, b) = tokio::try_join!(complete(Side::A, a), complete(Side::B, b))?;
-        let routes = [a, b];
-        no_virtual(&routes)?;
-        Ok(Options { routes, ready })
+        let (routes, further) = ([a, b], snapshot.further);
+        no_virtual(&routes, &further)?;
+        Ok(Options { routes, further, ready })
     }
 
     /// Reads the options, as far as the choice usually needs them.
     pub(in crate::service) async fn usual_options(
         &self,
-        verified: &[VerifiedNumber; 2],
+        verified: &[VerifiedSide; 2],
     ) -> Result<Options, CreationError> {
-        self.options(verified, self.snapshot(&numbers_of(verified)).await?).await
+        self.options(verified, self.snapshot(&verified.each_ref().map(SidePhones::from)).await?).await
     }
 
     /// Reads the options again, with all routes of the callers on these `sides`.
     pub(in crate::service) async fn all_options(
         &self,
-        verified: &[VerifiedNumber; 2],
+        verified: &[VerifiedSide; 2],
         sides: impl Iterator<Item = Side>,
     ) -> Result<Options, CreationError> {
         let mut options = self.usual_options(verified).await?;
         for side in sides {
-            let number = &verified[side.index()].number;
+            let number = &verified[side.index()].first.number;
             options.routes[side.index()] = self.store.caller_routes(number, self.clock.now()).await?;
         }
         Ok(options)
@@ -177,11 +223,12 @@ impl FreeNumbers<'_> {
     /// Chooses the numbers that A and B see.
     pub(in crate::service) fn choose(
         &self,
-        verified: &[VerifiedNumber; 2],
+        verified: &[VerifiedSide; 2],
         options: &Options,
     ) -> Result<[VirtualNumber; 2], Vec<NoFreeNumber>> {
         let callers = self.callers(verified);
-        let callers = Side::BOTH.map(|side| callers.caller(side, options.of(side)));
+        let routes = self.routes_of_sides(options);
+        let callers = Side::BOTH.map(|side| callers.caller(side, &routes[side.index()]));
         choice::choose_pair(callers, self.criteria(&options.ready))
     }
 
@@ -189,16 +236,32 @@ impl FreeNumbers<'_> {
     pub(in crate::service) fn choose_one(
         &self,
         side: Side,
-        verified: &[VerifiedNumber; 2],
+        verified: &[VerifiedSide; 2],
         options: &Options,
         kept: &VirtualNumber,
     ) -> Result<VirtualNumber, NoFreeNumber> {
         let callers = self.callers(verified);
-        let [caller, other] = [side, side.other()].map(|side| callers.caller(side, options.of(side)));
+        let routes = self.routes_of_sides(options);
+        let [caller, other] = [side, side.other()].map(|side| callers.caller(side, &routes[side.index()]));
         choice::choose_one(side, caller, other, kept, self.criteria(&options.ready))
     }
 
-    fn callers<'v>(&self, verified: &'v [VerifiedNumber; 2]) -> Callers<'v> {
+    /// Returns the routes that decide for each side: those of its first phone, and what its further phones occupy.
+    fn routes_of_sides<'o>(&self, options: &'o Options) -> [Cow<'o, CallerRoutes>; 2] {
+        Side::BOTH.map(|side| {
+            let (first, further) = (options.of(side), &options.further[side.index()]);
+            if further.is_empty() {
+                return Cow::Borrowed(first);
+            }
+            let (now, mut all) = (self.clock.now(), first.clone());
+            for routes in further {
+                all.occupy(routes, !self.purpose.direction.includes(side), now);
+            }
+            Cow::Owned(all)
+        })
+    }
+
+    fn callers<'v>(&self, verified: &'v [VerifiedSide; 2]) -> Callers<'v> {
         Callers::new(verified, self.purpose.direction)
     }
 
@@ -213,7 +276,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     pub(super) async fn store_with_free_numbers(
         &self,
         new: &NewConversation,
-        verified: &[VerifiedNumber; 2],
+        verified: &[VerifiedSide; 2],
         snapshot: Snapshot,
         request: Option<&IdempotentRequest>,
     ) -> Result<Option<Conversation>, CreationError> {
@@ -261,13 +324,18 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     async fn hold_and_store(
         &self,
         conversation: &Conversation,
-        verified: &[VerifiedNumber; 2],
+        verified: &[VerifiedSide; 2],
         options: &mut Options,
         request: Option<&IdempotentRequest>,
     ) -> Result<(), CreateError> {
         let mut held = None;
         if let Some(side) = conversation.direction.receiver() {
-            let verdict = verified[side.index()].looked_up;
+            let verdict = verified[side.index()].first.looked_up;
+            let until = conversation.quarantined_until(conversation.expires_at);
+            for phone in conversation.receiving_phones().skip(1) {
+                let hold = self.store.hold(phone.caller, phone.sees, until, conversation.created_at);
+                Box::pin(hold).await?.ok_or(CreateError::KeyTaken)?;
+            }
             let hold = Box::pin(self.hold(conversation, side, options.of(side), verdict)).await?;
             let hold = hold.ok_or(CreateError::KeyTaken)?;
             let route = CallerRoute::held(hold.line.held_until, conversation.created_at);
@@ -282,7 +350,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     async fn store_with_notes(
         &self,
         conversation: &Conversation,
-        verified: &[VerifiedNumber; 2],
+        verified: &[VerifiedSide; 2],
         options: &Options,
         held: Option<&HeldLine>,
         request: Option<&IdempotentRequest>,
@@ -312,16 +380,23 @@ impl Options {
     }
 
     /// Returns the routes of a new conversation, each with the previous conversations of its key.
-    fn new_routes(&self, conversation: &Conversation, verified: &[VerifiedNumber; 2], words: &Words) -> Vec<Route> {
-        let route = |side: Side| {
-            let previous = self.of(side).by_number.get(&conversation.participant(side).sees);
+    fn new_routes(&self, conversation: &Conversation, verified: &[VerifiedSide; 2], words: &Words) -> Vec<Route> {
+        let route = |((phone, routes), verified): ((SidePhone<'_>, &CallerRoutes), &VerifiedNumber)| {
+            let previous = routes.by_number.get(phone.sees);
             let history = previous.map(CallerRoute::history_for_next).unwrap_or_default();
             let overlap_until = previous.and_then(|previous| previous.overlap_at(conversation.created_at));
-            let looked_up = verified[side.index()].looked_up;
-            let route = Route::new(conversation, side).with_spoken_names(conversation, words);
-            Route { history, overlap_until, looked_up, ..route }
+            let route = Route::of_phone(conversation, phone).with_spoken_names(conversation, words);
+            Route { history, overlap_until, looked_up: verified.looked_up, ..route }
         };
-        conversation.direction.sides().map(route).collect()
+        let of_side = |side: Side| {
+            conversation.phones(side).zip(self.of_phones(side)).zip(verified[side.index()].all()).map(route)
+        };
+        conversation.direction.sides().flat_map(of_side).collect()
+    }
+
+    /// Returns the routes of each phone on `side`, in order.
+    pub(in crate::service) fn of_phones(&self, side: Side) -> impl Iterator<Item = &CallerRoutes> {
+        std::iter::once(self.of(side)).chain(&self.further[side.index()])
     }
 
     /// Returns the longest quarantine, in seconds, in which the numbers that A and B see still are. The next one must not end
@@ -343,31 +418,37 @@ impl Options {
     pub(in crate::service) fn marks_of(&self, side: Side, conversation: &Conversation, now: Timestamp) -> Vec<Mark> {
         let until = conversation.quarantined_until(conversation.expires_at);
         let new = conversation.direction.includes(side).then_some(until);
-        Mark::of_caller(self.of(side), &conversation.participant(side).sees, &self.ready, new, now)
+        let sees = &conversation.participant(side).sees;
+        self.of_phones(side).flat_map(|routes| Mark::of_caller(routes, sees, &self.ready, new, now)).collect()
     }
 }
 
-/// Refuses a participant whose number is in the pool.
-fn no_virtual(routes: &[CallerRoutes; 2]) -> Result<(), CreationError> {
-    match Side::BOTH.into_iter().find(|side| routes[side.index()].is_virtual) {
-        Some(side) => Err(CreationError::Number(side, ParticipantNumberError::Virtual)),
-        None => Ok(()),
+/// Refuses a phone whose number is in the pool.
+fn no_virtual(routes: &[CallerRoutes; 2], further: &[Vec<CallerRoutes>; 2]) -> Result<(), CreationError> {
+    for side in Side::BOTH {
+        if routes[side.index()].is_virtual {
+            return Err(CreationError::Number(side, ParticipantNumberError::Virtual));
+        }
+        if let Some(position) = further[side.index()].iter().position(|routes| routes.is_virtual) {
+            return Err(CreationError::FurtherNumber(side, position, ParticipantNumberError::Virtual));
+        }
     }
+    Ok(())
 }
 
 /// Both participants as callers.
 struct Callers<'a> {
-    verified: &'a [VerifiedNumber; 2],
-    /// Their phones in the canonical spelling.
+    verified: &'a [VerifiedSide; 2],
+    /// Their first phones in the canonical spelling.
     numbers: [Cow<'a, RealNumber>; 2],
     calling_codes: [String; 2],
     direction: WhoDials,
 }
 
 impl<'a> Callers<'a> {
-    fn new(verified: &'a [VerifiedNumber; 2], direction: WhoDials) -> Self {
-        let numbers = verified.each_ref().map(|verified| verified.number.canonical());
-        let calling_codes = verified.each_ref().map(|verified| parse::calling_code(verified.number.expose()));
+    fn new(verified: &'a [VerifiedSide; 2], direction: WhoDials) -> Self {
+        let numbers = verified.each_ref().map(|verified| verified.first.number.canonical());
+        let calling_codes = verified.each_ref().map(|verified| parse::calling_code(verified.first.number.expose()));
         Self { verified, numbers, calling_codes, direction }
     }
 
@@ -377,14 +458,14 @@ impl<'a> Callers<'a> {
     }
 
     fn are_served_by(&self, part: &PartName) -> bool {
-        let is_near = |(verified, code): (&VerifiedNumber, &String)| {
-            verified.country == part.country || *code == part.calling_code
+        let is_near = |(verified, code): (&VerifiedSide, &String)| {
+            verified.first.country == part.country || *code == part.calling_code
         };
         self.verified.iter().zip(&self.calling_codes).any(is_near)
     }
 
     fn caller<'c>(&'c self, side: Side, routes: &'c CallerRoutes) -> Caller<'c> {
-        let (number, country) = (&self.numbers[side.index()], self.verified[side.index()].country);
+        let (number, country) = (&self.numbers[side.index()], self.verified[side.index()].first.country);
         let calling_code = &self.calling_codes[side.index()];
         Caller { number, country, calling_code, routes, only_receives: !self.direction.includes(side) }
     }

@@ -13,8 +13,9 @@ use crate::clock::{SharedClock, whole_second};
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::choice::NoFreeNumber;
-use crate::domain::conversation::{Conversation, ConversationId, Lifetime, Notification, Participant};
+use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Lifetime, Notification, Participant};
 use crate::domain::country::Country;
+use crate::domain::hours::Hours;
 use crate::domain::language::Language;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pin::PinIssuer;
@@ -22,9 +23,10 @@ use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::usage::UsageLimits;
 use crate::domain::words::Words;
+use crate::service::create::free_numbers::SidePhones;
 use crate::service::demand::{DemandRecorder, Renting};
 use crate::service::pool_cache::PoolCache;
-use crate::service::verify_number::{self, NumberVerifier, ParticipantNumberError, VerifiedNumber};
+use crate::service::verify_number::{self, NumberVerifier, ParticipantNumberError, VerifiedNumber, VerifiedSide};
 use crate::store::{IdempotentRequest, RememberedRequest, Store, StoreError};
 use crate::vonage::number_lookup::NumberLookup;
 use crate::vonage::sms::TextSender;
@@ -71,11 +73,34 @@ pub struct NewParticipant {
     pub label: Option<Label>,
     /// The participant's language. Guessed from the country, if there is none.
     pub language: Option<Language>,
+    /// The hours in which `number` is called.
+    pub hours: Option<Hours>,
+    /// The phones behind it, in the order in which they are called.
+    pub further: Vec<NewPhone>,
+}
+
+/// A further phone of a new participant.
+#[derive(Clone)]
+pub struct NewPhone {
+    /// The real number, as people write it.
+    pub number: String,
+    /// The country of a number in national form.
+    pub country: Option<Country>,
+    /// The language of its owner. That of the participant, if there is none.
+    pub language: Option<Language>,
+    /// The hours in which it is called.
+    pub hours: Option<Hours>,
 }
 
 impl std::fmt::Debug for NewParticipant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NewParticipant").field("country", &self.country).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for NewPhone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewPhone").field("country", &self.country).finish_non_exhaustive()
     }
 }
 
@@ -85,9 +110,15 @@ pub enum CreationError {
     /// The number of the participant on this side cannot be used.
     #[error("the number of a participant cannot be used")]
     Number(Side, #[source] ParticipantNumberError),
+    /// The further phone at this position of the participant on this side cannot be used.
+    #[error("a further phone of a participant cannot be used")]
+    FurtherNumber(Side, usize, #[source] ParticipantNumberError),
     /// Both participants have the same number.
     #[error("both participants have the same number")]
     SameNumber,
+    /// The further phone at this position of the participant on this side is in the conversation already.
+    #[error("a further phone is in the conversation already")]
+    SameFurtherNumber(Side, usize),
     /// No virtual number is free for a participant.
     #[error("no virtual number is free")]
     NoneFree(NoFreeNumber, Renting),
@@ -166,17 +197,15 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         deadline: Option<Timestamp>,
     ) -> Result<Created, CreationError> {
         let [a, b] = &new.participants;
-        let numbers = [read(a, Side::A)?, read(b, Side::B)?];
-        let real = numbers.each_ref().map(|number| RealNumber::from(number.clone()));
+        let numbers = [SideNumbers::read(a, Side::A)?, SideNumbers::read(b, Side::B)?];
+        let real = numbers.each_ref().map(SideNumbers::real);
         let free = self.free_numbers(&new);
         let (remembered, snapshot) = tokio::join!(self.remembered(request.as_ref()), free.snapshot(&real));
         // A replay does not ask the carrier.
         if let Some(remembered) = remembered? {
             return self.replay(remembered, deadline).await;
         }
-        if real[0].is_same_phone(&real[1]) {
-            return Err(CreationError::SameNumber);
-        }
+        check_distinct(&real)?;
         let snapshot = snapshot?;
         let verified = self.verify(&numbers, &snapshot).await?;
         // On the heap, because it is large and the stack of a thread is not.
@@ -224,28 +253,33 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     fn compose(
         &self,
         new: &NewConversation,
-        verified: &[VerifiedNumber; 2],
+        verified: &[VerifiedSide; 2],
         sees: [VirtualNumber; 2],
         quarantine_seconds: u32,
     ) -> Conversation {
         let now = self.clock.now();
         let created_at = whole_second(now);
         let [sees_a, sees_b] = sees;
-        let participant = |side: Side, sees| Participant {
-            number: verified[side.index()].number.clone(),
-            keyed_as: verified[side.index()].number.respelled(),
-            country: verified[side.index()].country,
-            verified_by: verified[side.index()].judge,
-            label: new.participants[side.index()].label.clone(),
-            language: Some(self.language(&new.participants[side.index()], &verified[side.index()])),
-            sees,
-            notification: match new.notify && new.direction.includes(side) {
-                true => Notification::Pending,
-                false => Notification::Off,
-            },
-            pin: new.pins.as_ref().filter(|_| new.direction.includes(side)).map(PinIssuer::issue),
-            previous_numbers: Vec::new(),
-            previously_seen: Vec::new(),
+        let participant = |side: Side, sees| {
+            let (asked, first) = (&new.participants[side.index()], &verified[side.index()].first);
+            Participant {
+                number: first.number.clone(),
+                keyed_as: first.number.respelled(),
+                country: first.country,
+                verified_by: first.judge,
+                label: asked.label.clone(),
+                language: Some(self.language(asked, first)),
+                sees,
+                notification: match new.notify && new.direction.includes(side) {
+                    true => Notification::Pending,
+                    false => Notification::Off,
+                },
+                pin: new.pins.as_ref().filter(|_| new.direction.includes(side)).map(PinIssuer::issue),
+                previous_numbers: Vec::new(),
+                previously_seen: Vec::new(),
+                hours: asked.hours.clone(),
+                further: further(asked, &verified[side.index()]),
+            }
         };
         Conversation {
             id: ConversationId::generate(now),
@@ -264,16 +298,70 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             paused_until: None,
             blocked: None,
             revision: 0,
-            carrier_records: verified.iter().filter_map(|verified| verified.carrier_record.clone()).collect(),
+            carrier_records: verified
+                .iter()
+                .flat_map(VerifiedSide::all)
+                .filter_map(|verified| verified.carrier_record.clone())
+                .collect(),
         }
     }
 }
 
-fn read(participant: &NewParticipant, side: Side) -> Result<PhoneNumber, CreationError> {
-    let number = verify_number::read(&participant.number, participant.country);
-    number.map_err(|error| CreationError::Number(side, error))
+/// Returns the further phones of a new participant.
+fn further(asked: &NewParticipant, verified: &VerifiedSide) -> Vec<FurtherPhone> {
+    let phones = asked.further.iter().zip(&verified.further).zip(1..);
+    let phone = |((asked, verified), id): ((&NewPhone, &VerifiedNumber), u16)| FurtherPhone {
+        id,
+        number: verified.number.clone(),
+        keyed_as: verified.number.respelled(),
+        country: verified.country,
+        verified_by: verified.judge,
+        language: asked.language.clone(),
+        hours: asked.hours.clone(),
+        joined_at: None,
+        left_at: None,
+    };
+    phones.map(phone).collect()
 }
 
-fn numbers_of(verified: &[VerifiedNumber; 2]) -> [RealNumber; 2] {
-    verified.each_ref().map(|verified| verified.number.clone())
+/// The phones of a side of a request.
+struct SideNumbers {
+    first: PhoneNumber,
+    further: Vec<PhoneNumber>,
+}
+
+impl SideNumbers {
+    fn read(participant: &NewParticipant, side: Side) -> Result<Self, CreationError> {
+        let first = verify_number::read(&participant.number, participant.country);
+        let further = participant.further.iter().enumerate().map(|(position, phone)| {
+            let read = verify_number::read(&phone.number, phone.country);
+            read.map_err(|error| CreationError::FurtherNumber(side, position, error))
+        });
+        Ok(Self {
+            first: first.map_err(|error| CreationError::Number(side, error))?,
+            further: further.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn real(&self) -> SidePhones {
+        let real = |number: &PhoneNumber| RealNumber::from(number.clone());
+        SidePhones { first: real(&self.first), further: self.further.iter().map(real).collect() }
+    }
+}
+
+/// Refuses a phone that is in the conversation twice.
+fn check_distinct([a, b]: &[SidePhones; 2]) -> Result<(), CreationError> {
+    if a.first.is_same_phone(&b.first) {
+        return Err(CreationError::SameNumber);
+    }
+    let mut others = vec![&a.first, &b.first];
+    for (side, phones) in [(Side::A, a), (Side::B, b)] {
+        for (position, phone) in phones.further.iter().enumerate() {
+            if others.iter().any(|other| other.is_same_phone(phone)) {
+                return Err(CreationError::SameFurtherNumber(side, position));
+            }
+            others.push(phone);
+        }
+    }
+    Ok(())
 }

@@ -26,7 +26,7 @@ use crate::service::create::free_numbers::{FreeNumbers, Options, Purpose};
 use crate::service::demand::DemandRecorder;
 use crate::service::pool_cache::PoolCache;
 use crate::service::scan_run::{GRACE, ScanProgress, ScanRun};
-use crate::service::verify_number::VerifiedNumber;
+use crate::service::verify_number::VerifiedSide;
 use crate::store::{Heal, Loss, MAX_NUMBERS, RouteScan, ScanPurpose, Store, StoreError};
 use crate::vonage::sms::TextSender;
 
@@ -230,23 +230,26 @@ impl<T: TextSender> Healer<T> {
         let (now, after) = (self.clock.now(), changed(before, &picked, attempt < KEEPS_PINS));
         let mut routes = Vec::new();
         for (side, number) in &picked {
-            let old = before.participant(*side);
             if !before.direction.includes(*side) {
-                // Who only receives has a hold, which is no part of the transaction.
+                // Those who only receive have holds, which are no part of the transaction.
                 let needed = before.quarantined_until(before.expires_at);
-                if self.store.hold(after.participant(*side).route_caller(), number, needed, now).await?.is_none() {
-                    return Ok(Replaced::Changed);
+                for phone in after.phones(*side) {
+                    if self.store.hold(phone.caller, number, needed, now).await?.is_none() {
+                        return Ok(Replaced::Changed);
+                    }
                 }
                 continue;
             }
-            let owner = self.store.key_owner(old.route_caller(), &old.sees).await?;
-            let Some(KeyOwner::Route(old)) = owner.filter(|owner| owner.conversation() == Some(before.id)) else {
-                return Ok(Replaced::Changed);
-            };
-            let key = options.of(*side).by_number.get(number);
-            let route = Route::joining(&after, *side, key, whole_second(now));
-            let route = route.with_spoken_names(&after, &self.words);
-            routes.push(Route { looked_up: old.looked_up, left_seconds: old.left_seconds, ..route });
+            let phones = before.phones(*side).zip(after.phones(*side)).zip(options.of_phones(*side));
+            for ((old, new), known) in phones {
+                let owner = self.store.key_owner(old.caller, old.sees).await?;
+                let Some(KeyOwner::Route(old)) = owner.filter(|owner| owner.conversation() == Some(before.id)) else {
+                    return Ok(Replaced::Changed);
+                };
+                let route = Route::joining(&after, new, known.by_number.get(number), whole_second(now));
+                let route = route.with_spoken_names(&after, &self.words);
+                routes.push(Route { looked_up: old.looked_up, left_seconds: old.left_seconds, ..route });
+            }
         }
         let mut next = heal.clone();
         for (side, _) in &picked {
@@ -266,7 +269,7 @@ impl<T: TextSender> Healer<T> {
 
     /// Chooses numbers as a creation does: among those that are free for each caller.
     async fn pick(&self, conversation: &Conversation, lost: &[Loss]) -> Result<(Options, Picked), CreationError> {
-        let verified = conversation.participants.each_ref().map(VerifiedNumber::of);
+        let verified = conversation.participants.each_ref().map(VerifiedSide::of);
         let texts = lost.iter().any(|loss| conversation.participant(loss.side).notification != Notification::Off);
         let free = FreeNumbers {
             store: &self.store,
