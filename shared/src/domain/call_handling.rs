@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::guard::Guard;
-use crate::domain::missed_calls::{Measure, MissedCalls};
+use crate::domain::missed_calls::{LONGEST_MESSAGE, Measure, MissedCalls};
 
 /// The handling of calls. Serialized as the table stores it, in a conversation and in its routes, so that the answer to a call needs
 /// no second read.
@@ -60,6 +60,16 @@ impl CallHandling {
 
     /// Returns the longest time that the words and the menu after a missed call take, in seconds.
     pub fn menu_seconds(self) -> u32 {
-        if self.missed_calls.includes(Measure::CallBack) { 25 } else { 10 }
+        match (self.missed_calls.includes(Measure::Voicemail), self.missed_calls.includes(Measure::CallBack)) {
+            // Also the words before and after the message.
+            (true, _) => 45 + LONGEST_MESSAGE,
+            (false, true) => 25,
+            (false, false) => 10,
+        }
+    }
+
+    /// True if a conversation with this handling may have recordings.
+    pub fn records(self) -> bool {
+        self.missed_calls.includes(Measure::Voicemail)
     }
 }

@@ -12,6 +12,9 @@ pub const BURST: SignedDuration = SignedDuration::from_mins(10);
 /// Time after a missed call in which the other one is still told of it. An event that comes later is only recorded.
 pub const NEWS: SignedDuration = SignedDuration::from_mins(10);
 
+/// Length of the longest message that a caller can leave, in seconds.
+pub const LONGEST_MESSAGE: u32 = 120;
+
 /// One thing that is done about a missed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,6 +25,13 @@ pub enum Measure {
     Text,
     /// The caller may press 1, and the other one gets a text message that asks to call back.
     CallBack,
+    /// The caller may press 2 and leave a message, and the other one gets a text message with a link to it.
+    Voicemail,
+}
+
+impl Measure {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Say, Self::Text, Self::CallBack, Self::Voicemail];
 }
 
 /// The measures of a conversation. Each but none of them includes [`Measure::Say`].
@@ -33,6 +43,7 @@ pub struct MissedCalls {
     says: bool,
     texts: bool,
     offers_call_back: bool,
+    takes_messages: bool,
 }
 
 impl MissedCalls {
@@ -47,6 +58,7 @@ impl MissedCalls {
             Measure::Say => self.says,
             Measure::Text => self.texts,
             Measure::CallBack => self.offers_call_back,
+            Measure::Voicemail => self.takes_messages,
         }
     }
 }
@@ -57,13 +69,14 @@ impl From<Vec<Measure>> for MissedCalls {
             says: !measures.is_empty(),
             texts: measures.contains(&Measure::Text),
             offers_call_back: measures.contains(&Measure::CallBack),
+            takes_messages: measures.contains(&Measure::Voicemail),
         }
     }
 }
 
 impl From<MissedCalls> for Vec<Measure> {
     fn from(missed: MissedCalls) -> Self {
-        [Measure::Say, Measure::Text, Measure::CallBack].into_iter().filter(|one| missed.includes(*one)).collect()
+        Measure::ALL.into_iter().filter(|one| missed.includes(*one)).collect()
     }
 }
 
@@ -115,6 +128,7 @@ mod tests {
             (json!(["text"]), json!(["say", "text"])),
             (json!(["call_back", "call_back"]), json!(["say", "call_back"])),
             (json!(["call_back", "text", "say"]), json!(["say", "text", "call_back"])),
+            (json!(["voicemail"]), json!(["say", "voicemail"])),
         ] {
             assert_eq!(serde_json::to_value(read(list.clone())).unwrap(), stored, "{list}");
             assert_eq!(read(list.clone()).is_none(), list == json!([]));

@@ -25,6 +25,8 @@ pub mod pin;
 pub mod pool;
 pub mod rates;
 pub mod ready_pool;
+pub mod recording;
+pub mod recording_work;
 pub mod retention;
 pub mod route;
 pub mod route_keys;

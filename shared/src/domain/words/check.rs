@@ -126,6 +126,7 @@ fn longest_value(placeholder: Placeholder) -> usize {
         Placeholder::Brand => 40,
         Placeholder::Label => 160,
         Placeholder::Number => 16,
+        Placeholder::Link => 160,
         Placeholder::Minutes => 4,
         Placeholder::Pin => 6,
         Placeholder::Reference => 512,
@@ -137,6 +138,8 @@ fn usual_value(placeholder: Placeholder) -> usize {
     match placeholder {
         Placeholder::Brand | Placeholder::Label | Placeholder::Reference => 20,
         Placeholder::Number => 13,
+        // The address of API Gateway, which is longer than most domains.
+        Placeholder::Link => 90,
         Placeholder::Minutes => 2,
         Placeholder::Pin => 6,
     }

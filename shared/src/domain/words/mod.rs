@@ -61,6 +61,7 @@ pub struct Speech<'w> {
     number: Option<String>,
     minutes: Option<String>,
     pin: Option<Pin>,
+    link: Option<String>,
 }
 
 impl Default for Words {
@@ -105,7 +106,16 @@ impl Words {
     pub fn speech(&self, language: Option<&Language>) -> Speech<'_> {
         let languages = language.into_iter().chain([&self.0.default]).cloned();
         let languages = languages.chain([Language::english()]).collect();
-        Speech { words: &self.0, languages, label: None, reference: None, number: None, minutes: None, pin: None }
+        Speech {
+            words: &self.0,
+            languages,
+            label: None,
+            reference: None,
+            number: None,
+            minutes: None,
+            pin: None,
+            link: None,
+        }
     }
 
     /// Returns the words for the caller of a route.
@@ -151,6 +161,11 @@ impl<'w> Speech<'w> {
         Self { pin: Some(pin.clone()), ..self }
     }
 
+    /// Sets the address of a recording.
+    pub fn with_link(self, link: String) -> Self {
+        Self { link: Some(link), ..self }
+    }
+
     /// Returns the same words with a number of minutes.
     pub fn with_minutes(&self, minutes: u32) -> Self {
         Self { minutes: Some(minutes.to_string()), ..self.clone() }
@@ -188,6 +203,7 @@ impl<'w> Speech<'w> {
                 Some(label) => Some(label.as_str()),
                 None => self.find(Name::OtherPerson.key()).0.as_str(),
             },
+            Some(Placeholder::Link) => self.link.as_deref(),
             Some(Placeholder::Minutes) => self.minutes.as_deref(),
             Some(Placeholder::Number) => self.number.as_deref(),
             Some(Placeholder::Pin) => self.pin.as_ref().map(Pin::expose),

@@ -9,6 +9,8 @@ pub enum Placeholder {
     Brand,
     /// The name of the other participant.
     Label,
+    /// The address of a recording.
+    Link,
     /// Whole minutes.
     Minutes,
     /// The virtual number to dial, with "+".
@@ -21,7 +23,8 @@ pub enum Placeholder {
 
 impl Placeholder {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Brand, Self::Label, Self::Minutes, Self::Number, Self::Pin, Self::Reference];
+    pub const ALL: [Self; 7] =
+        [Self::Brand, Self::Label, Self::Link, Self::Minutes, Self::Number, Self::Pin, Self::Reference];
 
     /// Those that every sentence may have.
     pub const ANYWHERE: [Self; 3] = [Self::Brand, Self::Label, Self::Reference];
@@ -31,6 +34,7 @@ impl Placeholder {
         match self {
             Self::Brand => "brand",
             Self::Label => "label",
+            Self::Link => "link",
             Self::Minutes => "minutes",
             Self::Number => "number",
             Self::Pin => "pin",
@@ -122,6 +126,8 @@ sentences! {
         MissedLater = "missed.later",
         /// The caller of a missed call may press 1 to ask for a call back.
         MissedOffer = "missed.offer",
+        /// The caller of a missed call may press 2 to leave a message.
+        MissedOfferVoicemail = "missed.offer-voicemail",
         /// Nobody answers.
         MissedUnanswered = "missed.unanswered",
         /// The callee's phone cannot be reached.
@@ -130,6 +136,10 @@ sentences! {
         PinAgain = "pin.again",
         /// A caller who is not known is to type a PIN.
         PinAsk = "pin.ask",
+        /// The caller's message begins after the tone.
+        VoicemailBegin = "voicemail.begin",
+        /// The caller's message is recorded.
+        VoicemailDone = "voicemail.done",
     }
 }
 
@@ -148,6 +158,8 @@ sentences! {
         MissedByReceiver = "text.missed-by-receiver" needs [Label],
         /// The number to dial from now on.
         NumberChanged = "text.number-changed" needs [Number],
+        /// A message that the caller of a missed call left.
+        Voicemail = "text.voicemail" needs [Label, Link],
     }
 }
 
