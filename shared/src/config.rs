@@ -12,6 +12,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use rust_decimal::Decimal;
 
 use crate::domain::call_handling::CallHandling;
@@ -66,7 +67,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 56] = {
+pub const VARIABLES: [Variable; 61] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -138,7 +139,16 @@ pub const VARIABLES: [Variable; 56] = {
             "Guard of a conversation that has no guard of its own: none, press_1 or detect"),
         variable("DEFAULT_MISSED_CALLS", Parameter("DefaultMissedCalls"), Unset("the call just ends"),
             "What is done about a call that nobody takes, in a conversation without missed_calls of its own: a list of say, \
-             text and call_back, such as say,text"),
+             text, call_back and voicemail, such as say,text"),
+        variable("RECORDING_DAYS", Parameter("RecordingDays"), Value("0"),
+            "Days for which recordings are kept, 0 to 365; 0 means that nothing is recorded. Recordings need the private key of \
+             the Voice application"),
+        variable("RECORDINGS_BUCKET", Template, Unset("no recordings"), "Name of the S3 bucket with the files of recordings"),
+        variable("AWS_ENDPOINT_URL_S3", Template, Unset("the endpoint of the region"), "URL of S3, for that bucket"),
+        variable("KEEP_RECORDINGS_FUNCTION_NAME", Template, Unset("only the schedule fetches recordings"),
+            "Name of the function that the event webhook invokes to fetch a recording"),
+        variable("VONAGE_RECORDING_DOMAINS", Template, Value("nexmo.com,vonage.com"),
+            "Domains at whose hosts recordings may be. The application's token is sent nowhere else"),
         variable("DEFAULT_LANGUAGE", Parameter("DefaultLanguage"), Value("en"),
             "Language of calls and text messages for people whose language is neither given nor guessed, such as en or pt-BR"),
         variable("BRAND", Parameter("Brand"), Unset("no name"),
@@ -158,8 +168,8 @@ pub const VARIABLES: [Variable; 56] = {
         variable("WHEN_LOOKUP_FAILS", Parameter("WhenLookupFails"), Value("accept"),
             "Fate of a phone number about which Vonage gives no verdict: accept takes it if the numbering plan holds it \
              valid, refuse refuses it"),
-        variable("VONAGE_PRIVATE_KEY", Secret("private_key"), Unset("required with `NUMBER_LOOKUP=identity-insights` and `CALL_CONTROL=on`"),
-            "Private key of the Voice application, RSA in PEM, which signs the requests to Identity Insights and about running calls"),
+        variable("VONAGE_PRIVATE_KEY", Secret("private_key"), Unset("required with `NUMBER_LOOKUP=identity-insights`, `CALL_CONTROL=on` and `RECORDING_DAYS`"),
+            "Private key of the Voice application, RSA in PEM, which signs the requests to Identity Insights, about running calls and for recordings"),
         variable("CALLABLE_COUNTRIES", Parameter("CallableCountries"), Unset("the countries of the pool's calling codes"),
             "Countries whose phone numbers participants may have, such as GB,US; * allows all countries, at any price"),
         variable("FALLBACK_COUNTRIES", Parameter("FallbackCountries"), Unset("no other country"),
@@ -410,19 +420,32 @@ impl Environment {
         })
     }
 
-    /// Reads `DEFAULT_GUARD` and `DEFAULT_MISSED_CALLS`.
+    /// Reads `RECORDING_DAYS`: the time for which recordings are kept, or `None` if nothing is recorded.
+    pub fn recordings_kept_for(&self) -> Result<Option<SignedDuration>, ConfigError> {
+        let days = in_range(self, "RECORDING_DAYS", 0..=365, "days")?;
+        Ok((days > 0).then(|| SignedDuration::from_hours(24 * i64::from(days))))
+    }
+
+    /// Reads `DEFAULT_GUARD`, `DEFAULT_MISSED_CALLS` and `RECORDING_DAYS`.
     pub fn call_handling(&self) -> Result<CallHandling, ConfigError> {
         let guard = self.required("DEFAULT_GUARD")?;
         let missed = self.optional("DEFAULT_MISSED_CALLS").unwrap_or_default();
         let missed: Vec<_> = missed.split(',').map(str::trim).filter(|measure| !measure.is_empty()).collect();
         let malformed = |name, expected: &str| ConfigError::Malformed { name, expected: expected.to_owned() };
-        Ok(CallHandling {
+        let handling = CallHandling {
             guard: serde_json::from_value(guard.into())
                 .map_err(|_| malformed("DEFAULT_GUARD", "must be none, press_1 or detect"))?,
-            missed_calls: serde_json::from_value(missed.into())
-                .map_err(|_| malformed("DEFAULT_MISSED_CALLS", "must be a list of say, text and call_back"))?,
+            missed_calls: serde_json::from_value(missed.into()).map_err(|_| {
+                malformed("DEFAULT_MISSED_CALLS", "must be a list of say, text, call_back and voicemail")
+            })?,
             ..CallHandling::default()
-        })
+        };
+        match self.recordings_kept_for()? {
+            None if handling.records() => {
+                Err(malformed("DEFAULT_MISSED_CALLS", "must not have voicemail while RECORDING_DAYS is 0"))
+            }
+            _ => Ok(handling),
+        }
     }
 
     fn usage_limit<N: FromStr, T>(

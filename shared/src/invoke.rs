@@ -24,6 +24,11 @@ impl AsyncFunction {
         env.optional("CONTROL_FUNCTION_NAME").map(|name| Self::named(env, name)).transpose()
     }
 
+    /// Returns the function that `KEEP_RECORDINGS_FUNCTION_NAME` names, if it names one. Sends nothing.
+    pub fn keeping_recordings(env: &Environment) -> Result<Option<Self>, ConfigError> {
+        env.optional("KEEP_RECORDINGS_FUNCTION_NAME").map(|name| Self::named(env, name)).transpose()
+    }
+
     fn named(env: &Environment, name: String) -> Result<Self, ConfigError> {
         let lambda = AwsService::new(env, "lambda", env.optional("AWS_ENDPOINT_URL_LAMBDA"))?;
         Ok(Self { lambda, path: format!("/2015-03-31/functions/{name}/invocations") })

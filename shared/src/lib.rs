@@ -8,8 +8,8 @@
 //! | layer | contents |
 //! |---|---|
 //! | [`edge`] | Lambda, HTTP and telemetry |
-//! | [`service`] | use cases: create, update, provision, heal, forget, redact, restore |
-//! | [`invoke`], [`event_bus`] | other functions; the EventBridge bus |
+//! | [`service`] | use cases: create, update, provision, heal, forget, redact, restore, recordings |
+//! | [`invoke`], [`event_bus`], [`recording_files`] | other functions; the EventBridge bus; the files of recordings |
 //! | [`store`], [`vonage`] | the DynamoDB table; the Vonage client |
 //! | [`config`], [`clock`] | environment variables; the time |
 //! | [`domain`] | values and rules, without AWS and HTTP |
@@ -21,6 +21,7 @@ pub mod domain;
 pub mod edge;
 pub mod event_bus;
 pub mod invoke;
+pub mod recording_files;
 mod retry;
 pub mod service;
 pub mod store;

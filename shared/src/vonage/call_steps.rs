@@ -4,13 +4,16 @@ use super::call_urls::{CallUrls, StepKind};
 use super::ncco::{Action, Keys, Ncco, say};
 use crate::domain::attempt::Attempt;
 use crate::domain::conversation::{Conversation, ConversationId};
-use crate::domain::missed_calls::{Measure, Missed};
+use crate::domain::missed_calls::{LONGEST_MESSAGE, Measure, Missed};
 use crate::domain::side::Side;
 use crate::domain::words::sentence::Spoken;
 use crate::domain::words::{Speech, Words};
 
 /// Seconds in which a key has to be pressed; the longest that Vonage takes. A phone that screens calls asks its owner first.
 const TIME_TO_PRESS: u8 = 10;
+
+/// Seconds of silence after which a message ends. People pause for less.
+const SILENCE_AFTER_MESSAGE: u8 = 5;
 
 /// Returns the words for the participant on the side `to`.
 pub fn speech_to<'w>(words: &'w Words, conversation: &Conversation, to: Side) -> Speech<'w> {
@@ -73,15 +76,41 @@ pub fn missed(words: &Words, conversation: &Conversation, callee: Side, reason: 
             Missed::Unreachable => Spoken::MissedUnreachable,
         },
     );
-    if !offers_call_back(conversation, callee) {
-        return vec![sentence, say(&speech, Spoken::MissedLater)];
-    }
-    vec![sentence, say(&speech, Spoken::MissedOffer), one_key(urls.step(StepKind::Menu, callee, None))]
+    let offers = [
+        (offers_call_back(conversation, callee), Spoken::MissedOffer),
+        (takes_messages(conversation), Spoken::MissedOfferVoicemail),
+    ];
+    let mut ncco = vec![sentence];
+    ncco.extend(offers.into_iter().filter(|(is_offered, _)| *is_offered).map(|(_, offer)| say(&speech, offer)));
+    let last = match ncco.len() {
+        1 => say(&speech, Spoken::MissedLater),
+        _ => one_key(urls.step(StepKind::Menu, callee, None)),
+    };
+    ncco.push(last);
+    ncco
 }
 
 /// True if the caller of a missed call may ask for a call back: if that is wanted, and the callee can call at all.
 pub fn offers_call_back(conversation: &Conversation, callee: Side) -> bool {
     conversation.handling.missed_calls.includes(Measure::CallBack) && conversation.direction.includes(callee)
+}
+
+/// True if the caller of a missed call may leave a message.
+pub fn takes_messages(conversation: &Conversation) -> bool {
+    conversation.handling.missed_calls.includes(Measure::Voicemail)
+}
+
+/// Returns what records the message of the caller of a missed call.
+pub fn voicemail(speech: &Speech<'_>, callee: Side, urls: &CallUrls) -> Ncco {
+    let record = Action::Record {
+        format: "mp3",
+        end_on_silence: SILENCE_AFTER_MESSAGE,
+        end_on_key: '#',
+        time_out: LONGEST_MESSAGE,
+        beep_start: true,
+        event_url: [urls.step(StepKind::Voicemail, callee, None)],
+    };
+    vec![say(speech, Spoken::VoicemailBegin), record, say(speech, Spoken::VoicemailDone)]
 }
 
 /// Returns what the caller hears who pressed a key after a missed call, or none.

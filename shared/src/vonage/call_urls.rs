@@ -23,6 +23,8 @@ pub enum StepKind {
     Join,
     /// An event of the callee's leg, if the call may try several phones.
     Leg,
+    /// The caller of a missed call left a message.
+    Voicemail,
 }
 
 /// A step of a call to the participant on one side.
@@ -37,13 +39,14 @@ pub struct Step {
 }
 
 impl Step {
-    const KINDS: [(StepKind, &'static str); 6] = [
+    const KINDS: [(StepKind, &'static str); 7] = [
         (StepKind::Guard, "guard"),
         (StepKind::After, "after"),
         (StepKind::Menu, "menu"),
         (StepKind::Placed, "placed"),
         (StepKind::Join, "join"),
         (StepKind::Leg, "leg"),
+        (StepKind::Voicemail, "voicemail"),
     ];
 
     /// Reads the last part of an address.
@@ -97,6 +100,11 @@ impl CallUrls {
         format!("{}/{}", self.events(), Step { kind, callee, attempt }.name())
     }
 
+    /// Returns the address of the deployment, without a slash at its end.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Returns the address of the words for the callee.
     pub fn whisper(&self, token: &str) -> String {
         format!("{}/webhooks/whisper/{token}", self.base)
@@ -107,6 +115,11 @@ impl CallUrls {
 /// type one has no conversation yet.
 pub fn pin(base: &str, nth: u8) -> String {
     format!("{base}/webhooks/event/pin/{nth}")
+}
+
+/// Returns the address at which a deployment shows the recording of a token.
+pub fn recording_link(base: &str, token: &str) -> String {
+    format!("{base}/recordings/{token}")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::RETRY_AFTER;
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -135,6 +135,12 @@ impl Vonage {
         answer(self.request(url, payload).bearer_auth(token).timeout(limit)).await
     }
 
+    /// Sends a GET of the application to any address, and returns the response with a body that is still to be read, within `limit`
+    /// from now. 401, 429 and 5xx are errors. The caller has checked the address: `token` is sent there.
+    pub(super) async fn open(&self, token: &str, url: Url, limit: Duration) -> Result<Response, VonageError> {
+        checked(self.http.get(url).bearer_auth(token).timeout(limit).send().await?)
+    }
+
     fn request<P: Serialize>(&self, url: String, payload: Payload<'_, P>) -> RequestBuilder {
         match payload {
             Payload::Query(query) => self.http.get(url).query(query),
@@ -176,11 +182,16 @@ fn retry_after(response: &Response) -> Option<Duration> {
 
 /// Sends a request, and returns the HTTP status and the body. 401, 429 and 5xx are errors.
 async fn answer(request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), VonageError> {
-    let response = request.send().await?;
+    let response = checked(request.send().await?)?;
+    Ok((response.status(), response.bytes().await?.to_vec()))
+}
+
+/// Returns the response. 401, 429 and 5xx are errors.
+fn checked(response: Response) -> Result<Response, VonageError> {
     match response.status() {
         StatusCode::UNAUTHORIZED => Err(VonageError::Unauthorized),
         StatusCode::TOO_MANY_REQUESTS => Err(VonageError::RateLimited { retry_after: retry_after(&response) }),
         status if status.is_server_error() => Err(VonageError::Failed(status.as_u16())),
-        status => Ok((status, response.bytes().await?.to_vec())),
+        _ => Ok(response),
     }
 }

@@ -13,6 +13,8 @@ pub mod number_insight;
 pub mod number_lookup;
 pub mod numbers;
 pub mod pin_steps;
+pub mod record_event;
+pub mod recordings;
 pub mod redact;
 pub mod signature;
 pub mod sms;

@@ -78,6 +78,28 @@ pub enum Action {
         #[serde(rename = "eventUrl")]
         event_url: [String; 1],
     },
+    /// Records the caller until one of its conditions ends it. With such conditions the next action waits for the end.
+    ///
+    /// Source: Vonage Voice API, "Recording": without any of them a recording runs beside the other actions.
+    Record {
+        /// The format of the file.
+        format: &'static str,
+        /// Seconds of silence that end it, 3 to 10.
+        #[serde(rename = "endOnSilence")]
+        end_on_silence: u8,
+        /// The key that ends it.
+        #[serde(rename = "endOnKey")]
+        end_on_key: char,
+        /// The longest duration, in seconds, 3 to 7200.
+        #[serde(rename = "timeOut")]
+        time_out: u32,
+        /// True if a tone comes first.
+        #[serde(rename = "beepStart")]
+        beep_start: bool,
+        /// The address of its event.
+        #[serde(rename = "eventUrl")]
+        event_url: [String; 1],
+    },
     /// Moves the leg into a conference. Under a name of its own it is there alone.
     Conversation {
         /// The name of the conference.
@@ -169,7 +191,11 @@ pub fn spoken(ncco: &Ncco) -> String {
     let texts = ncco.iter().filter_map(|action| match action {
         Action::Talk { text, .. } => Some(text.clone()),
         Action::Stream { stream_url: [url] } => Some(format!("[{url}]")),
-        Action::Connect { .. } | Action::Input { .. } | Action::Notify { .. } | Action::Conversation { .. } => None,
+        Action::Connect { .. }
+        | Action::Input { .. }
+        | Action::Notify { .. }
+        | Action::Record { .. }
+        | Action::Conversation { .. } => None,
     });
     texts.collect::<Vec<_>>().join(" ")
 }
