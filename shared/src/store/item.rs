@@ -17,6 +17,7 @@ use crate::domain::number_erasure::ErasureId;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pool::Work;
 use crate::domain::ready_pool::PartName;
+use crate::domain::recording::RecordingId;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -122,6 +123,12 @@ pub(super) enum Key<'a> {
     },
     /// A call whose caller was asked for a PIN, by Vonage's id of the call.
     PinCall(&'a str),
+    /// A recording, in a partition of the conversation's recordings, so that the pages of its calls do not read them.
+    Recording(ConversationId, &'a RecordingId),
+    /// The next step of a recording.
+    RecordingWork(ConversationId, &'a RecordingId),
+    /// A link to a recording, by the hash of its token.
+    RecordingLink(&'a str),
     /// The route keys of a conversation, in the journal.
     RouteKeys(ConversationId),
     /// The last change of a conversation, in the journal.
@@ -171,6 +178,13 @@ impl Key<'_> {
             Key::Pin { number, hash } => (pin_partition(number), format!("PIN#{hash}")),
             Key::PinTries { number, by } => (pin_partition(number), format!("TRIES#{by}")),
             Key::PinCall(call) => (format!("CALL#{call}"), "PIN".to_owned()),
+            Key::Recording(conversation, id) => {
+                (recordings_partition(conversation), format!("{RECORDING_PREFIX}{}", id.as_str()))
+            }
+            Key::RecordingWork(conversation, id) => {
+                (RECORDING_WORK_PARTITION.to_owned(), format!("{conversation}#{}", id.as_str()))
+            }
+            Key::RecordingLink(hash) => (format!("LINK#{hash}"), "LINK".to_owned()),
             Key::RouteKeys(id) => (conversation_partition(id), ROUTE_KEYS.to_owned()),
             Key::Change(id) => (conversation_partition(id), CHANGE.to_owned()),
             Key::JournalOwner => (JOURNAL_OWNER.to_owned(), JOURNAL_OWNER.to_owned()),
@@ -217,6 +231,9 @@ impl Key<'_> {
             Key::Pin { .. } => ItemKind::Pin,
             Key::PinTries { .. } => ItemKind::PinTries,
             Key::PinCall(_) => ItemKind::PinCall,
+            Key::Recording(..) => ItemKind::Recording,
+            Key::RecordingWork(..) => ItemKind::RecordingWork,
+            Key::RecordingLink(_) => ItemKind::RecordingLink,
             Key::RouteKeys(_) => ItemKind::RouteKeys,
             Key::Change(_) => ItemKind::Change,
             Key::JournalOwner => ItemKind::JournalOwner,
@@ -266,6 +283,17 @@ pub(super) const HEAL_PARTITION: &str = "HEAL";
 
 /// Partition of the carrier records that Vonage has to redact.
 pub(super) const REDACTION_PARTITION: &str = "REDACTION";
+
+/// Partition of the work on recordings.
+pub(super) const RECORDING_WORK_PARTITION: &str = "RECORDING";
+
+/// Prefix of the sort key of a recording.
+pub(super) const RECORDING_PREFIX: &str = "RECORDING#";
+
+/// Returns the partition of the recordings of a conversation.
+pub(super) fn recordings_partition(id: ConversationId) -> String {
+    format!("RECORDINGS#{id}")
+}
 
 pub(super) fn caller_partition(caller: &str) -> String {
     format!("CALLER#{caller}")
@@ -396,6 +424,7 @@ mod tests {
         let (id, country) = (ConversationId::generate(Timestamp::UNIX_EPOCH), Country::try_from("GB").unwrap());
         let record = &CarrierRecord { product: Product::Sms, id: "1".to_owned(), direction: Direction::Outbound };
         let part = &PartName::first(country, number);
+        let recording = &RecordingId::try_from("aaaaaaaa").unwrap();
         let mut kinds = Vec::new();
         let work = crate::domain::pool::Work::ALL.map(|work| Key::Work { country, work, number });
         let scans = [ScanPurpose::Draining, ScanPurpose::Healing].map(Key::RouteScan);
@@ -425,6 +454,9 @@ mod tests {
             Key::Pin { number, hash: "1" },
             Key::PinTries { number, by: "ALL" },
             Key::PinCall("CON-1"),
+            Key::Recording(id, recording),
+            Key::RecordingWork(id, recording),
+            Key::RecordingLink("1"),
             Key::RouteKeys(id),
             Key::Change(id),
             Key::JournalOwner,

@@ -75,6 +75,12 @@ kinds! {
     PinTries = "the tries of PINs",
     /// A call whose caller was asked for a PIN.
     PinCall = "a call with PIN",
+    /// A recording of a conversation.
+    Recording = "a recording",
+    /// The next step of a recording.
+    RecordingWork = "the work on a recording",
+    /// The token of a link to a recording.
+    RecordingLink = "the link to a recording",
     /// The route keys of a conversation, in the journal.
     RouteKeys = "the route keys of a conversation",
     /// The last change of a conversation, in the journal.
@@ -142,6 +148,9 @@ impl ItemKind {
             ("PIN", "PIN") => Self::Pin,
             ("PIN", "TRIES") => Self::PinTries,
             ("CALL", "PIN") => Self::PinCall,
+            ("RECORDINGS", "RECORDING") => Self::Recording,
+            ("RECORDING", _) => Self::RecordingWork,
+            ("LINK", "LINK") => Self::RecordingLink,
             _ => return None,
         })
     }

@@ -80,7 +80,7 @@ impl Store {
         let (index, participant) = (callee.index(), conversation.participant(callee));
         let told = match measure {
             Measure::CallBack => format!("asked_{index}"),
-            Measure::Say | Measure::Text => format!("told_{index}"),
+            Measure::Say | Measure::Text | Measure::Voicemail => format!("told_{index}"),
         };
         let before = whole_second(now).saturating_sub(BURST).unwrap_or(Timestamp::MIN);
         let claim = Write::update(Key::Conversation(conversation.id))
