@@ -4,14 +4,17 @@ use shared::config::{Environment, VARIABLES};
 
 use crate::stack::account;
 
-/// The variables that the laptop itself sets: the addresses of its services, as its ports say, the names of its own function and
-/// bus, and the key of its own application. The key of a real application stays where it is.
-const OF_LAPTOP: [&str; 11] = [
+/// The variables that the laptop itself sets: the addresses of its services, as its ports say, the names of its own functions, bus
+/// and bucket, and the key of its own application. The key of a real application stays where it is.
+const OF_LAPTOP: [&str; 14] = [
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_EVENTBRIDGE",
     "AWS_ENDPOINT_URL_LAMBDA",
+    "AWS_ENDPOINT_URL_S3",
     "CONTROL_FUNCTION_NAME",
     "EVENT_BUS_NAME",
+    "KEEP_RECORDINGS_FUNCTION_NAME",
+    "RECORDINGS_BUCKET",
     "VONAGE_API_URL",
     "VONAGE_INSIGHTS_URL",
     "VONAGE_PRIVATE_KEY",

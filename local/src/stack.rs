@@ -20,7 +20,8 @@ use crate::dynamodb::{self, AccessLog, Dynamodb, DynamodbError};
 use crate::faults::Faults;
 use crate::gateway::bus::{self, Bus};
 use crate::gateway::invoke::{self, BackgroundRuns};
-use crate::gateway::{self, CallControl, ErasureSchedule, NumbersSchedule, Schedule};
+use crate::gateway::objects::{self, Bucket};
+use crate::gateway::{self, CallControl, ErasureSchedule, NumbersSchedule, RecordingsSchedule, Schedule};
 use crate::settings::Settings;
 use crate::simulator::{self, Application, HttpMethod, Webhook};
 use crate::traffic::Traffic;
@@ -143,9 +144,12 @@ pub struct Stack {
     pub database: Option<Dynamodb>,
     /// The bus with the events that functions put there. The pipes, which read the table's stream, are not part of it.
     pub bus: Bus,
+    /// The bucket with the files of recordings: in a folder beside the table's file, or in memory.
+    pub bucket: Bucket,
     numbers: Arc<NumbersSchedule>,
     erasures: Arc<ErasureSchedule>,
     control: Arc<CallControl>,
+    recordings: Arc<RecordingsSchedule>,
     runs: BackgroundRuns,
     stop: watch::Sender<bool>,
     services: JoinSet<()>,
@@ -166,6 +170,8 @@ impl Stack {
 
         let (stop, stopped) = watch::channel(false);
         let mut services = JoinSet::new();
+        let folder = options.data.as_ref().map(|file| file.with_extension("recordings"));
+        let bucket = folder.map_or_else(Bucket::default, Bucket::in_folder);
         let (behind, database) = match options.dynamodb_url {
             Some(elsewhere) => (elsewhere, None),
             None => {
@@ -207,17 +213,20 @@ impl Stack {
         let numbers = Arc::new(NumbersSchedule::new(&environment, clock(), event)?);
         let erasures = Arc::new(ErasureSchedule::new(&environment, clock(), json!({"source": "aws.events"}))?);
         let control = Arc::new(CallControl::new(&environment, clock(), Value::Null)?);
+        let recordings = Arc::new(RecordingsSchedule::new(&environment, clock(), json!({"source": "aws.events"}))?);
         if let Some(interval) = options.schedule {
             services.spawn(run_every(interval, numbers.clone(), stopped.clone()));
             let orders = Arc::new(NumbersSchedule::new(&environment, clock(), orders_event())?);
             services.spawn(run_every(interval, orders, stopped.clone()));
             services.spawn(run_every(interval, erasures.clone(), stopped.clone()));
+            services.spawn(run_every(interval, recordings.clone(), stopped.clone()));
         }
         let routes = gateway::routes(&environment, options.clock)?;
         let runs = BackgroundRuns::new(stopped.clone());
         let bus = Bus::default();
-        let router = gateway::router(routes).merge(invoke::router(numbers.clone(), control.clone(), runs.clone()));
-        let router = router.merge(bus::router(bus.clone()));
+        let invocations = invoke::router(numbers.clone(), control.clone(), recordings.clone(), runs.clone());
+        let router = gateway::router(routes).merge(invocations);
+        let router = router.merge(bus::router(bus.clone())).merge(objects::router(bucket.clone()));
         let until = stopping(stopped);
         services.spawn(async move {
             let server = axum::serve(gateway, router).with_graceful_shutdown(until);
@@ -232,9 +241,11 @@ impl Stack {
             traffic,
             database,
             bus,
+            bucket,
             numbers,
             erasures,
             control,
+            recordings,
             runs,
             stop,
             services,
@@ -264,6 +275,11 @@ impl Stack {
     /// Runs the schedule of erasures once, and returns its report.
     pub async fn run_erasure_schedule(&self) -> Result<Value, lambda_http::Error> {
         self.erasures.tick().await
+    }
+
+    /// Runs the schedule of recordings once, and returns its report.
+    pub async fn run_recordings_schedule(&self) -> Result<Value, lambda_http::Error> {
+        self.recordings.tick().await
     }
 
     /// Waits until no function runs in the background. When a function has answered, its invocations have started.
@@ -364,8 +380,9 @@ fn with_settings(own: Environment, settings: &Settings) -> Environment {
 }
 
 /// Returns the variables of functions on the laptop, with the names of the table and the journal, and the URLs of DynamoDB, of
-/// Vonage, and of Lambda and EventBridge.
+/// Vonage, and of Lambda, EventBridge and S3.
 pub fn environment([table, journal]: [&str; 2], dynamodb_url: &str, vonage_url: &str, aws_url: &str) -> Environment {
+    let s3_url = format!("{aws_url}{}", objects::PATH);
     [
         ("TABLE_NAME", table),
         ("JOURNAL_TABLE_NAME", journal),
@@ -376,6 +393,10 @@ pub fn environment([table, journal]: [&str; 2], dynamodb_url: &str, vonage_url: 
         ("PROVISION_FUNCTION_NAME", provision_numbers::ProvisionNumbers::NAME),
         ("CALL_CONTROL", "on"),
         ("CONTROL_FUNCTION_NAME", control_call::ControlCall::NAME),
+        ("KEEP_RECORDINGS_FUNCTION_NAME", keep_recordings::KeepRecordings::NAME),
+        ("RECORDING_DAYS", "30"),
+        ("RECORDINGS_BUCKET", objects::BUCKET),
+        ("AWS_ENDPOINT_URL_S3", &s3_url),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "laptop"),
         ("AWS_SECRET_ACCESS_KEY", "laptop"),

@@ -44,6 +44,8 @@ pub struct CreateConversation {
     handling: CallHandling,
     /// The secret of PINs, if the deployment has them.
     pin_key: Option<PinKey>,
+    /// True if the deployment keeps recordings.
+    keeps_recordings: bool,
     hasher: RequestHasher,
 }
 
@@ -139,6 +141,7 @@ impl HttpFunction for CreateConversation {
             usage_limits: env.usage_limits()?,
             handling: env.call_handling()?,
             pin_key: env.pin_key()?,
+            keeps_recordings: env.recordings_kept_for()?.is_some(),
             hasher: RequestHasher::new(&env.hash_key()?),
         })
     }
@@ -157,6 +160,11 @@ impl HttpFunction for CreateConversation {
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let mut new = decode(&request, self.durations, self.handling, self.pin_key.as_ref())?;
+        if new.handling.records() && !self.keeps_recordings {
+            let detail = "This deployment keeps no recordings. It needs RECORDING_DAYS and the private key of its Voice \
+                          application.";
+            return Err(Problem::invalid("missed_calls", detail));
+        }
         new.usage_limits = new.usage_limits.or(self.usage_limits);
         let may_come_again = self.hasher.idempotent_request(&request)?;
         let deadline = deadline::of_work(&request, self.creator.clock.now());

@@ -6,8 +6,8 @@
 //!
 //! `GET|POST /webhooks/whisper/{token}` returns what a callee with guard hears before the connection.
 //!
-//! `POST /webhooks/event/{id}/{step}` receives the events of the callee's leg in one of several attempts, a key that was pressed in a call, or the end of a guarded leg, and answers with what
-//! comes next.
+//! `POST /webhooks/event/{id}/{step}` receives the events of the callee's leg in one of several attempts, a key that was pressed in a
+//! call, or the end of a guarded leg, and answers with what comes next. It also receives the event of a message that a caller left.
 //!
 //! `POST /webhooks/event/pin/{nth}` receives a PIN that a caller who is not known has typed.
 
@@ -34,10 +34,12 @@ use shared::invoke::AsyncFunction;
 use shared::service::call_steps::{CallSteps, MissedLeg, Next};
 use shared::service::hang_up::HangUp;
 use shared::service::pin_calls::PinCalls;
+use shared::service::recordings;
 use shared::store::{LegIds, LegNumbers, Recorded, Store};
-use shared::vonage::call_urls::{Step, StepKind};
+use shared::vonage::call_urls::{CallUrls, Step, StepKind};
 use shared::vonage::event::{Event, LegKey};
 use shared::vonage::ncco::{self, FollowUp, Ncco};
+use shared::vonage::record_event::RecordEvent;
 use shared::vonage::signature::WebhookVerifier;
 use shared::vonage::sms::SmsOnDemand;
 use shared::vonage::step_event::StepEvent;
@@ -46,6 +48,7 @@ use shared::vonage::step_event::StepEvent;
 pub struct EventWebhook {
     store: Store,
     steps: CallSteps<SmsOnDemand>,
+    keeper: Option<AsyncFunction>,
     /// None if nobody is asked for a PIN.
     pins: Option<PinCalls>,
     support: Option<SupportPhone>,
@@ -140,6 +143,7 @@ impl EventWebhook {
             store,
             verifier: WebhookVerifier::new(&signatures),
             tokens: WhisperTokens::new(&signatures),
+            keeper: AsyncFunction::keeping_recordings(env)?,
             public_url: env.public_url()?,
             control: AsyncFunction::controlling(env)?,
             words,
@@ -168,6 +172,7 @@ impl EventWebhook {
     ) -> Result<Option<Ncco>, Problem> {
         let event = StepEvent::parse(body).map_err(not_an_object)?;
         let id = http::conversation_id(request)?;
+        let urls = http::call_urls(self.public_url.as_deref(), request, id);
         (log.conversation, log.call) = (Some(id), event.call());
         let (outcome, next) = match step.kind {
             StepKind::Guard => {
@@ -180,12 +185,12 @@ impl EventWebhook {
                 }
                 ("guard", Some(answer.ncco))
             }
-            StepKind::Menu => ("menu", Some(self.steps.in_menu(id, step.callee, event.digits()).await?)),
+            StepKind::Menu => ("menu", Some(self.steps.in_menu(id, step.callee, event.digits(), urls.as_ref()).await?)),
             StepKind::Join => ("join", Some(self.join(request, id, step.callee, event.digits()).await?)),
             // Its body is an event of a leg.
             StepKind::Placed => ("event of a leg", None),
+            StepKind::Voicemail => (self.message_left(id, step.callee, body, urls.as_ref()).await?, None),
             StepKind::After => {
-                let urls = http::call_urls(self.public_url.as_deref(), request, id);
                 let (Some(call), Some(urls)) = (event.call(), urls) else { return Ok(None) };
                 let callee = (step.callee, step.attempt);
                 let next = self.steps.after_guarded_leg(id, callee, &call, &urls).await?;
@@ -204,6 +209,30 @@ impl EventWebhook {
         let urls = |id| http::call_urls(self.public_url.as_deref(), request, id);
         let follow_up = |decision: &Decision| self.tokens.follow_up(decision, urls, now);
         Ok(self.steps.join(id, first, keys, follow_up).await?)
+    }
+
+    /// Notes a message, and has its file fetched. Returns the outcome. If the function that fetches cannot be invoked, its schedule
+    /// finds the message.
+    async fn message_left(
+        &self,
+        id: ConversationId,
+        callee: Side,
+        body: &[u8],
+        urls: Option<&CallUrls>,
+    ) -> Result<&'static str, Problem> {
+        let Some(event) = RecordEvent::parse(body).map_err(not_an_object)? else {
+            tracing::warn!(conversation.id = %id, "the event of a recording does not say which file there is");
+            return Ok("without a recording");
+        };
+        let Some(recording) = self.steps.message_left(id, callee, event, urls).await? else {
+            return Ok("message of no conversation, or known");
+        };
+        if let Some(keeper) = &self.keeper
+            && let Err(error) = keeper.invoke(&recordings::event(id, &recording)).await
+        {
+            tracing::warn!(conversation.id = %id, cause = %error, "a message is fetched by the schedule only");
+        }
+        Ok("message left")
     }
 
     /// Returns the actions for what comes next: another phone, with its addresses, or what the caller hears.

@@ -1,9 +1,11 @@
 //! `GET /conversations/{id}` returns a conversation with its calls, `GET /conversations` those of a phone, and
-//! `GET /decisions` what a call meets.
+//! `GET /decisions` what a call meets. `GET /conversations/{id}/recordings` lists the recordings of a conversation, and
+//! `GET /conversations/{id}/recordings/{recording}` and `GET /recordings/{token}` lead to the file of one.
 
 mod decision;
 mod list;
 mod page;
+mod recordings;
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
@@ -18,6 +20,7 @@ use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
+use shared::recording_files::RecordingAddresses;
 use shared::store::{CallsQuery, Store};
 
 use crate::decision::{DecisionQuery, DecisionView};
@@ -26,6 +29,7 @@ use crate::page::{CallsParameters, ListQuery};
 /// The function that returns conversations.
 pub struct GetConversation {
     store: Store,
+    addresses: Option<RecordingAddresses>,
     words: Words,
     support: Option<SupportPhone>,
     /// True if callers who are not known are asked for a PIN.
@@ -37,8 +41,9 @@ impl HttpFunction for GetConversation {
     const NAME: &'static str = "get-conversation";
 
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        let (store, addresses) = (Store::connect(env)?, RecordingAddresses::from_environment(env)?);
         let (support, has_pins) = (env.support_phone()?, env.has_pins()?);
-        Ok(Self { store: Store::connect(env)?, words: env.words()?, support, has_pins, clock })
+        Ok(Self { store, addresses, words: env.words()?, support, has_pins, clock })
     }
 
     async fn warm_up(&self) {
@@ -58,10 +63,20 @@ impl HttpFunction for GetConversation {
             let speech = query.speech(&self.words, &explanation);
             return Ok(http::json(StatusCode::OK, &DecisionView::new(&explanation, &query.dialled, &speech)));
         }
-        let names_one = request.path_parameters_ref().is_some_and(|parameters| parameters.first("id").is_some());
-        if !names_one {
+        let (now, addresses) = (self.clock.now(), self.addresses.as_ref());
+        let named = |name: &str| request.path_parameters_ref().and_then(|parameters| parameters.first(name));
+        if let Some(token) = named("token") {
+            return recordings::linked(&self.store, addresses, token, now, log).await;
+        }
+        if named("recording").is_some() {
+            return recordings::file(&self.store, addresses, &request, now, log).await;
+        }
+        if request.uri().path().ends_with("/recordings") {
+            return recordings::list(&self.store, &request, now, log).await;
+        }
+        if named("id").is_none() {
             log.outcome = "listed";
-            return list::answer(&self.store, &ListQuery::read(&request)?, self.clock.now()).await;
+            return list::answer(&self.store, &ListQuery::read(&request)?, now).await;
         }
         let id = http::conversation_id(&request)?;
         (log.outcome, log.conversation) = ("read", Some(id));

@@ -21,6 +21,7 @@ impl Demo<'_> {
         println!("\nWhat a call feels like. Each feature is off until you turn it on.");
         self.speak_languages().await?;
         self.miss_a_call().await?;
+        self.leave_a_message().await?;
         self.guard_a_call().await?;
         self.block_a_side().await?;
         self.limit_calls().await?;
@@ -56,8 +57,23 @@ impl Demo<'_> {
         check(heard(&call).contains("busy") && texts.len() == 3, "the driver is told, and asked to call back", &call)
     }
 
+    async fn leave_a_message(&self) -> Result<(), DemoError> {
+        println!("\n12. Nobody answers. The rider presses 2 and leaves a message of ten seconds.");
+        let pair = self.pair(5, json!({"missed_calls": ["voicemail"]}), ["en", "en"]).await?;
+        let call = json!({"from": pair.rider, "to": pair.rider_dials, "callee": "unanswered", "presses": ["2"], "message_seconds": 10});
+        let call = self.post(&self.simulator_calls(), call).await?;
+        println!("   The rider hears: \"{}\"", heard(&call));
+        self.stack.background_runs_finished().await;
+        let text = self.last_text(&pair.driver).await?;
+        println!("   The driver's phone: \"{text}\"");
+        let link = text.rsplit(' ').next().unwrap_or_default();
+        let file = self.http.get(link).send().await?.error_for_status()?.bytes().await?;
+        println!("   The link gives a file of {} bytes.", file.len());
+        check(!file.is_empty(), "the message can be heard", &call)
+    }
+
     async fn guard_a_call(&self) -> Result<(), DemoError> {
-        println!("\n12. A guard: the driver has to press 1. Whatever else picks up is not connected.");
+        println!("\n13. A guard: the driver has to press 1. Whatever else picks up is not connected.");
         let pair = self.pair(2, json!({"guard": "press_1"}), ["en", "en"]).await?;
         for (what, callee, joins) in [
             ("A voicemail", json!("voicemail"), false),
@@ -83,7 +99,7 @@ impl Demo<'_> {
     }
 
     async fn block_a_side(&self) -> Result<(), DemoError> {
-        println!("\n13. The backend blocks the rider, and asks why a call would not connect.");
+        println!("\n14. The backend blocks the rider, and asks why a call would not connect.");
         let pair = self.pair(3, json!({}), ["en", "en"]).await?;
         self.change(&pair, json!({"blocked": "a"})).await?;
         let call = self.ring(&pair, json!("answers"), json!([])).await?;
@@ -101,7 +117,7 @@ impl Demo<'_> {
     }
 
     async fn limit_calls(&self) -> Result<(), DemoError> {
-        println!("\n14. A conversation with four minutes and two calls a day.");
+        println!("\n15. A conversation with four minutes and two calls a day.");
         let pair = self.pair(4, json!({"max_minutes": 4, "max_calls_per_day": 2}), ["en", "en"]).await?;
         for time in ["first", "second", "third"] {
             let call = self.ring(&pair, json!("answers"), json!([])).await?;

@@ -10,10 +10,10 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::post;
 use serde_json::Value;
-use shared::edge::function::HttpFunction;
+use shared::edge::function::{HttpFunction, ScheduledFunction};
 use tokio::sync::watch;
 
-use super::{CallControl, NumbersSchedule, message};
+use super::{CallControl, NumbersSchedule, RecordingsSchedule, Schedule, message};
 
 /// The functions that run in the background, started by [`router`].
 #[derive(Clone)]
@@ -59,24 +59,34 @@ impl BackgroundRuns {
 struct Invocations {
     numbers: Arc<NumbersSchedule>,
     control: Arc<CallControl>,
+    recordings: Arc<RecordingsSchedule>,
     runs: BackgroundRuns,
 }
 
 /// The Invoke API: answers 202 and gives the event to the function of its name in the background. Lambda delivers the event of a
 /// failed invocation again after minutes; this one logs the failure.
-pub fn router(numbers: Arc<NumbersSchedule>, control: Arc<CallControl>, runs: BackgroundRuns) -> Router {
+pub fn router(
+    numbers: Arc<NumbersSchedule>,
+    control: Arc<CallControl>,
+    recordings: Arc<RecordingsSchedule>,
+    runs: BackgroundRuns,
+) -> Router {
     let path = "/2015-03-31/functions/{name}/invocations";
-    Router::new().route(path, post(invoke).with_state(Invocations { numbers, control, runs }))
+    Router::new().route(path, post(invoke).with_state(Invocations { numbers, control, recordings, runs }))
 }
 
 async fn invoke(
-    State(Invocations { numbers, control, runs }): State<Invocations>,
+    State(Invocations { numbers, control, recordings, runs }): State<Invocations>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<axum::body::Body> {
-    let provisions = name == provision_numbers::ProvisionNumbers::NAME;
-    if !provisions && name != control_call::ControlCall::NAME {
+    const INVOKED: [&str; 3] = [
+        provision_numbers::ProvisionNumbers::NAME,
+        control_call::ControlCall::NAME,
+        keep_recordings::KeepRecordings::NAME,
+    ];
+    if !INVOKED.contains(&&*name) {
         return message(StatusCode::NOT_FOUND, "Function not found");
     }
     let is_signed = headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256"));
@@ -88,11 +98,16 @@ async fn invoke(
     let (true, Ok(event)) = (is_asynchronous, event) else {
         return message(StatusCode::BAD_REQUEST, "An event in JSON of the invocation type Event is expected");
     };
-    runs.spawn(async move {
-        let ran = if provisions { numbers.run(&event).await } else { control.run(&event).await };
-        if let Err(error) = ran {
-            tracing::error!(cause = %error, "asynchronous invocation failed");
-        }
-    });
+    match &*name {
+        control_call::ControlCall::NAME => runs.spawn(run(control, event)),
+        keep_recordings::KeepRecordings::NAME => runs.spawn(run(recordings, event)),
+        _ => runs.spawn(run(numbers, event)),
+    }
     message(StatusCode::ACCEPTED, "Accepted")
+}
+
+async fn run<F: ScheduledFunction>(function: Arc<Schedule<F>>, event: Value) {
+    if let Err(error) = function.run(&event).await {
+        tracing::error!(cause = %error, "asynchronous invocation failed");
+    }
 }

@@ -3,6 +3,7 @@
 
 pub mod bus;
 pub mod invoke;
+pub mod objects;
 mod payload;
 mod signing;
 
@@ -45,7 +46,7 @@ pub struct Route {
 }
 
 /// The names of all functions.
-pub const FUNCTIONS: [&str; 9] = [
+pub const FUNCTIONS: [&str; 10] = [
     answer_webhook::AnswerWebhook::NAME,
     fallback_webhook::NAME,
     event_webhook::EventWebhook::NAME,
@@ -55,6 +56,7 @@ pub const FUNCTIONS: [&str; 9] = [
     end_conversation::EndConversation::NAME,
     provision_numbers::ProvisionNumbers::NAME,
     control_call::ControlCall::NAME,
+    keep_recordings::KeepRecordings::NAME,
 ];
 
 /// Starts every function with `env` and returns the routes of the HTTP API, the same as in the template.
@@ -74,6 +76,9 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
     routes.add::<get_conversation::GetConversation>(&[
         ("GET", "/conversations"),
         ("GET", "/conversations/{id}"),
+        ("GET", "/conversations/{id}/recordings"),
+        ("GET", "/conversations/{id}/recordings/{recording}"),
+        ("GET", "/recordings/{token}"),
         ("GET", "/decisions"),
     ])?;
     routes.add::<end_conversation::EndConversation>(&[
@@ -110,6 +115,9 @@ pub type ErasureSchedule = Schedule<end_conversation::EndConversation>;
 
 /// The function that ends calls, invoked by others.
 pub type CallControl = Schedule<control_call::ControlCall>;
+
+/// The schedule of recordings.
+pub type RecordingsSchedule = Schedule<keep_recordings::KeepRecordings>;
 
 impl<F: ScheduledFunction> Schedule<F> {
     /// Starts the function.

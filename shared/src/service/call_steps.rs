@@ -5,13 +5,15 @@
 
 use jiff::Timestamp;
 
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, whole_second};
 use crate::domain::attempt::Attempt;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::decision::Decision;
 use crate::domain::missed_calls::{Measure, Missed, NEWS};
 use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::recording::{Recording, RecordingId, RecordingKind, RecordingState};
+use crate::domain::recording_work::RecordingWork;
 use crate::domain::side::Side;
 use crate::domain::words::Words;
 use crate::domain::words::sentence::{Spoken, Text};
@@ -21,10 +23,14 @@ use crate::store::{LegIds, Store, StoreError};
 use crate::vonage::call_steps;
 use crate::vonage::call_urls::CallUrls;
 use crate::vonage::ncco::{self, Connection, FollowUp, Ncco, say};
+use crate::vonage::record_event::RecordEvent;
 use crate::vonage::sms::TextSender;
 
 /// The key that takes a call, and that asks for a call back.
 const YES: &str = "1";
+
+/// The key that leads to a message.
+const MESSAGE: &str = "2";
 
 /// Decides what comes next in calls.
 pub struct CallSteps<T> {
@@ -199,18 +205,61 @@ impl<T: TextSender> CallSteps<T> {
         Ok(ncco::decided(decision, &speech, follow_up))
     }
 
-    /// Returns what the caller hears who pressed these keys after a missed call. Key 1 asks the callee to call back.
-    pub async fn in_menu(&self, id: ConversationId, callee: Side, keys: &str) -> Result<Ncco, StoreError> {
+    /// Returns what the caller hears who pressed these keys after a missed call. Key 1 asks the callee to call back, and key 2
+    /// records a message. Without `urls` nobody would learn of the message.
+    pub async fn in_menu(
+        &self,
+        id: ConversationId,
+        callee: Side,
+        keys: &str,
+        urls: Option<&CallUrls>,
+    ) -> Result<Ncco, StoreError> {
         let now = self.clock.now();
         let Some(conversation) = self.store.conversation(id, now).await? else {
             return Ok(call_steps::menu_answer(&self.words.speech(None), false));
         };
+        let speech = call_steps::speech_to(&self.words, &conversation, callee.other());
+        if let (MESSAGE, true, Some(urls)) = (keys, call_steps::takes_messages(&conversation), urls) {
+            return Ok(call_steps::voicemail(&speech, callee, urls));
+        }
         let is_asked = keys == YES && call_steps::offers_call_back(&conversation, callee);
         if is_asked {
             self.text(&conversation, callee, Measure::CallBack).await?;
         }
-        let speech = call_steps::speech_to(&self.words, &conversation, callee.other());
         Ok(call_steps::menu_answer(&speech, is_asked))
+    }
+
+    /// Notes that the caller of a missed call has left a message, which is fetched later. Returns its id, if it is new.
+    pub async fn message_left(
+        &self,
+        id: ConversationId,
+        callee: Side,
+        event: RecordEvent,
+        urls: Option<&CallUrls>,
+    ) -> Result<Option<RecordingId>, StoreError> {
+        let now = self.clock.now();
+        let Some(conversation) = self.store.conversation(id, now).await? else { return Ok(None) };
+        // Without it nobody asked for a message, and its erasure would not look for one.
+        if !call_steps::takes_messages(&conversation) {
+            return Ok(None);
+        }
+        let base = urls.map(|urls| urls.base().to_owned());
+        let recording = Recording {
+            conversation: id,
+            id: event.id,
+            kind: RecordingKind::Voicemail,
+            state: RecordingState::Waiting,
+            caller: callee.other(),
+            call: event.call,
+            url: event.url,
+            size: event.size,
+            duration: event.duration,
+            made_at: whole_second(event.ended_at.unwrap_or(now)),
+            kept_until: None,
+        };
+        let work = RecordingWork::fetch(id, recording.id.clone(), base, whole_second(now));
+        let is_new = self.store.note_recording(&conversation, &recording, &work).await?;
+        Ok(is_new.then_some(recording.id))
     }
 
     async fn tell_both(
@@ -241,8 +290,8 @@ impl<T: TextSender> CallSteps<T> {
         let participant = conversation.participant(callee);
         let sentence = match measure {
             Measure::CallBack => Text::CallBack,
-            Measure::Say | Measure::Text if conversation.direction.includes(callee) => Text::Missed,
-            Measure::Say | Measure::Text => Text::MissedByReceiver,
+            _ if conversation.direction.includes(callee) => Text::Missed,
+            _ => Text::MissedByReceiver,
         };
         let text = speech_to(&self.words, conversation, callee).write(sentence);
         let outcome = self.texts.send(&participant.sees, &participant.number, &text).await;

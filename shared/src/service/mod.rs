@@ -13,6 +13,7 @@ pub mod pin_calls;
 pub mod place_call;
 pub mod pool_cache;
 pub mod provision;
+pub mod recordings;
 pub mod redact;
 pub mod restore;
 pub mod retention;
