@@ -17,6 +17,7 @@ FUNCTIONS = {
     "create-conversation": "CreateConversation",
     "get-conversation": "GetConversation", "update-conversation": "UpdateConversation",
     "end-conversation": "EndConversation", "provision-numbers": "ProvisionNumbers", "control-call": "ControlCall",
+    "keep-recordings": "KeepRecordings",
 }
 invoked = set()
 
@@ -31,7 +32,7 @@ def in_container(name, event):
     ran = subprocess.run(
         ["sam", "local", "invoke", "--config-env", "laptop", "--skip-pull-image", function, "-e", file],
         capture_output=True, text=True)
-    answers = [line for line in ran.stdout.splitlines() if '"statusCode"' in line or line.startswith(('{"adopted"', '{"given_up"'))]
+    answers = [line for line in ran.stdout.splitlines() if '"statusCode"' in line or line.startswith(('{"adopted"', '{"given_up"', '{"erased"'))]
     if ran.returncode != 0 or len(answers) != 1:
         sys.exit(f"{name}: sam local invoke gave no answer\n{ran.stdout}\n{ran.stderr}")
     answer = json.loads(answers[0])
@@ -102,7 +103,7 @@ print("     provision-numbers-schedule", flush=True)
 
 changing = {"provision-numbers", "create-conversation", "create-conversation-again", "end-conversation",
             "end-conversation-erase", "end-conversation-forget", "end-conversation-schedule", "update-conversation", "provision-numbers-drain",
-            "provision-numbers-schedule", "get-conversation-decision"}
+            "provision-numbers-schedule", "get-conversation-decision", "keep-recordings-schedule"}
 for name in names:
     if name not in changing:
         same(name, load(name))
@@ -162,6 +163,9 @@ expect(retention.pop("pages", None) in (0, 1) and retention == {"erased": 0, "fa
 expect(report == {"numbers": {"done": 0, "running": 0}, "settled": 0, "unsettled": 0, "redacted": 0, "postponed": 0, "given_up": 0,
                   "not_provisioned": [], "stopped": None}, report)
 print("     end-conversation-schedule", flush=True)
+report = in_container("keep-recordings-schedule", load("keep-recordings-schedule"))
+expect(report == {"kept": 0, "given_up": 0, "erased": 0, "retried_later": 0, "stopped": False}, report)
+print("     keep-recordings-schedule", flush=True)
 
 status, drained = same("provision-numbers-drain", load("provision-numbers-drain"))
 expect(status == 200 and drained["state"] == "draining", drained)

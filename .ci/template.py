@@ -16,9 +16,12 @@ WEBHOOKS = {
     "GET /webhooks/answer", "POST /webhooks/answer", "GET /webhooks/fallback", "POST /webhooks/fallback",
     "POST /webhooks/event", "POST /webhooks/event/{id}", "POST /webhooks/event/{id}/{step}", "POST /webhooks/event/pin/{nth}",
     "GET /webhooks/whisper/{token}", "POST /webhooks/whisper/{token}",
+    # For whoever has the link of a text message.
+    "GET /recordings/{token}",
 }
 CONVERSATIONS = {
     "POST /conversations", "GET /conversations", "GET /conversations/{id}", "PATCH /conversations/{id}",
+    "GET /conversations/{id}/recordings", "GET /conversations/{id}/recordings/{recording}",
     "DELETE /conversations/{id}", "POST /erasures", "GET /erasures/{id}", "GET /decisions",
     "GET /conversations/{id}/calls", "POST /conversations/{id}/calls", "DELETE /conversations/{id}/calls/{call}",
     "POST /conversations/{id}/calls/{call}/talk",
@@ -186,7 +189,7 @@ def private_keys(resources):
 
 # A secret without a private key must not fail a deployment that does not need one.
 asked = {"CreateConversation", "UpdateConversation"}
-holders = asked | {"ControlCall"}
+holders = asked | {"ControlCall", "KeepRecordings"}
 expect(private_keys(iam) == {name: "" for name in holders}, private_keys(iam))
 for judge in ("number-insight", "numbering-plan"):
     expect(private_keys(deployed(NumberLookup=judge)[0]) == private_keys(iam), judge)
@@ -194,6 +197,8 @@ signing = private_keys(deployed(NumberLookup="identity-insights")[0])
 expect({name for name, key in signing.items() if ":private_key:" in str(key)} == asked, signing)
 controlling = private_keys(deployed(CallControl="on")[0])
 expect({name for name, key in controlling.items() if ":private_key:" in str(key)} == {"ControlCall"}, controlling)
+recording = private_keys(deployed(RecordingDays=30)[0])
+expect({name for name, key in recording.items() if ":private_key:" in str(key)} == {"KeepRecordings"}, recording)
 
 
 def refused(rule, **given):
@@ -217,7 +222,7 @@ expect(not named([restored, outputs], ["Table", "Table.Arn", "Table.StreamArn"])
 for pipe in ("ConversationPipe", "LegPipe"):
     expect(restored[pipe]["Properties"]["Source"] == STREAM, restored[pipe])
 with_table = {name for name, one in restored.items() if "TABLE_NAME" in str(one.get("Properties", {}).get("Environment"))}
-expect(len(with_table) == 8 and "FallbackWebhook" not in with_table, with_table)
+expect(len(with_table) == 9 and "FallbackWebhook" not in with_table, with_table)
 for name in with_table:
     expect(restored[name]["Properties"]["Environment"]["Variables"]["TABLE_NAME"] == "restored", name)
 journals = {
@@ -244,7 +249,7 @@ def runs_by_itself(resources):
     """The states of what works without a request: schedules and pipes."""
     rules = {name: one["Properties"]["State"] for name, one in resources.items() if one["Type"] == "AWS::Events::Rule"}
     pipes = {name: one["Properties"]["DesiredState"] for name, one in resources.items() if one["Type"] == "AWS::Pipes::Pipe"}
-    expect(len(rules) == 3 and len(pipes) == 2, rules, pipes)
+    expect(len(rules) == 4 and len(pipes) == 2, rules, pipes)
     return set(rules.values()) | set(pipes.values())
 
 
@@ -275,7 +280,7 @@ def with_words(resources):
 
 speaking = {
     "AnswerWebhook", "EventWebhook", "CreateConversation", "GetConversation", "UpdateConversation", "ProvisionNumbers",
-    "ControlCall"}
+    "ControlCall", "KeepRecordings"}
 expect(with_words(iam) == {}, with_words(iam))
 worded, _ = deployed(WordsLayer=WORDS, DefaultLanguage="de", Brand="Rides")
 expect(with_words(worded) == {name: "/opt/words.json" for name in speaking}, with_words(worded))
