@@ -29,6 +29,8 @@ pub struct Table {
     pub erased: BTreeSet<ConversationId>,
     /// The conversation of each leg.
     pub legs: Vec<ConversationId>,
+    /// The conversation of each recording.
+    pub recordings: Vec<ConversationId>,
     /// The usage of conversations with limits.
     pub usage: BTreeMap<ConversationId, Usage>,
     /// The routes by caller and dialled number.
@@ -194,6 +196,11 @@ impl Table {
             (("REDACTION", ""), _) => {
                 assert_eq!(names(&item), ["direction", "due_at", "id", "pk", "product", "since", "sk", "ttl", "v"]);
                 self.redactions.push(read(item));
+            }
+            (("RECORDINGS", id), ("RECORDING", _)) => self.recordings.push(id.try_into().unwrap()),
+            (("RECORDING", ""), _) => assert!(item["task"].is_string() && item["ttl"].is_i64(), "{item:?}"),
+            (("LINK", _), _) => {
+                assert_eq!(names(&item), ["conversation", "expires_at", "pk", "recording", "sk", "ttl", "v"]);
             }
             (("REQUEST", _), _) => self.requests.push(string(&item["conversation"])),
             (("POOL", ""), ("LEDGER", _)) => self.insert_ledger(&item),
@@ -410,6 +417,8 @@ impl Table {
             let mut routes = self.routes.values().filter(|route| route.conversation == id);
             assert!(routes.all(|route| route.expires_at <= now), "{conversation:?}");
         }
+        let recorded = self.recordings.iter().find(|id| self.erased.contains(id));
+        assert_eq!(recorded, None, "a recording of an erased conversation is left");
         let remembered = self.routes.values().flat_map(|route| route.history.iter().chain([&route.conversation]));
         for id in remembered {
             assert!(!self.erased.contains(id), "a route still tells of {id}, which is erased");

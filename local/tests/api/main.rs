@@ -33,6 +33,7 @@ mod pins;
 mod pipe;
 mod placed_calls;
 mod provision;
+mod recordings;
 mod retention;
 mod stale;
 mod support;

@@ -16,7 +16,7 @@ const WRITERS: [(&str, &[&str]); 8] = [
     ("lost_numbers", &["provision-numbers"]),
     ("application_foreign", &["provision-numbers"]),
     ("unsigned_webhooks", &["answer-webhook", "event-webhook"]),
-    ("schedule_failures", &["end-conversation", "provision-numbers"]),
+    ("schedule_failures", &["end-conversation", "keep-recordings", "provision-numbers"]),
     ("vonage_errors", &["create-conversation", "update-conversation", "end-conversation", "provision-numbers"]),
 ];
 

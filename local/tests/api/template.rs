@@ -50,7 +50,11 @@ async fn template_has_routes_and_functions_of_gateway() {
     let routes = gateway::routes(&laptop.stack.environment, shared::clock::system()).unwrap();
     let routes: BTreeSet<_> = routes.into_iter().map(|route| (route.key, route.function.to_owned())).collect();
     assert_eq!(template_routes(), routes);
-    let functions: BTreeSet<&str> = routes.iter().map(|(_, function)| function.as_str()).collect();
+    let mut functions: BTreeSet<&str> = routes.iter().map(|(_, function)| function.as_str()).collect();
+    assert!(
+        functions.insert("keep-recordings"),
+        "nobody outside reaches what has the private key and fills the bucket"
+    );
     assert_eq!(functions, gateway::FUNCTIONS.into_iter().collect());
 }
 
@@ -132,6 +136,7 @@ async fn each_function_starts_with_variables_of_template() {
     start::<end_conversation::EndConversation>(environment("EndConversation")).await;
     start::<provision_numbers::ProvisionNumbers>(environment("ProvisionNumbers")).await;
     start::<control_call::ControlCall>(environment("ControlCall")).await;
+    start::<keep_recordings::KeepRecordings>(environment("KeepRecordings")).await;
 }
 
 #[test]
@@ -153,6 +158,7 @@ fn each_function_has_only_secrets_that_it_uses() {
             "FallbackWebhook" | "GetConversation" => &[],
             "CreateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             "UpdateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
+            "KeepRecordings" => &["VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             "ControlCall" => &["HASH_KEY", "VONAGE_PRIVATE_KEY"],
             _ => &["VONAGE_API_SECRET"],
         };
@@ -166,7 +172,11 @@ fn each_function_has_only_secrets_that_it_uses() {
             let reference = json!(reference.replace("MEMBER", &key));
             // A private key is read only by those who need it.
             let is_optional = variable == "VONAGE_PRIVATE_KEY";
-            let condition = if name == "ControlCall" { "ControlsCalls" } else { "AsksIdentityInsights" };
+            let condition = match name.as_str() {
+                "ControlCall" => "ControlsCalls",
+                "KeepRecordings" => "KeepsRecordings",
+                _ => "AsksIdentityInsights",
+            };
             let expected = if is_optional { json!([condition, reference, ""]) } else { reference };
             assert_eq!(*value, expected, "{name}");
             assert_eq!(function["Properties"]["KmsKeyArn"], "EnvironmentKey.Arn", "{name}");
@@ -187,6 +197,7 @@ fn each_function_has_variables_for_its_vonage_hosts() {
         ("EndConversation", vec!["VONAGE_API_URL"]),
         ("ProvisionNumbers", vec!["VONAGE_API_URL", "VONAGE_REST_URL"]),
         ("ControlCall", vec!["VONAGE_API_URL"]),
+        ("KeepRecordings", vec!["VONAGE_API_URL", "VONAGE_REST_URL"]),
     ] {
         let variables = variables(&template, function);
         let named =
@@ -238,7 +249,21 @@ fn each_function_has_only_permissions_that_it_uses() {
                 "dynamodb:UpdateItem",
             ],
         ),
-        ("GetConversation", vec!["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"]),
+        ("GetConversation", vec!["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", "s3:GetObject"]),
+        (
+            "KeepRecordings",
+            vec![
+                "dynamodb:ConditionCheckItem",
+                "dynamodb:DeleteItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+                "dynamodb:UpdateItem",
+                "events:PutEvents",
+                "s3:DeleteObject",
+                "s3:PutObject",
+            ],
+        ),
         (
             "EndConversation",
             vec![
@@ -282,7 +307,12 @@ fn each_function_has_only_permissions_that_it_uses() {
         for statement in statements {
             let resource = match text(statement, "/Action/0") {
                 "lambda:InvokeFunction" if function == "CreateConversation" => json!("ProvisionNumbers.Arn"),
+                "lambda:InvokeFunction" if statement["Resource"] == "KeepRecordings.Arn" => {
+                    assert_eq!(function, "EventWebhook");
+                    continue;
+                }
                 "lambda:InvokeFunction" => json!("ControlCall.Arn"),
+                "s3:GetObject" | "s3:PutObject" => json!("${Recordings.Arn}/*"),
                 "events:PutEvents" => json!("Events.Arn"),
                 _ if statement["Resource"] == journal() => continue,
                 _ => json!(["MakesTable", "Table.Arn", EXISTING_TABLE]),
@@ -298,7 +328,14 @@ fn each_function_that_serves_conversations_has_the_retention() {
     let template = template();
     let functions = template["Resources"].as_object().unwrap().keys();
     let with_retention = functions.filter(|name| variables(&template, name).contains_key("RETENTION_DAYS"));
-    let serving = ["ControlCall", "CreateConversation", "EndConversation", "GetConversation", "UpdateConversation"];
+    let serving = [
+        "ControlCall",
+        "CreateConversation",
+        "EndConversation",
+        "GetConversation",
+        "KeepRecordings",
+        "UpdateConversation",
+    ];
     assert_eq!(with_retention.collect::<BTreeSet<_>>(), serving.map(str::to_owned).iter().collect());
 }
 
@@ -323,6 +360,7 @@ fn only_who_writes_the_journal_may_and_nobody_reads_it() {
         ("AnswerWebhook", vec![]),
         ("GetConversation", vec![]),
         ("ControlCall", vec![]),
+        ("KeepRecordings", vec![]),
         ("EventWebhook", vec![conversations(&["dynamodb:PutItem"])]),
         ("CreateConversation", vec![conversations(&["dynamodb:UpdateItem"])]),
         ("UpdateConversation", vec![conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem"])]),
@@ -442,6 +480,7 @@ fn each_schedule_invokes_its_function_without_retries() {
         ("ProvisionNumbers", "Upkeep", "NumbersSchedule"),
         ("ProvisionNumbers", "Orders", "rate(5 minutes)"),
         ("EndConversation", "Redactions", "RedactionSchedule"),
+        ("KeepRecordings", "Fetches", "RecordingSchedule"),
     ] {
         let properties = &template()["Resources"][function]["Properties"];
         let event = &properties["Events"][event];
@@ -449,6 +488,25 @@ fn each_schedule_invokes_its_function_without_retries() {
         assert_eq!(properties["EventInvokeConfig"]["MaximumRetryAttempts"], 0);
         assert!(properties["Timeout"].as_u64() > Some(60), "{function}: a schedule needs time");
     }
+}
+
+#[test]
+fn bucket_is_private_encrypted_and_forgets() {
+    let template = template();
+    let (bucket, policy) = (&template["Resources"]["Recordings"], &template["Resources"]["RecordingsPolicy"]);
+    let properties = &bucket["Properties"];
+    let access = properties["PublicAccessBlockConfiguration"].as_object().unwrap();
+    assert!(access.len() == 4 && access.values().all(|blocked| *blocked == true), "{access:?}");
+    let encryption = &properties["BucketEncryption"]["ServerSideEncryptionConfiguration"][0];
+    assert_eq!(encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"], "aws:kms");
+    assert!(properties["VersioningConfiguration"].is_null(), "a version would keep what was erased");
+    let expiry = &properties["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"];
+    assert_eq!(*expiry, json!(["KeepsRecordings", "RecordingDays", 365]));
+    let denied = &policy["Properties"]["PolicyDocument"]["Statement"][0];
+    assert_eq!(
+        (text(denied, "/Effect"), &denied["Condition"]["Bool"]),
+        ("Deny", &json!({"aws:SecureTransport": "false"}))
+    );
 }
 
 #[test]
@@ -473,7 +531,8 @@ fn each_function_has_example_event_and_each_event_route() {
     let mut with_event = BTreeSet::new();
     for (name, event) in events() {
         if event["source"] == "aws.events" {
-            assert!(["provision-numbers-schedule", "end-conversation-schedule"].contains(&name.as_str()), "{name}");
+            let scheduled = ["provision-numbers-schedule", "end-conversation-schedule", "keep-recordings-schedule"];
+            assert!(scheduled.contains(&name.as_str()), "{name}");
             continue;
         }
         let key = text(&event, "/routeKey");
@@ -581,6 +640,12 @@ async fn example_events_get_answers_of_their_names() {
     let nothing_yet = json!({"numbers": {"done": 0, "running": 0}, "settled": 0, "unsettled": 0, "redacted": 0, "postponed": 0, "given_up": 0, "not_provisioned": [],
                              "stopped": null, "retention": {"erased": 0, "failed": 0, "pages": 1, "complete": true}});
     assert_eq!(report, nothing_yet);
+    for name in ["get-conversation-recordings", "get-conversation-recording", "get-conversation-linked-recording"] {
+        assert_eq!(send(name).await.0, 404, "{name}");
+    }
+    let event = events["keep-recordings-schedule"].clone();
+    let report = gateway::RecordingsSchedule::new(environment, clock(), event).unwrap().tick().await.unwrap();
+    assert_eq!(report, json!({"kept": 0, "given_up": 0, "erased": 0, "retried_later": 0, "stopped": false}));
     let (status, erasure) = send("end-conversation-forget").await;
     assert_eq!((status, &erasure["state"], &erasure["conversations_erased"]), (202, &json!("done"), &json!(1)));
     let mut shown = events["end-conversation-forget-show"].clone();

@@ -99,6 +99,9 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::PinTries => key(&format!("PIN#{}", NUMBERS[3]), "TRIES#ALL"),
         ItemKind::PinCall => key("CALL#CON-9", "PIN"),
         ItemKind::Heal => key("HEAL", &format!("CONVERSATION#{other}")),
+        ItemKind::Recording => key(&format!("RECORDINGS#{good}"), "RECORDING#aaaaaaaa"),
+        ItemKind::RecordingWork => key("RECORDING", &format!("{other}#aaaaaaaa")),
+        ItemKind::RecordingLink => key("LINK#1", "LINK"),
         // Also the good conversation's own: only a restore reads them.
         ItemKind::RouteKeys => [other, good].map(|id| [format!("CONVERSATION#{id}"), "KEYS".to_owned()]).into(),
         ItemKind::Change => [other, good].map(|id| [format!("CONVERSATION#{id}"), "CHANGE".to_owned()]).into(),
@@ -141,9 +144,12 @@ async fn assert_connects(laptop: &Laptop, conversation: &Value, [caller, callee]
 
 /// Runs all schedules, and checks that no step failed.
 async fn run_schedules(laptop: &Laptop, what: &str) {
-    for report in
-        [laptop.run_schedule().await, laptop.run_orders().await, laptop.stack.run_erasure_schedule().await.unwrap()]
-    {
+    for report in [
+        laptop.run_schedule().await,
+        laptop.run_orders().await,
+        laptop.stack.run_erasure_schedule().await.unwrap(),
+        laptop.stack.run_recordings_schedule().await.unwrap(),
+    ] {
         let shortfall = report.get("shortfall").and_then(Value::as_array);
         assert!(report.get("failed").is_none() && shortfall.is_none_or(Vec::is_empty), "{what}: {report}");
     }

@@ -17,6 +17,7 @@ mod phones;
 mod pins;
 mod placed_calls;
 mod proxy;
+mod recordings;
 mod restore;
 mod scenario;
 mod usage;

@@ -1,4 +1,4 @@
-//! A proxy for the requests of one run to DynamoDB, Vonage and the event bus. At one request it either cuts the run off or
+//! A proxy for the requests of one run to DynamoDB, Vonage, the bucket and the event bus. At one request it either cuts the run off or
 //! answers with a failure. DynamoDB then fails for the rest of the run.
 
 use std::fmt;
@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use local::gateway::objects;
 use local::stack::Stack;
 use shared::config::Environment;
 use tokio::sync::watch;
@@ -109,7 +110,9 @@ impl Proxy {
         };
         let url = testkit::serve(Router::new().fallback(receive).with_state(proxy.clone())).await;
         let urls = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_EVENTBRIDGE", "VONAGE_API_URL", "VONAGE_REST_URL"];
-        let environment = stack.environment.clone().with(urls.map(|name| (name.to_owned(), url.clone())));
+        let bucket = ("AWS_ENDPOINT_URL_S3".to_owned(), format!("{url}{}", objects::PATH));
+        let urls = urls.map(|name| (name.to_owned(), url.clone())).into_iter().chain([bucket]);
+        let environment = stack.environment.clone().with(urls);
         (proxy, environment)
     }
 
@@ -157,6 +160,7 @@ impl Proxy {
         let target = match aws_target(&request) {
             Some(target) if target.starts_with("AWSEvents") => &self.bus_url,
             Some(_) => &self.dynamodb_url,
+            None if request.uri.path().starts_with(objects::PATH) => &self.bus_url,
             None => &self.vonage_url,
         };
         let request = self.http.request(request.method, format!("{target}{}", request.uri)).headers(request.headers);

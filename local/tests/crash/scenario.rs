@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use end_conversation::EndConversation;
 use futures_util::future::join_all;
+use keep_recordings::KeepRecordings;
 use lambda_http::{Context, LambdaEvent};
 use local::restore::RestoreError;
 use provision_numbers::ProvisionNumbers;
@@ -205,6 +206,13 @@ impl Functions {
     pub async fn restore(&self, table: &str) -> Result<Restored, RestoreError> {
         let environment = self.environment.clone().with([("TABLE_NAME".to_owned(), table.to_owned())]);
         local::restore::repair(&environment, Arc::new(self.clock.clone())).await
+    }
+
+    /// Runs the function that keeps recordings with this event. Returns its report. It fetches the file from the simulator itself,
+    /// because the address of a file is at its host.
+    pub async fn keep_recordings(&self, event: Value, vonage_url: &str) -> Value {
+        let environment = self.environment.clone().with([("VONAGE_API_URL".to_owned(), vonage_url.to_owned())]);
+        Self { environment, clock: self.clock.clone() }.give::<KeepRecordings>(event).await
     }
 
     async fn tick_of<F: ScheduledFunction>(&self) -> Value {

@@ -118,7 +118,7 @@ async fn guarded_and_missed_calls_leak_no_number() {
     let laptop = builder().numbers("GB", 2).start().await;
     let mut order = conversation();
     order["guard"] = json!("press_1");
-    order["missed_calls"] = json!(["text", "call_back"]);
+    order["missed_calls"] = json!(["text", "call_back", "voicemail"]);
     let created = laptop.post("/conversations", &order).await.body;
     let [rider, driver] = [0, 1].map(|side| created["participants"][side]["dials"].clone());
     for callee in [
@@ -135,12 +135,18 @@ async fn guarded_and_missed_calls_leak_no_number() {
         REAL.assert_no_leak("what people hear", &heard);
         assert_eq!(call["callees"][0]["display"], driver, "{call}");
     }
-    for (phone, texts) in [(DRIVER, 3), (RIDER, 1)] {
+    laptop.call(json!({"from": RIDER, "to": rider, "callee": "busy", "presses": ["2"], "message_seconds": 9})).await;
+    laptop.stack.background_runs_finished().await;
+    let path = format!("/conversations/{}/recordings", created["id"].as_str().unwrap());
+    let recordings = laptop.get(&path).await.body;
+    assert_eq!(recordings["recordings"][0]["state"], "kept", "{recordings}");
+    REAL.assert_no_leak("recordings", &format!("{recordings}{:?}", laptop.stack.bucket.keys()));
+    for (phone, texts) in [(DRIVER, 4), (RIDER, 1)] {
         let received = laptop.texts(phone).await;
         assert_eq!(received.len(), texts, "{received:?}");
         received.iter().for_each(|message| REAL.assert_no_leak("a text message", &message["text"].to_string()));
     }
-    for step in ["guard-b", "after-b", "menu-b", "menu-a", DRIVER] {
+    for step in ["guard-b", "after-b", "menu-b", "menu-a", "voicemail-b", DRIVER] {
         let path = format!("/webhooks/event/{}/{step}", created["id"].as_str().unwrap());
         let body =
             json!({"from": DRIVER, "to": RIDER, "uuid": DRIVER, "conversation_uuid": RIDER, "dtmf": {"digits": "1"}});

@@ -92,7 +92,7 @@ impl CallStep {
                 let leg = MissedLeg { phone, mask, reason: Missed::Busy, time: self.time(), attempt: None };
                 heard(steps.after_missed_leg(id, leg, &urls).await)
             }
-            Asked::Menu(yes) => steps.in_menu(id, side, key(yes)).await.map(Some),
+            Asked::Menu(yes) => steps.in_menu(id, side, key(yes), Some(&urls)).await.map(Some),
             Asked::Guard(yes) => {
                 let ids = LegIds { call: self.call.conversation_uuid(), leg: self.uuid() };
                 steps.at_guard(id, (side, None), key(yes), Some(ids)).await.map(|answer| Some(answer.ncco))

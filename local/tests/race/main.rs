@@ -16,5 +16,6 @@ mod one_way;
 mod phones;
 mod pins;
 mod placed_calls;
+mod recordings;
 mod renting;
 mod sandboxes;

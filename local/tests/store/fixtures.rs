@@ -18,13 +18,15 @@ use shared::domain::order::Ordered;
 use shared::domain::peak_usage::Mark;
 use shared::domain::pin::Allowance;
 use shared::domain::pool::{Feature, NumberState};
+use shared::domain::recording::{Recording, RecordingKind, RecordingState};
+use shared::domain::recording_work::{RecordingTask, RecordingWork};
 use shared::domain::route::{Destination, KeyOwner, Route};
 use shared::domain::route_keys::{RouteKey, Tenure};
 use shared::domain::side::{Side, WhoDials};
 use shared::domain::usage::Usage;
 use shared::store::{
-    AccountWalk, CallsPage, Counted, IdempotentRequest, ItemKind, LegIds, LegNumbers, LegPhone, Line, Loss,
-    RecordedDemand, Recount, RetentionPass, RouteScan, ScanPurpose, Store, TriesOf,
+    AccountWalk, CallsPage, Counted, IdempotentRequest, ItemKind, Keeping, LegIds, LegNumbers, LegPhone, Line, Loss,
+    Offer, RecordedDemand, Recount, RetentionPass, RouteScan, ScanPurpose, Store, TriesOf,
 };
 
 use crate::{
@@ -164,6 +166,7 @@ async fn tell_story(store: &Store) {
     store.note_failed_erasures(running().id, 2).await.unwrap();
     store.finish_number_erasure(finished().id, after(45)).await.unwrap().unwrap();
     assert!(store.claim_journal(now()).await.unwrap());
+    tell_story_of_recordings(store).await;
     tell_story_of_pool(store).await;
     tell_story_of_pin(store).await;
 }
@@ -178,6 +181,53 @@ async fn tell_story_of_pin(store: &Store) {
     let owner = store.pin_owner(&number, "89ab", after(3)).await.unwrap().unwrap();
     let leg = LegIds { call: "CON-2".to_owned(), leg: "leg-3".to_owned() };
     assert!(store.accept_pin(&owner, &leg, 2, &tries(), after(3)).await.unwrap());
+}
+
+/// A message that is still to be fetched.
+fn message(id: &str) -> Recording {
+    Recording {
+        conversation: live().id,
+        id: id.try_into().unwrap(),
+        kind: RecordingKind::Voicemail,
+        state: RecordingState::Waiting,
+        caller: Side::A,
+        call: Some("CON-1".to_owned()),
+        url: "https://api.nexmo.com/v1/files/1".to_owned(),
+        size: Some(1000),
+        duration: Some(12),
+        made_at: after(20),
+        kept_until: None,
+    }
+}
+
+/// The work on it.
+fn work(message: &Recording) -> RecordingWork {
+    RecordingWork::fetch(live().id, message.id.clone(), Some("https://here".to_owned()), after(21))
+}
+
+/// A message that is kept, and told of by text but not yet by an event.
+fn kept() -> Recording {
+    Recording { state: RecordingState::Kept, size: Some(1001), kept_until: Some(after(90)), ..message("aaaaaaaa-2") }
+}
+
+async fn tell_story_of_recordings(store: &Store) {
+    for message in [message("aaaaaaaa-1"), message("aaaaaaaa-2")] {
+        assert!(store.note_recording(&live(), &message, &work(&message)).await.unwrap());
+    }
+    let conversation = &store.conversation(live().id, after(22)).await.unwrap().unwrap();
+    let offer = Offer { conversation, token_hash: "0123abcd", until: after(80) };
+    assert_eq!(store.keep_recording(&kept(), Some(offer), after(22)).await.unwrap(), Keeping::Kept);
+}
+
+async fn check_recordings(store: &Store) {
+    let page = store.recordings(live().id, None, 100).await.unwrap();
+    assert_eq!((page.recordings, page.next), (vec![message("aaaaaaaa-1"), kept()], None));
+    assert_eq!(store.linked_recording("0123abcd", after(50)).await.unwrap(), Some(kept()));
+    assert_eq!(store.linked_recording("0123abcd", after(80)).await.unwrap(), None, "the link is over");
+    let due = store.due_recordings(after(50), None).await.unwrap().work;
+    assert_eq!((due.len(), &due[0].recording, due[0].task), (1, &kept().id, RecordingTask::Announce));
+    let waiting = message("aaaaaaaa-1");
+    assert_eq!(store.recording_work(waiting.conversation, &waiting.id).await.unwrap(), Some(work(&waiting)));
 }
 
 /// An erasure by number that is running.
@@ -253,6 +303,7 @@ async fn check_story(store: &Store) {
     check_pool(store).await;
     check_schedules(store).await;
     check_journal(store).await;
+    check_recordings(store).await;
 }
 
 async fn check_journal(store: &Store) {

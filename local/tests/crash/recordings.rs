@@ -1,0 +1,111 @@
+//! Crashes of the functions that note, keep and erase recordings.
+
+use create_conversation::CreateConversation;
+use end_conversation::EndConversation;
+use event_webhook::EventWebhook;
+use serde_json::{Value, json};
+use shared::service::recordings;
+use testkit::{Laptop, string};
+
+use crate::events;
+use crate::scenario::{Functions, Scenario, at_every_request, builder};
+
+const PHONES: [&str; 2] = ["447700900001", "447700900002"];
+
+/// A laptop with a conversation, and the event of a message that its rider left. Nobody but the test fetches it.
+async fn left_message() -> (Laptop, String, Value) {
+    let laptop = builder().env(&[("KEEP_RECORDINGS_FUNCTION_NAME", "")]).numbers("GB", 2).start().await;
+    let participants = PHONES.map(|number| json!({"number": format!("+{number}")}));
+    let body = json!({"participants": participants, "notify": false, "missed_calls": ["voicemail"]});
+    let created = Functions::of(&laptop).answer::<CreateConversation>(&events::creation(&body, None)).await.body;
+    let call =
+        json!({"from": PHONES[0], "to": created["participants"][0]["dials"], "callee": "busy", "presses": ["2"]});
+    let told = laptop.call(call).await;
+    (laptop, string(&created["id"]), told["recordings"][0].clone())
+}
+
+fn of_bus(laptop: &Laptop) -> usize {
+    laptop.stack.bus.events().iter().filter(|event| event["detail-type"] == "Recording finished").count()
+}
+
+/// Returns the states of the stored recordings, and the number of items of work.
+async fn stored(laptop: &Laptop) -> (Vec<String>, usize) {
+    let items = laptop.items().await;
+    let of = |partition: &str| -> Vec<Value> {
+        let items = items.iter().filter(|item| item["pk"]["S"].as_str().unwrap().starts_with(partition));
+        items.cloned().collect()
+    };
+    let states = of("RECORDINGS#").iter().map(|item| string(&item["state"]["S"])).collect();
+    (states, of("RECORDING").len() - of("RECORDINGS#").len())
+}
+
+#[tokio::test]
+async fn message_is_kept_and_texted_once_at_most_after_a_crash() {
+    at_every_request("keep-recordings for a message", 8, async |mut scenario: Scenario| {
+        let (laptop, id, event) = left_message().await;
+        let recording = string(&event["recording_uuid"]).try_into().unwrap();
+        let first = recordings::event(id.as_str().try_into().unwrap(), &recording);
+        let vonage = &laptop.stack.vonage_url;
+        scenario.run(&laptop, async |functions| drop(functions.keep_recordings(first.clone(), vonage).await)).await;
+        for _ in 0..3 {
+            laptop.advance(4 * 3600);
+            laptop.stack.run_recordings_schedule().await.unwrap();
+        }
+        assert_eq!(stored(&laptop).await, (vec!["kept".to_owned()], 0));
+        assert_eq!(laptop.stack.bucket.keys().len(), 1);
+        let (texts, told) = (laptop.texts(PHONES[1]).await.len(), of_bus(&laptop));
+        assert!(texts <= 1 && told >= 1, "{texts} text messages, {told} events");
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn message_is_noted_wholly_or_not_at_all() {
+    at_every_request("POST /webhooks/event/{id}/voicemail-b", 2, async |mut scenario: Scenario| {
+        let laptop = builder().env(&[("KEEP_RECORDINGS_FUNCTION_NAME", "")]).numbers("GB", 2).start().await;
+        let participants = PHONES.map(|number| json!({"number": format!("+{number}")}));
+        let body = json!({"participants": participants, "notify": false, "missed_calls": ["voicemail"]});
+        let created = Functions::of(&laptop).answer::<CreateConversation>(&events::creation(&body, None)).await.body;
+        let id = string(&created["id"]);
+        let body = json!({"recording_url": format!("{}/v1/files/1", laptop.stack.vonage_url),
+                          "recording_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "conversation_uuid": "CON-1"});
+        let event = || events::step(&id, Some("voicemail-b"), &body, &laptop.signature(Some(&body.to_string())));
+        let first = event();
+        scenario.run(&laptop, async |functions| drop(functions.answer::<EventWebhook>(&first).await)).await;
+        let (states, work) = stored(&laptop).await;
+        assert_eq!(states.len(), work);
+        let again = Functions::of(&laptop).answer::<EventWebhook>(&event()).await;
+        assert_eq!((again.status, stored(&laptop).await), (204, (vec!["waiting".to_owned()], 1)));
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn file_is_deleted_whatever_crashes() {
+    at_every_request("DELETE of a conversation with a recording", 6, async |mut scenario: Scenario| {
+        let (laptop, id, _) = left_message().await;
+        laptop.advance(3600);
+        laptop.stack.run_recordings_schedule().await.unwrap();
+        assert_eq!(laptop.stack.bucket.keys().len(), 1);
+        let vonage = &laptop.stack.vonage_url;
+        let event = events::erasure(&id);
+        scenario
+            .run(&laptop, async |functions| {
+                functions.answer::<EndConversation>(&event).await;
+                functions.keep_recordings(json!({"source": "aws.events"}), vonage).await;
+            })
+            .await;
+        Functions::of(&laptop).answer::<EndConversation>(&event).await;
+        for _ in 0..3 {
+            laptop.advance(4 * 3600);
+            laptop.stack.run_erasure_schedule().await.unwrap();
+            laptop.stack.run_recordings_schedule().await.unwrap();
+        }
+        assert!(laptop.stack.bucket.keys().is_empty(), "{:?}", laptop.stack.bucket.keys());
+        assert_eq!(stored(&laptop).await, (vec![], 0));
+        scenario
+    })
+    .await;
+}
