@@ -9,7 +9,7 @@ use shared::domain::call_handling::CallHandling;
 use crate::assert_no_phone_number;
 
 /// The defaults of the template.
-const DURATIONS: Durations = Durations { max_call_seconds: 7200, quarantine_seconds: 86_400 };
+const DURATIONS: Durations = Durations { max_call_seconds: 7200, quarantine_seconds: 86_400, warn_minutes: Some(0) };
 
 /// Checks that an accepted body is within all limits, and that the problem of a refused body contains no phone number.
 pub fn create_conversation(input: &[u8]) {

@@ -212,7 +212,7 @@ impl Stack {
         let event = json!({"source": "aws.events", "public_url": gateway_url});
         let numbers = Arc::new(NumbersSchedule::new(&environment, clock(), event)?);
         let erasures = Arc::new(ErasureSchedule::new(&environment, clock(), json!({"source": "aws.events"}))?);
-        let control = Arc::new(CallControl::new(&environment, clock(), Value::Null)?);
+        let control = Arc::new(CallControl::new(&environment, clock(), json!({"source": "aws.events"}))?);
         let recordings = Arc::new(RecordingsSchedule::new(&environment, clock(), json!({"source": "aws.events"}))?);
         if let Some(interval) = options.schedule {
             services.spawn(run_every(interval, numbers.clone(), stopped.clone()));
@@ -220,6 +220,7 @@ impl Stack {
             services.spawn(run_every(interval, orders, stopped.clone()));
             services.spawn(run_every(interval, erasures.clone(), stopped.clone()));
             services.spawn(run_every(interval, recordings.clone(), stopped.clone()));
+            services.spawn(run_every(interval, control.clone(), stopped.clone()));
         }
         let routes = gateway::routes(&environment, options.clock)?;
         let runs = BackgroundRuns::new(stopped.clone());
@@ -265,6 +266,11 @@ impl Stack {
     /// Runs `provision-numbers` with `event`, as an invocation by another function does, and returns its report.
     pub async fn run_invocation(&self, event: &Value) -> Result<Value, lambda_http::Error> {
         self.numbers.run(event).await
+    }
+
+    /// Runs the schedule of warnings in calls once, and returns its report.
+    pub async fn run_warnings(&self) -> Result<Value, lambda_http::Error> {
+        self.control.tick().await
     }
 
     /// Runs `control-call` with `event`, as an invocation by another function does, and returns its report.

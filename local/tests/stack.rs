@@ -111,6 +111,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("DEFAULT_MAX_CALLS_PER_DAY", "9"),
         ("DEFAULT_MAX_MINUTES", "64"),
         ("DEFAULT_MAX_SPEND_EUR", "6.50"),
+        ("DEFAULT_WARN_MINUTES", "1"),
         ("DEFAULT_GUARD", "press_1"),
         ("DEFAULT_MISSED_CALLS", "text"),
         ("RECORDING_DAYS", "31"),

@@ -135,6 +135,9 @@ pub const VARIABLES: [Variable; 61] = {
             "Most minutes of all calls of a conversation that has no max_minutes of its own, 1 to 1000000"),
         variable("DEFAULT_MAX_SPEND_EUR", Parameter("DefaultMaxSpendEur"), Unset("no limit"),
             "Highest price of all calls of a conversation that has no max_spend of its own, in EUR, such as 5 or 2.50"),
+        variable("DEFAULT_WARN_MINUTES", Parameter("DefaultWarnMinutes"), Value("0"),
+            "Minutes before the end of a call's limit at which both people hear how much is left, in a conversation without \
+             warn_minutes of its own, 0 to 5. 0 is no warning, and so is any with CALL_CONTROL=off"),
         variable("DEFAULT_GUARD", Parameter("DefaultGuard"), Value("none"),
             "Guard of a conversation that has no guard of its own: none, press_1 or detect"),
         variable("DEFAULT_MISSED_CALLS", Parameter("DefaultMissedCalls"), Unset("the call just ends"),
@@ -285,6 +288,9 @@ pub struct Durations {
     pub max_call_seconds: u32,
     /// Time after the end of a conversation in which its route keys are not used again, in seconds.
     pub quarantine_seconds: u32,
+    /// Minutes before the end of a call's limit at which both people hear how much is left; 0 is no warning. `None` if this
+    /// deployment does not control calls.
+    pub warn_minutes: Option<u8>,
 }
 
 impl Durations {
@@ -302,13 +308,15 @@ impl Durations {
         CallLimits::MIN_CALL_SECONDS..=self.max_call_seconds
     }
 
-    /// Reads `MAX_CALL_SECONDS` and `QUARANTINE_SECONDS`.
+    /// Reads `MAX_CALL_SECONDS`, `QUARANTINE_SECONDS`, `DEFAULT_WARN_MINUTES` and `CALL_CONTROL`.
     pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
         let calls = CallLimits::MIN_CALL_SECONDS..=CallLimits::MAX_CALL_SECONDS;
         let max_call_seconds = in_range(env, "MAX_CALL_SECONDS", calls, "seconds")?;
         let quarantines = max_call_seconds..=Self::MAX_QUARANTINE_SECONDS;
         let quarantine_seconds = in_range(env, "QUARANTINE_SECONDS", quarantines, "seconds")?;
-        Ok(Self { max_call_seconds, quarantine_seconds })
+        let minutes = in_range(env, "DEFAULT_WARN_MINUTES", 0..=CallLimits::MAX_WARN_MINUTES.into(), "minutes")?;
+        let warn_minutes = if env.controls_calls()? { u8::try_from(minutes).ok() } else { None };
+        Ok(Self { max_call_seconds, quarantine_seconds, warn_minutes })
     }
 }
 
@@ -618,7 +626,11 @@ mod tests {
 
     #[test]
     fn quarantine_shorter_than_the_longest_call_is_refused() {
-        assert_eq!(durations(&[]), Ok(Durations { max_call_seconds: 7200, quarantine_seconds: 86_400 }));
+        let usual = Durations { max_call_seconds: 7200, quarantine_seconds: 86_400, warn_minutes: None };
+        assert_eq!(durations(&[]), Ok(usual));
+        let warning = durations(&[("DEFAULT_WARN_MINUTES", "2"), ("CALL_CONTROL", "on")]);
+        assert_eq!(warning, Ok(Durations { warn_minutes: Some(2), ..usual }));
+        assert!(durations(&[("DEFAULT_WARN_MINUTES", "6")]).unwrap_err().contains("0 to 5 minutes"));
         assert!(durations(&[("QUARANTINE_SECONDS", "7199")]).unwrap_err().contains("QUARANTINE_SECONDS"));
         assert!(durations(&[("QUARANTINE_SECONDS", "60"), ("MAX_CALL_SECONDS", "60")]).is_ok());
         assert!(durations(&[("MAX_CALL_SECONDS", "59")]).unwrap_err().contains("MAX_CALL_SECONDS"));

@@ -5,6 +5,7 @@
 //! - `DELETE /conversations/{id}/calls/{call}` hangs up all legs of one.
 //! - `POST /conversations/{id}/calls/{call}/talk` speaks into one.
 //! - `POST /conversations/{id}/calls` calls one participant, and then connects the other one.
+//! - A schedule has it speak warnings before the end of calls.
 //! - Other functions invoke it to end calls: those of a conversation that ended with them, and the leg of a callee who declined.
 
 use std::sync::Arc;
@@ -26,9 +27,10 @@ use shared::edge::function::{HttpFunction, ScheduledFunction};
 use shared::edge::http::{self, Problem, RequestHasher};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::CallsView;
-use shared::service::hang_up::{HangUp, HangUps};
+use shared::service::hang_up::{HANG_UP_SOURCE, HangUp, HangUps};
 use shared::service::place_call::{CallOrder, Placed, Placer};
 use shared::service::speak::{What, speak};
+use shared::service::warn::{Warned, Warner};
 use shared::store::Store;
 use shared::vonage::call_urls::letter;
 use shared::vonage::calls::CallsApi;
@@ -45,6 +47,7 @@ pub struct ControlCall {
 struct Control {
     hang_ups: HangUps,
     placer: Placer,
+    warner: Warner,
     hasher: RequestHasher,
     public_url: Option<String>,
 }
@@ -163,7 +166,20 @@ impl Control {
         let pause = env.calls_interval()?;
         let hang_ups = HangUps { store: store.clone(), api: api.clone(), pause, clock: clock.clone() };
         let (hasher, public_url) = (RequestHasher::new(&env.hash_key()?), env.public_url()?);
-        Ok(Self { hang_ups, placer: Placer { store, api, words: env.words()?, pause, clock }, hasher, public_url })
+        let words = env.words()?;
+        let warner = Warner { store: store.clone(), api: api.clone(), words: words.clone(), clock: clock.clone() };
+        Ok(Self { hang_ups, placer: Placer { store, api, words, pause, clock }, warner, hasher, public_url })
+    }
+}
+
+/// Speaks the warnings of the next minute, and returns the report. The next run is for those after that.
+async fn warn(warner: &Warner) -> Value {
+    match warner.run().await {
+        Ok(Warned { spoken, over, failed }) => json!({"left": 0, "spoken": spoken, "over": over, "unspoken": failed}),
+        Err(error) => {
+            tracing::error!(schedule_failures = 1u64, cause = %error, "warnings in calls failed; the next run continues");
+            json!({"left": 0})
+        }
     }
 }
 
@@ -221,7 +237,10 @@ fn spoken(key: &str) -> Result<Spoken, Problem> {
 
 impl ScheduledFunction for ControlCall {
     async fn tick(&self, event: Value, deadline: Option<Timestamp>) -> Value {
-        let Some(Control { hang_ups, .. }) = &self.control else { return json!({"left": 0, "off": true}) };
+        let Some(Control { hang_ups, warner, .. }) = &self.control else { return json!({"left": 0, "off": true}) };
+        if event["source"] != HANG_UP_SOURCE {
+            return warn(warner).await;
+        }
         let request = match HangUp::read(event) {
             Ok(request) => request,
             Err(error) => {

@@ -64,6 +64,8 @@ struct ConversationBody {
     #[serde(default)]
     ring_seconds: Option<u32>,
     #[serde(default)]
+    warn_minutes: Option<u8>,
+    #[serde(default)]
     missed_calls: Option<MissedCalls>,
     #[serde(default)]
     guard: Option<Guard>,
@@ -217,6 +219,17 @@ fn yes() -> bool {
 }
 
 impl ConversationBody {
+    /// Returns the warning before the end of a call. Where calls cannot be spoken into, none can be asked for.
+    fn warn_minutes(&self, durations: Durations) -> Result<u8, Problem> {
+        match (self.warn_minutes, durations.warn_minutes) {
+            (Some(own), _) if own > CallLimits::MAX_WARN_MINUTES => {
+                Err(Problem::invalid("warn_minutes", format!("Must be from 0 to {}.", CallLimits::MAX_WARN_MINUTES)))
+            }
+            (Some(1..), None) => Err(http::call_control_off()),
+            (own, usual) => Ok(own.or(usual).unwrap_or_default()),
+        }
+    }
+
     fn into_order(
         self,
         durations: Durations,
@@ -224,6 +237,7 @@ impl ConversationBody {
         pin_key: Option<&PinKey>,
     ) -> Result<NewConversation, Problem> {
         let pins = self.pins(pin_key)?;
+        let warn_minutes = self.warn_minutes(durations)?;
         let participants = <[Object<ParticipantBody>; 2]>::try_from(self.participants)
             .map_err(|all| Problem::invalid("participants", format!("Must have two elements, not {}.", all.len())))?;
         for (side, Object(participant)) in participants.iter().enumerate() {
@@ -237,7 +251,8 @@ impl ConversationBody {
         let max_call_seconds = self.max_call_seconds.unwrap_or(durations.max_call_seconds);
         within("max_call_seconds", max_call_seconds, durations.allowed_max_call_seconds())?;
         let usual = CallLimits::with_max_call(max_call_seconds);
-        let limits = CallLimits { ring_seconds: self.ring_seconds.unwrap_or(usual.ring_seconds), ..usual };
+        let ring_seconds = self.ring_seconds.unwrap_or(usual.ring_seconds);
+        let limits = CallLimits { ring_seconds, warn_minutes, ..usual };
         within("ring_seconds", limits.ring_seconds, limits.allowed_ring_seconds())?;
         let handling = CallHandling {
             missed_calls: self.missed_calls.unwrap_or(usual_handling.missed_calls),

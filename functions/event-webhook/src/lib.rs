@@ -35,6 +35,7 @@ use shared::service::call_steps::{CallSteps, MissedLeg, Next};
 use shared::service::hang_up::HangUp;
 use shared::service::pin_calls::PinCalls;
 use shared::service::recordings;
+use shared::service::warn;
 use shared::store::{LegIds, LegNumbers, Recorded, Store};
 use shared::vonage::call_urls::{CallUrls, Step, StepKind};
 use shared::vonage::event::{Event, LegKey};
@@ -320,6 +321,10 @@ impl EventWebhook {
                 let calls = [event.conversation_uuid.clone()].into();
                 self.hang_up(&HangUp::of_calls(conversation, calls)).await?;
                 (Some(conversation), "to be hung up")
+            }
+            Recorded::ToWarn { conversation, callee } => {
+                warn::plan(&self.store, conversation, callee, event, self.clock.now()).await?;
+                (Some(conversation), "merged")
             }
             Recorded::ToRedact(conversation) => (conversation, "to be redacted"),
             Recorded::OfNone => (None, "of no conversation"),

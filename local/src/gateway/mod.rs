@@ -113,7 +113,7 @@ pub type NumbersSchedule = Schedule<provision_numbers::ProvisionNumbers>;
 /// The schedule of erasures and redactions.
 pub type ErasureSchedule = Schedule<end_conversation::EndConversation>;
 
-/// The function that ends calls, invoked by others.
+/// The function that ends calls, invoked by others, and its schedule of warnings.
 pub type CallControl = Schedule<control_call::ControlCall>;
 
 /// The schedule of recordings.

@@ -43,4 +43,5 @@ mod unreadable;
 mod update;
 mod upkeep;
 mod usage;
+mod warnings;
 mod words;

@@ -102,6 +102,7 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::Recording => key(&format!("RECORDINGS#{good}"), "RECORDING#aaaaaaaa"),
         ItemKind::RecordingWork => key("RECORDING", &format!("{other}#aaaaaaaa")),
         ItemKind::RecordingLink => key("LINK#1", "LINK"),
+        ItemKind::Warning => key("WARNING", "00000000001#CON-1"),
         // Also the good conversation's own: only a restore reads them.
         ItemKind::RouteKeys => [other, good].map(|id| [format!("CONVERSATION#{id}"), "KEYS".to_owned()]).into(),
         ItemKind::Change => [other, good].map(|id| [format!("CONVERSATION#{id}"), "CHANGE".to_owned()]).into(),
@@ -149,6 +150,7 @@ async fn run_schedules(laptop: &Laptop, what: &str) {
         laptop.run_orders().await,
         laptop.stack.run_erasure_schedule().await.unwrap(),
         laptop.stack.run_recordings_schedule().await.unwrap(),
+        laptop.stack.run_warnings().await.unwrap(),
     ] {
         let shortfall = report.get("shortfall").and_then(Value::as_array);
         assert!(report.get("failed").is_none() && shortfall.is_none_or(Vec::is_empty), "{what}: {report}");

@@ -60,10 +60,12 @@ pub fn step(conversation: &str, step: Option<&str>, body: &Value, signature: &st
     event
 }
 
-/// A request to place a call that begins at the phone of the side `from`.
-pub fn place(conversation: &str, from: &str, idempotency_key: &str) -> Value {
+/// A request to place a call that begins at the phone of the side `from`. Vonage sends the events to `host`.
+pub fn place(conversation: &str, from: &str, idempotency_key: &str, host: &str) -> Value {
     let mut event = with_body(include_str!("../../../events/control-call-place.json"), &json!({"from": from}));
     event["headers"]["idempotency-key"] = json!(idempotency_key);
+    (event["headers"]["host"], event["headers"]["x-forwarded-proto"]) = (json!(host), json!("http"));
+    event["requestContext"]["domainName"] = json!(host);
     event["pathParameters"]["id"] = json!(conversation);
     event
 }

@@ -27,7 +27,8 @@ async fn request_places_one_call_whatever_fails() {
         let body =
             json!({"participants": PHONES.map(|number| json!({"number": format!("+{number}")})), "notify": false});
         let created = Functions::of(&laptop).answer::<CreateConversation>(&events::creation(&body, None)).await.body;
-        let event = events::place(&string(&created["id"]), "a", "ride-1");
+        let gateway = laptop.stack.gateway_url.strip_prefix("http://").unwrap();
+        let event = events::place(&string(&created["id"]), "a", "ride-1", gateway);
         scenario.run(&laptop, async |functions| drop(functions.answer::<ControlCall>(&event).await)).await;
         // Nothing of that run is under way any more.
         laptop.advance(121);

@@ -163,6 +163,7 @@ impl Answer {
             Self::Next(false) => "nothing",
             Self::Recorded(Recorded::Merged(_)) => "merged",
             Self::Recorded(Recorded::ToHangUp(_)) => "to be hung up",
+            Self::Recorded(Recorded::ToWarn { .. }) => "to be warned",
             Self::Recorded(Recorded::ToRedact(_)) => "to be redacted",
             Self::Recorded(Recorded::OfNone) => "of no conversation",
             Self::Failed(_) => "failed",

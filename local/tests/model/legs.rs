@@ -161,7 +161,7 @@ impl Model {
         };
         match recorded {
             // The legs in the table tell more.
-            Recorded::Merged(id) | Recorded::ToHangUp(id) => {
+            Recorded::Merged(id) | Recorded::ToHangUp(id) | Recorded::ToWarn { conversation: id, .. } => {
                 ensure(self.had_key(id, event), || format!("{event:?} is of {id}"))
             }
             Recorded::ToRedact(_) => ensure(self.owners(event).any(|id| !self.conversations.contains_key(&id)), || {

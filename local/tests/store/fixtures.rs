@@ -26,7 +26,7 @@ use shared::domain::side::{Side, WhoDials};
 use shared::domain::usage::Usage;
 use shared::store::{
     AccountWalk, CallsPage, Counted, IdempotentRequest, ItemKind, Keeping, LegIds, LegNumbers, LegPhone, Line, Loss,
-    Offer, RecordedDemand, Recount, RetentionPass, RouteScan, ScanPurpose, Store, TriesOf,
+    Offer, RecordedDemand, Recount, RetentionPass, RouteScan, ScanPurpose, Store, TriesOf, Warning,
 };
 
 use crate::{
@@ -230,6 +230,19 @@ async fn check_recordings(store: &Store) {
     assert_eq!(store.recording_work(waiting.conversation, &waiting.id).await.unwrap(), Some(work(&waiting)));
 }
 
+fn warning() -> Warning {
+    Warning { conversation: id('1'), call: "CON-1".to_owned(), due_at: after(60), left_seconds: 60 }
+}
+
+/// A request to place a call, and what it placed.
+fn call_request() -> IdempotentRequest {
+    IdempotentRequest { key_hash: "89abcdef".to_owned(), fingerprint: "0123ab".to_owned() }
+}
+
+fn placed() -> LegIds {
+    LegIds { call: "CON-2".to_owned(), leg: "leg-3".to_owned() }
+}
+
 /// An erasure by number that is running.
 fn running() -> NumberErasure {
     let id = ErasureId::try_from("01M81PZXZPCX9PBRT5SWKY25Y1").unwrap();
@@ -261,6 +274,9 @@ async fn tell_story_of_pool(store: &Store) {
         store.save_route_scan(purpose, &RouteScan::new(vec![virtual_number(23)], now())).await.unwrap();
     }
     store.save_retention_pass(&retention_pass(store).await).await.unwrap();
+    store.plan_warning(&warning()).await.unwrap();
+    assert!(store.claim_call(&call_request(), id('1'), now()).await.unwrap());
+    store.note_placed_call(&call_request().key_hash, &placed()).await.unwrap();
     store.list_heals(&[id('1')], now()).await.unwrap();
     let mut heal = store.heal(id('1')).await.unwrap().unwrap();
     (heal.healed, heal.reported, heal.tries) = (vec![Side::A], losses(), 1);
@@ -383,6 +399,10 @@ async fn check_schedules(store: &Store) {
         let scan = RouteScan::new(vec![virtual_number(23)], now());
         assert_eq!(store.saved_route_scan(purpose).await.unwrap(), Some(scan));
     }
+    assert_eq!(store.warnings(after(60)).await.unwrap(), [warning()]);
+    assert!(store.warnings(after(50)).await.unwrap().is_empty());
+    let known = store.placed_call(&call_request().key_hash, after(50)).await.unwrap().unwrap();
+    assert_eq!((known.conversation, known.claimed_at, known.ids()), (id('1'), now(), Some(placed())));
     let heals = store.due_heals(now(), None).await.unwrap().heals;
     assert_eq!((heals.len(), heals[0].conversation, heals[0].tries, heals[0].revision), (1, id('1'), 1, 2));
     assert_eq!((&heals[0].healed, &heals[0].reported), (&vec![Side::A], &losses()));

@@ -16,6 +16,13 @@ pub struct CallLimits {
     pub max_call_seconds: u32,
     /// Ringing time of the callee's phone, in seconds.
     pub ring_seconds: u32,
+    /// Minutes before the end of a call's limit at which both people hear how much is left. 0 is no warning.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub warn_minutes: u8,
+}
+
+fn is_zero(minutes: &u8) -> bool {
+    *minutes == 0
 }
 
 impl CallLimits {
@@ -26,6 +33,11 @@ impl CallLimits {
     const MIN_RING_SECONDS: u32 = 10;
     const LEAST_TALK_SECONDS: u32 = 10;
 
+    /// The earliest warning before the end of a call's limit, in minutes.
+    pub const MAX_WARN_MINUTES: u8 = 5;
+    /// Least time from the answer to a warning, in seconds. Who may talk only a little longer has heard so at the beginning.
+    const BEFORE_WARNING_SECONDS: u32 = 10;
+
     /// The longest call that Vonage allows, in seconds.
     pub const MAX_CALL_SECONDS: u32 = 7200;
     /// The shortest limit that can be chosen, in seconds.
@@ -33,7 +45,7 @@ impl CallLimits {
 
     /// Returns limits with the usual ringing time: a third of the call, at most 45 seconds.
     pub fn with_max_call(max_call_seconds: u32) -> Self {
-        Self { max_call_seconds, ring_seconds: (max_call_seconds / 3).min(45) }
+        Self { max_call_seconds, ring_seconds: (max_call_seconds / 3).min(45), warn_minutes: 0 }
     }
 
     /// Returns the ringing times that can be chosen, in seconds: at most half of the call, so that there is time to talk.
@@ -44,6 +56,13 @@ impl CallLimits {
     /// Returns the time left to talk, in seconds, after the announcement, the ringing of all attempts and the guard.
     pub fn talk_seconds(self, handling: CallHandling) -> u32 {
         self.max_call_seconds.saturating_sub(self.seconds_to_connect(handling))
+    }
+
+    /// Returns the seconds from the answer to the warning, for a call that may last for this number of seconds. `None` without one.
+    pub fn seconds_to_warning(self, talk: u32) -> Option<u32> {
+        let warning = u32::from(self.warn_minutes) * 60;
+        let before = talk.checked_sub(warning).filter(|before| *before >= Self::BEFORE_WARNING_SECONDS);
+        before.filter(|_| warning > 0)
     }
 
     /// Returns the shortest longest call with this ringing time and handling, in seconds: in it there is time to talk, or for the
@@ -107,8 +126,15 @@ mod tests {
     }
 
     #[test]
+    fn warning_comes_before_the_end_of_calls_that_are_long_enough() {
+        let limits = CallLimits { warn_minutes: 1, ..CallLimits::with_max_call(7200) };
+        assert_eq!([7150, 70, 69, 5].map(|talk| limits.seconds_to_warning(talk)), [Some(7090), Some(10), None, None]);
+        assert_eq!(CallLimits::with_max_call(7200).seconds_to_warning(7150), None);
+    }
+
+    #[test]
     fn guard_and_menu_are_part_of_the_longest_call() {
-        let limits = CallLimits { max_call_seconds: 120, ring_seconds: 30 };
+        let limits = CallLimits { max_call_seconds: 120, ring_seconds: 30, warn_minutes: 0 };
         let guarded = CallHandling { guard: Guard::Press1, ..CallHandling::default() };
         let asked = CallHandling { missed_calls: vec![Measure::CallBack].into(), ..guarded };
         assert_eq!((limits.talk_seconds(CallHandling::default()), limits.talk_seconds(guarded)), (85, 60));

@@ -36,6 +36,8 @@ pub struct ConversationView<'a> {
     ended_at: Option<Timestamp>,
     max_call_seconds: u32,
     ring_seconds: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warn_minutes: Option<u8>,
     #[serde(flatten)]
     handling: CallHandling,
     #[serde(flatten)]
@@ -152,6 +154,7 @@ impl<'a> ConversationView<'a> {
             ended_at: conversation.ended_at,
             max_call_seconds: conversation.limits.max_call_seconds,
             ring_seconds: conversation.limits.ring_seconds,
+            warn_minutes: Some(conversation.limits.warn_minutes).filter(|minutes| *minutes > 0),
             handling: conversation.handling,
             usage_limits: conversation.usage_limits,
             limit_reached_at: conversation.limit_reached_at,

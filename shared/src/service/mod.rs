@@ -21,3 +21,4 @@ mod scan_run;
 pub mod speak;
 pub mod update;
 pub mod verify_number;
+pub mod warn;

@@ -18,6 +18,8 @@ pub enum What {
     Text(OwnText),
     /// A sentence of the catalogue, in each participant's language.
     Sentence(Spoken),
+    /// The time that is left for the call, in seconds.
+    TimeLeft(u32),
 }
 
 /// A failure while words are spoken. Some of the legs may have heard them.
@@ -56,5 +58,7 @@ fn utterance(words: &Words, conversation: &Conversation, side: Side, what: &What
     match what {
         What::Text(text) => speech.say_text(text),
         What::Sentence(sentence) => speech.say(*sentence),
+        What::TimeLeft(seconds) if *seconds < 60 => speech.say(Spoken::SecondsLeft),
+        What::TimeLeft(seconds) => speech.with_minutes(seconds / 60).say(Spoken::MinutesLeft),
     }
 }

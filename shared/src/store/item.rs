@@ -129,6 +129,11 @@ pub(super) enum Key<'a> {
     RecordingWork(ConversationId, &'a RecordingId),
     /// A link to a recording, by the hash of its token.
     RecordingLink(&'a str),
+    /// A warning that a call is about to end, by the time at which it is due.
+    Warning {
+        due_at: Timestamp,
+        call: &'a str,
+    },
     /// The route keys of a conversation, in the journal.
     RouteKeys(ConversationId),
     /// The last change of a conversation, in the journal.
@@ -185,6 +190,7 @@ impl Key<'_> {
                 (RECORDING_WORK_PARTITION.to_owned(), format!("{conversation}#{}", id.as_str()))
             }
             Key::RecordingLink(hash) => (format!("LINK#{hash}"), "LINK".to_owned()),
+            Key::Warning { due_at, call } => (WARNING_PARTITION.to_owned(), format!("{}#{call}", due_key(due_at))),
             Key::RouteKeys(id) => (conversation_partition(id), ROUTE_KEYS.to_owned()),
             Key::Change(id) => (conversation_partition(id), CHANGE.to_owned()),
             Key::JournalOwner => (JOURNAL_OWNER.to_owned(), JOURNAL_OWNER.to_owned()),
@@ -234,6 +240,7 @@ impl Key<'_> {
             Key::Recording(..) => ItemKind::Recording,
             Key::RecordingWork(..) => ItemKind::RecordingWork,
             Key::RecordingLink(_) => ItemKind::RecordingLink,
+            Key::Warning { .. } => ItemKind::Warning,
             Key::RouteKeys(_) => ItemKind::RouteKeys,
             Key::Change(_) => ItemKind::Change,
             Key::JournalOwner => ItemKind::JournalOwner,
@@ -280,6 +287,7 @@ pub(super) const NUMBER_ERASURE_PARTITION: &str = "FORGET";
 
 /// Partition of the live conversations on lost numbers.
 pub(super) const HEAL_PARTITION: &str = "HEAL";
+pub(super) const WARNING_PARTITION: &str = "WARNING";
 
 /// Partition of the carrier records that Vonage has to redact.
 pub(super) const REDACTION_PARTITION: &str = "REDACTION";
@@ -333,6 +341,11 @@ pub(super) fn work_prefix(work: Work) -> &'static str {
 /// Returns the prefix of the sort key of a redaction of this product.
 pub(super) fn redaction_prefix(product: Product) -> String {
     format!("{}#", product.as_str())
+}
+
+/// Returns a time as the beginning of a sort key, so that keys are in the order of time.
+pub(super) fn due_key(time: Timestamp) -> String {
+    format!("{:011}", time.as_second())
 }
 
 /// Encodes a time in seconds since 1970.
@@ -457,6 +470,7 @@ mod tests {
             Key::Recording(id, recording),
             Key::RecordingWork(id, recording),
             Key::RecordingLink("1"),
+            Key::Warning { due_at: Timestamp::UNIX_EPOCH, call: "CON-1" },
             Key::RouteKeys(id),
             Key::Change(id),
             Key::JournalOwner,

@@ -81,6 +81,8 @@ kinds! {
     RecordingWork = "the work on a recording",
     /// The token of a link to a recording.
     RecordingLink = "the link to a recording",
+    /// A warning that a call is about to end.
+    Warning = "a warning",
     /// The route keys of a conversation, in the journal.
     RouteKeys = "the route keys of a conversation",
     /// The last change of a conversation, in the journal.
@@ -151,6 +153,7 @@ impl ItemKind {
             ("RECORDINGS", "RECORDING") => Self::Recording,
             ("RECORDING", _) => Self::RecordingWork,
             ("LINK", "LINK") => Self::RecordingLink,
+            ("WARNING", _) => Self::Warning,
             _ => return None,
         })
     }

@@ -23,6 +23,7 @@ use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{KeyOwner, Route};
+use crate::domain::side::Side;
 use crate::retry;
 
 /// Maximum number of attempts of a write that conflicts with other events of the same leg.
@@ -48,6 +49,13 @@ pub enum Recorded {
     Merged(ConversationId),
     /// Merged into its leg of this conversation, whose end was to end its calls too. This one goes on.
     ToHangUp(ConversationId),
+    /// Merged into its leg: the callee has answered, and both people are to be told before the end of the call's limit.
+    ToWarn {
+        /// The conversation.
+        conversation: ConversationId,
+        /// The side that was called.
+        callee: Side,
+    },
     /// Its conversation was erased, so the carrier's record of the leg is listed for redaction.
     ToRedact(Option<ConversationId>),
     /// The numbers had no conversation at its time.
@@ -56,10 +64,17 @@ pub enum Recorded {
 
 impl Recorded {
     /// Returns the fate of an event that was merged into a leg of the owner's phone.
-    pub(super) fn merged(conversation: ConversationId, owner: &LegPhone, event: &LegEvent) -> Self {
-        match owner.hangs_up && event.status == Status::Answered {
-            true => Self::ToHangUp(conversation),
-            false => Self::Merged(conversation),
+    pub(super) fn merged(
+        conversation: ConversationId,
+        owner: &LegPhone,
+        direction: Direction,
+        event: &LegEvent,
+    ) -> Self {
+        let is_callees = direction == Direction::Outbound && !event.facts.placed;
+        match event.status {
+            Status::Answered if owner.hangs_up => Self::ToHangUp(conversation),
+            Status::Answered if owner.warns && is_callees => Self::ToWarn { conversation, callee: owner.side() },
+            _ => Self::Merged(conversation),
         }
     }
 }
@@ -83,7 +98,7 @@ impl Store {
                 Some(LegOwner::Erased(id)) => Recorded::ToRedact(Some(id)),
                 Some(LegOwner::Phone(phone)) => {
                     self.merge_and_count(&phone, numbers.direction, event, now).await?;
-                    Recorded::merged(id, &phone, event)
+                    Recorded::merged(id, &phone, numbers.direction, event)
                 }
             },
             None => self.record_for_owner(numbers, event, time, now).await?,
@@ -109,7 +124,7 @@ impl Store {
             Some(KeyOwner::Route(route)) if route.overlap_until.is_none() => {
                 let owner = LegPhone::from(&route);
                 self.merge_and_count(&owner, numbers.direction, event, now).await?;
-                Recorded::merged(route.conversation, &owner, event)
+                Recorded::merged(route.conversation, &owner, numbers.direction, event)
             }
             Some(KeyOwner::Route(route)) => Box::pin(self.merge_in_overlap(&route, numbers, event, time, now)).await?,
         })
@@ -149,7 +164,11 @@ impl Store {
             self.count_leg(merged, event, now).await?;
         }
         // An earlier conversation than `home` may be another one: what is known of `home` says nothing about it.
-        Ok(if merged == begun { Recorded::merged(begun, &home, event) } else { Recorded::Merged(merged) })
+        Ok(if merged == begun {
+            Recorded::merged(begun, &home, numbers.direction, event)
+        } else {
+            Recorded::Merged(merged)
+        })
     }
 
     /// Merges the event into its leg of the earlier conversation that has one, else of the conversation `home`. Returns that

@@ -41,6 +41,8 @@ pub struct LegPhone {
     pub(super) metered: bool,
     /// True if the conversation was ended together with its calls.
     pub(super) hangs_up: bool,
+    /// True if both people hear how much of a call is left.
+    pub(super) warns: bool,
 }
 
 impl LegPhone {
@@ -48,7 +50,13 @@ impl LegPhone {
     pub(super) fn new(conversation: &Conversation, side: Side, phone: usize) -> Self {
         let metered = !conversation.usage_limits.is_none();
         let (rests_until, hangs_up) = (conversation.rests_until(), conversation.hangs_up);
-        Self { conversation: conversation.id, side, phone, rests_until, metered, hangs_up }
+        let warns = conversation.limits.warn_minutes > 0;
+        Self { conversation: conversation.id, side, phone, rests_until, metered, hangs_up, warns }
+    }
+
+    /// Returns the participant's side.
+    pub(super) fn side(&self) -> Side {
+        self.side
     }
 
     /// Returns the same phone in another conversation.
@@ -59,8 +67,9 @@ impl LegPhone {
 
 impl From<&Route> for LegPhone {
     fn from(route: &Route) -> Self {
-        let Route { conversation, side, phone, quarantined_until, metered, hangs_up, .. } = *route;
-        Self { conversation, side, phone, rests_until: quarantined_until, metered, hangs_up }
+        let Route { conversation, side, phone, quarantined_until, metered, hangs_up, limits, .. } = *route;
+        let warns = limits.warn_minutes > 0;
+        Self { conversation, side, phone, rests_until: quarantined_until, metered, hangs_up, warns }
     }
 }
 

@@ -45,6 +45,7 @@ mod routes;
 pub mod schema;
 mod transaction;
 mod usage;
+mod warnings;
 mod write;
 
 use std::time::Duration;
@@ -89,6 +90,7 @@ pub use retention_pass::RetentionPass;
 pub use route_scan::{MAX_NUMBERS, RouteScan};
 pub use routes::KeyOwners;
 pub use usage::UsageAsRead;
+pub use warnings::Warning;
 
 /// Root certificates of Amazon Trust Services, valid until 2037 and later. They are built in, because reading the more
 /// than hundred certificates of the system at each start takes longer than making the connection.

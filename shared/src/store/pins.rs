@@ -239,7 +239,7 @@ impl Store {
             Some(ConversationItem::Present(conversation)) => {
                 let owner = LegPhone::new(&conversation, side, phone);
                 self.merge_and_count(&owner, Direction::Inbound, event, now).await?;
-                Ok(Recorded::merged(id, &owner, event))
+                Ok(Recorded::merged(id, &owner, Direction::Inbound, event))
             }
             Some(ConversationItem::Erasing { .. } | ConversationItem::Erased) | None => {
                 self.request_redaction(&[CarrierRecord::of_leg(&event.uuid, Direction::Inbound)], now).await?;
