@@ -71,7 +71,7 @@ async function voice(vonage, stranger, from) {
   const found = await vonage.voice.getCall(uuid);
   assert.equal(found.status, "answered");
   const page = await vonage.voice.getCallsPage({ status: "answered" });
-  assert.deepEqual(page.embedded.calls.map((listed) => listed.uuid), [uuid]);
+  assert.deepEqual(page._embedded.calls.map((listed) => listed.uuid), [uuid]);
   await vonage.voice.playTTS(uuid, { text: "One minute is left.", language: "en-GB" });
   await vonage.voice.stopTTS(uuid);
   await vonage.voice.streamAudio(uuid, "https://words.example/wait.mp3");

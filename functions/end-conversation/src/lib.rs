@@ -77,7 +77,12 @@ impl EndConversation {
             };
         }
         let control = self.control.as_ref().ok_or_else(http::call_control_off)?;
-        let ended = answer(self.store.end_conversation_and_calls(id, now).await?, now, log)?;
+        let ended = self.store.end_conversation_and_calls(id, now).await?;
+        if ended.is_none() && erases {
+            // It was erased before, with its calls.
+            return self.erase(id, log).await;
+        }
+        let ended = answer(ended, now, log)?;
         // After the end, so that no further call begins, and before an erasure, which deletes the legs.
         let legs = self.store.legs_of_live_calls(id, now).await?;
         let request = HangUp::of_calls(id, legs.into_iter().map(|leg| leg.conversation_uuid).collect());

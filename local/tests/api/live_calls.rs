@@ -104,6 +104,7 @@ async fn conversation_ends_with_its_calls_if_asked_to() {
         assert!(laptop.delete(&format!("{}{query}", path(&created))).await.status < 300, "{query}");
         laptop.stack.background_runs_finished().await;
         assert_eq!(statuses(&laptop, &call).await, statuses_after, "{query}");
+        assert!(laptop.delete(&format!("{}{query}", path(&created))).await.status < 300, "{query}, sent again");
     }
 }
 
