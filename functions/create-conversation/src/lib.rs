@@ -25,7 +25,9 @@ use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem, RequestHasher};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
-use shared::service::create::{Creator, NewConversation, NewParticipant, NewPhone, ROUTES_READ, USAGE_TIME_LIMIT};
+use shared::service::create::{
+    Creator, NewConversation, NewFurtherPhone, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT,
+};
 use shared::service::demand::DemandRecorder;
 use shared::service::pool_cache::PoolCache;
 use shared::service::verify_number::NumberVerifier;
@@ -104,6 +106,8 @@ struct ParticipantBody {
     #[serde(default)]
     hours: Option<Object<Hours>>,
     #[serde(default)]
+    name: Option<Label>,
+    #[serde(default)]
     phones: Vec<Object<PhoneBody>>,
 }
 
@@ -113,6 +117,8 @@ struct PhoneBody {
     number: String,
     #[serde(default)]
     country: Option<Country>,
+    #[serde(default)]
+    name: Option<Label>,
     #[serde(default)]
     language: Option<Language>,
     #[serde(default)]
@@ -198,15 +204,13 @@ fn within(field: &str, seconds: u32, allowed: RangeInclusive<u32>) -> Result<(),
 
 impl From<ParticipantBody> for NewParticipant {
     fn from(body: ParticipantBody) -> Self {
-        let ParticipantBody { number, country, label, language, hours, phones } = body;
+        let ParticipantBody { number, country, label, language, hours, name, phones } = body;
         let hours = hours.map(|Object(hours)| hours);
-        let further = phones.into_iter().map(|Object(PhoneBody { number, country, language, hours })| NewPhone {
-            number,
-            country,
-            language,
-            hours: hours.map(|Object(hours)| hours),
+        let further = phones.into_iter().map(|Object(phone)| {
+            let PhoneBody { number, country, name, language, hours } = phone;
+            NewFurtherPhone { number, country, name, language, hours: hours.map(|Object(hours)| hours) }
         });
-        Self { number, country, label, language, hours, further: further.collect() }
+        Self { number, country, label, language, hours, name, further: further.collect() }
     }
 }
 

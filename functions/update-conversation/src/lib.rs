@@ -1,22 +1,29 @@
-//! `PATCH /conversations/{id}` changes the expiry of a conversation, its limits, its participants' languages, the phone of one of
-//! them, or who is blocked. The virtual numbers stay the same.
+//! `PATCH /conversations/{id}` changes the expiry of a conversation, its limits, its handling of calls, its participants' languages
+//! and phones, or who is blocked. The virtual numbers stay the same.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde::{Deserialize, Deserializer};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
-use shared::domain::conversation::Lifetime;
+use shared::domain::attempt::Attempt;
+use shared::domain::call_handling::CallHandling;
+use shared::domain::conversation::{FurtherPhone, Lifetime};
 use shared::domain::country::Country;
+use shared::domain::guard::Guard;
+use shared::domain::hours::Hours;
 use shared::domain::language::Language;
+use shared::domain::missed_calls::MissedCalls;
 use shared::domain::side::{Blocked, Side};
+use shared::domain::text::Label;
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
+use shared::service::create::NewFurtherPhone;
 use shared::service::pool_cache::PoolCache;
-use shared::service::update::{Change, NewPhone, Updater};
+use shared::service::update::{Change, HandlingChange, NewPhone, Updater};
 use shared::service::verify_number::NumberVerifier;
 use shared::store::Store;
 use shared::vonage::Vonage;
@@ -43,6 +50,14 @@ struct ChangeBody {
     max_minutes: Option<MaxCount>,
     #[serde(default)]
     max_spend: Option<MaxSpend>,
+    #[serde(default)]
+    missed_calls: Option<MissedCalls>,
+    #[serde(default)]
+    guard: Option<Guard>,
+    #[serde(default)]
+    max_attempts: Option<u8>,
+    #[serde(default)]
+    max_ring_seconds: Option<u32>,
     /// Null blocks nobody.
     #[serde(default, deserialize_with = "given")]
     blocked: Option<Option<Blocked>>,
@@ -62,6 +77,34 @@ struct ParticipantBody {
     country: Option<Country>,
     #[serde(default)]
     language: Option<Language>,
+    #[serde(default)]
+    name: Option<Label>,
+    /// All further phones from now on.
+    #[serde(default)]
+    phones: Option<Vec<Object<PhoneBody>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PhoneBody {
+    number: String,
+    #[serde(default)]
+    country: Option<Country>,
+    #[serde(default)]
+    name: Option<Label>,
+    #[serde(default)]
+    language: Option<Language>,
+    #[serde(default)]
+    hours: Option<Object<Hours>>,
+}
+
+/// The changes of both participants.
+#[derive(Default)]
+struct People {
+    phone: Option<NewPhone>,
+    further: [Option<Vec<NewFurtherPhone>>; 2],
+    languages: [Option<Language>; 2],
+    names: [Option<Label>; 2],
 }
 
 impl HttpFunction for UpdateConversation {
@@ -97,46 +140,80 @@ impl TryFrom<ChangeBody> for Change {
     type Error = Problem;
 
     fn try_from(body: ChangeBody) -> Result<Self, Problem> {
-        let (phone, languages) = body.participants.map(change_of_people).transpose()?.unwrap_or_default();
+        let is_about_people = body.participants.is_some();
+        let People { phone, further, languages, names } =
+            body.participants.map(change_of_people).transpose()?.unwrap_or_default();
+        let ChangeBody { missed_calls, guard, max_attempts, max_ring_seconds, .. } = body;
+        let handling = HandlingChange { missed_calls, guard, max_attempts, max_ring_seconds };
+        if !(1..=Attempt::MOST).contains(&max_attempts.unwrap_or(1)) {
+            return Err(Problem::invalid("max_attempts", format!("Must be from 1 to {}.", Attempt::MOST)));
+        }
+        if max_ring_seconds.is_some_and(|seconds| !(10..=CallHandling::MOST_RING_SECONDS).contains(&seconds)) {
+            let detail = format!("Must be from 10 to {} seconds.", CallHandling::MOST_RING_SECONDS);
+            return Err(Problem::invalid("max_ring_seconds", detail));
+        }
         let limits = UsageLimits {
             max_calls: body.max_calls,
             max_calls_per_day: body.max_calls_per_day,
             max_minutes: body.max_minutes,
             max_spend: body.max_spend,
         };
-        let keeps_people = phone.is_none() && languages.iter().all(Option::is_none);
-        if keeps_people && body.expires_in.is_none() && limits.is_none() && body.blocked.is_none() {
-            let detail = "The change is empty. Give expires_in, participants, a limit or blocked.";
+        let keeps_calls = limits.is_none() && handling == HandlingChange::default() && body.blocked.is_none();
+        if !is_about_people && keeps_calls && body.expires_in.is_none() {
+            let detail =
+                "The change is empty. Give expires_in, participants, a limit, blocked, or a handling of calls.";
             return Err(Problem::invalid("", detail));
         }
-        Ok(Self { lifetime: body.expires_in, phone, languages, limits, blocked: body.blocked })
+        Ok(Self {
+            lifetime: body.expires_in,
+            phone,
+            further,
+            names,
+            handling,
+            languages,
+            limits,
+            blocked: body.blocked,
+        })
     }
 }
 
-/// Returns the new phone of one participant, and the new languages of both.
-fn change_of_people(
-    participants: Vec<Option<Object<ParticipantBody>>>,
-) -> Result<(Option<NewPhone>, [Option<Language>; 2]), Problem> {
+/// Returns the changes of both participants.
+fn change_of_people(participants: Vec<Option<Object<ParticipantBody>>>) -> Result<People, Problem> {
     let at_fault = |detail: &str| Problem::invalid("participants", detail);
     let both = <[Option<Object<ParticipantBody>>; 2]>::try_from(participants)
         .map_err(|_| at_fault("Must have two elements, with null for the participant who does not change."))?;
-    let (mut phones, mut languages) = (Vec::new(), [None, None]);
+    let (mut people, mut is_empty) = (People::default(), true);
     for (side, participant) in Side::BOTH.into_iter().zip(both) {
-        let Some(Object(ParticipantBody { number, country, language })) = participant else { continue };
+        let Some(Object(ParticipantBody { number, country, language, name, phones })) = participant else { continue };
+        let keeps_all = language.is_none() && name.is_none() && phones.is_none();
         match number {
-            Some(number) => phones.push(NewPhone { side, number, country }),
-            None if country.is_some() || language.is_none() => {
-                return Err(at_fault("A participant who changes must have a new number or a language."));
+            Some(_) if people.phone.is_some() => {
+                return Err(at_fault("Only one participant can have a new number."));
+            }
+            Some(number) => people.phone = Some(NewPhone { side, number, country }),
+            None if country.is_some() || keeps_all => {
+                return Err(at_fault(
+                    "A participant who changes must have a new number, a language, a name or phones.",
+                ));
             }
             None => {}
         }
-        languages[side.index()] = language;
-    }
-    match phones.len() {
-        0 if languages.iter().all(Option::is_none) => {
-            Err(at_fault("One participant must have a new number or a language."))
+        let most = FurtherPhone::MOST_OF_A_SIDE - 1;
+        if let Some(count) = phones.as_ref().map(Vec::len).filter(|count| *count > most) {
+            let field = format!("participants[{}].phones", side.index());
+            return Err(Problem::invalid(field, format!("Must have at most {most} elements, not {count}.")));
         }
-        0 | 1 => Ok((phones.pop(), languages)),
-        _ => Err(at_fault("Only one participant can have a new number.")),
+        let phone = |Object(phone): Object<PhoneBody>| {
+            let PhoneBody { number, country, name, language, hours } = phone;
+            NewFurtherPhone { number, country, name, language, hours: hours.map(|Object(hours)| hours) }
+        };
+        people.further[side.index()] = phones.map(|phones| phones.into_iter().map(phone).collect());
+        people.languages[side.index()] = language;
+        people.names[side.index()] = name;
+        is_empty = false;
+    }
+    match is_empty {
+        true => Err(at_fault("One participant must have a new number, a language, a name or phones.")),
+        false => Ok(people),
     }
 }

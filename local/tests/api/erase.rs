@@ -227,7 +227,7 @@ async fn text_in_flight_during_erase_is_redacted() {
     let (store, id) = (laptop.store(), text(&created, "/id").try_into().unwrap());
     let read = store.conversation(id, laptop.clock.now()).await.unwrap().unwrap();
     erase(&laptop, &created).await;
-    let sides = shared::domain::side::Side::BOTH;
+    let sides = shared::domain::side::Side::BOTH.map(Into::into);
     assert!(!store.claim_notifications(&read, &sides).await.unwrap(), "no text message may be sent");
     let texts = ["one", "two"].map(|id| shared::domain::carrier_record::CarrierRecord::of_text(id.to_owned()));
     store.record_notifications(&read, &sides, &texts, laptop.clock.now()).await.unwrap();

@@ -357,3 +357,143 @@ async fn first_phone_changes_while_the_others_stay() {
     assert_eq!(rang(&laptop.call(json!({"from": THIRD, "to": dials})).await), [RIDER]);
     laptop.table().await;
 }
+
+/// A person in a team.
+fn member(number: &str, name: &str, language: &str) -> Value {
+    json!({"number": format!("+{number}"), "name": name, "language": language})
+}
+
+#[tokio::test]
+async fn each_member_of_a_team_is_invited_once() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let further = json!([member(SECOND, "Anna", "de"), {"number": format!("+{THIRD}")}]);
+    let mut order = order(&further, &json!({"notify": true}));
+    order["participants"][1]["name"] = json!("Robin");
+    for status in [201, 200] {
+        let created = laptop.post_with_key("team", &order).await;
+        assert_eq!(created.status, status, "{created:?}");
+        let driver = &created.body["participants"][1];
+        assert_eq!((text(driver, "/name"), text(driver, "/notification")), ("Robin", "sent"));
+        assert_eq!((text(driver, "/phones/0/notification"), text(driver, "/phones/1/notification")), ("sent", "off"));
+        let invited = laptop.texts(SECOND).await;
+        assert_eq!((invited.len(), &invited[0]["from"]), (1, &driver["dials"]));
+        assert!(text(&invited[0], "/text").contains(text(driver, "/dials")), "{invited:?}");
+        let counts =
+            [laptop.texts(DRIVER).await.len(), laptop.texts(THIRD).await.len(), laptop.texts(RIDER).await.len()];
+        assert_eq!(counts, [1, 0, 1], "a phone without a name is of the same person");
+    }
+    let created = laptop.post_with_key("team", &order).await.body;
+    ring(&laptop, &created, json!({DRIVER: "busy"})).await;
+    let calls = read(&laptop, &created).await["calls"].clone();
+    let names: Vec<_> = calls[0]["legs"].as_array().unwrap()[1..].iter().map(|leg| text(leg, "/name")).collect();
+    assert_eq!(names, ["Robin", "Anna"], "{calls}");
+    laptop.table().await;
+}
+
+#[tokio::test]
+async fn members_join_and_leave_by_patch() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({})).await;
+    let (path, new) = (format!("/conversations/{}", text(&created, "/id")), "447700900050");
+    let dials = text(&created, "/participants/1/dials");
+    ring(&laptop, &created, json!({DRIVER: "busy"})).await;
+    let further = json!([{"number": format!("+{THIRD}")}, member(new, "Cleo", "fr")]);
+    let changed = laptop.patch(&path, &json!({"participants": [null, {"phones": further}]})).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let numbers: Vec<_> = changed.body["participants"][1]["phones"].as_array().unwrap().iter().collect();
+    assert_eq!(numbers.iter().map(|phone| text(phone, "/number")).collect::<Vec<_>>(), [THIRD, new]);
+    assert!(laptop.texts(new).await.is_empty(), "a change texts nobody");
+
+    let told = ring(&laptop, &created, json!({DRIVER: "busy", THIRD: "busy"})).await;
+    assert_eq!((rang(&told), is_connected(&told)), (vec![DRIVER, THIRD, new], true));
+    assert_eq!(rang(&laptop.call(json!({"from": new, "to": dials})).await), [RIDER]);
+    let told = laptop.call(json!({"from": SECOND, "to": dials})).await;
+    assert!(rang(&told).is_empty() && heard(&told).contains("has ended"), "who has left reaches nobody: {told}");
+    // The record still has the phone that has left.
+    let calls = read(&laptop, &created).await["calls"].clone();
+    assert!(calls.to_string().contains(SECOND), "{calls}");
+    for phone in [SECOND, new] {
+        let listed = laptop.get(&format!("/conversations?number=%2B{phone}")).await.body;
+        assert_eq!(listed["conversations"][0]["id"], created["id"], "{phone}");
+    }
+    laptop.table().await;
+
+    // It comes back, and then nobody is left behind the first phone.
+    for (further, left) in [(phones(&[SECOND]), vec![SECOND]), (json!([]), Vec::new())] {
+        let changed = laptop.patch(&path, &json!({"participants": [null, {"phones": further}]})).await;
+        assert_eq!(changed.status, 200, "{changed:?}");
+        let told = ring(&laptop, &created, json!({DRIVER: "busy"})).await;
+        assert_eq!(rang(&told), [&[DRIVER][..], &left].concat());
+        laptop.table().await;
+    }
+    let told = laptop.call(json!({"from": SECOND, "to": dials})).await;
+    assert!(heard(&told).contains("has ended"), "{told}");
+}
+
+#[tokio::test]
+async fn second_phone_becomes_the_first_when_that_leaves() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({})).await;
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    let change = json!({"participants": [null, {"number": format!("+{SECOND}"), "phones": phones(&[THIRD])}]});
+    let changed = laptop.patch(&path, &change).await;
+    assert_eq!((changed.status, text(&changed.body, "/participants/1/number")), (200, SECOND), "{changed:?}");
+    let told = ring(&laptop, &created, json!({SECOND: "busy"})).await;
+    assert_eq!((rang(&told), is_connected(&told)), (vec![SECOND, THIRD], true));
+    let dials = text(&created, "/participants/1/dials");
+    assert_eq!(rang(&laptop.call(json!({"from": SECOND, "to": dials})).await), [RIDER]);
+    assert!(rang(&laptop.call(json!({"from": DRIVER, "to": dials})).await).is_empty());
+    laptop.table().await;
+}
+
+#[tokio::test]
+async fn joining_phone_needs_the_number_of_its_side_free() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({})).await;
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    let dials = text(&created, "/participants/1/dials");
+    // A phone that dials both numbers in other conversations.
+    let busy = "447700900060";
+    for other in ["447700900061", "447700900062"] {
+        let mut order = conversation();
+        (order["notify"], order["participants"]) = (json!(false), phones(&[busy, other]));
+        assert_eq!(laptop.post("/conversations", &order).await.status, 201);
+    }
+    for (further, status, field) in [
+        (phones(&[busy]), 409, "participants[1].phones[0].number"),
+        (phones(&[SECOND, RIDER]), 422, "participants[1].phones[1].number"),
+        (phones(&[DRIVER]), 422, "participants[1].phones[0].number"),
+        (phones(&[dials]), 422, "participants[1].phones[0].number"),
+        (phones(&["0"]), 422, "participants[1].phones[0].number"),
+    ] {
+        let refused = laptop.patch(&path, &json!({"participants": [null, {"phones": further}]})).await;
+        assert_eq!((refused.status, text(&refused.body, "/field")), (status, field), "{refused:?}");
+    }
+    let told = ring(&laptop, &created, json!({DRIVER: "busy"})).await;
+    assert_eq!(rang(&told), [DRIVER, SECOND], "nothing has changed");
+    laptop.table().await;
+}
+
+#[tokio::test]
+async fn handling_of_calls_is_changed_by_patch() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = laptop.create().await;
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    let told = ring(&laptop, &created, json!({DRIVER: "busy"})).await;
+    assert!(!heard(&told).contains("line is busy"), "{}", heard(&told));
+    let changed = laptop.patch(&path, &json!({"missed_calls": ["say"], "guard": "press_1"})).await;
+    assert_eq!((changed.status, &changed.body["guard"]), (200, &json!("press_1")), "{changed:?}");
+    let told = ring(&laptop, &created, json!({DRIVER: "busy"})).await;
+    assert!(heard(&told).contains("line is busy"), "{}", heard(&told));
+    let told = ring(&laptop, &created, json!({DRIVER: "declines"})).await;
+    assert!(!is_connected(&told), "{told}");
+    laptop.table().await;
+    let changed = laptop.patch(&path, &json!({"missed_calls": [], "guard": "none"})).await;
+    assert!(changed.body["guard"].is_null() && changed.body["missed_calls"].is_null(), "{changed:?}");
+    assert!(is_connected(&ring(&laptop, &created, json!({DRIVER: "declines"})).await));
+    let voicemail = laptop.patch(&path, &json!({"missed_calls": ["voicemail"]})).await;
+    assert_eq!((voicemail.status, text(&voicemail.body, "/field")), (422, "missed_calls"), "{voicemail:?}");
+    let long = laptop.patch(&path, &json!({"max_attempts": 11})).await;
+    assert_eq!((long.status, text(&long.body, "/field")), (422, "max_attempts"));
+    laptop.table().await;
+}

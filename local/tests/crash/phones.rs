@@ -4,6 +4,7 @@ use create_conversation::CreateConversation;
 use event_webhook::EventWebhook;
 use serde_json::{Value, json};
 use testkit::{Laptop, string};
+use update_conversation::UpdateConversation;
 
 use crate::events;
 use crate::scenario::{Functions, Scenario, at_every_request, builder};
@@ -62,6 +63,29 @@ async fn conversation_has_all_phones_or_none_after_a_crash() {
         let created = Functions::of(&laptop).answer::<CreateConversation>(&order("two")).await;
         assert!(matches!(created.status, 200 | 201), "{created:?}");
         assert_eq!(laptop.table().await.conversations.len(), 1);
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn member_joins_wholly_or_not_at_all_after_a_crash() {
+    at_every_request("PATCH /conversations/{id} of a team", 5, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        let created = Functions::of(&laptop).answer::<CreateConversation>(&order("three")).await.body;
+        let id = string(&created["id"]);
+        let joins = json!({"participants": [null, {"phones": [{"number": "+447700900004", "name": "Anna"}]}]});
+        let change = events::change(&id, &joins);
+        scenario.run(&laptop, async |functions| drop(functions.answer::<UpdateConversation>(&change).await)).await;
+        // It checks that each present phone has its route, and each that has left is in quarantine.
+        laptop.table().await;
+        let changed = Functions::of(&laptop).answer::<UpdateConversation>(&change).await;
+        assert_eq!(
+            (changed.status, &changed.body["participants"][1]["phones"][0]["number"]),
+            (200, &json!("447700900004"))
+        );
+        let table = laptop.table().await;
+        assert_eq!(table.conversations[0].participants[1].further.len(), 2, "it joined once");
         scenario
     })
     .await;

@@ -98,6 +98,7 @@ impl Case {
             label: Label::try_from(label(&attempt, side)).ok(),
             language: spec.languages[side.index()].map(language),
             hours: None,
+            name: None,
             further: Vec::new(),
         };
         let new = NewConversation {

@@ -127,7 +127,7 @@ impl Answer {
             UpdateError::Number(side, ParticipantNumberError::NotValid(_)) => Self::NotValid(*side),
             UpdateError::SameNumber(_) => Self::SameNumber,
             UpdateError::Number(side, ParticipantNumberError::Virtual) => Self::VirtualNumber(*side),
-            UpdateError::MaskTaken { side, free_at } => Self::MaskTaken { side: *side, free_at: *free_at },
+            UpdateError::MaskTaken { side, free_at, .. } => Self::MaskTaken { side: *side, free_at: *free_at },
             other => Self::Failed(format!("{other:?}")),
         }
     }

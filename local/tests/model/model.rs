@@ -460,6 +460,7 @@ impl Model {
             pin: None,
             previously_seen: Vec::new(),
             hours: None,
+            name: None,
             further: Vec::new(),
         };
         let is = Conversation {

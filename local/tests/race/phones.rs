@@ -129,3 +129,31 @@ async fn sides_that_share_a_phone_get_different_numbers() {
         laptop.table().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn members_who_join_at_once_race_with_calls_and_the_end() {
+    for round in 0..rounds() {
+        let (laptop, created) = create(json!({})).await;
+        let (created, first) = (Arc::new(created.clone()), leg(&answered(&laptop, &created, 0).await[1]));
+        let path = format!("/conversations/{}", text(&created, "/id"));
+        let answers = at_once((0..12).map(|task| {
+            let (laptop, created, first, path) = (laptop.clone(), created.clone(), first.clone(), path.clone());
+            async move {
+                let joins = json!([{"number": format!("+4477009005{task:02}"), "name": "Anna"}]);
+                match task {
+                    0 if round % 2 == 0 => laptop.delete(&path).await,
+                    0..8 => laptop.patch(&path, &json!({"participants": [null, {"phones": joins}]})).await,
+                    _ => missed(&laptop, &created, task, &first).await,
+                }
+            }
+        }))
+        .await;
+        for answer in &answers {
+            assert!(matches!(answer.status, 200 | 204 | 409 | 503), "{answer:?}");
+        }
+        // It checks that exactly the present phones have live routes.
+        let table = laptop.table().await;
+        let [conversation] = table.conversations.as_slice() else { panic!("{:?}", table.conversations) };
+        assert!(conversation.participants[1].present().count() <= 2, "{conversation:?}");
+    }
+}

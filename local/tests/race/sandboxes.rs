@@ -228,6 +228,7 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
         label: None,
         language: None,
         hours: None,
+        name: None,
         further: Vec::new(),
     };
     NewConversation {

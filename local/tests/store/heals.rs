@@ -79,15 +79,15 @@ async fn text_about_a_replaced_number_is_neither_claimed_nor_recorded() {
     create(&store, &before).await.unwrap();
     let item = listed(&store, &before).await;
     assert!(heal(&store, &before, 3, &item).await);
-    assert!(!store.claim_notifications(&before, &[Side::A]).await.unwrap());
+    assert!(!store.claim_notifications(&before, &[Side::A.into()]).await.unwrap());
     before.participants.iter_mut().for_each(|participant| participant.notification = Notification::Sent);
     let texts = ["one", "two"].map(|id| CarrierRecord::of_text(id.to_owned()));
-    store.record_notifications(&before, &Side::BOTH, &texts, after(11)).await.unwrap();
+    store.record_notifications(&before, &Side::BOTH.map(Into::into), &texts, after(11)).await.unwrap();
     let stored = store.conversation(before.id, after(11)).await.unwrap().unwrap();
     let notifications = stored.participants.each_ref().map(|participant| participant.notification.clone());
     assert_eq!(notifications, [Notification::Pending, Notification::Sent]);
     assert_eq!(stored.carrier_records, texts);
-    assert!(store.claim_notifications(&stored, &[Side::A]).await.unwrap(), "the text about the new number");
+    assert!(store.claim_notifications(&stored, &[Side::A.into()]).await.unwrap(), "the text about the new number");
 }
 
 #[tokio::test]

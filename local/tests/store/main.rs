@@ -101,6 +101,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         pin: None,
         previously_seen: Vec::new(),
         hours: None,
+        name: None,
         further: Vec::new(),
     };
     Conversation {
@@ -341,10 +342,10 @@ async fn outcome_of_texts_is_stored() {
     create(&store, &conversation).await.unwrap();
     conversation.participants[0].notification = Notification::Sent;
     conversation.participants[1].notification = Notification::Failed("the number is barred".to_owned());
-    store.record_notifications(&conversation, &Side::BOTH, &[], now()).await.unwrap();
+    store.record_notifications(&conversation, &Side::BOTH.map(Into::into), &[], now()).await.unwrap();
     assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(conversation.clone()));
     let unknown = Conversation { id: ConversationId::generate(now()), ..conversation };
-    store.record_notifications(&unknown, &Side::BOTH, &[], now()).await.unwrap();
+    store.record_notifications(&unknown, &Side::BOTH.map(Into::into), &[], now()).await.unwrap();
     assert_eq!(store.conversation(unknown.id, now()).await.unwrap(), None, "none comes into being by its texts");
 }
 
@@ -468,7 +469,7 @@ async fn outcome_of_text_is_not_stored_for_other_phone() {
     for side in [0, 1] {
         before.participants[side].notification = Notification::Sent;
     }
-    store.record_notifications(&before, &Side::BOTH, &[], now()).await.unwrap();
+    store.record_notifications(&before, &Side::BOTH.map(Into::into), &[], now()).await.unwrap();
     let stored = store.conversation(before.id, now()).await.unwrap().unwrap();
     let fates = stored.participants.map(|participant| participant.notification);
     assert_eq!(fates, [Notification::Off, Notification::Sent]);
@@ -498,15 +499,15 @@ async fn one_of_concurrent_senders_sends_text() {
     let mut all = JoinSet::new();
     for _ in 0..8 {
         let (store, conversation) = (store.clone(), conversation.clone());
-        all.spawn(async move { store.claim_notifications(&conversation, &Side::BOTH).await.unwrap() });
+        all.spawn(async move { store.claim_notifications(&conversation, &Side::BOTH.map(Into::into)).await.unwrap() });
     }
     assert_eq!(all.join_all().await.into_iter().filter(|claimed| *claimed).count(), 1);
     conversation.participants[0].notification = Notification::Failed("barred".to_owned());
-    store.record_notifications(&conversation, &[Side::A], &[], now()).await.unwrap();
+    store.record_notifications(&conversation, &[Side::A.into()], &[], now()).await.unwrap();
     let stored = store.conversation(conversation.id, now()).await.unwrap().unwrap();
     assert_eq!(stored.participants[0].notification, conversation.participants[0].notification);
     assert!(matches!(stored.participants[1].notification, Notification::Unknown(_)));
-    assert!(store.claim_notifications(&stored, &[Side::A]).await.unwrap(), "one that failed may be sent again");
+    assert!(store.claim_notifications(&stored, &[Side::A.into()]).await.unwrap(), "one that failed may be sent again");
 }
 
 #[tokio::test]

@@ -81,10 +81,11 @@ impl fmt::Debug for ConversationId {
 }
 
 /// State of the text message that tells a participant which number to dial.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Notification {
     /// Not requested.
+    #[default]
     Off,
     /// Not sent to the carrier yet.
     Pending,
@@ -181,6 +182,9 @@ pub struct Participant {
     /// The hours in which `number` is called. Always, if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hours: Option<Hours>,
+    /// The name of the owner of `number`, in the record.
+    #[serde(default, deserialize_with = "Label::stored", skip_serializing_if = "Option::is_none")]
+    pub name: Option<Label>,
     /// The phones behind `number`, in the order in which they are called, and then those that have left.
     #[serde(default, rename = "phones", skip_serializing_if = "Vec::is_empty")]
     pub further: Vec<FurtherPhone>,
@@ -201,6 +205,12 @@ pub struct FurtherPhone {
     pub country: Country,
     /// The judge that found the phone valid.
     pub verified_by: Judge,
+    /// The name of its owner, if that is another member of a team: a person who is told which number to dial.
+    #[serde(default, deserialize_with = "Label::stored", skip_serializing_if = "Option::is_none")]
+    pub name: Option<Label>,
+    /// The text message to that person.
+    #[serde(default)]
+    pub notification: Notification,
     /// The language of its owner. That of the participant, if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
@@ -219,11 +229,29 @@ impl FurtherPhone {
     /// Most phones of a side, with the first one. A change of a conversation then fits into a transaction.
     pub const MOST_OF_A_SIDE: usize = 10;
 
+    /// Most phones that a side has and had behind the first one, so that the conversation's item stays small.
+    pub const MOST_EVER: usize = 50;
+
     /// Index of the first further phone of a participant. The phones that the participant had before have the indices below it.
     const FIRST_INDEX: usize = 1_000;
 
     fn index(&self) -> usize {
         Self::FIRST_INDEX + usize::from(self.id)
+    }
+}
+
+/// A person who gets a text message: a participant, or the owner of the further phone at this position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recipient {
+    /// The side.
+    pub side: Side,
+    /// Position among the participant's further phones.
+    pub further: Option<usize>,
+}
+
+impl From<Side> for Recipient {
+    fn from(side: Side) -> Self {
+        Self { side, further: None }
     }
 }
 
@@ -257,6 +285,14 @@ impl Participant {
     pub fn number_at(&self, index: usize) -> &RealNumber {
         let further = self.further.iter().find(|phone| phone.index() == index).map(|phone| &phone.number);
         further.or_else(|| self.previous_numbers.get(index)).unwrap_or(&self.number)
+    }
+
+    /// Returns the name of the owner of the phone at `index`.
+    pub fn name_at(&self, index: usize) -> Option<&Label> {
+        match self.further.iter().find(|phone| phone.index() == index) {
+            Some(phone) => phone.name.as_ref(),
+            None => self.name.as_ref().filter(|_| index == self.previous_numbers.len()),
+        }
     }
 
     /// Returns all phones that this participant has and had.
@@ -403,6 +439,38 @@ impl Conversation {
         self.phones(side).find(|phone| phone.index == index).unwrap_or(self.first_phone(side))
     }
 
+    /// Returns the people of `side` whose text message is in such a state.
+    pub fn recipients(&self, side: Side, is_so: impl Fn(&Notification) -> bool) -> Vec<Recipient> {
+        let participant = self.participant(side);
+        let further = participant.further.iter().enumerate().filter(|(_, phone)| phone.left_at.is_none());
+        let further = further.map(|(position, phone)| (Some(position), &phone.notification));
+        let all = std::iter::once((None, &participant.notification)).chain(further);
+        all.filter(|(_, notification)| is_so(notification)).map(|(further, _)| Recipient { side, further }).collect()
+    }
+
+    /// Returns the text message to a person.
+    pub fn notification(&self, to: Recipient) -> &Notification {
+        let participant = self.participant(to.side);
+        let further = to.further.and_then(|position| participant.further.get(position));
+        further.map_or(&participant.notification, |phone| &phone.notification)
+    }
+
+    /// Sets the state of the text message to a person.
+    pub fn set_notification(&mut self, to: Recipient, notification: Notification) {
+        let participant = &mut self.participants[to.side.index()];
+        match to.further.and_then(|position| participant.further.get_mut(position)) {
+            Some(phone) => phone.notification = notification,
+            None => participant.notification = notification,
+        }
+    }
+
+    /// Returns the phone of a person.
+    pub fn phone_of(&self, to: Recipient) -> SidePhone<'_> {
+        let participant = self.participant(to.side);
+        let further = to.further.and_then(|position| participant.further.get(position));
+        further.map_or(self.first_phone(to.side), |phone| self.phone_at(to.side, phone.index()))
+    }
+
     /// Returns the phones that dial, and so have a route.
     pub fn dialling_phones(&self) -> impl Iterator<Item = SidePhone<'_>> {
         self.direction.sides().flat_map(|side| self.phones(side))
@@ -546,6 +614,8 @@ mod tests {
             keyed_as: None,
             country: Country::try_from("GB").unwrap(),
             verified_by: Judge::NumberingPlan,
+            name: None,
+            notification: Notification::Off,
             language: None,
             hours: None,
             joined_at: None,

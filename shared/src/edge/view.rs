@@ -90,6 +90,8 @@ struct ParticipantView<'a> {
     notification_reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hours: Option<&'a Hours>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a Label>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     phones: Vec<PhoneView<'a>>,
 }
@@ -101,9 +103,14 @@ struct PhoneView<'a> {
     country: Country,
     verified_by: Judge,
     #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<&'a Language>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hours: Option<&'a Hours>,
+    notification: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notification_reason: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -129,6 +136,9 @@ struct LegView<'a> {
     direction: Direction,
     /// None if the call came from another phone, whose caller typed the participant's PIN.
     number: Option<&'a RealNumber>,
+    /// The name of the phone's owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a Label>,
     status: Option<Status>,
     statuses: BTreeMap<Status, Timestamp>,
     /// None if the call had no guard, or the callee did not take it.
@@ -209,13 +219,7 @@ impl<'a> CallsView<'a> {
 impl<'a> ParticipantView<'a> {
     fn new(conversation: &'a Conversation, side: Side) -> Self {
         let participant = conversation.participant(side);
-        let (notification, notification_reason) = match &participant.notification {
-            Notification::Off => ("off", None),
-            Notification::Pending => ("pending", None),
-            Notification::Sent => ("sent", None),
-            Notification::Failed(reason) => ("failed", Some(reason.as_str())),
-            Notification::Unknown(reason) => ("unknown", Some(reason.as_str())),
-        };
+        let (notification, notification_reason) = state(&participant.notification);
         Self {
             number: &participant.number,
             country: participant.country,
@@ -229,16 +233,36 @@ impl<'a> ParticipantView<'a> {
             notification,
             notification_reason,
             hours: participant.hours.as_ref(),
+            name: participant.name.as_ref(),
             phones: participant.present().map(PhoneView::new).collect(),
         }
     }
 }
 
+/// Returns the word for the state of a text message, and the carrier's reason.
+fn state(notification: &Notification) -> (&'static str, Option<&str>) {
+    match notification {
+        Notification::Off => ("off", None),
+        Notification::Pending => ("pending", None),
+        Notification::Sent => ("sent", None),
+        Notification::Failed(reason) => ("failed", Some(reason.as_str())),
+        Notification::Unknown(reason) => ("unknown", Some(reason.as_str())),
+    }
+}
+
 impl<'a> PhoneView<'a> {
     fn new(phone: &'a FurtherPhone) -> Self {
-        let FurtherPhone { number, country, verified_by, language, hours, .. } = phone;
-        let (language, hours) = (language.as_ref(), hours.as_ref());
-        Self { number, country: *country, verified_by: *verified_by, language, hours }
+        let (notification, notification_reason) = state(&phone.notification);
+        Self {
+            number: &phone.number,
+            country: phone.country,
+            verified_by: phone.verified_by,
+            name: phone.name.as_ref(),
+            language: phone.language.as_ref(),
+            hours: phone.hours.as_ref(),
+            notification,
+            notification_reason,
+        }
     }
 }
 
@@ -271,6 +295,7 @@ impl<'a> LegView<'a> {
             uuid: &leg.uuid,
             direction: leg.direction,
             number: leg.pin_at.is_none().then(|| conversation.participant(leg.side).number_at(leg.phone)),
+            name: conversation.participant(leg.side).name_at(leg.phone).filter(|_| leg.pin_at.is_none()),
             status: leg.status(),
             statuses: leg.times(),
             accepted_at: leg.accepted_at,

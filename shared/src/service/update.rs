@@ -1,23 +1,30 @@
-//! Changing an active conversation: another expiry, other limits, other languages, a block of a side, or a new phone of one
-//! participant that keeps both virtual numbers. The direction stays.
+//! Changing an active conversation: another expiry, other limits, other languages, another handling of calls, a block of a side, a
+//! new phone of one participant, or further phones that join and leave. Both virtual numbers and the direction stay.
 
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::clock::{SharedClock, whole_second};
+use crate::domain::attempt::Attempt;
+use crate::domain::call_handling::CallHandling;
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes};
-use crate::domain::conversation::{Conversation, ConversationId, Lifetime, Notification, SidePhone};
+use crate::domain::conversation::{
+    Conversation, ConversationId, FurtherPhone, Lifetime, Notification, Participant, SidePhone,
+};
 use crate::domain::country::Country;
+use crate::domain::guard::Guard;
 use crate::domain::language::Language;
+use crate::domain::missed_calls::MissedCalls;
 use crate::domain::peak_usage::Mark;
-use crate::domain::phone::{RealNumber, VirtualNumber, parse};
+use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber, parse};
 use crate::domain::pin::PinKey;
 use crate::domain::route::Route;
 use crate::domain::side::{Blocked, Side};
+use crate::domain::text::Label;
 use crate::domain::usage::UsageLimits;
 use crate::domain::words::Words;
 use crate::retry;
-use crate::service::create::ROUTES_READ;
+use crate::service::create::{NewFurtherPhone, ROUTES_READ};
 use crate::service::pool_cache::PoolCache;
 use crate::service::verify_number::{self, NumberVerifier, ParticipantNumberError, VerifiedNumber};
 use crate::store::{ChangeError, Store, StoreError, UsageAsRead};
@@ -30,6 +37,12 @@ pub struct Change {
     pub lifetime: Option<Lifetime>,
     /// The new phone of one participant.
     pub phone: Option<NewPhone>,
+    /// The further phones that sides A and B have from now on. `None` leaves them as they are.
+    pub further: [Option<Vec<NewFurtherPhone>>; 2],
+    /// The new names of the owners of the first phones.
+    pub names: [Option<Label>; 2],
+    /// The new handling of calls. What is not given stays.
+    pub handling: HandlingChange,
     /// The new languages of sides A and B.
     pub languages: [Option<Language>; 2],
     /// New limits of all calls together. Those that are not given stay.
@@ -38,10 +51,36 @@ pub struct Change {
     pub blocked: Option<Option<Blocked>>,
 }
 
+/// A change of the handling of calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HandlingChange {
+    /// The measures about missed calls.
+    pub missed_calls: Option<MissedCalls>,
+    /// The guard.
+    pub guard: Option<Guard>,
+    /// Most phones of a side that one call tries.
+    pub max_attempts: Option<u8>,
+    /// Seconds from the first ring of a call until no further phone is tried.
+    pub max_ring_seconds: Option<u32>,
+}
+
+impl HandlingChange {
+    fn of(self, before: CallHandling) -> CallHandling {
+        CallHandling {
+            missed_calls: self.missed_calls.unwrap_or(before.missed_calls),
+            guard: self.guard.unwrap_or(before.guard),
+            max_attempts: self.max_attempts.or(before.max_attempts),
+            max_ring_seconds: self.max_ring_seconds.or(before.max_ring_seconds),
+        }
+    }
+}
+
 impl Change {
     /// True if it changes nothing but the block.
     fn is_block_only(&self) -> bool {
-        self.blocked.is_some() && self.lifetime.is_none() && self.phone.is_none() && self.limits.is_none()
+        let keeps_phones = self.phone.is_none() && self.further.iter().all(Option::is_none);
+        let keeps_calls = self.limits.is_none() && self.handling == HandlingChange::default();
+        self.blocked.is_some() && self.lifetime.is_none() && keeps_phones && keeps_calls
     }
 }
 
@@ -74,14 +113,31 @@ pub enum UpdateError {
     /// The new number of the participant on this side cannot be used.
     #[error("the number of a participant cannot be used")]
     Number(Side, #[source] ParticipantNumberError),
-    /// The new number is the other participant's.
+    /// The further phone at this position of the participant on this side cannot be used.
+    #[error("a further phone of a participant cannot be used")]
+    FurtherNumber(Side, usize, #[source] ParticipantNumberError),
+    /// The new number is in the conversation already.
     #[error("both participants have the same number")]
     SameNumber(Side),
+    /// The further phone at this position is in the conversation already.
+    #[error("a further phone is in the conversation already")]
+    SameFurtherNumber(Side, usize),
+    /// More phones than are kept have been in the conversation on this side.
+    #[error("too many phones have joined and left")]
+    TooManyPhones(Side),
+    /// Messages of callers can only be asked for when a conversation is created.
+    #[error("voicemail cannot be turned on in a conversation")]
+    VoicemailAdded,
+    /// A call would not have time for all attempts, the guard and the words. It needs this number of seconds.
+    #[error("calls are too short for the new handling")]
+    CallsTooShort(u32),
     /// The new phone has a route by the same number in another conversation, or only receives under it.
     #[error("the virtual number is not free for the new phone")]
     MaskTaken {
         /// The side of the new phone.
         side: Side,
+        /// Its position among the further phones, if it is one.
+        further: Option<usize>,
         /// Latest time at which the number becomes free for it.
         free_at: Option<Timestamp>,
     },
@@ -112,6 +168,8 @@ pub struct Updater<L> {
 /// A new phone after its verification, with its routes.
 struct VerifiedPhone {
     side: Side,
+    /// Its position among the further phones of the change, if it is one.
+    further: Option<usize>,
     verified: VerifiedNumber,
     routes: CallerRoutes,
 }
@@ -125,45 +183,43 @@ impl<L: NumberLookup> Updater<L> {
     pub async fn update(&self, id: ConversationId, change: &Change) -> Result<Conversation, UpdateError> {
         // Checked first, to save a lookup.
         let mut before = self.active(id).await?;
-        let mut phone = match &change.phone {
-            Some(phone) => Some(self.verify(phone, &before.participant(phone.side).sees).await?),
-            None => None,
-        };
+        let asked = numbers(change)?;
+        let mut phones = Vec::new();
+        if let Some(NewPhone { side, number, country }) = &change.phone {
+            let number = verify_number::read(number, *country).map_err(|error| UpdateError::Number(*side, error))?;
+            phones.push(self.verify((*side, None), &number, &before.participant(*side).sees).await?);
+        }
         for attempt in 0..ATTEMPTS {
             let now = self.clock.now();
             if !before.is_active(now) {
                 return Err(UpdateError::Ended);
             }
-            let mut after = changed(&before, change, phone.as_ref(), now)?;
+            self.verify_further(&before, &asked, &mut phones).await?;
+            let mut after = changed(&before, change, &asked, &phones, now)?;
             after.blocked = change.blocked.unwrap_or(before.blocked);
             if change.is_block_only() && after.blocked == before.blocked {
                 // Sent again, it is no change.
                 return Ok(before);
             }
-            let new_phone = phone.as_ref().filter(|phone| is_new_phone(&before, &after, phone.side));
-            if let Some(VerifiedPhone { side, .. }) = new_phone {
+            let lost = Side::BOTH.map(|side| has_lost_a_phone(&before, &after, side));
+            for side in Side::BOTH.into_iter().filter(|side| lost[side.index()]) {
                 // Whoever had the old phone knows the PIN.
                 let pin = &mut after.participants[side.index()].pin;
                 *pin = pin.take().zip(self.pin_key.as_ref()).map(|(old, key)| key.issue(old.is_in_texts()));
             }
-            let moves = new_phone.is_some_and(|phone| after.direction.includes(phone.side));
+            let moves = after.dialling_phones().any(|phone| is_new(&before, &phone));
             let usage = self.limit(&before, &mut after, (change.limits, moves), now).await?;
-            if let Some(phone) = new_phone {
-                // The transaction notices only what is stored under the same spelling.
-                check_free(&after, phone, now)?;
-            }
-            let moved = new_phone.filter(|phone| after.direction.includes(phone.side));
-            let moved = moved.map(|phone| moved_route(&after, phone, &self.words, usage.as_ref(), now));
-            match self.hold_and_change([&before, &after], moved.as_slice(), usage.as_ref(), now).await {
+            let joining = joining(&before, &after, &phones, &self.words, usage.as_ref(), now)?;
+            match self.hold_and_change([&before, &after], &joining, usage.as_ref(), now).await {
                 Ok(()) => {
-                    if new_phone.is_some() || after.expires_at > before.expires_at {
+                    if !phones.is_empty() || after.expires_at > before.expires_at {
                         self.raise_peak_usage(&after, now).await;
                     }
                     return Ok(after);
                 }
                 Err(ChangeError::Changed) => retry::pause(attempt).await,
                 Err(ChangeError::KeyTaken) => {
-                    if let Some(phone) = &mut phone {
+                    for phone in &mut phones {
                         self.reload_routes(&after, phone).await?;
                     }
                     retry::pause(attempt).await;
@@ -221,23 +277,49 @@ impl<L: NumberLookup> Updater<L> {
         if conversation.is_active(now) { Ok(conversation) } else { Err(UpdateError::Ended) }
     }
 
-    /// Verifies the new phone, and reads its route under the number that it is to see.
-    async fn verify(&self, phone: &NewPhone, sees: &VirtualNumber) -> Result<VerifiedPhone, UpdateError> {
-        let side = phone.side;
-        let refused = |error| UpdateError::Number(side, error);
-        let number = verify_number::read(&phone.number, phone.country).map_err(refused)?;
+    /// Verifies those of the further phones that are not in the conversation and not verified yet.
+    async fn verify_further(
+        &self,
+        before: &Conversation,
+        asked: &[Option<Vec<PhoneNumber>>; 2],
+        verified: &mut Vec<VerifiedPhone>,
+    ) -> Result<(), UpdateError> {
+        for side in Side::BOTH {
+            for (position, number) in asked[side.index()].iter().flatten().enumerate() {
+                let real = RealNumber::from(number.clone());
+                let is_in = before.participant(side).present().any(|phone| phone.number.is_same_phone(&real));
+                let place = (side, Some(position));
+                if !is_in && !verified.iter().any(|phone| (phone.side, phone.further) == place) {
+                    verified.push(self.verify(place, number, &before.participant(side).sees).await?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Verifies a new phone, and reads its route under the number that it is to see.
+    async fn verify(
+        &self,
+        (side, further): (Side, Option<usize>),
+        number: &PhoneNumber,
+        sees: &VirtualNumber,
+    ) -> Result<VerifiedPhone, UpdateError> {
+        let refused = |error| match further {
+            Some(position) => UpdateError::FurtherNumber(side, position, error),
+            None => UpdateError::Number(side, error),
+        };
         let (real, now) = (RealNumber::from(number.clone()), self.clock.now());
         let (mut routes, parts) =
             tokio::try_join!(self.store.first_routes(&real, ROUTES_READ, now), self.store.ready_parts())?;
-        self.verifier.check_served(&number, &parts, &self.store).await?.map_err(|reason| refused(reason.into()))?;
+        self.verifier.check_served(number, &parts, &self.store).await?.map_err(|reason| refused(reason.into()))?;
         if routes.is_partial() {
             routes.learn(self.store.probe_routes(&real, std::slice::from_ref(sees), now).await?);
         }
         if routes.is_virtual {
             return Err(refused(ParticipantNumberError::Virtual));
         }
-        let verified = self.verifier.verify(&number, &routes).await.map_err(refused)?;
-        Ok(VerifiedPhone { side, verified, routes })
+        let verified = self.verifier.verify(number, &routes).await.map_err(refused)?;
+        Ok(VerifiedPhone { side, further, verified, routes })
     }
 
     /// Records the peak usage of all phones, which a longer conversation or another phone may raise. A failure does not
@@ -270,17 +352,30 @@ impl<L: NumberLookup> Updater<L> {
     }
 }
 
+/// Reads the numbers of the further phones of a change.
+fn numbers(change: &Change) -> Result<[Option<Vec<PhoneNumber>>; 2], UpdateError> {
+    let read = |side: Side| {
+        let phones = change.further[side.index()].as_ref()?.iter().enumerate();
+        let number = |(position, phone): (usize, &NewFurtherPhone)| {
+            let number = verify_number::read(&phone.number, phone.country);
+            number.map_err(|error| UpdateError::FurtherNumber(side, position, error))
+        };
+        Some(phones.map(number).collect::<Result<Vec<_>, _>>())
+    };
+    Ok([read(Side::A).transpose()?, read(Side::B).transpose()?])
+}
+
 /// Fails if another conversation has the new phone's route key, or if the phone only receives under it and is to dial. Those
 /// who only receive share a hold.
 fn check_free(after: &Conversation, phone: &VerifiedPhone, now: Timestamp) -> Result<(), UpdateError> {
-    let side = phone.side;
+    let (side, further) = (phone.side, phone.further);
     let route = phone.routes.by_number.get(&after.participant(side).sees);
     let is_own = |route: &CallerRoute| match after.direction.includes(side) {
         true => route.conversation == Some(after.id),
         false => route.is_held(now),
     };
     match route.filter(|route| route.is_in_use(now) && !is_own(route)) {
-        Some(route) => Err(UpdateError::MaskTaken { side, free_at: Some(route.quarantined_until) }),
+        Some(route) => Err(UpdateError::MaskTaken { side, further, free_at: Some(route.quarantined_until) }),
         None => Ok(()),
     }
 }
@@ -288,24 +383,32 @@ fn check_free(after: &Conversation, phone: &VerifiedPhone, now: Timestamp) -> Re
 fn changed(
     before: &Conversation,
     change: &Change,
-    phone: Option<&VerifiedPhone>,
+    asked: &[Option<Vec<PhoneNumber>>; 2],
+    phones: &[VerifiedPhone],
     now: Timestamp,
 ) -> Result<Conversation, UpdateError> {
     let mut after = Conversation { revision: before.revision + 1, ..before.clone() };
     if let Some(lifetime) = change.lifetime {
         after.expires_at = whole_second(now) + lifetime.duration();
     }
-    for (participant, language) in after.participants.iter_mut().zip(&change.languages) {
-        if let Some(language) = language {
-            participant.language = Some(language.clone());
+    let people = after.participants.iter_mut().zip(&change.languages).zip(&change.names);
+    for ((participant, language), name) in people {
+        participant.language = language.clone().or(participant.language.take());
+        participant.name = name.clone().or(participant.name.take());
+    }
+    after.carrier_records.extend(phones.iter().filter_map(|phone| phone.verified.carrier_record.clone()));
+    for side in Side::BOTH {
+        if let (Some(new), Some(asked)) = (&change.further[side.index()], &asked[side.index()]) {
+            let of_side = |phone: &&VerifiedPhone| phone.side == side;
+            let joining: Vec<_> = phones.iter().filter(of_side).collect();
+            let further = further(before.participant(side), new.iter().zip(asked), &joining, now);
+            if further.len() > FurtherPhone::MOST_EVER {
+                return Err(UpdateError::TooManyPhones(side));
+            }
+            after.participants[side.index()].further = further;
         }
     }
-    if let Some(VerifiedPhone { side, verified, .. }) = phone {
-        let mut others = before.phones(side.other()).chain(before.phones(*side).skip(1));
-        if others.any(|phone| phone.number.is_same_phone(&verified.number)) {
-            return Err(UpdateError::SameNumber(*side));
-        }
-        after.carrier_records.extend(verified.carrier_record.clone());
+    if let Some(VerifiedPhone { side, verified, .. }) = phones.iter().find(|phone| phone.further.is_none()) {
         let participant = &mut after.participants[side.index()];
         if participant.number.is_same_phone(&verified.number) {
             if participant.number != verified.number {
@@ -322,25 +425,113 @@ fn changed(
             participant.notification = Notification::Off;
         }
     }
+    check_distinct(&after, change)?;
+    after.handling = change.handling.of(before.handling);
+    if after.handling.records() && !before.handling.records() {
+        return Err(UpdateError::VoicemailAdded);
+    }
+    let has_several = Side::BOTH.into_iter().any(|side| after.phones(side).count() > 1);
+    after.handling.max_attempts = after.handling.max_attempts.or(has_several.then_some(Attempt::USUAL));
+    let least = after.limits.least_call_seconds(after.handling);
+    if after.handling != before.handling && after.limits.max_call_seconds < least {
+        return Err(UpdateError::CallsTooShort(least));
+    }
     Ok(after)
 }
 
-/// True if the participant on `side` gets another phone, and not only another spelling.
-fn is_new_phone(before: &Conversation, after: &Conversation, side: Side) -> bool {
-    !before.participant(side).number.is_same_phone(&after.participant(side).number)
+/// Returns the further phones of a participant: those that are asked for, in their order, and those that have left.
+fn further<'a>(
+    before: &Participant,
+    asked: impl Iterator<Item = (&'a NewFurtherPhone, &'a PhoneNumber)>,
+    joining: &[&VerifiedPhone],
+    now: Timestamp,
+) -> Vec<FurtherPhone> {
+    let mut next_id = before.further.iter().map(|phone| phone.id).max().unwrap_or_default() + 1;
+    let mut known = before.further.clone();
+    let mut after = Vec::new();
+    for (position, (new, number)) in asked.enumerate() {
+        let real = RealNumber::from(number.clone());
+        let is_it = |phone: &FurtherPhone| phone.left_at.is_none() && phone.number.is_same_phone(&real);
+        let asked = (new.name.clone(), new.language.clone(), new.hours.clone());
+        if let Some(found) = known.iter().position(is_it) {
+            let (name, language, hours) = asked;
+            after.push(FurtherPhone { name, language, hours, ..known.remove(found) });
+        } else if let Some(phone) = joining.iter().find(|phone| phone.further == Some(position)) {
+            let VerifiedNumber { number, country, judge, .. } = &phone.verified;
+            let (name, language, hours) = asked;
+            let (keyed_as, joined_at) = (number.respelled(), Some(whole_second(now)));
+            after.push(FurtherPhone {
+                id: next_id,
+                number: number.clone(),
+                keyed_as,
+                country: *country,
+                verified_by: *judge,
+                name,
+                // A change texts nobody.
+                notification: Notification::Off,
+                language,
+                hours,
+                joined_at,
+                left_at: None,
+            });
+            next_id += 1;
+        }
+    }
+    let left_at = Some(whole_second(now));
+    after.extend(known.into_iter().map(|phone| FurtherPhone { left_at: phone.left_at.or(left_at), ..phone }));
+    after
 }
 
-/// Returns the route of a new phone that dials.
-fn moved_route(
+/// Refuses a phone that would be in the conversation twice.
+fn check_distinct(after: &Conversation, change: &Change) -> Result<(), UpdateError> {
+    let phones: Vec<_> = Side::BOTH.into_iter().flat_map(|side| after.phones(side).enumerate()).collect();
+    let is_twice =
+        |one: &SidePhone<'_>| phones.iter().filter(|(_, other)| other.number.is_same_phone(one.number)).count() > 1;
+    let changes = |place: usize, phone: &SidePhone<'_>| match place {
+        0 => change.phone.as_ref().is_some_and(|new| new.side == phone.side),
+        _ => change.further[phone.side.index()].is_some(),
+    };
+    match phones.iter().rev().find(|(place, phone)| is_twice(phone) && changes(*place, phone)) {
+        None => Ok(()),
+        Some((0, phone)) => Err(UpdateError::SameNumber(phone.side)),
+        Some((place, phone)) => Err(UpdateError::SameFurtherNumber(phone.side, place - 1)),
+    }
+}
+
+/// True if a phone was not in the conversation at this place before, and is not only spelled otherwise.
+fn is_new(before: &Conversation, phone: &SidePhone<'_>) -> bool {
+    !before.phones(phone.side).any(|old| old.index == phone.index)
+}
+
+/// True if a phone of `side` is in the conversation no more.
+fn has_lost_a_phone(before: &Conversation, after: &Conversation, side: Side) -> bool {
+    let stays = |old: SidePhone<'_>| after.phones(side).any(|phone| phone.number.is_same_phone(old.number));
+    !before.phones(side).all(stays)
+}
+
+/// Returns the routes of the new phones that dial. Fails if another conversation has one of the keys, because the transaction
+/// notices only what is stored under the same spelling.
+fn joining(
+    before: &Conversation,
     after: &Conversation,
-    phone: &VerifiedPhone,
+    phones: &[VerifiedPhone],
     words: &Words,
     usage: Option<&UsageAsRead>,
     now: Timestamp,
-) -> Route {
-    let key = phone.routes.by_number.get(&after.participant(phone.side).sees);
-    let route = Route::joining(after, after.first_phone(phone.side), key, whole_second(now));
-    let tally = usage.map(|usage| &usage.tally);
-    let left_seconds = tally.and_then(|tally| after.seconds_left(tally, phone.side));
-    Route { looked_up: phone.verified.looked_up, left_seconds, ..route.with_spoken_names(after, words) }
+) -> Result<Vec<Route>, UpdateError> {
+    let mut routes = Vec::new();
+    for phone in Side::BOTH.into_iter().flat_map(|side| after.phones(side)).filter(|phone| is_new(before, phone)) {
+        let is_it = |new: &&VerifiedPhone| new.side == phone.side && new.verified.number.is_same_phone(phone.number);
+        let Some(new) = phones.iter().find(is_it) else { continue };
+        check_free(after, new, now)?;
+        if after.direction.includes(phone.side) {
+            let key = new.routes.by_number.get(phone.sees);
+            let route = Route::joining(after, phone, key, whole_second(now));
+            let tally = usage.map(|usage| &usage.tally);
+            let left_seconds = tally.and_then(|tally| after.seconds_left(tally, phone.side));
+            let looked_up = new.verified.looked_up;
+            routes.push(Route { looked_up, left_seconds, ..route.with_spoken_names(after, words) });
+        }
+    }
+    Ok(routes)
 }

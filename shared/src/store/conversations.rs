@@ -17,7 +17,7 @@ use super::usage::UsageAsRead;
 use super::write::Write;
 use super::{Store, StoreError, journal, pins, routes};
 use crate::clock::whole_second;
-use crate::domain::conversation::{Conversation, ConversationId, SidePhone, State};
+use crate::domain::conversation::{Conversation, ConversationId, Participant, SidePhone, State};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Route;
 use crate::domain::side::Side;
@@ -326,7 +326,11 @@ pub(super) fn change_seen(before: &Conversation, after: &Conversation, sides: &[
         if before.participant(*side).pin != participant.pin {
             change = change.remove(format!("participants[{index}].pin"));
         }
-        if before.participant(*side).keyed_as == participant.keyed_as {
+        let old = before.participant(*side);
+        if old.further != participant.further {
+            change = with_further(change, *side, old, participant)?;
+        }
+        if old.keyed_as == participant.keyed_as {
             continue;
         }
         let keyed_as = format!("participants[{index}].keyed_as");
@@ -395,12 +399,37 @@ fn with_mark(change: Write, after: &Conversation) -> Write {
     }
 }
 
+/// Sets or removes the handling of calls.
+pub(super) fn with_handling(change: Write, after: &Conversation) -> Result<Write, StoreError> {
+    Ok(match after.handling.is_plain() {
+        true => change.remove("handling"),
+        false => change.set("handling = :handling").bind(":handling", item::value(after.handling)?),
+    })
+}
+
 /// Sets or removes the sides that are blocked.
 pub(super) fn with_block(change: Write, after: &Conversation) -> Write {
     match after.blocked {
         Some(blocked) => change.set("blocked = :blocked").bind(":blocked", item::string(blocked.as_str())),
         None => change.remove("blocked"),
     }
+}
+
+/// Replaces the further phones of a participant, if they are as they were read.
+fn with_further(change: Write, side: Side, old: &Participant, new: &Participant) -> Result<Write, StoreError> {
+    let index = side.index();
+    let change = if_further_are(change, side, old)?.set(format!("participants[{index}].phones = :phones{index}"));
+    Ok(change.bind(format!(":phones{index}"), item::value(&new.further)?))
+}
+
+/// Requires that the further phones of a participant are as they were read: their text messages may be written at the same time.
+fn if_further_are(change: Write, side: Side, old: &Participant) -> Result<Write, StoreError> {
+    let index = side.index();
+    if old.further.is_empty() {
+        return Ok(change.when(format!("attribute_not_exists(participants[{index}].phones)")));
+    }
+    let change = change.when(format!("participants[{index}].phones = :known{index}"));
+    Ok(change.bind(format!(":known{index}"), item::value(&old.further)?))
 }
 
 fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreError> {
@@ -418,6 +447,9 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
     }
     if before.blocked != after.blocked {
         change = with_block(change, after);
+    }
+    if before.handling != after.handling {
+        change = with_handling(change, after)?;
     }
     let new_records = &after.carrier_records[before.carrier_records.len()..];
     if !new_records.is_empty() {
@@ -437,9 +469,21 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
                 .bind(format!(":key{index}"), item::string(new.route_caller().expose()));
         } else if old.number != new.number {
             // Only this participant, because the other one's notification may be written at the same time.
+            change = if_further_are(change, side, old)?;
             change = change.set(format!("participants[{index}] = :participant{index}"));
             change = change.bind(format!(":participant{index}"), item::value(new)?);
             continue;
+        }
+        if old.further != new.further {
+            change = with_further(change, side, old, new)?;
+        }
+        if old.name != new.name
+            && let Some(name) = &new.name
+        {
+            change = change
+                .set(format!("participants[{index}].#name = :name{index}"))
+                .name("#name", "name")
+                .bind(format!(":name{index}"), item::string(name.as_str()));
         }
         if old.language != new.language
             && let Some(language) = &new.language

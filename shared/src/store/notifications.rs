@@ -7,8 +7,7 @@ use super::item::{self, Key};
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::carrier_record::CarrierRecord;
-use crate::domain::conversation::{Conversation, ConversationId, Notification};
-use crate::domain::side::Side;
+use crate::domain::conversation::{Conversation, ConversationId, Notification, Recipient};
 
 /// Appends `:records` to the carrier records; `:none` is the empty list. Records are only ever added, so concurrent
 /// writers do not overwrite each other.
@@ -19,23 +18,26 @@ pub(super) fn no_records() -> AttributeValue {
 }
 
 impl Store {
-    /// Claims the text messages to the participants on `sides` for this run. Until [`Store::record_notifications`] writes
-    /// the outcome, it is unknown whether they were sent. False if a notification is not as in `conversation` any more:
-    /// then another run has claimed it.
-    pub async fn claim_notifications(&self, conversation: &Conversation, sides: &[Side]) -> Result<bool, StoreError> {
+    /// Claims the text messages `to` these people for this run. Until [`Store::record_notifications`] writes the outcome, it is
+    /// unknown whether they were sent. False if a notification is not as in `conversation` any more: then another run has claimed it.
+    pub async fn claim_notifications(&self, conversation: &Conversation, to: &[Recipient]) -> Result<bool, StoreError> {
         let claimed = Notification::Unknown("the text was about to be sent".to_owned());
         let mut update = Write::update(Key::Conversation(conversation.id)).set("texting = :run");
         let mut conditions = Vec::new();
-        for side in sides {
-            let (index, seen) = (side.index(), &conversation.participant(*side).notification);
+        for (nth, to) in to.iter().enumerate() {
+            let (path, side, seen) = (path(*to), to.side.index(), conversation.notification(*to));
             // A text message names the number to dial, which may have been replaced since.
-            conditions.push(format!(
-                "participants[{index}].notification = :seen{index} AND participants[{index}].dials = :dials{index}"
-            ));
-            let dials = item::string(conversation.participant(*side).sees.as_str());
-            update = set_notification(update, *side, &claimed)?
-                .bind(format!(":seen{index}"), item::value(seen)?)
-                .bind(format!(":dials{index}"), dials);
+            conditions.push(format!("{path}.notification = :seen{nth} AND participants[{side}].dials = :dials{nth}"));
+            let dials = item::string(conversation.participant(to.side).sees.as_str());
+            update = set_notification(update, nth, *to, &claimed)?
+                .bind(format!(":seen{nth}"), item::value(seen)?)
+                .bind(format!(":dials{nth}"), dials);
+            if to.further.is_some() {
+                // Other phones may have joined or left.
+                conditions.push(format!("{path}.#number = :number{nth}"));
+                let number = item::string(conversation.phone_of(*to).number.expose());
+                update = update.name("#number", "number").bind(format!(":number{nth}"), number);
+            }
         }
         // The run's random number lets it recognize its own claim if the answer is lost and it claims again.
         let update = update
@@ -48,25 +50,25 @@ impl Store {
         }
     }
 
-    /// Writes the outcomes of the text messages to the participants on `sides`, except for a participant who has another
-    /// phone or dials another number by now. Adds the carrier records `texts` in any case. If the conversation has been erased since, the records
-    /// are listed for redaction instead.
+    /// Writes the outcomes of the text messages `to` these people, except for one who has another phone or dials another number by
+    /// now. Adds the carrier records `texts` in any case. If the conversation has been erased since, the records are listed for
+    /// redaction instead.
     pub async fn record_notifications(
         &self,
         conversation: &Conversation,
-        sides: &[Side],
+        to: &[Recipient],
         texts: &[CarrierRecord],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if self.record_all(conversation, sides, texts).await? {
+        if self.record_all(conversation, to, texts).await? {
             return Ok(());
         }
         if !texts.is_empty() && !self.add_records(conversation.id, texts).await? {
             return self.request_redaction(texts, now).await;
         }
-        if sides.len() > 1 {
-            for side in sides {
-                self.record_all(conversation, &[*side], &[]).await?;
+        if to.len() > 1 {
+            for one in to {
+                self.record_all(conversation, &[*one], &[]).await?;
             }
         }
         Ok(())
@@ -75,20 +77,20 @@ impl Store {
     async fn record_all(
         &self,
         conversation: &Conversation,
-        sides: &[Side],
+        to: &[Recipient],
         texts: &[CarrierRecord],
     ) -> Result<bool, StoreError> {
         let mut update = Write::update(Key::Conversation(conversation.id)).name("#number", "number");
         if !texts.is_empty() {
             update = update.set(ADD_RECORDS).bind(":none", no_records()).bind(":records", item::value(texts)?);
         }
-        for side in sides {
-            let (index, participant) = (side.index(), conversation.participant(*side));
-            update = set_notification(update, *side, &participant.notification)?
-                .when(format!("participants[{index}].#number = :number{index}"))
-                .when(format!("participants[{index}].dials = :dials{index}"))
-                .bind(format!(":number{index}"), item::string(participant.number.expose()))
-                .bind(format!(":dials{index}"), item::string(participant.sees.as_str()));
+        for (nth, to) in to.iter().enumerate() {
+            let (path, side, phone) = (path(*to), to.side.index(), conversation.phone_of(*to));
+            update = set_notification(update, nth, *to, conversation.notification(*to))?
+                .when(format!("{path}.#number = :number{nth}"))
+                .when(format!("participants[{side}].dials = :dials{nth}"))
+                .bind(format!(":number{nth}"), item::string(phone.number.expose()))
+                .bind(format!(":dials{nth}"), item::string(phone.sees.as_str()));
         }
         self.update(update).await
     }
@@ -104,8 +106,21 @@ impl Store {
     }
 }
 
-fn set_notification(update: Write, side: Side, notification: &Notification) -> Result<Write, StoreError> {
-    let index = side.index();
-    let update = update.set(format!("participants[{index}].notification = :set{index}"));
-    Ok(update.bind(format!(":set{index}"), item::value(notification)?))
+/// Returns the path of a person in the conversation's item.
+fn path(to: Recipient) -> String {
+    let side = to.side.index();
+    match to.further {
+        Some(position) => format!("participants[{side}].phones[{position}]"),
+        None => format!("participants[{side}]"),
+    }
+}
+
+fn set_notification(
+    update: Write,
+    nth: usize,
+    to: Recipient,
+    notification: &Notification,
+) -> Result<Write, StoreError> {
+    let update = update.set(format!("{}.notification = :set{nth}", path(to)));
+    Ok(update.bind(format!(":set{nth}"), item::value(notification)?))
 }

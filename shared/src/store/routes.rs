@@ -310,6 +310,7 @@ pub(super) fn follow(
         true => follow.remove("callees"),
         false => follow.set("callees = :callees").bind(":callees", item::value(callees)?),
     };
+    let follow = super::conversations::with_handling(follow, conversation)?;
     let follow = match phone.language {
         Some(language) => follow
             .set("#language = :language")

@@ -3,7 +3,7 @@
 use super::call_urls::{CallUrls, StepKind};
 use super::ncco::{Action, Keys, Ncco, say};
 use crate::domain::attempt::Attempt;
-use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::conversation::{Conversation, ConversationId, SidePhone};
 use crate::domain::missed_calls::{LONGEST_MESSAGE, Measure, Missed};
 use crate::domain::side::Side;
 use crate::domain::words::sentence::Spoken;
@@ -29,9 +29,14 @@ pub fn speech_to_callee<'w>(
 ) -> Speech<'w> {
     let first = conversation.first_phone(callee);
     let phone = attempt.map_or(first, |attempt| conversation.phone_at(callee, attempt.phone));
+    speech_to_phone(words, conversation, phone)
+}
+
+/// Returns the words for the owner of a `phone`.
+pub fn speech_to_phone<'w>(words: &'w Words, conversation: &Conversation, phone: SidePhone<'_>) -> Speech<'w> {
     words
         .speech(phone.language)
-        .with_label(conversation.participant(callee.other()).label.as_ref())
+        .with_label(conversation.participant(phone.side.other()).label.as_ref())
         .with_reference(conversation.reference.as_ref())
 }
 

@@ -164,17 +164,35 @@ mod conversations {
                     "An ended conversation cannot be changed. Create a new one.",
                 ),
                 UpdateError::Number(side, error) => not_usable(side, error),
+                UpdateError::FurtherNumber(side, position, error) => {
+                    Self { field: Some(further(side, position)), ..not_usable(side, error) }
+                }
                 UpdateError::SameNumber(side) => same_number(side),
-                UpdateError::MaskTaken { side, free_at } => {
+                UpdateError::SameFurtherNumber(side, position) => {
+                    Self::invalid(further(side, position), "This phone is in the conversation already.")
+                }
+                UpdateError::TooManyPhones(side) => Self::invalid(
+                    field(side, "phones"),
+                    "Too many phones have joined and left. Create a new conversation.",
+                ),
+                UpdateError::VoicemailAdded => {
+                    Self::invalid("missed_calls", "voicemail can only be chosen when a conversation is created.")
+                }
+                UpdateError::CallsTooShort(least) => {
+                    let detail = format!("This needs a max_call_seconds of at least {least}, which cannot be changed.");
+                    Self::invalid("", detail)
+                }
+                UpdateError::MaskTaken { side, further: position, free_at } => {
                     let problem = Self::new(
                         StatusCode::CONFLICT,
                         "number-not-free",
                         "Number not free for the new phone",
                         "The new phone uses the same virtual number in another conversation, which is live or in quarantine.",
                     );
+                    let at = position.map_or_else(|| field(side, "number"), |position| further(side, position));
                     match free_at {
-                        Some(free_at) => problem.at(field(side, "number")).with("next_free_at", json!(free_at)),
-                        None => problem.at(field(side, "number")),
+                        Some(free_at) => problem.at(at).with("next_free_at", json!(free_at)),
+                        None => problem.at(at),
                     }
                 }
                 UpdateError::Contended => contended("The conversation is being changed by other requests"),

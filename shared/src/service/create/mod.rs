@@ -75,17 +75,21 @@ pub struct NewParticipant {
     pub language: Option<Language>,
     /// The hours in which `number` is called.
     pub hours: Option<Hours>,
+    /// The name of its owner, in the record.
+    pub name: Option<Label>,
     /// The phones behind it, in the order in which they are called.
-    pub further: Vec<NewPhone>,
+    pub further: Vec<NewFurtherPhone>,
 }
 
 /// A further phone of a new participant.
 #[derive(Clone)]
-pub struct NewPhone {
+pub struct NewFurtherPhone {
     /// The real number, as people write it.
     pub number: String,
     /// The country of a number in national form.
     pub country: Option<Country>,
+    /// The name of its owner, if that is another member of a team.
+    pub name: Option<Label>,
     /// The language of its owner. That of the participant, if there is none.
     pub language: Option<Language>,
     /// The hours in which it is called.
@@ -98,9 +102,9 @@ impl std::fmt::Debug for NewParticipant {
     }
 }
 
-impl std::fmt::Debug for NewPhone {
+impl std::fmt::Debug for NewFurtherPhone {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewPhone").field("country", &self.country).finish_non_exhaustive()
+        f.debug_struct("NewFurtherPhone").field("country", &self.country).finish_non_exhaustive()
     }
 }
 
@@ -278,7 +282,8 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                 previous_numbers: Vec::new(),
                 previously_seen: Vec::new(),
                 hours: asked.hours.clone(),
-                further: further(asked, &verified[side.index()]),
+                name: asked.name.clone(),
+                further: further(asked, &verified[side.index()], new.notify && new.direction.includes(side)),
             }
         };
         Conversation {
@@ -308,14 +313,21 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
 }
 
 /// Returns the further phones of a new participant.
-fn further(asked: &NewParticipant, verified: &VerifiedSide) -> Vec<FurtherPhone> {
+///
+/// One with a name is that of another person, who is texted if the side `is_texted`.
+fn further(asked: &NewParticipant, verified: &VerifiedSide, is_texted: bool) -> Vec<FurtherPhone> {
     let phones = asked.further.iter().zip(&verified.further).zip(1..);
-    let phone = |((asked, verified), id): ((&NewPhone, &VerifiedNumber), u16)| FurtherPhone {
+    let phone = |((asked, verified), id): ((&NewFurtherPhone, &VerifiedNumber), u16)| FurtherPhone {
         id,
         number: verified.number.clone(),
         keyed_as: verified.number.respelled(),
         country: verified.country,
         verified_by: verified.judge,
+        name: asked.name.clone(),
+        notification: match asked.name.is_some() && is_texted {
+            true => Notification::Pending,
+            false => Notification::Off,
+        },
         language: asked.language.clone(),
         hours: asked.hours.clone(),
         joined_at: None,

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use super::Creator;
 use crate::domain::carrier_record::CarrierRecord;
-use crate::domain::conversation::{Conversation, Notification};
+use crate::domain::conversation::{Conversation, Notification, Recipient, SidePhone};
 use crate::domain::side::Side;
 use crate::domain::words::sentence::Text;
 use crate::domain::words::{Speech, Words};
@@ -28,11 +29,8 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         may_repeat: bool,
         deadline: Option<Timestamp>,
     ) -> Conversation {
-        let due: Vec<Side> = conversation
-            .direction
-            .sides()
-            .filter(|side| conversation.participant(*side).notification.needs_sending())
-            .collect();
+        let due_of = |side| conversation.recipients(side, Notification::needs_sending);
+        let due: Vec<Recipient> = conversation.direction.sides().flat_map(due_of).collect();
         if due.is_empty() {
             return conversation;
         }
@@ -53,17 +51,15 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                 }
             }
         }
-        let text = async |side| if due.contains(&side) { Some(self.text(&conversation, side).await) } else { None };
-        let (a, b) = tokio::join!(text(Side::A), text(Side::B));
+        let outcomes = join_all(due.iter().map(|to| self.text(&conversation, *to))).await;
         let mut texts = Vec::new();
-        for (side, outcome) in [(Side::A, a), (Side::B, b)] {
-            if let Some(outcome) = outcome {
-                texts.extend(records(&outcome));
-                if outcome.as_ref().is_err_and(VonageError::refuses_sender) {
-                    self.demand.check(&conversation.participant(side).sees).await;
-                }
-                conversation.participants[side.index()].notification = notification(&conversation, outcome);
+        for (to, outcome) in due.iter().zip(outcomes) {
+            texts.extend(records(&outcome));
+            if outcome.as_ref().is_err_and(VonageError::refuses_sender) {
+                self.demand.check(&conversation.participant(to.side).sees).await;
             }
+            let notification = notification(&conversation, outcome);
+            conversation.set_notification(*to, notification);
         }
         conversation.carrier_records.extend(texts.iter().cloned());
         // The conversation exists and the text messages are sent: this failure must not fail the creation.
@@ -73,14 +69,14 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         conversation
     }
 
-    async fn text(&self, conversation: &Conversation, to: Side) -> Result<Vec<String>, VonageError> {
-        let participant = conversation.participant(to);
-        let speech = speech_to(&self.words, conversation, to);
+    async fn text(&self, conversation: &Conversation, to: Recipient) -> Result<Vec<String>, VonageError> {
+        let (participant, phone) = (conversation.participant(to.side), conversation.phone_of(to));
+        let speech = speech_to_phone(&self.words, conversation, phone);
         let text = match participant.pin.as_ref().filter(|pin| pin.is_in_texts()) {
             Some(pin) => speech.with_pin(pin).write(Text::InvitationWithPin),
             None => speech.write(Text::Invitation),
         };
-        self.texts.send(&participant.sees, &participant.number, &text).await
+        self.texts.send(&participant.sees, phone.number, &text).await
     }
 }
 
@@ -104,6 +100,15 @@ pub(in crate::service) fn notification(
     } else {
         Notification::Failed(error.to_string())
     }
+}
+
+/// Returns the words for text messages to a `phone`, with the number to dial.
+pub(in crate::service) fn speech_to_phone<'w>(
+    words: &'w Words,
+    conversation: &Conversation,
+    phone: SidePhone<'_>,
+) -> Speech<'w> {
+    call_steps::speech_to_phone(words, conversation, phone).with_number(phone.sees)
 }
 
 /// Returns the words for text messages to the participant on side `to`, with the number to dial.

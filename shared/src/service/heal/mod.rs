@@ -355,8 +355,11 @@ fn changed(before: &Conversation, picked: &[(Side, VirtualNumber)], keeps_pins: 
         participant.previously_seen.push(std::mem::replace(&mut participant.sees, number.clone()));
         participant.keyed_as = participant.number.respelled();
         participant.pin = participant.pin.take().filter(|_| keeps_pins);
-        if participant.notification != Notification::Off {
-            participant.notification = Notification::Pending;
+        let further = participant.further.iter_mut().filter(|phone| phone.left_at.is_none());
+        for notification in further.map(|phone| &mut phone.notification).chain([&mut participant.notification]) {
+            if *notification != Notification::Off {
+                *notification = Notification::Pending;
+            }
         }
     }
     after
