@@ -249,7 +249,7 @@ def runs_by_itself(resources):
     """The states of what works without a request: schedules and pipes."""
     rules = {name: one["Properties"]["State"] for name, one in resources.items() if one["Type"] == "AWS::Events::Rule"}
     pipes = {name: one["Properties"]["DesiredState"] for name, one in resources.items() if one["Type"] == "AWS::Pipes::Pipe"}
-    expect(len(rules) == 4 and len(pipes) == 2, rules, pipes)
+    expect(len(rules) == 5 and len(pipes) == 2, rules, pipes)
     return set(rules.values()) | set(pipes.values())
 
 
