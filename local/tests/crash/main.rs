@@ -11,6 +11,7 @@ mod conversations;
 mod erasure;
 mod events;
 mod healing;
+mod live_calls;
 mod missed_calls;
 mod numbers;
 mod phones;

@@ -220,7 +220,12 @@ impl Functions {
     }
 
     async fn give<F: ScheduledFunction>(&self, event: Value) -> Value {
-        let event = LambdaEvent::new(serde_json::value::to_raw_value(&event).unwrap(), Context::default());
-        answer_event(&self.start::<F>().await, event).await.unwrap()
+        self.try_to_give::<F>(&event).await.unwrap()
+    }
+
+    /// Gives a function an event of its own. An error means that Lambda would deliver it again.
+    pub async fn try_to_give<F: ScheduledFunction>(&self, event: &Value) -> Result<Value, lambda_http::Error> {
+        let event = LambdaEvent::new(serde_json::value::to_raw_value(event).unwrap(), Context::default());
+        answer_event(&self.start::<F>().await, event).await
     }
 }

@@ -11,6 +11,7 @@ mod changes;
 mod creations;
 mod forgetting;
 mod healing;
+mod live_calls;
 mod missed_calls;
 mod one_way;
 mod phones;

@@ -50,7 +50,7 @@ pub async fn speak(
             hear.push(leg.side);
         }
     }
-    Ok(hear)
+    Ok(Side::BOTH.into_iter().filter(|side| hear.contains(side)).collect())
 }
 
 fn utterance(words: &Words, conversation: &Conversation, side: Side, what: &What) -> Utterance {
