@@ -564,8 +564,9 @@ impl VonageConfig {
     /// Reads `VONAGE_API_KEY`, `VONAGE_API_SECRET`, `VONAGE_API_URL`, `VONAGE_REST_URL`, `VONAGE_INSIGHTS_URL` and
     /// `VONAGE_TIME_LIMIT_MS`, and the file that `SSL_CERT_FILE` names.
     pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
+        let api_key = env.required("VONAGE_API_KEY")?;
         let api_secret = Secret(env.required("VONAGE_API_SECRET")?);
-        Ok(Self { api_key: env.required("VONAGE_API_KEY")?, api_secret, ..Self::of_application(env)? })
+        Ok(Self { api_key, api_secret, ..Self::of_application(env)? })
     }
 
     /// Reads the same without the credentials of the account, for a function that only sends requests of the application.

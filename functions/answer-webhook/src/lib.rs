@@ -54,6 +54,7 @@ impl HttpFunction for AnswerWebhook {
         let (decision, addressee) = self.store.decide(&caller, dialled.as_ref(), now).await?;
         let pin_url = self.pin_url(&request, dialled.is_some());
         let decision = if pin_url.is_some() { decision.or_pin() } else { decision };
+        let decision = decision.or_support_of_conversation(&caller, dialled.as_ref());
         let decision = match &self.support {
             Some(support) => support.take(decision, &caller, dialled.as_ref()),
             None => decision,

@@ -15,7 +15,9 @@ use shared::domain::country::Country;
 use shared::domain::guard::Guard;
 use shared::domain::hours::Hours;
 use shared::domain::language::Language;
+use shared::domain::late::LateCare;
 use shared::domain::missed_calls::MissedCalls;
+use shared::domain::phone::{PhoneNumber, RealNumber};
 use shared::domain::pin::{PinIssuer, PinKey};
 use shared::domain::side::WhoDials;
 use shared::domain::text::{Label, Reference};
@@ -83,6 +85,10 @@ struct ConversationBody {
     max_minutes: Option<MaxCount>,
     #[serde(default)]
     max_spend: Option<MaxSpend>,
+    #[serde(default)]
+    lost_property: bool,
+    #[serde(default)]
+    support_phone: Option<String>,
     #[serde(default)]
     pin: bool,
     #[serde(default)]
@@ -240,7 +246,7 @@ impl ConversationBody {
         usual_handling: CallHandling,
         pin_key: Option<&PinKey>,
     ) -> Result<NewConversation, Problem> {
-        let pins = self.pins(pin_key)?;
+        let (pins, support_phone) = (self.pins(pin_key)?, self.support_phone()?);
         let warn_minutes = self.warn_minutes(durations)?;
         let participants = <[Object<ParticipantBody>; 2]>::try_from(self.participants)
             .map_err(|all| Problem::invalid("participants", format!("Must have two elements, not {}.", all.len())))?;
@@ -275,6 +281,7 @@ impl ConversationBody {
             let detail = format!("Must be at least {least} seconds with these ringing times, guard and missed_calls.");
             return Err(Problem::invalid("max_call_seconds", detail));
         }
+        let late = LateCare { lost_property: self.lost_property, support_phone, ..LateCare::default() };
         let quarantine_seconds = self.quarantine.unwrap_or(durations.quarantine_seconds);
         within("quarantine", quarantine_seconds, Durations::allowed_quarantines(limits))?;
         Ok(NewConversation {
@@ -284,6 +291,7 @@ impl ConversationBody {
             quarantine_seconds,
             limits,
             handling,
+            late,
             usage_limits: UsageLimits {
                 max_calls: self.max_calls,
                 max_calls_per_day: self.max_calls_per_day,
@@ -294,6 +302,14 @@ impl ConversationBody {
             notify: self.notify,
             reference: self.reference,
         })
+    }
+
+    /// Reads the phone that late callers reach.
+    fn support_phone(&self) -> Result<Option<RealNumber>, Problem> {
+        let Some(written) = &self.support_phone else { return Ok(None) };
+        let phone = written.strip_prefix('+').and_then(|digits| PhoneNumber::try_from(digits).ok());
+        let malformed = || Problem::invalid("support_phone", "Must be a phone number such as +442079460000.");
+        phone.map(RealNumber::from).map(Some).ok_or_else(malformed)
     }
 
     fn pins(&self, key: Option<&PinKey>) -> Result<Option<PinIssuer>, Problem> {

@@ -11,6 +11,7 @@
 //!
 //! `POST /webhooks/event/pin/{nth}` receives a PIN that a caller who is not known has typed.
 
+mod late;
 mod pin;
 
 use lambda_http::http::StatusCode;
@@ -191,6 +192,7 @@ impl EventWebhook {
             // Its body is an event of a leg.
             StepKind::Placed => ("event of a leg", None),
             StepKind::Voicemail => (self.message_left(id, step.callee, body, urls.as_ref()).await?, None),
+            StepKind::Late => return Ok(Some(self.late(request, (id, step.callee), &event, log).await?)),
             StepKind::After => {
                 let (Some(call), Some(urls)) = (event.call(), urls) else { return Ok(None) };
                 let callee = (step.callee, step.attempt);

@@ -72,6 +72,8 @@ impl DecisionQuery {
         if has_pins && self.at >= now {
             explained.decision = explained.decision.map(Decision::or_pin);
         }
+        let own = |decision: Decision| decision.or_support_of_conversation(&caller, Some(&self.dialled));
+        explained.decision = explained.decision.map(own);
         if let Some(support) = support.filter(|_| self.at >= now) {
             let take = |decision| support.take(decision, &caller, Some(&self.dialled));
             explained.decision = explained.decision.map(take);

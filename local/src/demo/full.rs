@@ -26,7 +26,22 @@ impl Demo<'_> {
         self.block_a_side().await?;
         self.limit_calls().await?;
         self.click_to_call().await?;
-        self.hang_up().await
+        self.hang_up().await?;
+        self.find_lost_property().await
+    }
+
+    async fn find_lost_property(&self) -> Result<(), DemoError> {
+        println!("\n19. After the end the rider misses an umbrella, and presses 1. The driver is asked, and agrees.");
+        let pair = self.pair(21, json!({"lost_property": true, "notify": false}), ["en", "en"]).await?;
+        self.http.delete(self.gateway(&pair.path)).send().await?;
+        let late = |from: &str, to: &str| json!({"from": from, "to": to, "presses": ["1"]});
+        let call = self.post(&self.simulator_calls(), late(&pair.rider, &pair.rider_dials)).await?;
+        println!("   The rider hears: \"{}\"", heard(&call));
+        println!("   The driver's phone: \"{}\"", self.last_text(&pair.driver).await?);
+        check(call["phones"]["callee"].is_null(), "nobody is connected before the driver agrees", &call)?;
+        let call = self.post(&self.simulator_calls(), late(&pair.driver, &pair.driver_dials)).await?;
+        println!("   The driver calls, presses 1, and hears: \"{}\"", heard(&call));
+        check(call["phones"]["callee"]["number"] == pair.rider.as_str(), "both have asked", &call)
     }
 
     /// Shows what needs a deployment that asks strangers for PINs.

@@ -19,6 +19,7 @@ mod healing;
 mod hubs;
 mod idempotency;
 mod large_pool;
+mod late;
 mod limits;
 mod live_calls;
 mod lookup;

@@ -71,3 +71,27 @@ async fn key_at_the_guard_counts_once_it_is_stored() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn lost_property_is_texted_once_at_most_after_a_crash() {
+    at_every_request("POST /webhooks/event/{id}/late-b", 4, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        let created = create(&laptop, json!({"lost_property": true})).await;
+        let id = string(&created["id"]);
+        assert_eq!(laptop.delete(&format!("/conversations/{id}")).await.status, 200);
+        let key = json!({"from": PHONES[0], "to": created["participants"][0]["dials"], "uuid": "u",
+                         "conversation_uuid": "CON-1", "dtmf": {"digits": "1", "timed_out": false}});
+        let event = posted(&laptop, &id, Some("late-b"), &key);
+        scenario.run(&laptop, async |functions| drop(functions.answer::<EventWebhook>(&event).await)).await;
+        for _ in 0..2 {
+            let event = posted(&laptop, &id, Some("late-b"), &key);
+            let answer = Functions::of(&laptop).answer::<EventWebhook>(&event).await;
+            assert!(answer.status == 200 && answer.body[0]["action"] == "talk", "{answer:?}");
+            assert!(answer.body[1].is_null(), "nobody is connected: {answer:?}");
+        }
+        let texts = laptop.texts(PHONES[1]).await.len();
+        assert!(texts <= 1, "{texts} text messages");
+        scenario
+    })
+    .await;
+}

@@ -156,6 +156,24 @@ async fn guarded_and_missed_calls_leak_no_number() {
     assert_nothing_leaked(&laptop).await;
 }
 
+/// Lost property after the end, and its text message.
+#[tokio::test]
+async fn lost_property_leaks_no_number() {
+    let laptop = builder().numbers("GB", 2).start().await;
+    let mut order = conversation();
+    order["lost_property"] = json!(true);
+    let created = laptop.post("/conversations", &order).await.body;
+    let path = format!("/conversations/{}", created["id"].as_str().unwrap());
+    assert_eq!(laptop.send(Method::DELETE, &path, "").await.status, 200);
+    for (from, side, other) in [(RIDER, 0, DRIVER), (DRIVER, 1, RIDER)] {
+        let to = &created["participants"][side]["dials"];
+        let call = laptop.call(json!({"from": from, "to": to, "presses": ["1"]})).await;
+        REAL.assert_no_leak("an NCCO", &call["nccos"].to_string().replace(other, "the callee"));
+        REAL.assert_no_leak("what the caller hears", &call["phones"]["caller"]["heard"].to_string());
+    }
+    assert_nothing_leaked(&laptop).await;
+}
+
 /// Calls in which a PIN is typed, right and wrong: it is in the conversation and in what was asked for, and nowhere else.
 #[tokio::test]
 async fn pin_is_in_no_log_and_in_no_other_item() {

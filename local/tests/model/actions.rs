@@ -3,6 +3,7 @@
 use shared::domain::call::Direction;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::conversation::{ConversationId, Lifetime};
+use shared::domain::late::LateCare;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::side::Side;
@@ -108,6 +109,7 @@ impl Case {
             quarantine_seconds: spec.quarantine,
             limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
             handling: spec.handling,
+            late: LateCare::default(),
             usage_limits: UsageLimits {
                 max_calls: spec.max_calls.map(|calls| MaxCount::try_from(calls).unwrap()),
                 max_minutes: spec.max_minutes.map(|minutes| MaxCount::try_from(minutes).unwrap()),

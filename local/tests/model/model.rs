@@ -475,6 +475,7 @@ impl Model {
             quarantine_seconds: self.quarantine_to_keep(&phones, &sees).max(new.quarantine_seconds),
             limits: new.limits,
             handling: new.handling,
+            late: new.late.clone(),
             usage_limits: new.usage_limits,
             limit_reached_at: None,
             paused_until: None,

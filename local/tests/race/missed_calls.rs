@@ -77,3 +77,29 @@ async fn missed_call_races_with_the_end_and_new_phones() {
         assert!(left.iter().all(|item| !item.to_string().contains("LEG#")), "{left:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn presses_about_lost_property_at_once_connect_only_who_agreed() {
+    for _ in 0..rounds() {
+        let (laptop, created) = create(json!({"lost_property": true})).await;
+        let id = text(&created, "/id").to_owned();
+        assert_eq!(laptop.delete(&format!("/conversations/{id}")).await.status, 200);
+        let answers = at_once((0..16).map(|call| {
+            let (side, from, step) = if call % 4 == 3 { (1, DRIVER, "late-a") } else { (0, RIDER, "late-b") };
+            let key = json!({"from": from, "to": created["participants"][side]["dials"], "uuid": format!("u{call}"),
+                             "conversation_uuid": format!("CON-{call}"), "dtmf": {"digits": "1"}});
+            let (laptop, path) = (laptop.clone(), format!("/webhooks/event/{id}/{step}"));
+            async move { (from, laptop.signed_post(&path, &key.to_string()).await) }
+        }))
+        .await;
+        for (from, answer) in &answers {
+            assert!(answer.status == 200 || answer.status == 503, "{answer:?}");
+            let connected = answer.body.as_array().into_iter().flatten().find(|action| action["action"] == "connect");
+            let other = if *from == RIDER { DRIVER } else { RIDER };
+            assert!(connected.is_none_or(|action| action["endpoint"][0]["number"] == other), "{answer:?}");
+        }
+        // Only who asked first is waited for, or both did at the same moment.
+        let texts = [laptop.texts(RIDER).await.len(), laptop.texts(DRIVER).await.len()];
+        assert!(texts.iter().all(|count| *count <= 1) && texts.iter().sum::<usize>() >= 1, "{texts:?}");
+    }
+}

@@ -13,6 +13,7 @@ use shared::domain::choice::NoFreeNumber;
 use shared::domain::conversation::{Conversation, Lifetime};
 use shared::domain::country::{Country, CountryCounts};
 use shared::domain::judge::Judge;
+use shared::domain::late::LateCare;
 use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::side::{Side, WhoDials};
@@ -238,6 +239,7 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
         quarantine_seconds: 60,
         limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
         handling: CallHandling::default(),
+        late: LateCare::default(),
         usage_limits: UsageLimits::default(),
         pins: None,
         notify: true,

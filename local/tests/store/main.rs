@@ -23,6 +23,7 @@ use shared::domain::call_limits::CallLimits;
 use shared::domain::conversation::{Conversation, ConversationId, Notification, Participant, State};
 use shared::domain::country::Country;
 use shared::domain::judge::{Judge, LookedUp};
+use shared::domain::late::LateCare;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::pool::{Feature, LossNotes, NumberState, NumberType, PoolNumber};
 use shared::domain::route::{KeyOwner, Route};
@@ -116,6 +117,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         quarantine_seconds: u32::try_from(QUARANTINE).unwrap(),
         limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
         handling: CallHandling::default(),
+        late: LateCare::default(),
         usage_limits: UsageLimits::default(),
         limit_reached_at: None,
         paused_until: None,

@@ -14,6 +14,7 @@ use crate::domain::country::Country;
 use crate::domain::hours::Hours;
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
+use crate::domain::late::LateCare;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::pin::Pin;
 use crate::domain::side::{Blocked, Side, WhoDials};
@@ -356,6 +357,9 @@ pub struct Conversation {
     /// The handling of its calls.
     #[serde(default, skip_serializing_if = "CallHandling::is_plain")]
     pub handling: CallHandling,
+    /// The care for its late callers.
+    #[serde(default, skip_serializing_if = "LateCare::is_none")]
+    pub late: LateCare,
     /// Limits of all its calls together.
     #[serde(default, skip_serializing_if = "UsageLimits::is_none")]
     pub usage_limits: UsageLimits,

@@ -50,6 +50,27 @@ impl Decision {
         }
     }
 
+    /// Returns the decision about a late caller whose conversation names a support phone, and offers nothing else: the call goes
+    /// there. Its own calls do not.
+    pub fn or_support_of_conversation(self, caller: &CallerId, dialled: Option<&VirtualNumber>) -> Self {
+        let Self::Routed(Destination::Late { conversation, care, limits, .. }) = &self else { return self };
+        if care.lost_property {
+            return self;
+        }
+        let phone = care.support_phone.as_ref();
+        let is_own =
+            |phone: &RealNumber| matches!(caller, CallerId::Phone(own) if phone.is_same_phone(&own.clone().into()));
+        match (phone.filter(|phone| !is_own(phone)), dialled) {
+            (Some(phone), Some(dialled)) => Self::Support {
+                phone: phone.clone(),
+                present_as: dialled.clone(),
+                limits: *limits,
+                conversation: Some(*conversation),
+            },
+            _ => Self::Routed(Destination::Ended(*conversation)),
+        }
+    }
+
     /// Returns the decision about a caller who is not known, and has no PIN.
     pub fn of_unknown(caller: &CallerId) -> Self {
         match caller {
@@ -67,7 +88,7 @@ impl Decision {
             Self::Routed(Destination::Blocked(_)) => "blocked",
             Self::Routed(Destination::Paused(_)) => "limit of the day reached",
             Self::Routed(Destination::Closed(_)) => "outside hours",
-            Self::Routed(Destination::Ended(_)) => "ended",
+            Self::Routed(Destination::Ended(_) | Destination::Late { .. }) => "ended",
             Self::Routed(Destination::ReceiveOnly) => "receives only",
             Self::Routed(Destination::Replaced(_)) => "number replaced",
             Self::Routed(Destination::Nobody) => Self::UNKNOWN_CALLER,
@@ -97,7 +118,7 @@ impl Decision {
             Self::Routed(Destination::Closed(_)) => {
                 "No phone of the other participant is called at this hour, so the call is not connected."
             }
-            Self::Routed(Destination::Ended(_)) => {
+            Self::Routed(Destination::Ended(_) | Destination::Late { .. }) => {
                 "The conversation of this caller and this number is over, or the caller has another phone in it by now."
             }
             Self::Routed(Destination::ReceiveOnly) => {
@@ -125,6 +146,7 @@ impl Decision {
                 | Destination::Closed(conversation)
                 | Destination::Paused(conversation)
                 | Destination::Ended(conversation)
+                | Destination::Late { conversation, .. }
                 | Destination::Replaced(conversation),
             ) => Some(*conversation),
             Self::Support { conversation, .. } => *conversation,

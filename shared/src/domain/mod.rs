@@ -15,6 +15,7 @@ pub mod hash;
 pub mod hours;
 pub mod judge;
 pub mod language;
+pub mod late;
 pub mod missed_calls;
 pub mod number_erasure;
 pub mod order;

@@ -11,6 +11,7 @@ use crate::domain::conversation::{Conversation, ConversationId, SidePhone};
 use crate::domain::hours::Hours;
 use crate::domain::judge::LookedUp;
 use crate::domain::language::Language;
+use crate::domain::late::LateCare;
 use crate::domain::overlap::overlapping;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
@@ -49,6 +50,9 @@ pub struct Route {
     /// The handling of a call.
     #[serde(default, skip_serializing_if = "CallHandling::is_plain")]
     pub handling: CallHandling,
+    /// The care for late callers.
+    #[serde(default, skip_serializing_if = "LateCare::is_none")]
+    pub late: LateCare,
     /// The time from which calls are no longer connected.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub expires_at: Timestamp,
@@ -218,6 +222,17 @@ pub enum Destination {
     Blocked(ConversationId),
     /// A conversation that has ended or expired, and is in quarantine.
     Ended(ConversationId),
+    /// The same, with care for late callers.
+    Late {
+        /// The conversation.
+        conversation: ConversationId,
+        /// The caller's side.
+        caller: Side,
+        /// The care.
+        care: LateCare,
+        /// Limits of a call.
+        limits: CallLimits,
+    },
     /// The caller only receives calls from this number.
     ReceiveOnly,
     /// A conversation in which this caller dials another number by now.
@@ -246,6 +261,7 @@ impl Route {
             one_way: !conversation.direction.is_both(),
             limits: conversation.limits,
             handling: conversation.handling,
+            late: conversation.late.of_route(),
             expires_at: conversation.expires_at,
             quarantined_until: conversation.quarantined_until(conversation.expires_at),
             history: Vec::new(),
@@ -323,6 +339,11 @@ impl Route {
             left_seconds: self.left_seconds,
             attempt,
         }
+    }
+
+    /// True if there is care at `now` for its late callers. After an end that hangs up, nobody is to be connected.
+    fn has_late_care(&self, now: Timestamp) -> bool {
+        now < self.quarantined_until && !self.blocked && !self.hangs_up && !self.late.is_none()
     }
 
     /// True if the calls of the day are used up at `now`.
@@ -439,6 +460,10 @@ pub fn destination(owner: Option<KeyOwner>, now: Timestamp) -> Destination {
         Some(KeyOwner::Route(route)) if route.is_replaced && now < route.quarantined_until => {
             Destination::Replaced(route.conversation)
         }
+        Some(KeyOwner::Route(route)) if route.has_late_care(now) => {
+            let Route { conversation, side: caller, late: care, limits, .. } = route;
+            Destination::Late { conversation, caller, care, limits }
+        }
         Some(owner) if owner.is_in_use(now) => {
             owner.conversation().map_or(Destination::ReceiveOnly, Destination::Ended)
         }
@@ -467,6 +492,7 @@ mod tests {
             one_way: false,
             limits: CallLimits::with_max_call(60),
             handling: CallHandling::default(),
+            late: LateCare::default(),
             expires_at: created_at + SignedDuration::from_secs(100),
             quarantined_until: created_at + SignedDuration::from_secs(160),
             history: Vec::new(),

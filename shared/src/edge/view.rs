@@ -40,6 +40,13 @@ pub struct ConversationView<'a> {
     warn_minutes: Option<u8>,
     #[serde(flatten)]
     handling: CallHandling,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    lost_property: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    support_phone: Option<&'a RealNumber>,
+    /// The times at which sides A and B asked for a call about lost property.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost_property_asked_at: Option<[Option<Timestamp>; 2]>,
     #[serde(flatten)]
     usage_limits: UsageLimits,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,6 +173,10 @@ impl<'a> ConversationView<'a> {
             ring_seconds: conversation.limits.ring_seconds,
             warn_minutes: Some(conversation.limits.warn_minutes).filter(|minutes| *minutes > 0),
             handling: conversation.handling,
+            lost_property: conversation.late.lost_property,
+            support_phone: conversation.late.support_phone.as_ref(),
+            lost_property_asked_at: Some(Side::BOTH.map(|side| conversation.late.asked_at(side)))
+                .filter(|times| times.iter().any(Option::is_some)),
             usage_limits: conversation.usage_limits,
             limit_reached_at: conversation.limit_reached_at,
             paused_until: conversation.paused_until.filter(|until| now < *until),

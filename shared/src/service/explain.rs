@@ -245,7 +245,10 @@ async fn of_route(store: &Store, mut route: Route, [at, now]: [Timestamp; 2]) ->
     let side = Some(route.side);
     let found = destination(Some(KeyOwner::Route(route)), at);
     // Changes of a conversation matter only while it connects calls.
-    let is_over = matches!(found, Destination::Ended(_) | Destination::Replaced(_) | Destination::Nobody);
+    let is_over = matches!(
+        found,
+        Destination::Ended(_) | Destination::Late { .. } | Destination::Replaced(_) | Destination::Nobody
+    );
     let doubt = doubt.filter(|doubt| *doubt == Doubt::SameSecond || !is_over);
     let conversation = conversation.filter(|_| found != Destination::Nobody);
     Ok(Past { destination: Some(found), side, conversation, doubt })

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod forget;
 pub mod hang_up;
 pub mod heal;
+pub mod late_calls;
 pub mod pin_calls;
 pub mod place_call;
 pub mod pool_cache;

@@ -1,5 +1,6 @@
 //! The memory of calls with guard and of missed calls: a callee's consent, and the text messages that told of them.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 use super::item::{self, Key};
@@ -12,6 +13,7 @@ use crate::domain::call::{Leg, Status};
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::guard::Guard;
+use crate::domain::late;
 use crate::domain::missed_calls::{BURST, Measure};
 use crate::domain::side::Side;
 
@@ -93,6 +95,41 @@ impl Store {
             .when(format!("participants[{index}].#number = :number"))
             .when(format!("participants[{index}].dials = :sees"))
             .when("(attribute_not_exists(#told) OR #told <= :before)")
+            .bind(":now", item::seconds(now))
+            .bind(":before", item::seconds(before))
+            .bind(":number", item::string(participant.number.expose()))
+            .bind(":sees", item::string(participant.sees.as_str()));
+        self.update(claim).await
+    }
+
+    /// Claims the text message with which the participant on the side `caller` asks the other one for a call about lost property. False
+    /// if there was one in the last [`late::BURST`], or if the conversation or the phone or the number that the other one sees is
+    /// another one by now.
+    ///
+    /// It is claimed before it is sent, as that about a missed call.
+    pub async fn claim_lost_property(
+        &self,
+        conversation: &Conversation,
+        caller: Side,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let index = caller.other().index();
+        let participant = conversation.participant(caller.other());
+        let before = whole_second(now).saturating_sub(late::BURST).unwrap_or(Timestamp::MIN);
+        let asked = match caller {
+            Side::A => "asked_a",
+            Side::B => "asked_b",
+        };
+        let claim = Write::update(Key::Conversation(conversation.id))
+            .set("late.#asked = :now")
+            .name("#asked", asked)
+            .name("#number", "number")
+            .when("late.lost_property = :true")
+            .when("attribute_not_exists(erased_at)")
+            .when(format!("participants[{index}].#number = :number"))
+            .when(format!("participants[{index}].dials = :sees"))
+            .when("(attribute_not_exists(late.#asked) OR late.#asked <= :before)")
+            .bind(":true", AttributeValue::Bool(true))
             .bind(":now", item::seconds(now))
             .bind(":before", item::seconds(before))
             .bind(":number", item::string(participant.number.expose()))

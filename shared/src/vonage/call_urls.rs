@@ -25,6 +25,8 @@ pub enum StepKind {
     Leg,
     /// The caller of a missed call left a message.
     Voicemail,
+    /// The caller of a conversation that is over pressed a key, or none.
+    Late,
 }
 
 /// A step of a call to the participant on one side.
@@ -39,7 +41,7 @@ pub struct Step {
 }
 
 impl Step {
-    const KINDS: [(StepKind, &'static str); 7] = [
+    const KINDS: [(StepKind, &'static str); 8] = [
         (StepKind::Guard, "guard"),
         (StepKind::After, "after"),
         (StepKind::Menu, "menu"),
@@ -47,6 +49,7 @@ impl Step {
         (StepKind::Join, "join"),
         (StepKind::Leg, "leg"),
         (StepKind::Voicemail, "voicemail"),
+        (StepKind::Late, "late"),
     ];
 
     /// Reads the last part of an address.

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use super::call_steps;
 use super::call_urls::{CallUrls, StepKind};
 use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
@@ -219,6 +220,10 @@ pub fn answer(destination: Destination, speech: &Speech<'_>, follow_up: Option<F
         Destination::Exhausted(_) => vec![say(speech, Spoken::LimitReached)],
         Destination::Paused(_) => vec![say(speech, Spoken::DayUsedUp)],
         Destination::Blocked(_) => vec![say(speech, Spoken::Connecting), say(speech, Spoken::Unavailable)],
+        Destination::Late { caller, care, .. } => match follow_up.filter(|_| care.lost_property) {
+            Some(follow_up) => call_steps::late(speech, caller, &follow_up.urls),
+            None => vec![say(speech, Spoken::Ended)],
+        },
         Destination::Ended(_) => vec![say(speech, Spoken::Ended)],
         Destination::ReceiveOnly => vec![say(speech, Spoken::ReceivesOnly)],
         Destination::Replaced(_) => vec![say(speech, Spoken::NumberChanged)],

@@ -112,6 +112,10 @@ sentences! {
         Support = "call.support",
         /// The other participant cannot be reached. Who is blocked hears the same.
         Unavailable = "call.unavailable",
+        /// A late caller has asked the other participant for a call.
+        LateAsked = "late.asked",
+        /// The conversation has ended, and its caller may press 1 because of lost property.
+        LateOffer = "late.offer",
         /// The callee took a call with guard.
         GuardTaken = "guard.taken",
         /// The callee hears who calls, and has to press 1.
@@ -152,6 +156,8 @@ sentences! {
         Invitation = "text.invitation" needs [Number],
         /// The same, with the reader's PIN.
         InvitationWithPin = "text.invitation-with-pin" needs [Number, Pin],
+        /// The other participant of a conversation that is over asks for a call because of lost property.
+        LostProperty = "text.lost-property" needs [Label, Number],
         /// A missed call, for somebody who can call back.
         Missed = "text.missed" needs [Label, Number],
         /// A missed call, for somebody who only receives calls.

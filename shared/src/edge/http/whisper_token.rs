@@ -56,6 +56,10 @@ impl WhisperTokens {
         urls: impl FnOnce(ConversationId) -> Option<CallUrls>,
         now: Timestamp,
     ) -> Option<FollowUp> {
+        if let Decision::Routed(Destination::Late { conversation, care, .. }) = decision {
+            let urls = if care.lost_property { urls(*conversation) } else { None };
+            return urls.map(|urls| FollowUp { urls, whisper_token: None });
+        }
         let Decision::Routed(Destination::Participant { conversation, one_way, handling, caller, attempt, .. }) =
             decision
         else {

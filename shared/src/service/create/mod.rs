@@ -17,6 +17,7 @@ use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Li
 use crate::domain::country::Country;
 use crate::domain::hours::Hours;
 use crate::domain::language::Language;
+use crate::domain::late::LateCare;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pin::PinIssuer;
 use crate::domain::side::{Side, WhoDials};
@@ -52,6 +53,8 @@ pub struct NewConversation {
     pub limits: CallLimits,
     /// The handling of its calls.
     pub handling: CallHandling,
+    /// The care for its late callers.
+    pub late: LateCare,
     /// Limits of all its calls together.
     pub usage_limits: UsageLimits,
     /// The issuer of PINs for the participants who dial, if they get some.
@@ -298,6 +301,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             quarantine_seconds,
             limits: new.limits,
             handling: new.handling,
+            late: new.late.clone(),
             usage_limits: new.usage_limits,
             limit_reached_at: None,
             paused_until: None,

@@ -1,0 +1,55 @@
+//! A key that a late caller has pressed because of lost property.
+
+use lambda_http::Request;
+use shared::domain::conversation::ConversationId;
+use shared::domain::decision::Decision;
+use shared::domain::route::Destination;
+use shared::domain::side::Side;
+use shared::edge::http::{self, Problem};
+use shared::edge::request_log::RequestLog;
+use shared::service::late_calls::Late;
+use shared::vonage::call_steps;
+use shared::vonage::ncco::{self, Ncco};
+use shared::vonage::step_event::StepEvent;
+
+use crate::EventWebhook;
+
+impl EventWebhook {
+    /// Returns what a late caller hears: the connection, if the other one has asked for it; that the other one is asked; or the support
+    /// phone or a goodbye.
+    pub(crate) async fn late(
+        &self,
+        request: &Request,
+        (id, callee): (ConversationId, Side),
+        event: &StepEvent,
+        log: &mut RequestLog,
+    ) -> Result<Ncco, Problem> {
+        let (caller, dialled) = (event.caller(), event.dialled());
+        let (fate, language) = self.steps.late_key(id, callee, event.digits(), &caller).await?;
+        let speech = self.words.speech(language.as_ref());
+        Ok(match fate {
+            Late::Agreed(decision) => {
+                log.outcome = "lost property agreed";
+                let urls = |id| http::call_urls(self.public_url.as_deref(), request, id);
+                let follow_up = self.tokens.follow_up(&decision, urls, self.clock.now());
+                ncco::decided(*decision, &speech, follow_up)
+            }
+            Late::Asked => {
+                log.outcome = "lost property asked";
+                call_steps::late_asked(&speech)
+            }
+            Late::Declined(own) => {
+                log.outcome = "ended";
+                let ended = Decision::Routed(Destination::Ended(id));
+                match own
+                    .as_ref()
+                    .or(self.support.as_ref())
+                    .map(|support| support.take(ended, &caller, dialled.as_ref()))
+                {
+                    Some(decision @ Decision::Support { .. }) => ncco::decided(decision, &speech, None),
+                    _ => call_steps::goodbye(&speech),
+                }
+            }
+        })
+    }
+}

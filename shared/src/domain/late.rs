@@ -1,0 +1,70 @@
+//! Late callers: people who dial a number of a conversation that is over.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::phone::RealNumber;
+use crate::domain::side::Side;
+
+/// Time after a text message that asks about lost property in which the same person is not asked again.
+pub const BURST: SignedDuration = SignedDuration::from_hours(6);
+
+/// Time for which a request holds: within it the other one may agree.
+const HOLDS: SignedDuration = SignedDuration::from_hours(24);
+
+/// The care for late callers of a conversation. Serialized as the table stores it, in the conversation and in its routes, so that the
+/// answer to a call needs no second read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateCare {
+    /// True if a late caller may press 1 because of lost property, and so ask the other one for a call.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost_property: bool,
+    /// The phone that late callers reach otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub support_phone: Option<RealNumber>,
+    /// The last time at which side A asked for a call. Only a conversation has it.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub asked_a: Option<Timestamp>,
+    /// The same of side B.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub asked_b: Option<Timestamp>,
+}
+
+impl LateCare {
+    /// True if late callers only hear that the conversation has ended.
+    pub fn is_none(&self) -> bool {
+        !self.lost_property && self.support_phone.is_none()
+    }
+
+    /// Returns the care as a route has it.
+    pub fn of_route(&self) -> Self {
+        Self { asked_a: None, asked_b: None, ..self.clone() }
+    }
+
+    /// Returns the last time at which this side asked for a call.
+    pub fn asked_at(&self, side: Side) -> Option<Timestamp> {
+        match side {
+            Side::A => self.asked_a,
+            Side::B => self.asked_b,
+        }
+    }
+
+    /// True if this side has asked for a call, and the other one may agree at `now`.
+    pub fn has_asked(&self, side: Side, now: Timestamp) -> bool {
+        self.asked_at(side).is_some_and(|at| now.duration_since(at) < HOLDS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_holds_for_a_day() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let care = LateCare { lost_property: true, asked_b: Some(now), ..LateCare::default() };
+        assert!(care.has_asked(Side::B, now) && !care.has_asked(Side::A, now));
+        assert!(!care.has_asked(Side::B, now + SignedDuration::from_hours(24)));
+        assert!(!care.is_none() && LateCare::default().is_none() && care.of_route().asked_b.is_none());
+    }
+}
