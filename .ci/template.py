@@ -145,8 +145,9 @@ def check_releases(resources, gradual):
         # Without a length of its own: a number of four digits, and the application's id.
         description = properties["VersionDescription"]["Fn::Sub"]
         text, briefly = description if isinstance(description, list) else (description, {})
-        # A layer is described by its name and version, and an application and a secret's version by the first part of the id.
+        # A layer is described by its name and version, an address without https, and an application and a secret's version by the first part of the id.
         lengths = {"SignatureMaxAgeSeconds": 4, "VonageApplicationId": 8, "VonageSecretVersion": 8, "WordsLayer": 36,
+                   "PublicUrl": 44,
                    "SupportPhone": 16, "SupportPhoneForHidden": 3, "Pins": 3, "MaxCallSeconds": 4}
         longest = {
             parameter: lengths.get(parameter) or written["Parameters"][parameter]["MaxLength"]
