@@ -105,3 +105,62 @@ async fn right_pin_binds_the_call_once() {
     let late = LegIds { call: "CON-2".to_owned(), ..leg };
     assert!(!store.accept_pin(&owner, &late, 1, &[], after(10)).await.unwrap(), "it has just ended");
 }
+
+/// Conversations that begin, end and become longer at random, with few PINs: whoever types one reaches the only live conversation
+/// that has it.
+#[tokio::test]
+async fn pin_leads_to_the_only_live_conversation_that_has_it() {
+    let key = PinKey::new("secret");
+    let pins: Vec<_> = (0..3).map(|_| key.issue(false)).collect();
+    for seed in 0..4 {
+        let (store, mut random) = (table().await, fastrand::Rng::with_seed(seed));
+        let (mut known, mut at): (Vec<Conversation>, i64) = (Vec::new(), 0);
+        let (mut refused, mut reached) = (0, 0);
+        for step in 0..150 {
+            at += random.i64(0..30);
+            let pin = pins[random.usize(..pins.len())].clone();
+            let live: Vec<usize> = (0..known.len()).filter(|nth| known[*nth].is_active(after(at))).collect();
+            match random.usize(..4) {
+                0 | 1 => {
+                    let mut new = conversation_at(after(at), [1, 2]);
+                    new.participants[0].number = phone(&format!("4477009{step:05}"));
+                    new.participants[1].number = phone(&format!("4477008{step:05}"));
+                    new.participants[0].pin = Some(pin.clone());
+                    let owners = known.iter().filter(|other| other.participants[0].pin.as_ref() == Some(&pin));
+                    let is_taken = owners.clone().any(|other| after(at) < other.quarantined_until(other.expires_at));
+                    let created = create(&store, &new).await;
+                    // An early end leaves the PIN where it is until the time that was known before.
+                    assert_eq!(created.is_err(), is_taken, "seed {seed}, step {step}");
+                    refused += i32::from(is_taken);
+                    known.extend(created.is_ok().then_some(new));
+                }
+                2 if !live.is_empty() => {
+                    let nth = live[random.usize(..live.len())];
+                    let before = known[nth].clone();
+                    let longer =
+                        Conversation { expires_at: after(at + 150), revision: before.revision + 1, ..before.clone() };
+                    if longer.expires_at > before.expires_at {
+                        store.change_conversation(&before, &longer, None, after(at)).await.unwrap();
+                        known[nth] = longer;
+                    }
+                }
+                3 if !live.is_empty() && random.bool() => {
+                    let nth = live[random.usize(..live.len())];
+                    let ended = store.end_conversation(known[nth].id, after(at)).await.unwrap().unwrap();
+                    known[nth] = ended;
+                }
+                _ => {}
+            }
+            for pin in &pins {
+                let has_it =
+                    |one: &&Conversation| one.participants[0].pin.as_ref() == Some(pin) && one.is_active(after(at));
+                let expected: Vec<_> = known.iter().filter(has_it).map(|one| one.id).collect();
+                let owner = store.pin_owner(&virtual_number(1), pin.hash(), after(at)).await.unwrap();
+                let found: Vec<_> = owner.iter().map(|owner| owner.conversation.id).collect();
+                assert_eq!(found, expected, "seed {seed}, step {step}");
+                reached += found.len();
+            }
+        }
+        assert!(refused > 5 && reached > 20, "seed {seed}: {refused} refused, {reached} reached");
+    }
+}
