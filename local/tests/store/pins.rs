@@ -140,7 +140,7 @@ async fn pin_leads_to_the_only_live_conversation_that_has_it() {
                     let longer =
                         Conversation { expires_at: after(at + 150), revision: before.revision + 1, ..before.clone() };
                     if longer.expires_at > before.expires_at {
-                        store.change_conversation(&before, &longer, None, after(at)).await.unwrap();
+                        store.change_conversation(&before, &longer, &[], after(at)).await.unwrap();
                         known[nth] = longer;
                     }
                 }
