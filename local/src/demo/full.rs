@@ -25,6 +25,7 @@ impl Demo<'_> {
         self.guard_a_call().await?;
         self.block_a_side().await?;
         self.limit_calls().await?;
+        self.try_several_phones().await?;
         self.click_to_call().await?;
         self.hang_up().await?;
         self.find_lost_property().await
@@ -143,7 +144,7 @@ impl Demo<'_> {
     }
 
     async fn click_to_call(&self) -> Result<(), DemoError> {
-        println!("\n15. Click to call: the rider's phone rings first, and after key 1 the driver's.");
+        println!("\n17. Click to call: the rider's phone rings first, and after key 1 the driver's.");
         let pair = self.pair(5, json!({}), ["en", "en"]).await?;
         let phones = json!({"callees": {&pair.rider: {"does": "answers", "presses": ["1"]}}});
         let script = format!("{}/simulator/created-calls", self.stack.vonage_url);
@@ -163,7 +164,7 @@ impl Demo<'_> {
     }
 
     async fn hang_up(&self) -> Result<(), DemoError> {
-        println!("\n16. The backend hangs up a running call, for both.");
+        println!("\n18. The backend hangs up a running call, for both.");
         let pair = self.pair(6, json!({}), ["en", "en"]).await?;
         let call = json!({"from": pair.rider, "to": pair.rider_dials, "lives": true});
         let id = text(&self.post(&self.simulator_calls(), call).await?, "/conversation_uuid");
@@ -196,6 +197,30 @@ impl Demo<'_> {
             check(call["phones"]["caller"]["connected"] == connects, "only the PIN connects", &call)?;
         }
         Ok(())
+    }
+
+    async fn try_several_phones(&self) -> Result<(), DemoError> {
+        println!("\n16. The driver has a second phone, and a colleague, Anna.");
+        let [second, anna] = ["447700900190", "447700900191"];
+        let phones = json!([{"number": format!("+{second}")}, {"number": format!("+{anna}"), "name": "Anna"}]);
+        let pair = self.pair(40, json!({}), ["en", "en"]).await?;
+        self.change(&pair, json!({"participants": [null, {"phones": phones}]})).await?;
+        let callees = json!({pair.driver.as_str(): "busy", second: "unanswered"});
+        let call = json!({"from": pair.rider, "to": pair.rider_dials, "callees": callees});
+        let call = self.post(&self.simulator_calls(), call).await?;
+        let rang: Vec<&str> =
+            call["callees"].as_array().into_iter().flatten().filter_map(|phone| phone["number"].as_str()).collect();
+        println!(
+            "   The first is busy, the second rings, and Anna answers: {} phones, one after the other.",
+            rang.len()
+        );
+        check(rang == [pair.driver.as_str(), second, anna], "one phone after the other", &call)?;
+        let conversation = self.get(&self.gateway(&pair.path)).await?;
+        let name = text(&conversation, "/calls/0/legs/3/name");
+        println!("   The record says who answered: {name}.");
+        let back = self.post(&self.simulator_calls(), json!({"from": anna, "to": pair.driver_dials})).await?;
+        println!("   Anna dials the same number, and reaches the rider.");
+        check(name == "Anna" && back["phones"]["callee"]["number"] == pair.rider.as_str(), "a team", &back)
     }
 
     /// Creates the conversation of the `nth` two people.

@@ -47,6 +47,17 @@ async fn whole_conversation_leaks_no_number() {
     let one_way = laptop.post("/conversations", &one_way).await.body;
     call(&laptop, json!(STRANGER), &one_way["participants"][0]["dials"], Some(DRIVER)).await;
     call(&laptop, json!(DRIVER), &one_way["participants"][0]["masked_by"], None).await;
+    // The driver has two phones more, of which the last one takes a call.
+    let mut several = conversation();
+    several["participants"][0]["number"] = json!("+447700900581");
+    several["participants"][1]["phones"] =
+        json!([{"number": format!("+{NEW_PHONE}"), "name": "Anna"}, {"number": format!("+{STRANGER}")}]);
+    let several = laptop.post("/conversations", &several).await.body;
+    let callees = json!({DRIVER: "busy", NEW_PHONE: "unanswered"});
+    let told = laptop
+        .call(json!({"from": "447700900581", "to": several["participants"][0]["dials"], "callees": callees}))
+        .await;
+    assert_eq!(told["callees"].as_array().unwrap().len(), 3, "{told}");
     for id in [one_way["id"].as_str().unwrap(), DRIVER] {
         let event = json!({"from": DRIVER, "to": STRANGER, "direction": "outbound", "status": "busy", "uuid": DRIVER});
         laptop.signed_post(&format!("/webhooks/event/{id}"), &event.to_string()).await;

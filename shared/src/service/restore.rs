@@ -318,6 +318,7 @@ fn brought_up(
         limit_reached_at: change.limit_reached_at,
         paused_until: change.paused_until,
         blocked: change.blocked,
+        handling: change.handling,
         revision: change.revision.max(before.revision),
         ..before.clone()
     };

@@ -18,6 +18,7 @@ use super::passed_over::PassedOver;
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::clock::whole_second;
+use crate::domain::call_handling::CallHandling;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::route_keys::{RouteKey, Tenure};
 use crate::domain::side::Blocked;
@@ -57,6 +58,9 @@ pub struct RecordedChange {
     /// The sides whose calls are not connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Blocked>,
+    /// The handling of its calls.
+    #[serde(default, skip_serializing_if = "CallHandling::is_plain")]
+    pub handling: CallHandling,
     /// See [`Conversation::moves`].
     pub moves: usize,
     /// True if a restore ended it, because its phones or numbers had changed.
@@ -109,6 +113,7 @@ impl RecordedChange {
             limit_reached_at: conversation.limit_reached_at,
             paused_until: conversation.paused_until,
             blocked: conversation.blocked,
+            handling: conversation.handling,
             moves: conversation.moves(),
             ended_by_restore: false,
         }

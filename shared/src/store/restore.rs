@@ -71,6 +71,9 @@ impl Store {
             None => update.remove("limit_reached_at"),
         };
         update = conversations::with_pause(conversations::with_block(update, after), after);
+        if before.handling != after.handling {
+            update = conversations::with_handling(update, after)?;
+        }
         let change = match recorded {
             Some(recorded) => change.put(now)?.when("revision = :recorded").bind(":recorded", item::integer(recorded)),
             None => change.put(now)?.when("attribute_not_exists(pk)"),
@@ -80,7 +83,9 @@ impl Store {
         transaction.extend(usage.as_ref().map(|usage| usage.check(after.id)));
         let tally = usage.as_ref().map(|usage| &usage.tally);
         transaction.extend(pins::changed(before, after, now)?);
-        transaction.extend(after.dialling_phones().map(|phone| routes::restate(after, phone, tally)));
+        for phone in after.dialling_phones() {
+            transaction.push(routes::restate(after, phone, tally)?);
+        }
         Ok(self.transact(transaction, None).await? == Outcome::Committed)
     }
 

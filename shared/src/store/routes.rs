@@ -321,10 +321,15 @@ pub(super) fn follow(
     Ok(with_left(with_block(marked(follow, conversation), conversation, phone), conversation, phone, tally))
 }
 
-/// Updates the route of a `phone` to the end, the limits and the block of the conversation.
-pub(super) fn restate(conversation: &Conversation, phone: SidePhone<'_>, tally: Option<&Tally>) -> Write {
-    let restated = set(conversation, phone, conversation.end());
-    with_left(with_block(marked(restated, conversation), conversation, phone), conversation, phone, tally)
+/// Updates the route of a `phone` to the end, the limits, the handling of calls and the block of the conversation.
+pub(super) fn restate(
+    conversation: &Conversation,
+    phone: SidePhone<'_>,
+    tally: Option<&Tally>,
+) -> Result<Write, StoreError> {
+    let restated = marked(set(conversation, phone, conversation.end()), conversation);
+    let restated = super::conversations::with_handling(restated, conversation)?;
+    Ok(with_left(with_block(restated, conversation, phone), conversation, phone, tally))
 }
 
 /// Updates the route of a `phone` to the conversation's limits, and to what is left for a call after this `tally`.
