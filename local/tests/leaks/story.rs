@@ -47,16 +47,16 @@ async fn whole_conversation_leaks_no_number() {
     let one_way = laptop.post("/conversations", &one_way).await.body;
     call(&laptop, json!(STRANGER), &one_way["participants"][0]["dials"], Some(DRIVER)).await;
     call(&laptop, json!(DRIVER), &one_way["participants"][0]["masked_by"], None).await;
-    // The driver has two phones more, of which the last one takes a call.
-    let mut several = conversation();
-    several["participants"][0]["number"] = json!("+447700900581");
-    several["participants"][1]["phones"] =
-        json!([{"number": format!("+{NEW_PHONE}"), "name": "Anna"}, {"number": format!("+{STRANGER}")}]);
-    let several = laptop.post("/conversations", &several).await.body;
-    let callees = json!({DRIVER: "busy", NEW_PHONE: "unanswered"});
-    let told = laptop
-        .call(json!({"from": "447700900581", "to": several["participants"][0]["dials"], "callees": callees}))
-        .await;
+    // Four other phones: one of them calls a side of three, of which the last one answers.
+    let [caller, first, second, third] = [192, 193, 194, 195].map(|nth| format!("447700900{nth}"));
+    let phone = |number: &str| json!({"number": format!("+{number}"), "name": "Anna"});
+    let mut several = json!({"participants": [phone(&caller), phone(&first)]});
+    several["participants"][1]["phones"] = json!([phone(&second), phone(&third)]);
+    let several = laptop.post("/conversations", &several).await;
+    assert_eq!(several.status, 201, "{several:?}");
+    let dialled = &several.body["participants"][0]["dials"];
+    let callees = json!({first: "busy", second: "unanswered"});
+    let told = laptop.call(json!({"from": caller, "to": dialled, "callees": callees})).await;
     assert_eq!(told["callees"].as_array().unwrap().len(), 3, "{told}");
     for id in [one_way["id"].as_str().unwrap(), DRIVER] {
         let event = json!({"from": DRIVER, "to": STRANGER, "direction": "outbound", "status": "busy", "uuid": DRIVER});
