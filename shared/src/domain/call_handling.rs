@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::call_recording::CallRecording;
 use crate::domain::guard::Guard;
 use crate::domain::missed_calls::{LONGEST_MESSAGE, Measure, MissedCalls};
 
@@ -15,6 +16,9 @@ pub struct CallHandling {
     /// The guard on the callee's phone.
     #[serde(default, skip_serializing_if = "Guard::is_none")]
     pub guard: Guard,
+    /// The recording of calls.
+    #[serde(default, skip_serializing_if = "CallRecording::is_off")]
+    pub recording: CallRecording,
     /// Most phones of a side that one call tries. One, if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u8>,
@@ -36,6 +40,11 @@ impl CallHandling {
     /// True if somebody hears words about a call beyond its announcement.
     pub fn has_words(&self) -> bool {
         !self.missed_calls.is_none() || !self.guard.is_none()
+    }
+
+    /// True if the callee hears something before the connection.
+    pub fn whispers(&self) -> bool {
+        self.guard == Guard::Press1 || !self.recording.is_off()
     }
 
     /// Returns the most phones that one call tries.
@@ -70,6 +79,6 @@ impl CallHandling {
 
     /// True if a conversation with this handling may have recordings.
     pub fn records(self) -> bool {
-        self.missed_calls.includes(Measure::Voicemail)
+        self.missed_calls.includes(Measure::Voicemail) || !self.recording.is_off()
     }
 }

@@ -72,7 +72,10 @@ impl CallLimits {
     }
 
     fn seconds_to_connect(self, handling: CallHandling) -> u32 {
-        Self::ANNOUNCEMENT_SECONDS + handling.ring_seconds(self.ring_seconds) + handling.guard_seconds()
+        Self::ANNOUNCEMENT_SECONDS
+            + handling.ring_seconds(self.ring_seconds)
+            + handling.guard_seconds()
+            + handling.recording.seconds()
     }
 
     /// Longest time for which a caller hears how long the call may last, in seconds.

@@ -4,6 +4,7 @@ pub mod attempt;
 pub mod call;
 pub mod call_handling;
 pub mod call_limits;
+pub mod call_recording;
 pub mod caller_routes;
 pub mod carrier_record;
 pub mod choice;

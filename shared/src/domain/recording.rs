@@ -63,6 +63,8 @@ impl From<RecordingId> for String {
 pub enum RecordingKind {
     /// A message that the caller left after a missed call.
     Voicemail,
+    /// A call.
+    Call,
 }
 
 /// The state of a recording's file.

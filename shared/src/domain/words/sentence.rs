@@ -140,6 +140,14 @@ sentences! {
         PinAgain = "pin.again",
         /// A caller who is not known is to type a PIN.
         PinAsk = "pin.ask",
+        /// The call is recorded.
+        RecordingAnnounce = "recording.announce",
+        /// The call is recorded only if both press 1.
+        RecordingAsk = "recording.ask",
+        /// The call is not recorded.
+        RecordingOff = "recording.off",
+        /// Both have agreed, and the call is recorded.
+        RecordingOn = "recording.on",
         /// The caller's message begins after the tone.
         VoicemailBegin = "voicemail.begin",
         /// The caller's message is recorded.
