@@ -67,7 +67,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 62] = {
+pub const VARIABLES: [Variable; 63] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -143,6 +143,8 @@ pub const VARIABLES: [Variable; 62] = {
         variable("DEFAULT_MISSED_CALLS", Parameter("DefaultMissedCalls"), Unset("the call just ends"),
             "What is done about a call that nobody takes, in a conversation without missed_calls of its own: a list of say, \
              text, call_back and voicemail, such as say,text"),
+        variable("DEFAULT_RECORDING", Parameter("DefaultRecording"), Value("off"),
+            "Recording of the calls of a conversation that has no recording of its own: off, announce or consent"),
         variable("RECORDING_DAYS", Parameter("RecordingDays"), Value("0"),
             "Days for which recordings are kept, 0 to 365; 0 means that nothing is recorded. Recordings need the private key of \
              the Voice application"),
@@ -446,9 +448,14 @@ impl Environment {
             missed_calls: serde_json::from_value(missed.into()).map_err(|_| {
                 malformed("DEFAULT_MISSED_CALLS", "must be a list of say, text, call_back and voicemail")
             })?,
+            recording: serde_json::from_value(self.required("DEFAULT_RECORDING")?.into())
+                .map_err(|_| malformed("DEFAULT_RECORDING", "must be off, announce or consent"))?,
             ..CallHandling::default()
         };
         match self.recordings_kept_for()? {
+            None if !handling.recording.is_off() => {
+                Err(malformed("DEFAULT_RECORDING", "must be off while RECORDING_DAYS is 0"))
+            }
             None if handling.records() => {
                 Err(malformed("DEFAULT_MISSED_CALLS", "must not have voicemail while RECORDING_DAYS is 0"))
             }

@@ -10,6 +10,7 @@ use shared::config::{ConfigError, Durations, Environment, VonageConfig};
 use shared::domain::attempt::Attempt;
 use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
+use shared::domain::call_recording::CallRecording;
 use shared::domain::conversation::{FurtherPhone, Lifetime};
 use shared::domain::country::Country;
 use shared::domain::guard::Guard;
@@ -73,6 +74,8 @@ struct ConversationBody {
     missed_calls: Option<MissedCalls>,
     #[serde(default)]
     guard: Option<Guard>,
+    #[serde(default)]
+    recording: Option<CallRecording>,
     #[serde(default)]
     max_attempts: Option<u8>,
     #[serde(default)]
@@ -177,7 +180,8 @@ impl HttpFunction for CreateConversation {
         if new.handling.records() && !self.keeps_recordings {
             let detail = "This deployment keeps no recordings. It needs RECORDING_DAYS and the private key of its Voice \
                           application.";
-            return Err(Problem::invalid("missed_calls", detail));
+            let field = if new.handling.recording.is_off() { "missed_calls" } else { "recording" };
+            return Err(Problem::invalid(field, detail));
         }
         new.usage_limits = new.usage_limits.or(self.usage_limits);
         let may_come_again = self.hasher.idempotent_request(&request)?;
@@ -267,6 +271,7 @@ impl ConversationBody {
         let handling = CallHandling {
             missed_calls: self.missed_calls.unwrap_or(usual_handling.missed_calls),
             guard: self.guard.unwrap_or(usual_handling.guard),
+            recording: self.recording.unwrap_or(usual_handling.recording),
             max_attempts: self.max_attempts.or_else(|| has_several_phones(&participants).then_some(Attempt::USUAL)),
             max_ring_seconds: self.max_ring_seconds,
         };

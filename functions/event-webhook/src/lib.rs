@@ -22,9 +22,9 @@ use shared::domain::attempt::Attempt;
 use shared::domain::call::{Direction, LegEvent};
 use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
-use shared::domain::guard::Guard;
 use shared::domain::missed_calls::Missed;
 use shared::domain::phone::caller_id::CallerId;
+use shared::domain::recording::RecordingKind;
 use shared::domain::side::Side;
 use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
@@ -180,7 +180,7 @@ impl EventWebhook {
             StepKind::Guard => {
                 let ids = event.ids().map(|(call, leg)| LegIds { call, leg });
                 let callee = (step.callee, step.attempt);
-                let answer = self.steps.at_guard(id, callee, event.digits(), ids.clone()).await?;
+                let answer = self.steps.at_guard(id, callee, event.digits(), ids.clone(), urls.as_ref()).await?;
                 if let (false, Some(ids)) = (answer.is_accepted, ids) {
                     // Without an answer Vonage asks again. A leg that is not hung up waits alone, which is no failure.
                     self.hang_up(&HangUp::of_leg(id, ids)).await.ok();
@@ -191,7 +191,22 @@ impl EventWebhook {
             StepKind::Join => ("join", Some(self.join(request, id, step.callee, event.digits()).await?)),
             // Its body is an event of a leg.
             StepKind::Placed => ("event of a leg", None),
-            StepKind::Voicemail => (self.message_left(id, step.callee, body, urls.as_ref()).await?, None),
+            StepKind::Voicemail => {
+                (self.recorded(id, RecordingKind::Voicemail, step, body, urls.as_ref()).await?, None)
+            }
+            StepKind::Recorded => (self.recorded(id, RecordingKind::Call, step, body, urls.as_ref()).await?, None),
+            StepKind::Consent => {
+                let ids = event.ids().map(|(call, leg)| LegIds { call, leg });
+                let now = self.clock.now();
+                let urls = |id| http::call_urls(self.public_url.as_deref(), request, id);
+                let follow_up = |decision: &Decision| self.tokens.follow_up(decision, urls, now);
+                ("consent", Some(self.steps.consent(id, step.callee, event.digits(), ids, follow_up).await?))
+            }
+            StepKind::Agree => {
+                let (callee, call) = ((step.callee, step.attempt), event.call());
+                let ncco = self.steps.agree(id, callee, event.digits(), call.as_deref(), urls.as_ref()).await?;
+                ("consent", Some(ncco))
+            }
             StepKind::Late => return Ok(Some(self.late(request, (id, step.callee), &event, log).await?)),
             StepKind::After => {
                 let (Some(call), Some(urls)) = (event.call(), urls) else { return Ok(None) };
@@ -214,12 +229,13 @@ impl EventWebhook {
         Ok(self.steps.join(id, first, keys, follow_up).await?)
     }
 
-    /// Notes a message, and has its file fetched. Returns the outcome. If the function that fetches cannot be invoked, its schedule
-    /// finds the message.
-    async fn message_left(
+    /// Notes a message or a recorded call, and has its file fetched. Returns the outcome. If the function that fetches cannot be invoked, its schedule
+    /// finds it.
+    async fn recorded(
         &self,
         id: ConversationId,
-        callee: Side,
+        kind: RecordingKind,
+        step: Step,
         body: &[u8],
         urls: Option<&CallUrls>,
     ) -> Result<&'static str, Problem> {
@@ -227,15 +243,15 @@ impl EventWebhook {
             tracing::warn!(conversation.id = %id, "the event of a recording does not say which file there is");
             return Ok("without a recording");
         };
-        let Some(recording) = self.steps.message_left(id, callee, event, urls).await? else {
-            return Ok("message of no conversation, or known");
+        let Some(recording) = self.steps.recorded(id, kind, step.callee, event, urls).await? else {
+            return Ok("recording of no conversation, or known");
         };
         if let Some(keeper) = &self.keeper
             && let Err(error) = keeper.invoke(&recordings::event(id, &recording)).await
         {
-            tracing::warn!(conversation.id = %id, cause = %error, "a message is fetched by the schedule only");
+            tracing::warn!(conversation.id = %id, cause = %error, "a recording is fetched by the schedule only");
         }
-        Ok("message left")
+        Ok("recorded")
     }
 
     /// Returns the actions for what comes next: another phone, with its addresses, or what the caller hears.
@@ -246,8 +262,8 @@ impl EventWebhook {
         };
         let Some(id) = named else { return ncco::connect(connection, None) };
         let (callee, attempt, now) = (connection.caller.other(), connection.attempt, self.clock.now());
-        let whispers = connection.handling.guard == Guard::Press1;
-        let whisper_token = whispers.then(|| self.tokens.issue(id, callee, attempt, now)).flatten();
+        let whisper_token =
+            connection.handling.whispers().then(|| self.tokens.issue(id, callee, attempt, now)).flatten();
         let urls = http::call_urls(self.public_url.as_deref(), request, id);
         ncco::connect(connection, urls.map(|urls| FollowUp { urls, whisper_token }))
     }

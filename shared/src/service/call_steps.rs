@@ -8,12 +8,14 @@ use jiff::Timestamp;
 use crate::clock::{SharedClock, whole_second};
 use crate::domain::attempt::Attempt;
 use crate::domain::call_limits::CallLimits;
+use crate::domain::call_recording::CallRecording;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::decision::Decision;
 use crate::domain::missed_calls::{Measure, Missed, NEWS};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::recording::{Recording, RecordingId, RecordingKind, RecordingState};
 use crate::domain::recording_work::RecordingWork;
+use crate::domain::route::Destination;
 use crate::domain::side::Side;
 use crate::domain::words::Words;
 use crate::domain::words::sentence::{Spoken, Text};
@@ -168,6 +170,7 @@ impl<T: TextSender> CallSteps<T> {
         (callee, attempt): (Side, Option<Attempt>),
         keys: &str,
         ids: Option<LegIds>,
+        urls: Option<&CallUrls>,
     ) -> Result<GuardAnswer, StoreError> {
         let now = self.clock.now();
         let declined = |ncco| GuardAnswer { ncco, is_accepted: false };
@@ -177,10 +180,68 @@ impl<T: TextSender> CallSteps<T> {
         let (YES, Some(ids)) = (keys, ids) else {
             return Ok(declined(call_steps::declined(&speech, id)));
         };
-        Ok(match self.store.accept_call(&conversation, (callee, attempt), &ids, now).await? {
-            true => GuardAnswer { ncco: call_steps::accepted(&speech), is_accepted: true },
-            false => nobody(),
-        })
+        if !self.store.accept_call(&conversation, (callee, attempt), &ids, now).await? {
+            return Ok(nobody());
+        }
+        let mut ncco = call_steps::accepted(&speech);
+        let recording = match conversation.handling.recording {
+            // Who calls does not agree, so nobody else is asked.
+            CallRecording::Consent if !self.store.has_caller_agreed(id, &ids.call).await? => CallRecording::Off,
+            recording => recording,
+        };
+        ncco.extend(
+            urls.map(|urls| call_steps::before_recording(&speech, recording, (callee, attempt), urls))
+                .into_iter()
+                .flatten(),
+        );
+        Ok(GuardAnswer { ncco, is_accepted: true })
+    }
+
+    /// Returns what comes next for a caller who was asked if the call may be recorded. Key 1 is consent, which is stored first.
+    pub async fn consent(
+        &self,
+        id: ConversationId,
+        callee: Side,
+        keys: &str,
+        ids: Option<LegIds>,
+        follow_up: impl FnOnce(&Decision) -> Option<FollowUp>,
+    ) -> Result<Ncco, StoreError> {
+        let (now, caller) = (self.clock.now(), callee.other());
+        let Some(conversation) = self.store.conversation(id, now).await? else {
+            return Ok(vec![say(&self.words.speech(None), Spoken::Ended)]);
+        };
+        let agrees = match ids.filter(|_| keys == YES) {
+            Some(ids) => self.store.agree_to_recording(&conversation, caller, &ids, now).await?,
+            None => false,
+        };
+        let mut decision = decide(&self.store, &conversation, caller, now).await?;
+        if let (Decision::Routed(Destination::Participant { handling, .. }), false) = (&mut decision, agrees) {
+            handling.recording = CallRecording::Off;
+        }
+        let speech = call_steps::speech_to(&self.words, &conversation, caller);
+        let follow_up = follow_up(&decision);
+        Ok(ncco::decided_when_asked(decision, &speech, follow_up))
+    }
+
+    /// Returns what the callee hears who was asked if the call may be recorded. It is recorded from here on if both pressed 1.
+    pub async fn agree(
+        &self,
+        id: ConversationId,
+        (callee, attempt): (Side, Option<Attempt>),
+        keys: &str,
+        call: Option<&str>,
+        urls: Option<&CallUrls>,
+    ) -> Result<Ncco, StoreError> {
+        let conversation = self.store.conversation(id, self.clock.now()).await?;
+        let Some(conversation) = conversation else {
+            return Ok(call_steps::after_consent(&self.words.speech(None), false, callee, None));
+        };
+        let both_agree = match call.filter(|_| keys == YES) {
+            Some(call) => self.store.has_caller_agreed(id, call).await?,
+            None => false,
+        };
+        let speech = call_steps::speech_to_callee(&self.words, &conversation, callee, attempt);
+        Ok(call_steps::after_consent(&speech, both_agree, callee, urls))
     }
 
     /// Returns what comes next for the participant who was called first, because a request placed the call, and pressed these keys.
@@ -229,25 +290,26 @@ impl<T: TextSender> CallSteps<T> {
         Ok(call_steps::menu_answer(&speech, is_asked))
     }
 
-    /// Notes that the caller of a missed call has left a message, which is fetched later. Returns its id, if it is new.
-    pub async fn message_left(
+    /// Notes that there is a message or a recorded call, whose file is fetched later. Returns its id, if it is new.
+    pub async fn recorded(
         &self,
         id: ConversationId,
+        kind: RecordingKind,
         callee: Side,
         event: RecordEvent,
         urls: Option<&CallUrls>,
     ) -> Result<Option<RecordingId>, StoreError> {
         let now = self.clock.now();
         let Some(conversation) = self.store.conversation(id, now).await? else { return Ok(None) };
-        // Without it nobody asked for a message, and its erasure would not look for one.
-        if !call_steps::takes_messages(&conversation) {
+        // Without it nobody asked for a recording, and its erasure would not look for one.
+        if !conversation.handling.records() {
             return Ok(None);
         }
         let base = urls.map(|urls| urls.base().to_owned());
         let recording = Recording {
             conversation: id,
             id: event.id,
-            kind: RecordingKind::Voicemail,
+            kind,
             state: RecordingState::Waiting,
             caller: callee.other(),
             call: event.call,

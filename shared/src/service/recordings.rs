@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::aws_request::AwsError;
 use crate::clock::SharedClock;
 use crate::domain::conversation::{Conversation, ConversationId};
-use crate::domain::recording::{self, LINK_LIFETIME, NEWS, Recording, RecordingId, RecordingState};
+use crate::domain::recording::{self, LINK_LIFETIME, NEWS, Recording, RecordingId, RecordingKind, RecordingState};
 use crate::domain::recording_work::{RecordingTask, RecordingWork};
 use crate::domain::side::Side;
 use crate::domain::words::Words;
@@ -254,7 +254,8 @@ impl<T: TextSender> RecordingKeeper<T> {
             let now = self.clock.now();
             let conversation = self.store.conversation(kept.conversation, now).await?;
             let is_news = now.duration_since(kept.made_at) < NEWS;
-            let addressed = conversation.filter(|conversation| is_news && conversation.is_active(now));
+            let is_message = kept.kind == RecordingKind::Voicemail;
+            let addressed = conversation.filter(|conversation| is_message && is_news && conversation.is_active(now));
             let addressed = addressed.zip(work.base.as_deref().zip(new_token()));
             let until = now + LINK_LIFETIME.min(self.kept_for);
             let hash = addressed.as_ref().map(|(_, (_, token))| token_hash(token));

@@ -114,6 +114,25 @@ pub(super) fn accept(owner: &LegPhone, call: &str, leg: &str, now: Timestamp) ->
     Ok(set_missing(key, attributes))
 }
 
+/// Attribute of the time at which the caller of a leg agreed to the recording of the call.
+pub(super) const AGREED: &str = "agreed_at";
+
+/// Returns the write that notes that the caller of a leg agreed at `now` to the recording of the call.
+pub(super) fn agree(owner: &LegPhone, call: &str, leg: &str, now: Timestamp) -> Result<Write, StoreError> {
+    let attributes = Item::from([
+        ("conversation".to_owned(), item::string(owner.conversation)),
+        ("conversation_uuid".to_owned(), item::string(call)),
+        ("uuid".to_owned(), item::string(leg)),
+        ("side".to_owned(), item::value(owner.side)?),
+        ("direction".to_owned(), item::value(Direction::Inbound)?),
+        ("phone".to_owned(), item::integer(owner.phone as u64)),
+        ("ttl".to_owned(), item::seconds(leg_deleted_after(owner.rests_until))),
+        (AGREED.to_owned(), item::seconds(now)),
+    ]);
+    let key = Key::Leg { conversation: owner.conversation, conversation_uuid: call, uuid: leg };
+    Ok(set_missing(key, attributes))
+}
+
 /// Returns the write that notes that the caller of a leg typed the PIN of its owner at `now`.
 pub(super) fn by_pin(owner: &LegPhone, call: &str, leg: &str, now: Timestamp) -> Result<Write, StoreError> {
     let attributes = Item::from([

@@ -46,6 +46,29 @@ impl Store {
         self.transact_settled(vec![exists, accept]).await
     }
 
+    /// Notes at `now` that the participant on the side `caller` agreed on this leg to the recording of the call. False if the
+    /// conversation has been erased.
+    pub async fn agree_to_recording(
+        &self,
+        conversation: &Conversation,
+        caller: Side,
+        ids: &LegIds,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let owner = LegPhone::new(conversation, caller, conversation.first_phone(caller).index);
+        let agree = legs::agree(&owner, &ids.call, &ids.leg, now)?;
+        let exists = Write::check(Key::Conversation(conversation.id));
+        let exists = exists.when("attribute_exists(participants)").when("attribute_not_exists(erased_at)");
+        self.transact_settled(vec![exists, agree]).await
+    }
+
+    /// True if the caller of a call agreed to its recording. One consistent query.
+    pub async fn has_caller_agreed(&self, conversation: ConversationId, call: &str) -> Result<bool, StoreError> {
+        let prefix = format!("{}{call}#", item::LEG_PREFIX);
+        let items = self.query(item::conversation_partition(conversation), Some(&prefix)).await?;
+        Ok(items.iter().any(|item| item.contains_key(legs::AGREED)))
+    }
+
     /// True if the callee of a call with this guard took it: pressed the key, or was no machine. One consistent query.
     pub async fn is_call_accepted(
         &self,

@@ -1,16 +1,15 @@
 //! The NCCOs in the middle of a call: at the callee's phone before it is connected, and after a call that nobody took.
 
 use super::call_urls::{CallUrls, StepKind};
-use super::ncco::{Action, Keys, Ncco, say};
+use super::ncco::{Action, Ncco, one_key, say};
 use crate::domain::attempt::Attempt;
+use crate::domain::call_recording::CallRecording;
 use crate::domain::conversation::{Conversation, ConversationId, SidePhone};
+use crate::domain::guard::Guard;
 use crate::domain::missed_calls::{LONGEST_MESSAGE, Measure, Missed};
 use crate::domain::side::Side;
 use crate::domain::words::sentence::Spoken;
 use crate::domain::words::{Speech, Words};
-
-/// Seconds in which a key has to be pressed; the longest that Vonage takes. A phone that screens calls asks its owner first.
-const TIME_TO_PRESS: u8 = 10;
 
 /// Seconds of silence after which a message ends. People pause for less.
 const SILENCE_AFTER_MESSAGE: u8 = 5;
@@ -48,7 +47,40 @@ pub fn whisper(
     urls: &CallUrls,
 ) -> Ncco {
     let speech = speech_to_callee(words, conversation, callee, attempt);
-    vec![say(&speech, Spoken::GuardWhisper), one_key(urls.step(StepKind::Guard, callee, attempt))]
+    if conversation.handling.guard == Guard::Press1 {
+        return vec![say(&speech, Spoken::GuardWhisper), one_key(urls.step(StepKind::Guard, callee, attempt))];
+    }
+    before_recording(&speech, conversation.handling.recording, (callee, attempt), urls)
+}
+
+/// Returns what the callee hears about the recording of the call before the connection. The recording begins only here, so nothing is
+/// recorded of a call that nobody takes, and nobody is recorded who was not told.
+pub fn before_recording(
+    speech: &Speech<'_>,
+    recording: CallRecording,
+    (callee, attempt): (Side, Option<Attempt>),
+    urls: &CallUrls,
+) -> Ncco {
+    match recording {
+        CallRecording::Off => Vec::new(),
+        CallRecording::Announce => vec![say(speech, Spoken::RecordingAnnounce), record_call(callee, urls)],
+        CallRecording::Consent => {
+            vec![say(speech, Spoken::RecordingAsk), one_key(urls.step(StepKind::Agree, callee, attempt))]
+        }
+    }
+}
+
+/// Returns what the callee hears who was asked for consent: the call is recorded only if `both_agree`.
+pub fn after_consent(speech: &Speech<'_>, both_agree: bool, callee: Side, urls: Option<&CallUrls>) -> Ncco {
+    match urls.filter(|_| both_agree) {
+        Some(urls) => vec![say(speech, Spoken::RecordingOn), record_call(callee, urls)],
+        None => vec![say(speech, Spoken::RecordingOff)],
+    }
+}
+
+fn record_call(callee: Side, urls: &CallUrls) -> Action {
+    let event_url = [urls.step(StepKind::Recorded, callee, None)];
+    Action::RecordCall { format: "mp3", split: "conversation", channels: 2, event_url }
 }
 
 /// Returns what the person hears whom a request had called first: who waits, and the key that connects. A voicemail never presses.
@@ -136,12 +168,4 @@ pub fn late_asked(speech: &Speech<'_>) -> Ncco {
 /// Returns what a late caller hears who did not ask.
 pub fn goodbye(speech: &Speech<'_>) -> Ncco {
     vec![say(speech, Spoken::Goodbye)]
-}
-
-fn one_key(url: String) -> Action {
-    Action::Input {
-        kinds: ["dtmf"],
-        dtmf: Keys { max_digits: 1, time_out: TIME_TO_PRESS, submit_on_hash: false },
-        event_url: [url],
-    }
 }

@@ -27,6 +27,12 @@ pub enum StepKind {
     Voicemail,
     /// The caller of a conversation that is over pressed a key, or none.
     Late,
+    /// The caller was asked if the call may be recorded.
+    Consent,
+    /// The callee was asked the same.
+    Agree,
+    /// The recording of a call has ended.
+    Recorded,
 }
 
 /// A step of a call to the participant on one side.
@@ -41,7 +47,7 @@ pub struct Step {
 }
 
 impl Step {
-    const KINDS: [(StepKind, &'static str); 8] = [
+    const KINDS: [(StepKind, &'static str); 11] = [
         (StepKind::Guard, "guard"),
         (StepKind::After, "after"),
         (StepKind::Menu, "menu"),
@@ -50,6 +56,9 @@ impl Step {
         (StepKind::Leg, "leg"),
         (StepKind::Voicemail, "voicemail"),
         (StepKind::Late, "late"),
+        (StepKind::Consent, "consent"),
+        (StepKind::Agree, "agree"),
+        (StepKind::Recorded, "recorded"),
     ];
 
     /// Reads the last part of an address.

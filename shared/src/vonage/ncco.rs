@@ -9,6 +9,7 @@ use super::call_urls::{CallUrls, StepKind};
 use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
+use crate::domain::call_recording::CallRecording;
 use crate::domain::decision::Decision;
 use crate::domain::guard::Guard;
 use crate::domain::phone::{RealNumber, VirtualNumber};
@@ -97,6 +98,20 @@ pub enum Action {
         /// True if a tone comes first.
         #[serde(rename = "beepStart")]
         beep_start: bool,
+        /// The address of its event.
+        #[serde(rename = "eventUrl")]
+        event_url: [String; 1],
+    },
+    /// Records the call from here on to its end, beside the other actions. It must have no condition that ends it: with one Vonage
+    /// would wait for that end before it goes on.
+    #[serde(rename = "record")]
+    RecordCall {
+        /// The format of the file.
+        format: &'static str,
+        /// `conversation` keeps what each side says in a channel of its own.
+        split: &'static str,
+        /// Number of channels.
+        channels: u8,
         /// The address of its event.
         #[serde(rename = "eventUrl")]
         event_url: [String; 1],
@@ -196,6 +211,7 @@ pub fn spoken(ncco: &Ncco) -> String {
         | Action::Input { .. }
         | Action::Notify { .. }
         | Action::Record { .. }
+        | Action::RecordCall { .. }
         | Action::Conversation { .. } => None,
     });
     texts.collect::<Vec<_>>().join(" ")
@@ -204,6 +220,18 @@ pub fn spoken(ncco: &Ncco) -> String {
 /// Returns the NCCO for a call with this destination, in the words for the caller. `follow_up` has the addresses for its events and
 /// steps; without them it is just connected.
 pub fn answer(destination: Destination, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
+    answer_when(false, destination, speech, follow_up)
+}
+
+/// Like [`decided`], for a caller who was asked already if the call may be recorded.
+pub fn decided_when_asked(decision: Decision, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
+    match decision {
+        Decision::Routed(destination) => answer_when(true, destination, speech, follow_up),
+        other => decided(other, speech, follow_up),
+    }
+}
+
+fn answer_when(is_asked: bool, destination: Destination, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
     match destination {
         Destination::Participant {
             connect_to, present_as, limits, handling, caller, left_seconds, attempt, ..
@@ -213,7 +241,15 @@ pub fn answer(destination: Destination, speech: &Speech<'_>, follow_up: Option<F
             let (limit, is_cut_short) = limits.talk_seconds_within(left_seconds, handling);
             let notice = is_cut_short.then(|| time_left(speech, limit));
             let connection = Connection { connect_to, present_as, limits, handling, caller, left_seconds, attempt };
-            let announced = [Some(say(speech, Spoken::Connecting)), notice].into_iter().flatten();
+            if let (CallRecording::Consent, Some(follow_up)) = (handling.recording, &follow_up) {
+                if !is_asked {
+                    let url = follow_up.urls.step(StepKind::Consent, caller.other(), None);
+                    return vec![say(speech, Spoken::RecordingAsk), one_key(url)];
+                }
+            }
+            let is_announced = handling.recording == CallRecording::Announce;
+            let recorded = is_announced.then(|| say(speech, Spoken::RecordingAnnounce));
+            let announced = [Some(say(speech, Spoken::Connecting)), recorded, notice].into_iter().flatten();
             announced.chain(connect(connection, follow_up)).collect()
         }
         Destination::Closed(_) => vec![say(speech, Spoken::Unavailable)],
@@ -280,6 +316,18 @@ pub fn connect(connection: Connection, follow_up: Option<FollowUp>) -> Ncco {
 fn ask_after(follow_up: &FollowUp, caller: Side, attempt: Option<Attempt>) -> Action {
     let url = follow_up.urls.step(StepKind::After, caller.other(), attempt);
     Action::Notify { payload: Payload { about: "the end of a guarded leg" }, event_url: [url] }
+}
+
+/// Seconds in which a key has to be pressed; the longest that Vonage takes. A phone that screens calls asks its owner first.
+const TIME_TO_PRESS: u8 = 10;
+
+/// Returns the action that waits for one key and asks `url` what comes next.
+pub fn one_key(url: String) -> Action {
+    Action::Input {
+        kinds: ["dtmf"],
+        dtmf: Keys { max_digits: 1, time_out: TIME_TO_PRESS, submit_on_hash: false },
+        event_url: [url],
+    }
 }
 
 /// Returns the sentence about a call that lasts at most this number of seconds.

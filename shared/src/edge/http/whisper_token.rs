@@ -8,7 +8,6 @@ use crate::config::SignatureConfig;
 use crate::domain::attempt::Attempt;
 use crate::domain::conversation::ConversationId;
 use crate::domain::decision::Decision;
-use crate::domain::guard::Guard;
 use crate::domain::route::Destination;
 use crate::domain::side::Side;
 use crate::vonage::call_urls::{CallUrls, letter};
@@ -65,15 +64,15 @@ impl WhisperTokens {
         else {
             return None;
         };
-        if !one_way && !handling.has_words() && attempt.is_none() {
+        if !one_way && !handling.has_words() && !handling.whispers() && attempt.is_none() {
             return None;
         }
         let Some(urls) = urls(*conversation) else {
             tracing::warn!("the request does not say its address, so the callee's leg has no address of its own");
             return None;
         };
-        let whispers = handling.guard == Guard::Press1;
-        let whisper_token = whispers.then(|| self.issue(*conversation, caller.other(), *attempt, now)).flatten();
+        let whisper_token =
+            handling.whispers().then(|| self.issue(*conversation, caller.other(), *attempt, now)).flatten();
         Some(FollowUp { urls, whisper_token })
     }
 
