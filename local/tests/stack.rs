@@ -115,6 +115,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("DEFAULT_GUARD", "press_1"),
         ("DEFAULT_MISSED_CALLS", "text"),
         ("RECORDING_DAYS", "31"),
+        ("DEFAULT_RECORDING", "announce"),
         ("VONAGE_RECORDING_DOMAINS", "nexmo.com"),
         ("DEFAULT_LANGUAGE", "de"),
         ("BRAND", "Rides"),

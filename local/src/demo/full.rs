@@ -28,7 +28,8 @@ impl Demo<'_> {
         self.try_several_phones().await?;
         self.click_to_call().await?;
         self.hang_up().await?;
-        self.find_lost_property().await
+        self.find_lost_property().await?;
+        self.record_a_call().await
     }
 
     async fn find_lost_property(&self) -> Result<(), DemoError> {
@@ -75,7 +76,7 @@ impl Demo<'_> {
 
     async fn leave_a_message(&self) -> Result<(), DemoError> {
         println!("\n12. Nobody answers. The rider presses 2 and leaves a message of ten seconds.");
-        let pair = self.pair(5, json!({"missed_calls": ["voicemail"]}), ["en", "en"]).await?;
+        let pair = self.pair(12, json!({"missed_calls": ["voicemail"]}), ["en", "en"]).await?;
         let call = json!({"from": pair.rider, "to": pair.rider_dials, "callee": "unanswered", "presses": ["2"], "message_seconds": 10});
         let call = self.post(&self.simulator_calls(), call).await?;
         println!("   The rider hears: \"{}\"", heard(&call));
@@ -86,6 +87,17 @@ impl Demo<'_> {
         let file = self.http.get(link).send().await?.error_for_status()?.bytes().await?;
         println!("   The link gives a file of {} bytes.", file.len());
         check(!file.is_empty(), "the message can be heard", &call)
+    }
+
+    async fn record_a_call(&self) -> Result<(), DemoError> {
+        println!("\n21. A call that is recorded if both agree. Both press 1.");
+        let pair = self.pair(13, json!({"recording": "consent"}), ["en", "en"]).await?;
+        let call = self.ring(&pair, json!({"does": "answers", "presses": ["1"]}), json!(["1"])).await?;
+        println!("   The rider hears: \"{}\"", heard(&call));
+        self.stack.background_runs_finished().await;
+        let recordings = self.get(&self.gateway(&format!("{}/recordings", pair.path))).await?;
+        println!("   GET {}/recordings: {}", pair.path, recordings["recordings"][0]);
+        check(recordings["recordings"][0]["state"] == "kept", "the call is recorded and kept", &recordings)
     }
 
     async fn guard_a_call(&self) -> Result<(), DemoError> {

@@ -34,6 +34,7 @@ mod pins;
 mod pipe;
 mod placed_calls;
 mod provision;
+mod recorded_calls;
 mod recordings;
 mod retention;
 mod stale;

@@ -95,7 +95,7 @@ impl CallStep {
             Asked::Menu(yes) => steps.in_menu(id, side, key(yes), Some(&urls)).await.map(Some),
             Asked::Guard(yes) => {
                 let ids = LegIds { call: self.call.conversation_uuid(), leg: self.uuid() };
-                steps.at_guard(id, (side, None), key(yes), Some(ids)).await.map(|answer| Some(answer.ncco))
+                steps.at_guard(id, (side, None), key(yes), Some(ids), Some(&urls)).await.map(|answer| Some(answer.ncco))
             }
             Asked::After => {
                 heard(steps.after_guarded_leg(id, (side, None), &self.call.conversation_uuid(), &urls).await)
