@@ -205,6 +205,18 @@ async fn file_is_erased_with_its_conversation() {
 }
 
 #[tokio::test]
+async fn message_is_erased_also_if_no_more_are_taken() {
+    let laptop = builder().start().await;
+    let created = create(&laptop, json!(["voicemail"])).await;
+    call(&laptop, &created, json!(["2"])).await;
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    assert_eq!(laptop.patch(&path, &json!({"missed_calls": ["say"]})).await.status, 200);
+    assert_eq!(laptop.delete(&format!("{path}?erase=true")).await.status, 204);
+    laptop.stack.run_recordings_schedule().await.unwrap();
+    assert!(laptop.stack.bucket.keys().is_empty());
+}
+
+#[tokio::test]
 async fn message_after_an_erasure_is_not_stored() {
     let laptop = builder().start().await;
     let created = create(&laptop, json!(["voicemail"])).await;

@@ -301,10 +301,6 @@ impl<T: TextSender> CallSteps<T> {
     ) -> Result<Option<RecordingId>, StoreError> {
         let now = self.clock.now();
         let Some(conversation) = self.store.conversation(id, now).await? else { return Ok(None) };
-        // Without it nobody asked for a recording, and its erasure would not look for one.
-        if !conversation.handling.records() {
-            return Ok(None);
-        }
         let base = urls.map(|urls| urls.base().to_owned());
         let recording = Recording {
             conversation: id,

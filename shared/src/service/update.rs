@@ -69,6 +69,7 @@ impl HandlingChange {
         CallHandling {
             missed_calls: self.missed_calls.unwrap_or(before.missed_calls),
             guard: self.guard.unwrap_or(before.guard),
+            recording: before.recording,
             max_attempts: self.max_attempts.or(before.max_attempts),
             max_ring_seconds: self.max_ring_seconds.or(before.max_ring_seconds),
         }

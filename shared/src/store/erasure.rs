@@ -118,8 +118,8 @@ impl Store {
                 Some(ConversationItem::Present(conversation)) => self.start_erasure(&conversation, by, now).await?,
                 Some(ConversationItem::Erasing { conversation, records }) => {
                     self.erase_routes(&conversation, now).await?;
-                    let has_recordings = conversation.handling.records();
-                    if has_recordings && !self.erase_recordings(id, now).await? || !self.erase_legs(id, now).await? {
+                    // Whatever its handling is now: it may have taken messages before.
+                    if !self.erase_recordings(id, now).await? || !self.erase_legs(id, now).await? {
                         return Ok(Erased::InPart);
                     }
                     self.finish_erasure(&conversation, records, now).await?
