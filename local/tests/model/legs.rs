@@ -14,7 +14,7 @@ use shared::domain::usage::{Counted, Tally, Usage, UsageLimits, day};
 use shared::store::{LegNumbers, Recorded};
 
 use crate::missed_calls::CallStep;
-use crate::model::{Model, ModelConversation, RouteKey, Verdict, ensure};
+use crate::model::{Model, ModelConversation, RouteKey, Verdict, ends_with_calls, ensure};
 use crate::scenario::canonical;
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
@@ -161,6 +161,7 @@ impl Model {
         };
         match recorded {
             // The legs in the table tell more.
+            Recorded::ToHangUp(id) if !ends_with_calls(id) => Err(format!("{event:?} of {id} is to be hung up")),
             Recorded::Merged(id) | Recorded::ToHangUp(id) | Recorded::ToWarn { conversation: id, .. } => {
                 ensure(self.had_key(id, event), || format!("{event:?} is of {id}"))
             }

@@ -188,6 +188,11 @@ impl ModelConversation {
     }
 }
 
+/// True if a request that ends this conversation also ends its calls: half of them do.
+pub fn ends_with_calls(id: ConversationId) -> bool {
+    id.to_string().bytes().next_back().is_some_and(|last| last % 2 == 0)
+}
+
 impl Model {
     pub fn new(now: Timestamp, scenario: &Scenario, numbers: BTreeMap<VirtualNumber, PoolNumber>) -> Self {
         let (fallback, routes_read) = (scenario.fallback.clone(), scenario.routes_read);
@@ -547,6 +552,7 @@ impl Model {
             return;
         };
         conversation.expected.ended_at = Some(now);
+        conversation.expected.hangs_up = ends_with_calls(id);
         conversation.expected.revision += 1;
         let conversation = conversation.clone();
         self.close_routes(&conversation, &Side::BOTH);

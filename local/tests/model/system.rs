@@ -43,6 +43,7 @@ use crate::connection::Connection;
 use crate::database::{Database, JOURNAL, TABLE};
 use crate::legs::CallEvent;
 use crate::missed_calls::CallStep;
+use crate::model::ends_with_calls;
 use crate::restore::RESTORED;
 use crate::scenario::{Kind, Scenario};
 use crate::stale::StaleReads;
@@ -343,6 +344,9 @@ impl Process {
                 let left = if *is_late { SignedDuration::from_secs(1) } else { SignedDuration::from_secs(10) };
                 let deadline = Some(self.creator.clock.now() + left);
                 Outcome::Create(self.creator.create(new.clone(), request.clone(), deadline).await)
+            }
+            Operation::End(id) if ends_with_calls(*id) => {
+                Outcome::End(self.store().end_conversation_and_calls(*id, self.creator.clock.now()).await)
             }
             Operation::End(id) => Outcome::End(self.store().end_conversation(*id, self.creator.clock.now()).await),
             Operation::Erase(id) => {
