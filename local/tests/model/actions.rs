@@ -3,14 +3,16 @@
 use shared::domain::call::Direction;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::conversation::{ConversationId, Lifetime};
+use shared::domain::guard::Guard;
 use shared::domain::late::LateCare;
+use shared::domain::missed_calls::Measure;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::side::Side;
 use shared::domain::text::Label;
 use shared::domain::usage::{MaxCount, UsageLimits};
 use shared::service::create::{NewConversation, NewParticipant};
-use shared::service::update::{Change, NewPhone};
+use shared::service::update::{Change, HandlingChange, NewPhone};
 use shared::store::IdempotentRequest;
 
 use crate::carrier::{SmsOutcome, label};
@@ -45,6 +47,16 @@ impl Case {
             }
             Action::Block(which, blocked) => {
                 Some(Operation::Update(self.id(*which), Change { blocked: Some(*blocked), ..Change::default() }))
+            }
+            Action::Handle { which, texts, guarded } => {
+                let measures = if *texts { vec![Measure::Text] } else { Vec::new() };
+                let guard = if *guarded { Guard::Press1 } else { Guard::None };
+                let handling = HandlingChange {
+                    missed_calls: Some(measures.into()),
+                    guard: Some(guard),
+                    ..HandlingChange::default()
+                };
+                Some(Operation::Update(self.id(*which), Change { handling, ..Change::default() }))
             }
             Action::Event { call, callee, status } => {
                 let call = self.calls.iter().rev().nth(call % self.calls.len().max(1))?.clone();

@@ -629,6 +629,9 @@ impl Model {
         }
         conversation.expected.revision += 1;
         conversation.expected.blocked = blocked;
+        let handling = &mut conversation.expected.handling;
+        handling.missed_calls = change.handling.missed_calls.unwrap_or(handling.missed_calls);
+        handling.guard = change.handling.guard.unwrap_or(handling.guard);
         if let Some(lifetime) = change.lifetime {
             conversation.expected.expires_at = self.second() + lifetime.duration();
         }

@@ -91,6 +91,12 @@ pub enum Action {
     },
     /// Blocks sides, or nobody any more.
     Block(ConversationRef, Option<Blocked>),
+    /// Changes the handling of calls: text messages about missed ones, and a guard.
+    Handle {
+        which: ConversationRef,
+        texts: bool,
+        guarded: bool,
+    },
     Drain(usize),
     AddNumber(Kind),
     /// Orders so many numbers more than there are, or fewer, in a request without time.
@@ -217,6 +223,8 @@ impl Action {
             |(which, phone, lifetime, languages, blocked)| Self::Update { which, phone, lifetime, languages, blocked },
         );
         let block = (ConversationRef::any(), blocked()).prop_map(|(which, blocked)| Self::Block(which, blocked));
+        let handle = (ConversationRef::any(), any::<bool>(), any::<bool>())
+            .prop_map(|(which, texts, guarded)| Self::Handle { which, texts, guarded });
         prop_oneof![
             60 => (NewConversationSpec::any(), prop::collection::vec(outcome, 0..=2))
                 .prop_map(|(order, outcomes)| Self::Create(order, outcomes)),
@@ -226,6 +234,7 @@ impl Action {
             9 => ConversationRef::any().prop_map(Self::Erase),
             18 => update,
             8 => block,
+            5 => handle,
             4 => (0..8usize).prop_map(Self::Drain),
             3 => (0..8usize).prop_map(Self::TakeAway),
             3 => (0..8usize).prop_map(Self::GiveBack),
