@@ -5,7 +5,7 @@ use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
 use shared::domain::route::Destination;
 use shared::domain::side::Side;
-use shared::edge::http::{self, Problem};
+use shared::edge::http::Problem;
 use shared::edge::request_log::RequestLog;
 use shared::service::late_calls::Late;
 use shared::vonage::call_steps;
@@ -30,8 +30,7 @@ impl EventWebhook {
         Ok(match fate {
             Late::Agreed(decision) => {
                 log.outcome = "lost property agreed";
-                let urls = |id| http::call_urls(self.public_url.as_deref(), request, id);
-                let follow_up = self.tokens.follow_up(&decision, urls, self.clock.now());
+                let follow_up = self.follow_up(request, &decision);
                 ncco::decided(*decision, &speech, follow_up)
             }
             Late::Asked => {

@@ -13,6 +13,7 @@
 
 mod late;
 mod pin;
+mod steps;
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
@@ -21,11 +22,8 @@ use shared::config::{ConfigError, Environment, SignatureConfig, VonageConfig};
 use shared::domain::attempt::Attempt;
 use shared::domain::call::{Direction, LegEvent};
 use shared::domain::conversation::ConversationId;
-use shared::domain::decision::Decision;
 use shared::domain::missed_calls::Missed;
 use shared::domain::phone::caller_id::CallerId;
-use shared::domain::recording::RecordingKind;
-use shared::domain::side::Side;
 use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
 use shared::edge::function::HttpFunction;
@@ -35,16 +33,12 @@ use shared::invoke::AsyncFunction;
 use shared::service::call_steps::{CallSteps, MissedLeg, Next};
 use shared::service::hang_up::HangUp;
 use shared::service::pin_calls::PinCalls;
-use shared::service::recordings;
 use shared::service::warn;
-use shared::store::{LegIds, LegNumbers, Recorded, Store};
-use shared::vonage::call_urls::{CallUrls, Step, StepKind};
+use shared::store::{LegNumbers, Recorded, Store};
+use shared::vonage::call_urls::StepKind;
 use shared::vonage::event::{Event, LegKey};
-use shared::vonage::ncco::{self, FollowUp, Ncco};
-use shared::vonage::record_event::RecordEvent;
 use shared::vonage::signature::WebhookVerifier;
 use shared::vonage::sms::SmsOnDemand;
-use shared::vonage::step_event::StepEvent;
 
 /// The event webhook.
 pub struct EventWebhook {
@@ -87,7 +81,7 @@ impl HttpFunction for EventWebhook {
         let is_placed = step.is_some_and(|step| step.kind == StepKind::Placed);
         let attempt = step.filter(|step| step.kind == StepKind::Leg).and_then(|step| step.attempt);
         if let Some(step) = step.filter(|_| !is_placed && attempt.is_none()) {
-            let next = self.next(&request, step, body, log).await?;
+            let next = self.after_step(&request, step, body, log).await?;
             return Ok(
                 next.map_or_else(|| http::empty(StatusCode::NO_CONTENT), |ncco| http::json(StatusCode::OK, &ncco))
             );
@@ -164,110 +158,6 @@ impl EventWebhook {
         Ok(http::json(StatusCode::OK, &ncco))
     }
 
-    /// Returns what comes next after a step of a call.
-    async fn next(
-        &self,
-        request: &Request,
-        step: Step,
-        body: &[u8],
-        log: &mut RequestLog,
-    ) -> Result<Option<Ncco>, Problem> {
-        let event = StepEvent::parse(body).map_err(not_an_object)?;
-        let id = http::conversation_id(request)?;
-        let urls = http::call_urls(self.public_url.as_deref(), request, id);
-        (log.conversation, log.call) = (Some(id), event.call());
-        let (outcome, next) = match step.kind {
-            StepKind::Guard => {
-                let ids = event.ids().map(|(call, leg)| LegIds { call, leg });
-                let callee = (step.callee, step.attempt);
-                let answer = self.steps.at_guard(id, callee, event.digits(), ids.clone(), urls.as_ref()).await?;
-                if let (false, Some(ids)) = (answer.is_accepted, ids) {
-                    // Without an answer Vonage asks again. A leg that is not hung up waits alone, which is no failure.
-                    self.hang_up(&HangUp::of_leg(id, ids)).await.ok();
-                }
-                ("guard", Some(answer.ncco))
-            }
-            StepKind::Menu => ("menu", Some(self.steps.in_menu(id, step.callee, event.digits(), urls.as_ref()).await?)),
-            StepKind::Join => ("join", Some(self.join(request, id, step.callee, event.digits()).await?)),
-            // Its body is an event of a leg.
-            StepKind::Placed => ("event of a leg", None),
-            StepKind::Voicemail => {
-                (self.recorded(id, RecordingKind::Voicemail, step, body, urls.as_ref()).await?, None)
-            }
-            StepKind::Recorded => (self.recorded(id, RecordingKind::Call, step, body, urls.as_ref()).await?, None),
-            StepKind::Consent => {
-                let ids = event.ids().map(|(call, leg)| LegIds { call, leg });
-                let now = self.clock.now();
-                let urls = |id| http::call_urls(self.public_url.as_deref(), request, id);
-                let follow_up = |decision: &Decision| self.tokens.follow_up(decision, urls, now);
-                ("consent", Some(self.steps.consent(id, step.callee, event.digits(), ids, follow_up).await?))
-            }
-            StepKind::Agree => {
-                let (callee, call) = ((step.callee, step.attempt), event.call());
-                let ncco = self.steps.agree(id, callee, event.digits(), call.as_deref(), urls.as_ref()).await?;
-                ("consent", Some(ncco))
-            }
-            StepKind::Late => return Ok(Some(self.late(request, (id, step.callee), &event, log).await?)),
-            StepKind::After => {
-                let (Some(call), Some(urls)) = (event.call(), urls) else { return Ok(None) };
-                let callee = (step.callee, step.attempt);
-                let next = self.steps.after_guarded_leg(id, callee, &call, &urls).await?;
-                ("end of a guarded leg", next.map(|next| self.answer(request, Some(id), next)))
-            }
-            // Its events are those of a leg.
-            StepKind::Leg => ("of no attempt", None),
-        };
-        log.outcome = outcome;
-        Ok(next)
-    }
-
-    /// Returns what comes next on the first leg of a call that a request placed: the person there pressed these keys.
-    async fn join(&self, request: &Request, id: ConversationId, first: Side, keys: &str) -> Result<Ncco, Problem> {
-        let now = self.clock.now();
-        let urls = |id| http::call_urls(self.public_url.as_deref(), request, id);
-        let follow_up = |decision: &Decision| self.tokens.follow_up(decision, urls, now);
-        Ok(self.steps.join(id, first, keys, follow_up).await?)
-    }
-
-    /// Notes a message or a recorded call, and has its file fetched. Returns the outcome. If the function that fetches cannot be invoked, its schedule
-    /// finds it.
-    async fn recorded(
-        &self,
-        id: ConversationId,
-        kind: RecordingKind,
-        step: Step,
-        body: &[u8],
-        urls: Option<&CallUrls>,
-    ) -> Result<&'static str, Problem> {
-        let Some(event) = RecordEvent::parse(body).map_err(not_an_object)? else {
-            tracing::warn!(conversation.id = %id, "the event of a recording does not say which file there is");
-            return Ok("without a recording");
-        };
-        let Some(recording) = self.steps.recorded(id, kind, step.callee, event, urls).await? else {
-            return Ok("recording of no conversation, or known");
-        };
-        if let Some(keeper) = &self.keeper
-            && let Err(error) = keeper.invoke(&recordings::event(id, &recording)).await
-        {
-            tracing::warn!(conversation.id = %id, cause = %error, "a recording is fetched by the schedule only");
-        }
-        Ok("recorded")
-    }
-
-    /// Returns the actions for what comes next: another phone, with its addresses, or what the caller hears.
-    fn answer(&self, request: &Request, named: Option<ConversationId>, next: Next) -> Ncco {
-        let connection = match next {
-            Next::Hear(ncco) => return ncco,
-            Next::Try(connection) => connection,
-        };
-        let Some(id) = named else { return ncco::connect(connection, None) };
-        let (callee, attempt, now) = (connection.caller.other(), connection.attempt, self.clock.now());
-        let whisper_token =
-            connection.handling.whispers().then(|| self.tokens.issue(id, callee, attempt, now)).flatten();
-        let urls = http::call_urls(self.public_url.as_deref(), request, id);
-        ncco::connect(connection, urls.map(|urls| FollowUp { urls, whisper_token }))
-    }
-
     /// Returns what comes after an event of the callee's leg: something only if nobody took the call.
     async fn after(
         &self,
@@ -286,7 +176,7 @@ impl EventWebhook {
     }
 
     /// Has calls ended by the function that can do so. An error lets Vonage send the event again.
-    async fn hang_up(&self, request: &HangUp) -> Result<(), Problem> {
+    pub(crate) async fn hang_up(&self, request: &HangUp) -> Result<(), Problem> {
         let Some(control) = &self.control else { return Ok(()) };
         if request.send(control).await { Ok(()) } else { Err(http::not_handed_on()) }
     }

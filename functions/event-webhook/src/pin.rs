@@ -35,8 +35,7 @@ impl EventWebhook {
         let speech = self.words.speech_of_call(&caller, None);
         if let Typed::Right(decision, addressee) = typed {
             (log.outcome, log.conversation) = ("PIN accepted", decision.conversation());
-            let urls = |id| http::call_urls(public_url, request, id);
-            let follow_up = self.tokens.follow_up(&decision, urls, self.clock.now());
+            let follow_up = self.follow_up(request, &decision);
             return Ok(ncco::decided(*decision, &self.words.speech_of_call(&caller, addressee.as_ref()), follow_up));
         }
         log.outcome = if event.digits().is_empty() { "no PIN" } else { "PIN wrong" };
