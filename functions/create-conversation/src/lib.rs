@@ -14,7 +14,7 @@ use shared::domain::call_recording::CallRecording;
 use shared::domain::conversation::{FurtherPhone, Lifetime};
 use shared::domain::country::Country;
 use shared::domain::guard::Guard;
-use shared::domain::hours::Hours;
+use shared::domain::hours::NewHours;
 use shared::domain::language::Language;
 use shared::domain::late::LateCare;
 use shared::domain::missed_calls::MissedCalls;
@@ -113,7 +113,7 @@ struct ParticipantBody {
     #[serde(default)]
     language: Option<Language>,
     #[serde(default)]
-    hours: Option<Object<Hours>>,
+    hours: Option<Object<NewHours>>,
     #[serde(default)]
     name: Option<Label>,
     #[serde(default)]
@@ -131,7 +131,7 @@ struct PhoneBody {
     #[serde(default)]
     language: Option<Language>,
     #[serde(default)]
-    hours: Option<Object<Hours>>,
+    hours: Option<Object<NewHours>>,
 }
 
 impl HttpFunction for CreateConversation {
@@ -215,10 +215,10 @@ fn within(field: &str, seconds: u32, allowed: RangeInclusive<u32>) -> Result<(),
 impl From<ParticipantBody> for NewParticipant {
     fn from(body: ParticipantBody) -> Self {
         let ParticipantBody { number, country, label, language, hours, name, phones } = body;
-        let hours = hours.map(|Object(hours)| hours);
+        let hours = hours.map(|Object(NewHours(hours))| hours);
         let further = phones.into_iter().map(|Object(phone)| {
             let PhoneBody { number, country, name, language, hours } = phone;
-            NewFurtherPhone { number, country, name, language, hours: hours.map(|Object(hours)| hours) }
+            NewFurtherPhone { number, country, name, language, hours: hours.map(|Object(NewHours(hours))| hours) }
         });
         Self { number, country, label, language, hours, name, further: further.collect() }
     }

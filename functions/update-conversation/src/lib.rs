@@ -11,7 +11,7 @@ use shared::domain::call_handling::CallHandling;
 use shared::domain::conversation::{FurtherPhone, Lifetime};
 use shared::domain::country::Country;
 use shared::domain::guard::Guard;
-use shared::domain::hours::Hours;
+use shared::domain::hours::NewHours;
 use shared::domain::language::Language;
 use shared::domain::missed_calls::MissedCalls;
 use shared::domain::side::{Blocked, Side};
@@ -95,7 +95,7 @@ struct PhoneBody {
     #[serde(default)]
     language: Option<Language>,
     #[serde(default)]
-    hours: Option<Object<Hours>>,
+    hours: Option<Object<NewHours>>,
 }
 
 /// The changes of both participants.
@@ -205,7 +205,7 @@ fn change_of_people(participants: Vec<Option<Object<ParticipantBody>>>) -> Resul
         }
         let phone = |Object(phone): Object<PhoneBody>| {
             let PhoneBody { number, country, name, language, hours } = phone;
-            NewFurtherPhone { number, country, name, language, hours: hours.map(|Object(hours)| hours) }
+            NewFurtherPhone { number, country, name, language, hours: hours.map(|Object(NewHours(hours))| hours) }
         };
         people.further[side.index()] = phones.map(|phones| phones.into_iter().map(phone).collect());
         people.languages[side.index()] = language;

@@ -290,6 +290,12 @@ async fn docs_show_events_as_they_are() {
     let dials = text(&created, "/participants/0/dials");
     laptop.call(json!({"from": RIDER, "to": dials})).await;
     let (conversations, legs) = events(&stream).await;
+    let mut order = conversation();
+    order["missed_calls"] = json!(["voicemail"]);
+    let with_voicemail = laptop.post("/conversations", &order).await.body;
+    let dialled = text(&with_voicemail, "/participants/0/dials");
+    laptop.call(json!({"from": RIDER, "to": dialled, "callee": "busy", "presses": ["2", "#"]})).await;
+    laptop.stack.background_runs_finished().await;
     let taken = laptop.vonage_form("/number/cancel", &[("country", "GB"), ("msisdn", dials)]).await;
     assert_eq!(taken.status, 200);
     laptop.run_schedule().await;

@@ -245,9 +245,9 @@ async fn create_names_field_and_stores_nothing_on_bad_body() {
         (and("reference", json!("ride\u{2066}42")), 422, "reference"),
         (and("webhook", json!("https://example.com")), 422, "webhook"),
         (
-            json!({"participants": [{"number": "+447700900001", "name": "Ann"}, {"number": "+447700900002"}]}),
+            json!({"participants": [{"number": "+447700900001", "nick": "Ann"}, {"number": "+447700900002"}]}),
             422,
-            "participants[0].name",
+            "participants[0].nick",
         ),
         (and("expires_in", json!("x, expected 447700900001")), 422, "expires_in"),
         (json!([]), 422, ""),

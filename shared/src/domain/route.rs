@@ -474,6 +474,7 @@ pub fn destination(owner: Option<KeyOwner>, now: Timestamp) -> Destination {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::hours::NewHours;
     use crate::domain::phone::PhoneNumber;
 
     fn number<T: From<PhoneNumber>>(digits: &str) -> T {
@@ -515,7 +516,7 @@ mod tests {
         let monday: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
         let hours = |days: &[&str]| {
             let hours = serde_json::json!({"days": days, "from": "09:00", "to": "17:00", "zone": "UTC"});
-            Some(serde_json::from_value::<Hours>(hours).unwrap())
+            Some(serde_json::from_value::<NewHours>(hours).unwrap().0)
         };
         let callee = |digits: &str, phone, hours| Callee { number: number(digits), phone, hours };
         let connects = |callees: &[Callee], attempts| {

@@ -10,7 +10,7 @@ use crate::domain::call::{Call, Direction, Leg, LegFacts, Status};
 use crate::domain::call_handling::CallHandling;
 use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, State};
 use crate::domain::country::Country;
-use crate::domain::hours::Hours;
+use crate::domain::hours::{Hours, WrittenHours};
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::phone::{RealNumber, VirtualNumber};
@@ -96,7 +96,7 @@ struct ParticipantView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     notification_reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hours: Option<&'a Hours>,
+    hours: Option<&'a WrittenHours>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a Label>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -114,7 +114,7 @@ struct PhoneView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<&'a Language>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hours: Option<&'a Hours>,
+    hours: Option<&'a WrittenHours>,
     notification: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     notification_reason: Option<&'a str>,
@@ -243,7 +243,7 @@ impl<'a> ParticipantView<'a> {
             pin: participant.pin.as_ref().map(Pin::expose),
             notification,
             notification_reason,
-            hours: participant.hours.as_ref(),
+            hours: participant.hours.as_ref().map(Hours::written),
             name: participant.name.as_ref(),
             phones: participant.present().map(PhoneView::new).collect(),
         }
@@ -270,7 +270,7 @@ impl<'a> PhoneView<'a> {
             verified_by: phone.verified_by,
             name: phone.name.as_ref(),
             language: phone.language.as_ref(),
-            hours: phone.hours.as_ref(),
+            hours: phone.hours.as_ref().map(Hours::written),
             notification,
             notification_reason,
         }
