@@ -293,3 +293,28 @@ async fn erased_call_with_pin_is_redacted() {
     of_pins.iter().for_each(|item| LeakSearch::new([RIDER, OTHER]).assert_no_leak("an item", &item.to_string()));
     assert!(!items.iter().any(|item| text(item, "/sk/S").starts_with("LEG#")), "no leg is back");
 }
+
+#[tokio::test]
+async fn right_pin_stays_right_if_the_tries_are_used_up_later() {
+    let laptop = laptop(&[]).await;
+    let created = create(&laptop, json!({})).await;
+    let typed = |call: usize, digits: &str| {
+        json!({"from": OTHER, "to": dials(&created, 0), "uuid": format!("u{call}"), "dtmf": digits,
+               "conversation_uuid": format!("CON-{call}")})
+        .to_string()
+    };
+    let connects = async |call: usize, digits: &str| {
+        let answer = laptop.signed_post("/webhooks/event/pin/1", &typed(call, digits)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body[1]["action"] == "connect"
+    };
+    let right = pin(&created, 0);
+    assert!(connects(0, right).await);
+    for call in 1..=5 {
+        assert!(!connects(call, wrong(&[&created])).await);
+    }
+    assert!(!connects(6, right).await, "a try too many");
+    // Vonage delivers the first webhook again.
+    assert!(connects(0, right).await);
+    assert!(!connects(6, right).await && !connects(1, wrong(&[&created])).await);
+}

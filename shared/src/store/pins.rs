@@ -154,7 +154,8 @@ impl Store {
         self.get(Key::PinCall(call)).await
     }
 
-    /// Counts the `nth` try of a call at `now`, before its PIN is looked up.
+    /// Counts the `nth` try of a call at `now`, before its PIN is looked up. One that was counted before stays so, also when no more are
+    /// allowed.
     pub async fn count_pin_try(
         &self,
         call: &str,
@@ -173,7 +174,10 @@ impl Store {
             for TriesOf { by, allowance } in tries {
                 let key = Key::PinTries { number, by };
                 let free_at = self.get::<TriesItem>(key).await?.map(|tries| tries.free_at);
-                let Some(next) = allowance.after_a_try(free_at, now) else { return Ok(Break(Counted::TooMany)) };
+                let Some(next) = allowance.after_a_try(free_at, now) else {
+                    let is_counted = self.pin_call(call).await?.is_some_and(|known| nth <= known.tries);
+                    return Ok(Break(if is_counted { Counted::Before } else { Counted::TooMany }));
+                };
                 let count = Write::update(key).set("free_at = :next").set_ttl(next).bind(":next", item::seconds(next));
                 transaction.push(match free_at {
                     Some(seen) => count.when("free_at = :seen").bind(":seen", item::seconds(seen)),
