@@ -18,6 +18,7 @@ use shared::store::IdempotentRequest;
 use crate::carrier::{SmsOutcome, label};
 use crate::case::{Case, MOST_NUMBERS};
 use crate::legs::{CallEvent, STATUSES};
+use crate::pins;
 use crate::scenario::{ARGENTINE, INVALID_PHONE, language, number, person};
 use crate::steps::{Action, ConversationRef, NewConversationSpec, PhoneRef};
 use crate::system::Operation;
@@ -68,6 +69,7 @@ impl Case {
                 let call = self.calls.iter().rev().nth(call % self.calls.len().max(1))?.clone();
                 self.model.step(call, *asked).map(Operation::Step)
             }
+            Action::Pin(action) => self.pin_try(*action).map(Operation::Pin),
             Action::Drain(nth) => self.virtual_number(*nth).map(Operation::Drain),
             Action::PlaceOrder(kind, more) => {
                 let left = MOST_NUMBERS.saturating_sub(self.model.numbers.len() + self.model.still_ordered());
@@ -128,7 +130,7 @@ impl Case {
                 max_calls_per_day: spec.max_calls_per_day.map(|calls| MaxCount::try_from(calls).unwrap()),
                 ..UsageLimits::default()
             },
-            pins: None,
+            pins: spec.pin.then(pins::issuer),
             notify: spec.notify,
             reference: None,
         };

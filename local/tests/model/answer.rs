@@ -14,6 +14,7 @@ use shared::service::update::UpdateError;
 use shared::service::verify_number::ParticipantNumberError;
 use shared::store::Recorded;
 
+use crate::pins;
 use crate::system::Outcome;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +54,8 @@ pub enum Answer {
     Account(bool),
     /// The next part of a call: words, or nothing.
     Next(bool),
+    /// The fate of a typed PIN.
+    Typed(&'static str),
     /// The fate of an event.
     Recorded(Recorded),
     Failed(String),
@@ -93,6 +96,7 @@ impl Answer {
             Outcome::Account(changed) => Self::Account(*changed),
             Outcome::Step(Ok(next)) => Self::Next(next.is_some()),
             Outcome::Event(Ok(recorded)) => Self::Recorded(*recorded),
+            Outcome::Pin(Ok(typed)) => Self::Typed(pins::typed_as(typed)),
             Outcome::End(Err(error))
             | Outcome::Erase(Err(error))
             | Outcome::EraseNumber(Err(error))
@@ -103,6 +107,7 @@ impl Answer {
             | Outcome::Upkeep(Err(error))
             | Outcome::Event(Err(error))
             | Outcome::Step(Err(error))
+            | Outcome::Pin(Err(error))
             | Outcome::Retention(Err(error))
             | Outcome::Heal(Err(error)) => Self::Failed(error.to_string()),
         }
@@ -159,6 +164,7 @@ impl Answer {
             Self::Retired => "done",
             Self::Account(true) => "account changed",
             Self::Account(false) => "account unchanged",
+            Self::Typed(fate) => fate,
             Self::Next(true) => "words",
             Self::Next(false) => "nothing",
             Self::Recorded(Recorded::Merged(_)) => "merged",

@@ -16,6 +16,7 @@ use crate::expectations::Execution;
 use crate::legs::{CALLS, PlacedCall};
 use crate::missed_calls::{Asked, RINGING};
 use crate::model::{DAY, Model, RouteKey, Verdict, ensure};
+use crate::pin_steps::TypedCall;
 use crate::scenario::{Scenario, canonical};
 use crate::sms_checks::SmsLedger;
 use crate::steps::{Action, NewConversationSpec, PhoneRef, Step};
@@ -43,7 +44,9 @@ pub struct Case {
     pub calls: Vec<PlacedCall>,
     /// The last calls of any kind, with what they met, oldest first.
     pub met: Vec<MetCall>,
-    /// Number of calls that were connected.
+    /// The last calls whose callers were asked for a PIN, oldest first.
+    pub typed: Vec<TypedCall>,
+    /// Number of calls that were connected, or asked for a PIN.
     pub placed: usize,
     /// Number of events that were checked.
     pub events: usize,
@@ -77,6 +80,7 @@ impl Case {
             attempts: 0,
             calls: Vec::new(),
             met: Vec::new(),
+            typed: Vec::new(),
             placed: 0,
             events: 0,
             coverage: Coverage::default(),
@@ -106,7 +110,7 @@ impl Case {
         Ok(case.coverage)
     }
 
-    async fn step(&mut self, step: &Step) -> Verdict {
+    pub async fn step(&mut self, step: &Step) -> Verdict {
         match step {
             Step::Wait(milliseconds) => self.wait("wait", SignedDuration::from_millis(*milliseconds)),
             Step::WaitForDays(days) => self.wait("wait for days", DAY * i32::try_from(*days).unwrap()),
@@ -137,6 +141,7 @@ impl Case {
                 self.all(&[Step::WaitForDays(31), retain]).await
             }
             Step::Ring { nth, side, all, crash } => self.ring(*nth, *side, all, *crash).await,
+            Step::Guess { pin, from, calls, crash } => self.guess(*pin, *from, *calls, *crash).await,
             Step::Find(number) => {
                 let steps = [Action::GiveBack(*number), Action::Upkeep, Action::Heal];
                 self.all(&steps.map(Step::Do)).await
@@ -272,7 +277,8 @@ impl Case {
             self.placed += 1;
             self.calls.drain(..(self.calls.len() + 1).saturating_sub(CALLS));
             let (callee_side, is_named) = (side.other(), one_way || !handling.is_plain());
-            self.calls.push(PlacedCall { id, conversation, at, caller, callee, callee_side, is_named });
+            let is_by_pin = false;
+            self.calls.push(PlacedCall { id, conversation, at, caller, callee, callee_side, is_named, is_by_pin });
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ use shared::store::PartState;
 
 use crate::missed_calls::Telling;
 use crate::model::{Model, ModelConversation, ModelRoute, NET, RECORDS_KEPT, RouteKey, Verdict, ensure, route_key};
+use crate::pin_checks::check_pins;
 use crate::scenario::{canonical, country_of};
 use crate::table::Table;
 
@@ -32,6 +33,7 @@ pub fn check(model: &Model, table: &Table) -> Verdict {
     check_destinations(model, table)?;
     check_requests(model, table)?;
     check_told(model, table)?;
+    check_pins(model, table)?;
     check_journal(model, table)?;
     check_pool(model, table)
 }
@@ -475,6 +477,7 @@ impl Model {
         };
         self.redactions.retain(|id| !redaction(id));
         self.requests.retain(|key, _| !request(key));
+        self.pins.calls.retain(|call, _| !is_deleted(format!("CALL#{call}"), "PIN".to_owned()));
         self.released.retain(|number, _| !own(number));
         Ok(())
     }

@@ -74,6 +74,8 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("guard", &["taken", "declined", "unknown", "crashed"]),
     ("end of a guarded leg", &["texted", "texted before", "taken", "over", "not texted", "crashed"]),
     ("limit", &["of a day reached", "reached"]),
+    ("PIN", &["right, hidden", "right, from another phone", "right again", "wrong again", "too many", "crashed"]),
+    ("PIN", &["wrong", "nothing", "of another number or phone", "of one that is over"]),
     ("call of before", &["is certain", "is not certain"]),
     (
         "erase a person by number",

@@ -14,6 +14,7 @@ use crate::healing;
 use crate::legs::CallEvent;
 use crate::missed_calls::{self, CallStep};
 use crate::model::{Model, ModelConversation, Verdict, ensure};
+use crate::pins::PinTry;
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
 
@@ -42,6 +43,8 @@ struct Observed<'a> {
     events: &'a [&'a CallEvent],
     /// The steps of calls for which Vonage asked.
     steps: &'a [&'a CallStep],
+    /// The PINs that were typed.
+    tries: &'a [&'a PinTry],
     /// True if no process crashed.
     answered: bool,
 }
@@ -87,9 +90,11 @@ impl Case {
         });
         let events: Vec<&CallEvent> = executions.iter().filter_map(|execution| execution.operation.event()).collect();
         let steps: Vec<&CallStep> = executions.iter().filter_map(|execution| execution.operation.step()).collect();
-        let (events, steps, answered) =
-            (&*events, &*steps, executions.iter().all(|execution| execution.outcome.is_some()));
-        let observed = Observed { table: &table, rented: &rented, undisturbed, may_hold, events, steps, answered };
+        let tries: Vec<&PinTry> = executions.iter().filter_map(|execution| execution.operation.pin()).collect();
+        let answered = executions.iter().all(|execution| execution.outcome.is_some());
+        let (events, steps, tries) = (&*events, &*steps, &*tries);
+        let observed =
+            Observed { table: &table, rented: &rented, undisturbed, may_hold, events, steps, tries, answered };
         let explanation = self.explain(&executions, &observed)?;
         let before = std::mem::replace(&mut self.model, explanation.model);
         self.count(&executions, &explanation.carried_out, &before);
@@ -111,6 +116,7 @@ impl Case {
             self.check_pool_as_read().await?;
         }
         self.record_created(&before, &executions, &table);
+        self.note_typed(&executions);
         self.sms.check_unsent(&self.model, &table)?;
         self.peak_usage.check(&self.model, &table)?;
         self.table = table;
@@ -190,6 +196,7 @@ impl Case {
                 Operation::GiveBack(_) => "give a number back",
                 Operation::Event(_) => "event",
                 Operation::Step(step) => step.asked.name(),
+                Operation::Pin(_) => "PIN",
             };
             if let Some(done) = execution.outcome.as_ref().and_then(Outcome::retired) {
                 self.coverage.count("retention", if done.erased > 0 { "erased" } else { "nothing to erase" });
@@ -199,6 +206,9 @@ impl Case {
             match execution.answer() {
                 Some(_) if let Operation::Step(step) = &execution.operation => {
                     self.coverage.count(kind, self.model.became(step, before));
+                }
+                Some(_) if let Operation::Pin(pin) = &execution.operation => {
+                    self.coverage.count(kind, before.describe_try(pin));
                 }
                 Some(answer) => self.coverage.count(kind, answer.label()),
                 // Only the numbers, the conversations or the text messages show how far it came.
@@ -324,6 +334,9 @@ fn apply_all<'a>(
         if let Operation::Step(step) = operation {
             model.accept_step(step, outcome.as_ref(), observed.table, observed.undisturbed)?;
         }
+        if let Operation::Pin(pin) = operation {
+            model.accept_try(pin, outcome.as_ref(), observed.undisturbed)?;
+        }
         if let Operation::Heal = operation {
             model.accept_healing(outcome.is_some(), observed.table)?;
         }
@@ -343,7 +356,9 @@ fn apply_all<'a>(
     }
     model.accept_holds(observed.table, observed.may_hold)?;
     model.accept_texts(observed.table, observed.undisturbed)?;
-    model.accept_legs(observed.table, observed.events, observed.steps, observed.answered)?;
+    model.accept_pins(observed.table, observed.tries, observed.undisturbed)?;
+    let (steps, tries) = (observed.steps, observed.tries);
+    model.accept_legs(observed.table, observed.events, (steps, tries), observed.answered)?;
     checks::check(&model, observed.table)?;
     model.heals.clone_from(&observed.table.heals);
     model.retention = observed.table.retention;

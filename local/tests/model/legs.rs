@@ -15,6 +15,7 @@ use shared::store::{LegNumbers, Recorded};
 
 use crate::missed_calls::CallStep;
 use crate::model::{Model, ModelConversation, RouteKey, Verdict, ends_with_calls, ensure};
+use crate::pins::PinTry;
 use crate::scenario::canonical;
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
@@ -40,6 +41,8 @@ pub struct PlacedCall {
     /// True if the events of the callee's leg name the conversation: the callee only receives, or there is more to do about calls
     /// than to connect them.
     pub is_named: bool,
+    /// True if the caller is known by a PIN.
+    pub is_by_pin: bool,
 }
 
 /// An event of one of the two legs of a call.
@@ -117,6 +120,16 @@ impl CallEvent {
         (self.call.is_named && self.direction == Direction::Outbound).then_some(self.call.conversation)
     }
 
+    /// True if the leg is that of a caller who is known by a PIN.
+    pub fn is_by_pin(&self) -> bool {
+        self.call.is_by_pin && self.direction == Direction::Inbound
+    }
+
+    /// The conversation of the event, if more than its numbers tells it.
+    fn home(&self) -> Option<ConversationId> {
+        if self.is_by_pin() { Some(self.call.conversation) } else { self.named() }
+    }
+
     fn key(&self) -> RouteKey {
         let LegNumbers { phone, virtual_number, .. } = self.numbers();
         (canonical(phone), virtual_number.clone())
@@ -176,7 +189,7 @@ impl Model {
 
     /// The conversations that have or had the event's numbers.
     fn owners(&self, event: &CallEvent) -> impl Iterator<Item = ConversationId> {
-        let (named, key) = (event.named(), event.key());
+        let (named, key) = (event.home(), event.key());
         let owners = self.routed.iter().filter(move |(_, keys)| keys.contains_key(&key)).map(|(id, _)| *id);
         owners.filter(move |_| named.is_none()).chain(named)
     }
@@ -198,7 +211,8 @@ impl Model {
             let is_remembered = route.is_some_and(|route| route.side.is_some() && route.history.contains(&id));
             is_remembered && self.routed.get(&id).and_then(|keys| keys.get(key)).is_some_and(|until| self.now < *until)
         };
-        is_stored && (event.named().is_some() || owns(&event.key()))
+        let is_known = self.pins.calls.contains_key(&event.call.conversation_uuid());
+        is_stored && (event.named().is_some() || event.is_by_pin() && is_known || owns(&event.key()))
     }
 
     /// Takes over that a conversation of an event has reached its limit, if what was counted says so.
@@ -233,17 +247,18 @@ impl Model {
         Ok(())
     }
 
-    /// Takes over the legs of the table. Only those of `events` and of `steps` may have changed. `answered`: no process crashed.
+    /// Takes over the legs of the table. Only those of `events`, `steps` and `tries` may have changed. `answered`: no process crashed.
     pub fn accept_legs(
         &mut self,
         table: &Table,
         events: &[&CallEvent],
-        steps: &[&CallStep],
+        (steps, tries): (&[&CallStep], &[&PinTry]),
         answered: bool,
     ) -> Verdict {
         let is_of_event = |uuid: &str| events.iter().any(|event| event.uuid() == uuid);
-        let is_touched =
-            |uuid: &str| is_of_event(uuid) || steps.iter().any(|step| step.pressed() == Some(uuid.to_owned()));
+        let is_of_step = |uuid: &str| steps.iter().any(|step| step.pressed() == Some(uuid.to_owned()));
+        let is_of_try = |uuid: &str| tries.iter().any(|pin| pin.call.leg() == uuid);
+        let is_touched = |uuid: &str| is_of_event(uuid) || is_of_step(uuid) || is_of_try(uuid);
         for ((id, uuid), before) in self.legs.iter().filter(|((_, uuid), _)| !is_touched(uuid)) {
             let is_right = match table.legs.get(&(*id, uuid.clone())) {
                 Some(found) => found == before,
@@ -261,6 +276,9 @@ impl Model {
         }
         for step in steps {
             self.check_pressed(step, table, is_of_event(&step.uuid()), answered)?;
+        }
+        for pin in tries {
+            self.check_pin_leg(pin, table, is_of_event(&pin.call.leg()))?;
         }
         let orphan = table.legs.keys().find(|(id, _)| {
             !self.conversations.contains_key(id) && !table.erasures.contains(id) && !self.forgotten.contains(id)
@@ -318,7 +336,7 @@ impl Model {
     /// True if a leg with these statuses belongs to a conversation: the latest that had begun when the first of them happened.
     /// Two that began in the same second cannot be told apart.
     fn is_home(&self, id: ConversationId, event: &CallEvent, statuses: &BTreeSet<Status>) -> bool {
-        if let Some(named) = event.named() {
+        if let Some(named) = event.home() {
             return named == id;
         }
         let first = statuses.first().map_or(event.time(), |status| event.call.time(*status)).as_second();

@@ -147,7 +147,7 @@ impl Operation {
 
     /// True if only the state after it shows how far a crashed process came.
     pub fn shows_itself(&self) -> bool {
-        self.provisions() || self.is_many_changes() || self.step().is_some()
+        self.provisions() || self.is_many_changes() || self.step().is_some() || self.pin().is_some()
     }
 }
 

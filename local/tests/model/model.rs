@@ -21,6 +21,7 @@ use crate::carrier::label;
 use crate::expectations::BegunEnd;
 use crate::legs::StoredLeg;
 use crate::missed_calls::Telling;
+use crate::pins::Pins;
 use crate::scenario::{INVALID_PHONE, Scenario, canonical, country_of, keyed_as, language_of, number};
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
@@ -72,6 +73,7 @@ pub struct Model {
     pub cut_off: BTreeSet<String>,
     /// The times at which people were last told of missed calls, or asked to call back.
     pub told: BTreeMap<Telling, Timestamp>,
+    pub pins: Pins,
     /// Conversations that the table has deleted because their time was over.
     pub forgotten: BTreeSet<ConversationId>,
     /// The route keys that each conversation has and had, as far as the journal has to know them.
@@ -198,7 +200,7 @@ impl Model {
         let (fallback, routes_read) = (scenario.fallback.clone(), scenario.routes_read);
         let (conversations, erased, redactions, routes, requests, released) = Default::default();
         let (away, orders, heals, retention, keys) = Default::default();
-        let (routed, legs, cut_off, told, forgotten) = Default::default();
+        let (routed, legs, cut_off, told, forgotten, pins) = Default::default();
         Self {
             now,
             fallback,
@@ -219,6 +221,7 @@ impl Model {
             legs,
             cut_off,
             told,
+            pins,
             forgotten,
         }
     }
@@ -241,8 +244,8 @@ impl Model {
         if let Operation::Event(event) = operation {
             return self.check_recorded(event, outcome);
         }
-        if let Operation::Step(_) = operation {
-            // See `Model::accept_step`.
+        if let Operation::Step(_) | Operation::Pin(_) = operation {
+            // See `Model::accept_step` and `Model::accept_try`.
             return Ok(());
         }
         let (right, answer) = (self.expected_answer(operation), Answer::of(outcome));
@@ -276,7 +279,7 @@ impl Model {
 
     /// Applies an operation that was carried out by a process that crashed before it answered.
     pub fn accept_unanswered(&mut self, operation: &Operation, table: &Table) -> Verdict {
-        if let Operation::Event(_) | Operation::Step(_) = operation {
+        if let Operation::Event(_) | Operation::Step(_) | Operation::Pin(_) = operation {
             return Ok(());
         }
         match (operation, self.expected_answer(operation)) {
@@ -352,7 +355,9 @@ impl Model {
                 Answer::Account(self.numbers.contains_key(number) && !self.away.contains(number))
             }
             Operation::GiveBack(number) => Answer::Account(self.away.contains(&number.number)),
-            Operation::Event(_) | Operation::Step(_) => unreachable!("an event has several right answers"),
+            Operation::Event(_) | Operation::Step(_) | Operation::Pin(_) => {
+                unreachable!("an event has several right answers")
+            }
         }
     }
 
@@ -448,6 +453,9 @@ impl Model {
         let phones = phones(new);
         let sees = given.participants.each_ref().map(|participant| participant.sees.clone());
         self.check_choice(&phones, &sees, new)?;
+        let has_pin = |side: Side| given.participants[side.index()].pin.is_some();
+        let is_right = |side: &Side| has_pin(*side) == (new.pins.is_some() && new.direction.includes(*side));
+        ensure(Side::BOTH.iter().all(is_right), || format!("{given:?} has other PINs than {new:?} asks for"))?;
         ensure(given.id.created_at() == self.now, || {
             format!("conversation {:?} has the wrong creation time", given.id)
         })?;
@@ -462,7 +470,7 @@ impl Model {
             sees: sees[side.index()].clone(),
             notification: given.participants[side.index()].notification.clone(),
             previous_numbers: Vec::new(),
-            pin: None,
+            pin: given.participants[side.index()].pin.clone(),
             previously_seen: Vec::new(),
             hours: None,
             name: None,
@@ -652,6 +660,9 @@ impl Model {
                 conversation.listed.entry(canonical(&new_number)).or_insert(self.now);
                 participant.previous_numbers.push(std::mem::replace(&mut participant.number, new_number));
                 participant.notification = Notification::Off;
+                if participant.pin.take().is_some() {
+                    self.pins.due.insert((id, phone.side.index()));
+                }
                 if conversation.expected.direction.includes(phone.side) {
                     self.quarantine_route(&old_name, conversation.quarantine());
                 }
@@ -686,6 +697,8 @@ pub fn without_texts(conversation: &Conversation) -> Conversation {
     let mut conversation = conversation.clone();
     for participant in &mut conversation.participants {
         participant.notification = Notification::Off;
+        // Only the table knows a new one; see `Model::accept_pins`.
+        participant.pin = None;
     }
     conversation.carrier_records.clear();
     conversation

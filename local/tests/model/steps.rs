@@ -11,6 +11,7 @@ use crate::carrier::SmsOutcome;
 use crate::connection::Moment;
 use crate::legs::{CALLS, STATUSES};
 use crate::missed_calls::Asked;
+use crate::pin_steps::PinAction;
 use crate::scenario::{ARGENTINE, Kind, LANGUAGES, PEOPLE};
 
 /// Most steps of one case.
@@ -61,6 +62,14 @@ pub enum Step {
         nth: usize,
         side: Side,
         all: Vec<Asked>,
+        crash: Option<(u8, Moment)>,
+    },
+    /// Somebody who is not known types a PIN, no PIN in so many calls, and the PIN again, perhaps in a process that crashes. Single steps
+    /// seldom use up what is allowed.
+    Guess {
+        pin: usize,
+        from: usize,
+        calls: u8,
         crash: Option<(u8, Moment)>,
     },
     /// The retention of most conversations ends, and the schedule runs; the process may crash at one of its requests.
@@ -125,6 +134,8 @@ pub enum Action {
         call: usize,
         asked: Asked,
     },
+    /// Somebody who is not known types a PIN.
+    Pin(PinAction),
 }
 
 /// Parameters of a conversation to create.
@@ -146,6 +157,8 @@ pub struct NewConversationSpec {
     /// The limit of its minutes. One that has no other limit.
     pub max_minutes: Option<u64>,
     pub handling: CallHandling,
+    /// True if those who may dial get PINs.
+    pub pin: bool,
 }
 
 /// A reference to a phone.
@@ -188,6 +201,7 @@ impl Step {
             7 => lose.prop_map(|(number, crash)| Self::Lose { number, crash }),
             3 => (0..8usize).prop_map(Self::Find),
             2 => age.prop_map(Self::Age),
+            2 => Self::guess(),
             8 => ring.prop_map(|(nth, side, all, crash)| Self::Ring { nth, side, all, crash }),
             30 => crash.prop_map(|(action, nth, moment, concurrent)| Self::Crash { action, nth, moment, concurrent }),
         ]
@@ -240,6 +254,7 @@ impl Action {
             3 => (0..8usize).prop_map(Self::GiveBack),
             24 => Self::event(),
             12 => (0..CALLS, Asked::any()).prop_map(|(call, asked)| Self::Next { call, asked }),
+            24 => PinAction::any().prop_map(Self::Pin),
         ]
     }
 }
@@ -256,9 +271,9 @@ impl NewConversationSpec {
             2 => (1..3u64).prop_map(|calls| (None, Some(calls), None)),
             2 => (1..4u64).prop_map(|minutes| (None, None, Some(minutes))),
         ];
-        let texts = (any::<bool>(), key);
+        let texts = (any::<bool>(), key, any::<bool>());
         (PhoneRef::two(), direction, lifetime, 60..=600u32, texts, limits, languages(), handling()).prop_map(
-            |(people, direction, lifetime, quarantine, (notify, key), limits, languages, handling)| {
+            |(people, direction, lifetime, quarantine, (notify, key, pin), limits, languages, handling)| {
                 let (max_calls, max_calls_per_day, max_minutes) = limits;
                 Self {
                     people,
@@ -272,6 +287,7 @@ impl NewConversationSpec {
                     max_minutes,
                     handling,
                     languages,
+                    pin,
                 }
             },
         )

@@ -25,6 +25,7 @@ use shared::service::create::{Created, CreationError, Creator, NewConversation};
 use shared::service::demand::DemandRecorder;
 use shared::service::forget::Forgetter;
 use shared::service::heal::{Healer, Healing};
+use shared::service::pin_calls::{PinCalls, Typed};
 use shared::service::pool_cache::PoolCache;
 use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Upkeep};
 use shared::service::restore::{Restored, Restorer};
@@ -44,6 +45,7 @@ use crate::database::{Database, JOURNAL, TABLE};
 use crate::legs::CallEvent;
 use crate::missed_calls::CallStep;
 use crate::model::ends_with_calls;
+use crate::pins::{PinTry, pin_key};
 use crate::restore::RESTORED;
 use crate::scenario::{Kind, Scenario};
 use crate::stale::StaleReads;
@@ -83,6 +85,7 @@ pub struct Process {
     provisioner: Provisioner,
     healer: Healer<Texts>,
     pub steps: CallSteps<Texts>,
+    pins: PinCalls,
     numbers: NumbersApi,
 }
 
@@ -119,6 +122,8 @@ pub enum Operation {
     Event(CallEvent),
     /// Vonage asks what comes next in a call.
     Step(CallStep),
+    /// Somebody types a PIN.
+    Pin(PinTry),
 }
 
 /// The outcome of an operation.
@@ -141,6 +146,7 @@ pub enum Outcome {
     Account(bool),
     Event(Result<Recorded, StoreError>),
     Step(Result<Option<Ncco>, StoreError>),
+    Pin(Result<Typed, StoreError>),
 }
 
 impl System {
@@ -294,15 +300,16 @@ impl Process {
         };
         let steps =
             CallSteps { store: store.clone(), texts: texts.clone(), words: Words::default(), clock: clock.clone() };
+        let pins = PinCalls { store: store.clone(), key: pin_key(), clock: clock.clone() };
         let updater = Updater {
             store: store.clone(),
             verifier: verifier(),
-            pin_key: None,
+            pin_key: Some(pin_key()),
             words: Words::default(),
             clock: clock.clone(),
             cache: PoolCache::default(),
         };
-        Self { creator, updater, provisioner, healer, steps, numbers }
+        Self { creator, updater, provisioner, healer, steps, pins, numbers }
     }
 
     pub fn store(&self) -> &Store {
@@ -335,6 +342,16 @@ impl Process {
         let mut missing = self.store().whole_pool().await?;
         missing.retain(|number| number.missing_since.is_some());
         self.healer.run(&missing, None).await
+    }
+
+    /// Records an event, as the event webhook does. The numbers of a caller with PIN may be hidden, and tell nothing.
+    async fn record(&self, event: &CallEvent) -> Result<Recorded, StoreError> {
+        let (time, now) = (event.time(), self.creator.clock.now());
+        let of_leg = event.event();
+        if event.is_by_pin() {
+            return self.store().record_leg_by_pin(&of_leg, now).await;
+        }
+        self.store().record_leg_event(event.numbers(), &of_leg, time, now).await
     }
 
     pub async fn perform(&self, operation: &Operation) -> Outcome {
@@ -377,12 +394,8 @@ impl Process {
                 Outcome::Account(self.numbers.buy(number.country, &number.number).await.is_ok())
             }
             Operation::Step(step) => Outcome::Step(Box::pin(step.ask(&self.steps)).await),
-            Operation::Event(event) => {
-                let (time, now) = (event.time(), self.creator.clock.now());
-                let of_leg = event.event();
-                let recorded = self.store().record_leg_event(event.numbers(), &of_leg, time, now);
-                Outcome::Event(Box::pin(recorded).await)
-            }
+            Operation::Pin(pin) => Outcome::Pin(Box::pin(pin.type_in(&self.pins)).await),
+            Operation::Event(event) => Outcome::Event(Box::pin(self.record(event)).await),
         }
     }
 }

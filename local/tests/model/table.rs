@@ -16,12 +16,14 @@ use shared::domain::pool::PoolNumber;
 use shared::domain::ready_pool::{PartName, ReadyNumber, ReadyPart};
 use shared::domain::route::KeyOwner;
 use shared::domain::route_keys::RouteKey;
+use shared::domain::side::Side;
 use shared::domain::usage::{CallsByDay, Counted, Usage};
-use shared::store::{Line, PartState, RecordedChange};
+use shared::store::{Line, PartState, PinCall, RecordedChange};
 
 use crate::database::{Database, JOURNAL, TABLE};
 use crate::legs::{STATUSES, StoredLeg};
 use crate::missed_calls::Telling;
+use crate::pins::{KnownCall, TriesKey};
 use crate::scenario::number;
 
 /// The content of the table at one moment.
@@ -66,6 +68,12 @@ pub struct Table {
     pub heals: BTreeMap<ConversationId, Timestamp>,
     /// The times at which people were last told of missed calls.
     pub told: BTreeMap<Telling, Timestamp>,
+    /// The participants to whom PINs lead, by number and hash.
+    pub pins: BTreeMap<(VirtualNumber, String), (ConversationId, Side)>,
+    /// The times from which all tries of PINs are allowed again.
+    pub pin_tries: BTreeMap<TriesKey, Timestamp>,
+    /// The calls whose callers typed PINs.
+    pub pin_calls: BTreeMap<String, KnownCall>,
     /// The legs of calls by conversation and id.
     pub legs: BTreeMap<(ConversationId, String), StoredLeg>,
     /// The usage of the calls of conversations with limits.
@@ -190,6 +198,19 @@ impl Table {
                 let id = sk.strip_prefix("CONVERSATION#").unwrap().try_into().unwrap();
                 let since = Timestamp::from_millisecond(item["since"].as_i64().unwrap()).unwrap();
                 self.participations.insert((number(of), id), since);
+            }
+            ("PIN", None, _) => {
+                let (what, by) = sk.split_once('#').unwrap();
+                let key = (number(of), by.to_owned());
+                match what {
+                    "PIN" => drop(self.pins.insert(key, (parsed(&item["conversation"]), parsed(&item["side"])))),
+                    _ => drop(self.pin_tries.insert(key, time("free_at").unwrap())),
+                }
+            }
+            ("CALL", None, "PIN") => {
+                let PinCall { tries, accepted } = parsed(item);
+                let accepted = accepted.map(|accepted| (accepted.conversation, accepted.side));
+                self.pin_calls.insert(of.to_owned(), (tries, accepted));
             }
             ("FORGET", None, "DONE") => assert!(item["number"].is_null(), "the phone is forgotten: {item}"),
             ("FORGET", None, _) => self.running_number_erasures += 1,
