@@ -116,6 +116,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("DEFAULT_MISSED_CALLS", "text"),
         ("RECORDING_DAYS", "31"),
         ("DEFAULT_RECORDING", "announce"),
+        ("DEFAULT_SAFETY_KEY", "on"),
         ("VONAGE_RECORDING_DOMAINS", "nexmo.com"),
         ("DEFAULT_LANGUAGE", "de"),
         ("BRAND", "Rides"),

@@ -67,7 +67,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 63] = {
+pub const VARIABLES: [Variable; 64] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -145,6 +145,8 @@ pub const VARIABLES: [Variable; 63] = {
              text, call_back and voicemail, such as say,text"),
         variable("DEFAULT_RECORDING", Parameter("DefaultRecording"), Value("off"),
             "Recording of the calls of a conversation that has no recording of its own: off, announce or consent"),
+        variable("DEFAULT_SAFETY_KEY", Parameter("DefaultSafetyKey"), Value("off"),
+            "on lets callers press *9 to block the other side, in a conversation without safety_key of its own; or off"),
         variable("RECORDING_DAYS", Parameter("RecordingDays"), Value("0"),
             "Days for which recordings are kept, 0 to 365; 0 means that nothing is recorded. Recordings need the private key of \
              the Voice application"),
@@ -436,7 +438,7 @@ impl Environment {
         Ok((days > 0).then(|| SignedDuration::from_hours(24 * i64::from(days))))
     }
 
-    /// Reads `DEFAULT_GUARD`, `DEFAULT_MISSED_CALLS` and `RECORDING_DAYS`.
+    /// Reads `DEFAULT_GUARD`, `DEFAULT_MISSED_CALLS`, `DEFAULT_RECORDING`, `DEFAULT_SAFETY_KEY` and `RECORDING_DAYS`.
     pub fn call_handling(&self) -> Result<CallHandling, ConfigError> {
         let guard = self.required("DEFAULT_GUARD")?;
         let missed = self.optional("DEFAULT_MISSED_CALLS").unwrap_or_default();
@@ -450,6 +452,11 @@ impl Environment {
             })?,
             recording: serde_json::from_value(self.required("DEFAULT_RECORDING")?.into())
                 .map_err(|_| malformed("DEFAULT_RECORDING", "must be off, announce or consent"))?,
+            safety_key: match self.required("DEFAULT_SAFETY_KEY")?.as_str() {
+                "on" => true,
+                "off" => false,
+                _ => return Err(malformed("DEFAULT_SAFETY_KEY", "must be on or off")),
+            },
             ..CallHandling::default()
         };
         match self.recordings_kept_for()? {

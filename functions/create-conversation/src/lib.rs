@@ -77,6 +77,8 @@ struct ConversationBody {
     #[serde(default)]
     recording: Option<CallRecording>,
     #[serde(default)]
+    safety_key: Option<bool>,
+    #[serde(default)]
     max_attempts: Option<u8>,
     #[serde(default)]
     max_ring_seconds: Option<u32>,
@@ -272,6 +274,7 @@ impl ConversationBody {
             missed_calls: self.missed_calls.unwrap_or(usual_handling.missed_calls),
             guard: self.guard.unwrap_or(usual_handling.guard),
             recording: self.recording.unwrap_or(usual_handling.recording),
+            safety_key: self.safety_key.unwrap_or(usual_handling.safety_key),
             max_attempts: self.max_attempts.or_else(|| has_several_phones(&participants).then_some(Attempt::USUAL)),
             max_ring_seconds: self.max_ring_seconds,
         };

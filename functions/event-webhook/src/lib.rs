@@ -13,6 +13,7 @@
 
 mod late;
 mod pin;
+mod safety;
 mod steps;
 
 use lambda_http::http::StatusCode;

@@ -55,6 +55,8 @@ struct ChangeBody {
     #[serde(default)]
     guard: Option<Guard>,
     #[serde(default)]
+    safety_key: Option<bool>,
+    #[serde(default)]
     max_attempts: Option<u8>,
     #[serde(default)]
     max_ring_seconds: Option<u32>,
@@ -143,8 +145,8 @@ impl TryFrom<ChangeBody> for Change {
         let is_about_people = body.participants.is_some();
         let People { phone, further, languages, names } =
             body.participants.map(change_of_people).transpose()?.unwrap_or_default();
-        let ChangeBody { missed_calls, guard, max_attempts, max_ring_seconds, .. } = body;
-        let handling = HandlingChange { missed_calls, guard, max_attempts, max_ring_seconds };
+        let ChangeBody { missed_calls, guard, safety_key, max_attempts, max_ring_seconds, .. } = body;
+        let handling = HandlingChange { missed_calls, guard, safety_key, max_attempts, max_ring_seconds };
         if !(1..=Attempt::MOST).contains(&max_attempts.unwrap_or(1)) {
             return Err(Problem::invalid("max_attempts", format!("Must be from 1 to {}.", Attempt::MOST)));
         }

@@ -29,7 +29,20 @@ impl Demo<'_> {
         self.click_to_call().await?;
         self.hang_up().await?;
         self.find_lost_property().await?;
-        self.record_a_call().await
+        self.record_a_call().await?;
+        self.press_the_safety_key().await
+    }
+
+    async fn press_the_safety_key(&self) -> Result<(), DemoError> {
+        println!("\n22. The driver feels threatened in a call, and presses star and 9.");
+        let pair = self.pair(14, json!({"safety_key": true}), ["en", "en"]).await?;
+        let call = json!({"from": pair.driver, "to": pair.driver_dials, "presses_during_call": ["*9"]});
+        self.post(&self.simulator_calls(), call).await?;
+        let conversation = self.get(&self.gateway(&pair.path)).await?;
+        println!("   The side that is blocked: {}. With CALL_CONTROL the call ends.", text(&conversation, "/blocked"));
+        let call = self.ring(&pair, json!("answers"), json!([])).await?;
+        println!("   The rider calls, and hears: \"{}\"", heard(&call));
+        check(call["phones"]["callee"].is_null(), "the rider reaches nobody", &call)
     }
 
     async fn find_lost_property(&self) -> Result<(), DemoError> {

@@ -169,6 +169,24 @@ async fn block_and_its_undoing_are_one_event_each() {
 }
 
 #[tokio::test]
+async fn press_of_the_safety_key_is_one_event() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let mut order = conversation();
+    (order["safety_key"], order["notify"]) = (json!(true), json!(false));
+    let created = laptop.post("/conversations", &order).await.body;
+    let stream = Stream::open(&laptop).await;
+    let call = json!({"from": RIDER, "to": created["participants"][0]["dials"], "presses_during_call": ["*9*9"],
+                      "events": "twice"});
+    laptop.call(call).await;
+    let shown = laptop.get(&format!("/conversations/{}", text(&created, "/id"))).await.body;
+    let events = events(&stream).await.0;
+    let last = events.last().unwrap();
+    assert_eq!((&events[0]["before"]["blocked"], &events[0]["blocked"]), (&json!(""), &json!("b")));
+    assert_eq!(last["safety_key_pressed_at"], json!([seconds(&shown["safety_key_pressed_at"][0]), ""]));
+    assert!(events.len() <= 2, "one for each press: {events:?}");
+}
+
+#[tokio::test]
 async fn erasure_is_end_event_and_tombstones_are_none() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;

@@ -37,6 +37,7 @@ mod provision;
 mod recorded_calls;
 mod recordings;
 mod retention;
+mod safety_key;
 mod stale;
 mod support;
 mod template;

@@ -73,6 +73,31 @@ async fn key_at_the_guard_counts_once_it_is_stored() {
 }
 
 #[tokio::test]
+async fn safety_key_blocks_and_hangs_up_after_a_crash() {
+    at_every_request("POST /webhooks/event/{id}/safety-b", 4, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        let created = create(&laptop, json!({"safety_key": true})).await;
+        let id = string(&created["id"]);
+        let key = json!({"from": PHONES[0], "to": created["participants"][0]["dials"], "uuid": "u",
+                         "conversation_uuid": "CON-1", "dtmf": {"digits": "*9", "timed_out": false},
+                         "timestamp": "2026-11-22T12:00:00.000Z"});
+        let event = posted(&laptop, &id, Some("safety-b"), &key);
+        let taken = std::cell::Cell::new(false);
+        scenario
+            .run(&laptop, async |functions| taken.set(functions.answer::<EventWebhook>(&event).await.status == 204))
+            .await;
+        let path = format!("/conversations/{id}");
+        // What was answered is done. What was not, Vonage tells again.
+        assert!(!taken.get() || laptop.get(&path).await.body["blocked"] == "b");
+        let event = posted(&laptop, &id, Some("safety-b"), &key);
+        assert_eq!(Functions::of(&laptop).answer::<EventWebhook>(&event).await.status, 204);
+        assert_eq!(laptop.get(&path).await.body["blocked"], "b");
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn lost_property_is_texted_once_at_most_after_a_crash() {
     at_every_request("POST /webhooks/event/{id}/late-b", 4, async |mut scenario: Scenario| {
         let laptop = builder().numbers("GB", 2).start().await;

@@ -167,6 +167,27 @@ async fn guarded_and_missed_calls_leak_no_number() {
     assert_nothing_leaked(&laptop).await;
 }
 
+/// The safety key in a call, and the block that it makes.
+#[tokio::test]
+async fn safety_key_leaks_no_number() {
+    let laptop = builder().numbers("GB", 2).start().await;
+    let mut order = conversation();
+    order["safety_key"] = json!(true);
+    let created = laptop.post("/conversations", &order).await.body;
+    for (from, side, other) in [(RIDER, 0, DRIVER), (DRIVER, 1, RIDER)] {
+        let to = &created["participants"][side]["dials"];
+        let call = laptop.call(json!({"from": from, "to": to, "presses_during_call": ["*9"]})).await;
+        REAL.assert_no_leak("an NCCO", &call["nccos"].to_string().replace(other, "the callee"));
+        REAL.assert_no_leak("what the caller hears", &call["phones"]["caller"]["heard"].to_string());
+    }
+    let path = format!("/webhooks/event/{}/safety-b", created["id"].as_str().unwrap());
+    let body =
+        json!({"from": DRIVER, "to": RIDER, "uuid": DRIVER, "conversation_uuid": RIDER, "dtmf": {"digits": "*9"}});
+    REAL.assert_no_leak("the answer", &laptop.signed_post(&path, &body.to_string()).await.body.to_string());
+    laptop.stack.background_runs_finished().await;
+    assert_nothing_leaked(&laptop).await;
+}
+
 /// Lost property after the end, and its text message.
 #[tokio::test]
 async fn lost_property_leaks_no_number() {

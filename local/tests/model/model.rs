@@ -9,6 +9,7 @@ use shared::domain::judge::Judge;
 use shared::domain::language::Language;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{NumberState, PoolNumber};
+use shared::domain::safety_key::SafetyPresses;
 use shared::domain::side::Side;
 use shared::domain::text::Label;
 use shared::service::create::NewConversation;
@@ -493,6 +494,7 @@ impl Model {
             limit_reached_at: None,
             paused_until: None,
             blocked: None,
+            safety: SafetyPresses::default(),
             revision: 0,
             carrier_records: given.carrier_records.clone(),
         };

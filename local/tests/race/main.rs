@@ -19,4 +19,5 @@ mod pins;
 mod placed_calls;
 mod recordings;
 mod renting;
+mod safety_key;
 mod sandboxes;

@@ -27,6 +27,7 @@ use shared::domain::late::LateCare;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::pool::{Feature, LossNotes, NumberState, NumberType, PoolNumber};
 use shared::domain::route::{KeyOwner, Route};
+use shared::domain::safety_key::SafetyPresses;
 use shared::domain::side::{Side, WhoDials};
 use shared::domain::usage::UsageLimits;
 use shared::store::{CallsPage, CallsQuery, ChangeError, CreateError, IdempotentRequest, LegPhone, Store};
@@ -122,6 +123,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         limit_reached_at: None,
         paused_until: None,
         blocked: None,
+        safety: SafetyPresses::default(),
         revision: 0,
         carrier_records: Vec::new(),
     }

@@ -19,6 +19,9 @@ pub struct CallHandling {
     /// The recording of calls.
     #[serde(default, skip_serializing_if = "CallRecording::is_off")]
     pub recording: CallRecording,
+    /// True if the caller may press the [safety key](crate::domain::safety_key) in a call.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub safety_key: bool,
     /// Most phones of a side that one call tries. One, if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u8>,
@@ -45,6 +48,11 @@ impl CallHandling {
     /// True if the callee hears something before the connection.
     pub fn whispers(&self) -> bool {
         self.guard == Guard::Press1 || !self.recording.is_off()
+    }
+
+    /// True if Vonage has to know where to ask or tell about a call beyond its events: if it is more than a plain connection.
+    pub fn needs_addresses(&self) -> bool {
+        self.has_words() || self.whispers() || self.safety_key
     }
 
     /// Returns the most phones that one call tries.

@@ -17,6 +17,7 @@ use crate::domain::language::Language;
 use crate::domain::late::LateCare;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::pin::Pin;
+use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::usage::{Tally, UsageLimits};
@@ -372,6 +373,9 @@ pub struct Conversation {
     /// The sides whose calls are not connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Blocked>,
+    /// The times at which participants pressed the safety key, each of which blocked the other side.
+    #[serde(default, skip_serializing_if = "SafetyPresses::is_none")]
+    pub safety: SafetyPresses,
     /// Number of changes to its end, its limits, its block, its participants' phones and what they dial. A write requires the revision
     /// that was read.
     pub revision: u32,

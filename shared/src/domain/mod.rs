@@ -32,6 +32,7 @@ pub mod recording_work;
 pub mod retention;
 pub mod route;
 pub mod route_keys;
+pub mod safety_key;
 pub mod shortfall;
 pub mod side;
 pub mod support;

@@ -93,6 +93,15 @@ impl Blocked {
         }
     }
 
+    /// Returns the block of `side` together with the sides that are `blocked` already.
+    pub fn with(blocked: Option<Self>, side: Side) -> Self {
+        match (blocked, side) {
+            (None | Some(Self::A), Side::A) => Self::A,
+            (None | Some(Self::B), Side::B) => Self::B,
+            _ => Self::Both,
+        }
+    }
+
     /// Returns the word by which it is stored and shown.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -116,6 +125,20 @@ mod tests {
         ] {
             assert_eq!((serde_json::to_value(blocked).unwrap(), blocked.as_str()), (word.into(), word));
             assert!(Side::BOTH.iter().all(|side| sides.contains(side) == blocked.includes(*side)));
+        }
+    }
+
+    #[test]
+    fn further_block_keeps_the_first_one() {
+        for (before, side, after) in [
+            (None, Side::A, Blocked::A),
+            (None, Side::B, Blocked::B),
+            (Some(Blocked::A), Side::A, Blocked::A),
+            (Some(Blocked::A), Side::B, Blocked::Both),
+            (Some(Blocked::B), Side::A, Blocked::Both),
+            (Some(Blocked::Both), Side::A, Blocked::Both),
+        ] {
+            assert_eq!(Blocked::with(before, side), after);
         }
     }
 

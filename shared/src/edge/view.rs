@@ -55,6 +55,9 @@ pub struct ConversationView<'a> {
     paused_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked: Option<Blocked>,
+    /// The last times at which sides A and B pressed the safety key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safety_key_pressed_at: Option<[Option<Timestamp>; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageView<'a>>,
     participants: [ParticipantView<'a>; 2],
@@ -181,6 +184,8 @@ impl<'a> ConversationView<'a> {
             limit_reached_at: conversation.limit_reached_at,
             paused_until: conversation.paused_until.filter(|until| now < *until),
             blocked: conversation.blocked,
+            safety_key_pressed_at: Some(Side::BOTH.map(|side| conversation.safety.of(side)))
+                .filter(|times| times.iter().any(Option::is_some)),
             usage: None,
             participants: Side::BOTH.map(|side| ParticipantView::new(conversation, side)),
             calls: None,

@@ -18,6 +18,7 @@ pub mod recordings;
 pub mod redact;
 pub mod restore;
 pub mod retention;
+pub mod safety_key;
 mod scan_run;
 pub mod speak;
 pub mod update;

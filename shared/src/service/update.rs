@@ -58,6 +58,8 @@ pub struct HandlingChange {
     pub missed_calls: Option<MissedCalls>,
     /// The guard.
     pub guard: Option<Guard>,
+    /// True if callers may press the safety key.
+    pub safety_key: Option<bool>,
     /// Most phones of a side that one call tries.
     pub max_attempts: Option<u8>,
     /// Seconds from the first ring of a call until no further phone is tried.
@@ -70,6 +72,7 @@ impl HandlingChange {
             missed_calls: self.missed_calls.unwrap_or(before.missed_calls),
             guard: self.guard.unwrap_or(before.guard),
             recording: before.recording,
+            safety_key: self.safety_key.unwrap_or(before.safety_key),
             max_attempts: self.max_attempts.or(before.max_attempts),
             max_ring_seconds: self.max_ring_seconds.or(before.max_ring_seconds),
         }

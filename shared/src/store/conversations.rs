@@ -448,6 +448,9 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
     if before.blocked != after.blocked {
         change = with_block(change, after);
     }
+    if before.safety != after.safety {
+        change = change.set("safety = :safety").bind(":safety", item::value(after.safety)?);
+    }
     if before.handling != after.handling {
         change = with_handling(change, after)?;
     }

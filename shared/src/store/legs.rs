@@ -98,18 +98,24 @@ pub(super) fn merge(owner: &LegPhone, direction: Direction, event: &LegEvent) ->
     Ok(set_missing(key(owner.conversation, event), attributes))
 }
 
-/// Returns the write that notes that the callee of a leg took the call at `now`.
-pub(super) fn accept(owner: &LegPhone, call: &str, leg: &str, now: Timestamp) -> Result<Write, StoreError> {
-    let attributes = Item::from([
+/// Returns what a leg has from the beginning: its ids and its owner.
+pub(super) fn identity(owner: &LegPhone, direction: Direction, call: &str, leg: &str) -> Result<Item, StoreError> {
+    Ok(Item::from([
         ("conversation".to_owned(), item::string(owner.conversation)),
         ("conversation_uuid".to_owned(), item::string(call)),
         ("uuid".to_owned(), item::string(leg)),
         ("side".to_owned(), item::value(owner.side)?),
-        ("direction".to_owned(), item::value(Direction::Outbound)?),
+        ("direction".to_owned(), item::value(direction)?),
         ("phone".to_owned(), item::integer(owner.phone as u64)),
+        // Set once, and never again: a change of the conversation does not touch its legs.
         ("ttl".to_owned(), item::seconds(leg_deleted_after(owner.rests_until))),
-        ("accepted_at".to_owned(), item::seconds(now)),
-    ]);
+    ]))
+}
+
+/// Returns the write that notes that the callee of a leg took the call at `now`.
+pub(super) fn accept(owner: &LegPhone, call: &str, leg: &str, now: Timestamp) -> Result<Write, StoreError> {
+    let mut attributes = identity(owner, Direction::Outbound, call, leg)?;
+    attributes.insert("accepted_at".to_owned(), item::seconds(now));
     let key = Key::Leg { conversation: owner.conversation, conversation_uuid: call, uuid: leg };
     Ok(set_missing(key, attributes))
 }
@@ -119,32 +125,16 @@ pub(super) const AGREED: &str = "agreed_at";
 
 /// Returns the write that notes that the caller of a leg agreed at `now` to the recording of the call.
 pub(super) fn agree(owner: &LegPhone, call: &str, leg: &str, now: Timestamp) -> Result<Write, StoreError> {
-    let attributes = Item::from([
-        ("conversation".to_owned(), item::string(owner.conversation)),
-        ("conversation_uuid".to_owned(), item::string(call)),
-        ("uuid".to_owned(), item::string(leg)),
-        ("side".to_owned(), item::value(owner.side)?),
-        ("direction".to_owned(), item::value(Direction::Inbound)?),
-        ("phone".to_owned(), item::integer(owner.phone as u64)),
-        ("ttl".to_owned(), item::seconds(leg_deleted_after(owner.rests_until))),
-        (AGREED.to_owned(), item::seconds(now)),
-    ]);
+    let mut attributes = identity(owner, Direction::Inbound, call, leg)?;
+    attributes.insert(AGREED.to_owned(), item::seconds(now));
     let key = Key::Leg { conversation: owner.conversation, conversation_uuid: call, uuid: leg };
     Ok(set_missing(key, attributes))
 }
 
 /// Returns the write that notes that the caller of a leg typed the PIN of its owner at `now`.
 pub(super) fn by_pin(owner: &LegPhone, call: &str, leg: &str, now: Timestamp) -> Result<Write, StoreError> {
-    let attributes = Item::from([
-        ("conversation".to_owned(), item::string(owner.conversation)),
-        ("conversation_uuid".to_owned(), item::string(call)),
-        ("uuid".to_owned(), item::string(leg)),
-        ("side".to_owned(), item::value(owner.side)?),
-        ("direction".to_owned(), item::value(Direction::Inbound)?),
-        ("phone".to_owned(), item::integer(owner.phone as u64)),
-        ("ttl".to_owned(), item::seconds(leg_deleted_after(owner.rests_until))),
-        ("pin_at".to_owned(), item::seconds(now)),
-    ]);
+    let mut attributes = identity(owner, Direction::Inbound, call, leg)?;
+    attributes.insert("pin_at".to_owned(), item::seconds(now));
     let key = Key::Leg { conversation: owner.conversation, conversation_uuid: call, uuid: leg };
     Ok(set_missing(key, attributes))
 }

@@ -42,6 +42,7 @@ mod retention;
 mod retention_pass;
 mod route_scan;
 mod routes;
+mod safety_keys;
 pub mod schema;
 mod transaction;
 mod usage;
@@ -89,6 +90,7 @@ pub use retention::ROUTES_KEPT;
 pub use retention_pass::RetentionPass;
 pub use route_scan::{MAX_NUMBERS, RouteScan};
 pub use routes::KeyOwners;
+pub use safety_keys::KeyLeg;
 pub use usage::UsageAsRead;
 pub use warnings::Warning;
 

@@ -33,6 +33,8 @@ pub enum StepKind {
     Agree,
     /// The recording of a call has ended.
     Recorded,
+    /// The caller pressed a key in the call.
+    Safety,
 }
 
 /// A step of a call to the participant on one side.
@@ -47,7 +49,7 @@ pub struct Step {
 }
 
 impl Step {
-    const KINDS: [(StepKind, &'static str); 11] = [
+    const KINDS: [(StepKind, &'static str); 12] = [
         (StepKind::Guard, "guard"),
         (StepKind::After, "after"),
         (StepKind::Menu, "menu"),
@@ -59,6 +61,7 @@ impl Step {
         (StepKind::Consent, "consent"),
         (StepKind::Agree, "agree"),
         (StepKind::Recorded, "recorded"),
+        (StepKind::Safety, "safety"),
     ];
 
     /// Reads the last part of an address.

@@ -72,6 +72,20 @@ pub enum Action {
         #[serde(rename = "eventUrl")]
         event_url: [String; 1],
     },
+    /// Tells an address of each key that is pressed from here on, one by one, beside the other actions.
+    ///
+    /// Source: Vonage Voice API, NCCO reference, "Input": the mode `asynchronous` must have no `dtmf`.
+    #[serde(rename = "input")]
+    Listen {
+        /// The kinds of input.
+        #[serde(rename = "type")]
+        kinds: [&'static str; 1],
+        /// `asynchronous`.
+        mode: &'static str,
+        /// The address, whose answer is ignored.
+        #[serde(rename = "eventUrl")]
+        event_url: [String; 1],
+    },
     /// Asks an address for what comes next. Its answer replaces the rest of the actions.
     Notify {
         /// Data for the address. Vonage requires some.
@@ -212,6 +226,7 @@ pub fn spoken(ncco: &Ncco) -> String {
         | Action::Notify { .. }
         | Action::Record { .. }
         | Action::RecordCall { .. }
+        | Action::Listen { .. }
         | Action::Conversation { .. } => None,
     });
     texts.collect::<Vec<_>>().join(" ")
@@ -291,6 +306,7 @@ pub fn connect(connection: Connection, follow_up: Option<FollowUp>) -> Ncco {
     let Connection { connect_to, present_as, limits, handling, caller, left_seconds, attempt } = connection;
     let after = follow_up.as_ref().filter(|_| !handling.guard.is_none());
     let after = after.map(|follow_up| ask_after(follow_up, caller, attempt));
+    let listen = follow_up.as_ref().filter(|_| handling.safety_key).map(|follow_up| listen(&follow_up.urls, caller));
     let (urls, token) = follow_up.map(|follow_up| (follow_up.urls, follow_up.whisper_token)).unzip();
     let on_answer = token.flatten().zip(urls.as_ref()).map(|(token, urls)| OnAnswer { url: urls.whisper(&token) });
     let (limit, _) = limits.talk_seconds_within(left_seconds, handling);
@@ -309,13 +325,19 @@ pub fn connect(connection: Connection, follow_up: Option<FollowUp>) -> Ncco {
         machine_detection: (handling.guard == Guard::Detect)
             .then_some(MachineDetection { behavior: "hangup", mode: "detect" }),
     };
-    [Some(connect), after].into_iter().flatten().collect()
+    [listen, Some(connect), after].into_iter().flatten().collect()
 }
 
 /// Returns the action after a guarded leg: if the callee did not accept the call, another phone is tried, or the caller hears so.
 fn ask_after(follow_up: &FollowUp, caller: Side, attempt: Option<Attempt>) -> Action {
     let url = follow_up.urls.step(StepKind::After, caller.other(), attempt);
     Action::Notify { payload: Payload { about: "the end of a guarded leg" }, event_url: [url] }
+}
+
+/// Returns the action that tells of the keys which the caller presses in the call.
+fn listen(urls: &CallUrls, caller: Side) -> Action {
+    let event_url = [urls.step(StepKind::Safety, caller.other(), None)];
+    Action::Listen { kinds: ["dtmf"], mode: "asynchronous", event_url }
 }
 
 /// Seconds in which a key has to be pressed; the longest that Vonage takes. A phone that screens calls asks its owner first.
@@ -424,6 +446,16 @@ mod tests {
         assert_eq!(detection, &json!({"behavior": "hangup", "mode": "detect"}));
         assert_eq!((&detected[1]["eventType"], &detected[2]), (&json!("synchronous"), &after));
         assert!(detected[1]["endpoint"][0].get("onAnswer").is_none());
+    }
+
+    #[test]
+    fn safety_key_is_listened_for_before_the_connection() {
+        let handling = CallHandling { safety_key: true, ..CallHandling::default() };
+        let ncco = connected(handling, Some(None));
+        let listen = json!({"action": "input", "type": ["dtmf"], "mode": "asynchronous",
+                            "eventUrl": ["https://here/webhooks/event/ID/safety-b"]});
+        assert_eq!((&ncco[1], &ncco[2]["action"], ncco.as_array().unwrap().len()), (&listen, &json!("connect"), 3));
+        assert_eq!(connected(handling, None), connected(CallHandling::default(), None), "nobody could take the keys");
     }
 
     #[test]

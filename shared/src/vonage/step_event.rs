@@ -3,11 +3,13 @@
 //! Source: Vonage Voice API, webhook reference. They have no status. Their numbers are used only where a PIN is typed: elsewhere
 //! the address names the conversation and the side.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::event::{self, identifier};
-use crate::domain::phone::VirtualNumber;
+use super::time;
 use crate::domain::phone::caller_id::CallerId;
+use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 
 /// The body of such a webhook.
 #[derive(Debug)]
@@ -33,6 +35,16 @@ impl StepEvent {
     /// Returns the caller, as the answer webhook reads it.
     pub fn caller(&self) -> CallerId {
         CallerId::read(self.text("from").as_deref(), self.dialled().as_ref())
+    }
+
+    /// Returns the called phone, if a request placed the call: the dialled number is then a person's.
+    pub fn called(&self) -> Option<RealNumber> {
+        self.dialled().and_then(|number| PhoneNumber::try_from(number.as_str()).ok()).map(RealNumber::from)
+    }
+
+    /// Returns its time, if it has one.
+    pub fn time(&self) -> Option<Timestamp> {
+        time::time(&self.text("timestamp")?)
     }
 
     /// Returns Vonage's ids of the call and of the leg.

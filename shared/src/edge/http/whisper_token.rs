@@ -64,7 +64,7 @@ impl WhisperTokens {
         else {
             return None;
         };
-        if !one_way && !handling.has_words() && !handling.whispers() && attempt.is_none() {
+        if !one_way && !handling.needs_addresses() && attempt.is_none() {
             return None;
         }
         let Some(urls) = urls(*conversation) else {

@@ -20,6 +20,7 @@ use crate::domain::language::Language;
 use crate::domain::late::LateCare;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pin::PinIssuer;
+use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::usage::UsageLimits;
@@ -306,6 +307,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             limit_reached_at: None,
             paused_until: None,
             blocked: None,
+            safety: SafetyPresses::default(),
             revision: 0,
             carrier_records: verified
                 .iter()
