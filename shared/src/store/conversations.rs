@@ -399,14 +399,6 @@ fn with_mark(change: Write, after: &Conversation) -> Write {
     }
 }
 
-/// Sets or removes the handling of calls.
-pub(super) fn with_handling(change: Write, after: &Conversation) -> Result<Write, StoreError> {
-    Ok(match after.handling.is_plain() {
-        true => change.remove("handling"),
-        false => change.set("handling = :handling").bind(":handling", item::value(after.handling)?),
-    })
-}
-
 /// Sets or removes the sides that are blocked.
 pub(super) fn with_block(change: Write, after: &Conversation) -> Write {
     match after.blocked {
@@ -452,7 +444,7 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
         change = change.set("safety = :safety").bind(":safety", item::value(after.safety)?);
     }
     if before.handling != after.handling {
-        change = with_handling(change, after)?;
+        change = routes::with_handling(change, after)?;
     }
     let new_records = &after.carrier_records[before.carrier_records.len()..];
     if !new_records.is_empty() {

@@ -72,7 +72,7 @@ impl Store {
         };
         update = conversations::with_pause(conversations::with_block(update, after), after);
         if before.handling != after.handling {
-            update = conversations::with_handling(update, after)?;
+            update = routes::with_handling(update, after)?;
         }
         let change = match recorded {
             Some(recorded) => change.put(now)?.when("revision = :recorded").bind(":recorded", item::integer(recorded)),

@@ -310,7 +310,7 @@ pub(super) fn follow(
         true => follow.remove("callees"),
         false => follow.set("callees = :callees").bind(":callees", item::value(callees)?),
     };
-    let follow = super::conversations::with_handling(follow, conversation)?;
+    let follow = with_handling(follow, conversation)?;
     let follow = match phone.language {
         Some(language) => follow
             .set("#language = :language")
@@ -321,6 +321,14 @@ pub(super) fn follow(
     Ok(with_left(with_block(marked(follow, conversation), conversation, phone), conversation, phone, tally))
 }
 
+/// Sets or removes the handling of calls.
+pub(super) fn with_handling(change: Write, after: &Conversation) -> Result<Write, StoreError> {
+    Ok(match after.handling.is_plain() {
+        true => change.remove("handling"),
+        false => change.set("handling = :handling").bind(":handling", item::value(after.handling)?),
+    })
+}
+
 /// Updates the route of a `phone` to the end, the limits, the handling of calls and the block of the conversation.
 pub(super) fn restate(
     conversation: &Conversation,
@@ -328,7 +336,7 @@ pub(super) fn restate(
     tally: Option<&Tally>,
 ) -> Result<Write, StoreError> {
     let restated = marked(set(conversation, phone, conversation.end()), conversation);
-    let restated = super::conversations::with_handling(restated, conversation)?;
+    let restated = with_handling(restated, conversation)?;
     Ok(with_left(with_block(restated, conversation, phone), conversation, phone, tally))
 }
 

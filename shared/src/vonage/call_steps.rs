@@ -155,11 +155,6 @@ pub fn menu_answer(speech: &Speech<'_>, is_asked: bool) -> Ncco {
     vec![say(speech, if is_asked { Spoken::MissedAsked } else { Spoken::Goodbye })]
 }
 
-/// Returns what the caller of a conversation that is over hears, who may press 1 because of lost property.
-pub fn late(speech: &Speech<'_>, caller: Side, urls: &CallUrls) -> Ncco {
-    vec![say(speech, Spoken::LateOffer), one_key(urls.step(StepKind::Late, caller.other(), None))]
-}
-
 /// Returns what a late caller hears who has asked the other participant for a call.
 pub fn late_asked(speech: &Speech<'_>) -> Ncco {
     vec![say(speech, Spoken::LateAsked)]

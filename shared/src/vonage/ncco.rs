@@ -4,7 +4,6 @@
 
 use serde::Serialize;
 
-use super::call_steps;
 use super::call_urls::{CallUrls, StepKind};
 use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
@@ -272,7 +271,9 @@ fn answer_when(is_asked: bool, destination: Destination, speech: &Speech<'_>, fo
         Destination::Paused(_) => vec![say(speech, Spoken::DayUsedUp)],
         Destination::Blocked(_) => vec![say(speech, Spoken::Connecting), say(speech, Spoken::Unavailable)],
         Destination::Late { caller, care, .. } => match follow_up.filter(|_| care.lost_property) {
-            Some(follow_up) => call_steps::late(speech, caller, &follow_up.urls),
+            Some(follow_up) => {
+                vec![say(speech, Spoken::LateOffer), one_key(follow_up.urls.step(StepKind::Late, caller.other(), None))]
+            }
             None => vec![say(speech, Spoken::Ended)],
         },
         Destination::Ended(_) => vec![say(speech, Spoken::Ended)],

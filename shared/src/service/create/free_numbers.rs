@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use super::receiver::HeldLine;
-use super::{CreationError, Creator, NewConversation, SideNumbers};
+use super::{CreationError, Creator, NewConversation, SideNumbers, SidePhones};
 use crate::clock::SharedClock;
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes, Extent};
 use crate::domain::choice::{self, Caller, Criteria, NoFreeNumber};
@@ -45,19 +45,6 @@ pub(in crate::service) struct Options {
     /// All routes of each further phone of each side.
     further: [Vec<CallerRoutes>; 2],
     ready: ReadyPool,
-}
-
-/// The phones of a side.
-pub(in crate::service) struct SidePhones {
-    pub(in crate::service) first: RealNumber,
-    pub(in crate::service) further: Vec<RealNumber>,
-}
-
-impl From<&VerifiedSide> for SidePhones {
-    fn from(verified: &VerifiedSide) -> Self {
-        let further = verified.further.iter().map(|phone| phone.number.clone());
-        Self { first: verified.first.number.clone(), further: further.collect() }
-    }
 }
 
 /// The reads that a choice needs, and the choice.

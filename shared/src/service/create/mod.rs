@@ -25,7 +25,6 @@ use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::usage::UsageLimits;
 use crate::domain::words::Words;
-use crate::service::create::free_numbers::SidePhones;
 use crate::service::demand::{DemandRecorder, Renting};
 use crate::service::pool_cache::PoolCache;
 use crate::service::verify_number::{self, NumberVerifier, ParticipantNumberError, VerifiedNumber, VerifiedSide};
@@ -340,6 +339,19 @@ fn further(asked: &NewParticipant, verified: &VerifiedSide, is_texted: bool) -> 
         left_at: None,
     };
     phones.map(phone).collect()
+}
+
+/// The phones of a side.
+pub(in crate::service) struct SidePhones {
+    pub(in crate::service) first: RealNumber,
+    pub(in crate::service) further: Vec<RealNumber>,
+}
+
+impl From<&VerifiedSide> for SidePhones {
+    fn from(verified: &VerifiedSide) -> Self {
+        let further = verified.further.iter().map(|phone| phone.number.clone());
+        Self { first: verified.first.number.clone(), further: further.collect() }
+    }
 }
 
 /// The phones of a side of a request.
