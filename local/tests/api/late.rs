@@ -160,3 +160,13 @@ async fn late_caller_reaches_the_support_phone_of_the_conversation() {
     let refused = laptop.post("/conversations", &order).await;
     assert_eq!((refused.status, &refused.body["field"]), (422, &json!("support_phone")), "{refused:?}");
 }
+
+#[tokio::test]
+async fn one_way_conversation_has_nothing_to_press() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({"direction": "a_to_b"})).await;
+    end(&laptop, &created).await;
+    let told = press(&laptop, &created, 0, "1").await;
+    assert!(heard(&told).contains("has ended") && !heard(&told).contains(OFFER), "{told}");
+    assert_alone(&told);
+}

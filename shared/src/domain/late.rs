@@ -36,9 +36,9 @@ impl LateCare {
         !self.lost_property && self.support_phone.is_none()
     }
 
-    /// Returns the care as a route has it.
-    pub fn of_route(&self) -> Self {
-        Self { asked_a: None, asked_b: None, ..self.clone() }
+    /// Returns the care as a route has it. Nobody is asked for a call who cannot dial.
+    pub fn of_route(&self, both_dial: bool) -> Self {
+        Self { lost_property: self.lost_property && both_dial, asked_a: None, asked_b: None, ..self.clone() }
     }
 
     /// Returns the last time at which this side asked for a call.
@@ -65,6 +65,7 @@ mod tests {
         let care = LateCare { lost_property: true, asked_b: Some(now), ..LateCare::default() };
         assert!(care.has_asked(Side::B, now) && !care.has_asked(Side::A, now));
         assert!(!care.has_asked(Side::B, now + SignedDuration::from_hours(24)));
-        assert!(!care.is_none() && LateCare::default().is_none() && care.of_route().asked_b.is_none());
+        assert!(!care.is_none() && LateCare::default().is_none() && care.of_route(true).asked_b.is_none());
+        assert!(care.of_route(true).lost_property && care.of_route(false).is_none());
     }
 }

@@ -261,7 +261,7 @@ impl Route {
             one_way: !conversation.direction.is_both(),
             limits: conversation.limits,
             handling: conversation.handling,
-            late: conversation.late.of_route(),
+            late: conversation.late.of_route(conversation.direction.is_both()),
             expires_at: conversation.expires_at,
             quarantined_until: conversation.quarantined_until(conversation.expires_at),
             history: Vec::new(),
