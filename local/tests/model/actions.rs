@@ -70,6 +70,7 @@ impl Case {
                 self.model.step(call, *asked).map(Operation::Step)
             }
             Action::Pin(action) => self.pin_try(*action).map(Operation::Pin),
+            Action::Late(action) => self.late_key(*action).map(Operation::Late),
             Action::Drain(nth) => self.virtual_number(*nth).map(Operation::Drain),
             Action::PlaceOrder(kind, more) => {
                 let left = MOST_NUMBERS.saturating_sub(self.model.numbers.len() + self.model.still_ordered());
@@ -123,7 +124,7 @@ impl Case {
             quarantine_seconds: spec.quarantine,
             limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
             handling: spec.handling,
-            late: LateCare::default(),
+            late: LateCare { lost_property: spec.lost_property, ..LateCare::default() },
             usage_limits: UsageLimits {
                 max_calls: spec.max_calls.map(|calls| MaxCount::try_from(calls).unwrap()),
                 max_minutes: spec.max_minutes.map(|minutes| MaxCount::try_from(minutes).unwrap()),

@@ -14,8 +14,8 @@ use shared::service::update::UpdateError;
 use shared::service::verify_number::ParticipantNumberError;
 use shared::store::Recorded;
 
-use crate::pins;
 use crate::system::Outcome;
+use crate::{late, pins};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
@@ -54,7 +54,7 @@ pub enum Answer {
     Account(bool),
     /// The next part of a call: words, or nothing.
     Next(bool),
-    /// The fate of a typed PIN.
+    /// The fate of a typed PIN, or of a late caller.
     Typed(&'static str),
     /// The fate of an event.
     Recorded(Recorded),
@@ -96,6 +96,7 @@ impl Answer {
             Outcome::Account(changed) => Self::Account(*changed),
             Outcome::Step(Ok(next)) => Self::Next(next.is_some()),
             Outcome::Event(Ok(recorded)) => Self::Recorded(*recorded),
+            Outcome::Late(Ok((met, _))) => Self::Typed(late::met(met)),
             Outcome::Pin(Ok(typed)) => Self::Typed(pins::typed_as(typed)),
             Outcome::End(Err(error))
             | Outcome::Erase(Err(error))
@@ -108,6 +109,7 @@ impl Answer {
             | Outcome::Event(Err(error))
             | Outcome::Step(Err(error))
             | Outcome::Pin(Err(error))
+            | Outcome::Late(Err(error))
             | Outcome::Retention(Err(error))
             | Outcome::Heal(Err(error)) => Self::Failed(error.to_string()),
         }

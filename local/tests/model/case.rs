@@ -141,6 +141,9 @@ impl Case {
                 self.all(&[Step::WaitForDays(31), retain]).await
             }
             Step::Ring { nth, side, all, crash } => self.ring(*nth, *side, all, *crash).await,
+            Step::LoseProperty { nth, caller, agrees, crash } => {
+                self.lose_property(*nth, *caller, *agrees, *crash).await
+            }
             Step::Guess { pin, from, calls, crash } => self.guess(*pin, *from, *calls, *crash).await,
             Step::Find(number) => {
                 let steps = [Action::GiveBack(*number), Action::Upkeep, Action::Heal];
@@ -194,7 +197,7 @@ impl Case {
         self.verify(executions).await
     }
 
-    fn skip(&mut self) -> Verdict {
+    pub fn skip(&mut self) -> Verdict {
         self.coverage.count("skipped", "");
         self.trace.push_str(" (skipped: it applies to nothing)");
         Ok(())

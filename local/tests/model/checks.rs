@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
+use shared::domain::call_limits::CallLimits;
 use shared::domain::caller_routes::CallerRoutes;
 use shared::domain::conversation::{ConversationId, Notification, Participant};
 use shared::domain::country::Country;
 use shared::domain::judge::Judge;
+use shared::domain::late::LateCare;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{Feature, NumberState, PoolNumber};
 use shared::domain::ready_pool::{PartName, ReadyPool};
@@ -131,6 +133,7 @@ fn check_routes(model: &Model, table: &Table) -> Verdict {
             expires_at: route.expires_at,
             quarantined_until: route.quarantined_until,
             is_replaced: route.is_replaced,
+            cares: route.late.lost_property && !route.blocked && !route.hangs_up,
             language: route.language.clone(),
             history: std::iter::once(route.conversation).chain(route.history.iter().copied()).collect(),
         },
@@ -140,6 +143,7 @@ fn check_routes(model: &Model, table: &Table) -> Verdict {
             expires_at: erased.expires_at,
             quarantined_until: erased.quarantined_until,
             is_replaced: false,
+            cares: false,
             language: None,
             history: vec![erased.conversation],
         },
@@ -316,6 +320,12 @@ impl Model {
     pub fn destination_without_conversation(&self, name: &(RealNumber, VirtualNumber)) -> Destination {
         match self.routes.get(name).filter(|route| route.is_in_use(self.now)) {
             Some(route) if route.is_replaced => Destination::Replaced(route.history[0]),
+            Some(ModelRoute { cares: true, side: Some(caller), history, .. }) => Destination::Late {
+                conversation: history[0],
+                caller: *caller,
+                care: LateCare { lost_property: true, ..LateCare::default() },
+                limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
+            },
             Some(route) => route.owner().map_or(Destination::ReceiveOnly, Destination::Ended),
             None => Destination::Nobody,
         }

@@ -34,7 +34,7 @@ impl fmt::Display for Coverage {
 /// The outcomes that a large run must produce.
 const EXPECTED: &[(&str, &[&str])] = &[
     ("add a number", &["provisioned", "crashed"]),
-    ("call", &["Participant", "Ended", "Nobody", "ReceiveOnly", "Exhausted"]),
+    ("call", &["Participant", "Ended", "Late", "Nobody", "ReceiveOnly", "Exhausted"]),
     ("call by the other spelling", &["Participant", "Ended", "Nobody"]),
     ("call on stale data", &["connected"]),
     ("carry out orders", &["provisioned", "crashed"]),
@@ -75,6 +75,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("end of a guarded leg", &["texted", "texted before", "taken", "over", "not texted", "crashed"]),
     ("limit", &["of a day reached", "reached"]),
     ("PIN", &["right, hidden", "right, from another phone", "right again", "wrong again", "too many", "crashed"]),
+    ("lost property", &["asked", "asked before", "agreed", "declined", "crashed"]),
     ("PIN", &["wrong", "nothing", "of another number or phone", "of one that is over"]),
     ("call of before", &["is certain", "is not certain"]),
     (

@@ -11,6 +11,7 @@ use crate::answer::Answer;
 use crate::case::Case;
 use crate::checks;
 use crate::healing;
+use crate::late::{self, LateKey};
 use crate::legs::CallEvent;
 use crate::missed_calls::{self, CallStep};
 use crate::model::{Model, ModelConversation, Verdict, ensure};
@@ -100,6 +101,8 @@ impl Case {
         self.count(&executions, &explanation.carried_out, &before);
         let sent = self.system.texts.take_sent();
         sent.iter().for_each(|text| self.coverage.count("text", &format!("{:?}", text.outcome).to_lowercase()));
+        let keys: Vec<&LateKey> = executions.iter().filter_map(|execution| execution.operation.late()).collect();
+        let sent = late::check_texts([&before, &self.model], &keys, sent, undisturbed)?;
         let sent = missed_calls::check_texts([&before, &self.model], steps, sent, undisturbed)?;
         self.sms.check(&before, &self.model, &executions, &sent, undisturbed)?;
         let events = self.system.bus.events();
@@ -117,6 +120,7 @@ impl Case {
         }
         self.record_created(&before, &executions, &table);
         self.note_typed(&executions);
+        self.note_agreed(&executions);
         self.sms.check_unsent(&self.model, &table)?;
         self.peak_usage.check(&self.model, &table)?;
         self.table = table;
@@ -197,6 +201,7 @@ impl Case {
                 Operation::Event(_) => "event",
                 Operation::Step(step) => step.asked.name(),
                 Operation::Pin(_) => "PIN",
+                Operation::Late(_) => "lost property",
             };
             if let Some(done) = execution.outcome.as_ref().and_then(Outcome::retired) {
                 self.coverage.count("retention", if done.erased > 0 { "erased" } else { "nothing to erase" });
@@ -206,6 +211,9 @@ impl Case {
             match execution.answer() {
                 Some(_) if let Operation::Step(step) = &execution.operation => {
                     self.coverage.count(kind, self.model.became(step, before));
+                }
+                Some(_) if let Operation::Late(key) = &execution.operation => {
+                    self.coverage.count(kind, before.describe_late(key));
                 }
                 Some(_) if let Operation::Pin(pin) = &execution.operation => {
                     self.coverage.count(kind, before.describe_try(pin));
@@ -336,6 +344,9 @@ fn apply_all<'a>(
         }
         if let Operation::Pin(pin) = operation {
             model.accept_try(pin, outcome.as_ref(), observed.undisturbed)?;
+        }
+        if let Operation::Late(key) = operation {
+            model.accept_late(key, outcome.as_ref(), observed.table, observed.undisturbed)?;
         }
         if let Operation::Heal = operation {
             model.accept_healing(outcome.is_some(), observed.table)?;

@@ -71,8 +71,12 @@ impl LateAction {
             1 => Just(LatePhone::Strange),
         ];
         let caller = prop_oneof![Just(Side::A), Just(Side::B)];
-        (0..3usize, caller, phone, prop::bool::weighted(0.8))
-            .prop_map(|(nth, caller, phone, yes)| Self { nth, caller, phone, yes })
+        (0..3usize, caller, phone, prop::bool::weighted(0.8)).prop_map(|(nth, caller, phone, yes)| Self {
+            nth,
+            caller,
+            phone,
+            yes,
+        })
     }
 }
 
@@ -82,8 +86,12 @@ impl Step {
         let moment = prop_oneof![Just(Moment::Before), Just(Moment::After)];
         let crash = prop::option::weighted(0.4, (0..4u8, moment));
         let caller = prop_oneof![Just(Side::A), Just(Side::B)];
-        (0..4usize, caller, any::<bool>(), crash)
-            .prop_map(|(nth, caller, agrees, crash)| Self::LoseProperty { nth, caller, agrees, crash })
+        (0..4usize, caller, any::<bool>(), crash).prop_map(|(nth, caller, agrees, crash)| Self::LoseProperty {
+            nth,
+            caller,
+            agrees,
+            crash,
+        })
     }
 }
 
@@ -119,7 +127,8 @@ impl Case {
     /// Returns the key that an action means, if a conversation is over.
     pub fn late_key(&self, action: LateAction) -> Option<LateKey> {
         let model = &self.model;
-        let over = model.conversations.values().filter(|found| !found.is_live(model.now) && found.is_readable(model.now));
+        let over =
+            model.conversations.values().filter(|found| !found.is_live(model.now) && found.is_readable(model.now));
         let mut over: Vec<_> = over.collect();
         over.sort_by_key(|found| {
             let is = &found.expected;
@@ -172,7 +181,8 @@ impl Case {
                 continue;
             };
             let Some(found) = self.model.conversations.get(&key.conversation) else { continue };
-            let Decision::Routed(Destination::Participant { connect_to, present_as, handling, .. }) = &**decision else {
+            let Decision::Routed(Destination::Participant { connect_to, present_as, handling, .. }) = &**decision
+            else {
                 continue;
             };
             let call = PlacedCall {
@@ -289,7 +299,8 @@ pub fn check_texts(
     for text in sent {
         let of = before.conversations.values().find(|found| {
             let [reader, other] = [text.side, text.side.other()].map(|side| found.expected.participant(side));
-            let speech = words.speech(reader.language.as_ref()).with_label(other.label.as_ref()).with_number(&text.from);
+            let speech =
+                words.speech(reader.language.as_ref()).with_label(other.label.as_ref()).with_number(&text.from);
             found.attempt == text.attempt && speech.write(Text::LostProperty) == text.text
         });
         let Some(of) = of else {

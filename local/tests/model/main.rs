@@ -21,6 +21,7 @@ mod database;
 mod decisions;
 mod expectations;
 mod healing;
+mod late;
 mod legs;
 mod missed_calls;
 mod model;

@@ -145,9 +145,15 @@ impl Operation {
         }
     }
 
+    /// True if it belongs to a call, and only the state after it shows what it did.
+    pub fn is_of_call(&self) -> bool {
+        matches!(self, Self::Event(_) | Self::Step(_) | Self::Pin(_) | Self::Late(_))
+    }
+
     /// True if only the state after it shows how far a crashed process came.
     pub fn shows_itself(&self) -> bool {
-        self.provisions() || self.is_many_changes() || self.step().is_some() || self.pin().is_some()
+        let is_of_call = self.is_of_call() && self.event().is_none();
+        self.provisions() || self.is_many_changes() || is_of_call
     }
 }
 

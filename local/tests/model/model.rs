@@ -104,6 +104,8 @@ pub struct ModelRoute {
     pub quarantined_until: Timestamp,
     /// True if its participant dials another number by now.
     pub is_replaced: bool,
+    /// True if a late caller may ask for a call.
+    pub cares: bool,
     /// The caller's language. `None` for a tombstone and a hold.
     pub language: Option<Language>,
     /// Its conversation and the previous ones, latest first. A hold has none.
@@ -137,8 +139,8 @@ impl ModelRoute {
     /// The hold of somebody who only receives.
     pub fn hold(until: Timestamp) -> Self {
         let (reaches, history) = Default::default();
-        let (is_replaced, language) = (false, None);
-        Self { side: None, reaches, expires_at: until, quarantined_until: until, is_replaced, language, history }
+        let (is_replaced, cares, language) = (false, false, None);
+        Self { side: None, reaches, expires_at: until, quarantined_until: until, is_replaced, cares, language, history }
     }
 
     pub fn is_hold(&self) -> bool {
@@ -148,6 +150,7 @@ impl ModelRoute {
     /// Removes everything but the key, its owner and its times.
     fn make_tombstone(&mut self) {
         (self.side, self.reaches, self.is_replaced, self.language) = (None, None, false, None);
+        self.cares = false;
         self.history.truncate(1);
     }
 
@@ -245,8 +248,8 @@ impl Model {
         if let Operation::Event(event) = operation {
             return self.check_recorded(event, outcome);
         }
-        if let Operation::Step(_) | Operation::Pin(_) = operation {
-            // See `Model::accept_step` and `Model::accept_try`.
+        if let Operation::Step(_) | Operation::Pin(_) | Operation::Late(_) = operation {
+            // See `Model::accept_step`, `Model::accept_try` and `Model::accept_late`.
             return Ok(());
         }
         let (right, answer) = (self.expected_answer(operation), Answer::of(outcome));
@@ -280,7 +283,7 @@ impl Model {
 
     /// Applies an operation that was carried out by a process that crashed before it answered.
     pub fn accept_unanswered(&mut self, operation: &Operation, table: &Table) -> Verdict {
-        if let Operation::Event(_) | Operation::Step(_) | Operation::Pin(_) = operation {
+        if operation.is_of_call() {
             return Ok(());
         }
         match (operation, self.expected_answer(operation)) {
@@ -356,7 +359,7 @@ impl Model {
                 Answer::Account(self.numbers.contains_key(number) && !self.away.contains(number))
             }
             Operation::GiveBack(number) => Answer::Account(self.away.contains(&number.number)),
-            Operation::Event(_) | Operation::Step(_) | Operation::Pin(_) => {
+            Operation::Event(_) | Operation::Step(_) | Operation::Pin(_) | Operation::Late(_) => {
                 unreachable!("an event has several right answers")
             }
         }
@@ -533,9 +536,19 @@ impl Model {
         let history = std::iter::once(conversation.expected.id).chain(earlier).take(REMEMBERED).collect();
         let (expires_at, quarantined_until) = (conversation.expected.expires_at, conversation.quarantined_until());
         let reaches = Some(conversation.expected.participants[side.other().index()].number.clone());
+        let is = &conversation.expected;
+        let cares = is.late.lost_property && is.direction.receiver().is_none() && !is.is_blocked(side);
         let (is_replaced, language) = (false, conversation.expected.participants[side.index()].language.clone());
-        let route =
-            ModelRoute { side: Some(side), reaches, expires_at, quarantined_until, is_replaced, language, history };
+        let route = ModelRoute {
+            side: Some(side),
+            reaches,
+            expires_at,
+            quarantined_until,
+            is_replaced,
+            cares,
+            language,
+            history,
+        };
         self.routed.entry(conversation.expected.id).or_default().insert(name.clone(), quarantined_until);
         self.routes.insert(name, route);
     }
@@ -588,6 +601,9 @@ impl Model {
             let name = route_key(&conversation.expected, side);
             if self.routes.get(&name).is_some_and(|route| route.owner() == Some(conversation.expected.id)) {
                 self.quarantine_route(&name, conversation.quarantine());
+                if ends_with_calls(conversation.expected.id) {
+                    self.routes.entry(name).and_modify(|route| route.cares = false);
+                }
             }
         }
     }

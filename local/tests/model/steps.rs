@@ -9,6 +9,7 @@ use shared::domain::side::{Blocked, Side, WhoDials};
 
 use crate::carrier::SmsOutcome;
 use crate::connection::Moment;
+use crate::late::LateAction;
 use crate::legs::{CALLS, STATUSES};
 use crate::missed_calls::Asked;
 use crate::pin_steps::PinAction;
@@ -70,6 +71,14 @@ pub enum Step {
         pin: usize,
         from: usize,
         calls: u8,
+        crash: Option<(u8, Moment)>,
+    },
+    /// The `nth` live conversation with care for late callers ends. One side asks for a call twice, at the same time or after a crash,
+    /// and then the other one, if it agrees.
+    LoseProperty {
+        nth: usize,
+        caller: Side,
+        agrees: bool,
         crash: Option<(u8, Moment)>,
     },
     /// The retention of most conversations ends, and the schedule runs; the process may crash at one of its requests.
@@ -136,6 +145,8 @@ pub enum Action {
     },
     /// Somebody who is not known types a PIN.
     Pin(PinAction),
+    /// A late caller presses a key.
+    Late(LateAction),
 }
 
 /// Parameters of a conversation to create.
@@ -159,6 +170,8 @@ pub struct NewConversationSpec {
     pub handling: CallHandling,
     /// True if those who may dial get PINs.
     pub pin: bool,
+    /// True if late callers may ask for a call.
+    pub lost_property: bool,
 }
 
 /// A reference to a phone.
@@ -202,6 +215,7 @@ impl Step {
             3 => (0..8usize).prop_map(Self::Find),
             2 => age.prop_map(Self::Age),
             2 => Self::guess(),
+            4 => Self::lose_property(),
             8 => ring.prop_map(|(nth, side, all, crash)| Self::Ring { nth, side, all, crash }),
             30 => crash.prop_map(|(action, nth, moment, concurrent)| Self::Crash { action, nth, moment, concurrent }),
         ]
@@ -255,6 +269,7 @@ impl Action {
             24 => Self::event(),
             12 => (0..CALLS, Asked::any()).prop_map(|(call, asked)| Self::Next { call, asked }),
             24 => PinAction::any().prop_map(Self::Pin),
+            10 => LateAction::any().prop_map(Self::Late),
         ]
     }
 }
@@ -271,9 +286,18 @@ impl NewConversationSpec {
             2 => (1..3u64).prop_map(|calls| (None, Some(calls), None)),
             2 => (1..4u64).prop_map(|minutes| (None, None, Some(minutes))),
         ];
-        let texts = (any::<bool>(), key, any::<bool>());
+        let texts = (any::<bool>(), key, any::<bool>(), any::<bool>());
         (PhoneRef::two(), direction, lifetime, 60..=600u32, texts, limits, languages(), handling()).prop_map(
-            |(people, direction, lifetime, quarantine, (notify, key, pin), limits, languages, handling)| {
+            |(
+                people,
+                direction,
+                lifetime,
+                quarantine,
+                (notify, key, pin, lost_property),
+                limits,
+                languages,
+                handling,
+            )| {
                 let (max_calls, max_calls_per_day, max_minutes) = limits;
                 Self {
                     people,
@@ -288,6 +312,7 @@ impl NewConversationSpec {
                     handling,
                     languages,
                     pin,
+                    lost_property,
                 }
             },
         )

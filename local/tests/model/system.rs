@@ -13,6 +13,7 @@ use shared::clock::{Clock, ManualClock, SharedClock};
 use shared::config::{Environment, VonageConfig};
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::country::CountryCounts;
+use shared::domain::language::Language;
 use shared::domain::number_erasure::NumberErasure;
 use shared::domain::order::OpenOrder;
 use shared::domain::phone::dial_policy::DialPolicy;
@@ -25,6 +26,7 @@ use shared::service::create::{Created, CreationError, Creator, NewConversation};
 use shared::service::demand::DemandRecorder;
 use shared::service::forget::Forgetter;
 use shared::service::heal::{Healer, Healing};
+use shared::service::late_calls::Late;
 use shared::service::pin_calls::{PinCalls, Typed};
 use shared::service::pool_cache::PoolCache;
 use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Upkeep};
@@ -42,6 +44,7 @@ use testkit::listen;
 use crate::carrier::{Directory, Texts};
 use crate::connection::Connection;
 use crate::database::{Database, JOURNAL, TABLE};
+use crate::late::LateKey;
 use crate::legs::CallEvent;
 use crate::missed_calls::CallStep;
 use crate::model::ends_with_calls;
@@ -124,6 +127,8 @@ pub enum Operation {
     Step(CallStep),
     /// Somebody types a PIN.
     Pin(PinTry),
+    /// A late caller presses a key.
+    Late(LateKey),
 }
 
 /// The outcome of an operation.
@@ -147,6 +152,7 @@ pub enum Outcome {
     Event(Result<Recorded, StoreError>),
     Step(Result<Option<Ncco>, StoreError>),
     Pin(Result<Typed, StoreError>),
+    Late(Result<(Late, Option<Language>), StoreError>),
 }
 
 impl System {
@@ -394,6 +400,7 @@ impl Process {
                 Outcome::Account(self.numbers.buy(number.country, &number.number).await.is_ok())
             }
             Operation::Step(step) => Outcome::Step(Box::pin(step.ask(&self.steps)).await),
+            Operation::Late(key) => Outcome::Late(Box::pin(key.press(&self.steps)).await),
             Operation::Pin(pin) => Outcome::Pin(Box::pin(pin.type_in(&self.pins)).await),
             Operation::Event(event) => Outcome::Event(Box::pin(self.record(event)).await),
         }
