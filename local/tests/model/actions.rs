@@ -70,6 +70,7 @@ impl Case {
                 self.model.step(call, *asked).map(Operation::Step)
             }
             Action::Pin(action) => self.pin_try(*action).map(Operation::Pin),
+            Action::Place(action) => Some(Operation::Dial(self.place_order(*action))),
             Action::Late(action) => self.late_key(*action).map(Operation::Late),
             Action::Drain(nth) => self.virtual_number(*nth).map(Operation::Drain),
             Action::PlaceOrder(kind, more) => {
@@ -141,7 +142,7 @@ impl Case {
         Operation::Create { attempt, new, request, is_late }
     }
 
-    fn id(&self, which: ConversationRef) -> ConversationId {
+    pub fn id(&self, which: ConversationRef) -> ConversationId {
         let known = match which {
             ConversationRef::Last(nth) => self.ids.iter().rev().nth(nth % self.ids.len().max(1)),
             ConversationRef::Unknown => None,

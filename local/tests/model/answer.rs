@@ -15,7 +15,7 @@ use shared::service::verify_number::ParticipantNumberError;
 use shared::store::Recorded;
 
 use crate::system::Outcome;
-use crate::{late, pins};
+use crate::{late, pins, placing};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
@@ -54,7 +54,7 @@ pub enum Answer {
     Account(bool),
     /// The next part of a call: words, or nothing.
     Next(bool),
-    /// The fate of a typed PIN, or of a late caller.
+    /// The fate of a typed PIN, of a late caller, or of a request to place a call.
     Typed(&'static str),
     /// The fate of an event.
     Recorded(Recorded),
@@ -96,6 +96,7 @@ impl Answer {
             Outcome::Account(changed) => Self::Account(*changed),
             Outcome::Step(Ok(next)) => Self::Next(next.is_some()),
             Outcome::Event(Ok(recorded)) => Self::Recorded(*recorded),
+            Outcome::Dial(outcome) => Self::Typed(placing::became(outcome)),
             Outcome::Late(Ok((met, _))) => Self::Typed(late::met(met)),
             Outcome::Pin(Ok(typed)) => Self::Typed(pins::typed_as(typed)),
             Outcome::End(Err(error))

@@ -1,5 +1,6 @@
 //! One case: a scenario and a list of steps. The table is checked after each step.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,6 +18,7 @@ use crate::legs::{CALLS, PlacedCall};
 use crate::missed_calls::{Asked, RINGING};
 use crate::model::{DAY, Model, RouteKey, Verdict, ensure};
 use crate::pin_steps::TypedCall;
+use crate::placing::PlaceOrder;
 use crate::scenario::{Scenario, canonical};
 use crate::sms_checks::SmsLedger;
 use crate::steps::{Action, NewConversationSpec, PhoneRef, Step};
@@ -46,6 +48,8 @@ pub struct Case {
     pub met: Vec<MetCall>,
     /// The last calls whose callers were asked for a PIN, oldest first.
     pub typed: Vec<TypedCall>,
+    /// The last request of each key to place a call.
+    pub orders: BTreeMap<u8, PlaceOrder>,
     /// Number of calls that were connected, or asked for a PIN.
     pub placed: usize,
     /// Number of events that were checked.
@@ -81,6 +85,7 @@ impl Case {
             calls: Vec::new(),
             met: Vec::new(),
             typed: Vec::new(),
+            orders: BTreeMap::new(),
             placed: 0,
             events: 0,
             coverage: Coverage::default(),

@@ -76,6 +76,8 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("limit", &["of a day reached", "reached"]),
     ("PIN", &["right, hidden", "right, from another phone", "right again", "wrong again", "too many", "crashed"]),
     ("lost property", &["asked", "asked before", "agreed", "declined", "crashed"]),
+    ("place a call", &["placed", "replayed", "not connected", "other request", "under way", "crashed"]),
+    ("place a call", &["in doubt", "refused", "unknown"]),
     ("PIN", &["wrong", "nothing", "of another number or phone", "of one that is over"]),
     ("call of before", &["is certain", "is not certain"]),
     (

@@ -16,8 +16,10 @@ use crate::legs::CallEvent;
 use crate::missed_calls::{self, CallStep};
 use crate::model::{Model, ModelConversation, Verdict, ensure};
 use crate::pins::PinTry;
+use crate::placing::PlaceOrder;
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
+use crate::voice::DialledCall;
 
 /// An operation and its outcome. The outcome is `None` if the process crashed.
 pub struct Execution {
@@ -46,6 +48,9 @@ struct Observed<'a> {
     steps: &'a [&'a CallStep],
     /// The PINs that were typed.
     tries: &'a [&'a PinTry],
+    /// The requests to place calls, and all calls that Vonage has placed by now.
+    orders: &'a [&'a PlaceOrder],
+    calls: &'a [DialledCall],
     /// True if no process crashed.
     answered: bool,
 }
@@ -93,9 +98,21 @@ impl Case {
         let steps: Vec<&CallStep> = executions.iter().filter_map(|execution| execution.operation.step()).collect();
         let tries: Vec<&PinTry> = executions.iter().filter_map(|execution| execution.operation.pin()).collect();
         let answered = executions.iter().all(|execution| execution.outcome.is_some());
-        let (events, steps, tries) = (&*events, &*steps, &*tries);
-        let observed =
-            Observed { table: &table, rented: &rented, undisturbed, may_hold, events, steps, tries, answered };
+        let orders: Vec<&PlaceOrder> = executions.iter().filter_map(|execution| execution.operation.order()).collect();
+        let (events, steps, tries, orders) = (&*events, &*steps, &*tries, &*orders);
+        let calls = &self.system.voice.calls();
+        let observed = Observed {
+            table: &table,
+            rented: &rented,
+            undisturbed,
+            may_hold,
+            events,
+            steps,
+            tries,
+            orders,
+            calls,
+            answered,
+        };
         let explanation = self.explain(&executions, &observed)?;
         let before = std::mem::replace(&mut self.model, explanation.model);
         self.count(&executions, &explanation.carried_out, &before);
@@ -202,6 +219,7 @@ impl Case {
                 Operation::Step(step) => step.asked.name(),
                 Operation::Pin(_) => "PIN",
                 Operation::Late(_) => "lost property",
+                Operation::Dial(_) => "place a call",
             };
             if let Some(done) = execution.outcome.as_ref().and_then(Outcome::retired) {
                 self.coverage.count("retention", if done.erased > 0 { "erased" } else { "nothing to erase" });
@@ -321,7 +339,8 @@ fn apply_all<'a>(
     observed: &Observed<'_>,
     beginning: &Beginning,
 ) -> Result<Model, String> {
-    let mut model = model.clone();
+    let before = model;
+    let mut model = before.clone();
     if let Some(begun) = &beginning.begun {
         model.begin_end(begun);
     }
@@ -345,6 +364,9 @@ fn apply_all<'a>(
         if let Operation::Pin(pin) = operation {
             model.accept_try(pin, outcome.as_ref(), observed.undisturbed)?;
         }
+        if let Operation::Dial(order) = operation {
+            model.accept_order(order, outcome.as_ref(), observed.undisturbed)?;
+        }
         if let Operation::Late(key) = operation {
             model.accept_late(key, outcome.as_ref(), observed.table, observed.undisturbed)?;
         }
@@ -367,6 +389,7 @@ fn apply_all<'a>(
     }
     model.accept_holds(observed.table, observed.may_hold)?;
     model.accept_texts(observed.table, observed.undisturbed)?;
+    model.accept_placed(before, observed.table, observed.calls, observed.orders)?;
     model.accept_pins(observed.table, observed.tries, observed.undisturbed)?;
     let (steps, tries) = (observed.steps, observed.tries);
     model.accept_legs(observed.table, observed.events, (steps, tries), observed.answered)?;

@@ -29,6 +29,7 @@ mod orders;
 mod pin_checks;
 mod pin_steps;
 mod pins;
+mod placing;
 mod pool;
 mod restore;
 mod retention;
@@ -38,6 +39,7 @@ mod stale;
 mod steps;
 mod system;
 mod table;
+mod voice;
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};

@@ -23,6 +23,7 @@ use crate::expectations::BegunEnd;
 use crate::legs::StoredLeg;
 use crate::missed_calls::Telling;
 use crate::pins::Pins;
+use crate::placing::Placing;
 use crate::scenario::{INVALID_PHONE, Scenario, canonical, country_of, keyed_as, language_of, number};
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
@@ -75,6 +76,7 @@ pub struct Model {
     /// The times at which people were last told of missed calls, or asked to call back.
     pub told: BTreeMap<Telling, Timestamp>,
     pub pins: Pins,
+    pub placing: Placing,
     /// Conversations that the table has deleted because their time was over.
     pub forgotten: BTreeSet<ConversationId>,
     /// The route keys that each conversation has and had, as far as the journal has to know them.
@@ -204,7 +206,7 @@ impl Model {
         let (fallback, routes_read) = (scenario.fallback.clone(), scenario.routes_read);
         let (conversations, erased, redactions, routes, requests, released) = Default::default();
         let (away, orders, heals, retention, keys) = Default::default();
-        let (routed, legs, cut_off, told, forgotten, pins) = Default::default();
+        let (routed, legs, cut_off, told, forgotten, pins, placing) = Default::default();
         Self {
             now,
             fallback,
@@ -226,6 +228,7 @@ impl Model {
             cut_off,
             told,
             pins,
+            placing,
             forgotten,
         }
     }
@@ -248,7 +251,7 @@ impl Model {
         if let Operation::Event(event) = operation {
             return self.check_recorded(event, outcome);
         }
-        if let Operation::Step(_) | Operation::Pin(_) | Operation::Late(_) = operation {
+        if let Operation::Step(_) | Operation::Pin(_) | Operation::Late(_) | Operation::Dial(_) = operation {
             // See `Model::accept_step`, `Model::accept_try` and `Model::accept_late`.
             return Ok(());
         }
@@ -359,7 +362,7 @@ impl Model {
                 Answer::Account(self.numbers.contains_key(number) && !self.away.contains(number))
             }
             Operation::GiveBack(number) => Answer::Account(self.away.contains(&number.number)),
-            Operation::Event(_) | Operation::Step(_) | Operation::Pin(_) | Operation::Late(_) => {
+            Operation::Event(_) | Operation::Step(_) | Operation::Pin(_) | Operation::Late(_) | Operation::Dial(_) => {
                 unreachable!("an event has several right answers")
             }
         }

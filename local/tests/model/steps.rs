@@ -13,6 +13,7 @@ use crate::late::LateAction;
 use crate::legs::{CALLS, STATUSES};
 use crate::missed_calls::Asked;
 use crate::pin_steps::PinAction;
+use crate::placing::PlaceAction;
 use crate::scenario::{ARGENTINE, Kind, LANGUAGES, PEOPLE};
 
 /// Most steps of one case.
@@ -147,6 +148,8 @@ pub enum Action {
     Pin(PinAction),
     /// A late caller presses a key.
     Late(LateAction),
+    /// A request places a call.
+    Place(PlaceAction),
 }
 
 /// Parameters of a conversation to create.
@@ -270,6 +273,7 @@ impl Action {
             12 => (0..CALLS, Asked::any()).prop_map(|(call, asked)| Self::Next { call, asked }),
             24 => PinAction::any().prop_map(Self::Pin),
             10 => LateAction::any().prop_map(Self::Late),
+            16 => PlaceAction::any(ConversationRef::any()).prop_map(Self::Place),
         ]
     }
 }

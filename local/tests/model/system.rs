@@ -8,6 +8,7 @@ use dynoxide::types::Item;
 use jiff::{SignedDuration, Timestamp};
 use local::gateway::bus::Bus;
 use local::simulator::{self, Application, HttpMethod, Webhook};
+use local::stack::account;
 use rust_decimal::Decimal;
 use shared::clock::{Clock, ManualClock, SharedClock};
 use shared::config::{Environment, VonageConfig};
@@ -28,6 +29,7 @@ use shared::service::forget::Forgetter;
 use shared::service::heal::{Healer, Healing};
 use shared::service::late_calls::Late;
 use shared::service::pin_calls::{PinCalls, Typed};
+use shared::service::place_call::{PlaceError, Placed, Placer};
 use shared::service::pool_cache::PoolCache;
 use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Upkeep};
 use shared::service::restore::{Restored, Restorer};
@@ -37,6 +39,7 @@ use shared::service::verify_number::{NumberVerifier, WhenLookupFails};
 use shared::store::{IdempotentRequest, Recorded, Store, StoreError};
 use shared::vonage::Vonage;
 use shared::vonage::applications::ApplicationsApi;
+use shared::vonage::calls::CallsApi;
 use shared::vonage::ncco::Ncco;
 use shared::vonage::numbers::{NumbersApi, Search};
 use testkit::listen;
@@ -49,9 +52,11 @@ use crate::legs::CallEvent;
 use crate::missed_calls::CallStep;
 use crate::model::ends_with_calls;
 use crate::pins::{PinTry, pin_key};
+use crate::placing::PlaceOrder;
 use crate::restore::RESTORED;
 use crate::scenario::{Kind, Scenario};
 use crate::stale::StaleReads;
+use crate::voice::Voice;
 
 const APPLICATION: &str = "00000000-0000-4000-8000-000000000001";
 
@@ -69,6 +74,8 @@ pub struct System {
     /// The eventually consistent reads of `stale_store`.
     pub stale_reads: StaleReads,
     pub stale_store: Store,
+    /// The part of Vonage that places calls.
+    pub voice: Voice,
     /// The events for the backend.
     pub bus: Bus,
     urls: Urls,
@@ -78,6 +85,7 @@ pub struct System {
 #[derive(Clone)]
 struct Urls {
     vonage: String,
+    voice: String,
     bus: String,
 }
 
@@ -89,6 +97,7 @@ pub struct Process {
     healer: Healer<Texts>,
     pub steps: CallSteps<Texts>,
     pins: PinCalls,
+    placer: Placer,
     numbers: NumbersApi,
 }
 
@@ -129,6 +138,8 @@ pub enum Operation {
     Pin(PinTry),
     /// A late caller presses a key.
     Late(LateKey),
+    /// A request places a call.
+    Dial(PlaceOrder),
 }
 
 /// The outcome of an operation.
@@ -153,6 +164,8 @@ pub enum Outcome {
     Step(Result<Option<Ncco>, StoreError>),
     Pin(Result<Typed, StoreError>),
     Late(Result<(Late, Option<Language>), StoreError>),
+    /// `None` if the conversation is unknown.
+    Dial(Option<Result<Placed, PlaceError>>),
 }
 
 impl System {
@@ -160,12 +173,17 @@ impl System {
         let database = Database::start();
         let numbers = first_numbers(scenario, start);
         let (listener, vonage_url) = listen().await;
-        let settings = account(&numbers);
+        let settings = settings(&numbers);
         tokio::spawn(simulator::serve(listener, settings, std::future::pending()));
 
         let (clock, texts) = (ManualClock::at(start), Texts::default());
         let bus = Bus::default();
-        let urls = Urls { vonage: vonage_url, bus: testkit::serve(local::gateway::bus::router(bus.clone())).await };
+        let voice = Voice::new(&clock);
+        let urls = Urls {
+            vonage: vonage_url,
+            voice: testkit::serve(voice.clone().router()).await,
+            bus: testkit::serve(local::gateway::bus::router(bus.clone())).await,
+        };
         let environment = environment(&urls);
         let crashing_connection = Connection::to(&database);
         let [process, crashing_process] = [Connection::to(&database), crashing_connection.clone()].map(|connection| {
@@ -188,6 +206,7 @@ impl System {
             crashing_connection,
             stale_reads,
             stale_store,
+            voice,
             bus,
             urls,
         }
@@ -315,7 +334,8 @@ impl Process {
             clock: clock.clone(),
             cache: PoolCache::default(),
         };
-        Self { creator, updater, provisioner, healer, steps, pins, numbers }
+        let placer = placer(environment, &store, clock);
+        Self { creator, updater, provisioner, healer, steps, pins, placer, numbers }
     }
 
     pub fn store(&self) -> &Store {
@@ -400,11 +420,20 @@ impl Process {
                 Outcome::Account(self.numbers.buy(number.country, &number.number).await.is_ok())
             }
             Operation::Step(step) => Outcome::Step(Box::pin(step.ask(&self.steps)).await),
+            Operation::Dial(order) => Outcome::Dial(Box::pin(order.place(&self.placer)).await),
             Operation::Late(key) => Outcome::Late(Box::pin(key.press(&self.steps)).await),
             Operation::Pin(pin) => Outcome::Pin(Box::pin(pin.type_in(&self.pins)).await),
             Operation::Event(event) => Outcome::Event(Box::pin(self.record(event)).await),
         }
     }
+}
+
+fn placer(environment: &Environment, store: &Store, clock: Arc<ManualClock>) -> Placer {
+    // Only the part of Vonage that places calls is asked.
+    let voice = ("VONAGE_API_URL".to_owned(), environment.required("VONAGE_VOICE_URLS").unwrap());
+    let api = CallsApi::from_environment(&environment.clone().with([voice]), clock.clone()).unwrap().unwrap();
+    let (store, words, pause) = (store.clone(), Words::default(), std::time::Duration::ZERO);
+    Placer { store, api: Arc::new(api), words, pause, clock }
 }
 
 fn order(kind: Kind, count: usize) -> Order {
@@ -443,7 +472,7 @@ fn number_in_state_renting(kind: Kind, index: u64, now: Timestamp) -> PoolNumber
 /// The model's upkeep gets no public endpoint, so it never changes the application at Vonage.
 fn unused_applications_api() -> ApplicationsApi {
     let nowhere = || "http://127.0.0.1:1".to_owned();
-    let nowhere = environment(&Urls { vonage: nowhere(), bus: nowhere() });
+    let nowhere = environment(&Urls { vonage: nowhere(), voice: nowhere(), bus: nowhere() });
     ApplicationsApi(Vonage::new(VonageConfig::from_environment(&nowhere).unwrap()))
 }
 
@@ -455,7 +484,7 @@ async fn add_by_hand(store: &Store, number: &PoolNumber) {
     assert!(store.make_ready(number).await.unwrap());
 }
 
-fn account(numbers: &[PoolNumber]) -> simulator::Settings {
+fn settings(numbers: &[PoolNumber]) -> simulator::Settings {
     // The test places no call, so nothing is ever delivered there.
     let nowhere = Webhook { address: "http://127.0.0.1:1/".to_owned(), http_method: HttpMethod::Post };
     simulator::Settings {
@@ -477,7 +506,7 @@ fn account(numbers: &[PoolNumber]) -> simulator::Settings {
     }
 }
 
-fn environment(Urls { vonage, bus }: &Urls) -> Environment {
+fn environment(Urls { vonage, voice, bus }: &Urls) -> Environment {
     [
         ("TABLE_NAME", TABLE),
         ("JOURNAL_TABLE_NAME", JOURNAL),
@@ -492,6 +521,9 @@ fn environment(Urls { vonage, bus }: &Urls) -> Environment {
         ("VONAGE_API_SECRET", "secret"),
         ("VONAGE_API_URL", vonage),
         ("VONAGE_REST_URL", vonage),
+        ("VONAGE_VOICE_URLS", voice),
+        ("VONAGE_APPLICATION_ID", APPLICATION),
+        ("VONAGE_PRIVATE_KEY", account::PRIVATE_KEY),
     ]
     .into_iter()
     .collect()

@@ -18,12 +18,13 @@ use shared::domain::route::KeyOwner;
 use shared::domain::route_keys::RouteKey;
 use shared::domain::side::Side;
 use shared::domain::usage::{CallsByDay, Counted, Usage};
-use shared::store::{Line, PartState, PinCall, RecordedChange};
+use shared::store::{Line, PartState, PinCall, PlacedCall, RecordedChange};
 
 use crate::database::{Database, JOURNAL, TABLE};
 use crate::legs::{STATUSES, StoredLeg};
 use crate::missed_calls::Telling;
 use crate::pins::{KnownCall, TriesKey};
+use crate::placing::KnownOrder;
 use crate::scenario::number;
 
 /// The content of the table at one moment.
@@ -74,6 +75,8 @@ pub struct Table {
     pub pin_tries: BTreeMap<TriesKey, Timestamp>,
     /// The calls whose callers typed PINs.
     pub pin_calls: BTreeMap<String, KnownCall>,
+    /// The requests to place calls, by the hash of the idempotency key.
+    pub placed_calls: BTreeMap<String, KnownOrder>,
     /// The legs of calls by conversation and id.
     pub legs: BTreeMap<(ConversationId, String), StoredLeg>,
     /// The usage of the calls of conversations with limits.
@@ -226,6 +229,11 @@ impl Table {
                 assert_eq!(time("ttl"), Some(until), "{item}");
                 let moves = parsed(&item["moves"]);
                 self.keys.insert(of.try_into().unwrap(), RecordedKeys { keys, moves, until });
+            }
+            ("REQUEST", None, "REQUEST") if !item["claimed_at"].is_null() => {
+                let PlacedCall { fingerprint, claimed_at, call, .. } = parsed(item);
+                let until = time("remembered_until").unwrap();
+                self.placed_calls.insert(of.to_owned(), KnownOrder { fingerprint, claimed_at, call, until });
             }
             ("REQUEST", None, "REQUEST") => {
                 let remembered = (parsed(&item["conversation"]), parsed(&item["fingerprint"]));
