@@ -177,11 +177,31 @@ async fn key_in_a_placed_call_is_that_of_its_first_phone() {
 }
 
 #[tokio::test]
-async fn key_after_the_end_or_the_erasure_leaves_nothing() {
+async fn key_in_a_call_about_lost_property_ends_such_calls() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({"safety_key": true, "lost_property": true})).await;
+    assert_eq!(laptop.delete(&path(&created)).await.status, 200);
+    let late = async |side: usize, keys: &[&str]| {
+        let participant = &created["participants"][side];
+        let call = json!({"from": participant["number"], "to": participant["dials"], "presses": ["1"],
+                          "presses_during_call": keys});
+        laptop.call(call).await["phones"]["callee"]["number"].clone()
+    };
+    assert_eq!(late(0, &[]).await, Value::Null);
+    assert_eq!(late(1, &[]).await, RIDER);
+    assert_eq!(late(1, &["*9"]).await, RIDER);
+    assert_eq!(state(&laptop, &created).await, (Value::Null, 1));
+    for side in [0, 1] {
+        assert_eq!(late(side, &[]).await, Value::Null, "nobody is connected any more");
+    }
+}
+
+#[tokio::test]
+async fn key_after_the_end_is_noted_and_after_the_erasure_is_not() {
     let (laptop, created) = started().await;
     assert_eq!(laptop.delete(&path(&created)).await.status, 200);
     assert_eq!(key(&laptop, &created, "*9", 0).await, 204);
-    assert_eq!(state(&laptop, &created).await, (Value::Null, 0), "nothing is left to block");
+    assert_eq!(state(&laptop, &created).await, (Value::Null, 1), "nothing is left to block");
     assert_eq!(laptop.delete(&format!("{}?erase=true", path(&created))).await.status, 204);
     let items = laptop.items().await;
     assert_eq!(key(&laptop, &created, "*9", 9_000).await, 204);

@@ -373,7 +373,7 @@ pub struct Conversation {
     /// The sides whose calls are not connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Blocked>,
-    /// The times at which participants pressed the safety key, each of which blocked the other side.
+    /// The times at which participants pressed the safety key. Before the end, each press blocked the other side.
     #[serde(default, skip_serializing_if = "SafetyPresses::is_none")]
     pub safety: SafetyPresses,
     /// Number of changes to its end, its limits, its block, its participants' phones and what they dial. A write requires the revision

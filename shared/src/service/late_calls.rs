@@ -76,6 +76,7 @@ impl<T: TextSender> CallSteps<T> {
             && now + longest_call < conversation.rests_until()
             && conversation.direction.is_both()
             && conversation.blocked.is_none()
+            && conversation.safety.is_none()
             && !conversation.hangs_up
             && conversation.limit_reached_at.is_none()
     }

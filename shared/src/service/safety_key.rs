@@ -55,7 +55,8 @@ fn pressed_on(conversation: &Conversation, side: Side, event: &StepEvent) -> (us
     }
 }
 
-/// Blocks the other side, unless that was done for this press. Nothing is left to do in a conversation that is over.
+/// Blocks the other side, unless that was done for this press. In a conversation that is over, in a call about lost property, the press
+/// is only noted, and nobody is connected about that any more.
 async fn protect(
     store: &Store,
     id: ConversationId,
@@ -65,12 +66,17 @@ async fn protect(
 ) -> Result<(), StoreError> {
     retry::contended(ATTEMPTS, StoreError::Contended("a conversation"), || async move {
         let Some(before) = store.conversation(id, now).await? else { return Ok(Break(())) };
-        if !before.is_active(now) || before.safety.of(side).is_some_and(|known| pressed_at <= known) {
+        if before.safety.of(side).is_some_and(|known| pressed_at <= known) {
+            return Ok(Break(()));
+        }
+        let safety = before.safety.with(side, pressed_at);
+        if !before.is_active(now) {
+            store.note_late_press(&before, safety).await?;
             return Ok(Break(()));
         }
         let after = Conversation {
             blocked: Some(Blocked::with(before.blocked, side.other())),
-            safety: before.safety.with(side, pressed_at),
+            safety,
             revision: before.revision + 1,
             ..before.clone()
         };

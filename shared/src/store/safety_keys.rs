@@ -4,14 +4,14 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::item::{Item, Key};
+use super::item::{self, Item, Key};
 use super::legs::{self, LegPhone};
 use super::missed_calls::LegIds;
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::call::Direction;
 use crate::domain::conversation::Conversation;
-use crate::domain::safety_key::{self, Key as SafetyKey};
+use crate::domain::safety_key::{self, Key as SafetyKey, SafetyPresses};
 use crate::domain::side::Side;
 
 /// Most times that a set has: beyond that somebody plays with the phone.
@@ -60,6 +60,16 @@ impl Store {
         self.transact_settled(vec![exists, note]).await?;
         let noted = self.get_item(key()).await?.unwrap_or_default();
         Ok(safety_key::pressed_at(&times(&noted, STARS), &times(&noted, NINES)))
+    }
+
+    /// Notes presses in a conversation that is over, unless it is being erased.
+    pub async fn note_late_press(&self, conversation: &Conversation, presses: SafetyPresses) -> Result<(), StoreError> {
+        let note = Write::update(Key::Conversation(conversation.id))
+            .set("safety = :safety")
+            .when("attribute_exists(participants)")
+            .when("attribute_not_exists(erased_at)")
+            .bind(":safety", item::value(presses)?);
+        self.update(note).await.map(drop)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Decoding of the webhooks of the actions `input` and `notify`, whose answer decides what comes next in a call.
 //!
-//! Source: Vonage Voice API, webhook reference. They have no status. Their numbers are used only where a PIN is typed: elsewhere
+//! Source: Vonage Voice API, webhook reference. They have no status. Their numbers are used only where a PIN is typed and for the safety key: elsewhere
 //! the address names the conversation and the side.
 
 use jiff::Timestamp;
