@@ -68,6 +68,9 @@ impl Webhooks {
             ("VONAGE_API_URL", "http://127.0.0.1:9"),
             ("VONAGE_REST_URL", "http://127.0.0.1:9"),
             ("VONAGE_APPLICATION_ID", APPLICATION_ID),
+            ("PINS", "on"),
+            ("HASH_KEY", "fuzz-hash-key-of-at-least-32-characters"),
+            ("PUBLIC_URL", "https://maskline.example"),
         ]
         .into_iter()
         .collect();
@@ -155,7 +158,8 @@ fn may_be_signed(event: &ApiGatewayV2httpRequest) -> bool {
     values.flat_map(str::split_whitespace).any(is_signed)
 }
 
-/// Checks that a call reaches the other participant of its route key, and nobody else.
+/// Checks that a call reaches the other participant of its route key, and nobody else. Callers who are not known may be asked for a
+/// PIN.
 pub fn answer_webhook(input: &[u8]) {
     let Some((kind, sent)) = input.split_first() else { return };
     let get = kind & 1 == 1;
@@ -175,7 +179,7 @@ pub fn answer_webhook(input: &[u8]) {
     let actions = effects.body.as_array().map(|ncco| ncco.iter().map(|action| &action["action"]).collect::<Vec<_>>());
     let [from, to] = numbers.each_ref().map(|number| number.as_deref().unwrap_or_default().trim());
     let may_connect = effects.status == 200;
-    let is_connected = actions.as_ref().is_some_and(|actions| actions.len() > 1);
+    let is_connected = actions.as_ref().is_some_and(|actions| actions.contains(&&json!("connect")));
     if may_connect && ([[RIDER, RIDER_DIALS], [DRIVER, DRIVER_DIALS]].contains(&[from, to])) {
         assert!(is_connected, "{}", effects.body);
     }
@@ -195,7 +199,7 @@ pub fn answer_webhook(input: &[u8]) {
             assert!(!effects.body.to_string().contains(from), "the caller's own number");
         }
         None if effects.status == 200 => {
-            assert_eq!(actions, Some(vec![&json!("talk")]));
+            assert!(matches!(actions.as_deref(), Some([_] | [_, _])) && !is_connected, "{}", effects.body);
             assert_no_phone_number(&effects.body.to_string());
         }
         None => {}
@@ -203,8 +207,9 @@ pub fn answer_webhook(input: &[u8]) {
 }
 
 /// Checks that each JSON object is accepted, that it is merged only into a leg of its route key, and that no stored or
-/// logged text contains a number of it.
+/// logged text contains a number of it. As the answer to the question for a PIN, it connects nobody.
 pub fn event_webhook(input: &[u8]) {
+    typed_pin(input);
     let event = event("/webhooks/event", "", Some(input));
     let webhooks = Webhooks::of_this_thread();
     let effects = webhooks.ask(&webhooks.event, event);
@@ -226,6 +231,20 @@ pub fn event_webhook(input: &[u8]) {
             assert_no_number_of(&numbers, text);
         }
     }
+}
+
+/// Checks that a PIN of nobody connects nobody, and that neither the answer nor the log has a number.
+fn typed_pin(input: &[u8]) {
+    let mut event = event("/webhooks/event/pin/1", "", Some(input));
+    event.path_parameters.insert("nth".to_owned(), "1".to_owned());
+    let webhooks = Webhooks::of_this_thread();
+    let effects = webhooks.ask(&webhooks.event, event);
+    assert!([200, 400].contains(&effects.status), "{} {}", effects.status, effects.body);
+    assert_no_number_of(&from_and_to(input), &effects.log);
+    assert_no_phone_number(&effects.body.to_string());
+    let actions = effects.body.as_array().into_iter().flatten().map(|action| &action["action"]);
+    assert!(actions.into_iter().all(|action| action != "connect"), "{}", effects.body);
+    assert!(effects.update.is_none());
 }
 
 /// True if `text` can be a spelling of `number`: both end with the same digits, after the calling code.
