@@ -488,6 +488,7 @@ impl Model {
         self.redactions.retain(|id| !redaction(id));
         self.requests.retain(|key, _| !request(key));
         self.placing.known.retain(|key, _| !request(key));
+        self.placing.dialled.retain(|key| !request(key));
         self.pins.calls.retain(|call, _| !is_deleted(format!("CALL#{call}"), "PIN".to_owned()));
         self.released.retain(|number, _| !own(number));
         Ok(())

@@ -56,7 +56,7 @@ pub struct KnownOrder {
 pub struct Placing {
     pub known: BTreeMap<String, KnownOrder>,
     /// Requests of which Vonage has placed a call.
-    dialled: BTreeSet<String>,
+    pub dialled: BTreeSet<String>,
     /// All calls, oldest first.
     pub calls: Vec<DialledCall>,
 }
