@@ -97,7 +97,8 @@ pub const VARIABLES: [Variable; 64] = {
         variable("VONAGE_INSIGHTS_URL", Parameter("InsightsUrl"), Value("https://api-eu.vonage.com"),
             "URL of Vonage's Identity Insights API, whose host says where Vonage processes the numbers"),
         variable("CALL_CONTROL", Parameter("CallControl"), Value("off"),
-            "Control of running calls: on lets requests hang up, and needs `private_key` in the secret, off does not"),
+            "Control of running calls: on lets requests list, end and place calls and speak into them, and needs `private_key` in \
+             the secret; off does not"),
         variable("CONTROL_FUNCTION_NAME", Template, Unset("no call is ended by itself"),
             "Name of the function that other functions invoke to end calls"),
         variable("VONAGE_REGION", Parameter("VonageRegion"), Unset("VONAGE_API_URL is asked first"),
