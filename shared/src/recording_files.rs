@@ -15,14 +15,14 @@ const TIME_LIMIT: Duration = Duration::from_secs(120);
 /// Time for which the address of a file works. A player may begin late or go back, but nobody keeps the address.
 const ADDRESS_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// The bucket, for who fills it.
+/// The bucket, for the function that fills it.
 #[derive(Debug)]
 pub struct RecordingFiles {
     s3: AwsService,
     bucket: String,
 }
 
-/// The bucket, for who hands out addresses of files. It sends nothing.
+/// The bucket, for the function that hands out addresses of its files. It sends nothing.
 #[derive(Debug)]
 pub struct RecordingAddresses {
     signer: AwsSigner,
@@ -32,7 +32,7 @@ pub struct RecordingAddresses {
 /// A file was not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum PutError {
-    /// Nobody has said how long it is, and S3 has to know before.
+    /// Its length is not known, and S3 has to know that first.
     #[error("the length of the recording is not known")]
     NoLength,
     /// S3 did not store it.
@@ -64,7 +64,7 @@ impl RecordingFiles {
 }
 
 impl RecordingAddresses {
-    /// Like [`RecordingFiles::from_environment`].
+    /// Returns the bucket, like [`RecordingFiles::from_environment`].
     pub fn from_environment(env: &Environment) -> Result<Option<Self>, ConfigError> {
         let Some(bucket) = env.optional("RECORDINGS_BUCKET") else { return Ok(None) };
         let signer = AwsSigner::new(env, "s3")?;

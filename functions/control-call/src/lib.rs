@@ -5,7 +5,7 @@
 //! - `DELETE /conversations/{id}/calls/{call}` hangs up all legs of one.
 //! - `POST /conversations/{id}/calls/{call}/talk` speaks into one.
 //! - `POST /conversations/{id}/calls` calls one participant, and then connects the other one.
-//! - A schedule has it speak warnings before the end of calls.
+//! - A schedule invokes it to speak warnings before the end of calls.
 //! - Other functions invoke it to end calls: those of a conversation that ended with them, and the leg of a callee who declined.
 
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub struct ControlCall {
     clock: SharedClock,
 }
 
-/// What the private key makes possible.
+/// The tools for requests that need the private key.
 struct Control {
     hang_ups: HangUps,
     placer: Placer,

@@ -1,6 +1,6 @@
-//! `DELETE /conversations/{id}` ends a conversation, with `?hang_up=true` also its calls, and with `?erase=true` erases it. `POST /erasures` erases all conversations of
-//! a phone, and `GET /erasures/{id}` shows how far that is. A schedule goes on with it, erases conversations past their retention,
-//! and asks Vonage to redact the carrier records of erased ones.
+//! `DELETE /conversations/{id}` ends a conversation, with `?hang_up=true` also its calls, and with `?erase=true` erases it.
+//! `POST /erasures` erases all conversations of a phone, and `GET /erasures/{id}` shows how far that is. A schedule goes on with it,
+//! erases conversations past their retention, and asks Vonage to redact the carrier records of erased ones.
 
 mod erasures;
 

@@ -159,7 +159,7 @@ impl EventWebhook {
         Ok(http::json(StatusCode::OK, &ncco))
     }
 
-    /// Returns what comes after an event of the callee's leg: something only if nobody took the call.
+    /// Returns what comes after an event of the callee's leg. `None` unless nobody took the call.
     async fn after(
         &self,
         request: &Request,

@@ -10,8 +10,8 @@ use shared::vonage::step_event::StepEvent;
 use crate::EventWebhook;
 
 impl EventWebhook {
-    /// Blocks the other side and has the call ended, if the key that `side` pressed completes the safety key. Returns the outcome. The block
-    /// comes first: an error lets Vonage tell of the key again, and the call is then ended again.
+    /// Blocks the other side and has the call ended, if the key that `side` pressed completes the safety key. Returns the outcome. The
+    /// block comes first: after an error Vonage tells of the key again, and then the call is ended.
     pub(crate) async fn key_in_call(
         &self,
         id: ConversationId,

@@ -4,7 +4,7 @@
 //!
 //! | member | |
 //! |---|---|
-//! | `path`, `operation` or `webhook` | the target: an endpoint of Vonage's API, an operation of DynamoDB (`"*"` means any), or one of the application's webhooks |
+//! | `path`, `operation` or `webhook` | the target: an endpoint of Vonage's API, an operation of DynamoDB (`"*"`: any), or a webhook |
 //! | `contains` | text that must occur in the request; default: any request |
 //! | `skip` | number of matching requests that succeed first; default 0 |
 //! | `times` | number of matching requests that then fail; default 1 |
@@ -39,7 +39,7 @@ const PATHS: [&str; 10] = [
     "/v1/redact/transaction",
 ];
 const APPLICATIONS: &str = "/v2/applications/";
-/// Also the paths of its calls.
+/// Prefix of the paths of the Voice API.
 const CALLS: &str = "/v1/calls";
 
 /// DynamoDB's operations on items.

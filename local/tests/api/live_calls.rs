@@ -17,7 +17,7 @@ async fn create(laptop: &Laptop, fields: Value) -> Value {
     answer.body
 }
 
-/// The rider calls the driver, whose phone behaves like this, and the call stays up.
+/// Has the rider call the driver, whose phone behaves like `callee`. The call stays up.
 async fn live(laptop: &Laptop, conversation: &Value, callee: Value) -> Value {
     let dials = text(conversation, "/participants/0/dials");
     laptop.call(json!({"from": RIDER, "to": dials, "callee": callee, "lives": true})).await

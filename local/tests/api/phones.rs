@@ -28,7 +28,7 @@ async fn create(laptop: &Laptop, fields: Value) -> Value {
     answer.body
 }
 
-/// The rider calls, and the driver's phones behave like this.
+/// Has the rider call the driver, whose phones behave like `callees`.
 async fn ring(laptop: &Laptop, created: &Value, callees: Value) -> Value {
     let call = json!({"from": RIDER, "to": text(created, "/participants/0/dials"), "callees": callees});
     let told = laptop.call(call).await;

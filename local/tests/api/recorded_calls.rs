@@ -12,7 +12,7 @@ async fn create(laptop: &Laptop, fields: Value) -> Value {
     answer.body
 }
 
-/// The rider calls the driver, whose phone behaves like this. Returns what happened and the recordings.
+/// Has the rider call the driver, whose phone behaves like `callee`. Returns what happened and the recordings.
 async fn ring(laptop: &Laptop, created: &Value, callee: Value, presses: Value) -> (Value, Vec<Value>) {
     let dials = text(created, "/participants/0/dials");
     let told = laptop.call(json!({"from": RIDER, "to": dials, "callee": callee, "presses": presses})).await;

@@ -14,7 +14,7 @@ async fn create(laptop: &Laptop, measures: Value) -> Value {
     answer.body
 }
 
-/// The rider calls the driver, whose line is busy, and presses these keys.
+/// Has the rider call the driver, whose line is busy, and press these keys.
 async fn call(laptop: &Laptop, conversation: &Value, presses: Value) -> Value {
     let dials = text(conversation, "/participants/0/dials");
     let call = json!({"from": RIDER, "to": dials, "callee": "busy", "presses": presses, "message_seconds": 20});
@@ -231,7 +231,7 @@ async fn message_after_an_erasure_is_not_stored() {
 }
 
 #[tokio::test]
-async fn message_of_an_ended_conversation_is_kept_and_texted_to_nobody() {
+async fn message_of_ended_conversation_is_kept_and_not_texted() {
     let laptop = builder().start().await;
     let created = create(&laptop, json!(["voicemail"])).await;
     laptop.faults("*", 1, json!({"kind": "status", "status": 404})).await;

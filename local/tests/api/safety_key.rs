@@ -23,7 +23,7 @@ fn path(conversation: &Value) -> String {
     format!("/conversations/{}", text(conversation, "/id"))
 }
 
-/// A side calls and presses these keys in the call.
+/// Has a side call and press these keys in the call.
 async fn ring(laptop: &Laptop, created: &Value, side: usize, keys: &[&str]) -> Value {
     let participant = &created["participants"][side];
     let call = json!({"from": participant["number"], "to": participant["dials"], "presses_during_call": keys});
@@ -32,14 +32,14 @@ async fn ring(laptop: &Laptop, created: &Value, side: usize, keys: &[&str]) -> V
     told
 }
 
-/// The side that is blocked, and the number of times at which somebody pressed the key.
+/// Returns the side that is blocked, and the number of times at which somebody pressed the key.
 async fn state(laptop: &Laptop, created: &Value) -> (Value, usize) {
     let shown = laptop.get(&path(created)).await.body;
     let times = shown["safety_key_pressed_at"].as_array().into_iter().flatten();
     (shown["blocked"].clone(), times.filter(|time| time.is_string()).count())
 }
 
-/// Vonage tells of keys on the rider's leg, `milliseconds` after noon.
+/// Tells the webhook of keys on the rider's leg, `milliseconds` after noon, as Vonage does.
 async fn key(laptop: &Laptop, created: &Value, keys: &str, milliseconds: u32) -> u16 {
     let at = format!("2026-11-22T12:00:{:02}.{:03}Z", milliseconds / 1_000, milliseconds % 1_000);
     let body = json!({"from": RIDER, "to": created["participants"][0]["dials"], "uuid": "u", "timestamp": at,

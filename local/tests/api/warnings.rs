@@ -14,7 +14,7 @@ async fn create(laptop: &Laptop, fields: Value) -> Value {
     answer.body
 }
 
-/// The rider calls the driver, and the call stays up.
+/// Has the rider call the driver. The call stays up.
 async fn live(laptop: &Laptop, conversation: &Value) -> String {
     let dials = text(conversation, "/participants/0/dials");
     let call = laptop.call(json!({"from": RIDER, "to": dials, "lives": true, "events": "twice"})).await;

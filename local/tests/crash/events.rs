@@ -60,7 +60,7 @@ pub fn step(conversation: &str, step: Option<&str>, body: &Value, signature: &st
     event
 }
 
-/// A request to place a call that begins at the phone of the side `from`. Vonage sends the events to `host`.
+/// Returns a request to place a call that begins at the phone of the side `from`. Vonage sends the events to `host`.
 pub fn place(conversation: &str, from: &str, idempotency_key: &str, host: &str) -> Value {
     let mut event = with_body(include_str!("../../../events/control-call-place.json"), &json!({"from": from}));
     event["headers"]["idempotency-key"] = json!(idempotency_key);
@@ -70,7 +70,7 @@ pub fn place(conversation: &str, from: &str, idempotency_key: &str, host: &str) 
     event
 }
 
-/// The webhook of the `nth` PIN of a call.
+/// Returns the webhook of the `nth` PIN of a call.
 pub fn pin(nth: u8, body: &Value, signature: &str) -> Value {
     let mut event = leg(body, signature);
     event["pathParameters"] = json!({"nth": nth.to_string()});

@@ -1,9 +1,10 @@
 //! Crash tests. A run crashes before or after any single request that it sends, gets a failure from Vonage, or has a table
-//! that fails from then on. Then it runs again. The account owns the numbers that were ordered, nothing is lost, and no text message is sent twice.
+//! that fails from then on. Then it runs again. The account owns the numbers that were ordered, nothing is lost, and no text message
+//! is sent twice.
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `MASKLINE_TEST_MISHAPS` | 1: one fault in a story; 2: every pair of faults in consecutive runs; by default one in four of the first faults has a random second one |
+//! | `MASKLINE_TEST_MISHAPS` | 1: one fault in a story; 2: every pair of faults in two runs; default: one in four has a random second one |
 //! | `MASKLINE_CRASH_SEED` | seed of the second faults, as a failure prints it; default random |
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 

@@ -12,7 +12,7 @@ use crate::scenario::{Functions, Scenario, at_every_request, builder};
 
 const PHONES: [&str; 2] = ["447700900001", "447700900002"];
 
-/// A laptop with a conversation, and the event of a message that its rider left. Nobody but the test fetches it.
+/// Starts a laptop with a conversation, and returns it with the event of a message that its rider left. Nobody but the test fetches it.
 async fn left_message() -> (Laptop, String, Value) {
     let laptop = builder().env(&[("KEEP_RECORDINGS_FUNCTION_NAME", "")]).numbers("GB", 2).start().await;
     let participants = PHONES.map(|number| json!({"number": format!("+{number}")}));

@@ -81,7 +81,7 @@ impl LateAction {
 }
 
 impl Step {
-    /// A conversation ends, and somebody asks because of lost property.
+    /// Returns actions in which a conversation ends, and somebody asks because of lost property.
     pub fn lose_property() -> impl Strategy<Value = Self> {
         let moment = prop_oneof![Just(Moment::Before), Just(Moment::After)];
         let crash = prop::option::weighted(0.4, (0..4u8, moment));
@@ -145,7 +145,7 @@ impl Case {
         Some(LateKey { conversation: is.id, caller: action.caller, phone, yes: action.yes })
     }
 
-    /// A live conversation ends in which this matters. One side asks twice, and then the other one, if it agrees.
+    /// Ends a live conversation with care for lost property. One side then asks twice, and after it the other one, if it agrees.
     pub async fn lose_property(
         &mut self,
         nth: usize,

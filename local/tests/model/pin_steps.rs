@@ -24,7 +24,7 @@ pub struct TypedCall {
     is_connected: bool,
 }
 
-/// What is typed.
+/// The kind of digits that a caller types.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Typing {
     Pin,
@@ -85,7 +85,7 @@ impl PinAction {
 }
 
 impl Step {
-    /// Somebody guesses in some calls, before and after a PIN.
+    /// Returns actions in which somebody guesses in some calls, before and after a PIN.
     pub fn guess() -> impl Strategy<Value = Self> {
         let moment = prop_oneof![Just(Moment::Before), Just(Moment::After)];
         let crash = prop::option::weighted(0.3, (0..8u8, moment));
@@ -145,7 +145,7 @@ impl Case {
         })
     }
 
-    /// Somebody types a PIN, then none in so many calls, and then the PIN again. The webhooks about the PIN arrive twice.
+    /// Types a PIN, then no PIN in so many calls, and then the PIN again. The webhooks about the PIN arrive twice.
     pub async fn guess(&mut self, pin: usize, from: usize, calls: u8, crash: Option<(u8, Moment)>) -> Verdict {
         let dial = Dial { pin, from, elsewhere: None, typing: Typing::Wrong };
         let with_pin = Action::Pin(PinAction::Dial(Dial { typing: Typing::Pin, ..dial }));

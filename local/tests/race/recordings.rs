@@ -8,7 +8,7 @@ use testkit::{DRIVER, Laptop, RIDER, conversation, text};
 
 use crate::sandboxes::{at_once, rounds};
 
-/// A laptop with a conversation, and the event of a message that its rider left, which is not told yet.
+/// Starts a laptop with a conversation, and returns it with the event of a message that its rider left, which is not told yet.
 async fn left_message() -> (Arc<Laptop>, String, Value) {
     let laptop = Laptop::builder().numbers("GB", 2).dynamodb_from_environment().start().await;
     let mut order = conversation();

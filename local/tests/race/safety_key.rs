@@ -16,7 +16,7 @@ async fn start() -> (Arc<Laptop>, Value) {
     (Arc::new(laptop), created.body)
 }
 
-/// A key on the rider's leg.
+/// Returns the webhook of a key on the rider's leg.
 fn key(created: &Value, digit: &str, second: usize) -> (String, String) {
     let body = json!({"from": RIDER, "to": created["participants"][0]["dials"], "uuid": "u", "conversation_uuid": "CON-1",
                       "dtmf": {"digits": digit}, "timestamp": format!("2026-11-22T12:00:{second:02}Z")});
@@ -43,7 +43,7 @@ async fn both_keys_at_once_and_twice_block_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn press_holds_against_changes_and_leaves_nothing_of_an_erased_call() {
+async fn press_survives_changes_and_leaves_nothing_of_erased_call() {
     for erases in [false, true].into_iter().cycle().take(2 * rounds()) {
         let (laptop, created) = start().await;
         let path = format!("/conversations/{}", text(&created, "/id"));

@@ -35,7 +35,7 @@ impl CallLimits {
 
     /// The earliest warning before the end of a call's limit, in minutes.
     pub const MAX_WARN_MINUTES: u8 = 5;
-    /// Least time from the answer to a warning, in seconds. Who may talk only a little longer has heard so at the beginning.
+    /// Least time from the answer to a warning, in seconds. A caller who may talk for only a little longer has heard so at the beginning.
     const BEFORE_WARNING_SECONDS: u32 = 10;
 
     /// The longest call that Vonage allows, in seconds.

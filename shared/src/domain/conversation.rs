@@ -376,8 +376,8 @@ pub struct Conversation {
     /// The times at which participants pressed the safety key. Before the end, each press blocked the other side.
     #[serde(default, skip_serializing_if = "SafetyPresses::is_none")]
     pub safety: SafetyPresses,
-    /// Number of changes to its end, its limits, its block, its participants' phones and what they dial. A write requires the revision
-    /// that was read.
+    /// Number of changes to its end, its limits, its block, its handling of calls, its participants' phones and languages, and what
+    /// they dial. A write requires the revision that was read.
     pub revision: u32,
     /// Its records at the carrier except calls: number lookups and text messages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -521,8 +521,8 @@ impl Conversation {
         u32::try_from(left).ok().filter(|left| *left < self.limits.talk_seconds(self.handling))
     }
 
-    /// Returns how often its phones and numbers were replaced, or further phones joined and left. Of two states of a conversation that agree in this, the people have
-    /// the same phones and see the same numbers.
+    /// Returns how often its phones and numbers were replaced, or further phones joined and left. In two states of a conversation
+    /// with the same count, the people have the same phones and see the same numbers.
     pub fn moves(&self) -> usize {
         let participants = self.participants.iter();
         let changes =
@@ -634,7 +634,7 @@ mod tests {
     }
 
     #[test]
-    fn further_phones_are_tried_in_order_until_the_call_has_tried_enough() {
+    fn further_phones_are_tried_in_order_up_to_the_limits() {
         let conversation = with_further(one_way(), 3);
         let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
         let next = |last: Attempt, seconds| conversation.next_attempt(Side::B, last, at(seconds));

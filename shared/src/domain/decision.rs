@@ -24,7 +24,7 @@ pub enum Decision {
     },
     /// The dialled number is no phone number.
     NoNumber,
-    /// Nothing tells who the caller is, and a PIN may.
+    /// The caller is not known, and is asked for a PIN.
     PinAsked,
     /// The caller hides the number.
     Hidden,
@@ -50,8 +50,8 @@ impl Decision {
         }
     }
 
-    /// Returns the decision about a late caller whose conversation names a support phone, and offers nothing else: the call goes
-    /// there. Its own calls do not.
+    /// Returns the decision about a late caller whose conversation names a support phone and offers nothing else: the call goes
+    /// there, unless that phone itself calls.
     pub fn or_support_of_conversation(self, caller: &CallerId, dialled: Option<&VirtualNumber>) -> Self {
         let Self::Routed(Destination::Late { conversation, care, limits, .. }) = &self else { return self };
         if care.lost_property {

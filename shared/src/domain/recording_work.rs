@@ -1,4 +1,4 @@
-//! What is still to be done about a recording: fetching its file, telling of it, or deleting its file.
+//! The work that is left on a recording: fetching its file, telling the backend of it, or deleting its file.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -311,7 +311,7 @@ impl Route {
         now < self.expires_at
     }
 
-    /// True if it says which phone is called at `now`: if there is one that may be called at that hour.
+    /// True if there is a phone that may be called at `now`.
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.callees.is_empty() || self.open(now).is_some()
     }

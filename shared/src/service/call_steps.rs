@@ -46,7 +46,7 @@ pub struct CallSteps<T> {
     pub clock: SharedClock,
 }
 
-/// What comes next in a call.
+/// The next step of a call.
 #[derive(Debug)]
 pub enum Next {
     /// Another phone of the side is tried.
@@ -185,7 +185,7 @@ impl<T: TextSender> CallSteps<T> {
         }
         let mut ncco = call_steps::accepted(&speech);
         let recording = match conversation.handling.recording {
-            // Who calls does not agree, so nobody else is asked.
+            // The caller did not agree, so the callee is not asked.
             CallRecording::Consent if !self.store.has_caller_agreed(id, &ids.call).await? => CallRecording::Off,
             recording => recording,
         };

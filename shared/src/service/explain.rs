@@ -1,4 +1,5 @@
-//! Explanations of calls: what one meets now, met or will meet at another time, and by which items. The decision is the answer webhook's own.
+//! Explanations of calls: what one meets now, met or will meet at another time, and by which items. The decision is the answer
+//! webhook's own.
 //!
 //! The table keeps the present state of a route and of its conversation, and no log of their changes. So about the past it knows
 //! when a conversation began and ended, and which ones had the route key before. Where a change since then may have led to

@@ -24,7 +24,7 @@ pub const HANG_UP_SOURCE: &str = "maskline.hang-up";
 /// Most passes over the legs of a call. It is a bound where no deadline is known.
 const MOST_PASSES: u32 = 60;
 
-/// Passes for whose pauses a leg waits that still hears words: "Goodbye." takes about two seconds.
+/// Number of pauses between passes for which a leg waits that still hears words: "Goodbye." takes about two seconds.
 const PAUSES_FOR_WORDS: u32 = 3;
 
 /// The request to end calls of a conversation, which one function sends to another. It has no phone number.

@@ -34,8 +34,8 @@ pub enum Late {
 }
 
 impl<T: TextSender> CallSteps<T> {
-    /// Returns the fate, and the language, of a `caller` who pressed these keys after the end of a conversation whose other participant is on the side
-    /// `callee`. Vonage may ask twice: nobody is texted twice.
+    /// Returns the fate, and the language, of a `caller` who pressed these keys after the end of a conversation whose other
+    /// participant is on the side `callee`. Vonage may ask twice, and nobody is texted twice.
     pub async fn late_key(
         &self,
         id: ConversationId,

@@ -169,7 +169,7 @@ impl Placer {
     }
 
     /// Looks at Vonage for the first leg of a call that was placed under this claim. A call that the other one has dialled at the
-    /// same time looks the same: the two are being connected then, so that a call too few is better than one too many.
+    /// same time looks the same: the two are being connected then, and one call too few is better than one too many.
     async fn look(&self, order: &CallOrder<'_>, since: jiff::Timestamp) -> Result<Option<LegIds>, VonageError> {
         let participant = order.conversation.participant(order.from);
         let found = self.api.find(&participant.number, &participant.sees, since).await?;

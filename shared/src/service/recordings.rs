@@ -36,7 +36,7 @@ pub const RECORDINGS_SOURCE: &str = "maskline.recordings";
 /// Number of recordings that a run works on at the same time.
 const AT_ONCE: usize = 4;
 
-/// The longest time for one step. None is started that would not end before the deadline.
+/// The longest time for one step. A step that could end after the deadline is not started.
 const TIME_FOR_ONE: SignedDuration = SignedDuration::from_secs(150);
 
 /// Maximum number of attempts to keep a recording whose conversation changes at the same time.
@@ -150,7 +150,7 @@ impl<T: TextSender> RecordingKeeper<T> {
         Ok(done)
     }
 
-    /// Goes on with all due work. A step that fails is put off, so that nothing is behind it.
+    /// Goes on with all due work. A step that fails is put off, so that no other step waits for it.
     pub async fn run(&self, deadline: Option<Timestamp>) -> Result<KeptRecordings, StoreError> {
         let done = Mutex::new(KeptRecordings::default());
         let lock = || done.lock().unwrap_or_else(PoisonError::into_inner);

@@ -18,11 +18,11 @@ use crate::vonage::step_event::StepEvent;
 /// Attempts at a block that conflicts with other changes of the conversation.
 const ATTEMPTS: u32 = 12;
 
-/// Takes the keys that the participant on `side` pressed in a call. If they complete the safety key, the other side is blocked, and the
-/// answer is the call, which has to end.
+/// Takes the keys that the participant on `side` pressed in a call. If they complete the safety key, blocks the other side and returns
+/// the call, which has to end.
 ///
-/// A key that is no part of it costs nothing. Vonage may tell of a key twice: a press blocks once, so a block that was undone since stays
-/// undone.
+/// A key that is no part of it costs nothing. Vonage may tell of a key twice, but a press blocks once. So a block that was undone since
+/// then stays undone.
 pub async fn press(
     store: &Store,
     id: ConversationId,
@@ -41,8 +41,8 @@ pub async fn press(
     Ok(Some(call))
 }
 
-/// Returns the index of the phone on which a key was pressed, and the direction of its leg: its number is that of the caller, or in a
-/// call that a request placed that of the called one.
+/// Returns the index of the phone on which a key was pressed, and the direction of its leg. The number of that phone is the `from` of
+/// the event, or the `to` in a call that a request placed.
 fn pressed_on(conversation: &Conversation, side: Side, event: &StepEvent) -> (usize, Direction) {
     let of = |number: &RealNumber| conversation.phones(side).find(|phone| phone.number.is_same_phone(number));
     let caller = match event.caller() {

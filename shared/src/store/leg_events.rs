@@ -47,7 +47,7 @@ pub struct LegNumbers<'a> {
 pub enum Recorded {
     /// Merged into its leg of this conversation.
     Merged(ConversationId),
-    /// Merged into its leg of this conversation, whose end was to end its calls too. This one goes on.
+    /// Merged into its leg of this conversation. The conversation was ended together with its calls, but this call goes on.
     ToHangUp(ConversationId),
     /// Merged into its leg: the callee has answered, and both people are to be told before the end of the call's limit.
     ToWarn {

@@ -27,8 +27,8 @@ pub struct LegIds {
 }
 
 impl Store {
-    /// Notes at `now` that the participant on the side `callee` took a call on this leg, in this `attempt` if there are several. It does not matter if the events of the
-    /// leg come later. False if the conversation has been erased.
+    /// Notes at `now` that the participant on the side `callee` took a call on this leg, in this `attempt` if there are several. It
+    /// does not matter if the events of the leg come later. False if the conversation has been erased.
     pub async fn accept_call(
         &self,
         conversation: &Conversation,
@@ -126,10 +126,10 @@ impl Store {
     }
 
     /// Claims the text message with which the participant on the side `caller` asks the other one for a call about lost property. False
-    /// if there was one in the last [`late::BURST`], or if the conversation or the phone or the number that the other one sees is
-    /// another one by now.
+    /// if there was one in the last [`late::BURST`], or if the conversation has been erased, or if the other one has another
+    /// phone or number by now.
     ///
-    /// It is claimed before it is sent, as that about a missed call.
+    /// It is claimed before it is sent, like a text message about a missed call.
     pub async fn claim_lost_property(
         &self,
         conversation: &Conversation,

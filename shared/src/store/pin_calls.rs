@@ -54,7 +54,7 @@ pub enum Counted {
 pub struct TriesOf {
     /// Their name.
     pub by: String,
-    /// What is allowed.
+    /// The number of tries that are allowed.
     pub allowance: Allowance,
 }
 
@@ -112,8 +112,8 @@ impl Store {
         self.get(Key::PinCall(call)).await
     }
 
-    /// Counts the `nth` try of a call at `now`, before its PIN is looked up. One that was counted before stays so, also when no more are
-    /// allowed.
+    /// Counts the `nth` try of a call at `now`, before its PIN is looked up. A try that was counted before stays counted, also when no
+    /// more tries are allowed.
     pub async fn count_pin_try(
         &self,
         call: &str,

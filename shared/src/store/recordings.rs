@@ -63,7 +63,7 @@ pub struct Offer<'a> {
 /// The outcome of keeping a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keeping {
-    /// It is kept, and what is offered with it is this caller's to send.
+    /// It is kept, and this caller has to send the text message with the link, if there is one.
     Kept,
     /// Somebody else has kept it, or its conversation has been erased.
     NotWaiting,

@@ -73,8 +73,8 @@ impl Store {
     }
 
     /// Reads the next page. Returns the conversations of its routes to the numbers, and of those that present one of them,
-    /// which were live when the scan began: somebody who only receives has no route. The scan also accounts for a route that moves to another phone's key at the same time, because its old key, which was live at the
-    /// start, stays in quarantine.
+    /// which were live when the scan began: somebody who only receives has no route. The scan also accounts for a route that moves to
+    /// another phone's key at the same time, because its old key, which was live at the start, stays in quarantine.
     pub async fn continue_route_scan(&self, scan: &mut RouteScan) -> Result<Vec<ConversationId>, StoreError> {
         let placeholders: Vec<String> = (0..scan.numbers.len()).map(|index| format!(":{index}")).collect();
         let presented: Vec<String> = (0..scan.numbers.len()).map(|index| format!(":presented{index}")).collect();

@@ -1,5 +1,5 @@
-//! The keys `*` and `9` that were pressed in calls: two sets of times in the leg, in milliseconds since 1970. Sets take a key that comes
-//! twice or late as it is.
+//! The keys `*` and `9` that were pressed in calls: two sets of times in the leg, in milliseconds since 1970. A key that comes
+//! twice or late does no harm in a set.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use crate::domain::conversation::Conversation;
 use crate::domain::safety_key::{self, Key as SafetyKey, SafetyPresses};
 use crate::domain::side::Side;
 
-/// Most times that a set has: beyond that somebody plays with the phone.
+/// Most times in a set. Nobody who needs help presses a key more often.
 const MOST: u16 = 100;
 
 /// The leg on which keys were pressed.

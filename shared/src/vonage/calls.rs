@@ -269,7 +269,7 @@ impl CallsApi {
         self.command(&format!("{PATH}/{leg}"), hang_up, Idempotency::Safe).await
     }
 
-    /// Speaks into a leg, or plays a recording. Only this leg hears it.
+    /// Speaks into a leg, or plays an audio file. Only this leg hears it.
     pub async fn speak(&self, leg: &str, utterance: &Utterance) -> Result<Commanded, VonageError> {
         match utterance {
             Utterance::Talk(text, voice) => {

@@ -33,9 +33,9 @@ pub enum Action {
         #[serde(flatten)]
         voice: Voice,
     },
-    /// Plays a recording.
+    /// Plays an audio file.
     Stream {
-        /// The URL of the recording. Vonage takes exactly one.
+        /// The URL of the file. Vonage takes exactly one.
         #[serde(rename = "streamUrl")]
         stream_url: [String; 1],
     },

@@ -37,7 +37,7 @@ pub(in super::super) enum Deed {
     Press(Party, Keys),
     Transfer(Destination),
     Talk(String),
-    /// The URL of a recording.
+    /// The URL of an audio file.
     Stream(String),
     /// A command without an effect that anybody could hear here.
     Ignored,

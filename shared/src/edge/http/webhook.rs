@@ -20,13 +20,13 @@ const WEBHOOKS: &str = "/webhooks/";
 /// The beginning of the paths of requests about conversations.
 const CONVERSATIONS: &str = "/conversations/";
 
-/// Returns the addresses for the calls of one conversation: at `public_url`, or else at the address at which Vonage or the backend has reached
-/// `request`. `None` if the request does not say its own address.
+/// Returns the addresses for the calls of one conversation: at `public_url`, or else at the address to which Vonage or the backend
+/// has sent `request`. `None` if the request does not say its own address.
 pub fn call_urls(public_url: Option<&str>, request: &Request, conversation: ConversationId) -> Option<CallUrls> {
     Some(CallUrls::new(base_url(public_url, request)?, conversation))
 }
 
-/// Returns the address of this deployment without a slash at its end: `public_url`, or else the address at which Vonage has reached
+/// Returns the address of this deployment without a slash at its end: `public_url`, or else the address to which Vonage has sent
 /// `request`. `None` if the request does not say its own address.
 pub fn base_url(public_url: Option<&str>, request: &Request) -> Option<String> {
     if let Some(public_url) = public_url {

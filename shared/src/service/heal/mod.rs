@@ -347,7 +347,7 @@ impl<T: TextSender> Healer<T> {
 
 /// Returns the conversation in which the participants see the `picked` numbers from now on.
 ///
-/// They keep their PINs, unless that does not work because somebody else has the same PIN on that number.
+/// They keep their PINs if `keeps_pins`. Without that they lose them, because somebody else has the same PIN on that number.
 fn changed(before: &Conversation, picked: &[(Side, VirtualNumber)], keeps_pins: bool) -> Conversation {
     let mut after = Conversation { revision: before.revision + 1, ..before.clone() };
     for (side, number) in picked {
