@@ -1,7 +1,7 @@
 //! Decoding of the webhooks of the actions `input` and `notify`, whose answer decides what comes next in a call.
 //!
-//! Source: Vonage Voice API, webhook reference. They have no status. Their numbers are used only where a PIN is typed and for the safety key: elsewhere
-//! the address names the conversation and the side.
+//! Source: Vonage Voice API, webhook reference. They have no status. Their numbers are used only for PINs and for the safety key:
+//! elsewhere the address names the conversation and the side.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
