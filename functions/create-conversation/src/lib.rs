@@ -260,7 +260,7 @@ impl ConversationBody {
             let count = participant.phones.len();
             if count >= FurtherPhone::MOST_OF_A_SIDE {
                 let detail = format!("Must have at most {} elements, not {count}.", FurtherPhone::MOST_OF_A_SIDE - 1);
-                return Err(Problem::invalid(&format!("participants[{side}].phones"), detail));
+                return Err(Problem::invalid(format!("participants[{side}].phones"), detail));
             }
         }
         let participants = participants.map(|Object(participant)| participant.into());

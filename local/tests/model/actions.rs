@@ -139,7 +139,7 @@ impl Case {
         let request =
             spec.key.map(|key| IdempotentRequest { key_hash: format!("key-{key}"), fingerprint: format!("{spec:?}") });
         let is_late = self.attempts.is_multiple_of(4);
-        Operation::Create { attempt, new, request, is_late }
+        Operation::Create { attempt, new: Box::new(new), request, is_late }
     }
 
     pub fn id(&self, which: ConversationRef) -> ConversationId {

@@ -106,7 +106,7 @@ pub struct Process {
 pub enum Operation {
     Create {
         attempt: String,
-        new: NewConversation,
+        new: Box<NewConversation>,
         request: Option<IdempotentRequest>,
         /// True if the time that is left does not suffice for text messages.
         is_late: bool,
@@ -386,7 +386,7 @@ impl Process {
             Operation::Create { new, request, is_late, .. } => {
                 let left = if *is_late { SignedDuration::from_secs(1) } else { SignedDuration::from_secs(10) };
                 let deadline = Some(self.creator.clock.now() + left);
-                Outcome::Create(self.creator.create(new.clone(), request.clone(), deadline).await)
+                Outcome::Create(self.creator.create((**new).clone(), request.clone(), deadline).await)
             }
             Operation::End(id) if ends_with_calls(*id) => {
                 Outcome::End(self.store().end_conversation_and_calls(*id, self.creator.clock.now()).await)

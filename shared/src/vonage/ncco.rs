@@ -255,11 +255,11 @@ fn answer_when(is_asked: bool, destination: Destination, speech: &Speech<'_>, fo
             let (limit, is_cut_short) = limits.talk_seconds_within(left_seconds, handling);
             let notice = is_cut_short.then(|| time_left(speech, limit));
             let connection = Connection { connect_to, present_as, limits, handling, caller, left_seconds, attempt };
-            if let (CallRecording::Consent, Some(follow_up)) = (handling.recording, &follow_up) {
-                if !is_asked {
-                    let url = follow_up.urls.step(StepKind::Consent, caller.other(), None);
-                    return vec![say(speech, Spoken::RecordingAsk), one_key(url)];
-                }
+            if let (CallRecording::Consent, Some(follow_up)) = (handling.recording, &follow_up)
+                && !is_asked
+            {
+                let url = follow_up.urls.step(StepKind::Consent, caller.other(), None);
+                return vec![say(speech, Spoken::RecordingAsk), one_key(url)];
             }
             let is_announced = handling.recording == CallRecording::Announce;
             let recorded = is_announced.then(|| say(speech, Spoken::RecordingAnnounce));

@@ -134,7 +134,7 @@ mod conversations {
                 }
                 CreationError::SameNumber => same_number(Side::B),
                 CreationError::SameFurtherNumber(side, position) => {
-                    Self::invalid(&further(side, position), "This phone is in the conversation already.")
+                    Self::invalid(further(side, position), "This phone is in the conversation already.")
                 }
                 CreationError::NoneFree(none_free, renting) => no_number_free(none_free, renting),
                 CreationError::Contended => {
