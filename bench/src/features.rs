@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::BenchError;
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, nobody};
 use crate::programs::{ANSWER, Functions};
 use crate::running::{Cost, Running};
 use crate::tls::Authority;
@@ -34,7 +34,7 @@ struct Feature {
     expected: &'static str,
 }
 
-const FEATURES: [Feature; 6] = [
+const FEATURES: [Feature; 9] = [
     Feature { name: OFF, turn_on: |_| (), expected: "Connecting your call" },
     Feature {
         name: "another language",
@@ -60,6 +60,22 @@ const FEATURES: [Feature; 6] = [
         },
         expected: "Minutes left",
     },
+    Feature {
+        name: "several phones with hours",
+        turn_on: |request| {
+            let hours = json!({"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
+                               "from": "00:00", "to": "24:00", "zone": "Europe/London"});
+            request["participants"][1]["hours"] = hours.clone();
+            request["participants"][1]["phones"] = json!([{"number": format!("+{}", nobody()), "hours": hours}]);
+        },
+        expected: "/leg-b-1.",
+    },
+    Feature {
+        name: "recording: announce",
+        turn_on: |request| request["recording"] = json!("announce"),
+        expected: "This call is recorded",
+    },
+    Feature { name: "safety key", turn_on: |request| request["safety_key"] = json!(true), expected: "asynchronous" },
 ];
 
 /// Measures answers with each feature, in turns.

@@ -250,7 +250,7 @@ pub(super) fn identifier(text: Option<&str>, numbers: [&Option<String>; 2]) -> O
     (!reveals_a_number).then(|| text.to_owned())
 }
 
-/// Returns an id of a call if it is as safe as an [`identifier`].
+/// Returns an id of a call if it is safe in an item key and in a log line.
 pub fn call_identifier(id: &str) -> Option<String> {
     identifier(Some(id), [&None, &None])
 }
