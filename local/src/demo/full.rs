@@ -34,7 +34,7 @@ impl Demo<'_> {
     }
 
     async fn press_the_safety_key(&self) -> Result<(), DemoError> {
-        println!("\n22. The driver feels threatened in a call, and presses star and 9.");
+        println!("\n21. The driver feels threatened in a call, and presses star and 9.");
         let pair = self.pair(14, json!({"safety_key": true}), ["en", "en"]).await?;
         let call = json!({"from": pair.driver, "to": pair.driver_dials, "presses_during_call": ["*9"]});
         self.post(&self.simulator_calls(), call).await?;
@@ -103,7 +103,7 @@ impl Demo<'_> {
     }
 
     async fn record_a_call(&self) -> Result<(), DemoError> {
-        println!("\n21. A call that is recorded if both agree. Both press 1.");
+        println!("\n20. A call that is recorded if both agree. Both press 1.");
         let pair = self.pair(13, json!({"recording": "consent"}), ["en", "en"]).await?;
         let call = self.ring(&pair, json!({"does": "answers", "presses": ["1"]}), json!(["1"])).await?;
         println!("   The rider hears: \"{}\"", heard(&call));
@@ -210,7 +210,7 @@ impl Demo<'_> {
     }
 
     async fn type_a_pin(&self) -> Result<(), DemoError> {
-        println!("\n20. The rider's phone hides its number. The rider types a PIN.");
+        println!("\n22. The rider's phone hides its number. The rider types a PIN.");
         let pair = self.pair(20, json!({"pin": true, "pin_in_text": true}), ["en", "en"]).await?;
         println!("   The rider's phone: \"{}\"", self.last_text(&pair.rider).await?);
         let created = self.get(&self.gateway(&pair.path)).await?;

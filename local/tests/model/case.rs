@@ -116,6 +116,8 @@ impl Case {
     }
 
     pub async fn step(&mut self, step: &Step) -> Verdict {
+        // A step that was skipped may have left some.
+        self.system.voice.forget_fates();
         match step {
             Step::Wait(milliseconds) => self.wait("wait", SignedDuration::from_millis(*milliseconds)),
             Step::WaitForDays(days) => self.wait("wait for days", DAY * i32::try_from(*days).unwrap()),

@@ -76,11 +76,14 @@ impl Voice {
         self.state.lock().unwrap().fates.push_back(fate);
     }
 
-    /// Returns all calls, oldest first. Fates that are left were of requests that were not sent.
+    /// Forgets the fates that are left: of requests that were not sent.
+    pub fn forget_fates(&self) {
+        self.state.lock().unwrap().fates.clear();
+    }
+
+    /// Returns all calls, oldest first.
     pub fn calls(&self) -> Vec<DialledCall> {
-        let mut state = self.state.lock().unwrap();
-        state.fates.clear();
-        state.calls.clone()
+        self.state.lock().unwrap().calls.clone()
     }
 
     pub fn router(self) -> Router {
