@@ -287,7 +287,11 @@ async fn repaired_table_keeps_each_promise() {
     assert_eq!(restored.ended_by_restore, moved, "what cannot be brought up");
     assert_eq!((restored.erased, restored.brought_up), (1, 5), "{restored:?}");
     assert_eq!(restored.kept_keys, 2 * 5 + 2, "five conversations, a new phone and a healed number: {restored:?}");
-    let report = local::restore::report(&restored);
+    let mut report = local::restore::report(&restored);
+    // An id may have seven digits in a row.
+    for id in &restored.ended_by_restore {
+        report = report.replace(&id.to_string(), "");
+    }
     let mut digits = report.split(|char: char| !char.is_ascii_digit());
     assert!(digits.all(|digits| digits.len() < 7), "no phone number: {report}");
 
