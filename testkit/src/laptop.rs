@@ -205,6 +205,16 @@ impl Laptop {
         answer.body
     }
 
+    /// Creates the [`conversation`] of rider and driver with these fields, without the invitations.
+    pub async fn create_with(&self, fields: Value) -> Value {
+        let mut order = conversation();
+        order["notify"] = json!(false);
+        order.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let answer = self.post("/conversations", &order).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.body
+    }
+
     /// Posts `body` to a webhook with Vonage's signature.
     pub async fn signed_post(&self, path: &str, body: &str) -> Answer {
         let request = self.request(Method::POST, path).bearer_auth(self.signature(Some(body)));

@@ -25,12 +25,10 @@ use shared::domain::text::{Label, Reference};
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::edge::deadline;
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, Object, Problem, RequestHasher};
+use shared::edge::http::{self, FurtherPhoneBody, Object, Problem, RequestHasher};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
-use shared::service::create::{
-    Creator, NewConversation, NewFurtherPhone, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT,
-};
+use shared::service::create::{Creator, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT};
 use shared::service::demand::DemandRecorder;
 use shared::service::pool_cache::PoolCache;
 use shared::service::verify_number::NumberVerifier;
@@ -119,21 +117,7 @@ struct ParticipantBody {
     #[serde(default)]
     name: Option<Label>,
     #[serde(default)]
-    phones: Vec<Object<PhoneBody>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PhoneBody {
-    number: String,
-    #[serde(default)]
-    country: Option<Country>,
-    #[serde(default)]
-    name: Option<Label>,
-    #[serde(default)]
-    language: Option<Language>,
-    #[serde(default)]
-    hours: Option<Object<NewHours>>,
+    phones: Vec<Object<FurtherPhoneBody>>,
 }
 
 impl HttpFunction for CreateConversation {
@@ -218,10 +202,7 @@ impl From<ParticipantBody> for NewParticipant {
     fn from(body: ParticipantBody) -> Self {
         let ParticipantBody { number, country, label, language, hours, name, phones } = body;
         let hours = hours.map(|Object(NewHours(hours))| hours);
-        let further = phones.into_iter().map(|Object(phone)| {
-            let PhoneBody { number, country, name, language, hours } = phone;
-            NewFurtherPhone { number, country, name, language, hours: hours.map(|Object(NewHours(hours))| hours) }
-        });
+        let further = phones.into_iter().map(|Object(phone)| phone.into());
         Self { number, country, label, language, hours, name, further: further.collect() }
     }
 }

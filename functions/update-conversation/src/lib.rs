@@ -11,14 +11,13 @@ use shared::domain::call_handling::CallHandling;
 use shared::domain::conversation::{FurtherPhone, Lifetime};
 use shared::domain::country::Country;
 use shared::domain::guard::Guard;
-use shared::domain::hours::NewHours;
 use shared::domain::language::Language;
 use shared::domain::missed_calls::MissedCalls;
 use shared::domain::side::{Blocked, Side};
 use shared::domain::text::Label;
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, Object, Problem};
+use shared::edge::http::{self, FurtherPhoneBody, Object, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::create::NewFurtherPhone;
@@ -83,21 +82,7 @@ struct ParticipantBody {
     name: Option<Label>,
     /// All further phones from now on.
     #[serde(default)]
-    phones: Option<Vec<Object<PhoneBody>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PhoneBody {
-    number: String,
-    #[serde(default)]
-    country: Option<Country>,
-    #[serde(default)]
-    name: Option<Label>,
-    #[serde(default)]
-    language: Option<Language>,
-    #[serde(default)]
-    hours: Option<Object<NewHours>>,
+    phones: Option<Vec<Object<FurtherPhoneBody>>>,
 }
 
 /// The changes of both participants.
@@ -205,11 +190,8 @@ fn change_of_people(participants: Vec<Option<Object<ParticipantBody>>>) -> Resul
             let field = format!("participants[{}].phones", side.index());
             return Err(Problem::invalid(field, format!("Must have at most {most} elements, not {count}.")));
         }
-        let phone = |Object(phone): Object<PhoneBody>| {
-            let PhoneBody { number, country, name, language, hours } = phone;
-            NewFurtherPhone { number, country, name, language, hours: hours.map(|Object(NewHours(hours))| hours) }
-        };
-        people.further[side.index()] = phones.map(|phones| phones.into_iter().map(phone).collect());
+        let phones = phones.map(|phones| phones.into_iter().map(|Object(phone)| phone.into()).collect());
+        people.further[side.index()] = phones;
         people.languages[side.index()] = language;
         people.names[side.index()] = name;
         is_empty = false;

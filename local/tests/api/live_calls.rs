@@ -5,17 +5,7 @@ use std::sync::Arc;
 use local::gateway::CallControl;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{DRIVER, Laptop, RIDER, conversation, serve, string, text};
-
-/// Creates a conversation of the rider and the driver with these fields, without the invitations.
-async fn create(laptop: &Laptop, fields: Value) -> Value {
-    let mut order = conversation();
-    order["notify"] = json!(false);
-    order.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    let answer = laptop.post("/conversations", &order).await;
-    assert_eq!(answer.status, 201, "{answer:?}");
-    answer.body
-}
+use testkit::{DRIVER, Laptop, RIDER, serve, string, text};
 
 /// Has the rider call the driver, whose phone behaves like `callee`. The call stays up.
 async fn live(laptop: &Laptop, conversation: &Value, callee: Value) -> Value {
@@ -48,7 +38,7 @@ async fn calls_up(laptop: &Laptop, conversation: &Value) -> usize {
 #[tokio::test]
 async fn both_legs_of_a_call_are_hung_up() {
     let laptop = Laptop::builder().env(&[("VONAGE_CALLS_INTERVAL_MS", "0")]).numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({})).await;
+    let created = laptop.create_with(json!({})).await;
     assert_eq!(calls_up(&laptop, &created).await, 0);
     let call = live(&laptop, &created, json!("answers")).await;
     let listed = laptop.get(&format!("{}/calls", path(&created))).await.body;
@@ -68,7 +58,7 @@ async fn both_legs_of_a_call_are_hung_up() {
 #[tokio::test]
 async fn ringing_call_is_hung_up() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({})).await;
+    let created = laptop.create_with(json!({})).await;
     let call = live(&laptop, &created, json!("rings")).await;
     laptop.advance(3);
     assert_eq!(laptop.delete(&path_of(&created, &call)).await.status, 200);
@@ -78,7 +68,7 @@ async fn ringing_call_is_hung_up() {
 #[tokio::test]
 async fn call_of_another_conversation_is_spared() {
     let laptop = Laptop::builder().numbers("GB", 4).start().await;
-    let (own, other) = (create(&laptop, json!({})).await, create(&laptop, json!({})).await);
+    let (own, other) = (laptop.create_with(json!({})).await, laptop.create_with(json!({})).await);
     let call = live(&laptop, &own, json!("answers")).await;
     laptop.advance(3);
     assert_eq!(laptop.delete(&path_of(&other, &call)).await.status, 404);
@@ -98,7 +88,7 @@ async fn conversation_ends_with_its_calls_if_asked_to() {
         ("?hang_up=true&erase=true", ["completed", "completed"]),
     ] {
         let laptop = Laptop::builder().numbers("GB", 2).start().await;
-        let created = create(&laptop, json!({})).await;
+        let created = laptop.create_with(json!({})).await;
         let call = live(&laptop, &created, json!("answers")).await;
         laptop.advance(3);
         assert!(laptop.delete(&format!("{}{query}", path(&created))).await.status < 300, "{query}");
@@ -112,7 +102,7 @@ async fn conversation_ends_with_its_calls_if_asked_to() {
 async fn call_answered_after_the_end_is_hung_up() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     for direction in ["both", "a_to_b"] {
-        let created = create(&laptop, json!({"direction": direction})).await;
+        let created = laptop.create_with(json!({"direction": direction})).await;
         let hold = json!({"webhook": "event_url", "times": 100, "fault": {"kind": "hold"}});
         assert_eq!(laptop.vonage(Method::POST, "/simulator/faults", hold).await.status, 204);
         let call = live(&laptop, &created, json!("answers")).await;
@@ -131,7 +121,7 @@ async fn call_answered_after_the_end_is_hung_up() {
 #[tokio::test]
 async fn callee_who_declines_is_hung_up() {
     let laptop = Laptop::builder().env(&[("VONAGE_CALLS_INTERVAL_MS", "50")]).numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"guard": "press_1"})).await;
+    let created = laptop.create_with(json!({"guard": "press_1"})).await;
     let call = live(&laptop, &created, json!({"does": "answers", "presses": ["2"]})).await;
     assert_eq!(statuses(&laptop, &call).await, ["answered", "answered"], "the callee waits alone");
     laptop.advance(3);
@@ -144,7 +134,7 @@ async fn callee_who_declines_is_hung_up() {
 #[tokio::test]
 async fn without_private_key_nothing_else_changes() {
     let laptop = Laptop::builder().env(&[("CALL_CONTROL", "off")]).numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"guard": "press_1"})).await;
+    let created = laptop.create_with(json!({"guard": "press_1"})).await;
     let call = live(&laptop, &created, json!({"does": "answers", "presses": ["2"]})).await;
     laptop.advance(3);
     let off = [
@@ -165,7 +155,7 @@ async fn without_private_key_nothing_else_changes() {
 #[tokio::test]
 async fn other_regions_are_asked_about_a_call() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({})).await;
+    let created = laptop.create_with(json!({})).await;
     let call = live(&laptop, &created, json!("answers")).await;
     laptop.advance(3);
     let elsewhere = serve(axum::Router::new()).await;
@@ -182,7 +172,7 @@ async fn other_regions_are_asked_about_a_call() {
 #[tokio::test]
 async fn event_comes_again_while_a_call_is_up() {
     let laptop = Laptop::builder().env(&[("VONAGE_CALLS_INTERVAL_MS", "0")]).numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({})).await;
+    let created = laptop.create_with(json!({})).await;
     let call = live(&laptop, &created, json!("answers")).await;
     let event = json!({"source": "maskline.hang-up", "conversation": created["id"]});
     assert!(laptop.stack.run_control(&event).await.is_err(), "its legs are too new");

@@ -1,17 +1,7 @@
 //! Calls that nobody takes, and calls with guard.
 
 use serde_json::{Value, json};
-use testkit::{DRIVER, Laptop, RIDER, conversation, text};
-
-/// Creates a conversation of the rider and the driver with these fields, without the invitations.
-async fn create(laptop: &Laptop, fields: Value) -> Value {
-    let mut order = conversation();
-    order["notify"] = json!(false);
-    order.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    let answer = laptop.post("/conversations", &order).await;
-    assert_eq!(answer.status, 201, "{answer:?}");
-    answer.body
-}
+use testkit::{DRIVER, Laptop, RIDER, text};
 
 /// The rider calls the driver, whose phone behaves like this.
 async fn ring(laptop: &Laptop, conversation: &Value, callee: Value, presses: Value) -> Value {
@@ -39,7 +29,7 @@ async fn words(laptop: &Laptop, phone: &str) -> Vec<String> {
 #[tokio::test]
 async fn caller_hears_why_nobody_answers() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"missed_calls": ["say"]})).await;
+    let created = laptop.create_with(json!({"missed_calls": ["say"]})).await;
     assert_eq!(created["missed_calls"], json!(["say"]));
     for (callee, sentence, status) in [
         ("busy", "line is busy", "busy"),
@@ -62,7 +52,7 @@ async fn caller_hears_why_nobody_answers() {
 #[tokio::test]
 async fn missed_person_is_texted_once_in_a_burst() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"missed_calls": ["text"]})).await;
+    let created = laptop.create_with(json!({"missed_calls": ["text"]})).await;
     let [rider, driver] = [0, 1].map(|side| &created["participants"][side]);
     for _ in 0..3 {
         ring(&laptop, &created, json!("unanswered"), json!([])).await;
@@ -85,7 +75,7 @@ async fn missed_person_is_texted_once_in_a_burst() {
 #[tokio::test]
 async fn caller_may_ask_for_a_call_back() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"missed_calls": ["call_back"]})).await;
+    let created = laptop.create_with(json!({"missed_calls": ["call_back"]})).await;
     for (presses, answer) in [(json!(["2"]), "Goodbye."), (json!([null]), "Goodbye."), (json!(["1"]), "pass it on")] {
         assert!(words(&laptop, DRIVER).await.is_empty(), "{presses}");
         let told = ring(&laptop, &created, json!("busy"), presses).await;
@@ -105,7 +95,7 @@ async fn caller_may_ask_for_a_call_back() {
 async fn who_cannot_call_is_not_asked_to_call_back() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let fields = json!({"direction": "a_to_b", "missed_calls": ["text", "call_back"]});
-    let created = create(&laptop, fields).await;
+    let created = laptop.create_with(fields).await;
     let told = ring(&laptop, &created, json!("unanswered"), json!(["1"])).await;
     assert!(!heard(&told).contains("press 1"), "{}", heard(&told));
     let texts = words(&laptop, DRIVER).await;
@@ -115,7 +105,7 @@ async fn who_cannot_call_is_not_asked_to_call_back() {
 #[tokio::test]
 async fn call_is_connected_only_after_key_1_at_the_guard() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"guard": "press_1", "missed_calls": ["text"]})).await;
+    let created = laptop.create_with(json!({"guard": "press_1", "missed_calls": ["text"]})).await;
     assert_eq!(created["guard"], "press_1");
     let label = text(&created, "/participants/0/label");
     for (callee, joined) in [
@@ -146,7 +136,7 @@ async fn each_person_is_told_in_their_own_language() {
     let participants = json!([{"number": format!("+{RIDER}"), "label": "der Fahrgast", "language": "de"},
                               {"number": format!("+{DRIVER}"), "label": "le chauffeur", "language": "fr-CH"}]);
     let fields = json!({"participants": participants, "guard": "press_1", "missed_calls": ["text", "call_back"]});
-    let created = create(&laptop, fields).await;
+    let created = laptop.create_with(fields).await;
     let told = ring(&laptop, &created, json!("declines"), json!(["1"])).await;
     let (caller, callee) = (heard(&told), told["callees"][0]["heard"].to_string());
     assert!(caller.contains("Es meldet sich niemand.") && caller.contains("drücken Sie die 1"), "{caller}");
@@ -158,7 +148,7 @@ async fn each_person_is_told_in_their_own_language() {
 #[tokio::test]
 async fn whisper_needs_a_token_of_its_own() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"guard": "press_1"})).await;
+    let created = laptop.create_with(json!({"guard": "press_1"})).await;
     let told = ring(&laptop, &created, json!({"does": "answers", "presses": ["1"]}), json!([])).await;
     let url = text(&told, "/ncco/1/endpoint/0/onAnswer/url");
     assert!(!url.contains(RIDER) && !url.contains(DRIVER), "{url}");
@@ -173,7 +163,7 @@ async fn whisper_needs_a_token_of_its_own() {
 #[tokio::test]
 async fn unsigned_key_connects_nobody() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"guard": "press_1"})).await;
+    let created = laptop.create_with(json!({"guard": "press_1"})).await;
     let path = format!("/webhooks/event/{}/guard-b", text(&created, "/id"));
     let body = json!({"uuid": "u", "conversation_uuid": "CON-1", "dtmf": {"digits": "1"}});
     assert!(laptop.post(&path, &body).await.status >= 400);
@@ -188,7 +178,7 @@ async fn unsigned_key_connects_nobody() {
 #[tokio::test]
 async fn machine_at_a_detecting_guard_is_a_missed_call() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"guard": "detect"})).await;
+    let created = laptop.create_with(json!({"guard": "detect"})).await;
     let (id, call) = (text(&created, "/id"), "CON-2");
     let after = format!("/webhooks/event/{id}/after-b");
     let event = |status: &str| {
@@ -208,8 +198,8 @@ async fn machine_at_a_detecting_guard_is_a_missed_call() {
 async fn deployment_chooses_guard_and_missed_calls() {
     let env = [("DEFAULT_GUARD", "press_1"), ("DEFAULT_MISSED_CALLS", "say, text")];
     let laptop = Laptop::builder().env(&env).numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({})).await;
+    let created = laptop.create_with(json!({})).await;
     assert_eq!((&created["guard"], &created["missed_calls"]), (&json!("press_1"), &json!(["say", "text"])));
-    let own = create(&laptop, json!({"guard": "none", "missed_calls": []})).await;
+    let own = laptop.create_with(json!({"guard": "none", "missed_calls": []})).await;
     assert_eq!((own.get("guard"), own.get("missed_calls")), (None, None));
 }

@@ -2,17 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Answer, DRIVER, Laptop, RIDER, conversation, string, text};
-
-/// Creates a conversation of the rider and the driver with these fields, without the invitations.
-async fn create(laptop: &Laptop, fields: Value) -> Value {
-    let mut order = conversation();
-    order["notify"] = json!(false);
-    order.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    let answer = laptop.post("/conversations", &order).await;
-    assert_eq!(answer.status, 201, "{answer:?}");
-    answer.body
-}
+use testkit::{Answer, DRIVER, Laptop, RIDER, string, text};
 
 /// Has a call placed that begins at the phone of this side.
 async fn place(laptop: &Laptop, conversation: &Value, from: &str, key: &str) -> Answer {
@@ -44,7 +34,7 @@ async fn legs(laptop: &Laptop) -> Vec<Value> {
 #[tokio::test]
 async fn placed_call_connects_both_behind_their_masks() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({})).await;
+    let created = laptop.create_with(json!({})).await;
     phones(&laptop, json!({"callees": {RIDER: {"does": "answers", "presses": ["1"]}}, "talk_seconds": 42})).await;
     let placed = place(&laptop, &created, "a", "ride-1").await;
     assert_eq!(placed.status, 201, "{placed:?}");
@@ -67,7 +57,7 @@ async fn placed_call_connects_both_behind_their_masks() {
 #[tokio::test]
 async fn only_key_1_on_the_first_phone_calls_the_second() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"missed_calls": ["text"]})).await;
+    let created = laptop.create_with(json!({"missed_calls": ["text"]})).await;
     for (nth, first) in [
         json!("voicemail"),
         json!("declines"),
@@ -91,7 +81,7 @@ async fn only_key_1_on_the_first_phone_calls_the_second() {
 #[tokio::test]
 async fn same_request_places_one_call() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({})).await;
+    let created = laptop.create_with(json!({})).await;
     let first = place(&laptop, &created, "b", "ride-1").await;
     let again = place(&laptop, &created, "b", "ride-1").await;
     assert_eq!((first.status, again.status, &first.body), (201, 200, &again.body));
@@ -109,10 +99,10 @@ async fn same_request_places_one_call() {
 #[tokio::test]
 async fn call_that_would_not_be_connected_is_not_placed() {
     let laptop = Laptop::builder().numbers("GB", 4).start().await;
-    let one_way = create(&laptop, json!({"direction": "a_to_b"})).await;
+    let one_way = laptop.create_with(json!({"direction": "a_to_b"})).await;
     let refused = place(&laptop, &one_way, "b", "1").await;
     assert_eq!((refused.status, text(&refused.body, "/type")), (409, "urn:maskline:problem:not-connected"));
-    let blocked = create(&laptop, json!({})).await;
+    let blocked = laptop.create_with(json!({})).await;
     let path = format!("/conversations/{}", text(&blocked, "/id"));
     laptop.patch(&path, &json!({"blocked": "a"})).await;
     assert_eq!(place(&laptop, &blocked, "a", "2").await.body["outcome"], "blocked");
@@ -125,7 +115,7 @@ async fn call_that_would_not_be_connected_is_not_placed() {
 #[tokio::test]
 async fn end_before_the_key_connects_nobody() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({})).await;
+    let created = laptop.create_with(json!({})).await;
     let id = text(&created, "/id");
     let key = json!({"uuid": "u", "conversation_uuid": "CON-1", "dtmf": {"digits": "1"}}).to_string();
     let join = format!("/webhooks/event/{id}/join-a");
@@ -138,7 +128,7 @@ async fn end_before_the_key_connects_nobody() {
 #[tokio::test]
 async fn call_whose_answer_is_lost_is_found_and_not_repeated() {
     let laptop = Laptop::builder().env(&[("VONAGE_TIME_LIMIT_MS", "400")]).numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({})).await;
+    let created = laptop.create_with(json!({})).await;
     for (nth, kind) in ["close_after", "hang_after", "truncated"].into_iter().enumerate() {
         laptop.advance(3);
         laptop.fault("/v1/calls", json!({"kind": kind})).await;
@@ -153,7 +143,7 @@ async fn call_whose_answer_is_lost_is_found_and_not_repeated() {
 #[tokio::test]
 async fn request_that_vonage_did_not_carry_out_may_be_sent_again() {
     let laptop = Laptop::builder().env(&[("VONAGE_TIME_LIMIT_MS", "400")]).numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({})).await;
+    let created = laptop.create_with(json!({})).await;
     laptop.faults("/v1/calls", 3, json!({"kind": "status", "status": 429})).await;
     assert_eq!(place(&laptop, &created, "a", "1").await.status, 503);
     laptop.no_more_faults().await;
@@ -177,7 +167,7 @@ async fn words_are_spoken_to_each_in_their_voice() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let participants =
         json!([{"number": format!("+{RIDER}"), "language": "de"}, {"number": format!("+{DRIVER}"), "language": "fr"}]);
-    let created = create(&laptop, json!({"participants": participants})).await;
+    let created = laptop.create_with(json!({"participants": participants})).await;
     let dials = text(&created, "/participants/0/dials");
     let call = laptop.call(json!({"from": RIDER, "to": dials, "lives": true})).await;
     laptop.advance(3);

@@ -3,15 +3,6 @@
 use serde_json::{Value, json};
 use testkit::{DRIVER, Laptop, RIDER, conversation, text};
 
-async fn create(laptop: &Laptop, fields: Value) -> Value {
-    let mut order = conversation();
-    order["notify"] = json!(false);
-    order.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    let answer = laptop.post("/conversations", &order).await;
-    assert_eq!(answer.status, 201, "{answer:?}");
-    answer.body
-}
-
 /// Has the rider call the driver, whose phone behaves like `callee`. Returns what happened and the recordings.
 async fn ring(laptop: &Laptop, created: &Value, callee: Value, presses: Value) -> (Value, Vec<Value>) {
     let dials = text(created, "/participants/0/dials");
@@ -30,7 +21,7 @@ fn heard(told: &Value) -> [String; 2] {
 #[tokio::test]
 async fn announced_call_is_recorded_once_both_have_heard_it() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"recording": "announce"})).await;
+    let created = laptop.create_with(json!({"recording": "announce"})).await;
     assert_eq!(created["recording"], "announce");
     let (told, recordings) = ring(&laptop, &created, json!("answers"), json!([])).await;
     assert!(heard(&told).iter().all(|words| words.contains("This call is recorded.")), "{told}");
@@ -49,7 +40,7 @@ async fn announced_call_is_recorded_once_both_have_heard_it() {
 async fn call_is_recorded_only_if_both_agree() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     for guard in ["none", "press_1"] {
-        let created = create(&laptop, json!({"recording": "consent", "guard": guard})).await;
+        let created = laptop.create_with(json!({"recording": "consent", "guard": guard})).await;
         let mut count = 0;
         let takes: &[&str] = if guard == "none" { &[] } else { &["1"] };
         for (caller, callee, is_recorded) in [
@@ -75,21 +66,21 @@ async fn call_is_recorded_only_if_both_agree() {
 #[tokio::test]
 async fn recorded_call_is_erased_with_its_conversation() {
     let laptop = Laptop::builder().env(&[("DEFAULT_RECORDING", "announce")]).numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({})).await;
+    let created = laptop.create_with(json!({})).await;
     ring(&laptop, &created, json!("answers"), json!([])).await;
     assert_eq!(laptop.stack.bucket.keys().len(), 1);
     let path = format!("/conversations/{}?erase=true", text(&created, "/id"));
     assert_eq!(laptop.delete(&path).await.status, 204);
     laptop.stack.run_recordings_schedule().await.unwrap();
     assert!(laptop.stack.bucket.keys().is_empty());
-    let off = create(&laptop, json!({"recording": "off"})).await;
+    let off = laptop.create_with(json!({"recording": "off"})).await;
     assert_eq!(ring(&laptop, &off, json!("answers"), json!([])).await.1.len(), 0);
 }
 
 #[tokio::test]
 async fn agreement_in_another_call_does_not_count() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"recording": "consent"})).await;
+    let created = laptop.create_with(json!({"recording": "consent"})).await;
     let id = text(&created, "/id");
     let pressed = |call: &str| json!({"uuid": "u", "conversation_uuid": call, "dtmf": {"digits": "1"}}).to_string();
     let consent = laptop.signed_post(&format!("/webhooks/event/{id}/consent-b"), &pressed("CON-1")).await;

@@ -2,20 +2,11 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{DRIVER, Laptop, RIDER, conversation, string, text};
-
-async fn create(laptop: &Laptop, fields: Value) -> Value {
-    let mut order = conversation();
-    order["notify"] = json!(false);
-    order.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    let answer = laptop.post("/conversations", &order).await;
-    assert_eq!(answer.status, 201, "{answer:?}");
-    answer.body
-}
+use testkit::{DRIVER, Laptop, RIDER, string, text};
 
 async fn started() -> (Laptop, Value) {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"safety_key": true})).await;
+    let created = laptop.create_with(json!({"safety_key": true})).await;
     (laptop, created)
 }
 
@@ -112,7 +103,7 @@ async fn keys_count_once_in_any_order_and_repetition() {
 #[tokio::test]
 async fn call_with_the_safety_key_is_hung_up() {
     let laptop = Laptop::builder().env(&[("VONAGE_CALLS_INTERVAL_MS", "50")]).numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"safety_key": true})).await;
+    let created = laptop.create_with(json!({"safety_key": true})).await;
     let dials = text(&created, "/participants/1/dials");
     let call = laptop.call(json!({"from": DRIVER, "to": dials, "lives": true})).await;
     let report = format!("calls/{}", text(&call, "/conversation_uuid"));
@@ -135,20 +126,20 @@ async fn call_with_the_safety_key_is_hung_up() {
 async fn both_sides_may_press_and_without_call_control_too() {
     let variables = [("CALL_CONTROL", "off"), ("DEFAULT_SAFETY_KEY", "on")];
     let laptop = Laptop::builder().env(&variables).numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({})).await;
+    let created = laptop.create_with(json!({})).await;
     ring(&laptop, &created, 0, &["*9"]).await;
     assert_eq!(laptop.patch(&path(&created), &json!({"blocked": null})).await.status, 200);
     ring(&laptop, &created, 1, &["*", "9"]).await;
     assert_eq!(state(&laptop, &created).await, (json!("a"), 2));
     assert_eq!(laptop.patch(&path(&created), &json!({"blocked": "b"})).await.status, 200);
-    let off = create(&laptop, json!({"safety_key": false})).await;
+    let off = laptop.create_with(json!({"safety_key": false})).await;
     assert!(off.get("safety_key").is_none());
 }
 
 #[tokio::test]
 async fn safety_key_is_turned_on_and_off_by_a_change() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({})).await;
+    let created = laptop.create_with(json!({})).await;
     let listens = async || {
         let told = ring(&laptop, &created, 0, &[]).await;
         told["ncco"].as_array().unwrap().iter().any(|action| action["mode"] == "asynchronous")
@@ -179,7 +170,7 @@ async fn key_in_a_placed_call_is_that_of_its_first_phone() {
 #[tokio::test]
 async fn key_in_a_call_about_lost_property_ends_such_calls() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    let created = create(&laptop, json!({"safety_key": true, "lost_property": true})).await;
+    let created = laptop.create_with(json!({"safety_key": true, "lost_property": true})).await;
     assert_eq!(laptop.delete(&path(&created)).await.status, 200);
     let late = async |side: usize, keys: &[&str]| {
         let participant = &created["participants"][side];

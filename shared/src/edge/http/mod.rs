@@ -1,6 +1,7 @@
 //! HTTP: reads request bodies, and writes answers and problems.
 
 mod body;
+mod further_phone;
 mod idempotency;
 mod json;
 mod problems;
@@ -20,6 +21,7 @@ use crate::domain::number_erasure::ErasureId;
 use crate::vonage::event::call_identifier;
 
 pub use body::{MAX_BODY_BYTES, Object, read_json};
+pub use further_phone::FurtherPhoneBody;
 pub use idempotency::RequestHasher;
 pub use query::Query;
 pub use webhook::{base_url, call_step, call_urls, nth_pin, signed_body};
