@@ -3,8 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::language::Language;
 use crate::domain::phone::RealNumber;
 use crate::domain::side::Side;
+use crate::domain::words::own_text::OwnTexts;
 
 /// Time after a text message that asks about lost property in which the same person is not asked again.
 pub const BURST: SignedDuration = SignedDuration::from_hours(6);
@@ -22,6 +24,9 @@ pub struct LateCare {
     /// The phone that late callers reach otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub support_phone: Option<RealNumber>,
+    /// What late callers hear in place of the usual sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<OwnTexts>,
     /// The last time at which side A asked for a call. Only a conversation has it.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub asked_a: Option<Timestamp>,
@@ -31,14 +36,23 @@ pub struct LateCare {
 }
 
 impl LateCare {
-    /// True if late callers only hear that the conversation has ended.
+    /// Longest text for late callers, in characters. Each route has it, so that an answer needs no second read.
+    pub const MOST_CHARACTERS: usize = 300;
+
+    /// True if late callers only hear the usual sentence.
     pub fn is_none(&self) -> bool {
-        !self.lost_property && self.support_phone.is_none()
+        !self.lost_property && self.support_phone.is_none() && self.words.is_none()
     }
 
-    /// Returns the care as a route has it. Nobody is asked for a call who cannot dial.
-    pub fn of_route(&self, both_dial: bool) -> Self {
-        Self { lost_property: self.lost_property && both_dial, asked_a: None, asked_b: None, ..self.clone() }
+    /// Returns the care as the route of a caller with this `language` has it. Nobody is asked for a call who cannot dial.
+    pub fn of_route(&self, both_dial: bool, language: Option<&Language>) -> Self {
+        Self {
+            lost_property: self.lost_property && both_dial,
+            support_phone: self.support_phone.clone(),
+            words: self.words.as_ref().map(|words| words.narrowed_to(language)),
+            asked_a: None,
+            asked_b: None,
+        }
     }
 
     /// Returns the last time at which this side asked for a call.
@@ -65,7 +79,7 @@ mod tests {
         let care = LateCare { lost_property: true, asked_b: Some(now), ..LateCare::default() };
         assert!(care.has_asked(Side::B, now) && !care.has_asked(Side::A, now));
         assert!(!care.has_asked(Side::B, now + SignedDuration::from_hours(24)));
-        assert!(!care.is_none() && LateCare::default().is_none() && care.of_route(true).asked_b.is_none());
-        assert!(care.of_route(true).lost_property && care.of_route(false).is_none());
+        assert!(!care.is_none() && LateCare::default().is_none() && care.of_route(true, None).asked_b.is_none());
+        assert!(care.of_route(true, None).lost_property && care.of_route(false, None).is_none());
     }
 }

@@ -19,6 +19,7 @@ pub mod language;
 pub mod late;
 pub mod missed_calls;
 pub mod number_erasure;
+pub mod number_settings;
 pub mod order;
 pub mod overlap;
 pub mod peak_usage;

@@ -261,7 +261,7 @@ impl Route {
             one_way: !conversation.direction.is_both(),
             limits: conversation.limits,
             handling: conversation.handling,
-            late: conversation.late.of_route(conversation.direction.is_both()),
+            late: conversation.late.of_route(conversation.direction.is_both(), phone.language),
             expires_at: conversation.expires_at,
             quarantined_until: conversation.quarantined_until(conversation.expires_at),
             history: Vec::new(),
@@ -370,7 +370,7 @@ impl Route {
 
     /// Returns what the words for its caller depend on.
     pub fn addressee(&self) -> Addressee {
-        Addressee { language: self.language.clone(), names: self.names.clone() }
+        Addressee { language: self.language.clone(), names: self.names.clone(), own: self.late.words.clone() }
     }
 
     /// Converts it into the tombstone of an erased conversation.

@@ -1,4 +1,6 @@
-//! The phone that strangers and late callers reach, if the deployment has one.
+//! The phone that strangers and late callers reach, if the deployment or the dialled number has one.
+
+use serde::{Deserialize, Serialize};
 
 use crate::domain::call_limits::CallLimits;
 use crate::domain::decision::Decision;
@@ -6,12 +8,13 @@ use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Destination;
 
-/// The support phone of a deployment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The support phone of a deployment or of one number. Serialized as the table stores that of a number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SupportPhone {
     /// The phone.
     pub phone: RealNumber,
     /// True if it also takes calls whose caller is hidden or cannot be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub for_hidden: bool,
     /// Limits of a call to it.
     pub limits: CallLimits,

@@ -272,7 +272,10 @@ fn answer_when(is_asked: bool, destination: Destination, speech: &Speech<'_>, fo
         Destination::Blocked(_) => vec![say(speech, Spoken::Connecting), say(speech, Spoken::Unavailable)],
         Destination::Late { caller, care, .. } => match follow_up.filter(|_| care.lost_property) {
             Some(follow_up) => {
-                vec![say(speech, Spoken::LateOffer), one_key(follow_up.urls.step(StepKind::Late, caller.other(), None))]
+                let own = speech.say_own().map(Action::from);
+                let offer = say(speech, Spoken::LateOffer);
+                let key = one_key(follow_up.urls.step(StepKind::Late, caller.other(), None));
+                own.into_iter().chain([offer, key]).collect()
             }
             None => vec![say(speech, Spoken::Ended)],
         },
@@ -363,9 +366,15 @@ fn time_left(speech: &Speech<'_>, seconds: u32) -> Action {
 
 /// Returns the action that says a sentence.
 pub fn say(speech: &Speech<'_>, sentence: Spoken) -> Action {
-    match speech.say(sentence) {
-        Utterance::Talk(text, voice) => Action::Talk { text, voice },
-        Utterance::Audio(url) => Action::Stream { stream_url: [url] },
+    speech.say(sentence).into()
+}
+
+impl From<Utterance> for Action {
+    fn from(utterance: Utterance) -> Self {
+        match utterance {
+            Utterance::Talk(text, voice) => Self::Talk { text, voice },
+            Utterance::Audio(url) => Self::Stream { stream_url: [url] },
+        }
     }
 }
 

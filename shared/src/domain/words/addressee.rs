@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::language::Language;
 use crate::domain::text::{Label, Reference};
+use crate::domain::words::own_text::OwnTexts;
 
 /// Facts on which the words for a caller depend, as far as the caller's route has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct Addressee {
     pub language: Option<Language>,
     /// Names in spoken sentences, if there are such.
     pub names: Option<Box<Names>>,
+    /// What the conversation says to late callers in place of the usual sentence.
+    pub own: Option<OwnTexts>,
 }
 
 /// Names in the spoken sentences of a deployment. Serialized as the table stores them.

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use self::addressee::Addressee;
 use self::own::OwnWords;
-use self::own_text::OwnText;
+use self::own_text::{OwnText, OwnTexts};
 use self::sentence::{Name, Placeholder, Spoken, Text};
 use self::voice::Voice;
 use super::country::Country;
@@ -62,6 +62,8 @@ pub struct Speech<'w> {
     minutes: Option<String>,
     pin: Option<Pin>,
     link: Option<String>,
+    /// What takes the place of the sentences for whoever reaches nobody.
+    instead: Option<OwnTexts>,
 }
 
 impl Default for Words {
@@ -115,12 +117,13 @@ impl Words {
             minutes: None,
             pin: None,
             link: None,
+            instead: None,
         }
     }
 
     /// Returns the words for the caller of a route.
     pub fn speech_to(&self, caller: &Addressee) -> Speech<'_> {
-        let speech = self.speech(caller.language.as_ref());
+        let speech = self.speech(caller.language.as_ref()).with_own(caller.own.as_ref());
         let Some(names) = &caller.names else { return speech };
         speech.with_label(names.label.as_ref()).with_reference(names.reference.as_ref())
     }
@@ -166,6 +169,12 @@ impl<'w> Speech<'w> {
         Self { link: Some(link), ..self }
     }
 
+    /// Sets the texts that are said to whoever reaches nobody, because there is no conversation or it is over. Those that are set
+    /// already stay.
+    pub fn with_own(self, texts: Option<&OwnTexts>) -> Self {
+        Self { instead: self.instead.or_else(|| texts.cloned()), ..self }
+    }
+
     /// Returns the same words with a number of minutes.
     pub fn with_minutes(&self, minutes: u32) -> Self {
         Self { minutes: Some(minutes.to_string()), ..self.clone() }
@@ -173,6 +182,11 @@ impl<'w> Speech<'w> {
 
     /// Returns a sentence for a call.
     pub fn say(&self, sentence: Spoken) -> Utterance {
+        if matches!(sentence, Spoken::Nobody | Spoken::Ended)
+            && let Some(own) = self.say_own()
+        {
+            return own;
+        }
         let (value, tag, language) = self.find(sentence.key());
         if let Some(url) = value["audio"].as_str() {
             return Utterance::Audio(url.to_owned());
@@ -187,6 +201,14 @@ impl<'w> Speech<'w> {
     pub fn say_text(&self, text: &OwnText) -> Utterance {
         let (_, tag, language) = self.find(voice::KEY);
         Utterance::Talk(text.as_str().to_owned(), self.voice(tag, language))
+    }
+
+    /// Returns the text that was set for whoever reaches nobody, if it is there in a language of the person.
+    pub fn say_own(&self) -> Option<Utterance> {
+        let texts = self.instead.as_ref()?;
+        let mut found = self.tags().filter_map(|(tag, language)| Some((texts.with_tag(tag)?, tag, language)));
+        let (text, tag, language) = found.next()?;
+        Some(Utterance::Talk(text.as_str().to_owned(), self.voice(tag, language)))
     }
 
     /// Returns a text message.
@@ -216,11 +238,15 @@ impl<'w> Speech<'w> {
     /// Finds a key in the first language that has it. Returns its value, the tag under which it is, and the language for which
     /// it was found there.
     fn find(&self, key: &str) -> (&'w Value, &str, &Language) {
-        let languages = self.languages.iter().flat_map(|language| language.lookup().map(move |tag| (tag, language)));
         let mut found =
-            languages.filter_map(|(tag, language)| Some((own::entry(&self.words.own, tag, key)?, tag, language)));
+            self.tags().filter_map(|(tag, language)| Some((own::entry(&self.words.own, tag, key)?, tag, language)));
         // The tests find each sentence in English.
         found.next().unwrap_or((&Value::Null, "", &self.languages[0]))
+    }
+
+    /// Returns the tags under which words for the person may be, best first, each with the language that leads to it.
+    fn tags(&self) -> impl Iterator<Item = (&str, &Language)> {
+        self.languages.iter().flat_map(|language| language.lookup().map(move |tag| (tag, language)))
     }
 
     /// Returns the voice of sentences under `tag`, for somebody who reads `language`.

@@ -1,0 +1,75 @@
+//! The settings of one number: what callers meet by it who would reach nobody.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::decision::Decision;
+use crate::domain::phone::VirtualNumber;
+use crate::domain::phone::caller_id::CallerId;
+use crate::domain::support::SupportPhone;
+use crate::domain::words::own_text::OwnTexts;
+
+/// The settings of a number. Serialized as the table stores them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberSettings {
+    /// Number of changes.
+    #[serde(default)]
+    pub revision: u64,
+    /// What callers hear who reach nobody, in place of the usual sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<OwnTexts>,
+    /// The phone that these callers reach, before that of the deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub support: Option<SupportPhone>,
+}
+
+impl NumberSettings {
+    /// Returns the decision about a call that would reach nobody by `decision`: the support phone of the number takes it, or else
+    /// that of the `deployment`.
+    pub fn or_support(
+        this: Option<&Self>,
+        deployment: Option<&SupportPhone>,
+        decision: Decision,
+        caller: &CallerId,
+        dialled: Option<&VirtualNumber>,
+    ) -> Decision {
+        let own = this.and_then(|settings| settings.support.as_ref());
+        own.into_iter().chain(deployment).fold(decision, |decision, support| support.take(decision, caller, dialled))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::call_limits::CallLimits;
+    use crate::domain::phone::PhoneNumber;
+    use crate::domain::route::Destination;
+
+    #[test]
+    fn support_phone_of_the_number_comes_first() {
+        let number = |digits: &str| PhoneNumber::try_from(digits).unwrap();
+        let support = |digits: &str, for_hidden| SupportPhone {
+            phone: number(digits).into(),
+            for_hidden,
+            limits: CallLimits::with_max_call(600),
+        };
+        let own = NumberSettings { support: Some(support("442079460111", false)), ..NumberSettings::default() };
+        let (usual, dialled) = (support("442079460000", true), number("447451000001").into());
+        let reached = |settings: Option<&NumberSettings>, decision: Decision, caller: &CallerId| {
+            let decision = NumberSettings::or_support(settings, Some(&usual), decision, caller, Some(&dialled));
+            match decision {
+                Decision::Support { phone, .. } => phone.expose().to_owned(),
+                other => format!("{other:?}"),
+            }
+        };
+        let (nobody, caller) = (Decision::Routed(Destination::Nobody), CallerId::Phone(number("447700900001")));
+        assert_eq!(reached(Some(&own), nobody.clone(), &caller), "442079460111");
+        assert_eq!(reached(None, nobody.clone(), &caller), "442079460000");
+        assert_eq!(
+            reached(Some(&own), Decision::Hidden, &CallerId::Hidden),
+            "442079460000",
+            "the one that takes such calls"
+        );
+        let itself = CallerId::Phone(number("442079460111"));
+        assert_eq!(reached(Some(&own), nobody, &itself), "442079460000");
+    }
+}
