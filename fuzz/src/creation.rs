@@ -1,5 +1,6 @@
 //! Target for the body of `POST /conversations`.
 
+use create_conversation::Usual;
 use jiff::SignedDuration;
 use lambda_http::Body;
 use lambda_http::http::Request;
@@ -14,7 +15,8 @@ const DURATIONS: Durations = Durations { max_call_seconds: 7200, quarantine_seco
 /// Checks that an accepted body is within all limits, and that the problem of a refused body contains no phone number.
 pub fn create_conversation(input: &[u8]) {
     let request = Request::new(Body::Binary(input.to_vec()));
-    match create_conversation::decode(&request, DURATIONS, CallHandling::default(), None) {
+    let usual = Usual { durations: DURATIONS, handling: CallHandling::default(), lost_property: false };
+    match create_conversation::decode(&request, usual, None) {
         Ok(new) => {
             assert!(input.len() <= shared::edge::http::MAX_BODY_BYTES);
             let lifetime = new.lifetime.duration();

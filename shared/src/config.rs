@@ -67,7 +67,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 64] = {
+pub const VARIABLES: [Variable; 65] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -148,6 +148,8 @@ pub const VARIABLES: [Variable; 64] = {
             "Recording of the calls of a conversation that has no recording of its own: off, announce or consent"),
         variable("DEFAULT_SAFETY_KEY", Parameter("DefaultSafetyKey"), Value("off"),
             "on lets callers press *9 to block the other side, in a conversation without safety_key of its own; or off"),
+        variable("DEFAULT_LOST_PROPERTY", Parameter("DefaultLostProperty"), Value("off"),
+            "on lets late callers press 1 because of lost property, in a conversation without lost_property of its own; or off"),
         variable("RECORDING_DAYS", Parameter("RecordingDays"), Value("0"),
             "Days for which recordings are kept, 0 to 365; 0 means that nothing is recorded. Recordings need the private key of \
              the Voice application"),
@@ -372,11 +374,7 @@ impl Environment {
 
     /// Reads `PINS`. True if they are on.
     pub fn has_pins(&self) -> Result<bool, ConfigError> {
-        match self.required("PINS")?.as_str() {
-            "on" => Ok(true),
-            "off" => Ok(false),
-            _ => Err(ConfigError::Malformed { name: "PINS", expected: "must be on or off".to_owned() }),
-        }
+        self.is_on("PINS")
     }
 
     /// Reads `PINS` and, if they are on, their secret, which is derived from `HASH_KEY`.
@@ -387,26 +385,36 @@ impl Environment {
     /// Reads `SUPPORT_PHONE`, `SUPPORT_PHONE_FOR_HIDDEN` and `MAX_CALL_SECONDS`.
     pub fn support_phone(&self) -> Result<Option<SupportPhone>, ConfigError> {
         let malformed = |name, expected: &str| ConfigError::Malformed { name, expected: expected.to_owned() };
-        let for_hidden = match self.required("SUPPORT_PHONE_FOR_HIDDEN")?.as_str() {
-            "on" => true,
-            "off" => false,
-            _ => return Err(malformed("SUPPORT_PHONE_FOR_HIDDEN", "must be on or off")),
-        };
+        let for_hidden = self.is_on("SUPPORT_PHONE_FOR_HIDDEN")?;
         let Some(written) = self.optional("SUPPORT_PHONE") else { return Ok(None) };
         let digits = written.strip_prefix('+').unwrap_or(&written);
         let phone = PhoneNumber::try_from(digits);
         let phone = phone.map_err(|_| malformed("SUPPORT_PHONE", "must be a phone number such as +442079460000"))?;
+        Ok(Some(SupportPhone { phone: phone.into(), for_hidden, limits: self.limits_without_conversation()? }))
+    }
+
+    /// Reads `MAX_CALL_SECONDS`, for calls that belong to no conversation.
+    pub fn limits_without_conversation(&self) -> Result<CallLimits, ConfigError> {
         let calls = CallLimits::MIN_CALL_SECONDS..=CallLimits::MAX_CALL_SECONDS;
-        let limits = CallLimits::with_max_call(in_range(self, "MAX_CALL_SECONDS", calls, "seconds")?);
-        Ok(Some(SupportPhone { phone: phone.into(), for_hidden, limits }))
+        Ok(CallLimits::with_max_call(in_range(self, "MAX_CALL_SECONDS", calls, "seconds")?))
     }
 
     /// Reads `CALL_CONTROL`. True if it is on.
     pub fn controls_calls(&self) -> Result<bool, ConfigError> {
-        match self.required("CALL_CONTROL")?.as_str() {
+        self.is_on("CALL_CONTROL")
+    }
+
+    /// Reads `DEFAULT_LOST_PROPERTY`. True if it is on.
+    pub fn cares_for_lost_property(&self) -> Result<bool, ConfigError> {
+        self.is_on("DEFAULT_LOST_PROPERTY")
+    }
+
+    /// Reads a variable that is on or off.
+    fn is_on(&self, name: &'static str) -> Result<bool, ConfigError> {
+        match self.required(name)?.as_str() {
             "on" => Ok(true),
             "off" => Ok(false),
-            _ => Err(ConfigError::Malformed { name: "CALL_CONTROL", expected: "must be on or off".to_owned() }),
+            _ => Err(ConfigError::Malformed { name, expected: "must be on or off".to_owned() }),
         }
     }
 
@@ -453,11 +461,7 @@ impl Environment {
             })?,
             recording: serde_json::from_value(self.required("DEFAULT_RECORDING")?.into())
                 .map_err(|_| malformed("DEFAULT_RECORDING", "must be off, announce or consent"))?,
-            safety_key: match self.required("DEFAULT_SAFETY_KEY")?.as_str() {
-                "on" => true,
-                "off" => false,
-                _ => return Err(malformed("DEFAULT_SAFETY_KEY", "must be on or off")),
-            },
+            safety_key: self.is_on("DEFAULT_SAFETY_KEY")?,
             ..CallHandling::default()
         };
         match self.recordings_kept_for()? {

@@ -23,6 +23,7 @@ use shared::domain::pin::{PinIssuer, PinKey};
 use shared::domain::side::WhoDials;
 use shared::domain::text::{Label, Reference};
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
+use shared::domain::words::own_text::OwnTexts;
 use shared::edge::deadline;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, FurtherPhoneBody, Object, Problem, RequestHasher};
@@ -40,16 +41,25 @@ use shared::vonage::sms::SmsApi;
 /// The function that creates conversations.
 pub struct CreateConversation {
     creator: Creator<CarrierLookup, SmsApi>,
-    durations: Durations,
+    usual: Usual,
     /// Limits of a conversation that has none of its own.
     usage_limits: UsageLimits,
-    /// The handling of calls of a conversation that has none of its own.
-    handling: CallHandling,
     /// The secret of PINs, if the deployment has them.
     pin_key: Option<PinKey>,
     /// True if the deployment keeps recordings.
     keeps_recordings: bool,
     hasher: RequestHasher,
+}
+
+/// What holds for a conversation that says nothing else.
+#[derive(Debug, Clone, Copy)]
+pub struct Usual {
+    /// Its durations.
+    pub durations: Durations,
+    /// The handling of its calls.
+    pub handling: CallHandling,
+    /// True if its late callers may press 1 because of lost property.
+    pub lost_property: bool,
 }
 
 #[derive(Deserialize)]
@@ -89,9 +99,11 @@ struct ConversationBody {
     #[serde(default)]
     max_spend: Option<MaxSpend>,
     #[serde(default)]
-    lost_property: bool,
+    lost_property: Option<bool>,
     #[serde(default)]
     support_phone: Option<String>,
+    #[serde(default)]
+    late_words: Option<OwnTexts>,
     #[serde(default)]
     pin: bool,
     #[serde(default)]
@@ -140,9 +152,12 @@ impl HttpFunction for CreateConversation {
                 routes_read: ROUTES_READ,
                 usage_time_limit: USAGE_TIME_LIMIT,
             },
-            durations: Durations::from_environment(env)?,
+            usual: Usual {
+                durations: Durations::from_environment(env)?,
+                handling: env.call_handling()?,
+                lost_property: env.cares_for_lost_property()?,
+            },
             usage_limits: env.usage_limits()?,
-            handling: env.call_handling()?,
             pin_key: env.pin_key()?,
             keeps_recordings: env.recordings_kept_for()?.is_some(),
             hasher: RequestHasher::new(&env.hash_key()?),
@@ -162,12 +177,15 @@ impl HttpFunction for CreateConversation {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
-        let mut new = decode(&request, self.durations, self.handling, self.pin_key.as_ref())?;
+        let mut new = decode(&request, self.usual, self.pin_key.as_ref())?;
         if new.handling.records() && !self.keeps_recordings {
             let detail = "This deployment keeps no recordings. It needs RECORDING_DAYS and the private key of its Voice \
                           application.";
             let field = if new.handling.recording.is_off() { "missed_calls" } else { "recording" };
             return Err(Problem::invalid(field, detail));
+        }
+        if let Some(words) = &new.late.words {
+            http::check_voices("late_words", words, &self.creator.words)?;
         }
         new.usage_limits = new.usage_limits.or(self.usage_limits);
         let may_come_again = self.hasher.idempotent_request(&request)?;
@@ -181,15 +199,10 @@ impl HttpFunction for CreateConversation {
     }
 }
 
-/// Decodes and checks the body of a request. `usual` is the handling of calls where the body says nothing, and `pin_key` the secret
-/// of PINs, if the deployment has them.
-pub fn decode(
-    request: &Request,
-    durations: Durations,
-    usual: CallHandling,
-    pin_key: Option<&PinKey>,
-) -> Result<NewConversation, Problem> {
-    http::read_json::<ConversationBody>(request)?.into_order(durations, usual, pin_key)
+/// Decodes and checks the body of a request. `usual` holds where the body says nothing, and `pin_key` is the secret of PINs, if the
+/// deployment has them.
+pub fn decode(request: &Request, usual: Usual, pin_key: Option<&PinKey>) -> Result<NewConversation, Problem> {
+    http::read_json::<ConversationBody>(request)?.into_order(usual, pin_key)
 }
 
 fn within(field: &str, seconds: u32, allowed: RangeInclusive<u32>) -> Result<(), Problem> {
@@ -227,13 +240,9 @@ impl ConversationBody {
         }
     }
 
-    fn into_order(
-        self,
-        durations: Durations,
-        usual_handling: CallHandling,
-        pin_key: Option<&PinKey>,
-    ) -> Result<NewConversation, Problem> {
-        let (pins, support_phone) = (self.pins(pin_key)?, self.support_phone()?);
+    fn into_order(self, usual: Usual, pin_key: Option<&PinKey>) -> Result<NewConversation, Problem> {
+        let (pins, late) = (self.pins(pin_key)?, self.late_care(usual.lost_property)?);
+        let Usual { durations, handling: usual_handling, .. } = usual;
         let warn_minutes = self.warn_minutes(durations)?;
         let participants = <[Object<ParticipantBody>; 2]>::try_from(self.participants)
             .map_err(|all| Problem::invalid("participants", format!("Must have two elements, not {}.", all.len())))?;
@@ -270,7 +279,6 @@ impl ConversationBody {
             let detail = format!("Must be at least {least} seconds with these ringing times, guard and missed_calls.");
             return Err(Problem::invalid("max_call_seconds", detail));
         }
-        let late = LateCare { lost_property: self.lost_property, support_phone, ..LateCare::default() };
         let quarantine_seconds = self.quarantine.unwrap_or(durations.quarantine_seconds);
         within("quarantine", quarantine_seconds, Durations::allowed_quarantines(limits))?;
         Ok(NewConversation {
@@ -291,6 +299,17 @@ impl ConversationBody {
             notify: self.notify,
             reference: self.reference,
         })
+    }
+
+    /// Reads the care for late callers.
+    fn late_care(&self, usual_lost_property: bool) -> Result<LateCare, Problem> {
+        let (support_phone, words) = (self.support_phone()?, self.late_words.clone());
+        if words.as_ref().is_some_and(|words| words.longest() > LateCare::MOST_CHARACTERS) {
+            let detail = format!("Must have at most {} characters in each language.", LateCare::MOST_CHARACTERS);
+            return Err(Problem::invalid("late_words", detail));
+        }
+        let lost_property = self.lost_property.unwrap_or(usual_lost_property);
+        Ok(LateCare { lost_property, support_phone, words, ..LateCare::default() })
     }
 
     /// Reads the phone that late callers reach.

@@ -109,8 +109,9 @@ fn sources(folder: PathBuf) -> Vec<PathBuf> {
 
 /// Returns the names of the variables that this source text reads. Its test module does not count.
 fn read_variables(source: &str) -> BTreeSet<String> {
-    const READERS: [&str; 10] = [
+    const READERS: [&str; 11] = [
         ".required(\"",
+        ".is_on(\"",
         ".optional(\"",
         ".parsed::<Decimal>(\"",
         ".countries(\"",

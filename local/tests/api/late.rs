@@ -170,3 +170,50 @@ async fn one_way_conversation_has_nothing_to_press() {
     assert!(heard(&told).contains("has ended") && !heard(&told).contains(OFFER), "{told}");
     assert_alone(&told);
 }
+
+#[tokio::test]
+async fn conversation_has_its_own_words_for_late_callers() {
+    let laptop = Laptop::builder().numbers("GB", 4).start().await;
+    let words = json!({"en": "Your ride is over.", "de": "Ihre Fahrt ist beendet."});
+    let mut order = conversation();
+    order["late_words"] = words.clone();
+    (order["notify"], order["participants"][1]["language"]) = (json!(false), json!("de"));
+    let created = laptop.post("/conversations", &order).await.body;
+    assert_eq!(created["late_words"], words);
+    end(&laptop, &created).await;
+    for (side, own) in [(0, "Your ride is over."), (1, "Ihre Fahrt ist beendet.")] {
+        let told = press(&laptop, &created, side, "").await;
+        assert_eq!(told["ncco"].as_array().unwrap().len(), 1, "{told}");
+        assert_eq!(told["ncco"][0]["text"], own, "{told}");
+    }
+    // The number's words are for others.
+    let path = format!("/numbers/{}", text(&created, "/participants/0/dials"));
+    assert_eq!(laptop.patch(&path, &json!({"words": {"en": "Rides."}})).await.status, 200);
+    assert_eq!(press(&laptop, &created, 0, "").await["ncco"][0]["text"], "Your ride is over.");
+    let mut order = conversation();
+    (order["late_words"], order["lost_property"]) = (words, json!(true));
+    order["participants"][0]["number"] = json!("+447700900077");
+    let offered = laptop.post("/conversations", &order).await.body;
+    end(&laptop, &offered).await;
+    let to = text(&offered, "/participants/0/dials");
+    let told = laptop.call(json!({"from": "447700900077", "to": to, "presses": [""]})).await;
+    assert_eq!(told["ncco"][0]["text"], "Your ride is over.", "{told}");
+    assert!(text(&told, "/ncco/1/text").contains(OFFER), "{told}");
+}
+
+#[tokio::test]
+async fn deployment_may_care_for_lost_property_by_default() {
+    let laptop = Laptop::builder().env(&[("DEFAULT_LOST_PROPERTY", "on")]).numbers("GB", 4).start().await;
+    for (given, cares) in [(None, true), (Some(false), false)] {
+        let mut order = conversation();
+        order["notify"] = json!(false);
+        if let Some(given) = given {
+            order["lost_property"] = json!(given);
+        }
+        let created = laptop.post("/conversations", &order).await.body;
+        assert_eq!(created["lost_property"].as_bool().unwrap_or_default(), cares, "{created}");
+        end(&laptop, &created).await;
+        assert_eq!(heard(&press(&laptop, &created, 0, "").await).contains(OFFER), cares);
+        assert_eq!(laptop.delete(&format!("{}?erase=true", path(&created))).await.status, 204);
+    }
+}

@@ -18,6 +18,7 @@ use crate::domain::pin::Pin;
 use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::usage::{self, Left, Tally, Usage, UsageLimits};
+use crate::domain::words::own_text::OwnTexts;
 
 /// The currency of all prices. Vonage bills in EUR.
 pub const CURRENCY: &str = "EUR";
@@ -44,6 +45,8 @@ pub struct ConversationView<'a> {
     lost_property: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     support_phone: Option<&'a RealNumber>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late_words: Option<&'a OwnTexts>,
     /// The times at which sides A and B asked for a call about lost property.
     #[serde(skip_serializing_if = "Option::is_none")]
     lost_property_asked_at: Option<[Option<Timestamp>; 2]>,
@@ -178,6 +181,7 @@ impl<'a> ConversationView<'a> {
             handling: conversation.handling,
             lost_property: conversation.late.lost_property,
             support_phone: conversation.late.support_phone.as_ref(),
+            late_words: conversation.late.words.as_ref(),
             lost_property_asked_at: Some(Side::BOTH.map(|side| conversation.late.asked_at(side)))
                 .filter(|times| times.iter().any(Option::is_some)),
             usage_limits: conversation.usage_limits,

@@ -18,6 +18,8 @@ use serde_json::{Map, Value};
 
 use crate::domain::conversation::ConversationId;
 use crate::domain::number_erasure::ErasureId;
+use crate::domain::words::Words;
+use crate::domain::words::own_text::OwnTexts;
 use crate::vonage::event::call_identifier;
 
 pub use body::{MAX_BODY_BYTES, Object, read_json};
@@ -222,6 +224,17 @@ pub fn call_control_off() -> Problem {
     let detail = "This deployment does not control running calls. To turn it on, add the application's private key to the secret as \
                   private_key, and deploy with CallControl=on.";
     Problem::new(StatusCode::CONFLICT, "call-control-off", "Call control is off", detail)
+}
+
+/// Checks that there is a voice for each language of the texts in a field. Vonage ends a call with a voice that it does not have.
+pub fn check_voices(field: &str, texts: &OwnTexts, words: &Words) -> Result<(), Problem> {
+    match texts.languages().find(|language| !words.has(language)) {
+        Some(language) => {
+            let detail = format!("There are no words in {}. Add the language to WORDS_FILE.", language.as_str());
+            Err(Problem::invalid(field, detail))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Creates the problem 404 of a conversation that does not exist or has been erased.
