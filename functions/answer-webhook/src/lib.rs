@@ -6,13 +6,14 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig};
 use shared::domain::decision::Decision;
+use shared::domain::number_settings::NumberSettings;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem, WhisperTokens};
 use shared::edge::request_log::RequestLog;
-use shared::store::Store;
+use shared::store::{Decided, Store};
 use shared::vonage::event::AnswerRequest;
 use shared::vonage::signature::WebhookVerifier;
 use shared::vonage::{call_urls, ncco, pin_steps};
@@ -51,18 +52,18 @@ impl HttpFunction for AnswerWebhook {
         if let CallerId::NotUnderstood { shape } = &caller {
             tracing::warn!(shape, "caller id not understood");
         }
-        let (decision, addressee) = self.store.decide(&caller, dialled.as_ref(), now).await?;
+        let decided = self.store.decide_call(&caller, dialled.as_ref(), now).await?;
+        let Decided { decision, addressee, settings } = decided;
         let pin_url = self.pin_url(&request, dialled.is_some());
         let decision = if pin_url.is_some() { decision.or_pin() } else { decision };
         let decision = decision.or_support_of_conversation(&caller, dialled.as_ref());
-        let decision = match &self.support {
-            Some(support) => support.take(decision, &caller, dialled.as_ref()),
-            None => decision,
-        };
+        let (settings, support) = (settings.as_ref(), self.support.as_ref());
+        let decision = NumberSettings::or_support(settings, support, decision, &caller, dialled.as_ref());
         (log.outcome, log.conversation) = (decision.outcome(), decision.conversation());
         let urls = |id| http::call_urls(self.public_url.as_deref(), &request, id);
         let follow_up = self.tokens.follow_up(&decision, urls, now);
         let speech = self.words.speech_of_call(&caller, addressee.as_ref());
+        let speech = speech.with_own(settings.and_then(|settings| settings.words.as_ref()));
         let ncco = match pin_url.filter(|_| decision == Decision::PinAsked) {
             Some(url) => pin_steps::ask(&speech, url, false),
             None => ncco::decided(decision, &speech, follow_up),

@@ -40,12 +40,12 @@ impl EventWebhook {
             Late::Declined(own) => {
                 log.outcome = "ended";
                 let ended = Decision::Routed(Destination::Ended(id));
-                match own
-                    .as_ref()
-                    .or(self.support.as_ref())
-                    .map(|support| support.take(ended, &caller, dialled.as_ref()))
-                {
-                    Some(decision @ Decision::Support { .. }) => ncco::decided(decision, &speech, None),
+                let decision = match own {
+                    Some(own) => own.take(ended, &caller, dialled.as_ref()),
+                    None => self.or_support(ended, &caller, dialled.as_ref()).await?.0,
+                };
+                match decision {
+                    Decision::Support { .. } => ncco::decided(decision, &speech, None),
                     _ => call_steps::goodbye(&speech),
                 }
             }

@@ -23,7 +23,10 @@ use shared::config::{ConfigError, Environment, SignatureConfig, VonageConfig};
 use shared::domain::attempt::Attempt;
 use shared::domain::call::{Direction, LegEvent};
 use shared::domain::conversation::ConversationId;
+use shared::domain::decision::Decision;
 use shared::domain::missed_calls::Missed;
+use shared::domain::number_settings::NumberSettings;
+use shared::domain::phone::VirtualNumber;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
@@ -174,6 +177,22 @@ impl EventWebhook {
         let time = event.timestamp.unwrap_or_else(|| self.clock.now());
         let leg = MissedLeg { phone: &key.phone, mask: &key.virtual_number, reason, time, attempt };
         Ok(self.steps.after_missed_leg(id, leg, &urls).await?)
+    }
+
+    /// Returns the decision about a caller who would reach nobody by `decision`: the support phone of the dialled number takes the
+    /// call, or that of the deployment. Also returns the number's settings.
+    pub(crate) async fn or_support(
+        &self,
+        decision: Decision,
+        caller: &CallerId,
+        dialled: Option<&VirtualNumber>,
+    ) -> Result<(Decision, Option<NumberSettings>), Problem> {
+        let settings = match dialled {
+            Some(dialled) => self.store.settings_in_call(dialled).await?,
+            None => None,
+        };
+        let (own, support) = (settings.as_ref(), self.support.as_ref());
+        Ok((NumberSettings::or_support(own, support, decision, caller, dialled), settings))
     }
 
     /// Has calls ended by the function that can do so. An error lets Vonage send the event again.

@@ -42,11 +42,8 @@ impl EventWebhook {
         if let (Typed::Again, Some(base)) = (typed, http::base_url(public_url, request)) {
             return Ok(pin_steps::ask(&speech, call_urls::pin(&base, nth + 1), true));
         }
-        let decision = Decision::of_unknown(&caller);
-        let decision = match &self.support {
-            Some(support) => support.take(decision, &caller, dialled.as_ref()),
-            None => decision,
-        };
+        let (decision, settings) = self.or_support(Decision::of_unknown(&caller), &caller, dialled.as_ref()).await?;
+        let speech = speech.with_own(settings.as_ref().and_then(|settings| settings.words.as_ref()));
         Ok(ncco::decided(decision, &speech, None))
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use shared::domain::call_handling::CallHandling;
 use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
+use shared::domain::number_settings::NumberSettings;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::route::{Destination, KeyOwner};
@@ -56,7 +57,8 @@ impl DecisionQuery {
 
     /// Returns the words for the caller of an explained call.
     pub(crate) fn speech<'w>(&self, words: &'w Words, explained: &Explanation) -> Speech<'w> {
-        words.speech_of_call(&self.caller(), explained.addressee().as_ref())
+        let speech = words.speech_of_call(&self.caller(), explained.addressee().as_ref());
+        speech.with_own(explained.settings.as_ref().and_then(|settings| settings.words.as_ref()))
     }
 
     pub(crate) async fn explain(
@@ -74,10 +76,9 @@ impl DecisionQuery {
         }
         let own = |decision: Decision| decision.or_support_of_conversation(&caller, Some(&self.dialled));
         explained.decision = explained.decision.map(own);
-        if let Some(support) = support.filter(|_| self.at >= now) {
-            let take = |decision| support.take(decision, &caller, Some(&self.dialled));
-            explained.decision = explained.decision.map(take);
-        }
+        let (settings, support) = (explained.settings.as_ref(), support.filter(|_| self.at >= now));
+        let take = |decision| NumberSettings::or_support(settings, support, decision, &caller, Some(&self.dialled));
+        explained.decision = explained.decision.map(take);
         Ok(explained)
     }
 }
@@ -164,7 +165,7 @@ struct ConnectionView<'a> {
 
 impl<'a> DecisionView<'a> {
     pub(crate) fn new(explained: &'a Explanation, dialled: &'a VirtualNumber, speech: &Speech<'_>) -> Self {
-        let Explanation { decision, at, owners, conversation, callee, doubt } = explained;
+        let Explanation { decision, at, owners, conversation, callee, doubt, .. } = explained;
         let is_unreadable = owners.0.iter().any(|(_, owner)| owner.is_none());
         let (outcome, rule) = match decision {
             Some(Decision::Routed(Destination::Nobody)) if is_unreadable => (

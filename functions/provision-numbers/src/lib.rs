@@ -1,9 +1,10 @@
 //! `POST /numbers` rents numbers until a country has as many as ordered, `GET /numbers` shows the pool, and
-//! `DELETE /numbers/{number}` drains a number. A schedule runs the upkeep of the pool, and `POST /conversations` invokes
+//! `DELETE /numbers/{number}` drains a number. `GET` and `PATCH /numbers/{number}` show and change what callers meet by a number. A schedule runs the upkeep of the pool, and `POST /conversations` invokes
 //! this function to have numbers rented that a refused conversation lacks. Another schedule goes on with orders that are not
 //! complete.
 
 mod page;
+mod settings;
 mod view;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
+use shared::domain::call_limits::CallLimits;
 use shared::domain::country::Country;
 use shared::domain::peak_usage;
 use shared::domain::phone::{PhoneNumber, VirtualNumber};
@@ -48,6 +50,8 @@ pub struct ProvisionNumbers {
     healer: Healer<SmsApi>,
     headroom: Headroom,
     public_url: Option<String>,
+    /// Limits of calls that belong to no conversation.
+    limits: CallLimits,
 }
 
 /// Time of a scheduled run that is kept for healing conversations.
@@ -103,6 +107,7 @@ impl HttpFunction for ProvisionNumbers {
             provisioner: Provisioner::new(env, store, vonage, clock)?,
             headroom: Headroom { numbers, caps },
             public_url: env.public_url()?,
+            limits: env.limits_without_conversation()?,
         })
     }
 
@@ -111,7 +116,16 @@ impl HttpFunction for ProvisionNumbers {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        let is_of_one = request.path_parameters_ref().is_some_and(|parameters| parameters.first("number").is_some());
         match *request.method() {
+            Method::GET if is_of_one => {
+                log.outcome = "shown";
+                self.show_number(&request).await
+            }
+            Method::PATCH => {
+                log.outcome = "changed";
+                self.change_number(&request).await
+            }
             Method::GET => {
                 log.outcome = "shown";
                 self.show(&request).await
@@ -304,10 +318,7 @@ impl ProvisionNumbers {
     }
 
     async fn drain(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        let number = request.path_parameters_ref().and_then(|parameters| parameters.first("number"));
-        let number = number.and_then(|digits| PhoneNumber::try_from(digits.trim_start_matches('+')).ok());
-        let unknown = || Problem::not_found("There is no such number in the pool.");
-        match self.provisioner.drain(&number.ok_or_else(unknown)?.into()).await? {
+        match self.provisioner.drain(&settings::number(request)?).await? {
             Drained::Draining(number) => Ok(http::json(StatusCode::OK, &NumberView::new(&number))),
             Drained::Busy(_) => Err(Problem::new(
                 StatusCode::CONFLICT,
@@ -315,7 +326,7 @@ impl ProvisionNumbers {
                 "Number not ready",
                 "The number is still being rented. Repeat the order of the country to finish that, then try again.",
             )),
-            Drained::Unknown => Err(unknown()),
+            Drained::Unknown => Err(settings::unknown()),
         }
     }
 }

@@ -30,7 +30,27 @@ impl Demo<'_> {
         self.hang_up().await?;
         self.find_lost_property().await?;
         self.record_a_call().await?;
-        self.press_the_safety_key().await
+        self.press_the_safety_key().await?;
+        self.speak_to_strangers().await
+    }
+
+    async fn speak_to_strangers(&self) -> Result<(), DemoError> {
+        println!("\n22. A number has words of its own for strangers, and a support phone.");
+        let pair = self.pair(22, json!({}), ["en", "en"]).await?;
+        let number = self.gateway(&format!("/numbers/{}", pair.rider_dials));
+        let (stranger, support) = ("447700900199", "442079460111");
+        for (setting, reaches) in [
+            (json!({"words": {"en": "You have called Rides. Please use our app."}}), json!(null)),
+            (json!({"support_phone": format!("+{support}")}), json!(support)),
+        ] {
+            self.http.patch(&number).json(&setting).send().await?.error_for_status()?;
+            let call = self.post(&self.simulator_calls(), json!({"from": stranger, "to": pair.rider_dials})).await?;
+            println!("   The stranger hears: \"{}\"", heard(&call));
+            check(call["phones"]["callee"]["number"] == reaches, "who has no conversation reaches only that", &call)?;
+        }
+        let cleared = json!({"words": null, "support_phone": null});
+        self.http.patch(&number).json(&cleared).send().await?.error_for_status()?;
+        Ok(())
     }
 
     async fn press_the_safety_key(&self) -> Result<(), DemoError> {
@@ -210,7 +230,7 @@ impl Demo<'_> {
     }
 
     async fn type_a_pin(&self) -> Result<(), DemoError> {
-        println!("\n22. The rider's phone hides its number. The rider types a PIN.");
+        println!("\n23. The rider's phone hides its number. The rider types a PIN.");
         let pair = self.pair(20, json!({"pin": true, "pin_in_text": true}), ["en", "en"]).await?;
         println!("   The rider's phone: \"{}\"", self.last_text(&pair.rider).await?);
         let created = self.get(&self.gateway(&pair.path)).await?;

@@ -90,6 +90,8 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
     routes.add::<provision_numbers::ProvisionNumbers>(&[
         ("POST", "/numbers"),
         ("GET", "/numbers"),
+        ("GET", "/numbers/{number}"),
+        ("PATCH", "/numbers/{number}"),
         ("DELETE", "/numbers/{number}"),
     ])?;
     routes.add::<control_call::ControlCall>(&[

@@ -24,6 +24,7 @@ mod limits;
 mod live_calls;
 mod lookup;
 mod missed_calls;
+mod number_settings;
 mod on_demand;
 mod one_way;
 mod operations;

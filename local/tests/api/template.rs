@@ -290,6 +290,7 @@ fn each_function_has_only_permissions_that_it_uses() {
             "ProvisionNumbers",
             vec![
                 "dynamodb:BatchGetItem",
+                "dynamodb:ConditionCheckItem",
                 "dynamodb:DeleteItem",
                 "dynamodb:GetItem",
                 "dynamodb:PutItem",
@@ -652,6 +653,8 @@ async fn example_events_get_answers_of_their_names() {
     assert_eq!(invoke("unknown", &shown).await.0, 404);
     shown["pathParameters"]["id"] = erasure["id"].clone();
     assert_eq!(invoke("shown", &shown).await, (200, erasure));
+    assert_eq!(send("provision-numbers-change").await.1["support_phone"], "442079460111");
+    assert_eq!(send("provision-numbers-show-one").await.1["state"], "ready");
     assert_eq!(send("provision-numbers-drain").await.1["state"], "draining");
 }
 

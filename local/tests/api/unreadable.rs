@@ -78,6 +78,7 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         }
         ItemKind::Line => key(&format!("CALLER#{caller}"), "RECEIVES"),
         ItemKind::OwnNumber => key(&format!("CALLER#{}", NUMBERS[3]), "POOL"),
+        ItemKind::NumberSettings => key(&format!("CALLER#{}", NUMBERS[3]), "SETTINGS"),
         ItemKind::Conversation => key(&format!("CONVERSATION#{other}"), "CONVERSATION"),
         ItemKind::Participation => key(&format!("PHONE#{caller}"), &format!("CONVERSATION#{other}")),
         ItemKind::Leg => key(&format!("CONVERSATION#{good}"), "LEG#CON-1#2"),

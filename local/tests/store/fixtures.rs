@@ -10,10 +10,12 @@ use jiff::civil::Date;
 use local::dynamodb::Dynamodb;
 use serde_json::{Value, json};
 use shared::domain::call::{Direction, LegFacts, Status};
+use shared::domain::call_limits::CallLimits;
 use shared::domain::carrier_record::{CarrierRecord, Product};
 use shared::domain::conversation::{Conversation, ConversationId, State};
 use shared::domain::judge::{Judge, LookedUp};
 use shared::domain::number_erasure::{ErasureId, NumberErasure};
+use shared::domain::number_settings::NumberSettings;
 use shared::domain::order::Ordered;
 use shared::domain::peak_usage::Mark;
 use shared::domain::pin::Allowance;
@@ -23,6 +25,7 @@ use shared::domain::recording_work::{RecordingTask, RecordingWork};
 use shared::domain::route::{Destination, KeyOwner, Route};
 use shared::domain::route_keys::{RouteKey, Tenure};
 use shared::domain::side::{Side, WhoDials};
+use shared::domain::support::SupportPhone;
 use shared::domain::usage::Usage;
 use shared::store::{
     AccountWalk, CallsPage, Counted, IdempotentRequest, ItemKind, Keeping, LegIds, LegNumbers, LegPhone, Line, Loss,
@@ -255,6 +258,16 @@ fn finished() -> NumberErasure {
     NumberErasure { id, conversations_erased: 3, ..running() }
 }
 
+/// The settings of a number.
+fn settings() -> NumberSettings {
+    let limits = CallLimits::with_max_call(600);
+    NumberSettings {
+        revision: 1,
+        words: Some(serde_json::from_value(json!({"en": "This is the office."})).unwrap()),
+        support: Some(SupportPhone { phone: phone(DRIVER), for_hidden: true, limits }),
+    }
+}
+
 async fn tell_story_of_pool(store: &Store) {
     for index in 21..=24 {
         store.begin_renting(&number(index), &store.ledger().await.unwrap(), None).await.unwrap();
@@ -266,6 +279,8 @@ async fn tell_story_of_pool(store: &Store) {
     let pooled = async |index| store.pool_number(&virtual_number(index)).await.unwrap().unwrap();
     assert!(store.begin_draining(&pooled(23).await, after(5)).await.unwrap());
     assert!(store.lose(&pooled(24).await, after(5)).await.unwrap());
+    let change = [&NumberSettings::default(), &settings()];
+    assert!(store.change_number_settings(&pooled(22).await, change).await.unwrap());
     store.place_order(&ordered(), now()).await.unwrap();
     assert_eq!(store.record_demand(gb(), 3, now()).await.unwrap(), RecordedDemand::New);
     store.raise_peak_usage(Mark { country: gb(), until: Date::constant(2027, 1, 20), routes: 2 }).await.unwrap();
@@ -385,6 +400,7 @@ async fn check_pool(store: &Store) {
     assert_eq!(parts.values().map(|part| (part.version, part.count)).collect::<Vec<_>>(), [(5, 1)]);
     let ready = store.ready_pool().await.unwrap();
     assert_eq!(ready.parts.values().map(|part| part.version).collect::<Vec<_>>(), [5]);
+    assert_eq!(store.number_settings(&virtual_number(22)).await.unwrap(), Some(settings()));
     let peaks = store.peak_usage(now()).await.unwrap();
     assert_eq!(peaks.of(gb(), Date::constant(2027, 1, 20)), 2);
 }

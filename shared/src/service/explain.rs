@@ -9,12 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::decision::Decision;
+use crate::domain::number_settings::NumberSettings;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{Destination, KeyOwner, Route, destination};
 use crate::domain::side::Side;
 use crate::domain::words::addressee::Addressee;
-use crate::store::{KeyOwners, ROUTES_KEPT, Store, StoreError};
+use crate::store::{Decided, KeyOwners, ROUTES_KEPT, Store, StoreError};
 
 /// A decision with what led to it.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Explanation {
     pub callee: Option<Side>,
     /// The reason for which the decision is not certain.
     pub doubt: Option<Doubt>,
+    /// The settings of the dialled number, unless the question is about the past, of which they tell nothing.
+    pub settings: Option<NumberSettings>,
 }
 
 impl Explanation {
@@ -83,7 +86,7 @@ struct Past {
     doubt: Option<Doubt>,
 }
 
-/// Explains the decision about a call from `caller` to `dialled` at `at`, as it is known at `now`. Up to four reads.
+/// Explains the decision about a call from `caller` to `dialled` at `at`, as it is known at `now`. Up to five reads.
 pub async fn explain(
     store: &Store,
     caller: CallerId,
@@ -93,7 +96,7 @@ pub async fn explain(
     let caller = match caller {
         CallerId::Phone(caller) => RealNumber::from(caller),
         CallerId::Hidden | CallerId::NotUnderstood { .. } => {
-            let (decision, _) = store.decide(&caller, Some(dialled), now).await?;
+            let Decided { decision, settings, .. } = store.decide_call(&caller, Some(dialled), now).await?;
             let owners = KeyOwners::default();
             return Ok(Explanation {
                 decision: Some(decision),
@@ -102,10 +105,11 @@ pub async fn explain(
                 conversation: None,
                 callee: None,
                 doubt: None,
+                settings: settings.filter(|_| at >= now),
             });
         }
     };
-    let owners = store.key_owners(&caller, dialled, [at, now]).await?;
+    let (owners, settings) = store.key_owners_and_settings(&caller, dialled, [at, now]).await?;
     if at < now {
         return in_the_past(store, (&caller, dialled), owners, [at, now]).await;
     }
@@ -119,6 +123,7 @@ pub async fn explain(
         conversation,
         callee: side.map(Side::other),
         doubt: (at > now).then_some(Doubt::Future),
+        settings,
     })
 }
 
@@ -193,6 +198,7 @@ async fn in_the_past(
         conversation: past.conversation,
         callee: past.side.map(Side::other),
         doubt: past.doubt,
+        settings: None,
     })
 }
 

@@ -56,6 +56,8 @@ pub(super) enum Key<'a> {
     /// Mark of a number of the pool, in the partition that the number would have as a caller. So the query for a
     /// caller's routes also shows, at no cost, that the caller is one of our own numbers.
     OwnNumber(&'a VirtualNumber),
+    /// The settings of a number of the pool, in the partition of its mark, so that they are known without its country.
+    NumberSettings(&'a VirtualNumber),
     Conversation(ConversationId),
     /// A conversation that a phone is or was in, by the phone in its canonical spelling.
     Participation {
@@ -162,6 +164,7 @@ impl Key<'_> {
             Key::Route { caller, dialled } => (caller_partition(caller.expose()), format!("{NUMBER_PREFIX}{dialled}")),
             Key::Line(caller) => (caller_partition(caller.expose()), LINE.to_owned()),
             Key::OwnNumber(number) => (caller_partition(number.as_str()), OWN_NUMBER.to_owned()),
+            Key::NumberSettings(number) => (caller_partition(number.as_str()), "SETTINGS".to_owned()),
             Key::Conversation(id) => (conversation_partition(id), CONVERSATION.to_owned()),
             Key::Participation { phone, conversation } => (phone_partition(phone), participation(conversation)),
             Key::Leg { conversation, conversation_uuid, uuid } => {
@@ -214,6 +217,7 @@ impl Key<'_> {
             Key::Route { .. } => ItemKind::Route,
             Key::Line(_) => ItemKind::Line,
             Key::OwnNumber(_) => ItemKind::OwnNumber,
+            Key::NumberSettings(_) => ItemKind::NumberSettings,
             Key::Conversation(_) => ItemKind::Conversation,
             Key::Participation { .. } => ItemKind::Participation,
             Key::Leg { .. } => ItemKind::Leg,
@@ -445,6 +449,7 @@ mod tests {
             Key::Route { caller, dialled: number },
             Key::Line(caller),
             Key::OwnNumber(number),
+            Key::NumberSettings(number),
             Key::Conversation(id),
             Key::Participation { phone: caller, conversation: id },
             Key::Leg { conversation: id, conversation_uuid: "CON-1", uuid: "2" },

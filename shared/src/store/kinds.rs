@@ -29,6 +29,8 @@ kinds! {
     Line = "a line",
     /// The mark of a number of the pool.
     OwnNumber = "an own number",
+    /// The settings of a number of the pool.
+    NumberSettings = "the settings of a number",
     /// A conversation, or the note that there was one.
     Conversation = "a conversation",
     /// A conversation that a phone is or was in.
@@ -124,6 +126,7 @@ impl ItemKind {
             ("CALLER", "NUMBER") => Self::Route,
             ("CALLER", "RECEIVES") => Self::Line,
             ("CALLER", "POOL") => Self::OwnNumber,
+            ("CALLER", "SETTINGS") => Self::NumberSettings,
             ("CONVERSATION", "CONVERSATION") => Self::Conversation,
             ("PHONE", "CONVERSATION") => Self::Participation,
             ("CONVERSATION", "LEG") => Self::Leg,

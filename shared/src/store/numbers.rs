@@ -253,7 +253,8 @@ impl Store {
             .name("#state", "state")
             .bind(":state", item::value(number.state)?)
             .bind(":lease", item::seconds(number.leased_until));
-        let mut transaction = vec![entry, own, pool::remove_from_ledger(number)];
+        let settings = Write::delete(Key::NumberSettings(&number.number));
+        let mut transaction = vec![entry, own, pool::remove_from_ledger(number), settings];
         transaction.extend(change_work(number, number.state.work(), None));
         self.transact_settled(transaction).await
     }

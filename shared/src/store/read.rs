@@ -19,6 +19,9 @@ use crate::retry;
 /// Maximum number of requests for one batch. DynamoDB answers a part if it has to throttle.
 const BATCH_ATTEMPTS: u32 = 5;
 
+/// Items, each with the position of its key. One that cannot be read is `None`.
+type FoundItems<T> = Vec<(usize, Option<T>)>;
+
 impl Store {
     /// Returns the decoded item under `key`. One consistent read.
     pub(super) async fn get<T: DeserializeOwned>(&self, key: Key<'_>) -> Result<Option<T>, StoreError> {
@@ -40,31 +43,37 @@ impl Store {
 
     /// Returns the decoded items under `keys`, each with the position of its key. An eventually consistent read of the first,
     /// which costs half, is tried first. Its result may be about a second old. If it is missing, unreadable or not `is_enough`,
-    /// all keys are read consistently, in parallel; an item that cannot be read is then `None`. All reads together have the
-    /// time limit of one operation.
+    /// all keys are read consistently, in parallel; an item that cannot be read is then `None`. The item `beside` them, which is
+    /// needed only then, is read at the same time, at half the cost. All reads together have the time limit of one operation.
     pub(super) async fn get_if_enough<T: DeserializeOwned>(
         &self,
         keys: &[Key<'_>],
+        beside: Option<Key<'_>>,
         is_enough: impl Fn(&T) -> bool,
-    ) -> Result<Vec<(usize, Option<T>)>, StoreError> {
+    ) -> Result<(FoundItems<T>, Option<Item>), StoreError> {
         let reads = async {
-            let Some(key) = keys.first() else { return Ok(Vec::new()) };
+            let Some(key) = keys.first() else { return Ok((Vec::new(), None)) };
             let first = self.read_item(*key, false).await?.and_then(|item| item::read(item).ok());
-            match first.filter(is_enough) {
-                Some(first) => Ok(vec![(0, Some(first))]),
-                None => {
-                    let items = try_join_all(keys.iter().map(|key| self.get_item(*key))).await?;
-                    let mut passed_over = PassedOver::default();
-                    let items = items.into_iter().enumerate().filter_map(|(index, item)| Some((index, item?)));
-                    Ok(items.map(|(index, item)| (index, passed_over.take(item::read(item)))).collect())
-                }
+            if let Some(first) = first.filter(is_enough) {
+                return Ok((vec![(0, Some(first))], None));
             }
+            let (items, beside) = match beside {
+                Some(beside) => {
+                    let items = try_join_all(keys.iter().map(|key| self.get_item(*key)));
+                    tokio::try_join!(items, Box::pin(self.read_item(beside, false)))?
+                }
+                None => (try_join_all(keys.iter().map(|key| self.get_item(*key))).await?, None),
+            };
+            let mut passed_over = PassedOver::default();
+            let items = items.into_iter().enumerate().filter_map(|(index, item)| Some((index, item?)));
+            Ok((items.map(|(index, item)| (index, passed_over.take(item::read(item)))).collect(), beside))
         };
         let result = timeout(self.time_limit, reads).await;
         result.unwrap_or_else(|_| Err(StoreError::NoAnswer(TIMED_OUT.to_owned())))
     }
 
-    async fn read_item(&self, key: Key<'_>, consistent: bool) -> Result<Option<Item>, StoreError> {
+    /// Returns the item under `key`. One read.
+    pub(super) async fn read_item(&self, key: Key<'_>, consistent: bool) -> Result<Option<Item>, StoreError> {
         let table = self.table_with(key.kind().is_of_journal())?;
         let request = self.client.get_item().table_name(table).set_key(Some(key.item()));
         Ok(request.consistent_read(consistent).send().await?.item)

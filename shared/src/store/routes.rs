@@ -14,10 +14,11 @@ use super::item::{self, Item, Key, OWN_NUMBER};
 use super::passed_over::PassedOver;
 use super::retention::ROUTES_KEPT;
 use super::write::Write;
-use super::{Store, StoreError};
+use super::{Store, StoreError, number_settings};
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes, Extent};
 use crate::domain::conversation::{Conversation, ConversationId, SidePhone};
 use crate::domain::decision::Decision;
+use crate::domain::number_settings::NumberSettings;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{Callee, Destination, KeyOwner, Route, destination};
@@ -41,6 +42,33 @@ impl KeyOwners {
         let best = self.best(time)?;
         self.0.swap_remove(best).1
     }
+
+    /// Returns the decision about a call at `now`, with what the words for the caller depend on, if there is a route.
+    fn decision(self, now: Timestamp) -> (Decision, Option<Addressee>) {
+        let owner = self.into_best(now);
+        let addressee = owner.as_ref().and_then(KeyOwner::addressee);
+        (Decision::Routed(destination(owner, now)), addressee)
+    }
+}
+
+/// The decision about a call, with what was read for it.
+#[derive(Debug)]
+pub struct Decided {
+    /// The decision by the route.
+    pub decision: Decision,
+    /// What the words for the caller depend on, if there is a route.
+    pub addressee: Option<Addressee>,
+    /// The settings of the dialled number, if there are some and no route decides alone.
+    pub settings: Option<NumberSettings>,
+}
+
+/// Returns the decision about a call without a route key.
+fn without_key(caller: &CallerId) -> Decision {
+    match caller {
+        CallerId::Phone(_) => Decision::NoNumber,
+        CallerId::Hidden => Decision::Hidden,
+        CallerId::NotUnderstood { .. } => Decision::Unclear,
+    }
 }
 
 impl Store {
@@ -54,14 +82,33 @@ impl Store {
     ) -> Result<(Decision, Option<Addressee>), StoreError> {
         let decision = match (caller, dialled) {
             (CallerId::Phone(caller), Some(dialled)) => {
-                let (destination, addressee) = self.destination_of_call(&caller.clone().into(), dialled, now).await?;
-                return Ok((Decision::Routed(destination), addressee));
+                let owners = self.key_owners(&caller.clone().into(), dialled, [now, now]).await?;
+                return Ok(owners.decision(now));
             }
-            (CallerId::Phone(_), None) => Decision::NoNumber,
-            (CallerId::Hidden, _) => Decision::Hidden,
-            (CallerId::NotUnderstood { .. }, _) => Decision::Unclear,
+            _ => without_key(caller),
         };
         Ok((decision, None))
+    }
+
+    /// Like [`Store::decide`], with the settings of the dialled number, if no route decides alone. They are read at the same time
+    /// as the route for the second time, and may be about a second old.
+    pub async fn decide_call(
+        &self,
+        caller: &CallerId,
+        dialled: Option<&VirtualNumber>,
+        now: Timestamp,
+    ) -> Result<Decided, StoreError> {
+        let Some(dialled) = dialled else {
+            return Ok(Decided { decision: without_key(caller), addressee: None, settings: None });
+        };
+        let CallerId::Phone(caller) = caller else {
+            let settings = self.settings_in_call(dialled).await?;
+            return Ok(Decided { decision: without_key(caller), addressee: None, settings });
+        };
+        let read = self.key_owners_and_settings(&caller.clone().into(), dialled, [now, now]).await;
+        let (owners, settings) = read?;
+        let (decision, addressee) = owners.decision(now);
+        Ok(Decided { decision, addressee, settings })
     }
 
     /// Returns the destination of a call from `caller` to `dialled` at `now`.
@@ -78,19 +125,7 @@ impl Store {
         dialled: &VirtualNumber,
         now: Timestamp,
     ) -> Result<Destination, StoreError> {
-        Ok(self.destination_of_call(caller, dialled, now).await?.0)
-    }
-
-    /// Like [`Store::destination`], with what the words for the caller depend on, if there is a route.
-    async fn destination_of_call(
-        &self,
-        caller: &RealNumber,
-        dialled: &VirtualNumber,
-        now: Timestamp,
-    ) -> Result<(Destination, Option<Addressee>), StoreError> {
-        let owner = self.key_owners(caller, dialled, [now, now]).await?.into_best(now);
-        let addressee = owner.as_ref().and_then(KeyOwner::addressee);
-        Ok((destination(owner, now), addressee))
+        Ok(destination(self.key_owners(caller, dialled, [now, now]).await?.into_best(now), now))
     }
 
     /// Returns the owner of the route key of `caller` and `dialled` at `time`, which is close to the present. One consistent
@@ -122,14 +157,36 @@ impl Store {
         &self,
         caller: &RealNumber,
         dialled: &VirtualNumber,
-        [time, now]: [Timestamp; 2],
+        times: [Timestamp; 2],
     ) -> Result<KeyOwners, StoreError> {
+        Ok(self.owners(caller, dialled, times, None).await?.0)
+    }
+
+    /// Like [`Store::key_owners`], with the settings of the number, unless an owner was accepted from the first read.
+    pub async fn key_owners_and_settings(
+        &self,
+        caller: &RealNumber,
+        dialled: &VirtualNumber,
+        times: [Timestamp; 2],
+    ) -> Result<(KeyOwners, Option<NumberSettings>), StoreError> {
+        let (owners, item) = self.owners(caller, dialled, times, Some(Key::NumberSettings(dialled))).await?;
+        Ok((owners, item.and_then(number_settings::of_item)))
+    }
+
+    async fn owners(
+        &self,
+        caller: &RealNumber,
+        dialled: &VirtualNumber,
+        [time, now]: [Timestamp; 2],
+        beside: Option<Key<'_>>,
+    ) -> Result<(KeyOwners, Option<Item>), StoreError> {
         let (caller, other) = (caller.canonical(), caller.other_spelling());
         let decides = |owner: &KeyOwner| time == now && owner.decides(now);
         let keys = route_keys(&caller, other.as_ref(), dialled);
-        let read = self.get_if_enough(&keys, decides).await?;
+        let (read, beside) = self.get_if_enough(&keys, beside, decides).await?;
         let callers: Vec<RealNumber> = [Some(caller.into_owned()), other].into_iter().flatten().collect();
-        Ok(KeyOwners(read.into_iter().map(|(index, owner)| (callers[index].clone(), owner)).collect()))
+        let owners = read.into_iter().map(|(index, owner)| (callers[index].clone(), owner));
+        Ok((KeyOwners(owners.collect()), beside))
     }
 
     /// Returns the present or last owner of exactly this route key. One consistent read.

@@ -11,6 +11,7 @@ mod lost;
 mod open_orders;
 mod order;
 mod search_cursor;
+mod settings;
 mod shortfall;
 mod upkeep;
 
@@ -36,6 +37,7 @@ pub use draining::Drained;
 pub use open_orders::ORDERS_SOURCE;
 pub use order::{Order, Provisioned};
 use search_cursor::SearchCursor;
+pub use settings::SettingsChange;
 use shortfall::may_mean_low_balance;
 pub use shortfall::{Shortfall, ShortfallCause};
 pub use upkeep::{ApplicationProblem, Headroom, PublicEndpoint, Upkeep};
