@@ -152,7 +152,11 @@ def check_releases(resources, gradual):
         longest = {
             parameter: lengths.get(parameter) or written["Parameters"][parameter]["MaxLength"]
             for parameter in used - {"VonageSecret"}}
-        expect(sum(longest.values()) + len(longest) - 1 <= 256, "Lambda takes 256 characters as a description", longest)
+        # Switches have two characters each, and no space between them.
+        switches = {parameter for parameter in used if re.search(rf"\b{parameter}\b", str(briefly.get("Switches")))}
+        longest |= dict.fromkeys(switches, 2)
+        spaces = len(longest) - max(len(switches), 1)
+        expect(sum(longest.values()) + spaces <= 256, "Lambda takes 256 characters as a description", longest)
         described = set(re.findall(r"[$][{](.+?)[}]", text)) - set(briefly)
         described |= {parameter for parameter in written["Parameters"] if re.search(rf"\b{parameter}\b", str(briefly))}
         expect(used - {"VonageSecret"} == described, name, used, described)
@@ -198,6 +202,11 @@ signing = private_keys(deployed(NumberLookup="identity-insights")[0])
 expect({name for name, key in signing.items() if ":private_key:" in str(key)} == asked, signing)
 controlling = private_keys(deployed(CallControl="on")[0])
 expect({name for name, key in controlling.items() if ":private_key:" in str(key)} == {"ControlCall"}, controlling)
+deciding = {name: one.get("Properties", {}).get("Environment", {}).get("Variables", {}) for name, one in deployed(Decisions="on")[0].items()}
+for member, functions in (("decision_urls", {"CreateConversation", "UpdateConversation", "EventWebhook"}), ("decision_secret", {"EventWebhook"})):
+    own = {name for name, variables in deciding.items() if f":{member}:" in str(variables)}
+    expect(own == functions, member, own)
+    expect(f":{member}:" not in str(iam), f"{member} is read although Decisions is off")
 recording = private_keys(deployed(RecordingDays=30)[0])
 expect({name for name, key in recording.items() if ":private_key:" in str(key)} == {"KeepRecordings"}, recording)
 

@@ -3,6 +3,7 @@
 //! A function reads all its variables when it starts. A missing or malformed variable stops it with an error that names
 //! the variable. [`VARIABLES`] lists them.
 
+mod decisions;
 mod voice;
 mod words;
 
@@ -25,6 +26,7 @@ use crate::domain::retention::Retention;
 use crate::domain::support::SupportPhone;
 use crate::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 
+pub use decisions::{DecisionUrls, UrlNotAllowed};
 pub use voice::VoiceConfig;
 
 /// An environment variable that the functions read.
@@ -67,7 +69,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 65] = {
+pub const VARIABLES: [Variable; 69] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -172,6 +174,17 @@ pub const VARIABLES: [Variable; 65] = {
         variable("PINS", Parameter("Pins"), Value("off"),
             "PINs for callers from other phones: on asks callers who are not known for one and lets conversations have them, off \
              does not"),
+        variable("DECISIONS", Parameter("Decisions"), Value("off"),
+            "Decisions of your backend about calls: on lets conversations name a decision URL, and needs `decision_urls` and \
+             `decision_secret` in the secret; off does not"),
+        variable("DECISION_URLS", Secret("decision_urls"), Unset("required with `DECISIONS=on`"),
+            "URLs that conversations may name, separated by commas, such as https://backend.example/decide; one that ends with a \
+             slash allows all below it"),
+        variable("DECISION_SECRET", Secret("decision_secret"), Unset("required with `DECISIONS=on`"),
+            "Secret that signs the questions to your backend, whsec_ and 24 to 64 bytes in base64; two with a comma between them, \
+             while one replaces the other"),
+        variable("DECISION_TIME_LIMIT_MS", Template, Value("1000"),
+            "Time for your backend's answer, with the connection, in milliseconds, 50 to 3000"),
         variable("NUMBER_LOOKUP", Parameter("NumberLookup"), Value("numbering-plan"),
             "Judge of participants' phone numbers: identity-insights, number-insight (until 4 February 2027) or \
              numbering-plan, which asks nobody"),
