@@ -2,6 +2,7 @@
 //! It also has what tests and the bench share. Nothing here is deployed.
 
 mod connection;
+pub mod decision_backend;
 pub mod demo;
 pub mod dynamodb;
 pub mod faults;

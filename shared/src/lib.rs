@@ -9,12 +9,13 @@
 //! |---|---|
 //! | [`edge`] | Lambda, HTTP and telemetry |
 //! | [`service`] | use cases: create, update, provision, heal, forget, redact, restore, recordings |
-//! | [`invoke`], [`event_bus`], [`recording_files`] | other functions; the EventBridge bus; the files of recordings |
+//! | [`invoke`], [`event_bus`], [`recording_files`], [`backend`] | other functions; the EventBridge bus; the files of recordings; the deployment's backend |
 //! | [`store`], [`vonage`] | the DynamoDB table; the Vonage client |
 //! | [`config`], [`clock`] | environment variables; the time |
 //! | [`domain`] | values and rules, without AWS and HTTP |
 
 pub mod aws_request;
+pub mod backend;
 pub mod clock;
 pub mod config;
 pub mod domain;

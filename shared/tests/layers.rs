@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 7] = [
     &["clock", "config", "retry"],
     &["store", "vonage"],
     &["aws_request"],
-    &["event_bus", "invoke", "recording_files"],
+    &["backend", "event_bus", "invoke", "recording_files"],
     &["service"],
     &["edge"],
 ];

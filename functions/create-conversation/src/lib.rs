@@ -6,13 +6,14 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
 use shared::clock::SharedClock;
-use shared::config::{ConfigError, Durations, Environment, VonageConfig};
+use shared::config::{ConfigError, DecisionUrls, Durations, Environment, VonageConfig};
 use shared::domain::attempt::Attempt;
 use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::call_recording::CallRecording;
 use shared::domain::conversation::{FurtherPhone, Lifetime};
 use shared::domain::country::Country;
+use shared::domain::decision_url::DecisionUrl;
 use shared::domain::guard::Guard;
 use shared::domain::hours::NewHours;
 use shared::domain::language::Language;
@@ -46,6 +47,8 @@ pub struct CreateConversation {
     usage_limits: UsageLimits,
     /// The secret of PINs, if the deployment has them.
     pin_key: Option<PinKey>,
+    /// The decision URLs, if the deployment has some.
+    decision_urls: Option<DecisionUrls>,
     /// True if the deployment keeps recordings.
     keeps_recordings: bool,
     hasher: RequestHasher,
@@ -98,6 +101,8 @@ struct ConversationBody {
     max_minutes: Option<MaxCount>,
     #[serde(default)]
     max_spend: Option<MaxSpend>,
+    #[serde(default)]
+    decision: Option<Object<DecisionUrl>>,
     #[serde(default)]
     lost_property: Option<bool>,
     #[serde(default)]
@@ -159,6 +164,7 @@ impl HttpFunction for CreateConversation {
             },
             usage_limits: env.usage_limits()?,
             pin_key: env.pin_key()?,
+            decision_urls: env.decision_urls()?,
             keeps_recordings: env.recordings_kept_for()?.is_some(),
             hasher: RequestHasher::new(&env.hash_key()?),
         })
@@ -187,6 +193,7 @@ impl HttpFunction for CreateConversation {
         if let Some(words) = &new.late.words {
             http::check_voices("late_words", words, &self.creator.words)?;
         }
+        http::check_decision(new.decision.as_ref(), self.decision_urls.as_ref())?;
         new.usage_limits = new.usage_limits.or(self.usage_limits);
         let may_come_again = self.hasher.idempotent_request(&request)?;
         let deadline = deadline::of_work(&request, self.creator.clock.now());
@@ -267,6 +274,7 @@ impl ConversationBody {
             safety_key: self.safety_key.unwrap_or(usual_handling.safety_key),
             max_attempts: self.max_attempts.or_else(|| has_several_phones(&participants).then_some(Attempt::USUAL)),
             max_ring_seconds: self.max_ring_seconds,
+            decision: None,
         };
         if !(1..=Attempt::MOST).contains(&handling.attempts()) {
             return Err(Problem::invalid("max_attempts", format!("Must be from 1 to {}.", Attempt::MOST)));
@@ -288,6 +296,7 @@ impl ConversationBody {
             quarantine_seconds,
             limits,
             handling,
+            decision: self.decision.map(|Object(decision)| decision),
             late,
             usage_limits: UsageLimits {
                 max_calls: self.max_calls,

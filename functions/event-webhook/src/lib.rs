@@ -11,6 +11,7 @@
 //!
 //! `POST /webhooks/event/pin/{nth}` receives a PIN that a caller who is not known has typed.
 
+mod decide;
 mod late;
 mod pin;
 mod safety;
@@ -18,6 +19,7 @@ mod steps;
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
+use shared::backend::Backend;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig, VonageConfig};
 use shared::domain::attempt::Attempt;
@@ -34,6 +36,7 @@ use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Problem, WhisperTokens};
 use shared::edge::request_log::RequestLog;
 use shared::invoke::AsyncFunction;
+use shared::service::backend_decisions::BackendDecisions;
 use shared::service::call_steps::{CallSteps, MissedLeg, Next};
 use shared::service::hang_up::HangUp;
 use shared::service::pin_calls::PinCalls;
@@ -51,6 +54,7 @@ pub struct EventWebhook {
     keeper: Option<AsyncFunction>,
     /// None if nobody is asked for a PIN.
     pins: Option<PinCalls>,
+    decisions: BackendDecisions,
     support: Option<SupportPhone>,
     verifier: WebhookVerifier,
     tokens: WhisperTokens,
@@ -136,9 +140,17 @@ impl EventWebhook {
         let signatures = SignatureConfig::from_environment(env)?;
         let words = env.words()?;
         let texts = SmsOnDemand::new(VonageConfig::from_environment(env)?);
+        let support = env.support_phone()?;
+        let backend = Backend::from_environment(env)?;
         Ok(Self {
+            decisions: BackendDecisions {
+                store: store.clone(),
+                backend,
+                support: support.clone(),
+                clock: clock.clone(),
+            },
             pins: env.pin_key()?.map(|key| PinCalls { store: store.clone(), key, clock: clock.clone() }),
-            support: env.support_phone()?,
+            support,
             steps: CallSteps { store: store.clone(), texts, words: words.clone(), clock: clock.clone() },
             store,
             verifier: WebhookVerifier::new(&signatures),

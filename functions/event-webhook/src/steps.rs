@@ -58,6 +58,9 @@ impl EventWebhook {
             StepKind::Voicemail => (self.recorded(&asked, RecordingKind::Voicemail).await?, None),
             StepKind::Recorded => (self.recorded(&asked, RecordingKind::Call).await?, None),
             StepKind::Late => return Ok(Some(self.late(request, (id, step.callee), &asked.event, log).await?)),
+            StepKind::Decide => {
+                return Ok(Some(self.decide(request, (id, step.callee), &asked.event, log).await?));
+            }
             StepKind::Safety => (self.key_in_call(id, step.callee.other(), &asked.event).await?, None),
             // Their bodies are events of legs.
             StepKind::Placed => ("event of a leg", None),

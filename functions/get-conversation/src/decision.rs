@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use lambda_http::Request;
 use serde::Serialize;
 use shared::domain::call_handling::CallHandling;
-use shared::domain::conversation::ConversationId;
+use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::decision::Decision;
+use shared::domain::decision_url::DecisionUrl;
 use shared::domain::number_settings::NumberSettings;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::phone::{RealNumber, VirtualNumber};
@@ -96,6 +97,10 @@ pub(crate) struct DecisionView<'a> {
     items: Vec<ItemView<'a>>,
     /// The words that the caller hears. `None` if that is not known.
     hears: Option<String>,
+    /// The address at which the backend would be asked. It is not asked now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asks: Option<DecisionUrl>,
+    /// If the backend is asked, the connection that is made if it wants one.
     #[serde(skip_serializing_if = "Option::is_none")]
     connects: Option<ConnectionView<'a>>,
 }
@@ -166,6 +171,7 @@ struct ConnectionView<'a> {
 impl<'a> DecisionView<'a> {
     pub(crate) fn new(explained: &'a Explanation, dialled: &'a VirtualNumber, speech: &Speech<'_>) -> Self {
         let Explanation { decision, at, owners, conversation, callee, doubt, .. } = explained;
+        let asks_backend = decision.as_ref().is_some_and(Decision::asks_backend);
         let is_unreadable = owners.0.iter().any(|(_, owner)| owner.is_none());
         let (outcome, rule) = match decision {
             Some(Decision::Routed(Destination::Nobody)) if is_unreadable => (
@@ -195,10 +201,17 @@ impl<'a> DecisionView<'a> {
             certain: doubt.is_none(),
             doubt: doubt.map(|doubt| doubt.sentence()),
             items,
-            hears: decision.clone().map(|decision| ncco::spoken(&ncco::decided(decision, speech, None))),
+            hears: hears(decision.clone(), speech),
+            asks: conversation.as_ref().filter(|_| asks_backend).and_then(Conversation::decision),
             connects: decision.as_ref().and_then(|decision| ConnectionView::new(decision, *callee)),
         }
     }
+}
+
+/// Returns the words that the caller hears. `None` if that is not known, as before a decision of the backend.
+fn hears(decision: Option<Decision>, speech: &Speech<'_>) -> Option<String> {
+    let decision = decision.filter(|decision| !decision.asks_backend())?;
+    Some(ncco::spoken(&ncco::decided(decision, speech, None)))
 }
 
 impl<'a> ItemView<'a> {

@@ -5,11 +5,12 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde::{Deserialize, Deserializer};
 use shared::clock::SharedClock;
-use shared::config::{ConfigError, Environment, VonageConfig};
+use shared::config::{ConfigError, DecisionUrls, Environment, VonageConfig};
 use shared::domain::attempt::Attempt;
 use shared::domain::call_handling::CallHandling;
 use shared::domain::conversation::{FurtherPhone, Lifetime};
 use shared::domain::country::Country;
+use shared::domain::decision_url::DecisionUrl;
 use shared::domain::guard::Guard;
 use shared::domain::language::Language;
 use shared::domain::missed_calls::MissedCalls;
@@ -31,6 +32,8 @@ use shared::vonage::carrier_lookup::CarrierLookup;
 /// The function that changes conversations.
 pub struct UpdateConversation {
     updater: Updater<CarrierLookup>,
+    /// The decision URLs, if the deployment has some.
+    decision_urls: Option<DecisionUrls>,
 }
 
 #[derive(Deserialize)]
@@ -62,10 +65,13 @@ struct ChangeBody {
     /// Null blocks nobody.
     #[serde(default, deserialize_with = "given")]
     blocked: Option<Option<Blocked>>,
+    /// With null the backend decides about no call any more.
+    #[serde(default, deserialize_with = "given")]
+    decision: Option<Option<Object<DecisionUrl>>>,
 }
 
 /// Tells a null from a field that is not there.
-fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Blocked>>, D::Error> {
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
     Deserialize::deserialize(value).map(Some)
 }
 
@@ -101,7 +107,8 @@ impl HttpFunction for UpdateConversation {
         let vonage = Vonage::new(VonageConfig::from_environment(env)?);
         let verifier = NumberVerifier::from_environment(env, &vonage, clock.clone())?;
         let (store, cache) = (Store::connect(env)?.with_journal(env)?, PoolCache::default());
-        Ok(Self { updater: Updater { store, verifier, words: env.words()?, clock, pin_key: env.pin_key()?, cache } })
+        let updater = Updater { store, verifier, words: env.words()?, clock, pin_key: env.pin_key()?, cache };
+        Ok(Self { updater, decision_urls: env.decision_urls()? })
     }
 
     async fn warm_up(&self) {
@@ -116,7 +123,8 @@ impl HttpFunction for UpdateConversation {
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let id = http::conversation_id(&request)?;
         (log.outcome, log.conversation) = ("changed", Some(id));
-        let change = http::read_json::<ChangeBody>(&request)?.try_into()?;
+        let change: Change = http::read_json::<ChangeBody>(&request)?.try_into()?;
+        http::check_decision(change.decision.as_ref().and_then(Option::as_ref), self.decision_urls.as_ref())?;
         let conversation = self.updater.update(id, &change).await?;
         log.concerns(&conversation);
         Ok(http::json(StatusCode::OK, &ConversationView::new(&conversation, self.updater.clock.now())))
@@ -145,10 +153,10 @@ impl TryFrom<ChangeBody> for Change {
             max_minutes: body.max_minutes,
             max_spend: body.max_spend,
         };
-        let keeps_calls = limits.is_none() && handling == HandlingChange::default() && body.blocked.is_none();
+        let keeps_handling = handling == HandlingChange::default() && body.decision.is_none();
+        let keeps_calls = limits.is_none() && keeps_handling && body.blocked.is_none();
         if !is_about_people && keeps_calls && body.expires_in.is_none() {
-            let detail =
-                "The change is empty. Give expires_in, participants, a limit, blocked, or a handling of calls.";
+            let detail = "The change is empty. Give expires_in, participants, a limit, blocked, decision, or a handling of calls.";
             return Err(Problem::invalid("", detail));
         }
         Ok(Self {
@@ -157,6 +165,7 @@ impl TryFrom<ChangeBody> for Change {
             further,
             names,
             handling,
+            decision: body.decision.map(|decision| decision.map(|Object(decision)| decision)),
             languages,
             limits,
             blocked: body.blocked,

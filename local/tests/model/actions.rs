@@ -125,6 +125,7 @@ impl Case {
             quarantine_seconds: spec.quarantine,
             limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
             handling: spec.handling,
+            decision: None,
             late: LateCare { lost_property: spec.lost_property, ..LateCare::default() },
             usage_limits: UsageLimits {
                 max_calls: spec.max_calls.map(|calls| MaxCount::try_from(calls).unwrap()),

@@ -12,6 +12,7 @@ use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::safety_key::SafetyPresses;
 use shared::domain::side::Side;
 use shared::domain::text::Label;
+use shared::domain::verdict::RememberedVerdicts;
 use shared::service::create::NewConversation;
 use shared::service::provision::Drained;
 use shared::service::update::{Change, NewPhone};
@@ -500,6 +501,8 @@ impl Model {
             limit_reached_at: None,
             paused_until: None,
             blocked: None,
+            decision_url: None,
+            verdicts: RememberedVerdicts::default(),
             safety: SafetyPresses::default(),
             revision: 0,
             carrier_records: given.carrier_records.clone(),

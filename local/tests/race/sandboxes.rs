@@ -239,6 +239,7 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
         quarantine_seconds: 60,
         limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
         handling: CallHandling::default(),
+        decision: None,
         late: LateCare::default(),
         usage_limits: UsageLimits::default(),
         pins: None,

@@ -30,6 +30,7 @@ use shared::domain::route::{KeyOwner, Route};
 use shared::domain::safety_key::SafetyPresses;
 use shared::domain::side::{Side, WhoDials};
 use shared::domain::usage::UsageLimits;
+use shared::domain::verdict::RememberedVerdicts;
 use shared::store::{CallsPage, CallsQuery, ChangeError, CreateError, IdempotentRequest, LegPhone, Store};
 use tokio::task::JoinSet;
 
@@ -123,6 +124,8 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         limit_reached_at: None,
         paused_until: None,
         blocked: None,
+        decision_url: None,
+        verdicts: RememberedVerdicts::default(),
         safety: SafetyPresses::default(),
         revision: 0,
         carrier_records: Vec::new(),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::call_recording::CallRecording;
+use crate::domain::decision_url::OnFailure;
 use crate::domain::guard::Guard;
 use crate::domain::missed_calls::{LONGEST_MESSAGE, Measure, MissedCalls};
 
@@ -29,6 +30,9 @@ pub struct CallHandling {
     /// a call may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_ring_seconds: Option<u32>,
+    /// The fate of a call about which the backend gives no answer. The backend is not asked, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<OnFailure>,
 }
 
 impl CallHandling {
@@ -52,7 +56,7 @@ impl CallHandling {
 
     /// True if Vonage has to know where to ask or tell about a call beyond its events: if it is more than a plain connection.
     pub fn needs_addresses(&self) -> bool {
-        self.has_words() || self.whispers() || self.safety_key
+        self.has_words() || self.whispers() || self.safety_key || self.decision.is_some()
     }
 
     /// Returns the most phones that one call tries.

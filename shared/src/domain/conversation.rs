@@ -11,6 +11,7 @@ use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::country::Country;
+use crate::domain::decision_url::DecisionUrl;
 use crate::domain::hours::Hours;
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
@@ -21,6 +22,7 @@ use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::usage::{Tally, UsageLimits};
+use crate::domain::verdict::RememberedVerdicts;
 
 /// A conversation's id: a ULID, which contains the time of its creation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -358,6 +360,12 @@ pub struct Conversation {
     /// The handling of its calls.
     #[serde(default, skip_serializing_if = "CallHandling::is_plain")]
     pub handling: CallHandling,
+    /// The address at which the backend decides about its calls. See [`Conversation::decision`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_url: Option<String>,
+    /// The answers of the backend that hold for further calls.
+    #[serde(default, skip_serializing_if = "RememberedVerdicts::is_none")]
+    pub verdicts: RememberedVerdicts,
     /// The care for its late callers.
     #[serde(default, skip_serializing_if = "LateCare::is_none")]
     pub late: LateCare,
@@ -508,6 +516,18 @@ impl Conversation {
     fn ring_seconds_left(&self, last: Attempt, time: Timestamp) -> u32 {
         let spent = u32::try_from(time.duration_since(last.since).as_secs().max(0)).unwrap_or(u32::MAX);
         self.handling.ring_seconds(self.limits.ring_seconds).saturating_sub(spent)
+    }
+
+    /// Returns the address at which the backend decides about its calls, if it does.
+    pub fn decision(&self) -> Option<DecisionUrl> {
+        let (url, on_failure) = self.decision_url.clone().zip(self.handling.decision)?;
+        Some(DecisionUrl { url, on_failure })
+    }
+
+    /// Makes the backend decide about its calls at this address, or not any more.
+    pub fn set_decision(&mut self, decision: Option<DecisionUrl>) {
+        let decision = decision.map(|DecisionUrl { url, on_failure }| (url, on_failure));
+        (self.decision_url, self.handling.decision) = decision.unzip();
     }
 
     /// True if calls of `side` are not connected because it is blocked.

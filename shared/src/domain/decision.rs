@@ -80,9 +80,15 @@ impl Decision {
         }
     }
 
+    /// True if the backend decides about the call before it is connected.
+    pub fn asks_backend(&self) -> bool {
+        matches!(self, Self::Routed(Destination::Participant { handling, .. }) if handling.decision.is_some())
+    }
+
     /// Returns the outcome in a few words, for the log and the API.
     pub fn outcome(&self) -> &'static str {
         match self {
+            Self::Routed(Destination::Participant { .. }) if self.asks_backend() => "backend asked",
             Self::Routed(Destination::Participant { .. }) => Self::ROUTED,
             Self::Routed(Destination::Exhausted(_)) => "limit reached",
             Self::Routed(Destination::Blocked(_)) => "blocked",
@@ -103,6 +109,9 @@ impl Decision {
     /// Returns the rule that leads to the outcome, in one sentence.
     pub fn rule(&self) -> &'static str {
         match self {
+            Self::Routed(Destination::Participant { .. }) if self.asks_backend() => {
+                "The caller has a live route by this number, and the backend decides at the conversation's decision URL."
+            }
             Self::Routed(Destination::Participant { .. }) => {
                 "The caller has a live route by this number, so the call goes to the other participant."
             }

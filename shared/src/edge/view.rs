@@ -10,6 +10,7 @@ use crate::domain::call::{Call, Direction, Leg, LegFacts, Status};
 use crate::domain::call_handling::CallHandling;
 use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, State};
 use crate::domain::country::Country;
+use crate::domain::decision_url::DecisionUrl;
 use crate::domain::hours::{Hours, WrittenHours};
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
@@ -41,6 +42,8 @@ pub struct ConversationView<'a> {
     warn_minutes: Option<u8>,
     #[serde(flatten)]
     handling: CallHandling,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<DecisionUrl>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     lost_property: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,7 +181,9 @@ impl<'a> ConversationView<'a> {
             max_call_seconds: conversation.limits.max_call_seconds,
             ring_seconds: conversation.limits.ring_seconds,
             warn_minutes: Some(conversation.limits.warn_minutes).filter(|minutes| *minutes > 0),
-            handling: conversation.handling,
+            // What it has of the decision is shown below.
+            handling: CallHandling { decision: None, ..conversation.handling },
+            decision: conversation.decision(),
             lost_property: conversation.late.lost_property,
             support_phone: conversation.late.support_phone.as_ref(),
             late_words: conversation.late.words.as_ref(),

@@ -24,7 +24,7 @@ use crate::service::place_call::decide;
 use crate::store::{LegIds, Store, StoreError};
 use crate::vonage::call_steps;
 use crate::vonage::call_urls::CallUrls;
-use crate::vonage::ncco::{self, Connection, FollowUp, Ncco, say};
+use crate::vonage::ncco::{self, Connection, FollowUp, Ncco, Settled, say};
 use crate::vonage::record_event::RecordEvent;
 use crate::vonage::sms::TextSender;
 
@@ -220,7 +220,7 @@ impl<T: TextSender> CallSteps<T> {
         }
         let speech = call_steps::speech_to(&self.words, &conversation, caller);
         let follow_up = follow_up(&decision);
-        Ok(ncco::decided_when_asked(decision, &speech, follow_up))
+        Ok(ncco::decided_after(Settled::Consent, decision, &speech, follow_up))
     }
 
     /// Returns what the callee hears who was asked if the call may be recorded. It is recorded from here on if both pressed 1.

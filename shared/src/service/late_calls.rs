@@ -5,6 +5,7 @@
 
 use jiff::SignedDuration;
 
+use crate::domain::call_handling::CallHandling;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::decision::Decision;
 use crate::domain::language::Language;
@@ -102,7 +103,8 @@ fn connection(conversation: &Conversation, callee: Side) -> Decision {
         one_way: false,
         limits: conversation.limits,
         caller,
-        handling: conversation.handling,
+        // The backend decides about calls of conversations that are not over.
+        handling: CallHandling { decision: None, ..conversation.handling },
         left_seconds: None,
         attempt: None,
     })

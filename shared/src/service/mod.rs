@@ -2,6 +2,7 @@
 
 pub mod announce;
 mod at_once;
+pub mod backend_decisions;
 pub mod call_steps;
 pub mod create;
 pub mod demand;

@@ -12,6 +12,7 @@ use crate::domain::conversation::{
     Conversation, ConversationId, FurtherPhone, Lifetime, Notification, Participant, SidePhone,
 };
 use crate::domain::country::Country;
+use crate::domain::decision_url::DecisionUrl;
 use crate::domain::guard::Guard;
 use crate::domain::language::Language;
 use crate::domain::missed_calls::MissedCalls;
@@ -43,6 +44,8 @@ pub struct Change {
     pub names: [Option<Label>; 2],
     /// The new handling of calls. What is not given stays.
     pub handling: HandlingChange,
+    /// The address at which the backend decides about calls from now on, `Some(None)` for none. `None` leaves it as it is.
+    pub decision: Option<Option<DecisionUrl>>,
     /// The new languages of sides A and B.
     pub languages: [Option<Language>; 2],
     /// New limits of all calls together. Those that are not given stay.
@@ -75,6 +78,7 @@ impl HandlingChange {
             safety_key: self.safety_key.unwrap_or(before.safety_key),
             max_attempts: self.max_attempts.or(before.max_attempts),
             max_ring_seconds: self.max_ring_seconds.or(before.max_ring_seconds),
+            decision: before.decision,
         }
     }
 }
@@ -83,7 +87,8 @@ impl Change {
     /// True if it changes nothing but the block.
     fn is_block_only(&self) -> bool {
         let keeps_phones = self.phone.is_none() && self.further.iter().all(Option::is_none);
-        let keeps_calls = self.limits.is_none() && self.handling == HandlingChange::default();
+        let keeps_handling = self.handling == HandlingChange::default() && self.decision.is_none();
+        let keeps_calls = self.limits.is_none() && keeps_handling;
         self.blocked.is_some() && self.lifetime.is_none() && keeps_phones && keeps_calls
     }
 }
@@ -431,6 +436,9 @@ fn changed(
     }
     check_distinct(&after, change)?;
     after.handling = change.handling.of(before.handling);
+    if let Some(decision) = &change.decision {
+        after.set_decision(decision.clone());
+    }
     if after.handling.records() && !before.handling.records() {
         return Err(UpdateError::VoicemailAdded);
     }

@@ -446,6 +446,12 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
     if before.handling != after.handling {
         change = routes::with_handling(change, after)?;
     }
+    if before.decision_url != after.decision_url {
+        change = match &after.decision_url {
+            Some(url) => change.set("decision_url = :decision").bind(":decision", item::string(url)),
+            None => change.remove("decision_url"),
+        };
+    }
     let new_records = &after.carrier_records[before.carrier_records.len()..];
     if !new_records.is_empty() {
         change = change.set(ADD_RECORDS).bind(":none", no_records()).bind(":records", item::value(new_records)?);

@@ -48,6 +48,7 @@ mod safety_keys;
 pub mod schema;
 mod transaction;
 mod usage;
+mod verdicts;
 mod warnings;
 mod write;
 

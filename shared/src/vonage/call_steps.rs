@@ -8,6 +8,7 @@ use crate::domain::conversation::{Conversation, ConversationId, SidePhone};
 use crate::domain::guard::Guard;
 use crate::domain::missed_calls::{LONGEST_MESSAGE, Measure, Missed};
 use crate::domain::side::Side;
+use crate::domain::verdict::{Reason, Say};
 use crate::domain::words::sentence::Spoken;
 use crate::domain::words::{Speech, Words};
 
@@ -163,4 +164,24 @@ pub fn late_asked(speech: &Speech<'_>) -> Ncco {
 /// Returns what a late caller hears who did not ask.
 pub fn goodbye(speech: &Speech<'_>) -> Ncco {
     vec![say(speech, Spoken::Goodbye)]
+}
+
+/// Returns the action that says the backend's words for a caller.
+pub fn say_as_decided(speech: &Speech<'_>, words: &Say) -> Action {
+    let sentence = match words {
+        Say::Text(text) => return speech.say_text(text).into(),
+        Say::Sentence(Reason::Unavailable) => Spoken::Unavailable,
+        Say::Sentence(Reason::Ended) => Spoken::Ended,
+        Say::Sentence(Reason::LimitReached) => Spoken::LimitReached,
+        Say::Sentence(Reason::DayUsedUp) => Spoken::DayUsedUp,
+        Say::Sentence(Reason::Unanswered) => Spoken::MissedUnanswered,
+        Say::Sentence(Reason::Later) => Spoken::MissedLater,
+        Say::Sentence(Reason::Goodbye) => Spoken::Goodbye,
+    };
+    say(speech, sentence)
+}
+
+/// Returns the action that tells a caller that the other participant is not available.
+pub fn unavailable(speech: &Speech<'_>) -> Action {
+    say(speech, Spoken::Unavailable)
 }

@@ -35,6 +35,8 @@ pub enum StepKind {
     Recorded,
     /// The caller pressed a key in the call.
     Safety,
+    /// The backend is to decide about the call.
+    Decide,
 }
 
 /// A step of a call to the participant on one side.
@@ -49,7 +51,7 @@ pub struct Step {
 }
 
 impl Step {
-    const KINDS: [(StepKind, &'static str); 12] = [
+    const KINDS: [(StepKind, &'static str); 13] = [
         (StepKind::Guard, "guard"),
         (StepKind::After, "after"),
         (StepKind::Menu, "menu"),
@@ -62,6 +64,7 @@ impl Step {
         (StepKind::Agree, "agree"),
         (StepKind::Recorded, "recorded"),
         (StepKind::Safety, "safety"),
+        (StepKind::Decide, "decide"),
     ];
 
     /// Reads the last part of an address.

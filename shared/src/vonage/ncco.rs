@@ -10,6 +10,7 @@ use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::call_recording::CallRecording;
 use crate::domain::decision::Decision;
+use crate::domain::decision_url::OnFailure;
 use crate::domain::guard::Guard;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Destination;
@@ -192,10 +193,26 @@ pub struct FollowUp {
     pub whisper_token: Option<String>,
 }
 
+/// The last question about a call that is settled, in the order in which they are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Settled {
+    /// None.
+    Nothing,
+    /// The backend has decided.
+    Decision,
+    /// The caller was asked if the call may be recorded.
+    Consent,
+}
+
 /// Returns the NCCO for a call with this decision; see [`answer`].
 pub fn decided(decision: Decision, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
+    decided_after(Settled::Nothing, decision, speech, follow_up)
+}
+
+/// Like [`decided`], for a call of which something is `settled`.
+pub fn decided_after(settled: Settled, decision: Decision, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
     match decision {
-        Decision::Routed(destination) => answer(destination, speech, follow_up),
+        Decision::Routed(destination) => answer_after(settled, destination, speech, follow_up),
         Decision::Support { phone, present_as, limits, .. } => vec![
             say(speech, Spoken::Support),
             Action::Connect {
@@ -234,29 +251,26 @@ pub fn spoken(ncco: &Ncco) -> String {
 /// Returns the NCCO for a call with this destination, in the words for the caller. `follow_up` has the addresses for its events and
 /// steps; without them it is just connected.
 pub fn answer(destination: Destination, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
-    answer_when(false, destination, speech, follow_up)
+    answer_after(Settled::Nothing, destination, speech, follow_up)
 }
 
-/// Like [`decided`], for a caller who was asked already if the call may be recorded.
-pub fn decided_when_asked(decision: Decision, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
-    match decision {
-        Decision::Routed(destination) => answer_when(true, destination, speech, follow_up),
-        other => decided(other, speech, follow_up),
-    }
-}
-
-fn answer_when(is_asked: bool, destination: Destination, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
+fn answer_after(settled: Settled, destination: Destination, speech: &Speech<'_>, follow_up: Option<FollowUp>) -> Ncco {
     match destination {
         Destination::Participant {
             connect_to, present_as, limits, handling, caller, left_seconds, attempt, ..
         } => {
+            if let Some(on_failure) = handling.decision.filter(|_| settled < Settled::Decision)
+                && let Some(undecided) = undecided(on_failure, caller, speech, follow_up.as_ref())
+            {
+                return undecided;
+            }
             let handling = if follow_up.is_some() { handling } else { CallHandling::default() };
             let attempt = attempt.filter(|_| follow_up.is_some());
             let (limit, is_cut_short) = limits.talk_seconds_within(left_seconds, handling);
             let notice = is_cut_short.then(|| time_left(speech, limit));
             let connection = Connection { connect_to, present_as, limits, handling, caller, left_seconds, attempt };
             if let (CallRecording::Consent, Some(follow_up)) = (handling.recording, &follow_up)
-                && !is_asked
+                && settled < Settled::Consent
             {
                 let url = follow_up.urls.step(StepKind::Consent, caller.other(), None);
                 return vec![say(speech, Spoken::RecordingAsk), one_key(url)];
@@ -283,6 +297,20 @@ fn answer_when(is_asked: bool, destination: Destination, speech: &Speech<'_>, fo
         Destination::ReceiveOnly => vec![say(speech, Spoken::ReceivesOnly)],
         Destination::Replaced(_) => vec![say(speech, Spoken::NumberChanged)],
         Destination::Nobody => vec![say(speech, Spoken::Nobody)],
+    }
+}
+
+/// Returns the actions for a call about which the backend is to decide. The words behind the question are for a caller who would
+/// otherwise be left in silence: Vonage goes on with them if it gets no answer. `None` if nobody could be asked, and the call is to
+/// be connected then.
+fn undecided(on_failure: OnFailure, caller: Side, speech: &Speech<'_>, follow_up: Option<&FollowUp>) -> Option<Ncco> {
+    let ask = follow_up.map(|follow_up| Action::Notify {
+        payload: Payload { about: "a decision" },
+        event_url: [follow_up.urls.step(StepKind::Decide, caller.other(), None)],
+    });
+    match (ask, on_failure) {
+        (None, OnFailure::Connect) => None,
+        (ask, _) => Some(ask.into_iter().chain([say(speech, Spoken::Unavailable)]).collect()),
     }
 }
 
@@ -466,6 +494,21 @@ mod tests {
                             "eventUrl": ["https://here/webhooks/event/ID/safety-b"]});
         assert_eq!((&ncco[1], &ncco[2]["action"], ncco.as_array().unwrap().len()), (&listen, &json!("connect"), 3));
         assert_eq!(connected(handling, None), connected(CallHandling::default(), None), "nobody could take the keys");
+    }
+
+    #[test]
+    fn undecided_call_asks_and_never_ends_in_silence() {
+        let handling = |decision| CallHandling { decision: Some(decision), ..CallHandling::default() };
+        for decision in [OnFailure::Connect, OnFailure::Refuse] {
+            let asked = connected(handling(decision), Some(None));
+            let notify = json!({"action": "notify", "payload": {"about": "a decision"},
+                                "eventUrl": ["https://here/webhooks/event/ID/decide-b"]});
+            assert_eq!((&asked[0], &asked[1]["action"], &asked[2]), (&notify, &json!("talk"), &json!(null)));
+        }
+        let connect = connected(handling(OnFailure::Connect), None);
+        assert_eq!(connect, connected(CallHandling::default(), None), "nobody can be asked");
+        let refuse = connected(handling(OnFailure::Refuse), None);
+        assert_eq!((&refuse[0]["action"], &refuse[1]), (&json!("talk"), &json!(null)));
     }
 
     #[test]

@@ -16,7 +16,9 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::config::DecisionUrls;
 use crate::domain::conversation::ConversationId;
+use crate::domain::decision_url::DecisionUrl;
 use crate::domain::number_erasure::ErasureId;
 use crate::domain::words::Words;
 use crate::domain::words::own_text::OwnTexts;
@@ -235,6 +237,19 @@ pub fn check_voices(field: &str, texts: &OwnTexts, words: &Words) -> Result<(), 
         }
         None => Ok(()),
     }
+}
+
+/// Checks that the deployment allows the decision URL, if one is given.
+pub fn check_decision(decision: Option<&DecisionUrl>, allowed: Option<&DecisionUrls>) -> Result<(), Problem> {
+    let Some(decision) = decision else { return Ok(()) };
+    let Some(allowed) = allowed else {
+        return Err(Problem::invalid(
+            "decision",
+            "This deployment has no decision URLs. Set DECISIONS=on to have them.",
+        ));
+    };
+    let url = allowed.allowed(&decision.url);
+    url.map(drop).map_err(|error| Problem::invalid("decision.url", body::sentence(&error.to_string())))
 }
 
 /// Creates the problem 404 of a conversation that does not exist or has been erased.

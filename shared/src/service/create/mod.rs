@@ -15,6 +15,7 @@ use crate::domain::call_limits::CallLimits;
 use crate::domain::choice::NoFreeNumber;
 use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Lifetime, Notification, Participant};
 use crate::domain::country::Country;
+use crate::domain::decision_url::DecisionUrl;
 use crate::domain::hours::Hours;
 use crate::domain::language::Language;
 use crate::domain::late::LateCare;
@@ -24,6 +25,7 @@ use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::usage::UsageLimits;
+use crate::domain::verdict::RememberedVerdicts;
 use crate::domain::words::Words;
 use crate::service::demand::{DemandRecorder, Renting};
 use crate::service::pool_cache::PoolCache;
@@ -53,6 +55,8 @@ pub struct NewConversation {
     pub limits: CallLimits,
     /// The handling of its calls.
     pub handling: CallHandling,
+    /// The address at which the backend decides about its calls.
+    pub decision: Option<DecisionUrl>,
     /// The care for its late callers.
     pub late: LateCare,
     /// Limits of all its calls together.
@@ -289,7 +293,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                 further: further(asked, &verified[side.index()], new.notify && new.direction.includes(side)),
             }
         };
-        Conversation {
+        let mut conversation = Conversation {
             id: ConversationId::generate(now),
             reference: new.reference.clone(),
             participants: [participant(Side::A, sees_a), participant(Side::B, sees_b)],
@@ -301,6 +305,8 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             quarantine_seconds,
             limits: new.limits,
             handling: new.handling,
+            decision_url: None,
+            verdicts: RememberedVerdicts::default(),
             late: new.late.clone(),
             usage_limits: new.usage_limits,
             limit_reached_at: None,
@@ -313,7 +319,9 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                 .flat_map(VerifiedSide::all)
                 .filter_map(|verified| verified.carrier_record.clone())
                 .collect(),
-        }
+        };
+        conversation.set_decision(new.decision.clone());
+        conversation
     }
 }
 

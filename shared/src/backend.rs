@@ -1,0 +1,181 @@
+//! The deployment's own backend, which decides about calls at a decision URL.
+//!
+//! Source: Standard Webhooks 1.0.0, "Verifying webhooks": a request is signed in three headers, and its body has a type, a time
+//! and data.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use ring::hmac;
+use serde::Serialize;
+
+use crate::config::{self, ConfigError, DecisionUrls, Environment, UrlNotAllowed};
+use crate::domain::conversation::ConversationId;
+use crate::domain::phone::VirtualNumber;
+use crate::domain::text::{Label, Reference};
+use crate::domain::verdict::Verdict;
+use crate::vonage::http_client;
+
+/// Size of the longest answer, in bytes.
+const MOST_BYTES: usize = 4 * 1024;
+
+/// The backend.
+#[derive(Debug)]
+pub struct Backend {
+    urls: DecisionUrls,
+    /// The secrets that sign. Two are valid while one replaces the other.
+    keys: Vec<hmac::Key>,
+    /// Time for the connection, the request and the whole answer.
+    time_limit: Duration,
+    /// PEM certificates of the authorities that TLS trusts; `None` trusts Mozilla's list.
+    authorities: Option<Vec<u8>>,
+    /// Made for the first question: most events need none.
+    http: OnceLock<reqwest::Client>,
+}
+
+/// A question about a call. It has no number of a person.
+#[derive(Debug, Serialize)]
+pub struct Question<'a> {
+    /// Vonage's id of the call.
+    pub call: Option<&'a str>,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The backend's own name for it.
+    pub reference: Option<&'a Reference>,
+    /// The side that calls.
+    pub caller: Person<'a>,
+    /// The side that is called.
+    pub callee: Person<'a>,
+    /// The number that the caller dialled, which masks the callee.
+    pub dialled: &'a VirtualNumber,
+    /// The number that masks the caller.
+    pub presented: &'a VirtualNumber,
+}
+
+/// A participant, as a question names one.
+#[derive(Debug, Serialize)]
+pub struct Person<'a> {
+    /// The side: `a` or `b`.
+    pub side: &'static str,
+    /// The label.
+    pub label: Option<&'a Label>,
+    /// The names of the owners of the phones, in the order in which they are called.
+    pub phones: Vec<PhoneOfPerson<'a>>,
+}
+
+/// A phone of a participant, by its owner.
+#[derive(Debug, Serialize)]
+pub struct PhoneOfPerson<'a> {
+    /// The name of the owner.
+    pub name: Option<&'a Label>,
+    /// True if it is called at this hour.
+    pub is_open: bool,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    r#type: &'static str,
+    timestamp: Timestamp,
+    data: &'a Question<'a>,
+}
+
+/// The backend gave no answer that is understood. No error has a part of what it sent, which may contain a phone number.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The deployment does not allow the URL, by now.
+    #[error("the decision URL is not allowed")]
+    NotAllowed(#[source] UrlNotAllowed),
+    /// There was no answer in time.
+    #[error("the backend did not answer")]
+    NoAnswer(#[source] reqwest::Error),
+    /// The status is not 200. A redirect is not followed.
+    #[error("the backend answered with HTTP status {0}")]
+    Status(u16),
+    /// The answer is too long.
+    #[error("the answer of the backend has more than {MOST_BYTES} bytes")]
+    TooLong,
+    /// The answer is not a [`Verdict`].
+    #[error("the answer of the backend is no decision, at line {line}, column {column}")]
+    NotUnderstood {
+        /// Line of the fault.
+        line: usize,
+        /// Column of the fault.
+        column: usize,
+    },
+}
+
+impl Backend {
+    /// Reads `DECISIONS` and, if they are on, `DECISION_URLS`, `DECISION_SECRET` and `DECISION_TIME_LIMIT_MS`. Sends nothing.
+    /// `None` if they are off.
+    pub fn from_environment(env: &Environment) -> Result<Option<Self>, ConfigError> {
+        let Some(urls) = env.decision_urls()? else { return Ok(None) };
+        let keys = env.decision_secrets()?;
+        Ok(Some(Self {
+            urls,
+            keys: keys.iter().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key)).collect(),
+            time_limit: env.decision_time_limit()?,
+            authorities: config::authorities(env)?,
+            http: OnceLock::new(),
+        }))
+    }
+
+    /// Asks the backend at `url`, once, at `now`. A question about the same call and side has the same id, so the backend can
+    /// tell that Vonage asked twice.
+    pub async fn ask(&self, url: &str, question: &Question<'_>, now: Timestamp) -> Result<Verdict, BackendError> {
+        let url = self.urls.allowed(url).map_err(BackendError::NotAllowed)?;
+        let message = Message { r#type: "call.decision", timestamp: now, data: question };
+        // Only a map whose keys are not text fails to serialize, and a question has none.
+        let body = serde_json::to_string(&message).unwrap_or_default();
+        let call = question.call.map_or_else(|| format!("{:016x}", fastrand::u64(..)), str::to_owned);
+        let id = format!("decision-{}-{call}-{}", question.conversation, question.caller.side);
+        let request = self.http().post(url).timeout(self.time_limit).header("content-type", "application/json");
+        let request = request.header("webhook-id", &id).header("webhook-timestamp", now.as_second());
+        let request = request.header("webhook-signature", self.signature(&id, now, &body));
+        let mut response = request.body(body).send().await.map_err(no_answer)?;
+        if response.status() != StatusCode::OK {
+            return Err(BackendError::Status(response.status().as_u16()));
+        }
+        let mut answer = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(no_answer)? {
+            if answer.len() + part.len() > MOST_BYTES {
+                return Err(BackendError::TooLong);
+            }
+            answer.extend_from_slice(&part);
+        }
+        serde_json::from_slice(&answer)
+            .map_err(|error| BackendError::NotUnderstood { line: error.line(), column: error.column() })
+    }
+
+    /// Returns the signatures by all secrets, separated by spaces.
+    fn signature(&self, id: &str, now: Timestamp, body: &str) -> String {
+        let text = format!("{id}.{}.{body}", now.as_second());
+        let sign =
+            |key: &hmac::Key| format!("v1,{}", BASE64_STANDARD.encode(hmac::sign(key, text.as_bytes()).as_ref()));
+        self.keys.iter().map(sign).collect::<Vec<_>>().join(" ")
+    }
+
+    fn http(&self) -> &reqwest::Client {
+        self.http.get_or_init(|| {
+            let mut http = http_client(self.authorities.as_deref());
+            if self.urls.has_loopback() {
+                // The laptop: no proxy leads there.
+                http = http.no_proxy();
+            }
+            http.connect_timeout(self.time_limit)
+                // Connections are dead when Lambda resumes a function that was frozen for a while.
+                .pool_idle_timeout(Duration::from_secs(10))
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .expect("the settings of the client go together")
+        })
+    }
+}
+
+/// Returns the error without the URL, which may have anything in its query.
+fn no_answer(error: reqwest::Error) -> BackendError {
+    BackendError::NoAnswer(error.without_url())
+}
