@@ -69,6 +69,10 @@ impl Webhooks {
             ("VONAGE_REST_URL", "http://127.0.0.1:9"),
             ("VONAGE_APPLICATION_ID", APPLICATION_ID),
             ("PINS", "on"),
+            ("DECISIONS", "on"),
+            // Nothing listens there.
+            ("DECISION_URLS", "http://127.0.0.1:9/"),
+            ("DECISION_SECRET", "whsec_ZnV6ei1kZWNpc2lvbi1zZWNyZXQtb2YtMzAtYnl0"),
             ("HASH_KEY", "fuzz-hash-key-of-at-least-32-characters"),
             ("PUBLIC_URL", "https://maskline.example"),
         ]

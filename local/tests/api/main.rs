@@ -11,6 +11,7 @@ mod configuration;
 mod conversations;
 mod costs;
 mod create;
+mod decision_urls;
 mod decisions;
 mod erase;
 mod events;

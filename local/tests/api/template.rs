@@ -152,9 +152,13 @@ fn each_function_has_only_secrets_that_it_uses() {
         let secrets = secrets.filter(|(name, _)| !["VONAGE_API_KEY", "DEFAULT_SAFETY_KEY"].contains(&name.as_str()));
         let expected: &[&str] = match name.as_str() {
             "AnswerWebhook" => &SIGNATURE,
-            "EventWebhook" => {
-                &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_SIGNATURE_SECRET", "VONAGE_SIGNATURE_SECRET_2"]
-            }
+            "EventWebhook" => &[
+                "DECISION_SECRET",
+                "HASH_KEY",
+                "VONAGE_API_SECRET",
+                "VONAGE_SIGNATURE_SECRET",
+                "VONAGE_SIGNATURE_SECRET_2",
+            ],
             "FallbackWebhook" | "GetConversation" => &[],
             "CreateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             "UpdateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
@@ -170,11 +174,12 @@ fn each_function_has_only_secrets_that_it_uses() {
                 _ => "{{resolve:secretsmanager:${VonageSecret}:SecretString:MEMBER::${VonageSecretVersion}}}",
             };
             let reference = json!(reference.replace("MEMBER", &key));
-            // A private key is read only by those who need it.
-            let is_optional = variable == "VONAGE_PRIVATE_KEY";
+            // Some secrets are read only by those who need them.
+            let is_optional = ["VONAGE_PRIVATE_KEY", "DECISION_SECRET"].contains(&variable.as_str());
             let condition = match name.as_str() {
                 "ControlCall" => "ControlsCalls",
                 "KeepRecordings" => "KeepsRecordings",
+                "EventWebhook" => "AsksBackend",
                 _ => "AsksIdentityInsights",
             };
             let expected = if is_optional { json!([condition, reference, ""]) } else { reference };

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod conversations;
+mod decision_urls;
 mod erasure;
 mod events;
 mod healing;

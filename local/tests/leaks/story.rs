@@ -1,5 +1,6 @@
 //! A whole conversation without failures.
 
+use local::decision_backend::{DecisionBackend, Reply};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -230,5 +231,44 @@ async fn pin_is_in_no_log_and_in_no_other_item() {
         around.iter().flatten().all(|c| !c.is_ascii_alphanumeric() && *c != '.')
     };
     assert!(!log.match_indices(&pin).any(|(at, _)| is_alone(at)), "the log has a PIN");
+    assert_nothing_leaked(&laptop).await;
+}
+
+/// The questions to a backend, and answers of it that name numbers.
+#[tokio::test]
+async fn decisions_of_the_backend_leak_no_number() {
+    let backend = DecisionBackend::start(Reply::Never).await.unwrap();
+    let settings = [("DECISION_TIME_LIMIT_MS", "200"), ("SUPPORT_PHONE", "+447700900471")];
+    let laptop = builder().env(&backend.variables()).env(&settings).numbers("GB", 3).start().await;
+    let mut order = conversation();
+    order["decision"] = json!({"url": format!("{}?tenant=7", backend.url), "on_failure": "refuse"});
+    order["participants"][1]["phones"] = json!([{"number": format!("+{STRANGER}"), "name": "Anna"}]);
+    let created = laptop.post("/conversations", &order).await.body;
+    let dialled = &created["participants"][0]["dials"];
+    let named = json!({"action": "connect", "number": DRIVER});
+    for (reply, reaches) in [
+        (Reply::Never, None),
+        (Reply::Raw(200, format!("call {DRIVER}")), None),
+        (Reply::Json(named), None),
+        (Reply::Json(json!({"action": "refuse", "say": {"text": format!("Call +{DRIVER}.")}})), None),
+        (Reply::Json(json!({"action": "refuse", "say": {"sentence": DRIVER}})), None),
+        (Reply::Redirect(format!("http://127.0.0.1/{DRIVER}")), None),
+        (Reply::Json(json!({"action": "support"})), Some(NEW_PHONE)),
+        (Reply::Json(json!({"action": "connect", "phone": 1})), Some(STRANGER)),
+        (Reply::Json(json!({"action": "connect"})), Some(DRIVER)),
+    ] {
+        backend.replies(reply);
+        let told = laptop.call(json!({"from": RIDER, "to": dialled})).await;
+        assert_eq!(told["phones"]["callee"]["number"].as_str(), reaches, "{told}");
+        let nccos = told["nccos"].to_string();
+        REAL.assert_no_leak("the NCCOs", &reaches.map_or(nccos.clone(), |number| nccos.replace(number, "the callee")));
+    }
+    for question in backend.received() {
+        REAL.assert_no_leak("a question to the backend", &question.body);
+        REAL.assert_no_leak("its headers", &format!("{:?}", question.headers));
+    }
+    let refused = json!({"decision": {"url": format!("https://backend.example/{DRIVER}"), "on_failure": "connect"}});
+    let path = format!("/conversations/{}", created["id"].as_str().unwrap());
+    assert_eq!(laptop.patch(&path, &refused).await.status, 422);
     assert_nothing_leaked(&laptop).await;
 }

@@ -9,6 +9,7 @@
 
 mod changes;
 mod creations;
+mod decision_urls;
 mod forgetting;
 mod healing;
 mod live_calls;
