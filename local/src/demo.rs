@@ -4,6 +4,7 @@ mod full;
 
 use serde_json::{Value, json};
 
+use crate::decision_backend::{DecisionBackend, Reply};
 use crate::settings::Settings;
 use crate::stack::{Options, Stack, StartError};
 
@@ -16,6 +17,9 @@ pub enum DemoError {
     /// A service did not answer.
     #[error("a service did not answer: {0}")]
     Http(#[from] reqwest::Error),
+    /// The backend of the demo did not start.
+    #[error("the backend of the demo does not listen: {0}")]
+    Backend(#[source] std::io::Error),
     /// A step had another result than expected.
     #[error("unexpected result: {0}")]
     Wrong(String),
@@ -45,8 +49,18 @@ pub async fn run(settings: Settings, story: Story) -> Result<(), DemoError> {
     result?;
     if story == Story::Full {
         // On a stack of its own, because here every stranger is asked for a PIN.
-        let stack = Stack::start(Options { settings: settings.with("PINS", "on"), ..Options::default() }).await?;
+        let with_pins = settings.clone().with("PINS", "on");
+        let stack = Stack::start(Options { settings: with_pins, ..Options::default() }).await?;
         let result = Demo { http: crate::loopback_client(), stack: &stack }.run_features_of_strangers().await;
+        stack.stop().await;
+        result?;
+        let backend = DecisionBackend::start(Reply::Never).await.map_err(DemoError::Backend)?;
+        let mut with_backend = settings;
+        for (name, value) in backend.variables() {
+            with_backend = with_backend.with(name, value);
+        }
+        let stack = Stack::start(Options { settings: with_backend, ..Options::default() }).await?;
+        let result = Demo { http: crate::loopback_client(), stack: &stack }.run_features_of_a_backend(&backend).await;
         stack.stop().await;
         result?;
     }

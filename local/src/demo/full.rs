@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Demo, DemoError, check, heard, text};
+use crate::decision_backend::{DecisionBackend, Reply};
 
 /// The first of the people of this part. Each feature has the next two.
 const FIRST: u64 = 447_700_900_100;
@@ -51,6 +52,29 @@ impl Demo<'_> {
         let cleared = json!({"words": null, "support_phone": null});
         self.http.patch(&number).json(&cleared).send().await?.error_for_status()?;
         Ok(())
+    }
+
+    /// Shows what needs a backend that decides about calls.
+    pub(super) async fn run_features_of_a_backend(&self, backend: &DecisionBackend) -> Result<(), DemoError> {
+        self.post(&self.gateway("/numbers"), json!({"country": "GB", "count": 2})).await?;
+        self.ask_the_backend(backend).await
+    }
+
+    async fn ask_the_backend(&self, backend: &DecisionBackend) -> Result<(), DemoError> {
+        println!("\n22. The backend decides about each call, at a decision URL of the conversation.");
+        let decision = json!({"decision": {"url": backend.url, "on_failure": "refuse"}});
+        let pair = self.pair(30, decision, ["en", "en"]).await?;
+        let words = "Your driver is at the gate, and cannot talk now.";
+        backend.replies(Reply::Json(json!({"action": "refuse", "say": {"text": words}})));
+        let call = self.ring(&pair, json!("answers"), json!([])).await?;
+        let questions = backend.received();
+        println!("   The question: {}", questions.last().map(|question| question.body.as_str()).unwrap_or_default());
+        println!("   The backend refuses, and the rider hears: \"{}\"", heard(&call));
+        check(call["phones"]["callee"].is_null() && heard(&call) == words, "the rider reaches nobody", &call)?;
+        backend.replies(Reply::Json(json!({"action": "connect"})));
+        let call = self.ring(&pair, json!("answers"), json!([])).await?;
+        println!("   The next time it connects, and the rider hears: \"{}\"", heard(&call));
+        check(call["phones"]["callee"]["number"] == pair.driver.as_str(), "the two are connected", &call)
     }
 
     async fn press_the_safety_key(&self) -> Result<(), DemoError> {
