@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::body::Bytes;
+use local::decision_backend::SECRET;
 use local::dynamodb::Dynamodb;
 use local::gateway::sign_event;
 use local::settings::Settings;
@@ -84,6 +85,9 @@ pub struct FeatureCall {
     pub route_bytes: usize,
 }
 
+/// The decision URL that conversations may name. Nothing here asks it.
+pub const DECISION_URL: &str = "https://backend.example/decide";
+
 const RIDER: &str = "447700900001";
 const DRIVER: &str = "447700900002";
 const TABLE: &str = "maskline";
@@ -109,7 +113,10 @@ impl Deployment {
             let _ = stop.await;
         }));
         let table = authority.front(&dynamodb_url, &["http/1.1"]).await?;
-        let stack = Stack::start(Options { dynamodb_url: Some(dynamodb_url), ..Options::default() }).await?;
+        let decisions = [("DECISIONS", "on"), ("DECISION_URLS", DECISION_URL), ("DECISION_SECRET", SECRET)];
+        let environment = decisions.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let options = Options { dynamodb_url: Some(dynamodb_url), environment, ..Options::default() };
+        let stack = Stack::start(options).await?;
         let vonage = authority.front(&stack.vonage_url, &["h2", "http/1.1"]).await?;
         let http = local::loopback_client();
         let conversation = Value::Null;

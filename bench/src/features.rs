@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::BenchError;
-use crate::deployment::{Deployment, nobody};
+use crate::deployment::{DECISION_URL, Deployment, nobody};
 use crate::programs::{ANSWER, Functions};
 use crate::running::{Cost, Running};
 use crate::tls::Authority;
@@ -25,6 +25,9 @@ pub struct FeatureAnswers {
 /// The name of the row with no feature.
 pub const OFF: &str = "all off";
 
+/// The part of an answer that asks the backend.
+const ASKS: &str = "/decide-b";
+
 /// A way to turn a feature on.
 struct Feature {
     name: &'static str,
@@ -34,7 +37,7 @@ struct Feature {
     expected: &'static str,
 }
 
-const FEATURES: [Feature; 9] = [
+const FEATURES: [Feature; 10] = [
     Feature { name: OFF, turn_on: |_| (), expected: "Connecting your call" },
     Feature {
         name: "another language",
@@ -76,6 +79,11 @@ const FEATURES: [Feature; 9] = [
         expected: "This call is recorded",
     },
     Feature { name: "safety key", turn_on: |request| request["safety_key"] = json!(true), expected: "asynchronous" },
+    Feature {
+        name: "decision URL",
+        turn_on: |request| request["decision"] = json!({"url": DECISION_URL, "on_failure": "connect"}),
+        expected: ASKS,
+    },
 ];
 
 /// Measures answers with each feature, in turns.
@@ -99,7 +107,9 @@ pub async fn measure(
             for _ in 0..BATCH {
                 let (answer, cost) = running.answer(call.event.clone()).await?;
                 let body = answer["body"].as_str().unwrap_or_default();
-                if !body.contains(&call.other) || !body.contains(feature.expected) {
+                // The backend decides before anybody is connected.
+                let connects = feature.expected == ASKS || body.contains(&call.other);
+                if !connects || !body.contains(feature.expected) {
                     return Err(BenchError::Function(format!("{}: a call was answered with {answer}", feature.name)));
                 }
                 *bytes = body.len();
