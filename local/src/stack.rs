@@ -369,6 +369,8 @@ fn simulator_settings(
             answer: webhook("answer", answer_method),
             fallback_answer: Some(webhook("fallback", answer_method)),
             event: webhook("event", HttpMethod::Post),
+            inbound: Some(webhook("message", HttpMethod::Post)),
+            status: Some(webhook("message-status", HttpMethod::Post)),
         },
         balance: rust_decimal::Decimal::from(1000),
         linked_numbers,

@@ -16,6 +16,10 @@ pub enum WebhookKind {
     EventUrl,
     /// Returns the NCCO of a called phone.
     OnAnswer,
+    /// Receives the texts of phones.
+    InboundUrl,
+    /// Receives the receipts of texts.
+    StatusUrl,
 }
 
 /// A fault of a delivery. Vonage guarantees neither the order of webhooks nor that each arrives exactly once.

@@ -1,4 +1,4 @@
-//! Vonage's Application API v2: reads and replaces the one application of the account.
+//! Vonage's Application API v2: reads and replaces the one application of the account, with the capabilities Voice and Messages.
 
 use std::sync::Arc;
 
@@ -98,6 +98,9 @@ const ANSWER_TIMEOUT: u64 = 5_000;
 /// Longest and default timeout for a response of the event webhook, in milliseconds.
 pub(super) const EVENT_TIMEOUT: u64 = 10_000;
 
+/// Timeouts of the webhooks of texts, in milliseconds. Source: Vonage, "What happens if my webhook does not answer".
+const MESSAGE_TIMEOUTS: (u64, u64) = (3_000, 15_000);
+
 /// The application, as the API represents it.
 #[derive(Clone, Debug)]
 pub(super) struct ApplicationRecord {
@@ -127,12 +130,24 @@ impl ApplicationRecord {
         };
         let voice = json!({"webhooks": webhooks});
         record.capabilities.insert("voice".into(), with_defaults(voice));
+        if let (Some(inbound), Some(status)) = (&application.inbound, &application.status) {
+            let webhook = |webhook: &Webhook| json!({"address": webhook.address, "http_method": webhook.http_method});
+            let webhooks = json!({"inbound_url": webhook(inbound), "status_url": webhook(status)});
+            record.capabilities.insert("messages".into(), json!({"version": "v1", "webhooks": webhooks}));
+        }
         record
     }
 
     /// Returns the Voice capability, if the application has one.
     pub(super) fn voice(&self) -> Option<Voice> {
         Voice::deserialize(self.capabilities.get("voice")?).ok()
+    }
+
+    /// Returns the webhook `inbound_url` or `status_url` of the Messages capability, if the application has it.
+    pub(super) fn message_webhook(&self, name: &str) -> Option<VoiceWebhook> {
+        let address = self.capabilities.get("messages")?["webhooks"][name]["address"].as_str()?.to_owned();
+        let (connect_timeout, socket_timeout) = MESSAGE_TIMEOUTS;
+        Some(VoiceWebhook { address, http_method: HttpMethod::Post, connect_timeout, socket_timeout })
     }
 
     fn show(&self) -> Value {
@@ -209,6 +224,14 @@ fn validate(body: &Value) -> Vec<InvalidParameter> {
     if body["name"].as_str().is_none_or(str::is_empty) {
         check.fail("name", "is required");
     }
+    for name in ["inbound_url", "status_url"] {
+        if let Some(webhook) = body.pointer(&format!("/capabilities/messages/webhooks/{name}")) {
+            let path = format!("capabilities.messages.webhooks.{name}");
+            let method = "must be one of: POST";
+            check.address(webhook, &path);
+            check.optional(webhook, &path, "http_method", method, |value| value == "POST");
+        }
+    }
     let Some(voice) = body.pointer("/capabilities/voice") else {
         return check.invalid;
     };
@@ -255,12 +278,16 @@ impl Check {
         });
     }
 
-    fn webhook(&mut self, webhook: &Value, path: &str, socket_timeout: u64) {
+    fn address(&mut self, webhook: &Value, path: &str) {
         let address = webhook["address"].as_str().unwrap_or_default();
         let url = reqwest::Url::parse(address);
         if !url.is_ok_and(|url| ["http", "https"].contains(&url.scheme())) {
             self.fail(&format!("{path}.address"), "must be a valid URI");
         }
+    }
+
+    fn webhook(&mut self, webhook: &Value, path: &str, socket_timeout: u64) {
+        self.address(webhook, path);
         let methods = "must be one of: GET, POST";
         self.optional(webhook, path, "http_method", methods, |value| value == "GET" || value == "POST");
         self.range(webhook, path, "connect_timeout", (300, 1_000));

@@ -18,7 +18,7 @@ use super::phones;
 use super::problem::Problem;
 use super::report::{CallReport, EventReport};
 
-fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
+pub(super) fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| Problem::bad_request(format!("The body is not valid: {error}.")))
 }
 

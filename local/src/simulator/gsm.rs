@@ -15,6 +15,34 @@ pub(super) enum Encoding {
     Ucs2,
 }
 
+/// Returns the encoding that a phone gives a text.
+pub(super) fn encoding(text: &str) -> Encoding {
+    if text.chars().all(|character| septets(character).is_some()) { Encoding::Gsm } else { Encoding::Ucs2 }
+}
+
+/// Returns the parts in which a phone sends a text. A character of two units is never split.
+pub(super) fn split(text: &str) -> Vec<String> {
+    let encoding = encoding(text);
+    if parts(text, encoding) == 1 {
+        return vec![text.to_owned()];
+    }
+    let size = if encoding == Encoding::Gsm { 153 } else { 67 };
+    let (mut split, mut used) = (vec![String::new()], 0);
+    for character in text.chars() {
+        let units = match encoding {
+            Encoding::Gsm => septets(character).unwrap_or(1),
+            Encoding::Ucs2 => character.len_utf16(),
+        };
+        if used + units > size {
+            split.push(String::new());
+            used = 0;
+        }
+        used += units;
+        split.last_mut().expect("there is a part").push(character);
+    }
+    split
+}
+
 /// Returns the text as the recipient sees it. A character outside the GSM alphabet becomes a question mark.
 pub(super) fn as_received(text: &str, encoding: Encoding) -> String {
     let received = |character: char| match septets(character) {

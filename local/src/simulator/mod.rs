@@ -2,7 +2,7 @@
 //!
 //! It has three roles. As Vonage's API it rents numbers, looks up numbers, sends text messages and stores the one Voice
 //! application of the account. As the telephone network it places calls: it asks the application's answer URL, performs
-//! the NCCO and sends the events of each leg, in simulated time. For tests it injects faults. It serves the paths of
+//! the NCCO and sends the events of each leg, in simulated time, and passes on the texts of phones. For tests it injects faults. It serves the paths of
 //! all of Vonage's hosts, such as `api.nexmo.com` and `rest.nexmo.com`, so Vonage's client libraries work with its address.
 
 mod account;
@@ -17,21 +17,25 @@ mod identity;
 mod insight;
 mod inventory;
 mod leg;
+mod message_webhook;
 mod ncco;
 mod numbers;
 mod phones;
 mod problem;
+mod receipts;
 mod recordings;
 mod redact;
 mod report;
 mod request;
 mod rest;
 mod sms;
+mod texts;
 mod token;
 mod webhook;
 
 pub use webhook::sign_webhook;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
@@ -54,9 +58,11 @@ use call::WithheldEvent;
 use calls::Calls;
 use phones::Inboxes;
 use problem::Problem;
+use receipts::Receipts;
 use recordings::Recordings;
 use redact::Records;
 use request::RequestLog;
+use texts::InboundText;
 use webhook::Deliverer;
 
 /// The simulated account: its credentials, its one Voice application and its money.
@@ -105,6 +111,10 @@ pub struct Application {
     pub fallback_answer: Option<Webhook>,
     /// `event_url`: receives the events of each leg.
     pub event: Webhook,
+    /// `inbound_url` of the Messages capability: receives texts. None: the application has no such capability.
+    pub inbound: Option<Webhook>,
+    /// `status_url` of the Messages capability: receives the receipts of texts.
+    pub status: Option<Webhook>,
 }
 
 /// Address and method of one webhook of an application.
@@ -144,6 +154,9 @@ struct Simulator {
     api_secret: String,
     account: Mutex<Account>,
     inboxes: Mutex<Inboxes>,
+    /// Texts from phones, by their ids.
+    texts: Mutex<HashMap<String, InboundText>>,
+    receipts: Mutex<Receipts>,
     records: Mutex<Records>,
     recordings: Mutex<Recordings>,
     calls: Mutex<Calls>,
@@ -166,6 +179,8 @@ impl Simulator {
             api_secret: settings.api_secret,
             account: Mutex::new(Account::new(settings.balance, &settings.application, &settings.linked_numbers)),
             inboxes: Mutex::default(),
+            texts: Mutex::default(),
+            receipts: Mutex::default(),
             records: Mutex::default(),
             recordings: Mutex::default(),
             calls: Mutex::default(),
@@ -184,6 +199,14 @@ impl Simulator {
 
     fn inboxes(&self) -> MutexGuard<'_, Inboxes> {
         lock(&self.inboxes)
+    }
+
+    fn texts(&self) -> MutexGuard<'_, HashMap<String, InboundText>> {
+        lock(&self.texts)
+    }
+
+    fn receipts(&self) -> MutexGuard<'_, Receipts> {
+        lock(&self.receipts)
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {
@@ -238,6 +261,10 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/simulator/calls/{conversation_uuid}/press", post(control::press))
         .route("/simulator/created-calls", put(control::script_created_calls))
         .route("/simulator/messages", get(control::messages))
+        .route("/simulator/texts", post(texts::send))
+        .route("/simulator/texts/{id}/deliver", post(texts::deliver_again))
+        .route("/simulator/receipts", post(receipts::release))
+        .route("/simulator/opt-outs", put(receipts::opt_out))
         .route("/simulator/account", get(control::account).put(control::set_account))
         .route("/simulator/faults", post(control::add_fault).delete(control::clear_faults))
         .route("/simulator/numbers", post(control::add_numbers))

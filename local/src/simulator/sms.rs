@@ -14,6 +14,7 @@ use super::countries::{self, Country};
 use super::gsm::{self, Encoding};
 use super::leg::Direction;
 use super::phones::ReceivedMessage;
+use super::receipts::SentPart;
 use super::request::{Access, ApiRequest};
 use super::{Shared, Simulator};
 
@@ -124,11 +125,23 @@ fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
     drop(account);
     let ids = items.iter().filter_map(|item| item.get("message-id")?.as_str().map(str::to_owned));
     let ids: Vec<String> = ids.collect();
+    let client_ref = message.references.iter().find(|(name, _)| *name == "client-ref").map(|(_, value)| value.clone());
+    let is_opted_out = simulator.receipts().is_opted_out(&message.to, &message.from);
     for id in &ids {
         simulator.records().add("sms", id, Direction::Outbound, simulator.clock.now());
+        simulator.receipts().expect(SentPart {
+            message_id: id.clone(),
+            from: message.from.clone(),
+            to: message.to.clone(),
+            price: format!("{:.8}", country.sms_price()),
+            network: country.network,
+            client_ref: client_ref.clone(),
+            parts: message.parts,
+        });
     }
-    // A phone shows a long text message only after all of its parts have arrived.
-    if items.iter().all(|item| item["status"] == "0") {
+    // A phone shows a long text message only after all of its parts have arrived. One that has opted out gets nothing, and only the
+    // receipt says so.
+    if !is_opted_out && items.iter().all(|item| item["status"] == "0") {
         simulator.inboxes().deliver(ReceivedMessage {
             message_id: items[0]["message-id"].as_str().unwrap_or_default().to_owned(),
             from: message.from.clone(),

@@ -105,6 +105,17 @@ impl Deliverer {
         sender: &Sender,
         parameters: &Map<String, Value>,
     ) -> Result<Reply, Undelivered> {
+        self.send_signed_at(webhook, sender, parameters, self.clock.now()).await
+    }
+
+    /// Like [`Deliverer::send`], with the signature of this time.
+    pub(super) async fn send_signed_at(
+        &self,
+        webhook: &VoiceWebhook,
+        sender: &Sender,
+        parameters: &Map<String, Value>,
+        signed_at: Timestamp,
+    ) -> Result<Reply, Undelivered> {
         let client = self.client(webhook.connect_timeout)?;
         let timeout = Duration::from_millis(webhook.connect_timeout + webhook.socket_timeout);
         let (request, body) = match webhook.http_method {
@@ -119,11 +130,23 @@ impl Deliverer {
                 (request, Some(body))
             }
         };
-        let request = self.sign(request, sender, body.as_deref().map(str::as_bytes)).timeout(timeout);
-        let response = request.send().await?;
-        let status = response.status();
-        let body = response.bytes().await?.to_vec();
-        Ok(Reply { status, body })
+        let request = self.sign(request, sender, body.as_deref().map(str::as_bytes), signed_at).timeout(timeout);
+        reply(request).await
+    }
+
+    /// Sends a webhook once, unsigned, with its parameters as a form.
+    pub(super) async fn send_form(
+        &self,
+        webhook: &VoiceWebhook,
+        parameters: &Map<String, Value>,
+    ) -> Result<Reply, Undelivered> {
+        let pairs: Vec<_> = parameters.iter().filter_map(query_pair).collect();
+        let request = self.client(webhook.connect_timeout)?.post(&webhook.address).form(&pairs);
+        reply(request.timeout(Duration::from_millis(webhook.connect_timeout + webhook.socket_timeout))).await
+    }
+
+    pub(super) fn signature_secret(&self) -> &str {
+        &self.signature_secret
     }
 
     /// True if a GET of this URL returns 200.
@@ -145,11 +168,10 @@ impl Deliverer {
         Ok(new)
     }
 
-    fn sign(&self, request: RequestBuilder, sender: &Sender, body: Option<&[u8]>) -> RequestBuilder {
+    fn sign(&self, request: RequestBuilder, sender: &Sender, body: Option<&[u8]>, now: Timestamp) -> RequestBuilder {
         if !sender.signed {
             return request;
         }
-        let now = self.clock.now();
         match sign_webhook(&self.signature_secret, &self.api_key, &sender.application_id, body, now) {
             Ok(token) => request.bearer_auth(token),
             // Vonage also sends an unsigned webhook after an internal error. Source: "Signed webhooks".
@@ -159,6 +181,13 @@ impl Deliverer {
             }
         }
     }
+}
+
+async fn reply(request: RequestBuilder) -> Result<Reply, Undelivered> {
+    let response = request.send().await?;
+    let status = response.status();
+    let body = response.bytes().await?.to_vec();
+    Ok(Reply { status, body })
 }
 
 /// Returns the JWT with which Vonage signs a webhook at `now`. `body` is the body of a POST, and `None` for a GET.
@@ -205,6 +234,6 @@ fn query_pair((name, value): (&String, &Value)) -> Option<(String, String)> {
     Some((name.clone(), value))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -497,6 +497,8 @@ fn settings(numbers: &[PoolNumber]) -> simulator::Settings {
             answer: nowhere.clone(),
             fallback_answer: None,
             event: nowhere,
+            inbound: None,
+            status: None,
         },
         balance: Decimal::from(1_000_000),
         faults: Default::default(),

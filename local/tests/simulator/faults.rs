@@ -306,6 +306,8 @@ fn settings_debug_output_hides_secrets() {
             answer: webhook.clone(),
             fallback_answer: None,
             event: webhook,
+            inbound: None,
+            status: None,
         },
         balance: 1.into(),
         linked_numbers: Vec::new(),

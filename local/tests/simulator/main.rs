@@ -15,5 +15,6 @@ mod redact;
 mod rest;
 mod support;
 mod synchronous;
+mod texts;
 mod webhooks;
 mod whisper;

@@ -71,6 +71,8 @@ impl Vonage {
                 answer: webhook("/answer", http_method),
                 fallback_answer: Some(webhook("/fallback", http_method)),
                 event: webhook("/event", HttpMethod::Post),
+                inbound: Some(webhook("/message", HttpMethod::Post)),
+                status: Some(webhook("/message-status", HttpMethod::Post)),
             },
             balance: "100".parse().unwrap(),
             linked_numbers: Vec::new(),
@@ -203,7 +205,7 @@ pub async fn answer(request: RequestBuilder) -> (u16, Value) {
 pub struct Received {
     pub method: String,
     pub path: String,
-    /// The query string or the JSON body.
+    /// The query string, the form or the JSON body.
     pub data: Value,
     /// The verified claims of its JWT; `None` if it is unsigned.
     pub claims: Option<Value>,
@@ -329,10 +331,11 @@ async fn receive(State(app): State<App>, request: Request) -> Response {
 }
 
 fn data(query: Option<&str>, body: &Bytes) -> Value {
-    if !body.is_empty() {
+    if body.starts_with(b"{") {
         return serde_json::from_slice(body).unwrap();
     }
-    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query.unwrap_or("")).unwrap();
+    let form = std::str::from_utf8(body).ok().filter(|form| !form.is_empty());
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(form.or(query).unwrap_or("")).unwrap();
     pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect()
 }
 

@@ -1,0 +1,230 @@
+//! Delivery receipts of sent texts, and the phones that have opted out of a number.
+//!
+//! Sources: Vonage SMS API 1.5.1, `delivery-receipt`; Vonage Messages API v1, `message-status`; Vonage, "Messaging opted-out numbers".
+
+use std::collections::HashSet;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::control::body;
+use super::message_webhook::{Format, MessageWebhook, Signing};
+use super::phones;
+use super::problem::Problem;
+use super::{Shared, Simulator};
+use crate::faults::{DeliveryFault, WebhookKind};
+
+/// The error code of a text to a phone that has opted out.
+const OPTED_OUT: &str = "9";
+
+/// A part of a sent text whose receipt is still to come.
+#[derive(Clone, Debug)]
+pub(super) struct SentPart {
+    pub(super) message_id: String,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) price: String,
+    pub(super) network: &'static str,
+    pub(super) client_ref: Option<String>,
+    pub(super) parts: usize,
+}
+
+/// Sent parts, and who has opted out of which sender.
+#[derive(Debug, Default)]
+pub(super) struct Receipts {
+    waiting: Vec<SentPart>,
+    /// Phone and sender.
+    opted_out: HashSet<(String, String)>,
+}
+
+impl Receipts {
+    /// True if texts of this sender are not delivered to the phone.
+    pub(super) fn is_opted_out(&self, phone: &str, sender: &str) -> bool {
+        self.opted_out.contains(&(phone.to_owned(), sender.to_owned()))
+    }
+
+    pub(super) fn expect(&mut self, part: SentPart) {
+        self.waiting.push(part);
+    }
+}
+
+/// The receipts that Vonage sends now.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Release {
+    /// Only those of texts to this phone.
+    to: Option<String>,
+    format: Format,
+    signing: Option<Signing>,
+    /// The SMS API's word. A phone that has opted out gets none of its own.
+    status: String,
+    err_code: String,
+    /// True if the latest part's comes first.
+    reversed: bool,
+    /// True if they stay, to be sent again.
+    keep: bool,
+}
+
+impl Default for Release {
+    fn default() -> Self {
+        Self {
+            to: None,
+            format: Format::default(),
+            signing: None,
+            status: "delivered".to_owned(),
+            err_code: "0".to_owned(),
+            reversed: false,
+            keep: false,
+        }
+    }
+}
+
+/// What became of a receipt.
+#[derive(Serialize)]
+pub(super) struct ReceiptReport {
+    /// The part of the text.
+    id: String,
+    /// Its status.
+    status: String,
+    /// The HTTP status of each delivery. `null` if there was no response.
+    deliveries: Vec<Option<u16>>,
+}
+
+/// Handles `POST /simulator/receipts`: sends the receipts of the texts so far.
+pub(super) async fn release(State(simulator): Shared, bytes: Bytes) -> Result<Json<Vec<ReceiptReport>>, Problem> {
+    let release: Release = if bytes.is_empty() { Release::default() } else { body(&bytes)? };
+    let webhook = simulator.account().application.message_webhook("status_url");
+    let webhook = webhook.ok_or_else(|| Problem::bad_request("The application has no \"status_url\".".to_owned()))?;
+    let signing = release.signing.unwrap_or(release.format.usual_signing());
+    let application_id = simulator.account().application.id.clone();
+    let webhook = MessageWebhook { webhook, format: release.format, signing, application_id };
+    let mut reports = Vec::new();
+    for part in taken(&simulator, &release) {
+        let is_opted_out = simulator.receipts().is_opted_out(&part.to, &part.from);
+        let (status, code) = match is_opted_out {
+            true => ("failed", OPTED_OUT),
+            false => (release.status.as_str(), release.err_code.as_str()),
+        };
+        let now = simulator.clock.now();
+        let body = match release.format {
+            Format::Messages => messages_body(&part, (status, code), now),
+            _ => sms_body(&simulator.api_key, &part, (status, code), now),
+        };
+        let deliveries = deliver(&simulator, &webhook, &body, now).await;
+        reports.push(ReceiptReport { id: part.message_id, status: status.to_owned(), deliveries });
+    }
+    Ok(Json(reports))
+}
+
+/// Takes the parts whose receipts are sent now, in their order.
+fn taken(simulator: &Simulator, release: &Release) -> Vec<SentPart> {
+    let to = release.to.as_deref().map(phones::digits);
+    let is_meant = |part: &SentPart| to.as_ref().is_none_or(|to| part.to == *to);
+    let mut receipts = simulator.receipts();
+    let mut parts: Vec<_> = receipts.waiting.iter().filter(|part| is_meant(part)).cloned().collect();
+    if !release.keep {
+        receipts.waiting.retain(|part| !is_meant(part));
+    }
+    if release.reversed {
+        parts.reverse();
+    }
+    parts
+}
+
+async fn deliver(
+    simulator: &Simulator,
+    webhook: &MessageWebhook,
+    body: &Map<String, Value>,
+    now: Timestamp,
+) -> Vec<Option<u16>> {
+    let text = Value::from(body.clone()).to_string();
+    let fault = simulator.faults.take_for_webhook(WebhookKind::StatusUrl, |part| text.contains(part));
+    let send = async || webhook.send(&simulator.deliverer, body, now).await;
+    match fault {
+        Some(DeliveryFault::Lose {}) => vec![None],
+        Some(DeliveryFault::LoseAnswer {} | DeliveryFault::Duplicate {}) => vec![send().await, send().await],
+        Some(DeliveryFault::AtOnce {}) => {
+            let (one, other) = tokio::join!(send(), send());
+            vec![one, other]
+        }
+        Some(DeliveryFault::Unsigned {}) => {
+            let unsigned = MessageWebhook { signing: Signing::None, ..webhook.clone() };
+            vec![unsigned.send(&simulator.deliverer, body, now).await, send().await]
+        }
+        _ => vec![send().await],
+    }
+}
+
+fn sms_body(api_key: &str, part: &SentPart, (status, code): (&str, &str), now: Timestamp) -> Map<String, Value> {
+    let mut body = json!({
+        "msisdn": part.to,
+        "to": part.from,
+        "network-code": part.network,
+        "messageId": part.message_id,
+        "price": part.price,
+        "status": status,
+        "scts": now.strftime("%y%m%d%H%M").to_string(),
+        "err-code": code,
+        "api-key": api_key,
+        "message-timestamp": now.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    });
+    if let Some(client_ref) = &part.client_ref {
+        body["client-ref"] = json!(client_ref);
+    }
+    body.as_object().cloned().unwrap_or_default()
+}
+
+fn messages_body(part: &SentPart, (status, code): (&str, &str), now: Timestamp) -> Map<String, Value> {
+    let word = match status {
+        "delivered" => "delivered",
+        "failed" | "expired" => "undeliverable",
+        "rejected" => "rejected",
+        _ => "submitted",
+    };
+    let mut body = json!({
+        "message_uuid": part.message_id,
+        "to": part.to,
+        "from": part.from,
+        "timestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "status": word,
+        "channel": "sms",
+        "usage": {"currency": "EUR", "price": part.price},
+        "destination": {"network_code": part.network},
+        "sms": {"count_total": part.parts.to_string()},
+    });
+    if matches!(word, "undeliverable" | "rejected") {
+        body["error"] = json!({"type": "https://developer.vonage.com/api-errors/messages", "title": code,
+            "detail": "The message was not delivered.", "instance": part.message_id});
+    }
+    if let Some(client_ref) = &part.client_ref {
+        body["client_ref"] = json!(client_ref);
+    }
+    body.as_object().cloned().unwrap_or_default()
+}
+
+/// A phone that takes texts of a sender or does not.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OptOut {
+    phone: String,
+    sender: String,
+    opted_out: bool,
+}
+
+/// Handles `PUT /simulator/opt-outs`.
+pub(super) async fn opt_out(State(simulator): Shared, bytes: Bytes) -> Result<StatusCode, Problem> {
+    let OptOut { phone, sender, opted_out } = body(&bytes)?;
+    let pair = (phones::digits(&phone), phones::digits(&sender));
+    let mut receipts = simulator.receipts();
+    if opted_out {
+        receipts.opted_out.insert(pair);
+    } else {
+        receipts.opted_out.remove(&pair);
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
