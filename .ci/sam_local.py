@@ -14,6 +14,7 @@ gateway, folder = os.environ["GATEWAY"], tempfile.TemporaryDirectory()
 work = folder.name
 FUNCTIONS = {
     "answer-webhook": "AnswerWebhook", "fallback-webhook": "FallbackWebhook", "event-webhook": "EventWebhook",
+    "message-webhook": "MessageWebhook",
     "create-conversation": "CreateConversation",
     "get-conversation": "GetConversation", "update-conversation": "UpdateConversation",
     "end-conversation": "EndConversation", "provision-numbers": "ProvisionNumbers", "control-call": "ControlCall",

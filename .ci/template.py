@@ -16,6 +16,7 @@ WEBHOOKS = {
     "GET /webhooks/answer", "POST /webhooks/answer", "GET /webhooks/fallback", "POST /webhooks/fallback",
     "POST /webhooks/event", "POST /webhooks/event/{id}", "POST /webhooks/event/{id}/{step}", "POST /webhooks/event/pin/{nth}",
     "GET /webhooks/whisper/{token}", "POST /webhooks/whisper/{token}",
+    "GET /webhooks/message", "POST /webhooks/message", "GET /webhooks/message-status", "POST /webhooks/message-status",
     # For whoever has the link of a text message.
     "GET /recordings/{token}",
 }
@@ -131,7 +132,7 @@ def check_releases(resources, gradual):
         kind = group["DeploymentConfigName"]["Fn::Sub"][1]["ConfigName"]
         expect(kind == ("Canary10Percent5Minutes" if gradual else "AllAtOnce"), kind)
         watched = [alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"].get("Alarms", [])]
-        expect("FunctionsCrash" in watched and len(watched) > 1 if gradual else not watched, watched)
+        expect("WebhooksCrash" in watched and len(watched) > 1 if gradual else not watched, watched)
         expect("DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"], group)
         # Without this, a function with a new secret would be there, and the alias would keep the old one.
         function = resources[name]["Properties"]
@@ -232,7 +233,7 @@ expect(not named([restored, outputs], ["Table", "Table.Arn", "Table.StreamArn"])
 for pipe in ("ConversationPipe", "LegPipe"):
     expect(restored[pipe]["Properties"]["Source"] == STREAM, restored[pipe])
 with_table = {name for name, one in restored.items() if "TABLE_NAME" in str(one.get("Properties", {}).get("Environment"))}
-expect(len(with_table) == 9 and "FallbackWebhook" not in with_table, with_table)
+expect(len(with_table) == 10 and "FallbackWebhook" not in with_table, with_table)
 for name in with_table:
     expect(restored[name]["Properties"]["Environment"]["Variables"]["TABLE_NAME"] == "restored", name)
 journals = {
@@ -292,7 +293,7 @@ def with_words(resources):
 
 speaking = {
     "AnswerWebhook", "EventWebhook", "CreateConversation", "GetConversation", "UpdateConversation", "ProvisionNumbers",
-    "ControlCall", "KeepRecordings"}
+    "ControlCall", "KeepRecordings", "MessageWebhook"}
 expect(with_words(iam) == {}, with_words(iam))
 worded, _ = deployed(WordsLayer=WORDS, DefaultLanguage="de", Brand="Rides")
 expect(with_words(worded) == {name: "/opt/words.json" for name in speaking}, with_words(worded))

@@ -275,6 +275,27 @@ impl Laptop {
         self.simulator(&format!("messages?to={to}")).await["messages"].as_array().unwrap().clone()
     }
 
+    /// Has a phone send a text, given as for `POST /simulator/texts`. Returns each webhook with its deliveries.
+    pub async fn text(&self, text: Value) -> Vec<Value> {
+        let answer = self.vonage(Method::POST, "/simulator/texts", text).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body["messages"].as_array().unwrap().clone()
+    }
+
+    /// Has Vonage deliver a text again, as `POST /simulator/texts/{id}/deliver` says.
+    pub async fn deliver_again(&self, id: &str, how: Value) -> Value {
+        let answer = self.vonage(Method::POST, &format!("/simulator/texts/{id}/deliver"), how).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
+    }
+
+    /// Has Vonage send the receipts of the texts so far, as `POST /simulator/receipts` says.
+    pub async fn receipts(&self, which: Value) -> Vec<Value> {
+        let answer = self.vonage(Method::POST, "/simulator/receipts", which).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body.as_array().unwrap().clone()
+    }
+
     /// Sends a form to Vonage's API with the account's credentials.
     pub async fn vonage_form(&self, path: &str, form: &[(&str, &str)]) -> Answer {
         let request = self.http.post(format!("{}{path}", self.stack.vonage_url)).form(form);

@@ -199,6 +199,15 @@ impl Table {
             }
             (("RECORDINGS", id), ("RECORDING", _)) => self.recordings.push(id.try_into().unwrap()),
             (("RECORDING", ""), _) => assert!(item["task"].is_string() && item["ttl"].is_i64(), "{item:?}"),
+            (("TEXTS", id), ("TEXT", _)) => {
+                let content = ["text", "message", "words"].iter().find(|name| item.contains_key(**name));
+                assert!(content.is_none(), "what was written is stored: {item:?}");
+                self.recordings.push(id.try_into().unwrap());
+            }
+            (("TEXT", _), _) => {
+                assert_eq!(names(&item), ["conversation", "known_until", "pk", "sk", "text", "ttl", "v"]);
+            }
+            (("EXPLAINED", _), ("TO" | "DAY", _)) => assert!(item["ttl"].is_i64(), "{item:?}"),
             (("LINK", _), _) => {
                 assert_eq!(names(&item), ["conversation", "expires_at", "pk", "recording", "sk", "ttl", "v"]);
             }

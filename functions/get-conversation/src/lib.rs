@@ -26,6 +26,9 @@ use shared::store::{CallsQuery, Store};
 use crate::decision::{DecisionQuery, DecisionView};
 use crate::page::{CallsParameters, ListQuery};
 
+/// Number of texts in an answer.
+const TEXTS: u16 = 50;
+
 /// The function that returns conversations.
 pub struct GetConversation {
     store: Store,
@@ -88,11 +91,18 @@ impl HttpFunction for GetConversation {
 impl GetConversation {
     async fn show(&self, id: ConversationId, query: CallsQuery<'_>) -> Result<Response<Body>, Problem> {
         let now = self.clock.now();
-        let found = self.store.conversation_with_calls(id, query, now).await?.ok_or_else(http::no_conversation)?;
+        let is_first_page = query.after.is_none();
+        let texts = async { if is_first_page { self.store.latest_texts(id, TEXTS).await.map(Some) } else { Ok(None) } };
+        let (found, texts) = tokio::try_join!(self.store.conversation_with_calls(id, query, now), texts)?;
+        let found = found.ok_or_else(http::no_conversation)?;
         let (conversation, [a, b]) = (&found.conversation, &found.conversation.participants);
         let calls = calls(found.legs, found.conversation.handling.guard);
         let view = ConversationView::new(conversation, now).with_usage(&found.usage, now);
         let view = view.with_calls(conversation, &calls, found.next.as_deref());
+        let view = match &texts {
+            Some(latest) => view.with_texts(&latest.texts, latest.has_more, now),
+            None => view,
+        };
         // Nobody dials the numbers of one that is over.
         let is_active = conversation.is_active(now);
         let losses = if is_active { self.store.losses([&a.sees, &b.sees]).await? } else { [None; 2] };

@@ -46,10 +46,11 @@ pub struct Route {
 }
 
 /// The names of all functions.
-pub const FUNCTIONS: [&str; 10] = [
+pub const FUNCTIONS: [&str; 11] = [
     answer_webhook::AnswerWebhook::NAME,
     fallback_webhook::NAME,
     event_webhook::EventWebhook::NAME,
+    message_webhook::MessageWebhook::NAME,
     create_conversation::CreateConversation::NAME,
     get_conversation::GetConversation::NAME,
     update_conversation::UpdateConversation::NAME,
@@ -71,6 +72,12 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
         ("POST", "/webhooks/event/pin/{nth}"),
         ("GET", "/webhooks/whisper/{token}"),
         ("POST", "/webhooks/whisper/{token}"),
+    ])?;
+    routes.add::<message_webhook::MessageWebhook>(&[
+        ("GET", "/webhooks/message"),
+        ("POST", "/webhooks/message"),
+        ("GET", "/webhooks/message-status"),
+        ("POST", "/webhooks/message-status"),
     ])?;
     routes.add::<create_conversation::CreateConversation>(&[("POST", "/conversations")])?;
     routes.add::<get_conversation::GetConversation>(&[

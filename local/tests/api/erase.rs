@@ -389,7 +389,8 @@ async fn slow_redaction_does_not_hold_up_others() {
     // In each order that the table has, it is first in its product.
     for product in shared::domain::carrier_record::Product::ALL {
         let slow = redactions.iter().filter(|redaction| redaction.record.product == product);
-        let slow = slow.map(|redaction| redaction.record.id.clone()).min().unwrap();
+        // Nobody texted.
+        let Some(slow) = slow.map(|redaction| redaction.record.id.clone()).min() else { continue };
         let rule = json!({"path": "/v1/redact/transaction", "contains": slow, "times": 1, "fault": {"kind": "hang"}});
         assert_eq!(laptop.vonage(Method::POST, "/simulator/faults", rule).await.status, 204);
     }

@@ -43,6 +43,7 @@ mod safety_key;
 mod stale;
 mod support;
 mod template;
+mod texts;
 mod transactions;
 mod unreadable;
 mod update;

@@ -12,10 +12,10 @@ use testkit::text;
 const WRITERS: [(&str, &[&str]); 8] = [
     ("calls_routed", &["answer-webhook"]),
     ("unknown_callers", &["answer-webhook"]),
-    ("signatures_refused", &["answer-webhook", "event-webhook"]),
+    ("signatures_refused", &["answer-webhook", "event-webhook", "message-webhook"]),
     ("lost_numbers", &["provision-numbers"]),
     ("application_foreign", &["provision-numbers"]),
-    ("unsigned_webhooks", &["answer-webhook", "event-webhook"]),
+    ("unsigned_webhooks", &["answer-webhook", "event-webhook", "message-webhook"]),
     ("schedule_failures", &["end-conversation", "keep-recordings", "provision-numbers"]),
     ("vonage_errors", &["create-conversation", "update-conversation", "end-conversation", "provision-numbers"]),
 ];

@@ -137,6 +137,7 @@ async fn each_function_starts_with_variables_of_template() {
     start::<provision_numbers::ProvisionNumbers>(environment("ProvisionNumbers")).await;
     start::<control_call::ControlCall>(environment("ControlCall")).await;
     start::<keep_recordings::KeepRecordings>(environment("KeepRecordings")).await;
+    start::<message_webhook::MessageWebhook>(environment("MessageWebhook")).await;
 }
 
 #[test]
@@ -159,6 +160,9 @@ fn each_function_has_only_secrets_that_it_uses() {
                 "VONAGE_SIGNATURE_SECRET",
                 "VONAGE_SIGNATURE_SECRET_2",
             ],
+            "MessageWebhook" => {
+                &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_SIGNATURE_SECRET", "VONAGE_SIGNATURE_SECRET_2"]
+            }
             "FallbackWebhook" | "GetConversation" => &[],
             "CreateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             "UpdateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
@@ -203,6 +207,7 @@ fn each_function_has_variables_for_its_vonage_hosts() {
         ("ProvisionNumbers", vec!["VONAGE_API_URL", "VONAGE_REST_URL"]),
         ("ControlCall", vec!["VONAGE_API_URL"]),
         ("KeepRecordings", vec!["VONAGE_API_URL", "VONAGE_REST_URL"]),
+        ("MessageWebhook", vec!["VONAGE_API_URL", "VONAGE_REST_URL"]),
     ] {
         let variables = variables(&template, function);
         let named =
@@ -267,6 +272,17 @@ fn each_function_has_only_permissions_that_it_uses() {
                 "events:PutEvents",
                 "s3:DeleteObject",
                 "s3:PutObject",
+            ],
+        ),
+        (
+            "MessageWebhook",
+            vec![
+                "dynamodb:BatchGetItem",
+                "dynamodb:ConditionCheckItem",
+                "dynamodb:DeleteItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:UpdateItem",
             ],
         ),
         (
@@ -367,6 +383,7 @@ fn only_who_writes_the_journal_may_and_nobody_reads_it() {
         ("GetConversation", vec![]),
         ("ControlCall", vec![]),
         ("KeepRecordings", vec![]),
+        ("MessageWebhook", vec![]),
         ("EventWebhook", vec![conversations(&["dynamodb:PutItem"])]),
         ("CreateConversation", vec![conversations(&["dynamodb:UpdateItem"])]),
         ("UpdateConversation", vec![conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem"])]),
@@ -598,6 +615,9 @@ async fn example_events_get_answers_of_their_names() {
     assert_eq!((status, &ncco[0]["text"]), (200, &json!("Goodbye.")), "there is no such conversation");
     let (status, ncco) = send("event-webhook-pin").await;
     assert_eq!((status, ncco.as_array().unwrap().len()), (200, 1), "nobody is asked for PINs");
+    for name in ["message-webhook", "message-webhook-receipt"] {
+        assert_eq!(send(name).await, (200, Value::Null), "{name}");
+    }
     for name in ["answer-webhook-unsigned", "event-webhook-unsigned"] {
         let (status, problem) = send(name).await;
         assert_eq!((status, &problem["title"]), (503, &json!("Webhook not signed")), "{name}");

@@ -104,6 +104,10 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::RecordingWork => key("RECORDING", &format!("{other}#aaaaaaaa")),
         ItemKind::RecordingLink => key("LINK#1", "LINK"),
         ItemKind::Warning => key("WARNING", "00000000001#CON-1"),
+        ItemKind::Text => key(&format!("TEXTS#{good}"), &format!("TEXT#{other}")),
+        ItemKind::TextClaim => key("TEXT#1", "TEXT"),
+        ItemKind::Explanation => key(&format!("EXPLAINED#{}", NUMBERS[3]), "TO#1"),
+        ItemKind::ExplanationsOfDay => key(&format!("EXPLAINED#{}", NUMBERS[3]), "DAY#2026-11-30"),
         // Also the good conversation's own: only a restore reads them.
         ItemKind::RouteKeys => [other, good].map(|id| [format!("CONVERSATION#{id}"), "KEYS".to_owned()]).into(),
         ItemKind::Change => [other, good].map(|id| [format!("CONVERSATION#{id}"), "CHANGE".to_owned()]).into(),

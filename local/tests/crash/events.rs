@@ -92,6 +92,13 @@ pub fn drain(number: &str) -> Value {
     event
 }
 
+/// A text with this signature.
+pub fn message(body: &Value, signature: &str) -> Value {
+    let mut event = with_body(include_str!("../../../events/message-webhook.json"), body);
+    event["headers"]["authorization"] = json!(format!("Bearer {signature}"));
+    event
+}
+
 fn with_body(event: &str, body: &Value) -> Value {
     let mut event: Value = serde_json::from_str(event).unwrap();
     event["body"] = json!(body.to_string());

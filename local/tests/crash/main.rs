@@ -23,4 +23,5 @@ mod proxy;
 mod recordings;
 mod restore;
 mod scenario;
+mod texts;
 mod usage;

@@ -6,4 +6,5 @@ mod failures;
 mod laptop;
 mod sandbox;
 mod story;
+mod texts;
 mod webhooks;

@@ -22,3 +22,4 @@ mod recordings;
 mod renting;
 mod safety_key;
 mod sandboxes;
+mod texts;

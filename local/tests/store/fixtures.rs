@@ -22,6 +22,7 @@ use shared::domain::pin::Allowance;
 use shared::domain::pool::{Feature, NumberState};
 use shared::domain::recording::{Recording, RecordingKind, RecordingState};
 use shared::domain::recording_work::{RecordingTask, RecordingWork};
+use shared::domain::relayed_text::{AcceptedPart, PartFate, Receipt, RelayedText, TextReference};
 use shared::domain::route::{Destination, KeyOwner, Route};
 use shared::domain::route_keys::{RouteKey, Tenure};
 use shared::domain::side::{Side, WhoDials};
@@ -29,7 +30,8 @@ use shared::domain::support::SupportPhone;
 use shared::domain::usage::Usage;
 use shared::store::{
     AccountWalk, CallsPage, Counted, IdempotentRequest, ItemKind, Keeping, LegIds, LegNumbers, LegPhone, Line, Loss,
-    Offer, RecordedDemand, Recount, RetentionPass, RouteScan, ScanPurpose, Store, TriesOf, Warning,
+    Offer, RecordedDemand, Recount, RetentionPass, RouteScan, ScanPurpose, Store, TextClaim, TextOutcome, TriesOf,
+    Warning,
 };
 
 use crate::{
@@ -172,6 +174,47 @@ async fn tell_story(store: &Store) {
     tell_story_of_recordings(store).await;
     tell_story_of_pool(store).await;
     tell_story_of_pin(store).await;
+    tell_story_of_texts(store).await;
+}
+
+/// A text of two parts, of which one is on the phone, and one that the network held back.
+fn relayed() -> RelayedText {
+    let inbound = CarrierRecord { id: "in-1".to_owned(), product: Product::Messages, direction: Direction::Inbound };
+    let id = "01M81PZXZPCX9PBRT5SWKY25T1".to_owned().try_into().unwrap();
+    RelayedText { id, ..RelayedText::claimed(Side::A, 2, inbound, after(5)) }
+}
+
+fn accepted() -> Vec<AcceptedPart> {
+    ["part-1", "part-2"].map(|id| AcceptedPart { id: id.to_owned(), price: Some("0.0333".to_owned()) }).into()
+}
+
+async fn tell_story_of_texts(store: &Store) {
+    let (text, reference) = (relayed(), TextReference { conversation: id('1'), text: relayed().id });
+    assert_eq!(store.claim_text(id('1'), &text, after(160)).await.unwrap(), TextClaim::Claimed);
+    store.record_text_outcome(reference, &TextOutcome::Accepted(accepted()), after(6)).await.unwrap();
+    for (part, fate) in [("part-1", PartFate::Delivered), ("part-2", PartFate::Undelivered("held back".to_owned()))] {
+        let receipt = Receipt { reference, part: part.to_owned(), fate };
+        assert!(store.record_receipt(&receipt, after(7)).await.unwrap());
+    }
+    assert!(store.claim_explanation(&virtual_number(21), "0123abcd", now()).await.unwrap());
+}
+
+async fn check_texts(store: &Store) {
+    let latest = store.latest_texts(id('1'), 10).await.unwrap();
+    let ids = |id: &str| [id.to_owned()].into();
+    let expected = RelayedText {
+        sent_at: Some(after(6)),
+        parts: accepted(),
+        delivered: ids("part-1"),
+        undelivered: ids("part-2"),
+        delivered_at: Some(after(7)),
+        undelivered_because: Some("held back".to_owned()),
+        ..relayed()
+    };
+    assert_eq!((latest.texts, latest.has_more), (vec![expected.clone()], false));
+    let again = store.claim_text(id('2'), &relayed(), after(160)).await.unwrap();
+    assert_eq!(again, TextClaim::Known(Some(expected)));
+    assert!(!store.claim_explanation(&virtual_number(21), "0123abcd", after(50)).await.unwrap());
 }
 
 /// A call whose caller types a wrong PIN and then the right one.
@@ -335,6 +378,7 @@ async fn check_story(store: &Store) {
     check_schedules(store).await;
     check_journal(store).await;
     check_recordings(store).await;
+    check_texts(store).await;
 }
 
 async fn check_journal(store: &Store) {

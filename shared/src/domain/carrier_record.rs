@@ -8,7 +8,7 @@ use crate::domain::call::{Direction, Leg};
 /// One record at the carrier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CarrierRecord {
-    /// The carrier's id: the `uuid` of a leg, the `message-id` of a part of a text message, the `request_id` of a number lookup.
+    /// The carrier's id: the `uuid` of a leg, the `message-id` of a part of a text message or its `message_uuid`, the `request_id` of a number lookup.
     pub id: String,
     /// Its kind.
     pub product: Product,
@@ -24,13 +24,15 @@ pub enum Product {
     Voice,
     /// A part of a text message.
     Sms,
+    /// A text message that came by the Messages API.
+    Messages,
     /// A number lookup.
     NumberInsight,
 }
 
 impl Product {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::NumberInsight, Self::Sms, Self::Voice];
+    pub const ALL: [Self; 4] = [Self::NumberInsight, Self::Sms, Self::Voice, Self::Messages];
 
     /// Returns its position in [`Product::ALL`].
     pub fn index(self) -> usize {
@@ -38,6 +40,7 @@ impl Product {
             Self::NumberInsight => 0,
             Self::Sms => 1,
             Self::Voice => 2,
+            Self::Messages => 3,
         }
     }
 
@@ -46,6 +49,7 @@ impl Product {
         match self {
             Self::Voice => "voice",
             Self::Sms => "sms",
+            Self::Messages => "messages",
             Self::NumberInsight => "number-insight",
         }
     }

@@ -316,6 +316,11 @@ impl Route {
         self.callees.is_empty() || self.open(now).is_some()
     }
 
+    /// Returns the phone that gets a text at `now`: the first that may be called at this hour, or else the first. A text can wait.
+    pub fn phone_for_texts(&self, now: Timestamp) -> &RealNumber {
+        self.open(now).map_or(&self.connect_to, |callee| &callee.number)
+    }
+
     /// Returns the first of several phones that may be called at `now`.
     fn open(&self, now: Timestamp) -> Option<&Callee> {
         self.callees.iter().find(|callee| callee.hours.as_ref().is_none_or(|hours| hours.include(now)))

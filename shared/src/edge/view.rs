@@ -16,10 +16,12 @@ use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::pin::Pin;
+use crate::domain::relayed_text::{AcceptedPart, RelayedText, TextId, TextState};
 use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::usage::{self, Left, Tally, Usage, UsageLimits};
 use crate::domain::words::own_text::OwnTexts;
+use crate::vonage::call_urls::letter;
 
 /// The currency of all prices. Vonage bills in EUR.
 pub const CURRENCY: &str = "EUR";
@@ -71,6 +73,32 @@ pub struct ConversationView<'a> {
     calls: Option<Vec<CallView<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     calls_next: Option<&'a str>,
+    /// The latest texts, latest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    texts: Vec<TextView<'a>>,
+    /// True if there are earlier ones.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    texts_cut: bool,
+}
+
+/// A text from one participant to the other.
+#[derive(Debug, Serialize)]
+struct TextView<'a> {
+    id: TextId,
+    from: &'static str,
+    state: TextState,
+    segments: u32,
+    received_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivered_at: Option<Timestamp>,
+    /// The reason of a failure, or of a state that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<Decimal>,
+    currency: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -199,6 +227,8 @@ impl<'a> ConversationView<'a> {
             participants: Side::BOTH.map(|side| ParticipantView::new(conversation, side)),
             calls: None,
             calls_next: None,
+            texts: Vec::new(),
+            texts_cut: false,
         }
     }
 
@@ -206,6 +236,13 @@ impl<'a> ConversationView<'a> {
     pub fn with_calls(mut self, conversation: &'a Conversation, calls: &'a [Call], next: Option<&'a str>) -> Self {
         self.calls = Some(calls.iter().map(|call| CallView::new(conversation, call)).collect());
         self.calls_next = next;
+        self
+    }
+
+    /// Adds the latest of its texts. `cut` says that there are earlier ones.
+    pub fn with_texts(mut self, texts: &'a [RelayedText], cut: bool, now: Timestamp) -> Self {
+        self.texts = texts.iter().map(|text| TextView::new(text, now)).collect();
+        self.texts_cut = cut;
         self
     }
 
@@ -225,6 +262,28 @@ impl<'a> ConversationView<'a> {
             participant.dials_lost_since = lost_since;
         }
         self
+    }
+}
+
+impl<'a> TextView<'a> {
+    fn new(text: &'a RelayedText, now: Timestamp) -> Self {
+        let state = text.state(now);
+        let has_reason = matches!(state, TextState::Failed | TextState::Unknown);
+        let reason = text.undelivered_because.as_deref().or(text.problem.as_deref());
+        let price = |part: &AcceptedPart| part.price.as_ref()?.parse::<Decimal>().ok();
+        let prices: Option<Vec<Decimal>> = text.parts.iter().map(price).collect();
+        Self {
+            id: text.id,
+            from: letter(text.from),
+            state,
+            segments: text.segments,
+            received_at: text.received_at,
+            sent_at: text.sent_at,
+            delivered_at: text.delivered_at.filter(|_| state == TextState::Delivered),
+            reason: reason.filter(|_| has_reason),
+            price: prices.filter(|prices| !prices.is_empty()).map(|prices| prices.iter().sum::<Decimal>().normalize()),
+            currency: CURRENCY,
+        }
     }
 }
 

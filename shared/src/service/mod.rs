@@ -17,6 +17,7 @@ pub mod pool_cache;
 pub mod provision;
 pub mod recordings;
 pub mod redact;
+pub mod relay_texts;
 pub mod restore;
 pub mod retention;
 pub mod safety_key;

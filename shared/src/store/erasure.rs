@@ -119,7 +119,10 @@ impl Store {
                 Some(ConversationItem::Erasing { conversation, records }) => {
                     self.erase_routes(&conversation, now).await?;
                     // Whatever its handling is now: it may have taken messages before.
-                    if !self.erase_recordings(id, now).await? || !self.erase_legs(id, now).await? {
+                    if !self.erase_recordings(id, now).await? || !self.erase_texts(id, now).await? {
+                        return Ok(Erased::InPart);
+                    }
+                    if !self.erase_legs(id, now).await? {
                         return Ok(Erased::InPart);
                     }
                     self.finish_erasure(&conversation, records, now).await?

@@ -18,6 +18,7 @@ use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pool::Work;
 use crate::domain::ready_pool::PartName;
 use crate::domain::recording::RecordingId;
+use crate::domain::relayed_text::TextId;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -136,6 +137,20 @@ pub(super) enum Key<'a> {
         due_at: Timestamp,
         call: &'a str,
     },
+    /// A text, in a partition of the conversation's texts.
+    Text(ConversationId, TextId),
+    /// The claim of a text, by the carrier's id of it as it came.
+    TextClaim(&'a str),
+    /// The explanation that a person got from a virtual number, by a hash of that person's phone.
+    Explanation {
+        number: &'a VirtualNumber,
+        to: &'a str,
+    },
+    /// The number of explanations from a virtual number on a day.
+    ExplanationsOfDay {
+        number: &'a VirtualNumber,
+        day: Date,
+    },
     /// The route keys of a conversation, in the journal.
     RouteKeys(ConversationId),
     /// The last change of a conversation, in the journal.
@@ -194,6 +209,10 @@ impl Key<'_> {
             }
             Key::RecordingLink(hash) => (format!("LINK#{hash}"), "LINK".to_owned()),
             Key::Warning { due_at, call } => (WARNING_PARTITION.to_owned(), format!("{}#{call}", due_key(due_at))),
+            Key::Text(conversation, id) => (texts_partition(conversation), format!("{TEXT_PREFIX}{id}")),
+            Key::TextClaim(id) => (format!("TEXT#{id}"), "TEXT".to_owned()),
+            Key::Explanation { number, to } => (explained_partition(number), format!("TO#{to}")),
+            Key::ExplanationsOfDay { number, day } => (explained_partition(number), format!("DAY#{day}")),
             Key::RouteKeys(id) => (conversation_partition(id), ROUTE_KEYS.to_owned()),
             Key::Change(id) => (conversation_partition(id), CHANGE.to_owned()),
             Key::JournalOwner => (JOURNAL_OWNER.to_owned(), JOURNAL_OWNER.to_owned()),
@@ -245,6 +264,10 @@ impl Key<'_> {
             Key::RecordingWork(..) => ItemKind::RecordingWork,
             Key::RecordingLink(_) => ItemKind::RecordingLink,
             Key::Warning { .. } => ItemKind::Warning,
+            Key::Text(..) => ItemKind::Text,
+            Key::TextClaim(_) => ItemKind::TextClaim,
+            Key::Explanation { .. } => ItemKind::Explanation,
+            Key::ExplanationsOfDay { .. } => ItemKind::ExplanationsOfDay,
             Key::RouteKeys(_) => ItemKind::RouteKeys,
             Key::Change(_) => ItemKind::Change,
             Key::JournalOwner => ItemKind::JournalOwner,
@@ -305,6 +328,18 @@ pub(super) const RECORDING_PREFIX: &str = "RECORDING#";
 /// Returns the partition of the recordings of a conversation.
 pub(super) fn recordings_partition(id: ConversationId) -> String {
     format!("RECORDINGS#{id}")
+}
+
+/// Prefix of the sort key of a text.
+pub(super) const TEXT_PREFIX: &str = "TEXT#";
+
+/// Returns the partition of the texts of a conversation.
+pub(super) fn texts_partition(id: ConversationId) -> String {
+    format!("TEXTS#{id}")
+}
+
+fn explained_partition(number: &VirtualNumber) -> String {
+    format!("EXPLAINED#{number}")
 }
 
 pub(super) fn caller_partition(caller: &str) -> String {
@@ -476,6 +511,10 @@ mod tests {
             Key::RecordingWork(id, recording),
             Key::RecordingLink("1"),
             Key::Warning { due_at: Timestamp::UNIX_EPOCH, call: "CON-1" },
+            Key::Text(id, TextId::generate(Timestamp::UNIX_EPOCH)),
+            Key::TextClaim("1"),
+            Key::Explanation { number, to: "1" },
+            Key::ExplanationsOfDay { number, day: Date::MAX },
             Key::RouteKeys(id),
             Key::Change(id),
             Key::JournalOwner,

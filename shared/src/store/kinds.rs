@@ -85,6 +85,14 @@ kinds! {
     RecordingLink = "the link to a recording",
     /// A warning that a call is about to end.
     Warning = "a warning",
+    /// A text that is passed on.
+    Text = "a text",
+    /// The claim of a text.
+    TextClaim = "the claim of a text",
+    /// The explanation that a person got.
+    Explanation = "an explanation",
+    /// The number of explanations of a day.
+    ExplanationsOfDay = "the explanations of a day",
     /// The route keys of a conversation, in the journal.
     RouteKeys = "the route keys of a conversation",
     /// The last change of a conversation, in the journal.
@@ -157,6 +165,10 @@ impl ItemKind {
             ("RECORDING", _) => Self::RecordingWork,
             ("LINK", "LINK") => Self::RecordingLink,
             ("WARNING", _) => Self::Warning,
+            ("TEXTS", "TEXT") => Self::Text,
+            ("TEXT", "TEXT") => Self::TextClaim,
+            ("EXPLAINED", "TO") => Self::Explanation,
+            ("EXPLAINED", "DAY") => Self::ExplanationsOfDay,
             _ => return None,
         })
     }

@@ -46,6 +46,7 @@ mod route_scan;
 mod routes;
 mod safety_keys;
 pub mod schema;
+mod texts;
 mod transaction;
 mod usage;
 mod verdicts;
@@ -94,6 +95,7 @@ pub use retention_pass::RetentionPass;
 pub use route_scan::{MAX_NUMBERS, RouteScan};
 pub use routes::{Decided, KeyOwners};
 pub use safety_keys::KeyLeg;
+pub use texts::{LatestTexts, Ownership, TEXTS_KNOWN, TextClaim, TextOutcome};
 pub use usage::UsageAsRead;
 pub use warnings::Warning;
 

@@ -38,7 +38,7 @@ impl KeyOwners {
         find(&|owner| owner.is_live(time)).or_else(|| find(&|owner| owner.is_in_use(time)))
     }
 
-    fn into_best(mut self, time: Timestamp) -> Option<KeyOwner> {
+    pub(super) fn into_best(mut self, time: Timestamp) -> Option<KeyOwner> {
         let best = self.best(time)?;
         self.0.swap_remove(best).1
     }

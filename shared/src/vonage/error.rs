@@ -81,6 +81,17 @@ impl VonageError {
         matches!(self, Self::Failed(_) | Self::NotUnderstood(_) | Self::Partial(_) | Self::NoAnswer(_))
     }
 
+    /// True if a text was certainly not sent, for a reason that passes: a later request may be accepted.
+    ///
+    /// Source: Vonage SMS API 1.5.1, status 9, "quota exceeded".
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused { code, .. } => code == "9",
+            Self::RateLimited { .. } | Self::Unreachable(_) | Self::Unauthorized | Self::NotSigned => true,
+            _ => false,
+        }
+    }
+
     /// True if a number that was looked up is neither valid nor invalid by this answer, or by the lack of one. False if this
     /// deployment is at fault: wrong credentials, or a wrong request.
     pub fn leaves_number_undecided(&self) -> bool {

@@ -8,6 +8,8 @@ pub mod calls;
 pub mod carrier_lookup;
 pub mod event;
 pub mod identity_insights;
+pub mod message_event;
+pub mod message_signature;
 pub mod ncco;
 pub mod number_insight;
 pub mod number_lookup;

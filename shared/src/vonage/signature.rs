@@ -49,6 +49,9 @@ pub enum SignatureError {
     /// The signature is too old, or from the future. The value is the difference to now, in seconds.
     #[error("the time of the webhook's signature is {0} s away from now")]
     OutsideTimeWindow(u64),
+    /// The signature of the SMS API was made in another way than by HMAC with SHA-1, SHA-256 or SHA-512.
+    #[error("the signature's method is not one of those that are taken")]
+    UnknownMethod,
     /// The signature was made for another account.
     #[error("the webhook was signed for another Vonage account")]
     WrongAccount,

@@ -12,6 +12,7 @@ use super::error::VonageError;
 use super::retry::Idempotency;
 use crate::config::VonageConfig;
 use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::relayed_text::{AcceptedPart, TextReference};
 use crate::domain::text_message::Encoding;
 
 /// A service that sends text messages.
@@ -53,8 +54,24 @@ impl SmsOnDemand {
 
 impl TextSender for SmsOnDemand {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
-        let api = self.api.get_or_init(|| SmsApi(Vonage::new(self.config.clone())));
-        api.send(from, to, text).await
+        self.api().send(from, to, text).await
+    }
+}
+
+impl SmsOnDemand {
+    /// Sends a text that is passed on; see [`SmsApi::relay`].
+    pub async fn relay(
+        &self,
+        from: &VirtualNumber,
+        to: &RealNumber,
+        text: &str,
+        reference: TextReference,
+    ) -> Result<Vec<AcceptedPart>, VonageError> {
+        self.api().relay(from, to, text, reference).await
+    }
+
+    fn api(&self) -> &SmsApi {
+        self.api.get_or_init(|| SmsApi(Vonage::new(self.config.clone())))
     }
 }
 
@@ -67,6 +84,9 @@ struct Message<'a> {
     text: &'a str,
     #[serde(rename = "type")]
     encoding: &'static str,
+    /// Repeated in the receipts.
+    #[serde(rename = "client-ref", skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -80,31 +100,56 @@ struct Part {
     status: String,
     #[serde(rename = "message-id")]
     message_id: Option<String>,
+    #[serde(rename = "message-price")]
+    price: Option<String>,
 }
 
 impl TextSender for SmsApi {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
+        let parts = self.send_message(Message::new(from, to, text, None)).await?;
+        Ok(parts.into_iter().map(|part| part.id).collect())
+    }
+}
+
+impl<'a> Message<'a> {
+    fn new(from: &'a VirtualNumber, to: &'a RealNumber, text: &'a str, reference: Option<String>) -> Self {
         // The API does not detect the encoding.
         let encoding = match Encoding::of(text) {
             Encoding::Gsm => "text",
             Encoding::Ucs2 => "unicode",
         };
-        let message = Message { from: from.as_str(), to: to.expose(), text, encoding };
-        self.0.retry_budget(PATH, Idempotency::Unsafe, None).run(|limit| self.send_once(&message, limit)).await
+        Self { from: from.as_str(), to: to.expose(), text, encoding, reference }
     }
 }
 
 impl SmsApi {
-    async fn send_once(&self, message: &Message<'_>, limit: Duration) -> Result<Vec<String>, VonageError> {
+    /// Sends a text that is passed on, and returns the parts that the carrier has queued. Their receipts have the `reference`.
+    pub async fn relay(
+        &self,
+        from: &VirtualNumber,
+        to: &RealNumber,
+        text: &str,
+        reference: TextReference,
+    ) -> Result<Vec<AcceptedPart>, VonageError> {
+        self.send_message(Message::new(from, to, text, Some(reference.to_string()))).await
+    }
+
+    async fn send_message(&self, message: Message<'_>) -> Result<Vec<AcceptedPart>, VonageError> {
+        self.0.retry_budget(PATH, Idempotency::Unsafe, None).run(|limit| self.send_once(&message, limit)).await
+    }
+
+    async fn send_once(&self, message: &Message<'_>, limit: Duration) -> Result<Vec<AcceptedPart>, VonageError> {
         let answer: Answer = self.0.send_for_json(self.0.rest(PATH), Payload::Form(message), limit).await?;
         let (accepted, refused): (Vec<_>, Vec<_>) = answer.messages.into_iter().partition(|part| part.status == "0");
-        let (count, ids) = (accepted.len(), accepted.into_iter().filter_map(|part| part.message_id).collect());
+        let count = accepted.len();
+        let accepted =
+            accepted.into_iter().filter_map(|part| Some(AcceptedPart { id: part.message_id?, price: part.price }));
         match refused.first() {
             // A retry would send the accepted parts twice.
-            Some(_) if count > 0 => Err(VonageError::Partial(ids)),
+            Some(_) if count > 0 => Err(VonageError::Partial(accepted.map(|part| part.id).collect())),
             Some(part) => Err(refusal(&part.status)),
             None if count == 0 => Err(VonageError::NotUnderstood(None)),
-            None => Ok(ids),
+            None => Ok(accepted.collect()),
         }
     }
 }

@@ -172,6 +172,10 @@ sentences! {
         MissedByReceiver = "text.missed-by-receiver" needs [Label],
         /// The number to dial from now on.
         NumberChanged = "text.number-changed" needs [Number],
+        /// The writer of a text that reached nobody.
+        NotRelayed = "text.not-relayed",
+        /// The same, because the conversation is over.
+        NotRelayedOver = "text.not-relayed-over",
         /// A message that the caller of a missed call left.
         Voicemail = "text.voicemail" needs [Label, Link],
     }

@@ -49,6 +49,19 @@ impl From<crate::service::hang_up::HangUpError> for Problem {
         }
     }
 }
+impl From<crate::service::relay_texts::RelayError> for Problem {
+    fn from(error: crate::service::relay_texts::RelayError) -> Self {
+        match error {
+            crate::service::relay_texts::RelayError::Store(error) => error.into(),
+            crate::service::relay_texts::RelayError::Carrier(error) => error.into(),
+            // No failure: Vonage sends the webhook again, and by then it is settled.
+            crate::service::relay_texts::RelayError::BeingSent => {
+                let detail = "Another delivery of this text is being handled. Send the webhook again.";
+                Self::new(StatusCode::CONFLICT, "text-in-progress", "Text in progress", detail)
+            }
+        }
+    }
+}
 impl From<crate::service::speak::SpeakError> for Problem {
     fn from(error: crate::service::speak::SpeakError) -> Self {
         match error {

@@ -12,7 +12,7 @@ use crate::vonage::call_urls::{CallUrls, Step};
 use crate::vonage::signature::WebhookVerifier;
 
 /// Size of the largest body of a webhook, in bytes. Vonage's bodies have 1000 to 2000 bytes.
-const MAX_WEBHOOK_BYTES: usize = 64 * 1024;
+pub(super) const MAX_WEBHOOK_BYTES: usize = 64 * 1024;
 
 /// The beginning of all paths of webhooks.
 const WEBHOOKS: &str = "/webhooks/";

@@ -1,0 +1,75 @@
+//! `GET|POST /webhooks/message` receives texts of phones to virtual numbers and passes them on, and `GET|POST /webhooks/message-status`
+//! receives the receipts of texts. Both may come twice, late and out of order.
+
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Request, Response};
+use shared::clock::SharedClock;
+use shared::config::{ConfigError, Environment, SignatureConfig, VonageConfig};
+use shared::domain::pin::PinKey;
+use shared::edge::function::HttpFunction;
+use shared::edge::http::{self, MessageVerifier, Problem};
+use shared::edge::request_log::RequestLog;
+use shared::service::relay_texts::TextRelay;
+use shared::store::Store;
+use shared::vonage::message_event::{Fields, InboundText, NotAMessage, receipt};
+use shared::vonage::sms::SmsOnDemand;
+
+/// The message webhook.
+pub struct MessageWebhook {
+    relay: TextRelay,
+    verifier: MessageVerifier,
+    clock: SharedClock,
+}
+
+impl HttpFunction for MessageWebhook {
+    const NAME: &'static str = "message-webhook";
+
+    fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        let relay = TextRelay {
+            store: Store::connect(env)?,
+            texts: SmsOnDemand::new(VonageConfig::from_environment(env)?),
+            words: env.words()?,
+            key: PinKey::new(&env.hash_key()?.0),
+            clock: clock.clone(),
+        };
+        Ok(Self { relay, verifier: MessageVerifier::new(&SignatureConfig::from_environment(env)?), clock })
+    }
+
+    async fn warm_up(&self) {
+        self.relay.store.warm_up().await;
+    }
+
+    async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        let done = Ok(http::empty(StatusCode::OK));
+        let Some(fields) = self.verifier.signed_fields(&request, self.clock.now())? else {
+            log.outcome = "nothing in it";
+            return done;
+        };
+        if request.uri().path().ends_with("/message-status") {
+            self.record_receipt(&fields, log).await?;
+        } else {
+            let inbound = InboundText::parse(&fields).map_err(not_a_message)?;
+            let (relayed, conversation) = self.relay.handle(inbound).await?;
+            (log.outcome, log.conversation) = (relayed.outcome(), conversation);
+        }
+        done
+    }
+}
+
+impl MessageWebhook {
+    /// Adds a receipt to its text.
+    async fn record_receipt(&self, fields: &Fields, log: &mut RequestLog) -> Result<(), Problem> {
+        let Some(receipt) = receipt(fields).map_err(not_a_message)? else {
+            log.outcome = "receipt of another text";
+            return Ok(());
+        };
+        log.conversation = Some(receipt.reference.conversation);
+        let is_there = self.relay.store.record_receipt(&receipt, self.clock.now()).await?;
+        log.outcome = if is_there { "receipt recorded" } else { "receipt of an unknown text" };
+        Ok(())
+    }
+}
+
+fn not_a_message(error: NotAMessage) -> Problem {
+    Problem::malformed(format!("This is no webhook of Vonage: {error}."))
+}

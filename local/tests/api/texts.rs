@@ -1,0 +1,344 @@
+//! Texts between participants.
+
+use serde_json::{Value, json};
+use testkit::{DRIVER, Laptop, RIDER, text};
+
+const HOUR: i64 = 3600;
+
+async fn laptop() -> Laptop {
+    Laptop::builder().numbers("GB", 2).start().await
+}
+
+/// Returns the number that the participant on this side dials.
+fn dials(conversation: &Value, side: usize) -> String {
+    text(conversation, &format!("/participants/{side}/dials")).to_owned()
+}
+
+/// Has the rider text the driver.
+async fn write(laptop: &Laptop, conversation: &Value, words: &str) -> Value {
+    let sent = laptop.text(json!({"from": RIDER, "to": dials(conversation, 0), "text": words})).await;
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    sent[0].clone()
+}
+
+async fn read(laptop: &Laptop, conversation: &Value) -> Value {
+    let read = laptop.get(&format!("/conversations/{}", text(conversation, "/id"))).await;
+    assert_eq!(read.status, 200, "{read:?}");
+    read.body
+}
+
+/// Returns the words of the texts on a phone.
+async fn words(laptop: &Laptop, phone: &str) -> Vec<String> {
+    laptop.texts(phone).await.iter().map(|message| text(message, "/text").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn text_reaches_the_other_one_from_the_mask_and_back() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    let sent = write(&laptop, &conversation, "I am at the station €").await;
+    assert_eq!(sent["deliveries"], json!([200]), "{sent}");
+    let received = laptop.texts(DRIVER).await;
+    assert_eq!((received.len(), &received[0]["text"]), (1, &json!("I am at the station €")));
+    assert_eq!(received[0]["from"], conversation["participants"][0]["masked_by"]);
+    laptop.advance(1);
+    let back = json!({"from": DRIVER, "to": received[0]["from"], "text": "Coming 🚕"});
+    laptop.text(back).await;
+    assert_eq!(words(&laptop, RIDER).await, ["Coming 🚕"]);
+    let texts = read(&laptop, &conversation).await["texts"].clone();
+    assert_eq!(texts.as_array().unwrap().len(), 2);
+    for (position, side) in [(0, "b"), (1, "a")] {
+        let shown = &texts[position];
+        assert_eq!((&shown["from"], &shown["state"], &shown["segments"]), (&json!(side), &json!("sent"), &json!(1)));
+        assert_eq!((text(shown, "/price"), text(shown, "/currency")), ("0.0333", "EUR"));
+    }
+    assert!(!texts.to_string().contains("station"), "{texts}");
+    laptop.table().await;
+}
+
+#[tokio::test]
+async fn text_that_comes_again_is_passed_on_once() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({"expires_in": 60})).await;
+    for fault in ["lose_answer", "duplicate", "at_once", "unsigned"] {
+        let rule = json!({"webhook": "inbound_url", "contains": fault, "fault": {"kind": fault}});
+        assert_eq!(laptop.vonage(reqwest::Method::POST, "/simulator/faults", rule).await.status, 204);
+        let sent = write(&laptop, &conversation, fault).await;
+        assert!(sent["deliveries"].to_string().contains("200"), "{sent}");
+        // With the signature of the first time too, and hours after the end.
+        for (later, how) in [(1, json!({})), (HOUR, json!({"same_signature": true})), (20 * HOUR, json!({}))] {
+            laptop.advance(later);
+            let again = laptop.deliver_again(text(&sent, "/id"), how).await;
+            assert_eq!(again["deliveries"], json!([200]), "{fault}");
+        }
+        laptop.advance(-21 * HOUR - 1);
+        assert_eq!(words(&laptop, DRIVER).await.iter().filter(|words| *words == fault).count(), 1, "{fault}");
+    }
+    assert_eq!((laptop.texts(DRIVER).await.len(), laptop.texts(RIDER).await.len()), (4, 0), "nobody is told otherwise");
+}
+
+#[tokio::test]
+async fn text_that_comes_hours_late_reaches_nobody_else() {
+    let laptop = Laptop::builder().env(&[("QUARANTINE_SECONDS", "60"), ("MAX_CALL_SECONDS", "60")]);
+    let laptop = laptop.numbers("GB", 2).start().await;
+    let first = laptop.create_with(json!({"expires_in": 60})).await;
+    // Nobody answers for an hour, and the rider's next conversation has the same number.
+    let outage = json!({"operation": "*", "times": 1000, "fault": {"kind": "error", "code": "InternalServerError"}});
+    laptop.vonage(reqwest::Method::POST, "/simulator/faults", outage).await;
+    let sent = write(&laptop, &first, "to the first driver").await;
+    assert!(!sent["deliveries"].to_string().contains("200"), "{sent}");
+    laptop.no_more_faults().await;
+    laptop.advance(HOUR);
+    let other = "447700900077";
+    let next = laptop
+        .create_with(json!({"participants": [{"number": format!("+{RIDER}")}, {"number": format!("+{other}")}]}))
+        .await;
+    assert!([0, 1].map(|side| dials(&next, side)).contains(&dials(&first, 0)), "the same number: {next}");
+    assert_eq!(laptop.deliver_again(text(&sent, "/id"), json!({})).await["deliveries"], json!([200]));
+    assert!(words(&laptop, other).await.is_empty() && words(&laptop, DRIVER).await.is_empty());
+}
+
+#[tokio::test]
+async fn text_that_vonage_did_not_take_goes_with_a_later_delivery() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    laptop.faults("/sms/json", 100, json!({"kind": "status", "status": 429})).await;
+    let sent = write(&laptop, &conversation, "later").await;
+    assert!(!sent["deliveries"].to_string().contains("200"), "{sent}");
+    assert!(read(&laptop, &conversation).await["texts"].is_null(), "the claim was given up");
+    laptop.no_more_faults().await;
+    laptop.advance(60);
+    assert_eq!(laptop.deliver_again(text(&sent, "/id"), json!({})).await["deliveries"], json!([200]));
+    assert_eq!(words(&laptop, DRIVER).await, ["later"]);
+}
+
+#[tokio::test]
+async fn text_whose_outcome_is_not_known_is_never_sent_again() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    laptop.fault("/sms/json", json!({"kind": "close_after"})).await;
+    let sent = write(&laptop, &conversation, "maybe").await;
+    assert_eq!(sent["deliveries"], json!([200]));
+    laptop.deliver_again(text(&sent, "/id"), json!({})).await;
+    assert_eq!(words(&laptop, DRIVER).await, ["maybe"]);
+    let shown = read(&laptop, &conversation).await["texts"][0].clone();
+    assert_eq!((&shown["state"], &shown["reason"]), (&json!("unknown"), &json!("no response from Vonage")));
+    // Its receipt finds it, although its id never came.
+    laptop.receipts(json!({})).await;
+    assert_eq!(read(&laptop, &conversation).await["texts"][0]["state"], "delivered");
+}
+
+#[tokio::test]
+async fn receipts_decide_the_state_in_any_order() {
+    for format in ["messages", "sms_form", "sms_json", "sms_query"] {
+        let laptop = laptop().await;
+        let conversation = laptop.create_with(json!({})).await;
+        let state = async || read(&laptop, &conversation).await["texts"][0].clone();
+        write(&laptop, &conversation, &"a".repeat(200)).await;
+        assert_eq!((&state().await["segments"], &state().await["state"]), (&json!(2), &json!("sent")));
+        for (status, reversed, keep) in [("accepted", false, true), ("delivered", true, true), ("buffered", true, true)]
+        {
+            let how = json!({"format": format, "status": status, "reversed": reversed, "keep": keep});
+            let told = laptop.receipts(how).await;
+            assert!(told.len() == 2 && told.iter().all(|one| one["deliveries"] == json!([200])), "{told:?}");
+        }
+        let delivered = state().await;
+        assert_eq!(delivered["state"], "delivered", "{format}: {delivered}");
+        assert!(delivered["delivered_at"].is_string() && delivered["reason"].is_null());
+        let twice = laptop.receipts(json!({"format": format, "keep": false})).await;
+        assert!(twice.iter().all(|one| one["deliveries"] == json!([200])), "{twice:?}");
+        assert_eq!(state().await, delivered, "{format}");
+    }
+}
+
+#[tokio::test]
+async fn phone_that_opted_out_is_accepted_and_then_fails() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    let pair = json!({"phone": DRIVER, "sender": dials(&conversation, 1), "opted_out": true});
+    assert_eq!(laptop.vonage(reqwest::Method::PUT, "/simulator/opt-outs", pair).await.status, 204);
+    write(&laptop, &conversation, "are you there?").await;
+    assert_eq!(read(&laptop, &conversation).await["texts"][0]["state"], "sent");
+    laptop.receipts(json!({"format": "sms_form"})).await;
+    let shown = read(&laptop, &conversation).await["texts"][0].clone();
+    assert_eq!(shown["state"], "failed");
+    assert!(text(&shown, "/reason").contains("opted out") && text(&shown, "/reason").contains("code 9"), "{shown}");
+    assert!(laptop.texts(DRIVER).await.is_empty());
+}
+
+#[tokio::test]
+async fn stranger_is_told_once_a_day_that_nobody_gets_the_text() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    let (stranger, number) = ("447700900077", dials(&conversation, 0));
+    for round in 0..3 {
+        let sent = laptop.text(json!({"from": stranger, "to": number, "text": format!("hello {round}")})).await;
+        assert_eq!(sent[0]["deliveries"], json!([200]));
+    }
+    let told = laptop.texts(stranger).await;
+    assert_eq!((told.len(), &told[0]["from"]), (1, &json!(number)), "{told:?}");
+    assert!(text(&told[0], "/text").contains("cannot deliver your message"), "{told:?}");
+    laptop.advance(25 * HOUR);
+    laptop.text(json!({"from": stranger, "to": number, "text": "again"})).await;
+    assert_eq!(laptop.texts(stranger).await.len(), 2, "the next day");
+    // A French phone is told in French.
+    laptop.text(json!({"from": "33612345678", "to": number, "text": "bonjour"})).await;
+    assert!(words(&laptop, "33612345678").await[0].starts_with("Votre message"));
+    assert!(laptop.texts(DRIVER).await.is_empty() && laptop.texts(RIDER).await.is_empty());
+}
+
+#[tokio::test]
+async fn machines_and_own_numbers_are_never_answered() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    let (one, other) = (dials(&conversation, 0), dials(&conversation, 1));
+    for from in ["60017", "Vonage", "AMAZON", &one, &other] {
+        let sent = laptop.text(json!({"from": from, "to": one, "text": "your code is 1234"})).await;
+        assert_eq!(sent[0]["deliveries"], json!([200]), "{from}");
+    }
+    assert_eq!(laptop.asked("/sms/json").await, 0);
+}
+
+#[tokio::test]
+async fn explanations_from_one_number_have_a_limit() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    let number = dials(&conversation, 0);
+    for nth in 0..103 {
+        laptop.text(json!({"from": format!("447700901{nth:03}"), "to": number, "text": "hello"})).await;
+    }
+    assert_eq!(laptop.asked("/sms/json").await, 100);
+}
+
+#[tokio::test]
+async fn ended_blocked_limited_and_one_way_hold_for_texts() {
+    let laptop = Laptop::builder().numbers("GB", 4).start().await;
+    let ended = laptop.create_with(json!({})).await;
+    let path = format!("/conversations/{}", text(&ended, "/id"));
+    assert_eq!(laptop.patch(&path, &json!({"blocked": "a"})).await.status, 200);
+    write(&laptop, &ended, "blocked").await;
+    assert!(laptop.texts(DRIVER).await.is_empty());
+    assert!(words(&laptop, RIDER).await[0].contains("cannot deliver your message"));
+    assert_eq!(laptop.patch(&path, &json!({"blocked": null})).await.status, 200);
+    write(&laptop, &ended, "free").await;
+    assert_eq!(words(&laptop, DRIVER).await, ["free"]);
+    assert_eq!(laptop.delete(&path).await.status, 200);
+    laptop.advance(25 * HOUR);
+    let over = laptop.create_with(json!({"max_calls": 1, "expires_in": 60})).await;
+    laptop.call(json!({"from": RIDER, "to": dials(&over, 0), "talk_seconds": 5})).await;
+    write(&laptop, &over, "one too many").await;
+    laptop.advance(61);
+    laptop.advance(25 * HOUR);
+    let (receiver, caller) = ("447700900078", "447700900079");
+    let phones = json!([{"number": format!("+{caller}")}, {"number": format!("+{receiver}")}]);
+    let one_way = laptop.create_with(json!({"participants": phones, "direction": "a_to_b"})).await;
+    laptop.text(json!({"from": caller, "to": dials(&one_way, 0), "text": "on my way"})).await;
+    let received = laptop.texts(receiver).await;
+    assert_eq!((received.len(), &received[0]["text"]), (1, &json!("on my way")));
+    laptop.text(json!({"from": receiver, "to": received[0]["from"], "text": "thanks"})).await;
+    assert!(words(&laptop, caller).await.is_empty());
+    assert!(words(&laptop, receiver).await[1].contains("cannot deliver your message"));
+    assert_eq!(words(&laptop, DRIVER).await, ["free"]);
+}
+
+#[tokio::test]
+async fn late_writer_is_told_that_the_conversation_is_over() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    assert_eq!(laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await.status, 200);
+    write(&laptop, &conversation, "one more thing").await;
+    assert!(words(&laptop, RIDER).await[0].contains("has ended"), "{:?}", words(&laptop, RIDER).await);
+    assert!(laptop.texts(DRIVER).await.is_empty());
+}
+
+#[tokio::test]
+async fn text_goes_to_the_first_phone_in_its_hours() {
+    let laptop = laptop().await;
+    let (first, second) = ("447700900081", "447700900082");
+    let never = json!({"days": ["mon"], "from": "00:00", "to": "00:01", "zone": "UTC"});
+    let side = json!({"number": format!("+{first}"), "hours": never, "phones": [{"number": format!("+{second}")}]});
+    let order = json!({"participants": [{"number": format!("+{RIDER}")}, side]});
+    let conversation = laptop.create_with(order).await;
+    laptop.advance(120);
+    write(&laptop, &conversation, "anybody?").await;
+    assert_eq!((words(&laptop, first).await.len(), words(&laptop, second).await), (0, vec!["anybody?".to_owned()]));
+    laptop.text(json!({"from": second, "to": dials(&conversation, 1), "text": "me"})).await;
+    assert_eq!(words(&laptop, RIDER).await, ["me"]);
+}
+
+#[tokio::test]
+async fn shape_of_the_sms_api_is_taken_with_its_own_signature_only() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    let number = dials(&conversation, 0);
+    for format in ["sms_form", "sms_json", "sms_query"] {
+        for (signing, taken) in [("none", false), ("sha256", true), ("sha512", true)] {
+            let words = format!("{format} {signing} a&b=c");
+            let sent = json!({"from": RIDER, "to": number, "text": words, "format": format, "signing": signing});
+            let told = laptop.text(sent).await;
+            let is_taken = told[0]["deliveries"] == json!([200]);
+            assert_eq!(is_taken, taken, "{words}: {told:?}");
+            assert_eq!(self::words(&laptop, DRIVER).await.contains(&words), taken, "{words}");
+        }
+    }
+    // Who links a number asks without anything in it.
+    for path in ["/webhooks/message", "/webhooks/message-status"] {
+        assert_eq!(laptop.get(path).await.status, 200);
+        assert_eq!(laptop.send(reqwest::Method::POST, path, "").await.status, 200);
+        assert_eq!(laptop.get(&format!("{path}?msisdn=1")).await.status, 503, "not signed");
+    }
+}
+
+#[tokio::test]
+async fn parts_of_a_long_text_are_passed_on_as_they_come() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    let long = format!("{}{}{}", "a".repeat(153), "b".repeat(153), "c".repeat(20));
+    let send = async |parts: Value| {
+        let text = json!({"from": RIDER, "to": dials(&conversation, 0), "text": long, "format": "sms_form",
+                          "parts": parts});
+        laptop.text(text).await.len()
+    };
+    assert_eq!(send(json!({"arrive": [3, 1]})).await, 2, "the second one never comes");
+    let received = words(&laptop, DRIVER).await;
+    assert_eq!(received, [format!("(3/3) {}", "c".repeat(20)), format!("(1/3) {}", "a".repeat(153))]);
+    assert_eq!(send(json!({"unnamed": true})).await, 3, "a network without concat");
+    assert_eq!(words(&laptop, DRIVER).await[2..], ["a".repeat(153), "b".repeat(153), "c".repeat(20)]);
+    // The Messages API joins them.
+    laptop.advance(1);
+    write(&laptop, &conversation, &long).await;
+    assert_eq!(words(&laptop, DRIVER).await[5], long);
+    assert_eq!(read(&laptop, &conversation).await["texts"][0]["segments"], 3);
+}
+
+#[tokio::test]
+async fn erased_conversation_leaves_no_text_and_redacts_them() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    write(&laptop, &conversation, "secret").await;
+    let path = format!("/conversations/{}?erase=true", text(&conversation, "/id"));
+    assert_eq!(laptop.delete(&path).await.status, 204);
+    let items = laptop.items().await;
+    let of_kind = |kind: &str| items.iter().filter(|item| text(item, "/pk/S").starts_with(kind)).count();
+    assert_eq!((of_kind("TEXTS#"), of_kind("REDACTION")), (0, 2), "the text as it came and as it went");
+    laptop.receipts(json!({})).await;
+    laptop.advance(2 * HOUR);
+    laptop.stack.run_erasure_schedule().await.unwrap();
+    assert!(!laptop.items().await.iter().any(|item| text(item, "/pk/S") == "REDACTION"));
+    assert_eq!(laptop.texts(DRIVER).await.len(), 0, "redacted");
+    laptop.table().await;
+}
+
+#[tokio::test]
+async fn picture_is_not_dropped_in_silence() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    let picture = json!({"channel": "mms", "message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "message_type": "image",
+                         "to": dials(&conversation, 0), "from": RIDER,
+                         "image": {"url": "https://example.com/image.jpg"}});
+    for _ in 0..2 {
+        assert_eq!(laptop.signed_post("/webhooks/message", &picture.to_string()).await.status, 200);
+    }
+    assert!(words(&laptop, RIDER).await[0].contains("cannot deliver your message"));
+    assert_eq!((laptop.texts(RIDER).await.len(), laptop.texts(DRIVER).await.len()), (1, 0));
+}

@@ -1,0 +1,70 @@
+//! Crashes of the message webhook while it passes a text on.
+
+use create_conversation::CreateConversation;
+use message_webhook::MessageWebhook;
+use serde_json::{Value, json};
+use testkit::{Laptop, string};
+
+use crate::events;
+use crate::scenario::{Functions, Scenario, at_every_request, builder};
+
+const PHONES: [&str; 2] = ["447700900001", "447700900002"];
+
+async fn create(laptop: &Laptop) -> Value {
+    let body = json!({"participants": PHONES.map(|number| json!({"number": format!("+{number}")})), "notify": false});
+    Functions::of(laptop).answer::<CreateConversation>(&events::creation(&body, None)).await.body
+}
+
+/// Returns a text from this phone, signed now.
+fn message(laptop: &Laptop, from: &str, to: &Value) -> Value {
+    let body = json!({"channel": "sms", "message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "from": from, "to": to,
+                      "text": "I am at the station."});
+    events::message(&body, &laptop.signature(Some(&body.to_string())))
+}
+
+#[tokio::test]
+async fn text_is_passed_on_once_after_a_crash_or_known_to_be_unclear() {
+    at_every_request("POST /webhooks/message", 4, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        let created = create(&laptop).await;
+        let (path, to) = (format!("/conversations/{}", string(&created["id"])), &created["participants"][0]["dials"]);
+        let event = message(&laptop, PHONES[0], to);
+        scenario.run(&laptop, async |functions| drop(functions.answer::<MessageWebhook>(&event).await)).await;
+        // Vonage delivers until there is a 2xx, and sometimes after it.
+        for _ in 0..2 {
+            let answer = Functions::of(&laptop).answer::<MessageWebhook>(&message(&laptop, PHONES[0], to)).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        let (received, texts) = (laptop.texts(PHONES[1]).await.len(), laptop.get(&path).await.body["texts"].clone());
+        let state = texts[0]["state"].as_str().unwrap_or_default();
+        assert_eq!(texts.as_array().map(Vec::len), Some(1), "{texts}");
+        match received {
+            1 => assert!(["sent", "unknown"].contains(&state), "{texts}"),
+            0 => assert!(["unknown", "failed"].contains(&state), "{texts}"),
+            more => panic!("{more} text messages"),
+        }
+        laptop.receipts(json!({})).await;
+        let state = laptop.get(&path).await.body["texts"][0]["state"].clone();
+        assert!(received == 0 || state == "delivered", "its receipt finds it: {state}");
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn stranger_is_told_once_at_most_after_a_crash() {
+    at_every_request("POST /webhooks/message of a stranger", 4, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        let created = create(&laptop).await;
+        let (to, stranger) = (&created["participants"][0]["dials"], "447700900077");
+        let event = message(&laptop, stranger, to);
+        scenario.run(&laptop, async |functions| drop(functions.answer::<MessageWebhook>(&event).await)).await;
+        for _ in 0..2 {
+            let answer = Functions::of(&laptop).answer::<MessageWebhook>(&message(&laptop, stranger, to)).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        assert!(laptop.texts(stranger).await.len() <= 1 && laptop.texts(PHONES[1]).await.is_empty());
+        scenario
+    })
+    .await;
+}

@@ -1,0 +1,53 @@
+//! Texts between participants: neither a real number nor what is written is anywhere but on the phones.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::laptop::{DRIVER, REAL, RIDER, STRANGER, assert_nothing_leaked, builder, create, log};
+
+/// What people write. It has no number, because numbers in it are passed on.
+const WORDS: &str = "zanzibar quokka";
+
+#[tokio::test]
+async fn texts_leak_neither_numbers_nor_what_is_written() {
+    let laptop = builder().numbers("GB", 2).start().await;
+    let created = create(&laptop).await;
+    let [rider, driver] = [0, 1].map(|side| created["participants"][side]["dials"].clone());
+    for format in ["messages", "sms_form", "sms_query"] {
+        for (from, to) in [(RIDER, &rider), (DRIVER, &driver), (STRANGER, &rider)] {
+            laptop.text(json!({"from": from, "to": to, "text": WORDS, "format": format})).await;
+        }
+        laptop.text(json!({"from": RIDER, "to": rider, "text": WORDS, "format": format, "signing": "none"})).await;
+        laptop.receipts(json!({"format": format, "keep": true})).await;
+    }
+    for fault in [json!({"kind": "status", "status": 429}), json!({"kind": "close_after"}), json!({"kind": "not_json"})]
+    {
+        laptop.faults("/sms/json", 9, fault).await;
+        laptop.text(json!({"from": RIDER, "to": rider, "text": WORDS})).await;
+        laptop.no_more_faults().await;
+    }
+    for status in ["failed", "rejected"] {
+        laptop.receipts(json!({"format": "sms_form", "status": status, "err_code": RIDER, "keep": true})).await;
+    }
+    let said = json!({"channel": "sms", "message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "from": RIDER,
+                      "to": rider, "text": WORDS, "timestamp": "2025-02-03T12:14:25Z"});
+    for name in ["message_uuid", "to", "channel", "timestamp", "sms"] {
+        for value in [json!(STRANGER), json!([RIDER]), json!(format!("+{DRIVER} x"))] {
+            let mut message: Value = said.clone();
+            message[name] = value;
+            let answer = laptop.signed_post("/webhooks/message", &message.to_string()).await;
+            REAL.assert_no_leak("an answer", &answer.body.to_string());
+        }
+    }
+    for body in [format!("\"{WORDS}\""), format!("{{\"text\": \"{WORDS}\""), format!("text={WORDS}&from={RIDER}")] {
+        let answer = laptop.signed_post("/webhooks/message", &body).await;
+        assert!(answer.status == 400 && !answer.body.to_string().contains(WORDS), "{answer:?}");
+    }
+    let path = format!("/conversations/{}", created["id"].as_str().unwrap());
+    let shown = laptop.send(Method::GET, &path, "").await.body;
+    REAL.assert_no_leak("the texts of a conversation", &shown["texts"].to_string());
+    let written = |text: &str| text.contains(WORDS) || text.contains("zanzibar");
+    assert!(!written(&shown.to_string()) && !written(&log()), "what was written is in an answer or a log");
+    assert!(!laptop.items().await.iter().any(|item| written(&item.to_string())), "what was written is stored");
+    assert_nothing_leaked(&laptop).await;
+}

@@ -1,0 +1,111 @@
+//! Many texts at once, and one text many times at once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use testkit::{Answer, DRIVER, Laptop, RIDER, conversation, text};
+use uuid::Uuid;
+
+use crate::sandboxes::{at_once, rounds};
+
+async fn create() -> (Arc<Laptop>, Value) {
+    let laptop = Laptop::builder().numbers("GB", 2).dynamodb_from_environment().start().await;
+    let mut order = conversation();
+    order["notify"] = json!(false);
+    let created = laptop.post("/conversations", &order).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    (Arc::new(laptop), created.body)
+}
+
+fn message(conversation: &Value, id: &str, words: &str) -> Value {
+    json!({"channel": "sms", "message_uuid": id, "from": RIDER, "to": text(conversation, "/participants/0/dials"),
+           "text": words})
+}
+
+/// Delivers a text until it is taken, as Vonage does. Returns the answers.
+async fn deliver(laptop: &Laptop, message: &Value) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    for _ in 0..50 {
+        let answer = laptop.signed_post("/webhooks/message", &message.to_string()).await;
+        assert!([200, 409, 503].contains(&answer.status), "{answer:?}");
+        let is_taken = answer.status == 200;
+        answers.push(answer);
+        if is_taken {
+            return answers;
+        }
+    }
+    panic!("{answers:?}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn thirty_two_texts_at_once_all_arrive_once() {
+    for _ in 0..rounds() {
+        let (laptop, created) = create().await;
+        at_once((0..32).map(|nth| {
+            let message = message(&created, &Uuid::new_v4().to_string(), &format!("text {nth}"));
+            let laptop = laptop.clone();
+            async move { deliver(&laptop, &message).await.len() }
+        }))
+        .await;
+        let received = laptop.texts(DRIVER).await;
+        let words: BTreeSet<_> = received.iter().map(|message| text(message, "/text")).collect();
+        assert_eq!((received.len(), words.len()), (32, 32), "{received:?}");
+        laptop.table().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn same_text_eight_times_at_once_arrives_once() {
+    for _ in 0..rounds() {
+        let (laptop, created) = create().await;
+        let message = message(&created, &Uuid::new_v4().to_string(), "only once");
+        at_once((0..8).map(|_| {
+            let (laptop, message) = (laptop.clone(), message.clone());
+            async move { deliver(&laptop, &message).await.len() }
+        }))
+        .await;
+        assert_eq!(laptop.texts(DRIVER).await.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn strangers_text_at_once_is_explained_once() {
+    for _ in 0..rounds() {
+        let (laptop, created) = create().await;
+        let stranger = "447700900077";
+        at_once((0..8).map(|nth| {
+            let mut message = message(&created, &Uuid::new_v4().to_string(), &format!("text {nth}"));
+            message["from"] = json!(stranger);
+            let laptop = laptop.clone();
+            async move { deliver(&laptop, &message).await.len() }
+        }))
+        .await;
+        assert_eq!(laptop.texts(stranger).await.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn texts_race_with_the_end_and_the_erasure() {
+    for _ in 0..rounds() {
+        let (laptop, created) = create().await;
+        let path = format!("/conversations/{}", text(&created, "/id"));
+        at_once((0..10).map(|task| {
+            let message = message(&created, &Uuid::new_v4().to_string(), &format!("text {task}"));
+            let (laptop, path) = (laptop.clone(), path.clone());
+            async move {
+                match task {
+                    0 => drop(laptop.delete(&path).await),
+                    1 => drop(laptop.delete(&format!("{path}?erase=true")).await),
+                    _ => drop(deliver(&laptop, &message).await),
+                }
+            }
+        }))
+        .await;
+        laptop.delete(&format!("{path}?erase=true")).await;
+        assert!(laptop.texts(DRIVER).await.len() <= 8);
+        let items = laptop.items().await;
+        assert!(!items.iter().any(|item| text(item, "/pk/S").starts_with("TEXTS#")), "{items:?}");
+        laptop.table().await;
+    }
+}

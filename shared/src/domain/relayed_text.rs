@@ -1,0 +1,286 @@
+//! Texts that were passed on from one participant to the other. Their content is nowhere in here.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::conversation::ConversationId;
+use crate::domain::side::Side;
+
+/// Time after its claim in which a text may still be on its way to the carrier: longer than a function runs.
+pub const BEING_SENT: SignedDuration = SignedDuration::from_secs(30);
+
+/// A text's id: a ULID, so that texts are in the order in which they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TextId(Ulid);
+
+/// The text is not a ULID in its canonical form of 26 characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the id of a text")]
+pub struct NotATextId;
+
+impl TextId {
+    /// Generates an id for a text that came at `now`.
+    pub fn generate(now: Timestamp) -> Self {
+        Self(Ulid::from_datetime(now.into()))
+    }
+}
+
+impl TryFrom<String> for TextId {
+    type Error = NotATextId;
+
+    fn try_from(text: String) -> Result<Self, NotATextId> {
+        Ulid::from_string(&text).ok().map(Self).filter(|id| id.to_string() == text).ok_or(NotATextId)
+    }
+}
+
+impl From<TextId> for String {
+    fn from(id: TextId) -> Self {
+        id.to_string()
+    }
+}
+
+impl fmt::Display for TextId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The reference that the carrier repeats in the receipts of a text, so that they find it even if the carrier's ids never arrived:
+/// `01JD….01JE…`, without personal data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextReference {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The text.
+    pub text: TextId,
+}
+
+impl TextReference {
+    /// Reads a reference. `None` if it is of something else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (conversation, text) = text.split_once('.')?;
+        let (conversation, text) =
+            (ConversationId::try_from(conversation).ok()?, TextId::try_from(text.to_owned()).ok()?);
+        Some(Self { conversation, text })
+    }
+}
+
+impl fmt::Display for TextReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.conversation, self.text)
+    }
+}
+
+/// A part of a text that the carrier has accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedPart {
+    /// The carrier's id of it.
+    pub id: String,
+    /// Its price in EUR, as the carrier writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<String>,
+}
+
+/// A text from one participant to the other. Serialized as the table stores it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayedText {
+    /// Its id.
+    pub id: TextId,
+    /// The side that wrote it.
+    pub from: Side,
+    /// Number of parts in which it is sent.
+    pub segments: u32,
+    /// The time at which it was claimed, so that nobody else sends it.
+    #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
+    pub received_at: Timestamp,
+    /// The carrier's record of the text as it came.
+    pub inbound: CarrierRecord,
+    /// The time at which the carrier accepted it, if that is known.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Timestamp>,
+    /// The parts that the carrier accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<AcceptedPart>,
+    /// The reason for which the carrier did not accept it, or for which that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// True if the carrier certainly did not accept it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
+    /// The carrier's ids of the parts that are on the phone.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub delivered: BTreeSet<String>,
+    /// The carrier's ids of the parts that did not get there.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub undelivered: BTreeSet<String>,
+    /// The time at which the first receipt of the kind came.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<Timestamp>,
+    /// The reason in the first receipt of a part that did not get there, in words that are safe to show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undelivered_because: Option<String>,
+}
+
+/// The state of a text. That the carrier accepted it does not mean that it is on the phone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextState {
+    /// On its way to the carrier.
+    Sending,
+    /// Accepted by the carrier.
+    Sent,
+    /// On the phone.
+    Delivered,
+    /// Not accepted, or not brought to the phone.
+    Failed,
+    /// It may have been sent or not. It is never sent again, because the reader could get it twice.
+    Unknown,
+}
+
+impl RelayedText {
+    /// Creates a text that is claimed at `now`.
+    pub fn claimed(from: Side, segments: u32, inbound: CarrierRecord, now: Timestamp) -> Self {
+        Self {
+            id: TextId::generate(now),
+            from,
+            segments,
+            received_at: Timestamp::from_second(now.as_second()).unwrap_or(now),
+            inbound,
+            sent_at: None,
+            parts: Vec::new(),
+            problem: None,
+            refused: false,
+            delivered: BTreeSet::new(),
+            undelivered: BTreeSet::new(),
+            delivered_at: None,
+            undelivered_because: None,
+        }
+    }
+
+    /// Returns its state at `now`. Receipts come in any order and more than once, so the sets of parts decide.
+    pub fn state(&self, now: Timestamp) -> TextState {
+        let is_there = |part: &AcceptedPart| self.delivered.contains(&part.id);
+        let all_there = match self.parts.is_empty() {
+            // The carrier's answer was lost, so only the number of parts is known.
+            true => u32::try_from(self.delivered.len()).is_ok_and(|count| count >= self.segments.max(1)),
+            false => self.parts.iter().all(is_there),
+        };
+        if all_there {
+            TextState::Delivered
+        } else if self.refused || self.undelivered.iter().any(|part| !self.delivered.contains(part)) {
+            TextState::Failed
+        } else if self.sent_at.is_some() || !self.delivered.is_empty() {
+            TextState::Sent
+        } else if self.is_being_sent(now) {
+            TextState::Sending
+        } else {
+            TextState::Unknown
+        }
+    }
+
+    /// True if the run that claimed it may still be sending it at `now`.
+    pub fn is_being_sent(&self, now: Timestamp) -> bool {
+        let has_outcome = self.sent_at.is_some() || self.problem.is_some();
+        !has_outcome && now.duration_since(self.received_at) < BEING_SENT
+    }
+
+    /// Returns all records that the carrier has of it.
+    pub fn carrier_records(&self) -> Vec<CarrierRecord> {
+        let known = self.parts.iter().map(|part| &part.id).chain(&self.delivered).chain(&self.undelivered);
+        let ids: BTreeSet<&String> = known.collect();
+        let sent = ids.into_iter().cloned().map(CarrierRecord::of_text);
+        sent.chain([self.inbound.clone()]).collect()
+    }
+}
+
+/// A receipt: what became of a part of a text, or of all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The text.
+    pub reference: TextReference,
+    /// The carrier's id of the part.
+    pub part: String,
+    /// What became of it.
+    pub fate: PartFate,
+}
+
+/// What became of a part of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartFate {
+    /// The network has it.
+    Accepted,
+    /// It is on the phone.
+    Delivered,
+    /// It did not get there, for this reason, in words that are safe to show.
+    Undelivered(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::call::Direction;
+    use crate::domain::carrier_record::Product;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    fn text() -> RelayedText {
+        let inbound = CarrierRecord { id: "in".to_owned(), product: Product::Messages, direction: Direction::Inbound };
+        RelayedText::claimed(Side::A, 2, inbound, now())
+    }
+
+    fn sent() -> RelayedText {
+        let part = |id: &str| AcceptedPart { id: id.to_owned(), price: None };
+        RelayedText { sent_at: Some(now()), parts: vec![part("1"), part("2")], ..text() }
+    }
+
+    fn ids(ids: &[&str]) -> BTreeSet<String> {
+        ids.iter().map(|id| (*id).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_text_without_an_outcome_is_unknown_after_a_while() {
+        assert_eq!(text().state(now()), TextState::Sending);
+        assert_eq!(text().state(now() + BEING_SENT), TextState::Unknown);
+        let refused = RelayedText { refused: true, problem: Some("barred".to_owned()), ..text() };
+        assert_eq!(refused.state(now()), TextState::Failed);
+        let unclear = RelayedText { problem: Some("no response".to_owned()), ..text() };
+        assert_eq!(unclear.state(now()), TextState::Unknown);
+    }
+
+    #[test]
+    fn a_text_is_delivered_when_all_its_parts_are() {
+        let with = |delivered: &[&str], undelivered: &[&str]| {
+            RelayedText { delivered: ids(delivered), undelivered: ids(undelivered), ..sent() }.state(now())
+        };
+        assert_eq!(with(&[], &[]), TextState::Sent);
+        assert_eq!(with(&["2"], &[]), TextState::Sent);
+        assert_eq!(with(&["2", "1"], &[]), TextState::Delivered);
+        assert_eq!(with(&["1"], &["2"]), TextState::Failed);
+        assert_eq!(with(&["1", "2"], &["2"]), TextState::Delivered, "the phone has it");
+    }
+
+    #[test]
+    fn receipts_alone_show_that_a_text_was_sent() {
+        let with = |delivered: &[&str]| RelayedText { delivered: ids(delivered), ..text() }.state(now() + BEING_SENT);
+        assert_eq!(with(&["1"]), TextState::Sent);
+        assert_eq!(with(&["1", "2"]), TextState::Delivered);
+    }
+
+    #[test]
+    fn a_reference_is_read_as_it_was_written() {
+        let (conversation, text) = (ConversationId::generate(now()), TextId::generate(now()));
+        let reference = TextReference { conversation, text };
+        assert_eq!(TextReference::parse(&reference.to_string()), Some(reference));
+        for other in ["", ".", "ride-42", &conversation.to_string(), &format!("{conversation}.{text}.x")] {
+            assert_eq!(TextReference::parse(other), None, "{other}");
+        }
+    }
+}

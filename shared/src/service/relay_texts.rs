@@ -1,0 +1,192 @@
+//! Texts between participants: whoever texts the number that they dial reaches the other one, who sees the number that masks the
+//! writer.
+//!
+//! Vonage repeats a webhook until it has a 2xx, for a day: it is the queue. A text is claimed before it is sent. If it was certainly not
+//! sent, the claim is given up and the webhook fails, so the next delivery sends it. If that is not known, it is never sent again:
+//! Vonage's API has no key that would make a repetition safe, and cannot be asked. Then only a receipt tells that it went.
+
+use crate::clock::SharedClock;
+use crate::domain::conversation::ConversationId;
+use crate::domain::phone::caller_id::CallerId;
+use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use crate::domain::pin::PinKey;
+use crate::domain::relayed_text::{AcceptedPart, RelayedText, TextReference};
+use crate::domain::text_message;
+use crate::domain::text_route::{Nowhere, Relay, TextRoute};
+use crate::domain::words::Words;
+use crate::domain::words::addressee::Addressee;
+use crate::domain::words::sentence::Text;
+use crate::store::{Ownership, Store, StoreError, TextClaim, TextOutcome};
+use crate::vonage::VonageError;
+use crate::vonage::message_event::{InboundText, Writer};
+use crate::vonage::sms::{SmsOnDemand, TextSender};
+
+/// Passes texts on.
+pub struct TextRelay {
+    /// The table.
+    pub store: Store,
+    /// Sends texts.
+    pub texts: SmsOnDemand,
+    /// The words for people.
+    pub words: Words,
+    /// Hashes the phones of people who get an explanation.
+    pub key: PinKey,
+    /// The clock.
+    pub clock: SharedClock,
+}
+
+/// A text was not passed on, and has to come again.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The table failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The carrier certainly did not send it, and may do so later.
+    #[error(transparent)]
+    Carrier(VonageError),
+    /// Another delivery of it is being handled.
+    #[error("another delivery of the text is being handled")]
+    BeingSent,
+}
+
+/// What became of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relayed {
+    /// The carrier has it.
+    Sent,
+    /// It was handled before.
+    Repeated,
+    /// The carrier refused it for good.
+    Refused,
+    /// It may have been sent.
+    Unclear,
+    /// It reaches nobody, for this reason.
+    Nowhere(Nowhere),
+    /// It is no text, such as a picture.
+    NotText,
+    /// A machine sent it.
+    OfMachine,
+}
+
+impl Relayed {
+    /// Returns the outcome in a few words, for the log.
+    pub fn outcome(self) -> &'static str {
+        match self {
+            Self::Sent => "text relayed",
+            Self::Repeated => "text known",
+            Self::Refused => "text refused by Vonage",
+            Self::Unclear => "text maybe relayed",
+            Self::Nowhere(Nowhere::Over) => "text to an ended conversation",
+            Self::Nowhere(Nowhere::Unavailable) => "text not allowed",
+            Self::Nowhere(Nowhere::ReceivesOnly) => "text of one who only receives",
+            Self::Nowhere(Nowhere::Unknown) => "text of nobody",
+            Self::NotText => "no text",
+            Self::OfMachine => "text of a machine",
+        }
+    }
+}
+
+impl TextRelay {
+    /// Passes a text on, or explains to its writer why not. Returns the conversation too.
+    pub async fn handle(&self, inbound: InboundText) -> Result<(Relayed, Option<ConversationId>), RelayError> {
+        let now = self.clock.now();
+        let Writer::Phone(writer) = inbound.writer.clone() else { return Ok((Relayed::OfMachine, None)) };
+        let writer = RealNumber::from(writer);
+        let written_at = inbound.written_at.unwrap_or(now);
+        let owner = self.store.owner_for_text(&writer, &inbound.dialled, now).await?;
+        let addressee = owner.as_ref().and_then(|owner| owner.addressee());
+        let (reason, conversation) = match (TextRoute::of(owner, written_at, now), &inbound.text) {
+            (TextRoute::Relay(relay), Some(text)) => {
+                let conversation = relay.conversation;
+                match self.relay(&relay, &inbound, &written(text, inbound.part)).await? {
+                    Some(relayed) => return Ok((relayed, Some(conversation))),
+                    // It has just ended.
+                    None => (Relayed::Nowhere(Nowhere::Over), Some(conversation)),
+                }
+            }
+            (TextRoute::Relay(relay), None) => (Relayed::NotText, Some(relay.conversation)),
+            (TextRoute::Nowhere { reason, conversation }, _) => (Relayed::Nowhere(reason), conversation),
+        };
+        // It may have been passed on before its conversation ended.
+        if self.store.is_text_known(&inbound.record.id).await? {
+            return Ok((Relayed::Repeated, conversation));
+        }
+        self.explain(&writer, &inbound.dialled, reason, addressee).await?;
+        Ok((reason, conversation))
+    }
+
+    /// Passes a text on, once. `None` if its conversation is over by now.
+    async fn relay(&self, relay: &Relay, inbound: &InboundText, text: &str) -> Result<Option<Relayed>, RelayError> {
+        let now = self.clock.now();
+        let segments = u32::try_from(text_message::parts(text)).unwrap_or(u32::MAX);
+        let claimed = RelayedText::claimed(relay.from, segments, inbound.record.clone(), now);
+        match self.store.claim_text(relay.conversation, &claimed, relay.quarantined_until).await? {
+            TextClaim::Claimed => {}
+            TextClaim::Over => return Ok(None),
+            // It may still turn out that it was not sent.
+            TextClaim::Known(Some(known)) if known.is_being_sent(now) => return Err(RelayError::BeingSent),
+            TextClaim::Known(_) => return Ok(Some(Relayed::Repeated)),
+        }
+        let reference = TextReference { conversation: relay.conversation, text: claimed.id };
+        let (relayed, outcome) = match self.texts.relay(&relay.present_as, &relay.to, text, reference).await {
+            Ok(parts) => (Relayed::Sent, TextOutcome::Accepted(parts)),
+            Err(error) if error.may_pass() => {
+                self.store.give_up_text(relay.conversation, &claimed).await?;
+                return Err(RelayError::Carrier(error));
+            }
+            Err(error) => {
+                tracing::warn!(conversation.id = %relay.conversation, cause = %error, "passing a text on failed");
+                failed(error)
+            }
+        };
+        self.store.record_text_outcome(reference, &outcome, self.clock.now()).await?;
+        Ok(Some(relayed))
+    }
+
+    /// Tells the writer that a text reached nobody: at most once a day for each pair of phone and number, never one of our own numbers,
+    /// and only from a number that is ours.
+    async fn explain(
+        &self,
+        writer: &RealNumber,
+        dialled: &VirtualNumber,
+        reason: Relayed,
+        addressee: Option<Addressee>,
+    ) -> Result<(), RelayError> {
+        let now = self.clock.now();
+        let as_own = VirtualNumber::from(PhoneNumber::clone(writer.canonical().as_phone()));
+        if self.store.are_own([&as_own, dialled], now).await? != [Ownership::Foreign, Ownership::Own] {
+            return Ok(());
+        }
+        if !self.store.claim_explanation(dialled, &self.key.hash_of_caller(writer), now).await? {
+            return Ok(());
+        }
+        let caller = CallerId::Phone(writer.as_phone().clone());
+        let speech = self.words.speech_of_call(&caller, addressee.as_ref());
+        let text = speech.write(match reason {
+            Relayed::Nowhere(Nowhere::Over) => Text::NotRelayedOver,
+            _ => Text::NotRelayed,
+        });
+        if let Err(error) = self.texts.send(dialled, writer, &text).await {
+            tracing::warn!(cause = %error, "explaining that a text was not passed on failed");
+        }
+        Ok(())
+    }
+}
+
+/// Returns what is sent. The parts of a long text come in any order and some never, so each is passed on as it comes, with its number.
+fn written(text: &str, part: Option<(u32, u32)>) -> String {
+    part.map_or_else(|| text.to_owned(), |(nth, total)| format!("({nth}/{total}) {text}"))
+}
+
+/// Returns the outcome of a text that the carrier did not accept for certain.
+fn failed(error: VonageError) -> (Relayed, TextOutcome) {
+    let reason = error.to_string();
+    match error {
+        VonageError::Partial(ids) => {
+            let parts = ids.into_iter().map(|id| AcceptedPart { id, price: None }).collect();
+            (Relayed::Unclear, TextOutcome::Unknown(reason, parts))
+        }
+        error if error.outcome_is_unknown() => (Relayed::Unclear, TextOutcome::Unknown(reason, Vec::new())),
+        _ => (Relayed::Refused, TextOutcome::Refused(reason)),
+    }
+}

@@ -1,0 +1,294 @@
+//! Texts that are passed on, without their content, and who was told that one was not.
+//!
+//! A text is claimed by the carrier's id of it before it is sent. The claim is in a partition of its own, because a text may come again
+//! when its route key belongs to another conversation.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::item::{self, Item, Key, TEXT_PREFIX};
+use super::passed_over::PassedOver;
+use super::retention::leg_deleted_after;
+use super::routes::is_own_number;
+use super::transaction::Outcome;
+use super::write::Write;
+use super::{Store, StoreError};
+use crate::clock::whole_second;
+use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::conversation::ConversationId;
+use crate::domain::phone::RealNumber;
+use crate::domain::phone::VirtualNumber;
+use crate::domain::relayed_text::{AcceptedPart, PartFate, Receipt, RelayedText, TextId, TextReference};
+use crate::domain::route::KeyOwner;
+use crate::retry;
+
+/// Time for which a text is known by the carrier's id. The carrier repeats it for a day, and a webhook whose signature is older than
+/// two days is refused.
+pub const TEXTS_KNOWN: SignedDuration = SignedDuration::from_hours(4 * 24);
+
+/// Time after an explanation in which the same person gets no other one from the same number.
+const EXPLAINED_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// Most explanations from one number on a day (UTC).
+const EXPLANATIONS_OF_A_DAY: u32 = 100;
+
+/// Number of texts that one transaction of an erasure deletes.
+const ERASED_AT_ONCE: u16 = 50;
+
+/// Maximum number of such transactions in one piece of work.
+const ERASING_TRANSACTIONS: usize = 10;
+
+/// Maximum number of attempts of a claim that conflicts with other changes of the conversation.
+const CONFLICTS: u32 = 8;
+
+/// The latest texts of a conversation.
+#[derive(Debug)]
+pub struct LatestTexts {
+    /// Those that can be read, latest first.
+    pub texts: Vec<RelayedText>,
+    /// True if there are earlier ones.
+    pub has_more: bool,
+}
+
+/// The outcome of claiming a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TextClaim {
+    /// This caller has to send it.
+    Claimed,
+    /// It was claimed before. This is what became of it; `None` if its conversation has been erased.
+    Known(Option<RelayedText>),
+    /// The conversation has ended or been erased.
+    Over,
+}
+
+/// The outcome of sending a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TextOutcome {
+    /// The carrier accepted these parts.
+    Accepted(Vec<AcceptedPart>),
+    /// The carrier certainly did not accept it, for this reason.
+    Refused(String),
+    /// It may have been sent. The carrier accepted at least these parts.
+    Unknown(String, Vec<AcceptedPart>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claim {
+    conversation: ConversationId,
+    text: TextId,
+    #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
+    known_until: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Explained {
+    #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
+    until: Timestamp,
+}
+
+impl Store {
+    /// Returns the owner of the route key that a text from `writer` to `dialled` has at `now`, read as for a call: one eventually
+    /// consistent read if it is live, or else a consistent one.
+    pub async fn owner_for_text(
+        &self,
+        writer: &RealNumber,
+        dialled: &VirtualNumber,
+        now: Timestamp,
+    ) -> Result<Option<KeyOwner>, StoreError> {
+        Ok(self.key_owners(writer, dialled, [now, now]).await?.into_best(now))
+    }
+
+    /// Claims a text, so that nobody else sends it, and stores it in its conversation, whose quarantine ends at `rests_until`.
+    pub async fn claim_text(
+        &self,
+        conversation: ConversationId,
+        text: &RelayedText,
+        rests_until: Timestamp,
+    ) -> Result<TextClaim, StoreError> {
+        let now = text.received_at;
+        let claim = Claim { conversation, text: text.id, known_until: now + TEXTS_KNOWN };
+        let key = Key::TextClaim(&text.inbound.id);
+        let claim = Write::put(key.with(&claim, Some(claim.known_until))?)
+            .when("attribute_not_exists(pk) OR known_until <= :now")
+            .bind(":now", item::seconds(now));
+        let put = Write::put(Key::Text(conversation, text.id).with(text, Some(leg_deleted_after(rests_until)))?);
+        let lives = Write::check(Key::Conversation(conversation))
+            .when("attribute_exists(participants)")
+            .when("attribute_not_exists(erased_at)")
+            .when("attribute_not_exists(ended_at)");
+        let transaction = [claim, put, lives];
+        for attempt in 0..CONFLICTS {
+            match self.transact(transaction.to_vec(), None).await? {
+                Outcome::Committed => return Ok(TextClaim::Claimed),
+                Outcome::Cancelled(failed) if failed.contains(&0) => return self.known_text(key).await,
+                Outcome::Cancelled(failed) if !failed.is_empty() => return Ok(TextClaim::Over),
+                Outcome::Cancelled(_) => retry::pause(attempt).await,
+            }
+        }
+        Err(StoreError::Contended("a text"))
+    }
+
+    async fn known_text(&self, key: Key<'_>) -> Result<TextClaim, StoreError> {
+        let Some(claim) = self.get::<Claim>(key).await? else { return Err(StoreError::Contended("a text")) };
+        Ok(TextClaim::Known(self.get(Key::Text(claim.conversation, claim.text)).await?))
+    }
+
+    /// True if the text with this id of the carrier was claimed. One consistent read.
+    pub async fn is_text_known(&self, id: &str) -> Result<bool, StoreError> {
+        Ok(self.get_item(Key::TextClaim(id)).await?.is_some())
+    }
+
+    /// Gives up the claim of a text that was certainly not sent, so that the next delivery of its webhook sends it.
+    pub async fn give_up_text(&self, conversation: ConversationId, text: &RelayedText) -> Result<(), StoreError> {
+        let claim = Write::delete(Key::TextClaim(&text.inbound.id))
+            .when("#text = :text")
+            .name("#text", "text")
+            .bind(":text", item::string(text.id));
+        let record = Write::delete(Key::Text(conversation, text.id));
+        self.transact_settled(vec![claim, record]).await.map(drop)
+    }
+
+    /// Stores what became of sending a text. If its conversation has been erased since, its carrier records are listed for redaction.
+    pub async fn record_text_outcome(
+        &self,
+        reference: TextReference,
+        outcome: &TextOutcome,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let update = of(reference);
+        let (update, parts) = match outcome {
+            TextOutcome::Accepted(parts) => (sent(update, now), parts.as_slice()),
+            TextOutcome::Refused(reason) => {
+                let update = update.set("problem = :problem, refused = :true");
+                let update = update.bind(":true", item::value(true)?);
+                (update.bind(":problem", item::string(reason.as_str())), [].as_slice())
+            }
+            TextOutcome::Unknown(reason, parts) => {
+                (update.set("problem = :problem").bind(":problem", item::string(reason.as_str())), parts.as_slice())
+            }
+        };
+        let update = update.set("parts = :parts").bind(":parts", item::value(parts)?);
+        if self.update(update).await? {
+            return Ok(());
+        }
+        let records: Vec<_> = parts.iter().map(|part| CarrierRecord::of_text(part.id.clone())).collect();
+        self.request_redaction(&records, now).await
+    }
+
+    /// Adds a receipt to its text. It may come twice and in any order. False if there is no such text, or not any more.
+    pub async fn record_receipt(&self, receipt: &Receipt, now: Timestamp) -> Result<bool, StoreError> {
+        let update = sent(of(receipt.reference), now);
+        let part = [receipt.part.clone()];
+        let update = match &receipt.fate {
+            PartFate::Accepted => update,
+            PartFate::Delivered => update
+                .set("delivered_at = if_not_exists(delivered_at, :now)")
+                .add("delivered :part")
+                .bind(":part", set(part)),
+            PartFate::Undelivered(reason) => update
+                .set("undelivered_because = if_not_exists(undelivered_because, :reason)")
+                .add("undelivered :part")
+                .bind(":part", set(part))
+                .bind(":reason", item::string(reason.as_str())),
+        };
+        self.update(update).await
+    }
+
+    /// Returns the latest texts of a conversation, up to `limit`. One consistent query.
+    pub async fn latest_texts(&self, conversation: ConversationId, limit: u16) -> Result<LatestTexts, StoreError> {
+        let partition = item::texts_partition(conversation);
+        let (items, has_more) = self.query_page_backwards(partition, TEXT_PREFIX, None, limit).await?;
+        Ok(LatestTexts { texts: PassedOver::list(items, item::read), has_more })
+    }
+
+    /// Claims the explanation from `number` to the person with this hash. False if that person had one from there in the last day,
+    /// or if the number has sent as many as it may on a day.
+    ///
+    /// It is claimed before it is sent: after a crash in between it is never sent, and never twice.
+    pub async fn claim_explanation(
+        &self,
+        number: &VirtualNumber,
+        person: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let until = whole_second(now) + EXPLAINED_FOR;
+        let of_person = Key::Explanation { number, to: person };
+        let of_person = Write::put(of_person.with(&Explained { until }, Some(until))?)
+            .when("attribute_not_exists(pk) OR #until <= :now")
+            .name("#until", "until")
+            .bind(":now", item::seconds(now));
+        let of_day =
+            Write::update(Key::ExplanationsOfDay { number, day: now.to_zoned(jiff::tz::TimeZone::UTC).date() })
+                .set("explained = if_not_exists(explained, :zero) + :one")
+                .set_ttl(until + EXPLAINED_FOR)
+                .when("attribute_not_exists(explained) OR explained < :most")
+                .bind(":zero", item::integer(0_u32))
+                .bind(":one", item::integer(1_u32))
+                .bind(":most", item::integer(EXPLANATIONS_OF_A_DAY));
+        self.transact_settled(vec![of_person, of_day]).await
+    }
+
+    /// Returns which of these numbers are ours and not lost, in the same order. One consistent read.
+    pub async fn are_own(&self, numbers: [&VirtualNumber; 2], now: Timestamp) -> Result<[Ownership; 2], StoreError> {
+        let [one, other] = numbers;
+        let keys =
+            if one == other { vec![Key::OwnNumber(one)] } else { vec![Key::OwnNumber(one), Key::OwnNumber(other)] };
+        let items = self.batch_get(keys).await?;
+        Ok(numbers.map(|number| {
+            let partition = item::caller_partition(number.as_str());
+            match items.iter().find(|item| item::partition(item) == partition && is_own_number(item, now)) {
+                Some(item) if item.contains_key("lost_since") => Ownership::Lost,
+                Some(_) => Ownership::Own,
+                None => Ownership::Foreign,
+            }
+        }))
+    }
+
+    /// Lists the carrier's records of a conversation's texts for redaction, and deletes the texts. False if there are more than one
+    /// piece of work deletes. Fails if some cannot be read, because only they tell what the carrier has to redact.
+    pub(super) async fn erase_texts(&self, id: ConversationId, now: Timestamp) -> Result<bool, StoreError> {
+        let (mut after, mut passed_over) = (None, PassedOver::default());
+        for _ in 0..ERASING_TRANSACTIONS {
+            let partition = item::texts_partition(id);
+            let (items, more) = self.query_page(partition, TEXT_PREFIX, after, ERASED_AT_ONCE).await?;
+            after = items.last().map(|last| item::sort_key(last).to_owned());
+            let read = |item: Item| passed_over.take(item::read::<RelayedText>(item));
+            let texts: Vec<RelayedText> = items.into_iter().filter_map(read).collect();
+            let records: Vec<CarrierRecord> = texts.iter().flat_map(RelayedText::carrier_records).collect();
+            self.request_redaction(&records, now).await?;
+            if !texts.is_empty() {
+                let delete = |text: &RelayedText| Write::delete(Key::Text(id, text.id));
+                self.transact_settled(texts.iter().map(delete).collect()).await?;
+            }
+            if !more {
+                return passed_over.error().map_or(Ok(true), Err);
+            }
+        }
+        passed_over.error().map_or(Ok(false), Err)
+    }
+}
+
+/// Whose a number is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership {
+    /// It is in the pool.
+    Own,
+    /// It is in the pool, but the carrier does not list it any more.
+    Lost,
+    /// It is not ours.
+    Foreign,
+}
+
+/// Starts an update of a text that is there.
+fn of(reference: TextReference) -> Write {
+    Write::update(Key::Text(reference.conversation, reference.text)).when("attribute_exists(pk)")
+}
+
+/// Notes that the carrier has accepted the text.
+fn sent(update: Write, now: Timestamp) -> Write {
+    update.set("sent_at = if_not_exists(sent_at, :now)").bind(":now", item::seconds(now))
+}
+
+fn set(parts: [String; 1]) -> aws_sdk_dynamodb::types::AttributeValue {
+    aws_sdk_dynamodb::types::AttributeValue::Ss(parts.into())
+}

@@ -1,0 +1,282 @@
+//! Webhooks of texts: inbound ones, and receipts. The account has one setting that decides whether they have the shape of the Messages
+//! API or of the SMS API, so the shape is detected.
+//!
+//! Sources: Vonage Messages API v1, `inbound-message` and `message-status`; Vonage SMS API 1.5.1, `inbound-sms` and
+//! `delivery-receipt`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::domain::call::Direction;
+use crate::domain::carrier_record::{CarrierRecord, Product};
+use crate::domain::phone::caller_id::CallerId;
+use crate::domain::phone::{PhoneNumber, VirtualNumber, without_numbers};
+use crate::domain::relayed_text::{PartFate, Receipt, TextReference};
+use crate::vonage::time::time;
+
+/// The length of the longest id of a text, in bytes. Vonage's have 36 at most.
+const MOST_ID_BYTES: usize = 64;
+
+/// The fewest digits of a phone. A sender with fewer is a short code, which belongs to a machine.
+const FEWEST_DIGITS: usize = 7;
+
+/// The parameters of a webhook.
+#[derive(Debug, Default)]
+pub struct Fields(BTreeMap<String, Value>);
+
+impl Fields {
+    /// Reads a JSON object.
+    pub fn of_json(body: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(body).map(Self)
+    }
+
+    /// Reads a query or a form.
+    pub fn of_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect())
+    }
+
+    /// Returns the parameter, if it is a text or a number.
+    pub fn text(&self, name: &str) -> Option<String> {
+        match self.0.get(name)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Returns all parameters that are texts or numbers, in the order of their names.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, String)> {
+        self.0.keys().filter_map(|name| Some((name.as_str(), self.text(name)?)))
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// True if they are in the shape of the Messages API.
+    fn is_of_messages(&self) -> bool {
+        self.0.contains_key("message_uuid")
+    }
+}
+
+/// A text that a phone sent to a virtual number.
+pub struct InboundText {
+    /// The carrier's record of it. Its id is the same however often the text comes.
+    pub record: CarrierRecord,
+    /// The phone.
+    pub writer: Writer,
+    /// The number that was texted.
+    pub dialled: VirtualNumber,
+    /// The time at which it was written, if that is known.
+    pub written_at: Option<Timestamp>,
+    /// What was written. `None` if it is something else than text, such as a picture.
+    pub text: Option<String>,
+    /// The number of the part and the count of them, if the network brings a long text in parts.
+    pub part: Option<(u32, u32)>,
+}
+
+/// The sender of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Writer {
+    /// A phone.
+    Phone(PhoneNumber),
+    /// A short code or a name, or nothing that means one phone.
+    Machine,
+}
+
+/// The webhook is not in a shape that Vonage documents. The text is safe in a log.
+#[derive(Debug, thiserror::Error)]
+#[error("the webhook has no valid {0}")]
+pub struct NotAMessage(&'static str);
+
+impl InboundText {
+    /// Reads an inbound text.
+    pub fn parse(fields: &Fields) -> Result<Self, NotAMessage> {
+        let (product, id, from, at) = match fields.is_of_messages() {
+            true => (Product::Messages, "message_uuid", "from", "timestamp"),
+            false => (Product::Sms, "messageId", "msisdn", "message-timestamp"),
+        };
+        let id = fields.text(id).filter(|id| is_id(id)).ok_or(NotAMessage("id"))?;
+        let dialled = fields.text("to").and_then(|to| PhoneNumber::try_from(to.trim_start_matches('+')).ok());
+        let dialled = VirtualNumber::from(dialled.ok_or(NotAMessage("recipient"))?);
+        let is_text = match product {
+            Product::Messages => fields.text("channel").is_none_or(|channel| channel == "sms"),
+            _ => fields.text("type").is_none_or(|kind| kind == "text" || kind == "unicode"),
+        };
+        let count = |name: &str| fields.text(name)?.parse::<u32>().ok();
+        let part = count("concat-part").zip(count("concat-total"));
+        Ok(Self {
+            record: CarrierRecord { id, product, direction: Direction::Inbound },
+            writer: Writer::read(fields.text(from).as_deref(), &dialled),
+            dialled,
+            written_at: fields.text(at).and_then(|at| time(&at)),
+            text: fields.text("text").filter(|text| is_text && !text.trim().is_empty()),
+            part: part.filter(|(part, total)| (1..=*total).contains(part) && *total > 1),
+        })
+    }
+}
+
+impl Writer {
+    fn read(sent: Option<&str>, dialled: &VirtualNumber) -> Self {
+        let has_digits = sent.is_some_and(|sent| sent.bytes().filter(u8::is_ascii_digit).count() >= FEWEST_DIGITS);
+        match CallerId::read(sent.filter(|_| has_digits), Some(dialled)) {
+            CallerId::Phone(phone) => Self::Phone(phone),
+            CallerId::Hidden | CallerId::NotUnderstood { .. } => Self::Machine,
+        }
+    }
+}
+
+/// Reads a receipt. `None` if it is of a text that was not passed on.
+pub fn receipt(fields: &Fields) -> Result<Option<Receipt>, NotAMessage> {
+    let is_of_messages = fields.is_of_messages();
+    let (id, reference) = if is_of_messages { ("message_uuid", "client_ref") } else { ("messageId", "client-ref") };
+    let part = fields.text(id).filter(|id| is_id(id)).ok_or(NotAMessage("id"))?;
+    let status = fields.text("status").ok_or(NotAMessage("status"))?;
+    let Some(reference) = fields.text(reference).as_deref().and_then(TextReference::parse) else { return Ok(None) };
+    let code = match is_of_messages {
+        true => fields.0.get("error").and_then(|error| error["title"].as_str()).map(str::to_owned),
+        false => fields.text("err-code"),
+    };
+    let fate = match status.as_str() {
+        "delivered" => PartFate::Delivered,
+        "failed" | "rejected" | "expired" | "undeliverable" => PartFate::Undelivered(reason(&status, code.as_deref())),
+        _ => PartFate::Accepted,
+    };
+    Ok(Some(Receipt { reference, part, fate }))
+}
+
+/// Returns the reason in a receipt. The words are ours, because Vonage's could quote the number.
+///
+/// Source: Vonage SMS API, "Delivery receipt error codes"; Vonage, "Messaging opted-out numbers" for 9.
+fn reason(status: &str, code: Option<&str>) -> String {
+    let words = match code {
+        Some("2") | Some("3") => "the phone is absent",
+        Some("4") => "the phone's owner barred the sender",
+        Some("5") => "the number has moved to another network",
+        Some("6") => "a filter against spam held it back",
+        Some("7") => "the phone is busy",
+        Some("8") => "the network failed",
+        Some("9") => "the phone does not exist, or has opted out of texts from this number",
+        Some("10") => "the network refused what is written",
+        Some("11") => "it could not be routed",
+        Some("12") => "the phone cannot be reached",
+        Some("14") => "the network blocked it",
+        Some("15") => "the phone's owner has no credit",
+        _ if status == "expired" => "the phone was away for too long",
+        _ => "the network did not say why",
+    };
+    match code {
+        Some(code) if !code.is_empty() => {
+            format!("{words} (code {})", without_numbers(&code.chars().take(20).collect::<String>()))
+        }
+        _ => words.to_owned(),
+    }
+}
+
+fn is_id(id: &str) -> bool {
+    (1..=MOST_ID_BYTES).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(value: &Value) -> Fields {
+        Fields::of_json(value.to_string().as_bytes()).unwrap()
+    }
+
+    fn of_messages() -> Value {
+        json!({"channel": "sms", "message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "to": "447451000001",
+               "from": "447700900001", "timestamp": "2025-02-03T12:14:25Z", "text": "Hello From Vonage!",
+               "sms": {"num_messages": "2", "keyword": "HELLO"}, "usage": {"currency": "EUR", "price": "0.0333"},
+               "origin": {"network_code": "12345"}})
+    }
+
+    fn of_sms() -> Value {
+        json!({"api-key": "abcd1234", "msisdn": "447700900001", "to": "447451000001",
+               "messageId": "0A0000001234567B", "text": "Hello", "type": "text", "keyword": "HELLO",
+               "message-timestamp": "2025-02-03 12:14:25"})
+    }
+
+    fn with(mut value: Value, name: &str, other: Value) -> InboundText {
+        value[name] = other;
+        InboundText::parse(&fields(&value)).unwrap()
+    }
+
+    #[test]
+    fn both_shapes_say_the_same() {
+        for (value, id, product) in [
+            (of_messages(), "aaaaaaaa-bbbb-cccc-dddd-0123456789ab", Product::Messages),
+            (of_sms(), "0A0000001234567B", Product::Sms),
+        ] {
+            let text = InboundText::parse(&fields(&value)).unwrap();
+            assert_eq!(text.record, CarrierRecord { id: id.to_owned(), product, direction: Direction::Inbound });
+            assert_eq!(text.writer, Writer::Phone(PhoneNumber::try_from("447700900001").unwrap()));
+            assert_eq!(text.dialled.as_str(), "447451000001");
+            assert_eq!(text.written_at, "2025-02-03T12:14:25Z".parse().ok());
+            assert!(text.text.unwrap().starts_with("Hello") && text.part.is_none());
+        }
+    }
+
+    #[test]
+    fn short_codes_and_names_are_machines() {
+        for machine in ["60017", "123456", "Vonage", "AMAZON24", "", "anonymous"] {
+            assert_eq!(with(of_messages(), "from", json!(machine)).writer, Writer::Machine, "{machine}");
+        }
+    }
+
+    #[test]
+    fn part_of_a_long_text_is_numbered() {
+        let part = |part: &str, total: &str| {
+            let mut value = of_sms();
+            (value["concat-part"], value["concat-total"]) = (json!(part), json!(total));
+            InboundText::parse(&fields(&value)).unwrap().part
+        };
+        assert_eq!(part("2", "3"), Some((2, 3)));
+        for (nth, total) in [("0", "3"), ("4", "3"), ("1", "1"), ("x", "3")] {
+            assert_eq!(part(nth, total), None, "{nth} {total}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_has_no_text() {
+        assert!(with(of_messages(), "channel", json!("mms")).text.is_none());
+        assert!(with(of_messages(), "text", json!("  ")).text.is_none());
+        assert!(with(of_sms(), "type", json!("binary")).text.is_none());
+        for (name, value) in [("message_uuid", json!("a b")), ("to", json!("Vonage")), ("message_uuid", json!({}))] {
+            let mut wrong = of_messages();
+            wrong[name] = value;
+            assert!(InboundText::parse(&fields(&wrong)).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn receipt_finds_its_text_in_both_shapes() {
+        let reference = "01JD0000000000000000000000.01JE0000000000000000000000";
+        let of_sms = |status: &str, code: &str| {
+            json!({"messageId": "0A01", "msisdn": "447700900001", "to": "447451000001", "status": status,
+                   "err-code": code, "client-ref": reference})
+        };
+        let of_messages = |status: &str| json!({"message_uuid": "0A01", "status": status, "client_ref": reference, "error": {"title": "1"}});
+        let fate = |value: &Value| receipt(&fields(value)).unwrap().unwrap().fate;
+        assert_eq!(fate(&of_sms("delivered", "0")), PartFate::Delivered);
+        assert_eq!(fate(&of_messages("delivered")), PartFate::Delivered);
+        for accepted in ["accepted", "buffered", "unknown"] {
+            assert_eq!(fate(&of_sms(accepted, "0")), PartFate::Accepted);
+        }
+        assert_eq!(fate(&of_messages("submitted")), PartFate::Accepted);
+        for failed in ["failed", "rejected", "expired"] {
+            let PartFate::Undelivered(reason) = fate(&of_sms(failed, "9")) else { panic!("{failed}") };
+            assert!(reason.contains("opted out") && reason.contains("code 9"), "{reason}");
+        }
+        assert!(matches!(fate(&of_messages("undeliverable")), PartFate::Undelivered(_)));
+        let mut foreign = of_sms("delivered", "0");
+        foreign["client-ref"] = json!("ride-42");
+        assert_eq!(receipt(&fields(&foreign)).unwrap(), None);
+    }
+}
