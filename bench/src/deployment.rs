@@ -28,6 +28,8 @@ pub enum Request {
     Fallback,
     /// An event of a leg.
     Event,
+    /// A text that is passed on.
+    Text,
     /// A new conversation of two people without one, with text messages.
     Create,
     /// A conversation with a call.
@@ -49,9 +51,11 @@ impl Request {
     pub fn requests(self) -> u32 {
         match self {
             Self::Fallback => 0,
-            Self::Answer | Self::Floor | Self::Get => 1,
-            Self::Event | Self::End => 2,
+            Self::Answer | Self::Floor => 1,
+            Self::Event | Self::End | Self::Get => 2,
             Self::Numbers => 3,
+            // The route, the claim and the outcome, and Vonage.
+            Self::Text => 3 + 1,
             // A read, a query, and the connection to Vonage.
             Self::Calls => 2 + 1,
             Self::Create => 5 + 4,
@@ -284,6 +288,14 @@ impl Deployment {
         signed(include_str!("../../events/event-webhook-answered.json"), &body)
     }
 
+    fn text(&self) -> Result<String, BenchError> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let id = format!("aaaaaaaa-bbbb-cccc-dddd-{:012}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let body = json!({"channel": "sms", "message_uuid": id, "from": RIDER, "text": "I am at the station.",
+                          "to": self.conversation["participants"][0]["dials"]});
+        signed(include_str!("../../events/message-webhook.json"), &body)
+    }
+
     /// Returns a person with `count` conversations, each with a different person.
     pub async fn holder_of(&self, count: usize) -> Result<String, BenchError> {
         let person = nobody();
@@ -308,6 +320,7 @@ impl Deployment {
             Request::Floor => include_str!("../../events/answer-webhook-rider-calls.json").to_owned(),
             Request::Fallback => include_str!("../../events/fallback-webhook.json").to_owned(),
             Request::Event => self.leg_event()?,
+            Request::Text => self.text()?,
             Request::Create => return self.creation_of(&nobody()),
             Request::Get => with_id(include_str!("../../events/get-conversation.json"), &id_of(&self.conversation))?,
             Request::Update => {
@@ -331,6 +344,7 @@ impl Deployment {
             Request::Floor => status(200) && answer["body"] == "found",
             Request::Fallback => status(200) && body()[0]["action"] == "talk",
             Request::Event => status(204),
+            Request::Text => status(200),
             Request::Create => status(201) && body()["participants"][1]["notification"] == "sent",
             Request::Get => status(200) && body()["id"] == self.conversation["id"],
             Request::Update => status(200),

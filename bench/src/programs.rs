@@ -8,11 +8,12 @@ use crate::deployment::{Deployment, Request};
 use crate::starts::Subject;
 
 /// The rows of the table: name, package and request. The floor comes first.
-const ROWS: [(&str, &str, Request); 11] = [
+const ROWS: [(&str, &str, Request); 12] = [
     (FLOOR, FLOOR, Request::Floor),
     (ANSWER, ANSWER, Request::Answer),
     ("fallback-webhook", "fallback-webhook", Request::Fallback),
     ("event-webhook", "event-webhook", Request::Event),
+    ("message-webhook", "message-webhook", Request::Text),
     (CREATE, CREATE, Request::Create),
     ("get-conversation", "get-conversation", Request::Get),
     ("update-conversation", "update-conversation", Request::Update),

@@ -8,6 +8,7 @@
 //! | [`webhooks::api_gateway_event`] | the JSON of an API Gateway event, sent to both webhooks |
 //! | [`webhooks::answer_webhook`] | the method in the first byte, then the query or body of a webhook, which the target signs |
 //! | [`webhooks::event_webhook`] | the body of a webhook, which the target signs |
+//! | [`messages::message_webhook`] | the JSON or the form of a text or a receipt |
 //! | [`signature::authorization`] | an `Authorization` header |
 //! | [`signature::signed_claims`] | header and claims of a JWT, separated by a line break, which the target signs |
 //! | [`numbers::phone_number`] | a phone number, optionally after a country and a line break |
@@ -15,6 +16,7 @@
 
 pub mod creation;
 mod lines;
+pub mod messages;
 pub mod numbers;
 pub mod signature;
 mod table;

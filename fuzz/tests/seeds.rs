@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use fuzz::{creation, numbers, signature, webhooks};
+use fuzz::{creation, messages, numbers, signature, webhooks};
 
 fn run_each(folder: &str, target: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -29,6 +29,11 @@ fn a_call_reaches_the_other_participant_or_nobody() {
 #[test]
 fn an_event_leaves_no_phone_number() {
     run_each("seeds/event_webhook", webhooks::event_webhook);
+}
+
+#[test]
+fn a_text_and_a_receipt_leave_no_phone_number() {
+    run_each("seeds/message_webhook", messages::message_webhook);
 }
 
 #[test]

@@ -32,7 +32,8 @@ impl Demo<'_> {
         self.find_lost_property().await?;
         self.record_a_call().await?;
         self.press_the_safety_key().await?;
-        self.speak_to_strangers().await
+        self.speak_to_strangers().await?;
+        self.text_each_other().await
     }
 
     async fn speak_to_strangers(&self) -> Result<(), DemoError> {
@@ -75,6 +76,33 @@ impl Demo<'_> {
         let call = self.ring(&pair, json!("answers"), json!([])).await?;
         println!("   The next time it connects, and the rider hears: \"{}\"", heard(&call));
         check(call["phones"]["callee"]["number"] == pair.driver.as_str(), "the two are connected", &call)
+    }
+
+    async fn text_each_other(&self) -> Result<(), DemoError> {
+        println!(
+            "\n23. The rider texts the number of the driver, and the driver answers. A receipt tells what arrived."
+        );
+        let pair = self.pair(32, json!({"notify": false}), ["en", "en"]).await?;
+        let texts = format!("{}/simulator/texts", self.stack.vonage_url);
+        for (from, to, words) in [
+            (&pair.rider, &pair.rider_dials, "I am at the station."),
+            (&pair.driver, &pair.driver_dials, "Two minutes 🚕"),
+        ] {
+            self.post(&texts, json!({"from": from, "to": to, "text": words})).await?;
+        }
+        let (rider, driver) = (self.last_text(&pair.rider).await?, self.last_text(&pair.driver).await?);
+        println!("   The driver's phone: \"{driver}\"");
+        println!("   The rider's phone: \"{rider}\"");
+        self.post(&format!("{}/simulator/receipts", self.stack.vonage_url), json!({})).await?;
+        let conversation = self.get(&self.gateway(&pair.path)).await?;
+        let texts = &conversation["texts"];
+        println!(
+            "   Both texts: {}, {}. What they wrote is stored nowhere.",
+            text(texts, "/0/state"),
+            text(texts, "/1/state")
+        );
+        let are_there = texts[0]["state"] == "delivered" && texts[1]["state"] == "delivered";
+        check(are_there && driver.contains("station"), "both texts have arrived", &conversation)
     }
 
     async fn press_the_safety_key(&self) -> Result<(), DemoError> {
