@@ -80,7 +80,7 @@ impl Demo<'_> {
 
     async fn text_each_other(&self) -> Result<(), DemoError> {
         println!(
-            "\n23. The rider texts the number of the driver, and the driver answers. A receipt tells what arrived."
+            "\n24. The rider texts the number of the driver, and the driver answers. A receipt tells what arrived."
         );
         let pair = self.pair(32, json!({"notify": false}), ["en", "en"]).await?;
         let texts = format!("{}/simulator/texts", self.stack.vonage_url);
