@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
-use reqwest::StatusCode;
+use reqwest::{StatusCode, Url};
 use ring::hmac;
 use serde::Serialize;
 
@@ -42,18 +42,20 @@ pub struct Backend {
 pub struct Question<'a> {
     /// Vonage's id of the call.
     pub call: Option<&'a str>,
-    /// The conversation.
-    pub conversation: ConversationId,
+    /// The kind of the caller: `participant`, or that of a [stranger](crate::domain::stranger::Stranger).
+    pub kind: &'static str,
+    /// The conversation. None for a stranger.
+    pub conversation: Option<ConversationId>,
     /// The backend's own name for it.
     pub reference: Option<&'a Reference>,
-    /// The side that calls.
-    pub caller: Person<'a>,
+    /// The side that calls. None for a stranger or a late caller.
+    pub caller: Option<Person<'a>>,
     /// The side that is called.
-    pub callee: Person<'a>,
+    pub callee: Option<Person<'a>>,
     /// The number that the caller dialled, which masks the callee.
     pub dialled: &'a VirtualNumber,
     /// The number that masks the caller.
-    pub presented: &'a VirtualNumber,
+    pub presented: Option<&'a VirtualNumber>,
 }
 
 /// A participant, as a question names one.
@@ -123,6 +125,11 @@ impl Backend {
         }))
     }
 
+    /// Returns the URL that is asked about strangers, and about late callers whose conversation names none.
+    pub fn first_url(&self) -> Option<&str> {
+        self.urls.first().map(Url::as_str)
+    }
+
     /// Asks the backend at `url`, once, at `now`. A question about the same call and side has the same id, so the backend can
     /// tell that Vonage asked twice.
     pub async fn ask(&self, url: &str, question: &Question<'_>, now: Timestamp) -> Result<Verdict, BackendError> {
@@ -131,7 +138,9 @@ impl Backend {
         // Only a map whose keys are not text fails to serialize, and a question has none.
         let body = serde_json::to_string(&message).unwrap_or_default();
         let call = question.call.map_or_else(|| format!("{:016x}", fastrand::u64(..)), str::to_owned);
-        let id = format!("decision-{}-{call}-{}", question.conversation, question.caller.side);
+        let conversation = question.conversation.map(|id| id.to_string());
+        let side = question.caller.as_ref().map(|caller| caller.side);
+        let id = format!("decision-{}-{call}-{}", conversation.as_deref().unwrap_or("none"), side.unwrap_or("none"));
         let request = self.http().post(url).timeout(self.time_limit).header("content-type", "application/json");
         let request = request.header("webhook-id", &id).header("webhook-timestamp", now.as_second());
         let request = request.header("webhook-signature", self.signature(&id, now, &body));

@@ -175,12 +175,13 @@ pub const VARIABLES: [Variable; 69] = {
             "PINs for callers from other phones: on asks callers who are not known for one and lets conversations have them, off \
              does not"),
         variable("DECISIONS", Parameter("Decisions"), Value("off"),
-            "Decisions of your backend about calls: on lets conversations name a decision URL, and needs `decision_urls` and \
-             `decision_secret` in the secret; off does not"),
-        variable("DECISION_URLS", Secret("decision_urls"), Unset("required with `DECISIONS=on`"),
+            "Decisions of your backend about calls: on lets conversations name a decision URL, all also asks the first of \
+             `decision_urls` about strangers and late callers, off does neither. Both need `decision_urls` and `decision_secret` \
+             in the secret"),
+        variable("DECISION_URLS", Secret("decision_urls"), Unset("required unless `DECISIONS=off`"),
             "URLs that conversations may name, separated by commas, such as https://backend.example/decide; one that ends with a \
              slash allows all below it"),
-        variable("DECISION_SECRET", Secret("decision_secret"), Unset("required with `DECISIONS=on`"),
+        variable("DECISION_SECRET", Secret("decision_secret"), Unset("required unless `DECISIONS=off`"),
             "Secret that signs the questions to your backend, whsec_ and 24 to 64 bytes in base64; two with a comma between them, \
              while one replaces the other"),
         variable("DECISION_TIME_LIMIT_MS", Template, Value("1000"),

@@ -8,6 +8,7 @@ use shared::config::{ConfigError, Environment, SignatureConfig};
 use shared::domain::decision::Decision;
 use shared::domain::number_settings::NumberSettings;
 use shared::domain::phone::caller_id::CallerId;
+use shared::domain::stranger::StrangersCall;
 use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
 use shared::edge::function::HttpFunction;
@@ -15,6 +16,7 @@ use shared::edge::http::{self, Object, Problem, WhisperTokens};
 use shared::edge::request_log::RequestLog;
 use shared::store::{Decided, Store};
 use shared::vonage::event::AnswerRequest;
+use shared::vonage::ncco::Ncco;
 use shared::vonage::signature::WebhookVerifier;
 use shared::vonage::{call_urls, ncco, pin_steps};
 
@@ -28,6 +30,8 @@ pub struct AnswerWebhook {
     support: Option<SupportPhone>,
     /// True if callers who are not known are asked for a PIN.
     has_pins: bool,
+    /// True if the backend decides about strangers and late callers.
+    asks_about_strangers: bool,
     clock: SharedClock,
 }
 
@@ -54,6 +58,8 @@ impl HttpFunction for AnswerWebhook {
         }
         let decided = self.store.decide_call(&caller, dialled.as_ref(), now).await?;
         let Decided { decision, addressee, settings } = decided;
+        let stranger = decision.stranger().filter(|_| self.asks_about_strangers);
+        let stranger = stranger.map(|stranger| (stranger, decision.conversation()));
         let pin_url = self.pin_url(&request, dialled.is_some());
         let decision = if pin_url.is_some() { decision.or_pin() } else { decision };
         let decision = decision.or_support_of_conversation(&caller, dialled.as_ref());
@@ -68,7 +74,16 @@ impl HttpFunction for AnswerWebhook {
             Some(url) => pin_steps::ask(&speech, url, false),
             None => ncco::decided(decision, &speech, follow_up),
         };
-        Ok(http::json(StatusCode::OK, &ncco))
+        let ask = stranger.zip(dialled).and_then(|((caller, conversation), dialled)| {
+            let url = call_urls::stranger(&http::base_url(self.public_url.as_deref(), &request)?);
+            let call = StrangersCall { dialled, conversation, caller, language: speech.language().clone() };
+            Some(ncco::ask_about_stranger(call, url))
+        });
+        if ask.is_some() {
+            log.outcome = Decision::BACKEND_ASKED;
+        }
+        // Without a decision the call goes on as it does in other deployments.
+        Ok(http::json(StatusCode::OK, &ask.into_iter().chain(ncco).collect::<Ncco>()))
     }
 }
 
@@ -84,6 +99,7 @@ impl AnswerWebhook {
             words: env.words()?,
             support: env.support_phone()?,
             has_pins: env.has_pins()?,
+            asks_about_strangers: env.asks_about_strangers()?,
             clock,
         })
     }

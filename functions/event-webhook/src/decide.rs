@@ -3,13 +3,15 @@
 use lambda_http::Request;
 use shared::domain::conversation::ConversationId;
 use shared::domain::side::Side;
-use shared::edge::http::Problem;
+use shared::edge::http::{self, Problem};
 use shared::edge::request_log::RequestLog;
+use shared::service::backend_decisions::StrangersFate;
 use shared::vonage::call_steps;
 use shared::vonage::ncco::{self, Ncco, Settled};
 use shared::vonage::step_event::StepEvent;
+use shared::vonage::{call_urls, pin_steps};
 
-use crate::EventWebhook;
+use crate::{EventWebhook, not_an_object};
 
 impl EventWebhook {
     /// Returns what the caller hears after a decision: the connection, or words.
@@ -37,5 +39,35 @@ impl EventWebhook {
             None => {}
         }
         Ok(ncco)
+    }
+
+    /// Returns what a stranger or a late caller hears after a decision. `None` if the call goes on as without one.
+    pub(crate) async fn decide_about_stranger(
+        &self,
+        request: &Request,
+        body: &[u8],
+        log: &mut RequestLog,
+    ) -> Result<Option<Ncco>, Problem> {
+        let event = StepEvent::parse(body).map_err(not_an_object)?;
+        (log.call, log.outcome) = (event.call(), "not decided");
+        let Some(call) = event.strangers_call() else { return Ok(None) };
+        log.conversation = call.conversation;
+        let fate = self.decisions.decide_about_stranger(&call, event.call().as_deref()).await?;
+        let speech = self.words.speech(Some(&call.language));
+        let (outcome, say, rest) = match fate {
+            StrangersFate::Continues => return Ok(None),
+            StrangersFate::Refused(None) => ("decided to refuse", None, vec![call_steps::unavailable(&speech)]),
+            StrangersFate::Refused(say) => ("decided to refuse", say, Vec::new()),
+            StrangersFate::Supported(say, decision) => {
+                ("decided for support", say, ncco::decided(*decision, &speech, None))
+            }
+            StrangersFate::AskedForPin(say) => {
+                let base = http::base_url(self.public_url.as_deref(), request).filter(|_| self.pins.is_some());
+                let Some(base) = base else { return Ok(None) };
+                ("decided for a PIN", say, pin_steps::ask(&speech, call_urls::pin(&base, 1), false))
+            }
+        };
+        log.outcome = outcome;
+        Ok(Some(say.iter().map(|say| call_steps::say_as_decided(&speech, say)).chain(rest).collect()))
     }
 }

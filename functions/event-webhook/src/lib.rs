@@ -9,6 +9,9 @@
 //! `POST /webhooks/event/{id}/{step}` receives the events of the callee's leg in one of several attempts, a key that was pressed in a
 //! call, or the end of a guarded leg, and answers with what comes next. It also receives the event of a message that a caller left.
 //!
+//! `POST /webhooks/event/stranger`, which the gateway takes for a conversation, has the backend decide about a stranger or a late
+//! caller.
+//!
 //! `POST /webhooks/event/pin/{nth}` receives a PIN that a caller who is not known has typed.
 
 mod decide;
@@ -44,6 +47,7 @@ use shared::service::warn;
 use shared::store::{LegNumbers, Recorded, Store};
 use shared::vonage::call_urls::StepKind;
 use shared::vonage::event::{Event, LegKey};
+use shared::vonage::ncco::Ncco;
 use shared::vonage::signature::WebhookVerifier;
 use shared::vonage::sms::SmsOnDemand;
 
@@ -85,14 +89,16 @@ impl HttpFunction for EventWebhook {
             let ncco = self.typed_pin(&request, nth, body, log).await?;
             return Ok(http::json(StatusCode::OK, &ncco));
         }
+        if http::is_about_stranger(&request) {
+            let next = self.decide_about_stranger(&request, body, log).await?;
+            return Ok(answer_of(next));
+        }
         let step = http::call_step(&request)?;
         let is_placed = step.is_some_and(|step| step.kind == StepKind::Placed);
         let attempt = step.filter(|step| step.kind == StepKind::Leg).and_then(|step| step.attempt);
         if let Some(step) = step.filter(|_| !is_placed && attempt.is_none()) {
             let next = self.after_step(&request, step, body, log).await?;
-            return Ok(
-                next.map_or_else(|| http::empty(StatusCode::NO_CONTENT), |ncco| http::json(StatusCode::OK, &ncco))
-            );
+            return Ok(answer_of(next));
         }
         match Event::parse(body).map_err(not_an_object)? {
             Event::Leg { keys, mut event } => {
@@ -270,6 +276,11 @@ impl EventWebhook {
             Recorded::OfNone => (None, "of no conversation"),
         })
     }
+}
+
+/// Returns the answer with these actions, or the empty one, after which the call just goes on.
+fn answer_of(next: Option<Ncco>) -> Response<Body> {
+    next.map_or_else(|| http::empty(StatusCode::NO_CONTENT), |ncco| http::json(StatusCode::OK, &ncco))
 }
 
 fn not_an_object(_: serde_json::Error) -> Problem {

@@ -62,25 +62,32 @@ impl DecisionQuery {
         speech.with_own(explained.settings.as_ref().and_then(|settings| settings.words.as_ref()))
     }
 
-    pub(crate) async fn explain(
+    /// Explains the call by the table alone.
+    pub(crate) async fn explain(&self, store: &Store, now: Timestamp) -> Result<Explanation, StoreError> {
+        explain(store, self.caller(), &self.dialled, [self.at, now]).await
+    }
+
+    /// True if a backend that decides about strangers and late callers would be asked first.
+    pub(crate) fn asks_about_stranger(&self, explained: &Explanation, now: Timestamp) -> bool {
+        self.at >= now && explained.decision.as_ref().is_some_and(|decision| decision.stranger().is_some())
+    }
+
+    /// Adds the ways of strangers and late callers to what the table says.
+    pub(crate) fn take_other_ways(
         &self,
-        store: &Store,
+        explained: &mut Explanation,
         support: Option<&SupportPhone>,
         has_pins: bool,
         now: Timestamp,
-    ) -> Result<Explanation, StoreError> {
+    ) {
         let caller = self.caller();
-        let mut explained = explain(store, caller.clone(), &self.dialled, [self.at, now]).await?;
+        let Some(decision) = explained.decision.take() else { return };
         // Nobody knows if there were PINs or a support phone before.
-        if has_pins && self.at >= now {
-            explained.decision = explained.decision.map(Decision::or_pin);
-        }
-        let own = |decision: Decision| decision.or_support_of_conversation(&caller, Some(&self.dialled));
-        explained.decision = explained.decision.map(own);
+        let decision = if has_pins && self.at >= now { decision.or_pin() } else { decision };
+        let decision = decision.or_support_of_conversation(&caller, Some(&self.dialled));
         let (settings, support) = (explained.settings.as_ref(), support.filter(|_| self.at >= now));
-        let take = |decision| NumberSettings::or_support(settings, support, decision, &caller, Some(&self.dialled));
-        explained.decision = explained.decision.map(take);
-        Ok(explained)
+        let decision = NumberSettings::or_support(settings, support, decision, &caller, Some(&self.dialled));
+        explained.decision = Some(decision);
     }
 }
 
@@ -169,7 +176,12 @@ struct ConnectionView<'a> {
 }
 
 impl<'a> DecisionView<'a> {
-    pub(crate) fn new(explained: &'a Explanation, dialled: &'a VirtualNumber, speech: &Speech<'_>) -> Self {
+    pub(crate) fn new(
+        explained: &'a Explanation,
+        dialled: &'a VirtualNumber,
+        speech: &Speech<'_>,
+        asks_first: bool,
+    ) -> Self {
         let Explanation { decision, at, owners, conversation, callee, doubt, .. } = explained;
         let asks_backend = decision.as_ref().is_some_and(Decision::asks_backend);
         let is_unreadable = owners.0.iter().any(|(_, owner)| owner.is_none());
@@ -177,6 +189,10 @@ impl<'a> DecisionView<'a> {
             Some(Decision::Routed(Destination::Nobody)) if is_unreadable => (
                 Decision::UNKNOWN_CALLER,
                 "What is stored for this caller and this number cannot be read, so it leads to nobody.",
+            ),
+            Some(_) if asks_first => (
+                Decision::BACKEND_ASKED,
+                "The caller reaches no other participant, so the backend is asked first. Without a decision the rest holds.",
             ),
             Some(decision) => (decision.outcome(), decision.rule()),
             None => ("not known", "The table no longer tells who had this number for this caller then."),

@@ -37,6 +37,8 @@ pub struct GetConversation {
     support: Option<SupportPhone>,
     /// True if callers who are not known are asked for a PIN.
     has_pins: bool,
+    /// True if the backend decides about strangers and late callers.
+    asks_about_strangers: bool,
     clock: SharedClock,
 }
 
@@ -46,7 +48,8 @@ impl HttpFunction for GetConversation {
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let (store, addresses) = (Store::connect(env)?, RecordingAddresses::from_environment(env)?);
         let (support, has_pins) = (env.support_phone()?, env.has_pins()?);
-        Ok(Self { store, addresses, words: env.words()?, support, has_pins, clock })
+        let asks_about_strangers = env.asks_about_strangers()?;
+        Ok(Self { store, addresses, words: env.words()?, support, has_pins, asks_about_strangers, clock })
     }
 
     async fn warm_up(&self) {
@@ -60,11 +63,16 @@ impl HttpFunction for GetConversation {
         if request.uri().path().ends_with("/decisions") {
             let now = self.clock.now();
             let query = DecisionQuery::read(&request, now)?;
-            let explanation = query.explain(&self.store, self.support.as_ref(), self.has_pins, now).await?;
+            let mut explanation = query.explain(&self.store, now).await?;
+            let asks_first = self.asks_about_strangers && query.asks_about_stranger(&explanation, now);
+            query.take_other_ways(&mut explanation, self.support.as_ref(), self.has_pins, now);
             log.outcome = "decision explained";
             log.conversation = explanation.decision.as_ref().and_then(Decision::conversation);
             let speech = query.speech(&self.words, &explanation);
-            return Ok(http::json(StatusCode::OK, &DecisionView::new(&explanation, &query.dialled, &speech)));
+            return Ok(http::json(
+                StatusCode::OK,
+                &DecisionView::new(&explanation, &query.dialled, &speech, asks_first),
+            ));
         }
         let (now, addresses) = (self.clock.now(), self.addresses.as_ref());
         let named = |name: &str| request.path_parameters_ref().and_then(|parameters| parameters.first(name));

@@ -27,10 +27,15 @@ impl Environment {
     /// Reads `DECISIONS` and, if they are on, `DECISION_URLS`. `None` if they are off.
     pub fn decision_urls(&self) -> Result<Option<DecisionUrls>, ConfigError> {
         match self.required("DECISIONS")?.as_str() {
-            "on" => DecisionUrls::read(&self.required("DECISION_URLS")?).map(Some),
+            "on" | "all" => DecisionUrls::read(&self.required("DECISION_URLS")?).map(Some),
             "off" => Ok(None),
-            _ => Err(malformed("DECISIONS", "must be on or off")),
+            _ => Err(malformed("DECISIONS", "must be on, all or off")),
         }
+    }
+
+    /// Reads `DECISIONS`. True if the backend also decides about strangers and late callers.
+    pub fn asks_about_strangers(&self) -> Result<bool, ConfigError> {
+        Ok(self.required("DECISIONS")? == "all")
     }
 
     /// Reads `DECISION_SECRET`: the secrets that sign the questions, decoded.
@@ -68,6 +73,11 @@ impl DecisionUrls {
             entry.origin() == url.origin() && (is_below || entry.path() == url.path())
         };
         if self.0.iter().any(covers) { Ok(url) } else { Err(UrlNotAllowed) }
+    }
+
+    /// Returns the URL that is asked about strangers, and about late callers whose conversation names none.
+    pub fn first(&self) -> Option<&Url> {
+        self.0.first()
     }
 
     /// True if one of them is on this machine.

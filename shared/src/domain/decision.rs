@@ -5,6 +5,7 @@ use crate::domain::conversation::ConversationId;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Destination;
+use crate::domain::stranger::Stranger;
 
 /// The fate of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub enum Decision {
 impl Decision {
     /// The outcome of a call that is connected to the other participant.
     pub const ROUTED: &'static str = "routed";
+    /// The outcome of a call about which the backend decides first.
+    pub const BACKEND_ASKED: &'static str = "backend asked";
     /// The outcome of a call whose caller has no conversation on the dialled number.
     pub const UNKNOWN_CALLER: &'static str = "unknown caller";
     /// The outcome of a call whose caller is hidden.
@@ -80,6 +83,16 @@ impl Decision {
         }
     }
 
+    /// Returns the kind of a caller who reaches no other participant. `None` for all others.
+    pub fn stranger(&self) -> Option<Stranger> {
+        match self {
+            Self::Routed(Destination::Nobody) => Some(Stranger::Unknown),
+            Self::Routed(Destination::Ended(_) | Destination::Late { .. }) => Some(Stranger::Late),
+            Self::Hidden | Self::Unclear => Some(Stranger::Hidden),
+            _ => None,
+        }
+    }
+
     /// True if the backend decides about the call before it is connected.
     pub fn asks_backend(&self) -> bool {
         matches!(self, Self::Routed(Destination::Participant { handling, .. }) if handling.decision.is_some())
@@ -88,7 +101,7 @@ impl Decision {
     /// Returns the outcome in a few words, for the log and the API.
     pub fn outcome(&self) -> &'static str {
         match self {
-            Self::Routed(Destination::Participant { .. }) if self.asks_backend() => "backend asked",
+            Self::Routed(Destination::Participant { .. }) if self.asks_backend() => Self::BACKEND_ASKED,
             Self::Routed(Destination::Participant { .. }) => Self::ROUTED,
             Self::Routed(Destination::Exhausted(_)) => "limit reached",
             Self::Routed(Destination::Blocked(_)) => "blocked",

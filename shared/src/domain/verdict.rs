@@ -25,12 +25,16 @@ pub struct Verdict {
 /// A way that a call takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
+    /// The one that it takes without a decision.
+    Continue,
     /// To the other participant: to the phone at this position first, if one is given. 0 is the first phone.
     Connect(Option<u8>),
     /// To nobody.
     Refuse,
     /// To the support phone.
     Support,
+    /// To the question for a PIN.
+    Pin,
 }
 
 /// Words for the caller.
@@ -84,9 +88,11 @@ struct VerdictBody {
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ActionName {
+    Continue,
     Connect,
     Refuse,
     Support,
+    Pin,
 }
 
 /// A phone is named by an answer that connects to none.
@@ -100,9 +106,11 @@ impl TryFrom<VerdictBody> for Verdict {
     fn try_from(body: VerdictBody) -> Result<Self, PhoneWithoutConnection> {
         let way = match (body.action, body.phone) {
             (ActionName::Connect, phone) => Way::Connect(phone),
+            (_, Some(_)) => return Err(PhoneWithoutConnection),
+            (ActionName::Continue, None) => Way::Continue,
             (ActionName::Refuse, None) => Way::Refuse,
             (ActionName::Support, None) => Way::Support,
-            (ActionName::Refuse | ActionName::Support, Some(_)) => return Err(PhoneWithoutConnection),
+            (ActionName::Pin, None) => Way::Pin,
         };
         Ok(Self { way, say: body.say, cache_seconds: body.cache_seconds })
     }
@@ -112,6 +120,8 @@ impl From<Verdict> for VerdictBody {
     fn from(Verdict { way, say, cache_seconds }: Verdict) -> Self {
         let (action, phone) = match way {
             Way::Connect(phone) => (ActionName::Connect, phone),
+            Way::Continue => (ActionName::Continue, None),
+            Way::Pin => (ActionName::Pin, None),
             Way::Refuse => (ActionName::Refuse, None),
             Way::Support => (ActionName::Support, None),
         };

@@ -8,11 +8,14 @@ use jiff::Timestamp;
 use crate::backend::{Backend, BackendError, Person, PhoneOfPerson, Question};
 use crate::clock::SharedClock;
 use crate::domain::attempt::Attempt;
+use crate::domain::call_limits::CallLimits;
 use crate::domain::conversation::{Conversation, ConversationId, SidePhone};
 use crate::domain::decision::Decision;
 use crate::domain::decision_url::{DecisionUrl, OnFailure};
+use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Destination;
 use crate::domain::side::Side;
+use crate::domain::stranger::{Stranger, StrangersCall};
 use crate::domain::support::SupportPhone;
 use crate::domain::verdict::{Reason, Say, Verdict, Way};
 use crate::service::place_call::decide;
@@ -42,6 +45,19 @@ pub struct Fate {
     pub say: Option<Say>,
     /// The outcome, for the log.
     pub outcome: &'static str,
+}
+
+/// The fate of a stranger or a late caller after a decision, with the words of the backend.
+#[derive(Debug)]
+pub enum StrangersFate {
+    /// The call goes on as without a decision.
+    Continues,
+    /// Nobody is called.
+    Refused(Option<Say>),
+    /// The caller is asked for a PIN.
+    AskedForPin(Option<Say>),
+    /// The caller is connected with the support phone.
+    Supported(Option<Say>, Box<Decision>),
 }
 
 /// What is done with a call, before the present state of the conversation is considered.
@@ -102,7 +118,7 @@ impl BackendDecisions {
             return None;
         };
         let question = question(conversation, caller, call, now);
-        backend.ask(url, &question, now).await.inspect_err(|error| log(conversation.id, error)).ok()
+        backend.ask(url, &question, now).await.inspect_err(log).ok()
     }
 
     /// Remembers an answer. Without that the backend is asked again.
@@ -112,6 +128,50 @@ impl BackendDecisions {
         if let Err(error) = self.store.remember_verdicts(conversation, &verdicts).await {
             tracing::warn!(conversation.id = %conversation.id, cause = %error, "a decision was not remembered");
         }
+    }
+
+    /// Asks the backend about a stranger or a late caller. The call goes on as without a decision if there is none, or if its way
+    /// leads to nobody. `call` is Vonage's id of it.
+    pub async fn decide_about_stranger(
+        &self,
+        stranger: &StrangersCall,
+        call: Option<&str>,
+    ) -> Result<StrangersFate, StoreError> {
+        let now = self.clock.now();
+        let Some(backend) = &self.backend else { return Ok(StrangersFate::Continues) };
+        let conversation = match stranger.conversation {
+            Some(id) => self.store.conversation(id, now).await?,
+            None => None,
+        };
+        let own = conversation.as_ref().and_then(|conversation| conversation.decision_url.as_deref());
+        let Some(url) = own.or(backend.first_url()) else { return Ok(StrangersFate::Continues) };
+        let question = Question {
+            call,
+            kind: kind(stranger.caller),
+            conversation: stranger.conversation,
+            reference: conversation.as_ref().and_then(|conversation| conversation.reference.as_ref()),
+            caller: None,
+            callee: None,
+            dialled: &stranger.dialled,
+            presented: None,
+        };
+        let Some(verdict) = backend.ask(url, &question, now).await.inspect_err(log).ok() else {
+            return Ok(StrangersFate::Continues);
+        };
+        Ok(match verdict.way {
+            Way::Refuse => StrangersFate::Refused(verdict.say),
+            Way::Pin => StrangersFate::AskedForPin(verdict.say),
+            Way::Support => match self.support(conversation.as_ref(), &stranger.dialled).await? {
+                Some((phone, limits)) => {
+                    let present_as = stranger.dialled.clone();
+                    let decision = Decision::Support { phone, present_as, limits, conversation: stranger.conversation };
+                    StrangersFate::Supported(verdict.say, Box::new(decision))
+                }
+                None => StrangersFate::Continues,
+            },
+            // There is nobody to connect a stranger to.
+            Way::Continue | Way::Connect(_) => StrangersFate::Continues,
+        })
     }
 
     /// Applies an answer to a call of the side `caller`, if that side would be connected now.
@@ -129,14 +189,15 @@ impl BackendDecisions {
             return Ok(Fate { conversation: Some(conversation), decision: Some(decision), say: None, outcome });
         }
         let followed = match way {
-            Way::Connect(None) => Some(Some(decision.clone())),
+            Way::Continue | Way::Connect(None) => Some(Some(decision.clone())),
             Way::Connect(Some(phone)) => {
                 let is_same = conversation.revision == revision;
                 let phone = if is_same { phone_at(&conversation, caller.other(), phone, now) } else { None };
                 phone.map(|phone| Some(to_phone(decision.clone(), &conversation, phone, now)))
             }
             Way::Refuse => Some(None),
-            Way::Support => self.to_support(&conversation, caller).map(Some),
+            Way::Support => self.to_support(&conversation, caller).await?.map(Some),
+            Way::Pin => None,
         };
         let (decision, say, outcome) = match followed {
             Some(followed) => (followed, say, outcome),
@@ -149,18 +210,34 @@ impl BackendDecisions {
         Ok(Fate { conversation: Some(conversation), decision, say, outcome })
     }
 
-    /// Returns the connection of a caller with the support phone of the conversation or of the deployment. `None` if there is
-    /// none, or if it is a phone of the caller.
-    fn to_support(&self, conversation: &Conversation, caller: Side) -> Option<Decision> {
-        let of_deployment = self.support.as_ref().map(|support| &support.phone);
-        let phone = conversation.late.support_phone.as_ref().or(of_deployment)?;
-        let is_callers = conversation.phones(caller).any(|own| own.number.is_same_phone(phone));
-        (!is_callers).then(|| Decision::Support {
-            phone: phone.clone(),
-            present_as: conversation.participant(caller).sees.clone(),
-            limits: conversation.limits,
+    /// Returns the connection of a participant with the support phone. `None` if there is none, or if it is a phone of the
+    /// caller.
+    async fn to_support(&self, conversation: &Conversation, caller: Side) -> Result<Option<Decision>, StoreError> {
+        let dialled = &conversation.participant(caller).sees;
+        let support = self.support(Some(conversation), dialled).await?;
+        let is_callers = |phone: &RealNumber| conversation.phones(caller).any(|own| own.number.is_same_phone(phone));
+        let decision = |(phone, limits)| Decision::Support {
+            phone,
+            present_as: dialled.clone(),
+            limits,
             conversation: Some(conversation.id),
-        })
+        };
+        Ok(support.filter(|(phone, _)| !is_callers(phone)).map(decision))
+    }
+
+    /// Returns the support phone of the conversation, of the dialled number or of the deployment, with the limits of a call.
+    async fn support(
+        &self,
+        conversation: Option<&Conversation>,
+        dialled: &VirtualNumber,
+    ) -> Result<Option<(RealNumber, CallLimits)>, StoreError> {
+        let limits = conversation.map(|conversation| conversation.limits);
+        if let Some(phone) = conversation.and_then(|conversation| conversation.late.support_phone.clone()) {
+            return Ok(Some(phone).zip(limits));
+        }
+        let of_number = self.store.settings_in_call(dialled).await?.and_then(|settings| settings.support);
+        let support = of_number.or_else(|| self.support.clone());
+        Ok(support.map(|support| (support.phone, limits.unwrap_or(support.limits))))
     }
 }
 
@@ -169,9 +246,18 @@ const FAILED: &str = "decision failed";
 
 fn outcome(way: Way) -> &'static str {
     match way {
-        Way::Connect(_) => "decided to connect",
+        Way::Continue | Way::Connect(_) => "decided to connect",
+        Way::Pin => "decided for a PIN",
         Way::Refuse => "decided to refuse",
         Way::Support => "decided for support",
+    }
+}
+
+fn kind(stranger: Stranger) -> &'static str {
+    match stranger {
+        Stranger::Late => "late",
+        Stranger::Unknown => "unknown",
+        Stranger::Hidden => "hidden",
     }
 }
 
@@ -192,9 +278,9 @@ fn may_call(conversation: &Conversation, caller: Side, now: Timestamp) -> bool {
     conversation.is_active(now) && !conversation.is_blocked(caller)
 }
 
-fn log(conversation: ConversationId, error: &BackendError) {
+fn log(error: &BackendError) {
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    tracing::warn!(conversation.id = %conversation, %error, cause, "the backend made no decision");
+    tracing::warn!(%error, cause, "the backend made no decision");
 }
 
 fn question<'a>(conversation: &'a Conversation, caller: Side, call: Option<&'a str>, now: Timestamp) -> Question<'a> {
@@ -209,12 +295,13 @@ fn question<'a>(conversation: &'a Conversation, caller: Side, call: Option<&'a s
     };
     Question {
         call,
-        conversation: conversation.id,
+        kind: "participant",
+        conversation: Some(conversation.id),
         reference: conversation.reference.as_ref(),
-        caller: person(caller),
-        callee: person(caller.other()),
+        caller: Some(person(caller)),
+        callee: Some(person(caller.other())),
         dialled: &conversation.participant(caller).sees,
-        presented: conversation.masked_by(caller),
+        presented: Some(conversation.masked_by(caller)),
     }
 }
 

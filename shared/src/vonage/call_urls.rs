@@ -135,6 +135,14 @@ pub fn pin(base: &str, nth: u8) -> String {
     format!("{base}/webhooks/event/pin/{nth}")
 }
 
+/// The last part of the address of [`stranger`], where others have the id of a conversation.
+pub const STRANGER: &str = "stranger";
+
+/// Returns the address at which the backend decides about a stranger, below `base` as in [`CallUrls::new`].
+pub fn stranger(base: &str) -> String {
+    format!("{base}/webhooks/event/{STRANGER}")
+}
+
 /// Returns the address at which a deployment shows the recording of a token.
 pub fn recording_link(base: &str, token: &str) -> String {
     format!("{base}/recordings/{token}")

@@ -15,6 +15,7 @@ use crate::domain::guard::Guard;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Destination;
 use crate::domain::side::Side;
+use crate::domain::stranger::StrangersCall;
 use crate::domain::words::sentence::Spoken;
 use crate::domain::words::voice::Voice;
 use crate::domain::words::{Speech, Utterance};
@@ -160,10 +161,16 @@ pub struct Keys {
 }
 
 /// The data of a [`Action::Notify`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Payload {
-    /// The subject of the notification.
-    pub about: &'static str,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Payload {
+    /// The subject of the notification, where the address says the rest.
+    About {
+        /// The subject.
+        about: &'static str,
+    },
+    /// A call of a stranger.
+    Stranger(StrangersCall),
 }
 
 /// A phone to connect to.
@@ -202,6 +209,11 @@ pub enum Settled {
     Decision,
     /// The caller was asked if the call may be recorded.
     Consent,
+}
+
+/// Returns the action that asks the backend about a stranger, at `url`. If it decides nothing, Vonage goes on with the next action.
+pub fn ask_about_stranger(call: StrangersCall, url: String) -> Action {
+    Action::Notify { payload: Payload::Stranger(call), event_url: [url] }
 }
 
 /// Returns the NCCO for a call with this decision; see [`answer`].
@@ -305,7 +317,7 @@ fn answer_after(settled: Settled, destination: Destination, speech: &Speech<'_>,
 /// be connected then.
 fn undecided(on_failure: OnFailure, caller: Side, speech: &Speech<'_>, follow_up: Option<&FollowUp>) -> Option<Ncco> {
     let ask = follow_up.map(|follow_up| Action::Notify {
-        payload: Payload { about: "a decision" },
+        payload: Payload::About { about: "a decision" },
         event_url: [follow_up.urls.step(StepKind::Decide, caller.other(), None)],
     });
     match (ask, on_failure) {
@@ -363,7 +375,7 @@ pub fn connect(connection: Connection, follow_up: Option<FollowUp>) -> Ncco {
 /// Returns the action after a guarded leg: if the callee did not accept the call, another phone is tried, or the caller hears so.
 fn ask_after(follow_up: &FollowUp, caller: Side, attempt: Option<Attempt>) -> Action {
     let url = follow_up.urls.step(StepKind::After, caller.other(), attempt);
-    Action::Notify { payload: Payload { about: "the end of a guarded leg" }, event_url: [url] }
+    Action::Notify { payload: Payload::About { about: "the end of a guarded leg" }, event_url: [url] }
 }
 
 /// Returns the action that tells of the keys which the caller presses in the call.

@@ -4,12 +4,14 @@
 //! elsewhere the address names the conversation and the side.
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::event::{self, identifier};
 use super::time;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use crate::domain::stranger::StrangersCall;
 
 /// The body of such a webhook.
 #[derive(Debug)]
@@ -45,6 +47,11 @@ impl StepEvent {
     /// Returns its time, if it has one.
     pub fn time(&self) -> Option<Timestamp> {
         time::time(&self.text("timestamp")?)
+    }
+
+    /// Returns the call that a [`Payload::Stranger`](super::ncco::Payload) is about.
+    pub fn strangers_call(&self) -> Option<StrangersCall> {
+        StrangersCall::deserialize(self.0.get("payload")?).ok()
     }
 
     /// Returns Vonage's ids of the call and of the leg.

@@ -180,6 +180,11 @@ impl<'w> Speech<'w> {
         Self { minutes: Some(minutes.to_string()), ..self.clone() }
     }
 
+    /// Returns the language in which a sentence is looked for first.
+    pub fn language(&self) -> &Language {
+        &self.languages[0]
+    }
+
     /// Returns a sentence for a call.
     pub fn say(&self, sentence: Spoken) -> Utterance {
         if matches!(sentence, Spoken::Nobody | Spoken::Ended)

@@ -8,7 +8,7 @@ use super::Problem;
 use super::body::body_of_at_most;
 use crate::domain::conversation::ConversationId;
 use crate::domain::pin::TRIES_OF_A_CALL;
-use crate::vonage::call_urls::{CallUrls, Step};
+use crate::vonage::call_urls::{CallUrls, STRANGER, Step};
 use crate::vonage::signature::WebhookVerifier;
 
 /// Size of the largest body of a webhook, in bytes. Vonage's bodies have 1000 to 2000 bytes.
@@ -44,6 +44,12 @@ pub fn nth_pin(request: &Request) -> Result<Option<u8>, Problem> {
     let unknown = || Problem::not_found("There is no such step of a call.");
     let nth = nth.map(|nth| nth.parse().ok().filter(|nth| (1..=TRIES_OF_A_CALL).contains(nth)).ok_or_else(unknown));
     nth.transpose()
+}
+
+/// True if the path is that at which the backend decides about a stranger.
+pub fn is_about_stranger(request: &Request) -> bool {
+    let id = request.path_parameters_ref().and_then(|parameters| parameters.first("id"));
+    id == Some(STRANGER)
 }
 
 /// Returns the step of a call that the path names, if it names one.
