@@ -72,7 +72,7 @@ async fn backend_connects_after_a_signed_question() {
         |side: &str, label: &str| json!({"side": side, "label": label, "phones": [{"name": null, "is_open": true}]});
     assert_eq!(
         body["data"],
-        json!({"call": told["conversation_uuid"], "conversation": created["id"], "reference": "ride-42",
+        json!({"call": told["conversation_uuid"], "kind": "participant", "conversation": created["id"], "reference": "ride-42",
                "caller": person("a", "your rider"), "callee": person("b", "your driver"),
                "dialled": created["participants"][0]["dials"], "presented": created["participants"][0]["masked_by"]})
     );
@@ -250,4 +250,48 @@ async fn placed_calls_and_consent_ask_the_backend_once() {
     assert_eq!(placed.status, 201, "{placed:?}");
     backend.has_received(2).await;
     assert_eq!(backend.received().len(), 2);
+}
+
+#[tokio::test]
+async fn backend_decides_about_strangers_and_late_callers() {
+    let more = [("DECISIONS", "all"), ("PINS", "on"), ("SUPPORT_PHONE", "+442079460000")];
+    let (backend, laptop) = start(Reply::Json(json!({"action": "refuse"})), &more).await;
+    let created = laptop.create_with(json!({"reference": "ride-42"})).await;
+    let ended =
+        laptop.create_with(json!({"participants": [{"number": "+447700900011"}, {"number": "+447700900012"}]})).await;
+    assert_eq!(laptop.delete(&path(&ended)).await.status, 200);
+    let to = dials(&created, 0);
+    let call = async |from: &str| laptop.call(json!({"from": from, "to": to, "presses": ["#"]})).await;
+    for (kind, from) in [("unknown", "447700900555"), ("hidden", "anonymous"), ("late", "447700900011")] {
+        let dialled = if kind == "late" { dials(&ended, 0) } else { to };
+        backend.replies(Reply::Json(json!({"action": "refuse", "say": {"text": "We are closed."}})));
+        let told = laptop.call(json!({"from": from, "to": dialled})).await;
+        assert_eq!(told["phones"]["caller"]["heard"], json!(["We are closed."]), "{kind}: {told}");
+        let question: Value = serde_json::from_str(&backend.received().last().unwrap().body).unwrap();
+        let conversation = if kind == "late" { ended["id"].clone() } else { Value::Null };
+        assert_eq!(
+            question["data"],
+            json!({"call": told["conversation_uuid"], "kind": kind, "conversation": conversation, "reference": null,
+                   "caller": null, "callee": null, "dialled": dialled, "presented": null})
+        );
+    }
+    for (reply, heard_words, callee) in [
+        (Reply::Json(json!({"action": "support"})), "support", json!(SUPPORT)),
+        (Reply::Json(json!({"action": "pin"})), "enter your PIN", json!(SUPPORT)),
+        (Reply::Json(json!({"action": "continue"})), "enter your PIN", json!(SUPPORT)),
+        (Reply::Json(json!({"action": "connect"})), "enter your PIN", json!(SUPPORT)),
+        (Reply::Raw(500, String::new()), "enter your PIN", json!(SUPPORT)),
+        (Reply::Json(json!({"action": "refuse"})), UNAVAILABLE, Value::Null),
+    ] {
+        backend.replies(reply.clone());
+        let told = call("447700900555").await;
+        assert!(heard(&told).contains(heard_words), "{reply:?}: {told}");
+        assert_eq!(told["phones"]["callee"]["number"], callee, "{reply:?}: {told}");
+    }
+    let asked = backend.received().len();
+    let told = laptop.call(json!({"from": RIDER, "to": to})).await;
+    assert_eq!(told["callees"][0]["number"], DRIVER, "whoever has a conversation is connected without a question");
+    let explained = laptop.get(&format!("/decisions?from=%2B447700900555&to=%2B{to}")).await.body;
+    assert_eq!((&explained["outcome"], backend.received().len()), (&json!("backend asked"), asked), "{explained}");
+    assert!(explained["hears"].as_str().unwrap().contains("enter your PIN"), "{explained}");
 }

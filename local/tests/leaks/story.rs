@@ -238,7 +238,7 @@ async fn pin_is_in_no_log_and_in_no_other_item() {
 #[tokio::test]
 async fn decisions_of_the_backend_leak_no_number() {
     let backend = DecisionBackend::start(Reply::Never).await.unwrap();
-    let settings = [("DECISION_TIME_LIMIT_MS", "200"), ("SUPPORT_PHONE", "+447700900471")];
+    let settings = [("DECISIONS", "all"), ("DECISION_TIME_LIMIT_MS", "200"), ("SUPPORT_PHONE", "+447700900471")];
     let laptop = builder().env(&backend.variables()).env(&settings).numbers("GB", 3).start().await;
     let mut order = conversation();
     order["decision"] = json!({"url": format!("{}?tenant=7", backend.url), "on_failure": "refuse"});
@@ -262,6 +262,11 @@ async fn decisions_of_the_backend_leak_no_number() {
         assert_eq!(told["phones"]["callee"]["number"].as_str(), reaches, "{told}");
         let nccos = told["nccos"].to_string();
         REAL.assert_no_leak("the NCCOs", &reaches.map_or(nccos.clone(), |number| nccos.replace(number, "the callee")));
+    }
+    for action in ["support", "refuse", "continue"] {
+        backend.replies(Reply::Json(json!({"action": action})));
+        let told = laptop.call(json!({"from": testkit::RIDER, "to": dialled})).await;
+        REAL.assert_no_leak("the NCCOs", &told["nccos"].to_string().replace(NEW_PHONE, "the support"));
     }
     for question in backend.received() {
         REAL.assert_no_leak("a question to the backend", &question.body);
