@@ -9,7 +9,6 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::route::{Destination, KeyOwner, destination};
 use shared::domain::side::Side;
 
-use crate::checks::PeakUsage;
 use crate::connection::Moment;
 use crate::coverage::Coverage;
 use crate::decisions::MetCall;
@@ -17,6 +16,7 @@ use crate::expectations::Execution;
 use crate::legs::{CALLS, PlacedCall};
 use crate::missed_calls::{Asked, RINGING};
 use crate::model::{DAY, Model, RouteKey, Verdict, ensure};
+use crate::peak_usage::PeakUsage;
 use crate::pin_steps::TypedCall;
 use crate::placing::PlaceOrder;
 use crate::scenario::{Scenario, canonical};

@@ -4,24 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
-use shared::domain::call_limits::CallLimits;
 use shared::domain::caller_routes::CallerRoutes;
-use shared::domain::conversation::{ConversationId, Notification, Participant};
-use shared::domain::country::Country;
+use shared::domain::conversation::{Notification, Participant};
 use shared::domain::judge::Judge;
-use shared::domain::late::LateCare;
-use shared::domain::phone::{RealNumber, VirtualNumber};
+use shared::domain::phone::RealNumber;
 use shared::domain::pool::{Feature, NumberState, PoolNumber};
 use shared::domain::ready_pool::{PartName, ReadyPool};
-use shared::domain::route::{Destination, KeyOwner, Route, destination};
+use shared::domain::route::{KeyOwner, Route};
 use shared::domain::side::Side;
 use shared::store::PartState;
 
+use crate::destinations::check_destinations;
 use crate::missed_calls::Telling;
-use crate::model::{Model, ModelConversation, ModelRoute, NET, RECORDS_KEPT, RouteKey, Verdict, ensure, route_key};
+use crate::model::{Model, ModelRoute, NET, RECORDS_KEPT, RouteKey, Verdict, ensure, route_key};
 use crate::pin_checks::check_pins;
 use crate::scenario::{canonical, country_of};
 use crate::table::Table;
@@ -202,41 +198,6 @@ fn check_verdict(model: &Model, name: &RouteKey, route: &Route) -> Verdict {
     ensure(is_right, || format!("route {name:?} has the wrong verdict {:?}", route.looked_up))
 }
 
-/// Checks that a call connects to the other participant of the live conversation on its route and shows the number
-/// which that participant dials, or connects to nobody.
-fn check_destinations(model: &Model, table: &Table) -> Verdict {
-    let mut live = BTreeMap::new();
-    for conversation in model.conversations.values().filter(|conversation| conversation.is_live(model.now)) {
-        for side in conversation.expected.direction.sides() {
-            let other = &conversation.expected.participants[side.other().index()];
-            let leads_to = match conversation.expected.limit_reached_at {
-                _ if conversation.expected.is_blocked(side) => Destination::Blocked(conversation.expected.id),
-                Some(_) => Destination::Exhausted(conversation.expected.id),
-                None if conversation.is_paused(model.now) => Destination::Paused(conversation.expected.id),
-                None => Destination::Participant {
-                    conversation: conversation.expected.id,
-                    connect_to: other.number.clone(),
-                    present_as: other.sees.clone(),
-                    one_way: conversation.expected.direction.receiver().is_some(),
-                    limits: conversation.expected.limits,
-                    caller: side,
-                    handling: conversation.expected.handling,
-                    left_seconds: model.left_seconds(&conversation.expected, side),
-                    attempt: None,
-                },
-            };
-            let taken = live.insert(route_key(&conversation.expected, side), leads_to);
-            ensure(taken.is_none(), || format!("{conversation:?} and {taken:?} have the same route"))?;
-        }
-    }
-    for (name, route) in &table.routes {
-        let found = destination(Some(route.clone()), model.now);
-        let expected = live.remove(name).unwrap_or_else(|| model.destination_without_conversation(name));
-        ensure(found == expected, || format!("route {name:?} leads to {found:?}; expected {expected:?}"))?;
-    }
-    ensure(live.is_empty(), || format!("live conversations without a route: {live:?}"))
-}
-
 /// Checks that nobody was told of a missed call but by the text messages that the model knows.
 fn check_told(model: &Model, table: &Table) -> Verdict {
     let is_there = |(id, ..): &Telling| model.conversations.contains_key(id);
@@ -316,72 +277,6 @@ fn same<K: Ord + Debug, V: PartialEq + Debug>(
 }
 
 impl Model {
-    /// The destination of a call on a route without a live conversation.
-    pub fn destination_without_conversation(&self, name: &(RealNumber, VirtualNumber)) -> Destination {
-        match self.routes.get(name).filter(|route| route.is_in_use(self.now)) {
-            Some(route) if route.is_replaced => Destination::Replaced(route.history[0]),
-            Some(ModelRoute { cares: true, side: Some(caller), history, .. }) => Destination::Late {
-                conversation: history[0],
-                caller: *caller,
-                care: LateCare { lost_property: true, ..LateCare::default() },
-                limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
-            },
-            Some(route) => route.owner().map_or(Destination::ReceiveOnly, Destination::Ended),
-            None => Destination::Nobody,
-        }
-    }
-
-    /// True if the conversation `id` was between `caller` and the one whom a call reaches by `right`, if it reaches anybody. That
-    /// one may have had another phone then. Of an erased one nothing is known any more.
-    pub fn was_between(&self, id: ConversationId, caller: &RealNumber, right: &Destination) -> bool {
-        let Some(conversation) = self.conversations.get(&id) else { return self.erased.contains_key(&id) };
-        let had = |one: &Participant, phone: &RealNumber| {
-            one.previous_numbers.iter().chain([&one.number]).any(|own| canonical(own) == canonical(phone))
-        };
-        let has = |phone: &RealNumber| conversation.expected.participants.iter().any(|one| had(one, phone));
-        let reaches_another = match right {
-            Destination::Participant { conversation, connect_to, .. } => {
-                let reached = &self.conversations[conversation].expected.participants;
-                let reached = reached.iter().find(|one| canonical(&one.number) == canonical(connect_to)).unwrap();
-                !reached.previous_numbers.iter().chain([connect_to]).any(has)
-            }
-            _ => false,
-        };
-        has(caller) && !reaches_another
-    }
-
-    /// The destination of a call.
-    pub fn destination(&self, name: &(RealNumber, VirtualNumber)) -> Destination {
-        for conversation in self.conversations.values().filter(|conversation| conversation.is_live(self.now)) {
-            for side in conversation.expected.direction.sides() {
-                if route_key(&conversation.expected, side) == *name {
-                    if conversation.expected.is_blocked(side) {
-                        return Destination::Blocked(conversation.expected.id);
-                    }
-                    if conversation.expected.limit_reached_at.is_some() {
-                        return Destination::Exhausted(conversation.expected.id);
-                    }
-                    if conversation.is_paused(self.now) {
-                        return Destination::Paused(conversation.expected.id);
-                    }
-                    let expected = &conversation.expected;
-                    return Destination::Participant {
-                        conversation: expected.id,
-                        connect_to: expected.participants[side.other().index()].number.clone(),
-                        present_as: route_key(expected, side.other()).1,
-                        one_way: expected.direction.receiver().is_some(),
-                        limits: expected.limits,
-                        caller: side,
-                        handling: expected.handling,
-                        left_seconds: self.left_seconds(expected, side),
-                        attempt: None,
-                    };
-                }
-            }
-        }
-        self.destination_without_conversation(name)
-    }
-
     /// Checks what a creation reads about a caller.
     pub fn check_caller_routes(&self, caller: &RealNumber, found: &CallerRoutes) -> Verdict {
         let expected: BTreeSet<_> = self.routes_in_use(caller).map(|(number, _)| number).collect();
@@ -436,63 +331,6 @@ impl Model {
         }
         Ok(())
     }
-
-    /// Removes what the table has deleted. Only data that nobody can read any more may be deleted.
-    pub fn forget(&mut self, deleted: &BTreeSet<(String, String)>) -> Verdict {
-        let now = self.now;
-        let is_deleted = |pk: String, sk: String| deleted.contains(&(pk, sk));
-        let is_deleted_route = |name: &(RealNumber, VirtualNumber)| {
-            is_deleted(format!("CALLER#{}", name.0.expose()), format!("NUMBER#{}", name.1))
-        };
-        let conversation = |id: &ConversationId| is_deleted(format!("CONVERSATION#{id}"), "CONVERSATION".to_owned());
-        let request = |key: &String| is_deleted(format!("REQUEST#{key}"), "REQUEST".to_owned());
-        let own = |number: &VirtualNumber| is_deleted(format!("CALLER#{number}"), "POOL".to_owned());
-
-        let too_early = self.routes.iter().find(|(name, route)| is_deleted_route(name) && now < route.kept_until());
-        ensure(too_early.is_none(), || format!("{too_early:?} was deleted too early"))?;
-        let is_early = |found: &ModelConversation| now < found.quarantined_until() + NET;
-        let too_early = self.conversations.iter().find(|(id, found)| conversation(id) && is_early(found));
-        ensure(too_early.is_none(), || format!("{too_early:?} was deleted too early"))?;
-        let too_early = self.erased.iter().find(|(id, until)| conversation(id) && now < **until);
-        ensure(too_early.is_none(), || format!("{too_early:?} was deleted too early"))?;
-        let too_early = self.requests.iter().find(|(key, remembered)| request(key) && now < remembered.until);
-        ensure(too_early.is_none(), || format!("{too_early:?} was deleted too early"))?;
-        let too_early = self.numbers.keys().find(|number| own(number));
-        ensure(too_early.is_none(), || format!("{too_early:?} was deleted too early"))?;
-
-        for (id, conversation) in &mut self.conversations {
-            let is_readable = conversation.is_readable(now);
-            let is_unlisted =
-                |phone: &RealNumber| is_deleted(format!("PHONE#{}", phone.expose()), format!("CONVERSATION#{id}"));
-            let too_early = conversation.listed.keys().find(|phone| is_readable && is_unlisted(phone));
-            ensure(too_early.is_none(), || format!("{id:?} was removed from the list of {too_early:?} too early"))?;
-            conversation.listed.retain(|phone, _| !is_unlisted(phone));
-        }
-        self.routes.retain(|name, _| !is_deleted_route(name));
-        let is_leg = |id: &ConversationId, uuid: &str| {
-            deleted.iter().any(|(pk, sk)| *pk == format!("CONVERSATION#{id}") && sk.ends_with(&format!("#{uuid}")))
-        };
-        let too_early = self.legs.keys().find(|(id, uuid)| {
-            is_leg(id, uuid) && self.conversations.get(id).is_some_and(|found| found.is_readable(now))
-        });
-        ensure(too_early.is_none(), || format!("the leg {too_early:?} was deleted too early"))?;
-        self.legs.retain(|(id, uuid), _| !is_leg(id, uuid));
-        self.forgotten.extend(self.conversations.keys().filter(|id| conversation(id)));
-        self.conversations.retain(|id, _| !conversation(id));
-        self.erased.retain(|id, _| !conversation(id));
-        let redaction = |id: &String| {
-            ["number-insight", "sms", "voice"]
-                .iter()
-                .any(|product| is_deleted("REDACTION".to_owned(), format!("{product}#{id}")))
-        };
-        self.redactions.retain(|id| !redaction(id));
-        self.requests.retain(|key, _| !request(key));
-        self.placing.known.retain(|key, _| !request(key));
-        self.placing.dialled.retain(|key| !request(key));
-        self.pins.calls.retain(|call, _| !is_deleted(format!("CALL#{call}"), "PIN".to_owned()));
-        self.released.retain(|number, _| !own(number));
-        Ok(())
-    }
 }
 
 /// True if a notification may change like this within one step.
@@ -503,99 +341,4 @@ fn may_become(before: &Notification, now: &Notification) -> bool {
         (Pending | Failed(_), Failed(_) | Sent | Unknown(_)) | (Unknown(_), Failed(_) | Sent | Unknown(_)) => true,
         (before, now) => before == now,
     }
-}
-
-/// The largest numbers of routes under numbers of one country that callers had at once, and what the table says about them.
-#[derive(Debug, Default)]
-pub struct PeakUsage {
-    /// The least peak usage that must be stored, by country and last day on which it counts.
-    least: BTreeMap<(Country, Date), usize>,
-    /// The largest number of routes that any caller had at once or asked for, by country of the numbers.
-    most: BTreeMap<Country, usize>,
-}
-
-impl PeakUsage {
-    /// Records the routes in use of the participant of a conversation that was just acknowledged who has more of them; the
-    /// other one's may be stored by a later creation. `before` and `after` are the states around the step. Another operation
-    /// of the same step may have had its share, so the result is a lower bound.
-    pub fn note(&mut self, before: &Model, after: &Model, created: &ModelConversation) {
-        // Of one who only receives, a creation may know nothing but the line.
-        if created.expected.direction.receiver().is_some() {
-            return;
-        }
-        let until = day(before.now + 7 * crate::model::DAY);
-        let is_ready = |model: &Model, number: &VirtualNumber, of: Country| {
-            let found = model.numbers.get(number);
-            found.is_some_and(|number| number.state == NumberState::Ready && number.country == of)
-        };
-        let held = created.expected.participants.each_ref().map(|participant| {
-            let country = after.numbers.get(&participant.sees)?.country;
-            // A number that comes back in its quarantine counts once.
-            let routes = before.routes_in_use(&participant.number).map(|(number, _)| number);
-            let routes = routes.filter(|number| **number != participant.sees);
-            let ready = |number: &VirtualNumber| [before, after].map(|model| is_ready(model, number, country));
-            let (mut least, mut most) = (1, 1);
-            for [before, after] in routes.map(ready) {
-                least += usize::from(before && after);
-                most += usize::from(before || after);
-            }
-            (ready(&participant.sees) == [true; 2]).then_some((least, most, country))
-        });
-        let [Some(a), Some(b)] = held else { return };
-        let ((held, _, country), other) = if a >= b { (a, b) } else { (b, a) };
-        // Then the mark of the other one may be the stored one.
-        if other.1 >= held && other.2 != country {
-            return;
-        }
-        let least = self.least.entry((country, until)).or_default();
-        *least = held.max(*least);
-    }
-
-    /// Checks the peak usage as the schedule reads it.
-    pub fn check_as_read(&self, now: Timestamp, found: &shared::domain::peak_usage::PeakUsage) -> Verdict {
-        let today = day(now);
-        for ((country, until), least) in self.least.iter().filter(|((_, until), _)| *until >= today) {
-            let mark = found.of(*country, today);
-            ensure(mark >= *least, || {
-                format!("the peak usage of {country} until {until} is {least}, but {mark} is read")
-            })?;
-        }
-        Ok(())
-    }
-
-    pub fn check(&mut self, model: &Model, table: &Table) -> Verdict {
-        let mut held: BTreeMap<(&RealNumber, Country), usize> = BTreeMap::new();
-        for ((caller, number), _) in model.routes.iter().filter(|(_, route)| route.is_in_use(model.now)) {
-            if let Some(number) = model.numbers.get(number) {
-                *held.entry((caller, number.country)).or_default() += 1;
-            }
-        }
-        for ((_, country), held) in held {
-            let most = self.most.entry(country).or_default();
-            *most = held.max(*most);
-        }
-        let today = day(model.now);
-        self.least.retain(|(_, until), _| *until >= today);
-        for ((country, until), least) in &self.least {
-            let marks = table.peak_usage.iter().filter(|((of, day), _)| of == country && day >= until);
-            let mark = marks.map(|(_, held)| *held).max().unwrap_or_default();
-            ensure(mark >= *least, || {
-                format!("a caller of {country} had {least} routes, but the stored peak usage until {until} is {mark}")
-            })?;
-        }
-        for ((country, day), held) in &table.peak_usage {
-            // The mark is written at the same time as the conversation, which may be refused.
-            let most = self.most.get(country).copied().unwrap_or_default() + 1;
-            ensure(*held <= most, || {
-                format!(
-                    "the stored peak usage of {country} on {day} is {held}, but no caller had more than {most} routes"
-                )
-            })?;
-        }
-        Ok(())
-    }
-}
-
-fn day(time: Timestamp) -> Date {
-    TimeZone::UTC.to_datetime(time).date()
 }
