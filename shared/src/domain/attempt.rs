@@ -14,6 +14,8 @@ pub struct Attempt {
     pub phone: usize,
     /// The time of the first attempt of this call, to the second.
     pub since: Timestamp,
+    /// The phones of the attempts before this one, so that none is called twice, whatever changes meanwhile.
+    earlier: [Option<u16>; Self::MOST as usize - 1],
 }
 
 impl Attempt {
@@ -28,7 +30,22 @@ impl Attempt {
 
     /// Creates the first attempt of a call, at `now`.
     pub fn first(phone: usize, now: Timestamp) -> Self {
-        Self { number: 1, phone, since: Timestamp::from_second(now.as_second()).unwrap_or(now) }
+        let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        Self { number: 1, phone, since, earlier: Default::default() }
+    }
+
+    /// Returns the attempt after this one, at `phone`.
+    pub fn next(self, phone: usize) -> Self {
+        let mut earlier = self.earlier;
+        if let Some(place) = earlier.iter_mut().find(|place| place.is_none()) {
+            *place = u16::try_from(self.phone).ok();
+        }
+        Self { number: self.number + 1, phone, since: self.since, earlier }
+    }
+
+    /// Returns the phones that the call has tried up to this attempt.
+    pub fn phones(&self) -> impl Iterator<Item = usize> {
+        self.earlier.into_iter().flatten().map(usize::from).chain([self.phone])
     }
 
     /// Reads the text that [`Display`](fmt::Display) writes.
@@ -36,14 +53,19 @@ impl Attempt {
         let mut parts = text.split('.');
         let mut next = || parts.next().filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
         let (number, phone, since) = (next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?);
-        let attempt = Self { number, phone, since: Timestamp::from_second(since).ok()? };
-        (parts.next().is_none() && attempt.to_string() == text).then_some(attempt)
+        let (since, mut earlier) = (Timestamp::from_second(since).ok()?, [None; Self::MOST as usize - 1]);
+        for place in &mut earlier {
+            *place = next().map(str::parse).transpose().ok()?;
+        }
+        let attempt = Self { number, phone, since, earlier };
+        (attempt.to_string() == text).then_some(attempt)
     }
 }
 
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.number, self.phone, self.since.as_second())
+        write!(f, "{}.{}.{}", self.number, self.phone, self.since.as_second())?;
+        self.earlier.iter().flatten().try_for_each(|phone| write!(f, ".{phone}"))
     }
 }
 
@@ -53,10 +75,30 @@ mod tests {
 
     #[test]
     fn attempt_is_read_as_it_was_written() {
-        let attempt = Attempt { number: 2, phone: 1001, since: Timestamp::from_second(1_796_000_000).unwrap() };
-        assert_eq!(attempt.to_string(), "2.1001.1796000000");
-        assert_eq!(Attempt::parse("2.1001.1796000000"), Some(attempt));
-        for bad in ["", "2", "2.1001", "2.1001.1796000000.1", "+2.1.1", "02.1.1", "2.-1.1", "300.1.1", "2.1.x"] {
+        let first = Attempt::first(0, Timestamp::from_second(1_796_000_000).unwrap());
+        let third = first.next(1_001).next(1_003);
+        for (attempt, text) in [(first, "1.0.1796000000"), (third, "3.1003.1796000000.0.1001")] {
+            assert_eq!(attempt.to_string(), text);
+            assert_eq!(Attempt::parse(text), Some(attempt));
+        }
+        assert_eq!(third.phones().collect::<Vec<_>>(), [0, 1_001, 1_003]);
+        let older = Attempt::parse("2.1001.1796000000").unwrap();
+        assert_eq!((older.number, older.phones().count()), (2, 1), "an older release wrote it");
+        let most = (1..Attempt::MOST).fold(first, |attempt, nth| attempt.next(nth.into()));
+        assert_eq!(Attempt::parse(&most.to_string()), Some(most));
+        for bad in [
+            "",
+            "2",
+            "2.1001",
+            "2.1001.1796000000.x",
+            "2.1001.1796000000.",
+            "+2.1.1",
+            "02.1.1",
+            "2.-1.1",
+            "300.1.1",
+            "2.1.x",
+            &format!("{most}.1"),
+        ] {
             assert_eq!(Attempt::parse(bad), None, "{bad:?}");
         }
     }

@@ -504,13 +504,13 @@ impl Conversation {
         if last.number >= self.handling.attempts() || left < Attempt::LEAST_RING_SECONDS {
             return None;
         }
-        // The last phone may have left meanwhile. As many as were tried are then passed over.
-        let tried = self.phones(side).position(|phone| phone.index == last.phone);
-        let skipped = tried.map_or(usize::from(last.number), |position| position + 1);
+        // Phones may have joined, left and changed places meanwhile.
+        let participant = self.participant(side);
+        let is_tried =
+            |phone: &SidePhone<'_>| last.phones().any(|tried| participant.number_at(tried).is_same_phone(phone.number));
         let is_open = |phone: &SidePhone<'_>| phone.hours.is_none_or(|hours| hours.include(time));
-        let phone = self.phones(side).skip(skipped).find(is_open)?;
-        let next = Attempt { number: last.number + 1, phone: phone.index, since: last.since };
-        Some((next, phone, left.min(self.limits.ring_seconds)))
+        let phone = self.phones(side).find(|phone| !is_tried(phone) && is_open(phone))?;
+        Some((last.next(phone.index), phone, left.min(self.limits.ring_seconds)))
     }
 
     fn ring_seconds_left(&self, last: Attempt, time: Timestamp) -> u32 {
@@ -666,8 +666,13 @@ mod tests {
         assert_eq!((third.number, third.phone, phone.number.expose(), ring), (3, 1_001, "447700900101", 10));
         assert!(next(third, 51).is_none(), "three attempts");
         assert!(next(second, 56).is_none(), "no time is left to ring");
-        let left = Attempt { phone: 1_002, ..second };
-        assert_eq!(next(left, 30).map(|(attempt, ..)| attempt.phone), Some(1_001), "the last phone has left");
+        let left = first.next(1_002);
+        assert_eq!(next(left, 30).map(|(attempt, ..)| attempt.phone), Some(1_003), "the last phone has left");
+        let mut moved = with_further(one_way(), 4);
+        moved.participants[1].further.swap(0, 1);
+        let after = |last: Attempt| moved.next_attempt(Side::B, last, at(12)).map(|(attempt, ..)| attempt.phone);
+        assert_eq!(after(second), Some(1_001), "the phones have changed places");
+        assert_eq!(after(second.next(1_001)), None, "no phone is called twice");
         assert!(with_further(one_way(), 1).next_attempt(Side::B, first, at(1)).is_none());
     }
 

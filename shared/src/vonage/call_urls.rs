@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn step_is_read_as_it_was_written() {
-        let second = Attempt { number: 2, phone: 1001, since: jiff::Timestamp::from_second(1_796_000_000).unwrap() };
+        let second = Attempt::first(0, jiff::Timestamp::from_second(1_796_000_000).unwrap()).next(1_001);
         for (kind, _) in Step::KINDS {
             for (callee, attempt) in Side::BOTH.into_iter().flat_map(|side| [(side, None), (side, Some(second))]) {
                 let step = Step { kind, callee, attempt };
@@ -164,7 +164,7 @@ mod tests {
         }
         assert_eq!(
             Step { kind: StepKind::Leg, callee: Side::B, attempt: Some(second) }.name(),
-            "leg-b-2.1001.1796000000"
+            "leg-b-2.1001.1796000000.0"
         );
         for bad in ["", "guard", "guard-", "guard-c", "guard-A", "menu-a-b", "leg-a", "leg-a-", "leg-a-1.0"] {
             assert_eq!(Step::parse(bad), None, "{bad:?}");

@@ -525,7 +525,7 @@ mod tests {
 
     #[test]
     fn attempt_is_part_of_all_addresses_of_its_leg() {
-        let attempt = Attempt { number: 1, phone: 1_001, since: jiff::Timestamp::UNIX_EPOCH };
+        let attempt = Attempt::first(1_001, jiff::Timestamp::UNIX_EPOCH);
         let handling = CallHandling { guard: Guard::Press1, max_attempts: Some(3), ..CallHandling::default() };
         let ncco = attempted(Some(attempt), handling, Some(Some("token")));
         assert_eq!(ncco[1]["eventUrl"], json!(["https://here/webhooks/event/ID/leg-b-1.1001.0"]));

@@ -120,7 +120,7 @@ mod tests {
         let token = new.issue(id, Side::B, None, now).unwrap();
         assert_eq!(new.read(&token, now), Some((id, Side::B, None)));
         assert_eq!(both.read(&token, now), Some((id, Side::B, None)), "after a change of the secret");
-        let attempt = Attempt { number: 2, phone: 1_001, since: now };
+        let attempt = Attempt::first(0, now).next(1_001);
         let of_attempt = new.issue(id, Side::A, Some(attempt), now).unwrap();
         assert_eq!(new.read(&of_attempt, now), Some((id, Side::A, Some(attempt))));
         assert_eq!(tokens(&["other"]).read(&token, now), None);
