@@ -431,6 +431,20 @@ async fn members_join_and_leave_by_patch() {
 }
 
 #[tokio::test]
+async fn phone_that_is_asked_for_twice_is_refused() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = create(&laptop, json!({})).await;
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    for (first, second) in [(SECOND, SECOND), ("447700900050", "447700900050")] {
+        let change = json!({"participants": [null, {"phones": phones(&[THIRD, first, second])}]});
+        let refused = laptop.patch(&path, &change).await;
+        let field = "participants[1].phones[2].number";
+        assert_eq!((refused.status, text(&refused.body, "/field")), (422, field), "{refused:?}");
+    }
+    assert_eq!(read(&laptop, &created).await["participants"], created["participants"]);
+}
+
+#[tokio::test]
 async fn second_phone_becomes_the_first_when_that_leaves() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let created = create(&laptop, json!({})).await;

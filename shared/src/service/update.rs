@@ -410,7 +410,8 @@ fn changed(
         if let (Some(new), Some(asked)) = (&change.further[side.index()], &asked[side.index()]) {
             let of_side = |phone: &&VerifiedPhone| phone.side == side;
             let joining: Vec<_> = phones.iter().filter(of_side).collect();
-            let further = further(before.participant(side), new.iter().zip(asked), &joining, now);
+            let further = further(before.participant(side), new.iter().zip(asked), &joining, now)
+                .map_err(|position| UpdateError::SameFurtherNumber(side, position))?;
             if further.len() > FurtherPhone::MOST_EVER {
                 return Err(UpdateError::TooManyPhones(side));
             }
@@ -451,18 +452,22 @@ fn changed(
     Ok(after)
 }
 
-/// Returns the further phones of a participant: those that are asked for, in their order, and those that have left.
+/// Returns the further phones of a participant: those that are asked for, in their order, and those that have left. Fails with the
+/// position of one that is asked for twice.
 fn further<'a>(
     before: &Participant,
     asked: impl Iterator<Item = (&'a NewFurtherPhone, &'a PhoneNumber)>,
     joining: &[&VerifiedPhone],
     now: Timestamp,
-) -> Vec<FurtherPhone> {
+) -> Result<Vec<FurtherPhone>, usize> {
     let mut next_id = before.further.iter().map(|phone| phone.id).max().unwrap_or_default() + 1;
     let mut known = before.further.clone();
-    let mut after = Vec::new();
+    let mut after: Vec<FurtherPhone> = Vec::new();
     for (position, (new, number)) in asked.enumerate() {
         let real = RealNumber::from(number.clone());
+        if after.iter().any(|phone| phone.number.is_same_phone(&real)) {
+            return Err(position);
+        }
         let is_it = |phone: &FurtherPhone| phone.left_at.is_none() && phone.number.is_same_phone(&real);
         let asked = (new.name.clone(), new.language.clone(), new.hours.clone());
         if let Some(found) = known.iter().position(is_it) {
@@ -491,7 +496,7 @@ fn further<'a>(
     }
     let left_at = Some(whole_second(now));
     after.extend(known.into_iter().map(|phone| FurtherPhone { left_at: phone.left_at.or(left_at), ..phone }));
-    after
+    Ok(after)
 }
 
 /// Refuses a phone that would be in the conversation twice.
