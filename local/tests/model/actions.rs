@@ -18,6 +18,7 @@ use shared::store::IdempotentRequest;
 use crate::carrier::{SmsOutcome, label};
 use crate::case::{Case, MOST_NUMBERS};
 use crate::legs::{CallEvent, STATUSES};
+use crate::phones::hours;
 use crate::pins;
 use crate::scenario::{ARGENTINE, INVALID_PHONE, language, number, person};
 use crate::steps::{Action, ConversationRef, NewConversationSpec, PhoneRef};
@@ -49,12 +50,14 @@ impl Case {
             Action::Block(which, blocked) => {
                 Some(Operation::Update(self.id(*which), Change { blocked: Some(*blocked), ..Change::default() }))
             }
-            Action::Handle { which, texts, guarded } => {
+            Action::Team { which, side, change } => self.team_change(*which, *side, change),
+            Action::Handle { which, texts, guarded, attempts } => {
                 let measures = if *texts { vec![Measure::Text] } else { Vec::new() };
                 let guard = if *guarded { Guard::Press1 } else { Guard::None };
                 let handling = HandlingChange {
                     missed_calls: Some(measures.into()),
                     guard: Some(guard),
+                    max_attempts: *attempts,
                     ..HandlingChange::default()
                 };
                 Some(Operation::Update(self.id(*which), Change { handling, ..Change::default() }))
@@ -114,9 +117,9 @@ impl Case {
             country: None,
             label: Label::try_from(label(&attempt, side)).ok(),
             language: spec.languages[side.index()].map(language),
-            hours: None,
+            hours: spec.hours[side.index()].map(hours),
             name: None,
-            further: Vec::new(),
+            further: spec.further[side.index()].iter().map(|further| self.new_further(*further)).collect(),
         };
         let new = NewConversation {
             participants: Side::BOTH.map(participant),
@@ -162,7 +165,7 @@ impl Case {
         }
     }
 
-    fn in_e164(&self, who: PhoneRef) -> String {
+    pub fn in_e164(&self, who: PhoneRef) -> String {
         format!("+{}", self.phone(who).expose())
     }
 

@@ -23,13 +23,18 @@ pub enum Answer {
     /// A replay: the same request created this conversation before.
     Replayed(ConversationId),
     OtherRequest,
-    NotValid(Side),
+    /// A phone is not valid: the first one, or the further one at this place.
+    NotValid(Side, Option<usize>),
     SameNumber,
-    VirtualNumber(Side),
+    /// The further phone at this place is in the conversation already.
+    SameFurther(Side, usize),
+    VirtualNumber(Side, Option<usize>),
+    CallsTooShort,
     NoneFree(NoFreeNumber),
     Updated,
     MaskTaken {
         side: Side,
+        further: Option<usize>,
         free_at: Option<Timestamp>,
     },
     /// Ended by this request or an earlier one.
@@ -118,12 +123,21 @@ impl Answer {
 
     fn of_creation(refusal: &CreationError) -> Self {
         match refusal {
-            CreationError::Number(side, ParticipantNumberError::NotValid(_)) => Self::NotValid(*side),
+            CreationError::Number(side, error) => Self::of_number(*side, None, error),
+            CreationError::FurtherNumber(side, place, error) => Self::of_number(*side, Some(*place), error),
             CreationError::SameNumber => Self::SameNumber,
-            CreationError::Number(side, ParticipantNumberError::Virtual) => Self::VirtualNumber(*side),
+            CreationError::SameFurtherNumber(side, place) => Self::SameFurther(*side, *place),
             CreationError::NoneFree(none_free, Renting::Off) => Self::NoneFree(none_free.clone()),
             CreationError::OtherRequest => Self::OtherRequest,
             CreationError::Erased => Self::RefusedErased,
+            other => Self::Failed(format!("{other:?}")),
+        }
+    }
+
+    fn of_number(side: Side, further: Option<usize>, error: &ParticipantNumberError) -> Self {
+        match error {
+            ParticipantNumberError::NotValid(_) => Self::NotValid(side, further),
+            ParticipantNumberError::Virtual => Self::VirtualNumber(side, further),
             other => Self::Failed(format!("{other:?}")),
         }
     }
@@ -132,10 +146,14 @@ impl Answer {
         match refusal {
             UpdateError::Unknown => Self::Unknown,
             UpdateError::Ended => Self::Over,
-            UpdateError::Number(side, ParticipantNumberError::NotValid(_)) => Self::NotValid(*side),
+            UpdateError::Number(side, error) => Self::of_number(*side, None, error),
+            UpdateError::FurtherNumber(side, place, error) => Self::of_number(*side, Some(*place), error),
             UpdateError::SameNumber(_) => Self::SameNumber,
-            UpdateError::Number(side, ParticipantNumberError::Virtual) => Self::VirtualNumber(*side),
-            UpdateError::MaskTaken { side, free_at, .. } => Self::MaskTaken { side: *side, free_at: *free_at },
+            UpdateError::SameFurtherNumber(side, place) => Self::SameFurther(*side, *place),
+            UpdateError::CallsTooShort(_) => Self::CallsTooShort,
+            UpdateError::MaskTaken { side, further, free_at } => {
+                Self::MaskTaken { side: *side, further: *further, free_at: *free_at }
+            }
             other => Self::Failed(format!("{other:?}")),
         }
     }
@@ -146,12 +164,17 @@ impl Answer {
             Self::Created => "created",
             Self::Replayed(_) => "replayed",
             Self::OtherRequest => "refused: other request",
-            Self::NotValid(_) => "refused: not valid",
+            Self::NotValid(_, None) => "refused: not valid",
+            Self::NotValid(..) => "refused: further phone not valid",
+            Self::SameFurther(..) => "refused: same further phone",
+            Self::CallsTooShort => "refused: calls too short",
             Self::SameNumber => "refused: same number",
-            Self::VirtualNumber(_) => "refused: virtual number",
+            Self::VirtualNumber(_, None) => "refused: virtual number",
+            Self::VirtualNumber(..) => "refused: further phone a virtual number",
             Self::NoneFree(_) => "refused: no number free",
             Self::Updated => "updated",
-            Self::MaskTaken { .. } => "refused: mask taken",
+            Self::MaskTaken { further: None, .. } => "refused: mask taken",
+            Self::MaskTaken { .. } => "refused: mask taken for a further phone",
             Self::Ended => "ended",
             Self::Expired => "expired before",
             Self::Over => "refused: over",

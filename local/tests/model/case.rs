@@ -9,6 +9,7 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::route::{Destination, KeyOwner, destination};
 use shared::domain::side::Side;
 
+use crate::attempts::Hunt;
 use crate::connection::Moment;
 use crate::coverage::Coverage;
 use crate::decisions::MetCall;
@@ -151,6 +152,7 @@ impl Case {
             Step::LoseProperty { nth, caller, agrees, crash } => {
                 self.lose_property(*nth, *caller, *agrees, *crash).await
             }
+            Step::Hunt { nth, side, tries } => self.hunt(*nth, *side, tries).await,
             Step::Guess { pin, from, calls, crash } => self.guess(*pin, *from, *calls, *crash).await,
             Step::Find(number) => {
                 let steps = [Action::GiveBack(*number), Action::Upkeep, Action::Heal];
@@ -210,7 +212,7 @@ impl Case {
         Ok(())
     }
 
-    fn wait(&mut self, name: &'static str, time: SignedDuration) -> Verdict {
+    pub fn wait(&mut self, name: &'static str, time: SignedDuration) -> Verdict {
         self.coverage.count(name, "");
         self.system.clock.advance(time);
         self.model.now = self.system.now();
@@ -265,7 +267,7 @@ impl Case {
         Ok(())
     }
 
-    async fn call_from(&mut self, name: &'static str, spelled: RealNumber, dialled: VirtualNumber) -> Verdict {
+    pub async fn call_from(&mut self, name: &'static str, spelled: RealNumber, dialled: VirtualNumber) -> Verdict {
         let key = (canonical(&spelled), dialled);
         let store = self.system.process.store();
         let found = store.caller_routes(&spelled, self.model.now).await.map_err(|error| error.to_string())?;
@@ -279,16 +281,35 @@ impl Case {
         }
         self.check_explanations(&spelled, &key, &right).await?;
         if let Destination::Participant {
-            conversation, connect_to, present_as, one_way, handling, caller: side, ..
+            conversation,
+            connect_to,
+            present_as,
+            one_way,
+            handling,
+            caller: side,
+            attempt,
+            ..
         } = right
         {
             let (caller, callee) = ((spelled, key.1), (connect_to, present_as));
             let (id, at) = (self.placed, self.model.now);
             self.placed += 1;
             self.calls.drain(..(self.calls.len() + 1).saturating_sub(CALLS));
-            let (callee_side, is_named) = (side.other(), one_way || !handling.is_plain());
+            let callee_side = side.other();
+            let is_named = one_way || handling.needs_addresses() || attempt.is_some();
+            let hunt = attempt.map(|attempt| Hunt::begin(attempt, &callee.0, at));
             let is_by_pin = false;
-            self.calls.push(PlacedCall { id, conversation, at, caller, callee, callee_side, is_named, is_by_pin });
+            self.calls.push(PlacedCall {
+                id,
+                conversation,
+                at,
+                caller,
+                callee,
+                callee_side,
+                is_named,
+                is_by_pin,
+                hunt,
+            });
         }
         Ok(())
     }

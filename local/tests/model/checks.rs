@@ -17,7 +17,8 @@ use shared::store::PartState;
 
 use crate::destinations::check_destinations;
 use crate::missed_calls::Telling;
-use crate::model::{Model, ModelRoute, NET, RECORDS_KEPT, RouteKey, Verdict, ensure, route_key};
+use crate::model::{Model, ModelRoute, NET, RECORDS_KEPT, RouteKey, Verdict, ensure};
+use crate::phones::{keys_of, members, moves};
 use crate::pin_checks::check_pins;
 use crate::scenario::{canonical, country_of};
 use crate::table::Table;
@@ -50,7 +51,7 @@ fn check_journal(model: &Model, table: &Table) -> Verdict {
             format!("{change:?} is recorded of {is:?}")
         })?;
         if model.now < conversation.quarantined_until() {
-            let receiver = is.direction.receiver().map(|side| &is.participants[side.index()]);
+            let receiver = is.direction.receiver();
             let found = table.keys.get(id).ok_or_else(|| format!("no keys of {is:?} are recorded"))?;
             let known = found.keys.keys().cloned().collect::<BTreeSet<_>>();
             ensure(known == model.keys[id], || format!("{found:?} is recorded of {is:?}, not {:?}", model.keys[id]))?;
@@ -59,8 +60,11 @@ fn check_journal(model: &Model, table: &Table) -> Verdict {
             })?;
             // The same phone may have dialled before, as that of the other side.
             let is_received = |(phone, number): &RouteKey| {
-                receiver
-                    .is_some_and(|one| canonical(&one.number) == *phone && one.all_seen().any(|seen| seen == number))
+                let is_theirs = |one: &Participant| {
+                    members(is, receiver.unwrap()).any(|own| canonical(own.number) == *phone)
+                        && one.all_seen().any(|seen| seen == number)
+                };
+                receiver.is_some_and(|side| is_theirs(is.participant(side)))
             };
             let mut receiving = found.keys.iter().filter(|(key, _)| is_received(key));
             ensure(receiving.all(|(_, tenure)| tenure == "receives"), || format!("{found:?} of {is:?}"))?;
@@ -78,10 +82,6 @@ fn check_journal(model: &Model, table: &Table) -> Verdict {
     }
     let stray = table.keys.keys().find(|id| !model.keys.contains_key(id));
     ensure(stray.is_none(), || format!("route keys of {stray:?} are recorded"))
-}
-
-fn moves(participants: &[Participant; 2]) -> usize {
-    participants.iter().map(|one| one.previous_numbers.len() + one.previously_seen.len()).sum()
 }
 
 /// Checks that every acknowledged conversation is stored as acknowledged, and that no other one is stored.
@@ -173,10 +173,12 @@ fn check_receivers(model: &Model, table: &Table) -> Verdict {
         |key: &RouteKey| model.routes.get(key).filter(|route| route.is_hold()).map(|hold| hold.quarantined_until);
     for conversation in model.conversations.values().filter(|found| model.now < found.quarantined_until()) {
         if let Some(side) = conversation.expected.direction.receiver() {
-            let held = held_until(&route_key(&conversation.expected, side));
-            ensure(held.is_some_and(|until| until >= conversation.quarantined_until()), || {
-                format!("{conversation:?} shows a number that is held until {held:?}")
-            })?;
+            for key in keys_of(&conversation.expected, side) {
+                let held = held_until(&key);
+                ensure(held.is_some_and(|until| until >= conversation.quarantined_until()), || {
+                    format!("{conversation:?} shows a number that is held until {held:?}")
+                })?;
+            }
         }
     }
     for (phone, line) in table.lines.iter().filter(|(_, line)| model.now < line.held_until) {

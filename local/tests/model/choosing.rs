@@ -1,6 +1,6 @@
 //! Rules for the choice of numbers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use shared::domain::caller_routes::RoutesInUse;
@@ -12,23 +12,50 @@ use shared::domain::side::Side;
 use shared::service::create::NewConversation;
 
 use crate::model::{Model, ModelRoute, Verdict, ensure};
+use crate::phones::Caller;
 use crate::scenario::{calling_code, canonical, country_of};
 
 impl Model {
     /// The numbers that are free for a phone and another one that it is to reach, each with its distance from the phone's home
     /// country.
-    pub fn free_numbers(&self, phone: &RealNumber, other: &RealNumber) -> Vec<(&PoolNumber, usize)> {
+    pub fn free_numbers(&self, caller: &Caller, other: &RealNumber) -> Vec<(&PoolNumber, usize)> {
+        let (phone, occupied) = (&caller.first, self.occupied(caller));
         let is_free = |number: &VirtualNumber| match self.routes.get(&(canonical(phone), number.clone())) {
             Some(route) => !route.is_in_use(self.now) || self.rests_for(route, other),
             None => true,
         };
+        let is_free = |number: &VirtualNumber| !occupied.contains_key(number) && is_free(number);
         self.allowed_numbers(phone).filter(|(number, _)| is_free(&number.number)).collect()
     }
 
-    /// The numbers that a phone has no route under, live or in quarantine.
-    pub fn unused_numbers(&self, phone: &RealNumber) -> Vec<(&PoolNumber, usize)> {
+    /// The numbers that the phones of a side have no route under, live or in quarantine.
+    pub fn unused_numbers(&self, caller: &Caller) -> Vec<(&PoolNumber, usize)> {
+        let (phone, occupied) = (&caller.first, self.occupied(caller));
         let in_use: BTreeSet<_> = self.routes_in_use(phone).map(|(number, _)| number).collect();
-        self.allowed_numbers(phone).filter(|(number, _)| !in_use.contains(&number.number)).collect()
+        let is_unused = |number: &VirtualNumber| !in_use.contains(number) && !occupied.contains_key(number);
+        self.allowed_numbers(phone).filter(|(number, _)| is_unused(&number.number)).collect()
+    }
+
+    /// The numbers that the further phones of a side occupy, each with the end of that time. Holds are shared.
+    fn occupied(&self, caller: &Caller) -> BTreeMap<&VirtualNumber, Timestamp> {
+        let mut occupied = BTreeMap::new();
+        for phone in &caller.further {
+            for (number, route) in self.routes_in_use(phone).filter(|(_, route)| !(caller.receives && route.is_hold()))
+            {
+                let until = occupied.entry(number).or_insert(route.quarantined_until);
+                *until = route.quarantined_until.max(*until);
+            }
+        }
+        occupied
+    }
+
+    /// The routes of a side's first phone, without those under numbers that its further phones occupy.
+    fn own_routes(&self, caller: &Caller) -> impl Iterator<Item = &ModelRoute> {
+        let (phone, occupied) = (canonical(&caller.first), self.occupied(caller));
+        let is_own = move |((caller, number), _): &(&(RealNumber, VirtualNumber), &ModelRoute)| {
+            *caller == phone && !occupied.contains_key(number)
+        };
+        self.routes.iter().filter(is_own).map(|(_, route)| route)
     }
 
     /// True if a route that is in quarantine reached the phone `other` at its end, in a conversation that is not erased. At
@@ -73,15 +100,20 @@ impl Model {
         self.routes.iter().filter(is_in_use).map(|((_, number), route)| (number, route))
     }
 
-    pub fn none_free(&self, side: Side, phone: &RealNumber) -> NoFreeNumber {
-        let in_use: Vec<_> = self.routes_in_use(phone).collect();
-        let live = in_use.iter().filter(|(_, route)| route.is_live(self.now)).count();
+    pub fn none_free(&self, side: Side, caller: &Caller) -> NoFreeNumber {
+        let (phone, occupied) = (&caller.first, self.occupied(caller));
+        let own = self.routes_in_use(phone).filter(|(number, _)| !occupied.contains_key(number));
+        let own: Vec<_> =
+            own.map(|(number, route)| (number, route.quarantined_until, route.is_live(self.now))).collect();
+        let of_others = occupied.iter().map(|(number, until)| {
+            let own = self.routes.get(&(canonical(phone), (*number).clone())).map(|route| route.quarantined_until);
+            (*number, own.map_or(*until, |own| own.max(*until)), true)
+        });
+        let in_use: Vec<_> = own.into_iter().chain(of_others).collect();
+        let live = in_use.iter().filter(|(_, _, is_live)| *is_live).count();
         let allowed: BTreeSet<_> = self.allowed_numbers(phone).map(|(number, _)| &number.number).collect();
-        let next_free_at: Option<Timestamp> = in_use
-            .iter()
-            .filter(|(number, _)| allowed.contains(number))
-            .map(|(_, route)| route.quarantined_until)
-            .min();
+        let next_free_at: Option<Timestamp> =
+            in_use.iter().filter(|(number, ..)| allowed.contains(number)).map(|(_, until, _)| *until).min();
         let country = country_of(phone.expose());
         let ready = |number: &&PoolNumber| number.country == country && number.state == NumberState::Ready;
         // In the order of their distance; of those with the same calling code, in the order of the alphabet.
@@ -105,45 +137,47 @@ impl Model {
         }
     }
 
-    /// The numbers under which a phone only receives, and which it may get.
-    pub fn held_numbers(&self, phone: &RealNumber) -> impl Iterator<Item = &VirtualNumber> {
-        let caller = canonical(phone);
-        let is_held = move |(number, _): &(&PoolNumber, usize)| {
-            let route = self.routes.get(&(caller.clone(), number.number.clone()));
-            route.is_some_and(|route| route.is_hold() && route.is_in_use(self.now))
+    /// The numbers under which the phones of a side only receive, and which it may get.
+    pub fn held_numbers(&self, caller: &Caller) -> Vec<&VirtualNumber> {
+        let (first, occupied) = (canonical(&caller.first), self.occupied(caller));
+        let is_held = |(number, _): &(&PoolNumber, usize)| {
+            let route = self.routes.get(&(first.clone(), number.number.clone()));
+            let is_held = route.is_some_and(|route| route.is_hold() && route.is_in_use(self.now));
+            is_held && !occupied.contains_key(&number.number)
         };
-        self.allowed_numbers(phone).filter(is_held).map(|(number, _)| &number.number)
+        self.allowed_numbers(&caller.first).filter(is_held).map(|(number, _)| &number.number).collect()
     }
 
-    /// Checks the numbers of a new conversation: they are free for each participant, the same as last time where
-    /// possible, and otherwise the nearest. Somebody who only receives keeps the number under which that is so.
-    pub fn check_choice(&self, phones: &[RealNumber; 2], sees: &[VirtualNumber; 2], new: &NewConversation) -> Verdict {
+    /// Checks the numbers of a new conversation: they are free for each phone, the same as last time where possible, and otherwise the
+    /// nearest. Somebody who only receives keeps the number under which that is so.
+    pub fn check_choice(&self, callers: &[Caller; 2], sees: &[VirtualNumber; 2], new: &NewConversation) -> Verdict {
         match new.direction.receiver() {
-            None => self.check_choice_of(&Side::BOTH, phones, sees, new.notify, true),
-            Some(receiver) => self.check_choice_one_way(receiver, phones, sees, new.notify),
+            None => self.check_choice_of(&Side::BOTH, callers, sees, new.notify, true),
+            Some(receiver) => self.check_choice_one_way(receiver, callers, sees, new.notify),
         }
     }
 
     fn check_choice_one_way(
         &self,
         receiver: Side,
-        phones: &[RealNumber; 2],
+        callers: &[Caller; 2],
         sees: &[VirtualNumber; 2],
         texts: bool,
     ) -> Verdict {
-        let (phone, number) = (&phones[receiver.index()], &sees[receiver.index()]);
-        let held: Vec<_> = self.held_numbers(phone).collect();
-        let best = self.best_numbers(phone, None, None, false);
+        let (caller, number) = (&callers[receiver.index()], &sees[receiver.index()]);
+        let phone = &caller.first;
+        let held = self.held_numbers(caller);
+        let best = self.best_numbers(caller, None, None, false);
         // A hold among very many routes is found only by the phone's line, which may be lost.
         let may_be_new = held.is_empty() || self.is_hub(phone);
         ensure(held.contains(&number) || may_be_new && best.contains(&number), || {
             format!("{phone:?} receives from {number}; expected one of {held:?}, or else of {best:?}")
         })?;
-        let (phone, number) = (&phones[receiver.other().index()], &sees[receiver.other().index()]);
-        let other = &phones[receiver.index()];
-        let last = self.last_of_one_way(phones, receiver);
+        let (caller, number) = (&callers[receiver.other().index()], &sees[receiver.other().index()]);
+        let (phone, other) = (&caller.first, &callers[receiver.index()].first);
+        let last = self.last_of_one_way(callers, receiver);
         let is_right = |last: &Option<ConversationId>| {
-            let best = self.best_numbers(phone, Some(other), *last, texts);
+            let best = self.best_numbers(caller, Some(other), *last, texts);
             best.contains(&number) && (sees[0] != sees[1] || best.len() == 1)
         };
         ensure(last.iter().any(is_right), || {
@@ -153,23 +187,23 @@ impl Model {
 
     /// The conversations that a one-way creation may take for the last one of two people. The caller's routes show whom they led
     /// to; what the routes of the one who only receives show depends on whether they are read.
-    fn last_of_one_way(&self, phones: &[RealNumber; 2], receiver: Side) -> Vec<Option<ConversationId>> {
-        let [called, caller] = [receiver, receiver.other()].map(|side| canonical(&phones[side.index()]));
-        let routes = self.routes.iter().filter(|((phone, _), _)| *phone == caller).map(|(_, route)| route);
+    fn last_of_one_way(&self, callers: &[Caller; 2], receiver: Side) -> Vec<Option<ConversationId>> {
+        let called = canonical(&callers[receiver.index()].first);
+        let routes = self.own_routes(&callers[receiver.other().index()]);
         let ids: Vec<_> = routes.filter(|route| route.side.is_some()).filter_map(|route| route.owner()).collect();
         let led_there = |id: &ConversationId| {
             let participants = &self.conversations.get(id)?.expected.participants;
             // A route may lead to a phone from before.
-            let same_phones = participants.iter().all(|participant| participant.previous_numbers.is_empty());
+            let same_phones = participants.iter().all(|one| one.previous_numbers.is_empty() && one.further.is_empty());
             same_phones.then(|| participants.iter().any(|participant| canonical(&participant.number) == called))
         };
         let latest_call = ids.iter().copied().filter(|id| led_there(id) == Some(true)).max();
-        let common = self.common(phones);
+        let common = self.common(callers);
         // A deleted conversation, or one whose phones have changed, may have led there too.
         let unknown = ids.iter().copied().filter(|id| led_there(id).is_none());
         let mut last: Vec<_> =
             unknown.map(Some).chain([latest_call, latest_call.max(common.iter().copied().max())]).collect();
-        if phones.iter().any(|phone| self.is_hub(phone)) {
+        if callers.iter().any(|caller| self.is_hub(&caller.first)) {
             last.extend(common.into_iter().chain(ids).map(Some).chain([None]));
         }
         last
@@ -180,23 +214,23 @@ impl Model {
     pub fn check_choice_of(
         &self,
         sides: &[Side],
-        phones: &[RealNumber; 2],
+        callers: &[Caller; 2],
         dials: &[VirtualNumber; 2],
         texts: bool,
         is_new: bool,
     ) -> Verdict {
-        let common = self.common(phones);
+        let common = self.common(callers);
         // Either of two conversations of the same millisecond may count as the last one. Of somebody with very many routes,
         // any one that a creation happens to see, or none.
         let latest = common.iter().map(|id| id.created_at()).max();
-        let is_hub = phones.iter().any(|phone| self.is_hub(phone));
+        let is_hub = callers.iter().any(|caller| self.is_hub(&caller.first));
         let last = common.into_iter().filter(|id| is_hub || Some(id.created_at()) == latest);
         let mut last: Vec<_> = last.map(Some).collect();
         if is_hub || last.is_empty() {
             last.push(None);
         }
         let verdicts: Vec<_> =
-            last.into_iter().map(|last| self.check_choice_after(last, sides, phones, dials, texts, is_new)).collect();
+            last.into_iter().map(|last| self.check_choice_after(last, sides, callers, dials, texts, is_new)).collect();
         if verdicts.iter().any(Result::is_ok) { Ok(()) } else { verdicts.into_iter().collect() }
     }
 
@@ -204,18 +238,18 @@ impl Model {
         &self,
         last: Option<ConversationId>,
         sides: &[Side],
-        phones: &[RealNumber; 2],
+        callers: &[Caller; 2],
         dials: &[VirtualNumber; 2],
         texts: bool,
         is_new: bool,
     ) -> Verdict {
-        let [a, b] = phones;
+        let [a, b] = callers;
         let best = [(a, b), (b, a)]
-            .map(|(phone, other)| self.best_numbers(phone, Some(other).filter(|_| is_new), last, texts));
+            .map(|(caller, other)| self.best_numbers(caller, Some(&other.first).filter(|_| is_new), last, texts));
         for side in sides {
-            let (phone, dials, best) = (&phones[side.index()], &dials[side.index()], &best[side.index()]);
+            let (caller, dials, best) = (&callers[side.index()], &dials[side.index()], &best[side.index()]);
             ensure(best.contains(&dials), || {
-                format!("{phone:?} gets {dials}; expected one of {best:?} (last conversation: {last:?})")
+                format!("{caller:?} gets {dials}; expected one of {best:?} (last conversation: {last:?})")
             })?;
         }
         let differ_or_cannot = dials[0] != dials[1] || sides.iter().all(|side| best[side.index()].len() == 1);
@@ -227,15 +261,16 @@ impl Model {
     /// The free numbers that share the best rank for a phone.
     fn best_numbers(
         &self,
-        phone: &RealNumber,
+        caller: &Caller,
         other: Option<&RealNumber>,
         last: Option<ConversationId>,
         texts: bool,
     ) -> Vec<&VirtualNumber> {
         let free = match other {
-            Some(other) => self.free_numbers(phone, other),
-            None => self.unused_numbers(phone),
+            Some(other) => self.free_numbers(caller, other),
+            None => self.unused_numbers(caller),
         };
+        let phone = &caller.first;
         let can_text = |number: &PoolNumber| number.features.contains(&Feature::Sms);
         let rank = |(number, distance): &(&PoolNumber, usize)| {
             let could_be_better = free.iter().any(|(other, as_far)| as_far == distance && can_text(other));
@@ -250,8 +285,8 @@ impl Model {
 
     /// Name under which the coverage report counts this choice.
     pub fn describe_choice(&self, created: &Conversation) -> &'static str {
-        let phones = created.participants.each_ref().map(|participant| participant.number.clone());
-        let last = self.common(&phones);
+        let callers = Side::BOTH.map(|side| Caller::of(created, side));
+        let last = self.common(&callers);
         let again = |participant: &&Participant| {
             let route = self.routes.get(&(canonical(&participant.number), participant.sees.clone()));
             route.is_some_and(|route| last.iter().any(|last| route.remembered().contains(last)))
@@ -261,14 +296,14 @@ impl Model {
             route.is_some_and(|route| route.is_in_use(self.now))
         };
         if let Some(receiver) = created.direction.receiver() {
-            let Participant { number, sees, .. } = &created.participants[receiver.index()];
-            let is_held = self.held_numbers(number).any(|held| held == sees);
+            let sees = &created.participant(receiver).sees;
+            let is_held = self.held_numbers(&callers[receiver.index()]).contains(&sees);
             return if is_held { "one way, by a held number" } else { "one way, by a new number" };
         }
         match (last.is_empty(), created.participants.iter().filter(again).count()) {
             _ if created.participants.iter().filter(rests).count() == 2 => "both numbers back in their quarantine",
             _ if created.participants.iter().filter(rests).count() == 1 => "one number back in its quarantine",
-            _ if phones.iter().any(|phone| self.is_hub(phone)) => "for a hub",
+            _ if callers.iter().any(|caller| self.is_hub(&caller.first)) => "for a hub",
             (true, _) => "first conversation of two people",
             (false, 2) => "both numbers reused",
             (false, 1) => "one number reused",
@@ -284,10 +319,10 @@ impl Model {
     }
 
     /// The conversations that are remembered by routes of both phones.
-    fn common(&self, phones: &[RealNumber; 2]) -> Vec<ConversationId> {
-        let [of_a, of_b] = phones.each_ref().map(canonical).map(|phone| {
-            let routes = self.routes.iter().filter(|((caller, _), _)| *caller == phone);
-            routes.flat_map(|(_, route)| route.remembered().iter().copied()).collect::<BTreeSet<_>>()
+    fn common(&self, callers: &[Caller; 2]) -> Vec<ConversationId> {
+        let [of_a, of_b] = callers.each_ref().map(|caller| {
+            let routes = self.own_routes(caller);
+            routes.flat_map(|route| route.remembered().iter().copied()).collect::<BTreeSet<_>>()
         });
         of_a.intersection(&of_b).copied().collect()
     }

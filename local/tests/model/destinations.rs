@@ -9,7 +9,8 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::route::{Destination, destination};
 use shared::domain::side::Side;
 
-use crate::model::{Model, ModelRoute, Verdict, ensure, route_key};
+use crate::model::{Model, ModelConversation, ModelRoute, RouteKey, Verdict, ensure};
+use crate::phones::{has_key, is_open, keys_of, members};
 use crate::scenario::canonical;
 use crate::table::Table;
 
@@ -18,26 +19,13 @@ use crate::table::Table;
 pub fn check_destinations(model: &Model, table: &Table) -> Verdict {
     let mut live = BTreeMap::new();
     for conversation in model.conversations.values().filter(|conversation| conversation.is_live(model.now)) {
-        for side in conversation.expected.direction.sides() {
-            let other = &conversation.expected.participants[side.other().index()];
-            let leads_to = match conversation.expected.limit_reached_at {
-                _ if conversation.expected.is_blocked(side) => Destination::Blocked(conversation.expected.id),
-                Some(_) => Destination::Exhausted(conversation.expected.id),
-                None if conversation.is_paused(model.now) => Destination::Paused(conversation.expected.id),
-                None => Destination::Participant {
-                    conversation: conversation.expected.id,
-                    connect_to: other.number.clone(),
-                    present_as: other.sees.clone(),
-                    one_way: conversation.expected.direction.receiver().is_some(),
-                    limits: conversation.expected.limits,
-                    caller: side,
-                    handling: conversation.expected.handling,
-                    left_seconds: model.left_seconds(&conversation.expected, side),
-                    attempt: None,
-                },
-            };
-            let taken = live.insert(route_key(&conversation.expected, side), leads_to);
-            ensure(taken.is_none(), || format!("{conversation:?} and {taken:?} have the same route"))?;
+        let is = &conversation.expected;
+        for side in is.direction.sides() {
+            let leads_to = model.destination_in(conversation, side);
+            for key in keys_of(is, side) {
+                let taken = live.insert(key, leads_to.clone());
+                ensure(taken.is_none(), || format!("{conversation:?} and {taken:?} have the same route"))?;
+            }
         }
     }
     for (name, route) in &table.routes {
@@ -68,15 +56,14 @@ impl Model {
     /// one may have had another phone then. Of an erased one nothing is known any more.
     pub fn was_between(&self, id: ConversationId, caller: &RealNumber, right: &Destination) -> bool {
         let Some(conversation) = self.conversations.get(&id) else { return self.erased.contains_key(&id) };
-        let had = |one: &Participant, phone: &RealNumber| {
-            one.previous_numbers.iter().chain([&one.number]).any(|own| canonical(own) == canonical(phone))
-        };
+        let had =
+            |one: &Participant, phone: &RealNumber| one.all_numbers().any(|own| canonical(own) == canonical(phone));
         let has = |phone: &RealNumber| conversation.expected.participants.iter().any(|one| had(one, phone));
         let reaches_another = match right {
             Destination::Participant { conversation, connect_to, .. } => {
                 let reached = &self.conversations[conversation].expected.participants;
-                let reached = reached.iter().find(|one| canonical(&one.number) == canonical(connect_to)).unwrap();
-                !reached.previous_numbers.iter().chain([connect_to]).any(has)
+                let reached = reached.iter().find(|one| had(one, connect_to)).unwrap();
+                !reached.all_numbers().any(has)
             }
             _ => false,
         };
@@ -84,34 +71,44 @@ impl Model {
     }
 
     /// The destination of a call.
-    pub fn destination(&self, name: &(RealNumber, VirtualNumber)) -> Destination {
+    pub fn destination(&self, name: &RouteKey) -> Destination {
         for conversation in self.conversations.values().filter(|conversation| conversation.is_live(self.now)) {
             for side in conversation.expected.direction.sides() {
-                if route_key(&conversation.expected, side) == *name {
-                    if conversation.expected.is_blocked(side) {
-                        return Destination::Blocked(conversation.expected.id);
-                    }
-                    if conversation.expected.limit_reached_at.is_some() {
-                        return Destination::Exhausted(conversation.expected.id);
-                    }
-                    if conversation.is_paused(self.now) {
-                        return Destination::Paused(conversation.expected.id);
-                    }
-                    let expected = &conversation.expected;
-                    return Destination::Participant {
-                        conversation: expected.id,
-                        connect_to: expected.participants[side.other().index()].number.clone(),
-                        present_as: route_key(expected, side.other()).1,
-                        one_way: expected.direction.receiver().is_some(),
-                        limits: expected.limits,
-                        caller: side,
-                        handling: expected.handling,
-                        left_seconds: self.left_seconds(expected, side),
-                        attempt: None,
-                    };
+                if has_key(&conversation.expected, side, name) {
+                    return self.destination_in(conversation, side);
                 }
             }
         }
         self.destination_without_conversation(name)
+    }
+
+    /// The destination of calls of this side of a live conversation: the first phone of the other one that is called at this hour.
+    fn destination_in(&self, conversation: &ModelConversation, side: Side) -> Destination {
+        let is = &conversation.expected;
+        if is.is_blocked(side) {
+            return Destination::Blocked(is.id);
+        }
+        if is.limit_reached_at.is_some() {
+            return Destination::Exhausted(is.id);
+        }
+        if conversation.is_paused(self.now) {
+            return Destination::Paused(is.id);
+        }
+        let Some(callee) = members(is, side.other()).find(|member| is_open(member.hours, self.now)) else {
+            return Destination::Closed(is.id);
+        };
+        let tries_several =
+            members(is, side.other()).count() > 1 && is.handling.max_attempts.is_some_and(|most| most > 1);
+        Destination::Participant {
+            conversation: is.id,
+            connect_to: callee.number.clone(),
+            present_as: is.participant(side.other()).sees.clone(),
+            one_way: is.direction.receiver().is_some(),
+            limits: is.limits,
+            caller: side,
+            handling: is.handling,
+            left_seconds: self.left_seconds(is, side),
+            attempt: tries_several.then(|| self.first_attempt(callee)),
+        }
     }
 }

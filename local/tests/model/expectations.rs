@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use shared::domain::conversation::ConversationId;
-use shared::domain::side::Side;
 use shared::service::update::Change;
 
 use crate::answer::Answer;
@@ -14,7 +13,8 @@ use crate::healing;
 use crate::late::{self, LateKey};
 use crate::legs::CallEvent;
 use crate::missed_calls::{self, CallStep};
-use crate::model::{Model, ModelConversation, Verdict, ensure};
+use crate::model::{Model, ModelConversation, RouteKey, Verdict, ensure};
+use crate::phones::dialling_keys;
 use crate::pins::PinTry;
 use crate::placing::PlaceOrder;
 use crate::system::{Operation, Outcome};
@@ -67,8 +67,8 @@ struct Beginning {
 #[derive(Debug, Clone)]
 pub struct BegunEnd {
     pub conversation: ConversationId,
-    /// The sides whose routes are closed.
-    pub closed: Vec<Side>,
+    /// The routes that are closed.
+    pub closed: Vec<RouteKey>,
     /// Number of routes that are tombstones already.
     pub replaced: usize,
 }
@@ -136,6 +136,7 @@ impl Case {
             self.check_pool_as_read().await?;
         }
         self.record_created(&before, &executions, &table);
+        self.note_attempts(&executions);
         self.note_typed(&executions);
         self.note_agreed(&executions);
         self.sms.check_unsent(&self.model, &table)?;
@@ -148,7 +149,7 @@ impl Case {
     /// An operation whose process crashed was carried out as a whole or not at all.
     fn explain(&self, executions: &[Execution], observed: &Observed<'_>) -> Result<Explanation, String> {
         let mut problems = String::new();
-        let begun = begun_ends(executions);
+        let begun = begun_ends(&self.model, executions);
         let orders = if executions.len() == 1 { vec![vec![0]] } else { vec![vec![0, 1], vec![1, 0]] };
         for order in orders {
             for carried_out in [[false; 2], [true, false], [false, true], [true; 2]] {
@@ -317,17 +318,23 @@ impl Case {
 /// The states in which another operation can find a conversation that is being ended or erased. A creation reads the routes
 /// of one phone before those of the other, so it may find only one of them closed. An erasure replaces one closed route after
 /// the other.
-fn begun_ends(executions: &[Execution]) -> Vec<Option<BegunEnd>> {
+fn begun_ends(model: &Model, executions: &[Execution]) -> Vec<Option<BegunEnd>> {
     let concurrent = executions.iter().filter(|_| executions.len() > 1);
     let ends = concurrent.flat_map(|execution| {
-        let (conversation, replaced) = match execution.operation {
-            Operation::End(id) => (id, 0..1),
-            Operation::Erase(id) => (id, 0..2),
+        let (conversation, erases) = match execution.operation {
+            Operation::End(id) => (id, false),
+            Operation::Erase(id) => (id, true),
             _ => return Vec::new(),
         };
-        let one = Side::BOTH.map(|side| BegunEnd { conversation, closed: vec![side], replaced: 0 });
-        let both = replaced.map(|replaced| BegunEnd { conversation, closed: Side::BOTH.into(), replaced });
-        one.into_iter().chain(both).collect()
+        let keys =
+            model.conversations.get(&conversation).map(|found| dialling_keys(&found.expected)).unwrap_or_default();
+        let some = (1..1_u32 << keys.len()).map(|some| {
+            let closed = keys.iter().enumerate().filter(|(nth, _)| some >> nth & 1 == 1);
+            BegunEnd { conversation, closed: closed.map(|(_, key)| key.clone()).collect(), replaced: 0 }
+        });
+        let replaced = (1..keys.len()).filter(|_| erases);
+        let replaced = replaced.map(|replaced| BegunEnd { conversation, closed: keys.clone(), replaced });
+        some.chain(replaced).collect()
     });
     std::iter::once(None).chain(ends.map(Some)).collect()
 }

@@ -9,7 +9,8 @@ use shared::domain::phone::VirtualNumber;
 use shared::domain::pool::NumberState;
 use shared::domain::side::Side;
 
-use crate::model::{Model, Verdict, ensure, route_key};
+use crate::model::{Model, Verdict, ensure};
+use crate::phones::{Caller, keys_of};
 use crate::pool::GRACE;
 use crate::scenario::keyed_as;
 use crate::table::Table;
@@ -75,17 +76,17 @@ impl Model {
         ensure(healed.iter().all(|side| lost.contains(side)), || {
             format!("{before:?} got other numbers for {healed:?}, but only {lost:?} are on lost numbers")
         })?;
-        let phones = before.participants.each_ref().map(|participant| participant.number.clone());
+        let callers = Side::BOTH.map(|side| Caller::of(&before, side));
         let texts = lost.iter().any(|side| before.participants[side.index()].notification != Notification::Off);
         let dials = found.participants.each_ref().map(|participant| participant.sees.clone());
         match before.direction.receiver() {
-            None => self.check_choice_of(&healed, &phones, &dials, texts, false)?,
+            None => self.check_choice_of(&healed, &callers, &dials, texts, false)?,
             Some(receiver) => {
                 for side in &healed {
-                    let (phone, number) = (&phones[side.index()], &dials[side.index()]);
-                    let is_held = *side == receiver && self.held_numbers(phone).any(|held| held == number);
-                    let is_unused = self.unused_numbers(phone).iter().any(|(unused, _)| unused.number == *number);
-                    ensure(is_held || is_unused, || format!("{phone:?} gets {number}, which is not free"))?;
+                    let (caller, number) = (&callers[side.index()], &dials[side.index()]);
+                    let is_held = *side == receiver && self.held_numbers(caller).contains(&number);
+                    let is_unused = self.unused_numbers(caller).iter().any(|(unused, _)| unused.number == *number);
+                    ensure(is_held || is_unused, || format!("{caller:?} gets {number}, which is not free"))?;
                 }
             }
         }
@@ -98,13 +99,11 @@ impl Model {
             participant.previously_seen.push(std::mem::replace(&mut participant.sees, dials));
         }
         for side in healed.into_iter().filter(|side| before.direction.includes(*side)) {
-            let old = route_key(&before, side);
-            self.quarantine_route(&old, conversation.quarantine());
-            self.routes.get_mut(&old).expect("it was put into quarantine").is_replaced = true;
-            let name = route_key(&conversation.expected, side);
-            let mut earlier = self.remembered(&name);
-            earlier.retain(|earlier| *earlier != id);
-            self.assign_route(name, &conversation, side, earlier);
+            for old in keys_of(&before, side) {
+                self.quarantine_route(&old, conversation.quarantine());
+                self.routes.get_mut(&old).expect("it was put into quarantine").is_replaced = true;
+            }
+            self.assign_routes(&conversation, [side]);
         }
         self.conversations.insert(id, conversation);
         Ok(())
@@ -138,10 +137,9 @@ impl Model {
         let was_due = |id: &ConversationId| self.heals.get(id).is_none_or(|due_at| *due_at <= self.now);
         for (id, conversation) in &self.conversations {
             for side in self.lost_sides(*id) {
-                let phone = &conversation.expected.participants[side.index()].number;
-                let free = self.unused_numbers(phone);
-                let receives = !conversation.expected.direction.includes(side);
-                let is_held = receives && self.held_numbers(phone).next().is_some();
+                let caller = Caller::of(&conversation.expected, side);
+                let free = self.unused_numbers(&caller);
+                let is_held = caller.receives && !self.held_numbers(&caller).is_empty();
                 ensure(!was_due(id) || free.is_empty() && !is_held, || {
                     format!("{conversation:?} {side:?} could get {free:?}")
                 })?;

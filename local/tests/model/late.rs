@@ -22,6 +22,7 @@ use crate::connection::Moment;
 use crate::expectations::Execution;
 use crate::legs::{CALLS, PlacedCall};
 use crate::model::{Model, ModelConversation, Verdict, ensure};
+use crate::phones::members;
 use crate::pins::any_stranger;
 use crate::scenario::canonical;
 use crate::steps::{Action, ConversationRef, Step};
@@ -192,8 +193,9 @@ impl Case {
                 caller: (key.phone.clone().unwrap(), found.expected.participant(key.caller).sees.clone()),
                 callee: (connect_to.clone(), present_as.clone()),
                 callee_side: key.caller.other(),
-                is_named: !handling.is_plain(),
+                is_named: handling.needs_addresses(),
                 is_by_pin: false,
+                hunt: None,
             };
             self.placed += 1;
             self.calls.drain(..(self.calls.len() + 1).saturating_sub(CALLS));
@@ -219,7 +221,7 @@ impl Model {
     fn may_ask(&self, key: &LateKey) -> Option<&ModelConversation> {
         let found = self.conversations.get(&key.conversation).filter(|found| found.is_readable(self.now))?;
         let is = &found.expected;
-        let is_own = |phone: &RealNumber| canonical(phone) == canonical(&is.participant(key.caller).number);
+        let is_own = |phone: &RealNumber| members(is, key.caller).any(|own| canonical(own.number) == canonical(phone));
         let longest_call = SignedDuration::from_secs(is.limits.max_call_seconds.into());
         let is_free = is.blocked.is_none() && !is.hangs_up && is.limit_reached_at.is_none();
         let is_in_time = !found.is_live(self.now) && self.now + longest_call < found.quarantined_until();

@@ -13,8 +13,10 @@ use shared::domain::side::Side;
 use shared::domain::usage::{Counted, Tally, Usage, UsageLimits, day};
 use shared::store::{LegNumbers, Recorded};
 
-use crate::missed_calls::CallStep;
+use crate::attempts::Hunt;
+use crate::missed_calls::{CallStep, RINGING};
 use crate::model::{Model, ModelConversation, RouteKey, Verdict, ends_with_calls, ensure};
+use crate::phones::phone_at;
 use crate::pins::PinTry;
 use crate::scenario::canonical;
 use crate::system::{Operation, Outcome};
@@ -43,6 +45,8 @@ pub struct PlacedCall {
     pub is_named: bool,
     /// True if the caller is known by a PIN.
     pub is_by_pin: bool,
+    /// The attempts, if the callees have several phones.
+    pub hunt: Option<Hunt>,
 }
 
 /// An event of one of the two legs of a call.
@@ -57,6 +61,8 @@ pub struct CallEvent {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredLeg {
     pub statuses: BTreeSet<Status>,
+    /// The participant's side, and the index of the phone.
+    pub phone: (Side, usize),
     /// True if the callee took the call at the guard.
     pub is_accepted: bool,
     pub counted: Counted,
@@ -75,23 +81,39 @@ impl PlacedCall {
 
     /// Vonage's id of a leg.
     pub fn uuid(&self, direction: Direction) -> String {
-        format!("{}-{}", if direction == Direction::Inbound { "in" } else { "out" }, self.id)
+        let nth = self.hunt.as_ref().map_or(1, |hunt| hunt.attempt.number);
+        match direction {
+            Direction::Inbound => format!("in-{}", self.id),
+            Direction::Outbound if nth > 1 => format!("out-{}-{nth}", self.id),
+            Direction::Outbound => format!("out-{}", self.id),
+        }
     }
 
-    fn time(&self, status: Status) -> Timestamp {
+    /// The time for which the callee's phone rings before its leg ends without an answer. It differs between attempts.
+    pub fn rings(&self) -> SignedDuration {
+        let Some(hunt) = &self.hunt else { return RINGING };
+        SignedDuration::from_secs(2 + (self.id as i64 * 5 + i64::from(hunt.attempt.number) * 3) % 9)
+    }
+
+    /// The time at which a leg begins.
+    pub fn begins(&self, direction: Direction) -> Timestamp {
+        self.hunt.as_ref().filter(|_| direction == Direction::Outbound).map_or(self.at, |hunt| hunt.at)
+    }
+
+    fn time(&self, direction: Direction, status: Status) -> Timestamp {
         let seconds = match status {
             Status::Started => 0,
             Status::Ringing => 1,
             Status::Answered => 4,
             _ => 4 + i64::from(self.talk()),
         };
-        self.at + SignedDuration::from_secs(seconds)
+        self.begins(direction) + SignedDuration::from_secs(seconds)
     }
 }
 
 impl CallEvent {
     pub fn time(&self) -> Timestamp {
-        self.call.time(self.status)
+        self.call.time(self.direction, self.status)
     }
 
     /// Vonage's id of the leg.
@@ -102,9 +124,15 @@ impl CallEvent {
     pub fn event(&self) -> LegEvent {
         let is_over = self.status == Status::Completed;
         let duration = is_over.then(|| self.call.talk());
-        let facts = LegFacts { duration, price: is_over.then(price), ..LegFacts::default() };
+        let facts = LegFacts { duration, price: is_over.then(price), attempt: self.attempt(), ..LegFacts::default() };
         let conversation_uuid = self.call.conversation_uuid();
         LegEvent { conversation_uuid, uuid: self.uuid(), status: self.status, timestamp: Some(self.time()), facts }
+    }
+
+    /// The number of the attempt in the address of the event.
+    fn attempt(&self) -> Option<u8> {
+        let hunt = self.call.hunt.as_ref().filter(|_| self.direction == Direction::Outbound);
+        hunt.map(|hunt| hunt.attempt.number)
     }
 
     pub fn numbers(&self) -> LegNumbers<'_> {
@@ -139,12 +167,15 @@ impl CallEvent {
     fn uses(&self, statuses: &BTreeSet<Status>, limits: &UsageLimits) -> Counted {
         let is_over = statuses.contains(&Status::Completed);
         let spend = if is_over { price() } else { Decimal::ZERO };
-        let is_by_day = limits.max_calls_per_day.is_some() && self.direction == Direction::Outbound;
-        let first = statuses.iter().map(|status| self.call.time(*status)).min().filter(|_| is_by_day);
+        // The other attempts are of the same call.
+        let is_first = self.attempt().is_none_or(|attempt| attempt == 1);
+        let is_by_day = limits.max_calls_per_day.is_some() && self.direction == Direction::Outbound && is_first;
+        let first = statuses.iter().map(|status| self.call.time(self.direction, *status)).min();
+        let first = first.filter(|_| is_by_day);
         let usage = match self.direction {
             Direction::Inbound => Usage { spend, ..Usage::default() },
             Direction::Outbound => {
-                Usage { calls: 1, seconds: if is_over { self.call.talk().into() } else { 0 }, spend }
+                Usage { calls: is_first.into(), seconds: if is_over { self.call.talk().into() } else { 0 }, spend }
             }
         };
         Counted { usage, day: first.map(day) }
@@ -305,6 +336,9 @@ impl Model {
                 format!("{event:?} left a leg in {id}; all of it: {after:?}; its numbers were of {owners:?}")
             })?;
         }
+        for (id, leg) in after.iter().filter(|(id, _)| !before.iter().any(|(known, _)| known == id)) {
+            self.check_phone(*id, leg, event)?;
+        }
         let known: BTreeSet<Status> = before.iter().flat_map(|(_, leg)| &leg.statuses).copied().collect();
         let may: BTreeSet<Status> = known.iter().copied().chain([event.status]).collect();
         let is_two = STATUSES.iter().filter(|status| statuses.contains(status) && !may.contains(status)).count() > 1;
@@ -333,13 +367,23 @@ impl Model {
         Ok(())
     }
 
+    /// Checks that a new leg is that of the phone which was called, or which calls. The phone of a caller with PIN is not known.
+    fn check_phone(&self, id: ConversationId, leg: &StoredLeg, event: &CallEvent) -> Verdict {
+        let (side, index) = leg.phone;
+        let Some(conversation) = self.conversations.get(&id).filter(|_| !event.is_by_pin()) else { return Ok(()) };
+        let phone = phone_at(conversation.expected.participant(side), index);
+        let is_right = phone.is_some_and(|phone| canonical(phone) == canonical(event.numbers().phone));
+        ensure(is_right, || format!("{event:?} is recorded of {side:?} {index} of {:?}", conversation.expected))
+    }
+
     /// True if a leg with these statuses belongs to a conversation: the latest that had begun when the first of them happened.
     /// Two that began in the same second cannot be told apart.
     fn is_home(&self, id: ConversationId, event: &CallEvent, statuses: &BTreeSet<Status>) -> bool {
         if let Some(named) = event.home() {
             return named == id;
         }
-        let first = statuses.first().map_or(event.time(), |status| event.call.time(*status)).as_second();
+        let first =
+            statuses.first().map_or(event.time(), |status| event.call.time(event.direction, *status)).as_second();
         let begun = |id: &ConversationId| id.created_at().as_second();
         let is_there = |id: &ConversationId| self.conversations.contains_key(id) || self.forgotten.contains(id);
         let latest = self.owners(event).filter(|id| is_there(id) && begun(id) <= first).max();

@@ -11,6 +11,7 @@
 
 mod actions;
 mod answer;
+mod attempts;
 mod carrier;
 mod case;
 mod changes;
@@ -30,6 +31,7 @@ mod missed_calls;
 mod model;
 mod orders;
 mod peak_usage;
+mod phones;
 mod pin_checks;
 mod pin_steps;
 mod pins;
@@ -43,6 +45,7 @@ mod stale;
 mod steps;
 mod system;
 mod table;
+mod teams;
 mod voice;
 
 use std::cell::RefCell;

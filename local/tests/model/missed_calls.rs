@@ -4,7 +4,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use shared::domain::call::Direction;
+use shared::domain::attempt::Attempt;
+use shared::domain::call::{Direction, Status};
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::guard::Guard;
 use shared::domain::missed_calls::{Measure, Missed};
@@ -84,22 +85,24 @@ impl Asked {
 
 impl CallStep {
     /// Asks what comes next, as the event webhook does.
-    pub async fn ask(&self, steps: &CallSteps<Texts>) -> Result<Option<Ncco>, StoreError> {
+    pub async fn ask(&self, steps: &CallSteps<Texts>) -> Result<Option<Next>, StoreError> {
         let (id, side, urls) = (self.call.conversation, self.call.callee_side, self.urls());
+        let attempt = self.attempt();
         match self.asked {
             Asked::Busy => {
                 let (phone, mask) = (&self.call.callee.0, &self.call.callee.1);
-                let leg = MissedLeg { phone, mask, reason: Missed::Busy, time: self.time(), attempt: None };
-                heard(steps.after_missed_leg(id, leg, &urls).await)
+                let leg = MissedLeg { phone, mask, reason: Missed::Busy, time: self.time(), attempt };
+                steps.after_missed_leg(id, leg, &urls).await
             }
-            Asked::Menu(yes) => steps.in_menu(id, side, key(yes), Some(&urls)).await.map(Some),
+            Asked::Menu(yes) => steps.in_menu(id, side, key(yes), Some(&urls)).await.map(heard),
             Asked::Guard(yes) => {
                 let ids = LegIds { call: self.call.conversation_uuid(), leg: self.uuid() };
-                steps.at_guard(id, (side, None), key(yes), Some(ids), Some(&urls)).await.map(|answer| Some(answer.ncco))
+                steps
+                    .at_guard(id, (side, attempt), key(yes), Some(ids), Some(&urls))
+                    .await
+                    .map(|answer| heard(answer.ncco))
             }
-            Asked::After => {
-                heard(steps.after_guarded_leg(id, (side, None), &self.call.conversation_uuid(), &urls).await)
-            }
+            Asked::After => steps.after_guarded_leg(id, (side, attempt), &self.call.conversation_uuid(), &urls).await,
         }
     }
 
@@ -113,8 +116,13 @@ impl CallStep {
         (self.asked == Asked::Guard(true)).then(|| self.uuid())
     }
 
-    fn time(&self) -> Timestamp {
-        self.call.at + RINGING
+    fn attempt(&self) -> Option<Attempt> {
+        self.call.hunt.as_ref().map(|hunt| hunt.attempt)
+    }
+
+    /// The time at which the callee's leg ended.
+    pub fn time(&self) -> Timestamp {
+        self.call.begins(Direction::Outbound) + self.call.rings()
     }
 
     fn urls(&self) -> CallUrls {
@@ -122,14 +130,8 @@ impl CallStep {
     }
 }
 
-/// Returns what the caller hears. Nobody has another phone here.
-fn heard(next: Result<Option<Next>, StoreError>) -> Result<Option<Ncco>, StoreError> {
-    next.map(|next| {
-        next.map(|next| match next {
-            Next::Hear(ncco) => ncco,
-            Next::Try(connection) => panic!("{connection:?}"),
-        })
-    })
+fn heard(ncco: Ncco) -> Option<Next> {
+    Some(Next::Hear(ncco))
 }
 
 fn key(yes: bool) -> &'static str {
@@ -163,11 +165,13 @@ impl Model {
         let handling = self.conversations.get(&call.conversation).map(|found| found.expected.handling);
         // Vonage may still ask about a conversation that was erased.
         let is_sensible = handling.is_none_or(|handling| match asked {
-            Asked::Busy => !handling.is_plain(),
+            Asked::Busy => true,
             Asked::Menu(_) => handling.missed_calls.includes(Measure::CallBack),
             Asked::Guard(_) | Asked::After => handling.guard == Guard::Press1,
         });
         let step = CallStep { call, asked };
+        let is_sensible =
+            is_sensible && (step.call.hunt.is_some() || handling.is_none_or(|handling| !handling.is_plain()));
         (is_sensible && step.call.is_named && step.time() <= self.now).then_some(step)
     }
 
@@ -184,12 +188,23 @@ impl Model {
     }
 
     fn is_taken(&self, step: &CallStep) -> bool {
-        self.legs.get(&(step.call.conversation, step.uuid())).is_some_and(|leg| leg.is_accepted)
+        let (uuid, further) = (format!("out-{}", step.call.id), format!("out-{}-", step.call.id));
+        let is_of_call = |leg: &str| *leg == uuid || leg.starts_with(&further);
+        let legs = self.legs.iter().filter(|((id, leg), _)| *id == step.call.conversation && is_of_call(leg));
+        let guard = self.readable(step).map(|found| found.expected.handling.guard);
+        let is_taken = |leg: &StoredLeg| match guard {
+            Some(Guard::Press1) => leg.is_accepted,
+            _ => leg.statuses.contains(&Status::Answered),
+        };
+        legs.map(|(_, leg)| leg).any(is_taken)
     }
 
     /// Returns the text message that a step wants to send, be it the first one or not.
     fn wants(&self, step: &CallStep) -> Option<Telling> {
         let found = self.readable(step)?;
+        if self.goes_on(step) {
+            return None;
+        }
         let (is, side) = (&found.expected, step.call.callee_side);
         let (is_wanted, asks) = match step.asked {
             Asked::Busy => (self.now.duration_since(step.time()) < BURST, false),
@@ -200,6 +215,13 @@ impl Model {
         let measure = if asks { Measure::CallBack } else { Measure::Text };
         let is_wanted = is_wanted && is.handling.missed_calls.includes(measure) && found.is_live(self.now);
         is_wanted.then_some((is.id, side.index(), asks))
+    }
+
+    /// True if the call tries another phone.
+    fn goes_on(&self, step: &CallStep) -> bool {
+        let is_over = matches!(step.asked, Asked::Busy) || step.asked == Asked::After && !self.is_taken(step);
+        let is = self.readable(step).map(|found| &found.expected);
+        is_over && is.is_some_and(|is| self.next_phone(is, step).is_some())
     }
 
     /// Returns the text message that a step has to send.
@@ -218,11 +240,19 @@ impl Model {
         undisturbed: bool,
     ) -> Verdict {
         match outcome {
+            Some(Outcome::Step(Ok(Some(Next::Try(connection))))) => {
+                ensure(step.asked != Asked::After || !self.is_taken(step), || format!("{step:?} was taken"))?;
+                self.check_next_phone(self.readable(step).map(|found| &found.expected), step, connection)?;
+            }
             Some(Outcome::Step(Ok(next))) => {
+                ensure(!undisturbed || !self.goes_on(step), || format!("{step:?} does not go on: {next:?}"))?;
+                let next = next.as_ref().map(|next| match next {
+                    Next::Hear(ncco) => ncco,
+                    Next::Try(_) => unreachable!("it is above"),
+                });
                 let (right, is_alone) = self.next(step);
-                let found = next.as_ref().map(|ncco| if is_alone { &ncco[..1] } else { &ncco[..] });
-                let is_right =
-                    found == right.as_deref() && (!is_alone || next.as_ref().is_some_and(|all| all.len() == 2));
+                let found = next.map(|ncco| if is_alone { &ncco[..1] } else { &ncco[..] });
+                let is_right = found == right.as_deref() && (!is_alone || next.is_some_and(|all| all.len() == 2));
                 ensure(!undisturbed || is_right, || format!("{step:?} leads to {next:?}; expected {right:?}"))?;
             }
             Some(other) => return Err(format!("{step:?} failed: {other:?}")),
@@ -243,13 +273,17 @@ impl Model {
     fn next(&self, step: &CallStep) -> (Option<Ncco>, bool) {
         let (words, side, found) = (Words::default(), step.call.callee_side, self.readable(step));
         let is = found.map(|found| &found.expected);
-        let missed = |is: &Conversation, reason| Some(said::missed(&words, is, side, reason, &step.urls()));
+        let missed = |is: &Conversation, reason| {
+            // Without words the call just ends.
+            let has_words = !is.handling.missed_calls.is_none() || is.handling.guard != Guard::None;
+            has_words.then(|| said::missed(&words, is, side, reason, &step.urls()))
+        };
         let goodbye = |to: Side| {
             let speech = is.map_or_else(|| words.speech(None), |is| said::speech_to(&words, is, to));
             say(&speech, Spoken::Goodbye)
         };
         match (step.asked, is) {
-            (Asked::Busy, Some(is)) => (missed(is, Missed::Busy).filter(|_| !is.handling.is_plain()), false),
+            (Asked::Busy, Some(is)) => (missed(is, Missed::Busy), false),
             (Asked::After, Some(is)) => (missed(is, Missed::Unanswered).filter(|_| !self.is_taken(step)), false),
             (Asked::Busy | Asked::After, None) => (None, false),
             (Asked::Menu(true), Some(is)) if said::offers_call_back(is, side) => {
@@ -257,9 +291,12 @@ impl Model {
             }
             (Asked::Menu(_), _) => (Some(vec![goodbye(side.other())]), false),
             (Asked::Guard(true), Some(is)) => {
-                (Some(vec![say(&said::speech_to(&words, is, side), Spoken::GuardTaken)]), false)
+                (Some(vec![say(&said::speech_to_callee(&words, is, side, step.attempt()), Spoken::GuardTaken)]), false)
             }
-            (Asked::Guard(_), _) => (Some(vec![goodbye(side)]), true),
+            (Asked::Guard(_), Some(is)) => {
+                (Some(vec![say(&said::speech_to_callee(&words, is, side, step.attempt()), Spoken::Goodbye)]), true)
+            }
+            (Asked::Guard(_), None) => (Some(vec![goodbye(side)]), true),
         }
     }
 
@@ -286,6 +323,7 @@ impl Model {
         let is_told = telling.is_some_and(|telling| self.told.get(&telling) == Some(&self.second()));
         match (step.asked, before.readable(step)) {
             (_, None) => "unknown",
+            (Asked::Busy | Asked::After, _) if before.goes_on(step) => "next phone",
             (Asked::Guard(yes), _) => {
                 if yes {
                     "taken"

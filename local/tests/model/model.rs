@@ -23,6 +23,7 @@ use crate::carrier::label;
 use crate::expectations::BegunEnd;
 use crate::legs::StoredLeg;
 use crate::missed_calls::Telling;
+use crate::phones::{Caller, dialling_keys, further_after, keys_of, members, twice};
 use crate::pins::Pins;
 use crate::placing::Placing;
 use crate::scenario::{INVALID_PHONE, Scenario, canonical, country_of, keyed_as, language_of, number};
@@ -237,7 +238,7 @@ impl Model {
     /// Notes the route keys that the conversations have now.
     pub fn note_keys(&mut self) {
         for (id, conversation) in &self.conversations {
-            let keys = Side::BOTH.map(|side| route_key(&conversation.expected, side));
+            let keys = Side::BOTH.into_iter().flat_map(|side| keys_of(&conversation.expected, side));
             self.keys.entry(*id).or_default().extend(keys);
         }
     }
@@ -383,25 +384,43 @@ impl Model {
                 false => Answer::OtherRequest,
             };
         }
-        let phones = phones(new);
-        let on_side = |is: &dyn Fn(&RealNumber) -> bool| Side::BOTH.into_iter().find(|side| is(&phones[side.index()]));
-        if canonical(&phones[0]) == canonical(&phones[1]) {
-            Answer::SameNumber
-        } else if let Some(side) = on_side(&|phone| self.is_virtual(phone)) {
-            Answer::VirtualNumber(side)
-        } else if let Some(side) = on_side(&|phone| phone.expose() == INVALID_PHONE) {
-            Answer::NotValid(side)
-        } else if let Some(side) = Side::BOTH.into_iter().find(|side| {
-            let (phone, other) = (&phones[side.index()], &phones[side.other().index()]);
-            match new.direction.receiver() == Some(*side) {
-                true => self.unused_numbers(phone).is_empty() && self.held_numbers(phone).next().is_none(),
-                false => self.free_numbers(phone, other).is_empty(),
-            }
-        }) {
-            Answer::NoneFree(self.none_free(side, &phones[side.index()]))
-        } else {
-            Answer::Created
+        self.refused_phone(new).or_else(|| self.none_free_for(new)).unwrap_or(Answer::Created)
+    }
+
+    /// The refusal of a phone of a new conversation: one that is there twice, a virtual number, or one that is not valid.
+    fn refused_phone(&self, new: &NewConversation) -> Option<Answer> {
+        let [a, b] = callers(new);
+        let further = |side: Side, caller: &Caller| {
+            let places = caller.further.iter().cloned().enumerate();
+            places.map(move |(place, phone)| (side, Some(place), phone)).collect::<Vec<_>>()
+        };
+        let first = |side: Side, caller: &Caller| vec![(side, None, caller.first.clone())];
+        let (further_a, further_b) = (further(Side::A, &a), further(Side::B, &b));
+        let all = [first(Side::A, &a), first(Side::B, &b), further_a.clone(), further_b.clone()].concat();
+        match twice(&all) {
+            Some((_, None)) => return Some(Answer::SameNumber),
+            Some((side, Some(place))) => return Some(Answer::SameFurther(side, place)),
+            None => {}
         }
+        let in_order = [first(Side::A, &a), further_a, first(Side::B, &b), further_b].concat();
+        let found = |is: &dyn Fn(&RealNumber) -> bool| in_order.iter().find(|(_, _, phone)| is(phone));
+        if let Some((side, place, _)) = found(&|phone| self.is_virtual(phone)) {
+            return Some(Answer::VirtualNumber(*side, *place));
+        }
+        let invalid = found(&|phone| phone.expose() == INVALID_PHONE);
+        invalid.map(|(side, place, _)| Answer::NotValid(*side, *place))
+    }
+
+    fn none_free_for(&self, new: &NewConversation) -> Option<Answer> {
+        let callers = callers(new);
+        let none = Side::BOTH.into_iter().find(|side| {
+            let (caller, other) = (&callers[side.index()], &callers[side.other().index()]);
+            match caller.receives {
+                true => self.unused_numbers(caller).is_empty() && self.held_numbers(caller).is_empty(),
+                false => self.free_numbers(caller, &other.first).is_empty(),
+            }
+        })?;
+        Some(Answer::NoneFree(self.none_free(none, &callers[none.index()])))
     }
 
     pub fn is_virtual(&self, phone: &RealNumber) -> bool {
@@ -425,9 +444,10 @@ impl Model {
         new: &NewConversation,
         request: Option<&IdempotentRequest>,
     ) -> Verdict {
-        let phones = phones(new);
+        let callers = callers(new);
+        let phones = callers.each_ref().map(|caller| caller.first.clone());
         let sees = given.participants.each_ref().map(|participant| participant.sees.clone());
-        self.check_choice(&phones, &sees, new)?;
+        self.check_choice(&callers, &sees, new)?;
         let has_pin = |side: Side| given.participants[side.index()].pin.is_some();
         let is_right = |side: &Side| has_pin(*side) == (new.pins.is_some() && new.direction.includes(*side));
         ensure(Side::BOTH.iter().all(is_right), || format!("{given:?} has other PINs than {new:?} asks for"))?;
@@ -447,9 +467,9 @@ impl Model {
             previous_numbers: Vec::new(),
             pin: given.participants[side.index()].pin.clone(),
             previously_seen: Vec::new(),
-            hours: None,
+            hours: new.participants[side.index()].hours.clone(),
             name: None,
-            further: Vec::new(),
+            further: further_after(&[], &new.participants[side.index()].further, None),
         };
         let is = Conversation {
             id: given.id,
@@ -474,14 +494,11 @@ impl Model {
             revision: 0,
             carrier_records: given.carrier_records.clone(),
         };
-        let listed = phones.iter().map(|phone| (canonical(phone), self.now)).collect();
+        let all = callers.iter().flat_map(|caller| caller.further.iter().chain([&caller.first]));
+        let listed = all.map(|phone| (canonical(phone), self.now)).collect();
         let (attempt, has_request) = (attempt.to_owned(), request.is_some());
         let conversation = ModelConversation { expected: is, attempt, has_request, listed };
-        for side in new.direction.sides() {
-            let name = (canonical(&phones[side.index()]), sees[side.index()].clone());
-            let earlier = self.remembered(&name);
-            self.assign_route(name, &conversation, side, earlier);
-        }
+        self.assign_routes(&conversation, Side::BOTH);
         if let Some(request) = request {
             let (fingerprint, until) = (request.fingerprint.clone(), self.second() + DAY);
             self.requests
@@ -499,31 +516,29 @@ impl Model {
         rests.map(seconds).max().map_or(0, |seconds| u32::try_from(seconds).unwrap())
     }
 
-    pub fn assign_route(
-        &mut self,
-        name: RouteKey,
-        conversation: &ModelConversation,
-        side: Side,
-        earlier: Vec<ConversationId>,
-    ) {
-        let history = std::iter::once(conversation.expected.id).chain(earlier).take(REMEMBERED).collect();
-        let (expires_at, quarantined_until) = (conversation.expected.expires_at, conversation.quarantined_until());
-        let reaches = Some(conversation.expected.participants[side.other().index()].number.clone());
+    /// Gives the phones of these sides their routes, as the conversation is now.
+    pub fn assign_routes(&mut self, conversation: &ModelConversation, sides: impl IntoIterator<Item = Side>) {
         let is = &conversation.expected;
-        let cares = is.late.lost_property && is.direction.receiver().is_none() && !is.is_blocked(side);
-        let (is_replaced, language) = (false, conversation.expected.participants[side.index()].language.clone());
-        let route = ModelRoute {
-            side: Some(side),
-            reaches,
-            expires_at,
-            quarantined_until,
-            is_replaced,
-            cares,
-            language,
-            history,
-        };
-        self.routed.entry(conversation.expected.id).or_default().insert(name.clone(), quarantined_until);
-        self.routes.insert(name, route);
+        let (expires_at, quarantined_until) = (is.expires_at, conversation.quarantined_until());
+        for side in sides.into_iter().filter(|side| is.direction.includes(*side)) {
+            let cares = is.late.lost_property && is.direction.receiver().is_none() && !is.is_blocked(side);
+            for (member, name) in members(is, side).zip(keys_of(is, side)) {
+                let mut earlier = self.remembered(&name);
+                earlier.retain(|earlier| *earlier != is.id);
+                let route = ModelRoute {
+                    side: Some(side),
+                    reaches: Some(is.participant(side.other()).number.clone()),
+                    expires_at,
+                    quarantined_until,
+                    is_replaced: false,
+                    cares,
+                    language: member.language.cloned(),
+                    history: std::iter::once(is.id).chain(earlier).take(REMEMBERED).collect(),
+                };
+                self.routed.entry(is.id).or_default().insert(name.clone(), quarantined_until);
+                self.routes.insert(name, route);
+            }
+        }
     }
 
     /// The history of a route.
@@ -551,7 +566,7 @@ impl Model {
         conversation.expected.hangs_up = ends_with_calls(id);
         conversation.expected.revision += 1;
         let conversation = conversation.clone();
-        self.close_routes(&conversation, &Side::BOTH);
+        self.close_routes(&conversation, &dialling_keys(&conversation.expected));
     }
 
     /// Closes routes of a conversation that is being ended, and replaces the first ones by tombstones if it is being erased.
@@ -560,22 +575,21 @@ impl Model {
         if conversation.is_live(self.now) {
             self.close_routes(&conversation, &begun.closed);
         }
-        for side in conversation.expected.direction.sides().take(begun.replaced) {
-            let route = self.routes.get_mut(&route_key(&conversation.expected, side));
+        for key in dialling_keys(&conversation.expected).iter().take(begun.replaced) {
+            let route = self.routes.get_mut(key);
             if let Some(route) = route.filter(|route| route.owner() == Some(begun.conversation)) {
                 route.make_tombstone();
             }
         }
     }
 
-    /// Puts the routes of these sides into quarantine, unless another conversation has them by now.
-    fn close_routes(&mut self, conversation: &ModelConversation, sides: &[Side]) {
-        for side in conversation.expected.direction.sides().filter(|side| sides.contains(side)) {
-            let name = route_key(&conversation.expected, side);
-            if self.routes.get(&name).is_some_and(|route| route.owner() == Some(conversation.expected.id)) {
-                self.quarantine_route(&name, conversation.quarantine());
+    /// Puts these routes of a conversation into quarantine, unless another conversation has them by now.
+    fn close_routes(&mut self, conversation: &ModelConversation, keys: &[RouteKey]) {
+        for name in keys {
+            if self.routes.get(name).is_some_and(|route| route.owner() == Some(conversation.expected.id)) {
+                self.quarantine_route(name, conversation.quarantine());
                 if ends_with_calls(conversation.expected.id) {
-                    self.routes.entry(name).and_modify(|route| route.cares = false);
+                    self.routes.entry(name.clone()).and_modify(|route| route.cares = false);
                 }
             }
         }
@@ -646,8 +660,14 @@ pub fn without_texts(conversation: &Conversation) -> Conversation {
     conversation
 }
 
-fn phones(new: &NewConversation) -> [RealNumber; 2] {
-    new.participants.each_ref().map(|participant| real_number(&participant.number))
+/// Both sides of a new conversation.
+fn callers(new: &NewConversation) -> [Caller; 2] {
+    Side::BOTH.map(|side| {
+        let participant = &new.participants[side.index()];
+        let further = participant.further.iter().map(|phone| real_number(&phone.number));
+        let (first, receives) = (real_number(&participant.number), !new.direction.includes(side));
+        Caller { first, further: further.collect(), receives }
+    })
 }
 
 /// Parses a number as the steps write it: with a plus.

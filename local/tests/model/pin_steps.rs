@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use shared::domain::route::Destination;
 
+use crate::attempts::Hunt;
 use crate::case::Case;
 use crate::connection::Moment;
 use crate::expectations::Execution;
@@ -187,7 +188,8 @@ impl Case {
 
 /// Returns the call that a right PIN makes.
 fn by_pin(call: &AskedCall, destination: &Destination, at: jiff::Timestamp) -> PlacedCall {
-    let Destination::Participant { conversation, connect_to, present_as, one_way, handling, caller, .. } = destination
+    let Destination::Participant { conversation, connect_to, present_as, one_way, handling, caller, attempt, .. } =
+        destination
     else {
         unreachable!("it is connected")
     };
@@ -198,7 +200,8 @@ fn by_pin(call: &AskedCall, destination: &Destination, at: jiff::Timestamp) -> P
         caller: (call.from.clone().unwrap_or_else(any_stranger), call.dialled.clone()),
         callee: (connect_to.clone(), present_as.clone()),
         callee_side: caller.other(),
-        is_named: *one_way || !handling.is_plain(),
+        is_named: *one_way || handling.needs_addresses() || attempt.is_some(),
         is_by_pin: true,
+        hunt: attempt.map(|attempt| Hunt::begin(attempt, connect_to, at)),
     }
 }

@@ -14,7 +14,8 @@ use shared::store::Store;
 
 use crate::case::Case;
 use crate::database::TABLE;
-use crate::model::{RouteKey, Verdict, ensure, route_key};
+use crate::model::{RouteKey, Verdict, ensure};
+use crate::phones::{dialling_keys, keys_of, moves};
 use crate::scenario::canonical;
 use crate::table::{Reader, Table};
 
@@ -81,15 +82,14 @@ impl Case {
         }
         for (id, conversation) in self.model.conversations.iter().filter(|(_, found)| found.is_live(now)) {
             let is = &conversation.expected;
-            if then.conversations.get(id).is_none_or(|one| one.moves() != is.moves()) {
+            if then.conversations.get(id).is_none_or(|one| moves(&one.participants) != moves(&is.participants)) {
                 continue;
             }
-            for side in is.direction.sides() {
-                let key = route_key(is, side);
+            for key in dialling_keys(is) {
                 let found = destination(restored.routes.get(&key).cloned(), now);
                 let right = self.model.destination(&key);
                 ensure(is_same(&found, &right), || {
-                    format!("{is:?} goes on, but {side:?} reaches {found:?}; expected {right:?}")
+                    format!("{is:?} goes on, but {key:?} reaches {found:?}; expected {right:?}")
                 })?;
             }
         }
@@ -114,10 +114,13 @@ impl Case {
         }
         for conversation in self.model.conversations.values().filter(|found| now < found.quarantined_until()) {
             let Some(side) = conversation.expected.direction.receiver() else { continue };
-            let key = route_key(&conversation.expected, side);
-            let kept = until(&key);
-            let needed = at_least(&conversation.expected.id, conversation.quarantined_until());
-            ensure(kept >= Some(needed), || format!("{conversation:?} shows a number that is kept until {kept:?}"))?;
+            for key in keys_of(&conversation.expected, side) {
+                let kept = until(&key);
+                let needed = at_least(&conversation.expected.id, conversation.quarantined_until());
+                ensure(kept >= Some(needed), || {
+                    format!("{conversation:?} shows a number that is kept until {kept:?}")
+                })?;
+            }
         }
         Ok(())
     }

@@ -7,14 +7,17 @@ use shared::domain::guard::Guard;
 use shared::domain::missed_calls::Measure;
 use shared::domain::side::{Blocked, Side, WhoDials};
 
+use crate::attempts::Try;
 use crate::carrier::SmsOutcome;
 use crate::connection::Moment;
 use crate::late::LateAction;
 use crate::legs::{CALLS, STATUSES};
 use crate::missed_calls::Asked;
+use crate::phones::{FurtherSpec, any_hours};
 use crate::pin_steps::PinAction;
 use crate::placing::PlaceAction;
 use crate::scenario::{ARGENTINE, Kind, LANGUAGES, PEOPLE};
+use crate::teams::TeamChange;
 
 /// Most steps of one case.
 pub const MOST_STEPS: usize = 200;
@@ -66,6 +69,13 @@ pub enum Step {
         all: Vec<Asked>,
         crash: Option<(u8, Moment)>,
     },
+    /// Somebody calls in the `nth` live conversation whose other side has several phones, and nobody takes the call. The phones may change
+    /// meanwhile. Single steps seldom come in this order while it lives.
+    Hunt {
+        nth: usize,
+        side: Side,
+        tries: Vec<Try>,
+    },
     /// Somebody who is not known types a PIN, no PIN in so many calls, and the PIN again, perhaps in a process that crashes. Single steps
     /// seldom use up what is allowed.
     Guess {
@@ -115,6 +125,13 @@ pub enum Action {
         which: ConversationRef,
         texts: bool,
         guarded: bool,
+        attempts: Option<u8>,
+    },
+    /// Changes the phones of a side.
+    Team {
+        which: ConversationRef,
+        side: Side,
+        change: TeamChange,
     },
     Drain(usize),
     AddNumber(Kind),
@@ -171,6 +188,10 @@ pub struct NewConversationSpec {
     /// The limit of its minutes. One that has no other limit.
     pub max_minutes: Option<u64>,
     pub handling: CallHandling,
+    /// The further phones of sides A and B.
+    pub further: [Vec<FurtherSpec>; 2],
+    /// The hours of their first phones, by their places.
+    pub hours: [Option<usize>; 2],
     /// True if those who may dial get PINs.
     pub pin: bool,
     /// True if late callers may ask for a call.
@@ -218,6 +239,7 @@ impl Step {
             3 => (0..8usize).prop_map(Self::Find),
             2 => age.prop_map(Self::Age),
             2 => Self::guess(),
+            6 => Self::any_hunt(),
             4 => Self::lose_property(),
             8 => ring.prop_map(|(nth, side, all, crash)| Self::Ring { nth, side, all, crash }),
             30 => crash.prop_map(|(action, nth, moment, concurrent)| Self::Crash { action, nth, moment, concurrent }),
@@ -254,8 +276,13 @@ impl Action {
             |(which, phone, lifetime, languages, blocked)| Self::Update { which, phone, lifetime, languages, blocked },
         );
         let block = (ConversationRef::any(), blocked()).prop_map(|(which, blocked)| Self::Block(which, blocked));
-        let handle = (ConversationRef::any(), any::<bool>(), any::<bool>())
-            .prop_map(|(which, texts, guarded)| Self::Handle { which, texts, guarded });
+        let handle = (ConversationRef::any(), any::<bool>(), any::<bool>(), prop::option::weighted(0.3, 1..=4u8))
+            .prop_map(|(which, texts, guarded, attempts)| Self::Handle { which, texts, guarded, attempts });
+        let team = (ConversationRef::any(), side(), TeamChange::any()).prop_map(|(which, side, change)| Self::Team {
+            which,
+            side,
+            change,
+        });
         prop_oneof![
             60 => (NewConversationSpec::any(), prop::collection::vec(outcome, 0..=2))
                 .prop_map(|(order, outcomes)| Self::Create(order, outcomes)),
@@ -266,6 +293,7 @@ impl Action {
             18 => update,
             8 => block,
             5 => handle,
+            10 => team,
             4 => (0..8usize).prop_map(Self::Drain),
             3 => (0..8usize).prop_map(Self::TakeAway),
             3 => (0..8usize).prop_map(Self::GiveBack),
@@ -291,7 +319,8 @@ impl NewConversationSpec {
             2 => (1..4u64).prop_map(|minutes| (None, None, Some(minutes))),
         ];
         let texts = (any::<bool>(), key, any::<bool>(), any::<bool>());
-        (PhoneRef::two(), direction, lifetime, 60..=600u32, texts, limits, languages(), handling()).prop_map(
+        let quarantine = 60..=600u32;
+        (PhoneRef::two(), direction, lifetime, quarantine, texts, limits, languages(), handling(), phones()).prop_map(
             |(
                 people,
                 direction,
@@ -301,8 +330,14 @@ impl NewConversationSpec {
                 limits,
                 languages,
                 handling,
+                phones,
             )| {
                 let (max_calls, max_calls_per_day, max_minutes) = limits;
+                let (further, hours, max_attempts, max_ring_seconds) = phones;
+                // A side with several phones has a number of attempts.
+                let max_attempts = further.iter().any(|all| !all.is_empty()).then_some(max_attempts);
+                let max_ring_seconds = max_ring_seconds.filter(|_| max_attempts.is_some());
+                let handling = CallHandling { max_attempts, max_ring_seconds, ..handling };
                 Self {
                     people,
                     direction,
@@ -314,6 +349,8 @@ impl NewConversationSpec {
                     max_calls_per_day,
                     max_minutes,
                     handling,
+                    further,
+                    hours,
                     languages,
                     pin,
                     lost_property,
@@ -324,7 +361,7 @@ impl NewConversationSpec {
 }
 
 impl PhoneRef {
-    fn any() -> impl Strategy<Value = Self> {
+    pub fn any() -> impl Strategy<Value = Self> {
         prop_oneof![
             20 => (0..PEOPLE.len()).prop_map(Self::Person),
             2 => Just(Self::OtherSpelling),
@@ -363,6 +400,13 @@ fn handling() -> impl Strategy<Value = CallHandling> {
         2 => Just((texts(), Guard::Press1)),
     ]
     .prop_map(|(measures, guard)| CallHandling { missed_calls: measures.into(), guard, ..CallHandling::default() })
+}
+
+/// Further phones, hours of the first ones, and the most attempts with the seconds for which they may ring together.
+fn phones() -> impl Strategy<Value = ([Vec<FurtherSpec>; 2], [Option<usize>; 2], u8, Option<u32>)> {
+    let hours = || prop_oneof![4 => Just(None), 1 => any_hours()];
+    let rings = prop::option::of(prop::sample::select(vec![15, 20, 40]));
+    ([FurtherSpec::some(), FurtherSpec::some()], [hours(), hours()], 1..=4u8, rings)
 }
 
 fn languages() -> impl Strategy<Value = [Option<usize>; 2]> {

@@ -22,7 +22,7 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{LossNotes, NumberState, PoolNumber};
 use shared::domain::words::Words;
 use shared::service::announce::Announcer;
-use shared::service::call_steps::CallSteps;
+use shared::service::call_steps::{CallSteps, Next};
 use shared::service::create::{Created, CreationError, Creator, NewConversation};
 use shared::service::demand::DemandRecorder;
 use shared::service::forget::Forgetter;
@@ -40,7 +40,6 @@ use shared::store::{IdempotentRequest, Recorded, Store, StoreError};
 use shared::vonage::Vonage;
 use shared::vonage::applications::ApplicationsApi;
 use shared::vonage::calls::CallsApi;
-use shared::vonage::ncco::Ncco;
 use shared::vonage::numbers::{NumbersApi, Search};
 use testkit::listen;
 
@@ -161,7 +160,7 @@ pub enum Outcome {
     /// True if Vonage has changed the account.
     Account(bool),
     Event(Result<Recorded, StoreError>),
-    Step(Result<Option<Ncco>, StoreError>),
+    Step(Result<Option<Next>, StoreError>),
     Pin(Result<Typed, StoreError>),
     Late(Result<(Late, Option<Language>), StoreError>),
     /// `None` if the conversation is unknown.

@@ -253,7 +253,12 @@ impl Table {
                 let counted = Counted { usage, day: item["counted"]["day"].as_str().map(|day| day.parse().unwrap()) };
                 self.legs.insert(
                     (of.try_into().unwrap(), uuid),
-                    StoredLeg { statuses, is_accepted: time("accepted_at").is_some(), counted },
+                    StoredLeg {
+                        statuses,
+                        phone: (parsed(&item["side"]), parsed(&item["phone"])),
+                        is_accepted: time("accepted_at").is_some(),
+                        counted,
+                    },
                 );
             }
             ("ERASURE", None, _) => drop(self.erasures.insert(parsed(&item["conversation"]))),
