@@ -74,6 +74,11 @@ impl Case {
             }
             Action::Pin(action) => self.pin_try(*action).map(Operation::Pin),
             Action::Place(action) => Some(Operation::Dial(self.place_order(*action))),
+            Action::Press(action) => self.key_press(*action).map(Operation::Press),
+            Action::HangUp(call) => {
+                let call = self.calls.iter().rev().nth(call % self.calls.len().max(1))?;
+                Some(Operation::HangUp(call.clone()))
+            }
             Action::Late(action) => self.late_key(*action).map(Operation::Late),
             Action::Drain(nth) => self.virtual_number(*nth).map(Operation::Drain),
             Action::PlaceOrder(kind, more) => {

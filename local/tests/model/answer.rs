@@ -103,6 +103,9 @@ impl Answer {
             Outcome::Event(Ok(recorded)) => Self::Recorded(*recorded),
             Outcome::Dial(outcome) => Self::Typed(placing::became(outcome)),
             Outcome::Late(Ok((met, _))) => Self::Typed(late::met(met)),
+            Outcome::HangUp(Ok(over)) => Self::Typed(if over.is_some() { "ended" } else { "unknown" }),
+            Outcome::HangUp(Err(error)) => Self::Failed(error.to_string()),
+            Outcome::Press(Ok(call)) => Self::Typed(if call.is_some() { "safety key" } else { "a key" }),
             Outcome::Pin(Ok(typed)) => Self::Typed(pins::typed_as(typed)),
             Outcome::End(Err(error))
             | Outcome::Erase(Err(error))
@@ -114,6 +117,7 @@ impl Answer {
             | Outcome::Upkeep(Err(error))
             | Outcome::Event(Err(error))
             | Outcome::Step(Err(error))
+            | Outcome::Press(Err(error))
             | Outcome::Pin(Err(error))
             | Outcome::Late(Err(error))
             | Outcome::Retention(Err(error))

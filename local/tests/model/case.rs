@@ -14,6 +14,7 @@ use crate::connection::Moment;
 use crate::coverage::Coverage;
 use crate::decisions::MetCall;
 use crate::expectations::Execution;
+use crate::hang_up::Unsettled;
 use crate::legs::{CALLS, PlacedCall};
 use crate::missed_calls::{Asked, RINGING};
 use crate::model::{DAY, Model, RouteKey, Verdict, ensure};
@@ -53,6 +54,8 @@ pub struct Case {
     pub orders: BTreeMap<u8, PlaceOrder>,
     /// Number of calls that were connected, or asked for a PIN.
     pub placed: usize,
+    /// Conversations whose calls may go on, because a process crashed.
+    pub unsettled: Unsettled,
     /// Number of events that were checked.
     pub events: usize,
     pub coverage: Coverage,
@@ -88,6 +91,7 @@ impl Case {
             typed: Vec::new(),
             orders: BTreeMap::new(),
             placed: 0,
+            unsettled: Unsettled::default(),
             events: 0,
             coverage: Coverage::default(),
             trace: format!("  {scenario:?}\n"),
@@ -152,6 +156,8 @@ impl Case {
             Step::LoseProperty { nth, caller, agrees, crash } => {
                 self.lose_property(*nth, *caller, *agrees, *crash).await
             }
+            Step::Protect { nth, side, crash } => self.protect(*nth, *side, *crash).await,
+            Step::CutOff { nth, side, is_known, crash } => self.cut_off(*nth, *side, *is_known, *crash).await,
             Step::Hunt { nth, side, tries } => self.hunt(*nth, *side, tries).await,
             Step::Guess { pin, from, calls, crash } => self.guess(*pin, *from, *calls, *crash).await,
             Step::Find(number) => {
@@ -310,6 +316,7 @@ impl Case {
                 is_by_pin,
                 hunt,
             });
+            self.note_legs(&[]);
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use crate::model::{Model, ModelConversation, RouteKey, Verdict, ensure};
 use crate::phones::dialling_keys;
 use crate::pins::PinTry;
 use crate::placing::PlaceOrder;
+use crate::safety::KeyPress;
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
 use crate::voice::DialledCall;
@@ -48,6 +49,8 @@ struct Observed<'a> {
     steps: &'a [&'a CallStep],
     /// The PINs that were typed.
     tries: &'a [&'a PinTry],
+    /// The keys that were pressed in calls.
+    presses: &'a [&'a KeyPress],
     /// The requests to place calls, and all calls that Vonage has placed by now.
     orders: &'a [&'a PlaceOrder],
     calls: &'a [DialledCall],
@@ -97,6 +100,8 @@ impl Case {
         let events: Vec<&CallEvent> = executions.iter().filter_map(|execution| execution.operation.event()).collect();
         let steps: Vec<&CallStep> = executions.iter().filter_map(|execution| execution.operation.step()).collect();
         let tries: Vec<&PinTry> = executions.iter().filter_map(|execution| execution.operation.pin()).collect();
+        let presses: Vec<&KeyPress> = executions.iter().filter_map(|execution| execution.operation.press()).collect();
+        let presses = &*presses;
         let answered = executions.iter().all(|execution| execution.outcome.is_some());
         let orders: Vec<&PlaceOrder> = executions.iter().filter_map(|execution| execution.operation.order()).collect();
         let (events, steps, tries, orders) = (&*events, &*steps, &*tries, &*orders);
@@ -109,6 +114,7 @@ impl Case {
             events,
             steps,
             tries,
+            presses,
             orders,
             calls,
             answered,
@@ -116,6 +122,7 @@ impl Case {
         let explanation = self.explain(&executions, &observed)?;
         let before = std::mem::replace(&mut self.model, explanation.model);
         self.count(&executions, &explanation.carried_out, &before);
+        self.check_ended(&before, &executions)?;
         let sent = self.system.texts.take_sent();
         sent.iter().for_each(|text| self.coverage.count("text", &format!("{:?}", text.outcome).to_lowercase()));
         let keys: Vec<&LateKey> = executions.iter().filter_map(|execution| execution.operation.late()).collect();
@@ -139,6 +146,7 @@ impl Case {
         self.note_attempts(&executions);
         self.note_typed(&executions);
         self.note_agreed(&executions);
+        self.note_legs(&executions);
         self.sms.check_unsent(&self.model, &table)?;
         self.peak_usage.check(&self.model, &table)?;
         self.table = table;
@@ -221,6 +229,8 @@ impl Case {
                 Operation::Pin(_) => "PIN",
                 Operation::Late(_) => "lost property",
                 Operation::Dial(_) => "place a call",
+                Operation::HangUp(_) => "hang up a call",
+                Operation::Press(_) => "safety key",
             };
             if let Some(done) = execution.outcome.as_ref().and_then(Outcome::retired) {
                 self.coverage.count("retention", if done.erased > 0 { "erased" } else { "nothing to erase" });
@@ -230,6 +240,9 @@ impl Case {
             match execution.answer() {
                 Some(_) if let Operation::Step(step) = &execution.operation => {
                     self.coverage.count(kind, self.model.became(step, before));
+                }
+                Some(_) if let Operation::Press(press) = &execution.operation => {
+                    self.coverage.count(kind, self.model.describe_press(press, before));
                 }
                 Some(_) if let Operation::Late(key) = &execution.operation => {
                     self.coverage.count(kind, before.describe_late(key));
@@ -377,6 +390,9 @@ fn apply_all<'a>(
         if let Operation::Late(key) = operation {
             model.accept_late(key, outcome.as_ref(), observed.table, observed.undisturbed)?;
         }
+        if let Operation::Press(press) = operation {
+            model.accept_press(press, outcome.as_ref(), observed.table, observed.undisturbed)?;
+        }
         if let Operation::Heal = operation {
             model.accept_healing(outcome.is_some(), observed.table)?;
         }
@@ -398,8 +414,8 @@ fn apply_all<'a>(
     model.accept_texts(observed.table, observed.undisturbed)?;
     model.accept_placed(before, observed.table, observed.calls, observed.orders)?;
     model.accept_pins(observed.table, observed.tries, observed.undisturbed)?;
-    let (steps, tries) = (observed.steps, observed.tries);
-    model.accept_legs(observed.table, observed.events, (steps, tries), observed.answered)?;
+    let others = (observed.steps, observed.tries, observed.presses);
+    model.accept_legs(observed.table, observed.events, others, observed.answered)?;
     checks::check(&model, observed.table)?;
     model.heals.clone_from(&observed.table.heals);
     model.retention = observed.table.retention;

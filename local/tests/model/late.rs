@@ -223,7 +223,7 @@ impl Model {
         let is = &found.expected;
         let is_own = |phone: &RealNumber| members(is, key.caller).any(|own| canonical(own.number) == canonical(phone));
         let longest_call = SignedDuration::from_secs(is.limits.max_call_seconds.into());
-        let is_free = is.blocked.is_none() && !is.hangs_up && is.limit_reached_at.is_none();
+        let is_free = is.blocked.is_none() && is.safety.is_none() && !is.hangs_up && is.limit_reached_at.is_none();
         let is_in_time = !found.is_live(self.now) && self.now + longest_call < found.quarantined_until();
         let may = key.yes && is.late.lost_property && is.direction.receiver().is_none() && is_free && is_in_time;
         (may && key.phone.as_ref().is_some_and(is_own)).then_some(found)

@@ -18,6 +18,7 @@ use crate::missed_calls::{CallStep, RINGING};
 use crate::model::{Model, ModelConversation, RouteKey, Verdict, ends_with_calls, ensure};
 use crate::phones::phone_at;
 use crate::pins::PinTry;
+use crate::safety::{KeyPress, PressedKeys};
 use crate::scenario::canonical;
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
@@ -66,6 +67,8 @@ pub struct StoredLeg {
     /// True if the callee took the call at the guard.
     pub is_accepted: bool,
     pub counted: Counted,
+    /// The keys that were pressed on it.
+    pub keys: PressedKeys,
 }
 
 impl PlacedCall {
@@ -278,18 +281,19 @@ impl Model {
         Ok(())
     }
 
-    /// Takes over the legs of the table. Only those of `events`, `steps` and `tries` may have changed. `answered`: no process crashed.
+    /// Takes over the legs of the table. Only those of `events`, `steps`, `tries` and `presses` may have changed. `answered`: no process crashed.
     pub fn accept_legs(
         &mut self,
         table: &Table,
         events: &[&CallEvent],
-        (steps, tries): (&[&CallStep], &[&PinTry]),
+        (steps, tries, presses): (&[&CallStep], &[&PinTry], &[&KeyPress]),
         answered: bool,
     ) -> Verdict {
         let is_of_event = |uuid: &str| events.iter().any(|event| event.uuid() == uuid);
         let is_of_step = |uuid: &str| steps.iter().any(|step| step.pressed() == Some(uuid.to_owned()));
         let is_of_try = |uuid: &str| tries.iter().any(|pin| pin.call.leg() == uuid);
-        let is_touched = |uuid: &str| is_of_event(uuid) || is_of_step(uuid) || is_of_try(uuid);
+        let is_of_press = |uuid: &str| presses.iter().any(|press| press.leg() == uuid);
+        let is_touched = |uuid: &str| is_of_event(uuid) || is_of_step(uuid) || is_of_try(uuid) || is_of_press(uuid);
         for ((id, uuid), before) in self.legs.iter().filter(|((_, uuid), _)| !is_touched(uuid)) {
             let is_right = match table.legs.get(&(*id, uuid.clone())) {
                 Some(found) => found == before,
@@ -308,6 +312,9 @@ impl Model {
         for step in steps {
             self.check_pressed(step, table, is_of_event(&step.uuid()), answered)?;
         }
+        for press in presses {
+            self.check_keys(press, table)?;
+        }
         for pin in tries {
             self.check_pin_leg(pin, table, is_of_event(&pin.call.leg()))?;
         }
@@ -323,7 +330,9 @@ impl Model {
     fn check_leg(&self, event: &CallEvent, table: &Table) -> Verdict {
         let uuid = event.uuid();
         let of_leg = |legs: &BTreeMap<(ConversationId, String), StoredLeg>| {
-            let stored = legs.iter().filter(|((_, leg), _)| *leg == uuid);
+            // What has no more than keys is not of an event.
+            let is_told = |leg: &StoredLeg| !leg.statuses.is_empty() || leg.keys == PressedKeys::default();
+            let stored = legs.iter().filter(|((_, id), leg)| *id == uuid && is_told(leg));
             stored.map(|((id, _), leg)| (*id, leg.clone())).collect::<Vec<_>>()
         };
         let (before, after) = (of_leg(&self.legs), of_leg(&table.legs));
@@ -370,7 +379,8 @@ impl Model {
     /// Checks that a new leg is that of the phone which was called, or which calls. The phone of a caller with PIN is not known.
     fn check_phone(&self, id: ConversationId, leg: &StoredLeg, event: &CallEvent) -> Verdict {
         let (side, index) = leg.phone;
-        let Some(conversation) = self.conversations.get(&id).filter(|_| !event.is_by_pin()) else { return Ok(()) };
+        let is_known = !event.is_by_pin() && leg.keys == PressedKeys::default();
+        let Some(conversation) = self.conversations.get(&id).filter(|_| is_known) else { return Ok(()) };
         let phone = phone_at(conversation.expected.participant(side), index);
         let is_right = phone.is_some_and(|phone| canonical(phone) == canonical(event.numbers().phone));
         ensure(is_right, || format!("{event:?} is recorded of {side:?} {index} of {:?}", conversation.expected))

@@ -149,7 +149,16 @@ impl Operation {
 
     /// True if it belongs to a call, and only the state after it shows what it did.
     pub fn is_of_call(&self) -> bool {
-        matches!(self, Self::Event(_) | Self::Step(_) | Self::Pin(_) | Self::Late(_) | Self::Dial(_))
+        matches!(
+            self,
+            Self::Event(_)
+                | Self::Step(_)
+                | Self::Pin(_)
+                | Self::Late(_)
+                | Self::Dial(_)
+                | Self::HangUp(_)
+                | Self::Press(_)
+        )
     }
 
     /// True if only the state after it shows how far a crashed process came.

@@ -26,6 +26,7 @@ use crate::missed_calls::Telling;
 use crate::phones::{Caller, dialling_keys, further_after, keys_of, members, twice};
 use crate::pins::Pins;
 use crate::placing::Placing;
+use crate::safety::PressedKeys;
 use crate::scenario::{INVALID_PHONE, Scenario, canonical, country_of, keyed_as, language_of, number};
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
@@ -78,6 +79,8 @@ pub struct Model {
     /// The times at which people were last told of missed calls, or asked to call back.
     pub told: BTreeMap<Telling, Timestamp>,
     pub pins: Pins,
+    /// The keys that were pressed in calls, by conversation and leg.
+    pub pressed: BTreeMap<(ConversationId, String), PressedKeys>,
     pub placing: Placing,
     /// Conversations that the table has deleted because their time was over.
     pub forgotten: BTreeSet<ConversationId>,
@@ -208,7 +211,7 @@ impl Model {
         let (fallback, routes_read) = (scenario.fallback.clone(), scenario.routes_read);
         let (conversations, erased, redactions, routes, requests, released) = Default::default();
         let (away, orders, heals, retention, keys) = Default::default();
-        let (routed, legs, cut_off, told, forgotten, pins, placing) = Default::default();
+        let (routed, legs, cut_off, told, forgotten, pins, pressed, placing) = Default::default();
         Self {
             now,
             fallback,
@@ -230,6 +233,7 @@ impl Model {
             cut_off,
             told,
             pins,
+            pressed,
             placing,
             forgotten,
         }
@@ -253,8 +257,8 @@ impl Model {
         if let Operation::Event(event) = operation {
             return self.check_recorded(event, outcome);
         }
-        if let Operation::Step(_) | Operation::Pin(_) | Operation::Late(_) | Operation::Dial(_) = operation {
-            // See `Model::accept_step`, `Model::accept_try` and `Model::accept_late`.
+        if operation.is_of_call() {
+            // See `Model::accept_step`, `Model::accept_try`, `Model::accept_late` and so on.
             return Ok(());
         }
         let (right, answer) = (self.expected_answer(operation), Answer::of(outcome));
@@ -364,9 +368,13 @@ impl Model {
                 Answer::Account(self.numbers.contains_key(number) && !self.away.contains(number))
             }
             Operation::GiveBack(number) => Answer::Account(self.away.contains(&number.number)),
-            Operation::Event(_) | Operation::Step(_) | Operation::Pin(_) | Operation::Late(_) | Operation::Dial(_) => {
-                unreachable!("an event has several right answers")
-            }
+            Operation::Event(_)
+            | Operation::Step(_)
+            | Operation::Pin(_)
+            | Operation::Late(_)
+            | Operation::Dial(_)
+            | Operation::HangUp(_)
+            | Operation::Press(_) => unreachable!("an event has several right answers"),
         }
     }
 

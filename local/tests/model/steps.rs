@@ -16,6 +16,7 @@ use crate::missed_calls::Asked;
 use crate::phones::{FurtherSpec, any_hours};
 use crate::pin_steps::PinAction;
 use crate::placing::PlaceAction;
+use crate::safety::PressAction;
 use crate::scenario::{ARGENTINE, Kind, LANGUAGES, PEOPLE};
 use crate::teams::TeamChange;
 
@@ -82,6 +83,19 @@ pub enum Step {
         pin: usize,
         from: usize,
         calls: u8,
+        crash: Option<(u8, Moment)>,
+    },
+    /// Somebody calls in the `nth` live conversation with the safety key, and presses it. Both keys are told at the same time, and again.
+    Protect {
+        nth: usize,
+        side: Side,
+        crash: Option<(u8, Moment)>,
+    },
+    /// Somebody calls in the `nth` live conversation, and it ends with its calls while this one is answered.
+    CutOff {
+        nth: usize,
+        side: Side,
+        is_known: bool,
         crash: Option<(u8, Moment)>,
     },
     /// The `nth` live conversation with care for late callers ends. One side asks for a call twice, at the same time or after a crash,
@@ -167,6 +181,10 @@ pub enum Action {
     Late(LateAction),
     /// A request places a call.
     Place(PlaceAction),
+    /// A request ends the `nth` last call that was connected.
+    HangUp(usize),
+    /// The caller presses keys in a call.
+    Press(PressAction),
 }
 
 /// Parameters of a conversation to create.
@@ -240,6 +258,8 @@ impl Step {
             2 => age.prop_map(Self::Age),
             2 => Self::guess(),
             6 => Self::any_hunt(),
+            3 => Self::any_protect(),
+            4 => Self::any_cut_off(),
             4 => Self::lose_property(),
             8 => ring.prop_map(|(nth, side, all, crash)| Self::Ring { nth, side, all, crash }),
             30 => crash.prop_map(|(action, nth, moment, concurrent)| Self::Crash { action, nth, moment, concurrent }),
@@ -301,6 +321,8 @@ impl Action {
             12 => (0..CALLS, Asked::any()).prop_map(|(call, asked)| Self::Next { call, asked }),
             24 => PinAction::any().prop_map(Self::Pin),
             10 => LateAction::any().prop_map(Self::Late),
+            3 => (0..CALLS).prop_map(Self::HangUp),
+            6 => PressAction::any().prop_map(Self::Press),
             16 => PlaceAction::any(ConversationRef::any()).prop_map(Self::Place),
         ]
     }
@@ -392,14 +414,19 @@ impl ConversationRef {
 fn handling() -> impl Strategy<Value = CallHandling> {
     let text = || vec![Measure::Text];
     let texts = || vec![Measure::Text, Measure::CallBack];
-    prop_oneof![
+    let of_missed_calls = prop_oneof![
         3 => Just((Vec::new(), Guard::None)),
         1 => Just((text(), Guard::None)),
         2 => Just((texts(), Guard::None)),
         1 => Just((Vec::new(), Guard::Press1)),
         2 => Just((texts(), Guard::Press1)),
-    ]
-    .prop_map(|(measures, guard)| CallHandling { missed_calls: measures.into(), guard, ..CallHandling::default() })
+    ];
+    (of_missed_calls, prop::bool::weighted(0.3)).prop_map(|((measures, guard), safety_key)| CallHandling {
+        missed_calls: measures.into(),
+        guard,
+        safety_key,
+        ..CallHandling::default()
+    })
 }
 
 /// Further phones, hours of the first ones, and the most attempts with the seconds for which they may ring together.

@@ -26,6 +26,7 @@ use shared::service::call_steps::{CallSteps, Next};
 use shared::service::create::{Created, CreationError, Creator, NewConversation};
 use shared::service::demand::DemandRecorder;
 use shared::service::forget::Forgetter;
+use shared::service::hang_up::{HangUpError, HangUps};
 use shared::service::heal::{Healer, Healing};
 use shared::service::late_calls::Late;
 use shared::service::pin_calls::{PinCalls, Typed};
@@ -46,13 +47,15 @@ use testkit::listen;
 use crate::carrier::{Directory, Texts};
 use crate::connection::Connection;
 use crate::database::{Database, JOURNAL, TABLE};
+use crate::hang_up;
 use crate::late::LateKey;
-use crate::legs::CallEvent;
+use crate::legs::{CallEvent, PlacedCall};
 use crate::missed_calls::CallStep;
 use crate::model::ends_with_calls;
 use crate::pins::{PinTry, pin_key};
 use crate::placing::PlaceOrder;
 use crate::restore::RESTORED;
+use crate::safety::KeyPress;
 use crate::scenario::{Kind, Scenario};
 use crate::stale::StaleReads;
 use crate::voice::Voice;
@@ -97,6 +100,7 @@ pub struct Process {
     pub steps: CallSteps<Texts>,
     pins: PinCalls,
     placer: Placer,
+    hang_ups: HangUps,
     numbers: NumbersApi,
 }
 
@@ -139,6 +143,10 @@ pub enum Operation {
     Late(LateKey),
     /// A request places a call.
     Dial(PlaceOrder),
+    /// A request ends a call.
+    HangUp(PlacedCall),
+    /// Somebody presses keys in a call.
+    Press(KeyPress),
 }
 
 /// The outcome of an operation.
@@ -165,6 +173,10 @@ pub enum Outcome {
     Late(Result<(Late, Option<Language>), StoreError>),
     /// `None` if the conversation is unknown.
     Dial(Option<Result<Placed, PlaceError>>),
+    /// True if the call is over. `None` if it is unknown.
+    HangUp(Result<Option<bool>, HangUpError>),
+    /// The call that has to end.
+    Press(Result<Option<String>, StoreError>),
 }
 
 impl System {
@@ -333,8 +345,10 @@ impl Process {
             clock: clock.clone(),
             cache: PoolCache::default(),
         };
-        let placer = placer(environment, &store, clock);
-        Self { creator, updater, provisioner, healer, steps, pins, placer, numbers }
+        let placer = placer(environment, &store, clock.clone());
+        let (store, api, pause) = (store.clone(), placer.api.clone(), std::time::Duration::ZERO);
+        let hang_ups = HangUps { store, api, pause, clock };
+        Self { creator, updater, provisioner, healer, steps, pins, placer, hang_ups, numbers }
     }
 
     pub fn store(&self) -> &Store {
@@ -388,7 +402,11 @@ impl Process {
                 Outcome::Create(self.creator.create((**new).clone(), request.clone(), deadline).await)
             }
             Operation::End(id) if ends_with_calls(*id) => {
-                Outcome::End(self.store().end_conversation_and_calls(*id, self.creator.clock.now()).await)
+                let ended = self.store().end_conversation_and_calls(*id, self.creator.clock.now()).await;
+                if let Ok(Some(Conversation { hangs_up: true, .. })) = &ended {
+                    Box::pin(hang_up::end_calls(&self.hang_ups, *id, Vec::new())).await;
+                }
+                Outcome::End(ended)
             }
             Operation::End(id) => Outcome::End(self.store().end_conversation(*id, self.creator.clock.now()).await),
             Operation::Erase(id) => {
@@ -422,7 +440,23 @@ impl Process {
             Operation::Dial(order) => Outcome::Dial(Box::pin(order.place(&self.placer)).await),
             Operation::Late(key) => Outcome::Late(Box::pin(key.press(&self.steps)).await),
             Operation::Pin(pin) => Outcome::Pin(Box::pin(pin.type_in(&self.pins)).await),
-            Operation::Event(event) => Outcome::Event(Box::pin(self.record(event)).await),
+            Operation::Event(event) => {
+                let recorded = Box::pin(self.record(event)).await;
+                if let Ok(Recorded::ToHangUp(id)) = recorded {
+                    let call = event.call.conversation_uuid();
+                    Box::pin(hang_up::end_calls(&self.hang_ups, id, vec![call])).await;
+                }
+                Outcome::Event(recorded)
+            }
+            Operation::HangUp(call) => Outcome::HangUp(Box::pin(hang_up::end_call(&self.hang_ups, call)).await),
+            Operation::Press(press) => {
+                let pressed = Box::pin(press.press(self.store(), self.creator.clock.now())).await;
+                if let Ok(Some(call)) = &pressed {
+                    let (id, call) = (press.call.conversation, call.clone());
+                    Box::pin(hang_up::end_calls(&self.hang_ups, id, vec![call])).await;
+                }
+                Outcome::Press(pressed)
+            }
         }
     }
 }

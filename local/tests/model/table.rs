@@ -25,6 +25,7 @@ use crate::legs::{STATUSES, StoredLeg};
 use crate::missed_calls::Telling;
 use crate::pins::{KnownCall, TriesKey};
 use crate::placing::KnownOrder;
+use crate::safety::PressedKeys;
 use crate::scenario::number;
 
 /// The content of the table at one moment.
@@ -258,6 +259,7 @@ impl Table {
                         phone: (parsed(&item["side"]), parsed(&item["phone"])),
                         is_accepted: time("accepted_at").is_some(),
                         counted,
+                        keys: PressedKeys { stars: times(&item["star_keys"]), nines: times(&item["nine_keys"]) },
                     },
                 );
             }
@@ -327,6 +329,10 @@ fn usage(value: &Value) -> Usage {
     Usage { calls: count("calls"), seconds: count("seconds"), spend }
 }
 
+fn times(set: &Value) -> BTreeSet<i64> {
+    set.as_array().into_iter().flatten().map(|time| time.as_i64().unwrap()).collect()
+}
+
 fn part_name(written: &str) -> PartName {
     let words: Vec<_> = written.split('#').collect();
     let [country, calling_code, index] = words[..] else { panic!("not the name of a part: {written}") };
@@ -350,6 +356,9 @@ fn plain(value: &AttributeValue) -> Value {
         AttributeValue::BOOL(value) => (*value).into(),
         AttributeValue::NULL(_) => Value::Null,
         AttributeValue::SS(texts) => texts.clone().into(),
+        AttributeValue::NS(numbers) => {
+            numbers.iter().map(|digits| Value::from(digits.parse::<i64>().unwrap())).collect()
+        }
         AttributeValue::L(values) => values.iter().map(plain).collect(),
         AttributeValue::M(values) => values.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
         other => panic!("attribute of an unexpected type: {other:?}"),

@@ -1,12 +1,12 @@
-//! The part of Vonage that places calls and lists them. An answer may get lost after a call was placed, or the request before.
+//! The part of Vonage that places calls, lists them and ends them. An answer may get lost after a call was placed, or the request before.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -47,11 +47,22 @@ pub struct Voice {
 struct Dialled {
     fates: VecDeque<Dialling>,
     calls: Vec<DialledCall>,
+    /// The legs of calls that people have dialled, by their ids.
+    legs: BTreeMap<String, Leg>,
 }
 
+struct Leg {
+    call: String,
+    is_up: bool,
+    /// True if it refuses the first command, as a new leg does.
+    is_new: bool,
+}
+
+/// The question for legs: of one call, or for all that a request placed since a time.
 #[derive(Deserialize)]
-struct Since {
-    date_start: Timestamp,
+struct Wanted {
+    conversation_uuid: Option<String>,
+    date_start: Option<Timestamp>,
 }
 
 impl DialledCall {
@@ -86,8 +97,33 @@ impl Voice {
         self.state.lock().unwrap().calls.clone()
     }
 
+    /// Begins a leg, unless it was begun before.
+    pub fn begin_leg(&self, call: &str, leg: &str) {
+        let legs = &mut self.state.lock().unwrap().legs;
+        let is_new = legs.len() % 3 == 0;
+        legs.entry(leg.to_owned()).or_insert_with(|| Leg { call: call.to_owned(), is_up: true, is_new });
+    }
+
+    /// Ends a leg, as its phone or the other one does.
+    pub fn end_leg(&self, leg: &str) {
+        self.state.lock().unwrap().legs.entry(leg.to_owned()).and_modify(|leg| leg.is_up = false);
+    }
+
+    /// Ends all legs of a call.
+    pub fn end_call(&self, call: &str) {
+        let legs = &mut self.state.lock().unwrap().legs;
+        legs.values_mut().filter(|leg| leg.call == call).for_each(|leg| leg.is_up = false);
+    }
+
+    /// Returns the legs of a call that are up.
+    pub fn up(&self, call: &str) -> Vec<String> {
+        let legs = &self.state.lock().unwrap().legs;
+        legs.iter().filter(|(_, leg)| leg.call == call && leg.is_up).map(|(uuid, _)| uuid.clone()).collect()
+    }
+
     pub fn router(self) -> Router {
-        Router::new().route("/v1/calls", get(list).post(create)).with_state(self)
+        let calls = get(list).post(create);
+        Router::new().route("/v1/calls", calls).route("/v1/calls/{leg}", put(hang_up)).with_state(self)
     }
 }
 
@@ -109,8 +145,28 @@ async fn create(State(voice): State<Voice>, Json(body): Json<Value>) -> Response
     }
 }
 
-async fn list(State(voice): State<Voice>, Query(since): Query<Since>) -> Json<Value> {
+async fn list(State(voice): State<Voice>, Query(wanted): Query<Wanted>) -> Json<Value> {
     let state = voice.state.lock().unwrap();
-    let shown = state.calls.iter().filter(|call| since.date_start <= call.at).map(DialledCall::shown);
-    Json(json!({"_embedded": {"calls": shown.collect::<Vec<_>>()}}))
+    let shown: Vec<Value> = match wanted {
+        Wanted { conversation_uuid: Some(call), .. } => {
+            let of_call = state.legs.iter().filter(|(_, leg)| leg.call == call);
+            let status = |leg: &Leg| if leg.is_up { "answered" } else { "completed" };
+            of_call.map(|(uuid, leg)| json!({"uuid": uuid, "conversation_uuid": call, "status": status(leg)})).collect()
+        }
+        Wanted { date_start, .. } => {
+            let since = state.calls.iter().filter(|call| date_start.is_none_or(|start| start <= call.at));
+            since.map(DialledCall::shown).collect()
+        }
+    };
+    Json(json!({"_embedded": {"calls": shown}}))
+}
+
+async fn hang_up(State(voice): State<Voice>, Path(leg): Path<String>) -> StatusCode {
+    let mut state = voice.state.lock().unwrap();
+    let Some(leg) = state.legs.get_mut(&leg).filter(|leg| leg.is_up) else { return StatusCode::NOT_FOUND };
+    if std::mem::take(&mut leg.is_new) {
+        return StatusCode::BAD_REQUEST;
+    }
+    leg.is_up = false;
+    StatusCode::NO_CONTENT
 }
