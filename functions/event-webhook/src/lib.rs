@@ -26,7 +26,7 @@ use shared::backend::Backend;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig, VonageConfig};
 use shared::domain::attempt::Attempt;
-use shared::domain::call::{Direction, LegEvent};
+use shared::domain::call::{Direction, LegEvent, Status};
 use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
 use shared::domain::missed_calls::Missed;
@@ -41,7 +41,7 @@ use shared::edge::request_log::RequestLog;
 use shared::invoke::AsyncFunction;
 use shared::service::backend_decisions::BackendDecisions;
 use shared::service::call_steps::{CallSteps, MissedLeg, Next};
-use shared::service::hang_up::HangUp;
+use shared::service::hang_up::{self, HangUp};
 use shared::service::pin_calls::PinCalls;
 use shared::service::warn;
 use shared::store::{LegNumbers, Recorded, Store};
@@ -262,19 +262,38 @@ impl EventWebhook {
         event: &LegEvent,
     ) -> Result<(Option<ConversationId>, &'static str), Problem> {
         Ok(match recorded {
-            Recorded::Merged(conversation) => (Some(conversation), "merged"),
-            Recorded::ToHangUp(conversation) => {
-                let calls = [event.conversation_uuid.clone()].into();
-                self.hang_up(&HangUp::of_calls(conversation, calls)).await?;
-                (Some(conversation), "to be hung up")
-            }
+            Recorded::Merged(conversation) => self.end_if_ended(conversation, event).await?,
+            Recorded::ToHangUp(conversation) => self.end_call(conversation, event).await?,
             Recorded::ToWarn { conversation, callee } => {
                 warn::plan(&self.store, conversation, callee, event, self.clock.now()).await?;
-                (Some(conversation), "merged")
+                self.end_if_ended(conversation, event).await?
             }
             Recorded::ToRedact(conversation) => (conversation, "to be redacted"),
             Recorded::OfNone => (None, "of no conversation"),
         })
+    }
+
+    /// Has the call of a leg ended that was answered while its conversation was ended together with its calls. Only a deployment that
+    /// can end calls pays for this read.
+    async fn end_if_ended(
+        &self,
+        id: ConversationId,
+        event: &LegEvent,
+    ) -> Result<(Option<ConversationId>, &'static str), Problem> {
+        let may_be_due = event.status == Status::Answered && self.control.is_some();
+        match may_be_due && hang_up::ended_meanwhile(&self.store, id, self.clock.now()).await? {
+            true => self.end_call(id, event).await,
+            false => Ok((Some(id), "merged")),
+        }
+    }
+
+    async fn end_call(
+        &self,
+        id: ConversationId,
+        event: &LegEvent,
+    ) -> Result<(Option<ConversationId>, &'static str), Problem> {
+        self.hang_up(&HangUp::of_calls(id, [event.conversation_uuid.clone()].into())).await?;
+        Ok((Some(id), "to be hung up"))
     }
 }
 

@@ -13,6 +13,7 @@ use rust_decimal::Decimal;
 use shared::clock::{Clock, ManualClock, SharedClock};
 use shared::config::{Environment, VonageConfig};
 use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::call::Status;
 use shared::domain::country::CountryCounts;
 use shared::domain::language::Language;
 use shared::domain::number_erasure::NumberErasure;
@@ -26,7 +27,7 @@ use shared::service::call_steps::{CallSteps, Next};
 use shared::service::create::{Created, CreationError, Creator, NewConversation};
 use shared::service::demand::DemandRecorder;
 use shared::service::forget::Forgetter;
-use shared::service::hang_up::{HangUpError, HangUps};
+use shared::service::hang_up::{HangUpError, HangUps, ended_meanwhile};
 use shared::service::heal::{Healer, Healing};
 use shared::service::late_calls::Late;
 use shared::service::pin_calls::{PinCalls, Typed};
@@ -393,6 +394,18 @@ impl Process {
         self.store().record_leg_event(event.numbers(), &of_leg, time, now).await
     }
 
+    /// The same, with what the event webhook does if the conversation ended with its calls meanwhile.
+    async fn record_or_hang_up(&self, event: &CallEvent) -> Result<Recorded, StoreError> {
+        let recorded = self.record(event).await?;
+        match recorded {
+            Recorded::Merged(id) | Recorded::ToWarn { conversation: id, .. } if event.status == Status::Answered => {
+                let is_due = ended_meanwhile(self.store(), id, self.creator.clock.now()).await?;
+                Ok(if is_due { Recorded::ToHangUp(id) } else { recorded })
+            }
+            recorded => Ok(recorded),
+        }
+    }
+
     pub async fn perform(&self, operation: &Operation) -> Outcome {
         let provisioner = &self.provisioner;
         match operation {
@@ -441,7 +454,7 @@ impl Process {
             Operation::Late(key) => Outcome::Late(Box::pin(key.press(&self.steps)).await),
             Operation::Pin(pin) => Outcome::Pin(Box::pin(pin.type_in(&self.pins)).await),
             Operation::Event(event) => {
-                let recorded = Box::pin(self.record(event)).await;
+                let recorded = Box::pin(self.record_or_hang_up(event)).await;
                 if let Ok(Recorded::ToHangUp(id)) = recorded {
                     let call = event.call.conversation_uuid();
                     Box::pin(hang_up::end_calls(&self.hang_ups, id, vec![call])).await;
