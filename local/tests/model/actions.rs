@@ -75,6 +75,8 @@ impl Case {
             Action::Pin(action) => self.pin_try(*action).map(Operation::Pin),
             Action::Place(action) => Some(Operation::Dial(self.place_order(*action))),
             Action::Press(action) => self.key_press(*action).map(Operation::Press),
+            Action::Recorded(nth) => self.made(*nth).map(Operation::Recorded),
+            Action::Keep => Some(Operation::Keep),
             Action::HangUp(call) => {
                 let call = self.calls.iter().rev().nth(call % self.calls.len().max(1))?;
                 Some(Operation::HangUp(call.clone()))

@@ -105,6 +105,8 @@ impl Answer {
             Outcome::Late(Ok((met, _))) => Self::Typed(late::met(met)),
             Outcome::HangUp(Ok(over)) => Self::Typed(if over.is_some() { "ended" } else { "unknown" }),
             Outcome::HangUp(Err(error)) => Self::Failed(error.to_string()),
+            Outcome::Recorded(Ok(is_new)) => Self::Typed(if *is_new { "new" } else { "known, or of nobody" }),
+            Outcome::Keep(Ok(done)) => Self::Typed(if done.failed > 0 { "tried again later" } else { "done" }),
             Outcome::Press(Ok(call)) => Self::Typed(if call.is_some() { "safety key" } else { "a key" }),
             Outcome::Pin(Ok(typed)) => Self::Typed(pins::typed_as(typed)),
             Outcome::End(Err(error))
@@ -118,6 +120,8 @@ impl Answer {
             | Outcome::Event(Err(error))
             | Outcome::Step(Err(error))
             | Outcome::Press(Err(error))
+            | Outcome::Recorded(Err(error))
+            | Outcome::Keep(Err(error))
             | Outcome::Pin(Err(error))
             | Outcome::Late(Err(error))
             | Outcome::Retention(Err(error))

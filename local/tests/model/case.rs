@@ -21,6 +21,7 @@ use crate::model::{DAY, Model, RouteKey, Verdict, ensure};
 use crate::peak_usage::PeakUsage;
 use crate::pin_steps::TypedCall;
 use crate::placing::PlaceOrder;
+use crate::recordings::Made;
 use crate::scenario::{Scenario, canonical};
 use crate::sms_checks::SmsLedger;
 use crate::steps::{Action, NewConversationSpec, PhoneRef, Step};
@@ -56,6 +57,9 @@ pub struct Case {
     pub placed: usize,
     /// Conversations whose calls may go on, because a process crashed.
     pub unsettled: Unsettled,
+    /// The last recordings that Vonage has made, oldest first, and the number of all.
+    pub made: Vec<Made>,
+    pub recorded: usize,
     /// Number of events that were checked.
     pub events: usize,
     pub coverage: Coverage,
@@ -92,6 +96,8 @@ impl Case {
             orders: BTreeMap::new(),
             placed: 0,
             unsettled: Unsettled::default(),
+            made: Vec::new(),
+            recorded: 0,
             events: 0,
             coverage: Coverage::default(),
             trace: format!("  {scenario:?}\n"),
@@ -158,6 +164,7 @@ impl Case {
             }
             Step::Protect { nth, side, crash } => self.protect(*nth, *side, *crash).await,
             Step::CutOff { nth, side, is_known, crash } => self.cut_off(*nth, *side, *is_known, *crash).await,
+            Step::Record { nth, side, agrees, late, crash } => self.record(*nth, *side, *agrees, *late, *crash).await,
             Step::Hunt { nth, side, tries } => self.hunt(*nth, *side, tries).await,
             Step::Guess { pin, from, calls, crash } => self.guess(*pin, *from, *calls, *crash).await,
             Step::Find(number) => {

@@ -1,6 +1,7 @@
 //! Rules for changes of a conversation by request.
 
 use jiff::Timestamp;
+use shared::domain::call_recording::CallRecording;
 use shared::domain::conversation::{Conversation, ConversationId, Notification};
 use shared::domain::guard::Guard;
 use shared::domain::missed_calls::Measure;
@@ -160,7 +161,16 @@ fn refused_handling(before: &Conversation, after: &Conversation) -> Option<Answe
     let rings = after.limits.ring_seconds * u32::from(handling.max_attempts.unwrap_or(1));
     let rings = handling.max_ring_seconds.map_or(rings, |most| most.min(rings));
     let guard = if handling.guard == Guard::Press1 { 25 } else { 0 };
-    let words = if handling.missed_calls.includes(Measure::CallBack) { 25 } else { 10 };
-    let is_too_long = after.limits.max_call_seconds < 5 + rings + guard + words;
+    let words = match handling.missed_calls {
+        missed if missed.includes(Measure::Voicemail) => 165,
+        missed if missed.includes(Measure::CallBack) => 25,
+        _ => 10,
+    };
+    let recording = match handling.recording {
+        CallRecording::Off => 0,
+        CallRecording::Announce => 10,
+        CallRecording::Consent => 50,
+    };
+    let is_too_long = after.limits.max_call_seconds < 5 + rings + guard + recording + words;
     (before.handling != handling && is_too_long).then_some(Answer::CallsTooShort)
 }

@@ -17,6 +17,7 @@ use crate::model::{Model, ModelConversation, RouteKey, Verdict, ensure};
 use crate::phones::dialling_keys;
 use crate::pins::PinTry;
 use crate::placing::PlaceOrder;
+use crate::recordings;
 use crate::safety::KeyPress;
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
@@ -51,6 +52,9 @@ struct Observed<'a> {
     tries: &'a [&'a PinTry],
     /// The keys that were pressed in calls.
     presses: &'a [&'a KeyPress],
+    /// All operations, and the outcome if there was only one.
+    operations: &'a [&'a Operation],
+    outcome: Option<&'a Outcome>,
     /// The requests to place calls, and all calls that Vonage has placed by now.
     orders: &'a [&'a PlaceOrder],
     calls: &'a [DialledCall],
@@ -102,6 +106,7 @@ impl Case {
         let tries: Vec<&PinTry> = executions.iter().filter_map(|execution| execution.operation.pin()).collect();
         let presses: Vec<&KeyPress> = executions.iter().filter_map(|execution| execution.operation.press()).collect();
         let presses = &*presses;
+        let operations: Vec<&Operation> = executions.iter().map(|execution| &execution.operation).collect();
         let answered = executions.iter().all(|execution| execution.outcome.is_some());
         let orders: Vec<&PlaceOrder> = executions.iter().filter_map(|execution| execution.operation.order()).collect();
         let (events, steps, tries, orders) = (&*events, &*steps, &*tries, &*orders);
@@ -115,6 +120,8 @@ impl Case {
             steps,
             tries,
             presses,
+            operations: &operations,
+            outcome: if undisturbed { executions[0].outcome.as_ref() } else { None },
             orders,
             calls,
             answered,
@@ -127,6 +134,9 @@ impl Case {
         sent.iter().for_each(|text| self.coverage.count("text", &format!("{:?}", text.outcome).to_lowercase()));
         let keys: Vec<&LateKey> = executions.iter().filter_map(|execution| execution.operation.late()).collect();
         let sent = late::check_texts([&before, &self.model], &keys, sent, undisturbed)?;
+        let sent = recordings::check_texts([&before, &self.model], &table, sent, undisturbed)?;
+        self.check_files(&table)?;
+        self.count_recordings(&before);
         let sent = missed_calls::check_texts([&before, &self.model], steps, sent, undisturbed)?;
         self.sms.check(&before, &self.model, &executions, &sent, undisturbed)?;
         let events = self.system.bus.events();
@@ -147,6 +157,7 @@ impl Case {
         self.note_typed(&executions);
         self.note_agreed(&executions);
         self.note_legs(&executions);
+        self.note_made(&executions);
         self.sms.check_unsent(&self.model, &table)?;
         self.peak_usage.check(&self.model, &table)?;
         self.table = table;
@@ -231,6 +242,8 @@ impl Case {
                 Operation::Dial(_) => "place a call",
                 Operation::HangUp(_) => "hang up a call",
                 Operation::Press(_) => "safety key",
+                Operation::Recorded(_) => "event of a recording",
+                Operation::Keep => "keep recordings",
             };
             if let Some(done) = execution.outcome.as_ref().and_then(Outcome::retired) {
                 self.coverage.count("retention", if done.erased > 0 { "erased" } else { "nothing to erase" });
@@ -416,6 +429,7 @@ fn apply_all<'a>(
     model.accept_pins(observed.table, observed.tries, observed.undisturbed)?;
     let others = (observed.steps, observed.tries, observed.presses);
     model.accept_legs(observed.table, observed.events, others, observed.answered)?;
+    model.accept_recordings(observed.table, observed.operations, observed.outcome)?;
     checks::check(&model, observed.table)?;
     model.heals.clone_from(&observed.table.heals);
     model.retention = observed.table.retention;

@@ -6,6 +6,7 @@ use shared::domain::conversation::ConversationId;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 
 use crate::model::{Model, ModelConversation, NET, Verdict, ensure};
+use crate::recordings::RecordingKey;
 
 impl Model {
     /// Removes what the table has deleted. Only data that nobody can read any more may be deleted.
@@ -62,6 +63,13 @@ impl Model {
         self.placing.dialled.retain(|key| !request(key));
         self.pins.calls.retain(|call, _| !is_deleted(format!("CALL#{call}"), "PIN".to_owned()));
         self.released.retain(|number, _| !own(number));
+        let work = |(id, recording): &RecordingKey| is_deleted("RECORDING".to_owned(), format!("{id}#{recording}"));
+        self.recordings.abandoned.extend(self.recordings.work.keys().filter(|key| work(key)).cloned());
+        self.recordings.work.retain(|key, _| !work(key));
+        let recording =
+            |(id, recording): &RecordingKey| is_deleted(format!("RECORDINGS#{id}"), format!("RECORDING#{recording}"));
+        self.recordings.abandoned.extend(self.recordings.known.keys().filter(|key| recording(key)).cloned());
+        self.recordings.known.retain(|key, _| !recording(key));
         Ok(())
     }
 }

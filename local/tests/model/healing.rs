@@ -160,7 +160,7 @@ pub fn check_events(before: &Model, after: &Model, events: &[Value], finished: b
         let text = |name: &str| detail[name].as_str().unwrap_or_default().to_owned();
         match event["detail-type"].as_str() {
             Some("Number lost") => drop(lost.insert(text("number"))),
-            Some("Number found") => {}
+            Some("Number found" | "Recording finished") => {}
             Some("Dialled number lost") => {
                 let id: ConversationId = text("conversation").as_str().try_into().unwrap();
                 let side = if text("side") == "A" { Side::A } else { Side::B };

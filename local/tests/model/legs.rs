@@ -66,6 +66,8 @@ pub struct StoredLeg {
     pub phone: (Side, usize),
     /// True if the callee took the call at the guard.
     pub is_accepted: bool,
+    /// True if the caller agreed to a recording.
+    pub has_agreed: bool,
     pub counted: Counted,
     /// The keys that were pressed on it.
     pub keys: PressedKeys,
@@ -330,8 +332,9 @@ impl Model {
     fn check_leg(&self, event: &CallEvent, table: &Table) -> Verdict {
         let uuid = event.uuid();
         let of_leg = |legs: &BTreeMap<(ConversationId, String), StoredLeg>| {
-            // What has no more than keys is not of an event.
-            let is_told = |leg: &StoredLeg| !leg.statuses.is_empty() || leg.keys == PressedKeys::default();
+            // What has no more than keys or a consent is not of an event.
+            let is_told =
+                |leg: &StoredLeg| !leg.statuses.is_empty() || leg.keys == PressedKeys::default() && !leg.has_agreed;
             let stored = legs.iter().filter(|((_, id), leg)| *id == uuid && is_told(leg));
             stored.map(|((id, _), leg)| (*id, leg.clone())).collect::<Vec<_>>()
         };
@@ -379,7 +382,7 @@ impl Model {
     /// Checks that a new leg is that of the phone which was called, or which calls. The phone of a caller with PIN is not known.
     fn check_phone(&self, id: ConversationId, leg: &StoredLeg, event: &CallEvent) -> Verdict {
         let (side, index) = leg.phone;
-        let is_known = !event.is_by_pin() && leg.keys == PressedKeys::default();
+        let is_known = !event.is_by_pin() && leg.keys == PressedKeys::default() && !leg.has_agreed;
         let Some(conversation) = self.conversations.get(&id).filter(|_| is_known) else { return Ok(()) };
         let phone = phone_at(conversation.expected.participant(side), index);
         let is_right = phone.is_some_and(|phone| canonical(phone) == canonical(event.numbers().phone));

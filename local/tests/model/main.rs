@@ -38,6 +38,7 @@ mod pin_steps;
 mod pins;
 mod placing;
 mod pool;
+mod recordings;
 mod restore;
 mod retention;
 mod safety;

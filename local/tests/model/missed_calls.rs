@@ -6,9 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use shared::domain::attempt::Attempt;
 use shared::domain::call::{Direction, Status};
+use shared::domain::call_recording::CallRecording;
 use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::decision::Decision;
 use shared::domain::guard::Guard;
 use shared::domain::missed_calls::{Measure, Missed};
+use shared::domain::route::Destination;
 use shared::domain::side::Side;
 use shared::domain::words::Words;
 use shared::domain::words::sentence::{Spoken, Text};
@@ -16,7 +19,7 @@ use shared::service::call_steps::{CallSteps, MissedLeg, Next};
 use shared::store::{LegIds, StoreError};
 use shared::vonage::call_steps as said;
 use shared::vonage::call_urls::CallUrls;
-use shared::vonage::ncco::{Ncco, say};
+use shared::vonage::ncco::{self, FollowUp, Ncco, Settled, say};
 
 use crate::carrier::{Sent, SmsOutcome, Texts};
 use crate::legs::{PlacedCall, StoredLeg};
@@ -51,6 +54,13 @@ pub enum Asked {
     Guard(bool),
     /// The leg of a call with guard has ended.
     After,
+    /// The caller was asked if the call may be recorded, and the callee was.
+    Consent(bool),
+    Agree(bool),
+    /// The callee has answered, and hears something before the connection.
+    Whisper,
+    /// The caller of a missed call wants to leave a message.
+    Message,
 }
 
 impl Asked {
@@ -60,6 +70,10 @@ impl Asked {
             3 => prop::bool::weighted(0.8).prop_map(Self::Menu),
             2 => prop::bool::weighted(0.7).prop_map(Self::Guard),
             3 => Just(Self::After),
+            1 => any::<bool>().prop_map(Self::Consent),
+            1 => any::<bool>().prop_map(Self::Agree),
+            1 => Just(Self::Whisper),
+            1 => Just(Self::Message),
         ]
     }
 
@@ -79,6 +93,10 @@ impl Asked {
             Self::Menu(_) => "menu of a missed call",
             Self::Guard(_) => "guard",
             Self::After => "end of a guarded leg",
+            Self::Consent(_) => "consent of the caller",
+            Self::Agree(_) => "consent of the callee",
+            Self::Whisper => "whisper",
+            Self::Message => "message",
         }
     }
 }
@@ -102,6 +120,17 @@ impl CallStep {
                     .await
                     .map(|answer| heard(answer.ncco))
             }
+            Asked::Message => steps.in_menu(id, side, MESSAGE, Some(&urls)).await.map(heard),
+            Asked::Whisper => steps.whisper(id, (side, attempt), Some(&urls)).await.map(heard),
+            Asked::Consent(yes) => {
+                let ids = LegIds { call: self.call.conversation_uuid(), leg: self.call.uuid(Direction::Inbound) };
+                let follow_up = |_: &Decision| Some(self.follow_up());
+                steps.consent(id, side, key(yes), Some(ids), follow_up).await.map(heard)
+            }
+            Asked::Agree(yes) => {
+                let call = self.call.conversation_uuid();
+                steps.agree(id, (side, attempt), key(yes), Some(&call), Some(&urls)).await.map(heard)
+            }
             Asked::After => steps.after_guarded_leg(id, (side, attempt), &self.call.conversation_uuid(), &urls).await,
         }
     }
@@ -113,7 +142,11 @@ impl CallStep {
 
     /// The leg that the callee takes by this step.
     pub fn pressed(&self) -> Option<String> {
-        (self.asked == Asked::Guard(true)).then(|| self.uuid())
+        match self.asked {
+            Asked::Guard(true) => Some(self.uuid()),
+            Asked::Consent(true) => Some(self.call.uuid(Direction::Inbound)),
+            _ => None,
+        }
     }
 
     fn attempt(&self) -> Option<Attempt> {
@@ -125,6 +158,10 @@ impl CallStep {
         self.call.begins(Direction::Outbound) + self.call.rings()
     }
 
+    fn follow_up(&self) -> FollowUp {
+        FollowUp { urls: self.urls(), whisper_token: None }
+    }
+
     fn urls(&self) -> CallUrls {
         CallUrls::new("https://maskline.example", self.call.conversation)
     }
@@ -134,8 +171,11 @@ fn heard(ncco: Ncco) -> Option<Next> {
     Some(Next::Hear(ncco))
 }
 
+/// The key that leads to a message.
+const MESSAGE: &str = "2";
+
 fn key(yes: bool) -> &'static str {
-    if yes { "1" } else { "2" }
+    if yes { "1" } else { "3" }
 }
 
 impl Operation {
@@ -158,6 +198,8 @@ impl Operation {
                 | Self::Dial(_)
                 | Self::HangUp(_)
                 | Self::Press(_)
+                | Self::Recorded(_)
+                | Self::Keep
         )
     }
 
@@ -177,6 +219,9 @@ impl Model {
             Asked::Busy => true,
             Asked::Menu(_) => handling.missed_calls.includes(Measure::CallBack),
             Asked::Guard(_) | Asked::After => handling.guard == Guard::Press1,
+            Asked::Consent(_) | Asked::Agree(_) => handling.recording == CallRecording::Consent,
+            Asked::Whisper => handling.whispers(),
+            Asked::Message => handling.missed_calls.includes(Measure::Voicemail),
         });
         let step = CallStep { call, asked };
         let is_sensible =
@@ -218,7 +263,7 @@ impl Model {
         let (is_wanted, asks) = match step.asked {
             Asked::Busy => (self.now.duration_since(step.time()) < BURST, false),
             Asked::Menu(yes) => (yes && is.direction.includes(side), true),
-            Asked::Guard(_) => (false, false),
+            Asked::Guard(_) | Asked::Consent(_) | Asked::Agree(_) | Asked::Whisper | Asked::Message => (false, false),
             Asked::After => (!self.is_taken(step), false),
         };
         let measure = if asks { Measure::CallBack } else { Measure::Text };
@@ -298,15 +343,56 @@ impl Model {
             (Asked::Menu(true), Some(is)) if said::offers_call_back(is, side) => {
                 (Some(vec![say(&said::speech_to(&words, is, side.other()), Spoken::MissedAsked)]), false)
             }
-            (Asked::Menu(_), _) => (Some(vec![goodbye(side.other())]), false),
-            (Asked::Guard(true), Some(is)) => {
-                (Some(vec![say(&said::speech_to_callee(&words, is, side, step.attempt()), Spoken::GuardTaken)]), false)
+            (Asked::Message, Some(is)) if is.handling.missed_calls.includes(Measure::Voicemail) => {
+                (Some(said::voicemail(&said::speech_to(&words, is, side.other()), side, &step.urls())), false)
             }
+            (Asked::Menu(_) | Asked::Message, _) => (Some(vec![goodbye(side.other())]), false),
+            (Asked::Whisper, Some(is)) => {
+                (Some(said::whisper(&words, is, (side, step.attempt()), &step.urls())), false)
+            }
+            (Asked::Whisper, None) => (Some(vec![goodbye(side)]), true),
+            (Asked::Consent(yes), Some(is)) => (Some(self.after_consent(step, is, yes)), false),
+            (Asked::Consent(_), None) => (Some(vec![say(&words.speech(None), Spoken::Ended)]), false),
+            (Asked::Agree(yes), Some(is)) => {
+                let speech = said::speech_to_callee(&words, is, side, step.attempt());
+                let both = yes && self.has_agreed(&step.call);
+                (Some(said::after_consent(&speech, both, side, Some(&step.urls()))), false)
+            }
+            (Asked::Agree(_), None) => (Some(said::after_consent(&words.speech(None), false, side, None)), false),
+            (Asked::Guard(true), Some(is)) => (Some(self.after_guard(step, is)), false),
             (Asked::Guard(_), Some(is)) => {
                 (Some(vec![say(&said::speech_to_callee(&words, is, side, step.attempt()), Spoken::Goodbye)]), true)
             }
             (Asked::Guard(_), None) => (Some(vec![goodbye(side)]), true),
         }
+    }
+
+    /// Returns what a callee hears who took a call: of a recording only if it is announced to all, or if the caller agreed.
+    fn after_guard(&self, step: &CallStep, is: &Conversation) -> Ncco {
+        let (words, callee) = (Words::default(), (step.call.callee_side, step.attempt()));
+        let speech = said::speech_to_callee(&words, is, callee.0, callee.1);
+        let recording = match is.handling.recording {
+            CallRecording::Consent if !self.has_agreed(&step.call) => CallRecording::Off,
+            recording => recording,
+        };
+        let recorded = said::before_recording(&speech, recording, callee, &step.urls());
+        [vec![say(&speech, Spoken::GuardTaken)], recorded].concat()
+    }
+
+    /// Returns what a caller hears who was asked for consent: the call goes on, and the callee is asked only if the caller agreed.
+    fn after_consent(&self, step: &CallStep, is: &Conversation, yes: bool) -> Ncco {
+        let (words, caller) = (Words::default(), step.call.callee_side.other());
+        let mut destination = self.destination(&route_key(is, caller));
+        if Decision::Routed(destination.clone()).conversation().is_some_and(|id| id != is.id) {
+            destination = Destination::Ended(is.id);
+        }
+        if let Destination::Participant { handling, .. } = &mut destination
+            && !yes
+        {
+            handling.recording = CallRecording::Off;
+        }
+        let speech = said::speech_to(&words, is, caller);
+        ncco::decided_after(Settled::Consent, Decision::Routed(destination), &speech, Some(step.follow_up()))
     }
 
     /// Checks the leg that a callee took at the guard. `self` has the legs of before the step.
@@ -315,13 +401,16 @@ impl Model {
         let key = (step.call.conversation, uuid.clone());
         let (before, after) = (self.legs.get(&key), table.legs.get(&key));
         let is_due = answered && self.readable(step).is_some();
-        ensure(!is_due || after.is_some_and(|leg| leg.is_accepted), || format!("{step:?} left {after:?}"))?;
+        let is_noted =
+            |leg: &StoredLeg| if step.asked == Asked::Guard(true) { leg.is_accepted } else { leg.has_agreed };
+        ensure(!is_due || after.is_some_and(is_noted), || format!("{step:?} left {after:?}"))?;
         let rest = |leg: Option<&StoredLeg>| leg.map(|leg| (leg.statuses.clone(), leg.counted)).unwrap_or_default();
         let is_gone = !self.conversations.contains_key(&key.0);
         ensure(has_event || is_gone || rest(before) == rest(after), || {
             format!("{step:?} made {after:?} of {before:?}")
         })?;
-        let is_elsewhere = |other: &&(ConversationId, String)| other.1 == uuid && other.0 != key.0;
+        let is_elsewhere =
+            |other: &&(ConversationId, String)| step.asked == Asked::Guard(true) && other.1 == uuid && other.0 != key.0;
         let elsewhere = table.legs.keys().find(is_elsewhere);
         ensure(elsewhere.is_none(), || format!("{step:?} is of {}, but there is also {elsewhere:?}", key.0))
     }
@@ -333,6 +422,15 @@ impl Model {
         match (step.asked, before.readable(step)) {
             (_, None) => "unknown",
             (Asked::Busy | Asked::After, _) if before.goes_on(step) => "next phone",
+            (Asked::Whisper | Asked::Message, _) => "heard",
+            (Asked::Agree(true), _) if !before.has_agreed(&step.call) => "the caller did not agree",
+            (Asked::Consent(yes) | Asked::Agree(yes), _) => {
+                if yes {
+                    "agreed"
+                } else {
+                    "not agreed"
+                }
+            }
             (Asked::Guard(yes), _) => {
                 if yes {
                     "taken"

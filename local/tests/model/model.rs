@@ -26,6 +26,7 @@ use crate::missed_calls::Telling;
 use crate::phones::{Caller, dialling_keys, further_after, keys_of, members, twice};
 use crate::pins::Pins;
 use crate::placing::Placing;
+use crate::recordings::Recordings;
 use crate::safety::PressedKeys;
 use crate::scenario::{INVALID_PHONE, Scenario, canonical, country_of, keyed_as, language_of, number};
 use crate::system::{Operation, Outcome};
@@ -82,6 +83,7 @@ pub struct Model {
     /// The keys that were pressed in calls, by conversation and leg.
     pub pressed: BTreeMap<(ConversationId, String), PressedKeys>,
     pub placing: Placing,
+    pub recordings: Recordings,
     /// Conversations that the table has deleted because their time was over.
     pub forgotten: BTreeSet<ConversationId>,
     /// The route keys that each conversation has and had, as far as the journal has to know them.
@@ -211,7 +213,7 @@ impl Model {
         let (fallback, routes_read) = (scenario.fallback.clone(), scenario.routes_read);
         let (conversations, erased, redactions, routes, requests, released) = Default::default();
         let (away, orders, heals, retention, keys) = Default::default();
-        let (routed, legs, cut_off, told, forgotten, pins, pressed, placing) = Default::default();
+        let (routed, legs, cut_off, told, forgotten, pins, pressed, placing, recordings) = Default::default();
         Self {
             now,
             fallback,
@@ -235,6 +237,7 @@ impl Model {
             pins,
             pressed,
             placing,
+            recordings,
             forgotten,
         }
     }
@@ -374,7 +377,9 @@ impl Model {
             | Operation::Late(_)
             | Operation::Dial(_)
             | Operation::HangUp(_)
-            | Operation::Press(_) => unreachable!("an event has several right answers"),
+            | Operation::Press(_)
+            | Operation::Recorded(_)
+            | Operation::Keep => unreachable!("an event has several right answers"),
         }
     }
 

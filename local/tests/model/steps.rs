@@ -16,6 +16,7 @@ use crate::missed_calls::Asked;
 use crate::phones::{FurtherSpec, any_hours};
 use crate::pin_steps::PinAction;
 use crate::placing::PlaceAction;
+use crate::recordings::any_recording;
 use crate::safety::PressAction;
 use crate::scenario::{ARGENTINE, Kind, LANGUAGES, PEOPLE};
 use crate::teams::TeamChange;
@@ -89,6 +90,15 @@ pub enum Step {
     Protect {
         nth: usize,
         side: Side,
+        crash: Option<(u8, Moment)>,
+    },
+    /// Somebody calls in the `nth` live conversation with recordings. Both agree or not, and Vonage tells of what it records; it has the
+    /// file only after some requests.
+    Record {
+        nth: usize,
+        side: Side,
+        agrees: [bool; 2],
+        late: u8,
         crash: Option<(u8, Moment)>,
     },
     /// Somebody calls in the `nth` live conversation, and it ends with its calls while this one is answered.
@@ -181,6 +191,10 @@ pub enum Action {
     Late(LateAction),
     /// A request places a call.
     Place(PlaceAction),
+    /// Vonage tells of the `nth` last recording.
+    Recorded(usize),
+    /// Runs the schedule of recordings.
+    Keep,
     /// A request ends the `nth` last call that was connected.
     HangUp(usize),
     /// The caller presses keys in a call.
@@ -258,7 +272,8 @@ impl Step {
             2 => age.prop_map(Self::Age),
             2 => Self::guess(),
             6 => Self::any_hunt(),
-            3 => Self::any_protect(),
+            4 => Self::any_protect(),
+            7 => Self::any_record(),
             4 => Self::any_cut_off(),
             4 => Self::lose_property(),
             8 => ring.prop_map(|(nth, side, all, crash)| Self::Ring { nth, side, all, crash }),
@@ -278,6 +293,7 @@ impl Action {
             2 => Just(Self::Heal),
             2 => PhoneRef::any().prop_map(Self::EraseNumber),
             2 => Just(Self::Retain),
+            2 => Just(Self::Keep),
         ]
     }
 
@@ -322,6 +338,7 @@ impl Action {
             24 => PinAction::any().prop_map(Self::Pin),
             10 => LateAction::any().prop_map(Self::Late),
             3 => (0..CALLS).prop_map(Self::HangUp),
+            3 => (0..3usize).prop_map(Self::Recorded),
             6 => PressAction::any().prop_map(Self::Press),
             16 => PlaceAction::any(ConversationRef::any()).prop_map(Self::Place),
         ]
@@ -421,12 +438,12 @@ fn handling() -> impl Strategy<Value = CallHandling> {
         1 => Just((Vec::new(), Guard::Press1)),
         2 => Just((texts(), Guard::Press1)),
     ];
-    (of_missed_calls, prop::bool::weighted(0.3)).prop_map(|((measures, guard), safety_key)| CallHandling {
-        missed_calls: measures.into(),
-        guard,
-        safety_key,
-        ..CallHandling::default()
-    })
+    (of_missed_calls, any_recording(), prop::bool::weighted(0.3)).prop_map(
+        |((mut measures, guard), (recording, takes_messages), safety_key)| {
+            measures.extend(takes_messages.then_some(Measure::Voicemail));
+            CallHandling { missed_calls: measures.into(), guard, recording, safety_key, ..CallHandling::default() }
+        },
+    )
 }
 
 /// Further phones, hours of the first ones, and the most attempts with the seconds for which they may ring together.

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use dynoxide::types::Item;
 use jiff::{SignedDuration, Timestamp};
 use local::gateway::bus::Bus;
+use local::gateway::objects::{self, Bucket};
 use local::simulator::{self, Application, HttpMethod, Webhook};
 use local::stack::account;
 use rust_decimal::Decimal;
 use shared::clock::{Clock, ManualClock, SharedClock};
 use shared::config::{Environment, VonageConfig};
-use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::call::Status;
+use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::country::CountryCounts;
 use shared::domain::language::Language;
 use shared::domain::number_erasure::NumberErasure;
@@ -22,6 +23,8 @@ use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{LossNotes, NumberState, PoolNumber};
 use shared::domain::words::Words;
+use shared::event_bus::EventBus;
+use shared::recording_files::RecordingFiles;
 use shared::service::announce::Announcer;
 use shared::service::call_steps::{CallSteps, Next};
 use shared::service::create::{Created, CreationError, Creator, NewConversation};
@@ -34,15 +37,18 @@ use shared::service::pin_calls::{PinCalls, Typed};
 use shared::service::place_call::{PlaceError, Placed, Placer};
 use shared::service::pool_cache::PoolCache;
 use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Upkeep};
+use shared::service::recordings::{KeptRecordings, RecordingKeeper};
 use shared::service::restore::{Restored, Restorer};
 use shared::service::retention::{RetentionRun, Retired};
 use shared::service::update::{Change, UpdateError, Updater};
 use shared::service::verify_number::{NumberVerifier, WhenLookupFails};
 use shared::store::{IdempotentRequest, Recorded, Store, StoreError};
 use shared::vonage::Vonage;
+use shared::vonage::application_token::ApplicationToken;
 use shared::vonage::applications::ApplicationsApi;
 use shared::vonage::calls::CallsApi;
 use shared::vonage::numbers::{NumbersApi, Search};
+use shared::vonage::recordings::RecordingsApi;
 use testkit::listen;
 
 use crate::carrier::{Directory, Texts};
@@ -55,6 +61,7 @@ use crate::missed_calls::CallStep;
 use crate::model::ends_with_calls;
 use crate::pins::{PinTry, pin_key};
 use crate::placing::PlaceOrder;
+use crate::recordings::Made;
 use crate::restore::RESTORED;
 use crate::safety::KeyPress;
 use crate::scenario::{Kind, Scenario};
@@ -81,6 +88,8 @@ pub struct System {
     pub voice: Voice,
     /// The events for the backend.
     pub bus: Bus,
+    /// The files of recordings.
+    pub bucket: Bucket,
     urls: Urls,
 }
 
@@ -90,6 +99,7 @@ struct Urls {
     vonage: String,
     voice: String,
     bus: String,
+    bucket: String,
 }
 
 /// The services of one process with its caches.
@@ -102,6 +112,9 @@ pub struct Process {
     pins: PinCalls,
     placer: Placer,
     hang_ups: HangUps,
+    keeper: RecordingKeeper<Texts>,
+    /// The address of the part of Vonage that has calls and their recordings.
+    voice: String,
     numbers: NumbersApi,
 }
 
@@ -148,6 +161,10 @@ pub enum Operation {
     HangUp(PlacedCall),
     /// Somebody presses keys in a call.
     Press(KeyPress),
+    /// Vonage tells of a recording.
+    Recorded(Made),
+    /// The schedule goes on with recordings.
+    Keep,
 }
 
 /// The outcome of an operation.
@@ -178,6 +195,9 @@ pub enum Outcome {
     HangUp(Result<Option<bool>, HangUpError>),
     /// The call that has to end.
     Press(Result<Option<String>, StoreError>),
+    /// True if it was not known.
+    Recorded(Result<bool, StoreError>),
+    Keep(Result<KeptRecordings, StoreError>),
 }
 
 impl System {
@@ -189,12 +209,13 @@ impl System {
         tokio::spawn(simulator::serve(listener, settings, std::future::pending()));
 
         let (clock, texts) = (ManualClock::at(start), Texts::default());
-        let bus = Bus::default();
+        let (bus, bucket) = (Bus::default(), Bucket::default());
         let voice = Voice::new(&clock);
         let urls = Urls {
             vonage: vonage_url,
             voice: testkit::serve(voice.clone().router()).await,
             bus: testkit::serve(local::gateway::bus::router(bus.clone())).await,
+            bucket: testkit::serve(objects::router(bucket.clone())).await,
         };
         let environment = environment(&urls);
         let crashing_connection = Connection::to(&database);
@@ -220,6 +241,7 @@ impl System {
             stale_store,
             voice,
             bus,
+            bucket,
             urls,
         }
     }
@@ -349,7 +371,9 @@ impl Process {
         let placer = placer(environment, &store, clock.clone());
         let (store, api, pause) = (store.clone(), placer.api.clone(), std::time::Duration::ZERO);
         let hang_ups = HangUps { store, api, pause, clock };
-        Self { creator, updater, provisioner, healer, steps, pins, placer, hang_ups, numbers }
+        let keeper = keeper(environment, creator.store.clone(), texts, creator.clock.clone());
+        let voice = environment.required("VONAGE_VOICE_URLS").unwrap();
+        Self { creator, updater, provisioner, healer, steps, pins, placer, hang_ups, keeper, voice, numbers }
     }
 
     pub fn store(&self) -> &Store {
@@ -461,6 +485,10 @@ impl Process {
                 }
                 Outcome::Event(recorded)
             }
+            Operation::Recorded(made) => {
+                Outcome::Recorded(Box::pin(made.tell(&self.steps, &self.keeper, &self.voice)).await)
+            }
+            Operation::Keep => Outcome::Keep(Box::pin(self.keeper.run(None)).await),
             Operation::HangUp(call) => Outcome::HangUp(Box::pin(hang_up::end_call(&self.hang_ups, call)).await),
             Operation::Press(press) => {
                 let pressed = Box::pin(press.press(self.store(), self.creator.clock.now())).await;
@@ -480,6 +508,23 @@ fn placer(environment: &Environment, store: &Store, clock: Arc<ManualClock>) -> 
     let api = CallsApi::from_environment(&environment.clone().with([voice]), clock.clone()).unwrap().unwrap();
     let (store, words, pause) = (store.clone(), Words::default(), std::time::Duration::ZERO);
     Placer { store, api: Arc::new(api), words, pause, clock }
+}
+
+fn keeper(environment: &Environment, store: Store, texts: &Texts, clock: SharedClock) -> RecordingKeeper<Texts> {
+    let voice = ("VONAGE_API_URL".to_owned(), environment.required("VONAGE_VOICE_URLS").unwrap());
+    let environment = environment.clone().with([voice]);
+    let token = ApplicationToken::from_environment(&environment, clock.clone()).unwrap();
+    let vonage = Vonage::new(VonageConfig::from_environment(&environment).unwrap());
+    RecordingKeeper {
+        store,
+        files: RecordingFiles::from_environment(&environment).unwrap().unwrap(),
+        vonage: Some(RecordingsApi::new(vonage, token, &environment).unwrap()),
+        kept_for: SignedDuration::from_hours(10 * 24),
+        texts: texts.clone(),
+        bus: EventBus::from_environment(&environment).unwrap(),
+        words: Words::default(),
+        clock,
+    }
 }
 
 fn order(kind: Kind, count: usize) -> Order {
@@ -518,7 +563,7 @@ fn number_in_state_renting(kind: Kind, index: u64, now: Timestamp) -> PoolNumber
 /// The model's upkeep gets no public endpoint, so it never changes the application at Vonage.
 fn unused_applications_api() -> ApplicationsApi {
     let nowhere = || "http://127.0.0.1:1".to_owned();
-    let nowhere = environment(&Urls { vonage: nowhere(), voice: nowhere(), bus: nowhere() });
+    let nowhere = environment(&Urls { vonage: nowhere(), voice: nowhere(), bus: nowhere(), bucket: nowhere() });
     ApplicationsApi(Vonage::new(VonageConfig::from_environment(&nowhere).unwrap()))
 }
 
@@ -554,11 +599,14 @@ fn settings(numbers: &[PoolNumber]) -> simulator::Settings {
     }
 }
 
-fn environment(Urls { vonage, voice, bus }: &Urls) -> Environment {
+fn environment(Urls { vonage, voice, bus, bucket }: &Urls) -> Environment {
+    let bucket = format!("{bucket}{}", objects::PATH);
     [
         ("TABLE_NAME", TABLE),
         ("JOURNAL_TABLE_NAME", JOURNAL),
         ("AWS_ENDPOINT_URL_EVENTBRIDGE", bus.as_str()),
+        ("AWS_ENDPOINT_URL_S3", bucket.as_str()),
+        ("RECORDINGS_BUCKET", objects::BUCKET),
         ("EVENT_BUS_NAME", local::gateway::bus::NAME),
         // A slow machine must not cause a timeout.
         ("DYNAMODB_TIME_LIMIT_MS", "60000"),

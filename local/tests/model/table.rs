@@ -14,6 +14,8 @@ use shared::domain::order::OpenOrder;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::PoolNumber;
 use shared::domain::ready_pool::{PartName, ReadyNumber, ReadyPart};
+use shared::domain::recording::Recording;
+use shared::domain::recording_work::RecordingWork;
 use shared::domain::route::KeyOwner;
 use shared::domain::route_keys::RouteKey;
 use shared::domain::side::Side;
@@ -25,6 +27,7 @@ use crate::legs::{STATUSES, StoredLeg};
 use crate::missed_calls::Telling;
 use crate::pins::{KnownCall, TriesKey};
 use crate::placing::KnownOrder;
+use crate::recordings::RecordingKey;
 use crate::safety::PressedKeys;
 use crate::scenario::number;
 
@@ -78,6 +81,10 @@ pub struct Table {
     pub pin_calls: BTreeMap<String, KnownCall>,
     /// The requests to place calls, by the hash of the idempotency key.
     pub placed_calls: BTreeMap<String, KnownOrder>,
+    /// The recordings, what is left to do about them, and the links to them by the hashes of their tokens.
+    pub recordings: BTreeMap<RecordingKey, Recording>,
+    pub recording_work: BTreeMap<RecordingKey, RecordingWork>,
+    pub links: BTreeMap<String, RecordingKey>,
     /// The legs of calls by conversation and id.
     pub legs: BTreeMap<(ConversationId, String), StoredLeg>,
     /// The usage of the calls of conversations with limits.
@@ -258,10 +265,25 @@ impl Table {
                         statuses,
                         phone: (parsed(&item["side"]), parsed(&item["phone"])),
                         is_accepted: time("accepted_at").is_some(),
+                        has_agreed: time("agreed_at").is_some(),
                         counted,
                         keys: PressedKeys { stars: times(&item["star_keys"]), nines: times(&item["nine_keys"]) },
                     },
                 );
+            }
+            ("RECORDINGS", None, _) => {
+                let recording: Recording = parsed(item);
+                let key = (recording.conversation, recording.id.as_str().to_owned());
+                assert_eq!(of, key.0.to_string(), "{item}");
+                self.recordings.insert(key, recording);
+            }
+            ("RECORDING", None, _) => {
+                let work: RecordingWork = parsed(item);
+                self.recording_work.insert((work.conversation, work.recording.as_str().to_owned()), work);
+            }
+            ("LINK", None, "LINK") => {
+                let recording = (parsed(&item["conversation"]), parsed(&item["recording"]));
+                self.links.insert(of.to_owned(), recording);
             }
             ("ERASURE", None, _) => drop(self.erasures.insert(parsed(&item["conversation"]))),
             ("REDACTION", None, _) => drop(self.redactions.insert(parsed(&item["id"]))),

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use shared::clock::{Clock, ManualClock};
 use shared::domain::conversation::ConversationId;
 
+use crate::recordings::SOUND;
+
 /// The fate of a request to place a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialling {
@@ -49,6 +51,8 @@ struct Dialled {
     calls: Vec<DialledCall>,
     /// The legs of calls that people have dialled, by their ids.
     legs: BTreeMap<String, Leg>,
+    /// The files of recordings that are not there yet, each with the number of requests that fail before.
+    late_files: BTreeMap<String, u8>,
 }
 
 struct Leg {
@@ -115,6 +119,11 @@ impl Voice {
         legs.values_mut().filter(|leg| leg.call == call).for_each(|leg| leg.is_up = false);
     }
 
+    /// Gives the file of a recording only after so many requests.
+    pub fn delay_file(&self, recording: &str, requests: u8) {
+        self.state.lock().unwrap().late_files.insert(recording.to_owned(), requests);
+    }
+
     /// Returns the legs of a call that are up.
     pub fn up(&self, call: &str) -> Vec<String> {
         let legs = &self.state.lock().unwrap().legs;
@@ -123,7 +132,8 @@ impl Voice {
 
     pub fn router(self) -> Router {
         let calls = get(list).post(create);
-        Router::new().route("/v1/calls", calls).route("/v1/calls/{leg}", put(hang_up)).with_state(self)
+        let legs = Router::new().route("/v1/calls", calls).route("/v1/calls/{leg}", put(hang_up));
+        legs.route("/v1/files/{recording}", get(file)).with_state(self)
     }
 }
 
@@ -169,4 +179,16 @@ async fn hang_up(State(voice): State<Voice>, Path(leg): Path<String>) -> StatusC
     }
     leg.is_up = false;
     StatusCode::NO_CONTENT
+}
+
+/// Gives a file. One that is late is not there, or makes Vonage fail.
+async fn file(State(voice): State<Voice>, Path(recording): Path<String>) -> Response {
+    match voice.state.lock().unwrap().late_files.get_mut(&recording).filter(|left| **left > 0) {
+        None => SOUND.into_response(),
+        Some(left) => {
+            *left -= 1;
+            let is_slow = *left % 2 == 0;
+            if is_slow { StatusCode::NOT_FOUND } else { StatusCode::INTERNAL_SERVER_ERROR }.into_response()
+        }
+    }
 }
