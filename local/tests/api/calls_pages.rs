@@ -123,7 +123,7 @@ async fn small_conversation_is_one_page_of_one_query() {
     laptop.stack.traffic.settled().await;
     let requests = laptop.stack.traffic.take();
     let names: Vec<&str> = requests.iter().map(|exchange| exchange.name.as_str()).collect();
-    assert_eq!(names, ["Query", "BatchGetItem"], "the second one finds out about losses");
+    assert_eq!(names, ["Query", "Query", "BatchGetItem"], "the calls, the texts, and the losses");
     let expected: Vec<String> = (0..50).map(|call| format!("CON-{call}")).collect();
     assert_eq!((ids(&page), page.get("calls_next")), (expected, None), "all of them, oldest first");
 }

@@ -330,6 +330,25 @@ async fn erased_conversation_leaves_no_text_and_redacts_them() {
 }
 
 #[tokio::test]
+async fn text_that_is_sent_during_an_erasure_is_redacted_too() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    laptop.fault("/sms/json", json!({"kind": "delay", "milliseconds": 1500})).await;
+    let erase = async {
+        let is_claimed = async || laptop.items().await.iter().any(|item| text(item, "/pk/S").starts_with("TEXTS#"));
+        while !is_claimed().await {
+            tokio::task::yield_now().await;
+        }
+        laptop.delete(&format!("/conversations/{}?erase=true", text(&conversation, "/id"))).await
+    };
+    let (sent, erased) = tokio::join!(write(&laptop, &conversation, "goodbye"), erase);
+    assert_eq!((&sent["deliveries"], erased.status), (&json!([200]), 204));
+    let items = laptop.items().await;
+    let of_kind = |kind: &str| items.iter().filter(|item| text(item, "/pk/S").starts_with(kind)).count();
+    assert_eq!((of_kind("TEXTS#"), of_kind("REDACTION")), (0, 2), "the text as it came and as it went");
+}
+
+#[tokio::test]
 async fn picture_is_not_dropped_in_silence() {
     let laptop = laptop().await;
     let conversation = laptop.create_with(json!({})).await;
