@@ -5,6 +5,7 @@ use crate::domain::conversation::ConversationId;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Destination;
+use crate::domain::standing::StandingCall;
 use crate::domain::stranger::Stranger;
 
 /// The fate of a call.
@@ -23,6 +24,8 @@ pub enum Decision {
         /// The conversation that is over, if there was one.
         conversation: Option<ConversationId>,
     },
+    /// The dialled number is a standing mask.
+    Standing(StandingCall),
     /// The dialled number is no phone number.
     NoNumber,
     /// The caller is not known, and is asked for a PIN.
@@ -112,6 +115,9 @@ impl Decision {
             Self::Routed(Destination::Replaced(_)) => "number replaced",
             Self::Routed(Destination::Nobody) => Self::UNKNOWN_CALLER,
             Self::Support { .. } => "support",
+            Self::Standing(StandingCall::Connects(_)) => "standing mask",
+            Self::Standing(StandingCall::Blocked) => "blocked",
+            Self::Standing(StandingCall::Closed) => "outside hours",
             Self::PinAsked => "PIN asked",
             Self::NoNumber => "no dialled number",
             Self::Hidden => Self::HIDDEN_CALLER,
@@ -151,6 +157,15 @@ impl Decision {
             }
             Self::Routed(Destination::Nobody) => "This caller has no conversation by this number.",
             Self::Support { .. } => "The caller reaches nobody by this number, so the support phone takes the call.",
+            Self::Standing(StandingCall::Connects(_)) => {
+                "The number is a standing mask, so anybody's call goes to its first phone that is called at this hour."
+            }
+            Self::Standing(StandingCall::Blocked) => {
+                "The number is a standing mask, and the caller is on its block list, so the call is not connected."
+            }
+            Self::Standing(StandingCall::Closed) => {
+                "The number is a standing mask, and none of its phones is called at this hour."
+            }
             Self::PinAsked => "Nothing tells who the caller is, so the caller is asked for a PIN.",
             Self::NoNumber => "The dialled number is no phone number.",
             Self::Hidden => "The caller is hidden, so nothing tells which conversation is meant.",
@@ -173,6 +188,7 @@ impl Decision {
             ) => Some(*conversation),
             Self::Support { conversation, .. } => *conversation,
             Self::Routed(Destination::ReceiveOnly | Destination::Nobody)
+            | Self::Standing(_)
             | Self::PinAsked
             | Self::NoNumber
             | Self::Hidden

@@ -38,6 +38,7 @@ pub mod route_keys;
 pub mod safety_key;
 pub mod shortfall;
 pub mod side;
+pub mod standing;
 pub mod stranger;
 pub mod support;
 pub mod text;

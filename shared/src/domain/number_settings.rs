@@ -1,11 +1,14 @@
 //! The settings of one number: what callers meet by it who would reach nobody.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::decision::Decision;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::phone::caller_id::CallerId;
+use crate::domain::standing::StandingMask;
 use crate::domain::support::SupportPhone;
+use crate::domain::words::addressee::Addressee;
 use crate::domain::words::own_text::OwnTexts;
 
 /// The settings of a number. Serialized as the table stores them.
@@ -20,9 +23,32 @@ pub struct NumberSettings {
     /// The phone that these callers reach, before that of the deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub support: Option<SupportPhone>,
+    /// Where the number leads, if it is a standing mask or is to become one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<StandingMask>,
 }
 
 impl NumberSettings {
+    /// Returns the decision about a call at `now` that would reach nobody by `decision`: a standing mask takes it.
+    pub fn or_standing(
+        this: Option<&Self>,
+        decision: Decision,
+        caller: &CallerId,
+        dialled: Option<&VirtualNumber>,
+        now: Timestamp,
+    ) -> Decision {
+        match (this.and_then(|settings| settings.standing.as_ref()), dialled) {
+            (Some(standing), Some(mask)) => standing.take(decision, caller, mask, now),
+            _ => decision,
+        }
+    }
+
+    /// Returns what the words for callers depend on, if all of them hear the same language.
+    pub fn addressee(&self) -> Option<Addressee> {
+        let language = self.standing.as_ref()?.language.clone()?;
+        Some(Addressee { language: Some(language), ..Addressee::default() })
+    }
+
     /// Returns the decision about a call that would reach nobody by `decision`: the support phone of the number takes it, or else
     /// that of the `deployment`.
     pub fn or_support(

@@ -22,6 +22,10 @@ pub enum NumberState {
     Draining,
     /// Taken away by Vonage, and given to no conversation. It is ready again when Vonage lists it again.
     Lost,
+    /// No longer given to conversations; becomes a standing mask when its last route has left quarantine.
+    SettingAside,
+    /// A standing mask: anybody may dial it, and no conversation gets it.
+    Standing,
 }
 
 impl NumberState {
@@ -31,39 +35,49 @@ impl NumberState {
     }
 
     /// All states, in the order in which numbers pass through them.
-    pub const ALL: [Self; 5] = [Self::Renting, Self::Linking, Self::Ready, Self::Draining, Self::Lost];
+    pub const ALL: [Self; 7] =
+        [Self::Renting, Self::Linking, Self::Ready, Self::Draining, Self::Lost, Self::SettingAside, Self::Standing];
+
+    /// True if Vonage has to list such a number for people to reach somebody by it.
+    pub fn is_in_use(self) -> bool {
+        matches!(self, Self::Ready | Self::SettingAside | Self::Standing)
+    }
 
     /// Returns the work that such a number needs, if it needs any.
     pub fn work(self) -> Option<Work> {
         match self {
             Self::Renting | Self::Linking => Some(Work::Unfinished),
-            Self::Draining => Some(Work::Draining),
+            Self::Draining | Self::SettingAside => Some(Work::Draining),
             Self::Lost => Some(Work::Lost),
+            Self::Standing => Some(Work::Standing),
             Self::Ready => None,
         }
     }
 }
 
-/// The work that a number needs. Few numbers of a pool need any, so they are listed apart from the others.
+/// The work that a number needs. Few numbers of a pool need any, so they are listed apart from the others. Standing masks are few too,
+/// and listed in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
     /// Its purchase is to be finished.
     Unfinished,
-    /// It is to be released.
+    /// It is to be released, or to be made a standing mask, when no route leads to it any more.
     Draining,
     /// It is to be used again if Vonage lists it again.
     Lost,
+    /// It is a standing mask, and needs nothing.
+    Standing,
 }
 
 impl Work {
     /// All kinds of work.
-    pub const ALL: [Self; 3] = [Self::Unfinished, Self::Draining, Self::Lost];
+    pub const ALL: [Self; 4] = [Self::Unfinished, Self::Draining, Self::Lost, Self::Standing];
 }
 
 /// Counts of a country's numbers by state, and the rent of all of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberCounts {
-    by_state: [usize; 5],
+    by_state: [usize; NumberState::ALL.len()],
     /// Monthly rent in EUR.
     pub monthly_cost: Decimal,
 }
@@ -163,6 +177,9 @@ pub struct PoolNumber {
     /// Index of its part in the lists of ready numbers, if it is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<u16>,
+    /// True if it is a standing mask, or is to become one. It stays so while it is lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub set_aside: bool,
     /// Notes about its loss, or its return, for what is still to be done.
     #[serde(flatten)]
     pub loss: LossNotes,
@@ -186,7 +203,7 @@ pub struct LossNotes {
 impl PoolNumber {
     /// True if the account is known to own it.
     pub fn is_rented(&self) -> bool {
-        matches!(self.state, NumberState::Linking | NumberState::Ready | NumberState::Draining)
+        !matches!(self.state, NumberState::Renting | NumberState::Lost)
     }
 
     /// True if the live conversations on this lost number are not listed yet, or are to be `healed` and were not then.
