@@ -42,6 +42,10 @@ pub(super) const USAGE: &str = "USAGE";
 pub(super) const ROUTE_KEYS: &str = "KEYS";
 /// Sort key of [`Key::Change`].
 pub(super) const CHANGE: &str = "CHANGE";
+/// Prefix of the sort key of [`Key::StandingPhone`], and of the partition of [`Key::StandingChange`].
+pub(super) const STANDING_PREFIX: &str = "STANDING#";
+/// Sort key of [`Key::StandingChange`].
+pub(super) const STANDING_CHANGE: &str = "STANDING";
 /// Partition and sort key of [`Key::JournalOwner`].
 const JOURNAL_OWNER: &str = "TABLE";
 
@@ -155,6 +159,13 @@ pub(super) enum Key<'a> {
     RouteKeys(ConversationId),
     /// The last change of a conversation, in the journal.
     Change(ConversationId),
+    /// A standing mask that names a phone, by the phone in its canonical spelling.
+    StandingPhone {
+        phone: &'a RealNumber,
+        mask: &'a VirtualNumber,
+    },
+    /// The last change of a standing mask, in the journal.
+    StandingChange(&'a VirtualNumber),
     /// The name of the table to which the journal belongs, in the journal.
     JournalOwner,
 }
@@ -215,6 +226,8 @@ impl Key<'_> {
             Key::ExplanationsOfDay { number, day } => (explained_partition(number), format!("DAY#{day}")),
             Key::RouteKeys(id) => (conversation_partition(id), ROUTE_KEYS.to_owned()),
             Key::Change(id) => (conversation_partition(id), CHANGE.to_owned()),
+            Key::StandingPhone { phone, mask } => (phone_partition(phone), format!("{STANDING_PREFIX}{mask}")),
+            Key::StandingChange(mask) => (format!("{STANDING_PREFIX}{mask}"), STANDING_CHANGE.to_owned()),
             Key::JournalOwner => (JOURNAL_OWNER.to_owned(), JOURNAL_OWNER.to_owned()),
             Key::PeakUsage(country, until) => {
                 (POOL_PARTITION.to_owned(), format!("{PEAK_USAGE_PREFIX}{country}#{until}"))
@@ -270,6 +283,8 @@ impl Key<'_> {
             Key::ExplanationsOfDay { .. } => ItemKind::ExplanationsOfDay,
             Key::RouteKeys(_) => ItemKind::RouteKeys,
             Key::Change(_) => ItemKind::Change,
+            Key::StandingPhone { .. } => ItemKind::StandingPhone,
+            Key::StandingChange(_) => ItemKind::StandingChange,
             Key::JournalOwner => ItemKind::JournalOwner,
         }
     }
@@ -374,6 +389,7 @@ pub(super) fn work_prefix(work: Work) -> &'static str {
         Work::Unfinished => "UNFINISHED#",
         Work::Draining => "DRAINING#",
         Work::Lost => "LOST#",
+        Work::Standing => "STANDING#",
     }
 }
 
@@ -431,7 +447,7 @@ pub(super) fn conversation_of(item: &Item) -> Option<ConversationId> {
 
 /// True if an item under this key is in the journal and not in the table.
 pub(super) fn is_of_journal(item: &Item) -> bool {
-    [ROUTE_KEYS, CHANGE, JOURNAL_OWNER].contains(&sort_key(item))
+    [ROUTE_KEYS, CHANGE, STANDING_CHANGE, JOURNAL_OWNER].contains(&sort_key(item))
 }
 
 /// Returns the virtual number in the sort key of a route.
@@ -517,6 +533,8 @@ mod tests {
             Key::ExplanationsOfDay { number, day: Date::MAX },
             Key::RouteKeys(id),
             Key::Change(id),
+            Key::StandingPhone { phone: caller, mask: number },
+            Key::StandingChange(number),
             Key::JournalOwner,
         ];
         for key in others.into_iter().chain(work).chain(scans) {

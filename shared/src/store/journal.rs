@@ -5,7 +5,7 @@
 //!
 //! - *Route keys* live as long as the quarantine, like the tombstones in the table, because they contain phone numbers. Keys are
 //!   only ever added, so that nothing which goes on from an earlier state takes one away.
-//! - *Changes* contain no number, and live longer than a table can be restored.
+//! - *Changes* contain no phone of anybody, and live longer than a table can be restored.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,7 +25,7 @@ use crate::domain::side::Blocked;
 use crate::domain::usage::UsageLimits;
 
 /// Time for which a change is kept. DynamoDB restores a table to a time up to 35 days ago.
-const CHANGES_KEPT: SignedDuration = SignedDuration::from_hours(40 * 24);
+pub(super) const CHANGES_KEPT: SignedDuration = SignedDuration::from_hours(40 * 24);
 
 /// Maximum number of items that one page reads.
 const PAGE: i32 = 500;
@@ -213,7 +213,7 @@ impl Store {
         self.journal_page(item::ROUTE_KEYS, from, RecordedKeys::read).await
     }
 
-    async fn journal_page<T>(
+    pub(super) async fn journal_page<T>(
         &self,
         sort_key: &str,
         from: Option<Item>,

@@ -97,6 +97,10 @@ kinds! {
     RouteKeys = "the route keys of a conversation",
     /// The last change of a conversation, in the journal.
     Change = "a change of a conversation",
+    /// A standing mask that names a phone.
+    StandingPhone = "a phone of a standing mask",
+    /// The last change of a standing mask, in the journal.
+    StandingChange = "a change of a standing mask",
     /// The name of the table to which the journal belongs.
     JournalOwner = "the name of the journal's table",
 }
@@ -123,7 +127,7 @@ impl ItemKind {
 
     /// True if its items are in the journal and not in the table.
     pub fn is_of_journal(self) -> bool {
-        matches!(self, Self::RouteKeys | Self::Change | Self::JournalOwner)
+        matches!(self, Self::RouteKeys | Self::Change | Self::StandingChange | Self::JournalOwner)
     }
 
     /// Returns the kind of the item under this key.
@@ -137,13 +141,15 @@ impl ItemKind {
             ("CALLER", "SETTINGS") => Self::NumberSettings,
             ("CONVERSATION", "CONVERSATION") => Self::Conversation,
             ("PHONE", "CONVERSATION") => Self::Participation,
+            ("PHONE", "STANDING") => Self::StandingPhone,
+            ("STANDING", "STANDING") => Self::StandingChange,
             ("CONVERSATION", "LEG") => Self::Leg,
             ("CONVERSATION", "USAGE") => Self::Usage,
             ("CONVERSATION", "KEYS") => Self::RouteKeys,
             ("CONVERSATION", "CHANGE") => Self::Change,
             ("TABLE", "TABLE") => Self::JournalOwner,
             ("POOL", "NUMBER") if is_of_country => Self::Number,
-            ("POOL", "UNFINISHED" | "DRAINING" | "LOST") if is_of_country => Self::Work,
+            ("POOL", "UNFINISHED" | "DRAINING" | "LOST" | "STANDING") if is_of_country => Self::Work,
             ("POOL", "WALK") => Self::AccountWalk,
             ("POOL", "LEDGER") => Self::Ledger,
             ("POOL", "READY") => Self::ReadyParts,

@@ -205,10 +205,19 @@ impl Store {
         self.transact_settled(transaction).await.map(drop)
     }
 
-    /// Makes a linked number ready, so that conversations can get it. False if it was not linking any more.
+    /// Makes a linked number ready, so that conversations can get it. One that was set aside before it was lost is set aside again. False
+    /// if it was not linking any more.
     pub async fn make_ready(&self, number: &PoolNumber) -> Result<bool, StoreError> {
+        if number.set_aside {
+            let (from, to) = (NumberState::Linking, NumberState::SettingAside);
+            let again = change_state(number, from, to)?.when("attribute_exists(set_aside)");
+            let mut transaction = vec![again, pool::move_in_ledger(number, from, to)];
+            transaction.extend(change_work(number, from.work(), to.work()));
+            return self.transact_settled(transaction).await;
+        }
         let part = self.part_for(number.country, &number.number).await?;
         let ready = change_state(number, NumberState::Linking, NumberState::Ready)?
+            .when("attribute_not_exists(set_aside)")
             .set("part = :part")
             .bind(":part", item::integer(part.index));
         let mut transaction = vec![ready, pool::move_in_ledger(number, NumberState::Linking, NumberState::Ready)];
@@ -259,16 +268,19 @@ impl Store {
         self.transact_settled(transaction).await
     }
 
-    /// Takes a ready number that Vonage no longer lists out of use. Conversations that have it keep it. False if it was not
-    /// ready any more.
+    /// Takes a number that Vonage no longer lists out of use, which is ready or was set aside. Conversations that have it keep it. False
+    /// if it has another state by now.
     pub async fn lose(&self, number: &PoolNumber, now: Timestamp) -> Result<bool, StoreError> {
-        let lost = change_state(number, NumberState::Ready, NumberState::Lost)?
+        let lost = change_state(number, number.state, NumberState::Lost)?
             .set("missing_since = :now, unannounced_loss = :now")
             .remove("conversations_listed")
             .bind(":now", item::seconds(now));
-        let mut transaction = Vec::from(unlist(number, number.part.unwrap_or_default(), lost));
+        let mut transaction = match number.state {
+            NumberState::Ready => Vec::from(unlist(number, number.part.unwrap_or_default(), lost)),
+            _ => vec![lost],
+        };
         transaction.extend([pool::lose_in_ledger(number), mark_lost(number, now)]);
-        transaction.extend(change_work(number, None, Some(Work::Lost)));
+        transaction.extend(change_work(number, number.state.work(), Some(Work::Lost)));
         self.transact_settled(transaction).await
     }
 
@@ -376,7 +388,7 @@ impl Store {
 }
 
 /// Lists a number under other work than before.
-fn change_work(number: &PoolNumber, from: Option<Work>, to: Option<Work>) -> Vec<Write> {
+pub(super) fn change_work(number: &PoolNumber, from: Option<Work>, to: Option<Work>) -> Vec<Write> {
     if from == to {
         return Vec::new();
     }
@@ -391,14 +403,14 @@ fn key(number: &PoolNumber) -> Key<'_> {
 }
 
 /// Extends the `change` of a ready number by its removal from this part of the lists, if it is still there.
-fn unlist(number: &PoolNumber, part: u16, change: Write) -> [Write; 3] {
+pub(super) fn unlist(number: &PoolNumber, part: u16, change: Write) -> [Write; 3] {
     let change = change.remove("part").when("part = :part").bind(":part", item::integer(part));
     let part = PartName::nth(number.country, &number.number, part);
     let [list, versions] = ready_numbers::unlist(&part, &number.number);
     [change, list, versions]
 }
 
-fn change_state(number: &PoolNumber, from: NumberState, to: NumberState) -> Result<Write, StoreError> {
+pub(super) fn change_state(number: &PoolNumber, from: NumberState, to: NumberState) -> Result<Write, StoreError> {
     Ok(Write::update(key(number))
         .set("#state = :to")
         .when("#state = :from")

@@ -225,7 +225,7 @@ pub(super) fn move_in_ledger(number: &PoolNumber, from: NumberState, to: NumberS
 
 /// Counts a number as lost, without rent.
 pub(super) fn lose_in_ledger(number: &PoolNumber) -> Write {
-    change(number.country, Some(NumberState::Ready), Some(NumberState::Lost), -number.rent())
+    change(number.country, Some(number.state), Some(NumberState::Lost), -number.rent())
 }
 
 /// Counts a number that was lost, whatever the ledger holds: the account pays it already. The new version makes other runs
@@ -260,6 +260,8 @@ fn attribute(country: Country, state: NumberState) -> String {
         NumberState::Ready => "ready",
         NumberState::Draining => "draining",
         NumberState::Lost => "lost",
+        NumberState::SettingAside => "setting_aside",
+        NumberState::Standing => "standing",
     };
     format!("{country}#{state}")
 }
