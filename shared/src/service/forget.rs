@@ -1,4 +1,4 @@
-//! Erasure of all conversations of a phone, a few at a time. The request begins, and the schedule goes on until none is left.
+//! Erasure of all conversations of a phone, a few at a time, and of the phone in standing masks. The request begins, and the schedule goes on until none is left.
 //!
 //! Each step can be repeated, also by several runs at once. What is left to do is what the table still lists under the phone,
 //! so no position is stored. A conversation that cannot be erased is passed over, and tried again by the next run.
@@ -118,6 +118,9 @@ impl Forgetter<'_> {
 
     /// Erases up to `most` conversations.
     async fn take_turn(&self, pass: &mut Pass, most: u16) -> Result<Left, StoreError> {
+        if pass.after.is_none() {
+            self.forget_in_standing_masks(pass).await?;
+        }
         let page = self.store.participations(&pass.number, pass.after, most, pass.id.requested_at()).await?;
         for conversation in page.conversations {
             if self.is_out_of_time() {
@@ -134,6 +137,18 @@ impl Forgetter<'_> {
             (None, 0) => Left::Nothing,
             (None, _) => Left::Failed,
         })
+    }
+
+    /// Removes the phone from the standing masks that name it. A failure is counted.
+    async fn forget_in_standing_masks(&self, pass: &mut Pass) -> Result<(), StoreError> {
+        for mask in self.store.standing_masks_of(&pass.number, pass.id.requested_at()).await? {
+            if let Err(error) = self.store.forget_in_standing_mask(&pass.number, &mask, self.clock.now()).await {
+                pass.failed += 1;
+                tracing::error!(erasure.id = %pass.id, %mask, cause = %error, schedule_failures = 1u64,
+                    "a phone was not removed from a standing mask, which is tried again");
+            }
+        }
+        Ok(())
     }
 
     /// Erases a conversation. A failure is counted.

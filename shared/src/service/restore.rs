@@ -2,7 +2,7 @@
 //!
 //! The steps have an order, so that a run which was killed can be repeated from the beginning:
 //!
-//! 1. Conversations are brought to their last recorded state, or ended.
+//! 1. Conversations are brought to their last recorded state, or ended. Standing masks that have changed since are closed.
 //! 2. Route keys that were given away since then are kept from everybody else. Which ones these are is known only while the
 //!    conversations are still there.
 //! 3. Conversations that were erased are erased.
@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use crate::clock::{SharedClock, whole_second};
 use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::phone::VirtualNumber;
 use crate::domain::route_keys::{RouteKey, Tenure};
 use crate::retry;
 use crate::service::provision::{Provisioner, Upkeep, WalkEnd};
@@ -50,6 +51,8 @@ pub struct Restored {
     pub kept_keys: usize,
     /// Erased conversations.
     pub erased: usize,
+    /// Standing masks that lead to nobody until they are set again, because they have changed.
+    pub closed_masks: BTreeSet<VirtualNumber>,
     /// Items that cannot be read. What they are about is not repaired.
     pub unreadable: usize,
     /// Conversations that are not repaired: an item cannot be read, or others changed them at the same time.
@@ -104,6 +107,7 @@ impl Restorer {
     pub async fn run(&self) -> Result<Restored, StoreError> {
         let mut done = Restored::default();
         self.for_each_change(&mut done, |change| self.bring_up(change)).await?;
+        self.close_standing_masks(&mut done).await?;
         self.keep_route_keys(&mut done).await?;
         // Once a conversation is erased, nothing tells which of its route keys the table lacked.
         let left = done.failed.clone();
@@ -118,6 +122,28 @@ impl Restorer {
             self.store.take_journal(self.clock.now()).await?;
         }
         Ok(done)
+    }
+
+    /// Closes the standing masks that have changed after the time to which the table was restored: a phone of before may have been
+    /// erased, and the journal does not know those of now.
+    async fn close_standing_masks(&self, done: &mut Restored) -> Result<(), StoreError> {
+        let mut from = None;
+        loop {
+            let page = self.store.recorded_standing(from).await?;
+            done.unreadable += page.unreadable.len();
+            for recorded in page.found {
+                match self.store.close_standing(&recorded, self.clock.now()).await {
+                    Ok(true) => drop(done.closed_masks.insert(recorded.number)),
+                    Ok(false) => {}
+                    Err(StoreError::Unreadable(..)) => done.unreadable += 1,
+                    Err(error) => return Err(error),
+                }
+            }
+            from = page.next;
+            if from.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     async fn for_each_change(

@@ -105,15 +105,7 @@ pub fn declined(speech: &Speech<'_>, conversation: ConversationId) -> Ncco {
 /// Returns what the caller hears about a call that the other participant did not take.
 pub fn missed(words: &Words, conversation: &Conversation, callee: Side, reason: Missed, urls: &CallUrls) -> Ncco {
     let speech = speech_to(words, conversation, callee.other());
-    let sentence = say(
-        &speech,
-        match reason {
-            Missed::Busy => Spoken::MissedBusy,
-            Missed::Declined => Spoken::MissedDeclined,
-            Missed::Unanswered => Spoken::MissedUnanswered,
-            Missed::Unreachable => Spoken::MissedUnreachable,
-        },
-    );
+    let sentence = say(&speech, self::reason(reason));
     let offers = [
         (offers_call_back(conversation, callee), Spoken::MissedOffer),
         (takes_messages(conversation), Spoken::MissedOfferVoicemail),
@@ -126,6 +118,16 @@ pub fn missed(words: &Words, conversation: &Conversation, callee: Side, reason: 
     };
     ncco.push(last);
     ncco
+}
+
+/// Returns the sentence that tells why nobody took a call.
+pub(super) fn reason(missed: Missed) -> Spoken {
+    match missed {
+        Missed::Busy => Spoken::MissedBusy,
+        Missed::Declined => Spoken::MissedDeclined,
+        Missed::Unanswered => Spoken::MissedUnanswered,
+        Missed::Unreachable => Spoken::MissedUnreachable,
+    }
 }
 
 /// True if the caller of a missed call may ask for a call back: if that is wanted, and the callee can call at all.

@@ -143,6 +143,12 @@ pub fn stranger(base: &str) -> String {
     format!("{base}/webhooks/event/{STRANGER}")
 }
 
+/// Returns the address of the events of an attempt to reach a phone behind a standing mask, below `base` as in [`CallUrls::new`]. Such
+/// a call has no conversation, and its numbers are in the events.
+pub fn standing(base: &str, attempt: Attempt) -> String {
+    format!("{base}/webhooks/event/standing/{attempt}")
+}
+
 /// Returns the address at which a deployment shows the recording of a token.
 pub fn recording_link(base: &str, token: &str) -> String {
     format!("{base}/recordings/{token}")

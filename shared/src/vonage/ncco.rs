@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use super::call_urls::{CallUrls, StepKind};
+use super::standing_steps;
 use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
@@ -237,6 +238,7 @@ pub fn decided_after(settled: Settled, decision: Decision, speech: &Speech<'_>, 
                 machine_detection: None,
             },
         ],
+        Decision::Standing(call) => standing_steps::answer(call, speech, None),
         Decision::PinAsked => vec![say(speech, Spoken::PinAsk)],
         Decision::NoNumber => answer(Destination::Nobody, speech, None),
         Decision::Hidden => vec![say(speech, Spoken::CallerHidden)],

@@ -30,7 +30,7 @@ pub use further_phone::FurtherPhoneBody;
 pub use idempotency::RequestHasher;
 pub use message::MessageVerifier;
 pub use query::Query;
-pub use webhook::{base_url, call_step, call_urls, is_about_stranger, nth_pin, signed_body};
+pub use webhook::{base_url, call_step, call_urls, is_about_stranger, nth_pin, signed_body, standing_attempt};
 pub use whisper_token::WhisperTokens;
 
 /// The failure of a request: an RFC 9457 problem, with its cause for the log.
@@ -252,6 +252,11 @@ pub fn check_decision(decision: Option<&DecisionUrl>, allowed: Option<&DecisionU
     };
     let url = allowed.allowed(&decision.url);
     url.map(drop).map_err(|error| Problem::invalid("decision.url", body::sentence(&error.to_string())))
+}
+
+/// Creates the problem 404 of a number that is not in the pool.
+pub fn no_number() -> Problem {
+    Problem::not_found("There is no such number in the pool.")
 }
 
 /// Creates the problem 404 of a conversation that does not exist or has been erased.

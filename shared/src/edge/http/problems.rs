@@ -124,6 +124,29 @@ impl From<crate::service::place_call::PlaceError> for Problem {
         }
     }
 }
+impl From<crate::service::provision::SettingsError> for Problem {
+    fn from(error: crate::service::provision::SettingsError) -> Self {
+        use crate::service::provision::{MOST_CHANGED_PHONES, SettingsError};
+
+        match error {
+            SettingsError::Unknown => crate::edge::http::no_number(),
+            SettingsError::NotReady => {
+                let detail = "A standing mask needs a number that is ready. This one is being rented or released.";
+                Self::new(StatusCode::CONFLICT, "number-not-ready", "Number not ready", detail)
+            }
+            SettingsError::OwnNumber(position) => {
+                let detail = "This is a virtual number of the pool, so a call to it would come back.";
+                Self::invalid(format!("standing.phones[{position}].number"), detail)
+            }
+            SettingsError::TooManyPhones => {
+                let detail =
+                    format!("A request may add and remove at most {MOST_CHANGED_PHONES} phones. Change some first.");
+                Self::invalid("standing", detail)
+            }
+            SettingsError::Store(error) => error.into(),
+        }
+    }
+}
 mod conversations {
     use serde_json::json;
 

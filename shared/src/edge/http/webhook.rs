@@ -6,6 +6,7 @@ use lambda_http::{Request, RequestExt};
 
 use super::Problem;
 use super::body::body_of_at_most;
+use crate::domain::attempt::Attempt;
 use crate::domain::conversation::ConversationId;
 use crate::domain::pin::TRIES_OF_A_CALL;
 use crate::vonage::call_urls::{CallUrls, STRANGER, Step};
@@ -50,6 +51,13 @@ pub fn nth_pin(request: &Request) -> Result<Option<u8>, Problem> {
 pub fn is_about_stranger(request: &Request) -> bool {
     let id = request.path_parameters_ref().and_then(|parameters| parameters.first("id"));
     id == Some(STRANGER)
+}
+
+/// Returns the attempt to reach a phone behind a standing mask that the path names, if it names one.
+pub fn standing_attempt(request: &Request) -> Result<Option<Attempt>, Problem> {
+    let attempt = request.path_parameters_ref().and_then(|parameters| parameters.first("attempt"));
+    let unknown = || Problem::not_found("There is no such step of a call.");
+    attempt.map(|attempt| Attempt::parse(attempt).ok_or_else(unknown)).transpose()
 }
 
 /// Returns the step of a call that the path names, if it names one.

@@ -1,4 +1,5 @@
-//! Draining: a number is given to no new conversation, and is cancelled when its last route has left quarantine.
+//! Draining: a number is given to no new conversation, and is cancelled when its last route has left quarantine. One that was set
+//! aside becomes a standing mask then.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -25,8 +26,19 @@ pub enum Drained {
     Draining(PoolNumber),
     /// A run is renting or linking the number, or died doing so a moment ago.
     Busy(PoolNumber),
+    /// The number is a standing mask, or is to become one.
+    SetAside,
     /// The number is not in the pool.
     Unknown,
+}
+
+/// The numbers to which no route leads any more.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    /// Those that were cancelled.
+    pub(super) cancelled: Vec<VirtualNumber>,
+    /// Those that are standing masks now.
+    pub(super) standing: Vec<VirtualNumber>,
 }
 
 /// Number of attempts at a change that loses races against others.
@@ -39,11 +51,16 @@ impl Provisioner {
             let Some(found) = self.store.pool_number(number).await? else { return Ok(Drained::Unknown) };
             let now = self.clock.now();
             match found.state {
+                _ if found.set_aside => return Ok(Drained::SetAside),
                 NumberState::Draining => return Ok(Drained::Draining(found)),
                 // It may or may not be bought.
                 NumberState::Renting => return Ok(Drained::Busy(found)),
                 NumberState::Linking if now < found.leased_until => return Ok(Drained::Busy(found)),
-                NumberState::Linking | NumberState::Ready | NumberState::Lost => {}
+                NumberState::Linking
+                | NumberState::Ready
+                | NumberState::Lost
+                | NumberState::SettingAside
+                | NumberState::Standing => {}
             }
             if self.store.begin_draining(&found, now).await? {
                 let draining_since = Some(whole_second(now));
@@ -59,15 +76,15 @@ impl Provisioner {
         Err(StoreError::Contended("a number of the pool"))
     }
 
-    /// Cancels the draining numbers without routes, and returns them.
+    /// Cancels the draining numbers without routes, or opens the standing masks among them, and returns them.
     pub(super) async fn finish_draining(
         &self,
         numbers: &[PoolNumber],
         deadline: Option<Timestamp>,
         shortfalls: &mut Vec<Shortfall>,
-    ) -> Result<Vec<VirtualNumber>, StoreError> {
-        let mut cancelled = Vec::new();
-        let Some(scan) = self.scan_routes(numbers, deadline).await? else { return Ok(cancelled) };
+    ) -> Result<Finished, StoreError> {
+        let mut finished = Finished::default();
+        let Some(scan) = self.scan_routes(numbers, deadline).await? else { return Ok(finished) };
         for number in numbers.iter().filter(|number| scan.numbers.contains(&number.number)) {
             let now = self.clock.now();
             if !self.is_due(number) {
@@ -79,22 +96,29 @@ impl Provisioner {
                 self.store.take_over(number.clone(), now, next_scan).await?;
             } else if self.out_of_time(deadline) {
                 break;
+            } else if number.state == NumberState::SettingAside {
+                // The scan may have begun before the number was given back and set aside again.
+                if scan.began_at >= taken_out_at(number) + GRACE && self.store.open_standing(number).await? {
+                    finished.standing.push(number.number.clone());
+                }
             } else if let Some(number) = self.store.take_over(number.clone(), now, lease(now)).await? {
                 match self.cancel(&number).await {
-                    Ok(()) if self.store.remove_cancelled(&number, now).await? => cancelled.push(number.number),
+                    Ok(()) if self.store.remove_cancelled(&number, now).await? => {
+                        finished.cancelled.push(number.number);
+                    }
                     Ok(()) => {}
                     Err(error) => shortfalls.push(Shortfall::general(error).about(&number)),
                 }
             }
         }
-        Ok(cancelled)
+        Ok(finished)
     }
 
     /// Returns true if it is time to check a number for routes.
     pub(super) fn is_due(&self, number: &PoolNumber) -> bool {
         let now = self.clock.now();
-        let since = number.draining_since.unwrap_or(number.added_at);
-        number.state == NumberState::Draining && now >= since + GRACE && now >= number.leased_until
+        let is_taken_out = matches!(number.state, NumberState::Draining | NumberState::SettingAside);
+        is_taken_out && now >= taken_out_at(number) + GRACE && now >= number.leased_until
     }
 
     /// Continues the saved route scan, or starts one if a number is due. Returns `None` if there is nothing to scan for, or
@@ -136,4 +160,9 @@ impl Provisioner {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Returns the time from which no conversation gets the number any more.
+fn taken_out_at(number: &PoolNumber) -> Timestamp {
+    number.draining_since.unwrap_or(number.added_at)
 }

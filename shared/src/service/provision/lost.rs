@@ -13,7 +13,7 @@ use crate::store::{Ledger, StoreError, WORK_PAGE};
 use crate::vonage::VonageError;
 use crate::vonage::numbers::OwnedNumber;
 
-/// A difference between the pool and the account.
+/// A difference between the pool and the account. What is said of ready numbers holds for those that were set aside too.
 enum Difference<'a> {
     /// A ready number is not in the list.
     Unlisted,
@@ -54,12 +54,12 @@ impl Provisioner {
     /// Returns the difference between a number of the pool and its settings at Vonage, which are `None` if it is not listed.
     fn difference<'a>(&self, number: &PoolNumber, settings: Option<&'a OwnedNumber>) -> Option<Difference<'a>> {
         match (number.state, settings) {
-            (NumberState::Ready, None) => Some(Difference::Unlisted),
-            (NumberState::Ready, Some(settings)) if settings.reaches(&self.application_id) => None,
-            (NumberState::Ready, Some(settings)) if settings.may_link_to(&self.application_id) => {
+            (state, None) if state.is_in_use() => Some(Difference::Unlisted),
+            (state, Some(settings)) if state.is_in_use() && settings.reaches(&self.application_id) => None,
+            (state, Some(settings)) if state.is_in_use() && settings.may_link_to(&self.application_id) => {
                 Some(Difference::Unlinked(settings))
             }
-            (NumberState::Ready, Some(_)) => Some(Difference::LinkedElsewhere),
+            (state, Some(_)) if state.is_in_use() => Some(Difference::LinkedElsewhere),
             (NumberState::Lost, Some(settings)) if settings.may_link_to(&self.application_id) => {
                 Some(Difference::ListedAgain(settings))
             }
@@ -96,7 +96,8 @@ impl Provisioner {
         let Some(found) = self.store.pool_number(number).await? else { return Ok(Ok(false)) };
         match found.state {
             NumberState::Lost => Ok(Ok(true)),
-            NumberState::Ready => match self.is_owned(&found).await {
+            NumberState::Ready | NumberState::SettingAside | NumberState::Standing => match self.is_owned(&found).await
+            {
                 // One answer without the number may be a mistake.
                 Ok(false) => self.lose_unless_owned(&found).await,
                 Ok(true) => Ok(Ok(false)),

@@ -37,7 +37,7 @@ pub use draining::Drained;
 pub use open_orders::ORDERS_SOURCE;
 pub use order::{Order, Provisioned};
 use search_cursor::SearchCursor;
-pub use settings::SettingsChange;
+pub use settings::{MOST_CHANGED_PHONES, SettingsChange, SettingsError};
 use shortfall::may_mean_low_balance;
 pub use shortfall::{Shortfall, ShortfallCause};
 pub use upkeep::{ApplicationProblem, Headroom, PublicEndpoint, Upkeep};
@@ -294,6 +294,7 @@ impl Provisioner {
             draining_since: None,
             missing_since: None,
             part: None,
+            set_aside: false,
             loss: LossNotes::default(),
         }
     }

@@ -36,6 +36,8 @@ pub struct Upkeep {
     pub missing: Vec<PoolNumber>,
     /// Numbers that were cancelled.
     pub cancelled: Vec<VirtualNumber>,
+    /// Numbers that became standing masks.
+    pub standing: Vec<VirtualNumber>,
     /// Numbers whose renting was finished.
     pub rented: Vec<VirtualNumber>,
     /// Ready numbers minus peak usage, by country.
@@ -136,8 +138,9 @@ impl Provisioner {
         }
         self.keep_headroom(headroom, deadline, &mut done).await?;
         let draining = self.numbers_to_drain(deadline, &mut done).await?;
-        let cancelled = self.finish_draining(&draining, deadline, &mut done.shortfalls).await;
-        done.cancelled = done.step(cancelled)?.unwrap_or_default();
+        let finished = self.finish_draining(&draining, deadline, &mut done.shortfalls).await;
+        let finished = done.step(finished)?.unwrap_or_default();
+        (done.cancelled, done.standing) = (finished.cancelled, finished.standing);
         let ledger = self.store.ledger().await?;
         done.lost_numbers = ledger.countries.iter().map(|country| ledger.counts(*country).of(NumberState::Lost)).sum();
         done.headroom = self.headroom(&ledger).await?;
@@ -201,7 +204,7 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Returns draining numbers for one route scan: those of the scan that a previous run began, or those that are due and
+    /// Returns draining numbers, and those that are being set aside, for one route scan: those of the scan that a previous run began, or those that are due and
     /// have waited longest, so that numbers whose routes live long do not keep the others waiting. A country whose numbers cannot be
     /// read does not keep the others waiting either.
     async fn numbers_to_drain(
@@ -219,7 +222,8 @@ impl Provisioner {
         }
         let ledger = self.store.ledger().await?;
         for country in ledger.countries.iter().copied() {
-            let mut left = ledger.counts(country).of(NumberState::Draining) > 0;
+            let counts = ledger.counts(country);
+            let mut left = counts.of(NumberState::Draining) + counts.of(NumberState::SettingAside) > 0;
             let mut after = None;
             while left {
                 let page = self.store.numbers_with_work(country, Work::Draining, after.as_ref(), WORK_PAGE).await;
@@ -295,6 +299,7 @@ impl Provisioner {
             draining_since: None,
             missing_since: None,
             part: None,
+            set_aside: false,
             loss: LossNotes::default(),
         }))
     }
