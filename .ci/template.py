@@ -15,6 +15,7 @@ ISSUER, AUDIENCE = "https://issuer.example", "maskline,backend"
 WEBHOOKS = {
     "GET /webhooks/answer", "POST /webhooks/answer", "GET /webhooks/fallback", "POST /webhooks/fallback",
     "POST /webhooks/event", "POST /webhooks/event/{id}", "POST /webhooks/event/{id}/{step}", "POST /webhooks/event/pin/{nth}",
+    "POST /webhooks/event/standing/{attempt}",
     "GET /webhooks/whisper/{token}", "POST /webhooks/whisper/{token}",
     "GET /webhooks/message", "POST /webhooks/message", "GET /webhooks/message-status", "POST /webhooks/message-status",
     # For whoever has the link of a text message.
@@ -125,7 +126,7 @@ def check_releases(resources, gradual):
         permitted = [
             one["Properties"]["FunctionName"] for own, one in resources.items()
             if one["Type"] == "AWS::Lambda::Permission" and own.startswith(name)]
-        expect(len(permitted) == (2 if name == "AnswerWebhook" else 6) and all(target == {"Ref": f"{name}Aliaslive"} for target in permitted), permitted)
+        expect(len(permitted) == (2 if name == "AnswerWebhook" else 7) and all(target == {"Ref": f"{name}Aliaslive"} for target in permitted), permitted)
         alias = resources[f"{name}Aliaslive"]
         group = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]["DeploymentGroupName"]["Ref"]
         group = resources[group]["Properties"]

@@ -92,13 +92,23 @@ pub async fn on_laptop(copied: Copied, settings: Settings, clock: SharedClock) -
 
 /// Returns what a repair has done, in lines for people. It contains no phone number.
 pub fn report(restored: &Restored) -> String {
-    let Restored { brought_up, ended_by_restore, kept_keys, erased, unreadable, failed, pool, is_pool_compared } =
-        restored;
+    let Restored {
+        brought_up,
+        ended_by_restore,
+        kept_keys,
+        erased,
+        closed_masks,
+        unreadable,
+        failed,
+        pool,
+        is_pool_compared,
+    } = restored;
     let mut text = String::new();
     let counts = [
         (*brought_up, "conversations were brought to their last state"),
         (*kept_keys, "route keys are kept from everybody else now"),
         (*erased, "conversations were erased"),
+        (closed_masks.len(), "standing masks lead to nobody until they are set again"),
         (pool.lost.len(), "numbers are not ours any more, and lost now"),
         (pool.adopted.len(), "numbers were rented since, and are in the pool now"),
         (pool.found_again.len(), "lost numbers are ours, and ready again"),
@@ -107,6 +117,9 @@ pub fn report(restored: &Restored) -> String {
     ];
     for (count, what) in counts {
         let _ = writeln!(text, "{count:8} {what}");
+    }
+    for number in closed_masks {
+        let _ = writeln!(text, "         PATCH /numbers/{number} with standing sets one again.");
     }
     if !is_pool_compared {
         let _ = writeln!(

@@ -18,7 +18,7 @@ use shared::store::{Decided, Store};
 use shared::vonage::event::AnswerRequest;
 use shared::vonage::ncco::Ncco;
 use shared::vonage::signature::WebhookVerifier;
-use shared::vonage::{call_urls, ncco, pin_steps};
+use shared::vonage::{call_urls, ncco, pin_steps, standing_steps};
 
 /// The answer webhook.
 pub struct AnswerWebhook {
@@ -58,21 +58,28 @@ impl HttpFunction for AnswerWebhook {
         }
         let decided = self.store.decide_call(&caller, dialled.as_ref(), now).await?;
         let Decided { decision, addressee, settings } = decided;
+        let settings = settings.as_ref();
+        let decision = NumberSettings::or_standing(settings, decision, &caller, dialled.as_ref(), now);
         let stranger = decision.stranger().filter(|_| self.asks_about_strangers);
         let stranger = stranger.map(|stranger| (stranger, decision.conversation()));
         let pin_url = self.pin_url(&request, dialled.is_some());
         let decision = if pin_url.is_some() { decision.or_pin() } else { decision };
         let decision = decision.or_support_of_conversation(&caller, dialled.as_ref());
-        let (settings, support) = (settings.as_ref(), self.support.as_ref());
+        let support = self.support.as_ref();
         let decision = NumberSettings::or_support(settings, support, decision, &caller, dialled.as_ref());
         (log.outcome, log.conversation) = (decision.outcome(), decision.conversation());
         let urls = |id| http::call_urls(self.public_url.as_deref(), &request, id);
         let follow_up = self.tokens.follow_up(&decision, urls, now);
+        let addressee = addressee.or_else(|| settings?.addressee());
         let speech = self.words.speech_of_call(&caller, addressee.as_ref());
         let speech = speech.with_own(settings.and_then(|settings| settings.words.as_ref()));
-        let ncco = match pin_url.filter(|_| decision == Decision::PinAsked) {
-            Some(url) => pin_steps::ask(&speech, url, false),
-            None => ncco::decided(decision, &speech, follow_up),
+        let ncco = match (decision, pin_url) {
+            (Decision::PinAsked, Some(url)) => pin_steps::ask(&speech, url, false),
+            (Decision::Standing(call), _) => {
+                let base = http::base_url(self.public_url.as_deref(), &request);
+                standing_steps::answer(call, &speech, base.as_deref())
+            }
+            (decision, _) => ncco::decided(decision, &speech, follow_up),
         };
         let ask = stranger.zip(dialled).and_then(|((caller, conversation), dialled)| {
             let url = call_urls::stranger(&http::base_url(self.public_url.as_deref(), &request)?);

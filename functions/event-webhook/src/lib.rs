@@ -13,11 +13,15 @@
 //! caller.
 //!
 //! `POST /webhooks/event/pin/{nth}` receives a PIN that a caller who is not known has typed.
+//!
+//! `POST /webhooks/event/standing/{attempt}` receives the events of an attempt to reach a phone behind a standing mask, and answers with
+//! what comes next.
 
 mod decide;
 mod late;
 mod pin;
 mod safety;
+mod standing;
 mod steps;
 
 use lambda_http::http::StatusCode;
@@ -91,6 +95,10 @@ impl HttpFunction for EventWebhook {
         }
         if http::is_about_stranger(&request) {
             let next = self.decide_about_stranger(&request, body, log).await?;
+            return Ok(answer_of(next));
+        }
+        if let Some(attempt) = http::standing_attempt(&request)? {
+            let next = self.after_standing_attempt(&request, attempt, body, log).await?;
             return Ok(answer_of(next));
         }
         let step = http::call_step(&request)?;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use lambda_http::Request;
 use serde::Serialize;
 use shared::domain::call_handling::CallHandling;
+use shared::domain::call_limits::CallLimits;
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::decision::Decision;
 use shared::domain::decision_url::DecisionUrl;
@@ -12,6 +13,7 @@ use shared::domain::phone::caller_id::CallerId;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::route::{Destination, KeyOwner};
 use shared::domain::side::{Blocked, Side};
+use shared::domain::standing::{StandingCall, StandingConnection};
 use shared::domain::support::SupportPhone;
 use shared::domain::words::{Speech, Words};
 use shared::edge::http::{Problem, Query};
@@ -58,13 +60,19 @@ impl DecisionQuery {
 
     /// Returns the words for the caller of an explained call.
     pub(crate) fn speech<'w>(&self, words: &'w Words, explained: &Explanation) -> Speech<'w> {
-        let speech = words.speech_of_call(&self.caller(), explained.addressee().as_ref());
+        let of_number = || explained.settings.as_ref()?.addressee();
+        let speech = words.speech_of_call(&self.caller(), explained.addressee().or_else(of_number).as_ref());
         speech.with_own(explained.settings.as_ref().and_then(|settings| settings.words.as_ref()))
     }
 
     /// Explains the call by the table alone.
     pub(crate) async fn explain(&self, store: &Store, now: Timestamp) -> Result<Explanation, StoreError> {
-        explain(store, self.caller(), &self.dialled, [self.at, now]).await
+        let caller = self.caller();
+        let mut explained = explain(store, caller.clone(), &self.dialled, [self.at, now]).await?;
+        let (settings, mask) = (explained.settings.as_ref(), Some(&self.dialled));
+        let standing = |decision| NumberSettings::or_standing(settings, decision, &caller, mask, self.at);
+        explained.decision = explained.decision.map(standing);
+        Ok(explained)
     }
 
     /// True if a backend that decides about strangers and late callers would be asked first.
@@ -145,6 +153,12 @@ enum ItemView<'a> {
         caller: &'a RealNumber,
         number: &'a VirtualNumber,
     },
+    /// The settings of the number, which is a standing mask.
+    StandingMask {
+        number: &'a VirtualNumber,
+        phones: usize,
+        blocked: usize,
+    },
     Conversation {
         id: ConversationId,
         created_at: Timestamp,
@@ -182,7 +196,7 @@ impl<'a> DecisionView<'a> {
         speech: &Speech<'_>,
         asks_first: bool,
     ) -> Self {
-        let Explanation { decision, at, owners, conversation, callee, doubt, .. } = explained;
+        let Explanation { decision, at, owners, conversation, callee, doubt, settings } = explained;
         let asks_backend = decision.as_ref().is_some_and(Decision::asks_backend);
         let is_unreadable = owners.0.iter().any(|(_, owner)| owner.is_none());
         let (outcome, rule) = match decision {
@@ -199,6 +213,11 @@ impl<'a> DecisionView<'a> {
         };
         let mut items: Vec<_> =
             owners.0.iter().map(|(caller, owner)| ItemView::new(caller, dialled, owner.as_ref())).collect();
+        let standing = settings.as_ref().and_then(|settings| settings.standing.as_ref());
+        items.extend(standing.filter(|_| matches!(decision, Some(Decision::Standing(_)))).map(|standing| {
+            let (phones, blocked) = (standing.phones.len(), standing.blocked.len());
+            ItemView::StandingMask { number: dialled, phones, blocked }
+        }));
         items.extend(conversation.as_ref().map(|conversation| ItemView::Conversation {
             id: conversation.id,
             created_at: conversation.created_at,
@@ -260,16 +279,23 @@ impl<'a> ItemView<'a> {
 
 impl<'a> ConnectionView<'a> {
     fn new(decision: &'a Decision, callee: Option<Side>) -> Option<Self> {
-        if let Decision::Support { phone, present_as, limits, .. } = decision {
-            return Some(Self {
-                side: None,
-                number: phone,
-                from: present_as,
-                ring_seconds: limits.ring_seconds,
-                max_call_seconds: limits.max_call_seconds,
-                talk_seconds: limits.talk_seconds(CallHandling::default()),
-                is_cut_short: false,
-            });
+        let without_conversation = |phone: &'a RealNumber, from: &'a VirtualNumber, limits: CallLimits| Self {
+            side: None,
+            number: phone,
+            from,
+            ring_seconds: limits.ring_seconds,
+            max_call_seconds: limits.max_call_seconds,
+            talk_seconds: limits.talk_seconds(CallHandling::default()),
+            is_cut_short: false,
+        };
+        match decision {
+            Decision::Support { phone, present_as, limits, .. } => {
+                return Some(without_conversation(phone, present_as, *limits));
+            }
+            Decision::Standing(StandingCall::Connects(StandingConnection { phone, mask, limits, .. })) => {
+                return Some(without_conversation(phone, mask, *limits));
+            }
+            _ => {}
         }
         let Decision::Routed(Destination::Participant {
             connect_to, present_as, limits, left_seconds, handling, ..

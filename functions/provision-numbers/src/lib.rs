@@ -326,7 +326,13 @@ impl ProvisionNumbers {
                 "Number not ready",
                 "The number is still being rented. Repeat the order of the country to finish that, then try again.",
             )),
-            Drained::Unknown => Err(settings::unknown()),
+            Drained::SetAside => Err(Problem::new(
+                StatusCode::CONFLICT,
+                "number-set-aside",
+                "Number is a standing mask",
+                "People may know this number. End its standing mask first, by a PATCH with standing null.",
+            )),
+            Drained::Unknown => Err(http::no_number()),
         }
     }
 }

@@ -67,7 +67,9 @@ impl PageQuery {
         let wrong = || Problem::invalid("after", "Must be the `next` of an answer.");
         let after = parameter("after").map(|text| Cursor::read(text).ok_or_else(wrong)).transpose()?;
         let state = parameter("state").map(|text| state(text).ok_or(text)).transpose();
-        let state = state.map_err(|_| Problem::invalid("state", "Must be renting, linking, draining or lost."))?;
+        let state = state.map_err(|_| {
+            Problem::invalid("state", "Must be renting, linking, draining, lost, setting_aside or standing.")
+        })?;
         Ok(Self { country, limit, state, after })
     }
 
@@ -110,6 +112,8 @@ fn state(text: &str) -> Option<NumberState> {
         "linking" => Some(NumberState::Linking),
         "draining" => Some(NumberState::Draining),
         "lost" => Some(NumberState::Lost),
+        "setting_aside" => Some(NumberState::SettingAside),
+        "standing" => Some(NumberState::Standing),
         _ => None,
     }
 }

@@ -4,13 +4,17 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 use shared::domain::call_limits::CallLimits;
+use shared::domain::hours::{Hours, NewHours, WrittenHours};
+use shared::domain::language::Language;
 use shared::domain::number_settings::NumberSettings;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::pool::PoolNumber;
+use shared::domain::route::Callee;
+use shared::domain::standing::StandingMask;
 use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
 use shared::domain::words::own_text::OwnTexts;
-use shared::edge::http::{self, Problem};
+use shared::edge::http::{self, Object, Problem};
 use shared::service::provision::SettingsChange;
 
 use crate::ProvisionNumbers;
@@ -27,6 +31,29 @@ struct ChangeBody {
     /// True if calls from hidden numbers reach that phone too.
     #[serde(default)]
     support_phone_for_hidden: Option<bool>,
+    #[serde(default, deserialize_with = "given")]
+    standing: Option<Option<Object<StandingBody>>>,
+}
+
+/// A standing mask. Each change gives it as a whole.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StandingBody {
+    phones: Vec<Object<PhoneBody>>,
+    #[serde(default)]
+    blocked: Vec<String>,
+    #[serde(default)]
+    block_hidden: bool,
+    #[serde(default)]
+    language: Option<Language>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PhoneBody {
+    number: String,
+    #[serde(default)]
+    hours: Option<Object<NewHours>>,
 }
 
 /// Tells a null from a field that is not there.
@@ -45,41 +72,72 @@ struct SettingsView<'a> {
     support_phone: Option<&'a RealNumber>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     support_phone_for_hidden: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standing: Option<StandingView<'a>>,
+}
+
+#[derive(Serialize)]
+struct StandingView<'a> {
+    /// True if calls are connected.
+    open: bool,
+    phones: Vec<PhoneView<'a>>,
+    blocked: Vec<&'a RealNumber>,
+    block_hidden: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<&'a Language>,
+}
+
+#[derive(Serialize)]
+struct PhoneView<'a> {
+    number: &'a RealNumber,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hours: Option<&'a WrittenHours>,
+}
+
+impl<'a> StandingView<'a> {
+    fn new(standing: &'a StandingMask) -> Self {
+        let phone =
+            |callee: &'a Callee| PhoneView { number: &callee.number, hours: callee.hours.as_ref().map(Hours::written) };
+        Self {
+            open: standing.is_open,
+            phones: standing.phones.iter().map(phone).collect(),
+            blocked: standing.blocked.iter().collect(),
+            block_hidden: standing.blocks_hidden,
+            language: standing.language.as_ref(),
+        }
+    }
 }
 
 impl ProvisionNumbers {
     pub(crate) async fn show_number(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        answer(self.provisioner.number(&number(request)?).await?)
+        let (number, settings) = self.provisioner.number(&number(request)?).await?.ok_or_else(http::no_number)?;
+        Ok(answer(&number, &settings))
     }
 
     pub(crate) async fn change_number(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let number = number(request)?;
         let change = http::read_json::<ChangeBody>(request)?.into_change(self.limits, &self.healer.words)?;
-        answer(self.provisioner.change_number(&number, &change).await?)
+        let (number, settings) = self.provisioner.change_number(&number, &change).await?;
+        Ok(answer(&number, &settings))
     }
 }
 
-fn answer(found: Option<(PoolNumber, NumberSettings)>) -> Result<Response<Body>, Problem> {
-    let (number, settings) = found.ok_or_else(unknown)?;
+fn answer(number: &PoolNumber, settings: &NumberSettings) -> Response<Body> {
     let view = SettingsView {
-        number: NumberView::new(&number),
+        number: NumberView::new(number),
         words: settings.words.as_ref(),
         support_phone: settings.support.as_ref().map(|support| &support.phone),
         support_phone_for_hidden: settings.support.as_ref().is_some_and(|support| support.for_hidden),
+        standing: settings.standing.as_ref().map(StandingView::new),
     };
-    Ok(http::json(StatusCode::OK, &view))
+    http::json(StatusCode::OK, &view)
 }
 
 /// Returns the number in the path, or the problem 404.
 pub(crate) fn number(request: &Request) -> Result<VirtualNumber, Problem> {
     let number = request.path_parameters_ref().and_then(|parameters| parameters.first("number"));
     let number = number.and_then(|digits| PhoneNumber::try_from(digits.trim_start_matches('+')).ok());
-    number.map(VirtualNumber::from).ok_or_else(unknown)
-}
-
-/// Creates the problem 404 of a number that is not in the pool.
-pub(crate) fn unknown() -> Problem {
-    Problem::not_found("There is no such number in the pool.")
+    number.map(VirtualNumber::from).ok_or_else(http::no_number)
 }
 
 impl ChangeBody {
@@ -96,7 +154,44 @@ impl ChangeBody {
         if let Some(Some(texts)) = &self.words {
             http::check_voices("words", texts, words)?;
         }
-        Ok(SettingsChange { words: self.words, support })
+        let standing = self.standing.map(|standing| standing.map(|Object(body)| body.into_mask(limits)).transpose());
+        Ok(SettingsChange { words: self.words, support, standing: standing.transpose()? })
+    }
+}
+
+impl StandingBody {
+    /// Returns the standing mask, which is not open yet.
+    fn into_mask(self, limits: CallLimits) -> Result<StandingMask, Problem> {
+        let count = |field: &str, count: usize, allowed: std::ops::RangeInclusive<usize>| match allowed.contains(&count)
+        {
+            true => Ok(()),
+            false => {
+                let detail = format!("Must have {} to {} elements, not {count}.", allowed.start(), allowed.end());
+                Err(Problem::invalid(field, detail))
+            }
+        };
+        count("standing.phones", self.phones.len(), 1..=StandingMask::MOST_PHONES)?;
+        count("standing.blocked", self.blocked.len(), 0..=StandingMask::MOST_BLOCKED)?;
+        let mut phones: Vec<Callee> = Vec::new();
+        for (position, Object(body)) in self.phones.into_iter().enumerate() {
+            let field = format!("standing.phones[{position}].number");
+            let number = phone(&body.number, &field)?;
+            if phones.iter().any(|other| other.number.is_same_phone(&number)) {
+                return Err(Problem::invalid(field, "This phone is in the list already."));
+            }
+            phones.push(Callee { number, phone: position, hours: body.hours.map(|Object(NewHours(hours))| hours) });
+        }
+        let blocked = self.blocked.iter().enumerate().map(|(position, written)| {
+            Ok(phone(written, &format!("standing.blocked[{position}]"))?.canonical().into_owned())
+        });
+        Ok(StandingMask {
+            is_open: false,
+            phones,
+            blocked: blocked.collect::<Result<_, Problem>>()?,
+            blocks_hidden: self.block_hidden,
+            language: self.language,
+            limits,
+        })
     }
 }
 

@@ -39,6 +39,10 @@ pub(crate) struct CountryView {
     linking: usize,
     draining: usize,
     lost: usize,
+    /// Numbers that become standing masks when their last route has left quarantine.
+    setting_aside: usize,
+    /// Standing masks. No conversation gets them, so they count neither as ready nor for the headroom.
+    standing: usize,
     monthly_cost: Decimal,
     currency: &'static str,
     /// The peak usage, which is the number of numbers that are needed.
@@ -117,6 +121,9 @@ pub(crate) struct UpkeepView {
     found_again: Vec<VirtualNumber>,
     linked_again: Vec<VirtualNumber>,
     cancelled: Vec<VirtualNumber>,
+    /// Numbers that became standing masks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    standing: Vec<VirtualNumber>,
     rented: Vec<VirtualNumber>,
     /// Absent if there was nothing to heal.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,6 +199,7 @@ impl UpkeepView {
             found_again: upkeep.found_again.clone(),
             linked_again: upkeep.linked_again.clone(),
             cancelled: upkeep.cancelled.clone(),
+            standing: upkeep.standing.clone(),
             rented: upkeep.rented.clone(),
             healing: Some(healing).filter(|healing| **healing != Healing::default()).map(HealingView::new),
             shortfall: upkeep.shortfalls.iter().map(ShortfallView::new).collect(),
@@ -222,6 +230,8 @@ impl CountryView {
             linking: counts.of(NumberState::Linking),
             draining: counts.of(NumberState::Draining),
             lost: counts.of(NumberState::Lost),
+            setting_aside: counts.of(NumberState::SettingAside),
+            standing: counts.of(NumberState::Standing),
             monthly_cost: counts.monthly_cost,
             currency: CURRENCY,
             order: None,

@@ -70,6 +70,7 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
         ("POST", "/webhooks/event/{id}"),
         ("POST", "/webhooks/event/{id}/{step}"),
         ("POST", "/webhooks/event/pin/{nth}"),
+        ("POST", "/webhooks/event/standing/{attempt}"),
         ("GET", "/webhooks/whisper/{token}"),
         ("POST", "/webhooks/whisper/{token}"),
     ])?;
