@@ -2,7 +2,11 @@
 
 mod full;
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use shared::clock::ManualClock;
 
 use crate::decision_backend::{DecisionBackend, Reply};
 use crate::settings::Settings;
@@ -48,6 +52,13 @@ pub async fn run(settings: Settings, story: Story) -> Result<(), DemoError> {
     stack.stop().await;
     result?;
     if story == Story::Full {
+        // On a stack of its own, whose clock moves by a minute.
+        let clock = ManualClock::at(Timestamp::now());
+        let options = Options { settings: settings.clone(), clock: Arc::new(clock.clone()), ..Options::default() };
+        let stack = Stack::start(options).await?;
+        let result = Demo { http: crate::loopback_client(), stack: &stack }.set_a_number_aside(&clock).await;
+        stack.stop().await;
+        result?;
         // On a stack of its own, because here every stranger is asked for a PIN.
         let with_pins = settings.clone().with("PINS", "on");
         let stack = Stack::start(Options { settings: with_pins, ..Options::default() }).await?;

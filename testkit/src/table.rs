@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use shared::domain::conversation::{Conversation, ConversationId, SidePhone};
 use shared::domain::number_erasure::NumberErasure;
+use shared::domain::number_settings::NumberSettings;
 use shared::domain::order::OpenOrder;
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::route::{Hold, KeyOwner, Route, RouteTombstone};
@@ -75,6 +76,12 @@ pub struct Table {
     part_states: BTreeMap<String, (u64, usize)>,
     /// The virtual numbers that no participant can have as a phone, without released ones.
     own_numbers: BTreeSet<String>,
+    /// The settings of numbers.
+    pub settings: BTreeMap<String, NumberSettings>,
+    /// The phones that are listed as named by standing masks, by mask and phone.
+    standing_phones: BTreeSet<(String, String)>,
+    /// The revision of the last change of each standing mask, in the journal.
+    standing_changes: BTreeMap<String, u64>,
     /// The times from which numbers are lost, as their conversations see them.
     losses: BTreeMap<String, i64>,
     /// The conversations on lost numbers for which something is left to do.
@@ -120,6 +127,9 @@ impl Table {
                 let keys = Keys { keys, moves, until: item["quarantined_until"].as_i64().unwrap() };
                 self.keys.insert(id.try_into().unwrap(), keys);
             }
+            (("STANDING", number), "STANDING") => {
+                self.standing_changes.insert(number.to_owned(), item["revision"].as_u64().unwrap());
+            }
             (("TABLE", ""), "TABLE") => {}
             _ => panic!("an item of a new kind in the journal: {item:?}"),
         }
@@ -156,6 +166,11 @@ impl Table {
             (("CALLER", number), ("POOL", _)) => {
                 self.own_numbers.insert(number.to_owned());
                 self.losses.extend(item.get("lost_since").map(|since| (number.to_owned(), since.as_i64().unwrap())));
+            }
+            (("CALLER", number), ("SETTINGS", _)) => drop(self.settings.insert(number.to_owned(), read(item))),
+            (("PHONE", phone), ("STANDING", mask)) => {
+                assert_eq!(names(&item), ["pk", "since", "sk", "v"]);
+                self.standing_phones.insert((mask.to_owned(), phone.to_owned()));
             }
             (("HEAL", ""), _) => self.heals.push(read(item)),
             (("CONVERSATION", _), ("CONVERSATION", _)) if !item.contains_key("erased_at") => {
@@ -234,7 +249,7 @@ impl Table {
             (("POOL", ""), ("HELD" | "LOOK" | "WALK", _)) | (("RETENTION", ""), _) => {}
             (("DEMAND", ""), _) => self.demands.push(read(item)),
             (("ORDER", ""), _) => self.orders.push(read(item)),
-            (("POOL", country), (work @ ("UNFINISHED" | "DRAINING" | "LOST"), number)) => {
+            (("POOL", country), (work @ ("UNFINISHED" | "DRAINING" | "LOST" | "STANDING"), number)) => {
                 self.work.insert((country.to_owned(), work.to_owned(), number.to_owned()));
             }
             (("POOL", _), ("NUMBER", _)) => self.pool.push(read(item)),
@@ -263,7 +278,26 @@ impl Table {
         self.check_erased(now);
         self.check_participations();
         self.check_pool();
+        self.check_standing_masks(now);
         self.check_journal(now);
+    }
+
+    /// Checks that standing masks are out of pairing, that those which connect calls have no live conversation, and that each phone which
+    /// they name leads to them.
+    fn check_standing_masks(&self, now: Timestamp) {
+        let standing = self.settings.iter().filter_map(|(number, of)| Some((number, of.standing.as_ref()?, of)));
+        let mut named = BTreeSet::new();
+        for (number, mask, settings) in standing.clone() {
+            named.extend(mask.named().into_iter().map(|phone| (number.clone(), phone.expose().to_owned())));
+            assert!(!self.ready.contains(number), "{number} is given to conversations");
+            assert!(self.standing_changes[number] <= settings.revision, "the journal knows a later change of {number}");
+            let live = self.routes.iter().filter(|((_, dialled), route)| dialled == number && route.is_live(now));
+            assert!(!mask.is_open || live.count() == 0, "{number} connects calls, and has live conversations");
+        }
+        assert_eq!(self.standing_phones, named, "the phones that lead to standing masks");
+        let set_aside = self.pool.iter().filter(|number| number.set_aside).map(|number| number.number.to_string());
+        let masks: BTreeSet<_> = standing.map(|(number, ..)| number.clone()).collect();
+        assert_eq!(set_aside.collect::<BTreeSet<_>>(), masks, "the numbers that are set aside");
     }
 
     /// Checks that the journal has the last change of each conversation, and its route keys until the quarantine is over.
@@ -492,8 +526,9 @@ impl Table {
             *costs.entry(country.clone()).or_insert(Decimal::ZERO) += number.rent();
             let kind = match number.state {
                 NumberState::Renting | NumberState::Linking => "UNFINISHED",
-                NumberState::Draining => "DRAINING",
+                NumberState::Draining | NumberState::SettingAside => "DRAINING",
                 NumberState::Lost => "LOST",
+                NumberState::Standing => "STANDING",
                 NumberState::Ready => continue,
             };
             work.insert((country, kind.to_owned(), number.number.to_string()));

@@ -1,6 +1,8 @@
 //! The second part of the demo: what a call feels like. Each feature of `docs/calls.md` once, for two people of its own.
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
+use shared::clock::ManualClock;
 
 use super::{Demo, DemoError, check, heard, text};
 use crate::decision_backend::{DecisionBackend, Reply};
@@ -34,6 +36,38 @@ impl Demo<'_> {
         self.press_the_safety_key().await?;
         self.speak_to_strangers().await?;
         self.text_each_other().await
+    }
+
+    /// Shows what needs time to pass, on a stack whose `clock` the demo moves.
+    pub(super) async fn set_a_number_aside(&self, clock: &ManualClock) -> Result<(), DemoError> {
+        println!("\n23. A standing mask: anybody may dial it, and it leads to a team.");
+        let [first, second, stranger] = ["447700900192", "447700900193", "447700900199"];
+        let order = self.post(&self.gateway("/numbers"), json!({"country": "GB", "count": 1})).await?;
+        let number = text(&order, "/added/0/number");
+        let phones = json!([{"number": format!("+{first}")}, {"number": format!("+{second}")}]);
+        let standing = json!({"standing": {"phones": phones, "blocked": ["+447700900666"]}});
+        let address = self.gateway(&format!("/numbers/{number}"));
+        let set: Value = self.http.patch(&address).json(&standing).send().await?.error_for_status()?.json().await?;
+        println!(
+            "   PATCH /numbers/{number}: {}. A minute later a run of the schedule opens it.",
+            text(&set, "/state")
+        );
+        clock.advance(SignedDuration::from_secs(61));
+        self.stack.run_schedule().await.map_err(|error| DemoError::Wrong(error.to_string()))?;
+        let call = |from: &str| json!({"from": from, "to": number, "callees": {first: "busy"}});
+        let told = self.post(&self.simulator_calls(), call(stranger)).await?;
+        println!(
+            "   A stranger calls. The first phone is busy, and the second shows +{}.",
+            text(&told["callees"][1], "/display")
+        );
+        check(
+            told["callees"][1]["number"] == second && told["callees"][1]["display"] == number.as_str(),
+            "a team",
+            &told,
+        )?;
+        let told = self.post(&self.simulator_calls(), call("447700900666")).await?;
+        println!("   Somebody on the block list hears: \"{}\"", heard(&told));
+        check(told["phones"]["callee"].is_null(), "a blocked caller reaches nobody", &told)
     }
 
     async fn speak_to_strangers(&self) -> Result<(), DemoError> {
@@ -282,7 +316,7 @@ impl Demo<'_> {
     }
 
     async fn type_a_pin(&self) -> Result<(), DemoError> {
-        println!("\n23. The rider's phone hides its number. The rider types a PIN.");
+        println!("\n24. The rider's phone hides its number. The rider types a PIN.");
         let pair = self.pair(20, json!({"pin": true, "pin_in_text": true}), ["en", "en"]).await?;
         println!("   The rider's phone: \"{}\"", self.last_text(&pair.rider).await?);
         let created = self.get(&self.gateway(&pair.path)).await?;

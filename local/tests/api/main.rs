@@ -41,6 +41,7 @@ mod recordings;
 mod retention;
 mod safety_key;
 mod stale;
+mod standing;
 mod support;
 mod template;
 mod texts;

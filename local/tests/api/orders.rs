@@ -143,6 +143,7 @@ async fn run_of_a_replaced_order_buys_no_more() {
         draining_since: None,
         missing_since: None,
         part: None,
+        set_aside: false,
         loss: shared::domain::pool::LossNotes::default(),
     };
     let ledger = store.ledger().await.unwrap();

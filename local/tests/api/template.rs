@@ -378,6 +378,7 @@ fn journal() -> Value {
 fn only_who_writes_the_journal_may_and_nobody_reads_it() {
     let template = template();
     let conversations = |actions: &[&str]| (actions.to_vec().join(" "), vec![json!("CONVERSATION#*")]);
+    let standing_masks = || ("dynamodb:PutItem".to_owned(), vec![json!("STANDING#*")]);
     for (function, allowed) in [
         ("AnswerWebhook", vec![]),
         ("GetConversation", vec![]),
@@ -387,11 +388,15 @@ fn only_who_writes_the_journal_may_and_nobody_reads_it() {
         ("EventWebhook", vec![conversations(&["dynamodb:PutItem"])]),
         ("CreateConversation", vec![conversations(&["dynamodb:UpdateItem"])]),
         ("UpdateConversation", vec![conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem"])]),
-        ("EndConversation", vec![conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"])]),
+        (
+            "EndConversation",
+            vec![conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]), standing_masks()],
+        ),
         (
             "ProvisionNumbers",
             vec![
                 conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem"]),
+                standing_masks(),
                 ("dynamodb:GetItem dynamodb:PutItem".to_owned(), vec![json!("TABLE")]),
             ],
         ),
@@ -607,7 +612,7 @@ async fn example_events_get_answers_of_their_names() {
         let (status, ncco) = send(name).await;
         assert_eq!((status, ncco.as_array().unwrap().len(), &ncco[0]["action"]), (200, 1, &json!("talk")), "{name}");
     }
-    let of_a_step = ["event-webhook-menu", "event-webhook-pin", "event-webhook-unsigned"];
+    let of_a_step = ["event-webhook-menu", "event-webhook-pin", "event-webhook-standing", "event-webhook-unsigned"];
     for name in events.keys().filter(|name| name.starts_with("event-webhook") && !of_a_step.contains(&name.as_str())) {
         assert_eq!(send(name).await, (204, Value::Null), "{name}");
     }
@@ -618,6 +623,8 @@ async fn example_events_get_answers_of_their_names() {
     for name in ["message-webhook", "message-webhook-receipt"] {
         assert_eq!(send(name).await, (200, Value::Null), "{name}");
     }
+    let (status, ncco) = send("event-webhook-standing").await;
+    assert_eq!((status, &ncco[0]["action"]), (200, &json!("talk")), "the number is no standing mask: {ncco}");
     for name in ["answer-webhook-unsigned", "event-webhook-unsigned"] {
         let (status, problem) = send(name).await;
         assert_eq!((status, &problem["title"]), (503, &json!("Webhook not signed")), "{name}");

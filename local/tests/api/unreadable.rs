@@ -81,6 +81,8 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::NumberSettings => key(&format!("CALLER#{}", NUMBERS[3]), "SETTINGS"),
         ItemKind::Conversation => key(&format!("CONVERSATION#{other}"), "CONVERSATION"),
         ItemKind::Participation => key(&format!("PHONE#{caller}"), &format!("CONVERSATION#{other}")),
+        ItemKind::StandingPhone => key(&format!("PHONE#{caller}"), &format!("STANDING#{}", NUMBERS[3])),
+        ItemKind::StandingChange => key(&format!("STANDING#{}", NUMBERS[3]), "STANDING"),
         ItemKind::Leg => key(&format!("CONVERSATION#{good}"), "LEG#CON-1#2"),
         ItemKind::Usage => key(&format!("CONVERSATION#{good}"), "USAGE"),
         ItemKind::Number => key("POOL#GB", &format!("NUMBER#{}", NUMBERS[3])),

@@ -80,6 +80,16 @@ pub fn pin(nth: u8, body: &Value, signature: &str) -> Value {
     event
 }
 
+/// A change of the settings of a number.
+pub fn number_change(number: &str, body: &Value) -> Value {
+    let mut event = with_body(include_str!("../../../events/provision-numbers-change.json"), body);
+    let path = format!("/numbers/{number}");
+    event["rawPath"] = json!(path);
+    event["pathParameters"] = json!({"number": number});
+    event["requestContext"]["http"]["path"] = json!(path);
+    event
+}
+
 pub fn drain(number: &str) -> Value {
     let mut event: Value = serde_json::from_str(include_str!("../../../events/provision-numbers-show.json")).unwrap();
     let (route, path) = ("DELETE /numbers/{number}", format!("/numbers/{number}"));

@@ -214,3 +214,44 @@ async fn schedule_cancels_a_drained_number_once_after_a_crash() {
     })
     .await;
 }
+
+/// A change that makes a number a standing mask.
+fn standing(number: &str) -> Value {
+    events::number_change(number, &json!({"standing": {"phones": [{"number": "+447700900801"}]}}))
+}
+
+#[tokio::test]
+async fn standing_mask_is_set_and_ended_in_spite_of_a_crash() {
+    at_every_request("PATCH /numbers/{number}", 3, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        let (set, end) = (standing("447451000001"), events::number_change("447451000001", &json!({"standing": null})));
+        scenario.run(&laptop, async |functions| drop(functions.answer::<ProvisionNumbers>(&set).await)).await;
+        // The table is consistent after a crash, too.
+        laptop.table().await;
+        let answer = Functions::of(&laptop).answer::<ProvisionNumbers>(&set).await;
+        assert_eq!((answer.status, &answer.body["state"]), (200, &json!("setting_aside")), "{answer:?}");
+        let answer = Functions::of(&laptop).answer::<ProvisionNumbers>(&end).await;
+        assert_eq!((answer.status, &answer.body["state"]), (200, &json!("ready")), "{answer:?}");
+        check(&laptop, 2, 2).await;
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn schedule_opens_a_standing_mask_in_spite_of_a_crash() {
+    at_every_request("the schedule, opening a standing mask", 10, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        Functions::of(&laptop).answer::<ProvisionNumbers>(&standing("447451000001")).await;
+        laptop.advance(61);
+        scenario.run(&laptop, async |functions| drop(functions.tick().await)).await;
+        laptop.table().await;
+        Functions::of(&laptop).tick().await;
+        let shown = laptop.get("/numbers/447451000001").await.body;
+        assert_eq!((&shown["state"], &shown["standing"]["open"]), (&json!("standing"), &json!(true)), "{shown}");
+        assert_eq!(laptop.owned_numbers().await.len(), 2, "none was given back");
+        laptop.table().await;
+        scenario
+    })
+    .await;
+}

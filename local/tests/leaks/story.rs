@@ -277,3 +277,42 @@ async fn decisions_of_the_backend_leak_no_number() {
     assert_eq!(laptop.patch(&path, &refused).await.status, 422);
     assert_nothing_leaked(&laptop).await;
 }
+
+/// A standing mask with a team and a block list: it is set, called, refused and erased.
+#[tokio::test]
+async fn standing_mask_leaks_no_number() {
+    let laptop = builder().numbers("GB", 2).start().await;
+    let pool = laptop.get("/numbers").await.body;
+    let number = pool["countries"][0]["numbers"][0]["number"].as_str().unwrap();
+    let path = format!("/numbers/{number}");
+    let phone = |digits: &str| json!({"number": format!("+{digits}")});
+    let mut standing = json!({"phones": [phone(RIDER), phone(DRIVER)], "blocked": [format!("+{NEW_PHONE}")]});
+    assert_eq!(laptop.patch(&path, &json!({"standing": standing})).await.status, 200);
+    laptop.advance(61);
+    laptop.run_schedule().await;
+    for (from, callees) in [(STRANGER, json!({RIDER: "busy"})), (STRANGER, json!({RIDER: "busy", DRIVER: "busy"}))] {
+        let call = laptop.call(json!({"from": from, "to": number, "callees": callees})).await;
+        let ncco = call["nccos"].to_string().replace(RIDER, "the first").replace(DRIVER, "the second");
+        REAL.assert_no_leak("an NCCO", &ncco);
+        REAL.assert_no_leak("what the caller hears", &call["phones"]["caller"]["heard"].to_string());
+        assert_eq!(call["callees"][0]["display"], number, "{call}");
+    }
+    for from in [NEW_PHONE, RIDER, "anonymous"] {
+        laptop.call(json!({"from": from, "to": number})).await;
+    }
+    standing["phones"][1]["number"] = json!(format!("{DRIVER}x"));
+    let refused = laptop.patch(&path, &json!({"standing": standing})).await;
+    REAL.assert_no_leak("a refusal", &refused.body.to_string());
+    let event = json!({"from": DRIVER, "to": STRANGER, "direction": "outbound", "status": "busy", "uuid": DRIVER,
+                       "conversation_uuid": RIDER});
+    for attempt in ["1.0.1800000000", DRIVER] {
+        let answer = laptop.signed_post(&format!("/webhooks/event/standing/{attempt}"), &event.to_string()).await;
+        REAL.assert_no_leak("the answer of a step", &answer.body.to_string());
+    }
+    let asked = format!("/decisions?from=%2B{NEW_PHONE}&to={number}");
+    let decision = laptop.get(&asked).await.body;
+    REAL.assert_no_leak("a decision", &decision.to_string());
+    assert_eq!(laptop.post("/erasures", &json!({"number": format!("+{DRIVER}")})).await.body["state"], "done");
+    assert_eq!(laptop.delete(&path).await.status, 409);
+    assert_nothing_leaked(&laptop).await;
+}

@@ -256,6 +256,8 @@ fn check_counts(model: &Model, table: &Table) -> Verdict {
             NumberState::Ready => ("ready", None),
             NumberState::Draining => ("draining", Some("DRAINING")),
             NumberState::Lost => ("lost", Some("LOST")),
+            NumberState::SettingAside => ("setting_aside", Some("DRAINING")),
+            NumberState::Standing => ("standing", Some("STANDING")),
         };
         *counts.entry(format!("{}#{state}", number.country)).or_insert(0) += 1;
         let mark = kind.map(|kind| ((number.country.to_string(), format!("{kind}#{}", number.number)), ()));

@@ -556,6 +556,7 @@ fn number_in_state_renting(kind: Kind, index: u64, now: Timestamp) -> PoolNumber
         draining_since: None,
         missing_since: None,
         part: None,
+        set_aside: false,
         loss: LossNotes::default(),
     }
 }

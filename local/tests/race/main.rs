@@ -22,4 +22,5 @@ mod recordings;
 mod renting;
 mod safety_key;
 mod sandboxes;
+mod standing;
 mod texts;

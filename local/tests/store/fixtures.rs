@@ -14,6 +14,7 @@ use shared::domain::call_limits::CallLimits;
 use shared::domain::carrier_record::{CarrierRecord, Product};
 use shared::domain::conversation::{Conversation, ConversationId, State};
 use shared::domain::judge::{Judge, LookedUp};
+use shared::domain::language::Language;
 use shared::domain::number_erasure::{ErasureId, NumberErasure};
 use shared::domain::number_settings::NumberSettings;
 use shared::domain::order::Ordered;
@@ -23,14 +24,15 @@ use shared::domain::pool::{Feature, NumberState};
 use shared::domain::recording::{Recording, RecordingKind, RecordingState};
 use shared::domain::recording_work::{RecordingTask, RecordingWork};
 use shared::domain::relayed_text::{AcceptedPart, PartFate, Receipt, RelayedText, TextReference};
-use shared::domain::route::{Destination, KeyOwner, Route};
+use shared::domain::route::{Callee, Destination, KeyOwner, Route};
 use shared::domain::route_keys::{RouteKey, Tenure};
 use shared::domain::side::{Side, WhoDials};
+use shared::domain::standing::StandingMask;
 use shared::domain::support::SupportPhone;
 use shared::domain::usage::Usage;
 use shared::store::{
     AccountWalk, CallsPage, Counted, IdempotentRequest, ItemKind, Keeping, LegIds, LegNumbers, LegPhone, Line, Loss,
-    Offer, RecordedDemand, Recount, RetentionPass, RouteScan, ScanPurpose, Store, TextClaim, TextOutcome, TriesOf,
+    Offer, RecordedDemand, RecordedStanding, Recount, RetentionPass, RouteScan, ScanPurpose, Store, TextClaim, TextOutcome, TriesOf,
     Warning,
 };
 
@@ -308,6 +310,14 @@ fn settings() -> NumberSettings {
         revision: 1,
         words: Some(serde_json::from_value(json!({"en": "This is the office."})).unwrap()),
         support: Some(SupportPhone { phone: phone(DRIVER), for_hidden: true, limits }),
+        standing: Some(StandingMask {
+            is_open: false,
+            phones: vec![Callee { number: phone(DRIVER), phone: 0, hours: None }],
+            blocked: [phone(RIDER)].into(),
+            blocks_hidden: true,
+            language: Language::try_from("de".to_owned()).ok(),
+            limits,
+        }),
     }
 }
 
@@ -323,7 +333,8 @@ async fn tell_story_of_pool(store: &Store) {
     assert!(store.begin_draining(&pooled(23).await, after(5)).await.unwrap());
     assert!(store.lose(&pooled(24).await, after(5)).await.unwrap());
     let change = [&NumberSettings::default(), &settings()];
-    assert!(store.change_number_settings(&pooled(22).await, change).await.unwrap());
+    assert!(store.change_number_settings(&pooled(22).await, change, after(5)).await.unwrap());
+    assert!(store.open_standing(&pooled(22).await).await.unwrap());
     store.place_order(&ordered(), now()).await.unwrap();
     assert_eq!(store.record_demand(gb(), 3, now()).await.unwrap(), RecordedDemand::New);
     store.raise_peak_usage(Mark { country: gb(), until: Date::constant(2027, 1, 20), routes: 2 }).await.unwrap();
@@ -428,23 +439,32 @@ async fn check_routes(store: &Store) {
 async fn check_pool(store: &Store) {
     let pool = store.pool_numbers(gb()).await.unwrap();
     let states: Vec<_> = pool.iter().map(|number| number.state).collect();
-    use NumberState::{Draining, Lost, Ready, Renting};
-    assert_eq!(states, [Renting, Ready, Draining, Lost]);
+    use NumberState::{Draining, Lost, Renting, Standing};
+    assert_eq!(states, [Renting, Standing, Draining, Lost]);
     let ledger = store.ledger().await.unwrap();
-    assert_eq!(NumberState::ALL.map(|state| ledger.counts(gb()).of(state)), [1, 0, 1, 1, 1]);
+    assert_eq!(NumberState::ALL.map(|state| ledger.counts(gb()).of(state)), [1, 0, 0, 1, 1, 0, 1]);
     assert_eq!((ledger.countries, ledger.monthly_cost), (vec![gb()], "3.75".parse().unwrap()));
     for (number, work) in pool.iter().filter_map(|number| Some((number, number.state.work()?))) {
         let page = store.numbers_with_work(gb(), work, None, 9).await.unwrap();
         assert_eq!(page.numbers, std::slice::from_ref(number));
         assert!(store.is_known(&number.number, now()).await.unwrap());
     }
+    assert!(pool[1].set_aside && pool[1].draining_since.is_none());
     let lost = store.losses([&virtual_number(24), &virtual_number(22)]).await.unwrap();
     assert_eq!(lost, [Some(after(5)), None]);
     let parts = store.ready_parts().await.unwrap();
-    assert_eq!(parts.values().map(|part| (part.version, part.count)).collect::<Vec<_>>(), [(5, 1)]);
+    assert_eq!(parts.values().map(|part| (part.version, part.count)).collect::<Vec<_>>(), [(6, 0)]);
     let ready = store.ready_pool().await.unwrap();
-    assert_eq!(ready.parts.values().map(|part| part.version).collect::<Vec<_>>(), [5]);
-    assert_eq!(store.number_settings(&virtual_number(22)).await.unwrap(), Some(settings()));
+    assert_eq!(ready.parts.values().map(|part| part.version).collect::<Vec<_>>(), [6]);
+    let opened = settings().standing.map(|standing| StandingMask { is_open: true, ..standing });
+    let opened = NumberSettings { revision: 2, standing: opened, ..settings() };
+    assert_eq!(store.number_settings(&virtual_number(22)).await.unwrap(), Some(opened));
+    for named in [RIDER, DRIVER] {
+        let masks = store.standing_masks_of(&phone(named), after(5)).await.unwrap();
+        assert_eq!(masks, [virtual_number(22)]);
+    }
+    let recorded = store.recorded_standing(None).await.unwrap();
+    assert_eq!(recorded.found, [RecordedStanding { number: virtual_number(22), revision: 1 }]);
     let peaks = store.peak_usage(now()).await.unwrap();
     assert_eq!(peaks.of(gb(), Date::constant(2027, 1, 20)), 2);
 }

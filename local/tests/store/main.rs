@@ -10,6 +10,7 @@ mod pins;
 mod pool;
 mod restore;
 mod spellings;
+mod standing;
 mod usage;
 
 use std::collections::HashSet;
@@ -149,6 +150,7 @@ fn number(index: usize) -> PoolNumber {
         draining_since: None,
         missing_since: None,
         part: None,
+        set_aside: false,
         loss: LossNotes::default(),
     }
 }
