@@ -18,7 +18,7 @@ use shared::store::{Decided, Store};
 use shared::vonage::event::AnswerRequest;
 use shared::vonage::ncco::Ncco;
 use shared::vonage::signature::WebhookVerifier;
-use shared::vonage::{call_urls, ncco, pin_steps, standing_steps};
+use shared::vonage::{call_urls, ncco, pin_steps};
 
 /// The answer webhook.
 pub struct AnswerWebhook {
@@ -77,7 +77,7 @@ impl HttpFunction for AnswerWebhook {
             (Decision::PinAsked, Some(url)) => pin_steps::ask(&speech, url, false),
             (Decision::Standing(call), _) => {
                 let base = http::base_url(self.public_url.as_deref(), &request);
-                standing_steps::answer(call, &speech, base.as_deref())
+                ncco::standing(call, &speech, base.as_deref())
             }
             (decision, _) => ncco::decided(decision, &speech, follow_up),
         };

@@ -6,9 +6,9 @@ use shared::domain::call::Direction;
 use shared::domain::missed_calls::Missed;
 use shared::edge::http::{self, Problem};
 use shared::edge::request_log::RequestLog;
+use shared::vonage::call_steps;
 use shared::vonage::event::Event;
 use shared::vonage::ncco::Ncco;
-use shared::vonage::standing_steps;
 
 use crate::{EventWebhook, not_an_object};
 
@@ -34,6 +34,7 @@ impl EventWebhook {
         log.outcome = if next.is_some() { "next phone" } else { "missed call" };
         let language = standing.and_then(|standing| standing.language.as_ref());
         let base = http::base_url(self.public_url.as_deref(), request);
-        Ok(Some(standing_steps::after(next, missed, &self.words.speech(language), base.as_deref())))
+        let speech = self.words.speech(language);
+        Ok(Some(call_steps::after_standing_attempt(next, missed, &speech, base.as_deref())))
     }
 }

@@ -101,6 +101,13 @@ fn check_table(items: &[Value]) {
         let members = item.as_object_mut().unwrap();
         if key.starts_with("CALLER#") {
             members.retain(|name, _| !["pk", "connect_to", "callees"].contains(&name.as_str()));
+            // A standing mask names phones in its two lists, and nowhere else.
+            if let Some(standing) = members.get_mut("standing") {
+                standing["M"]
+                    .as_object_mut()
+                    .unwrap()
+                    .retain(|name, _| !["phones", "blocked"].contains(&name.as_str()));
+            }
         } else if key.starts_with("PHONE#") {
             members.retain(|name, _| name != "pk");
         } else if item["sk"]["S"] == "CONVERSATION" {

@@ -85,6 +85,7 @@ impl Answer {
             Outcome::EraseNumber(Ok(erasure)) => Self::Failed(format!("{erasure:?}")),
             Outcome::Drain(Ok(Drained::Draining(_))) => Self::Draining,
             Outcome::Drain(Ok(Drained::Busy(_))) => Self::Busy,
+            Outcome::Drain(Ok(Drained::SetAside)) => Self::Failed("a standing mask that nobody has set".to_owned()),
             Outcome::Rent(Ok(done)) if !done.shortfalls.is_empty() => Self::Failed(format!("{:?}", done.shortfalls)),
             Outcome::Upkeep(Ok(done)) if !done.shortfalls.is_empty() => Self::Failed(format!("{:?}", done.shortfalls)),
             Outcome::Orders(Ok(done)) if done.iter().any(|(_, done)| !done.shortfalls.is_empty()) => {

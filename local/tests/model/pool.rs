@@ -134,7 +134,7 @@ impl Model {
         same.missing_since = match now.state {
             Lost => Some(before.missing_since.unwrap_or(self.second())),
             NumberState::Draining => before.missing_since,
-            Renting | Linking | Ready => None,
+            Renting | Linking | Ready | NumberState::SettingAside | NumberState::Standing => None,
         };
         same.part = match (before.state, now.state) {
             (Ready, Ready) => before.part,

@@ -1,11 +1,11 @@
 //! The decision about a call: the word for what it meets, and the rule behind it.
 
+use crate::domain::attempt::Attempt;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::conversation::ConversationId;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Destination;
-use crate::domain::standing::StandingCall;
 use crate::domain::stranger::Stranger;
 
 /// The fate of a call.
@@ -34,6 +34,30 @@ pub enum Decision {
     Hidden,
     /// The caller id means no phone, or several.
     Unclear,
+}
+
+/// The fate of a call to a standing mask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StandingCall {
+    /// It is connected to a phone.
+    Connects(StandingConnection),
+    /// The caller is blocked.
+    Blocked,
+    /// No phone is called at this hour.
+    Closed,
+}
+
+/// A connection of a caller with a phone behind a standing mask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandingConnection {
+    /// The phone.
+    pub phone: RealNumber,
+    /// The standing mask, which the phone shows.
+    pub mask: VirtualNumber,
+    /// What the limits leave for it.
+    pub limits: CallLimits,
+    /// The attempt.
+    pub attempt: Attempt,
 }
 
 impl Decision {

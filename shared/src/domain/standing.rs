@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::attempt::Attempt;
 use crate::domain::call_limits::CallLimits;
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, StandingCall, StandingConnection};
 use crate::domain::language::Language;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
@@ -33,30 +33,6 @@ pub struct StandingMask {
     pub language: Option<Language>,
     /// Limits of a call, with all its attempts.
     pub limits: CallLimits,
-}
-
-/// The fate of a call to a standing mask.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StandingCall {
-    /// It is connected to a phone.
-    Connects(StandingConnection),
-    /// The caller is blocked.
-    Blocked,
-    /// No phone is called at this hour.
-    Closed,
-}
-
-/// A connection of a caller with a phone behind a standing mask.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StandingConnection {
-    /// The phone.
-    pub phone: RealNumber,
-    /// The standing mask, which the phone shows.
-    pub mask: VirtualNumber,
-    /// What the limits leave for it.
-    pub limits: CallLimits,
-    /// The attempt.
-    pub attempt: Attempt,
 }
 
 impl StandingMask {

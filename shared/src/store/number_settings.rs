@@ -4,12 +4,17 @@ use jiff::Timestamp;
 
 use super::item::{self, Item, Key};
 use super::passed_over::PassedOver;
-use super::standing;
+use super::standing::{self, RecordedStanding};
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::number_settings::NumberSettings;
-use crate::domain::phone::VirtualNumber;
+use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::pool::PoolNumber;
+use crate::domain::standing::StandingMask;
+use crate::retry;
+
+/// Maximum number of attempts at settings that others change at the same time.
+const ATTEMPTS: u32 = 5;
 
 impl Store {
     /// Returns the settings of a number. One consistent read.
@@ -42,6 +47,55 @@ impl Store {
         });
         self.transact_settled(transaction).await
     }
+
+    /// Removes a phone from a standing mask: from its phones and from its block list.
+    pub async fn forget_in_standing_mask(
+        &self,
+        phone: &RealNumber,
+        mask: &VirtualNumber,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for attempt in 0..ATTEMPTS {
+            let since = self.named_since(phone, mask).await?;
+            let before = self.number_settings(mask).await?;
+            let names = |settings: &NumberSettings| {
+                settings.standing.as_ref().is_some_and(|standing| standing.named().contains(phone.canonical().as_ref()))
+            };
+            let Some(before) = before.filter(names) else {
+                // A change may name it again at this moment.
+                let delete = Write::delete(Key::StandingPhone { phone: &phone.canonical(), mask });
+                return match since {
+                    Some(since) => self.delete(delete.when("since = :since").bind(":since", since)).await.map(drop),
+                    None => self.delete(delete).await.map(drop),
+                };
+            };
+            let standing = before.standing.as_ref().map(|standing| standing.without(phone));
+            let after = NumberSettings { revision: before.revision + 1, standing, ..before.clone() };
+            if self.transact_settled(replace(mask, [&before, &after], now)?).await? {
+                return Ok(());
+            }
+            retry::pause(attempt).await;
+        }
+        Err(StoreError::Contended("the settings of a number"))
+    }
+
+    /// Closes a standing mask of a restored table that has changed since: it leads to nobody until it is set again. True if it did lead
+    /// to somebody.
+    pub async fn close_standing(&self, recorded: &RecordedStanding, now: Timestamp) -> Result<bool, StoreError> {
+        for attempt in 0..ATTEMPTS {
+            let before = self.number_settings(&recorded.number).await?;
+            let is_older = |settings: &NumberSettings| settings.revision < recorded.revision;
+            let Some(before) = before.filter(is_older) else { return Ok(false) };
+            let Some(standing) = before.standing.clone() else { return Ok(false) };
+            let closed = StandingMask { is_open: false, phones: Vec::new(), blocked: Default::default(), ..standing };
+            let after = NumberSettings { revision: recorded.revision, standing: Some(closed), ..before.clone() };
+            if self.transact_settled(replace(&recorded.number, [&before, &after], now)?).await? {
+                return Ok(true);
+            }
+            retry::pause(attempt).await;
+        }
+        Err(StoreError::Contended("the settings of a number"))
+    }
 }
 
 /// Reads settings for a call.
@@ -50,7 +104,7 @@ pub(super) fn of_item(item: Item) -> Option<NumberSettings> {
 }
 
 /// Replaces the settings of a number, if they are still those of `before`. What names its phones is written with it.
-pub(super) fn replace(
+fn replace(
     number: &VirtualNumber,
     [before, after]: [&NumberSettings; 2],
     now: Timestamp,

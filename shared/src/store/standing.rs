@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use super::item::{self, Item, Key, STANDING_PREFIX};
 use super::journal::{CHANGES_KEPT, JournalPage};
-use super::number_settings::replace;
 use super::numbers::{change_state, change_work, unlist};
 use super::write::Write;
 use super::{Store, StoreError, pool, ready_numbers};
@@ -20,10 +19,6 @@ use crate::domain::number_settings::NumberSettings;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pool::{NumberState, PoolNumber};
 use crate::domain::standing::StandingMask;
-use crate::retry;
-
-/// Maximum number of attempts at settings that others change at the same time.
-const ATTEMPTS: u32 = 5;
 
 /// The item of a phone that a standing mask names.
 #[derive(Serialize, Deserialize)]
@@ -132,53 +127,22 @@ impl Store {
         Ok(items.iter().filter(was_named).filter_map(mask).collect())
     }
 
-    /// Removes a phone from a standing mask: from its phones and from its block list.
-    pub async fn forget_in_standing_mask(
+    /// Returns the time from which a standing mask names a phone, as it is stored. `None` if that is not known.
+    pub(super) async fn named_since(
         &self,
         phone: &RealNumber,
         mask: &VirtualNumber,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let listed = Key::StandingPhone { phone: &phone.canonical(), mask };
-        for attempt in 0..ATTEMPTS {
-            let before = self.number_settings(mask).await?;
-            let names = |settings: &NumberSettings| {
-                settings.standing.as_ref().is_some_and(|standing| standing.named().contains(phone.canonical().as_ref()))
-            };
-            let Some(before) = before.filter(names) else {
-                return self.delete_item(listed).await;
-            };
-            let standing = before.standing.as_ref().map(|standing| standing.without(phone));
-            let after = NumberSettings { revision: before.revision + 1, standing, ..before.clone() };
-            if self.transact_settled(replace(mask, [&before, &after], now)?).await? {
-                return Ok(());
-            }
-            retry::pause(attempt).await;
-        }
-        Err(StoreError::Contended("the settings of a number"))
+    ) -> Result<Option<AttributeValue>, StoreError> {
+        let key = format!("{STANDING_PREFIX}{mask}");
+        let items = self.query(item::phone_partition(&phone.canonical()), Some(&key)).await?;
+        // Another number may begin with the same digits.
+        let listed = items.into_iter().find(|item| item::sort_key(item) == key);
+        Ok(listed.and_then(|mut item| item.remove("since")))
     }
 
     /// Returns the next page of the recorded changes of standing masks, starting at `from`. One consistent scan of the journal.
     pub async fn recorded_standing(&self, from: Option<Item>) -> Result<JournalPage<RecordedStanding>, StoreError> {
         self.journal_page(item::STANDING_CHANGE, from, item::read).await
-    }
-
-    /// Closes a standing mask of a restored table that has changed since: it leads to nobody until it is set again. True if it did lead
-    /// to somebody.
-    pub async fn close_standing(&self, recorded: &RecordedStanding, now: Timestamp) -> Result<bool, StoreError> {
-        for attempt in 0..ATTEMPTS {
-            let before = self.number_settings(&recorded.number).await?;
-            let is_older = |settings: &NumberSettings| settings.revision < recorded.revision;
-            let Some(before) = before.filter(is_older) else { return Ok(false) };
-            let Some(standing) = before.standing.clone() else { return Ok(false) };
-            let closed = StandingMask { is_open: false, phones: Vec::new(), blocked: Default::default(), ..standing };
-            let after = NumberSettings { revision: recorded.revision, standing: Some(closed), ..before.clone() };
-            if self.transact_settled(replace(&recorded.number, [&before, &after], now)?).await? {
-                return Ok(true);
-            }
-            retry::pause(attempt).await;
-        }
-        Err(StoreError::Contended("the settings of a number"))
     }
 }
 

@@ -1,10 +1,11 @@
 //! The NCCOs in the middle of a call: at the callee's phone before it is connected, and after a call that nobody took.
 
 use super::call_urls::{CallUrls, StepKind};
-use super::ncco::{Action, Ncco, one_key, say};
+use super::ncco::{Action, Ncco, connect_standing, one_key, say};
 use crate::domain::attempt::Attempt;
 use crate::domain::call_recording::CallRecording;
 use crate::domain::conversation::{Conversation, ConversationId, SidePhone};
+use crate::domain::decision::StandingConnection;
 use crate::domain::guard::Guard;
 use crate::domain::missed_calls::{LONGEST_MESSAGE, Measure, Missed};
 use crate::domain::side::Side;
@@ -121,12 +122,26 @@ pub fn missed(words: &Words, conversation: &Conversation, callee: Side, reason: 
 }
 
 /// Returns the sentence that tells why nobody took a call.
-pub(super) fn reason(missed: Missed) -> Spoken {
+fn reason(missed: Missed) -> Spoken {
     match missed {
         Missed::Busy => Spoken::MissedBusy,
         Missed::Declined => Spoken::MissedDeclined,
         Missed::Unanswered => Spoken::MissedUnanswered,
         Missed::Unreachable => Spoken::MissedUnreachable,
+    }
+}
+
+/// Returns what comes after an attempt to reach a phone behind a standing mask: the next phone, or words. No list of actions connects
+/// two phones, because Vonage would put them into one conference.
+pub fn after_standing_attempt(
+    next: Option<StandingConnection>,
+    missed: Missed,
+    speech: &Speech<'_>,
+    base: Option<&str>,
+) -> Ncco {
+    match next {
+        Some(connection) => vec![connect_standing(connection, base)],
+        None => vec![say(speech, reason(missed)), say(speech, Spoken::MissedLater)],
     }
 }
 

@@ -20,7 +20,6 @@ pub mod recordings;
 pub mod redact;
 pub mod signature;
 pub mod sms;
-pub mod standing_steps;
 pub mod step_event;
 
 mod amount;

@@ -4,13 +4,12 @@
 
 use serde::Serialize;
 
-use super::call_urls::{CallUrls, StepKind};
-use super::standing_steps;
+use super::call_urls::{self, CallUrls, StepKind};
 use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::call_recording::CallRecording;
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, StandingCall, StandingConnection};
 use crate::domain::decision_url::OnFailure;
 use crate::domain::guard::Guard;
 use crate::domain::phone::{RealNumber, VirtualNumber};
@@ -238,11 +237,37 @@ pub fn decided_after(settled: Settled, decision: Decision, speech: &Speech<'_>, 
                 machine_detection: None,
             },
         ],
-        Decision::Standing(call) => standing_steps::answer(call, speech, None),
+        Decision::Standing(call) => standing(call, speech, None),
         Decision::PinAsked => vec![say(speech, Spoken::PinAsk)],
         Decision::NoNumber => answer(Destination::Nobody, speech, None),
         Decision::Hidden => vec![say(speech, Spoken::CallerHidden)],
         Decision::Unclear => vec![say(speech, Spoken::CallerUnclear)],
+    }
+}
+
+/// Returns the NCCO for a call to a standing mask with this fate. `base` is the deployment's address, at which Vonage asks what comes
+/// next; without it the call tries one phone only.
+pub fn standing(call: StandingCall, speech: &Speech<'_>, base: Option<&str>) -> Ncco {
+    match call {
+        StandingCall::Connects(connection) => {
+            vec![say(speech, Spoken::Connecting), connect_standing(connection, base)]
+        }
+        StandingCall::Blocked => vec![say(speech, Spoken::Connecting), say(speech, Spoken::Unavailable)],
+        StandingCall::Closed => vec![say(speech, Spoken::Unavailable)],
+    }
+}
+
+/// Returns the action that connects the caller with a phone behind a standing mask.
+pub(super) fn connect_standing(connection: StandingConnection, base: Option<&str>) -> Action {
+    let StandingConnection { phone, mask, limits, attempt } = connection;
+    Action::Connect {
+        from: mask,
+        endpoint: [PhoneEndpoint { number: phone, on_answer: None }],
+        timeout: limits.ring_seconds,
+        limit: limits.talk_seconds(CallHandling::default()),
+        event_url: base.map(|base| [call_urls::standing(base, attempt)]),
+        event_type: base.map(|_| "synchronous"),
+        machine_detection: None,
     }
 }
 
