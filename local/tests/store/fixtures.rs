@@ -32,8 +32,8 @@ use shared::domain::support::SupportPhone;
 use shared::domain::usage::Usage;
 use shared::store::{
     AccountWalk, CallsPage, Counted, IdempotentRequest, ItemKind, Keeping, LegIds, LegNumbers, LegPhone, Line, Loss,
-    Offer, RecordedDemand, RecordedStanding, Recount, RetentionPass, RouteScan, ScanPurpose, Store, TextClaim, TextOutcome, TriesOf,
-    Warning,
+    Offer, RecordedDemand, RecordedStanding, Recount, RetentionPass, RouteScan, ScanPurpose, Store, TextClaim,
+    TextOutcome, TriesOf, Warning,
 };
 
 use crate::{
