@@ -80,9 +80,9 @@ impl StandingMask {
         let max_call_seconds = self.limits.max_call_seconds.saturating_sub(spent);
         let limits = CallLimits { max_call_seconds, ..self.limits };
         let has_time = max_call_seconds >= CallLimits::MIN_CALL_SECONDS;
-        let number = last.number.checked_add(1).filter(|number| *number <= Attempt::MOST)?;
-        let attempt = Attempt { number, phone: callee.phone, since: last.since };
-        has_time.then(|| StandingConnection { phone: callee.number.clone(), mask: mask.clone(), limits, attempt })
+        let is_left = last.number < Attempt::MOST && has_time;
+        let (phone, mask) = (callee.number.clone(), mask.clone());
+        is_left.then(|| StandingConnection { phone, mask, limits, attempt: last.next(callee.phone) })
     }
 
     /// Returns the first phone from this position on that is called at `time`.
