@@ -180,8 +180,9 @@ impl Deployment {
         self.api(Method::POST, "/conversations", json!({"participants": participants, "notify": false})).await
     }
 
-    /// Creates a conversation of two new people by a request that `change` has changed, and returns a call of the first one.
-    pub async fn call_with(&self, change: fn(&mut Value)) -> Result<FeatureCall, BenchError> {
+    /// Creates a conversation of two new people by a request that `change` has changed. Returns a call of the first one, or of a
+    /// stranger to the same number.
+    pub async fn call_with(&self, change: fn(&mut Value), is_stranger: bool) -> Result<FeatureCall, BenchError> {
         let (caller, other) = (nobody(), nobody());
         let participants = [&caller, &other].map(|number| json!({"number": format!("+{number}")}));
         let mut request = json!({"participants": participants, "notify": false});
@@ -190,7 +191,8 @@ impl Deployment {
         let of_caller = format!("CALLER#{caller}");
         let is_route = |item: &Value| item["pk"]["S"] == of_caller && item["sk"]["S"] != "POOL";
         let route = self.database.items(TABLE)?.into_iter().find(is_route);
-        let event = self.answer_event(&caller, &conversation["participants"][0]["dials"])?.into();
+        let from = if is_stranger { nobody() } else { caller };
+        let event = self.answer_event(&from, &conversation["participants"][0]["dials"])?.into();
         Ok(FeatureCall { event, other, route_bytes: route.map_or(0, |route| route.to_string().len()) })
     }
 

@@ -14,12 +14,19 @@ use crate::tls::Authority;
 pub struct FeatureAnswers {
     /// The feature, or [`OFF`].
     pub feature: String,
+    /// Number of reads of an answer.
+    #[serde(default = "one")]
+    pub reads: u32,
     /// Size of the caller's route in bytes of DynamoDB's JSON. A read unit holds 4 KB of a smaller form.
     pub route_bytes: usize,
     /// Size of the answer's body in bytes.
     pub answer_bytes: usize,
     /// Cost of an answer: the median of batches.
     pub answer: Cost,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// The name of the row with no feature.
@@ -31,59 +38,81 @@ const ASKS: &str = "/decide-b";
 /// A way to turn a feature on.
 struct Feature {
     name: &'static str,
+    /// Variables of the function.
+    environment: &'static [(&'static str, &'static str)],
     /// Changes the request that creates the conversation.
     turn_on: fn(&mut Value),
+    /// True if a phone calls that is in no conversation.
+    is_stranger: bool,
     /// A part of the answer that is there only with the feature.
     expected: &'static str,
 }
 
-const FEATURES: [Feature; 10] = [
-    Feature { name: OFF, turn_on: |_| (), expected: "Connecting your call" },
-    Feature {
-        name: "another language",
-        turn_on: |request| request["participants"][0]["language"] = json!("de"),
-        expected: "Sie werden verbunden",
-    },
-    Feature {
-        name: "missed calls",
-        turn_on: |request| request["missed_calls"] = json!(["say", "text", "call_back"]),
-        expected: "synchronous",
-    },
-    Feature { name: "guard: press_1", turn_on: |request| request["guard"] = json!("press_1"), expected: "onAnswer" },
-    Feature {
-        name: "guard: detect",
-        turn_on: |request| request["guard"] = json!("detect"),
-        expected: "advancedMachineDetection",
-    },
-    Feature {
-        name: "minutes and calls a day",
-        turn_on: |request| {
+impl Feature {
+    /// A feature of a conversation, which `turn_on` turns on.
+    const fn of_conversation(name: &'static str, turn_on: fn(&mut Value), expected: &'static str) -> Self {
+        Self { name, environment: &[], turn_on, is_stranger: false, expected }
+    }
+}
+
+const FEATURES: [Feature; 12] = [
+    Feature::of_conversation(OFF, |_| (), "Connecting your call"),
+    Feature::of_conversation(
+        "another language",
+        |request| request["participants"][0]["language"] = json!("de"),
+        "Sie werden verbunden",
+    ),
+    Feature::of_conversation(
+        "missed calls",
+        |request| request["missed_calls"] = json!(["say", "text", "call_back"]),
+        "synchronous",
+    ),
+    Feature::of_conversation("guard: press_1", |request| request["guard"] = json!("press_1"), "onAnswer"),
+    Feature::of_conversation("guard: detect", |request| request["guard"] = json!("detect"), "advancedMachineDetection"),
+    Feature::of_conversation(
+        "minutes and calls a day",
+        |request| {
             request["max_minutes"] = json!(30);
             request["max_calls_per_day"] = json!(10);
         },
-        expected: "Minutes left",
-    },
-    Feature {
-        name: "several phones with hours",
-        turn_on: |request| {
+        "Minutes left",
+    ),
+    Feature::of_conversation(
+        "several phones with hours",
+        |request| {
             let hours = json!({"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
                                "from": "00:00", "to": "24:00", "zone": "Europe/London"});
             request["participants"][1]["hours"] = hours.clone();
             request["participants"][1]["phones"] = json!([{"number": format!("+{}", nobody()), "hours": hours}]);
         },
-        expected: "/leg-b-1.",
-    },
+        "/leg-b-1.",
+    ),
+    Feature::of_conversation(
+        "recording: announce",
+        |request| request["recording"] = json!("announce"),
+        "This call is recorded",
+    ),
+    Feature::of_conversation("safety key", |request| request["safety_key"] = json!(true), "asynchronous"),
     Feature {
-        name: "recording: announce",
-        turn_on: |request| request["recording"] = json!("announce"),
-        expected: "This call is recorded",
+        name: "pace",
+        environment: &[("MAX_CALLS_PER_SECOND", "30")],
+        turn_on: |_| (),
+        is_stranger: false,
+        expected: "/webhooks/event/turn",
     },
-    Feature { name: "safety key", turn_on: |request| request["safety_key"] = json!(true), expected: "asynchronous" },
+    // A caller who is not known is looked for twice.
     Feature {
-        name: "decision URL",
-        turn_on: |request| request["decision"] = json!({"url": DECISION_URL, "on_failure": "connect"}),
-        expected: ASKS,
+        name: "PIN of a caller who is not known",
+        environment: &[("PINS", "on")],
+        turn_on: |_| (),
+        is_stranger: true,
+        expected: "/webhooks/event/pin/1",
     },
+    Feature::of_conversation(
+        "decision URL",
+        |request| request["decision"] = json!({"url": DECISION_URL, "on_failure": "connect"}),
+        ASKS,
+    ),
 ];
 
 /// Measures answers with each feature, in turns.
@@ -97,8 +126,11 @@ pub async fn measure(
     let deployment = Deployment::start(authority, 2).await?;
     let mut subjects = Vec::new();
     for feature in FEATURES {
-        let call = deployment.call_with(feature.turn_on).await?;
-        let (running, _) = Running::start(&deployment.program(&[&function])).await?;
+        let call = deployment.call_with(feature.turn_on, feature.is_stranger).await?;
+        let mut program = deployment.program(&[&function]);
+        let own = feature.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        program.environment.extend(own);
+        let (running, _) = Running::start(&program).await?;
         subjects.push((feature, call, running, Vec::new(), 0));
     }
     for batch in 0..=batches {
@@ -108,8 +140,8 @@ pub async fn measure(
                 let (answer, cost) = running.answer(call.event.clone()).await?;
                 let body = answer["body"].as_str().unwrap_or_default();
                 // The backend decides before anybody is connected.
-                let connects = feature.expected == ASKS || body.contains(&call.other);
-                if !connects || !body.contains(feature.expected) {
+                let connects = feature.expected != ASKS && !feature.is_stranger;
+                if body.contains(&call.other) != connects || !body.contains(feature.expected) {
                     return Err(BenchError::Function(format!("{}: a call was answered with {answer}", feature.name)));
                 }
                 *bytes = body.len();
@@ -123,8 +155,9 @@ pub async fn measure(
     }
     let mut measured = Vec::new();
     for (feature, call, running, costs, answer_bytes) in subjects {
+        let reads = if feature.is_stranger { 2 } else { 1 };
         let (feature, answer) = (feature.name.to_owned(), Cost::median(costs.iter().copied()));
-        measured.push(FeatureAnswers { feature, route_bytes: call.route_bytes, answer_bytes, answer });
+        measured.push(FeatureAnswers { feature, reads, route_bytes: call.route_bytes, answer_bytes, answer });
         running.into_process().end().await?;
     }
     deployment.stop().await;

@@ -65,12 +65,14 @@ pub fn of_scale(answers: &[Answers], slack: f64) -> Vec<Target> {
     vec![Target { what, ratio: many.answer.cpu_ms / few.answer.cpu_ms, at_most: 1.05 * slack }]
 }
 
-/// Returns the targets of answers with a feature: the CPU time against that of an answer with all features off.
+/// Returns the targets of answers with a feature: the CPU time against that of an answer with all features off, or of as many of them
+/// as it has reads.
 pub fn of_features(answers: &[FeatureAnswers], slack: f64) -> Vec<Target> {
     let Some(off) = answers.iter().find(|answers| answers.feature == OFF) else { return Vec::new() };
     let target = |on: &FeatureAnswers| {
         let what = format!("{ANSWER}, warm CPU, {} / {OFF}", on.feature);
-        Target { what, ratio: on.answer.cpu_ms / off.answer.cpu_ms, at_most: 1.25 * slack }
+        let of_reads = f64::from(on.reads) * off.answer.cpu_ms;
+        Target { what, ratio: on.answer.cpu_ms / of_reads, at_most: 1.25 * slack }
     };
     answers.iter().filter(|answers| answers.feature != OFF).map(target).collect()
 }
