@@ -49,6 +49,11 @@ impl Clock for ManualClock {
     }
 }
 
+/// Returns `time` without its fraction of a millisecond.
+pub fn whole_millisecond(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
+}
+
 /// Returns `time` without its fraction of a second, which is the precision of the table and the API.
 pub fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)

@@ -110,6 +110,8 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::TextClaim => key("TEXT#1", "TEXT"),
         ItemKind::Explanation => key(&format!("EXPLAINED#{}", NUMBERS[3]), "TO#1"),
         ItemKind::ExplanationsOfDay => key(&format!("EXPLAINED#{}", NUMBERS[3]), "DAY#2026-11-30"),
+        ItemKind::PaceTurns => key("PACE", "TURNS"),
+        ItemKind::PaceShare => key("PACE", "SHARE#0"),
         // Also the good conversation's own: only a restore reads them.
         ItemKind::RouteKeys => [other, good].map(|id| [format!("CONVERSATION#{id}"), "KEYS".to_owned()]).into(),
         ItemKind::Change => [other, good].map(|id| [format!("CONVERSATION#{id}"), "CHANGE".to_owned()]).into(),

@@ -15,6 +15,7 @@ mod healing;
 mod live_calls;
 mod missed_calls;
 mod one_way;
+mod pace;
 mod phones;
 mod pins;
 mod placed_calls;

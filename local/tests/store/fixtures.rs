@@ -18,6 +18,7 @@ use shared::domain::language::Language;
 use shared::domain::number_erasure::{ErasureId, NumberErasure};
 use shared::domain::number_settings::NumberSettings;
 use shared::domain::order::Ordered;
+use shared::domain::pace::{Pace, Turn};
 use shared::domain::peak_usage::Mark;
 use shared::domain::pin::Allowance;
 use shared::domain::pool::{Feature, NumberState};
@@ -282,6 +283,10 @@ fn warning() -> Warning {
     Warning { conversation: id('1'), call: "CON-1".to_owned(), due_at: after(60), left_seconds: 60 }
 }
 
+fn pace() -> Pace {
+    Pace::of(2).unwrap()
+}
+
 /// A request to place a call, and what it placed.
 fn call_request() -> IdempotentRequest {
     IdempotentRequest { key_hash: "89abcdef".to_owned(), fingerprint: "0123ab".to_owned() }
@@ -344,6 +349,8 @@ async fn tell_story_of_pool(store: &Store) {
     }
     store.save_retention_pass(&retention_pass(store).await).await.unwrap();
     store.plan_warning(&warning()).await.unwrap();
+    assert!(store.take_share(0, after(600), now()).await.unwrap());
+    assert_eq!(store.take_turn(pace(), None, now()).await.unwrap(), Turn::At(now()));
     assert!(store.claim_call(&call_request(), id('1'), now()).await.unwrap());
     store.note_placed_call(&call_request().key_hash, &placed()).await.unwrap();
     store.list_heals(&[id('1')], now()).await.unwrap();
@@ -480,6 +487,9 @@ async fn check_schedules(store: &Store) {
         assert_eq!(store.saved_route_scan(purpose).await.unwrap(), Some(scan));
     }
     assert_eq!(store.warnings(after(60)).await.unwrap(), [warning()]);
+    let next = now() + pace().interval() * 2;
+    assert_eq!(store.next_turn().await.unwrap(), Some(next));
+    assert!(!store.take_share(0, after(900), after(599)).await.unwrap());
     assert!(store.warnings(after(50)).await.unwrap().is_empty());
     let known = store.placed_call(&call_request().key_hash, after(50)).await.unwrap().unwrap();
     assert_eq!((known.conversation, known.claimed_at, known.ids()), (id('1'), now(), Some(placed())));

@@ -23,6 +23,7 @@ pub mod number_erasure;
 pub mod number_settings;
 pub mod order;
 pub mod overlap;
+pub mod pace;
 pub mod peak_usage;
 pub mod phone;
 pub mod pin;

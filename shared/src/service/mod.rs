@@ -11,6 +11,7 @@ pub mod forget;
 pub mod hang_up;
 pub mod heal;
 pub mod late_calls;
+pub mod pace;
 pub mod pin_calls;
 pub mod place_call;
 pub mod pool_cache;

@@ -155,6 +155,10 @@ pub(super) enum Key<'a> {
         number: &'a VirtualNumber,
         day: Date,
     },
+    /// The turns of calls.
+    PaceTurns,
+    /// A share of the pace of calls, by its number.
+    PaceShare(u16),
     /// The route keys of a conversation, in the journal.
     RouteKeys(ConversationId),
     /// The last change of a conversation, in the journal.
@@ -224,6 +228,8 @@ impl Key<'_> {
             Key::TextClaim(id) => (format!("TEXT#{id}"), "TEXT".to_owned()),
             Key::Explanation { number, to } => (explained_partition(number), format!("TO#{to}")),
             Key::ExplanationsOfDay { number, day } => (explained_partition(number), format!("DAY#{day}")),
+            Key::PaceTurns => (PACE_PARTITION.to_owned(), "TURNS".to_owned()),
+            Key::PaceShare(number) => (PACE_PARTITION.to_owned(), format!("SHARE#{number}")),
             Key::RouteKeys(id) => (conversation_partition(id), ROUTE_KEYS.to_owned()),
             Key::Change(id) => (conversation_partition(id), CHANGE.to_owned()),
             Key::StandingPhone { phone, mask } => (phone_partition(phone), format!("{STANDING_PREFIX}{mask}")),
@@ -281,6 +287,8 @@ impl Key<'_> {
             Key::TextClaim(_) => ItemKind::TextClaim,
             Key::Explanation { .. } => ItemKind::Explanation,
             Key::ExplanationsOfDay { .. } => ItemKind::ExplanationsOfDay,
+            Key::PaceTurns => ItemKind::PaceTurns,
+            Key::PaceShare(_) => ItemKind::PaceShare,
             Key::RouteKeys(_) => ItemKind::RouteKeys,
             Key::Change(_) => ItemKind::Change,
             Key::StandingPhone { .. } => ItemKind::StandingPhone,
@@ -330,6 +338,9 @@ pub(super) const NUMBER_ERASURE_PARTITION: &str = "FORGET";
 /// Partition of the live conversations on lost numbers.
 pub(super) const HEAL_PARTITION: &str = "HEAL";
 pub(super) const WARNING_PARTITION: &str = "WARNING";
+
+/// Partition of the pace of calls.
+const PACE_PARTITION: &str = "PACE";
 
 /// Partition of the carrier records that Vonage has to redact.
 pub(super) const REDACTION_PARTITION: &str = "REDACTION";
@@ -531,6 +542,8 @@ mod tests {
             Key::TextClaim("1"),
             Key::Explanation { number, to: "1" },
             Key::ExplanationsOfDay { number, day: Date::MAX },
+            Key::PaceTurns,
+            Key::PaceShare(0),
             Key::RouteKeys(id),
             Key::Change(id),
             Key::StandingPhone { phone: caller, mask: number },

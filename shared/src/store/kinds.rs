@@ -93,6 +93,10 @@ kinds! {
     Explanation = "an explanation",
     /// The number of explanations of a day.
     ExplanationsOfDay = "the explanations of a day",
+    /// The turns of calls.
+    PaceTurns = "the turns of calls",
+    /// A share of the pace of calls.
+    PaceShare = "a share of the pace",
     /// The route keys of a conversation, in the journal.
     RouteKeys = "the route keys of a conversation",
     /// The last change of a conversation, in the journal.
@@ -175,6 +179,8 @@ impl ItemKind {
             ("TEXT", "TEXT") => Self::TextClaim,
             ("EXPLAINED", "TO") => Self::Explanation,
             ("EXPLAINED", "DAY") => Self::ExplanationsOfDay,
+            ("PACE", "TURNS") => Self::PaceTurns,
+            ("PACE", "SHARE") => Self::PaceShare,
             _ => return None,
         })
     }

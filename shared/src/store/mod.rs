@@ -27,6 +27,7 @@ mod number_erasures;
 mod number_settings;
 mod numbers;
 mod orders;
+mod pace;
 mod participations;
 mod passed_over;
 mod peak_usage;

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{CancellationReason, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{CancellationReason, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use super::item::{Item, Key};
 use super::write::Write;
@@ -99,6 +99,19 @@ impl Store {
             match delete.clone().send().await {
                 Ok(_) => Ok(Break(true)),
                 Err(error) => condition_failed(error),
+            }
+        })
+        .await
+    }
+
+    /// Updates one item outside a transaction, and repeats that if it conflicts with one. Returns the attributes that it changed, or
+    /// `None` if the condition did not hold.
+    pub(super) async fn update_returning(&self, update: Write) -> Result<Option<Item>, StoreError> {
+        let update = update.into_update_item(&self.client, &self.table).return_values(ReturnValue::UpdatedNew);
+        retry::contended(CONFLICTS, StoreError::Contended("an item"), || async {
+            match update.clone().send().await {
+                Ok(updated) => Ok(Break(updated.attributes)),
+                Err(error) => Ok(condition_failed(error)?.map_break(|_| None)),
             }
         })
         .await
