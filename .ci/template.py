@@ -150,13 +150,14 @@ def check_releases(resources, gradual):
         # A layer is described by its name and version, an address without https, and an application and a secret's version by the first part of the id.
         lengths = {"SignatureMaxAgeSeconds": 4, "VonageApplicationId": 8, "VonageSecretVersion": 8, "WordsLayer": 36,
                    "PublicUrl": 44,
-                   "SupportPhone": 16, "SupportPhoneForHidden": 3, "Pins": 3, "Decisions": 3, "MaxCallSeconds": 4}
+                   "SupportPhone": 15, "SupportPhoneForHidden": 3, "Pins": 3, "Decisions": 3, "MaxCallsPerSecond": 3, "MaxCallSeconds": 4}
         longest = {
             parameter: lengths.get(parameter) or written["Parameters"][parameter]["MaxLength"]
             for parameter in used - {"VonageSecret"}}
-        # Switches have two characters each, one with three values has three, and there is no space between them.
+        # Switches have two characters each, one with three values has three, or are numbers. There is no space between them.
         switches = {parameter for parameter in used if re.search(rf"\b{parameter}\b", str(briefly.get("Switches")))}
-        longest |= {parameter: 3 if parameter == "Decisions" else 2 for parameter in switches}
+        words = {switch for switch in switches if written["Parameters"][switch]["Type"] != "Number"}
+        longest |= {parameter: 3 if parameter == "Decisions" else 2 for parameter in words}
         spaces = len(longest) - max(len(switches), 1)
         expect(sum(longest.values()) + spaces <= 256, "Lambda takes 256 characters as a description", longest)
         described = set(re.findall(r"[$][{](.+?)[}]", text)) - set(briefly)

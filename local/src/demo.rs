@@ -60,7 +60,7 @@ pub async fn run(settings: Settings, story: Story) -> Result<(), DemoError> {
         stack.stop().await;
         result?;
         // On a stack of its own, because here every stranger is asked for a PIN.
-        let with_pins = settings.clone().with("PINS", "on");
+        let with_pins = settings.clone().with("PINS", "on").with("MAX_CALLS_PER_SECOND", "3");
         let stack = Stack::start(Options { settings: with_pins, ..Options::default() }).await?;
         let result = Demo { http: crate::loopback_client(), stack: &stack }.run_features_of_strangers().await;
         stack.stop().await;

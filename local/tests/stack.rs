@@ -129,6 +129,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("DECISION_URLS", "https://backend.example/decide"),
         ("DECISION_SECRET", local::decision_backend::SECRET),
         ("DECISION_TIME_LIMIT_MS", "999"),
+        ("MAX_CALLS_PER_SECOND", "30"),
         ("NUMBER_LOOKUP", "number-insight"),
         ("WHEN_LOOKUP_FAILS", "refuse"),
         ("CALLABLE_COUNTRIES", "GB,FR"),

@@ -19,6 +19,7 @@ use rust_decimal::Decimal;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::country::{Country, CountryCounts, NotCountryCounts};
+use crate::domain::pace::Pace;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::phone::dial_policy::DialPolicy;
 use crate::domain::pin::PinKey;
@@ -69,7 +70,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 69] = {
+pub const VARIABLES: [Variable; 70] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -186,6 +187,9 @@ pub const VARIABLES: [Variable; 69] = {
              while one replaces the other"),
         variable("DECISION_TIME_LIMIT_MS", Template, Value("1000"),
             "Time for your backend's answer, with the connection, in milliseconds, 50 to 3000"),
+        variable("MAX_CALLS_PER_SECOND", Parameter("MaxCallsPerSecond"), Value("0"),
+            "Most phones that are called in a second, 1 to 500; callers above it wait, and 0 lets nobody wait. Vonage refuses more than \
+             3 in a second unless it has raised the limit of your account"),
         variable("NUMBER_LOOKUP", Parameter("NumberLookup"), Value("numbering-plan"),
             "Judge of participants' phone numbers: identity-insights, number-insight (until 4 February 2027) or \
              numbering-plan, which asks nobody"),
@@ -394,6 +398,12 @@ impl Environment {
     /// Reads `PINS` and, if they are on, their secret, which is derived from `HASH_KEY`.
     pub fn pin_key(&self) -> Result<Option<PinKey>, ConfigError> {
         Ok(if self.has_pins()? { Some(PinKey::new(&self.hash_key()?.0)) } else { None })
+    }
+
+    /// Reads `MAX_CALLS_PER_SECOND`. `None` if nobody waits.
+    pub fn pace(&self) -> Result<Option<Pace>, ConfigError> {
+        let calls = in_range(self, "MAX_CALLS_PER_SECOND", 0..=Pace::MOST.into(), "calls")?;
+        Ok(u16::try_from(calls).ok().and_then(Pace::of))
     }
 
     /// Reads `SUPPORT_PHONE`, `SUPPORT_PHONE_FOR_HIDDEN` and `MAX_CALL_SECONDS`.

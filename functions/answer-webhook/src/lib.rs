@@ -18,7 +18,7 @@ use shared::store::{Decided, Store};
 use shared::vonage::event::AnswerRequest;
 use shared::vonage::ncco::Ncco;
 use shared::vonage::signature::WebhookVerifier;
-use shared::vonage::{call_urls, ncco, pin_steps};
+use shared::vonage::{call_urls, ncco, pace_steps, pin_steps};
 
 /// The answer webhook.
 pub struct AnswerWebhook {
@@ -32,6 +32,8 @@ pub struct AnswerWebhook {
     has_pins: bool,
     /// True if the backend decides about strangers and late callers.
     asks_about_strangers: bool,
+    /// True if calls wait for their turn.
+    is_paced: bool,
     clock: SharedClock,
 }
 
@@ -81,6 +83,10 @@ impl HttpFunction for AnswerWebhook {
             }
             (decision, _) => ncco::decided(decision, &speech, follow_up),
         };
+        let ncco = match self.turn_url(&request) {
+            Some(url) => pace_steps::in_turn(ncco, &speech, log.conversation, url),
+            None => ncco,
+        };
         let ask = stranger.zip(dialled).and_then(|((caller, conversation), dialled)| {
             let url = call_urls::stranger(&http::base_url(self.public_url.as_deref(), &request)?);
             let call = StrangersCall { dialled, conversation, caller, language: speech.language().clone() };
@@ -107,6 +113,7 @@ impl AnswerWebhook {
             support: env.support_phone()?,
             has_pins: env.has_pins()?,
             asks_about_strangers: env.asks_about_strangers()?,
+            is_paced: env.pace()?.is_some(),
             clock,
         })
     }
@@ -118,6 +125,14 @@ impl AnswerWebhook {
             return None;
         }
         Some(call_urls::pin(&http::base_url(self.public_url.as_deref(), request)?, 1))
+    }
+
+    /// Returns the address that is asked for the turn of a call, if calls wait for theirs.
+    fn turn_url(&self, request: &Request) -> Option<String> {
+        if !self.is_paced {
+            return None;
+        }
+        Some(call_urls::turn(&http::base_url(self.public_url.as_deref(), request)?))
     }
 }
 

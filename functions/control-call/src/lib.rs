@@ -28,6 +28,7 @@ use shared::edge::http::{self, Problem, RequestHasher};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::CallsView;
 use shared::service::hang_up::{HANG_UP_SOURCE, HangUp, HangUps};
+use shared::service::pace::Pacer;
 use shared::service::place_call::{CallOrder, Placed, Placer};
 use shared::service::speak::{What, speak};
 use shared::service::warn::{Warned, Warner};
@@ -168,7 +169,9 @@ impl Control {
         let (hasher, public_url) = (RequestHasher::new(&env.hash_key()?), env.public_url()?);
         let words = env.words()?;
         let warner = Warner { store: store.clone(), api: api.clone(), words: words.clone(), clock: clock.clone() };
-        Ok(Self { hang_ups, placer: Placer { store, api, words, pause, clock }, warner, hasher, public_url })
+        let pacer = env.pace()?.map(|pace| Pacer::new(store.clone(), pace, clock.clone()));
+        let placer = Placer { store, api, words, pause, pacer, clock };
+        Ok(Self { hang_ups, placer, warner, hasher, public_url })
     }
 }
 

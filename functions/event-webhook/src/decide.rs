@@ -33,7 +33,8 @@ impl EventWebhook {
         match fate.decision {
             Some(decision) => {
                 let follow_up = self.follow_up(request, &decision);
-                ncco.extend(ncco::decided_after(Settled::Decision, decision, &speech, follow_up));
+                let decided = ncco::decided_after(Settled::Decision, decision, &speech, follow_up);
+                ncco.extend(self.in_turn(request, Some(id), &speech, decided));
             }
             None if ncco.is_empty() => ncco.push(call_steps::unavailable(&speech)),
             None => {}
@@ -59,7 +60,7 @@ impl EventWebhook {
             StrangersFate::Refused(None) => ("decided to refuse", None, vec![call_steps::unavailable(&speech)]),
             StrangersFate::Refused(say) => ("decided to refuse", say, Vec::new()),
             StrangersFate::Supported(say, decision) => {
-                ("decided for support", say, ncco::decided(*decision, &speech, None))
+                ("decided for support", say, self.decided(request, *decision, &speech))
             }
             StrangersFate::AskedForPin(say) => {
                 let base = http::base_url(self.public_url.as_deref(), request).filter(|_| self.pins.is_some());

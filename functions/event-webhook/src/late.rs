@@ -9,7 +9,7 @@ use shared::edge::http::Problem;
 use shared::edge::request_log::RequestLog;
 use shared::service::late_calls::Late;
 use shared::vonage::call_steps;
-use shared::vonage::ncco::{self, Ncco};
+use shared::vonage::ncco::Ncco;
 use shared::vonage::step_event::StepEvent;
 
 use crate::EventWebhook;
@@ -30,8 +30,7 @@ impl EventWebhook {
         Ok(match fate {
             Late::Agreed(decision) => {
                 log.outcome = "lost property agreed";
-                let follow_up = self.follow_up(request, &decision);
-                ncco::decided(*decision, &speech, follow_up)
+                self.decided(request, *decision, &speech)
             }
             Late::Asked => {
                 log.outcome = "lost property asked";
@@ -45,7 +44,7 @@ impl EventWebhook {
                     None => self.or_support(ended, &caller, dialled.as_ref()).await?.0,
                 };
                 match decision {
-                    Decision::Support { .. } => ncco::decided(decision, &speech, None),
+                    Decision::Support { .. } => self.decided(request, decision, &speech),
                     _ => call_steps::goodbye(&speech),
                 }
             }

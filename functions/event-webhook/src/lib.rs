@@ -12,6 +12,8 @@
 //! `POST /webhooks/event/stranger`, which the gateway takes for a conversation, has the backend decide about a stranger or a late
 //! caller.
 //!
+//! `POST /webhooks/event/turn` asks for the turn of a call that is about to be connected.
+//!
 //! `POST /webhooks/event/pin/{nth}` receives a PIN that a caller who is not known has typed.
 //!
 //! `POST /webhooks/event/standing/{attempt}` receives the events of an attempt to reach a phone behind a standing mask, and answers with
@@ -23,6 +25,7 @@ mod pin;
 mod safety;
 mod standing;
 mod steps;
+mod turn;
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
@@ -46,6 +49,7 @@ use shared::invoke::AsyncFunction;
 use shared::service::backend_decisions::BackendDecisions;
 use shared::service::call_steps::{CallSteps, MissedLeg, Next};
 use shared::service::hang_up::{self, HangUp};
+use shared::service::pace::Pacer;
 use shared::service::pin_calls::PinCalls;
 use shared::service::warn;
 use shared::store::{LegNumbers, Recorded, Store};
@@ -63,6 +67,8 @@ pub struct EventWebhook {
     /// None if nobody is asked for a PIN.
     pins: Option<PinCalls>,
     decisions: BackendDecisions,
+    /// None if calls do not wait for their turn.
+    pacer: Option<Pacer>,
     support: Option<SupportPhone>,
     verifier: WebhookVerifier,
     tokens: WhisperTokens,
@@ -101,6 +107,10 @@ impl HttpFunction for EventWebhook {
             let next = self.after_standing_attempt(&request, attempt, body, log).await?;
             return Ok(answer_of(next));
         }
+        if http::asks_for_turn(&request) {
+            let ncco = self.turn(&request, body, log).await?;
+            return Ok(http::json(StatusCode::OK, &ncco));
+        }
         let step = http::call_step(&request)?;
         let is_placed = step.is_some_and(|step| step.kind == StepKind::Placed);
         let attempt = step.filter(|step| step.kind == StepKind::Leg).and_then(|step| step.attempt);
@@ -120,7 +130,7 @@ impl HttpFunction for EventWebhook {
                     return Ok(http::empty(StatusCode::NO_CONTENT));
                 }
                 if let Some(next) = self.after(&request, named, &keys, &event, attempt).await? {
-                    log.outcome = if matches!(next, Next::Try(_)) { "next phone" } else { "missed call" };
+                    log.outcome = if matches!(next, Next::Try(..)) { "next phone" } else { "missed call" };
                     let ncco = self.answer(&request, named, next);
                     return Ok(http::json(StatusCode::OK, &ncco));
                 }
@@ -164,6 +174,7 @@ impl EventWebhook {
                 clock: clock.clone(),
             },
             pins: env.pin_key()?.map(|key| PinCalls { store: store.clone(), key, clock: clock.clone() }),
+            pacer: env.pace()?.map(|pace| Pacer::new(store.clone(), pace, clock.clone())),
             support,
             steps: CallSteps { store: store.clone(), texts, words: words.clone(), clock: clock.clone() },
             store,

@@ -6,7 +6,7 @@ use shared::edge::http::{self, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::service::pin_calls::{Typed, TypedPin};
 use shared::store::LegIds;
-use shared::vonage::ncco::{self, Ncco};
+use shared::vonage::ncco::Ncco;
 use shared::vonage::step_event::StepEvent;
 use shared::vonage::{call_urls, pin_steps};
 
@@ -35,8 +35,7 @@ impl EventWebhook {
         let speech = self.words.speech_of_call(&caller, None);
         if let Typed::Right(decision, addressee) = typed {
             (log.outcome, log.conversation) = ("PIN accepted", decision.conversation());
-            let follow_up = self.follow_up(request, &decision);
-            return Ok(ncco::decided(*decision, &self.words.speech_of_call(&caller, addressee.as_ref()), follow_up));
+            return Ok(self.decided(request, *decision, &self.words.speech_of_call(&caller, addressee.as_ref())));
         }
         log.outcome = if event.digits().is_empty() { "no PIN" } else { "PIN wrong" };
         if let (Typed::Again, Some(base)) = (typed, http::base_url(public_url, request)) {
@@ -44,6 +43,6 @@ impl EventWebhook {
         }
         let (decision, settings) = self.or_support(Decision::of_unknown(&caller), &caller, dialled.as_ref()).await?;
         let speech = speech.with_own(settings.as_ref().and_then(|settings| settings.words.as_ref()));
-        Ok(ncco::decided(decision, &speech, None))
+        Ok(self.decided(request, decision, &speech))
     }
 }

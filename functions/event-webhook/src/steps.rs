@@ -4,6 +4,7 @@ use lambda_http::Request;
 use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
 use shared::domain::recording::RecordingKind;
+use shared::domain::words::Speech;
 use shared::edge::http::{self, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::service::call_steps::Next;
@@ -11,7 +12,7 @@ use shared::service::hang_up::HangUp;
 use shared::service::recordings;
 use shared::store::LegIds;
 use shared::vonage::call_urls::{CallUrls, Step, StepKind};
-use shared::vonage::ncco::{self, FollowUp, Ncco};
+use shared::vonage::ncco::{self, FollowUp, Ncco, Settled};
 use shared::vonage::record_event::RecordEvent;
 use shared::vonage::step_event::StepEvent;
 
@@ -87,14 +88,17 @@ impl EventWebhook {
 
     /// Returns what comes next on the first leg of a call that a request placed.
     async fn join(&self, Asked { request, id, step, event, .. }: &Asked<'_>) -> Result<Ncco, Problem> {
-        let follow_up = |decision: &Decision| self.follow_up(request, decision);
-        Ok(self.steps.join(*id, step.callee, event.digits(), follow_up).await?)
+        let answer = |decision, speech: &Speech<'_>| self.decided(request, decision, speech);
+        Ok(self.steps.join(*id, step.callee, event.digits(), answer).await?)
     }
 
     async fn consent(&self, asked: &Asked<'_>) -> Result<Ncco, Problem> {
         let Asked { request, id, step, event, .. } = asked;
-        let follow_up = |decision: &Decision| self.follow_up(request, decision);
-        Ok(self.steps.consent(*id, step.callee, event.digits(), asked.ids(), follow_up).await?)
+        let answer = |decision: Decision, speech: &Speech<'_>| {
+            let follow_up = self.follow_up(request, &decision);
+            self.in_turn(request, Some(*id), speech, ncco::decided_after(Settled::Consent, decision, speech, follow_up))
+        };
+        Ok(self.steps.consent(*id, step.callee, event.digits(), asked.ids(), answer).await?)
     }
 
     async fn agree(&self, Asked { id, step, event, urls, .. }: &Asked<'_>) -> Result<Ncco, Problem> {
@@ -136,15 +140,17 @@ impl EventWebhook {
 
     /// Returns the actions for what comes next: another phone, with its addresses, or what the caller hears.
     pub(crate) fn answer(&self, request: &Request, named: Option<ConversationId>, next: Next) -> Ncco {
-        let connection = match next {
+        let (connection, language) = match next {
             Next::Hear(ncco) => return ncco,
-            Next::Try(connection) => connection,
+            Next::Try(connection, language) => (connection, language),
         };
-        let Some(id) = named else { return ncco::connect(connection, None) };
+        let speech = self.words.speech(language.as_ref());
+        let Some(id) = named else { return self.in_turn(request, None, &speech, ncco::connect(connection, None)) };
         let (callee, attempt, now) = (connection.caller.other(), connection.attempt, self.clock.now());
         let whisper_token =
             connection.handling.whispers().then(|| self.tokens.issue(id, callee, attempt, now)).flatten();
         let urls = http::call_urls(self.public_url.as_deref(), request, id);
-        ncco::connect(connection, urls.map(|urls| FollowUp { urls, whisper_token }))
+        let ncco = ncco::connect(connection, urls.map(|urls| FollowUp { urls, whisper_token }));
+        self.in_turn(request, Some(id), &speech, ncco)
     }
 }

@@ -168,7 +168,22 @@ impl Demo<'_> {
     /// Shows what needs a deployment that asks strangers for PINs.
     pub(super) async fn run_features_of_strangers(&self) -> Result<(), DemoError> {
         self.post(&self.gateway("/numbers"), json!({"country": "GB", "count": 2})).await?;
-        self.type_a_pin().await
+        self.type_a_pin().await?;
+        self.wait_for_turns().await
+    }
+
+    async fn wait_for_turns(&self) -> Result<(), DemoError> {
+        println!("\n23. This deployment calls three phones in a second, and the rider calls five times at once.");
+        let pair = self.pair(22, json!({}), ["en", "en"]).await?;
+        let mut waited = 0.0;
+        for _ in 0..5 {
+            let call = self.ring(&pair, json!("answers"), json!([])).await?;
+            let after_turn = call["nccos"].as_array().into_iter().flatten().find(|ncco| ncco["about"] == "notify");
+            waited = after_turn.and_then(|ncco| ncco["ncco"][0]["timeout"].as_f64()).unwrap_or_default();
+            println!("   Connected after a wait of {waited:.2} s.");
+            check(call["phones"]["caller"]["connected"] == true, "everybody is connected", &call)?;
+        }
+        check(waited > 0.0, "the last one waits", &json!(waited))
     }
 
     async fn speak_languages(&self) -> Result<(), DemoError> {

@@ -30,6 +30,7 @@ mod on_demand;
 mod one_way;
 mod operations;
 mod orders;
+mod pace;
 mod people;
 mod phones;
 mod pins;

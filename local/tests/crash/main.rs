@@ -16,6 +16,7 @@ mod healing;
 mod live_calls;
 mod missed_calls;
 mod numbers;
+mod pace;
 mod phones;
 mod pins;
 mod placed_calls;

@@ -107,6 +107,7 @@ pub fn became(outcome: &Option<Result<Placed, PlaceError>>) -> &'static str {
         Some(Err(PlaceError::OtherRequest)) => "other request",
         Some(Err(PlaceError::UnderWay)) => "under way",
         Some(Err(PlaceError::InDoubt(_))) => "in doubt",
+        Some(Err(PlaceError::TooManyCalls(_))) => "too many calls",
         Some(Err(PlaceError::Vonage(_))) => "refused",
         Some(Err(PlaceError::Store(_))) => "failed",
     }

@@ -507,7 +507,7 @@ fn placer(environment: &Environment, store: &Store, clock: Arc<ManualClock>) -> 
     let voice = ("VONAGE_API_URL".to_owned(), environment.required("VONAGE_VOICE_URLS").unwrap());
     let api = CallsApi::from_environment(&environment.clone().with([voice]), clock.clone()).unwrap().unwrap();
     let (store, words, pause) = (store.clone(), Words::default(), std::time::Duration::ZERO);
-    Placer { store, api: Arc::new(api), words, pause, clock }
+    Placer { store, api: Arc::new(api), words, pause, pacer: None, clock }
 }
 
 fn keeper(environment: &Environment, store: Store, texts: &Texts, clock: SharedClock) -> RecordingKeeper<Texts> {

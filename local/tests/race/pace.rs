@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use shared::clock::Clock;
+use shared::clock::{Clock, whole_millisecond};
 use shared::domain::pace::{Pace, Turn};
 use shared::service::pace::Pacer;
 use shared::store::Store;
@@ -50,7 +50,7 @@ async fn calls_at_once_are_within_the_pace_and_in_order() {
         let mut all: Vec<Timestamp> = Vec::new();
         for wave in 0..3 {
             let times = turns(&sandboxes, if wave == 1 { 32 } else { 100 }).await;
-            let now = laptop.clock.now();
+            let now = whole_millisecond(laptop.clock.now());
             let bound = now + Pace::LONGEST_WAIT;
             assert!(times.iter().all(|time| (now..=bound).contains(time)), "{times:?}");
             // Whoever came before is connected before.

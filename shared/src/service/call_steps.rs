@@ -11,20 +11,21 @@ use crate::domain::call_limits::CallLimits;
 use crate::domain::call_recording::CallRecording;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::decision::Decision;
+use crate::domain::language::Language;
 use crate::domain::missed_calls::{Measure, Missed, NEWS};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::recording::{Recording, RecordingId, RecordingKind, RecordingState};
 use crate::domain::recording_work::RecordingWork;
 use crate::domain::route::Destination;
 use crate::domain::side::Side;
-use crate::domain::words::Words;
 use crate::domain::words::sentence::{Spoken, Text};
+use crate::domain::words::{Speech, Words};
 use crate::service::create::texts::{records, speech_to};
 use crate::service::place_call::decide;
 use crate::store::{LegIds, Store, StoreError};
 use crate::vonage::call_steps;
 use crate::vonage::call_urls::CallUrls;
-use crate::vonage::ncco::{self, Connection, FollowUp, Ncco, Settled, say};
+use crate::vonage::ncco::{Connection, Ncco, say};
 use crate::vonage::record_event::RecordEvent;
 use crate::vonage::sms::TextSender;
 
@@ -49,8 +50,8 @@ pub struct CallSteps<T> {
 /// The next step of a call.
 #[derive(Debug)]
 pub enum Next {
-    /// Another phone of the side is tried.
-    Try(Connection),
+    /// Another phone of the side is tried. The caller's language is for words before that.
+    Try(Connection, Option<Language>),
     /// The caller hears this.
     Hear(Ncco),
 }
@@ -91,7 +92,7 @@ impl<T: TextSender> CallSteps<T> {
         let Some(conversation) = self.store.conversation(id, self.clock.now()).await? else { return Ok(None) };
         let Some((callee, _)) = conversation.callee(leg.phone, leg.mask) else { return Ok(None) };
         if let Some(next) = self.next_phone(&conversation, callee, leg.attempt, leg.time).await? {
-            return Ok(Some(Next::Try(next)));
+            return Ok(Some(next));
         }
         self.tell_both(&conversation, callee, leg.reason, leg.time, urls).await
     }
@@ -110,7 +111,7 @@ impl<T: TextSender> CallSteps<T> {
             return Ok(None);
         }
         if let Some(next) = self.next_phone(&conversation, callee, attempt, now).await? {
-            return Ok(Some(Next::Try(next)));
+            return Ok(Some(next));
         }
         self.tell_both(&conversation, callee, Missed::Unanswered, now, urls).await
     }
@@ -123,7 +124,7 @@ impl<T: TextSender> CallSteps<T> {
         callee: Side,
         last: Option<Attempt>,
         time: Timestamp,
-    ) -> Result<Option<Connection>, StoreError> {
+    ) -> Result<Option<Next>, StoreError> {
         let caller = callee.other();
         let Some(last) = last else { return Ok(None) };
         if !conversation.is_active(self.clock.now()) || conversation.is_blocked(caller) {
@@ -136,7 +137,7 @@ impl<T: TextSender> CallSteps<T> {
             true => conversation.seconds_left(&self.store.usage(conversation.id).await?.tally, caller),
             false => None,
         };
-        Ok((left_seconds != Some(0)).then(|| Connection {
+        let connection = Connection {
             connect_to: phone.number.clone(),
             present_as: conversation.masked_by(caller).clone(),
             limits: CallLimits { ring_seconds, ..conversation.limits },
@@ -144,7 +145,9 @@ impl<T: TextSender> CallSteps<T> {
             caller,
             left_seconds,
             attempt: Some(attempt),
-        }))
+        };
+        let language = conversation.participant(caller).language.clone();
+        Ok((left_seconds != Some(0)).then_some(Next::Try(connection, language)))
     }
 
     /// Returns what a callee with guard hears before the connection. Without the conversation, which may just have been erased, and
@@ -204,7 +207,7 @@ impl<T: TextSender> CallSteps<T> {
         callee: Side,
         keys: &str,
         ids: Option<LegIds>,
-        follow_up: impl FnOnce(&Decision) -> Option<FollowUp>,
+        answer: impl FnOnce(Decision, &Speech<'_>) -> Ncco,
     ) -> Result<Ncco, StoreError> {
         let (now, caller) = (self.clock.now(), callee.other());
         let Some(conversation) = self.store.conversation(id, now).await? else {
@@ -219,8 +222,7 @@ impl<T: TextSender> CallSteps<T> {
             handling.recording = CallRecording::Off;
         }
         let speech = call_steps::speech_to(&self.words, &conversation, caller);
-        let follow_up = follow_up(&decision);
-        Ok(ncco::decided_after(Settled::Consent, decision, &speech, follow_up))
+        Ok(answer(decision, &speech))
     }
 
     /// Returns what the callee hears who was asked if the call may be recorded. It is recorded from here on if both pressed 1.
@@ -251,7 +253,7 @@ impl<T: TextSender> CallSteps<T> {
         id: ConversationId,
         first: Side,
         keys: &str,
-        follow_up: impl FnOnce(&Decision) -> Option<FollowUp>,
+        answer: impl FnOnce(Decision, &Speech<'_>) -> Ncco,
     ) -> Result<Ncco, StoreError> {
         let now = self.clock.now();
         let Some(conversation) = self.store.conversation(id, now).await? else {
@@ -262,8 +264,7 @@ impl<T: TextSender> CallSteps<T> {
             return Ok(vec![say(&speech, Spoken::Goodbye)]);
         }
         let decision = decide(&self.store, &conversation, first, now).await?;
-        let follow_up = follow_up(&decision);
-        Ok(ncco::decided(decision, &speech, follow_up))
+        Ok(answer(decision, &speech))
     }
 
     /// Returns what the caller hears who pressed these keys after a missed call. Key 1 asks the callee to call back, and key 2

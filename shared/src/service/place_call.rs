@@ -12,10 +12,12 @@ use jiff::SignedDuration;
 use crate::clock::SharedClock;
 use crate::domain::conversation::Conversation;
 use crate::domain::decision::Decision;
+use crate::domain::pace::{Pace, Turn};
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::route::Destination;
 use crate::domain::side::Side;
 use crate::domain::words::Words;
+use crate::service::pace::Pacer;
 use crate::store::{IdempotentRequest, LegIds, PlacedCall, Store, StoreError};
 use crate::vonage::VonageError;
 use crate::vonage::call_steps;
@@ -24,6 +26,9 @@ use crate::vonage::calls::{CallsApi, NewCall};
 
 /// Time after a claim in which its request to Vonage may still be under way: longer than the function that sends it may run.
 const UNDER_WAY: SignedDuration = SignedDuration::from_secs(120);
+
+/// The longest time for which a request waits for its turn.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(2);
 
 /// Number of looks for a call of which Vonage's answer did not arrive.
 const LOOKS: u32 = 4;
@@ -38,6 +43,8 @@ pub struct Placer {
     pub words: Words,
     /// Pause between two looks for a call.
     pub pause: Duration,
+    /// None if calls do not wait for their turn.
+    pub pacer: Option<Pacer>,
     /// The clock.
     pub clock: SharedClock,
 }
@@ -76,6 +83,9 @@ pub enum PlaceError {
     /// Another run of the same request may be asking Vonage.
     #[error("another run of the same request is under way")]
     UnderWay,
+    /// Too many calls wait for their turn. Nothing was placed, and in so many seconds it may be tried again.
+    #[error("too many calls wait for their turn")]
+    TooManyCalls(u32),
     /// Vonage did not answer, and does not show the call yet.
     #[error("Vonage may have placed the call")]
     InDoubt(#[source] VonageError),
@@ -96,6 +106,7 @@ impl Placer {
             return self.go_on(order, &known).await;
         }
         self.check(order).await?;
+        self.wait_for_turn().await?;
         // Read again: two requests at the same moment must not share a claim.
         let claimed_at = self.clock.now();
         if self.store.claim_call(order.request, order.conversation.id, claimed_at).await? {
@@ -123,6 +134,8 @@ impl Placer {
             return Err(PlaceError::UnderWay);
         }
         self.check(order).await?;
+        self.wait_for_turn().await?;
+        let now = self.clock.now();
         match self.store.take_over_call(&order.request.key_hash, known.claimed_at, now).await? {
             true => self.dial(order, now).await,
             false => Err(PlaceError::UnderWay),
@@ -136,6 +149,20 @@ impl Placer {
             Decision::Routed(Destination::Participant { .. }) => Ok(()),
             other => Err(PlaceError::NotConnected(other.outcome())),
         }
+    }
+
+    /// Waits until it is the call's turn, if that is soon. Fails without a claim, so that the request may come again.
+    async fn wait_for_turn(&self) -> Result<(), PlaceError> {
+        let Some(pacer) = &self.pacer else { return Ok(()) };
+        let wait = match pacer.turn().await? {
+            Turn::At(at) => self.clock.now().duration_until(at),
+            Turn::TooMany => Pace::LONGEST_WAIT,
+        };
+        if wait > LONGEST_WAIT {
+            return Err(PlaceError::TooManyCalls(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX)));
+        }
+        tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
+        Ok(())
     }
 
     /// Asks Vonage for the call, once.

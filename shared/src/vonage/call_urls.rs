@@ -149,6 +149,14 @@ pub fn standing(base: &str, attempt: Attempt) -> String {
     format!("{base}/webhooks/event/standing/{attempt}")
 }
 
+/// Returns the address that is asked for the turn of a call, below `base` as in [`CallUrls::new`]. What it is about is in the body.
+pub fn turn(base: &str) -> String {
+    format!("{base}/webhooks/event/{TURN}")
+}
+
+/// The last part of the address that is asked for turns. It is no conversation's id.
+pub const TURN: &str = "turn";
+
 /// Returns the address at which a deployment shows the recording of a token.
 pub fn recording_link(base: &str, token: &str) -> String {
     format!("{base}/recordings/{token}")

@@ -14,6 +14,7 @@ pub mod ncco;
 pub mod number_insight;
 pub mod number_lookup;
 pub mod numbers;
+pub mod pace_steps;
 pub mod pin_steps;
 pub mod record_event;
 pub mod recordings;

@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use super::call_urls::{self, CallUrls, StepKind};
+use super::pace_steps::WaitingCall;
 use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
@@ -171,6 +172,8 @@ pub enum Payload {
     },
     /// A call of a stranger.
     Stranger(StrangersCall),
+    /// A call that waits for its turn.
+    Waiting(Box<WaitingCall<Action>>),
 }
 
 /// A phone to connect to.

@@ -104,12 +104,16 @@ sentences! {
         Nobody = "call.nobody",
         /// The caller dials another number in this conversation by now.
         NumberChanged = "call.number-changed",
+        /// The caller waits until it is the call's turn.
+        PleaseHold = "call.please-hold",
         /// The caller only receives calls from this number.
         ReceivesOnly = "call.receives-only",
         /// The call may last for less than a minute.
         SecondsLeft = "call.seconds-left",
         /// The support phone is called next.
         Support = "call.support",
+        /// So many calls wait for their turn that this one is not connected.
+        TooManyCalls = "call.too-many-calls",
         /// The other participant cannot be reached. Who is blocked hears the same.
         Unavailable = "call.unavailable",
         /// A late caller has asked the other participant for a call.

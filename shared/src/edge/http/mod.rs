@@ -30,7 +30,9 @@ pub use further_phone::FurtherPhoneBody;
 pub use idempotency::RequestHasher;
 pub use message::MessageVerifier;
 pub use query::Query;
-pub use webhook::{base_url, call_step, call_urls, is_about_stranger, nth_pin, signed_body, standing_attempt};
+pub use webhook::{
+    asks_for_turn, base_url, call_step, call_urls, is_about_stranger, nth_pin, signed_body, standing_attempt,
+};
 pub use whisper_token::WhisperTokens;
 
 /// The failure of a request: an RFC 9457 problem, with its cause for the log.

@@ -113,6 +113,11 @@ impl From<crate::service::place_call::PlaceError> for Problem {
                     "The same request is being carried out. Send it again, and it tells what became of the call.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "contended", "Request under way", detail).retry_after(5)
             }
+            PlaceError::TooManyCalls(seconds) => {
+                let detail = "So many calls wait for their turn that this one was not placed. Try again later.";
+                let title = "Too many calls";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-calls", title, detail).retry_after(seconds)
+            }
             PlaceError::InDoubt(cause) => {
                 let detail = "Vonage may have placed the call. The same Idempotency-Key finds it, or places it once.";
                 let problem =

@@ -9,7 +9,7 @@ use super::body::body_of_at_most;
 use crate::domain::attempt::Attempt;
 use crate::domain::conversation::ConversationId;
 use crate::domain::pin::TRIES_OF_A_CALL;
-use crate::vonage::call_urls::{CallUrls, STRANGER, Step};
+use crate::vonage::call_urls::{CallUrls, STRANGER, Step, TURN};
 use crate::vonage::signature::WebhookVerifier;
 
 /// Size of the largest body of a webhook, in bytes. Vonage's bodies have 1000 to 2000 bytes.
@@ -58,6 +58,11 @@ pub fn standing_attempt(request: &Request) -> Result<Option<Attempt>, Problem> {
     let attempt = request.path_parameters_ref().and_then(|parameters| parameters.first("attempt"));
     let unknown = || Problem::not_found("There is no such step of a call.");
     attempt.map(|attempt| Attempt::parse(attempt).ok_or_else(unknown)).transpose()
+}
+
+/// True if the path is the one that is asked for the turns of calls.
+pub fn asks_for_turn(request: &Request) -> bool {
+    request.path_parameters_ref().and_then(|parameters| parameters.first("id")) == Some(TURN)
 }
 
 /// Returns the step of a call that the path names, if it names one.
