@@ -229,7 +229,11 @@ impl Restorer {
     /// Keeps the route keys that a conversation got after the time to which the table was restored.
     async fn keep_keys_of(&self, recorded: &RecordedKeys) -> Result<Repair, StoreError> {
         let mut done = Repair::default();
-        let known = match self.store.stored(recorded.conversation).await? {
+        let stored = self.store.stored(recorded.conversation).await?;
+        if let Stored::Conversation(known) = &stored {
+            self.store.keep_pins(known, self.clock.now()).await?;
+        }
+        let known = match stored {
             // Erased before that time, or by a run of this after its keys were kept.
             Stored::Erased => return Ok(done),
             Stored::Conversation(known)
@@ -344,6 +348,7 @@ fn brought_up(
         limit_reached_at: change.limit_reached_at,
         paused_until: change.paused_until,
         blocked: change.blocked,
+        safety: change.safety,
         handling: change.handling,
         revision: change.revision.max(before.revision),
         ..before.clone()

@@ -21,6 +21,7 @@ use crate::clock::whole_second;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::route_keys::{RouteKey, Tenure};
+use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::Blocked;
 use crate::domain::usage::UsageLimits;
 
@@ -58,6 +59,9 @@ pub struct RecordedChange {
     /// The sides whose calls are not connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Blocked>,
+    /// The presses of the safety key.
+    #[serde(default, skip_serializing_if = "SafetyPresses::is_none")]
+    pub safety: SafetyPresses,
     /// The handling of its calls.
     #[serde(default, skip_serializing_if = "CallHandling::is_plain")]
     pub handling: CallHandling,
@@ -113,6 +117,7 @@ impl RecordedChange {
             limit_reached_at: conversation.limit_reached_at,
             paused_until: conversation.paused_until,
             blocked: conversation.blocked,
+            safety: conversation.safety,
             handling: conversation.handling,
             moves: conversation.moves(),
             ended_by_restore: false,

@@ -71,6 +71,9 @@ impl Store {
             None => update.remove("limit_reached_at"),
         };
         update = conversations::with_pause(conversations::with_block(update, after), after);
+        if before.safety != after.safety {
+            update = update.set("safety = :safety").bind(":safety", item::value(after.safety)?);
+        }
         if before.handling != after.handling {
             update = routes::with_handling(update, after)?;
         }
@@ -87,6 +90,15 @@ impl Store {
             transaction.push(routes::restate(after, phone, tally)?);
         }
         Ok(self.transact(transaction, None).await? == Outcome::Committed)
+    }
+
+    /// Claims the PINs of a conversation again, unless another one has them: a restored table may have only a part of the transaction
+    /// that gave them.
+    pub async fn keep_pins(&self, conversation: &Conversation, now: Timestamp) -> Result<(), StoreError> {
+        for claim in pins::claim_both(conversation, now)? {
+            self.put(claim).await?;
+        }
+        Ok(())
     }
 
     /// Returns what the table has of a conversation. One consistent read.
