@@ -65,8 +65,8 @@ pub fn of_scale(answers: &[Answers], slack: f64) -> Vec<Target> {
     vec![Target { what, ratio: many.answer.cpu_ms / few.answer.cpu_ms, at_most: 1.05 * slack }]
 }
 
-/// Returns the targets of answers with a feature: the CPU time against that of an answer with all features off, or of as many of them
-/// as it has reads.
+/// Returns the targets of answers with a feature: the CPU time against that of an answer with all features off, or of as many
+/// of them as it has reads.
 pub fn of_features(answers: &[FeatureAnswers], slack: f64) -> Vec<Target> {
     let Some(off) = answers.iter().find(|answers| answers.feature == OFF) else { return Vec::new() };
     let target = |on: &FeatureAnswers| {

@@ -16,7 +16,8 @@ use shared::vonage::pace_steps::{self, TurnRequest};
 use crate::EventWebhook;
 
 impl EventWebhook {
-    /// Returns what comes next for a call that asks for its turn: the connection, a wait before it, or that there are too many calls.
+    /// Returns what comes next for a call that asks for its turn: the connection, a wait before it, or that there are too many
+    /// calls.
     pub(crate) async fn turn(
         &self,
         request: &Request,

@@ -173,7 +173,7 @@ impl Demo<'_> {
     }
 
     async fn wait_for_turns(&self) -> Result<(), DemoError> {
-        println!("\n23. This deployment calls three phones in a second, and the rider calls five times at once.");
+        println!("\n25. This deployment calls three phones in a second, and the rider calls five times at once.");
         let pair = self.pair(22, json!({}), ["en", "en"]).await?;
         let mut waited = 0.0;
         for _ in 0..5 {

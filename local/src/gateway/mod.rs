@@ -98,6 +98,7 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
     routes.add::<provision_numbers::ProvisionNumbers>(&[
         ("POST", "/numbers"),
         ("GET", "/numbers"),
+        ("GET", "/numbers/requirements"),
         ("GET", "/numbers/{number}"),
         ("PATCH", "/numbers/{number}"),
         ("DELETE", "/numbers/{number}"),

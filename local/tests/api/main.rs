@@ -39,6 +39,7 @@ mod placed_calls;
 mod provision;
 mod recorded_calls;
 mod recordings;
+mod requirements;
 mod retention;
 mod safety_key;
 mod stale;

@@ -687,6 +687,7 @@ async fn example_events_get_answers_of_their_names() {
     assert_eq!(invoke("shown", &shown).await, (200, erasure));
     assert_eq!(send("provision-numbers-change").await.1["support_phone"], "442079460111");
     assert_eq!(send("provision-numbers-show-one").await.1["state"], "ready");
+    assert_eq!(send("provision-numbers-requirements").await.1["count"], 20);
     assert_eq!(send("provision-numbers-drain").await.1["state"], "draining");
 }
 

@@ -50,7 +50,8 @@ async fn turns_after_a_crash_are_within_the_pace() {
                 *waits.borrow_mut() = (answer.status == 200).then(|| answer.body[0]["timeout"].as_f64());
             })
             .await;
-        assert!(waits.borrow().is_none_or(|wait| wait == Some(3.0)), "{waits:?}");
+        // A turn of which the answer was lost is not used.
+        assert!(waits.borrow().is_none_or(|wait| wait.is_some_and(|wait| wait >= 3.0)), "{waits:?}");
         scenario
     })
     .await;

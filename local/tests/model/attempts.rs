@@ -114,7 +114,7 @@ impl Case {
     /// Notes the phones that calls try next.
     pub fn note_attempts(&mut self, executions: &[Execution]) {
         for execution in executions {
-            let (Operation::Step(step), Some(Outcome::Step(Ok(Some(Next::Try(connection)))))) =
+            let (Operation::Step(step), Some(Outcome::Step(Ok(Some(Next::Try(connection, _)))))) =
                 (&execution.operation, &execution.outcome)
             else {
                 continue;

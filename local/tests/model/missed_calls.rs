@@ -13,8 +13,8 @@ use shared::domain::guard::Guard;
 use shared::domain::missed_calls::{Measure, Missed};
 use shared::domain::route::Destination;
 use shared::domain::side::Side;
-use shared::domain::words::Words;
 use shared::domain::words::sentence::{Spoken, Text};
+use shared::domain::words::{Speech, Words};
 use shared::service::call_steps::{CallSteps, MissedLeg, Next};
 use shared::store::{LegIds, StoreError};
 use shared::vonage::call_steps as said;
@@ -124,8 +124,10 @@ impl CallStep {
             Asked::Whisper => steps.whisper(id, (side, attempt), Some(&urls)).await.map(heard),
             Asked::Consent(yes) => {
                 let ids = LegIds { call: self.call.conversation_uuid(), leg: self.call.uuid(Direction::Inbound) };
-                let follow_up = |_: &Decision| Some(self.follow_up());
-                steps.consent(id, side, key(yes), Some(ids), follow_up).await.map(heard)
+                let answer = |decision: Decision, speech: &Speech<'_>| {
+                    ncco::decided_after(Settled::Consent, decision, speech, Some(self.follow_up()))
+                };
+                steps.consent(id, side, key(yes), Some(ids), answer).await.map(heard)
             }
             Asked::Agree(yes) => {
                 let call = self.call.conversation_uuid();
@@ -294,7 +296,7 @@ impl Model {
         undisturbed: bool,
     ) -> Verdict {
         match outcome {
-            Some(Outcome::Step(Ok(Some(Next::Try(connection))))) => {
+            Some(Outcome::Step(Ok(Some(Next::Try(connection, _))))) => {
                 ensure(step.asked != Asked::After || !self.is_taken(step), || format!("{step:?} was taken"))?;
                 self.check_next_phone(self.readable(step).map(|found| &found.expected), step, connection)?;
             }
@@ -302,7 +304,7 @@ impl Model {
                 ensure(!undisturbed || !self.goes_on(step), || format!("{step:?} does not go on: {next:?}"))?;
                 let next = next.as_ref().map(|next| match next {
                     Next::Hear(ncco) => ncco,
-                    Next::Try(_) => unreachable!("it is above"),
+                    Next::Try(..) => unreachable!("it is above"),
                 });
                 let (right, is_alone) = self.next(step);
                 let found = next.map(|ncco| if is_alone { &ncco[..1] } else { &ncco[..] });

@@ -4,8 +4,8 @@
 //! [`Pace`] of them are in any second, wherever it begins.
 //!
 //! Nothing is written for a call while calls are far apart. Half of the pace is given out as shares: a sandbox with a share may
-//! connect one call in a second without a turn, but only while the queue has been empty for a second. A queue that begins leaves room
-//! for all shares, because each of them may have just been used.
+//! connect one call in a second without a turn, but only while the queue has been empty for a second. A queue that begins leaves
+//! room for all shares, because each of them may have just been used.
 
 use std::num::NonZeroU16;
 

@@ -133,7 +133,7 @@ pub enum Feature {
 }
 
 /// The kind of a number, in Vonage's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NumberType {
     /// A fixed-line number.

@@ -29,8 +29,8 @@ impl Store {
         Ok(self.get::<TurnsItem>(Key::PaceTurns).await?.map(|turns| turns.next_at))
     }
 
-    /// Takes a turn at `now`, when `next` was just read as the time of the next one. One update, and more of them only for calls that
-    /// find an empty queue at the same moment.
+    /// Takes a turn at `now`, when `next` was just read as the time of the next one. One update, and more of them only for calls
+    /// that find an empty queue at the same moment.
     pub async fn take_turn(&self, pace: Pace, next: Option<Timestamp>, now: Timestamp) -> Result<Turn, StoreError> {
         let mut as_read = Some(next);
         retry::contended(ATTEMPTS, StoreError::Contended("the turns of calls"), || {

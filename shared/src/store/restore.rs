@@ -92,8 +92,8 @@ impl Store {
         Ok(self.transact(transaction, None).await? == Outcome::Committed)
     }
 
-    /// Claims the PINs of a conversation again, unless another one has them: a restored table may have only a part of the transaction
-    /// that gave them.
+    /// Claims the PINs of a conversation again, unless another one has them: a restored table may have only a part of the
+    /// transaction that gave them.
     pub async fn keep_pins(&self, conversation: &Conversation, now: Timestamp) -> Result<(), StoreError> {
         for claim in pins::claim_both(conversation, now)? {
             self.put(claim).await?;

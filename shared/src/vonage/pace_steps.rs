@@ -1,7 +1,7 @@
 //! The actions of a call that has to wait for its turn.
 //!
-//! Vonage says the words before the connection, and then asks for the turn (`notify`). The request has all that comes next, so nothing
-//! is decided twice: Vonage sends back what it was given, in a signed body.
+//! Vonage says the words before the connection, and then asks for the turn (`notify`). The request has all that comes next, so
+//! nothing is decided twice: Vonage sends back what it was given, in a signed body.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -61,8 +61,8 @@ pub fn in_turn(mut ncco: Ncco, speech: &Speech<'_>, conversation: Option<Convers
     ncco
 }
 
-/// Returns what comes next for a call with this turn at `now`. Its wait is a part of its longest duration. After the words for a longer
-/// wait, `url` is asked again.
+/// Returns what comes next for a call with this turn at `now`. Its wait is a part of its longest duration. After the words for a
+/// longer wait, `url` is asked again.
 pub fn after_turn(mut call: WaitingCall<Value>, turn: Turn, url: &str, now: Timestamp) -> Vec<Value> {
     let Turn::At(turn_at) = turn else { return vec![call.too_many] };
     let wait = now.duration_until(turn_at).max(SignedDuration::ZERO);
