@@ -200,3 +200,21 @@ async fn key_after_the_end_is_noted_and_after_the_erasure_is_not() {
     let unsigned = laptop.request(Method::POST, &format!("/webhooks/event/{}/safety-b", text(&created, "/id")));
     assert_eq!(laptop.answer(unsigned.body("{}")).await.status, 503, "Vonage sends it again, signed");
 }
+
+#[tokio::test]
+async fn callee_who_calls_back_presses_the_key_while_it_rings() {
+    let (laptop, created) = started().await;
+    assert_eq!(ring(&laptop, &created, 0, &[]).await["phones"]["callee"]["number"], DRIVER);
+    let call =
+        json!({"from": DRIVER, "to": created["participants"][1]["dials"], "uuid": "v", "conversation_uuid": "CON-2"});
+    let answer = laptop.signed_post("/webhooks/answer", &call.to_string()).await.body;
+    assert_eq!((&answer[1]["mode"], &answer[2]["action"]), (&json!("asynchronous"), &json!("connect")), "{answer}");
+    let url = text(&answer, "/1/eventUrl/0");
+    // No event of the call has arrived, and nobody has answered.
+    let mut pressed = call.clone();
+    pressed["dtmf"] = json!({"digits": "*9", "timed_out": false});
+    let told = laptop.signed_post(&url[url.find("/webhooks").unwrap()..], &pressed.to_string()).await;
+    assert_eq!((told.status, state(&laptop, &created).await), (204, (json!("a"), 1)));
+    let shown = laptop.get(&path(&created)).await.body;
+    assert_eq!(shown["safety_key_pressed_at"][0], Value::Null, "{shown}");
+}

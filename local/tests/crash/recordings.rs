@@ -109,3 +109,55 @@ async fn file_is_deleted_whatever_crashes() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn call_is_recorded_only_with_both_consents_after_a_crash() {
+    for [caller, callee] in [["1", "1"], ["1", "2"], ["2", "1"]] {
+        let what = format!("POST of consent-b with {caller} and of agree-b with {callee}");
+        at_every_request(&what, 4, async |mut scenario: Scenario| {
+            let laptop = builder().numbers("GB", 2).start().await;
+            let participants = PHONES.map(|number| json!({"number": format!("+{number}")}));
+            let body = json!({"participants": participants, "notify": false, "recording": "consent"});
+            let created =
+                Functions::of(&laptop).answer::<CreateConversation>(&events::creation(&body, None)).await.body;
+            let (id, dials) = (string(&created["id"]), string(&created["participants"][0]["dials"]));
+            let pressed = |step: &str, leg: &str, digits: &str| {
+                let body = json!({"from": PHONES[0], "to": dials, "uuid": leg, "conversation_uuid": "CON-1",
+                                  "dtmf": {"digits": digits, "timed_out": false}});
+                events::step(&id, Some(step), &body, &laptop.signature(Some(&body.to_string())))
+            };
+            let events = || [pressed("consent-b", "u", caller), pressed("agree-b", "v", callee)];
+            let records = |body: &Value| body.to_string().contains("\"record\"");
+            let both_agree = caller == "1" && callee == "1";
+            let first = events();
+            scenario
+                .run(&laptop, async |functions| {
+                    for event in &first {
+                        let answer = functions.answer::<EventWebhook>(event).await;
+                        assert!(both_agree || !records(&answer.body), "{answer:?}");
+                    }
+                })
+                .await;
+            // The callee pressed 1, and the caller's key is not stored, or it is.
+            let [_, agree] = events();
+            let answer = Functions::of(&laptop).answer::<EventWebhook>(&agree).await;
+            let items = laptop.items().await;
+            let has_agreed = items.iter().any(|item| item["sk"]["S"] == "LEG#CON-1#u" && !item["agreed_at"].is_null());
+            assert!(caller == "1" || !has_agreed, "{items:?}");
+            assert_eq!(records(&answer.body), has_agreed && callee == "1", "{answer:?}");
+            // Vonage asks again.
+            for _ in 0..2 {
+                let mut answers = Vec::new();
+                for event in &events() {
+                    answers.push(Functions::of(&laptop).answer::<EventWebhook>(event).await);
+                }
+                assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+                let connects = |action: &Value| action["action"] == "connect";
+                assert!(answers[0].body.as_array().unwrap().iter().any(connects), "also without consent: {answers:?}");
+                assert_eq!(records(&answers[1].body), both_agree, "{answers:?}");
+            }
+            scenario
+        })
+        .await;
+    }
+}
