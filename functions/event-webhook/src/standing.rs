@@ -35,6 +35,7 @@ impl EventWebhook {
         let language = standing.and_then(|standing| standing.language.as_ref());
         let base = http::base_url(self.public_url.as_deref(), request);
         let speech = self.words.speech(language);
-        Ok(Some(call_steps::after_standing_attempt(next, missed, &speech, base.as_deref())))
+        let ncco = call_steps::after_standing_attempt(next, missed, &speech, base.as_deref());
+        Ok(Some(self.in_turn(request, None, &speech, ncco)))
     }
 }
