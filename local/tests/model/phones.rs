@@ -78,7 +78,7 @@ impl FurtherSpec {
 
     /// The further phones of a side. Most sides have none.
     pub fn some() -> impl Strategy<Value = Vec<Self>> {
-        prop_oneof![10 => Just(Vec::new()), 1 => prop::collection::vec(Self::any(), 1..=2)]
+        prop_oneof![6 => Just(Vec::new()), 1 => prop::collection::vec(Self::any(), 1..=2)]
     }
 }
 

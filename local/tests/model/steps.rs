@@ -271,7 +271,7 @@ impl Step {
             3 => (0..8usize).prop_map(Self::Find),
             2 => age.prop_map(Self::Age),
             2 => Self::guess(),
-            6 => Self::any_hunt(),
+            9 => Self::any_hunt(),
             4 => Self::any_protect(),
             7 => Self::any_record(),
             4 => Self::any_cut_off(),
