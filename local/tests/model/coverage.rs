@@ -77,7 +77,6 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("guard", &["taken", "declined", "unknown", "crashed"]),
     ("end of a guarded leg", &["texted", "texted before", "taken", "over", "not texted", "crashed"]),
     ("busy callee", &["next phone"]),
-    ("end of a guarded leg", &["next phone"]),
     ("call", &["Closed", "Blocked"]),
     ("recording", &["kept later", "message kept at once", "call kept at once", "waits", "erased", "file deleted"]),
     ("event of a recording", &["new", "known, or of nobody", "crashed"]),
