@@ -311,7 +311,7 @@ fn phone_at(conversation: &Conversation, side: Side, position: u8, now: Timestam
     phone.hours.is_none_or(|hours| hours.include(now)).then_some(phone)
 }
 
-/// Makes `phone` the first one that is called. Those behind it follow, if the conversation tries several.
+/// Makes `phone` the first one that is called. The others follow, if the conversation tries several.
 fn to_phone(mut decision: Decision, conversation: &Conversation, phone: SidePhone<'_>, now: Timestamp) -> Decision {
     if let Decision::Routed(Destination::Participant { connect_to, attempt, handling, .. }) = &mut decision {
         let tries_several = handling.attempts() > 1 && conversation.phones(phone.side).count() > 1;
