@@ -199,6 +199,24 @@ async fn pin_follows_its_conversation() {
 }
 
 #[tokio::test]
+async fn pin_changes_when_a_further_phone_leaves() {
+    let laptop = laptop(&[]).await;
+    let mut people = conversation()["participants"].clone();
+    people[1]["phones"] = json!([{"number": "+447700900012"}, {"number": "+447700900013"}]);
+    let created = create(&laptop, json!({"participants": people})).await;
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    let stays = json!({"participants": [null, {"phones": [{"number": "+447700900013"}]}]});
+    let changed = laptop.patch(&path, &stays).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    assert_eq!(pin(&read(&laptop, &created).await, 1), pin(&changed.body, 1), "the answer is what is stored");
+    assert_eq!(pin(&changed.body, 0), pin(&created, 0));
+    let old = call(&laptop, OTHER, dials(&created, 1), &[pin(&created, 1)]).await;
+    assert!(old["phones"]["callee"].is_null() && heard(&old).contains(AGAIN), "who has left knows it: {old}");
+    let new = call(&laptop, OTHER, dials(&created, 1), &[pin(&changed.body, 1)]).await;
+    assert_eq!(new["callees"][0]["number"], RIDER, "{new}");
+}
+
+#[tokio::test]
 async fn pin_goes_along_to_another_number() {
     let laptop = laptop(&[]).await;
     let created = create(&laptop, json!({})).await;

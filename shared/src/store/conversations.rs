@@ -478,6 +478,15 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
         if old.further != new.further {
             change = with_further(change, side, old, new)?;
         }
+        if old.pin != new.pin {
+            // A further phone has left, and its owner knows the old one.
+            change = match &new.pin {
+                Some(pin) => change
+                    .set(format!("participants[{index}].pin = :pin{index}"))
+                    .bind(format!(":pin{index}"), item::value(pin)?),
+                None => change.remove(format!("participants[{index}].pin")),
+            };
+        }
         if old.name != new.name
             && let Some(name) = &new.name
         {
