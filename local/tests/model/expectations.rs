@@ -414,7 +414,7 @@ fn apply_all<'a>(
             model.accept_retention(done, observed.table)?;
         }
         match outcome {
-            Some(outcome) => model.accept(operation, outcome)?,
+            Some(outcome) => model.accept(operation, outcome, observed.undisturbed)?,
             None if carried_out => model.accept_unanswered(operation, observed.table)?,
             None => {}
         }
