@@ -312,7 +312,8 @@ impl Model {
             self.check_leg(event, table)?;
         }
         for step in steps {
-            self.check_pressed(step, table, is_of_event(&step.uuid()), answered)?;
+            let has_event = step.pressed().is_some_and(|leg| is_of_event(&leg));
+            self.check_pressed(step, table, has_event, answered)?;
         }
         for press in presses {
             self.check_keys(press, table)?;
