@@ -40,7 +40,7 @@ impl Demo<'_> {
 
     /// Shows what needs time to pass, on a stack whose `clock` the demo moves.
     pub(super) async fn set_a_number_aside(&self, clock: &ManualClock) -> Result<(), DemoError> {
-        println!("\n23. A standing mask: anybody may dial it, and it leads to a team.");
+        println!("\n24. A standing mask: anybody may dial it, and it leads to a team.");
         let [first, second, stranger] = ["447700900192", "447700900193", "447700900199"];
         let order = self.post(&self.gateway("/numbers"), json!({"country": "GB", "count": 1})).await?;
         let number = text(&order, "/added/0/number");
@@ -96,7 +96,7 @@ impl Demo<'_> {
     }
 
     async fn ask_the_backend(&self, backend: &DecisionBackend) -> Result<(), DemoError> {
-        println!("\n22. The backend decides about each call, at a decision URL of the conversation.");
+        println!("\n27. The backend decides about each call, at a decision URL of the conversation.");
         let decision = json!({"decision": {"url": backend.url, "on_failure": "refuse"}});
         let pair = self.pair(30, decision, ["en", "en"]).await?;
         let words = "Your driver is at the gate, and cannot talk now.";
@@ -114,7 +114,7 @@ impl Demo<'_> {
 
     async fn text_each_other(&self) -> Result<(), DemoError> {
         println!(
-            "\n24. The rider texts the number of the driver, and the driver answers. A receipt tells what arrived."
+            "\n23. The rider texts the number of the driver, and the driver answers. A receipt tells what arrived."
         );
         let pair = self.pair(32, json!({"notify": false}), ["en", "en"]).await?;
         let texts = format!("{}/simulator/texts", self.stack.vonage_url);
@@ -173,7 +173,7 @@ impl Demo<'_> {
     }
 
     async fn wait_for_turns(&self) -> Result<(), DemoError> {
-        println!("\n25. This deployment calls three phones in a second, and the rider calls five times at once.");
+        println!("\n26. This deployment calls three phones in a second, and the rider calls five times at once.");
         let pair = self.pair(22, json!({}), ["en", "en"]).await?;
         let mut waited = 0.0;
         for _ in 0..5 {
@@ -331,7 +331,7 @@ impl Demo<'_> {
     }
 
     async fn type_a_pin(&self) -> Result<(), DemoError> {
-        println!("\n24. The rider's phone hides its number. The rider types a PIN.");
+        println!("\n25. The rider's phone hides its number. The rider types a PIN.");
         let pair = self.pair(20, json!({"pin": true, "pin_in_text": true}), ["en", "en"]).await?;
         println!("   The rider's phone: \"{}\"", self.last_text(&pair.rider).await?);
         let created = self.get(&self.gateway(&pair.path)).await?;
