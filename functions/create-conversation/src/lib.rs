@@ -54,7 +54,7 @@ pub struct CreateConversation {
     hasher: RequestHasher,
 }
 
-/// What holds for a conversation that says nothing else.
+/// The usual settings of a conversation. They hold where a request says nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Usual {
     /// Its durations.

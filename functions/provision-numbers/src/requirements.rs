@@ -65,7 +65,7 @@ struct RequirementsView<'a> {
     requirements: Vec<Requirement>,
 }
 
-/// What Vonage has on sale now, as far as the first page of its offers shows.
+/// The numbers that Vonage has on sale now, as far as the first page of its offers shows.
 #[derive(Serialize)]
 struct OffersView {
     /// Number of offers that fit.

@@ -84,7 +84,7 @@ impl Default for Release {
     }
 }
 
-/// What became of a receipt.
+/// The outcome of a receipt.
 #[derive(Serialize)]
 pub(super) struct ReceiptReport {
     /// The part of the text.

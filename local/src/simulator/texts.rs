@@ -35,7 +35,7 @@ pub(super) struct NewText {
     text: String,
     #[serde(default)]
     format: Format,
-    /// How Vonage signs it. Default: the Messages API's way or the SMS API's.
+    /// The signature of its webhooks. Default: that of its format.
     signing: Option<Signing>,
     #[serde(default)]
     parts: Parts,
@@ -60,7 +60,7 @@ pub(super) struct InboundText {
     signed_at: Timestamp,
 }
 
-/// What became of one webhook.
+/// The outcome of one webhook.
 #[derive(Serialize)]
 pub(super) struct TextReport {
     /// `message_uuid` or `messageId`.
@@ -71,7 +71,7 @@ pub(super) struct TextReport {
     fault: Option<DeliveryFault>,
 }
 
-/// What became of a text: one webhook, or one for each part.
+/// The outcome of a text: one webhook, or one for each part.
 #[derive(Serialize)]
 pub(super) struct TextReports {
     messages: Vec<TextReport>,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::laptop::{DRIVER, REAL, RIDER, STRANGER, assert_nothing_leaked, builder, create, log};
 
-/// What people write. It has no number, because numbers in it are passed on.
+/// The words that people write. They have no number, because numbers in it are passed on.
 const WORDS: &str = "zanzibar quokka";
 
 #[tokio::test]

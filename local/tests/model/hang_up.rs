@@ -104,7 +104,7 @@ impl Case {
         Ok(self.placed > placed)
     }
 
-    /// Lets Vonage know of the legs that were dialled, and of those that are over. What a request ended stays ended.
+    /// Tells Vonage of the legs that were dialled, and of those that are over. A leg that a request ended stays ended.
     pub fn note_legs(&mut self, executions: &[Execution]) {
         for execution in executions {
             match &execution.operation {

@@ -54,7 +54,7 @@ pub struct StandingConnection {
     pub phone: RealNumber,
     /// The standing mask, which the phone shows.
     pub mask: VirtualNumber,
-    /// What the limits leave for it.
+    /// The limits of the call, as far as they are not used up.
     pub limits: CallLimits,
     /// The attempt.
     pub attempt: Attempt,

@@ -24,7 +24,7 @@ pub struct LateCare {
     /// The phone that late callers reach otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub support_phone: Option<RealNumber>,
-    /// What late callers hear in place of the usual sentence.
+    /// The words for late callers, in place of the usual sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<OwnTexts>,
     /// The last time at which side A asked for a call. Only a conversation has it.

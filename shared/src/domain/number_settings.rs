@@ -17,13 +17,13 @@ pub struct NumberSettings {
     /// Number of changes.
     #[serde(default)]
     pub revision: u64,
-    /// What callers hear who reach nobody, in place of the usual sentence.
+    /// The words for callers who reach nobody, in place of the usual sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<OwnTexts>,
     /// The phone that these callers reach, before that of the deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub support: Option<SupportPhone>,
-    /// Where the number leads, if it is a standing mask or is to become one.
+    /// The standing mask, if the number is one or is to become one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing: Option<StandingMask>,
 }

@@ -199,18 +199,18 @@ impl RelayedText {
     }
 }
 
-/// A receipt: what became of a part of a text, or of all of it.
+/// A receipt: the fate of a part of a text, or of all of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The text.
     pub reference: TextReference,
     /// The carrier's id of the part.
     pub part: String,
-    /// What became of it.
+    /// The fate of the part.
     pub fate: PartFate,
 }
 
-/// What became of a part of a text.
+/// The fate of a part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartFate {
     /// The network has it.

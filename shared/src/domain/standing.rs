@@ -13,7 +13,7 @@ use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{Callee, Destination};
 
-/// Where a number leads that is a standing mask. Serialized as the table stores it.
+/// A standing mask: the people to whom a number leads. Serialized as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandingMask {
     /// True if calls are connected: no route leads to the number any more, and no conversation gets one.

@@ -60,7 +60,7 @@ pub enum StrangersFate {
     Supported(Option<Say>, Box<Decision>),
 }
 
-/// What is done with a call, before the present state of the conversation is considered.
+/// An answer about a call, before the present state of the conversation is considered.
 struct Answer {
     way: Way,
     say: Option<Say>,

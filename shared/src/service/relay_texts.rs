@@ -49,7 +49,7 @@ pub enum RelayError {
     BeingSent,
 }
 
-/// What became of a text.
+/// The outcome of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relayed {
     /// The carrier has it.

@@ -56,7 +56,7 @@ impl KeyOwners {
 pub struct Decided {
     /// The decision by the route.
     pub decision: Decision,
-    /// What the words for the caller depend on, if there is a route.
+    /// The facts on which the words for the caller depend, if there is a route.
     pub addressee: Option<Addressee>,
     /// The settings of the dialled number, if there are some and no route decides alone.
     pub settings: Option<NumberSettings>,

@@ -55,7 +55,7 @@ pub struct LatestTexts {
 pub enum TextClaim {
     /// This caller has to send it.
     Claimed,
-    /// It was claimed before. This is what became of it; `None` if its conversation has been erased.
+    /// It was claimed before. This is the text; `None` if its conversation has been erased.
     Known(Option<RelayedText>),
     /// The conversation has ended or been erased.
     Over,
@@ -148,7 +148,7 @@ impl Store {
         self.transact_settled(vec![claim, record]).await.map(drop)
     }
 
-    /// Stores what became of sending a text. If its conversation has been erased since, its carrier records are listed for redaction.
+    /// Stores the outcome of sending a text. If its conversation has been erased since, its carrier records are listed for redaction.
     pub async fn record_text_outcome(
         &self,
         reference: TextReference,

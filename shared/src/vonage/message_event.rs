@@ -72,7 +72,7 @@ pub struct InboundText {
     pub dialled: VirtualNumber,
     /// The time at which it was written, if that is known.
     pub written_at: Option<Timestamp>,
-    /// What was written. `None` if it is something else than text, such as a picture.
+    /// The words. `None` if it is something else than text, such as a picture.
     pub text: Option<String>,
     /// The number of the part and the count of them, if the network brings a long text in parts.
     pub part: Option<(u32, u32)>,

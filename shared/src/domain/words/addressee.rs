@@ -13,7 +13,7 @@ pub struct Addressee {
     pub language: Option<Language>,
     /// Names in spoken sentences, if there are such.
     pub names: Option<Box<Names>>,
-    /// What the conversation says to late callers in place of the usual sentence.
+    /// The words of the conversation for late callers, in place of the usual sentence.
     pub own: Option<OwnTexts>,
 }
 

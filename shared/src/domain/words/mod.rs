@@ -62,7 +62,7 @@ pub struct Speech<'w> {
     minutes: Option<String>,
     pin: Option<Pin>,
     link: Option<String>,
-    /// What takes the place of the sentences for whoever reaches nobody.
+    /// The texts in place of the sentences for people who reach nobody.
     instead: Option<OwnTexts>,
 }
 

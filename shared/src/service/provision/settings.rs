@@ -10,10 +10,10 @@ use crate::domain::words::own_text::OwnTexts;
 use crate::retry;
 use crate::store::StoreError;
 
-/// A change of the settings of a number. What is `None` stays, and `Some(None)` removes.
+/// A change of the settings of a number. `None` leaves a setting as it is, and `Some(None)` removes it.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsChange {
-    /// What callers hear who reach nobody.
+    /// The words for callers who reach nobody.
     pub words: Option<Option<OwnTexts>>,
     /// The phone that these callers reach.
     pub support: Option<Option<SupportPhone>>,
