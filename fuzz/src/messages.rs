@@ -5,8 +5,8 @@ use shared::vonage::message_event::{Fields, InboundText, receipt};
 
 use crate::assert_no_phone_number;
 
-/// Checks that what is read of a text or a receipt is safe to store and to log: an id has the form of one, and a reason has no phone number,
-/// and neither has an error.
+/// Checks that what is read of a text or a receipt is safe to store and to log: an id has the form of one, and a reason has no
+/// phone number, and neither has an error.
 pub fn message_webhook(input: &[u8]) {
     let form = std::str::from_utf8(input).unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     let form = Fields::of_pairs(form.map(|(name, value)| (name.to_owned(), value.to_owned())));

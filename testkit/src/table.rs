@@ -282,8 +282,8 @@ impl Table {
         self.check_journal(now);
     }
 
-    /// Checks that standing masks are out of pairing, that those which connect calls have no live conversation, and that each phone which
-    /// they name leads to them.
+    /// Checks that standing masks are out of pairing, that those which connect calls have no live conversation, and that each
+    /// phone which they name leads to them.
     fn check_standing_masks(&self, now: Timestamp) {
         let standing = self.settings.iter().filter_map(|(number, of)| Some((number, of.standing.as_ref()?, of)));
         let mut named = BTreeSet::new();

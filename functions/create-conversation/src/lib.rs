@@ -206,8 +206,8 @@ impl HttpFunction for CreateConversation {
     }
 }
 
-/// Decodes and checks the body of a request. `usual` holds where the body says nothing, and `pin_key` is the secret of PINs, if the
-/// deployment has them.
+/// Decodes and checks the body of a request. `usual` holds where the body says nothing, and `pin_key` is the secret of PINs, if
+/// the deployment has them.
 pub fn decode(request: &Request, usual: Usual, pin_key: Option<&PinKey>) -> Result<NewConversation, Problem> {
     http::read_json::<ConversationBody>(request)?.into_order(usual, pin_key)
 }

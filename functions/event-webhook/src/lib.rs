@@ -17,8 +17,8 @@
 //!
 //! `POST /webhooks/event/pin/{nth}` receives a PIN that a caller who is not known has typed.
 //!
-//! `POST /webhooks/event/standing/{attempt}` receives the events of an attempt to reach a phone behind a standing mask, and answers with
-//! what comes next.
+//! `POST /webhooks/event/standing/{attempt}` receives the events of an attempt to reach a phone behind a standing mask, and
+//! answers with what comes next.
 
 mod decide;
 mod late;
@@ -217,8 +217,8 @@ impl EventWebhook {
         Ok(self.steps.after_missed_leg(id, leg, &urls).await?)
     }
 
-    /// Returns the decision about a caller who would reach nobody by `decision`: the support phone of the dialled number takes the
-    /// call, or that of the deployment. Also returns the number's settings.
+    /// Returns the decision about a caller who would reach nobody by `decision`: the support phone of the dialled number takes
+    /// the call, or that of the deployment. Also returns the number's settings.
     pub(crate) async fn or_support(
         &self,
         decision: Decision,
@@ -293,8 +293,8 @@ impl EventWebhook {
         })
     }
 
-    /// Has the call of a leg ended that was answered while its conversation was ended together with its calls. Only a deployment that
-    /// can end calls pays for this read.
+    /// Has the call of a leg ended that was answered while its conversation was ended together with its calls. Only a deployment
+    /// that can end calls pays for this read.
     async fn end_if_ended(
         &self,
         id: ConversationId,

@@ -13,8 +13,9 @@ use shared::vonage::ncco::Ncco;
 use crate::{EventWebhook, not_an_object};
 
 impl EventWebhook {
-    /// Returns what comes after an event of the callee's leg. `None` unless nobody took the call. The settings of the mask decide, which
-    /// the event names, so a phone that was removed meanwhile is not tried. Calls to standing masks are in no record.
+    /// Returns what comes after an event of the callee's leg. `None` unless nobody took the call. The settings of the mask
+    /// decide, which the event names, so a phone that was removed meanwhile is not tried. Calls to standing masks are in no
+    /// record.
     pub(crate) async fn after_standing_attempt(
         &self,
         request: &Request,

@@ -1,5 +1,5 @@
-//! `GET|POST /webhooks/message` receives texts of phones to virtual numbers and passes them on, and `GET|POST /webhooks/message-status`
-//! receives the receipts of texts. Both may come twice, late and out of order.
+//! `GET|POST /webhooks/message` receives texts of phones to virtual numbers and passes them on, and
+//! `GET|POST /webhooks/message-status` receives the receipts of texts. Both may come twice, late and out of order.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};

@@ -1,9 +1,9 @@
 //! `GET /numbers/requirements` tells what has to be known and done before numbers are ordered.
 //!
 //! `POST /numbers` rents numbers until a country has as many as ordered, `GET /numbers` shows the pool, and
-//! `DELETE /numbers/{number}` drains a number. `GET` and `PATCH /numbers/{number}` show and change what callers meet by a number. A schedule runs the upkeep of the pool, and `POST /conversations` invokes
-//! this function to have numbers rented that a refused conversation lacks. Another schedule goes on with orders that are not
-//! complete.
+//! `DELETE /numbers/{number}` drains a number. `GET` and `PATCH /numbers/{number}` show and change what callers meet by a number.
+//! A schedule runs the upkeep of the pool, and `POST /conversations` invokes this function to have numbers rented that a refused
+//! conversation lacks. Another schedule goes on with orders that are not complete.
 
 mod page;
 mod requirements;

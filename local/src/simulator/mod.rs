@@ -1,9 +1,10 @@
 //! A simulator of Vonage in one process: the HTTP APIs that a masked-calling backend uses, on one port, with state.
 //!
 //! It has three roles. As Vonage's API it rents numbers, looks up numbers, sends text messages and stores the one Voice
-//! application of the account. As the telephone network it places calls: it asks the application's answer URL, performs
-//! the NCCO and sends the events of each leg, in simulated time, and passes on the texts of phones. For tests it injects faults. It serves the paths of
-//! all of Vonage's hosts, such as `api.nexmo.com` and `rest.nexmo.com`, so Vonage's client libraries work with its address.
+//! application of the account. As the telephone network it places calls: it asks the application's answer URL, performs the NCCO
+//! and sends the events of each leg, in simulated time, and passes on the texts of phones. For tests it injects faults. It serves
+//! the paths of all of Vonage's hosts, such as `api.nexmo.com` and `rest.nexmo.com`, so Vonage's client libraries work with its
+//! address.
 
 mod account;
 mod applications;

@@ -1,6 +1,7 @@
 //! Delivery receipts of sent texts, and the phones that have opted out of a number.
 //!
-//! Sources: Vonage SMS API 1.5.1, `delivery-receipt`; Vonage Messages API v1, `message-status`; Vonage, "Messaging opted-out numbers".
+//! Sources: Vonage SMS API 1.5.1, `delivery-receipt`; Vonage Messages API v1, `message-status`; Vonage, "Messaging opted-out
+//! numbers".
 
 use std::collections::HashSet;
 

@@ -139,8 +139,8 @@ fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
             parts: message.parts,
         });
     }
-    // A phone shows a long text message only after all of its parts have arrived. One that has opted out gets nothing, and only the
-    // receipt says so.
+    // A phone shows a long text message only after all of its parts have arrived. One that has opted out gets nothing, and only
+    // the receipt says so.
     if !is_opted_out && items.iter().all(|item| item["status"] == "0") {
         simulator.inboxes().deliver(ReceivedMessage {
             message_id: items[0]["message-id"].as_str().unwrap_or_default().to_owned(),

@@ -1,5 +1,5 @@
-//! Text messages from phones to rented numbers, and their webhooks, in the shape of the Messages API or of the SMS API. The account
-//! has one setting for that; here each text says it.
+//! Text messages from phones to rented numbers, and their webhooks, in the shape of the Messages API or of the SMS API. The
+//! account has one setting for that; here each text says it.
 //!
 //! Sources: Vonage Messages API v1, `inbound-message`; Vonage SMS API 1.5.1, `inbound-sms`.
 

@@ -1,6 +1,6 @@
-//! Rules for calls to a side with several phones. A call tries them one after the other, each at most once, and only phones that are in
-//! the conversation at that moment. A phone that joins or leaves at the same time as a question of Vonage's counts as there or not, as
-//! the conversation is before that change or after it.
+//! Rules for calls to a side with several phones. A call tries them one after the other, each at most once, and only phones that
+//! are in the conversation at that moment. A phone that joins or leaves at the same time as a question of Vonage's counts as
+//! there or not, as the conversation is before that change or after it.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -147,8 +147,8 @@ impl Model {
         Attempt::first(callee.index, self.now)
     }
 
-    /// The phone that a call tries after the one of a step, with the seconds for which it rings: the first one that it has not tried
-    /// and that is called at this hour.
+    /// The phone that a call tries after the one of a step, with the seconds for which it rings: the first one that it has not
+    /// tried and that is called at this hour.
     pub fn next_phone<'a>(&self, is: &'a Conversation, step: &CallStep) -> Option<(Member<'a>, u32)> {
         let (hunt, callee) = (step.call.hunt.as_ref()?, step.call.callee_side);
         let time = if step.asked == Asked::After { self.now } else { step.time() };

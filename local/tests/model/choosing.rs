@@ -148,8 +148,8 @@ impl Model {
         self.allowed_numbers(&caller.first).filter(is_held).map(|(number, _)| &number.number).collect()
     }
 
-    /// Checks the numbers of a new conversation: they are free for each phone, the same as last time where possible, and otherwise the
-    /// nearest. Somebody who only receives keeps the number under which that is so.
+    /// Checks the numbers of a new conversation: they are free for each phone, the same as last time where possible, and
+    /// otherwise the nearest. Somebody who only receives keeps the number under which that is so.
     pub fn check_choice(&self, callers: &[Caller; 2], sees: &[VirtualNumber; 2], new: &NewConversation) -> Verdict {
         match new.direction.receiver() {
             None => self.check_choice_of(&Side::BOTH, callers, sees, new.notify, true),

@@ -82,7 +82,8 @@ impl Model {
         self.destination_without_conversation(name)
     }
 
-    /// The destination of calls of this side of a live conversation: the first phone of the other one that is called at this hour.
+    /// The destination of calls of this side of a live conversation: the first phone of the other one that is called at this
+    /// hour.
     fn destination_in(&self, conversation: &ModelConversation, side: Side) -> Destination {
         let is = &conversation.expected;
         if is.is_blocked(side) {

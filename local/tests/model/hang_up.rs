@@ -1,5 +1,5 @@
-//! Rules for the end of calls by request: after it no leg is up, whatever events come at the same time. An end of a conversation with its
-//! calls also ends those that are answered after it.
+//! Rules for the end of calls by request: after it no leg is up, whatever events come at the same time. An end of a conversation
+//! with its calls also ends those that are answered after it.
 
 use std::collections::BTreeSet;
 

@@ -283,7 +283,8 @@ impl Model {
         Ok(())
     }
 
-    /// Takes over the legs of the table. Only those of `events`, `steps`, `tries` and `presses` may have changed. `answered`: no process crashed.
+    /// Takes over the legs of the table. Only those of `events`, `steps`, `tries` and `presses` may have changed. `answered`: no
+    /// process crashed.
     pub fn accept_legs(
         &mut self,
         table: &Table,

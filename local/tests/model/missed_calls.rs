@@ -381,7 +381,8 @@ impl Model {
         [vec![say(&speech, Spoken::GuardTaken)], recorded].concat()
     }
 
-    /// Returns what a caller hears who was asked for consent: the call goes on, and the callee is asked only if the caller agreed.
+    /// Returns what a caller hears who was asked for consent: the call goes on, and the callee is asked only if the caller
+    /// agreed.
     fn after_consent(&self, step: &CallStep, is: &Conversation, yes: bool) -> Ncco {
         let (words, caller) = (Words::default(), step.call.callee_side.other());
         let mut destination = self.destination(&route_key(is, caller));

@@ -26,7 +26,8 @@ impl PeakUsage {
     /// other one's may be stored by a later creation. `before` and `after` are the states around the step. Another operation
     /// of the same step may have had its share, so the result is a lower bound.
     pub fn note(&mut self, before: &Model, after: &Model, created: &ModelConversation) {
-        // Of one who only receives, a creation may know nothing but the line. Of several phones any one may have the largest number.
+        // Of one who only receives, a creation may know nothing but the line. Of several phones any one may have the largest
+        // number.
         let is_pair = created.expected.participants.iter().all(|participant| participant.further.is_empty());
         if created.expected.direction.receiver().is_some() || !is_pair {
             return;

@@ -1,5 +1,5 @@
-//! The phones of a side: the first one, and further ones that are called after it and dial the same number. They join and leave while
-//! the conversation lives.
+//! The phones of a side: the first one, and further ones that are called after it and dial the same number. They join and leave
+//! while the conversation lives.
 
 use std::sync::LazyLock;
 
@@ -22,8 +22,8 @@ use crate::steps::PhoneRef;
 /// Index of the first further phone of a participant in records of calls.
 const FIRST_FURTHER: usize = 1_001;
 
-/// Hours that are given to phones: the days, counted from Monday, the minutes of the day, and the zone with its distance from UTC in
-/// minutes. A case begins on a Friday at 8:00 UTC.
+/// Hours that are given to phones: the days, counted from Monday, the minutes of the day, and the zone with its distance from UTC
+/// in minutes. A case begins on a Friday at 8:00 UTC.
 const WRITTEN_HOURS: [([&str; 2], [&str; 2], &str); 4] = [
     (["mon", "sun"], ["00:00", "24:00"], "UTC"),
     (["fri", "sat"], ["08:00", "08:20"], "UTC"),
@@ -159,7 +159,8 @@ pub fn moves(participants: &[Participant; 2]) -> usize {
     participants.iter().map(of_one).sum()
 }
 
-/// The further phones of a participant after a request that asks for these at `now`: those in their order, and then those that have left.
+/// The further phones of a participant after a request that asks for these at `now`: those in their order, and then those that
+/// have left.
 pub fn further_after(before: &[FurtherPhone], asked: &[NewFurtherPhone], now: Option<Timestamp>) -> Vec<FurtherPhone> {
     let mut id = before.iter().map(|phone| phone.id).max().unwrap_or(0);
     let (mut left, mut after) = (before.to_vec(), Vec::new());

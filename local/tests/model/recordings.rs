@@ -1,6 +1,6 @@
-//! Rules for recordings: messages of callers, and recorded calls. Vonage records only what it was told to record: a message after key 2,
-//! and a call after an announcement or with the consent of both. Each file is fetched once Vonage has it, told of by one text message at
-//! most, and gone with its conversation.
+//! Rules for recordings: messages of callers, and recorded calls. Vonage records only what it was told to record: a message after
+//! key 2, and a call after an announcement or with the consent of both. Each file is fetched once Vonage has it, told of by one
+//! text message at most, and gone with its conversation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -301,8 +301,8 @@ impl Model {
     }
 }
 
-/// Checks the text messages about recordings among those that were `sent` in a step. Returns the others. `models` are those of before
-/// and after it.
+/// Checks the text messages about recordings among those that were `sent` in a step. Returns the others. `models` are those of
+/// before and after it.
 pub fn check_texts(
     [before, after]: [&Model; 2],
     table: &Table,

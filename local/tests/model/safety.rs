@@ -1,5 +1,6 @@
-//! Rules for the safety key. Whoever presses `*` and `9` in a call is protected: the other side is blocked, and the call ends. Vonage
-//! tells of each key by itself, twice or late, also after the end of the conversation and after its erasure. The same press blocks once.
+//! Rules for the safety key. Whoever presses `*` and `9` in a call is protected: the other side is blocked, and the call ends.
+//! Vonage tells of each key by itself, twice or late, also after the end of the conversation and after its erasure. The same
+//! press blocks once.
 
 use std::collections::BTreeSet;
 

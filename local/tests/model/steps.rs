@@ -71,8 +71,8 @@ pub enum Step {
         all: Vec<Asked>,
         crash: Option<(u8, Moment)>,
     },
-    /// Somebody calls in the `nth` live conversation whose other side has several phones, and nobody takes the call. The phones may change
-    /// meanwhile. Single steps seldom come in this order while it lives.
+    /// Somebody calls in the `nth` live conversation whose other side has several phones, and nobody takes the call. The phones
+    /// may change meanwhile. Single steps seldom come in this order while it lives.
     Hunt {
         nth: usize,
         side: Side,
@@ -86,14 +86,15 @@ pub enum Step {
         calls: u8,
         crash: Option<(u8, Moment)>,
     },
-    /// Somebody calls in the `nth` live conversation with the safety key, and presses it. Both keys are told at the same time, and again.
+    /// Somebody calls in the `nth` live conversation with the safety key, and presses it. Both keys are told at the same time,
+    /// and again.
     Protect {
         nth: usize,
         side: Side,
         crash: Option<(u8, Moment)>,
     },
-    /// Somebody calls in the `nth` live conversation with recordings. Both agree or not, and Vonage tells of what it records; it has the
-    /// file only after some requests.
+    /// Somebody calls in the `nth` live conversation with recordings. Both agree or not, and Vonage tells of what it records; it
+    /// has the file only after some requests.
     Record {
         nth: usize,
         side: Side,

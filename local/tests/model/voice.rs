@@ -1,4 +1,5 @@
-//! The part of Vonage that places calls, lists them and ends them. An answer may get lost after a call was placed, or the request before.
+//! The part of Vonage that places calls, lists them and ends them. An answer may get lost after a call was placed, or the request
+//! before.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};

@@ -64,8 +64,8 @@ impl DecisionUrls {
         urls.map(Self).ok_or_else(|| malformed("DECISION_URLS", EXPECTED))
     }
 
-    /// Returns `url` as it is asked, if the list allows it: with the scheme, the host and the port of an entry, and with its path,
-    /// or a path below it if the entry ends with a slash. A query is free.
+    /// Returns `url` as it is asked, if the list allows it: with the scheme, the host and the port of an entry, and with its
+    /// path, or a path below it if the entry ends with a slash. A query is free.
     pub fn allowed(&self, url: &str) -> Result<Url, UrlNotAllowed> {
         let url = plain(url).filter(|_| url.len() <= MOST_BYTES).ok_or(UrlNotAllowed)?;
         let covers = |entry: &Url| {

@@ -8,7 +8,8 @@ use crate::domain::call::{Direction, Leg};
 /// One record at the carrier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CarrierRecord {
-    /// The carrier's id: the `uuid` of a leg, the `message-id` of a part of a text message or its `message_uuid`, the `request_id` of a number lookup.
+    /// The carrier's id: the `uuid` of a leg, the `message-id` of a part of a text message or its `message_uuid`, the
+    /// `request_id` of a number lookup.
     pub id: String,
     /// Its kind.
     pub product: Product,

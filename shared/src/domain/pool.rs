@@ -55,8 +55,8 @@ impl NumberState {
     }
 }
 
-/// The work that a number needs. Few numbers of a pool need any, so they are listed apart from the others. Standing masks are few too,
-/// and listed in the same way.
+/// The work that a number needs. Few numbers of a pool need any, so they are listed apart from the others. Standing masks are few
+/// too, and listed in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
     /// Its purchase is to be finished.

@@ -51,8 +51,8 @@ impl fmt::Display for TextId {
     }
 }
 
-/// The reference that the carrier repeats in the receipts of a text, so that they find it even if the carrier's ids never arrived:
-/// `01JD….01JE…`, without personal data.
+/// The reference that the carrier repeats in the receipts of a text, so that they find it even if the carrier's ids never
+/// arrived: `01JD….01JE…`, without personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextReference {
     /// The conversation.

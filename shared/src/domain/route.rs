@@ -316,7 +316,8 @@ impl Route {
         self.callees.is_empty() || self.open(now).is_some()
     }
 
-    /// Returns the phone that gets a text at `now`: the first that may be called at this hour, or else the first. A text can wait.
+    /// Returns the phone that gets a text at `now`: the first that may be called at this hour, or else the first. A text can
+    /// wait.
     pub fn phone_for_texts(&self, now: Timestamp) -> &RealNumber {
         self.open(now).map_or(&self.connect_to, |callee| &callee.number)
     }

@@ -7,8 +7,8 @@ use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{KeyOwner, Route};
 use crate::domain::side::Side;
 
-/// Time before the beginning of a route in which a text still belongs to it, because clocks differ. Nobody else had the key then: a
-/// quarantine is at least as long.
+/// Time before the beginning of a route in which a text still belongs to it, because clocks differ. Nobody else had the key then:
+/// a quarantine is at least as long.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
 
 /// The fate of a text.

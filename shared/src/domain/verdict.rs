@@ -9,8 +9,8 @@ use crate::domain::words::own_text::OwnText;
 /// Longest time for which an answer is remembered.
 pub const LONGEST_MEMORY: SignedDuration = SignedDuration::from_hours(1);
 
-/// The backend's answer about a call. It chooses one of the ways that the conversation and the deployment have, and names no phone.
-/// Serialized as the backend writes it, and as the table stores it.
+/// The backend's answer about a call. It chooses one of the ways that the conversation and the deployment have, and names no
+/// phone. Serialized as the backend writes it, and as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "VerdictBody", into = "VerdictBody")]
 pub struct Verdict {

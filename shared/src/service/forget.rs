@@ -1,4 +1,5 @@
-//! Erasure of all conversations of a phone, a few at a time, and of the phone in standing masks. The request begins, and the schedule goes on until none is left.
+//! Erasure of all conversations of a phone, a few at a time, and of the phone in standing masks. The request begins, and the
+//! schedule goes on until none is left.
 //!
 //! Each step can be repeated, also by several runs at once. What is left to do is what the table still lists under the phone,
 //! so no position is stored. A conversation that cannot be erased is passed over, and tried again by the next run.

@@ -69,8 +69,8 @@ impl HangUp {
 }
 
 /// True if the conversation was ended together with its calls, so a call whose answered leg was recorded just now has to end. The
-/// request that ends a conversation reads the legs after the end, and this reads the end after the leg. So at least one of the two
-/// knows of the other.
+/// request that ends a conversation reads the legs after the end, and this reads the end after the leg. So at least one of the
+/// two knows of the other.
 pub async fn ended_meanwhile(store: &Store, id: ConversationId, now: Timestamp) -> Result<bool, StoreError> {
     Ok(store.conversation(id, now).await?.is_some_and(|conversation| conversation.hangs_up))
 }

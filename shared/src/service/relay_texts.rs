@@ -1,9 +1,10 @@
 //! Texts between participants: whoever texts the number that they dial reaches the other one, who sees the number that masks the
 //! writer.
 //!
-//! Vonage repeats a webhook until it has a 2xx, for a day: it is the queue. A text is claimed before it is sent. If it was certainly not
-//! sent, the claim is given up and the webhook fails, so the next delivery sends it. If that is not known, it is never sent again:
-//! Vonage's API has no key that would make a repetition safe, and cannot be asked. Then only a receipt tells that it went.
+//! Vonage repeats a webhook until it has a 2xx, for a day: it is the queue. A text is claimed before it is sent. If it was
+//! certainly not sent, the claim is given up and the webhook fails, so the next delivery sends it. If that is not known, it is
+//! never sent again: Vonage's API has no key that would make a repetition safe, and cannot be asked. Then only a receipt tells
+//! that it went.
 
 use crate::clock::SharedClock;
 use crate::domain::conversation::ConversationId;
@@ -143,8 +144,8 @@ impl TextRelay {
         Ok(Some(relayed))
     }
 
-    /// Tells the writer that a text reached nobody: at most once a day for each pair of phone and number, never one of our own numbers,
-    /// and only from a number that is ours.
+    /// Tells the writer that a text reached nobody: at most once a day for each pair of phone and number, never one of our own
+    /// numbers, and only from a number that is ours.
     async fn explain(
         &self,
         writer: &RealNumber,
@@ -173,7 +174,8 @@ impl TextRelay {
     }
 }
 
-/// Returns what is sent. The parts of a long text come in any order and some never, so each is passed on as it comes, with its number.
+/// Returns what is sent. The parts of a long text come in any order and some never, so each is passed on as it comes, with its
+/// number.
 fn written(text: &str, part: Option<(u32, u32)>) -> String {
     part.map_or_else(|| text.to_owned(), |(nth, total)| format!("({nth}/{total}) {text}"))
 }

@@ -124,8 +124,8 @@ impl Restorer {
         Ok(done)
     }
 
-    /// Closes the standing masks that have changed after the time to which the table was restored: a phone of before may have been
-    /// erased, and the journal does not know those of now.
+    /// Closes the standing masks that have changed after the time to which the table was restored: a phone of before may have
+    /// been erased, and the journal does not know those of now.
     async fn close_standing_masks(&self, done: &mut Restored) -> Result<(), StoreError> {
         let mut from = None;
         loop {

@@ -452,8 +452,8 @@ fn changed(
     Ok(after)
 }
 
-/// Returns the further phones of a participant: those that are asked for, in their order, and those that have left. Fails with the
-/// position of one that is asked for twice.
+/// Returns the further phones of a participant: those that are asked for, in their order, and those that have left. Fails with
+/// the position of one that is asked for twice.
 fn further<'a>(
     before: &Participant,
     asked: impl Iterator<Item = (&'a NewFurtherPhone, &'a PhoneNumber)>,

@@ -22,14 +22,14 @@ impl Store {
         self.get(Key::NumberSettings(number)).await
     }
 
-    /// Returns the settings of the number that a call has dialled. One eventually consistent read. Settings that cannot be read are
-    /// none, so that they harm no call.
+    /// Returns the settings of the number that a call has dialled. One eventually consistent read. Settings that cannot be read
+    /// are none, so that they harm no call.
     pub async fn settings_in_call(&self, dialled: &VirtualNumber) -> Result<Option<NumberSettings>, StoreError> {
         Ok(self.read_item(Key::NumberSettings(dialled), false).await?.and_then(of_item))
     }
 
-    /// Replaces the settings of a number of the pool at `now`. A number that gets or loses a standing mask by that is set aside, or given
-    /// back to conversations. False if the settings or the state of the number have changed since they were read.
+    /// Replaces the settings of a number of the pool at `now`. A number that gets or loses a standing mask by that is set aside,
+    /// or given back to conversations. False if the settings or the state of the number have changed since they were read.
     pub async fn change_number_settings(
         &self,
         number: &PoolNumber,
@@ -79,8 +79,8 @@ impl Store {
         Err(StoreError::Contended("the settings of a number"))
     }
 
-    /// Closes a standing mask of a restored table that has changed since: it leads to nobody until it is set again. True if it did lead
-    /// to somebody.
+    /// Closes a standing mask of a restored table that has changed since: it leads to nobody until it is set again. True if it
+    /// did lead to somebody.
     pub async fn close_standing(&self, recorded: &RecordedStanding, now: Timestamp) -> Result<bool, StoreError> {
         for attempt in 0..ATTEMPTS {
             let before = self.number_settings(&recorded.number).await?;

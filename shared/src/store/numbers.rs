@@ -205,8 +205,8 @@ impl Store {
         self.transact_settled(transaction).await.map(drop)
     }
 
-    /// Makes a linked number ready, so that conversations can get it. One that was set aside before it was lost is set aside again. False
-    /// if it was not linking any more.
+    /// Makes a linked number ready, so that conversations can get it. One that was set aside before it was lost is set aside
+    /// again. False if it was not linking any more.
     pub async fn make_ready(&self, number: &PoolNumber) -> Result<bool, StoreError> {
         if number.set_aside {
             let (from, to) = (NumberState::Linking, NumberState::SettingAside);
@@ -268,8 +268,8 @@ impl Store {
         self.transact_settled(transaction).await
     }
 
-    /// Takes a number that Vonage no longer lists out of use, which is ready or was set aside. Conversations that have it keep it. False
-    /// if it has another state by now.
+    /// Takes a number that Vonage no longer lists out of use, which is ready or was set aside. Conversations that have it keep
+    /// it. False if it has another state by now.
     pub async fn lose(&self, number: &PoolNumber, now: Timestamp) -> Result<bool, StoreError> {
         let lost = change_state(number, number.state, NumberState::Lost)?
             .set("missing_since = :now, unannounced_loss = :now")

@@ -69,8 +69,8 @@ impl Store {
         .await
     }
 
-    /// Takes the next turn, whichever that is, so that any number of calls do so at the same time. `None` if nobody waits any more,
-    /// or if the turn is too late.
+    /// Takes the next turn, whichever that is, so that any number of calls do so at the same time. `None` if nobody waits any
+    /// more, or if the turn is too late.
     async fn join_queue(&self, pace: Pace, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let interval = pace.interval();
         let join = Write::update(Key::PaceTurns)

@@ -1,10 +1,10 @@
 //! Standing masks: numbers that are set aside, and the phones that they name.
 //!
-//! A number is set aside first: no conversation gets it any more. It is opened when a scan of the table has found no route to it that
-//! is live or in quarantine. So a request for a conversation and one for a standing mask never both have the number.
+//! A number is set aside first: no conversation gets it any more. It is opened when a scan of the table has found no route to it
+//! that is live or in quarantine. So a request for a conversation and one for a standing mask never both have the number.
 //!
-//! Each phone that a standing mask names has an item in the partition of the phone, so an erasure by number finds the mask. The journal
-//! has the revision of its last change, so a restored table does not lead to a phone of before.
+//! Each phone that a standing mask names has an item in the partition of the phone, so an erasure by number finds the mask. The
+//! journal has the revision of its last change, so a restored table does not lead to a phone of before.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -74,8 +74,8 @@ pub(super) fn set_aside(number: &PoolNumber, now: Timestamp) -> Result<Vec<Write
 }
 
 impl Store {
-    /// Returns the writes that give a number that was set aside back to conversations. One that is lost or being linked again becomes
-    /// ready later.
+    /// Returns the writes that give a number that was set aside back to conversations. One that is lost or being linked again
+    /// becomes ready later.
     pub(super) async fn give_back(&self, number: &PoolNumber) -> Result<Vec<Write>, StoreError> {
         let (from, to) = (number.state, NumberState::Ready);
         let unmark = |write: Write| write.remove("set_aside, draining_since").when("attribute_exists(set_aside)");
@@ -91,8 +91,8 @@ impl Store {
         Ok(writes)
     }
 
-    /// Opens the standing mask of a number that was set aside, and to which no route leads any more. False if the number or its settings
-    /// have changed since the number was read.
+    /// Opens the standing mask of a number that was set aside, and to which no route leads any more. False if the number or its
+    /// settings have changed since the number was read.
     pub async fn open_standing(&self, number: &PoolNumber) -> Result<bool, StoreError> {
         let (from, to) = (NumberState::SettingAside, NumberState::Standing);
         let change = change_state(number, from, to)?.remove("draining_since");

@@ -1,7 +1,7 @@
 //! Texts that are passed on, without their content, and who was told that one was not.
 //!
-//! A text is claimed by the carrier's id of it before it is sent. The claim is in a partition of its own, because a text may come again
-//! when its route key belongs to another conversation.
+//! A text is claimed by the carrier's id of it before it is sent. The claim is in a partition of its own, because a text may come
+//! again when its route key belongs to another conversation.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,8 @@ use crate::domain::relayed_text::{AcceptedPart, PartFate, Receipt, RelayedText, 
 use crate::domain::route::KeyOwner;
 use crate::retry;
 
-/// Time for which a text is known by the carrier's id. The carrier repeats it for a day, and a webhook whose signature is older than
-/// two days is refused.
+/// Time for which a text is known by the carrier's id. The carrier repeats it for a day, and a webhook whose signature is older
+/// than two days is refused.
 pub const TEXTS_KNOWN: SignedDuration = SignedDuration::from_hours(4 * 24);
 
 /// Time after an explanation in which the same person gets no other one from the same number.
@@ -148,7 +148,8 @@ impl Store {
         self.transact_settled(vec![claim, record]).await.map(drop)
     }
 
-    /// Stores the outcome of sending a text. If its conversation has been erased since, its carrier records are listed for redaction.
+    /// Stores the outcome of sending a text. If its conversation has been erased since, its carrier records are listed for
+    /// redaction.
     pub async fn record_text_outcome(
         &self,
         reference: TextReference,
@@ -201,8 +202,8 @@ impl Store {
         Ok(LatestTexts { texts: PassedOver::list(items, item::read), has_more })
     }
 
-    /// Claims the explanation from `number` to the person with this hash. False if that person had one from there in the last day,
-    /// or if the number has sent as many as it may on a day.
+    /// Claims the explanation from `number` to the person with this hash. False if that person had one from there in the last
+    /// day, or if the number has sent as many as it may on a day.
     ///
     /// It is claimed before it is sent: after a crash in between it is never sent, and never twice.
     pub async fn claim_explanation(
@@ -244,8 +245,8 @@ impl Store {
         }))
     }
 
-    /// Lists the carrier's records of a conversation's texts for redaction, and deletes the texts. False if there are more than one
-    /// piece of work deletes. Fails if some cannot be read, because only they tell what the carrier has to redact.
+    /// Lists the carrier's records of a conversation's texts for redaction, and deletes the texts. False if there are more than
+    /// one piece of work deletes. Fails if some cannot be read, because only they tell what the carrier has to redact.
     pub(super) async fn erase_texts(&self, id: ConversationId, now: Timestamp) -> Result<bool, StoreError> {
         let (mut after, mut passed_over) = (None, PassedOver::default());
         for _ in 0..ERASING_TRANSACTIONS {

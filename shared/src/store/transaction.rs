@@ -104,8 +104,8 @@ impl Store {
         .await
     }
 
-    /// Updates one item outside a transaction, and repeats that if it conflicts with one. Returns the attributes that it changed, or
-    /// `None` if the condition did not hold.
+    /// Updates one item outside a transaction, and repeats that if it conflicts with one. Returns the attributes that it changed,
+    /// or `None` if the condition did not hold.
     pub(super) async fn update_returning(&self, update: Write) -> Result<Option<Item>, StoreError> {
         let update = update.into_update_item(&self.client, &self.table).return_values(ReturnValue::UpdatedNew);
         retry::contended(CONFLICTS, StoreError::Contended("an item"), || async {

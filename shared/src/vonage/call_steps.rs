@@ -131,8 +131,8 @@ fn reason(missed: Missed) -> Spoken {
     }
 }
 
-/// Returns what comes after an attempt to reach a phone behind a standing mask: the next phone, or words. No list of actions connects
-/// two phones, because Vonage would put them into one conference.
+/// Returns what comes after an attempt to reach a phone behind a standing mask: the next phone, or words. No list of actions
+/// connects two phones, because Vonage would put them into one conference.
 pub fn after_standing_attempt(
     next: Option<StandingConnection>,
     missed: Missed,

@@ -143,13 +143,14 @@ pub fn stranger(base: &str) -> String {
     format!("{base}/webhooks/event/{STRANGER}")
 }
 
-/// Returns the address of the events of an attempt to reach a phone behind a standing mask, below `base` as in [`CallUrls::new`]. Such
-/// a call has no conversation, and its numbers are in the events.
+/// Returns the address of the events of an attempt to reach a phone behind a standing mask, below `base` as in [`CallUrls::new`].
+/// Such a call has no conversation, and its numbers are in the events.
 pub fn standing(base: &str, attempt: Attempt) -> String {
     format!("{base}/webhooks/event/standing/{attempt}")
 }
 
-/// Returns the address that is asked for the turn of a call, below `base` as in [`CallUrls::new`]. What it is about is in the body.
+/// Returns the address that is asked for the turn of a call, below `base` as in [`CallUrls::new`]. What it is about is in the
+/// body.
 pub fn turn(base: &str) -> String {
     format!("{base}/webhooks/event/{TURN}")
 }

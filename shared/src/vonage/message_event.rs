@@ -1,5 +1,5 @@
-//! Webhooks of texts: inbound ones, and receipts. The account has one setting that decides whether they have the shape of the Messages
-//! API or of the SMS API, so the shape is detected.
+//! Webhooks of texts: inbound ones, and receipts. The account has one setting that decides whether they have the shape of the
+//! Messages API or of the SMS API, so the shape is detected.
 //!
 //! Sources: Vonage Messages API v1, `inbound-message` and `message-status`; Vonage SMS API 1.5.1, `inbound-sms` and
 //! `delivery-receipt`.

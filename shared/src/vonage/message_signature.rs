@@ -1,7 +1,7 @@
 //! The SMS API's own signature of webhooks: the parameter `sig`. It is off until Vonage's support switches it on.
 //!
-//! Source: Vonage SMS API, "Signing messages". All other parameters, sorted by name, with `&` and `=` in their values replaced by `_`,
-//! are joined as `&name=value`. The secret is the account's signature secret.
+//! Source: Vonage SMS API, "Signing messages". All other parameters, sorted by name, with `&` and `=` in their values replaced by
+//! `_`, are joined as `&name=value`. The secret is the account's signature secret.
 
 use jiff::Timestamp;
 use ring::hmac;

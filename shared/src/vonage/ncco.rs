@@ -214,7 +214,8 @@ pub enum Settled {
     Consent,
 }
 
-/// Returns the action that asks the backend about a stranger, at `url`. If it decides nothing, Vonage goes on with the next action.
+/// Returns the action that asks the backend about a stranger, at `url`. If it decides nothing, Vonage goes on with the next
+/// action.
 pub fn ask_about_stranger(call: StrangersCall, url: String) -> Action {
     Action::Notify { payload: Payload::Stranger(call), event_url: [url] }
 }
@@ -248,8 +249,8 @@ pub fn decided_after(settled: Settled, decision: Decision, speech: &Speech<'_>, 
     }
 }
 
-/// Returns the NCCO for a call to a standing mask with this fate. `base` is the deployment's address, at which Vonage asks what comes
-/// next; without it the call tries one phone only.
+/// Returns the NCCO for a call to a standing mask with this fate. `base` is the deployment's address, at which Vonage asks what
+/// comes next; without it the call tries one phone only.
 pub fn standing(call: StandingCall, speech: &Speech<'_>, base: Option<&str>) -> Ncco {
     match call {
         StandingCall::Connects(connection) => {
@@ -343,8 +344,8 @@ fn answer_after(settled: Settled, destination: Destination, speech: &Speech<'_>,
 }
 
 /// Returns the actions for a call about which the backend is to decide. The words behind the question are for a caller who would
-/// otherwise be left in silence: Vonage goes on with them if it gets no answer. `None` if nobody could be asked, and the call is to
-/// be connected then.
+/// otherwise be left in silence: Vonage goes on with them if it gets no answer. `None` if nobody could be asked, and the call is
+/// to be connected then.
 fn undecided(on_failure: OnFailure, caller: Side, speech: &Speech<'_>, follow_up: Option<&FollowUp>) -> Option<Ncco> {
     let ask = follow_up.map(|follow_up| Action::Notify {
         payload: Payload::About { about: "a decision" },

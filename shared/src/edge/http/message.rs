@@ -12,8 +12,8 @@ use crate::vonage::message_event::Fields;
 use crate::vonage::message_signature::SmsVerifier;
 use crate::vonage::signature::WebhookVerifier;
 
-/// Largest age of a signature, in seconds: two days. Vonage repeats a text for a day, maybe with the signature of the first time. A
-/// text that comes again is known by its id for longer than that.
+/// Largest age of a signature, in seconds: two days. Vonage repeats a text for a day, maybe with the signature of the first time.
+/// A text that comes again is known by its id for longer than that.
 const MAX_AGE_SECONDS: u32 = 2 * 86_400;
 
 /// Verifies the webhooks of texts.
@@ -31,8 +31,8 @@ impl MessageVerifier {
         Self { jwt: WebhookVerifier::new(&config), sms: SmsVerifier::new(&config) }
     }
 
-    /// Verifies a webhook that arrived at `now`, and returns its parameters. `None` if there are none: Vonage asks for the address
-    /// without anything when a number is linked to it, and expects 200.
+    /// Verifies a webhook that arrived at `now`, and returns its parameters. `None` if there are none: Vonage asks for the
+    /// address without anything when a number is linked to it, and expects 200.
     pub fn signed_fields(&self, request: &Request, now: Timestamp) -> Result<Option<Fields>, Problem> {
         let body = body_of_at_most(MAX_WEBHOOK_BYTES, request)?;
         let authorization = request.headers().get(header::AUTHORIZATION);

@@ -44,7 +44,8 @@ pub enum SettingsError {
 /// Number of attempts at a change that loses races against others.
 const ATTEMPTS: u32 = 5;
 
-/// Most phones that a change adds to a standing mask or removes from it. One transaction has an item for each, and ten others at most.
+/// Most phones that a change adds to a standing mask or removes from it. One transaction has an item for each, and ten others at
+/// most.
 pub const MOST_CHANGED_PHONES: usize = 90;
 
 impl SettingsChange {

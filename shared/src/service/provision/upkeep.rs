@@ -204,9 +204,9 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Returns draining numbers, and those that are being set aside, for one route scan: those of the scan that a previous run began, or those that are due and
-    /// have waited longest, so that numbers whose routes live long do not keep the others waiting. A country whose numbers cannot be
-    /// read does not keep the others waiting either.
+    /// Returns draining numbers, and those that are being set aside, for one route scan: those of the scan that a previous run
+    /// began, or those that are due and have waited longest, so that numbers whose routes live long do not keep the others
+    /// waiting. A country whose numbers cannot be read does not keep the others waiting either.
     async fn numbers_to_drain(
         &self,
         deadline: Option<Timestamp>,
