@@ -1,7 +1,7 @@
 //! `GET /numbers/requirements`: what has to be known and done before numbers of a country are ordered.
 //!
 //! The prices are those of Vonage's offers now. The rest is one dated table, `requirements.json`, with a source for each rule.
-//! What no source says is said to be unknown.
+//! A need that no source tells is `unknown`.
 
 use std::collections::BTreeSet;
 

@@ -211,7 +211,7 @@ async fn deliver(simulator: &Simulator, text: &InboundText) -> TextReport {
         Some(DeliveryFault::Unsigned {}) => {
             deliveries.push(unsigned.send(&simulator.deliverer, &text.body, text.signed_at).await);
         }
-        // The one beside it is repeated like any other.
+        // The second delivery follows below, until there is a 2xx.
         Some(DeliveryFault::Duplicate {}) => deliveries.push(send().await),
         Some(DeliveryFault::AtOnce {}) => {
             let (one, other) = tokio::join!(send(), send());

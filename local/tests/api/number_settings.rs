@@ -77,7 +77,7 @@ async fn number_has_its_own_support_phone() {
 }
 
 #[tokio::test]
-async fn wrong_pin_and_declined_offer_lead_to_the_number_s_own_phone() {
+async fn wrong_pin_and_declined_offer_reach_the_phone_of_the_number() {
     let (laptop, dials, _) = start(&[("PINS", "on")]).await;
     set(&laptop, &dials, &json!({"support_phone": "+442079460111"})).await;
     let told = laptop.call(json!({"from": STRANGER, "to": dials, "presses": ["#"]})).await;

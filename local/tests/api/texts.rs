@@ -281,7 +281,7 @@ async fn shape_of_the_sms_api_is_taken_with_its_own_signature_only() {
             assert_eq!(self::words(&laptop, DRIVER).await.contains(&words), taken, "{words}");
         }
     }
-    // Who links a number asks without anything in it.
+    // Vonage asks without parameters when a number is linked.
     for path in ["/webhooks/message", "/webhooks/message-status"] {
         assert_eq!(laptop.get(path).await.status, 200);
         assert_eq!(laptop.send(reqwest::Method::POST, path, "").await.status, 200);

@@ -1,6 +1,6 @@
 //! Rules for calls to a side with several phones. A call tries them one after the other, each at most once, and only phones that
 //! are in the conversation at that moment. A phone that joins or leaves at the same time as a question of Vonage's counts as
-//! there or not, as the conversation is before that change or after it.
+//! in the conversation or not: the question is answered before that change or after it.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;

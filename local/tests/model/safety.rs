@@ -1,4 +1,4 @@
-//! Rules for the safety key. Whoever presses `*` and `9` in a call is protected: the other side is blocked, and the call ends.
+//! Rules for the safety key. A caller who presses `*` and `9` is protected: the other side is blocked, and the call ends.
 //! Vonage tells of each key by itself, twice or late, also after the end of the conversation and after its erasure. The same
 //! press blocks once.
 

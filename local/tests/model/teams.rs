@@ -50,7 +50,7 @@ impl Case {
             number: format!("+{}", member.number.expose()),
             country: None,
             name: None,
-            // What is not said is not kept.
+            // A language that the change does not give again is dropped.
             language: None,
             hours: member.hours.cloned(),
         };

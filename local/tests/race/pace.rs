@@ -53,7 +53,7 @@ async fn calls_at_once_are_within_the_pace_and_in_order() {
             let now = whole_millisecond(laptop.clock.now());
             let bound = now + Pace::LONGEST_WAIT;
             assert!(times.iter().all(|time| (now..=bound).contains(time)), "{times:?}");
-            // Whoever came before is connected before.
+            // Calls are connected in the order in which they came.
             let last = all.iter().max().copied().unwrap_or(now);
             assert!(times.iter().all(|time| *time >= last.max(now) || *time > last), "{last}: {times:?}");
             if wave == 0 && calls >= 7 {

@@ -1,9 +1,9 @@
-//! Texts between participants: whoever texts the number that they dial reaches the other one, who sees the number that masks the
-//! writer.
+//! Texts between participants: a text to the number that a participant dials reaches the other one, who sees the number that
+//! masks the writer.
 //!
-//! Vonage repeats a webhook until it has a 2xx, for a day: it is the queue. A text is claimed before it is sent. If it was
-//! certainly not sent, the claim is given up and the webhook fails, so the next delivery sends it. If that is not known, it is
-//! never sent again: Vonage's API has no key that would make a repetition safe, and cannot be asked. Then only a receipt tells
+//! Vonage repeats a webhook until it has a 2xx, for a day, so no queue is needed here. A text is claimed before it is sent. If it
+//! was certainly not sent, the claim is given up and the webhook fails, so the next delivery sends it. If that is not known, it
+//! is never sent again: Vonage's API has no key that would make a repetition safe, and cannot be asked. Then only a receipt tells
 //! that it went.
 
 use crate::clock::SharedClock;

@@ -1,4 +1,4 @@
-//! Webhooks of texts: inbound ones, and receipts. The account has one setting that decides whether they have the shape of the
+//! Webhooks of texts: inbound ones, and receipts. One setting of the account decides if they have the shape of the
 //! Messages API or of the SMS API, so the shape is detected.
 //!
 //! Sources: Vonage Messages API v1, `inbound-message` and `message-status`; Vonage SMS API 1.5.1, `inbound-sms` and
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_has_no_text() {
+    fn content_other_than_text_has_no_words() {
         assert!(with(of_messages(), "channel", json!("mms")).text.is_none());
         assert!(with(of_messages(), "text", json!("  ")).text.is_none());
         assert!(with(of_sms(), "type", json!("binary")).text.is_none());

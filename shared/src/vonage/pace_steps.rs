@@ -13,7 +13,7 @@ use crate::domain::pace::Turn;
 use crate::domain::words::Speech;
 use crate::domain::words::sentence::Spoken;
 
-/// The longest wait in silence. It is longer than the words for a longer one take.
+/// The longest wait in silence. The words for a longer wait take less time than this.
 const IN_SILENCE: SignedDuration = SignedDuration::from_secs(6);
 
 /// The shortest wait that Vonage takes.

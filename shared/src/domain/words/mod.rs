@@ -169,8 +169,8 @@ impl<'w> Speech<'w> {
         Self { link: Some(link), ..self }
     }
 
-    /// Sets the texts that are said to whoever reaches nobody, because there is no conversation or it is over. Those that are set
-    /// already stay.
+    /// Sets the texts that are said to people who reach nobody, because there is no conversation or it is over. Those that are
+    /// set already stay.
     pub fn with_own(self, texts: Option<&OwnTexts>) -> Self {
         Self { instead: self.instead.or_else(|| texts.cloned()), ..self }
     }
@@ -208,7 +208,7 @@ impl<'w> Speech<'w> {
         Utterance::Talk(text.as_str().to_owned(), self.voice(tag, language))
     }
 
-    /// Returns the text that was set for whoever reaches nobody, if it is there in a language of the person.
+    /// Returns the text that was set for people who reach nobody, if it is there in a language of the person.
     pub fn say_own(&self) -> Option<Utterance> {
         let texts = self.instead.as_ref()?;
         let mut found = self.tags().filter_map(|(tag, language)| Some((texts.with_tag(tag)?, tag, language)));
