@@ -45,7 +45,7 @@ struct Arguments {
     /// File for the figures, as JSON.
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
-    /// Measure a quarter of the processes and answers, with a slack of a quarter on times: for CI.
+    /// Measure a sixth of the processes and answers, with a slack of a quarter on times: for CI.
     #[arg(long)]
     quick: bool,
 }
@@ -140,7 +140,7 @@ async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
     }
     if runs(Part::Scale) {
         let sizes: &[u64] = if arguments.quick { &[1, 100_000] } else { &[1, 1000, 100_000, 1_000_000] };
-        let batches = if arguments.quick { 20 } else { 60 };
+        let batches = if arguments.quick { 10 } else { 60 };
         let answers = scale::answers(&authority, &functions, sizes, batches).await?;
         let times = if arguments.quick { 5 } else { 20 };
         let creations = scale::creations(&authority, &functions, times).await?;
@@ -152,7 +152,7 @@ async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
         figures["scale"] = json!({"answers": answers, "creations": creations, "hubs": hubs, "targets": target});
     }
     if runs(Part::Features) {
-        let answers = features::measure(&authority, &functions, if arguments.quick { 10 } else { 40 }).await?;
+        let answers = features::measure(&authority, &functions, if arguments.quick { 5 } else { 40 }).await?;
         let targets = targets::of_features(&answers, slack(arguments.quick));
         reached &= targets.iter().all(Target::is_reached);
         println!("{}\n{}", report::features(&answers), report::targets(&targets));
@@ -178,13 +178,11 @@ async fn starts(
     let programs = Programs::build(functions, arguments.peer)?;
     let deployment = Deployment::start(authority, 2).await?;
     let subjects = programs.subjects(&deployment)?;
-    let times = if quick { 1 } else { 4 };
+    let (starts, warm_answers) = if quick { (7, 100) } else { (41, 300) };
     let effort = |subject: &Subject| match (subject.request, subject.name) {
-        (_, NODE_PEER) => Effort { starts: 3 * times + 1, warm_answers: 1000 },
-        (deployment::Request::Answer | deployment::Request::Floor, _) => {
-            Effort { starts: 10 * times + 1, warm_answers: 300 }
-        }
-        _ => Effort { starts: 10 * times + 1, warm_answers: 20 },
+        (_, NODE_PEER) => Effort { starts: 13, warm_answers: 1000 },
+        (deployment::Request::Answer | deployment::Request::Floor, _) => Effort { starts, warm_answers },
+        _ => Effort { starts, warm_answers: 20 },
     };
     let figures = starts::measure(&deployment, &subjects, effort).await?;
     deployment.stop().await;

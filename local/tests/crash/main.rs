@@ -4,7 +4,7 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `MASKLINE_TEST_MISHAPS` | 1: one fault in a story; 2: every pair of faults in two runs; default: one in four has a random second one |
+//! | `MASKLINE_TEST_MISHAPS` | 1: one fault in a story; 2: every pair of faults in two runs; default: some faults, by chance |
 //! | `MASKLINE_CRASH_SEED` | seed of the second faults, as a failure prints it; default random |
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 

@@ -22,14 +22,14 @@ use testkit::{Builder, Laptop};
 use crate::proxy::{Fault, FaultKind, Proxy};
 
 /// Number of requests of a run at which each kind of fault is taken each time.
-const EVERY_FAULT: usize = 12;
+const EVERY_FAULT: usize = 6;
 
 /// Lease of a provisioning run, in seconds.
 const LEASE: i64 = 60;
 
 /// Runs `scenario` with each fault at the first request of a run, the second one and so on, until a run ends without
 /// reaching the fault: a crash before and after the request, a failure as the answer of Vonage or the event bus, and a table
-/// that fails from then on. After one in six of these faults, the next run gets a second one at a random request. Each
+/// that fails from then on. After one in twelve of these faults, the next run gets a second one at a random request. Each
 /// execution has a new stack.
 pub async fn at_every_request(what: &str, at_least: usize, scenario: impl AsyncFn(Scenario) -> Scenario) {
     let seed = std::env::var("MASKLINE_CRASH_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
@@ -47,18 +47,18 @@ pub async fn at_every_request(what: &str, at_least: usize, scenario: impl AsyncF
 /// The faults of the run after the one with the first fault.
 enum Second {
     None,
-    /// One, after one in six first faults.
+    /// One, after one in twelve first faults.
     Random(fastrand::Rng),
     /// Every one, each on a new stack.
     All,
 }
 
 impl Second {
-    /// True if every first fault is taken at this request, and not only the first kind. Late ones of long runs are taken in one run
-    /// of the tests out of three, by chance.
+    /// True if every first fault is taken at this request, and not only the first kind. At late requests of long runs,
+    /// each of the other kinds is taken in one run of the tests out of four, by chance.
     fn takes(&mut self, request: usize) -> bool {
         match self {
-            Self::Random(random) if request > EVERY_FAULT => random.u8(..3) == 0,
+            Self::Random(random) if request > EVERY_FAULT => random.u8(..4) == 0,
             _ => true,
         }
     }
@@ -68,7 +68,7 @@ impl Second {
         let Self::Random(random) = self else { return None };
         let kinds = [FaultKind::OF_VONAGE, FaultKind::OF_TABLE].concat();
         let fault = Fault { request: random.usize(1..=request + 6), kind: kinds[random.usize(..kinds.len())] };
-        (random.u8(..6) == 0).then_some(fault)
+        (random.u8(..12) == 0).then_some(fault)
     }
 }
 
