@@ -53,6 +53,24 @@ async fn number_is_set_aside_once_and_opened_as_it_was_read() {
 }
 
 #[tokio::test]
+async fn number_that_was_read_before_its_settings_is_no_race() {
+    let (store, ready) = with_number().await;
+    let none = NumberSettings::default();
+    assert!(store.change_number_settings(&ready, [&none, &settings(1, &[RIDER])], now()).await.unwrap());
+    let aside = store.pool_number(&virtual_number(1)).await.unwrap().unwrap();
+    let removed = |revision| NumberSettings { revision, ..NumberSettings::default() };
+    let set = settings(1, &[RIDER]);
+    assert!(!store.change_number_settings(&ready, [&set, &removed(2)], after(1)).await.unwrap(), "it was ready before");
+    assert!(store.change_number_settings(&aside, [&set, &removed(2)], after(1)).await.unwrap());
+    let again = settings(3, &[RIDER]);
+    assert!(
+        !store.change_number_settings(&aside, [&removed(2), &again], after(2)).await.unwrap(),
+        "it was set aside before"
+    );
+    assert_eq!(store.ready_pool().await.unwrap().numbers().count(), 1);
+}
+
+#[tokio::test]
 async fn mask_that_changed_after_the_restored_state_is_closed() {
     let (store, ready) = with_number().await;
     let none = NumberSettings::default();

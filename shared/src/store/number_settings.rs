@@ -40,9 +40,12 @@ impl Store {
         transaction.extend(match (number.set_aside, after.standing.is_some()) {
             (false, true) => standing::set_aside(number, now)?,
             (true, false) => self.give_back(number).await?,
-            _ => {
+            // The number was read before its settings: another change may have set it aside or given it back in between.
+            (is_set_aside, _) => {
                 let in_pool = Write::check(Key::Number { country: number.country, number: &number.number });
-                vec![in_pool.when("attribute_exists(pk)")]
+                let stays =
+                    if is_set_aside { "attribute_exists(set_aside)" } else { "attribute_not_exists(set_aside)" };
+                vec![in_pool.when("attribute_exists(pk)").when(stays)]
             }
         });
         self.transact_settled(transaction).await

@@ -1,6 +1,7 @@
 //! HTTP: reads request bodies, and writes answers and problems.
 
 mod body;
+mod deployment;
 mod further_phone;
 mod idempotency;
 mod json;
@@ -17,15 +18,12 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::config::DecisionUrls;
 use crate::domain::conversation::ConversationId;
-use crate::domain::decision_url::DecisionUrl;
 use crate::domain::number_erasure::ErasureId;
-use crate::domain::words::Words;
-use crate::domain::words::own_text::OwnTexts;
 use crate::vonage::event::call_identifier;
 
 pub use body::{MAX_BODY_BYTES, Object, read_json};
+pub use deployment::{check_decision, check_voices};
 pub use further_phone::FurtherPhoneBody;
 pub use idempotency::RequestHasher;
 pub use message::MessageVerifier;
@@ -230,30 +228,6 @@ pub fn call_control_off() -> Problem {
     let detail = "This deployment does not control running calls. To turn it on, add the application's private key to the secret as \
                   private_key, and deploy with CallControl=on.";
     Problem::new(StatusCode::CONFLICT, "call-control-off", "Call control is off", detail)
-}
-
-/// Checks that there is a voice for each language of the texts in a field. Vonage ends a call with a voice that it does not have.
-pub fn check_voices(field: &str, texts: &OwnTexts, words: &Words) -> Result<(), Problem> {
-    match texts.languages().find(|language| !words.has(language)) {
-        Some(language) => {
-            let detail = format!("There are no words in {}. Add the language to WORDS_FILE.", language.as_str());
-            Err(Problem::invalid(field, detail))
-        }
-        None => Ok(()),
-    }
-}
-
-/// Checks that the deployment allows the decision URL, if one is given.
-pub fn check_decision(decision: Option<&DecisionUrl>, allowed: Option<&DecisionUrls>) -> Result<(), Problem> {
-    let Some(decision) = decision else { return Ok(()) };
-    let Some(allowed) = allowed else {
-        return Err(Problem::invalid(
-            "decision",
-            "This deployment has no decision URLs. Set DECISIONS=on to have them.",
-        ));
-    };
-    let url = allowed.allowed(&decision.url);
-    url.map(drop).map_err(|error| Problem::invalid("decision.url", body::sentence(&error.to_string())))
 }
 
 /// Creates the problem 404 of a number that is not in the pool.
