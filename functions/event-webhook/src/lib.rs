@@ -293,8 +293,8 @@ impl EventWebhook {
         })
     }
 
-    /// Has the call of a leg ended that was answered while its conversation was ended together with its calls. Only a deployment
-    /// that can end calls pays for this read.
+    /// Has the call of a leg ended that was answered while its conversation was ended together with its calls. Costs one read for each
+    /// leg that is answered.
     async fn end_if_ended(
         &self,
         id: ConversationId,

@@ -72,7 +72,12 @@ impl HangUp {
 /// request that ends a conversation reads the legs after the end, and this reads the end after the leg. So at least one of the
 /// two knows of the other.
 pub async fn ended_meanwhile(store: &Store, id: ConversationId, now: Timestamp) -> Result<bool, StoreError> {
-    Ok(store.conversation(id, now).await?.is_some_and(|conversation| conversation.hangs_up))
+    match store.conversation(id, now).await {
+        Ok(conversation) => Ok(conversation.is_some_and(|conversation| conversation.hangs_up)),
+        // It harms only itself: the leg is recorded all the same.
+        Err(StoreError::Unreadable(..)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// A failure while calls are ended. What is left goes on.
