@@ -131,8 +131,10 @@ async fn bootstrap_connects_to_table_during_start() {
     stack.traffic.watch();
     let mut api = RuntimeApi::start().await.unwrap();
     let mut process = bootstrap(&stack.environment, &api.address()).spawn().unwrap();
-    // A hidden caller needs no read, so the only one is that of the start.
-    assert_eq!(invoke(&mut api, event("answer-webhook-withheld-caller")).await["statusCode"], 200);
+    // A wrong signature needs no read, so the only one is that of the start.
+    let mut wrong = event("answer-webhook-rider-calls");
+    wrong["headers"]["authorization"] = json!("Bearer a.b.c");
+    assert_eq!(invoke(&mut api, wrong).await["statusCode"], 401);
     let reads: Vec<String> = stack.traffic.take().into_iter().map(|exchange| exchange.name).collect();
     assert_eq!(reads, ["GetItem"]);
     process.kill().unwrap();
@@ -149,7 +151,7 @@ async fn bootstrap_starts_without_table() {
     let mut api = RuntimeApi::start().await.unwrap();
     let mut process = bootstrap(&environment, &api.address()).spawn().unwrap();
     assert_eq!(invoke(&mut api, event("answer-webhook-rider-calls")).await["statusCode"], 503);
-    assert_eq!(invoke(&mut api, event("answer-webhook-withheld-caller")).await["statusCode"], 200);
+    assert_eq!(invoke(&mut api, event("answer-webhook-withheld-caller")).await["statusCode"], 503);
     process.kill().unwrap();
     process.wait().unwrap();
     stack.stop().await;

@@ -178,7 +178,7 @@ async fn call_is_answered_within_a_second_during_an_outage() {
             ("answer-webhook-rider-calls-get", 503),
             ("fallback-webhook", 200),
             ("fallback-webhook-garbage", 200),
-            ("answer-webhook-withheld-caller", 200),
+            ("answer-webhook-withheld-caller", 503),
         ] {
             let event = event(name);
             let route = routes.iter().find(|route| event["routeKey"] == route.key).unwrap();

@@ -38,12 +38,12 @@ enum Outcome {
 async fn forget(laptop: &Laptop) -> NumberErasure {
     let (store, clock) = (laptop.store(), Arc::new(laptop.clock.clone()) as SharedClock);
     let person = PhoneNumber::try_from(phone(PERSON)).unwrap().into();
-    Forgetter { store: &store, clock: &clock, deadline: None }.begin(&person).await.unwrap()
+    Box::pin(Forgetter { store: &store, clock: &clock, deadline: None }.begin(&person)).await.unwrap()
 }
 
 async fn run(laptop: &Laptop) {
     let (store, clock) = (laptop.store(), Arc::new(laptop.clock.clone()) as SharedClock);
-    Forgetter { store: &store, clock: &clock, deadline: None }.run().await.unwrap();
+    Box::pin(Forgetter { store: &store, clock: &clock, deadline: None }.run()).await.unwrap();
 }
 
 async fn perform(laptop: Arc<Laptop>, sandboxes: Arc<Sandboxes>, operation: Operation) -> Outcome {

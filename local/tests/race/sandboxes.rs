@@ -250,7 +250,8 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
 
 /// Creates a conversation. Fails the test on any error but a lack of numbers.
 pub async fn create(sandbox: Sandbox, pair: [usize; 2]) -> Result<Conversation, Refusal> {
-    match sandbox.create(new_conversation(pair), None, None).await {
+    // In a test's own stack frame it would be too large.
+    match Box::pin(sandbox.create(new_conversation(pair), None, None)).await {
         Ok(created) => Ok(created.conversation),
         Err(CreationError::NoneFree(none_free, renting)) => {
             Err(Refusal { person: pair[none_free.side.index()], none_free, renting })
