@@ -22,6 +22,7 @@ pub mod redact;
 pub mod signature;
 pub mod sms;
 pub mod step_event;
+pub mod waiting_call;
 
 mod amount;
 mod client;

@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::call_urls::{self, CallUrls, StepKind};
-use super::pace_steps::WaitingCall;
+use super::waiting_call::WaitingCall;
 use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;

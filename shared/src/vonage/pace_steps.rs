@@ -4,10 +4,11 @@
 //! nothing is decided twice: Vonage sends back what it was given, in a signed body.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ncco::{Action, Ncco, Payload, say};
+use super::waiting_call::WaitingCall;
 use crate::domain::conversation::ConversationId;
 use crate::domain::pace::Turn;
 use crate::domain::words::Speech;
@@ -18,27 +19,6 @@ const IN_SILENCE: SignedDuration = SignedDuration::from_secs(6);
 
 /// The shortest wait that Vonage takes.
 const SHORTEST: SignedDuration = SignedDuration::from_millis(100);
-
-/// A call that waits for its turn. `A` is an action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaitingCall<A> {
-    /// The conversation, if it is a call of one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub conversation: Option<ConversationId>,
-    /// The connection, and the actions after it.
-    pub then: Vec<A>,
-    /// The words for a longer wait.
-    pub hold: A,
-    /// The words for a call that is not connected.
-    pub too_many: A,
-    /// The turn, if the call has taken it, as the words for a longer wait come first.
-    #[serde(
-        default,
-        with = "jiff::fmt::serde::timestamp::millisecond::optional",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub turn_at: Option<Timestamp>,
-}
 
 /// The body of the request for a turn.
 #[derive(Debug, Deserialize)]
