@@ -448,7 +448,9 @@ fn handling() -> impl Strategy<Value = CallHandling> {
 }
 
 /// Further phones, hours of the first ones, and the most attempts with the seconds for which they may ring together.
-fn phones() -> impl Strategy<Value = ([Vec<FurtherSpec>; 2], [Option<usize>; 2], u8, Option<u32>)> {
+type Phones = ([Vec<FurtherSpec>; 2], [Option<usize>; 2], u8, Option<u32>);
+
+fn phones() -> impl Strategy<Value = Phones> {
     let hours = || prop_oneof![4 => Just(None), 1 => any_hours()];
     let rings = prop::option::of(prop::sample::select(vec![15, 20, 40]));
     ([FurtherSpec::some(), FurtherSpec::some()], [hours(), hours()], 1..=4u8, rings)

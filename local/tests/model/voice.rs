@@ -105,7 +105,7 @@ impl Voice {
     /// Begins a leg, unless it was begun before.
     pub fn begin_leg(&self, call: &str, leg: &str) {
         let legs = &mut self.state.lock().unwrap().legs;
-        let is_new = legs.len() % 3 == 0;
+        let is_new = legs.len().is_multiple_of(3);
         legs.entry(leg.to_owned()).or_insert_with(|| Leg { call: call.to_owned(), is_up: true, is_new });
     }
 

@@ -216,7 +216,7 @@ async fn check_texts(store: &Store) {
     };
     assert_eq!((latest.texts, latest.has_more), (vec![expected.clone()], false));
     let again = store.claim_text(id('2'), &relayed(), after(160)).await.unwrap();
-    assert_eq!(again, TextClaim::Known(Some(expected)));
+    assert_eq!(again, TextClaim::Known(Some(Box::new(expected))));
     assert!(!store.claim_explanation(&virtual_number(21), "0123abcd", after(50)).await.unwrap());
 }
 

@@ -56,7 +56,7 @@ pub enum TextClaim {
     /// This caller has to send it.
     Claimed,
     /// It was claimed before. This is the text; `None` if its conversation has been erased.
-    Known(Option<RelayedText>),
+    Known(Option<Box<RelayedText>>),
     /// The conversation has ended or been erased.
     Over,
 }
@@ -130,7 +130,8 @@ impl Store {
 
     async fn known_text(&self, key: Key<'_>) -> Result<TextClaim, StoreError> {
         let Some(claim) = self.get::<Claim>(key).await? else { return Err(StoreError::Contended("a text")) };
-        Ok(TextClaim::Known(self.get(Key::Text(claim.conversation, claim.text)).await?))
+        let text: Option<RelayedText> = self.get(Key::Text(claim.conversation, claim.text)).await?;
+        Ok(TextClaim::Known(text.map(Box::new)))
     }
 
     /// True if the text with this id of the carrier was claimed. One consistent read.
