@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use shared::domain::conversation::ConversationId;
 use shared::domain::side::Side;
 
 use crate::model::{Model, Verdict, ensure};
@@ -61,7 +62,9 @@ impl Model {
     pub fn check_pin_leg(&self, pin: &PinTry, table: &Table, has_event: bool) -> Verdict {
         let uuid = pin.call.leg();
         let owner = table.pin_calls.get(&pin.call.uuid()).and_then(|(_, accepted)| *accepted).map(|(id, _)| id);
-        let elsewhere = table.legs.keys().find(|(id, leg)| *leg == uuid && Some(*id) != owner);
+        // Its call may have been forgotten since, with the leg kept.
+        let is_new = |key: &&(ConversationId, String)| !self.legs.contains_key(*key);
+        let elsewhere = table.legs.keys().filter(is_new).find(|(id, leg)| *leg == uuid && Some(*id) != owner);
         ensure(elsewhere.is_none(), || format!("{pin:?} is of {owner:?}, but there is also {elsewhere:?}"))?;
         let Some(id) = owner.filter(|id| self.conversations.contains_key(id)) else { return Ok(()) };
         let key = (id, uuid);
