@@ -52,8 +52,9 @@ impl Request {
         match self {
             Self::Fallback => 0,
             Self::Answer | Self::Floor => 1,
-            Self::Event | Self::End | Self::Get => 2,
-            Self::Numbers => 3,
+            Self::Event | Self::End => 2,
+            // The conversation, its calls and its texts, at the same time.
+            Self::Get | Self::Numbers => 3,
             // The route, the claim and the outcome, and Vonage.
             Self::Text => 3 + 1,
             // A read, a query, and the connection to Vonage.
