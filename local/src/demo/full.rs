@@ -179,7 +179,9 @@ impl Demo<'_> {
         for _ in 0..5 {
             let call = self.ring(&pair, json!("answers"), json!([])).await?;
             let after_turn = call["nccos"].as_array().into_iter().flatten().find(|ncco| ncco["about"] == "notify");
-            waited = after_turn.and_then(|ncco| ncco["ncco"][0]["timeout"].as_f64()).unwrap_or_default();
+            // Without a wait the connection comes first.
+            let first = after_turn.map(|ncco| &ncco["ncco"][0]).filter(|action| action["action"] == "wait");
+            waited = first.and_then(|wait| wait["timeout"].as_f64()).unwrap_or_default();
             println!("   Connected after a wait of {waited:.2} s.");
             check(call["phones"]["caller"]["connected"] == true, "everybody is connected", &call)?;
         }
