@@ -2,7 +2,7 @@
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use shared::domain::call_limits::CallLimits;
 use shared::domain::hours::{Hours, NewHours, WrittenHours};
 use shared::domain::language::Language;
@@ -24,14 +24,14 @@ use crate::view::NumberView;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "http::given")]
     words: Option<Option<OwnTexts>>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "http::given")]
     support_phone: Option<Option<String>>,
     /// True if calls from hidden numbers reach that phone too.
     #[serde(default)]
     support_phone_for_hidden: Option<bool>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "http::given")]
     standing: Option<Option<Object<StandingBody>>>,
 }
 
@@ -54,11 +54,6 @@ struct PhoneBody {
     number: String,
     #[serde(default)]
     hours: Option<Object<NewHours>>,
-}
-
-/// Tells a null from a field that is not there.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
-    Deserialize::deserialize(value).map(Some)
 }
 
 /// A number with its settings.

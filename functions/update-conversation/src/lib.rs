@@ -3,7 +3,7 @@
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, DecisionUrls, Environment, VonageConfig};
 use shared::domain::attempt::Attempt;
@@ -63,16 +63,11 @@ struct ChangeBody {
     #[serde(default)]
     max_ring_seconds: Option<u32>,
     /// Null blocks nobody.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "http::given")]
     blocked: Option<Option<Blocked>>,
     /// With null the backend decides about no call any more.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "http::given")]
     decision: Option<Option<Object<DecisionUrl>>>,
-}
-
-/// Tells a null from a field that is not there.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
-    Deserialize::deserialize(value).map(Some)
 }
 
 #[derive(Deserialize)]

@@ -94,6 +94,11 @@ fn masked(path: &str) -> &str {
     if is_plain && digits < 7 { path } else { "" }
 }
 
+/// Tells a null from a field that is not there: for `deserialize_with`, beside `default`.
+pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
+    Deserialize::deserialize(value).map(Some)
+}
+
 /// Returns an error's text as a sentence.
 pub(super) fn sentence(text: &str) -> String {
     let mut letters = text.chars();

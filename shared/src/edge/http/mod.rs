@@ -22,7 +22,7 @@ use crate::domain::conversation::ConversationId;
 use crate::domain::number_erasure::ErasureId;
 use crate::vonage::event::call_identifier;
 
-pub use body::{MAX_BODY_BYTES, Object, read_json};
+pub use body::{MAX_BODY_BYTES, Object, given, read_json};
 pub use deployment::{check_decision, check_voices};
 pub use further_phone::FurtherPhoneBody;
 pub use idempotency::RequestHasher;
