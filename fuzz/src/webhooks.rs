@@ -132,7 +132,7 @@ pub fn api_gateway_event(input: &[u8]) {
     }
     let webhooks = Webhooks::of_this_thread();
     let (may_be_signed, has_credentials) = (may_be_signed(&event), has_credentials(&event));
-    let names_a_step = ["nth", "attempt", "step", "id"].iter().any(|name| event.path_parameters.contains_key(name));
+    let names_a_step = ["nth", "attempt", "step", "id"].iter().any(|name| event.path_parameters.contains_key(*name));
     if event.path_parameters.contains_key("token") {
         // A token stands for the signature. Nobody here has the secret of one.
         assert_eq!(webhooks.ask(&webhooks.event, event).status, 404);
