@@ -63,10 +63,21 @@ permissions:
     MASKLINE_ACCESS_LOG="$PWD/target/accesses" cargo test --workspace
     just compare-permissions
 
+# Run all tests, and give all NCCOs that they have made to Vonage's own models
+nccos:
+    rm -f target/nccos
+    MASKLINE_NCCO_LOG="$PWD/target/nccos" cargo test --workspace
+    just compare-nccos
+
 # Compare the log that the tests have written with the template
 [private]
 compare-permissions:
     MASKLINE_ACCESS_LOG="$PWD/target/accesses" cargo test --workspace --test permissions -- --ignored
+
+# Give the NCCOs that the tests have logged to Vonage's models
+[private]
+compare-nccos: (venv "vonage" "vonage==4.9.1")
+    {{tools}}/vonage/bin/python local/tests/vonage_ncco_models.py target/nccos
 
 # Run this release and the one of another revision at the same time on one table, with a storm of requests and calls
 releases revision:

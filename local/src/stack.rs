@@ -61,6 +61,8 @@ pub struct Options {
     pub dynamodb_url: Option<String>,
     /// The file to which it is appended what each function asks of DynamoDB; none records nothing.
     pub access_log: Option<PathBuf>,
+    /// The file to which each NCCO is appended that the simulated Vonage gets; none records nothing.
+    pub ncco_log: Option<PathBuf>,
     /// The table's name.
     pub table: String,
     /// The journal's name.
@@ -89,6 +91,7 @@ impl Default for Options {
             data: None,
             dynamodb_url: None,
             access_log: None,
+            ncco_log: None,
             table: "maskline".to_owned(),
             journal: "maskline-journal".to_owned(),
             answer_method: HttpMethod::Post,
@@ -202,6 +205,7 @@ impl Stack {
         let settings = simulator::Settings {
             faults: faults.clone(),
             traffic: traffic.clone(),
+            ncco_log: options.ncco_log,
             ..simulator_settings(&options.settings, &gateway_url, options.answer_method, rented, options.clock.clone())
         };
         let until = stopping(stopped.clone());
@@ -377,6 +381,7 @@ fn simulator_settings(
         clock,
         faults: Faults::default(),
         traffic: Traffic::default(),
+        ncco_log: None,
     }
 }
 

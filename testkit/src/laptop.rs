@@ -22,6 +22,9 @@ use crate::{conversation, string};
 /// The variable with the path of the file that collects what functions ask of DynamoDB.
 pub const ACCESS_LOG: &str = "MASKLINE_ACCESS_LOG";
 
+/// The variable with the path of the file that collects the NCCOs.
+const NCCO_LOG: &str = "MASKLINE_NCCO_LOG";
+
 /// The Vonage account's balance at the start, in EUR.
 const BALANCE: i64 = 1000;
 
@@ -133,8 +136,8 @@ impl Laptop {
         // A busy machine is no failure.
         let patient = ("DYNAMODB_TIME_LIMIT_MS".to_owned(), "60000".to_owned());
         let quick = ("VONAGE_CALLS_INTERVAL_MS".to_owned(), "10".to_owned());
-        let access_log = std::env::var_os(ACCESS_LOG).map(PathBuf::from);
-        let options = Options { environment: vec![patient, quick], access_log, ..Options::default() };
+        let [access_log, ncco_log] = [ACCESS_LOG, NCCO_LOG].map(|log| std::env::var_os(log).map(PathBuf::from));
+        let options = Options { environment: vec![patient, quick], access_log, ncco_log, ..Options::default() };
         Builder { options, clock: None, numbers: Vec::new(), check: |_| {} }
     }
 

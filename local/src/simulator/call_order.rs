@@ -5,13 +5,13 @@ use serde_json::Value;
 use super::HttpMethod;
 use super::applications::VoiceWebhook;
 use super::call::{Flow, Order};
-use super::ncco::{self, MachineDetection};
+use super::ncco::{MachineDetection, NccoReader};
 
 /// The name of a parameter, and the reason for which it is not valid.
 type Invalid = (&'static str, String);
 
 /// Decodes a request.
-pub(super) fn read(body: &Value) -> Result<Order, Invalid> {
+pub(super) fn read(body: &Value, nccos: &NccoReader) -> Result<Order, Invalid> {
     let to = match body["to"].as_array().map(Vec::as_slice) {
         Some([endpoint]) => phone(endpoint),
         _ => None,
@@ -31,7 +31,7 @@ pub(super) fn read(body: &Value) -> Result<Order, Invalid> {
     Ok(Order {
         to,
         from,
-        flow: flow(body)?,
+        flow: flow(body, nccos)?,
         webhook: webhook(body, "event_url", "event_method", HttpMethod::Post)?,
         ringing_timer: timer(body, "ringing_timer", 60, 120)?,
         length_timer: timer(body, "length_timer", 7_200, 86_400)?,
@@ -47,11 +47,11 @@ fn phone(endpoint: &Value) -> Option<String> {
     number.map(str::to_owned)
 }
 
-fn flow(body: &Value) -> Result<Flow, Invalid> {
+fn flow(body: &Value, nccos: &NccoReader) -> Result<Flow, Invalid> {
     let answer_url = webhook(body, "answer_url", "answer_method", HttpMethod::Get)?;
     match (body.get("ncco"), answer_url) {
         (Some(actions), None) => {
-            let read = ncco::read(actions).map_err(|reason| ("ncco", reason))?;
+            let read = nccos.read(actions).map_err(|reason| ("ncco", reason))?;
             Ok(Flow::Ncco(read, actions.clone()))
         }
         (None, Some(webhook)) => Ok(Flow::AnswerUrl(webhook)),

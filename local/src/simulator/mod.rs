@@ -39,6 +39,7 @@ pub use webhook::sign_webhook;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use axum::Router;
@@ -57,6 +58,7 @@ use crate::traffic::Traffic;
 use account::Account;
 use call::WithheldEvent;
 use calls::Calls;
+use ncco::NccoReader;
 use phones::Inboxes;
 use problem::Problem;
 use receipts::Receipts;
@@ -87,6 +89,8 @@ pub struct Settings {
     pub faults: Faults,
     /// Counter of the requests to Vonage's API.
     pub traffic: Traffic,
+    /// The file to which each NCCO is appended, a line each; none records nothing.
+    pub ncco_log: Option<PathBuf>,
 }
 
 impl fmt::Debug for Settings {
@@ -163,6 +167,7 @@ struct Simulator {
     calls: Mutex<Calls>,
     faults: Faults,
     traffic: Traffic,
+    nccos: NccoReader,
     /// Events that wait for `POST /simulator/release`.
     withheld: Mutex<Vec<WithheldEvent>>,
     requests: Mutex<RequestLog>,
@@ -187,6 +192,7 @@ impl Simulator {
             calls: Mutex::default(),
             faults: settings.faults,
             traffic: settings.traffic,
+            nccos: NccoReader::new(settings.ncco_log),
             withheld: Mutex::default(),
             requests: Mutex::default(),
             deliverer,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::call::{self, Deed, Destination};
 use super::call_order;
 use super::calls::{Filter, Refusal};
-use super::ncco;
+use super::ncco::NccoReader;
 use super::request::{ApiRequest, Payload};
 use super::{Shared, Simulator, token};
 
@@ -73,7 +73,7 @@ pub(super) async fn create(
     let Payload::Json(body) = &request.payload else {
         return Err(bad_request("body", "must be JSON"));
     };
-    let order = call_order::read(body).map_err(|(name, reason)| bad_request(name, &reason))?;
+    let order = call_order::read(body, &simulator.nccos).map_err(|(name, reason)| bad_request(name, &reason))?;
     let voice = simulator.account().application.voice();
     let voice = voice.ok_or_else(|| bad_request("application", "has no Voice capability"))?;
     let now = simulator.clock.now();
@@ -158,7 +158,7 @@ pub(super) async fn modify(
     };
     let deed = match body["action"].as_str() {
         Some("hangup") => Deed::HangUp,
-        Some("transfer") => Deed::Transfer(destination(&body["destination"])?),
+        Some("transfer") => Deed::Transfer(destination(&body["destination"], &simulator.nccos)?),
         // Nobody listens so well that it matters.
         Some("mute" | "unmute" | "earmuff" | "unearmuff") => Deed::Ignored,
         _ => return Err(bad_request("action", "is not known")),
@@ -167,7 +167,7 @@ pub(super) async fn modify(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn destination(destination: &Value) -> Result<Destination, ApiError> {
+fn destination(destination: &Value, nccos: &NccoReader) -> Result<Destination, ApiError> {
     if destination["type"] != "ncco" {
         return Err(bad_request("destination", "must be of type ncco"));
     }
@@ -177,7 +177,7 @@ fn destination(destination: &Value) -> Result<Destination, ApiError> {
     };
     match (destination.get("ncco"), url) {
         (Some(actions), None) => {
-            let read = ncco::read(actions).map_err(|reason| bad_request("destination", &reason))?;
+            let read = nccos.read(actions).map_err(|reason| bad_request("destination", &reason))?;
             Ok(Destination::Ncco(read))
         }
         (None, Some(url)) => Ok(Destination::Url(url.to_owned())),

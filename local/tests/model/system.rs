@@ -595,6 +595,7 @@ fn settings(numbers: &[PoolNumber]) -> simulator::Settings {
         balance: Decimal::from(1_000_000),
         faults: Default::default(),
         traffic: Default::default(),
+        ncco_log: None,
         linked_numbers: numbers.iter().map(|number| number.number.to_string()).collect(),
         clock: shared::clock::system(),
     }

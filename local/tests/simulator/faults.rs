@@ -314,6 +314,7 @@ fn settings_debug_output_hides_secrets() {
         clock: shared::clock::system(),
         faults: Default::default(),
         traffic: Default::default(),
+        ncco_log: None,
     };
     let shown = format!("{settings:?}");
     assert!(shown.contains(KEY) && !shown.contains(SECRET) && !shown.contains("hush"));

@@ -79,6 +79,7 @@ impl Vonage {
             clock,
             faults: Faults::default(),
             traffic: Default::default(),
+            ncco_log: None,
         };
         let (listener, base) = testkit::listen().await;
         let (stop, stopped) = oneshot::channel();

@@ -221,7 +221,7 @@ impl Call {
         }
         let read = match serde_json::from_slice::<Value>(&reply.body) {
             Ok(ncco) => {
-                let actions = ncco::read(&ncco);
+                let actions = self.simulator.nccos.read(&ncco);
                 if ncco.is_array() {
                     let about = ask.occasion.name();
                     self.nccos.push(NccoReport { url_kind: kind, about, leg: ask.leg.clone(), ncco });

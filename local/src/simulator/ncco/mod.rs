@@ -6,6 +6,10 @@ mod actions;
 mod connect;
 mod fields;
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 pub(super) use actions::{Dtmf, Format, Input, Notify, Record};
@@ -51,11 +55,34 @@ pub(super) enum Action {
     Ignored,
 }
 
-/// Decodes an NCCO.
-///
-/// # Errors
-/// Returns the fault, in words for the developer. Vonage itself only reports [`SYNTAX_ERROR`].
-pub(super) fn read(ncco: &Value) -> Result<Vec<Action>, String> {
+/// A decoder of NCCOs that appends each of them to a file, if it has one, so that a program can compare them with Vonage's own
+/// models.
+pub(super) struct NccoReader {
+    log: Option<PathBuf>,
+}
+
+impl NccoReader {
+    /// Creates a decoder. `log` is a file that several processes may share.
+    pub(super) fn new(log: Option<PathBuf>) -> Self {
+        Self { log }
+    }
+
+    /// Decodes an NCCO.
+    ///
+    /// # Errors
+    /// Returns the fault, in words for the developer. Vonage itself only reports [`SYNTAX_ERROR`].
+    pub(super) fn read(&self, ncco: &Value) -> Result<Vec<Action>, String> {
+        if let Some(log) = &self.log {
+            let file = OpenOptions::new().append(true).create(true).open(log);
+            // One write: other processes append their lines before it or after it.
+            let written = file.and_then(|mut file| file.write_all(format!("{ncco}\n").as_bytes()));
+            written.map_err(|error| format!("the log of NCCOs cannot be written: {error}"))?;
+        }
+        read(ncco)
+    }
+}
+
+fn read(ncco: &Value) -> Result<Vec<Action>, String> {
     let actions = ncco.as_array().ok_or("an NCCO is an array of actions")?;
     let read_action =
         |(index, action): (usize, &Value)| action_of(action).map_err(|reason| format!("action {index}: {reason}"));
