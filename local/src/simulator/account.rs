@@ -1,4 +1,4 @@
-//! The account: its balance, the numbers that it rents, and its application.
+//! The account: its balance, the numbers that it rents, and its applications.
 
 use std::collections::HashSet;
 
@@ -39,7 +39,8 @@ pub(super) struct OwnedNumber {
 pub(super) struct Account {
     /// Balance in EUR.
     pub(super) balance: Decimal,
-    pub(super) application: ApplicationRecord,
+    /// The applications, in the order in which they were made.
+    pub(super) applications: Vec<ApplicationRecord>,
     inventory: Vec<Offer>,
     /// The rented numbers, in the order of purchase.
     owned: Vec<OwnedNumber>,
@@ -55,7 +56,7 @@ impl Account {
         let owned = owned.map(|offer| OwnedNumber { offer: offer.clone(), settings: linked.clone() });
         let owned: Vec<_> = owned.collect();
         let owned_numbers = owned.iter().map(|number| number.offer.msisdn.clone()).collect();
-        Self { balance, application: ApplicationRecord::new(application), inventory, owned, owned_numbers }
+        Self { balance, applications: vec![ApplicationRecord::new(application)], inventory, owned, owned_numbers }
     }
 
     /// True if Vonage has numbers of that country, rented or not.
@@ -77,10 +78,11 @@ impl Account {
         self.owned_numbers.contains(msisdn)
     }
 
-    /// Adds numbers to the inventory, or if they are `rented` to those of the account, linked to the application.
+    /// Adds numbers to the inventory, or if they are `rented` to those of the account, linked to its first application.
     pub(super) fn add_numbers(&mut self, offers: Vec<Offer>, rented: bool) {
         if rented {
-            let settings = NumberSettings { app_id: Some(self.application.id.clone()), ..NumberSettings::default() };
+            let app_id = self.applications.first().map(|first| first.id.clone());
+            let settings = NumberSettings { app_id, ..NumberSettings::default() };
             self.owned_numbers.extend(offers.iter().map(|offer| offer.msisdn.clone()));
             let rented = offers.iter().cloned().map(|offer| OwnedNumber { offer, settings: settings.clone() });
             self.owned.extend(rented);
@@ -109,7 +111,7 @@ impl Account {
     /// Replaces the settings of a rented number.
     pub(super) fn update(&mut self, country: &str, msisdn: &str, settings: NumberSettings) -> Result<(), Refusal> {
         if let Some(id) = &settings.app_id
-            && *id != self.application.id
+            && self.application(id).is_none()
         {
             return Err(Refusal::MethodFailed);
         }
@@ -141,19 +143,32 @@ impl Account {
         enough
     }
 
-    /// True if calls to this number go to the application. A `sip` or `tel` callback has priority over it. Source:
-    /// Vonage Numbers API 1.1.0.
-    pub(super) fn is_linked(&self, msisdn: &str) -> bool {
-        self.owned.iter().any(|number| {
-            let settings = &number.settings;
-            let forwarded = matches!(settings.voice_callback_type.as_deref(), Some("sip" | "tel"));
-            number.offer.msisdn == msisdn && settings.app_id.as_ref() == Some(&self.application.id) && !forwarded
-        })
+    /// Returns the application with this ID.
+    pub(super) fn application(&self, id: &str) -> Option<&ApplicationRecord> {
+        self.applications.iter().find(|application| application.id == id)
     }
 
-    /// Returns the Voice capability that answers calls to this number, if there is one.
-    pub(super) fn voice_of(&self, msisdn: &str) -> Option<Voice> {
-        let voice = self.application.voice();
-        voice.filter(|_| self.is_linked(msisdn))
+    /// Removes an application, and the links of numbers to it. False if there is none with this ID.
+    pub(super) fn remove_application(&mut self, id: &str) -> bool {
+        let before = self.applications.len();
+        self.applications.retain(|application| application.id != id);
+        let linked = self.owned.iter_mut().filter(|number| number.settings.app_id.as_deref() == Some(id));
+        linked.for_each(|number| number.settings.app_id = None);
+        self.applications.len() < before
+    }
+
+    /// Returns the application to which calls to this number go. A `sip` or `tel` callback has priority over it. Source:
+    /// Vonage Numbers API 1.1.0.
+    pub(super) fn linked_application(&self, msisdn: &str) -> Option<&ApplicationRecord> {
+        let number = self.owned.iter().find(|number| number.offer.msisdn == msisdn)?;
+        let forwarded = matches!(number.settings.voice_callback_type.as_deref(), Some("sip" | "tel"));
+        let id = number.settings.app_id.as_deref().filter(|_| !forwarded)?;
+        self.application(id)
+    }
+
+    /// Returns the application that answers calls to this number with its Voice capability, if there is one.
+    pub(super) fn voice_of(&self, msisdn: &str) -> Option<(String, Voice)> {
+        let application = self.linked_application(msisdn)?;
+        Some((application.id.clone(), application.voice()?))
     }
 }

@@ -1,4 +1,4 @@
-//! Vonage's Application API v2: reads and replaces the one application of the account, with the capabilities Voice and Messages.
+//! Vonage's Application API v2: lists, makes, reads, replaces and deletes applications, with the capabilities Voice and Messages.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::request::{Access, ApiRequest, Payload};
 use super::{Application, HttpMethod, Shared, Webhook};
+use crate::stack::account::{PRIVATE_KEY, PUBLIC_KEY};
 
 /// The Voice capability.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -101,7 +102,7 @@ pub(super) const EVENT_TIMEOUT: u64 = 10_000;
 /// Timeouts of the webhooks of texts, in milliseconds. Source: Vonage, "What happens if my webhook does not answer".
 const MESSAGE_TIMEOUTS: (u64, u64) = (3_000, 15_000);
 
-/// The application, as the API represents it.
+/// An application, as the API represents it.
 #[derive(Clone, Debug)]
 pub(super) struct ApplicationRecord {
     pub(super) id: String,
@@ -136,6 +137,17 @@ impl ApplicationRecord {
             record.capabilities.insert("messages".into(), json!({"version": "v1", "webhooks": webhooks}));
         }
         record
+    }
+
+    /// Creates an application that has no setting yet.
+    fn empty() -> Self {
+        Self {
+            id: Uuid::new_v4().to_string(),
+            name: String::new(),
+            public_key: None,
+            improve_ai: true,
+            capabilities: Map::new(),
+        }
     }
 
     /// Returns the Voice capability, if the application has one.
@@ -224,6 +236,11 @@ fn validate(body: &Value) -> Vec<InvalidParameter> {
     if body["name"].as_str().is_none_or(str::is_empty) {
         check.fail("name", "is required");
     }
+    let messages = &body["capabilities"]["messages"];
+    let path = "capabilities.messages";
+    check.optional(messages, path, "webhooks", "must be an object", Value::is_object);
+    let versions = "must be one of: v0.1, v1";
+    check.optional(messages, path, "version", versions, |value| value == "v0.1" || value == "v1");
     for name in ["inbound_url", "status_url"] {
         if let Some(webhook) = body.pointer(&format!("/capabilities/messages/webhooks/{name}")) {
             let path = format!("capabilities.messages.webhooks.{name}");
@@ -295,16 +312,65 @@ impl Check {
     }
 }
 
+/// Handles `GET /v2/applications`.
+pub(super) async fn list(State(simulator): Shared, Extension(request): Extension<Arc<ApiRequest>>) -> Response {
+    if let Some(response) = refused(&request) {
+        return response;
+    }
+    let number = |name: &str, usual: usize| request.query.get(name).map_or(Some(usual), |text| text.parse().ok());
+    let (size, page) = (number("page_size", 10), number("page", 1));
+    let (Some(size @ 1..=100), Some(page @ 1..)) = (size, page) else {
+        let mut check = Check::default();
+        check.fail("page_size", "must be between 1 and 100, and page at least 1");
+        return invalid(&check.invalid);
+    };
+    let account = simulator.account();
+    let total = account.applications.len();
+    let shown = account.applications.iter().skip((page - 1).saturating_mul(size)).take(size);
+    let applications: Vec<_> = shown.map(ApplicationRecord::show).collect();
+    Json(json!({
+        "page_size": size,
+        "page": page,
+        "total_items": total,
+        "total_pages": total.div_ceil(size),
+        "_embedded": {"applications": applications},
+    }))
+    .into_response()
+}
+
+/// Handles `POST /v2/applications`. Without a public key the application gets the laptop's pair of keys, and only this response
+/// has the private one.
+pub(super) async fn make(State(simulator): Shared, Extension(request): Extension<Arc<ApiRequest>>) -> Response {
+    if let Some(response) = refused(&request) {
+        return response;
+    }
+    let Payload::Json(body) = &request.payload else { return not_json() };
+    let mut application = ApplicationRecord::empty();
+    if let Err(reasons) = application.replace(body) {
+        return invalid(&reasons);
+    }
+    let makes_keys = application.public_key.is_none();
+    application.public_key.get_or_insert_with(|| PUBLIC_KEY.to_owned());
+    let mut made = application.show();
+    if makes_keys {
+        made["keys"]["private_key"] = json!(PRIVATE_KEY);
+    }
+    simulator.account().applications.push(application);
+    (StatusCode::CREATED, Json(made)).into_response()
+}
+
 /// Handles `GET /v2/applications/{id}`.
 pub(super) async fn read(
     State(simulator): Shared,
     Path(id): Path<String>,
     Extension(request): Extension<Arc<ApiRequest>>,
 ) -> Response {
-    let account = simulator.account();
-    match refused(&request, &id, &account.application.id) {
-        Some(response) => response,
-        None => Json(account.application.show()).into_response(),
+    if let Some(response) = refused(&request) {
+        return response;
+    }
+    match simulator.account().application(&id) {
+        Some(application) => Json(application.show()).into_response(),
+        None => unknown(&id),
     }
 }
 
@@ -314,37 +380,58 @@ pub(super) async fn replace(
     Path(id): Path<String>,
     Extension(request): Extension<Arc<ApiRequest>>,
 ) -> Response {
-    let mut account = simulator.account();
-    if let Some(response) = refused(&request, &id, &account.application.id) {
+    if let Some(response) = refused(&request) {
         return response;
     }
-    let Payload::Json(body) = &request.payload else {
-        let detail = "The body must be JSON, with Content-Type application/json.";
-        return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "", "Unsupported Content Type", detail);
+    let mut account = simulator.account();
+    let Some(application) = account.applications.iter_mut().find(|application| application.id == id) else {
+        return unknown(&id);
     };
-    match account.application.replace(body) {
-        Ok(()) => Json(account.application.show()).into_response(),
-        Err(invalid) => {
-            let body = Json(json!({
-                "type": "https://developer.vonage.com/api-errors/application#payload-validation",
-                "title": "Bad Request",
-                "detail": "The request failed due to validation errors",
-                "invalid_parameters": invalid,
-                "instance": instance(),
-            }));
-            (StatusCode::BAD_REQUEST, body).into_response()
-        }
+    let Payload::Json(body) = &request.payload else { return not_json() };
+    match application.replace(body) {
+        Ok(()) => Json(application.show()).into_response(),
+        Err(reasons) => invalid(&reasons),
     }
 }
 
-fn refused(request: &ApiRequest, asked: &str, own: &str) -> Option<Response> {
-    if request.access != Access::Granted {
-        let detail = "You did not provide correct credentials.";
-        let title = "Invalid credentials supplied";
-        return Some(problem(StatusCode::UNAUTHORIZED, "#unauthorized", title, detail));
+/// Handles `DELETE /v2/applications/{id}`.
+pub(super) async fn remove(
+    State(simulator): Shared,
+    Path(id): Path<String>,
+    Extension(request): Extension<Arc<ApiRequest>>,
+) -> Response {
+    if let Some(response) = refused(&request) {
+        return response;
     }
-    let detail = format!("ID '{asked}' does not exist, or you do not have access");
-    (asked != own).then(|| problem(StatusCode::NOT_FOUND, "#not-found", "Not Found", &detail))
+    if simulator.account().remove_application(&id) { StatusCode::NO_CONTENT.into_response() } else { unknown(&id) }
+}
+
+fn refused(request: &ApiRequest) -> Option<Response> {
+    let detail = "You did not provide correct credentials.";
+    let title = "Invalid credentials supplied";
+    let granted = request.access == Access::Granted;
+    (!granted).then(|| problem(StatusCode::UNAUTHORIZED, "#unauthorized", title, detail))
+}
+
+fn unknown(id: &str) -> Response {
+    let detail = format!("ID '{id}' does not exist, or you do not have access");
+    problem(StatusCode::NOT_FOUND, "#not-found", "Not Found", &detail)
+}
+
+fn not_json() -> Response {
+    let detail = "The body must be JSON, with Content-Type application/json.";
+    problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "", "Unsupported Content Type", detail)
+}
+
+fn invalid(parameters: &[InvalidParameter]) -> Response {
+    let body = Json(json!({
+        "type": "https://developer.vonage.com/api-errors/application#payload-validation",
+        "title": "Bad Request",
+        "detail": "The request failed due to validation errors",
+        "invalid_parameters": parameters,
+        "instance": instance(),
+    }));
+    (StatusCode::BAD_REQUEST, body).into_response()
 }
 
 fn problem(status: StatusCode, anchor: &str, title: &str, detail: &str) -> Response {

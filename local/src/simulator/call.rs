@@ -50,10 +50,10 @@ pub(super) async fn place(simulator: &Arc<Simulator>, request: CallRequest, addr
     let dialled = phones::digits(&request.to);
     let (voice, sender) = {
         let account = simulator.account();
-        let Some(voice) = account.voice_of(&dialled) else {
+        let Some((application_id, voice)) = account.voice_of(&dialled) else {
             return not_in_service(request, dialled);
         };
-        let sender = Sender { application_id: account.application.id.clone(), signed: voice.signed_callbacks };
+        let sender = Sender { application_id, signed: voice.signed_callbacks };
         (voice, sender)
     };
     let lives = request.lives;

@@ -17,7 +17,7 @@ use super::{Shared, countries, insight, token};
 
 /// Handles `POST /identity-insights/v1/requests`.
 pub(super) async fn requests(State(simulator): Shared, Extension(request): Extension<Arc<ApiRequest>>) -> Response {
-    let is_application = token::is_from_application(&simulator, &request);
+    let is_application = token::application_of(&simulator, &request).is_some();
     if !is_application {
         return problem(
             StatusCode::UNAUTHORIZED,

@@ -1,7 +1,7 @@
 //! A simulator of Vonage in one process: the HTTP APIs that a masked-calling backend uses, on one port, with state.
 //!
-//! It has three roles. As Vonage's API it rents numbers, looks up numbers, sends text messages and stores the one Voice
-//! application of the account. As the telephone network it places calls: it asks the application's answer URL, performs the NCCO
+//! It has three roles. As Vonage's API it rents numbers, looks up numbers, sends text messages and stores the applications of the
+//! account. As the telephone network it places calls: it asks the application's answer URL, performs the NCCO
 //! and sends the events of each leg, in simulated time, and passes on the texts of phones. For tests it injects faults. It serves
 //! the paths of all of Vonage's hosts, such as `api.nexmo.com` and `rest.nexmo.com`, so Vonage's client libraries work with its
 //! address.
@@ -68,7 +68,7 @@ use request::RequestLog;
 use texts::InboundText;
 use webhook::Deliverer;
 
-/// The simulated account: its credentials, its one Voice application and its money.
+/// The simulated account: its credentials, its Voice application and its money.
 #[derive(Clone)]
 pub struct Settings {
     /// API key. Vonage's have eight characters.
@@ -77,7 +77,7 @@ pub struct Settings {
     pub api_secret: String,
     /// Signature secret of the account: the HS256 key of signed webhooks, as raw UTF-8 text.
     pub signature_secret: String,
-    /// The one Voice application of the account.
+    /// The Voice application that the account has at first.
     pub application: Application,
     /// Initial balance in EUR.
     pub balance: Decimal,
@@ -258,7 +258,8 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/v1/calls/{uuid}/stream", put(rest::stream).delete(rest::stop_stream))
         .route("/v1/files/{id}", get(recordings::read))
         .route("/v1/redact/transaction", post(redact::transaction))
-        .route("/v2/applications/{id}", get(applications::read).put(applications::replace))
+        .route("/v2/applications", get(applications::list).post(applications::make))
+        .route("/v2/applications/{id}", get(applications::read).put(applications::replace).delete(applications::remove))
         .route_layer(middleware::from_fn_with_state(simulator.clone(), request::receive));
     Router::new()
         .route("/simulator/calls", post(control::place_call))

@@ -99,10 +99,11 @@ pub(super) struct ReceiptReport {
 /// Handles `POST /simulator/receipts`: sends the receipts of the texts so far.
 pub(super) async fn release(State(simulator): Shared, bytes: Bytes) -> Result<Json<Vec<ReceiptReport>>, Problem> {
     let release: Release = if bytes.is_empty() { Release::default() } else { body(&bytes)? };
-    let webhook = simulator.account().application.message_webhook("status_url");
-    let webhook = webhook.ok_or_else(|| Problem::bad_request("The application has no \"status_url\".".to_owned()))?;
+    let first = simulator.account().applications.first().cloned();
+    let webhook = first.and_then(|first| Some((first.message_webhook("status_url")?, first.id)));
+    let (webhook, application_id) =
+        webhook.ok_or_else(|| Problem::bad_request("The application has no \"status_url\".".to_owned()))?;
     let signing = release.signing.unwrap_or(release.format.usual_signing());
-    let application_id = simulator.account().application.id.clone();
     let webhook = MessageWebhook { webhook, format: release.format, signing, application_id };
     let mut reports = Vec::new();
     for part in taken(&simulator, &release) {

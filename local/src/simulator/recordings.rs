@@ -90,7 +90,7 @@ pub(super) async fn read(
     Path(id): Path<String>,
     Extension(request): Extension<Arc<ApiRequest>>,
 ) -> Response {
-    if !token::is_from_application(&simulator, &request) {
+    if token::application_of(&simulator, &request).is_none() {
         return ApiError::Unauthorized.into_response();
     }
     let now = simulator.clock.now();

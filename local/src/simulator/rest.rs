@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
+use super::applications::ApplicationRecord;
 use super::call::{self, Deed, Destination};
 use super::call_order;
 use super::calls::{Filter, Refusal};
@@ -52,15 +53,12 @@ fn bad_request(name: &'static str, reason: &str) -> ApiError {
 }
 
 /// Checks the token, and that the request has reached the region of the application. Each region knows its calls only.
-fn admit(simulator: &Simulator, request: &ApiRequest, headers: &HeaderMap) -> Result<(), ApiError> {
-    if !token::is_from_application(simulator, request) {
-        return Err(ApiError::Unauthorized);
-    }
+fn admit(simulator: &Simulator, request: &ApiRequest, headers: &HeaderMap) -> Result<ApplicationRecord, ApiError> {
+    let application = token::application_of(simulator, request).ok_or(ApiError::Unauthorized)?;
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let is_regional = host.starts_with("api-") && host.contains(".vonage.com");
-    let voice = simulator.account().application.voice();
-    let own = voice.is_some_and(|voice| voice.region_url().ends_with(host));
-    if is_regional && !own { Err(ApiError::NotFound) } else { Ok(()) }
+    let own = application.voice().is_some_and(|voice| voice.region_url().ends_with(host));
+    if is_regional && !own { Err(ApiError::NotFound) } else { Ok(application) }
 }
 
 /// Handles `POST /v1/calls`.
@@ -69,12 +67,12 @@ pub(super) async fn create(
     headers: HeaderMap,
     Extension(request): Extension<Arc<ApiRequest>>,
 ) -> Result<Response, ApiError> {
-    admit(&simulator, &request, &headers)?;
+    let application = admit(&simulator, &request, &headers)?;
     let Payload::Json(body) = &request.payload else {
         return Err(bad_request("body", "must be JSON"));
     };
     let order = call_order::read(body, &simulator.nccos).map_err(|(name, reason)| bad_request(name, &reason))?;
-    let voice = simulator.account().application.voice();
+    let voice = application.voice();
     let voice = voice.ok_or_else(|| bad_request("application", "has no Voice capability"))?;
     let now = simulator.clock.now();
     let script = {
@@ -85,7 +83,8 @@ pub(super) async fn create(
         calls.script.clone().unwrap_or_default()
     };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:4000");
-    let (uuid, conversation_uuid) = call::create(&simulator, order, script, voice, format!("http://{host}"));
+    let (uuid, conversation_uuid) =
+        call::create(&simulator, order, script, (application.id, voice), format!("http://{host}"));
     let created = json!({"uuid": uuid, "status": "started", "direction": "outbound",
         "conversation_uuid": conversation_uuid});
     Ok((StatusCode::CREATED, Json(created)).into_response())

@@ -122,14 +122,12 @@ fn texts(simulator: &Simulator, new: &NewText) -> Result<Vec<InboundText>, Probl
     let account = simulator.account();
     let number = account.owned().iter().find(|number| number.offer.msisdn == to);
     let takes_texts = number.is_some_and(|number| number.offer.features.contains(&"SMS"));
-    if !takes_texts || !account.is_linked(&to) {
-        return Err(Problem::bad_request(
-            "\"to\" is no number for texts that is linked to the application.".to_owned(),
-        ));
-    }
-    let webhook = account.application.message_webhook("inbound_url");
+    let Some(application) = account.linked_application(&to).filter(|_| takes_texts) else {
+        return Err(Problem::bad_request("\"to\" is no number for texts that is linked to an application.".to_owned()));
+    };
+    let webhook = application.message_webhook("inbound_url");
     let webhook = webhook.ok_or_else(|| Problem::bad_request("The application has no \"inbound_url\".".to_owned()))?;
-    let application_id = account.application.id.clone();
+    let application_id = application.id.clone();
     drop(account);
     let (format, now) = (new.format, simulator.clock.now());
     let webhook =

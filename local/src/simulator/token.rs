@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Simulator;
+use super::applications::ApplicationRecord;
 use super::request::ApiRequest;
 
 #[derive(Deserialize)]
@@ -33,12 +34,13 @@ const LIFETIMES: std::ops::RangeInclusive<i64> = 30..=24 * 60 * 60;
 /// Largest difference between the clocks of the client and of Vonage, in seconds.
 const SKEW: i64 = 60;
 
-/// True if the request has a token of the account's application.
-pub(super) fn is_from_application(simulator: &Simulator, request: &ApiRequest) -> bool {
-    let application = &simulator.account().application;
-    let key = application.public_key.as_deref().unwrap_or_default();
-    let valid = |token: &String| is_valid(token, &application.id, key, simulator.clock.now());
-    request.bearer.as_ref().is_some_and(valid)
+/// Returns the application of the account whose token the request has.
+pub(super) fn application_of(simulator: &Simulator, request: &ApiRequest) -> Option<ApplicationRecord> {
+    let (token, now) = (request.bearer.as_ref()?, simulator.clock.now());
+    let is_valid = |application: &&ApplicationRecord| {
+        application.public_key.as_deref().is_some_and(|key| is_valid(token, &application.id, key, now))
+    };
+    simulator.account().applications.iter().find(is_valid).cloned()
 }
 
 /// True if `token` is one of the application at `now`. `public_key` is PEM, as the Application API shows it.

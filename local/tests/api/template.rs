@@ -644,7 +644,7 @@ async fn example_events_get_answers_of_their_names() {
     let (environment, clock) = (&laptop.stack.environment, shared::clock::system);
     let event = events["provision-numbers-schedule"].clone();
     let report = gateway::NumbersSchedule::new(environment, clock(), event).unwrap().tick().await.unwrap();
-    let changed = ["improve_ai", "answer_url", "fallback_answer_url", "event_url"];
+    let changed = ["improve_ai", "answer_url", "fallback_answer_url", "event_url", "inbound_url", "status_url"];
     assert_eq!(report["application"], json!(changed), "the file names the ports of `cargo run`");
     assert_eq!([&report["adopted"], &report["rented"], &report["shortfall"]], [&json!([]); 3]);
     let of_this_one = |name: &str| {

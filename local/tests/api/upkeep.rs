@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use local::stack::account;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{DRIVER, Laptop, RIDER, text};
+use testkit::{Answer, DRIVER, Laptop, RIDER, text};
 
 const QUICK: [(&str, &str); 2] = [("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "100")];
 
@@ -18,7 +19,7 @@ async fn owned(laptop: &Laptop) -> Vec<String> {
 
 /// Buys a number in Vonage's dashboard, outside of the pool, and links it.
 async fn buy(laptop: &Laptop, number: &str, link: bool) {
-    let form = [("country", "GB"), ("msisdn", number), ("app_id", local::stack::account::APPLICATION_ID)];
+    let form = [("country", "GB"), ("msisdn", number), ("app_id", account::APPLICATION_ID)];
     assert_eq!(laptop.vonage_form("/number/buy", &form[..2]).await.status, 200);
     if link {
         assert_eq!(laptop.vonage_form("/number/update", &form).await.status, 200);
@@ -377,9 +378,36 @@ async fn rate_limited_request_is_sent_again() {
     assert_eq!(laptop.asked("/number/buy").await, 3);
 }
 
+/// What changes at an application that led to another URL.
+const MOVED: [&str; 6] = ["improve_ai", "answer_url", "fallback_answer_url", "event_url", "inbound_url", "status_url"];
+
+#[tokio::test]
+async fn schedule_sets_webhooks_of_texts() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let mut by_hand = application(&laptop).await;
+    by_hand["capabilities"]["messages"] = json!({"authenticate_inbound_media": true});
+    by_hand["capabilities"]["rtc"] = json!({"webhooks": {}});
+    let url = format!("{}/v2/applications/{}", laptop.stack.vonage_url, account::APPLICATION_ID);
+    let request = laptop.http.put(url).basic_auth(account::API_KEY, Some(account::API_SECRET)).json(&by_hand);
+    assert_eq!(Answer::to(request).await.status, 200);
+    let report = laptop.run_schedule().await;
+    assert_eq!(report["application"], json!(["improve_ai", "messages_version", "inbound_url", "status_url"]));
+    let after = application(&laptop).await["capabilities"].clone();
+    let webhook = |path: &str| json!({"address": format!("{}{path}", laptop.stack.gateway_url), "http_method": "POST"});
+    let webhooks =
+        json!({"inbound_url": webhook("/webhooks/message"), "status_url": webhook("/webhooks/message-status")});
+    let expected = json!({"version": "v1", "authenticate_inbound_media": true, "webhooks": webhooks});
+    assert_eq!((&after["messages"], &after["rtc"]), (&expected, &json!({"webhooks": {}})), "what is not ours stays");
+    let conversation = laptop.create().await;
+    let dials = conversation["participants"][0]["dials"].clone();
+    laptop.text(json!({"from": RIDER, "to": dials, "text": "Hello"})).await;
+    assert!(laptop.texts(DRIVER).await.iter().any(|text| text["text"] == "Hello"), "the text is passed on");
+    assert_eq!(laptop.run_schedule().await["application"], json!([]));
+}
+
 /// Returns the application at the simulated Vonage.
 async fn application(laptop: &Laptop) -> Value {
-    laptop.vonage_get(&format!("/v2/applications/{}", local::stack::account::APPLICATION_ID)).await.body
+    laptop.vonage_get(&format!("/v2/applications/{}", account::APPLICATION_ID)).await.body
 }
 
 #[tokio::test]
@@ -432,7 +460,7 @@ async fn schedule_leaves_application_of_other_deployment() {
     event["take_over"] = json!(true);
     let report = staging(event).await;
     assert_eq!(report["adopted"], json!(["447451000001"]));
-    assert_eq!(report["application"], json!(["improve_ai", "answer_url", "fallback_answer_url", "event_url"]));
+    assert_eq!(report["application"], json!(MOVED));
     for nowhere in [json!(""), json!("example.com"), Value::Null] {
         let report = staging(json!({"source": "aws.events", "public_url": nowhere})).await;
         assert_eq!(report["application"], json!([]), "nothing is known of where this one is");
@@ -445,7 +473,7 @@ async fn schedule_sets_own_domain_and_knows_both_urls() {
     let laptop = Laptop::builder().env(&[("PUBLIC_URL", "https://calls.company.example/")]).start().await;
     // The application leads to API Gateway's own URL, which is this deployment too.
     let report = laptop.run_schedule().await;
-    assert_eq!(report["application"], json!(["improve_ai", "answer_url", "fallback_answer_url", "event_url"]));
+    assert_eq!(report["application"], json!(MOVED));
     let webhooks = application(&laptop).await["capabilities"]["voice"]["webhooks"].clone();
     for (name, path) in [("answer_url", "answer"), ("fallback_answer_url", "fallback"), ("event_url", "event")] {
         assert_eq!(webhooks[name]["address"], format!("{OWN}/webhooks/{path}"));
@@ -476,7 +504,7 @@ async fn schedule_looks_after_numbers_of_foreign_application() {
 async fn unreadable_application_does_not_block_schedule() {
     let laptop = Laptop::start().await;
     buy(&laptop, "447451000001", true).await;
-    let path = format!("/v2/applications/{}", local::stack::account::APPLICATION_ID);
+    let path = format!("/v2/applications/{}", account::APPLICATION_ID);
     laptop.faults(&path, 3, json!({"kind": "status", "status": 500})).await;
     let report = laptop.run_schedule().await;
     assert_eq!((&report["application"], &report["adopted"]), (&json!([]), &json!(["447451000001"])));

@@ -110,7 +110,7 @@ fn part(value: &impl Serialize) -> Option<String> {
 }
 
 /// Reads a private key in PEM. Line breaks may be written as `\n`, as they are after a copy out of JSON.
-fn private_key(pem: &str) -> Option<RsaKeyPair> {
+pub(super) fn private_key(pem: &str) -> Option<RsaKeyPair> {
     let pem = pem.replace("\\n", "\n");
     match PrivateKeyDer::from_pem_slice(pem.as_bytes()).ok()? {
         PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).ok(),

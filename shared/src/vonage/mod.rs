@@ -1,5 +1,6 @@
 //! Vonage: clients of its HTTP APIs, and its webhooks.
 
+pub mod application;
 pub mod application_token;
 pub mod applications;
 pub mod call_steps;
@@ -16,6 +17,7 @@ pub mod number_lookup;
 pub mod numbers;
 pub mod pace_steps;
 pub mod pin_steps;
+pub mod public_key;
 pub mod record_event;
 pub mod recordings;
 pub mod redact;

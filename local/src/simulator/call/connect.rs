@@ -48,7 +48,7 @@ impl Call {
     fn dial(&mut self, connect: &Connect) {
         let mut behaviour = self.request.behaviour_of(&connect.number);
         let account = self.simulator.account();
-        if account.is_linked(&connect.number) {
+        if account.linked_application(&connect.number).is_some() {
             behaviour.reaction = Reaction::Unreachable;
         }
         let display = self.display(&connect.from, account.owns(&connect.from));

@@ -36,16 +36,16 @@ pub(in super::super) enum Flow {
 }
 
 /// Creates a call, and returns its leg and its `conversation_uuid`. The call itself runs as a task. `script` has the
-/// behaviour of the phones.
+/// behaviour of the phones. The call is one of the application with this ID.
 pub(in super::super) fn create(
     simulator: &Arc<Simulator>,
     order: Order,
     mut script: CallRequest,
-    voice: Voice,
+    (application_id, voice): (String, Voice),
     address: String,
 ) -> (String, String) {
     (script.from, script.to) = (Some(order.from.clone()), order.to.clone());
-    let sender = Sender { application_id: simulator.account().application.id.clone(), signed: voice.signed_callbacks };
+    let sender = Sender { application_id, signed: voice.signed_callbacks };
     let behaviour = script.behaviour_of(&order.to);
     let mut call = Call::new(simulator.clone(), script, order.to.clone(), voice, sender);
     call.address = address;

@@ -13,6 +13,7 @@ use crate::domain::pool::{LossNotes, NumberState, PoolNumber, Work};
 use crate::retry;
 use crate::store::{Ledger, MAX_NUMBERS, RentError, ScanPurpose, StoreError, WORK_PAGE};
 use crate::vonage::VonageError;
+use crate::vonage::application::Wanted;
 use crate::vonage::numbers::{ListedNumber, Search};
 
 /// The result of a run.
@@ -159,11 +160,12 @@ impl Provisioner {
         if application.serves_other_deployment(own_urls) && !endpoint.take_over {
             return Err(ApplicationProblem::ServesAnother);
         }
-        let changed = application.configure(endpoint.public_url);
+        let wanted = Wanted { public_url: Some(endpoint.public_url), ..Wanted::default() };
+        let changed = application.configure(wanted);
         if !changed.is_empty() {
             self.applications.replace(&self.application_id, &application).await?;
         }
-        Ok(changed)
+        Ok(changed.into_iter().map(|change| change.what).collect())
     }
 
     async fn headroom(&self, ledger: &Ledger) -> Result<BTreeMap<Country, i64>, StoreError> {
