@@ -6,6 +6,7 @@ use lambda_http::Body;
 use lambda_http::http::Request;
 use shared::config::Durations;
 use shared::domain::call_handling::CallHandling;
+use shared::domain::text_masking::TextMasking;
 
 use crate::assert_no_phone_number;
 
@@ -15,7 +16,12 @@ const DURATIONS: Durations = Durations { max_call_seconds: 7200, quarantine_seco
 /// Checks that an accepted body is within all limits, and that the problem of a refused body contains no phone number.
 pub fn create_conversation(input: &[u8]) {
     let request = Request::new(Body::Binary(input.to_vec()));
-    let usual = Usual { durations: DURATIONS, handling: CallHandling::default(), lost_property: false };
+    let usual = Usual {
+        durations: DURATIONS,
+        handling: CallHandling::default(),
+        lost_property: false,
+        text_masking: TextMasking::Off,
+    };
     match create_conversation::decode(&request, usual, None) {
         Ok(new) => {
             assert!(input.len() <= shared::edge::http::MAX_BODY_BYTES);

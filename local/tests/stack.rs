@@ -117,6 +117,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("RECORDING_DAYS", "31"),
         ("DEFAULT_RECORDING", "announce"),
         ("DEFAULT_SAFETY_KEY", "on"),
+        ("DEFAULT_TEXT_MASKING", "redact"),
         ("DEFAULT_LOST_PROPERTY", "on"),
         ("VONAGE_RECORDING_DOMAINS", "nexmo.com"),
         ("DEFAULT_LANGUAGE", "de"),

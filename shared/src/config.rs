@@ -25,6 +25,7 @@ use crate::domain::phone::dial_policy::DialPolicy;
 use crate::domain::pin::PinKey;
 use crate::domain::retention::Retention;
 use crate::domain::support::SupportPhone;
+use crate::domain::text_masking::TextMasking;
 use crate::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 
 pub use decisions::{DecisionUrls, UrlNotAllowed};
@@ -70,7 +71,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 70] = {
+pub const VARIABLES: [Variable; 71] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -151,6 +152,9 @@ pub const VARIABLES: [Variable; 70] = {
             "Recording of the calls of a conversation that has no recording of its own: off, announce or consent"),
         variable("DEFAULT_SAFETY_KEY", Parameter("DefaultSafetyKey"), Value("off"),
             "on lets callers press *9 to block the other side, in a conversation without safety_key of its own; or off"),
+        variable("DEFAULT_TEXT_MASKING", Parameter("DefaultTextMasking"), Value("off"),
+            "Masking of phone numbers, e-mail addresses and links in the texts of a conversation that has no text_masking of its own: \
+             off, redact or refuse"),
         variable("DEFAULT_LOST_PROPERTY", Parameter("DefaultLostProperty"), Value("off"),
             "on lets late callers press 1 because of lost property, in a conversation without lost_property of its own; or off"),
         variable("RECORDING_DAYS", Parameter("RecordingDays"), Value("0"),
@@ -431,6 +435,14 @@ impl Environment {
     /// Reads `DEFAULT_LOST_PROPERTY`. True if it is on.
     pub fn cares_for_lost_property(&self) -> Result<bool, ConfigError> {
         self.is_on("DEFAULT_LOST_PROPERTY")
+    }
+
+    /// Reads `DEFAULT_TEXT_MASKING`.
+    pub fn text_masking(&self) -> Result<TextMasking, ConfigError> {
+        let malformed =
+            |expected: &str| ConfigError::Malformed { name: "DEFAULT_TEXT_MASKING", expected: expected.to_owned() };
+        serde_json::from_value(self.required("DEFAULT_TEXT_MASKING")?.into())
+            .map_err(|_| malformed("must be off, redact or refuse"))
     }
 
     /// Reads a variable that is on or off.

@@ -23,6 +23,7 @@ use shared::domain::phone::{PhoneNumber, RealNumber};
 use shared::domain::pin::{PinIssuer, PinKey};
 use shared::domain::side::WhoDials;
 use shared::domain::text::{Label, Reference};
+use shared::domain::text_masking::TextMasking;
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::domain::words::own_text::OwnTexts;
 use shared::edge::deadline;
@@ -61,6 +62,8 @@ pub struct Usual {
     pub durations: Durations,
     /// The handling of its calls.
     pub handling: CallHandling,
+    /// The masking of contact details in its texts.
+    pub text_masking: TextMasking,
     /// True if its late callers may press 1 because of lost property.
     pub lost_property: bool,
 }
@@ -93,6 +96,8 @@ struct ConversationBody {
     max_attempts: Option<u8>,
     #[serde(default)]
     max_ring_seconds: Option<u32>,
+    #[serde(default)]
+    text_masking: Option<TextMasking>,
     #[serde(default)]
     max_calls: Option<MaxCount>,
     #[serde(default)]
@@ -160,6 +165,7 @@ impl HttpFunction for CreateConversation {
             usual: Usual {
                 durations: Durations::from_environment(env)?,
                 handling: env.call_handling()?,
+                text_masking: env.text_masking()?,
                 lost_property: env.cares_for_lost_property()?,
             },
             usage_limits: env.usage_limits()?,
@@ -249,7 +255,7 @@ impl ConversationBody {
 
     fn into_order(self, usual: Usual, pin_key: Option<&PinKey>) -> Result<NewConversation, Problem> {
         let (pins, late) = (self.pins(pin_key)?, self.late_care(usual.lost_property)?);
-        let Usual { durations, handling: usual_handling, .. } = usual;
+        let Usual { durations, handling: usual_handling, text_masking, .. } = usual;
         let warn_minutes = self.warn_minutes(durations)?;
         let participants = <[Object<ParticipantBody>; 2]>::try_from(self.participants)
             .map_err(|all| Problem::invalid("participants", format!("Must have two elements, not {}.", all.len())))?;
@@ -296,6 +302,7 @@ impl ConversationBody {
             quarantine_seconds,
             limits,
             handling,
+            text_masking: self.text_masking.unwrap_or(text_masking),
             decision: self.decision.map(|Object(decision)| decision),
             late,
             usage_limits: UsageLimits {

@@ -16,6 +16,7 @@ use shared::domain::language::Language;
 use shared::domain::missed_calls::MissedCalls;
 use shared::domain::side::{Blocked, Side};
 use shared::domain::text::Label;
+use shared::domain::text_masking::TextMasking;
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, FurtherPhoneBody, Object, Problem};
@@ -62,6 +63,8 @@ struct ChangeBody {
     max_attempts: Option<u8>,
     #[serde(default)]
     max_ring_seconds: Option<u32>,
+    #[serde(default)]
+    text_masking: Option<TextMasking>,
     /// Null blocks nobody.
     #[serde(default, deserialize_with = "http::given")]
     blocked: Option<Option<Blocked>>,
@@ -150,8 +153,10 @@ impl TryFrom<ChangeBody> for Change {
         };
         let keeps_handling = handling == HandlingChange::default() && body.decision.is_none();
         let keeps_calls = limits.is_none() && keeps_handling && body.blocked.is_none();
-        if !is_about_people && keeps_calls && body.expires_in.is_none() {
-            let detail = "The change is empty. Give expires_in, participants, a limit, blocked, decision, or a handling of calls.";
+        let keeps_texts = body.text_masking.is_none();
+        if !is_about_people && keeps_calls && keeps_texts && body.expires_in.is_none() {
+            let detail = "The change is empty. Give expires_in, participants, a limit, blocked, decision, text_masking, or a \
+                          handling of calls.";
             return Err(Problem::invalid("", detail));
         }
         Ok(Self {
@@ -160,6 +165,7 @@ impl TryFrom<ChangeBody> for Change {
             further,
             names,
             handling,
+            text_masking: body.text_masking,
             decision: body.decision.map(|decision| decision.map(|Object(decision)| decision)),
             languages,
             limits,

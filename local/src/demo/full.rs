@@ -116,7 +116,7 @@ impl Demo<'_> {
         println!(
             "\n23. The rider texts the number of the driver, and the driver answers. A receipt tells what arrived."
         );
-        let pair = self.pair(32, json!({"notify": false}), ["en", "en"]).await?;
+        let pair = self.pair(32, json!({"notify": false, "text_masking": "redact"}), ["en", "en"]).await?;
         let texts = format!("{}/simulator/texts", self.stack.vonage_url);
         for (from, to, words) in [
             (&pair.rider, &pair.rider_dials, "I am at the station."),
@@ -136,7 +136,14 @@ impl Demo<'_> {
             text(texts, "/1/state")
         );
         let are_there = texts[0]["state"] == "delivered" && texts[1]["state"] == "delivered";
-        check(are_there && driver.contains("station"), "both texts have arrived", &conversation)
+        check(are_there && driver.contains("station"), "both texts have arrived", &conversation)?;
+        let words = "Or ring me on +44 (0)7700 900-009, after 16:30.";
+        println!("   The conversation masks contact details. The rider texts \"{words}\"");
+        let sent = json!({"from": pair.rider, "to": pair.rider_dials, "text": words});
+        self.post(&format!("{}/simulator/texts", self.stack.vonage_url), sent).await?;
+        let driver = self.last_text(&pair.driver).await?;
+        println!("   The driver's phone: \"{driver}\"");
+        check(driver == "Or ring me on ***, after 16:30.", "the number is masked", &conversation)
     }
 
     async fn press_the_safety_key(&self) -> Result<(), DemoError> {

@@ -46,6 +46,7 @@ mod stale;
 mod standing;
 mod support;
 mod template;
+mod text_masking;
 mod texts;
 mod transactions;
 mod unreadable;

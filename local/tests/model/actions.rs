@@ -135,6 +135,7 @@ impl Case {
             quarantine_seconds: spec.quarantine,
             limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
             handling: spec.handling,
+            text_masking: shared::domain::text_masking::TextMasking::Off,
             decision: None,
             late: LateCare { lost_property: spec.lost_property, ..LateCare::default() },
             usage_limits: UsageLimits {

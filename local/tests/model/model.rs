@@ -12,6 +12,7 @@ use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::safety_key::SafetyPresses;
 use shared::domain::side::Side;
 use shared::domain::text::Label;
+use shared::domain::text_masking::TextMasking;
 use shared::domain::verdict::RememberedVerdicts;
 use shared::service::create::NewConversation;
 use shared::service::provision::Drained;
@@ -507,6 +508,7 @@ impl Model {
             blocked: None,
             decision_url: None,
             verdicts: RememberedVerdicts::default(),
+            text_masking: TextMasking::Off,
             safety: SafetyPresses::default(),
             revision: 0,
             carrier_records: given.carrier_records.clone(),

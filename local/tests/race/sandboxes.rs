@@ -17,6 +17,7 @@ use shared::domain::late::LateCare;
 use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::side::{Side, WhoDials};
+use shared::domain::text_masking::TextMasking;
 use shared::domain::usage::UsageLimits;
 use shared::domain::words::Words;
 use shared::service::announce::Announcer;
@@ -239,6 +240,7 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
         quarantine_seconds: 60,
         limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
         handling: CallHandling::default(),
+        text_masking: TextMasking::Off,
         decision: None,
         late: LateCare::default(),
         usage_limits: UsageLimits::default(),

@@ -157,7 +157,9 @@ impl Since {
         assert_ne!(healed.number(0), lost, "it was healed");
 
         laptop.call(json!({"from": person(11), "to": before.limited.number(0), "talk_seconds": 30})).await;
-        let blocked = laptop.patch(&before.blocked.path(), &json!({"blocked": "a", "missed_calls": ["say"]})).await;
+        let blocked = laptop
+            .patch(&before.blocked.path(), &json!({"blocked": "a", "missed_calls": ["say"], "text_masking": "refuse"}))
+            .await;
         assert_eq!(blocked.status, 200, "{blocked:?}");
         let limited = laptop.get(&before.limited.path()).await.body;
         assert!(limited["limit_reached_at"].is_string(), "{limited}");
@@ -342,6 +344,7 @@ async fn nothing_ended_connects(laptop: &Laptop, told: &Told) {
     assert_eq!(reach_each_other(laptop, &before.limited).await, [None, None]);
     assert_eq!(reach_each_other(laptop, &before.blocked).await, [None, Some(person(15))], "A is still blocked");
     let handled = laptop.get(&before.blocked.path()).await.body;
+    assert_eq!(handled["text_masking"], "refuse");
     assert_eq!(handled["missed_calls"], json!(["say"]), "its calls are handled as they were: {handled}");
     let limited = laptop.get(&before.limited.path()).await.body;
     assert!(limited["limit_reached_at"].is_string(), "{limited}");

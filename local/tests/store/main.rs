@@ -30,6 +30,7 @@ use shared::domain::pool::{Feature, LossNotes, NumberState, NumberType, PoolNumb
 use shared::domain::route::{KeyOwner, Route};
 use shared::domain::safety_key::SafetyPresses;
 use shared::domain::side::{Side, WhoDials};
+use shared::domain::text_masking::TextMasking;
 use shared::domain::usage::UsageLimits;
 use shared::domain::verdict::RememberedVerdicts;
 use shared::store::{CallsPage, CallsQuery, ChangeError, CreateError, IdempotentRequest, LegPhone, Store};
@@ -127,6 +128,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         blocked: None,
         decision_url: None,
         verdicts: RememberedVerdicts::default(),
+        text_masking: TextMasking::Off,
         safety: SafetyPresses::default(),
         revision: 0,
         carrier_records: Vec::new(),

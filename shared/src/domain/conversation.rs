@@ -21,6 +21,7 @@ use crate::domain::pin::Pin;
 use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
+use crate::domain::text_masking::TextMasking;
 use crate::domain::usage::{Tally, UsageLimits};
 use crate::domain::verdict::RememberedVerdicts;
 
@@ -366,6 +367,9 @@ pub struct Conversation {
     /// The answers of the backend that hold for further calls.
     #[serde(default, skip_serializing_if = "RememberedVerdicts::is_none")]
     pub verdicts: RememberedVerdicts,
+    /// The masking of contact details in its texts.
+    #[serde(default, skip_serializing_if = "TextMasking::is_off")]
+    pub text_masking: TextMasking,
     /// The care for its late callers.
     #[serde(default, skip_serializing_if = "LateCare::is_none")]
     pub late: LateCare,

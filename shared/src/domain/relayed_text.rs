@@ -96,6 +96,9 @@ pub struct RelayedText {
     pub from: Side,
     /// Number of parts in which it is sent.
     pub segments: u32,
+    /// Number of contact details in it that were replaced.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub masked: u32,
     /// The time at which it was claimed, so that nobody else sends it.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub received_at: Timestamp,
@@ -127,6 +130,10 @@ pub struct RelayedText {
     pub undelivered_because: Option<String>,
 }
 
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 /// The state of a text. That the carrier accepted it does not mean that it is on the phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -150,6 +157,7 @@ impl RelayedText {
             id: TextId::generate(now),
             from,
             segments,
+            masked: 0,
             received_at: Timestamp::from_second(now.as_second()).unwrap_or(now),
             inbound,
             sent_at: None,

@@ -19,6 +19,7 @@ use crate::domain::pin::Pin;
 use crate::domain::relayed_text::{AcceptedPart, RelayedText, TextId, TextState};
 use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
+use crate::domain::text_masking::TextMasking;
 use crate::domain::usage::{self, Left, Tally, Usage, UsageLimits};
 use crate::domain::words::own_text::OwnTexts;
 use crate::vonage::call_urls::letter;
@@ -44,6 +45,8 @@ pub struct ConversationView<'a> {
     warn_minutes: Option<u8>,
     #[serde(flatten)]
     handling: CallHandling,
+    #[serde(skip_serializing_if = "TextMasking::is_off")]
+    text_masking: TextMasking,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<DecisionUrl>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -88,6 +91,9 @@ struct TextView<'a> {
     from: &'static str,
     state: TextState,
     segments: u32,
+    /// Number of contact details that were replaced, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    masked: Option<u32>,
     received_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     sent_at: Option<Timestamp>,
@@ -211,6 +217,7 @@ impl<'a> ConversationView<'a> {
             warn_minutes: Some(conversation.limits.warn_minutes).filter(|minutes| *minutes > 0),
             // What it has of the decision is shown below.
             handling: CallHandling { decision: None, ..conversation.handling },
+            text_masking: conversation.text_masking,
             decision: conversation.decision(),
             lost_property: conversation.late.lost_property,
             support_phone: conversation.late.support_phone.as_ref(),
@@ -277,6 +284,7 @@ impl<'a> TextView<'a> {
             from: letter(text.from),
             state,
             segments: text.segments,
+            masked: Some(text.masked).filter(|masked| *masked > 0),
             received_at: text.received_at,
             sent_at: text.sent_at,
             delivered_at: text.delivered_at.filter(|_| state == TextState::Delivered),

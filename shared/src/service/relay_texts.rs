@@ -12,6 +12,7 @@ use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pin::PinKey;
 use crate::domain::relayed_text::{AcceptedPart, RelayedText, TextReference};
+use crate::domain::text_masking::Masked;
 use crate::domain::text_message;
 use crate::domain::text_route::{Nowhere, Relay, TextRoute};
 use crate::domain::words::Words;
@@ -63,6 +64,8 @@ pub enum Relayed {
     Unclear,
     /// It reaches nobody, for this reason.
     Nowhere(Nowhere),
+    /// It has contact details, which its conversation does not pass on.
+    ContactDetails,
     /// It is no text, such as a picture.
     NotText,
     /// A machine sent it.
@@ -81,9 +84,17 @@ impl Relayed {
             Self::Nowhere(Nowhere::Unavailable) => "text not allowed",
             Self::Nowhere(Nowhere::ReceivesOnly) => "text of one who only receives",
             Self::Nowhere(Nowhere::Unknown) => "text of nobody",
+            Self::ContactDetails => "text with contact details",
             Self::NotText => "no text",
             Self::OfMachine => "text of a machine",
         }
+    }
+}
+
+impl Relayed {
+    /// True if the text reached nobody for a reason that its writer is told.
+    fn is_explained(self) -> bool {
+        matches!(self, Self::Nowhere(_) | Self::ContactDetails | Self::NotText)
     }
 }
 
@@ -96,37 +107,41 @@ impl TextRelay {
         let written_at = inbound.written_at.unwrap_or(now);
         let owner = self.store.owner_for_text(&writer, &inbound.dialled, now).await?;
         let addressee = owner.as_ref().and_then(|owner| owner.addressee());
-        let (reason, conversation) = match (TextRoute::of(owner, written_at, now), &inbound.text) {
+        let (relayed, conversation) = match (TextRoute::of(owner, written_at, now), &inbound.text) {
             (TextRoute::Relay(relay), Some(text)) => {
-                let conversation = relay.conversation;
-                match self.relay(&relay, &inbound, &written(text, inbound.part)).await? {
-                    Some(relayed) => return Ok((relayed, Some(conversation))),
-                    // It has just ended.
-                    None => (Relayed::Nowhere(Nowhere::Over), Some(conversation)),
-                }
+                (self.relay(&relay, &inbound, text).await?, Some(relay.conversation))
             }
             (TextRoute::Relay(relay), None) => (Relayed::NotText, Some(relay.conversation)),
             (TextRoute::Nowhere { reason, conversation }, _) => (Relayed::Nowhere(reason), conversation),
         };
+        if !relayed.is_explained() {
+            return Ok((relayed, conversation));
+        }
         // It may have been passed on before its conversation ended.
         if self.store.is_text_known(&inbound.record.id).await? {
             return Ok((Relayed::Repeated, conversation));
         }
-        self.explain(&writer, &inbound.dialled, reason, addressee).await?;
-        Ok((reason, conversation))
+        self.explain(&writer, &inbound.dialled, relayed, addressee).await?;
+        Ok((relayed, conversation))
     }
 
-    /// Passes a text on, once. `None` if its conversation is over by now.
-    async fn relay(&self, relay: &Relay, inbound: &InboundText, text: &str) -> Result<Option<Relayed>, RelayError> {
+    /// Passes a text on, once.
+    async fn relay(&self, relay: &Relay, inbound: &InboundText, text: &str) -> Result<Relayed, RelayError> {
         let now = self.clock.now();
+        let Some(conversation) = self.store.conversation(relay.conversation, now).await? else {
+            return Ok(Relayed::Nowhere(Nowhere::Over));
+        };
+        let Masked::Words(text, masked) = conversation.mask(text) else { return Ok(Relayed::ContactDetails) };
+        let text = &written(&text, inbound.part);
         let segments = u32::try_from(text_message::parts(text)).unwrap_or(u32::MAX);
-        let claimed = RelayedText::claimed(relay.from, segments, inbound.record.clone(), now);
+        let claimed = RelayedText { masked, ..RelayedText::claimed(relay.from, segments, inbound.record.clone(), now) };
         match self.store.claim_text(relay.conversation, &claimed, relay.quarantined_until).await? {
             TextClaim::Claimed => {}
-            TextClaim::Over => return Ok(None),
+            // It has just ended.
+            TextClaim::Over => return Ok(Relayed::Nowhere(Nowhere::Over)),
             // It may still turn out that it was not sent.
             TextClaim::Known(Some(known)) if known.is_being_sent(now) => return Err(RelayError::BeingSent),
-            TextClaim::Known(_) => return Ok(Some(Relayed::Repeated)),
+            TextClaim::Known(_) => return Ok(Relayed::Repeated),
         }
         let reference = TextReference { conversation: relay.conversation, text: claimed.id };
         let (relayed, outcome) = match self.texts.relay(&relay.present_as, &relay.to, text, reference).await {
@@ -141,7 +156,7 @@ impl TextRelay {
             }
         };
         self.store.record_text_outcome(reference, &outcome, self.clock.now()).await?;
-        Ok(Some(relayed))
+        Ok(relayed)
     }
 
     /// Tells the writer that a text reached nobody: at most once a day for each pair of phone and number, never one of our own
@@ -165,6 +180,7 @@ impl TextRelay {
         let speech = self.words.speech_of_call(&caller, addressee.as_ref());
         let text = speech.write(match reason {
             Relayed::Nowhere(Nowhere::Over) => Text::NotRelayedOver,
+            Relayed::ContactDetails => Text::NotRelayedContacts,
             _ => Text::NotRelayed,
         });
         if let Err(error) = self.texts.send(dialled, writer, &text).await {

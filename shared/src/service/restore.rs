@@ -350,6 +350,7 @@ fn brought_up(
         blocked: change.blocked,
         safety: change.safety,
         handling: change.handling,
+        text_masking: change.text_masking,
         revision: change.revision.max(before.revision),
         ..before.clone()
     };

@@ -22,6 +22,7 @@ use crate::domain::pin::PinKey;
 use crate::domain::route::Route;
 use crate::domain::side::{Blocked, Side};
 use crate::domain::text::Label;
+use crate::domain::text_masking::TextMasking;
 use crate::domain::usage::UsageLimits;
 use crate::domain::words::Words;
 use crate::retry;
@@ -44,6 +45,8 @@ pub struct Change {
     pub names: [Option<Label>; 2],
     /// The new handling of calls. What is not given stays.
     pub handling: HandlingChange,
+    /// The new masking of contact details in texts.
+    pub text_masking: Option<TextMasking>,
     /// The address at which the backend decides about calls from now on, `Some(None)` for none. `None` leaves it as it is.
     pub decision: Option<Option<DecisionUrl>>,
     /// The new languages of sides A and B.
@@ -88,7 +91,7 @@ impl Change {
     fn is_block_only(&self) -> bool {
         let keeps_phones = self.phone.is_none() && self.further.iter().all(Option::is_none);
         let keeps_handling = self.handling == HandlingChange::default() && self.decision.is_none();
-        let keeps_calls = self.limits.is_none() && keeps_handling;
+        let keeps_calls = self.limits.is_none() && keeps_handling && self.text_masking.is_none();
         self.blocked.is_some() && self.lifetime.is_none() && keeps_phones && keeps_calls
     }
 }
@@ -437,6 +440,7 @@ fn changed(
     }
     check_distinct(&after, change)?;
     after.handling = change.handling.of(before.handling);
+    after.text_masking = change.text_masking.unwrap_or(before.text_masking);
     if let Some(decision) = &change.decision {
         after.set_decision(decision.clone());
     }

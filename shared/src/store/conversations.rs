@@ -407,6 +407,14 @@ pub(super) fn with_block(change: Write, after: &Conversation) -> Write {
     }
 }
 
+/// Sets or removes the masking of contact details in texts.
+pub(super) fn with_text_masking(change: Write, after: &Conversation) -> Result<Write, StoreError> {
+    Ok(match after.text_masking.is_off() {
+        true => change.remove("text_masking"),
+        false => change.set("text_masking = :masking").bind(":masking", item::value(after.text_masking)?),
+    })
+}
+
 /// Replaces the further phones of a participant, if they are as they were read.
 fn with_further(change: Write, side: Side, old: &Participant, new: &Participant) -> Result<Write, StoreError> {
     let index = side.index();
@@ -445,6 +453,9 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
     }
     if before.handling != after.handling {
         change = routes::with_handling(change, after)?;
+    }
+    if before.text_masking != after.text_masking {
+        change = with_text_masking(change, after)?;
     }
     if before.decision_url != after.decision_url {
         change = match &after.decision_url {

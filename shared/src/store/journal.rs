@@ -23,6 +23,7 @@ use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::route_keys::{RouteKey, Tenure};
 use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::Blocked;
+use crate::domain::text_masking::TextMasking;
 use crate::domain::usage::UsageLimits;
 
 /// Time for which a change is kept. DynamoDB restores a table to a time up to 35 days ago.
@@ -65,6 +66,9 @@ pub struct RecordedChange {
     /// The handling of its calls.
     #[serde(default, skip_serializing_if = "CallHandling::is_plain")]
     pub handling: CallHandling,
+    /// The masking of contact details in its texts.
+    #[serde(default, skip_serializing_if = "TextMasking::is_off")]
+    pub text_masking: TextMasking,
     /// See [`Conversation::moves`].
     pub moves: usize,
     /// True if a restore ended it, because its phones or numbers had changed.
@@ -119,6 +123,7 @@ impl RecordedChange {
             blocked: conversation.blocked,
             safety: conversation.safety,
             handling: conversation.handling,
+            text_masking: conversation.text_masking,
             moves: conversation.moves(),
             ended_by_restore: false,
         }

@@ -77,6 +77,9 @@ impl Store {
         if before.handling != after.handling {
             update = routes::with_handling(update, after)?;
         }
+        if before.text_masking != after.text_masking {
+            update = conversations::with_text_masking(update, after)?;
+        }
         let change = match recorded {
             Some(recorded) => change.put(now)?.when("revision = :recorded").bind(":recorded", item::integer(recorded)),
             None => change.put(now)?.when("attribute_not_exists(pk)"),

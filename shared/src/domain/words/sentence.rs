@@ -178,6 +178,8 @@ sentences! {
         NumberChanged = "text.number-changed" needs [Number],
         /// The writer of a text that reached nobody.
         NotRelayed = "text.not-relayed",
+        /// The same, because it has a phone number, an e-mail address or a link.
+        NotRelayedContacts = "text.not-relayed-contacts",
         /// The same, because the conversation is over.
         NotRelayedOver = "text.not-relayed-over",
         /// A message that the caller of a missed call left.

@@ -24,6 +24,7 @@ use crate::domain::pin::PinIssuer;
 use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::{Side, WhoDials};
 use crate::domain::text::{Label, Reference};
+use crate::domain::text_masking::TextMasking;
 use crate::domain::usage::UsageLimits;
 use crate::domain::verdict::RememberedVerdicts;
 use crate::domain::words::Words;
@@ -55,6 +56,8 @@ pub struct NewConversation {
     pub limits: CallLimits,
     /// The handling of its calls.
     pub handling: CallHandling,
+    /// The masking of contact details in its texts.
+    pub text_masking: TextMasking,
     /// The address at which the backend decides about its calls.
     pub decision: Option<DecisionUrl>,
     /// The care for its late callers.
@@ -305,6 +308,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             quarantine_seconds,
             limits: new.limits,
             handling: new.handling,
+            text_masking: new.text_masking,
             decision_url: None,
             verdicts: RememberedVerdicts::default(),
             late: new.late.clone(),
