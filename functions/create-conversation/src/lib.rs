@@ -118,6 +118,8 @@ struct ConversationBody {
     pin: bool,
     #[serde(default)]
     pin_in_text: bool,
+    #[serde(default)]
+    pin_remembers_phones: bool,
     #[serde(default = "yes")]
     notify: bool,
     #[serde(default)]
@@ -234,7 +236,7 @@ impl From<ParticipantBody> for NewParticipant {
 }
 
 fn has_several_phones(participants: &[NewParticipant; 2]) -> bool {
-    participants.iter().any(|participant| !participant.further.is_empty())
+    participants.iter().flat_map(|participant| &participant.further).any(|phone| !phone.only_dials)
 }
 
 fn yes() -> bool {
@@ -339,8 +341,13 @@ impl ConversationBody {
     fn pins(&self, key: Option<&PinKey>) -> Result<Option<PinIssuer>, Problem> {
         match key {
             _ if !self.pin && self.pin_in_text => Err(Problem::invalid("pin_in_text", "Needs pin.")),
+            _ if !self.pin && self.pin_remembers_phones => Err(Problem::invalid("pin_remembers_phones", "Needs pin.")),
             _ if !self.pin => Ok(None),
-            Some(key) => Ok(Some(PinIssuer { key: key.clone(), in_texts: self.pin_in_text })),
+            Some(key) => Ok(Some(PinIssuer {
+                key: key.clone(),
+                in_texts: self.pin_in_text,
+                remembers_phones: self.pin_remembers_phones,
+            })),
             None => Err(Problem::invalid("pin", "This deployment has no PINs. Set PINS=on to have them.")),
         }
     }

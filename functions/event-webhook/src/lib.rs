@@ -174,7 +174,12 @@ impl EventWebhook {
                 support: support.clone(),
                 clock: clock.clone(),
             },
-            pins: env.pin_key()?.map(|key| PinCalls { store: store.clone(), key, clock: clock.clone() }),
+            pins: env.pin_key()?.map(|key| PinCalls {
+                store: store.clone(),
+                key,
+                words: words.clone(),
+                clock: clock.clone(),
+            }),
             pacer: env.pace()?.map(|pace| Pacer::new(store.clone(), pace, clock.clone())),
             support,
             steps: CallSteps { store: store.clone(), texts, words: words.clone(), clock: clock.clone() },

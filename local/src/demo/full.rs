@@ -341,7 +341,8 @@ impl Demo<'_> {
 
     async fn type_a_pin(&self) -> Result<(), DemoError> {
         println!("\n25. The rider's phone hides its number. The rider types a PIN.");
-        let pair = self.pair(20, json!({"pin": true, "pin_in_text": true}), ["en", "en"]).await?;
+        let pins = json!({"pin": true, "pin_in_text": true, "pin_remembers_phones": true});
+        let pair = self.pair(20, pins, ["en", "en"]).await?;
         println!("   The rider's phone: \"{}\"", self.last_text(&pair.rider).await?);
         let created = self.get(&self.gateway(&pair.path)).await?;
         let pin = text(&created["participants"][0], "/pin");
@@ -350,6 +351,13 @@ impl Demo<'_> {
             let call = self.post(&self.simulator_calls(), call).await?;
             println!("   The rider types {typed} and hears: \"{}\"", heard(&call));
             check(call["phones"]["caller"]["connected"] == connects, "only the PIN connects", &call)?;
+        }
+        let borrowed = "447700900192";
+        for (presses, times) in [(vec![&*pin], "once"), (vec![], "never again")] {
+            let call = json!({"from": borrowed, "to": pair.rider_dials, "presses": presses});
+            let call = self.post(&self.simulator_calls(), call).await?;
+            println!("   A borrowed phone is asked {times}: \"{}\"", heard(&call));
+            check(call["phones"]["caller"]["connected"] == true, "the phone is remembered", &call)?;
         }
         Ok(())
     }

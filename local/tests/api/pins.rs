@@ -336,3 +336,83 @@ async fn right_pin_stays_right_if_the_tries_are_used_up_later() {
     assert!(connects(0, right).await);
     assert!(!connects(6, right).await && !connects(1, wrong(&[&created])).await);
 }
+
+#[tokio::test]
+async fn phone_that_typed_a_pin_is_remembered_until_the_end() {
+    let laptop = laptop(&[]).await;
+    let created = create(&laptop, json!({"pin_remembers_phones": true, "max_calls": 5})).await;
+    let to = dials(&created, 0);
+    for from in ["anonymous", OTHER] {
+        assert!(heard(&call(&laptop, from, to, &[pin(&created, 0)]).await).contains(ASKED), "{from}");
+    }
+    let told = call(&laptop, OTHER, to, &[]).await;
+    assert!(!heard(&told).contains(ASKED), "{told}");
+    let callee = &told["callees"][0];
+    assert_eq!((&callee["number"], &callee["display"]), (&json!(DRIVER), &created["participants"][0]["masked_by"]));
+    let asked = heard(&call(&laptop, "anonymous", to, &["#"]).await);
+    assert!(asked.contains(ASKED), "nothing tells hidden callers apart: {asked}");
+    let is = read(&laptop, &created).await;
+    let phones = &is["participants"][0]["phones"];
+    assert_eq!((&phones[0]["number"], &phones[0]["only_dials"]), (&json!(OTHER), &json!(true)), "{is}");
+    assert_eq!((phones.as_array().unwrap().len(), &is["participants"][0]["pin"]), (1, &json!(pin(&created, 0))));
+    assert_eq!(is["calls"].as_array().unwrap().len(), 3, "{is}");
+    let back = json!({"from": DRIVER, "to": dials(&created, 1), "callees": {DRIVER: "busy", RIDER: "busy"}});
+    let rung: Vec<_> =
+        laptop.call(back).await["callees"].as_array().unwrap().iter().map(|one| one["number"].clone()).collect();
+    assert_eq!(rung, [json!(RIDER)], "a remembered phone is not called");
+    laptop.delete(&format!("/conversations/{}", text(&created, "/id"))).await;
+    let late = call(&laptop, OTHER, to, &[]).await;
+    assert!(!heard(&late).contains(ASKED) && late["phones"]["callee"].is_null(), "{late}");
+}
+
+#[tokio::test]
+async fn remembered_phone_is_forgotten_with_its_pin() {
+    let laptop = laptop(&[]).await;
+    let created = create(&laptop, json!({"pin_remembers_phones": true})).await;
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    call(&laptop, OTHER, dials(&created, 0), &[pin(&created, 0)]).await;
+    let changed = laptop.patch(&path, &json!({"participants": [{"phones": []}, null]})).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    assert_ne!(pin(&changed.body, 0), pin(&created, 0), "its owner knows the old one");
+    let told = call(&laptop, OTHER, dials(&created, 0), &[pin(&created, 0); 3]).await;
+    assert!(told["phones"]["callee"].is_null(), "{told}");
+    let told = call(&laptop, "447700900556", dials(&created, 0), &[pin(&changed.body, 0)]).await;
+    assert_eq!(told["phones"]["callee"]["number"], DRIVER, "the new one remembers phones too");
+    assert!(!heard(&call(&laptop, "447700900556", dials(&created, 0), &[]).await).contains(ASKED));
+}
+
+#[tokio::test]
+async fn no_more_phones_are_remembered_than_a_side_has() {
+    let laptop = laptop(&[]).await;
+    let created = create(&laptop, json!({"pin_remembers_phones": true})).await;
+    for nth in 0..12 {
+        let from = format!("4477009006{nth:02}");
+        let told = call(&laptop, &from, dials(&created, 0), &[pin(&created, 0)]).await;
+        assert_eq!(told["phones"]["callee"]["number"], DRIVER, "{nth}: {told}");
+    }
+    let is = read(&laptop, &created).await;
+    assert_eq!(is["participants"][0]["phones"].as_array().unwrap().len(), 9, "{is}");
+    let other = call(&laptop, DRIVER, dials(&created, 0), &[pin(&created, 0)]).await;
+    assert_eq!(other["phones"]["callee"]["number"], DRIVER, "{other}");
+    assert!(is["participants"][1]["phones"].as_array().is_none_or(Vec::is_empty), "{is}");
+}
+
+#[tokio::test]
+async fn phone_that_only_dials_is_never_called() {
+    let laptop = laptop(&[]).await;
+    let mut order = conversation();
+    order["participants"][1]["phones"] = json!([{"number": "+447700900777", "only_dials": true}]);
+    let created = laptop.post("/conversations", &order).await.body;
+    let back =
+        laptop.call(json!({"from": RIDER, "to": dials(&created, 0), "callees": {DRIVER: "busy", RIDER: "busy"}})).await;
+    assert_eq!(back["callees"].as_array().unwrap().len(), 1, "{back}");
+    let told = laptop.call(json!({"from": "447700900777", "to": dials(&created, 1)})).await;
+    assert_eq!(told["callees"][0]["number"], RIDER, "{told}");
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    let phones = json!([{"number": "+447700900777"}]);
+    let changed = laptop.patch(&path, &json!({"participants": [null, {"phones": phones}]})).await;
+    assert!(changed.body["participants"][1]["phones"][0]["only_dials"].is_null(), "{changed:?}");
+    let back =
+        laptop.call(json!({"from": RIDER, "to": dials(&created, 0), "callees": {DRIVER: "busy", RIDER: "busy"}})).await;
+    assert_eq!(back["callees"].as_array().unwrap().len(), 2, "it is called from now on: {back}");
+}

@@ -95,6 +95,7 @@ impl Case {
             name: None,
             language: spec.language.map(language),
             hours: spec.hours.map(hours),
+            only_dials: false,
         }
     }
 }
@@ -180,6 +181,7 @@ pub fn further_after(before: &[FurtherPhone], asked: &[NewFurtherPhone], now: Op
                 notification: Notification::Off,
                 language: None,
                 hours: None,
+                only_dials: false,
                 joined_at: now,
                 left_at: None,
             }

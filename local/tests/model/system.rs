@@ -359,7 +359,7 @@ impl Process {
         };
         let steps =
             CallSteps { store: store.clone(), texts: texts.clone(), words: Words::default(), clock: clock.clone() };
-        let pins = PinCalls { store: store.clone(), key: pin_key(), clock: clock.clone() };
+        let pins = PinCalls { store: store.clone(), key: pin_key(), words: Words::default(), clock: clock.clone() };
         let updater = Updater {
             store: store.clone(),
             verifier: verifier(),

@@ -53,6 +53,7 @@ impl Case {
             // A language that the change does not give again is dropped.
             language: None,
             hours: member.hours.cloned(),
+            only_dials: false,
         };
         let found = self.model.conversations.get(&id).map(|found| &found.expected);
         let further = found.map(|is| members(is, side).skip(1).map(as_before).collect::<Vec<_>>());

@@ -11,9 +11,14 @@ use crate::sandboxes::{at_once, rounds};
 const OTHER: &str = "447700900555";
 
 async fn create() -> (Arc<Laptop>, Value) {
+    create_with(json!({})).await
+}
+
+async fn create_with(fields: Value) -> (Arc<Laptop>, Value) {
     let laptop = Laptop::builder().env(&[("PINS", "on")]).numbers("GB", 2).dynamodb_from_environment().start().await;
     let mut order = conversation();
     (order["notify"], order["pin"]) = (json!(false), json!(true));
+    order.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     let created = laptop.post("/conversations", &order).await;
     assert_eq!(created.status, 201, "{created:?}");
     (Arc::new(laptop), created.body)
@@ -78,5 +83,30 @@ async fn right_pin_races_with_the_end_and_a_new_phone() {
         assert_eq!(laptop.delete(&format!("{path}?erase=true")).await.status, 204);
         let items = laptop.items().await;
         assert!(!items.iter().any(|item| text(item, "/sk/S").starts_with("LEG#")), "no leg outlives the erasure");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn phone_of_many_calls_is_remembered_once() {
+    for _ in 0..rounds() {
+        let (laptop, created) = create_with(json!({"pin_remembers_phones": true})).await;
+        let path = format!("/conversations/{}", text(&created, "/id"));
+        let pin = text(&created, "/participants/0/pin").to_owned();
+        let answers = at_once((0..9).map(|task| {
+            let (laptop, path, body) = (laptop.clone(), path.clone(), typed(&created, task / 2, &pin));
+            async move {
+                match task {
+                    8 => laptop.patch(&path, &json!({"blocked": "b"})).await,
+                    _ => laptop.signed_post("/webhooks/event/pin/1", &body).await,
+                }
+            }
+        }))
+        .await;
+        assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+        let is = laptop.get(&path).await.body;
+        let phones = is["participants"][0]["phones"].as_array().unwrap();
+        assert!(phones.len() == 1 && phones[0]["number"] == OTHER && is["blocked"] == "b", "{is}");
+        let told = laptop.call(json!({"from": OTHER, "to": text(&created, "/participants/0/dials")})).await;
+        assert_eq!(told["phones"]["callee"]["number"], DRIVER, "{told}");
     }
 }

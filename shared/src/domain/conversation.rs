@@ -222,6 +222,9 @@ pub struct FurtherPhone {
     /// The hours in which it is called. Always, if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hours: Option<Hours>,
+    /// True if its owner calls from it, and it is never called.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_dials: bool,
     /// The time from which it is in the conversation, if not from the beginning.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub joined_at: Option<Timestamp>,
@@ -277,6 +280,8 @@ pub struct SidePhone<'a> {
     pub language: Option<&'a Language>,
     /// The hours in which it is called.
     pub hours: Option<&'a Hours>,
+    /// True if it is never called.
+    pub only_dials: bool,
 }
 
 impl Participant {
@@ -426,6 +431,11 @@ impl Conversation {
         })
     }
 
+    /// Returns the phones of `side` that are called, in order.
+    pub fn ringing_phones(&self, side: Side) -> impl Iterator<Item = SidePhone<'_>> {
+        self.phones(side).filter(|phone| !phone.only_dials)
+    }
+
     /// Returns the phones that `side` has now, in the order in which they are called.
     pub fn phones(&self, side: Side) -> impl Iterator<Item = SidePhone<'_>> {
         let first = self.first_phone(side);
@@ -435,6 +445,7 @@ impl Conversation {
             caller: phone.keyed_as.as_ref().unwrap_or(&phone.number),
             language: phone.language.as_ref().or(first.language),
             hours: phone.hours.as_ref(),
+            only_dials: phone.only_dials,
             ..first
         });
         std::iter::once(first).chain(further)
@@ -451,6 +462,7 @@ impl Conversation {
             sees: &participant.sees,
             language: participant.language.as_ref(),
             hours: participant.hours.as_ref(),
+            only_dials: false,
         }
     }
 
@@ -513,7 +525,7 @@ impl Conversation {
         let is_tried =
             |phone: &SidePhone<'_>| last.phones().any(|tried| participant.number_at(tried).is_same_phone(phone.number));
         let is_open = |phone: &SidePhone<'_>| phone.hours.is_none_or(|hours| hours.include(time));
-        let phone = self.phones(side).find(|phone| !is_tried(phone) && is_open(phone))?;
+        let phone = self.ringing_phones(side).find(|phone| !is_tried(phone) && is_open(phone))?;
         Some((last.next(phone.index), phone, left.min(self.limits.ring_seconds)))
     }
 
@@ -650,6 +662,7 @@ mod tests {
             notification: Notification::Off,
             language: None,
             hours: None,
+            only_dials: false,
             joined_at: None,
             left_at: left.then_some(Timestamp::UNIX_EPOCH),
         };
@@ -678,6 +691,8 @@ mod tests {
         assert_eq!(after(second), Some(1_001), "the phones have changed places");
         assert_eq!(after(second.next(1_001)), None, "no phone is called twice");
         assert!(with_further(one_way(), 1).next_attempt(Side::B, first, at(1)).is_none());
+        moved.participants[1].further[0].only_dials = true;
+        assert_eq!(moved.next_attempt(Side::B, first, at(12)).map(|(attempt, ..)| attempt.phone), Some(1_003));
     }
 
     #[test]

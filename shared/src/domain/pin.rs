@@ -26,6 +26,9 @@ pub struct Pin {
     /// True if text messages to the participant name it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     in_texts: bool,
+    /// True if a phone from which it was typed needs no PIN any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    remembers_phones: bool,
 }
 
 impl Pin {
@@ -42,6 +45,11 @@ impl Pin {
     /// True if text messages to the participant name it.
     pub fn is_in_texts(&self) -> bool {
         self.in_texts
+    }
+
+    /// True if a phone from which it was typed needs no PIN any more.
+    pub fn remembers_phones(&self) -> bool {
+        self.remembers_phones
     }
 
     /// True if this is the hash of its digits. Takes as long whatever the hash is.
@@ -67,12 +75,17 @@ impl PinKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()))
     }
 
+    /// Returns a new PIN in place of an `old` one.
+    pub fn issue_again(&self, old: &Pin) -> Pin {
+        self.issue(old.in_texts, old.remembers_phones)
+    }
+
     /// Returns a new PIN. Nobody without the secret can foresee it.
-    pub fn issue(&self, in_texts: bool) -> Pin {
+    fn issue(&self, in_texts: bool, remembers_phones: bool) -> Pin {
         let tag = hmac::sign(&self.0, format!("new pin:{:032x}", fastrand::u128(..)).as_bytes());
         let number = tag.as_ref().iter().take(8).fold(0u64, |number, byte| (number << 8) | u64::from(*byte));
         let digits = format!("{:06}", number % 1_000_000);
-        Pin { hash: self.hash(&digits), digits, in_texts }
+        Pin { hash: self.hash(&digits), digits, in_texts, remembers_phones }
     }
 
     /// Returns the hash under which a PIN is found, of whatever was typed.
@@ -98,12 +111,14 @@ pub struct PinIssuer {
     pub key: PinKey,
     /// True if text messages name them.
     pub in_texts: bool,
+    /// True if a phone from which one was typed needs no PIN any more.
+    pub remembers_phones: bool,
 }
 
 impl PinIssuer {
     /// Returns a new PIN.
     pub fn issue(&self) -> Pin {
-        self.key.issue(self.in_texts)
+        self.key.issue(self.in_texts, self.remembers_phones)
     }
 }
 
@@ -145,7 +160,7 @@ mod tests {
     #[test]
     fn pin_has_six_digits_which_only_their_owner_shows() {
         let key = PinKey::new("secret");
-        let pins: Vec<Pin> = (0..200).map(|_| key.issue(false)).collect();
+        let pins: Vec<Pin> = (0..200).map(|_| key.issue(false, false)).collect();
         for pin in &pins {
             assert!(
                 pin.expose().len() == 6 && pin.expose().bytes().all(|byte| byte.is_ascii_digit()),

@@ -118,7 +118,7 @@ impl Callee {
             phone: phone.index,
             hours: phone.hours.cloned(),
         };
-        let callees: Vec<_> = conversation.phones(side).map(callee).collect();
+        let callees: Vec<_> = conversation.ringing_phones(side).map(callee).collect();
         let is_one = callees.len() == 1 && callees.iter().all(|callee| callee.hours.is_none());
         if is_one { Vec::new() } else { callees }
     }

@@ -158,6 +158,8 @@ struct PhoneView<'a> {
     language: Option<&'a Language>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hours: Option<&'a WrittenHours>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    only_dials: bool,
     notification: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     notification_reason: Option<&'a str>,
@@ -352,6 +354,7 @@ impl<'a> PhoneView<'a> {
             name: phone.name.as_ref(),
             language: phone.language.as_ref(),
             hours: phone.hours.as_ref().map(Hours::written),
+            only_dials: phone.only_dials,
             notification,
             notification_reason,
         }

@@ -290,7 +290,7 @@ fn question<'a>(conversation: &'a Conversation, caller: Side, call: Option<&'a s
             name: participant.name_at(phone.index),
             is_open: phone.hours.is_none_or(|hours| hours.include(now)),
         };
-        let phones = conversation.phones(side).map(phone).collect();
+        let phones = conversation.ringing_phones(side).map(phone).collect();
         Person { side: letter(side), label: participant.label.as_ref(), phones }
     };
     Question {
@@ -307,14 +307,14 @@ fn question<'a>(conversation: &'a Conversation, caller: Side, call: Option<&'a s
 
 /// Returns the phone at this position of a side, if it is called at `now`.
 fn phone_at(conversation: &Conversation, side: Side, position: u8, now: Timestamp) -> Option<SidePhone<'_>> {
-    let phone = conversation.phones(side).nth(position.into())?;
+    let phone = conversation.ringing_phones(side).nth(position.into())?;
     phone.hours.is_none_or(|hours| hours.include(now)).then_some(phone)
 }
 
 /// Makes `phone` the first one that is called. The others follow, if the conversation tries several.
 fn to_phone(mut decision: Decision, conversation: &Conversation, phone: SidePhone<'_>, now: Timestamp) -> Decision {
     if let Decision::Routed(Destination::Participant { connect_to, attempt, handling, .. }) = &mut decision {
-        let tries_several = handling.attempts() > 1 && conversation.phones(phone.side).count() > 1;
+        let tries_several = handling.attempts() > 1 && conversation.ringing_phones(phone.side).count() > 1;
         *connect_to = phone.number.clone();
         *attempt = tries_several.then(|| Attempt::first(phone.index, now));
     }

@@ -19,6 +19,7 @@ pub mod provision;
 pub mod recordings;
 pub mod redact;
 pub mod relay_texts;
+mod remember_phone;
 pub mod restore;
 pub mod retention;
 pub mod safety_key;

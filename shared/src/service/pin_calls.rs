@@ -10,7 +10,9 @@ use crate::domain::decision::Decision;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::pin::{Allowance, PinKey, TRIES_OF_A_CALL};
+use crate::domain::words::Words;
 use crate::domain::words::addressee::Addressee;
+use crate::service::remember_phone::remember;
 use crate::store::{Counted, LegIds, PinOwner, Store, StoreError, TriesOf};
 
 /// Finds the participant to whom a PIN belongs.
@@ -19,6 +21,8 @@ pub struct PinCalls {
     pub store: Store,
     /// The secret of the PINs.
     pub key: PinKey,
+    /// The words of calls.
+    pub words: Words,
     /// The clock.
     pub clock: SharedClock,
 }
@@ -65,6 +69,12 @@ impl PinCalls {
             || self.was_accepted(&owner, pin.leg).await?;
         if !is_accepted {
             return Ok(wrong());
+        }
+        if let CallerId::Phone(phone) = pin.caller
+            && let Err(error) = remember(&self.store, &self.words, &owner, phone, now).await
+        {
+            // The caller is connected all the same, and is asked again the next time.
+            tracing::warn!(conversation.id = %owner.conversation.id, cause = %error, "remembering a phone failed");
         }
         self.decide(&owner, pin.dialled, now).await
     }

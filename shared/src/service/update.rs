@@ -217,7 +217,7 @@ impl<L: NumberLookup> Updater<L> {
             for side in Side::BOTH.into_iter().filter(|side| lost[side.index()]) {
                 // Whoever had the old phone knows the PIN.
                 let pin = &mut after.participants[side.index()].pin;
-                *pin = pin.take().zip(self.pin_key.as_ref()).map(|(old, key)| key.issue(old.is_in_texts()));
+                *pin = pin.take().zip(self.pin_key.as_ref()).map(|(old, key)| key.issue_again(&old));
             }
             let moves = after.dialling_phones().any(|phone| is_new(&before, &phone));
             let usage = self.limit(&before, &mut after, (change.limits, moves), now).await?;
@@ -447,7 +447,7 @@ fn changed(
     if after.handling.records() && !before.handling.records() {
         return Err(UpdateError::VoicemailAdded);
     }
-    let has_several = Side::BOTH.into_iter().any(|side| after.phones(side).count() > 1);
+    let has_several = Side::BOTH.into_iter().any(|side| after.ringing_phones(side).count() > 1);
     after.handling.max_attempts = after.handling.max_attempts.or(has_several.then_some(Attempt::USUAL));
     let least = after.limits.least_call_seconds(after.handling);
     if after.handling != before.handling && after.limits.max_call_seconds < least {
@@ -474,9 +474,10 @@ fn further<'a>(
         }
         let is_it = |phone: &FurtherPhone| phone.left_at.is_none() && phone.number.is_same_phone(&real);
         let asked = (new.name.clone(), new.language.clone(), new.hours.clone());
+        let only_dials = new.only_dials;
         if let Some(found) = known.iter().position(is_it) {
             let (name, language, hours) = asked;
-            after.push(FurtherPhone { name, language, hours, ..known.remove(found) });
+            after.push(FurtherPhone { name, language, hours, only_dials, ..known.remove(found) });
         } else if let Some(phone) = joining.iter().find(|phone| phone.further == Some(position)) {
             let VerifiedNumber { number, country, judge, .. } = &phone.verified;
             let (name, language, hours) = asked;
@@ -492,6 +493,7 @@ fn further<'a>(
                 notification: Notification::Off,
                 language,
                 hours,
+                only_dials,
                 joined_at,
                 left_at: None,
             });

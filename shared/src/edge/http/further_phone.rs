@@ -22,10 +22,13 @@ pub struct FurtherPhoneBody {
     language: Option<Language>,
     #[serde(default)]
     hours: Option<Object<NewHours>>,
+    #[serde(default)]
+    only_dials: bool,
 }
 
 impl From<FurtherPhoneBody> for NewFurtherPhone {
-    fn from(FurtherPhoneBody { number, country, name, language, hours }: FurtherPhoneBody) -> Self {
-        Self { number, country, name, language, hours: hours.map(|Object(NewHours(hours))| hours) }
+    fn from(body: FurtherPhoneBody) -> Self {
+        let FurtherPhoneBody { number, country, name, language, hours, only_dials } = body;
+        Self { number, country, name, language, hours: hours.map(|Object(NewHours(hours))| hours), only_dials }
     }
 }

@@ -104,6 +104,8 @@ pub struct NewFurtherPhone {
     pub language: Option<Language>,
     /// The hours in which it is called.
     pub hours: Option<Hours>,
+    /// True if its owner calls from it, and it is never called.
+    pub only_dials: bool,
 }
 
 impl std::fmt::Debug for NewParticipant {
@@ -347,6 +349,7 @@ fn further(asked: &NewParticipant, verified: &VerifiedSide, is_texted: bool) -> 
         },
         language: asked.language.clone(),
         hours: asked.hours.clone(),
+        only_dials: asked.only_dials,
         joined_at: None,
         left_at: None,
     };
