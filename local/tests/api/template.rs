@@ -228,6 +228,7 @@ fn each_function_has_only_permissions_that_it_uses() {
         (
             "EventWebhook",
             vec![
+                "dynamodb:BatchGetItem",
                 "dynamodb:ConditionCheckItem",
                 "dynamodb:DeleteItem",
                 "dynamodb:GetItem",
