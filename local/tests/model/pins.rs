@@ -87,7 +87,7 @@ pub fn pin_key() -> PinKey {
 }
 
 pub fn issuer() -> PinIssuer {
-    PinIssuer { key: pin_key(), in_texts: false }
+    PinIssuer { key: pin_key(), in_texts: false, remembers_phones: false }
 }
 
 /// Returns the caller at this position: the first one hides the number.

@@ -2,7 +2,7 @@
 
 use shared::domain::call::{LegEvent, LegFacts, Status};
 use shared::domain::conversation::{Conversation, ConversationId};
-use shared::domain::pin::{Allowance, PinKey};
+use shared::domain::pin::{Allowance, Pin, PinIssuer, PinKey};
 use shared::domain::route::Route;
 use shared::domain::side::Side;
 use shared::store::{Counted, CreateError, LegIds, Recorded, Store, TriesOf};
@@ -18,9 +18,13 @@ fn with_pin(of: &Conversation, created_at: jiff::Timestamp) -> Conversation {
     conversation
 }
 
+fn new_pin() -> Pin {
+    PinIssuer { key: PinKey::new("secret"), in_texts: false, remembers_phones: false }.issue()
+}
+
 fn first() -> Conversation {
     let mut first = conversation_at(now(), [1, 2]);
-    first.participants[0].pin = Some(PinKey::new("secret").issue(false));
+    first.participants[0].pin = Some(new_pin());
     first
 }
 
@@ -110,8 +114,7 @@ async fn right_pin_binds_the_call_once() {
 /// that has it.
 #[tokio::test]
 async fn pin_leads_to_the_only_live_conversation_that_has_it() {
-    let key = PinKey::new("secret");
-    let pins: Vec<_> = (0..3).map(|_| key.issue(false)).collect();
+    let pins: Vec<_> = (0..3).map(|_| new_pin()).collect();
     for seed in 0..4 {
         let (store, mut random) = (table().await, fastrand::Rng::with_seed(seed));
         let (mut known, mut at): (Vec<Conversation>, i64) = (Vec::new(), 0);
