@@ -103,7 +103,7 @@ expect(report == {"application": settled, "adopted": [], "lost": [], "found_agai
 print("     provision-numbers-schedule", flush=True)
 
 changing = {"provision-numbers", "create-conversation", "create-conversation-again", "end-conversation",
-            "end-conversation-erase", "end-conversation-forget", "end-conversation-schedule", "update-conversation", "provision-numbers-drain",
+            "end-conversation-erase", "end-conversation-forget", "end-conversation-schedule", "update-conversation", "provision-numbers-drain", "provision-numbers-rotate",
             "provision-numbers-schedule", "get-conversation-decision", "keep-recordings-schedule"}
 for name in names:
     if name not in changing:
@@ -168,6 +168,8 @@ report = in_container("keep-recordings-schedule", load("keep-recordings-schedule
 expect(report == {"kept": 0, "given_up": 0, "erased": 0, "retried_later": 0, "stopped": False}, report)
 print("     keep-recordings-schedule", flush=True)
 
+status, rotating = same("provision-numbers-rotate", load("provision-numbers-rotate"))
+expect(status == 200 and rotating["state"] == "draining" and "rotating_since" in rotating, rotating)
 status, drained = same("provision-numbers-drain", load("provision-numbers-drain"))
 expect(status == 200 and drained["state"] == "draining", drained)
 

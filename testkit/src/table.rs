@@ -84,6 +84,8 @@ pub struct Table {
     standing_changes: BTreeMap<String, u64>,
     /// The times from which numbers are lost, as their conversations see them.
     losses: BTreeMap<String, i64>,
+    /// Rotated numbers of the pool, as their conversations see them.
+    rotations: BTreeMap<String, i64>,
     /// The conversations on lost numbers for which something is left to do.
     pub heals: Vec<Heal>,
     /// The last change of each conversation, in the journal.
@@ -166,6 +168,8 @@ impl Table {
             (("CALLER", number), ("POOL", _)) => {
                 self.own_numbers.insert(number.to_owned());
                 self.losses.extend(item.get("lost_since").map(|since| (number.to_owned(), since.as_i64().unwrap())));
+                let rotated = item.get("rotating_since").map(|since| (number.to_owned(), since.as_i64().unwrap()));
+                self.rotations.extend(rotated);
             }
             (("CALLER", number), ("SETTINGS", _)) => drop(self.settings.insert(number.to_owned(), read(item))),
             (("PHONE", phone), ("STANDING", mask)) => {
@@ -511,6 +515,9 @@ impl Table {
         let missing = self.pool.iter().filter_map(|number| Some((number.number.to_string(), number.missing_since?)));
         let missing = missing.map(|(number, since)| (number, since.as_second())).collect();
         assert_eq!(self.losses, missing, "the lost numbers, as conversations see them");
+        let rotated = self.pool.iter().filter_map(|number| Some((number.number.to_string(), number.rotating_since?)));
+        let rotated = rotated.map(|(number, since)| (number, since.as_second())).collect();
+        assert_eq!(self.rotations, rotated, "the rotated numbers, as conversations see them");
         let rents: Decimal = self.pool.iter().map(PoolNumber::rent).sum();
         assert_eq!(self.monthly_cost, rents, "the ledger: {:?}", self.pool);
         self.check_counts();

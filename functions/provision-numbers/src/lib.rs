@@ -1,7 +1,7 @@
 //! `GET /numbers/requirements` tells what has to be known and done before numbers are ordered.
 //!
 //! `POST /numbers` rents numbers until a country has as many as ordered, `GET /numbers` shows the pool, and
-//! `DELETE /numbers/{number}` drains a number. `GET` and `PATCH /numbers/{number}` show and change what callers meet by a number.
+//! `DELETE /numbers/{number}` drains a number, and `POST /numbers/{number}/rotate` does too and moves its conversations. `GET` and `PATCH /numbers/{number}` show and change what callers meet by a number.
 //! A schedule runs the upkeep of the pool, and `POST /conversations` invokes this function to have numbers rented that a refused
 //! conversation lacks. Another schedule goes on with orders that are not complete.
 
@@ -34,7 +34,7 @@ use shared::service::demand::{CHECK_SOURCE, DEMAND_SOURCE, DemandRecorder};
 use shared::service::heal::Healer;
 use shared::service::pool_cache::PoolCache;
 use shared::service::provision::{
-    ApplicationProblem, Drained, Headroom, ORDERS_SOURCE, Order, Provisioned, Provisioner, PublicEndpoint,
+    ApplicationProblem, Drained, Headroom, ORDERS_SOURCE, Order, Provisioned, Provisioner, PublicEndpoint, Rotated,
     ShortfallCause,
 };
 use shared::store::{Store, StoreError};
@@ -136,6 +136,10 @@ impl HttpFunction for ProvisionNumbers {
             Method::GET => {
                 log.outcome = "shown";
                 self.show(&request).await
+            }
+            Method::POST if is_of_one => {
+                log.outcome = "rotating";
+                self.rotate(&request).await
             }
             Method::DELETE => {
                 log.outcome = "draining";
@@ -267,7 +271,7 @@ impl ProvisionNumbers {
         for (country, pool_headroom) in &upkeep.headroom {
             tracing::info!(%country, pool_headroom, "ready numbers beyond the peak usage of one caller");
         }
-        let healing = self.healer.run(&upkeep.missing, deadline).await?;
+        let healing = self.healer.run(&upkeep.left, deadline).await?;
         Ok(json!(UpkeepView::new(&upkeep, &healing)))
     }
 
@@ -327,21 +331,47 @@ impl ProvisionNumbers {
     async fn drain(&self, request: &Request) -> Result<Response<Body>, Problem> {
         match self.provisioner.drain(&settings::number(request)?).await? {
             Drained::Draining(number) => Ok(http::json(StatusCode::OK, &NumberView::new(&number))),
-            Drained::Busy(_) => Err(Problem::new(
-                StatusCode::CONFLICT,
-                "number-not-ready",
-                "Number not ready",
-                "The number is still being rented. Repeat the order of the country to finish that, then try again.",
-            )),
-            Drained::SetAside => Err(Problem::new(
-                StatusCode::CONFLICT,
-                "number-set-aside",
-                "Number is a standing mask",
-                "People may know this number. End its standing mask first, by a PATCH with standing null.",
-            )),
+            Drained::Busy(_) => Err(still_being_rented()),
+            Drained::SetAside => Err(is_set_aside()),
             Drained::Unknown => Err(http::no_number()),
         }
     }
+
+    /// Starts to rotate a number. The schedule moves its conversations.
+    async fn rotate(&self, request: &Request) -> Result<Response<Body>, Problem> {
+        match self.provisioner.rotate(&settings::number(request)?).await? {
+            Rotated::Rotating(number) => Ok(http::json(StatusCode::OK, &NumberView::new(&number))),
+            Rotated::NoOther(country) => Err(Problem::new(
+                StatusCode::CONFLICT,
+                "no-other-number",
+                "No other number",
+                format!(
+                    "{country} has no other ready number to which conversations could move. Order one first, by POST /numbers."
+                ),
+            )),
+            Rotated::Busy => Err(still_being_rented()),
+            Rotated::SetAside => Err(is_set_aside()),
+            Rotated::Unknown => Err(http::no_number()),
+        }
+    }
+}
+
+fn still_being_rented() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "number-not-ready",
+        "Number not ready",
+        "The number is still being rented. Repeat the order of the country to finish that, then try again.",
+    )
+}
+
+fn is_set_aside() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "number-set-aside",
+        "Number is a standing mask",
+        "People may know this number. End its standing mask first, by a PATCH with standing null.",
+    )
 }
 
 /// Reads the parameter `concurrent`.

@@ -105,6 +105,9 @@ pub(crate) struct NumberView {
     added_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     draining_since: Option<String>,
+    /// Time since which its live conversations move to other numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotating_since: Option<String>,
     /// Time since which Vonage does not list the number as the account's.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_since: Option<String>,
@@ -131,12 +134,12 @@ pub(crate) struct UpkeepView {
     shortfall: Vec<ShortfallView>,
 }
 
-/// The part of a report about conversations on lost numbers.
+/// The part of a report about conversations on lost and rotated numbers.
 #[derive(Serialize)]
 pub(crate) struct HealingView {
     /// Number of participants who got another number.
     healed: usize,
-    /// Number of participants who still dial a lost number.
+    /// Number of participants who still dial a lost or rotated number.
     unhealed: usize,
     /// Number of conversations that the next run repeats after a failure.
     failed: usize,
@@ -273,6 +276,7 @@ impl NumberView {
             state: number.state,
             added_at: number.added_at.to_string(),
             draining_since: number.draining_since.map(|time| time.to_string()),
+            rotating_since: number.rotating_since.map(|time| time.to_string()),
             missing_since: number.missing_since.map(|time| time.to_string()),
         }
     }

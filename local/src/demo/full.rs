@@ -67,7 +67,30 @@ impl Demo<'_> {
         )?;
         let told = self.post(&self.simulator_calls(), call("447700900666")).await?;
         println!("   Somebody on the block list hears: \"{}\"", heard(&told));
-        check(told["phones"]["callee"].is_null(), "a blocked caller reaches nobody", &told)
+        check(told["phones"]["callee"].is_null(), "a blocked caller reaches nobody", &told)?;
+        self.rotate_a_number().await
+    }
+
+    async fn rotate_a_number(&self) -> Result<(), DemoError> {
+        println!("\n28. A number that phones show as spam is rotated, and its conversations move.");
+        self.post(&self.gateway("/numbers"), json!({"country": "GB", "count": 3})).await?;
+        let pair = self.pair(34, json!({}), ["en", "en"]).await?;
+        let address = self.gateway(&format!("/numbers/{}/rotate", pair.rider_dials));
+        let rotated = self.post(&address, json!({})).await?;
+        let call = |dialled: &str| json!({"from": pair.rider, "to": dialled});
+        let told = self.post(&self.simulator_calls(), call(&pair.rider_dials)).await?;
+        println!("   POST {address}: {}. Calls on it still arrive.", text(&rotated, "/state"));
+        check(told["phones"]["callee"]["number"] == pair.driver.as_str(), "the old number still works", &told)?;
+        self.stack.run_schedule().await.map_err(|error| DemoError::Wrong(error.to_string()))?;
+        let (sms, moved) = (self.last_text(&pair.rider).await?, self.get(&self.gateway(&pair.path)).await?);
+        println!("   The schedule runs. The rider's phone: \"{sms}\"");
+        let new = text(&moved, "/participants/0/dials").trim_start_matches('+').to_owned();
+        let told = self.post(&self.simulator_calls(), call(&new)).await?;
+        check(new != pair.rider_dials && sms.contains(&new), "the rider knows the new number", &moved)?;
+        check(told["phones"]["callee"]["number"] == pair.driver.as_str(), "the new number works", &told)?;
+        let told = self.post(&self.simulator_calls(), call(&pair.rider_dials)).await?;
+        println!("   Who calls the old one hears: \"{}\"", heard(&told));
+        check(told["phones"]["callee"].is_null(), "the old number is in quarantine", &told)
     }
 
     async fn speak_to_strangers(&self) -> Result<(), DemoError> {

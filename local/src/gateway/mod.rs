@@ -102,6 +102,7 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
         ("GET", "/numbers/{number}"),
         ("PATCH", "/numbers/{number}"),
         ("DELETE", "/numbers/{number}"),
+        ("POST", "/numbers/{number}/rotate"),
     ])?;
     routes.add::<control_call::ControlCall>(&[
         ("GET", "/conversations/{id}/calls"),

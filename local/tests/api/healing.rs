@@ -19,7 +19,7 @@ async fn take_away(laptop: &Laptop, number: &str) {
 }
 
 /// Returns the details of the events of this kind.
-fn events(laptop: &Laptop, kind: &str) -> Vec<Value> {
+pub fn events(laptop: &Laptop, kind: &str) -> Vec<Value> {
     let events = laptop.stack.bus.events();
     for event in &events {
         assert_eq!(event["source"], "maskline");
@@ -34,11 +34,11 @@ fn told(laptop: &Laptop) -> Vec<(String, bool)> {
     told.map(|event| (string(&event["side"]), event["healed"] == "true")).collect()
 }
 
-async fn read(laptop: &Laptop, conversation: &Value) -> Value {
+pub async fn read(laptop: &Laptop, conversation: &Value) -> Value {
     laptop.get(&format!("/conversations/{}", text(conversation, "/id"))).await.body
 }
 
-fn dials(conversation: &Value, side: usize) -> String {
+pub fn dials(conversation: &Value, side: usize) -> String {
     string(&conversation["participants"][side]["dials"])
 }
 
@@ -50,7 +50,7 @@ async fn answer(laptop: &Laptop, from: &str, dialled: &str) -> Value {
 }
 
 /// Fails unless a call reaches the other participant, who sees this number.
-async fn assert_connects(laptop: &Laptop, from: &str, dialled: &str, to: &str, shown: &str) {
+pub async fn assert_connects(laptop: &Laptop, from: &str, dialled: &str, to: &str, shown: &str) {
     let ncco = answer(laptop, from, dialled).await;
     assert_eq!((text(&ncco, "/1/endpoint/0/number"), text(&ncco, "/1/from")), (to, shown), "{ncco}");
 }
@@ -60,7 +60,7 @@ async fn assert_ended(laptop: &Laptop, from: &str, dialled: &str) {
     assert!(text(&ncco, "/0/text").contains("has ended") && ncco.as_array().unwrap().len() == 1, "{ncco}");
 }
 
-async fn assert_replaced(laptop: &Laptop, from: &str, dialled: &str) {
+pub async fn assert_replaced(laptop: &Laptop, from: &str, dialled: &str) {
     let ncco = answer(laptop, from, dialled).await;
     assert!(text(&ncco, "/0/text").contains("number for this conversation has changed"), "{ncco}");
     assert_eq!(ncco.as_array().unwrap().len(), 1, "{ncco}");

@@ -41,6 +41,7 @@ mod recorded_calls;
 mod recordings;
 mod requirements;
 mod retention;
+mod rotation;
 mod safety_key;
 mod stale;
 mod standing;

@@ -141,6 +141,7 @@ async fn run_of_a_replaced_order_buys_no_more() {
         added_at: now,
         leased_until: now,
         draining_since: None,
+        rotating_since: None,
         missing_since: None,
         part: None,
         set_aside: false,

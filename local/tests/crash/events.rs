@@ -90,6 +90,11 @@ pub fn number_change(number: &str, body: &Value) -> Value {
     event
 }
 
+pub fn rotate(number: &str) -> Value {
+    let event = include_str!("../../../events/provision-numbers-rotate.json").replace("447451000002", number);
+    serde_json::from_str(&event).unwrap()
+}
+
 pub fn drain(number: &str) -> Value {
     let mut event: Value = serde_json::from_str(include_str!("../../../events/provision-numbers-show.json")).unwrap();
     let (route, path) = ("DELETE /numbers/{number}", format!("/numbers/{number}"));

@@ -83,6 +83,11 @@ impl Case {
             }
             Action::Late(action) => self.late_key(*action).map(Operation::Late),
             Action::Drain(nth) => self.virtual_number(*nth).map(Operation::Drain),
+            Action::Rotate(nth) => {
+                let mut all: Vec<_> = self.model.numbers.keys().chain(self.model.released.keys()).collect();
+                all.sort_by_key(|number| !self.model.is_dialled(number));
+                all.get(nth % all.len().max(1)).map(|number| Operation::Rotate((*number).clone()))
+            }
             Action::PlaceOrder(kind, more) => {
                 let left = MOST_NUMBERS.saturating_sub(self.model.numbers.len() + self.model.still_ordered());
                 let more = isize::from(*more).min(left.try_into().unwrap());

@@ -8,7 +8,7 @@ use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::side::Side;
 use shared::service::create::{Created, CreationError};
 use shared::service::demand::Renting;
-use shared::service::provision::Drained;
+use shared::service::provision::{Drained, Rotated};
 use shared::service::retention::Retired;
 use shared::service::update::UpdateError;
 use shared::service::verify_number::ParticipantNumberError;
@@ -51,6 +51,8 @@ pub enum Answer {
     RefusedErased,
     Draining,
     Busy,
+    /// Refused, because the country of the number has no other ready one.
+    NoOther,
     /// Provisioning succeeded. The pool shows what it did.
     Provisioned,
     /// The schedule has erased what is past its retention. The table shows what that was.
@@ -76,16 +78,21 @@ impl Answer {
             Outcome::Update(Err(refusal)) => Self::of_update(refusal),
             Outcome::End(Ok(Some(conversation))) if conversation.ended_at.is_some() => Self::Ended,
             Outcome::End(Ok(Some(_))) => Self::Expired,
-            Outcome::End(Ok(None)) | Outcome::Drain(Ok(Drained::Unknown)) => Self::Unknown,
+            Outcome::End(Ok(None)) | Outcome::Drain(Ok(Drained::Unknown)) | Outcome::Rotate(Ok(Rotated::Unknown)) => {
+                Self::Unknown
+            }
             Outcome::Erase(Ok(true)) => Self::Erased,
             Outcome::Erase(Ok(false)) => Self::Unknown,
             Outcome::EraseNumber(Ok(erasure)) if erasure.done_at.is_some() && erasure.number.is_none() => {
                 Self::ErasedNumber(erasure.conversations_erased)
             }
             Outcome::EraseNumber(Ok(erasure)) => Self::Failed(format!("{erasure:?}")),
-            Outcome::Drain(Ok(Drained::Draining(_))) => Self::Draining,
-            Outcome::Drain(Ok(Drained::Busy(_))) => Self::Busy,
-            Outcome::Drain(Ok(Drained::SetAside)) => Self::Failed("a standing mask that nobody has set".to_owned()),
+            Outcome::Drain(Ok(Drained::Draining(_))) | Outcome::Rotate(Ok(Rotated::Rotating(_))) => Self::Draining,
+            Outcome::Drain(Ok(Drained::Busy(_))) | Outcome::Rotate(Ok(Rotated::Busy)) => Self::Busy,
+            Outcome::Rotate(Ok(Rotated::NoOther(_))) => Self::NoOther,
+            Outcome::Drain(Ok(Drained::SetAside)) | Outcome::Rotate(Ok(Rotated::SetAside)) => {
+                Self::Failed("a standing mask that nobody has set".to_owned())
+            }
             Outcome::Rent(Ok(done)) if !done.shortfalls.is_empty() => Self::Failed(format!("{:?}", done.shortfalls)),
             Outcome::Upkeep(Ok(done)) if !done.shortfalls.is_empty() => Self::Failed(format!("{:?}", done.shortfalls)),
             Outcome::Orders(Ok(done)) if done.iter().any(|(_, done)| !done.shortfalls.is_empty()) => {
@@ -114,6 +121,7 @@ impl Answer {
             | Outcome::Erase(Err(error))
             | Outcome::EraseNumber(Err(error))
             | Outcome::Drain(Err(error))
+            | Outcome::Rotate(Err(error))
             | Outcome::Rent(Err(error))
             | Outcome::Place(Err(error))
             | Outcome::Orders(Err(error))
@@ -195,6 +203,7 @@ impl Answer {
             Self::RefusedErased => "refused: erased",
             Self::Draining => "draining",
             Self::Busy => "busy",
+            Self::NoOther => "no other number",
             Self::Provisioned => "provisioned",
             Self::Retired => "done",
             Self::Account(true) => "account changed",

@@ -151,6 +151,13 @@ impl Case {
                 };
                 self.all(&[Step::Do(Action::TakeAway(*number)), Step::Do(Action::Upkeep), heal]).await
             }
+            Step::Rotate { number, crash } => {
+                let heal = match *crash {
+                    Some((nth, moment)) => Step::Crash { action: Action::Heal, nth, moment, concurrent: None },
+                    None => Step::Do(Action::Heal),
+                };
+                self.all(&[Step::Do(Action::Rotate(*number)), heal]).await
+            }
             Step::Age(crash) => {
                 let retain = match *crash {
                     Some((nth, moment)) => Step::Crash { action: Action::Retain, nth, moment, concurrent: None },

@@ -241,6 +241,8 @@ fn check_pool(model: &Model, table: &Table) -> Verdict {
     check_counts(model, table)?;
     let missing = model.numbers.values().filter_map(|number| Some((number.number.clone(), number.missing_since?)));
     same("loss", &missing.collect(), &table.losses)?;
+    let rotated = model.numbers.values().filter_map(|number| Some((number.number.clone(), number.rotating_since?)));
+    same("rotation", &rotated.collect(), &table.rotations)?;
     let known = model.numbers.keys().map(|number| (number.clone(), None));
     let gone = model.released.iter().map(|(number, until)| (number.clone(), Some(*until)));
     same("own number", &known.chain(gone).collect(), &table.own_numbers)

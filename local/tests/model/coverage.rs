@@ -69,6 +69,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
         ],
     ),
     ("drain", &["draining", "unknown", "crashed, not carried out"]),
+    ("rotate", &["draining", "unknown", "no other number", "crashed, not carried out"]),
     ("end", &["ended", "expired before", "unknown", "crashed, carried out", "crashed, not carried out"]),
     ("erase", &["erased", "unknown", "crashed, carried out", "crashed, not carried out"]),
     ("event", &["merged", "to be redacted", "of no conversation", "crashed, not carried out"]),

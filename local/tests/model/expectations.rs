@@ -146,10 +146,10 @@ impl Case {
             let found = table.conversations.get(&given.id);
             ensure(found == Some(given), || format!("the answer is {given:?}, but the table has {found:?}"))?;
         }
-        if executions
-            .iter()
-            .any(|execution| matches!(execution.operation, Operation::Drain(_)) || execution.operation.provisions())
-        {
+        if executions.iter().any(|execution| {
+            matches!(execution.operation, Operation::Drain(_) | Operation::Rotate(_))
+                || execution.operation.provisions()
+        }) {
             self.check_pool_as_read().await?;
         }
         self.record_created(&before, &executions, &table);
@@ -227,6 +227,7 @@ impl Case {
                 Operation::EraseNumber(_) => "erase a person by number",
                 Operation::Update(..) => "update",
                 Operation::Drain(_) => "drain",
+                Operation::Rotate(_) => "rotate",
                 Operation::Rent(..) => "add a number",
                 Operation::Place(..) => "place an order",
                 Operation::Orders => "carry out orders",
@@ -417,6 +418,11 @@ fn apply_all<'a>(
             Some(outcome) => model.accept(operation, outcome, observed.undisturbed)?,
             None if carried_out => model.accept_unanswered(operation, observed.table)?,
             None => {}
+        }
+        if let Operation::Rotate(number) = operation
+            && (carried_out || outcome.is_some())
+        {
+            model.accept_rotation_note(number, observed.answered, observed.table)?;
         }
         model.note_keys();
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use shared::domain::conversation::{Conversation, ConversationId, Notification, Participant};
 use shared::domain::phone::VirtualNumber;
-use shared::domain::pool::NumberState;
+use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::side::Side;
 
 use crate::model::{Model, Verdict, ensure};
@@ -30,13 +30,13 @@ impl Model {
         if finished { self.check_healed(table) } else { Ok(()) }
     }
 
-    /// Takes over the notes that the live conversations on a lost number are listed. A creation may store one for a minute
-    /// after the loss.
+    /// Takes over the notes that the live conversations on a lost or rotated number are listed. A creation may store one for a
+    /// minute after the loss or the rotation.
     fn accept_notes(&mut self, table: &Table) -> Verdict {
         let now = self.now;
         for (name, number) in &mut self.numbers {
             let Some(listed) = table.numbers.get(name).map(|found| found.loss.conversations_listed) else { continue };
-            let may_be_listed = number.missing_since.is_some_and(|since| since + GRACE <= now);
+            let may_be_listed = number.left_since().is_some_and(|since| since + GRACE <= now);
             ensure(listed == number.loss.conversations_listed || may_be_listed, || {
                 format!("the conversations on {number:?} count as listed too early")
             })?;
@@ -50,6 +50,15 @@ impl Model {
         self.numbers.get(number).is_some_and(|number| number.missing_since.is_some())
     }
 
+    fn is_rotated(&self, number: &VirtualNumber) -> bool {
+        self.numbers.get(number).is_some_and(|number| number.rotating_since.is_some())
+    }
+
+    /// True if live conversations are to leave the number.
+    fn is_left(&self, number: &VirtualNumber) -> bool {
+        self.numbers.get(number).is_some_and(|number| number.left_since().is_some())
+    }
+
     /// True if somebody in a live conversation dials the number.
     pub fn is_dialled(&self, number: &VirtualNumber) -> bool {
         let live = self.conversations.values().filter(|conversation| conversation.is_live(self.now));
@@ -57,10 +66,10 @@ impl Model {
         participants.any(|participant| participant.sees == *number)
     }
 
-    /// The sides of a live conversation that dial a lost number.
+    /// The sides of a live conversation that dial a lost or rotated number.
     fn lost_sides(&self, id: ConversationId) -> Vec<Side> {
         let conversation = &self.conversations[&id];
-        let lost = |side: &Side| self.is_lost(&conversation.expected.participants[side.index()].sees);
+        let lost = |side: &Side| self.is_left(&conversation.expected.participants[side.index()].sees);
         Side::BOTH.into_iter().filter(|side| conversation.is_live(self.now) && lost(side)).collect()
     }
 
@@ -74,7 +83,7 @@ impl Model {
         }
         let lost = self.lost_sides(id);
         ensure(healed.iter().all(|side| lost.contains(side)), || {
-            format!("{before:?} got other numbers for {healed:?}, but only {lost:?} are on lost numbers")
+            format!("{before:?} got other numbers for {healed:?}, but only {lost:?} are to leave theirs")
         })?;
         let callers = Side::BOTH.map(|side| Caller::of(&before, side));
         let texts = lost.iter().any(|side| before.participants[side.index()].notification != Notification::Off);
@@ -154,22 +163,25 @@ impl Model {
 
 /// Checks the events of a step. If it `finished`, each loss and each change of a number is an event.
 pub fn check_events(before: &Model, after: &Model, events: &[Value], finished: bool) -> Verdict {
-    let (mut healed, mut lost) = (BTreeSet::new(), BTreeSet::new());
+    let (mut healed, mut lost, mut rotated) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for event in events {
         let detail = &event["detail"];
         let text = |name: &str| detail[name].as_str().unwrap_or_default().to_owned();
         match event["detail-type"].as_str() {
             Some("Number lost") => drop(lost.insert(text("number"))),
             Some("Number found" | "Recording finished") => {}
-            Some("Dialled number lost") => {
+            Some("Number rotated") => drop(rotated.insert(text("number"))),
+            Some(kind @ ("Dialled number lost" | "Dialled number rotated")) => {
                 let id: ConversationId = text("conversation").as_str().try_into().unwrap();
                 let side = if text("side") == "A" { Side::A } else { Side::B };
                 let conversation =
                     &after.conversations.get(&id).ok_or_else(|| format!("{event} is of nobody"))?.expected;
                 let participant = conversation.participant(side);
-                let is_healed = text("healed") == "true";
-                let is_right =
-                    if is_healed { !participant.previously_seen.is_empty() } else { after.is_lost(&participant.sees) };
+                let is_rotated = kind == "Dialled number rotated";
+                let is_healed = text(if is_rotated { "moved" } else { "healed" }) == "true";
+                let is_due =
+                    if is_rotated { after.is_rotated(&participant.sees) } else { after.is_lost(&participant.sees) };
+                let is_right = if is_healed { !participant.previously_seen.is_empty() } else { is_due };
                 ensure(is_right, || format!("{event} is wrong for {participant:?}"))?;
                 if is_healed {
                     healed.insert((id, side == Side::A));
@@ -197,5 +209,10 @@ pub fn check_events(before: &Model, after: &Model, events: &[Value], finished: b
         |number: &VirtualNumber| before.numbers.get(number).is_some_and(|number| number.state == NumberState::Ready);
     let now_lost = after.numbers.values().filter(|number| number.state == NumberState::Lost && is_new(&number.number));
     let untold = now_lost.map(|number| number.number.to_string()).find(|number| !lost.contains(number));
-    ensure(untold.is_none(), || format!("no event tells of the loss of {untold:?}"))
+    ensure(untold.is_none(), || format!("no event tells of the loss of {untold:?}"))?;
+    let is_new =
+        |number: &PoolNumber| before.numbers.get(&number.number).is_none_or(|old| old.rotating_since.is_none());
+    let now_rotated = after.numbers.values().filter(|number| number.rotating_since.is_some() && is_new(number));
+    let untold = now_rotated.map(|number| number.number.to_string()).find(|number| !rotated.contains(number));
+    ensure(untold.is_none(), || format!("no event tells of the rotation of {untold:?}"))
 }

@@ -15,7 +15,7 @@ use shared::domain::text::Label;
 use shared::domain::text_masking::TextMasking;
 use shared::domain::verdict::RememberedVerdicts;
 use shared::service::create::NewConversation;
-use shared::service::provision::Drained;
+use shared::service::provision::{Drained, Rotated};
 use shared::service::update::NewPhone;
 use shared::store::IdempotentRequest;
 
@@ -293,6 +293,14 @@ impl Model {
                     format!("the answer to the drain is {given:?}; expected {expected:?}")
                 });
             }
+            (Operation::Rotate(number), _, Outcome::Rotate(Ok(Rotated::Rotating(given)))) => {
+                self.rotate(number);
+                let loss = given.loss.clone();
+                let expected = PoolNumber { loss, ..self.numbers[number].clone() };
+                return ensure(*given == expected, || {
+                    format!("the answer to the rotation is {given:?}; expected {expected:?}")
+                });
+            }
             _ => {}
         }
         outcome.conversation().map_or(Ok(()), |given| self.is_as_given(given))
@@ -319,6 +327,7 @@ impl Model {
             (Operation::Erase(id), Answer::Erased) => self.erase(*id),
             (Operation::EraseNumber(phone), Answer::ErasedNumber(_)) => self.erase_number(phone),
             (Operation::Drain(number), Answer::Draining) => self.drain(number),
+            (Operation::Rotate(number), Answer::Draining) => self.rotate(number),
             (_, right) => return Err(format!("the operation cannot have been carried out: {right:?}")),
         }
         Ok(())
@@ -366,6 +375,14 @@ impl Model {
                 Some(number) if number.state == NumberState::Renting => Answer::Busy,
                 Some(number) if number.state == NumberState::Linking && self.now < number.leased_until => Answer::Busy,
                 Some(_) => Answer::Draining,
+            },
+            Operation::Rotate(number) => match self.numbers.get(number) {
+                None => Answer::Unknown,
+                Some(number) if number.rotating_since.is_some() => Answer::Draining,
+                Some(number) if number.state == NumberState::Renting => Answer::Busy,
+                Some(number) if number.state == NumberState::Linking && self.now < number.leased_until => Answer::Busy,
+                Some(number) if self.has_other(number) => Answer::Draining,
+                Some(_) => Answer::NoOther,
             },
             Operation::Rent(..) | Operation::Place(..) | Operation::Orders | Operation::Upkeep | Operation::Heal => {
                 Answer::Provisioned
@@ -650,6 +667,34 @@ impl Model {
                 route.history.retain(|earlier| *earlier != id);
             }
         }
+    }
+
+    /// True if the country of a number has another ready one.
+    fn has_other(&self, number: &PoolNumber) -> bool {
+        let is_other = |other: &PoolNumber| other.country == number.country && other.number != number.number;
+        self.numbers.values().any(|other| other.state == NumberState::Ready && is_other(other))
+    }
+
+    fn rotate(&mut self, number: &VirtualNumber) {
+        self.drain(number);
+        let now = self.second();
+        if let Some(number) = self.numbers.get_mut(number).filter(|number| number.rotating_since.is_none()) {
+            number.rotating_since = Some(now);
+            number.loss.conversations_listed = None;
+        }
+    }
+
+    /// Takes over from the table if the backend is still to be told of a rotation. A crash may prevent that.
+    pub fn accept_rotation_note(&mut self, number: &VirtualNumber, finished: bool, table: &Table) -> Verdict {
+        let (Some(number), Some(found)) = (self.numbers.get_mut(number), table.numbers.get(number)) else {
+            return Ok(());
+        };
+        let note = found.loss.unannounced_rotation;
+        ensure(note.is_none() || !finished && note == number.rotating_since, || {
+            format!("the note about the rotation of {number:?} is {note:?}")
+        })?;
+        number.loss.unannounced_rotation = note;
+        Ok(())
     }
 
     fn drain(&mut self, number: &VirtualNumber) {

@@ -61,6 +61,11 @@ pub enum Step {
         number: usize,
         crash: Option<(u8, Moment)>,
     },
+    /// A number is rotated, and the schedule runs; the process may crash at a request of healing.
+    Rotate {
+        number: usize,
+        crash: Option<(u8, Moment)>,
+    },
     /// Vonage gives a number back, and the schedule runs.
     Find(usize),
     /// Somebody calls in the `nth` live conversation that has more to do about calls than to connect them, and Vonage asks what comes
@@ -159,6 +164,8 @@ pub enum Action {
         change: TeamChange,
     },
     Drain(usize),
+    /// Rotates the `nth` number, of those that somebody dials if there are some.
+    Rotate(usize),
     AddNumber(Kind),
     /// Orders so many numbers more than there are, or fewer, in a request without time.
     PlaceOrder(Kind, i8),
@@ -166,7 +173,7 @@ pub enum Action {
     Orders,
     /// Runs the schedule, except for its last part.
     Upkeep,
-    /// Runs the last part of the schedule: healing of conversations on lost numbers.
+    /// Runs the last part of the schedule: healing of conversations on lost and rotated numbers.
     Heal,
     /// Runs the schedule that erases what is past its retention.
     Retain,
@@ -256,6 +263,7 @@ impl Step {
         let moment = prop_oneof![Just(Moment::Before), Just(Moment::After)];
         let concurrent = prop::option::weighted(0.3, Action::of_client());
         let lose = (0..8usize, prop::option::of((0..30u8, moment.clone())));
+        let rotate = (0..8usize, prop::option::of((0..30u8, moment.clone())));
         let age = prop::option::of((0..40u8, moment.clone()));
         let crash = (Action::any(), 0..9u8, moment.clone(), concurrent);
         let ring = (0..4usize, side(), Asked::some(), prop::option::weighted(0.3, (0..5u8, moment)));
@@ -269,6 +277,7 @@ impl Step {
             100 => Action::any().prop_map(Self::Do),
             16 => (Action::of_client(), Action::of_client()).prop_map(|(one, other)| Self::Concurrently(one, other)),
             7 => lose.prop_map(|(number, crash)| Self::Lose { number, crash }),
+            4 => rotate.prop_map(|(number, crash)| Self::Rotate { number, crash }),
             3 => (0..8usize).prop_map(Self::Find),
             2 => age.prop_map(Self::Age),
             2 => Self::guess(),
@@ -332,6 +341,7 @@ impl Action {
             5 => handle,
             10 => team,
             4 => (0..8usize).prop_map(Self::Drain),
+            3 => (0..8usize).prop_map(Self::Rotate),
             3 => (0..8usize).prop_map(Self::TakeAway),
             3 => (0..8usize).prop_map(Self::GiveBack),
             24 => Self::event(),

@@ -36,7 +36,7 @@ use shared::service::late_calls::Late;
 use shared::service::pin_calls::{PinCalls, Typed};
 use shared::service::place_call::{PlaceError, Placed, Placer};
 use shared::service::pool_cache::PoolCache;
-use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Upkeep};
+use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Rotated, Upkeep};
 use shared::service::recordings::{KeptRecordings, RecordingKeeper};
 use shared::service::restore::{Restored, Restorer};
 use shared::service::retention::{RetentionRun, Retired};
@@ -133,6 +133,7 @@ pub enum Operation {
     EraseNumber(RealNumber),
     Update(ConversationId, Change),
     Drain(VirtualNumber),
+    Rotate(VirtualNumber),
     /// Orders numbers of this kind until its country has that many.
     Rent(Kind, usize),
     /// The same in a request that has no time for any number: the order stays open.
@@ -177,6 +178,7 @@ pub enum Outcome {
     EraseNumber(Result<NumberErasure, StoreError>),
     Update(Result<Conversation, UpdateError>),
     Drain(Result<Drained, StoreError>),
+    Rotate(Result<Rotated, StoreError>),
     Rent(Result<Provisioned, StoreError>),
     Place(Result<Provisioned, StoreError>),
     Orders(Result<Vec<(OpenOrder, Provisioned)>, StoreError>),
@@ -403,9 +405,9 @@ impl Process {
 
     /// Heals conversations, as the schedule does after the upkeep of the pool.
     async fn heal(&self) -> Result<Healing, StoreError> {
-        let mut missing = self.store().whole_pool().await?;
-        missing.retain(|number| number.missing_since.is_some());
-        self.healer.run(&missing, None).await
+        let mut left = self.store().whole_pool().await?;
+        left.retain(|number| number.left_since().is_some());
+        self.healer.run(&left, None).await
     }
 
     /// Records an event, as the event webhook does. The numbers of a caller with PIN may be hidden, and tell nothing.
@@ -452,6 +454,7 @@ impl Process {
             Operation::EraseNumber(number) => Outcome::EraseNumber(self.erase_number(number).await),
             Operation::Update(id, change) => Outcome::Update(self.updater.update(*id, change).await),
             Operation::Drain(number) => Outcome::Drain(provisioner.drain(number).await),
+            Operation::Rotate(number) => Outcome::Rotate(provisioner.rotate(number).await),
             Operation::Rent(kind, count) => Outcome::Rent(provisioner.order(&order(*kind, *count), None).await),
             Operation::Place(kind, count) => {
                 let now = self.creator.clock.now();
@@ -554,6 +557,7 @@ fn number_in_state_renting(kind: Kind, index: u64, now: Timestamp) -> PoolNumber
         added_at: now,
         leased_until: now + SignedDuration::from_secs(60),
         draining_since: None,
+        rotating_since: None,
         missing_since: None,
         part: None,
         set_aside: false,

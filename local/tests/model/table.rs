@@ -69,6 +69,8 @@ pub struct Table {
     pub peak_usage: BTreeMap<(Country, Date), usize>,
     /// The times from which numbers of the pool are lost, as conversations see them.
     pub losses: BTreeMap<VirtualNumber, Timestamp>,
+    /// Rotated numbers of the pool, as their conversations see them.
+    pub rotations: BTreeMap<VirtualNumber, Timestamp>,
     /// The conversations that are listed for healing, each with the time of its next try.
     pub heals: BTreeMap<ConversationId, Timestamp>,
     /// The times at which people were last told of missed calls.
@@ -196,6 +198,7 @@ impl Table {
                 self.own_numbers.insert(number(of), time("ttl"));
                 let is_in_pool = time("ttl").is_none();
                 self.losses.extend(time("lost_since").filter(|_| is_in_pool).map(|since| (number(of), since)));
+                self.rotations.extend(time("rotating_since").filter(|_| is_in_pool).map(|since| (number(of), since)));
             }
             ("HEAL", None, _) => drop(self.heals.insert(parsed(&item["conversation"]), time("due_at").unwrap())),
             ("CONVERSATION", None, "CONVERSATION") if item["participants"].is_null() => {

@@ -1,4 +1,5 @@
-//! Healing that runs against itself, and against changes, ends and erasures of the same conversations.
+//! Healing that runs against itself, and against changes, ends and erasures of the same conversations: on lost numbers and on
+//! rotated ones.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,10 +7,12 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use shared::clock::Clock;
 use shared::domain::conversation::{Conversation, Lifetime};
+use shared::domain::phone::VirtualNumber;
+use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::side::Side;
 use shared::domain::words::Words;
 use shared::service::pool_cache::PoolCache;
-use shared::service::provision::Headroom;
+use shared::service::provision::{Headroom, Rotated};
 use shared::service::update::{Change, NewPhone, UpdateError, Updater};
 use shared::store::ScanPurpose;
 use testkit::Laptop;
@@ -20,6 +23,13 @@ const NUMBERS: usize = 4;
 
 /// Number of conversations on the lost number.
 const CONVERSATIONS: usize = 8;
+
+/// The reason for which conversations leave their numbers.
+#[derive(Clone, Copy, Debug)]
+enum Cause {
+    Loss,
+    Rotation,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
@@ -50,9 +60,32 @@ async fn perform(laptop: Arc<Laptop>, conversation: Conversation, operation: Ope
     }
 }
 
-/// Takes the number away that the first participants dial, and heals in several runs at once, while each conversation meets
-/// the operation.
-async fn race(operation: Operation) -> (Arc<Laptop>, Sandboxes, Vec<Conversation>) {
+/// Takes a number away. Returns it as the schedule finds it.
+async fn lose(laptop: &Laptop, numbers: &[VirtualNumber]) -> Vec<PoolNumber> {
+    for number in numbers {
+        let taken = laptop.vonage_form("/number/cancel", &[("country", "GB"), ("msisdn", number.as_str())]).await;
+        assert_eq!(taken.status, 200);
+    }
+    provisioner(laptop).await.upkeep(None, &Headroom::default(), None).await.unwrap().left
+}
+
+/// Rotates numbers, each in three requests at once. Returns those that are rotated now.
+async fn rotate(laptop: &Arc<Laptop>, numbers: &[VirtualNumber]) -> Vec<PoolNumber> {
+    let mut tasks = Vec::new();
+    for number in numbers.iter().flat_map(|number| [number.clone(), number.clone(), number.clone()]) {
+        let provisioner = provisioner(laptop).await;
+        tasks.push(async move { provisioner.rotate(&number).await.unwrap() });
+    }
+    for rotated in at_once(tasks).await {
+        assert!(matches!(rotated, Rotated::Rotating(_) | Rotated::NoOther(_)), "{rotated:?}");
+    }
+    let pool = laptop.store().whole_pool().await.unwrap();
+    pool.into_iter().filter(|number| number.rotating_since.is_some()).collect()
+}
+
+/// Takes numbers away that the first participants dial, or rotates them, and heals in several runs at once, while each
+/// conversation meets the operation.
+async fn race(cause: Cause, operation: Operation) -> (Arc<Laptop>, Sandboxes, Vec<Conversation>) {
     let (laptop, sandboxes) = start(&[]).await;
     laptop.rent("GB", NUMBERS).await;
     let laptop = Arc::new(laptop);
@@ -60,17 +93,18 @@ async fn race(operation: Operation) -> (Arc<Laptop>, Sandboxes, Vec<Conversation
     for pair in (0..CONVERSATIONS).map(|nth| [2 * nth, 2 * nth + 1]) {
         conversations.push(create(sandboxes.of(0), pair).await.unwrap());
     }
-    let lost: BTreeSet<_> = conversations.iter().map(|conversation| &conversation.participants[0].sees).collect();
-    for number in lost.into_iter().take(NUMBERS - 2) {
-        let taken = laptop.vonage_form("/number/cancel", &[("country", "GB"), ("msisdn", number.as_str())]).await;
-        assert_eq!(taken.status, 200);
-    }
-    let upkeep = provisioner(&laptop).await.upkeep(None, &Headroom::default(), None).await.unwrap();
-    assert!(!upkeep.missing.is_empty());
+    let dialled: BTreeSet<_> =
+        conversations.iter().map(|conversation| conversation.participants[0].sees.clone()).collect();
+    let dialled: Vec<_> = dialled.into_iter().take(NUMBERS - 2).collect();
+    let left = match cause {
+        Cause::Loss => lose(&laptop, &dialled).await,
+        Cause::Rotation => rotate(&laptop, &dialled).await,
+    };
+    assert_eq!(left.len(), dialled.len());
     let mut tasks: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
     for _ in 0..3 {
-        let (healer, missing) = (healer(&laptop, sandboxes.outbox.clone()), upkeep.missing.clone());
-        tasks.push(Box::pin(async move { assert_eq!(healer.run(&missing, None).await.unwrap().failed, 0) }));
+        let (healer, left) = (healer(&laptop, sandboxes.outbox.clone()), left.clone());
+        tasks.push(Box::pin(async move { assert_eq!(healer.run(&left, None).await.unwrap().failed, 0) }));
     }
     for (nth, conversation) in conversations.iter().enumerate() {
         tasks.push(Box::pin(perform(laptop.clone(), conversation.clone(), operation, 100 + nth)));
@@ -79,19 +113,19 @@ async fn race(operation: Operation) -> (Arc<Laptop>, Sandboxes, Vec<Conversation
     // What a race left is done by a later run.
     for _ in 0..2 {
         laptop.advance(2);
-        let done = healer(&laptop, sandboxes.outbox.clone()).run(&upkeep.missing, None).await.unwrap();
+        let done = healer(&laptop, sandboxes.outbox.clone()).run(&left, None).await.unwrap();
         assert_eq!((done.unhealed, done.failed), (0, 0));
     }
     (laptop, sandboxes, conversations)
 }
 
-/// Checks that no live conversation is on a lost number, that nobody got two texts of one number, and that the backend
+/// Checks that no live conversation is on a lost or rotated number, that nobody got two texts of one number, and that the backend
 /// knows of each participant with another number.
 async fn check(laptop: &Laptop, sandboxes: &Sandboxes) -> Vec<Conversation> {
     let table = laptop.table().await;
     assert_eq!(table.heals, []);
     let now = laptop.clock.now();
-    let lost = table.pool.iter().filter(|number| number.missing_since.is_some());
+    let lost = table.pool.iter().filter(|number| number.left_since().is_some());
     let lost: BTreeSet<_> = lost.map(|number| number.number.clone()).collect();
     let events = laptop.stack.bus.events();
     for conversation in &table.conversations {
@@ -101,7 +135,9 @@ async fn check(laptop: &Laptop, sandboxes: &Sandboxes) -> Vec<Conversation> {
             let is_told = events.iter().any(|event| {
                 let detail = &event["detail"];
                 let is_this = detail["conversation"] == conversation.id.to_string();
-                is_this && detail["side"] == format!("{side:?}") && detail["healed"] == "true"
+                is_this
+                    && detail["side"] == format!("{side:?}")
+                    && (detail["healed"] == "true" || detail["moved"] == "true")
             });
             assert_eq!(is_told, !participant.previously_seen.is_empty(), "{conversation:?} {events:?}");
         }
@@ -114,8 +150,8 @@ async fn check(laptop: &Laptop, sandboxes: &Sandboxes) -> Vec<Conversation> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_runs_heal_each_conversation_once() {
-    for _ in 0..rounds() {
-        let (laptop, sandboxes, before) = race(Operation::None).await;
+    for cause in (0..rounds()).flat_map(|_| [Cause::Loss, Cause::Rotation]) {
+        let (laptop, sandboxes, before) = race(cause, Operation::None).await;
         let after = check(&laptop, &sandboxes).await;
         let changed = after.iter().map(|conversation| {
             let changed = Side::BOTH.map(|side| conversation.participant(side).previously_seen.len());
@@ -140,7 +176,7 @@ async fn scan_that_ran_out_of_time_is_continued() {
     let number = conversation.participants[0].sees.to_string();
     let taken = laptop.vonage_form("/number/cancel", &[("country", "GB"), ("msisdn", &number)]).await;
     assert_eq!(taken.status, 200);
-    let missing = provisioner(&laptop).await.upkeep(None, &Headroom::default(), None).await.unwrap().missing;
+    let missing = provisioner(&laptop).await.upkeep(None, &Headroom::default(), None).await.unwrap().left;
     let run = async |deadline| healer(&laptop, sandboxes.outbox.clone()).run(&missing, deadline).await.unwrap();
     let saved = async || laptop.store().saved_route_scan(ScanPurpose::Healing).await.unwrap();
     let soon = laptop.clock.now() + SignedDuration::from_secs(20);
@@ -150,8 +186,11 @@ async fn scan_that_ran_out_of_time_is_continued() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn healing_meets_ends_erasures_and_changes() {
-    for operation in [Operation::End, Operation::Erase, Operation::Phone, Operation::Lifetime] {
-        let (laptop, sandboxes, before) = race(operation).await;
+    let operations = [Operation::End, Operation::Erase, Operation::Phone, Operation::Lifetime];
+    for (cause, operation) in
+        [Cause::Loss, Cause::Rotation].into_iter().flat_map(|cause| operations.map(|one| (cause, one)))
+    {
+        let (laptop, sandboxes, before) = race(cause, operation).await;
         let after = check(&laptop, &sandboxes).await;
         let now = laptop.clock.now();
         match operation {
@@ -160,4 +199,20 @@ async fn healing_meets_ends_erasures_and_changes() {
             Operation::Phone | Operation::Lifetime | Operation::None => assert_eq!(after.len(), before.len()),
         }
     }
+}
+
+/// However many rotations run at once, conversations keep a number to which they can move.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rotations_at_once_leave_one_ready_number() {
+    let (laptop, _sandboxes) = start(&[]).await;
+    laptop.rent("GB", NUMBERS).await;
+    let laptop = Arc::new(laptop);
+    let numbers: Vec<_> = laptop.store().whole_pool().await.unwrap().into_iter().map(|number| number.number).collect();
+    for _ in 0..2 {
+        assert_eq!(rotate(&laptop, &numbers).await.len(), NUMBERS - 1);
+        let table = laptop.table().await;
+        assert_eq!(table.pool.iter().filter(|number| number.state == NumberState::Ready).count(), 1);
+    }
+    let told = laptop.stack.bus.events().into_iter().map(|event| event["detail"]["number"].to_string());
+    assert_eq!(told.collect::<BTreeSet<_>>().len(), NUMBERS - 1);
 }

@@ -150,6 +150,7 @@ fn number(index: usize) -> PoolNumber {
         added_at: now(),
         leased_until: after(60),
         draining_since: None,
+        rotating_since: None,
         missing_since: None,
         part: None,
         set_aside: false,

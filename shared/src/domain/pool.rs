@@ -171,6 +171,9 @@ pub struct PoolNumber {
     /// The time from which it was no longer given to conversations.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub draining_since: Option<Timestamp>,
+    /// The time from which its live conversations move to other numbers, if it is rotated. It is draining then.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub rotating_since: Option<Timestamp>,
     /// The time from which Vonage no longer listed it as the account's, if it is lost, or was when it began to drain.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
@@ -180,12 +183,12 @@ pub struct PoolNumber {
     /// True if it is a standing mask, or is to become one. It stays so while it is lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub set_aside: bool,
-    /// Notes about its loss, or its return, for what is still to be done.
+    /// Notes about its loss, its return or its rotation, for what is still to be done.
     #[serde(flatten)]
     pub loss: LossNotes,
 }
 
-/// Notes about the loss of a number.
+/// Notes about the loss or the rotation of a number.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LossNotes {
     /// The time of a loss that the backend has not been told of.
@@ -194,8 +197,11 @@ pub struct LossNotes {
     /// The time of a return that the backend has not been told of.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub unannounced_return: Option<Timestamp>,
-    /// Set if the live conversations on the lost number are listed: true if they were to be healed, false if the backend was
-    /// only to be told.
+    /// The time of a rotation that the backend has not been told of.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    pub unannounced_rotation: Option<Timestamp>,
+    /// Set if the live conversations on the lost or rotated number are listed: true if they were to get another number, false if
+    /// the backend was only to be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversations_listed: Option<bool>,
 }
@@ -206,9 +212,21 @@ impl PoolNumber {
         !matches!(self.state, NumberState::Renting | NumberState::Lost)
     }
 
-    /// True if the live conversations on this lost number are not listed yet, or are to be `healed` and were not then.
+    /// Returns the time from which its live conversations are to leave it, because it is rotated or lost.
+    pub fn left_since(&self) -> Option<Timestamp> {
+        self.rotating_since.or(self.missing_since)
+    }
+
+    /// True if its live conversations get other numbers: those of a rotated one always, and those of a lost one if that `heals`.
+    pub fn moves_conversations(&self, heals: bool) -> bool {
+        self.rotating_since.is_some() || heals && self.missing_since.is_some()
+    }
+
+    /// True if the live conversations that are to leave this number are not listed yet, or are to get another one and were not
+    /// then.
     pub fn has_unlisted_conversations(&self, heals: bool) -> bool {
-        self.missing_since.is_some() && self.loss.conversations_listed.is_none_or(|healed| heals && !healed)
+        let moves = self.moves_conversations(heals);
+        self.left_since().is_some() && self.loss.conversations_listed.is_none_or(|moved| moves && !moved)
     }
 
     /// Returns the monthly rent in EUR that the ledger holds for it: none since Vonage took it away.

@@ -1,4 +1,4 @@
-//! Events for the backend about numbers that the carrier takes away.
+//! Events for the backend about numbers that the carrier takes away, and about those that are rotated.
 //!
 //! Each is sent at least once: a note in the table says that it is due, and is removed when the bus has it.
 
@@ -44,15 +44,21 @@ pub(super) fn due_events(number: &PoolNumber) -> Vec<Event> {
     };
     let lost = number.loss.unannounced_loss.map(|at| (at, "Number lost"));
     let found = number.loss.unannounced_return.map(|at| (at, "Number found"));
-    let mut due: Vec<_> = lost.into_iter().chain(found).collect();
+    let rotated = number.loss.unannounced_rotation.map(|at| (at, "Number rotated"));
+    let mut due: Vec<_> = lost.into_iter().chain(found).chain(rotated).collect();
     due.sort_unstable_by_key(|(at, _)| *at);
     due.into_iter().map(|(at, detail_type)| event(detail_type, at)).collect()
 }
 
-/// Returns the event of a live conversation in which the participant on `side` dialled a number that is lost.
-pub(super) fn conversation_event(conversation: &Conversation, side: Side, is_healed: bool) -> Event {
+/// Returns the event of a live conversation in which the participant on `side` dialled a number that is lost, or rotated.
+/// `has_other`: the participant has another number now.
+pub(super) fn conversation_event(conversation: &Conversation, side: Side, is_rotation: bool, has_other: bool) -> Event {
     let reference = conversation.reference.as_ref().map(|reference| reference.as_str()).unwrap_or_default();
+    let (detail_type, outcome) = match is_rotation {
+        true => ("Dialled number rotated", "moved"),
+        false => ("Dialled number lost", "healed"),
+    };
     let detail = json!({"conversation": conversation.id, "reference": reference, "side": side,
-                        "healed": is_healed.to_string(), "revision": conversation.revision.to_string()});
-    Event { detail_type: "Dialled number lost", detail }
+                        outcome: has_other.to_string(), "revision": conversation.revision.to_string()});
+    Event { detail_type, detail }
 }

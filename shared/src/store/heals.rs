@@ -1,4 +1,5 @@
-//! Live conversations on lost numbers, one item each in one partition, and the transaction that gives them other numbers.
+//! Live conversations on lost or rotated numbers, one item each in one partition, and the transaction that gives them other
+//! numbers.
 //!
 //! An item stays until its conversation has other numbers, both people and the backend know, or the conversation is over.
 
@@ -29,7 +30,7 @@ const LONGEST_PAUSE: u32 = 6;
 /// Pause before the next look at a conversation that is not to be healed, and perhaps is over by then.
 const PUT_ASIDE: SignedDuration = SignedDuration::from_hours(24);
 
-/// A live conversation on a lost number.
+/// A live conversation on a number that it is to leave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heal {
     /// The conversation.
@@ -37,7 +38,10 @@ pub struct Heal {
     /// The sides that got another number, and about whom the backend and they themselves are still to be told.
     #[serde(default)]
     pub healed: Vec<Side>,
-    /// The losses of which the backend has been told while there was no other number.
+    /// Those of them whose number was rotated. The others have lost theirs.
+    #[serde(default)]
+    pub rotated: Vec<Side>,
+    /// The losses and rotations of which the backend has been told while there was no other number.
     #[serde(default)]
     pub reported: Vec<Loss>,
     /// Number of tries that found no number.
@@ -50,14 +54,17 @@ pub struct Heal {
     pub revision: u32,
 }
 
-/// The loss of the number that a participant dials.
+/// The loss of the number that a participant dials, or its rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// The participant's side.
     pub side: Side,
-    /// The time from which Vonage no longer listed the number.
+    /// The time from which Vonage no longer listed the number, or from which it is rotated.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub since: Timestamp,
+    /// True if the number is rotated, and still works.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_rotation: bool,
 }
 
 impl Heal {
@@ -85,7 +92,7 @@ pub struct DueHeals {
 }
 
 impl Store {
-    /// Lists conversations that are on a lost number at `now`. Can be repeated.
+    /// Lists conversations that are on a lost or rotated number at `now`. Can be repeated.
     pub async fn list_heals(&self, conversations: &[ConversationId], now: Timestamp) -> Result<(), StoreError> {
         // A transaction may contain an item only once, and both sides may dial a lost number.
         let mut unique = conversations.to_vec();
@@ -155,9 +162,10 @@ impl Store {
 
 fn save(heal: &Heal) -> Result<Write, StoreError> {
     Ok(Write::update(Key::Heal(heal.conversation))
-        .set("healed = :healed, reported = :reported, tries = :tries, due_at = :due, revision = :next")
+        .set("healed = :healed, rotated = :rotated, reported = :reported, tries = :tries, due_at = :due, revision = :next")
         .when("revision = :seen")
         .bind(":healed", item::value(&heal.healed)?)
+        .bind(":rotated", item::value(&heal.rotated)?)
         .bind(":reported", item::value(&heal.reported)?)
         .bind(":tries", item::integer(heal.tries))
         .bind(":due", item::seconds(heal.due_at))

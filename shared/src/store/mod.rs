@@ -82,7 +82,7 @@ pub use kinds::{ItemKind, Versions};
 pub use leg_events::{LegNumbers, Recorded};
 pub use legs::{LegOwner, LegPhone};
 pub use missed_calls::LegIds;
-pub use numbers::{NumbersPage, RentError, WORK_PAGE};
+pub use numbers::{Departure, NumbersPage, RentError, WORK_PAGE};
 pub use participations::ParticipationsPage;
 pub use pin_calls::{AcceptedCall, Counted, PinCall, PinOwner, TriesOf};
 pub use placed_calls::PlacedCall;

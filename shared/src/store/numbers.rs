@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::item::{self, Key, NUMBER_PREFIX};
+use super::item::{self, Item, Key, NUMBER_PREFIX};
 use super::passed_over::PassedOver;
 use super::pool::{self, Ledger};
 use super::transaction::Outcome;
@@ -67,6 +67,24 @@ struct OwnNumber {
     /// The time from which Vonage no longer lists it, if it is lost. Its key is known without the country.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     lost_since: Option<Timestamp>,
+    /// The time from which it is rotated, if it is.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
+    rotating_since: Option<Timestamp>,
+}
+
+/// The reason for which live conversations are to leave a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Departure {
+    /// The time from which it holds.
+    pub since: Timestamp,
+    /// True if the number is rotated and still works, false if it is lost.
+    pub is_rotation: bool,
+}
+
+impl OwnNumber {
+    fn of(country: Country) -> Self {
+        Self { country, lost_since: None, rotating_since: None }
+    }
 }
 
 impl Store {
@@ -160,8 +178,7 @@ impl Store {
         seen: &Ledger,
         order: Option<&OpenOrder>,
     ) -> Result<(), RentError> {
-        let own =
-            Key::OwnNumber(&number.number).with(&OwnNumber { country: number.country, lost_since: None }, None)?;
+        let own = Key::OwnNumber(&number.number).with(&OwnNumber::of(number.country), None)?;
         let mut transaction = vec![
             pool::add_to_ledger(number, seen),
             Write::put(key(number).with(number, None)?).when("attribute_not_exists(pk)"),
@@ -229,17 +246,27 @@ impl Store {
     /// Starts the draining of a number, so that no conversation gets it any more. False if it has changed since it was
     /// read.
     pub async fn begin_draining(&self, number: &PoolNumber, now: Timestamp) -> Result<bool, StoreError> {
-        let drain = change_state(number, number.state, NumberState::Draining)?
-            .set("draining_since = :now")
-            .when("leased_until = :lease")
-            .bind(":lease", item::seconds(number.leased_until))
-            .bind(":now", item::seconds(now));
-        let mut transaction = match number.part {
-            Some(part) => unlist(number, part, drain).into(),
-            None => vec![drain],
+        let drain = change_state(number, number.state, NumberState::Draining)?;
+        let ledger = pool::move_in_ledger(number, number.state, NumberState::Draining);
+        self.transact_settled(draining(number, drain, ledger, now)).await
+    }
+
+    /// Starts the rotation of a number: it drains, and its live conversations are to get other numbers. False if it has changed
+    /// since it was read, or is the last ready one of its country.
+    pub async fn begin_rotation(&self, number: &PoolNumber, now: Timestamp) -> Result<bool, StoreError> {
+        let rotate = change_state(number, number.state, NumberState::Draining)?
+            .set("rotating_since = :now, unannounced_rotation = :now")
+            .remove("conversations_listed")
+            .when("attribute_not_exists(rotating_since)");
+        let mut transaction = if number.state == NumberState::Draining {
+            vec![rotate.bind(":now", item::seconds(now))]
+        } else {
+            let ledger = pool::move_in_ledger(number, number.state, NumberState::Draining);
+            let ledger = if number.state == NumberState::Ready { ledger.when("#from > :one") } else { ledger };
+            draining(number, rotate, ledger, now)
         };
-        transaction.push(pool::move_in_ledger(number, number.state, NumberState::Draining));
-        transaction.extend(change_work(number, number.state.work(), Some(Work::Draining)));
+        let own = Write::update(Key::OwnNumber(&number.number)).set("rotating_since = :now");
+        transaction.push(own.when("attribute_exists(pk)").bind(":now", item::seconds(now)));
         self.transact_settled(transaction).await
     }
 
@@ -307,16 +334,30 @@ impl Store {
 
     /// Returns the times from which two numbers are lost, of those that are. One consistent read.
     pub async fn losses(&self, numbers: [&VirtualNumber; 2]) -> Result<[Option<Timestamp>; 2], StoreError> {
+        let lost_since = |own: &Item| item::time(own, "lost_since");
+        Ok(self.own_numbers(numbers).await?.map(|own| own.as_ref().and_then(lost_since)))
+    }
+
+    /// Returns the reasons for which live conversations are to leave two numbers, of those that they are to leave. One
+    /// consistent read.
+    pub async fn departures(&self, numbers: [&VirtualNumber; 2]) -> Result<[Option<Departure>; 2], StoreError> {
+        let departure = |own: &Item| {
+            let rotation = item::time(own, "rotating_since").map(|since| Departure { since, is_rotation: true });
+            rotation.or_else(|| Some(Departure { since: item::time(own, "lost_since")?, is_rotation: false }))
+        };
+        Ok(self.own_numbers(numbers).await?.map(|own| own.as_ref().and_then(departure)))
+    }
+
+    async fn own_numbers(&self, numbers: [&VirtualNumber; 2]) -> Result<[Option<Item>; 2], StoreError> {
         let [a, b] = numbers;
         // A batch may contain a key only once.
         let keys = [a].into_iter().chain((a != b).then_some(b)).map(Key::OwnNumber);
         let items = self.batch_get(keys).await?;
-        let lost_since = |number: &VirtualNumber| {
+        let own = |number: &VirtualNumber| {
             let partition = item::caller_partition(number.as_str());
-            let own = items.iter().find(|item| item::partition(item) == partition)?;
-            item::time(own, "lost_since")
+            items.iter().find(|item| item::partition(item) == partition).cloned()
         };
-        Ok(numbers.map(lost_since))
+        Ok(numbers.map(own))
     }
 
     /// Returns the losses of those of these numbers, which are all different, that are lost. One consistent read for each 100.
@@ -345,22 +386,27 @@ impl Store {
         self.transact_settled(vec![is_lost, mark_lost(number, since)]).await
     }
 
-    /// Notes that the live conversations on a lost number are listed, to be healed or only reported.
+    /// Notes that the live conversations that are to leave a number are listed, to get another one or only to be reported.
     pub async fn note_conversations_listed(&self, number: &PoolNumber, heals: bool) -> Result<(), StoreError> {
-        let Some(since) = number.missing_since else { return Ok(()) };
+        let (condition, since) = match (number.rotating_since, number.missing_since) {
+            (Some(since), _) => ("rotating_since = :since", since),
+            (None, Some(since)) => ("missing_since = :since AND attribute_not_exists(rotating_since)", since),
+            (None, None) => return Ok(()),
+        };
         let note = Write::update(key(number))
-            .set("conversations_listed = :heals")
-            .when("missing_since = :since")
-            .bind(":heals", AttributeValue::Bool(heals))
+            .set("conversations_listed = :moves")
+            .when(condition)
+            .bind(":moves", AttributeValue::Bool(number.moves_conversations(heals)))
             .bind(":since", item::seconds(since));
         self.update(note).await.map(drop)
     }
 
-    /// Notes that the backend has been told of the loss and the return of a number, as far as they are in `number`.
+    /// Notes that the backend has been told of the loss, the return and the rotation of a number, as far as they are in `number`.
     pub async fn note_announced(&self, number: &PoolNumber) -> Result<(), StoreError> {
         let notes = [
             ("unannounced_loss", number.loss.unannounced_loss),
             ("unannounced_return", number.loss.unannounced_return),
+            ("unannounced_rotation", number.loss.unannounced_rotation),
         ];
         for (name, time) in notes {
             let Some(time) = time else { continue };
@@ -369,6 +415,22 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Returns the writes that start to drain a number at `now`: its `change`, and that of the `ledger`.
+fn draining(number: &PoolNumber, change: Write, ledger: Write, now: Timestamp) -> Vec<Write> {
+    let drain = change
+        .set("draining_since = :now")
+        .when("leased_until = :lease")
+        .bind(":lease", item::seconds(number.leased_until))
+        .bind(":now", item::seconds(now));
+    let mut writes = match number.part {
+        Some(part) => unlist(number, part, drain).into(),
+        None => vec![drain],
+    };
+    writes.push(ledger);
+    writes.extend(change_work(number, number.state.work(), Some(Work::Draining)));
+    writes
 }
 
 /// Marks a number as lost in the item that is known without its country.

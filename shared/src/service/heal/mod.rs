@@ -1,6 +1,6 @@
-//! Healing: a participant of a live conversation who dials or sees a number that is lost gets another one.
+//! Healing: a participant of a live conversation who dials or sees a number that is lost, or rotated, gets another one.
 //!
-//! A scan of the table lists the live conversations on a lost number. Each of them then gets another number in one
+//! A scan of the table lists the live conversations on such a number. Each of them then gets another number in one
 //! transaction, with the mark that both people and the backend are still to be told. Every step can be interrupted, and runs
 //! at the same time do each step once.
 
@@ -27,7 +27,7 @@ use crate::service::demand::DemandRecorder;
 use crate::service::pool_cache::PoolCache;
 use crate::service::scan_run::{GRACE, ScanProgress, ScanRun};
 use crate::service::verify_number::VerifiedSide;
-use crate::store::{Heal, Loss, MAX_NUMBERS, RouteScan, ScanPurpose, Store, StoreError};
+use crate::store::{Departure, Heal, Loss, MAX_NUMBERS, RouteScan, ScanPurpose, Store, StoreError};
 use crate::vonage::sms::TextSender;
 
 /// Time before the deadline at which a run stops listing conversations, to heal those that it has found.
@@ -64,7 +64,8 @@ pub struct Healer<T> {
     pub demand: DemandRecorder,
     /// Tells the backend.
     pub announcer: Announcer,
-    /// True if conversations get other numbers; otherwise the backend is only told of them.
+    /// True if conversations on lost numbers get others; otherwise the backend is only told of them. Those on rotated numbers
+    /// always do.
     pub heals: bool,
 }
 
@@ -73,7 +74,7 @@ pub struct Healer<T> {
 pub struct Healing {
     /// Number of participants who got another number.
     pub healed: usize,
-    /// Number of participants who still dial a lost number.
+    /// Number of participants who still dial a lost or rotated number.
     pub unhealed: usize,
     /// Number of conversations with a failed step, which the next run repeats.
     pub failed: usize,
@@ -81,7 +82,7 @@ pub struct Healing {
     pub is_out_of_time: bool,
 }
 
-/// The result of an attempt to replace lost numbers.
+/// The result of an attempt to replace numbers.
 enum Replaced {
     /// The conversation with other numbers for some or all sides that need one.
     Healed(Box<Conversation>),
@@ -94,9 +95,9 @@ enum Replaced {
 type Picked = (Vec<(Side, VirtualNumber)>, Vec<NoFreeNumber>);
 
 impl<T: TextSender> Healer<T> {
-    /// Lists the live conversations on the `lost` numbers, and settles those that are due.
-    pub async fn run(&self, lost: &[PoolNumber], deadline: Option<Timestamp>) -> Result<Healing, StoreError> {
-        self.list_conversations(lost, deadline).await?;
+    /// Lists the live conversations on the `left` numbers, which are lost or rotated, and settles those that are due.
+    pub async fn run(&self, left: &[PoolNumber], deadline: Option<Timestamp>) -> Result<Healing, StoreError> {
+        self.list_conversations(left, deadline).await?;
         let (mut done, mut from) = (Healing::default(), None);
         loop {
             let page = self.store.due_heals(self.clock.now(), from).await?;
@@ -129,10 +130,10 @@ impl<T: TextSender> Healer<T> {
         deadline.is_some_and(|deadline| self.clock.now() + texts + texts + TIME_FOR_ONE >= deadline)
     }
 
-    /// Lists the live conversations on those lost numbers for which that is not done yet. A number that was lost a moment ago
-    /// is scanned for again later, because a creation may be about to use it.
-    async fn list_conversations(&self, lost: &[PoolNumber], deadline: Option<Timestamp>) -> Result<(), StoreError> {
-        let mut left: Vec<_> = lost.iter().filter(|number| number.has_unlisted_conversations(self.heals)).collect();
+    /// Lists the live conversations on those numbers for which that is not done yet. A number that was lost or rotated a moment
+    /// ago is scanned for again later, because a creation may be about to use it.
+    async fn list_conversations(&self, numbers: &[PoolNumber], deadline: Option<Timestamp>) -> Result<(), StoreError> {
+        let mut left: Vec<_> = numbers.iter().filter(|number| number.has_unlisted_conversations(self.heals)).collect();
         while !left.is_empty() {
             let saved = self.store.saved_route_scan(ScanPurpose::Healing).await?;
             let covers = |scan: &RouteScan, number: &PoolNumber| scan.numbers.contains(&number.number);
@@ -154,7 +155,7 @@ impl<T: TextSender> Healer<T> {
             }
             let began_at = run.scan.began_at;
             for number in left.iter().filter(|number| covers(&run.scan, number)) {
-                if number.missing_since.is_some_and(|since| since + GRACE <= began_at) {
+                if number.left_since().is_some_and(|since| since + GRACE <= began_at) {
                     self.store.note_conversations_listed(number, self.heals).await?;
                 }
             }
@@ -163,7 +164,7 @@ impl<T: TextSender> Healer<T> {
         Ok(())
     }
 
-    /// Replaces the lost numbers of a conversation, and tells both people and the backend. Its item stays if something is left
+    /// Replaces the lost and rotated numbers of a conversation, and tells both people and the backend. Its item stays if something is left
     /// to do.
     async fn settle(&self, mut heal: Heal, done: &mut Healing) -> Result<(), StoreError> {
         for attempt in 0..ATTEMPTS {
@@ -172,8 +173,9 @@ impl<T: TextSender> Healer<T> {
                 return self.store.finish_heal(&heal).await;
             };
             let mut lost = self.losses(&conversation, now).await?;
-            if self.heals && !lost.is_empty() {
-                match self.replace(&conversation, &lost, &mut heal, attempt).await? {
+            let to_move: Vec<_> = lost.iter().copied().filter(|loss| self.moves(loss)).collect();
+            if !to_move.is_empty() {
+                match self.replace(&conversation, &to_move, &mut heal, attempt).await? {
                     Replaced::Healed(healed) => {
                         let sees =
                             |conversation: &Conversation, loss: &Loss| conversation.participant(loss.side).sees.clone();
@@ -196,16 +198,25 @@ impl<T: TextSender> Healer<T> {
         Err(StoreError::Contended("a conversation"))
     }
 
-    /// Returns the losses of the numbers that the participants of an active conversation see.
+    /// True if a participant gets another number.
+    fn moves(&self, loss: &Loss) -> bool {
+        self.heals || loss.is_rotation
+    }
+
+    /// Returns the losses and rotations of the numbers that the participants of an active conversation see.
     async fn losses(&self, conversation: &Conversation, now: Timestamp) -> Result<Vec<Loss>, StoreError> {
         if !conversation.is_active(now) {
             return Ok(Vec::new());
         }
-        let losses = self.store.losses(Side::BOTH.map(|side| &conversation.participant(side).sees)).await?;
-        Ok(Side::BOTH.into_iter().filter_map(|side| Some(Loss { side, since: losses[side.index()]? })).collect())
+        let left = self.store.departures(Side::BOTH.map(|side| &conversation.participant(side).sees)).await?;
+        let loss = |side: Side| {
+            let Departure { since, is_rotation } = left[side.index()]?;
+            Some(Loss { side, since, is_rotation })
+        };
+        Ok(Side::BOTH.into_iter().filter_map(loss).collect())
     }
 
-    /// Gives the participants whose numbers are `lost` other ones, as far as there are any that are free for them.
+    /// Gives the participants whose numbers are `lost` or rotated other ones, as far as there are any that are free for them.
     async fn replace(
         &self,
         before: &Conversation,
@@ -256,6 +267,9 @@ impl<T: TextSender> Healer<T> {
             next.reported.retain(|loss| loss.side != *side);
             next.healed.retain(|healed| healed != side);
             next.healed.push(*side);
+            next.rotated.retain(|rotated| rotated != side);
+            next.rotated
+                .extend(lost.iter().filter(|loss| loss.side == *side && loss.is_rotation).map(|loss| loss.side));
         }
         let sides: Vec<Side> = picked.iter().map(|(side, _)| *side).collect();
         if !self.store.heal_conversation([before, &after], &sides, &routes, &next, now).await? {
@@ -319,9 +333,10 @@ impl<T: TextSender> Healer<T> {
         if conversation.is_active(now) {
             self.text(&mut conversation, &heal.healed).await?;
         }
-        let healed = heal.healed.iter().map(|side| conversation_event(&conversation, *side, true));
+        let is_rotated = |side: &Side| heal.rotated.contains(side);
+        let healed = heal.healed.iter().map(|side| conversation_event(&conversation, *side, is_rotated(side), true));
         let unhealed = lost.iter().filter(|loss| !heal.reported.contains(loss));
-        let unhealed = unhealed.map(|loss| conversation_event(&conversation, loss.side, false));
+        let unhealed = unhealed.map(|loss| conversation_event(&conversation, loss.side, loss.is_rotation, false));
         let events: Vec<_> = healed.chain(unhealed).collect();
         if let Err(error) = self.announcer.send(&events).await {
             let id = conversation.id;
@@ -332,11 +347,12 @@ impl<T: TextSender> Healer<T> {
         done.healed += heal.healed.len();
         done.unhealed += lost.len();
         heal.healed.clear();
+        heal.rotated.clear();
         heal.reported = lost.to_vec();
         if lost.is_empty() {
             return self.store.finish_heal(&heal).await;
         }
-        if self.heals {
+        if lost.iter().any(|loss| self.moves(loss)) {
             heal.postpone(now);
         } else {
             heal.put_aside(now);

@@ -107,8 +107,8 @@ impl Provisioner {
         }
     }
 
-    /// Tells the backend of numbers that were lost or came back, and lists those that Vonage does not list now. Those whose
-    /// events a crash has left are found by the comparison.
+    /// Tells the backend of numbers that were lost, came back or are rotated, and lists those that conversations are to leave.
+    /// Those whose events a crash has left are found by the comparison.
     pub(super) async fn announce_changes(
         &self,
         ledger: &Ledger,
@@ -125,12 +125,12 @@ impl Provisioner {
                     let Some(page) = done.step(page)? else { break };
                     // The rest waits for another run.
                     left = page.next.is_some() && !self.out_of_time(deadline);
-                    done.missing.extend(page.numbers.into_iter().filter(|number| number.missing_since.is_some()));
+                    done.left.extend(page.numbers.into_iter().filter(|number| number.left_since().is_some()));
                     after = page.next;
                 }
             }
         }
-        self.announce(&done.missing).await?;
+        self.announce(&done.left).await?;
         for number in done.found_again.clone() {
             let number = self.store.pool_number(&number).await;
             self.announce(done.step(number)?.flatten().as_slice()).await?;
@@ -138,7 +138,7 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Tells the backend of those of the `numbers` that were lost or came back, and notes that. What fails stays for the next
+    /// Tells the backend of those of the `numbers` that were lost, came back or are rotated, and notes that. What fails stays for the next
     /// run.
     pub async fn announce(&self, numbers: &[PoolNumber]) -> Result<(), StoreError> {
         for number in numbers {

@@ -10,6 +10,7 @@ mod draining;
 mod lost;
 mod open_orders;
 mod order;
+mod rotation;
 mod search_cursor;
 mod settings;
 mod shortfall;
@@ -36,6 +37,7 @@ pub use account_walk::WalkEnd;
 pub use draining::Drained;
 pub use open_orders::ORDERS_SOURCE;
 pub use order::{Order, Provisioned};
+pub use rotation::Rotated;
 use search_cursor::SearchCursor;
 pub use settings::{MOST_CHANGED_PHONES, SettingsChange, SettingsError};
 use shortfall::may_mean_low_balance;
@@ -292,6 +294,7 @@ impl Provisioner {
             added_at: whole_second(now),
             leased_until: lease(now),
             draining_since: None,
+            rotating_since: None,
             missing_since: None,
             part: None,
             set_aside: false,

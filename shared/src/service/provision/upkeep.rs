@@ -33,8 +33,8 @@ pub struct Upkeep {
     pub linked_again: Vec<VirtualNumber>,
     /// Number of numbers that are lost now.
     pub lost_numbers: usize,
-    /// Numbers that Vonage does not list, lost or draining.
-    pub missing: Vec<PoolNumber>,
+    /// Numbers that live conversations are to leave: those that Vonage does not list, and those that are rotated.
+    pub left: Vec<PoolNumber>,
     /// Numbers that were cancelled.
     pub cancelled: Vec<VirtualNumber>,
     /// Numbers that became standing masks.
@@ -299,6 +299,7 @@ impl Provisioner {
             added_at: whole_second(now),
             leased_until: lease(now),
             draining_since: None,
+            rotating_since: None,
             missing_since: None,
             part: None,
             set_aside: false,
