@@ -35,3 +35,11 @@ pub use parse::{ParseError, parse};
 pub fn calling_code(country: [u8; 2]) -> Option<u16> {
     plan::Plan::of_country(country).map(|plan| plan.calling_code)
 }
+
+/// Returns national digits of a country without its national prefix, such as `20` for `020` in GB.
+pub fn without_national_prefix(country: [u8; 2], digits: &str) -> std::borrow::Cow<'_, str> {
+    match plan::Plan::of_country(country) {
+        Some(plan) => plan.strip_national_prefix(digits),
+        None => std::borrow::Cow::Borrowed(digits),
+    }
+}

@@ -21,6 +21,7 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::domain::call_limits::CallLimits;
 use shared::domain::country::Country;
+use shared::domain::order::WantedDigits;
 use shared::domain::peak_usage;
 use shared::domain::phone::{PhoneNumber, VirtualNumber};
 use shared::domain::pool::{Feature, NumberState, NumberType};
@@ -78,6 +79,11 @@ struct OrderBody {
     number_type: Option<NumberType>,
     #[serde(default)]
     pattern: Option<String>,
+    #[serde(default)]
+    area_codes: Option<Vec<String>>,
+    /// True if no other numbers are taken when Vonage has none with these digits.
+    #[serde(default)]
+    required: Option<bool>,
 }
 
 impl HttpFunction for ProvisionNumbers {
@@ -388,6 +394,45 @@ fn voice_and_sms() -> Vec<Feature> {
     vec![Feature::Voice, Feature::Sms]
 }
 
+impl OrderBody {
+    /// Returns the digits of the numbers.
+    fn digits(&self) -> Result<WantedDigits, Problem> {
+        let has_digits =
+            |text: &str, most| (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        if self.pattern.as_ref().is_some_and(|pattern| !has_digits(pattern, 15)) {
+            return Err(Problem::invalid("pattern", "Must be 1 to 15 digits."));
+        }
+        let mut area_codes: Vec<String> = Vec::new();
+        for (position, written) in self.area_codes.iter().flatten().enumerate() {
+            let invalid = |detail: &str| Problem::invalid(format!("area_codes[{position}]"), detail);
+            let area = self.country.area_code(written);
+            if !has_digits(&area, 7) || written.len() > 8 {
+                return Err(invalid("Must be 1 to 7 digits, such as 20 or 020."));
+            }
+            if area_codes.contains(&area) {
+                return Err(invalid("This area code is in the list already."));
+            }
+            area_codes.push(area);
+        }
+        let most = WantedDigits::MOST_AREA_CODES;
+        if self.area_codes.as_ref().is_some_and(Vec::is_empty) || area_codes.len() > most {
+            return Err(Problem::invalid("area_codes", format!("Must have 1 to {most} elements.")));
+        }
+        if self.pattern.is_some() && !area_codes.is_empty() {
+            return Err(Problem::invalid(
+                "area_codes",
+                "Vonage searches for a pattern or for an area code, not for both.",
+            ));
+        }
+        let is_preference = self.required == Some(false);
+        let digits = WantedDigits { pattern: self.pattern.clone(), area_codes, is_preference };
+        match self.required.is_some() && !digits.are_named() {
+            true => Err(Problem::invalid("required", "Needs pattern or area_codes.")),
+            false => Ok(digits),
+        }
+    }
+}
+
 impl TryFrom<OrderBody> for Order {
     type Error = Problem;
 
@@ -398,12 +443,8 @@ impl TryFrom<OrderBody> for Order {
         if !body.features.contains(&Feature::Voice) {
             return Err(Problem::invalid("features", "Must contain VOICE, because people call the numbers."));
         }
-        if let Some(pattern) = &body.pattern
-            && !((1..=15).contains(&pattern.len()) && pattern.bytes().all(|byte| byte.is_ascii_digit()))
-        {
-            return Err(Problem::invalid("pattern", "Must be 1 to 15 digits."));
-        }
-        let OrderBody { country, count, features, number_type, pattern } = body;
-        Ok(Self { search: Search { country, features, number_type, pattern }, count, cap: None })
+        let digits = body.digits()?;
+        let OrderBody { country, count, features, number_type, .. } = body;
+        Ok(Self { search: Search { country, features, number_type, digits }, count, cap: None })
     }
 }

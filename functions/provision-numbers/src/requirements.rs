@@ -10,6 +10,7 @@ use lambda_http::{Body, Request, Response};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use shared::domain::country::Country;
+use shared::domain::order::WantedDigits;
 use shared::domain::pool::{Feature, NumberType};
 use shared::edge::http::{self, Problem, Query};
 use shared::service::provision::Order;
@@ -88,7 +89,7 @@ struct Range {
 impl ProvisionNumbers {
     pub(crate) async fn show_requirements(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let (search, count) = read(request)?;
-        let page = self.provisioner.numbers.search(&search, 1).await?;
+        let page = self.provisioner.numbers.search(&search, None, 1).await?;
         let offers = OffersView::new(&page, &search.features, count);
         let Table { checked_at, rules } = serde_json::from_str(TABLE).map_err(|_| Problem::internal())?;
         let types = match search.number_type {
@@ -120,7 +121,7 @@ fn read(request: &Request) -> Result<(Search, usize), Problem> {
     let count = query.value("count").map_or(Some(1), |count| count.parse().ok());
     let count = count.filter(|count| (1..=Order::MAX_COUNT).contains(count));
     let wrong_count = || Problem::invalid("count", format!("Must be from 1 to {}.", Order::MAX_COUNT));
-    Ok((Search { country, features, number_type, pattern: None }, count.ok_or_else(wrong_count)?))
+    Ok((Search { country, features, number_type, digits: WantedDigits::default() }, count.ok_or_else(wrong_count)?))
 }
 
 impl Rule {

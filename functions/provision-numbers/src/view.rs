@@ -77,6 +77,11 @@ pub(crate) struct OrderView {
     r#type: Option<NumberType>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pattern: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    area_codes: Vec<String>,
+    /// Only if the order names digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    required: Option<bool>,
     ordered_at: String,
     /// `None` if the order waits for something.
     estimated_end: Option<String>,
@@ -257,7 +262,9 @@ impl OrderView {
             in_progress: progress.in_progress,
             features: open.ordered.features.clone(),
             r#type: open.ordered.number_type,
-            pattern: open.ordered.pattern.clone(),
+            pattern: open.ordered.digits.pattern.clone(),
+            area_codes: open.ordered.digits.area_codes.clone(),
+            required: open.ordered.digits.are_named().then_some(!open.ordered.digits.is_preference),
             ordered_at: open.ordered_at.to_string(),
             estimated_end: open.estimated_end(progress.ready, planned, now).map(seconds),
             reason: open.reason,

@@ -319,6 +319,10 @@ async fn docs_show_events_as_they_are() {
     laptop.run_schedule().await;
     laptop.buy_by_hand("GB", dials).await;
     laptop.run_schedule().await;
+    let now_dialled = laptop.get(&format!("/conversations/{}", text(&created, "/id"))).await.body;
+    let now_dialled = text(&now_dialled, "/participants/0/dials");
+    assert_eq!(laptop.post(&format!("/numbers/{now_dialled}/rotate"), &json!({})).await.status, 200);
+    laptop.run_schedule().await;
     let mut sent =
         BTreeMap::from([("Conversation changed", conversations[0].clone()), ("Leg finished", legs[0].clone())]);
     let on_bus = laptop.stack.bus.events();

@@ -130,7 +130,8 @@ async fn run_of_a_replaced_order_buys_no_more() {
     let replaced = store.place_order(&order_of(9).ordered(), now).await.unwrap();
     let last = store.place_order(&order_of(2).ordered(), now).await.unwrap();
     // The run of the first order has read it, and has not begun to buy.
-    let number = busy_provisioner(&laptop).numbers.search(&Search::usual(gb()), 1).await.unwrap().offers.remove(0);
+    let number =
+        busy_provisioner(&laptop).numbers.search(&Search::usual(gb()), None, 1).await.unwrap().offers.remove(0);
     let number = shared::domain::pool::PoolNumber {
         number: number.msisdn,
         country: gb(),
@@ -316,4 +317,64 @@ async fn numbers_come_in_pages_over_all_countries() {
         let answer = laptop.get(&format!("/numbers?{query}")).await;
         assert_eq!(answer.body["field"].as_str().unwrap_or_default(), field, "{query} {answer:?}");
     }
+}
+
+/// Puts numbers of an area on sale.
+async fn on_sale(laptop: &Laptop, first: &str, count: u64) {
+    let numbers = json!({"country": "GB", "first": first, "count": count, "cost": "1.25"});
+    assert_eq!(laptop.vonage(Method::POST, "/simulator/numbers", numbers).await.status, 204);
+}
+
+fn added(answer: &Value) -> Vec<&str> {
+    answer["added"].as_array().unwrap().iter().map(|number| text(number, "/number")).collect()
+}
+
+#[tokio::test]
+async fn demanded_area_is_kept_by_the_runs_of_the_order() {
+    let laptop = Laptop::start().await;
+    on_sale(&laptop, "442070000001", 2).await;
+    let body = json!({"country": "GB", "count": 3, "area_codes": ["0207"]});
+    let begun = laptop.post("/numbers", &body).await.body;
+    assert_eq!(added(&begun), ["442070000001", "442070000002"]);
+    assert_eq!(text(&begun, "/shortfall/0/reason"), "none_left");
+    let open = country(&laptop).await["order"].clone();
+    assert_eq!((&open["area_codes"], &open["required"]), (&json!(["207"]), &json!(true)), "{open}");
+    // The same order again, and the schedule: there are 250 numbers of other areas.
+    for _ in 0..2 {
+        assert_eq!(added(&laptop.post("/numbers", &body).await.body), [""; 0]);
+        laptop.advance(86_400);
+        assert_eq!(laptop.run_orders().await[0]["added"], json!([]));
+    }
+    assert_eq!(laptop.asked("/number/buy").await, 2);
+    on_sale(&laptop, "442070000101", 2).await;
+    laptop.advance(86_400);
+    assert_eq!(added(&laptop.run_orders().await[0]), ["442070000101"]);
+    assert_eq!(country(&laptop).await["order"], Value::Null);
+    assert_eq!(laptop.asked("/number/buy").await, 3);
+}
+
+#[tokio::test]
+async fn preferred_areas_come_first_and_any_number_after_them() {
+    let laptop = Laptop::start().await;
+    on_sale(&laptop, "441610000001", 1).await;
+    on_sale(&laptop, "442070000001", 2).await;
+    let areas = json!({"country": "GB", "count": 5, "area_codes": ["207", "161"], "required": false});
+    let done = laptop.post("/numbers", &areas).await.body;
+    let expected = ["442070000001", "442070000002", "441610000001", "447451000001", "447451000002"];
+    assert_eq!((added(&done), &done["shortfall"]), (expected.to_vec(), &json!([])));
+    let pattern = json!({"country": "GB", "count": 7, "pattern": "1000250", "required": false});
+    assert_eq!(added(&laptop.post("/numbers", &pattern).await.body), ["447451000250", "447451000003"]);
+    assert_eq!(laptop.asked("/number/buy").await, 7);
+}
+
+#[tokio::test]
+async fn carrier_that_ignores_the_area_sells_no_other() {
+    let laptop = Laptop::start().await;
+    let other = json!({"country": "GB", "msisdn": "447451000007", "type": "mobile-lvn", "cost": "1.25",
+                       "features": ["VOICE", "SMS"]});
+    let body = json!({"count": 1, "numbers": [other]});
+    laptop.faults("/number/search", 3, json!({"kind": "status", "status": 200, "body": body})).await;
+    let done = laptop.post("/numbers", &json!({"country": "GB", "count": 1, "area_codes": ["20"]})).await.body;
+    assert_eq!((added(&done), text(&done, "/shortfall/0/reason")), (vec![], "none_left"));
+    assert_eq!(laptop.asked("/number/buy").await, 0);
 }

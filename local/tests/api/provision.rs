@@ -389,6 +389,12 @@ async fn order_names_field_on_bad_body() {
         (json!({"country": "GB", "count": 1, "type": "satellite"}), "type"),
         (json!({"country": "GB", "count": 1, "pattern": "+44"}), "pattern"),
         (json!({"country": "GB", "count": 1, "budget": 10}), "budget"),
+        (json!({"country": "GB", "count": 1, "area_codes": []}), "area_codes"),
+        (json!({"country": "GB", "count": 1, "area_codes": ["London"]}), "area_codes[0]"),
+        (json!({"country": "GB", "count": 1, "area_codes": ["161", "0"]}), "area_codes[1]"),
+        (json!({"country": "GB", "count": 1, "area_codes": ["20", "020"]}), "area_codes[1]"),
+        (json!({"country": "GB", "count": 1, "area_codes": ["20"], "pattern": "007"}), "area_codes"),
+        (json!({"country": "GB", "count": 1, "required": true}), "required"),
     ] {
         let answer = laptop.post("/numbers", &body).await;
         assert_eq!(

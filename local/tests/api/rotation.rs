@@ -133,6 +133,8 @@ async fn without_a_free_number_the_rotated_one_still_works() {
         assert_eq!(laptop.texts(RIDER).await.len(), 2);
     }
     laptop.rent("GB", 2).await;
+    // Each try that finds nothing doubles the pause.
+    laptop.advance(121);
     laptop.run_schedule().await;
     let after = read(&laptop, &before).await;
     assert_ne!(dials(&after, 0), old);

@@ -1,11 +1,12 @@
 //! Crashes of `POST /numbers`, `DELETE /numbers/{number}` and of the schedule.
 
 use provision_numbers::ProvisionNumbers;
+use reqwest::Method;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::domain::country::Country;
-use shared::domain::order::Ordered;
+use shared::domain::order::{Ordered, WantedDigits};
 use shared::domain::pool::Feature;
 use testkit::Laptop;
 
@@ -121,7 +122,7 @@ async fn place(laptop: &Laptop, count: usize) {
         count,
         features: vec![Feature::Voice, Feature::Sms],
         number_type: None,
-        pattern: None,
+        digits: WantedDigits::default(),
     };
     laptop.store().place_order(&ordered, laptop.clock.now()).await.unwrap();
 }
@@ -251,6 +252,24 @@ async fn schedule_opens_a_standing_mask_in_spite_of_a_crash() {
         assert_eq!((&shown["state"], &shown["standing"]["open"]), (&json!("standing"), &json!(true)), "{shown}");
         assert_eq!(laptop.owned_numbers().await.len(), 2, "none was given back");
         laptop.table().await;
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn demanded_area_is_kept_in_spite_of_a_crash() {
+    at_every_request("POST /numbers for an area", 10, async |mut scenario: Scenario| {
+        let laptop = builder().start().await;
+        let area = json!({"country": "GB", "first": "442070000001", "count": 4, "cost": "1.25"});
+        assert_eq!(laptop.vonage(Method::POST, "/simulator/numbers", area).await.status, 204);
+        let order = events::order(&json!({"country": "GB", "count": 2, "area_codes": ["0207"]}));
+        scenario.run(&laptop, async |functions| drop(functions.answer::<ProvisionNumbers>(&order).await)).await;
+        let answer = Functions::of(&laptop).answer::<ProvisionNumbers>(&order).await;
+        assert_eq!((answer.status, &answer.body["ready"]), (200, &json!(2)), "{answer:?}");
+        check(&laptop, 2, 2).await;
+        let pool = laptop.settled_pool().await;
+        assert!(pool.iter().all(|number| number.starts_with("44207")), "{pool:?}");
         scenario
     })
     .await;

@@ -17,7 +17,7 @@ use shared::domain::judge::{Judge, LookedUp};
 use shared::domain::language::Language;
 use shared::domain::number_erasure::{ErasureId, NumberErasure};
 use shared::domain::number_settings::NumberSettings;
-use shared::domain::order::Ordered;
+use shared::domain::order::{Ordered, WantedDigits};
 use shared::domain::pace::{Pace, Turn};
 use shared::domain::peak_usage::Mark;
 use shared::domain::pin::Allowance;
@@ -113,7 +113,7 @@ fn ordered() -> Ordered {
         count: 9,
         features: vec![Feature::Voice],
         number_type: None,
-        pattern: Some("55".to_owned()),
+        digits: WantedDigits { pattern: Some("55".to_owned()), ..WantedDigits::default() },
     }
 }
 
@@ -135,7 +135,7 @@ async fn retention_pass(store: &Store) -> RetentionPass {
 }
 
 fn losses() -> Vec<Loss> {
-    vec![Loss { side: Side::B, since: after(5) }]
+    vec![Loss { side: Side::B, since: after(5), is_rotation: false }]
 }
 
 /// Stores items of every kind by the functions that the product uses.

@@ -97,7 +97,7 @@ async fn due_conversations_are_read_and_postponed_ones_are_not() {
     let item = listed(&store, &conversation).await;
     let due = async |second| store.due_heals(after(second), None).await.unwrap().heals;
     assert_eq!(due(0).await, std::slice::from_ref(&item));
-    let mut unhealed = Heal { reported: vec![Loss { side: Side::B, since: now() }], ..item };
+    let mut unhealed = Heal { reported: vec![Loss { side: Side::B, since: now(), is_rotation: false }], ..item };
     for pause in [60, 120, 240] {
         unhealed.postpone(now());
         assert_eq!(unhealed.due_at, after(pause));

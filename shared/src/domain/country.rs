@@ -91,6 +91,15 @@ impl Country {
         numbering_plan::calling_code(self.0).map(|code| code.to_string())
     }
 
+    /// Returns an area code without the trunk prefix that people write in front of it: `20` for `020` in GB, and `06` for `06` in
+    /// IT, where the 0 belongs to the number.
+    pub fn area_code(self, written: &str) -> String {
+        match written.starts_with('0') {
+            true => numbering_plan::without_national_prefix(self.0, written).into_owned(),
+            false => written.to_owned(),
+        }
+    }
+
     /// Returns the countries with the calling code of a number, of which these are the digits in E.164 without "+", the main
     /// one first.
     pub fn with_calling_code_of(digits: &str) -> impl Iterator<Item = Self> {
@@ -245,6 +254,16 @@ mod tests {
         }
         for (code, digits) in [("GB", "45"), ("GB", "1"), ("US", "2"), ("IE", "354")] {
             assert!(!begins(code, digits), "{code} {digits}");
+        }
+    }
+
+    #[test]
+    fn area_code_has_no_trunk_prefix() {
+        let area_code = |code, written| Country::try_from(code).unwrap().area_code(written);
+        for (code, written, expected) in
+            [("GB", "020", "20"), ("GB", "20", "20"), ("IT", "06", "06"), ("US", "212", "212"), ("DE", "030", "30")]
+        {
+            assert_eq!(area_code(code, written), expected, "{code} {written}");
         }
     }
 

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::country::Country;
+use crate::domain::phone::VirtualNumber;
 use crate::domain::pool::{Feature, NumberType};
 use crate::domain::shortfall::ShortfallReason;
 
@@ -30,9 +31,64 @@ pub struct Ordered {
     /// Type of the numbers that are missing; any if `None`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub number_type: Option<NumberType>,
-    /// Digits that each of them contains.
+    /// Digits of the numbers that are missing.
+    #[serde(flatten)]
+    pub digits: WantedDigits,
+}
+
+/// The digits by which an order selects numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedDigits {
+    /// Digits that each number contains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
+    /// Area codes without trunk prefix, such as `20` for London. A number of the first is taken before one of the next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub area_codes: Vec<String>,
+    /// True if any number of the country is taken when the carrier has none with these digits left.
+    #[serde(default, rename = "digits_preferred", skip_serializing_if = "std::ops::Not::not")]
+    pub is_preference: bool,
+}
+
+/// The place of digits in a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DigitMatch {
+    /// Anywhere.
+    Contains(String),
+    /// At the start, with the calling code.
+    StartsWith(String),
+}
+
+impl DigitMatch {
+    /// True if a number has the digits there.
+    pub fn suits(&self, number: &VirtualNumber) -> bool {
+        match self {
+            Self::Contains(digits) => number.as_str().contains(digits),
+            Self::StartsWith(digits) => number.as_str().starts_with(digits),
+        }
+    }
+}
+
+impl WantedDigits {
+    /// Largest number of area codes of one order. Each is a search of its own.
+    pub const MOST_AREA_CODES: usize = 20;
+
+    /// True if there are any.
+    pub fn are_named(&self) -> bool {
+        self.pattern.is_some() || !self.area_codes.is_empty()
+    }
+
+    /// Returns what to search for in a country, one after the other. `None` is any number.
+    pub fn searches(&self, country: Country) -> Vec<Option<DigitMatch>> {
+        let code = country.calling_code().unwrap_or_default();
+        let areas = self.area_codes.iter().map(|area| DigitMatch::StartsWith(format!("{code}{area}")));
+        let mut searches: Vec<_> =
+            self.pattern.clone().map(DigitMatch::Contains).into_iter().chain(areas).map(Some).collect();
+        if searches.is_empty() || self.is_preference {
+            searches.push(None);
+        }
+        searches
+    }
 }
 
 /// An order that is not complete. A country has one at most. Serialized as the table stores it.
@@ -165,8 +221,8 @@ mod tests {
 
     fn order() -> OpenOrder {
         let country = Country::try_from("GB").unwrap();
-        let ordered =
-            Ordered { country, count: 100_000, features: vec![Feature::Voice], number_type: None, pattern: None };
+        let (features, digits) = (vec![Feature::Voice], WantedDigits::default());
+        let ordered = Ordered { country, count: 100_000, features, number_type: None, digits };
         OpenOrder::new(ordered, time(0))
     }
 
@@ -221,5 +277,20 @@ mod tests {
                                         "ordered_at": 1_800_000_000, "requests": 1, "later": "unknown"});
         let order: OpenOrder = serde_json::from_value(stored).unwrap();
         assert_eq!((order.bought, order.failures, order.reason), (0, 0, None));
+        assert_eq!(order.ordered.digits, WantedDigits::default());
+    }
+
+    #[test]
+    fn area_codes_are_searched_in_their_order() {
+        let starts = |digits: &str| Some(DigitMatch::StartsWith(digits.to_owned()));
+        let searches = |digits: &WantedDigits| digits.searches(Country::try_from("GB").unwrap());
+        let area_codes = vec!["20".to_owned(), "161".to_owned()];
+        let demand = WantedDigits { area_codes, ..WantedDigits::default() };
+        assert_eq!(searches(&demand), [starts("4420"), starts("44161")]);
+        let preference = WantedDigits { is_preference: true, ..demand };
+        assert_eq!(searches(&preference), [starts("4420"), starts("44161"), None]);
+        assert_eq!(searches(&WantedDigits::default()), [None]);
+        let pattern = WantedDigits { pattern: Some("007".to_owned()), ..WantedDigits::default() };
+        assert_eq!(searches(&pattern), [Some(DigitMatch::Contains("007".to_owned()))]);
     }
 }

@@ -161,14 +161,17 @@ impl Store {
 }
 
 fn save(heal: &Heal) -> Result<Write, StoreError> {
-    Ok(Write::update(Key::Heal(heal.conversation))
-        .set("healed = :healed, rotated = :rotated, reported = :reported, tries = :tries, due_at = :due, revision = :next")
+    let save = Write::update(Key::Heal(heal.conversation))
+        .set("healed = :healed, reported = :reported, tries = :tries, due_at = :due, revision = :next")
         .when("revision = :seen")
         .bind(":healed", item::value(&heal.healed)?)
-        .bind(":rotated", item::value(&heal.rotated)?)
         .bind(":reported", item::value(&heal.reported)?)
         .bind(":tries", item::integer(heal.tries))
         .bind(":due", item::seconds(heal.due_at))
         .bind(":seen", item::integer(heal.revision))
-        .bind(":next", item::integer(heal.revision + 1)))
+        .bind(":next", item::integer(heal.revision + 1));
+    Ok(match heal.rotated.is_empty() {
+        true => save.remove("rotated"),
+        false => save.set("rotated = :rotated").bind(":rotated", item::value(&heal.rotated)?),
+    })
 }

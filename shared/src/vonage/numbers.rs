@@ -18,6 +18,7 @@ use super::error::VonageError;
 use super::rate_limit::RateLimiter;
 use super::retry::Idempotency;
 use crate::domain::country::Country;
+use crate::domain::order::{DigitMatch, WantedDigits};
 use crate::domain::phone::{PhoneNumber, VirtualNumber};
 use crate::domain::pool::{Feature, NumberType};
 
@@ -33,14 +34,19 @@ pub struct Search {
     pub features: Vec<Feature>,
     /// Type of the numbers; any if `None`.
     pub number_type: Option<NumberType>,
-    /// Digits that each number contains.
-    pub pattern: Option<String>,
+    /// Digits of the numbers.
+    pub digits: WantedDigits,
 }
 
 impl Search {
     /// Returns the usual criteria: numbers of a country that can be called and can send text messages.
     pub fn usual(country: Country) -> Self {
-        Self { country, features: vec![Feature::Voice, Feature::Sms], number_type: None, pattern: None }
+        Self {
+            country,
+            features: vec![Feature::Voice, Feature::Sms],
+            number_type: None,
+            digits: WantedDigits::default(),
+        }
     }
 }
 
@@ -312,14 +318,20 @@ impl NumbersApi {
         self.change("/number/cancel", &NumberForm { country: country.as_str(), msisdn: number.as_str() }).await
     }
 
-    /// Reads page `index` of the offers that match. The first page has index 1.
-    pub async fn search(&self, search: &Search, index: u32) -> Result<Page, VonageError> {
+    /// Reads page `index` of the offers that match, and have these `digits`. The first page has index 1. A search cannot ask for a
+    /// radius around a place.
+    pub async fn search(&self, search: &Search, digits: Option<&DigitMatch>, index: u32) -> Result<Page, VonageError> {
+        let (pattern, search_pattern) = match digits {
+            Some(DigitMatch::StartsWith(digits)) => (Some(digits.as_str()), Some(0)),
+            Some(DigitMatch::Contains(digits)) => (Some(digits.as_str()), Some(1)),
+            None => (None, None),
+        };
         let query = SearchQuery {
             country: search.country.as_str(),
             features: features_parameter(&search.features),
             number_type: search.number_type,
-            pattern: search.pattern.as_deref(),
-            search_pattern: search.pattern.as_ref().map(|_| 1),
+            pattern,
+            search_pattern,
             size: PAGE_SIZE,
             index,
         };

@@ -27,8 +27,8 @@ impl Order {
 
     /// Returns what is ordered, as it is stored.
     pub fn ordered(&self) -> Ordered {
-        let Search { country, features, number_type, pattern } = self.search.clone();
-        Ordered { country, count: self.count, features, number_type, pattern }
+        let Search { country, features, number_type, digits } = self.search.clone();
+        Ordered { country, count: self.count, features, number_type, digits }
     }
 }
 
@@ -49,8 +49,8 @@ pub struct Provisioned {
 
 impl From<&OpenOrder> for Order {
     fn from(open: &OpenOrder) -> Self {
-        let Ordered { country, count, features, number_type, pattern } = open.ordered.clone();
-        Self { search: Search { country, features, number_type, pattern }, count, cap: None }
+        let Ordered { country, count, features, number_type, digits } = open.ordered.clone();
+        Self { search: Search { country, features, number_type, digits }, count, cap: None }
     }
 }
 

@@ -286,7 +286,7 @@ impl Provisioner {
         let Some((number, country, number_type, features)) = listed.for_calls() else { return Ok(None) };
         // The list has no prices. An offer of the same kind costs the same.
         let search = Search { features: features.clone(), number_type: Some(number_type), ..Search::usual(country) };
-        let offers = self.numbers.search(&search, 1).await?.offers;
+        let offers = self.numbers.search(&search, None, 1).await?.offers;
         let monthly_cost = offers.into_iter().map(|offer| offer.cost).max();
         let now = self.clock.now();
         Ok(Some(PoolNumber {
