@@ -251,6 +251,14 @@ impl Laptop {
         answer.body
     }
 
+    /// Places a call, whose webhooks must all succeed, and returns what happened.
+    pub async fn faultless_call(&self, call: Value) -> Value {
+        let told = self.call(call).await;
+        let attempts = told["webhooks"].as_array().into_iter().flatten();
+        assert_eq!(attempts.filter(|attempt| !attempt["error"].is_null()).count(), 0, "{told}");
+        told
+    }
+
     /// Makes the next request to `path` of Vonage's API meet a fault.
     pub async fn fault(&self, path: &str, fault: Value) {
         self.faults(path, 1, fault).await;

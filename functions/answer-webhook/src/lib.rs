@@ -1,22 +1,25 @@
 //! `GET|POST /webhooks/answer` returns the NCCO of an inbound call. If this function fails twice, Vonage asks
 //! `fallback-webhook`.
 
+use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig};
 use shared::domain::decision::Decision;
 use shared::domain::number_settings::NumberSettings;
+use shared::domain::phone::VirtualNumber;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::stranger::StrangersCall;
 use shared::domain::support::SupportPhone;
-use shared::domain::words::Words;
+use shared::domain::words::{Speech, Words};
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Object, Problem, WhisperTokens};
 use shared::edge::request_log::RequestLog;
 use shared::store::{Decided, Store};
+use shared::vonage::call_urls::CallUrls;
 use shared::vonage::event::AnswerRequest;
-use shared::vonage::ncco::Ncco;
+use shared::vonage::ncco::{Action, Ncco};
 use shared::vonage::signature::WebhookVerifier;
 use shared::vonage::{call_urls, ncco, pace_steps, pin_steps};
 
@@ -54,50 +57,28 @@ impl HttpFunction for AnswerWebhook {
         let body = http::signed_body(&request, &self.verifier, now)?;
         let call = decode(&request, body)?;
         log.call = call.conversation_uuid();
-        let (caller, dialled) = (call.caller(), call.dialled());
-        if let CallerId::NotUnderstood { shape } = &caller {
+        let call = Call {
+            caller: call.caller(),
+            dialled: call.dialled(),
+            base: http::base_url(self.public_url.as_deref(), &request),
+            at: now,
+        };
+        if let CallerId::NotUnderstood { shape } = &call.caller {
             tracing::warn!(shape, "caller id not understood");
         }
-        let decided = self.store.decide_call(&caller, dialled.as_ref(), now).await?;
-        let Decided { decision, addressee, settings } = decided;
-        let settings = settings.as_ref();
-        let decision = NumberSettings::or_standing(settings, decision, &caller, dialled.as_ref(), now);
-        let stranger = decision.stranger().filter(|_| self.asks_about_strangers);
-        let stranger = stranger.map(|stranger| (stranger, decision.conversation()));
-        let pin_url = self.pin_url(&request, dialled.is_some());
-        let decision = if pin_url.is_some() { decision.or_pin() } else { decision };
-        let decision = decision.or_support_of_conversation(&caller, dialled.as_ref());
-        let support = self.support.as_ref();
-        let decision = NumberSettings::or_support(settings, support, decision, &caller, dialled.as_ref());
-        (log.outcome, log.conversation) = (decision.outcome(), decision.conversation());
-        let urls = |id| http::call_urls(self.public_url.as_deref(), &request, id);
-        let follow_up = self.tokens.follow_up(&decision, urls, now);
-        let addressee = addressee.or_else(|| settings?.addressee());
-        let speech = self.words.speech_of_call(&caller, addressee.as_ref());
-        let speech = speech.with_own(settings.and_then(|settings| settings.words.as_ref()));
-        let ncco = match (decision, pin_url) {
-            (Decision::PinAsked, Some(url)) => pin_steps::ask(&speech, url, false),
-            (Decision::Standing(call), _) => {
-                let base = http::base_url(self.public_url.as_deref(), &request);
-                ncco::standing(call, &speech, base.as_deref())
-            }
-            (decision, _) => ncco::decided(decision, &speech, follow_up),
-        };
-        let ncco = match self.turn_url(&request) {
-            Some(url) => pace_steps::in_turn(ncco, &speech, log.conversation, url),
-            None => ncco,
-        };
-        let ask = stranger.zip(dialled).and_then(|((caller, conversation), dialled)| {
-            let url = call_urls::stranger(&http::base_url(self.public_url.as_deref(), &request)?);
-            let call = StrangersCall { dialled, conversation, caller, language: speech.language().clone() };
-            Some(ncco::ask_about_stranger(call, url))
-        });
-        if ask.is_some() {
-            log.outcome = Decision::BACKEND_ASKED;
-        }
-        // Without a decision the call goes on as it does in other deployments.
-        Ok(http::json(StatusCode::OK, &ask.into_iter().chain(ncco).collect::<Ncco>()))
+        let decided = self.store.decide_call(&call.caller, call.dialled.as_ref(), now).await?;
+        Ok(http::json(StatusCode::OK, &self.answer_to(&call, decided, log)))
     }
+}
+
+/// A call that Vonage asks about.
+struct Call {
+    caller: CallerId,
+    /// None if no number was dialled.
+    dialled: Option<VirtualNumber>,
+    /// The address of the deployment, for what comes later in the call. None if it is not known.
+    base: Option<String>,
+    at: Timestamp,
 }
 
 impl AnswerWebhook {
@@ -118,21 +99,47 @@ impl AnswerWebhook {
         })
     }
 
-    /// Returns the address to which the first PIN of a call is posted, if callers are asked for one. A call to no number leads to
-    /// nobody.
-    fn pin_url(&self, request: &Request, has_number: bool) -> Option<String> {
-        if !self.has_pins || !has_number {
-            return None;
-        }
-        Some(call_urls::pin(&http::base_url(self.public_url.as_deref(), request)?, 1))
+    /// Returns the NCCO of a call about which the table says this.
+    fn answer_to(&self, call: &Call, decided: Decided, log: &mut RequestLog) -> Ncco {
+        let Decided { decision, addressee, settings } = decided;
+        let (settings, dialled) = (settings.as_ref(), call.dialled.as_ref());
+        let addressee = addressee.or_else(|| settings?.addressee());
+        let speech = self.words.speech_of_call(&call.caller, addressee.as_ref());
+        let speech = speech.with_own(settings.and_then(|settings| settings.words.as_ref()));
+        let decision = NumberSettings::or_standing(settings, decision, &call.caller, dialled, call.at);
+        let question = self.question(call, &decision, &speech);
+        // A call to no number leads to nobody.
+        let has_pins = self.has_pins && dialled.is_some() && call.base.is_some();
+        let elsewhere = (has_pins, self.support.as_ref());
+        let decision = NumberSettings::or_elsewhere(settings, elsewhere, decision, &call.caller, dialled);
+        log.conversation = decision.conversation();
+        log.outcome = if question.is_some() { Decision::BACKEND_ASKED } else { decision.outcome() };
+        // Without a decision of the backend the call goes on as it does in other deployments.
+        question.into_iter().chain(self.ncco(call, decision, &speech)).collect()
     }
 
-    /// Returns the address that is asked for the turn of a call, if calls wait for theirs.
-    fn turn_url(&self, request: &Request) -> Option<String> {
-        if !self.is_paced {
-            return None;
+    /// Returns the action that asks the backend about a stranger or a late caller, if it decides about them.
+    fn question(&self, call: &Call, decision: &Decision, speech: &Speech<'_>) -> Option<Action> {
+        let caller = decision.stranger().filter(|_| self.asks_about_strangers)?;
+        let (dialled, url) = (call.dialled.clone()?, call_urls::stranger(call.base.as_deref()?));
+        let (conversation, language) = (decision.conversation(), speech.language().clone());
+        Some(ncco::ask_about_stranger(StrangersCall { dialled, conversation, caller, language }, url))
+    }
+
+    /// Returns the NCCO for a decision, in which a connection waits for its turn, if calls do.
+    fn ncco(&self, call: &Call, decision: Decision, speech: &Speech<'_>) -> Ncco {
+        let (base, conversation) = (call.base.as_deref(), decision.conversation());
+        let urls = |id| base.map(|base| CallUrls::new(base, id));
+        let follow_up = self.tokens.follow_up(&decision, urls, call.at);
+        let ncco = match (decision, base) {
+            (Decision::PinAsked, Some(base)) => pin_steps::ask(speech, call_urls::pin(base, 1), false),
+            (Decision::Standing(standing), base) => ncco::standing(standing, speech, base),
+            (decision, _) => ncco::decided(decision, speech, follow_up),
+        };
+        match base.filter(|_| self.is_paced) {
+            Some(base) => pace_steps::in_turn(ncco, speech, conversation, call_urls::turn(base)),
+            None => ncco,
         }
-        Some(call_urls::turn(&http::base_url(self.public_url.as_deref(), request)?))
     }
 }
 

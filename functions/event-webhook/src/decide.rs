@@ -1,8 +1,6 @@
 //! A call about which the backend decides.
 
 use lambda_http::Request;
-use shared::domain::conversation::ConversationId;
-use shared::domain::side::Side;
 use shared::edge::http::{self, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::service::backend_decisions::StrangersFate;
@@ -11,18 +9,15 @@ use shared::vonage::ncco::{self, Ncco, Settled};
 use shared::vonage::step_event::StepEvent;
 use shared::vonage::{call_urls, pin_steps};
 
+use crate::steps::Asked;
 use crate::{EventWebhook, not_an_object};
 
 impl EventWebhook {
     /// Returns what the caller hears after a decision: the connection, or words.
-    pub(crate) async fn decide(
-        &self,
-        request: &Request,
-        (id, callee): (ConversationId, Side),
-        event: &StepEvent,
-        log: &mut RequestLog,
-    ) -> Result<Ncco, Problem> {
-        let fate = self.decisions.decide(id, callee, event.call().as_deref()).await?;
+    pub(crate) async fn decide(&self, asked: &Asked<'_>, log: &mut RequestLog) -> Result<Ncco, Problem> {
+        let Asked { request, id, step, event, .. } = asked;
+        let callee = step.callee;
+        let fate = self.decisions.decide(*id, callee, event.call().as_deref()).await?;
         log.outcome = fate.outcome;
         let speech = match &fate.conversation {
             Some(conversation) => call_steps::speech_to(&self.words, conversation, callee.other()),
@@ -34,7 +29,7 @@ impl EventWebhook {
             Some(decision) => {
                 let follow_up = self.follow_up(request, &decision);
                 let decided = ncco::decided_after(Settled::Decision, decision, &speech, follow_up);
-                ncco.extend(self.in_turn(request, Some(id), &speech, decided));
+                ncco.extend(self.in_turn(request, Some(*id), &speech, decided));
             }
             None if ncco.is_empty() => ncco.push(call_steps::unavailable(&speech)),
             None => {}

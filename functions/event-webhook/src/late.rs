@@ -1,31 +1,23 @@
 //! A key that a late caller has pressed because of lost property.
 
-use lambda_http::Request;
-use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
 use shared::domain::route::Destination;
-use shared::domain::side::Side;
 use shared::edge::http::Problem;
 use shared::edge::request_log::RequestLog;
 use shared::service::late_calls::Late;
 use shared::vonage::call_steps;
 use shared::vonage::ncco::Ncco;
-use shared::vonage::step_event::StepEvent;
 
 use crate::EventWebhook;
+use crate::steps::Asked;
 
 impl EventWebhook {
     /// Returns what a late caller hears: the connection, if the other one has asked for it; that the other one is asked; or the support
     /// phone or a goodbye.
-    pub(crate) async fn late(
-        &self,
-        request: &Request,
-        (id, callee): (ConversationId, Side),
-        event: &StepEvent,
-        log: &mut RequestLog,
-    ) -> Result<Ncco, Problem> {
+    pub(crate) async fn late(&self, asked: &Asked<'_>, log: &mut RequestLog) -> Result<Ncco, Problem> {
+        let Asked { request, id, step, event, .. } = asked;
         let (caller, dialled) = (event.caller(), event.dialled());
-        let (fate, language) = self.steps.late_key(id, callee, event.digits(), &caller).await?;
+        let (fate, language) = self.steps.late_key(*id, step.callee, event.digits(), &caller).await?;
         let speech = self.words.speech(language.as_ref());
         Ok(match fate {
             Late::Agreed(decision) => {
@@ -38,7 +30,7 @@ impl EventWebhook {
             }
             Late::Declined(own) => {
                 log.outcome = "ended";
-                let ended = Decision::Routed(Destination::Ended(id));
+                let ended = Decision::Routed(Destination::Ended(*id));
                 let decision = match own {
                     Some(own) => own.take(ended, &caller, dialled.as_ref()),
                     None => self.or_support(ended, &caller, dialled.as_ref()).await?.0,

@@ -9,8 +9,7 @@
 //! `POST /webhooks/event/{id}/{step}` receives the events of the callee's leg in one of several attempts, a key that was pressed in a
 //! call, or the end of a guarded leg, and answers with what comes next. It also receives the event of a message that a caller left.
 //!
-//! `POST /webhooks/event/stranger` has the backend decide about a stranger or a late
-//! caller.
+//! `POST /webhooks/event/stranger` has the backend decide about a stranger or a late caller.
 //!
 //! `POST /webhooks/event/turn` gives a turn to a call that is about to be connected. The gateway routes both paths as it routes
 //! `/webhooks/event/{id}`.

@@ -19,11 +19,11 @@ use shared::vonage::step_event::StepEvent;
 use crate::{EventWebhook, not_an_object};
 
 /// A step that Vonage asks about.
-struct Asked<'a> {
-    request: &'a Request,
-    id: ConversationId,
-    step: Step,
-    event: StepEvent,
+pub(crate) struct Asked<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) id: ConversationId,
+    pub(crate) step: Step,
+    pub(crate) event: StepEvent,
     /// The body of the request. That of a recording has more than a [`StepEvent`].
     body: &'a [u8],
     urls: Option<CallUrls>,
@@ -58,10 +58,8 @@ impl EventWebhook {
             StepKind::After => ("end of a guarded leg", self.after_guarded_leg(&asked).await?),
             StepKind::Voicemail => (self.recorded(&asked, RecordingKind::Voicemail).await?, None),
             StepKind::Recorded => (self.recorded(&asked, RecordingKind::Call).await?, None),
-            StepKind::Late => return Ok(Some(self.late(request, (id, step.callee), &asked.event, log).await?)),
-            StepKind::Decide => {
-                return Ok(Some(self.decide(request, (id, step.callee), &asked.event, log).await?));
-            }
+            StepKind::Late => return Ok(Some(self.late(&asked, log).await?)),
+            StepKind::Decide => return Ok(Some(self.decide(&asked, log).await?)),
             StepKind::Safety => (self.key_in_call(id, step.callee.other(), &asked.event).await?, None),
             // Their bodies are events of legs.
             StepKind::Placed => ("event of a leg", None),

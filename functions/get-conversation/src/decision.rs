@@ -90,11 +90,10 @@ impl DecisionQuery {
         let caller = self.caller();
         let Some(decision) = explained.decision.take() else { return };
         // Nobody knows if there were PINs or a support phone before.
-        let decision = if has_pins && self.at >= now { decision.or_pin() } else { decision };
-        let decision = decision.or_support_of_conversation(&caller, Some(&self.dialled));
-        let (settings, support) = (explained.settings.as_ref(), support.filter(|_| self.at >= now));
-        let decision = NumberSettings::or_support(settings, support, decision, &caller, Some(&self.dialled));
-        explained.decision = Some(decision);
+        let elsewhere = (has_pins && self.at >= now, support.filter(|_| self.at >= now));
+        let settings = explained.settings.as_ref();
+        explained.decision =
+            Some(NumberSettings::or_elsewhere(settings, elsewhere, decision, &caller, Some(&self.dialled)));
     }
 }
 

@@ -15,6 +15,7 @@ mod decision_urls;
 mod decisions;
 mod erase;
 mod events;
+mod explained;
 mod forget;
 mod healing;
 mod hubs;

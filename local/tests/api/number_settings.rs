@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use testkit::{Laptop, RIDER, string, text};
 
+use crate::explained;
+
 const STRANGER: &str = "447700900555";
 
 /// A laptop with a conversation, and the number that the rider dials.
@@ -20,15 +22,9 @@ async fn set(laptop: &Laptop, number: &str, change: &Value) -> Value {
     changed.body
 }
 
-/// Returns the actions of a call, after a comparison with what is said about such a call.
+/// Returns the actions of a call.
 async fn call(laptop: &Laptop, from: &str, to: &str) -> Value {
-    let body = json!({"from": from, "to": to, "conversation_uuid": "CON-1"}).to_string();
-    let ncco = laptop.signed_post("/webhooks/answer", &body).await.body;
-    let decision = laptop.get(&format!("/decisions?from={from}&to={to}")).await.body;
-    let said: Vec<_> = ncco.as_array().unwrap().iter().filter_map(|action| action["text"].as_str()).collect();
-    assert_eq!(decision["hears"], said.join(" "));
-    assert_eq!(decision["connects"]["number"], ncco[1]["endpoint"][0]["number"]);
-    ncco
+    explained::call(laptop, from, to).await.0
 }
 
 #[tokio::test]

@@ -49,6 +49,20 @@ impl NumberSettings {
         Some(Addressee { language: Some(language), ..Addressee::default() })
     }
 
+    /// Returns the decision about a call that would reach nobody by `decision`: its caller is asked for a PIN, if the deployment
+    /// `has_pins`, or else a support phone takes it: that of the conversation that is over, of the number, or of the `deployment`.
+    pub fn or_elsewhere(
+        this: Option<&Self>,
+        (has_pins, deployment): (bool, Option<&SupportPhone>),
+        decision: Decision,
+        caller: &CallerId,
+        dialled: Option<&VirtualNumber>,
+    ) -> Decision {
+        let decision = if has_pins { decision.or_pin() } else { decision };
+        let decision = decision.or_support_of_conversation(caller, dialled);
+        Self::or_support(this, deployment, decision, caller, dialled)
+    }
+
     /// Returns the decision about a call that would reach nobody by `decision`: the support phone of the number takes it, or else
     /// that of the `deployment`.
     pub fn or_support(
