@@ -242,7 +242,7 @@ journals = {
     name: one.get("Properties", {}).get("Environment", {}).get("Variables", {}).get("JOURNAL_TABLE_NAME")
     for name, one in restored.items()}
 journals = {name: journal for name, journal in journals.items() if journal}
-writers = {"CreateConversation", "UpdateConversation", "EndConversation", "EventWebhook", "ProvisionNumbers"}
+writers = {"CreateConversation", "UpdateConversation", "EndConversation", "EventWebhook", "MessageWebhook", "ProvisionNumbers"}
 expect(set(journals) == writers and all(one == {"Ref": "JournalTable"} for one in journals.values()), journals)
 taken_over, outputs = deployed(ExistingTableName="restored", ExistingTableStreamArn=STREAM, ExistingJournalTableName="journal")
 expect("JournalTable" not in taken_over and outputs["JournalTableName"]["Value"] == "journal", outputs)

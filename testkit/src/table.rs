@@ -132,6 +132,7 @@ impl Table {
             (("STANDING", number), "STANDING") => {
                 self.standing_changes.insert(number.to_owned(), item["revision"].as_u64().unwrap());
             }
+            (("OPT-OUT", _), "OPT-OUT") => assert!(item["person"].is_string() && item["ttl"].is_i64(), "{item:?}"),
             (("TABLE", ""), "TABLE") => {}
             _ => panic!("an item of a new kind in the journal: {item:?}"),
         }
@@ -164,6 +165,13 @@ impl Table {
                 }
             }
             (("CALLER", caller), ("RECEIVES", _)) => drop(self.lines.insert(caller.to_owned(), read(item))),
+            (("CALLER", _), ("DECLINES", _)) => {
+                let expected: &[&str] = match item.contains_key("lifted_at") {
+                    true => &["lifted_at", "pk", "since", "sk", "ttl", "v"],
+                    false => &["pk", "since", "sk", "ttl", "v"],
+                };
+                assert_eq!(names(&item), expected);
+            }
             (("CALLER", _), ("POOL", _)) if item.contains_key("ttl") => {}
             (("CALLER", number), ("POOL", _)) => {
                 self.own_numbers.insert(number.to_owned());
@@ -223,6 +231,7 @@ impl Table {
                 assert!(content.is_none(), "what was written is stored: {item:?}");
                 self.recordings.push(id.try_into().unwrap());
             }
+            (("TEXT", _), ("KEYWORD", _)) => assert_eq!(names(&item), ["known_until", "pk", "sk", "ttl", "v"]),
             (("TEXT", _), _) => {
                 assert_eq!(names(&item), ["conversation", "known_until", "pk", "sk", "text", "ttl", "v"]);
             }

@@ -14,6 +14,7 @@ use shared::config::{ConfigError, Environment};
 use shared::domain::call::calls;
 use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
+use shared::domain::side::Side;
 use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
 use shared::edge::function::HttpFunction;
@@ -113,7 +114,14 @@ impl GetConversation {
         };
         // Nobody dials the numbers of one that is over.
         let is_active = conversation.is_active(now);
-        let losses = if is_active { self.store.losses([&a.sees, &b.sees]).await? } else { [None; 2] };
+        if !is_active {
+            return Ok(http::json(StatusCode::OK, &view));
+        }
+        let of_side = |side| conversation.phones(side).map(|phone| (phone.number, phone.sees));
+        let phones: Vec<_> = Side::BOTH.into_iter().flat_map(of_side).collect();
+        let (losses, opted_out) = self.store.losses_and_opt_outs([&a.sees, &b.sees], &phones).await?;
+        let (of_a, of_b) = opted_out.split_at(conversation.phones(Side::A).count());
+        let view = view.with_opt_outs(Side::A, of_a.iter().copied()).with_opt_outs(Side::B, of_b.iter().copied());
         Ok(http::json(StatusCode::OK, &view.with_losses(losses)))
     }
 }

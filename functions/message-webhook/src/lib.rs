@@ -11,7 +11,7 @@ use shared::edge::http::{self, MessageVerifier, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::service::relay_texts::TextRelay;
 use shared::store::Store;
-use shared::vonage::message_event::{Fields, InboundText, NotAMessage, receipt};
+use shared::vonage::message_event::{Fields, InboundText, NotAMessage, opt_out, receipt};
 use shared::vonage::sms::SmsOnDemand;
 
 /// The message webhook.
@@ -26,7 +26,7 @@ impl HttpFunction for MessageWebhook {
 
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let relay = TextRelay {
-            store: Store::connect(env)?,
+            store: Store::connect(env)?.with_journal(env)?,
             texts: SmsOnDemand::new(VonageConfig::from_environment(env)?),
             words: env.words()?,
             key: PinKey::new(&env.hash_key()?.0),
@@ -57,8 +57,11 @@ impl HttpFunction for MessageWebhook {
 }
 
 impl MessageWebhook {
-    /// Adds a receipt to its text.
+    /// Adds a receipt to its text. One that tells of an opt-out is followed, whatever text message it is of.
     async fn record_receipt(&self, fields: &Fields, log: &mut RequestLog) -> Result<(), Problem> {
+        if let Some(news) = opt_out(fields) {
+            self.relay.follow_news(&news).await?;
+        }
         let Some(receipt) = receipt(fields).map_err(not_a_message)? else {
             log.outcome = "receipt of another text";
             return Ok(());

@@ -35,7 +35,8 @@ impl Demo<'_> {
         self.record_a_call().await?;
         self.press_the_safety_key().await?;
         self.speak_to_strangers().await?;
-        self.text_each_other().await
+        self.text_each_other().await?;
+        self.stop_texts().await
     }
 
     /// Shows what needs time to pass, on a stack whose `clock` the demo moves.
@@ -167,6 +168,26 @@ impl Demo<'_> {
         let driver = self.last_text(&pair.driver).await?;
         println!("   The driver's phone: \"{driver}\"");
         check(driver == "Or ring me on ***, after 16:30.", "the number is masked", &conversation)
+    }
+
+    async fn stop_texts(&self) -> Result<(), DemoError> {
+        println!(
+            "   Two others: a driver texts STOP. No text of this number reaches that phone any more, and the rider is told."
+        );
+        let pair = self.pair(34, json!({"notify": false}), ["en", "en"]).await?;
+        let texts = format!("{}/simulator/texts", self.stack.vonage_url);
+        for (from, to, words) in
+            [(&pair.driver, &pair.driver_dials, "Stop"), (&pair.rider, &pair.rider_dials, "Where are you?")]
+        {
+            self.post(&texts, json!({"from": from, "to": to, "text": words})).await?;
+        }
+        let (rider, driver) = (self.last_text(&pair.rider).await?, self.texts(&pair.driver).await?);
+        println!("   The driver's phone: \"{}\"", driver.join("\", \""));
+        println!("   The rider's phone: \"{rider}\"");
+        let conversation = self.get(&self.gateway(&pair.path)).await?;
+        println!("   The driver takes no texts since {}.", text(&conversation, "/participants/1/texts_stopped_at"));
+        let is_silent = driver.len() == 1 && rider.contains("gets no texts");
+        check(is_silent, "no text reaches the driver", &conversation)
     }
 
     async fn press_the_safety_key(&self) -> Result<(), DemoError> {

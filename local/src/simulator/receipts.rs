@@ -49,6 +49,16 @@ impl Receipts {
         self.opted_out.contains(&(phone.to_owned(), sender.to_owned()))
     }
 
+    /// Delivers no more texts of the sender to the phone.
+    pub(super) fn opt_out(&mut self, pair: (String, String)) {
+        self.opted_out.insert(pair);
+    }
+
+    /// Delivers texts of the sender to the phone again.
+    pub(super) fn opt_in(&mut self, pair: &(String, String)) {
+        self.opted_out.remove(pair);
+    }
+
     pub(super) fn expect(&mut self, part: SentPart) {
         self.waiting.push(part);
     }
@@ -224,9 +234,9 @@ pub(super) async fn opt_out(State(simulator): Shared, bytes: Bytes) -> Result<St
     let pair = (phones::digits(&phone), phones::digits(&sender));
     let mut receipts = simulator.receipts();
     if opted_out {
-        receipts.opted_out.insert(pair);
+        receipts.opt_out(pair);
     } else {
-        receipts.opted_out.remove(&pair);
+        receipts.opt_in(&pair);
     }
     Ok(StatusCode::NO_CONTENT)
 }

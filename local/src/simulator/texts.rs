@@ -1,6 +1,8 @@
 //! Text messages from phones to rented numbers, and their webhooks, in the shape of the Messages API or of the SMS API. The
 //! account has one setting for that; here each text says it.
 //!
+//! On numbers of +1 the carrier follows key words itself: after "STOP" it delivers no text of that number to that phone until "START".
+//!
 //! Sources: Vonage Messages API v1, `inbound-message`; Vonage SMS API 1.5.1, `inbound-sms`.
 
 use axum::Json;
@@ -86,11 +88,27 @@ pub(super) async fn send(State(simulator): Shared, bytes: Bytes) -> Result<Json<
         simulator.records().add(product, &text.id, Direction::Inbound, simulator.clock.now());
         simulator.texts().insert(text.id.clone(), text.clone());
     }
+    follow_keyword(&simulator, &new);
     let mut messages = Vec::new();
     for text in &texts {
         messages.push(deliver(&simulator, text).await);
     }
     Ok(Json(TextReports { messages }))
+}
+
+/// Follows a key word as Opt-Out Assist does, which also answers it; that answer is no text of the account.
+///
+/// Source: Vonage, "Opt-Out Assist".
+fn follow_keyword(simulator: &Simulator, new: &NewText) {
+    let pair = (phones::digits(&new.from), phones::digits(&new.to));
+    if !pair.1.starts_with('1') {
+        return;
+    }
+    match new.text.trim().to_uppercase().as_str() {
+        "STOP" | "STOPALL" | "UNSUBSCRIBE" | "CANCEL" | "END" | "QUIT" => simulator.receipts().opt_out(pair),
+        "START" | "YES" | "UNSTOP" => simulator.receipts().opt_in(&pair),
+        _ => {}
+    }
 }
 
 /// A further delivery of a text.

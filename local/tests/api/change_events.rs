@@ -187,6 +187,26 @@ async fn press_of_the_safety_key_is_one_event() {
 }
 
 #[tokio::test]
+async fn stop_and_start_of_texts_are_one_event_each() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = laptop.create_with(json!({})).await;
+    let stream = Stream::open(&laptop).await;
+    let say = async |words: &str| {
+        laptop.text(json!({"from": RIDER, "to": created["participants"][0]["dials"], "text": words})).await;
+        laptop.advance(1);
+    };
+    say("STOP").await;
+    let shown = laptop.get(&format!("/conversations/{}", text(&created, "/id"))).await.body;
+    say("stop").await;
+    say("START").await;
+    say("hello").await;
+    let [stopped, started] = events(&stream).await.0.try_into().unwrap();
+    let since = seconds(&shown["participants"][0]["texts_stopped_at"]);
+    assert_eq!((&stopped["change"], &stopped["texts_stopped_at"]), (&json!("MODIFY"), &json!([since, ""])));
+    assert_eq!(started["texts_stopped_at"], json!(["", ""]));
+}
+
+#[tokio::test]
 async fn erasure_is_end_event_and_tombstones_are_none() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create().await;

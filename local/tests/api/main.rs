@@ -30,6 +30,7 @@ mod number_settings;
 mod on_demand;
 mod one_way;
 mod operations;
+mod opt_outs;
 mod orders;
 mod pace;
 mod people;

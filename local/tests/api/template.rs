@@ -379,19 +379,24 @@ fn journal() -> Value {
 fn only_who_writes_the_journal_may_and_nobody_reads_it() {
     let template = template();
     let conversations = |actions: &[&str]| (actions.to_vec().join(" "), vec![json!("CONVERSATION#*")]);
+    let opt_outs = |action: &str| (action.to_owned(), vec![json!("OPT-OUT#*")]);
     let standing_masks = || ("dynamodb:PutItem".to_owned(), vec![json!("STANDING#*")]);
     for (function, allowed) in [
         ("AnswerWebhook", vec![]),
         ("GetConversation", vec![]),
         ("ControlCall", vec![]),
         ("KeepRecordings", vec![]),
-        ("MessageWebhook", vec![]),
+        ("MessageWebhook", vec![opt_outs("dynamodb:PutItem")]),
         ("EventWebhook", vec![conversations(&["dynamodb:PutItem"])]),
         ("CreateConversation", vec![conversations(&["dynamodb:UpdateItem"])]),
         ("UpdateConversation", vec![conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem"])]),
         (
             "EndConversation",
-            vec![conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]), standing_masks()],
+            vec![
+                conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]),
+                opt_outs("dynamodb:DeleteItem"),
+                standing_masks(),
+            ],
         ),
         (
             "ProvisionNumbers",

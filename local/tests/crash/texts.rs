@@ -17,8 +17,12 @@ async fn create(laptop: &Laptop) -> Value {
 
 /// Returns a text from this phone, signed now.
 fn message(laptop: &Laptop, from: &str, to: &Value) -> Value {
+    saying(laptop, from, to, "I am at the station.")
+}
+
+fn saying(laptop: &Laptop, from: &str, to: &Value, words: &str) -> Value {
     let body = json!({"channel": "sms", "message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "from": from, "to": to,
-                      "text": "I am at the station."});
+                      "text": words});
     events::message(&body, &laptop.signature(Some(&body.to_string())))
 }
 
@@ -64,6 +68,27 @@ async fn stranger_is_told_once_at_most_after_a_crash() {
             assert_eq!(answer.status, 200, "{answer:?}");
         }
         assert!(laptop.texts(stranger).await.len() <= 1 && laptop.texts(PHONES[1]).await.is_empty());
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn stop_holds_after_a_crash_and_is_confirmed_once_at_most() {
+    at_every_request("POST /webhooks/message of a stop", 4, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        let created = create(&laptop).await;
+        let (path, to) = (format!("/conversations/{}", string(&created["id"])), &created["participants"][0]["dials"]);
+        let event = saying(&laptop, PHONES[0], to, "STOP");
+        scenario.run(&laptop, async |functions| drop(functions.answer::<MessageWebhook>(&event).await)).await;
+        for _ in 0..2 {
+            let again = saying(&laptop, PHONES[0], to, "STOP");
+            let answer = Functions::of(&laptop).answer::<MessageWebhook>(&again).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        assert!(laptop.texts(PHONES[0]).await.len() <= 1 && laptop.texts(PHONES[1]).await.is_empty());
+        let shown = laptop.get(&path).await.body;
+        assert!(shown["participants"][0]["texts_stopped_at"].is_string(), "{shown}");
         scenario
     })
     .await;

@@ -20,6 +20,19 @@ async fn texts_leak_neither_numbers_nor_what_is_written() {
         laptop.text(json!({"from": RIDER, "to": rider, "text": WORDS, "format": format, "signing": "none"})).await;
         laptop.receipts(json!({"format": format, "keep": true})).await;
     }
+    for (from, to) in [(DRIVER, &driver), (STRANGER, &rider)] {
+        for words in ["HELP", "STOP", "START", "STOP"] {
+            laptop.text(json!({"from": from, "to": to, "text": words})).await;
+            laptop.advance(1);
+        }
+        let failing = json!({"operation": "*", "times": 9, "fault": {"kind": "error", "code": "InternalServerError"}});
+        laptop.vonage(Method::POST, "/simulator/faults", failing).await;
+        laptop.text(json!({"from": from, "to": to, "text": "START"})).await;
+        laptop.no_more_faults().await;
+    }
+    laptop.text(json!({"from": RIDER, "to": rider, "text": WORDS})).await;
+    laptop.receipts(json!({"format": "sms_form", "status": "failed", "err_code": "9", "keep": true})).await;
+    laptop.text(json!({"from": DRIVER, "to": driver, "text": "START"})).await;
     for fault in [json!({"kind": "status", "status": 429}), json!({"kind": "close_after"}), json!({"kind": "not_json"})]
     {
         laptop.faults("/sms/json", 9, fault).await;

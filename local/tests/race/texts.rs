@@ -109,3 +109,50 @@ async fn texts_race_with_the_end_and_the_erasure() {
         laptop.table().await;
     }
 }
+
+/// Returns the driver's key word, which stops the texts that the rider's reach the driver by.
+fn stop(conversation: &Value) -> Value {
+    let mut message = message(conversation, &Uuid::new_v4().to_string(), "STOP");
+    (message["from"], message["to"]) = (json!(DRIVER), conversation["participants"][1]["dials"].clone());
+    message
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_text_follows_a_stop_that_was_taken() {
+    for _ in 0..rounds() {
+        let (laptop, created) = create().await;
+        at_once((0..8).map(|task| {
+            let words = message(&created, &Uuid::new_v4().to_string(), &format!("text {task}"));
+            let message = if task == 0 { stop(&created) } else { words };
+            let laptop = laptop.clone();
+            async move { deliver(&laptop, &message).await.len() }
+        }))
+        .await;
+        let received = laptop.texts(DRIVER).await;
+        let confirmed = received.iter().filter(|text_| text(text_, "/text").starts_with("You get no more")).count();
+        assert_eq!(confirmed, 1, "{received:?}");
+        let shown = laptop.get(&format!("/conversations/{}", text(&created, "/id"))).await.body;
+        let texts = shown["texts"].as_array().unwrap().clone();
+        let of_state = |state: &str| texts.iter().filter(|text| text["state"] == state).count();
+        assert_eq!((of_state("sent") + of_state("failed"), of_state("sent")), (7, received.len() - 1), "{shown}");
+        let late = message(&created, &Uuid::new_v4().to_string(), "after it");
+        deliver(&laptop, &late).await;
+        assert_eq!(laptop.texts(DRIVER).await.len(), received.len());
+        laptop.table().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn stops_at_once_are_confirmed_once() {
+    for _ in 0..rounds() {
+        let (laptop, created) = create().await;
+        let same = stop(&created);
+        at_once((0..8).map(|task| {
+            let message = if task < 4 { same.clone() } else { stop(&created) };
+            let laptop = laptop.clone();
+            async move { deliver(&laptop, &message).await.len() }
+        }))
+        .await;
+        assert_eq!((laptop.texts(DRIVER).await.len(), laptop.texts(RIDER).await.len()), (1, 0));
+    }
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod command;
+mod opt_outs;
 mod pins;
 mod story;
 mod unreadable;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use local::dynamodb::Dynamodb;
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ use shared::domain::number_settings::NumberSettings;
 use shared::domain::order::{Ordered, WantedDigits};
 use shared::domain::pace::{Pace, Turn};
 use shared::domain::peak_usage::Mark;
+use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pin::Allowance;
 use shared::domain::pool::{Feature, NumberState};
 use shared::domain::recording::{Recording, RecordingKind, RecordingState};
@@ -34,7 +36,7 @@ use shared::domain::usage::Usage;
 use shared::store::{
     AccountWalk, CallsPage, Counted, IdempotentRequest, ItemKind, Keeping, LegIds, LegNumbers, LegPhone, Line, Loss,
     Offer, RecordedDemand, RecordedStanding, Recount, RetentionPass, RouteScan, ScanPurpose, Store, TextClaim,
-    TextOutcome, TriesOf, Warning,
+    TextOutcome, TriesOf, Warning, Wish, WishOutcome,
 };
 
 use crate::{
@@ -193,13 +195,25 @@ fn accepted() -> Vec<AcceptedPart> {
 
 async fn tell_story_of_texts(store: &Store) {
     let (text, reference) = (relayed(), TextReference { conversation: id('1'), text: relayed().id });
-    assert_eq!(store.claim_text(id('1'), &text, after(160)).await.unwrap(), TextClaim::Claimed);
+    assert_eq!(store.claim_text(id('1'), &text, after(160), None).await.unwrap(), TextClaim::Claimed);
     store.record_text_outcome(reference, &TextOutcome::Accepted(accepted()), after(6)).await.unwrap();
     for (part, fate) in [("part-1", PartFate::Delivered), ("part-2", PartFate::Undelivered("held back".to_owned()))] {
         let receipt = Receipt { reference, part: part.to_owned(), fate };
         assert!(store.record_receipt(&receipt, after(7)).await.unwrap());
     }
-    assert!(store.claim_explanation(&virtual_number(21), "0123abcd", now()).await.unwrap());
+    assert!(store.claim_explanation(&virtual_number(21), &phone(DRIVER), "0123abcd", now()).await.unwrap());
+    let driver = phone(DRIVER);
+    for (nth, stops, second) in [(22, true, 5), (23, true, 5), (23, false, 6)] {
+        let number = virtual_number(nth);
+        let wish = wish(&driver, &number, stops, after(second));
+        assert_eq!(store.follow_wish(wish, after(second)).await.unwrap(), WishOutcome::Changed);
+    }
+}
+
+/// A wish of this phone, by a key word of its own.
+fn wish<'a>(person: &'a RealNumber, number: &'a VirtualNumber, stops: bool, at: Timestamp) -> Wish<'a> {
+    let keyword = (number == &virtual_number(23)).then_some(if stops { "stop-1" } else { "start-1" });
+    Wish { person, number, stops, at, keyword, conversation: None }
 }
 
 async fn check_texts(store: &Store) {
@@ -215,9 +229,18 @@ async fn check_texts(store: &Store) {
         ..relayed()
     };
     assert_eq!((latest.texts, latest.has_more), (vec![expected.clone()], false));
-    let again = store.claim_text(id('2'), &relayed(), after(160)).await.unwrap();
+    let again = store.claim_text(id('2'), &relayed(), after(160), None).await.unwrap();
     assert_eq!(again, TextClaim::Known(Some(Box::new(expected))));
-    assert!(!store.claim_explanation(&virtual_number(21), "0123abcd", after(50)).await.unwrap());
+    assert!(!store.claim_explanation(&virtual_number(21), &phone(DRIVER), "0123abcd", after(50)).await.unwrap());
+    let (driver, numbers) = (phone(DRIVER), [22, 23].map(virtual_number));
+    let opted_out = store.opted_out(&numbers.each_ref().map(|number| (&driver, number))).await.unwrap();
+    assert_eq!(opted_out, [Some(after(5)), None]);
+    let late = wish(&driver, &numbers[1], true, after(7));
+    assert_eq!(store.follow_wish(late, after(50)).await.unwrap(), WishOutcome::Known);
+    let mut recorded = store.recorded_opt_outs(None).await.unwrap().found;
+    recorded.sort_by_key(|one| one.number.as_str().to_owned());
+    let lifted: Vec<_> = recorded.iter().map(|one| (one.person.clone(), one.opt_out.lifted_at)).collect();
+    assert_eq!(lifted, [(driver.clone(), None), (driver, Some(after(6)))]);
 }
 
 /// A call whose caller types a wrong PIN and then the right one.

@@ -129,6 +129,8 @@ pub struct CallerRoutes {
     pub by_number: HashMap<VirtualNumber, CallerRoute>,
     /// True if the caller's number is in the pool. It is then not a real number.
     pub is_virtual: bool,
+    /// The numbers from which the caller wants no texts, as far as they were read.
+    pub opted_out: HashSet<VirtualNumber>,
     /// The routes that were read.
     pub extent: Extent,
 }
@@ -170,7 +172,7 @@ impl CallerRoutes {
     }
 
     /// Adds the routes in use at `now` of another phone of the same side, of which all routes were read. Their numbers are given to
-    /// this side only when they are free for that phone as well. The holds of phones that only receive are shared.
+    /// this side only when they are free for that phone as well, and those from which it wants no texts are not wanted by the side. The holds of phones that only receive are shared.
     pub fn occupy(&mut self, other: &Self, only_receives: bool, now: Timestamp) {
         let is_shared = |route: &CallerRoute| only_receives && route.is_held(now);
         for (number, route) in other.in_use(now).filter(|(_, route)| !is_shared(route)) {
@@ -179,6 +181,7 @@ impl CallerRoutes {
             let occupied = CallerRoute { held_at: None, ..CallerRoute::held(until, now) };
             self.by_number.insert(number.clone(), occupied);
         }
+        self.opted_out.extend(other.opted_out.iter().cloned());
     }
 
     /// True if it is known that this caller has no route under `number`, not even a past one.
@@ -195,6 +198,7 @@ impl CallerRoutes {
     pub fn learn(&mut self, found: Self) {
         self.by_number.extend(found.by_number);
         self.is_virtual |= found.is_virtual;
+        self.opted_out.extend(found.opted_out);
         match (&mut self.extent, found.extent) {
             (Extent::Some { probed }, Extent::Some { probed: more }) => probed.extend(more),
             (extent, Extent::All) => *extent = Extent::All,

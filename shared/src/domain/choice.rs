@@ -80,13 +80,14 @@ pub struct NoFreeNumber {
 ///
 /// 1. of the caller's own country, then with its calling code, then of the fallback countries;
 /// 2. able to send text messages, if text messages will be sent;
-/// 3. never used by this caller, then unused for the longest time;
-/// 4. by a hash of the two callers and the number, so that all numbers are used evenly.
+/// 3. not one from which this caller wants no texts. Calls come first, so a number of a farther country is no better;
+/// 4. never used by this caller, then unused for the longest time;
+/// 5. by a hash of the two callers and the number, so that all numbers are used evenly.
 ///
 /// The two numbers differ if neither caller then gets a worse one.
 ///
 /// A participant who only receives keeps the number under which that is so already, if it is still given to conversations.
-/// The first one is chosen by 1 and 3, the same for whoever calls, so that many first conversations at once agree on one.
+/// The first one is chosen by 1 and 4, the same for whoever calls, so that many first conversations at once agree on one.
 ///
 /// Returns an error for each caller without a free number.
 pub fn choose_pair(callers: [Caller<'_>; 2], criteria: Criteria<'_>) -> Result<[VirtualNumber; 2], Vec<NoFreeNumber>> {
@@ -140,6 +141,8 @@ struct Rank {
     is_new: bool,
     /// See [`Search::tier`].
     tier: usize,
+    /// True if this caller wants no texts from it.
+    is_opted_out: bool,
     /// End of this caller's last quarantine under it. `None`, for never used, is the lowest.
     last_used: Option<Timestamp>,
     /// A hash of both callers and the number, which gives each pair of callers its own order of the numbers.
@@ -183,7 +186,8 @@ impl<'a> Search<'_, 'a> {
         };
         ranked.sort_unstable_by_key(|(rank, _)| *rank);
         let (best, number) = *ranked.first()?;
-        let next = ranked.get(1).filter(|(next, _)| next.tier == best.tier && !self.caller.only_receives);
+        let is_as_good = |next: &Rank| (next.tier, next.is_opted_out) == (best.tier, best.is_opted_out);
+        let next = ranked.get(1).filter(|(next, _)| is_as_good(next) && !self.caller.only_receives);
         Some(Choice { best: number, next: next.copied() })
     }
 
@@ -200,7 +204,7 @@ impl<'a> Search<'_, 'a> {
     }
 
     /// Returns the free numbers that this caller dialled in the conversation `last`, but not one that cannot send the text
-    /// message if another free number of its tier can.
+    /// message if another free number of its tier can, and not one from which the caller wants no texts if there is another.
     fn again(&self, last: ConversationId) -> Vec<(Rank, &'a VirtualNumber)> {
         let routes = self.caller.routes.by_number.iter().filter(|(_, route)| self.is_free(route));
         let shared = routes.filter(|(_, route)| route.history().any(|id| id == last));
@@ -208,7 +212,8 @@ impl<'a> Search<'_, 'a> {
             let (part, ready) = self.criteria.ready.find(number)?;
             let tier = self.tier(part)?;
             let lacks_texts = self.sends_texts() && !ready.texts && !self.free_of_kind(tier, true).is_empty();
-            (!lacks_texts).then(|| (Rank { is_new: false, ..self.rank(tier, ready) }, &ready.number))
+            let is_unwanted = self.is_opted_out(number) && self.has_wanted(tier);
+            (!lacks_texts && !is_unwanted).then(|| (Rank { is_new: false, ..self.rank(tier, ready) }, &ready.number))
         });
         ranked.collect()
     }
@@ -233,6 +238,17 @@ impl<'a> Search<'_, 'a> {
         numbers
     }
 
+    /// True if this caller wants no texts from the number.
+    fn is_opted_out(&self, number: &VirtualNumber) -> bool {
+        self.caller.routes.opted_out.contains(number)
+    }
+
+    /// True if a number of a tier is free from which this caller takes texts.
+    fn has_wanted(&self, tier: usize) -> bool {
+        let is_wanted = |(rank, _): &(Rank, &VirtualNumber)| !rank.is_opted_out;
+        self.free(tier).iter().any(is_wanted)
+    }
+
     /// True if the number of a route is free for this caller. In the quarantine of the same two people it is, but not for a
     /// hold, which stays after them.
     fn is_free(&self, route: &CallerRoute) -> bool {
@@ -246,14 +262,15 @@ impl<'a> Search<'_, 'a> {
     fn window(&self, tier: usize, texts: bool) -> Vec<&'a ReadyNumber> {
         let position = hash(self.pair());
         // A free number is in it if there is one, and a second one.
-        let count = WINDOW.max(self.caller.routes.by_number.len() + 2);
+        let routes = self.caller.routes;
+        let count = WINDOW.max(routes.by_number.len() + routes.opted_out.len() + 2);
         self.criteria.ready.window(|part| self.tier(part) == Some(tier), texts, position, count)
     }
 
     fn rank(&self, tier: usize, ready: &ReadyNumber) -> Rank {
         let last_used = self.caller.routes.by_number.get(&ready.number).map(|route| route.quarantined_until);
         let hash = hash(self.pair().into_iter().chain([ready.number.as_str()]));
-        Rank { is_new: true, tier, last_used, hash }
+        Rank { is_new: true, tier, is_opted_out: self.is_opted_out(&ready.number), last_used, hash }
     }
 
     /// Returns the people who have an order of the numbers of their own: a pair of callers, or one who only receives.

@@ -9,6 +9,7 @@ use ulid::Ulid;
 
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::ConversationId;
+use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
 
 /// Time after its claim in which a text may still be on its way to the carrier: longer than a function runs.
@@ -28,6 +29,13 @@ impl TextId {
     /// Generates an id for a text that came at `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(Ulid::from_datetime(now.into()))
+    }
+}
+
+impl TextId {
+    /// Returns the time at which the text came.
+    pub fn time(self) -> Timestamp {
+        Timestamp::try_from(self.0.datetime()).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 }
 
@@ -171,6 +179,11 @@ impl RelayedText {
         }
     }
 
+    /// Creates a text that is not passed on at `now`, for a reason in words that are safe to show.
+    pub fn withheld(from: Side, segments: u32, inbound: CarrierRecord, reason: &str, now: Timestamp) -> Self {
+        Self { refused: true, problem: Some(reason.to_owned()), ..Self::claimed(from, segments, inbound, now) }
+    }
+
     /// Returns its state at `now`. Receipts come in any order and more than once, so the sets of parts decide.
     pub fn state(&self, now: Timestamp) -> TextState {
         let is_there = |part: &AcceptedPart| self.delivered.contains(&part.id);
@@ -216,6 +229,17 @@ pub struct Receipt {
     pub part: String,
     /// The fate of the part.
     pub fate: PartFate,
+}
+
+/// A receipt's news that a phone takes no texts from a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptOutNews {
+    /// The phone.
+    pub person: RealNumber,
+    /// The number.
+    pub number: VirtualNumber,
+    /// The time of the text that was not delivered because of it, or else of the receipt, if that is known.
+    pub at: Option<Timestamp>,
 }
 
 /// The fate of a part of a text.

@@ -132,6 +132,9 @@ struct ParticipantView<'a> {
     /// The time from which Vonage no longer lists the number that this participant dials or sees, if it is lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     dials_lost_since: Option<Timestamp>,
+    /// The time from which this participant wants no texts from that number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    texts_stopped_at: Option<Timestamp>,
     /// None if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pin: Option<&'a str>,
@@ -163,6 +166,9 @@ struct PhoneView<'a> {
     notification: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     notification_reason: Option<&'a str>,
+    /// The time from which its owner wants no texts from the participant's number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    texts_stopped_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize)]
@@ -265,6 +271,16 @@ impl<'a> ConversationView<'a> {
         self
     }
 
+    /// Adds the times from which the people on a side want no texts, of its phones in their order.
+    pub fn with_opt_outs(mut self, side: Side, stopped_at: impl IntoIterator<Item = Option<Timestamp>>) -> Self {
+        let participant = &mut self.participants[side.index()];
+        let further = participant.phones.iter_mut().map(|phone| &mut phone.texts_stopped_at);
+        for (shown, stopped_at) in std::iter::once(&mut participant.texts_stopped_at).chain(further).zip(stopped_at) {
+            *shown = stopped_at;
+        }
+        self
+    }
+
     /// Adds the times from which the numbers that the participants dial are lost, of those that are.
     pub fn with_losses(mut self, losses: [Option<Timestamp>; 2]) -> Self {
         for (participant, lost_since) in self.participants.iter_mut().zip(losses) {
@@ -323,6 +339,7 @@ impl<'a> ParticipantView<'a> {
             masked_by: conversation.masked_by(side),
             dials: conversation.dials(side),
             dials_lost_since: None,
+            texts_stopped_at: None,
             pin: participant.pin.as_ref().map(Pin::expose),
             notification,
             notification_reason,
@@ -357,6 +374,7 @@ impl<'a> PhoneView<'a> {
             only_dials: phone.only_dials,
             notification,
             notification_reason,
+            texts_stopped_at: None,
         }
     }
 }

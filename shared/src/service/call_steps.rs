@@ -22,6 +22,7 @@ use crate::domain::words::sentence::{Spoken, Text};
 use crate::domain::words::{Speech, Words};
 use crate::service::create::texts::{records, speech_to};
 use crate::service::place_call::decide;
+use crate::service::wanted_text;
 use crate::store::{LegIds, Store, StoreError};
 use crate::vonage::call_steps;
 use crate::vonage::call_urls::CallUrls;
@@ -353,7 +354,7 @@ impl<T: TextSender> CallSteps<T> {
             _ => Text::MissedByReceiver,
         };
         let text = speech_to(&self.words, conversation, callee).write(sentence);
-        let outcome = self.texts.send(&participant.sees, &participant.number, &text).await;
+        let outcome = wanted_text::send(&self.store, &self.texts, &participant.sees, &participant.number, &text).await;
         if let Err(error) = &outcome {
             tracing::warn!(conversation.id = %conversation.id, cause = %error, "sending a text message about a missed call failed");
         }

@@ -17,6 +17,7 @@ use crate::domain::support::SupportPhone;
 use crate::domain::words::sentence::Text;
 use crate::service::call_steps::CallSteps;
 use crate::service::create::texts::{records, speech_to};
+use crate::service::wanted_text;
 use crate::store::StoreError;
 use crate::vonage::sms::TextSender;
 
@@ -85,7 +86,7 @@ impl<T: TextSender> CallSteps<T> {
     async fn ask_for_a_call(&self, conversation: &Conversation, to: Side) -> Result<(), StoreError> {
         let participant = conversation.participant(to);
         let text = speech_to(&self.words, conversation, to).write(Text::LostProperty);
-        let outcome = self.texts.send(&participant.sees, &participant.number, &text).await;
+        let outcome = wanted_text::send(&self.store, &self.texts, &participant.sees, &participant.number, &text).await;
         if let Err(error) = &outcome {
             tracing::warn!(conversation.id = %conversation.id, cause = %error, "sending a text message about lost property failed");
         }

@@ -25,6 +25,7 @@ use crate::event_bus::{BusError, Event, EventBus};
 use crate::recording_files::{PutError, RecordingFiles};
 use crate::service::at_once;
 use crate::service::create::texts::{records, speech_to};
+use crate::service::wanted_text;
 use crate::store::{Keeping, Offer, REDACTED_AFTER, Store, StoreError};
 use crate::vonage::call_urls::recording_link;
 use crate::vonage::recordings::{FetchError, RecordingsApi};
@@ -278,7 +279,7 @@ impl<T: TextSender> RecordingKeeper<T> {
     async fn text(&self, conversation: &Conversation, to: Side, link: String) -> Result<(), StoreError> {
         let participant = conversation.participant(to);
         let text = speech_to(&self.words, conversation, to).with_link(link).write(Text::Voicemail);
-        let outcome = self.texts.send(&participant.sees, &participant.number, &text).await;
+        let outcome = wanted_text::send(&self.store, &self.texts, &participant.sees, &participant.number, &text).await;
         if let Err(error) = &outcome {
             tracing::warn!(conversation.id = %conversation.id, cause = %error, "sending a text message about a recording failed");
         }

@@ -6,12 +6,16 @@
 //! is never sent again: Vonage's API has no key that would make a repetition safe, and cannot be asked. Then only a receipt tells
 //! that it went.
 
+use super::keywords::Said;
 use crate::clock::SharedClock;
 use crate::domain::conversation::ConversationId;
+use crate::domain::keyword::Keyword;
+use crate::domain::opt_out::OPTED_OUT;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pin::PinKey;
 use crate::domain::relayed_text::{AcceptedPart, RelayedText, TextReference};
+use crate::domain::route::KeyOwner;
 use crate::domain::text_masking::Masked;
 use crate::domain::text_message;
 use crate::domain::text_route::{Nowhere, Relay, TextRoute};
@@ -70,6 +74,12 @@ pub enum Relayed {
     NotText,
     /// A machine sent it.
     OfMachine,
+    /// Its reader wants no texts from the number that masks the writer.
+    OptedOut,
+    /// It is the key word of a writer who wants no more texts.
+    Stopped,
+    /// It is the key word of a writer who takes texts again.
+    Started,
 }
 
 impl Relayed {
@@ -87,6 +97,9 @@ impl Relayed {
             Self::ContactDetails => "text with contact details",
             Self::NotText => "no text",
             Self::OfMachine => "text of a machine",
+            Self::OptedOut => "text to one who has opted out",
+            Self::Stopped => "texts stopped",
+            Self::Started => "texts started",
         }
     }
 }
@@ -94,7 +107,7 @@ impl Relayed {
 impl Relayed {
     /// True if the text reached nobody for a reason that its writer is told.
     fn is_explained(self) -> bool {
-        matches!(self, Self::Nowhere(_) | Self::ContactDetails | Self::NotText)
+        matches!(self, Self::Nowhere(_) | Self::ContactDetails | Self::NotText | Self::OptedOut)
     }
 }
 
@@ -106,6 +119,23 @@ impl TextRelay {
         let writer = RealNumber::from(writer);
         let written_at = inbound.written_at.unwrap_or(now);
         let owner = self.store.owner_for_text(&writer, &inbound.dialled, now).await?;
+        let keyword = inbound.text.as_deref().and_then(|text| Keyword::of(text, &inbound.dialled));
+        let said = keyword.map(|keyword| Said {
+            keyword,
+            id: &inbound.record.id,
+            writer: &writer,
+            dialled: &inbound.dialled,
+            written_at,
+            owner: owner.as_ref(),
+        });
+        if let Some(said) = &said
+            && let Some(followed) = self.follow(said).await?
+        {
+            return Ok((
+                followed,
+                owner.as_ref().filter(|owner| owner.is_in_use(now)).and_then(KeyOwner::conversation),
+            ));
+        }
         let addressee = owner.as_ref().and_then(|owner| owner.addressee());
         let (relayed, conversation) = match (TextRoute::of(owner, written_at, now), &inbound.text) {
             (TextRoute::Relay(relay), Some(text)) => {
@@ -117,11 +147,14 @@ impl TextRelay {
         if !relayed.is_explained() {
             return Ok((relayed, conversation));
         }
-        // It may have been passed on before its conversation ended.
-        if self.store.is_text_known(&inbound.record.id).await? {
+        // It may have been passed on before its conversation ended. One that was just claimed was not.
+        if relayed != Relayed::OptedOut && self.store.is_text_known(&inbound.record.id).await? {
             return Ok((Relayed::Repeated, conversation));
         }
-        self.explain(&writer, &inbound.dialled, relayed, addressee).await?;
+        // Whoever asks for help has an answer.
+        if keyword != Some(Keyword::Help) {
+            self.explain(&writer, &inbound.dialled, relayed, addressee).await?;
+        }
         Ok((relayed, conversation))
     }
 
@@ -135,10 +168,21 @@ impl TextRelay {
         let text = &written(&text, inbound.part);
         let segments = u32::try_from(text_message::parts(text)).unwrap_or(u32::MAX);
         let claimed = RelayedText { masked, ..RelayedText::claimed(relay.from, segments, inbound.record.clone(), now) };
-        match self.store.claim_text(relay.conversation, &claimed, relay.quarantined_until).await? {
+        let to = Some((&relay.present_as, &relay.to));
+        let claim = match self.store.claim_text(relay.conversation, &claimed, relay.quarantined_until, to).await? {
+            TextClaim::OptedOut => {
+                let withheld = RelayedText::withheld(relay.from, segments, inbound.record.clone(), OPTED_OUT, now);
+                match self.store.claim_text(relay.conversation, &withheld, relay.quarantined_until, None).await? {
+                    TextClaim::Claimed => return Ok(Relayed::OptedOut),
+                    other => other,
+                }
+            }
+            claim => claim,
+        };
+        match claim {
             TextClaim::Claimed => {}
             // It has just ended.
-            TextClaim::Over => return Ok(Relayed::Nowhere(Nowhere::Over)),
+            TextClaim::Over | TextClaim::OptedOut => return Ok(Relayed::Nowhere(Nowhere::Over)),
             // It may still turn out that it was not sent.
             TextClaim::Known(Some(known)) if known.is_being_sent(now) => return Err(RelayError::BeingSent),
             TextClaim::Known(_) => return Ok(Relayed::Repeated),
@@ -159,6 +203,13 @@ impl TextRelay {
         Ok(relayed)
     }
 
+    /// True if the writer is none of our own numbers, and the number is ours.
+    pub(super) async fn may_answer(&self, writer: &RealNumber, dialled: &VirtualNumber) -> Result<bool, StoreError> {
+        let as_own = VirtualNumber::from(PhoneNumber::clone(writer.canonical().as_phone()));
+        let owners = self.store.are_own([&as_own, dialled], self.clock.now()).await?;
+        Ok(owners == [Ownership::Foreign, Ownership::Own])
+    }
+
     /// Tells the writer that a text reached nobody: at most once a day for each pair of phone and number, never one of our own
     /// numbers, and only from a number that is ours.
     async fn explain(
@@ -169,11 +220,10 @@ impl TextRelay {
         addressee: Option<Addressee>,
     ) -> Result<(), RelayError> {
         let now = self.clock.now();
-        let as_own = VirtualNumber::from(PhoneNumber::clone(writer.canonical().as_phone()));
-        if self.store.are_own([&as_own, dialled], now).await? != [Ownership::Foreign, Ownership::Own] {
+        if !self.may_answer(writer, dialled).await? {
             return Ok(());
         }
-        if !self.store.claim_explanation(dialled, &self.key.hash_of_caller(writer), now).await? {
+        if !self.store.claim_explanation(dialled, writer, &self.key.hash_of_caller(writer), now).await? {
             return Ok(());
         }
         let caller = CallerId::Phone(writer.as_phone().clone());
@@ -181,6 +231,7 @@ impl TextRelay {
         let text = speech.write(match reason {
             Relayed::Nowhere(Nowhere::Over) => Text::NotRelayedOver,
             Relayed::ContactDetails => Text::NotRelayedContacts,
+            Relayed::OptedOut => Text::NotRelayedStopped,
             _ => Text::NotRelayed,
         });
         if let Err(error) = self.texts.send(dialled, writer, &text).await {

@@ -5,6 +5,7 @@
 //! 1. Conversations are brought to their last recorded state, or ended. Standing masks that have changed since are closed.
 //! 2. Route keys that were given away since then are kept from everybody else. Which ones these are is known only while the
 //!    conversations are still there.
+//!    Opt-outs are brought to their last state before anybody can be texted.
 //! 3. Conversations that were erased are erased.
 //! 4. The pool is compared with the account.
 //! 5. The journal belongs to this table.
@@ -51,6 +52,8 @@ pub struct Restored {
     pub kept_keys: usize,
     /// Erased conversations.
     pub erased: usize,
+    /// People and numbers whose opt-out was made, or lifted, again.
+    pub opt_outs: usize,
     /// Standing masks that lead to nobody until they are set again, because they have changed.
     pub closed_masks: BTreeSet<VirtualNumber>,
     /// Items that cannot be read. What they are about is not repaired.
@@ -108,6 +111,7 @@ impl Restorer {
         let mut done = Restored::default();
         self.for_each_change(&mut done, |change| self.bring_up(change)).await?;
         self.close_standing_masks(&mut done).await?;
+        self.bring_up_opt_outs(&mut done).await?;
         self.keep_route_keys(&mut done).await?;
         // Once a conversation is erased, nothing tells which of its route keys the table lacked.
         let left = done.failed.clone();
@@ -138,6 +142,22 @@ impl Restorer {
                     Err(StoreError::Unreadable(..)) => done.unreadable += 1,
                     Err(error) => return Err(error),
                 }
+            }
+            from = page.next;
+            if from.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Brings the opt-outs to their last recorded state: nobody is texted who has stopped texts since.
+    async fn bring_up_opt_outs(&self, done: &mut Restored) -> Result<(), StoreError> {
+        let mut from = None;
+        loop {
+            let page = self.store.recorded_opt_outs(from).await?;
+            done.unreadable += page.unreadable.len();
+            for recorded in page.found {
+                done.opt_outs += usize::from(self.store.restore_opt_out(&recorded, self.clock.now()).await?);
             }
             from = page.next;
             if from.is_none() {

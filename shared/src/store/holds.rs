@@ -97,7 +97,7 @@ impl Store {
             (line.number, hold)
         };
         let by_number: HashMap<_, _> = line.into_iter().map(held).collect();
-        Ok(Some(CallerRoutes { by_number, is_virtual, extent: Extent::Line }))
+        Ok(Some(CallerRoutes { by_number, is_virtual, extent: Extent::Line, ..CallerRoutes::default() }))
     }
 
     /// Remembers the line of `caller`, for the conversations after this one. Its number must be held for that long.

@@ -46,6 +46,11 @@ pub(super) const CHANGE: &str = "CHANGE";
 pub(super) const STANDING_PREFIX: &str = "STANDING#";
 /// Sort key of [`Key::StandingChange`].
 pub(super) const STANDING_CHANGE: &str = "STANDING";
+/// Prefix of the sort key of [`Key::OptOut`]. It comes before that of a route, so whoever reads the first routes of a caller has read all
+/// opt-outs.
+pub(super) const OPT_OUT_PREFIX: &str = "DECLINES#";
+/// Sort key of [`Key::OptOutChange`], and the beginning of its partition.
+pub(super) const OPT_OUT_CHANGE: &str = "OPT-OUT";
 /// Partition and sort key of [`Key::JournalOwner`].
 const JOURNAL_OWNER: &str = "TABLE";
 
@@ -150,6 +155,13 @@ pub(super) enum Key<'a> {
         number: &'a VirtualNumber,
         to: &'a str,
     },
+    /// The wish of a person, whose phone is in its canonical spelling, for no texts from a virtual number.
+    OptOut {
+        person: &'a RealNumber,
+        number: &'a VirtualNumber,
+    },
+    /// The claim of a key word, by the carrier's id of its text.
+    KeywordClaim(&'a str),
     /// The number of explanations from a virtual number on a day.
     ExplanationsOfDay {
         number: &'a VirtualNumber,
@@ -170,6 +182,11 @@ pub(super) enum Key<'a> {
     },
     /// The last change of a standing mask, in the journal.
     StandingChange(&'a VirtualNumber),
+    /// The last change of an opt-out, in the journal.
+    OptOutChange {
+        person: &'a RealNumber,
+        number: &'a VirtualNumber,
+    },
     /// The name of the table to which the journal belongs, in the journal.
     JournalOwner,
 }
@@ -228,6 +245,11 @@ impl Key<'_> {
             Key::TextClaim(id) => (format!("TEXT#{id}"), "TEXT".to_owned()),
             Key::Explanation { number, to } => (explained_partition(number), format!("TO#{to}")),
             Key::ExplanationsOfDay { number, day } => (explained_partition(number), format!("DAY#{day}")),
+            Key::OptOut { person, number } => (caller_partition(person.expose()), format!("{OPT_OUT_PREFIX}{number}")),
+            Key::KeywordClaim(id) => (format!("TEXT#{id}"), "KEYWORD".to_owned()),
+            Key::OptOutChange { person, number } => {
+                (format!("{OPT_OUT_CHANGE}#{}#{number}", person.expose()), OPT_OUT_CHANGE.to_owned())
+            }
             Key::PaceTurns => (PACE_PARTITION.to_owned(), "TURNS".to_owned()),
             Key::PaceShare(number) => (PACE_PARTITION.to_owned(), format!("SHARE#{number}")),
             Key::RouteKeys(id) => (conversation_partition(id), ROUTE_KEYS.to_owned()),
@@ -287,6 +309,9 @@ impl Key<'_> {
             Key::TextClaim(_) => ItemKind::TextClaim,
             Key::Explanation { .. } => ItemKind::Explanation,
             Key::ExplanationsOfDay { .. } => ItemKind::ExplanationsOfDay,
+            Key::OptOut { .. } => ItemKind::OptOut,
+            Key::KeywordClaim(_) => ItemKind::KeywordClaim,
+            Key::OptOutChange { .. } => ItemKind::OptOutChange,
             Key::PaceTurns => ItemKind::PaceTurns,
             Key::PaceShare(_) => ItemKind::PaceShare,
             Key::RouteKeys(_) => ItemKind::RouteKeys,
@@ -458,12 +483,21 @@ pub(super) fn conversation_of(item: &Item) -> Option<ConversationId> {
 
 /// True if an item under this key is in the journal and not in the table.
 pub(super) fn is_of_journal(item: &Item) -> bool {
-    [ROUTE_KEYS, CHANGE, STANDING_CHANGE, JOURNAL_OWNER].contains(&sort_key(item))
+    [ROUTE_KEYS, CHANGE, STANDING_CHANGE, OPT_OUT_CHANGE, JOURNAL_OWNER].contains(&sort_key(item))
 }
 
 /// Returns the virtual number in the sort key of a route.
 pub(super) fn dialled(item: &Item) -> Option<VirtualNumber> {
-    let digits = sort_key(item).strip_prefix(NUMBER_PREFIX)?;
+    number_after(NUMBER_PREFIX, item)
+}
+
+/// Returns the virtual number in the sort key of an opt-out.
+pub(super) fn declined(item: &Item) -> Option<VirtualNumber> {
+    number_after(OPT_OUT_PREFIX, item)
+}
+
+fn number_after(prefix: &str, item: &Item) -> Option<VirtualNumber> {
+    let digits = sort_key(item).strip_prefix(prefix)?;
     PhoneNumber::try_from(digits).ok().map(VirtualNumber::from)
 }
 
@@ -542,6 +576,9 @@ mod tests {
             Key::TextClaim("1"),
             Key::Explanation { number, to: "1" },
             Key::ExplanationsOfDay { number, day: Date::MAX },
+            Key::OptOut { person: caller, number },
+            Key::KeywordClaim("1"),
+            Key::OptOutChange { person: caller, number },
             Key::PaceTurns,
             Key::PaceShare(0),
             Key::RouteKeys(id),

@@ -93,6 +93,10 @@ kinds! {
     Explanation = "an explanation",
     /// The number of explanations of a day.
     ExplanationsOfDay = "the explanations of a day",
+    /// The wish of a person for no texts from a virtual number.
+    OptOut = "an opt-out",
+    /// The claim of a key word.
+    KeywordClaim = "the claim of a key word",
     /// The turns of calls.
     PaceTurns = "the turns of calls",
     /// A share of the pace of calls.
@@ -105,6 +109,8 @@ kinds! {
     StandingPhone = "a phone of a standing mask",
     /// The last change of a standing mask, in the journal.
     StandingChange = "a change of a standing mask",
+    /// The last change of an opt-out, in the journal.
+    OptOutChange = "a change of an opt-out",
     /// The name of the table to which the journal belongs.
     JournalOwner = "the name of the journal's table",
 }
@@ -131,7 +137,7 @@ impl ItemKind {
 
     /// True if its items are in the journal and not in the table.
     pub fn is_of_journal(self) -> bool {
-        matches!(self, Self::RouteKeys | Self::Change | Self::StandingChange | Self::JournalOwner)
+        matches!(self, Self::RouteKeys | Self::Change | Self::StandingChange | Self::OptOutChange | Self::JournalOwner)
     }
 
     /// Returns the kind of the item under this key.
@@ -143,6 +149,8 @@ impl ItemKind {
             ("CALLER", "RECEIVES") => Self::Line,
             ("CALLER", "POOL") => Self::OwnNumber,
             ("CALLER", "SETTINGS") => Self::NumberSettings,
+            ("CALLER", "DECLINES") => Self::OptOut,
+            ("OPT-OUT", "OPT-OUT") => Self::OptOutChange,
             ("CONVERSATION", "CONVERSATION") => Self::Conversation,
             ("PHONE", "CONVERSATION") => Self::Participation,
             ("PHONE", "STANDING") => Self::StandingPhone,
@@ -177,6 +185,7 @@ impl ItemKind {
             ("WARNING", _) => Self::Warning,
             ("TEXTS", "TEXT") => Self::Text,
             ("TEXT", "TEXT") => Self::TextClaim,
+            ("TEXT", "KEYWORD") => Self::KeywordClaim,
             ("EXPLAINED", "TO") => Self::Explanation,
             ("EXPLAINED", "DAY") => Self::ExplanationsOfDay,
             ("PACE", "TURNS") => Self::PaceTurns,

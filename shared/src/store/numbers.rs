@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::item::{self, Item, Key, NUMBER_PREFIX};
+use super::item::{self, Item, Key, NUMBER_PREFIX, OWN_NUMBER};
 use super::passed_over::PassedOver;
 use super::pool::{self, Ledger};
 use super::transaction::Outcome;
@@ -479,4 +479,13 @@ pub(super) fn change_state(number: &PoolNumber, from: NumberState, to: NumberSta
         .name("#state", "state")
         .bind(":from", item::value(from)?)
         .bind(":to", item::value(to)?))
+}
+
+/// Returns the times from which two numbers are lost, by the marks of those that are ours.
+pub(super) fn losses_in(items: &[Item], numbers: [&VirtualNumber; 2]) -> [Option<Timestamp>; 2] {
+    numbers.map(|number| {
+        let partition = item::caller_partition(number.as_str());
+        let is_mark = |item: &&Item| item::partition(item) == partition && item::sort_key(item) == OWN_NUMBER;
+        item::time(items.iter().find(is_mark)?, "lost_since")
+    })
 }

@@ -14,7 +14,7 @@ use super::item::{self, Item, Key, OWN_NUMBER};
 use super::passed_over::PassedOver;
 use super::retention::ROUTES_KEPT;
 use super::write::Write;
-use super::{Store, StoreError, number_settings};
+use super::{Store, StoreError, number_settings, opt_outs};
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes, Extent};
 use crate::domain::conversation::{Conversation, ConversationId, SidePhone};
 use crate::domain::decision::Decision;
@@ -274,7 +274,9 @@ fn read_routes(items: Vec<Item>, others: Vec<Item>, now: Timestamp) -> CallerRou
     let is_virtual = items.iter().chain(&others).any(|item| is_own_number(item, now));
     let mut routes = CallerRoutes { is_virtual, ..CallerRoutes::default() };
     for item in items {
-        if let Some(dialled) = item::dialled(&item) {
+        if let Some(number) = item::declined(&item) {
+            routes.opted_out.extend(opt_outs::holds(&item).then_some(number));
+        } else if let Some(dialled) = item::dialled(&item) {
             routes.by_number.insert(dialled, read(item));
         }
     }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::item::{self, Item, Key, TEXT_PREFIX};
+use super::opt_outs::wants_texts;
 use super::passed_over::PassedOver;
 use super::retention::leg_deleted_after;
 use super::routes::is_own_number;
@@ -59,6 +60,8 @@ pub enum TextClaim {
     Known(Option<Box<RelayedText>>),
     /// The conversation has ended or been erased.
     Over,
+    /// Its reader wants no texts from the number that masks the writer.
+    OptedOut,
 }
 
 /// The outcome of sending a text.
@@ -98,12 +101,14 @@ impl Store {
         Ok(self.key_owners(writer, dialled, [now, now]).await?.into_best(now))
     }
 
-    /// Claims a text, so that nobody else sends it, and stores it in its conversation, whose quarantine ends at `rests_until`.
+    /// Claims a text, so that nobody else sends it, and stores it in its conversation, whose quarantine ends at `rests_until`. It is to
+    /// go from a number to a phone, `to`, which may want no texts from there. `None` claims one that is not passed on.
     pub async fn claim_text(
         &self,
         conversation: ConversationId,
         text: &RelayedText,
         rests_until: Timestamp,
+        to: Option<(&VirtualNumber, &RealNumber)>,
     ) -> Result<TextClaim, StoreError> {
         let now = text.received_at;
         let claim = Claim { conversation, text: text.id, known_until: now + TEXTS_KNOWN };
@@ -116,12 +121,14 @@ impl Store {
             .when("attribute_exists(participants)")
             .when("attribute_not_exists(erased_at)")
             .when("attribute_not_exists(ended_at)");
-        let transaction = [claim, put, lives];
+        let wanted = to.map(|(number, reader)| wants_texts(reader, number));
+        let transaction: Vec<_> = [claim, put, lives].into_iter().chain(wanted).collect();
         for attempt in 0..CONFLICTS {
-            match self.transact(transaction.to_vec(), None).await? {
+            match self.transact(transaction.clone(), None).await? {
                 Outcome::Committed => return Ok(TextClaim::Claimed),
                 Outcome::Cancelled(failed) if failed.contains(&0) => return self.known_text(key).await,
-                Outcome::Cancelled(failed) if !failed.is_empty() => return Ok(TextClaim::Over),
+                Outcome::Cancelled(failed) if failed.contains(&2) => return Ok(TextClaim::Over),
+                Outcome::Cancelled(failed) if !failed.is_empty() => return Ok(TextClaim::OptedOut),
                 Outcome::Cancelled(_) => retry::pause(attempt).await,
             }
         }
@@ -203,31 +210,30 @@ impl Store {
         Ok(LatestTexts { texts: PassedOver::list(items, item::read), has_more })
     }
 
-    /// Claims the explanation from `number` to the person with this hash. False if that person had one from there in the last
-    /// day, or if the number has sent as many as it may on a day.
+    /// Claims an answer of our own from `number` to a person, whose hash is the `to` of its key. False if that person had one from
+    /// there in the last day, or wants no texts from there, or if the number has sent as many as it may on a day.
     ///
     /// It is claimed before it is sent: after a crash in between it is never sent, and never twice.
     pub async fn claim_explanation(
         &self,
         number: &VirtualNumber,
-        person: &str,
+        person: &RealNumber,
+        to: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let until = whole_second(now) + EXPLAINED_FOR;
-        let of_person = Key::Explanation { number, to: person };
+        let of_person = Key::Explanation { number, to };
         let of_person = Write::put(of_person.with(&Explained { until }, Some(until))?)
             .when("attribute_not_exists(pk) OR #until <= :now")
             .name("#until", "until")
             .bind(":now", item::seconds(now));
-        let of_day =
-            Write::update(Key::ExplanationsOfDay { number, day: now.to_zoned(jiff::tz::TimeZone::UTC).date() })
-                .set("explained = if_not_exists(explained, :zero) + :one")
-                .set_ttl(until + EXPLAINED_FOR)
-                .when("attribute_not_exists(explained) OR explained < :most")
-                .bind(":zero", item::integer(0_u32))
-                .bind(":one", item::integer(1_u32))
-                .bind(":most", item::integer(EXPLANATIONS_OF_A_DAY));
-        self.transact_settled(vec![of_person, of_day]).await
+        let of_day = count_answer(number, now);
+        self.transact_settled(vec![of_person, of_day, wants_texts(person, number)]).await
+    }
+
+    /// Counts an answer to a key word from `number`. False if that has sent as many answers as it may on a day.
+    pub async fn count_answer(&self, number: &VirtualNumber, now: Timestamp) -> Result<bool, StoreError> {
+        self.update(count_answer(number, now)).await
     }
 
     /// Returns which of these numbers are ours and not lost, in the same order. One consistent read.
@@ -289,6 +295,18 @@ fn of(reference: TextReference) -> Write {
 /// Notes that the carrier has accepted the text.
 fn sent(update: Write, now: Timestamp) -> Write {
     update.set("sent_at = if_not_exists(sent_at, :now)").bind(":now", item::seconds(now))
+}
+
+/// Counts an answer of our own from a number, of which there is a limit for each day (UTC).
+fn count_answer(number: &VirtualNumber, now: Timestamp) -> Write {
+    let day = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    Write::update(Key::ExplanationsOfDay { number, day })
+        .set("explained = if_not_exists(explained, :zero) + :one")
+        .set_ttl(whole_second(now) + EXPLAINED_FOR + EXPLAINED_FOR)
+        .when("(attribute_not_exists(explained) OR explained < :most)")
+        .bind(":zero", item::integer(0_u32))
+        .bind(":one", item::integer(1_u32))
+        .bind(":most", item::integer(EXPLANATIONS_OF_A_DAY))
 }
 
 fn set(parts: [String; 1]) -> aws_sdk_dynamodb::types::AttributeValue {

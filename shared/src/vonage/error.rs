@@ -51,6 +51,9 @@ pub enum VonageError {
     /// No connection could be made. The request was not carried out.
     #[error("connection to Vonage failed")]
     Unreachable(#[source] reqwest::Error),
+    /// The text message was not sent, for a reason of ours.
+    #[error("not sent: {0}")]
+    Withheld(&'static str),
     /// The request timed out, or the connection broke. The request may have been carried out.
     #[error("no response from Vonage")]
     NoAnswer(#[source] reqwest::Error),
@@ -103,7 +106,7 @@ impl VonageError {
             | Self::NotUnderstood(_)
             | Self::Unreachable(_)
             | Self::NoAnswer(_) => true,
-            Self::Unauthorized | Self::Refused { .. } | Self::NotSigned | Self::Partial(_) => false,
+            Self::Unauthorized | Self::Refused { .. } | Self::NotSigned | Self::Partial(_) | Self::Withheld(_) => false,
         }
     }
 

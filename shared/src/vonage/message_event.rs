@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::domain::call::Direction;
 use crate::domain::carrier_record::{CarrierRecord, Product};
 use crate::domain::phone::caller_id::CallerId;
-use crate::domain::phone::{PhoneNumber, VirtualNumber, without_numbers};
-use crate::domain::relayed_text::{PartFate, Receipt, TextReference};
+use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber, without_numbers};
+use crate::domain::relayed_text::{OptOutNews, PartFate, Receipt, TextReference};
 use crate::vonage::time::time;
 
 /// The length of the longest id of a text, in bytes. Vonage's have 36 at most.
@@ -136,10 +136,7 @@ pub fn receipt(fields: &Fields) -> Result<Option<Receipt>, NotAMessage> {
     let part = fields.text(id).filter(|id| is_id(id)).ok_or(NotAMessage("id"))?;
     let status = fields.text("status").ok_or(NotAMessage("status"))?;
     let Some(reference) = fields.text(reference).as_deref().and_then(TextReference::parse) else { return Ok(None) };
-    let code = match is_of_messages {
-        true => fields.0.get("error").and_then(|error| error["title"].as_str()).map(str::to_owned),
-        false => fields.text("err-code"),
-    };
+    let code = error_code(fields);
     let fate = match status.as_str() {
         "delivered" => PartFate::Delivered,
         "failed" | "rejected" | "expired" | "undeliverable" => PartFate::Undelivered(reason(&status, code.as_deref())),
@@ -173,6 +170,41 @@ fn reason(status: &str, code: Option<&str>) -> String {
             format!("{words} (code {})", without_numbers(&code.chars().take(20).collect::<String>()))
         }
         _ => words.to_owned(),
+    }
+}
+
+/// Reads from a receipt that a phone takes no texts from a number: error code 9. It may be of any text message of ours.
+///
+/// Sources: Vonage, "Messaging opted-out numbers"; Vonage SMS API, "Delivery receipt error codes", where 9 also means a phone that does
+/// not exist, which takes no texts either.
+pub fn opt_out(fields: &Fields) -> Option<OptOutNews> {
+    let is_of_messages = fields.is_of_messages();
+    let [person, number, reference, at] = match is_of_messages {
+        true => ["to", "from", "client_ref", "timestamp"],
+        false => ["msisdn", "to", "client-ref", "message-timestamp"],
+    };
+    let is_undelivered = matches!(fields.text("status")?.as_str(), "failed" | "rejected" | "undeliverable");
+    if !is_undelivered || error_code(fields).as_deref() != Some(OPTED_OUT) {
+        return None;
+    }
+    let phone = |name| PhoneNumber::try_from(fields.text(name)?.trim_start_matches('+')).ok();
+    let of_text =
+        fields.text(reference).as_deref().and_then(TextReference::parse).map(|reference| reference.text.time());
+    Some(OptOutNews {
+        person: RealNumber::from(phone(person)?),
+        number: VirtualNumber::from(phone(number)?),
+        // A receipt may come again when the person takes texts again.
+        at: of_text.or_else(|| time(&fields.text(at)?)),
+    })
+}
+
+/// The error code of a text to a phone that has opted out.
+const OPTED_OUT: &str = "9";
+
+fn error_code(fields: &Fields) -> Option<String> {
+    match fields.is_of_messages() {
+        true => fields.0.get("error").and_then(|error| error["title"].as_str()).map(str::to_owned),
+        false => fields.text("err-code"),
     }
 }
 
@@ -278,5 +310,25 @@ mod tests {
         let mut foreign = of_sms("delivered", "0");
         foreign["client-ref"] = json!("ride-42");
         assert_eq!(receipt(&fields(&foreign)).unwrap(), None);
+    }
+
+    #[test]
+    fn receipt_of_an_opt_out_names_the_pair_in_both_shapes() {
+        let of_sms = json!({"messageId": "0A01", "msisdn": "447700900001", "to": "447451000001", "status": "failed",
+                            "err-code": "9", "message-timestamp": "2025-02-03 12:14:25"});
+        let of_messages = json!({"message_uuid": "0A01", "to": "447700900001", "from": "447451000001",
+                                 "status": "undeliverable", "error": {"title": "9"},
+                                 "client_ref": "01JD0000000000000000000000.01JK5W9Q480000000000000000"});
+        for (value, at) in [(&of_sms, "2025-02-03T12:14:25Z"), (&of_messages, "2025-02-03T12:14:25Z")] {
+            let news = opt_out(&fields(value)).unwrap();
+            assert_eq!((news.person.expose(), news.number.as_str()), ("447700900001", "447451000001"));
+            let at: Timestamp = at.parse().unwrap();
+            assert!(news.at.unwrap().duration_since(at).as_secs().abs() < 86_400 * 30, "{news:?}");
+        }
+        for (name, other) in [("err-code", "6"), ("status", "delivered"), ("msisdn", "Vonage")] {
+            let mut value = of_sms.clone();
+            value[name] = json!(other);
+            assert_eq!(opt_out(&fields(&value)), None, "{name}");
+        }
     }
 }

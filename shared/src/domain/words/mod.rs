@@ -99,6 +99,11 @@ impl Words {
         given.cloned().or_else(guessed).unwrap_or_else(|| self.0.default.clone())
     }
 
+    /// Returns the deployment's name, if it has one.
+    pub fn brand(&self) -> Option<&str> {
+        self.0.brand.as_ref().map(Brand::as_str)
+    }
+
     /// Guesses the language of an unknown caller by the calling code, if most people read the same one in all its countries.
     pub fn language_of_caller(&self, caller: &PhoneNumber) -> Option<Language> {
         Language::of_countries(Country::with_calling_code_of(caller.expose())).filter(|guess| self.has(guess))

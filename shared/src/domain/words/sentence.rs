@@ -164,6 +164,8 @@ sentences! {
     Text {
         /// The caller of a missed call asks to be called back.
         CallBack = "text.call-back" needs [Label, Number],
+        /// Somebody asks who texts from this number.
+        Help = "text.help",
         /// The number to dial in a new conversation.
         Invitation = "text.invitation" needs [Number],
         /// The same, with the reader's PIN.
@@ -182,6 +184,14 @@ sentences! {
         NotRelayedContacts = "text.not-relayed-contacts",
         /// The same, because the conversation is over.
         NotRelayedOver = "text.not-relayed-over",
+        /// The same, because the other participant has stopped texts.
+        NotRelayedStopped = "text.not-relayed-stopped",
+        /// The same, because many were written in a short time.
+        NotRelayedTooMany = "text.not-relayed-too-many",
+        /// Somebody takes texts from this number again.
+        Started = "text.started",
+        /// Somebody wants no more texts from this number.
+        Stopped = "text.stopped",
         /// A message that the caller of a missed call left.
         Voicemail = "text.voicemail" needs [Label, Link],
     }

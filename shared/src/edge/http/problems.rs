@@ -79,6 +79,7 @@ impl From<crate::vonage::VonageError> for Problem {
             VonageError::Refused { .. } => (StatusCode::BAD_GATEWAY, "Vonage refused the request."),
             VonageError::NoVerdict { .. } => (StatusCode::BAD_GATEWAY, "Vonage did not look the number up."),
             VonageError::OtherNumber => (StatusCode::BAD_GATEWAY, "Vonage's answer is about another number."),
+            VonageError::Withheld(_) => (StatusCode::BAD_GATEWAY, "The text message was not sent."),
             VonageError::NotSigned => (StatusCode::BAD_GATEWAY, "The request to Vonage could not be signed."),
             VonageError::NotUnderstood(_) => (StatusCode::BAD_GATEWAY, "Vonage's answer has an unknown form."),
             VonageError::Partial(_) => (StatusCode::BAD_GATEWAY, "Vonage carried out only a part of the request."),

@@ -12,8 +12,9 @@ use super::{CreationError, Creator, NewConversation, SideNumbers, SidePhones};
 use crate::clock::SharedClock;
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes, Extent};
 use crate::domain::choice::{self, Caller, Criteria, NoFreeNumber};
-use crate::domain::conversation::{Conversation, SidePhone};
+use crate::domain::conversation::{Conversation, Notification, SidePhone};
 use crate::domain::country::Country;
+use crate::domain::opt_out::OPTED_OUT;
 use crate::domain::peak_usage::Mark;
 use crate::domain::phone::{RealNumber, VirtualNumber, parse};
 use crate::domain::ready_pool::{PartName, ReadyPool};
@@ -274,7 +275,8 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                 Ok(sees) => {
                     let quarantine_seconds =
                         options.quarantine_seconds(&sees, self.clock.now()).max(new.quarantine_seconds);
-                    let conversation = self.compose(new, verified, sees, quarantine_seconds);
+                    let mut conversation = self.compose(new, verified, sees, quarantine_seconds);
+                    options.heed_opt_outs(&mut conversation);
                     match self.hold_and_store(&conversation, verified, &mut options, request).await {
                         Ok(()) => return Ok(Some(conversation)),
                         Err(CreateError::RequestTaken) => return Ok(None),
@@ -392,6 +394,22 @@ impl Options {
         let of_side = |side: Side| self.of(side).by_number.get(&sees[side.index()]);
         let rests = Side::BOTH.into_iter().filter_map(of_side).filter(|route| route.is_in_use(now));
         rests.map(CallerRoute::quarantine_seconds).max().unwrap_or_default()
+    }
+
+    /// Withholds the text messages of a new conversation from people who want none from the number that they got.
+    fn heed_opt_outs(&self, conversation: &mut Conversation) {
+        let is_pending = |notification: &Notification| *notification == Notification::Pending;
+        let pending: Vec<_> =
+            Side::BOTH.into_iter().flat_map(|side| conversation.recipients(side, is_pending)).collect();
+        for to in pending {
+            let routes = match to.further {
+                Some(position) => self.further[to.side.index()].get(position),
+                None => Some(self.of(to.side)),
+            };
+            if routes.is_some_and(|routes| routes.opted_out.contains(&conversation.participant(to.side).sees)) {
+                conversation.set_notification(to, Notification::Failed(OPTED_OUT.to_owned()));
+            }
+        }
     }
 
     /// Returns the marks of peak usage with a new conversation.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::texts::Run;
 use crate::clock::{SharedClock, whole_second};
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
@@ -230,7 +231,8 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             let remembered = self.remembered(request.as_ref()).await?.ok_or(CreationError::Contended)?;
             return self.replay(remembered, deadline).await;
         };
-        let conversation = self.notify(conversation, request.is_some(), deadline).await;
+        let run = if request.is_some() { Run::First } else { Run::Only };
+        let conversation = self.notify(conversation, run, deadline).await;
         Ok(Created { conversation, is_replay: false })
     }
 
@@ -257,8 +259,11 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         let conversation = self.store.conversation(remembered.conversation, now).await?;
         // It was erased, or its retention, which may be shorter than a day, is over.
         let conversation = conversation.ok_or(CreationError::Erased)?;
-        let conversation =
-            if conversation.is_active(now) { self.notify(conversation, true, deadline).await } else { conversation };
+        let conversation = if conversation.is_active(now) {
+            self.notify(conversation, Run::Replay, deadline).await
+        } else {
+            conversation
+        };
         Ok(Created { conversation, is_replay: true })
     }
 

@@ -19,18 +19,33 @@ use crate::vonage::sms::TextSender;
 /// Time for recording the outcome of text messages.
 pub(in crate::service) const TIME_TO_RECORD: Duration = Duration::from_secs(2);
 
+/// A run of a request for a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run {
+    /// The only one.
+    Only,
+    /// The first one of a request that may come again.
+    First,
+    /// A later one.
+    Replay,
+}
+
 impl<L: NumberLookup, T: TextSender> Creator<L, T> {
-    /// Sends the text messages that are pending or failed, and records their outcome. If the request `may_repeat`, they are
-    /// claimed first, so that no two runs send the same text message. None is started that `deadline` might cut off, because
+    /// Sends the text messages that are pending or failed, and records their outcome. If the request may come again, they are
+    /// claimed first, so that no two runs send the same text message. People who want no texts from their number get none: a new
+    /// conversation knows them, and for a `replay` they are read. None is started that `deadline` might cut off, because
     /// its outcome would be unknown; it stays pending.
     pub(super) async fn notify(
         &self,
         mut conversation: Conversation,
-        may_repeat: bool,
+        run: Run,
         deadline: Option<Timestamp>,
     ) -> Conversation {
         let due_of = |side| conversation.recipients(side, Notification::needs_sending);
-        let due: Vec<Recipient> = conversation.direction.sides().flat_map(due_of).collect();
+        let mut due: Vec<Recipient> = conversation.direction.sides().flat_map(due_of).collect();
+        if run != Run::Replay {
+            due.retain(|to| *conversation.notification(*to) == Notification::Pending);
+        }
         if due.is_empty() {
             return conversation;
         }
@@ -39,7 +54,13 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             tracing::warn!(conversation.id = %conversation.id, "no time is left to send text messages");
             return conversation;
         }
-        if may_repeat {
+        if run == Run::Replay && !self.leave_out_opted_out(&conversation, &mut due).await {
+            return conversation;
+        }
+        if due.is_empty() {
+            return conversation;
+        }
+        if run != Run::Only {
             match self.store.claim_notifications(&conversation, &due).await {
                 Ok(true) => {}
                 // Another run of the same request sends them.
@@ -67,6 +88,23 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             tracing::error!(conversation.id = %conversation.id, cause = %error, "recording the outcome of text messages failed");
         }
         conversation
+    }
+
+    /// Leaves out the people who want no texts from their number. False if that is not known: then nobody is texted now.
+    async fn leave_out_opted_out(&self, conversation: &Conversation, due: &mut Vec<Recipient>) -> bool {
+        let pairs: Vec<_> =
+            due.iter().map(|to| conversation.phone_of(*to)).map(|phone| (phone.number, phone.sees)).collect();
+        match self.store.opted_out(&pairs).await {
+            Ok(opted_out) => {
+                let mut opted_out = opted_out.into_iter();
+                due.retain(|_| opted_out.next().flatten().is_none());
+                true
+            }
+            Err(error) => {
+                tracing::error!(conversation.id = %conversation.id, cause = %error, "who wants no texts is not known; none were sent");
+                false
+            }
+        }
     }
 
     async fn text(&self, conversation: &Conversation, to: Recipient) -> Result<Vec<String>, VonageError> {

@@ -5,6 +5,7 @@ use crate::domain::conversation::{Conversation, Notification};
 use crate::domain::side::Side;
 use crate::domain::words::sentence::Text;
 use crate::service::create::texts::{notification, records, speech_to_phone};
+use crate::service::wanted_text;
 use crate::store::StoreError;
 use crate::vonage::sms::TextSender;
 
@@ -20,7 +21,7 @@ impl<T: TextSender> Healer<T> {
             }
             let phone = conversation.phone_of(to);
             let text = speech_to_phone(&self.words, conversation, phone).write(Text::NumberChanged);
-            let outcome = self.texts.send(phone.sees, phone.number, &text).await;
+            let outcome = wanted_text::send(&self.store, &self.texts, phone.sees, phone.number, &text).await;
             let records = records(&outcome);
             let notification = notification(conversation, outcome);
             conversation.set_notification(to, notification);

@@ -1,0 +1,123 @@
+//! Key words: a person stops the texts of a number, takes them again, or asks for help.
+//!
+//! A stop takes effect before anything else happens to the text, and is never passed on. Whoever texts it is told once, by the last
+//! text from that number, unless the carrier does so. The wish, the claim of the key word and the note for the backend are one
+//! transaction, so after a crash nothing is half done: at most the answer is missing.
+
+use jiff::Timestamp;
+
+use super::relay_texts::{RelayError, Relayed, TextRelay};
+use crate::domain::keyword::{self, Keyword};
+use crate::domain::phone::caller_id::CallerId;
+use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::relayed_text::OptOutNews;
+use crate::domain::route::KeyOwner;
+use crate::domain::words::addressee::Addressee;
+use crate::domain::words::sentence::Text;
+use crate::store::{StoreError, Wish, WishOutcome};
+use crate::vonage::sms::TextSender;
+
+/// A key word as it came.
+pub(super) struct Said<'a> {
+    pub(super) keyword: Keyword,
+    /// The carrier's id of its text.
+    pub(super) id: &'a str,
+    pub(super) writer: &'a RealNumber,
+    pub(super) dialled: &'a VirtualNumber,
+    pub(super) written_at: Timestamp,
+    /// The owner of the route key of the two.
+    pub(super) owner: Option<&'a KeyOwner>,
+}
+
+impl TextRelay {
+    /// Follows a key word. `None` if its text is to be passed on like others.
+    pub(super) async fn follow(&self, said: &Said<'_>) -> Result<Option<Relayed>, RelayError> {
+        let stops = match said.keyword {
+            Keyword::Help => {
+                self.help(said).await?;
+                return Ok(None);
+            }
+            Keyword::Stop => true,
+            Keyword::Start => false,
+        };
+        let wish = Wish {
+            person: said.writer,
+            number: said.dialled,
+            stops,
+            at: said.written_at,
+            keyword: Some(said.id),
+            conversation: said.owner.and_then(|owner| self.live(owner)),
+        };
+        Ok(match self.store.follow_wish(wish, self.clock.now()).await? {
+            WishOutcome::Known => Some(Relayed::Repeated),
+            WishOutcome::Changed => {
+                self.confirm(said, if stops { Text::Stopped } else { Text::Started }).await?;
+                Some(if stops { Relayed::Stopped } else { Relayed::Started })
+            }
+            WishOutcome::Unchanged => stops.then_some(Relayed::Stopped),
+        })
+    }
+
+    /// Follows the carrier's news that a phone takes no texts from a number.
+    pub async fn follow_news(&self, news: &OptOutNews) -> Result<WishOutcome, StoreError> {
+        let now = self.clock.now();
+        let owner = self.store.owner_for_text(&news.person, &news.number, now).await?;
+        let wish = Wish {
+            person: &news.person,
+            number: &news.number,
+            stops: true,
+            at: news.at.unwrap_or(now),
+            keyword: None,
+            conversation: owner.as_ref().and_then(|owner| self.live(owner)),
+        };
+        self.store.follow_wish(wish, now).await
+    }
+
+    /// Returns the conversation that a route key leads to now, and the side of its phone.
+    fn live(
+        &self,
+        owner: &KeyOwner,
+    ) -> Option<(crate::domain::conversation::ConversationId, crate::domain::side::Side)> {
+        match owner {
+            KeyOwner::Route(route) if route.is_live(self.clock.now()) => Some((route.conversation, route.side)),
+            _ => None,
+        }
+    }
+
+    /// Confirms a wish, which has just been followed. It is the one text that goes to a person who has stopped them.
+    async fn confirm(&self, said: &Said<'_>, sentence: Text) -> Result<(), RelayError> {
+        if keyword::is_answered_by_carrier(said.dialled)
+            || !self.may_answer(said.writer, said.dialled).await?
+            || !self.store.count_answer(said.dialled, self.clock.now()).await?
+        {
+            return Ok(());
+        }
+        self.answer(said, sentence).await;
+        Ok(())
+    }
+
+    /// Says who texts from the number, once a day.
+    async fn help(&self, said: &Said<'_>) -> Result<(), RelayError> {
+        if keyword::is_answered_by_carrier(said.dialled) || !self.may_answer(said.writer, said.dialled).await? {
+            return Ok(());
+        }
+        let to = format!("HELP#{}", self.key.hash_of_caller(said.writer));
+        if self.store.claim_explanation(said.dialled, said.writer, &to, self.clock.now()).await? {
+            self.answer(said, Text::Help).await;
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, said: &Said<'_>, sentence: Text) {
+        let caller = CallerId::Phone(said.writer.as_phone().clone());
+        let addressee: Option<Addressee> = said.owner.and_then(KeyOwner::addressee);
+        let text = self.words.speech_of_call(&caller, addressee.as_ref()).write(sentence);
+        let text = match self.words.brand().filter(|_| sentence == Text::Help) {
+            Some(brand) => format!("{brand}: {text}"),
+            None => text,
+        };
+        if let Err(error) = self.texts.send(said.dialled, said.writer, &text).await {
+            tracing::warn!(cause = %error, "answering a key word failed");
+        }
+    }
+}
