@@ -29,6 +29,13 @@ def call(caller, dialled):
     return call
 
 
+status, plan = curl(f"{gateway}/setup", "-d", '{"dry_run": true}')
+expect(status == 200 and plan["state"] == "updated" and plan["application"]["configured"], plan)
+status, done = curl(f"{gateway}/setup", "-d", "{}")
+expect(status == 200 and done["changes"] == plan["changes"], done)
+status, again = curl(f"{gateway}/setup", "-d", "{}")
+expect(status == 200 and again["state"] == "unchanged" and again["changes"] == [], again)
+
 status, pool = curl(f"{gateway}/numbers", "-d", '{"country": "GB", "count": 2}')
 expect(status == 200 and pool["ready"] == 2 and len(pool["added"]) == 2, pool)
 

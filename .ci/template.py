@@ -28,7 +28,7 @@ CONVERSATIONS = {
     "GET /conversations/{id}/calls", "POST /conversations/{id}/calls", "DELETE /conversations/{id}/calls/{call}",
     "POST /conversations/{id}/calls/{call}/talk",
 }
-NUMBERS = {"POST /numbers", "GET /numbers", "GET /numbers/requirements", "GET /numbers/{number}", "PATCH /numbers/{number}", "DELETE /numbers/{number}", "POST /numbers/{number}/rotate"}
+NUMBERS = {"POST /numbers", "GET /numbers", "GET /numbers/requirements", "GET /numbers/{number}", "PATCH /numbers/{number}", "DELETE /numbers/{number}", "POST /numbers/{number}/rotate", "POST /setup"}
 
 
 def expect(holds, *seen):

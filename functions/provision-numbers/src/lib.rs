@@ -1,13 +1,15 @@
 //! `GET /numbers/requirements` tells what has to be known and done before numbers are ordered.
 //!
 //! `POST /numbers` rents numbers until a country has as many as ordered, `GET /numbers` shows the pool, and
-//! `DELETE /numbers/{number}` drains a number, and `POST /numbers/{number}/rotate` does too and moves its conversations. `GET` and `PATCH /numbers/{number}` show and change what callers meet by a number.
+//! `DELETE /numbers/{number}` drains a number, and `POST /numbers/{number}/rotate` does too and moves its conversations.
+//! `POST /setup` sets up the Voice application. `GET` and `PATCH /numbers/{number}` show and change what callers meet by a number.
 //! A schedule runs the upkeep of the pool, and `POST /conversations` invokes this function to have numbers rented that a refused
 //! conversation lacks. Another schedule goes on with orders that are not complete.
 
 mod page;
 mod requirements;
 mod settings;
+mod setup;
 mod view;
 
 use std::collections::BTreeSet;
@@ -54,6 +56,8 @@ pub struct ProvisionNumbers {
     healer: Healer<SmsApi>,
     headroom: Headroom,
     public_url: Option<String>,
+    /// Region that the Voice application is to have.
+    region: Option<String>,
     /// Limits of calls that belong to no conversation.
     limits: CallLimits,
 }
@@ -116,6 +120,7 @@ impl HttpFunction for ProvisionNumbers {
             provisioner: Provisioner::new(env, store, vonage, clock)?,
             headroom: Headroom { numbers, caps },
             public_url: env.public_url()?,
+            region: env.vonage_region()?,
             limits: env.limits_without_conversation()?,
         })
     }
@@ -146,6 +151,10 @@ impl HttpFunction for ProvisionNumbers {
             Method::POST if is_of_one => {
                 log.outcome = "rotating";
                 self.rotate(&request).await
+            }
+            Method::POST if request.uri().path().ends_with("/setup") => {
+                log.outcome = "set_up";
+                self.set_up(&request).await
             }
             Method::DELETE => {
                 log.outcome = "draining";

@@ -26,7 +26,7 @@ pub use request::RequestFault;
 pub(crate) use request::{FailingService, apply};
 
 /// Vonage's endpoints, except the Application API, whose path contains the application's ID.
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 11] = [
     "/number/search",
     "/number/buy",
     "/number/update",
@@ -37,6 +37,7 @@ const PATHS: [&str; 10] = [
     "/ni/basic/json",
     "/sms/json",
     "/v1/redact/transaction",
+    "/v2/applications",
 ];
 const APPLICATIONS: &str = "/v2/applications/";
 /// Prefix of the paths of the Voice API.

@@ -103,6 +103,7 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
         ("PATCH", "/numbers/{number}"),
         ("DELETE", "/numbers/{number}"),
         ("POST", "/numbers/{number}/rotate"),
+        ("POST", "/setup"),
     ])?;
     routes.add::<control_call::ControlCall>(&[
         ("GET", "/conversations/{id}/calls"),

@@ -696,6 +696,7 @@ async fn example_events_get_answers_of_their_names() {
     assert_eq!(send("provision-numbers-requirements").await.1["count"], 20);
     let rotating = send("provision-numbers-rotate").await.1;
     assert_eq!((&rotating["state"], rotating["rotating_since"].is_string()), (&json!("draining"), true), "{rotating}");
+    assert_eq!(send("provision-numbers-setup").await.1["dry_run"], true);
     assert_eq!(send("provision-numbers-drain").await.1["state"], "draining");
 }
 

@@ -41,6 +41,15 @@ impl VoiceConfig {
     }
 }
 
+impl Environment {
+    /// Reads `VONAGE_REGION`.
+    pub fn vonage_region(&self) -> Result<Option<String>, ConfigError> {
+        let region = self.optional("VONAGE_REGION");
+        region.as_deref().map(host_of).transpose()?;
+        Ok(region)
+    }
+}
+
 fn host_of(region: &str) -> Result<&'static str, ConfigError> {
     let found = REGIONS.iter().find(|(name, _)| *name == region).map(|(_, url)| *url);
     found.ok_or_else(|| {

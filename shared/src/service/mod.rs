@@ -25,6 +25,7 @@ pub mod restore;
 pub mod retention;
 pub mod safety_key;
 mod scan_run;
+pub mod setup;
 pub mod speak;
 pub mod update;
 pub mod verify_number;

@@ -3,6 +3,7 @@
 //! Source: Vonage Application API v2. An update replaces the whole application, so fields that are unknown here are
 //! sent back unchanged.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::public_key::PublicKey;
@@ -25,7 +26,7 @@ pub struct Wanted<'a> {
 }
 
 /// A setting that is another one than before.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
     /// The name of the setting.
     pub what: &'static str,
@@ -81,6 +82,11 @@ impl Application {
         Self([("name".to_owned(), json!(name))].into_iter().collect())
     }
 
+    /// Gives the application another name.
+    pub fn rename(&mut self, name: &str) {
+        self.0.insert("name".to_owned(), json!(name));
+    }
+
     /// Returns what is sent to Vonage.
     pub(super) fn fields(&self) -> &Map<String, Value> {
         &self.0
@@ -107,8 +113,12 @@ impl Application {
     /// True if its calls go to a deployment of this product other than the one that has these URLs.
     pub fn serves_other_deployment<'a>(&self, own_urls: impl IntoIterator<Item = &'a str>) -> bool {
         let address = self.address_of("answer_url").unwrap_or_default();
-        let is_own = || own_urls.into_iter().any(|url| address == self::address(url, ANSWER_PATH));
-        address.ends_with(ANSWER_PATH) && !is_own()
+        address.ends_with(ANSWER_PATH) && !own_urls.into_iter().any(|url| self.leads_to(url))
+    }
+
+    /// True if its calls go to the deployment at `public_url`.
+    pub fn leads_to(&self, public_url: &str) -> bool {
+        self.address_of("answer_url").is_some_and(|address| address == self::address(public_url, ANSWER_PATH))
     }
 
     /// Gives the application these settings, and returns those that changed. Its webhooks go to the deployment, by POST, because

@@ -68,15 +68,14 @@ impl ApplicationsApi {
         }
     }
 
-    /// Returns all applications of the account that have this name, in the order of their IDs.
-    pub async fn named(&self, name: &str) -> Result<Vec<ListedApplication>, VonageError> {
-        let mut found = Vec::new();
+    /// Returns all applications of the account.
+    pub async fn list(&self) -> Result<Vec<ListedApplication>, VonageError> {
+        let mut all = Vec::new();
         for page in 1..=MOST_PAGES {
             let Page { total_pages, embedded } = self.page(page).await?;
-            found.extend(embedded.applications.into_iter().filter(|listed| listed["name"] == name).filter_map(listed));
+            all.extend(embedded.applications.into_iter().filter_map(listed));
             if page >= total_pages {
-                found.sort_by(|one, other| one.id.cmp(&other.id));
-                return Ok(found);
+                return Ok(all);
             }
         }
         Err(VonageError::NotUnderstood(None))
@@ -100,6 +99,17 @@ impl ApplicationsApi {
         let (status, body) = self.0.send(url, Payload::Json(application.fields()), limit).await?;
         match status.as_u16() {
             201 => parse::<Made>(&body).map(|made| made.id),
+            _ => Err(refusal(status.as_str(), &body)),
+        }
+    }
+
+    /// Deletes the application with this ID. One that does not exist is deleted.
+    pub async fn delete(&self, id: &str) -> Result<(), VonageError> {
+        let path = path(id);
+        let budget = self.0.retry_budget(&path, Idempotency::Safe, None);
+        let (status, body) = budget.run(|limit| self.0.send(self.0.api(&path), Payload::Delete(&()), limit)).await?;
+        match status.as_u16() {
+            204 | 404 => Ok(()),
             _ => Err(refusal(status.as_str(), &body)),
         }
     }

@@ -32,6 +32,8 @@ pub(super) enum Payload<'a, P: Serialize> {
     Json(&'a P),
     /// PUT with a JSON body.
     PutJson(&'a P),
+    /// DELETE with a query string.
+    Delete(&'a P),
 }
 
 impl<P: Serialize> Clone for Payload<'_, P> {
@@ -147,6 +149,7 @@ impl Vonage {
             Payload::Form(form) => self.http.post(url).form(form),
             Payload::Json(json) => self.http.post(url).json(json),
             Payload::PutJson(json) => self.http.put(url).json(json),
+            Payload::Delete(query) => self.http.delete(url).query(query),
         }
     }
 

@@ -17,7 +17,7 @@ pub struct PublicKey(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotPublicKey {
     /// It is the private half.
-    #[error("a private key must not be sent; give the public half of it (BEGIN PUBLIC KEY)")]
+    #[error("must be the public half of the key (BEGIN PUBLIC KEY); the private one stays where it is")]
     Private,
     /// It is something else.
     #[error("must be an RSA public key of 2048 to 4096 bits in PEM (BEGIN PUBLIC KEY)")]

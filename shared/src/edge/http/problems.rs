@@ -62,6 +62,40 @@ impl From<crate::service::relay_texts::RelayError> for Problem {
         }
     }
 }
+impl From<crate::service::setup::SetupError> for Problem {
+    fn from(error: crate::service::setup::SetupError) -> Self {
+        use crate::service::setup::SetupError;
+
+        let (kind, title, detail) = match error {
+            SetupError::Vonage(error) => return error.into(),
+            SetupError::Contended => {
+                let (title, detail) = ("Other requests are changing the same data", "Try again shortly.");
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "contended", title, detail).retry_after(60);
+            }
+            SetupError::KeyNeeded => {
+                let detail = "Give the public half of a key pair of yours, for the application that is to be made.";
+                return Self::invalid("public_key", detail);
+            }
+            SetupError::ServesAnother(_) => (
+                "application-foreign",
+                "Application of somebody else",
+                "Its webhooks lead to another deployment or program. Give this deployment another application, or set \
+                 take_over.",
+            ),
+            SetupError::OtherKey(_) => (
+                "application-has-key",
+                "Application has another public key",
+                "Whoever signs with the private half of that key would be refused. Leave public_key out, or set replace_key.",
+            ),
+            SetupError::Ambiguous(_) => (
+                "application-ambiguous",
+                "Several applications have this name",
+                "Give another name, or deploy with the id of the one that is meant.",
+            ),
+        };
+        Self::new(StatusCode::CONFLICT, kind, title, detail).because(error)
+    }
+}
 impl From<crate::service::speak::SpeakError> for Problem {
     fn from(error: crate::service::speak::SpeakError) -> Self {
         match error {
