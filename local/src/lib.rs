@@ -4,6 +4,7 @@
 mod connection;
 pub mod decision_backend;
 pub mod demo;
+pub mod doctor;
 pub mod dynamodb;
 pub mod faults;
 pub mod gateway;
@@ -11,6 +12,7 @@ pub mod masked_call;
 pub mod restore;
 pub mod runtime_api;
 pub mod settings;
+pub mod setup;
 pub mod simulator;
 pub mod stack;
 pub mod traffic;

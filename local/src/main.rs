@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use local::settings::Settings;
 use local::stack::{Options, Stack, StartError};
-use local::{demo, gateway, restore, words};
+use local::{demo, doctor, gateway, restore, setup, words};
 use shared::clock;
 use shared::config::Environment;
 use shared::edge::telemetry;
@@ -62,12 +62,45 @@ enum Command {
         /// The event, in payload format 2.0
         file: PathBuf,
     },
+    /// Set a Vonage account up: make or update the Voice application, its key pair and the secret of the deployment
+    #[command(after_help = SETUP_EXAMPLE)]
+    Setup(setup::Arguments),
+    /// Examine an account and a deployment, say what to do about each finding, and exit with 1 if one is an error
+    #[command(after_help = DOCTOR_EXAMPLE)]
+    Doctor(doctor::Arguments),
     /// Check a file of words of your own as WORDS_FILE, with the BRAND of the environment, and exit with 1 if something is wrong
     Words {
         /// The file
         file: PathBuf,
     },
 }
+
+const SETUP_EXAMPLE: &str = "\
+The account is that of VONAGE_API_KEY and VONAGE_API_SECRET. VONAGE_SIGNATURE_SECRET is stored too, if it is set.
+Secrets are taken from the environment only, because every process can read arguments.
+
+Example, from an account without an application to a deployment that takes calls:
+  export VONAGE_API_KEY=… VONAGE_API_SECRET=… VONAGE_SIGNATURE_SECRET=…
+  maskline setup                                           # shows what it would do
+  maskline setup --apply --secret maskline/vonage          # does it
+  sam build && sam deploy --guided                         # with the VonageApplicationId that it shows
+  maskline setup --apply --public-url https://….execute-api.eu-west-2.amazonaws.com
+  maskline doctor --public-url https://….execute-api.eu-west-2.amazonaws.com
+
+Exits with 0 if it is done or shown, with 1 if something was refused, and with 2 if an option is wrong. What is done stays, and
+the next run goes on; the same command again changes nothing.";
+
+const DOCTOR_EXAMPLE: &str = "\
+Without VONAGE_API_KEY it examines the laptop stack on the ports of --port and --vonage-port.
+With it, the account of VONAGE_API_KEY, VONAGE_API_SECRET, VONAGE_APPLICATION_ID, VONAGE_SIGNATURE_SECRET and VONAGE_PRIVATE_KEY, and
+the deployment at --public-url. Give it the deployment's other variables too, such as NUMBER_LOOKUP, if they are not the usual ones.
+
+Examples:
+  cargo run & cargo run -- doctor
+  maskline doctor --json --public-url https://calls.company.example | jq '.findings[] | select(.state != \"ok\")'
+
+It changes nothing, calls nobody and sends no text. Exits with 0 if there is no error, with 1 if there is one, and with 2 if an
+option is wrong.";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -89,6 +122,27 @@ async fn run(arguments: Arguments, environment: &Environment) -> Result<(), Stri
             demo::run(settings, story).await.map_err(|error| error.to_string())
         }
         Some(Command::Sign { file }) => sign(&file, &settings),
+        Some(Command::Setup(options)) => {
+            log(LevelFilter::OFF);
+            let report = setup::run(&options, environment).await?;
+            if options.json {
+                println!("{:#}", report.json())
+            } else {
+                print!("{report}")
+            }
+            Ok(())
+        }
+        Some(Command::Doctor(options)) => {
+            log(LevelFilter::OFF);
+            let examined = doctor::environment(&options, environment, arguments.port, arguments.vonage_port);
+            let findings = doctor::examine(&examined, clock::system()).await.map_err(|error| error.to_string())?;
+            if options.json {
+                println!("{:#}", findings.json())
+            } else {
+                print!("{findings}")
+            }
+            if findings.is_healthy() { Ok(()) } else { Err("something does not work; see above".to_owned()) }
+        }
         Some(Command::Words { file }) => {
             print!("{}", words::check(&file, environment)?);
             Ok(())

@@ -8,7 +8,11 @@ The application's key is the laptop's.
 The simulator must be fresh: no numbers rented, and a balance of at least 10 EUR.
 """
 
+import json
+import os
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -52,6 +56,7 @@ from vonage_voice.models import (
 
 
 PRIVATE_KEY = Path(__file__).parents[1] / "src/account/private_key.pem"
+MASKLINE = Path(__file__).parents[2] / "target/debug/maskline"
 
 
 class PlainHttp(HTTPAdapter):
@@ -235,7 +240,30 @@ def application_settings(vonage, application):
     assert changed.capabilities.voice.webhooks.answer_url.socket_timeout == 5000
 
 
-def main(base, key="abcd1234", secret="not-a-real-secret", application="aaaaaaaa-bbbb-cccc-dddd-0123456789ab"):
+def application_of_set_up(vonage, base, key, secret):
+    """The application that `maskline setup` makes is what Vonage's models expect."""
+    environment = os.environ | {"VONAGE_API_KEY": key, "VONAGE_API_SECRET": secret, "VONAGE_API_URL": base, "VONAGE_REST_URL": base}
+    environment.pop("VONAGE_APPLICATION_ID", None)
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--name", "Rides", "--region", "eu-west", "--public-url", "https://calls.company.example"]
+        command = [MASKLINE, "setup", "--apply", "--json", "--private-key", f"{folder}/key.pem", *options]
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        made = json.loads(done.stdout)
+    assert made["state"] == "made", made
+    found = vonage.application.get_application(made["application"]["id"])
+    assert (found.name, found.privacy.improve_ai) == ("Rides", False)
+    assert "BEGIN PUBLIC KEY" in found.keys.public_key
+    voice, messages = found.capabilities.voice, found.capabilities.messages
+    assert (voice.region, voice.signed_callbacks) == ("eu-west", True)
+    assert voice.webhooks.fallback_answer_url.address == "https://calls.company.example/webhooks/fallback"
+    assert voice.webhooks.event_url.http_method == "POST"
+    assert (messages.version, messages.webhooks.status_url.http_method) == ("v1", "POST")
+    listed, _ = vonage.application.list_applications()
+    assert [one.id for one in listed if one.name == "Rides"] == [found.id]
+    vonage.application.delete_application(found.id)
+
+
+def main(base, key=""abcd1234", secret="not-a-real-secret", application="aaaaaaaa-bbbb-cccc-dddd-0123456789ab"):
     vonage = client(base, key, secret)
     numbers(vonage, application)
     insight(vonage)
@@ -246,6 +274,7 @@ def main(base, key="abcd1234", secret="not-a-real-secret", application="aaaaaaaa
     identity(client(base, key, secret, **signer), client(base, key, secret, **another))
     voice(client(base, key, secret, **signer), client(base, key, secret, **another), base)
     application_settings(client(base, key, secret), application)
+    application_of_set_up(client(base, key, secret), base, key, secret)
     vonage.numbers.cancel_number(NumberParams(country="GB", msisdn="447451000001"))
     assert vonage.numbers.list_owned_numbers() == ([], 0, None)
     stranger = client(base, key, "wrong")
