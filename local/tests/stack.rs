@@ -118,6 +118,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("DEFAULT_RECORDING", "announce"),
         ("DEFAULT_SAFETY_KEY", "on"),
         ("DEFAULT_TEXT_MASKING", "redact"),
+        ("KEEP_TEXTS", "on"),
         ("DEFAULT_LOST_PROPERTY", "on"),
         ("VONAGE_RECORDING_DOMAINS", "nexmo.com"),
         ("DEFAULT_LANGUAGE", "de"),

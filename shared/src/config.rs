@@ -71,7 +71,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 71] = {
+pub const VARIABLES: [Variable; 72] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -155,6 +155,9 @@ pub const VARIABLES: [Variable; 71] = {
         variable("DEFAULT_TEXT_MASKING", Parameter("DefaultTextMasking"), Value("off"),
             "Masking of phone numbers, e-mail addresses and links in the texts of a conversation that has no text_masking of its own: \
              off, redact or refuse"),
+        variable("KEEP_TEXTS", Parameter("KeepTexts"), Value("off"),
+            "on keeps the words of the texts that are passed on, as long as their conversation, and shows them to your backend; \
+             off stores them nowhere"),
         variable("DEFAULT_LOST_PROPERTY", Parameter("DefaultLostProperty"), Value("off"),
             "on lets late callers press 1 because of lost property, in a conversation without lost_property of its own; or off"),
         variable("RECORDING_DAYS", Parameter("RecordingDays"), Value("0"),
@@ -435,6 +438,11 @@ impl Environment {
     /// Reads `DEFAULT_LOST_PROPERTY`. True if it is on.
     pub fn cares_for_lost_property(&self) -> Result<bool, ConfigError> {
         self.is_on("DEFAULT_LOST_PROPERTY")
+    }
+
+    /// Reads `KEEP_TEXTS`. True if it is on.
+    pub fn keeps_texts(&self) -> Result<bool, ConfigError> {
+        self.is_on("KEEP_TEXTS")
     }
 
     /// Reads `DEFAULT_TEXT_MASKING`.

@@ -1,23 +1,32 @@
 //! `GET|POST /webhooks/message` receives texts of phones to virtual numbers and passes them on, and
 //! `GET|POST /webhooks/message-status` receives the receipts of texts. Both may come twice, late and out of order.
+//!
+//! `POST /conversations/{id}/texts` writes a text to a participant. It is here because this function has the account's secret and
+//! the permissions for texts already, and no other one needs them for that.
 
 use lambda_http::http::StatusCode;
-use lambda_http::{Body, Request, Response};
+use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig, VonageConfig};
 use shared::domain::pin::PinKey;
+use shared::domain::relayed_text::PartFate;
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, MessageVerifier, Problem};
+use shared::edge::http::{self, MessageVerifier, Problem, RequestHasher};
 use shared::edge::request_log::RequestLog;
+use shared::event_bus::EventBus;
 use shared::service::relay_texts::TextRelay;
+use shared::service::text_events::{Occasion, TextEvents};
 use shared::store::Store;
 use shared::vonage::message_event::{Fields, InboundText, NotAMessage, opt_out, receipt};
 use shared::vonage::sms::SmsOnDemand;
+
+mod write;
 
 /// The message webhook.
 pub struct MessageWebhook {
     relay: TextRelay,
     verifier: MessageVerifier,
+    hasher: RequestHasher,
     clock: SharedClock,
 }
 
@@ -28,11 +37,14 @@ impl HttpFunction for MessageWebhook {
         let relay = TextRelay {
             store: Store::connect(env)?.with_journal(env)?,
             texts: SmsOnDemand::new(VonageConfig::from_environment(env)?),
+            events: TextEvents { bus: EventBus::from_environment(env)? },
+            keeps_words: env.keeps_texts()?,
             words: env.words()?,
             key: PinKey::new(&env.hash_key()?.0),
             clock: clock.clone(),
         };
-        Ok(Self { relay, verifier: MessageVerifier::new(&SignatureConfig::from_environment(env)?), clock })
+        let verifier = MessageVerifier::new(&SignatureConfig::from_environment(env)?);
+        Ok(Self { relay, verifier, hasher: RequestHasher::new(&env.hash_key()?), clock })
     }
 
     async fn warm_up(&self) {
@@ -40,6 +52,10 @@ impl HttpFunction for MessageWebhook {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        // Only the route of the backend, which API Gateway lets nobody else use, has parameters in its path.
+        if request.path_parameters_ref().is_some_and(|parameters| parameters.first("id").is_some()) {
+            return write::write(&self.relay, &self.hasher, &request, log).await;
+        }
         let done = Ok(http::empty(StatusCode::OK));
         let Some(fields) = self.verifier.signed_fields(&request, self.clock.now())? else {
             log.outcome = "nothing in it";
@@ -67,7 +83,11 @@ impl MessageWebhook {
             return Ok(());
         };
         log.conversation = Some(receipt.reference.conversation);
-        let is_there = self.relay.store.record_receipt(&receipt, self.clock.now()).await?;
+        let TextRelay { store, events, .. } = &self.relay;
+        let is_there = store.record_receipt(&receipt, self.clock.now()).await?;
+        if is_there && receipt.fate != PartFate::Accepted {
+            events.tell(store, receipt.reference, Occasion::Receipt, self.clock.now()).await?;
+        }
         log.outcome = if is_there { "receipt recorded" } else { "receipt of an unknown text" };
         Ok(())
     }

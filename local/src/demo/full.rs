@@ -167,7 +167,18 @@ impl Demo<'_> {
         self.post(&format!("{}/simulator/texts", self.stack.vonage_url), sent).await?;
         let driver = self.last_text(&pair.driver).await?;
         println!("   The driver's phone: \"{driver}\"");
-        check(driver == "Or ring me on ***, after 16:30.", "the number is masked", &conversation)
+        check(driver == "Or ring me on ***, after 16:30.", "the number is masked", &conversation)?;
+        let words = "Your ride is on its way.";
+        println!("   The backend texts the rider, from the number that the rider dials.");
+        let url = format!("{}/texts", self.gateway(&pair.path));
+        let request = self.http.post(&url).header("Idempotency-Key", "demo-text");
+        let written: Value = request.json(&json!({"to": "a", "text": words})).send().await?.json().await?;
+        println!(
+            "   POST /conversations/{{id}}/texts: {}. The rider's phone: \"{}\"",
+            text(&written, "/state"),
+            self.last_text(&pair.rider).await?
+        );
+        check(self.last_text(&pair.rider).await? == words, "the rider has the text of the backend", &written)
     }
 
     async fn stop_texts(&self) -> Result<(), DemoError> {

@@ -75,6 +75,7 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
         ("POST", "/webhooks/whisper/{token}"),
     ])?;
     routes.add::<message_webhook::MessageWebhook>(&[
+        ("POST", "/conversations/{id}/texts"),
         ("GET", "/webhooks/message"),
         ("POST", "/webhooks/message"),
         ("GET", "/webhooks/message-status"),

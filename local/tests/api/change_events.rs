@@ -345,7 +345,11 @@ async fn docs_show_events_as_they_are() {
     laptop.run_schedule().await;
     let mut sent =
         BTreeMap::from([("Conversation changed", conversations[0].clone()), ("Leg finished", legs[0].clone())]);
-    let on_bus = laptop.stack.bus.events();
+    laptop.text(json!({"from": RIDER, "to": dialled, "text": "on my way"})).await;
+    laptop.receipts(json!({})).await;
+    let mut on_bus = laptop.stack.bus.events();
+    // The docs show one of the events about texts. All have the same members.
+    on_bus.retain(|event| event["detail-type"] != "Text relayed");
     sent.extend(on_bus.iter().map(|event| (text(event, "/detail-type"), event["detail"].clone())));
     let kinds: BTreeSet<_> = examples.iter().map(|example| text(example, "/detail-type")).collect();
     assert_eq!((examples.len(), kinds), (sent.len(), sent.keys().copied().collect()));

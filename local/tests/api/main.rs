@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod answer;
+mod backend_texts;
 mod block;
 mod calls_pages;
 mod capacity;
@@ -52,6 +53,7 @@ mod stale;
 mod standing;
 mod support;
 mod template;
+mod text_events;
 mod text_masking;
 mod texts;
 mod transactions;

@@ -284,6 +284,7 @@ fn each_function_has_only_permissions_that_it_uses() {
                 "dynamodb:GetItem",
                 "dynamodb:PutItem",
                 "dynamodb:UpdateItem",
+                "events:PutEvents",
             ],
         ),
         (
@@ -662,6 +663,8 @@ async fn example_events_get_answers_of_their_names() {
     assert_eq!(calls, (200, json!({"calls": []})));
     assert_eq!(invoke("hang up", &of_this_one("control-call-hang-up")).await.0, 200, "its call has ended");
     assert_eq!(invoke("place", &of_this_one("control-call-place")).await.0, 201);
+    let written = invoke("write", &of_this_one("message-webhook-write")).await;
+    assert_eq!((written.0, &written.1["state"]), (201, &json!("sent")));
     let listed = send("get-conversation-list").await;
     assert_eq!((listed.0, listed.1["conversations"].as_array().unwrap().len()), (200, 2));
     let decision = send("get-conversation-decision").await;

@@ -70,6 +70,14 @@ pub fn place(conversation: &str, from: &str, idempotency_key: &str, host: &str) 
     event
 }
 
+/// Returns a request to write a text to side A.
+pub fn write(conversation: &str, idempotency_key: &str) -> Value {
+    let mut event: Value = serde_json::from_str(include_str!("../../../events/message-webhook-write.json")).unwrap();
+    event["headers"]["idempotency-key"] = json!(idempotency_key);
+    event["pathParameters"]["id"] = json!(conversation);
+    event
+}
+
 /// Returns the webhook of the `nth` PIN of a call.
 pub fn pin(nth: u8, body: &Value, signature: &str) -> Value {
     let mut event = leg(body, signature);

@@ -93,3 +93,34 @@ async fn stop_holds_after_a_crash_and_is_confirmed_once_at_most() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn text_of_the_backend_is_sent_once_or_known_to_be_unclear() {
+    at_every_request("POST /conversations/{id}/texts", 5, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        let created = create(&laptop).await;
+        let path = format!("/conversations/{}", string(&created["id"]));
+        let event = events::write(&string(&created["id"]), "ride-1");
+        scenario.run(&laptop, async |functions| drop(functions.answer::<MessageWebhook>(&event).await)).await;
+        // Nothing of that run is under way any more.
+        laptop.advance(31);
+        let answer = Functions::of(&laptop).answer::<MessageWebhook>(&event).await;
+        assert!([200, 201].contains(&answer.status), "{answer:?}");
+        let again = Functions::of(&laptop).answer::<MessageWebhook>(&event).await;
+        assert_eq!((again.status, &again.body["id"]), (200, &answer.body["id"]));
+        let (received, texts) = (laptop.texts(PHONES[0]).await.len(), laptop.get(&path).await.body["texts"].clone());
+        let state = texts[0]["state"].as_str().unwrap_or_default();
+        assert_eq!(texts.as_array().map(Vec::len), Some(1), "{texts}");
+        match received {
+            1 => assert!(["sent", "unknown"].contains(&state), "{texts}"),
+            0 => assert!(["unknown", "failed"].contains(&state), "{texts}"),
+            more => panic!("{more} text messages"),
+        }
+        let told = laptop.stack.bus.events();
+        assert!(
+            told.iter().any(|event| event["detail-type"] == "Text relayed" || event["detail-type"] == "Text failed")
+        );
+        scenario
+    })
+    .await;
+}

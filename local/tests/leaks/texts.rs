@@ -64,3 +64,55 @@ async fn texts_leak_neither_numbers_nor_what_is_written() {
     assert!(!laptop.items().await.iter().any(|item| written(&item.to_string())), "what was written is stored");
     assert_nothing_leaked(&laptop).await;
 }
+
+#[tokio::test]
+async fn words_that_are_kept_are_in_the_table_and_one_answer_only() {
+    let laptop = builder().env(&[("KEEP_TEXTS", "on")]).numbers("GB", 2).start().await;
+    let created = create(&laptop).await;
+    // A word of its own, because the log is that of all tests.
+    let kept = "kept axolotl";
+    let rider = created["participants"][0]["dials"].clone();
+    let sent = laptop.text(json!({"from": RIDER, "to": rider, "text": kept})).await[0].clone();
+    laptop.deliver_again(sent["id"].as_str().unwrap(), json!({})).await;
+    laptop.receipts(json!({"keep": true})).await;
+    laptop.faults("/sms/json", 9, json!({"kind": "not_json"})).await;
+    laptop.text(json!({"from": RIDER, "to": rider, "text": kept})).await;
+    laptop.no_more_faults().await;
+    let path = format!("/conversations/{}", created["id"].as_str().unwrap());
+    let shown = laptop.send(Method::GET, &path, "").await.body;
+    assert_eq!(shown["texts"][1]["text"], kept);
+    assert!(!log().contains("axolotl"), "what was written is in a log");
+    assert!(!laptop.stack.bus.events().iter().any(|event| event.to_string().contains("axolotl")));
+    assert_nothing_leaked(&laptop).await;
+}
+
+#[tokio::test]
+async fn texts_of_the_backend_leak_neither_numbers_nor_words() {
+    let laptop = builder().numbers("GB", 2).start().await;
+    let created = create(&laptop).await;
+    let path = format!("/conversations/{}/texts", created["id"].as_str().unwrap());
+    let words = "walrus narwhal";
+    let write = async |key: &str, body: String| {
+        let request = laptop.request(Method::POST, &path).header("Idempotency-Key", key).body(body);
+        let answer = laptop.answer(request).await;
+        let shown = answer.body.to_string();
+        REAL.assert_no_leak("an answer to a text", &shown);
+        assert!(!shown.contains("narwhal"), "{shown}");
+        answer.status
+    };
+    let body = |to: &str| json!({"to": to, "text": words}).to_string();
+    assert_eq!((write("one", body("a")).await, write("one", body("a")).await), (201, 200));
+    assert_eq!((write("one", body("b")).await, write("two", body("c")).await), (422, 422));
+    write("three", format!("{{\"to\": \"a\", \"text\": \"{words}")).await;
+    write("four", json!({"to": "a", "text": words, "quiet_hours": {"from": RIDER, "to": words}}).to_string()).await;
+    for (key, fault) in [("five", json!({"kind": "close_after"})), ("six", json!({"kind": "not_json"}))] {
+        laptop.faults("/sms/json", 9, fault).await;
+        write(key, body("b")).await;
+        laptop.no_more_faults().await;
+    }
+    laptop.receipts(json!({"keep": true})).await;
+    assert!(!log().contains("narwhal"), "what the backend wrote is in a log");
+    assert!(!laptop.items().await.iter().any(|item| item.to_string().contains("narwhal")), "it is stored");
+    assert!(!laptop.stack.bus.events().iter().any(|event| event.to_string().contains("narwhal")));
+    assert_nothing_leaked(&laptop).await;
+}

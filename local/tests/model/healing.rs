@@ -169,7 +169,7 @@ pub fn check_events(before: &Model, after: &Model, events: &[Value], finished: b
         let text = |name: &str| detail[name].as_str().unwrap_or_default().to_owned();
         match event["detail-type"].as_str() {
             Some("Number lost") => drop(lost.insert(text("number"))),
-            Some("Number found" | "Recording finished") => {}
+            Some("Number found" | "Recording finished" | "Text relayed" | "Text delivered" | "Text failed") => {}
             Some("Number rotated") => drop(rotated.insert(text("number"))),
             Some(kind @ ("Dialled number lost" | "Dialled number rotated")) => {
                 let id: ConversationId = text("conversation").as_str().try_into().unwrap();

@@ -156,3 +156,29 @@ async fn stops_at_once_are_confirmed_once() {
         assert_eq!((laptop.texts(DRIVER).await.len(), laptop.texts(RIDER).await.len()), (1, 0));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixteen_equal_requests_of_the_backend_write_one_text() {
+    for _ in 0..rounds() {
+        let (laptop, created) = create().await;
+        let path = format!("/conversations/{}/texts", text(&created, "/id"));
+        let write = async |laptop: &Laptop| {
+            let request = laptop.request(reqwest::Method::POST, &path).header("Idempotency-Key", "ride-1");
+            laptop.answer(request.body(json!({"to": "b", "text": "only once"}).to_string())).await
+        };
+        let answers = at_once((0..16).map(|_| {
+            let (laptop, path) = (laptop.clone(), path.clone());
+            async move {
+                let request = laptop.request(reqwest::Method::POST, &path).header("Idempotency-Key", "ride-1");
+                laptop.answer(request.body(json!({"to": "b", "text": "only once"}).to_string())).await
+            }
+        }))
+        .await;
+        assert!(answers.iter().all(|answer| [200, 201, 409, 503].contains(&answer.status)), "{answers:?}");
+        assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1, "{answers:?}");
+        assert_eq!(laptop.texts(DRIVER).await.len(), 1);
+        let again = write(&laptop).await;
+        assert_eq!((again.status, &again.body["state"]), (200, &json!("sent")));
+        laptop.table().await;
+    }
+}

@@ -175,6 +175,20 @@ impl Hours {
         &self.written
     }
 
+    /// Returns the hours of every day between these times in a time zone.
+    pub fn daily(from: &str, to: &str, zone: &str) -> Result<Self, NotHours> {
+        let [from, to] = [from, to].map(|time| Minute::try_from(time.to_owned()));
+        let written = WrittenHours { days: Day::ALL.to_vec(), from: from?, to: to?, zone: zone.to_owned() };
+        NewHours::try_from(written).map(|NewHours(hours)| hours)
+    }
+
+    /// Returns the hours of every day between these times in the time zone of these hours.
+    pub fn at_times(&self, from: &str, to: &str) -> Result<Self, NotHours> {
+        let [from, to] = [from, to].map(|time| Minute::try_from(time.to_owned()));
+        let written = WrittenHours { days: Day::ALL.to_vec(), from: from?, to: to?, zone: self.written.zone.clone() };
+        Ok(Self { written, ..self.clone() })
+    }
+
     /// True if the phone may be called at `now`. Hours whose end is not after their beginning go over midnight, and belong to the
     /// day on which they begin.
     pub fn include(&self, now: Timestamp) -> bool {

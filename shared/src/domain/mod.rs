@@ -1,6 +1,7 @@
 //! Values and rules, without AWS and HTTP.
 
 pub mod attempt;
+pub mod backend_text;
 pub mod call;
 pub mod call_handling;
 pub mod call_limits;
@@ -31,6 +32,7 @@ pub mod peak_usage;
 pub mod phone;
 pub mod pin;
 pub mod pool;
+pub mod quiet_hours;
 pub mod rates;
 pub mod ready_pool;
 pub mod recording;

@@ -1,4 +1,4 @@
-//! Texts that were passed on from one participant to the other. Their content is nowhere in here.
+//! Texts that were passed on from one participant to the other.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -95,23 +95,50 @@ pub struct AcceptedPart {
     pub price: Option<String>,
 }
 
+/// The words of a text, which a deployment keeps if it asks for that. `Debug` does not show them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptWords(String);
+
+impl KeptWords {
+    /// Returns the words. They belong into the answer to the backend, and into no log.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for KeptWords {
+    fn from(words: String) -> Self {
+        Self(words)
+    }
+}
+
+impl fmt::Debug for KeptWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeptWords(…)")
+    }
+}
+
 /// A text from one participant to the other. Serialized as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayedText {
     /// Its id.
     pub id: TextId,
-    /// The side that wrote it.
+    /// The side that wrote it. If the backend did, the side whose mask it comes from.
     pub from: Side,
     /// Number of parts in which it is sent.
     pub segments: u32,
     /// Number of contact details in it that were replaced.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub masked: u32,
+    /// The words as they were passed on, if the deployment keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<KeptWords>,
     /// The time at which it was claimed, so that nobody else sends it.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub received_at: Timestamp,
-    /// The carrier's record of the text as it came.
-    pub inbound: CarrierRecord,
+    /// The carrier's record of the text as it came. If there is none, the backend wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbound: Option<CarrierRecord>,
     /// The time at which the carrier accepted it, if that is known.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
@@ -166,8 +193,9 @@ impl RelayedText {
             from,
             segments,
             masked: 0,
+            words: None,
             received_at: Timestamp::from_second(now.as_second()).unwrap_or(now),
-            inbound,
+            inbound: Some(inbound),
             sent_at: None,
             parts: Vec::new(),
             problem: None,
@@ -182,6 +210,18 @@ impl RelayedText {
     /// Creates a text that is not passed on at `now`, for a reason in words that are safe to show.
     pub fn withheld(from: Side, segments: u32, inbound: CarrierRecord, reason: &str, now: Timestamp) -> Self {
         Self { refused: true, problem: Some(reason.to_owned()), ..Self::claimed(from, segments, inbound, now) }
+    }
+
+    /// Creates a text of the backend to the participant on side `to`, which is claimed at `now`.
+    pub fn of_backend(to: Side, segments: u32, now: Timestamp) -> Self {
+        // No carrier has a record of it before it is sent.
+        let none = CarrierRecord::of_text(String::new());
+        Self { inbound: None, ..Self::claimed(to.other(), segments, none, now) }
+    }
+
+    /// True if the backend wrote it.
+    pub fn is_of_backend(&self) -> bool {
+        self.inbound.is_none()
     }
 
     /// Returns its state at `now`. Receipts come in any order and more than once, so the sets of parts decide.
@@ -216,7 +256,7 @@ impl RelayedText {
         let known = self.parts.iter().map(|part| &part.id).chain(&self.delivered).chain(&self.undelivered);
         let ids: BTreeSet<&String> = known.collect();
         let sent = ids.into_iter().cloned().map(CarrierRecord::of_text);
-        sent.chain([self.inbound.clone()]).collect()
+        sent.chain(self.inbound.clone()).collect()
     }
 }
 
@@ -304,6 +344,12 @@ mod tests {
         let with = |delivered: &[&str]| RelayedText { delivered: ids(delivered), ..text() }.state(now() + BEING_SENT);
         assert_eq!(with(&["1"]), TextState::Sent);
         assert_eq!(with(&["1", "2"]), TextState::Delivered);
+    }
+
+    #[test]
+    fn words_are_not_in_debug_output() {
+        let text = RelayedText { words: Some("zanzibar".to_owned().into()), ..text() };
+        assert!(!format!("{text:?}").contains("zanzibar"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::pin::Pin;
-use crate::domain::relayed_text::{AcceptedPart, RelayedText, TextId, TextState};
+use crate::domain::relayed_text::{AcceptedPart, KeptWords, RelayedText, TextId, TextState};
 use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
 use crate::domain::text_masking::TextMasking;
@@ -84,13 +84,18 @@ pub struct ConversationView<'a> {
     texts_cut: bool,
 }
 
-/// A text from one participant to the other.
+/// A text to a participant, from the other one or from the backend.
 #[derive(Debug, Serialize)]
-struct TextView<'a> {
+pub struct TextView<'a> {
     id: TextId,
+    /// The side that wrote it, or `backend`.
     from: &'static str,
+    to: &'static str,
     state: TextState,
     segments: u32,
+    /// The words, if the deployment keeps them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
     /// Number of contact details that were replaced, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     masked: Option<u32>,
@@ -291,7 +296,8 @@ impl<'a> ConversationView<'a> {
 }
 
 impl<'a> TextView<'a> {
-    fn new(text: &'a RelayedText, now: Timestamp) -> Self {
+    /// Returns the view of a text at `now`.
+    pub fn new(text: &'a RelayedText, now: Timestamp) -> Self {
         let state = text.state(now);
         let has_reason = matches!(state, TextState::Failed | TextState::Unknown);
         let reason = text.undelivered_because.as_deref().or(text.problem.as_deref());
@@ -299,9 +305,11 @@ impl<'a> TextView<'a> {
         let prices: Option<Vec<Decimal>> = text.parts.iter().map(price).collect();
         Self {
             id: text.id,
-            from: letter(text.from),
+            from: if text.is_of_backend() { "backend" } else { letter(text.from) },
+            to: letter(text.from.other()),
             state,
             segments: text.segments,
+            text: text.words.as_ref().map(KeptWords::expose),
             masked: Some(text.masked).filter(|masked| *masked > 0),
             received_at: text.received_at,
             sent_at: text.sent_at,

@@ -22,6 +22,7 @@ use crate::domain::text_route::{Nowhere, Relay, TextRoute};
 use crate::domain::words::Words;
 use crate::domain::words::addressee::Addressee;
 use crate::domain::words::sentence::Text;
+use crate::service::text_events::{Occasion, TellError, TextEvents};
 use crate::store::{Ownership, Store, StoreError, TextClaim, TextOutcome};
 use crate::vonage::VonageError;
 use crate::vonage::message_event::{InboundText, Writer};
@@ -33,6 +34,10 @@ pub struct TextRelay {
     pub store: Store,
     /// Sends texts.
     pub texts: SmsOnDemand,
+    /// Tells the backend.
+    pub events: TextEvents,
+    /// True if the words of texts are kept.
+    pub keeps_words: bool,
     /// The words for people.
     pub words: Words,
     /// Hashes the phones of people who get an explanation.
@@ -50,6 +55,9 @@ pub enum RelayError {
     /// The carrier certainly did not send it, and may do so later.
     #[error(transparent)]
     Carrier(VonageError),
+    /// The backend was not told of it.
+    #[error(transparent)]
+    Untold(#[from] TellError),
     /// Another delivery of it is being handled.
     #[error("another delivery of the text is being handled")]
     BeingSent,
@@ -167,13 +175,19 @@ impl TextRelay {
         let Masked::Words(text, masked) = conversation.mask(text) else { return Ok(Relayed::ContactDetails) };
         let text = &written(&text, inbound.part);
         let segments = u32::try_from(text_message::parts(text)).unwrap_or(u32::MAX);
-        let claimed = RelayedText { masked, ..RelayedText::claimed(relay.from, segments, inbound.record.clone(), now) };
+        let words = self.keeps_words.then(|| text.clone().into());
+        let claimed =
+            RelayedText { masked, words, ..RelayedText::claimed(relay.from, segments, inbound.record.clone(), now) };
         let to = Some((&relay.present_as, &relay.to));
         let claim = match self.store.claim_text(relay.conversation, &claimed, relay.quarantined_until, to).await? {
             TextClaim::OptedOut => {
                 let withheld = RelayedText::withheld(relay.from, segments, inbound.record.clone(), OPTED_OUT, now);
                 match self.store.claim_text(relay.conversation, &withheld, relay.quarantined_until, None).await? {
-                    TextClaim::Claimed => return Ok(Relayed::OptedOut),
+                    TextClaim::Claimed => {
+                        let reference = TextReference { conversation: relay.conversation, text: withheld.id };
+                        self.events.tell(&self.store, reference, Occasion::Relayed, now).await?;
+                        return Ok(Relayed::OptedOut);
+                    }
                     other => other,
                 }
             }
@@ -185,7 +199,14 @@ impl TextRelay {
             TextClaim::Over | TextClaim::OptedOut => return Ok(Relayed::Nowhere(Nowhere::Over)),
             // It may still turn out that it was not sent.
             TextClaim::Known(Some(known)) if known.is_being_sent(now) => return Err(RelayError::BeingSent),
-            TextClaim::Known(_) => return Ok(Relayed::Repeated),
+            TextClaim::Known(known) => {
+                // The run that sent it may have ended before the backend was told.
+                if let Some(known) = known {
+                    let reference = TextReference { conversation: relay.conversation, text: known.id };
+                    self.events.tell(&self.store, reference, Occasion::Relayed, now).await?;
+                }
+                return Ok(Relayed::Repeated);
+            }
         }
         let reference = TextReference { conversation: relay.conversation, text: claimed.id };
         let (relayed, outcome) = match self.texts.relay(&relay.present_as, &relay.to, text, reference).await {
@@ -200,6 +221,7 @@ impl TextRelay {
             }
         };
         self.store.record_text_outcome(reference, &outcome, self.clock.now()).await?;
+        self.events.tell(&self.store, reference, Occasion::Relayed, self.clock.now()).await?;
         Ok(relayed)
     }
 
@@ -248,7 +270,7 @@ fn written(text: &str, part: Option<(u32, u32)>) -> String {
 }
 
 /// Returns the outcome of a text that the carrier did not accept for certain.
-fn failed(error: VonageError) -> (Relayed, TextOutcome) {
+pub(super) fn failed(error: VonageError) -> (Relayed, TextOutcome) {
     let reason = error.to_string();
     match error {
         VonageError::Partial(ids) => {

@@ -6,6 +6,7 @@
 //! A second table, the journal, has what an earlier state of the table lacks, for the day on which one is restored.
 
 mod account_walk;
+mod backend_texts;
 mod call_pages;
 mod conversation_pages;
 mod conversations;
@@ -69,6 +70,7 @@ use crate::config::{ConfigError, Environment};
 use crate::domain::retention::Retention;
 
 pub use account_walk::AccountWalk;
+pub use backend_texts::{BackendTextClaim, TextRequest};
 pub use call_pages::{CallsPage, CallsQuery};
 pub use conversation_pages::ConversationsPage;
 pub use conversations::{ChangeError, CreateError};

@@ -112,7 +112,7 @@ impl Store {
     ) -> Result<TextClaim, StoreError> {
         let now = text.received_at;
         let claim = Claim { conversation, text: text.id, known_until: now + TEXTS_KNOWN };
-        let key = Key::TextClaim(&text.inbound.id);
+        let key = Key::TextClaim(inbound_id(text));
         let claim = Write::put(key.with(&claim, Some(claim.known_until))?)
             .when("attribute_not_exists(pk) OR known_until <= :now")
             .bind(":now", item::seconds(now));
@@ -135,6 +135,11 @@ impl Store {
         Err(StoreError::Contended("a text"))
     }
 
+    /// Returns a text, if it is there. One consistent read.
+    pub async fn text(&self, reference: TextReference) -> Result<Option<RelayedText>, StoreError> {
+        self.get(Key::Text(reference.conversation, reference.text)).await
+    }
+
     async fn known_text(&self, key: Key<'_>) -> Result<TextClaim, StoreError> {
         let Some(claim) = self.get::<Claim>(key).await? else { return Err(StoreError::Contended("a text")) };
         let text: Option<RelayedText> = self.get(Key::Text(claim.conversation, claim.text)).await?;
@@ -148,7 +153,7 @@ impl Store {
 
     /// Gives up the claim of a text that was certainly not sent, so that the next delivery of its webhook sends it.
     pub async fn give_up_text(&self, conversation: ConversationId, text: &RelayedText) -> Result<(), StoreError> {
-        let claim = Write::delete(Key::TextClaim(&text.inbound.id))
+        let claim = Write::delete(Key::TextClaim(inbound_id(text)))
             .when("#text = :text")
             .name("#text", "text")
             .bind(":text", item::string(text.id));
@@ -285,6 +290,11 @@ pub enum Ownership {
     Lost,
     /// It is not ours.
     Foreign,
+}
+
+/// Returns the carrier's id of a text as it came.
+fn inbound_id(text: &RelayedText) -> &str {
+    text.inbound.as_ref().map_or("", |record| &record.id)
 }
 
 /// Starts an update of a text that is there.

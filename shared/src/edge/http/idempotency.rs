@@ -42,6 +42,17 @@ impl RequestHasher {
         Ok(self.hashed(request, "call", &key))
     }
 
+    /// The same, for a request to write a text.
+    pub fn request_for_text(
+        &self,
+        request: &Request,
+        conversation: ConversationId,
+    ) -> Result<IdempotentRequest, Problem> {
+        let key = read(request)?.ok_or_else(|| Problem::invalid(HEADER, "This header is required."))?;
+        let key = [conversation.to_string().as_bytes(), b":", key].concat();
+        Ok(self.hashed(request, "text", &key))
+    }
+
     fn hashed(&self, request: &Request, purpose: &str, key: &[u8]) -> IdempotentRequest {
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let body = body.to_string();

@@ -49,11 +49,57 @@ impl From<crate::service::hang_up::HangUpError> for Problem {
         }
     }
 }
+impl From<crate::service::write_text::WriteError> for Problem {
+    fn from(error: crate::service::write_text::WriteError) -> Self {
+        use crate::service::write_text::WriteError;
+        match error {
+            WriteError::Ended => Self::new(
+                StatusCode::CONFLICT,
+                "conversation-ended",
+                "Conversation ended",
+                "The conversation has ended, so nobody in it can be texted.",
+            ),
+            WriteError::OptedOut => Self::new(
+                StatusCode::CONFLICT,
+                "texts-stopped",
+                "Texts stopped",
+                "The participant wants no texts from the number that they dial in this conversation.",
+            ),
+            WriteError::Erased => super::no_conversation(),
+            WriteError::OtherRequest => Self::idempotency_key_reused(),
+            WriteError::UnderWay => {
+                let detail = "Another run of this request is under way. Send the same request again.";
+                Self::new(StatusCode::CONFLICT, "text-in-progress", "Text in progress", detail).retry_after(1)
+            }
+            WriteError::NotQuietHours(error) => Self::invalid("quiet_hours", format!("It is not valid: {error}.")),
+            WriteError::Quiet(end) => {
+                let detail = "The participant has quiet hours. Send the same request again when they are over.";
+                let problem = Self::new(StatusCode::CONFLICT, "quiet-hours", "Quiet hours", detail);
+                problem.with("earliest_at", serde_json::json!(end))
+            }
+            WriteError::Store(error) => error.into(),
+            WriteError::Untold(error) => error.into(),
+            WriteError::Vonage(error) => error.into(),
+        }
+    }
+}
+impl From<crate::service::text_events::TellError> for Problem {
+    fn from(error: crate::service::text_events::TellError) -> Self {
+        match error {
+            crate::service::text_events::TellError::Store(error) => error.into(),
+            crate::service::text_events::TellError::Bus(error) => {
+                tracing::error!(cause = %error, "the bus did not take an event about a text");
+                Self::internal()
+            }
+        }
+    }
+}
 impl From<crate::service::relay_texts::RelayError> for Problem {
     fn from(error: crate::service::relay_texts::RelayError) -> Self {
         match error {
             crate::service::relay_texts::RelayError::Store(error) => error.into(),
             crate::service::relay_texts::RelayError::Carrier(error) => error.into(),
+            crate::service::relay_texts::RelayError::Untold(error) => error.into(),
             // No failure: Vonage sends the webhook again, and by then it is settled.
             crate::service::relay_texts::RelayError::BeingSent => {
                 let detail = "Another delivery of this text is being handled. Send the webhook again.";

@@ -1,0 +1,175 @@
+//! Texts that the backend writes to a participant, from the number that this participant dials.
+//!
+//! Vonage has no key that would make a repetition safe, so a request is claimed in the table first, and its text is sent once. If
+//! no clear answer comes, or the function crashes, its state becomes `unknown`, and the same request never sends it again.
+
+use jiff::Timestamp;
+
+use crate::clock::SharedClock;
+use crate::domain::backend_text::TextWords;
+use crate::domain::conversation::Conversation;
+use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::quiet_hours::{NotQuietHours, QuietHours};
+use crate::domain::relayed_text::{RelayedText, TextReference};
+use crate::domain::side::Side;
+use crate::domain::text_message;
+use crate::service::relay_texts::failed;
+use crate::service::text_events::{Occasion, TellError, TextEvents};
+use crate::store::{BackendTextClaim, IdempotentRequest, Store, StoreError, TextOutcome, TextRequest};
+use crate::vonage::VonageError;
+use crate::vonage::sms::SmsOnDemand;
+
+/// Writes texts of the backend.
+#[derive(Clone, Copy)]
+pub struct TextWriter<'a> {
+    /// The table.
+    pub store: &'a Store,
+    /// Sends texts.
+    pub texts: &'a SmsOnDemand,
+    /// Tells the backend of them.
+    pub events: &'a TextEvents,
+    /// True if the words of texts are kept.
+    pub keeps_words: bool,
+    /// The clock.
+    pub clock: &'a SharedClock,
+}
+
+/// A request to write a text.
+#[derive(Debug)]
+pub struct TextOrder<'a> {
+    /// The conversation.
+    pub conversation: &'a Conversation,
+    /// The side that gets it.
+    pub to: Side,
+    /// The words.
+    pub words: &'a TextWords,
+    /// The hours in which it is not sent.
+    pub quiet_hours: Option<&'a QuietHours>,
+    /// The request, which may come again.
+    pub request: &'a IdempotentRequest,
+}
+
+/// A text that was written.
+#[derive(Debug)]
+pub struct Written {
+    /// The text.
+    pub text: RelayedText,
+    /// True if an earlier run of the same request wrote it.
+    pub is_replay: bool,
+}
+
+/// Reason why no text was written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The conversation has ended or expired.
+    #[error("the conversation has ended")]
+    Ended,
+    /// The participant wants no texts from the number.
+    #[error("the participant has opted out of texts from the number")]
+    OptedOut,
+    /// Its text was erased since.
+    #[error("the text was erased")]
+    Erased,
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    OtherRequest,
+    /// Another run of the same request may be asking Vonage.
+    #[error("another run of the same request is under way")]
+    UnderWay,
+    /// The quiet hours cannot be used.
+    #[error(transparent)]
+    NotQuietHours(NotQuietHours),
+    /// It is one of the quiet hours, until this time.
+    #[error("the participant has quiet hours")]
+    Quiet(Timestamp),
+    /// A failed use of the table.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The text was sent, or will not be, and the backend was not told by an event.
+    #[error(transparent)]
+    Untold(#[from] TellError),
+    /// Vonage certainly did not send it, and may do so later.
+    #[error(transparent)]
+    Vonage(VonageError),
+}
+
+impl TextWriter<'_> {
+    /// Writes the text, or finds the one that an earlier run has written.
+    pub async fn write(&self, order: &TextOrder<'_>) -> Result<Written, WriteError> {
+        if let Some(known) = self.store.text_request(&order.request.key_hash, self.clock.now()).await? {
+            return self.replay(order, &known).await;
+        }
+        let now = self.clock.now();
+        if !order.conversation.is_active(now) {
+            return Err(WriteError::Ended);
+        }
+        let participant = order.conversation.participant(order.to);
+        if let Some(quiet_hours) = order.quiet_hours {
+            let end = quiet_hours.end(participant.hours.as_ref(), now).map_err(WriteError::NotQuietHours)?;
+            end.map_or(Ok(()), |end| Err(WriteError::Quiet(end)))?;
+        }
+        let words = order.words.as_str();
+        let segments = u32::try_from(text_message::parts(words)).unwrap_or(u32::MAX);
+        let kept = self.keeps_words.then(|| words.to_owned().into());
+        let text = RelayedText { words: kept, ..RelayedText::of_backend(order.to, segments, now) };
+        let way = (&participant.sees, phone(order.conversation, order.to, now));
+        match self.store.claim_backend_text(order.request, order.conversation, &text, way).await? {
+            BackendTextClaim::Claimed => self.send(order, &text, way).await,
+            BackendTextClaim::OptedOut => Err(WriteError::OptedOut),
+            BackendTextClaim::Over => Err(WriteError::Ended),
+            BackendTextClaim::Known => {
+                let known = self.store.text_request(&order.request.key_hash, now).await?;
+                self.replay(order, &known.ok_or(WriteError::UnderWay)?).await
+            }
+        }
+    }
+
+    /// Asks Vonage to send the text, once.
+    async fn send(
+        &self,
+        order: &TextOrder<'_>,
+        text: &RelayedText,
+        (mask, phone): (&VirtualNumber, &RealNumber),
+    ) -> Result<Written, WriteError> {
+        let reference = TextReference { conversation: order.conversation.id, text: text.id };
+        let outcome = match self.texts.relay(mask, phone, order.words.as_str(), reference).await {
+            Ok(parts) => TextOutcome::Accepted(parts),
+            Err(error) if error.may_pass() => {
+                self.store.give_up_backend_text(order.request, reference).await?;
+                return Err(WriteError::Vonage(error));
+            }
+            Err(error) => {
+                tracing::warn!(conversation.id = %reference.conversation, cause = %error, "sending a text of the backend failed");
+                failed(error).1
+            }
+        };
+        self.store.record_text_outcome(reference, &outcome, self.clock.now()).await?;
+        self.finish(reference, false).await
+    }
+
+    /// Answers a request that was claimed before.
+    async fn replay(&self, order: &TextOrder<'_>, known: &TextRequest) -> Result<Written, WriteError> {
+        if known.fingerprint != order.request.fingerprint || known.conversation != order.conversation.id {
+            return Err(WriteError::OtherRequest);
+        }
+        let text = self.store.text(known.reference()).await?.ok_or(WriteError::Erased)?;
+        // It may still turn out that it was not sent.
+        if text.is_being_sent(self.clock.now()) {
+            return Err(WriteError::UnderWay);
+        }
+        self.finish(known.reference(), true).await
+    }
+
+    /// Tells the backend by an event, and returns the text. An earlier run may have ended before it told.
+    async fn finish(&self, reference: TextReference, is_replay: bool) -> Result<Written, WriteError> {
+        self.events.tell(self.store, reference, Occasion::Relayed, self.clock.now()).await?;
+        let text = self.store.text(reference).await?.ok_or(WriteError::Erased)?;
+        Ok(Written { text, is_replay })
+    }
+}
+
+/// Returns the phone of a side that gets a text at `now`: the first that may be called at this hour, or else the first.
+fn phone(conversation: &Conversation, side: Side, now: Timestamp) -> &RealNumber {
+    let open = conversation.phones(side).find(|phone| phone.hours.is_none_or(|hours| hours.include(now)));
+    open.unwrap_or(conversation.first_phone(side)).number
+}
