@@ -172,7 +172,7 @@ check_routes(iam, {
 for policy, routes in (("ConversationsPolicy", CONVERSATIONS), ("NumbersPolicy", NUMBERS)):
     [statement] = iam[policy]["Properties"]["PolicyDocument"]["Statement"]
     expect(statement["Action"] == "execute-api:Invoke", statement)
-    named = ("/conversations", "/decisions", "/erasures") if policy == "ConversationsPolicy" else ("/numbers",)
+    named = ("/conversations", "/decisions", "/erasures") if policy == "ConversationsPolicy" else ("/numbers", "/setup")
     expect(all(any(name in arn["Fn::Sub"] for name in named) for arn in statement["Resource"]), statement)
 expect({"ConversationsPolicyArn", "NumbersPolicyArn"} <= set(iam_outputs), iam_outputs)
 

@@ -263,7 +263,7 @@ def application_of_set_up(vonage, base, key, secret):
     vonage.application.delete_application(found.id)
 
 
-def main(base, key=""abcd1234", secret="not-a-real-secret", application="aaaaaaaa-bbbb-cccc-dddd-0123456789ab"):
+def main(base, key="abcd1234", secret="not-a-real-secret", application="aaaaaaaa-bbbb-cccc-dddd-0123456789ab"):
     vonage = client(base, key, secret)
     numbers(vonage, application)
     insight(vonage)

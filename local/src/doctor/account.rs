@@ -50,10 +50,12 @@ pub(super) async fn clock(environment: &Environment, now: Timestamp) -> Finding 
     };
     let skew = now.as_second() - date.timestamp().as_second();
     let says = format!("it differs by {} s from Vonage's", skew.abs());
-    match skew.abs() {
-        ..=HARMLESS_SKEW => Finding::ok(CHECK, says),
-        ..=WORST_SKEW => Finding::warning(CHECK, says, "Let this machine set its clock by NTP."),
-        _ => Finding::error(CHECK, says, "Let this machine set its clock by NTP: signatures and tokens are refused."),
+    if skew.abs() <= HARMLESS_SKEW {
+        Finding::ok(CHECK, says)
+    } else if skew.abs() <= WORST_SKEW {
+        Finding::warning(CHECK, says, "Let this machine set its clock by NTP.")
+    } else {
+        Finding::error(CHECK, says, "Let this machine set its clock by NTP: signatures and tokens are refused.")
     }
 }
 

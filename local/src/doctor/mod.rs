@@ -98,7 +98,7 @@ impl fmt::Display for Findings {
             }
         }
         let of = |state| self.0.iter().filter(|finding| finding.state == state).count();
-        writeln!(f, "\n{} errors, {} warnings, {} ok", of(State::Error), of(State::Warning), of(State::Ok))
+        writeln!(f, "\nerrors: {}, warnings: {}, ok: {}", of(State::Error), of(State::Warning), of(State::Ok))
     }
 }
 

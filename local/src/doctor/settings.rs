@@ -125,9 +125,12 @@ fn lookup(environment: &Environment, now: Timestamp) -> Result<Finding, ConfigEr
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let left = today.until(end).map_or(0, |left| left.get_days());
     let todo = "Deploy with NumberLookup=numbering-plan or identity-insights.";
-    Ok(match left {
-        ..=0 => Finding::error(CHECK, "Number Insight has ended on 2027-02-04", todo),
-        ..=SOON => Finding::error(CHECK, format!("Number Insight ends on 2027-02-04, in {left} days"), todo),
-        _ => Finding::warning(CHECK, format!("Number Insight ends on 2027-02-04, in {left} days"), todo),
+    let ends = format!("Number Insight ends on 2027-02-04, in {left} days");
+    Ok(if left <= 0 {
+        Finding::error(CHECK, "Number Insight has ended on 2027-02-04", todo)
+    } else if left <= SOON {
+        Finding::error(CHECK, ends, todo)
+    } else {
+        Finding::warning(CHECK, ends, todo)
     })
 }

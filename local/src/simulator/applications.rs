@@ -334,6 +334,7 @@ pub(super) async fn list(State(simulator): Shared, Extension(request): Extension
         "total_items": total,
         "total_pages": total.div_ceil(size),
         "_embedded": {"applications": applications},
+        "_links": {"self": {"href": format!("/v2/applications?page_size={size}&page={page}")}},
     }))
     .into_response()
 }

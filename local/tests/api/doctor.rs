@@ -53,7 +53,8 @@ async fn wrong_variable_is_found() {
     use State::{Error, Warning};
 
     let laptop = healthy().await;
-    let cases: [(&str, &str, &[(&str, State)]); 10] = [
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, State)]);
+    let cases: [Case; 10] = [
         ("VONAGE_API_SECRET", "wrong", &[("credentials", Error)]),
         ("VONAGE_API_URL", "http://127.0.0.1:1", &[("clock", Error)]),
         (
