@@ -231,6 +231,7 @@ impl Table {
                 assert!(content.is_none(), "what was written is stored: {item:?}");
                 self.recordings.push(id.try_into().unwrap());
             }
+            (("TEXT", _), ("DAY", _)) => assert!(item["texts"].is_u64() && item["ttl"].is_i64(), "{item:?}"),
             (("TEXT", _), ("KEYWORD", _)) => assert_eq!(names(&item), ["known_until", "pk", "sk", "ttl", "v"]),
             (("TEXT", _), _) => {
                 // A text of the backend has the fingerprint of its request too.

@@ -8,6 +8,7 @@
 
 mod account;
 mod applications;
+mod auto_replies;
 mod call;
 mod call_order;
 mod calls;
@@ -56,6 +57,7 @@ use crate::connection;
 use crate::faults::Faults;
 use crate::traffic::Traffic;
 use account::Account;
+use auto_replies::AutoReplies;
 use call::WithheldEvent;
 use calls::Calls;
 use ncco::NccoReader;
@@ -161,6 +163,7 @@ struct Simulator {
     inboxes: Mutex<Inboxes>,
     /// Texts from phones, by their ids.
     texts: Mutex<HashMap<String, InboundText>>,
+    auto_replies: Mutex<AutoReplies>,
     receipts: Mutex<Receipts>,
     records: Mutex<Records>,
     recordings: Mutex<Recordings>,
@@ -186,6 +189,7 @@ impl Simulator {
             account: Mutex::new(Account::new(settings.balance, &settings.application, &settings.linked_numbers)),
             inboxes: Mutex::default(),
             texts: Mutex::default(),
+            auto_replies: Mutex::default(),
             receipts: Mutex::default(),
             records: Mutex::default(),
             recordings: Mutex::default(),
@@ -210,6 +214,10 @@ impl Simulator {
 
     fn texts(&self) -> MutexGuard<'_, HashMap<String, InboundText>> {
         lock(&self.texts)
+    }
+
+    fn auto_replies(&self) -> MutexGuard<'_, AutoReplies> {
+        lock(&self.auto_replies)
     }
 
     fn receipts(&self) -> MutexGuard<'_, Receipts> {
@@ -272,6 +280,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/simulator/texts", post(texts::send))
         .route("/simulator/texts/{id}/deliver", post(texts::deliver_again))
         .route("/simulator/receipts", post(receipts::release))
+        .route("/simulator/auto-replies", put(auto_replies::set))
         .route("/simulator/opt-outs", put(receipts::opt_out))
         .route("/simulator/account", get(control::account).put(control::set_account))
         .route("/simulator/faults", post(control::add_fault).delete(control::clear_faults))

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use super::auto_replies;
 use super::control::body;
 use super::countries;
 use super::gsm::{self, Encoding};
@@ -41,6 +42,14 @@ pub(super) struct NewText {
     signing: Option<Signing>,
     #[serde(default)]
     parts: Parts,
+}
+
+impl NewText {
+    /// Creates a text in the usual shape.
+    pub(super) fn new(from: &str, to: &str, text: &str) -> Self {
+        let [from, to, text] = [from, to, text].map(str::to_owned);
+        Self { from, to, text, format: Format::default(), signing: None, parts: Parts::default() }
+    }
 }
 
 /// The way of the parts of a long text in the SMS API's shape. The Messages API joins them.
@@ -77,23 +86,36 @@ pub(super) struct TextReport {
 #[derive(Serialize)]
 pub(super) struct TextReports {
     messages: Vec<TextReport>,
+    /// Number of texts by which phones have answered it, and each other, by themselves.
+    #[serde(skip_serializing_if = "is_zero")]
+    replies: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Handles `POST /simulator/texts`.
 pub(super) async fn send(State(simulator): Shared, bytes: Bytes) -> Result<Json<TextReports>, Problem> {
-    let new: NewText = body(&bytes)?;
-    let texts = texts(&simulator, &new)?;
+    let messages = send_one(&simulator, &body(&bytes)?).await?;
+    let replies = auto_replies::answer(&simulator).await;
+    Ok(Json(TextReports { messages, replies }))
+}
+
+/// Has a phone send a text. Returns its webhooks.
+pub(super) async fn send_one(simulator: &Simulator, new: &NewText) -> Result<Vec<TextReport>, Problem> {
+    let texts = texts(simulator, new)?;
     for text in &texts {
         let product = if new.format == Format::Messages { "messages" } else { "sms" };
         simulator.records().add(product, &text.id, Direction::Inbound, simulator.clock.now());
         simulator.texts().insert(text.id.clone(), text.clone());
     }
-    follow_keyword(&simulator, &new);
+    follow_keyword(simulator, new);
     let mut messages = Vec::new();
     for text in &texts {
-        messages.push(deliver(&simulator, text).await);
+        messages.push(deliver(simulator, text).await);
     }
-    Ok(Json(TextReports { messages }))
+    Ok(messages)
 }
 
 /// Follows a key word as Opt-Out Assist does, which also answers it; that answer is no text of the account.

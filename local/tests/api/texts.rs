@@ -361,3 +361,91 @@ async fn picture_is_not_dropped_in_silence() {
     assert!(words(&laptop, RIDER).await[0].contains("cannot deliver your message"));
     assert_eq!((laptop.texts(RIDER).await.len(), laptop.texts(DRIVER).await.len()), (1, 0));
 }
+
+#[tokio::test]
+async fn phones_that_answer_by_themselves_come_to_an_end() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    for (phone, words) in [(RIDER, "I am driving"), (DRIVER, "I cannot talk now")] {
+        let reply = json!({"phone": phone, "text": words});
+        assert_eq!(laptop.vonage(reqwest::Method::PUT, "/simulator/auto-replies", reply).await.status, 204);
+    }
+    write(&laptop, &conversation, "Hello").await;
+    // 60 in each direction, and the explanation to the one whose text is the 61st.
+    assert_eq!((laptop.texts(DRIVER).await.len(), laptop.texts(RIDER).await.len()), (60, 61));
+    let last = words(&laptop, RIDER).await.pop().unwrap();
+    assert!(last.contains("too many messages"), "{last}");
+    // The rider's phone answers the explanation too, and is not told again.
+    let items = laptop.items().await;
+    let refused = items.iter().filter(|item| item["refused"]["BOOL"] == true);
+    let reasons: Vec<_> = refused.map(|item| text(item, "/problem/S")).collect();
+    assert_eq!(reasons, ["its writer has sent too many texts in a short time"; 2]);
+    laptop.table().await;
+}
+
+#[tokio::test]
+async fn texts_of_a_day_have_a_limit_in_each_direction() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({"expires_in": 200_000})).await;
+    for _ in 0..6 {
+        for nth in 0..60 {
+            write(&laptop, &conversation, &format!("text {nth}")).await;
+        }
+        laptop.advance(HOUR);
+    }
+    assert_eq!(laptop.texts(DRIVER).await.len(), 300);
+    laptop.text(json!({"from": DRIVER, "to": dials(&conversation, 1), "text": "so many"})).await;
+    assert_eq!(words(&laptop, RIDER).await.last().unwrap(), "so many");
+    laptop.advance(24 * HOUR);
+    write(&laptop, &conversation, "the next day").await;
+    assert_eq!(laptop.texts(DRIVER).await.len(), 301);
+}
+
+#[tokio::test]
+async fn text_that_was_not_sent_does_not_count() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    let no_credit = json!({"message-count": "1", "messages": [{"status": "9", "error-text": "Quota Exceeded"}]});
+    laptop.faults("/sms/json", 1000, json!({"kind": "status", "status": 200, "body": no_credit})).await;
+    let sent = write(&laptop, &conversation, "later").await;
+    for _ in 0..15 {
+        laptop.deliver_again(text(&sent, "/id"), json!({})).await;
+    }
+    laptop.no_more_faults().await;
+    laptop.deliver_again(text(&sent, "/id"), json!({})).await;
+    assert_eq!(words(&laptop, DRIVER).await, ["later"], "none of its 80 deliveries counts");
+}
+
+#[tokio::test]
+async fn text_of_1600_characters_is_passed_on_in_segments() {
+    let laptop = laptop().await;
+    for (words_of_it, segments) in [("a".repeat(1600), 11), ("ж".repeat(1600), 24), ("😀".repeat(800), 25)] {
+        let conversation = laptop.create_with(json!({"max_calls": 1})).await;
+        write(&laptop, &conversation, &words_of_it).await;
+        assert_eq!(words(&laptop, DRIVER).await.pop().unwrap(), words_of_it);
+        let shown = read(&laptop, &conversation).await["texts"][0].clone();
+        assert_eq!((&shown["state"], &shown["segments"]), (&json!("sent"), &json!(segments)), "{shown}");
+        let price: f64 = shown["price"].as_f64().or_else(|| shown["price"].as_str()?.parse().ok()).unwrap();
+        assert!((price - 0.0333 * f64::from(segments)).abs() < 1e-6, "{shown}");
+        let told = laptop.receipts(json!({})).await;
+        assert_eq!(told.len(), segments as usize, "a receipt for each");
+        assert_eq!(read(&laptop, &conversation).await["texts"][0]["state"], "delivered");
+        laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await;
+        laptop.advance(25 * HOUR);
+    }
+}
+
+#[tokio::test]
+async fn text_that_vonage_refuses_as_too_long_is_told_to_its_writer() {
+    let laptop = laptop().await;
+    let conversation = laptop.create_with(json!({})).await;
+    for length in [3200, 3201] {
+        write(&laptop, &conversation, &"b".repeat(length)).await;
+        laptop.advance(1);
+    }
+    assert_eq!(words(&laptop, DRIVER).await, ["b".repeat(3200)]);
+    assert!(words(&laptop, RIDER).await[0].contains("cannot deliver your message"));
+    let shown = read(&laptop, &conversation).await["texts"][0].clone();
+    assert_eq!(shown["state"], "failed");
+    assert!(text(&shown, "/reason").contains("too long"), "{shown}");
+}

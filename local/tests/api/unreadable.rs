@@ -108,6 +108,7 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::Warning => key("WARNING", "00000000001#CON-1"),
         ItemKind::Text => key(&format!("TEXTS#{good}"), &format!("TEXT#{other}")),
         ItemKind::TextClaim => key("TEXT#1", "TEXT"),
+        ItemKind::TextsOfDay => key(&format!("TEXT#{good}"), "DAY#A#2026-11-30"),
         ItemKind::KeywordClaim => key("TEXT#1", "KEYWORD"),
         ItemKind::OptOut => key(&format!("CALLER#{caller}"), &format!("DECLINES#{}", NUMBERS[3])),
         ItemKind::OptOutChange => key(&format!("OPT-OUT#{caller}#{}", NUMBERS[3]), "OPT-OUT"),

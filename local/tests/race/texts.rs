@@ -182,3 +182,22 @@ async fn sixteen_equal_requests_of_the_backend_write_one_text() {
         laptop.table().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn texts_at_once_do_not_pass_the_limit_of_an_hour() {
+    for _ in 0..rounds() {
+        let (laptop, created) = create().await;
+        at_once((0..8).map(|task| {
+            let (laptop, created) = (laptop.clone(), created.clone());
+            async move {
+                for nth in 0..9 {
+                    let words = format!("text {task} {nth}");
+                    deliver(&laptop, &message(&created, &Uuid::new_v4().to_string(), &words)).await;
+                }
+            }
+        }))
+        .await;
+        let (received, told) = (laptop.texts(DRIVER).await.len(), laptop.texts(RIDER).await.len());
+        assert_eq!((received, told), (60, 1), "72 were written");
+    }
+}

@@ -195,7 +195,10 @@ fn accepted() -> Vec<AcceptedPart> {
 
 async fn tell_story_of_texts(store: &Store) {
     let (text, reference) = (relayed(), TextReference { conversation: id('1'), text: relayed().id });
-    assert_eq!(store.claim_text(id('1'), &text, after(160), None).await.unwrap(), TextClaim::Claimed);
+    assert_eq!(
+        store.claim_text(id('1'), &text, after(160), Some((&virtual_number(11), &phone(DRIVER)))).await.unwrap(),
+        TextClaim::Claimed
+    );
     store.record_text_outcome(reference, &TextOutcome::Accepted(accepted()), after(6)).await.unwrap();
     for (part, fate) in [("part-1", PartFate::Delivered), ("part-2", PartFate::Undelivered("held back".to_owned()))] {
         let receipt = Receipt { reference, part: part.to_owned(), fate };

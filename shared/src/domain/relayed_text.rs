@@ -9,6 +9,7 @@ use ulid::Ulid;
 
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::ConversationId;
+use crate::domain::opt_out::OPTED_OUT;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
 
@@ -169,6 +170,36 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+/// The reason for which a text is not passed on although it has a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withheld {
+    /// Its reader wants no texts from the number that masks the writer.
+    OptedOut,
+    /// The writer has written [too many](TEXTS_OF_AN_HOUR).
+    TooMany,
+}
+
+impl Withheld {
+    /// Returns the reason in words that are safe to show.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::OptedOut => OPTED_OUT,
+            Self::TooMany => "its writer has sent too many texts in a short time",
+        }
+    }
+}
+
+/// Maximum number of texts in one direction of a conversation that are passed on in an hour (UTC).
+///
+/// Phones of both sides may answer each text automatically, and so write to each other without end. Each answer takes some seconds,
+/// so such a loop reaches this within some minutes, and is then over: a text that is not passed on is not answered. People who chat
+/// quickly write a text a minute for an hour at most; over a longer time the next limit holds.
+pub const TEXTS_OF_AN_HOUR: u32 = 60;
+
+/// Maximum number of texts in one direction of a conversation that are passed on in a day (UTC), for loops of phones that take their
+/// time.
+pub const TEXTS_OF_A_DAY: u32 = 300;
+
 /// The state of a text. That the carrier accepted it does not mean that it is on the phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -207,9 +238,9 @@ impl RelayedText {
         }
     }
 
-    /// Creates a text that is not passed on at `now`, for a reason in words that are safe to show.
-    pub fn withheld(from: Side, segments: u32, inbound: CarrierRecord, reason: &str, now: Timestamp) -> Self {
-        Self { refused: true, problem: Some(reason.to_owned()), ..Self::claimed(from, segments, inbound, now) }
+    /// Creates a text that is not passed on at `now`.
+    pub fn withheld(from: Side, segments: u32, inbound: CarrierRecord, why: Withheld, now: Timestamp) -> Self {
+        Self { refused: true, problem: Some(why.reason().to_owned()), ..Self::claimed(from, segments, inbound, now) }
     }
 
     /// Creates a text of the backend to the participant on side `to`, which is claimed at `now`.

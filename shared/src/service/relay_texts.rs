@@ -10,11 +10,10 @@ use super::keywords::Said;
 use crate::clock::SharedClock;
 use crate::domain::conversation::ConversationId;
 use crate::domain::keyword::Keyword;
-use crate::domain::opt_out::OPTED_OUT;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pin::PinKey;
-use crate::domain::relayed_text::{AcceptedPart, RelayedText, TextReference};
+use crate::domain::relayed_text::{AcceptedPart, RelayedText, TextReference, Withheld};
 use crate::domain::route::KeyOwner;
 use crate::domain::text_masking::Masked;
 use crate::domain::text_message;
@@ -82,8 +81,8 @@ pub enum Relayed {
     NotText,
     /// A machine sent it.
     OfMachine,
-    /// Its reader wants no texts from the number that masks the writer.
-    OptedOut,
+    /// It must not be sent to its reader.
+    Withheld(Withheld),
     /// It is the key word of a writer who wants no more texts.
     Stopped,
     /// It is the key word of a writer who takes texts again.
@@ -105,7 +104,8 @@ impl Relayed {
             Self::ContactDetails => "text with contact details",
             Self::NotText => "no text",
             Self::OfMachine => "text of a machine",
-            Self::OptedOut => "text to one who has opted out",
+            Self::Withheld(Withheld::OptedOut) => "text to one who has opted out",
+            Self::Withheld(Withheld::TooMany) => "one text too many",
             Self::Stopped => "texts stopped",
             Self::Started => "texts started",
         }
@@ -115,7 +115,7 @@ impl Relayed {
 impl Relayed {
     /// True if the text reached nobody for a reason that its writer is told.
     fn is_explained(self) -> bool {
-        matches!(self, Self::Nowhere(_) | Self::ContactDetails | Self::NotText | Self::OptedOut)
+        matches!(self, Self::Nowhere(_) | Self::ContactDetails | Self::NotText | Self::Withheld(_) | Self::Refused)
     }
 }
 
@@ -156,7 +156,9 @@ impl TextRelay {
             return Ok((relayed, conversation));
         }
         // It may have been passed on before its conversation ended. One that was just claimed was not.
-        if relayed != Relayed::OptedOut && self.store.is_text_known(&inbound.record.id).await? {
+        if !matches!(relayed, Relayed::Withheld(_) | Relayed::Refused)
+            && self.store.is_text_known(&inbound.record.id).await?
+        {
             return Ok((Relayed::Repeated, conversation));
         }
         // Whoever asks for help has an answer.
@@ -180,13 +182,13 @@ impl TextRelay {
             RelayedText { masked, words, ..RelayedText::claimed(relay.from, segments, inbound.record.clone(), now) };
         let to = Some((&relay.present_as, &relay.to));
         let claim = match self.store.claim_text(relay.conversation, &claimed, relay.quarantined_until, to).await? {
-            TextClaim::OptedOut => {
-                let withheld = RelayedText::withheld(relay.from, segments, inbound.record.clone(), OPTED_OUT, now);
+            TextClaim::Withheld(why) => {
+                let withheld = RelayedText::withheld(relay.from, segments, inbound.record.clone(), why, now);
                 match self.store.claim_text(relay.conversation, &withheld, relay.quarantined_until, None).await? {
                     TextClaim::Claimed => {
                         let reference = TextReference { conversation: relay.conversation, text: withheld.id };
                         self.events.tell(&self.store, reference, Occasion::Relayed, now).await?;
-                        return Ok(Relayed::OptedOut);
+                        return Ok(Relayed::Withheld(why));
                     }
                     other => other,
                 }
@@ -196,7 +198,7 @@ impl TextRelay {
         match claim {
             TextClaim::Claimed => {}
             // It has just ended.
-            TextClaim::Over | TextClaim::OptedOut => return Ok(Relayed::Nowhere(Nowhere::Over)),
+            TextClaim::Over | TextClaim::Withheld(_) => return Ok(Relayed::Nowhere(Nowhere::Over)),
             // It may still turn out that it was not sent.
             TextClaim::Known(Some(known)) if known.is_being_sent(now) => return Err(RelayError::BeingSent),
             TextClaim::Known(known) => {
@@ -253,7 +255,8 @@ impl TextRelay {
         let text = speech.write(match reason {
             Relayed::Nowhere(Nowhere::Over) => Text::NotRelayedOver,
             Relayed::ContactDetails => Text::NotRelayedContacts,
-            Relayed::OptedOut => Text::NotRelayedStopped,
+            Relayed::Withheld(Withheld::OptedOut) => Text::NotRelayedStopped,
+            Relayed::Withheld(Withheld::TooMany) => Text::NotRelayedTooMany,
             _ => Text::NotRelayed,
         });
         if let Err(error) = self.texts.send(dialled, writer, &text).await {

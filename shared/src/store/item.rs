@@ -19,6 +19,7 @@ use crate::domain::pool::Work;
 use crate::domain::ready_pool::PartName;
 use crate::domain::recording::RecordingId;
 use crate::domain::relayed_text::TextId;
+use crate::domain::side::Side;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -167,6 +168,12 @@ pub(super) enum Key<'a> {
         number: &'a VirtualNumber,
         day: Date,
     },
+    /// The number of texts that one side of a conversation has written on a day.
+    TextsOfDay {
+        conversation: ConversationId,
+        from: Side,
+        day: Date,
+    },
     /// The turns of calls.
     PaceTurns,
     /// A share of the pace of calls, by its number.
@@ -246,6 +253,9 @@ impl Key<'_> {
             Key::Explanation { number, to } => (explained_partition(number), format!("TO#{to}")),
             Key::ExplanationsOfDay { number, day } => (explained_partition(number), format!("DAY#{day}")),
             Key::OptOut { person, number } => (caller_partition(person.expose()), format!("{OPT_OUT_PREFIX}{number}")),
+            Key::TextsOfDay { conversation, from, day } => {
+                (format!("TEXT#{conversation}"), format!("DAY#{from:?}#{day}"))
+            }
             Key::KeywordClaim(id) => (format!("TEXT#{id}"), "KEYWORD".to_owned()),
             Key::OptOutChange { person, number } => {
                 (format!("{OPT_OUT_CHANGE}#{}#{number}", person.expose()), OPT_OUT_CHANGE.to_owned())
@@ -309,6 +319,7 @@ impl Key<'_> {
             Key::TextClaim(_) => ItemKind::TextClaim,
             Key::Explanation { .. } => ItemKind::Explanation,
             Key::ExplanationsOfDay { .. } => ItemKind::ExplanationsOfDay,
+            Key::TextsOfDay { .. } => ItemKind::TextsOfDay,
             Key::OptOut { .. } => ItemKind::OptOut,
             Key::KeywordClaim(_) => ItemKind::KeywordClaim,
             Key::OptOutChange { .. } => ItemKind::OptOutChange,
@@ -578,6 +589,7 @@ mod tests {
             Key::ExplanationsOfDay { number, day: Date::MAX },
             Key::OptOut { person: caller, number },
             Key::KeywordClaim("1"),
+            Key::TextsOfDay { conversation: id, from: Side::A, day: Date::MAX },
             Key::OptOutChange { person: caller, number },
             Key::PaceTurns,
             Key::PaceShare(0),

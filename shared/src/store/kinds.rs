@@ -97,6 +97,8 @@ kinds! {
     OptOut = "an opt-out",
     /// The claim of a key word.
     KeywordClaim = "the claim of a key word",
+    /// The number of texts of one side of a conversation on a day.
+    TextsOfDay = "the texts of a day",
     /// The turns of calls.
     PaceTurns = "the turns of calls",
     /// A share of the pace of calls.
@@ -185,6 +187,7 @@ impl ItemKind {
             ("WARNING", _) => Self::Warning,
             ("TEXTS", "TEXT") => Self::Text,
             ("TEXT", "TEXT") => Self::TextClaim,
+            ("TEXT", "DAY") => Self::TextsOfDay,
             ("TEXT", "KEYWORD") => Self::KeywordClaim,
             ("EXPLAINED", "TO") => Self::Explanation,
             ("EXPLAINED", "DAY") => Self::ExplanationsOfDay,

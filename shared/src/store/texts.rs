@@ -19,13 +19,18 @@ use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::ConversationId;
 use crate::domain::phone::RealNumber;
 use crate::domain::phone::VirtualNumber;
-use crate::domain::relayed_text::{AcceptedPart, PartFate, Receipt, RelayedText, TextId, TextReference};
+use crate::domain::relayed_text::{
+    AcceptedPart, PartFate, Receipt, RelayedText, TEXTS_OF_A_DAY, TEXTS_OF_AN_HOUR, TextId, TextReference, Withheld,
+};
 use crate::domain::route::KeyOwner;
 use crate::retry;
 
 /// Time for which a text is known by the carrier's id. The carrier repeats it for a day, and a webhook whose signature is older
 /// than two days is refused.
 pub const TEXTS_KNOWN: SignedDuration = SignedDuration::from_hours(4 * 24);
+
+/// Time for which the number of texts of a day is kept.
+const TEXTS_COUNTED: SignedDuration = SignedDuration::from_hours(2 * 24);
 
 /// Time after an explanation in which the same person gets no other one from the same number.
 const EXPLAINED_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -60,8 +65,8 @@ pub enum TextClaim {
     Known(Option<Box<RelayedText>>),
     /// The conversation has ended or been erased.
     Over,
-    /// Its reader wants no texts from the number that masks the writer.
-    OptedOut,
+    /// It must not be sent.
+    Withheld(Withheld),
 }
 
 /// The outcome of sending a text.
@@ -121,14 +126,17 @@ impl Store {
             .when("attribute_exists(participants)")
             .when("attribute_not_exists(erased_at)")
             .when("attribute_not_exists(ended_at)");
-        let wanted = to.map(|(number, reader)| wants_texts(reader, number));
-        let transaction: Vec<_> = [claim, put, lives].into_iter().chain(wanted).collect();
+        let wanted = to.map(|(number, reader)| [wants_texts(reader, number), count_text(conversation, text)]);
+        let transaction: Vec<_> = [claim, put, lives].into_iter().chain(wanted.into_iter().flatten()).collect();
         for attempt in 0..CONFLICTS {
             match self.transact(transaction.clone(), None).await? {
                 Outcome::Committed => return Ok(TextClaim::Claimed),
                 Outcome::Cancelled(failed) if failed.contains(&0) => return self.known_text(key).await,
                 Outcome::Cancelled(failed) if failed.contains(&2) => return Ok(TextClaim::Over),
-                Outcome::Cancelled(failed) if !failed.is_empty() => return Ok(TextClaim::OptedOut),
+                Outcome::Cancelled(failed) if failed.contains(&3) => {
+                    return Ok(TextClaim::Withheld(Withheld::OptedOut));
+                }
+                Outcome::Cancelled(failed) if !failed.is_empty() => return Ok(TextClaim::Withheld(Withheld::TooMany)),
                 Outcome::Cancelled(_) => retry::pause(attempt).await,
             }
         }
@@ -158,7 +166,13 @@ impl Store {
             .name("#text", "text")
             .bind(":text", item::string(text.id));
         let record = Write::delete(Key::Text(conversation, text.id));
-        self.transact_settled(vec![claim, record]).await.map(drop)
+        let (key, hour) = counted_at(conversation, text);
+        let count = Write::update(key)
+            .set("#hour = if_not_exists(#hour, :one) - :one, texts = if_not_exists(texts, :one) - :one")
+            .set_ttl(text.received_at + TEXTS_COUNTED)
+            .name("#hour", hour)
+            .bind(":one", item::integer(1_u32));
+        self.transact_settled(vec![claim, record, count]).await.map(drop)
     }
 
     /// Stores the outcome of sending a text. If its conversation has been erased since, its carrier records are listed for
@@ -305,6 +319,27 @@ fn of(reference: TextReference) -> Write {
 /// Notes that the carrier has accepted the text.
 fn sent(update: Write, now: Timestamp) -> Write {
     update.set("sent_at = if_not_exists(sent_at, :now)").bind(":now", item::seconds(now))
+}
+
+/// Returns the item that counts a text, and its attribute for the hour.
+fn counted_at<'a>(conversation: ConversationId, text: &RelayedText) -> (Key<'a>, String) {
+    let at = text.received_at.to_zoned(jiff::tz::TimeZone::UTC);
+    (Key::TextsOfDay { conversation, from: text.from, day: at.date() }, format!("hour_{:02}", at.hour()))
+}
+
+/// Counts a text for its hour and its day, which have limits.
+fn count_text(conversation: ConversationId, text: &RelayedText) -> Write {
+    let (key, hour) = counted_at(conversation, text);
+    Write::update(key)
+        .set("#hour = if_not_exists(#hour, :zero) + :one, texts = if_not_exists(texts, :zero) + :one")
+        .set_ttl(text.received_at + TEXTS_COUNTED)
+        .when("(attribute_not_exists(#hour) OR #hour < :of_hour)")
+        .when("(attribute_not_exists(texts) OR texts < :of_day)")
+        .name("#hour", hour)
+        .bind(":zero", item::integer(0_u32))
+        .bind(":one", item::integer(1_u32))
+        .bind(":of_hour", item::integer(TEXTS_OF_AN_HOUR))
+        .bind(":of_day", item::integer(TEXTS_OF_A_DAY))
 }
 
 /// Counts an answer of our own from a number, of which there is a limit for each day (UTC).
