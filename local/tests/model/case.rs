@@ -27,6 +27,7 @@ use crate::sms_checks::SmsLedger;
 use crate::steps::{Action, NewConversationSpec, PhoneRef, Step};
 use crate::system::{Operation, System};
 use crate::table::{Reader, Table};
+use crate::texting::Ledger;
 
 /// The pool does not grow beyond this size, so that random conversations share numbers.
 pub const MOST_NUMBERS: usize = 7;
@@ -60,6 +61,7 @@ pub struct Case {
     /// The last recordings that Vonage has made, oldest first, and the number of all.
     pub made: Vec<Made>,
     pub recorded: usize,
+    pub texts: Ledger,
     /// Number of events that were checked.
     pub events: usize,
     pub coverage: Coverage,
@@ -98,6 +100,7 @@ impl Case {
             unsettled: Unsettled::default(),
             made: Vec::new(),
             recorded: 0,
+            texts: Ledger::default(),
             events: 0,
             coverage: Coverage::default(),
             trace: format!("  {scenario:?}\n"),
@@ -172,6 +175,7 @@ impl Case {
             Step::Protect { nth, side, crash } => self.protect(*nth, *side, *crash).await,
             Step::CutOff { nth, side, is_known, crash } => self.cut_off(*nth, *side, *is_known, *crash).await,
             Step::Record { nth, side, agrees, late, crash } => self.record(*nth, *side, *agrees, *late, *crash).await,
+            Step::Text(texting) => Box::pin(self.text(*texting)).await,
             Step::Hunt { nth, side, tries } => self.hunt(*nth, *side, tries).await,
             Step::Guess { pin, from, calls, crash } => self.guess(*pin, *from, *calls, *crash).await,
             Step::Find(number) => {

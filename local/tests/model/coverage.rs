@@ -108,6 +108,9 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("sweep", &["something", "nothing"]),
     ("take a number away", &["account changed"]),
     ("text", &["accepted", "refused", "noanswer"]),
+    ("text of a phone", &["sent", "repeated", "over", "nowhere"]),
+    ("receipt of a text", &["delivered", "failed"]),
+    ("STOP and START", &[""]),
     ("two concurrent actions", &[""]),
     ("update to the other spelling", &["updated", "refused: same number"]),
     (

@@ -49,6 +49,7 @@ mod steps;
 mod system;
 mod table;
 mod teams;
+mod texting;
 mod voice;
 
 use std::cell::RefCell;

@@ -20,6 +20,7 @@ use crate::recordings::any_recording;
 use crate::safety::PressAction;
 use crate::scenario::{ARGENTINE, Kind, LANGUAGES, PEOPLE};
 use crate::teams::TeamChange;
+use crate::texting::Texting;
 
 /// Most steps of one case.
 pub const MOST_STEPS: usize = 200;
@@ -122,6 +123,8 @@ pub enum Step {
         agrees: bool,
         crash: Option<(u8, Moment)>,
     },
+    /// Something happens to texts between participants.
+    Text(Texting),
     /// The retention of most conversations ends, and the schedule runs; the process may crash at one of its requests.
     Age(Option<(u8, Moment)>),
 }
@@ -282,6 +285,7 @@ impl Step {
             2 => age.prop_map(Self::Age),
             2 => Self::guess(),
             9 => Self::any_hunt(),
+            30 => Self::any_texting(),
             4 => Self::any_protect(),
             7 => Self::any_record(),
             4 => Self::any_cut_off(),

@@ -11,6 +11,7 @@ use local::gateway::objects::{self, Bucket};
 use local::simulator::{self, Application, HttpMethod, Webhook};
 use local::stack::account;
 use rust_decimal::Decimal;
+use serde_json::Value;
 use shared::clock::{Clock, ManualClock, SharedClock};
 use shared::config::{Environment, VonageConfig};
 use shared::domain::call::Status;
@@ -38,8 +39,10 @@ use shared::service::place_call::{PlaceError, Placed, Placer};
 use shared::service::pool_cache::PoolCache;
 use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Rotated, Upkeep};
 use shared::service::recordings::{KeptRecordings, RecordingKeeper};
+use shared::service::relay_texts::TextRelay;
 use shared::service::restore::{Restored, Restorer};
 use shared::service::retention::{RetentionRun, Retired};
+use shared::service::text_events::TextEvents;
 use shared::service::update::{Change, UpdateError, Updater};
 use shared::service::verify_number::{NumberVerifier, WhenLookupFails};
 use shared::store::{IdempotentRequest, Recorded, Store, StoreError};
@@ -49,7 +52,8 @@ use shared::vonage::applications::ApplicationsApi;
 use shared::vonage::calls::CallsApi;
 use shared::vonage::numbers::{NumbersApi, Search};
 use shared::vonage::recordings::RecordingsApi;
-use testkit::listen;
+use shared::vonage::sms::SmsOnDemand;
+use testkit::{listen, string};
 
 use crate::carrier::{Directory, Texts};
 use crate::connection::Connection;
@@ -64,7 +68,7 @@ use crate::placing::PlaceOrder;
 use crate::recordings::Made;
 use crate::restore::RESTORED;
 use crate::safety::KeyPress;
-use crate::scenario::{Kind, Scenario};
+use crate::scenario::{Kind, Scenario, number};
 use crate::stale::StaleReads;
 use crate::voice::Voice;
 
@@ -111,6 +115,8 @@ pub struct Process {
     pub steps: CallSteps<Texts>,
     pins: PinCalls,
     placer: Placer,
+    /// Passes texts on by the simulated Vonage.
+    pub relay: TextRelay,
     hang_ups: HangUps,
     keeper: RecordingKeeper<Texts>,
     /// The address of the part of Vonage that has calls and their recordings.
@@ -290,6 +296,20 @@ impl System {
         (store, restorer.run().await.unwrap())
     }
 
+    /// The phones that have received these words, each with the number that sent them.
+    pub async fn received(&self, words: &str) -> Vec<(RealNumber, VirtualNumber)> {
+        let inbox: Value = local::loopback_client()
+            .get(format!("{}/simulator/messages", self.urls.vonage))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        let messages = inbox["messages"].as_array().unwrap().iter().filter(|message| message["text"] == words);
+        messages.map(|message| (number(&string(&message["to"])), number(&string(&message["from"])))).collect()
+    }
+
     /// The numbers that the Vonage account rents.
     pub async fn rented(&self) -> BTreeSet<String> {
         let page = self.process.numbers.list("", 1).await.unwrap();
@@ -371,11 +391,20 @@ impl Process {
             cache: PoolCache::default(),
         };
         let placer = placer(environment, &store, clock.clone());
+        let relay = TextRelay {
+            store: store.clone(),
+            texts: SmsOnDemand::new(VonageConfig::from_environment(environment).unwrap()),
+            events: TextEvents { bus: None },
+            keeps_words: false,
+            words: Words::default(),
+            key: pin_key(),
+            clock: clock.clone(),
+        };
         let (store, api, pause) = (store.clone(), placer.api.clone(), std::time::Duration::ZERO);
         let hang_ups = HangUps { store, api, pause, clock };
         let keeper = keeper(environment, creator.store.clone(), texts, creator.clock.clone());
         let voice = environment.required("VONAGE_VOICE_URLS").unwrap();
-        Self { creator, updater, provisioner, healer, steps, pins, placer, hang_ups, keeper, voice, numbers }
+        Self { creator, updater, provisioner, healer, steps, pins, placer, relay, hang_ups, keeper, voice, numbers }
     }
 
     pub fn store(&self) -> &Store {

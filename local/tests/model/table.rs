@@ -93,6 +93,8 @@ pub struct Table {
     pub usage: BTreeMap<ConversationId, Usage>,
     /// Their calls by day.
     pub days: BTreeMap<ConversationId, CallsByDay>,
+    /// The conversations that have texts.
+    pub texts: BTreeSet<ConversationId>,
     /// The conversations whose erasure is not settled.
     pub erasures: BTreeSet<ConversationId>,
     /// The last change of each conversation, in the journal.
@@ -181,7 +183,7 @@ impl Table {
     fn add(&mut self, key: &(String, String), item: &Value) {
         let time = |name: &str| item[name].as_i64().map(|second| Timestamp::from_second(second).unwrap());
         let (pk, sk) = (key.0.as_str(), key.1.as_str());
-        if let Some(ttl) = time("ttl").filter(|_| !["KEYS", "CHANGE"].contains(&sk)) {
+        if let Some(ttl) = time("ttl").filter(|_| !["KEYS", "CHANGE", "OPT-OUT"].contains(&sk)) {
             self.ttl.insert(key.clone(), ttl);
         }
         let (kind, of) = pk.split_once('#').unwrap_or((pk, ""));
@@ -305,6 +307,13 @@ impl Table {
             ("POOL", None, "READY") => self.add_part_states(item),
             ("READY", None, "READY") => self.add_part(of, item),
             ("POOL", None, _) if sk.starts_with("HELD#") => self.add_mark(&sk[5..], item),
+            ("TEXTS", None, _) => {
+                let id = of.try_into().unwrap();
+                assert!(item["refused"].is_null() || item["parts"].as_array().is_none_or(Vec::is_empty), "{item}");
+                self.texts.insert(id);
+            }
+            ("TEXT" | "EXPLAINED" | "OPT-OUT", None, _) => {}
+            ("CALLER", None, _) if sk.starts_with("DECLINES#") => {}
             ("TABLE", None, "TABLE") => {}
             _ => panic!("unknown item: {pk} {sk}"),
         }
