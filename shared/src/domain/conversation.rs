@@ -21,7 +21,7 @@ use crate::domain::pin::Pin;
 use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::text::{Label, Reference};
-use crate::domain::text_masking::TextMasking;
+use crate::domain::text_masking::{Masked, TextMasking};
 use crate::domain::usage::{Tally, UsageLimits};
 use crate::domain::verdict::RememberedVerdicts;
 
@@ -555,6 +555,11 @@ impl Conversation {
     pub fn seconds_left(&self, tally: &Tally, caller: Side) -> Option<u32> {
         let left = self.usage_limits.seconds_left(tally, caller)?;
         u32::try_from(left).ok().filter(|left| *left < self.limits.talk_seconds(self.handling))
+    }
+
+    /// Masks the contact details in a text from one participant to the other.
+    pub fn mask<'t>(&self, text: &'t str) -> Masked<'t> {
+        self.text_masking.mask(text, &Side::BOTH.map(|side| self.participant(side).country))
     }
 
     /// Returns how often its phones and numbers were replaced, or further phones joined and left. In two states of a conversation

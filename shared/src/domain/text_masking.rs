@@ -5,9 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::contact_details::{self, MARK};
-use crate::domain::conversation::Conversation;
 use crate::domain::country::Country;
-use crate::domain::side::Side;
 
 /// The masking of contact details in the texts of a conversation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,14 +49,6 @@ impl TextMasking {
                 Masked::Words(masked.into(), u32::try_from(found.len()).unwrap_or(u32::MAX))
             }
         }
-    }
-}
-
-impl Conversation {
-    /// Masks a text of this conversation.
-    pub fn mask<'t>(&self, text: &'t str) -> Masked<'t> {
-        let countries = Side::BOTH.map(|side| self.participant(side).country);
-        self.text_masking.mask(text, &countries)
     }
 }
 

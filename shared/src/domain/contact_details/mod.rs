@@ -9,11 +9,9 @@ mod phones;
 
 use std::ops::Range;
 
-use crate::domain::country::Country;
+pub use phones::MARK;
 
-/// Stands in a text for what was masked. It is in the GSM alphabet and shorter than anything that it replaces, so a masked text
-/// never needs more parts.
-pub const MARK: &str = "***";
+use crate::domain::country::Country;
 
 /// Returns the places of the contact details in a text between people in these countries, in order and without overlaps, as byte
 /// ranges.

@@ -13,8 +13,11 @@ use std::ops::Range;
 
 use numbering_plan::{Dialling, Number};
 
-use super::MARK;
 use crate::domain::country::Country;
+
+/// Stands in a text for what was masked. It is in the GSM alphabet and shorter than anything that it replaces, so a masked text
+/// never needs more parts. No phone number goes on behind it.
+pub const MARK: &str = "***";
 
 /// Digits of a phone number, with its calling code. Source: ITU-T E.164 has at most 15.
 const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
