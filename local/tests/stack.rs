@@ -139,6 +139,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("AUTO_RENT_MAX", "GB=3"),
         ("HEADROOM", "GB=1"),
         ("HEAL_LOST_NUMBERS", "off"),
+        ("ROTATE_UNHEALTHY", "on"),
         ("MONTHLY_BUDGET_EUR", "12.50"),
         ("SSL_CERT_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/src/store/amazon_roots.pem")),
         ("AWS_LAMBDA_LOG_LEVEL", "WARN"),

@@ -71,7 +71,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 72] = {
+pub const VARIABLES: [Variable; 73] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -223,6 +223,9 @@ pub const VARIABLES: [Variable; 72] = {
         variable("HEAL_LOST_NUMBERS", Parameter("HealLostNumbers"), Value("on"),
             "Fate of live conversations on a number that Vonage took away: on gives their participants another number and \
              texts it to them, off only reports them"),
+        variable("ROTATE_UNHEALTHY", Parameter("RotateUnhealthy"), Value("off"),
+            "Fate of a number whose calls far fewer people answer than those of the other numbers: on rotates it, off only \
+             reports it"),
         variable("EVENT_BUS_NAME", Template, Unset("events about lost numbers are only logged"),
             "Name of the EventBridge bus for events about lost numbers"),
         variable("AWS_ENDPOINT_URL_EVENTBRIDGE", Template, Unset("the endpoint of the region"),
@@ -390,11 +393,12 @@ impl Environment {
 
     /// Reads `HEAL_LOST_NUMBERS`. True if it is on.
     pub fn heals_lost_numbers(&self) -> Result<bool, ConfigError> {
-        match self.required("HEAL_LOST_NUMBERS")?.as_str() {
-            "on" => Ok(true),
-            "off" => Ok(false),
-            _ => Err(ConfigError::Malformed { name: "HEAL_LOST_NUMBERS", expected: "must be on or off".to_owned() }),
-        }
+        self.is_on("HEAL_LOST_NUMBERS")
+    }
+
+    /// Reads `ROTATE_UNHEALTHY`. True if it is on.
+    pub fn rotates_unhealthy_numbers(&self) -> Result<bool, ConfigError> {
+        self.is_on("ROTATE_UNHEALTHY")
     }
 
     /// Reads `PINS`. True if they are on.

@@ -12,7 +12,7 @@ mod settings;
 mod setup;
 mod view;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::http::{Method, StatusCode};
@@ -38,7 +38,7 @@ use shared::service::heal::Healer;
 use shared::service::pool_cache::PoolCache;
 use shared::service::provision::{
     ApplicationProblem, Drained, Headroom, ORDERS_SOURCE, Order, Provisioned, Provisioner, PublicEndpoint, Rotated,
-    ShortfallCause,
+    ShortfallCause, Unhealthy,
 };
 use shared::store::{Store, StoreError};
 use shared::vonage::Vonage;
@@ -55,6 +55,8 @@ pub struct ProvisionNumbers {
     provisioner: Provisioner,
     healer: Healer<SmsApi>,
     headroom: Headroom,
+    /// True if numbers that fall off are rotated.
+    rotates_unhealthy: bool,
     public_url: Option<String>,
     /// Region that the Voice application is to have.
     region: Option<String>,
@@ -119,6 +121,7 @@ impl HttpFunction for ProvisionNumbers {
             },
             provisioner: Provisioner::new(env, store, vonage, clock)?,
             headroom: Headroom { numbers, caps },
+            rotates_unhealthy: env.rotates_unhealthy_numbers()?,
             public_url: env.public_url()?,
             region: env.vonage_region()?,
             limits: env.limits_without_conversation()?,
@@ -286,8 +289,27 @@ impl ProvisionNumbers {
         for (country, pool_headroom) in &upkeep.headroom {
             tracing::info!(%country, pool_headroom, "ready numbers beyond the peak usage of one caller");
         }
-        let healing = self.healer.run(&upkeep.left, deadline).await?;
-        Ok(json!(UpkeepView::new(&upkeep, &healing)))
+        let unhealthy = self.check_health().await?;
+        let mut left = upkeep.left.clone();
+        for number in &unhealthy.rotated {
+            left.extend(self.provisioner.store.pool_number(number).await?);
+        }
+        let healing = self.healer.run(&left, deadline).await?;
+        Ok(json!(UpkeepView::new(&upkeep, &healing, unhealthy)))
+    }
+
+    async fn check_health(&self) -> Result<Unhealthy, StoreError> {
+        let unhealthy = self.provisioner.check_health(self.rotates_unhealthy).await?;
+        let unhealthy_numbers = unhealthy.numbers.len();
+        if unhealthy_numbers > 0 {
+            tracing::warn!(
+                unhealthy_numbers,
+                "fewer people answer calls from numbers of the pool than from the others"
+            );
+        } else {
+            tracing::info!(unhealthy_numbers, "no number falls off against the others");
+        }
+        Ok(unhealthy)
     }
 
     async fn order(&self, request: &Request) -> Result<Response<Body>, Problem> {
@@ -334,7 +356,12 @@ impl ProvisionNumbers {
             }
             let page = query.numbers(store, view.country, ledger.counts(view.country), left).await?;
             left = left.saturating_sub(u16::try_from(page.numbers.len()).unwrap_or(left));
-            view.numbers = page.numbers.iter().map(NumberView::new).collect();
+            let health = match (page.numbers.first(), page.numbers.last()) {
+                (Some(first), Some(last)) => store.health_between([&first.number, &last.number], now).await?,
+                _ => BTreeMap::new(),
+            };
+            let shown = |number| NumberView::new(number).with_health(health.get(&number.number));
+            view.numbers = page.numbers.iter().map(shown).collect();
             if let Some(last) = page.next {
                 pool.next = Some(Cursor { country: view.country, number: Some(last) }.to_string());
                 break;

@@ -106,20 +106,25 @@ impl<'a> StandingView<'a> {
 impl ProvisionNumbers {
     pub(crate) async fn show_number(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let (number, settings) = self.provisioner.number(&number(request)?).await?.ok_or_else(http::no_number)?;
-        Ok(answer(&number, &settings))
+        self.answer(&number, &settings).await
     }
 
     pub(crate) async fn change_number(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let number = number(request)?;
         let change = http::read_json::<ChangeBody>(request)?.into_change(self.limits, &self.healer.words)?;
         let (number, settings) = self.provisioner.change_number(&number, &change).await?;
-        Ok(answer(&number, &settings))
+        self.answer(&number, &settings).await
+    }
+
+    async fn answer(&self, number: &PoolNumber, settings: &NumberSettings) -> Result<Response<Body>, Problem> {
+        let health = self.provisioner.store.health(&number.number, self.provisioner.clock.now()).await?;
+        Ok(answer(NumberView::new(number).with_health(Some(&health)), settings))
     }
 }
 
-fn answer(number: &PoolNumber, settings: &NumberSettings) -> Response<Body> {
+fn answer(number: NumberView, settings: &NumberSettings) -> Response<Body> {
     let view = SettingsView {
-        number: NumberView::new(number),
+        number,
         words: settings.words.as_ref(),
         support_phone: settings.support.as_ref().map(|support| &support.phone),
         support_phone_for_hidden: settings.support.as_ref().is_some_and(|support| support.for_hidden),

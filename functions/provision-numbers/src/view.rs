@@ -1,5 +1,6 @@
 //! The JSON of the pool, of an order, and of the reports of scheduled runs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,13 +8,14 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use shared::clock::whole_second;
 use shared::domain::country::Country;
+use shared::domain::health::{self, Health};
 use shared::domain::order::OpenOrder;
 use shared::domain::phone::VirtualNumber;
 use shared::domain::pool::{Feature, NumberCounts, NumberState, NumberType, PoolNumber};
 use shared::domain::shortfall::ShortfallReason;
 use shared::edge::view::CURRENCY;
 use shared::service::heal::Healing;
-use shared::service::provision::{Order, Provisioned, Shortfall, Upkeep};
+use shared::service::provision::{Order, Provisioned, Shortfall, Unhealthy, Upkeep};
 use shared::store::{Demand, Ledger};
 
 /// The whole pool.
@@ -116,6 +118,22 @@ pub(crate) struct NumberView {
     /// Time since which Vonage does not list the number as the account's.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_since: Option<String>,
+    /// Its calls of the last days, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<HealthView>,
+}
+
+/// The calls that showed a number.
+#[derive(Serialize)]
+struct HealthView {
+    days: i64,
+    calls: u64,
+    answered: u64,
+    /// Mean length of an answered call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean_talk_seconds: Option<u64>,
+    /// The calls that nobody answered, by reason.
+    failed: BTreeMap<&'static str, u64>,
 }
 
 /// The report of a scheduled run.
@@ -132,6 +150,12 @@ pub(crate) struct UpkeepView {
     /// Numbers that became standing masks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     standing: Vec<VirtualNumber>,
+    /// Numbers that fall off against the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unhealthy: Vec<VirtualNumber>,
+    /// Those of them that this run began to rotate.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rotated: Vec<VirtualNumber>,
     rented: Vec<VirtualNumber>,
     /// Absent if there was nothing to heal.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,7 +222,7 @@ impl PoolView {
 }
 
 impl UpkeepView {
-    pub(crate) fn new(upkeep: &Upkeep, healing: &Healing) -> Self {
+    pub(crate) fn new(upkeep: &Upkeep, healing: &Healing, unhealthy: Unhealthy) -> Self {
         Self {
             application: upkeep.application.clone(),
             application_problem: upkeep.application_problem.as_ref().map(ToString::to_string),
@@ -208,6 +232,8 @@ impl UpkeepView {
             linked_again: upkeep.linked_again.clone(),
             cancelled: upkeep.cancelled.clone(),
             standing: upkeep.standing.clone(),
+            unhealthy: unhealthy.numbers,
+            rotated: unhealthy.rotated,
             rented: upkeep.rented.clone(),
             healing: Some(healing).filter(|healing| **healing != Healing::default()).map(HealingView::new),
             shortfall: upkeep.shortfalls.iter().map(ShortfallView::new).collect(),
@@ -285,7 +311,20 @@ impl NumberView {
             draining_since: number.draining_since.map(|time| time.to_string()),
             rotating_since: number.rotating_since.map(|time| time.to_string()),
             missing_since: number.missing_since.map(|time| time.to_string()),
+            health: None,
         }
+    }
+
+    /// Adds the calls of the last days.
+    pub(crate) fn with_health(self, health: Option<&Health>) -> Self {
+        let view = |health: &Health| HealthView {
+            days: health::DAYS,
+            calls: health.calls,
+            answered: health.answered,
+            mean_talk_seconds: health.mean_seconds(),
+            failed: health.failed.iter().map(|(failure, count)| (failure.as_str(), *count)).collect(),
+        };
+        Self { health: health.filter(|health| health.calls > 0).map(view), ..self }
     }
 }
 

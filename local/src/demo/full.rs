@@ -81,6 +81,9 @@ impl Demo<'_> {
         let call = |dialled: &str| json!({"from": pair.rider, "to": dialled});
         let told = self.post(&self.simulator_calls(), call(&pair.rider_dials)).await?;
         println!("   POST {address}: {}. Calls on it still arrive.", text(&rotated, "/state"));
+        let shown = self.get(&self.gateway(&format!("/numbers/{}", pair.driver_dials))).await?;
+        println!("   The health of the number that the driver saw: {}", shown["health"]);
+        check(shown["health"]["answered"].as_u64() >= Some(1), "the call counts for the number", &shown)?;
         check(told["phones"]["callee"]["number"] == pair.driver.as_str(), "the old number still works", &told)?;
         self.stack.run_schedule().await.map_err(|error| DemoError::Wrong(error.to_string()))?;
         let (sms, moved) = (self.last_text(&pair.rider).await?, self.get(&self.gateway(&pair.path)).await?);

@@ -334,6 +334,8 @@ async fn docs_show_events_as_they_are() {
     let dialled = text(&with_voicemail, "/participants/0/dials");
     laptop.call(json!({"from": RIDER, "to": dialled, "callee": "busy", "presses": ["2", "#"]})).await;
     laptop.stack.background_runs_finished().await;
+    crate::health::fall_off(&laptop, &created).await;
+    laptop.run_schedule().await;
     let taken = laptop.vonage_form("/number/cancel", &[("country", "GB"), ("msisdn", dials)]).await;
     assert_eq!(taken.status, 200);
     laptop.run_schedule().await;

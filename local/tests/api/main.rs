@@ -20,6 +20,7 @@ mod events;
 mod explained;
 mod forget;
 mod healing;
+mod health;
 mod hubs;
 mod idempotency;
 mod large_pool;

@@ -9,11 +9,12 @@ use testkit::repository::{root, template};
 use testkit::text;
 
 /// The writers of each metric that not every function writes.
-const WRITERS: [(&str, &[&str]); 8] = [
+const WRITERS: [(&str, &[&str]); 9] = [
     ("calls_routed", &["answer-webhook"]),
     ("unknown_callers", &["answer-webhook"]),
     ("signatures_refused", &["answer-webhook", "event-webhook", "message-webhook"]),
     ("lost_numbers", &["provision-numbers"]),
+    ("unhealthy_numbers", &["provision-numbers"]),
     ("application_foreign", &["provision-numbers"]),
     ("unsigned_webhooks", &["answer-webhook", "event-webhook", "message-webhook"]),
     ("schedule_failures", &["end-conversation", "keep-recordings", "provision-numbers"]),

@@ -114,6 +114,9 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::OptOutChange => key(&format!("OPT-OUT#{caller}#{}", NUMBERS[3]), "OPT-OUT"),
         ItemKind::Explanation => key(&format!("EXPLAINED#{}", NUMBERS[3]), "TO#1"),
         ItemKind::ExplanationsOfDay => key(&format!("EXPLAINED#{}", NUMBERS[3]), "DAY#2026-11-30"),
+        ItemKind::NumberHealth => {
+            key(&format!("HEALTH#{}", jiff::Timestamp::now().strftime("%Y-%m-%d")), &format!("NUMBER#{}", NUMBERS[3]))
+        }
         ItemKind::PaceTurns => key("PACE", "TURNS"),
         ItemKind::PaceShare => key("PACE", "SHARE#0"),
         // Also the good conversation's own: only a restore reads them.

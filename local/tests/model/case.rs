@@ -1,6 +1,6 @@
 //! One case: a scenario and a list of steps. The table is checked after each step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use jiff::{SignedDuration, Timestamp};
@@ -62,6 +62,8 @@ pub struct Case {
     pub made: Vec<Made>,
     pub recorded: usize,
     pub texts: Ledger,
+    /// Legs that count for the health of a number, or ended without.
+    pub ended: BTreeSet<String>,
     /// Number of events that were checked.
     pub events: usize,
     pub coverage: Coverage,
@@ -101,6 +103,7 @@ impl Case {
             made: Vec::new(),
             recorded: 0,
             texts: Ledger::default(),
+            ended: BTreeSet::new(),
             events: 0,
             coverage: Coverage::default(),
             trace: format!("  {scenario:?}\n"),

@@ -103,6 +103,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("heal", &["provisioned", "crashed"]),
     ("end retention", &["done", "crashed"]),
     ("retention", &["erased", "nothing to erase", "with legs"]),
+    ("health", &["counted"]),
     ("healing", &["one side", "both sides", "none is free"]),
     ("restore", &["brought up", "ended", "kept a key", "erased", "lost a number"]),
     ("sweep", &["something", "nothing"]),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use shared::domain::call::Direction;
 use shared::domain::conversation::ConversationId;
 use shared::service::update::Change;
 
@@ -102,6 +103,7 @@ impl Case {
             operation => matches!(operation, Operation::Update(..) | Operation::Heal),
         });
         let events: Vec<&CallEvent> = executions.iter().filter_map(|execution| execution.operation.event()).collect();
+        let events_of_legs: Vec<CallEvent> = events.iter().map(|event| (*event).clone()).collect();
         let steps: Vec<&CallStep> = executions.iter().filter_map(|execution| execution.operation.step()).collect();
         let tries: Vec<&PinTry> = executions.iter().filter_map(|execution| execution.operation.pin()).collect();
         let presses: Vec<&KeyPress> = executions.iter().filter_map(|execution| execution.operation.press()).collect();
@@ -152,6 +154,7 @@ impl Case {
         }) {
             self.check_pool_as_read().await?;
         }
+        self.check_health(&events_of_legs, &table)?;
         self.record_created(&before, &executions, &table);
         self.note_attempts(&executions);
         self.note_typed(&executions);
@@ -161,6 +164,27 @@ impl Case {
         self.sms.check_unsent(&self.model, &table)?;
         self.peak_usage.check(&self.model, &table)?;
         self.table = table;
+        Ok(())
+    }
+
+    /// Checks that each leg to a called phone counts once for the health of a number.
+    fn check_health(&mut self, events: &[CallEvent], table: &Table) -> Verdict {
+        let ends = |event: &&CallEvent| event.status.ends() && event.direction == Direction::Outbound;
+        let ends: BTreeSet<String> = events.iter().filter(ends).map(|event| event.event().uuid).collect();
+        let new: BTreeSet<String> = ends.difference(&self.ended).cloned().collect();
+        let counted = table.health.saturating_sub(self.table.health);
+        ensure(table.health >= self.table.health && counted <= new.len() as u64, || {
+            format!("{counted} calls were counted for the health of numbers, but only {new:?} ended")
+        })?;
+        if counted > 0 {
+            self.coverage.count("health", "counted");
+        }
+        let has_ended = |uuid: &String| {
+            let mut legs = table.legs.iter().filter(|((_, leg), _)| leg == uuid);
+            legs.any(|(_, leg)| leg.statuses.iter().any(|status| status.ends()))
+        };
+        let all_counted = counted == new.len() as u64;
+        self.ended.extend(new.into_iter().filter(|uuid| all_counted || has_ended(uuid)));
         Ok(())
     }
 

@@ -87,6 +87,8 @@ pub struct Table {
     pub recordings: BTreeMap<RecordingKey, Recording>,
     pub recording_work: BTreeMap<RecordingKey, RecordingWork>,
     pub links: BTreeMap<String, RecordingKey>,
+    /// Number of calls that count for the health of numbers.
+    pub health: u64,
     /// The legs of calls by conversation and id.
     pub legs: BTreeMap<(ConversationId, String), StoredLeg>,
     /// The usage of the calls of conversations with limits.
@@ -228,6 +230,7 @@ impl Table {
                 let accepted = accepted.map(|accepted| (accepted.conversation, accepted.side));
                 self.pin_calls.insert(of.to_owned(), (tries, accepted));
             }
+            ("HEALTH", Some(_), _) => self.health += item["calls"].as_u64().unwrap(),
             ("FORGET", None, "DONE") => assert!(item["number"].is_null(), "the phone is forgotten: {item}"),
             ("FORGET", None, _) => self.running_number_erasures += 1,
             ("RETENTION", None, "PASS") => {

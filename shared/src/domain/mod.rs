@@ -16,6 +16,7 @@ pub mod decision;
 pub mod decision_url;
 pub mod guard;
 pub mod hash;
+pub mod health;
 pub mod hours;
 pub mod judge;
 pub mod keyword;

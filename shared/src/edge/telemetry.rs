@@ -20,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{ConfigError, Environment};
 
 /// The log fields that are metrics.
-pub const METRICS: [Metric; 12] = [
+pub const METRICS: [Metric; 13] = [
     Metric { name: "duration_ms", unit: "Milliseconds", dimension: "function" },
     Metric { name: "failures", unit: "Count", dimension: "function" },
     Metric { name: "calls_routed", unit: "Count", dimension: "function" },
@@ -31,6 +31,7 @@ pub const METRICS: [Metric; 12] = [
     Metric { name: "schedule_failures", unit: "Count", dimension: "function" },
     Metric { name: "application_foreign", unit: "Count", dimension: "function" },
     Metric { name: "lost_numbers", unit: "Count", dimension: "function" },
+    Metric { name: "unhealthy_numbers", unit: "Count", dimension: "function" },
     Metric { name: "unreadable_items", unit: "Count", dimension: "function" },
     Metric { name: "pool_headroom", unit: "Count", dimension: "country" },
 ];

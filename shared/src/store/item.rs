@@ -174,6 +174,11 @@ pub(super) enum Key<'a> {
         from: Side,
         day: Date,
     },
+    /// The health of a number on a day, in a partition of the day.
+    NumberHealth {
+        day: Date,
+        number: &'a VirtualNumber,
+    },
     /// The turns of calls.
     PaceTurns,
     /// A share of the pace of calls, by its number.
@@ -260,6 +265,7 @@ impl Key<'_> {
             Key::OptOutChange { person, number } => {
                 (format!("{OPT_OUT_CHANGE}#{}#{number}", person.expose()), OPT_OUT_CHANGE.to_owned())
             }
+            Key::NumberHealth { day, number } => (health_partition(day), format!("{NUMBER_PREFIX}{number}")),
             Key::PaceTurns => (PACE_PARTITION.to_owned(), "TURNS".to_owned()),
             Key::PaceShare(number) => (PACE_PARTITION.to_owned(), format!("SHARE#{number}")),
             Key::RouteKeys(id) => (conversation_partition(id), ROUTE_KEYS.to_owned()),
@@ -323,6 +329,7 @@ impl Key<'_> {
             Key::OptOut { .. } => ItemKind::OptOut,
             Key::KeywordClaim(_) => ItemKind::KeywordClaim,
             Key::OptOutChange { .. } => ItemKind::OptOutChange,
+            Key::NumberHealth { .. } => ItemKind::NumberHealth,
             Key::PaceTurns => ItemKind::PaceTurns,
             Key::PaceShare(_) => ItemKind::PaceShare,
             Key::RouteKeys(_) => ItemKind::RouteKeys,
@@ -398,6 +405,11 @@ pub(super) const TEXT_PREFIX: &str = "TEXT#";
 /// Returns the partition of the texts of a conversation.
 pub(super) fn texts_partition(id: ConversationId) -> String {
     format!("TEXTS#{id}")
+}
+
+/// Returns the partition of the health of all numbers on a day.
+pub(super) fn health_partition(day: Date) -> String {
+    format!("HEALTH#{day}")
 }
 
 fn explained_partition(number: &VirtualNumber) -> String {
@@ -591,6 +603,7 @@ mod tests {
             Key::KeywordClaim("1"),
             Key::TextsOfDay { conversation: id, from: Side::A, day: Date::MAX },
             Key::OptOutChange { person: caller, number },
+            Key::NumberHealth { day: Date::MAX, number },
             Key::PaceTurns,
             Key::PaceShare(0),
             Key::RouteKeys(id),

@@ -99,6 +99,8 @@ kinds! {
     KeywordClaim = "the claim of a key word",
     /// The number of texts of one side of a conversation on a day.
     TextsOfDay = "the texts of a day",
+    /// The health of a number on a day.
+    NumberHealth = "the health of a number",
     /// The turns of calls.
     PaceTurns = "the turns of calls",
     /// A share of the pace of calls.
@@ -191,6 +193,7 @@ impl ItemKind {
             ("TEXT", "KEYWORD") => Self::KeywordClaim,
             ("EXPLAINED", "TO") => Self::Explanation,
             ("EXPLAINED", "DAY") => Self::ExplanationsOfDay,
+            ("HEALTH", "NUMBER") => Self::NumberHealth,
             ("PACE", "TURNS") => Self::PaceTurns,
             ("PACE", "SHARE") => Self::PaceShare,
             _ => return None,

@@ -97,7 +97,7 @@ impl Store {
                 None => Recorded::OfNone,
                 Some(LegOwner::Erased(id)) => Recorded::ToRedact(Some(id)),
                 Some(LegOwner::Phone(phone)) => {
-                    self.merge_and_count(&phone, numbers.direction, event, now).await?;
+                    self.merge_and_count(&phone, numbers.direction, event, Some(numbers.virtual_number), now).await?;
                     Recorded::merged(id, &phone, numbers.direction, event)
                 }
             },
@@ -123,7 +123,7 @@ impl Store {
             Some(KeyOwner::Erased(erased)) => Recorded::ToRedact(Some(erased.conversation)),
             Some(KeyOwner::Route(route)) if route.overlap_until.is_none() => {
                 let owner = LegPhone::from(&route);
-                self.merge_and_count(&owner, numbers.direction, event, now).await?;
+                self.merge_and_count(&owner, numbers.direction, event, Some(numbers.virtual_number), now).await?;
                 Recorded::merged(route.conversation, &owner, numbers.direction, event)
             }
             Some(KeyOwner::Route(route)) => Box::pin(self.merge_in_overlap(&route, numbers, event, time, now)).await?,
@@ -153,7 +153,13 @@ impl Store {
         let position = conversations.iter().position(|id| *id == begun).unwrap_or_default();
         let (later, previous) = (&conversations[..position], &conversations[position + 1..]);
         let earlier: Vec<_> = route.overlapping(time).filter(|id| previous.contains(id)).collect();
-        let merged = self.merge_into_earliest(&home, &earlier, numbers.direction, event).await?;
+        let merged = if earlier.is_empty() {
+            let shown = numbers.virtual_number;
+            self.merge_and_note_health(&home, numbers.direction, event, shown, now).await?;
+            begun
+        } else {
+            self.merge_into_earliest(&home, &earlier, numbers.direction, event).await?
+        };
         if merged == begun {
             for id in later {
                 self.take_along([*id, begun], event, now).await?;
@@ -181,10 +187,6 @@ impl Store {
         event: &LegEvent,
     ) -> Result<ConversationId, StoreError> {
         let write = legs::merge(home, direction, event)?;
-        if earlier.is_empty() {
-            self.update(write).await?;
-            return Ok(home.conversation);
-        }
         let writes: Vec<_> = earlier.iter().map(|id| Write::check(legs::key(*id, event)).when(IS_ABSENT)).collect();
         let writes: Vec<_> = writes.into_iter().chain([write]).collect();
         let writes = &writes;
@@ -202,15 +204,20 @@ impl Store {
         .await
     }
 
-    /// Merges an event into its leg, and counts the leg if its conversation has limits.
+    /// Merges an event into its leg, and counts the leg if its conversation has limits. The first end of a leg to a called phone
+    /// also counts for the health of the number that it shows.
     pub(super) async fn merge_and_count(
         &self,
         owner: &LegPhone,
         direction: Direction,
         event: &LegEvent,
+        shown: Option<&VirtualNumber>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.merge_leg(owner, direction, event).await?;
+        match shown {
+            Some(number) => self.merge_and_note_health(owner, direction, event, number, now).await?,
+            None => self.merge_leg(owner, direction, event).await?,
+        }
         if owner.metered {
             Box::pin(self.count_leg(owner.conversation, event, now)).await?;
         }

@@ -15,6 +15,7 @@ mod demand;
 mod erasure;
 mod error;
 mod heals;
+mod health;
 mod holds;
 mod item;
 mod journal;

@@ -7,6 +7,7 @@
 mod account_walk;
 mod demand;
 mod draining;
+mod health;
 mod lost;
 mod open_orders;
 mod order;
@@ -35,6 +36,7 @@ use crate::vonage::{Vonage, VonageError};
 pub use crate::domain::shortfall::ShortfallReason;
 pub use account_walk::WalkEnd;
 pub use draining::Drained;
+pub use health::Unhealthy;
 pub use open_orders::ORDERS_SOURCE;
 pub use order::{Order, Provisioned};
 pub use rotation::Rotated;
