@@ -297,7 +297,7 @@ impl Model {
                 self.rotate(number);
                 let loss = given.loss.clone();
                 let expected = PoolNumber { loss, ..self.numbers[number].clone() };
-                return ensure(*given == expected, || {
+                return ensure(**given == expected, || {
                     format!("the answer to the rotation is {given:?}; expected {expected:?}")
                 });
             }

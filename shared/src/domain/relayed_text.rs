@@ -13,6 +13,10 @@ use crate::domain::opt_out::OPTED_OUT;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
 
+/// Time for which a text is known by the carrier's id. The carrier repeats it for a day, and a webhook whose signature is older
+/// than two days is refused.
+pub const TEXTS_KNOWN: SignedDuration = SignedDuration::from_hours(4 * 24);
+
 /// Time after its claim in which a text may still be on its way to the carrier: longer than a function runs.
 pub const BEING_SENT: SignedDuration = SignedDuration::from_secs(30);
 

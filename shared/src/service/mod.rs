@@ -10,7 +10,6 @@ pub mod explain;
 pub mod forget;
 pub mod hang_up;
 pub mod heal;
-mod keywords;
 pub mod late_calls;
 pub mod pace;
 pub mod pin_calls;

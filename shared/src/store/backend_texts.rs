@@ -9,13 +9,12 @@ use super::item::{self, Key};
 use super::opt_outs::wants_texts;
 use super::requests::IdempotentRequest;
 use super::retention::leg_deleted_after;
-use super::texts::TEXTS_KNOWN;
 use super::transaction::Outcome;
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::phone::{RealNumber, VirtualNumber};
-use crate::domain::relayed_text::{RelayedText, TextId, TextReference};
+use crate::domain::relayed_text::{RelayedText, TEXTS_KNOWN, TextId, TextReference};
 use crate::retry;
 
 /// Maximum number of attempts of a claim that conflicts with other changes of the conversation.

@@ -103,7 +103,7 @@ pub use route_scan::{MAX_NUMBERS, RouteScan};
 pub use routes::{Decided, KeyOwners};
 pub use safety_keys::KeyLeg;
 pub use standing::RecordedStanding;
-pub use texts::{LatestTexts, Ownership, TEXTS_KNOWN, TextClaim, TextOutcome};
+pub use texts::{LatestTexts, Ownership, TextClaim, TextOutcome};
 pub use usage::UsageAsRead;
 pub use warnings::Warning;
 

@@ -15,7 +15,6 @@ use super::item::{self, Item, Key, OPT_OUT_CHANGE, OPT_OUT_PREFIX};
 use super::journal::{CHANGES_KEPT, JournalPage};
 use super::numbers::losses_in;
 use super::passed_over::PassedOver;
-use super::texts::TEXTS_KNOWN;
 use super::transaction::Outcome;
 use super::write::Write;
 use super::{Store, StoreError};
@@ -23,6 +22,7 @@ use crate::clock::whole_second;
 use crate::domain::conversation::ConversationId;
 use crate::domain::opt_out::OptOut;
 use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::relayed_text::TEXTS_KNOWN;
 use crate::domain::side::Side;
 use crate::retry;
 

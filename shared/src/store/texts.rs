@@ -20,14 +20,11 @@ use crate::domain::conversation::ConversationId;
 use crate::domain::phone::RealNumber;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::relayed_text::{
-    AcceptedPart, PartFate, Receipt, RelayedText, TEXTS_OF_A_DAY, TEXTS_OF_AN_HOUR, TextId, TextReference, Withheld,
+    AcceptedPart, PartFate, Receipt, RelayedText, TEXTS_KNOWN, TEXTS_OF_A_DAY, TEXTS_OF_AN_HOUR, TextId, TextReference,
+    Withheld,
 };
 use crate::domain::route::KeyOwner;
 use crate::retry;
-
-/// Time for which a text is known by the carrier's id. The carrier repeats it for a day, and a webhook whose signature is older
-/// than two days is refused.
-pub const TEXTS_KNOWN: SignedDuration = SignedDuration::from_hours(4 * 24);
 
 /// Time for which the number of texts of a day is kept.
 const TEXTS_COUNTED: SignedDuration = SignedDuration::from_hours(2 * 24);

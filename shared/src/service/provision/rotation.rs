@@ -14,7 +14,7 @@ use crate::store::StoreError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rotated {
     /// The number is given to no conversation any more, and a later run moves those that it has.
-    Rotating(PoolNumber),
+    Rotating(Box<PoolNumber>),
     /// This country has no other ready number.
     NoOther(Country),
     /// A run is renting or linking the number, or died doing so a moment ago.
@@ -33,7 +33,7 @@ impl Provisioner {
     pub async fn rotate(&self, number: &VirtualNumber) -> Result<Rotated, StoreError> {
         let rotated = self.begin_rotation(number).await?;
         if let Rotated::Rotating(number) = &rotated {
-            self.announce(std::slice::from_ref(number)).await?;
+            self.announce(std::slice::from_ref(&**number)).await?;
         }
         Ok(rotated)
     }
@@ -43,7 +43,7 @@ impl Provisioner {
             let Some(found) = self.store.pool_number(number).await? else { return Ok(Rotated::Unknown) };
             let now = self.clock.now();
             match found.state {
-                _ if found.rotating_since.is_some() => return Ok(Rotated::Rotating(found)),
+                _ if found.rotating_since.is_some() => return Ok(Rotated::Rotating(Box::new(found))),
                 _ if found.set_aside => return Ok(Rotated::SetAside),
                 // It may or may not be bought.
                 NumberState::Renting => return Ok(Rotated::Busy),
@@ -61,7 +61,7 @@ impl Provisioner {
                 rotating.draining_since = rotating.draining_since.or(now);
                 rotating.loss.unannounced_rotation = now;
                 rotating.loss.conversations_listed = None;
-                return Ok(Rotated::Rotating(rotating));
+                return Ok(Rotated::Rotating(Box::new(rotating)));
             }
             retry::pause(attempt).await;
         }

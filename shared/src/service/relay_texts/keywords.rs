@@ -6,12 +6,14 @@
 
 use jiff::Timestamp;
 
-use super::relay_texts::{RelayError, Relayed, TextRelay};
+use super::{RelayError, Relayed, TextRelay};
+use crate::domain::conversation::ConversationId;
 use crate::domain::keyword::{self, Keyword};
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::relayed_text::OptOutNews;
 use crate::domain::route::KeyOwner;
+use crate::domain::side::Side;
 use crate::domain::words::addressee::Addressee;
 use crate::domain::words::sentence::Text;
 use crate::store::{StoreError, Wish, WishOutcome};
@@ -74,10 +76,7 @@ impl TextRelay {
     }
 
     /// Returns the conversation that a route key leads to now, and the side of its phone.
-    fn live(
-        &self,
-        owner: &KeyOwner,
-    ) -> Option<(crate::domain::conversation::ConversationId, crate::domain::side::Side)> {
+    fn live(&self, owner: &KeyOwner) -> Option<(ConversationId, Side)> {
         match owner {
             KeyOwner::Route(route) if route.is_live(self.clock.now()) => Some((route.conversation, route.side)),
             _ => None,

@@ -6,7 +6,10 @@
 //! is never sent again: Vonage's API has no key that would make a repetition safe, and cannot be asked. Then only a receipt tells
 //! that it went.
 
-use super::keywords::Said;
+mod keywords;
+
+use keywords::Said;
+
 use crate::clock::SharedClock;
 use crate::domain::conversation::ConversationId;
 use crate::domain::keyword::Keyword;
