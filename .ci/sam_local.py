@@ -104,10 +104,18 @@ print("     provision-numbers-schedule", flush=True)
 
 changing = {"provision-numbers", "create-conversation", "create-conversation-again", "end-conversation",
             "end-conversation-erase", "end-conversation-forget", "end-conversation-schedule", "update-conversation", "provision-numbers-drain", "provision-numbers-rotate",
-            "provision-numbers-schedule", "get-conversation-decision", "keep-recordings-schedule"}
+            "provision-numbers-schedule", "provision-numbers-setup", "get-conversation-decision", "keep-recordings-schedule"}
 for name in names:
     if name not in changing:
         same(name, load(name))
+
+# The function in the container takes the address of its event for that of the deployment. The plan changes nothing.
+status, plan = in_container("provision-numbers-setup", load("provision-numbers-setup"))
+there = at_gateway(load("provision-numbers-setup"))[1]
+expect((status, plan["state"], there["state"]) == (200, "updated", "unchanged") and plan["by_hand"] == there["by_hand"], plan, there)
+host = "https://" + load("provision-numbers-setup")["requestContext"]["domainName"]
+expect(len(plan["changes"]) == 5 and all(change["now"]["address"].startswith(host) for change in plan["changes"]), plan)
+print("200  provision-numbers-setup", flush=True)
 
 
 def of_this_conversation(name):

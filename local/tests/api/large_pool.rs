@@ -99,7 +99,8 @@ async fn ledger_without_counts_is_counted_once() {
     laptop.table().await;
     let (again, sent) = traffic(&laptop, laptop.get("/numbers?limit=10")).await;
     assert_eq!(again.body["countries"][0]["ready"], 2500);
-    assert!(reads(&sent) < 8.0, "{sent:?}");
+    // Seven of them are the days of the health of the numbers.
+    assert!(reads(&sent) < 15.0, "{sent:?}");
 }
 
 #[tokio::test]

@@ -388,7 +388,7 @@ fn only_who_writes_the_journal_may_and_nobody_reads_it() {
         ("ControlCall", vec![]),
         ("KeepRecordings", vec![]),
         ("MessageWebhook", vec![opt_outs("dynamodb:PutItem")]),
-        ("EventWebhook", vec![conversations(&["dynamodb:PutItem"])]),
+        ("EventWebhook", vec![conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem"])]),
         ("CreateConversation", vec![conversations(&["dynamodb:UpdateItem"])]),
         ("UpdateConversation", vec![conversations(&["dynamodb:PutItem", "dynamodb:UpdateItem"])]),
         (

@@ -684,7 +684,8 @@ impl Model {
         }
     }
 
-    /// Takes over from the table if the backend is still to be told of a rotation. A crash may prevent that.
+    /// Takes over from the table if the backend is still to be told of a rotation. A crash may prevent that. With it the backend is
+    /// told what is left of an earlier loss and return.
     pub fn accept_rotation_note(&mut self, number: &VirtualNumber, finished: bool, table: &Table) -> Verdict {
         let (Some(number), Some(found)) = (self.numbers.get_mut(number), table.numbers.get(number)) else {
             return Ok(());
@@ -694,6 +695,14 @@ impl Model {
             format!("the note about the rotation of {number:?} is {note:?}")
         })?;
         number.loss.unannounced_rotation = note;
+        for (known, found) in [
+            (&mut number.loss.unannounced_loss, found.loss.unannounced_loss),
+            (&mut number.loss.unannounced_return, found.loss.unannounced_return),
+        ] {
+            if found.is_none() {
+                *known = None;
+            }
+        }
         Ok(())
     }
 

@@ -4,13 +4,10 @@
 //! text from that number, unless the carrier does so. The wish, the claim of the key word and the note for the backend are one
 //! transaction, so after a crash nothing is half done: at most the answer is missing.
 
-use jiff::Timestamp;
-
-use super::{RelayError, Relayed, TextRelay};
+use super::{RelayError, Relayed, Said, TextRelay};
 use crate::domain::conversation::ConversationId;
 use crate::domain::keyword::{self, Keyword};
 use crate::domain::phone::caller_id::CallerId;
-use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::relayed_text::OptOutNews;
 use crate::domain::route::KeyOwner;
 use crate::domain::side::Side;
@@ -18,18 +15,6 @@ use crate::domain::words::addressee::Addressee;
 use crate::domain::words::sentence::Text;
 use crate::store::{StoreError, Wish, WishOutcome};
 use crate::vonage::sms::TextSender;
-
-/// A key word as it came.
-pub(super) struct Said<'a> {
-    pub(super) keyword: Keyword,
-    /// The carrier's id of its text.
-    pub(super) id: &'a str,
-    pub(super) writer: &'a RealNumber,
-    pub(super) dialled: &'a VirtualNumber,
-    pub(super) written_at: Timestamp,
-    /// The owner of the route key of the two.
-    pub(super) owner: Option<&'a KeyOwner>,
-}
 
 impl TextRelay {
     /// Follows a key word. `None` if its text is to be passed on like others.

@@ -8,7 +8,7 @@
 
 mod keywords;
 
-use keywords::Said;
+use jiff::Timestamp;
 
 use crate::clock::SharedClock;
 use crate::domain::conversation::ConversationId;
@@ -120,6 +120,18 @@ impl Relayed {
     fn is_explained(self) -> bool {
         matches!(self, Self::Nowhere(_) | Self::ContactDetails | Self::NotText | Self::Withheld(_) | Self::Refused)
     }
+}
+
+/// A key word as it came.
+struct Said<'a> {
+    keyword: Keyword,
+    /// The carrier's id of its text.
+    id: &'a str,
+    writer: &'a RealNumber,
+    dialled: &'a VirtualNumber,
+    written_at: Timestamp,
+    /// The owner of the route key of the two.
+    owner: Option<&'a KeyOwner>,
 }
 
 impl TextRelay {
