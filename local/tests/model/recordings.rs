@@ -110,7 +110,7 @@ impl Step {
     pub fn any_record() -> impl Strategy<Value = Self> {
         let moment = prop_oneof![Just(Moment::Before), Just(Moment::After)];
         let side = prop_oneof![Just(Side::A), Just(Side::B)];
-        let crash = prop::option::weighted(0.3, (0..9u8, moment));
+        let crash = prop::option::weighted(0.4, (0..9u8, moment));
         let agrees = [prop::bool::weighted(0.8), prop::bool::weighted(0.8)];
         (0..3usize, side, agrees, 0..3u8, crash).prop_map(|(nth, side, agrees, late, crash)| Self::Record {
             nth,
@@ -352,7 +352,7 @@ pub fn any_recording() -> impl Strategy<Value = (CallRecording, bool)> {
     prop_oneof![
         8 => Just((CallRecording::Off, false)),
         1 => Just((CallRecording::Announce, false)),
-        2 => Just((CallRecording::Consent, false)),
+        3 => Just((CallRecording::Consent, false)),
         2 => Just((CallRecording::Off, true)),
     ]
 }

@@ -285,9 +285,9 @@ impl Step {
             2 => age.prop_map(Self::Age),
             2 => Self::guess(),
             9 => Self::any_hunt(),
-            30 => Self::any_texting(),
+            24 => Self::any_texting(),
             4 => Self::any_protect(),
-            7 => Self::any_record(),
+            14 => Self::any_record(),
             4 => Self::any_cut_off(),
             4 => Self::lose_property(),
             8 => ring.prop_map(|(nth, side, all, crash)| Self::Ring { nth, side, all, crash }),
@@ -418,7 +418,7 @@ impl PhoneRef {
     pub fn any() -> impl Strategy<Value = Self> {
         prop_oneof![
             20 => (0..PEOPLE.len()).prop_map(Self::Person),
-            2 => Just(Self::OtherSpelling),
+            4 => Just(Self::OtherSpelling),
             1 => Just(Self::Invalid),
             1 => (0..8usize).prop_map(Self::Virtual),
         ]
@@ -432,7 +432,7 @@ impl PhoneRef {
             .prop_map(|(one, further)| [one, (one + further) % PEOPLE.len()].map(Self::Person));
         let other = (0..PEOPLE.len()).prop_map(|one| [Self::Person(one), Self::OtherSpelling]);
         let one_phone = Just([Self::Person(ARGENTINE.0), Self::OtherSpelling]);
-        prop_oneof![40 => people, 4 => other, 1 => one_phone, 2 => [Self::any(), Self::any()]]
+        prop_oneof![40 => people, 8 => other, 1 => one_phone, 2 => [Self::any(), Self::any()]]
     }
 }
 

@@ -34,9 +34,9 @@ use shared::domain::standing::StandingMask;
 use shared::domain::support::SupportPhone;
 use shared::domain::usage::Usage;
 use shared::store::{
-    AccountWalk, CallsPage, Counted, IdempotentRequest, ItemKind, Keeping, LegIds, LegNumbers, LegPhone, Line, Loss,
-    Offer, RecordedDemand, RecordedStanding, Recount, RetentionPass, RouteScan, ScanPurpose, Store, TextClaim,
-    TextOutcome, TriesOf, Warning, Wish, WishOutcome,
+    AccountWalk, CallsPage, Counted, Departure, IdempotentRequest, ItemKind, Keeping, LegIds, LegNumbers, LegPhone,
+    Line, Loss, Offer, RecordedDemand, RecordedStanding, Recount, RetentionPass, RouteScan, ScanPurpose, Store,
+    TextClaim, TextOutcome, TriesOf, Warning, Wish, WishOutcome,
 };
 
 use crate::{
@@ -483,8 +483,8 @@ async fn check_pool(store: &Store) {
         assert!(store.is_known(&number.number, now()).await.unwrap());
     }
     assert!(pool[1].set_aside && pool[1].draining_since.is_none());
-    let lost = store.losses([&virtual_number(24), &virtual_number(22)]).await.unwrap();
-    assert_eq!(lost, [Some(after(5)), None]);
+    let left = store.departures([&virtual_number(24), &virtual_number(22)]).await.unwrap();
+    assert_eq!(left, [Some(Departure { since: after(5), is_rotation: false }), None]);
     let parts = store.ready_parts().await.unwrap();
     assert_eq!(parts.values().map(|part| (part.version, part.count)).collect::<Vec<_>>(), [(6, 0)]);
     let ready = store.ready_pool().await.unwrap();

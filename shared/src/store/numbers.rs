@@ -332,12 +332,6 @@ impl Store {
         Ok(found.then_some(linking))
     }
 
-    /// Returns the times from which two numbers are lost, of those that are. One consistent read.
-    pub async fn losses(&self, numbers: [&VirtualNumber; 2]) -> Result<[Option<Timestamp>; 2], StoreError> {
-        let lost_since = |own: &Item| item::time(own, "lost_since");
-        Ok(self.own_numbers(numbers).await?.map(|own| own.as_ref().and_then(lost_since)))
-    }
-
     /// Returns the reasons for which live conversations are to leave two numbers, of those that they are to leave. One
     /// consistent read.
     pub async fn departures(&self, numbers: [&VirtualNumber; 2]) -> Result<[Option<Departure>; 2], StoreError> {
