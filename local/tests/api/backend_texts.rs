@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::clock::Clock;
 use testkit::{Answer, DRIVER, Laptop, RIDER, text};
 
 const WORDS: &str = "Your car is here.";
@@ -138,6 +139,23 @@ async fn quiet_hours_are_those_of_the_participant() {
     let unknown = write(&laptop, &conversation, "two", no_zone).await;
     assert_eq!((unknown.status, text(&unknown.body, "/field")), (422, "quiet_hours"), "{unknown:?}");
     assert!(laptop.texts(DRIVER).await.is_empty());
+}
+
+#[tokio::test]
+async fn phone_that_only_dials_gets_no_text() {
+    let laptop = laptop().await;
+    let in_three_days = (laptop.clock.now() + jiff::SignedDuration::from_hours(72)).strftime("%a").to_string();
+    let closed = json!({"days": [in_three_days.to_lowercase()], "from": "00:00", "to": "24:00", "zone": "UTC"});
+    let borrowed = "447700900555";
+    let phones = json!([{"number": format!("+{borrowed}"), "only_dials": true}]);
+    let people =
+        json!([{"number": format!("+{RIDER}"), "hours": closed, "phones": phones}, {"number": format!("+{DRIVER}")}]);
+    let conversation = laptop.create_with(json!({"participants": people})).await;
+    assert_eq!(write(&laptop, &conversation, "one", json!({"to": "a", "text": WORDS})).await.status, 201);
+    let to = text(&conversation, "/participants/1/dials");
+    laptop.text(json!({"from": DRIVER, "to": to, "text": "I am here."})).await;
+    assert_eq!(words(&laptop, RIDER).await, [WORDS, "I am here."]);
+    assert!(laptop.texts(borrowed).await.is_empty());
 }
 
 #[tokio::test]

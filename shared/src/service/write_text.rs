@@ -170,6 +170,6 @@ impl TextWriter<'_> {
 
 /// Returns the phone of a side that gets a text at `now`: the first that may be called at this hour, or else the first.
 fn phone(conversation: &Conversation, side: Side, now: Timestamp) -> &RealNumber {
-    let open = conversation.phones(side).find(|phone| phone.hours.is_none_or(|hours| hours.include(now)));
+    let open = conversation.ringing_phones(side).find(|phone| phone.hours.is_none_or(|hours| hours.include(now)));
     open.unwrap_or(conversation.first_phone(side)).number
 }
