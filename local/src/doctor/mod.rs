@@ -41,16 +41,16 @@ pub enum State {
     Error,
 }
 
-/// What an examination found about one thing.
+/// The finding of an examination about one thing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
     /// The thing, in a word.
     pub check: &'static str,
     /// Its state.
     pub state: State,
-    /// What was found.
+    /// The finding, in one sentence.
     pub says: String,
-    /// What to do; null if nothing.
+    /// The remedy; null if none is needed.
     pub todo: Option<&'static str>,
 }
 

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde::Serialize;
 
-/// What became of the private key.
+/// The fate of the private key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {

@@ -1,4 +1,4 @@
-//! What a set-up did, for people and as JSON.
+//! The report of a set-up, for people and as JSON.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -20,15 +20,15 @@ pub struct Report {
     pub dry_run: bool,
     /// The file of the private key.
     pub key_file: PathBuf,
-    /// What became of the key.
+    /// The fate of the key.
     pub key: KeyState,
     /// The name of the secret, if it was to be written.
     pub secret_name: Option<String>,
-    /// What became of the secret.
+    /// The fate of the secret.
     pub secret: Stored,
     /// True if the URL of the deployment is known.
     pub has_url: bool,
-    /// What is left for people.
+    /// The work that is left for people.
     pub by_hand: &'static [ByHand],
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::Arguments;
 
-/// What became of the secret.
+/// The fate of the secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stored {

@@ -378,7 +378,7 @@ async fn rate_limited_request_is_sent_again() {
     assert_eq!(laptop.asked("/number/buy").await, 3);
 }
 
-/// What changes at an application that led to another URL.
+/// The changes at an application that led to another URL.
 const MOVED: [&str; 6] = ["improve_ai", "answer_url", "fallback_answer_url", "event_url", "inbound_url", "status_url"];
 
 #[tokio::test]
