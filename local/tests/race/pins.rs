@@ -102,7 +102,9 @@ async fn phone_of_many_calls_is_remembered_once() {
             }
         }))
         .await;
-        assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+        // Vonage asks again about a try that others held up.
+        assert!(answers.iter().all(|answer| [200, 503].contains(&answer.status)), "{answers:?}");
+        assert_eq!(answers[8].status, 200, "{answers:?}");
         let is = laptop.get(&path).await.body;
         let phones = is["participants"][0]["phones"].as_array().unwrap();
         assert!(phones.len() == 1 && phones[0]["number"] == OTHER && is["blocked"] == "b", "{is}");
