@@ -24,7 +24,7 @@ use shared::domain::words::own_text::OwnText;
 use shared::domain::words::sentence::{Placeholder, Spoken};
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
-use shared::edge::http::{self, Problem, RequestHasher};
+use shared::edge::http::{self, Problem, RequestHasher, SideBody};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::CallsView;
 use shared::service::hang_up::{HANG_UP_SOURCE, HangUp, HangUps};
@@ -182,23 +182,6 @@ async fn warn(warner: &Warner) -> Value {
         Err(error) => {
             tracing::error!(schedule_failures = 1u64, cause = %error, "warnings in calls failed; the next run continues");
             json!({"left": 0})
-        }
-    }
-}
-
-/// A side in a body.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum SideBody {
-    A,
-    B,
-}
-
-impl From<SideBody> for Side {
-    fn from(side: SideBody) -> Self {
-        match side {
-            SideBody::A => Self::A,
-            SideBody::B => Self::B,
         }
     }
 }

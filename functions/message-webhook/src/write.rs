@@ -5,8 +5,7 @@ use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
 use shared::domain::backend_text::TextWords;
 use shared::domain::quiet_hours::QuietHours;
-use shared::domain::side::Side;
-use shared::edge::http::{self, Object, Problem, RequestHasher};
+use shared::edge::http::{self, Object, Problem, RequestHasher, SideBody};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::TextView;
 use shared::service::relay_texts::TextRelay;
@@ -19,23 +18,6 @@ struct TextBody {
     text: String,
     #[serde(default)]
     quiet_hours: Option<Object<QuietHours>>,
-}
-
-/// A side in a body.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum SideBody {
-    A,
-    B,
-}
-
-impl From<SideBody> for Side {
-    fn from(side: SideBody) -> Self {
-        match side {
-            SideBody::A => Self::A,
-            SideBody::B => Self::B,
-        }
-    }
 }
 
 /// Writes the text of the request, once.

@@ -8,6 +8,7 @@ mod json;
 mod message;
 mod problems;
 mod query;
+mod side_body;
 mod webhook;
 mod whisper_token;
 
@@ -28,6 +29,7 @@ pub use further_phone::FurtherPhoneBody;
 pub use idempotency::RequestHasher;
 pub use message::MessageVerifier;
 pub use query::Query;
+pub use side_body::SideBody;
 pub use webhook::{
     asks_for_turn, base_url, call_step, call_urls, is_about_stranger, nth_pin, signed_body, standing_attempt,
 };
