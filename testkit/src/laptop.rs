@@ -286,6 +286,11 @@ impl Laptop {
         self.simulator(&format!("messages?to={to}")).await["messages"].as_array().unwrap().clone()
     }
 
+    /// Returns the words of the text messages on a phone, oldest first.
+    pub async fn words(&self, to: &str) -> Vec<String> {
+        self.texts(to).await.iter().map(|message| crate::text(message, "/text").to_owned()).collect()
+    }
+
     /// Has a phone send a text, given as for `POST /simulator/texts`. Returns each webhook with its deliveries.
     pub async fn text(&self, text: Value) -> Vec<Value> {
         let answer = self.vonage(Method::POST, "/simulator/texts", text).await;

@@ -17,10 +17,6 @@ async fn write(laptop: &Laptop, conversation: &Value, key: &str, body: Value) ->
     laptop.answer(request.body(body.to_string())).await
 }
 
-async fn words(laptop: &Laptop, phone: &str) -> Vec<String> {
-    laptop.texts(phone).await.iter().map(|message| text(message, "/text").to_owned()).collect()
-}
-
 async fn shown(laptop: &Laptop, conversation: &Value) -> Value {
     laptop.get(&format!("/conversations/{}", text(conversation, "/id"))).await.body["texts"].clone()
 }
@@ -84,7 +80,7 @@ async fn text_that_vonage_did_not_take_goes_with_the_same_request() {
     assert!(shown(&laptop, &conversation).await.is_null(), "the claim was given up");
     laptop.no_more_faults().await;
     assert_eq!(write(&laptop, &conversation, "one", body).await.status, 201);
-    assert_eq!(words(&laptop, RIDER).await, [WORDS]);
+    assert_eq!(laptop.words(RIDER).await, [WORDS]);
 }
 
 #[tokio::test]
@@ -98,7 +94,7 @@ async fn unclear_text_is_shown_as_unknown_and_never_repeated() {
         assert_eq!((written.status, &written.body["state"]), (status, &json!("unknown")), "{written:?}");
         assert_eq!(written.body["reason"], "no response from Vonage");
     }
-    assert_eq!(words(&laptop, RIDER).await, [WORDS]);
+    assert_eq!(laptop.words(RIDER).await, [WORDS]);
     laptop.receipts(json!({})).await;
     assert_eq!(write(&laptop, &conversation, "one", body).await.body["state"], "delivered");
 }
@@ -154,7 +150,7 @@ async fn phone_that_only_dials_gets_no_text() {
     assert_eq!(write(&laptop, &conversation, "one", json!({"to": "a", "text": WORDS})).await.status, 201);
     let to = text(&conversation, "/participants/1/dials");
     laptop.text(json!({"from": DRIVER, "to": to, "text": "I am here."})).await;
-    assert_eq!(words(&laptop, RIDER).await, [WORDS, "I am here."]);
+    assert_eq!(laptop.words(RIDER).await, [WORDS, "I am here."]);
     assert!(laptop.texts(borrowed).await.is_empty());
 }
 

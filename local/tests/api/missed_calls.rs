@@ -18,11 +18,6 @@ async fn calls(laptop: &Laptop, conversation: &Value) -> Value {
     laptop.get(&format!("/conversations/{}", text(conversation, "/id"))).await.body["calls"].clone()
 }
 
-async fn words(laptop: &Laptop, phone: &str) -> Vec<String> {
-    let texts = laptop.texts(phone).await;
-    texts.iter().map(|message| text(message, "/text").to_owned()).collect()
-}
-
 #[tokio::test]
 async fn caller_hears_why_nobody_answers() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
@@ -43,7 +38,7 @@ async fn caller_hears_why_nobody_answers() {
     let told = ring(&laptop, &created, json!("answers"), json!([])).await;
     assert_eq!(told["phones"]["caller"]["connected"], true);
     assert!(heard(&told).matches(',').count() == 0, "only the announcement: {}", heard(&told));
-    assert!(words(&laptop, DRIVER).await.is_empty() && words(&laptop, RIDER).await.is_empty());
+    assert!(laptop.words(DRIVER).await.is_empty() && laptop.words(RIDER).await.is_empty());
 }
 
 #[tokio::test]
@@ -55,18 +50,18 @@ async fn missed_person_is_texted_once_in_a_burst() {
         ring(&laptop, &created, json!("unanswered"), json!([])).await;
     }
     let expected = format!("Missed call: {}. To call back, call +{}.", text(rider, "/label"), text(driver, "/dials"));
-    assert_eq!(words(&laptop, DRIVER).await, [expected.as_str()]);
+    assert_eq!(laptop.words(DRIVER).await, [expected.as_str()]);
     assert_eq!(laptop.texts(DRIVER).await[0]["from"], driver["dials"], "from the mask of the caller");
     laptop.advance(601);
     ring(&laptop, &created, json!("busy"), json!([])).await;
-    assert_eq!(words(&laptop, DRIVER).await.len(), 2);
+    assert_eq!(laptop.words(DRIVER).await.len(), 2);
 
     // What was texted is erased with the conversation.
     let erased = laptop.delete(&format!("/conversations/{}?erase=true", text(&created, "/id"))).await;
     assert_eq!(erased.status, 204);
     laptop.advance(61 * 60);
     laptop.stack.run_erasure_schedule().await.unwrap();
-    assert!(words(&laptop, DRIVER).await.is_empty(), "redacted at Vonage");
+    assert!(laptop.words(DRIVER).await.is_empty(), "redacted at Vonage");
 }
 
 #[tokio::test]
@@ -74,14 +69,14 @@ async fn caller_may_ask_for_a_call_back() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let created = laptop.create_with(json!({"missed_calls": ["call_back"]})).await;
     for (presses, answer) in [(json!(["2"]), "Goodbye."), (json!([null]), "Goodbye."), (json!(["1"]), "pass it on")] {
-        assert!(words(&laptop, DRIVER).await.is_empty(), "{presses}");
+        assert!(laptop.words(DRIVER).await.is_empty(), "{presses}");
         let told = ring(&laptop, &created, json!("busy"), presses).await;
         assert!(heard(&told).contains("press 1") && heard(&told).contains(answer), "{}", heard(&told));
     }
-    let asked = words(&laptop, DRIVER).await;
+    let asked = laptop.words(DRIVER).await;
     assert!(asked.len() == 1 && asked[0].starts_with("Please call back: "), "{asked:?}");
     ring(&laptop, &created, json!("busy"), json!(["1"])).await;
-    assert_eq!(words(&laptop, DRIVER).await.len(), 1, "once in a burst");
+    assert_eq!(laptop.words(DRIVER).await.len(), 1, "once in a burst");
     // The driver is called back in turn, by the rider's mask.
     let dials = text(&created, "/participants/1/dials");
     let told = laptop.call(json!({"from": DRIVER, "to": dials})).await;
@@ -95,7 +90,7 @@ async fn who_cannot_call_is_not_asked_to_call_back() {
     let created = laptop.create_with(fields).await;
     let told = ring(&laptop, &created, json!("unanswered"), json!(["1"])).await;
     assert!(!heard(&told).contains("press 1"), "{}", heard(&told));
-    let texts = words(&laptop, DRIVER).await;
+    let texts = laptop.words(DRIVER).await;
     assert!(texts.len() == 1 && texts[0].starts_with("Missed call: ") && !texts[0].contains('+'), "{texts:?}");
 }
 
@@ -124,7 +119,7 @@ async fn call_is_connected_only_after_key_1_at_the_guard() {
         let accepted = call["legs"].as_array().unwrap().iter().filter(|leg| leg["accepted_at"].is_string());
         assert_eq!(accepted.count(), usize::from(joined), "{callee}: {call}");
     }
-    assert_eq!(words(&laptop, DRIVER).await.len(), 1, "once in a burst");
+    assert_eq!(laptop.words(DRIVER).await.len(), 1, "once in a burst");
 }
 
 #[tokio::test]
@@ -138,7 +133,7 @@ async fn each_person_is_told_in_their_own_language() {
     let (caller, callee) = (heard(&told), told["callees"][0]["heard"].to_string());
     assert!(caller.contains("Es meldet sich niemand.") && caller.contains("drücken Sie die 1"), "{caller}");
     assert!(callee.contains("Appel pour vous : der Fahrgast.") && callee.contains("Au revoir."), "{callee}");
-    let texts = words(&laptop, DRIVER).await;
+    let texts = laptop.words(DRIVER).await;
     assert!(texts[0].starts_with("Appel manqué : der Fahrgast.") && texts[1].contains("rappeler"), "{texts:?}");
 }
 

@@ -29,25 +29,20 @@ async fn read(laptop: &Laptop, conversation: &Value) -> Value {
     read.body
 }
 
-/// Returns the words of the texts on a phone.
-async fn words(laptop: &Laptop, phone: &str) -> Vec<String> {
-    laptop.texts(phone).await.iter().map(|message| text(message, "/text").to_owned()).collect()
-}
-
 #[tokio::test]
 async fn stop_ends_texts_to_its_writer_and_start_lets_them_again() {
     let laptop = laptop().await;
     let conversation = laptop.create_with(json!({"notify": false})).await;
     write(&laptop, &conversation, 1, " Stop! ").await;
-    assert_eq!(words(&laptop, RIDER).await.len(), 0, "it is not passed on");
-    let told = words(&laptop, DRIVER).await;
+    assert_eq!(laptop.words(RIDER).await.len(), 0, "it is not passed on");
+    let told = laptop.words(DRIVER).await;
     assert!(told.len() == 1 && told[0].starts_with("You get no more texts from this number."), "{told:?}");
     let shown = read(&laptop, &conversation).await;
     assert!(shown["participants"][1]["texts_stopped_at"].is_string(), "{shown}");
     assert!(shown["participants"][0].get("texts_stopped_at").is_none(), "{shown}");
     write(&laptop, &conversation, 0, "Where are you?").await;
-    assert_eq!(words(&laptop, DRIVER).await.len(), 1, "no text reaches the driver");
-    let told = words(&laptop, RIDER).await;
+    assert_eq!(laptop.words(DRIVER).await.len(), 1, "no text reaches the driver");
+    let told = laptop.words(RIDER).await;
     assert!(told.len() == 1 && told[0].contains("gets no texts from this number"), "{told:?}");
     let shown = read(&laptop, &conversation).await["texts"][0].clone();
     assert_eq!(
@@ -56,13 +51,13 @@ async fn stop_ends_texts_to_its_writer_and_start_lets_them_again() {
     );
     // The other direction is another number.
     write(&laptop, &conversation, 1, "I write all the same").await;
-    assert_eq!(words(&laptop, RIDER).await[1], "I write all the same");
+    assert_eq!(laptop.words(RIDER).await[1], "I write all the same");
     write(&laptop, &conversation, 1, "start").await;
-    assert!(words(&laptop, DRIVER).await[1].starts_with("You get texts from this number again."));
+    assert!(laptop.words(DRIVER).await[1].starts_with("You get texts from this number again."));
     assert!(read(&laptop, &conversation).await["participants"][1].get("texts_stopped_at").is_none());
     write(&laptop, &conversation, 0, "Hello again").await;
-    assert_eq!(words(&laptop, DRIVER).await[2], "Hello again");
-    assert_eq!(words(&laptop, RIDER).await.len(), 2, "neither key word was passed on");
+    assert_eq!(laptop.words(DRIVER).await[2], "Hello again");
+    assert_eq!(laptop.words(RIDER).await.len(), 2, "neither key word was passed on");
     laptop.table().await;
 }
 
@@ -75,8 +70,8 @@ async fn start_of_one_who_has_stopped_nothing_is_a_text() {
         write(&laptop, &conversation, 0, words_of_chat).await;
     }
     laptop.deliver_again(text(&sent, "/id"), json!({})).await;
-    assert_eq!(words(&laptop, DRIVER).await, ["Start", "Cancel", "yes", "end"]);
-    assert!(words(&laptop, RIDER).await.is_empty());
+    assert_eq!(laptop.words(DRIVER).await, ["Start", "Cancel", "yes", "end"]);
+    assert!(laptop.words(RIDER).await.is_empty());
 }
 
 #[tokio::test]
@@ -88,7 +83,7 @@ async fn key_words_that_come_again_or_late_change_nothing() {
     let again = async |sent: &Value| laptop.deliver_again(text(sent, "/id"), json!({"same_signature": true})).await;
     assert_eq!(again(&stop).await["deliveries"], json!([200]));
     write(&laptop, &conversation, 1, "stop").await;
-    assert_eq!(words(&laptop, DRIVER).await.len(), 1, "a second wish is not answered");
+    assert_eq!(laptop.words(DRIVER).await.len(), 1, "a second wish is not answered");
     let start = write(&laptop, &conversation, 1, "START").await;
     laptop.advance(3600);
     again(&stop).await;
@@ -97,8 +92,8 @@ async fn key_words_that_come_again_or_late_change_nothing() {
     laptop.advance(3600);
     again(&start).await;
     assert!(is_stopped().await, "the last wish holds");
-    assert_eq!(words(&laptop, DRIVER).await.len(), 3);
-    assert!(words(&laptop, RIDER).await.is_empty(), "no key word is passed on");
+    assert_eq!(laptop.words(DRIVER).await.len(), 3);
+    assert!(laptop.words(RIDER).await.is_empty(), "no key word is passed on");
 }
 
 #[tokio::test]
@@ -112,7 +107,7 @@ async fn opt_out_outlives_the_conversation_and_the_choice_avoids_it() {
     assert_ne!(dials(&second, 0), dials(&first, 0), "another number, although they had this one");
     assert_eq!(dials(&second, 1), dials(&first, 1), "the driver keeps his");
     assert_eq!(second["participants"][0]["notification"], "sent");
-    assert!(words(&laptop, RIDER).await[1].contains("call +"));
+    assert!(laptop.words(RIDER).await[1].contains("call +"));
 }
 
 #[tokio::test]
@@ -150,13 +145,13 @@ async fn help_is_answered_once_a_day_and_passed_on() {
     let conversation = laptop.create_with(json!({"notify": false})).await;
     write(&laptop, &conversation, 0, "Help").await;
     write(&laptop, &conversation, 0, "HELP!").await;
-    let told = words(&laptop, RIDER).await;
+    let told = laptop.words(RIDER).await;
     assert!(told.len() == 1 && told[0].starts_with("Rides: This number passes calls"), "{told:?}");
-    assert_eq!(words(&laptop, DRIVER).await, ["Help", "HELP!"]);
+    assert_eq!(laptop.words(DRIVER).await, ["Help", "HELP!"]);
     // A stranger gets this answer, and no explanation.
     let stranger = "447700900077";
     laptop.text(json!({"from": stranger, "to": dials(&conversation, 0), "text": "info"})).await;
-    assert!(words(&laptop, stranger).await[0].starts_with("Rides: "));
+    assert!(laptop.words(stranger).await[0].starts_with("Rides: "));
     assert_eq!(laptop.texts(stranger).await.len(), 1);
     let asked = laptop.asked("/sms/json").await;
     laptop.text(json!({"from": stranger, "to": dials(&conversation, 0), "text": "STOP"})).await;
@@ -178,12 +173,12 @@ async fn carrier_answers_key_words_itself_on_american_numbers() {
     };
     say(driver, 1, "Cancel").await;
     say(driver, 1, "HELP").await;
-    assert_eq!(words(&laptop, rider).await, ["HELP"]);
+    assert_eq!(laptop.words(rider).await, ["HELP"]);
     assert_eq!(laptop.asked("/sms/json").await, 1, "nobody is answered twice");
     assert!(read(&laptop, &conversation).await["participants"][1]["texts_stopped_at"].is_string());
     say(driver, 1, "START").await;
     say(rider, 0, "Hello").await;
-    assert_eq!(words(&laptop, driver).await, ["Hello"]);
+    assert_eq!(laptop.words(driver).await, ["Hello"]);
 }
 
 #[tokio::test]
@@ -198,7 +193,7 @@ async fn receipt_of_an_opt_out_makes_the_same_block() {
         assert!(read(&laptop, &conversation).await["participants"][1]["texts_stopped_at"].is_string());
         let asked = laptop.asked("/sms/json").await;
         write(&laptop, &conversation, 0, "hello?").await;
-        assert!(words(&laptop, RIDER).await[0].contains("gets no texts from this number"), "{format}");
+        assert!(laptop.words(RIDER).await[0].contains("gets no texts from this number"), "{format}");
         assert_eq!(laptop.asked("/sms/json").await, asked + 1, "only the explanation");
         // The same receipt after the person takes texts again, here and at the carrier.
         let pair = json!({"phone": DRIVER, "sender": dials(&conversation, 1), "opted_out": false});

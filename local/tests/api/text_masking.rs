@@ -22,21 +22,17 @@ async fn write(laptop: &Laptop, conversation: &Value, words: &str) -> Value {
     laptop.text(json!({"from": RIDER, "to": to, "text": words})).await[0].clone()
 }
 
-async fn words(laptop: &Laptop, phone: &str) -> Vec<String> {
-    laptop.texts(phone).await.iter().map(|message| text(message, "/text").to_owned()).collect()
-}
-
 #[tokio::test]
 async fn contact_details_in_a_text_are_redacted() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let conversation = laptop.create_with(json!({"text_masking": "redact"})).await;
     assert_eq!(conversation["text_masking"], "redact");
     write(&laptop, &conversation, DETAILS).await;
-    assert_eq!(words(&laptop, DRIVER).await, ["ring *** or write to ***, ***, at 16:30"]);
+    assert_eq!(laptop.words(DRIVER).await, ["ring *** or write to ***, ***, at 16:30"]);
     let shown = laptop.get(&format!("/conversations/{}", text(&conversation, "/id"))).await.body;
     assert_eq!((&shown["texts"][0]["masked"], &shown["text_masking"]), (&json!(3), &json!("redact")));
     write(&laptop, &conversation, "see you at 16:30").await;
-    assert_eq!(words(&laptop, DRIVER).await[1], "see you at 16:30");
+    assert_eq!(laptop.words(DRIVER).await[1], "see you at 16:30");
     laptop.table().await;
 }
 
@@ -48,11 +44,11 @@ async fn text_with_contact_details_is_refused_and_explained() {
     assert_eq!(sent["deliveries"], json!([200]));
     laptop.deliver_again(text(&sent, "/id"), json!({})).await;
     assert!(laptop.texts(DRIVER).await.is_empty());
-    let told = words(&laptop, RIDER).await;
+    let told = laptop.words(RIDER).await;
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("phone numbers, e-mail addresses and links are not passed on"), "{told:?}");
     write(&laptop, &conversation, "see you at 16:30").await;
-    assert_eq!(words(&laptop, DRIVER).await, ["see you at 16:30"]);
+    assert_eq!(laptop.words(DRIVER).await, ["see you at 16:30"]);
 }
 
 #[tokio::test]
@@ -65,7 +61,7 @@ async fn masking_changes_during_a_conversation() {
         let changed = laptop.patch(&path, &json!({"text_masking": masking})).await;
         assert_eq!(changed.status, 200, "{changed:?}");
         write(&laptop, &conversation, "ring 07700900009").await;
-        assert_eq!(words(&laptop, DRIVER).await.last().map(String::as_str), Some(expected));
+        assert_eq!(laptop.words(DRIVER).await.last().map(String::as_str), Some(expected));
     }
     assert_eq!(laptop.get(&path).await.body["text_masking"], "redact");
     for wrong in [json!("on"), json!(true), json!("REDACT")] {

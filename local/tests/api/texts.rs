@@ -27,11 +27,6 @@ async fn read(laptop: &Laptop, conversation: &Value) -> Value {
     read.body
 }
 
-/// Returns the words of the texts on a phone.
-async fn words(laptop: &Laptop, phone: &str) -> Vec<String> {
-    laptop.texts(phone).await.iter().map(|message| text(message, "/text").to_owned()).collect()
-}
-
 #[tokio::test]
 async fn text_reaches_the_other_one_from_the_mask_and_back() {
     let laptop = laptop().await;
@@ -44,7 +39,7 @@ async fn text_reaches_the_other_one_from_the_mask_and_back() {
     laptop.advance(1);
     let back = json!({"from": DRIVER, "to": received[0]["from"], "text": "Coming 🚕"});
     laptop.text(back).await;
-    assert_eq!(words(&laptop, RIDER).await, ["Coming 🚕"]);
+    assert_eq!(laptop.words(RIDER).await, ["Coming 🚕"]);
     let texts = read(&laptop, &conversation).await["texts"].clone();
     assert_eq!(texts.as_array().unwrap().len(), 2);
     for (position, side) in [(0, "b"), (1, "a")] {
@@ -72,7 +67,7 @@ async fn text_that_comes_again_is_passed_on_once() {
             assert_eq!(again["deliveries"], json!([200]), "{fault}");
         }
         laptop.advance(-21 * HOUR - 1);
-        assert_eq!(words(&laptop, DRIVER).await.iter().filter(|words| *words == fault).count(), 1, "{fault}");
+        assert_eq!(laptop.words(DRIVER).await.iter().filter(|words| *words == fault).count(), 1, "{fault}");
     }
     assert_eq!((laptop.texts(DRIVER).await.len(), laptop.texts(RIDER).await.len()), (4, 0), "nobody is told otherwise");
 }
@@ -95,7 +90,7 @@ async fn text_that_comes_hours_late_reaches_nobody_else() {
         .await;
     assert!([0, 1].map(|side| dials(&next, side)).contains(&dials(&first, 0)), "the same number: {next}");
     assert_eq!(laptop.deliver_again(text(&sent, "/id"), json!({})).await["deliveries"], json!([200]));
-    assert!(words(&laptop, other).await.is_empty() && words(&laptop, DRIVER).await.is_empty());
+    assert!(laptop.words(other).await.is_empty() && laptop.words(DRIVER).await.is_empty());
 }
 
 #[tokio::test]
@@ -109,7 +104,7 @@ async fn text_that_vonage_did_not_take_goes_with_a_later_delivery() {
     laptop.no_more_faults().await;
     laptop.advance(60);
     assert_eq!(laptop.deliver_again(text(&sent, "/id"), json!({})).await["deliveries"], json!([200]));
-    assert_eq!(words(&laptop, DRIVER).await, ["later"]);
+    assert_eq!(laptop.words(DRIVER).await, ["later"]);
 }
 
 #[tokio::test]
@@ -120,7 +115,7 @@ async fn text_whose_outcome_is_not_known_is_never_sent_again() {
     let sent = write(&laptop, &conversation, "maybe").await;
     assert_eq!(sent["deliveries"], json!([200]));
     laptop.deliver_again(text(&sent, "/id"), json!({})).await;
-    assert_eq!(words(&laptop, DRIVER).await, ["maybe"]);
+    assert_eq!(laptop.words(DRIVER).await, ["maybe"]);
     let shown = read(&laptop, &conversation).await["texts"][0].clone();
     assert_eq!((&shown["state"], &shown["reason"]), (&json!("unknown"), &json!("no response from Vonage")));
     // Its receipt finds it, although its id never came.
@@ -183,7 +178,7 @@ async fn stranger_is_told_once_a_day_that_nobody_gets_the_text() {
     assert_eq!(laptop.texts(stranger).await.len(), 2, "the next day");
     // A French phone is told in French.
     laptop.text(json!({"from": "33612345678", "to": number, "text": "bonjour"})).await;
-    assert!(words(&laptop, "33612345678").await[0].starts_with("Votre message"));
+    assert!(laptop.words("33612345678").await[0].starts_with("Votre message"));
     assert!(laptop.texts(DRIVER).await.is_empty() && laptop.texts(RIDER).await.is_empty());
 }
 
@@ -218,10 +213,10 @@ async fn ended_blocked_limited_and_one_way_hold_for_texts() {
     assert_eq!(laptop.patch(&path, &json!({"blocked": "a"})).await.status, 200);
     write(&laptop, &ended, "blocked").await;
     assert!(laptop.texts(DRIVER).await.is_empty());
-    assert!(words(&laptop, RIDER).await[0].contains("cannot deliver your message"));
+    assert!(laptop.words(RIDER).await[0].contains("cannot deliver your message"));
     assert_eq!(laptop.patch(&path, &json!({"blocked": null})).await.status, 200);
     write(&laptop, &ended, "free").await;
-    assert_eq!(words(&laptop, DRIVER).await, ["free"]);
+    assert_eq!(laptop.words(DRIVER).await, ["free"]);
     assert_eq!(laptop.delete(&path).await.status, 200);
     laptop.advance(25 * HOUR);
     let over = laptop.create_with(json!({"max_calls": 1, "expires_in": 60})).await;
@@ -236,9 +231,9 @@ async fn ended_blocked_limited_and_one_way_hold_for_texts() {
     let received = laptop.texts(receiver).await;
     assert_eq!((received.len(), &received[0]["text"]), (1, &json!("on my way")));
     laptop.text(json!({"from": receiver, "to": received[0]["from"], "text": "thanks"})).await;
-    assert!(words(&laptop, caller).await.is_empty());
-    assert!(words(&laptop, receiver).await[1].contains("cannot deliver your message"));
-    assert_eq!(words(&laptop, DRIVER).await, ["free"]);
+    assert!(laptop.words(caller).await.is_empty());
+    assert!(laptop.words(receiver).await[1].contains("cannot deliver your message"));
+    assert_eq!(laptop.words(DRIVER).await, ["free"]);
 }
 
 #[tokio::test]
@@ -247,7 +242,7 @@ async fn late_writer_is_told_that_the_conversation_is_over() {
     let conversation = laptop.create_with(json!({})).await;
     assert_eq!(laptop.delete(&format!("/conversations/{}", text(&conversation, "/id"))).await.status, 200);
     write(&laptop, &conversation, "one more thing").await;
-    assert!(words(&laptop, RIDER).await[0].contains("has ended"), "{:?}", words(&laptop, RIDER).await);
+    assert!(laptop.words(RIDER).await[0].contains("has ended"), "{:?}", laptop.words(RIDER).await);
     assert!(laptop.texts(DRIVER).await.is_empty());
 }
 
@@ -261,9 +256,9 @@ async fn text_goes_to_the_first_phone_in_its_hours() {
     let conversation = laptop.create_with(order).await;
     laptop.advance(120);
     write(&laptop, &conversation, "anybody?").await;
-    assert_eq!((words(&laptop, first).await.len(), words(&laptop, second).await), (0, vec!["anybody?".to_owned()]));
+    assert_eq!((laptop.words(first).await.len(), laptop.words(second).await), (0, vec!["anybody?".to_owned()]));
     laptop.text(json!({"from": second, "to": dials(&conversation, 1), "text": "me"})).await;
-    assert_eq!(words(&laptop, RIDER).await, ["me"]);
+    assert_eq!(laptop.words(RIDER).await, ["me"]);
 }
 
 #[tokio::test]
@@ -278,7 +273,7 @@ async fn shape_of_the_sms_api_is_taken_with_its_own_signature_only() {
             let told = laptop.text(sent).await;
             let is_taken = told[0]["deliveries"] == json!([200]);
             assert_eq!(is_taken, taken, "{words}: {told:?}");
-            assert_eq!(self::words(&laptop, DRIVER).await.contains(&words), taken, "{words}");
+            assert_eq!(laptop.words(DRIVER).await.contains(&words), taken, "{words}");
         }
     }
     // Vonage asks without parameters when a number is linked.
@@ -300,14 +295,14 @@ async fn parts_of_a_long_text_are_passed_on_as_they_come() {
         laptop.text(text).await.len()
     };
     assert_eq!(send(json!({"arrive": [3, 1]})).await, 2, "the second one never comes");
-    let received = words(&laptop, DRIVER).await;
+    let received = laptop.words(DRIVER).await;
     assert_eq!(received, [format!("(3/3) {}", "c".repeat(20)), format!("(1/3) {}", "a".repeat(153))]);
     assert_eq!(send(json!({"unnamed": true})).await, 3, "a network without concat");
-    assert_eq!(words(&laptop, DRIVER).await[2..], ["a".repeat(153), "b".repeat(153), "c".repeat(20)]);
+    assert_eq!(laptop.words(DRIVER).await[2..], ["a".repeat(153), "b".repeat(153), "c".repeat(20)]);
     // The Messages API joins them.
     laptop.advance(1);
     write(&laptop, &conversation, &long).await;
-    assert_eq!(words(&laptop, DRIVER).await[5], long);
+    assert_eq!(laptop.words(DRIVER).await[5], long);
     assert_eq!(read(&laptop, &conversation).await["texts"][0]["segments"], 3);
 }
 
@@ -358,7 +353,7 @@ async fn picture_is_not_dropped_in_silence() {
     for _ in 0..2 {
         assert_eq!(laptop.signed_post("/webhooks/message", &picture.to_string()).await.status, 200);
     }
-    assert!(words(&laptop, RIDER).await[0].contains("cannot deliver your message"));
+    assert!(laptop.words(RIDER).await[0].contains("cannot deliver your message"));
     assert_eq!((laptop.texts(RIDER).await.len(), laptop.texts(DRIVER).await.len()), (1, 0));
 }
 
@@ -373,7 +368,7 @@ async fn phones_that_answer_by_themselves_come_to_an_end() {
     write(&laptop, &conversation, "Hello").await;
     // 60 in each direction, and the explanation to the one whose text is the 61st.
     assert_eq!((laptop.texts(DRIVER).await.len(), laptop.texts(RIDER).await.len()), (60, 61));
-    let last = words(&laptop, RIDER).await.pop().unwrap();
+    let last = laptop.words(RIDER).await.pop().unwrap();
     assert!(last.contains("too many messages"), "{last}");
     // The rider's phone answers the explanation too, and is not told again.
     let items = laptop.items().await;
@@ -395,7 +390,7 @@ async fn texts_of_a_day_have_a_limit_in_each_direction() {
     }
     assert_eq!(laptop.texts(DRIVER).await.len(), 300);
     laptop.text(json!({"from": DRIVER, "to": dials(&conversation, 1), "text": "so many"})).await;
-    assert_eq!(words(&laptop, RIDER).await.last().unwrap(), "so many");
+    assert_eq!(laptop.words(RIDER).await.last().unwrap(), "so many");
     laptop.advance(24 * HOUR);
     write(&laptop, &conversation, "the next day").await;
     assert_eq!(laptop.texts(DRIVER).await.len(), 301);
@@ -413,7 +408,7 @@ async fn text_that_was_not_sent_does_not_count() {
     }
     laptop.no_more_faults().await;
     laptop.deliver_again(text(&sent, "/id"), json!({})).await;
-    assert_eq!(words(&laptop, DRIVER).await, ["later"], "none of its 80 deliveries counts");
+    assert_eq!(laptop.words(DRIVER).await, ["later"], "none of its 80 deliveries counts");
 }
 
 #[tokio::test]
@@ -422,7 +417,7 @@ async fn text_of_1600_characters_is_passed_on_in_segments() {
     for (words_of_it, segments) in [("a".repeat(1600), 11), ("ж".repeat(1600), 24), ("😀".repeat(800), 25)] {
         let conversation = laptop.create_with(json!({"max_calls": 1})).await;
         write(&laptop, &conversation, &words_of_it).await;
-        assert_eq!(words(&laptop, DRIVER).await.pop().unwrap(), words_of_it);
+        assert_eq!(laptop.words(DRIVER).await.pop().unwrap(), words_of_it);
         let shown = read(&laptop, &conversation).await["texts"][0].clone();
         assert_eq!((&shown["state"], &shown["segments"]), (&json!("sent"), &json!(segments)), "{shown}");
         let price: f64 = shown["price"].as_f64().or_else(|| shown["price"].as_str()?.parse().ok()).unwrap();
@@ -443,8 +438,8 @@ async fn text_that_vonage_refuses_as_too_long_is_told_to_its_writer() {
         write(&laptop, &conversation, &"b".repeat(length)).await;
         laptop.advance(1);
     }
-    assert_eq!(words(&laptop, DRIVER).await, ["b".repeat(3200)]);
-    assert!(words(&laptop, RIDER).await[0].contains("cannot deliver your message"));
+    assert_eq!(laptop.words(DRIVER).await, ["b".repeat(3200)]);
+    assert!(laptop.words(RIDER).await[0].contains("cannot deliver your message"));
     let shown = read(&laptop, &conversation).await["texts"][0].clone();
     assert_eq!(shown["state"], "failed");
     assert!(text(&shown, "/reason").contains("too long"), "{shown}");

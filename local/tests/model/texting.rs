@@ -31,7 +31,7 @@ const REPEATED_FOR: SignedDuration = SignedDuration::from_hours(48);
 /// Difference of clocks for which a text may be older than its route.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
 
-/// What happens to texts in a step.
+/// The events of texts in a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Texting {
     /// A phone texts a number. Its first delivery may fail to arrive.

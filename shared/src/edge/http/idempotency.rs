@@ -37,9 +37,7 @@ impl RequestHasher {
         request: &Request,
         conversation: ConversationId,
     ) -> Result<IdempotentRequest, Problem> {
-        let key = read(request)?.ok_or_else(|| Problem::invalid(HEADER, "This header is required."))?;
-        let key = [conversation.to_string().as_bytes(), b":", key].concat();
-        Ok(self.hashed(request, "call", &key))
+        self.required(request, "call", conversation)
     }
 
     /// The same, for a request to write a text.
@@ -48,9 +46,19 @@ impl RequestHasher {
         request: &Request,
         conversation: ConversationId,
     ) -> Result<IdempotentRequest, Problem> {
+        self.required(request, "text", conversation)
+    }
+
+    /// Returns the hashes of a request that needs the header. A key stands for one request of each purpose and conversation.
+    fn required(
+        &self,
+        request: &Request,
+        purpose: &str,
+        conversation: ConversationId,
+    ) -> Result<IdempotentRequest, Problem> {
         let key = read(request)?.ok_or_else(|| Problem::invalid(HEADER, "This header is required."))?;
         let key = [conversation.to_string().as_bytes(), b":", key].concat();
-        Ok(self.hashed(request, "text", &key))
+        Ok(self.hashed(request, purpose, &key))
     }
 
     fn hashed(&self, request: &Request, purpose: &str, key: &[u8]) -> IdempotentRequest {

@@ -196,13 +196,13 @@ impl TextRelay {
         let claimed =
             RelayedText { masked, words, ..RelayedText::claimed(relay.from, segments, inbound.record.clone(), now) };
         let to = Some((&relay.present_as, &relay.to));
+        let reference_of = |text: &RelayedText| TextReference { conversation: relay.conversation, text: text.id };
         let claim = match self.store.claim_text(relay.conversation, &claimed, relay.quarantined_until, to).await? {
             TextClaim::Withheld(why) => {
                 let withheld = RelayedText::withheld(relay.from, segments, inbound.record.clone(), why, now);
                 match self.store.claim_text(relay.conversation, &withheld, relay.quarantined_until, None).await? {
                     TextClaim::Claimed => {
-                        let reference = TextReference { conversation: relay.conversation, text: withheld.id };
-                        self.events.tell(&self.store, reference, Occasion::Relayed, now).await?;
+                        self.events.tell(&self.store, reference_of(&withheld), Occasion::Relayed, now).await?;
                         return Ok(Relayed::Withheld(why));
                     }
                     other => other,
@@ -219,13 +219,12 @@ impl TextRelay {
             TextClaim::Known(known) => {
                 // The run that sent it may have ended before the backend was told.
                 if let Some(known) = known {
-                    let reference = TextReference { conversation: relay.conversation, text: known.id };
-                    self.events.tell(&self.store, reference, Occasion::Relayed, now).await?;
+                    self.events.tell(&self.store, reference_of(&known), Occasion::Relayed, now).await?;
                 }
                 return Ok(Relayed::Repeated);
             }
         }
-        let reference = TextReference { conversation: relay.conversation, text: claimed.id };
+        let reference = reference_of(&claimed);
         let (relayed, outcome) = match self.texts.relay(&relay.present_as, &relay.to, text, reference).await {
             Ok(parts) => (Relayed::Sent, TextOutcome::Accepted(parts)),
             Err(error) if error.may_pass() => {

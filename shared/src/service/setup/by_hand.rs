@@ -1,4 +1,4 @@
-//! What has to be done by hand, because no API of Vonage does it.
+//! The work that is left for people, because no API of Vonage does it.
 
 use serde::Serialize;
 

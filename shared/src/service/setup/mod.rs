@@ -52,7 +52,7 @@ pub struct Setup<'a> {
     pub now: Timestamp,
 }
 
-/// What was done, or is to be done.
+/// The state of the application after a set-up, or after the one that a dry run plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -71,7 +71,7 @@ pub struct Done {
     pub id: Option<String>,
     /// Its name.
     pub name: String,
-    /// What was done.
+    /// The fate of the application.
     pub state: State,
     /// The settings that changed, or would change.
     pub changes: Vec<Change>,
