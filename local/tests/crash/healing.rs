@@ -48,14 +48,27 @@ fn kinds(laptop: &Laptop) -> BTreeSet<(String, String)> {
     events.iter().map(|event| (string(&event["detail-type"]), healed(event))).collect()
 }
 
+/// Creates a conversation, and returns the number that the rider dials.
+async fn dialled(laptop: &Laptop) -> String {
+    let body = json!({"participants": [{"number": format!("+{RIDER}")}, {"number": "+447700900002"}]});
+    let created = Functions::of(laptop).answer::<CreateConversation>(&events::creation(&body, None)).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    string(&created.body["participants"][0]["dials"])
+}
+
+/// Checks that the next run of the schedule sends no text and no event.
+async fn assert_that_is_all(laptop: &Laptop, texts: Vec<String>) {
+    let before = laptop.stack.bus.events().len();
+    laptop.advance(61);
+    Functions::of(laptop).tick().await;
+    assert_eq!((changes(laptop).await, laptop.stack.bus.events().len()), (texts, before));
+}
+
 #[tokio::test]
 async fn conversation_is_healed_once_in_spite_of_a_crash() {
     at_every_request("the schedule, healing", 25, async |mut scenario: Scenario| {
         let laptop = builder().numbers("GB", 3).start().await;
-        let body = json!({"participants": [{"number": format!("+{RIDER}")}, {"number": "+447700900002"}]});
-        let created = Functions::of(&laptop).answer::<CreateConversation>(&events::creation(&body, None)).await;
-        assert_eq!(created.status, 201, "{created:?}");
-        let old = string(&created.body["participants"][0]["dials"]);
+        let old = dialled(&laptop).await;
         let taken = laptop.vonage_form("/number/cancel", &[("country", "GB"), ("msisdn", &old)]).await;
         assert_eq!(taken.status, 200);
         scenario.run(&laptop, async |functions| drop(functions.tick().await)).await;
@@ -66,10 +79,7 @@ async fn conversation_is_healed_once_in_spite_of_a_crash() {
         let expected = [("Dialled number lost", "true"), ("Number lost", "")];
         assert_eq!(kinds(&laptop), expected.map(|(kind, healed)| (kind.to_owned(), healed.to_owned())).into());
 
-        let before = laptop.stack.bus.events().len();
-        laptop.advance(61);
-        Functions::of(&laptop).tick().await;
-        assert_eq!((changes(&laptop).await, laptop.stack.bus.events().len()), (texts, before));
+        assert_that_is_all(&laptop, texts).await;
         scenario
     })
     .await;
@@ -79,10 +89,7 @@ async fn conversation_is_healed_once_in_spite_of_a_crash() {
 async fn rotation_is_done_once_in_spite_of_a_crash() {
     at_every_request("a rotation, and the schedule after it", 25, async |mut scenario: Scenario| {
         let laptop = builder().numbers("GB", 3).start().await;
-        let body = json!({"participants": [{"number": format!("+{RIDER}")}, {"number": "+447700900002"}]});
-        let created = Functions::of(&laptop).answer::<CreateConversation>(&events::creation(&body, None)).await;
-        assert_eq!(created.status, 201, "{created:?}");
-        let old = string(&created.body["participants"][0]["dials"]);
+        let old = dialled(&laptop).await;
         let rotate = events::rotate(&old);
         scenario
             .run(&laptop, async |functions| {
@@ -97,10 +104,7 @@ async fn rotation_is_done_once_in_spite_of_a_crash() {
         let texts = moved_once(&laptop, &old).await;
         let expected = [("Dialled number rotated", "true"), ("Number rotated", "")];
         assert_eq!(kinds(&laptop), expected.map(|(kind, moved)| (kind.to_owned(), moved.to_owned())).into());
-        let before = laptop.stack.bus.events().len();
-        laptop.advance(61);
-        Functions::of(&laptop).tick().await;
-        assert_eq!((changes(&laptop).await, laptop.stack.bus.events().len()), (texts, before));
+        assert_that_is_all(&laptop, texts).await;
         scenario
     })
     .await;
