@@ -151,6 +151,13 @@ impl Laptop {
         self.clock.advance(SignedDuration::from_secs(seconds));
     }
 
+    /// Moves the clock to noon (UTC) of the next day, for a test of what is counted by day: its first clock is that of the
+    /// machine, which may be close to midnight.
+    pub fn advance_to_noon(&self) {
+        let second = self.clock.now().as_second();
+        self.advance(86_400 - second.rem_euclid(86_400) + 43_200);
+    }
+
     /// Rents numbers until the pool has `count` of `country`.
     pub async fn rent(&self, country: &str, count: usize) {
         let answer = self.post("/numbers", &json!({"country": country, "count": count})).await;

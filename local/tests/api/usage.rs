@@ -2,7 +2,6 @@
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use shared::clock::Clock;
 use testkit::{DRIVER, Laptop, RIDER, conversation, string, text};
 
 const USED_UP: &str = "Sorry, this conversation has used up its calls, so your call cannot be connected. Goodbye.";
@@ -182,12 +181,6 @@ async fn limit_of_change_counts_from_then_on() {
 const TOMORROW: &str = "Sorry, this conversation has used up its calls for today, so your call cannot be connected. Please call \
                         again tomorrow. Goodbye.";
 
-/// Moves the clock to noon of the next day.
-fn wait_for_noon(laptop: &Laptop) {
-    let second = laptop.clock.now().as_second();
-    laptop.advance(86_400 - second.rem_euclid(86_400) + 43_200);
-}
-
 /// Like [`connects`], for a call that may be one too many of its day.
 async fn connects_today(laptop: &Laptop, conversation: &Value, side: usize) -> bool {
     let participant = &read(laptop, conversation).await["participants"][side];
@@ -205,7 +198,7 @@ async fn connects_today(laptop: &Laptop, conversation: &Value, side: usize) -> b
 #[tokio::test]
 async fn third_call_of_a_day_of_two_is_connected_tomorrow() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
-    wait_for_noon(&laptop);
+    laptop.advance_to_noon();
     let created = create(&laptop, json!({"max_calls_per_day": 2, "expires_in": 864_000})).await;
     assert_eq!((&created["max_calls_per_day"], created.get("paused_until")), (&json!(2), None));
     for day in 0..3 {
@@ -217,7 +210,7 @@ async fn third_call_of_a_day_of_two_is_connected_tomorrow() {
         assert!(text(&paused, "/paused_until").ends_with("T00:00:00Z"), "{paused}");
         assert_eq!(paused.get("limit_reached_at"), None, "{paused}");
         laptop.table().await;
-        wait_for_noon(&laptop);
+        laptop.advance_to_noon();
         let next = read(&laptop, &created).await;
         assert_eq!((next.get("paused_until"), &next["usage"]["calls_today"]), (None, &json!(0)));
     }
@@ -226,7 +219,7 @@ async fn third_call_of_a_day_of_two_is_connected_tomorrow() {
 #[tokio::test]
 async fn limit_of_a_day_is_kept_and_raised_by_changes() {
     let laptop = Laptop::builder().numbers("GB", 3).start().await;
-    wait_for_noon(&laptop);
+    laptop.advance_to_noon();
     let created = create(&laptop, json!({"max_calls_per_day": 1})).await;
     assert!(connects_today(&laptop, &created, 0).await && !connects_today(&laptop, &created, 0).await);
     for other in [
@@ -254,7 +247,7 @@ async fn limit_of_a_day_is_kept_and_raised_by_changes() {
 #[tokio::test]
 async fn deployment_has_a_limit_of_a_day_and_no_limit_stores_nothing() {
     let laptop = Laptop::builder().env(&[("DEFAULT_MAX_CALLS_PER_DAY", "1")]).numbers("GB", 2).start().await;
-    wait_for_noon(&laptop);
+    laptop.advance_to_noon();
     let usual = create(&laptop, json!({})).await;
     assert_eq!(usual["max_calls_per_day"], 1);
     assert!(connects_today(&laptop, &usual, 0).await && !connects_today(&laptop, &usual, 1).await);
