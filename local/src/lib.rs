@@ -1,6 +1,8 @@
 //! The laptop stack: the functions behind a gateway, an embedded DynamoDB and a simulator of Vonage, all in one process.
 //! It also has what tests and the bench share. Nothing here is deployed.
 
+mod aws_command;
+pub mod commands;
 mod connection;
 pub mod decision_backend;
 pub mod demo;

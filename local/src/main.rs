@@ -1,13 +1,16 @@
 //! `cargo run` starts masked calling on a laptop. `cargo run -- demo` runs one conversation and checks every step.
 
+use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use local::commands::{self, ApiCommand};
 use local::settings::Settings;
-use local::stack::{Options, Stack, StartError};
+use local::stack::{Options, Stack};
 use local::{demo, doctor, gateway, restore, setup, words};
 use shared::clock;
 use shared::config::Environment;
@@ -16,31 +19,48 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Masked calling on a laptop: the Lambda functions behind a gateway, DynamoDB and a Vonage simulator, in one process.
+/// Masked calling. Without a command it starts the laptop stack: the Lambda functions behind a gateway, DynamoDB and a Vonage
+/// simulator, in one process
 #[derive(Parser)]
-#[command(name = "maskline", version)]
+#[command(name = "maskline", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
-    /// Port of the gateway; 0 takes a free one
-    #[arg(long, default_value_t = 3000)]
-    port: u16,
+    #[command(flatten)]
+    up: Up,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// The options of the laptop stack.
+#[derive(Args)]
+struct Up {
+    #[command(flatten)]
+    ports: Ports,
     /// Port of DynamoDB; 0 takes a free one
     #[arg(long, default_value_t = 8000)]
     dynamodb_port: u16,
-    /// Port of the Vonage simulator; 0 takes a free one
-    #[arg(long, default_value_t = 4000)]
-    vonage_port: u16,
     /// Address to listen on; 0.0.0.0 also lets containers in
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen: IpAddr,
     /// File to keep the table in; without it the table is in memory
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    #[command(subcommand)]
-    command: Option<Command>,
+}
+
+/// The ports of a laptop stack that others talk to.
+#[derive(Args)]
+struct Ports {
+    /// Port of the gateway; 0 takes a free one
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+    /// Port of the Vonage simulator; 0 takes a free one
+    #[arg(long, default_value_t = 4000)]
+    vonage_port: u16,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Start the laptop stack, and keep it running
+    Up(Up),
     /// Run one conversation on free ports, check every step, and exit with 1 if one fails
     Demo {
         /// Show every feature of a call as well
@@ -50,8 +70,11 @@ enum Command {
     /// Repair the restored table TABLE_NAME by the journal JOURNAL_TABLE_NAME, and exit with 1 if something is left to do. Run it
     /// before the table is deployed; docs/operations.md has the whole procedure. With --data, first restore a copy of that file
     Restore {
+        /// File with the laptop's table
+        #[arg(long, value_name = "FILE", requires = "copy")]
+        data: Option<PathBuf>,
         /// Copy of the data file, made at the time to go back to
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", requires = "data")]
         copy: Option<PathBuf>,
         /// Name of the table that the copy is restored to
         #[arg(long, default_value = "maskline-restored", value_name = "NAME")]
@@ -67,11 +90,23 @@ enum Command {
     Setup(setup::Arguments),
     /// Examine an account and a deployment, say what to do about each finding, and exit with 1 if one is an error
     #[command(after_help = DOCTOR_EXAMPLE)]
-    Doctor(doctor::Arguments),
+    Doctor {
+        #[command(flatten)]
+        ports: Ports,
+        #[command(flatten)]
+        options: doctor::Arguments,
+    },
     /// Check a file of words of your own as WORDS_FILE, with the BRAND of the environment, and exit with 1 if something is wrong
     Words {
         /// The file
         file: PathBuf,
+    },
+    #[command(flatten)]
+    Api(ApiCommand),
+    /// Print the completions of these commands for a shell: `source <(maskline completions bash)`
+    Completions {
+        /// The shell
+        shell: Shell,
     },
 }
 
@@ -116,63 +151,63 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments, environment: &Environment) -> Result<(), String> {
     let settings = Settings::of(environment);
     match arguments.command {
+        None => serve(arguments.up, settings).await,
+        Some(Command::Up(up)) => serve(up, settings).await,
         Some(Command::Demo { full }) => {
             log(LevelFilter::OFF);
             let story = if full { demo::Story::Full } else { demo::Story::Short };
-            demo::run(settings, story).await.map_err(|error| error.to_string())
+            demo::run(settings, story).await.map_err(text)
         }
-        Some(Command::Sign { file }) => sign(&file, &settings),
+        Some(Command::Sign { file }) => {
+            let event = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+            let signed =
+                gateway::sign_event(&event, &settings).map_err(|error| format!("{}: {error}", file.display()))?;
+            show(&format!("{signed}\n"))
+        }
         Some(Command::Setup(options)) => {
             log(LevelFilter::OFF);
             let report = setup::run(&options, environment).await?;
-            if options.json {
-                println!("{:#}", report.json())
-            } else {
-                print!("{report}")
-            }
-            Ok(())
+            show(&if options.json { format!("{:#}\n", report.json()) } else { report.to_string() })
         }
-        Some(Command::Doctor(options)) => {
+        Some(Command::Doctor { ports, options }) => {
             log(LevelFilter::OFF);
-            let examined = doctor::environment(&options, environment, arguments.port, arguments.vonage_port);
-            let findings = doctor::examine(&examined, clock::system()).await.map_err(|error| error.to_string())?;
-            if options.json {
-                println!("{:#}", findings.json())
-            } else {
-                print!("{findings}")
-            }
+            let examined = doctor::environment(&options, environment, ports.port, ports.vonage_port);
+            let findings = doctor::examine(&examined, clock::system()).await.map_err(text)?;
+            show(&if options.json { format!("{:#}\n", findings.json()) } else { findings.to_string() })?;
             if findings.is_healthy() { Ok(()) } else { Err("something does not work; see above".to_owned()) }
         }
-        Some(Command::Words { file }) => {
-            print!("{}", words::check(&file, environment)?);
-            Ok(())
-        }
-        Some(Command::Restore { copy, table }) => {
+        Some(Command::Words { file }) => show(&words::check(&file, environment)?),
+        Some(Command::Restore { data, copy, table }) => {
             log(LevelFilter::ERROR);
-            let restored = match (arguments.data, copy) {
-                (Some(data), Some(copy)) => {
-                    let copied = restore::Copied { data, copy, table };
-                    restore::on_laptop(copied, settings, clock::system()).await
-                }
-                (None, None) => restore::repair(environment, clock::system()).await,
-                _ => return Err("--data and --copy go together".to_owned()),
+            let copied = data.zip(copy).map(|(data, copy)| restore::Copied { data, copy, table });
+            let restored = match copied {
+                Some(copied) => restore::on_laptop(copied, settings, clock::system()).await,
+                None => restore::repair(environment, clock::system()).await,
             };
-            let restored = restored.map_err(|error| error.to_string())?;
-            print!("{}", restore::report(&restored));
+            let restored = restored.map_err(text)?;
+            show(&restore::report(&restored))?;
             if restored.is_complete() { Ok(()) } else { Err("something is left to do; see above".to_owned()) }
         }
-        None => {
-            log(telemetry::level(settings.taken()).map_err(|error| error.to_string())?);
-            serve(arguments, settings).await.map_err(|error| error.to_string())
+        Some(Command::Api(command)) => show(&commands::run(&command, environment).await.map_err(text)?),
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "maskline", &mut script);
+            show(&String::from_utf8_lossy(&script))
         }
     }
 }
 
-fn sign(file: &Path, settings: &Settings) -> Result<(), String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let signed = gateway::sign_event(&text, settings).map_err(|error| format!("{}: {error}", file.display()))?;
-    println!("{signed}");
-    Ok(())
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// Prints a text. A reader that has gone, such as `head`, is no error.
+fn show(text: &str) -> Result<(), String> {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("the output cannot be written: {error}")),
+        _ => Ok(()),
+    }
 }
 
 /// Sends logs of `level` and above to standard error.
@@ -183,23 +218,26 @@ fn log(level: LevelFilter) {
     tracing_subscriber::registry().with(lines).with(filter).init();
 }
 
-async fn serve(arguments: Arguments, settings: Settings) -> Result<(), StartError> {
-    let Arguments { port, dynamodb_port, vonage_port, listen, data, command: _ } = arguments;
+async fn serve(up: Up, settings: Settings) -> Result<(), String> {
+    log(telemetry::level(settings.taken()).map_err(text)?);
+    let Up { ports: Ports { port, vonage_port }, dynamodb_port, listen, data } = up;
     let schedule = Some(Duration::from_secs(60));
     let options = Options { listen, port, dynamodb_port, vonage_port, data, schedule, settings, ..Options::default() };
-    let stack = Stack::start(options).await?;
-    println!("Maskline         {}", stack.gateway_url);
-    println!("DynamoDB         {}", stack.dynamodb_url);
-    println!("Vonage simulator {}", stack.vonage_url);
-    println!("\nTry next:");
-    println!(r#"  curl {}/numbers -d '{{"country":"GB","count":2}}'"#, stack.gateway_url);
-    println!(
-        r#"  curl {}/conversations -d '{{"participants":[{{"number":"+44 7700 900001","label":"your rider"}},{{"number":"+44 7700 900002","label":"your driver"}}]}}'"#,
-        stack.gateway_url
-    );
-    println!(r#"  curl {}/simulator/calls -d '{{"from":"447700900001","to":"447451000001"}}'"#, stack.vonage_url);
+    let stack = Stack::start(options).await.map_err(text)?;
+    let Stack { gateway_url, dynamodb_url, vonage_url, .. } = &stack;
+    show(&format!(
+        r#"Maskline         {gateway_url}
+DynamoDB         {dynamodb_url}
+Vonage simulator {vonage_url}
+
+Try next, in another terminal (`maskline conversations --help` has commands for the same):
+  curl {gateway_url}/numbers -d '{{"country":"GB","count":2}}'
+  curl {gateway_url}/conversations -d '{{"participants":[{{"number":"+44 7700 900001","label":"your rider"}},{{"number":"+44 7700 900002","label":"your driver"}}]}}'
+  curl {vonage_url}/simulator/calls -d '{{"from":"447700900001","to":"447451000001"}}'
+"#
+    ))?;
     stop_signal().await;
-    println!("\nStopping.");
+    show("\nStopping.\n")?;
     stack.stop().await;
     Ok(())
 }

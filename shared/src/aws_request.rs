@@ -36,7 +36,7 @@ pub(crate) struct AwsService {
 
 /// The signer of requests to one AWS service. It needs no HTTP client.
 #[derive(Debug)]
-pub(crate) struct AwsSigner {
+pub struct AwsSigner {
     /// The service's name in signatures.
     name: &'static str,
     region: String,
@@ -58,8 +58,12 @@ pub enum AwsError {
 }
 
 impl AwsSigner {
-    /// Reads the region and the credentials. `name` is the service's.
-    pub(crate) fn new(env: &Environment, name: &'static str) -> Result<Self, ConfigError> {
+    /// Reads the region and the credentials from `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is set,
+    /// `AWS_SESSION_TOKEN`. `name` is the service's.
+    ///
+    /// # Errors
+    /// A variable is missing.
+    pub fn new(env: &Environment, name: &'static str) -> Result<Self, ConfigError> {
         let (id, secret) = (env.required("AWS_ACCESS_KEY_ID")?, env.required("AWS_SECRET_ACCESS_KEY")?);
         let credentials = Credentials::new(id, secret, env.optional("AWS_SESSION_TOKEN"), None, "environment");
         Ok(Self { name, region: env.required("AWS_REGION")?, credentials })
@@ -81,6 +85,13 @@ impl AwsSigner {
         let mut presigned = Url::parse(url).ok()?;
         presigned.query_pairs_mut().extend_pairs(parameters);
         Some(presigned.into())
+    }
+
+    /// Returns the headers that sign a request with this body, made now; `None` if the request makes no sense.
+    pub fn headers(&self, method: &str, url: &str, body: &[u8]) -> Option<Vec<(String, String)>> {
+        let request = SignableRequest::new(method, url, std::iter::empty(), SignableBody::Bytes(body)).ok()?;
+        let signed = self.sign(request, self.settings(), SystemTime::now())?;
+        Some(signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
     fn settings(&self) -> SigningSettings {

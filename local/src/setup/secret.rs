@@ -1,14 +1,12 @@
-//! The deployment's secret in AWS Secrets Manager, read and written by the program `aws`: it has the credentials, profiles and
-//! regions of whoever runs it. Secrets go through its standard input, never into its arguments, which every process can read.
+//! The deployment's secret in AWS Secrets Manager, read and written by the program `aws`.
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::Arguments;
+use crate::aws_command::AwsCommand;
 
 /// The fate of the secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -80,20 +78,8 @@ fn refused(error: &str) -> String {
 
 /// Runs `aws secretsmanager`. Returns its output, or what it says about a failure.
 fn aws(program: &Path, options: &[&str], input: &str) -> Result<Result<String, String>, String> {
-    let unusable = |error| format!("the program aws cannot be run ({error}); leave --secret out to see the commands");
-    let mut child = Command::new(program)
-        .arg("secretsmanager")
-        .args(options)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(unusable)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A program that does not read it says why.
-        let _ = stdin.write_all(input.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(unusable)?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) })
+    let aws = AwsCommand { program, profile: None, region: None };
+    let options: Vec<&str> = std::iter::once("secretsmanager").chain(options.iter().copied()).collect();
+    aws.run(&options, input)
+        .map_err(|error| format!("the program aws cannot be run ({error}); leave --secret out to see the commands"))
 }

@@ -194,7 +194,7 @@ async fn command_exits_by_its_findings() {
             let program = move || {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_maskline"));
                 command
-                    .args(["--port", &ports[0], "--vonage-port", &ports[1], "doctor", "--json"])
+                    .args(["doctor", "--port", &ports[0], "--vonage-port", &ports[1], "--json"])
                     .envs(variables)
                     .output()
             };

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod answer;
+mod api_commands;
 mod backend_texts;
 mod block;
 mod calls_pages;

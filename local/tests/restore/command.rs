@@ -26,16 +26,16 @@ async fn command_restores_a_copied_data_file() {
     laptop.stack.stop().await;
 
     let [data, backup] = [&data, &backup].map(|file| file.to_str().unwrap().to_owned());
-    let restore = ["--data", &data, "restore", "--copy", &backup];
+    let restore = ["restore", "--data", &data, "--copy", &backup];
     for kept in ["2 route keys", "0 route keys"] {
         let done = maskline(&restore, &[]);
         let printed = String::from_utf8(done.stdout.clone()).unwrap();
         assert!(done.status.success() && printed.contains(kept), "{done:?}");
     }
     for (arguments, reason) in [
-        (vec!["--data", &data, "restore"], "go together"),
-        (vec!["--data", &data, "restore", "--copy", "/no/such/file"], "no file"),
-        (vec!["--data", &data, "restore", "--copy", &backup, "--table", "maskline"], "present one"),
+        (vec!["restore", "--data", &data], "--copy <FILE>"),
+        (vec!["restore", "--data", &data, "--copy", "/no/such/file"], "no file"),
+        (vec!["restore", "--data", &data, "--copy", &backup, "--table", "maskline"], "present one"),
         (vec!["restore"], "TABLE_NAME is not set"),
     ] {
         let refused = maskline(&arguments, &[]);
