@@ -90,6 +90,8 @@ struct Rule<F> {
     skip: u32,
     times: u32,
     fault: F,
+    /// The rule as it was given.
+    given: Value,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,9 +158,18 @@ impl FaultRule {
         }
     }
 
-    fn rule<F: DeserializeOwned>(self, target: Target) -> Result<Rule<F>, InvalidRule> {
+    fn rule<F: DeserializeOwned>(self, target: Target, given: Value) -> Result<Rule<F>, InvalidRule> {
         let fault = serde_json::from_value(self.fault)?;
-        Ok(Rule { target, contains: self.contains, skip: self.skip, times: self.times, fault })
+        Ok(Rule { target, contains: self.contains, skip: self.skip, times: self.times, fault, given })
+    }
+}
+
+impl<F> Rule<F> {
+    /// Returns the rule as it was given, with what is left of its counts.
+    fn left(&self) -> Value {
+        let mut left = self.given.clone();
+        (left["skip"], left["times"]) = (self.skip.into(), self.times.into());
+        left
     }
 }
 
@@ -166,9 +177,10 @@ impl Faults {
     /// Adds a rule in the format of `POST /simulator/faults`.
     pub fn add(&self, rule: &[u8]) -> Result<(), InvalidRule> {
         let given: FaultRule = serde_json::from_slice(rule)?;
+        let as_given = serde_json::from_slice(rule)?;
         match given.target()? {
             Target::Webhook(webhook) => {
-                let rule: Rule<DeliveryFault> = given.rule(Target::Webhook(webhook))?;
+                let rule: Rule<DeliveryFault> = given.rule(Target::Webhook(webhook), as_given)?;
                 if !rule.fault.applies_to(webhook) {
                     return Err(InvalidRule(
                         "Only an event can be reordered or withheld: this webhook needs a response.".to_owned(),
@@ -177,7 +189,7 @@ impl Faults {
                 self.rules().deliveries.push(rule);
             }
             target => {
-                let rule: Rule<RequestFault> = given.rule(target)?;
+                let rule: Rule<RequestFault> = given.rule(target, as_given)?;
                 if matches!(rule.target, Target::Path(_)) && rule.fault.is_for_dynamodb() {
                     return Err(InvalidRule("Only DynamoDB has this fault: give an \"operation\".".to_owned()));
                 }
@@ -189,6 +201,12 @@ impl Faults {
             }
         }
         Ok(())
+    }
+
+    /// Returns the rules that still wait for requests, each with what is left of its `skip` and `times`.
+    pub fn waiting(&self) -> Vec<Value> {
+        let rules = self.rules();
+        rules.requests.iter().map(Rule::left).chain(rules.deliveries.iter().map(Rule::left)).collect()
     }
 
     /// Removes all rules.

@@ -6,8 +6,8 @@ use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use rust_decimal::Decimal;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::Shared;
@@ -123,10 +123,19 @@ pub(super) async fn messages(State(simulator): Shared, raw: RawQuery) -> Result<
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AccountState {
-    /// Balance in EUR.
+    /// Balance in EUR; in a request as text or number.
+    #[serde(deserialize_with = "text_or_number")]
     balance: Decimal,
     /// True if redaction is switched on. Absent in a request: no change.
     redact: Option<bool>,
+}
+
+fn text_or_number<'de, D: Deserializer<'de>>(value: D) -> Result<Decimal, D::Error> {
+    let text = match Value::deserialize(value)? {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    text.parse().map_err(|_| D::Error::custom("an amount is such as \"10.50\" or 10.5"))
 }
 
 /// Handles `GET /simulator/account`.
@@ -142,7 +151,7 @@ pub(super) async fn set_account(State(simulator): Shared, bytes: Bytes) -> Resul
     if let Some(redact) = state.redact {
         simulator.records().provision(redact);
     }
-    Ok(Json(state))
+    Ok(account(State(simulator)).await)
 }
 
 /// Consecutive mobile numbers to add.
@@ -179,6 +188,11 @@ pub(super) async fn add_numbers(State(simulator): Shared, bytes: Bytes) -> Resul
 pub(super) async fn add_fault(State(simulator): Shared, bytes: Bytes) -> Result<StatusCode, Problem> {
     simulator.faults.add(&bytes).map_err(|error| Problem::bad_request(error.to_string()))?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Handles `GET /simulator/faults`.
+pub(super) async fn faults(State(simulator): Shared) -> Json<Value> {
+    Json(json!({"faults": simulator.faults.waiting()}))
 }
 
 /// Handles `DELETE /simulator/faults`.

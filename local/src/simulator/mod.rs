@@ -283,7 +283,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/simulator/auto-replies", put(auto_replies::set))
         .route("/simulator/opt-outs", put(receipts::opt_out))
         .route("/simulator/account", get(control::account).put(control::set_account))
-        .route("/simulator/faults", post(control::add_fault).delete(control::clear_faults))
+        .route("/simulator/faults", get(control::faults).post(control::add_fault).delete(control::clear_faults))
         .route("/simulator/numbers", post(control::add_numbers))
         .route("/simulator/release", post(control::release))
         .route("/simulator/requests", get(control::requests).delete(control::clear_requests))

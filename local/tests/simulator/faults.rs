@@ -263,6 +263,36 @@ async fn every_vonage_request_is_logged_without_secrets() {
 }
 
 #[tokio::test]
+async fn waiting_rules_are_shown_with_what_is_left_of_them() {
+    let vonage = Vonage::start().await;
+    let rules = [
+        json!({"path": "/account/numbers", "skip": 1, "times": 2, "fault": {"kind": "status", "status": 503}}),
+        json!({"webhook": "event_url", "contains": "completed", "fault": {"kind": "duplicate"}}),
+    ];
+    for rule in rules.clone() {
+        assert_eq!(vonage.control("POST", "/simulator/faults", rule).await.0, 204);
+    }
+    answer(vonage.get("/account/numbers")).await;
+    answer(vonage.get("/account/numbers")).await;
+    let [mut first, mut second] = rules;
+    (first["skip"], first["times"]) = (json!(0), json!(1));
+    (second["skip"], second["times"]) = (json!(0), json!(1));
+    let shown = || async { answer(vonage.get("/simulator/faults")).await.1 };
+    assert_eq!(shown().await, json!({"faults": [first, second]}));
+    vonage.control("DELETE", "/simulator/faults", Value::Null).await;
+    assert_eq!(shown().await, json!({"faults": []}));
+}
+
+#[tokio::test]
+async fn balance_is_set_as_text_or_number() {
+    let vonage = Vonage::start().await;
+    for (balance, shown) in [(json!(0), "0"), (json!("10.50"), "10.50"), (json!(2.5), "2.5")] {
+        let (status, account) = vonage.control("PUT", "/simulator/account", json!({"balance": balance})).await;
+        assert_eq!((status, &account["balance"], &account["redact"]), (200, &json!(shown), &json!(true)));
+    }
+}
+
+#[tokio::test]
 async fn simulator_endpoints_explain_invalid_requests() {
     let vonage = Vonage::start().await;
     for (method, path, body, status) in [
