@@ -2,9 +2,11 @@
 
 mod access;
 mod capacity;
+mod data_file;
 mod proxy;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use dynoxide::actions::scan::ScanRequest;
 use dynoxide::types::Item;
@@ -13,49 +15,71 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 pub use access::{Access, AccessLog};
+pub use data_file::FileError;
+use data_file::Lock;
 pub use proxy::{Proxy, serve as serve_proxy};
 
 /// The embedded DynamoDB could not be started, or failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the embedded DynamoDB: {0}")]
-pub struct DynamodbError(String);
+pub enum DynamodbError {
+    /// A request or the server failed.
+    #[error("the embedded DynamoDB: {0}")]
+    Failed(String),
+    /// The file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
 
 /// A database, in memory or in a file.
 #[derive(Clone)]
-pub struct Dynamodb(Database);
+pub struct Dynamodb {
+    database: Database,
+    /// Held as long as the database is open.
+    _lock: Option<Arc<Lock>>,
+}
+
+fn failed(error: impl std::fmt::Display) -> DynamodbError {
+    DynamodbError::Failed(error.to_string())
+}
 
 impl Dynamodb {
-    /// Opens the database in `file`, or a new one in memory.
+    /// Opens the database in `file`, which is made if it is not there, or a new one in memory.
+    ///
+    /// # Errors
+    /// The file is in use by another process, is no data file, or is damaged. Nothing is changed in it then.
     pub fn open(file: Option<&Path>) -> Result<Self, DynamodbError> {
-        let opened = match file {
-            Some(file) => Database::new(&file.to_string_lossy()),
-            None => Database::memory(),
+        let Some(file) = file else {
+            let database = Database::memory().map_err(failed)?;
+            return Ok(Self { database, _lock: None });
         };
-        opened.map(Self).map_err(|error| DynamodbError(error.to_string()))
+        let lock = data_file::lock(file)?;
+        data_file::check(file)?;
+        let opened = Database::new(&file.to_string_lossy());
+        let database = opened.map_err(|error| FileError::unusable(file, error))?;
+        Ok(Self { database, _lock: Some(Arc::new(lock)) })
     }
 
     /// Returns the first items of a table, up to about 1 MB, in DynamoDB's JSON.
     pub fn items(&self, table: &str) -> Result<Vec<Value>, DynamodbError> {
-        let all = self.0.scan(ScanRequest { table_name: table.to_owned(), ..ScanRequest::default() });
-        let all = all.map_err(|error| DynamodbError(error.to_string()))?.items.unwrap_or_default();
-        all.iter().map(serde_json::to_value).collect::<Result<_, _>>().map_err(|error| DynamodbError(error.to_string()))
+        let all = self.database.scan(ScanRequest { table_name: table.to_owned(), ..ScanRequest::default() });
+        let all = all.map_err(failed)?.items.unwrap_or_default();
+        all.iter().map(serde_json::to_value).collect::<Result<_, _>>().map_err(failed)
     }
 
     /// Copies all items of a table from another database into a table of this one, all of them or none. Returns their number, which
     /// is 0 if this table has items already.
     pub fn copy_table(&self, from: &Self, table: &str, into: &str) -> Result<usize, DynamodbError> {
-        let failed = |error: dynoxide::errors::DynoxideError| DynamodbError(error.to_string());
         let page = |database: &Database, table: &str, start| {
             let request =
                 ScanRequest { table_name: table.to_owned(), exclusive_start_key: start, ..ScanRequest::default() };
             database.scan(request).map_err(failed)
         };
-        if page(&self.0, into, None)?.items.is_some_and(|items| !items.is_empty()) {
+        if page(&self.database, into, None)?.items.is_some_and(|items| !items.is_empty()) {
             return Ok(0);
         }
         let (mut items, mut start) = (Vec::new(), None);
         loop {
-            let read = page(&from.0, table, start)?;
+            let read = page(&from.database, table, start)?;
             items.extend(read.items.unwrap_or_default());
             start = read.last_evaluated_key;
             if start.is_none() {
@@ -63,16 +87,16 @@ impl Dynamodb {
             }
         }
         let count = items.len();
-        self.0.import_items(into, items, ImportOptions::default()).map_err(failed)?;
+        self.database.import_items(into, items, ImportOptions::default()).map_err(failed)?;
         Ok(count)
     }
 
     /// Puts many items, in DynamoDB's JSON, into a table.
     pub fn import(&self, table: &str, items: Vec<Value>) -> Result<(), DynamodbError> {
         let items = items.into_iter().map(serde_json::from_value::<Item>).collect::<Result<_, _>>();
-        let items = items.map_err(|error| DynamodbError(error.to_string()))?;
-        let imported = self.0.import_items(table, items, ImportOptions::default());
-        imported.map(drop).map_err(|error| DynamodbError(error.to_string()))
+        let items = items.map_err(failed)?;
+        let imported = self.database.import_items(table, items, ImportOptions::default());
+        imported.map(drop).map_err(failed)
     }
 
     /// Serves DynamoDB's HTTP until `stop` resolves.
@@ -81,6 +105,6 @@ impl Dynamodb {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), DynamodbError> {
-        dynoxide::server::serve_with_shutdown(listener, self.0, stop).await.map_err(DynamodbError)
+        dynoxide::server::serve_with_shutdown(listener, self.database, stop).await.map_err(failed)
     }
 }

@@ -1,8 +1,8 @@
 //! `cargo run` starts masked calling on a laptop. `cargo run -- demo` runs one conversation and checks every step.
 
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ enum Command {
     },
     /// Print a webhook's API Gateway event from events/ with the signature that the laptop's Vonage would give it
     Sign {
-        /// The event, in payload format 2.0
+        /// The event, in payload format 2.0; - for standard input
         file: PathBuf,
     },
     /// Set a Vonage account up: make or update the Voice application, its key pair and the secret of the deployment
@@ -159,7 +159,9 @@ async fn run(arguments: Arguments, environment: &Environment) -> Result<(), Stri
             demo::run(settings, story).await.map_err(text)
         }
         Some(Command::Sign { file }) => {
-            let event = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+            let read =
+                if file == Path::new("-") { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(&file) };
+            let event = read.map_err(|error| format!("{}: {error}", file.display()))?;
             let signed =
                 gateway::sign_event(&event, &settings).map_err(|error| format!("{}: {error}", file.display()))?;
             show(&format!("{signed}\n"))
@@ -203,7 +205,7 @@ fn text(error: impl std::fmt::Display) -> String {
 
 /// Prints a text. A reader that has gone, such as `head`, is no error.
 fn show(text: &str) -> Result<(), String> {
-    let mut output = std::io::stdout().lock();
+    let mut output = io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("the output cannot be written: {error}")),
         _ => Ok(()),
@@ -212,7 +214,7 @@ fn show(text: &str) -> Result<(), String> {
 
 /// Sends logs of `level` and above to standard error.
 fn log(level: LevelFilter) {
-    let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(io::stderr);
     // The AWS SDK warns of expected things too, such as a table that does not exist yet.
     let filter = telemetry::filter(&gateway::FUNCTIONS, level, LevelFilter::ERROR).with_target("local", level);
     tracing_subscriber::registry().with(lines).with(filter).init();

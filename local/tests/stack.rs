@@ -37,6 +37,54 @@ async fn table_in_file_is_used_again_with_its_numbers() {
 }
 
 #[tokio::test]
+async fn data_file_of_another_process_or_program_is_refused() {
+    let directory = std::env::temp_dir().join(format!("maskline-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir(&directory).unwrap();
+    let file = |name: &str| directory.join(name);
+    let start = |file: &std::path::Path| Stack::start(Options { data: Some(file.to_owned()), ..Options::default() });
+
+    let first = start(&file("table.db")).await.unwrap();
+    let open = rusqlite::Connection::open(file("foreign.db")).unwrap();
+    open.execute("CREATE TABLE orders (id)", []).unwrap();
+    drop(open);
+    std::fs::write(file("damaged.db"), [7; 5000]).unwrap();
+    let folder = directory.join("no/such/folder.db");
+    for (file, reason) in [
+        (file("table.db"), "in use by another process"),
+        (file("foreign.db"), "database of another program"),
+        (file("damaged.db"), "cannot be used: file is not a database"),
+        (folder, "cannot be used: No such file"),
+    ] {
+        let before = std::fs::read(&file).ok();
+        let refused = start(&file).await.err().unwrap().to_string();
+        assert!(refused.contains(reason) && refused.contains(file.to_str().unwrap()), "{refused}");
+        assert!(refused.contains("in use") || std::fs::read(&file).ok() == before, "the file has changed: {refused}");
+    }
+    first.stop().await;
+    start(&file("table.db")).await.unwrap().stop().await;
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[tokio::test]
+async fn gateway_lists_its_routes_and_has_none_for_head() {
+    let stack = Stack::start(Options::default()).await.unwrap();
+    let http = local::loopback_client();
+    let page = http.get(&stack.gateway_url).send().await.unwrap().text().await.unwrap();
+    assert!(page.lines().any(|line| line == "PATCH /conversations/{id}"), "{page}");
+    let head = http.head(format!("{}/numbers", stack.gateway_url)).send().await.unwrap();
+    assert_eq!(head.status(), 404);
+    stack.stop().await;
+}
+
+#[test]
+fn only_webhooks_are_signed() {
+    let event = concat!(env!("CARGO_MANIFEST_DIR"), "/../events/create-conversation.json");
+    let refused = laptop(&["sign", event], &[]);
+    let reason = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && reason.contains("/conversations, which is no webhook"), "{reason}");
+}
+
+#[tokio::test]
 async fn start_names_flag_of_occupied_port() {
     let first = Stack::start(Options::default()).await.unwrap();
     let port = first.vonage_url.rsplit(':').next().unwrap().parse().unwrap();

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
-use axum::http::{Response, StatusCode};
-use axum::routing::{MethodFilter, on};
+use axum::http::{Method, Response, StatusCode};
+use axum::routing::{MethodFilter, get, on};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, BoxFuture, Context, LambdaEvent, Service, service_fn};
 use serde_json::{Value, json};
@@ -221,9 +221,11 @@ impl Route {
     }
 }
 
-/// The HTTP API over `routes`.
+/// The HTTP API over `routes`, and a page that lists them, which API Gateway does not have.
 pub fn router(routes: Vec<Route>) -> Router {
-    let mut router = Router::new();
+    let listed: Vec<&str> = routes.iter().map(|route| route.key.as_str()).collect();
+    let page = format!("Maskline on a laptop. docs/api.md explains these routes.\n\n{}\n", listed.join("\n"));
+    let mut router = Router::new().route("/", get(|| async { page }));
     for route in routes {
         router = router.route(route.path, on(route.method, answer).with_state(Arc::new(route)));
     }
@@ -232,6 +234,10 @@ pub fn router(routes: Vec<Route>) -> Router {
 }
 
 async fn answer(State(route): State<Arc<Route>>, parameters: RawPathParams, request: Request) -> Response<Body> {
+    if request.method() == Method::HEAD {
+        // The router takes it for a GET. API Gateway has no such route.
+        return message(StatusCode::NOT_FOUND, "Not Found");
+    }
     let parameters = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, MAX_BODY_BYTES).await else {

@@ -15,6 +15,9 @@ pub enum SignError {
     /// It is not a payload 2.0 event.
     #[error("not an API Gateway event of payload format 2.0 with a body as text")]
     NotAnEvent,
+    /// Vonage signs webhooks only.
+    #[error("it is for {0}, which is no webhook, so Vonage does not sign it")]
+    NoWebhook(String),
     /// The signature could not be made.
     #[error("cannot be signed: {0}")]
     Unsigned(#[from] jsonwebtoken::errors::Error),
@@ -26,6 +29,10 @@ pub fn sign_event(text: &str, settings: &Settings) -> Result<String, SignError> 
     let mut event: Value = serde_json::from_str(text)?;
     if event["isBase64Encoded"] == true {
         return Err(SignError::NotAnEvent);
+    }
+    let path = event["rawPath"].as_str().unwrap_or_default();
+    if !path.starts_with("/webhooks/") {
+        return Err(SignError::NoWebhook(path.to_owned()));
     }
     let body =
         (event["requestContext"]["http"]["method"] == "POST").then(|| event["body"].as_str().unwrap_or_default());
