@@ -29,6 +29,10 @@ CONVERSATIONS = {
     "POST /conversations/{id}/calls/{call}/talk", "POST /conversations/{id}/texts",
 }
 NUMBERS = {"POST /numbers", "GET /numbers", "GET /numbers/requirements", "GET /numbers/{number}", "PATCH /numbers/{number}", "DELETE /numbers/{number}", "POST /numbers/{number}/rotate", "POST /setup"}
+# What a tenant has is under a path of its own.
+PATHS_OF_TENANTS = re.compile(r"\w+ /(conversations|numbers)(?!/requirements)")
+CONVERSATIONS |= {route.replace(" ", " /t/{tenant}", 1) for route in CONVERSATIONS if PATHS_OF_TENANTS.match(route)}
+NUMBERS |= {route.replace(" ", " /t/{tenant}", 1) for route in NUMBERS if PATHS_OF_TENANTS.match(route)}
 
 
 def expect(holds, *seen):

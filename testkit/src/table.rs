@@ -48,6 +48,8 @@ pub struct Table {
     pub number_erasures: Vec<NumberErasure>,
     /// The conversations that are listed under a phone, by phone, each with its TTL in seconds.
     pub participations: BTreeMap<(String, ConversationId), i64>,
+    /// The tenant as whose each of them is listed.
+    listed_as: BTreeMap<(String, ConversationId), Option<String>>,
     /// The carrier records that Vonage has to redact.
     pub redactions: Vec<Redaction>,
     /// Every item as text, with its item key.
@@ -192,11 +194,13 @@ impl Table {
                 self.erasing.push(read(item));
             }
             (("CONVERSATION", id), ("CONVERSATION", _)) => {
-                assert_eq!(names(&item), ["erased_at", "pk", "sk", "ttl", "v"]);
+                assert_eq!(names_without_tenant(&item), ["erased_at", "pk", "sk", "ttl", "v"]);
                 self.erased.insert(id.try_into().unwrap());
             }
             (("PHONE", phone), ("CONVERSATION", id)) => {
-                assert_eq!(names(&item), ["pk", "since", "sk", "ttl", "v"]);
+                assert_eq!(names_without_tenant(&item), ["pk", "since", "sk", "ttl", "v"]);
+                let tenant = item.get("tenant").map(string);
+                self.listed_as.insert((phone.to_owned(), id.try_into().unwrap()), tenant);
                 self.participations.insert((phone.to_owned(), id.try_into().unwrap()), item["ttl"].as_i64().unwrap());
             }
             (("CONVERSATION", id), ("LEG", _)) => self.legs.push(id.try_into().unwrap()),
@@ -246,16 +250,8 @@ impl Table {
             }
             (("REQUEST", _), _) => self.requests.push(string(&item["conversation"])),
             (("POOL", ""), ("LEDGER", _)) => self.insert_ledger(&item),
-            (("POOL", ""), ("READY", _)) => {
-                for (name, value) in item.iter().filter(|(name, _)| name.contains('#')) {
-                    let (version, count) =
-                        self.part_states.entry(name.trim_end_matches("#count").to_owned()).or_default();
-                    match name.ends_with("#count") {
-                        true => *count = value.as_u64().unwrap().try_into().unwrap(),
-                        false => *version = value.as_u64().unwrap(),
-                    }
-                }
-            }
+            (("POOL", ""), ("READY", _)) => self.insert_part_states(&item),
+            (("READY", tenant), _) if !tenant.contains('#') => self.insert_part_states(&item),
             (("READY", part), _) => {
                 let version = item["version"].as_u64().unwrap();
                 let part = part.to_owned();
@@ -267,11 +263,21 @@ impl Table {
             (("POOL", ""), ("HELD" | "LOOK" | "WALK", _)) | (("RETENTION", ""), _) => {}
             (("DEMAND", ""), _) => self.demands.push(read(item)),
             (("ORDER", ""), _) => self.orders.push(read(item)),
-            (("POOL", country), (work @ ("UNFINISHED" | "DRAINING" | "LOST" | "STANDING"), number)) => {
-                self.work.insert((country.to_owned(), work.to_owned(), number.to_owned()));
+            (("POOL", pool), (work @ ("UNFINISHED" | "DRAINING" | "LOST" | "STANDING"), number)) => {
+                self.work.insert((pool.to_owned(), work.to_owned(), number.to_owned()));
             }
             (("POOL", _), ("NUMBER", _)) => self.pool.push(read(item)),
             _ => panic!("an item of a new kind: {item:?}"),
+        }
+    }
+
+    fn insert_part_states(&mut self, item: &Map<String, Value>) {
+        for (name, value) in item.iter().filter(|(name, _)| name.contains('#')) {
+            let (version, count) = self.part_states.entry(name.trim_end_matches("#count").to_owned()).or_default();
+            match name.ends_with("#count") {
+                true => *count = value.as_u64().unwrap().try_into().unwrap(),
+                false => *version = value.as_u64().unwrap(),
+            }
         }
     }
 
@@ -279,8 +285,8 @@ impl Table {
         let decimal = |value: &Value| value.to_string().parse::<Decimal>().unwrap();
         self.monthly_cost = item.get("monthly_cost").map(decimal).unwrap_or_default();
         for (name, value) in item {
-            match name.split_once('#') {
-                Some((country, "cost")) => drop(self.costs.insert(country.to_owned(), decimal(value))),
+            match name.rsplit_once('#') {
+                Some((pool, "cost")) => drop(self.costs.insert(pool.to_owned(), decimal(value))),
                 Some(_) => drop(self.counts.insert(name.clone(), value.as_i64().unwrap())),
                 None => {}
             }
@@ -295,6 +301,7 @@ impl Table {
         self.check_lines(now);
         self.check_erased(now);
         self.check_participations();
+        self.check_owners();
         self.check_pool();
         self.check_standing_masks(now);
         self.check_journal(now);
@@ -512,6 +519,20 @@ impl Table {
         assert!(left.is_empty(), "listed, and in no conversation: {left:?}");
     }
 
+    /// Checks that nothing crosses from one owner to another: a conversation has numbers of its owner only, and is listed as its owner's.
+    fn check_owners(&self) {
+        let owners: BTreeMap<_, _> = self.pool.iter().map(|number| (&number.number, number.owner)).collect();
+        for conversation in self.conversations.iter().chain(&self.erasing) {
+            for number in conversation.participants.iter().flat_map(|participant| participant.all_seen()) {
+                let owner = owners.get(number).copied().unwrap_or(conversation.owner);
+                assert_eq!(owner, conversation.owner, "{number} is of another owner than {conversation:?}");
+            }
+            let listed = self.listed_as.iter().filter(|((_, id), _)| *id == conversation.id);
+            let tenant = conversation.owner.tenant().map(|tenant| tenant.to_string());
+            assert!(listed.into_iter().all(|(_, listed)| *listed == tenant), "{conversation:?}");
+        }
+    }
+
     /// Returns the item keys of all items that contain `text`.
     pub fn items_with(&self, text: &str) -> Vec<&[String; 2]> {
         self.items.iter().filter(|(_, item)| item.contains(text)).map(|(keys, _)| keys).collect()
@@ -541,10 +562,10 @@ impl Table {
     fn check_counts(&self) {
         let (mut counts, mut costs, mut work) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         for number in &self.pool {
-            let country = number.country.to_string();
+            let pool = number.pool().to_string();
             let state = string(&serde_json::to_value(number.state).unwrap());
-            *counts.entry(format!("{country}#{state}")).or_insert(0) += 1;
-            *costs.entry(country.clone()).or_insert(Decimal::ZERO) += number.rent();
+            *counts.entry(format!("{pool}#{state}")).or_insert(0) += 1;
+            *costs.entry(pool.clone()).or_insert(Decimal::ZERO) += number.rent();
             let kind = match number.state {
                 NumberState::Renting | NumberState::Linking => "UNFINISHED",
                 NumberState::Draining | NumberState::SettingAside => "DRAINING",
@@ -552,7 +573,7 @@ impl Table {
                 NumberState::Standing => "STANDING",
                 NumberState::Ready => continue,
             };
-            work.insert((country, kind.to_owned(), number.number.to_string()));
+            work.insert((pool, kind.to_owned(), number.number.to_string()));
         }
         let stored = |(_, count): &(&String, &i64)| **count != 0;
         let in_ledger: BTreeMap<_, _> =
@@ -584,6 +605,11 @@ fn people(conversation: &Conversation) -> BTreeSet<String> {
 fn people_at_creation(conversation: &Conversation) -> BTreeSet<String> {
     let first = conversation.participants.iter().map(|one| one.previous_numbers.first().unwrap_or(&one.number));
     first.map(|number| number.canonical().expose().to_owned()).collect()
+}
+
+/// Returns the names of an item's members, without that of a tenant.
+fn names_without_tenant(item: &Map<String, Value>) -> Vec<&str> {
+    names(item).into_iter().filter(|name| *name != "tenant").collect()
 }
 
 /// Returns the names of an item's members.

@@ -73,7 +73,7 @@ impl HttpFunction for ControlCall {
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let control = self.control.as_ref().ok_or_else(http::call_control_off)?;
-        let id = http::conversation_id(&request)?;
+        let id = http::conversation_of(&request, &self.store).await?;
         log.conversation = Some(id);
         let names_a_call = request.path_parameters_ref().is_some_and(|parameters| parameters.first("call").is_some());
         match *request.method() {

@@ -22,6 +22,7 @@ use shared::domain::missed_calls::MissedCalls;
 use shared::domain::phone::{PhoneNumber, RealNumber};
 use shared::domain::pin::{PinIssuer, PinKey};
 use shared::domain::side::WhoDials;
+use shared::domain::tenant::Owner;
 use shared::domain::text::{Label, Reference};
 use shared::domain::text_masking::TextMasking;
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
@@ -192,6 +193,7 @@ impl HttpFunction for CreateConversation {
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let mut new = decode(&request, self.usual, self.pin_key.as_ref())?;
+        new.owner = http::scope(&request)?;
         if new.handling.records() && !self.keeps_recordings {
             let detail = "This deployment keeps no recordings. It needs RECORDING_DAYS and the private key of its Voice \
                           application.";
@@ -298,6 +300,7 @@ impl ConversationBody {
         let quarantine_seconds = self.quarantine.unwrap_or(durations.quarantine_seconds);
         within("quarantine", quarantine_seconds, Durations::allowed_quarantines(limits))?;
         Ok(NewConversation {
+            owner: Owner::Deployment,
             participants,
             direction: self.direction,
             lifetime: self.expires_in,

@@ -66,7 +66,7 @@ impl HttpFunction for EndConversation {
 impl EndConversation {
     async fn end_or_erase(&self, request: &Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let (erases, hangs_up) = (flag(request, "erase")?, flag(request, "hang_up")?);
-        let id = http::conversation_id(request)?;
+        let id = http::conversation_of(request, &self.store).await?;
         log.conversation = Some(id);
         let now = self.clock.now();
         if !hangs_up {

@@ -88,9 +88,9 @@ impl HttpFunction for GetConversation {
         }
         if named("id").is_none() {
             log.outcome = "listed";
-            return list::answer(&self.store, &ListQuery::read(&request)?, now).await;
+            return list::answer(&self.store, http::scope(&request)?, &ListQuery::read(&request)?, now).await;
         }
-        let id = http::conversation_id(&request)?;
+        let id = http::conversation_of(&request, &self.store).await?;
         (log.outcome, log.conversation) = ("read", Some(id));
         let parameters = CallsParameters::read(&request)?;
         self.show(id, parameters.query()).await

@@ -8,6 +8,7 @@ use lambda_http::{Body, Response};
 use serde::Serialize;
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::phone::VirtualNumber;
+use shared::domain::tenant::Owner;
 use shared::domain::usage::Tally;
 use shared::edge::http::{self, Problem};
 use shared::edge::view::ConversationView;
@@ -28,9 +29,15 @@ struct Details {
     losses: HashMap<VirtualNumber, Timestamp>,
 }
 
-/// Answers with a page of a phone's conversations. At most three round trips, whatever the number of its conversations.
-pub(crate) async fn answer(store: &Store, query: &ListQuery, now: Timestamp) -> Result<Response<Body>, Problem> {
-    let page = store.conversations_of(&query.phone, query.before, query.limit, now).await?;
+/// Answers with a page of a phone's conversations, of those that `scope` sees. Without a tenant at most three round trips, whatever the
+/// number of its conversations.
+pub(crate) async fn answer(
+    store: &Store,
+    scope: Owner,
+    query: &ListQuery,
+    now: Timestamp,
+) -> Result<Response<Body>, Problem> {
+    let page = store.conversations_of(scope, &query.phone, query.before, query.limit, now).await?;
     let (details, none) = (Details::of(store, &page.conversations, now).await?, Tally::default());
     let lost = |conversation: &Conversation, number: &VirtualNumber| {
         details.losses.get(number).copied().filter(|_| conversation.is_active(now))

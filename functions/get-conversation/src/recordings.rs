@@ -6,6 +6,7 @@ use lambda_http::http::{HeaderValue, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt, Response};
 use serde::Serialize;
 use shared::domain::recording::{Recording, RecordingId, RecordingKind, RecordingState};
+use shared::domain::tenant::Owner;
 use shared::edge::http::{self, Problem, Query};
 use shared::edge::request_log::RequestLog;
 use shared::recording_files::RecordingAddresses;
@@ -45,8 +46,10 @@ struct RecordingView {
 }
 
 impl RecordingView {
-    fn new(recording: Recording, now: Timestamp) -> Self {
-        let path = format!("/conversations/{}/recordings/{}", recording.conversation, recording.id.as_str());
+    /// Shows a recording to a request of this scope, which asks for its file in the same scope.
+    fn new(recording: Recording, scope: Owner, now: Timestamp) -> Self {
+        let of_scope = scope.tenant().map(|tenant| format!("/t/{tenant}")).unwrap_or_default();
+        let path = format!("{of_scope}/conversations/{}/recordings/{}", recording.conversation, recording.id.as_str());
         Self {
             path: recording.is_readable(now).then_some(path),
             id: recording.id,
@@ -69,7 +72,7 @@ pub(crate) async fn list(
     now: Timestamp,
     log: &mut RequestLog,
 ) -> Result<Response<Body>, Problem> {
-    let id = http::conversation_id(request)?;
+    let id = http::conversation_of(request, store).await?;
     (log.outcome, log.conversation) = ("recordings listed", Some(id));
     let query = Query::read(request, &["limit", "cursor"])?;
     let limit = query.number("limit", 1..=MOST, USUAL)?;
@@ -77,7 +80,8 @@ pub(crate) async fn list(
     let after = after.map_err(|_| Problem::invalid("cursor", "Must be the `next` of an answer."))?;
     store.conversation(id, now).await?.ok_or_else(http::no_conversation)?;
     let page = store.recordings(id, after.as_ref(), limit).await?;
-    let recordings = page.recordings.into_iter().map(|recording| RecordingView::new(recording, now)).collect();
+    let scope = http::scope(request)?;
+    let recordings = page.recordings.into_iter().map(|recording| RecordingView::new(recording, scope, now)).collect();
     Ok(http::json(StatusCode::OK, &ListView { recordings, next: page.next }))
 }
 
@@ -89,7 +93,7 @@ pub(crate) async fn file(
     now: Timestamp,
     log: &mut RequestLog,
 ) -> Result<Response<Body>, Problem> {
-    let id = http::conversation_id(request)?;
+    let id = http::conversation_of(request, store).await?;
     (log.outcome, log.conversation) = ("recording", Some(id));
     let named = request.path_parameters_ref().and_then(|parameters| parameters.first("recording"));
     let recording = named.and_then(|named| RecordingId::try_from(named).ok()).ok_or_else(no_recording)?;

@@ -27,7 +27,7 @@ pub async fn write(
     request: &Request,
     log: &mut RequestLog,
 ) -> Result<Response<Body>, Problem> {
-    let id = http::conversation_id(request)?;
+    let id = http::conversation_of(request, &relay.store).await?;
     (log.outcome, log.conversation) = ("written", Some(id));
     let TextBody { to, text, quiet_hours } = http::read_json(request)?;
     let words = TextWords::try_from(text).map_err(|error| Problem::invalid("text", sentence(&error.to_string())))?;

@@ -27,6 +27,7 @@ use shared::domain::order::WantedDigits;
 use shared::domain::peak_usage;
 use shared::domain::phone::{PhoneNumber, VirtualNumber};
 use shared::domain::pool::{Feature, NumberState, NumberType};
+use shared::domain::tenant::{Owner, Pool};
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
 use shared::edge::http::{self, Problem};
@@ -70,6 +71,9 @@ const TIME_TO_HEAL: SignedDuration = SignedDuration::from_secs(60);
 /// The reason for which a run does nothing.
 const NOT_REPAIRED: &str = "the journal belongs to another table: this one was restored and not repaired. Stop changes, run \
     `maskline restore` on this table, and read \"The table\" in docs/operations.md. Until then nothing is bought and released";
+
+/// Largest number of pairs of tenant and country. The ledger has a few counts of each, and is one item.
+const MOST_POOLS_OF_TENANTS: usize = 500;
 
 /// Largest number of concurrent conversations in a forecast.
 const MAX_CONCURRENT: usize = 100_000;
@@ -313,7 +317,7 @@ impl ProvisionNumbers {
     }
 
     async fn order(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        let order: Order = http::read_json::<OrderBody>(request)?.try_into()?;
+        let order = Order { owner: http::scope(request)?, ..http::read_json::<OrderBody>(request)?.try_into()? };
         if order.count > Order::MAX_COUNT_WITHOUT_BUDGET && self.provisioner.monthly_budget.is_none() {
             return Err(Problem::invalid(
                 "count",
@@ -323,6 +327,7 @@ impl ProvisionNumbers {
                 ),
             ));
         }
+        self.check_place(order.pool()).await?;
         let deadline = deadline::of_work(request, self.provisioner.clock.now());
         let provisioned = self.provisioner.order(&order, deadline).await?;
         let view = self.provisioned(&order, &provisioned);
@@ -332,16 +337,35 @@ impl ProvisionNumbers {
         }
     }
 
+    /// Refuses an order for one pool too many of tenants.
+    async fn check_place(&self, pool: Pool) -> Result<(), Problem> {
+        if pool.owner.is_deployment() {
+            return Ok(());
+        }
+        let pools = self.provisioner.store.ledger().await?.pools;
+        let of_tenants = pools.iter().filter(|pool| !pool.owner.is_deployment()).count();
+        if pools.contains(&pool) || of_tenants < MOST_POOLS_OF_TENANTS {
+            return Ok(());
+        }
+        let detail = format!(
+            "The tenants have numbers in {of_tenants} pairs of tenant and country, which is the most that one deployment can have."
+        );
+        Err(Problem::new(StatusCode::CONFLICT, "too-many-pools", "Too many pools", detail))
+    }
+
     async fn show(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        let (concurrent, query) = (concurrent(request)?, PageQuery::read(request)?);
+        let (owner, concurrent, query) = (http::scope(request)?, concurrent(request)?, PageQuery::read(request)?);
         let (store, now) = (&self.provisioner.store, self.provisioner.clock.now());
         let (ledger, peak_usage, orders) = tokio::try_join!(store.ledger(), store.peak_usage(now), store.orders())?;
-        let mut pool = PoolView::new(&ledger, self.provisioner.monthly_budget);
-        let mut countries: BTreeSet<Country> = ledger.countries.iter().copied().collect();
+        let budget = self.provisioner.monthly_budget.filter(|_| owner.is_deployment());
+        let mut pool = PoolView::new(owner, &ledger, budget);
+        let orders: Vec<_> = orders.into_iter().filter(|order| order.ordered.owner == owner).collect();
+        let mut countries: BTreeSet<Country> = ledger.pools_of(owner).map(|pool| pool.country).collect();
         countries.extend(orders.iter().map(|order| order.ordered.country));
         for country in countries.into_iter().filter(|country| query.country.is_none_or(|only| only == *country)) {
-            let counts = ledger.counts(country);
-            let mut view = CountryView::new(country, counts, peak_usage.of(country, peak_usage::day(now)), concurrent);
+            let counts = ledger.counts(Pool { owner, country });
+            let peak_usage = owner.is_deployment().then(|| peak_usage.of(country, peak_usage::day(now)));
+            let mut view = CountryView::new(country, counts, peak_usage, concurrent);
             view.order = orders.iter().find(|order| order.ordered.country == country).map(|order| {
                 let progress = Progress { ready: counts.of(NumberState::Ready), in_progress: counts.in_progress() };
                 OrderView::new(order, progress, self.provisioner.numbers.pace(), now)
@@ -354,7 +378,8 @@ impl ProvisionNumbers {
                 pool.next = Some(Cursor::before(view.country).to_string());
                 break;
             }
-            let page = query.numbers(store, view.country, ledger.counts(view.country), left).await?;
+            let of_country = Pool { owner, country: view.country };
+            let page = query.numbers(store, of_country, ledger.counts(of_country), left).await?;
             left = left.saturating_sub(u16::try_from(page.numbers.len()).unwrap_or(left));
             let health = match (page.numbers.first(), page.numbers.last()) {
                 (Some(first), Some(last)) => store.health_between([&first.number, &last.number], now).await?,
@@ -371,7 +396,7 @@ impl ProvisionNumbers {
     }
 
     async fn drain(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        match self.provisioner.drain(&settings::number(request)?).await? {
+        match self.provisioner.drain(&self.number_of(request).await?).await? {
             Drained::Draining(number) => Ok(http::json(StatusCode::OK, &NumberView::new(&number))),
             Drained::Busy(_) => Err(still_being_rented()),
             Drained::SetAside => Err(is_set_aside()),
@@ -381,7 +406,7 @@ impl ProvisionNumbers {
 
     /// Starts to rotate a number. The schedule moves its conversations.
     async fn rotate(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        match self.provisioner.rotate(&settings::number(request)?).await? {
+        match self.provisioner.rotate(&self.number_of(request).await?).await? {
             Rotated::Rotating(number) => Ok(http::json(StatusCode::OK, &NumberView::new(&number))),
             Rotated::NoOther(country) => Err(Problem::new(
                 StatusCode::CONFLICT,
@@ -481,6 +506,11 @@ impl TryFrom<OrderBody> for Order {
         }
         let digits = body.digits()?;
         let OrderBody { country, count, features, number_type, .. } = body;
-        Ok(Self { search: Search { country, features, number_type, digits }, count, cap: None })
+        Ok(Self {
+            owner: Owner::Deployment,
+            search: Search { country, features, number_type, digits },
+            count,
+            cap: None,
+        })
     }
 }

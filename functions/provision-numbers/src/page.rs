@@ -6,6 +6,7 @@ use lambda_http::{Request, RequestExt};
 use shared::domain::country::Country;
 use shared::domain::phone::{PhoneNumber, VirtualNumber};
 use shared::domain::pool::{NumberCounts, NumberState};
+use shared::domain::tenant::Pool;
 use shared::edge::http::Problem;
 use shared::store::{NumbersPage, Store, StoreError};
 
@@ -73,14 +74,15 @@ impl PageQuery {
         Ok(Self { country, limit, state, after })
     }
 
-    /// Reads a page of up to `limit` numbers of a country, of which there are so many.
+    /// Reads a page of up to `limit` numbers of a pool, of which there are so many.
     pub(crate) async fn numbers(
         &self,
         store: &Store,
-        country: Country,
+        pool: Pool,
         counts: NumberCounts,
         limit: u16,
     ) -> Result<NumbersPage, StoreError> {
+        let country = pool.country;
         let after = self.after.as_ref().filter(|after| after.country == country);
         let mut after = after.and_then(|after| after.number.clone());
         let count = self.state.map_or(counts.all(), |state| counts.of(state));
@@ -88,12 +90,12 @@ impl PageQuery {
             return Ok(NumbersPage::default());
         }
         let Some((state, work)) = self.state.and_then(|state| Some((state, state.work()?))) else {
-            return store.numbers_page(country, "", after.as_ref(), limit).await;
+            return store.numbers_page(pool, "", after.as_ref(), limit).await;
         };
         let mut page = NumbersPage::default();
         while page.numbers.len() < usize::from(limit) {
             let left = limit.saturating_sub(u16::try_from(page.numbers.len()).unwrap_or(limit));
-            let more = store.numbers_with_work(country, work, after.as_ref(), left).await?;
+            let more = store.numbers_with_work(pool, work, after.as_ref(), left).await?;
             page.numbers.extend(more.numbers.into_iter().filter(|number| number.state == state));
             page.next = more.next;
             match &page.next {

@@ -105,15 +105,27 @@ impl<'a> StandingView<'a> {
 
 impl ProvisionNumbers {
     pub(crate) async fn show_number(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        let (number, settings) = self.provisioner.number(&number(request)?).await?.ok_or_else(http::no_number)?;
+        let (number, settings) =
+            self.provisioner.number(&self.number_of(request).await?).await?.ok_or_else(http::no_number)?;
         self.answer(&number, &settings).await
     }
 
     pub(crate) async fn change_number(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        let number = number(request)?;
+        let number = self.number_of(request).await?;
         let change = http::read_json::<ChangeBody>(request)?.into_change(self.limits, &self.healer.words)?;
         let (number, settings) = self.provisioner.change_number(&number, &change).await?;
         self.answer(&number, &settings).await
+    }
+
+    /// Returns the number in the path, or the problem 404 if the request may not see it. Only a request of a tenant reads the table for
+    /// that.
+    pub(crate) async fn number_of(&self, request: &Request) -> Result<VirtualNumber, Problem> {
+        let (number, scope) = (number(request)?, http::scope(request)?);
+        if !scope.is_deployment() {
+            let found = self.provisioner.store.pool_number(&number).await?;
+            found.filter(|found| scope.sees(found.owner)).ok_or_else(http::no_number)?;
+        }
+        Ok(number)
     }
 
     async fn answer(&self, number: &PoolNumber, settings: &NumberSettings) -> Result<Response<Body>, Problem> {
@@ -133,8 +145,8 @@ fn answer(number: NumberView, settings: &NumberSettings) -> Response<Body> {
     http::json(StatusCode::OK, &view)
 }
 
-/// Returns the number in the path, or the problem 404.
-pub(crate) fn number(request: &Request) -> Result<VirtualNumber, Problem> {
+/// Reads the number in the path.
+fn number(request: &Request) -> Result<VirtualNumber, Problem> {
     let number = request.path_parameters_ref().and_then(|parameters| parameters.first("number"));
     let number = number.and_then(|digits| PhoneNumber::try_from(digits.trim_start_matches('+')).ok());
     number.map(VirtualNumber::from).ok_or_else(http::no_number)

@@ -1,6 +1,6 @@
 //! The JSON of the pool, of an order, and of the reports of scheduled runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use shared::domain::order::OpenOrder;
 use shared::domain::phone::VirtualNumber;
 use shared::domain::pool::{Feature, NumberCounts, NumberState, NumberType, PoolNumber};
 use shared::domain::shortfall::ShortfallReason;
+use shared::domain::tenant::{Owner, Tenant};
 use shared::edge::view::CURRENCY;
 use shared::service::heal::Healing;
 use shared::service::provision::{Order, Provisioned, Shortfall, Unhealthy, Upkeep};
@@ -21,15 +22,30 @@ use shared::store::{Demand, Ledger};
 /// The whole pool.
 #[derive(Serialize)]
 pub(crate) struct PoolView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<Tenant>,
     pub(crate) countries: Vec<CountryView>,
-    /// Monthly rent of all numbers in the ledger: those that are rented, and those that are being rented.
+    /// Monthly rent of the numbers in the ledger: those that are rented, and those that are being rented. For the deployment of all
+    /// numbers, with those of tenants, and for a tenant of its own.
     monthly_cost: Decimal,
     #[serde(skip_serializing_if = "Option::is_none")]
     monthly_budget: Option<Decimal>,
     currency: &'static str,
+    /// The numbers of tenants, for the deployment only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tenants: Vec<TenantView>,
     /// The `after` of the next page, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
+}
+
+/// The numbers of a tenant, in short.
+#[derive(Serialize)]
+struct TenantView {
+    tenant: Tenant,
+    /// Those that are paid or about to be.
+    numbers: usize,
+    monthly_cost: Decimal,
 }
 
 /// The numbers of one country.
@@ -47,11 +63,12 @@ pub(crate) struct CountryView {
     standing: usize,
     monthly_cost: Decimal,
     currency: &'static str,
-    /// The peak usage, which is the number of numbers that are needed.
-    #[serde(rename = "high_water")]
-    peak_usage: usize,
+    /// The peak usage, which is the number of numbers that are needed. That of tenants is not recorded.
+    #[serde(rename = "high_water", skip_serializing_if = "Option::is_none")]
+    peak_usage: Option<usize>,
     /// Number of ready numbers beyond the peak usage. Negative if there are too few.
-    headroom: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headroom: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     forecast: Option<Forecast>,
     /// The order that is not complete.
@@ -105,6 +122,8 @@ struct Forecast {
 #[derive(Serialize)]
 pub(crate) struct NumberView {
     number: VirtualNumber,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<Tenant>,
     r#type: NumberType,
     features: Vec<Feature>,
     monthly_cost: Option<Decimal>,
@@ -188,6 +207,8 @@ pub(crate) struct DemandView {
 /// The result of an order.
 #[derive(Serialize)]
 pub(crate) struct ProvisionedView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<Tenant>,
     country: Country,
     ordered: usize,
     ready: usize,
@@ -215,9 +236,26 @@ fn monthly_cost(numbers: &[PoolNumber]) -> Decimal {
 }
 
 impl PoolView {
-    pub(crate) fn new(ledger: &Ledger, monthly_budget: Option<Decimal>) -> Self {
-        let Ledger { monthly_cost, .. } = *ledger;
-        Self { countries: Vec::new(), monthly_cost, monthly_budget, currency: CURRENCY, next: None }
+    /// Shows the pools of an owner, without countries.
+    pub(crate) fn new(owner: Owner, ledger: &Ledger, monthly_budget: Option<Decimal>) -> Self {
+        let (monthly_cost, tenants) = match owner {
+            Owner::Deployment => (ledger.monthly_cost, TenantView::all(ledger)),
+            Owner::Tenant(_) => (ledger.monthly_cost_of(owner), Vec::new()),
+        };
+        let tenant = owner.tenant();
+        Self { tenant, countries: Vec::new(), monthly_cost, monthly_budget, currency: CURRENCY, tenants, next: None }
+    }
+}
+
+impl TenantView {
+    fn all(ledger: &Ledger) -> Vec<Self> {
+        let tenants: BTreeSet<Tenant> = ledger.pools.iter().filter_map(|pool| pool.owner.tenant()).collect();
+        let view = |tenant| {
+            let owner = Owner::Tenant(tenant);
+            let numbers = ledger.pools_of(owner).map(|pool| ledger.counts(pool).paid()).sum();
+            Self { tenant, numbers, monthly_cost: ledger.monthly_cost_of(owner) }
+        };
+        tenants.into_iter().map(view).collect()
     }
 }
 
@@ -249,7 +287,12 @@ impl HealingView {
 }
 
 impl CountryView {
-    pub(crate) fn new(country: Country, counts: NumberCounts, peak_usage: usize, concurrent: Option<usize>) -> Self {
+    pub(crate) fn new(
+        country: Country,
+        counts: NumberCounts,
+        peak_usage: Option<usize>,
+        concurrent: Option<usize>,
+    ) -> Self {
         let ready = counts.of(NumberState::Ready);
         // Each conversation of one caller needs its own number. Other callers can share these numbers.
         let forecast =
@@ -258,7 +301,7 @@ impl CountryView {
             country,
             ready,
             peak_usage,
-            headroom: signed(ready) - signed(peak_usage),
+            headroom: peak_usage.map(|peak_usage| signed(ready) - signed(peak_usage)),
             forecast: concurrent.map(forecast),
             renting: counts.of(NumberState::Renting),
             linking: counts.of(NumberState::Linking),
@@ -303,6 +346,7 @@ impl NumberView {
     pub(crate) fn new(number: &PoolNumber) -> Self {
         Self {
             number: number.number.clone(),
+            tenant: number.owner.tenant(),
             r#type: number.number_type,
             features: number.features.clone(),
             monthly_cost: number.monthly_cost,
@@ -343,6 +387,7 @@ impl DemandView {
 impl ProvisionedView {
     pub(crate) fn new(order: &Order, provisioned: &Provisioned, open: Option<OrderView>) -> Self {
         Self {
+            tenant: order.owner.tenant(),
             country: order.search.country,
             ordered: order.count,
             ready: provisioned.ready,

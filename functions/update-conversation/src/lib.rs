@@ -119,7 +119,7 @@ impl HttpFunction for UpdateConversation {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
-        let id = http::conversation_id(&request)?;
+        let id = http::conversation_of(&request, &self.updater.store).await?;
         (log.outcome, log.conversation) = ("changed", Some(id));
         let change: Change = http::read_json::<ChangeBody>(&request)?.try_into()?;
         http::check_decision(change.decision.as_ref().and_then(Option::as_ref), self.decision_urls.as_ref())?;

@@ -76,26 +76,38 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
     ])?;
     routes.add::<message_webhook::MessageWebhook>(&[
         ("POST", "/conversations/{id}/texts"),
+        ("POST", "/t/{tenant}/conversations/{id}/texts"),
         ("GET", "/webhooks/message"),
         ("POST", "/webhooks/message"),
         ("GET", "/webhooks/message-status"),
         ("POST", "/webhooks/message-status"),
     ])?;
-    routes.add::<create_conversation::CreateConversation>(&[("POST", "/conversations")])?;
+    routes.add::<create_conversation::CreateConversation>(&[
+        ("POST", "/conversations"),
+        ("POST", "/t/{tenant}/conversations"),
+    ])?;
     routes.add::<get_conversation::GetConversation>(&[
         ("GET", "/conversations"),
         ("GET", "/conversations/{id}"),
         ("GET", "/conversations/{id}/recordings"),
         ("GET", "/conversations/{id}/recordings/{recording}"),
+        ("GET", "/t/{tenant}/conversations"),
+        ("GET", "/t/{tenant}/conversations/{id}"),
+        ("GET", "/t/{tenant}/conversations/{id}/recordings"),
+        ("GET", "/t/{tenant}/conversations/{id}/recordings/{recording}"),
         ("GET", "/recordings/{token}"),
         ("GET", "/decisions"),
     ])?;
     routes.add::<end_conversation::EndConversation>(&[
         ("DELETE", "/conversations/{id}"),
+        ("DELETE", "/t/{tenant}/conversations/{id}"),
         ("POST", "/erasures"),
         ("GET", "/erasures/{id}"),
     ])?;
-    routes.add::<update_conversation::UpdateConversation>(&[("PATCH", "/conversations/{id}")])?;
+    routes.add::<update_conversation::UpdateConversation>(&[
+        ("PATCH", "/conversations/{id}"),
+        ("PATCH", "/t/{tenant}/conversations/{id}"),
+    ])?;
     routes.add::<provision_numbers::ProvisionNumbers>(&[
         ("POST", "/numbers"),
         ("GET", "/numbers"),
@@ -104,6 +116,12 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
         ("PATCH", "/numbers/{number}"),
         ("DELETE", "/numbers/{number}"),
         ("POST", "/numbers/{number}/rotate"),
+        ("POST", "/t/{tenant}/numbers"),
+        ("GET", "/t/{tenant}/numbers"),
+        ("GET", "/t/{tenant}/numbers/{number}"),
+        ("PATCH", "/t/{tenant}/numbers/{number}"),
+        ("DELETE", "/t/{tenant}/numbers/{number}"),
+        ("POST", "/t/{tenant}/numbers/{number}/rotate"),
         ("POST", "/setup"),
     ])?;
     routes.add::<control_call::ControlCall>(&[
@@ -111,6 +129,10 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
         ("POST", "/conversations/{id}/calls"),
         ("DELETE", "/conversations/{id}/calls/{call}"),
         ("POST", "/conversations/{id}/calls/{call}/talk"),
+        ("GET", "/t/{tenant}/conversations/{id}/calls"),
+        ("POST", "/t/{tenant}/conversations/{id}/calls"),
+        ("DELETE", "/t/{tenant}/conversations/{id}/calls/{call}"),
+        ("POST", "/t/{tenant}/conversations/{id}/calls/{call}/talk"),
     ])?;
     Ok(routes.routes)
 }

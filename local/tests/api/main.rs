@@ -55,6 +55,7 @@ mod stale;
 mod standing;
 mod support;
 mod template;
+mod tenants;
 mod text_events;
 mod text_masking;
 mod texts;

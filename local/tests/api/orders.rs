@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::config::VonageConfig;
 use shared::domain::country::Country;
+use shared::domain::tenant::{Owner, Pool};
 use shared::service::provision::{Order, Provisioned, Provisioner, ShortfallReason};
 use shared::vonage::Vonage;
 use shared::vonage::numbers::Search;
@@ -35,7 +36,7 @@ fn gb() -> Country {
 }
 
 fn order_of(count: usize) -> Order {
-    Order { search: Search::usual(gb()), count, cap: None }
+    Order { owner: Owner::Deployment, search: Search::usual(gb()), count, cap: None }
 }
 
 /// Returns the service on the table of `laptop`, with a clock that goes on.
@@ -135,6 +136,7 @@ async fn run_of_a_replaced_order_buys_no_more() {
     let number = shared::domain::pool::PoolNumber {
         number: number.msisdn,
         country: gb(),
+        owner: Owner::Deployment,
         number_type: number.number_type,
         features: number.features,
         monthly_cost: Some(number.cost),
@@ -152,7 +154,11 @@ async fn run_of_a_replaced_order_buys_no_more() {
     let refused = store.begin_renting(&number, &ledger, Some(&replaced)).await;
     assert!(matches!(refused, Err(shared::store::RentError::Replaced)), "{refused:?}");
     store.complete_order(&replaced).await.unwrap();
-    assert_eq!(store.order(gb()).await.unwrap().unwrap().id, last.id, "an old run does not end the new order");
+    assert_eq!(
+        store.order(Pool::own(gb())).await.unwrap().unwrap().id,
+        last.id,
+        "an old run does not end the new order"
+    );
     assert_eq!(laptop.run_orders().await[0]["ready"], 2);
     assert_eq!(laptop.asked("/number/buy").await, 2);
 }
@@ -209,7 +215,13 @@ async fn new_order_that_vonage_fails_leaves_nothing_behind() {
 async fn orders_of_other_countries_do_not_wait_for_one() {
     let laptop = Laptop::start().await;
     for (country, count) in [("DE", 5), ("GB", 2), ("IE", 9)] {
-        let ordered = Order { search: Search::usual(Country::try_from(country).unwrap()), count, cap: None }.ordered();
+        let ordered = Order {
+            owner: Owner::Deployment,
+            search: Search::usual(Country::try_from(country).unwrap()),
+            count,
+            cap: None,
+        }
+        .ordered();
         laptop.store().place_order(&ordered, laptop.clock.now()).await.unwrap();
     }
     let report = laptop.run_orders().await;
@@ -246,7 +258,13 @@ async fn order_of_a_restored_table_buys_nothing_twice() {
     for numbers in [bought, on_sale] {
         assert_eq!(laptop.vonage(Method::POST, "/simulator/numbers", numbers).await.status, 204);
     }
-    let ordered = Order { search: Search::usual(Country::try_from("SE").unwrap()), count: 6, cap: None }.ordered();
+    let ordered = Order {
+        owner: Owner::Deployment,
+        search: Search::usual(Country::try_from("SE").unwrap()),
+        count: 6,
+        cap: None,
+    }
+    .ordered();
     laptop.store().place_order(&ordered, laptop.clock.now()).await.unwrap();
     let report = laptop.run_orders().await;
     assert_eq!((&report[0]["ready"], text(&report, "/0/order/reason")), (&json!(1), "not_adopted"));

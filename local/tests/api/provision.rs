@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::config::VonageConfig;
 use shared::domain::country::Country;
+use shared::domain::tenant::Owner;
 use shared::vonage::Vonage;
 use shared::vonage::numbers::Search;
 use testkit::{Laptop, text};
@@ -297,7 +298,12 @@ async fn order_reports_progress_at_deadline() {
     let (env, clock) = (&laptop.stack.environment, laptop.clock.clone());
     let vonage = Vonage::new(VonageConfig::from_environment(env).unwrap());
     let provisioner = Provisioner::new(env, laptop.store(), vonage, std::sync::Arc::new(clock)).unwrap();
-    let order = Order { search: Search::usual(Country::try_from("GB").unwrap()), count: 1, cap: None };
+    let order = Order {
+        owner: Owner::Deployment,
+        search: Search::usual(Country::try_from("GB").unwrap()),
+        count: 1,
+        cap: None,
+    };
     let done = provisioner.provision(&order, Some(laptop.clock.now())).await.unwrap();
     assert_eq!(
         done.shortfalls.iter().map(|shortfall| shortfall.reason).collect::<Vec<_>>(),

@@ -8,6 +8,7 @@ use shared::clock::Clock;
 use shared::domain::country::Country;
 use shared::domain::order::{Ordered, WantedDigits};
 use shared::domain::pool::Feature;
+use shared::domain::tenant::Owner;
 use testkit::Laptop;
 
 use crate::events;
@@ -118,6 +119,7 @@ async fn order_replaced_after_a_crash_buys_no_more_than_the_last_one() {
 /// Stores an order for numbers of Great Britain, as a request does that has no time to begin.
 async fn place(laptop: &Laptop, count: usize) {
     let ordered = Ordered {
+        owner: Owner::Deployment,
         country: Country::try_from("GB").unwrap(),
         count,
         features: vec![Feature::Voice, Feature::Sms],

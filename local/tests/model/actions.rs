@@ -9,6 +9,7 @@ use shared::domain::missed_calls::Measure;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::side::Side;
+use shared::domain::tenant::Owner;
 use shared::domain::text::Label;
 use shared::domain::usage::{MaxCount, UsageLimits};
 use shared::service::create::{NewConversation, NewParticipant};
@@ -134,6 +135,7 @@ impl Case {
             further: spec.further[side.index()].iter().map(|further| self.new_further(*further)).collect(),
         };
         let new = NewConversation {
+            owner: Owner::Deployment,
             participants: Side::BOTH.map(participant),
             direction: spec.direction,
             lifetime: Lifetime::try_from(spec.lifetime).unwrap(),

@@ -222,7 +222,7 @@ fn check_requests(model: &Model, table: &Table) -> Verdict {
 fn check_pool(model: &Model, table: &Table) -> Verdict {
     same("number", &model.numbers, &table.numbers)?;
     let ready = model.numbers.values().filter(|number| number.state == NumberState::Ready);
-    let name = |number: &PoolNumber| number.part.map(|part| PartName::nth(number.country, &number.number, part));
+    let name = |number: &PoolNumber| number.part.map(|part| PartName::nth(number.pool(), &number.number, part));
     let ready: BTreeMap<_, _> =
         ready.map(|number| (number.number.clone(), (name(number), number.features.contains(&Feature::Sms)))).collect();
     let found = table

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use shared::domain::call::Direction;
 use shared::domain::conversation::ConversationId;
+use shared::domain::tenant::Owner;
 use shared::service::update::Change;
 
 use crate::answer::Answer;
@@ -352,7 +353,7 @@ impl Case {
     /// Checks the ready list and the peak usage as the product reads them.
     async fn check_pool_as_read(&self) -> Verdict {
         let store = self.system.process.store();
-        let ready = store.ready_pool().await.map_err(|error| error.to_string())?;
+        let ready = store.ready_pool(Owner::Deployment).await.map_err(|error| error.to_string())?;
         let marks = store.peak_usage(self.model.now).await.map_err(|error| error.to_string())?;
         self.model.check_ready(&ready)?;
         self.peak_usage.check_as_read(self.model.now, &marks)

@@ -508,6 +508,7 @@ impl Model {
         };
         let is = Conversation {
             id: given.id,
+            owner: new.owner,
             reference: None,
             participants: Side::BOTH.map(participant),
             direction: new.direction,

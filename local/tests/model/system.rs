@@ -23,6 +23,7 @@ use shared::domain::order::OpenOrder;
 use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{LossNotes, NumberState, PoolNumber};
+use shared::domain::tenant::Owner;
 use shared::domain::words::Words;
 use shared::event_bus::EventBus;
 use shared::recording_files::RecordingFiles;
@@ -562,7 +563,7 @@ fn keeper(environment: &Environment, store: Store, texts: &Texts, clock: SharedC
 fn order(kind: Kind, count: usize) -> Order {
     let search =
         Search { features: kind.features(), number_type: Some(kind.number_type()), ..Search::usual(kind.country()) };
-    Order { search, count, cap: None }
+    Order { owner: Owner::Deployment, search, count, cap: None }
 }
 
 /// The numbers of the pool at the start: of each kind the first ones.
@@ -579,6 +580,7 @@ fn number_in_state_renting(kind: Kind, index: u64, now: Timestamp) -> PoolNumber
     PoolNumber {
         number: kind.number(index),
         country: kind.country(),
+        owner: Owner::Deployment,
         number_type: kind.number_type(),
         features: kind.features(),
         monthly_cost: Some(kind.monthly_cost()),

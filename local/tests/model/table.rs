@@ -19,6 +19,7 @@ use shared::domain::recording_work::RecordingWork;
 use shared::domain::route::KeyOwner;
 use shared::domain::route_keys::RouteKey;
 use shared::domain::side::Side;
+use shared::domain::tenant::Owner;
 use shared::domain::usage::{CallsByDay, Counted, Usage};
 use shared::store::{Line, PartState, PinCall, PlacedCall, RecordedChange};
 
@@ -374,7 +375,7 @@ fn part_name(written: &str) -> PartName {
     let words: Vec<_> = written.split('#').collect();
     let [country, calling_code, index] = words[..] else { panic!("not the name of a part: {written}") };
     let (country, calling_code) = (crate::scenario::country(country), calling_code.to_owned());
-    PartName { country, calling_code, index: index.parse().unwrap() }
+    PartName { owner: Owner::Deployment, country, calling_code, index: index.parse().unwrap() }
 }
 
 fn key(item: &Item) -> (String, String) {

@@ -24,4 +24,5 @@ mod renting;
 mod safety_key;
 mod sandboxes;
 mod standing;
+mod tenants;
 mod texts;

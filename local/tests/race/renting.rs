@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 use shared::domain::conversation::Conversation;
 use shared::domain::country::{Country, CountryCounts};
 use shared::domain::phone::VirtualNumber;
+use shared::domain::tenant::Owner;
 use shared::service::demand::Renting;
 use shared::service::provision::{Drained, Headroom, Order, ShortfallReason, Upkeep};
 use shared::vonage::numbers::Search;
@@ -71,7 +72,8 @@ async fn concurrent_runs_use_up_one_budget_and_stay_within_it() {
         let mut runs = Vec::new();
         for country in ["GB", "US"].repeat(4) {
             let search = Search::usual(Country::try_from(country).unwrap());
-            let (provisioner, order) = (provisioner(&laptop).await, Order { search, count: 4, cap: None });
+            let (provisioner, order) =
+                (provisioner(&laptop).await, Order { owner: Owner::Deployment, search, count: 4, cap: None });
             runs.push(async move { provisioner.provision(&order, None).await.unwrap() });
         }
         let outcomes = at_once(runs).await;
@@ -98,7 +100,12 @@ async fn concurrent_orders_and_runs_buy_no_more_than_the_largest() {
             runs.push(async move {
                 match count {
                     0 => drop(provisioner.carry_out_orders(None).await.unwrap()),
-                    count => drop(provisioner.order(&Order { search, count, cap: None }, None).await.unwrap()),
+                    count => drop(
+                        provisioner
+                            .order(&Order { owner: Owner::Deployment, search, count, cap: None }, None)
+                            .await
+                            .unwrap(),
+                    ),
                 }
             });
         }

@@ -17,6 +17,7 @@ use shared::domain::late::LateCare;
 use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::side::{Side, WhoDials};
+use shared::domain::tenant::Owner;
 use shared::domain::text_masking::TextMasking;
 use shared::domain::usage::UsageLimits;
 use shared::domain::words::Words;
@@ -234,6 +235,7 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
         further: Vec::new(),
     };
     NewConversation {
+        owner: Owner::Deployment,
         participants: pair.map(participant),
         direction: WhoDials::Both,
         lifetime: Lifetime::try_from(60).unwrap(),

@@ -32,6 +32,7 @@ use shared::domain::route_keys::{RouteKey, Tenure};
 use shared::domain::side::{Side, WhoDials};
 use shared::domain::standing::StandingMask;
 use shared::domain::support::SupportPhone;
+use shared::domain::tenant::{Owner, Pool};
 use shared::domain::usage::Usage;
 use shared::store::{
     AccountWalk, CallsPage, Counted, Departure, IdempotentRequest, ItemKind, Keeping, LegIds, LegNumbers, LegPhone,
@@ -111,6 +112,7 @@ fn looked_up() -> LookedUp {
 
 fn ordered() -> Ordered {
     Ordered {
+        owner: Owner::Deployment,
         country: gb(),
         count: 9,
         features: vec![Feature::Voice],
@@ -122,7 +124,7 @@ fn ordered() -> Ordered {
 fn walk() -> AccountWalk {
     let narrowed = vec![("447".to_owned(), "4474".to_owned())];
     let recount = Some(Recount::default());
-    AccountWalk { prefix: "4474".to_owned(), narrowed, after: Some((gb(), virtual_number(21))), recount }
+    AccountWalk { prefix: "4474".to_owned(), narrowed, after: Some((Pool::own(gb()), virtual_number(21))), recount }
 }
 
 fn facts() -> LegFacts {
@@ -403,7 +405,7 @@ async fn check_story(store: &Store) {
     assert_eq!(usage.sum, Usage { calls: 1, seconds: 30, spend: "0.05".parse().unwrap() });
     let remembered = store.remembered_request("0123abcd", now()).await.unwrap().unwrap();
     assert_eq!((remembered.conversation, remembered.fingerprint.as_str()), (id('1'), "4567ef"));
-    let listed = store.conversations_of(&phone(RIDER), None, 100, after(50)).await.unwrap();
+    let listed = store.conversations_of(Owner::Deployment, &phone(RIDER), None, 100, after(50)).await.unwrap();
     let ids: Vec<_> = listed.conversations.iter().map(|conversation| conversation.id).collect();
     assert_eq!((ids, listed.next), (['8', '7', '6', '5', '4', '2', '1'].map(id).to_vec(), None));
     let running = NumberErasure { conversations_failed: 2, ..running() };
@@ -470,24 +472,24 @@ async fn check_routes(store: &Store) {
 }
 
 async fn check_pool(store: &Store) {
-    let pool = store.pool_numbers(gb()).await.unwrap();
+    let pool = store.pool_numbers(Pool::own(gb())).await.unwrap();
     let states: Vec<_> = pool.iter().map(|number| number.state).collect();
     use NumberState::{Draining, Lost, Renting, Standing};
     assert_eq!(states, [Renting, Standing, Draining, Lost]);
     let ledger = store.ledger().await.unwrap();
-    assert_eq!(NumberState::ALL.map(|state| ledger.counts(gb()).of(state)), [1, 0, 0, 1, 1, 0, 1]);
-    assert_eq!((ledger.countries, ledger.monthly_cost), (vec![gb()], "3.75".parse().unwrap()));
+    assert_eq!(NumberState::ALL.map(|state| ledger.counts(Pool::own(gb())).of(state)), [1, 0, 0, 1, 1, 0, 1]);
+    assert_eq!((ledger.pools, ledger.monthly_cost), (vec![Pool::own(gb())], "3.75".parse().unwrap()));
     for (number, work) in pool.iter().filter_map(|number| Some((number, number.state.work()?))) {
-        let page = store.numbers_with_work(gb(), work, None, 9).await.unwrap();
+        let page = store.numbers_with_work(Pool::own(gb()), work, None, 9).await.unwrap();
         assert_eq!(page.numbers, std::slice::from_ref(number));
         assert!(store.is_known(&number.number, now()).await.unwrap());
     }
     assert!(pool[1].set_aside && pool[1].draining_since.is_none());
     let left = store.departures([&virtual_number(24), &virtual_number(22)]).await.unwrap();
     assert_eq!(left, [Some(Departure { since: after(5), is_rotation: false }), None]);
-    let parts = store.ready_parts().await.unwrap();
+    let parts = store.ready_parts(Owner::Deployment).await.unwrap();
     assert_eq!(parts.values().map(|part| (part.version, part.count)).collect::<Vec<_>>(), [(6, 0)]);
-    let ready = store.ready_pool().await.unwrap();
+    let ready = store.ready_pool(Owner::Deployment).await.unwrap();
     assert_eq!(ready.parts.values().map(|part| part.version).collect::<Vec<_>>(), [6]);
     let opened = settings().standing.map(|standing| StandingMask { is_open: true, ..standing });
     let opened = NumberSettings { revision: 2, standing: opened, ..settings() };

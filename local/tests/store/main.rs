@@ -30,6 +30,7 @@ use shared::domain::pool::{Feature, LossNotes, NumberState, NumberType, PoolNumb
 use shared::domain::route::{KeyOwner, Route};
 use shared::domain::safety_key::SafetyPresses;
 use shared::domain::side::{Side, WhoDials};
+use shared::domain::tenant::Owner;
 use shared::domain::text_masking::TextMasking;
 use shared::domain::usage::UsageLimits;
 use shared::domain::verdict::RememberedVerdicts;
@@ -111,6 +112,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
     };
     Conversation {
         id: ConversationId::generate(created_at),
+        owner: Owner::Deployment,
         reference: None,
         participants: [participant(RIDER, dials[0]), participant(DRIVER, dials[1])],
         direction: WhoDials::Both,
@@ -143,6 +145,7 @@ fn number(index: usize) -> PoolNumber {
     PoolNumber {
         number: virtual_number(index),
         country: gb(),
+        owner: Owner::Deployment,
         number_type: NumberType::MobileLvn,
         features: vec![Feature::Voice, Feature::Sms],
         monthly_cost: "1.25".parse().ok(),

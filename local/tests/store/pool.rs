@@ -6,6 +6,7 @@ use shared::domain::country::Country;
 use shared::domain::peak_usage::{self, Mark};
 use shared::domain::phone::VirtualNumber;
 use shared::domain::pool::{NumberState, PoolNumber};
+use shared::domain::tenant::{Owner, Pool};
 use shared::store::{PartState, RentError, RouteScan, ScanPurpose, Store};
 use tokio::task::JoinSet;
 
@@ -20,13 +21,13 @@ async fn number_is_added_only_to_ledger_that_was_read() {
     store.begin_renting(&number(1), &empty, None).await.unwrap();
     assert!(matches!(store.begin_renting(&number(2), &empty, None).await, Err(RentError::Changed)));
     let one = store.ledger().await.unwrap();
-    assert_eq!((one.counts(gb()).towards_order(), one.counts(gb()).in_progress()), (1, 1));
+    assert_eq!((one.counts(Pool::own(gb())).towards_order(), one.counts(Pool::own(gb())).in_progress()), (1, 1));
     assert!(matches!(store.begin_renting(&number(1), &one, None).await, Err(RentError::Known)));
     let abroad = PoolNumber { country: Country::try_from("JE").unwrap(), ..number(1) };
     assert!(matches!(store.begin_renting(&abroad, &one, None).await, Err(RentError::Known)));
     store.begin_renting(&number(2), &one, None).await.unwrap();
-    assert_eq!(store.pool_numbers(gb()).await.unwrap(), [number(1), number(2)]);
-    assert_eq!(store.ledger().await.unwrap().countries, [gb()]);
+    assert_eq!(store.pool_numbers(Pool::own(gb())).await.unwrap(), [number(1), number(2)]);
+    assert_eq!(store.ledger().await.unwrap().pools, [Pool::own(gb())]);
 }
 
 #[tokio::test]
@@ -38,7 +39,7 @@ async fn number_of_pool_is_recognized_as_caller() {
     assert!(store.caller_routes(&caller, now()).await.unwrap().is_virtual);
     store.forget_number(&number(1)).await.unwrap();
     assert!(!store.caller_routes(&caller, now()).await.unwrap().is_virtual);
-    assert_eq!(store.pool_numbers(gb()).await.unwrap(), []);
+    assert_eq!(store.pool_numbers(Pool::own(gb())).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -50,7 +51,7 @@ async fn bought_number_is_kept_through_all_states() {
     store.forget_number(&number(1)).await.unwrap();
     assert!(store.make_ready(&number(1)).await.unwrap());
     store.note_bought(&number(1)).await.unwrap();
-    assert_eq!(store.pool_numbers(gb()).await.unwrap()[0].state, NumberState::Ready);
+    assert_eq!(store.pool_numbers(Pool::own(gb())).await.unwrap()[0].state, NumberState::Ready);
     assert!(!store.make_ready(&number(2)).await.unwrap());
 }
 
@@ -69,9 +70,9 @@ async fn one_of_concurrent_runs_takes_over_number() {
     assert_eq!(taken, [PoolNumber { leased_until: after(120), ..number(1) }]);
     // A run without its lease cannot remove a number that the other run may have bought.
     store.forget_number(&number(1)).await.unwrap();
-    assert_eq!(store.pool_numbers(gb()).await.unwrap(), taken);
+    assert_eq!(store.pool_numbers(Pool::own(gb())).await.unwrap(), taken);
     store.forget_number(&taken[0]).await.unwrap();
-    assert_eq!(store.pool_numbers(gb()).await.unwrap(), []);
+    assert_eq!(store.pool_numbers(Pool::own(gb())).await.unwrap(), []);
 }
 
 /// Creates a store with ready numbers.
@@ -87,8 +88,8 @@ async fn table_with_ready(indices: &[usize]) -> Store {
 
 /// Returns the ready numbers, and the version of their only part.
 async fn ready(store: &Store) -> (HashSet<VirtualNumber>, u64) {
-    let pool = store.ready_pool().await.unwrap();
-    let states = store.ready_parts().await.unwrap();
+    let pool = store.ready_pool(Owner::Deployment).await.unwrap();
+    let states = store.ready_parts(Owner::Deployment).await.unwrap();
     let (name, part) = pool.parts.first_key_value().unwrap();
     let state = PartState { version: part.version, count: part.numbers().count() };
     assert_eq!(states.into_iter().collect::<Vec<_>>(), [(name.clone(), state)]);
@@ -136,7 +137,7 @@ async fn released_number_is_recognized_for_a_day() {
     let drained = store.pool_number(&virtual_number(1)).await.unwrap().unwrap();
     assert!(store.remove_cancelled(&drained, now()).await.unwrap());
     assert!(!store.remove_cancelled(&drained, now()).await.unwrap());
-    assert_eq!(store.pool_numbers(gb()).await.unwrap(), []);
+    assert_eq!(store.pool_numbers(Pool::own(gb())).await.unwrap(), []);
     assert_eq!(store.ledger().await.unwrap().monthly_cost, "0".parse().unwrap());
     let caller = phone(virtual_number(1).as_str());
     for (second, ours) in [(0, true), (86_399, true), (86_400, false)] {

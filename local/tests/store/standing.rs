@@ -5,6 +5,7 @@ use shared::domain::number_settings::NumberSettings;
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::route::Callee;
 use shared::domain::standing::StandingMask;
+use shared::domain::tenant::Owner;
 use shared::store::{RecordedStanding, Store};
 
 use crate::{DRIVER, RIDER, after, now, number, phone, table, virtual_number};
@@ -39,7 +40,7 @@ async fn number_is_set_aside_once_and_opened_as_it_was_read() {
     let none = NumberSettings::default();
     assert!(store.change_number_settings(&ready, [&none, &settings(1, &[RIDER])], now()).await.unwrap());
     assert!(!store.change_number_settings(&ready, [&none, &settings(1, &[DRIVER])], now()).await.unwrap(), "a race");
-    assert_eq!(store.ready_pool().await.unwrap().numbers().count(), 0);
+    assert_eq!(store.ready_pool(Owner::Deployment).await.unwrap().numbers().count(), 0);
     let aside = store.pool_number(&virtual_number(1)).await.unwrap().unwrap();
     assert_eq!((aside.state, aside.set_aside, aside.draining_since), (NumberState::SettingAside, true, Some(now())));
     let given_back = NumberSettings { revision: 2, ..NumberSettings::default() };
@@ -67,7 +68,7 @@ async fn number_that_was_read_before_its_settings_is_no_race() {
         !store.change_number_settings(&aside, [&removed(2), &again], after(2)).await.unwrap(),
         "it was set aside before"
     );
-    assert_eq!(store.ready_pool().await.unwrap().numbers().count(), 1);
+    assert_eq!(store.ready_pool(Owner::Deployment).await.unwrap().numbers().count(), 1);
 }
 
 #[tokio::test]

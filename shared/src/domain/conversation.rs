@@ -20,6 +20,7 @@ use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::pin::Pin;
 use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::{Blocked, Side, WhoDials};
+use crate::domain::tenant::Owner;
 use crate::domain::text::{Label, Reference};
 use crate::domain::text_masking::{Masked, TextMasking};
 use crate::domain::usage::{Tally, UsageLimits};
@@ -339,6 +340,9 @@ pub enum State {
 pub struct Conversation {
     /// Its id.
     pub id: ConversationId,
+    /// The owner, from whose pools its numbers are. It never changes.
+    #[serde(default, rename = "tenant", skip_serializing_if = "Owner::is_deployment")]
+    pub owner: Owner,
     /// The client's own name for it.
     #[serde(default, deserialize_with = "Reference::stored", skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,

@@ -48,6 +48,7 @@ pub mod side;
 pub mod standing;
 pub mod stranger;
 pub mod support;
+pub mod tenant;
 pub mod text;
 pub mod text_masking;
 pub mod text_message;

@@ -9,6 +9,7 @@ use crate::domain::country::Country;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::pool::{Feature, NumberType};
 use crate::domain::shortfall::ShortfallReason;
+use crate::domain::tenant::{Owner, Pool};
 
 /// Pause after the first run that failed. Each further failure doubles it.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
@@ -22,6 +23,9 @@ const LONGEST_PAUSE_FOR_PEOPLE: SignedDuration = SignedDuration::from_hours(24);
 /// The numbers that an order asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ordered {
+    /// The owner whose numbers they are to be.
+    #[serde(default, rename = "tenant", skip_serializing_if = "Owner::is_deployment")]
+    pub owner: Owner,
     /// The country.
     pub country: Country,
     /// Number of ready numbers that the country must have in all.
@@ -34,6 +38,13 @@ pub struct Ordered {
     /// Digits of the numbers that are missing.
     #[serde(flatten)]
     pub digits: WantedDigits,
+}
+
+impl Ordered {
+    /// Returns the pool of the numbers.
+    pub fn pool(&self) -> Pool {
+        Pool { owner: self.owner, country: self.country }
+    }
 }
 
 /// The digits by which an order selects numbers.
@@ -91,13 +102,13 @@ impl WantedDigits {
     }
 }
 
-/// An order that is not complete. A country has one at most. Serialized as the table stores it.
+/// An order that is not complete. A pool has one at most. Serialized as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenOrder {
     /// The numbers that are ordered.
     #[serde(flatten)]
     pub ordered: Ordered,
-    /// Its identity. A number is bought for it only while it is the order of its country.
+    /// Its identity. A number is bought for it only while it is the order of its pool.
     pub id: String,
     /// The time of the first request.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
@@ -222,7 +233,8 @@ mod tests {
     fn order() -> OpenOrder {
         let country = Country::try_from("GB").unwrap();
         let (features, digits) = (vec![Feature::Voice], WantedDigits::default());
-        let ordered = Ordered { country, count: 100_000, features, number_type: None, digits };
+        let ordered =
+            Ordered { owner: Owner::Deployment, country, count: 100_000, features, number_type: None, digits };
         OpenOrder::new(ordered, time(0))
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::country::Country;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::ready_pool::ReadyNumber;
+use crate::domain::tenant::{Owner, Pool};
 
 /// The state of a number in the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -151,6 +152,9 @@ pub struct PoolNumber {
     pub number: VirtualNumber,
     /// The country that it is rented in.
     pub country: Country,
+    /// The owner, whose conversations get it.
+    #[serde(default, rename = "tenant", skip_serializing_if = "Owner::is_deployment")]
+    pub owner: Owner,
     /// Its kind.
     #[serde(rename = "type")]
     pub number_type: NumberType,
@@ -207,6 +211,11 @@ pub struct LossNotes {
 }
 
 impl PoolNumber {
+    /// Returns its pool.
+    pub fn pool(&self) -> Pool {
+        Pool { owner: self.owner, country: self.country }
+    }
+
     /// True if the account is known to own it.
     pub fn is_rented(&self) -> bool {
         !matches!(self.state, NumberState::Renting | NumberState::Lost)

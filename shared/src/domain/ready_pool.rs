@@ -10,6 +10,7 @@ use crate::domain::country::Country;
 use crate::domain::hash::hash;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::phone::parse;
+use crate::domain::tenant::{Owner, Pool};
 
 /// A number that can be given to conversations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct ReadyNumber {
 /// The name of a part of the ready numbers. A part is small enough to be read at once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartName {
+    /// The owner of its numbers.
+    pub owner: Owner,
     /// The country that its numbers are rented in.
     pub country: Country,
     /// The calling code of its numbers, such as `44`.
@@ -35,19 +38,25 @@ pub struct PartName {
 
 impl PartName {
     /// Returns the name of the first part for `number`.
-    pub fn first(country: Country, number: &VirtualNumber) -> Self {
-        Self { country, calling_code: parse::calling_code(number.as_str()), index: 0 }
+    pub fn first(pool: Pool, number: &VirtualNumber) -> Self {
+        let Pool { owner, country } = pool;
+        Self { owner, country, calling_code: parse::calling_code(number.as_str()), index: 0 }
     }
 
     /// Returns the name of the part of this `index` for `number`.
-    pub fn nth(country: Country, number: &VirtualNumber, index: u16) -> Self {
-        Self { index, ..Self::first(country, number) }
+    pub fn nth(pool: Pool, number: &VirtualNumber, index: u16) -> Self {
+        Self { index, ..Self::first(pool, number) }
+    }
+
+    /// Returns the pool of its numbers.
+    pub fn pool(&self) -> Pool {
+        Pool { owner: self.owner, country: self.country }
     }
 }
 
 impl std::fmt::Display for PartName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}#{}#{}", self.country, self.calling_code, self.index)
+        write!(f, "{}#{}#{}", self.pool(), self.calling_code, self.index)
     }
 }
 
@@ -137,11 +146,12 @@ impl ReadyPool {
     }
 }
 
+/// The pool of the deployment itself.
 impl FromIterator<ReadyNumber> for ReadyPool {
     fn from_iter<T: IntoIterator<Item = ReadyNumber>>(numbers: T) -> Self {
         let mut parts: BTreeMap<PartName, Vec<ReadyNumber>> = BTreeMap::new();
         for number in numbers {
-            parts.entry(PartName::first(number.country, &number.number)).or_default().push(number);
+            parts.entry(PartName::first(Pool::own(number.country), &number.number)).or_default().push(number);
         }
         let part = |(name, numbers)| (name, Arc::new(ReadyPart::new(0, numbers)));
         Self { parts: parts.into_iter().map(part).collect() }

@@ -18,6 +18,7 @@ use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::pin::Pin;
 use crate::domain::relayed_text::{AcceptedPart, KeptWords, RelayedText, TextId, TextState};
 use crate::domain::side::{Blocked, Side, WhoDials};
+use crate::domain::tenant::Tenant;
 use crate::domain::text::{Label, Reference};
 use crate::domain::text_masking::TextMasking;
 use crate::domain::usage::{self, Left, Tally, Usage, UsageLimits};
@@ -31,6 +32,8 @@ pub const CURRENCY: &str = "EUR";
 #[derive(Debug, Serialize)]
 pub struct ConversationView<'a> {
     id: ConversationId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<Tenant>,
     state: State,
     direction: WhoDials,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -219,6 +222,7 @@ impl<'a> ConversationView<'a> {
     pub fn new(conversation: &'a Conversation, now: Timestamp) -> Self {
         Self {
             id: conversation.id,
+            tenant: conversation.owner.tenant(),
             state: conversation.state(now),
             direction: conversation.direction,
             reference: conversation.reference.as_ref(),

@@ -9,6 +9,7 @@ use crate::domain::choice::NoFreeNumber;
 use crate::domain::country::{Country, CountryCounts};
 use crate::domain::phone::VirtualNumber;
 use crate::domain::shortfall::ShortfallReason;
+use crate::domain::tenant::Owner;
 use crate::invoke::AsyncFunction;
 use crate::store::{RecordedDemand, Store, StoreError};
 
@@ -60,11 +61,15 @@ impl DemandRecorder {
         Ok(Self { store, auto_rent_max, provisioning, clock })
     }
 
-    /// Records the demand of a creation that lacks `none_free`. Returns the refusal to answer.
+    /// Records the demand of a creation that lacks `none_free`. Returns the refusal to answer. Tenants get numbers by order only.
     pub(super) async fn record(
         &self,
+        owner: Owner,
         none_free: &[NoFreeNumber],
     ) -> Result<Option<(NoFreeNumber, Renting)>, StoreError> {
+        if !owner.is_deployment() {
+            return Ok(none_free.first().map(|lacking| (lacking.clone(), Renting::Off)));
+        }
         // Nothing is rented for a conversation that is refused all the same.
         for lacking in none_free {
             match self.auto_rent_max.get(lacking.country) {

@@ -7,6 +7,7 @@ use futures_util::future::try_join_all;
 
 use crate::domain::peak_usage::{Mark, PeakUsage};
 use crate::domain::ready_pool::{PartName, ReadyPart, ReadyPool};
+use crate::domain::tenant::Owner;
 use crate::store::{PartState, Store, StoreError};
 
 /// Number of ready numbers up to which a start reads all of them. A larger pool is read country by country, when a creation
@@ -49,9 +50,9 @@ impl PoolCache {
         Ok(ReadyPool { parts: try_join_all(parts).await?.into_iter().collect() })
     }
 
-    /// Reads the ready numbers, so that the first creation sends no more requests than any other.
+    /// Reads the deployment's own ready numbers, so that the first creation sends no more requests than any other.
     pub(super) async fn warm_up(&self, store: &Store) -> Result<(), StoreError> {
-        let states = store.ready_parts().await?;
+        let states = store.ready_parts(Owner::Deployment).await?;
         if states.values().map(|part| part.count).sum::<usize>() <= READ_AT_START {
             // One after the other, over one connection.
             for name in states.keys() {
@@ -69,8 +70,11 @@ impl PoolCache {
     }
 
     /// Stores the highest of `marks` that exceeds those that this process knows to be stored. The others are left to later
-    /// creations, whose own marks come first.
-    pub(super) async fn record(&self, store: &Store, marks: &[Mark]) {
+    /// creations, whose own marks come first. Nothing is rented for the headroom of tenants, so their marks are not stored.
+    pub(super) async fn record(&self, store: &Store, owner: Owner, marks: &[Mark]) {
+        if !owner.is_deployment() {
+            return;
+        }
         let highest = {
             let mut peaks = lock(&self.peaks);
             let Peaks { stored, to_store } = &mut *peaks;

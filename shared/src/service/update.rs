@@ -17,7 +17,7 @@ use crate::domain::guard::Guard;
 use crate::domain::language::Language;
 use crate::domain::missed_calls::MissedCalls;
 use crate::domain::peak_usage::Mark;
-use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber, parse};
+use crate::domain::phone::{PhoneNumber, RealNumber, parse};
 use crate::domain::pin::PinKey;
 use crate::domain::route::Route;
 use crate::domain::side::{Blocked, Side};
@@ -199,7 +199,7 @@ impl<L: NumberLookup> Updater<L> {
         let mut phones = Vec::new();
         if let Some(NewPhone { side, number, country }) = &change.phone {
             let number = verify_number::read(number, *country).map_err(|error| UpdateError::Number(*side, error))?;
-            phones.push(self.verify((*side, None), &number, &before.participant(*side).sees).await?);
+            phones.push(self.verify(&before, (*side, None), &number).await?);
         }
         for attempt in 0..ATTEMPTS {
             let now = self.clock.now();
@@ -302,7 +302,7 @@ impl<L: NumberLookup> Updater<L> {
                 let is_in = before.participant(side).present().any(|phone| phone.number.is_same_phone(&real));
                 let place = (side, Some(position));
                 if !is_in && !verified.iter().any(|phone| (phone.side, phone.further) == place) {
-                    verified.push(self.verify(place, number, &before.participant(side).sees).await?);
+                    verified.push(self.verify(before, place, number).await?);
                 }
             }
         }
@@ -312,18 +312,20 @@ impl<L: NumberLookup> Updater<L> {
     /// Verifies a new phone, and reads its route under the number that it is to see.
     async fn verify(
         &self,
+        before: &Conversation,
         (side, further): (Side, Option<usize>),
         number: &PhoneNumber,
-        sees: &VirtualNumber,
     ) -> Result<VerifiedPhone, UpdateError> {
+        let (owner, sees) = (before.owner, &before.participant(side).sees);
         let refused = |error| match further {
             Some(position) => UpdateError::FurtherNumber(side, position, error),
             None => UpdateError::Number(side, error),
         };
         let (real, now) = (RealNumber::from(number.clone()), self.clock.now());
         let (mut routes, parts) =
-            tokio::try_join!(self.store.first_routes(&real, ROUTES_READ, now), self.store.ready_parts())?;
-        self.verifier.check_served(number, &parts, &self.store).await?.map_err(|reason| refused(reason.into()))?;
+            tokio::try_join!(self.store.first_routes(&real, ROUTES_READ, now), self.store.ready_parts(owner))?;
+        let served = self.verifier.check_served(number, owner, &parts, &self.store).await?;
+        served.map_err(|reason| refused(reason.into()))?;
         if routes.is_partial() {
             routes.learn(self.store.probe_routes(&real, std::slice::from_ref(sees), now).await?);
         }
@@ -337,10 +339,14 @@ impl<L: NumberLookup> Updater<L> {
     /// Records the peak usage of all phones, which a longer conversation or another phone may raise. A failure does not
     /// fail the change. Creations count for a participant with very many routes.
     async fn raise_peak_usage(&self, conversation: &Conversation, now: Timestamp) {
+        // That of tenants is not recorded.
+        if !conversation.owner.is_deployment() {
+            return;
+        }
         let phones = || Side::BOTH.into_iter().flat_map(|side| conversation.phones(side));
         let read = async {
             let routes = phones().map(|phone| self.store.first_routes(phone.number, ROUTES_READ, now));
-            let (routes, parts) = tokio::try_join!(try_join_all(routes), self.store.ready_parts())?;
+            let (routes, parts) = tokio::try_join!(try_join_all(routes), self.store.ready_parts(conversation.owner))?;
             let codes = Side::BOTH.map(|side| parse::calling_code(conversation.participant(side).sees.as_str()));
             let ready = self.cache.ready(&self.store, &parts, |part| codes.contains(&part.calling_code)).await?;
             Ok::<_, StoreError>((phones().zip(routes).collect::<Vec<_>>(), ready))
@@ -349,7 +355,7 @@ impl<L: NumberLookup> Updater<L> {
             Ok((callers, ready)) => {
                 let complete = callers.iter().filter(|(_, routes)| !routes.is_partial());
                 let marks = complete.flat_map(|(phone, routes)| Mark::of_caller(routes, phone.sees, &ready, None, now));
-                self.cache.record(&self.store, &marks.collect::<Vec<_>>()).await;
+                self.cache.record(&self.store, conversation.owner, &marks.collect::<Vec<_>>()).await;
             }
             Err(error) => tracing::warn!(cause = %error, "reading the peak usage of a changed conversation failed"),
         }

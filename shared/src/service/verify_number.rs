@@ -14,6 +14,7 @@ use crate::domain::phone::dial_policy::{self, DialPolicy, NotCallable};
 use crate::domain::phone::parse::{self, UnreadableNumber};
 use crate::domain::phone::{PhoneNumber, RealNumber, plan};
 use crate::domain::ready_pool::PartName;
+use crate::domain::tenant::Owner;
 use crate::store::{PartState, Store, StoreError};
 use crate::vonage::carrier_lookup::CarrierLookup;
 use crate::vonage::number_lookup::{LookedUpNumber, NumberLookup};
@@ -144,9 +145,11 @@ pub(crate) fn read(written: &str, country: Option<Country>) -> Result<PhoneNumbe
 impl<L> NumberVerifier<L> {
     /// Refuses a number that the policy does not allow in view of the pool, of which `parts` are the ready numbers. Numbers that are
     /// not ready and orders are read only before a refusal. Without any of them nothing is refused: there is none to call from.
+    /// All of them are those of one `owner`.
     pub(crate) async fn check_served(
         &self,
         number: &PhoneNumber,
+        owner: Owner,
         parts: &BTreeMap<PartName, PartState>,
         store: &Store,
     ) -> Result<Result<(), NotCallable>, StoreError> {
@@ -156,9 +159,11 @@ impl<L> NumberVerifier<L> {
         if ready().any(|(name, _)| name.calling_code == code) {
             return Ok(Ok(()));
         }
-        let (rented, orders) = tokio::try_join!(store.rented_countries(), store.orders())?;
-        let ordered = orders.iter().map(|order| order.ordered.country);
-        let mut others = rented.into_iter().chain(ordered).chain(may_rent.iter().copied()).peekable();
+        let (rented, orders) = tokio::try_join!(store.rented_countries(owner), store.orders())?;
+        let ordered = orders.iter().filter(|order| order.ordered.owner == owner).map(|order| order.ordered.country);
+        // Tenants get numbers by order only.
+        let may_rent = may_rent.iter().copied().filter(|_| owner.is_deployment());
+        let mut others = rented.into_iter().chain(ordered).chain(may_rent).peekable();
         let has_none = ready().next().is_none() && others.peek().is_none();
         let is_served = has_none || others.any(|country| country.calling_code().as_ref() == Some(&code));
         Ok(if is_served { Ok(()) } else { Err(NotCallable::CallingCode) })

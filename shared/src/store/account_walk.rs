@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::item::Key;
 use super::pool::Recount;
 use super::{Store, StoreError};
-use crate::domain::country::Country;
 use crate::domain::phone::VirtualNumber;
+use crate::domain::tenant::Pool;
 
 /// Progress of a comparison. It goes through the numbers in ascending order of their digits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub struct AccountWalk {
     #[serde(default)]
     pub narrowed: Vec<(String, String)>,
     /// The last number of the pool that was compared, if not all of that prefix were.
-    pub after: Option<(Country, VirtualNumber)>,
+    pub after: Option<(Pool, VirtualNumber)>,
     /// The numbers that were counted on the way. `None` if some could not be read.
     pub recount: Option<Recount>,
 }

@@ -11,6 +11,10 @@ use super::passed_over::PassedOver;
 use super::{Store, StoreError};
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::phone::RealNumber;
+use crate::domain::tenant::Owner;
+
+/// Number of participations that a request of a tenant reads at once, to find its own.
+const PAGE: u16 = 1000;
 
 /// A page of the conversations of a phone.
 #[derive(Debug, Default)]
@@ -22,10 +26,12 @@ pub struct ConversationsPage {
 }
 
 impl Store {
-    /// Returns up to `limit` conversations that `phone` is or was in, the newest first, older than `before`. Those that are
-    /// erased, past their retention at `now`, or unreadable are left out. Two consistent reads.
+    /// Returns up to `limit` conversations that `phone` is or was in and that `scope` sees, the newest first, older than `before`.
+    /// Those that are erased, past their retention at `now`, or unreadable are left out. Two consistent reads, or more for a tenant
+    /// if the phone has thousands of conversations of others.
     pub async fn conversations_of(
         &self,
+        scope: Owner,
         phone: &RealNumber,
         before: Option<ConversationId>,
         limit: u16,
@@ -34,8 +40,8 @@ impl Store {
         let partition = item::phone_partition(&phone.canonical());
         let before = before.map(item::participation);
         // One more shows that there are more.
-        let page = self.query_page_backwards(partition, PARTICIPATION_PREFIX, before, limit.saturating_add(1)).await?;
-        let (mut items, limit) = (page.0, usize::from(limit));
+        let mut items = self.latest_participations(scope, partition, before, limit.saturating_add(1)).await?;
+        let limit = usize::from(limit);
         let more = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| more).and_then(conversation_of);
@@ -49,8 +55,34 @@ impl Store {
         let found = self.batch_get(ids.iter().map(|id| Key::Conversation(*id))).await?;
         let read = |item| Ok(ConversationItem::read(item, now)?.and_then(ConversationItem::into_present));
         let found = found.into_iter().filter_map(|item| passed_over.take(read(item)).flatten());
+        let found = found.filter(|conversation| scope.sees(conversation.owner));
         let found = found.filter(|conversation| !self.retention.is_over(conversation, now));
         let mut found: HashMap<ConversationId, Conversation> = found.map(|found| (found.id, found)).collect();
         Ok(ConversationsPage { conversations: ids.iter().filter_map(|id| found.remove(id)).collect(), next })
+    }
+
+    /// Returns the latest `limit` participations of a partition that `scope` sees, behind the sort key `before`. Those of others are
+    /// in no answer, and none of them is the place where a page ends.
+    async fn latest_participations(
+        &self,
+        scope: Owner,
+        partition: String,
+        mut before: Option<String>,
+        limit: u16,
+    ) -> Result<Vec<Item>, StoreError> {
+        if scope.is_deployment() {
+            return Ok(self.query_page_backwards(partition, PARTICIPATION_PREFIX, before, limit).await?.0);
+        }
+        let mut seen = Vec::new();
+        while seen.len() < usize::from(limit) {
+            let page = self.query_page_backwards(partition.clone(), PARTICIPATION_PREFIX, before, PAGE).await?;
+            before = page.0.last().map(|item| item::sort_key(item).to_owned()).filter(|_| page.1);
+            seen.extend(page.0.into_iter().filter(|item| item::owner(item) == Some(scope)));
+            if before.is_none() {
+                break;
+            }
+        }
+        seen.truncate(limit.into());
+        Ok(seen)
     }
 }

@@ -21,6 +21,7 @@ use crate::domain::conversation::{Conversation, ConversationId, Participant, Sid
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::Route;
 use crate::domain::side::Side;
+use crate::domain::tenant::Owner;
 use crate::retry;
 
 /// Reason why a conversation was not created.
@@ -136,6 +137,11 @@ impl Store {
     pub async fn conversation(&self, id: ConversationId, now: Timestamp) -> Result<Option<Conversation>, StoreError> {
         let stored = self.stored_conversation(id, now).await?;
         Ok(stored.filter(|conversation| !self.retention.is_over(conversation, now)))
+    }
+
+    /// Returns the owner of a conversation, also of one that is erased. `None` if nothing is stored of it. One consistent read.
+    pub async fn owner_of(&self, id: ConversationId) -> Result<Option<Owner>, StoreError> {
+        Ok(self.get_item(Key::Conversation(id)).await?.as_ref().and_then(item::owner))
     }
 
     /// Like [`Store::conversation`], also if it is past its retention: what still comes of its calls belongs to it, and is erased

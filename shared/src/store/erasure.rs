@@ -27,6 +27,7 @@ use crate::domain::conversation::{Conversation, ConversationId, Participant};
 use crate::domain::number_erasure::ErasureId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{KeyOwner, Route, RouteTombstone};
+use crate::domain::tenant::Owner;
 use crate::retry;
 
 /// A conversation whose erasure has started.
@@ -69,6 +70,8 @@ pub enum Erased {
 struct ErasedNote {
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     erased_at: Timestamp,
+    #[serde(rename = "tenant", skip_serializing_if = "Owner::is_deployment")]
+    owner: Owner,
 }
 
 /// Maximum number of attempts of a step that conflicts with other changes.
@@ -188,7 +191,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.request_redaction(&conversation.carrier_records, now).await?;
-        let note = ErasedNote { erased_at: whole_second(now) };
+        let note = ErasedNote { erased_at: whole_second(now), owner: conversation.owner };
         let note = Key::Conversation(conversation.id).with(&note, Some(note_kept_until(conversation, now)))?;
         let put = Write::put(note).when("attribute_exists(participants)");
         let put = match records {

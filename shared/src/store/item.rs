@@ -20,6 +20,7 @@ use crate::domain::ready_pool::PartName;
 use crate::domain::recording::RecordingId;
 use crate::domain::relayed_text::TextId;
 use crate::domain::side::Side;
+use crate::domain::tenant::{Owner, Pool, Tenant};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -83,24 +84,24 @@ pub(super) enum Key<'a> {
     /// The usage of a conversation with limits, in an item of its own so that counting is no change of the conversation.
     Usage(ConversationId),
     Number {
-        country: Country,
+        pool: Pool,
         number: &'a VirtualNumber,
     },
-    /// Mark of a number that needs work, in the partition of the country's numbers. So these few are found without reading
+    /// Mark of a number that needs work, in the partition of the pool's numbers. So these few are found without reading
     /// the others.
     Work {
-        country: Country,
+        pool: Pool,
         work: Work,
         number: &'a VirtualNumber,
     },
-    /// The open order of a country.
-    Order(Country),
+    /// The open order of a pool.
+    Order(Pool),
     /// Progress of the comparison of the pool with the account.
     AccountWalk,
     /// Totals of all rented numbers. Its version keeps two runs from buying the same number twice.
     Ledger,
-    /// Versions of all parts of the ready numbers, in an item of their own so that they are cheap to read.
-    ReadyParts,
+    /// Versions of all parts of the ready numbers of an owner, in an item of their own so that they are cheap to read.
+    ReadyParts(Owner),
     /// A part of the ready numbers.
     ReadyPart(&'a PartName),
     /// Number of ready numbers that refused creations of a country need.
@@ -230,13 +231,14 @@ impl Key<'_> {
                 (conversation_partition(conversation), format!("{LEG_PREFIX}{conversation_uuid}#{uuid}"))
             }
             Key::Usage(id) => (conversation_partition(id), USAGE.to_owned()),
-            Key::Number { country, number } => (pool_partition(country), format!("{NUMBER_PREFIX}{number}")),
-            Key::Work { country, work, number } => (pool_partition(country), format!("{}{number}", work_prefix(work))),
-            Key::Order(country) => (ORDER_PARTITION.to_owned(), country.to_string()),
+            Key::Number { pool, number } => (pool_partition(pool), format!("{NUMBER_PREFIX}{number}")),
+            Key::Work { pool, work, number } => (pool_partition(pool), format!("{}{number}", work_prefix(work))),
+            Key::Order(pool) => (ORDER_PARTITION.to_owned(), pool.to_string()),
             Key::AccountWalk => (POOL_PARTITION.to_owned(), "WALK".to_owned()),
             Key::Ledger => (POOL_PARTITION.to_owned(), "LEDGER".to_owned()),
-            Key::ReadyParts => (POOL_PARTITION.to_owned(), "READY".to_owned()),
-            Key::ReadyPart(part) => (format!("READY#{part}"), "READY".to_owned()),
+            Key::ReadyParts(Owner::Deployment) => (POOL_PARTITION.to_owned(), READY.to_owned()),
+            Key::ReadyParts(Owner::Tenant(tenant)) => (format!("{READY}#{tenant}"), READY.to_owned()),
+            Key::ReadyPart(part) => (format!("{READY}#{part}"), READY.to_owned()),
             Key::Demand(country) => (DEMAND_PARTITION.to_owned(), country.to_string()),
             Key::RouteScan(ScanPurpose::Draining) => (POOL_PARTITION.to_owned(), "LOOK".to_owned()),
             Key::RouteScan(ScanPurpose::Healing) => (POOL_PARTITION.to_owned(), "LOOK#HEAL".to_owned()),
@@ -303,7 +305,7 @@ impl Key<'_> {
             Key::Order(_) => ItemKind::Order,
             Key::AccountWalk => ItemKind::AccountWalk,
             Key::Ledger => ItemKind::Ledger,
-            Key::ReadyParts => ItemKind::ReadyParts,
+            Key::ReadyParts(_) => ItemKind::ReadyParts,
             Key::ReadyPart(_) => ItemKind::ReadyPart,
             Key::Demand(_) => ItemKind::Demand,
             Key::RouteScan(_) => ItemKind::RouteScan,
@@ -365,6 +367,9 @@ impl Key<'_> {
 
 /// Partition of the items of the pool as a whole.
 pub(super) const POOL_PARTITION: &str = "POOL";
+
+/// Sort key of what lists ready numbers, and the beginning of its partition.
+const READY: &str = "READY";
 
 /// Partition of the open orders.
 pub(super) const ORDER_PARTITION: &str = "ORDER";
@@ -438,8 +443,8 @@ pub(super) fn conversation_partition(id: ConversationId) -> String {
     format!("{CONVERSATION_PREFIX}{id}")
 }
 
-pub(super) fn pool_partition(country: Country) -> String {
-    format!("POOL#{country}")
+pub(super) fn pool_partition(pool: Pool) -> String {
+    format!("POOL#{pool}")
 }
 
 /// Returns the prefix of the sort key of a mark of this kind of work.
@@ -543,6 +548,15 @@ pub(super) fn check_version(item: &Item) -> Result<&'static str, StoreError> {
     }
 }
 
+/// Attribute of the owner, if that is a tenant.
+pub(super) const TENANT: &str = "tenant";
+
+/// Returns the owner of what an item stores. `None` if that cannot be read: then it is nobody's.
+pub(super) fn owner(item: &Item) -> Option<Owner> {
+    let Some(tenant) = item.get(TENANT) else { return Some(Owner::Deployment) };
+    Some(Owner::Tenant(Tenant::try_from(tenant.as_s().ok()?.as_str()).ok()?))
+}
+
 /// Returns the time in the attribute `name`.
 pub(super) fn time(item: &Item, name: &str) -> Option<Timestamp> {
     Timestamp::from_second(item.get(name)?.as_n().ok()?.parse().ok()?).ok()
@@ -559,10 +573,12 @@ mod tests {
         let (caller, number) = (&RealNumber::from(phone.clone()), &VirtualNumber::from(phone));
         let (id, country) = (ConversationId::generate(Timestamp::UNIX_EPOCH), Country::try_from("GB").unwrap());
         let record = &CarrierRecord { product: Product::Sms, id: "1".to_owned(), direction: Direction::Outbound };
-        let part = &PartName::first(country, number);
+        let tenant = Owner::Tenant(Tenant::try_from("acme").unwrap());
+        let [pool, of_tenant] = [Owner::Deployment, tenant].map(|owner| Pool { owner, country });
+        let [part, part_of_tenant] = [pool, of_tenant].map(|pool| PartName::first(pool, number));
         let recording = &RecordingId::try_from("aaaaaaaa").unwrap();
         let mut kinds = Vec::new();
-        let work = crate::domain::pool::Work::ALL.map(|work| Key::Work { country, work, number });
+        let work = crate::domain::pool::Work::ALL.map(|work| Key::Work { pool, work, number });
         let scans = [ScanPurpose::Draining, ScanPurpose::Healing].map(Key::RouteScan);
         let others = [
             Key::Route { caller, dialled: number },
@@ -573,12 +589,16 @@ mod tests {
             Key::Participation { phone: caller, conversation: id },
             Key::Leg { conversation: id, conversation_uuid: "CON-1", uuid: "2" },
             Key::Usage(id),
-            Key::Number { country, number },
-            Key::Order(country),
+            Key::Number { pool, number },
+            Key::Number { pool: of_tenant, number },
+            Key::Order(pool),
+            Key::Order(of_tenant),
             Key::AccountWalk,
             Key::Ledger,
-            Key::ReadyParts,
-            Key::ReadyPart(part),
+            Key::ReadyParts(Owner::Deployment),
+            Key::ReadyParts(tenant),
+            Key::ReadyPart(&part),
+            Key::ReadyPart(&part_of_tenant),
             Key::Demand(country),
             Key::RetentionPass,
             Key::PeakUsage(country, Date::MAX),

@@ -43,7 +43,7 @@ kinds! {
     Number = "a number of the pool",
     /// The mark of a number that needs work.
     Work = "a mark of work",
-    /// The open order of a country.
+    /// The open order of a pool.
     Order = "an order",
     /// Progress of the comparison with the account.
     AccountWalk = "the comparison with the account",
@@ -148,6 +148,8 @@ impl ItemKind {
     pub fn of(pk: &str, sk: &str) -> Option<Self> {
         let word = |key: &str| key.split('#').next().unwrap_or_default().to_owned();
         let is_of_country = pk.contains('#');
+        // The parts of a tenant lie beside its lists, under its name alone: `READY#acme`.
+        let is_of_tenant = pk.matches('#').count() == 1;
         Some(match (word(pk).as_str(), word(sk).as_str()) {
             ("CALLER", "NUMBER") => Self::Route,
             ("CALLER", "RECEIVES") => Self::Line,
@@ -171,6 +173,7 @@ impl ItemKind {
             ("POOL", "READY") => Self::ReadyParts,
             ("POOL", "LOOK") => Self::RouteScan,
             ("POOL", "HELD") => Self::PeakUsage,
+            ("READY", "READY") if is_of_tenant => Self::ReadyParts,
             ("READY", "READY") => Self::ReadyPart,
             ("ORDER", _) => Self::Order,
             ("DEMAND", _) => Self::Demand,

@@ -42,7 +42,7 @@ impl Store {
             (true, false) => self.give_back(number).await?,
             // The number was read before its settings: another change may have set it aside or given it back in between.
             (is_set_aside, _) => {
-                let in_pool = Write::check(Key::Number { country: number.country, number: &number.number });
+                let in_pool = Write::check(Key::Number { pool: number.pool(), number: &number.number });
                 let stays =
                     if is_set_aside { "attribute_exists(set_aside)" } else { "attribute_not_exists(set_aside)" };
                 vec![in_pool.when("attribute_exists(pk)").when(stays)]

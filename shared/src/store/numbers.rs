@@ -21,6 +21,7 @@ use crate::domain::order::OpenOrder;
 use crate::domain::phone::{PhoneNumber, VirtualNumber};
 use crate::domain::pool::{NumberState, PoolNumber, Work};
 use crate::domain::ready_pool::PartName;
+use crate::domain::tenant::{Owner, Pool};
 
 /// Time for which a number that was given back to Vonage stays known as ours. Vonage's list and participants' phones may
 /// show it for a while.
@@ -32,7 +33,7 @@ pub const WORK_PAGE: u16 = 100;
 /// Position of the order in the transaction that records a number to be rented.
 const ORDER: usize = 3;
 
-/// A page of a country's numbers, in ascending order.
+/// A page of a pool's numbers, in ascending order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NumbersPage {
     /// The numbers that can be read.
@@ -52,7 +53,7 @@ pub enum RentError {
     /// Another order has taken the place of this one, or it is complete.
     #[error("the order is not open any more")]
     Replaced,
-    /// The number is in the pool already, perhaps in another country's list, or was given back to Vonage recently.
+    /// The number is in the pool already, perhaps in another list, or was given back to Vonage recently.
     #[error("the number is in the pool already")]
     Known,
     /// A failed use of the table.
@@ -64,6 +65,8 @@ pub enum RentError {
 #[derive(Serialize, Deserialize)]
 struct OwnNumber {
     country: Country,
+    #[serde(default, rename = "tenant", skip_serializing_if = "Owner::is_deployment")]
+    owner: Owner,
     /// The time from which Vonage no longer lists it, if it is lost. Its key is known without the country.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     lost_since: Option<Timestamp>,
@@ -82,49 +85,53 @@ pub struct Departure {
 }
 
 impl OwnNumber {
-    fn of(country: Country) -> Self {
-        Self { country, lost_since: None, rotating_since: None }
+    fn of(Pool { owner, country }: Pool) -> Self {
+        Self { country, owner, lost_since: None, rotating_since: None }
+    }
+
+    fn pool(&self) -> Pool {
+        Pool { owner: self.owner, country: self.country }
     }
 }
 
 impl Store {
-    /// Returns up to `limit` numbers of a country that begin with `prefix`, in all states and in ascending order, behind
+    /// Returns up to `limit` numbers of a pool that begin with `prefix`, in all states and in ascending order, behind
     /// the number `after`. One consistent read.
     pub async fn numbers_page(
         &self,
-        country: Country,
+        pool: Pool,
         prefix: &str,
         after: Option<&VirtualNumber>,
         limit: u16,
     ) -> Result<NumbersPage, StoreError> {
         let after = after.map(|number| format!("{NUMBER_PREFIX}{number}"));
         let prefix = format!("{NUMBER_PREFIX}{prefix}");
-        let (items, more) = self.query_page(item::pool_partition(country), &prefix, after, limit).await?;
+        let (items, more) = self.query_page(item::pool_partition(pool), &prefix, after, limit).await?;
         let next = items.last().and_then(item::dialled).filter(|_| more);
         let found = items.len();
         let numbers = PassedOver::list(items, item::read);
         Ok(NumbersPage { unreadable: found - numbers.len(), numbers, next })
     }
 
-    /// Returns the first and the last number of a country that begin with `prefix`, if there are any.
-    pub async fn outermost_numbers(&self, country: Country, prefix: &str) -> Result<Vec<VirtualNumber>, StoreError> {
+    /// Returns the first and the last number of a pool that begin with `prefix`, if there are any.
+    pub async fn outermost_numbers(&self, pool: Pool, prefix: &str) -> Result<Vec<VirtualNumber>, StoreError> {
         let prefix = format!("{NUMBER_PREFIX}{prefix}");
-        let outermost = self.outermost_items(item::pool_partition(country), &prefix).await?;
+        let outermost = self.outermost_items(item::pool_partition(pool), &prefix).await?;
         Ok(outermost.iter().flatten().filter_map(item::dialled).collect())
     }
 
-    /// Returns up to `limit` numbers of a country that need this work, at most [`WORK_PAGE`], in ascending order, behind the
+    /// Returns up to `limit` numbers of a pool that need this work, at most [`WORK_PAGE`], in ascending order, behind the
     /// number `after`. Two consistent reads.
     pub async fn numbers_with_work(
         &self,
-        country: Country,
+        pool: Pool,
         work: Work,
         after: Option<&VirtualNumber>,
         limit: u16,
     ) -> Result<NumbersPage, StoreError> {
         let prefix = item::work_prefix(work);
         let after = after.map(|number| format!("{prefix}{number}"));
-        let (marks, more) = self.query_page(item::pool_partition(country), prefix, after, limit.min(WORK_PAGE)).await?;
+        let (marks, more) = self.query_page(item::pool_partition(pool), prefix, after, limit.min(WORK_PAGE)).await?;
         let digits = marks.iter().filter_map(|mark| item::sort_key(mark).strip_prefix(prefix));
         let marked: Vec<_> =
             digits.filter_map(|digits| PhoneNumber::try_from(digits).ok().map(VirtualNumber::from)).collect();
@@ -132,7 +139,7 @@ impl Store {
         if marked.is_empty() {
             return Ok(NumbersPage { next, ..NumbersPage::default() });
         }
-        let items = self.batch_get(marked.iter().map(|number| Key::Number { country, number })).await?;
+        let items = self.batch_get(marked.iter().map(|number| Key::Number { pool, number })).await?;
         let found = items.len();
         let mut numbers: Vec<PoolNumber> = PassedOver::list(items, item::read);
         let unreadable = found - numbers.len();
@@ -141,19 +148,19 @@ impl Store {
         Ok(NumbersPage { numbers, unreadable, next })
     }
 
-    /// Returns all numbers of a country that can be read. Only for the laptop and for tests, because there may be very many.
-    pub async fn pool_numbers(&self, country: Country) -> Result<Vec<PoolNumber>, StoreError> {
-        let items = self.query(item::pool_partition(country), Some(NUMBER_PREFIX)).await?;
+    /// Returns all numbers of a pool that can be read. Only for the laptop and for tests, because there may be very many.
+    pub async fn pool_numbers(&self, pool: Pool) -> Result<Vec<PoolNumber>, StoreError> {
+        let items = self.query(item::pool_partition(pool), Some(NUMBER_PREFIX)).await?;
         Ok(PassedOver::list(items, item::read))
     }
 
     /// Returns all numbers. Only for the laptop and for tests.
     pub async fn whole_pool(&self) -> Result<Vec<PoolNumber>, StoreError> {
-        let mut pool = Vec::new();
-        for country in self.ledger().await?.countries {
-            pool.extend(self.pool_numbers(country).await?);
+        let mut numbers = Vec::new();
+        for pool in self.ledger().await?.pools {
+            numbers.extend(self.pool_numbers(pool).await?);
         }
-        Ok(pool)
+        Ok(numbers)
     }
 
     /// True if a number is in the pool, or was until a short while ago.
@@ -162,23 +169,23 @@ impl Store {
         Ok(known.is_some_and(|known| item::time(&known, "ttl").is_none_or(|ttl| now < ttl)))
     }
 
-    /// Returns a number of the pool, in whatever country it is.
+    /// Returns a number of a pool, whatever its country and owner.
     pub async fn pool_number(&self, number: &VirtualNumber) -> Result<Option<PoolNumber>, StoreError> {
         match self.get::<OwnNumber>(Key::OwnNumber(number)).await? {
-            Some(OwnNumber { country, .. }) => self.get(Key::Number { country, number }).await,
+            Some(own) => self.get(Key::Number { pool: own.pool(), number }).await,
             None => Ok(None),
         }
     }
 
     /// Records `number` as about to be rented, or as found in the account, unless the ledger has changed since `seen`. A
-    /// number that is rented for an `order` is recorded only while that is the order of its country.
+    /// number that is rented for an `order` is recorded only while that is the order of its pool.
     pub async fn begin_renting(
         &self,
         number: &PoolNumber,
         seen: &Ledger,
         order: Option<&OpenOrder>,
     ) -> Result<(), RentError> {
-        let own = Key::OwnNumber(&number.number).with(&OwnNumber::of(number.country), None)?;
+        let own = Key::OwnNumber(&number.number).with(&OwnNumber::of(number.pool()), None)?;
         let mut transaction = vec![
             pool::add_to_ledger(number, seen),
             Write::put(key(number).with(number, None)?).when("attribute_not_exists(pk)"),
@@ -232,7 +239,7 @@ impl Store {
             transaction.extend(change_work(number, from.work(), to.work()));
             return self.transact_settled(transaction).await;
         }
-        let part = self.part_for(number.country, &number.number).await?;
+        let part = self.part_for(number).await?;
         let ready = change_state(number, NumberState::Linking, NumberState::Ready)?
             .when("attribute_not_exists(set_aside)")
             .set("part = :part")
@@ -252,7 +259,7 @@ impl Store {
     }
 
     /// Starts the rotation of a number: it drains, and its live conversations are to get other numbers. False if it has changed
-    /// since it was read, or is the last ready one of its country.
+    /// since it was read, or is the last ready one of its pool.
     pub async fn begin_rotation(&self, number: &PoolNumber, now: Timestamp) -> Result<bool, StoreError> {
         let rotate = change_state(number, number.state, NumberState::Draining)?
             .set("rotating_since = :now, unannounced_rotation = :now")
@@ -448,20 +455,20 @@ pub(super) fn change_work(number: &PoolNumber, from: Option<Work>, to: Option<Wo
     if from == to {
         return Vec::new();
     }
-    let mark = |work| Key::Work { country: number.country, work, number: &number.number };
+    let mark = |work| Key::Work { pool: number.pool(), work, number: &number.number };
     let unlisted = from.map(|work| Write::delete(mark(work)));
     let listed = to.map(|work| Write::put(mark(work).bare()));
     unlisted.into_iter().chain(listed).collect()
 }
 
 fn key(number: &PoolNumber) -> Key<'_> {
-    Key::Number { country: number.country, number: &number.number }
+    Key::Number { pool: number.pool(), number: &number.number }
 }
 
 /// Extends the `change` of a ready number by its removal from this part of the lists, if it is still there.
 pub(super) fn unlist(number: &PoolNumber, part: u16, change: Write) -> [Write; 3] {
     let change = change.remove("part").when("part = :part").bind(":part", item::integer(part));
-    let part = PartName::nth(number.country, &number.number, part);
+    let part = PartName::nth(number.pool(), &number.number, part);
     let [list, versions] = ready_numbers::unlist(&part, &number.number);
     [change, list, versions]
 }

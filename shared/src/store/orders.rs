@@ -1,4 +1,4 @@
-//! Open orders: one item a country, until the country has what is ordered.
+//! Open orders: one item a pool, until the pool has what is ordered.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
@@ -9,19 +9,19 @@ use super::item::{self, Key, ORDER_PARTITION};
 use super::passed_over::PassedOver;
 use super::write::Write;
 use super::{Store, StoreError};
-use crate::domain::country::Country;
 use crate::domain::order::{OpenOrder, OrderRun, Ordered};
+use crate::domain::tenant::Pool;
 use crate::retry;
 
-/// Maximum number of attempts to place an order while others place orders for the same country.
+/// Maximum number of attempts to place an order while others place orders for the same pool.
 const ATTEMPTS: u32 = 10;
 
 impl Store {
-    /// Makes `ordered` the order of its country, in place of any other. The same order that is open already stays, and its
+    /// Makes `ordered` the order of its pool, in place of any other. The same order that is open already stays, and its
     /// next run does not wait.
     pub async fn place_order(&self, ordered: &Ordered, now: Timestamp) -> Result<OpenOrder, StoreError> {
         for attempt in 0..ATTEMPTS {
-            let open = self.order(ordered.country).await?;
+            let open = self.order(ordered.pool()).await?;
             let placed = match open.clone() {
                 Some(open) if open.ordered == *ordered => open.requested_again(),
                 _ => OpenOrder::new(ordered.clone(), now),
@@ -34,9 +34,9 @@ impl Store {
         Err(StoreError::Contended("an order"))
     }
 
-    /// Returns the open order of a country.
-    pub async fn order(&self, country: Country) -> Result<Option<OpenOrder>, StoreError> {
-        self.get(Key::Order(country)).await
+    /// Returns the open order of a pool.
+    pub async fn order(&self, pool: Pool) -> Result<Option<OpenOrder>, StoreError> {
+        self.get(Key::Order(pool)).await
     }
 
     /// Returns all open orders that can be read.
@@ -49,7 +49,7 @@ impl Store {
     pub async fn note_order_run(&self, order: &OpenOrder, run: &OrderRun) -> Result<Option<OpenOrder>, StoreError> {
         for attempt in 0..ATTEMPTS {
             let same = |open: &OpenOrder| open.id == order.id && open.requests == order.requests;
-            let Some(open) = self.order(order.ordered.country).await?.filter(same) else { return Ok(None) };
+            let Some(open) = self.order(order.ordered.pool()).await?.filter(same) else { return Ok(None) };
             let after = open.clone().after(run);
             if self.replace_order(Some(&open), &after).await? {
                 return Ok(Some(after));
@@ -62,12 +62,12 @@ impl Store {
 
     /// Deletes an order that is complete.
     pub async fn complete_order(&self, order: &OpenOrder) -> Result<(), StoreError> {
-        self.delete_order(order, Write::delete(Key::Order(order.ordered.country))).await.map(drop)
+        self.delete_order(order, Write::delete(Key::Order(order.ordered.pool()))).await.map(drop)
     }
 
     /// Deletes an order, unless somebody has asked for it again. False if it was not deleted.
     pub async fn withdraw_order(&self, order: &OpenOrder) -> Result<bool, StoreError> {
-        let delete = Write::delete(Key::Order(order.ordered.country))
+        let delete = Write::delete(Key::Order(order.ordered.pool()))
             .when("requests = :requests")
             .bind(":requests", item::integer(order.requests));
         self.delete_order(order, delete).await
@@ -94,7 +94,7 @@ impl Store {
 
     /// Puts `new` in the place of the order `read`. False if that has changed.
     async fn replace_order(&self, read: Option<&OpenOrder>, new: &OpenOrder) -> Result<bool, StoreError> {
-        let put = Write::put(Key::Order(new.ordered.country).with(new, None)?);
+        let put = Write::put(Key::Order(new.ordered.pool()).with(new, None)?);
         let put = match read {
             None => put.when("attribute_not_exists(pk)"),
             Some(read) => put
@@ -116,9 +116,9 @@ impl Store {
     }
 }
 
-/// Counts a purchase for an order, on the condition that it is still the order of its country.
+/// Counts a purchase for an order, on the condition that it is still the order of its pool.
 pub(super) fn count_purchase(order: &OpenOrder) -> Write {
-    Write::update(Key::Order(order.ordered.country))
+    Write::update(Key::Order(order.ordered.pool()))
         .add("bought :one")
         .when("id = :order")
         .bind(":one", item::integer(1u64))

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::item::{self, Item, Key, PARTICIPATION_PREFIX};
+use super::item::{self, Item, Key, PARTICIPATION_PREFIX, TENANT};
 use super::retention::leg_deleted_after;
 use super::write::Write;
 use super::{Store, StoreError};
@@ -40,8 +40,12 @@ fn phones(conversation: &Conversation) -> BTreeSet<RealNumber> {
 /// Returns the write that lists a conversation under a phone that is in it from `since` on. A phone that comes back keeps its
 /// time.
 fn list(conversation: &Conversation, phone: &RealNumber, since: Timestamp) -> Write {
-    Write::update(Key::Participation { phone, conversation: conversation.id })
-        .set(format!("{SINCE} = if_not_exists({SINCE}, :since)"))
+    let list = Write::update(Key::Participation { phone, conversation: conversation.id });
+    let list = match conversation.owner.tenant() {
+        Some(tenant) => list.set(format!("{TENANT} = :tenant")).bind(":tenant", item::string(tenant)),
+        None => list,
+    };
+    list.set(format!("{SINCE} = if_not_exists({SINCE}, :since)"))
         .set_ttl(leg_deleted_after(conversation.rests_until()))
         .bind(":since", AttributeValue::N(since.as_millisecond().to_string()))
 }

@@ -1,4 +1,4 @@
-//! The ledger of all rented numbers: their rent, and their counts by country and state. It is derived from the numbers' own
+//! The ledger of all rented numbers: their rent, and their counts by pool and state. It is derived from the numbers' own
 //! items and changes in the same transactions.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use super::{Store, StoreError};
 use crate::domain::country::Country;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::pool::{NumberCounts, NumberState, PoolNumber};
+use crate::domain::tenant::{Owner, Pool};
 use crate::retry;
 
 /// Number of numbers that a count reads at once.
@@ -24,17 +25,17 @@ const PAGE: u16 = 1000;
 /// Number of counts that may lose a race against changes of the pool.
 const COUNTS: u32 = 10;
 
-/// Suffix of the attribute with the rent of a country's numbers.
+/// Suffix of the attribute with the rent of a pool's numbers.
 const COST: &str = "#cost";
 
 /// Totals of all rented numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Countries in which numbers are or were rented, in ascending order.
-    pub countries: Vec<Country>,
+    /// Pools in which numbers are or were rented, in ascending order.
+    pub pools: Vec<Pool>,
     /// Monthly rent of all numbers in EUR, including numbers that are recorded but not bought yet.
     pub monthly_cost: Decimal,
-    counts: BTreeMap<Country, NumberCounts>,
+    counts: BTreeMap<Pool, NumberCounts>,
     state: LedgerState,
 }
 
@@ -51,7 +52,7 @@ pub struct LedgerState {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recount {
     state: LedgerState,
-    counts: BTreeMap<Country, NumberCounts>,
+    counts: BTreeMap<Pool, NumberCounts>,
 }
 
 impl Recount {
@@ -62,20 +63,34 @@ impl Recount {
 
     /// Counts one number.
     pub fn add(&mut self, number: &PoolNumber) {
-        self.counts.entry(number.country).or_default().add(number);
+        self.counts.entry(number.pool()).or_default().add(number);
     }
 }
 
 impl Ledger {
-    /// Returns the counts of a country's numbers.
-    pub fn counts(&self, country: Country) -> NumberCounts {
-        self.counts.get(&country).copied().unwrap_or_default()
+    /// Returns the counts of a pool's numbers.
+    pub fn counts(&self, pool: Pool) -> NumberCounts {
+        self.counts.get(&pool).copied().unwrap_or_default()
+    }
+
+    /// Returns the pools of an owner, in ascending order.
+    pub fn pools_of(&self, owner: Owner) -> impl Iterator<Item = Pool> {
+        self.pools.iter().copied().filter(move |pool| pool.owner == owner)
+    }
+
+    /// Returns the monthly rent of an owner's numbers in EUR, including numbers that are recorded but not bought yet.
+    pub fn monthly_cost_of(&self, owner: Owner) -> Decimal {
+        self.pools_of(owner).map(|pool| self.counts(pool).monthly_cost).sum()
+    }
+
+    /// Returns the number of numbers in a country for which the account pays, or is about to, whoever has them.
+    pub fn paid_in(&self, country: Country) -> usize {
+        self.counts.iter().filter(|(pool, _)| pool.country == country).map(|(_, counts)| counts.paid()).sum()
     }
 
     /// True if the ledger contradicts a count that holds for its state.
     pub fn contradicts(&self, recount: &Recount) -> bool {
-        let differs =
-            |country: &Country| self.counts(*country) != recount.counts.get(country).copied().unwrap_or_default();
+        let differs = |pool: &Pool| self.counts(*pool) != recount.counts.get(pool).copied().unwrap_or_default();
         self.state == recount.state && self.counts.keys().chain(recount.counts.keys()).any(differs)
     }
 
@@ -86,17 +101,23 @@ impl Ledger {
             return None;
         }
         let mut counts = BTreeMap::new();
-        for country in countries(item) {
-            let mut of_country = NumberCounts::default();
+        for pool in pools(item) {
+            let mut of_pool = NumberCounts::default();
             for state in NumberState::ALL {
-                of_country.set(state, usize::try_from(number::<i64>(item, &attribute(country, state))).ok()?);
+                of_pool.set(state, usize::try_from(number::<i64>(item, &attribute(pool, state))).ok()?);
             }
-            of_country.monthly_cost = cost(item, &format!("{country}{COST}"));
-            counts.insert(country, of_country);
+            of_pool.monthly_cost = cost(item, &format!("{pool}{COST}"));
+            counts.insert(pool, of_pool);
         }
-        Some(Self { countries: countries(item), monthly_cost: cost(item, MONTHLY_COST), counts, state: state(item) })
+        Some(Self { pools: pools(item), monthly_cost: cost(item, MONTHLY_COST), counts, state: state(item) })
     }
 }
+
+/// Attribute of the countries of the deployment's own pools.
+const COUNTRIES: &str = "countries";
+
+/// Attribute of the pools of tenants.
+const POOLS: &str = "pools";
 
 /// Attribute of the rent of all numbers.
 const MONTHLY_COST: &str = "monthly_cost";
@@ -120,15 +141,16 @@ impl Store {
         Err(StoreError::Contended("the pool's ledger"))
     }
 
-    /// Returns the countries of all numbers of the pool, whatever their state. One consistent read.
-    pub async fn rented_countries(&self) -> Result<Vec<Country>, StoreError> {
+    /// Returns the countries of all numbers of an owner, whatever their state. One consistent read.
+    pub async fn rented_countries(&self, owner: Owner) -> Result<Vec<Country>, StoreError> {
         let Some(item) = self.get_item(Key::Ledger).await? else { return Ok(Vec::new()) };
         check(&item).inspect_err(log)?;
         let has_numbers = |ledger: Ledger| {
             let counts = ledger.counts.into_iter().filter(|(_, counts)| counts.all() > 0);
-            counts.map(|(country, _)| country).collect()
+            counts.map(|(pool, _)| pool).collect::<Vec<_>>()
         };
-        Ok(Ledger::read(&item).map_or_else(|| countries(&item), has_numbers))
+        let pools = Ledger::read(&item).map_or_else(|| pools(&item), has_numbers);
+        Ok(pools.into_iter().filter(|pool| pool.owner == owner).map(|pool| pool.country).collect())
     }
 
     /// Counts all numbers again, because the ledger contradicts them.
@@ -145,18 +167,18 @@ impl Store {
     /// Reads all numbers, lists those that need work, and writes the counts into the ledger, unless the pool has changed
     /// since `ledger` was read. Only a ledger of another version, or one that contradicts the numbers, needs this.
     async fn count_numbers(&self, ledger: &Item) -> Result<bool, StoreError> {
-        let mut counts: BTreeMap<Country, NumberCounts> = BTreeMap::new();
-        for country in countries(ledger) {
+        let mut counts: BTreeMap<Pool, NumberCounts> = BTreeMap::new();
+        for pool in pools(ledger) {
             let mut after: Option<VirtualNumber> = None;
             loop {
-                let page = self.numbers_page(country, "", after.as_ref(), PAGE).await?;
+                let page = self.numbers_page(pool, "", after.as_ref(), PAGE).await?;
                 if page.unreadable > 0 {
                     // Fewer numbers than there are would lead to buying others.
                     let reason = "a number of the pool that it counts cannot be read".to_owned();
                     return Err(StoreError::Unreadable(ItemKind::Ledger.name(), reason));
                 }
                 for number in &page.numbers {
-                    counts.entry(country).or_default().add(number);
+                    counts.entry(pool).or_default().add(number);
                     self.list_work(number).await?;
                 }
                 match page.next {
@@ -169,16 +191,16 @@ impl Store {
     }
 
     /// Replaces the ledger, if it is still the one that was read.
-    async fn put_counts(&self, read: &Item, counts: &BTreeMap<Country, NumberCounts>) -> Result<bool, StoreError> {
+    async fn put_counts(&self, read: &Item, counts: &BTreeMap<Pool, NumberCounts>) -> Result<bool, StoreError> {
         let is_count = |name: &str| name.contains('#');
         let mut item: Item = read.clone().into_iter().filter(|(name, _)| !is_count(name)).collect();
         item.insert(COUNTED.to_owned(), item::integer(state(read).version));
         item.insert(MONTHLY_COST.to_owned(), decimal(counts.values().map(|counts| counts.monthly_cost).sum()));
-        for (country, counts) in counts {
+        for (pool, counts) in counts {
             for state in NumberState::ALL {
-                item.insert(attribute(*country, state), item::integer(counts.of(state) as u64));
+                item.insert(attribute(*pool, state), item::integer(counts.of(state) as u64));
             }
-            item.insert(format!("{country}{COST}"), decimal(counts.monthly_cost));
+            item.insert(format!("{pool}{COST}"), decimal(counts.monthly_cost));
         }
         item.entry(VERSION.to_owned()).or_insert_with(|| Key::Ledger.version());
         let mut put = Write::put(item);
@@ -200,11 +222,12 @@ impl Store {
 
 /// Adds a number that is about to be rented or adopted, unless the ledger has changed since `seen`.
 pub(super) fn add_to_ledger(number: &PoolNumber, seen: &Ledger) -> Write {
-    let update = change(number.country, None, Some(number.state), number.rent())
+    let list = if number.owner.is_deployment() { COUNTRIES } else { POOLS };
+    let update = change(number.pool(), None, Some(number.state), number.rent())
         .set("version = :next, counted = :next")
-        .add("countries :country")
+        .add(format!("{list} :pool"))
         .bind(":next", item::integer(seen.state.version + 1))
-        .bind(":country", AttributeValue::Ss(vec![number.country.as_str().to_owned()]));
+        .bind(":pool", AttributeValue::Ss(vec![number.pool().to_string()]));
     if seen.state.version == 0 {
         update.when("attribute_not_exists(version)")
     } else {
@@ -215,45 +238,45 @@ pub(super) fn add_to_ledger(number: &PoolNumber, seen: &Ledger) -> Write {
 /// Subtracts a number and its rent. The version stays, because fewer numbers do not invalidate another run's decision to
 /// rent.
 pub(super) fn remove_from_ledger(number: &PoolNumber) -> Write {
-    change(number.country, Some(number.state), None, -number.rent())
+    change(number.pool(), Some(number.state), None, -number.rent())
 }
 
 /// Counts a number in another state, at the same rent.
 pub(super) fn move_in_ledger(number: &PoolNumber, from: NumberState, to: NumberState) -> Write {
-    change(number.country, Some(from), Some(to), Decimal::ZERO)
+    change(number.pool(), Some(from), Some(to), Decimal::ZERO)
 }
 
 /// Counts a number as lost, without rent.
 pub(super) fn lose_in_ledger(number: &PoolNumber) -> Write {
-    change(number.country, Some(number.state), Some(NumberState::Lost), -number.rent())
+    change(number.pool(), Some(number.state), Some(NumberState::Lost), -number.rent())
 }
 
 /// Counts a number that was lost, whatever the ledger holds: the account pays it already. The new version makes other runs
 /// count again.
 pub(super) fn return_to_ledger(number: &PoolNumber) -> Write {
     let rent = number.monthly_cost.unwrap_or_default();
-    change(number.country, Some(NumberState::Lost), Some(NumberState::Linking), rent).add("version :one, counted :one")
+    change(number.pool(), Some(NumberState::Lost), Some(NumberState::Linking), rent).add("version :one, counted :one")
 }
 
 /// Moves a number from one state to another, or into the ledger or out of it, and adds to the rent.
-fn change(country: Country, from: Option<NumberState>, to: Option<NumberState>, rent: Decimal) -> Write {
+fn change(pool: Pool, from: Option<NumberState>, to: Option<NumberState>, rent: Decimal) -> Write {
     let mut update = Write::update(Key::Ledger).add("changes :one").bind(":one", item::integer(1u64));
     if rent != Decimal::ZERO {
-        update = update.add("monthly_cost :rent, #cost :rent").name("#cost", format!("{country}{COST}"));
+        update = update.add("monthly_cost :rent, #cost :rent").name("#cost", format!("{pool}{COST}"));
         update = update.bind(":rent", decimal(rent));
     }
     if let Some(from) = from {
-        update = update.add("#from :less").name("#from", attribute(country, from));
+        update = update.add("#from :less").name("#from", attribute(pool, from));
         update = update.bind(":less", AttributeValue::N("-1".to_owned()));
     }
     if let Some(to) = to {
-        update = update.add("#to :one").name("#to", attribute(country, to));
+        update = update.add("#to :one").name("#to", attribute(pool, to));
     }
     update
 }
 
-/// Returns the attribute with the count of a country's numbers in `state`.
-fn attribute(country: Country, state: NumberState) -> String {
+/// Returns the attribute with the count of a pool's numbers in `state`.
+fn attribute(pool: Pool, state: NumberState) -> String {
     let state = match state {
         NumberState::Renting => "renting",
         NumberState::Linking => "linking",
@@ -263,7 +286,7 @@ fn attribute(country: Country, state: NumberState) -> String {
         NumberState::SettingAside => "setting_aside",
         NumberState::Standing => "standing",
     };
-    format!("{country}#{state}")
+    format!("{pool}#{state}")
 }
 
 /// Checks that all totals of the ledger can be read. One that is taken for nothing would lead to buying.
@@ -275,18 +298,23 @@ fn check(item: &Item) -> Result<(), StoreError> {
     if !item.contains_key("version") || item.iter().any(|(name, value)| is_total(name) && !is_number(value)) {
         return unreadable("a total is missing or malformed");
     }
-    let codes = item.get("countries").and_then(|value| value.as_ss().ok()).map_or(0, Vec::len);
-    if codes == 0 || countries(item).len() != codes {
+    let listed = written_pools(item).count();
+    if listed == 0 || pools(item).len() != listed {
         return unreadable("its countries are missing or malformed");
     }
     Ok(())
 }
 
-fn countries(item: &Item) -> Vec<Country> {
-    let codes = item.get("countries").and_then(|value| value.as_ss().ok()).into_iter().flatten();
-    let mut countries: Vec<_> = codes.filter_map(|code| Country::try_from(code.as_str()).ok()).collect();
-    countries.sort();
-    countries
+/// Returns the pools of the ledger that can be read, in ascending order.
+fn pools(item: &Item) -> Vec<Pool> {
+    let mut pools: Vec<_> = written_pools(item).filter_map(|written| Pool::try_from(written).ok()).collect();
+    pools.sort();
+    pools
+}
+
+fn written_pools(item: &Item) -> impl Iterator<Item = &str> {
+    let list = |name| item.get(name).and_then(|value: &AttributeValue| value.as_ss().ok()).into_iter().flatten();
+    list(COUNTRIES).chain(list(POOLS)).map(String::as_str)
 }
 
 fn state(item: &Item) -> LedgerState {

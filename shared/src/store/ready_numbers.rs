@@ -1,5 +1,5 @@
-//! The lists of ready numbers: a list for each country and calling code, in parts, and one small item with the versions of
-//! all parts.
+//! The lists of ready numbers: a list for each pool and calling code, in parts, and for each owner one small item with
+//! the versions of all its parts. So a choice of numbers sees those of one owner only.
 //!
 //! They are derived from the numbers' own items and change in the same transactions. The versions are one cheap read, and
 //! tell which parts of a cached copy are still current.
@@ -13,9 +13,10 @@ use super::passed_over::{PassedOver, log};
 use super::pool::number;
 use super::write::Write;
 use super::{Store, StoreError};
-use crate::domain::country::Country;
 use crate::domain::phone::{PhoneNumber, VirtualNumber};
+use crate::domain::pool::PoolNumber;
 use crate::domain::ready_pool::{PartName, ReadyNumber, ReadyPart, ReadyPool};
+use crate::domain::tenant::{Owner, Pool};
 
 /// Number of numbers from which a part takes no more. One takes up to 20 bytes, so a part stays below 100 KB.
 const PART_IS_FULL: usize = 4000;
@@ -33,10 +34,10 @@ pub struct PartState {
 const COUNT: &str = "#count";
 
 impl Store {
-    /// Returns the state of each part of the ready numbers. One consistent read.
-    pub async fn ready_parts(&self) -> Result<BTreeMap<PartName, PartState>, StoreError> {
+    /// Returns the state of each part of an owner's ready numbers. One consistent read.
+    pub async fn ready_parts(&self, owner: Owner) -> Result<BTreeMap<PartName, PartState>, StoreError> {
         let mut parts: BTreeMap<PartName, PartState> = BTreeMap::new();
-        let item = self.get_item(Key::ReadyParts).await?.unwrap_or_default();
+        let item = self.get_item(Key::ReadyParts(owner)).await?.unwrap_or_default();
         let kind = item::check_version(&item).inspect_err(log)?;
         let mut passed_over = PassedOver::default();
         for (attribute, value) in item.iter().filter(|(attribute, _)| attribute.contains('#')) {
@@ -45,7 +46,7 @@ impl Store {
                 Some(name) => (name, true),
                 None => (attribute.as_str(), false),
             };
-            if let (Some(name), Some(value)) = (parse(name), value) {
+            if let (Some(name), Some(value)) = (parse(name).filter(|name| name.owner == owner), value) {
                 let part = parts.entry(name).or_default();
                 if is_count { part.count = value as usize } else { part.version = value }
             } else {
@@ -71,17 +72,17 @@ impl Store {
         Ok(ReadyPart::new(number(&item, "version"), ready))
     }
 
-    /// Returns all ready numbers.
-    pub async fn ready_pool(&self) -> Result<ReadyPool, StoreError> {
-        let names = self.ready_parts().await?.into_keys();
+    /// Returns all ready numbers of an owner.
+    pub async fn ready_pool(&self, owner: Owner) -> Result<ReadyPool, StoreError> {
+        let names = self.ready_parts(owner).await?.into_keys();
         let parts = names.map(async |name| Ok::<_, StoreError>((name.clone(), self.ready_part(&name).await?.into())));
         Ok(ReadyPool { parts: try_join_all(parts).await?.into_iter().collect() })
     }
 
     /// Returns the part that takes `number`: the first one that is not full.
-    pub(super) async fn part_for(&self, country: Country, number: &VirtualNumber) -> Result<PartName, StoreError> {
-        let parts = self.ready_parts().await?;
-        let mut name = PartName::first(country, number);
+    pub(super) async fn part_for(&self, number: &PoolNumber) -> Result<PartName, StoreError> {
+        let parts = self.ready_parts(number.owner).await?;
+        let mut name = PartName::first(number.pool(), &number.number);
         while parts.get(&name).is_some_and(|part| part.count >= PART_IS_FULL) {
             name.index += 1;
         }
@@ -103,7 +104,7 @@ pub(super) fn unlist(part: &PartName, number: &VirtualNumber) -> [Write; 2] {
 
 /// Raises both copies of the part's version.
 fn change(part: &PartName, list: Write, more: i64) -> [Write; 2] {
-    let versions = Write::update(Key::ReadyParts)
+    let versions = Write::update(Key::ReadyParts(part.owner))
         .add("#version :one, #count :more")
         .name("#version", part.to_string())
         .name("#count", format!("{part}{COUNT}"))
@@ -114,9 +115,8 @@ fn change(part: &PartName, list: Write, more: i64) -> [Write; 2] {
 
 /// Reads the written form of a part's name.
 fn parse(written: &str) -> Option<PartName> {
-    let mut words = written.split('#');
-    let country = Country::try_from(words.next()?).ok()?;
-    let calling_code = words.next()?.to_owned();
-    let index = words.next()?.parse().ok()?;
-    words.next().is_none().then_some(PartName { country, calling_code, index })
+    let (rest, index) = written.rsplit_once('#')?;
+    let (pool, calling_code) = rest.rsplit_once('#')?;
+    let Pool { owner, country } = Pool::try_from(pool).ok()?;
+    Some(PartName { owner, country, calling_code: calling_code.to_owned(), index: index.parse().ok()? })
 }

@@ -82,7 +82,7 @@ impl Store {
         if !matches!(from, NumberState::SettingAside | NumberState::Standing) {
             return Ok(vec![unmark(change_state(number, from, from)?)]);
         }
-        let part = self.part_for(number.country, &number.number).await?;
+        let part = self.part_for(number).await?;
         let ready =
             unmark(change_state(number, from, to)?).set("part = :part").bind(":part", item::integer(part.index));
         let mut writes = vec![ready, pool::move_in_ledger(number, from, to)];

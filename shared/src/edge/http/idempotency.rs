@@ -4,9 +4,10 @@ use lambda_http::Request;
 use ring::hmac;
 use serde_json::Value;
 
-use super::Problem;
+use super::{Problem, scope};
 use crate::config::Secret;
 use crate::domain::conversation::ConversationId;
+use crate::domain::tenant::Owner;
 use crate::store::IdempotentRequest;
 
 const HEADER: &str = "Idempotency-Key";
@@ -25,9 +26,13 @@ impl RequestHasher {
     }
 
     /// Returns the hashes of the idempotency key and of the body, if the request has the header. Bodies that are equal as
-    /// JSON have the same hash.
+    /// JSON have the same hash. The same key of another tenant has another hash.
     pub fn idempotent_request(&self, request: &Request) -> Result<Option<IdempotentRequest>, Problem> {
-        read(request)?.map(|key| Ok(self.hashed(request, "key", key))).transpose()
+        let purpose = match scope(request)? {
+            Owner::Deployment => "key".to_owned(),
+            Owner::Tenant(tenant) => format!("key of {tenant}"),
+        };
+        Ok(read(request)?.map(|key| self.hashed(request, &purpose, key)))
     }
 
     /// Like [`RequestHasher::idempotent_request`], for a request to place a call, which needs the header. The same key stands for

@@ -9,6 +9,7 @@ mod message;
 mod problems;
 mod query;
 mod side_body;
+mod tenancy;
 mod webhook;
 mod whisper_token;
 
@@ -30,6 +31,7 @@ pub use idempotency::RequestHasher;
 pub use message::MessageVerifier;
 pub use query::Query;
 pub use side_body::SideBody;
+pub use tenancy::{conversation_of, scope};
 pub use webhook::{
     asks_for_turn, base_url, call_step, call_urls, is_about_stranger, nth_pin, signed_body, standing_attempt,
 };
@@ -191,7 +193,7 @@ fn write(status: StatusCode, content_type: &'static str, body: &impl Serialize) 
     response
 }
 
-/// Returns the conversation id in the path, or the problem 404.
+/// Returns the conversation id in the path of a webhook, or the problem 404. Requests of the API go by [`conversation_of`].
 pub fn conversation_id(request: &Request) -> Result<ConversationId, Problem> {
     let id = request.path_parameters_ref().and_then(|parameters| parameters.first("id"));
     id.and_then(|id| ConversationId::try_from(id).ok()).ok_or_else(no_conversation)

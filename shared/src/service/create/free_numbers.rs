@@ -20,6 +20,7 @@ use crate::domain::phone::{RealNumber, VirtualNumber, parse};
 use crate::domain::ready_pool::{PartName, ReadyPool};
 use crate::domain::route::Route;
 use crate::domain::side::{Side, WhoDials};
+use crate::domain::tenant::Owner;
 use crate::domain::words::Words;
 use crate::retry;
 use crate::service::pool_cache::PoolCache;
@@ -63,6 +64,8 @@ pub(in crate::service) struct FreeNumbers<'a> {
 /// The purpose of numbers that are chosen.
 #[derive(Clone, Copy)]
 pub(in crate::service) struct Purpose {
+    /// The owner of the conversation, and so of the numbers.
+    pub(in crate::service) owner: Owner,
     /// The sides that dial.
     pub(in crate::service) direction: WhoDials,
     /// True if text messages will be sent.
@@ -79,16 +82,17 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     /// Verifies all numbers, with the callers' routes in `snapshot`.
     pub(super) async fn verify(
         &self,
+        owner: Owner,
         numbers: &[SideNumbers; 2],
         snapshot: &Snapshot,
     ) -> Result<[VerifiedSide; 2], CreationError> {
         no_virtual(&snapshot.routes, &snapshot.further)?;
         for side in Side::BOTH {
             let SideNumbers { first, further } = &numbers[side.index()];
-            let served = self.verifier.check_served(first, &snapshot.parts, &self.store).await?;
+            let served = self.verifier.check_served(first, owner, &snapshot.parts, &self.store).await?;
             served.map_err(|reason| CreationError::Number(side, reason.into()))?;
             for (position, number) in further.iter().enumerate() {
-                let served = self.verifier.check_served(number, &snapshot.parts, &self.store).await?;
+                let served = self.verifier.check_served(number, owner, &snapshot.parts, &self.store).await?;
                 served.map_err(|reason| CreationError::FurtherNumber(side, position, reason.into()))?;
             }
         }
@@ -112,7 +116,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     /// Returns the choice of numbers for a new conversation.
     pub(super) fn free_numbers(&self, new: &NewConversation) -> FreeNumbers<'_> {
         let Self { store, clock, cache, fallback, .. } = self;
-        let purpose = Purpose { direction: new.direction, texts: new.notify, is_new: true };
+        let purpose = Purpose { owner: new.owner, direction: new.direction, texts: new.notify, is_new: true };
         FreeNumbers { store, clock, cache, fallback, routes_read: self.routes_read, purpose }
     }
 }
@@ -130,7 +134,7 @@ impl FreeNumbers<'_> {
         let further =
             |side: Side| try_join_all(phones[side.index()].further.iter().map(|phone| self.all_routes(phone)));
         let ((a, b, parts), further_a, further_b) = tokio::try_join!(
-            async { tokio::try_join!(routes(Side::A), routes(Side::B), self.store.ready_parts()) },
+            async { tokio::try_join!(routes(Side::A), routes(Side::B), self.store.ready_parts(self.purpose.owner)) },
             further(Side::A),
             further(Side::B)
         )?;
@@ -297,7 +301,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                     }
                     // The snapshot may be outdated after the carrier lookup. Only a fresh one justifies a refusal.
                     if attempt > 0
-                        && let Some((none_free, renting)) = self.demand.record(&none_free).await?
+                        && let Some((none_free, renting)) = self.demand.record(new.owner, &none_free).await?
                     {
                         return Err(CreationError::NoneFree(none_free, renting));
                     }
@@ -351,7 +355,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                 Box::pin(self.remember_line(conversation, held)).await;
             }
         };
-        let mut noted = pin!(async { tokio::join!(self.cache.record(&self.store, &marks), line) });
+        let mut noted = pin!(async { tokio::join!(self.cache.record(&self.store, conversation.owner, &marks), line) });
         tokio::select! {
             stored = &mut stored => {
                 let _ = tokio::time::timeout(self.usage_time_limit, noted).await;

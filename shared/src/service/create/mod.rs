@@ -24,6 +24,7 @@ use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pin::PinIssuer;
 use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::{Side, WhoDials};
+use crate::domain::tenant::Owner;
 use crate::domain::text::{Label, Reference};
 use crate::domain::text_masking::TextMasking;
 use crate::domain::usage::UsageLimits;
@@ -45,6 +46,8 @@ pub const USAGE_TIME_LIMIT: Duration = Duration::from_millis(20);
 /// A conversation to create.
 #[derive(Debug, Clone)]
 pub struct NewConversation {
+    /// Its owner.
+    pub owner: Owner,
     /// Sides A and B.
     pub participants: [NewParticipant; 2],
     /// The sides that dial.
@@ -224,7 +227,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         }
         check_distinct(&real)?;
         let snapshot = snapshot?;
-        let verified = self.verify(&numbers, &snapshot).await?;
+        let verified = self.verify(new.owner, &numbers, &snapshot).await?;
         // On the heap, because it is large and the stack of a thread is not.
         let stored = Box::pin(self.store_with_free_numbers(&new, &verified, snapshot, request.as_ref())).await?;
         let Some(conversation) = stored else {
@@ -305,6 +308,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         };
         let mut conversation = Conversation {
             id: ConversationId::generate(now),
+            owner: new.owner,
             reference: new.reference.clone(),
             participants: [participant(Side::A, sees_a), participant(Side::B, sees_b)],
             direction: new.direction,

@@ -233,7 +233,7 @@ impl<T: TextSender> Healer<T> {
             }
         };
         if !none_free.is_empty() {
-            self.demand.record(&none_free).await?;
+            self.demand.record(before.owner, &none_free).await?;
         }
         if picked.is_empty() {
             return Ok(Replaced::NoneFree);
@@ -277,7 +277,7 @@ impl<T: TextSender> Healer<T> {
         }
         *heal = Heal { revision: next.revision + 1, ..next };
         let marks: Vec<_> = picked.iter().flat_map(|(side, _)| options.marks_of(*side, &after, now)).collect();
-        self.cache.record(&self.store, &marks).await;
+        self.cache.record(&self.store, before.owner, &marks).await;
         Ok(Replaced::Healed(Box::new(after)))
     }
 
@@ -291,7 +291,7 @@ impl<T: TextSender> Healer<T> {
             cache: &self.cache,
             fallback: &self.fallback,
             routes_read: self.routes_read,
-            purpose: Purpose { direction: conversation.direction, texts, is_new: false },
+            purpose: Purpose { owner: conversation.owner, direction: conversation.direction, texts, is_new: false },
         };
         let pick = |options: &Options| -> Picked {
             let both = if lost.len() > 1 { free.choose(&verified, options).ok() } else { None };

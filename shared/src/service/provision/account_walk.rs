@@ -178,9 +178,9 @@ impl Provisioner {
             common = Some(shared.to_owned());
         };
         page.numbers.iter().for_each(|listed| include(listed.settings.msisdn()));
-        let countries = self.store.ledger().await?.countries;
-        for country in countries.into_iter().filter(|country| country.may_begin_with(&walk.prefix)) {
-            let outermost = self.store.outermost_numbers(country, &walk.prefix).await?;
+        let pools = self.store.ledger().await?.pools;
+        for pool in pools.into_iter().filter(|pool| pool.country.may_begin_with(&walk.prefix)) {
+            let outermost = self.store.outermost_numbers(pool, &walk.prefix).await?;
             outermost.iter().for_each(|number| include(number.as_str()));
         }
         let common = common.filter(|common| common.len() > walk.prefix.len() && common.starts_with(&walk.prefix));
@@ -206,17 +206,17 @@ impl Provisioner {
             listed.iter().map(|listed| (listed.settings.msisdn(), listed)).collect();
         let mut unread = BTreeSet::new();
         let resumed = walk.after.clone();
-        let countries = self.store.ledger().await?.countries;
-        for country in countries.into_iter().filter(|country| country.may_begin_with(&walk.prefix)) {
+        let pools = self.store.ledger().await?.pools;
+        for pool in pools.into_iter().filter(|pool| pool.country.may_begin_with(&walk.prefix)) {
             let mut after = match &resumed {
-                Some((compared, _)) if country < *compared => continue,
-                Some((compared, number)) if country == *compared => Some(number.clone()),
+                Some((compared, _)) if pool < *compared => continue,
+                Some((compared, number)) if pool == *compared => Some(number.clone()),
                 _ => None,
             };
             loop {
-                let page = self.store.numbers_page(country, &walk.prefix, after.as_ref(), PAGE).await;
+                let page = self.store.numbers_page(pool, &walk.prefix, after.as_ref(), PAGE).await;
                 let Some(page) = done.step(page)? else {
-                    unread.insert(country);
+                    unread.insert(pool.country);
                     walk.recount = None;
                     break;
                 };
@@ -232,7 +232,7 @@ impl Provisioner {
                     if let Some(recount) = &mut walk.recount {
                         recount.add(&number);
                     }
-                    walk.after = Some((country, number.number));
+                    walk.after = Some((pool, number.number));
                 }
                 match page.next {
                     Some(next) => after = Some(next),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{Order, Provisioned, Provisioner, Shortfall};
 use crate::domain::country::{Country, CountryCounts};
+use crate::domain::tenant::Owner;
 use crate::store::{Demand, StoreError};
 use crate::vonage::numbers::Search;
 
@@ -24,6 +25,7 @@ impl Provisioner {
         let mut done = Vec::new();
         for demand in demands {
             let order = Order {
+                owner: Owner::Deployment,
                 search: Search::usual(demand.country),
                 count: demand.wanted.min(Order::MAX_COUNT),
                 cap: Some(auto_rent_max.of(demand.country)),

@@ -115,13 +115,13 @@ impl Provisioner {
         deadline: Option<Timestamp>,
         done: &mut Upkeep,
     ) -> Result<(), StoreError> {
-        for country in ledger.countries.iter().copied() {
+        for pool in ledger.pools.iter().copied() {
             // A number that was lost when it began to drain is missing too.
             for (work, state) in [(Work::Lost, NumberState::Lost), (Work::Draining, NumberState::Draining)] {
-                let mut left = ledger.counts(country).of(state) > 0;
+                let mut left = ledger.counts(pool).of(state) > 0;
                 let mut after = None;
                 while left {
-                    let page = self.store.numbers_with_work(country, work, after.as_ref(), WORK_PAGE).await;
+                    let page = self.store.numbers_with_work(pool, work, after.as_ref(), WORK_PAGE).await;
                     let Some(page) = done.step(page)? else { break };
                     // The rest waits for another run.
                     left = page.next.is_some() && !self.out_of_time(deadline);

@@ -1,4 +1,4 @@
-//! Renting numbers until a country has as many as ordered.
+//! Renting numbers until a pool has as many as ordered.
 //!
 //! A number is stored as `renting` before it is bought, as `linking` once the account owns it, and as `ready` when it is
 //! linked to the Voice application. A run that dies leaves a number in one of the first two states, and the next run
@@ -23,9 +23,9 @@ use rust_decimal::Decimal;
 
 use crate::clock::{SharedClock, whole_second};
 use crate::config::{ConfigError, Environment};
-use crate::domain::country::Country;
 use crate::domain::order::OpenOrder;
 use crate::domain::pool::{LossNotes, NumberState, PoolNumber, Work};
+use crate::domain::tenant::Pool;
 use crate::retry;
 use crate::service::announce::Announcer;
 use crate::store::{RentError, Store, StoreError, WORK_PAGE};
@@ -127,7 +127,7 @@ impl Provisioner {
         })
     }
 
-    /// Rents until the country has at least as many ready numbers as ordered, as far as possible before `deadline`.
+    /// Rents until the pool has at least as many ready numbers as ordered, as far as possible before `deadline`.
     pub async fn provision(&self, order: &Order, deadline: Option<Timestamp>) -> Result<Provisioned, StoreError> {
         self.provision_for(order, None, deadline).await
     }
@@ -139,14 +139,14 @@ impl Provisioner {
         open: Option<&OpenOrder>,
         deadline: Option<Timestamp>,
     ) -> Result<Provisioned, StoreError> {
-        let country = order.search.country;
+        let pool = order.pool();
         let mut done = Provisioned::default();
-        let stopped = match self.resume_unfinished(country, deadline, &mut done).await? {
+        let stopped = match self.resume_unfinished(pool, deadline, &mut done).await? {
             Some(shortfall) => Some(shortfall),
             None => self.rent_missing(order, open, deadline, &mut done).await?,
         };
         done.shortfalls.extend(stopped);
-        let counts = self.store.ledger().await?.counts(country);
+        let counts = self.store.ledger().await?.counts(pool);
         (done.ready, done.in_progress) = (counts.of(NumberState::Ready), counts.in_progress());
         Ok(done)
     }
@@ -154,16 +154,16 @@ impl Provisioner {
     /// Resumes purchases left unfinished by an earlier run. Returns the reason if this run has to stop.
     async fn resume_unfinished(
         &self,
-        country: Country,
+        pool: Pool,
         deadline: Option<Timestamp>,
         done: &mut Provisioned,
     ) -> Result<Option<Shortfall>, StoreError> {
-        if self.store.ledger().await?.counts(country).in_progress() == 0 {
+        if self.store.ledger().await?.counts(pool).in_progress() == 0 {
             return Ok(None);
         }
         let (mut after, mut unlinked) = (None, 0);
         loop {
-            let page = self.store.numbers_with_work(country, Work::Unfinished, after.as_ref(), WORK_PAGE).await?;
+            let page = self.store.numbers_with_work(pool, Work::Unfinished, after.as_ref(), WORK_PAGE).await?;
             for number in page.numbers {
                 let now = self.clock.now();
                 if now < number.leased_until {
@@ -240,7 +240,7 @@ impl Provisioner {
         let mut races = 0;
         loop {
             let ledger = self.store.ledger().await?;
-            let counts = ledger.counts(order.search.country);
+            let counts = ledger.counts(order.pool());
             if counts.towards_order() >= order.count {
                 return Ok(NextNumber::Enough);
             }
@@ -259,7 +259,7 @@ impl Provisioner {
             if self.out_of_time(deadline) {
                 return Ok(NextNumber::Blocked(Shortfall::because(ShortfallReason::OutOfTime)));
             }
-            let number = self.renting(&offer, order.search.country);
+            let number = self.renting(&offer, order.pool());
             match self.store.begin_renting(&number, &ledger, open).await {
                 Ok(()) => return Ok(NextNumber::Stored(number)),
                 // Vonage sells a number again that it took away from us, or that we gave back.
@@ -284,11 +284,12 @@ impl Provisioner {
         deadline.is_some_and(|deadline| self.clock.now() + self.numbers.time_for_one() >= deadline)
     }
 
-    fn renting(&self, offer: &Offer, country: Country) -> PoolNumber {
+    fn renting(&self, offer: &Offer, Pool { owner, country }: Pool) -> PoolNumber {
         let now = self.clock.now();
         PoolNumber {
             number: offer.msisdn.clone(),
             country,
+            owner,
             number_type: offer.number_type,
             features: offer.features.clone(),
             monthly_cost: Some(offer.cost),

@@ -1,4 +1,4 @@
-//! Open orders. A request begins with its order, and the schedule goes on with it until the country has what is ordered.
+//! Open orders. A request begins with its order, and the schedule goes on with it until the pool has what is ordered.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,7 +15,7 @@ pub const ORDERS_SOURCE: &str = "maskline.orders";
 const SLICE: SignedDuration = SignedDuration::from_secs(60);
 
 impl Provisioner {
-    /// Makes `order` the open order of its country, and carries it out as far as possible before `deadline`. An order that
+    /// Makes `order` the open order of its pool, and carries it out as far as possible before `deadline`. An order that
     /// is open already is replaced. If Vonage fails before anything is added, a new order leaves nothing behind.
     pub async fn order(&self, order: &Order, deadline: Option<Timestamp>) -> Result<Provisioned, StoreError> {
         let open = self.store.place_order(&order.ordered(), self.clock.now()).await?;
@@ -59,14 +59,14 @@ impl Provisioner {
             Ok(linked) => linked,
             Err(error) => {
                 let now = self.clock.now();
-                let counts = self.store.ledger().await?.counts(country);
+                let counts = self.store.ledger().await?.counts(open.ordered.pool());
                 let (ready, in_progress) = (counts.of(NumberState::Ready), counts.in_progress());
                 let shortfalls = vec![Shortfall::general(error)];
                 let failed = Provisioned { ready, in_progress, shortfalls, ..Provisioned::default() };
                 return self.note_run(open, now, failed).await;
             }
         };
-        let known = self.store.ledger().await?.counts(country).paid();
+        let known = self.store.ledger().await?.paid_in(country);
         self.carry_out(open, linked.saturating_sub(known), deadline).await
     }
 
@@ -103,7 +103,7 @@ impl Provisioner {
         done.open = match self.store.note_order_run(open, &run).await? {
             Some(noted) => Some(noted),
             // Another request has changed or replaced the order meanwhile.
-            None => self.store.order(open.ordered.country).await?,
+            None => self.store.order(open.ordered.pool()).await?,
         };
         Ok(done)
     }

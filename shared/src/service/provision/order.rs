@@ -4,15 +4,18 @@ use super::shortfall::{Shortfall, ShortfallCause};
 use crate::domain::order::{OpenOrder, Ordered};
 use crate::domain::pool::PoolNumber;
 use crate::domain::shortfall::ShortfallReason;
+use crate::domain::tenant::{Owner, Pool};
 use crate::vonage::VonageError;
 use crate::vonage::numbers::Search;
 
-/// An order for numbers: the total for a country, and the properties of those that are missing.
+/// An order for numbers: the total for a pool, and the properties of those that are missing.
 #[derive(Debug, Clone)]
 pub struct Order {
+    /// The owner whose numbers they are to be.
+    pub owner: Owner,
     /// Country and properties of the numbers.
     pub search: Search,
-    /// Number of ready numbers that the country must have in all.
+    /// Number of ready numbers that the pool must have in all.
     pub count: usize,
     /// Largest number of numbers up to which this order may rent. Those in all states count, except the lost ones.
     pub cap: Option<usize>,
@@ -25,10 +28,15 @@ impl Order {
     /// Largest count of an order without a limit of what is spent. A typing error must not rent ten thousand numbers.
     pub const MAX_COUNT_WITHOUT_BUDGET: usize = 1000;
 
+    /// Returns the pool of the numbers.
+    pub fn pool(&self) -> Pool {
+        Pool { owner: self.owner, country: self.search.country }
+    }
+
     /// Returns what is ordered, as it is stored.
     pub fn ordered(&self) -> Ordered {
         let Search { country, features, number_type, digits } = self.search.clone();
-        Ordered { country, count: self.count, features, number_type, digits }
+        Ordered { owner: self.owner, country, count: self.count, features, number_type, digits }
     }
 }
 
@@ -49,8 +57,8 @@ pub struct Provisioned {
 
 impl From<&OpenOrder> for Order {
     fn from(open: &OpenOrder) -> Self {
-        let Ordered { country, count, features, number_type, digits } = open.ordered.clone();
-        Self { search: Search { country, features, number_type, digits }, count, cap: None }
+        let Ordered { owner, country, count, features, number_type, digits } = open.ordered.clone();
+        Self { owner, search: Search { country, features, number_type, digits }, count, cap: None }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::store::StoreError;
 pub enum Rotated {
     /// The number is given to no conversation any more, and a later run moves those that it has.
     Rotating(Box<PoolNumber>),
-    /// This country has no other ready number.
+    /// The owner of the number has no other ready one in this country.
     NoOther(Country),
     /// A run is renting or linking the number, or died doing so a moment ago.
     Busy,
@@ -50,7 +50,7 @@ impl Provisioner {
                 NumberState::Linking if now < found.leased_until => return Ok(Rotated::Busy),
                 _ => {}
             }
-            let ready = self.store.ledger().await?.counts(found.country).of(NumberState::Ready);
+            let ready = self.store.ledger().await?.counts(found.pool()).of(NumberState::Ready);
             if ready <= usize::from(found.state == NumberState::Ready) {
                 return Ok(Rotated::NoOther(found.country));
             }

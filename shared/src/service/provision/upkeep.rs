@@ -10,6 +10,7 @@ use crate::domain::country::{Country, CountryCounts};
 use crate::domain::peak_usage;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::pool::{LossNotes, NumberState, PoolNumber, Work};
+use crate::domain::tenant::{Owner, Pool};
 use crate::retry;
 use crate::store::{Ledger, MAX_NUMBERS, RentError, ScanPurpose, StoreError, WORK_PAGE};
 use crate::vonage::VonageError;
@@ -143,7 +144,7 @@ impl Provisioner {
         let finished = done.step(finished)?.unwrap_or_default();
         (done.cancelled, done.standing) = (finished.cancelled, finished.standing);
         let ledger = self.store.ledger().await?;
-        done.lost_numbers = ledger.countries.iter().map(|country| ledger.counts(*country).of(NumberState::Lost)).sum();
+        done.lost_numbers = ledger.pools.iter().map(|pool| ledger.counts(*pool).of(NumberState::Lost)).sum();
         done.headroom = self.headroom(&ledger).await?;
         self.announce_changes(&ledger, deadline, &mut done).await?;
         Ok(done)
@@ -172,7 +173,8 @@ impl Provisioner {
         let now = self.clock.now();
         let peak_usage = self.store.peak_usage(now).await?;
         let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let with_numbers = ledger.countries.iter().map(|country| (*country, ledger.counts(*country)));
+        let own = ledger.pools_of(Owner::Deployment);
+        let with_numbers = own.map(|pool| (pool.country, ledger.counts(pool)));
         let headroom = with_numbers.filter(|(_, counts)| counts.all() > 0).map(|(country, counts)| {
             let used = peak_usage.of(country, peak_usage::day(now));
             (country, signed(counts.of(NumberState::Ready)) - signed(used))
@@ -180,7 +182,8 @@ impl Provisioner {
         Ok(headroom.collect())
     }
 
-    /// Finishes interrupted purchases in all countries, and rents for the wanted headroom.
+    /// Finishes interrupted purchases in all pools, and rents for the wanted headroom of the deployment's own. Tenants get what is
+    /// ordered for them.
     async fn keep_headroom(
         &self,
         headroom: &Headroom,
@@ -189,15 +192,17 @@ impl Provisioner {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let (ledger, peak_usage) = tokio::try_join!(self.store.ledger(), self.store.peak_usage(now))?;
-        let unfinished = |country: &Country| ledger.counts(*country).in_progress() > 0;
-        let mut countries: BTreeSet<Country> = ledger.countries.iter().copied().filter(unfinished).collect();
-        countries.extend(headroom.numbers.iter().map(|(country, _)| country));
-        for country in countries {
+        let unfinished = |pool: &Pool| ledger.counts(*pool).in_progress() > 0;
+        let mut pools: BTreeSet<Pool> = ledger.pools.iter().copied().filter(unfinished).collect();
+        pools.extend(headroom.numbers.iter().map(|(country, _)| Pool::own(country)));
+        for Pool { owner, country } in pools {
             let count = match headroom.numbers.of(country) {
+                _ if !owner.is_deployment() => 0,
                 0 => 0,
                 headroom => (peak_usage.of(country, peak_usage::day(now)) + headroom).min(Order::MAX_COUNT),
             };
-            let order = Order { search: Search::usual(country), count, cap: headroom.caps.get(country) };
+            let cap = headroom.caps.get(country).filter(|_| owner.is_deployment());
+            let order = Order { owner, search: Search::usual(country), count, cap };
             let provisioned = self.provision(&order, deadline).await;
             if let Some(provisioned) = done.step(provisioned)? {
                 done.take(provisioned);
@@ -208,7 +213,7 @@ impl Provisioner {
 
     /// Returns draining numbers, and those that are being set aside, for one route scan: those of the scan that a previous run
     /// began, or those that are due and have waited longest, so that numbers whose routes live long do not keep the others
-    /// waiting. A country whose numbers cannot be read does not keep the others waiting either.
+    /// waiting. A pool whose numbers cannot be read does not keep the others waiting either.
     async fn numbers_to_drain(
         &self,
         deadline: Option<Timestamp>,
@@ -223,12 +228,12 @@ impl Provisioner {
             return Ok(draining);
         }
         let ledger = self.store.ledger().await?;
-        for country in ledger.countries.iter().copied() {
-            let counts = ledger.counts(country);
+        for pool in ledger.pools.iter().copied() {
+            let counts = ledger.counts(pool);
             let mut left = counts.of(NumberState::Draining) + counts.of(NumberState::SettingAside) > 0;
             let mut after = None;
             while left {
-                let page = self.store.numbers_with_work(country, Work::Draining, after.as_ref(), WORK_PAGE).await;
+                let page = self.store.numbers_with_work(pool, Work::Draining, after.as_ref(), WORK_PAGE).await;
                 let Some(page) = done.step(page)? else { break };
                 // The rest waits for another run.
                 left = page.next.is_some() && !self.out_of_time(deadline);
@@ -292,6 +297,7 @@ impl Provisioner {
         Ok(Some(PoolNumber {
             number,
             country,
+            owner: Owner::Deployment,
             number_type,
             features,
             monthly_cost,
