@@ -1,17 +1,21 @@
 //! Target for the body of `POST /conversations`.
 
 use create_conversation::Usual;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use lambda_http::Body;
 use lambda_http::http::Request;
 use shared::config::Durations;
 use shared::domain::call_handling::CallHandling;
+use shared::domain::sliding_end::SlidingEnd;
 use shared::domain::text_masking::TextMasking;
 
 use crate::assert_no_phone_number;
 
 /// The defaults of the template.
 const DURATIONS: Durations = Durations { max_call_seconds: 7200, quarantine_seconds: 86_400, warn_minutes: Some(0) };
+
+/// The time of the request.
+const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
 /// Checks that an accepted body is within all limits, and that the problem of a refused body contains no phone number.
 pub fn create_conversation(input: &[u8]) {
@@ -22,11 +26,16 @@ pub fn create_conversation(input: &[u8]) {
         lost_property: false,
         text_masking: TextMasking::Off,
     };
-    match create_conversation::decode(&request, usual, None) {
+    match create_conversation::decode(&request, usual, None, NOW) {
         Ok(new) => {
             assert!(input.len() <= shared::edge::http::MAX_BODY_BYTES);
             let lifetime = new.lifetime.duration();
             assert!((SignedDuration::from_mins(1)..=SignedDuration::from_hours(170 * 24)).contains(&lifetime));
+            if let Some(sliding) = new.sliding_end {
+                assert!(
+                    NOW < sliding.latest + SignedDuration::from_secs(1) && sliding.latest <= SlidingEnd::farthest(NOW)
+                );
+            }
             let limits = new.limits;
             assert!((60..=7200).contains(&limits.max_call_seconds) && (10..=120).contains(&limits.ring_seconds));
             assert!(limits.talk_seconds(new.handling) >= 10, "{limits:?}");

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
@@ -11,17 +12,19 @@ use shared::domain::attempt::Attempt;
 use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::call_recording::CallRecording;
-use shared::domain::conversation::{FurtherPhone, Lifetime};
+use shared::domain::conversation::FurtherPhone;
 use shared::domain::country::Country;
 use shared::domain::decision_url::DecisionUrl;
 use shared::domain::guard::Guard;
 use shared::domain::hours::NewHours;
 use shared::domain::language::Language;
 use shared::domain::late::LateCare;
+use shared::domain::lifetime::Lifetime;
 use shared::domain::missed_calls::MissedCalls;
 use shared::domain::phone::{PhoneNumber, RealNumber};
 use shared::domain::pin::{PinIssuer, PinKey};
 use shared::domain::side::WhoDials;
+use shared::domain::sliding_end::SlidingEnd;
 use shared::domain::tenant::Owner;
 use shared::domain::text::{Label, Reference};
 use shared::domain::text_masking::TextMasking;
@@ -77,6 +80,10 @@ struct ConversationBody {
     direction: WhoDials,
     #[serde(default)]
     expires_in: Lifetime,
+    #[serde(default)]
+    extend_on_use: Option<Lifetime>,
+    #[serde(default)]
+    latest_end: Option<Timestamp>,
     #[serde(default)]
     quarantine: Option<u32>,
     #[serde(default)]
@@ -192,7 +199,7 @@ impl HttpFunction for CreateConversation {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
-        let mut new = decode(&request, self.usual, self.pin_key.as_ref())?;
+        let mut new = decode(&request, self.usual, self.pin_key.as_ref(), self.creator.clock.now())?;
         new.owner = http::scope(&request)?;
         if new.handling.records() && !self.keeps_recordings {
             let detail = "This deployment keeps no recordings. It needs RECORDING_DAYS and the private key of its Voice \
@@ -218,8 +225,13 @@ impl HttpFunction for CreateConversation {
 
 /// Decodes and checks the body of a request. `usual` holds where the body says nothing, and `pin_key` is the secret of PINs, if
 /// the deployment has them.
-pub fn decode(request: &Request, usual: Usual, pin_key: Option<&PinKey>) -> Result<NewConversation, Problem> {
-    http::read_json::<ConversationBody>(request)?.into_order(usual, pin_key)
+pub fn decode(
+    request: &Request,
+    usual: Usual,
+    pin_key: Option<&PinKey>,
+    now: Timestamp,
+) -> Result<NewConversation, Problem> {
+    http::read_json::<ConversationBody>(request)?.into_order(usual, pin_key, now)
 }
 
 fn within(field: &str, seconds: u32, allowed: RangeInclusive<u32>) -> Result<(), Problem> {
@@ -257,7 +269,8 @@ impl ConversationBody {
         }
     }
 
-    fn into_order(self, usual: Usual, pin_key: Option<&PinKey>) -> Result<NewConversation, Problem> {
+    fn into_order(self, usual: Usual, pin_key: Option<&PinKey>, now: Timestamp) -> Result<NewConversation, Problem> {
+        let sliding_end = self.sliding_end(now)?;
         let (pins, late) = (self.pins(pin_key)?, self.late_care(usual.lost_property)?);
         let Usual { durations, handling: usual_handling, text_masking, .. } = usual;
         let warn_minutes = self.warn_minutes(durations)?;
@@ -304,6 +317,7 @@ impl ConversationBody {
             participants,
             direction: self.direction,
             lifetime: self.expires_in,
+            sliding_end,
             quarantine_seconds,
             limits,
             handling,
@@ -320,6 +334,15 @@ impl ConversationBody {
             notify: self.notify,
             reference: self.reference,
         })
+    }
+
+    /// Reads the rule by which the end slides.
+    fn sliding_end(&self, now: Timestamp) -> Result<Option<SlidingEnd>, Problem> {
+        http::check_latest_end(self.latest_end, now)?;
+        if self.extend_on_use.is_none() && self.latest_end.is_some() {
+            return Err(Problem::invalid("latest_end", "Needs extend_on_use."));
+        }
+        Ok(self.extend_on_use.map(|after_use| SlidingEnd::new(after_use, self.latest_end, now)))
     }
 
     /// Reads the care for late callers.

@@ -51,6 +51,8 @@ use shared::service::call_steps::{CallSteps, MissedLeg, Next};
 use shared::service::hang_up::{self, HangUp};
 use shared::service::pace::Pacer;
 use shared::service::pin_calls::PinCalls;
+use shared::service::pool_cache::PoolCache;
+use shared::service::slide_end::EndSlider;
 use shared::service::warn;
 use shared::store::{LegNumbers, Recorded, Store};
 use shared::vonage::call_urls::StepKind;
@@ -67,6 +69,7 @@ pub struct EventWebhook {
     /// None if nobody is asked for a PIN.
     pins: Option<PinCalls>,
     decisions: BackendDecisions,
+    slider: EndSlider,
     /// None if calls do not wait for their turn.
     pacer: Option<Pacer>,
     support: Option<SupportPhone>,
@@ -173,6 +176,7 @@ impl EventWebhook {
                 support: support.clone(),
                 clock: clock.clone(),
             },
+            slider: EndSlider { store: store.clone(), clock: clock.clone(), cache: PoolCache::default() },
             pins: env.pin_key()?.map(|key| PinCalls {
                 store: store.clone(),
                 key,
@@ -288,13 +292,28 @@ impl EventWebhook {
         Ok(match recorded {
             Recorded::Merged(conversation) => self.end_if_ended(conversation, event).await?,
             Recorded::ToHangUp(conversation) => self.end_call(conversation, event).await?,
-            Recorded::ToWarn { conversation, callee } => {
+            Recorded::ToWarn { conversation, callee, slides } => {
                 warn::plan(&self.store, conversation, callee, event, self.clock.now()).await?;
+                if slides {
+                    self.slide_end(conversation, event).await?;
+                }
+                self.end_if_ended(conversation, event).await?
+            }
+            Recorded::ToSlide(conversation) => {
+                self.slide_end(conversation, event).await?;
                 self.end_if_ended(conversation, event).await?
             }
             Recorded::ToRedact(conversation) => (conversation, "to be redacted"),
             Recorded::OfNone => (None, "of no conversation"),
         })
+    }
+
+    /// Moves the end of a conversation because of the event of a called phone. An error lets Vonage send the event again.
+    async fn slide_end(&self, id: ConversationId, event: &LegEvent) -> Result<(), Problem> {
+        if let Some(used_at) = event.used_at(Direction::Outbound) {
+            Box::pin(self.slider.slide(id, used_at)).await?;
+        }
+        Ok(())
     }
 
     /// Has the call of a leg ended that was answered while its conversation was ended together with its calls. Costs one read for each

@@ -14,7 +14,9 @@ use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, MessageVerifier, Problem, RequestHasher};
 use shared::edge::request_log::RequestLog;
 use shared::event_bus::EventBus;
+use shared::service::pool_cache::PoolCache;
 use shared::service::relay_texts::TextRelay;
+use shared::service::slide_end::EndSlider;
 use shared::service::text_events::{Occasion, TextEvents};
 use shared::store::Store;
 use shared::vonage::message_event::{Fields, InboundText, NotAMessage, opt_out, receipt};
@@ -34,8 +36,10 @@ impl HttpFunction for MessageWebhook {
     const NAME: &'static str = "message-webhook";
 
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        let store = Store::connect(env)?.with_journal(env)?;
         let relay = TextRelay {
-            store: Store::connect(env)?.with_journal(env)?,
+            slider: EndSlider { store: store.clone(), clock: clock.clone(), cache: PoolCache::default() },
+            store,
             texts: SmsOnDemand::new(VonageConfig::from_environment(env)?),
             events: TextEvents { bus: EventBus::from_environment(env)? },
             keeps_words: env.keeps_texts()?,

@@ -1,6 +1,7 @@
 //! `PATCH /conversations/{id}` changes the expiry of a conversation, its limits, its handling of calls, its participants' languages
 //! and phones, or who is blocked. The virtual numbers stay the same.
 
+use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
@@ -8,11 +9,12 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, DecisionUrls, Environment, VonageConfig};
 use shared::domain::attempt::Attempt;
 use shared::domain::call_handling::CallHandling;
-use shared::domain::conversation::{FurtherPhone, Lifetime};
+use shared::domain::conversation::FurtherPhone;
 use shared::domain::country::Country;
 use shared::domain::decision_url::DecisionUrl;
 use shared::domain::guard::Guard;
 use shared::domain::language::Language;
+use shared::domain::lifetime::Lifetime;
 use shared::domain::missed_calls::MissedCalls;
 use shared::domain::side::{Blocked, Side};
 use shared::domain::text::Label;
@@ -24,7 +26,7 @@ use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::create::NewFurtherPhone;
 use shared::service::pool_cache::PoolCache;
-use shared::service::update::{Change, HandlingChange, NewPhone, Updater};
+use shared::service::update::{Change, HandlingChange, NewPhone, SlidingEndChange, Updater};
 use shared::service::verify_number::NumberVerifier;
 use shared::store::Store;
 use shared::vonage::Vonage;
@@ -42,6 +44,11 @@ pub struct UpdateConversation {
 struct ChangeBody {
     #[serde(default)]
     expires_in: Option<Lifetime>,
+    /// Null for an end that does not slide any more.
+    #[serde(default, deserialize_with = "http::given")]
+    extend_on_use: Option<Option<Lifetime>>,
+    #[serde(default)]
+    latest_end: Option<Timestamp>,
     /// As at creation, with null for the participant who does not change.
     #[serde(default)]
     participants: Option<Vec<Option<Object<ParticipantBody>>>>,
@@ -122,6 +129,7 @@ impl HttpFunction for UpdateConversation {
         let id = http::conversation_of(&request, &self.updater.store).await?;
         (log.outcome, log.conversation) = ("changed", Some(id));
         let change: Change = http::read_json::<ChangeBody>(&request)?.try_into()?;
+        http::check_latest_end(change.sliding_end.latest, self.updater.clock.now())?;
         http::check_decision(change.decision.as_ref().and_then(Option::as_ref), self.decision_urls.as_ref())?;
         let conversation = self.updater.update(id, &change).await?;
         log.concerns(&conversation);
@@ -151,16 +159,19 @@ impl TryFrom<ChangeBody> for Change {
             max_minutes: body.max_minutes,
             max_spend: body.max_spend,
         };
+        let sliding_end = SlidingEndChange { after_use: body.extend_on_use, latest: body.latest_end };
+        let keeps_end = body.expires_in.is_none() && sliding_end == SlidingEndChange::default();
         let keeps_handling = handling == HandlingChange::default() && body.decision.is_none();
         let keeps_calls = limits.is_none() && keeps_handling && body.blocked.is_none();
         let keeps_texts = body.text_masking.is_none();
-        if !is_about_people && keeps_calls && keeps_texts && body.expires_in.is_none() {
-            let detail = "The change is empty. Give expires_in, participants, a limit, blocked, decision, text_masking, or a \
-                          handling of calls.";
+        if !is_about_people && keeps_calls && keeps_texts && keeps_end {
+            let detail = "The change is empty. Give expires_in, extend_on_use, participants, a limit, blocked, decision, \
+                          text_masking, or a handling of calls.";
             return Err(Problem::invalid("", detail));
         }
         Ok(Self {
             lifetime: body.expires_in,
+            sliding_end,
             phone,
             further,
             names,

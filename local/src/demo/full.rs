@@ -36,7 +36,8 @@ impl Demo<'_> {
         self.press_the_safety_key().await?;
         self.speak_to_strangers().await?;
         self.text_each_other().await?;
-        self.stop_texts().await
+        self.stop_texts().await?;
+        self.slide_an_end().await
     }
 
     /// Shows what needs time to pass, on a stack whose `clock` the demo moves.
@@ -442,6 +443,19 @@ impl Demo<'_> {
         let back = self.post(&self.simulator_calls(), json!({"from": anna, "to": pair.driver_dials})).await?;
         println!("   Anna dials the same number, and reaches the rider.");
         check(name == "Anna" && back["phones"]["callee"]["number"] == pair.rider.as_str(), "a team", &back)
+    }
+
+    async fn slide_an_end(&self) -> Result<(), DemoError> {
+        println!("   A conversation of a minute that ends an hour after its last call or text.");
+        let pair =
+            self.pair(36, json!({"notify": false, "expires_in": 60, "extend_on_use": 3600}), ["en", "en"]).await?;
+        let before = self.get(&self.gateway(&pair.path)).await?;
+        let sent = json!({"from": pair.rider, "to": pair.rider_dials, "text": "I am late."});
+        self.post(&format!("{}/simulator/texts", self.stack.vonage_url), sent).await?;
+        let after = self.get(&self.gateway(&pair.path)).await?;
+        let [old, new] = [&before, &after].map(|conversation| text(conversation, "/expires_at"));
+        println!("   The rider texts, and its end moves from {old} to {new}.");
+        check(old < new, "the end slides", &after)
     }
 
     /// Creates the conversation of the `nth` two people.

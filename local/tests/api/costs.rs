@@ -253,6 +253,41 @@ async fn event_costs_one_write_and_one_read_unit() {
 }
 
 #[tokio::test]
+async fn sliding_end_costs_events_nothing_until_it_moves() {
+    let laptop = laptop().await;
+    let order = json!({"participants": order(1, false)["participants"], "notify": false, "extend_on_use": 86_400});
+    let conversation = laptop.post("/conversations", &order).await.body;
+    let answered = costs(&laptop, "answer: sliding end", ONE_LOOK, call(&laptop, RIDER, dials(&conversation))).await;
+    assert_eq!(answered[1]["action"], "connect");
+    let tell = async |cost, what, status| {
+        let event = event(&laptop, &conversation, DRIVER, status);
+        assert_eq!(costs(&laptop, what, cost, laptop.event(&event)).await.status, 204);
+    };
+    // The route has the rule, which is all that is read of it.
+    let started = Cost { dynamodb_bytes: [3_000, 1_300], ..MERGED };
+    tell(started, "event: sliding end, started", "started").await;
+    let stays = Cost { dynamodb_bytes: [4_500, 3_500], ..ANSWERED };
+    tell(stays, "event: sliding end stays", "answered").await;
+    laptop.advance(9_000);
+    let moved = Cost {
+        rounds: &[
+            &["GetItem"],
+            &["TransactWriteItems"],
+            &["GetItem"],
+            &["TransactWriteItems"],
+            &["GetItem", "Query", "Query"],
+            PART,
+            &["UpdateItem"],
+        ],
+        read_units: 6.0,
+        write_units: 15.0,
+        dynamodb_bytes: [17_000, 8_000],
+        ..NOTHING
+    };
+    tell(moved, "event: sliding end moves", "completed").await;
+}
+
+#[tokio::test]
 async fn event_after_numbers_came_back_costs_one_check() {
     let laptop = laptop().await;
     let first = laptop.create().await;

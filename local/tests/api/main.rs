@@ -51,6 +51,7 @@ mod rotation;
 mod safety_key;
 mod setup;
 mod setup_command;
+mod sliding_end;
 mod stale;
 mod standing;
 mod support;

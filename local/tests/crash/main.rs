@@ -24,5 +24,6 @@ mod proxy;
 mod recordings;
 mod restore;
 mod scenario;
+mod sliding_end;
 mod texts;
 mod usage;

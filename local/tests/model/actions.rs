@@ -1,14 +1,17 @@
 //! Turns an action of a step into the operation that it means at this point of the case.
 
+use jiff::SignedDuration;
 use shared::domain::call::Direction;
 use shared::domain::call_limits::CallLimits;
-use shared::domain::conversation::{ConversationId, Lifetime};
+use shared::domain::conversation::ConversationId;
 use shared::domain::guard::Guard;
 use shared::domain::late::LateCare;
+use shared::domain::lifetime::Lifetime;
 use shared::domain::missed_calls::Measure;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::side::Side;
+use shared::domain::sliding_end::SlidingEnd;
 use shared::domain::tenant::Owner;
 use shared::domain::text::Label;
 use shared::domain::usage::{MaxCount, UsageLimits};
@@ -121,6 +124,12 @@ impl Case {
         }
     }
 
+    /// Returns the rule by which an end slides: most have the usual latest end, some an early one.
+    fn sliding_end(&self, seconds: u64) -> SlidingEnd {
+        let latest = seconds.is_multiple_of(3).then(|| self.model.now + SignedDuration::from_secs(400));
+        SlidingEnd::new(Lifetime::try_from(seconds).unwrap(), latest, self.model.now)
+    }
+
     fn creation(&mut self, spec: &NewConversationSpec, outcomes: &[SmsOutcome]) -> Operation {
         self.system.texts.expect(outcomes);
         self.attempts += 1;
@@ -140,6 +149,7 @@ impl Case {
             direction: spec.direction,
             lifetime: Lifetime::try_from(spec.lifetime).unwrap(),
             quarantine_seconds: spec.quarantine,
+            sliding_end: spec.slides.map(|seconds| self.sliding_end(seconds)),
             limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
             handling: spec.handling,
             text_masking: shared::domain::text_masking::TextMasking::Off,

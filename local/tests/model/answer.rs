@@ -214,6 +214,7 @@ impl Answer {
             Self::Recorded(Recorded::Merged(_)) => "merged",
             Self::Recorded(Recorded::ToHangUp(_)) => "to be hung up",
             Self::Recorded(Recorded::ToWarn { .. }) => "to be warned",
+            Self::Recorded(Recorded::ToSlide(_)) => "merged, and slides",
             Self::Recorded(Recorded::ToRedact(_)) => "to be redacted",
             Self::Recorded(Recorded::OfNone) => "of no conversation",
             Self::Failed(_) => "failed",

@@ -178,6 +178,7 @@ impl Case {
             Step::Protect { nth, side, crash } => self.protect(*nth, *side, *crash).await,
             Step::CutOff { nth, side, is_known, crash } => self.cut_off(*nth, *side, *is_known, *crash).await,
             Step::Record { nth, side, agrees, late, crash } => self.record(*nth, *side, *agrees, *late, *crash).await,
+            Step::Use { nth, side, crash } => self.use_sliding(*nth, *side, *crash).await,
             Step::Text(texting) => Box::pin(self.text(*texting)).await,
             Step::Hunt { nth, side, tries } => self.hunt(*nth, *side, tries).await,
             Step::Guess { pin, from, calls, crash } => self.guess(*pin, *from, *calls, *crash).await,

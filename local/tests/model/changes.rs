@@ -7,6 +7,7 @@ use shared::domain::guard::Guard;
 use shared::domain::missed_calls::Measure;
 use shared::domain::phone::RealNumber;
 use shared::domain::side::Side;
+use shared::domain::sliding_end::SlidingEnd;
 use shared::service::update::{Change, HandlingChange};
 
 use crate::answer::Answer;
@@ -106,6 +107,7 @@ fn changed(before: &Conversation, change: &Change, now: Timestamp) -> Conversati
     after.blocked = change.blocked.unwrap_or(before.blocked);
     if let Some(lifetime) = change.lifetime {
         after.expires_at = now + lifetime.duration();
+        after.sliding_end = before.sliding_end.map(|sliding| SlidingEnd { since: now, ..sliding });
     }
     for (participant, language) in after.participants.iter_mut().zip(&change.languages) {
         participant.language = language.clone().or(participant.language.take());

@@ -89,6 +89,8 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("hang up a call", &["ended", "unknown", "crashed"]),
     ("limit", &["of a day reached", "reached"]),
     ("PIN", &["right, hidden", "right, from another phone", "right again", "wrong again", "too many", "crashed"]),
+    ("sliding end", &["moved", "not moved", "moved by a text"]),
+    ("event", &["merged, and slides"]),
     ("lost property", &["asked", "asked before", "agreed", "declined", "crashed"]),
     ("place a call", &["placed", "replayed", "not connected", "other request", "under way", "crashed"]),
     ("place a call", &["in doubt", "refused", "unknown"]),

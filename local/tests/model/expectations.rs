@@ -101,7 +101,7 @@ impl Case {
         let rented = if provisioning { self.system.rented().await } else { BTreeSet::new() };
         let may_hold = executions.iter().any(|execution| match &execution.operation {
             Operation::Create { new, .. } => new.direction.receiver().is_some(),
-            operation => matches!(operation, Operation::Update(..) | Operation::Heal),
+            operation => matches!(operation, Operation::Update(..) | Operation::Heal | Operation::Event(_)),
         });
         let events: Vec<&CallEvent> = executions.iter().filter_map(|execution| execution.operation.event()).collect();
         let events_of_legs: Vec<CallEvent> = events.iter().map(|event| (*event).clone()).collect();
@@ -416,6 +416,7 @@ fn apply_all<'a>(
             && (outcome.is_some() || carried_out)
         {
             model.accept_limits(event, observed.table)?;
+            model.slide(event, outcome.as_ref());
         }
         if let Operation::Step(step) = operation {
             model.accept_step(step, outcome.as_ref(), observed.table, observed.undisturbed)?;

@@ -211,7 +211,10 @@ impl Model {
         match recorded {
             // The legs in the table tell more.
             Recorded::ToHangUp(id) if !ends_with_calls(id) => Err(format!("{event:?} of {id} is to be hung up")),
-            Recorded::Merged(id) | Recorded::ToHangUp(id) | Recorded::ToWarn { conversation: id, .. } => {
+            Recorded::Merged(id)
+            | Recorded::ToSlide(id)
+            | Recorded::ToHangUp(id)
+            | Recorded::ToWarn { conversation: id, .. } => {
                 ensure(self.had_key(id, event), || format!("{event:?} is of {id}"))
             }
             Recorded::ToRedact(_) => ensure(self.owners(event).any(|id| !self.conversations.contains_key(&id)), || {

@@ -43,6 +43,7 @@ mod restore;
 mod retention;
 mod safety;
 mod scenario;
+mod slides;
 mod sms_checks;
 mod stale;
 mod steps;

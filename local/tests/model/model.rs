@@ -520,6 +520,7 @@ impl Model {
             limits: new.limits,
             handling: new.handling,
             late: new.late.clone(),
+            sliding_end: new.sliding_end,
             usage_limits: new.usage_limits,
             limit_reached_at: None,
             paused_until: None,

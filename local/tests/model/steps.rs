@@ -115,6 +115,12 @@ pub enum Step {
         is_known: bool,
         crash: Option<(u8, Moment)>,
     },
+    /// Somebody calls in the `nth` live conversation whose end slides, and the events of the call come twice.
+    Use {
+        nth: usize,
+        side: Side,
+        crash: Option<(u8, Moment)>,
+    },
     /// The `nth` live conversation with care for late callers ends. One side asks for a call twice, at the same time or after a crash,
     /// and then the other one, if it agrees.
     LoseProperty {
@@ -239,6 +245,8 @@ pub struct NewConversationSpec {
     pub pin: bool,
     /// True if late callers may ask for a call.
     pub lost_property: bool,
+    /// Seconds from the last call to the end, if that slides.
+    pub slides: Option<u64>,
 }
 
 /// A reference to a phone.
@@ -269,6 +277,7 @@ impl Step {
         let rotate = (0..8usize, prop::option::of((0..30u8, moment.clone())));
         let age = prop::option::of((0..40u8, moment.clone()));
         let crash = (Action::any(), 0..9u8, moment.clone(), concurrent);
+        let uses = (0..4usize, side(), prop::option::weighted(0.4, (0..9u8, moment.clone())));
         let ring = (0..4usize, side(), Asked::some(), prop::option::weighted(0.3, (0..5u8, moment)));
         prop_oneof![
             24 => (1..100_000i64).prop_map(Self::Wait),
@@ -290,6 +299,7 @@ impl Step {
             14 => Self::any_record(),
             4 => Self::any_cut_off(),
             4 => Self::lose_property(),
+            6 => uses.prop_map(|(nth, side, crash)| Self::Use { nth, side, crash }),
             8 => ring.prop_map(|(nth, side, all, crash)| Self::Ring { nth, side, all, crash }),
             30 => crash.prop_map(|(action, nth, moment, concurrent)| Self::Crash { action, nth, moment, concurrent }),
         ]
@@ -373,13 +383,12 @@ impl NewConversationSpec {
             2 => (1..4u64).prop_map(|minutes| (None, None, Some(minutes))),
         ];
         let texts = (any::<bool>(), key, any::<bool>(), any::<bool>());
-        let quarantine = 60..=600u32;
-        (PhoneRef::two(), direction, lifetime, quarantine, texts, limits, languages(), handling(), phones()).prop_map(
+        let ends = (lifetime, 60..=600u32, prop::option::weighted(0.3, 60..=600u64));
+        (PhoneRef::two(), direction, ends, texts, limits, languages(), handling(), phones()).prop_map(
             |(
                 people,
                 direction,
-                lifetime,
-                quarantine,
+                (lifetime, quarantine, slides),
                 (notify, key, pin, lost_property),
                 limits,
                 languages,
@@ -408,6 +417,7 @@ impl NewConversationSpec {
                     languages,
                     pin,
                     lost_property,
+                    slides,
                 }
             },
         )

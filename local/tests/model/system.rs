@@ -43,6 +43,7 @@ use shared::service::recordings::{KeptRecordings, RecordingKeeper};
 use shared::service::relay_texts::TextRelay;
 use shared::service::restore::{Restored, Restorer};
 use shared::service::retention::{RetentionRun, Retired};
+use shared::service::slide_end::EndSlider;
 use shared::service::text_events::TextEvents;
 use shared::service::update::{Change, UpdateError, Updater};
 use shared::service::verify_number::{NumberVerifier, WhenLookupFails};
@@ -119,6 +120,7 @@ pub struct Process {
     /// Passes texts on by the simulated Vonage.
     pub relay: TextRelay,
     hang_ups: HangUps,
+    slider: EndSlider,
     keeper: RecordingKeeper<Texts>,
     /// The address of the part of Vonage that has calls and their recordings.
     voice: String,
@@ -391,11 +393,14 @@ impl Process {
             clock: clock.clone(),
             cache: PoolCache::default(),
         };
+        let slider = || EndSlider { store: store.clone(), clock: clock.clone(), cache: PoolCache::default() };
+        let ends = slider();
         let placer = placer(environment, &store, clock.clone());
         let relay = TextRelay {
             store: store.clone(),
             texts: SmsOnDemand::new(VonageConfig::from_environment(environment).unwrap()),
             events: TextEvents { bus: None },
+            slider: slider(),
             keeps_words: false,
             words: Words::default(),
             key: pin_key(),
@@ -405,7 +410,21 @@ impl Process {
         let hang_ups = HangUps { store, api, pause, clock };
         let keeper = keeper(environment, creator.store.clone(), texts, creator.clock.clone());
         let voice = environment.required("VONAGE_VOICE_URLS").unwrap();
-        Self { creator, updater, provisioner, healer, steps, pins, placer, relay, hang_ups, keeper, voice, numbers }
+        Self {
+            creator,
+            updater,
+            provisioner,
+            healer,
+            steps,
+            pins,
+            placer,
+            relay,
+            hang_ups,
+            slider: ends,
+            keeper,
+            voice,
+            numbers,
+        }
     }
 
     pub fn store(&self) -> &Store {
@@ -447,14 +466,20 @@ impl Process {
         if event.is_by_pin() {
             return self.store().record_leg_by_pin(&of_leg, now).await;
         }
-        self.store().record_leg_event(event.numbers(), &of_leg, time, now).await
+        let recorded = self.store().record_leg_event(event.numbers(), &of_leg, time, now).await?;
+        if let Recorded::ToSlide(id) | Recorded::ToWarn { conversation: id, slides: true, .. } = recorded {
+            Box::pin(self.slider.slide(id, time)).await?;
+        }
+        Ok(recorded)
     }
 
     /// The same, with what the event webhook does if the conversation ended with its calls meanwhile.
     async fn record_or_hang_up(&self, event: &CallEvent) -> Result<Recorded, StoreError> {
         let recorded = self.record(event).await?;
         match recorded {
-            Recorded::Merged(id) | Recorded::ToWarn { conversation: id, .. } if event.status == Status::Answered => {
+            Recorded::Merged(id) | Recorded::ToSlide(id) | Recorded::ToWarn { conversation: id, .. }
+                if event.status == Status::Answered =>
+            {
                 let is_due = ended_meanwhile(self.store(), id, self.creator.clock.now()).await?;
                 Ok(if is_due { Recorded::ToHangUp(id) } else { recorded })
             }

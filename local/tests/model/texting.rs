@@ -141,7 +141,7 @@ impl Case {
         written
     }
 
-    async fn relayed(&self, written: &Written) -> Result<Relayed, String> {
+    async fn relayed(&mut self, written: &Written) -> Result<Relayed, String> {
         let inbound = InboundText {
             record: CarrierRecord { id: written.id.clone(), product: Product::Messages, direction: Direction::Inbound },
             writer: Writer::Phone(written.key.0.as_phone().clone()),
@@ -151,7 +151,15 @@ impl Case {
             part: None,
         };
         let relayed = Box::pin(self.system.process.relay.handle(inbound)).await;
-        relayed.map(|(relayed, _)| relayed).map_err(|error| format!("a text failed: {error}"))
+        let (relayed, conversation) = relayed.map_err(|error| format!("a text failed: {error}"))?;
+        let sent_in = conversation.filter(|_| relayed == Relayed::Sent);
+        if sent_in.is_some_and(|id| self.model.slide_after(id, written.at)) {
+            self.coverage.count("sliding end", "moved by a text");
+            self.table = self.reader.read(&self.system.database, self.model.now).await;
+            self.model.accept_holds(&self.table, true)?;
+            self.check()?;
+        }
+        Ok(relayed)
     }
 
     /// Delivers a text, and checks whom it has reached.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use shared::clock::Clock;
-use shared::domain::conversation::{Conversation, Lifetime};
+use shared::domain::conversation::Conversation;
+use shared::domain::lifetime::Lifetime;
 use shared::domain::phone::VirtualNumber;
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::side::Side;

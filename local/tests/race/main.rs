@@ -23,6 +23,7 @@ mod recordings;
 mod renting;
 mod safety_key;
 mod sandboxes;
+mod sliding_end;
 mod standing;
 mod tenants;
 mod texts;

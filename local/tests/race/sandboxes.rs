@@ -10,10 +10,11 @@ use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::caller_routes::RoutesInUse;
 use shared::domain::choice::NoFreeNumber;
-use shared::domain::conversation::{Conversation, Lifetime};
+use shared::domain::conversation::Conversation;
 use shared::domain::country::{Country, CountryCounts};
 use shared::domain::judge::Judge;
 use shared::domain::late::LateCare;
+use shared::domain::lifetime::Lifetime;
 use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::side::{Side, WhoDials};
@@ -245,6 +246,7 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
         text_masking: TextMasking::Off,
         decision: None,
         late: LateCare::default(),
+        sliding_end: None,
         usage_limits: UsageLimits::default(),
         pins: None,
         notify: true,

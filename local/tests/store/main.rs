@@ -124,6 +124,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
         handling: CallHandling::default(),
         late: LateCare::default(),
+        sliding_end: None,
         usage_limits: UsageLimits::default(),
         limit_reached_at: None,
         paused_until: None,

@@ -92,6 +92,18 @@ pub struct LegEvent {
     pub facts: LegFacts,
 }
 
+impl LegEvent {
+    /// Returns the time at which its leg was used so that the end of the conversation slides: a phone was called, and it was answered
+    /// or is over.
+    ///
+    /// What a caller hears who is not connected is no use. So a blocked caller cannot keep a conversation alive. An event without a
+    /// time is no use either: it would be another one whenever it comes again.
+    pub fn used_at(&self, direction: Direction) -> Option<Timestamp> {
+        let is_use = direction == Direction::Outbound && (self.status == Status::Answered || self.status.ends());
+        self.timestamp.filter(|_| is_use)
+    }
+}
+
 /// The data of a leg other than its statuses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LegFacts {

@@ -20,6 +20,7 @@ use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::pin::Pin;
 use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::{Blocked, Side, WhoDials};
+use crate::domain::sliding_end::SlidingEnd;
 use crate::domain::tenant::Owner;
 use crate::domain::text::{Label, Reference};
 use crate::domain::text_masking::{Masked, TextMasking};
@@ -107,46 +108,6 @@ impl Notification {
     /// True if the participant should get it and certainly did not.
     pub fn needs_sending(&self) -> bool {
         matches!(self, Self::Pending | Self::Failed(_))
-    }
-}
-
-/// Duration of a conversation in whole seconds: 60 s to 170 days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "u64")]
-pub struct Lifetime(SignedDuration);
-
-/// The seconds are not within the limits of [`Lifetime`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be from {} to {} seconds (170 days)", Lifetime::MIN_SECONDS, Lifetime::MAX_SECONDS)]
-pub struct NotALifetime;
-
-impl Lifetime {
-    const MIN_SECONDS: u64 = 60;
-    const MAX_SECONDS: u64 = 170 * 86_400;
-
-    /// Returns the duration.
-    pub fn duration(self) -> SignedDuration {
-        self.0
-    }
-}
-
-impl Default for Lifetime {
-    /// One day.
-    fn default() -> Self {
-        Self(SignedDuration::from_hours(24))
-    }
-}
-
-impl TryFrom<u64> for Lifetime {
-    type Error = NotALifetime;
-
-    fn try_from(seconds: u64) -> Result<Self, NotALifetime> {
-        match i64::try_from(seconds) {
-            Ok(signed) if (Self::MIN_SECONDS..=Self::MAX_SECONDS).contains(&seconds) => {
-                Ok(Self(SignedDuration::from_secs(signed)))
-            }
-            _ => Err(NotALifetime),
-        }
     }
 }
 
@@ -357,6 +318,9 @@ pub struct Conversation {
     /// The time at which it expires.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub expires_at: Timestamp,
+    /// The rule by which its end slides with each call and text, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sliding_end: Option<SlidingEnd>,
     /// The time at which a request ended it.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
@@ -731,13 +695,6 @@ mod tests {
             if bad != id {
                 assert_eq!(ConversationId::try_from(bad), Err(NotAConversationId), "{bad}");
             }
-        }
-    }
-
-    #[test]
-    fn lifetime_is_a_minute_to_170_days() {
-        for (seconds, good) in [(59, false), (60, true), (14_688_000, true), (14_688_001, false), (u64::MAX, false)] {
-            assert_eq!(Lifetime::try_from(seconds).is_ok(), good, "{seconds}");
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::domain::late::LateCare;
 use crate::domain::overlap::overlapping;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
+use crate::domain::sliding_end::SlidingEnd;
 use crate::domain::usage::Tally;
 use crate::domain::words::Words;
 use crate::domain::words::addressee::{Addressee, Names};
@@ -56,6 +57,9 @@ pub struct Route {
     /// The time from which calls are no longer connected.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub expires_at: Timestamp,
+    /// The rule by which the end of the conversation slides, so that an event of a call needs no further read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sliding_end: Option<SlidingEnd>,
     /// The time from which another conversation may own the route key.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub quarantined_until: Timestamp,
@@ -263,6 +267,7 @@ impl Route {
             handling: conversation.handling,
             late: conversation.late.of_route(conversation.direction.is_both(), phone.language),
             expires_at: conversation.expires_at,
+            sliding_end: conversation.sliding_end,
             quarantined_until: conversation.quarantined_until(conversation.expires_at),
             history: Vec::new(),
             looked_up: None,
@@ -500,6 +505,7 @@ mod tests {
             limits: CallLimits::with_max_call(60),
             handling: CallHandling::default(),
             late: LateCare::default(),
+            sliding_end: None,
             expires_at: created_at + SignedDuration::from_secs(100),
             quarantined_until: created_at + SignedDuration::from_secs(160),
             history: Vec::new(),

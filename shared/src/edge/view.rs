@@ -14,6 +14,7 @@ use crate::domain::decision_url::DecisionUrl;
 use crate::domain::hours::{Hours, WrittenHours};
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
+use crate::domain::lifetime::Lifetime;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::pin::Pin;
 use crate::domain::relayed_text::{AcceptedPart, KeptWords, RelayedText, TextId, TextState};
@@ -40,6 +41,10 @@ pub struct ConversationView<'a> {
     reference: Option<&'a Reference>,
     created_at: Timestamp,
     expires_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extend_on_use: Option<Lifetime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latest_end: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<Timestamp>,
     max_call_seconds: u32,
@@ -228,6 +233,8 @@ impl<'a> ConversationView<'a> {
             reference: conversation.reference.as_ref(),
             created_at: conversation.created_at,
             expires_at: conversation.expires_at,
+            extend_on_use: conversation.sliding_end.map(|sliding| sliding.after_use),
+            latest_end: conversation.sliding_end.map(|sliding| sliding.latest),
             ended_at: conversation.ended_at,
             max_call_seconds: conversation.limits.max_call_seconds,
             ring_seconds: conversation.limits.ring_seconds,

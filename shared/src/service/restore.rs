@@ -371,6 +371,7 @@ fn brought_up(
         safety: change.safety,
         handling: change.handling,
         text_masking: change.text_masking,
+        sliding_end: change.sliding_end,
         revision: change.revision.max(before.revision),
         ..before.clone()
     };

@@ -1,26 +1,24 @@
 //! Changing an active conversation: another expiry, other limits, other languages, another handling of calls, a block of a side, a
 //! new phone of one participant, or further phones that join and leave. Both virtual numbers and the direction stay.
 
-use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::clock::{SharedClock, whole_second};
 use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes};
-use crate::domain::conversation::{
-    Conversation, ConversationId, FurtherPhone, Lifetime, Notification, Participant, SidePhone,
-};
+use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, Participant, SidePhone};
 use crate::domain::country::Country;
 use crate::domain::decision_url::DecisionUrl;
 use crate::domain::guard::Guard;
 use crate::domain::language::Language;
+use crate::domain::lifetime::Lifetime;
 use crate::domain::missed_calls::MissedCalls;
-use crate::domain::peak_usage::Mark;
-use crate::domain::phone::{PhoneNumber, RealNumber, parse};
+use crate::domain::phone::{PhoneNumber, RealNumber};
 use crate::domain::pin::PinKey;
 use crate::domain::route::Route;
 use crate::domain::side::{Blocked, Side};
+use crate::domain::sliding_end::SlidingEnd;
 use crate::domain::text::Label;
 use crate::domain::text_masking::TextMasking;
 use crate::domain::usage::UsageLimits;
@@ -28,6 +26,7 @@ use crate::domain::words::Words;
 use crate::retry;
 use crate::service::create::{NewFurtherPhone, ROUTES_READ};
 use crate::service::pool_cache::PoolCache;
+use crate::service::prolong;
 use crate::service::verify_number::{self, NumberVerifier, ParticipantNumberError, VerifiedNumber};
 use crate::store::{ChangeError, Store, StoreError, UsageAsRead};
 use crate::vonage::number_lookup::NumberLookup;
@@ -37,6 +36,8 @@ use crate::vonage::number_lookup::NumberLookup;
 pub struct Change {
     /// New lifetime, from now on.
     pub lifetime: Option<Lifetime>,
+    /// Another sliding end, or none any more.
+    pub sliding_end: SlidingEndChange,
     /// The new phone of one participant.
     pub phone: Option<NewPhone>,
     /// The further phones that sides A and B have from now on. `None` leaves them as they are.
@@ -55,6 +56,30 @@ pub struct Change {
     pub limits: UsageLimits,
     /// The sides that are blocked from now on, `Some(None)` for none of them. `None` leaves them as they are.
     pub blocked: Option<Option<Blocked>>,
+}
+
+/// A change of the rule by which the end slides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SlidingEndChange {
+    /// The time from the last call or text to the end, `Some(None)` for an end that does not slide. `None` leaves it as it is.
+    pub after_use: Option<Option<Lifetime>>,
+    /// The time beyond which the end does not slide.
+    pub latest: Option<Timestamp>,
+}
+
+impl SlidingEndChange {
+    /// Returns the rule after the change at `now`. Fails if there is a latest end of an end that does not slide.
+    fn of(self, before: Option<SlidingEnd>, now: Timestamp) -> Result<Option<SlidingEnd>, UpdateError> {
+        if self == Self::default() {
+            return Ok(before);
+        }
+        let latest = self.latest.or(before.map(|before| before.latest));
+        match self.after_use.unwrap_or(before.map(|before| before.after_use)) {
+            Some(after_use) => Ok(Some(SlidingEnd::new(after_use, latest, now))),
+            None if self.latest.is_some() => Err(UpdateError::NothingSlides),
+            None => Ok(None),
+        }
+    }
 }
 
 /// A change of the handling of calls.
@@ -92,7 +117,8 @@ impl Change {
         let keeps_phones = self.phone.is_none() && self.further.iter().all(Option::is_none);
         let keeps_handling = self.handling == HandlingChange::default() && self.decision.is_none();
         let keeps_calls = self.limits.is_none() && keeps_handling && self.text_masking.is_none();
-        self.blocked.is_some() && self.lifetime.is_none() && keeps_phones && keeps_calls
+        let keeps_end = self.lifetime.is_none() && self.sliding_end == SlidingEndChange::default();
+        self.blocked.is_some() && keeps_end && keeps_phones && keeps_calls
     }
 }
 
@@ -140,6 +166,9 @@ pub enum UpdateError {
     /// Messages of callers can only be asked for when a conversation is created.
     #[error("voicemail cannot be turned on in a conversation")]
     VoicemailAdded,
+    /// A latest end was given, but the end does not slide.
+    #[error("the end of the conversation does not slide")]
+    NothingSlides,
     /// A call would not have time for all attempts, the guard and the words. It needs this number of seconds.
     #[error("calls are too short for the new handling")]
     CallsTooShort(u32),
@@ -225,7 +254,7 @@ impl<L: NumberLookup> Updater<L> {
             match self.hold_and_change([&before, &after], &joining, usage.as_ref(), now).await {
                 Ok(()) => {
                     if !phones.is_empty() || after.expires_at > before.expires_at {
-                        self.raise_peak_usage(&after, now).await;
+                        prolong::raise_peak_usage(&self.store, &self.cache, &after, now).await;
                     }
                     return Ok(after);
                 }
@@ -243,23 +272,16 @@ impl<L: NumberLookup> Updater<L> {
         Err(UpdateError::Contended)
     }
 
-    /// Stores a change, after making sure that the number which a participant who only receives sees is held for the new phone,
-    /// and until the new end.
+    /// Stores a change, after what it needs is held.
     async fn hold_and_change(
         &self,
-        [before, after]: [&Conversation; 2],
+        change: [&Conversation; 2],
         joining: &[Route],
         usage: Option<&UsageAsRead>,
         now: Timestamp,
     ) -> Result<(), ChangeError> {
-        let was_held = |phone: &SidePhone<'_>| before.receiving_phones().any(|old| old.caller == phone.caller);
-        let until = after.quarantined_until(after.expires_at);
-        let is_longer = after.expires_at > before.expires_at;
-        for phone in after.receiving_phones().filter(|phone| is_longer || !was_held(phone)) {
-            let held = Box::pin(self.store.hold(phone.caller, phone.sees, until, now)).await?;
-            held.ok_or(ChangeError::KeyTaken)?;
-        }
-        self.store.change_conversation_and_limits([before, after], joining, usage, now).await
+        prolong::hold(&self.store, change, now).await?;
+        self.store.change_conversation_and_limits(change, joining, usage, now).await
     }
 
     /// Gives a conversation other `limits`, and finds out if its calls have reached one of them. Returns the usage that it read
@@ -336,31 +358,6 @@ impl<L: NumberLookup> Updater<L> {
         Ok(VerifiedPhone { side, further, verified, routes })
     }
 
-    /// Records the peak usage of all phones, which a longer conversation or another phone may raise. A failure does not
-    /// fail the change. Creations count for a participant with very many routes.
-    async fn raise_peak_usage(&self, conversation: &Conversation, now: Timestamp) {
-        // That of tenants is not recorded.
-        if !conversation.owner.is_deployment() {
-            return;
-        }
-        let phones = || Side::BOTH.into_iter().flat_map(|side| conversation.phones(side));
-        let read = async {
-            let routes = phones().map(|phone| self.store.first_routes(phone.number, ROUTES_READ, now));
-            let (routes, parts) = tokio::try_join!(try_join_all(routes), self.store.ready_parts(conversation.owner))?;
-            let codes = Side::BOTH.map(|side| parse::calling_code(conversation.participant(side).sees.as_str()));
-            let ready = self.cache.ready(&self.store, &parts, |part| codes.contains(&part.calling_code)).await?;
-            Ok::<_, StoreError>((phones().zip(routes).collect::<Vec<_>>(), ready))
-        };
-        match read.await {
-            Ok((callers, ready)) => {
-                let complete = callers.iter().filter(|(_, routes)| !routes.is_partial());
-                let marks = complete.flat_map(|(phone, routes)| Mark::of_caller(routes, phone.sees, &ready, None, now));
-                self.cache.record(&self.store, conversation.owner, &marks.collect::<Vec<_>>()).await;
-            }
-            Err(error) => tracing::warn!(cause = %error, "reading the peak usage of a changed conversation failed"),
-        }
-    }
-
     /// Reads the new phone's routes again after its route key was taken. Fails if another conversation has it.
     async fn reload_routes(&self, after: &Conversation, phone: &mut VerifiedPhone) -> Result<(), UpdateError> {
         let now = self.clock.now();
@@ -408,6 +405,10 @@ fn changed(
     let mut after = Conversation { revision: before.revision + 1, ..before.clone() };
     if let Some(lifetime) = change.lifetime {
         after.expires_at = whole_second(now) + lifetime.duration();
+    }
+    after.sliding_end = change.sliding_end.of(before.sliding_end, now)?;
+    if change.lifetime.is_some() {
+        after.sliding_end = after.sliding_end.map(|sliding| sliding.renewed(now));
     }
     let people = after.participants.iter_mut().zip(&change.languages).zip(&change.names);
     for ((participant, language), name) in people {

@@ -460,6 +460,9 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
     if before.handling != after.handling {
         change = routes::with_handling(change, after)?;
     }
+    if before.sliding_end != after.sliding_end {
+        change = routes::with_sliding_end(change, after)?;
+    }
     if before.text_masking != after.text_masking {
         change = with_text_masking(change, after)?;
     }

@@ -23,6 +23,7 @@ use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::route_keys::{RouteKey, Tenure};
 use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::Blocked;
+use crate::domain::sliding_end::SlidingEnd;
 use crate::domain::text_masking::TextMasking;
 use crate::domain::usage::UsageLimits;
 
@@ -69,6 +70,9 @@ pub struct RecordedChange {
     /// The masking of contact details in its texts.
     #[serde(default, skip_serializing_if = "TextMasking::is_off")]
     pub text_masking: TextMasking,
+    /// The rule by which its end slides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sliding_end: Option<SlidingEnd>,
     /// See [`Conversation::moves`].
     pub moves: usize,
     /// True if a restore ended it, because its phones or numbers had changed.
@@ -124,6 +128,7 @@ impl RecordedChange {
             safety: conversation.safety,
             handling: conversation.handling,
             text_masking: conversation.text_masking,
+            sliding_end: conversation.sliding_end,
             moves: conversation.moves(),
             ended_by_restore: false,
         }

@@ -55,7 +55,11 @@ pub enum Recorded {
         conversation: ConversationId,
         /// The side that was called.
         callee: Side,
+        /// True if the end of the conversation slides because of it.
+        slides: bool,
     },
+    /// Merged into its leg of this conversation, whose end slides because of it.
+    ToSlide(ConversationId),
     /// Its conversation was erased, so the carrier's record of the leg is listed for redaction.
     ToRedact(Option<ConversationId>),
     /// The numbers had no conversation at its time.
@@ -73,7 +77,10 @@ impl Recorded {
         let is_callees = direction == Direction::Outbound && !event.facts.placed;
         match event.status {
             Status::Answered if owner.hangs_up => Self::ToHangUp(conversation),
-            Status::Answered if owner.warns && is_callees => Self::ToWarn { conversation, callee: owner.side() },
+            Status::Answered if owner.warns && is_callees => {
+                Self::ToWarn { conversation, callee: owner.side(), slides: owner.slides(direction, event) }
+            }
+            _ if owner.slides(direction, event) => Self::ToSlide(conversation),
             _ => Self::Merged(conversation),
         }
     }

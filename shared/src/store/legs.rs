@@ -14,6 +14,7 @@ use crate::domain::call::{Direction, Leg, LegEvent, LegFacts, Status};
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::route::Route;
 use crate::domain::side::Side;
+use crate::domain::sliding_end::SlidingEnd;
 
 /// Prefix of the attribute with a status's time, `at_<status>`, in milliseconds since 1970. It is null if the time is
 /// unknown.
@@ -43,6 +44,8 @@ pub struct LegPhone {
     pub(super) hangs_up: bool,
     /// True if both people hear how much of a call is left.
     pub(super) warns: bool,
+    /// The end of the conversation, and the rule by which it slides, if it does.
+    slides: Option<(SlidingEnd, Timestamp)>,
 }
 
 impl LegPhone {
@@ -51,7 +54,15 @@ impl LegPhone {
         let metered = !conversation.usage_limits.is_none();
         let (rests_until, hangs_up) = (conversation.rests_until(), conversation.hangs_up);
         let warns = conversation.limits.warn_minutes > 0;
-        Self { conversation: conversation.id, side, phone, rests_until, metered, hangs_up, warns }
+        let slides = conversation.sliding_end.map(|sliding| (sliding, conversation.end()));
+        Self { conversation: conversation.id, side, phone, rests_until, metered, hangs_up, warns, slides }
+    }
+
+    /// True if an event of its leg moves the end of the conversation.
+    pub(super) fn slides(&self, direction: Direction, event: &LegEvent) -> bool {
+        let used_at = event.used_at(direction);
+        let is_moved = |((sliding, end), used_at): ((SlidingEnd, Timestamp), Timestamp)| sliding.moved(end, used_at);
+        self.slides.zip(used_at).and_then(is_moved).is_some()
     }
 
     /// Returns the participant's side.
@@ -69,7 +80,8 @@ impl From<&Route> for LegPhone {
     fn from(route: &Route) -> Self {
         let Route { conversation, side, phone, quarantined_until, metered, hangs_up, limits, .. } = *route;
         let warns = limits.warn_minutes > 0;
-        Self { conversation, side, phone, rests_until: quarantined_until, metered, hangs_up, warns }
+        let slides = route.sliding_end.map(|sliding| (sliding, route.expires_at));
+        Self { conversation, side, phone, rests_until: quarantined_until, metered, hangs_up, warns, slides }
     }
 }
 

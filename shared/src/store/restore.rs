@@ -77,6 +77,9 @@ impl Store {
         if before.handling != after.handling {
             update = routes::with_handling(update, after)?;
         }
+        if before.sliding_end != after.sliding_end {
+            update = routes::with_sliding_end(update, after)?;
+        }
         if before.text_masking != after.text_masking {
             update = conversations::with_text_masking(update, after)?;
         }

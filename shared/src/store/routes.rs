@@ -369,7 +369,7 @@ pub(super) fn follow(
         true => follow.remove("callees"),
         false => follow.set("callees = :callees").bind(":callees", item::value(callees)?),
     };
-    let follow = with_handling(follow, conversation)?;
+    let follow = with_sliding_end(with_handling(follow, conversation)?, conversation)?;
     let follow = match phone.language {
         Some(language) => follow
             .set("#language = :language")
@@ -388,6 +388,14 @@ pub(super) fn with_handling(change: Write, after: &Conversation) -> Result<Write
     })
 }
 
+/// Sets or removes the rule by which the end slides.
+pub(super) fn with_sliding_end(change: Write, after: &Conversation) -> Result<Write, StoreError> {
+    Ok(match after.sliding_end {
+        None => change.remove("sliding_end"),
+        Some(sliding) => change.set("sliding_end = :sliding").bind(":sliding", item::value(sliding)?),
+    })
+}
+
 /// Updates the route of a `phone` to the end, the limits, the handling of calls and the block of the conversation.
 pub(super) fn restate(
     conversation: &Conversation,
@@ -395,7 +403,7 @@ pub(super) fn restate(
     tally: Option<&Tally>,
 ) -> Result<Write, StoreError> {
     let restated = marked(set(conversation, phone, conversation.end()), conversation);
-    let restated = with_handling(restated, conversation)?;
+    let restated = with_sliding_end(with_handling(restated, conversation)?, conversation)?;
     Ok(with_left(with_block(restated, conversation, phone), conversation, phone, tally))
 }
 

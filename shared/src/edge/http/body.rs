@@ -112,8 +112,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::domain::conversation::Lifetime;
     use crate::domain::country::Country;
+    use crate::domain::lifetime::Lifetime;
     use crate::domain::text::{Label, Reference};
 
     #[derive(Debug, Deserialize)]

@@ -9,6 +9,7 @@ mod message;
 mod problems;
 mod query;
 mod side_body;
+mod sliding_end_body;
 mod tenancy;
 mod webhook;
 mod whisper_token;
@@ -31,6 +32,7 @@ pub use idempotency::RequestHasher;
 pub use message::MessageVerifier;
 pub use query::Query;
 pub use side_body::SideBody;
+pub use sliding_end_body::check_latest_end;
 pub use tenancy::{conversation_of, scope};
 pub use webhook::{
     asks_for_turn, base_url, call_step, call_urls, is_about_stranger, nth_pin, signed_body, standing_attempt,

@@ -300,6 +300,9 @@ mod conversations {
                 UpdateError::VoicemailAdded => {
                     Self::invalid("missed_calls", "voicemail can only be chosen when a conversation is created.")
                 }
+                UpdateError::NothingSlides => {
+                    Self::invalid("latest_end", "Needs extend_on_use: the end of this conversation does not slide.")
+                }
                 UpdateError::CallsTooShort(least) => {
                     let detail = format!("This needs a max_call_seconds of at least {least}, which cannot be changed.");
                     Self::invalid("", detail)

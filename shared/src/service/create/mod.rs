@@ -14,16 +14,18 @@ use crate::clock::{SharedClock, whole_second};
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::choice::NoFreeNumber;
-use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Lifetime, Notification, Participant};
+use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, Participant};
 use crate::domain::country::Country;
 use crate::domain::decision_url::DecisionUrl;
 use crate::domain::hours::Hours;
 use crate::domain::language::Language;
 use crate::domain::late::LateCare;
+use crate::domain::lifetime::Lifetime;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pin::PinIssuer;
 use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::{Side, WhoDials};
+use crate::domain::sliding_end::SlidingEnd;
 use crate::domain::tenant::Owner;
 use crate::domain::text::{Label, Reference};
 use crate::domain::text_masking::TextMasking;
@@ -54,6 +56,8 @@ pub struct NewConversation {
     pub direction: WhoDials,
     /// Its lifetime.
     pub lifetime: Lifetime,
+    /// The rule by which its end slides.
+    pub sliding_end: Option<SlidingEnd>,
     /// Length of the quarantine of its route keys, in seconds.
     pub quarantine_seconds: u32,
     /// Limits of each of its calls.
@@ -314,6 +318,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             direction: new.direction,
             created_at,
             expires_at: created_at + new.lifetime.duration(),
+            sliding_end: new.sliding_end,
             ended_at: None,
             hangs_up: false,
             quarantine_seconds,

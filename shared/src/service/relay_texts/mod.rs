@@ -11,12 +11,12 @@ mod keywords;
 use jiff::Timestamp;
 
 use crate::clock::SharedClock;
-use crate::domain::conversation::ConversationId;
+use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::keyword::Keyword;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pin::PinKey;
-use crate::domain::relayed_text::{AcceptedPart, RelayedText, TextReference, Withheld};
+use crate::domain::relayed_text::{AcceptedPart, RelayedText, TextReference, TextState, Withheld};
 use crate::domain::route::KeyOwner;
 use crate::domain::text_masking::Masked;
 use crate::domain::text_message;
@@ -24,6 +24,7 @@ use crate::domain::text_route::{Nowhere, Relay, TextRoute};
 use crate::domain::words::Words;
 use crate::domain::words::addressee::Addressee;
 use crate::domain::words::sentence::Text;
+use crate::service::slide_end::EndSlider;
 use crate::service::text_events::{Occasion, TellError, TextEvents};
 use crate::store::{Ownership, Store, StoreError, TextClaim, TextOutcome};
 use crate::vonage::VonageError;
@@ -38,6 +39,8 @@ pub struct TextRelay {
     pub texts: SmsOnDemand,
     /// Tells the backend.
     pub events: TextEvents,
+    /// Moves ends that slide.
+    pub slider: EndSlider,
     /// True if the words of texts are kept.
     pub keeps_words: bool,
     /// The words for people.
@@ -219,6 +222,9 @@ impl TextRelay {
             TextClaim::Known(known) => {
                 // The run that sent it may have ended before the backend was told.
                 if let Some(known) = known {
+                    if matches!(known.state(now), TextState::Sent | TextState::Delivered) {
+                        self.slide_end(&conversation, inbound.written_at.unwrap_or(known.received_at)).await?;
+                    }
                     self.events.tell(&self.store, reference_of(&known), Occasion::Relayed, now).await?;
                 }
                 return Ok(Relayed::Repeated);
@@ -237,8 +243,20 @@ impl TextRelay {
             }
         };
         self.store.record_text_outcome(reference, &outcome, self.clock.now()).await?;
+        if relayed == Relayed::Sent {
+            self.slide_end(&conversation, inbound.written_at.unwrap_or(claimed.received_at)).await?;
+        }
         self.events.tell(&self.store, reference, Occasion::Relayed, self.clock.now()).await?;
         Ok(relayed)
+    }
+
+    /// Moves the end of a conversation because of a text that was written at that time and passed on.
+    async fn slide_end(&self, conversation: &Conversation, written_at: Timestamp) -> Result<(), StoreError> {
+        let moved = conversation.sliding_end.and_then(|sliding| sliding.moved(conversation.expires_at, written_at));
+        if moved.is_some() {
+            Box::pin(self.slider.slide(conversation.id, written_at)).await?;
+        }
+        Ok(())
     }
 
     /// True if the writer is none of our own numbers, and the number is ours.
