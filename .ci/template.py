@@ -19,7 +19,7 @@ WEBHOOKS = {
     "GET /webhooks/whisper/{token}", "POST /webhooks/whisper/{token}",
     "GET /webhooks/message", "POST /webhooks/message", "GET /webhooks/message-status", "POST /webhooks/message-status",
     # For whoever has the link of a text message.
-    "GET /recordings/{token}",
+    "GET /recordings/{token}", "GET /cards/{card}",
 }
 CONVERSATIONS = {
     "POST /conversations", "GET /conversations", "GET /conversations/{id}", "PATCH /conversations/{id}",

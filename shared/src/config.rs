@@ -130,8 +130,8 @@ pub const VARIABLES: [Variable; 73] = {
         variable("RETENTION_DAYS", Parameter("RetentionDays"), Value("30"),
             "Days after its quarantine for which a conversation can be read. Then it is erased, also at Vonage. 0 to 365"),
         variable("HASH_KEY", Template, Required,
-            "Secret of at least 32 characters, with which idempotency keys, bodies and PINs are hashed. A new one forgets the requests \
-             of the last day and all PINs"),
+            "Secret of at least 32 characters, with which idempotency keys, bodies and PINs are hashed and links to contact cards are \
+             signed. A new one forgets the requests of the last day, all PINs and all such links"),
         variable("DEFAULT_MAX_CALLS", Parameter("DefaultMaxCalls"), Unset("no limit"),
             "Most calls of a conversation that has no max_calls of its own, 1 to 1000000"),
         variable("DEFAULT_MAX_CALLS_PER_DAY", Parameter("DefaultMaxCallsPerDay"), Unset("no limit"),

@@ -12,6 +12,7 @@ use shared::domain::attempt::Attempt;
 use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::call_recording::CallRecording;
+use shared::domain::card_link::CardKey;
 use shared::domain::conversation::FurtherPhone;
 use shared::domain::country::Country;
 use shared::domain::decision_url::DecisionUrl;
@@ -32,7 +33,7 @@ use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::domain::words::own_text::OwnTexts;
 use shared::edge::deadline;
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, FurtherPhoneBody, Object, Problem, RequestHasher};
+use shared::edge::http::{self, ContactCardBody, FurtherPhoneBody, Object, Problem, RequestHasher};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::create::{Creator, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT};
@@ -57,6 +58,8 @@ pub struct CreateConversation {
     /// True if the deployment keeps recordings.
     keeps_recordings: bool,
     hasher: RequestHasher,
+    card_key: CardKey,
+    public_url: Option<String>,
 }
 
 /// The usual settings of a conversation. They hold where a request says nothing.
@@ -114,6 +117,8 @@ struct ConversationBody {
     max_minutes: Option<MaxCount>,
     #[serde(default)]
     max_spend: Option<MaxSpend>,
+    #[serde(default)]
+    contact_card: Option<Object<ContactCardBody>>,
     #[serde(default)]
     decision: Option<Object<DecisionUrl>>,
     #[serde(default)]
@@ -183,6 +188,8 @@ impl HttpFunction for CreateConversation {
             decision_urls: env.decision_urls()?,
             keeps_recordings: env.recordings_kept_for()?.is_some(),
             hasher: RequestHasher::new(&env.hash_key()?),
+            card_key: CardKey::new(&env.hash_key()?.0),
+            public_url: env.public_url()?,
         })
     }
 
@@ -211,6 +218,11 @@ impl HttpFunction for CreateConversation {
             http::check_voices("late_words", words, &self.creator.words)?;
         }
         http::check_decision(new.decision.as_ref(), self.decision_urls.as_ref())?;
+        let links = http::card_links(self.public_url.as_deref(), &request, &self.card_key);
+        if let Some(cards) = new.contact_card.take() {
+            new.contact_card = Some(cards.or_brand(self.creator.words.brand()));
+            new.card_links.clone_from(&links);
+        }
         new.usage_limits = new.usage_limits.or(self.usage_limits);
         let may_come_again = self.hasher.idempotent_request(&request)?;
         let deadline = deadline::of_work(&request, self.creator.clock.now());
@@ -219,7 +231,8 @@ impl HttpFunction for CreateConversation {
             if created.is_replay { (StatusCode::OK, "again") } else { (StatusCode::CREATED, "created") };
         log.outcome = outcome;
         log.concerns(&created.conversation);
-        Ok(http::json(status, &ConversationView::new(&created.conversation, self.creator.clock.now())))
+        let view = ConversationView::new(&created.conversation, self.creator.clock.now());
+        Ok(http::json(status, &view.with_card_links(&created.conversation, links.as_ref())))
     }
 }
 
@@ -322,6 +335,8 @@ impl ConversationBody {
             limits,
             handling,
             text_masking: self.text_masking.unwrap_or(text_masking),
+            contact_card: self.contact_card.map(|Object(cards)| cards.try_into()).transpose()?,
+            card_links: None,
             decision: self.decision.map(|Object(decision)| decision),
             late,
             usage_limits: UsageLimits {

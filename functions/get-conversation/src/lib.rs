@@ -1,7 +1,9 @@
 //! `GET /conversations/{id}` returns a conversation with its calls, `GET /conversations` those of a phone, and
 //! `GET /decisions` what a call meets. `GET /conversations/{id}/recordings` lists the recordings of a conversation, and
-//! `GET /conversations/{id}/recordings/{recording}` and `GET /recordings/{token}` lead to the file of one.
+//! `GET /conversations/{id}/recordings/{recording}` and `GET /recordings/{token}` lead to the file of one. `GET /cards/{card}` returns a
+//! contact card to whoever has its link.
 
+mod card;
 mod decision;
 mod list;
 mod page;
@@ -12,6 +14,7 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::domain::call::calls;
+use shared::domain::card_link::{CardKey, CardLinks};
 use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
 use shared::domain::side::Side;
@@ -40,6 +43,8 @@ pub struct GetConversation {
     has_pins: bool,
     /// True if the backend decides about strangers and late callers.
     asks_about_strangers: bool,
+    card_key: CardKey,
+    public_url: Option<String>,
     clock: SharedClock,
 }
 
@@ -50,7 +55,17 @@ impl HttpFunction for GetConversation {
         let (store, addresses) = (Store::connect(env)?, RecordingAddresses::from_environment(env)?);
         let (support, has_pins) = (env.support_phone()?, env.has_pins()?);
         let asks_about_strangers = env.asks_about_strangers()?;
-        Ok(Self { store, addresses, words: env.words()?, support, has_pins, asks_about_strangers, clock })
+        Ok(Self {
+            store,
+            addresses,
+            words: env.words()?,
+            support,
+            has_pins,
+            asks_about_strangers,
+            card_key: CardKey::new(&env.hash_key()?.0),
+            public_url: env.public_url()?,
+            clock,
+        })
     }
 
     async fn warm_up(&self) {
@@ -77,6 +92,9 @@ impl HttpFunction for GetConversation {
         }
         let (now, addresses) = (self.clock.now(), self.addresses.as_ref());
         let named = |name: &str| request.path_parameters_ref().and_then(|parameters| parameters.first(name));
+        if let Some(card) = named("card") {
+            return card::answer(&self.store, &self.card_key, card, now, log).await;
+        }
         if let Some(token) = named("token") {
             return recordings::linked(&self.store, addresses, token, now, log).await;
         }
@@ -93,12 +111,18 @@ impl HttpFunction for GetConversation {
         let id = http::conversation_of(&request, &self.store).await?;
         (log.outcome, log.conversation) = ("read", Some(id));
         let parameters = CallsParameters::read(&request)?;
-        self.show(id, parameters.query()).await
+        let links = http::card_links(self.public_url.as_deref(), &request, &self.card_key);
+        self.show(id, parameters.query(), links.as_ref()).await
     }
 }
 
 impl GetConversation {
-    async fn show(&self, id: ConversationId, query: CallsQuery<'_>) -> Result<Response<Body>, Problem> {
+    async fn show(
+        &self,
+        id: ConversationId,
+        query: CallsQuery<'_>,
+        links: Option<&CardLinks>,
+    ) -> Result<Response<Body>, Problem> {
         let now = self.clock.now();
         let is_first_page = query.after.is_none();
         let texts = async { if is_first_page { self.store.latest_texts(id, TEXTS).await.map(Some) } else { Ok(None) } };
@@ -107,6 +131,7 @@ impl GetConversation {
         let (conversation, [a, b]) = (&found.conversation, &found.conversation.participants);
         let calls = calls(found.legs, found.conversation.handling.guard);
         let view = ConversationView::new(conversation, now).with_usage(&found.usage, now);
+        let view = view.with_card_links(conversation, links);
         let view = view.with_calls(conversation, &calls, found.next.as_deref());
         let view = match &texts {
             Some(latest) => view.with_texts(&latest.texts, latest.has_more, now),

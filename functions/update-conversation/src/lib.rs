@@ -9,6 +9,7 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, DecisionUrls, Environment, VonageConfig};
 use shared::domain::attempt::Attempt;
 use shared::domain::call_handling::CallHandling;
+use shared::domain::card_link::CardKey;
 use shared::domain::conversation::FurtherPhone;
 use shared::domain::country::Country;
 use shared::domain::decision_url::DecisionUrl;
@@ -21,7 +22,7 @@ use shared::domain::text::Label;
 use shared::domain::text_masking::TextMasking;
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, FurtherPhoneBody, Object, Problem};
+use shared::edge::http::{self, ContactCardBody, FurtherPhoneBody, Object, Problem};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::create::NewFurtherPhone;
@@ -37,6 +38,8 @@ pub struct UpdateConversation {
     updater: Updater<CarrierLookup>,
     /// The decision URLs, if the deployment has some.
     decision_urls: Option<DecisionUrls>,
+    card_key: CardKey,
+    public_url: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +75,9 @@ struct ChangeBody {
     max_ring_seconds: Option<u32>,
     #[serde(default)]
     text_masking: Option<TextMasking>,
+    /// With null nobody gets a card any more.
+    #[serde(default, deserialize_with = "http::given")]
+    contact_card: Option<Option<Object<ContactCardBody>>>,
     /// Null blocks nobody.
     #[serde(default, deserialize_with = "http::given")]
     blocked: Option<Option<Blocked>>,
@@ -113,7 +119,8 @@ impl HttpFunction for UpdateConversation {
         let verifier = NumberVerifier::from_environment(env, &vonage, clock.clone())?;
         let (store, cache) = (Store::connect(env)?.with_journal(env)?, PoolCache::default());
         let updater = Updater { store, verifier, words: env.words()?, clock, pin_key: env.pin_key()?, cache };
-        Ok(Self { updater, decision_urls: env.decision_urls()? })
+        let (card_key, public_url) = (CardKey::new(&env.hash_key()?.0), env.public_url()?);
+        Ok(Self { updater, decision_urls: env.decision_urls()?, card_key, public_url })
     }
 
     async fn warm_up(&self) {
@@ -128,12 +135,17 @@ impl HttpFunction for UpdateConversation {
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let id = http::conversation_of(&request, &self.updater.store).await?;
         (log.outcome, log.conversation) = ("changed", Some(id));
-        let change: Change = http::read_json::<ChangeBody>(&request)?.try_into()?;
+        let mut change: Change = http::read_json::<ChangeBody>(&request)?.try_into()?;
         http::check_latest_end(change.sliding_end.latest, self.updater.clock.now())?;
         http::check_decision(change.decision.as_ref().and_then(Option::as_ref), self.decision_urls.as_ref())?;
+        if let Some(Some(cards)) = &mut change.contact_card {
+            *cards = cards.clone().or_brand(self.updater.words.brand());
+        }
         let conversation = self.updater.update(id, &change).await?;
         log.concerns(&conversation);
-        Ok(http::json(StatusCode::OK, &ConversationView::new(&conversation, self.updater.clock.now())))
+        let links = http::card_links(self.public_url.as_deref(), &request, &self.card_key);
+        let view = ConversationView::new(&conversation, self.updater.clock.now());
+        Ok(http::json(StatusCode::OK, &view.with_card_links(&conversation, links.as_ref())))
     }
 }
 
@@ -163,10 +175,10 @@ impl TryFrom<ChangeBody> for Change {
         let keeps_end = body.expires_in.is_none() && sliding_end == SlidingEndChange::default();
         let keeps_handling = handling == HandlingChange::default() && body.decision.is_none();
         let keeps_calls = limits.is_none() && keeps_handling && body.blocked.is_none();
-        let keeps_texts = body.text_masking.is_none();
+        let keeps_texts = body.text_masking.is_none() && body.contact_card.is_none();
         if !is_about_people && keeps_calls && keeps_texts && keeps_end {
-            let detail = "The change is empty. Give expires_in, extend_on_use, participants, a limit, blocked, decision, \
-                          text_masking, or a handling of calls.";
+            let detail = "The change is empty. Give expires_in, extend_on_use, participants, a limit, blocked, contact_card, \
+                          decision, text_masking, or a handling of calls.";
             return Err(Problem::invalid("", detail));
         }
         Ok(Self {
@@ -177,6 +189,10 @@ impl TryFrom<ChangeBody> for Change {
             names,
             handling,
             text_masking: body.text_masking,
+            contact_card: body
+                .contact_card
+                .map(|cards| cards.map(|Object(cards)| cards.try_into()).transpose())
+                .transpose()?,
             decision: body.decision.map(|decision| decision.map(|Object(decision)| decision)),
             languages,
             limits,

@@ -37,7 +37,8 @@ impl Demo<'_> {
         self.speak_to_strangers().await?;
         self.text_each_other().await?;
         self.stop_texts().await?;
-        self.slide_an_end().await
+        self.slide_an_end().await?;
+        self.save_a_contact().await
     }
 
     /// Shows what needs time to pass, on a stack whose `clock` the demo moves.
@@ -456,6 +457,21 @@ impl Demo<'_> {
         let [old, new] = [&before, &after].map(|conversation| text(conversation, "/expires_at"));
         println!("   The rider texts, and its end moves from {old} to {new}.");
         check(old < new, "the end slides", &after)
+    }
+
+    async fn save_a_contact(&self) -> Result<(), DemoError> {
+        let card = json!({"contact_card": {"a": "Your driver", "brand": "Rides"}});
+        let pair = self.pair(37, card, ["en", "en"]).await?;
+        let invitation = self.last_text(&pair.rider).await?;
+        let link = invitation.rsplit(' ').next().unwrap_or_default();
+        let card = self.http.get(link).send().await?.error_for_status()?.text().await?;
+        println!("   The rider is texted the link to a contact card: {}", card.replace("\r\n", " "));
+        let number = format!("+{}", pair.rider_dials);
+        check(
+            card.contains("FN:Your driver (Rides)") && card.contains(&number),
+            "the card has the number",
+            &json!(card),
+        )
     }
 
     /// Creates the conversation of the `nth` two people.

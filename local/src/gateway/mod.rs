@@ -96,6 +96,7 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
         ("GET", "/t/{tenant}/conversations/{id}/recordings"),
         ("GET", "/t/{tenant}/conversations/{id}/recordings/{recording}"),
         ("GET", "/recordings/{token}"),
+        ("GET", "/cards/{card}"),
         ("GET", "/decisions"),
     ])?;
     routes.add::<end_conversation::EndConversation>(&[

@@ -153,6 +153,8 @@ impl Case {
             limits: CallLimits::with_max_call(CallLimits::MIN_CALL_SECONDS),
             handling: spec.handling,
             text_masking: shared::domain::text_masking::TextMasking::Off,
+            contact_card: None,
+            card_links: None,
             decision: None,
             late: LateCare { lost_property: spec.lost_property, ..LateCare::default() },
             usage_limits: UsageLimits {

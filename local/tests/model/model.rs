@@ -521,6 +521,7 @@ impl Model {
             handling: new.handling,
             late: new.late.clone(),
             sliding_end: new.sliding_end,
+            contact_card: None,
             usage_limits: new.usage_limits,
             limit_reached_at: None,
             paused_until: None,

@@ -247,6 +247,8 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
         decision: None,
         late: LateCare::default(),
         sliding_end: None,
+        contact_card: None,
+        card_links: None,
         usage_limits: UsageLimits::default(),
         pins: None,
         notify: true,

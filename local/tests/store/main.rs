@@ -125,6 +125,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         handling: CallHandling::default(),
         late: LateCare::default(),
         sliding_end: None,
+        contact_card: None,
         usage_limits: UsageLimits::default(),
         limit_reached_at: None,
         paused_until: None,

@@ -10,6 +10,7 @@ use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::contact_card::ContactCards;
 use crate::domain::country::Country;
 use crate::domain::decision_url::DecisionUrl;
 use crate::domain::hours::Hours;
@@ -343,6 +344,9 @@ pub struct Conversation {
     /// The masking of contact details in its texts.
     #[serde(default, skip_serializing_if = "TextMasking::is_off")]
     pub text_masking: TextMasking,
+    /// The names under which its participants save the numbers that mask the other one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact_card: Option<ContactCards>,
     /// The care for its late callers.
     #[serde(default, skip_serializing_if = "LateCare::is_none")]
     pub late: LateCare,

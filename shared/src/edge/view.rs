@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use crate::domain::call::{Call, Direction, Leg, LegFacts, Status};
 use crate::domain::call_handling::CallHandling;
+use crate::domain::card_link::CardLinks;
+use crate::domain::contact_card::ContactCards;
 use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, State};
 use crate::domain::country::Country;
 use crate::domain::decision_url::DecisionUrl;
@@ -56,6 +58,8 @@ pub struct ConversationView<'a> {
     #[serde(skip_serializing_if = "TextMasking::is_off")]
     text_masking: TextMasking,
     #[serde(skip_serializing_if = "Option::is_none")]
+    contact_card: Option<ContactCardView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<DecisionUrl>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     lost_property: bool,
@@ -90,6 +94,33 @@ pub struct ConversationView<'a> {
     /// True if there are earlier ones.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     texts_cut: bool,
+}
+
+/// The contact cards of a conversation.
+#[derive(Debug, Serialize)]
+struct ContactCardView<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    a: Option<CardView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    b: Option<CardView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    brand: Option<&'a Label>,
+}
+
+/// The card of one side.
+#[derive(Debug, Serialize)]
+struct CardView<'a> {
+    name: &'a Label,
+    /// The link, while the conversation is active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+}
+
+impl<'a> ContactCardView<'a> {
+    fn new(cards: &'a ContactCards) -> Self {
+        let of_side = |side| cards.name(side).map(|name| CardView { name, url: None });
+        Self { a: of_side(Side::A), b: of_side(Side::B), brand: cards.brand.as_ref() }
+    }
 }
 
 /// A text to a participant, from the other one or from the backend.
@@ -242,6 +273,7 @@ impl<'a> ConversationView<'a> {
             // What it has of the decision is shown below.
             handling: CallHandling { decision: None, ..conversation.handling },
             text_masking: conversation.text_masking,
+            contact_card: conversation.contact_card.as_ref().map(ContactCardView::new),
             decision: conversation.decision(),
             lost_property: conversation.late.lost_property,
             support_phone: conversation.late.support_phone.as_ref(),
@@ -274,6 +306,18 @@ impl<'a> ConversationView<'a> {
     pub fn with_texts(mut self, texts: &'a [RelayedText], cut: bool, now: Timestamp) -> Self {
         self.texts = texts.iter().map(|text| TextView::new(text, now)).collect();
         self.texts_cut = cut;
+        self
+    }
+
+    /// Adds the links to its contact cards, if it is active.
+    pub fn with_card_links(mut self, conversation: &Conversation, links: Option<&CardLinks>) -> Self {
+        if let (Some(cards), Some(links), State::Active) = (&mut self.contact_card, links, self.state) {
+            for (side, card) in [(Side::A, &mut cards.a), (Side::B, &mut cards.b)] {
+                if let Some(card) = card {
+                    card.url = links.of(conversation, side);
+                }
+            }
+        }
         self
     }
 

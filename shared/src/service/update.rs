@@ -7,6 +7,7 @@ use crate::clock::{SharedClock, whole_second};
 use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes};
+use crate::domain::contact_card::ContactCards;
 use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, Participant, SidePhone};
 use crate::domain::country::Country;
 use crate::domain::decision_url::DecisionUrl;
@@ -48,6 +49,8 @@ pub struct Change {
     pub handling: HandlingChange,
     /// The new masking of contact details in texts.
     pub text_masking: Option<TextMasking>,
+    /// The names in its contact cards, `Some(None)` for no cards any more. `None` leaves them as they are.
+    pub contact_card: Option<Option<ContactCards>>,
     /// The address at which the backend decides about calls from now on, `Some(None)` for none. `None` leaves it as it is.
     pub decision: Option<Option<DecisionUrl>>,
     /// The new languages of sides A and B.
@@ -118,7 +121,7 @@ impl Change {
         let keeps_handling = self.handling == HandlingChange::default() && self.decision.is_none();
         let keeps_calls = self.limits.is_none() && keeps_handling && self.text_masking.is_none();
         let keeps_end = self.lifetime.is_none() && self.sliding_end == SlidingEndChange::default();
-        self.blocked.is_some() && keeps_end && keeps_phones && keeps_calls
+        self.blocked.is_some() && keeps_end && keeps_phones && keeps_calls && self.contact_card.is_none()
     }
 }
 
@@ -448,6 +451,9 @@ fn changed(
     check_distinct(&after, change)?;
     after.handling = change.handling.of(before.handling);
     after.text_masking = change.text_masking.unwrap_or(before.text_masking);
+    if let Some(cards) = &change.contact_card {
+        after.contact_card.clone_from(cards);
+    }
     if let Some(decision) = &change.decision {
         after.set_decision(decision.clone());
     }

@@ -466,6 +466,12 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
     if before.text_masking != after.text_masking {
         change = with_text_masking(change, after)?;
     }
+    if before.contact_card != after.contact_card {
+        change = match &after.contact_card {
+            Some(cards) => change.set("contact_card = :card").bind(":card", item::value(cards)?),
+            None => change.remove("contact_card"),
+        };
+    }
     if before.decision_url != after.decision_url {
         change = match &after.decision_url {
             Some(url) => change.set("decision_url = :decision").bind(":decision", item::string(url)),

@@ -169,7 +169,7 @@ impl<'w> Speech<'w> {
         Self { pin: Some(pin.clone()), ..self }
     }
 
-    /// Sets the address of a recording.
+    /// Sets the address of a recording or of a contact card.
     pub fn with_link(self, link: String) -> Self {
         Self { link: Some(link), ..self }
     }

@@ -9,7 +9,7 @@ pub enum Placeholder {
     Brand,
     /// The name of the other participant.
     Label,
-    /// The address of a recording.
+    /// The address of a recording or of a contact card.
     Link,
     /// Whole minutes.
     Minutes,
@@ -164,6 +164,8 @@ sentences! {
     Text {
         /// The caller of a missed call asks to be called back.
         CallBack = "text.call-back" needs [Label, Number],
+        /// The link to a contact card, after the number to dial in a new conversation.
+        ContactCard = "text.contact-card" needs [Link],
         /// Somebody asks who texts from this number.
         Help = "text.help",
         /// The number to dial in a new conversation.

@@ -1,6 +1,7 @@
 //! HTTP: reads request bodies, and writes answers and problems.
 
 mod body;
+mod contact_card_body;
 mod deployment;
 mod further_phone;
 mod idempotency;
@@ -26,6 +27,7 @@ use crate::domain::number_erasure::ErasureId;
 use crate::vonage::event::call_identifier;
 
 pub use body::{MAX_BODY_BYTES, Object, given, read_json};
+pub use contact_card_body::ContactCardBody;
 pub use deployment::{check_decision, check_voices};
 pub use further_phone::FurtherPhoneBody;
 pub use idempotency::RequestHasher;
@@ -35,7 +37,8 @@ pub use side_body::SideBody;
 pub use sliding_end_body::check_latest_end;
 pub use tenancy::{conversation_of, scope};
 pub use webhook::{
-    asks_for_turn, base_url, call_step, call_urls, is_about_stranger, nth_pin, signed_body, standing_attempt,
+    asks_for_turn, base_url, call_step, call_urls, card_links, is_about_stranger, nth_pin, signed_body,
+    standing_attempt,
 };
 pub use whisper_token::WhisperTokens;
 

@@ -7,6 +7,7 @@ use lambda_http::{Request, RequestExt};
 use super::Problem;
 use super::body::body_of_at_most;
 use crate::domain::attempt::Attempt;
+use crate::domain::card_link::{CardKey, CardLinks};
 use crate::domain::conversation::ConversationId;
 use crate::domain::pin::TRIES_OF_A_CALL;
 use crate::vonage::call_urls::{CallUrls, STRANGER, Step, TURN};
@@ -27,16 +28,23 @@ pub fn call_urls(public_url: Option<&str>, request: &Request, conversation: Conv
     Some(CallUrls::new(base_url(public_url, request)?, conversation))
 }
 
-/// Returns the address of this deployment without a slash at its end: `public_url`, or else the address to which Vonage has sent
-/// `request`. `None` if the request does not say its own address.
+/// Returns the address of this deployment without a slash at its end: `public_url`, or else the address to which `request`
+/// was sent. `None` if the request does not say its own address.
 pub fn base_url(public_url: Option<&str>, request: &Request) -> Option<String> {
     if let Some(public_url) = public_url {
         return Some(public_url.to_owned());
     }
     let uri = request.uri();
     let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
-    let (base, _) = uri.path().split_once(WEBHOOKS).or_else(|| uri.path().split_once(CONVERSATIONS))?;
+    let path = uri.path();
+    let of_all = || path.strip_suffix(CONVERSATIONS.trim_end_matches('/')).map(|base| (base, ""));
+    let (base, _) = path.split_once(WEBHOOKS).or_else(|| path.split_once(CONVERSATIONS)).or_else(of_all)?;
     Some(format!("{scheme}://{authority}{base}"))
+}
+
+/// Returns the links to contact cards at this address. `None` if the request does not say its own address.
+pub fn card_links(public_url: Option<&str>, request: &Request, key: &CardKey) -> Option<CardLinks> {
+    Some(CardLinks { base: base_url(public_url, request)?, key: key.clone() })
 }
 
 /// Returns the number of the PIN in its call that the path names, from 1, if it names one.

@@ -13,7 +13,9 @@ use self::texts::Run;
 use crate::clock::{SharedClock, whole_second};
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
+use crate::domain::card_link::CardLinks;
 use crate::domain::choice::NoFreeNumber;
+use crate::domain::contact_card::ContactCards;
 use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, Participant};
 use crate::domain::country::Country;
 use crate::domain::decision_url::DecisionUrl;
@@ -68,6 +70,10 @@ pub struct NewConversation {
     pub text_masking: TextMasking,
     /// The address at which the backend decides about its calls.
     pub decision: Option<DecisionUrl>,
+    /// The names in its contact cards.
+    pub contact_card: Option<ContactCards>,
+    /// The links to contact cards, for text messages that name them.
+    pub card_links: Option<CardLinks>,
     /// The care for its late callers.
     pub late: LateCare,
     /// Limits of all its calls together.
@@ -227,7 +233,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         let (remembered, snapshot) = tokio::join!(self.remembered(request.as_ref()), free.snapshot(&real));
         // A replay does not ask the carrier.
         if let Some(remembered) = remembered? {
-            return self.replay(remembered, deadline).await;
+            return self.replay(remembered, new.card_links.as_ref(), deadline).await;
         }
         check_distinct(&real)?;
         let snapshot = snapshot?;
@@ -236,10 +242,10 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         let stored = Box::pin(self.store_with_free_numbers(&new, &verified, snapshot, request.as_ref())).await?;
         let Some(conversation) = stored else {
             let remembered = self.remembered(request.as_ref()).await?.ok_or(CreationError::Contended)?;
-            return self.replay(remembered, deadline).await;
+            return self.replay(remembered, new.card_links.as_ref(), deadline).await;
         };
         let run = if request.is_some() { Run::First } else { Run::Only };
-        let conversation = self.notify(conversation, run, deadline).await;
+        let conversation = self.notify(conversation, run, new.card_links.as_ref(), deadline).await;
         Ok(Created { conversation, is_replay: false })
     }
 
@@ -260,6 +266,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     async fn replay(
         &self,
         remembered: RememberedRequest,
+        cards: Option<&CardLinks>,
         deadline: Option<Timestamp>,
     ) -> Result<Created, CreationError> {
         let now = self.clock.now();
@@ -267,7 +274,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         // It was erased, or its retention, which may be shorter than a day, is over.
         let conversation = conversation.ok_or(CreationError::Erased)?;
         let conversation = if conversation.is_active(now) {
-            self.notify(conversation, Run::Replay, deadline).await
+            self.notify(conversation, Run::Replay, cards, deadline).await
         } else {
             conversation
         };
@@ -327,6 +334,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             text_masking: new.text_masking,
             decision_url: None,
             verdicts: RememberedVerdicts::default(),
+            contact_card: new.contact_card.clone(),
             late: new.late.clone(),
             usage_limits: new.usage_limits,
             limit_reached_at: None,

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use super::Creator;
+use crate::domain::card_link::CardLinks;
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::{Conversation, Notification, Recipient, SidePhone};
 use crate::domain::side::Side;
@@ -39,6 +40,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         &self,
         mut conversation: Conversation,
         run: Run,
+        cards: Option<&CardLinks>,
         deadline: Option<Timestamp>,
     ) -> Conversation {
         let due_of = |side| conversation.recipients(side, Notification::needs_sending);
@@ -72,7 +74,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                 }
             }
         }
-        let outcomes = join_all(due.iter().map(|to| self.text(&conversation, *to))).await;
+        let outcomes = join_all(due.iter().map(|to| self.text(&conversation, *to, cards))).await;
         let mut texts = Vec::new();
         for (to, outcome) in due.iter().zip(outcomes) {
             texts.extend(records(&outcome));
@@ -107,12 +109,22 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         }
     }
 
-    async fn text(&self, conversation: &Conversation, to: Recipient) -> Result<Vec<String>, VonageError> {
+    async fn text(
+        &self,
+        conversation: &Conversation,
+        to: Recipient,
+        cards: Option<&CardLinks>,
+    ) -> Result<Vec<String>, VonageError> {
         let (participant, phone) = (conversation.participant(to.side), conversation.phone_of(to));
         let speech = speech_to_phone(&self.words, conversation, phone);
         let text = match participant.pin.as_ref().filter(|pin| pin.is_in_texts()) {
-            Some(pin) => speech.with_pin(pin).write(Text::InvitationWithPin),
+            Some(pin) => speech.clone().with_pin(pin).write(Text::InvitationWithPin),
             None => speech.write(Text::Invitation),
+        };
+        let link = cards.and_then(|cards| cards.of(conversation, to.side));
+        let text = match link {
+            Some(link) => format!("{text} {}", speech.with_link(link).write(Text::ContactCard)),
+            None => text,
         };
         self.texts.send(&participant.sees, phone.number, &text).await
     }
