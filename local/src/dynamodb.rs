@@ -2,6 +2,7 @@
 
 mod access;
 mod capacity;
+mod changes;
 mod data_file;
 mod proxy;
 
@@ -11,10 +12,11 @@ use std::sync::Arc;
 use dynoxide::actions::scan::ScanRequest;
 use dynoxide::types::Item;
 use dynoxide::{Database, ImportOptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 pub use access::{Access, AccessLog};
+pub use changes::Changes;
 pub use data_file::FileError;
 use data_file::Lock;
 pub use proxy::{Proxy, serve as serve_proxy};
@@ -64,6 +66,13 @@ impl Dynamodb {
         let all = self.database.scan(ScanRequest { table_name: table.to_owned(), ..ScanRequest::default() });
         let all = all.map_err(failed)?.items.unwrap_or_default();
         all.iter().map(serde_json::to_value).collect::<Result<_, _>>().map_err(failed)
+    }
+
+    /// Returns the item with this key, in DynamoDB's JSON; `None` if there is none.
+    pub fn item(&self, table: &str, key: &Value) -> Result<Option<Value>, DynamodbError> {
+        let request = json!({"TableName": table, "Key": key, "ConsistentRead": true});
+        let found = self.database.get_item(serde_json::from_value(request).map_err(failed)?).map_err(failed)?;
+        found.item.map(serde_json::to_value).transpose().map_err(failed)
     }
 
     /// Copies all items of a table from another database into a table of this one, all of them or none. Returns their number, which

@@ -11,6 +11,7 @@ pub mod dynamodb;
 pub mod faults;
 pub mod gateway;
 pub mod masked_call;
+pub mod output;
 pub mod restore;
 pub mod runtime_api;
 pub mod settings;

@@ -1,6 +1,6 @@
 //! `cargo run` starts masked calling on a laptop. `cargo run -- demo` runs one conversation and checks every step.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use local::commands::{self, ApiCommand};
+use local::commands::{self, ApiCommand, CommandError};
+use local::output::show;
 use local::settings::Settings;
 use local::stack::{Options, Stack};
 use local::{demo, doctor, gateway, restore, setup, words};
@@ -137,18 +138,50 @@ Examples:
 It changes nothing, calls nobody and sends no text. Exits with 0 if there is no error, with 1 if there is one, and with 2 if an
 option is wrong.";
 
+/// The reason for which a command ends without success.
+enum Failure {
+    /// Something went wrong, as the message says.
+    Told(String),
+    /// Whoever read the output, such as `head`, wants no more.
+    ReaderGone,
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self::Told(message)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self::ReaderGone,
+            _ => Self::Told(format!("the output cannot be written: {error}")),
+        }
+    }
+}
+
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Output(error) => error.into(),
+            other => Self::Told(other.to_string()),
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Arguments::parse(), &Environment::of_process()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("maskline: {error}");
+        Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Err(Failure::Told(message)) => {
+            eprintln!("maskline: {message}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(arguments: Arguments, environment: &Environment) -> Result<(), String> {
+async fn run(arguments: Arguments, environment: &Environment) -> Result<(), Failure> {
     let settings = Settings::of(environment);
     match arguments.command {
         None => serve(arguments.up, settings).await,
@@ -156,7 +189,7 @@ async fn run(arguments: Arguments, environment: &Environment) -> Result<(), Stri
         Some(Command::Demo { full }) => {
             log(LevelFilter::OFF);
             let story = if full { demo::Story::Full } else { demo::Story::Short };
-            demo::run(settings, story).await.map_err(text)
+            Ok(demo::run(settings, story).await.map_err(text)?)
         }
         Some(Command::Sign { file }) => {
             let read =
@@ -164,21 +197,21 @@ async fn run(arguments: Arguments, environment: &Environment) -> Result<(), Stri
             let event = read.map_err(|error| format!("{}: {error}", file.display()))?;
             let signed =
                 gateway::sign_event(&event, &settings).map_err(|error| format!("{}: {error}", file.display()))?;
-            show(&format!("{signed}\n"))
+            Ok(show(&format!("{signed}\n"))?)
         }
         Some(Command::Setup(options)) => {
             log(LevelFilter::OFF);
             let report = setup::run(&options, environment).await?;
-            show(&if options.json { format!("{:#}\n", report.json()) } else { report.to_string() })
+            Ok(show(&if options.json { format!("{:#}\n", report.json()) } else { report.to_string() })?)
         }
         Some(Command::Doctor { ports, options }) => {
             log(LevelFilter::OFF);
             let examined = doctor::environment(&options, environment, ports.port, ports.vonage_port);
             let findings = doctor::examine(&examined, clock::system()).await.map_err(text)?;
             show(&if options.json { format!("{:#}\n", findings.json()) } else { findings.to_string() })?;
-            if findings.is_healthy() { Ok(()) } else { Err("something does not work; see above".to_owned()) }
+            if findings.is_healthy() { Ok(()) } else { Err("something does not work; see above".to_owned().into()) }
         }
-        Some(Command::Words { file }) => show(&words::check(&file, environment)?),
+        Some(Command::Words { file }) => Ok(show(&words::check(&file, environment)?)?),
         Some(Command::Restore { data, copy, table }) => {
             log(LevelFilter::ERROR);
             let copied = data.zip(copy).map(|(data, copy)| restore::Copied { data, copy, table });
@@ -188,28 +221,19 @@ async fn run(arguments: Arguments, environment: &Environment) -> Result<(), Stri
             };
             let restored = restored.map_err(text)?;
             show(&restore::report(&restored))?;
-            if restored.is_complete() { Ok(()) } else { Err("something is left to do; see above".to_owned()) }
+            if restored.is_complete() { Ok(()) } else { Err("something is left to do; see above".to_owned().into()) }
         }
-        Some(Command::Api(command)) => show(&commands::run(&command, environment).await.map_err(text)?),
+        Some(Command::Api(command)) => Ok(commands::run(&command, environment).await?),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "maskline", &mut script);
-            show(&String::from_utf8_lossy(&script))
+            Ok(show(&String::from_utf8_lossy(&script))?)
         }
     }
 }
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
-}
-
-/// Prints a text. A reader that has gone, such as `head`, is no error.
-fn show(text: &str) -> Result<(), String> {
-    let mut output = io::stdout().lock();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("the output cannot be written: {error}")),
-        _ => Ok(()),
-    }
 }
 
 /// Sends logs of `level` and above to standard error.
@@ -220,11 +244,21 @@ fn log(level: LevelFilter) {
     tracing_subscriber::registry().with(lines).with(filter).init();
 }
 
-async fn serve(up: Up, settings: Settings) -> Result<(), String> {
+async fn serve(up: Up, settings: Settings) -> Result<(), Failure> {
     log(telemetry::level(settings.taken()).map_err(text)?);
     let Up { ports: Ports { port, vonage_port }, dynamodb_port, listen, data } = up;
     let schedule = Some(Duration::from_secs(60));
-    let options = Options { listen, port, dynamodb_port, vonage_port, data, schedule, settings, ..Options::default() };
+    let options = Options {
+        listen,
+        port,
+        dynamodb_port,
+        vonage_port,
+        data,
+        schedule,
+        settings,
+        pipes: true,
+        ..Options::default()
+    };
     let stack = Stack::start(options).await.map_err(text)?;
     let Stack { gateway_url, dynamodb_url, vonage_url, .. } = &stack;
     show(&format!(

@@ -16,12 +16,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::dynamodb::{self, AccessLog, Dynamodb, DynamodbError};
+use crate::dynamodb::{self, AccessLog, Changes, Dynamodb, DynamodbError};
 use crate::faults::Faults;
 use crate::gateway::bus::{self, Bus};
 use crate::gateway::invoke::{self, BackgroundRuns};
 use crate::gateway::objects::{self, Bucket};
-use crate::gateway::{self, CallControl, ErasureSchedule, NumbersSchedule, RecordingsSchedule, Schedule};
+use crate::gateway::pipe::{self, PipeError};
+use crate::gateway::{self, CallControl, ErasureSchedule, NumbersSchedule, RecordingsSchedule, Schedule, event_stream};
 use crate::settings::Settings;
 use crate::simulator::{self, Application, HttpMethod, Webhook};
 use crate::traffic::Traffic;
@@ -78,6 +79,8 @@ pub struct Options {
     /// The interval of the schedules; none runs them only by [`Stack::run_schedule`] and
     /// [`Stack::run_erasure_schedule`].
     pub schedule: Option<Duration>,
+    /// True: the pipes of the template read the embedded table, and put their events on the bus.
+    pub pipes: bool,
 }
 
 impl Default for Options {
@@ -99,6 +102,7 @@ impl Default for Options {
             environment: Vec::new(),
             clock: clock::system(),
             schedule: None,
+            pipes: false,
         }
     }
 }
@@ -121,6 +125,9 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error(transparent)]
     Dynamodb(#[from] DynamodbError),
+    /// A pipe of the template cannot be read.
+    #[error(transparent)]
+    Pipe(#[from] &'static PipeError),
     /// A function cannot start.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -185,7 +192,15 @@ impl Stack {
                 (url, Some(database))
             }
         };
-        let (faults, traffic) = (Faults::default(), Traffic::default());
+        let (faults, traffic, bus) = (Faults::default(), Traffic::default(), Bus::default());
+        let changes = match database.clone().filter(|_| options.pipes) {
+            Some(database) => {
+                let (changes, records) = Changes::new(database, options.table.clone(), pipe::KINDS);
+                services.spawn(pipe::run(pipe::pipes()?, records, bus.clone(), stopped.clone()));
+                Some(Arc::new(changes))
+            }
+            None => None,
+        };
         let until = stopping(stopped.clone());
         let proxy = dynamodb::Proxy {
             target: behind,
@@ -193,6 +208,7 @@ impl Stack {
             faults: faults.clone(),
             traffic: traffic.clone(),
             access_log: options.access_log.map(|file| Arc::new(AccessLog::new(file))),
+            changes,
         };
         let proxy = dynamodb::serve_proxy(dynamodb, proxy, until);
         services.spawn(async move { report("the proxy of DynamoDB", proxy.await) });
@@ -228,10 +244,10 @@ impl Stack {
         }
         let routes = gateway::routes(&environment, options.clock)?;
         let runs = BackgroundRuns::new(stopped.clone());
-        let bus = Bus::default();
         let invocations = invoke::router(numbers.clone(), control.clone(), recordings.clone(), runs.clone());
         let router = gateway::router(routes).merge(invocations);
         let router = router.merge(bus::router(bus.clone())).merge(objects::router(bucket.clone()));
+        let router = router.merge(event_stream::router(bus.clone(), stopped.clone()));
         let until = stopping(stopped);
         services.spawn(async move {
             let server = axum::serve(gateway, router).with_graceful_shutdown(until);

@@ -86,6 +86,12 @@ impl Builder {
         self
     }
 
+    /// Lets the pipes of the template put the changes of the table on the bus.
+    pub fn pipes(mut self) -> Self {
+        self.options.pipes = true;
+        self
+    }
+
     /// Keeps the tables in a file, and uses the table of this name there.
     pub fn data(mut self, file: &Path, table: &str) -> Self {
         (self.options.data, self.options.table) = (Some(file.to_owned()), table.to_owned());

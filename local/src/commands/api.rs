@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Method, Request, Url};
+use reqwest::{Client, Method, Request, Response, Url};
 use serde::Deserialize;
 use serde_json::Value;
 use shared::aws_request::AwsSigner;
@@ -172,7 +172,7 @@ impl Api {
     pub(super) fn new(url: &str, is_laptop: bool, access: Access) -> Result<Self, ApiError> {
         let base = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let base = base.ok_or_else(|| ApiError::Url(url.to_owned()))?;
-        let mut http = http_client(None).timeout(TIME_LIMIT);
+        let mut http = http_client(None);
         if base.scheme() == "http" {
             // This machine: no proxy leads there.
             http = http.no_proxy();
@@ -183,25 +183,37 @@ impl Api {
 
     /// Sends a request. Returns the body of the answer, or null if it has none.
     pub(super) async fn send(&self, call: Call<'_>) -> Result<Value, ApiError> {
-        let no_answer = |cause| {
-            let idempotency_key = call.idempotency_key.map(str::to_owned);
-            ApiError::NoAnswer(NoAnswer {
-                url: self.base.to_string(),
-                is_laptop: self.is_laptop,
-                cause,
-                idempotency_key,
-            })
-        };
-        let request = self.request(&call)?;
-        let response = self.http.execute(request).await.map_err(no_answer)?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await.map_err(no_answer)?;
+        let response = self.answer(&call, TIME_LIMIT).await?;
+        let body = response.bytes().await.map_err(|cause| self.no_answer(&call, cause))?;
+        Ok(serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    /// Sends a request whose answer goes on until the stack stops.
+    pub(super) async fn stream(&self, call: Call<'_>) -> Result<Response, ApiError> {
+        self.answer(&call, Duration::from_secs(u32::MAX.into())).await
+    }
+
+    async fn answer(&self, call: &Call<'_>, limit: Duration) -> Result<Response, ApiError> {
+        let mut request = self.request(call)?;
+        *request.timeout_mut() = Some(limit);
+        let response = self.http.execute(request).await.map_err(|cause| self.no_answer(call, cause))?;
+        let status = response.status();
         if status.is_success() {
-            return Ok(serde_json::from_slice(&body).unwrap_or_default());
+            return Ok(response);
         }
-        let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = response.bytes().await.map_err(|cause| self.no_answer(call, cause))?;
         let body = serde_json::from_slice(&body).unwrap_or_default();
         Err(ApiError::Refused(Problem { status: status.as_u16(), retry_after, body }))
+    }
+
+    fn no_answer(&self, call: &Call<'_>, cause: reqwest::Error) -> ApiError {
+        ApiError::NoAnswer(NoAnswer {
+            url: self.base.to_string(),
+            is_laptop: self.is_laptop,
+            cause,
+            idempotency_key: call.idempotency_key.map(str::to_owned),
+        })
     }
 
     fn request(&self, call: &Call<'_>) -> Result<Request, ApiError> {

@@ -6,6 +6,7 @@ mod api;
 mod conversations;
 mod decide;
 mod deployment;
+mod events;
 mod fields;
 mod numbers;
 mod table;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use shared::config::Environment;
 
 use crate::aws_command::AwsCommand;
+use crate::output::show;
 use api::{Access, Api, ApiError};
 
 /// A command for the API.
@@ -29,6 +31,9 @@ pub enum ApiCommand {
     /// Order, list and release the virtual numbers
     #[command(visible_alias = "number", after_help = numbers::EXAMPLES)]
     Numbers(Group<numbers::Command>),
+    /// Follow the events of the laptop stack
+    #[command(after_help = events::EXAMPLES)]
+    Events(Group<events::Command>),
     /// Tell what a call from a phone to a virtual number meets, and why. Calls nobody
     Decide(Decide),
 }
@@ -95,16 +100,33 @@ pub enum CommandError {
     /// A value on the command line makes no sense, or a file cannot be read.
     #[error("{0}")]
     Value(String),
+    /// The result cannot be printed.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] io::Error),
     /// Nobody agreed to what cannot be undone.
     #[error("nothing was done; this cannot be undone, so it needs a yes, or the option --yes")]
     NotConfirmed,
 }
 
-/// Carries a command out. Returns what to print.
+/// Carries a command out, and prints its result.
 ///
 /// # Errors
 /// Says what was refused, and what to do about it.
-pub async fn run(command: &ApiCommand, environment: &Environment) -> Result<String, CommandError> {
+pub async fn run(command: &ApiCommand, environment: &Environment) -> Result<(), CommandError> {
+    match command {
+        ApiCommand::Events(Group { target, command }) => {
+            events::refuse_deployment(target)?;
+            events::run(command, &connect(target, environment)?, target.json).await
+        }
+        _ => Ok(show(&answer(command, environment).await?)?),
+    }
+}
+
+/// Carries a command out. Returns what to print; nothing for one that prints as it goes.
+///
+/// # Errors
+/// As of [`run`].
+pub async fn answer(command: &ApiCommand, environment: &Environment) -> Result<String, CommandError> {
     let api = |target| connect(target, environment);
     match command {
         ApiCommand::Conversations(Group { target, command }) => {
@@ -112,6 +134,7 @@ pub async fn run(command: &ApiCommand, environment: &Environment) -> Result<Stri
         }
         ApiCommand::Numbers(Group { target, command }) => numbers::run(command, &api(target)?, target.json).await,
         ApiCommand::Decide(Decide { target, question }) => decide::run(question, &api(target)?, target.json).await,
+        ApiCommand::Events(_) => Ok(String::new()),
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 
 use super::access::AccessLog;
 use super::capacity::CapacityQuery;
+use super::changes::Changes;
 use crate::connection::{self, Connection};
 use crate::faults::{FailingService, Faults, STALE_OPERATION, apply};
 use crate::traffic::{self, Counted, Service, Traffic, Usage};
@@ -43,6 +44,8 @@ pub struct Proxy {
     pub traffic: Traffic,
     /// The record of what functions ask for, if there is one.
     pub access_log: Option<Arc<AccessLog>>,
+    /// The reader of what writes change, if somebody wants to know.
+    pub changes: Option<Arc<Changes>>,
 }
 
 async fn receive(
@@ -81,9 +84,18 @@ impl Proxy {
         let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
         let forwarded = self.http.request(request.method.clone(), format!("{}{path}", self.target));
         request.headers.remove(header::CONTENT_LENGTH);
+        let operation = operation(&request).to_owned();
         let forwarded = forwarded.headers(request.headers);
-        let answer = forwarded.body(query.as_ref().map_or(body, |query| query.body.clone())).send().await?;
-        let (status, mut headers, mut body) = (answer.status(), answer.headers().clone(), answer.bytes().await?);
+        let forwarded = forwarded.body(query.as_ref().map_or_else(|| body.clone(), |query| query.body.clone()));
+        let answer = async {
+            let answer = forwarded.send().await?;
+            Ok::<_, reqwest::Error>((answer.status(), answer.headers().clone(), answer.bytes().await?))
+        };
+        let answer = match &self.changes {
+            Some(changes) => changes.around(&operation, &body, answer).await,
+            None => answer.await,
+        };
+        let (status, mut headers, mut body) = answer?;
         // The body is passed on in one piece, even if it arrived in chunks.
         headers.remove(header::TRANSFER_ENCODING);
         let mut usage = Usage::default();

@@ -3,14 +3,17 @@
 //! Source: Amazon EventBridge API Reference, "PutEvents".
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::post;
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::message;
 
@@ -25,21 +28,71 @@ const MAX_ENTRIES: usize = 10;
 
 /// A bus.
 #[derive(Clone, Default)]
-pub struct Bus(Arc<Mutex<VecDeque<Value>>>);
+pub struct Bus(Arc<Contents>);
+
+#[derive(Default)]
+struct Contents {
+    events: Mutex<VecDeque<Kept>>,
+    /// The position of the last event.
+    arrived: watch::Sender<u64>,
+}
+
+/// An event on the bus.
+#[derive(Clone)]
+pub struct Kept {
+    /// Number of events that have come to the bus, with this one.
+    pub position: u64,
+    id: Uuid,
+    time: Timestamp,
+    /// `source`, `detail-type` and `detail`.
+    event: Value,
+}
+
+impl Kept {
+    /// Returns the event as a rule's target gets it, without the members that only AWS has (`version`, `account`, `region`,
+    /// `resources`).
+    pub fn as_delivered(&self) -> Value {
+        let mut event = self.event.clone();
+        (event["id"], event["time"]) = (json!(self.id.to_string()), json!(self.time));
+        event
+    }
+}
 
 impl Bus {
     /// Returns the events on the bus, oldest first, each with `source`, `detail-type` and `detail`.
     pub fn events(&self) -> Vec<Value> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.kept().iter().map(|kept| kept.event.clone()).collect()
     }
 
-    fn put(&self, event: Value) {
+    /// Returns the position of the last event; 0 if there was none.
+    pub(super) fn position(&self) -> u64 {
+        *self.0.arrived.borrow()
+    }
+
+    /// Returns the events after a position, oldest first, as far as they are still kept.
+    pub(super) fn after(&self, position: u64) -> Vec<Kept> {
+        self.kept().iter().filter(|kept| kept.position > position).cloned().collect()
+    }
+
+    /// Returns the position of the last event, and tells of each change.
+    pub(super) fn arrivals(&self) -> watch::Receiver<u64> {
+        self.0.arrived.subscribe()
+    }
+
+    /// Puts an event on the bus, with `source`, `detail-type` and `detail`.
+    pub fn put(&self, event: Value) {
         tracing::info!(%event, "event on the bus");
-        let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = self.kept();
         if events.len() == KEPT {
             events.pop_front();
         }
-        events.push_back(event);
+        let position = self.position() + 1;
+        events.push_back(Kept { position, id: Uuid::new_v4(), time: Timestamp::now(), event });
+        self.0.arrived.send_replace(position);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Kept>> {
+        self.0.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -69,7 +122,7 @@ async fn put_events(State(bus): State<Bus>, headers: HeaderMap, body: Bytes) -> 
         match detail.filter(|detail| detail.is_object() && entry["EventBusName"] == NAME) {
             Some(detail) => {
                 bus.put(json!({"source": entry["Source"], "detail-type": entry["DetailType"], "detail": detail}));
-                results.push(json!({"EventId": uuid::Uuid::new_v4().to_string()}));
+                results.push(json!({"EventId": Uuid::new_v4().to_string()}));
             }
             None => results.push(json!({"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."})),
         }

@@ -2,9 +2,11 @@
 //! format 2.0, which `lambda_http` decodes for the function, and the function's JSON becomes the HTTP response.
 
 pub mod bus;
+pub mod event_stream;
 pub mod invoke;
 pub mod objects;
 mod payload;
+pub mod pipe;
 mod signing;
 
 use std::convert::Infallible;

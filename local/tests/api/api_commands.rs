@@ -23,7 +23,7 @@ struct CommandLine {
 /// Runs a command. Returns what it prints, or what it says about a failure.
 async fn run(arguments: &[&str], environment: &Environment) -> Result<String, String> {
     let line = CommandLine::try_parse_from(["maskline"].iter().chain(arguments)).map_err(|error| error.to_string())?;
-    commands::run(&line.command, environment).await.map_err(|error| error.to_string())
+    commands::answer(&line.command, environment).await.map_err(|error| error.to_string())
 }
 
 async fn on(laptop: &Laptop, arguments: &[&str]) -> Result<String, String> {

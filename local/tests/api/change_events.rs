@@ -2,23 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use local::gateway::pipe::pipes;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::repository::{root, template};
+use testkit::repository::root;
 use testkit::{Answer, DRIVER, Laptop, RIDER, conversation, text};
-
-use crate::pipe::Pipe;
 
 const NEW_PHONE: &str = "447700900009";
 
 /// The table's stream since it was enabled.
-struct Stream<'a> {
+pub struct Stream<'a> {
     laptop: &'a Laptop,
     arn: String,
 }
 
 impl<'a> Stream<'a> {
-    async fn open(laptop: &'a Laptop) -> Self {
+    pub async fn open(laptop: &'a Laptop) -> Self {
         let specification = json!({"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"});
         let order = json!({"TableName": "maskline", "StreamSpecification": specification});
         let table = ask(laptop, "DynamoDB_20120810.UpdateTable", order).await;
@@ -56,12 +55,10 @@ async fn ask(laptop: &Laptop, target: &str, body: Value) -> Value {
 }
 
 /// Returns the details of the events that the two pipes make of all records so far: of conversations, and of legs.
-async fn events(stream: &Stream<'_>) -> (Vec<Value>, Vec<Value>) {
-    let template = template();
-    let pipes = ["ConversationPipe", "LegPipe"].map(|name| Pipe::of(&template, name));
+pub async fn events(stream: &Stream<'_>) -> (Vec<Value>, Vec<Value>) {
     let (mut conversations, mut legs) = (Vec::new(), Vec::new());
     for record in stream.records().await {
-        let events: Vec<Value> = pipes.iter().filter_map(|pipe| pipe.event(&record)).collect();
+        let events: Vec<Value> = pipes().unwrap().iter().filter_map(|pipe| pipe.event(&record).unwrap()).collect();
         assert!(events.len() <= 1, "one change caused two events: {events:?}");
         for event in events {
             assert_eq!(event["source"], "maskline");

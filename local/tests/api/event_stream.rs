@@ -1,0 +1,154 @@
+//! `GET /events` of the laptop, the pipes behind it, and `maskline events`.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use reqwest::Response;
+use serde_json::{Value, json};
+use testkit::{Laptop, RIDER, conversation, text};
+
+use crate::change_events::{Stream, events};
+
+/// Server-sent events as they arrive.
+struct Arriving {
+    response: Response,
+    text: String,
+}
+
+impl Arriving {
+    async fn open(laptop: &Laptop, query: &str, last: Option<u64>) -> Self {
+        let request = laptop.http.get(format!("{}/events{query}", laptop.stack.gateway_url));
+        let request = last.into_iter().fold(request, |request, last| request.header("Last-Event-ID", last));
+        let response = request.timeout(Duration::from_secs(60)).send().await.unwrap();
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { response, text: String::new() }
+    }
+
+    /// Returns the position and the JSON of the next event; none at the end.
+    async fn next(&mut self) -> Option<(u64, Value)> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+                let read = field("id:")
+                    .map(|id| (id.parse().unwrap(), serde_json::from_str(field("data:").unwrap()).unwrap()));
+                self.text = rest.to_owned();
+                if read.is_some() {
+                    return read;
+                }
+                continue;
+            }
+            let chunk = self.response.chunk().await.ok().flatten()?;
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
+    async fn take(&mut self, count: usize) -> Vec<(u64, Value)> {
+        let mut taken = Vec::new();
+        while taken.len() < count {
+            taken.push(self.next().await.unwrap());
+        }
+        taken
+    }
+}
+
+#[tokio::test]
+async fn laptop_has_the_events_that_the_tables_stream_makes() {
+    let laptop = Laptop::builder().pipes().numbers("GB", 3).start().await;
+    let stream = Stream::open(&laptop).await;
+    let mut order = conversation();
+    (order["reference"], order["max_calls"]) = (json!("ride-42"), json!(1));
+    let created = laptop.post("/conversations", &order).await.body;
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    laptop.call(json!({"from": RIDER, "to": created["participants"][0]["dials"]})).await;
+    laptop.patch(&path, &json!({"blocked": "a", "expires_in": 7200})).await;
+    laptop.text(json!({"from": RIDER, "to": created["participants"][0]["dials"], "text": "on my way"})).await;
+    laptop.delete(&format!("{path}?erase=true")).await;
+    let (conversations, legs) = events(&stream).await;
+    assert!(conversations.len() > 4 && legs.len() == 2, "{conversations:?} {legs:?}");
+
+    let mut arriving = Arriving::open(&laptop, "?after=0", None).await;
+    let (mut seen, mut last) = ([Vec::new(), Vec::new()], 0);
+    while seen[0].len() < conversations.len() || seen[1].len() < legs.len() {
+        let (position, event) = arriving.next().await.unwrap();
+        assert_eq!(position, last + 1);
+        last = position;
+        assert!(event["source"] == "maskline" && event["id"].is_string() && event["time"].is_string(), "{event}");
+        match text(&event, "/detail-type") {
+            "Conversation changed" => seen[0].push(event["detail"].clone()),
+            "Leg finished" => seen[1].push(event["detail"].clone()),
+            _ => {}
+        }
+    }
+    let without_sequence = |mut events: Vec<Value>| {
+        events.iter_mut().for_each(|event| event["sequence"] = Value::Null);
+        events
+    };
+    let grows =
+        |events: &[Value]| events.iter().map(|event| text(event, "/sequence").parse::<u64>().unwrap()).is_sorted();
+    assert!(grows(&seen[0]) && grows(&seen[1]), "{seen:?}");
+    let [of_conversations, of_legs] = seen.map(without_sequence);
+    assert_eq!(of_conversations, without_sequence(conversations));
+    assert_eq!(of_legs, without_sequence(legs));
+}
+
+#[tokio::test]
+async fn reader_that_comes_back_misses_nothing_and_ends_with_the_stack() {
+    let laptop = Laptop::builder().pipes().numbers("GB", 2).start().await;
+    let created = laptop.create().await;
+    let mut first = Arriving::open(&laptop, "?after=0", None).await;
+    let before = first.take(2).await;
+    drop(first);
+    let mut new = Arriving::open(&laptop, "", None).await;
+    laptop.delete(&format!("/conversations/{}", text(&created, "/id"))).await;
+    let mut again = Arriving::open(&laptop, "", Some(before[0].0)).await;
+    let (repeated, end) = (again.next().await.unwrap(), again.next().await.unwrap());
+    assert_eq!((&repeated, &end), (&before[1], &new.next().await.unwrap()));
+    assert_ne!(end.1["detail"]["ended_at"], "");
+    let stopped = laptop.stack.stop();
+    let ((), next) = tokio::join!(stopped, new.next());
+    assert_eq!(next, None);
+}
+
+#[tokio::test]
+async fn without_pipes_the_bus_has_only_what_functions_put() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    laptop.create().await;
+    assert_eq!(laptop.stack.bus.events(), Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn command_prints_each_event_until_the_stack_stops() {
+    let laptop = Laptop::builder().pipes().numbers("GB", 2).start().await;
+    let url = laptop.stack.gateway_url.clone();
+    let tail = |options: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maskline"));
+        command.args(["events", "tail", "--after", "0", "--url", &url]).args(options).env_clear();
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let created = laptop.create().await;
+    laptop.call(json!({"from": RIDER, "to": created["participants"][0]["dials"], "talk_seconds": 42})).await;
+    let mut people = tail(&[]);
+    let mut lines = BufReader::new(people.stdout.take().unwrap()).lines();
+    let first = tokio::task::block_in_place(|| lines.next().unwrap().unwrap());
+    assert!(first.contains("Conversation changed  ") && first.contains("change=INSERT"), "{first}");
+    let mut legs = tail(&["--type", "Leg finished", "--json"]);
+    let mut read = BufReader::new(legs.stdout.take().unwrap()).lines();
+    for _ in 0..2 {
+        let line = tokio::task::block_in_place(|| read.next().unwrap().unwrap());
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["detail-type"], "Leg finished");
+    }
+    laptop.stack.stop().await;
+    for mut running in [people, legs] {
+        assert!(tokio::task::block_in_place(|| running.wait().unwrap()).success());
+    }
+}
+
+#[test]
+fn events_of_a_deployment_are_told_to_be_on_its_bus() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maskline"));
+    let url = ["--url", "http://127.0.0.1:9", "--profile", "production", "--region", "eu-west-2", "--aws", "true"];
+    let refused = command.args(["events", "tail"]).args(url).output().unwrap();
+    let reason = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && reason.contains("EventBridge bus"), "{reason}");
+}
