@@ -21,9 +21,48 @@ fn message(laptop: &Laptop, from: &str, to: &Value) -> Value {
 }
 
 fn saying(laptop: &Laptop, from: &str, to: &Value, words: &str) -> Value {
-    let body = json!({"channel": "sms", "message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "from": from, "to": to,
-                      "text": words});
+    of_id(laptop, 'b', from, to, words)
+}
+
+/// Returns a text whose id ends with this character.
+fn of_id(laptop: &Laptop, id: char, from: &str, to: &Value, words: &str) -> Value {
+    let id = format!("aaaaaaaa-bbbb-cccc-dddd-0123456789a{id}");
+    let body = json!({"channel": "sms", "message_uuid": id, "from": from, "to": to, "text": words});
     events::message(&body, &laptop.signature(Some(&body.to_string())))
+}
+
+fn path(conversation: &Value) -> String {
+    format!("/conversations/{}", string(&conversation["id"]))
+}
+
+/// Has the scenario's fault cut the webhook of a text, and delivers the text twice more: Vonage does so until there is a 2xx, and
+/// sometimes after it. Each delivery has a signature of its own time.
+async fn deliver(scenario: &mut Scenario, laptop: &Laptop, text: impl Fn() -> Value) {
+    let event = text();
+    scenario.run(laptop, async |functions| drop(functions.answer::<MessageWebhook>(&event).await)).await;
+    for _ in 0..2 {
+        let answer = Functions::of(laptop).answer::<MessageWebhook>(&text()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
+
+/// Delivers a text to functions that nothing cuts.
+async fn deliver_whole(laptop: &Laptop, text: &Value) {
+    let answer = Functions::of(laptop).answer::<MessageWebhook>(text).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+/// Checks that the conversation knows of one text, and of its fate what is certain. Returns how often `phone` received it.
+async fn is_known(laptop: &Laptop, conversation: &str, phone: &str) -> usize {
+    let (received, texts) = (laptop.texts(phone).await.len(), laptop.get(conversation).await.body["texts"].clone());
+    let state = texts[0]["state"].as_str().unwrap_or_default();
+    assert_eq!(texts.as_array().map(Vec::len), Some(1), "{texts}");
+    match received {
+        1 => assert!(["sent", "unknown"].contains(&state), "{texts}"),
+        0 => assert!(["unknown", "failed"].contains(&state), "{texts}"),
+        more => panic!("{more} text messages"),
+    }
+    received
 }
 
 #[tokio::test]
@@ -31,22 +70,9 @@ async fn text_is_passed_on_once_after_a_crash_or_known_to_be_unclear() {
     at_every_request("POST /webhooks/message", 4, async |mut scenario: Scenario| {
         let laptop = builder().numbers("GB", 2).start().await;
         let created = create(&laptop).await;
-        let (path, to) = (format!("/conversations/{}", string(&created["id"])), &created["participants"][0]["dials"]);
-        let event = message(&laptop, PHONES[0], to);
-        scenario.run(&laptop, async |functions| drop(functions.answer::<MessageWebhook>(&event).await)).await;
-        // Vonage delivers until there is a 2xx, and sometimes after it.
-        for _ in 0..2 {
-            let answer = Functions::of(&laptop).answer::<MessageWebhook>(&message(&laptop, PHONES[0], to)).await;
-            assert_eq!(answer.status, 200, "{answer:?}");
-        }
-        let (received, texts) = (laptop.texts(PHONES[1]).await.len(), laptop.get(&path).await.body["texts"].clone());
-        let state = texts[0]["state"].as_str().unwrap_or_default();
-        assert_eq!(texts.as_array().map(Vec::len), Some(1), "{texts}");
-        match received {
-            1 => assert!(["sent", "unknown"].contains(&state), "{texts}"),
-            0 => assert!(["unknown", "failed"].contains(&state), "{texts}"),
-            more => panic!("{more} text messages"),
-        }
+        let (path, to) = (path(&created), &created["participants"][0]["dials"]);
+        deliver(&mut scenario, &laptop, || message(&laptop, PHONES[0], to)).await;
+        let received = is_known(&laptop, &path, PHONES[1]).await;
         laptop.receipts(json!({})).await;
         let state = laptop.get(&path).await.body["texts"][0]["state"].clone();
         assert!(received == 0 || state == "delivered", "its receipt finds it: {state}");
@@ -61,12 +87,7 @@ async fn stranger_is_told_once_at_most_after_a_crash() {
         let laptop = builder().numbers("GB", 2).start().await;
         let created = create(&laptop).await;
         let (to, stranger) = (&created["participants"][0]["dials"], "447700900077");
-        let event = message(&laptop, stranger, to);
-        scenario.run(&laptop, async |functions| drop(functions.answer::<MessageWebhook>(&event).await)).await;
-        for _ in 0..2 {
-            let answer = Functions::of(&laptop).answer::<MessageWebhook>(&message(&laptop, stranger, to)).await;
-            assert_eq!(answer.status, 200, "{answer:?}");
-        }
+        deliver(&mut scenario, &laptop, || message(&laptop, stranger, to)).await;
         assert!(laptop.texts(stranger).await.len() <= 1 && laptop.texts(PHONES[1]).await.is_empty());
         scenario
     })
@@ -78,17 +99,31 @@ async fn stop_holds_after_a_crash_and_is_confirmed_once_at_most() {
     at_every_request("POST /webhooks/message of a stop", 4, async |mut scenario: Scenario| {
         let laptop = builder().numbers("GB", 2).start().await;
         let created = create(&laptop).await;
-        let (path, to) = (format!("/conversations/{}", string(&created["id"])), &created["participants"][0]["dials"]);
-        let event = saying(&laptop, PHONES[0], to, "STOP");
-        scenario.run(&laptop, async |functions| drop(functions.answer::<MessageWebhook>(&event).await)).await;
-        for _ in 0..2 {
-            let again = saying(&laptop, PHONES[0], to, "STOP");
-            let answer = Functions::of(&laptop).answer::<MessageWebhook>(&again).await;
-            assert_eq!(answer.status, 200, "{answer:?}");
-        }
+        let to = &created["participants"][0]["dials"];
+        deliver(&mut scenario, &laptop, || saying(&laptop, PHONES[0], to, "STOP")).await;
         assert!(laptop.texts(PHONES[0]).await.len() <= 1 && laptop.texts(PHONES[1]).await.is_empty());
-        let shown = laptop.get(&path).await.body;
+        let shown = laptop.get(&path(&created)).await.body;
         assert!(shown["participants"][0]["texts_stopped_at"].is_string(), "{shown}");
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn start_holds_after_a_crash_and_texts_arrive_again() {
+    at_every_request("POST /webhooks/message of a start", 4, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        let created = create(&laptop).await;
+        let dials = |side: usize| &created["participants"][side]["dials"];
+        deliver_whole(&laptop, &of_id(&laptop, '1', PHONES[0], dials(0), "STOP")).await;
+        let before = laptop.texts(PHONES[0]).await.len();
+        deliver(&mut scenario, &laptop, || of_id(&laptop, '2', PHONES[0], dials(0), "START")).await;
+        let confirmed = laptop.texts(PHONES[0]).await.len();
+        assert!(confirmed <= before + 1 && laptop.texts(PHONES[1]).await.is_empty());
+        let shown = laptop.get(&path(&created)).await.body;
+        assert_eq!(shown["participants"][0].get("texts_stopped_at"), None, "{shown}");
+        deliver_whole(&laptop, &of_id(&laptop, '3', PHONES[1], dials(1), "I am here.")).await;
+        assert_eq!(laptop.texts(PHONES[0]).await.len(), confirmed + 1);
         scenario
     })
     .await;
@@ -99,7 +134,6 @@ async fn text_of_the_backend_is_sent_once_or_known_to_be_unclear() {
     at_every_request("POST /conversations/{id}/texts", 5, async |mut scenario: Scenario| {
         let laptop = builder().numbers("GB", 2).start().await;
         let created = create(&laptop).await;
-        let path = format!("/conversations/{}", string(&created["id"]));
         let event = events::write(&string(&created["id"]), "ride-1");
         scenario.run(&laptop, async |functions| drop(functions.answer::<MessageWebhook>(&event).await)).await;
         // Nothing of that run is under way any more.
@@ -108,14 +142,7 @@ async fn text_of_the_backend_is_sent_once_or_known_to_be_unclear() {
         assert!([200, 201].contains(&answer.status), "{answer:?}");
         let again = Functions::of(&laptop).answer::<MessageWebhook>(&event).await;
         assert_eq!((again.status, &again.body["id"]), (200, &answer.body["id"]));
-        let (received, texts) = (laptop.texts(PHONES[0]).await.len(), laptop.get(&path).await.body["texts"].clone());
-        let state = texts[0]["state"].as_str().unwrap_or_default();
-        assert_eq!(texts.as_array().map(Vec::len), Some(1), "{texts}");
-        match received {
-            1 => assert!(["sent", "unknown"].contains(&state), "{texts}"),
-            0 => assert!(["unknown", "failed"].contains(&state), "{texts}"),
-            more => panic!("{more} text messages"),
-        }
+        is_known(&laptop, &path(&created), PHONES[0]).await;
         let told = laptop.stack.bus.events();
         assert!(
             told.iter().any(|event| event["detail-type"] == "Text relayed" || event["detail-type"] == "Text failed")
