@@ -113,6 +113,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("text", &["accepted", "refused", "noanswer"]),
     ("text of a phone", &["sent", "repeated", "over", "nowhere"]),
     ("receipt of a text", &["delivered", "failed"]),
+    ("text during an action", &["passed on", "passed on as it was before", "not passed on"]),
     ("STOP and START", &[""]),
     ("two concurrent actions", &[""]),
     ("update to the other spelling", &["updated", "refused: same number"]),

@@ -131,6 +131,13 @@ pub enum Step {
     },
     /// Something happens to texts between participants.
     Text(Texting),
+    /// A participant of the `nth` live conversation texts, and Vonage delivers it twice at the same time as an action, which may end,
+    /// erase, change or move that conversation.
+    TextDuring {
+        nth: usize,
+        side: Side,
+        action: Action,
+    },
     /// The retention of most conversations ends, and the schedule runs; the process may crash at one of its requests.
     Age(Option<(u8, Moment)>),
 }
@@ -295,6 +302,7 @@ impl Step {
             2 => Self::guess(),
             9 => Self::any_hunt(),
             24 => Self::any_texting(),
+            8 => Self::text_during(),
             4 => Self::any_protect(),
             14 => Self::any_record(),
             4 => Self::any_cut_off(),

@@ -1,6 +1,7 @@
 //! Rules for texts. A text reaches the other participant of the live conversation on its route key, from the number that masks the
 //! writer, or nobody. It reaches no one twice, however often and however late it comes: also after an end, after an erasure, and when
-//! others have the numbers. Receipts in any order, also twice, give the same state. Nothing reaches a person after STOP.
+//! others have the numbers, and at the same time as these. Receipts in any order, also twice, give the same state. Nothing reaches a
+//! person after STOP.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +19,10 @@ use shared::service::relay_texts::Relayed;
 use shared::vonage::message_event::{InboundText, Writer};
 
 use crate::case::Case;
-use crate::model::{RouteKey, Verdict, ensure};
+use crate::expectations::Execution;
+use crate::model::{Model, ModelConversation, RouteKey, Verdict, ensure};
 use crate::scenario::{canonical, number};
-use crate::steps::{PhoneRef, Step};
+use crate::steps::{Action, ConversationRef, PhoneRef, Step};
 
 /// A phone that is in no conversation.
 const STRANGER: &str = "447700900998";
@@ -82,6 +84,27 @@ impl Step {
         ];
         texting.prop_map(Self::Text)
     }
+
+    pub fn text_during() -> impl Strategy<Value = Self> {
+        let which = || (0..3usize).prop_map(ConversationRef::Last);
+        let side = || prop_oneof![Just(Side::A), Just(Side::B)];
+        let change = (which(), side(), PhoneRef::any()).prop_map(|(which, side, phone)| Action::Update {
+            which,
+            phone: Some((side, phone)),
+            lifetime: None,
+            languages: [None; 2],
+            blocked: None,
+        });
+        let action = prop_oneof![
+            4 => which().prop_map(Action::End),
+            4 => which().prop_map(Action::Erase),
+            4 => change,
+            1 => PhoneRef::any().prop_map(Action::EraseNumber),
+            2 => (0..8usize).prop_map(Action::Rotate),
+            3 => Just(Action::Heal),
+        ];
+        (0..3usize, side(), action).prop_map(|(nth, side, action)| Self::TextDuring { nth, side, action })
+    }
 }
 
 impl Case {
@@ -141,7 +164,8 @@ impl Case {
         written
     }
 
-    async fn relayed(&mut self, written: &Written) -> Result<Relayed, String> {
+    /// Delivers a text to the product. Returns its fate, and its conversation.
+    async fn handled(&self, written: &Written) -> Result<(Relayed, Option<ConversationId>), String> {
         let inbound = InboundText {
             record: CarrierRecord { id: written.id.clone(), product: Product::Messages, direction: Direction::Inbound },
             writer: Writer::Phone(written.key.0.as_phone().clone()),
@@ -150,8 +174,23 @@ impl Case {
             text: Some(written.words.clone()),
             part: None,
         };
-        let relayed = Box::pin(self.system.process.relay.handle(inbound)).await;
-        let (relayed, conversation) = relayed.map_err(|error| format!("a text failed: {error}"))?;
+        let handled = Box::pin(self.system.process.relay.handle(inbound)).await;
+        handled.map_err(|error| format!("a text failed: {error}"))
+    }
+
+    /// Delivers a text, and moves the end of its conversation in the model, if that slides.
+    async fn relayed(&mut self, written: &Written) -> Result<Relayed, String> {
+        let (relayed, conversation) = self.handled(written).await?;
+        self.slide_by_text(written, relayed, conversation).await?;
+        Ok(relayed)
+    }
+
+    async fn slide_by_text(
+        &mut self,
+        written: &Written,
+        relayed: Relayed,
+        conversation: Option<ConversationId>,
+    ) -> Verdict {
         let sent_in = conversation.filter(|_| relayed == Relayed::Sent);
         if sent_in.is_some_and(|id| self.model.slide_after(id, written.at)) {
             self.coverage.count("sliding end", "moved by a text");
@@ -159,7 +198,7 @@ impl Case {
             self.model.accept_holds(&self.table, true)?;
             self.check()?;
         }
-        Ok(relayed)
+        Ok(())
     }
 
     /// Delivers a text, and checks whom it has reached.
@@ -201,26 +240,43 @@ impl Case {
         if relayed != Relayed::Sent {
             return Ok(());
         }
-        self.check_reader(written, &key, &after[0])
+        check_reader(&self.model, written, &key, &after[0])
     }
 
-    /// Checks that a text has reached a phone of the other side of the live conversation on its route key.
-    fn check_reader(&self, written: &Written, key: &RouteKey, (to, from): &(RealNumber, VirtualNumber)) -> Verdict {
-        let live = self.model.conversations.values().filter(|found| found.is_live(self.model.now));
-        let mut owners = live.flat_map(|found| {
-            let sides = found.expected.direction.sides().map(move |side| (found, side));
-            sides.filter(|(found, side)| {
-                found.expected.phones(*side).any(|phone| canonical(phone.number) == key.0 && phone.sees == &key.1)
-            })
-        });
-        let Some((found, side)) = owners.next() else {
-            return Err(format!("{written:?} was passed on, but nobody has {key:?}"));
+    /// Has a participant text while an action takes place, and Vonage deliver it twice meanwhile and once after it. It reaches the other
+    /// one of before or after the action, once, or nobody. If the end of the conversation slides, the suite `race` has that.
+    pub async fn text_during(&mut self, nth: usize, side: Side, action: &Action) -> Verdict {
+        let Some(key) = self.live_key(nth, side) else { return self.skip() };
+        let slides = |found: &&ModelConversation| found.is_live(self.model.now) && found.expected.sliding_end.is_some();
+        let mut sliding = self.model.conversations.values().filter(slides);
+        if sliding
+            .any(|found| Side::BOTH.iter().any(|side| found.expected.phones(*side).any(|phone| *phone.sees == key.1)))
+        {
+            return self.skip();
+        }
+        let Some(operation) = self.operation(action) else { return self.skip() };
+        let written = self.written(key, None);
+        let before = self.model.clone();
+        // An error says that the text is not settled: Vonage delivers it again.
+        let (outcome, one, other) =
+            tokio::join!(self.system.process.perform(&operation), self.handled(&written), self.handled(&written));
+        self.verify(vec![Execution { operation, outcome: Some(outcome) }]).await?;
+        let again = self.relayed(&written).await?;
+        let all = [one.map(|(relayed, _)| relayed), other.map(|(relayed, _)| relayed), Ok(again)];
+        let received = self.system.received(&written.words).await;
+        let passed_on = all.iter().filter(|relayed| **relayed == Ok(Relayed::Sent)).count();
+        ensure(passed_on == received.len() && passed_on <= 1, || {
+            format!("{written:?} is said to be {all:?}, and came {} times", received.len())
+        })?;
+        let Some(reader) = received.first() else {
+            self.coverage.count("text during an action", "not passed on");
+            return Ok(());
         };
-        let is_reader = found.expected.phones(side.other()).any(|phone| phone.number == to && phone.sees == from);
-        ensure(is_reader, || format!("{written:?} reached {to:?} from {from}, who is not the other one of {found:?}"))?;
-        ensure(found.expected.created_at <= written.at + CLOCKS_DIFFER, || {
-            format!("{written:?} is of before {:?}", found.expected.id)
-        })
+        let key = (canonical(&written.key.0), written.key.1.clone());
+        let is_of_after = check_reader(&self.model, &written, &key, reader).is_ok();
+        let how = if is_of_after { "passed on" } else { "passed on as it was before" };
+        self.coverage.count("text during an action", how);
+        if is_of_after { Ok(()) } else { check_reader(&before, &written, &key, reader) }
     }
 
     /// Delivers a receipt, and checks that the state of its text does not depend on the order.
@@ -260,7 +316,14 @@ impl Case {
         for (words, may_arrive) in [("STOP", false), ("START", true)] {
             self.wait("wait", SignedDuration::from_secs(1))?;
             let said = self.written(own.clone(), Some(words));
-            let relayed = self.relayed(&said).await?;
+            let meanwhile = self.written(other.clone(), None);
+            let (followed, passed_on) = tokio::join!(self.handled(&said), self.handled(&meanwhile));
+            let (relayed, _) = followed?;
+            if let Ok((fate, conversation)) = passed_on {
+                self.slide_by_text(&meanwhile, fate, conversation).await?;
+            }
+            let came = self.system.received(&meanwhile.words).await.len();
+            ensure(came <= 1, || format!("{meanwhile:?} came {came} times at the same time as {words}"))?;
             let right = if words == "STOP" { Relayed::Stopped } else { Relayed::Started };
             ensure(relayed == right, || format!("{words} is {relayed:?}"))?;
             let written = self.written(other.clone(), None);
@@ -278,4 +341,23 @@ impl Case {
         self.system.database.delete(&item.0, &item.1).await;
         Ok(())
     }
+}
+
+/// Checks that a text has reached a phone of the other side of the live conversation on its route key.
+fn check_reader(model: &Model, written: &Written, key: &RouteKey, (to, from): &(RealNumber, VirtualNumber)) -> Verdict {
+    let live = model.conversations.values().filter(|found| found.is_live(model.now));
+    let mut owners = live.flat_map(|found| {
+        let sides = found.expected.direction.sides().map(move |side| (found, side));
+        sides.filter(|(found, side)| {
+            found.expected.phones(*side).any(|phone| canonical(phone.number) == key.0 && phone.sees == &key.1)
+        })
+    });
+    let Some((found, side)) = owners.next() else {
+        return Err(format!("{written:?} was passed on, but nobody has {key:?}"));
+    };
+    let is_reader = found.expected.phones(side.other()).any(|phone| phone.number == to && phone.sees == from);
+    ensure(is_reader, || format!("{written:?} reached {to:?} from {from}, who is not the other one of {found:?}"))?;
+    ensure(found.expected.created_at <= written.at + CLOCKS_DIFFER, || {
+        format!("{written:?} is of before {:?}", found.expected.id)
+    })
 }
