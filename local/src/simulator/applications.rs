@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -312,11 +313,24 @@ impl Check {
     }
 }
 
-/// Handles `GET /v2/applications`.
-pub(super) async fn list(State(simulator): Shared, Extension(request): Extension<Arc<ApiRequest>>) -> Response {
-    if let Some(response) = refused(&request) {
-        return response;
+/// A request with the credentials of the account. Any other is refused.
+pub(super) struct OfAccount(Arc<ApiRequest>);
+
+impl<S: Send + Sync> FromRequestParts<S> for OfAccount {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        let request = parts.extensions.get::<Arc<ApiRequest>>();
+        let granted = request.filter(|request| request.access == Access::Granted).cloned();
+        granted.map(Self).ok_or_else(|| {
+            let detail = "You did not provide correct credentials.";
+            problem(StatusCode::UNAUTHORIZED, "#unauthorized", "Invalid credentials supplied", detail)
+        })
     }
+}
+
+/// Handles `GET /v2/applications`.
+pub(super) async fn list(State(simulator): Shared, OfAccount(request): OfAccount) -> Response {
     let number = |name: &str, usual: usize| request.query.get(name).map_or(Some(usual), |text| text.parse().ok());
     let (size, page) = (number("page_size", 10), number("page", 1));
     let (Some(size @ 1..=100), Some(page @ 1..)) = (size, page) else {
@@ -341,10 +355,7 @@ pub(super) async fn list(State(simulator): Shared, Extension(request): Extension
 
 /// Handles `POST /v2/applications`. Without a public key the application gets the laptop's pair of keys, and only this response
 /// has the private one.
-pub(super) async fn make(State(simulator): Shared, Extension(request): Extension<Arc<ApiRequest>>) -> Response {
-    if let Some(response) = refused(&request) {
-        return response;
-    }
+pub(super) async fn make(State(simulator): Shared, OfAccount(request): OfAccount) -> Response {
     let Payload::Json(body) = &request.payload else { return not_json() };
     let mut application = ApplicationRecord::empty();
     if let Err(reasons) = application.replace(body) {
@@ -361,14 +372,7 @@ pub(super) async fn make(State(simulator): Shared, Extension(request): Extension
 }
 
 /// Handles `GET /v2/applications/{id}`.
-pub(super) async fn read(
-    State(simulator): Shared,
-    Path(id): Path<String>,
-    Extension(request): Extension<Arc<ApiRequest>>,
-) -> Response {
-    if let Some(response) = refused(&request) {
-        return response;
-    }
+pub(super) async fn read(State(simulator): Shared, Path(id): Path<String>, _: OfAccount) -> Response {
     match simulator.account().application(&id) {
         Some(application) => Json(application.show()).into_response(),
         None => unknown(&id),
@@ -379,11 +383,8 @@ pub(super) async fn read(
 pub(super) async fn replace(
     State(simulator): Shared,
     Path(id): Path<String>,
-    Extension(request): Extension<Arc<ApiRequest>>,
+    OfAccount(request): OfAccount,
 ) -> Response {
-    if let Some(response) = refused(&request) {
-        return response;
-    }
     let mut account = simulator.account();
     let Some(application) = account.applications.iter_mut().find(|application| application.id == id) else {
         return unknown(&id);
@@ -396,22 +397,8 @@ pub(super) async fn replace(
 }
 
 /// Handles `DELETE /v2/applications/{id}`.
-pub(super) async fn remove(
-    State(simulator): Shared,
-    Path(id): Path<String>,
-    Extension(request): Extension<Arc<ApiRequest>>,
-) -> Response {
-    if let Some(response) = refused(&request) {
-        return response;
-    }
+pub(super) async fn remove(State(simulator): Shared, Path(id): Path<String>, _: OfAccount) -> Response {
     if simulator.account().remove_application(&id) { StatusCode::NO_CONTENT.into_response() } else { unknown(&id) }
-}
-
-fn refused(request: &ApiRequest) -> Option<Response> {
-    let detail = "You did not provide correct credentials.";
-    let title = "Invalid credentials supplied";
-    let granted = request.access == Access::Granted;
-    (!granted).then(|| problem(StatusCode::UNAUTHORIZED, "#unauthorized", title, detail))
 }
 
 fn unknown(id: &str) -> Response {
