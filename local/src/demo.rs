@@ -1,5 +1,6 @@
 //! The demo: one conversation from start to end on a stack of its own, with a check of every step.
 
+mod account;
 mod full;
 
 use std::sync::Arc;
@@ -38,7 +39,7 @@ const OUTSIDER: &str = "447700900999";
 pub enum Story {
     /// One conversation.
     Short,
-    /// Every feature of a call as well.
+    /// Every feature of a call as well, and the set-up of an account.
     Full,
 }
 
@@ -66,12 +67,16 @@ pub async fn run(settings: Settings, story: Story) -> Result<(), DemoError> {
         stack.stop().await;
         result?;
         let backend = DecisionBackend::start(Reply::Never).await.map_err(DemoError::Backend)?;
-        let mut with_backend = settings;
+        let mut with_backend = settings.clone();
         for (name, value) in backend.variables() {
             with_backend = with_backend.with(name, value);
         }
         let stack = Stack::start(Options { settings: with_backend, ..Options::default() }).await?;
         let result = Demo { http: crate::loopback_client(), stack: &stack }.run_features_of_a_backend(&backend).await;
+        stack.stop().await;
+        result?;
+        let stack = Stack::start(Options { settings, ..Options::default() }).await?;
+        let result = Demo { http: crate::loopback_client(), stack: &stack }.set_an_account_up().await;
         stack.stop().await;
         result?;
     }
