@@ -8,6 +8,7 @@ The application's key is the laptop's.
 The simulator must be fresh: no numbers rented, and a balance of at least 10 EUR.
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -19,10 +20,20 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import jwt
 import requests
 from requests.adapters import HTTPAdapter
 from vonage import Auth, HttpClientOptions, Vonage
-from vonage_application import ApplicationConfig, Capabilities, Voice, VoiceUrl, VoiceWebhooks
+from vonage_application import (
+    ApplicationConfig,
+    ApplicationUrl,
+    Capabilities,
+    Messages,
+    MessagesWebhooks,
+    Voice,
+    VoiceUrl,
+    VoiceWebhooks,
+)
 from vonage_http_client.errors import AuthenticationError, HttpRequestError
 from vonage_identity_insights.errors import IdentityInsightsError
 from vonage_identity_insights.requests import EmptyInsight, IdentityInsightsRequest, InsightsRequest
@@ -34,6 +45,7 @@ from vonage_numbers import (
     SearchAvailableNumbersFilter,
     UpdateNumberParams,
 )
+from vonage_jwt import verify_signature
 from vonage_sms import SmsMessage
 from vonage_sms.errors import SmsError
 from vonage_voice.models import (
@@ -55,6 +67,7 @@ from vonage_voice.models import (
 )
 
 
+SIGNATURE_SECRET = "laptop-signature-secret"
 PRIVATE_KEY = Path(__file__).parents[1] / "src/account/private_key.pem"
 MASKLINE = Path(__file__).parents[2] / "target/debug/maskline"
 
@@ -170,6 +183,44 @@ class Hook(BaseHTTPRequestHandler):
         pass
 
 
+class Inbox(Hook):
+    """Webhooks of texts, whose bodies and signatures are kept."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.kept.append((self.path, body, self.headers["authorization"].removeprefix("Bearer ")))
+        self.send_response(200)
+        self.end_headers()
+
+
+def message_webhooks(vonage, forms, base):
+    """An application that the library makes gets texts and receipts, signed as the library verifies them."""
+    server = HTTPServer(("127.0.0.1", 0), Inbox)
+    server.kept = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    urls = [ApplicationUrl(address=f"http://127.0.0.1:{server.server_port}/{name}", http_method="POST") for name in ("inbound", "status")]
+    webhooks = MessagesWebhooks(inbound_url=urls[0], status_url=urls[1])
+    config = ApplicationConfig(name="Texts", capabilities=Capabilities(messages=Messages(version="v1", webhooks=webhooks)))
+    made = vonage.application.create_application(config)
+    assert made.keys.private_key and made.capabilities.messages.webhooks.inbound_url == urls[0]
+    mask = "447451000001"
+    owned, *_ = forms.numbers.list_owned_numbers(ListOwnedNumbersFilter(pattern=mask, search_pattern=0))
+    forms.numbers.update_number(UpdateNumberParams(country="GB", msisdn=mask, app_id=made.id))
+    text = {"from": "447700900001", "to": mask, "text": "I am at the station €"}
+    requests.post(f"{base}/simulator/texts", json=text, timeout=10).raise_for_status()
+    requests.post(f"{base}/simulator/receipts", json={"to": "447700900001"}, timeout=10).raise_for_status()
+    forms.numbers.update_number(UpdateNumberParams(country="GB", msisdn=mask, app_id=owned[0].app_id))
+    vonage.application.delete_application(made.id)
+    server.shutdown()
+    kept = {path: (json.loads(body), body, token) for path, body, token in server.kept}
+    assert kept["/inbound"][0].items() >= {"channel": "sms", **text}.items(), kept
+    for body, raw, token in kept.values():
+        assert verify_signature(token, SIGNATURE_SECRET) and not verify_signature(token, SIGNATURE_SECRET + "s")
+        claims = jwt.decode(token, SIGNATURE_SECRET, algorithms=["HS256"])
+        assert claims["payload_hash"] == hashlib.sha256(raw).hexdigest(), (claims, body)
+        assert claims["application_id"] == made.id, claims
+
+
 def every_action(vonage, base):
     """Each action as the library writes it."""
     server = HTTPServer(("127.0.0.1", 0), Hook)
@@ -273,6 +324,7 @@ def main(base, key="abcd1234", secret="not-a-real-secret", application="aaaaaaaa
     another = signer | {"application_id": "another"}
     identity(client(base, key, secret, **signer), client(base, key, secret, **another))
     voice(client(base, key, secret, **signer), client(base, key, secret, **another), base)
+    message_webhooks(client(base, key, secret), vonage, base)
     application_settings(client(base, key, secret), application)
     application_of_set_up(client(base, key, secret), base, key, secret)
     vonage.numbers.cancel_number(NumberParams(country="GB", msisdn="447451000001"))
