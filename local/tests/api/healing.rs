@@ -34,8 +34,11 @@ fn told(laptop: &Laptop) -> Vec<(String, bool)> {
     told.map(|event| (string(&event["side"]), event["healed"] == "true")).collect()
 }
 
+/// Returns the conversation as it is now.
 pub async fn read(laptop: &Laptop, conversation: &Value) -> Value {
-    laptop.get(&format!("/conversations/{}", text(conversation, "/id"))).await.body
+    let read = laptop.get(&format!("/conversations/{}", text(conversation, "/id"))).await;
+    assert_eq!(read.status, 200, "{read:?}");
+    read.body
 }
 
 pub fn dials(conversation: &Value, side: usize) -> String {

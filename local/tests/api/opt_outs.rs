@@ -3,15 +3,12 @@
 use serde_json::{Value, json};
 use testkit::{DRIVER, Laptop, RIDER, text};
 
+use crate::healing::{dials, read};
+
 const DAY: i64 = 24 * 3600;
 
 async fn laptop() -> Laptop {
     Laptop::builder().numbers("GB", 2).start().await
-}
-
-/// Returns the number that the participant on this side dials.
-fn dials(conversation: &Value, side: usize) -> String {
-    text(conversation, &format!("/participants/{side}/dials")).to_owned()
 }
 
 /// Has the participant on this side write.
@@ -21,12 +18,6 @@ async fn write(laptop: &Laptop, conversation: &Value, side: usize, words: &str) 
     assert_eq!(sent[0]["deliveries"], json!([200]), "{sent:?}");
     laptop.advance(1);
     sent[0].clone()
-}
-
-async fn read(laptop: &Laptop, conversation: &Value) -> Value {
-    let read = laptop.get(&format!("/conversations/{}", text(conversation, "/id"))).await;
-    assert_eq!(read.status, 200, "{read:?}");
-    read.body
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use testkit::{DRIVER, Laptop, RIDER, conversation, string, text};
 
+use crate::healing::read;
+
 /// The driver's other phones.
 const SECOND: &str = "447700900012";
 const THIRD: &str = "447700900013";
@@ -45,10 +47,6 @@ fn heard(told: &Value) -> String {
 
 fn is_connected(told: &Value) -> bool {
     told["phones"]["caller"]["connected"] == true
-}
-
-async fn read(laptop: &Laptop, created: &Value) -> Value {
-    laptop.get(&format!("/conversations/{}", text(created, "/id"))).await.body
 }
 
 /// Returns hours of all day on days that are today, or are not, on the laptop's clock.

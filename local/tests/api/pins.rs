@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use testkit::{DRIVER, Laptop, LeakSearch, RIDER, conversation, string, text};
 
+use crate::healing::read;
+
 /// A phone of no conversation.
 const OTHER: &str = "447700900555";
 const ASKED: &str = "Please enter your PIN of six digits.";
@@ -35,10 +37,6 @@ fn pin(conversation: &Value, side: usize) -> &str {
 
 fn dials(conversation: &Value, side: usize) -> &str {
     text(conversation, &format!("/participants/{side}/dials"))
-}
-
-async fn read(laptop: &Laptop, conversation: &Value) -> Value {
-    laptop.get(&format!("/conversations/{}", text(conversation, "/id"))).await.body
 }
 
 /// Calls, types these PINs, and returns what the simulator tells.

@@ -3,15 +3,12 @@
 use serde_json::{Value, json};
 use testkit::{DRIVER, Laptop, RIDER, text};
 
+use crate::healing::{dials, read};
+
 const HOUR: i64 = 3600;
 
 async fn laptop() -> Laptop {
     Laptop::builder().numbers("GB", 2).start().await
-}
-
-/// Returns the number that the participant on this side dials.
-fn dials(conversation: &Value, side: usize) -> String {
-    text(conversation, &format!("/participants/{side}/dials")).to_owned()
 }
 
 /// Has the rider text the driver.
@@ -19,12 +16,6 @@ async fn write(laptop: &Laptop, conversation: &Value, words: &str) -> Value {
     let sent = laptop.text(json!({"from": RIDER, "to": dials(conversation, 0), "text": words})).await;
     assert_eq!(sent.len(), 1, "{sent:?}");
     sent[0].clone()
-}
-
-async fn read(laptop: &Laptop, conversation: &Value) -> Value {
-    let read = laptop.get(&format!("/conversations/{}", text(conversation, "/id"))).await;
-    assert_eq!(read.status, 200, "{read:?}");
-    read.body
 }
 
 #[tokio::test]

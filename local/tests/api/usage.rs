@@ -4,6 +4,8 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use testkit::{DRIVER, Laptop, RIDER, conversation, string, text};
 
+use crate::healing::read;
+
 const USED_UP: &str = "Sorry, this conversation has used up its calls, so your call cannot be connected. Goodbye.";
 
 /// Creates the conversation of rider and driver with these fields.
@@ -17,10 +19,6 @@ async fn create(laptop: &Laptop, fields: Value) -> Value {
 
 fn path(conversation: &Value) -> String {
     format!("/conversations/{}", text(conversation, "/id"))
-}
-
-async fn read(laptop: &Laptop, conversation: &Value) -> Value {
-    laptop.get(&path(conversation)).await.body
 }
 
 /// True if a call of 42 seconds from the participant at `side` is connected. One that is not hears why.
