@@ -71,7 +71,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 73] = {
+pub const VARIABLES: [Variable; 74] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -200,6 +200,9 @@ pub const VARIABLES: [Variable; 73] = {
         variable("NUMBER_LOOKUP", Parameter("NumberLookup"), Value("numbering-plan"),
             "Judge of participants' phone numbers: identity-insights, number-insight (until 4 February 2027) or \
              numbering-plan, which asks nobody"),
+        variable("LOOKUP_CARRIER", Parameter("LookupCarrier"), Value("off"),
+            "Carriers of participants' phones: on asks Identity Insights for them, at a price, so that the health of numbers is \
+             known for each carrier"),
         variable("WHEN_LOOKUP_FAILS", Parameter("WhenLookupFails"), Value("accept"),
             "Fate of a phone number about which Vonage gives no verdict: accept takes it if the numbering plan holds it \
              valid, refuse refuses it"),
@@ -394,6 +397,11 @@ impl Environment {
     /// Reads `HEAL_LOST_NUMBERS`. True if it is on.
     pub fn heals_lost_numbers(&self) -> Result<bool, ConfigError> {
         self.is_on("HEAL_LOST_NUMBERS")
+    }
+
+    /// Reads `LOOKUP_CARRIER`. True if it is on.
+    pub fn asks_carrier(&self) -> Result<bool, ConfigError> {
+        self.is_on("LOOKUP_CARRIER")
     }
 
     /// Reads `ROTATE_UNHEALTHY`. True if it is on.

@@ -8,7 +8,8 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use shared::clock::whole_second;
 use shared::domain::country::Country;
-use shared::domain::health::{self, Health};
+use shared::domain::health::{self, Calls, Health};
+use shared::domain::network::{Carrier, Network};
 use shared::domain::order::OpenOrder;
 use shared::domain::phone::VirtualNumber;
 use shared::domain::pool::{Feature, NumberCounts, NumberState, NumberType, PoolNumber};
@@ -153,6 +154,24 @@ struct HealthView {
     mean_talk_seconds: Option<u64>,
     /// The calls that nobody answered, by reason.
     failed: BTreeMap<&'static str, u64>,
+    /// The calls to people of the larger networks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    networks: Vec<NetworkView>,
+}
+
+/// The calls that showed a number to people of a network.
+#[derive(Serialize)]
+struct NetworkView {
+    country: Country,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carrier: Option<Carrier>,
+    calls: u64,
+    answered: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean_talk_seconds: Option<u64>,
+    /// True if the number was found today to fall off with these people.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    falls_off: bool,
 }
 
 /// The report of a scheduled run.
@@ -172,6 +191,9 @@ pub(crate) struct UpkeepView {
     /// Numbers that fall off against the others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unhealthy: Vec<VirtualNumber>,
+    /// The networks with which some of them do.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    unhealthy_with: BTreeMap<VirtualNumber, Vec<String>>,
     /// Those of them that this run began to rotate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rotated: Vec<VirtualNumber>,
@@ -261,6 +283,8 @@ impl TenantView {
 
 impl UpkeepView {
     pub(crate) fn new(upkeep: &Upkeep, healing: &Healing, unhealthy: Unhealthy) -> Self {
+        let with = unhealthy.numbers.iter().filter(|(_, networks)| !networks.is_empty());
+        let names = |networks: &BTreeSet<Network>| networks.iter().map(ToString::to_string).collect();
         Self {
             application: upkeep.application.clone(),
             application_problem: upkeep.application_problem.as_ref().map(ToString::to_string),
@@ -270,7 +294,8 @@ impl UpkeepView {
             linked_again: upkeep.linked_again.clone(),
             cancelled: upkeep.cancelled.clone(),
             standing: upkeep.standing.clone(),
-            unhealthy: unhealthy.numbers,
+            unhealthy_with: with.map(|(number, networks)| (number.clone(), names(networks))).collect(),
+            unhealthy: unhealthy.numbers.keys().cloned().collect(),
             rotated: unhealthy.rotated,
             rented: upkeep.rented.clone(),
             healing: Some(healing).filter(|healing| **healing != Healing::default()).map(HealingView::new),
@@ -363,12 +388,31 @@ impl NumberView {
     pub(crate) fn with_health(self, health: Option<&Health>) -> Self {
         let view = |health: &Health| HealthView {
             days: health::DAYS,
-            calls: health.calls,
-            answered: health.answered,
-            mean_talk_seconds: health.mean_seconds(),
+            calls: health.all.calls,
+            answered: health.all.answered,
+            mean_talk_seconds: health.all.mean_seconds(),
             failed: health.failed.iter().map(|(failure, count)| (failure.as_str(), *count)).collect(),
+            networks: NetworkView::of(health),
         };
-        Self { health: health.filter(|health| health.calls > 0).map(view), ..self }
+        Self { health: health.filter(|health| health.all.calls > 0).map(view), ..self }
+    }
+}
+
+impl NetworkView {
+    /// Returns the networks of whose people enough were called, the most called first.
+    fn of(health: &Health) -> Vec<Self> {
+        let shown = health.networks.iter().filter(|(_, calls)| calls.calls >= health::LEAST_SHOWN);
+        let view = |(network, calls): (&Network, &Calls)| Self {
+            country: network.country,
+            carrier: network.carrier,
+            calls: calls.calls,
+            answered: calls.answered,
+            mean_talk_seconds: calls.mean_seconds(),
+            falls_off: health.falls_off_with.contains(network),
+        };
+        let mut networks: Vec<_> = shown.map(view).collect();
+        networks.sort_by_key(|network| std::cmp::Reverse(network.calls));
+        networks
     }
 }
 

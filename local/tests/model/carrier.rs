@@ -23,7 +23,7 @@ impl NumberLookup for Directory {
 
     async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
         let (country, number) = (country_of(number.expose()), number.clone().into());
-        let found = LookedUpNumber { number, country, carrier_record: None };
+        let found = LookedUpNumber { number, country, carrier: None, carrier_record: None };
         Ok((found.number.expose() != INVALID_PHONE).then_some(found))
     }
 }

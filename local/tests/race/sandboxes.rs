@@ -92,7 +92,12 @@ impl NumberLookup for Directory {
 
     async fn look_up(&self, number: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
         let country = Country::try_from("GB").unwrap();
-        Ok(Some(LookedUpNumber { number: RealNumber::from(number.clone()), country, carrier_record: None }))
+        Ok(Some(LookedUpNumber {
+            number: RealNumber::from(number.clone()),
+            country,
+            carrier: None,
+            carrier_record: None,
+        }))
     }
 }
 

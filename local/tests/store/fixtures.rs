@@ -107,7 +107,7 @@ fn request() -> IdempotentRequest {
 }
 
 fn looked_up() -> LookedUp {
-    LookedUp { at: now(), by: Judge::IdentityInsights, country: gb() }
+    LookedUp { at: now(), by: Judge::IdentityInsights, country: gb(), carrier: None }
 }
 
 fn ordered() -> Ordered {

@@ -3,6 +3,7 @@
 
 mod fixtures;
 mod heals;
+mod health;
 mod holds;
 mod looks;
 mod overlaps;
@@ -383,7 +384,7 @@ async fn route_key_keeps_its_history() {
 #[tokio::test]
 async fn latest_verdict_about_caller_is_found_while_it_holds() {
     let store = table().await;
-    let verdict = |seconds| LookedUp { at: after(seconds), by: Judge::NumberInsight, country: gb() };
+    let verdict = |seconds| LookedUp { at: after(seconds), by: Judge::NumberInsight, country: gb(), carrier: None };
     for (dials, seconds) in [([1, 2], 0), ([3, 4], 100), ([5, 6], 50)] {
         let conversation = conversation(dials);
         let [a, b] = routes(&conversation);

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::country::Country;
+use crate::domain::network::{Carrier, Network};
 
 /// The judge that found a phone number valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,11 +69,19 @@ pub struct LookedUp {
     pub by: Judge,
     /// The country of the number, as the carrier knows it.
     pub country: Country,
+    /// The carrier of the number, if that was asked for and found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<Carrier>,
 }
 
 impl LookedUp {
     /// The time for which a verdict holds.
     const HOLDS: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+    /// Returns the network of the number.
+    pub fn network(&self) -> Network {
+        Network { country: self.country, carrier: self.carrier }
+    }
 
     /// True if the verdict holds at `now`.
     pub fn holds(&self, now: Timestamp) -> bool {
@@ -96,10 +105,14 @@ mod tests {
     #[test]
     fn verdict_holds_for_30_days() {
         let at = Timestamp::from_second(1_800_000_000).unwrap();
-        let looked_up = LookedUp { at, by: Judge::NumberInsight, country: Country::try_from("GB").unwrap() };
+        let looked_up =
+            LookedUp { at, by: Judge::NumberInsight, country: Country::try_from("GB").unwrap(), carrier: None };
         let holds = |seconds| looked_up.holds(at + SignedDuration::from_secs(seconds));
         assert_eq!([-1, 0, 30 * 86_400 - 1, 30 * 86_400].map(holds), [true, true, true, false]);
         let stored = serde_json::to_string(&looked_up).unwrap();
         assert_eq!(stored, r#"{"at":1800000000,"by":"number-insight","country":"GB"}"#);
+        let with_carrier = LookedUp { carrier: "23410".parse().ok(), ..looked_up };
+        let stored = serde_json::to_string(&with_carrier).unwrap();
+        assert_eq!(stored, r#"{"at":1800000000,"by":"number-insight","country":"GB","carrier":"23410"}"#);
     }
 }

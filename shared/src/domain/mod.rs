@@ -26,6 +26,7 @@ pub mod language;
 pub mod late;
 pub mod lifetime;
 pub mod missed_calls;
+pub mod network;
 pub mod number_erasure;
 pub mod number_settings;
 pub mod opt_out;

@@ -124,7 +124,7 @@ pub struct NumberVerifier<L> {
 }
 
 impl NumberVerifier<CarrierLookup> {
-    /// Reads `NUMBER_LOOKUP` with its own variables, `WHEN_LOOKUP_FAILS`, `CALLABLE_COUNTRIES` and `AUTO_RENT_MAX`.
+    /// Reads `NUMBER_LOOKUP` and `LOOKUP_CARRIER` with their own variables, `WHEN_LOOKUP_FAILS`, `CALLABLE_COUNTRIES` and `AUTO_RENT_MAX`.
     pub fn from_environment(env: &Environment, vonage: &Vonage, clock: SharedClock) -> Result<Self, ConfigError> {
         Ok(Self {
             lookup: CarrierLookup::from_environment(env, vonage, clock.clone())?,
@@ -205,8 +205,8 @@ impl<L: NumberLookup> NumberVerifier<L> {
     }
 
     fn found(&self, asked: &PhoneNumber, found: LookedUpNumber, judge: Judge) -> VerifiedNumber {
-        let LookedUpNumber { number, country, carrier_record } = found;
-        let looked_up = LookedUp { at: whole_second(self.clock.now()), by: judge, country };
+        let LookedUpNumber { number, country, carrier, carrier_record } = found;
+        let looked_up = LookedUp { at: whole_second(self.clock.now()), by: judge, country, carrier };
         // The memory has no spelling of its own. A number that the carrier spells in another way is looked up each time.
         let looked_up = Some(looked_up).filter(|_| number.as_phone() == asked);
         VerifiedNumber { number, country, judge, carrier_record, looked_up }

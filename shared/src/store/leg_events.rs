@@ -104,7 +104,7 @@ impl Store {
                 None => Recorded::OfNone,
                 Some(LegOwner::Erased(id)) => Recorded::ToRedact(Some(id)),
                 Some(LegOwner::Phone(phone)) => {
-                    self.merge_and_count(&phone, numbers.direction, event, Some(numbers.virtual_number), now).await?;
+                    self.merge_count_and_note_health(&phone, numbers, event, now).await?;
                     Recorded::merged(id, &phone, numbers.direction, event)
                 }
             },
@@ -130,7 +130,7 @@ impl Store {
             Some(KeyOwner::Erased(erased)) => Recorded::ToRedact(Some(erased.conversation)),
             Some(KeyOwner::Route(route)) if route.overlap_until.is_none() => {
                 let owner = LegPhone::from(&route);
-                self.merge_and_count(&owner, numbers.direction, event, Some(numbers.virtual_number), now).await?;
+                self.merge_count_and_note_health(&owner, numbers, event, now).await?;
                 Recorded::merged(route.conversation, &owner, numbers.direction, event)
             }
             Some(KeyOwner::Route(route)) => Box::pin(self.merge_in_overlap(&route, numbers, event, time, now)).await?,
@@ -161,8 +161,7 @@ impl Store {
         let (later, previous) = (&conversations[..position], &conversations[position + 1..]);
         let earlier: Vec<_> = route.overlapping(time).filter(|id| previous.contains(id)).collect();
         let merged = if earlier.is_empty() {
-            let shown = numbers.virtual_number;
-            self.merge_and_note_health(&home, numbers.direction, event, shown, now).await?;
+            self.merge_and_note_health(&home, numbers, event, now).await?;
             begun
         } else {
             self.merge_into_earliest(&home, &earlier, numbers.direction, event).await?
@@ -213,18 +212,29 @@ impl Store {
 
     /// Merges an event into its leg, and counts the leg if its conversation has limits. The first end of a leg to a called phone
     /// also counts for the health of the number that it shows.
+    async fn merge_count_and_note_health(
+        &self,
+        owner: &LegPhone,
+        numbers: LegNumbers<'_>,
+        event: &LegEvent,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.merge_and_note_health(owner, numbers, event, now).await?;
+        self.count_if_metered(owner, event, now).await
+    }
+
+    /// Merges an event into a caller's leg, and counts the leg if its conversation has limits.
     pub(super) async fn merge_and_count(
         &self,
         owner: &LegPhone,
-        direction: Direction,
         event: &LegEvent,
-        shown: Option<&VirtualNumber>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        match shown {
-            Some(number) => self.merge_and_note_health(owner, direction, event, number, now).await?,
-            None => self.merge_leg(owner, direction, event).await?,
-        }
+        self.merge_leg(owner, Direction::Inbound, event).await?;
+        self.count_if_metered(owner, event, now).await
+    }
+
+    async fn count_if_metered(&self, owner: &LegPhone, event: &LegEvent, now: Timestamp) -> Result<(), StoreError> {
         if owner.metered {
             Box::pin(self.count_leg(owner.conversation, event, now)).await?;
         }

@@ -12,6 +12,9 @@ use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::call::{Direction, Leg, LegEvent, LegFacts, Status};
 use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::judge::LookedUp;
+use crate::domain::network::Network;
+use crate::domain::phone::RealNumber;
 use crate::domain::route::Route;
 use crate::domain::side::Side;
 use crate::domain::sliding_end::SlidingEnd;
@@ -46,6 +49,8 @@ pub struct LegPhone {
     pub(super) warns: bool,
     /// The end of the conversation, and the rule by which it slides, if it does.
     slides: Option<(SlidingEnd, Timestamp)>,
+    /// The carrier's verdict about the phone, if it was read.
+    looked_up: Option<LookedUp>,
 }
 
 impl LegPhone {
@@ -55,7 +60,17 @@ impl LegPhone {
         let (rests_until, hangs_up) = (conversation.rests_until(), conversation.hangs_up);
         let warns = conversation.limits.warn_minutes > 0;
         let slides = conversation.sliding_end.map(|sliding| (sliding, conversation.end()));
-        Self { conversation: conversation.id, side, phone, rests_until, metered, hangs_up, warns, slides }
+        Self {
+            conversation: conversation.id,
+            side,
+            phone,
+            rests_until,
+            metered,
+            hangs_up,
+            warns,
+            slides,
+            looked_up: None,
+        }
     }
 
     /// True if an event of its leg moves the end of the conversation.
@@ -63,6 +78,12 @@ impl LegPhone {
         let used_at = event.used_at(direction);
         let is_moved = |((sliding, end), used_at): ((SlidingEnd, Timestamp), Timestamp)| sliding.moved(end, used_at);
         self.slides.zip(used_at).and_then(is_moved).is_some()
+    }
+
+    /// Returns the network of the owner's phone, which has this number.
+    pub(super) fn network_of(&self, number: &RealNumber) -> Option<Network> {
+        let looked_up = self.looked_up.as_ref().map(LookedUp::network);
+        looked_up.or_else(|| Network::by_plan(number.as_phone()))
     }
 
     /// Returns the participant's side.
@@ -78,10 +99,11 @@ impl LegPhone {
 
 impl From<&Route> for LegPhone {
     fn from(route: &Route) -> Self {
-        let Route { conversation, side, phone, quarantined_until, metered, hangs_up, limits, .. } = *route;
+        let Route { conversation, side, phone, quarantined_until, metered, hangs_up, limits, looked_up, .. } = *route;
         let warns = limits.warn_minutes > 0;
         let slides = route.sliding_end.map(|sliding| (sliding, route.expires_at));
-        Self { conversation, side, phone, rests_until: quarantined_until, metered, hangs_up, warns, slides }
+        let rests_until = quarantined_until;
+        Self { conversation, side, phone, rests_until, metered, hangs_up, warns, slides, looked_up }
     }
 }
 

@@ -200,7 +200,7 @@ impl Store {
         match self.conversation_item(id, now).await? {
             Some(ConversationItem::Present(conversation)) => {
                 let owner = LegPhone::new(&conversation, side, phone);
-                self.merge_and_count(&owner, Direction::Inbound, event, None, now).await?;
+                self.merge_and_count(&owner, event, now).await?;
                 Ok(Recorded::merged(id, &owner, Direction::Inbound, event))
             }
             Some(ConversationItem::Erasing { .. } | ConversationItem::Erased) | None => {

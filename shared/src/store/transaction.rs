@@ -54,11 +54,16 @@ impl Store {
 
     /// Like [`Store::transact`], but repeats a transaction that conflicts with another one. True if all conditions held.
     pub(super) async fn transact_settled(&self, writes: Vec<Write>) -> Result<bool, StoreError> {
+        Ok(self.transact_or_failed(writes).await?.is_empty())
+    }
+
+    /// Like [`Store::transact_settled`], but returns the positions of the conditions that did not hold.
+    pub(super) async fn transact_or_failed(&self, writes: Vec<Write>) -> Result<Vec<usize>, StoreError> {
         let (contended, writes) = (StoreError::Contended("the items of a transaction"), &writes);
         retry::contended(CONFLICTS, contended, || async move {
             Ok(match self.transact(writes.clone(), None).await? {
-                Outcome::Committed => Break(true),
-                Outcome::Cancelled(failed) if !failed.is_empty() => Break(false),
+                Outcome::Committed => Break(Vec::new()),
+                Outcome::Cancelled(failed) if !failed.is_empty() => Break(failed),
                 Outcome::Cancelled(_) => Continue(()),
             })
         })

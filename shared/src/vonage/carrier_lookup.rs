@@ -20,8 +20,8 @@ pub enum CarrierLookup {
 }
 
 impl CarrierLookup {
-    /// Reads `NUMBER_LOOKUP`, and for Identity Insights the application's id and private key. Returns `None` if no carrier
-    /// is asked.
+    /// Reads `NUMBER_LOOKUP` and `LOOKUP_CARRIER`, and for Identity Insights the application's id and private key. Returns `None`
+    /// if no carrier is asked.
     pub fn from_environment(
         env: &Environment,
         vonage: &Vonage,
@@ -30,12 +30,17 @@ impl CarrierLookup {
         let judge = env.required("NUMBER_LOOKUP")?.parse::<Judge>().map_err(|error: NotAJudge| {
             ConfigError::Malformed { name: "NUMBER_LOOKUP", expected: error.to_string() }
         })?;
+        let asks_carrier = env.asks_carrier()?;
+        if asks_carrier && judge != Judge::IdentityInsights {
+            let expected = "must be off unless NUMBER_LOOKUP is identity-insights".to_owned();
+            return Err(ConfigError::Malformed { name: "LOOKUP_CARRIER", expected });
+        }
         Ok(match judge {
             Judge::NumberingPlan => None,
             Judge::NumberInsight => Some(Self::NumberInsight(NumberInsight(vonage.clone()))),
             Judge::IdentityInsights => {
                 let token = ApplicationToken::from_environment(env, clock)?;
-                Some(Self::IdentityInsights(Box::new(IdentityInsights::new(vonage.clone(), token))))
+                Some(Self::IdentityInsights(Box::new(IdentityInsights::new(vonage.clone(), token, asks_carrier))))
             }
         })
     }

@@ -1,5 +1,5 @@
-//! Number lookup by Identity Insights, the successor of Number Insight. It is asked for the insight `format` only: no
-//! other one is needed to tell if a number is valid, and each has its price.
+//! Number lookup by Identity Insights, the successor of Number Insight. It is asked for the insight `format` only, which tells if a
+//! number is valid, and if wanted for `current_carrier`, which names the carrier. Each insight has its price.
 //!
 //! Source: Vonage Identity Insights API 1.0.0.
 
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::application_token::ApplicationToken;
 use super::client::{Payload, Vonage};
@@ -15,12 +16,15 @@ use super::number_lookup::{LookedUpNumber, NumberLookup, confirm, parse_lookup};
 use super::retry::Idempotency;
 use crate::domain::country::Country;
 use crate::domain::judge::Judge;
+use crate::domain::network::Carrier;
 use crate::domain::phone::PhoneNumber;
 
 /// [`NumberLookup`] with the Identity Insights API.
 pub struct IdentityInsights {
     vonage: Vonage,
     token: ApplicationToken,
+    /// True if it is asked for the carrier too.
+    asks_carrier: bool,
 }
 
 const PATH: &str = "/identity-insights/v1/requests";
@@ -34,6 +38,8 @@ struct Request<'a> {
 #[derive(Serialize)]
 struct Asked {
     format: NoParameters,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_carrier: Option<NoParameters>,
 }
 
 #[derive(Serialize)]
@@ -47,6 +53,9 @@ struct Answer {
 #[derive(Deserialize)]
 struct Insights {
     format: Format,
+    /// The insight `current_carrier`, if it was asked for. Only its code is read, and nothing depends on it, so any shape will do.
+    #[serde(default)]
+    current_carrier: Value,
 }
 
 /// The insight `format`. If its status is not `OK`, all other members may be missing.
@@ -90,9 +99,9 @@ impl NumberLookup for IdentityInsights {
 }
 
 impl IdentityInsights {
-    /// Creates a client whose requests `token` signs.
-    pub fn new(vonage: Vonage, token: ApplicationToken) -> Self {
-        Self { vonage, token }
+    /// Creates a client whose requests `token` signs, and which asks for the carrier too if `asks_carrier`.
+    pub fn new(vonage: Vonage, token: ApplicationToken, asks_carrier: bool) -> Self {
+        Self { vonage, token, asks_carrier }
     }
 
     /// Signs a token and connects to the API, so that the first lookup waits for neither.
@@ -108,14 +117,29 @@ impl IdentityInsights {
         token: &str,
         limit: Duration,
     ) -> Result<Option<LookedUpNumber>, VonageError> {
-        let request = Request { phone_number: asked.expose(), insights: Asked { format: NoParameters {} } };
+        let current_carrier = self.asks_carrier.then_some(NoParameters {});
+        let insights = Asked { format: NoParameters {}, current_carrier };
+        let request = Request { phone_number: asked.expose(), insights };
         let url = self.vonage.insights(PATH);
         let (status, body) = self.vonage.send_as_application(token, url, Payload::Json(&request), limit).await?;
         if status == StatusCode::UNPROCESSABLE_ENTITY && blames_the_number(&body) {
             return Ok(None);
         }
-        parse_lookup::<Answer>(status, &body)?.insights.format.verdict(asked)
+        parse_lookup::<Answer>(status, &body)?.insights.verdict(asked)
     }
+}
+
+impl Insights {
+    fn verdict(self, asked: &PhoneNumber) -> Result<Option<LookedUpNumber>, VonageError> {
+        let carrier = carrier(&self.current_carrier);
+        Ok(self.format.verdict(asked)?.map(|found| LookedUpNumber { carrier, ..found }))
+    }
+}
+
+/// Returns the carrier that the insight names.
+fn carrier(insight: &Value) -> Option<Carrier> {
+    let is_found = insight["status"]["code"] == "OK";
+    insight["network_code"].as_str().filter(|_| is_found).and_then(|code| code.parse().ok())
 }
 
 impl Format {
@@ -147,7 +171,7 @@ fn blames_the_number(body: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -189,6 +213,29 @@ mod tests {
             let mut other = valid.clone();
             other[member] = value;
             assert!(verdict(other.clone()).unwrap_err().leaves_number_undecided(), "{other}");
+        }
+    }
+
+    #[test]
+    fn carrier_is_read_where_vonage_knows_it_and_needed_nowhere() {
+        let format = json!({"status": {"code": "OK"}, "is_format_valid": true, "country_code": "GB",
+                            "number_international": "+447700900001"});
+        let carrier = |insight: Value| {
+            let insights = serde_json::from_value::<Insights>(json!({"format": format, "current_carrier": insight}));
+            let found = insights.unwrap().verdict(&PhoneNumber::try_from("447700900001").unwrap()).unwrap();
+            found.unwrap().carrier.map(|carrier| carrier.to_string())
+        };
+        let known = json!({"status": {"code": "OK"}, "network_code": "23410", "name": "…", "network_type": "MOBILE"});
+        assert_eq!(carrier(known).as_deref(), Some("23410"));
+        for unknown in [
+            json!({"status": {"code": "OK"}, "network_code": "GB-FIXED"}),
+            json!({"status": {"code": "OK"}, "network_code": 23410}),
+            json!({"status": {"code": "NOT_FOUND"}, "network_code": "23410"}),
+            json!({"status": {"code": "NO_COVERAGE"}}),
+            json!(["OK"]),
+            Value::Null,
+        ] {
+            assert_eq!(carrier(unknown.clone()), None, "{unknown}");
         }
     }
 

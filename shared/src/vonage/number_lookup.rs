@@ -9,6 +9,7 @@ use super::error::VonageError;
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::country::Country;
 use crate::domain::judge::Judge;
+use crate::domain::network::Carrier;
 use crate::domain::phone::{PhoneNumber, RealNumber};
 
 /// A valid number, as the carrier knows it.
@@ -18,6 +19,8 @@ pub struct LookedUpNumber {
     pub number: RealNumber,
     /// The country of the number.
     pub country: Country,
+    /// The carrier of the number, if that was asked for and found.
+    pub carrier: Option<Carrier>,
     /// The carrier's record of the lookup, if the response names one and the carrier can redact it.
     pub carrier_record: Option<CarrierRecord>,
 }
@@ -42,7 +45,7 @@ pub(super) fn confirm(
     if asked.canonical() != answered.canonical() {
         return Err(VonageError::OtherNumber);
     }
-    Ok(LookedUpNumber { number: answered.into(), country, carrier_record })
+    Ok(LookedUpNumber { number: answered.into(), country, carrier: None, carrier_record })
 }
 
 /// Decodes the JSON body of a 200. A redirect and the statuses of an API that is gone or has to be paid for say nothing of
