@@ -28,7 +28,8 @@ CONVERSATIONS = {
     "GET /conversations/{id}/calls", "POST /conversations/{id}/calls", "DELETE /conversations/{id}/calls/{call}",
     "POST /conversations/{id}/calls/{call}/talk", "POST /conversations/{id}/texts",
 }
-NUMBERS = {"POST /numbers", "GET /numbers", "GET /numbers/requirements", "GET /numbers/{number}", "PATCH /numbers/{number}", "DELETE /numbers/{number}", "POST /numbers/{number}/rotate", "POST /setup"}
+NUMBERS = {"POST /numbers", "GET /numbers", "GET /numbers/requirements", "GET /numbers/{number}", "PATCH /numbers/{number}", "DELETE /numbers/{number}", "POST /numbers/{number}/rotate", "POST /setup",
+           "GET /tenants", "GET /tenants/{tenant}", "PUT /tenants/{tenant}"}
 # What a tenant has is under a path of its own.
 PATHS_OF_TENANTS = re.compile(r"\w+ /(conversations|numbers)(?!/requirements)")
 CONVERSATIONS |= {route.replace(" ", " /t/{tenant}", 1) for route in CONVERSATIONS if PATHS_OF_TENANTS.match(route)}
@@ -176,7 +177,7 @@ check_routes(iam, {
 for policy, routes in (("ConversationsPolicy", CONVERSATIONS), ("NumbersPolicy", NUMBERS)):
     [statement] = iam[policy]["Properties"]["PolicyDocument"]["Statement"]
     expect(statement["Action"] == "execute-api:Invoke", statement)
-    named = ("/conversations", "/decisions", "/erasures") if policy == "ConversationsPolicy" else ("/numbers", "/setup")
+    named = ("/conversations", "/decisions", "/erasures") if policy == "ConversationsPolicy" else ("/numbers", "/setup", "/tenants")
     expect(all(any(name in arn["Fn::Sub"] for name in named) for arn in statement["Resource"]), statement)
 expect({"ConversationsPolicyArn", "NumbersPolicyArn"} <= set(iam_outputs), iam_outputs)
 

@@ -2,6 +2,7 @@
 
 mod account;
 mod full;
+mod tenants;
 
 use std::sync::Arc;
 

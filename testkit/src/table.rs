@@ -260,6 +260,7 @@ impl Table {
                 self.ready.extend(numbers);
                 self.parts.insert(part, (version, self.ready.len() - before));
             }
+            (("TENANT", ""), _) => assert!(item["tenant"].is_string(), "{item:?}"),
             (("POOL", ""), ("HELD" | "LOOK" | "WALK", _)) | (("RETENTION", ""), _) => {}
             (("DEMAND", ""), _) => self.demands.push(read(item)),
             (("ORDER", ""), _) => self.orders.push(read(item)),

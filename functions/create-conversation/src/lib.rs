@@ -223,7 +223,7 @@ impl HttpFunction for CreateConversation {
             new.contact_card = Some(cards.or_brand(self.creator.words.brand()));
             new.card_links.clone_from(&links);
         }
-        new.usage_limits = new.usage_limits.or(self.usage_limits);
+        new.usual_limits = self.usage_limits;
         let may_come_again = self.hasher.idempotent_request(&request)?;
         let deadline = deadline::of_work(&request, self.creator.clock.now());
         let created = self.creator.create(new, may_come_again, deadline).await?;
@@ -345,6 +345,7 @@ impl ConversationBody {
                 max_minutes: self.max_minutes,
                 max_spend: self.max_spend,
             },
+            usual_limits: UsageLimits::default(),
             pins,
             notify: self.notify,
             reference: self.reference,

@@ -10,6 +10,7 @@ mod page;
 mod requirements;
 mod settings;
 mod setup;
+mod tenants;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -142,6 +143,14 @@ impl HttpFunction for ProvisionNumbers {
             Method::GET if is_of_one => {
                 log.outcome = "shown";
                 self.show_number(&request).await
+            }
+            Method::PUT => {
+                log.outcome = "set";
+                self.set_tenant(&request).await
+            }
+            Method::GET if request.uri().path().starts_with("/tenants") => {
+                log.outcome = "shown";
+                self.show_tenants(&request).await
             }
             Method::PATCH => {
                 log.outcome = "changed";
@@ -357,7 +366,7 @@ impl ProvisionNumbers {
         let (owner, concurrent, query) = (http::scope(request)?, concurrent(request)?, PageQuery::read(request)?);
         let (store, now) = (&self.provisioner.store, self.provisioner.clock.now());
         let (ledger, peak_usage, orders) = tokio::try_join!(store.ledger(), store.peak_usage(now), store.orders())?;
-        let budget = self.provisioner.monthly_budget.filter(|_| owner.is_deployment());
+        let budget = self.budget_of(owner).await?;
         let mut pool = PoolView::new(owner, &ledger, budget);
         let orders: Vec<_> = orders.into_iter().filter(|order| order.ordered.owner == owner).collect();
         let mut countries: BTreeSet<Country> = ledger.pools_of(owner).map(|pool| pool.country).collect();

@@ -208,7 +208,7 @@ impl StandingBody {
 }
 
 /// Reads a phone in E.164.
-fn phone(written: &str, field: &str) -> Result<RealNumber, Problem> {
+pub(crate) fn phone(written: &str, field: &str) -> Result<RealNumber, Problem> {
     let phone = written.strip_prefix('+').and_then(|digits| PhoneNumber::try_from(digits).ok());
     phone.map(RealNumber::from).ok_or_else(|| Problem::invalid(field, "Must be a phone number such as +442079460000."))
 }

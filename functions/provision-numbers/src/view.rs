@@ -274,8 +274,7 @@ impl TenantView {
         let tenants: BTreeSet<Tenant> = ledger.pools.iter().filter_map(|pool| pool.owner.tenant()).collect();
         let view = |tenant| {
             let owner = Owner::Tenant(tenant);
-            let numbers = ledger.pools_of(owner).map(|pool| ledger.counts(pool).paid()).sum();
-            Self { tenant, numbers, monthly_cost: ledger.monthly_cost_of(owner) }
+            Self { tenant, numbers: ledger.paid_by(owner), monthly_cost: ledger.monthly_cost_of(owner) }
         };
         tenants.into_iter().map(view).collect()
     }
@@ -454,12 +453,16 @@ impl ShortfallView {
                 "the time of this run is over; the schedule goes on with the order".to_owned()
             }
             (None, ShortfallReason::OverBudget) => {
-                "one more number would cost more a month than MONTHLY_BUDGET_EUR".to_owned()
+                "one more number would cost more a month than MONTHLY_BUDGET_EUR, or the budget of the tenant, allows"
+                    .to_owned()
             }
             (None, ShortfallReason::NotAdopted) => {
                 "the account has numbers that are linked to the application and missing from the pool".to_owned()
             }
-            (None, ShortfallReason::AtCap) => "the country has as many numbers as AUTO_RENT_MAX allows".to_owned(),
+            (None, ShortfallReason::AtCap) => {
+                "the country has as many numbers as AUTO_RENT_MAX allows, or the tenant as many as it may have"
+                    .to_owned()
+            }
             (None, _) => "Vonage has no more numbers that fit the order".to_owned(),
         };
         Self { reason: shortfall.reason, detail, number: shortfall.number.clone() }

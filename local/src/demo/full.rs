@@ -71,7 +71,8 @@ impl Demo<'_> {
         let told = self.post(&self.simulator_calls(), call("447700900666")).await?;
         println!("   Somebody on the block list hears: \"{}\"", heard(&told));
         check(told["phones"]["callee"].is_null(), "a blocked caller reaches nobody", &told)?;
-        self.rotate_a_number().await
+        self.rotate_a_number().await?;
+        self.serve_tenants().await
     }
 
     async fn rotate_a_number(&self) -> Result<(), DemoError> {

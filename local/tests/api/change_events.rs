@@ -304,6 +304,19 @@ async fn other_items_cause_no_event() {
     assert_eq!(events(&stream).await, (Vec::new(), Vec::new()));
 }
 
+#[tokio::test]
+async fn event_names_the_tenant_of_a_conversation() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let stream = Stream::open(&laptop).await;
+    laptop.post("/t/acme/numbers", &json!({"country": "GB", "count": 2})).await;
+    let own = laptop.create().await;
+    let of_acme = laptop.post("/t/acme/conversations", &conversation()).await.body;
+    laptop.delete(&format!("/t/acme/conversations/{}?erase=true", text(&of_acme, "/id"))).await;
+    let (conversations, _) = events(&stream).await;
+    let told: BTreeSet<_> = conversations.iter().map(|event| (text(event, "/id"), text(event, "/tenant"))).collect();
+    assert_eq!(told, BTreeSet::from([(text(&own, "/id"), ""), (text(&of_acme, "/id"), "acme")]));
+}
+
 /// Returns the names of all members at any depth.
 fn members(value: &Value, path: &str, names: &mut BTreeSet<String>) {
     for (name, member) in value.as_object().into_iter().flatten() {

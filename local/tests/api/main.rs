@@ -57,6 +57,8 @@ mod stale;
 mod standing;
 mod support;
 mod template;
+mod tenant_settings;
+mod tenant_walks;
 mod tenants;
 mod text_events;
 mod text_masking;

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::{Answer, DRIVER, Laptop, RIDER, conversation, string, text};
 
-use crate::healing::{assert_connects, dials};
+use crate::healing::{assert_connects, dials, events};
 
 /// Starts a laptop on which the deployment itself and two tenants have so many numbers each.
 async fn with_tenants(count: usize) -> Laptop {
@@ -241,6 +241,10 @@ async fn conversation_leaves_a_rotated_number_for_one_of_its_owner() {
     let healed = laptop.get(&format!("/conversations/{}", id(&created))).await.body;
     assert_eq!(dials(&healed, 0), other, "the only other number of this tenant");
     assert_eq!(rotate(&other).await, 409, "no other number, whatever the deployment has");
+    for kind in ["Number rotated", "Dialled number rotated"] {
+        let [event] = events(&laptop, kind).try_into().unwrap();
+        assert_eq!(text(&event, "/tenant"), "acme", "{event}");
+    }
     laptop.table().await;
 }
 

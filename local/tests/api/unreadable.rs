@@ -117,6 +117,7 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::NumberHealth => {
             key(&format!("HEALTH#{}", jiff::Timestamp::now().strftime("%Y-%m-%d")), &format!("NUMBER#{}", NUMBERS[3]))
         }
+        ItemKind::TenantSettings => key("TENANT", "TENANT#acme"),
         ItemKind::PaceTurns => key("PACE", "TURNS"),
         ItemKind::PaceShare => key("PACE", "SHARE#0"),
         // Also the good conversation's own: only a restore reads them.

@@ -163,6 +163,7 @@ impl Case {
                 max_calls_per_day: spec.max_calls_per_day.map(|calls| MaxCount::try_from(calls).unwrap()),
                 ..UsageLimits::default()
             },
+            usual_limits: UsageLimits::default(),
             pins: spec.pin.then(pins::issuer),
             notify: spec.notify,
             reference: None,

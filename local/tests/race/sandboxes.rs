@@ -242,6 +242,7 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
     };
     NewConversation {
         owner: Owner::Deployment,
+        usual_limits: UsageLimits::default(),
         participants: pair.map(participant),
         direction: WhoDials::Both,
         lifetime: Lifetime::try_from(60).unwrap(),

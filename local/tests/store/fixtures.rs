@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use local::dynamodb::Dynamodb;
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use shared::domain::call::{Direction, LegFacts, Status};
 use shared::domain::call_limits::CallLimits;
@@ -32,8 +33,9 @@ use shared::domain::route_keys::{RouteKey, Tenure};
 use shared::domain::side::{Side, WhoDials};
 use shared::domain::standing::StandingMask;
 use shared::domain::support::SupportPhone;
-use shared::domain::tenant::{Owner, Pool};
-use shared::domain::usage::Usage;
+use shared::domain::tenant::{Owner, Pool, Tenant};
+use shared::domain::tenant_settings::TenantSettings;
+use shared::domain::usage::{MaxCount, MaxSpend, Usage, UsageLimits};
 use shared::store::{
     AccountWalk, CallsPage, Counted, Departure, IdempotentRequest, ItemKind, Keeping, LegIds, LegNumbers, LegPhone,
     Line, Loss, Offer, RecordedDemand, RecordedStanding, Recount, RetentionPass, RouteScan, ScanPurpose, Store,
@@ -182,6 +184,7 @@ async fn tell_story(store: &Store) {
     tell_story_of_pool(store).await;
     tell_story_of_pin(store).await;
     tell_story_of_texts(store).await;
+    store.put_tenant_settings(&settings_of_tenant()).await.unwrap();
 }
 
 /// A text of two parts, of which one is on the phone, and one that the network held back.
@@ -325,6 +328,17 @@ fn placed() -> LegIds {
 }
 
 /// An erasure by number that is running.
+fn settings_of_tenant() -> TenantSettings {
+    TenantSettings {
+        monthly_budget: MaxSpend::try_from(Decimal::new(250, 2)).ok(),
+        max_numbers: Some(9),
+        usage_limits: UsageLimits { max_calls: MaxCount::try_from(2).ok(), ..UsageLimits::default() },
+        late_words: Some(serde_json::from_value(json!({"en": "Goodbye."})).unwrap()),
+        support_phone: Some(phone(DRIVER)),
+        ..TenantSettings::none(Tenant::try_from("acme").unwrap())
+    }
+}
+
 fn running() -> NumberErasure {
     let id = ErasureId::try_from("01M81PZXZPCX9PBRT5SWKY25Y1").unwrap();
     NumberErasure { id, ..NumberErasure::new(&phone(DRIVER), now()) }
@@ -425,6 +439,8 @@ async fn check_story(store: &Store) {
     check_journal(store).await;
     check_recordings(store).await;
     check_texts(store).await;
+    let page = store.tenants(None).await.unwrap();
+    assert_eq!((page.tenants, page.next), (vec![settings_of_tenant()], None));
 }
 
 async fn check_journal(store: &Store) {

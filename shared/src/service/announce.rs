@@ -3,12 +3,13 @@
 //! Each is sent at least once: a note in the table says that it is due, and is removed when the bus has it.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::config::{ConfigError, Environment};
 use crate::domain::conversation::Conversation;
 use crate::domain::pool::PoolNumber;
 use crate::domain::side::Side;
+use crate::domain::tenant::Owner;
 use crate::event_bus::{BusError, Event, EventBus};
 
 /// Puts events on the bus, or only logs them if there is none, as on a laptop without a bus.
@@ -40,7 +41,10 @@ impl Announcer {
 pub(super) fn due_events(number: &PoolNumber) -> Vec<Event> {
     let event = |detail_type, at: Timestamp| Event {
         detail_type,
-        detail: json!({"country": number.country, "number": number.number, "at": at.as_second().to_string()}),
+        detail: with_tenant(
+            json!({"country": number.country, "number": number.number, "at": at.as_second().to_string()}),
+            number.owner,
+        ),
     };
     let lost = number.loss.unannounced_loss.map(|at| (at, "Number lost"));
     let found = number.loss.unannounced_return.map(|at| (at, "Number found"));
@@ -60,5 +64,13 @@ pub(super) fn conversation_event(conversation: &Conversation, side: Side, is_rot
     };
     let detail = json!({"conversation": conversation.id, "reference": reference, "side": side,
                         outcome: has_other.to_string(), "revision": conversation.revision.to_string()});
-    Event { detail_type, detail }
+    Event { detail_type, detail: with_tenant(detail, conversation.owner) }
+}
+
+/// Adds the tenant to the detail of an event, if there is one.
+pub(super) fn with_tenant(mut detail: Value, owner: Owner) -> Value {
+    if let Some(tenant) = owner.tenant() {
+        detail["tenant"] = tenant.as_str().into();
+    }
+    detail
 }

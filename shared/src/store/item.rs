@@ -200,6 +200,8 @@ pub(super) enum Key<'a> {
         person: &'a RealNumber,
         number: &'a VirtualNumber,
     },
+    /// The settings of a tenant, in one partition with those of the others, so that they can be listed.
+    TenantSettings(Tenant),
     /// The name of the table to which the journal belongs, in the journal.
     JournalOwner,
 }
@@ -274,6 +276,7 @@ impl Key<'_> {
             Key::Change(id) => (conversation_partition(id), CHANGE.to_owned()),
             Key::StandingPhone { phone, mask } => (phone_partition(phone), format!("{STANDING_PREFIX}{mask}")),
             Key::StandingChange(mask) => (format!("{STANDING_PREFIX}{mask}"), STANDING_CHANGE.to_owned()),
+            Key::TenantSettings(tenant) => (TENANT_PARTITION.to_owned(), format!("{TENANT_PREFIX}{tenant}")),
             Key::JournalOwner => (JOURNAL_OWNER.to_owned(), JOURNAL_OWNER.to_owned()),
             Key::PeakUsage(country, until) => {
                 (POOL_PARTITION.to_owned(), format!("{PEAK_USAGE_PREFIX}{country}#{until}"))
@@ -338,6 +341,7 @@ impl Key<'_> {
             Key::Change(_) => ItemKind::Change,
             Key::StandingPhone { .. } => ItemKind::StandingPhone,
             Key::StandingChange(_) => ItemKind::StandingChange,
+            Key::TenantSettings(_) => ItemKind::TenantSettings,
             Key::JournalOwner => ItemKind::JournalOwner,
         }
     }
@@ -370,6 +374,12 @@ pub(super) const POOL_PARTITION: &str = "POOL";
 
 /// Sort key of what lists ready numbers, and the beginning of its partition.
 const READY: &str = "READY";
+
+/// Partition of the settings of tenants.
+pub(super) const TENANT_PARTITION: &str = "TENANT";
+
+/// Prefix of the sort key of the settings of a tenant.
+pub(super) const TENANT_PREFIX: &str = "TENANT#";
 
 /// Partition of the open orders.
 pub(super) const ORDER_PARTITION: &str = "ORDER";
@@ -630,6 +640,7 @@ mod tests {
             Key::Change(id),
             Key::StandingPhone { phone: caller, mask: number },
             Key::StandingChange(number),
+            Key::TenantSettings(Tenant::try_from("acme").unwrap()),
             Key::JournalOwner,
         ];
         for key in others.into_iter().chain(work).chain(scans) {

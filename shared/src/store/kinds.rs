@@ -115,6 +115,8 @@ kinds! {
     StandingChange = "a change of a standing mask",
     /// The last change of an opt-out, in the journal.
     OptOutChange = "a change of an opt-out",
+    /// The settings of a tenant.
+    TenantSettings = "the settings of a tenant",
     /// The name of the table to which the journal belongs.
     JournalOwner = "the name of the journal's table",
 }
@@ -197,6 +199,7 @@ impl ItemKind {
             ("EXPLAINED", "TO") => Self::Explanation,
             ("EXPLAINED", "DAY") => Self::ExplanationsOfDay,
             ("HEALTH", "NUMBER") => Self::NumberHealth,
+            ("TENANT", "TENANT") => Self::TenantSettings,
             ("PACE", "TURNS") => Self::PaceTurns,
             ("PACE", "SHARE") => Self::PaceShare,
             _ => return None,

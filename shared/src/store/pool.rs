@@ -83,6 +83,11 @@ impl Ledger {
         self.pools_of(owner).map(|pool| self.counts(pool).monthly_cost).sum()
     }
 
+    /// Returns the number of numbers of an owner for which the account pays, or is about to.
+    pub fn paid_by(&self, owner: Owner) -> usize {
+        self.pools_of(owner).map(|pool| self.counts(pool).paid()).sum()
+    }
+
     /// Returns the number of numbers in a country for which the account pays, or is about to, whoever has them.
     pub fn paid_in(&self, country: Country) -> usize {
         self.counts.iter().filter(|(pool, _)| pool.country == country).map(|(_, counts)| counts.paid()).sum()

@@ -29,6 +29,7 @@ use crate::domain::safety_key::SafetyPresses;
 use crate::domain::side::{Side, WhoDials};
 use crate::domain::sliding_end::SlidingEnd;
 use crate::domain::tenant::Owner;
+use crate::domain::tenant_settings::TenantSettings;
 use crate::domain::text::{Label, Reference};
 use crate::domain::text_masking::TextMasking;
 use crate::domain::usage::UsageLimits;
@@ -78,6 +79,8 @@ pub struct NewConversation {
     pub late: LateCare,
     /// Limits of all its calls together.
     pub usage_limits: UsageLimits,
+    /// The limits in place of those that neither it nor its tenant has.
+    pub usual_limits: UsageLimits,
     /// The issuer of PINs for the participants who dial, if they get some.
     pub pins: Option<PinIssuer>,
     /// True to text the participants who dial.
@@ -230,13 +233,14 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         let numbers = [SideNumbers::read(a, Side::A)?, SideNumbers::read(b, Side::B)?];
         let real = numbers.each_ref().map(SideNumbers::real);
         let free = self.free_numbers(&new);
-        let (remembered, snapshot) = tokio::join!(self.remembered(request.as_ref()), free.snapshot(&real));
+        let (remembered, snapshot, settings) =
+            tokio::join!(self.remembered(request.as_ref()), free.snapshot(&real), self.settings_of(new.owner));
         // A replay does not ask the carrier.
         if let Some(remembered) = remembered? {
             return self.replay(remembered, new.card_links.as_ref(), deadline).await;
         }
         check_distinct(&real)?;
-        let snapshot = snapshot?;
+        let (new, snapshot) = (with_settings(new, settings?), snapshot?);
         let verified = self.verify(new.owner, &numbers, &snapshot).await?;
         // On the heap, because it is large and the stack of a thread is not.
         let stored = Box::pin(self.store_with_free_numbers(&new, &verified, snapshot, request.as_ref())).await?;
@@ -247,6 +251,14 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         let run = if request.is_some() { Run::First } else { Run::Only };
         let conversation = self.notify(conversation, run, new.card_links.as_ref(), deadline).await;
         Ok(Created { conversation, is_replay: false })
+    }
+
+    /// Returns the settings of a tenant. The deployment itself has none in the table.
+    async fn settings_of(&self, owner: Owner) -> Result<Option<TenantSettings>, StoreError> {
+        match owner {
+            Owner::Deployment => Ok(None),
+            Owner::Tenant(tenant) => Box::pin(self.store.tenant_settings(tenant)).await,
+        }
     }
 
     /// Returns the result of the same request, if it was sent before. Refuses a different request with the same idempotency
@@ -351,6 +363,17 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         conversation.set_decision(new.decision.clone());
         conversation
     }
+}
+
+/// Returns a new conversation with what the settings of its tenant, or else those of the deployment, have in place of what it lacks.
+fn with_settings(new: NewConversation, settings: Option<TenantSettings>) -> NewConversation {
+    let limits = settings.as_ref().map(|settings| settings.usage_limits).unwrap_or_default();
+    let usage_limits = new.usage_limits.or(limits).or(new.usual_limits);
+    let late = match &settings {
+        Some(settings) => settings.late_care(new.late),
+        None => new.late,
+    };
+    NewConversation { usage_limits, late, ..new }
 }
 
 /// Returns the further phones of a new participant.

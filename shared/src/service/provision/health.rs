@@ -12,6 +12,7 @@ use crate::domain::network::Network;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::pool::{NumberState, PoolNumber};
 use crate::event_bus::Event;
+use crate::service::announce::with_tenant;
 use crate::store::StoreError;
 
 /// The numbers that fall off.
@@ -74,6 +75,7 @@ impl Provisioner {
         let detail = json!({"country": number.country, "number": number.number, "at": now.as_second().to_string(),
                             "calls": health.all.calls.to_string(), "answered": health.all.answered.to_string(),
                             "networks": networks});
+        let detail = with_tenant(detail, number.owner);
         if let Err(error) = self.announcer.send(&[Event { detail_type: "Number unhealthy", detail }]).await {
             let number = &number.number;
             tracing::error!(%number, cause = %error, schedule_failures = 1u64, "an event was not sent; the next run sends it");

@@ -25,7 +25,8 @@ use crate::clock::{SharedClock, whole_second};
 use crate::config::{ConfigError, Environment};
 use crate::domain::order::OpenOrder;
 use crate::domain::pool::{LossNotes, NumberState, PoolNumber, Work};
-use crate::domain::tenant::Pool;
+use crate::domain::tenant::{Owner, Pool};
+use crate::domain::tenant_settings::{NoMore, TenantSettings};
 use crate::retry;
 use crate::service::announce::Announcer;
 use crate::store::{RentError, Store, StoreError, WORK_PAGE};
@@ -202,9 +203,10 @@ impl Provisioner {
         done: &mut Provisioned,
     ) -> Result<Option<Shortfall>, StoreError> {
         let mut offers = SearchCursor::new(&self.numbers, &order.search);
+        let settings = self.settings_of(order.owner).await?;
         let mut refused = Vec::new();
         loop {
-            let number = match self.store_next(order, open, &mut offers, deadline).await? {
+            let number = match self.store_next(order, open, (&mut offers, settings.as_ref()), deadline).await? {
                 NextNumber::Stored(number) => number,
                 NextNumber::Enough => return Ok(None),
                 // The last refusal is the better explanation.
@@ -234,7 +236,7 @@ impl Provisioner {
         &self,
         order: &Order,
         open: Option<&OpenOrder>,
-        offers: &mut SearchCursor<'_>,
+        (offers, settings): (&mut SearchCursor<'_>, Option<&TenantSettings>),
         deadline: Option<Timestamp>,
     ) -> Result<NextNumber, StoreError> {
         let mut races = 0;
@@ -254,6 +256,14 @@ impl Provisioner {
             };
             if self.monthly_budget.is_some_and(|budget| ledger.monthly_cost + offer.cost > budget) {
                 return Ok(NextNumber::Blocked(Shortfall::because(ShortfallReason::OverBudget)));
+            }
+            let (numbers, cost) = (ledger.paid_by(order.owner), ledger.monthly_cost_of(order.owner));
+            match settings.and_then(|settings| settings.refuses(numbers, cost, offer.cost)) {
+                Some(NoMore::Numbers) => return Ok(NextNumber::Blocked(Shortfall::because(ShortfallReason::AtCap))),
+                Some(NoMore::Budget) => {
+                    return Ok(NextNumber::Blocked(Shortfall::because(ShortfallReason::OverBudget)));
+                }
+                None => {}
             }
             // The search may have taken long.
             if self.out_of_time(deadline) {
@@ -275,6 +285,14 @@ impl Provisioner {
                 Err(RentError::Changed) => return Err(StoreError::Contended("the pool's ledger")),
                 Err(RentError::Store(error)) => return Err(error),
             }
+        }
+    }
+
+    /// Returns the settings of a tenant. If they cannot be read, nothing is bought for it.
+    async fn settings_of(&self, owner: Owner) -> Result<Option<TenantSettings>, StoreError> {
+        match owner {
+            Owner::Deployment => Ok(None),
+            Owner::Tenant(tenant) => self.store.tenant_settings(tenant).await,
         }
     }
 
