@@ -166,6 +166,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("DEFAULT_RECORDING", "announce"),
         ("DEFAULT_SAFETY_KEY", "on"),
         ("DEFAULT_TEXT_MASKING", "redact"),
+        ("QUIET_HOURS", "02:00-03:00 Europe/London"),
         ("KEEP_TEXTS", "on"),
         ("DEFAULT_LOST_PROPERTY", "on"),
         ("VONAGE_RECORDING_DOMAINS", "nexmo.com"),

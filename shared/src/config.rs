@@ -23,6 +23,7 @@ use crate::domain::pace::Pace;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::phone::dial_policy::DialPolicy;
 use crate::domain::pin::PinKey;
+use crate::domain::quiet_hours::UsualQuietHours;
 use crate::domain::retention::Retention;
 use crate::domain::support::SupportPhone;
 use crate::domain::text_masking::TextMasking;
@@ -71,7 +72,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 74] = {
+pub const VARIABLES: [Variable; 75] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -155,6 +156,9 @@ pub const VARIABLES: [Variable; 74] = {
         variable("DEFAULT_TEXT_MASKING", Parameter("DefaultTextMasking"), Value("off"),
             "Masking of phone numbers, e-mail addresses and links in the texts of a conversation that has no text_masking of its own: \
              off, redact or refuse"),
+        variable("QUIET_HOURS", Parameter("QuietHours"), Unset("none"),
+            "Hours in which your texts and the invitations of new conversations are not sent, such as 22:00-07:00 Europe/London. The \
+             time zone is that of the hours of the participant's phone, or else this one"),
         variable("KEEP_TEXTS", Parameter("KeepTexts"), Value("off"),
             "on keeps the words of the texts that are passed on, as long as their conversation, and shows them to your backend; \
              off stores them nowhere"),
@@ -455,6 +459,16 @@ impl Environment {
     /// Reads `KEEP_TEXTS`. True if it is on.
     pub fn keeps_texts(&self) -> Result<bool, ConfigError> {
         self.is_on("KEEP_TEXTS")
+    }
+
+    /// Reads `QUIET_HOURS`.
+    pub fn quiet_hours(&self) -> Result<Option<UsualQuietHours>, ConfigError> {
+        let Some(written) = self.optional("QUIET_HOURS") else { return Ok(None) };
+        let malformed = |_| {
+            let expected = "must be two times and a time zone, such as 22:00-07:00 Europe/London".to_owned();
+            ConfigError::Malformed { name: "QUIET_HOURS", expected }
+        };
+        UsualQuietHours::try_from(&*written).map(Some).map_err(malformed)
     }
 
     /// Reads `DEFAULT_TEXT_MASKING`.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, DecisionUrls, Durations, Environment, VonageConfig};
 use shared::domain::attempt::Attempt;
@@ -24,6 +25,7 @@ use shared::domain::lifetime::Lifetime;
 use shared::domain::missed_calls::MissedCalls;
 use shared::domain::phone::{PhoneNumber, RealNumber};
 use shared::domain::pin::{PinIssuer, PinKey};
+use shared::domain::quiet_hours::UsualQuietHours;
 use shared::domain::side::WhoDials;
 use shared::domain::sliding_end::SlidingEnd;
 use shared::domain::tenant::Owner;
@@ -36,7 +38,7 @@ use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, ContactCardBody, FurtherPhoneBody, Object, Problem, RequestHasher};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
-use shared::service::create::{Creator, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT};
+use shared::service::create::{Creator, Invitations, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT};
 use shared::service::demand::DemandRecorder;
 use shared::service::pool_cache::PoolCache;
 use shared::service::verify_number::NumberVerifier;
@@ -60,6 +62,8 @@ pub struct CreateConversation {
     hasher: RequestHasher,
     card_key: CardKey,
     public_url: Option<String>,
+    /// The hours in which nobody is texted.
+    quiet_hours: Option<UsualQuietHours>,
 }
 
 /// The usual settings of a conversation. They hold where a request says nothing.
@@ -135,6 +139,9 @@ struct ConversationBody {
     pin_remembers_phones: bool,
     #[serde(default = "yes")]
     notify: bool,
+    /// Null for text messages at any hour.
+    #[serde(default, deserialize_with = "http::given")]
+    quiet_hours: Option<Option<IgnoredAny>>,
     #[serde(default)]
     reference: Option<Reference>,
 }
@@ -190,6 +197,7 @@ impl HttpFunction for CreateConversation {
             hasher: RequestHasher::new(&env.hash_key()?),
             card_key: CardKey::new(&env.hash_key()?.0),
             public_url: env.public_url()?,
+            quiet_hours: env.quiet_hours()?,
         })
     }
 
@@ -221,9 +229,10 @@ impl HttpFunction for CreateConversation {
         let links = http::card_links(self.public_url.as_deref(), &request, &self.card_key);
         if let Some(cards) = new.contact_card.take() {
             new.contact_card = Some(cards.or_brand(self.creator.words.brand()));
-            new.card_links.clone_from(&links);
+            new.invitations.card_links.clone_from(&links);
         }
         new.usual_limits = self.usage_limits;
+        new.invitations.quiet_hours.clone_from(&self.quiet_hours);
         let may_come_again = self.hasher.idempotent_request(&request)?;
         let deadline = deadline::of_work(&request, self.creator.clock.now());
         let created = self.creator.create(new, may_come_again, deadline).await?;
@@ -283,6 +292,7 @@ impl ConversationBody {
     }
 
     fn into_order(self, usual: Usual, pin_key: Option<&PinKey>, now: Timestamp) -> Result<NewConversation, Problem> {
+        let at_any_hour = self.texts_at_any_hour()?;
         let sliding_end = self.sliding_end(now)?;
         let (pins, late) = (self.pins(pin_key)?, self.late_care(usual.lost_property)?);
         let Usual { durations, handling: usual_handling, text_masking, .. } = usual;
@@ -336,7 +346,7 @@ impl ConversationBody {
             handling,
             text_masking: self.text_masking.unwrap_or(text_masking),
             contact_card: self.contact_card.map(|Object(cards)| cards.try_into()).transpose()?,
-            card_links: None,
+            invitations: Invitations { at_any_hour, ..Invitations::default() },
             decision: self.decision.map(|Object(decision)| decision),
             late,
             usage_limits: UsageLimits {
@@ -350,6 +360,15 @@ impl ConversationBody {
             notify: self.notify,
             reference: self.reference,
         })
+    }
+
+    /// True if the text messages are sent in the quiet hours of the deployment too.
+    fn texts_at_any_hour(&self) -> Result<bool, Problem> {
+        match self.quiet_hours {
+            None => Ok(false),
+            Some(None) => Ok(true),
+            Some(Some(_)) => Err(Problem::invalid("quiet_hours", "Must be null here. QUIET_HOURS has the hours.")),
+        }
     }
 
     /// Reads the rule by which the end slides.

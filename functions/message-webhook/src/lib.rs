@@ -9,6 +9,7 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig, VonageConfig};
 use shared::domain::pin::PinKey;
+use shared::domain::quiet_hours::UsualQuietHours;
 use shared::domain::relayed_text::PartFate;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, MessageVerifier, Problem, RequestHasher};
@@ -29,6 +30,7 @@ pub struct MessageWebhook {
     relay: TextRelay,
     verifier: MessageVerifier,
     hasher: RequestHasher,
+    quiet_hours: Option<UsualQuietHours>,
     clock: SharedClock,
 }
 
@@ -48,7 +50,8 @@ impl HttpFunction for MessageWebhook {
             clock: clock.clone(),
         };
         let verifier = MessageVerifier::new(&SignatureConfig::from_environment(env)?);
-        Ok(Self { relay, verifier, hasher: RequestHasher::new(&env.hash_key()?), clock })
+        let hasher = RequestHasher::new(&env.hash_key()?);
+        Ok(Self { relay, verifier, hasher, quiet_hours: env.quiet_hours()?, clock })
     }
 
     async fn warm_up(&self) {
@@ -58,7 +61,7 @@ impl HttpFunction for MessageWebhook {
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         // Only the route of the backend, which API Gateway lets nobody else use, has parameters in its path.
         if request.path_parameters_ref().is_some_and(|parameters| parameters.first("id").is_some()) {
-            return write::write(&self.relay, &self.hasher, &request, log).await;
+            return write::write(&self.relay, self.quiet_hours.as_ref(), &self.hasher, &request, log).await;
         }
         let done = Ok(http::empty(StatusCode::OK));
         let Some(fields) = self.verifier.signed_fields(&request, self.clock.now())? else {

@@ -4,7 +4,7 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
 use shared::domain::backend_text::TextWords;
-use shared::domain::quiet_hours::QuietHours;
+use shared::domain::quiet_hours::{QuietHours, UsualQuietHours};
 use shared::edge::http::{self, Object, Problem, RequestHasher, SideBody};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::TextView;
@@ -16,13 +16,15 @@ use shared::service::write_text::{TextOrder, TextWriter, Written};
 struct TextBody {
     to: SideBody,
     text: String,
-    #[serde(default)]
-    quiet_hours: Option<Object<QuietHours>>,
+    /// With null it is sent at any hour.
+    #[serde(default, deserialize_with = "http::given")]
+    quiet_hours: Option<Option<Object<QuietHours>>>,
 }
 
 /// Writes the text of the request, once.
 pub async fn write(
     relay: &TextRelay,
+    usual_quiet_hours: Option<&UsualQuietHours>,
     hasher: &RequestHasher,
     request: &Request,
     log: &mut RequestLog,
@@ -39,7 +41,8 @@ pub async fn write(
         conversation: &conversation,
         to: to.into(),
         words: &words,
-        quiet_hours: quiet_hours.as_ref().map(|Object(hours)| hours),
+        quiet_hours: quiet_hours.as_ref().and_then(Option::as_ref).map(|Object(hours)| hours),
+        usual_quiet_hours: usual_quiet_hours.filter(|_| quiet_hours.is_none()),
         request: &may_come_again,
     };
     let Written { text, is_replay } = writer.write(&order).await?;

@@ -44,6 +44,7 @@ mod phones;
 mod pins;
 mod placed_calls;
 mod provision;
+mod quiet_hours;
 mod recorded_calls;
 mod recordings;
 mod requirements;

@@ -15,7 +15,7 @@ use shared::domain::sliding_end::SlidingEnd;
 use shared::domain::tenant::Owner;
 use shared::domain::text::Label;
 use shared::domain::usage::{MaxCount, UsageLimits};
-use shared::service::create::{NewConversation, NewParticipant};
+use shared::service::create::{Invitations, NewConversation, NewParticipant};
 use shared::service::update::{Change, HandlingChange, NewPhone};
 use shared::store::IdempotentRequest;
 
@@ -154,7 +154,7 @@ impl Case {
             handling: spec.handling,
             text_masking: shared::domain::text_masking::TextMasking::Off,
             contact_card: None,
-            card_links: None,
+            invitations: Invitations::default(),
             decision: None,
             late: LateCare { lost_property: spec.lost_property, ..LateCare::default() },
             usage_limits: UsageLimits {

@@ -24,7 +24,7 @@ use shared::domain::usage::UsageLimits;
 use shared::domain::words::Words;
 use shared::service::announce::Announcer;
 use shared::service::create::{
-    Created, CreationError, Creator, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT,
+    Created, CreationError, Creator, Invitations, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT,
 };
 use shared::service::demand::{DemandRecorder, Renting};
 use shared::service::heal::Healer;
@@ -254,7 +254,7 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
         late: LateCare::default(),
         sliding_end: None,
         contact_card: None,
-        card_links: None,
+        invitations: Invitations::default(),
         usage_limits: UsageLimits::default(),
         pins: None,
         notify: true,

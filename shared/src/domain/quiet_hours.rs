@@ -57,6 +57,33 @@ impl QuietHours {
     }
 }
 
+/// The quiet hours of a deployment, such as `22:00-07:00 Europe/London`.
+///
+/// They are in the time zone of the hours of a person's phone, or else in their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsualQuietHours(QuietHours);
+
+impl UsualQuietHours {
+    /// Returns their end, if `now` is in them. `theirs` are the hours of the person's phone.
+    pub fn end(&self, theirs: Option<&Hours>, now: Timestamp) -> Option<Timestamp> {
+        let of_them = QuietHours { zone: self.0.zone.clone().filter(|_| theirs.is_none()), ..self.0.clone() };
+        // Only their own zone can be wrong, and it was tried when they were read.
+        of_them.end(theirs, now).ok().flatten()
+    }
+}
+
+impl TryFrom<&str> for UsualQuietHours {
+    type Error = NotQuietHours;
+
+    fn try_from(text: &str) -> Result<Self, NotQuietHours> {
+        let (times, zone) = text.split_once(' ').ok_or(NotQuietHours::NoZone)?;
+        let (from, to) = times.split_once('-').ok_or(NotHours::Time)?;
+        let hours = QuietHours { from: from.to_owned(), to: to.to_owned(), zone: Some(zone.to_owned()) };
+        hours.end(None, Timestamp::UNIX_EPOCH)?;
+        Ok(Self(hours))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +119,22 @@ mod tests {
         let night = quiet("22:00", "07:00", None);
         assert_eq!(night.end(Some(&hours), at("2026-11-30T06:00:00Z")), Ok(Some(at("2026-11-30T12:00:00Z"))));
         assert_eq!(night.end(None, at("2026-11-30T06:00:00Z")), Err(NotQuietHours::NoZone));
+    }
+
+    #[test]
+    fn hours_of_a_deployment_are_in_the_zone_of_the_phone_or_their_own() {
+        let usual = UsualQuietHours::try_from("22:00-07:00 Europe/Berlin").unwrap();
+        let hours = serde_json::json!({"days": ["mon"], "from": "09:00", "to": "17:00", "zone": "America/New_York"});
+        let NewHours(hours) = serde_json::from_value(hours).unwrap();
+        let night_in_berlin = at("2026-11-30T22:00:00Z");
+        assert_eq!(usual.end(None, night_in_berlin), Some(at("2026-12-01T06:00:00Z")));
+        assert_eq!(usual.end(Some(&hours), night_in_berlin), None, "five in the afternoon there");
+        assert_eq!(usual.end(Some(&hours), at("2026-12-01T06:00:00Z")), Some(at("2026-12-01T12:00:00Z")));
+        for wrong in
+            ["", "22:00-07:00", "22:00 Europe/Berlin", "22:00-25:00 UTC", "22:00-07:00 Mars", "07:00-07:00 UTC"]
+        {
+            assert!(UsualQuietHours::try_from(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

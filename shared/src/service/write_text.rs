@@ -9,7 +9,7 @@ use crate::clock::SharedClock;
 use crate::domain::backend_text::TextWords;
 use crate::domain::conversation::Conversation;
 use crate::domain::phone::{RealNumber, VirtualNumber};
-use crate::domain::quiet_hours::{NotQuietHours, QuietHours};
+use crate::domain::quiet_hours::{NotQuietHours, QuietHours, UsualQuietHours};
 use crate::domain::relayed_text::{RelayedText, TextReference};
 use crate::domain::side::Side;
 use crate::domain::text_message;
@@ -43,8 +43,10 @@ pub struct TextOrder<'a> {
     pub to: Side,
     /// The words.
     pub words: &'a TextWords,
-    /// The hours in which it is not sent.
+    /// The hours in which it is not sent, if the request names some.
     pub quiet_hours: Option<&'a QuietHours>,
+    /// Those of the deployment, for a request that says nothing about them.
+    pub usual_quiet_hours: Option<&'a UsualQuietHours>,
     /// The request, which may come again.
     pub request: &'a IdempotentRequest,
 }
@@ -104,10 +106,12 @@ impl TextWriter<'_> {
             return Err(WriteError::Ended);
         }
         let participant = order.conversation.participant(order.to);
-        if let Some(quiet_hours) = order.quiet_hours {
-            let end = quiet_hours.end(participant.hours.as_ref(), now).map_err(WriteError::NotQuietHours)?;
-            end.map_or(Ok(()), |end| Err(WriteError::Quiet(end)))?;
-        }
+        let theirs = participant.hours.as_ref();
+        let quiet_until = match order.quiet_hours {
+            Some(own) => own.end(theirs, now).map_err(WriteError::NotQuietHours)?,
+            None => order.usual_quiet_hours.and_then(|usual| usual.end(theirs, now)),
+        };
+        quiet_until.map_or(Ok(()), |end| Err(WriteError::Quiet(end)))?;
         let words = order.words.as_str();
         let segments = u32::try_from(text_message::parts(words)).unwrap_or(u32::MAX);
         let kept = self.keeps_words.then(|| words.to_owned().into());

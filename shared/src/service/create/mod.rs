@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use self::texts::Invitations;
 use self::texts::Run;
 use crate::clock::{SharedClock, whole_second};
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
-use crate::domain::card_link::CardLinks;
 use crate::domain::choice::NoFreeNumber;
 use crate::domain::contact_card::ContactCards;
 use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, Participant};
@@ -73,8 +73,8 @@ pub struct NewConversation {
     pub decision: Option<DecisionUrl>,
     /// The names in its contact cards.
     pub contact_card: Option<ContactCards>,
-    /// The links to contact cards, for text messages that name them.
-    pub card_links: Option<CardLinks>,
+    /// The text messages to its participants.
+    pub invitations: Invitations,
     /// The care for its late callers.
     pub late: LateCare,
     /// Limits of all its calls together.
@@ -237,7 +237,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             tokio::join!(self.remembered(request.as_ref()), free.snapshot(&real), self.settings_of(new.owner));
         // A replay does not ask the carrier.
         if let Some(remembered) = remembered? {
-            return self.replay(remembered, new.card_links.as_ref(), deadline).await;
+            return self.replay(remembered, &new.invitations, deadline).await;
         }
         check_distinct(&real)?;
         let (new, snapshot) = (with_settings(new, settings?), snapshot?);
@@ -246,10 +246,10 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         let stored = Box::pin(self.store_with_free_numbers(&new, &verified, snapshot, request.as_ref())).await?;
         let Some(conversation) = stored else {
             let remembered = self.remembered(request.as_ref()).await?.ok_or(CreationError::Contended)?;
-            return self.replay(remembered, new.card_links.as_ref(), deadline).await;
+            return self.replay(remembered, &new.invitations, deadline).await;
         };
         let run = if request.is_some() { Run::First } else { Run::Only };
-        let conversation = self.notify(conversation, run, new.card_links.as_ref(), deadline).await;
+        let conversation = self.notify(conversation, run, &new.invitations, deadline).await;
         Ok(Created { conversation, is_replay: false })
     }
 
@@ -278,7 +278,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     async fn replay(
         &self,
         remembered: RememberedRequest,
-        cards: Option<&CardLinks>,
+        invitations: &Invitations,
         deadline: Option<Timestamp>,
     ) -> Result<Created, CreationError> {
         let now = self.clock.now();
@@ -286,7 +286,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         // It was erased, or its retention, which may be shorter than a day, is over.
         let conversation = conversation.ok_or(CreationError::Erased)?;
         let conversation = if conversation.is_active(now) {
-            self.notify(conversation, Run::Replay, cards, deadline).await
+            self.notify(conversation, Run::Replay, invitations, deadline).await
         } else {
             conversation
         };

@@ -9,6 +9,7 @@ use super::Creator;
 use crate::domain::card_link::CardLinks;
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::{Conversation, Notification, Recipient, SidePhone};
+use crate::domain::quiet_hours::UsualQuietHours;
 use crate::domain::side::Side;
 use crate::domain::words::sentence::Text;
 use crate::domain::words::{Speech, Words};
@@ -19,6 +20,17 @@ use crate::vonage::sms::TextSender;
 
 /// Time for recording the outcome of text messages.
 pub(in crate::service) const TIME_TO_RECORD: Duration = Duration::from_secs(2);
+
+/// The text messages to the participants of a new conversation.
+#[derive(Debug, Clone, Default)]
+pub struct Invitations {
+    /// The links to contact cards that they name.
+    pub card_links: Option<CardLinks>,
+    /// The hours of the deployment in which they are not sent.
+    pub quiet_hours: Option<UsualQuietHours>,
+    /// True if they are sent in these hours too.
+    pub at_any_hour: bool,
+}
 
 /// A run of a request for a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,19 +46,23 @@ pub(super) enum Run {
 impl<L: NumberLookup, T: TextSender> Creator<L, T> {
     /// Sends the text messages that are pending or failed, and records their outcome. If the request may come again, they are
     /// claimed first, so that no two runs send the same text message. People who want no texts from their number get none: a new
-    /// conversation knows them, and for a `replay` they are read. None is started that `deadline` might cut off, because
+    /// conversation knows them, and for a `replay` they are read. In quiet hours they stay pending. None is started that `deadline` might cut off, because
     /// its outcome would be unknown; it stays pending.
     pub(super) async fn notify(
         &self,
         mut conversation: Conversation,
         run: Run,
-        cards: Option<&CardLinks>,
+        invitations: &Invitations,
         deadline: Option<Timestamp>,
     ) -> Conversation {
         let due_of = |side| conversation.recipients(side, Notification::needs_sending);
         let mut due: Vec<Recipient> = conversation.direction.sides().flat_map(due_of).collect();
         if run != Run::Replay {
             due.retain(|to| *conversation.notification(*to) == Notification::Pending);
+        }
+        let now = self.clock.now();
+        if let Some(quiet_hours) = invitations.quiet_hours.as_ref().filter(|_| !invitations.at_any_hour) {
+            due.retain(|to| quiet_hours.end(conversation.phone_of(*to).hours, now).is_none());
         }
         if due.is_empty() {
             return conversation;
@@ -74,7 +90,8 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                 }
             }
         }
-        let outcomes = join_all(due.iter().map(|to| self.text(&conversation, *to, cards))).await;
+        let outcomes =
+            join_all(due.iter().map(|to| self.text(&conversation, *to, invitations.card_links.as_ref()))).await;
         let mut texts = Vec::new();
         for (to, outcome) in due.iter().zip(outcomes) {
             texts.extend(records(&outcome));
