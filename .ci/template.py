@@ -202,12 +202,15 @@ def private_keys(resources):
 
 # A secret without a private key must not fail a deployment that does not need one.
 asked = {"CreateConversation", "UpdateConversation"}
-holders = asked | {"ControlCall", "KeepRecordings"}
+texting = {"CreateConversation", "EventWebhook", "KeepRecordings", "MessageWebhook", "ProvisionNumbers"}
+holders = asked | texting | {"ControlCall"}
 expect(private_keys(iam) == {name: "" for name in holders}, private_keys(iam))
 for judge in ("number-insight", "numbering-plan"):
     expect(private_keys(deployed(NumberLookup=judge)[0]) == private_keys(iam), judge)
 signing = private_keys(deployed(NumberLookup="identity-insights")[0])
 expect({name for name, key in signing.items() if ":private_key:" in str(key)} == asked, signing)
+by_messages = private_keys(deployed(TextsBy="messages-api")[0])
+expect({name for name, key in by_messages.items() if ":private_key:" in str(key)} == texting, by_messages)
 controlling = private_keys(deployed(CallControl="on")[0])
 expect({name for name, key in controlling.items() if ":private_key:" in str(key)} == {"ControlCall"}, controlling)
 deciding = {name: one.get("Properties", {}).get("Environment", {}).get("Variables", {}) for name, one in deployed(Decisions="on")[0].items()}

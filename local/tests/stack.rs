@@ -167,6 +167,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("DEFAULT_SAFETY_KEY", "on"),
         ("DEFAULT_TEXT_MASKING", "redact"),
         ("QUIET_HOURS", "02:00-03:00 Europe/London"),
+        ("TEXTS_BY", "messages-api"),
         ("KEEP_TEXTS", "on"),
         ("DEFAULT_LOST_PROPERTY", "on"),
         ("VONAGE_RECORDING_DOMAINS", "nexmo.com"),

@@ -51,6 +51,9 @@ async function messages(vonage, from) {
   assert.equal(sent.messages[0].status, "0");
   const inbox = await simulator("GET", `messages?to=${RIDER}`);
   assert.equal(inbox.messages[0].from, from);
+  const message = { to: RIDER, from, text: "Your driver calls.", messageType: "text", channel: "sms", clientRef: "ride-42" };
+  const { messageUUID } = await vonage.messages.send(message);
+  assert.equal((await simulator("GET", `messages?to=${RIDER}`)).messages[1].message_id, messageUUID);
 }
 
 async function voice(vonage, stranger, from) {

@@ -39,6 +39,7 @@ from vonage_identity_insights.errors import IdentityInsightsError
 from vonage_identity_insights.requests import EmptyInsight, IdentityInsightsRequest, InsightsRequest
 from vonage_number_insight import BasicInsightRequest
 from vonage_number_insight.errors import NumberInsightError
+from vonage_messages.models import Sms, SmsOptions
 from vonage_numbers import (
     ListOwnedNumbersFilter,
     NumberParams,
@@ -156,6 +157,18 @@ def messages(vonage):
     assert vonage.sms.send(unicode).message_count == "1"
     to_america = SmsMessage(to="12125550100", from_="Maskline", text="Hi")
     assert "15" in refused(SmsError, vonage.sms.send, to_america)
+
+
+def messages_api(vonage, base):
+    fields = {"to": "447700900001", "from_": "447451000001"}
+    options = SmsOptions(encoding_type="auto")
+    sent = vonage.messages.send(Sms(text="Your rider calls. 🚕", sms=options, client_ref="ride-42", ttl=90, **fields))
+    assert len(sent.message_uuid) == 36
+    inbox = requests.get(f"{base}/simulator/messages?to=447700900001", timeout=10).json()["messages"]
+    assert (inbox[-1]["message_id"], inbox[-1]["text"]) == (sent.message_uuid, "Your rider calls. 🚕")
+    # The library allows 3,200 characters, and Vonage's API 1,000.
+    assert "1150" in refused(HttpRequestError, vonage.messages.send, Sms(text="a" * 1001, **fields))
+    assert "1120" in refused(HttpRequestError, vonage.messages.send, Sms(text="Hi", to="12025550100", from_="Maskline"))
 
 
 def order(ncco):
@@ -322,6 +335,7 @@ def main(base, key="abcd1234", secret="not-a-real-secret", application="aaaaaaaa
     # Clients of their own: after a JSON request the library labels all its later forms as JSON too.
     signer = {"application_id": application, "private_key": PRIVATE_KEY.read_text()}
     another = signer | {"application_id": "another"}
+    messages_api(client(base, key, secret, **signer), base)
     identity(client(base, key, secret, **signer), client(base, key, secret, **another))
     voice(client(base, key, secret, **signer), client(base, key, secret, **another), base)
     message_webhooks(client(base, key, secret), vonage, base)

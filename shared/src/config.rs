@@ -72,7 +72,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 75] = {
+pub const VARIABLES: [Variable; 76] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -159,6 +159,8 @@ pub const VARIABLES: [Variable; 75] = {
         variable("QUIET_HOURS", Parameter("QuietHours"), Unset("none"),
             "Hours in which your texts and the invitations of new conversations are not sent, such as 22:00-07:00 Europe/London. The \
              time zone is that of the hours of the participant's phone, or else this one"),
+        variable("TEXTS_BY", Parameter("TextsBy"), Value("sms-api"),
+            "Vonage's API that sends texts: sms-api, or messages-api, which needs `private_key` in the secret"),
         variable("KEEP_TEXTS", Parameter("KeepTexts"), Value("off"),
             "on keeps the words of the texts that are passed on, as long as their conversation, and shows them to your backend; \
              off stores them nowhere"),
@@ -210,8 +212,9 @@ pub const VARIABLES: [Variable; 75] = {
         variable("WHEN_LOOKUP_FAILS", Parameter("WhenLookupFails"), Value("accept"),
             "Fate of a phone number about which Vonage gives no verdict: accept takes it if the numbering plan holds it \
              valid, refuse refuses it"),
-        variable("VONAGE_PRIVATE_KEY", Secret("private_key"), Unset("required with `NUMBER_LOOKUP=identity-insights`, `CALL_CONTROL=on` and `RECORDING_DAYS`"),
-            "Private key of the Voice application, RSA in PEM, which signs the requests to Identity Insights, about running calls and for recordings"),
+        variable("VONAGE_PRIVATE_KEY", Secret("private_key"), Unset("required with `NUMBER_LOOKUP=identity-insights`, `CALL_CONTROL=on`, `RECORDING_DAYS` and `TEXTS_BY=messages-api`"),
+            "Private key of the Voice application, RSA in PEM, which signs the requests to Identity Insights and the Messages API, about \
+             running calls and for recordings"),
         variable("CALLABLE_COUNTRIES", Parameter("CallableCountries"), Unset("the countries of the pool's calling codes"),
             "Countries whose phone numbers participants may have, such as GB,US; * allows all countries, at any price"),
         variable("FALLBACK_COUNTRIES", Parameter("FallbackCountries"), Unset("no other country"),
@@ -321,6 +324,15 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
         Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
+}
+
+/// Vonage's API that sends texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextsBy {
+    /// The SMS API, with the credentials of the account.
+    SmsApi,
+    /// The Messages API, with the application's key.
+    MessagesApi,
 }
 
 /// Durations of calls and quarantines that apply unless a conversation has its own.
@@ -454,6 +466,17 @@ impl Environment {
     /// Reads `DEFAULT_LOST_PROPERTY`. True if it is on.
     pub fn cares_for_lost_property(&self) -> Result<bool, ConfigError> {
         self.is_on("DEFAULT_LOST_PROPERTY")
+    }
+
+    /// Reads `TEXTS_BY`.
+    pub fn texts_by(&self) -> Result<TextsBy, ConfigError> {
+        match self.required("TEXTS_BY")?.as_str() {
+            "sms-api" => Ok(TextsBy::SmsApi),
+            "messages-api" => Ok(TextsBy::MessagesApi),
+            _ => {
+                Err(ConfigError::Malformed { name: "TEXTS_BY", expected: "must be sms-api or messages-api".to_owned() })
+            }
+        }
     }
 
     /// Reads `KEEP_TEXTS`. True if it is on.

@@ -45,11 +45,11 @@ use shared::service::verify_number::NumberVerifier;
 use shared::store::Store;
 use shared::vonage::Vonage;
 use shared::vonage::carrier_lookup::CarrierLookup;
-use shared::vonage::sms::SmsApi;
+use shared::vonage::texts::Texts;
 
 /// The function that creates conversations.
 pub struct CreateConversation {
-    creator: Creator<CarrierLookup, SmsApi>,
+    creator: Creator<CarrierLookup, Texts>,
     usual: Usual,
     /// Limits of a conversation that has none of its own.
     usage_limits: UsageLimits,
@@ -176,7 +176,7 @@ impl HttpFunction for CreateConversation {
                 text_time_limit: vonage.time_limit(),
                 store,
                 verifier: NumberVerifier::from_environment(env, &vonage, clock.clone())?,
-                texts: SmsApi(vonage),
+                texts: Texts::from_environment(env, vonage, clock.clone())?,
                 words: env.words()?,
                 clock,
                 fallback: env.countries("FALLBACK_COUNTRIES")?,

@@ -31,7 +31,7 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::backend::Backend;
 use shared::clock::SharedClock;
-use shared::config::{ConfigError, Environment, SignatureConfig, VonageConfig};
+use shared::config::{ConfigError, Environment, SignatureConfig};
 use shared::domain::attempt::Attempt;
 use shared::domain::call::{Direction, LegEvent, Status};
 use shared::domain::conversation::ConversationId;
@@ -59,12 +59,12 @@ use shared::vonage::call_urls::StepKind;
 use shared::vonage::event::{Event, LegKey};
 use shared::vonage::ncco::Ncco;
 use shared::vonage::signature::WebhookVerifier;
-use shared::vonage::sms::SmsOnDemand;
+use shared::vonage::texts::TextsOnDemand;
 
 /// The event webhook.
 pub struct EventWebhook {
     store: Store,
-    steps: CallSteps<SmsOnDemand>,
+    steps: CallSteps<TextsOnDemand>,
     keeper: Option<AsyncFunction>,
     /// None if nobody is asked for a PIN.
     pins: Option<PinCalls>,
@@ -166,7 +166,7 @@ impl EventWebhook {
         let store = store.with_journal(env)?;
         let signatures = SignatureConfig::from_environment(env)?;
         let words = env.words()?;
-        let texts = SmsOnDemand::new(VonageConfig::from_environment(env)?);
+        let texts = TextsOnDemand::from_environment(env, clock.clone())?;
         let support = env.support_phone()?;
         let backend = Backend::from_environment(env)?;
         Ok(Self {

@@ -21,11 +21,11 @@ use shared::store::{Store, StoreError};
 use shared::vonage::Vonage;
 use shared::vonage::application_token::ApplicationToken;
 use shared::vonage::recordings::RecordingsApi;
-use shared::vonage::sms::SmsApi;
+use shared::vonage::texts::Texts;
 
 /// The function that keeps recordings.
 pub struct KeepRecordings {
-    keeper: RecordingKeeper<SmsApi>,
+    keeper: RecordingKeeper<Texts>,
 }
 
 /// The event of an invocation for one recording.
@@ -50,7 +50,7 @@ impl HttpFunction for KeepRecordings {
                 files: RecordingFiles::from_environment(env)?.ok_or(ConfigError::Missing("RECORDINGS_BUCKET"))?,
                 vonage: api,
                 kept_for: kept_for.unwrap_or(SignedDuration::ZERO),
-                texts: SmsApi(vonage),
+                texts: Texts::from_environment(env, vonage, clock.clone())?,
                 bus: EventBus::from_environment(env)?,
                 words: env.words()?,
                 clock,

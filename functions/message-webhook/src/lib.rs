@@ -7,7 +7,7 @@
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
-use shared::config::{ConfigError, Environment, SignatureConfig, VonageConfig};
+use shared::config::{ConfigError, Environment, SignatureConfig};
 use shared::domain::pin::PinKey;
 use shared::domain::quiet_hours::UsualQuietHours;
 use shared::domain::relayed_text::PartFate;
@@ -21,7 +21,7 @@ use shared::service::slide_end::EndSlider;
 use shared::service::text_events::{Occasion, TextEvents};
 use shared::store::Store;
 use shared::vonage::message_event::{Fields, InboundText, NotAMessage, opt_out, receipt};
-use shared::vonage::sms::SmsOnDemand;
+use shared::vonage::texts::TextsOnDemand;
 
 mod write;
 
@@ -42,7 +42,7 @@ impl HttpFunction for MessageWebhook {
         let relay = TextRelay {
             slider: EndSlider { store: store.clone(), clock: clock.clone(), cache: PoolCache::default() },
             store,
-            texts: SmsOnDemand::new(VonageConfig::from_environment(env)?),
+            texts: TextsOnDemand::from_environment(env, clock.clone())?,
             events: TextEvents { bus: EventBus::from_environment(env)? },
             keeps_words: env.keeps_texts()?,
             words: env.words()?,

@@ -45,7 +45,7 @@ use shared::service::provision::{
 use shared::store::{Store, StoreError};
 use shared::vonage::Vonage;
 use shared::vonage::numbers::Search;
-use shared::vonage::sms::SmsApi;
+use shared::vonage::texts::Texts;
 
 use crate::page::{Cursor, PageQuery};
 use crate::view::{
@@ -55,7 +55,7 @@ use crate::view::{
 /// The function that provisions numbers.
 pub struct ProvisionNumbers {
     provisioner: Provisioner,
-    healer: Healer<SmsApi>,
+    healer: Healer<Texts>,
     headroom: Headroom,
     /// True if numbers that fall off are rotated.
     rotates_unhealthy: bool,
@@ -115,7 +115,7 @@ impl HttpFunction for ProvisionNumbers {
                 },
                 store: store.clone(),
                 text_time_limit: vonage.time_limit(),
-                texts: SmsApi(vonage.clone()),
+                texts: Texts::from_environment(env, vonage.clone(), clock.clone())?,
                 words: env.words()?,
                 clock: clock.clone(),
                 fallback: env.countries("FALLBACK_COUNTRIES")?,

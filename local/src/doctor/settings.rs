@@ -87,6 +87,7 @@ fn needs_key(environment: &Environment) -> Option<&'static str> {
     match () {
         () if is("CALL_CONTROL", "on") => Some("CALL_CONTROL=on"),
         () if is("NUMBER_LOOKUP", "identity-insights") => Some("NUMBER_LOOKUP=identity-insights"),
+        () if is("TEXTS_BY", "messages-api") => Some("TEXTS_BY=messages-api"),
         () if records => Some("RECORDING_DAYS"),
         () => None,
     }

@@ -26,7 +26,7 @@ pub use request::RequestFault;
 pub(crate) use request::{FailingService, apply};
 
 /// Vonage's endpoints, except the Application API, whose path contains the application's ID.
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 12] = [
     "/number/search",
     "/number/buy",
     "/number/update",
@@ -36,6 +36,7 @@ const PATHS: [&str; 11] = [
     "/identity-insights/v1/requests",
     "/ni/basic/json",
     "/sms/json",
+    "/v1/messages",
     "/v1/redact/transaction",
     "/v2/applications",
 ];

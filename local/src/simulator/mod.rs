@@ -20,6 +20,7 @@ mod insight;
 mod inventory;
 mod leg;
 mod message_webhook;
+mod messages;
 mod ncco;
 mod numbers;
 mod phones;
@@ -260,6 +261,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/identity-insights/v1/requests", post(identity::requests))
         .route("/ni/basic/json", get(insight::basic).post(insight::basic))
         .route("/sms/json", post(sms::send))
+        .route("/v1/messages", post(messages::send))
         .route("/v1/calls", get(rest::list).post(rest::create))
         .route("/v1/calls/{uuid}", get(rest::read).put(rest::modify))
         .route("/v1/calls/{uuid}/talk", put(rest::talk).delete(rest::stop_talk))

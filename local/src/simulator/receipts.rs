@@ -1,7 +1,7 @@
 //! Delivery receipts of sent texts, and the phones that have opted out of a number.
 //!
-//! Sources: Vonage SMS API 1.5.1, `delivery-receipt`; Vonage Messages API v1, `message-status`; Vonage, "Messaging opted-out
-//! numbers".
+//! Sources: Vonage SMS API 1.5.1, `delivery-receipt`; Vonage Messages API v1, `message-status`, with the codes of Vonage, "API Errors",
+//! Messages API; Vonage, "Messaging opted-out numbers".
 
 use std::collections::HashSet;
 
@@ -23,6 +23,24 @@ use crate::faults::{DeliveryFault, WebhookKind};
 /// The error code of a text to a phone that has opted out.
 const OPTED_OUT: &str = "9";
 
+/// The codes of the SMS API's receipts, and those with the same meaning in the Messages API.
+const CODES: [(&str, &str); 14] = [
+    ("1", "1330"),
+    ("2", "1180"),
+    ("3", "1190"),
+    ("4", "1050"),
+    ("5", "1200"),
+    ("6", "1210"),
+    ("7", "1220"),
+    ("8", "1230"),
+    ("9", "1240"),
+    ("10", "1040"),
+    ("11", "1250"),
+    ("12", "1260"),
+    ("14", "1280"),
+    ("15", "1290"),
+];
+
 /// A part of a sent text whose receipt is still to come.
 #[derive(Clone, Debug)]
 pub(super) struct SentPart {
@@ -33,6 +51,16 @@ pub(super) struct SentPart {
     pub(super) network: &'static str,
     pub(super) client_ref: Option<String>,
     pub(super) parts: usize,
+    pub(super) by: SentBy,
+}
+
+/// The API that sent a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SentBy {
+    /// Its receipts have the format that the account has as its default.
+    SmsApi,
+    /// Its receipts always have the format of this API.
+    MessagesApi,
 }
 
 /// Sent parts, and who has opted out of which sender.
@@ -113,8 +141,6 @@ pub(super) async fn release(State(simulator): Shared, bytes: Bytes) -> Result<Js
     let webhook = first.and_then(|first| Some((first.message_webhook("status_url")?, first.id)));
     let (webhook, application_id) =
         webhook.ok_or_else(|| Problem::bad_request("The application has no \"status_url\".".to_owned()))?;
-    let signing = release.signing.unwrap_or(release.format.usual_signing());
-    let webhook = MessageWebhook { webhook, format: release.format, signing, application_id };
     let mut reports = Vec::new();
     for part in taken(&simulator, &release) {
         let is_opted_out = simulator.receipts().is_opted_out(&part.to, &part.from);
@@ -123,7 +149,11 @@ pub(super) async fn release(State(simulator): Shared, bytes: Bytes) -> Result<Js
             false => (release.status.as_str(), release.err_code.as_str()),
         };
         let now = simulator.clock.now();
-        let body = match release.format {
+        let format = if part.by == SentBy::MessagesApi { Format::Messages } else { release.format };
+        let signing = release.signing.unwrap_or(format.usual_signing());
+        let (webhook, application_id) = (webhook.clone(), application_id.clone());
+        let webhook = MessageWebhook { webhook, format, signing, application_id };
+        let body = match format {
             Format::Messages => messages_body(&part, (status, code), now),
             _ => sms_body(&simulator.api_key, &part, (status, code), now),
         };
@@ -210,8 +240,9 @@ fn messages_body(part: &SentPart, (status, code): (&str, &str), now: Timestamp) 
         "sms": {"count_total": part.parts.to_string()},
     });
     if matches!(word, "undeliverable" | "rejected") {
-        body["error"] = json!({"type": "https://developer.vonage.com/api-errors/messages", "title": code,
-            "detail": "The message was not delivered.", "instance": part.message_id});
+        let code = CODES.iter().find(|(of_sms, _)| *of_sms == code).map_or(code, |(_, of_messages)| of_messages);
+        body["error"] = json!({"type": format!("https://developer.vonage.com/api-errors/messages#{code}"),
+            "title": code, "detail": "The message was not delivered.", "instance": part.message_id});
     }
     if let Some(client_ref) = &part.client_ref {
         body["client_ref"] = json!(client_ref);

@@ -65,7 +65,7 @@ pub(super) async fn transaction(State(simulator): Shared, Extension(request): Ex
         return (StatusCode::UNAUTHORIZED, Json(body)).into_response();
     }
     match redact(&simulator.records(), &request, simulator.clock.now()) {
-        Ok(("sms", id)) => simulator.inboxes().redact(&id),
+        Ok(("sms" | "messages", id)) => simulator.inboxes().redact(&id),
         Ok(_) => {}
         Err((status, kind, title, detail)) => {
             let kind = format!("https://developer.nexmo.com/api-errors{kind}");

@@ -14,7 +14,7 @@ use super::countries::{self, Country};
 use super::gsm::{self, Encoding};
 use super::leg::Direction;
 use super::phones::ReceivedMessage;
-use super::receipts::SentPart;
+use super::receipts::{SentBy, SentPart};
 use super::request::{Access, ApiRequest};
 use super::{Shared, Simulator};
 
@@ -118,7 +118,7 @@ fn content(
 fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
     let country = countries::prices_of(&message.recipient);
     let mut account = simulator.account();
-    if !may_send(&account, message) {
+    if !may_send(&account, &message.from, &message.recipient) {
         return vec![refused(("15", "Illegal Sender Address - rejected".to_owned()))];
     }
     let items: Vec<_> = (0..message.parts).map(|_| submit_part(&mut account, message, country)).collect();
@@ -137,6 +137,7 @@ fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
             network: country.network,
             client_ref: client_ref.clone(),
             parts: message.parts,
+            by: SentBy::SmsApi,
         });
     }
     // A phone shows a long text message only after all of its parts have arrived. One that has opted out gets nothing, and only
@@ -156,11 +157,10 @@ fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
 
 /// Checks the sender: a number of up to 15 digits, or up to 11 letters, digits and blanks. In the United States and
 /// Canada it must be a number of the account. Source: Vonage SMS API, "Sender ID".
-fn may_send(account: &Account, message: &Message) -> bool {
-    let from = message.from.as_str();
+pub(super) fn may_send(account: &Account, from: &str, recipient: &PhoneNumber) -> bool {
     let numeric = from.len() <= 15 && from.bytes().all(|byte| byte.is_ascii_digit());
     let alphanumeric = from.len() <= 11 && from.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ');
-    let region = countries::region_of(&message.recipient);
+    let region = countries::region_of(recipient);
     let own_number_needed = matches!(region.as_deref(), Some("US" | "CA"));
     let own = account.owned().iter().find(|number| number.offer.msisdn == from);
     let voice_only = own.is_some_and(|number| !number.offer.features.contains(&"SMS"));

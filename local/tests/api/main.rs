@@ -64,6 +64,7 @@ mod tenants;
 mod text_events;
 mod text_masking;
 mod texts;
+mod texts_by_messages;
 mod transactions;
 mod unreadable;
 mod update;

@@ -157,17 +157,22 @@ fn each_function_has_only_secrets_that_it_uses() {
                 "DECISION_SECRET",
                 "HASH_KEY",
                 "VONAGE_API_SECRET",
+                "VONAGE_PRIVATE_KEY",
                 "VONAGE_SIGNATURE_SECRET",
                 "VONAGE_SIGNATURE_SECRET_2",
             ],
-            "MessageWebhook" => {
-                &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_SIGNATURE_SECRET", "VONAGE_SIGNATURE_SECRET_2"]
-            }
+            "MessageWebhook" => &[
+                "HASH_KEY",
+                "VONAGE_API_SECRET",
+                "VONAGE_PRIVATE_KEY",
+                "VONAGE_SIGNATURE_SECRET",
+                "VONAGE_SIGNATURE_SECRET_2",
+            ],
             "FallbackWebhook" => &[],
             "GetConversation" => &["HASH_KEY"],
             "CreateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             "UpdateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
-            "KeepRecordings" => &["VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
+            "KeepRecordings" | "ProvisionNumbers" => &["VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             "ControlCall" => &["HASH_KEY", "VONAGE_PRIVATE_KEY"],
             _ => &["VONAGE_API_SECRET"],
         };
@@ -181,11 +186,13 @@ fn each_function_has_only_secrets_that_it_uses() {
             let reference = json!(reference.replace("MEMBER", &key));
             // Some secrets are read only by those who need them.
             let is_optional = ["VONAGE_PRIVATE_KEY", "DECISION_SECRET"].contains(&variable.as_str());
-            let condition = match name.as_str() {
-                "ControlCall" => "ControlsCalls",
-                "KeepRecordings" => "KeepsRecordings",
-                "EventWebhook" => "AsksBackend",
-                _ => "AsksIdentityInsights",
+            let condition = match (name.as_str(), variable.as_str()) {
+                ("ControlCall", _) => "ControlsCalls",
+                ("KeepRecordings", _) => "RecordingsNeedKey",
+                (_, "DECISION_SECRET") => "AsksBackend",
+                ("CreateConversation", _) => "CreationNeedsKey",
+                ("UpdateConversation", _) => "AsksIdentityInsights",
+                _ => "TextsByMessagesApi",
             };
             let expected = if is_optional { json!([condition, reference, ""]) } else { reference };
             assert_eq!(*value, expected, "{name}");

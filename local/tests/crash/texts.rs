@@ -67,8 +67,17 @@ async fn is_known(laptop: &Laptop, conversation: &str, phone: &str) -> usize {
 
 #[tokio::test]
 async fn text_is_passed_on_once_after_a_crash_or_known_to_be_unclear() {
-    at_every_request("POST /webhooks/message", 4, async |mut scenario: Scenario| {
-        let laptop = builder().numbers("GB", 2).start().await;
+    passed_on_once_by("sms-api").await;
+}
+
+#[tokio::test]
+async fn text_by_messages_api_is_passed_on_once_after_a_crash() {
+    passed_on_once_by("messages-api").await;
+}
+
+async fn passed_on_once_by(api: &str) {
+    at_every_request(&format!("POST /webhooks/message, {api}"), 4, async |mut scenario: Scenario| {
+        let laptop = builder().env(&[("TEXTS_BY", api)]).numbers("GB", 2).start().await;
         let created = create(&laptop).await;
         let (path, to) = (path(&created), &created["participants"][0]["dials"]);
         deliver(&mut scenario, &laptop, || message(&laptop, PHONES[0], to)).await;

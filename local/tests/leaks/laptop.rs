@@ -135,7 +135,7 @@ fn check_requests_to_vonage(asked: &Value) {
         let in_the_body = match path.as_str() {
             Some("/ni/basic/json") if request["method"] == "POST" => "number",
             Some("/identity-insights/v1/requests") if request["method"] == "POST" => "phone_number",
-            Some("/sms/json" | "/v1/calls") if request["method"] == "POST" => "to",
+            Some("/sms/json" | "/v1/messages" | "/v1/calls") if request["method"] == "POST" => "to",
             _ => "",
         };
         request["parameters"].as_object_mut().unwrap().remove(in_the_body);

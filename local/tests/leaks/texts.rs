@@ -66,6 +66,38 @@ async fn texts_leak_neither_numbers_nor_what_is_written() {
 }
 
 #[tokio::test]
+async fn texts_by_messages_api_leak_neither_numbers_nor_words() {
+    let laptop = builder().env(&[("TEXTS_BY", "messages-api")]).numbers("GB", 2).start().await;
+    let created = create(&laptop).await;
+    let words = "capybara tapir";
+    let [rider, driver] = [0, 1].map(|side| created["participants"][side]["dials"].clone());
+    for (from, to) in [(RIDER, &rider), (DRIVER, &driver), (STRANGER, &rider)] {
+        laptop.text(json!({"from": from, "to": to, "text": words})).await;
+    }
+    // Vonage may quote the number and the text in an error.
+    let body = json!({"type": format!("https://developer.vonage.com/api-errors/messages#{RIDER}"), "title": words,
+                      "detail": format!("{words} to {DRIVER}"), "instance": DRIVER,
+                      "invalid_parameters": [{"name": "text", "reason": format!("{words} {RIDER}")}]});
+    let statuses =
+        [401, 402, 422, 429, 500, 202].map(|status| json!({"kind": "status", "status": status, "body": body}));
+    for fault in statuses.into_iter().chain([json!({"kind": "close_after"}), json!({"kind": "not_json"})]) {
+        laptop.faults("/v1/messages", 9, fault).await;
+        laptop.text(json!({"from": RIDER, "to": rider, "text": words})).await;
+        laptop.no_more_faults().await;
+    }
+    for status in ["delivered", "failed", "rejected"] {
+        laptop.receipts(json!({"status": status, "err_code": RIDER, "keep": true})).await;
+    }
+    assert!(laptop.asked("/v1/messages").await > 3 && laptop.asked("/sms/json").await == 0);
+    let path = format!("/conversations/{}", created["id"].as_str().unwrap());
+    let shown = laptop.send(Method::GET, &path, "").await.body;
+    REAL.assert_no_leak("the texts of a conversation", &shown["texts"].to_string());
+    assert!(!shown.to_string().contains("tapir") && !log().contains("tapir"), "what was written is told");
+    assert!(!laptop.items().await.iter().any(|item| item.to_string().contains("tapir")), "what was written is stored");
+    assert_nothing_leaked(&laptop).await;
+}
+
+#[tokio::test]
 async fn words_that_are_kept_are_in_the_table_and_one_answer_only() {
     let laptop = builder().env(&[("KEEP_TEXTS", "on")]).numbers("GB", 2).start().await;
     let created = create(&laptop).await;

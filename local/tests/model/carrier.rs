@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use shared::domain::carrier_record::CarrierRecord;
 use shared::domain::judge::Judge;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::side::Side;
 use shared::vonage::VonageError;
 use shared::vonage::number_lookup::{LookedUpNumber, NumberLookup};
-use shared::vonage::sms::TextSender;
+use shared::vonage::texts::TextSender;
 
 use crate::scenario::{INVALID_PHONE, country_of};
 
@@ -80,7 +81,7 @@ impl Texts {
 }
 
 impl TextSender for Texts {
-    async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
+    async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<CarrierRecord>, VonageError> {
         tokio::task::yield_now().await;
         let (attempt, other) = mentioned(text).expect("a text message names the other participant");
         // Who only receives is told of a missed call without a number to dial.
@@ -93,7 +94,7 @@ impl TextSender for Texts {
         let (from, to, text) = (from.clone(), to.clone(), text.to_owned());
         state.sent.push(Sent { attempt, side: other.other(), from, to, text, outcome, id: id.clone() });
         match outcome {
-            SmsOutcome::Accepted => Ok(vec![id]),
+            SmsOutcome::Accepted => Ok(vec![CarrierRecord::of_text(id)]),
             SmsOutcome::Refused => Err(VonageError::RateLimited { retry_after: None }),
             SmsOutcome::NoAnswer => Err(VonageError::Failed(500)),
         }

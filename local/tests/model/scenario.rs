@@ -28,6 +28,8 @@ pub struct Scenario {
     pub numbers: Vec<Kind>,
     /// Number of routes of a participant that one creation reads. Who has more is a hub.
     pub routes_read: u16,
+    /// `TEXTS_BY`: the API that passes texts on.
+    pub texts_by: &'static str,
 }
 
 /// The kinds of virtual numbers.
@@ -46,10 +48,12 @@ impl Scenario {
         let numbers = prop_oneof![1 => 0..3usize, 3 => 3..7usize]
             .prop_flat_map(|count| prop::collection::vec(Kind::any(), count));
         let routes_read = prop::sample::select(vec![2, ROUTES_READ]);
-        (fallback, numbers, routes_read).prop_map(|(fallback, numbers, routes_read)| Self {
+        let texts_by = prop::sample::select(vec!["sms-api", "messages-api"]);
+        (fallback, numbers, routes_read, texts_by).prop_map(|(fallback, numbers, routes_read, texts_by)| Self {
             fallback: fallback.iter().map(|code| country(code)).collect(),
             numbers,
             routes_read,
+            texts_by,
         })
     }
 }

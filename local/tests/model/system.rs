@@ -54,7 +54,7 @@ use shared::vonage::applications::ApplicationsApi;
 use shared::vonage::calls::CallsApi;
 use shared::vonage::numbers::{NumbersApi, Search};
 use shared::vonage::recordings::RecordingsApi;
-use shared::vonage::sms::SmsOnDemand;
+use shared::vonage::texts::TextsOnDemand;
 use testkit::{listen, string};
 
 use crate::carrier::{Directory, Texts};
@@ -270,7 +270,7 @@ impl System {
         let creator = &self.crashing_process.creator;
         let texts = creator.texts.clone();
         let (fallback, routes_read) = (creator.fallback.clone(), creator.routes_read);
-        let scenario = Scenario { fallback, numbers: Vec::new(), routes_read };
+        let scenario = Scenario { fallback, numbers: Vec::new(), routes_read, texts_by: "sms-api" };
         self.crashing_process = Process::new(
             &environment,
             connection,
@@ -286,7 +286,7 @@ impl System {
         let environment = environment(&self.urls).with([("TABLE_NAME".to_owned(), RESTORED.to_owned())]);
         let creator = &self.process.creator;
         let (fallback, routes_read) = (creator.fallback.clone(), creator.routes_read);
-        let scenario = Scenario { fallback, numbers: Vec::new(), routes_read };
+        let scenario = Scenario { fallback, numbers: Vec::new(), routes_read, texts_by: "sms-api" };
         let (connection, numbers) = (Connection::to(&self.database), self.process.numbers.clone());
         let process = Process::new(&environment, connection, numbers, &self.clock, &self.texts, &scenario);
         let store = process.store().clone();
@@ -396,9 +396,11 @@ impl Process {
         let slider = || EndSlider { store: store.clone(), clock: clock.clone(), cache: PoolCache::default() };
         let ends = slider();
         let placer = placer(environment, &store, clock.clone());
+        let texting = environment.clone().with([("TEXTS_BY".to_owned(), scenario.texts_by.to_owned())]);
         let relay = TextRelay {
             store: store.clone(),
-            texts: SmsOnDemand::new(VonageConfig::from_environment(environment).unwrap()),
+            // The simulated Vonage keeps the time of the machine, and refuses tokens of another one.
+            texts: TextsOnDemand::from_environment(&texting, shared::clock::system()).unwrap(),
             events: TextEvents { bus: None },
             slider: slider(),
             keeps_words: false,
@@ -645,7 +647,7 @@ fn settings(numbers: &[PoolNumber]) -> simulator::Settings {
         signature_secret: "signature-secret".to_owned(),
         application: Application {
             id: APPLICATION.to_owned(),
-            public_key: String::new(),
+            public_key: account::PUBLIC_KEY.to_owned(),
             answer: nowhere.clone(),
             fallback_answer: None,
             event: nowhere,

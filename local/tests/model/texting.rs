@@ -294,7 +294,7 @@ impl Case {
             false => (PartFate::Undelivered("the phone is absent".to_owned()), text.parts[0].id.clone()),
         };
         let reference = TextReference { conversation: *conversation, text: text.id };
-        let receipt = Receipt { reference, part, fate };
+        let receipt = Receipt { reference, part, fate, price: None };
         for _ in 0..1 + usize::from(twice) {
             let noted = self.system.process.store().record_receipt(&receipt, self.model.now).await;
             ensure(noted.as_ref().is_ok_and(|noted| *noted), || format!("{receipt:?} is {noted:?}"))?;

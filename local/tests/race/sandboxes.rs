@@ -9,6 +9,7 @@ use shared::config::VonageConfig;
 use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::caller_routes::RoutesInUse;
+use shared::domain::carrier_record::CarrierRecord;
 use shared::domain::choice::NoFreeNumber;
 use shared::domain::conversation::Conversation;
 use shared::domain::country::{Country, CountryCounts};
@@ -33,7 +34,7 @@ use shared::service::provision::Provisioner;
 use shared::service::verify_number::{NumberVerifier, WhenLookupFails};
 use shared::store::IdempotentRequest;
 use shared::vonage::number_lookup::{LookedUpNumber, NumberLookup};
-use shared::vonage::sms::TextSender;
+use shared::vonage::texts::TextSender;
 use shared::vonage::{Vonage, VonageError};
 use testkit::Laptop;
 use tokio::sync::{Barrier, Mutex, MutexGuard};
@@ -112,11 +113,11 @@ impl Outbox {
 }
 
 impl TextSender for Outbox {
-    async fn send(&self, from: &VirtualNumber, to: &RealNumber, _: &str) -> Result<Vec<String>, VonageError> {
+    async fn send(&self, from: &VirtualNumber, to: &RealNumber, _: &str) -> Result<Vec<CarrierRecord>, VonageError> {
         self.0.lock().unwrap().push((to.expose().to_owned(), from.to_string()));
         // As slow as a carrier, so that other tasks run in between.
         tokio::time::sleep(Duration::from_millis(20)).await;
-        Ok(vec![uuid::Uuid::new_v4().to_string()])
+        Ok(vec![CarrierRecord::of_text(uuid::Uuid::new_v4().to_string())])
     }
 }
 

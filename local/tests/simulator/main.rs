@@ -9,6 +9,7 @@ mod insight;
 mod keys;
 mod live;
 mod messages;
+mod messages_api;
 mod numbers;
 mod recordings;
 mod redact;

@@ -35,6 +35,7 @@ use shared::domain::standing::StandingMask;
 use shared::domain::support::SupportPhone;
 use shared::domain::tenant::{Owner, Pool, Tenant};
 use shared::domain::tenant_settings::TenantSettings;
+use shared::domain::text_message::TextSize;
 use shared::domain::usage::{MaxCount, MaxSpend, Usage, UsageLimits};
 use shared::store::{
     AccountWalk, CallsPage, Counted, Departure, IdempotentRequest, ItemKind, Keeping, LegIds, LegNumbers, LegPhone,
@@ -191,7 +192,7 @@ async fn tell_story(store: &Store) {
 fn relayed() -> RelayedText {
     let inbound = CarrierRecord { id: "in-1".to_owned(), product: Product::Messages, direction: Direction::Inbound };
     let id = "01M81PZXZPCX9PBRT5SWKY25T1".to_owned().try_into().unwrap();
-    RelayedText { id, ..RelayedText::claimed(Side::A, 2, inbound, after(5)) }
+    RelayedText { id, ..RelayedText::claimed(Side::A, TextSize { segments: 2, messages: None }, inbound, after(5)) }
 }
 
 fn accepted() -> Vec<AcceptedPart> {
@@ -204,9 +205,9 @@ async fn tell_story_of_texts(store: &Store) {
         store.claim_text(id('1'), &text, after(160), Some((&virtual_number(11), &phone(DRIVER)))).await.unwrap(),
         TextClaim::Claimed
     );
-    store.record_text_outcome(reference, &TextOutcome::Accepted(accepted()), after(6)).await.unwrap();
+    store.record_text_outcome(id('1'), &text, &TextOutcome::Accepted(accepted()), after(6)).await.unwrap();
     for (part, fate) in [("part-1", PartFate::Delivered), ("part-2", PartFate::Undelivered("held back".to_owned()))] {
-        let receipt = Receipt { reference, part: part.to_owned(), fate };
+        let receipt = Receipt { reference, part: part.to_owned(), fate, price: None };
         assert!(store.record_receipt(&receipt, after(7)).await.unwrap());
     }
     assert!(store.claim_explanation(&virtual_number(21), &phone(DRIVER), "0123abcd", now()).await.unwrap());

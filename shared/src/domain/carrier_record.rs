@@ -25,7 +25,7 @@ pub enum Product {
     Voice,
     /// A part of a text message.
     Sms,
-    /// A text message that came by the Messages API.
+    /// A text message that came or was sent by the Messages API.
     Messages,
     /// A number lookup.
     NumberInsight,
@@ -62,9 +62,14 @@ impl CarrierRecord {
         Self { id: uuid.to_owned(), product: Product::Voice, direction }
     }
 
-    /// Returns the record of one part of a sent text message.
+    /// Returns the record of one part of a text message that the SMS API sent.
     pub fn of_text(message_id: String) -> Self {
         Self { id: message_id, product: Product::Sms, direction: Direction::Outbound }
+    }
+
+    /// Returns the record of a text message that the Messages API sent.
+    pub fn of_message(message_uuid: String) -> Self {
+        Self { id: message_uuid, product: Product::Messages, direction: Direction::Outbound }
     }
 
     /// Returns the record of a number lookup.

@@ -1,9 +1,10 @@
 //! Texts that were passed on from one participant to the other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -12,6 +13,7 @@ use crate::domain::conversation::ConversationId;
 use crate::domain::opt_out::OPTED_OUT;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
+use crate::domain::text_message::TextSize;
 
 /// Time for which a text is known by the carrier's id. The carrier repeats it for a day, and a webhook whose signature is older
 /// than two days is refused.
@@ -132,6 +134,10 @@ pub struct RelayedText {
     pub from: Side,
     /// Number of parts in which it is sent.
     pub segments: u32,
+    /// Number of messages of the Messages API in which it is sent, each of which has a receipt. `None` if the SMS API sent it, where
+    /// each segment has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<u32>,
     /// Number of contact details in it that were replaced.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub masked: u32,
@@ -165,6 +171,9 @@ pub struct RelayedText {
     /// The time at which the first receipt of the kind came.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<Timestamp>,
+    /// What the receipts say of prices: the carrier's id, a blank, and the price in EUR. The Messages API tells it only there.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub receipt_prices: BTreeSet<String>,
     /// The reason in the first receipt of a part that did not get there, in words that are safe to show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undelivered_because: Option<String>,
@@ -222,11 +231,13 @@ pub enum TextState {
 
 impl RelayedText {
     /// Creates a text that is claimed at `now`.
-    pub fn claimed(from: Side, segments: u32, inbound: CarrierRecord, now: Timestamp) -> Self {
+    pub fn claimed(from: Side, size: TextSize, inbound: CarrierRecord, now: Timestamp) -> Self {
+        let TextSize { segments, messages } = size;
         Self {
             id: TextId::generate(now),
             from,
             segments,
+            messages,
             masked: 0,
             words: None,
             received_at: Timestamp::from_second(now.as_second()).unwrap_or(now),
@@ -238,20 +249,21 @@ impl RelayedText {
             delivered: BTreeSet::new(),
             undelivered: BTreeSet::new(),
             delivered_at: None,
+            receipt_prices: BTreeSet::new(),
             undelivered_because: None,
         }
     }
 
     /// Creates a text that is not passed on at `now`.
-    pub fn withheld(from: Side, segments: u32, inbound: CarrierRecord, why: Withheld, now: Timestamp) -> Self {
-        Self { refused: true, problem: Some(why.reason().to_owned()), ..Self::claimed(from, segments, inbound, now) }
+    pub fn withheld(from: Side, size: TextSize, inbound: CarrierRecord, why: Withheld, now: Timestamp) -> Self {
+        Self { refused: true, problem: Some(why.reason().to_owned()), ..Self::claimed(from, size, inbound, now) }
     }
 
     /// Creates a text of the backend to the participant on side `to`, which is claimed at `now`.
-    pub fn of_backend(to: Side, segments: u32, now: Timestamp) -> Self {
+    pub fn of_backend(to: Side, size: TextSize, now: Timestamp) -> Self {
         // No carrier has a record of it before it is sent.
         let none = CarrierRecord::of_text(String::new());
-        Self { inbound: None, ..Self::claimed(to.other(), segments, none, now) }
+        Self { inbound: None, ..Self::claimed(to.other(), size, none, now) }
     }
 
     /// True if the backend wrote it.
@@ -263,8 +275,8 @@ impl RelayedText {
     pub fn state(&self, now: Timestamp) -> TextState {
         let is_there = |part: &AcceptedPart| self.delivered.contains(&part.id);
         let all_there = match self.parts.is_empty() {
-            // The carrier's answer was lost, so only the number of parts is known.
-            true => u32::try_from(self.delivered.len()).is_ok_and(|count| count >= self.segments.max(1)),
+            // The carrier's answer was lost, so only the number of receipts is known.
+            true => u32::try_from(self.delivered.len()).is_ok_and(|count| count >= self.receipts()),
             false => self.parts.iter().all(is_there),
         };
         if all_there {
@@ -290,8 +302,32 @@ impl RelayedText {
     pub fn carrier_records(&self) -> Vec<CarrierRecord> {
         let known = self.parts.iter().map(|part| &part.id).chain(&self.delivered).chain(&self.undelivered);
         let ids: BTreeSet<&String> = known.collect();
-        let sent = ids.into_iter().cloned().map(CarrierRecord::of_text);
+        let sent = ids.into_iter().map(|id| self.record_of(id));
         sent.chain(self.inbound.clone()).collect()
+    }
+
+    /// Returns the carrier's record of a part of it.
+    pub fn record_of(&self, part: &str) -> CarrierRecord {
+        match self.messages {
+            Some(_) => CarrierRecord::of_message(part.to_owned()),
+            None => CarrierRecord::of_text(part.to_owned()),
+        }
+    }
+
+    /// Returns the number of receipts that tell of all of it.
+    fn receipts(&self) -> u32 {
+        self.messages.unwrap_or(self.segments).max(1)
+    }
+
+    /// Returns the prices of all its parts, in EUR as the carrier writes them. `None` if one is not known yet.
+    pub fn prices(&self) -> Option<Vec<&str>> {
+        if self.parts.iter().all(|part| part.price.is_some()) && !self.parts.is_empty() {
+            return self.parts.iter().map(|part| part.price.as_deref()).collect();
+        }
+        // A receipt that comes again says the same; if it does not, its price is the last in the order of texts.
+        let told: BTreeMap<&str, &str> = self.receipt_prices.iter().filter_map(|price| price.split_once(' ')).collect();
+        let is_complete = u32::try_from(told.len()).is_ok_and(|count| count >= self.receipts());
+        is_complete.then(|| told.into_values().collect())
     }
 }
 
@@ -304,6 +340,8 @@ pub struct Receipt {
     pub part: String,
     /// The fate of the part.
     pub fate: PartFate,
+    /// Its price in EUR, if the receipt says it.
+    pub price: Option<Decimal>,
 }
 
 /// A receipt's news that a phone takes no texts from a number.
@@ -340,7 +378,7 @@ mod tests {
 
     fn text() -> RelayedText {
         let inbound = CarrierRecord { id: "in".to_owned(), product: Product::Messages, direction: Direction::Inbound };
-        RelayedText::claimed(Side::A, 2, inbound, now())
+        RelayedText::claimed(Side::A, TextSize { segments: 2, messages: None }, inbound, now())
     }
 
     fn sent() -> RelayedText {
@@ -379,6 +417,30 @@ mod tests {
         let with = |delivered: &[&str]| RelayedText { delivered: ids(delivered), ..text() }.state(now() + BEING_SENT);
         assert_eq!(with(&["1"]), TextState::Sent);
         assert_eq!(with(&["1", "2"]), TextState::Delivered);
+    }
+
+    #[test]
+    fn one_receipt_tells_of_all_segments_of_a_message() {
+        let message = RelayedText { messages: Some(1), ..text() };
+        assert_eq!(message.state(now() + BEING_SENT), TextState::Unknown);
+        let told = RelayedText { delivered: ids(&["uuid"]), ..message.clone() };
+        assert_eq!(told.state(now() + BEING_SENT), TextState::Delivered);
+        let two = RelayedText { messages: Some(2), ..told.clone() };
+        assert_eq!(two.state(now() + BEING_SENT), TextState::Sent);
+        assert_eq!(told.carrier_records()[0], CarrierRecord::of_message("uuid".to_owned()));
+    }
+
+    #[test]
+    fn prices_are_of_the_answer_or_else_of_the_receipts() {
+        let part = |id: &str, price: Option<&str>| AcceptedPart { id: id.to_owned(), price: price.map(str::to_owned) };
+        let by_sms = RelayedText { parts: vec![part("1", Some("0.03")), part("2", Some("0.04"))], ..sent() };
+        assert_eq!(by_sms.prices(), Some(vec!["0.03", "0.04"]));
+        let message = RelayedText { messages: Some(2), parts: vec![part("u1", None), part("u2", None)], ..sent() };
+        assert_eq!(message.prices(), None);
+        let some = RelayedText { receipt_prices: ids(&["u1 0.05"]), ..message.clone() };
+        assert_eq!(some.prices(), None, "one price is not known yet");
+        let all = RelayedText { receipt_prices: ids(&["u1 0.05", "u2 0.06"]), ..message };
+        assert_eq!(all.prices(), Some(vec!["0.05", "0.06"]));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::domain::language::Language;
 use crate::domain::lifetime::Lifetime;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::pin::Pin;
-use crate::domain::relayed_text::{AcceptedPart, KeptWords, RelayedText, TextId, TextState};
+use crate::domain::relayed_text::{KeptWords, RelayedText, TextId, TextState};
 use crate::domain::side::{Blocked, Side, WhoDials};
 use crate::domain::tenant::Tenant;
 use crate::domain::text::{Label, Reference};
@@ -356,8 +356,8 @@ impl<'a> TextView<'a> {
         let state = text.state(now);
         let has_reason = matches!(state, TextState::Failed | TextState::Unknown);
         let reason = text.undelivered_because.as_deref().or(text.problem.as_deref());
-        let price = |part: &AcceptedPart| part.price.as_ref()?.parse::<Decimal>().ok();
-        let prices: Option<Vec<Decimal>> = text.parts.iter().map(price).collect();
+        let price = |price: &str| price.parse::<Decimal>().ok();
+        let prices: Option<Vec<Decimal>> = text.prices().and_then(|prices| prices.into_iter().map(price).collect());
         Self {
             id: text.id,
             from: if text.is_of_backend() { "backend" } else { letter(text.from) },

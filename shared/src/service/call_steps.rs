@@ -28,7 +28,7 @@ use crate::vonage::call_steps;
 use crate::vonage::call_urls::CallUrls;
 use crate::vonage::ncco::{Connection, Ncco, say};
 use crate::vonage::record_event::RecordEvent;
-use crate::vonage::sms::TextSender;
+use crate::vonage::texts::TextSender;
 
 /// The key that takes a call, and that asks for a call back.
 const YES: &str = "1";

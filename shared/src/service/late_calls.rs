@@ -19,7 +19,7 @@ use crate::service::call_steps::CallSteps;
 use crate::service::create::texts::{records, speech_to};
 use crate::service::wanted_text;
 use crate::store::StoreError;
-use crate::vonage::sms::TextSender;
+use crate::vonage::texts::TextSender;
 
 /// The key that asks for a call.
 const YES: &str = "1";

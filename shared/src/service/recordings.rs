@@ -29,7 +29,7 @@ use crate::service::wanted_text;
 use crate::store::{Keeping, Offer, REDACTED_AFTER, Store, StoreError};
 use crate::vonage::call_urls::recording_link;
 use crate::vonage::recordings::{FetchError, RecordingsApi};
-use crate::vonage::sms::TextSender;
+use crate::vonage::texts::TextSender;
 
 /// Source of the invocation that makes the first try.
 pub const RECORDINGS_SOURCE: &str = "maskline.recordings";

@@ -4,11 +4,12 @@
 //! Those of a creation know the opt-outs from the choice of the numbers, and texts between the participants check them when they are
 //! claimed.
 
+use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::opt_out::OPTED_OUT;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::store::Store;
 use crate::vonage::VonageError;
-use crate::vonage::sms::TextSender;
+use crate::vonage::texts::TextSender;
 
 /// Sends a text message, unless `to` wants none from this number, or it is not known if that is so. One consistent read before.
 pub async fn send(
@@ -17,7 +18,7 @@ pub async fn send(
     from: &VirtualNumber,
     to: &RealNumber,
     text: &str,
-) -> Result<Vec<String>, VonageError> {
+) -> Result<Vec<CarrierRecord>, VonageError> {
     match store.has_opted_out(to, from).await {
         Ok(false) => texts.send(from, to, text).await,
         Ok(true) => Err(VonageError::Withheld(OPTED_OUT)),

@@ -12,12 +12,11 @@ use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::quiet_hours::{NotQuietHours, QuietHours, UsualQuietHours};
 use crate::domain::relayed_text::{RelayedText, TextReference};
 use crate::domain::side::Side;
-use crate::domain::text_message;
 use crate::service::relay_texts::failed;
 use crate::service::text_events::{Occasion, TellError, TextEvents};
 use crate::store::{BackendTextClaim, IdempotentRequest, Store, StoreError, TextOutcome, TextRequest};
 use crate::vonage::VonageError;
-use crate::vonage::sms::SmsOnDemand;
+use crate::vonage::texts::TextsOnDemand;
 
 /// Writes texts of the backend.
 #[derive(Clone, Copy)]
@@ -25,7 +24,7 @@ pub struct TextWriter<'a> {
     /// The table.
     pub store: &'a Store,
     /// Sends texts.
-    pub texts: &'a SmsOnDemand,
+    pub texts: &'a TextsOnDemand,
     /// Tells the backend of them.
     pub events: &'a TextEvents,
     /// True if the words of texts are kept.
@@ -113,9 +112,8 @@ impl TextWriter<'_> {
         };
         quiet_until.map_or(Ok(()), |end| Err(WriteError::Quiet(end)))?;
         let words = order.words.as_str();
-        let segments = u32::try_from(text_message::parts(words)).unwrap_or(u32::MAX);
         let kept = self.keeps_words.then(|| words.to_owned().into());
-        let text = RelayedText { words: kept, ..RelayedText::of_backend(order.to, segments, now) };
+        let text = RelayedText { words: kept, ..RelayedText::of_backend(order.to, self.texts.size(words), now) };
         let way = (&participant.sees, phone(order.conversation, order.to, now));
         match self.store.claim_backend_text(order.request, order.conversation, &text, way).await? {
             BackendTextClaim::Claimed => self.send(order, &text, way).await,
@@ -147,7 +145,7 @@ impl TextWriter<'_> {
                 failed(error).1
             }
         };
-        self.store.record_text_outcome(reference, &outcome, self.clock.now()).await?;
+        self.store.record_text_outcome(order.conversation.id, text, &outcome, self.clock.now()).await?;
         self.finish(reference, false).await
     }
 

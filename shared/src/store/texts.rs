@@ -176,11 +176,12 @@ impl Store {
     /// redaction.
     pub async fn record_text_outcome(
         &self,
-        reference: TextReference,
+        conversation: ConversationId,
+        text: &RelayedText,
         outcome: &TextOutcome,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let update = of(reference);
+        let update = of(TextReference { conversation, text: text.id });
         let (update, parts) = match outcome {
             TextOutcome::Accepted(parts) => (sent(update, now), parts.as_slice()),
             TextOutcome::Refused(reason) => {
@@ -196,7 +197,7 @@ impl Store {
         if self.update(update).await? {
             return Ok(());
         }
-        let records: Vec<_> = parts.iter().map(|part| CarrierRecord::of_text(part.id.clone())).collect();
+        let records: Vec<_> = parts.iter().map(|part| text.record_of(&part.id)).collect();
         self.request_redaction(&records, now).await
     }
 
@@ -204,6 +205,13 @@ impl Store {
     pub async fn record_receipt(&self, receipt: &Receipt, now: Timestamp) -> Result<bool, StoreError> {
         let update = sent(of(receipt.reference), now);
         let part = [receipt.part.clone()];
+        let update = match receipt.price {
+            Some(price) => {
+                let told = [format!("{} {price}", receipt.part)];
+                update.add("receipt_prices :price").bind(":price", set(told))
+            }
+            None => update,
+        };
         let update = match &receipt.fate {
             PartFate::Accepted => update,
             PartFate::Delivered => update

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::phone::without_numbers;
 
 /// A failed request to one of Vonage's APIs. It never contains a phone number or a secret.
@@ -45,9 +46,9 @@ pub enum VonageError {
     /// The response does not follow Vonage's documentation. The request may have been carried out.
     #[error("Vonage's response is not valid")]
     NotUnderstood(#[source] Option<DecodeError>),
-    /// Vonage carried out only a part of the request. These are the IDs that it gave for that part.
+    /// Vonage carried out only a part of the request, and keeps these records of that part.
     #[error("Vonage carried out only a part of the request")]
-    Partial(Vec<String>),
+    Partial(Vec<CarrierRecord>),
     /// No connection could be made. The request was not carried out.
     #[error("connection to Vonage failed")]
     Unreachable(#[source] reqwest::Error),
@@ -74,9 +75,9 @@ impl From<serde_json::Error> for DecodeError {
 impl VonageError {
     /// True if Vonage refused a text message because of its sender.
     ///
-    /// Source: Vonage SMS API 1.5.1, status 15, "invalid sender address".
+    /// Sources: Vonage SMS API 1.5.1, status 15, "invalid sender address"; Vonage Messages API v1, error 1120, "invalid sender".
     pub fn refuses_sender(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if code == "15")
+        matches!(self, Self::Refused { code, .. } if code == "15" || code == "1120")
     }
 
     /// True if the request may have been carried out although it failed.
@@ -86,10 +87,10 @@ impl VonageError {
 
     /// True if a text was certainly not sent, for a reason that passes: a later request may be accepted.
     ///
-    /// Source: Vonage SMS API 1.5.1, status 9, "quota exceeded".
+    /// Sources: Vonage SMS API 1.5.1, status 9, "quota exceeded"; Vonage Messages API v1, HTTP status 402, "low balance".
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Refused { code, .. } => code == "9",
+            Self::Refused { code, .. } => code == "9" || code == "402",
             Self::RateLimited { .. } | Self::Unreachable(_) | Self::Unauthorized | Self::NotSigned => true,
             _ => false,
         }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::domain::call::Direction;
@@ -14,6 +15,7 @@ use crate::domain::carrier_record::{CarrierRecord, Product};
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber, without_numbers};
 use crate::domain::relayed_text::{OptOutNews, PartFate, Receipt, TextReference};
+use crate::vonage::amount::amount;
 use crate::vonage::time::time;
 
 /// The length of the longest id of a text, in bytes. Vonage's have 36 at most.
@@ -142,26 +144,40 @@ pub fn receipt(fields: &Fields) -> Result<Option<Receipt>, NotAMessage> {
         "failed" | "rejected" | "expired" | "undeliverable" => PartFate::Undelivered(reason(&status, code.as_deref())),
         _ => PartFate::Accepted,
     };
-    Ok(Some(Receipt { reference, part, fate }))
+    Ok(Some(Receipt { reference, part, fate, price: price(fields) }))
+}
+
+/// Reads the price of a text in EUR.
+///
+/// Sources: Vonage Messages API v1, `usage` of `message-status`, whose currency is EUR only; Vonage SMS API 1.5.1, `price`.
+fn price(fields: &Fields) -> Option<Decimal> {
+    match fields.0.get("usage") {
+        Some(usage) if usage["currency"] == "EUR" => amount(&usage["price"]),
+        Some(_) => None,
+        None => amount(fields.0.get("price")?),
+    }
 }
 
 /// Returns the reason in a receipt. The words are ours, because Vonage's could quote the number.
 ///
-/// Source: Vonage SMS API, "Delivery receipt error codes"; Vonage, "Messaging opted-out numbers" for 9.
+/// Sources: Vonage SMS API, "Delivery receipt error codes"; Vonage, "API Errors", Messages API; Vonage, "Messaging opted-out numbers"
+/// for 9.
 fn reason(status: &str, code: Option<&str>) -> String {
     let words = match code {
-        Some("2") | Some("3") => "the phone is absent",
-        Some("4") => "the phone's owner barred the sender",
-        Some("5") => "the number has moved to another network",
-        Some("6") => "a filter against spam held it back",
-        Some("7") => "the phone is busy",
-        Some("8") => "the network failed",
-        Some("9") => "the phone does not exist, or has opted out of texts from this number",
+        Some("2" | "3" | "1180" | "1190") => "the phone is absent",
+        Some("4" | "1050") => "the phone's owner barred the sender",
+        Some("5" | "1200") => "the number has moved to another network",
+        Some("6" | "1210") => "a filter against spam held it back",
+        Some("7" | "1220") => "the phone is busy",
+        Some("8" | "1230") => "the network failed",
+        Some("9" | "1240") => "the phone does not exist, or has opted out of texts from this number",
         Some("10") => "the network refused what is written",
-        Some("11") => "it could not be routed",
-        Some("12") => "the phone cannot be reached",
-        Some("14") => "the network blocked it",
-        Some("15") => "the phone's owner has no credit",
+        Some("11" | "1250") => "it could not be routed",
+        Some("12" | "1260") => "the phone cannot be reached",
+        Some("14" | "1280") => "the network blocked it",
+        Some("15" | "1290") => "the phone's owner has no credit",
+        Some("1070") => "the carrier account has not enough credit",
+        Some("1120") => "the sender must not text this number",
         _ if status == "expired" => "the phone was away for too long",
         _ => "the network did not say why",
     };
@@ -173,10 +189,10 @@ fn reason(status: &str, code: Option<&str>) -> String {
     }
 }
 
-/// Reads from a receipt that a phone takes no texts from a number: error code 9. It may be of any text message of ours.
+/// Reads from a receipt that a phone takes no texts from a number: error code 9 or 1240. It may be of any text message of ours.
 ///
 /// Sources: Vonage, "Messaging opted-out numbers"; Vonage SMS API, "Delivery receipt error codes", where 9 also means a phone that does
-/// not exist, which takes no texts either.
+/// not exist, which takes no texts either; Vonage, "API Errors", Messages API, 1240, "illegal number".
 pub fn opt_out(fields: &Fields) -> Option<OptOutNews> {
     let is_of_messages = fields.is_of_messages();
     let [person, number, reference, at] = match is_of_messages {
@@ -184,7 +200,7 @@ pub fn opt_out(fields: &Fields) -> Option<OptOutNews> {
         false => ["msisdn", "to", "client-ref", "message-timestamp"],
     };
     let is_undelivered = matches!(fields.text("status")?.as_str(), "failed" | "rejected" | "undeliverable");
-    if !is_undelivered || error_code(fields).as_deref() != Some(OPTED_OUT) {
+    if !is_undelivered || !error_code(fields).is_some_and(|code| OPTED_OUT.contains(&code.as_str())) {
         return None;
     }
     let phone = |name| PhoneNumber::try_from(fields.text(name)?.trim_start_matches('+')).ok();
@@ -198,8 +214,8 @@ pub fn opt_out(fields: &Fields) -> Option<OptOutNews> {
     })
 }
 
-/// The error code of a text to a phone that has opted out.
-const OPTED_OUT: &str = "9";
+/// The error codes of a text to a phone that has opted out, in the SMS API and in the Messages API.
+const OPTED_OUT: [&str; 2] = ["9", "1240"];
 
 fn error_code(fields: &Fields) -> Option<String> {
     match fields.is_of_messages() {
@@ -307,6 +323,12 @@ mod tests {
             assert!(reason.contains("opted out") && reason.contains("code 9"), "{reason}");
         }
         assert!(matches!(fate(&of_messages("undeliverable")), PartFate::Undelivered(_)));
+        let priced = |value: Value| receipt(&fields(&value)).unwrap().unwrap().price;
+        let mut message = of_messages("submitted");
+        message["usage"] = json!({"currency": "EUR", "price": "0.0333"});
+        assert_eq!(priced(message.clone()), "0.0333".parse().ok());
+        message["usage"]["currency"] = json!("USD");
+        assert_eq!(priced(message), None);
         let mut foreign = of_sms("delivered", "0");
         foreign["client-ref"] = json!("ride-42");
         assert_eq!(receipt(&fields(&foreign)).unwrap(), None);
@@ -325,6 +347,9 @@ mod tests {
             let at: Timestamp = at.parse().unwrap();
             assert!(news.at.unwrap().duration_since(at).as_secs().abs() < 86_400 * 30, "{news:?}");
         }
+        let mut illegal = of_messages.clone();
+        illegal["error"]["title"] = json!("1240");
+        assert_eq!(opt_out(&fields(&illegal)), opt_out(&fields(&of_messages)));
         for (name, other) in [("err-code", "6"), ("status", "delivered"), ("msisdn", "Vonage")] {
             let mut value = of_sms.clone();
             value[name] = json!(other);

@@ -22,16 +22,18 @@ pub mod record_event;
 pub mod recordings;
 pub mod redact;
 pub mod signature;
-pub mod sms;
 pub mod step_event;
+pub mod texts;
 pub mod waiting_call;
 
 mod amount;
 mod client;
 mod error;
 mod hs256;
+mod messages;
 mod rate_limit;
 mod retry;
+mod sms;
 mod time;
 
 pub use client::{Vonage, http_client};

@@ -1,8 +1,7 @@
-//! Text messages.
+//! Text messages by the SMS API.
 //!
 //! Source: Vonage SMS API 1.5.1. It always answers HTTP 200, with a status for each part of the text message.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,70 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::client::{Payload, Vonage};
 use super::error::VonageError;
 use super::retry::Idempotency;
-use crate::config::VonageConfig;
+use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::phone::{RealNumber, VirtualNumber};
-use crate::domain::relayed_text::{AcceptedPart, TextReference};
+use crate::domain::relayed_text::AcceptedPart;
 use crate::domain::text_message::Encoding;
 
-/// A service that sends text messages.
-pub trait TextSender: Send + Sync {
-    /// Sends one text message and returns the carrier's ID of each of its parts. The carrier has then queued the
-    /// message, not delivered it.
-    fn send(
-        &self,
-        from: &VirtualNumber,
-        to: &RealNumber,
-        text: &str,
-    ) -> impl Future<Output = Result<Vec<String>, VonageError>> + Send;
-}
-
-/// [`TextSender`] with the SMS API.
-#[derive(Debug, Clone)]
-pub struct SmsApi(pub Vonage);
-
-impl SmsApi {
-    /// Connects to the API, so that the first text message does not wait for a connection.
-    pub async fn warm_up(&self) {
-        self.0.warm_up(self.0.rest("/")).await;
-    }
-}
-
-/// [`SmsApi`] of a function that rarely texts: its client is made for the first text message, and not at each start.
+/// A client of the SMS API.
 #[derive(Debug)]
-pub struct SmsOnDemand {
-    config: VonageConfig,
-    api: OnceLock<SmsApi>,
-}
-
-impl SmsOnDemand {
-    /// Creates the sender.
-    pub fn new(config: VonageConfig) -> Self {
-        Self { config, api: OnceLock::new() }
-    }
-}
-
-impl TextSender for SmsOnDemand {
-    async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
-        self.api().send(from, to, text).await
-    }
-}
-
-impl SmsOnDemand {
-    /// Sends a text that is passed on; see [`SmsApi::relay`].
-    pub async fn relay(
-        &self,
-        from: &VirtualNumber,
-        to: &RealNumber,
-        text: &str,
-        reference: TextReference,
-    ) -> Result<Vec<AcceptedPart>, VonageError> {
-        self.api().relay(from, to, text, reference).await
-    }
-
-    fn api(&self) -> &SmsApi {
-        self.api.get_or_init(|| SmsApi(Vonage::new(self.config.clone())))
-    }
-}
+pub(super) struct SmsApi(pub(super) Vonage);
 
 const PATH: &str = "/sms/json";
 
@@ -104,13 +47,6 @@ struct Part {
     price: Option<String>,
 }
 
-impl TextSender for SmsApi {
-    async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<String>, VonageError> {
-        let parts = self.send_message(Message::new(from, to, text, None)).await?;
-        Ok(parts.into_iter().map(|part| part.id).collect())
-    }
-}
-
 impl<'a> Message<'a> {
     fn new(from: &'a VirtualNumber, to: &'a RealNumber, text: &'a str, reference: Option<String>) -> Self {
         // The API does not detect the encoding.
@@ -123,18 +59,20 @@ impl<'a> Message<'a> {
 }
 
 impl SmsApi {
-    /// Sends a text that is passed on, and returns the parts that the carrier has queued. Their receipts have the `reference`.
-    pub async fn relay(
+    /// Connects to the API, so that the first text message does not wait for a connection.
+    pub(super) async fn warm_up(&self) {
+        self.0.warm_up(self.0.rest("/")).await;
+    }
+
+    /// Sends a text message and returns the parts that the carrier has queued. Their receipts have the `reference`.
+    pub(super) async fn send(
         &self,
         from: &VirtualNumber,
         to: &RealNumber,
         text: &str,
-        reference: TextReference,
+        reference: Option<String>,
     ) -> Result<Vec<AcceptedPart>, VonageError> {
-        self.send_message(Message::new(from, to, text, Some(reference.to_string()))).await
-    }
-
-    async fn send_message(&self, message: Message<'_>) -> Result<Vec<AcceptedPart>, VonageError> {
+        let message = Message::new(from, to, text, reference);
         self.0.retry_budget(PATH, Idempotency::Unsafe, None).run(|limit| self.send_once(&message, limit)).await
     }
 
@@ -146,7 +84,9 @@ impl SmsApi {
             accepted.into_iter().filter_map(|part| Some(AcceptedPart { id: part.message_id?, price: part.price }));
         match refused.first() {
             // A retry would send the accepted parts twice.
-            Some(_) if count > 0 => Err(VonageError::Partial(accepted.map(|part| part.id).collect())),
+            Some(_) if count > 0 => {
+                Err(VonageError::Partial(accepted.map(|part| CarrierRecord::of_text(part.id)).collect()))
+            }
             Some(part) => Err(refusal(&part.status)),
             None if count == 0 => Err(VonageError::NotUnderstood(None)),
             None => Ok(accepted.collect()),

@@ -27,7 +27,7 @@ use crate::service::pool_cache::PoolCache;
 use crate::service::verify_number::{ParticipantNumberError, VerifiedNumber, VerifiedSide};
 use crate::store::{CreateError, IdempotentRequest, PartState, Store, StoreError};
 use crate::vonage::number_lookup::NumberLookup;
-use crate::vonage::sms::TextSender;
+use crate::vonage::texts::TextSender;
 
 /// Number of routes that a creation looks for, one read unit each, if a caller has more routes than it reads. The next
 /// hub of 10,000 conversations on 12,000 numbers that finds none of them free is one in 100,000.

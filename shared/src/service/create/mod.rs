@@ -40,7 +40,7 @@ use crate::service::pool_cache::PoolCache;
 use crate::service::verify_number::{self, NumberVerifier, ParticipantNumberError, VerifiedNumber, VerifiedSide};
 use crate::store::{IdempotentRequest, RememberedRequest, Store, StoreError};
 use crate::vonage::number_lookup::NumberLookup;
-use crate::vonage::sms::TextSender;
+use crate::vonage::texts::TextSender;
 
 /// Number of routes of a caller that a creation reads. Few people have more; for them it looks for certain routes.
 pub const ROUTES_READ: u16 = 100;

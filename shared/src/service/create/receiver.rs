@@ -7,7 +7,7 @@ use crate::domain::judge::LookedUp;
 use crate::domain::side::Side;
 use crate::store::{Line, StoreError};
 use crate::vonage::number_lookup::NumberLookup;
-use crate::vonage::sms::TextSender;
+use crate::vonage::texts::TextSender;
 
 /// The line that the participant on a side of a new conversation has then.
 pub(super) struct HeldLine {

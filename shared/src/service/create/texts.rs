@@ -16,7 +16,7 @@ use crate::domain::words::{Speech, Words};
 use crate::vonage::VonageError;
 use crate::vonage::call_steps;
 use crate::vonage::number_lookup::NumberLookup;
-use crate::vonage::sms::TextSender;
+use crate::vonage::texts::TextSender;
 
 /// Time for recording the outcome of text messages.
 pub(in crate::service) const TIME_TO_RECORD: Duration = Duration::from_secs(2);
@@ -131,7 +131,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         conversation: &Conversation,
         to: Recipient,
         cards: Option<&CardLinks>,
-    ) -> Result<Vec<String>, VonageError> {
+    ) -> Result<Vec<CarrierRecord>, VonageError> {
         let (participant, phone) = (conversation.participant(to.side), conversation.phone_of(to));
         let speech = speech_to_phone(&self.words, conversation, phone);
         let text = match participant.pin.as_ref().filter(|pin| pin.is_in_texts()) {
@@ -148,9 +148,9 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
 }
 
 /// Returns the carrier's records of a text message.
-pub(in crate::service) fn records(outcome: &Result<Vec<String>, VonageError>) -> Vec<CarrierRecord> {
+pub(in crate::service) fn records(outcome: &Result<Vec<CarrierRecord>, VonageError>) -> Vec<CarrierRecord> {
     match outcome {
-        Ok(ids) | Err(VonageError::Partial(ids)) => ids.iter().cloned().map(CarrierRecord::of_text).collect(),
+        Ok(records) | Err(VonageError::Partial(records)) => records.clone(),
         Err(_) => Vec::new(),
     }
 }
@@ -158,7 +158,7 @@ pub(in crate::service) fn records(outcome: &Result<Vec<String>, VonageError>) ->
 /// Returns the state of a text message after its request to the carrier.
 pub(in crate::service) fn notification(
     conversation: &Conversation,
-    outcome: Result<Vec<String>, VonageError>,
+    outcome: Result<Vec<CarrierRecord>, VonageError>,
 ) -> Notification {
     let Err(error) = outcome else { return Notification::Sent };
     tracing::warn!(conversation.id = %conversation.id, cause = %error, "sending a text message failed");

@@ -28,7 +28,7 @@ use crate::service::pool_cache::PoolCache;
 use crate::service::scan_run::{GRACE, ScanProgress, ScanRun};
 use crate::service::verify_number::VerifiedSide;
 use crate::store::{Departure, Heal, Loss, MAX_NUMBERS, RouteScan, ScanPurpose, Store, StoreError};
-use crate::vonage::sms::TextSender;
+use crate::vonage::texts::TextSender;
 
 /// Time before the deadline at which a run stops listing conversations, to heal those that it has found.
 const TIME_TO_HEAL: SignedDuration = SignedDuration::from_secs(30);

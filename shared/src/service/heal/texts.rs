@@ -7,7 +7,7 @@ use crate::domain::words::sentence::Text;
 use crate::service::create::texts::{notification, records, speech_to_phone};
 use crate::service::wanted_text;
 use crate::store::StoreError;
-use crate::vonage::sms::TextSender;
+use crate::vonage::texts::TextSender;
 
 impl<T: TextSender> Healer<T> {
     /// Texts the people on `sides`, unless that was done or started before. Each text message is claimed first, so that

@@ -14,7 +14,7 @@ use crate::domain::side::Side;
 use crate::domain::words::addressee::Addressee;
 use crate::domain::words::sentence::Text;
 use crate::store::{StoreError, Wish, WishOutcome};
-use crate::vonage::sms::TextSender;
+use crate::vonage::texts::TextSender;
 
 impl TextRelay {
     /// Follows a key word. `None` if its text is to be passed on like others.

@@ -19,7 +19,6 @@ use crate::domain::pin::PinKey;
 use crate::domain::relayed_text::{AcceptedPart, RelayedText, TextReference, TextState, Withheld};
 use crate::domain::route::KeyOwner;
 use crate::domain::text_masking::Masked;
-use crate::domain::text_message;
 use crate::domain::text_route::{Nowhere, Relay, TextRoute};
 use crate::domain::words::Words;
 use crate::domain::words::addressee::Addressee;
@@ -29,14 +28,14 @@ use crate::service::text_events::{Occasion, TellError, TextEvents};
 use crate::store::{Ownership, Store, StoreError, TextClaim, TextOutcome};
 use crate::vonage::VonageError;
 use crate::vonage::message_event::{InboundText, Writer};
-use crate::vonage::sms::{SmsOnDemand, TextSender};
+use crate::vonage::texts::{TextSender, TextsOnDemand};
 
 /// Passes texts on.
 pub struct TextRelay {
     /// The table.
     pub store: Store,
     /// Sends texts.
-    pub texts: SmsOnDemand,
+    pub texts: TextsOnDemand,
     /// Tells the backend.
     pub events: TextEvents,
     /// Moves ends that slide.
@@ -194,15 +193,15 @@ impl TextRelay {
         };
         let Masked::Words(text, masked) = conversation.mask(text) else { return Ok(Relayed::ContactDetails) };
         let text = &written(&text, inbound.part);
-        let segments = u32::try_from(text_message::parts(text)).unwrap_or(u32::MAX);
+        let size = self.texts.size(text);
         let words = self.keeps_words.then(|| text.clone().into());
         let claimed =
-            RelayedText { masked, words, ..RelayedText::claimed(relay.from, segments, inbound.record.clone(), now) };
+            RelayedText { masked, words, ..RelayedText::claimed(relay.from, size, inbound.record.clone(), now) };
         let to = Some((&relay.present_as, &relay.to));
         let reference_of = |text: &RelayedText| TextReference { conversation: relay.conversation, text: text.id };
         let claim = match self.store.claim_text(relay.conversation, &claimed, relay.quarantined_until, to).await? {
             TextClaim::Withheld(why) => {
-                let withheld = RelayedText::withheld(relay.from, segments, inbound.record.clone(), why, now);
+                let withheld = RelayedText::withheld(relay.from, size, inbound.record.clone(), why, now);
                 match self.store.claim_text(relay.conversation, &withheld, relay.quarantined_until, None).await? {
                     TextClaim::Claimed => {
                         self.events.tell(&self.store, reference_of(&withheld), Occasion::Relayed, now).await?;
@@ -242,7 +241,7 @@ impl TextRelay {
                 failed(error)
             }
         };
-        self.store.record_text_outcome(reference, &outcome, self.clock.now()).await?;
+        self.store.record_text_outcome(relay.conversation, &claimed, &outcome, self.clock.now()).await?;
         if relayed == Relayed::Sent {
             self.slide_end(&conversation, inbound.written_at.unwrap_or(claimed.received_at)).await?;
         }
@@ -308,8 +307,8 @@ fn written(text: &str, part: Option<(u32, u32)>) -> String {
 pub(super) fn failed(error: VonageError) -> (Relayed, TextOutcome) {
     let reason = error.to_string();
     match error {
-        VonageError::Partial(ids) => {
-            let parts = ids.into_iter().map(|id| AcceptedPart { id, price: None }).collect();
+        VonageError::Partial(records) => {
+            let parts = records.into_iter().map(|record| AcceptedPart { id: record.id, price: None }).collect();
             (Relayed::Unclear, TextOutcome::Unknown(reason, parts))
         }
         error if error.outcome_is_unknown() => (Relayed::Unclear, TextOutcome::Unknown(reason, Vec::new())),

@@ -1,0 +1,204 @@
+//! Vonage's Messages API: `POST /v1/messages`, for the channel `sms`.
+//!
+//! Source: Vonage Messages API 1.11.0 (v1). What the application sends has its status webhooks at the application's `status_url`. What
+//! is sent with the account's secret would have them at the account's URLs, which nobody has set here.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use rlibphonenumber::PhoneNumber;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::gsm::{self, Encoding};
+use super::leg::Direction;
+use super::phones::ReceivedMessage;
+use super::receipts::{SentBy, SentPart};
+use super::request::{Access, ApiRequest, Payload};
+use super::{Shared, Simulator, countries, sms, token};
+
+/// Length of the longest text, in characters.
+const LONGEST_TEXT: usize = 1_000;
+/// Length of the longest reference, in characters.
+const LONGEST_REFERENCE: usize = 100;
+
+/// An error: HTTP status, the end of its `type`, title and detail.
+struct Refusal {
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: String,
+    /// The parameter that is not valid, and the reason.
+    invalid: Option<(&'static str, String)>,
+}
+
+impl Refusal {
+    fn unprocessable(kind: &'static str, title: &'static str, detail: &str) -> Self {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Self { status, kind, title, detail: detail.to_owned(), invalid: None }
+    }
+
+    fn invalid(name: &'static str, reason: impl Into<String>) -> Self {
+        let one =
+            Self::unprocessable("/messages#1150", "Invalid params", "The value of one or more parameters is invalid.");
+        Self { invalid: Some((name, reason.into())), ..one }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "type": format!("https://developer.vonage.com/api-errors{}", self.kind),
+            "title": self.title,
+            "detail": self.detail,
+            "instance": Uuid::new_v4().simple().to_string(),
+        });
+        if let Some((name, reason)) = self.invalid {
+            body["invalid_parameters"] = json!([{"name": name, "reason": reason}]);
+        }
+        (self.status, Json(body)).into_response()
+    }
+}
+
+/// Handles `POST /v1/messages`.
+pub(super) async fn send(State(simulator): Shared, Extension(request): Extension<Arc<ApiRequest>>) -> Response {
+    let is_of_application = token::application_of(&simulator, &request).is_some();
+    if !is_of_application && request.access != Access::Granted {
+        let detail = "Check that you're using the correct credentials, and that your account has this feature enabled";
+        let title = "You did not provide correct credentials.";
+        let status = StatusCode::UNAUTHORIZED;
+        let refusal = Refusal { status, kind: "/#unathorized", title, detail: detail.to_owned(), invalid: None };
+        return refusal.into_response();
+    }
+    let sent = Message::read(&request).and_then(|message| submit(&simulator, &message, is_of_application));
+    match sent {
+        Ok(id) => (StatusCode::ACCEPTED, Json(json!({"message_uuid": id}))).into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// A message with valid parameters. Its sender is not checked yet.
+struct Message {
+    from: String,
+    to: String,
+    recipient: PhoneNumber,
+    /// The text as the recipient sees it.
+    text: String,
+    parts: usize,
+    client_ref: Option<String>,
+}
+
+impl Message {
+    fn read(request: &ApiRequest) -> Result<Self, Refusal> {
+        let Payload::Json(body @ Value::Object(_)) = &request.payload else {
+            let detail = "Unexpected character: was expecting a JSON object";
+            let title = "The request body did not contain valid JSON";
+            return Err(Refusal::unprocessable("#invalid-json", title, detail));
+        };
+        if required(body, "channel")? != "sms" {
+            let detail = "The specified channel is not supported.";
+            return Err(Refusal::unprocessable("/messages#1100", "Unsupported channel", detail));
+        }
+        if required(body, "message_type")? != "text" {
+            let detail = "The `message_type` parameter is invalid for the given channel.";
+            return Err(Refusal::unprocessable("/messages#1140", "Invalid message type", detail));
+        }
+        let (to, from) = (required(body, "to")?, required(body, "from")?);
+        let client_ref = optional(body, "client_ref")?;
+        if client_ref.is_some_and(|reference| reference.chars().count() > LONGEST_REFERENCE) {
+            let detail = "The client reference can be a string of up to 100 characters.";
+            return Err(Refusal::unprocessable("/messages#1060", "Invalid client reference", detail));
+        }
+        if !optional(body, "webhook_version")?.is_none_or(|version| ["v0.1", "v1"].contains(&version)) {
+            return Err(Refusal::invalid("webhook_version", "must be one of: v0.1, v1"));
+        }
+        if !body["ttl"].is_null() && body["ttl"].as_u64().is_none_or(|ttl| ttl == 0) {
+            return Err(Refusal::invalid("ttl", "must be a positive number of seconds"));
+        }
+        let (text, parts) = content(body)?;
+        let is_phone = (7..=15).contains(&to.len()) && to.bytes().all(|byte| byte.is_ascii_digit());
+        let recipient = countries::parse_digits(to).filter(|_| is_phone && !to.starts_with('0'));
+        let recipient = recipient.ok_or_else(|| {
+            let detail = "The `to` parameter is invalid for the given channel.";
+            Refusal::unprocessable("/messages#1130", "Invalid recipient", detail)
+        })?;
+        let client_ref = client_ref.map(str::to_owned);
+        Ok(Self { from: from.to_owned(), to: to.to_owned(), recipient, text, parts, client_ref })
+    }
+}
+
+fn required<'a>(body: &'a Value, name: &'static str) -> Result<&'a str, Refusal> {
+    let text = optional(body, name)?.filter(|text| !text.is_empty());
+    text.ok_or_else(|| Refusal::invalid(name, "is required."))
+}
+
+fn optional<'a>(body: &'a Value, name: &'static str) -> Result<Option<&'a str>, Refusal> {
+    match &body[name] {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        _ => Err(Refusal::invalid(name, "must be a string.")),
+    }
+}
+
+/// Returns the text as the recipient sees it, and the number of its parts.
+fn content(body: &Value) -> Result<(String, usize), Refusal> {
+    let text = required(body, "text")?;
+    if text.chars().count() > LONGEST_TEXT {
+        return Err(Refusal::invalid("text", "must be between 1 and 1000 characters."));
+    }
+    let encoding = match body["sms"]["encoding_type"].as_str() {
+        None | Some("auto") => gsm::encoding(text),
+        Some("text") => Encoding::Gsm,
+        Some("unicode") => Encoding::Ucs2,
+        Some(_) => return Err(Refusal::invalid("sms.encoding_type", "must be one of: text, unicode, auto")),
+    };
+    Ok((gsm::as_received(text, encoding), gsm::parts(text, encoding)))
+}
+
+/// Sends a message that has valid parameters. Returns its `message_uuid`.
+fn submit(simulator: &Simulator, message: &Message, is_of_application: bool) -> Result<String, Refusal> {
+    let country = countries::prices_of(&message.recipient);
+    let price = country.sms_price() * rust_decimal::Decimal::from(message.parts);
+    {
+        let mut account = simulator.account();
+        if !sms::may_send(&account, &message.from, &message.recipient) {
+            let detail = "The `from` parameter is invalid for the given channel.";
+            return Err(Refusal::unprocessable("/messages#1120", "Invalid sender", detail));
+        }
+        if !account.pay(price) {
+            let detail = "This request could not be performed due to your account balance being low.".to_owned();
+            let (status, kind) = (StatusCode::PAYMENT_REQUIRED, "/#low-balance");
+            return Err(Refusal { status, kind, title: "Low balance", detail, invalid: None });
+        }
+    }
+    let (id, now) = (Uuid::new_v4().to_string(), simulator.clock.now());
+    simulator.records().add("messages", &id, Direction::Outbound, now);
+    let is_opted_out = simulator.receipts().is_opted_out(&message.to, &message.from);
+    if is_of_application {
+        simulator.receipts().expect(SentPart {
+            message_id: id.clone(),
+            from: message.from.clone(),
+            to: message.to.clone(),
+            price: price.normalize().to_string(),
+            network: country.network,
+            client_ref: message.client_ref.clone(),
+            parts: message.parts,
+            by: SentBy::MessagesApi,
+        });
+    }
+    // Whoever has opted out gets nothing, and only the status webhook says so.
+    if !is_opted_out {
+        simulator.inboxes().deliver(ReceivedMessage {
+            message_id: id.clone(),
+            from: message.from.clone(),
+            to: message.to.clone(),
+            text: message.text.clone(),
+            received_at: now,
+            parts: vec![id.clone()],
+        });
+    }
+    Ok(id)
+}

@@ -1,0 +1,149 @@
+//! Sending text messages, by the API that `TEXTS_BY` names.
+//!
+//! Both have the same effect for whoever gets the text. Neither has a key that would make a repetition safe, so a request without a
+//! clear answer is never repeated.
+
+use std::sync::{Arc, OnceLock};
+
+use super::application_token::ApplicationToken;
+use super::client::Vonage;
+use super::error::VonageError;
+use super::messages::{MOST_CHARACTERS, MessagesApi};
+use super::sms::SmsApi;
+use crate::clock::SharedClock;
+use crate::config::{ConfigError, Environment, TextsBy, VonageConfig};
+use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::relayed_text::{AcceptedPart, TextReference};
+use crate::domain::text_message::{TextSize, pieces};
+
+/// A service that sends text messages.
+pub trait TextSender: Send + Sync {
+    /// Sends one text message and returns the carrier's records of its parts. The carrier has then queued the message, not
+    /// delivered it.
+    fn send(
+        &self,
+        from: &VirtualNumber,
+        to: &RealNumber,
+        text: &str,
+    ) -> impl Future<Output = Result<Vec<CarrierRecord>, VonageError>> + Send;
+}
+
+/// The API that sends texts, with what its requests need.
+#[derive(Debug, Clone)]
+enum Way {
+    SmsApi,
+    MessagesApi(Arc<ApplicationToken>),
+}
+
+impl Way {
+    /// Reads `TEXTS_BY`, and for the Messages API what signs its requests.
+    fn from_environment(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        Ok(match env.texts_by()? {
+            TextsBy::SmsApi => Self::SmsApi,
+            TextsBy::MessagesApi => Self::MessagesApi(Arc::new(ApplicationToken::from_environment(env, clock)?)),
+        })
+    }
+}
+
+/// A client of the API that sends texts.
+#[derive(Debug)]
+pub struct Texts(Api);
+
+#[derive(Debug)]
+enum Api {
+    Sms(SmsApi),
+    Messages(MessagesApi),
+}
+
+impl Texts {
+    /// Creates a client that uses the connections of `vonage`, and reads `TEXTS_BY` and what its API needs.
+    pub fn from_environment(env: &Environment, vonage: Vonage, clock: SharedClock) -> Result<Self, ConfigError> {
+        Ok(Self::new(Way::from_environment(env, clock)?, vonage))
+    }
+
+    fn new(way: Way, vonage: Vonage) -> Self {
+        Self(match way {
+            Way::SmsApi => Api::Sms(SmsApi(vonage)),
+            Way::MessagesApi(token) => Api::Messages(MessagesApi { vonage, token }),
+        })
+    }
+
+    /// Connects to the API, so that the first text message does not wait for a connection.
+    pub async fn warm_up(&self) {
+        match &self.0 {
+            Api::Sms(api) => api.warm_up().await,
+            Api::Messages(api) => api.warm_up().await,
+        }
+    }
+
+    async fn send_parts(
+        &self,
+        from: &VirtualNumber,
+        to: &RealNumber,
+        text: &str,
+        reference: Option<TextReference>,
+    ) -> Result<Vec<AcceptedPart>, VonageError> {
+        let reference = reference.map(|reference| reference.to_string());
+        match &self.0 {
+            Api::Sms(api) => api.send(from, to, text, reference).await,
+            Api::Messages(api) => api.send(from, to, text, reference).await,
+        }
+    }
+}
+
+impl TextSender for Texts {
+    async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<CarrierRecord>, VonageError> {
+        let record = match &self.0 {
+            Api::Sms(_) => CarrierRecord::of_text,
+            Api::Messages(_) => CarrierRecord::of_message,
+        };
+        let parts = self.send_parts(from, to, text, None).await?;
+        Ok(parts.into_iter().map(|part| record(part.id)).collect())
+    }
+}
+
+/// [`Texts`] of a function that rarely texts: its client is made for the first text message, and not at each start.
+#[derive(Debug)]
+pub struct TextsOnDemand {
+    config: VonageConfig,
+    way: Way,
+    texts: OnceLock<Texts>,
+}
+
+impl TextsOnDemand {
+    /// Reads the credentials of the account, `TEXTS_BY`, and what its API needs.
+    pub fn from_environment(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        let way = Way::from_environment(env, clock)?;
+        Ok(Self { config: VonageConfig::from_environment(env)?, way, texts: OnceLock::new() })
+    }
+
+    /// Returns the size of a text as it is sent.
+    pub fn size(&self, text: &str) -> TextSize {
+        match self.way {
+            Way::SmsApi => TextSize::whole(text),
+            Way::MessagesApi(_) => TextSize::of_pieces(&pieces(text, MOST_CHARACTERS)),
+        }
+    }
+
+    /// Sends a text that is passed on, and returns the parts that the carrier has queued. Their receipts have the `reference`.
+    pub async fn relay(
+        &self,
+        from: &VirtualNumber,
+        to: &RealNumber,
+        text: &str,
+        reference: TextReference,
+    ) -> Result<Vec<AcceptedPart>, VonageError> {
+        self.texts().send_parts(from, to, text, Some(reference)).await
+    }
+
+    fn texts(&self) -> &Texts {
+        self.texts.get_or_init(|| Texts::new(self.way.clone(), Vonage::new(self.config.clone())))
+    }
+}
+
+impl TextSender for TextsOnDemand {
+    async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<CarrierRecord>, VonageError> {
+        self.texts().send(from, to, text).await
+    }
+}
