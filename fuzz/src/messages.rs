@@ -17,6 +17,7 @@ pub fn message_webhook(input: &[u8]) {
                 assert!(
                     (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
                 );
+                assert!(text.files.iter().all(|file| file.address().starts_with("https://")));
                 assert!(text.part.is_none_or(|(nth, total)| (1..=total).contains(&nth)));
             }
             Err(error) => assert_no_phone_number(&error.to_string()),

@@ -14,12 +14,21 @@ from enum import Enum
 
 import requests
 from pydantic import ValidationError
-from vonage_messages.models import Sms
+from vonage_messages.models import MmsContent, MmsContentItemImage, MmsContentItemVcard, MmsImage, MmsVcard, Sms
 
 GATEWAY, VONAGE = os.environ["GATEWAY"], os.environ["VONAGE"]
 RIDER, DRIVER, STRANGER = "447700900001", "447700900002", "447700900077"
+AMERICANS = ["12025550101", "12025550102"]
 
-MODELS = {("sms", "text"): Sms}
+MODELS = {
+    ("sms", "text"): Sms,
+    ("mms", "image"): MmsImage,
+    ("mms", "vcard"): MmsVcard,
+    ("mms", "content"): MmsContent,
+}
+
+
+ITEMS = {"image": MmsContentItemImage, "vcard": MmsContentItemVcard}
 
 
 def post(url, body):
@@ -44,8 +53,11 @@ def fault_of(message):
     model = MODELS.get((message.get("channel"), message.get("message_type")))
     if model is None:
         return "there is no model of it"
-    # The model takes `from` by the name that Python allows.
+    # The models take `from` and `type` by names that Python allows.
     arguments = {"from_" if field == "from" else field: value for field, value in message.items()}
+    if "content" in message:
+        rename = lambda item: {"type_" if field == "type" else field: value for field, value in item.items()}
+        arguments["content"] = [ITEMS[item["type"]](**rename(item)) for item in message["content"]]
     try:
         read = model(**arguments)
     except ValidationError as error:
@@ -67,11 +79,20 @@ def main():
     url = f"{GATEWAY}/conversations/{conversation['id']}/texts"
     assert requests.post(url, json=order, headers=headers, timeout=30).status_code == 201
 
+    post(f"{GATEWAY}/numbers", {"country": "US", "count": 2, "features": ["VOICE", "SMS", "MMS"]})
+    people = [{"number": f"+{phone}"} for phone in AMERICANS]
+    conversation = post(f"{GATEWAY}/conversations", {"participants": people, "notify": False})
+    dials = conversation["participants"][0]["dials"]
+    for words, types in ("The red one.", ["image"]), ("", ["vcard"]), ("Both", ["image", "vcard"]):
+        files = [{"type": one} for one in types]
+        post(f"{VONAGE}/simulator/texts", {"from": AMERICANS[0], "to": dials, "text": words, "files": files})
+
     log = requests.get(f"{VONAGE}/simulator/requests?path=/v1/messages", timeout=30).json()["requests"]
     messages = [request["parameters"] for request in log]
-    # Two invitations, a text, one in two messages, an explanation, the answer to HELP and HELP itself, and that of the backend.
-    assert len(messages) == 9, json.dumps(messages, indent=1)
-    assert {message["channel"] for message in messages} == {channel for channel, _ in MODELS}
+    # Two invitations, a text, one in two messages, an explanation, the answer to HELP and HELP itself, and that of the backend;
+    # then three MMS.
+    assert len(messages) == 12, json.dumps(messages, indent=1)
+    assert {(message["channel"], message["message_type"]) for message in messages} == set(MODELS)
     faults = [(fault, message) for message in messages if (fault := fault_of(message))]
     for fault, message in faults:
         print(f"{fault}\n  {json.dumps(message)}", file=sys.stderr)

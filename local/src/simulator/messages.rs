@@ -1,4 +1,4 @@
-//! Vonage's Messages API: `POST /v1/messages`, for the channel `sms`.
+//! Vonage's Messages API: `POST /v1/messages`, for the channels `sms` and `mms`.
 //!
 //! Source: Vonage Messages API 1.11.0 (v1). What the application sends has its status webhooks at the application's `status_url`. What
 //! is sent with the account's secret would have them at the account's URLs, which nobody has set here.
@@ -13,6 +13,7 @@ use rlibphonenumber::PhoneNumber;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::account::Account;
 use super::gsm::{self, Encoding};
 use super::leg::Direction;
 use super::phones::ReceivedMessage;
@@ -22,6 +23,12 @@ use super::{Shared, Simulator, countries, sms, token};
 
 /// Length of the longest text, in characters.
 const LONGEST_TEXT: usize = 1_000;
+/// Length of the longest text to a file, in characters.
+const LONGEST_CAPTION: usize = 3_000;
+/// The types of files.
+const FILES: [&str; 5] = ["image", "audio", "video", "vcard", "file"];
+/// Longest and shortest time for the delivery of an MMS, in seconds.
+const MMS_TTL: std::ops::RangeInclusive<u64> = 300..=259_200;
 /// Length of the longest reference, in characters.
 const LONGEST_REFERENCE: usize = 100;
 
@@ -85,10 +92,17 @@ struct Message {
     from: String,
     to: String,
     recipient: PhoneNumber,
+    channel: &'static str,
+    content: Content,
+    client_ref: Option<String>,
+}
+
+/// The content of a message.
+struct Content {
     /// The text as the recipient sees it.
     text: String,
     parts: usize,
-    client_ref: Option<String>,
+    files: Vec<Value>,
 }
 
 impl Message {
@@ -98,14 +112,11 @@ impl Message {
             let title = "The request body did not contain valid JSON";
             return Err(Refusal::unprocessable("#invalid-json", title, detail));
         };
-        if required(body, "channel")? != "sms" {
+        let channel = required(body, "channel")?;
+        let Some(channel) = ["sms", "mms"].into_iter().find(|known| *known == channel) else {
             let detail = "The specified channel is not supported.";
             return Err(Refusal::unprocessable("/messages#1100", "Unsupported channel", detail));
-        }
-        if required(body, "message_type")? != "text" {
-            let detail = "The `message_type` parameter is invalid for the given channel.";
-            return Err(Refusal::unprocessable("/messages#1140", "Invalid message type", detail));
-        }
+        };
         let (to, from) = (required(body, "to")?, required(body, "from")?);
         let client_ref = optional(body, "client_ref")?;
         if client_ref.is_some_and(|reference| reference.chars().count() > LONGEST_REFERENCE) {
@@ -115,10 +126,15 @@ impl Message {
         if !optional(body, "webhook_version")?.is_none_or(|version| ["v0.1", "v1"].contains(&version)) {
             return Err(Refusal::invalid("webhook_version", "must be one of: v0.1, v1"));
         }
-        if !body["ttl"].is_null() && body["ttl"].as_u64().is_none_or(|ttl| ttl == 0) {
+        let fits = |ttl: u64| if channel == "mms" { MMS_TTL.contains(&ttl) } else { ttl > 0 };
+        if !body["ttl"].is_null() && !body["ttl"].as_u64().is_some_and(fits) {
             return Err(Refusal::invalid("ttl", "must be a positive number of seconds"));
         }
-        let (text, parts) = content(body)?;
+        let content = match (channel, required(body, "message_type")?) {
+            ("sms", "text") => of_sms(body)?,
+            ("mms", kind) => of_mms(body, kind)?,
+            _ => return Err(invalid_type()),
+        };
         let is_phone = (7..=15).contains(&to.len()) && to.bytes().all(|byte| byte.is_ascii_digit());
         let recipient = countries::parse_digits(to).filter(|_| is_phone && !to.starts_with('0'));
         let recipient = recipient.ok_or_else(|| {
@@ -126,7 +142,7 @@ impl Message {
             Refusal::unprocessable("/messages#1130", "Invalid recipient", detail)
         })?;
         let client_ref = client_ref.map(str::to_owned);
-        Ok(Self { from: from.to_owned(), to: to.to_owned(), recipient, text, parts, client_ref })
+        Ok(Self { from: from.to_owned(), to: to.to_owned(), recipient, channel, content, client_ref })
     }
 }
 
@@ -143,8 +159,39 @@ fn optional<'a>(body: &'a Value, name: &'static str) -> Result<Option<&'a str>, 
     }
 }
 
-/// Returns the text as the recipient sees it, and the number of its parts.
-fn content(body: &Value) -> Result<(String, usize), Refusal> {
+fn invalid_type() -> Refusal {
+    let detail = "The `message_type` parameter is invalid for the given channel.";
+    Refusal::unprocessable("/messages#1140", "Invalid message type", detail)
+}
+
+/// Reads the content of an MMS.
+fn of_mms(body: &Value, kind: &str) -> Result<Content, Refusal> {
+    let item = |kind: &str, item: &Value| {
+        let mut file = item.clone();
+        file["type"] = json!(kind);
+        let has_url = item["url"].as_str().is_some_and(|url| url.starts_with("https://"));
+        let caption = item["caption"].as_str().map(|caption| caption.chars().count());
+        let is_captioned =
+            item["caption"].is_null() || caption.is_some_and(|length| (1..=LONGEST_CAPTION).contains(&length));
+        (has_url && is_captioned && FILES.contains(&kind)).then_some(file)
+    };
+    let files: Option<Vec<Value>> = match kind {
+        "text" => return Ok(Content { text: required(body, "text")?.to_owned(), parts: 1, files: Vec::new() }),
+        "content" => {
+            let items = body["content"].as_array().filter(|items| !items.is_empty());
+            items.and_then(|items| items.iter().map(|one| item(one["type"].as_str()?, one)).collect())
+        }
+        kind if FILES.contains(&kind) => item(kind, &body[kind]).map(|file| vec![file]),
+        _ => return Err(invalid_type()),
+    };
+    let files = files
+        .ok_or_else(|| Refusal::invalid("url", "must be the URL of a file, with a caption of 1 to 3000 characters."))?;
+    let text = files.iter().filter_map(|file| file["caption"].as_str()).collect::<Vec<_>>().join(" ");
+    Ok(Content { text, parts: 1, files })
+}
+
+/// Reads the text of an SMS.
+fn of_sms(body: &Value) -> Result<Content, Refusal> {
     let text = required(body, "text")?;
     if text.chars().count() > LONGEST_TEXT {
         return Err(Refusal::invalid("text", "must be between 1 and 1000 characters."));
@@ -155,16 +202,29 @@ fn content(body: &Value) -> Result<(String, usize), Refusal> {
         Some("unicode") => Encoding::Ucs2,
         Some(_) => return Err(Refusal::invalid("sms.encoding_type", "must be one of: text, unicode, auto")),
     };
-    Ok((gsm::as_received(text, encoding), gsm::parts(text, encoding)))
+    Ok(Content { text: gsm::as_received(text, encoding), parts: gsm::parts(text, encoding), files: Vec::new() })
+}
+
+/// Checks that the sender is a number of the account with MMS, and the recipient in the United States or Canada.
+///
+/// Source: Vonage, "Understanding MMS Messaging", availability.
+fn sends_mms(account: &Account, message: &Message) -> bool {
+    let own = account.owned().iter().find(|number| number.offer.msisdn == message.from);
+    let region = countries::region_of(&message.recipient);
+    own.is_some_and(|number| number.offer.features.contains(&"MMS")) && matches!(region.as_deref(), Some("US" | "CA"))
 }
 
 /// Sends a message that has valid parameters. Returns its `message_uuid`.
 fn submit(simulator: &Simulator, message: &Message, is_of_application: bool) -> Result<String, Refusal> {
     let country = countries::prices_of(&message.recipient);
-    let price = country.sms_price() * rust_decimal::Decimal::from(message.parts);
+    let price = country.sms_price() * rust_decimal::Decimal::from(message.content.parts);
     {
         let mut account = simulator.account();
-        if !sms::may_send(&account, &message.from, &message.recipient) {
+        let may_send = match message.channel {
+            "mms" => sends_mms(&account, message),
+            _ => sms::may_send(&account, &message.from, &message.recipient),
+        };
+        if !may_send {
             let detail = "The `from` parameter is invalid for the given channel.";
             return Err(Refusal::unprocessable("/messages#1120", "Invalid sender", detail));
         }
@@ -185,7 +245,8 @@ fn submit(simulator: &Simulator, message: &Message, is_of_application: bool) -> 
             price: price.normalize().to_string(),
             network: country.network,
             client_ref: message.client_ref.clone(),
-            parts: message.parts,
+            parts: message.content.parts,
+            channel: message.channel,
             by: SentBy::MessagesApi,
         });
     }
@@ -195,7 +256,8 @@ fn submit(simulator: &Simulator, message: &Message, is_of_application: bool) -> 
             message_id: id.clone(),
             from: message.from.clone(),
             to: message.to.clone(),
-            text: message.text.clone(),
+            text: message.content.text.clone(),
+            files: message.content.files.clone(),
             received_at: now,
             parts: vec![id.clone()],
         });

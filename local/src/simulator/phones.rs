@@ -17,6 +17,9 @@ pub(super) struct ReceivedMessage {
     /// E.164 digits.
     pub(super) to: String,
     pub(super) text: String,
+    /// The files of an MMS, as they were sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) files: Vec<serde_json::Value>,
     pub(super) received_at: Timestamp,
     /// The `message-id` of each part that is not redacted yet.
     #[serde(skip)]
@@ -43,6 +46,7 @@ impl Inboxes {
             message.parts.retain(|id| id != part);
             if message.parts.is_empty() {
                 (message.to, message.text) = (REDACTED.to_owned(), REDACTED.to_owned());
+                message.files.clear();
             }
         }
     }

@@ -51,6 +51,8 @@ pub(super) struct SentPart {
     pub(super) network: &'static str,
     pub(super) client_ref: Option<String>,
     pub(super) parts: usize,
+    /// `sms` or `mms`.
+    pub(super) channel: &'static str,
     pub(super) by: SentBy,
 }
 
@@ -234,11 +236,13 @@ fn messages_body(part: &SentPart, (status, code): (&str, &str), now: Timestamp) 
         "from": part.from,
         "timestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         "status": word,
-        "channel": "sms",
+        "channel": part.channel,
         "usage": {"currency": "EUR", "price": part.price},
         "destination": {"network_code": part.network},
-        "sms": {"count_total": part.parts.to_string()},
     });
+    if part.channel == "sms" {
+        body["sms"] = json!({"count_total": part.parts.to_string()});
+    }
     if matches!(word, "undeliverable" | "rejected") {
         let code = CODES.iter().find(|(of_sms, _)| *of_sms == code).map_or(code, |(_, of_messages)| of_messages);
         body["error"] = json!({"type": format!("https://developer.vonage.com/api-errors/messages#{code}"),

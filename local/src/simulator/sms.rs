@@ -137,6 +137,7 @@ fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
             network: country.network,
             client_ref: client_ref.clone(),
             parts: message.parts,
+            channel: "sms",
             by: SentBy::SmsApi,
         });
     }
@@ -148,6 +149,7 @@ fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
             from: message.from.clone(),
             to: message.to.clone(),
             text: message.text.clone(),
+            files: Vec::new(),
             received_at: simulator.clock.now(),
             parts: ids,
         });

@@ -35,7 +35,10 @@ pub(super) struct NewText {
     /// The phone, in any notation. A sender without digits is a name.
     from: String,
     to: String,
+    #[serde(default)]
     text: String,
+    /// The files of an MMS. An empty list is an MMS with a text only.
+    files: Option<Vec<NewFile>>,
     #[serde(default)]
     format: Format,
     /// The signature of its webhooks. Default: that of its format.
@@ -48,8 +51,18 @@ impl NewText {
     /// Creates a text in the usual shape.
     pub(super) fn new(from: &str, to: &str, text: &str) -> Self {
         let [from, to, text] = [from, to, text].map(str::to_owned);
-        Self { from, to, text, format: Format::default(), signing: None, parts: Parts::default() }
+        Self { from, to, text, files: None, format: Format::default(), signing: None, parts: Parts::default() }
     }
+}
+
+/// A file in an MMS.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewFile {
+    /// `image`, `audio`, `video`, `vcard` or `file`.
+    r#type: String,
+    /// Default: one of Vonage's own.
+    url: Option<String>,
 }
 
 /// The way of the parts of a long text in the SMS API's shape. The Messages API joins them.
@@ -161,7 +174,8 @@ fn texts(simulator: &Simulator, new: &NewText) -> Result<Vec<InboundText>, Probl
     let from = if digits.is_empty() { new.from.clone() } else { digits };
     let account = simulator.account();
     let number = account.owned().iter().find(|number| number.offer.msisdn == to);
-    let takes_texts = number.is_some_and(|number| number.offer.features.contains(&"SMS"));
+    let needed = if new.files.is_some() { "MMS" } else { "SMS" };
+    let takes_texts = number.is_some_and(|number| number.offer.features.contains(&needed));
     let Some(application) = account.linked_application(&to).filter(|_| takes_texts) else {
         return Err(Problem::bad_request("\"to\" is no number for texts that is linked to an application.".to_owned()));
     };
@@ -177,7 +191,11 @@ fn texts(simulator: &Simulator, new: &NewText) -> Result<Vec<InboundText>, Probl
         InboundText { id: id.unwrap_or_default().to_owned(), webhook: webhook.clone(), body, signed_at: now }
     };
     if format == Format::Messages {
-        return Ok(vec![one(messages_body(&from, &to, &new.text, now))]);
+        let body = messages_body(&from, &to, &new.text, now);
+        return Ok(vec![one(match &new.files {
+            Some(files) => mms_body(body, &new.text, files),
+            None => body,
+        })]);
     }
     let split = gsm::split(&new.text);
     let count = split.len();
@@ -215,6 +233,37 @@ fn messages_body(from: &str, to: &str, text: &str, now: Timestamp) -> Map<String
         "origin": {"network_code": network},
     });
     body.as_object().cloned().unwrap_or_default()
+}
+
+/// Makes an MMS of a text.
+///
+/// Source: Vonage Messages API v1, `inbound-message`, MMS.
+fn mms_body(mut body: Map<String, Value>, text: &str, files: &[NewFile]) -> Map<String, Value> {
+    for name in ["text", "sms", "usage"] {
+        body.remove(name);
+    }
+    body.insert("channel".to_owned(), json!("mms"));
+    let resource = |file: &NewFile| {
+        let own = || format!("https://api-us.nexmo.com/v3/media/{}", Uuid::new_v4());
+        json!({"url": file.url.clone().unwrap_or_else(own), "name": format!("a.{}", file.r#type)})
+    };
+    let Some(first) = files.first() else {
+        body.extend([("message_type".to_owned(), json!("text")), ("text".to_owned(), json!(text))]);
+        return body;
+    };
+    let mut resources: Vec<Value> = files.iter().map(resource).collect();
+    if !text.is_empty() {
+        resources[0]["caption"] = json!(text);
+    }
+    body.insert("message_type".to_owned(), json!(first.r#type));
+    body.insert(first.r#type.clone(), resources[0].clone());
+    if files.len() > 1 {
+        for (resource, file) in resources.iter_mut().zip(files) {
+            resource["type"] = json!(file.r#type);
+        }
+        body.insert("content".to_owned(), json!(resources));
+    }
+    body
 }
 
 fn sms_body(api_key: &str, from: &str, to: &str, text: &str, now: Timestamp) -> Map<String, Value> {

@@ -31,6 +31,7 @@ mod late;
 mod limits;
 mod live_calls;
 mod lookup;
+mod media;
 mod missed_calls;
 mod number_settings;
 mod on_demand;

@@ -91,6 +91,38 @@ async fn passed_on_once_by(api: &str) {
 }
 
 #[tokio::test]
+async fn picture_is_passed_on_once_after_a_crash() {
+    const PEOPLE: [&str; 2] = ["12025550101", "12025550102"];
+
+    at_every_request("POST /webhooks/message of a picture", 6, async |mut scenario: Scenario| {
+        let laptop = builder().env(&[("TEXTS_BY", "messages-api")]).numbers("US", 2).start().await;
+        let body =
+            json!({"participants": PEOPLE.map(|number| json!({"number": format!("+{number}")})), "notify": false});
+        let created = Functions::of(&laptop).answer::<CreateConversation>(&events::creation(&body, None)).await.body;
+        let picture = json!({
+            "channel": "mms", "message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "message_type": "image",
+            "from": PEOPLE[0], "to": created["participants"][0]["dials"],
+            "image": {"url": "https://api-us.nexmo.com/v3/media/1b456509", "caption": "The red one."}});
+        let event = events::message(&picture, &laptop.signature(Some(&picture.to_string())));
+        scenario.run(&laptop, async |functions| drop(functions.answer::<MessageWebhook>(&event).await)).await;
+        for _ in 0..2 {
+            let answer = Functions::of(&laptop).answer::<MessageWebhook>(&event).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        let texts = laptop.get(&format!("/conversations/{}", string(&created["id"]))).await.body["texts"].clone();
+        let (received, state) = (laptop.texts(PEOPLE[1]).await.len(), texts[0]["state"].as_str().unwrap_or_default());
+        assert_eq!((texts.as_array().map(Vec::len), &texts[0]["media"]), (Some(1), &json!(["image"])), "{texts}");
+        match received {
+            1 => assert!(["sent", "unknown"].contains(&state), "{texts}"),
+            0 => assert!(["unknown", "failed"].contains(&state), "{texts}"),
+            more => panic!("{more} pictures"),
+        }
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn stranger_is_told_once_at_most_after_a_crash() {
     at_every_request("POST /webhooks/message of a stranger", 4, async |mut scenario: Scenario| {
         let laptop = builder().numbers("GB", 2).start().await;

@@ -98,6 +98,39 @@ async fn texts_by_messages_api_leak_neither_numbers_nor_words() {
 }
 
 #[tokio::test]
+async fn pictures_leak_neither_their_address_nor_what_is_written() {
+    let people = ["12025550101", "12025550102"];
+    let laptop = builder().env(&[("TEXTS_BY", "messages-api"), ("KEEP_TEXTS", "on")]).numbers("US", 2).start().await;
+    let order = json!({"participants": people.map(|phone| json!({"number": format!("+{phone}")})), "notify": false});
+    let created = laptop.post("/conversations", &order).await.body;
+    let dials = created["participants"][0]["dials"].clone();
+    let (address, words) = ("https://api-us.nexmo.com/v3/media/wombat-1b456509", "numbat picture");
+    let files = json!([{"type": "image", "url": address}]);
+    for fault in [Value::Null, json!({"kind": "status", "status": 422}), json!({"kind": "close_after"})] {
+        if !fault.is_null() {
+            laptop.faults("/v1/messages", 9, fault).await;
+        }
+        for from in [people[0], STRANGER] {
+            laptop.text(json!({"from": from, "to": dials, "text": words, "files": files})).await;
+        }
+        laptop.no_more_faults().await;
+    }
+    let named = json!([{"type": "image", "url": format!("https://media.example/wombat/{}", people[0])}]);
+    laptop.text(json!({"from": people[0], "to": dials, "text": words, "files": named})).await;
+    laptop.receipts(json!({"keep": true})).await;
+    let received = laptop.texts(people[1]).await;
+    assert!(received.iter().all(|message| !message.to_string().contains("media.example")), "{received:?}");
+    assert!(!log().contains("wombat") && !log().contains("numbat"), "the log has a picture");
+    assert!(!laptop.items().await.iter().any(|item| item.to_string().contains("wombat")), "an address is stored");
+    let events = laptop.stack.bus.events();
+    assert!(!events.iter().any(|event| event.to_string().contains("wombat") || event.to_string().contains("numbat")));
+    let path = format!("/conversations/{}", created["id"].as_str().unwrap());
+    let shown = laptop.send(Method::GET, &path, "").await.body;
+    assert!(shown["texts"].to_string().contains("numbat") && !shown.to_string().contains("wombat"), "{shown}");
+    assert_nothing_leaked(&laptop).await;
+}
+
+#[tokio::test]
 async fn words_that_are_kept_are_in_the_table_and_one_answer_only() {
     let laptop = builder().env(&[("KEEP_TEXTS", "on")]).numbers("GB", 2).start().await;
     let created = create(&laptop).await;

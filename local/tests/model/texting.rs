@@ -172,6 +172,7 @@ impl Case {
             dialled: written.key.1.clone(),
             written_at: Some(written.at),
             text: Some(written.words.clone()),
+            files: Vec::new(),
             part: None,
         };
         let handled = Box::pin(self.system.process.relay.handle(inbound)).await;

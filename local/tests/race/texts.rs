@@ -76,6 +76,31 @@ async fn same_text_eight_times_at_once_arrives_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn same_picture_eight_times_at_once_arrives_once() {
+    let people = ["12025550101", "12025550102"];
+    for _ in 0..rounds() {
+        let laptop = Laptop::builder().env(&[("TEXTS_BY", "messages-api")]).numbers("US", 2);
+        let laptop = Arc::new(laptop.dynamodb_from_environment().start().await);
+        let order =
+            json!({"participants": people.map(|phone| json!({"number": format!("+{phone}")})), "notify": false});
+        let created = laptop.post("/conversations", &order).await.body;
+        let mut message = message(&created, &Uuid::new_v4().to_string(), "");
+        message.as_object_mut().unwrap().remove("text");
+        message["from"] = json!(people[0]);
+        (message["channel"], message["message_type"]) = (json!("mms"), json!("image"));
+        message["image"] = json!({"url": "https://api-us.nexmo.com/v3/media/1b456509-974c-458b-aafa-45fc48a4d976"});
+        at_once((0..8).map(|_| {
+            let (laptop, message) = (laptop.clone(), message.clone());
+            async move { deliver(&laptop, &message).await.len() }
+        }))
+        .await;
+        let received = laptop.texts(people[1]).await;
+        assert_eq!((received.len(), &received[0]["files"][0]["type"]), (1, &json!("image")), "{received:?}");
+        laptop.table().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn strangers_text_at_once_is_explained_once() {
     for _ in 0..rounds() {
         let (laptop, created) = create().await;

@@ -25,6 +25,7 @@ pub mod keyword;
 pub mod language;
 pub mod late;
 pub mod lifetime;
+pub mod media;
 pub mod missed_calls;
 pub mod network;
 pub mod number_erasure;

@@ -10,6 +10,7 @@ use ulid::Ulid;
 
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::ConversationId;
+use crate::domain::media::MediaKind;
 use crate::domain::opt_out::OPTED_OUT;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
@@ -141,6 +142,9 @@ pub struct RelayedText {
     /// Number of contact details in it that were replaced.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub masked: u32,
+    /// The kinds of the files in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<MediaKind>,
     /// The words as they were passed on, if the deployment keeps them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<KeptWords>,
@@ -239,6 +243,7 @@ impl RelayedText {
             segments,
             messages,
             masked: 0,
+            media: Vec::new(),
             words: None,
             received_at: Timestamp::from_second(now.as_second()).unwrap_or(now),
             inbound: Some(inbound),

@@ -59,6 +59,9 @@ pub struct TextSize {
 }
 
 impl TextSize {
+    /// The size of a text with files.
+    pub const ONE_MESSAGE: Self = Self { segments: 1, messages: Some(1) };
+
     /// Returns the size of a text that is sent as one.
     pub fn whole(text: &str) -> Self {
         Self { segments: count(parts(text)), messages: None }

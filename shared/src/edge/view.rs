@@ -17,6 +17,7 @@ use crate::domain::hours::{Hours, WrittenHours};
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::lifetime::Lifetime;
+use crate::domain::media::MediaKind;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::pin::Pin;
 use crate::domain::relayed_text::{KeptWords, RelayedText, TextId, TextState};
@@ -132,6 +133,9 @@ pub struct TextView<'a> {
     to: &'static str,
     state: TextState,
     segments: u32,
+    /// The kinds of the files in it.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    media: &'a [MediaKind],
     /// The words, if the deployment keeps them.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
@@ -364,6 +368,7 @@ impl<'a> TextView<'a> {
             to: letter(text.from.other()),
             state,
             segments: text.segments,
+            media: &text.media,
             text: text.words.as_ref().map(KeptWords::expose),
             masked: Some(text.masked).filter(|masked| *masked > 0),
             received_at: text.received_at,

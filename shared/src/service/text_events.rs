@@ -80,6 +80,7 @@ fn event(reference: TextReference, text: &RelayedText, occasion: Occasion, now: 
         "state": state,
         "segments": text.segments.to_string(),
         "masked": text.masked.to_string(),
+        "files": text.media.len().to_string(),
         "received_at": time(Some(text.received_at)),
         "sent_at": time(text.sent_at),
         "delivered_at": time(text.delivered_at),

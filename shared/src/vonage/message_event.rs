@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::domain::call::Direction;
 use crate::domain::carrier_record::{CarrierRecord, Product};
+use crate::domain::media::{MediaFile, MediaKind};
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber, without_numbers};
 use crate::domain::relayed_text::{OptOutNews, PartFate, Receipt, TextReference};
@@ -74,8 +75,10 @@ pub struct InboundText {
     pub dialled: VirtualNumber,
     /// The time at which it was written, if that is known.
     pub written_at: Option<Timestamp>,
-    /// The words. `None` if it is something else than text, such as a picture.
+    /// The words, or what is written to the files. `None` if there are none, or if it is something that is never passed on.
     pub text: Option<String>,
+    /// The files, such as pictures.
+    pub files: Vec<MediaFile>,
     /// The number of the part and the count of them, if the network brings a long text in parts.
     pub part: Option<(u32, u32)>,
 }
@@ -104,9 +107,14 @@ impl InboundText {
         let id = fields.text(id).filter(|id| is_id(id)).ok_or(NotAMessage("id"))?;
         let dialled = fields.text("to").and_then(|to| PhoneNumber::try_from(to.trim_start_matches('+')).ok());
         let dialled = VirtualNumber::from(dialled.ok_or(NotAMessage("recipient"))?);
-        let is_text = match product {
-            Product::Messages => fields.text("channel").is_none_or(|channel| channel == "sms"),
-            _ => fields.text("type").is_none_or(|kind| kind == "text" || kind == "unicode"),
+        let (text, files) = match (product, fields.text("channel").as_deref()) {
+            (Product::Messages, Some("mms")) => of_mms(fields),
+            (Product::Messages, Some("sms") | None) => (fields.text("text"), Vec::new()),
+            (Product::Messages, Some(_)) => (None, Vec::new()),
+            _ => {
+                let is_text = fields.text("type").is_none_or(|kind| kind == "text" || kind == "unicode");
+                (fields.text("text").filter(|_| is_text), Vec::new())
+            }
         };
         let count = |name: &str| fields.text(name)?.parse::<u32>().ok();
         let part = count("concat-part").zip(count("concat-total"));
@@ -115,9 +123,32 @@ impl InboundText {
             writer: Writer::read(fields.text(from).as_deref(), &dialled),
             dialled,
             written_at: fields.text(at).and_then(|at| time(&at)),
-            text: fields.text("text").filter(|text| is_text && !text.trim().is_empty()),
+            text: text.filter(|text| !text.trim().is_empty()),
+            files,
             part: part.filter(|(part, total)| (1..=*total).contains(part) && *total > 1),
         })
+    }
+}
+
+/// Reads the words and the files of an MMS: nothing if one of its files cannot be passed on, because what remains would say something
+/// else.
+fn of_mms(fields: &Fields) -> (Option<String>, Vec<MediaFile>) {
+    let member = |item: &Value, name: &str| item[name].as_str().map(str::to_owned);
+    let (kind, words) = (fields.text("message_type").unwrap_or_default(), fields.text("text"));
+    // Only a message with several files has `content`.
+    let items: Vec<(Option<MediaKind>, &Value)> = match (fields.0.get("content"), fields.0.get(&kind)) {
+        (Some(Value::Array(items)), _) => {
+            items.iter().map(|item| (item["type"].as_str().and_then(MediaKind::named), item)).collect()
+        }
+        (_, Some(item)) if kind != "text" => vec![(MediaKind::named(&kind), item)],
+        _ if kind == "text" => Vec::new(),
+        _ => return (None, Vec::new()),
+    };
+    let caption = items.iter().find_map(|(_, item)| member(item, "caption"));
+    let file = |(kind, item): &(Option<MediaKind>, &Value)| MediaFile::new((*kind)?, member(item, "url")?);
+    match items.iter().map(file).collect::<Option<Vec<_>>>() {
+        Some(files) => (caption.or(words), files),
+        None => (None, Vec::new()),
     }
 }
 
@@ -300,6 +331,37 @@ mod tests {
             let mut wrong = of_messages();
             wrong[name] = value;
             assert!(InboundText::parse(&fields(&wrong)).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn mms_has_its_files_and_what_is_written_to_them() {
+        const ADDRESS: &str = "https://api-us.nexmo.com/v3/media/1b456509";
+        let read = |members: Value| {
+            let mut message = of_messages();
+            message.as_object_mut().unwrap().remove("text");
+            message["channel"] = json!("mms");
+            message.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            let read = InboundText::parse(&fields(&message)).unwrap();
+            (read.text, read.files.iter().map(|file| file.kind).collect::<Vec<_>>())
+        };
+        let words = |words: &str| Some(words.to_owned());
+        let file = |kind: &str| json!({"message_type": kind, kind: {"url": ADDRESS, "name": "a", "caption": "Here"}});
+        for kind in ["image", "audio", "video", "vcard", "file"] {
+            assert_eq!(read(file(kind)), (words("Here"), vec![MediaKind::named(kind).unwrap()]));
+        }
+        assert_eq!(read(json!({"message_type": "text", "text": "Hello"})), (words("Hello"), Vec::new()));
+        let items = json!([{"type": "image", "url": ADDRESS}, {"type": "vcard", "url": ADDRESS, "caption": "Both"}]);
+        let several = json!({"message_type": "image", "image": {"url": ADDRESS}, "content": items});
+        assert_eq!(read(several), (words("Both"), vec![MediaKind::Image, MediaKind::Vcard]));
+        for wrong in [
+            json!({"message_type": "sticker", "sticker": {"url": ADDRESS, "caption": "Here"}}),
+            json!({"message_type": "image", "image": {"url": "http://127.0.0.1/a", "caption": "Here"}}),
+            json!({"message_type": "image", "image": {"caption": "Here"}}),
+            json!({"message_type": "content", "content": [{"type": "image", "url": ADDRESS}, {"type": "tune", "url": ADDRESS}]}),
+            json!({"message_type": "image"}),
+        ] {
+            assert_eq!(read(wrong.clone()), (None, Vec::new()), "{wrong}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Text messages by the Messages API.
+//! Text messages, also with files (MMS), by the Messages API.
 //!
 //! Source: Vonage Messages API 1.11.0 (v1), `POST /v1/messages`. It takes texts of up to 1,000 characters, answers 202 with a
 //! `message_uuid`, and says in status webhooks what becomes of the message. A request of the application makes it send them to the
@@ -16,6 +16,7 @@ use super::client::{Payload, Vonage, parse};
 use super::error::VonageError;
 use super::retry::Idempotency;
 use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::media::{MediaFile, MediaKind};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::relayed_text::AcceptedPart;
 use crate::domain::text_message::pieces;
@@ -33,18 +34,90 @@ pub(super) const MOST_CHARACTERS: usize = 1_000;
 const PATH: &str = "/v1/messages";
 
 #[derive(Serialize)]
-struct Message<'a> {
+struct Message<'a, C: Serialize> {
     channel: &'static str,
     message_type: &'static str,
     from: &'a str,
     to: &'a str,
-    text: &'a str,
-    sms: SmsOptions,
+    #[serde(flatten)]
+    content: C,
     /// Repeated in the status webhooks.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_ref: Option<&'a str>,
     /// The shape of the status webhooks, whatever the account has as its default.
     webhook_version: &'static str,
+}
+
+impl<'a, C: Serialize> Message<'a, C> {
+    fn new(
+        (from, to): (&'a VirtualNumber, &'a RealNumber),
+        [channel, message_type]: [&'static str; 2],
+        content: C,
+        client_ref: Option<&'a str>,
+    ) -> Self {
+        let (from, to) = (from.as_str(), to.expose());
+        Self { channel, message_type, from, to, content, client_ref, webhook_version: "v1" }
+    }
+}
+
+#[derive(Serialize)]
+struct TextContent<'a> {
+    text: &'a str,
+    sms: SmsOptions,
+}
+
+/// The files of an MMS: a single one under the name of its kind.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum FileContent<'a> {
+    Image(Resource<'a>),
+    Audio(Resource<'a>),
+    Video(Resource<'a>),
+    Vcard(Resource<'a>),
+    File(Resource<'a>),
+    Content(Vec<Item<'a>>),
+}
+
+#[derive(Serialize)]
+struct Resource<'a> {
+    url: &'a str,
+    /// 1 to 3,000 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caption: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    resource: Resource<'a>,
+}
+
+impl<'a> FileContent<'a> {
+    /// Returns the type of the message, and its content. What is written goes with the first file.
+    fn of(files: &'a [MediaFile], words: &'a str) -> (&'static str, Self) {
+        let caption = |nth: usize| Some(words).filter(|words| nth == 0 && !words.is_empty());
+        let resource = |nth: usize, file: &'a MediaFile| Resource { url: file.address(), caption: caption(nth) };
+        match files {
+            [file] => {
+                let single = match file.kind {
+                    MediaKind::Image => Self::Image,
+                    MediaKind::Audio => Self::Audio,
+                    MediaKind::Video => Self::Video,
+                    MediaKind::Vcard => Self::Vcard,
+                    MediaKind::File => Self::File,
+                };
+                (file.kind.as_str(), single(resource(0, file)))
+            }
+            files => {
+                let item = |(nth, file): (usize, &'a MediaFile)| Item {
+                    r#type: file.kind.as_str(),
+                    resource: resource(nth, file),
+                };
+                ("content", Self::Content(files.iter().enumerate().map(item).collect()))
+            }
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -85,16 +158,8 @@ impl MessagesApi {
     ) -> Result<Vec<AcceptedPart>, VonageError> {
         let (started, mut accepted) = (Instant::now(), Vec::new());
         for piece in pieces(text, MOST_CHARACTERS) {
-            let message = Message {
-                channel: "sms",
-                message_type: "text",
-                from: from.as_str(),
-                to: to.expose(),
-                text: &piece,
-                sms: SmsOptions { encoding_type: "auto" },
-                client_ref: reference.as_deref(),
-                webhook_version: "v1",
-            };
+            let content = TextContent { text: &piece, sms: SmsOptions { encoding_type: "auto" } };
+            let message = Message::new((from, to), ["sms", "text"], content, reference.as_deref());
             if !accepted.is_empty() && started.elapsed() >= self.vonage.time_limit() {
                 return Err(partial(accepted));
             }
@@ -110,13 +175,32 @@ impl MessagesApi {
         Ok(accepted)
     }
 
-    async fn send_message(&self, message: &Message<'_>) -> Result<String, VonageError> {
+    /// Sends files with what is written to them, as one MMS, and returns the message that the carrier has accepted. The carrier fetches
+    /// the files.
+    pub(super) async fn send_files(
+        &self,
+        from: &VirtualNumber,
+        to: &RealNumber,
+        (files, words): (&[MediaFile], &str),
+        reference: &str,
+    ) -> Result<AcceptedPart, VonageError> {
+        let (message_type, content) = FileContent::of(files, words);
+        let message = Message::new((from, to), ["mms", message_type], content, Some(reference));
+        self.send_message(&message).await.map(|id| AcceptedPart { id, price: None })
+    }
+
+    async fn send_message(&self, message: &Message<'_, impl Serialize>) -> Result<String, VonageError> {
         let token = &self.token.current()?;
         let budget = self.vonage.retry_budget(PATH, Idempotency::Unsafe, None);
         budget.run(|limit| self.send_once(message, token, limit)).await
     }
 
-    async fn send_once(&self, message: &Message<'_>, token: &str, limit: Duration) -> Result<String, VonageError> {
+    async fn send_once(
+        &self,
+        message: &Message<'_, impl Serialize>,
+        token: &str,
+        limit: Duration,
+    ) -> Result<String, VonageError> {
         let url = self.vonage.api(PATH);
         let (status, body) = self.vonage.send_as_application(token, url, Payload::Json(message), limit).await?;
         match status.is_success() {
@@ -159,10 +243,31 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::phone::PhoneNumber;
 
     fn refused(status: u16, kind: &str) -> VonageError {
         let body = json!({"type": kind, "title": "Invalid sender", "detail": "447700900001", "instance": "bf0ca0bf"});
         refusal(StatusCode::from_u16(status).unwrap(), body.to_string().as_bytes())
+    }
+
+    #[test]
+    fn files_are_written_as_vonage_documents_them() {
+        let file = |kind| MediaFile::new(kind, "https://api-us.nexmo.com/v3/media/a".to_owned()).unwrap();
+        let number = |digits: &str| PhoneNumber::try_from(digits).unwrap();
+        let (from, to) = (VirtualNumber::from(number("12015550100")), RealNumber::from(number("12025550101")));
+        let written = |files: &[MediaFile], words: &str| {
+            let (message_type, content) = FileContent::of(files, words);
+            serde_json::to_value(Message::new((&from, &to), ["mms", message_type], content, Some("a.b"))).unwrap()
+        };
+        let url = "https://api-us.nexmo.com/v3/media/a";
+        let image = json!({"channel": "mms", "message_type": "image", "from": "12015550100", "to": "12025550101",
+                           "image": {"url": url, "caption": "Here"}, "client_ref": "a.b", "webhook_version": "v1"});
+        assert_eq!(written(&[file(MediaKind::Image)], "Here"), image);
+        let card = written(&[file(MediaKind::Vcard)], "");
+        assert_eq!((&card["message_type"], &card["vcard"]), (&json!("vcard"), &json!({"url": url})));
+        let both = written(&[file(MediaKind::Image), file(MediaKind::Audio)], "Both");
+        let items = json!([{"type": "image", "url": url, "caption": "Both"}, {"type": "audio", "url": url}]);
+        assert_eq!((&both["message_type"], &both["content"]), (&json!("content"), &items));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::sms::SmsApi;
 use crate::clock::SharedClock;
 use crate::config::{ConfigError, Environment, TextsBy, VonageConfig};
 use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::media::MediaFile;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::relayed_text::{AcceptedPart, TextReference};
 use crate::domain::text_message::{TextSize, pieces};
@@ -135,6 +136,25 @@ impl TextsOnDemand {
         reference: TextReference,
     ) -> Result<Vec<AcceptedPart>, VonageError> {
         self.texts().send_parts(from, to, text, Some(reference)).await
+    }
+
+    /// True if files can be sent: by the Messages API only.
+    pub fn carries_files(&self) -> bool {
+        matches!(self.way, Way::MessagesApi(_))
+    }
+
+    /// Sends files that are passed on, with what is written to them. Their receipt has the `reference`.
+    pub async fn relay_files(
+        &self,
+        from: &VirtualNumber,
+        to: &RealNumber,
+        content: (&[MediaFile], &str),
+        reference: TextReference,
+    ) -> Result<Vec<AcceptedPart>, VonageError> {
+        match &self.texts().0 {
+            Api::Messages(api) => Ok(vec![api.send_files(from, to, content, &reference.to_string()).await?]),
+            Api::Sms(_) => Err(VonageError::Withheld("the SMS API carries no files")),
+        }
     }
 
     fn texts(&self) -> &Texts {

@@ -184,6 +184,8 @@ sentences! {
         NotRelayed = "text.not-relayed",
         /// The same, because it has a phone number, an e-mail address or a link.
         NotRelayedContacts = "text.not-relayed-contacts",
+        /// The same, because it is a picture or another file.
+        NotRelayedMedia = "text.not-relayed-media",
         /// The same, because the conversation is over.
         NotRelayedOver = "text.not-relayed-over",
         /// The same, because the other participant has stopped texts.

@@ -6,6 +6,7 @@
 //! is never sent again: Vonage's API has no key that would make a repetition safe, and cannot be asked. Then only a receipt tells
 //! that it went.
 
+mod content;
 mod keywords;
 
 use jiff::Timestamp;
@@ -18,7 +19,6 @@ use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pin::PinKey;
 use crate::domain::relayed_text::{AcceptedPart, RelayedText, TextReference, TextState, Withheld};
 use crate::domain::route::KeyOwner;
-use crate::domain::text_masking::Masked;
 use crate::domain::text_route::{Nowhere, Relay, TextRoute};
 use crate::domain::words::Words;
 use crate::domain::words::addressee::Addressee;
@@ -82,7 +82,7 @@ pub enum Relayed {
     Nowhere(Nowhere),
     /// It has contact details, which its conversation does not pass on.
     ContactDetails,
-    /// It is no text, such as a picture.
+    /// It is something that cannot be passed on, such as a picture to a phone that gets none.
     NotText,
     /// A machine sent it.
     OfMachine,
@@ -162,12 +162,9 @@ impl TextRelay {
             ));
         }
         let addressee = owner.as_ref().and_then(|owner| owner.addressee());
-        let (relayed, conversation) = match (TextRoute::of(owner, written_at, now), &inbound.text) {
-            (TextRoute::Relay(relay), Some(text)) => {
-                (self.relay(&relay, &inbound, text).await?, Some(relay.conversation))
-            }
-            (TextRoute::Relay(relay), None) => (Relayed::NotText, Some(relay.conversation)),
-            (TextRoute::Nowhere { reason, conversation }, _) => (Relayed::Nowhere(reason), conversation),
+        let (relayed, conversation) = match TextRoute::of(owner, written_at, now) {
+            TextRoute::Relay(relay) => (self.relay(&relay, &writer, &inbound).await?, Some(relay.conversation)),
+            TextRoute::Nowhere { reason, conversation } => (Relayed::Nowhere(reason), conversation),
         };
         if !relayed.is_explained() {
             return Ok((relayed, conversation));
@@ -186,22 +183,27 @@ impl TextRelay {
     }
 
     /// Passes a text on, once.
-    async fn relay(&self, relay: &Relay, inbound: &InboundText, text: &str) -> Result<Relayed, RelayError> {
+    async fn relay(&self, relay: &Relay, writer: &RealNumber, inbound: &InboundText) -> Result<Relayed, RelayError> {
         let now = self.clock.now();
         let Some(conversation) = self.store.conversation(relay.conversation, now).await? else {
             return Ok(Relayed::Nowhere(Nowhere::Over));
         };
-        let Masked::Words(text, masked) = conversation.mask(text) else { return Ok(Relayed::ContactDetails) };
-        let text = &written(&text, inbound.part);
-        let size = self.texts.size(text);
-        let words = self.keeps_words.then(|| text.clone().into());
+        let content = match self.content(relay, &conversation, writer, inbound).await? {
+            Ok(content) => content,
+            Err(reason) => return Ok(reason),
+        };
+        let (size, masked) = (content.size, content.masked);
+        let media = content.files.iter().map(|file| file.kind).collect();
+        let words = Some(content.words.as_str()).filter(|words| self.keeps_words && !words.is_empty());
+        let words = words.map(|words| words.to_owned().into());
         let claimed =
-            RelayedText { masked, words, ..RelayedText::claimed(relay.from, size, inbound.record.clone(), now) };
+            RelayedText { masked, media, words, ..RelayedText::claimed(relay.from, size, inbound.record.clone(), now) };
         let to = Some((&relay.present_as, &relay.to));
         let reference_of = |text: &RelayedText| TextReference { conversation: relay.conversation, text: text.id };
         let claim = match self.store.claim_text(relay.conversation, &claimed, relay.quarantined_until, to).await? {
             TextClaim::Withheld(why) => {
                 let withheld = RelayedText::withheld(relay.from, size, inbound.record.clone(), why, now);
+                let withheld = RelayedText { media: claimed.media.clone(), ..withheld };
                 match self.store.claim_text(relay.conversation, &withheld, relay.quarantined_until, None).await? {
                     TextClaim::Claimed => {
                         self.events.tell(&self.store, reference_of(&withheld), Occasion::Relayed, now).await?;
@@ -230,7 +232,12 @@ impl TextRelay {
             }
         }
         let reference = reference_of(&claimed);
-        let (relayed, outcome) = match self.texts.relay(&relay.present_as, &relay.to, text, reference).await {
+        let (from, to) = (&relay.present_as, &relay.to);
+        let sent = match content.files {
+            [] => self.texts.relay(from, to, &content.words, reference).await,
+            files => self.texts.relay_files(from, to, (files, &content.words), reference).await,
+        };
+        let (relayed, outcome) = match sent {
             Ok(parts) => (Relayed::Sent, TextOutcome::Accepted(parts)),
             Err(error) if error.may_pass() => {
                 self.store.give_up_text(relay.conversation, &claimed).await?;
@@ -286,6 +293,7 @@ impl TextRelay {
         let text = speech.write(match reason {
             Relayed::Nowhere(Nowhere::Over) => Text::NotRelayedOver,
             Relayed::ContactDetails => Text::NotRelayedContacts,
+            Relayed::NotText => Text::NotRelayedMedia,
             Relayed::Withheld(Withheld::OptedOut) => Text::NotRelayedStopped,
             Relayed::Withheld(Withheld::TooMany) => Text::NotRelayedTooMany,
             _ => Text::NotRelayed,

@@ -1,0 +1,66 @@
+//! The content of a text as it is passed on: the words after masking, and the files if they can be carried.
+
+use super::{RelayError, Relayed, TextRelay, written};
+use crate::domain::conversation::Conversation;
+use crate::domain::media::{MediaFile, MediaKind};
+use crate::domain::phone::RealNumber;
+use crate::domain::pool::Feature;
+use crate::domain::text_masking::Masked;
+use crate::domain::text_message::TextSize;
+use crate::domain::text_route::Relay;
+use crate::vonage::message_event::InboundText;
+
+/// What is passed on.
+pub(super) struct Content<'a> {
+    pub(super) words: String,
+    /// Number of contact details in the words that were replaced.
+    pub(super) masked: u32,
+    pub(super) files: &'a [MediaFile],
+    pub(super) size: TextSize,
+}
+
+/// The countries whose networks carry MMS for Vonage.
+///
+/// Source: Vonage, "Understanding MMS Messaging", availability.
+const MMS_COUNTRIES: [&str; 2] = ["US", "CA"];
+
+impl TextRelay {
+    /// Returns what is passed on of a text, or the reason why nothing is. A part alone is never passed on: words to a picture that is
+    /// missing would say something else.
+    pub(super) async fn content<'a>(
+        &self,
+        relay: &Relay,
+        conversation: &Conversation,
+        writer: &RealNumber,
+        inbound: &'a InboundText,
+    ) -> Result<Result<Content<'a>, Relayed>, RelayError> {
+        let files = inbound.files.as_slice();
+        if inbound.text.is_none() && files.is_empty() {
+            return Ok(Err(Relayed::NotText));
+        }
+        // A card is made of contact details, which nobody can replace in it.
+        let has_card = files.iter().any(|file| file.kind == MediaKind::Vcard);
+        if has_card && !conversation.text_masking.is_off() {
+            return Ok(Err(Relayed::ContactDetails));
+        }
+        let names_phone = |file: &MediaFile| [writer, &relay.to].into_iter().any(|phone| file.names(phone));
+        if !files.is_empty() && (files.iter().any(names_phone) || !self.brings_files(relay, conversation).await?) {
+            return Ok(Err(Relayed::NotText));
+        }
+        let words = inbound.text.as_deref().unwrap_or_default();
+        let Masked::Words(words, masked) = conversation.mask(words) else { return Ok(Err(Relayed::ContactDetails)) };
+        let words = written(&words, inbound.part);
+        let size = if files.is_empty() { self.texts.size(&words) } else { TextSize::ONE_MESSAGE };
+        Ok(Ok(Content { words, masked, files, size }))
+    }
+
+    /// True if files from the number that masks the writer reach the reader. The number that was texted has just taken some. Two reads.
+    async fn brings_files(&self, relay: &Relay, conversation: &Conversation) -> Result<bool, RelayError> {
+        let reader = conversation.participant(relay.from.other());
+        if !self.texts.carries_files() || !MMS_COUNTRIES.contains(&reader.country.as_str()) {
+            return Ok(false);
+        }
+        let mask = self.store.pool_number(&relay.present_as).await?;
+        Ok(mask.is_some_and(|mask| mask.features.contains(&Feature::Mms)))
+    }
+}
