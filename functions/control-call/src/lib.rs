@@ -24,7 +24,7 @@ use shared::domain::words::own_text::OwnText;
 use shared::domain::words::sentence::{Placeholder, Spoken};
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
-use shared::edge::http::{self, Problem, RequestHasher, SideBody};
+use shared::edge::http::{self, Problem, Query, RequestHasher, SideBody};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::CallsView;
 use shared::service::hang_up::{HANG_UP_SOURCE, HangUp, HangUps};
@@ -72,6 +72,7 @@ impl HttpFunction for ControlCall {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        Query::refuse(&request)?;
         let control = self.control.as_ref().ok_or_else(http::call_control_off)?;
         let id = http::conversation_of(&request, &self.store).await?;
         log.conversation = Some(id);

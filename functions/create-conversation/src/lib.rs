@@ -35,7 +35,7 @@ use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::domain::words::own_text::OwnTexts;
 use shared::edge::deadline;
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, ContactCardBody, FurtherPhoneBody, Object, Problem, RequestHasher};
+use shared::edge::http::{self, ContactCardBody, FurtherPhoneBody, Object, Problem, Query, RequestHasher};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::create::{Creator, Invitations, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT};
@@ -214,6 +214,7 @@ impl HttpFunction for CreateConversation {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        Query::refuse(&request)?;
         let mut new = decode(&request, self.usual, self.pin_key.as_ref(), self.creator.clock.now())?;
         new.owner = http::scope(&request)?;
         if new.handling.records() && !self.keeps_recordings {

@@ -6,14 +6,14 @@ mod erasures;
 
 use jiff::Timestamp;
 use lambda_http::http::{Method, StatusCode};
-use lambda_http::{Body, Request, RequestExt, Response};
+use lambda_http::{Body, Request, Response};
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
-use shared::edge::http::{self, Problem};
+use shared::edge::http::{self, Problem, Query};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::invoke::AsyncFunction;
@@ -47,6 +47,9 @@ impl HttpFunction for EndConversation {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        if *request.method() != Method::DELETE {
+            Query::refuse(&request)?;
+        }
         match *request.method() {
             Method::POST => {
                 log.outcome = "erasing a number";
@@ -65,7 +68,8 @@ impl HttpFunction for EndConversation {
 
 impl EndConversation {
     async fn end_or_erase(&self, request: &Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
-        let (erases, hangs_up) = (flag(request, "erase")?, flag(request, "hang_up")?);
+        let query = Query::read(request, &["erase", "hang_up"])?;
+        let (erases, hangs_up) = (query.flag("erase")?, query.flag("hang_up")?);
         let id = http::conversation_of(request, &self.store).await?;
         log.conversation = Some(id);
         let now = self.clock.now();
@@ -152,14 +156,4 @@ fn answer(ended: Option<Conversation>, now: Timestamp, log: &mut RequestLog) -> 
     log.outcome = "ended";
     let conversation = ended.ok_or_else(http::no_conversation)?;
     Ok(http::json(StatusCode::OK, &ConversationView::new(&conversation, now)))
-}
-
-/// Reads a parameter that is true or false.
-fn flag(request: &Request, name: &'static str) -> Result<bool, Problem> {
-    let values = request.query_string_parameters_ref().and_then(|parameters| parameters.all(name));
-    match values.unwrap_or_default()[..] {
-        [] | ["false"] => Ok(false),
-        ["true"] => Ok(true),
-        _ => Err(Problem::invalid(name, "Must be true or false.")),
-    }
 }

@@ -93,6 +93,7 @@ pub(crate) async fn file(
     now: Timestamp,
     log: &mut RequestLog,
 ) -> Result<Response<Body>, Problem> {
+    Query::refuse(request)?;
     let id = http::conversation_of(request, store).await?;
     (log.outcome, log.conversation) = ("recording", Some(id));
     let named = request.path_parameters_ref().and_then(|parameters| parameters.first("recording"));

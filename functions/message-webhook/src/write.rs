@@ -5,7 +5,7 @@ use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
 use shared::domain::backend_text::TextWords;
 use shared::domain::quiet_hours::{QuietHours, UsualQuietHours};
-use shared::edge::http::{self, Object, Problem, RequestHasher, SideBody};
+use shared::edge::http::{self, Object, Problem, Query, RequestHasher, SideBody};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::TextView;
 use shared::service::relay_texts::TextRelay;
@@ -29,6 +29,7 @@ pub async fn write(
     request: &Request,
     log: &mut RequestLog,
 ) -> Result<Response<Body>, Problem> {
+    Query::refuse(request)?;
     let id = http::conversation_of(request, &relay.store).await?;
     (log.outcome, log.conversation) = ("written", Some(id));
     let TextBody { to, text, quiet_hours } = http::read_json(request)?;

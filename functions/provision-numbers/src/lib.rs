@@ -31,7 +31,7 @@ use shared::domain::pool::{Feature, NumberState, NumberType};
 use shared::domain::tenant::{Owner, Pool};
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
-use shared::edge::http::{self, Problem};
+use shared::edge::http::{self, Problem, Query};
 use shared::edge::request_log::RequestLog;
 use shared::service::announce::Announcer;
 use shared::service::create::ROUTES_READ;
@@ -75,9 +75,6 @@ const NOT_REPAIRED: &str = "the journal belongs to another table: this one was r
 
 /// Largest number of pairs of tenant and country. The ledger has a few counts of each, and is one item.
 const MOST_POOLS_OF_TENANTS: usize = 500;
-
-/// Largest number of concurrent conversations in a forecast.
-const MAX_CONCURRENT: usize = 100_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -139,6 +136,10 @@ impl HttpFunction for ProvisionNumbers {
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let is_of_one = request.path_parameters_ref().is_some_and(|parameters| parameters.first("number").is_some());
+        let has_parameters = |page: &&str| request.uri().path().ends_with(*page);
+        if *request.method() != Method::GET || !["/numbers", "/requirements", "/tenants"].iter().any(has_parameters) {
+            Query::refuse(&request)?;
+        }
         match *request.method() {
             Method::GET if is_of_one => {
                 log.outcome = "shown";
@@ -363,7 +364,7 @@ impl ProvisionNumbers {
     }
 
     async fn show(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        let (owner, concurrent, query) = (http::scope(request)?, concurrent(request)?, PageQuery::read(request)?);
+        let (owner, query) = (http::scope(request)?, PageQuery::read(request)?);
         let (store, now) = (&self.provisioner.store, self.provisioner.clock.now());
         let (ledger, peak_usage, orders) = tokio::try_join!(store.ledger(), store.peak_usage(now), store.orders())?;
         let budget = self.budget_of(owner).await?;
@@ -374,7 +375,7 @@ impl ProvisionNumbers {
         for country in countries.into_iter().filter(|country| query.country.is_none_or(|only| only == *country)) {
             let counts = ledger.counts(Pool { owner, country });
             let peak_usage = owner.is_deployment().then(|| peak_usage.of(country, peak_usage::day(now)));
-            let mut view = CountryView::new(country, counts, peak_usage, concurrent);
+            let mut view = CountryView::new(country, counts, peak_usage, query.concurrent);
             view.order = orders.iter().find(|order| order.ordered.country == country).map(|order| {
                 let progress = Progress { ready: counts.of(NumberState::Ready), in_progress: counts.in_progress() };
                 OrderView::new(order, progress, self.provisioner.numbers.pace(), now)
@@ -448,16 +449,6 @@ fn is_set_aside() -> Problem {
         "Number is a standing mask",
         "People may know this number. End its standing mask first, by a PATCH with standing null.",
     )
-}
-
-/// Reads the parameter `concurrent`.
-fn concurrent(request: &Request) -> Result<Option<usize>, Problem> {
-    let parameters = request.query_string_parameters_ref();
-    let Some(text) = parameters.and_then(|parameters| parameters.first("concurrent")) else { return Ok(None) };
-    match text.parse() {
-        Ok(count) if (1..=MAX_CONCURRENT).contains(&count) => Ok(Some(count)),
-        _ => Err(Problem::invalid("concurrent", format!("Must be from 1 to {MAX_CONCURRENT}."))),
-    }
 }
 
 fn voice_and_sms() -> Vec<Feature> {

@@ -2,16 +2,19 @@
 
 use std::fmt;
 
-use lambda_http::{Request, RequestExt};
+use lambda_http::Request;
 use shared::domain::country::Country;
 use shared::domain::phone::{PhoneNumber, VirtualNumber};
 use shared::domain::pool::{NumberCounts, NumberState};
 use shared::domain::tenant::Pool;
-use shared::edge::http::Problem;
+use shared::edge::http::{Problem, Query};
 use shared::store::{NumbersPage, Store, StoreError};
 
 /// Largest number of numbers in an answer, and the number if none is asked for.
 const MAX_LIMIT: u16 = 1000;
+
+/// Largest number of concurrent conversations in a forecast.
+const MAX_CONCURRENT: usize = 100_000;
 
 /// The page that a request asks for.
 pub(crate) struct PageQuery {
@@ -22,6 +25,8 @@ pub(crate) struct PageQuery {
     /// The only state to show; all if `None`. The ready numbers are not listed apart from the others.
     state: Option<NumberState>,
     after: Option<Cursor>,
+    /// Number of concurrent conversations of one phone for which the numbers are forecast.
+    pub(crate) concurrent: Option<usize>,
 }
 
 /// The place of a page: behind a number of a country, or before all of its numbers.
@@ -56,10 +61,10 @@ impl fmt::Display for Cursor {
 }
 
 impl PageQuery {
-    /// Reads the parameters `country`, `state`, `limit` and `after`.
+    /// Reads the parameters `country`, `state`, `limit`, `after` and `concurrent`.
     pub(crate) fn read(request: &Request) -> Result<Self, Problem> {
-        let parameters = request.query_string_parameters_ref();
-        let parameter = |name| parameters.and_then(|parameters| parameters.first(name));
+        let query = Query::read(request, &["country", "state", "limit", "after", "concurrent"])?;
+        let parameter = |name| query.value(name);
         let country = parameter("country").map(Country::try_from).transpose();
         let country = country.map_err(|error| Problem::invalid("country", format!("Is {error}.")))?;
         let limit = parameter("limit").map_or(Some(MAX_LIMIT), |limit| limit.parse().ok());
@@ -71,7 +76,13 @@ impl PageQuery {
         let state = state.map_err(|_| {
             Problem::invalid("state", "Must be renting, linking, draining, lost, setting_aside or standing.")
         })?;
-        Ok(Self { country, limit, state, after })
+        let concurrent = parameter("concurrent").map(|count| count.parse().ok());
+        let concurrent = match concurrent {
+            None => None,
+            Some(Some(count)) if (1..=MAX_CONCURRENT).contains(&count) => Some(count),
+            Some(_) => return Err(Problem::invalid("concurrent", format!("Must be from 1 to {MAX_CONCURRENT}."))),
+        };
+        Ok(Self { country, limit, state, after, concurrent })
     }
 
     /// Reads a page of up to `limit` numbers of a pool, of which there are so many.

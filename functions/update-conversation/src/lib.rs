@@ -22,7 +22,7 @@ use shared::domain::text::Label;
 use shared::domain::text_masking::TextMasking;
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, ContactCardBody, FurtherPhoneBody, Object, Problem};
+use shared::edge::http::{self, ContactCardBody, FurtherPhoneBody, Object, Problem, Query};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::create::NewFurtherPhone;
@@ -133,6 +133,7 @@ impl HttpFunction for UpdateConversation {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        Query::refuse(&request)?;
         let id = http::conversation_of(&request, &self.updater.store).await?;
         (log.outcome, log.conversation) = ("changed", Some(id));
         let mut change: Change = http::read_json::<ChangeBody>(&request)?.try_into()?;

@@ -45,6 +45,7 @@ mod phones;
 mod pins;
 mod placed_calls;
 mod provision;
+mod queries;
 mod quiet_hours;
 mod recorded_calls;
 mod recordings;
