@@ -175,7 +175,7 @@ pub struct RelayedText {
     /// The time at which the first receipt of the kind came.
     #[serde(default, with = "jiff::fmt::serde::timestamp::second::optional", skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<Timestamp>,
-    /// What the receipts say of prices: the carrier's id, a blank, and the price in EUR. The Messages API tells it only there.
+    /// The prices in receipts: the carrier's id, a blank, and the price in EUR. The Messages API tells them only there.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub receipt_prices: BTreeSet<String>,
     /// The reason in the first receipt of a part that did not get there, in words that are safe to show.

@@ -10,7 +10,7 @@ use crate::domain::text_message::TextSize;
 use crate::domain::text_route::Relay;
 use crate::vonage::message_event::InboundText;
 
-/// What is passed on.
+/// The part of a text that is passed on.
 pub(super) struct Content<'a> {
     pub(super) words: String,
     /// Number of contact details in the words that were replaced.
