@@ -96,8 +96,8 @@ impl LegEvent {
     /// Returns the time at which its leg was used so that the end of the conversation slides: a phone was called, and it was answered
     /// or is over.
     ///
-    /// What a caller hears who is not connected is no use. So a blocked caller cannot keep a conversation alive. An event without a
-    /// time is no use either: it would be another one whenever it comes again.
+    /// A caller who is not connected uses nothing, so a blocked one cannot keep a conversation alive. An event without a time is no use
+    /// either: it would be another one whenever it comes again.
     pub fn used_at(&self, direction: Direction) -> Option<Timestamp> {
         let is_use = direction == Direction::Outbound && (self.status == Status::Answered || self.status.ends());
         self.timestamp.filter(|_| is_use)

@@ -1,4 +1,4 @@
-//! What has to be done beside the transaction that makes a conversation longer, or gives it another phone.
+//! The holds and the marks of a conversation that becomes longer, or gets another phone, beside the transaction of that change.
 
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
