@@ -190,6 +190,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("HEADROOM", "GB=1"),
         ("HEAL_LOST_NUMBERS", "off"),
         ("ROTATE_UNHEALTHY", "on"),
+        ("TENANT_CLAIM", "tenant"),
         ("LOOKUP_CARRIER", "on"),
         ("MONTHLY_BUDGET_EUR", "12.50"),
         ("SSL_CERT_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/src/store/amazon_roots.pem")),

@@ -72,7 +72,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 76] = {
+pub const VARIABLES: [Variable; 77] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -236,6 +236,9 @@ pub const VARIABLES: [Variable; 76] = {
         variable("ROTATE_UNHEALTHY", Parameter("RotateUnhealthy"), Value("off"),
             "Fate of a number whose calls far fewer people answer than those of the other numbers: on rotates it, off only \
              reports it"),
+        variable("TENANT_CLAIM", Parameter("TenantClaim"), Unset("each token reaches all tenants"),
+            "Claim of a token that names the tenant under whose path /t/ it may be used; * is the deployment itself, and a token \
+             without the claim is refused"),
         variable("EVENT_BUS_NAME", Template, Unset("events about lost numbers are only logged"),
             "Name of the EventBridge bus for events about lost numbers"),
         variable("AWS_ENDPOINT_URL_EVENTBRIDGE", Template, Unset("the endpoint of the region"),

@@ -24,7 +24,7 @@ use shared::domain::words::own_text::OwnText;
 use shared::domain::words::sentence::{Placeholder, Spoken};
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
-use shared::edge::http::{self, Problem, Query, RequestHasher, SideBody};
+use shared::edge::http::{self, Problem, Query, RequestHasher, SideBody, TenantClaim};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::CallsView;
 use shared::service::hang_up::{HANG_UP_SOURCE, HangUp, HangUps};
@@ -38,6 +38,8 @@ use shared::vonage::calls::CallsApi;
 
 /// The function that controls calls.
 pub struct ControlCall {
+    /// The claim that says which requests a token may send.
+    tenant_claim: Option<TenantClaim>,
     store: Store,
     /// None without the application's private key.
     control: Option<Control>,
@@ -60,7 +62,11 @@ impl HttpFunction for ControlCall {
         let store = Store::connect(env)?;
         let api = if env.controls_calls()? { CallsApi::from_environment(env, clock.clone())? } else { None };
         let control = api.map(|api| Control::new(env, store.clone(), Arc::new(api), clock.clone())).transpose()?;
-        Ok(Self { store, control, clock })
+        Ok(Self { tenant_claim: TenantClaim::from_environment(env), store, control, clock })
+    }
+
+    fn tenant_claim(&self) -> Option<&TenantClaim> {
+        self.tenant_claim.as_ref()
     }
 
     async fn warm_up(&self) {

@@ -35,7 +35,7 @@ use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::domain::words::own_text::OwnTexts;
 use shared::edge::deadline;
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, ContactCardBody, FurtherPhoneBody, Object, Problem, Query, RequestHasher};
+use shared::edge::http::{self, ContactCardBody, FurtherPhoneBody, Object, Problem, Query, RequestHasher, TenantClaim};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::create::{Creator, Invitations, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT};
@@ -49,6 +49,8 @@ use shared::vonage::texts::Texts;
 
 /// The function that creates conversations.
 pub struct CreateConversation {
+    /// The claim that says which requests a token may send.
+    tenant_claim: Option<TenantClaim>,
     creator: Creator<CarrierLookup, Texts>,
     usual: Usual,
     /// Limits of a conversation that has none of its own.
@@ -171,6 +173,7 @@ impl HttpFunction for CreateConversation {
         let vonage = Vonage::new(VonageConfig::from_environment(env)?);
         let store = Store::connect(env)?.with_journal(env)?;
         Ok(Self {
+            tenant_claim: TenantClaim::from_environment(env),
             creator: Creator {
                 demand: DemandRecorder::new(env, store.clone(), clock.clone())?,
                 text_time_limit: vonage.time_limit(),
@@ -199,6 +202,10 @@ impl HttpFunction for CreateConversation {
             public_url: env.public_url()?,
             quiet_hours: env.quiet_hours()?,
         })
+    }
+
+    fn tenant_claim(&self) -> Option<&TenantClaim> {
+        self.tenant_claim.as_ref()
     }
 
     async fn warm_up(&self) {

@@ -13,7 +13,7 @@ use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
-use shared::edge::http::{self, Problem, Query};
+use shared::edge::http::{self, Problem, Query, TenantClaim};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::invoke::AsyncFunction;
@@ -26,6 +26,8 @@ use shared::vonage::redact::RedactApi;
 
 /// The function that ends and erases conversations.
 pub struct EndConversation {
+    /// The claim that says which requests a token may send.
+    tenant_claim: Option<TenantClaim>,
     store: Store,
     redact: RedactApi,
     /// The function that ends calls, if this deployment controls calls.
@@ -39,7 +41,17 @@ impl HttpFunction for EndConversation {
     fn start(env: &Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let redact = RedactApi::new(Vonage::new(VonageConfig::from_environment(env)?));
         let control = if env.controls_calls()? { AsyncFunction::controlling(env)? } else { None };
-        Ok(Self { store: Store::connect(env)?.with_journal(env)?, redact, control, clock })
+        Ok(Self {
+            tenant_claim: TenantClaim::from_environment(env),
+            store: Store::connect(env)?.with_journal(env)?,
+            redact,
+            control,
+            clock,
+        })
+    }
+
+    fn tenant_claim(&self) -> Option<&TenantClaim> {
+        self.tenant_claim.as_ref()
     }
 
     async fn warm_up(&self) {

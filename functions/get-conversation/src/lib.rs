@@ -21,7 +21,7 @@ use shared::domain::side::Side;
 use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, Problem};
+use shared::edge::http::{self, Problem, TenantClaim};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::recording_files::RecordingAddresses;
@@ -35,6 +35,8 @@ const TEXTS: u16 = 50;
 
 /// The function that returns conversations.
 pub struct GetConversation {
+    /// The claim that says which requests a token may send.
+    tenant_claim: Option<TenantClaim>,
     store: Store,
     addresses: Option<RecordingAddresses>,
     words: Words,
@@ -56,6 +58,7 @@ impl HttpFunction for GetConversation {
         let (support, has_pins) = (env.support_phone()?, env.has_pins()?);
         let asks_about_strangers = env.asks_about_strangers()?;
         Ok(Self {
+            tenant_claim: TenantClaim::from_environment(env),
             store,
             addresses,
             words: env.words()?,
@@ -66,6 +69,10 @@ impl HttpFunction for GetConversation {
             public_url: env.public_url()?,
             clock,
         })
+    }
+
+    fn tenant_claim(&self) -> Option<&TenantClaim> {
+        self.tenant_claim.as_ref()
     }
 
     async fn warm_up(&self) {

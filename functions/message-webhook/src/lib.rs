@@ -12,7 +12,7 @@ use shared::domain::pin::PinKey;
 use shared::domain::quiet_hours::UsualQuietHours;
 use shared::domain::relayed_text::PartFate;
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, MessageVerifier, Problem, RequestHasher};
+use shared::edge::http::{self, MessageVerifier, Problem, RequestHasher, TenantClaim};
 use shared::edge::request_log::RequestLog;
 use shared::event_bus::EventBus;
 use shared::service::pool_cache::PoolCache;
@@ -27,6 +27,8 @@ mod write;
 
 /// The message webhook.
 pub struct MessageWebhook {
+    /// The claim that says which requests a token may send.
+    tenant_claim: Option<TenantClaim>,
     relay: TextRelay,
     verifier: MessageVerifier,
     hasher: RequestHasher,
@@ -51,7 +53,18 @@ impl HttpFunction for MessageWebhook {
         };
         let verifier = MessageVerifier::new(&SignatureConfig::from_environment(env)?);
         let hasher = RequestHasher::new(&env.hash_key()?);
-        Ok(Self { relay, verifier, hasher, quiet_hours: env.quiet_hours()?, clock })
+        Ok(Self {
+            tenant_claim: TenantClaim::from_environment(env),
+            relay,
+            verifier,
+            hasher,
+            quiet_hours: env.quiet_hours()?,
+            clock,
+        })
+    }
+
+    fn tenant_claim(&self) -> Option<&TenantClaim> {
+        self.tenant_claim.as_ref()
     }
 
     async fn warm_up(&self) {

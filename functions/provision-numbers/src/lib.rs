@@ -31,7 +31,7 @@ use shared::domain::pool::{Feature, NumberState, NumberType};
 use shared::domain::tenant::{Owner, Pool};
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
-use shared::edge::http::{self, Problem, Query};
+use shared::edge::http::{self, Problem, Query, TenantClaim};
 use shared::edge::request_log::RequestLog;
 use shared::service::announce::Announcer;
 use shared::service::create::ROUTES_READ;
@@ -54,6 +54,8 @@ use crate::view::{
 
 /// The function that provisions numbers.
 pub struct ProvisionNumbers {
+    /// The claim that says which requests a token may send.
+    tenant_claim: Option<TenantClaim>,
     provisioner: Provisioner,
     healer: Healer<Texts>,
     headroom: Headroom,
@@ -102,6 +104,7 @@ impl HttpFunction for ProvisionNumbers {
         let (numbers, caps) = (env.country_counts("HEADROOM")?, env.country_counts("AUTO_RENT_MAX")?);
         let store = Store::connect(env)?.with_journal(env)?;
         Ok(Self {
+            tenant_claim: TenantClaim::from_environment(env),
             healer: Healer {
                 // This function rents by itself, in its next run.
                 demand: DemandRecorder {
@@ -128,6 +131,10 @@ impl HttpFunction for ProvisionNumbers {
             region: env.vonage_region()?,
             limits: env.limits_without_conversation()?,
         })
+    }
+
+    fn tenant_claim(&self) -> Option<&TenantClaim> {
+        self.tenant_claim.as_ref()
     }
 
     async fn warm_up(&self) {

@@ -22,7 +22,7 @@ use shared::domain::text::Label;
 use shared::domain::text_masking::TextMasking;
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, ContactCardBody, FurtherPhoneBody, Object, Problem, Query};
+use shared::edge::http::{self, ContactCardBody, FurtherPhoneBody, Object, Problem, Query, TenantClaim};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::create::NewFurtherPhone;
@@ -35,6 +35,8 @@ use shared::vonage::carrier_lookup::CarrierLookup;
 
 /// The function that changes conversations.
 pub struct UpdateConversation {
+    /// The claim that says which requests a token may send.
+    tenant_claim: Option<TenantClaim>,
     updater: Updater<CarrierLookup>,
     /// The decision URLs, if the deployment has some.
     decision_urls: Option<DecisionUrls>,
@@ -120,7 +122,17 @@ impl HttpFunction for UpdateConversation {
         let (store, cache) = (Store::connect(env)?.with_journal(env)?, PoolCache::default());
         let updater = Updater { store, verifier, words: env.words()?, clock, pin_key: env.pin_key()?, cache };
         let (card_key, public_url) = (CardKey::new(&env.hash_key()?.0), env.public_url()?);
-        Ok(Self { updater, decision_urls: env.decision_urls()?, card_key, public_url })
+        Ok(Self {
+            tenant_claim: TenantClaim::from_environment(env),
+            updater,
+            decision_urls: env.decision_urls()?,
+            card_key,
+            public_url,
+        })
+    }
+
+    fn tenant_claim(&self) -> Option<&TenantClaim> {
+        self.tenant_claim.as_ref()
     }
 
     async fn warm_up(&self) {

@@ -260,3 +260,52 @@ async fn lost_number_of_a_tenant_is_found_and_used_again() {
     assert_eq!(numbers_of(&create(&laptop, "/t/acme").await), BTreeSet::from([number]));
     laptop.settled_pool().await;
 }
+
+#[tokio::test]
+async fn token_reaches_the_tenant_of_its_claim_only() {
+    let laptop = Laptop::builder().env(&[("TENANT_CLAIM", "custom:tenant")]).numbers("GB", 2).start().await;
+    let routes = local::gateway::routes(&laptop.stack.environment, shared::clock::system()).unwrap();
+    let ask = async |(method, route, path): (&str, &str, &str), authorizer: Value| {
+        let key = format!("{method} {route}");
+        let route = routes.iter().find(|route| route.key == key).unwrap();
+        let names =
+            route.path.split('/').zip(path.split('/')).filter_map(|(name, value)| {
+                Some((name.strip_prefix('{')?.trim_end_matches('}').to_owned(), json!(value)))
+            });
+        let parameters: serde_json::Map<String, Value> = names.collect();
+        let event = json!({"version": "2.0", "routeKey": key, "rawPath": path, "rawQueryString": "", "headers": {},
+                           "pathParameters": parameters, "isBase64Encoded": false, "body": "{}",
+                           "requestContext": {"http": {"method": method, "path": path}, "authorizer": authorizer}});
+        route.invoke(event).await.unwrap()["statusCode"].as_u64().unwrap()
+    };
+    let token = |tenant: Value| json!({"jwt": {"claims": {"custom:tenant": tenant, "sub": "backend"}, "scopes": []}});
+    let without = || json!({"jwt": {"claims": {"sub": "acme"}, "scopes": []}});
+    let of_acme = ("GET", "/t/{tenant}/numbers", "/t/acme/numbers");
+    assert_eq!(ask(of_acme, token(json!("acme"))).await, 200);
+    assert_eq!(ask(of_acme, token(json!("*"))).await, 200);
+    for refused in [token(json!("beta")), token(json!("")), without()] {
+        assert_eq!(ask(of_acme, refused.clone()).await, 403, "{refused}");
+    }
+    let unknown = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    let of_deployment = [
+        ("GET", "/numbers", "/numbers".to_owned()),
+        ("PUT", "/tenants/{tenant}", "/tenants/acme".to_owned()),
+        ("GET", "/tenants/{tenant}", "/tenants/acme".to_owned()),
+        ("POST", "/conversations", "/conversations".to_owned()),
+        ("GET", "/conversations/{id}", format!("/conversations/{unknown}")),
+        ("PATCH", "/conversations/{id}", format!("/conversations/{unknown}")),
+        ("DELETE", "/conversations/{id}", format!("/conversations/{unknown}")),
+        ("POST", "/conversations/{id}/texts", format!("/conversations/{unknown}/texts")),
+        ("GET", "/conversations/{id}/calls", format!("/conversations/{unknown}/calls")),
+        ("POST", "/erasures", "/erasures".to_owned()),
+        ("GET", "/decisions", "/decisions".to_owned()),
+    ];
+    for (method, route, path) in &of_deployment {
+        assert_eq!(ask((method, route, path), token(json!("acme"))).await, 403, "{method} {path}");
+        assert_eq!(ask((method, route, path), without()).await, 403, "{method} {path}");
+        assert_ne!(ask((method, route, path), token(json!("*"))).await, 403, "{method} {path}");
+    }
+    // A policy of IAM has admitted this one, and Vonage signs its webhooks.
+    assert_eq!(ask(of_acme, json!({"iam": {"userArn": "arn:aws:iam::123456789012:user/acme"}})).await, 200);
+    assert_eq!(laptop.get("/t/acme/numbers").await.status, 200);
+}

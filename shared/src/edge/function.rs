@@ -15,7 +15,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::clock::{self, SharedClock};
 use crate::config::{ConfigError, Environment};
-use crate::edge::http::Problem;
+use crate::edge::http::{Problem, TenantClaim};
 use crate::edge::request_log::RequestLog;
 use crate::edge::{deadline, telemetry};
 
@@ -33,6 +33,12 @@ pub trait HttpFunction: Sized + Send + Sync + 'static {
     /// opened again by the first request.
     fn warm_up(&self) -> impl Future<Output = ()> + Send;
 
+    /// Returns the claim that says which requests a token may send, if the deployment has one. Only a function behind routes that
+    /// take tokens has to.
+    fn tenant_claim(&self) -> Option<&TenantClaim> {
+        None
+    }
+
     /// Decodes a request, carries it out and encodes the answer. Fills in the request's log line.
     fn handle(
         &self,
@@ -46,8 +52,13 @@ pub trait HttpFunction: Sized + Send + Sync + 'static {
             let started = Instant::now();
             let mut log = RequestLog::new(&request);
             let time_left = deadline::time_left(&request);
+            let is_permitted = self.tenant_claim().map_or(Ok(()), |claim| claim.check(&request));
+            let handle = async {
+                is_permitted?;
+                self.handle(request, &mut log).await
+            };
             // State that a panic leaves half-changed belongs to this request and is dropped with it.
-            let handled = AssertUnwindSafe(self.handle(request, &mut log)).catch_unwind();
+            let handled = AssertUnwindSafe(handle).catch_unwind();
             let handled = match time_left {
                 Some(time_left) => tokio::time::timeout(time_left, handled).await,
                 None => Ok(handled.await),

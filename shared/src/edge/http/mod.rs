@@ -35,7 +35,7 @@ pub use message::MessageVerifier;
 pub use query::Query;
 pub use side_body::SideBody;
 pub use sliding_end_body::check_latest_end;
-pub use tenancy::{conversation_of, scope};
+pub use tenancy::{TenantClaim, conversation_of, scope};
 pub use webhook::{
     asks_for_turn, base_url, call_step, call_urls, card_links, is_about_stranger, nth_pin, signed_body,
     standing_attempt,

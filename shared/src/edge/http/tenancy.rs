@@ -1,13 +1,58 @@
 //! The scope of a request: `/t/{tenant}/…` concerns what that tenant has, and any other path what the deployment has.
 //!
-//! Who may send a request with a path is for API Gateway to decide: a policy of IAM names the paths.
+//! Who may send a request with a path is for API Gateway to decide, if a policy of IAM names the paths. A token has no paths, so its
+//! claim is compared with the path here.
 
+use std::collections::HashMap;
+
+use lambda_http::http::StatusCode;
+use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
 
 use super::{Problem, conversation_id, no_conversation};
+use crate::config::Environment;
 use crate::domain::conversation::ConversationId;
 use crate::domain::tenant::{Owner, Tenant};
 use crate::store::Store;
+
+/// The claim of tokens that names the tenant whose requests they may send.
+#[derive(Debug, Clone)]
+pub struct TenantClaim(String);
+
+impl TenantClaim {
+    /// The value of the claim in the tokens of the deployment's own backend.
+    const DEPLOYMENT: &'static str = "*";
+
+    /// Reads `TENANT_CLAIM`.
+    pub fn from_environment(env: &Environment) -> Option<Self> {
+        env.optional("TENANT_CLAIM").map(Self)
+    }
+
+    /// Refuses a request with a token that is not for its path. A token without the claim is for no path. A request without a token
+    /// was admitted by a policy of IAM, or is a webhook with a signature of its own.
+    pub(in crate::edge) fn check(&self, request: &Request) -> Result<(), Problem> {
+        let Some(claims) = claims(request) else { return Ok(()) };
+        let is_for_path = match (claims.get(&self.0).map(String::as_str), scope(request)?) {
+            (Some(Self::DEPLOYMENT), _) => true,
+            // The path /tenants/{tenant} has a tenant too, and is the deployment's.
+            (Some(named), Owner::Tenant(tenant)) => named == tenant.as_str() && request.uri().path().starts_with("/t/"),
+            _ => false,
+        };
+        let refused = || {
+            let detail = "The token is for another tenant, or for none.";
+            Problem::new(StatusCode::FORBIDDEN, "not-permitted", "Not permitted", detail)
+        };
+        if is_for_path { Ok(()) } else { Err(refused()) }
+    }
+}
+
+/// Returns the claims of the token that API Gateway has verified, if there is one.
+fn claims(request: &Request) -> Option<&HashMap<String, String>> {
+    match request.request_context_ref()? {
+        RequestContext::ApiGatewayV2(context) => Some(&context.authorizer.as_ref()?.jwt.as_ref()?.claims),
+        _ => None,
+    }
+}
 
 /// Returns the scope of a request, or the problem 404 of a path with an impossible tenant.
 pub fn scope(request: &Request) -> Result<Owner, Problem> {
