@@ -67,6 +67,8 @@ def deployed(**given):
                 return not decide(other)
             case {"Fn::And": all_of}:
                 return all([decide(one) for one in all_of])
+            case {"Fn::Or": any_of}:
+                return any([decide(one) for one in any_of])
             case {"Condition": name} if len(value) == 1:
                 return condition(name)
             case {"Fn::Split": [separator, text]}:
@@ -155,7 +157,9 @@ def check_releases(resources, gradual):
         # A layer is described by its name and version, an address without https, and an application and a secret's version by the first part of the id.
         lengths = {"SignatureMaxAgeSeconds": 4, "VonageApplicationId": 8, "VonageSecretVersion": 8, "WordsLayer": 36,
                    "PublicUrl": 44,
-                   "SupportPhone": 15, "SupportPhoneForHidden": 3, "Pins": 3, "Decisions": 3, "MaxCallsPerSecond": 3, "MaxCallSeconds": 4}
+                   "SupportPhone": 15, "SupportPhoneForHidden": 3, "Pins": 3, "Decisions": 3, "MaxCallsPerSecond": 3, "MaxCallSeconds": 4,
+                   # What is before its first s.
+                   "TextsBy": 2}
         longest = {
             parameter: lengths.get(parameter) or written["Parameters"][parameter]["MaxLength"]
             for parameter in used - {"VonageSecret"}}

@@ -86,7 +86,7 @@ impl Builder {
         self
     }
 
-    /// Lets the pipes of the template put the changes of the table on the bus.
+    /// Starts the pipes of the template, which put the changes of the table on the bus.
     pub fn pipes(mut self) -> Self {
         self.options.pipes = true;
         self
@@ -111,6 +111,12 @@ impl Builder {
         self
     }
 
+    /// Begins at the machine's time, for a test with something that has no other clock.
+    pub fn machine_clock(mut self) -> Self {
+        self.clock = Some(ManualClock::at(Timestamp::now()));
+        self
+    }
+
     /// Uses the DynamoDB at this URL, which others may use too.
     pub fn dynamodb_url(mut self, url: &str) -> Self {
         self.options.dynamodb_url = Some(url.to_owned());
@@ -126,7 +132,7 @@ impl Builder {
     /// Starts the stack.
     pub async fn start(self) -> Laptop {
         let tables = [&self.options.table, &self.options.journal].map(String::clone);
-        let clock = self.clock.unwrap_or_else(|| ManualClock::at(Timestamp::now()));
+        let clock = self.clock.unwrap_or_else(|| ManualClock::at(noon(Timestamp::now())));
         let stack = Stack::start(Options { clock: Arc::new(clock.clone()), ..self.options }).await.unwrap();
         let laptop = Laptop { stack, clock, http: local::loopback_client(), tables, check: self.check };
         for (country, count) in self.numbers {
@@ -134,6 +140,14 @@ impl Builder {
         }
         laptop
     }
+}
+
+/// Returns noon (UTC) of the day of `time`. The clock of a stack begins there, so that a test of a few hours is of one day, at
+/// whatever hour it runs.
+fn noon(time: Timestamp) -> Timestamp {
+    const DAY: i64 = 86_400;
+    let begin = time.as_second() - time.as_second().rem_euclid(DAY);
+    Timestamp::from_second(begin + DAY / 2).expect("a day of today has a noon")
 }
 
 impl Laptop {
@@ -157,11 +171,10 @@ impl Laptop {
         self.clock.advance(SignedDuration::from_secs(seconds));
     }
 
-    /// Moves the clock to noon (UTC) of the next day, for a test of what is counted by day: its first clock is that of the
-    /// machine, which may be close to midnight.
+    /// Moves the clock to noon (UTC) of the next day.
     pub fn advance_to_noon(&self) {
-        let second = self.clock.now().as_second();
-        self.advance(86_400 - second.rem_euclid(86_400) + 43_200);
+        let (now, tomorrow) = (self.clock.now(), self.clock.now() + SignedDuration::from_hours(24));
+        self.clock.advance(noon(tomorrow).duration_since(now));
     }
 
     /// Rents numbers until the pool has `count` of `country`.

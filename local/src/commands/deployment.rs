@@ -21,7 +21,7 @@ pub enum DeploymentError {
     Refused {
         /// The purpose of the run.
         doing: &'static str,
-        /// What the program says.
+        /// The words of the program.
         says: String,
     },
     /// The stack has no output `ApiUrl`.
@@ -32,12 +32,12 @@ pub enum DeploymentError {
     /// Nothing names a region.
     #[error("no region is known for the profile; give --region")]
     NoRegion,
-    /// What the program printed makes no sense.
+    /// The output of the program makes no sense.
     #[error("aws printed no credentials; `aws configure export-credentials` needs version 2.9 or later")]
     NoCredentials,
 }
 
-/// What `aws configure export-credentials` prints.
+/// The output of `aws configure export-credentials`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Exported {

@@ -78,7 +78,7 @@ pub struct Wanted {
     /// Ready numbers that the country is to have
     #[arg(default_value_t = 1)]
     count: u32,
-    /// What the numbers must be able to do: VOICE, SMS, MMS
+    /// Features that the numbers must have: VOICE, SMS, MMS
     #[arg(long, value_delimiter = ',')]
     features: Vec<String>,
     /// mobile-lvn, landline or landline-toll-free

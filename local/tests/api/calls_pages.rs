@@ -154,7 +154,7 @@ async fn wrong_page_of_calls_is_refused() {
         ("calls_cursor=", "calls_cursor"),
         (long.as_str(), "calls_cursor"),
         ("calls_cursor=CON-1&calls_cursor=CON-2", "calls_cursor"),
-        ("limit=1", ""),
+        ("limit=1", "limit"),
     ] {
         let refused = laptop.get(&format!("{}?{query}", path(&conversation))).await;
         assert_eq!((refused.status, refused.body["field"].as_str().unwrap_or_default()), (422, field), "{query}");

@@ -255,8 +255,6 @@ async fn event_costs_one_write_and_one_read_unit() {
 #[tokio::test]
 async fn sliding_end_costs_events_nothing_until_it_moves() {
     let laptop = laptop().await;
-    // The end moves to the next day then, and so does the mark of peak usage.
-    laptop.advance_to_noon();
     let order = json!({"participants": order(1, false)["participants"], "notify": false, "extend_on_use": 86_400});
     let conversation = laptop.post("/conversations", &order).await.body;
     let answered = costs(&laptop, "answer: sliding end", ONE_LOOK, call(&laptop, RIDER, dials(&conversation))).await;

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 /// Returns a stack about which there is nothing to say.
 async fn healthy() -> Laptop {
-    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let laptop = Laptop::builder().machine_clock().numbers("GB", 2).start().await;
     assert_eq!(laptop.post("/setup", &json!({})).await.status, 200);
     laptop
 }

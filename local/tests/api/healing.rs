@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::post;
 use serde_json::{Value, json};
+use shared::clock::Clock;
 use testkit::{DRIVER, Laptop, LeakSearch, RIDER, conversation, string, text};
 
 const QUICK: [(&str, &str); 2] = [("MAX_CALL_SECONDS", "60"), ("QUARANTINE_SECONDS", "100")];
@@ -395,7 +396,7 @@ async fn late_event_of_the_old_number_belongs_to_the_conversation() {
     let Healed { laptop, conversation, old, new } = healed(&[]).await;
     laptop.call(json!({"from": RIDER, "to": new, "talk_seconds": 30})).await;
     let event = json!({"headers": {}, "from": RIDER, "to": old, "status": "completed", "direction": "inbound",
-                       "uuid": "63f61863-4a51-4f6b-86e1-46edebcf9356", "timestamp": format!("{:.3}", jiff::Timestamp::now()),
+                       "uuid": "63f61863-4a51-4f6b-86e1-46edebcf9356", "timestamp": format!("{:.3}", laptop.clock.now()),
                        "conversation_uuid": "CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "duration": "42"});
     assert_eq!(laptop.event(&event).await.status, 204);
     let calls = read(&laptop, &conversation).await["calls"].clone();

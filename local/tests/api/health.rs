@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use shared::clock::Clock;
 use testkit::{DRIVER, Laptop, RIDER, text};
 
 use crate::healing::{dials, events, read};
@@ -70,7 +71,7 @@ async fn same_end_at_the_same_moment_counts_once() {
     let from = dials(&conversation, 1);
     let event = |status: &str| {
         json!({"headers": {}, "from": from, "to": DRIVER, "status": status, "direction": "outbound",
-               "uuid": "63f61863-4a51-4f6b-86e1-46edebcf9356", "timestamp": format!("{:.3}", jiff::Timestamp::now()),
+               "uuid": "63f61863-4a51-4f6b-86e1-46edebcf9356", "timestamp": format!("{:.3}", laptop.clock.now()),
                "conversation_uuid": "CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab"})
     };
     // A leg that was busy is completed too, in any order.

@@ -31,7 +31,7 @@ async fn requirements_tell_price_and_rules_and_buy_nothing() {
         ("?country=US&features=FAX", "features"),
         ("?country=US&type=satellite", "type"),
         ("?country=US&count=0", "count"),
-        ("?country=US&state=ready", ""),
+        ("?country=US&state=ready", "state"),
     ] {
         let refused = laptop.get(&format!("/numbers/requirements{query}")).await;
         let named = refused.body["field"].as_str().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Numbers that are rotated: they still work, and their live conversations move to others.
 
 use serde_json::{Value, json};
+use shared::clock::Clock;
 use testkit::{DRIVER, Laptop, RIDER, text};
 
 use crate::healing::{assert_connects, assert_replaced, dials, events, read};
@@ -152,7 +153,7 @@ async fn call_that_began_on_the_old_number_stays_in_its_conversation() {
     assert_eq!(rotate(&laptop, &old).await.0, 200);
     laptop.run_schedule().await;
     let event = json!({"headers": {}, "from": RIDER, "to": old, "status": "completed", "direction": "inbound",
-                       "uuid": "63f61863-4a51-4f6b-86e1-46edebcf9356", "timestamp": format!("{:.3}", jiff::Timestamp::now()),
+                       "uuid": "63f61863-4a51-4f6b-86e1-46edebcf9356", "timestamp": format!("{:.3}", laptop.clock.now()),
                        "conversation_uuid": "CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "duration": "42"});
     assert_eq!(laptop.event(&event).await.status, 204);
     assert_eq!(read(&laptop, &before).await["calls"].as_array().unwrap().len(), 1);

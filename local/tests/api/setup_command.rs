@@ -33,7 +33,7 @@ impl Drop for Fresh {
 
 impl Fresh {
     async fn start() -> Self {
-        let laptop = Laptop::start().await;
+        let laptop = Laptop::builder().machine_clock().start().await;
         let url = format!("{}/v2/applications/{APPLICATION_ID}", laptop.stack.vonage_url);
         let request = laptop.http.delete(url).basic_auth(API_KEY, Some(API_SECRET));
         assert_eq!(Answer::to(request).await.status, 204);

@@ -592,7 +592,7 @@ fn each_function_has_example_event_and_each_event_route() {
 
 #[tokio::test]
 async fn example_events_get_answers_of_their_names() {
-    let laptop = Laptop::start().await;
+    let laptop = Laptop::builder().machine_clock().start().await;
     let routes = gateway::routes(&laptop.stack.environment, shared::clock::system()).unwrap();
     let events = events();
     let invoke = async |name: &str, event: &Value| -> (u64, Value) {

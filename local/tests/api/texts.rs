@@ -372,8 +372,6 @@ async fn phones_that_answer_by_themselves_come_to_an_end() {
 #[tokio::test]
 async fn texts_of_a_day_have_a_limit_in_each_direction() {
     let laptop = laptop().await;
-    // The six hours below are of one day.
-    laptop.advance_to_noon();
     let conversation = laptop.create_with(json!({"expires_in": 200_000})).await;
     for _ in 0..6 {
         for nth in 0..60 {
