@@ -127,7 +127,7 @@ fn root(error: &reqwest::Error) -> &dyn Error {
 pub struct Problem {
     status: u16,
     retry_after: Option<String>,
-    body: ProblemBody,
+    body: Box<ProblemBody>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -145,7 +145,7 @@ struct ProblemBody {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ProblemBody { kind, title, detail, field, message } = &self.body;
+        let ProblemBody { kind, title, detail, field, message } = &*self.body;
         let says = [detail, title, message].into_iter().find(|text| !text.is_empty());
         if let Some(field) = field {
             write!(f, "{field}: ")?;

@@ -149,8 +149,9 @@ async fn every_function_answers_in_time_during_an_outage() {
             if status == 503 {
                 failed.push(route.function);
             } else {
-                // These events need neither the table nor Vonage.
-                assert!(matches!(status, 200 | 204 | 422), "{outage:?} {name}: {status} {body}");
+                // These events need neither the table nor Vonage. The token of the card is not of this deployment.
+                let is_card = status == 404 && name == "get-conversation-card";
+                assert!(is_card || matches!(status, 200 | 204 | 422), "{outage:?} {name}: {status} {body}");
             }
         }
         failed.sort_unstable();

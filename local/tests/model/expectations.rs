@@ -416,7 +416,7 @@ fn apply_all<'a>(
             && (outcome.is_some() || carried_out)
         {
             model.accept_limits(event, observed.table)?;
-            model.slide(event, outcome.as_ref());
+            model.slide(event, outcome.as_ref(), observed.table);
         }
         if let Operation::Step(step) = operation {
             model.accept_step(step, outcome.as_ref(), observed.table, observed.undisturbed)?;

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use shared::domain::call::{Direction, Status};
-use shared::domain::conversation::ConversationId;
+use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::side::Side;
 use shared::store::Recorded;
 
@@ -12,17 +12,26 @@ use crate::legs::{CallEvent, STATUSES};
 use crate::model::{Model, Verdict};
 use crate::steps::{Action, Step};
 use crate::system::Outcome;
+use crate::table::Table;
 
 impl Model {
     /// Moves the end of the conversation of an event that was recorded, if its end slides that far. `outcome` is `None` if the process
-    /// crashed after that.
-    pub fn slide(&mut self, event: &CallEvent, outcome: Option<&Outcome>) {
+    /// crashed after that, perhaps before it moved the end.
+    pub fn slide(&mut self, event: &CallEvent, outcome: Option<&Outcome>, table: &Table) {
         let id = match outcome {
             Some(Outcome::Event(Ok(
                 Recorded::Merged(id) | Recorded::ToSlide(id) | Recorded::ToWarn { conversation: id, .. },
             ))) => *id,
             Some(_) => return,
-            None => event.call.conversation,
+            None => {
+                let id = event.call.conversation;
+                let end = |found: &Conversation| found.expires_at;
+                let known = self.conversations.get(&id).map(|known| end(&known.expected));
+                if table.conversations.get(&id).map(end) == known {
+                    return;
+                }
+                id
+            }
         };
         if event.direction == Direction::Outbound && [Status::Answered, Status::Completed].contains(&event.status) {
             self.slide_after(id, event.time());

@@ -211,7 +211,7 @@ fn read(items: Vec<Item>, now: Timestamp) -> Vec<(VirtualNumber, Health)> {
             all: calls(["calls", "answered", "seconds"]),
             failed: failed.filter(|(_, count)| *count > 0).collect(),
             networks: networks(&item, NETWORKS).into_iter().map(of_network).collect(),
-            falls_off_with: is_of_today.then(|| networks(&item, FALLS_OFF_WITH)).unwrap_or_default(),
+            falls_off_with: if is_of_today { networks(&item, FALLS_OFF_WITH) } else { BTreeSet::new() },
         };
         Some((item::dialled(&item)?, health))
     };

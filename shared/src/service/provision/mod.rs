@@ -79,7 +79,7 @@ const RACES: u32 = 50;
 /// The next number to rent.
 enum NextNumber {
     /// It is stored as `renting`.
-    Stored(PoolNumber),
+    Stored(Box<PoolNumber>),
     Enough,
     NoneLeft,
     Blocked(Shortfall),
@@ -207,7 +207,7 @@ impl Provisioner {
         let mut refused = Vec::new();
         loop {
             let number = match self.store_next(order, open, (&mut offers, settings.as_ref()), deadline).await? {
-                NextNumber::Stored(number) => number,
+                NextNumber::Stored(number) => *number,
                 NextNumber::Enough => return Ok(None),
                 // The last refusal is the better explanation.
                 NextNumber::NoneLeft => {
@@ -271,7 +271,7 @@ impl Provisioner {
             }
             let number = self.renting(&offer, order.pool());
             match self.store.begin_renting(&number, &ledger, open).await {
-                Ok(()) => return Ok(NextNumber::Stored(number)),
+                Ok(()) => return Ok(NextNumber::Stored(Box::new(number))),
                 // Vonage sells a number again that it took away from us, or that we gave back.
                 Err(RentError::Known) => {}
                 // The other order has a run of its own.
