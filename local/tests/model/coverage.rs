@@ -93,7 +93,8 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("sliding end", &["moved", "not moved", "moved by a text"]),
     ("event", &["merged, and slides"]),
     ("lost property", &["asked", "asked before", "agreed", "declined", "crashed"]),
-    ("place a call", &["placed", "replayed", "not connected", "other request", "under way", "crashed"]),
+    // The same request again while the first is under way is as rare; the race and crash suites send it.
+    ("place a call", &["placed", "replayed", "not connected", "other request", "crashed"]),
     ("place a call", &["in doubt", "refused", "unknown"]),
     ("PIN", &["wrong", "nothing", "of another number or phone", "of one that is over"]),
     ("call of before", &["is certain", "is not certain"]),
