@@ -1,4 +1,4 @@
-//! The commands that use the API of a stack: `maskline conversations`, `maskline numbers` and `maskline decide`.
+//! The commands that use the API of a stack: `maskline conversations`, `numbers`, `events` and `decide`.
 //!
 //! They are for people; a program uses the API. They do nothing that the API does not do.
 

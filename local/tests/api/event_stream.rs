@@ -93,7 +93,7 @@ async fn laptop_has_the_events_that_the_tables_stream_makes() {
 }
 
 #[tokio::test]
-async fn reader_that_comes_back_misses_nothing_and_ends_with_the_stack() {
+async fn reader_that_comes_back_misses_nothing_until_the_stop() {
     let laptop = Laptop::builder().pipes().numbers("GB", 2).start().await;
     let created = laptop.create().await;
     let mut first = Arriving::open(&laptop, "?after=0", None).await;

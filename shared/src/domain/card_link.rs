@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn token_leads_to_its_side_and_cannot_be_made_without_the_secret() {
+    fn token_leads_to_its_side_and_needs_the_secret_to_be_made() {
         let (key, other) = (CardKey::new("a secret of the deployment"), CardKey::new("another one"));
         let id = ConversationId::generate(Timestamp::from_second(1_800_000_000).unwrap());
         for side in Side::BOTH {

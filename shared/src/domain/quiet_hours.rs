@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_of_a_deployment_are_in_the_zone_of_the_phone_or_their_own() {
+    fn deployments_hours_are_in_the_zone_of_the_phone_or_their_own() {
         let usual = UsualQuietHours::try_from("22:00-07:00 Europe/Berlin").unwrap();
         let hours = serde_json::json!({"days": ["mon"], "from": "09:00", "to": "17:00", "zone": "America/New_York"});
         let NewHours(hours) = serde_json::from_value(hours).unwrap();
