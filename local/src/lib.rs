@@ -9,6 +9,7 @@ pub mod demo;
 pub mod doctor;
 pub mod dynamodb;
 pub mod faults;
+pub mod feed;
 pub mod gateway;
 pub mod masked_call;
 pub mod output;

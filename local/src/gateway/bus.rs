@@ -2,9 +2,6 @@
 //!
 //! Source: Amazon EventBridge API Reference, "PutEvents".
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -12,10 +9,10 @@ use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::post;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::message;
+use crate::feed::Feed;
 
 /// Name of the laptop's bus.
 pub const NAME: &str = "maskline";
@@ -27,21 +24,18 @@ const KEPT: usize = 10_000;
 const MAX_ENTRIES: usize = 10;
 
 /// A bus.
-#[derive(Clone, Default)]
-pub struct Bus(Arc<Contents>);
+#[derive(Clone)]
+pub struct Bus(Feed<Kept>);
 
-#[derive(Default)]
-struct Contents {
-    events: Mutex<VecDeque<Kept>>,
-    /// The position of the last event.
-    arrived: watch::Sender<u64>,
+impl Default for Bus {
+    fn default() -> Self {
+        Self(Feed::keeping(KEPT))
+    }
 }
 
 /// An event on the bus.
 #[derive(Clone)]
 pub struct Kept {
-    /// Number of events that have come to the bus, with this one.
-    pub position: u64,
     id: Uuid,
     time: Timestamp,
     /// `source`, `detail-type` and `detail`.
@@ -61,38 +55,18 @@ impl Kept {
 impl Bus {
     /// Returns the events on the bus, oldest first, each with `source`, `detail-type` and `detail`.
     pub fn events(&self) -> Vec<Value> {
-        self.kept().iter().map(|kept| kept.event.clone()).collect()
+        self.0.after(0).into_iter().map(|(_, kept)| kept.event).collect()
     }
 
-    /// Returns the position of the last event; 0 if there was none.
-    pub(super) fn position(&self) -> u64 {
-        *self.0.arrived.borrow()
-    }
-
-    /// Returns the events after a position, oldest first, as far as they are still kept.
-    pub(super) fn after(&self, position: u64) -> Vec<Kept> {
-        self.kept().iter().filter(|kept| kept.position > position).cloned().collect()
-    }
-
-    /// Returns the position of the last event, and tells of each change.
-    pub(super) fn arrivals(&self) -> watch::Receiver<u64> {
-        self.0.arrived.subscribe()
+    /// Returns the events as they come.
+    pub(super) fn feed(&self) -> Feed<Kept> {
+        self.0.clone()
     }
 
     /// Puts an event on the bus, with `source`, `detail-type` and `detail`.
     pub fn put(&self, event: Value) {
         tracing::info!(%event, "event on the bus");
-        let mut events = self.kept();
-        if events.len() == KEPT {
-            events.pop_front();
-        }
-        let position = self.position() + 1;
-        events.push_back(Kept { position, id: Uuid::new_v4(), time: Timestamp::now(), event });
-        self.0.arrived.send_replace(position);
-    }
-
-    fn kept(&self) -> MutexGuard<'_, VecDeque<Kept>> {
-        self.0.events.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.put(Kept { id: Uuid::new_v4(), time: Timestamp::now(), event });
     }
 }
 
