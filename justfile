@@ -46,6 +46,17 @@ flow: (venv "vonage" "vonage==4.9.1") node-sdk
     .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- \
       bash -c 'cd {{tools}}/node-sdk && node "$OLDPWD/local/tests/vonage_node_sdk.mjs" "$VONAGE" 1a2b3c4d laptop-api-secret 00000000-0000-4000-8000-000000000001'
 
+# Build the console that the binary serves
+console: console-packages
+    cd local/console && npm run --silent build
+
+# Check that the console is built from its sources, and click through all of it in Chromium, which has to be there
+console-tests: console-packages
+    cd local/console && npx tsc && npx vite build --logLevel error --outDir "{{tools}}/console" --emptyOutDir
+    diff -r local/console/dist {{tools}}/console
+    cargo build --quiet --bin maskline
+    .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- npm --prefix local/console test
+
 # Take random steps through everything, and compare the table with a model after each
 model steps="100000":
     MASKLINE_MODEL_STEPS={{steps}} cargo test --workspace --test model -- --nocapture
@@ -152,6 +163,11 @@ ci:
 # Install SAM and cargo-lambda into target/tools
 [private]
 sam-cli: (venv "sam" "aws-sam-cli==1.170.0" "cargo-lambda==1.9.2")
+
+# Install the packages of the console, once for each list of them
+[private]
+console-packages:
+    @cmp -s local/console/package-lock.json {{tools}}/console-packages || { mkdir -p {{tools}} && cd local/console && npm ci --silent --no-audit --no-fund && cp package-lock.json {{tools}}/console-packages; }
 
 # Install Vonage's library for Node into target/tools, once
 [private]

@@ -4,6 +4,7 @@
 mod aws_command;
 pub mod commands;
 mod connection;
+pub mod console;
 pub mod decision_backend;
 pub mod demo;
 pub mod doctor;
@@ -19,6 +20,7 @@ pub mod settings;
 pub mod setup;
 pub mod simulator;
 pub mod stack;
+pub mod trace;
 pub mod traffic;
 pub mod words;
 

@@ -12,7 +12,7 @@ use local::commands::{self, ApiCommand, CommandError};
 use local::output::show;
 use local::settings::Settings;
 use local::stack::{Options, Stack};
-use local::{demo, doctor, gateway, restore, setup, words};
+use local::{console, demo, doctor, gateway, restore, setup, words};
 use shared::clock;
 use shared::config::Environment;
 use shared::edge::telemetry;
@@ -67,6 +67,15 @@ enum Command {
         /// Show every feature of a call as well
         #[arg(long)]
         full: bool,
+    },
+    /// Print the address of the laptop stack's console
+    Console {
+        /// Port of the gateway
+        #[arg(long, default_value_t = 3000)]
+        port: u16,
+        /// Open it in the browser as well
+        #[arg(long)]
+        open: bool,
     },
     /// Repair the restored table TABLE_NAME by the journal JOURNAL_TABLE_NAME, and exit with 1 if something is left to do. Run it
     /// before the table is deployed; docs/operations.md has the whole procedure. With --data, first restore a copy of that file
@@ -191,6 +200,13 @@ async fn run(arguments: Arguments, environment: &Environment) -> Result<(), Fail
             let story = if full { demo::Story::Full } else { demo::Story::Short };
             Ok(demo::run(settings, story).await.map_err(text)?)
         }
+        Some(Command::Console { port, open }) => {
+            let url = format!("http://127.0.0.1:{port}{}", console::PATH);
+            if open {
+                console::open(&url).map_err(|error| format!("no browser can be opened ({error}); open {url}"))?;
+            }
+            Ok(show(&format!("{url}\n"))?)
+        }
         Some(Command::Sign { file }) => {
             let read =
                 if file == Path::new("-") { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(&file) };
@@ -257,6 +273,7 @@ async fn serve(up: Up, settings: Settings) -> Result<(), Failure> {
         schedule,
         settings,
         pipes: true,
+        console: true,
         ..Options::default()
     };
     let stack = Stack::start(options).await.map_err(text)?;
@@ -265,12 +282,14 @@ async fn serve(up: Up, settings: Settings) -> Result<(), Failure> {
         r#"Maskline         {gateway_url}
 DynamoDB         {dynamodb_url}
 Vonage simulator {vonage_url}
+Console          {gateway_url}{}
 
 Try next, in another terminal (`maskline conversations --help` has commands for the same):
   curl {gateway_url}/numbers -d '{{"country":"GB","count":2}}'
   curl {gateway_url}/conversations -d '{{"participants":[{{"number":"+44 7700 900001","label":"your rider"}},{{"number":"+44 7700 900002","label":"your driver"}}]}}'
   curl {vonage_url}/simulator/calls -d '{{"from":"447700900001","to":"447451000001"}}'
-"#
+"#,
+        console::PATH
     ))?;
     stop_signal().await;
     show("\nStopping.\n")?;

@@ -1,6 +1,6 @@
 //! The settings of the functions in the environment of whoever starts the laptop.
 
-use shared::config::{Environment, VARIABLES};
+use shared::config::{Environment, Source, VARIABLES, Variable};
 
 use crate::stack::account;
 
@@ -75,6 +75,16 @@ impl Settings {
     /// Returns the id of the Voice application.
     pub fn application_id(&self) -> String {
         self.or("VONAGE_APPLICATION_ID", account::APPLICATION_ID)
+    }
+
+    /// Returns the texts that nothing on the laptop may show: what opens the account, signs for it, or keeps hashes from being
+    /// tried out.
+    pub fn secrets(&self) -> Vec<String> {
+        let own = [account::API_SECRET, account::SIGNATURE_SECRET, account::HASH_KEY, account::PRIVATE_KEY];
+        let is_secret =
+            |variable: &&Variable| matches!(variable.source, Source::Secret(_)) || variable.name == "HASH_KEY";
+        let taken = VARIABLES.iter().filter(is_secret).filter_map(|variable| self.taken.optional(variable.name));
+        own.map(str::to_owned).into_iter().chain(taken).collect()
     }
 
     fn or(&self, name: &str, own: &str) -> String {

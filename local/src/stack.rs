@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::console;
 use crate::dynamodb::{self, AccessLog, Changes, Dynamodb, DynamodbError};
 use crate::faults::Faults;
 use crate::gateway::bus::{self, Bus};
@@ -25,6 +26,7 @@ use crate::gateway::pipe::{self, PipeError};
 use crate::gateway::{self, CallControl, ErasureSchedule, NumbersSchedule, RecordingsSchedule, Schedule, event_stream};
 use crate::settings::Settings;
 use crate::simulator::{self, Application, HttpMethod, Webhook};
+use crate::trace::Trace;
 use crate::traffic::Traffic;
 
 /// The laptop's Vonage account, unless its environment names another. These are no secrets: they open the simulator only.
@@ -81,6 +83,8 @@ pub struct Options {
     pub schedule: Option<Duration>,
     /// True: the pipes of the template read the embedded table, and put their events on the bus.
     pub pipes: bool,
+    /// True: the console is served, and what it shows is recorded.
+    pub console: bool,
 }
 
 impl Default for Options {
@@ -103,6 +107,7 @@ impl Default for Options {
             clock: clock::system(),
             schedule: None,
             pipes: false,
+            console: false,
         }
     }
 }
@@ -193,6 +198,7 @@ impl Stack {
             }
         };
         let (faults, traffic, bus) = (Faults::default(), Traffic::default(), Bus::default());
+        let trace = if options.console { Trace::without(options.settings.secrets()) } else { Trace::default() };
         let changes = match database.clone().filter(|_| options.pipes) {
             Some(database) => {
                 let (changes, records) = Changes::new(database, options.table.clone(), pipe::KINDS);
@@ -207,6 +213,7 @@ impl Stack {
             http: crate::loopback_client(),
             faults: faults.clone(),
             traffic: traffic.clone(),
+            trace: trace.clone(),
             access_log: options.access_log.map(|file| Arc::new(AccessLog::new(file))),
             changes,
         };
@@ -222,6 +229,7 @@ impl Stack {
             faults: faults.clone(),
             traffic: traffic.clone(),
             ncco_log: options.ncco_log,
+            trace: trace.clone(),
             ..simulator_settings(&options.settings, &gateway_url, options.answer_method, rented, options.clock.clone())
         };
         let until = stopping(stopped.clone());
@@ -245,9 +253,13 @@ impl Stack {
         let routes = gateway::routes(&environment, options.clock)?;
         let runs = BackgroundRuns::new(stopped.clone());
         let invocations = invoke::router(numbers.clone(), control.clone(), recordings.clone(), runs.clone());
-        let router = gateway::router(routes).merge(invocations);
+        let router = gateway::router(routes, &trace).merge(invocations);
         let router = router.merge(bus::router(bus.clone())).merge(objects::router(bucket.clone()));
         let router = router.merge(event_stream::router(bus.clone(), stopped.clone()));
+        let router = match trace.feed() {
+            Some(feed) => router.merge(console::router(feed, &vonage_url, stopped.clone())),
+            None => router,
+        };
         let until = stopping(stopped);
         services.spawn(async move {
             let server = axum::serve(gateway, router).with_graceful_shutdown(until);
@@ -398,6 +410,7 @@ fn simulator_settings(
         faults: Faults::default(),
         traffic: Traffic::default(),
         ncco_log: None,
+        trace: Trace::default(),
     }
 }
 

@@ -93,6 +93,12 @@ impl Builder {
         self
     }
 
+    /// Serves the console, and records what it shows.
+    pub fn console(mut self) -> Self {
+        self.options.console = true;
+        self
+    }
+
     /// Keeps the tables in a file, and uses the table of this name there.
     pub fn data(mut self, file: &Path, table: &str) -> Self {
         (self.options.data, self.options.table) = (Some(file.to_owned()), table.to_owned());

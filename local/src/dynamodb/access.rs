@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use serde_json::Value;
 
 /// The header with the session token of the sender's role. On the laptop, a function's token is its name.
-const TOKEN: &str = "x-amz-security-token";
+pub(super) const TOKEN: &str = "x-amz-security-token";
 
 /// The tables whose items an operation names, by their position in the request.
 const TABLES: &str = "RequestItems";

@@ -9,7 +9,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::access::AccessLog;
@@ -17,6 +17,7 @@ use super::capacity::CapacityQuery;
 use super::changes::Changes;
 use crate::connection::{self, Connection};
 use crate::faults::{FailingService, Faults, STALE_OPERATION, apply};
+use crate::trace::{self, Party, Trace};
 use crate::traffic::{self, Counted, Service, Traffic, Usage};
 
 /// Serves a proxy on `listener` until `stop` resolves.
@@ -44,6 +45,8 @@ pub struct Proxy {
     pub traffic: Traffic,
     /// The record of what functions ask for, if there is one.
     pub access_log: Option<Arc<AccessLog>>,
+    /// The trace of requests.
+    pub trace: Trace,
     /// The reader of what writes change, if somebody wants to know.
     pub changes: Option<Arc<Changes>>,
 }
@@ -63,6 +66,12 @@ async fn receive(
     let length = traffic::request_length(&request.method, &request.uri, &request.headers, body.len());
     let counted = proxy.traffic.request(Service::Dynamodb, &operation, length).await;
     let contains = |text: &str| String::from_utf8_lossy(&body).contains(text);
+    let asked = proxy.trace.ask(
+        Party::Function,
+        Party::Table,
+        &operation,
+        || json!({"function": function(&request), "body": trace::body(&body)}),
+    );
     let fault = proxy.faults.take_for_operation(&operation, || may_be_stale(&operation, &body), contains);
     let service = FailingService::DynamoDb { transaction: fault.as_ref().and_then(|_| items_of_transaction(&body)) };
     // In a task of its own: an operation that has arrived is carried out even if its sender stops waiting.
@@ -72,10 +81,19 @@ async fn receive(
             Ok(Err(_)) | Err(_) => StatusCode::BAD_GATEWAY.into_response(),
         }
     };
-    match fault {
+    let answer = match fault {
         None => answer.await,
         Some(fault) => apply(fault, service, &connection, answer).await,
+    };
+    match asked {
+        Some(asked) => trace::answered(asked, answer).await,
+        None => answer,
     }
+}
+
+/// Returns the function that asks: on the laptop its session token is its name.
+fn function(request: &Parts) -> Option<&str> {
+    request.headers.get(super::access::TOKEN).and_then(|token| token.to_str().ok())
 }
 
 impl Proxy {

@@ -27,6 +27,9 @@ use shared::edge::function::{HttpFunction, ScheduledFunction};
 use payload::ApiRequest;
 pub use signing::{SignError, sign_event};
 
+use crate::simulator::USER_AGENT as VONAGE_AGENT;
+use crate::trace::{self, Party, Trace};
+
 /// The largest body that API Gateway accepts, in bytes.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 
@@ -250,19 +253,23 @@ impl Route {
     }
 }
 
-/// The HTTP API over `routes`, and a page that lists them, which API Gateway does not have.
-pub fn router(routes: Vec<Route>) -> Router {
+/// The HTTP API over `routes`, with a page that lists them, which API Gateway does not have. Requests are recorded in `trace`.
+pub fn router(routes: Vec<Route>, trace: &Trace) -> Router {
     let listed: Vec<&str> = routes.iter().map(|route| route.key.as_str()).collect();
     let page = format!("Maskline on a laptop. docs/api.md explains these routes.\n\n{}\n", listed.join("\n"));
     let mut router = Router::new().route("/", get(|| async { page }));
     for route in routes {
-        router = router.route(route.path, on(route.method, answer).with_state(Arc::new(route)));
+        router = router.route(route.path, on(route.method, answer).with_state((Arc::new(route), trace.clone())));
     }
     let not_found = || async { message(StatusCode::NOT_FOUND, "Not Found") };
     router.fallback(not_found).method_not_allowed_fallback(not_found).layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
 }
 
-async fn answer(State(route): State<Arc<Route>>, parameters: RawPathParams, request: Request) -> Response<Body> {
+async fn answer(
+    State((route, trace)): State<(Arc<Route>, Trace)>,
+    parameters: RawPathParams,
+    request: Request,
+) -> Response<Body> {
     if request.method() == Method::HEAD {
         // The router takes it for a GET. API Gateway has no such route.
         return message(StatusCode::NOT_FOUND, "Not Found");
@@ -273,12 +280,32 @@ async fn answer(State(route): State<Arc<Route>>, parameters: RawPathParams, requ
         return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long");
     };
     let event = ApiRequest { route_key: &route.key, parameters, parts: &parts, body: &body }.event();
+    let asked = trace.ask(sender(&parts.headers), Party::Gateway, &route.key, || {
+        let http = json!({"headers": trace::headers(&parts.headers), "body": trace::body(&body)});
+        json!({"function": route.function, "path": parts.uri.to_string(), "http": http, "event": trace::event(&event)})
+    });
     // In a task of its own, so that a panic becomes a response, as in Lambda.
-    let answer = tokio::spawn(async move { route.invoke(event).await }).await;
-    match answer {
-        Ok(Ok(answer)) => payload::response(&answer).unwrap_or_else(internal_error),
-        Ok(Err(_)) | Err(_) => internal_error(),
+    let answer = tokio::spawn(async move { route.invoke(event).await }).await.ok().and_then(Result::ok);
+    let response = answer.as_ref().and_then(payload::response).unwrap_or_else(internal_error);
+    if let Some(asked) = asked {
+        asked.answered(response.status(), shown(answer));
     }
+    response
+}
+
+/// Returns whose request it is: the simulator names itself.
+fn sender(headers: &axum::http::HeaderMap) -> Party {
+    let agent = headers.get("user-agent").map(axum::http::HeaderValue::as_bytes);
+    if agent == Some(VONAGE_AGENT.as_bytes()) { Party::Vonage } else { Party::Client }
+}
+
+/// Returns a function's answer with its body as JSON, if it is JSON.
+fn shown(answer: Option<Value>) -> Value {
+    let mut answer = answer.unwrap_or_default();
+    if let Some(body) = answer["body"].as_str() {
+        answer["body"] = trace::body(body.as_bytes());
+    }
+    answer
 }
 
 fn internal_error() -> Response<Body> {

@@ -128,6 +128,17 @@ impl Account {
         Ok(())
     }
 
+    /// Takes a number away from the account, as Vonage does when an operator wants it back. Nobody can rent it again. Returns false
+    /// if the account does not rent it.
+    pub(super) fn take_away(&mut self, msisdn: &str) -> bool {
+        let rented = self.owned_numbers.remove(msisdn);
+        if rented {
+            self.owned.retain(|number| number.offer.msisdn != msisdn);
+            self.inventory.retain(|offer| offer.msisdn != msisdn);
+        }
+        rented
+    }
+
     fn position(&self, country: &str, msisdn: &str) -> Result<usize, Refusal> {
         let is_meant = |number: &OwnedNumber| number.offer.country == country && number.offer.msisdn == msisdn;
         let index = self.owned.iter().position(is_meant);

@@ -4,6 +4,7 @@
 //! ringing, a spoken text by its number of words, and a conversation by the request.
 
 mod ask;
+mod by_hand;
 mod connect;
 mod deliver;
 mod follow;
@@ -56,10 +57,9 @@ pub(super) async fn place(simulator: &Arc<Simulator>, request: CallRequest, addr
         let sender = Sender { application_id, signed: voice.signed_callbacks };
         (voice, sender)
     };
-    let lives = request.lives;
     let mut call = Call::new(simulator.clone(), request, dialled, voice, sender);
     call.address = address;
-    if lives { call.start_to_live().await } else { call.run().await }
+    if call.request.lives { call.start_to_live().await } else { call.run().await }
 }
 
 fn not_in_service(request: CallRequest, dialled: String) -> CallReport {
@@ -130,7 +130,7 @@ struct Call {
 }
 
 impl Call {
-    fn new(simulator: Arc<Simulator>, request: CallRequest, dialled: String, voice: Voice, sender: Sender) -> Self {
+    fn new(simulator: Arc<Simulator>, mut request: CallRequest, dialled: String, voice: Voice, sender: Sender) -> Self {
         let conversation_uuid = format!("CON-{}", Uuid::new_v4());
         let inbound = Leg {
             uuid: Uuid::new_v4().simple().to_string(),
@@ -148,6 +148,7 @@ impl Call {
             duration: None,
             price: None,
         };
+        request.lives |= request.by_hand;
         let presses = request.presses.clone();
         let presses_during_call = request.presses_during_call.clone();
         let behaviour = Behaviour { presses, presses_during_call, ..Behaviour::default() };
@@ -184,6 +185,9 @@ impl Call {
     /// Runs a call to a number of the account, from its first ring to its last event.
     async fn run(mut self) -> CallReport {
         self.ring_in();
+        if self.request.by_hand {
+            self.come_up().await;
+        }
         match self.ask_for_answer().await {
             Some(actions) => {
                 self.answer().await;
@@ -202,6 +206,7 @@ impl Call {
         let report = self.report();
         // Before the commands that are left fail, because this report answers them.
         self.simulator.calls().end(&self.conversation_uuid, report.clone());
+        self.simulator.trace.call(|| &report);
         report
     }
 
@@ -245,6 +250,12 @@ impl Call {
     /// Stores the state of each leg for the Voice API.
     fn record_legs(&self) {
         self.simulator.calls().record(self.legs(), self.simulator.clock.now());
+        self.show();
+    }
+
+    /// Shows the call, as it is now, in the trace.
+    fn show(&self) {
+        self.simulator.trace.call(|| self.report());
     }
 
     /// Stores the carrier record of each leg.

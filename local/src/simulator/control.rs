@@ -184,6 +184,15 @@ pub(super) async fn add_numbers(State(simulator): Shared, bytes: Bytes) -> Resul
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Handles `DELETE /simulator/numbers/{number}`: Vonage takes a number away from the account.
+pub(super) async fn take_number_away(
+    State(simulator): Shared,
+    Path(number): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let taken = simulator.account().take_away(&phones::digits(&number));
+    if taken { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("The account does not rent this number.")) }
+}
+
 /// Handles `POST /simulator/faults`.
 pub(super) async fn add_fault(State(simulator): Shared, bytes: Bytes) -> Result<StatusCode, Problem> {
     simulator.faults.add(&bytes).map_err(|error| Problem::bad_request(error.to_string()))?;

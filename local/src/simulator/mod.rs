@@ -36,7 +36,7 @@ mod texts;
 mod token;
 mod webhook;
 
-pub use webhook::sign_webhook;
+pub use webhook::{USER_AGENT, sign_webhook};
 
 use std::collections::HashMap;
 use std::fmt;
@@ -47,7 +47,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use axum::Router;
 use axum::extract::State;
 use axum::middleware;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use rlibphonenumber::PHONE_NUMBER_UTIL;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,7 @@ use tokio::net::TcpListener;
 
 use crate::connection;
 use crate::faults::Faults;
+use crate::trace::Trace;
 use crate::traffic::Traffic;
 use account::Account;
 use auto_replies::AutoReplies;
@@ -94,6 +95,8 @@ pub struct Settings {
     pub traffic: Traffic,
     /// The file to which each NCCO is appended, a line each; none records nothing.
     pub ncco_log: Option<PathBuf>,
+    /// The trace of requests and calls.
+    pub trace: Trace,
 }
 
 impl fmt::Debug for Settings {
@@ -171,6 +174,7 @@ struct Simulator {
     calls: Mutex<Calls>,
     faults: Faults,
     traffic: Traffic,
+    trace: Trace,
     nccos: NccoReader,
     /// Events that wait for `POST /simulator/release`.
     withheld: Mutex<Vec<WithheldEvent>>,
@@ -197,6 +201,7 @@ impl Simulator {
             calls: Mutex::default(),
             faults: settings.faults,
             traffic: settings.traffic,
+            trace: settings.trace,
             nccos: NccoReader::new(settings.ncco_log),
             withheld: Mutex::default(),
             requests: Mutex::default(),
@@ -287,6 +292,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/simulator/account", get(control::account).put(control::set_account))
         .route("/simulator/faults", get(control::faults).post(control::add_fault).delete(control::clear_faults))
         .route("/simulator/numbers", post(control::add_numbers))
+        .route("/simulator/numbers/{number}", delete(control::take_number_away))
         .route("/simulator/release", post(control::release))
         .route("/simulator/requests", get(control::requests).delete(control::clear_requests))
         .merge(vonage)

@@ -11,11 +11,12 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{Shared, Simulator};
 use crate::connection::Connection;
 use crate::faults::{FailingService, apply};
+use crate::trace::{self, Party};
 use crate::traffic::{self, Counted, Service, Usage};
 
 /// Size of the largest accepted body, in bytes.
@@ -207,12 +208,22 @@ pub(super) async fn receive(
         path: path.clone(),
         parameters: request.parameters(),
     });
+    let asked = simulator.trace.ask(
+        Party::Function,
+        Party::Vonage,
+        &format!("{} {path}", parts.method),
+        || json!({"headers": trace::headers(&parts.headers), "body": request.parameters()}),
+    );
     let fault = simulator.faults.take_for_endpoint(&path, |text| request.contains(text));
     parts.extensions.insert(request);
     let answer = async { measured(next.run(Request::from_parts(parts, Body::empty())).await, counted).await };
-    match fault {
+    let answer = match fault {
         None => answer.await,
         Some(fault) => apply(fault, FailingService::Vonage { path: &path }, &connection, answer).await,
+    };
+    match asked {
+        Some(asked) => trace::answered(asked, answer).await,
+        None => answer,
     }
 }
 

@@ -23,6 +23,8 @@ use super::lock;
 /// Timeout of the request with which Vonage checks `moHttpUrl` during an update of a number.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: u64 = 1_000;
+/// The `User-Agent` of webhooks.
+pub const USER_AGENT: &str = "Vonage simulator";
 
 /// The reason for a missing response of a webhook. Its text is the `reason` in the fallback request.
 #[derive(Clone, Debug, Error)]
@@ -219,7 +221,7 @@ fn client(connect_timeout: u64) -> reqwest::Result<Client> {
         .pool_max_idle_per_host(0)
         .redirect(Policy::none())
         .no_proxy()
-        .user_agent("Vonage simulator")
+        .user_agent(USER_AGENT)
         .build()
 }
 

@@ -4,29 +4,37 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use reqwest::Response;
+use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 use testkit::{Laptop, RIDER, conversation, text};
 
 use crate::change_events::{Stream, events};
 
 /// Server-sent events as they arrive.
-struct Arriving {
+pub struct Arriving {
     response: Response,
     text: String,
 }
 
 impl Arriving {
+    /// Opens another stream of the laptop.
+    pub async fn open_at(laptop: &Laptop, path: &str) -> Self {
+        Self::of(laptop.http.get(format!("{}{path}", laptop.stack.gateway_url))).await
+    }
+
     async fn open(laptop: &Laptop, query: &str, last: Option<u64>) -> Self {
         let request = laptop.http.get(format!("{}/events{query}", laptop.stack.gateway_url));
-        let request = last.into_iter().fold(request, |request, last| request.header("Last-Event-ID", last));
+        Self::of(last.into_iter().fold(request, |request, last| request.header("Last-Event-ID", last))).await
+    }
+
+    async fn of(request: RequestBuilder) -> Self {
         let response = request.timeout(Duration::from_secs(60)).send().await.unwrap();
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self { response, text: String::new() }
     }
 
     /// Returns the position and the JSON of the next event; none at the end.
-    async fn next(&mut self) -> Option<(u64, Value)> {
+    pub async fn next(&mut self) -> Option<(u64, Value)> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);

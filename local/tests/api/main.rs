@@ -10,6 +10,7 @@ mod capacity;
 mod change_events;
 mod choice;
 mod configuration;
+mod console;
 mod contact_cards;
 mod conversations;
 mod costs;

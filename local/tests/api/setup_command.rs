@@ -102,7 +102,7 @@ async fn empty_account_is_set_up_for_a_call() {
     ];
     let deployed = deployed.map(|(name, value)| (name.to_owned(), value));
     let environment = fresh.laptop.stack.environment.clone().with(deployed);
-    let router = gateway::router(gateway::routes(&environment, shared::clock::system()).unwrap());
+    let router = gateway::router(gateway::routes(&environment, shared::clock::system()).unwrap(), &Default::default());
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
 
     let led = fresh.run(&["--apply", "--public-url", &url]).await.unwrap().json();

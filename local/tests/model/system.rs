@@ -658,6 +658,7 @@ fn settings(numbers: &[PoolNumber]) -> simulator::Settings {
         faults: Default::default(),
         traffic: Default::default(),
         ncco_log: None,
+        trace: Default::default(),
         linked_numbers: numbers.iter().map(|number| number.number.to_string()).collect(),
         clock: shared::clock::system(),
     }

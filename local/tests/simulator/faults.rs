@@ -345,6 +345,7 @@ fn settings_debug_output_hides_secrets() {
         faults: Default::default(),
         traffic: Default::default(),
         ncco_log: None,
+        trace: Default::default(),
     };
     let shown = format!("{settings:?}");
     assert!(shown.contains(KEY) && !shown.contains(SECRET) && !shown.contains("hush"));

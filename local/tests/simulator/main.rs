@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 mod account;
 mod application;
+mod by_hand;
 mod calls;
 mod faults;
 mod identity;

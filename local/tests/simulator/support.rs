@@ -80,6 +80,7 @@ impl Vonage {
             faults: Faults::default(),
             traffic: Default::default(),
             ncco_log: None,
+            trace: Default::default(),
         };
         let (listener, base) = testkit::listen().await;
         let (stop, stopped) = oneshot::channel();

@@ -111,6 +111,7 @@ impl Call {
         match action {
             Action::Talk { text, loops, barge_in } => {
                 self.line_mut(side).heard.push(text.clone());
+                self.show();
                 let words = text.split_whitespace().count();
                 self.play(side, words as f64 / WORDS_PER_SECOND, *loops, *barge_in, next).await?;
             }
@@ -145,6 +146,9 @@ impl Call {
     ) -> Result<(), Left> {
         // A key ends the sound only if the input follows directly.
         let is_prompt = matches!(next, Some(Action::Input(input)) if input.dtmf.is_some());
+        if self.request.by_hand && loops != 0 {
+            return self.hear(side, seconds * loops as f64, barge_in && is_prompt).await;
+        }
         if barge_in && is_prompt && self.line(side).will_press() {
             return self.pass(side, BARGE_IN_SECONDS);
         }
@@ -158,6 +162,9 @@ impl Call {
     async fn wait(&mut self, side: Side, seconds: f64) -> Result<(), Left> {
         if (side == Side::Callee || self.is_outbound()) && seconds > self.line(side).patience() {
             return Err(self.wait_in_vain(side).await);
+        }
+        if self.request.by_hand {
+            return self.hear(side, seconds, false).await;
         }
         self.pass(side, seconds)
     }

@@ -47,6 +47,8 @@ pub(super) struct Line {
     pub(super) heard: Vec<String>,
     pub(super) streams: Vec<String>,
     pub(super) pressed: Vec<String>,
+    /// Keys that were pressed by hand, and that no input has taken yet.
+    pub(super) typed: String,
     /// The reason of the call that a screening phone has shown.
     pub(super) shown_reason: Option<String>,
     /// The webhook of an asynchronous `input`.
@@ -76,6 +78,7 @@ impl Line {
             heard: Vec::new(),
             streams: Vec::new(),
             pressed: Vec::new(),
+            typed: String::new(),
             shown_reason: None,
             listener: None,
             recordings: Vec::new(),

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::applications::VoiceWebhook;
 use super::super::leg::{self, Event};
 use super::super::ncco::{Dtmf, Input};
 use super::Call;
@@ -13,11 +14,11 @@ use super::script::Owner;
 const KEY_SECONDS: f64 = 0.5;
 
 /// The keys that an input has taken.
-struct Taken {
-    digits: String,
+pub(super) struct Taken {
+    pub(super) digits: String,
     /// Number of keys that were pressed.
     pressed: usize,
-    timed_out: bool,
+    pub(super) timed_out: bool,
 }
 
 impl Call {
@@ -28,14 +29,29 @@ impl Call {
             self.line_mut(side).listener = webhook;
             return Ok(None);
         };
+        if self.request.by_hand && !self.line(side).reaction.is_machine() {
+            let (digits, timed_out) = self.type_by_hand(side, dtmf).await?;
+            return self.take_digits(side, digits, timed_out, webhook).await;
+        }
         let keys = if self.wait_for_owner(side, dtmf.timeout)? { self.line_mut(side).next_keys() } else { None };
         let taken = take(keys.as_ref().map_or("", |keys| &keys.0), dtmf);
         self.pass(side, taken.pressed as f64 * KEY_SECONDS)?;
         if taken.timed_out {
             self.pass(side, dtmf.timeout)?;
         }
-        self.line_mut(side).pressed.push(taken.digits.clone());
-        let body = self.input_body(side, &taken.digits, taken.timed_out);
+        self.take_digits(side, taken.digits, taken.timed_out, webhook).await
+    }
+
+    /// Tells the webhook which keys an input has taken.
+    async fn take_digits(
+        &mut self,
+        side: Side,
+        digits: String,
+        timed_out: bool,
+        webhook: Option<VoiceWebhook>,
+    ) -> Step {
+        let body = self.input_body(side, &digits, timed_out);
+        self.line_mut(side).pressed.push(digits);
         let leg = Some(self.line(side).leg.uuid.clone());
         self.ask_about(Event { status: "input", leg, webhook, synchronous: true, body }).await.replacement()
     }
@@ -99,7 +115,7 @@ impl Call {
 }
 
 /// Returns what an input takes of the keys.
-fn take(keys: &str, dtmf: Dtmf) -> Taken {
+pub(super) fn take(keys: &str, dtmf: Dtmf) -> Taken {
     let mut digits = String::new();
     let mut pressed = 0;
     for key in keys.chars() {

@@ -3,6 +3,7 @@
 use super::super::leg::{Event, Failure};
 use super::super::ncco::MachineDetection;
 use super::Call;
+use super::by_hand::Waited;
 use super::follow::{Left, moment};
 use super::line::Side;
 use super::live::{Command, Deed};
@@ -16,6 +17,14 @@ const SCREENING_RING_SECONDS: f64 = 0.5;
 const VOICEMAIL_SECONDS: f64 = 30.0;
 /// Time of the machine detection, in seconds.
 const DETECTION_SECONDS: f64 = 4.0;
+
+/// The user of a ringing phone.
+enum User {
+    Answers,
+    Declines,
+    /// Nobody is there.
+    Absent,
+}
 
 impl Call {
     pub(super) fn progress(&mut self, status: &'static str) -> Event {
@@ -46,12 +55,16 @@ impl Call {
             }
             return failure("unanswered", Some("timeout"), 480);
         }
-        let declined = if pending { self.ring_live().await? } else { reaction == Reaction::Rejects };
-        if !pending {
+        let user = if pending {
+            self.ring_live(timeout).await?
+        } else {
             self.pass(Side::Caller, seconds)?;
-        }
-        if declined {
-            return failure("rejected", Some("declined"), 603);
+            if reaction == Reaction::Rejects { User::Declines } else { User::Answers }
+        };
+        match user {
+            User::Answers => {}
+            User::Declines => return failure("rejected", Some("declined"), 603),
+            User::Absent => return failure("unanswered", Some("timeout"), 480),
         }
         let at = self.clock;
         let line = self.line_mut(Side::Callee);
@@ -63,22 +76,27 @@ impl Call {
         Ok(None)
     }
 
-    /// Rings until the phone is answered on request, or somebody hangs up. Returns true if its user declines.
-    async fn ring_live(&mut self) -> Result<bool, Left> {
+    /// Rings until the phone is answered on request, or somebody hangs up. With people at the phones it rings for `timeout`
+    /// seconds at most.
+    async fn ring_live(&mut self, timeout: f64) -> Result<User, Left> {
         self.come_up().await;
         let its_user = if self.callees.is_empty() { Party::Caller } else { Party::Callee };
-        while let Some(Command { leg, deed }) = self.next_command().await {
-            match deed {
-                Deed::Answer => return Ok(false),
-                Deed::UserHangsUp(party) if party == its_user => return Ok(true),
-                deed => {
+        let until = self.by_hand_until(timeout);
+        loop {
+            match self.wait_for_command(until).await {
+                Waited::Told(Command { deed: Deed::Answer, .. }) => return Ok(User::Answers),
+                Waited::Told(Command { deed: Deed::UserHangsUp(party), .. }) if party == its_user => {
+                    return Ok(User::Declines);
+                }
+                Waited::Told(Command { leg, deed }) => {
                     if let Some(left) = self.obey(&leg, deed).await {
                         return Err(left);
                     }
                 }
+                Waited::InVain => return Ok(User::Absent),
+                Waited::Alone => return Err(Left::Call),
             }
         }
-        Err(Left::Call)
     }
 
     /// Sends the event of a machine detection. Its body has `call_uuid` in place of `uuid`. Source: Vonage Voice API,

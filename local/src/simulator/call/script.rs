@@ -45,6 +45,10 @@ pub(in super::super) struct CallRequest {
     /// True if it stays up, in real time, as soon as two phones are connected or one of them waits.
     #[serde(default)]
     pub(super) lives: bool,
+    /// True if people hold the phones: a call that lives from its first moment, whose phones ring until they are answered on
+    /// request, and whose keys at an `input` are pressed on request. What is heard takes its time.
+    #[serde(default)]
+    pub(super) by_hand: bool,
 }
 
 fn a_minute() -> u16 {
@@ -61,7 +65,11 @@ impl CallRequest {
     /// Returns the behaviour of the phone with these digits.
     pub(super) fn behaviour_of(&self, number: &str) -> Behaviour {
         let own = self.callees.iter().find(|(written, _)| phones::digits(written) == number);
-        own.map_or(&self.callee, |(_, behaviour)| behaviour).clone()
+        let mut behaviour = own.map_or(&self.callee, |(_, behaviour)| behaviour).clone();
+        if self.by_hand && behaviour.reaction == Reaction::Answers {
+            behaviour.reaction = Reaction::Rings;
+        }
+        behaviour
     }
 }
 

@@ -1,0 +1,214 @@
+// What the laptop stack does, live: its trace, its events, and what the API says after each of them.
+
+import { batch, signal } from "@preact/signals";
+import { api, type Conversation, type Country, type TextMessage } from "./api";
+
+export interface Leg {
+  uuid: string;
+  direction: "inbound" | "outbound";
+  from: string | null;
+  to: string;
+  status: string;
+  statuses: { status: string; timestamp: string }[];
+}
+
+export interface Callee {
+  number: string;
+  display: string;
+  rang: boolean;
+  answered: boolean;
+  joined: boolean;
+  leg: string;
+  heard: string[];
+}
+
+/** A call, as the simulator reports it. */
+export interface CallReport {
+  conversation_uuid: string | null;
+  legs: Leg[];
+  phones: { caller: { number: string | null; dialled: string; heard: string[]; connected: boolean } };
+  callees: Callee[];
+  placed_to?: Callee;
+}
+
+export type Party = "vonage" | "client" | "gateway" | "function" | "table";
+
+/** A request and its answer. */
+export interface Message {
+  position: number;
+  /** Microseconds since 1970. */
+  at: number;
+  microseconds: number;
+  from: Party;
+  to: Party;
+  name: string;
+  status: number;
+  detail: {
+    function?: string;
+    path?: string;
+    http?: { headers: Record<string, string>; body: unknown };
+    event?: unknown;
+    headers?: Record<string, string>;
+    body?: unknown;
+  };
+  answer: unknown;
+}
+
+type Entry = ({ kind: "message" } & Message) | { kind: "call"; report: CallReport };
+
+export const online = signal(true);
+export const messages = signal<Message[]>([]);
+export const calls = signal<ReadonlyMap<string, CallReport>>(new Map());
+export const texts = signal<TextMessage[]>([]);
+export const conversations = signal<ReadonlyMap<string, Conversation>>(new Map());
+export const pool = signal<Country[] | undefined>(undefined);
+export const faults = signal<Record<string, unknown>[]>([]);
+export const concurrent = signal(25);
+/** The present time in milliseconds, every second. */
+export const now = signal(Date.now());
+
+/** Most messages that are drawn from. */
+const MOST_MESSAGES = 2000;
+
+/** Runs `work` once, soon after the last of several wishes for it, and never twice at a time. */
+function soon(work: () => Promise<void>): () => void {
+  let timer: number | undefined;
+  let running = false;
+  const run = async () => {
+    timer = undefined;
+    if (running) return want();
+    running = true;
+    await work().catch(() => undefined);
+    running = false;
+  };
+  const want = () => {
+    timer ??= window.setTimeout(run, 80);
+  };
+  return want;
+}
+
+const readTexts = soon(async () => {
+  texts.value = (await api.texts()).messages;
+});
+
+export const readPool = soon(async () => {
+  pool.value = (await api.pool(concurrent.value)).countries;
+});
+
+export const readFaults = soon(async () => {
+  faults.value = (await api.faults()).faults;
+});
+
+const changed = new Set<string>();
+const readConversations = soon(async () => {
+  const ids = [...changed];
+  changed.clear();
+  const read = await Promise.all(ids.map((id) => api.conversation(id).catch(() => undefined)));
+  const next = new Map(conversations.value);
+  ids.forEach((id, index) => {
+    const conversation = read[index];
+    if (conversation) next.set(id, conversation);
+    else next.delete(id);
+  });
+  conversations.value = next;
+});
+
+/** Reads a conversation again. */
+export function readConversation(id: string): void {
+  changed.add(id);
+  readConversations();
+}
+
+/**
+ * Follows server-sent events from the first one that is kept. After a break it begins anew, because the stack may have been
+ * started again.
+ */
+function follow<T>(path: string, began: () => void, take: (entries: [number, T][]) => void): void {
+  let waiting: [number, T][] = [];
+  let timer: number | undefined;
+  const flush = () => {
+    timer = undefined;
+    const entries = waiting;
+    waiting = [];
+    take(entries);
+  };
+  const open = () => {
+    const source = new EventSource(`${path}?after=0`);
+    source.onopen = () => {
+      waiting = [];
+      began();
+    };
+    source.onmessage = (event) => {
+      waiting.push([Number(event.lastEventId), JSON.parse(event.data) as T]);
+      timer ??= window.setTimeout(flush, 16);
+    };
+    source.onerror = () => {
+      source.close();
+      online.value = false;
+      window.setTimeout(open, 1000);
+    };
+  };
+  open();
+}
+
+function takeTrace(entries: [number, Entry][]): void {
+  const added: Message[] = [];
+  const reports = new Map(calls.value);
+  for (const [position, entry] of entries) {
+    if (entry.kind === "call") {
+      const uuid = entry.report.conversation_uuid;
+      if (uuid) reports.set(uuid, entry.report);
+    } else {
+      added.push({ ...entry, position });
+    }
+  }
+  batch(() => {
+    calls.value = reports;
+    if (added.length) messages.value = [...messages.value, ...added].slice(-MOST_MESSAGES);
+  });
+  if (added.some((message) => message.to === "vonage")) readTexts();
+  if (added.some((message) => message.name.startsWith("POST /number/") || / \/numbers/.test(message.name) && !message.name.startsWith("GET"))) readPool();
+  readFaults();
+}
+
+interface BusEvent {
+  detail?: { id?: string; conversation?: string };
+}
+
+/** Begins to follow the stack. */
+export function start(): void {
+  follow<Entry>(
+    "/console/trace",
+    () => {
+      batch(() => {
+        online.value = true;
+        messages.value = [];
+        calls.value = new Map();
+        texts.value = [];
+      });
+      readTexts();
+      readPool();
+      readFaults();
+      // The calls that the API places ring phones of people, too.
+      api.createdCalls().catch(() => undefined);
+    },
+    takeTrace,
+  );
+  follow<BusEvent>(
+    "/events",
+    () => {
+      conversations.value = new Map();
+    },
+    (entries) => {
+      for (const [, { detail }] of entries) {
+        const id = detail?.id ?? detail?.conversation;
+        if (id) readConversation(id);
+      }
+      readPool();
+    },
+  );
+  window.setInterval(() => {
+    now.value = Date.now();
+    if (now.value % 30000 < 1000) readPool();
+  }, 1000);
+}

@@ -1,0 +1,205 @@
+// The whole story of the console by clicking, in Chromium. The stack is that of GATEWAY; `just console-tests` starts one.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+const gateway = process.env.GATEWAY;
+const pictures = process.env.PICTURES ?? "../../target/console";
+const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+mkdirSync(pictures, { recursive: true });
+
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+const complaints = [];
+
+/** Opens the console in a browser of its own. */
+async function open(options = {}) {
+  // axe is put into the page, which its policy would refuse. A page of its own shows that the policy holds.
+  const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(10_000);
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => request.url().startsWith(gateway) || complaints.push(`a request to ${request.url()}`));
+  await page.goto(`${gateway}/console`);
+  return page;
+}
+
+const phone = (page, name) => page.getByRole("article", { name: `${name}'s phone`, exact: true });
+
+/** Dials on a phone. Without a number it is the one in its newest text message. */
+async function dial(page, name, number) {
+  const of = phone(page, name);
+  if (number) await of.getByRole("textbox", { name: /Number to dial/ }).fill(number);
+  else await of.getByRole("button", { name: /^Put .* on the display/ }).first().click();
+  await of.getByRole("button", { name: `Call from ${name}'s phone` }).click();
+}
+
+const heard = (page, name, words) => phone(page, name).getByText(words).first().waitFor();
+const leave = (page, name) => phone(page, name).getByRole("button", { name: `Hang up ${name}'s phone` }).click();
+const isIdle = (page, name) => phone(page, name).getByRole("button", { name: `Call from ${name}'s phone` }).waitFor();
+
+async function step(name, work) {
+  const start = Date.now();
+  await work();
+  console.log(`ok  ${name} (${((Date.now() - start) / 1000).toFixed(1)} s)`);
+}
+
+const page = await open();
+let other;
+
+await step("a newcomer rents numbers and pairs two phones", async () => {
+  await page.getByText("Nothing has happened yet").waitFor();
+  await page.getByRole("button", { name: "Rent two numbers and pair the phones" }).click();
+  await page.locator(".conversation.active").waitFor();
+  await heard(page, "Rider", /To reach your driver, call/);
+  await heard(page, "Driver", /To reach your rider, call/);
+  await page.getByText("What a backend sends").click();
+  await page.getByText(/^curl "http/).waitFor();
+});
+
+await step("the driver's phone rings and shows the mask", async () => {
+  await dial(page, "Rider");
+  await phone(page, "Driver").getByText("Incoming call").waitFor();
+  const shown = await phone(page, "Driver").locator("[data-shows]").getAttribute("data-shows");
+  assert.match(shown, /^\+?44745100000\d$/);
+  await page.screenshot({ path: `${pictures}/ringing.png` });
+});
+
+await step("another browser sees the call and answers it", async () => {
+  other = await open();
+  await phone(other, "Driver").getByRole("button", { name: "Answer on Driver's phone" }).click();
+  await phone(page, "Rider").getByText("Connected").waitFor();
+  await phone(page, "Driver").getByText("Connected").waitFor();
+});
+
+await step("a reload in the middle of the call loses nothing", async () => {
+  await page.reload();
+  await phone(page, "Rider").getByText("Connected").waitFor();
+  await page.getByRole("region", { name: "Sequence of Rider calls Driver" }).waitFor();
+});
+
+await step("each message of the sequence opens", async () => {
+  const drawing = page.getByRole("region", { name: /^Sequence of/ });
+  for (const [message, content] of [
+    [/NCCO: talk, connect/, /"Connecting your call\."/],
+    [/GetItem/, /"TableName"/],
+    [/answer-webhook/, /"routeKey": "POST \/webhooks\/answer"/],
+    [/POST \/webhooks\/answer/, /"authorization": "\(hidden\)"/],
+  ]) {
+    const button = drawing.getByRole("button", { name: message }).first();
+    await button.click();
+    await drawing.getByText(content).first().waitFor();
+    await button.click();
+  }
+  await drawing.evaluate((element) => (element.scrollTop = 0));
+  await page.screenshot({ path: `${pictures}/connected.png`, fullPage: true });
+});
+
+await step("one hangs up, and both phones are free", async () => {
+  await phone(other, "Driver").getByRole("button", { name: "Hang up Driver's phone" }).click();
+  await isIdle(page, "Rider");
+  await isIdle(page, "Driver");
+  await page.getByRole("region", { name: /^Sequence of/ }).getByText("hangs up").waitFor();
+});
+
+await step("by keyboard alone: dial, decline", async () => {
+  const input = phone(page, "Driver").getByRole("textbox", { name: /Number to dial/ });
+  const number = await phone(page, "Driver").getByRole("button", { name: /^Put/ }).first().innerText();
+  await input.focus();
+  await page.keyboard.type(number);
+  await page.keyboard.press("Enter");
+  await phone(page, "Rider").getByText("Incoming call").waitFor();
+  const decline = phone(page, "Rider").getByRole("button", { name: "Decline on Rider's phone" });
+  for (let tabs = 0; tabs < 200 && !(await decline.evaluate((button) => button === document.activeElement)); tabs += 1) {
+    await page.keyboard.press("Shift+Tab");
+  }
+  await page.keyboard.press("Enter");
+  await phone(page, "Rider").getByText("Call declined").waitFor();
+  await isIdle(page, "Driver");
+});
+
+await step("a blocked side is not connected", async () => {
+  await page.getByRole("button", { name: "Block Rider" }).click();
+  await page.getByRole("button", { name: "Unblock Rider" }).waitFor();
+  await dial(page, "Rider");
+  await heard(page, "Rider", /not available/);
+  await leave(page, "Rider");
+  await isIdle(page, "Rider");
+  await page.getByRole("button", { name: "Unblock Rider" }).click();
+  await page.getByRole("button", { name: "Block Rider", exact: true }).waitFor();
+});
+
+await step("an outsider, a contact and a withheld number", async () => {
+  const number = await phone(page, "Rider").getByRole("button", { name: /^Put/ }).first().innerText();
+  for (const [button, name] of [
+    ["Add an outsider", "Outsider"],
+    ["Add a withheld number", "Withheld"],
+  ]) {
+    await page.getByRole("button", { name: button }).click();
+    await dial(page, name, number);
+    await phone(page, name).locator(".on-call .heard").first().waitFor();
+    await leave(page, name);
+    await isIdle(page, name);
+  }
+  await page.getByRole("button", { name: "Add a contact" }).click();
+  await page.getByRole("combobox", { name: "Second", exact: true }).selectOption({ label: "Second driver" });
+  await page.getByRole("button", { name: "Create conversation" }).click();
+  await heard(page, "Second driver", /To reach your rider, call/);
+});
+
+await step("an ended conversation is in quarantine", async () => {
+  const first = page.locator(".conversation").last();
+  await first.getByRole("button", { name: "End" }).click();
+  await first.getByText(/the quarantine/).waitFor();
+  const number = await phone(page, "Driver").getByRole("button", { name: /^Put/ }).first().innerText();
+  await dial(page, "Driver", number);
+  await heard(page, "Driver", /ended/);
+  await leave(page, "Driver");
+  await isIdle(page, "Driver");
+});
+
+await step("a fault waits, strikes and goes", async () => {
+  await page.getByRole("button", { name: "Inject: A slow table" }).click();
+  await page.getByRole("list", { name: "Faults that wait" }).getByText("A slow table").waitFor();
+  await page.getByRole("button", { name: "Remove all" }).click();
+  await page.getByText("Everything works.").waitFor();
+});
+
+await step("the pool shows numbers, load and headroom", async () => {
+  const country = page.getByRole("article", { name: "Numbers of GB" });
+  await country.getByText("headroom").waitFor();
+  assert.equal(await country.locator("tbody tr").count(), 2);
+  await country.getByRole("button", { name: /^Take away/ }).last().click();
+});
+
+await other.context().close();
+
+await step("axe finds nothing, and nothing is cut off, in all widths and colours", async () => {
+  const found = [];
+  for (const colorScheme of ["light", "dark"]) {
+    const context = await browser.newContext({ colorScheme, bypassCSP: true, storageState: await page.context().storageState() });
+    const shown = await context.newPage();
+    await shown.goto(`${gateway}/console`);
+    await shown.locator(".conversation").first().waitFor();
+    await shown.locator(".step .message").first().click();
+    for (const width of [360, 768, 1280, 1600]) {
+      await shown.setViewportSize({ width, height: 1000 });
+      const overflow = await shown.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      if (overflow > 0) found.push(`${width} px ${colorScheme}: ${overflow} px too wide`);
+      await shown.screenshot({ path: `${pictures}/${colorScheme}-${width}.png`, fullPage: true });
+      if (width === 768 || (width === 1280 && colorScheme === "light")) continue;
+      await shown.addScriptTag({ path: axe });
+      const { violations } = await shown.evaluate(() => axe.run());
+      for (const { id, nodes } of violations) {
+        found.push(`${width} px ${colorScheme}: ${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).slice(0, 3).join("\n  ")}`);
+      }
+    }
+    await context.close();
+  }
+  assert.deepEqual(found, []);
+});
+
+await browser.close();
+assert.deepEqual(complaints, [], "the console of the browser");
