@@ -1,6 +1,6 @@
 //! Target for the webhooks of texts, in both shapes.
 
-use shared::domain::relayed_text::PartFate;
+use shared::domain::part_fate::PartFate;
 use shared::vonage::message_event::{Fields, InboundText, receipt};
 
 use crate::assert_no_phone_number;

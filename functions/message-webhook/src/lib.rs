@@ -8,9 +8,10 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, SignatureConfig};
+use shared::domain::part_fate::PartFate;
 use shared::domain::pin::PinKey;
 use shared::domain::quiet_hours::UsualQuietHours;
-use shared::domain::relayed_text::PartFate;
+use shared::domain::receipt::ReceiptOf;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, MessageVerifier, Problem, RequestHasher, TenantClaim};
 use shared::edge::request_log::RequestLog;
@@ -102,12 +103,19 @@ impl MessageWebhook {
             log.outcome = "receipt of another text";
             return Ok(());
         };
-        log.conversation = Some(receipt.reference.conversation);
-        let TextRelay { store, events, .. } = &self.relay;
-        let is_there = store.record_receipt(&receipt, self.clock.now()).await?;
-        if is_there && receipt.fate != PartFate::Accepted {
-            events.tell(store, receipt.reference, Occasion::Receipt, self.clock.now()).await?;
-        }
+        log.conversation = Some(receipt.of.conversation());
+        let (TextRelay { store, events, .. }, now) = (&self.relay, self.clock.now());
+        let is_there = match &receipt.of {
+            ReceiptOf::Text(text) => {
+                let is_there = store.record_receipt(*text, &receipt, now).await?;
+                if is_there && receipt.fate != PartFate::Accepted {
+                    events.tell(store, *text, Occasion::Receipt, now).await?;
+                }
+                is_there
+            }
+            // The pipe tells of it, as of every change of a conversation.
+            ReceiptOf::Invitation(invitation) => store.record_invitation_receipt(invitation, &receipt, now).await?,
+        };
         log.outcome = if is_there { "receipt recorded" } else { "receipt of an unknown text" };
         Ok(())
     }

@@ -27,6 +27,7 @@ mod healing;
 mod health;
 mod hubs;
 mod idempotency;
+mod invitation_receipts;
 mod large_pool;
 mod late;
 mod limits;

@@ -122,6 +122,13 @@ pub fn message(body: &Value, signature: &str) -> Value {
     event
 }
 
+/// A receipt of a text with this signature.
+pub fn receipt(body: &Value, signature: &str) -> Value {
+    let mut event = with_body(include_str!("../../../events/message-webhook-receipt.json"), body);
+    event["headers"]["authorization"] = json!(format!("Bearer {signature}"));
+    event
+}
+
 fn with_body(event: &str, body: &Value) -> Value {
     let mut event: Value = serde_json::from_str(event).unwrap();
     event["body"] = json!(body.to_string());

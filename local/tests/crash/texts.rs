@@ -192,3 +192,48 @@ async fn text_of_the_backend_is_sent_once_or_known_to_be_unclear() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn receipt_of_an_invitation_counts_after_a_crash() {
+    at_every_request("POST /webhooks/message-status of an invitation", 1, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        let body = json!({"participants": PHONES.map(|number| json!({"number": format!("+{number}")}))});
+        let created = Functions::of(&laptop).answer::<CreateConversation>(&events::creation(&body, None)).await.body;
+        let message = string(&laptop.texts(PHONES[0]).await[0]["message_id"]);
+        let receipt = json!({
+            "message_uuid": message, "to": PHONES[0], "from": created["participants"][0]["dials"], "status": "delivered",
+            "channel": "sms", "client_ref": format!("{}.na0.0.s1", string(&created["id"]))});
+        let event = events::receipt(&receipt, &laptop.signature(Some(&receipt.to_string())));
+        scenario.run(&laptop, async |functions| drop(functions.answer::<MessageWebhook>(&event).await)).await;
+        for _ in 0..2 {
+            let answer = Functions::of(&laptop).answer::<MessageWebhook>(&event).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        let shown = laptop.get(&path(&created)).await.body;
+        let states = [0, 1].map(|side| shown["participants"][side]["notification"].clone());
+        assert_eq!(states, ["delivered", "sent"], "{shown}");
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn receipts_tell_of_invitations_that_a_crash_left_unclear() {
+    at_every_request("POST /conversations, and the receipts", 8, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 2).start().await;
+        let body = json!({"participants": PHONES.map(|number| json!({"number": format!("+{number}")}))});
+        let creation = events::creation(&body, Some("ride-1"));
+        scenario.run(&laptop, async |functions| drop(functions.answer::<CreateConversation>(&creation).await)).await;
+        let created = Functions::of(&laptop).answer::<CreateConversation>(&creation).await.body;
+        laptop.receipts(json!({})).await;
+        let shown = laptop.get(&path(&created)).await.body;
+        for (side, phone) in PHONES.into_iter().enumerate() {
+            let received = laptop.texts(phone).await.len();
+            assert!(received <= 1, "{received} text messages");
+            let state = if received == 1 { "delivered" } else { "unknown" };
+            assert_eq!(shown["participants"][side]["notification"], state, "{shown}");
+        }
+        scenario
+    })
+    .await;
+}

@@ -181,3 +181,26 @@ async fn texts_of_the_backend_leak_neither_numbers_nor_words() {
     assert!(!laptop.stack.bus.events().iter().any(|event| event.to_string().contains("narwhal")));
     assert_nothing_leaked(&laptop).await;
 }
+
+#[tokio::test]
+async fn receipts_of_invitations_leak_no_number() {
+    for (api, format) in [("sms-api", "sms_form"), ("sms-api", "messages"), ("messages-api", "messages")] {
+        let laptop = builder().env(&[("TEXTS_BY", api)]).numbers("GB", 2).start().await;
+        let created = create(&laptop).await;
+        for (status, code) in
+            [("failed", RIDER), ("rejected", "+44 7700 900147"), ("expired", DRIVER), ("delivered", "0")]
+        {
+            laptop.receipts(json!({"format": format, "status": status, "err_code": code, "keep": true})).await;
+            let path = format!("/conversations/{}", created["id"].as_str().unwrap());
+            let shown = laptop.send(Method::GET, &path, "").await.body;
+            for side in 0..2 {
+                let participant = &shown["participants"][side];
+                let told = format!("{} {}", participant["notification"], participant["notification_reason"]);
+                REAL.assert_no_leak("the state of an invitation", &told);
+            }
+        }
+        let sent = laptop.simulator("requests").await.to_string();
+        assert!(sent.contains(".na0.0."), "the reference is in the requests that are searched: {sent}");
+        assert_nothing_leaked(&laptop).await;
+    }
+}

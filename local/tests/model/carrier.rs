@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use shared::domain::carrier_record::CarrierRecord;
+use shared::domain::conversation::ConversationId;
+use shared::domain::invitation::Invitation;
 use shared::domain::judge::Judge;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::side::Side;
@@ -98,6 +100,16 @@ impl TextSender for Texts {
             SmsOutcome::Refused => Err(VonageError::RateLimited { retry_after: None }),
             SmsOutcome::NoAnswer => Err(VonageError::Failed(500)),
         }
+    }
+
+    async fn invite(
+        &self,
+        _: (ConversationId, Invitation),
+        from: &VirtualNumber,
+        to: &RealNumber,
+        text: &str,
+    ) -> Result<Vec<CarrierRecord>, VonageError> {
+        self.send(from, to, text).await
     }
 }
 

@@ -336,6 +336,7 @@ impl Model {
                 before.clone_from(now);
             }
             conversation.expected.carrier_records.clone_from(&found.carrier_records);
+            conversation.expected.invitation_receipts.clone_from(&found.invitation_receipts);
         }
         Ok(())
     }

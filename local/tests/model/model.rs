@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use shared::domain::conversation::{Conversation, ConversationId, Notification, Participant};
 use shared::domain::country::Country;
+use shared::domain::invitation::InvitationReceipts;
 use shared::domain::judge::Judge;
 use shared::domain::language::Language;
 use shared::domain::phone::{RealNumber, VirtualNumber};
@@ -340,6 +341,7 @@ impl Model {
             participant.notification.clone_from(&given.notification);
         }
         conversation.expected.carrier_records.clone_from(&given.carrier_records);
+        conversation.expected.invitation_receipts.clone_from(&given.invitation_receipts);
     }
 
     /// Checks a conversation in an answer. Its notifications are left out, because another operation may change them at
@@ -532,6 +534,7 @@ impl Model {
             safety: SafetyPresses::default(),
             revision: 0,
             carrier_records: given.carrier_records.clone(),
+            invitation_receipts: given.invitation_receipts.clone(),
         };
         let all = callers.iter().flat_map(|caller| caller.further.iter().chain([&caller.first]));
         let listed = all.map(|phone| (canonical(phone), self.now)).collect();
@@ -655,6 +658,7 @@ impl Model {
         self.end(id);
         let Some(ModelConversation { expected: is, .. }) = self.conversations.remove(&id) else { return };
         self.redactions.extend(is.carrier_records.iter().map(|record| record.id.clone()));
+        self.redactions.extend(is.invitation_receipts.carrier_records().map(|record| record.id));
         self.redactions.extend(self.legs.keys().filter(|(of, _)| *of == id).map(|(_, uuid)| uuid.clone()));
         let until = is.quarantined_until(is.ended_at.unwrap_or(is.expires_at)).max(self.second()) + RECORDS_KEPT;
         self.erased.insert(id, until);
@@ -733,6 +737,7 @@ pub fn without_texts(conversation: &Conversation) -> Conversation {
         participant.pin = None;
     }
     conversation.carrier_records.clear();
+    conversation.invitation_receipts = InvitationReceipts::default();
     conversation
 }
 

@@ -1,6 +1,6 @@
 //! Rules for texts. A text reaches the other participant of the live conversation on its route key, from the number that masks the
 //! writer, or nobody. It reaches no one twice, however often and however late it comes: also after an end, after an erasure, and when
-//! others have the numbers, and at the same time as these. Receipts in any order, also twice, give the same state. Nothing reaches a
+//! others have the numbers, and at the same time as these. Receipts in any order, also twice, give the same state, also of invitations. Nothing reaches a
 //! person after STOP.
 
 use std::collections::BTreeMap;
@@ -9,9 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use shared::domain::call::Direction;
 use shared::domain::carrier_record::{CarrierRecord, Product};
-use shared::domain::conversation::ConversationId;
+use shared::domain::conversation::{ConversationId, Notification, Recipient};
+use shared::domain::invitation::{Delivery, SentInvitation};
+use shared::domain::part_fate::PartFate;
 use shared::domain::phone::{RealNumber, VirtualNumber};
-use shared::domain::relayed_text::{PartFate, Receipt, TextReference, TextState};
+use shared::domain::receipt::{InvitationReference, Receipt, ReceiptOf};
+use shared::domain::relayed_text::{TextReference, TextState};
 use shared::domain::route::Destination;
 use shared::domain::side::Side;
 use shared::domain::text_route::Nowhere;
@@ -44,7 +47,7 @@ pub enum Texting {
     Stranger { number: usize, words: usize },
     /// Vonage delivers the `nth` last text, again or at last.
     Deliver { nth: usize },
-    /// A receipt of the `nth` last text comes, perhaps twice.
+    /// A receipt of the `nth` last text comes, perhaps twice; if there is no text, one of the `nth` last invitation.
     Receipt { nth: usize, delivered: bool, twice: bool },
     /// A participant of the `nth` live conversation stops texts and takes them again; the other one writes after each.
     Stop { nth: usize, side: Side },
@@ -289,15 +292,17 @@ impl Case {
         }
         latest.sort_by_key(|(_, text)| text.id);
         latest.retain(|(_, text)| !text.parts.is_empty());
-        let Some((conversation, text)) = latest.iter().rev().nth(nth % latest.len().max(1)) else { return self.skip() };
+        let Some((conversation, text)) = latest.iter().rev().nth(nth % latest.len().max(1)) else {
+            return self.invitation_receipt(nth, delivered, twice).await;
+        };
         let (fate, part) = match delivered {
             true => (PartFate::Delivered, text.parts[0].id.clone()),
             false => (PartFate::Undelivered("the phone is absent".to_owned()), text.parts[0].id.clone()),
         };
         let reference = TextReference { conversation: *conversation, text: text.id };
-        let receipt = Receipt { reference, part, fate, price: None };
+        let receipt = Receipt { of: ReceiptOf::Text(reference), part, fate, price: None };
         for _ in 0..1 + usize::from(twice) {
-            let noted = self.system.process.store().record_receipt(&receipt, self.model.now).await;
+            let noted = self.system.process.store().record_receipt(reference, &receipt, self.model.now).await;
             ensure(noted.as_ref().is_ok_and(|noted| *noted), || format!("{receipt:?} is {noted:?}"))?;
         }
         let is_delivered = self.texts.delivered.entry(text.id.to_string()).or_default();
@@ -308,6 +313,45 @@ impl Case {
         let found = texts.texts.iter().find(|found| found.id == text.id).map(|found| found.state(self.model.now));
         self.coverage.count("receipt of a text", if *is_delivered { "delivered" } else { "failed" });
         ensure(found == Some(expected), || format!("after {receipt:?} the text is {found:?}, not {expected:?}"))
+    }
+
+    /// Delivers a receipt of an invitation, and checks that its state does not depend on the order.
+    async fn invitation_receipt(&mut self, nth: usize, delivered: bool, twice: bool) -> Verdict {
+        let all = self.model.conversations.iter().flat_map(|(id, found)| {
+            let of_side = |side: Side| (*id, Recipient::from(side), &found.expected);
+            Side::BOTH.map(of_side).into_iter()
+        });
+        let sent: Vec<_> = all.filter(|(_, to, found)| *found.notification(*to) == Notification::Sent).collect();
+        let Some((conversation, to, found)) = sent.into_iter().rev().nth(nth) else { return self.skip() };
+        let (invitation, participant) = (found.invitation(to), found.participant(to.side));
+        // The carrier names the number in its ids. One that came back has two invitations, of which nothing tells the parts apart.
+        let name = format!("-{:?}-{}-", to.side.other(), participant.sees);
+        let part = found.invitation_receipts.carrier_records().find(|record| record.id.contains(&name));
+        let Some(part) = part.filter(|_| !participant.previously_seen.contains(&participant.sees)) else {
+            return self.skip();
+        };
+        let sent = SentInvitation { invitation, product: Product::Sms, receipts: 1 };
+        let (reference, absent) = (InvitationReference { conversation, sent }, "the phone is absent");
+        let fate = if delivered { PartFate::Delivered } else { PartFate::Undelivered(absent.to_owned()) };
+        let receipt = Receipt { of: ReceiptOf::Invitation(reference), part: part.id, fate, price: None };
+        let store = self.system.process.store();
+        for _ in 0..1 + usize::from(twice) {
+            let noted = store.record_invitation_receipt(&reference, &receipt, self.model.now).await;
+            ensure(noted.as_ref().is_ok_and(|noted| *noted), || format!("{receipt:?} is {noted:?}"))?;
+        }
+        let stored = store.conversation(conversation, self.model.now).await.map_err(|error| error.to_string())?;
+        let is_delivered = self.texts.delivered.entry(reference.to_string()).or_default();
+        *is_delivered |= delivered;
+        let expected = if *is_delivered { Delivery::Delivered } else { Delivery::Undelivered(absent) };
+        self.coverage.count("receipt of an invitation", if *is_delivered { "delivered" } else { "undelivered" });
+        // One past its retention is not shown, and takes receipts until it is erased.
+        let Some(stored) = stored else { return Ok(()) };
+        ensure(stored.delivery(to) == Some(expected), || format!("after {receipt:?}: {:?}", stored.delivery(to)))?;
+        if let Some(found) = self.model.conversations.get_mut(&conversation) {
+            found.expected.invitation_receipts = stored.invitation_receipts;
+        }
+        self.table = self.reader.read(&self.system.database, self.model.now).await;
+        self.check()
     }
 
     /// A participant stops texts and takes them again.

@@ -131,7 +131,7 @@ async fn store_text_outcome(laptop: &Laptop, id: ConversationId) {
     let (store, now) = (laptop.store(), laptop.clock.now());
     let text = CarrierRecord::of_text("text-of-the-race".to_owned());
     if let Some(conversation) = store.conversation(id, now).await.unwrap() {
-        store.record_notifications(&conversation, &[Side::A.into()], &[text], now).await.unwrap();
+        store.record_notifications(&conversation, &[(Side::A.into(), vec![text])], now).await.unwrap();
     } else {
         store.request_redaction(&[text], now).await.unwrap();
     }

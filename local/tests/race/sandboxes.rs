@@ -11,8 +11,9 @@ use shared::domain::call_limits::CallLimits;
 use shared::domain::caller_routes::RoutesInUse;
 use shared::domain::carrier_record::CarrierRecord;
 use shared::domain::choice::NoFreeNumber;
-use shared::domain::conversation::Conversation;
+use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::country::{Country, CountryCounts};
+use shared::domain::invitation::Invitation;
 use shared::domain::judge::Judge;
 use shared::domain::late::LateCare;
 use shared::domain::lifetime::Lifetime;
@@ -118,6 +119,16 @@ impl TextSender for Outbox {
         // As slow as a carrier, so that other tasks run in between.
         tokio::time::sleep(Duration::from_millis(20)).await;
         Ok(vec![CarrierRecord::of_text(uuid::Uuid::new_v4().to_string())])
+    }
+
+    async fn invite(
+        &self,
+        _: (ConversationId, Invitation),
+        from: &VirtualNumber,
+        to: &RealNumber,
+        text: &str,
+    ) -> Result<Vec<CarrierRecord>, VonageError> {
+        self.send(from, to, text).await
     }
 }
 

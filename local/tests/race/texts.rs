@@ -232,3 +232,69 @@ async fn texts_at_once_do_not_pass_the_limit_of_an_hour() {
         assert_eq!((received, told), (60, 1), "72 were written");
     }
 }
+
+/// Creates a conversation with invitations.
+async fn invite() -> (Arc<Laptop>, Value) {
+    let laptop = Arc::new(Laptop::builder().numbers("GB", 2).dynamodb_from_environment().start().await);
+    let created = laptop.create().await;
+    (laptop, created)
+}
+
+/// Sends all receipts until each is taken, as Vonage does.
+async fn send_receipts(laptop: &Laptop) {
+    for _ in 0..50 {
+        let told = laptop.receipts(json!({"keep": true})).await;
+        if told.iter().all(|receipt| receipt["deliveries"] == json!([200])) {
+            return;
+        }
+    }
+    panic!("a receipt is never taken");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn receipts_of_invitations_race_with_changes_and_the_end() {
+    for _ in 0..rounds() {
+        let (laptop, created) = invite().await;
+        let path = format!("/conversations/{}", text(&created, "/id"));
+        at_once((0..10).map(|task| {
+            let words = message(&created, &Uuid::new_v4().to_string(), &format!("text {task}"));
+            let (laptop, path) = (laptop.clone(), path.clone());
+            async move {
+                match task {
+                    0 => drop(laptop.patch(&path, &json!({"blocked": "a"})).await),
+                    1 => drop(laptop.delete(&path).await),
+                    2..5 => drop(deliver(&laptop, &words).await),
+                    _ => send_receipts(&laptop).await,
+                }
+            }
+        }))
+        .await;
+        let shown = laptop.get(&path).await.body;
+        let states = [0, 1].map(|side| shown["participants"][side]["notification"].clone());
+        assert_eq!(states, ["delivered", "delivered"], "{shown}");
+        laptop.table().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn receipts_of_invitations_race_with_the_erasure() {
+    for _ in 0..rounds() {
+        let (laptop, created) = invite().await;
+        let path = format!("/conversations/{}?erase=true", text(&created, "/id"));
+        at_once((0..6).map(|task| {
+            let (laptop, path) = (laptop.clone(), path.clone());
+            async move {
+                match task {
+                    0 => drop(laptop.delete(&path).await),
+                    _ => send_receipts(&laptop).await,
+                }
+            }
+        }))
+        .await;
+        let items = laptop.items().await;
+        assert!(!items.iter().any(|item| item.get("invitation_receipts").is_some()), "{items:?}");
+        let redacted = items.iter().filter(|item| text(item, "/sk/S").starts_with("sms#")).count();
+        assert_eq!(redacted, 2, "both text messages: {items:?}");
+        laptop.table().await;
+    }
+}

@@ -15,19 +15,22 @@ use shared::domain::call::{Direction, LegFacts, Status};
 use shared::domain::call_limits::CallLimits;
 use shared::domain::carrier_record::{CarrierRecord, Product};
 use shared::domain::conversation::{Conversation, ConversationId, State};
+use shared::domain::invitation::{InvitationReceipts, SentInvitation};
 use shared::domain::judge::{Judge, LookedUp};
 use shared::domain::language::Language;
 use shared::domain::number_erasure::{ErasureId, NumberErasure};
 use shared::domain::number_settings::NumberSettings;
 use shared::domain::order::{Ordered, WantedDigits};
 use shared::domain::pace::{Pace, Turn};
+use shared::domain::part_fate::PartFate;
 use shared::domain::peak_usage::Mark;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pin::Allowance;
 use shared::domain::pool::{Feature, NumberState};
+use shared::domain::receipt::{InvitationReference, Receipt, ReceiptOf};
 use shared::domain::recording::{Recording, RecordingKind, RecordingState};
 use shared::domain::recording_work::{RecordingTask, RecordingWork};
-use shared::domain::relayed_text::{AcceptedPart, PartFate, Receipt, RelayedText, TextReference};
+use shared::domain::relayed_text::{AcceptedPart, RelayedText, TextReference};
 use shared::domain::route::{Callee, Destination, KeyOwner, Route};
 use shared::domain::route_keys::{RouteKey, Tenure};
 use shared::domain::side::{Side, WhoDials};
@@ -65,6 +68,18 @@ fn id(last: char) -> ConversationId {
 /// one on the numbers of an earlier one, and one with limits.
 fn live() -> Conversation {
     Conversation { id: id('1'), ..conversation_at(now(), [1, 2]) }
+}
+
+/// The first one's invitation to side A, of which there is a receipt.
+fn invited() -> SentInvitation {
+    SentInvitation { invitation: live().invitation(Side::A.into()), product: Product::Sms, receipts: 1 }
+}
+
+/// The first one with that receipt.
+fn told() -> Conversation {
+    let mut told = live();
+    told.invitation_receipts.extend([InvitationReceipts::entry(&invited(), "part-3", &PartFate::Delivered)]);
+    told
 }
 
 fn ended() -> Conversation {
@@ -207,9 +222,13 @@ async fn tell_story_of_texts(store: &Store) {
     );
     store.record_text_outcome(id('1'), &text, &TextOutcome::Accepted(accepted()), after(6)).await.unwrap();
     for (part, fate) in [("part-1", PartFate::Delivered), ("part-2", PartFate::Undelivered("held back".to_owned()))] {
-        let receipt = Receipt { reference, part: part.to_owned(), fate, price: None };
-        assert!(store.record_receipt(&receipt, after(7)).await.unwrap());
+        let receipt = Receipt { of: ReceiptOf::Text(reference), part: part.to_owned(), fate, price: None };
+        assert!(store.record_receipt(reference, &receipt, after(7)).await.unwrap());
     }
+    let invitation = InvitationReference { conversation: id('1'), sent: invited() };
+    let (of, part) = (ReceiptOf::Invitation(invitation), "part-3".to_owned());
+    let receipt = Receipt { of, part, fate: PartFate::Delivered, price: None };
+    assert!(store.record_invitation_receipt(&invitation, &receipt, after(8)).await.unwrap());
     assert!(store.claim_explanation(&virtual_number(21), &phone(DRIVER), "0123abcd", now()).await.unwrap());
     let driver = phone(DRIVER);
     for (nth, stops, second) in [(22, true, 5), (23, true, 5), (23, false, 6)] {
@@ -405,7 +424,7 @@ async fn tell_story_of_pool(store: &Store) {
 /// Reads all that the story stored, by the functions that the product uses.
 async fn check_story(store: &Store) {
     let found = async |id| store.conversation(id, after(50)).await.unwrap();
-    for conversation in [live(), one_way(), earlier(), again(), with_pin()] {
+    for conversation in [told(), one_way(), earlier(), again(), with_pin()] {
         assert_eq!(found(conversation.id).await, Some(conversation));
     }
     let ended = found(id('2')).await.unwrap();

@@ -82,7 +82,8 @@ async fn text_about_a_replaced_number_is_neither_claimed_nor_recorded() {
     assert!(!store.claim_notifications(&before, &[Side::A.into()]).await.unwrap());
     before.participants.iter_mut().for_each(|participant| participant.notification = Notification::Sent);
     let texts = ["one", "two"].map(|id| CarrierRecord::of_text(id.to_owned()));
-    store.record_notifications(&before, &Side::BOTH.map(Into::into), &texts, after(11)).await.unwrap();
+    let sent = Side::BOTH.map(|side| (side.into(), vec![texts[side.index()].clone()]));
+    store.record_notifications(&before, &sent, after(11)).await.unwrap();
     let stored = store.conversation(before.id, after(11)).await.unwrap().unwrap();
     let notifications = stored.participants.each_ref().map(|participant| participant.notification.clone());
     assert_eq!(notifications, [Notification::Pending, Notification::Sent]);

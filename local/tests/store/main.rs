@@ -24,6 +24,7 @@ use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::conversation::{Conversation, ConversationId, Notification, Participant, State};
 use shared::domain::country::Country;
+use shared::domain::invitation::InvitationReceipts;
 use shared::domain::judge::{Judge, LookedUp};
 use shared::domain::late::LateCare;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
@@ -137,6 +138,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         safety: SafetyPresses::default(),
         revision: 0,
         carrier_records: Vec::new(),
+        invitation_receipts: InvitationReceipts::default(),
     }
 }
 
@@ -360,10 +362,10 @@ async fn outcome_of_texts_is_stored() {
     create(&store, &conversation).await.unwrap();
     conversation.participants[0].notification = Notification::Sent;
     conversation.participants[1].notification = Notification::Failed("the number is barred".to_owned());
-    store.record_notifications(&conversation, &Side::BOTH.map(Into::into), &[], now()).await.unwrap();
+    store.record_notifications(&conversation, &Side::BOTH.map(|side| (side.into(), Vec::new())), now()).await.unwrap();
     assert_eq!(store.conversation(conversation.id, now()).await.unwrap(), Some(conversation.clone()));
     let unknown = Conversation { id: ConversationId::generate(now()), ..conversation };
-    store.record_notifications(&unknown, &Side::BOTH.map(Into::into), &[], now()).await.unwrap();
+    store.record_notifications(&unknown, &Side::BOTH.map(|side| (side.into(), Vec::new())), now()).await.unwrap();
     assert_eq!(store.conversation(unknown.id, now()).await.unwrap(), None, "none comes into being by its texts");
 }
 
@@ -487,7 +489,7 @@ async fn outcome_of_text_is_not_stored_for_other_phone() {
     for side in [0, 1] {
         before.participants[side].notification = Notification::Sent;
     }
-    store.record_notifications(&before, &Side::BOTH.map(Into::into), &[], now()).await.unwrap();
+    store.record_notifications(&before, &Side::BOTH.map(|side| (side.into(), Vec::new())), now()).await.unwrap();
     let stored = store.conversation(before.id, now()).await.unwrap().unwrap();
     let fates = stored.participants.map(|participant| participant.notification);
     assert_eq!(fates, [Notification::Off, Notification::Sent]);
@@ -521,7 +523,7 @@ async fn one_of_concurrent_senders_sends_text() {
     }
     assert_eq!(all.join_all().await.into_iter().filter(|claimed| *claimed).count(), 1);
     conversation.participants[0].notification = Notification::Failed("barred".to_owned());
-    store.record_notifications(&conversation, &[Side::A.into()], &[], now()).await.unwrap();
+    store.record_notifications(&conversation, &[(Side::A.into(), Vec::new())], now()).await.unwrap();
     let stored = store.conversation(conversation.id, now()).await.unwrap().unwrap();
     assert_eq!(stored.participants[0].notification, conversation.participants[0].notification);
     assert!(matches!(stored.participants[1].notification, Notification::Unknown(_)));

@@ -14,6 +14,7 @@ use crate::domain::contact_card::ContactCards;
 use crate::domain::country::Country;
 use crate::domain::decision_url::DecisionUrl;
 use crate::domain::hours::Hours;
+use crate::domain::invitation::{Delivery, Invitation, InvitationReceipts};
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::late::LateCare;
@@ -371,6 +372,9 @@ pub struct Conversation {
     /// Its records at the carrier except calls: number lookups and text messages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carrier_records: Vec<CarrierRecord>,
+    /// What the carrier tells of its invitations.
+    #[serde(default, skip_serializing_if = "InvitationReceipts::is_empty")]
+    pub invitation_receipts: InvitationReceipts,
 }
 
 impl Conversation {
@@ -466,6 +470,25 @@ impl Conversation {
             Some(phone) => phone.notification = notification,
             None => participant.notification = notification,
         }
+    }
+
+    /// Notes the outcome of the text message to a person, of which the carrier has accepted these `parts`.
+    pub fn note_invitation(&mut self, to: Recipient, notification: Notification, parts: &[CarrierRecord]) {
+        self.set_notification(to, notification);
+        self.carrier_records.extend(parts.iter().cloned());
+        self.invitation_receipts.extend(InvitationReceipts::accepted(self.invitation(to), parts));
+    }
+
+    /// Returns the name of the text message to a person. There is another one for another phone or another number.
+    pub fn invitation(&self, to: Recipient) -> Invitation {
+        let number = self.participant(to.side).previously_seen.len();
+        Invitation { side: to.side, phone: self.phone_of(to).index, number }
+    }
+
+    /// Returns what the carrier tells of the text message to a person, if it was sent.
+    pub fn delivery(&self, to: Recipient) -> Option<Delivery<'_>> {
+        let is_answered = *self.notification(to) == Notification::Sent;
+        self.invitation_receipts.delivery(self.invitation(to), is_answered)
     }
 
     /// Returns the phone of a person.

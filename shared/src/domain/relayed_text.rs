@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -12,7 +11,6 @@ use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::ConversationId;
 use crate::domain::media::MediaKind;
 use crate::domain::opt_out::OPTED_OUT;
-use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
 use crate::domain::text_message::TextSize;
 
@@ -334,41 +332,6 @@ impl RelayedText {
         let is_complete = u32::try_from(told.len()).is_ok_and(|count| count >= self.receipts());
         is_complete.then(|| told.into_values().collect())
     }
-}
-
-/// A receipt: the fate of a part of a text, or of all of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
-    /// The text.
-    pub reference: TextReference,
-    /// The carrier's id of the part.
-    pub part: String,
-    /// The fate of the part.
-    pub fate: PartFate,
-    /// Its price in EUR, if the receipt says it.
-    pub price: Option<Decimal>,
-}
-
-/// A receipt's news that a phone takes no texts from a number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OptOutNews {
-    /// The phone.
-    pub person: RealNumber,
-    /// The number.
-    pub number: VirtualNumber,
-    /// The time of the text that was not delivered because of it, or else of the receipt, if that is known.
-    pub at: Option<Timestamp>,
-}
-
-/// The fate of a part of a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PartFate {
-    /// The network has it.
-    Accepted,
-    /// It is on the phone.
-    Delivered,
-    /// It did not get there, for this reason, in words that are safe to show.
-    Undelivered(String),
 }
 
 #[cfg(test)]

@@ -10,10 +10,11 @@ use crate::domain::call::{Call, Direction, Leg, LegFacts, Status};
 use crate::domain::call_handling::CallHandling;
 use crate::domain::card_link::CardLinks;
 use crate::domain::contact_card::ContactCards;
-use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, State};
+use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, Recipient, State};
 use crate::domain::country::Country;
 use crate::domain::decision_url::DecisionUrl;
 use crate::domain::hours::{Hours, WrittenHours};
+use crate::domain::invitation::Delivery;
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::lifetime::Lifetime;
@@ -397,7 +398,8 @@ impl<'a> CallsView<'a> {
 impl<'a> ParticipantView<'a> {
     fn new(conversation: &'a Conversation, side: Side) -> Self {
         let participant = conversation.participant(side);
-        let (notification, notification_reason) = state(&participant.notification);
+        let (notification, notification_reason) = state(conversation, side.into());
+        let further = conversation.recipients(side, |_| true).into_iter().filter_map(|to| Some((to, to.further?)));
         Self {
             number: &participant.number,
             country: participant.country,
@@ -413,25 +415,30 @@ impl<'a> ParticipantView<'a> {
             notification_reason,
             hours: participant.hours.as_ref().map(Hours::written),
             name: participant.name.as_ref(),
-            phones: participant.present().map(PhoneView::new).collect(),
+            phones: further
+                .map(|(to, position)| PhoneView::new(conversation, to, &participant.further[position]))
+                .collect(),
         }
     }
 }
 
-/// Returns the word for the state of a text message, and the carrier's reason.
-fn state(notification: &Notification) -> (&'static str, Option<&str>) {
-    match notification {
-        Notification::Off => ("off", None),
-        Notification::Pending => ("pending", None),
-        Notification::Sent => ("sent", None),
-        Notification::Failed(reason) => ("failed", Some(reason.as_str())),
-        Notification::Unknown(reason) => ("unknown", Some(reason.as_str())),
+/// Returns the word for the state of the text message to a person, and the carrier's reason. Receipts show that it was sent, also if the
+/// carrier's answer never came.
+fn state(conversation: &Conversation, to: Recipient) -> (&'static str, Option<&str>) {
+    match (conversation.notification(to), conversation.delivery(to)) {
+        (Notification::Off, _) => ("off", None),
+        (Notification::Failed(reason), _) => ("failed", Some(reason.as_str())),
+        (_, Some(Delivery::Delivered)) => ("delivered", None),
+        (_, Some(Delivery::Undelivered(reason))) => ("undelivered", Some(reason)),
+        (Notification::Sent, _) | (_, Some(Delivery::Sent)) => ("sent", None),
+        (Notification::Pending, None) => ("pending", None),
+        (Notification::Unknown(reason), None) => ("unknown", Some(reason.as_str())),
     }
 }
 
 impl<'a> PhoneView<'a> {
-    fn new(phone: &'a FurtherPhone) -> Self {
-        let (notification, notification_reason) = state(&phone.notification);
+    fn new(conversation: &'a Conversation, to: Recipient, phone: &'a FurtherPhone) -> Self {
+        let (notification, notification_reason) = state(conversation, to);
         Self {
             number: &phone.number,
             country: phone.country,

@@ -5,6 +5,8 @@
 //! claimed.
 
 use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::conversation::ConversationId;
+use crate::domain::invitation::Invitation;
 use crate::domain::opt_out::OPTED_OUT;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::store::Store;
@@ -19,8 +21,26 @@ pub async fn send(
     to: &RealNumber,
     text: &str,
 ) -> Result<Vec<CarrierRecord>, VonageError> {
+    check(store, from, to).await?;
+    texts.send(from, to, text).await
+}
+
+/// Like [`send`], for an invitation of a conversation `from` a number `to` a phone.
+pub async fn invite(
+    store: &Store,
+    texts: &impl TextSender,
+    invitation: (ConversationId, Invitation),
+    (from, to): (&VirtualNumber, &RealNumber),
+    text: &str,
+) -> Result<Vec<CarrierRecord>, VonageError> {
+    check(store, from, to).await?;
+    texts.invite(invitation, from, to, text).await
+}
+
+/// Fails if `to` wants no texts from this number, or if it is not known if that is so.
+async fn check(store: &Store, from: &VirtualNumber, to: &RealNumber) -> Result<(), VonageError> {
     match store.has_opted_out(to, from).await {
-        Ok(false) => texts.send(from, to, text).await,
+        Ok(false) => Ok(()),
         Ok(true) => Err(VonageError::Withheld(OPTED_OUT)),
         Err(error) => {
             tracing::error!(cause = %error, "it is not known if somebody wants texts");

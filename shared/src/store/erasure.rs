@@ -190,7 +190,10 @@ impl Store {
         records: Option<AttributeValue>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.request_redaction(&conversation.carrier_records, now).await?;
+        // Some are known from receipts only, because the carrier's answer was lost.
+        let told = conversation.invitation_receipts.carrier_records();
+        let all: Vec<CarrierRecord> = conversation.carrier_records.iter().cloned().chain(told).collect();
+        self.request_redaction(&all, now).await?;
         let note = ErasedNote { erased_at: whole_second(now), owner: conversation.owner };
         let note = Key::Conversation(conversation.id).with(&note, Some(note_kept_until(conversation, now)))?;
         let put = Write::put(note).when("attribute_exists(participants)");

@@ -8,6 +8,8 @@ use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::{Conversation, ConversationId, Notification, Recipient};
+use crate::domain::invitation::InvitationReceipts;
+use crate::domain::receipt::{InvitationReference, Receipt};
 
 /// Appends `:records` to the carrier records; `:none` is the empty list. Records are only ever added, so concurrent
 /// writers do not overwrite each other.
@@ -51,24 +53,24 @@ impl Store {
     }
 
     /// Writes the outcomes of the text messages `to` these people, except for one who has another phone or dials another number by
-    /// now. Adds the carrier records `texts` in any case. If the conversation has been erased since, the records are listed for
+    /// now. Adds the carrier records of their parts in any case. If the conversation has been erased since, the records are listed for
     /// redaction instead.
     pub async fn record_notifications(
         &self,
         conversation: &Conversation,
-        to: &[Recipient],
-        texts: &[CarrierRecord],
+        to: &[(Recipient, Vec<CarrierRecord>)],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if self.record_all(conversation, to, texts).await? {
+        let records: Vec<CarrierRecord> = to.iter().flat_map(|(_, parts)| parts).cloned().collect();
+        if self.record_all(conversation, to, &records).await? {
             return Ok(());
         }
-        if !texts.is_empty() && !self.add_records(conversation.id, texts).await? {
-            return self.request_redaction(texts, now).await;
+        if !records.is_empty() && !self.add_records(conversation.id, &records).await? {
+            return self.request_redaction(&records, now).await;
         }
         if to.len() > 1 {
             for one in to {
-                self.record_all(conversation, &[*one], &[]).await?;
+                self.record_all(conversation, std::slice::from_ref(one), &[]).await?;
             }
         }
         Ok(())
@@ -77,14 +79,21 @@ impl Store {
     async fn record_all(
         &self,
         conversation: &Conversation,
-        to: &[Recipient],
-        texts: &[CarrierRecord],
+        to: &[(Recipient, Vec<CarrierRecord>)],
+        records: &[CarrierRecord],
     ) -> Result<bool, StoreError> {
         let mut update = Write::update(Key::Conversation(conversation.id)).name("#number", "number");
-        if !texts.is_empty() {
-            update = update.set(ADD_RECORDS).bind(":none", no_records()).bind(":records", item::value(texts)?);
+        if !records.is_empty() {
+            update = update.set(ADD_RECORDS).bind(":none", no_records()).bind(":records", item::value(records)?);
         }
-        for (nth, to) in to.iter().enumerate() {
+        let accepted = |(to, parts): &(Recipient, Vec<CarrierRecord>)| {
+            InvitationReceipts::accepted(conversation.invitation(*to), parts)
+        };
+        let accepted: Vec<String> = to.iter().flat_map(accepted).collect();
+        if !accepted.is_empty() {
+            update = add_receipts(update, accepted);
+        }
+        for (nth, (to, _)) in to.iter().enumerate() {
             let (path, side, phone) = (path(*to), to.side.index(), conversation.phone_of(*to));
             update = set_notification(update, nth, *to, conversation.notification(*to))?
                 .when(format!("{path}.#number = :number{nth}"))
@@ -93,6 +102,28 @@ impl Store {
                 .bind(format!(":dials{nth}"), item::string(phone.sees.as_str()));
         }
         self.update(update).await
+    }
+
+    /// Adds a receipt to the invitation that it is of. It may come twice and in any order. False if its conversation is not there any
+    /// more. If that has been erased, the record at the carrier is listed for redaction: the answer that named it may never have come.
+    pub async fn record_invitation_receipt(
+        &self,
+        invitation: &InvitationReference,
+        receipt: &Receipt,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let key = Key::Conversation(invitation.conversation);
+        let told = InvitationReceipts::entry(&invitation.sent, &receipt.part, &receipt.fate);
+        let update = add_receipts(Write::update(key), vec![told])
+            .when("attribute_exists(participants)")
+            .when("attribute_not_exists(erased_at)");
+        if self.update(update).await? {
+            return Ok(true);
+        }
+        if self.get_item(key).await?.is_some_and(|item| item.contains_key("erased_at")) {
+            self.request_redaction(&[invitation.sent.record_of(&receipt.part)], now).await?;
+        }
+        Ok(false)
     }
 
     /// Adds carrier records. False if the conversation has been erased.
@@ -104,6 +135,10 @@ impl Store {
             .bind(":records", item::value(records)?);
         self.update(update).await
     }
+}
+
+fn add_receipts(update: Write, receipts: Vec<String>) -> Write {
+    update.add("invitation_receipts :receipts").bind(":receipts", AttributeValue::Ss(receipts))
 }
 
 /// Returns the path of a person in the conversation's item.

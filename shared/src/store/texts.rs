@@ -17,11 +17,12 @@ use super::{Store, StoreError};
 use crate::clock::whole_second;
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::ConversationId;
+use crate::domain::part_fate::PartFate;
 use crate::domain::phone::RealNumber;
 use crate::domain::phone::VirtualNumber;
+use crate::domain::receipt::Receipt;
 use crate::domain::relayed_text::{
-    AcceptedPart, PartFate, Receipt, RelayedText, TEXTS_KNOWN, TEXTS_OF_A_DAY, TEXTS_OF_AN_HOUR, TextId, TextReference,
-    Withheld,
+    AcceptedPart, RelayedText, TEXTS_KNOWN, TEXTS_OF_A_DAY, TEXTS_OF_AN_HOUR, TextId, TextReference, Withheld,
 };
 use crate::domain::route::KeyOwner;
 use crate::retry;
@@ -202,8 +203,13 @@ impl Store {
     }
 
     /// Adds a receipt to its text. It may come twice and in any order. False if there is no such text, or not any more.
-    pub async fn record_receipt(&self, receipt: &Receipt, now: Timestamp) -> Result<bool, StoreError> {
-        let update = sent(of(receipt.reference), now);
+    pub async fn record_receipt(
+        &self,
+        text: TextReference,
+        receipt: &Receipt,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let update = sent(of(text), now);
         let part = [receipt.part.clone()];
         let update = match receipt.price {
             Some(price) => {

@@ -13,9 +13,11 @@ use serde_json::Value;
 use crate::domain::call::Direction;
 use crate::domain::carrier_record::{CarrierRecord, Product};
 use crate::domain::media::{MediaFile, MediaKind};
+use crate::domain::part_fate::PartFate;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber, without_numbers};
-use crate::domain::relayed_text::{OptOutNews, PartFate, Receipt, TextReference};
+use crate::domain::receipt::{OptOutNews, Receipt, ReceiptOf};
+use crate::domain::relayed_text::TextReference;
 use crate::vonage::amount::amount;
 use crate::vonage::time::time;
 
@@ -162,20 +164,20 @@ impl Writer {
     }
 }
 
-/// Reads a receipt. `None` if it is of a text that was not passed on.
+/// Reads a receipt. `None` if it is of a text message whose receipts nobody waits for, such as an explanation.
 pub fn receipt(fields: &Fields) -> Result<Option<Receipt>, NotAMessage> {
     let is_of_messages = fields.is_of_messages();
     let (id, reference) = if is_of_messages { ("message_uuid", "client_ref") } else { ("messageId", "client-ref") };
     let part = fields.text(id).filter(|id| is_id(id)).ok_or(NotAMessage("id"))?;
     let status = fields.text("status").ok_or(NotAMessage("status"))?;
-    let Some(reference) = fields.text(reference).as_deref().and_then(TextReference::parse) else { return Ok(None) };
+    let Some(of) = fields.text(reference).as_deref().and_then(ReceiptOf::parse) else { return Ok(None) };
     let code = error_code(fields);
     let fate = match status.as_str() {
         "delivered" => PartFate::Delivered,
         "failed" | "rejected" | "expired" | "undeliverable" => PartFate::Undelivered(reason(&status, code.as_deref())),
         _ => PartFate::Accepted,
     };
-    Ok(Some(Receipt { reference, part, fate, price: price(fields) }))
+    Ok(Some(Receipt { of, part, fate, price: price(fields) }))
 }
 
 /// Reads the price of a text in EUR.

@@ -12,9 +12,12 @@ use super::messages::{MOST_CHARACTERS, MessagesApi};
 use super::sms::SmsApi;
 use crate::clock::SharedClock;
 use crate::config::{ConfigError, Environment, TextsBy, VonageConfig};
-use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::carrier_record::{CarrierRecord, Product};
+use crate::domain::conversation::ConversationId;
+use crate::domain::invitation::{Invitation, SentInvitation};
 use crate::domain::media::MediaFile;
 use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::receipt::InvitationReference;
 use crate::domain::relayed_text::{AcceptedPart, TextReference};
 use crate::domain::text_message::{TextSize, pieces};
 
@@ -24,6 +27,15 @@ pub trait TextSender: Send + Sync {
     /// delivered it.
     fn send(
         &self,
+        from: &VirtualNumber,
+        to: &RealNumber,
+        text: &str,
+    ) -> impl Future<Output = Result<Vec<CarrierRecord>, VonageError>> + Send;
+
+    /// Like [`TextSender::send`], for an invitation of a conversation, whose receipts say which one they are of.
+    fn invite(
+        &self,
+        invitation: (ConversationId, Invitation),
         from: &VirtualNumber,
         to: &RealNumber,
         text: &str,
@@ -83,24 +95,53 @@ impl Texts {
         from: &VirtualNumber,
         to: &RealNumber,
         text: &str,
-        reference: Option<TextReference>,
+        reference: Option<String>,
     ) -> Result<Vec<AcceptedPart>, VonageError> {
-        let reference = reference.map(|reference| reference.to_string());
         match &self.0 {
             Api::Sms(api) => api.send(from, to, text, reference).await,
             Api::Messages(api) => api.send(from, to, text, reference).await,
         }
     }
-}
 
-impl TextSender for Texts {
-    async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<CarrierRecord>, VonageError> {
+    async fn send_for_records(
+        &self,
+        from: &VirtualNumber,
+        to: &RealNumber,
+        text: &str,
+        reference: Option<String>,
+    ) -> Result<Vec<CarrierRecord>, VonageError> {
         let record = match &self.0 {
             Api::Sms(_) => CarrierRecord::of_text,
             Api::Messages(_) => CarrierRecord::of_message,
         };
-        let parts = self.send_parts(from, to, text, None).await?;
+        let parts = self.send_parts(from, to, text, reference).await?;
         Ok(parts.into_iter().map(|part| record(part.id)).collect())
+    }
+
+    /// Returns the reference of an invitation with this text.
+    fn reference(&self, (conversation, invitation): (ConversationId, Invitation), text: &str) -> InvitationReference {
+        let (product, receipts) = match size(text, matches!(self.0, Api::Messages(_))) {
+            TextSize { messages: Some(messages), .. } => (Product::Messages, messages),
+            TextSize { segments, messages: None } => (Product::Sms, segments),
+        };
+        InvitationReference { conversation, sent: SentInvitation { invitation, product, receipts } }
+    }
+}
+
+impl TextSender for Texts {
+    async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<CarrierRecord>, VonageError> {
+        self.send_for_records(from, to, text, None).await
+    }
+
+    async fn invite(
+        &self,
+        invitation: (ConversationId, Invitation),
+        from: &VirtualNumber,
+        to: &RealNumber,
+        text: &str,
+    ) -> Result<Vec<CarrierRecord>, VonageError> {
+        let reference = self.reference(invitation, text).to_string();
+        self.send_for_records(from, to, text, Some(reference)).await
     }
 }
 
@@ -121,10 +162,7 @@ impl TextsOnDemand {
 
     /// Returns the size of a text as it is sent.
     pub fn size(&self, text: &str) -> TextSize {
-        match self.way {
-            Way::SmsApi => TextSize::whole(text),
-            Way::MessagesApi(_) => TextSize::of_pieces(&pieces(text, MOST_CHARACTERS)),
-        }
+        size(text, self.carries_files())
     }
 
     /// Sends a text that is passed on, and returns the parts that the carrier has queued. Their receipts have the `reference`.
@@ -135,7 +173,7 @@ impl TextsOnDemand {
         text: &str,
         reference: TextReference,
     ) -> Result<Vec<AcceptedPart>, VonageError> {
-        self.texts().send_parts(from, to, text, Some(reference)).await
+        self.texts().send_parts(from, to, text, Some(reference.to_string())).await
     }
 
     /// True if files can be sent: by the Messages API only.
@@ -165,5 +203,21 @@ impl TextsOnDemand {
 impl TextSender for TextsOnDemand {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<CarrierRecord>, VonageError> {
         self.texts().send(from, to, text).await
+    }
+    async fn invite(
+        &self,
+        invitation: (ConversationId, Invitation),
+        from: &VirtualNumber,
+        to: &RealNumber,
+        text: &str,
+    ) -> Result<Vec<CarrierRecord>, VonageError> {
+        self.texts().invite(invitation, from, to, text).await
+    }
+}
+
+fn size(text: &str, by_messages_api: bool) -> TextSize {
+    match by_messages_api {
+        false => TextSize::whole(text),
+        true => TextSize::of_pieces(&pieces(text, MOST_CHARACTERS)),
     }
 }

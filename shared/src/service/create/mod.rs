@@ -20,6 +20,7 @@ use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, No
 use crate::domain::country::Country;
 use crate::domain::decision_url::DecisionUrl;
 use crate::domain::hours::Hours;
+use crate::domain::invitation::InvitationReceipts;
 use crate::domain::language::Language;
 use crate::domain::late::LateCare;
 use crate::domain::lifetime::Lifetime;
@@ -359,6 +360,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                 .flat_map(VerifiedSide::all)
                 .filter_map(|verified| verified.carrier_record.clone())
                 .collect(),
+            invitation_receipts: InvitationReceipts::default(),
         };
         conversation.set_decision(new.decision.clone());
         conversation

@@ -94,16 +94,16 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             join_all(due.iter().map(|to| self.text(&conversation, *to, invitations.card_links.as_ref()))).await;
         let mut texts = Vec::new();
         for (to, outcome) in due.iter().zip(outcomes) {
-            texts.extend(records(&outcome));
+            let parts = records(&outcome);
             if outcome.as_ref().is_err_and(VonageError::refuses_sender) {
                 self.demand.check(&conversation.participant(to.side).sees).await;
             }
             let notification = notification(&conversation, outcome);
-            conversation.set_notification(*to, notification);
+            conversation.note_invitation(*to, notification, &parts);
+            texts.push((*to, parts));
         }
-        conversation.carrier_records.extend(texts.iter().cloned());
         // The conversation exists and the text messages are sent: this failure must not fail the creation.
-        if let Err(error) = self.store.record_notifications(&conversation, &due, &texts, self.clock.now()).await {
+        if let Err(error) = self.store.record_notifications(&conversation, &texts, self.clock.now()).await {
             tracing::error!(conversation.id = %conversation.id, cause = %error, "recording the outcome of text messages failed");
         }
         conversation
@@ -143,7 +143,8 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             Some(link) => format!("{text} {}", speech.with_link(link).write(Text::ContactCard)),
             None => text,
         };
-        self.texts.send(&participant.sees, phone.number, &text).await
+        let invitation = (conversation.id, conversation.invitation(to));
+        self.texts.invite(invitation, &participant.sees, phone.number, &text).await
     }
 }
 

@@ -21,14 +21,20 @@ impl<T: TextSender> Healer<T> {
             }
             let phone = conversation.phone_of(to);
             let text = speech_to_phone(&self.words, conversation, phone).write(Text::NumberChanged);
-            let outcome = wanted_text::send(&self.store, &self.texts, phone.sees, phone.number, &text).await;
+            let outcome = wanted_text::invite(
+                &self.store,
+                &self.texts,
+                (conversation.id, conversation.invitation(to)),
+                (phone.sees, phone.number),
+                &text,
+            )
+            .await;
             let records = records(&outcome);
             let notification = notification(conversation, outcome);
-            conversation.set_notification(to, notification);
-            conversation.carrier_records.extend(records.iter().cloned());
+            conversation.note_invitation(to, notification, &records);
             let now = self.clock.now();
             // The text message is sent: this failure must not make it be sent again.
-            if let Err(error) = self.store.record_notifications(conversation, &[to], &records, now).await {
+            if let Err(error) = self.store.record_notifications(conversation, &[(to, records)], now).await {
                 let id = conversation.id;
                 tracing::error!(conversation.id = %id, cause = %error, "recording the outcome of a text message failed");
             }

@@ -8,7 +8,7 @@ use super::{RelayError, Relayed, Said, TextRelay};
 use crate::domain::conversation::ConversationId;
 use crate::domain::keyword::{self, Keyword};
 use crate::domain::phone::caller_id::CallerId;
-use crate::domain::relayed_text::OptOutNews;
+use crate::domain::receipt::OptOutNews;
 use crate::domain::route::KeyOwner;
 use crate::domain::side::Side;
 use crate::domain::words::addressee::Addressee;
