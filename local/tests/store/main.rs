@@ -12,6 +12,7 @@ mod pool;
 mod restore;
 mod spellings;
 mod standing;
+mod texts;
 mod usage;
 
 use std::collections::HashSet;

@@ -120,9 +120,9 @@ impl Store {
             .when("attribute_not_exists(pk) OR known_until <= :now")
             .bind(":now", item::seconds(now));
         let put = Write::put(Key::Text(conversation, text.id).with(text, Some(leg_deleted_after(rests_until)))?);
+        // An erasure ends a conversation first, and leaves a note without participants.
         let lives = Write::check(Key::Conversation(conversation))
             .when("attribute_exists(participants)")
-            .when("attribute_not_exists(erased_at)")
             .when("attribute_not_exists(ended_at)");
         let wanted = to.map(|(number, reader)| [wants_texts(reader, number), count_text(conversation, text)]);
         let transaction: Vec<_> = [claim, put, lives].into_iter().chain(wanted.into_iter().flatten()).collect();
