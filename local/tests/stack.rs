@@ -327,6 +327,12 @@ async fn simulated_account_is_that_of_environment() {
 }
 
 #[test]
+fn console_command_prints_the_address_of_the_page() {
+    let shown = laptop(&["console", "--port", "3100"], &[]);
+    assert_eq!((shown.status.code(), shown.stdout), (Some(0), b"http://127.0.0.1:3100/console\n".to_vec()));
+}
+
+#[test]
 fn words_command_shows_contents_or_every_fault() {
     let good = laptop(&["words", WORDS], &[("BRAND", "Rides")]);
     let report = String::from_utf8(good.stdout).unwrap();

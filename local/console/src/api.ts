@@ -48,11 +48,11 @@ export interface TextMessage {
 /** The reason for which a request was refused, in words. */
 export class Refusal extends Error {}
 
-async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const request: RequestInit = { method };
+async function send<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+  const request: RequestInit = { method, headers };
   if (body !== undefined) {
     request.body = JSON.stringify(body);
-    request.headers = { "content-type": "application/json" };
+    request.headers = { ...headers, "content-type": "application/json" };
   }
   const response = await fetch(path, request).catch(() => {
     throw new Refusal("The laptop stack does not answer. Is `cargo run` still running?");
@@ -71,6 +71,8 @@ export const api = {
   create: (request: unknown) => send<Conversation>("POST", "/conversations", request),
   conversation: (id: string) => send<Conversation>("GET", `/conversations/${id}`),
   change: (id: string, change: unknown) => send<Conversation>("PATCH", `/conversations/${id}`, change),
+  callBoth: (id: string) =>
+    send<unknown>("POST", `/conversations/${id}/calls`, { from: "a" }, { "idempotency-key": crypto.randomUUID() }),
   end: (id: string) => send<unknown>("DELETE", `/conversations/${id}`),
   pool: (concurrent?: number) =>
     send<{ countries: Country[] }>("GET", concurrent ? `/numbers?concurrent=${concurrent}` : "/numbers"),

@@ -169,6 +169,9 @@ function Card({ conversation }: { conversation: Conversation }) {
       </ul>
       {active ? (
         <div class="actions">
+          <button type="button" onClick={() => attempt(() => api.callBoth(conversation.id))} title={`Rings ${name(a, "A")}, and then ${name(b, "B")}`}>
+            Call both
+          </button>
           <button type="button" aria-pressed={blocks("a")} onClick={() => toggle("a")}>
             {blocks("a") ? "Unblock" : "Block"} {name(a, "A")}
           </button>

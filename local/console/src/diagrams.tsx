@@ -23,8 +23,9 @@ const NAMES: Record<Lane, string> = {
 };
 
 function titleOf(diagram: Diagram): string {
-  if (diagram.title !== "Call") return diagram.title;
   const caller = ownerOf(diagram.caller) ?? written(diagram.caller);
+  if (diagram.kind === "request") return diagram.title;
+  if (diagram.kind === "text") return `${caller} sends a text`;
   return `${caller} calls ${diagram.callee ? (ownerOf(diagram.callee) ?? written(diagram.callee)) : "a number"}`;
 }
 

@@ -30,7 +30,9 @@ const STATES = { calling: "Calling", ringing: "Incoming call", connected: "Conne
 
 /** A call on the display of a phone. */
 function OnCall({ line, name }: { line: Line; name: string }) {
-  const [pad, setPad] = useState(false);
+  const [wanted, setPad] = useState<boolean>();
+  // A phone that only listens is usually asked for a key.
+  const pad = wanted ?? line.state === "listening";
   return (
     <div class={`display on-call ${line.state}`}>
       <p class="state">

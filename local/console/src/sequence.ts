@@ -1,4 +1,4 @@
-// Sequence diagrams from the trace: one for each call, and one for each request of a backend that changes something.
+// Sequence diagrams from the trace: one for each call, each text of a phone, and each request of a backend that changes something.
 
 import { digits, phone as written } from "./format";
 import type { CallReport, Message } from "./live";
@@ -23,6 +23,8 @@ export interface Step {
 
 export interface Diagram {
   id: string;
+  /** A call, a text of a phone, or a request with its method and path. */
+  kind: "call" | "text" | "request";
   title: string;
   /** Numbers of the phones. */
   caller?: string | null;
@@ -141,7 +143,8 @@ function onPhones(message: Message, caller: string | null | undefined): { before
   });
   if (fields["dtmf"]) {
     const keys = text((fields["dtmf"] as Fields)["digits"]);
-    before.push(step(whose(outbound ? fields["to"] : fields["from"]), "vonage", keys ? `presses ${keys}` : "presses nothing"));
+    const lane = whose(fields["to"]) === "caller" ? "caller" : whose(fields["from"]);
+    before.push(step(lane, "vonage", keys ? `presses ${keys}` : "presses nothing"));
   } else if (outbound && status === "ringing") {
     before.push(step("vonage", phone, `rings, shows ${written(text(fields["from"]))}`));
   } else if (outbound && status === "answered") {
@@ -175,6 +178,20 @@ function nest(messages: readonly Message[]): Map<Message, Message[]> {
   return nested;
 }
 
+/** A text from a phone, with what becomes of it. */
+function textOf(message: Message, fields: Fields, steps: Step[]): Diagram {
+  const from = text(fields["from"]) || text(fields["msisdn"]);
+  const sends: Step = {
+    key: `${message.position} sends`,
+    at: message.at - 2,
+    from: "caller",
+    to: "vonage",
+    label: `texts ${written(text(fields["to"]))}`,
+    parts: [["Text message", text(fields["text"])]],
+  };
+  return { id: `text ${message.position}`, kind: "text", title: "Text", caller: from, at: message.at, steps: [sends, ...steps] };
+}
+
 /** Draws all diagrams, newest first. */
 export function draw(messages: readonly Message[], calls: ReadonlyMap<string, CallReport>): Diagram[] {
   const ordered = [...messages].sort((one, other) => one.at - other.at);
@@ -186,17 +203,24 @@ export function draw(messages: readonly Message[], calls: ReadonlyMap<string, Ca
     const uuid = text(fields["conversation_uuid"]);
     const steps = exchange(message, nested.get(message) ?? []);
     if (message.from === "client" && !message.name.startsWith("GET ")) {
-      diagrams.set(`request ${message.position}`, { id: `request ${message.position}`, title: message.name, at: message.at, steps });
+      const id = `request ${message.position}`;
+      diagrams.set(id, { id, kind: "request", title: message.name, at: message.at, steps });
       continue;
+    }
+    if (message.name.endsWith(" /webhooks/message")) {
+      const diagram = textOf(message, fields, steps);
+      diagrams.set(diagram.id, diagram);
     }
     if (!uuid) continue;
     const report = calls.get(uuid);
     let diagram = diagrams.get(uuid);
     if (!diagram) {
-      const caller = report?.phones.caller.number ?? (text(fields["from"]) || null);
-      diagram = { id: uuid, title: "Call", caller, callee: null, at: message.at, steps: [] };
-      const dialled = report?.phones.caller.dialled ?? text(fields["to"]);
-      diagram.steps.push({ key: `${uuid} dials`, at: message.at - 2, from: "caller", to: "vonage", label: `dials ${written(dialled)}` });
+      const caller = report?.placed_to?.number ?? report?.phones.caller.number ?? (text(fields["from"]) || null);
+      diagram = { id: uuid, kind: "call", title: "Call", caller, callee: null, at: message.at, steps: [] };
+      if (!report?.placed_to) {
+        const dialled = report?.phones.caller.dialled ?? text(fields["to"]);
+        diagram.steps.push({ key: `${uuid} dials`, at: message.at - 2, from: "caller", to: "vonage", label: `dials ${written(dialled)}` });
+      }
       diagrams.set(uuid, diagram);
     }
     diagram.callee = report?.callees.at(-1)?.number ?? diagram.callee ?? null;

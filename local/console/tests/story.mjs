@@ -40,6 +40,13 @@ const heard = (page, name, words) => phone(page, name).getByText(words).first().
 const leave = (page, name) => phone(page, name).getByRole("button", { name: `Hang up ${name}'s phone` }).click();
 const isIdle = (page, name) => phone(page, name).getByRole("button", { name: `Call from ${name}'s phone` }).waitFor();
 
+/** The elements that make the page wider than the window, innermost first. */
+function tooWide() {
+  if (document.documentElement.scrollWidth <= innerWidth) return [];
+  const wide = [...document.querySelectorAll("body *")].filter((element) => element.getBoundingClientRect().right > innerWidth && !element.closest(".scroll *, .drawing *, pre *"));
+  return wide.reverse().slice(0, 4).map(({ tagName, className, textContent }) => `${tagName}.${className} ${textContent.slice(0, 40)}`);
+}
+
 async function step(name, work) {
   const start = Date.now();
   await work();
@@ -102,6 +109,26 @@ await step("one hangs up, and both phones are free", async () => {
   await isIdle(page, "Rider");
   await isIdle(page, "Driver");
   await page.getByRole("region", { name: /^Sequence of/ }).getByText("hangs up").waitFor();
+});
+
+await step("a text is passed on, and its sequence is drawn", async () => {
+  await phone(page, "Driver").getByRole("button", { name: /^Reply to/ }).click();
+  await phone(page, "Driver").getByRole("textbox", { name: "Reply" }).fill("I am at the station.");
+  await page.keyboard.press("Enter");
+  await heard(page, "Rider", "I am at the station.");
+  await page.getByRole("region", { name: "Sequence of Driver sends a text" }).waitFor();
+});
+
+await step("the backend calls both, one after the other", async () => {
+  await page.getByRole("button", { name: "Call both" }).click();
+  await phone(page, "Rider").getByRole("button", { name: "Answer on Rider's phone" }).click();
+  await heard(page, "Rider", /To take it, press 1/);
+  await phone(page, "Rider").getByRole("button", { name: "1", exact: true }).click();
+  await phone(page, "Driver").getByRole("button", { name: "Answer on Driver's phone" }).click();
+  await phone(page, "Rider").getByText("Connected").waitFor();
+  await page.screenshot({ path: `${pictures}/both.png`, fullPage: true });
+  await leave(page, "Rider");
+  await isIdle(page, "Rider");
 });
 
 await step("by keyboard alone: dial, decline", async () => {
@@ -186,8 +213,8 @@ await step("axe finds nothing, and nothing is cut off, in all widths and colours
     await shown.locator(".step .message").first().click();
     for (const width of [360, 768, 1280, 1600]) {
       await shown.setViewportSize({ width, height: 1000 });
-      const overflow = await shown.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      if (overflow > 0) found.push(`${width} px ${colorScheme}: ${overflow} px too wide`);
+      const overflow = await shown.evaluate(tooWide);
+      if (overflow.length) found.push(`${width} px ${colorScheme}: too wide: ${overflow.join(" in ")}`);
       await shown.screenshot({ path: `${pictures}/${colorScheme}-${width}.png`, fullPage: true });
       if (width === 768 || (width === 1280 && colorScheme === "light")) continue;
       await shown.addScriptTag({ path: axe });
