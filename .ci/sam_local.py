@@ -143,7 +143,7 @@ expect(decision == there, decision, there)
 print("200  get-conversation-decision", flush=True)
 
 status, updated = in_container("update-conversation", of_this_conversation("update-conversation"))
-expect(status == 200 and updated["participants"][1]["number"] == "447700900009", updated)
+expect(status == 200 and updated["participants"][1]["number"] == "+447700900009", updated)
 read = at_gateway(of_this_conversation("get-conversation"))[1]
 expect((read["participants"], read["expires_at"]) == (updated["participants"], updated["expires_at"]), read)
 print("200  update-conversation", flush=True)

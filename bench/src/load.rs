@@ -54,7 +54,8 @@ pub async fn run(stack: Option<PathBuf>, answers: usize, creations: usize) -> Re
     let pair = json!({"participants": [{"number": "+447700900001"}, {"number": "+447700900002"}], "notify": false});
     let conversation = post("/conversations", pair).await?;
 
-    let call = json!({"from": "447700900001", "to": conversation["participants"][0]["dials"], "uuid": "aaaa",
+    let dials = conversation["participants"][0]["dials"].as_str().unwrap_or_default().trim_start_matches('+');
+    let call = json!({"from": "447700900001", "to": dials, "uuid": "aaaa",
                       "conversation_uuid": "CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab"});
     let call = call.to_string();
     let body = Some(call.as_bytes());

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
+use shared::domain::phone::PhoneNumber;
 
 use crate::decision_backend::{DecisionBackend, Reply};
 use crate::settings::Settings;
@@ -125,7 +126,7 @@ impl Demo<'_> {
         let pool = self.post(&self.gateway("/numbers"), json!({"country": "GB", "count": 2})).await?;
         let added: Vec<&str> =
             pool["added"].as_array().into_iter().flatten().filter_map(|n| n["number"].as_str()).collect();
-        println!("   Rented +{}, for {} EUR a month.", added.join(" and +"), text(&pool, "/monthly_cost"));
+        println!("   Rented {}, for {} EUR a month.", added.join(" and "), text(&pool, "/monthly_cost"));
         check(added.len() == 2 && pool["ready"] == 2, "two numbers are rented", &pool)
     }
 
@@ -239,7 +240,7 @@ impl Demo<'_> {
 }
 
 fn who(number: &Value) -> &'static str {
-    if number == RIDER { "The rider" } else { "The driver" }
+    if text(number, "") == RIDER { "The rider" } else { "The driver" }
 }
 
 fn heard(call: &Value) -> String {
@@ -247,8 +248,11 @@ fn heard(call: &Value) -> String {
     texts.filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
 }
 
+/// Returns the text at `pointer`; a phone number without the `+` that the API writes, as the phones of the simulator show it.
 fn text(value: &Value, pointer: &str) -> String {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or("?").to_owned()
+    let text = value.pointer(pointer).and_then(Value::as_str).unwrap_or("?");
+    let number = text.strip_prefix('+').filter(|digits| PhoneNumber::try_from(*digits).is_ok());
+    number.unwrap_or(text).to_owned()
 }
 
 fn check(holds: bool, what: &str, seen: &Value) -> Result<(), DemoError> {

@@ -31,7 +31,7 @@ async fn table_in_file_is_used_again_with_its_numbers() {
         post(format!("{}/simulator/calls", second.vonage_url), json!({"from": "447700900001", "to": dialled})).await;
     assert_eq!(call["phones"]["caller"]["connected"], true, "{call}");
     let again = post(format!("{}/numbers", second.gateway_url), json!({"country": "GB", "count": 3})).await;
-    assert_eq!(again["added"][0]["number"], "447451000003", "{again}");
+    assert_eq!(again["added"][0]["number"], "+447451000003", "{again}");
     second.stop().await;
     std::fs::remove_dir_all(directory).unwrap();
 }
@@ -232,7 +232,7 @@ async fn settings_of_environment_change_what_functions_do() {
     let of =
         |first: &str, second: &str| json!({"participants": [{"number": first}, {"number": second}], "quarantine": 60});
     let french = post(conversations.clone(), of("+33612345678", "+33612345679")).await;
-    assert!(french["participants"][0]["dials"].as_str().unwrap().starts_with("44"), "{french}");
+    assert!(french["participants"][0]["dials"].as_str().unwrap().starts_with("+44"), "{french}");
     let british = post(conversations, of("+447700900001", "+447700900002")).await;
     assert_eq!(british["type"], "urn:maskline:problem:number-not-callable", "{british}");
     stack.stop().await;

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::config::{self, ConfigError, DecisionUrls, Environment, UrlNotAllowed};
 use crate::domain::conversation::ConversationId;
-use crate::domain::phone::VirtualNumber;
+use crate::domain::phone::E164;
 use crate::domain::text::{Label, Reference};
 use crate::domain::verdict::Verdict;
 use crate::vonage::http_client;
@@ -53,9 +53,9 @@ pub struct Question<'a> {
     /// The side that is called.
     pub callee: Option<Person<'a>>,
     /// The number that the caller dialled, which masks the callee.
-    pub dialled: &'a VirtualNumber,
+    pub dialled: E164,
     /// The number that masks the caller.
-    pub presented: Option<&'a VirtualNumber>,
+    pub presented: Option<E164>,
 }
 
 /// A participant, as a question names one.

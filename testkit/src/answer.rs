@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::RequestBuilder;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use shared::domain::phone::PhoneNumber;
 
 /// The time after which a request counts as hanging: longer than anything takes that does not hang.
 const HANGS: Duration = Duration::from_secs(120);
@@ -16,8 +17,27 @@ pub struct Answer {
     pub status: u16,
     /// All headers.
     pub headers: HeaderMap,
-    /// The JSON body; null if there is no body.
+    /// The JSON body, with phone numbers as [`digits`]; null if there is no body.
     pub body: Value,
+}
+
+/// Writes the phone numbers of an answer or of an event as digits alone.
+///
+/// The API writes them with `+`; the table, Vonage and its simulator do not. Tests compare all of them, so they have one form.
+/// `local/tests/api/number_form.rs` checks what the API itself sends and takes.
+pub fn digits(mut body: Value) -> Value {
+    match &mut body {
+        Value::String(text) => {
+            let number = text.strip_prefix('+').filter(|digits| PhoneNumber::try_from(*digits).is_ok());
+            if let Some(number) = number {
+                *text = number.to_owned();
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| *value = digits(value.take())),
+        Value::Object(members) => members.values_mut().for_each(|value| *value = digits(value.take())),
+        _ => {}
+    }
+    body
 }
 
 impl Answer {
@@ -27,7 +47,7 @@ impl Answer {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.unwrap();
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect(&text) };
-        Self { status, headers, body }
+        Self { status, headers, body: digits(body) }
     }
 
     /// Returns the `Content-Type`; empty if there is none.

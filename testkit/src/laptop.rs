@@ -15,7 +15,7 @@ use shared::domain::phone::{PhoneNumber, VirtualNumber};
 use shared::domain::pool::NumberState;
 use shared::store::Store;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, digits};
 use crate::table::Table;
 use crate::{conversation, string};
 
@@ -458,11 +458,11 @@ impl Laptop {
 
     /// Runs the schedule of orders once, and returns its report.
     pub async fn run_orders(&self) -> Value {
-        self.stack.run_orders().await.unwrap()
+        digits(self.stack.run_orders().await.unwrap())
     }
 
     /// Runs the schedule of the numbers once, and returns its report.
     pub async fn run_schedule(&self) -> Value {
-        self.stack.run_schedule().await.unwrap()
+        digits(self.stack.run_schedule().await.unwrap())
     }
 }

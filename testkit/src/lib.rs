@@ -10,7 +10,7 @@ mod table;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-pub use answer::Answer;
+pub use answer::{Answer, digits};
 pub use laptop::{ACCESS_LOG, Builder, Laptop, signature};
 pub use leak_search::LeakSearch;
 pub use table::Table;

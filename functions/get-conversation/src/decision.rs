@@ -10,12 +10,12 @@ use shared::domain::decision::{Decision, StandingCall, StandingConnection};
 use shared::domain::decision_url::DecisionUrl;
 use shared::domain::number_settings::NumberSettings;
 use shared::domain::phone::caller_id::CallerId;
-use shared::domain::phone::{RealNumber, VirtualNumber};
+use shared::domain::phone::{E164, RealNumber, VirtualNumber};
 use shared::domain::route::{Destination, KeyOwner};
 use shared::domain::side::{Blocked, Side};
 use shared::domain::support::SupportPhone;
 use shared::domain::words::{Speech, Words};
-use shared::edge::http::{Problem, Query};
+use shared::edge::http::{Problem, Query, with_plus};
 use shared::service::explain::{Explanation, explain};
 use shared::store::{Store, StoreError};
 use shared::vonage::{event, ncco};
@@ -41,16 +41,12 @@ impl DecisionQuery {
             return Err(Problem::invalid("from", format!("Has more than {MOST_CALLER_BYTES} bytes.")));
         }
         let to = query.value("to").ok_or_else(|| Problem::invalid("to", "This parameter is required."))?;
-        for (name, number) in [("from", from), ("to", to)] {
-            if number.starts_with(' ') {
-                return Err(Problem::invalid(name, "In a URL, the + of a number has to be written as %2B."));
-            }
-        }
-        let dialled = event::dialled(to).ok_or_else(|| Problem::invalid("to", "Is no phone number in E.164."))?;
+        let (from, to) = (with_plus(from), with_plus(to));
+        let dialled = event::dialled(&to).ok_or_else(|| Problem::invalid("to", "Is no phone number in E.164."))?;
         let at = query.value("at").map(str::parse).transpose();
         let at =
             at.map_err(|_| Problem::invalid("at", "Must be a time as in RFC 3339, such as 2026-11-25T22:21:37Z."))?;
-        Ok(Self { from: from.to_owned(), dialled, at: at.unwrap_or(now) })
+        Ok(Self { from: from.into_owned(), dialled, at: at.unwrap_or(now) })
     }
 
     fn caller(&self) -> CallerId {
@@ -98,7 +94,7 @@ impl DecisionQuery {
 }
 
 #[derive(Serialize)]
-pub(crate) struct DecisionView<'a> {
+pub(crate) struct DecisionView {
     /// As in the log, or `not known`.
     outcome: &'static str,
     at: Timestamp,
@@ -107,7 +103,7 @@ pub(crate) struct DecisionView<'a> {
     certain: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     doubt: Option<&'static str>,
-    items: Vec<ItemView<'a>>,
+    items: Vec<ItemView>,
     /// The words that the caller hears. `None` if that is not known.
     hears: Option<String>,
     /// The address at which the backend would be asked. It is not asked now.
@@ -115,16 +111,16 @@ pub(crate) struct DecisionView<'a> {
     asks: Option<DecisionUrl>,
     /// If the backend is asked, the connection that is made if it wants one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    connects: Option<ConnectionView<'a>>,
+    connects: Option<ConnectionView>,
 }
 
 /// An item that decided.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-enum ItemView<'a> {
+enum ItemView {
     Route {
-        caller: &'a RealNumber,
-        number: &'a VirtualNumber,
+        caller: E164,
+        number: E164,
         conversation: ConversationId,
         side: Side,
         since: Timestamp,
@@ -133,8 +129,8 @@ enum ItemView<'a> {
     },
     /// The rest of a route after an erasure.
     Tombstone {
-        caller: &'a RealNumber,
-        number: &'a VirtualNumber,
+        caller: E164,
+        number: E164,
         conversation: ConversationId,
         since: Timestamp,
         expires_at: Timestamp,
@@ -142,18 +138,18 @@ enum ItemView<'a> {
     },
     /// The mark of a caller who only receives.
     Hold {
-        caller: &'a RealNumber,
-        number: &'a VirtualNumber,
+        caller: E164,
+        number: E164,
         since: Timestamp,
         quarantined_until: Timestamp,
     },
     Unreadable {
-        caller: &'a RealNumber,
-        number: &'a VirtualNumber,
+        caller: E164,
+        number: E164,
     },
     /// The settings of the number, which is a standing mask.
     StandingMask {
-        number: &'a VirtualNumber,
+        number: E164,
         phones: usize,
         blocked: usize,
     },
@@ -175,10 +171,10 @@ enum ItemView<'a> {
 
 /// The connection of a call.
 #[derive(Serialize)]
-struct ConnectionView<'a> {
+struct ConnectionView {
     side: Option<Side>,
-    number: &'a RealNumber,
-    from: &'a VirtualNumber,
+    number: E164,
+    from: E164,
     ring_seconds: u32,
     max_call_seconds: u32,
     talk_seconds: u32,
@@ -187,13 +183,8 @@ struct ConnectionView<'a> {
     is_cut_short: bool,
 }
 
-impl<'a> DecisionView<'a> {
-    pub(crate) fn new(
-        explained: &'a Explanation,
-        dialled: &'a VirtualNumber,
-        speech: &Speech<'_>,
-        asks_first: bool,
-    ) -> Self {
+impl DecisionView {
+    pub(crate) fn new(explained: &Explanation, dialled: &VirtualNumber, speech: &Speech<'_>, asks_first: bool) -> Self {
         let Explanation { decision, at, owners, conversation, callee, doubt, settings } = explained;
         let asks_backend = decision.as_ref().is_some_and(Decision::asks_backend);
         let is_unreadable = owners.0.iter().any(|(_, owner)| owner.is_none());
@@ -214,7 +205,7 @@ impl<'a> DecisionView<'a> {
         let standing = settings.as_ref().and_then(|settings| settings.standing.as_ref());
         items.extend(standing.filter(|_| matches!(decision, Some(Decision::Standing(_)))).map(|standing| {
             let (phones, blocked) = (standing.phones.len(), standing.blocked.len());
-            ItemView::StandingMask { number: dialled, phones, blocked }
+            ItemView::StandingMask { number: dialled.into(), phones, blocked }
         }));
         items.extend(conversation.as_ref().map(|conversation| ItemView::Conversation {
             id: conversation.id,
@@ -247,8 +238,9 @@ fn hears(decision: Option<Decision>, speech: &Speech<'_>) -> Option<String> {
     Some(ncco::spoken(&ncco::decided(decision, speech, None)))
 }
 
-impl<'a> ItemView<'a> {
-    fn new(caller: &'a RealNumber, number: &'a VirtualNumber, owner: Option<&KeyOwner>) -> Self {
+impl ItemView {
+    fn new(caller: &RealNumber, number: &VirtualNumber, owner: Option<&KeyOwner>) -> Self {
+        let (caller, number) = (E164::from(caller), E164::from(number));
         match owner {
             Some(KeyOwner::Route(route)) => Self::Route {
                 caller,
@@ -275,12 +267,12 @@ impl<'a> ItemView<'a> {
     }
 }
 
-impl<'a> ConnectionView<'a> {
-    fn new(decision: &'a Decision, callee: Option<Side>) -> Option<Self> {
-        let without_conversation = |phone: &'a RealNumber, from: &'a VirtualNumber, limits: CallLimits| Self {
+impl ConnectionView {
+    fn new(decision: &Decision, callee: Option<Side>) -> Option<Self> {
+        let without_conversation = |phone: &RealNumber, from: &VirtualNumber, limits: CallLimits| Self {
             side: None,
-            number: phone,
-            from,
+            number: phone.into(),
+            from: from.into(),
             ring_seconds: limits.ring_seconds,
             max_call_seconds: limits.max_call_seconds,
             talk_seconds: limits.talk_seconds(CallHandling::default()),
@@ -304,8 +296,8 @@ impl<'a> ConnectionView<'a> {
         let (talk_seconds, is_cut_short) = limits.talk_seconds_within(*left_seconds, *handling);
         Some(Self {
             side: callee,
-            number: connect_to,
-            from: present_as,
+            number: connect_to.into(),
+            from: present_as.into(),
             ring_seconds: limits.ring_seconds,
             max_call_seconds: limits.max_call_seconds,
             talk_seconds,

@@ -26,7 +26,7 @@ use shared::domain::call_limits::CallLimits;
 use shared::domain::country::Country;
 use shared::domain::order::WantedDigits;
 use shared::domain::peak_usage;
-use shared::domain::phone::{PhoneNumber, VirtualNumber};
+use shared::domain::phone::{E164, PhoneNumber, VirtualNumber};
 use shared::domain::pool::{Feature, NumberState, NumberType};
 use shared::domain::tenant::{Owner, Pool};
 use shared::edge::deadline;
@@ -262,18 +262,18 @@ impl ProvisionNumbers {
         match self.provisioner.check_number(&number).await? {
             Ok(is_lost) => {
                 let Some(missing) = self.provisioner.missing_number(&number).await?.filter(|_| is_lost) else {
-                    return Ok(json!({"number": number, "lost": is_lost}));
+                    return Ok(json!({"number": E164::from(&number), "lost": is_lost}));
                 };
                 tracing::error!(%number, lost_numbers = 1u64, "Vonage does not list a number of the pool any more");
                 let missing = [missing];
                 self.provisioner.announce(&missing).await?;
                 let healing = self.healer.run(&missing, deadline).await?;
-                Ok(json!({"number": number, "lost": is_lost, "healing": HealingView::new(&healing)}))
+                Ok(json!({"number": E164::from(&number), "lost": is_lost, "healing": HealingView::new(&healing)}))
             }
             Err(error) => {
                 // The schedule compares all numbers.
                 tracing::warn!(%number, cause = %error, "the check of a number at Vonage failed");
-                Ok(json!({"number": number, "failed": error.to_string()}))
+                Ok(json!({"number": E164::from(&number), "failed": error.to_string()}))
             }
         }
     }

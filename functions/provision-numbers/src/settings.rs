@@ -7,7 +7,7 @@ use shared::domain::call_limits::CallLimits;
 use shared::domain::hours::{Hours, NewHours, WrittenHours};
 use shared::domain::language::Language;
 use shared::domain::number_settings::NumberSettings;
-use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
+use shared::domain::phone::{E164, PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::pool::PoolNumber;
 use shared::domain::route::Callee;
 use shared::domain::standing::StandingMask;
@@ -64,7 +64,7 @@ struct SettingsView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     words: Option<&'a OwnTexts>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    support_phone: Option<&'a RealNumber>,
+    support_phone: Option<E164>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     support_phone_for_hidden: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +76,7 @@ struct StandingView<'a> {
     /// True if calls are connected.
     open: bool,
     phones: Vec<PhoneView<'a>>,
-    blocked: Vec<&'a RealNumber>,
+    blocked: Vec<E164>,
     block_hidden: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<&'a Language>,
@@ -84,19 +84,21 @@ struct StandingView<'a> {
 
 #[derive(Serialize)]
 struct PhoneView<'a> {
-    number: &'a RealNumber,
+    number: E164,
     #[serde(skip_serializing_if = "Option::is_none")]
     hours: Option<&'a WrittenHours>,
 }
 
 impl<'a> StandingView<'a> {
     fn new(standing: &'a StandingMask) -> Self {
-        let phone =
-            |callee: &'a Callee| PhoneView { number: &callee.number, hours: callee.hours.as_ref().map(Hours::written) };
+        let phone = |callee: &'a Callee| PhoneView {
+            number: (&callee.number).into(),
+            hours: callee.hours.as_ref().map(Hours::written),
+        };
         Self {
             open: standing.is_open,
             phones: standing.phones.iter().map(phone).collect(),
-            blocked: standing.blocked.iter().collect(),
+            blocked: standing.blocked.iter().map(E164::from).collect(),
             block_hidden: standing.blocks_hidden,
             language: standing.language.as_ref(),
         }
@@ -138,17 +140,21 @@ fn answer(number: NumberView, settings: &NumberSettings) -> Response<Body> {
     let view = SettingsView {
         number,
         words: settings.words.as_ref(),
-        support_phone: settings.support.as_ref().map(|support| &support.phone),
+        support_phone: settings.support.as_ref().map(|support| E164::from(&support.phone)),
         support_phone_for_hidden: settings.support.as_ref().is_some_and(|support| support.for_hidden),
         standing: settings.standing.as_ref().map(StandingView::new),
     };
     http::json(StatusCode::OK, &view)
 }
 
-/// Reads the number in the path.
+/// Reads the number in the path: `+447451000001`, also if the gateway left its `+` encoded, or its digits alone.
 fn number(request: &Request) -> Result<VirtualNumber, Problem> {
     let number = request.path_parameters_ref().and_then(|parameters| parameters.first("number"));
-    let number = number.and_then(|digits| PhoneNumber::try_from(digits.trim_start_matches('+')).ok());
+    let digits = |number: &str| {
+        let plus = ["+", "%2B", "%2b"].iter().find_map(|plus| number.strip_prefix(plus));
+        PhoneNumber::try_from(plus.unwrap_or(number)).ok()
+    };
+    let number = number.and_then(digits);
     number.map(VirtualNumber::from).ok_or_else(http::no_number)
 }
 

@@ -5,7 +5,7 @@ use lambda_http::{Body, Request, Response};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use shared::domain::late::LateCare;
-use shared::domain::phone::RealNumber;
+use shared::domain::phone::E164;
 use shared::domain::tenant::{Owner, Tenant};
 use shared::domain::tenant_settings::TenantSettings;
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
@@ -64,7 +64,7 @@ struct SettingsView {
     #[serde(skip_serializing_if = "Option::is_none")]
     late_words: Option<OwnTexts>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    support_phone: Option<RealNumber>,
+    support_phone: Option<E164>,
 }
 
 #[derive(Serialize)]
@@ -78,7 +78,7 @@ struct ListView {
 impl TenantView {
     fn new(settings: TenantSettings, ledger: &Ledger) -> Self {
         let TenantSettings { tenant, monthly_budget, max_numbers, usage_limits, late_words, support_phone } = settings;
-        let owner = Owner::Tenant(tenant);
+        let (owner, support_phone) = (Owner::Tenant(tenant), support_phone.as_ref().map(E164::from));
         Self {
             settings: SettingsView { tenant, monthly_budget, max_numbers, usage_limits, late_words, support_phone },
             numbers: ledger.paid_by(owner),

@@ -11,7 +11,7 @@ use shared::domain::country::Country;
 use shared::domain::health::{self, Calls, Health};
 use shared::domain::network::{Carrier, Network};
 use shared::domain::order::OpenOrder;
-use shared::domain::phone::VirtualNumber;
+use shared::domain::phone::{E164, VirtualNumber};
 use shared::domain::pool::{Feature, NumberCounts, NumberState, NumberType, PoolNumber};
 use shared::domain::shortfall::ShortfallReason;
 use shared::domain::tenant::{Owner, Tenant};
@@ -122,7 +122,7 @@ struct Forecast {
 
 #[derive(Serialize)]
 pub(crate) struct NumberView {
-    number: VirtualNumber,
+    number: E164,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<Tenant>,
     r#type: NumberType,
@@ -180,24 +180,24 @@ pub(crate) struct UpkeepView {
     application: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     application_problem: Option<String>,
-    adopted: Vec<VirtualNumber>,
-    lost: Vec<VirtualNumber>,
-    found_again: Vec<VirtualNumber>,
-    linked_again: Vec<VirtualNumber>,
-    cancelled: Vec<VirtualNumber>,
+    adopted: Vec<E164>,
+    lost: Vec<E164>,
+    found_again: Vec<E164>,
+    linked_again: Vec<E164>,
+    cancelled: Vec<E164>,
     /// Numbers that became standing masks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    standing: Vec<VirtualNumber>,
+    standing: Vec<E164>,
     /// Numbers that fall off against the others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    unhealthy: Vec<VirtualNumber>,
+    unhealthy: Vec<E164>,
     /// The networks with which some of them do.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    unhealthy_with: BTreeMap<VirtualNumber, Vec<String>>,
+    unhealthy_with: BTreeMap<E164, Vec<String>>,
     /// Those of them that this run began to rotate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    rotated: Vec<VirtualNumber>,
-    rented: Vec<VirtualNumber>,
+    rotated: Vec<E164>,
+    rented: Vec<E164>,
     /// Absent if there was nothing to heal.
     #[serde(skip_serializing_if = "Option::is_none")]
     healing: Option<HealingView>,
@@ -222,7 +222,7 @@ pub(crate) struct DemandView {
     country: Country,
     wanted: usize,
     ready: usize,
-    rented: Vec<VirtualNumber>,
+    rented: Vec<E164>,
     shortfall: Vec<ShortfallView>,
 }
 
@@ -250,7 +250,11 @@ struct ShortfallView {
     reason: ShortfallReason,
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    number: Option<VirtualNumber>,
+    number: Option<E164>,
+}
+
+fn written(numbers: &[VirtualNumber]) -> Vec<E164> {
+    numbers.iter().map(E164::from).collect()
 }
 
 fn monthly_cost(numbers: &[PoolNumber]) -> Decimal {
@@ -287,16 +291,16 @@ impl UpkeepView {
         Self {
             application: upkeep.application.clone(),
             application_problem: upkeep.application_problem.as_ref().map(ToString::to_string),
-            adopted: upkeep.adopted.clone(),
-            lost: upkeep.lost.clone(),
-            found_again: upkeep.found_again.clone(),
-            linked_again: upkeep.linked_again.clone(),
-            cancelled: upkeep.cancelled.clone(),
-            standing: upkeep.standing.clone(),
-            unhealthy_with: with.map(|(number, networks)| (number.clone(), names(networks))).collect(),
-            unhealthy: unhealthy.numbers.keys().cloned().collect(),
-            rotated: unhealthy.rotated,
-            rented: upkeep.rented.clone(),
+            adopted: written(&upkeep.adopted),
+            lost: written(&upkeep.lost),
+            found_again: written(&upkeep.found_again),
+            linked_again: written(&upkeep.linked_again),
+            cancelled: written(&upkeep.cancelled),
+            standing: written(&upkeep.standing),
+            unhealthy_with: with.map(|(number, networks)| (number.into(), names(networks))).collect(),
+            unhealthy: unhealthy.numbers.keys().map(E164::from).collect(),
+            rotated: written(&unhealthy.rotated),
+            rented: written(&upkeep.rented),
             healing: Some(healing).filter(|healing| **healing != Healing::default()).map(HealingView::new),
             shortfall: upkeep.shortfalls.iter().map(ShortfallView::new).collect(),
         }
@@ -369,7 +373,7 @@ impl OrderView {
 impl NumberView {
     pub(crate) fn new(number: &PoolNumber) -> Self {
         Self {
-            number: number.number.clone(),
+            number: (&number.number).into(),
             tenant: number.owner.tenant(),
             r#type: number.number_type,
             features: number.features.clone(),
@@ -421,7 +425,7 @@ impl DemandView {
             country: demand.country,
             wanted: demand.wanted,
             ready: provisioned.ready,
-            rented: provisioned.added.iter().map(|number| number.number.clone()).collect(),
+            rented: provisioned.added.iter().map(|number| E164::from(&number.number)).collect(),
             shortfall: provisioned.shortfalls.iter().map(ShortfallView::new).collect(),
         }
     }
@@ -465,6 +469,6 @@ impl ShortfallView {
             }
             (None, _) => "Vonage has no more numbers that fit the order".to_owned(),
         };
-        Self { reason: shortfall.reason, detail, number: shortfall.number.clone() }
+        Self { reason: shortfall.reason, detail, number: shortfall.number.as_ref().map(E164::from) }
     }
 }

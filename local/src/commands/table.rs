@@ -53,7 +53,7 @@ pub(super) fn cell(value: &Value) -> String {
     }
 }
 
-/// Returns a phone number as it is dialled, with `+`.
+/// Returns a phone number as it is dialled, with `+`, which a deployment of before does not write.
 pub(super) fn number(value: &Value) -> String {
     let digits = cell(value);
     let is_bare = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let mut table = Table::new(&["number", "state"]);
-        table.row([number(&json!("447451000001")), cell(&json!("ready"))]);
+        table.row([number(&json!("+447451000001")), cell(&json!("ready"))]);
         table.row([number(&json!(null)), cell(&json!(["VOICE", "SMS"]))]);
         assert_eq!(table.to_string(), "NUMBER         STATE\n+447451000001  ready\n               VOICE,SMS\n");
     }

@@ -26,7 +26,11 @@ pub fn events(laptop: &Laptop, kind: &str) -> Vec<Value> {
         assert_eq!(event["source"], "maskline");
         LeakSearch::new([RIDER, DRIVER]).assert_no_leak("an event", &event.to_string());
     }
-    events.into_iter().filter(|event| event["detail-type"] == kind).map(|event| event["detail"].clone()).collect()
+    events
+        .into_iter()
+        .filter(|event| event["detail-type"] == kind)
+        .map(|event| testkit::digits(event["detail"].clone()))
+        .collect()
 }
 
 /// The sides and outcomes in the events about conversations.

@@ -176,7 +176,7 @@ async fn number_that_one_carrier_blocks_is_named_with_the_carrier() {
     }
     let report = laptop.run_schedule().await;
     assert_eq!((&report["unhealthy"], report.get("rotated")), (&json!([blocked]), None), "{report}");
-    assert_eq!(report["unhealthy_with"], json!({blocked.as_str(): ["FR-20801"]}));
+    assert_eq!(report["unhealthy_with"], json!({format!("+{blocked}"): ["FR-20801"]}));
     let told = events(&laptop, "Number unhealthy");
     assert_eq!((told.len(), text(&told[0], "/number")), (1, blocked.as_str()));
     let networks = json!([{"country": "FR", "carrier": "20801", "calls": "60", "answered": "5"}]);

@@ -35,6 +35,7 @@ mod live_calls;
 mod lookup;
 mod media;
 mod missed_calls;
+mod number_form;
 mod number_settings;
 mod on_demand;
 mod one_way;

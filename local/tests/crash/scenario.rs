@@ -178,7 +178,7 @@ impl Functions {
         let request = lambda_http::request::from_str(&event.to_string()).unwrap();
         let response = self.start::<F>().await.answer(request).await;
         let body = serde_json::from_slice(response.body()).unwrap_or_default();
-        Answer { status: response.status().as_u16(), body }
+        Answer { status: response.status().as_u16(), body: testkit::digits(body) }
     }
 
     /// Runs the schedule of the numbers. Returns its report.

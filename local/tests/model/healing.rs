@@ -165,7 +165,7 @@ impl Model {
 pub fn check_events(before: &Model, after: &Model, events: &[Value], finished: bool) -> Verdict {
     let (mut healed, mut lost, mut rotated) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for event in events {
-        let detail = &event["detail"];
+        let detail = testkit::digits(event["detail"].clone());
         let text = |name: &str| detail[name].as_str().unwrap_or_default().to_owned();
         match event["detail-type"].as_str() {
             Some("Number lost") => drop(lost.insert(text("number"))),

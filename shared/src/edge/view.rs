@@ -19,7 +19,7 @@ use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::lifetime::Lifetime;
 use crate::domain::media::MediaKind;
-use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::phone::E164;
 use crate::domain::pin::Pin;
 use crate::domain::relayed_text::{KeptWords, RelayedText, TextId, TextState};
 use crate::domain::side::{Blocked, Side, WhoDials};
@@ -66,7 +66,7 @@ pub struct ConversationView<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     lost_property: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    support_phone: Option<&'a RealNumber>,
+    support_phone: Option<E164>,
     #[serde(skip_serializing_if = "Option::is_none")]
     late_words: Option<&'a OwnTexts>,
     /// The times at which sides A and B asked for a call about lost property.
@@ -168,16 +168,16 @@ struct UsageView<'a> {
 
 #[derive(Debug, Serialize)]
 struct ParticipantView<'a> {
-    number: &'a RealNumber,
+    number: E164,
     country: Country,
     verified_by: Judge,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'a Label>,
     #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<&'a Language>,
-    masked_by: &'a VirtualNumber,
+    masked_by: E164,
     /// None if this side only receives.
-    dials: Option<&'a VirtualNumber>,
+    dials: Option<E164>,
     /// The time from which Vonage no longer lists the number that this participant dials or sees, if it is lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     dials_lost_since: Option<Timestamp>,
@@ -201,7 +201,7 @@ struct ParticipantView<'a> {
 /// A phone behind the participant's first one.
 #[derive(Debug, Serialize)]
 struct PhoneView<'a> {
-    number: &'a RealNumber,
+    number: E164,
     country: Country,
     verified_by: Judge,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -224,9 +224,9 @@ struct PhoneView<'a> {
 struct CallView<'a> {
     conversation_uuid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    caller: Option<&'a RealNumber>,
+    caller: Option<E164>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    callee: Option<&'a RealNumber>,
+    callee: Option<E164>,
     started_at: Option<Timestamp>,
     connected_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
@@ -242,7 +242,7 @@ struct LegView<'a> {
     uuid: &'a str,
     direction: Direction,
     /// None if the call came from another phone, whose caller typed the participant's PIN.
-    number: Option<&'a RealNumber>,
+    number: Option<E164>,
     /// The name of the phone's owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a Label>,
@@ -281,7 +281,7 @@ impl<'a> ConversationView<'a> {
             contact_card: conversation.contact_card.as_ref().map(ContactCardView::new),
             decision: conversation.decision(),
             lost_property: conversation.late.lost_property,
-            support_phone: conversation.late.support_phone.as_ref(),
+            support_phone: conversation.late.support_phone.as_ref().map(E164::from),
             late_words: conversation.late.words.as_ref(),
             lost_property_asked_at: Some(Side::BOTH.map(|side| conversation.late.asked_at(side)))
                 .filter(|times| times.iter().any(Option::is_some)),
@@ -401,13 +401,13 @@ impl<'a> ParticipantView<'a> {
         let (notification, notification_reason) = state(conversation, side.into());
         let further = conversation.recipients(side, |_| true).into_iter().filter_map(|to| Some((to, to.further?)));
         Self {
-            number: &participant.number,
+            number: (&participant.number).into(),
             country: participant.country,
             verified_by: participant.verified_by,
             label: participant.label.as_ref(),
             language: participant.language.as_ref(),
-            masked_by: conversation.masked_by(side),
-            dials: conversation.dials(side),
+            masked_by: conversation.masked_by(side).into(),
+            dials: conversation.dials(side).map(E164::from),
             dials_lost_since: None,
             texts_stopped_at: None,
             pin: participant.pin.as_ref().map(Pin::expose),
@@ -440,7 +440,7 @@ impl<'a> PhoneView<'a> {
     fn new(conversation: &'a Conversation, to: Recipient, phone: &'a FurtherPhone) -> Self {
         let (notification, notification_reason) = state(conversation, to);
         Self {
-            number: &phone.number,
+            number: (&phone.number).into(),
             country: phone.country,
             verified_by: phone.verified_by,
             name: phone.name.as_ref(),
@@ -460,7 +460,7 @@ impl<'a> CallView<'a> {
             let taken = call.callee.map(|position| &call.legs[position]).filter(|leg| leg.side == side);
             let leg = taken.or_else(|| call.legs.iter().find(|leg| leg.side == side));
             let participant = conversation.participant(side);
-            leg.map_or(&participant.number, |leg| participant.number_at(leg.phone))
+            E164::from(leg.map_or(&participant.number, |leg| participant.number_at(leg.phone)))
         };
         Self {
             conversation_uuid: &call.conversation_uuid,
@@ -482,7 +482,7 @@ impl<'a> LegView<'a> {
         Self {
             uuid: &leg.uuid,
             direction: leg.direction,
-            number: leg.pin_at.is_none().then(|| conversation.participant(leg.side).number_at(leg.phone)),
+            number: leg.pin_at.is_none().then(|| conversation.participant(leg.side).number_at(leg.phone).into()),
             name: conversation.participant(leg.side).name_at(leg.phone).filter(|_| leg.pin_at.is_none()),
             status: leg.status(),
             statuses: leg.times(),

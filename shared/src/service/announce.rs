@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::config::{ConfigError, Environment};
 use crate::domain::conversation::Conversation;
+use crate::domain::phone::E164;
 use crate::domain::pool::PoolNumber;
 use crate::domain::side::Side;
 use crate::domain::tenant::Owner;
@@ -42,7 +43,7 @@ pub(super) fn due_events(number: &PoolNumber) -> Vec<Event> {
     let event = |detail_type, at: Timestamp| Event {
         detail_type,
         detail: with_tenant(
-            json!({"country": number.country, "number": number.number, "at": at.as_second().to_string()}),
+            json!({"country": number.country, "number": E164::from(&number.number), "at": at.as_second().to_string()}),
             number.owner,
         ),
     };

@@ -152,7 +152,7 @@ impl BackendDecisions {
             reference: conversation.as_ref().and_then(|conversation| conversation.reference.as_ref()),
             caller: None,
             callee: None,
-            dialled: &stranger.dialled,
+            dialled: (&stranger.dialled).into(),
             presented: None,
         };
         let Some(verdict) = backend.ask(url, &question, now).await.inspect_err(log).ok() else {
@@ -300,8 +300,8 @@ fn question<'a>(conversation: &'a Conversation, caller: Side, call: Option<&'a s
         reference: conversation.reference.as_ref(),
         caller: Some(person(caller)),
         callee: Some(person(caller.other())),
-        dialled: &conversation.participant(caller).sees,
-        presented: Some(conversation.masked_by(caller)),
+        dialled: (&conversation.participant(caller).sees).into(),
+        presented: Some(conversation.masked_by(caller).into()),
     }
 }
 

@@ -2,15 +2,18 @@
 
 pub mod caller_id;
 pub mod dial_policy;
+mod e164;
 pub mod parse;
 pub mod plan;
 mod spelling;
 
 use std::fmt;
 
+pub use e164::E164;
 use serde::{Deserialize, Serialize};
 
-/// A phone number in E.164 without "+", as Vonage writes it: `447700900001`.
+/// A phone number in E.164 without "+", as Vonage writes it: `447700900001`. It serializes in this form, for the table and for
+/// Vonage; the API writes [`E164`].
 ///
 /// `Debug` is masked, and there is no `Display`: the digits are read only with [`PhoneNumber::expose`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -32,7 +32,7 @@ pub use deployment::{check_decision, check_voices};
 pub use further_phone::FurtherPhoneBody;
 pub use idempotency::RequestHasher;
 pub use message::MessageVerifier;
-pub use query::Query;
+pub use query::{Query, with_plus};
 pub use side_body::SideBody;
 pub use sliding_end_body::check_latest_end;
 pub use tenancy::{TenantClaim, conversation_of, scope};

@@ -1,6 +1,7 @@
 //! Strict reading of query parameters. A problem names the parameter at fault, and never quotes its value, which may be a phone
 //! number.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use lambda_http::{Request, RequestExt};
@@ -57,12 +58,21 @@ impl<'a> Query<'a> {
     /// Returns the phone number in `number`, which needs a `country` in its national form.
     pub fn phone_number(&self) -> Result<PhoneNumber, Problem> {
         let written = self.value("number").ok_or_else(|| Problem::invalid("number", "This parameter is required."))?;
-        if written.starts_with(' ') {
-            return Err(Problem::invalid("number", "In a URL, the + of a number has to be written as %2B."));
-        }
         let country = self.value("country").map(Country::try_from).transpose();
         let country = country.map_err(|error| Problem::invalid("country", format!("Is {error}.")))?;
-        Ok(parse::read(written, country)?)
+        if country.is_some() && written.starts_with(' ') {
+            // It could be a national number behind a blank.
+            return Err(Problem::invalid("number", "In a URL, the + of a number has to be written as %2B."));
+        }
+        Ok(parse::read(&with_plus(written), country)?)
+    }
+}
+
+/// Returns a number in international form with its `+`, which arrives as a blank where a URL has it unescaped.
+pub fn with_plus(number: &str) -> Cow<'_, str> {
+    match number.strip_prefix(' ') {
+        Some(digits) if digits.starts_with(|c: char| c.is_ascii_digit()) => format!("+{digits}").into(),
+        _ => number.into(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Provisioner, Rotated};
 use crate::domain::country::Country;
 use crate::domain::health::{self, Health};
 use crate::domain::network::Network;
-use crate::domain::phone::VirtualNumber;
+use crate::domain::phone::{E164, VirtualNumber};
 use crate::domain::pool::{NumberState, PoolNumber};
 use crate::event_bus::Event;
 use crate::service::announce::with_tenant;
@@ -72,7 +72,7 @@ impl Provisioner {
             return Ok(());
         }
         let networks: Vec<_> = with.iter().map(|network| of_network(*network, health)).collect();
-        let detail = json!({"country": number.country, "number": number.number, "at": now.as_second().to_string(),
+        let detail = json!({"country": number.country, "number": E164::from(&number.number), "at": now.as_second().to_string(),
                             "calls": health.all.calls.to_string(), "answered": health.all.answered.to_string(),
                             "networks": networks});
         let detail = with_tenant(detail, number.owner);
