@@ -70,7 +70,7 @@ status, refused = curl(f"{gateway}/conversations", "-d", json.dumps({"participan
 expect(status == 201, refused)
 status, refused = curl(f"{gateway}/conversations", "-d", json.dumps({"participants": [
     {"number": "+447700900001"}, {"number": "+447700900006"}], "notify": False}))
-expect(status == 503 and (refused["ready"], refused["live"], refused["quarantined"]) == (2, 2, 0), refused)
+expect(status == 409 and (refused["ready"], refused["live"], refused["quarantined"]) == (2, 2, 0), refused)
 
 once = ["-H", "Idempotency-Key: ride-43", "-d", json.dumps({"participants": [
     {"number": "+447700900007"}, {"number": "+447700900008"}]})]

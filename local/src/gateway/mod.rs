@@ -178,8 +178,15 @@ impl<F: ScheduledFunction> Schedule<F> {
     /// Runs the function with another event, and returns its report.
     pub async fn run(&self, event: &Value) -> Result<Value, lambda_http::Error> {
         let event = serde_json::value::to_raw_value(event)?;
-        shared::edge::function::answer_event(&self.function, LambdaEvent::new(event, Context::default())).await
+        shared::edge::function::answer_event(&self.function, LambdaEvent::new(event, context())).await
     }
+}
+
+/// Returns the context of an invocation, with an id of its own. It has no deadline.
+fn context() -> Context {
+    let mut context = Context::default();
+    context.request_id = uuid::Uuid::new_v4().to_string();
+    context
 }
 
 /// Returns the environment of a function, which has a role of its own: its session token says whose requests are.
@@ -240,7 +247,7 @@ fn invoke<F: HttpFunction>(function: F) -> Invoke {
                 let function = function.clone();
                 async move { Ok::<_, Infallible>(function.answer(request).await) }
             });
-            let Ok(answer) = Adapter::from(handler).call(LambdaEvent::new(event, Context::default())).await;
+            let Ok(answer) = Adapter::from(handler).call(LambdaEvent::new(event, context())).await;
             serde_json::to_value(answer)
         })
     })

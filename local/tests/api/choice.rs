@@ -20,7 +20,7 @@ async fn create_is_refused_only_without_free_number() {
     laptop.create().await;
     let order = |number: &str| json!({"participants": [{"number": "+447700900003"}, {"number": number}]});
     let refused = laptop.post("/conversations", &order("+447700900001")).await;
-    assert_eq!((refused.status, text(&refused.body, "/field")), (503, "participants[1].number"));
+    assert_eq!((refused.status, text(&refused.body, "/field")), (409, "participants[1].number"));
     assert!(laptop.keys("447700900003").await.is_empty(), "the other one holds nothing");
     let others = laptop.post("/conversations", &order("+447700900004")).await;
     assert_eq!(others.status, 201, "the number serves everybody else");
@@ -42,12 +42,12 @@ async fn refusal_returns_pool_state_and_time_of_next_free_number() {
     let refused = laptop.post("/conversations", &with_another).await;
     let ended_at: jiff::Timestamp = text(&ended, "/ended_at").parse().unwrap();
     let next_free_at = ended_at + jiff::SignedDuration::from_secs(1000);
-    assert_eq!((refused.status, refused.retry_after()), (503, Some("1000")), "{refused:?}");
+    assert_eq!((refused.status, refused.retry_after()), (409, None), "{refused:?}");
     assert_eq!(
         refused.body,
         json!({
             "type": "urn:maskline:problem:no-number-free", "title": "No virtual number is free for a participant",
-            "status": 503, "field": "participants[0].number", "country": "GB", "countries": ["GB"], "ready": 2, "live": 1,
+            "status": 409, "field": "participants[0].number", "country": "GB", "countries": ["GB"], "ready": 2, "live": 1,
             "quarantined": 1, "next_free_at": next_free_at.to_string(),
             "detail": format!("GB has 2 ready numbers. This participant uses 1 in live conversations and 1 in \
                                quarantine. The next number becomes free at {next_free_at}."),
@@ -55,7 +55,7 @@ async fn refusal_returns_pool_state_and_time_of_next_free_number() {
     );
     // The time is right to the second.
     laptop.advance(999);
-    assert_eq!(laptop.post("/conversations", &with_another).await.status, 503);
+    assert_eq!(laptop.post("/conversations", &with_another).await.status, 409);
     laptop.advance(1);
     assert_eq!(laptop.post("/conversations", &with_another).await.status, 201);
 }
@@ -64,9 +64,9 @@ async fn refusal_returns_pool_state_and_time_of_next_free_number() {
 async fn refusal_reports_empty_pool() {
     let laptop = Laptop::start().await;
     let refused = laptop.post("/conversations", &conversation()).await;
-    assert_eq!((refused.status, text(&refused.body, "/type")), (503, "urn:maskline:problem:no-number-free"));
+    assert_eq!((refused.status, text(&refused.body, "/type")), (409, "urn:maskline:problem:no-number-free"));
     assert!(text(&refused.body, "/detail").contains("GB has 0 ready numbers"));
-    assert_eq!((refused.retry_after(), &refused.body["next_free_at"]), (Some("60"), &Value::Null));
+    assert_eq!((refused.retry_after(), &refused.body["next_free_at"]), (None, &Value::Null));
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn number_of_same_calling_code_serves_country_without_any() {
     assert_eq!((canada_dials.as_str(), britain_dials.as_str()), ("12015550100", "447451000001"));
     let french = json!({"participants": [{"number": "+33644630001"}, {"number": "+447700900003"}]});
     let refused = laptop.post("/conversations", &french).await;
-    assert_eq!((refused.status, text(&refused.body, "/country")), (503, "FR"));
+    assert_eq!((refused.status, text(&refused.body, "/country")), (409, "FR"));
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn own_quarantine_keeps_late_caller_from_strangers() {
     assert_eq!(everybody_else["participants"][0]["dials"], dials);
     laptop.advance(99);
     order["participants"][1]["number"] = json!("+447700900003");
-    assert_eq!(laptop.post("/conversations", &order).await.status, 503);
+    assert_eq!(laptop.post("/conversations", &order).await.status, 409);
     laptop.advance(1);
     assert_eq!(laptop.post("/conversations", &order).await.status, 201);
 }

@@ -87,7 +87,7 @@ async fn strangers_get_no_route_key_during_quarantine() {
     with_stranger["participants"][1]["number"] = json!("+447700900003");
     let create = async || laptop.post("/conversations", &with_stranger).await.status;
     laptop.advance(58);
-    assert_eq!(create().await, 503);
+    assert_eq!(create().await, 409);
     laptop.advance(2);
     assert_eq!(create().await, 201);
 }

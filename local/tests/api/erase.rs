@@ -93,7 +93,7 @@ async fn erase_deletes_conversation_and_leaves_tombstones() {
     laptop.advance(86_399);
     assert_eq!(
         laptop.post("/conversations", &testkit::conversation()).await.status,
-        503,
+        409,
         "the route keys are in quarantine"
     );
     laptop.advance(1);

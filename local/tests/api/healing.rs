@@ -364,7 +364,7 @@ async fn old_number_that_is_back_reaches_nobody_in_quarantine() {
     assert_eq!(laptop.delete(&format!("/conversations/{id}")).await.status, 200);
     let stranger =
         json!({"participants": [{"number": format!("+{RIDER}")}, {"number": "+447700900010"}], "notify": false});
-    assert_eq!(laptop.post("/conversations", &stranger).await.status, 503, "all of the rider's numbers are in use");
+    assert_eq!(laptop.post("/conversations", &stranger).await.status, 409, "all of the rider's numbers are in use");
     laptop.advance(99);
     assert_replaced(&laptop, RIDER, &old).await;
     laptop.advance(2);

@@ -180,7 +180,7 @@ async fn last_free_number_of_a_hub_is_found_before_a_refusal() {
     let (status, created) = create(&laptop, 1).await;
     assert_eq!((status, text(&created, "/participants/0/dials")), (201, &*number(77)), "{created}");
     let (status, refused) = create(&laptop, 2).await;
-    assert_eq!((status, text(&refused, "/type")), (503, "urn:maskline:problem:no-number-free"), "{refused}");
+    assert_eq!((status, text(&refused, "/type")), (409, "urn:maskline:problem:no-number-free"), "{refused}");
 }
 
 #[tokio::test]

@@ -162,7 +162,7 @@ async fn replay_is_answered_while_carrier_fails_and_after_end() {
 #[tokio::test]
 async fn refused_create_can_be_repeated_with_same_key() {
     let laptop = Laptop::start().await;
-    assert_eq!(post(&laptop, "k", &conversation()).await.status, 503);
+    assert_eq!(post(&laptop, "k", &conversation()).await.status, 409);
     laptop.rent("GB", 1).await;
     assert_eq!(post(&laptop, "k", &conversation()).await.status, 201);
 }

@@ -117,7 +117,7 @@ async fn phone_that_shares_a_calling_code_is_callable() {
 #[tokio::test]
 async fn every_country_is_callable_if_configured() {
     let laptop = Laptop::builder().env(&[("CALLABLE_COUNTRIES", "*")]).numbers("GB", 2).start().await;
-    assert_eq!(create_with(&laptop, FRENCH).await.0, 503, "the pool has no number of France");
+    assert_eq!(create_with(&laptop, FRENCH).await.0, 409, "the pool has no number of France");
     assert_eq!(refused_number(&laptop, "+1 900 234 5678", &Value::Null).await["type"], NOT_CALLABLE);
 }
 
@@ -135,9 +135,9 @@ async fn country_on_order_or_without_ready_number_is_callable() {
     // Vonage sells no number of Monaco here, so the order stays open.
     let ordered = laptop.post("/numbers", &json!({"country": "MC", "count": 1})).await;
     assert!(ordered.status < 400, "{ordered:?}");
-    assert_eq!(create_with(&laptop, "+377 6 12 34 56 78").await.0, 503);
+    assert_eq!(create_with(&laptop, "+377 6 12 34 56 78").await.0, 409);
     assert_eq!(laptop.delete("/numbers/12015550100").await.status, 200, "it drains");
-    assert_eq!(create_with(&laptop, "+1 201 555 0123").await.0, 503);
+    assert_eq!(create_with(&laptop, "+1 201 555 0123").await.0, 409);
     laptop.advance(3600);
     laptop.run_schedule().await;
     assert_eq!(create_with(&laptop, "+1 201 555 0123").await, (422, NOT_CALLABLE.to_owned()), "it is released");
@@ -146,7 +146,7 @@ async fn country_on_order_or_without_ready_number_is_callable() {
 #[tokio::test]
 async fn pool_without_numbers_refuses_no_country() {
     let laptop = Laptop::start().await;
-    assert_eq!(create_with(&laptop, FRENCH).await, (503, "urn:maskline:problem:no-number-free".to_owned()));
+    assert_eq!(create_with(&laptop, FRENCH).await, (409, "urn:maskline:problem:no-number-free".to_owned()));
 }
 
 #[tokio::test]

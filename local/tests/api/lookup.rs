@@ -126,7 +126,7 @@ async fn answer_names_the_carriers_judge_of_each_participant() {
     for (judge, path) in CARRIER {
         let laptop = accepting(judge).await;
         let created = create(&laptop, "+44 7700 900001", "+1 201 555 0123").await;
-        assert_eq!(created.status, 503, "no number of the US: {created:?}");
+        assert_eq!(created.status, 409, "no number of the US: {created:?}");
         let created = create(&laptop, "+44 7700 900001", "+44 7797 900001").await;
         assert_eq!(judges(&created), [judge; 2]);
         assert_eq!(created.body["participants"][1]["country"], "JE");

@@ -77,14 +77,14 @@ async fn create_refuses_at_cap_and_rents_no_more() {
         assert_eq!(pair_when_rented(&laptop, 1, other).await.status, 201);
     }
     let refused = pair(&laptop, 1, 4).await;
-    assert_eq!((refused.status, text(&refused.body, "/type")), (503, "urn:maskline:problem:no-number-free"));
+    assert_eq!((refused.status, text(&refused.body, "/type")), (409, "urn:maskline:problem:no-number-free"));
     assert_eq!((text(&refused.body, "/renting_failed"), &refused.body["ready"]), ("at_cap", &json!(2)));
-    assert_ne!(refused.retry_after(), Some("5"));
+    assert_eq!(refused.retry_after(), None);
     laptop.stack.background_runs_finished().await;
     assert_eq!((owned(&laptop).await, demand(&laptop).await), (2, None));
     let french = json!({"participants": [{"number": "+33644630001"}, {"number": "+447700900105"}]});
     let refused = laptop.post("/conversations", &french).await;
-    assert_eq!((refused.status, refused.body.get("renting_failed")), (503, None), "France has no allowance");
+    assert_eq!((refused.status, refused.body.get("renting_failed")), (409, None), "France has no allowance");
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn a_draining_number_counts_towards_the_cap() {
     assert_eq!(pair_when_rented(&laptop, 1, 2).await.status, 201);
     laptop.delete("/numbers/447451000001").await;
     let refused = pair_when_rented(&laptop, 3, 4).await;
-    assert_eq!((refused.status, text(&refused.body, "/renting_failed")), (503, "at_cap"));
+    assert_eq!((refused.status, text(&refused.body, "/renting_failed")), (409, "at_cap"));
     assert_eq!(owned(&laptop).await, 1);
 }
 
@@ -102,7 +102,7 @@ async fn no_purchase_of_any_kind_exceeds_the_budget() {
     let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=9,US=9"), ("MONTHLY_BUDGET_EUR", "2.49")]).start().await;
     assert_eq!(pair_when_rented(&laptop, 1, 2).await.status, 201);
     let refused = pair_when_rented(&laptop, 1, 3).await;
-    assert_eq!((refused.status, text(&refused.body, "/renting_failed")), (503, "over_budget"), "{refused:?}");
+    assert_eq!((refused.status, text(&refused.body, "/renting_failed")), (409, "over_budget"), "{refused:?}");
     // A US number costs 0.67: one fits beside the first, and the next does not.
     let order = laptop.post("/numbers", &json!({"country": "US", "count": 2})).await.body;
     assert_eq!((&order["ready"], text(&order, "/shortfall/0/reason")), (&json!(1), "over_budget"));
@@ -116,8 +116,8 @@ async fn a_failed_try_is_the_answer_for_a_minute() {
     let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=1,IE=9")]).start().await;
     laptop.vonage(Method::PUT, "/simulator/account", json!({"balance": "0"})).await;
     let refused = pair_when_rented(&laptop, 1, 2).await;
-    assert_eq!((refused.status, text(&refused.body, "/renting_failed")), (503, "low_balance"));
-    assert_eq!(refused.retry_after(), Some("60"), "nothing falls free by itself");
+    assert_eq!((refused.status, text(&refused.body, "/renting_failed")), (409, "low_balance"));
+    assert_eq!(refused.retry_after(), None, "nothing falls free by itself");
     assert!(laptop.keys("447700900101").await.is_empty());
     assert_eq!(laptop.get("/numbers").await.body["countries"][0]["numbers"], json!([]));
 

@@ -201,18 +201,18 @@ async fn held_number_is_not_free_for_a_conversation_of_both() {
     let one_way = create(&laptop, &order(RIDER, DRIVER)).await;
     let both = json!({"participants": [{"number": format!("+{DRIVER}")}, {"number": format!("+{}", person(1))}]});
     let refused = laptop.post("/conversations", &both).await;
-    assert_eq!((refused.status, text(&refused.body, "/field")), (503, "participants[0].number"), "{refused:?}");
+    assert_eq!((refused.status, text(&refused.body, "/field")), (409, "participants[0].number"), "{refused:?}");
     assert_eq!((&refused.body["live"], &refused.body["quarantined"]), (&json!(1), &json!(0)));
     // The hold outlasts the conversation, and ends by itself.
     assert_eq!(laptop.delete(&path(&one_way)).await.status, 200);
     laptop.advance(2 * DAY);
-    assert_eq!(laptop.post("/conversations", &both).await.status, 503);
+    assert_eq!(laptop.post("/conversations", &both).await.status, 409);
     laptop.advance(2 * DAY + 1);
     let created = create(&laptop, &both).await;
     assert_eq!(place(&laptop, DRIVER, dialled(&created)).await.0, json!(person(1)));
     // Now the number is in use, and no one-way conversation can show it.
     let refused = laptop.post("/conversations", &order(RIDER, DRIVER)).await;
-    assert_eq!((refused.status, text(&refused.body, "/field")), (503, "participants[1].number"), "{refused:?}");
+    assert_eq!((refused.status, text(&refused.body, "/field")), (409, "participants[1].number"), "{refused:?}");
     laptop.rent("GB", 2).await;
     let other = create(&laptop, &order(RIDER, DRIVER)).await;
     assert_ne!(mask(&other), dialled(&created));

@@ -215,7 +215,7 @@ async fn number_has_to_be_free_for_every_phone_of_a_side() {
     let refused = laptop.post("/conversations", &third).await;
     assert_eq!(
         (refused.status, text(&refused.body, "/type")),
-        (503, "urn:maskline:problem:no-number-free"),
+        (409, "urn:maskline:problem:no-number-free"),
         "{refused:?}"
     );
     laptop.table().await;

@@ -73,7 +73,7 @@ impl Walk {
         let created = self.laptop.post(&format!("{}/conversations", PATHS[owner]), &new).await;
         match created.status {
             201 => self.conversations.push((text(&created.body, "/id").to_owned(), owner)),
-            503 => assert_eq!(text(&created.body, "/type"), "urn:maskline:problem:no-number-free", "{created:?}"),
+            409 => assert_eq!(text(&created.body, "/type"), "urn:maskline:problem:no-number-free", "{created:?}"),
             // A deployment or a tenant without numbers of this country does not serve it.
             422 => assert_eq!(text(&created.body, "/type"), "urn:maskline:problem:number-not-callable", "{created:?}"),
             _ => panic!("{created:?}"),

@@ -71,7 +71,7 @@ async fn one_without_free_numbers_gets_none_of_others() {
     let (spent, owned) = (laptop.spent().await, laptop.owned_numbers().await.len());
     for path in ["/t/acme", "/t/beta"] {
         let refused = laptop.post(&format!("{path}/conversations"), &conversation()).await;
-        assert_eq!((refused.status, text(&refused.body, "/type")), (503, "urn:maskline:problem:no-number-free"));
+        assert_eq!((refused.status, text(&refused.body, "/type")), (409, "urn:maskline:problem:no-number-free"));
     }
     laptop.run_schedule().await;
     assert_eq!((laptop.spent().await, laptop.owned_numbers().await.len()), (spent, owned), "nothing is rented for it");
@@ -79,7 +79,7 @@ async fn one_without_free_numbers_gets_none_of_others() {
     for _ in 0..4 {
         create(&laptop, "").await;
     }
-    assert_eq!(laptop.post("/conversations", &conversation()).await.status, 503);
+    assert_eq!(laptop.post("/conversations", &conversation()).await.status, 409);
     laptop.table().await;
 }
 
@@ -254,7 +254,7 @@ async fn lost_number_of_a_tenant_is_found_and_used_again() {
     let [number] = Vec::from_iter(pool(&laptop, "/t/acme").await).try_into().unwrap();
     laptop.vonage_form("/number/cancel", &[("country", "GB"), ("msisdn", &number)]).await;
     assert_eq!(laptop.run_schedule().await["lost"], json!([number]));
-    assert_eq!(laptop.post("/t/acme/conversations", &conversation()).await.status, 503);
+    assert_eq!(laptop.post("/t/acme/conversations", &conversation()).await.status, 409);
     laptop.buy_by_hand("GB", &number).await;
     assert_eq!(laptop.run_schedule().await["found_again"], json!([number]));
     assert_eq!(numbers_of(&create(&laptop, "/t/acme").await), BTreeSet::from([number]));

@@ -34,7 +34,7 @@ async fn drained_number_is_released_after_quarantine_of_last_route() {
     assert_eq!((drained.status, text(&drained.body, "/state")), (200, "draining"));
     assert_eq!(laptop.delete("/numbers/+447451000001").await.body, drained.body, "again");
     let others = json!({"participants": [{"number": "+447700900003"}, {"number": "+447700900004"}]});
-    assert_eq!(laptop.post("/conversations", &others).await.status, 503);
+    assert_eq!(laptop.post("/conversations", &others).await.status, 409);
 
     laptop.advance(3600);
     let call = laptop.call(json!({"from": RIDER, "to": "447451000001"})).await;

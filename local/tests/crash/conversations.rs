@@ -133,7 +133,7 @@ async fn creation_is_atomic_on_a_crash() {
             created += 1;
         }
         let refused = send(&Functions::of(&laptop), &creation).await;
-        assert_eq!((refused.status, &refused.body["live"]), (503, &json!(2)), "{refused:?}");
+        assert_eq!((refused.status, &refused.body["live"]), (409, &json!(2)), "{refused:?}");
         let table = laptop.table().await;
         assert_eq!((table.conversations.len(), table.routes.len()), (2, 4), "every route is in use once");
         check_texts(&laptop, &table.conversations).await;
@@ -175,7 +175,7 @@ async fn one_way_creation_is_atomic_on_a_crash() {
         check_texts(&laptop, &table.conversations).await;
         // The other number is the only one that the receiver can still dial.
         body["direction"] = json!("both");
-        for (status, person) in [(201, 8), (503, 9)] {
+        for (status, person) in [(201, 8), (409, 9)] {
             body["participants"][0]["number"] = json!(format!("+44770090000{person}"));
             let answer = send(&Functions::of(&laptop), &events::creation(&body, None)).await;
             assert_eq!(answer.status, status, "{answer:?}");

@@ -313,6 +313,6 @@ async fn number_in_wrong_field_of_request_is_not_repeated() {
     assert_eq!(laptop.post_with_key(&RIDER.repeat(30), &conversation()).await.status, 422);
     // Both numbers are in use by the rider, in the conversations of the keys.
     assert_eq!(laptop.post_with_key("another", &conversation()).await.status, 201);
-    assert_eq!(laptop.post_with_key("a third", &conversation()).await.status, 503);
+    assert_eq!(laptop.post_with_key("a third", &conversation()).await.status, 409);
     assert_nothing_leaked(&laptop).await;
 }

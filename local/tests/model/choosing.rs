@@ -133,7 +133,6 @@ impl Model {
             ready: self.numbers.values().filter(ready).count(),
             in_use: RoutesInUse { live, quarantined: in_use.len() - live },
             next_free_at,
-            next_free_in: next_free_at.map(|at| u32::try_from(at.as_second() - self.now.as_second()).unwrap()),
         }
     }
 

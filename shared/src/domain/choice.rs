@@ -70,8 +70,6 @@ pub struct NoFreeNumber {
     pub in_use: RoutesInUse,
     /// The time at which the next suitable number becomes free for this caller, if there is a suitable number.
     pub next_free_at: Option<Timestamp>,
-    /// Seconds from now until that time.
-    pub next_free_in: Option<u32>,
 }
 
 /// Chooses a number for each of two callers that is free for that caller.
@@ -317,7 +315,6 @@ impl<'a> Search<'_, 'a> {
             |number: &VirtualNumber| ready.find(number).is_some_and(|(part, _)| self.tier(part).is_some());
         let in_use = caller.routes.in_use(now).filter(|(number, _)| is_suitable(number));
         let next_free_at = in_use.map(|(_, route)| route.quarantined_until).min();
-        let seconds = |time: Timestamp| u32::try_from(time.as_second() - now.as_second()).ok();
         NoFreeNumber {
             side,
             country: caller.country,
@@ -325,7 +322,6 @@ impl<'a> Search<'_, 'a> {
             ready: ready.count(caller.country),
             in_use: caller.routes.count_in_use(now),
             next_free_at,
-            next_free_in: next_free_at.and_then(seconds),
         }
     }
 }
@@ -474,7 +470,6 @@ mod tests {
                 ready: 2,
                 in_use: RoutesInUse { live: 1, quarantined: 2 },
                 next_free_at: Some(after(50)),
-                next_free_in: Some(50),
             }
         );
         let empty = Case { ready: &[], ..GB2 };
@@ -721,7 +716,7 @@ mod tests {
         let line = held(&[("4474001", 100)]);
         assert_eq!(GB2.choose(&line, &in_use(&NONE)).unwrap(), ["4474002", "4474001"]);
         let refused = GB2.choose(&held(&[("4474001", 100), ("4474002", 50)]), &in_use(&NONE)).unwrap_err();
-        assert_eq!((refused[0].in_use.total(), refused[0].next_free_in), (2, Some(50)));
+        assert_eq!((refused[0].in_use.total(), refused[0].next_free_at), (2, Some(after(50))));
     }
 
     #[test]

@@ -69,7 +69,9 @@ pub trait HttpFunction: Sized + Send + Sync + 'static {
                 Err(_elapsed) => Err(Problem::out_of_time()),
             };
             log.write(Self::NAME, &result, started.elapsed());
-            result.unwrap_or_else(Problem::into_response)
+            let mut response = result.unwrap_or_else(Problem::into_response);
+            log.sign(&mut response);
+            response
         }
     }
 }
@@ -200,6 +202,18 @@ mod tests {
             assert_eq!((status, &body["type"]), (500, &json!("urn:maskline:problem:internal-error")));
             assert!(!body.to_string().contains("7700"));
             assert_eq!(ask("/", 60_000).await, (200, json!("well")));
+        }
+    }
+
+    #[tokio::test]
+    async fn every_answer_has_the_id_of_its_request() {
+        for path in ["/", "/panics"] {
+            let event = json!({"version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "", "headers": {},
+                               "requestContext": {"http": {"method": "GET", "path": path}}, "isBase64Encoded": false});
+            let mut context = Context::default();
+            context.request_id = "4e5f".to_owned();
+            let event = LambdaEvent::new(serde_json::value::to_raw_value(&event).unwrap(), context);
+            assert_eq!(answer_event(&Moody, event).await.unwrap()["headers"]["x-request-id"], "4e5f", "{path}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lambda_http::http::Method;
+use lambda_http::http::{HeaderName, HeaderValue, Method};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
 
@@ -10,6 +10,9 @@ use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::decision::Decision;
 use crate::domain::judge::Judge;
 use crate::edge::http::Problem;
+
+/// The header of every answer with the id of the request, which `request_id` of the log line has too.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The log line of one request. The handler of the request fills in the public fields.
 #[derive(Debug)]
@@ -43,11 +46,18 @@ impl RequestLog {
             Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone(),
             _ => None,
         };
-        // The local gateway sends no request id.
         let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
         let request_id = request_id.filter(|id| !id.is_empty());
         let method = request.method().clone();
         Self { method, route, request_id, outcome: "done", conversation: None, verified_by: None, call: None }
+    }
+
+    /// Adds the id of the request to its answer, as it is in the line.
+    pub(super) fn sign(&self, response: &mut Response<Body>) {
+        let id = self.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
+        if let Some(id) = id {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
     }
 
     /// Takes the conversation that a request created or changed, with the judges of its participants' phones.
@@ -66,7 +76,9 @@ impl RequestLog {
         let count_if = |happened: bool| happened.then_some(1u64);
         // A webhook without a signature is the sender's fault, although its status is a 5xx.
         let is_refused = outcome == Problem::NOT_SIGNED;
-        let is_failure = status.is_server_error() && !is_refused;
+        // It is a 503 while a number is being rented, which is no failure either.
+        let lacks_number = outcome == Problem::NO_NUMBER_FREE;
+        let is_failure = status.is_server_error() && !is_refused && !lacks_number;
         macro_rules! event {
             ($level:expr, $message:literal) => {
                 tracing::event!(

@@ -42,6 +42,9 @@ pub use webhook::{
 };
 pub use whisper_token::WhisperTokens;
 
+/// The largest `Retry-After`, in seconds: many HTTP libraries sleep for as long as they are told.
+const MOST_RETRY_SECONDS: u32 = 60;
+
 /// The failure of a request: an RFC 9457 problem, with its cause for the log.
 #[derive(Debug)]
 pub struct Problem {
@@ -114,9 +117,9 @@ impl Problem {
         self
     }
 
-    /// Sets the number of seconds after which the client may retry.
+    /// Sets the number of seconds after which the client may retry; [`MOST_RETRY_SECONDS`] if there are more.
     pub fn retry_after(mut self, seconds: u32) -> Self {
-        self.retry_after = Some(seconds);
+        self.retry_after = Some(seconds.min(MOST_RETRY_SECONDS));
         self
     }
 
@@ -134,6 +137,9 @@ impl Problem {
 
     /// The kind of a webhook without a valid signature of Vonage.
     pub const NOT_SIGNED: &'static str = "not-signed";
+
+    /// The kind of a creation for which the pool has no number.
+    pub const NO_NUMBER_FREE: &'static str = "no-number-free";
 
     /// Returns the stable end of the `type`.
     pub fn kind(&self) -> &'static str {

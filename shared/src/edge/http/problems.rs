@@ -326,14 +326,11 @@ mod conversations {
         }
     }
 
-    /// Value of `Retry-After` if no number becomes free by itself, so that a number has to be rented first.
-    const NOTHING_FALLS_FREE_SECONDS: u32 = 60;
-
     /// The usual time until a number is rented, linked and ready.
     const RENTING_SECONDS: u32 = 5;
 
     fn no_number_free(none_free: NoFreeNumber, renting: Renting) -> Problem {
-        let NoFreeNumber { side, country, countries, ready, in_use, next_free_at, next_free_in } = none_free;
+        let NoFreeNumber { side, country, countries, ready, in_use, next_free_at } = none_free;
         let next = match next_free_at {
             _ if renting == Renting::Requested => "A number is being rented, so try again in some seconds".to_owned(),
             Some(time) => format!("The next number becomes free at {time}"),
@@ -345,15 +342,13 @@ mod conversations {
             in_use.live, in_use.quarantined
         );
         let title = "No virtual number is free for a participant";
-        let seconds = next_free_in.unwrap_or(NOTHING_FALLS_FREE_SECONDS).max(1);
-        let seconds = match renting {
-            Renting::Requested => RENTING_SECONDS,
-            Renting::Failed(reason) if reason.passes() => seconds.min(RENTING_SECONDS),
-            Renting::Failed(_) | Renting::Off => seconds,
+        // Waiting helps only while a number is being rented. Otherwise the pool is too small, which is no fault of the server.
+        let status = match renting {
+            Renting::Requested => StatusCode::SERVICE_UNAVAILABLE,
+            Renting::Failed(_) | Renting::Off => StatusCode::CONFLICT,
         };
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-number-free", title, detail)
+        let problem = Problem::new(status, Problem::NO_NUMBER_FREE, title, detail)
             .at(field(side, "number"))
-            .retry_after(seconds)
             .with("country", json!(country))
             .with("countries", json!(countries))
             .with("ready", json!(ready))
@@ -361,8 +356,9 @@ mod conversations {
             .with("quarantined", json!(in_use.quarantined))
             .with("next_free_at", json!(next_free_at));
         match renting {
+            Renting::Requested => problem.retry_after(RENTING_SECONDS),
             Renting::Failed(reason) => problem.with("renting_failed", json!(reason)),
-            Renting::Requested | Renting::Off => problem,
+            Renting::Off => problem,
         }
     }
 
