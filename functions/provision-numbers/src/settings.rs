@@ -15,7 +15,7 @@ use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
 use shared::domain::words::own_text::OwnTexts;
 use shared::edge::http::{self, Object, Problem};
-use shared::service::provision::SettingsChange;
+use shared::service::provision::{SettingsChange, ShortfallCause, TakenBack};
 
 use crate::ProvisionNumbers;
 use crate::view::NumberView;
@@ -24,6 +24,9 @@ use crate::view::NumberView;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
+    /// `ready` takes a draining number back.
+    #[serde(default)]
+    state: Option<String>,
     #[serde(default, deserialize_with = "http::given")]
     words: Option<Option<OwnTexts>>,
     #[serde(default, deserialize_with = "http::given")]
@@ -107,14 +110,51 @@ impl<'a> StandingView<'a> {
 
 impl ProvisionNumbers {
     pub(crate) async fn show_number(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        let (number, settings) =
-            self.provisioner.number(&self.number_of(request).await?).await?.ok_or_else(http::no_number)?;
+        self.show_one(&self.number_of(request).await?).await
+    }
+
+    async fn show_one(&self, number: &VirtualNumber) -> Result<Response<Body>, Problem> {
+        let (number, settings) = self.provisioner.number(number).await?.ok_or_else(http::no_number)?;
         self.answer(&number, &settings).await
+    }
+
+    /// Makes a draining number ready again.
+    async fn take_back(&self, number: &VirtualNumber) -> Result<(), Problem> {
+        let not_ready =
+            |detail: &str| Problem::new(StatusCode::CONFLICT, "number-not-ready", "Number not ready", detail);
+        match self.provisioner.take_back(number).await? {
+            TakenBack::Ready => Ok(()),
+            TakenBack::Busy => {
+                let detail = "The number is being linked, or given back to the carrier. Send the request again.";
+                Err(not_ready(detail).retry_after(60))
+            }
+            TakenBack::NotDraining => {
+                Err(not_ready("Only a draining number that is neither rotated nor lost is taken back."))
+            }
+            TakenBack::Unknown => Err(http::no_number()),
+            TakenBack::Failed(shortfall) => Err(match shortfall.cause {
+                Some(ShortfallCause::Vonage(error)) => error.into(),
+                Some(ShortfallCause::Table(error)) => error.into(),
+                None => not_ready("The carrier does not list the number yet. Send the request again.").retry_after(60),
+            }),
+        }
     }
 
     pub(crate) async fn change_number(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let number = self.number_of(request).await?;
-        let change = http::read_json::<ChangeBody>(request)?.into_change(self.limits, &self.healer.words)?;
+        let body: ChangeBody = http::read_json(request)?;
+        let takes_back = match body.state.as_deref() {
+            None => false,
+            Some("ready") => true,
+            Some(_) => return Err(Problem::invalid("state", "Must be ready, which takes a draining number back.")),
+        };
+        let change = body.into_change(self.limits, &self.healer.words)?;
+        if takes_back {
+            self.take_back(&number).await?;
+            if change.is_none() {
+                return self.show_one(&number).await;
+            }
+        }
         let (number, settings) = self.provisioner.change_number(&number, &change).await?;
         self.answer(&number, &settings).await
     }

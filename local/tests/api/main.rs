@@ -62,6 +62,7 @@ mod sliding_end;
 mod stale;
 mod standing;
 mod support;
+mod take_back;
 mod template;
 mod tenant_settings;
 mod tenant_walks;

@@ -459,7 +459,7 @@ async fn schedule_leaves_application_of_other_deployment() {
     assert_eq!(application(&production).await, before);
     event["take_over"] = json!(true);
     let report = staging(event).await;
-    assert_eq!(report["adopted"], json!(["447451000001"]));
+    assert_eq!(report["adopted"], json!(["+447451000001"]));
     assert_eq!(report["application"], json!(MOVED));
     for nowhere in [json!(""), json!("example.com"), Value::Null] {
         let report = staging(json!({"source": "aws.events", "public_url": nowhere})).await;

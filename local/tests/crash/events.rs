@@ -115,6 +115,11 @@ pub fn drain(number: &str) -> Value {
     event
 }
 
+pub fn taking_back(number: &str) -> Value {
+    let event = include_str!("../../../events/provision-numbers-change.json").replace("447451000002", number);
+    with_body(&event, &json!({"state": "ready"}))
+}
+
 /// A text with this signature.
 pub fn message(body: &Value, signature: &str) -> Value {
     let mut event = with_body(include_str!("../../../events/message-webhook.json"), body);

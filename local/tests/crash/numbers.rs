@@ -276,3 +276,21 @@ async fn demanded_area_is_kept_in_spite_of_a_crash() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn number_is_taken_back_in_spite_of_a_crash() {
+    at_every_request("PATCH /numbers/{number}", 5, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 1).start().await;
+        let number = laptop.table().await.pool[0].number.to_string();
+        assert_eq!(laptop.delete(&format!("/numbers/{number}")).await.status, 200);
+        let event = events::taking_back(&number);
+        scenario.run(&laptop, async |functions| drop(functions.answer::<ProvisionNumbers>(&event).await)).await;
+        // The lease of the run that died is over.
+        laptop.advance(61);
+        let again = Functions::of(&laptop).answer::<ProvisionNumbers>(&event).await;
+        assert_eq!((again.status, &again.body["state"]), (200, &json!("ready")), "{again:?}");
+        check(&laptop, 1, 1).await;
+        scenario
+    })
+    .await;
+}

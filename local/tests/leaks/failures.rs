@@ -282,7 +282,7 @@ async fn number_in_wrong_field_of_request_is_not_repeated() {
         (Method::GET, "/conversations/01M81PZXZPCX9PBRT5SWKY25Z7?447700900147=1"),
         (Method::GET, "/conversations/01M81PZXZPCX9PBRT5SWKY25Z7?calls_limit=447700900147"),
         (Method::GET, "/conversations?number=447700900147"),
-        (Method::GET, "/conversations?number=+447700900147"),
+        (Method::GET, "/conversations?number=+447700900147&country=GB"),
         (Method::GET, "/conversations?number=%2B447700900147&country=FR"),
         (Method::GET, "/conversations?number=%2B447700900147&limit=447700900147"),
         (Method::GET, "/conversations?number=%2B447700900147&cursor=447700900147"),

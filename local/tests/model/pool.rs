@@ -119,23 +119,30 @@ impl Model {
     }
 
     fn may_become(&self, before: &PoolNumber, now: &PoolNumber, operation: &Operation) -> bool {
-        use NumberState::{Linking, Lost, Ready, Renting};
+        use NumberState::{Draining, Linking, Lost, Ready, Renting};
         let compared = matches!(operation, Operation::Upkeep);
         let away = self.away.contains(&before.number);
+        let is_order = matches!(operation, Operation::Place(..) | Operation::Orders);
+        let takes_back = is_order && before.rotating_since.is_none() && before.missing_since.is_none();
         let grows = match before.state {
             Renting => matches!(now.state, Renting | Linking | Ready),
             Linking => matches!(now.state, Linking | Ready),
             Ready if compared && away => matches!(now.state, Ready | Lost),
             Lost if compared && !away => matches!(now.state, Lost | Linking | Ready),
+            // An order takes it back before it rents another one.
+            Draining if takes_back => matches!(now.state, Draining | Linking | Ready),
             state => state == now.state,
         };
         let mut same = PoolNumber { state: now.state, leased_until: now.leased_until, ..before.clone() };
         // The time of a loss is that of the run that notices it.
         same.missing_since = match now.state {
             Lost => Some(before.missing_since.unwrap_or(self.second())),
-            NumberState::Draining => before.missing_since,
+            Draining => before.missing_since,
             Renting | Linking | Ready | NumberState::SettingAside | NumberState::Standing => None,
         };
+        if before.state == Draining && now.state != Draining {
+            same.draining_since = None;
+        }
         same.part = match (before.state, now.state) {
             (Ready, Ready) => before.part,
             (_, Ready) => now.part,

@@ -147,3 +147,37 @@ async fn concurrent_schedules_adopt_cancel_and_rent_once() {
         assert_eq!(laptop.spent().await, Decimal::new(4 * GB, 2));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn number_is_taken_back_or_given_back_and_bought_once() {
+    for _ in 0..rounds() {
+        let (laptop, _sandboxes) = start(&[]).await;
+        laptop.rent("GB", 2).await;
+        let drained = laptop.table().await.pool[0].number.clone();
+        assert!(matches!(provisioner(&laptop).await.drain(&drained).await.unwrap(), Drained::Draining(_)));
+        // From now on the schedule may give it back to the carrier.
+        laptop.advance(61);
+        let headroom = Headroom { numbers: CountryCounts::default(), caps: CountryCounts::default() };
+        let mut runs = Vec::new();
+        for kind in ["take back", "order", "schedule"].repeat(3) {
+            let (provisioner, headroom, drained) = (provisioner(&laptop).await, headroom.clone(), drained.clone());
+            let search = Search::usual(Country::try_from("GB").unwrap());
+            let order = Order { owner: Owner::Deployment, search, count: 2, cap: None };
+            runs.push(async move {
+                match kind {
+                    "take back" => drop(provisioner.take_back(&drained).await.unwrap()),
+                    "order" => drop(provisioner.order(&order, None).await.unwrap()),
+                    _ => return provisioner.upkeep(None, &headroom, None).await.unwrap().cancelled.len(),
+                }
+                0
+            });
+        }
+        let cancelled: usize = at_once(runs).await.into_iter().sum();
+        laptop.advance(3600);
+        laptop.run_orders().await;
+        laptop.advance(3600);
+        laptop.run_orders().await;
+        assert_eq!(laptop.settled_pool().await.len(), 2);
+        assert_eq!(laptop.spent().await, Decimal::new(GB, 2) * Decimal::from(2 + cancelled));
+    }
+}

@@ -222,6 +222,30 @@ impl Store {
         Ok(self.update(update).await?.then_some(PoolNumber { leased_until: until, ..number }))
     }
 
+    /// Extends the lease on a draining number until then, so that nobody gives it back meanwhile. `None` if it has changed since it
+    /// was read.
+    pub async fn lease_draining(&self, number: PoolNumber, until: Timestamp) -> Result<Option<PoolNumber>, StoreError> {
+        let update = change_state(&number, NumberState::Draining, NumberState::Draining)?
+            .set("leased_until = :until")
+            .when("leased_until = :seen")
+            .bind(":until", item::seconds(until))
+            .bind(":seen", item::seconds(number.leased_until));
+        Ok(self.update(update).await?.then_some(PoolNumber { leased_until: until, ..number }))
+    }
+
+    /// Begins to use a draining number again, on which this run has a lease. `None` if it has changed since it was read.
+    pub async fn take_back(&self, number: PoolNumber) -> Result<Option<PoolNumber>, StoreError> {
+        let (from, to) = (NumberState::Draining, NumberState::Linking);
+        let change = change_state(&number, from, to)?
+            .remove("draining_since")
+            .when("leased_until = :lease AND attribute_not_exists(rotating_since)")
+            .bind(":lease", item::seconds(number.leased_until));
+        let mut transaction = vec![change, pool::move_in_ledger(&number, from, to)];
+        transaction.extend(change_work(&number, from.work(), to.work()));
+        let taken = self.transact_settled(transaction).await?;
+        Ok(taken.then_some(PoolNumber { state: to, draining_since: None, ..number }))
+    }
+
     /// Records that a number is bought. Changes nothing if that is known already.
     pub async fn note_bought(&self, number: &PoolNumber) -> Result<(), StoreError> {
         let (from, to) = (NumberState::Renting, NumberState::Linking);

@@ -96,9 +96,10 @@ impl Provisioner {
                 self.store.take_over(number.clone(), now, next_scan).await?;
             } else if self.out_of_time(deadline) {
                 break;
+            } else if scan.began_at < taken_out_at(number) + GRACE {
+                // It was in use again after the scan had passed it. Another scan looks again.
             } else if number.state == NumberState::SettingAside {
-                // The scan may have begun before the number was given back and set aside again.
-                if scan.began_at >= taken_out_at(number) + GRACE && self.store.open_standing(number).await? {
+                if self.store.open_standing(number).await? {
                     finished.standing.push(number.number.clone());
                 }
             } else if let Some(number) = self.store.take_over(number.clone(), now, lease(now)).await? {
@@ -163,6 +164,6 @@ impl Provisioner {
 }
 
 /// Returns the time from which no conversation gets the number any more.
-fn taken_out_at(number: &PoolNumber) -> Timestamp {
+pub(super) fn taken_out_at(number: &PoolNumber) -> Timestamp {
     number.draining_since.unwrap_or(number.added_at)
 }

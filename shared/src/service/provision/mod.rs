@@ -15,6 +15,7 @@ mod rotation;
 mod search_cursor;
 mod settings;
 mod shortfall;
+mod take_back;
 mod upkeep;
 
 use jiff::{SignedDuration, Timestamp};
@@ -45,6 +46,8 @@ use search_cursor::SearchCursor;
 pub use settings::{MOST_CHANGED_PHONES, SettingsChange, SettingsError};
 use shortfall::may_mean_low_balance;
 pub use shortfall::{Shortfall, ShortfallCause};
+pub use take_back::TakenBack;
+use take_back::TakesBack;
 pub use upkeep::{ApplicationProblem, Headroom, PublicEndpoint, Upkeep};
 
 /// Rents numbers and links them.
@@ -133,19 +136,22 @@ impl Provisioner {
         self.provision_for(order, None, deadline).await
     }
 
-    /// Does the same for an order that is `open`, as long as it is.
+    /// Does the same for an order that is `open`, as long as it is. It takes draining numbers back before it rents any.
     async fn provision_for(
         &self,
         order: &Order,
-        open: Option<&OpenOrder>,
+        open: Option<(&OpenOrder, TakesBack)>,
         deadline: Option<Timestamp>,
     ) -> Result<Provisioned, StoreError> {
         let pool = order.pool();
         let mut done = Provisioned::default();
-        let stopped = match self.resume_unfinished(pool, deadline, &mut done).await? {
-            Some(shortfall) => Some(shortfall),
-            None => self.rent_missing(order, open, deadline, &mut done).await?,
-        };
+        let mut stopped = self.resume_unfinished(pool, deadline, &mut done).await?;
+        if let (None, Some((_, which))) = (&stopped, open) {
+            stopped = self.take_back_missing(order, which, deadline, &mut done).await?;
+        }
+        if stopped.is_none() {
+            stopped = self.rent_missing(order, open.map(|(open, _)| open), deadline, &mut done).await?;
+        }
         done.shortfalls.extend(stopped);
         let counts = self.store.ledger().await?.counts(pool);
         (done.ready, done.in_progress) = (counts.of(NumberState::Ready), counts.in_progress());

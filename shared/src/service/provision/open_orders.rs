@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Order, Provisioned, Provisioner, Shortfall};
+use super::{Order, Provisioned, Provisioner, Shortfall, TakesBack};
 use crate::domain::order::{OpenOrder, OrderRun};
 use crate::domain::pool::NumberState;
 use crate::domain::shortfall::ShortfallReason;
@@ -19,7 +19,7 @@ impl Provisioner {
     /// is open already is replaced. If Vonage fails before anything is added, a new order leaves nothing behind.
     pub async fn order(&self, order: &Order, deadline: Option<Timestamp>) -> Result<Provisioned, StoreError> {
         let open = self.store.place_order(&order.ordered(), self.clock.now()).await?;
-        let done = self.carry_out(&open, 0, deadline).await?;
+        let done = self.carry_out((&open, TakesBack::All), 0, deadline).await?;
         if done.is_failure() && open.requests == 1 && self.store.withdraw_order(&open).await? {
             return Ok(Provisioned { open: None, ..done });
         }
@@ -67,21 +67,21 @@ impl Provisioner {
             }
         };
         let known = self.store.ledger().await?.paid_in(country);
-        self.carry_out(open, linked.saturating_sub(known), deadline).await
+        self.carry_out((open, TakesBack::later(open)), linked.saturating_sub(known), deadline).await
     }
 
     /// Works on an open order. It is complete when the country has as many ready numbers as ordered. Numbers that are
     /// `unknown` to the pool are not bought again.
     async fn carry_out(
         &self,
-        open: &OpenOrder,
+        (open, takes_back): (&OpenOrder, TakesBack),
         unknown: usize,
         deadline: Option<Timestamp>,
     ) -> Result<Provisioned, StoreError> {
         let began_at = self.clock.now();
         let order = Order::from(open);
         let order = Order { count: order.count.saturating_sub(unknown), ..order };
-        let mut done = self.provision_for(&order, Some(open), deadline).await?;
+        let mut done = self.provision_for(&order, Some((open, takes_back)), deadline).await?;
         if done.ready >= open.ordered.count {
             self.store.complete_order(open).await?;
             return Ok(done);

@@ -1,7 +1,7 @@
 //! An order, and the result of a run for it.
 
 use super::shortfall::{Shortfall, ShortfallCause};
-use crate::domain::order::{OpenOrder, Ordered};
+use crate::domain::order::{DigitMatch, OpenOrder, Ordered};
 use crate::domain::pool::PoolNumber;
 use crate::domain::shortfall::ShortfallReason;
 use crate::domain::tenant::{Owner, Pool};
@@ -31,6 +31,15 @@ impl Order {
     /// Returns the pool of the numbers.
     pub fn pool(&self) -> Pool {
         Pool { owner: self.owner, country: self.search.country }
+    }
+
+    /// True if a number of the pool is such as the order wants.
+    pub(super) fn suits(&self, number: &PoolNumber) -> bool {
+        let Search { country, features, number_type, digits } = &self.search;
+        let has_digits = |wanted: Option<DigitMatch>| wanted.is_none_or(|digits| digits.suits(&number.number));
+        features.iter().all(|feature| number.features.contains(feature))
+            && number_type.is_none_or(|wanted| wanted == number.number_type)
+            && digits.searches(*country).into_iter().any(has_digits)
     }
 
     /// Returns what is ordered, as it is stored.

@@ -49,6 +49,11 @@ const ATTEMPTS: u32 = 5;
 pub const MOST_CHANGED_PHONES: usize = 90;
 
 impl SettingsChange {
+    /// True if it changes nothing.
+    pub fn is_none(&self) -> bool {
+        self.words.is_none() && self.support.is_none() && self.standing.is_none()
+    }
+
     fn apply(&self, number: &PoolNumber, before: &NumberSettings) -> NumberSettings {
         // A standing mask stays open, and a number on which nothing else is left opens at once.
         let is_open = number.state == NumberState::Standing || before.standing.as_ref().is_some_and(|old| old.is_open);
