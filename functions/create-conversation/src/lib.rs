@@ -249,7 +249,8 @@ impl HttpFunction for CreateConversation {
         log.outcome = outcome;
         log.concerns(&created.conversation);
         let view = ConversationView::new(&created.conversation, self.creator.clock.now());
-        Ok(http::json(status, &view.with_card_links(&created.conversation, links.as_ref())))
+        let answer = http::json(status, &view.with_card_links(&created.conversation, links.as_ref()));
+        Ok(http::with_revision(answer, &created.conversation))
     }
 }
 

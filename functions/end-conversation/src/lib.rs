@@ -167,5 +167,6 @@ fn report(forgotten: &Forgotten, done: &Redacted) -> Value {
 fn answer(ended: Option<Conversation>, now: Timestamp, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
     log.outcome = "ended";
     let conversation = ended.ok_or_else(http::no_conversation)?;
-    Ok(http::json(StatusCode::OK, &ConversationView::new(&conversation, now)))
+    let answer = http::json(StatusCode::OK, &ConversationView::new(&conversation, now));
+    Ok(http::with_revision(answer, &conversation))
 }

@@ -147,13 +147,13 @@ impl GetConversation {
         // Nobody dials the numbers of one that is over.
         let is_active = conversation.is_active(now);
         if !is_active {
-            return Ok(http::json(StatusCode::OK, &view));
+            return Ok(http::with_revision(http::json(StatusCode::OK, &view), conversation));
         }
         let of_side = |side| conversation.phones(side).map(|phone| (phone.number, phone.sees));
         let phones: Vec<_> = Side::BOTH.into_iter().flat_map(of_side).collect();
         let (losses, opted_out) = self.store.losses_and_opt_outs([&a.sees, &b.sees], &phones).await?;
         let (of_a, of_b) = opted_out.split_at(conversation.phones(Side::A).count());
         let view = view.with_opt_outs(Side::A, of_a.iter().copied()).with_opt_outs(Side::B, of_b.iter().copied());
-        Ok(http::json(StatusCode::OK, &view.with_losses(losses)))
+        Ok(http::with_revision(http::json(StatusCode::OK, &view.with_losses(losses)), conversation))
     }
 }

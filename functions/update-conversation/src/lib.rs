@@ -149,6 +149,7 @@ impl HttpFunction for UpdateConversation {
         let id = http::conversation_of(&request, &self.updater.store).await?;
         (log.outcome, log.conversation) = ("changed", Some(id));
         let mut change: Change = http::read_json::<ChangeBody>(&request)?.try_into()?;
+        change.expected = http::expected_revisions(&request)?;
         http::check_latest_end(change.sliding_end.latest, self.updater.clock.now())?;
         http::check_decision(change.decision.as_ref().and_then(Option::as_ref), self.decision_urls.as_ref())?;
         if let Some(Some(cards)) = &mut change.contact_card {
@@ -158,7 +159,8 @@ impl HttpFunction for UpdateConversation {
         log.concerns(&conversation);
         let links = http::card_links(self.public_url.as_deref(), &request, &self.card_key);
         let view = ConversationView::new(&conversation, self.updater.clock.now());
-        Ok(http::json(StatusCode::OK, &view.with_card_links(&conversation, links.as_ref())))
+        let answer = http::json(StatusCode::OK, &view.with_card_links(&conversation, links.as_ref()));
+        Ok(http::with_revision(answer, &conversation))
     }
 }
 
@@ -195,6 +197,7 @@ impl TryFrom<ChangeBody> for Change {
             return Err(Problem::invalid("", detail));
         }
         Ok(Self {
+            expected: None,
             lifetime: body.expires_in,
             sliding_end,
             phone,

@@ -1,7 +1,8 @@
 //! `PATCH /conversations/{id}`.
 
+use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{DRIVER, Laptop, RIDER, text};
+use testkit::{Answer, DRIVER, Laptop, RIDER, text};
 
 const NEW_PHONE: &str = "447700900009";
 
@@ -211,4 +212,45 @@ async fn update_changes_nothing_when_lookup_fails() {
     let failed = laptop.patch(&path(&conversation), &new_phone()).await;
     assert_eq!((failed.status, text(&failed.body, "/type")), (503, "urn:maskline:problem:carrier-failed"));
     assert_eq!(reached(&laptop, RIDER, &conversation["participants"][0]["dials"]).await, DRIVER);
+}
+
+#[tokio::test]
+async fn if_match_changes_only_what_the_client_has_read() {
+    let laptop = laptop().await;
+    let created = laptop.post("/conversations", &testkit::conversation()).await;
+    let path = path(&created.body);
+    let tag = |answer: &Answer| answer.headers["etag"].to_str().unwrap().to_owned();
+    let patch = async |tag: &str, seconds: u32| {
+        let request = laptop.request(Method::PATCH, &path).header("if-match", tag);
+        laptop.answer(request.body(json!({"expires_in": seconds}).to_string())).await
+    };
+    let first = tag(&created);
+    assert_eq!(tag(&laptop.get(&path).await), first);
+    let changed = patch(&first, 600).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    assert_ne!(tag(&changed), first);
+    laptop.call(json!({"from": RIDER, "to": created.body["participants"][0]["dials"]})).await;
+    assert_eq!(tag(&laptop.get(&path).await), tag(&changed), "a call is no change");
+    for stale in [first.as_str(), "W/\"1\"", "\"x\""] {
+        let refused = patch(stale, 700).await;
+        assert_eq!((refused.status, text(&refused.body, "/type")), (412, "urn:maskline:problem:conversation-changed"));
+    }
+    assert_eq!(laptop.get(&path).await.body["expires_at"], changed.body["expires_at"]);
+    assert_eq!(patch("1", 700).await.status, 422);
+    assert_eq!(patch("*", 700).await.status, 200);
+}
+
+#[tokio::test]
+async fn of_two_changes_with_one_etag_one_is_made() {
+    let laptop = laptop().await;
+    let created = laptop.post("/conversations", &testkit::conversation()).await;
+    let tag = created.headers["etag"].to_str().unwrap();
+    let patch = async |seconds: u32| {
+        let request = laptop.request(Method::PATCH, &path(&created.body)).header("if-match", tag);
+        laptop.answer(request.body(json!({"expires_in": seconds}).to_string())).await.status
+    };
+    let (a, b, c) = tokio::join!(patch(600), patch(700), patch(800));
+    let mut statuses = [a, b, c];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412, 412]);
 }

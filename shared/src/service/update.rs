@@ -35,6 +35,8 @@ use crate::vonage::number_lookup::NumberLookup;
 /// A change of a conversation.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
+    /// The revisions of which the conversation has to have one. `None` if it may have any.
+    pub expected: Option<Vec<u32>>,
     /// New lifetime, from now on.
     pub lifetime: Option<Lifetime>,
     /// Another sliding end, or none any more.
@@ -115,6 +117,14 @@ impl HandlingChange {
 }
 
 impl Change {
+    /// Fails if the conversation has another revision than it has to have.
+    fn check_revision(&self, before: &Conversation) -> Result<(), UpdateError> {
+        match &self.expected {
+            Some(expected) if !expected.contains(&before.revision) => Err(UpdateError::OtherRevision),
+            _ => Ok(()),
+        }
+    }
+
     /// True if it changes nothing but the block.
     fn is_block_only(&self) -> bool {
         let keeps_phones = self.phone.is_none() && self.further.iter().all(Option::is_none);
@@ -151,6 +161,9 @@ pub enum UpdateError {
     /// It has ended or expired.
     #[error("the conversation has ended")]
     Ended,
+    /// It has changed since the client read it.
+    #[error("the conversation has another revision")]
+    OtherRevision,
     /// The new number of the participant on this side cannot be used.
     #[error("the number of a participant cannot be used")]
     Number(Side, #[source] ParticipantNumberError),
@@ -227,6 +240,7 @@ impl<L: NumberLookup> Updater<L> {
     pub async fn update(&self, id: ConversationId, change: &Change) -> Result<Conversation, UpdateError> {
         // Checked first, to save a lookup.
         let mut before = self.active(id).await?;
+        change.check_revision(&before)?;
         let asked = numbers(change)?;
         let mut phones = Vec::new();
         if let Some(NewPhone { side, number, country }) = &change.phone {
@@ -271,6 +285,7 @@ impl<L: NumberLookup> Updater<L> {
                 Err(ChangeError::Store(error)) => return Err(error.into()),
             }
             before = self.active(id).await?;
+            change.check_revision(&before)?;
         }
         Err(UpdateError::Contended)
     }

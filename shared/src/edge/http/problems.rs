@@ -285,6 +285,13 @@ mod conversations {
                     "Conversation ended",
                     "An ended conversation cannot be changed. Create a new one.",
                 ),
+                UpdateError::OtherRevision => Self::new(
+                    StatusCode::PRECONDITION_FAILED,
+                    "conversation-changed",
+                    "Conversation changed",
+                    "The conversation has changed since the answer with this ETag. Read it again.",
+                )
+                .at("If-Match"),
                 UpdateError::Number(side, error) => not_usable(side, error),
                 UpdateError::FurtherNumber(side, position, error) => {
                     Self { field: Some(further(side, position)), ..not_usable(side, error) }
