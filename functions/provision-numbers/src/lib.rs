@@ -49,7 +49,8 @@ use shared::vonage::texts::Texts;
 
 use crate::page::{Cursor, PageQuery};
 use crate::view::{
-    CountryView, DemandView, HealingView, NumberView, OrderView, PoolView, Progress, ProvisionedView, UpkeepView,
+    CountryView, DemandView, HealingView, NumberView, OrderView, PlanView, PoolView, Progress, ProvisionedView,
+    UpkeepView,
 };
 
 /// The function that provisions numbers.
@@ -83,6 +84,9 @@ const MOST_POOLS_OF_TENANTS: usize = 500;
 struct OrderBody {
     country: Country,
     count: usize,
+    /// True if the answer tells what would be done, and nothing is done.
+    #[serde(default)]
+    dry_run: bool,
     #[serde(default = "voice_and_sms")]
     features: Vec<Feature>,
     #[serde(rename = "type", default)]
@@ -334,7 +338,9 @@ impl ProvisionNumbers {
     }
 
     async fn order(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        let order = Order { owner: http::scope(request)?, ..http::read_json::<OrderBody>(request)?.try_into()? };
+        let body: OrderBody = http::read_json(request)?;
+        let is_dry_run = body.dry_run;
+        let order = Order { owner: http::scope(request)?, ..body.try_into()? };
         if order.count > Order::MAX_COUNT_WITHOUT_BUDGET && self.provisioner.monthly_budget.is_none() {
             return Err(Problem::invalid(
                 "count",
@@ -345,6 +351,10 @@ impl ProvisionNumbers {
             ));
         }
         self.check_place(order.pool()).await?;
+        if is_dry_run {
+            let plan = self.provisioner.plan(&order).await?;
+            return Ok(http::json(StatusCode::OK, &PlanView::new(&order, &plan)));
+        }
         let deadline = deadline::of_work(request, self.provisioner.clock.now());
         let provisioned = self.provisioner.order(&order, deadline).await?;
         let view = self.provisioned(&order, &provisioned);

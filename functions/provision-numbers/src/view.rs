@@ -17,7 +17,7 @@ use shared::domain::shortfall::ShortfallReason;
 use shared::domain::tenant::{Owner, Tenant};
 use shared::edge::view::CURRENCY;
 use shared::service::heal::Healing;
-use shared::service::provision::{Order, Provisioned, Shortfall, Unhealthy, Upkeep};
+use shared::service::provision::{Order, Plan, Provisioned, Shortfall, Unhealthy, Upkeep};
 use shared::store::{Demand, Ledger};
 
 /// The whole pool.
@@ -243,6 +243,49 @@ pub(crate) struct ProvisionedView {
     /// The order, if it is not complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     order: Option<OrderView>,
+}
+
+/// What an order would do.
+#[derive(Serialize)]
+pub(crate) struct PlanView {
+    dry_run: bool,
+    country: Country,
+    ordered: usize,
+    ready: usize,
+    in_progress: usize,
+    /// The draining numbers that would be ready again, without any cost.
+    taken_back: Vec<E164>,
+    /// Number of numbers that would be rented.
+    rented: usize,
+    /// Their monthly rent. A range, if more are missing than offers were looked at.
+    monthly_cost: RangeView,
+    currency: &'static str,
+    shortfall: Vec<ShortfallView>,
+}
+
+#[derive(Serialize)]
+struct RangeView {
+    from: Decimal,
+    to: Decimal,
+}
+
+impl PlanView {
+    pub(crate) fn new(order: &Order, plan: &Plan) -> Self {
+        let (known, beyond) = (plan.costs.iter().sum::<Decimal>(), plan.rented - plan.costs.len());
+        let of_rest = |cost: Option<&Decimal>| known + cost.copied().unwrap_or_default() * Decimal::from(beyond);
+        Self {
+            dry_run: true,
+            country: order.search.country,
+            ordered: order.count,
+            ready: plan.ready,
+            in_progress: plan.in_progress,
+            taken_back: written(&plan.taken_back),
+            rented: plan.rented,
+            monthly_cost: RangeView { from: of_rest(plan.costs.iter().min()), to: of_rest(plan.costs.iter().max()) },
+            currency: CURRENCY,
+            shortfall: plan.shortfall.iter().map(ShortfallView::new).collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -608,6 +608,10 @@ async fn update_costs_one_read_and_one_transaction() {
         ..NOTHING
     };
     costs(&laptop, "patch: longer", longer, change(json!({"expires_in": 7200}))).await;
+    let stale = Cost { rounds: &[&["GetItem"]], read_units: 1.0, dynamodb_bytes: [1_000, 2_000], ..NOTHING };
+    let request = laptop.request(reqwest::Method::PATCH, &path(&conversation)).header("if-match", "\"0\"");
+    let refused = laptop.answer(request.body(r#"{"expires_in": 600}"#));
+    assert_eq!(costs(&laptop, "patch: stale", stale, refused).await.status, 412);
     let phone = Cost {
         rounds: &[&["GetItem"], &["GetItem", "Query"], &["TransactWriteItems"], &["GetItem", "Query", "Query"]],
         read_units: 6.0,

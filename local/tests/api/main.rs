@@ -18,6 +18,7 @@ mod create;
 mod decision_urls;
 mod decisions;
 mod doctor;
+mod dry_run;
 mod erase;
 mod event_stream;
 mod events;

@@ -82,12 +82,7 @@ impl Provisioner {
         }
         loop {
             let page = self.store.numbers_with_work(pool, Work::Draining, after.as_ref(), WORK_PAGE).await?;
-            let suits = |number: &PoolNumber| {
-                number.state == NumberState::Draining
-                    && can_be_taken_back(number)
-                    && which.includes(number)
-                    && order.suits(number)
-            };
+            let suits = |number: &PoolNumber| which.includes(number) && order.takes_back(number);
             for number in page.numbers.into_iter().filter(suits) {
                 if self.store.ledger().await?.counts(pool).towards_order() >= order.count {
                     return Ok(None);
@@ -138,6 +133,13 @@ impl Provisioner {
             Some(linking) => Ok(outcome(self.link(&linking, owned).await?)),
             None => Ok(TakenBack::Busy),
         }
+    }
+}
+
+impl Order {
+    /// True if a number drains and is such as the order wants.
+    pub(super) fn takes_back(&self, number: &PoolNumber) -> bool {
+        number.state == NumberState::Draining && can_be_taken_back(number) && self.suits(number)
     }
 }
 
