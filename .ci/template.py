@@ -27,6 +27,7 @@ CONVERSATIONS = {
     "DELETE /conversations/{id}", "POST /erasures", "GET /erasures/{id}", "GET /decisions",
     "GET /conversations/{id}/calls", "POST /conversations/{id}/calls", "DELETE /conversations/{id}/calls/{call}",
     "POST /conversations/{id}/calls/{call}/talk", "POST /conversations/{id}/texts",
+    "POST /conversations/{id}/notifications",
 }
 NUMBERS = {"POST /numbers", "GET /numbers", "GET /numbers/requirements", "GET /numbers/{number}", "PATCH /numbers/{number}", "DELETE /numbers/{number}", "POST /numbers/{number}/rotate", "POST /setup",
            "GET /tenants", "GET /tenants/{tenant}", "PUT /tenants/{tenant}"}

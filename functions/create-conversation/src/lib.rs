@@ -1,10 +1,12 @@
 //! `POST /conversations` creates a conversation of two people.
 
+mod notifications;
+
 use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
-use lambda_http::{Body, Request, Response};
+use lambda_http::{Body, Request, RequestExt, Response};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use shared::clock::SharedClock;
@@ -222,6 +224,13 @@ impl HttpFunction for CreateConversation {
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         Query::refuse(&request)?;
+        let links = http::card_links(self.public_url.as_deref(), &request, &self.card_key);
+        if request.path_parameters_ref().is_some_and(|parameters| parameters.first("id").is_some()) {
+            let quiet_hours = self.quiet_hours.clone();
+            let invitations = Invitations { card_links: links, quiet_hours, ..Invitations::default() };
+            let deadline = deadline::of_work(&request, self.creator.clock.now());
+            return notifications::send(&self.creator, &invitations, &request, deadline, log).await;
+        }
         let mut new = decode(&request, self.usual, self.pin_key.as_ref(), self.creator.clock.now())?;
         new.owner = http::scope(&request)?;
         if new.handling.records() && !self.keeps_recordings {
@@ -234,7 +243,6 @@ impl HttpFunction for CreateConversation {
             http::check_voices("late_words", words, &self.creator.words)?;
         }
         http::check_decision(new.decision.as_ref(), self.decision_urls.as_ref())?;
-        let links = http::card_links(self.public_url.as_deref(), &request, &self.card_key);
         if let Some(cards) = new.contact_card.take() {
             new.contact_card = Some(cards.or_brand(self.creator.words.brand()));
             new.invitations.card_links.clone_from(&links);

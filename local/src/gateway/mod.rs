@@ -90,6 +90,8 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
     routes.add::<create_conversation::CreateConversation>(&[
         ("POST", "/conversations"),
         ("POST", "/t/{tenant}/conversations"),
+        ("POST", "/conversations/{id}/notifications"),
+        ("POST", "/t/{tenant}/conversations/{id}/notifications"),
     ])?;
     routes.add::<get_conversation::GetConversation>(&[
         ("GET", "/conversations"),

@@ -36,6 +36,7 @@ mod live_calls;
 mod lookup;
 mod media;
 mod missed_calls;
+mod notifications;
 mod number_form;
 mod number_settings;
 mod on_demand;

@@ -677,6 +677,8 @@ async fn example_events_get_answers_of_their_names() {
     assert_eq!(invoke("place", &of_this_one("control-call-place")).await.0, 201);
     let written = invoke("write", &of_this_one("message-webhook-write")).await;
     assert_eq!((written.0, &written.1["state"]), (201, &json!("sent")));
+    let notified = invoke("notify", &of_this_one("create-conversation-notify")).await;
+    assert_eq!((notified.0, &notified.1["participants"][0]["notification"]), (200, &json!("sent")));
     let listed = send("get-conversation-list").await;
     assert_eq!((listed.0, listed.1["conversations"].as_array().unwrap().len()), (200, 2));
     let decision = send("get-conversation-decision").await;

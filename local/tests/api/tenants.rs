@@ -296,6 +296,7 @@ async fn token_reaches_the_tenant_of_its_claim_only() {
         ("PATCH", "/conversations/{id}", format!("/conversations/{unknown}")),
         ("DELETE", "/conversations/{id}", format!("/conversations/{unknown}")),
         ("POST", "/conversations/{id}/texts", format!("/conversations/{unknown}/texts")),
+        ("POST", "/conversations/{id}/notifications", format!("/conversations/{unknown}/notifications")),
         ("GET", "/conversations/{id}/calls", format!("/conversations/{unknown}/calls")),
         ("POST", "/erasures", "/erasures".to_owned()),
         ("GET", "/decisions", "/decisions".to_owned()),

@@ -120,6 +120,12 @@ pub fn taking_back(number: &str) -> Value {
     with_body(&event, &json!({"state": "ready"}))
 }
 
+pub fn notification(id: &str, to: &str) -> Value {
+    let event =
+        include_str!("../../../events/create-conversation-notify.json").replace("01KAP0QC00M4SK11NE00000000", id);
+    with_body(&event, &json!({"to": to}))
+}
+
 /// A text with this signature.
 pub fn message(body: &Value, signature: &str) -> Value {
     let mut event = with_body(include_str!("../../../events/message-webhook.json"), body);

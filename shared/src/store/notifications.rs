@@ -34,12 +34,10 @@ impl Store {
             update = set_notification(update, nth, *to, &claimed)?
                 .bind(format!(":seen{nth}"), item::value(seen)?)
                 .bind(format!(":dials{nth}"), dials);
-            if to.further.is_some() {
-                // Other phones may have joined or left.
-                conditions.push(format!("{path}.#number = :number{nth}"));
-                let number = item::string(conversation.phone_of(*to).number.expose());
-                update = update.name("#number", "number").bind(format!(":number{nth}"), number);
-            }
+            // The participant may have another phone by now, and other phones may have joined or left.
+            conditions.push(format!("{path}.#number = :number{nth}"));
+            let number = item::string(conversation.phone_of(*to).number.expose());
+            update = update.name("#number", "number").bind(format!(":number{nth}"), number);
         }
         // The run's random number lets it recognize its own claim if the answer is lost and it claims again.
         let update = update

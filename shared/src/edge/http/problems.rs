@@ -242,7 +242,7 @@ mod conversations {
     use crate::domain::phone::parse::UnreadableNumber;
     use crate::domain::side::Side;
     use crate::edge::http::body::sentence;
-    use crate::service::create::CreationError;
+    use crate::service::create::{CreationError, NotifyError};
     use crate::service::demand::Renting;
     use crate::service::update::UpdateError;
     use crate::service::verify_number::ParticipantNumberError;
@@ -271,6 +271,21 @@ mod conversations {
                 )
                 .at("Idempotency-Key"),
                 CreationError::Store(error) => error.into(),
+            }
+        }
+    }
+
+    impl From<NotifyError> for Problem {
+        fn from(error: NotifyError) -> Self {
+            match error {
+                NotifyError::Unknown => crate::edge::http::no_conversation(),
+                NotifyError::Ended => Self::new(
+                    StatusCode::CONFLICT,
+                    "conversation-ended",
+                    "Conversation ended",
+                    "Nobody is texted about a conversation that has ended.",
+                ),
+                NotifyError::Store(error) => error.into(),
             }
         }
     }

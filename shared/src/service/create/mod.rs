@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use self::texts::Invitations;
 use self::texts::Run;
+pub use self::texts::{Invitations, NotifyError};
 use crate::clock::{SharedClock, whole_second};
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;

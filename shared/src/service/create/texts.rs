@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use super::Creator;
 use crate::domain::card_link::CardLinks;
 use crate::domain::carrier_record::CarrierRecord;
-use crate::domain::conversation::{Conversation, Notification, Recipient, SidePhone};
+use crate::domain::conversation::{Conversation, ConversationId, Notification, Recipient, SidePhone};
 use crate::domain::quiet_hours::UsualQuietHours;
 use crate::domain::side::Side;
 use crate::domain::words::sentence::Text;
 use crate::domain::words::{Speech, Words};
+use crate::store::StoreError;
 use crate::vonage::VonageError;
 use crate::vonage::call_steps;
 use crate::vonage::number_lookup::NumberLookup;
@@ -41,6 +42,22 @@ pub(super) enum Run {
     First,
     /// A later one.
     Replay,
+    /// A request for the texts alone. People on this side are texted also if they were not to be.
+    Asked(Option<Side>),
+}
+
+/// No text message of a conversation can be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// There is no such conversation.
+    #[error("no such conversation")]
+    Unknown,
+    /// It has ended or expired.
+    #[error("the conversation has ended")]
+    Ended,
+    /// The table could not be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl<L: NumberLookup, T: TextSender> Creator<L, T> {
@@ -55,9 +72,16 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         invitations: &Invitations,
         deadline: Option<Timestamp>,
     ) -> Conversation {
-        let due_of = |side| conversation.recipients(side, Notification::needs_sending);
+        let asks_for = |side| run == Run::Asked(Some(side));
+        let due_of = |side| {
+            let is_due = |text: &Notification| text.needs_sending() || asks_for(side) && *text == Notification::Off;
+            conversation.recipients(side, is_due)
+        };
         let mut due: Vec<Recipient> = conversation.direction.sides().flat_map(due_of).collect();
-        if run != Run::Replay {
+        if let Run::Asked(Some(only)) = run {
+            due.retain(|to| to.side == only);
+        }
+        if matches!(run, Run::Only | Run::First) {
             due.retain(|to| *conversation.notification(*to) == Notification::Pending);
         }
         let now = self.clock.now();
@@ -72,7 +96,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             tracing::warn!(conversation.id = %conversation.id, "no time is left to send text messages");
             return conversation;
         }
-        if run == Run::Replay && !self.leave_out_opted_out(&conversation, &mut due).await {
+        if matches!(run, Run::Replay | Run::Asked(_)) && !self.leave_out_opted_out(&conversation, &mut due).await {
             return conversation;
         }
         if due.is_empty() {
@@ -107,6 +131,23 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             tracing::error!(conversation.id = %conversation.id, cause = %error, "recording the outcome of text messages failed");
         }
         conversation
+    }
+
+    /// Sends the text messages of an active conversation that are pending or failed, or, to a side that is named, that were not to be
+    /// sent, such as that to a new phone. One that was sent, or may have been, is not sent again.
+    pub async fn notify_again(
+        &self,
+        id: ConversationId,
+        to: Option<Side>,
+        invitations: &Invitations,
+        deadline: Option<Timestamp>,
+    ) -> Result<Conversation, NotifyError> {
+        let now = self.clock.now();
+        let conversation = self.store.conversation(id, now).await?.ok_or(NotifyError::Unknown)?;
+        if !conversation.is_active(now) {
+            return Err(NotifyError::Ended);
+        }
+        Ok(self.notify(conversation, Run::Asked(to), invitations, deadline).await)
     }
 
     /// Leaves out the people who want no texts from their number. False if that is not known: then nobody is texted now.
