@@ -17,7 +17,8 @@ use axum::routing::{any, get};
 use futures_util::stream::Stream;
 use tokio::sync::watch;
 
-use crate::feed::{Feed, From};
+use crate::feed::From;
+use crate::trace::Trace;
 
 /// Path of the page.
 pub const PATH: &str = "/console";
@@ -50,7 +51,7 @@ pub fn open(url: &str) -> io::Result<()> {
 }
 
 /// Serves the page, the trace that it follows, and the simulator at `vonage_url` under the page's own origin.
-pub fn router(trace: Feed<Arc<str>>, vonage_url: &str, stopped: watch::Receiver<bool>) -> Router {
+pub fn router(trace: Trace, vonage_url: &str, stopped: watch::Receiver<bool>) -> Router {
     let simulator = Simulator { http: crate::loopback_client(), url: vonage_url.into() };
     let mut router = Router::new()
         .route(&format!("{PATH}/"), get(async || Redirect::permanent(PATH)))
@@ -76,11 +77,12 @@ fn file(media_type: &'static str, contents: &'static [u8]) -> impl IntoResponse 
 
 /// Handles `GET /console/trace`.
 async fn follow(
-    State((trace, stopped)): State<(Feed<Arc<str>>, watch::Receiver<bool>)>,
+    State((trace, stopped)): State<(Trace, watch::Receiver<bool>)>,
     headers: HeaderMap,
     Query(from): Query<From>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    trace.follow(from, &headers, stopped, |entry| entry.to_string())
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, StatusCode> {
+    let feed = trace.watch().ok_or(StatusCode::NOT_FOUND)?;
+    Ok(feed.follow(from, &headers, stopped, |entry| entry.to_string()))
 }
 
 /// Passes a request on to the simulator's own endpoints. It reaches no API that needs the account's credentials.

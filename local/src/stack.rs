@@ -256,10 +256,8 @@ impl Stack {
         let router = gateway::router(routes, &trace).merge(invocations);
         let router = router.merge(bus::router(bus.clone())).merge(objects::router(bucket.clone()));
         let router = router.merge(event_stream::router(bus.clone(), stopped.clone()));
-        let router = match trace.feed() {
-            Some(feed) => router.merge(console::router(feed, &vonage_url, stopped.clone())),
-            None => router,
-        };
+        let router =
+            if options.console { router.merge(console::router(trace, &vonage_url, stopped.clone())) } else { router };
         let until = stopping(stopped);
         services.spawn(async move {
             let server = axum::serve(gateway, router).with_graceful_shutdown(until);

@@ -2,6 +2,7 @@
 //! The console draws it. It has real numbers, as everything has that the simulator shows, and no secret.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::body::to_bytes;
@@ -38,12 +39,14 @@ pub enum Party {
     Table,
 }
 
-/// The trace, or nothing if nobody looks: then nothing is recorded.
+/// The trace. Nothing is recorded until somebody looks, so that it costs those nothing who do not.
 #[derive(Clone, Default)]
 pub struct Trace(Option<Arc<Recorder>>);
 
 struct Recorder {
     feed: Feed<Arc<str>>,
+    /// True from the first look on.
+    is_watched: AtomicBool,
     /// Texts that no entry shows.
     secrets: Vec<String>,
 }
@@ -59,17 +62,23 @@ impl Trace {
     /// Creates a trace that shows none of `secrets`.
     pub fn without(secrets: impl IntoIterator<Item = String>) -> Self {
         let secrets = secrets.into_iter().filter(|secret| !secret.is_empty()).collect();
-        Self(Some(Arc::new(Recorder { feed: Feed::keeping(KEPT), secrets })))
+        Self(Some(Arc::new(Recorder { feed: Feed::keeping(KEPT), is_watched: AtomicBool::new(false), secrets })))
     }
 
-    /// Returns the entries as they come, each in JSON; none if nothing is recorded.
-    pub fn feed(&self) -> Option<Feed<Arc<str>>> {
-        self.0.as_ref().map(|recorder| recorder.feed.clone())
+    /// Returns the entries as they come, each in JSON, and records from now on; none if there is no trace.
+    pub fn watch(&self) -> Option<Feed<Arc<str>>> {
+        let recorder = self.0.as_ref()?;
+        recorder.is_watched.store(true, Ordering::Relaxed);
+        Some(recorder.feed.clone())
+    }
+
+    fn recorder(&self) -> Option<&Arc<Recorder>> {
+        self.0.as_ref().filter(|recorder| recorder.is_watched.load(Ordering::Relaxed))
     }
 
     /// Begins the entry of a request. `detail` is called only if it is recorded.
     pub fn ask(&self, from: Party, to: Party, name: &str, detail: impl FnOnce() -> Value) -> Option<Asked> {
-        let recorder = self.0.clone()?;
+        let recorder = self.recorder()?.clone();
         let entry = json!({
             "kind": "message",
             "at": Timestamp::now().as_microsecond(),
@@ -84,7 +93,7 @@ impl Trace {
 
     /// Records the state of a call of the simulator. `report` is called only if it is recorded.
     pub fn call<T: Serialize>(&self, report: impl FnOnce() -> T) {
-        if let Some(recorder) = &self.0 {
+        if let Some(recorder) = self.recorder() {
             recorder.put(&json!({"kind": "call", "report": report()}));
         }
     }

@@ -1,7 +1,7 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { api, type Conversation, type Participant } from "./api";
-import { phone as written, digits, span, timeOfDay } from "./format";
-import { conversations, now, pool, readPool } from "./live";
+import { phone as written, span, timeOfDay } from "./format";
+import { conversations, now, pool, quarantines, readPool } from "./live";
 import { attempt } from "./notice";
 import { ownerOf, phones } from "./phones";
 import { backendRequest, type Order, samples } from "./samples";
@@ -129,17 +129,9 @@ function Route({ from, to }: { from: Participant; to: Participant }) {
   );
 }
 
-/** The time until which nobody else gets the numbers of an ended conversation. */
+/** The time for which nobody else gets the numbers of an ended conversation. */
 function Quarantine({ conversation }: { conversation: Conversation }) {
-  const [until, setUntil] = useState<string>();
-  const [first] = conversation.participants;
-  useEffect(() => {
-    if (!first.dials) return;
-    api
-      .explain(`+${digits(first.number)}`, `+${digits(first.dials)}`)
-      .then(({ items }) => setUntil(items?.find((item) => item.quarantined_until)?.quarantined_until))
-      .catch(() => undefined);
-  }, [conversation.id, conversation.state]);
+  const until = quarantines.value.get(conversation.id);
   if (!until) return null;
   return <p class="meta">Nobody else gets these numbers for {span((Date.parse(until) - now.value) / 1000)}: the quarantine.</p>;
 }

@@ -2,6 +2,7 @@
 
 import { batch, signal } from "@preact/signals";
 import { api, type Conversation, type Country, type TextMessage } from "./api";
+import { digits } from "./format";
 
 export interface Leg {
   uuid: string;
@@ -99,6 +100,17 @@ export const readFaults = soon(async () => {
   faults.value = (await api.faults()).faults;
 });
 
+/** The time until which nobody else gets the numbers of an ended conversation, by its id. */
+export const quarantines = signal<ReadonlyMap<string, string>>(new Map());
+
+async function readQuarantine({ id, participants }: Conversation): Promise<void> {
+  const side = participants.find(({ dials }) => dials);
+  if (!side?.dials || quarantines.value.has(id)) return;
+  const { items } = await api.explain(`+${digits(side.number)}`, `+${digits(side.dials)}`);
+  const until = items?.find((item) => item.quarantined_until)?.quarantined_until;
+  if (until) quarantines.value = new Map(quarantines.value).set(id, until);
+}
+
 const changed = new Set<string>();
 const readConversations = soon(async () => {
   const ids = [...changed];
@@ -107,7 +119,10 @@ const readConversations = soon(async () => {
   const next = new Map(conversations.value);
   ids.forEach((id, index) => {
     const conversation = read[index];
-    if (conversation) next.set(id, conversation);
+    if (conversation) {
+      next.set(id, conversation);
+      if (conversation.state !== "active") readQuarantine(conversation).catch(() => undefined);
+    }
     else next.delete(id);
   });
   conversations.value = next;
@@ -209,6 +224,10 @@ export function start(): void {
   );
   window.setInterval(() => {
     now.value = Date.now();
+    // No event tells of an end by the clock.
+    for (const { id, state, expires_at } of conversations.value.values()) {
+      if (state === "active" && Date.parse(expires_at) < now.value) readConversation(id);
+    }
     if (now.value % 30000 < 1000) readPool();
   }, 1000);
 }

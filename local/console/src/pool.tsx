@@ -1,15 +1,21 @@
 import { useState } from "preact/hooks";
 import { api, type Country } from "./api";
 import { digits, phone as written } from "./format";
-import { concurrent, conversations, pool, readPool } from "./live";
+import { concurrent, conversations, now, pool, quarantines, readPool } from "./live";
 import { attempt } from "./notice";
 
 const COUNTRIES = ["GB", "US", "FR", "IE", "NL"];
 
-/** The number of active conversations in which a number masks somebody. */
-function load(number: string): number {
-  const active = [...conversations.value.values()].filter(({ state }) => state === "active");
-  return active.filter(({ participants }) => participants.some(({ masked_by }) => masked_by && digits(masked_by) === digits(number))).length;
+/** The numbers of conversations in which a number masks somebody: active ones, and ended ones in quarantine. */
+function load(number: string): { active: number; quarantined: number } {
+  const all = [...conversations.value.values()].filter(({ participants }) =>
+    participants.some(({ masked_by }) => masked_by && digits(masked_by) === digits(number)),
+  );
+  const isQuarantined = ({ id }: { id: string }) => Date.parse(quarantines.value.get(id) ?? "") > now.value;
+  return {
+    active: all.filter(({ state }) => state === "active").length,
+    quarantined: all.filter(isQuarantined).length,
+  };
 }
 
 const STATES: Record<string, string> = { ready: "good", lost: "bad", draining: "warn" };
@@ -46,6 +52,9 @@ function CountryOfPool({ country }: { country: Country }) {
               <th scope="col" class="right">
                 Conversations
               </th>
+              <th scope="col" class="right">
+                In quarantine
+              </th>
               <th scope="col">
                 <span class="visually-hidden">Actions</span>
               </th>
@@ -58,7 +67,8 @@ function CountryOfPool({ country }: { country: Country }) {
                 <td>
                   <span class={`badge ${STATES[number.state] ?? ""}`}>{number.state}</span>
                 </td>
-                <td class="num right">{load(number.number)}</td>
+                <td class="num right">{load(number.number).active}</td>
+                <td class="num right">{load(number.number).quarantined}</td>
                 <td class="right">
                   <button type="button" class="link small" onClick={() => attempt(() => api.takeAway(digits(number.number)))} aria-label={`Take away ${written(number.number)}`}>
                     Take away

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
-use axum::http::{Method, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use axum::routing::{MethodFilter, get, on};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, BoxFuture, Context, LambdaEvent, Service, service_fn};
@@ -24,11 +24,10 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::edge::function::{HttpFunction, ScheduledFunction};
 
-use payload::ApiRequest;
-pub use signing::{SignError, sign_event};
-
 use crate::simulator::USER_AGENT as VONAGE_AGENT;
 use crate::trace::{self, Party, Trace};
+use payload::ApiRequest;
+pub use signing::{SignError, sign_event};
 
 /// The largest body that API Gateway accepts, in bytes.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
@@ -303,8 +302,8 @@ async fn answer(
 }
 
 /// Returns whose request it is: the simulator names itself.
-fn sender(headers: &axum::http::HeaderMap) -> Party {
-    let agent = headers.get("user-agent").map(axum::http::HeaderValue::as_bytes);
+fn sender(headers: &HeaderMap) -> Party {
+    let agent = headers.get("user-agent").map(HeaderValue::as_bytes);
     if agent == Some(VONAGE_AGENT.as_bytes()) { Party::Vonage } else { Party::Client }
 }
 
@@ -324,6 +323,6 @@ fn internal_error() -> Response<Body> {
 fn message(status: StatusCode, text: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(json!({ "message": text }).to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert("content-type", axum::http::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
     response
 }

@@ -40,11 +40,11 @@ async fn console_is_not_there_unless_it_is_asked_for() {
 #[tokio::test]
 async fn trace_shows_a_call_from_the_phone_to_the_table() {
     let laptop = laptop().await;
+    let mut trace = Arriving::open_at(&laptop, "/console/trace?after=0").await;
     let created = laptop.create().await;
     let dials = created["participants"][0]["dials"].clone();
     let call = json!({"from": RIDER, "to": dials, "lives": true});
     let placed = laptop.vonage(Method::POST, "/simulator/calls", call).await.body;
-    let mut trace = Arriving::open_at(&laptop, "/console/trace?after=0").await;
     let (mut seen, mut text) = (Vec::new(), String::new());
     while !seen.contains(&"call".to_owned()) {
         let (_, entry) = trace.next().await.unwrap();
@@ -71,12 +71,12 @@ async fn trace_shows_a_call_from_the_phone_to_the_table() {
 #[tokio::test]
 async fn trace_shows_no_secret() {
     let laptop = laptop().await;
+    let mut trace = Arriving::open_at(&laptop, "/console/trace?after=0").await;
     laptop.create().await;
     let secret = format!("a body with {}", local::stack::account::SIGNATURE_SECRET);
     let body = json!({"participants": [], "reference": secret});
     let request = laptop.request(Method::POST, "/conversations").bearer_auth("a.token.of-somebody").json(&body);
     request.send().await.unwrap();
-    let mut trace = Arriving::open_at(&laptop, "/console/trace?after=0").await;
     loop {
         let (_, entry) = trace.next().await.unwrap();
         let text = entry.to_string();

@@ -48,7 +48,8 @@ impl Call {
         }
         let ringing = self.progress("ringing");
         self.emit(ringing).await;
-        if matches!(reaction, Reaction::Unanswered | Reaction::Timeout) || timeout < seconds {
+        let is_too_slow = timeout < seconds && !self.request.by_hand;
+        if matches!(reaction, Reaction::Unanswered | Reaction::Timeout) || is_too_slow {
             self.pass(Side::Caller, timeout)?;
             if reaction == Reaction::Timeout {
                 return failure("timeout", None, 480);
