@@ -288,7 +288,7 @@ async fn number_in_wrong_field_of_request_is_not_repeated() {
         (Method::GET, "/conversations?number=%2B447700900147&cursor=447700900147"),
         (Method::GET, "/conversations?number=%2B447700900147&447700900147=%2B447700900147"),
         (Method::GET, "/decisions?from=447700900147"),
-        (Method::GET, "/decisions?from=+447700900147&to=447700900147"),
+        (Method::GET, "/decisions?from=+447700900147&to=+0447700900147"),
         (Method::GET, "/decisions?from=447700900147&to=0447700900147"),
         (Method::GET, "/decisions?from=447700900147&to=447451000001&at=447700900147"),
         (Method::GET, "/decisions?from=447700900147&to=447451000001&447700900147=1"),
