@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::country::Country;
 use crate::domain::phone::VirtualNumber;
-use crate::domain::pool::{Feature, NumberType};
+use crate::domain::pool::{Feature, NumberType, PoolNumber};
 use crate::domain::shortfall::ShortfallReason;
 use crate::domain::tenant::{Owner, Pool};
 
@@ -220,6 +220,30 @@ fn pause(reason: ShortfallReason, failures: u32) -> SignedDuration {
     let longest = if reason.passes() { LONGEST_PAUSE } else { LONGEST_PAUSE_FOR_PEOPLE };
     let doubled = 1i32 << failures.saturating_sub(1).min(16);
     FIRST_PAUSE.saturating_mul(doubled).min(longest)
+}
+
+/// The draining numbers that an order takes back.
+#[derive(Debug, Clone, Copy)]
+pub enum TakesBack {
+    /// All: a person has just ordered, and knows of them.
+    All,
+    /// Those that were released before this time. The order replaces what was released after it.
+    ReleasedBefore(Timestamp),
+}
+
+impl TakesBack {
+    /// Returns those that a later run for an order takes back.
+    pub fn later(open: &OpenOrder) -> Self {
+        Self::ReleasedBefore(open.ordered_at)
+    }
+
+    /// True if a draining number is one of them.
+    pub fn includes(self, number: &PoolNumber) -> bool {
+        match self {
+            Self::All => true,
+            Self::ReleasedBefore(time) => number.draining_since.is_some_and(|since| since < time),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use rust_decimal::Decimal;
 
 use crate::clock::{SharedClock, whole_second};
 use crate::config::{ConfigError, Environment};
-use crate::domain::order::OpenOrder;
+use crate::domain::order::{OpenOrder, TakesBack};
 use crate::domain::pool::{LossNotes, NumberState, PoolNumber, Work};
 use crate::domain::tenant::{Owner, Pool};
 use crate::domain::tenant_settings::{NoMore, TenantSettings};
@@ -49,7 +49,6 @@ pub use settings::{MOST_CHANGED_PHONES, SettingsChange, SettingsError};
 use shortfall::may_mean_low_balance;
 pub use shortfall::{Shortfall, ShortfallCause};
 pub use take_back::TakenBack;
-use take_back::TakesBack;
 pub use upkeep::{ApplicationProblem, Headroom, PublicEndpoint, Upkeep};
 
 /// Rents numbers and links them.

@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Order, Provisioned, Provisioner, Shortfall, TakesBack};
-use crate::domain::order::{OpenOrder, OrderRun};
+use super::{Order, Provisioned, Provisioner, Shortfall};
+use crate::domain::order::{OpenOrder, OrderRun, TakesBack};
 use crate::domain::pool::NumberState;
 use crate::domain::shortfall::ShortfallReason;
 use crate::store::StoreError;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::draining::taken_out_at;
 use super::{Order, Provisioned, Provisioner, Rented, Shortfall, lease, ready};
-use crate::domain::order::OpenOrder;
+use crate::domain::order::TakesBack;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::pool::{NumberState, PoolNumber, Work};
 use crate::domain::shortfall::ShortfallReason;
@@ -24,29 +24,6 @@ pub enum TakenBack {
     Unknown,
     /// The carrier failed. Another try goes on from there.
     Failed(Shortfall),
-}
-
-/// The draining numbers that an order takes back.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum TakesBack {
-    /// All: a person has just ordered, and knows of them.
-    All,
-    /// Those that were released before this time. The order replaces what was released after it.
-    ReleasedBefore(Timestamp),
-}
-
-impl TakesBack {
-    /// Returns those that a later run for an order takes back.
-    pub(super) fn later(open: &OpenOrder) -> Self {
-        Self::ReleasedBefore(open.ordered_at)
-    }
-
-    fn includes(self, number: &PoolNumber) -> bool {
-        match self {
-            Self::All => true,
-            Self::ReleasedBefore(time) => number.draining_since.is_some_and(|since| since < time),
-        }
-    }
 }
 
 impl Provisioner {
