@@ -245,7 +245,7 @@ pub(crate) struct ProvisionedView {
     order: Option<OrderView>,
 }
 
-/// What an order would do.
+/// The plan of an order.
 #[derive(Serialize)]
 pub(crate) struct PlanView {
     dry_run: bool,

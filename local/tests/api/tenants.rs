@@ -79,7 +79,7 @@ async fn one_without_free_numbers_gets_none_of_others() {
     for _ in 0..4 {
         create(&laptop, "").await;
     }
-    assert_eq!(laptop.post("/conversations", &conversation()).await.status, 409);
+    assert_eq!(laptop.post("/conversations", &conversation()).await.status, 503);
     laptop.table().await;
 }
 

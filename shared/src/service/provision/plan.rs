@@ -1,4 +1,4 @@
-//! The plan of an order: what it would take back and rent, without doing any of it.
+//! The plan of an order: the numbers that it would take back and rent. Nothing of it is done.
 
 use rust_decimal::Decimal;
 
@@ -14,7 +14,7 @@ use crate::vonage::numbers::Offer;
 /// Largest number of offers that a plan looks at: one page of Vonage's search.
 const MOST_OFFERS: usize = 100;
 
-/// What an order would do now.
+/// The work that an order would be now.
 #[derive(Debug)]
 pub struct Plan {
     /// Number of ready numbers of the pool.
