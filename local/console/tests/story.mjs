@@ -1,7 +1,7 @@
 // The whole story of the console by clicking, in Chromium. The stack is that of GATEWAY; `just console-tests` starts one.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
@@ -10,7 +10,9 @@ const pictures = process.env.PICTURES ?? "../../target/console";
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 mkdirSync(pictures, { recursive: true });
 
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+const executablePath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/google-chrome"].find((path) => path && existsSync(path));
+assert(executablePath, "no Chromium is there: install one, or name it in CHROMIUM");
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 const complaints = [];
 
 /** Opens the console in a browser of its own. */
