@@ -39,7 +39,8 @@ flow: (venv "vonage" "vonage==4.9.1") node-sdk
     .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- python3 .ci/flow.py
     NUMBER_LOOKUP=identity-insights .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- python3 .ci/flow.py
     TEXTS_BY=messages-api .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- python3 .ci/flow.py
-    TEXTS_BY=messages-api .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- \
+    TEXTS_BY=messages-api WHATSAPP_SENDER=447700900099 RCS_SENDER=Rides \
+        .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- \
       {{tools}}/vonage/bin/python local/tests/vonage_message_models.py
     .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- \
       bash -c '{{tools}}/vonage/bin/python local/tests/vonage_python_sdk.py "$VONAGE" 1a2b3c4d laptop-api-secret 00000000-0000-4000-8000-000000000001'

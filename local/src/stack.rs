@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::clock::{self, SharedClock};
 use shared::config::{ConfigError, Environment};
+use shared::domain::channel::Channel;
 use shared::domain::pool::PoolNumber;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
 use shared::service::provision::ORDERS_SOURCE;
@@ -225,7 +226,9 @@ impl Stack {
         store.create_table().await?;
 
         let rented = rented(&store).await?;
+        let environment = own.with(options.environment);
         let settings = simulator::Settings {
+            senders: senders(&environment)?,
             faults: faults.clone(),
             traffic: traffic.clone(),
             ncco_log: options.ncco_log,
@@ -235,7 +238,6 @@ impl Stack {
         let until = stopping(stopped.clone());
         services.spawn(async move { report("the Vonage simulator", simulator::serve(vonage, settings, until).await) });
 
-        let environment = own.with(options.environment);
         let clock = || options.clock.clone();
         let event = json!({"source": "aws.events", "public_url": gateway_url});
         let numbers = Arc::new(NumbersSchedule::new(&environment, clock(), event)?);
@@ -404,12 +406,21 @@ fn simulator_settings(
         },
         balance: rust_decimal::Decimal::from(1000),
         linked_numbers,
+        senders: Vec::new(),
         clock,
         faults: Faults::default(),
         traffic: Traffic::default(),
         ncco_log: None,
         trace: Trace::default(),
     }
+}
+
+/// Returns the senders of the simulated account on channels: those that the functions know.
+fn senders(environment: &Environment) -> Result<Vec<(simulator::Channel, String)>, ConfigError> {
+    let senders = environment.brand_senders()?;
+    let channels =
+        [(Channel::WhatsApp, simulator::Channel::WhatsApp), (Channel::Rcs, simulator::Channel::Rcs)].into_iter();
+    Ok(channels.filter_map(|(channel, simulated)| Some((simulated, senders.of(channel)?.to_owned()))).collect())
 }
 
 fn with_settings(own: Environment, settings: &Settings) -> Environment {

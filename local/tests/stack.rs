@@ -168,6 +168,8 @@ async fn every_setting_of_environment_reaches_functions() {
         ("DEFAULT_TEXT_MASKING", "redact"),
         ("QUIET_HOURS", "02:00-03:00 Europe/London"),
         ("TEXTS_BY", "messages-api"),
+        ("WHATSAPP_SENDER", "447700900099"),
+        ("RCS_SENDER", "Rides"),
         ("KEEP_TEXTS", "on"),
         ("DEFAULT_LOST_PROPERTY", "on"),
         ("VONAGE_RECORDING_DOMAINS", "nexmo.com"),

@@ -1,7 +1,7 @@
 """Vonage's own models of messages against what the functions send by the Messages API.
 
     pip install vonage
-    TEXTS_BY=messages-api cargo run
+    TEXTS_BY=messages-api WHATSAPP_SENDER=447700900099 RCS_SENDER=Rides cargo run
     GATEWAY=http://127.0.0.1:3000 VONAGE=http://127.0.0.1:4000 python vonage_message_models.py
 
 The stack must be fresh. Each request to /v1/messages has to be valid for its model, and the model has to know each of its fields.
@@ -14,10 +14,13 @@ from enum import Enum
 
 import requests
 from pydantic import ValidationError
-from vonage_messages.models import MmsContent, MmsContentItemImage, MmsContentItemVcard, MmsImage, MmsVcard, Sms
+from vonage_messages.models import (
+    MmsContent, MmsContentItemImage, MmsContentItemVcard, MmsImage, MmsVcard, RcsImage, RcsText, Sms, WhatsappImage, WhatsappText,
+)
 
 GATEWAY, VONAGE = os.environ["GATEWAY"], os.environ["VONAGE"]
 RIDER, DRIVER, STRANGER = "447700900001", "447700900002", "447700900077"
+SENDERS = {"whatsapp": "447700900099", "rcs": "Rides"}
 AMERICANS = ["12025550101", "12025550102"]
 
 MODELS = {
@@ -25,6 +28,10 @@ MODELS = {
     ("mms", "image"): MmsImage,
     ("mms", "vcard"): MmsVcard,
     ("mms", "content"): MmsContent,
+    ("whatsapp", "text"): WhatsappText,
+    ("whatsapp", "image"): WhatsappImage,
+    ("rcs", "text"): RcsText,
+    ("rcs", "image"): RcsImage,
 }
 
 
@@ -50,6 +57,12 @@ def plain(value):
 
 def fault_of(message):
     """Returns what Vonage's model has against a message, or None."""
+    # Vonage's client adds the further messages to the model of the first one.
+    further = message.get("failover", [])
+    message = {field: value for field, value in message.items() if field != "failover"}
+    for one in further:
+        if fault := fault_of(one):
+            return f"failover: {fault}"
     model = MODELS.get((message.get("channel"), message.get("message_type")))
     if model is None:
         return "there is no model of it"
@@ -87,11 +100,20 @@ def main():
         files = [{"type": one} for one in types]
         post(f"{VONAGE}/simulator/texts", {"from": AMERICANS[0], "to": dials, "text": words, "files": files})
 
+    # Both write on a channel, and so get there what the other one writes: the words, and a picture with words.
+    for channel, sender in SENDERS.items():
+        for writer in (RIDER, DRIVER):
+            post(f"{VONAGE}/simulator/texts", {"from": writer, "to": sender, "channel": channel, "text": "Hello"})
+        files = [{"type": "image"}]
+        chat = {"from": RIDER, "to": sender, "channel": channel, "text": "The red one.", "files": files}
+        post(f"{VONAGE}/simulator/texts", chat)
+
     log = requests.get(f"{VONAGE}/simulator/requests?path=/v1/messages", timeout=30).json()["requests"]
     messages = [request["parameters"] for request in log]
     # Two invitations, a text, one in two messages, an explanation, the answer to HELP and HELP itself, and that of the backend;
-    # then three MMS.
-    assert len(messages) == 12, json.dumps(messages, indent=1)
+    # then three MMS. On each channel two texts, and the words and the picture; the first text on WhatsApp is to a phone that has
+    # written nothing there yet, so it is an SMS.
+    assert len(messages) == 20, json.dumps(messages, indent=1)
     assert {(message["channel"], message["message_type"]) for message in messages} == set(MODELS)
     faults = [(fault, message) for message in messages if (fault := fault_of(message))]
     for fault, message in faults:

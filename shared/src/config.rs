@@ -18,6 +18,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
+use crate::domain::channel::{BrandSenders, Channel};
 use crate::domain::country::{Country, CountryCounts, NotCountryCounts};
 use crate::domain::pace::Pace;
 use crate::domain::phone::PhoneNumber;
@@ -72,7 +73,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 77] = {
+pub const VARIABLES: [Variable; 79] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -161,6 +162,10 @@ pub const VARIABLES: [Variable; 77] = {
              time zone is that of the hours of the participant's phone, or else this one"),
         variable("TEXTS_BY", Parameter("TextsBy"), Value("sms-api"),
             "Vonage's API that sends texts: sms-api, or messages-api, which needs `private_key` in the secret"),
+        variable("WHATSAPP_SENDER", Parameter("WhatsAppSender"), Unset("no texts by WhatsApp"),
+            "Your sender on WhatsApp, a phone number such as +442079460000, to which people may write; only with messages-api"),
+        variable("RCS_SENDER", Parameter("RcsSender"), Unset("no texts by RCS"),
+            "Your sender on RCS, a name such as Rides, to which people may write; only with messages-api"),
         variable("KEEP_TEXTS", Parameter("KeepTexts"), Value("off"),
             "on keeps the words of the texts that are passed on, as long as their conversation, and shows them to your backend; \
              off stores them nowhere"),
@@ -480,6 +485,22 @@ impl Environment {
                 Err(ConfigError::Malformed { name: "TEXTS_BY", expected: "must be sms-api or messages-api".to_owned() })
             }
         }
+    }
+
+    /// Reads `WHATSAPP_SENDER` and `RCS_SENDER`.
+    pub fn brand_senders(&self) -> Result<BrandSenders, ConfigError> {
+        let mut senders = BrandSenders::default();
+        let whatsapp = ("WHATSAPP_SENDER", Channel::WhatsApp, self.optional("WHATSAPP_SENDER"));
+        let rcs = ("RCS_SENDER", Channel::Rcs, self.optional("RCS_SENDER"));
+        for (name, channel, written) in [whatsapp, rcs] {
+            let Some(written) = written else { continue };
+            let malformed = |expected: String| ConfigError::Malformed { name, expected };
+            senders.set(channel, &written).map_err(|error| malformed(error.to_string()))?;
+            if self.texts_by()? != TextsBy::MessagesApi {
+                return Err(malformed("needs TEXTS_BY=messages-api".to_owned()));
+            }
+        }
+        Ok(senders)
     }
 
     /// Reads `KEEP_TEXTS`. True if it is on.

@@ -186,6 +186,9 @@ impl Table {
                 assert_eq!(names(&item), ["pk", "since", "sk", "v"]);
                 self.standing_phones.insert((mask.to_owned(), phone.to_owned()));
             }
+            (("PHONE", _), ("CHAT", _)) => {
+                assert_eq!(names(&item), ["channel", "pk", "sk", "ttl", "v", "wrote_at"]);
+            }
             (("HEAL", ""), _) => self.heals.push(read(item)),
             (("CONVERSATION", _), ("CONVERSATION", _)) if !item.contains_key("erased_at") => {
                 self.conversations.push(read(item));

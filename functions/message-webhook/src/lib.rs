@@ -46,6 +46,7 @@ impl HttpFunction for MessageWebhook {
             slider: EndSlider { store: store.clone(), clock: clock.clone(), cache: PoolCache::default() },
             store,
             texts: TextsOnDemand::from_environment(env, clock.clone())?,
+            senders: env.brand_senders()?,
             events: TextEvents { bus: EventBus::from_environment(env)? },
             keeps_words: env.keeps_texts()?,
             words: env.words()?,
@@ -85,7 +86,7 @@ impl HttpFunction for MessageWebhook {
         if request.uri().path().ends_with("/message-status") {
             self.record_receipt(&fields, log).await?;
         } else {
-            let inbound = InboundText::parse(&fields).map_err(not_a_message)?;
+            let inbound = InboundText::parse(&fields, &self.relay.senders).map_err(not_a_message)?;
             let (relayed, conversation) = self.relay.handle(inbound).await?;
             (log.outcome, log.conversation) = (relayed.outcome(), conversation);
         }

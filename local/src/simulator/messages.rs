@@ -1,4 +1,4 @@
-//! Vonage's Messages API: `POST /v1/messages`, for the channels `sms` and `mms`.
+//! Vonage's Messages API: `POST /v1/messages`, for the channels `sms`, `mms`, `whatsapp` and `rcs`, with `failover`.
 //!
 //! Source: Vonage Messages API 1.11.0 (v1). What the application sends has its status webhooks at the application's `status_url`. What
 //! is sent with the account's secret would have them at the account's URLs, which nobody has set here.
@@ -10,14 +10,15 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use rlibphonenumber::PhoneNumber;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::account::Account;
+use super::channels::Channel;
 use super::gsm::{self, Encoding};
 use super::leg::Direction;
 use super::phones::ReceivedMessage;
-use super::receipts::{SentBy, SentPart};
+use super::receipts::{SentBy, SentPart, Workflow};
 use super::request::{Access, ApiRequest, Payload};
 use super::{Shared, Simulator, countries, sms, token};
 
@@ -80,9 +81,14 @@ pub(super) async fn send(State(simulator): Shared, Extension(request): Extension
         let refusal = Refusal { status, kind: "/#unathorized", title, detail: detail.to_owned(), invalid: None };
         return refusal.into_response();
     }
-    let sent = Message::read(&request).and_then(|message| submit(&simulator, &message, is_of_application));
+    let Payload::Json(body @ Value::Object(_)) = &request.payload else {
+        let detail = "Unexpected character: was expecting a JSON object";
+        let title = "The request body did not contain valid JSON";
+        return Refusal::unprocessable("#invalid-json", title, detail).into_response();
+    };
+    let sent = read_all(body).and_then(|messages| submit_first(&simulator, &messages, is_of_application));
     match sent {
-        Ok(id) => (StatusCode::ACCEPTED, Json(json!({"message_uuid": id}))).into_response(),
+        Ok(answer) => (StatusCode::ACCEPTED, Json(answer)).into_response(),
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -93,6 +99,8 @@ struct Message {
     to: String,
     recipient: PhoneNumber,
     channel: &'static str,
+    /// The channel, if it is one with senders of its own.
+    own_channel: Option<Channel>,
     content: Content,
     client_ref: Option<String>,
 }
@@ -105,15 +113,20 @@ struct Content {
     files: Vec<Value>,
 }
 
+/// Reads a message and those that are sent if it is rejected.
+fn read_all(body: &Value) -> Result<Vec<Message>, Refusal> {
+    let further = match &body["failover"] {
+        Value::Null => [].as_slice(),
+        Value::Array(messages) if !messages.is_empty() => messages,
+        _ => return Err(Refusal::invalid("failover", "must be a list of messages.")),
+    };
+    [body].into_iter().chain(further).map(Message::read).collect()
+}
+
 impl Message {
-    fn read(request: &ApiRequest) -> Result<Self, Refusal> {
-        let Payload::Json(body @ Value::Object(_)) = &request.payload else {
-            let detail = "Unexpected character: was expecting a JSON object";
-            let title = "The request body did not contain valid JSON";
-            return Err(Refusal::unprocessable("#invalid-json", title, detail));
-        };
+    fn read(body: &Value) -> Result<Self, Refusal> {
         let channel = required(body, "channel")?;
-        let Some(channel) = ["sms", "mms"].into_iter().find(|known| *known == channel) else {
+        let Some(channel) = ["sms", "mms", "whatsapp", "rcs"].into_iter().find(|known| *known == channel) else {
             let detail = "The specified channel is not supported.";
             return Err(Refusal::unprocessable("/messages#1100", "Unsupported channel", detail));
         };
@@ -130,9 +143,11 @@ impl Message {
         if !body["ttl"].is_null() && !body["ttl"].as_u64().is_some_and(fits) {
             return Err(Refusal::invalid("ttl", "must be a positive number of seconds"));
         }
-        let content = match (channel, required(body, "message_type")?) {
-            ("sms", "text") => of_sms(body)?,
-            ("mms", kind) => of_mms(body, kind)?,
+        let own_channel = Channel::named(channel);
+        let content = match (own_channel, channel, required(body, "message_type")?) {
+            (Some(own), _, kind) => on_channel(own, body, kind)?,
+            (None, "sms", "text") => of_sms(body)?,
+            (None, "mms", kind) => of_mms(body, kind)?,
             _ => return Err(invalid_type()),
         };
         let is_phone = (7..=15).contains(&to.len()) && to.bytes().all(|byte| byte.is_ascii_digit());
@@ -142,7 +157,7 @@ impl Message {
             Refusal::unprocessable("/messages#1130", "Invalid recipient", detail)
         })?;
         let client_ref = client_ref.map(str::to_owned);
-        Ok(Self { from: from.to_owned(), to: to.to_owned(), recipient, channel, content, client_ref })
+        Ok(Self { from: from.to_owned(), to: to.to_owned(), recipient, channel, own_channel, content, client_ref })
     }
 }
 
@@ -162,6 +177,21 @@ fn optional<'a>(body: &'a Value, name: &'static str) -> Result<Option<&'a str>, 
 fn invalid_type() -> Refusal {
     let detail = "The `message_type` parameter is invalid for the given channel.";
     Refusal::unprocessable("/messages#1140", "Invalid message type", detail)
+}
+
+/// Reads the content of a message on a channel.
+fn on_channel(channel: Channel, body: &Value, kind: &str) -> Result<Content, Refusal> {
+    if kind == "text" {
+        let text = required(body, "text")?;
+        if text.chars().count() > channel.longest_text() {
+            return Err(Refusal::invalid("text", "is too long."));
+        }
+        return Ok(Content { text: text.to_owned(), parts: 1, files: Vec::new() });
+    }
+    if !channel.files().contains(&kind) {
+        return Err(invalid_type());
+    }
+    of_mms(body, kind)
 }
 
 /// Reads the content of an MMS.
@@ -214,14 +244,38 @@ fn sends_mms(account: &Account, message: &Message) -> bool {
     own.is_some_and(|number| number.offer.features.contains(&"MMS")) && matches!(region.as_deref(), Some("US" | "CA"))
 }
 
-/// Sends a message that has valid parameters. Returns its `message_uuid`.
-fn submit(simulator: &Simulator, message: &Message, is_of_application: bool) -> Result<String, Refusal> {
+/// Sends the first message of a list, and those after it as long as one is rejected. Returns the answer to the request.
+fn submit_first(simulator: &Simulator, messages: &[Message], is_of_application: bool) -> Result<Value, Refusal> {
+    let workflow = |nth: usize, id: &String| Workflow { id: id.clone(), nth, total: messages.len() };
+    let list = (messages.len() > 1).then(|| Uuid::new_v4().simple().to_string());
+    let mut answer = Map::new();
+    for (message, nth) in messages.iter().zip(1..) {
+        let place = list.as_ref().map(|id| workflow(nth, id));
+        let sent = submit(simulator, message, place, is_of_application);
+        let (id, is_rejected) = if answer.is_empty() { sent? } else { sent.unwrap_or_default() };
+        answer.entry("message_uuid").or_insert(json!(id));
+        if !is_rejected {
+            break;
+        }
+    }
+    answer.extend(list.map(|id| ("workflow_id".to_owned(), json!(id))));
+    Ok(answer.into())
+}
+
+/// Sends a message that has valid parameters. Returns its `message_uuid`, and true if its channel rejects it after all.
+fn submit(
+    simulator: &Simulator,
+    message: &Message,
+    workflow: Option<Workflow>,
+    is_of_application: bool,
+) -> Result<(String, bool), Refusal> {
     let country = countries::prices_of(&message.recipient);
     let price = country.sms_price() * rust_decimal::Decimal::from(message.content.parts);
     {
         let mut account = simulator.account();
-        let may_send = match message.channel {
-            "mms" => sends_mms(&account, message),
+        let may_send = match (message.own_channel, message.channel) {
+            (Some(channel), _) => simulator.channels().has_sender(channel, &message.from),
+            (None, "mms") => sends_mms(&account, message),
             _ => sms::may_send(&account, &message.from, &message.recipient),
         };
         if !may_send {
@@ -237,6 +291,8 @@ fn submit(simulator: &Simulator, message: &Message, is_of_application: bool) -> 
     let (id, now) = (Uuid::new_v4().to_string(), simulator.clock.now());
     simulator.records().add("messages", &id, Direction::Outbound, now);
     let is_opted_out = simulator.receipts().is_opted_out(&message.to, &message.from);
+    let rejection = |channel| simulator.channels().rejection(channel, &message.to, now);
+    let rejected = message.own_channel.and_then(rejection);
     if is_of_application {
         simulator.receipts().expect(SentPart {
             message_id: id.clone(),
@@ -247,20 +303,23 @@ fn submit(simulator: &Simulator, message: &Message, is_of_application: bool) -> 
             client_ref: message.client_ref.clone(),
             parts: message.content.parts,
             channel: message.channel,
+            rejected,
+            workflow,
             by: SentBy::MessagesApi,
         });
     }
     // Whoever has opted out gets nothing, and only the status webhook says so.
-    if !is_opted_out {
+    if !is_opted_out && rejected.is_none() {
         simulator.inboxes().deliver(ReceivedMessage {
             message_id: id.clone(),
             from: message.from.clone(),
             to: message.to.clone(),
             text: message.content.text.clone(),
+            channel: message.own_channel.map(Channel::as_str),
             files: message.content.files.clone(),
             received_at: now,
             parts: vec![id.clone()],
         });
     }
-    Ok(id)
+    Ok((id, rejected.is_some()))
 }

@@ -12,6 +12,7 @@ mod auto_replies;
 mod call;
 mod call_order;
 mod calls;
+mod channels;
 mod control;
 mod countries;
 mod gsm;
@@ -36,6 +37,7 @@ mod texts;
 mod token;
 mod webhook;
 
+pub use channels::Channel;
 pub use webhook::{USER_AGENT, sign_webhook};
 
 use std::collections::HashMap;
@@ -62,6 +64,7 @@ use account::Account;
 use auto_replies::AutoReplies;
 use call::WithheldEvent;
 use calls::Calls;
+use channels::Channels;
 use ncco::NccoReader;
 use phones::Inboxes;
 use problem::Problem;
@@ -87,6 +90,8 @@ pub struct Settings {
     pub balance: Decimal,
     /// Numbers that the account rents from the start. They are linked to the application.
     pub linked_numbers: Vec<String>,
+    /// Senders of the account on channels.
+    pub senders: Vec<(Channel, String)>,
     /// Clock of webhooks, calls and text messages.
     pub clock: SharedClock,
     /// Fault rules, also those for DynamoDB, which clients add at the simulator.
@@ -167,6 +172,7 @@ struct Simulator {
     inboxes: Mutex<Inboxes>,
     /// Texts from phones, by their ids.
     texts: Mutex<HashMap<String, InboundText>>,
+    channels: Mutex<Channels>,
     auto_replies: Mutex<AutoReplies>,
     receipts: Mutex<Receipts>,
     records: Mutex<Records>,
@@ -194,6 +200,7 @@ impl Simulator {
             account: Mutex::new(Account::new(settings.balance, &settings.application, &settings.linked_numbers)),
             inboxes: Mutex::default(),
             texts: Mutex::default(),
+            channels: Mutex::new(Channels::new(settings.senders)),
             auto_replies: Mutex::default(),
             receipts: Mutex::default(),
             records: Mutex::default(),
@@ -216,6 +223,10 @@ impl Simulator {
 
     fn inboxes(&self) -> MutexGuard<'_, Inboxes> {
         lock(&self.inboxes)
+    }
+
+    fn channels(&self) -> MutexGuard<'_, Channels> {
+        lock(&self.channels)
     }
 
     fn texts(&self) -> MutexGuard<'_, HashMap<String, InboundText>> {
@@ -289,6 +300,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/simulator/receipts", post(receipts::release))
         .route("/simulator/auto-replies", put(auto_replies::set))
         .route("/simulator/opt-outs", put(receipts::opt_out))
+        .route("/simulator/channels", put(channels::set))
         .route("/simulator/account", get(control::account).put(control::set_account))
         .route("/simulator/faults", get(control::faults).post(control::add_fault).delete(control::clear_faults))
         .route("/simulator/numbers", post(control::add_numbers))

@@ -17,6 +17,9 @@ pub(super) struct ReceivedMessage {
     /// E.164 digits.
     pub(super) to: String,
     pub(super) text: String,
+    /// The channel, if it is not SMS or MMS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) channel: Option<&'static str>,
     /// The files of an MMS, as they were sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) files: Vec<serde_json::Value>,

@@ -51,9 +51,22 @@ pub(super) struct SentPart {
     pub(super) network: &'static str,
     pub(super) client_ref: Option<String>,
     pub(super) parts: usize,
-    /// `sms` or `mms`.
+    /// `sms` or `mms`, or the name of a channel.
     pub(super) channel: &'static str,
+    /// The code with which its channel rejects it.
+    pub(super) rejected: Option<&'static str>,
+    /// Its place in a list of messages of which each is sent if the one before is rejected.
+    pub(super) workflow: Option<Workflow>,
     pub(super) by: SentBy,
+}
+
+/// A list of messages.
+#[derive(Clone, Debug)]
+pub(super) struct Workflow {
+    pub(super) id: String,
+    /// The place of the message, from 1.
+    pub(super) nth: usize,
+    pub(super) total: usize,
 }
 
 /// The API that sent a text.
@@ -146,9 +159,10 @@ pub(super) async fn release(State(simulator): Shared, bytes: Bytes) -> Result<Js
     let mut reports = Vec::new();
     for part in taken(&simulator, &release) {
         let is_opted_out = simulator.receipts().is_opted_out(&part.to, &part.from);
-        let (status, code) = match is_opted_out {
-            true => ("failed", OPTED_OUT),
-            false => (release.status.as_str(), release.err_code.as_str()),
+        let (status, code) = match part.rejected {
+            Some(code) => ("rejected", code),
+            None if is_opted_out => ("failed", OPTED_OUT),
+            None => (release.status.as_str(), release.err_code.as_str()),
         };
         let now = simulator.clock.now();
         let format = if part.by == SentBy::MessagesApi { Format::Messages } else { release.format };
@@ -226,6 +240,7 @@ fn sms_body(api_key: &str, part: &SentPart, (status, code): (&str, &str), now: T
 fn messages_body(part: &SentPart, (status, code): (&str, &str), now: Timestamp) -> Map<String, Value> {
     let word = match status {
         "delivered" => "delivered",
+        "read" if !matches!(part.channel, "sms" | "mms") => "read",
         "failed" | "expired" => "undeliverable",
         "rejected" => "rejected",
         _ => "submitted",
@@ -251,6 +266,10 @@ fn messages_body(part: &SentPart, (status, code): (&str, &str), now: Timestamp) 
     if let Some(client_ref) = &part.client_ref {
         body["client_ref"] = json!(client_ref);
     }
+    if let Some(Workflow { id, nth, total }) = &part.workflow {
+        body["workflow"] =
+            json!({"workflow_id": id, "items_number": nth.to_string(), "items_total": total.to_string()});
+    }
     body.as_object().cloned().unwrap_or_default()
 }
 
@@ -266,7 +285,9 @@ struct OptOut {
 /// Handles `PUT /simulator/opt-outs`.
 pub(super) async fn opt_out(State(simulator): Shared, bytes: Bytes) -> Result<StatusCode, Problem> {
     let OptOut { phone, sender, opted_out } = body(&bytes)?;
-    let pair = (phones::digits(&phone), phones::digits(&sender));
+    // A name stays as it is.
+    let digits = phones::digits(&sender);
+    let pair = (phones::digits(&phone), if digits.is_empty() { sender } else { digits });
     let mut receipts = simulator.receipts();
     if opted_out {
         receipts.opt_out(pair);

@@ -138,6 +138,8 @@ fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
             client_ref: client_ref.clone(),
             parts: message.parts,
             channel: "sms",
+            rejected: None,
+            workflow: None,
             by: SentBy::SmsApi,
         });
     }
@@ -149,6 +151,7 @@ fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
             from: message.from.clone(),
             to: message.to.clone(),
             text: message.text.clone(),
+            channel: None,
             files: Vec::new(),
             received_at: simulator.clock.now(),
             parts: ids,

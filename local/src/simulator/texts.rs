@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::auto_replies;
+use super::channels::{Channel, Written};
 use super::control::body;
 use super::countries;
 use super::gsm::{self, Encoding};
@@ -37,8 +38,12 @@ pub(super) struct NewText {
     to: String,
     #[serde(default)]
     text: String,
-    /// The files of an MMS. An empty list is an MMS with a text only.
+    /// The files of an MMS, or the file of a message on a channel. An empty list is an MMS with a text only.
     files: Option<Vec<NewFile>>,
+    /// The channel, if it is not SMS or MMS. `to` is a sender on it then.
+    channel: Option<Channel>,
+    /// `message_uuid` of the message that it quotes on WhatsApp.
+    quotes: Option<String>,
     #[serde(default)]
     format: Format,
     /// The signature of its webhooks. Default: that of its format.
@@ -51,7 +56,17 @@ impl NewText {
     /// Creates a text in the usual shape.
     pub(super) fn new(from: &str, to: &str, text: &str) -> Self {
         let [from, to, text] = [from, to, text].map(str::to_owned);
-        Self { from, to, text, files: None, format: Format::default(), signing: None, parts: Parts::default() }
+        Self {
+            from,
+            to,
+            text,
+            files: None,
+            channel: None,
+            quotes: None,
+            format: Format::default(),
+            signing: None,
+            parts: Parts::default(),
+        }
     }
 }
 
@@ -167,8 +182,34 @@ pub(super) async fn deliver_again(
     Ok(Json(deliver(&simulator, &InboundText { signed_at, ..text }).await))
 }
 
+/// Returns the webhook of a message on a channel, which goes to the application that has one.
+fn on_channel(simulator: &Simulator, new: &NewText, channel: Channel) -> Result<InboundText, Problem> {
+    let (from, now) = (phones::digits(&new.from), simulator.clock.now());
+    let account = simulator.account();
+    let linked =
+        account.applications.iter().find_map(|one| Some((one.message_webhook("inbound_url")?, one.id.clone())));
+    let (webhook, application_id) = linked.ok_or_else(|| Problem::bad_request("No \"inbound_url\".".to_owned()))?;
+    let to = if channel == Channel::WhatsApp { phones::digits(&new.to) } else { new.to.clone() };
+    let mut channels = simulator.channels();
+    if !channels.has_sender(channel, &to) {
+        return Err(Problem::bad_request("\"to\" is no sender of the account on this channel.".to_owned()));
+    }
+    channels.note(channel, &from, now);
+    let file = new.files.as_ref().and_then(|files| files.first());
+    let file = file.map(|file| (file.r#type.as_str(), file.url.as_deref()));
+    let written = Written { channel, from: &from, to: &to, text: &new.text, file, quotes: new.quotes.as_deref() };
+    let body = written.body(now);
+    let id = body["message_uuid"].as_str().unwrap_or_default().to_owned();
+    let signing = new.signing.unwrap_or(Format::Messages.usual_signing());
+    let webhook = MessageWebhook { webhook, format: Format::Messages, signing, application_id };
+    Ok(InboundText { id, webhook, body, signed_at: now })
+}
+
 /// Returns the webhooks of a text.
 fn texts(simulator: &Simulator, new: &NewText) -> Result<Vec<InboundText>, Problem> {
+    if let Some(channel) = new.channel {
+        return on_channel(simulator, new, channel).map(|one| vec![one]);
+    }
     let (digits, to) = (phones::digits(&new.from), phones::digits(&new.to));
     // A name stays as it is.
     let from = if digits.is_empty() { new.from.clone() } else { digits };

@@ -8,6 +8,7 @@ mod block;
 mod calls_pages;
 mod capacity;
 mod change_events;
+mod chats;
 mod choice;
 mod configuration;
 mod console;

@@ -112,6 +112,7 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::KeywordClaim => key("TEXT#1", "KEYWORD"),
         ItemKind::OptOut => key(&format!("CALLER#{caller}"), &format!("DECLINES#{}", NUMBERS[3])),
         ItemKind::OptOutChange => key(&format!("OPT-OUT#{caller}#{}", NUMBERS[3]), "OPT-OUT"),
+        ItemKind::Chat => key(&format!("PHONE#{caller}"), "CHAT"),
         ItemKind::Explanation => key(&format!("EXPLAINED#{}", NUMBERS[3]), "TO#1"),
         ItemKind::ExplanationsOfDay => key(&format!("EXPLAINED#{}", NUMBERS[3]), "DAY#2026-11-30"),
         ItemKind::NumberHealth => {

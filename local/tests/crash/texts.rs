@@ -122,6 +122,47 @@ async fn picture_is_passed_on_once_after_a_crash() {
     .await;
 }
 
+/// Settings of a deployment with a sender on WhatsApp.
+const WHATSAPP: [(&str, &str); 2] = [("TEXTS_BY", "messages-api"), ("WHATSAPP_SENDER", "447700900099")];
+
+/// Returns a message of the first phone to that sender.
+fn chat(laptop: &Laptop) -> Value {
+    let body = json!({"channel": "whatsapp", "message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "from": PHONES[0],
+                      "to": WHATSAPP[1].1, "message_type": "text", "text": "I am at the station."});
+    events::message(&body, &laptop.signature(Some(&body.to_string())))
+}
+
+#[tokio::test]
+async fn message_to_the_sender_is_passed_on_once_after_a_crash() {
+    at_every_request("POST /webhooks/message of WhatsApp", 6, async |mut scenario: Scenario| {
+        let laptop = builder().env(&WHATSAPP).numbers("GB", 2).start().await;
+        let created = create(&laptop).await;
+        deliver(&mut scenario, &laptop, || chat(&laptop)).await;
+        is_known(&laptop, &path(&created), PHONES[1]).await;
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn answer_in_a_chat_is_sent_once_after_a_crash() {
+    at_every_request("POST /webhooks/message to WhatsApp", 5, async |mut scenario: Scenario| {
+        let laptop = builder().env(&WHATSAPP).numbers("GB", 2).start().await;
+        let created = create(&laptop).await;
+        laptop
+            .text(json!({"from": PHONES[0], "to": WHATSAPP[1].1, "channel": "whatsapp", "text": "Where are you?"}))
+            .await;
+        laptop.advance(1);
+        let to = &created["participants"][1]["dials"];
+        deliver(&mut scenario, &laptop, || message(&laptop, PHONES[1], to)).await;
+        let (received, texts) =
+            (laptop.texts(PHONES[0]).await.len(), laptop.get(&path(&created)).await.body["texts"].clone());
+        assert!(received <= 1 && texts.as_array().map(Vec::len) == Some(2), "{received} {texts}");
+        scenario
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn stranger_is_told_once_at_most_after_a_crash() {
     at_every_request("POST /webhooks/message of a stranger", 4, async |mut scenario: Scenario| {

@@ -98,6 +98,39 @@ async fn texts_by_messages_api_leak_neither_numbers_nor_words() {
 }
 
 #[tokio::test]
+async fn chats_leak_neither_numbers_nor_words() {
+    const SENDER: &str = "447451999999";
+
+    let senders = [("TEXTS_BY", "messages-api"), ("WHATSAPP_SENDER", SENDER), ("RCS_SENDER", "Rides")];
+    let laptop = builder().env(&senders).numbers("GB", 2).start().await;
+    let created = create(&laptop).await;
+    let (words, driver) = ("axolotl okapi", created["participants"][1]["dials"].clone());
+    let body = json!({"type": format!("https://developer.vonage.com/api-errors/messages#{RIDER}"), "title": words,
+                      "detail": format!("{words} to {DRIVER}"), "instance": DRIVER});
+    let faults = [422, 500, 202].map(|status| json!({"kind": "status", "status": status, "body": body}));
+    for (nth, fault) in faults.into_iter().chain([json!({"kind": "close_after"}), Value::Null]).enumerate() {
+        if !fault.is_null() {
+            laptop.faults("/v1/messages", 9, fault).await;
+        }
+        let (channel, to) = if nth % 2 == 0 { ("whatsapp", SENDER) } else { ("rcs", "Rides") };
+        for from in [RIDER, STRANGER] {
+            laptop.text(json!({"from": from, "to": to, "channel": channel, "text": words})).await;
+        }
+        laptop.text(json!({"from": DRIVER, "to": driver, "text": words})).await;
+        laptop.no_more_faults().await;
+    }
+    for status in ["read", "rejected"] {
+        laptop.receipts(json!({"status": status, "err_code": RIDER, "keep": true})).await;
+    }
+    let to_rider = laptop.texts(RIDER).await;
+    assert!(to_rider.iter().any(|message| message["channel"] == "whatsapp"), "{to_rider:?}");
+    assert!(to_rider.iter().all(|message| !message.to_string().contains(DRIVER)), "{to_rider:?}");
+    assert!(!log().contains("okapi") && !log().contains("Jane Smith"), "the log has what was written, or a name");
+    assert!(!laptop.items().await.iter().any(|item| item.to_string().contains("okapi")), "what was written is stored");
+    assert_nothing_leaked(&laptop).await;
+}
+
+#[tokio::test]
 async fn pictures_leak_neither_their_address_nor_what_is_written() {
     let people = ["12025550101", "12025550102"];
     let laptop = builder().env(&[("TEXTS_BY", "messages-api"), ("KEEP_TEXTS", "on")]).numbers("US", 2).start().await;

@@ -15,6 +15,7 @@ use serde_json::Value;
 use shared::clock::{Clock, ManualClock, SharedClock};
 use shared::config::{Environment, VonageConfig};
 use shared::domain::call::Status;
+use shared::domain::channel::BrandSenders;
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::country::CountryCounts;
 use shared::domain::language::Language;
@@ -401,6 +402,7 @@ impl Process {
             store: store.clone(),
             // The simulated Vonage keeps the time of the machine, and refuses tokens of another one.
             texts: TextsOnDemand::from_environment(&texting, shared::clock::system()).unwrap(),
+            senders: BrandSenders::default(),
             events: TextEvents { bus: None },
             slider: slider(),
             keeps_words: false,
@@ -660,6 +662,7 @@ fn settings(numbers: &[PoolNumber]) -> simulator::Settings {
         ncco_log: None,
         trace: Default::default(),
         linked_numbers: numbers.iter().map(|number| number.number.to_string()).collect(),
+        senders: Vec::new(),
         clock: shared::clock::system(),
     }
 }

@@ -172,10 +172,11 @@ impl Case {
         let inbound = InboundText {
             record: CarrierRecord { id: written.id.clone(), product: Product::Messages, direction: Direction::Inbound },
             writer: Writer::Phone(written.key.0.as_phone().clone()),
-            dialled: written.key.1.clone(),
+            to: Some(written.key.1.clone().into()),
             written_at: Some(written.at),
             text: Some(written.words.clone()),
             files: Vec::new(),
+            quoted: None,
             part: None,
         };
         let handled = Box::pin(self.system.process.relay.handle(inbound)).await;

@@ -101,6 +101,28 @@ async fn same_picture_eight_times_at_once_arrives_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn same_chat_eight_times_at_once_arrives_once() {
+    let senders = [("TEXTS_BY", "messages-api"), ("WHATSAPP_SENDER", "447700900099")];
+    for _ in 0..rounds() {
+        let laptop = Laptop::builder().env(&senders).numbers("GB", 2);
+        let laptop = Arc::new(laptop.dynamodb_from_environment().start().await);
+        let mut order = conversation();
+        order["notify"] = json!(false);
+        let created = laptop.post("/conversations", &order).await.body;
+        let mut message = message(&created, &Uuid::new_v4().to_string(), "only once");
+        (message["channel"], message["to"]) = (json!("whatsapp"), json!("447700900099"));
+        message["message_type"] = json!("text");
+        at_once((0..8).map(|_| {
+            let (laptop, message) = (laptop.clone(), message.clone());
+            async move { deliver(&laptop, &message).await.len() }
+        }))
+        .await;
+        assert_eq!(laptop.words(DRIVER).await, ["only once"]);
+        laptop.table().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn strangers_text_at_once_is_explained_once() {
     for _ in 0..rounds() {
         let (laptop, created) = create().await;

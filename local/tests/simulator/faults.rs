@@ -341,6 +341,7 @@ fn settings_debug_output_hides_secrets() {
         },
         balance: 1.into(),
         linked_numbers: Vec::new(),
+        senders: vec![],
         clock: shared::clock::system(),
         faults: Default::default(),
         traffic: Default::default(),

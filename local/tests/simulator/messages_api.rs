@@ -101,3 +101,36 @@ async fn status_webhook_goes_to_the_application_that_sent() {
     assert_eq!((&data["client_ref"], &data["channel"]), (&json!("ride-42"), &json!("sms")));
     assert_eq!((&data["error"]["title"], &data["usage"]["currency"]), (&json!("1210"), &json!("EUR")));
 }
+
+#[tokio::test]
+async fn channels_have_senders_and_a_window_and_a_next_message() {
+    let vonage = Vonage::start().await;
+    let to_whatsapp = |fields: Value| {
+        let mut message = json!({"channel": "whatsapp", "message_type": "text", "from": "447700900099", "to": CALLER,
+                                 "text": "Hi there"});
+        message.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        message
+    };
+    let file = |kind: &str| json!({"message_type": kind, kind: {"url": "https://example.com/a"}});
+    for (fields, kind) in [
+        (json!({"from": "447700900098"}), "1120"),
+        (json!({"text": "a".repeat(4_097)}), "1150"),
+        (file("vcard"), "1140"),
+        (json!({"failover": []}), "1150"),
+        (json!({"failover": [{"channel": "pigeon"}]}), "1100"),
+    ] {
+        let (status, refusal) = answer(request(&vonage, &to_whatsapp(fields))).await;
+        let refused = refusal["type"].as_str().unwrap_or_default();
+        assert!(status == 422 && refused.ends_with(&format!("#{kind}")), "{refusal}");
+    }
+    // The phone has not written there, so the SMS is sent instead.
+    let (status, sent) = answer(request(&vonage, &to_whatsapp(json!({"failover": [message()]})))).await;
+    assert!(status == 202 && sent["workflow_id"].is_string(), "{sent}");
+    let received = inbox(&vonage).await;
+    assert_eq!((received.len(), &received[0]["channel"]), (1, &Value::Null), "{received:?}");
+    assert_ne!(received[0]["message_id"], sent["message_uuid"]);
+    // RCS has no window.
+    let to_rcs = to_whatsapp(json!({"channel": "rcs", "from": "Rides"}));
+    assert_eq!(answer(request(&vonage, &to_rcs)).await.0, 202);
+    assert_eq!(inbox(&vonage).await[1]["channel"], "rcs");
+}

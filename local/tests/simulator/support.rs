@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use local::faults::Faults;
-use local::simulator::{Application, HttpMethod, Settings, Webhook, serve};
+use local::simulator::{Application, Channel, HttpMethod, Settings, Webhook, serve};
 use local::stack::account;
 use reqwest::{Client, RequestBuilder};
 use ring::digest::{SHA256, digest};
@@ -76,6 +76,7 @@ impl Vonage {
             },
             balance: "100".parse().unwrap(),
             linked_numbers: Vec::new(),
+            senders: vec![(Channel::WhatsApp, "447700900099".into()), (Channel::Rcs, "Rides".into())],
             clock,
             faults: Faults::default(),
             traffic: Default::default(),

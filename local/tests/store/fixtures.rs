@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use shared::domain::call::{Direction, LegFacts, Status};
 use shared::domain::call_limits::CallLimits;
 use shared::domain::carrier_record::{CarrierRecord, Product};
+use shared::domain::channel::{Channel, Chat, Sender};
 use shared::domain::conversation::{Conversation, ConversationId, State};
 use shared::domain::invitation::{InvitationReceipts, SentInvitation};
 use shared::domain::judge::{Judge, LookedUp};
@@ -24,7 +25,7 @@ use shared::domain::order::{Ordered, WantedDigits};
 use shared::domain::pace::{Pace, Turn};
 use shared::domain::part_fate::PartFate;
 use shared::domain::peak_usage::Mark;
-use shared::domain::phone::{RealNumber, VirtualNumber};
+use shared::domain::phone::RealNumber;
 use shared::domain::pin::Allowance;
 use shared::domain::pool::{Feature, NumberState};
 use shared::domain::receipt::{InvitationReference, Receipt, ReceiptOf};
@@ -217,7 +218,10 @@ fn accepted() -> Vec<AcceptedPart> {
 async fn tell_story_of_texts(store: &Store) {
     let (text, reference) = (relayed(), TextReference { conversation: id('1'), text: relayed().id });
     assert_eq!(
-        store.claim_text(id('1'), &text, after(160), Some((&virtual_number(11), &phone(DRIVER)))).await.unwrap(),
+        store
+            .claim_text(id('1'), &text, after(160), Some((&[(&virtual_number(11)).into()], &phone(DRIVER))))
+            .await
+            .unwrap(),
         TextClaim::Claimed
     );
     store.record_text_outcome(id('1'), &text, &TextOutcome::Accepted(accepted()), after(6)).await.unwrap();
@@ -229,22 +233,29 @@ async fn tell_story_of_texts(store: &Store) {
     let (of, part) = (ReceiptOf::Invitation(invitation), "part-3".to_owned());
     let receipt = Receipt { of, part, fate: PartFate::Delivered, price: None };
     assert!(store.record_invitation_receipt(&invitation, &receipt, after(8)).await.unwrap());
-    assert!(store.claim_explanation(&virtual_number(21), &phone(DRIVER), "0123abcd", now()).await.unwrap());
+    assert!(store.claim_explanation(&(&virtual_number(21)).into(), &phone(DRIVER), "0123abcd", now()).await.unwrap());
     let driver = phone(DRIVER);
+    store.note_chat(&driver, chat()).await.unwrap();
     for (nth, stops, second) in [(22, true, 5), (23, true, 5), (23, false, 6)] {
-        let number = virtual_number(nth);
-        let wish = wish(&driver, &number, stops, after(second));
+        let sender = virtual_number(nth).into();
+        let wish = wish(&driver, &sender, stops, after(second));
         assert_eq!(store.follow_wish(wish, after(second)).await.unwrap(), WishOutcome::Changed);
     }
 }
 
 /// A wish of this phone, by a key word of its own.
-fn wish<'a>(person: &'a RealNumber, number: &'a VirtualNumber, stops: bool, at: Timestamp) -> Wish<'a> {
-    let keyword = (number == &virtual_number(23)).then_some(if stops { "stop-1" } else { "start-1" });
-    Wish { person, number, stops, at, keyword, conversation: None }
+fn wish<'a>(person: &'a RealNumber, sender: &'a Sender<'a>, stops: bool, at: Timestamp) -> Wish<'a> {
+    let keyword = (*sender == virtual_number(23).into()).then_some(if stops { "stop-1" } else { "start-1" });
+    Wish { person, sender, stops, at, keyword, conversation: None }
+}
+
+/// A phone's last message on WhatsApp.
+fn chat() -> Chat {
+    Chat { channel: Channel::WhatsApp, wrote_at: after(8) }
 }
 
 async fn check_texts(store: &Store) {
+    assert_eq!(store.chat(&phone(DRIVER)).await.unwrap(), Some(chat()));
     let latest = store.latest_texts(id('1'), 10).await.unwrap();
     let ids = |id: &str| [id.to_owned()].into();
     let expected = RelayedText {
@@ -259,14 +270,17 @@ async fn check_texts(store: &Store) {
     assert_eq!((latest.texts, latest.has_more), (vec![expected.clone()], false));
     let again = store.claim_text(id('2'), &relayed(), after(160), None).await.unwrap();
     assert_eq!(again, TextClaim::Known(Some(Box::new(expected))));
-    assert!(!store.claim_explanation(&virtual_number(21), &phone(DRIVER), "0123abcd", after(50)).await.unwrap());
+    assert!(
+        !store.claim_explanation(&(&virtual_number(21)).into(), &phone(DRIVER), "0123abcd", after(50)).await.unwrap()
+    );
     let (driver, numbers) = (phone(DRIVER), [22, 23].map(virtual_number));
     let opted_out = store.opted_out(&numbers.each_ref().map(|number| (&driver, number))).await.unwrap();
     assert_eq!(opted_out, [Some(after(5)), None]);
-    let late = wish(&driver, &numbers[1], true, after(7));
+    let sender = (&numbers[1]).into();
+    let late = wish(&driver, &sender, true, after(7));
     assert_eq!(store.follow_wish(late, after(50)).await.unwrap(), WishOutcome::Known);
     let mut recorded = store.recorded_opt_outs(None).await.unwrap().found;
-    recorded.sort_by_key(|one| one.number.as_str().to_owned());
+    recorded.sort_by_key(|one| one.sender.as_str().to_owned());
     let lifted: Vec<_> = recorded.iter().map(|one| (one.person.clone(), one.opt_out.lifted_at)).collect();
     assert_eq!(lifted, [(driver.clone(), None), (driver, Some(after(6)))]);
 }

@@ -15,8 +15,8 @@ use crate::{DRIVER, after, conversation, create, phone, table, virtual_number};
 async fn claim(store: &Store, conversation: &Conversation, id: &str, now: Timestamp) -> TextClaim {
     let inbound = CarrierRecord { id: id.to_owned(), product: Product::Messages, direction: Direction::Inbound };
     let text = RelayedText::claimed(Side::A, TextSize { segments: 1, messages: None }, inbound, now);
-    let to = Some((&virtual_number(2), &phone(DRIVER)));
-    store.claim_text(conversation.id, &text, conversation.rests_until(), to).await.unwrap()
+    let (senders, driver) = ([virtual_number(2).into()], phone(DRIVER));
+    store.claim_text(conversation.id, &text, conversation.rests_until(), Some((&senders, &driver))).await.unwrap()
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@
 //! Sources: CTIA, "Messaging Principles and Best Practices", for the English words; 47 CFR 64.1200(a)(10) for "revoke" and
 //! "opt out".
 
-use super::phone::VirtualNumber;
+use super::channel::Sender;
 
 /// Words that stop texts on any number.
 const STOP: &[&str] = &[
@@ -88,15 +88,15 @@ pub enum Keyword {
 }
 
 impl Keyword {
-    /// Reads a text to `number`. `None` if it is no key word.
-    pub fn of(text: &str, number: &VirtualNumber) -> Option<Self> {
+    /// Reads a text to `sender`. `None` if it is no key word.
+    pub fn of(text: &str, sender: &Sender<'_>) -> Option<Self> {
         // A longer text is none, and need not be copied.
         if text.len() > 200 {
             return None;
         }
         let word = plain(text);
         let is_in = |words: &[&str]| words.contains(&word.as_str());
-        if is_in(STOP) || is_in(STOP_OF_CARRIER) && is_answered_by_carrier(number) {
+        if is_in(STOP) || is_in(STOP_OF_CARRIER) && is_answered_by_carrier(sender) {
             Some(Self::Stop)
         } else if is_in(START) {
             Some(Self::Start)
@@ -108,12 +108,12 @@ impl Keyword {
     }
 }
 
-/// True if the carrier answers key words on texts to `number`, so that nobody else does.
+/// True if the carrier answers key words on texts to `sender`, so that nobody else does.
 ///
 /// Source: Vonage, "Opt-Out Assist", for the numbers of the United States and Canada. All of +1 is taken for these: no other
 /// country of it has numbers for texts at Vonage.
-pub fn is_answered_by_carrier(number: &VirtualNumber) -> bool {
-    number.as_str().starts_with('1')
+pub fn is_answered_by_carrier(sender: &Sender<'_>) -> bool {
+    sender.as_str().starts_with('1')
 }
 
 /// Returns a text in lower case, without what surrounds its words, and with one space between them.
@@ -132,10 +132,10 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::phone::PhoneNumber;
+    use crate::domain::channel::Channel;
 
-    fn number(digits: &str) -> VirtualNumber {
-        VirtualNumber::from(PhoneNumber::try_from(digits).unwrap())
+    fn number(digits: &str) -> Sender<'static> {
+        Sender::try_from(digits.to_owned()).unwrap()
     }
 
     #[test]
@@ -172,6 +172,7 @@ mod tests {
             assert_eq!(Keyword::of(text, &number("12025550100")), Some(Keyword::Stop), "{text}");
         }
         assert_eq!(Keyword::of("yes", &number("12025550100")), None);
+        assert_eq!(Keyword::of("cancel", &Channel::WhatsApp.into()), None);
     }
 
     #[test]

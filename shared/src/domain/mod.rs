@@ -9,6 +9,8 @@ pub mod call_recording;
 pub mod caller_routes;
 pub mod card_link;
 pub mod carrier_record;
+pub mod channel;
+pub mod chat_route;
 pub mod choice;
 pub mod contact_card;
 pub mod contact_details;

@@ -5,10 +5,11 @@ use std::fmt;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
+use crate::domain::channel::Sender;
 use crate::domain::conversation::ConversationId;
 use crate::domain::invitation::SentInvitation;
 use crate::domain::part_fate::PartFate;
-use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::phone::RealNumber;
 use crate::domain::relayed_text::TextReference;
 
 /// The reference that the carrier repeats in the receipts of an invitation, so that they find it even if the carrier's ids never
@@ -74,13 +75,13 @@ pub struct Receipt {
     pub price: Option<Decimal>,
 }
 
-/// A receipt's news that a phone takes no texts from a number.
+/// A receipt's news that a phone takes no texts from one of our senders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptOutNews {
     /// The phone.
     pub person: RealNumber,
-    /// The number.
-    pub number: VirtualNumber,
+    /// The sender.
+    pub sender: Sender<'static>,
     /// The time of the text that was not delivered because of it, or else of the receipt, if that is known.
     pub at: Option<Timestamp>,
 }

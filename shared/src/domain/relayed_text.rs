@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::channel::Channel;
 use crate::domain::conversation::ConversationId;
 use crate::domain::media::MediaKind;
 use crate::domain::opt_out::OPTED_OUT;
@@ -137,6 +138,9 @@ pub struct RelayedText {
     /// each segment has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<u32>,
+    /// The channel on which it is sent. None: a virtual number texts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
     /// Number of contact details in it that were replaced.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub masked: u32,
@@ -240,6 +244,7 @@ impl RelayedText {
             from,
             segments,
             messages,
+            channel: None,
             masked: 0,
             media: Vec::new(),
             words: None,
@@ -277,12 +282,10 @@ impl RelayedText {
     /// Returns its state at `now`. Receipts come in any order and more than once, so the sets of parts decide.
     pub fn state(&self, now: Timestamp) -> TextState {
         let is_there = |part: &AcceptedPart| self.delivered.contains(&part.id);
-        let all_there = match self.parts.is_empty() {
-            // The carrier's answer was lost, so only the number of receipts is known.
-            true => u32::try_from(self.delivered.len()).is_ok_and(|count| count >= self.receipts()),
-            false => self.parts.iter().all(is_there),
-        };
-        if all_there {
+        // The carrier's answer may have been lost, or it has sent another message in place of one that a channel refused. Then only the
+        // number of receipts is known.
+        let is_complete = u32::try_from(self.delivered.len()).is_ok_and(|count| count >= self.receipts());
+        if is_complete || !self.parts.is_empty() && self.parts.iter().all(is_there) {
             TextState::Delivered
         } else if self.refused || self.undelivered.iter().any(|part| !self.delivered.contains(part)) {
             TextState::Failed

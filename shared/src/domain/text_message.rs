@@ -62,6 +62,11 @@ impl TextSize {
     /// The size of a text with files.
     pub const ONE_MESSAGE: Self = Self { segments: 1, messages: Some(1) };
 
+    /// Returns the size of a text that is sent in this many messages, each of which is billed as one.
+    pub fn of_messages(messages: usize) -> Self {
+        Self { segments: count(messages), messages: Some(count(messages)) }
+    }
+
     /// Returns the size of a text that is sent as one.
     pub fn whole(text: &str) -> Self {
         Self { segments: count(parts(text)), messages: None }

@@ -51,6 +51,8 @@ pub enum Nowhere {
     ReceivesOnly,
     /// The writer has no conversation by this number.
     Unknown,
+    /// The writer has several conversations on this channel, and does not say which one is meant.
+    Several,
 }
 
 impl TextRoute {

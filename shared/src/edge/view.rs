@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::domain::call::{Call, Direction, Leg, LegFacts, Status};
 use crate::domain::call_handling::CallHandling;
 use crate::domain::card_link::CardLinks;
+use crate::domain::channel::Channel;
 use crate::domain::contact_card::ContactCards;
 use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, Recipient, State};
 use crate::domain::country::Country;
@@ -133,6 +134,9 @@ pub struct TextView<'a> {
     from: &'static str,
     to: &'static str,
     state: TextState,
+    /// The channel on which it is sent, if it is not SMS or MMS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<Channel>,
     segments: u32,
     /// The kinds of the files in it.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -371,6 +375,7 @@ impl<'a> TextView<'a> {
             segments: text.segments,
             media: &text.media,
             text: text.words.as_ref().map(KeptWords::expose),
+            channel: text.channel,
             masked: Some(text.masked).filter(|masked| *masked > 0),
             received_at: text.received_at,
             sent_at: text.sent_at,

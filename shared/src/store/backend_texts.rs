@@ -82,7 +82,7 @@ impl Store {
             .when("attribute_exists(participants)")
             .when("attribute_not_exists(erased_at)")
             .when("attribute_not_exists(ended_at)");
-        let transaction = vec![claim, put, lives, wants_texts(phone, number)];
+        let transaction = vec![claim, put, lives, wants_texts(phone, &number.into())];
         for attempt in 0..CONFLICTS {
             match self.transact(transaction.clone(), None).await? {
                 Outcome::Committed => return Ok(BackendTextClaim::Claimed),

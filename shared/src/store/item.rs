@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::error::StoreError;
 use super::kinds::{ItemKind, VERSION};
 use crate::domain::carrier_record::{CarrierRecord, Product};
+use crate::domain::channel::Sender;
 use crate::domain::conversation::ConversationId;
 use crate::domain::country::Country;
 use crate::domain::number_erasure::ErasureId;
@@ -51,6 +52,8 @@ pub(super) const STANDING_CHANGE: &str = "STANDING";
 /// Prefix of the sort key of [`Key::OptOut`]. It comes before that of a route, so whoever reads the first routes of a caller has read all
 /// opt-outs.
 pub(super) const OPT_OUT_PREFIX: &str = "DECLINES#";
+/// Sort key of [`Key::Chat`].
+pub(super) const CHAT: &str = "CHAT";
 /// Sort key of [`Key::OptOutChange`], and the beginning of its partition.
 pub(super) const OPT_OUT_CHANGE: &str = "OPT-OUT";
 /// Partition and sort key of [`Key::JournalOwner`].
@@ -152,21 +155,23 @@ pub(super) enum Key<'a> {
     Text(ConversationId, TextId),
     /// The claim of a text, by the carrier's id of it as it came.
     TextClaim(&'a str),
-    /// The explanation that a person got from a virtual number, by a hash of that person's phone.
+    /// The chat of a phone in its canonical spelling.
+    Chat(&'a RealNumber),
+    /// The explanation that a person got from one of our senders, by a hash of that person's phone.
     Explanation {
-        number: &'a VirtualNumber,
+        sender: &'a Sender<'a>,
         to: &'a str,
     },
-    /// The wish of a person, whose phone is in its canonical spelling, for no texts from a virtual number.
+    /// The wish of a person, whose phone is in its canonical spelling, for no texts from one of our senders.
     OptOut {
         person: &'a RealNumber,
-        number: &'a VirtualNumber,
+        sender: &'a Sender<'a>,
     },
     /// The claim of a key word, by the carrier's id of its text.
     KeywordClaim(&'a str),
-    /// The number of explanations from a virtual number on a day.
+    /// The number of explanations from one of our senders on a day.
     ExplanationsOfDay {
-        number: &'a VirtualNumber,
+        sender: &'a Sender<'a>,
         day: Date,
     },
     /// The number of texts that one side of a conversation has written on a day.
@@ -198,7 +203,7 @@ pub(super) enum Key<'a> {
     /// The last change of an opt-out, in the journal.
     OptOutChange {
         person: &'a RealNumber,
-        number: &'a VirtualNumber,
+        sender: &'a Sender<'a>,
     },
     /// The settings of a tenant, in one partition with those of the others, so that they can be listed.
     TenantSettings(Tenant),
@@ -259,15 +264,16 @@ impl Key<'_> {
             Key::Warning { due_at, call } => (WARNING_PARTITION.to_owned(), format!("{}#{call}", due_key(due_at))),
             Key::Text(conversation, id) => (texts_partition(conversation), format!("{TEXT_PREFIX}{id}")),
             Key::TextClaim(id) => (format!("TEXT#{id}"), "TEXT".to_owned()),
-            Key::Explanation { number, to } => (explained_partition(number), format!("TO#{to}")),
-            Key::ExplanationsOfDay { number, day } => (explained_partition(number), format!("DAY#{day}")),
-            Key::OptOut { person, number } => (caller_partition(person.expose()), format!("{OPT_OUT_PREFIX}{number}")),
+            Key::Chat(phone) => (phone_partition(phone), CHAT.to_owned()),
+            Key::Explanation { sender, to } => (explained_partition(sender), format!("TO#{to}")),
+            Key::ExplanationsOfDay { sender, day } => (explained_partition(sender), format!("DAY#{day}")),
+            Key::OptOut { person, sender } => (caller_partition(person.expose()), format!("{OPT_OUT_PREFIX}{sender}")),
             Key::TextsOfDay { conversation, from, day } => {
                 (format!("TEXT#{conversation}"), format!("DAY#{from:?}#{day}"))
             }
             Key::KeywordClaim(id) => (format!("TEXT#{id}"), "KEYWORD".to_owned()),
-            Key::OptOutChange { person, number } => {
-                (format!("{OPT_OUT_CHANGE}#{}#{number}", person.expose()), OPT_OUT_CHANGE.to_owned())
+            Key::OptOutChange { person, sender } => {
+                (format!("{OPT_OUT_CHANGE}#{}#{sender}", person.expose()), OPT_OUT_CHANGE.to_owned())
             }
             Key::NumberHealth { day, number } => (health_partition(day), format!("{NUMBER_PREFIX}{number}")),
             Key::PaceTurns => (PACE_PARTITION.to_owned(), "TURNS".to_owned()),
@@ -328,6 +334,7 @@ impl Key<'_> {
             Key::Warning { .. } => ItemKind::Warning,
             Key::Text(..) => ItemKind::Text,
             Key::TextClaim(_) => ItemKind::TextClaim,
+            Key::Chat(_) => ItemKind::Chat,
             Key::Explanation { .. } => ItemKind::Explanation,
             Key::ExplanationsOfDay { .. } => ItemKind::ExplanationsOfDay,
             Key::TextsOfDay { .. } => ItemKind::TextsOfDay,
@@ -427,8 +434,8 @@ pub(super) fn health_partition(day: Date) -> String {
     format!("HEALTH#{day}")
 }
 
-fn explained_partition(number: &VirtualNumber) -> String {
-    format!("EXPLAINED#{number}")
+fn explained_partition(sender: &Sender<'_>) -> String {
+    format!("EXPLAINED#{sender}")
 }
 
 pub(super) fn caller_partition(caller: &str) -> String {
@@ -529,9 +536,9 @@ pub(super) fn dialled(item: &Item) -> Option<VirtualNumber> {
     number_after(NUMBER_PREFIX, item)
 }
 
-/// Returns the virtual number in the sort key of an opt-out.
-pub(super) fn declined(item: &Item) -> Option<VirtualNumber> {
-    number_after(OPT_OUT_PREFIX, item)
+/// Returns the sender in the sort key of an opt-out.
+pub(super) fn declined(item: &Item) -> Option<Sender<'static>> {
+    Sender::try_from(sort_key(item).strip_prefix(OPT_OUT_PREFIX)?.to_owned()).ok()
 }
 
 fn number_after(prefix: &str, item: &Item) -> Option<VirtualNumber> {
@@ -576,11 +583,13 @@ pub(super) fn time(item: &Item, name: &str) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use crate::domain::call::Direction;
+    use crate::domain::channel::Channel;
 
     #[test]
     fn each_key_is_of_its_kind() {
         let phone = PhoneNumber::try_from("447700900001").unwrap();
         let (caller, number) = (&RealNumber::from(phone.clone()), &VirtualNumber::from(phone));
+        let sender = &Sender::from(number);
         let (id, country) = (ConversationId::generate(Timestamp::UNIX_EPOCH), Country::try_from("GB").unwrap());
         let record = &CarrierRecord { product: Product::Sms, id: "1".to_owned(), direction: Direction::Outbound };
         let tenant = Owner::Tenant(Tenant::try_from("acme").unwrap());
@@ -627,12 +636,14 @@ mod tests {
             Key::Warning { due_at: Timestamp::UNIX_EPOCH, call: "CON-1" },
             Key::Text(id, TextId::generate(Timestamp::UNIX_EPOCH)),
             Key::TextClaim("1"),
-            Key::Explanation { number, to: "1" },
-            Key::ExplanationsOfDay { number, day: Date::MAX },
-            Key::OptOut { person: caller, number },
+            Key::Chat(caller),
+            Key::Explanation { sender, to: "1" },
+            Key::ExplanationsOfDay { sender, day: Date::MAX },
+            Key::OptOut { person: caller, sender },
+            Key::OptOut { person: caller, sender: &Sender::Brand(Channel::Rcs) },
             Key::KeywordClaim("1"),
             Key::TextsOfDay { conversation: id, from: Side::A, day: Date::MAX },
-            Key::OptOutChange { person: caller, number },
+            Key::OptOutChange { person: caller, sender },
             Key::NumberHealth { day: Date::MAX, number },
             Key::PaceTurns,
             Key::PaceShare(0),

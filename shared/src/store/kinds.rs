@@ -89,11 +89,13 @@ kinds! {
     Text = "a text",
     /// The claim of a text.
     TextClaim = "the claim of a text",
+    /// The chat of a phone.
+    Chat = "a chat",
     /// The explanation that a person got.
     Explanation = "an explanation",
     /// The number of explanations of a day.
     ExplanationsOfDay = "the explanations of a day",
-    /// The wish of a person for no texts from a virtual number.
+    /// The wish of a person for no texts from one of our senders.
     OptOut = "an opt-out",
     /// The claim of a key word.
     KeywordClaim = "the claim of a key word",
@@ -162,6 +164,7 @@ impl ItemKind {
             ("CONVERSATION", "CONVERSATION") => Self::Conversation,
             ("PHONE", "CONVERSATION") => Self::Participation,
             ("PHONE", "STANDING") => Self::StandingPhone,
+            ("PHONE", "CHAT") => Self::Chat,
             ("STANDING", "STANDING") => Self::StandingChange,
             ("CONVERSATION", "LEG") => Self::Leg,
             ("CONVERSATION", "USAGE") => Self::Usage,

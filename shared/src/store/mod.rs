@@ -8,6 +8,7 @@
 mod account_walk;
 mod backend_texts;
 mod call_pages;
+mod chats;
 mod conversation_pages;
 mod conversations;
 mod counting;
@@ -74,6 +75,7 @@ use crate::domain::retention::Retention;
 pub use account_walk::AccountWalk;
 pub use backend_texts::{BackendTextClaim, TextRequest};
 pub use call_pages::{CallsPage, CallsQuery};
+pub use chats::PhoneOwners;
 pub use conversation_pages::ConversationsPage;
 pub use conversations::{ChangeError, CreateError};
 pub use demand::{DEMAND_LIFETIME, Demand, FAILURE_LIFETIME, REQUEST_AGAIN_AFTER, RecordedDemand};

@@ -80,6 +80,7 @@ impl Store {
     pub async fn forget_traces(&self, phone: &RealNumber, now: Timestamp) -> Result<(), StoreError> {
         for phone in [Some(phone.canonical().into_owned()), phone.other_spelling()].into_iter().flatten() {
             self.delete_item(Key::Line(&phone)).await?;
+            self.forget_chat(&phone).await?;
             self.forget_opt_outs(&phone).await?;
             let mut after = None;
             loop {

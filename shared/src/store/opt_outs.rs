@@ -1,4 +1,4 @@
-//! Opt-outs: who wants no texts from which virtual number.
+//! Opt-outs: who wants no texts from which of our senders.
 //!
 //! An opt-out lies in the partition of the person's route keys, so that the choice of numbers for a conversation knows it by the
 //! query that it makes anyway, and a transaction that claims a text can check it. It is no part of a conversation and outlives each.
@@ -19,6 +19,7 @@ use super::transaction::Outcome;
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::clock::whole_second;
+use crate::domain::channel::Sender;
 use crate::domain::conversation::ConversationId;
 use crate::domain::opt_out::OptOut;
 use crate::domain::phone::{RealNumber, VirtualNumber};
@@ -37,13 +38,13 @@ const CONFLICTS: u32 = 8;
 /// Number of opt-outs that one query of an erasure reads.
 const PAGE: u16 = 100;
 
-/// A wish of a person about the texts of a virtual number.
+/// A wish of a person about the texts of one of our senders.
 #[derive(Debug, Clone, Copy)]
 pub struct Wish<'a> {
     /// The phone.
     pub person: &'a RealNumber,
-    /// The number.
-    pub number: &'a VirtualNumber,
+    /// The sender.
+    pub sender: &'a Sender<'a>,
     /// True if the person wants no more texts, false if the person wants them again.
     pub stops: bool,
     /// The time of the wish.
@@ -70,8 +71,9 @@ pub enum WishOutcome {
 pub struct RecordedOptOut {
     /// The phone, in its canonical spelling.
     pub person: RealNumber,
-    /// The number.
-    pub number: VirtualNumber,
+    /// The sender.
+    #[serde(rename = "number")]
+    pub sender: Sender<'static>,
     /// The opt-out.
     #[serde(flatten)]
     pub opt_out: OptOut,
@@ -88,8 +90,8 @@ impl Wish<'_> {
     /// Returns the transaction. Its first write has the condition that the wish changes something, the second one is for the journal,
     /// and the third one claims the key word, if there is one.
     fn writes(&self, person: &RealNumber, now: Timestamp) -> Result<Vec<Write>, StoreError> {
-        let (number, at) = (self.number, whole_second(self.at));
-        let key = Key::OptOut { person, number };
+        let (sender, at) = (self.sender, whole_second(self.at));
+        let key = Key::OptOut { person, sender };
         let (change, opt_out, kept_until) = match self.stops {
             true => {
                 let (opt_out, until) = (OptOut { since: at, lifted_at: None }, now + OPT_OUTS_KEPT);
@@ -107,8 +109,8 @@ impl Wish<'_> {
                 (lift, OptOut { since: at, lifted_at: Some(at) }, until)
             }
         };
-        let recorded = RecordedOptOut { person: person.clone(), number: number.clone(), opt_out };
-        let record = Key::OptOutChange { person, number }.with(&recorded, Some(kept_until.min(now + CHANGES_KEPT)))?;
+        let recorded = RecordedOptOut { person: person.clone(), sender: sender.clone().into_owned(), opt_out };
+        let record = Key::OptOutChange { person, sender }.with(&recorded, Some(kept_until.min(now + CHANGES_KEPT)))?;
         let mut writes = vec![change.bind(":at", item::seconds(at)), Write::put(record)];
         if let Some(id) = self.keyword {
             let claim = KeywordClaim { known_until: whole_second(now + TEXTS_KNOWN) };
@@ -143,9 +145,9 @@ fn noted_in(side: Side) -> &'static str {
     }
 }
 
-/// Checks in a transaction that a person wants texts from a number.
-pub(super) fn wants_texts(person: &RealNumber, number: &VirtualNumber) -> Write {
-    Write::check(Key::OptOut { person: &person.canonical(), number })
+/// Checks in a transaction that a person wants texts from a sender.
+pub(super) fn wants_texts(person: &RealNumber, sender: &Sender<'_>) -> Write {
+    Write::check(Key::OptOut { person: &person.canonical(), sender })
         .when("(attribute_not_exists(pk) OR attribute_exists(lifted_at))")
 }
 
@@ -154,25 +156,25 @@ pub(super) fn holds(item: &Item) -> bool {
     item::read::<OptOut>(item.clone()).map_or(true, |opt_out| opt_out.holds_since().is_some())
 }
 
-type Pair<'a> = (Cow<'a, RealNumber>, &'a VirtualNumber);
+type Pair<'a> = (Cow<'a, RealNumber>, Sender<'a>);
 
 fn canonical<'a>(pairs: &[(&'a RealNumber, &'a VirtualNumber)]) -> Vec<Pair<'a>> {
-    pairs.iter().map(|(person, number)| (person.canonical(), *number)).collect()
+    pairs.iter().map(|(person, number)| (person.canonical(), Sender::from(*number))).collect()
 }
 
 /// Returns the keys of the opt-outs of these pairs, each once, as a batch needs them.
 fn keys<'a>(pairs: &'a [Pair<'a>]) -> impl Iterator<Item = Key<'a>> {
     let mut seen = HashSet::new();
     let is_new =
-        move |(person, number): &&Pair<'_>| seen.insert((person.expose().to_owned(), number.as_str().to_owned()));
-    pairs.iter().filter(is_new).map(|(person, number)| Key::OptOut { person, number })
+        move |(person, sender): &&Pair<'_>| seen.insert((person.expose().to_owned(), sender.as_str().to_owned()));
+    pairs.iter().filter(is_new).map(|(person, sender)| Key::OptOut { person, sender })
 }
 
 /// Returns the times of those opt-outs that hold. One that cannot be read holds: better no text than one that is not wanted.
 fn opted_out_in(items: &[Item], pairs: &[Pair<'_>]) -> Vec<Option<Timestamp>> {
     let mut passed_over = PassedOver::default();
-    let mut of_pair = |(person, number): &Pair<'_>| {
-        let (partition, key) = (item::caller_partition(person.expose()), format!("{OPT_OUT_PREFIX}{number}"));
+    let mut of_pair = |(person, sender): &Pair<'_>| {
+        let (partition, key) = (item::caller_partition(person.expose()), format!("{OPT_OUT_PREFIX}{sender}"));
         let is_theirs = |item: &&Item| item::partition(item) == partition && item::sort_key(item) == key;
         let item = items.iter().find(is_theirs)?;
         match passed_over.take(item::read::<OptOut>(item.clone())) {
@@ -231,7 +233,8 @@ impl Store {
 
     /// True if this person wants no texts from this number. One consistent read.
     pub async fn has_opted_out(&self, person: &RealNumber, number: &VirtualNumber) -> Result<bool, StoreError> {
-        let item = self.get_item(Key::OptOut { person: &person.canonical(), number }).await?;
+        let sender = &Sender::from(number);
+        let item = self.get_item(Key::OptOut { person: &person.canonical(), sender }).await?;
         Ok(item.is_some_and(|item| holds(&item)))
     }
 
@@ -241,10 +244,10 @@ impl Store {
         loop {
             let partition = item::caller_partition(phone.expose());
             let (items, more) = self.query_page(partition, OPT_OUT_PREFIX, after, PAGE).await?;
-            for number in items.iter().filter_map(item::declined) {
+            for sender in items.iter().filter_map(item::declined) {
                 let (opt_out, change) = (
-                    Key::OptOut { person: phone, number: &number },
-                    Key::OptOutChange { person: phone, number: &number },
+                    Key::OptOut { person: phone, sender: &sender },
+                    Key::OptOutChange { person: phone, sender: &sender },
                 );
                 self.transact_settled(vec![Write::delete(opt_out), Write::delete(change)]).await?;
             }
@@ -257,9 +260,9 @@ impl Store {
 
     /// Brings an opt-out to its recorded state at `now`. False if it has that state, or a later one.
     pub async fn restore_opt_out(&self, recorded: &RecordedOptOut, now: Timestamp) -> Result<bool, StoreError> {
-        let RecordedOptOut { person, number, opt_out } = recorded;
+        let RecordedOptOut { person, sender, opt_out } = recorded;
         let kept = if opt_out.lifted_at.is_some() { CHANGES_KEPT } else { OPT_OUTS_KEPT };
-        let put = Write::put(Key::OptOut { person, number }.with(opt_out, Some(now + kept))?);
+        let put = Write::put(Key::OptOut { person, sender }.with(opt_out, Some(now + kept))?);
         let put = match opt_out.lifted_at {
             // It was made and lifted since, or only lifted.
             Some(at) => put

@@ -16,6 +16,7 @@ use super::retention::ROUTES_KEPT;
 use super::write::Write;
 use super::{Store, StoreError, number_settings, opt_outs};
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes, Extent};
+use crate::domain::channel::Sender;
 use crate::domain::conversation::{Conversation, ConversationId, SidePhone};
 use crate::domain::decision::Decision;
 use crate::domain::number_settings::NumberSettings;
@@ -274,8 +275,12 @@ fn read_routes(items: Vec<Item>, others: Vec<Item>, now: Timestamp) -> CallerRou
     let is_virtual = items.iter().chain(&others).any(|item| is_own_number(item, now));
     let mut routes = CallerRoutes { is_virtual, ..CallerRoutes::default() };
     for item in items {
-        if let Some(number) = item::declined(&item) {
-            routes.opted_out.extend(opt_outs::holds(&item).then_some(number));
+        if let Some(sender) = item::declined(&item) {
+            if let Sender::Number(number) = sender
+                && opt_outs::holds(&item)
+            {
+                routes.opted_out.insert(number.into_owned());
+            }
         } else if let Some(dialled) = item::dialled(&item) {
             routes.by_number.insert(dialled, read(item));
         }

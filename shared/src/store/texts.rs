@@ -16,6 +16,7 @@ use super::write::Write;
 use super::{Store, StoreError};
 use crate::clock::whole_second;
 use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::channel::Sender;
 use crate::domain::conversation::ConversationId;
 use crate::domain::part_fate::PartFate;
 use crate::domain::phone::RealNumber;
@@ -105,13 +106,13 @@ impl Store {
     }
 
     /// Claims a text, so that nobody else sends it, and stores it in its conversation, whose quarantine ends at `rests_until`. It is to
-    /// go from a number to a phone, `to`, which may want no texts from there. `None` claims one that is not passed on.
+    /// go from one of these senders to a phone, `to`, which may want no texts from there. `None` claims one that is not passed on.
     pub async fn claim_text(
         &self,
         conversation: ConversationId,
         text: &RelayedText,
         rests_until: Timestamp,
-        to: Option<(&VirtualNumber, &RealNumber)>,
+        to: Option<(&[Sender<'_>], &RealNumber)>,
     ) -> Result<TextClaim, StoreError> {
         let now = text.received_at;
         let claim = Claim { conversation, text: text.id, known_until: now + TEXTS_KNOWN };
@@ -124,14 +125,17 @@ impl Store {
         let lives = Write::check(Key::Conversation(conversation))
             .when("attribute_exists(participants)")
             .when("attribute_not_exists(ended_at)");
-        let wanted = to.map(|(number, reader)| [wants_texts(reader, number), count_text(conversation, text)]);
-        let transaction: Vec<_> = [claim, put, lives].into_iter().chain(wanted.into_iter().flatten()).collect();
+        let mut transaction = vec![claim, put, lives];
+        if let Some((senders, reader)) = to {
+            transaction.push(count_text(conversation, text));
+            transaction.extend(senders.iter().map(|sender| wants_texts(reader, sender)));
+        }
         for attempt in 0..CONFLICTS {
             match self.transact(transaction.clone(), None).await? {
                 Outcome::Committed => return Ok(TextClaim::Claimed),
                 Outcome::Cancelled(failed) if failed.contains(&0) => return self.known_text(key).await,
                 Outcome::Cancelled(failed) if failed.contains(&2) => return Ok(TextClaim::Over),
-                Outcome::Cancelled(failed) if failed.contains(&3) => {
+                Outcome::Cancelled(failed) if failed.iter().any(|nth| *nth > 3) => {
                     return Ok(TextClaim::Withheld(Withheld::OptedOut));
                 }
                 Outcome::Cancelled(failed) if !failed.is_empty() => return Ok(TextClaim::Withheld(Withheld::TooMany)),
@@ -240,30 +244,30 @@ impl Store {
         Ok(LatestTexts { texts: PassedOver::list(items, item::read), has_more })
     }
 
-    /// Claims an answer of our own from `number` to a person, whose hash is the `to` of its key. False if that person had one from
-    /// there in the last day, or wants no texts from there, or if the number has sent as many as it may on a day.
+    /// Claims an answer of our own from `sender` to a person, whose hash is the `to` of its key. False if that person had one from
+    /// there in the last day, or wants no texts from there, or if the sender has sent as many as it may on a day.
     ///
     /// It is claimed before it is sent: after a crash in between it is never sent, and never twice.
     pub async fn claim_explanation(
         &self,
-        number: &VirtualNumber,
+        sender: &Sender<'_>,
         person: &RealNumber,
         to: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let until = whole_second(now) + EXPLAINED_FOR;
-        let of_person = Key::Explanation { number, to };
+        let of_person = Key::Explanation { sender, to };
         let of_person = Write::put(of_person.with(&Explained { until }, Some(until))?)
             .when("attribute_not_exists(pk) OR #until <= :now")
             .name("#until", "until")
             .bind(":now", item::seconds(now));
-        let of_day = count_answer(number, now);
-        self.transact_settled(vec![of_person, of_day, wants_texts(person, number)]).await
+        let of_day = count_answer(sender, now);
+        self.transact_settled(vec![of_person, of_day, wants_texts(person, sender)]).await
     }
 
-    /// Counts an answer to a key word from `number`. False if that has sent as many answers as it may on a day.
-    pub async fn count_answer(&self, number: &VirtualNumber, now: Timestamp) -> Result<bool, StoreError> {
-        self.update(count_answer(number, now)).await
+    /// Counts an answer to a key word from `sender`. False if that has sent as many answers as it may on a day.
+    pub async fn count_answer(&self, sender: &Sender<'_>, now: Timestamp) -> Result<bool, StoreError> {
+        self.update(count_answer(sender, now)).await
     }
 
     /// Returns which of these numbers are ours and not lost, in the same order. One consistent read.
@@ -353,10 +357,10 @@ fn count_text(conversation: ConversationId, text: &RelayedText) -> Write {
         .bind(":of_day", item::integer(TEXTS_OF_A_DAY))
 }
 
-/// Counts an answer of our own from a number, of which there is a limit for each day (UTC).
-fn count_answer(number: &VirtualNumber, now: Timestamp) -> Write {
+/// Counts an answer of our own from a sender, of which there is a limit for each day (UTC).
+fn count_answer(sender: &Sender<'_>, now: Timestamp) -> Write {
     let day = now.to_zoned(jiff::tz::TimeZone::UTC).date();
-    Write::update(Key::ExplanationsOfDay { number, day })
+    Write::update(Key::ExplanationsOfDay { sender, day })
         .set("explained = if_not_exists(explained, :zero) + :one")
         .set_ttl(whole_second(now) + EXPLAINED_FOR + EXPLAINED_FOR)
         .when("(attribute_not_exists(explained) OR explained < :most)")

@@ -80,6 +80,15 @@ impl VonageError {
         matches!(self, Self::Refused { code, .. } if code == "15" || code == "1120")
     }
 
+    /// True if Vonage refused a message because of its channel: the message may go another way.
+    ///
+    /// Sources: Vonage Messages API 1.11.0, errors 1100 to 1140 of a request, and the list of its codes.
+    pub fn refuses_channel(&self) -> bool {
+        const CODES: [&str; 12] =
+            ["1100", "1110", "1120", "1130", "1140", "1300", "1310", "1340", "1400", "1420", "1430", "1440"];
+        matches!(self, Self::Refused { code, .. } if CODES.contains(&code.as_str()))
+    }
+
     /// True if the request may have been carried out although it failed.
     pub fn outcome_is_unknown(&self) -> bool {
         matches!(self, Self::Failed(_) | Self::NotUnderstood(_) | Self::Partial(_) | Self::NoAnswer(_))

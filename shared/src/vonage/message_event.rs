@@ -1,4 +1,4 @@
-//! Webhooks of texts: inbound ones, and receipts. One setting of the account decides if they have the shape of the
+//! Webhooks of texts and of messages on WhatsApp and RCS: inbound ones, and receipts. One setting of the account decides if they have the shape of the
 //! Messages API or of the SMS API, so the shape is detected.
 //!
 //! Sources: Vonage Messages API v1, `inbound-message` and `message-status`; Vonage SMS API 1.5.1, `inbound-sms` and
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::domain::call::Direction;
 use crate::domain::carrier_record::{CarrierRecord, Product};
+use crate::domain::channel::{BrandSenders, Channel, Sender};
 use crate::domain::media::{MediaFile, MediaKind};
 use crate::domain::part_fate::PartFate;
 use crate::domain::phone::caller_id::CallerId;
@@ -61,6 +62,20 @@ impl Fields {
         self.0.is_empty()
     }
 
+    /// Returns the channel that the Messages API names, if it is one of those with one sender.
+    fn channel(&self) -> Option<Channel> {
+        Channel::named(&self.text("channel").filter(|_| self.is_of_messages())?)
+    }
+
+    /// True if the carrier goes on with the next message of a list because the channel rejects this one.
+    ///
+    /// Source: Vonage Messages API 1.11.0, `failover` and `workflow` of `message-status`.
+    fn has_successor(&self) -> bool {
+        let workflow = self.0.get("workflow");
+        let count = |name: &str| workflow.and_then(|workflow| workflow[name].as_str()?.parse::<u32>().ok());
+        count("items_number").zip(count("items_total")).is_some_and(|(nth, total)| nth < total)
+    }
+
     /// True if they are in the shape of the Messages API.
     fn is_of_messages(&self) -> bool {
         self.0.contains_key("message_uuid")
@@ -73,14 +88,16 @@ pub struct InboundText {
     pub record: CarrierRecord,
     /// The phone.
     pub writer: Writer,
-    /// The number that was texted.
-    pub dialled: VirtualNumber,
+    /// The number that was texted, or the channel on which our sender was written to. None: a sender that is not ours.
+    pub to: Option<Sender<'static>>,
     /// The time at which it was written, if that is known.
     pub written_at: Option<Timestamp>,
     /// The words, or what is written to the files. `None` if there are none, or if it is something that is never passed on.
     pub text: Option<String>,
     /// The files, such as pictures.
     pub files: Vec<MediaFile>,
+    /// The carrier's id of the message that it quotes.
+    pub quoted: Option<String>,
     /// The number of the part and the count of them, if the network brings a long text in parts.
     pub part: Option<(u32, u32)>,
 }
@@ -100,18 +117,27 @@ pub enum Writer {
 pub struct NotAMessage(&'static str);
 
 impl InboundText {
-    /// Reads an inbound text.
-    pub fn parse(fields: &Fields) -> Result<Self, NotAMessage> {
+    /// Reads an inbound text, to a virtual number or to one of these senders.
+    pub fn parse(fields: &Fields, senders: &BrandSenders) -> Result<Self, NotAMessage> {
         let (product, id, from, at) = match fields.is_of_messages() {
             true => (Product::Messages, "message_uuid", "from", "timestamp"),
             false => (Product::Sms, "messageId", "msisdn", "message-timestamp"),
         };
         let id = fields.text(id).filter(|id| is_id(id)).ok_or(NotAMessage("id"))?;
-        let dialled = fields.text("to").and_then(|to| PhoneNumber::try_from(to.trim_start_matches('+')).ok());
-        let dialled = VirtualNumber::from(dialled.ok_or(NotAMessage("recipient"))?);
+        let to = fields.text("to").ok_or(NotAMessage("recipient"))?;
+        let number = || {
+            let number = PhoneNumber::try_from(to.trim_start_matches('+')).map(VirtualNumber::from);
+            number.map(Sender::from).map_err(|_| NotAMessage("recipient"))
+        };
+        let channel = fields.channel();
+        let to = match channel {
+            Some(channel) => senders.of(channel).is_some_and(|ours| ours == to).then_some(channel.into()),
+            None => Some(number()?),
+        };
         let (text, files) = match (product, fields.text("channel").as_deref()) {
-            (Product::Messages, Some("mms")) => of_mms(fields),
+            (Product::Messages, Some("mms")) => with_files(fields),
             (Product::Messages, Some("sms") | None) => (fields.text("text"), Vec::new()),
+            (Product::Messages, Some(_)) if channel.is_some() => with_files(fields),
             (Product::Messages, Some(_)) => (None, Vec::new()),
             _ => {
                 let is_text = fields.text("type").is_none_or(|kind| kind == "text" || kind == "unicode");
@@ -122,19 +148,20 @@ impl InboundText {
         let part = count("concat-part").zip(count("concat-total"));
         Ok(Self {
             record: CarrierRecord { id, product, direction: Direction::Inbound },
-            writer: Writer::read(fields.text(from).as_deref(), &dialled),
-            dialled,
+            writer: Writer::read(fields.text(from).as_deref(), to.as_ref()),
+            to,
             written_at: fields.text(at).and_then(|at| time(&at)),
             text: text.filter(|text| !text.trim().is_empty()),
             files,
+            quoted: fields.0.get("context").and_then(|quoted| quoted["message_uuid"].as_str()).map(str::to_owned),
             part: part.filter(|(part, total)| (1..=*total).contains(part) && *total > 1),
         })
     }
 }
 
-/// Reads the words and the files of an MMS: nothing if one of its files cannot be passed on, because what remains would say something
+/// Reads the words and the files of an MMS, or of a message on a channel: nothing if one of its files cannot be passed on, because what remains would say something
 /// else.
-fn of_mms(fields: &Fields) -> (Option<String>, Vec<MediaFile>) {
+fn with_files(fields: &Fields) -> (Option<String>, Vec<MediaFile>) {
     let member = |item: &Value, name: &str| item[name].as_str().map(str::to_owned);
     let (kind, words) = (fields.text("message_type").unwrap_or_default(), fields.text("text"));
     // Only a message with several files has `content`.
@@ -155,8 +182,12 @@ fn of_mms(fields: &Fields) -> (Option<String>, Vec<MediaFile>) {
 }
 
 impl Writer {
-    fn read(sent: Option<&str>, dialled: &VirtualNumber) -> Self {
+    fn read(sent: Option<&str>, to: Option<&Sender<'_>>) -> Self {
         let has_digits = sent.is_some_and(|sent| sent.bytes().filter(u8::is_ascii_digit).count() >= FEWEST_DIGITS);
+        let Some(Sender::Number(dialled)) = to else {
+            // On a channel the name of a person can stand in place of the phone.
+            return sent.and_then(|sent| PhoneNumber::try_from(sent).ok()).map_or(Self::Machine, Self::Phone);
+        };
         match CallerId::read(sent.filter(|_| has_digits), Some(dialled)) {
             CallerId::Phone(phone) => Self::Phone(phone),
             CallerId::Hidden | CallerId::NotUnderstood { .. } => Self::Machine,
@@ -173,7 +204,8 @@ pub fn receipt(fields: &Fields) -> Result<Option<Receipt>, NotAMessage> {
     let Some(of) = fields.text(reference).as_deref().and_then(ReceiptOf::parse) else { return Ok(None) };
     let code = error_code(fields);
     let fate = match status.as_str() {
-        "delivered" => PartFate::Delivered,
+        "delivered" | "read" => PartFate::Delivered,
+        "rejected" if fields.has_successor() => PartFate::Accepted,
         "failed" | "rejected" | "expired" | "undeliverable" => PartFate::Undelivered(reason(&status, code.as_deref())),
         _ => PartFate::Accepted,
     };
@@ -210,7 +242,9 @@ fn reason(status: &str, code: Option<&str>) -> String {
         Some("14" | "1280") => "the network blocked it",
         Some("15" | "1290") => "the phone's owner has no credit",
         Some("1070") => "the carrier account has not enough credit",
-        Some("1120") => "the sender must not text this number",
+        Some("1120" | "1420") => "the sender must not text this number",
+        Some("1300" | "1310" | "1430") => "the phone cannot be reached on the channel",
+        Some("1340") => "the phone has not written on the channel for a day",
         _ if status == "expired" => "the phone was away for too long",
         _ => "the network did not say why",
     };
@@ -222,7 +256,7 @@ fn reason(status: &str, code: Option<&str>) -> String {
     }
 }
 
-/// Reads from a receipt that a phone takes no texts from a number: error code 9 or 1240. It may be of any text message of ours.
+/// Reads from a receipt that a phone takes no texts from a sender: error code 9 or 1240. It may be of any text message of ours.
 ///
 /// Sources: Vonage, "Messaging opted-out numbers"; Vonage SMS API, "Delivery receipt error codes", where 9 also means a phone that does
 /// not exist, which takes no texts either; Vonage, "API Errors", Messages API, 1240, "illegal number".
@@ -239,9 +273,13 @@ pub fn opt_out(fields: &Fields) -> Option<OptOutNews> {
     let phone = |name| PhoneNumber::try_from(fields.text(name)?.trim_start_matches('+')).ok();
     let of_text =
         fields.text(reference).as_deref().and_then(TextReference::parse).map(|reference| reference.text.time());
+    let sender = match fields.channel() {
+        Some(channel) => channel.into(),
+        None => VirtualNumber::from(phone(number)?).into(),
+    };
     Some(OptOutNews {
         person: RealNumber::from(phone(person)?),
-        number: VirtualNumber::from(phone(number)?),
+        sender,
         // A receipt may come again when the person takes texts again.
         at: of_text.or_else(|| time(&fields.text(at)?)),
     })
@@ -286,7 +324,15 @@ mod tests {
 
     fn with(mut value: Value, name: &str, other: Value) -> InboundText {
         value[name] = other;
-        InboundText::parse(&fields(&value)).unwrap()
+        read(&value).unwrap()
+    }
+
+    /// Reads a text to a deployment with senders on both channels.
+    fn read(value: &Value) -> Result<InboundText, NotAMessage> {
+        let mut senders = BrandSenders::default();
+        senders.set(Channel::WhatsApp, "447700900099").unwrap();
+        senders.set(Channel::Rcs, "Rides").unwrap();
+        InboundText::parse(&fields(value), &senders)
     }
 
     #[test]
@@ -295,10 +341,10 @@ mod tests {
             (of_messages(), "aaaaaaaa-bbbb-cccc-dddd-0123456789ab", Product::Messages),
             (of_sms(), "0A0000001234567B", Product::Sms),
         ] {
-            let text = InboundText::parse(&fields(&value)).unwrap();
+            let text = read(&value).unwrap();
             assert_eq!(text.record, CarrierRecord { id: id.to_owned(), product, direction: Direction::Inbound });
             assert_eq!(text.writer, Writer::Phone(PhoneNumber::try_from("447700900001").unwrap()));
-            assert_eq!(text.dialled.as_str(), "447451000001");
+            assert_eq!(text.to.unwrap().as_str(), "447451000001");
             assert_eq!(text.written_at, "2025-02-03T12:14:25Z".parse().ok());
             assert!(text.text.unwrap().starts_with("Hello") && text.part.is_none());
         }
@@ -316,7 +362,7 @@ mod tests {
         let part = |part: &str, total: &str| {
             let mut value = of_sms();
             (value["concat-part"], value["concat-total"]) = (json!(part), json!(total));
-            InboundText::parse(&fields(&value)).unwrap().part
+            read(&value).unwrap().part
         };
         assert_eq!(part("2", "3"), Some((2, 3)));
         for (nth, total) in [("0", "3"), ("4", "3"), ("1", "1"), ("x", "3")] {
@@ -332,30 +378,30 @@ mod tests {
         for (name, value) in [("message_uuid", json!("a b")), ("to", json!("Vonage")), ("message_uuid", json!({}))] {
             let mut wrong = of_messages();
             wrong[name] = value;
-            assert!(InboundText::parse(&fields(&wrong)).is_err(), "{name}");
+            assert!(read(&wrong).is_err(), "{name}");
         }
     }
 
     #[test]
     fn mms_has_its_files_and_what_is_written_to_them() {
         const ADDRESS: &str = "https://api-us.nexmo.com/v3/media/1b456509";
-        let read = |members: Value| {
+        let members = |members: Value| {
             let mut message = of_messages();
             message.as_object_mut().unwrap().remove("text");
             message["channel"] = json!("mms");
             message.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-            let read = InboundText::parse(&fields(&message)).unwrap();
+            let read = read(&message).unwrap();
             (read.text, read.files.iter().map(|file| file.kind).collect::<Vec<_>>())
         };
         let words = |words: &str| Some(words.to_owned());
         let file = |kind: &str| json!({"message_type": kind, kind: {"url": ADDRESS, "name": "a", "caption": "Here"}});
         for kind in ["image", "audio", "video", "vcard", "file"] {
-            assert_eq!(read(file(kind)), (words("Here"), vec![MediaKind::named(kind).unwrap()]));
+            assert_eq!(members(file(kind)), (words("Here"), vec![MediaKind::named(kind).unwrap()]));
         }
-        assert_eq!(read(json!({"message_type": "text", "text": "Hello"})), (words("Hello"), Vec::new()));
+        assert_eq!(members(json!({"message_type": "text", "text": "Hello"})), (words("Hello"), Vec::new()));
         let items = json!([{"type": "image", "url": ADDRESS}, {"type": "vcard", "url": ADDRESS, "caption": "Both"}]);
         let several = json!({"message_type": "image", "image": {"url": ADDRESS}, "content": items});
-        assert_eq!(read(several), (words("Both"), vec![MediaKind::Image, MediaKind::Vcard]));
+        assert_eq!(members(several), (words("Both"), vec![MediaKind::Image, MediaKind::Vcard]));
         for wrong in [
             json!({"message_type": "sticker", "sticker": {"url": ADDRESS, "caption": "Here"}}),
             json!({"message_type": "image", "image": {"url": "http://127.0.0.1/a", "caption": "Here"}}),
@@ -363,8 +409,42 @@ mod tests {
             json!({"message_type": "content", "content": [{"type": "image", "url": ADDRESS}, {"type": "tune", "url": ADDRESS}]}),
             json!({"message_type": "image"}),
         ] {
-            assert_eq!(read(wrong.clone()), (None, Vec::new()), "{wrong}");
+            assert_eq!(members(wrong.clone()), (None, Vec::new()), "{wrong}");
         }
+    }
+
+    #[test]
+    fn message_on_a_channel_is_for_our_sender_and_quotes() {
+        let of_whatsapp = json!({"channel": "whatsapp", "message_uuid": "aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab",
+            "to": "447700900099", "from": "447700900001", "timestamp": "2025-02-03T12:14:25Z", "message_type": "text",
+            "text": "Hello", "profile": {"name": "Jane Smith"}, "context_status": "available",
+            "context": {"message_uuid": "bbbbbbbb-bbbb-4ccc-8ddd-0123456789ab", "message_from": "447700900099"}});
+        let text = read(&of_whatsapp).unwrap();
+        assert_eq!((text.to, text.text.as_deref()), (Some(Sender::Brand(Channel::WhatsApp)), Some("Hello")));
+        assert_eq!(text.quoted.as_deref(), Some("bbbbbbbb-bbbb-4ccc-8ddd-0123456789ab"));
+        let other = |name: &str, value: Value| with(of_whatsapp.clone(), name, value);
+        assert_eq!(other("to", json!("447700900098")).to, None);
+        assert_eq!(other("message_type", json!("location")).text, None);
+        assert_eq!(other("from", json!("US.13491208655302741918")).writer, Writer::Machine);
+        let mut of_rcs = of_whatsapp.clone();
+        (of_rcs["channel"], of_rcs["to"]) = (json!("rcs"), json!("Rides"));
+        assert_eq!(read(&of_rcs).unwrap().to, Some(Sender::Brand(Channel::Rcs)));
+        assert_eq!(InboundText::parse(&fields(&of_rcs), &BrandSenders::default()).unwrap().to, None);
+    }
+
+    #[test]
+    fn receipt_of_a_rejected_message_waits_for_the_next_one() {
+        let reference = "01JD0000000000000000000000.01JE0000000000000000000000";
+        let of = |status: &str, nth: &str| {
+            let value = json!({"message_uuid": "0A01", "status": status, "client_ref": reference, "channel": "whatsapp",
+                "error": {"title": "1340"}, "workflow": {"items_number": nth, "items_total": "2"}});
+            receipt(&fields(&value)).unwrap().unwrap().fate
+        };
+        assert_eq!(of("rejected", "1"), PartFate::Accepted);
+        assert!(
+            matches!(of("rejected", "2"), PartFate::Undelivered(reason) if reason.contains("for a day (code 1340)"))
+        );
+        assert_eq!(of("read", "1"), PartFate::Delivered);
     }
 
     #[test]
@@ -407,7 +487,7 @@ mod tests {
                                  "client_ref": "01JD0000000000000000000000.01JK5W9Q480000000000000000"});
         for (value, at) in [(&of_sms, "2025-02-03T12:14:25Z"), (&of_messages, "2025-02-03T12:14:25Z")] {
             let news = opt_out(&fields(value)).unwrap();
-            assert_eq!((news.person.expose(), news.number.as_str()), ("447700900001", "447451000001"));
+            assert_eq!((news.person.expose(), news.sender.as_str()), ("447700900001", "447451000001"));
             let at: Timestamp = at.parse().unwrap();
             assert!(news.at.unwrap().duration_since(at).as_secs().abs() < 86_400 * 30, "{news:?}");
         }

@@ -1,4 +1,4 @@
-//! Text messages, also with files (MMS), by the Messages API.
+//! Text messages, also with files (MMS), and messages on WhatsApp and RCS, by the Messages API.
 //!
 //! Source: Vonage Messages API 1.11.0 (v1), `POST /v1/messages`. It takes texts of up to 1,000 characters, answers 202 with a
 //! `message_uuid`, and says in status webhooks what becomes of the message. A request of the application makes it send them to the
@@ -16,10 +16,11 @@ use super::client::{Payload, Vonage, parse};
 use super::error::VonageError;
 use super::retry::Idempotency;
 use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::channel::Channel;
 use crate::domain::media::{MediaFile, MediaKind};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::relayed_text::AcceptedPart;
-use crate::domain::text_message::pieces;
+use crate::domain::text_message::{TextSize, pieces};
 
 /// A client of the Messages API, whose requests the application signs.
 #[derive(Debug)]
@@ -34,36 +35,70 @@ pub(super) const MOST_CHARACTERS: usize = 1_000;
 const PATH: &str = "/v1/messages";
 
 #[derive(Serialize)]
-struct Message<'a, C: Serialize> {
+struct Message<'a> {
     channel: &'static str,
     message_type: &'static str,
     from: &'a str,
     to: &'a str,
     #[serde(flatten)]
-    content: C,
+    content: Content<'a>,
     /// Repeated in the status webhooks.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_ref: Option<&'a str>,
     /// The shape of the status webhooks, whatever the account has as its default.
     webhook_version: &'static str,
+    /// The message that Vonage sends instead if the channel rejects this one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failover: Vec<Message<'a>>,
 }
 
-impl<'a, C: Serialize> Message<'a, C> {
+impl<'a> Message<'a> {
     fn new(
-        (from, to): (&'a VirtualNumber, &'a RealNumber),
+        (from, to): (&'a str, &'a RealNumber),
         [channel, message_type]: [&'static str; 2],
-        content: C,
+        content: Content<'a>,
         client_ref: Option<&'a str>,
     ) -> Self {
-        let (from, to) = (from.as_str(), to.expose());
-        Self { channel, message_type, from, to, content, client_ref, webhook_version: "v1" }
+        let (to, failover) = (to.expose(), Vec::new());
+        Self { channel, message_type, from, to, content, client_ref, webhook_version: "v1", failover }
+    }
+
+    fn sms(from: &'a VirtualNumber, to: &'a RealNumber, text: &'a str, client_ref: Option<&'a str>) -> Self {
+        let content = Content::Sms { text, sms: SmsOptions { encoding_type: "auto" } };
+        Self::new((from.as_str(), to), ["sms", "text"], content, client_ref)
     }
 }
 
 #[derive(Serialize)]
-struct TextContent<'a> {
-    text: &'a str,
-    sms: SmsOptions,
+#[serde(untagged)]
+enum Content<'a> {
+    Sms { text: &'a str, sms: SmsOptions },
+    Text { text: &'a str },
+    Files(FileContent<'a>),
+}
+
+/// A message on a channel, from the deployment's sender to a phone.
+#[derive(Debug, Clone, Copy)]
+pub struct ChatMessage<'a> {
+    /// The channel.
+    pub channel: Channel,
+    /// The sender, as Vonage writes it.
+    pub sender: &'a str,
+    /// The phone.
+    pub to: &'a RealNumber,
+    /// The words. They go before the files.
+    pub words: &'a str,
+    /// The files, each in a message of its own: not all channels take words with a file.
+    pub files: &'a [MediaFile],
+    /// The number that texts the words if the channel rejects them.
+    pub otherwise: Option<&'a VirtualNumber>,
+}
+
+impl ChatMessage<'_> {
+    /// Returns the size of a message as it is sent.
+    pub fn size(words: &str, files: &[MediaFile]) -> TextSize {
+        TextSize::of_messages(pieces(words, MOST_CHARACTERS).len() + files.len())
+    }
 }
 
 /// The files of an MMS: a single one under the name of its kind.
@@ -147,8 +182,6 @@ impl MessagesApi {
 
     /// Sends a text message, a long one in several, and returns the messages that the carrier has accepted. Their status webhooks
     /// have the `reference`.
-    ///
-    /// A piece that fails after others were accepted is not sent again with them. None is started after the time for one request.
     pub(super) async fn send(
         &self,
         from: &VirtualNumber,
@@ -156,10 +189,43 @@ impl MessagesApi {
         text: &str,
         reference: Option<String>,
     ) -> Result<Vec<AcceptedPart>, VonageError> {
+        let pieces = pieces(text, MOST_CHARACTERS);
+        let sms = pieces.iter().map(|piece| Message::sms(from, to, piece, reference.as_deref()));
+        self.send_all(sms).await
+    }
+
+    /// Sends a message on a channel, and returns the messages that the carrier has accepted.
+    ///
+    /// Words have the SMS with them that Vonage sends if the channel rejects them after all. So nothing has to be kept here, and they
+    /// are sent once. Files have none: most networks carry no MMS.
+    pub(super) async fn chat(
+        &self,
+        message: &ChatMessage<'_>,
+        reference: Option<&str>,
+    ) -> Result<Vec<AcceptedPart>, VonageError> {
+        let ChatMessage { channel, sender, to, words, files, otherwise } = *message;
+        let pieces = pieces(words, MOST_CHARACTERS);
+        let otherwise = otherwise.filter(|_| files.is_empty());
+        let texts = pieces.iter().map(|piece| {
+            let failover = otherwise.map(|mask| Message::sms(mask, to, piece, reference)).into_iter().collect();
+            let content = Content::Text { text: piece };
+            Message { failover, ..Message::new((sender, to), [channel.as_str(), "text"], content, reference) }
+        });
+        let files = files.iter().map(|file| {
+            let (kind, content) = FileContent::of(std::slice::from_ref(file), "");
+            Message::new((sender, to), [channel.as_str(), kind], Content::Files(content), reference)
+        });
+        self.send_all(texts.chain(files)).await
+    }
+
+    /// Sends messages one after the other. One that fails after others were accepted is not sent again with them. None is started
+    /// after the time for one request.
+    async fn send_all<'a>(
+        &self,
+        messages: impl Iterator<Item = Message<'a>>,
+    ) -> Result<Vec<AcceptedPart>, VonageError> {
         let (started, mut accepted) = (Instant::now(), Vec::new());
-        for piece in pieces(text, MOST_CHARACTERS) {
-            let content = TextContent { text: &piece, sms: SmsOptions { encoding_type: "auto" } };
-            let message = Message::new((from, to), ["sms", "text"], content, reference.as_deref());
+        for message in messages {
             if !accepted.is_empty() && started.elapsed() >= self.vonage.time_limit() {
                 return Err(partial(accepted));
             }
@@ -185,22 +251,18 @@ impl MessagesApi {
         reference: &str,
     ) -> Result<AcceptedPart, VonageError> {
         let (message_type, content) = FileContent::of(files, words);
-        let message = Message::new((from, to), ["mms", message_type], content, Some(reference));
+        let from = from.as_str();
+        let message = Message::new((from, to), ["mms", message_type], Content::Files(content), Some(reference));
         self.send_message(&message).await.map(|id| AcceptedPart { id, price: None })
     }
 
-    async fn send_message(&self, message: &Message<'_, impl Serialize>) -> Result<String, VonageError> {
+    async fn send_message(&self, message: &Message<'_>) -> Result<String, VonageError> {
         let token = &self.token.current()?;
         let budget = self.vonage.retry_budget(PATH, Idempotency::Unsafe, None);
         budget.run(|limit| self.send_once(message, token, limit)).await
     }
 
-    async fn send_once(
-        &self,
-        message: &Message<'_, impl Serialize>,
-        token: &str,
-        limit: Duration,
-    ) -> Result<String, VonageError> {
+    async fn send_once(&self, message: &Message<'_>, token: &str, limit: Duration) -> Result<String, VonageError> {
         let url = self.vonage.api(PATH);
         let (status, body) = self.vonage.send_as_application(token, url, Payload::Json(message), limit).await?;
         match status.is_success() {
@@ -230,7 +292,9 @@ fn refusal(status: StatusCode, body: &[u8]) -> VonageError {
         (Some("1060"), _) => "the reference of the message is not valid",
         (Some("1090"), _) => "the message is too long",
         (Some("1100" | "1110"), _) => "the channel is not available",
-        (Some("1120"), _) => "the sender must not text this number",
+        (Some("1120" | "1420"), _) => "the sender must not text this number",
+        (Some("1130" | "1300" | "1310" | "1430"), _) => "the phone cannot be reached on the channel",
+        (Some("1340"), _) => "the phone has not written on the channel for a day",
         (Some("1160"), _) => "the trial account must not text this number",
         (_, StatusCode::PAYMENT_REQUIRED) => "the carrier account has not enough credit",
         _ => "the message was not accepted",
@@ -257,7 +321,9 @@ mod tests {
         let (from, to) = (VirtualNumber::from(number("12015550100")), RealNumber::from(number("12025550101")));
         let written = |files: &[MediaFile], words: &str| {
             let (message_type, content) = FileContent::of(files, words);
-            serde_json::to_value(Message::new((&from, &to), ["mms", message_type], content, Some("a.b"))).unwrap()
+            let content = Content::Files(content);
+            let message = Message::new((from.as_str(), &to), ["mms", message_type], content, Some("a.b"));
+            serde_json::to_value(message).unwrap()
         };
         let url = "https://api-us.nexmo.com/v3/media/a";
         let image = json!({"channel": "mms", "message_type": "image", "from": "12015550100", "to": "12025550101",

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use super::application_token::ApplicationToken;
 use super::client::Vonage;
 use super::error::VonageError;
+pub use super::messages::ChatMessage;
 use super::messages::{MOST_CHARACTERS, MessagesApi};
 use super::sms::SmsApi;
 use crate::clock::SharedClock;
@@ -192,6 +193,18 @@ impl TextsOnDemand {
         match &self.texts().0 {
             Api::Messages(api) => Ok(vec![api.send_files(from, to, content, &reference.to_string()).await?]),
             Api::Sms(_) => Err(VonageError::Withheld("the SMS API carries no files")),
+        }
+    }
+
+    /// Sends a message on a channel, and returns the messages that the carrier has queued. Their receipts have the `reference`.
+    pub async fn chat(
+        &self,
+        message: &ChatMessage<'_>,
+        reference: Option<TextReference>,
+    ) -> Result<Vec<AcceptedPart>, VonageError> {
+        match &self.texts().0 {
+            Api::Messages(api) => api.chat(message, reference.map(|reference| reference.to_string()).as_deref()).await,
+            Api::Sms(_) => Err(VonageError::Withheld("the SMS API has no channels")),
         }
     }
 

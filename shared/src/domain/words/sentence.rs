@@ -188,6 +188,8 @@ sentences! {
         NotRelayedMedia = "text.not-relayed-media",
         /// The same, because the conversation is over.
         NotRelayedOver = "text.not-relayed-over",
+        /// The same, because it could be meant for several conversations.
+        NotRelayedSeveral = "text.not-relayed-several",
         /// The same, because the other participant has stopped texts.
         NotRelayedStopped = "text.not-relayed-stopped",
         /// The same, because many were written in a short time.

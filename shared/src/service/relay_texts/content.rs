@@ -1,6 +1,8 @@
 //! The content of a text as it is passed on: the words after masking, and the files if they can be carried.
 
+use super::chats::named;
 use super::{RelayError, Relayed, TextRelay, written};
+use crate::domain::channel::Channel;
 use crate::domain::conversation::Conversation;
 use crate::domain::media::{MediaFile, MediaKind};
 use crate::domain::phone::RealNumber;
@@ -9,9 +11,13 @@ use crate::domain::text_masking::Masked;
 use crate::domain::text_message::TextSize;
 use crate::domain::text_route::Relay;
 use crate::vonage::message_event::InboundText;
+use crate::vonage::texts::ChatMessage;
 
 /// The part of a text that is passed on.
 pub(super) struct Content<'a> {
+    /// The channel on which it is sent. None: the number that masks the writer texts it.
+    pub(super) channel: Option<Channel>,
+    /// The words as they are sent.
     pub(super) words: String,
     /// Number of contact details in the words that were replaced.
     pub(super) masked: u32,
@@ -43,15 +49,32 @@ impl TextRelay {
         if has_card && !conversation.text_masking.is_off() {
             return Ok(Err(Relayed::ContactDetails));
         }
+        let channel = self.channel_to(&relay.to, conversation).await?;
         let names_phone = |file: &MediaFile| [writer, &relay.to].into_iter().any(|phone| file.names(phone));
-        if !files.is_empty() && (files.iter().any(names_phone) || !self.brings_files(relay, conversation).await?) {
+        let brings_files = match channel {
+            _ if files.is_empty() => true,
+            Some(channel) => files.iter().all(|file| channel.carries(file.kind)),
+            None => self.brings_files(relay, conversation).await?,
+        };
+        if !brings_files || files.iter().any(names_phone) {
             return Ok(Err(Relayed::NotText));
         }
         let words = inbound.text.as_deref().unwrap_or_default();
         let Masked::Words(words, masked) = conversation.mask(words) else { return Ok(Err(Relayed::ContactDetails)) };
         let words = written(&words, inbound.part);
-        let size = if files.is_empty() { self.texts.size(&words) } else { TextSize::ONE_MESSAGE };
-        Ok(Ok(Content { words, masked, files, size }))
+        let (words, size) = match channel {
+            Some(_) => {
+                let words = named(&words, relay, conversation);
+                let size = ChatMessage::size(&words, files);
+                (words, size)
+            }
+            None if files.is_empty() => {
+                let size = self.texts.size(&words);
+                (words, size)
+            }
+            None => (words, TextSize::ONE_MESSAGE),
+        };
+        Ok(Ok(Content { channel, words, masked, files, size }))
     }
 
     /// True if files from the number that masks the writer reach the reader. The number that was texted has just taken some. Two reads.

@@ -5,6 +5,7 @@
 //! transaction, so after a crash nothing is half done: at most the answer is missing.
 
 use super::{RelayError, Relayed, Said, TextRelay};
+use crate::domain::channel::Sender;
 use crate::domain::conversation::ConversationId;
 use crate::domain::keyword::{self, Keyword};
 use crate::domain::phone::caller_id::CallerId;
@@ -14,7 +15,6 @@ use crate::domain::side::Side;
 use crate::domain::words::addressee::Addressee;
 use crate::domain::words::sentence::Text;
 use crate::store::{StoreError, Wish, WishOutcome};
-use crate::vonage::texts::TextSender;
 
 impl TextRelay {
     /// Follows a key word. `None` if its text is to be passed on like others.
@@ -29,7 +29,7 @@ impl TextRelay {
         };
         let wish = Wish {
             person: said.writer,
-            number: said.dialled,
+            sender: said.sender,
             stops,
             at: said.written_at,
             keyword: Some(said.id),
@@ -45,13 +45,16 @@ impl TextRelay {
         })
     }
 
-    /// Follows the carrier's news that a phone takes no texts from a number.
+    /// Follows the carrier's news that a phone takes no texts from a sender.
     pub async fn follow_news(&self, news: &OptOutNews) -> Result<WishOutcome, StoreError> {
         let now = self.clock.now();
-        let owner = self.store.owner_for_text(&news.person, &news.number, now).await?;
+        let owner = match &news.sender {
+            Sender::Number(number) => self.store.owner_for_text(&news.person, number, now).await?,
+            Sender::Brand(_) => None,
+        };
         let wish = Wish {
             person: &news.person,
-            number: &news.number,
+            sender: &news.sender,
             stops: true,
             at: news.at.unwrap_or(now),
             keyword: None,
@@ -70,9 +73,9 @@ impl TextRelay {
 
     /// Confirms a wish, which has just been followed. It is the one text that goes to a person who has stopped them.
     async fn confirm(&self, said: &Said<'_>, sentence: Text) -> Result<(), RelayError> {
-        if keyword::is_answered_by_carrier(said.dialled)
-            || !self.may_answer(said.writer, said.dialled).await?
-            || !self.store.count_answer(said.dialled, self.clock.now()).await?
+        if keyword::is_answered_by_carrier(said.sender)
+            || !self.may_answer(said.writer, said.sender).await?
+            || !self.store.count_answer(said.sender, self.clock.now()).await?
         {
             return Ok(());
         }
@@ -82,11 +85,11 @@ impl TextRelay {
 
     /// Says who texts from the number, once a day.
     async fn help(&self, said: &Said<'_>) -> Result<(), RelayError> {
-        if keyword::is_answered_by_carrier(said.dialled) || !self.may_answer(said.writer, said.dialled).await? {
+        if keyword::is_answered_by_carrier(said.sender) || !self.may_answer(said.writer, said.sender).await? {
             return Ok(());
         }
         let to = format!("HELP#{}", self.key.hash_of_caller(said.writer));
-        if self.store.claim_explanation(said.dialled, said.writer, &to, self.clock.now()).await? {
+        if self.store.claim_explanation(said.sender, said.writer, &to, self.clock.now()).await? {
             self.answer(said, Text::Help).await;
         }
         Ok(())
@@ -100,7 +103,7 @@ impl TextRelay {
             Some(brand) => format!("{brand}: {text}"),
             None => text,
         };
-        if let Err(error) = self.texts.send(said.dialled, said.writer, &text).await {
+        if let Err(error) = self.answer_by(said.sender, said.writer, &text).await {
             tracing::warn!(cause = %error, "answering a key word failed");
         }
     }

@@ -6,12 +6,14 @@
 //! is never sent again: Vonage's API has no key that would make a repetition safe, and cannot be asked. Then only a receipt tells
 //! that it went.
 
+mod chats;
 mod content;
 mod keywords;
 
 use jiff::Timestamp;
 
 use crate::clock::SharedClock;
+use crate::domain::channel::{BrandSenders, Sender};
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::keyword::Keyword;
 use crate::domain::phone::caller_id::CallerId;
@@ -28,7 +30,7 @@ use crate::service::text_events::{Occasion, TellError, TextEvents};
 use crate::store::{Ownership, Store, StoreError, TextClaim, TextOutcome};
 use crate::vonage::VonageError;
 use crate::vonage::message_event::{InboundText, Writer};
-use crate::vonage::texts::{TextSender, TextsOnDemand};
+use crate::vonage::texts::TextsOnDemand;
 
 /// Passes texts on.
 pub struct TextRelay {
@@ -36,6 +38,8 @@ pub struct TextRelay {
     pub store: Store,
     /// Sends texts.
     pub texts: TextsOnDemand,
+    /// The deployment's senders on channels.
+    pub senders: BrandSenders,
     /// Tells the backend.
     pub events: TextEvents,
     /// Moves ends that slide.
@@ -86,6 +90,8 @@ pub enum Relayed {
     NotText,
     /// A machine sent it.
     OfMachine,
+    /// It is to a sender that is not ours.
+    ToOthers,
     /// It must not be sent to its reader.
     Withheld(Withheld),
     /// It is the key word of a writer who wants no more texts.
@@ -106,9 +112,11 @@ impl Relayed {
             Self::Nowhere(Nowhere::Unavailable) => "text not allowed",
             Self::Nowhere(Nowhere::ReceivesOnly) => "text of one who only receives",
             Self::Nowhere(Nowhere::Unknown) => "text of nobody",
+            Self::Nowhere(Nowhere::Several) => "text to one of several",
             Self::ContactDetails => "text with contact details",
             Self::NotText => "no text",
             Self::OfMachine => "text of a machine",
+            Self::ToOthers => "text to a sender of others",
             Self::Withheld(Withheld::OptedOut) => "text to one who has opted out",
             Self::Withheld(Withheld::TooMany) => "one text too many",
             Self::Stopped => "texts stopped",
@@ -130,7 +138,7 @@ struct Said<'a> {
     /// The carrier's id of its text.
     id: &'a str,
     writer: &'a RealNumber,
-    dialled: &'a VirtualNumber,
+    sender: &'a Sender<'a>,
     written_at: Timestamp,
     /// The owner of the route key of the two.
     owner: Option<&'a KeyOwner>,
@@ -142,28 +150,24 @@ impl TextRelay {
         let now = self.clock.now();
         let Writer::Phone(writer) = inbound.writer.clone() else { return Ok((Relayed::OfMachine, None)) };
         let writer = RealNumber::from(writer);
+        let Some(sender) = &inbound.to else { return Ok((Relayed::ToOthers, None)) };
         let written_at = inbound.written_at.unwrap_or(now);
-        let owner = self.store.owner_for_text(&writer, &inbound.dialled, now).await?;
-        let keyword = inbound.text.as_deref().and_then(|text| Keyword::of(text, &inbound.dialled));
-        let said = keyword.map(|keyword| Said {
-            keyword,
-            id: &inbound.record.id,
-            writer: &writer,
-            dialled: &inbound.dialled,
-            written_at,
-            owner: owner.as_ref(),
-        });
+        let addressed = self.addressed(&writer, sender, &inbound, written_at).await?;
+        let owner = addressed.owner();
+        let keyword = inbound.text.as_deref().and_then(|text| Keyword::of(text, sender));
+        let said =
+            keyword.map(|keyword| Said { keyword, id: &inbound.record.id, writer: &writer, sender, written_at, owner });
         if let Some(said) = &said
             && let Some(followed) = self.follow(said).await?
         {
-            return Ok((
-                followed,
-                owner.as_ref().filter(|owner| owner.is_in_use(now)).and_then(KeyOwner::conversation),
-            ));
+            return Ok((followed, owner.filter(|owner| owner.is_in_use(now)).and_then(KeyOwner::conversation)));
         }
-        let addressee = owner.as_ref().and_then(|owner| owner.addressee());
-        let (relayed, conversation) = match TextRoute::of(owner, written_at, now) {
-            TextRoute::Relay(relay) => (self.relay(&relay, &writer, &inbound).await?, Some(relay.conversation)),
+        let addressee = owner.and_then(KeyOwner::addressee);
+        let (relayed, conversation) = match addressed.route(written_at, now) {
+            TextRoute::Relay(relay) => {
+                self.note_chat(&writer, sender, written_at).await?;
+                (self.relay(&relay, &writer, &inbound).await?, Some(relay.conversation))
+            }
             TextRoute::Nowhere { reason, conversation } => (Relayed::Nowhere(reason), conversation),
         };
         if !relayed.is_explained() {
@@ -177,7 +181,7 @@ impl TextRelay {
         }
         // Whoever asks for help has an answer.
         if keyword != Some(Keyword::Help) {
-            self.explain(&writer, &inbound.dialled, relayed, addressee).await?;
+            self.explain(&writer, sender, relayed, addressee).await?;
         }
         Ok((relayed, conversation))
     }
@@ -188,6 +192,10 @@ impl TextRelay {
         let Some(conversation) = self.store.conversation(relay.conversation, now).await? else {
             return Ok(Relayed::Nowhere(Nowhere::Over));
         };
+        // The sender is the deployment's own, and not that of its tenants.
+        if matches!(inbound.to, Some(Sender::Brand(_))) && !conversation.owner.is_deployment() {
+            return Ok(Relayed::Nowhere(Nowhere::Unknown));
+        }
         let content = match self.content(relay, &conversation, writer, inbound).await? {
             Ok(content) => content,
             Err(reason) => return Ok(reason),
@@ -196,14 +204,17 @@ impl TextRelay {
         let media = content.files.iter().map(|file| file.kind).collect();
         let words = Some(content.words.as_str()).filter(|words| self.keeps_words && !words.is_empty());
         let words = words.map(|words| words.to_owned().into());
-        let claimed =
-            RelayedText { masked, media, words, ..RelayedText::claimed(relay.from, size, inbound.record.clone(), now) };
-        let to = Some((&relay.present_as, &relay.to));
+        let channel = content.channel;
+        let claimed = RelayedText::claimed(relay.from, size, inbound.record.clone(), now);
+        let claimed = RelayedText { channel, masked, media, words, ..claimed };
+        let senders: Vec<_> =
+            [Some(Sender::from(&relay.present_as)), channel.map(Sender::from)].into_iter().flatten().collect();
+        let to = Some((senders.as_slice(), &relay.to));
         let reference_of = |text: &RelayedText| TextReference { conversation: relay.conversation, text: text.id };
         let claim = match self.store.claim_text(relay.conversation, &claimed, relay.quarantined_until, to).await? {
             TextClaim::Withheld(why) => {
                 let withheld = RelayedText::withheld(relay.from, size, inbound.record.clone(), why, now);
-                let withheld = RelayedText { media: claimed.media.clone(), ..withheld };
+                let withheld = RelayedText { channel, media: claimed.media.clone(), ..withheld };
                 match self.store.claim_text(relay.conversation, &withheld, relay.quarantined_until, None).await? {
                     TextClaim::Claimed => {
                         self.events.tell(&self.store, reference_of(&withheld), Occasion::Relayed, now).await?;
@@ -232,12 +243,7 @@ impl TextRelay {
             }
         }
         let reference = reference_of(&claimed);
-        let (from, to) = (&relay.present_as, &relay.to);
-        let sent = match content.files {
-            [] => self.texts.relay(from, to, &content.words, reference).await,
-            files => self.texts.relay_files(from, to, (files, &content.words), reference).await,
-        };
-        let (relayed, outcome) = match sent {
+        let (relayed, outcome) = match self.send(relay, &content, reference).await {
             Ok(parts) => (Relayed::Sent, TextOutcome::Accepted(parts)),
             Err(error) if error.may_pass() => {
                 self.store.give_up_text(relay.conversation, &claimed).await?;
@@ -265,40 +271,45 @@ impl TextRelay {
         Ok(())
     }
 
-    /// True if the writer is none of our own numbers, and the number is ours.
-    pub(super) async fn may_answer(&self, writer: &RealNumber, dialled: &VirtualNumber) -> Result<bool, StoreError> {
+    /// True if the writer is none of our own numbers, and the sender is ours.
+    pub(super) async fn may_answer(&self, writer: &RealNumber, sender: &Sender<'_>) -> Result<bool, StoreError> {
         let as_own = VirtualNumber::from(PhoneNumber::clone(writer.canonical().as_phone()));
+        let (dialled, expected) = match sender {
+            Sender::Number(dialled) => (&**dialled, Ownership::Own),
+            Sender::Brand(_) => (&as_own, Ownership::Foreign),
+        };
         let owners = self.store.are_own([&as_own, dialled], self.clock.now()).await?;
-        Ok(owners == [Ownership::Foreign, Ownership::Own])
+        Ok(owners == [Ownership::Foreign, expected])
     }
 
-    /// Tells the writer that a text reached nobody: at most once a day for each pair of phone and number, never one of our own
-    /// numbers, and only from a number that is ours.
+    /// Tells the writer that a text reached nobody: at most once a day for each pair of phone and sender, never one of our own
+    /// numbers, and only by a sender that is ours.
     async fn explain(
         &self,
         writer: &RealNumber,
-        dialled: &VirtualNumber,
+        sender: &Sender<'_>,
         reason: Relayed,
         addressee: Option<Addressee>,
     ) -> Result<(), RelayError> {
         let now = self.clock.now();
-        if !self.may_answer(writer, dialled).await? {
+        if !self.may_answer(writer, sender).await? {
             return Ok(());
         }
-        if !self.store.claim_explanation(dialled, writer, &self.key.hash_of_caller(writer), now).await? {
+        if !self.store.claim_explanation(sender, writer, &self.key.hash_of_caller(writer), now).await? {
             return Ok(());
         }
         let caller = CallerId::Phone(writer.as_phone().clone());
         let speech = self.words.speech_of_call(&caller, addressee.as_ref());
         let text = speech.write(match reason {
             Relayed::Nowhere(Nowhere::Over) => Text::NotRelayedOver,
+            Relayed::Nowhere(Nowhere::Several) => Text::NotRelayedSeveral,
             Relayed::ContactDetails => Text::NotRelayedContacts,
             Relayed::NotText => Text::NotRelayedMedia,
             Relayed::Withheld(Withheld::OptedOut) => Text::NotRelayedStopped,
             Relayed::Withheld(Withheld::TooMany) => Text::NotRelayedTooMany,
             _ => Text::NotRelayed,
         });
-        if let Err(error) = self.texts.send(dialled, writer, &text).await {
+        if let Err(error) = self.answer_by(sender, writer, &text).await {
             tracing::warn!(cause = %error, "explaining that a text was not passed on failed");
         }
         Ok(())
