@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use testkit::{DRIVER, Laptop, RIDER, text};
 
+use crate::change_events::{Stream, events};
+
 async fn laptop() -> Laptop {
     Laptop::builder().numbers("GB", 2).start().await
 }
@@ -209,5 +211,30 @@ async fn rule_that_cannot_be_is_refused() {
         order.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         assert_eq!(laptop.post("/conversations", &order).await.status, 422, "{fields}");
         assert_eq!(laptop.patch(&path(&created), &fields).await.status, 422, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn end_that_slides_is_one_event_for_each_move() {
+    let laptop = laptop().await;
+    let created = create(&laptop, json!({})).await;
+    let stream = Stream::open(&laptop).await;
+    laptop.advance(30);
+    tell(&laptop, &event(&laptop, &created, "answered", 0)).await;
+    laptop.advance(270);
+    for _ in 0..2 {
+        tell(&laptop, &event(&laptop, &created, "completed", 0)).await;
+    }
+    laptop.advance(100);
+    laptop.text(json!({"from": RIDER, "to": created["participants"][0]["dials"], "text": "Wait for me"})).await;
+    let [by_call, by_text] = events(&stream).await.0.try_into().unwrap();
+    let at = |seconds: i64| {
+        let created_at: Timestamp = text(&created, "/created_at").parse().unwrap();
+        json!((created_at.as_second() + seconds).to_string())
+    };
+    for (told, before, after, revision) in [(&by_call, 600, 900, "1"), (&by_text, 900, 1_000, "2")] {
+        assert_eq!((&told["change"], &told["id"]), (&json!("MODIFY"), &created["id"]));
+        assert_eq!((&told["before"]["expires_at"], &told["expires_at"]), (&at(before), &at(after)));
+        assert_eq!((&told["revision"], &told["ended_at"]), (&json!(revision), &json!("")));
     }
 }
