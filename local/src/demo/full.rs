@@ -37,6 +37,7 @@ impl Demo<'_> {
         self.speak_to_strangers().await?;
         self.text_each_other().await?;
         self.stop_texts().await?;
+        self.send_a_picture().await?;
         self.slide_an_end().await?;
         self.save_a_contact().await
     }
@@ -205,6 +206,28 @@ impl Demo<'_> {
         println!("   The driver takes no texts since {}.", text(&conversation, "/participants/1/texts_stopped_at"));
         let is_silent = driver.len() == 1 && rider.contains("gets no texts");
         check(is_silent, "no text reaches the driver", &conversation)
+    }
+
+    /// Shows both that a picture is passed on by MMS and that it is not, by the API that sends.
+    async fn send_a_picture(&self) -> Result<(), DemoError> {
+        println!("   Two people in the US: the rider sends a picture to the number of the driver.");
+        let order = json!({"country": "US", "count": 2, "features": ["VOICE", "SMS", "MMS"]});
+        self.post(&self.gateway("/numbers"), order).await?;
+        let [rider, driver] = ["12025550136", "12025550137"];
+        let people = [rider, driver].map(|phone| json!({"number": format!("+{phone}")}));
+        let created =
+            self.post(&self.gateway("/conversations"), json!({"participants": people, "notify": false})).await?;
+        let picture = json!({"from": rider, "to": text(&created, "/participants/0/dials"), "text": "The red one.",
+                             "files": [{"type": "image"}]});
+        self.post(&format!("{}/simulator/texts", self.stack.vonage_url), picture).await?;
+        let inbox = self.get(&format!("{}/simulator/messages?to={driver}", self.stack.vonage_url)).await?;
+        let (arrived, told) = (&inbox["messages"][0], self.last_text(rider).await?);
+        if arrived["files"][0]["type"] == "image" {
+            println!("   The driver's phone: a picture, \"{}\"", text(arrived, "/text"));
+            return check(told.is_empty(), "the picture has arrived", arrived);
+        }
+        println!("   The rider's phone: \"{told}\" With TEXTS_BY=messages-api the picture arrives.");
+        check(arrived.is_null() && told.contains("not passed on"), "the rider is told", &inbox)
     }
 
     async fn press_the_safety_key(&self) -> Result<(), DemoError> {
