@@ -77,6 +77,10 @@ struct OffersView {
     monthly_cost: Option<Range>,
     /// The rent of as many numbers as are asked for. `None` if there are not so many.
     monthly_cost_of_all: Option<Range>,
+    /// The price of buying one. `None` if Vonage does not say it for all of them.
+    initial_price: Option<Range>,
+    /// The price of buying as many as are asked for.
+    initial_price_of_all: Option<Range>,
     currency: &'static str,
 }
 
@@ -137,8 +141,13 @@ impl Rule {
 impl OffersView {
     fn new(Page { offers, more }: &Page, features: &[Feature], count: usize) -> Self {
         let fitting: Vec<&Offer> = offers.iter().filter(|offer| offer.suits(features)).collect();
-        let costs = || fitting.iter().map(|offer| offer.cost);
-        let monthly_cost = costs().min().zip(costs().max()).map(|(from, to)| Range { from, to });
+        let range = |prices: &[Decimal]| {
+            let (from, to) = prices.iter().min().zip(prices.iter().max())?;
+            Some(Range { from: *from, to: *to })
+        };
+        let monthly_cost = range(&fitting.iter().map(|offer| offer.cost).collect::<Vec<_>>());
+        let initial_prices: Option<Vec<Decimal>> = fitting.iter().map(|offer| offer.initial_price).collect();
+        let initial_price = initial_prices.and_then(|prices| range(&prices));
         let is_enough = *more || count <= fitting.len();
         let of_all =
             |range: &Range| Range { from: range.from * Decimal::from(count), to: range.to * Decimal::from(count) };
@@ -148,6 +157,8 @@ impl OffersView {
             types: fitting.iter().map(|offer| offer.number_type).collect(),
             monthly_cost_of_all: monthly_cost.as_ref().filter(|_| is_enough).map(of_all),
             monthly_cost,
+            initial_price_of_all: initial_price.as_ref().filter(|_| is_enough).map(of_all),
+            initial_price,
             currency: "EUR",
         }
     }

@@ -18,6 +18,8 @@ async fn requirements_tell_price_and_rules_and_buy_nothing() {
     let amount = |value: &Value| value.as_str().unwrap().parse::<f64>().unwrap();
     let [one, all] = ["monthly_cost", "monthly_cost_of_all"].map(|name| amount(&offers[name]["from"]));
     assert!((all - 20.0 * one).abs() < 1e-9 && one > 0.0, "{offers}");
+    let [one, all] = ["initial_price", "initial_price_of_all"].map(|name| amount(&offers[name]["from"]));
+    assert!((all - 20.0 * one).abs() < 1e-9 && one > 0.0, "{offers}");
     let registration = of(answer, "registration");
     assert!(registration[0]["needed"] == "yes" && registration[0]["by_hand"] == true, "{answer}");
     assert!(answer["checked_at"].is_string());

@@ -10,7 +10,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::amount::amount;
 use super::client::{Payload, Vonage, parse, parse_ok};
@@ -60,11 +61,19 @@ pub struct Offer {
     pub number_type: NumberType,
     /// Monthly rent in EUR.
     pub cost: Decimal,
+    /// Price of buying it, in EUR, if Vonage says it.
+    #[serde(default, rename = "initialPrice", deserialize_with = "price_if_clear")]
+    pub initial_price: Option<Decimal>,
     /// Its features.
     pub features: Vec<Feature>,
     /// Restrictions of its features.
     #[serde(default)]
     pub limitations: Vec<Limitation>,
+}
+
+/// Reads a price that is only shown. What cannot be read must not hide the offer.
+fn price_if_clear<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>, D::Error> {
+    Value::deserialize(deserializer).map(|price| amount(&price))
 }
 
 /// A restriction of one feature of a number.
@@ -417,6 +426,19 @@ mod tests {
             r#"{{"msisdn":"447451000001","type":"mobile-lvn","cost":"1.25","features":["VOICE","SMS"],"limitations":{limitations}}}"#
         ))
         .unwrap()
+    }
+
+    #[test]
+    fn initial_price_that_is_not_clear_hides_no_offer() {
+        let price = |members: &str| {
+            let offer =
+                format!(r#"{{"msisdn":"447451000001","type":"mobile-lvn","cost":"1.25","features":[]{members}}}"#);
+            serde_json::from_str::<Offer>(&offer).unwrap().initial_price.map(|price| price.to_string())
+        };
+        assert_eq!(price(r#","initialPrice":"0.50""#).as_deref(), Some("0.50"));
+        for unclear in ["", r#","initialPrice":"""#, r#","initialPrice":null"#, r#","initialPrice":"free""#] {
+            assert_eq!(price(unclear), None, "{unclear}");
+        }
     }
 
     #[test]
