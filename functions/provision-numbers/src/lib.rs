@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::domain::call_limits::CallLimits;
+use shared::domain::card_link::{CardKey, CardLinks};
 use shared::domain::country::Country;
 use shared::domain::order::WantedDigits;
 use shared::domain::peak_usage;
@@ -63,6 +64,7 @@ pub struct ProvisionNumbers {
     /// True if numbers that fall off are rotated.
     rotates_unhealthy: bool,
     public_url: Option<String>,
+    card_key: CardKey,
     /// Region that the Voice application is to have.
     region: Option<String>,
     /// Limits of calls that belong to no conversation.
@@ -132,6 +134,7 @@ impl HttpFunction for ProvisionNumbers {
             headroom: Headroom { numbers, caps },
             rotates_unhealthy: env.rotates_unhealthy_numbers()?,
             public_url: env.public_url()?,
+            card_key: CardKey::new(&env.hash_key()?.0),
             region: env.vonage_region()?,
             limits: env.limits_without_conversation()?,
         })
@@ -271,7 +274,8 @@ impl ProvisionNumbers {
                 tracing::error!(%number, lost_numbers = 1u64, "Vonage does not list a number of the pool any more");
                 let missing = [missing];
                 self.provisioner.announce(&missing).await?;
-                let healing = self.healer.run(&missing, deadline).await?;
+                let cards = self.card_links(event);
+                let healing = self.healer.run(&missing, cards.as_ref(), deadline).await?;
                 Ok(json!({"number": E164::from(&number), "lost": is_lost, "healing": HealingView::new(&healing)}))
             }
             Err(error) => {
@@ -287,6 +291,12 @@ impl ProvisionNumbers {
         let gateway_url = event["public_url"].as_str().filter(|url| url.starts_with("http"));
         let public_url = self.public_url.as_deref().or(gateway_url)?;
         Some(PublicEndpoint { public_url, gateway_url, take_over: event["take_over"] == true })
+    }
+
+    /// Returns the links to contact cards at this deployment's address, if the address is known.
+    fn card_links(&self, event: &Value) -> Option<CardLinks> {
+        let base = self.public_endpoint(event)?.public_url.trim_end_matches('/').to_owned();
+        Some(CardLinks { base, key: self.card_key.clone() })
     }
 
     async fn keep_pool(&self, event: &Value, deadline: Option<Timestamp>) -> Result<Value, StoreError> {
@@ -319,7 +329,7 @@ impl ProvisionNumbers {
         for number in &unhealthy.rotated {
             left.extend(self.provisioner.store.pool_number(number).await?);
         }
-        let healing = self.healer.run(&left, deadline).await?;
+        let healing = self.healer.run(&left, self.card_links(event).as_ref(), deadline).await?;
         Ok(json!(UpkeepView::new(&upkeep, &healing, unhealthy)))
     }
 

@@ -140,6 +140,34 @@ async fn card_of_a_replaced_number_has_the_present_one() {
 }
 
 #[tokio::test]
+async fn text_about_a_replaced_number_has_the_link_once() {
+    let laptop = Laptop::builder().numbers("GB", 3).start().await;
+    let mut fields = cards();
+    fields["notify"] = json!(true);
+    let created = laptop.create_with(fields).await;
+    let number = text(&created, "/participants/0/dials");
+    assert_eq!(laptop.post(&format!("/numbers/{number}/rotate"), &json!({})).await.status, 200);
+    for _ in 0..2 {
+        laptop.run_schedule().await;
+    }
+    let (words, url) = (laptop.words(RIDER).await, text(&created, "/contact_card/a/url"));
+    let after = laptop.get(&path(&created)).await.body["participants"][0]["dials"].clone();
+    assert!(words.len() == 2 && words[1].contains(after.as_str().unwrap()), "{words:?}");
+    assert!(words[1].ends_with(&format!(" Save this contact: {url}")), "{words:?}");
+    assert_eq!(read(url).await, card("Your driver (Rides)", &after));
+    assert_eq!(laptop.words(DRIVER).await.len(), 1, "the driver's number is as it was");
+    // By another address, if the deployment has one.
+    let laptop = Laptop::builder().env(&[("PUBLIC_URL", "https://rides.example/")]).numbers("GB", 3).start().await;
+    let mut fields = cards();
+    fields["notify"] = json!(true);
+    let created = laptop.create_with(fields).await;
+    let number = text(&created, "/participants/0/dials");
+    laptop.post(&format!("/numbers/{number}/rotate"), &json!({})).await;
+    laptop.run_schedule().await;
+    assert!(laptop.words(RIDER).await[1].contains("https://rides.example/cards/"), "{:?}", laptop.words(RIDER).await);
+}
+
+#[tokio::test]
 async fn names_that_cannot_be_in_a_card_are_refused() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let created = laptop.create().await;

@@ -171,8 +171,8 @@ fn each_function_has_only_secrets_that_it_uses() {
             "FallbackWebhook" => &[],
             "GetConversation" => &["HASH_KEY"],
             "CreateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
-            "UpdateConversation" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
-            "KeepRecordings" | "ProvisionNumbers" => &["VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
+            "UpdateConversation" | "ProvisionNumbers" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
+            "KeepRecordings" => &["VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             "ControlCall" => &["HASH_KEY", "VONAGE_PRIVATE_KEY"],
             _ => &["VONAGE_API_SECRET"],
         };

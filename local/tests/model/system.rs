@@ -460,7 +460,7 @@ impl Process {
     async fn heal(&self) -> Result<Healing, StoreError> {
         let mut left = self.store().whole_pool().await?;
         left.retain(|number| number.left_since().is_some());
-        self.healer.run(&left, None).await
+        self.healer.run(&left, None, None).await
     }
 
     /// Records an event, as the event webhook does. The numbers of a caller with PIN may be hidden, and tell nothing.

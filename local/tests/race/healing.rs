@@ -105,7 +105,7 @@ async fn race(cause: Cause, operation: Operation) -> (Arc<Laptop>, Sandboxes, Ve
     let mut tasks: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
     for _ in 0..3 {
         let (healer, left) = (healer(&laptop, sandboxes.outbox.clone()), left.clone());
-        tasks.push(Box::pin(async move { assert_eq!(healer.run(&left, None).await.unwrap().failed, 0) }));
+        tasks.push(Box::pin(async move { assert_eq!(healer.run(&left, None, None).await.unwrap().failed, 0) }));
     }
     for (nth, conversation) in conversations.iter().enumerate() {
         tasks.push(Box::pin(perform(laptop.clone(), conversation.clone(), operation, 100 + nth)));
@@ -114,7 +114,7 @@ async fn race(cause: Cause, operation: Operation) -> (Arc<Laptop>, Sandboxes, Ve
     // What a race left is done by a later run.
     for _ in 0..2 {
         laptop.advance(2);
-        let done = healer(&laptop, sandboxes.outbox.clone()).run(&left, None).await.unwrap();
+        let done = healer(&laptop, sandboxes.outbox.clone()).run(&left, None, None).await.unwrap();
         assert_eq!((done.unhealed, done.failed), (0, 0));
     }
     (laptop, sandboxes, conversations)
@@ -178,7 +178,7 @@ async fn scan_that_ran_out_of_time_is_continued() {
     let taken = laptop.vonage_form("/number/cancel", &[("country", "GB"), ("msisdn", &number)]).await;
     assert_eq!(taken.status, 200);
     let missing = provisioner(&laptop).await.upkeep(None, &Headroom::default(), None).await.unwrap().left;
-    let run = async |deadline| healer(&laptop, sandboxes.outbox.clone()).run(&missing, deadline).await.unwrap();
+    let run = async |deadline| healer(&laptop, sandboxes.outbox.clone()).run(&missing, None, deadline).await.unwrap();
     let saved = async || laptop.store().saved_route_scan(ScanPurpose::Healing).await.unwrap();
     let soon = laptop.clock.now() + SignedDuration::from_secs(20);
     assert_eq!((run(Some(soon)).await.healed, saved().await.unwrap().numbers), (0, vec![missing[0].number.clone()]));

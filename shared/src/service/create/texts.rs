@@ -179,11 +179,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             Some(pin) => speech.clone().with_pin(pin).write(Text::InvitationWithPin),
             None => speech.write(Text::Invitation),
         };
-        let link = cards.and_then(|cards| cards.of(conversation, to.side));
-        let text = match link {
-            Some(link) => format!("{text} {}", speech.with_link(link).write(Text::ContactCard)),
-            None => text,
-        };
+        let text = with_card(text, speech, cards, conversation, to.side);
         let invitation = (conversation.id, conversation.invitation(to));
         self.texts.invite(invitation, &participant.sees, phone.number, &text).await
     }
@@ -208,6 +204,20 @@ pub(in crate::service) fn notification(
         Notification::Unknown(error.to_string())
     } else {
         Notification::Failed(error.to_string())
+    }
+}
+
+/// Adds the link to the contact card of a side to a text message, if there is one.
+pub(in crate::service) fn with_card(
+    text: String,
+    speech: Speech<'_>,
+    cards: Option<&CardLinks>,
+    conversation: &Conversation,
+    side: Side,
+) -> String {
+    match cards.and_then(|cards| cards.of(conversation, side)) {
+        Some(link) => format!("{text} {}", speech.with_link(link).write(Text::ContactCard)),
+        None => text,
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{SharedClock, whole_second};
+use crate::domain::card_link::CardLinks;
 use crate::domain::choice::NoFreeNumber;
 use crate::domain::conversation::{Conversation, Notification};
 use crate::domain::country::Country;
@@ -96,7 +97,13 @@ type Picked = (Vec<(Side, VirtualNumber)>, Vec<NoFreeNumber>);
 
 impl<T: TextSender> Healer<T> {
     /// Lists the live conversations on the `left` numbers, which are lost or rotated, and settles those that are due.
-    pub async fn run(&self, left: &[PoolNumber], deadline: Option<Timestamp>) -> Result<Healing, StoreError> {
+    /// The text messages name these `cards`.
+    pub async fn run(
+        &self,
+        left: &[PoolNumber],
+        cards: Option<&CardLinks>,
+        deadline: Option<Timestamp>,
+    ) -> Result<Healing, StoreError> {
         self.list_conversations(left, deadline).await?;
         let (mut done, mut from) = (Healing::default(), None);
         loop {
@@ -108,7 +115,7 @@ impl<T: TextSender> Healer<T> {
                     return Ok(done);
                 }
                 let id = heal.conversation;
-                match Box::pin(self.settle(heal, &mut done)).await {
+                match Box::pin(self.settle(heal, cards, &mut done)).await {
                     Ok(()) => {}
                     // The others would wait for the table too.
                     Err(error @ StoreError::NoAnswer(_)) => return Err(error),
@@ -166,7 +173,7 @@ impl<T: TextSender> Healer<T> {
 
     /// Replaces the lost and rotated numbers of a conversation, and tells both people and the backend. Its item stays if something is left
     /// to do.
-    async fn settle(&self, mut heal: Heal, done: &mut Healing) -> Result<(), StoreError> {
+    async fn settle(&self, mut heal: Heal, cards: Option<&CardLinks>, done: &mut Healing) -> Result<(), StoreError> {
         for attempt in 0..ATTEMPTS {
             let now = self.clock.now();
             let Some(mut conversation) = self.store.conversation(heal.conversation, now).await? else {
@@ -193,7 +200,7 @@ impl<T: TextSender> Healer<T> {
                     }
                 }
             }
-            return self.tell(conversation, &lost, heal, done).await;
+            return self.tell(conversation, &lost, heal, cards, done).await;
         }
         Err(StoreError::Contended("a conversation"))
     }
@@ -327,11 +334,12 @@ impl<T: TextSender> Healer<T> {
         mut conversation: Conversation,
         lost: &[Loss],
         mut heal: Heal,
+        cards: Option<&CardLinks>,
         done: &mut Healing,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         if conversation.is_active(now) {
-            self.text(&mut conversation, &heal.healed).await?;
+            self.text(&mut conversation, &heal.healed, cards).await?;
         }
         let is_rotated = |side: &Side| heal.rotated.contains(side);
         let healed = heal.healed.iter().map(|side| conversation_event(&conversation, *side, is_rotated(side), true));

@@ -1,18 +1,24 @@
 //! The text messages that tell people which number to dial from now on: one each for each change, even after a crash.
 
 use super::Healer;
+use crate::domain::card_link::CardLinks;
 use crate::domain::conversation::{Conversation, Notification};
 use crate::domain::side::Side;
 use crate::domain::words::sentence::Text;
-use crate::service::create::texts::{notification, records, speech_to_phone};
+use crate::service::create::texts::{notification, records, speech_to_phone, with_card};
 use crate::service::wanted_text;
 use crate::store::StoreError;
 use crate::vonage::texts::TextSender;
 
 impl<T: TextSender> Healer<T> {
     /// Texts the people on `sides`, unless that was done or started before. Each text message is claimed first, so that
-    /// no two runs send it. It comes from the new number.
-    pub(super) async fn text(&self, conversation: &mut Conversation, sides: &[Side]) -> Result<(), StoreError> {
+    /// no two runs send it. It comes from the new number, and has the link to the contact card of a side that has one.
+    pub(super) async fn text(
+        &self,
+        conversation: &mut Conversation,
+        sides: &[Side],
+        cards: Option<&CardLinks>,
+    ) -> Result<(), StoreError> {
         let is_pending = |notification: &Notification| *notification == Notification::Pending;
         let pending: Vec<_> = sides.iter().flat_map(|side| conversation.recipients(*side, is_pending)).collect();
         for to in pending {
@@ -20,7 +26,8 @@ impl<T: TextSender> Healer<T> {
                 continue;
             }
             let phone = conversation.phone_of(to);
-            let text = speech_to_phone(&self.words, conversation, phone).write(Text::NumberChanged);
+            let speech = speech_to_phone(&self.words, conversation, phone);
+            let text = with_card(speech.write(Text::NumberChanged), speech, cards, conversation, to.side);
             let outcome = wanted_text::invite(
                 &self.store,
                 &self.texts,
