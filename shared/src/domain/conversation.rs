@@ -372,7 +372,7 @@ pub struct Conversation {
     /// Its records at the carrier except calls: number lookups and text messages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carrier_records: Vec<CarrierRecord>,
-    /// What the carrier tells of its invitations.
+    /// The carrier's news of its invitations.
     #[serde(default, skip_serializing_if = "InvitationReceipts::is_empty")]
     pub invitation_receipts: InvitationReceipts,
 }

@@ -85,7 +85,7 @@ fn initial(product: Product) -> char {
 #[serde(transparent)]
 pub struct InvitationReceipts(BTreeSet<String>);
 
-/// What is known of an invitation that was sent.
+/// The state of an invitation that was sent, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery<'a> {
     /// The carrier has it.
