@@ -149,11 +149,3 @@ impl TextRelay {
         sent.map_err(RelayError::Carrier)
     }
 }
-
-/// Returns words with the name of who writes them: all people have the same sender on a channel.
-pub(super) fn named(words: &str, relay: &Relay, conversation: &Conversation) -> String {
-    match &conversation.participant(relay.from).label {
-        Some(label) => format!("{}: {words}", label.as_str()),
-        None => format!("+{}: {words}", relay.present_as),
-    }
-}

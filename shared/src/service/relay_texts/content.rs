@@ -1,6 +1,5 @@
 //! The content of a text as it is passed on: the words after masking, and the files if they can be carried.
 
-use super::chats::named;
 use super::{RelayError, Relayed, TextRelay, written};
 use crate::domain::channel::Channel;
 use crate::domain::conversation::Conversation;
@@ -85,5 +84,13 @@ impl TextRelay {
         }
         let mask = self.store.pool_number(&relay.present_as).await?;
         Ok(mask.is_some_and(|mask| mask.features.contains(&Feature::Mms)))
+    }
+}
+
+/// Returns words with the name of who writes them: all people have the same sender on a channel.
+fn named(words: &str, relay: &Relay, conversation: &Conversation) -> String {
+    match &conversation.participant(relay.from).label {
+        Some(label) => format!("{}: {words}", label.as_str()),
+        None => format!("+{}: {words}", relay.present_as),
     }
 }
