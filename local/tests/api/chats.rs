@@ -23,6 +23,8 @@ async fn started() -> (Laptop, Value) {
 async fn chat(laptop: &Laptop, from: &str, words: &str, fields: Value) -> Value {
     let mut message = json!({"from": from, "to": WHATSAPP, "channel": "whatsapp", "text": words});
     message.as_object_mut().unwrap().extend(fields.as_object().cloned().unwrap_or_default());
+    // Texts of one millisecond are in no order.
+    laptop.advance(1);
     let sent = laptop.text(message).await;
     assert_eq!(sent[0]["deliveries"], json!([200]), "{sent:?}");
     sent[0].clone()
