@@ -37,7 +37,7 @@ impl Store {
     /// Notes that a phone has written in a chat. The latest message counts, in whatever order they come.
     pub async fn note_chat(&self, phone: &RealNumber, chat: Chat) -> Result<(), StoreError> {
         let put = Write::put(Key::Chat(&phone.canonical()).with(&chat, Some(chat.ends_at()))?)
-            .when("attribute_not_exists(pk) OR wrote_at < :at")
+            .when("attribute_not_exists(pk) OR wrote_at <= :at")
             .bind(":at", item::seconds(chat.wrote_at));
         self.put(put).await.map(drop)
     }
