@@ -12,6 +12,7 @@ use shared::domain::side::Side;
 use crate::attempts::Hunt;
 use crate::connection::Moment;
 use crate::coverage::Coverage;
+use crate::database::{JOURNAL, TABLE};
 use crate::decisions::MetCall;
 use crate::expectations::Execution;
 use crate::hang_up::Unsettled;
@@ -82,8 +83,8 @@ impl Case {
     pub async fn run(scenario: &Scenario, steps: &[Step]) -> Result<Coverage, Failure> {
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         let system = System::start(scenario, start).await;
-        let mut reader = Reader::default();
-        let table = reader.read(&system.database, start).await;
+        let (mut reader, mut table) = (Reader::default(), Table::default());
+        reader.update(&mut table, &system.database, start).await;
         let mut case = Self {
             model: Model::new(start, scenario, table.numbers.clone()),
             system,
@@ -123,6 +124,7 @@ impl Case {
             }
         }
         case.system.database.check();
+        case.check_table().await;
         if let Some(snapshot) = snapshot
             && let Err(problem) = case.check_restored(snapshot).await
         {
@@ -130,6 +132,14 @@ impl Case {
             return Err(Failure { steps: steps.len(), report: format!("{}{restored}\n  {problem}", case.trace) });
         }
         Ok(case.coverage)
+    }
+
+    /// Fails if the table that was brought up to date after each step is not what its items say.
+    async fn check_table(&mut self) {
+        let database = &self.system.database;
+        self.reader.update(&mut self.table, database, self.model.now).await;
+        let items = [database.items(TABLE).await, database.items(JOURNAL).await].concat();
+        assert!(Table::of_all(&items) == self.table, "the table differs from its items");
     }
 
     pub async fn step(&mut self, step: &Step) -> Verdict {
@@ -260,7 +270,7 @@ impl Case {
 
     async fn sweep(&mut self, some: u64) -> Verdict {
         let deleted = self.table.sweep(&self.system.database, self.model.now, some).await;
-        self.table = self.reader.read(&self.system.database, self.model.now).await;
+        self.reader.update(&mut self.table, &self.system.database, self.model.now).await;
         let what = if deleted.is_empty() { "nothing" } else { "something" };
         self.coverage.count("sweep", what);
         let _ = write!(self.trace, " => {} items", deleted.len());

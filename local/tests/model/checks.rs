@@ -91,7 +91,7 @@ fn check_conversations(model: &Model, table: &Table) -> Verdict {
     same("conversation", &expected, &table.conversations.iter().map(|(id, found)| (*id, found)).collect())?;
     let erased: BTreeMap<_, _> = model.erased.keys().map(|id| (*id, ())).collect();
     same("erased conversation", &erased, &table.erased.iter().map(|id| (*id, ())).collect())?;
-    let left = table.texts.iter().find(|id| model.erased.contains_key(*id));
+    let left = table.texts.iter().find(|(id, _)| model.erased.contains_key(id));
     ensure(left.is_none(), || format!("texts of the erased {left:?} are stored"))?;
     let missing = model.redactions.iter().find(|id| !table.redactions.contains(*id));
     ensure(missing.is_none(), || format!("no redaction of carrier record {missing:?} is stored"))

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use dynoxide::errors::DynoxideError;
-use dynoxide::types::Item;
+use dynoxide::types::{AttributeValue, Item};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -26,6 +26,7 @@ pub enum Database {
         /// The access key.
         account: String,
         http: reqwest::Client,
+        known: Arc<Mutex<Known>>,
     },
 }
 
@@ -38,12 +39,34 @@ pub struct Embedded {
 }
 
 /// Table, partition key and sort key of an item.
-type ItemKey = [String; 3];
+pub type ItemKey = [String; 3];
 
+/// The items of all tables when they were last read.
 #[derive(Default)]
-struct Known {
+pub struct Known {
     items: BTreeMap<ItemKey, Item>,
+    /// Keys that were written since.
     written: BTreeSet<ItemKey>,
+    /// Keys whose items nobody has taken as changes yet.
+    changed: BTreeSet<ItemKey>,
+}
+
+impl Known {
+    /// Notes the present state of an item.
+    fn note(&mut self, key: ItemKey, item: Option<Item>) {
+        if self.items.get(&key) != item.as_ref() {
+            self.changed.insert(key.clone());
+            match item {
+                Some(item) => drop(self.items.insert(key, item)),
+                None => drop(self.items.remove(&key)),
+            }
+        }
+    }
+
+    fn take_changes(&mut self) -> Vec<(ItemKey, Option<Item>)> {
+        let changed = std::mem::take(&mut self.changed).into_iter();
+        changed.map(|key| (key.clone(), self.items.get(&key).cloned())).collect()
+    }
 }
 
 impl Embedded {
@@ -64,17 +87,21 @@ impl Embedded {
         self.known.lock().unwrap().written.extend(writes.into_iter().map(key));
     }
 
-    fn items(&self, table: &str) -> Vec<Item> {
-        let known = &mut *self.known.lock().unwrap();
+    /// Reads the items again that were written.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        let mut known = self.known.lock().unwrap();
         for key in std::mem::take(&mut known.written) {
             let [table, pk, sk] = &key;
             let request =
                 json!({"TableName": table, "ConsistentRead": true, "Key": {"pk": {"S": pk}, "sk": {"S": sk}}});
-            match self.database.get_item(serde_json::from_value(request).unwrap()).unwrap().item {
-                Some(item) => drop(known.items.insert(key, item)),
-                None => drop(known.items.remove(&key)),
-            }
+            let item = self.database.get_item(serde_json::from_value(request).unwrap()).unwrap().item;
+            known.note(key, item);
         }
+        known
+    }
+
+    fn items(&self, table: &str) -> Vec<Item> {
+        let known = self.known();
         let of_table = known.items.iter().filter(|([of, ..], _)| of == table);
         of_table.map(|(_, item)| item.clone()).collect()
     }
@@ -100,7 +127,7 @@ impl Database {
     pub fn start() -> Self {
         let account = format!("test{}x{}", std::process::id(), CASES.fetch_add(1, Ordering::Relaxed));
         match std::env::var("MASKLINE_TEST_DYNAMODB_URL") {
-            Ok(url) => Self::Local { url, account, http: local::loopback_client() },
+            Ok(url) => Self::Local { url, account, http: local::loopback_client(), known: Arc::default() },
             Err(_) => {
                 let (database, known) = (dynoxide::Database::memory().unwrap(), Arc::default());
                 Self::Embedded(Embedded { database, known })
@@ -123,6 +150,25 @@ impl Database {
                 None => return items,
             }
         }
+    }
+
+    /// Returns the items of the table and of the journal that were written or deleted since this was last asked, each as it is
+    /// now.
+    pub async fn take_changes(&self) -> Vec<(ItemKey, Option<Item>)> {
+        let known = match self {
+            Self::Embedded(embedded) => return embedded.known().take_changes(),
+            Self::Local { known, .. } => known,
+        };
+        let mut found = BTreeMap::new();
+        for table in [TABLE, JOURNAL] {
+            let keyed = |item: Item| ([table.to_owned(), text(&item, "pk"), text(&item, "sk")], item);
+            found.extend(self.items(table).await.into_iter().map(keyed));
+        }
+        let mut known = known.lock().unwrap();
+        let gone: Vec<ItemKey> = known.items.keys().filter(|key| !found.contains_key(*key)).cloned().collect();
+        gone.into_iter().for_each(|key| known.note(key, None));
+        found.into_iter().for_each(|(key, item)| known.note(key, Some(item)));
+        known.take_changes()
     }
 
     /// Fails if what is known of the tables differs from them.
@@ -164,7 +210,7 @@ impl Database {
                     Err(error) => Answer { status: error.status_code(), body: error.to_json() },
                 };
             }
-            Self::Local { url, account, http } => (url, account, http),
+            Self::Local { url, account, http, .. } => (url, account, http),
         };
         let scope = format!("{account}/20260101/us-east-1/dynamodb/aws4_request");
         let unverified = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
@@ -191,6 +237,14 @@ fn carry_out(database: &dynoxide::Database, operation: &str, body: &[u8]) -> Res
         "UpdateTimeToLive" => write(&database.update_time_to_live(read(body))?),
         _ => panic!("the product never sent {operation} before"),
     })
+}
+
+/// Returns an attribute of a key.
+pub fn text(item: &Item, name: &str) -> String {
+    match &item[name] {
+        AttributeValue::S(text) => text.clone(),
+        other => panic!("key attribute {name} is not a string: {other:?}"),
+    }
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> T {

@@ -92,7 +92,9 @@ struct Explanation {
 impl Case {
     /// Checks operations that ran at the same time.
     pub async fn verify(&mut self, executions: Vec<Execution>) -> Verdict {
-        let table = self.reader.read(&self.system.database, self.model.now).await;
+        let mut table = std::mem::take(&mut self.table);
+        let counted_before = table.health;
+        self.reader.update(&mut table, &self.system.database, self.model.now).await;
         let undisturbed = executions.len() == 1 && executions[0].outcome.is_some();
         for outcome in executions.iter().filter_map(|execution| execution.outcome.as_ref()) {
             let _ = write!(self.trace, "\n         => {outcome}");
@@ -155,7 +157,7 @@ impl Case {
         }) {
             self.check_pool_as_read().await?;
         }
-        self.check_health(&events_of_legs, &table)?;
+        self.check_health(&events_of_legs, counted_before, &table)?;
         self.record_created(&before, &executions, &table);
         self.note_attempts(&executions);
         self.note_typed(&executions);
@@ -169,12 +171,12 @@ impl Case {
     }
 
     /// Checks that each leg to a called phone counts once for the health of a number.
-    fn check_health(&mut self, events: &[CallEvent], table: &Table) -> Verdict {
+    fn check_health(&mut self, events: &[CallEvent], counted_before: u64, table: &Table) -> Verdict {
         let ends = |event: &&CallEvent| event.status.ends() && event.direction == Direction::Outbound;
         let ends: BTreeSet<String> = events.iter().filter(ends).map(|event| event.event().uuid).collect();
         let new: BTreeSet<String> = ends.difference(&self.ended).cloned().collect();
-        let counted = table.health.saturating_sub(self.table.health);
-        ensure(table.health >= self.table.health && counted <= new.len() as u64, || {
+        let counted = table.health.saturating_sub(counted_before);
+        ensure(table.health >= counted_before && counted <= new.len() as u64, || {
             format!("{counted} calls were counted for the health of numbers, but only {new:?} ended")
         })?;
         if counted > 0 {

@@ -17,7 +17,7 @@ use crate::database::TABLE;
 use crate::model::{RouteKey, Verdict, ensure};
 use crate::phones::{dialling_keys, keys_of, moves};
 use crate::scenario::canonical;
-use crate::table::{Reader, Table};
+use crate::table::Table;
 
 /// The name of the restored table.
 pub const RESTORED: &str = "restored";
@@ -31,7 +31,7 @@ pub struct Snapshot {
 impl Case {
     pub async fn snapshot(&self) -> Snapshot {
         let items = self.system.database.items(TABLE).await;
-        let table = Reader::default().read_items(items.clone(), self.model.now);
+        let table = Table::of_all(&items);
         Snapshot { items, table }
     }
 
@@ -40,7 +40,7 @@ impl Case {
         let (store, done) = self.system.restore(&snapshot.items).await;
         ensure(done.failed.is_empty() && done.unreadable == 0 && done.is_pool_compared, || format!("{done:?}"))?;
         let items = self.system.database.items(RESTORED).await;
-        let restored = Reader::default().read_items(items, self.model.now);
+        let restored = Table::of_all(&items);
         self.check_erased_ones(&store).await?;
         self.check_live_ones(&snapshot.table, &restored)?;
         self.check_kept_keys(&restored, &done)?;

@@ -23,7 +23,7 @@ use shared::domain::tenant::Owner;
 use shared::domain::usage::{CallsByDay, Counted, Usage};
 use shared::store::{Line, PartState, PinCall, PlacedCall, RecordedChange};
 
-use crate::database::{Database, JOURNAL, TABLE};
+use crate::database::{Database, text};
 use crate::legs::{STATUSES, StoredLeg};
 use crate::missed_calls::Telling;
 use crate::pins::{KnownCall, TriesKey};
@@ -33,7 +33,7 @@ use crate::safety::PressedKeys;
 use crate::scenario::number;
 
 /// The content of the table at one moment.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Table {
     pub conversations: BTreeMap<ConversationId, Conversation>,
     pub routes: BTreeMap<(RealNumber, VirtualNumber), KeyOwner>,
@@ -96,8 +96,8 @@ pub struct Table {
     pub usage: BTreeMap<ConversationId, Usage>,
     /// Their calls by day.
     pub days: BTreeMap<ConversationId, CallsByDay>,
-    /// The conversations that have texts.
-    pub texts: BTreeSet<ConversationId>,
+    /// The texts of conversations.
+    pub texts: BTreeSet<(ConversationId, String)>,
     /// The conversations whose erasure is not settled.
     pub erasures: BTreeSet<ConversationId>,
     /// The last change of each conversation, in the journal.
@@ -121,11 +121,11 @@ pub struct RecordedKeys {
 /// shortest quarantine, because a conversation ends at the beginning of a second.
 const OUT_OF_DATE: SignedDuration = SignedDuration::from_secs(59);
 
-/// Reads the table. It keeps the items of the last dump with their parsed form, because few items change in one step,
-/// and the states before recent changes.
+/// Reads the table. It keeps the items of the last read with what each means, because few items change in one step, and the
+/// states before recent changes.
 #[derive(Default)]
 pub struct Reader {
-    seen: HashMap<(String, String), (Item, Value)>,
+    seen: HashMap<(String, String), (Item, Table)>,
     changes: Vec<Change>,
 }
 
@@ -136,35 +136,22 @@ struct Change {
 }
 
 impl Reader {
-    /// Dumps the table and the journal at `now`.
-    pub async fn read(&mut self, database: &Database, now: Timestamp) -> Table {
-        let items = [database.items(TABLE).await, database.items(JOURNAL).await].concat();
-        self.read_items(items, now)
-    }
-
-    /// Returns the table that consists of these items.
-    pub fn read_items(&mut self, items: Vec<Item>, now: Timestamp) -> Table {
-        let mut table = Table::default();
-        let mut gone = std::mem::take(&mut self.seen);
+    /// Brings `table` up to the state of the table and the journal at `now`.
+    pub async fn update(&mut self, table: &mut Table, database: &Database, now: Timestamp) {
         self.changes.retain(|change| now < change.at + OUT_OF_DATE);
-        for item in items {
-            let key = key(&item);
-            let seen = gone.remove(&key);
-            let (item, value) = match seen {
-                Some(seen) if seen.0 == item => seen,
-                changed => {
-                    let before = changed.map(|(before, _)| before);
-                    self.changes.push(Change { at: now, key: key.clone(), before });
-                    let value = plain(&AttributeValue::M(item.clone()));
-                    (item, value)
-                }
-            };
-            table.add(&key, &value);
-            self.seen.insert(key, (item, value));
+        for ([_, pk, sk], item) in database.take_changes().await {
+            let key = (pk, sk);
+            let before = self.seen.remove(&key).map(|(item, part)| {
+                table.remove_all(&part);
+                item
+            });
+            self.changes.push(Change { at: now, key: key.clone(), before });
+            if let Some(item) = item {
+                let part = Table::of(&item);
+                table.add_all(&part);
+                self.seen.insert(key, (item, part));
+            }
         }
-        let gone = gone.into_iter().map(|(key, (item, _))| Change { at: now, key, before: Some(item) });
-        self.changes.extend(gone);
-        table
     }
 
     /// The items that an eventually consistent read of a route may return at `now`, each with its meaning.
@@ -182,8 +169,75 @@ impl Reader {
     }
 }
 
+/// Does the same with each collection of two tables.
+macro_rules! for_each_collection {
+    ($table:expr, $part:expr, $do:ident) => {
+        for_each_collection!($table, $part, $do: conversations routes lines participations erased redactions requests numbers
+            own_numbers parts part_states counts work orders peak_usage losses rotations heals told pins pin_tries pin_calls
+            placed_calls recordings recording_work links legs usage days texts erasures changes keys ttl)
+    };
+    ($table:expr, $part:expr, $do:ident: $($name:ident)*) => {
+        $($table.$name.$do(&$part.$name);)*
+    };
+}
+
+/// A map or a set.
+trait Collection {
+    fn add_all(&mut self, part: &Self);
+    fn remove_all(&mut self, part: &Self);
+}
+
+impl<K: Ord + Clone, V: Clone> Collection for BTreeMap<K, V> {
+    fn add_all(&mut self, part: &Self) {
+        self.extend(part.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+
+    fn remove_all(&mut self, part: &Self) {
+        part.keys().for_each(|key| drop(self.remove(key)));
+    }
+}
+
+impl<K: Ord + Clone> Collection for BTreeSet<K> {
+    fn add_all(&mut self, part: &Self) {
+        self.extend(part.iter().cloned());
+    }
+
+    fn remove_all(&mut self, part: &Self) {
+        self.retain(|key| !part.contains(key));
+    }
+}
+
 impl Table {
-    fn add(&mut self, key: &(String, String), item: &Value) {
+    /// Returns the table that has these items only.
+    pub fn of_all(items: &[Item]) -> Self {
+        let mut table = Self::default();
+        items.iter().for_each(|item| table.add_all(&Self::of(item)));
+        table
+    }
+
+    fn of(item: &Item) -> Self {
+        let mut table = Self::default();
+        table.add_item(&(text(item, "pk"), text(item, "sk")), &plain(&AttributeValue::M(item.clone())));
+        table
+    }
+
+    fn add_all(&mut self, part: &Self) {
+        for_each_collection!(self, part, add_all);
+        self.health += part.health;
+        self.running_number_erasures += part.running_number_erasures;
+        self.retention = part.retention.or(self.retention);
+        self.monthly_cost = part.monthly_cost.clone().or(self.monthly_cost.take());
+    }
+
+    fn remove_all(&mut self, part: &Self) {
+        for_each_collection!(self, part, remove_all);
+        self.health -= part.health;
+        self.running_number_erasures -= part.running_number_erasures;
+        self.retention = self.retention.filter(|_| part.retention.is_none());
+        self.monthly_cost = self.monthly_cost.take().filter(|_| part.monthly_cost.is_none());
+    }
+
+    fn add_item(&mut self, key: &(String, String), item: &Value) {
         let time = |name: &str| item[name].as_i64().map(|second| Timestamp::from_second(second).unwrap());
         let (pk, sk) = (key.0.as_str(), key.1.as_str());
         if let Some(ttl) = time("ttl").filter(|_| !["KEYS", "CHANGE", "OPT-OUT"].contains(&sk)) {
@@ -314,7 +368,7 @@ impl Table {
             ("TEXTS", None, _) => {
                 let id = of.try_into().unwrap();
                 assert!(item["refused"].is_null() || item["parts"].as_array().is_none_or(Vec::is_empty), "{item}");
-                self.texts.insert(id);
+                self.texts.insert((id, sk.to_owned()));
             }
             ("TEXT" | "EXPLAINED" | "OPT-OUT", None, _) => {}
             ("CALLER", None, _) if sk.starts_with("DECLINES#") => {}
@@ -376,14 +430,6 @@ fn part_name(written: &str) -> PartName {
     let [country, calling_code, index] = words[..] else { panic!("not the name of a part: {written}") };
     let (country, calling_code) = (crate::scenario::country(country), calling_code.to_owned());
     PartName { owner: Owner::Deployment, country, calling_code, index: index.parse().unwrap() }
-}
-
-fn key(item: &Item) -> (String, String) {
-    let [pk, sk] = ["pk", "sk"].map(|name| match &item[name] {
-        AttributeValue::S(text) => text.clone(),
-        other => panic!("key attribute {name} is not a string: {other:?}"),
-    });
-    (pk, sk)
 }
 
 /// Converts an item to the JSON that its type parses.

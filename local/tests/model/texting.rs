@@ -199,7 +199,7 @@ impl Case {
         let sent_in = conversation.filter(|_| relayed == Relayed::Sent);
         if sent_in.is_some_and(|id| self.model.slide_after(id, written.at)) {
             self.coverage.count("sliding end", "moved by a text");
-            self.table = self.reader.read(&self.system.database, self.model.now).await;
+            self.reader.update(&mut self.table, &self.system.database, self.model.now).await;
             self.model.accept_holds(&self.table, true)?;
             self.check()?;
         }
@@ -351,7 +351,7 @@ impl Case {
         if let Some(found) = self.model.conversations.get_mut(&conversation) {
             found.expected.invitation_receipts = stored.invitation_receipts;
         }
-        self.table = self.reader.read(&self.system.database, self.model.now).await;
+        self.reader.update(&mut self.table, &self.system.database, self.model.now).await;
         self.check()
     }
 

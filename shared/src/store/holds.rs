@@ -24,7 +24,7 @@ use crate::retry;
 const ATTEMPTS: u32 = 8;
 
 /// The number under which somebody only receives. Conversations that find it here read nothing else about that phone.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// The number.
     pub number: VirtualNumber,
