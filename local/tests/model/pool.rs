@@ -122,7 +122,7 @@ impl Model {
         use NumberState::{Draining, Linking, Lost, Ready, Renting};
         let compared = matches!(operation, Operation::Upkeep);
         let away = self.away.contains(&before.number);
-        let is_order = matches!(operation, Operation::Place(..) | Operation::Orders);
+        let is_order = matches!(operation, Operation::Rent(..) | Operation::Place(..) | Operation::Orders);
         let takes_back = is_order && before.rotating_since.is_none() && before.missing_since.is_none();
         let grows = match before.state {
             Renting => matches!(now.state, Renting | Linking | Ready),
