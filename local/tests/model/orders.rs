@@ -33,6 +33,12 @@ impl Model {
         open.map(|(country, (_, count))| count.saturating_sub(self.towards_order(*country))).sum()
     }
 
+    /// True if a run may give a draining number of the country back at this moment. An order buys nothing in its place yet.
+    pub fn waits_for_draining(&self, country: Country, table: &Table) -> bool {
+        let of_country = |number: &&PoolNumber| number.country == country && number.state == NumberState::Draining;
+        table.numbers.values().filter(of_country).any(|number| self.now < number.leased_until)
+    }
+
     /// Takes over the open orders after `operation`. `undisturbed`: nothing else ran, and no process crashed.
     pub fn accept_orders(&mut self, operation: &Operation, undisturbed: bool, table: &Table) -> Verdict {
         let asked = |country: Country| match operation {
@@ -62,8 +68,8 @@ impl Model {
                 ensure(is.is_some() == (ready < ordered), || {
                     format!("the order for {ordered} numbers of {country} is {is:?}, and {ready} are ready")
                 })?;
-                let bought = have >= ordered || matches!(operation, Operation::Place(..));
-                ensure(bought, || format!("{have} of {ordered} numbers of {country} were bought"))?;
+                let waits = matches!(operation, Operation::Place(..)) || self.waits_for_draining(country, table);
+                ensure(have >= ordered || waits, || format!("{have} of {ordered} numbers of {country} were bought"))?;
             }
         }
         self.orders = after;

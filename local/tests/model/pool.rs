@@ -101,7 +101,8 @@ impl Model {
         if let Operation::Rent(kind, count) = operation {
             let of_country = |number: &&PoolNumber| number.country == kind.country() && number.state.counts();
             let have = table.numbers.values().filter(of_country).count();
-            ensure(have == *count, || format!("{count} numbers were ordered, but there are {have}"))?;
+            let waits = have < *count && self.waits_for_draining(kind.country(), table);
+            ensure(have == *count || waits, || format!("{count} numbers were ordered, but there are {have}"))?;
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ const MOST_SEARCHED: usize = 20;
 
 /// The owner of the route key that a text is for.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one is made for each text, and taken apart at once")]
 pub(super) enum Addressed {
     /// It is this one, or nobody.
     To(Option<KeyOwner>),
