@@ -5,10 +5,11 @@ use std::fmt;
 use jiff::Timestamp;
 use shared::domain::choice::NoFreeNumber;
 use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::shortfall::ShortfallReason;
 use shared::domain::side::Side;
 use shared::service::create::{Created, CreationError};
 use shared::service::demand::Renting;
-use shared::service::provision::{Drained, Rotated};
+use shared::service::provision::{Drained, Provisioned, Rotated};
 use shared::service::retention::Retired;
 use shared::service::update::UpdateError;
 use shared::service::verify_number::ParticipantNumberError;
@@ -93,9 +94,9 @@ impl Answer {
             Outcome::Drain(Ok(Drained::SetAside)) | Outcome::Rotate(Ok(Rotated::SetAside)) => {
                 Self::Failed("a standing mask that nobody has set".to_owned())
             }
-            Outcome::Rent(Ok(done)) if !done.shortfalls.is_empty() => Self::Failed(format!("{:?}", done.shortfalls)),
+            Outcome::Rent(Ok(done)) if falls_short(done) => Self::Failed(format!("{:?}", done.shortfalls)),
             Outcome::Upkeep(Ok(done)) if !done.shortfalls.is_empty() => Self::Failed(format!("{:?}", done.shortfalls)),
-            Outcome::Orders(Ok(done)) if done.iter().any(|(_, done)| !done.shortfalls.is_empty()) => {
+            Outcome::Orders(Ok(done)) if done.iter().any(|(_, done)| falls_short(done)) => {
                 Self::Failed(format!("{done:?}"))
             }
             Outcome::Heal(Ok(done)) if done.failed > 0 => Self::Failed(format!("{done:?}")),
@@ -255,4 +256,9 @@ impl fmt::Display for Outcome {
             (answer, _) => write!(f, "{answer:?}"),
         }
     }
+}
+
+/// True if an order has failed. One without a deadline runs out of time only while another run may give a draining number back.
+fn falls_short(done: &Provisioned) -> bool {
+    done.shortfalls.iter().any(|shortfall| shortfall.reason != ShortfallReason::OutOfTime)
 }
