@@ -45,7 +45,7 @@ impl Call {
     /// Plays something to a person for so many seconds. A key ends it if `barge_in`.
     pub(super) async fn hear(&mut self, side: Side, seconds: f64, barge_in: bool) -> Result<(), Left> {
         let until = self.by_hand_until(seconds);
-        while !(barge_in && !self.line(side).typed.is_empty()) && self.obey_by_hand(side, until).await? {}
+        while (!barge_in || self.line(side).typed.is_empty()) && self.obey_by_hand(side, until).await? {}
         Ok(())
     }
 
