@@ -119,7 +119,7 @@ impl Problem {
         self
     }
 
-    /// Sets the number of seconds after which the client may retry; [`MOST_RETRY_SECONDS`] if there are more.
+    /// Sets the number of seconds after which the client may retry, 60 at most.
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds.min(MOST_RETRY_SECONDS));
         self

@@ -25,7 +25,7 @@ pub struct Plan {
     pub taken_back: Vec<VirtualNumber>,
     /// Number of numbers that would be rented.
     pub rented: usize,
-    /// The monthly rents of the offers for them, those of the first [`MOST_OFFERS`] at most.
+    /// The monthly rents of the offers for them, those of the first 100 at most.
     pub costs: Vec<Decimal>,
     /// The reason for which these are fewer than are missing.
     pub shortfall: Option<Shortfall>,
