@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use shared::config::Environment;
 use shared::domain::language::Language;
 use shared::domain::words::check::usual_parts;
-use shared::domain::words::own::{NotWords, OwnWords};
+use shared::domain::words::file::{NotWords, WordsFile};
+use shared::domain::words::own::OwnWords;
 use shared::domain::words::sentence::Text;
 use shared::domain::words::voice;
 
@@ -23,34 +24,46 @@ const SPOKEN: &str = "ar ca-ES cmn-CN cmn-TW cs-CZ cy-GB da-DK de-DE el-GR en-AU
 pub fn check(file: &Path, environment: &Environment) -> Result<String, String> {
     let name = file.display();
     let json = std::fs::read(file).map_err(|error| format!("{name}: {error}"))?;
-    let own = OwnWords::read(&json, environment.optional("BRAND").is_some()).map_err(|error| match error {
+    let file = WordsFile::read(&json, environment.optional("BRAND").is_some()).map_err(|error| match error {
         NotWords::Faults(faults) => {
             faults.iter().map(|fault| format!("{name}: {fault}")).collect::<Vec<_>>().join("\n")
         }
         NotWords::NotJson(_) => format!("{name}: {error}"),
     })?;
     let mut report = String::new();
+    describe(&file.own, "", &mut report);
+    for (tenant, words) in &file.tenants {
+        let brand = words.brand.as_ref().map(|brand| format!(", brand {}", brand.as_str())).unwrap_or_default();
+        let language =
+            words.default_language.as_ref().map(|language| format!(", default language {}", language.as_str()));
+        let _ = writeln!(report, "tenant {tenant}{brand}{}", language.unwrap_or_default());
+        describe(&words.own, "  ", &mut report);
+    }
+    Ok(report)
+}
+
+/// Adds what is in the words of one, with that of the deployment for a tenant, on lines with this indentation.
+fn describe(own: &OwnWords, indent: &str, report: &mut String) {
     for (tag, entries) in own.languages() {
-        let _ = writeln!(report, "{tag}: {}", contents(entries));
+        let _ = writeln!(report, "{indent}{tag}: {}", contents(entries));
         for text in Text::ALL {
             if let Some(sentence) = entries.get(text.key()).and_then(Value::as_str) {
-                let _ = writeln!(report, "  {}: {}", text.key(), counted(usual_parts(sentence), "part"));
+                let _ = writeln!(report, "{indent}  {}: {}", text.key(), counted(usual_parts(sentence), "part"));
             }
         }
         let missing = Language::try_from(tag).map(|language| own.missing(&language)).unwrap_or_default();
         if !missing.is_empty() {
-            let _ = writeln!(report, "  in another language, because it lacks them: {}", missing.join(", "));
+            let _ = writeln!(report, "{indent}  in another language, because it lacks them: {}", missing.join(", "));
         }
         let voices =
             entries.iter().filter(|(key, _)| voice::is_key(key)).filter_map(|(_, own)| own["language"].as_str());
         for code in voices.filter(|code| !SPOKEN.split(' ').any(|spoken| spoken == *code)) {
             let _ = writeln!(
                 report,
-                "  {code} is not in Vonage's description of its API: let it speak before you deploy it"
+                "{indent}  {code} is not in Vonage's description of its API: let it speak before you deploy it"
             );
         }
     }
-    Ok(report)
 }
 
 fn contents(entries: &Map<String, Value>) -> String {

@@ -384,6 +384,7 @@ impl Table {
                     since: route.since,
                     history: route.history.clone(),
                     looked_up: route.looked_up,
+                    names: route.names.clone(),
                     overlap_until: route.overlap_until,
                     left_seconds: self.left_seconds(conversation, side, route),
                     ..Route::of_phone(conversation, phone)
@@ -526,6 +527,11 @@ impl Table {
     /// Checks that nothing crosses from one owner to another: a conversation has numbers of its owner only, and is listed as its owner's.
     fn check_owners(&self) {
         let owners: BTreeMap<_, _> = self.pool.iter().map(|number| (&number.number, number.owner)).collect();
+        for number in &self.pool {
+            let settings = self.settings.get(number.number.as_str());
+            let owner = settings.map(|settings| settings.owner).unwrap_or_default();
+            assert_eq!(owner, number.owner, "strangers hear whoever has {}", number.number);
+        }
         for conversation in self.conversations.iter().chain(&self.erasing) {
             for number in conversation.participants.iter().flat_map(|participant| participant.all_seen()) {
                 let owner = owners.get(number).copied().unwrap_or(conversation.owner);

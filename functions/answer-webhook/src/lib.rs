@@ -101,10 +101,10 @@ impl AnswerWebhook {
 
     /// Returns the NCCO of a call about which the table says this.
     fn answer_to(&self, call: &Call, decided: Decided, log: &mut RequestLog) -> Ncco {
-        let Decided { decision, addressee, settings } = decided;
+        let Decided { decision, addressee, settings, speaker } = decided;
         let (settings, dialled) = (settings.as_ref(), call.dialled.as_ref());
         let addressee = addressee.or_else(|| settings?.addressee());
-        let speech = self.words.speech_of_call(&call.caller, addressee.as_ref());
+        let speech = self.words.of(speaker).speech_of_call(&call.caller, addressee.as_ref());
         let speech = speech.with_own(settings.and_then(|settings| settings.words.as_ref()));
         let decision = NumberSettings::or_standing(settings, decision, &call.caller, dialled, call.at);
         let question = self.question(call, &decision, &speech);

@@ -240,11 +240,11 @@ impl HttpFunction for CreateConversation {
             return Err(Problem::invalid(field, detail));
         }
         if let Some(words) = &new.late.words {
-            http::check_voices("late_words", words, &self.creator.words)?;
+            http::check_voices("late_words", words, self.creator.words.of(new.owner))?;
         }
         http::check_decision(new.decision.as_ref(), self.decision_urls.as_ref())?;
         if let Some(cards) = new.contact_card.take() {
-            new.contact_card = Some(cards.or_brand(self.creator.words.brand()));
+            new.contact_card = Some(cards.or_brand(self.creator.words.of(new.owner).brand()));
             new.invitations.card_links.clone_from(&links);
         }
         new.usual_limits = self.usage_limits;

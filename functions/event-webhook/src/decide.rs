@@ -49,7 +49,7 @@ impl EventWebhook {
         let Some(call) = event.strangers_call() else { return Ok(None) };
         log.conversation = call.conversation;
         let fate = self.decisions.decide_about_stranger(&call, event.call().as_deref()).await?;
-        let speech = self.words.speech(Some(&call.language));
+        let speech = self.words_of_number(Some(&call.dialled)).await?.speech(Some(&call.language));
         let (outcome, say, rest) = match fate {
             StrangersFate::Continues => return Ok(None),
             StrangersFate::Refused(None) => ("decided to refuse", None, vec![call_steps::unavailable(&speech)]),

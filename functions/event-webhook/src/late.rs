@@ -17,8 +17,8 @@ impl EventWebhook {
     pub(crate) async fn late(&self, asked: &Asked<'_>, log: &mut RequestLog) -> Result<Ncco, Problem> {
         let Asked { request, id, step, event, .. } = asked;
         let (caller, dialled) = (event.caller(), event.dialled());
-        let (fate, language) = self.steps.late_key(*id, step.callee, event.digits(), &caller).await?;
-        let speech = self.words.speech(language.as_ref());
+        let (fate, addressee) = self.steps.late_key(*id, step.callee, event.digits(), &caller).await?;
+        let speech = self.words.speech_to(&addressee);
         Ok(match fate {
             Late::Agreed(decision) => {
                 log.outcome = "lost property agreed";

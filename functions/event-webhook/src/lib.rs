@@ -241,6 +241,15 @@ impl EventWebhook {
         Ok((NumberSettings::or_support(own, support, decision, caller, dialled), settings))
     }
 
+    /// Returns the words of whoever has a number, for a caller who is nobody's participant. One read more, if a tenant has words.
+    pub(crate) async fn words_of_number(&self, number: Option<&VirtualNumber>) -> Result<&Words, Problem> {
+        let settings = match number.filter(|_| self.words.have_tenants()) {
+            Some(number) => self.store.settings_in_call(number).await?,
+            None => None,
+        };
+        Ok(self.words.of(settings.map(|settings| settings.owner).unwrap_or_default()))
+    }
+
     /// Has calls ended by the function that can do so. An error lets Vonage send the event again.
     pub(crate) async fn hang_up(&self, request: &HangUp) -> Result<(), Problem> {
         let Some(control) = &self.control else { return Ok(()) };

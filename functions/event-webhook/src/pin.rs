@@ -32,11 +32,12 @@ impl EventWebhook {
             _ => Typed::Wrong,
         };
         let public_url = self.public_url.as_deref();
-        let speech = self.words.speech_of_call(&caller, None);
         if let Typed::Right(decision, addressee) = typed {
             (log.outcome, log.conversation) = ("PIN accepted", decision.conversation());
             return Ok(self.decided(request, *decision, &self.words.speech_of_call(&caller, addressee.as_ref())));
         }
+        let words = self.words_of_number(dialled.as_ref()).await?;
+        let speech = words.speech_of_call(&caller, None);
         log.outcome = if event.digits().is_empty() { "no PIN" } else { "PIN wrong" };
         if let (Typed::Again, Some(base)) = (typed, http::base_url(public_url, request)) {
             return Ok(pin_steps::ask(&speech, call_urls::pin(&base, nth + 1), true));

@@ -35,7 +35,8 @@ impl EventWebhook {
         log.outcome = if next.is_some() { "next phone" } else { "missed call" };
         let language = standing.and_then(|standing| standing.language.as_ref());
         let base = http::base_url(self.public_url.as_deref(), request);
-        let speech = self.words.speech(language);
+        let owner = settings.as_ref().map(|settings| settings.owner).unwrap_or_default();
+        let speech = self.words.of(owner).speech(language);
         let ncco = call_steps::after_standing_attempt(next, missed, &speech, base.as_deref());
         Ok(Some(self.in_turn(request, None, &speech, ncco)))
     }

@@ -138,11 +138,11 @@ impl EventWebhook {
 
     /// Returns the actions for what comes next: another phone, with its addresses, or what the caller hears.
     pub(crate) fn answer(&self, request: &Request, named: Option<ConversationId>, next: Next) -> Ncco {
-        let (connection, language) = match next {
+        let (connection, addressee) = match next {
             Next::Hear(ncco) => return ncco,
-            Next::Try(connection, language) => (connection, language),
+            Next::Try(connection, addressee) => (connection, addressee),
         };
-        let speech = self.words.speech(language.as_ref());
+        let speech = self.words.speech_to(&addressee);
         let Some(id) = named else { return self.in_turn(request, None, &speech, ncco::connect(connection, None)) };
         let (callee, attempt, now) = (connection.caller.other(), connection.attempt, self.clock.now());
         let whisper_token =

@@ -56,6 +56,7 @@ impl DecisionQuery {
     /// Returns the words for the caller of an explained call.
     pub(crate) fn speech<'w>(&self, words: &'w Words, explained: &Explanation) -> Speech<'w> {
         let of_number = || explained.settings.as_ref()?.addressee();
+        let words = words.of(explained.speaker());
         let speech = words.speech_of_call(&self.caller(), explained.addressee().or_else(of_number).as_ref());
         speech.with_own(explained.settings.as_ref().and_then(|settings| settings.words.as_ref()))
     }

@@ -148,7 +148,7 @@ impl ProvisionNumbers {
             Some("ready") => true,
             Some(_) => return Err(Problem::invalid("state", "Must be ready, which takes a draining number back.")),
         };
-        let change = body.into_change(self.limits, &self.healer.words)?;
+        let change = body.into_change(self.limits, self.healer.words.of(http::scope(request)?))?;
         if takes_back {
             self.take_back(&number).await?;
             if change.is_none() {

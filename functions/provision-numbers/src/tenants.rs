@@ -97,7 +97,7 @@ impl ProvisionNumbers {
                 let detail = format!("Must have at most {} characters in each language.", LateCare::MOST_CHARACTERS);
                 return Err(Problem::invalid("late_words", detail));
             }
-            http::check_voices("late_words", words, &self.healer.words)?;
+            http::check_voices("late_words", words, self.healer.words.of(http::scope(request)?))?;
         }
         let settings = body.of(tenant(request)?)?;
         self.provisioner.store.put_tenant_settings(&settings).await?;

@@ -152,9 +152,6 @@ impl HttpFunction for UpdateConversation {
         change.expected = http::expected_revisions(&request)?;
         http::check_latest_end(change.sliding_end.latest, self.updater.clock.now())?;
         http::check_decision(change.decision.as_ref().and_then(Option::as_ref), self.decision_urls.as_ref())?;
-        if let Some(Some(cards)) = &mut change.contact_card {
-            *cards = cards.clone().or_brand(self.updater.words.brand());
-        }
         let conversation = self.updater.update(id, &change).await?;
         log.concerns(&conversation);
         let links = http::card_links(self.public_url.as_deref(), &request, &self.card_key);

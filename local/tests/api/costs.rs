@@ -147,6 +147,22 @@ async fn call_costs_half_read_unit_and_refused_call_two_reads() {
 }
 
 #[tokio::test]
+async fn words_of_a_tenant_cost_an_answer_no_second_read() {
+    let words = [("BRAND", "Rides"), ("WORDS_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tenant-words.json"))];
+    let laptop = Laptop::builder().env(&words).start().await;
+    laptop.post("/t/acme/numbers", &json!({"country": "GB", "count": 2})).await;
+    let participants = json!([{"number": format!("+{RIDER}")}, {"number": format!("+{DRIVER}"), "label": "Bob"}]);
+    let order = json!({"participants": participants, "notify": false});
+    let conversation = laptop.post("/t/acme/conversations", &order).await.body;
+    let dialled = dials(&conversation);
+    let connected = costs(&laptop, "answer: tenant, hit", ONE_LOOK, call(&laptop, RIDER, dialled)).await;
+    assert_eq!(connected[0]["text"], "Acme Rides is connecting you to Bob.");
+    let refused = costs(&laptop, "answer: tenant, miss", TWO_LOOKS, call(&laptop, "447700900099", dialled)).await;
+    assert_eq!(refused[0]["text"], "Acme Rides does not know you.");
+    costs(&laptop, "answer: tenant, withheld caller", ONE_LOOK, call(&laptop, "anonymous", dialled)).await;
+}
+
+#[tokio::test]
 async fn limit_costs_an_answer_no_second_read() {
     let laptop = laptop().await;
     let participants = json!([{"number": format!("+{RIDER}")}, {"number": format!("+{DRIVER}")}]);

@@ -69,6 +69,7 @@ mod take_back;
 mod template;
 mod tenant_settings;
 mod tenant_walks;
+mod tenant_words;
 mod tenants;
 mod text_events;
 mod text_masking;

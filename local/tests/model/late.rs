@@ -5,12 +5,12 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
-use shared::domain::language::Language;
 use shared::domain::phone::RealNumber;
 use shared::domain::phone::caller_id::CallerId;
 use shared::domain::route::Destination;
 use shared::domain::side::Side;
 use shared::domain::words::Words;
+use shared::domain::words::addressee::Addressee;
 use shared::domain::words::sentence::Text;
 use shared::service::call_steps::CallSteps;
 use shared::service::late_calls::Late;
@@ -98,7 +98,7 @@ impl Step {
 
 impl LateKey {
     /// Presses the key, as the event webhook reads it.
-    pub async fn press(&self, steps: &CallSteps<Texts>) -> Result<(Late, Option<Language>), StoreError> {
+    pub async fn press(&self, steps: &CallSteps<Texts>) -> Result<(Late, Addressee), StoreError> {
         let phone = self.phone.as_ref().map(|phone| CallerId::Phone(phone.as_phone().clone()));
         let (caller, keys) = (phone.unwrap_or(CallerId::Hidden), if self.yes { "1" } else { "2" });
         steps.late_key(self.conversation, self.caller.other(), keys, &caller).await

@@ -18,7 +18,6 @@ use shared::domain::call::Status;
 use shared::domain::channel::BrandSenders;
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::country::CountryCounts;
-use shared::domain::language::Language;
 use shared::domain::number_erasure::NumberErasure;
 use shared::domain::order::OpenOrder;
 use shared::domain::phone::dial_policy::DialPolicy;
@@ -26,6 +25,7 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{LossNotes, NumberState, PoolNumber};
 use shared::domain::tenant::Owner;
 use shared::domain::words::Words;
+use shared::domain::words::addressee::Addressee;
 use shared::event_bus::EventBus;
 use shared::recording_files::RecordingFiles;
 use shared::service::announce::Announcer;
@@ -200,7 +200,7 @@ pub enum Outcome {
     Event(Result<Recorded, StoreError>),
     Step(Result<Option<Next>, StoreError>),
     Pin(Result<Typed, StoreError>),
-    Late(Result<(Late, Option<Language>), StoreError>),
+    Late(Result<(Late, Addressee), StoreError>),
     /// `None` if the conversation is unknown.
     Dial(Option<Result<Placed, PlaceError>>),
     /// True if the call is over. `None` if it is unknown.

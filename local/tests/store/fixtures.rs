@@ -173,7 +173,8 @@ async fn tell_story(store: &Store) {
     let continued = |route| Route { history: vec![id('5')], looked_up: Some(looked_up()), ..route };
     let on_the_same: Vec<_> = routes(&again()).into_iter().map(continued).collect();
     store.create_conversation(&again(), &on_the_same, None).await.unwrap();
-    let held_until = store.hold(&phone(DRIVER), &virtual_number(8), after(160), now()).await.unwrap().unwrap();
+    let held_until =
+        store.hold((&phone(DRIVER), &virtual_number(8)), Owner::Deployment, after(160), now()).await.unwrap().unwrap();
     let line = Line { number: virtual_number(8), held_until, looked_up: Some(looked_up()) };
     store.remember_line(&phone(DRIVER), &line).await.unwrap();
     store.create_conversation(&one_way(), &routes(&one_way()), None).await.unwrap();
@@ -389,6 +390,7 @@ fn settings() -> NumberSettings {
     let limits = CallLimits::with_max_call(600);
     NumberSettings {
         revision: 1,
+        owner: Owner::Deployment,
         words: Some(serde_json::from_value(json!({"en": "This is the office."})).unwrap()),
         support: Some(SupportPhone { phone: phone(DRIVER), for_hidden: true, limits }),
         standing: Some(StandingMask {

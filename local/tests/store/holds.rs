@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use shared::domain::caller_routes::Extent;
 use shared::domain::route::{Destination, KeyOwner};
 use shared::domain::side::{Side, WhoDials};
+use shared::domain::tenant::Owner;
 use shared::store::{CreateError, LegOwner, Line};
 
 use crate::{
@@ -18,18 +19,30 @@ async fn hold_takes_only_a_free_key_and_only_becomes_longer() {
     let store = table().await;
     let (driver, second) = (phone(DRIVER), virtual_number(2));
     create(&store, &conversation([1, 2])).await.unwrap();
-    assert_eq!(store.hold(&driver, &second, after(END), now()).await.unwrap(), None, "a live route");
-    assert_eq!(store.hold(&driver, &second, after(END + 1), after(END - 1)).await.unwrap(), None, "in quarantine");
+    assert_eq!(
+        store.hold((&driver, &second), Owner::Deployment, after(END), now()).await.unwrap(),
+        None,
+        "a live route"
+    );
+    assert_eq!(
+        store.hold((&driver, &second), Owner::Deployment, after(END + 1), after(END - 1)).await.unwrap(),
+        None,
+        "in quarantine"
+    );
     let free = after(END);
-    let until = store.hold(&driver, &second, after(1000), free).await.unwrap().unwrap();
+    let until = store.hold((&driver, &second), Owner::Deployment, after(1000), free).await.unwrap().unwrap();
     let Some(KeyOwner::Held(hold)) = store.key_owner(&driver, &second).await.unwrap() else { panic!("no hold") };
     assert_eq!((hold.held_at, hold.quarantined_until), (free, until), "nothing is left of the route");
     assert!(until > after(1000));
     // What is long enough is not written.
     for earlier in [after(500), until] {
-        assert_eq!(store.hold(&driver, &second, earlier, after(300)).await.unwrap(), Some(until));
+        assert_eq!(store.hold((&driver, &second), Owner::Deployment, earlier, after(300)).await.unwrap(), Some(until));
     }
-    let longer = store.hold(&driver, &second, until + SignedDuration::from_secs(1), after(300)).await.unwrap().unwrap();
+    let longer = store
+        .hold((&driver, &second), Owner::Deployment, until + SignedDuration::from_secs(1), after(300))
+        .await
+        .unwrap()
+        .unwrap();
     assert!(longer > until);
     assert_eq!(store.destination(&driver, &second, after(301)).await.unwrap(), Destination::ReceiveOnly);
     assert_eq!(store.destination(&driver, &second, longer).await.unwrap(), Destination::Nobody);
@@ -39,10 +52,11 @@ async fn hold_takes_only_a_free_key_and_only_becomes_longer() {
 #[tokio::test]
 async fn conversation_of_both_gets_a_held_key_only_after_the_hold() {
     let store = table().await;
-    let until = store.hold(&phone(DRIVER), &virtual_number(2), after(END), now()).await.unwrap().unwrap();
+    let until =
+        store.hold((&phone(DRIVER), &virtual_number(2)), Owner::Deployment, after(END), now()).await.unwrap().unwrap();
     assert!(matches!(create(&store, &conversation([1, 2])).await, Err(CreateError::KeyTaken)));
     create(&store, &conversation_at(until, [1, 2])).await.unwrap();
-    assert_eq!(store.hold(&phone(DRIVER), &virtual_number(2), until, until).await.unwrap(), None);
+    assert_eq!(store.hold((&phone(DRIVER), &virtual_number(2)), Owner::Deployment, until, until).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -54,7 +68,7 @@ async fn one_way_conversation_has_one_route_until_it_is_erased() {
         conversation
     };
     let (first, second) = (one_way([1, 2]), one_way([3, 2]));
-    let until = store.hold(&phone(DRIVER), &virtual_number(2), after(END), now()).await.unwrap();
+    let until = store.hold((&phone(DRIVER), &virtual_number(2)), Owner::Deployment, after(END), now()).await.unwrap();
     for conversation in [&first, &second] {
         create(&store, conversation).await.unwrap();
     }
@@ -78,7 +92,8 @@ async fn line_shows_its_hold_and_nothing_else() {
     let driver = phone(DRIVER);
     assert_eq!(store.line(&driver, now()).await.unwrap(), None);
     create(&store, &conversation([1, 5])).await.unwrap();
-    let held_until = store.hold(&driver, &virtual_number(2), after(END), now()).await.unwrap().unwrap();
+    let held_until =
+        store.hold((&driver, &virtual_number(2)), Owner::Deployment, after(END), now()).await.unwrap().unwrap();
     let line = Line { number: virtual_number(2), held_until, looked_up: None };
     store.remember_line(&driver, &line).await.unwrap();
     let found = store.line(&driver, after(1)).await.unwrap().unwrap();

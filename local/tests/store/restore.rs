@@ -49,7 +49,7 @@ async fn live_key_is_left_to_its_end_and_then_kept() {
 #[tokio::test]
 async fn held_key_stays_held_for_longer() {
     let store = table().await;
-    let held = Hold::new(after(100), now()).quarantined_until;
+    let held = Hold::new(Owner::Deployment, after(100), now()).quarantined_until;
     assert_eq!(keep(&store, 1, Tenure::Receives, 100).await, Kept::Now);
     assert_eq!(owner(&store, 1).await.quarantined_until(), held);
     assert_eq!(keep(&store, 1, Tenure::Receives, 100).await, Kept::Before);

@@ -28,6 +28,7 @@ use crate::domain::text::{Label, Reference};
 use crate::domain::text_masking::{Masked, TextMasking};
 use crate::domain::usage::{Tally, UsageLimits};
 use crate::domain::verdict::RememberedVerdicts;
+use crate::domain::words::addressee::Addressee;
 
 /// A conversation's id: a ULID, which contains the time of its creation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -378,6 +379,12 @@ pub struct Conversation {
 }
 
 impl Conversation {
+    /// Returns what the words for the participant on `side` depend on, in words without names.
+    pub fn addressee(&self, side: Side) -> Addressee {
+        let language = self.participant(side).language.clone();
+        Addressee { owner: self.owner, language, ..Addressee::default() }
+    }
+
     /// Returns the participant on `side`.
     pub fn participant(&self, side: Side) -> &Participant {
         &self.participants[side.index()]

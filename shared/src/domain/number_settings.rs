@@ -8,6 +8,7 @@ use crate::domain::phone::VirtualNumber;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::standing::StandingMask;
 use crate::domain::support::SupportPhone;
+use crate::domain::tenant::Owner;
 use crate::domain::words::addressee::Addressee;
 use crate::domain::words::own_text::OwnTexts;
 
@@ -17,6 +18,9 @@ pub struct NumberSettings {
     /// Number of changes.
     #[serde(default)]
     pub revision: u64,
+    /// The owner of the number, whose words strangers hear.
+    #[serde(default, rename = "tenant", skip_serializing_if = "Owner::is_deployment")]
+    pub owner: Owner,
     /// The words for callers who reach nobody, in place of the usual sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<OwnTexts>,
@@ -29,6 +33,11 @@ pub struct NumberSettings {
 }
 
 impl NumberSettings {
+    /// Returns the settings of a number that is rented for `owner`. One of the deployment itself needs none to be stored.
+    pub fn of_new_number(owner: Owner) -> Option<Self> {
+        (!owner.is_deployment()).then(|| Self { revision: 1, owner, ..Self::default() })
+    }
+
     /// Returns the decision about a call at `now` that would reach nobody by `decision`: a standing mask takes it.
     pub fn or_standing(
         this: Option<&Self>,
@@ -46,7 +55,7 @@ impl NumberSettings {
     /// Returns what the words for callers depend on, if all of them hear the same language.
     pub fn addressee(&self) -> Option<Addressee> {
         let language = self.standing.as_ref()?.language.clone()?;
-        Some(Addressee { language: Some(language), ..Addressee::default() })
+        Some(Addressee { owner: self.owner, language: Some(language), ..Addressee::default() })
     }
 
     /// Returns the decision about a call that would reach nobody by `decision`: its caller is asked for a PIN, if the deployment

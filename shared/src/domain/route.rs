@@ -16,6 +16,7 @@ use crate::domain::overlap::overlapping;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::side::Side;
 use crate::domain::sliding_end::SlidingEnd;
+use crate::domain::tenant::Owner;
 use crate::domain::usage::Tally;
 use crate::domain::words::Words;
 use crate::domain::words::addressee::{Addressee, Names};
@@ -85,6 +86,9 @@ pub struct Route {
     /// The caller's language. That of the deployment, if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
+    /// The owner of the conversation, whose words its callers hear.
+    #[serde(default, rename = "tenant", skip_serializing_if = "Owner::is_deployment")]
+    pub owner: Owner,
     /// The names that spoken sentences of the deployment have, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<Box<Names>>,
@@ -164,6 +168,9 @@ pub struct Hold {
     /// The time from which a conversation may own the route key.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     pub quarantined_until: Timestamp,
+    /// The owner of the conversations, whose words the caller hears. They share the number, so all have the same one.
+    #[serde(default, rename = "tenant", skip_serializing_if = "Owner::is_deployment")]
+    pub owner: Owner,
 }
 
 /// A hold ends at the beginning of a day, and lasts for a day more than is needed. So most conversations find one that is long
@@ -171,11 +178,11 @@ pub struct Hold {
 const HOLD_STEP: SignedDuration = SignedDuration::from_hours(24);
 
 impl Hold {
-    /// Creates a hold at `now` for a conversation whose quarantine ends at `until`.
-    pub fn new(until: Timestamp, now: Timestamp) -> Self {
+    /// Creates a hold at `now` for a conversation of `owner` whose quarantine ends at `until`.
+    pub fn new(owner: Owner, until: Timestamp, now: Timestamp) -> Self {
         let step = HOLD_STEP.as_secs();
         let end = Timestamp::from_second((until.as_second().div_euclid(step) + 2) * step).unwrap_or(Timestamp::MAX);
-        Self { held_at: now, expires_at: end, quarantined_until: end }
+        Self { held_at: now, expires_at: end, quarantined_until: end, owner }
     }
 }
 
@@ -280,6 +287,7 @@ impl Route {
             blocked: conversation.is_blocked(side),
             hangs_up: conversation.hangs_up,
             language: phone.language.cloned(),
+            owner: conversation.owner,
             names: None,
         }
     }
@@ -287,6 +295,7 @@ impl Route {
     /// Adds the names that spoken sentences of the deployment have, so that an answer needs no further read. Vonage logs what is
     /// spoken, so without such sentences there are none.
     pub fn with_spoken_names(self, conversation: &Conversation, words: &Words) -> Self {
+        let words = words.of(conversation.owner);
         let label = conversation.participant(self.side.other()).label.clone();
         let names = Names {
             label: label.filter(|_| words.are_spoken_with(Placeholder::Label)),
@@ -381,7 +390,12 @@ impl Route {
 
     /// Returns what the words for its caller depend on.
     pub fn addressee(&self) -> Addressee {
-        Addressee { language: self.language.clone(), names: self.names.clone(), own: self.late.words.clone() }
+        Addressee {
+            owner: self.owner,
+            language: self.language.clone(),
+            names: self.names.clone(),
+            own: self.late.words.clone(),
+        }
     }
 
     /// Converts it into the tombstone of an erased conversation.
@@ -425,6 +439,15 @@ impl KeyOwner {
         match self {
             Self::Route(route) => Some(route.addressee()),
             Self::Erased(_) | Self::Held(_) => None,
+        }
+    }
+
+    /// Returns the owner whose words the caller hears, if the item tells.
+    pub fn speaker(&self) -> Option<Owner> {
+        match self {
+            Self::Route(route) => Some(route.owner),
+            Self::Held(hold) => Some(hold.owner),
+            Self::Erased(_) => None,
         }
     }
 
@@ -515,6 +538,7 @@ mod tests {
             metered: false,
             exhausted: false,
             language: None,
+            owner: Owner::Deployment,
             names: None,
             paused_until: None,
             left_seconds: None,
@@ -642,10 +666,14 @@ mod tests {
     fn hold_connects_nobody_and_belongs_to_no_conversation() {
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         let until = start + SignedDuration::from_hours(24);
-        let hold = Hold::new(until, start);
+        let hold = Hold::new(Owner::Deployment, until, start);
         let margin = hold.quarantined_until.duration_since(until);
         assert!(margin > HOLD_STEP && margin <= HOLD_STEP * 2, "{margin:?}");
-        assert_eq!(Hold::new(until + SignedDuration::from_secs(1), start), hold, "creations at once want the same end");
+        assert_eq!(
+            Hold::new(Owner::Deployment, until + SignedDuration::from_secs(1), start),
+            hold,
+            "creations at once want the same end"
+        );
         let owner = KeyOwner::Held(hold.clone());
         let found = |time| destination(Some(owner.clone()), time);
         assert_eq!([found(start), found(until)], [Destination::ReceiveOnly, Destination::ReceiveOnly]);

@@ -91,7 +91,8 @@ pub type Label = ShortText<40>;
 /// The deployment's own name, `BRAND`: visible text of 1 to 40 code points on one line.
 ///
 /// It is not a [`ShortText`], because counting as people do takes tables that the answer webhook has no other need for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Brand(String);
 
 /// The text is not a [`Brand`].

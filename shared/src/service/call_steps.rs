@@ -11,13 +11,13 @@ use crate::domain::call_limits::CallLimits;
 use crate::domain::call_recording::CallRecording;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::decision::Decision;
-use crate::domain::language::Language;
 use crate::domain::missed_calls::{Measure, Missed, NEWS};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::recording::{Recording, RecordingId, RecordingKind, RecordingState};
 use crate::domain::recording_work::RecordingWork;
 use crate::domain::route::Destination;
 use crate::domain::side::Side;
+use crate::domain::words::addressee::Addressee;
 use crate::domain::words::sentence::{Spoken, Text};
 use crate::domain::words::{Speech, Words};
 use crate::service::create::texts::{records, speech_to};
@@ -51,8 +51,8 @@ pub struct CallSteps<T> {
 /// The next step of a call.
 #[derive(Debug)]
 pub enum Next {
-    /// Another phone of the side is tried. The caller's language is for words before that.
-    Try(Connection, Option<Language>),
+    /// Another phone of the side is tried. The last is for words to the caller before that.
+    Try(Connection, Addressee),
     /// The caller hears this.
     Hear(Ncco),
 }
@@ -147,8 +147,7 @@ impl<T: TextSender> CallSteps<T> {
             left_seconds,
             attempt: Some(attempt),
         };
-        let language = conversation.participant(caller).language.clone();
-        Ok((left_seconds != Some(0)).then_some(Next::Try(connection, language)))
+        Ok((left_seconds != Some(0)).then(|| Next::Try(connection, conversation.addressee(caller))))
     }
 
     /// Returns what a callee with guard hears before the connection. Without the conversation, which may just have been erased, and

@@ -14,6 +14,7 @@ use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{Destination, KeyOwner, Route, destination};
 use crate::domain::side::Side;
+use crate::domain::tenant::Owner;
 use crate::domain::words::addressee::Addressee;
 use crate::store::{Decided, KeyOwners, ROUTES_KEPT, Store, StoreError};
 
@@ -40,6 +41,12 @@ impl Explanation {
     /// Returns what the words for the caller depend on, if a route decided.
     pub fn addressee(&self) -> Option<Addressee> {
         self.owners.0.iter().find_map(|(_, owner)| owner.as_ref()?.addressee())
+    }
+
+    /// Returns the owner whose words the caller hears: that of the route, or else of the number.
+    pub fn speaker(&self) -> Owner {
+        let of_route = self.owners.0.iter().find_map(|(_, owner)| owner.as_ref()?.speaker());
+        of_route.or_else(|| self.settings.as_ref().map(|settings| settings.owner)).unwrap_or_default()
     }
 }
 

@@ -8,12 +8,12 @@ use jiff::SignedDuration;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::decision::Decision;
-use crate::domain::language::Language;
 use crate::domain::phone::RealNumber;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::route::Destination;
 use crate::domain::side::Side;
 use crate::domain::support::SupportPhone;
+use crate::domain::words::addressee::Addressee;
 use crate::domain::words::sentence::Text;
 use crate::service::call_steps::CallSteps;
 use crate::service::create::texts::{records, speech_to};
@@ -44,25 +44,25 @@ impl<T: TextSender> CallSteps<T> {
         callee: Side,
         keys: &str,
         caller: &CallerId,
-    ) -> Result<(Late, Option<Language>), StoreError> {
+    ) -> Result<(Late, Addressee), StoreError> {
         let now = self.clock.now();
         let Some(conversation) = self.store.conversation(id, now).await? else {
-            return Ok((Late::Declined(None), None));
+            return Ok((Late::Declined(None), Addressee::default()));
         };
-        let language = conversation.participant(callee.other()).language.clone();
+        let addressee = conversation.addressee(callee.other());
         if keys != YES || !self.may_ask(&conversation, callee, caller) {
             let limits = conversation.limits;
             let phone = conversation.late.support_phone;
             let support = phone.map(|phone| SupportPhone { phone, for_hidden: false, limits });
-            return Ok((Late::Declined(support), language));
+            return Ok((Late::Declined(support), addressee));
         }
         if conversation.late.has_asked(callee, now) {
-            return Ok((Late::Agreed(Box::new(connection(&conversation, callee))), language));
+            return Ok((Late::Agreed(Box::new(connection(&conversation, callee))), addressee));
         }
         if self.store.claim_lost_property(&conversation, callee.other(), now).await? {
             self.ask_for_a_call(&conversation, callee).await?;
         }
-        Ok((Late::Asked, language))
+        Ok((Late::Asked, addressee))
     }
 
     /// True if the caller is the participant who may ask: with a present phone, after the end, while nobody else can have the route

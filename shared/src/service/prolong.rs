@@ -22,7 +22,7 @@ pub(super) async fn hold(
     let until = after.quarantined_until(after.expires_at);
     let is_longer = after.expires_at > before.expires_at;
     for phone in after.receiving_phones().filter(|phone| is_longer || !was_held(phone)) {
-        let held = Box::pin(store.hold(phone.caller, phone.sees, until, now)).await?;
+        let held = Box::pin(store.hold((phone.caller, phone.sees), after.owner, until, now)).await?;
         held.ok_or(ChangeError::KeyTaken)?;
     }
     Ok(())

@@ -220,7 +220,7 @@ impl Restorer {
     async fn hold(&self, before: &Conversation, after: &Conversation, now: Timestamp) -> Result<bool, StoreError> {
         let until = after.quarantined_until(after.end());
         for phone in after.receiving_phones().filter(|_| after.end() > before.end()) {
-            if self.store.hold(phone.caller, phone.sees, until, now).await?.is_none() {
+            if self.store.hold((phone.caller, phone.sees), after.owner, until, now).await?.is_none() {
                 return Ok(false);
             }
         }

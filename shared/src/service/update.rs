@@ -255,6 +255,10 @@ impl<L: NumberLookup> Updater<L> {
             self.verify_further(&before, &asked, &mut phones).await?;
             let mut after = changed(&before, change, &asked, &phones, now)?;
             after.blocked = change.blocked.unwrap_or(before.blocked);
+            if let Some(cards) = &change.contact_card {
+                let brand = self.words.of(before.owner).brand();
+                after.contact_card = cards.clone().map(|cards| cards.or_brand(brand));
+            }
             if change.is_block_only() && after.blocked == before.blocked {
                 // Sent again, it is no change.
                 return Ok(before);
@@ -466,9 +470,6 @@ fn changed(
     check_distinct(&after, change)?;
     after.handling = change.handling.of(before.handling);
     after.text_masking = change.text_masking.unwrap_or(before.text_masking);
-    if let Some(cards) = &change.contact_card {
-        after.contact_card.clone_from(cards);
-    }
     if let Some(decision) = &change.decision {
         after.set_decision(decision.clone());
     }

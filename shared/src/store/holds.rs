@@ -18,6 +18,7 @@ use crate::domain::caller_routes::{CallerRoute, CallerRoutes, Extent};
 use crate::domain::judge::LookedUp;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{Hold, KeyOwner};
+use crate::domain::tenant::Owner;
 use crate::retry;
 
 /// Maximum number of attempts at a hold that others change at the same time.
@@ -37,16 +38,16 @@ pub struct Line {
 }
 
 impl Store {
-    /// Holds the route key of `caller` and `dialled` at `now` for a conversation whose quarantine ends at `until`, unless it is
+    /// Holds the route key of `caller` and `dialled` at `now` for a conversation of `owner` whose quarantine ends at `until`, unless it is
     /// held for that long already. Returns the end of the hold, or `None` if a conversation has the key.
     pub async fn hold(
         &self,
-        caller: &RealNumber,
-        dialled: &VirtualNumber,
+        (caller, dialled): (&RealNumber, &VirtualNumber),
+        owner: Owner,
         until: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let hold = Hold::new(until, now);
+        let hold = Hold::new(owner, until, now);
         let caller = caller.canonical();
         let item = Key::Route { caller: &caller, dialled }.with(&hold, Some(hold.quarantined_until))?;
         let put = Write::put(item)

@@ -17,6 +17,7 @@ use super::write::Write;
 use super::{Store, StoreError};
 use super::{orders, ready_numbers};
 use crate::domain::country::Country;
+use crate::domain::number_settings::NumberSettings;
 use crate::domain::order::OpenOrder;
 use crate::domain::phone::{PhoneNumber, VirtualNumber};
 use crate::domain::pool::{NumberState, PoolNumber, Work};
@@ -197,6 +198,9 @@ impl Store {
         // Its position is that of ORDER.
         transaction.extend(order.map(orders::count_purchase));
         transaction.extend(change_work(number, None, number.state.work()));
+        if let Some(settings) = NumberSettings::of_new_number(number.owner) {
+            transaction.push(Write::put(Key::NumberSettings(&number.number).with(&settings, None)?));
+        }
         match self.transact(transaction, None).await? {
             Outcome::Committed => Ok(()),
             Outcome::Cancelled(failed) if order.is_some() && failed.contains(&ORDER) => Err(RentError::Replaced),

@@ -16,6 +16,7 @@ use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{Hold, KeyOwner, RouteTombstone};
 use crate::domain::route_keys::{RouteKey, Tenure};
+use crate::domain::tenant::Owner;
 use crate::retry;
 
 /// Maximum number of attempts at a route key that others change at the same time.
@@ -137,7 +138,8 @@ impl Store {
             if self.key_owner(&key.caller, &key.dialled).await?.is_some_and(is_held) {
                 return Ok(Kept::Before);
             }
-            if self.hold(&key.caller, &key.dialled, until, now).await?.is_some() {
+            // The record of a key has no owner, so its caller hears that in the deployment's words.
+            if self.hold((&key.caller, &key.dialled), Owner::Deployment, until, now).await?.is_some() {
                 return Ok(Kept::Now);
             }
         }
@@ -193,7 +195,7 @@ impl Store {
                 }
                 // A hold leads to nobody as well.
                 Some(KeyOwner::Held(held)) => {
-                    let hold = Hold::new(until, now);
+                    let hold = Hold::new(held.owner, until, now);
                     Write::put(key.with(&hold, Some(hold.quarantined_until))?)
                         .when("attribute_exists(held_at) AND quarantined_until = :until")
                         .bind(":until", item::seconds(held.quarantined_until))

@@ -23,6 +23,7 @@ use crate::domain::number_settings::NumberSettings;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{Callee, Destination, KeyOwner, Route, destination};
+use crate::domain::tenant::Owner;
 use crate::domain::usage::Tally;
 use crate::domain::words::addressee::Addressee;
 
@@ -61,6 +62,16 @@ pub struct Decided {
     pub addressee: Option<Addressee>,
     /// The settings of the dialled number, if there are some and no route decides alone.
     pub settings: Option<NumberSettings>,
+    /// The owner whose words the caller hears: that of the route, or else of the number.
+    pub speaker: Owner,
+}
+
+impl Decided {
+    /// Creates what is decided by no route.
+    fn without_route(decision: Decision, settings: Option<NumberSettings>) -> Self {
+        let speaker = settings.as_ref().map(|settings| settings.owner).unwrap_or_default();
+        Self { decision, addressee: None, settings, speaker }
+    }
 }
 
 /// Returns the decision about a call without a route key.
@@ -100,16 +111,18 @@ impl Store {
         now: Timestamp,
     ) -> Result<Decided, StoreError> {
         let Some(dialled) = dialled else {
-            return Ok(Decided { decision: without_key(caller), addressee: None, settings: None });
+            return Ok(Decided::without_route(without_key(caller), None));
         };
         let CallerId::Phone(caller) = caller else {
             let settings = self.settings_in_call(dialled).await?;
-            return Ok(Decided { decision: without_key(caller), addressee: None, settings });
+            return Ok(Decided::without_route(without_key(caller), settings));
         };
         let read = self.key_owners_and_settings(&caller.clone().into(), dialled, [now, now]).await;
         let (owners, settings) = read?;
+        let speaker = owners.best(now).and_then(|best| owners.0[best].1.as_ref()?.speaker());
         let (decision, addressee) = owners.decision(now);
-        Ok(Decided { decision, addressee, settings })
+        let decided = Decided::without_route(decision, settings);
+        Ok(Decided { addressee, speaker: speaker.unwrap_or(decided.speaker), ..decided })
     }
 
     /// Returns the destination of a call from `caller` to `dialled` at `now`.

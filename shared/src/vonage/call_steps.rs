@@ -36,6 +36,7 @@ pub fn speech_to_callee<'w>(
 /// Returns the words for the owner of a `phone`.
 pub fn speech_to_phone<'w>(words: &'w Words, conversation: &Conversation, phone: SidePhone<'_>) -> Speech<'w> {
     words
+        .of(conversation.owner)
         .speech(phone.language)
         .with_label(conversation.participant(phone.side.other()).label.as_ref())
         .with_reference(conversation.reference.as_ref())

@@ -460,7 +460,7 @@ mod tests {
     use crate::domain::missed_calls::Measure;
     use crate::domain::phone::PhoneNumber;
     use crate::domain::words::Words;
-    use crate::domain::words::own::OwnWords;
+    use crate::domain::words::file::WordsFile;
 
     const BASE: &str = "https://here";
 
@@ -627,8 +627,8 @@ mod tests {
             "call.ended": {"audio": "https://words.example/de/ended.mp3"},
             "voice": {"language": "de-DE", "style": 2, "premium": true},
         }});
-        let own = OwnWords::read(own.to_string().as_bytes(), false).unwrap();
-        let (words, german) = (Words::new(Language::english(), None, own), Language::try_from("de-AT").unwrap());
+        let file = WordsFile::read(own.to_string().as_bytes(), false).unwrap();
+        let (words, german) = (Words::of_file(Language::english(), None, file), Language::try_from("de-AT").unwrap());
         let speech = words.speech(Some(&german));
         let said = |sentence| serde_json::to_value(say(&speech, sentence)).unwrap();
         assert_eq!(

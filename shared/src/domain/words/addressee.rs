@@ -3,12 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::language::Language;
+use crate::domain::tenant::Owner;
 use crate::domain::text::{Label, Reference};
 use crate::domain::words::own_text::OwnTexts;
 
 /// Facts on which the words for a caller depend, as far as the caller's route has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Addressee {
+    /// The owner of the conversation, who speaks.
+    pub owner: Owner,
     /// The caller's language; that of the deployment, if there is none.
     pub language: Option<Language>,
     /// Names in spoken sentences, if there are such.

@@ -8,6 +8,7 @@ use super::sentence::{Placeholder, Sentence};
 use super::template::{self, Piece};
 use super::voice::{self, Voice};
 use crate::domain::phone::without_numbers;
+use crate::domain::tenant::Tenant;
 use crate::domain::text_message;
 
 /// Length of the longest text that Vonage speaks, in characters. Source: Vonage Voice API, NCCO reference (`talk`).
@@ -31,6 +32,13 @@ pub struct Fault {
     pub key: String,
     /// The fault.
     pub problem: String,
+}
+
+impl Fault {
+    /// Returns the fault as one in the words of a tenant.
+    pub(super) fn of(self, tenant: Tenant) -> Self {
+        Self { language: format!("tenant {tenant}, {}", self.language), ..self }
+    }
 }
 
 impl fmt::Display for Fault {

@@ -4,6 +4,7 @@
 
 pub mod addressee;
 pub mod check;
+pub mod file;
 pub mod own;
 pub mod own_text;
 pub mod sentence;
@@ -12,13 +13,14 @@ pub mod template;
 pub mod voice;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use self::addressee::Addressee;
+use self::file::WordsFile;
 use self::own::OwnWords;
 use self::own_text::{OwnText, OwnTexts};
 use self::sentence::{Name, Placeholder, Spoken, Text};
@@ -28,9 +30,10 @@ use super::language::Language;
 use super::phone::caller_id::CallerId;
 use super::phone::{PhoneNumber, VirtualNumber, without_numbers};
 use super::pin::Pin;
+use super::tenant::{Owner, Tenant};
 use super::text::{Brand, Label, Reference};
 
-/// The words of a deployment.
+/// The words of a deployment, or of a tenant.
 #[derive(Debug, Clone)]
 pub struct Words(Arc<Settings>);
 
@@ -39,6 +42,8 @@ struct Settings {
     default: Language,
     brand: Option<Brand>,
     own: OwnWords,
+    /// The words of those tenants that have some of their own.
+    tenants: BTreeMap<Tenant, Words>,
 }
 
 /// A sentence as a call has it.
@@ -74,9 +79,35 @@ impl Default for Words {
 }
 
 impl Words {
-    /// Creates the words of a deployment, with the language of those who have no other.
+    /// Creates the words of a deployment without tenants, with the language of those who have no other.
     pub fn new(default: Language, brand: Option<Brand>, own: OwnWords) -> Self {
-        Self(Arc::new(Settings { default, brand, own }))
+        Self(Arc::new(Settings { default, brand, own, tenants: BTreeMap::new() }))
+    }
+
+    /// Creates the words of a deployment and of its tenants. What the file lacks for a tenant is that of the deployment.
+    pub fn of_file(default: Language, brand: Option<Brand>, file: WordsFile) -> Self {
+        let tenants = file.tenants.into_iter().map(|(tenant, of_tenant)| {
+            let default = of_tenant.default_language.unwrap_or_else(|| default.clone());
+            (tenant, Self::new(default, of_tenant.brand.or_else(|| brand.clone()), of_tenant.own))
+        });
+        let tenants = tenants.collect();
+        Self(Arc::new(Settings { default, brand, own: file.own, tenants }))
+    }
+
+    /// Returns the words in which `owner` speaks.
+    pub fn of(&self, owner: Owner) -> &Self {
+        owner.tenant().and_then(|tenant| self.0.tenants.get(&tenant)).unwrap_or(self)
+    }
+
+    /// Returns the languages of those who have no other: that of the deployment, and those of its tenants.
+    pub fn default_languages(&self) -> impl Iterator<Item = (Owner, &Language)> {
+        let of_tenants = self.0.tenants.iter().map(|(tenant, words)| (Owner::Tenant(*tenant), &words.0.default));
+        std::iter::once((Owner::Deployment, &self.0.default)).chain(of_tenants)
+    }
+
+    /// True if a tenant has words of its own.
+    pub fn have_tenants(&self) -> bool {
+        !self.0.tenants.is_empty()
     }
 
     /// True if there are words in this language, or in it without its region and script.
@@ -99,7 +130,7 @@ impl Words {
         given.cloned().or_else(guessed).unwrap_or_else(|| self.0.default.clone())
     }
 
-    /// Returns the deployment's name, if it has one.
+    /// Returns the name of whoever speaks, if there is one.
     pub fn brand(&self) -> Option<&str> {
         self.0.brand.as_ref().map(Brand::as_str)
     }
@@ -128,7 +159,7 @@ impl Words {
 
     /// Returns the words for the caller of a route.
     pub fn speech_to(&self, caller: &Addressee) -> Speech<'_> {
-        let speech = self.speech(caller.language.as_ref()).with_own(caller.own.as_ref());
+        let speech = self.of(caller.owner).speech(caller.language.as_ref()).with_own(caller.own.as_ref());
         let Some(names) = &caller.names else { return speech };
         speech.with_label(names.label.as_ref()).with_reference(names.reference.as_ref())
     }

@@ -1,8 +1,8 @@
-//! Words of a deployment's own file: a JSON object of languages, each with the sentences and voices that it replaces or adds.
+//! Words of a deployment's own file, or of a tenant in it, by language: sentences and voices in place of those that are built in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::check::{self, Fault};
 use super::sentence::{Placeholder, Sentence, Spoken};
@@ -11,26 +11,17 @@ use super::template::{self, Piece};
 use super::voice;
 use crate::domain::language::Language;
 
-/// The words of a deployment's own file, by language.
+/// Languages as they are written, each with its words.
+pub(super) type Languages = BTreeMap<String, Entries>;
+
+/// Words in place of those that are built in, by language.
 #[derive(Debug, Clone, Default)]
 pub struct OwnWords(BTreeMap<String, Entries>);
 
-/// The file is not one of words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotWords {
-    /// It is not a JSON object of objects.
-    #[error("is not a JSON object with an object for each language ({0})")]
-    NotJson(String),
-    /// Some of its entries are at fault.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Faults(Vec<Fault>),
-}
-
 impl OwnWords {
-    /// Reads and checks a file. `has_brand` says that the deployment has a brand.
-    pub fn read(json: &[u8], has_brand: bool) -> Result<Self, NotWords> {
-        let languages: BTreeMap<String, Map<String, Value>> =
-            serde_json::from_slice(json).map_err(|error| NotWords::NotJson(error.to_string()))?;
+    /// Checks the words of these languages, which replace those of `base` sentence by sentence. `has_brand` says that there is a
+    /// brand.
+    pub(super) fn over(base: &Self, languages: Languages, has_brand: bool) -> Result<Self, Vec<Fault>> {
         let (mut own, mut faults) = (Self::default(), Vec::new());
         for (written, entries) in languages {
             let mut fault = |key: &str, problem: String| {
@@ -52,12 +43,18 @@ impl OwnWords {
                 fault("", "comes twice".to_owned());
             }
         }
+        for (tag, entries) in &base.0 {
+            let of_language = own.0.entry(tag.clone()).or_default();
+            for (key, value) in entries {
+                of_language.entry(key.as_str()).or_insert_with(|| value.clone());
+            }
+        }
         faults.extend(own.0.keys().filter(|tag| !own.has_voice(tag)).map(|tag| Fault {
             language: tag.clone(),
             key: voice::KEY.to_owned(),
             problem: "is missing, and the language has no other one".to_owned(),
         }));
-        if faults.is_empty() { Ok(own) } else { Err(NotWords::Faults(faults)) }
+        if faults.is_empty() { Ok(own) } else { Err(faults) }
     }
 
     /// Returns the words of the language with this tag.

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::check::usual_parts;
-use super::own::NotWords;
+use super::file::{NotWords, WordsFile};
 use super::sentence::Sentence;
 use super::template::Piece;
 use super::*;
@@ -13,7 +13,7 @@ fn language(tag: &str) -> Language {
 }
 
 fn own(file: &Value) -> OwnWords {
-    OwnWords::read(file.to_string().as_bytes(), true).unwrap()
+    WordsFile::read(file.to_string().as_bytes(), true).unwrap().own
 }
 
 fn words_with(file: &Value) -> Words {
@@ -34,7 +34,7 @@ fn placeholders(text: &str) -> BTreeSet<&str> {
 
 /// Returns the faults of a file, each as it is shown.
 fn faults(file: &Value) -> Vec<String> {
-    match OwnWords::read(file.to_string().as_bytes(), false) {
+    match WordsFile::read(file.to_string().as_bytes(), false) {
         Err(NotWords::Faults(faults)) => faults.iter().map(ToString::to_string).collect(),
         read => panic!("{read:?}"),
     }
@@ -243,10 +243,57 @@ fn fault_of_own_words_names_language_and_key() {
     ] {
         assert_eq!(faults(&file), [fault], "{file}");
     }
+    let of_tenant = |words: Value| json!({"tenants": {"acme": {"words": words}}});
+    for (file, fault) in [
+        (
+            of_tenant(json!({"en": {"call.ended": "{brand}"}})),
+            "tenant acme, en, call.ended: has {brand}, but BRAND is not set",
+        ),
+        (of_tenant(json!({"nl": {}})), "tenant acme, nl, voice: is missing, and the language has no other one"),
+    ] {
+        assert_eq!(faults(&file), [fault], "{file}");
+    }
     let of_voice = faults(&json!({"en": {"voice": {"language": "en-GB", "stile": 2}}}));
     assert!(of_voice[0].starts_with("en, voice: must have language, and may have style and premium"), "{of_voice:?}");
     assert_eq!(faults(&json!({"en-gb": {}, "en-GB": {}})), ["en-gb: comes twice"]);
-    for broken in ["", "[]", "{\"en\": 5}", "{\"en\": {}"] {
-        assert!(matches!(OwnWords::read(broken.as_bytes(), true), Err(NotWords::NotJson(_))), "{broken}");
+    for broken in
+        [r#"{"tenants": {"A": {}}}"#, r#"{"tenants": {"a": {"word": {}}}}"#, "", "[]", "{\"en\": 5}", "{\"en\": {}"]
+    {
+        assert!(matches!(WordsFile::read(broken.as_bytes(), true), Err(NotWords::NotJson(_))), "{broken}");
     }
+}
+
+#[test]
+fn tenant_has_its_words_and_those_of_the_deployment() {
+    let file = json!({
+        "en": {"call.ended": "{brand} of all.", "call.nobody": "Nobody of all."},
+        "nl": {"call.goodbye": "Dag.", "voice": {"language": "nl-NL"}},
+        "tenants": {
+            "acme": {"brand": "Acme", "default_language": "nl", "words": {"en": {"call.ended": "{brand} of its own."}}},
+            "beta": {"words": {"nl": {"call.goodbye": "Tot ziens."}}},
+        },
+    });
+    let brand = Brand::try_from("Rides".to_owned()).unwrap();
+    let words =
+        Words::of_file(Language::english(), Some(brand), WordsFile::read(file.to_string().as_bytes(), true).unwrap());
+    let owner = |tenant: &str| Owner::Tenant(Tenant::try_from(tenant).unwrap());
+    let says = |owner: Owner, tag: Option<&str>, sentence| match words
+        .of(owner)
+        .speech(tag.map(language).as_ref())
+        .say(sentence)
+    {
+        Utterance::Talk(text, _) => text,
+        Utterance::Audio(url) => url,
+    };
+    for (owner, ended, goodbye) in [
+        (owner("acme"), "Acme of its own.", "Dag."),
+        (owner("beta"), "Rides of all.", "Goodbye."),
+        (owner("gamma"), "Rides of all.", "Goodbye."),
+        (Owner::Deployment, "Rides of all.", "Goodbye."),
+    ] {
+        assert_eq!(says(owner, Some("en"), Spoken::Ended), ended, "{owner:?}");
+        assert_eq!(says(owner, None, Spoken::Goodbye), goodbye, "{owner:?}");
+        assert_eq!(says(owner, Some("en"), Spoken::Nobody), "Nobody of all.", "{owner:?}");
+    }
+    assert_eq!(says(owner("beta"), Some("nl"), Spoken::Goodbye), "Tot ziens.");
 }

@@ -326,7 +326,8 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             let verdict = verified[side.index()].first.looked_up;
             let until = conversation.quarantined_until(conversation.expires_at);
             for phone in conversation.receiving_phones().skip(1) {
-                let hold = self.store.hold(phone.caller, phone.sees, until, conversation.created_at);
+                let hold =
+                    self.store.hold((phone.caller, phone.sees), conversation.owner, until, conversation.created_at);
                 Box::pin(hold).await?.ok_or(CreateError::KeyTaken)?;
             }
             let hold = Box::pin(self.hold(conversation, side, options.of(side), verdict)).await?;

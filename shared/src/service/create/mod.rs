@@ -294,8 +294,8 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         Ok(Created { conversation, is_replay: true })
     }
 
-    fn language(&self, participant: &NewParticipant, verified: &VerifiedNumber) -> Language {
-        self.words.language_of(participant.language.as_ref(), verified.country)
+    fn language(&self, owner: Owner, participant: &NewParticipant, verified: &VerifiedNumber) -> Language {
+        self.words.of(owner).language_of(participant.language.as_ref(), verified.country)
     }
 
     fn compose(
@@ -316,7 +316,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                 country: first.country,
                 verified_by: first.judge,
                 label: asked.label.clone(),
-                language: Some(self.language(asked, first)),
+                language: Some(self.language(new.owner, asked, first)),
                 sees,
                 notification: match new.notify && new.direction.includes(side) {
                     true => Notification::Pending,

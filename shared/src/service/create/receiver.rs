@@ -33,7 +33,10 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         let known = routes.by_number.get(&participant.sees).filter(|route| route.is_held(now));
         let held_until = match known.map(|hold| hold.quarantined_until).filter(|until| *until >= needed) {
             Some(until) => Some(until),
-            None => self.store.hold(participant.route_caller(), &participant.sees, needed, now).await?,
+            None => {
+                let key = (participant.route_caller(), &participant.sees);
+                self.store.hold(key, conversation.owner, needed, now).await?
+            }
         };
         let is_stored = |until| {
             let same = known.is_some_and(|hold| (hold.quarantined_until, hold.looked_up) == (until, verdict));

@@ -252,7 +252,7 @@ impl<T: TextSender> Healer<T> {
                 // Those who only receive have holds, which are no part of the transaction.
                 let needed = before.quarantined_until(before.expires_at);
                 for phone in after.phones(*side) {
-                    if self.store.hold(phone.caller, number, needed, now).await?.is_none() {
+                    if self.store.hold((phone.caller, number), after.owner, needed, now).await?.is_none() {
                         return Ok(Replaced::Changed);
                     }
                 }

@@ -60,6 +60,7 @@ impl SettingsChange {
         let standing = self.standing.clone().map(|new| new.map(|new| StandingMask { is_open, ..new }));
         NumberSettings {
             revision: before.revision + 1,
+            owner: number.owner,
             words: self.words.clone().unwrap_or_else(|| before.words.clone()),
             support: self.support.clone().unwrap_or_else(|| before.support.clone()),
             standing: standing.unwrap_or_else(|| before.standing.clone()),

@@ -79,8 +79,7 @@ impl TextRelay {
         {
             return Ok(());
         }
-        self.answer(said, sentence).await;
-        Ok(())
+        Ok(self.answer(said, sentence).await?)
     }
 
     /// Says who texts from the number, once a day.
@@ -90,21 +89,23 @@ impl TextRelay {
         }
         let to = format!("HELP#{}", self.key.hash_of_caller(said.writer));
         if self.store.claim_explanation(said.sender, said.writer, &to, self.clock.now()).await? {
-            self.answer(said, Text::Help).await;
+            self.answer(said, Text::Help).await?;
         }
         Ok(())
     }
 
-    async fn answer(&self, said: &Said<'_>, sentence: Text) {
+    async fn answer(&self, said: &Said<'_>, sentence: Text) -> Result<(), StoreError> {
         let caller = CallerId::Phone(said.writer.as_phone().clone());
         let addressee: Option<Addressee> = said.owner.and_then(KeyOwner::addressee);
-        let text = self.words.speech_of_call(&caller, addressee.as_ref()).write(sentence);
-        let text = match self.words.brand().filter(|_| sentence == Text::Help) {
+        let words = self.words_of(said.owner.and_then(KeyOwner::speaker), said.sender).await?;
+        let text = words.speech_of_call(&caller, addressee.as_ref()).write(sentence);
+        let text = match words.brand().filter(|_| sentence == Text::Help) {
             Some(brand) => format!("{brand}: {text}"),
             None => text,
         };
         if let Err(error) = self.answer_by(said.sender, said.writer, &text).await {
             tracing::warn!(cause = %error, "answering a key word failed");
         }
+        Ok(())
     }
 }

@@ -21,6 +21,7 @@ use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pin::PinKey;
 use crate::domain::relayed_text::{AcceptedPart, RelayedText, TextReference, TextState, Withheld};
 use crate::domain::route::KeyOwner;
+use crate::domain::tenant::Owner;
 use crate::domain::text_route::{Nowhere, Relay, TextRoute};
 use crate::domain::words::Words;
 use crate::domain::words::addressee::Addressee;
@@ -162,7 +163,7 @@ impl TextRelay {
         {
             return Ok((followed, owner.filter(|owner| owner.is_in_use(now)).and_then(KeyOwner::conversation)));
         }
-        let addressee = owner.and_then(KeyOwner::addressee);
+        let (addressee, speaker) = (owner.and_then(KeyOwner::addressee), owner.and_then(KeyOwner::speaker));
         let (relayed, conversation) = match addressed.route(written_at, now) {
             TextRoute::Relay(relay) => {
                 self.note_chat(&writer, sender, written_at).await?;
@@ -181,7 +182,7 @@ impl TextRelay {
         }
         // Whoever asks for help has an answer.
         if keyword != Some(Keyword::Help) {
-            self.explain(&writer, sender, relayed, addressee).await?;
+            self.explain(&writer, sender, relayed, (addressee, speaker)).await?;
         }
         Ok((relayed, conversation))
     }
@@ -282,6 +283,19 @@ impl TextRelay {
         Ok(owners == [Ownership::Foreign, expected])
     }
 
+    /// Returns the words of whoever has the sender: of the `speaker`, if it is known, or else one read more, if a tenant has words. The
+    /// brand on a channel is the deployment's own.
+    pub(super) async fn words_of(&self, speaker: Option<Owner>, sender: &Sender<'_>) -> Result<&Words, StoreError> {
+        let owner = match (sender, speaker) {
+            (Sender::Brand(_), _) => Owner::Deployment,
+            (Sender::Number(number), None) if self.words.have_tenants() => {
+                self.store.settings_in_call(number).await?.map(|settings| settings.owner).unwrap_or_default()
+            }
+            (Sender::Number(_), known) => known.unwrap_or_default(),
+        };
+        Ok(self.words.of(owner))
+    }
+
     /// Tells the writer that a text reached nobody: at most once a day for each pair of phone and sender, never one of our own
     /// numbers, and only by a sender that is ours.
     async fn explain(
@@ -289,7 +303,7 @@ impl TextRelay {
         writer: &RealNumber,
         sender: &Sender<'_>,
         reason: Relayed,
-        addressee: Option<Addressee>,
+        (addressee, speaker): (Option<Addressee>, Option<Owner>),
     ) -> Result<(), RelayError> {
         let now = self.clock.now();
         if !self.may_answer(writer, sender).await? {
@@ -299,7 +313,8 @@ impl TextRelay {
             return Ok(());
         }
         let caller = CallerId::Phone(writer.as_phone().clone());
-        let speech = self.words.speech_of_call(&caller, addressee.as_ref());
+        let words = self.words_of(speaker, sender).await?;
+        let speech = words.speech_of_call(&caller, addressee.as_ref());
         let text = speech.write(match reason {
             Relayed::Nowhere(Nowhere::Over) => Text::NotRelayedOver,
             Relayed::Nowhere(Nowhere::Several) => Text::NotRelayedSeveral,
