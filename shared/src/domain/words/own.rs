@@ -19,8 +19,8 @@ pub(super) type Languages = BTreeMap<String, Entries>;
 pub struct OwnWords(BTreeMap<String, Entries>);
 
 impl OwnWords {
-    /// Checks the words of these languages, which replace those of `base` sentence by sentence. `has_brand` says that there is a
-    /// brand.
+    /// Checks the words of these languages, which replace those of `base` sentence by sentence, and also those of `base` in regions
+    /// of them. `has_brand` says that there is a brand.
     pub(super) fn over(base: &Self, languages: Languages, has_brand: bool) -> Result<Self, Vec<Fault>> {
         let (mut own, mut faults) = (Self::default(), Vec::new());
         for (written, entries) in languages {
@@ -43,18 +43,28 @@ impl OwnWords {
                 fault("", "comes twice".to_owned());
             }
         }
-        for (tag, entries) in &base.0 {
-            let of_language = own.0.entry(tag.clone()).or_default();
-            for (key, value) in entries {
-                of_language.entry(key.as_str()).or_insert_with(|| value.clone());
-            }
-        }
+        own.0 = own.with_missing_of(base);
         faults.extend(own.0.keys().filter(|tag| !own.has_voice(tag)).map(|tag| Fault {
             language: tag.clone(),
             key: voice::KEY.to_owned(),
             problem: "is missing, and the language has no other one".to_owned(),
         }));
         if faults.is_empty() { Ok(own) } else { Err(faults) }
+    }
+
+    /// Returns these words with those of `base` that they lack: in exactly the language, and without its region and script.
+    fn with_missing_of(&self, base: &Self) -> BTreeMap<String, Entries> {
+        let mut merged = self.0.clone();
+        for (tag, entries) in &base.0 {
+            let is_replaced = |key: &str| {
+                let has = |tag: &str| self.with_tag(tag).is_some_and(|own| own.contains_key(key));
+                Language::try_from(tag.as_str()).is_ok_and(|language| language.lookup().any(has))
+            };
+            let missing = entries.iter().filter(|(key, _)| !is_replaced(key));
+            let missing = missing.map(|(key, value)| (key.clone(), value.clone()));
+            merged.entry(tag.clone()).or_default().extend(missing);
+        }
+        merged
     }
 
     /// Returns the words of the language with this tag.

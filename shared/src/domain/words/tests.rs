@@ -268,9 +268,10 @@ fn tenant_has_its_words_and_those_of_the_deployment() {
     let file = json!({
         "en": {"call.ended": "{brand} of all.", "call.nobody": "Nobody of all."},
         "nl": {"call.goodbye": "Dag.", "voice": {"language": "nl-NL"}},
+        "de-AT": {"call.goodbye": "Servus.", "call.nobody": "Niemand da."},
         "tenants": {
             "acme": {"brand": "Acme", "default_language": "nl", "words": {"en": {"call.ended": "{brand} of its own."}}},
-            "beta": {"words": {"nl": {"call.goodbye": "Tot ziens."}}},
+            "beta": {"words": {"nl": {"call.goodbye": "Tot ziens."}, "de": {"call.goodbye": "Tschüss."}}},
         },
     });
     let brand = Brand::try_from("Rides".to_owned()).unwrap();
@@ -296,4 +297,8 @@ fn tenant_has_its_words_and_those_of_the_deployment() {
         assert_eq!(says(owner, Some("en"), Spoken::Nobody), "Nobody of all.", "{owner:?}");
     }
     assert_eq!(says(owner("beta"), Some("nl"), Spoken::Goodbye), "Tot ziens.");
+    // A sentence of the tenant is said before one of the deployment for a region of its language.
+    assert_eq!(says(owner("acme"), Some("de-AT"), Spoken::Goodbye), "Servus.");
+    assert_eq!(says(owner("beta"), Some("de-AT"), Spoken::Goodbye), "Tschüss.");
+    assert_eq!(says(owner("beta"), Some("de-AT"), Spoken::Nobody), "Niemand da.");
 }
