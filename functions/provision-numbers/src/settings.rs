@@ -12,6 +12,7 @@ use shared::domain::pool::PoolNumber;
 use shared::domain::route::Callee;
 use shared::domain::standing::StandingMask;
 use shared::domain::support::SupportPhone;
+use shared::domain::tenant::Owner;
 use shared::domain::words::Words;
 use shared::domain::words::own_text::OwnTexts;
 use shared::edge::http::{self, Object, Problem};
@@ -148,7 +149,13 @@ impl ProvisionNumbers {
             Some("ready") => true,
             Some(_) => return Err(Problem::invalid("state", "Must be ready, which takes a draining number back.")),
         };
-        let change = body.into_change(self.limits, self.healer.words.of(http::scope(request)?))?;
+        let owner = match (http::scope(request)?, &body.words) {
+            // The words are for callers of whoever has the number.
+            (Owner::Deployment, Some(Some(_))) => self.provisioner.store.pool_number(&number).await?.map(|it| it.owner),
+            (scope, _) => Some(scope),
+        };
+        let owner = owner.ok_or_else(http::no_number)?;
+        let change = body.into_change(self.limits, self.healer.words.of(owner))?;
         if takes_back {
             self.take_back(&number).await?;
             if change.is_none() {

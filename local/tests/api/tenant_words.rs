@@ -114,6 +114,21 @@ async fn stranger_hears_and_reads_whoever_has_the_number() {
 }
 
 #[tokio::test]
+async fn words_of_a_number_are_in_languages_of_its_tenant() {
+    let laptop = laptop().await;
+    let words = json!({"words": {"nl": "Dag."}});
+    for (path, status) in [("/t/acme", 200), ("/t/beta", 422), ("", 422)] {
+        let shown = laptop.get(&format!("{path}/numbers")).await.body;
+        let number = text(&shown, "/countries/0/numbers/0/number").to_owned();
+        // A request of the deployment itself about it is judged in the same way.
+        for scope in ["", path] {
+            let changed = laptop.patch(&format!("{scope}/numbers/{number}"), &words).await;
+            assert_eq!(changed.status, status, "{scope} {path} {changed:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn participant_of_a_tenant_hears_their_own_language() {
     let laptop = laptop().await;
     let participants = json!([{"number": format!("+{RIDER}"), "language": "fr"}, {"number": format!("+{DRIVER}")}]);
