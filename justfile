@@ -138,11 +138,11 @@ sam-events: build
 bench *arguments: build
     cargo run --bin bench -- --functions .aws-sam/build {{arguments}}
 
-# Compile the bench and its floor
+# Compile the bench and its floor, with the dependencies that `just build` has compiled
 [private]
 build-bench: sam-cli
     cargo build --quiet --bin bench --bin pool
-    cd bench/floor && cargo lambda build --quiet --release
+    cargo lambda build --quiet --release --package floor --package answer-webhook
 
 # Count the numbers that a load needs
 pool:
@@ -178,4 +178,4 @@ node-sdk:
 # Make a Python environment in target/tools, once
 [private]
 venv name *packages:
-    @[ -e "{{tools}}/{{name}}/ready" ] || { python3 -m venv "{{tools}}/{{name}}" && "{{tools}}/{{name}}/bin/pip" install --quiet {{packages}} && touch "{{tools}}/{{name}}/ready"; }
+    @[ -e "{{tools}}/{{name}}/ready" ] || { python3 -m venv "{{tools}}/{{name}}" && "{{tools}}/{{name}}/bin/pip" install --quiet --no-compile {{packages}} && touch "{{tools}}/{{name}}/ready"; }

@@ -46,9 +46,10 @@ impl Functions {
     pub fn binary(&self, package: &str) -> Result<PathBuf, BenchError> {
         match self {
             Self::Cargo => cargo_build(package),
-            // The floor is no resource of the template, and is built by the same program with the same flags.
+            // The floor is no resource of the template. It is built by the same program with the same flags, and together with a
+            // function, so that both have the same dependencies with the same features, which are compiled once.
             Self::Sam(_) if package == FLOOR => {
-                run(cargo().current_dir(root().join("bench/floor")).args(["lambda", "build", "--release"]))?;
+                run(cargo().args(["lambda", "build", "--release", "--package", FLOOR, "--package", ANSWER]))?;
                 Ok(target().join("lambda").join(FLOOR).join("bootstrap"))
             }
             Self::Sam(folder) => Ok(folder.join(logical_id(package)).join("bootstrap")),
