@@ -47,6 +47,23 @@ flow: (venv "vonage" "vonage==4.9.1") node-sdk
     .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- \
       bash -c 'cd {{tools}}/node-sdk && node "$OLDPWD/local/tests/vonage_node_sdk.mjs" "$VONAGE" 1a2b3c4d laptop-api-secret 00000000-0000-4000-8000-000000000001'
 
+# Check the description of the API, send random requests for all of it, and run the README's example by two generated clients
+openapi: (venv "openapi" "schemathesis==4.32.5" "openapi-python-client==0.29.1") openapi-packages
+    {{tools}}/openapi-node/node_modules/.bin/redocly lint --skip-rule operation-2xx-response docs/openapi.yaml
+    rm -rf target/openapi && mkdir -p target/openapi
+    cd target/openapi && {{tools}}/openapi/bin/openapi-python-client generate --path "$OLDPWD/docs/openapi.yaml" --meta none \
+      --output-path maskline_client --config <(echo 'post_hooks: []') --fail-on-warning
+    {{tools}}/openapi-node/node_modules/.bin/openapi-typescript docs/openapi.yaml --default-non-nullable=false --output target/openapi/api.ts
+    cp local/tests/generated_client.ts target/openapi/ && cp {{tools}}/openapi-node/package.json target/openapi/
+    ln -s {{tools}}/openapi-node/node_modules target/openapi/
+    cd target/openapi && node_modules/.bin/tsc --strict --skipLibCheck --target es2022 --module nodenext --types node generated_client.ts
+    cargo build --quiet --bin maskline
+    .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- \
+      env PYTHONPATH=target/openapi {{tools}}/openapi/bin/python local/tests/generated_client.py
+    .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- node target/openapi/generated_client.js
+    .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- bash -c \
+      'cd target/openapi && {{tools}}/openapi/bin/schemathesis --config-file ../../.ci/schemathesis.toml run ../../docs/openapi.yaml --url "$GATEWAY"'
+
 # Build the console that the binary serves
 console: console-packages
     cd local/console && npm run --silent build
@@ -169,6 +186,11 @@ sam-cli: (venv "sam" "aws-sam-cli==1.170.0" "cargo-lambda==1.9.2")
 [private]
 console-packages:
     @cmp -s local/console/package-lock.json {{tools}}/console-packages || { mkdir -p {{tools}} && cd local/console && npm ci --silent --no-audit --no-fund && cp package-lock.json {{tools}}/console-packages; }
+
+# Install what checks and reads the description of the API into target/tools, once
+[private]
+openapi-packages:
+    @[ -e "{{tools}}/openapi-node/ready" ] || { mkdir -p "{{tools}}/openapi-node" && cd "{{tools}}/openapi-node" && echo '{"private": true, "type": "module"}' >package.json && npm install --silent --no-audit --no-fund @redocly/cli@2.77.0 openapi-typescript@7.13.0 openapi-fetch@0.17.0 typescript@5.9.3 @types/node@24.10.1 && touch ready; }
 
 # Install Vonage's library for Node into target/tools, once
 [private]

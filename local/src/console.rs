@@ -63,7 +63,7 @@ pub fn router(trace: Trace, vonage_url: &str, stopped: watch::Receiver<bool>) ->
     router
 }
 
-fn file(media_type: &'static str, contents: &'static [u8]) -> impl IntoResponse {
+pub(crate) fn file(media_type: &'static str, contents: &'static [u8]) -> impl IntoResponse {
     let headers = [
         (header::CONTENT_TYPE, media_type),
         (header::CONTENT_SECURITY_POLICY, POLICY),

@@ -14,6 +14,7 @@ pub mod feed;
 pub mod gateway;
 pub mod masked_call;
 pub mod output;
+pub mod reference;
 pub mod restore;
 pub mod runtime_api;
 pub mod settings;

@@ -12,7 +12,7 @@ use local::commands::{self, ApiCommand, CommandError};
 use local::output::show;
 use local::settings::Settings;
 use local::stack::{Options, Stack};
-use local::{console, demo, doctor, gateway, restore, setup, words};
+use local::{console, demo, doctor, gateway, reference, restore, setup, words};
 use shared::clock;
 use shared::config::Environment;
 use shared::edge::telemetry;
@@ -283,13 +283,15 @@ async fn serve(up: Up, settings: Settings) -> Result<(), Failure> {
 DynamoDB         {dynamodb_url}
 Vonage simulator {vonage_url}
 Console          {gateway_url}{}
+API reference    {gateway_url}{}
 
 Try next, in another terminal (`maskline conversations --help` has commands for the same):
   curl {gateway_url}/numbers -d '{{"country":"GB","count":2}}'
   curl {gateway_url}/conversations -d '{{"participants":[{{"number":"+44 7700 900001","label":"your rider"}},{{"number":"+44 7700 900002","label":"your driver"}}]}}'
   curl {vonage_url}/simulator/calls -d '{{"from":"447700900001","to":"447451000001"}}'
 "#,
-        console::PATH
+        console::PATH,
+        reference::PATH
     ))?;
     stop_signal().await;
     show("\nStopping.\n")?;

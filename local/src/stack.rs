@@ -25,6 +25,7 @@ use crate::gateway::invoke::{self, BackgroundRuns};
 use crate::gateway::objects::{self, Bucket};
 use crate::gateway::pipe::{self, PipeError};
 use crate::gateway::{self, CallControl, ErasureSchedule, NumbersSchedule, RecordingsSchedule, Schedule, event_stream};
+use crate::reference;
 use crate::settings::Settings;
 use crate::simulator::{self, Application, HttpMethod, Webhook};
 use crate::trace::Trace;
@@ -257,7 +258,7 @@ impl Stack {
         let invocations = invoke::router(numbers.clone(), control.clone(), recordings.clone(), runs.clone());
         let router = gateway::router(routes, &trace).merge(invocations);
         let router = router.merge(bus::router(bus.clone())).merge(objects::router(bucket.clone()));
-        let router = router.merge(event_stream::router(bus.clone(), stopped.clone()));
+        let router = router.merge(event_stream::router(bus.clone(), stopped.clone())).merge(reference::router());
         let router =
             if options.console { router.merge(console::router(trace, &vonage_url, stopped.clone())) } else { router };
         let until = stopping(stopped);

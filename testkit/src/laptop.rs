@@ -16,6 +16,7 @@ use shared::domain::pool::NumberState;
 use shared::store::Store;
 
 use crate::answer::{Answer, digits};
+use crate::api_description::ApiDescription;
 use crate::table::Table;
 use crate::{conversation, string};
 
@@ -196,10 +197,14 @@ impl Laptop {
         self.http.request(method, format!("{}{path}", self.stack.gateway_url))
     }
 
-    /// Sends a request to the gateway.
+    /// Sends a request to the gateway. Fails if the description of the API does not have such an answer.
     pub async fn answer(&self, request: RequestBuilder) -> Answer {
-        let answer = Answer::to(request).await;
+        let (client, request) = request.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        let answer = Answer::to(RequestBuilder::from_parts(client, request)).await;
         (self.check)(&answer);
+        ApiDescription::get().check(&method, &path, &answer);
         answer
     }
 

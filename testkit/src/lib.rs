@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 mod answer;
+mod api_description;
 mod laptop;
 mod leak_search;
 pub mod repository;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 pub use answer::{Answer, digits};
+pub use api_description::{ApiDescription, Operation};
 pub use laptop::{ACCESS_LOG, Builder, Laptop, signature};
 pub use leak_search::LeakSearch;
 pub use table::Table;

@@ -42,6 +42,7 @@ mod number_form;
 mod number_settings;
 mod on_demand;
 mod one_way;
+mod openapi;
 mod operations;
 mod opt_outs;
 mod orders;
