@@ -17,6 +17,7 @@ use shared::store::Store;
 
 use crate::answer::{Answer, digits};
 use crate::api_description::ApiDescription;
+use crate::event_schemas::CheckedBus;
 use crate::table::Table;
 use crate::{conversation, string};
 
@@ -43,6 +44,7 @@ pub struct Laptop {
     pub http: Client,
     tables: [String; 2],
     check: fn(&Answer),
+    _bus: CheckedBus,
 }
 
 /// The settings of a [`Laptop`].
@@ -142,7 +144,9 @@ impl Builder {
         let tables = [&self.options.table, &self.options.journal].map(String::clone);
         let clock = self.clock.unwrap_or_else(|| ManualClock::at(noon(Timestamp::now())));
         let stack = Stack::start(Options { clock: Arc::new(clock.clone()), ..self.options }).await.unwrap();
-        let laptop = Laptop { stack, clock, http: local::loopback_client(), tables, check: self.check };
+        let bus = CheckedBus(stack.bus.clone());
+        let http = local::loopback_client();
+        let laptop = Laptop { stack, clock, http, tables, check: self.check, _bus: bus };
         for (country, count) in self.numbers {
             laptop.rent(&country, count).await;
         }

@@ -3,6 +3,7 @@
 
 mod answer;
 mod api_description;
+mod event_schemas;
 mod laptop;
 mod leak_search;
 pub mod repository;
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 
 pub use answer::{Answer, digits};
 pub use api_description::{ApiDescription, Operation};
+pub use event_schemas::{EVENT_SCHEMAS, check_event};
 pub use laptop::{ACCESS_LOG, Builder, Laptop, signature};
 pub use leak_search::LeakSearch;
 pub use table::Table;

@@ -6,7 +6,7 @@ use local::gateway::pipe::pipes;
 use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::repository::root;
-use testkit::{Answer, DRIVER, Laptop, RIDER, conversation, text};
+use testkit::{Answer, DRIVER, EVENT_SCHEMAS, Laptop, RIDER, check_event, conversation, text};
 
 const NEW_PHONE: &str = "447700900009";
 
@@ -62,6 +62,7 @@ pub async fn events(stream: &Stream<'_>) -> (Vec<Value>, Vec<Value>) {
         assert!(events.len() <= 1, "one change caused two events: {events:?}");
         for event in events {
             assert_eq!(event["source"], "maskline");
+            check_event(&event);
             for number in [RIDER, DRIVER, NEW_PHONE, "447451000001", "447451000002"] {
                 assert!(!event.to_string().contains(&number[2..]), "a phone number: {event}");
             }
@@ -326,12 +327,36 @@ fn members(value: &Value, path: &str, names: &mut BTreeSet<String>) {
     }
 }
 
-#[tokio::test]
-async fn docs_show_events_as_they_are() {
+/// Returns the events that docs/events.md shows.
+fn examples() -> Vec<Value> {
     let docs = std::fs::read_to_string(root().join("docs/events.md")).unwrap();
     let examples = docs.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
     let examples = examples.filter(|example| example.contains("\"source\""));
-    let examples: Vec<Value> = examples.map(|example| serde_json::from_str(example).unwrap()).collect();
+    examples.map(|example| serde_json::from_str(example).unwrap()).collect()
+}
+
+#[test]
+fn examples_of_docs_and_of_schemas_are_as_the_schemas_say() {
+    examples().iter().for_each(check_event);
+    for (detail_type, schema) in EVENT_SCHEMAS.iter() {
+        assert!(jsonschema::draft202012::meta::is_valid(schema), "{detail_type}");
+        let [example] = schema["examples"].as_array().unwrap().as_slice() else { panic!("{detail_type}: one example") };
+        check_event(&json!({"detail-type": detail_type, "detail": example}));
+    }
+}
+
+#[test]
+fn each_schema_is_named_in_the_docs() {
+    let docs = std::fs::read_to_string(root().join("docs/events.md")).unwrap();
+    for detail_type in EVENT_SCHEMAS.keys() {
+        let file = detail_type.to_lowercase().replace(' ', "-");
+        assert!(docs.contains(&format!("](events/{file}.json)")), "docs/events.md does not link {file}.json");
+    }
+}
+
+#[tokio::test]
+async fn docs_show_events_as_they_are() {
+    let examples = examples();
     let laptop = Laptop::builder().numbers("GB", 3).start().await;
     let stream = Stream::open(&laptop).await;
     let created = laptop.create().await;
