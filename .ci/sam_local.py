@@ -26,6 +26,7 @@ FUNCTIONS = {
     "get-conversation": "GetConversation", "update-conversation": "UpdateConversation",
     "end-conversation": "EndConversation", "provision-numbers": "ProvisionNumbers", "control-call": "ControlCall",
     "keep-recordings": "KeepRecordings",
+    "deliver-event": "DeliverEvent",
 }
 invoked = set()
 
@@ -144,7 +145,7 @@ print("     provision-numbers-schedule", flush=True)
 
 changing = {"provision-numbers", "create-conversation", "create-conversation-again", "end-conversation",
             "end-conversation-erase", "end-conversation-forget", "end-conversation-schedule", "update-conversation", "provision-numbers-drain", "provision-numbers-rotate",
-            "provision-numbers-schedule", "provision-numbers-setup", "get-conversation-decision", "keep-recordings-schedule"}
+            "provision-numbers-schedule", "provision-numbers-setup", "get-conversation-decision", "keep-recordings-schedule", "deliver-event-batch"}
 for name in names:
     if name not in changing:
         same(name, load(name))
@@ -215,6 +216,11 @@ print("     end-conversation-schedule", flush=True)
 report = in_container("keep-recordings-schedule", load("keep-recordings-schedule"))
 expect(report == {"kept": 0, "given_up": 0, "erased": 0, "retried_later": 0, "stopped": False}, report)
 print("     keep-recordings-schedule", flush=True)
+# Without a URL nothing takes the events, so the messages stay in their queue.
+batch = load("deliver-event-batch")
+report = in_container("deliver-event-batch", batch)
+expect(report == {"batchItemFailures": [{"itemIdentifier": one["messageId"]} for one in batch["Records"]]}, report)
+print("     deliver-event-batch", flush=True)
 
 status, rotating = same("provision-numbers-rotate", load("provision-numbers-rotate"))
 expect(status == 200 and rotating["state"] == "draining" and "rotating_since" in rotating, rotating)

@@ -27,7 +27,7 @@ CONVERSATIONS = {
     "DELETE /conversations/{id}", "POST /erasures", "GET /erasures/{id}", "GET /decisions",
     "GET /conversations/{id}/calls", "POST /conversations/{id}/calls", "DELETE /conversations/{id}/calls/{call}",
     "POST /conversations/{id}/calls/{call}/talk", "POST /conversations/{id}/texts",
-    "POST /conversations/{id}/notifications",
+    "POST /conversations/{id}/notifications", "POST /events/replay",
 }
 NUMBERS = {"POST /numbers", "GET /numbers", "GET /numbers/requirements", "GET /numbers/{number}", "PATCH /numbers/{number}", "DELETE /numbers/{number}", "POST /numbers/{number}/rotate", "POST /setup",
            "GET /tenants", "GET /tenants/{tenant}", "PUT /tenants/{tenant}"}
@@ -182,7 +182,7 @@ check_routes(iam, {
 for policy, routes in (("ConversationsPolicy", CONVERSATIONS), ("NumbersPolicy", NUMBERS)):
     [statement] = iam[policy]["Properties"]["PolicyDocument"]["Statement"]
     expect(statement["Action"] == "execute-api:Invoke", statement)
-    named = ("/conversations", "/decisions", "/erasures") if policy == "ConversationsPolicy" else ("/numbers", "/setup", "/tenants")
+    named = ("/conversations", "/decisions", "/erasures", "/events/replay") if policy == "ConversationsPolicy" else ("/numbers", "/setup", "/tenants")
     expect(all(any(name in arn["Fn::Sub"] for name in named) for arn in statement["Resource"]), statement)
 expect({"ConversationsPolicyArn", "NumbersPolicyArn"} <= set(iam_outputs), iam_outputs)
 

@@ -1,4 +1,4 @@
-//! A small backend that answers at a decision URL, for the demo and for tests.
+//! A small backend that answers at a decision URL, or gets events, for the demo and for tests.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -41,6 +41,8 @@ pub enum Reply {
     Raw(u16, String),
     /// A redirect to this address.
     Redirect(String),
+    /// This status, and `Retry-After` with these seconds.
+    Later(u16, u64),
     /// None: the connection stays open.
     Never,
 }
@@ -104,6 +106,10 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         Reply::Json(body) => axum::Json(body).into_response(),
         Reply::Raw(status, body) => (StatusCode::from_u16(status).unwrap_or_default(), body).into_response(),
         Reply::Redirect(to) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
+        Reply::Later(status, seconds) => {
+            let status = StatusCode::from_u16(status).unwrap_or_default();
+            (status, [(header::RETRY_AFTER, seconds.to_string())]).into_response()
+        }
         Reply::Never => std::future::pending().await,
     }
 }

@@ -4,15 +4,20 @@ use shared::config::{Environment, Source, VARIABLES, Variable};
 
 use crate::stack::account;
 
-/// The variables that the laptop itself sets: the addresses of its services, as its ports say, the names of its own functions, bus
-/// and bucket, and the key of its own application. The key of a real application stays where it is.
-const OF_LAPTOP: [&str; 14] = [
+/// The variables that the laptop itself sets: the addresses of its services, as its ports say, the names of its own functions, bus,
+/// queues and bucket, and the key of its own application. The key of a real application stays where it is.
+const OF_LAPTOP: [&str; 20] = [
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_EVENTBRIDGE",
     "AWS_ENDPOINT_URL_LAMBDA",
     "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_SQS",
     "CONTROL_FUNCTION_NAME",
+    "DELIVERY_QUEUE_URL",
+    "EVENT_ARCHIVE_ARN",
+    "EVENT_BUS_ARN",
     "EVENT_BUS_NAME",
+    "GIVEN_UP_QUEUE_URL",
     "KEEP_RECORDINGS_FUNCTION_NAME",
     "RECORDINGS_BUCKET",
     "VONAGE_API_URL",
@@ -21,6 +26,7 @@ const OF_LAPTOP: [&str; 14] = [
     "VONAGE_REST_URL",
     "VONAGE_VOICE_URLS",
     "PROVISION_FUNCTION_NAME",
+    "WEBHOOK_RULE_ARN",
 ];
 
 /// The variables that Lambda sets, and here the laptop. The credentials of a real account stay where they are.

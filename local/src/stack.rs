@@ -24,7 +24,10 @@ use crate::gateway::bus::{self, Bus};
 use crate::gateway::invoke::{self, BackgroundRuns};
 use crate::gateway::objects::{self, Bucket};
 use crate::gateway::pipe::{self, PipeError};
-use crate::gateway::{self, CallControl, ErasureSchedule, NumbersSchedule, RecordingsSchedule, Schedule, event_stream};
+use crate::gateway::queue::{self, Deliveries, Queue};
+use crate::gateway::{
+    self, CallControl, DeliveryFunction, ErasureSchedule, NumbersSchedule, RecordingsSchedule, Schedule, event_stream,
+};
 use crate::reference;
 use crate::settings::Settings;
 use crate::simulator::{self, Application, HttpMethod, Webhook};
@@ -41,6 +44,8 @@ pub mod account {
     pub const SIGNATURE_SECRET: &str = "laptop-signature-secret";
     /// The Voice application.
     pub const APPLICATION_ID: &str = "00000000-0000-4000-8000-000000000001";
+    /// The secret that signs events for the backend.
+    pub const WEBHOOK_SECRET: &str = "whsec_bGFwdG9wLXdlYmhvb2stc2VjcmV0LW9mLTMyLWJ5";
     /// The secret with which idempotency keys are hashed.
     pub const HASH_KEY: &str = "laptop-hash-key-of-32-characters";
     /// The application's private key, in PEM.
@@ -167,6 +172,7 @@ pub struct Stack {
     erasures: Arc<ErasureSchedule>,
     control: Arc<CallControl>,
     recordings: Arc<RecordingsSchedule>,
+    deliveries: Option<Arc<Deliveries>>,
     runs: BackgroundRuns,
     stop: watch::Sender<bool>,
     services: JoinSet<()>,
@@ -199,7 +205,12 @@ impl Stack {
                 (url, Some(database))
             }
         };
-        let (faults, traffic, bus) = (Faults::default(), Traffic::default(), Bus::default());
+        let tables = [options.table.as_str(), options.journal.as_str()];
+        let own = with_settings(environment(tables, &dynamodb_url, &vonage_url, &gateway_url), &options.settings);
+        let environment = own.clone().with(options.environment);
+        let queue = environment.optional("WEBHOOK_URL").map(|_| Queue::new(options.clock.clone()));
+        let bus = Bus::new(options.clock.clone(), queue.clone());
+        let (faults, traffic) = (Faults::default(), Traffic::default());
         let trace = if options.console { Trace::without(options.settings.secrets()) } else { Trace::default() };
         let changes = match database.clone().filter(|_| options.pipes) {
             Some(database) => {
@@ -221,13 +232,10 @@ impl Stack {
         };
         let proxy = dynamodb::serve_proxy(dynamodb, proxy, until);
         services.spawn(async move { report("the proxy of DynamoDB", proxy.await) });
-        let tables = [options.table.as_str(), options.journal.as_str()];
-        let own = with_settings(environment(tables, &dynamodb_url, &vonage_url, &gateway_url), &options.settings);
         let store = Store::connect(&own)?.with_journal(&own)?;
         store.create_table().await?;
 
         let rented = rented(&store).await?;
-        let environment = own.with(options.environment);
         let settings = simulator::Settings {
             senders: senders(&environment)?,
             faults: faults.clone(),
@@ -245,7 +253,17 @@ impl Stack {
         let erasures = Arc::new(ErasureSchedule::new(&environment, clock(), json!({"source": "aws.events"}))?);
         let control = Arc::new(CallControl::new(&environment, clock(), json!({"source": "aws.events"}))?);
         let recordings = Arc::new(RecordingsSchedule::new(&environment, clock(), json!({"source": "aws.events"}))?);
+        let deliveries = match queue.clone() {
+            Some(queue) => {
+                let function = DeliveryFunction::new(&environment, clock(), Value::Null)?;
+                Some(Arc::new(Deliveries::new(queue, function)))
+            }
+            None => None,
+        };
         if let Some(interval) = options.schedule {
+            if let Some(deliveries) = deliveries.clone() {
+                services.spawn(deliver(deliveries, stopped.clone()));
+            }
             services.spawn(run_every(interval, numbers.clone(), stopped.clone()));
             let orders = Arc::new(NumbersSchedule::new(&environment, clock(), orders_event())?);
             services.spawn(run_every(interval, orders, stopped.clone()));
@@ -258,6 +276,7 @@ impl Stack {
         let invocations = invoke::router(numbers.clone(), control.clone(), recordings.clone(), runs.clone());
         let router = gateway::router(routes, &trace).merge(invocations);
         let router = router.merge(bus::router(bus.clone())).merge(objects::router(bucket.clone()));
+        let router = queue.into_iter().fold(router, |router, queue| router.merge(queue::router(queue)));
         let router = router.merge(event_stream::router(bus.clone(), stopped.clone())).merge(reference::router());
         let router =
             if options.console { router.merge(console::router(trace, &vonage_url, stopped.clone())) } else { router };
@@ -280,6 +299,7 @@ impl Stack {
             erasures,
             control,
             recordings,
+            deliveries,
             runs,
             stop,
             services,
@@ -319,6 +339,19 @@ impl Stack {
     /// Runs the schedule of recordings once, and returns its report.
     pub async fn run_recordings_schedule(&self) -> Result<Value, lambda_http::Error> {
         self.recordings.tick().await
+    }
+
+    /// Delivers the events whose time it is to the backend, each once.
+    pub async fn run_deliveries(&self) -> Result<(), lambda_http::Error> {
+        match &self.deliveries {
+            Some(deliveries) => deliveries.run().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the queue with the events for the backend, if they are delivered.
+    pub fn delivery_queue(&self) -> Option<&Queue> {
+        self.deliveries.as_ref().map(|deliveries| deliveries.queue())
     }
 
     /// Waits until no function runs in the background. When a function has answered, its invocations have started.
@@ -369,6 +402,24 @@ async fn run_every<F: ScheduledFunction>(
             () = stopping(stopped.clone()) => return,
         }
         report("the schedule", schedule.tick().await.map(drop));
+    }
+}
+
+/// Delivers each event as soon as it is on the bus, and again when its time comes.
+async fn deliver(deliveries: Arc<Deliveries>, stopped: watch::Receiver<bool>) {
+    let mut arrivals = deliveries.queue().arrivals();
+    loop {
+        let step = async {
+            report("the delivery of events", deliveries.run().await);
+            tokio::select! {
+                _ = arrivals.changed() => {}
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+        };
+        tokio::select! {
+            () = step => {}
+            () = stopping(stopped.clone()) => return,
+        }
     }
 }
 
@@ -435,6 +486,7 @@ fn with_settings(own: Environment, settings: &Settings) -> Environment {
 /// Vonage, and of Lambda, EventBridge and S3.
 pub fn environment([table, journal]: [&str; 2], dynamodb_url: &str, vonage_url: &str, aws_url: &str) -> Environment {
     let s3_url = format!("{aws_url}{}", objects::PATH);
+    let sqs_url = format!("{aws_url}{}", queue::PATH);
     [
         ("TABLE_NAME", table),
         ("JOURNAL_TABLE_NAME", journal),
@@ -442,6 +494,13 @@ pub fn environment([table, journal]: [&str; 2], dynamodb_url: &str, vonage_url: 
         ("AWS_ENDPOINT_URL_LAMBDA", aws_url),
         ("AWS_ENDPOINT_URL_EVENTBRIDGE", aws_url),
         ("EVENT_BUS_NAME", bus::NAME),
+        ("EVENT_BUS_ARN", bus::ARN),
+        ("EVENT_ARCHIVE_ARN", bus::ARCHIVE_ARN),
+        ("WEBHOOK_RULE_ARN", bus::RULE_ARN),
+        ("AWS_ENDPOINT_URL_SQS", &sqs_url),
+        ("DELIVERY_QUEUE_URL", queue::URL),
+        ("GIVEN_UP_QUEUE_URL", queue::DEAD_LETTERS_URL),
+        ("WEBHOOK_SECRET", account::WEBHOOK_SECRET),
         ("PROVISION_FUNCTION_NAME", provision_numbers::ProvisionNumbers::NAME),
         ("CALL_CONTROL", "on"),
         ("CONTROL_FUNCTION_NAME", control_call::ControlCall::NAME),

@@ -183,6 +183,9 @@ async fn every_setting_of_environment_reaches_functions() {
         ("DECISION_URLS", "https://backend.example/decide"),
         ("DECISION_SECRET", local::decision_backend::SECRET),
         ("DECISION_TIME_LIMIT_MS", "999"),
+        ("WEBHOOK_URL", "https://backend.example/events"),
+        ("WEBHOOK_SECRET", local::decision_backend::SECRET),
+        ("WEBHOOK_TIME_LIMIT_MS", "14999"),
         ("MAX_CALLS_PER_SECOND", "30"),
         ("NUMBER_LOOKUP", "identity-insights"),
         ("WHEN_LOOKUP_FAILS", "refuse"),
@@ -215,6 +218,10 @@ async fn every_setting_of_environment_reaches_functions() {
             "KEEP_RECORDINGS_FUNCTION_NAME" => assert_eq!(own(name), "keep-recordings"),
             "RECORDINGS_BUCKET" => assert_eq!(own(name), "maskline-recordings"),
             "EVENT_BUS_NAME" => assert_eq!(own(name), "maskline"),
+            "EVENT_BUS_ARN" | "EVENT_ARCHIVE_ARN" | "WEBHOOK_RULE_ARN" | "DELIVERY_QUEUE_URL"
+            | "GIVEN_UP_QUEUE_URL" => {
+                assert!(own(name).contains("maskline") && own(name) != *value, "{name}");
+            }
             "VONAGE_PRIVATE_KEY" => assert_eq!(own(name), account::PRIVATE_KEY),
             _ if of_a_service => assert!(own(name).starts_with("http://127.0.0.1:"), "{name}"),
             _ if of_lambda => assert_ne!(own(name), *value, "{name}"),
@@ -254,6 +261,7 @@ async fn malformed_setting_ends_start_with_message_of_function() {
         ("DEFAULT_MISSED_CALLS", "sing", "must be a list of say, text, call_back and voicemail"),
         ("QUARANTINE_SECONDS", "a day", "must be from 7200 to 2592000 seconds"),
         ("DECISIONS", "always", "must be on, all or off"),
+        ("WEBHOOK_URL", "http://backend.example/", "must be an https URL of a named host"),
         ("NUMBER_LOOKUP", "Number Insight", "must be identity-insights, number-insight or numbering-plan"),
         ("LOOKUP_CARRIER", "on", "must be off unless NUMBER_LOOKUP is identity-insights"),
         ("LOOKUP_CARRIER", "yes", "must be on or off"),

@@ -1,16 +1,12 @@
 //! The deployment's own backend, which decides about calls at a decision URL.
 //!
-//! Source: Standard Webhooks 1.0.0, "Verifying webhooks": a request is signed in three headers, and its body has a type, a time
-//! and data.
+//! Source: Standard Webhooks 1.0.0, "Payload structure".
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use reqwest::{StatusCode, Url};
-use ring::hmac;
 use serde::Serialize;
 
 use crate::config::{self, ConfigError, DecisionUrls, Environment, UrlNotAllowed};
@@ -18,6 +14,7 @@ use crate::domain::conversation::ConversationId;
 use crate::domain::phone::E164;
 use crate::domain::text::{Label, Reference};
 use crate::domain::verdict::Verdict;
+use crate::standard_webhooks::WebhookSigner;
 use crate::vonage::http_client;
 
 /// Size of the longest answer, in bytes.
@@ -27,8 +24,7 @@ const MOST_BYTES: usize = 4 * 1024;
 #[derive(Debug)]
 pub struct Backend {
     urls: DecisionUrls,
-    /// The secrets that sign. Two are valid while one replaces the other.
-    keys: Vec<hmac::Key>,
+    signer: WebhookSigner,
     /// Time for the connection, the request and the whole answer.
     time_limit: Duration,
     /// PEM certificates of the authorities that TLS trusts; `None` trusts Mozilla's list.
@@ -115,10 +111,9 @@ impl Backend {
     /// `None` if they are off.
     pub fn from_environment(env: &Environment) -> Result<Option<Self>, ConfigError> {
         let Some(urls) = env.decision_urls()? else { return Ok(None) };
-        let keys = env.decision_secrets()?;
         Ok(Some(Self {
             urls,
-            keys: keys.iter().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key)).collect(),
+            signer: WebhookSigner::new(&env.decision_secrets()?),
             time_limit: env.decision_time_limit()?,
             authorities: config::authorities(env)?,
             http: OnceLock::new(),
@@ -141,10 +136,8 @@ impl Backend {
         let conversation = question.conversation.map(|id| id.to_string());
         let side = question.caller.as_ref().map(|caller| caller.side);
         let id = format!("decision-{}-{call}-{}", conversation.as_deref().unwrap_or("none"), side.unwrap_or("none"));
-        let request = self.http().post(url).timeout(self.time_limit).header("content-type", "application/json");
-        let request = request.header("webhook-id", &id).header("webhook-timestamp", now.as_second());
-        let request = request.header("webhook-signature", self.signature(&id, now, &body));
-        let mut response = request.body(body).send().await.map_err(no_answer)?;
+        let request = self.signer.sign(self.http().post(url).timeout(self.time_limit), &id, now, body);
+        let mut response = request.send().await.map_err(no_answer)?;
         if response.status() != StatusCode::OK {
             return Err(BackendError::Status(response.status().as_u16()));
         }
@@ -157,14 +150,6 @@ impl Backend {
         }
         serde_json::from_slice(&answer)
             .map_err(|error| BackendError::NotUnderstood { line: error.line(), column: error.column() })
-    }
-
-    /// Returns the signatures by all secrets, separated by spaces.
-    fn signature(&self, id: &str, now: Timestamp, body: &str) -> String {
-        let text = format!("{id}.{}.{body}", now.as_second());
-        let sign =
-            |key: &hmac::Key| format!("v1,{}", BASE64_STANDARD.encode(hmac::sign(key, text.as_bytes()).as_ref()));
-        self.keys.iter().map(sign).collect::<Vec<_>>().join(" ")
     }
 
     fn http(&self) -> &reqwest::Client {

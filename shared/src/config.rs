@@ -4,6 +4,7 @@
 //! the variable. [`VARIABLES`] lists them.
 
 mod decisions;
+mod event_delivery;
 mod voice;
 mod words;
 
@@ -73,7 +74,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 79] = {
+pub const VARIABLES: [Variable; 88] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -205,6 +206,24 @@ pub const VARIABLES: [Variable; 79] = {
              while one replaces the other"),
         variable("DECISION_TIME_LIMIT_MS", Template, Value("1000"),
             "Time for your backend's answer, with the connection, in milliseconds, 50 to 3000"),
+        variable("WEBHOOK_URL", Parameter("WebhookUrl"), Unset("no event is sent by HTTP"),
+            "URL of your backend to which every event is sent, such as https://backend.example/events. It needs `webhook_secret` \
+             in the secret"),
+        variable("WEBHOOK_SECRET", Secret("webhook_secret"), Unset("required if `WEBHOOK_URL` is set"),
+            "Secret that signs the events, whsec_ and 24 to 64 bytes in base64; two with a comma between them, while one replaces \
+             the other"),
+        variable("WEBHOOK_TIME_LIMIT_MS", Template, Value("15000"),
+            "Time for your backend to take an event, with the connection, in milliseconds, 50 to 20000"),
+        variable("DELIVERY_QUEUE_URL", Template, Unset("required if `WEBHOOK_URL` is set"),
+            "URL of the SQS queue with the events that are to be sent"),
+        variable("GIVEN_UP_QUEUE_URL", Template, Unset("required if `WEBHOOK_URL` is set"),
+            "URL of the SQS queue with the events that were given up"),
+        variable("AWS_ENDPOINT_URL_SQS", Template, Unset("the endpoint of the region"), "URL of SQS"),
+        variable("EVENT_BUS_ARN", Template, Unset("required if `WEBHOOK_URL` is set"), "ARN of the event bus"),
+        variable("EVENT_ARCHIVE_ARN", Template, Unset("required if `WEBHOOK_URL` is set"),
+            "ARN of the archive from which events are replayed"),
+        variable("WEBHOOK_RULE_ARN", Template, Unset("required if `WEBHOOK_URL` is set"),
+            "ARN of the rule that brings events to that queue"),
         variable("MAX_CALLS_PER_SECOND", Parameter("MaxCallsPerSecond"), Value("0"),
             "Most phones that are called in a second, 1 to 500; callers above it wait, and 0 lets nobody wait. Vonage refuses more than \
              3 in a second unless it has raised the limit of your account"),

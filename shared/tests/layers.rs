@@ -11,8 +11,8 @@ const LAYERS: [&[&str]; 7] = [
     &["domain"],
     &["clock", "config", "retry"],
     &["store", "vonage"],
-    &["aws_request"],
-    &["backend", "event_bus", "invoke", "recording_files"],
+    &["aws_request", "standard_webhooks"],
+    &["backend", "delivery_queue", "event_archive", "event_bus", "event_receiver", "invoke", "recording_files"],
     &["service"],
     &["edge"],
 ];

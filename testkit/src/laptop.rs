@@ -178,6 +178,11 @@ impl Laptop {
         Self::builder().start().await
     }
 
+    /// Returns the time of the clock.
+    pub fn clock_now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Moves the clock forward.
     pub fn advance(&self, seconds: i64) {
         self.clock.advance(SignedDuration::from_secs(seconds));

@@ -7,6 +7,7 @@ pub mod invoke;
 pub mod objects;
 mod payload;
 pub mod pipe;
+pub mod queue;
 mod signing;
 
 use std::convert::Infallible;
@@ -50,7 +51,7 @@ pub struct Route {
 }
 
 /// The names of all functions.
-pub const FUNCTIONS: [&str; 11] = [
+pub const FUNCTIONS: [&str; 12] = [
     answer_webhook::AnswerWebhook::NAME,
     fallback_webhook::NAME,
     event_webhook::EventWebhook::NAME,
@@ -62,6 +63,7 @@ pub const FUNCTIONS: [&str; 11] = [
     provision_numbers::ProvisionNumbers::NAME,
     control_call::ControlCall::NAME,
     keep_recordings::KeepRecordings::NAME,
+    deliver_event::DeliverEvent::NAME,
 ];
 
 /// Starts every function with `env` and returns the routes of the HTTP API, the same as in the template.
@@ -144,6 +146,7 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
         ("DELETE", "/t/{tenant}/conversations/{id}/calls/{call}"),
         ("POST", "/t/{tenant}/conversations/{id}/calls/{call}/talk"),
     ])?;
+    routes.add::<deliver_event::DeliverEvent>(&[("POST", "/events/replay")])?;
     Ok(routes.routes)
 }
 
@@ -164,6 +167,9 @@ pub type CallControl = Schedule<control_call::ControlCall>;
 
 /// The schedule of recordings.
 pub type RecordingsSchedule = Schedule<keep_recordings::KeepRecordings>;
+
+/// The function that delivers events, which a queue invokes.
+pub type DeliveryFunction = Schedule<deliver_event::DeliverEvent>;
 
 impl<F: ScheduledFunction> Schedule<F> {
     /// Starts the function.

@@ -328,7 +328,7 @@ fn members(value: &Value, path: &str, names: &mut BTreeSet<String>) {
 }
 
 /// Returns the events that docs/events.md shows.
-fn examples() -> Vec<Value> {
+pub fn examples() -> Vec<Value> {
     let docs = std::fs::read_to_string(root().join("docs/events.md")).unwrap();
     let examples = docs.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
     let examples = examples.filter(|example| example.contains("\"source\""));

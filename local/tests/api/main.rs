@@ -21,6 +21,7 @@ mod decisions;
 mod doctor;
 mod dry_run;
 mod erase;
+mod event_delivery;
 mod event_stream;
 mod events;
 mod explained;

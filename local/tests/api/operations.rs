@@ -9,10 +9,11 @@ use testkit::repository::{root, template};
 use testkit::text;
 
 /// The writers of each metric that not every function writes.
-const WRITERS: [(&str, &[&str]); 9] = [
+const WRITERS: [(&str, &[&str]); 10] = [
     ("calls_routed", &["answer-webhook"]),
     ("unknown_callers", &["answer-webhook"]),
     ("signatures_refused", &["answer-webhook", "event-webhook", "message-webhook"]),
+    ("deliveries_failed", &["deliver-event"]),
     ("lost_numbers", &["provision-numbers"]),
     ("unhealthy_numbers", &["provision-numbers"]),
     ("application_foreign", &["provision-numbers"]),
@@ -41,7 +42,9 @@ fn alarms(template: &Value) -> Vec<(&str, &Value)> {
 }
 
 fn dashboard(template: &Value) -> Value {
-    serde_json::from_str(text(template, "/Resources/Dashboard/Properties/DashboardBody")).unwrap()
+    let body = text(template, "/Resources/Dashboard/Properties/DashboardBody/0");
+    let of_deliveries = text(template, "/Resources/Dashboard/Properties/DashboardBody/1/OfDeliveries/1");
+    serde_json::from_str(&body.replace("${OfDeliveries}", of_deliveries)).unwrap()
 }
 
 /// Returns the metrics of an alarm.

@@ -137,6 +137,7 @@ async fn each_function_starts_with_variables_of_template() {
     start::<provision_numbers::ProvisionNumbers>(environment("ProvisionNumbers")).await;
     start::<control_call::ControlCall>(environment("ControlCall")).await;
     start::<keep_recordings::KeepRecordings>(environment("KeepRecordings")).await;
+    start::<deliver_event::DeliverEvent>(environment("DeliverEvent")).await;
     start::<message_webhook::MessageWebhook>(environment("MessageWebhook")).await;
 }
 
@@ -174,6 +175,7 @@ fn each_function_has_only_secrets_that_it_uses() {
             "UpdateConversation" | "ProvisionNumbers" => &["HASH_KEY", "VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             "KeepRecordings" => &["VONAGE_API_SECRET", "VONAGE_PRIVATE_KEY"],
             "ControlCall" => &["HASH_KEY", "VONAGE_PRIVATE_KEY"],
+            "DeliverEvent" => &["WEBHOOK_SECRET"],
             _ => &["VONAGE_API_SECRET"],
         };
         assert_eq!(secrets.clone().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expected, "{name}");
@@ -185,11 +187,12 @@ fn each_function_has_only_secrets_that_it_uses() {
             };
             let reference = json!(reference.replace("MEMBER", &key));
             // Some secrets are read only by those who need them.
-            let is_optional = ["VONAGE_PRIVATE_KEY", "DECISION_SECRET"].contains(&variable.as_str());
+            let is_optional = ["VONAGE_PRIVATE_KEY", "DECISION_SECRET", "WEBHOOK_SECRET"].contains(&variable.as_str());
             let condition = match (name.as_str(), variable.as_str()) {
                 ("ControlCall", _) => "ControlsCalls",
                 ("KeepRecordings", _) => "RecordingsNeedKey",
                 (_, "DECISION_SECRET") => "AsksBackend",
+                (_, "WEBHOOK_SECRET") => "DeliversEvents",
                 ("CreateConversation", _) => "CreationNeedsKey",
                 ("UpdateConversation", _) => "AsksIdentityInsights",
                 _ => "TextsByMessagesApi",
@@ -353,6 +356,54 @@ fn each_function_has_only_permissions_that_it_uses() {
             assert_eq!(statement["Resource"], resource, "{function}");
         }
     }
+}
+
+#[test]
+fn delivery_has_its_own_queue_and_no_table() {
+    let template = template();
+    let resources = &template["Resources"];
+    let statements = resources["DeliverEvent"]["Properties"]["Policies"][0]["Statement"].as_array().unwrap();
+    let allowed: Vec<_> = statements.iter().map(|statement| (&statement["Action"], &statement["Resource"])).collect();
+    let arn = |service: &str, name: &str| {
+        format!("arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{name}")
+    };
+    let takes = ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"];
+    let expected = [
+        (json!(takes.map(|action| format!("sqs:{action}"))), json!(arn("sqs", "${AWS::StackName}-deliveries"))),
+        (json!(["sqs:SendMessage"]), json!(arn("sqs", "${AWS::StackName}-given-up-deliveries"))),
+        (json!(["events:StartReplay"]), json!([arn("events", "archive/${AWS::StackName}"), arn("events", "replay/*")])),
+    ];
+    assert_eq!(allowed, expected.iter().map(|(action, resource)| (action, resource)).collect::<Vec<_>>());
+    for (queue, name) in [("Deliveries", "deliveries"), ("GivenUpDeliveries", "given-up-deliveries")] {
+        assert_eq!(resources[queue]["Properties"]["QueueName"], format!("${{AWS::StackName}}-{name}"));
+    }
+    let queue = &resources["Deliveries"]["Properties"];
+    let (timeout, hidden) = (&resources["DeliverEvent"]["Properties"]["Timeout"], &queue["VisibilityTimeout"]);
+    assert!(hidden.as_u64() >= timeout.as_u64().map(|timeout| 6 * timeout), "as Lambda asks for");
+    assert_eq!(hidden.as_i64(), Some(local::gateway::queue::HIDDEN_FOR.as_secs()));
+    let kept = queue["MessageRetentionPeriod"].as_i64().unwrap();
+    assert!(kept > shared::domain::redelivery::TRIED_FOR.as_secs(), "SQS would drop what is still tried");
+    let days = resources["EventArchive"]["Properties"]["RetentionDays"].as_i64().unwrap();
+    assert_eq!(days * 24, shared::domain::replay::EVENTS_KEPT.as_hours());
+}
+
+#[test]
+fn nothing_of_the_delivery_costs_without_a_url() {
+    let template = template();
+    let resources = template["Resources"].as_object().unwrap();
+    let conditional = resources.iter().filter(|(_, resource)| resource["Condition"] == "DeliversEvents");
+    let kinds: BTreeSet<_> = conditional.map(|(name, resource)| (name.as_str(), text(resource, "/Type"))).collect();
+    let expected = [
+        ("Deliveries", "AWS::SQS::Queue"),
+        ("DeliveriesFail", "AWS::CloudWatch::Alarm"),
+        ("DeliveriesGivenUp", "AWS::CloudWatch::Alarm"),
+        ("DeliveryMapping", "AWS::Lambda::EventSourceMapping"),
+        ("DeliveryQueuePolicy", "AWS::SQS::QueuePolicy"),
+        ("DeliveryRule", "AWS::Events::Rule"),
+        ("EventArchive", "AWS::Events::Archive"),
+        ("GivenUpDeliveries", "AWS::SQS::Queue"),
+    ];
+    assert_eq!(kinds, expected.into());
 }
 
 /// Those who hide conversations past their retention have to agree with the schedule that erases them.
@@ -582,6 +633,10 @@ fn each_function_has_example_event_and_each_event_route() {
             assert!(scheduled.contains(&name.as_str()), "{name}");
             continue;
         }
+        if event["Records"].is_array() {
+            assert_eq!(name, "deliver-event-batch");
+            continue;
+        }
         let key = text(&event, "/routeKey");
         let (_, binary) = routes.iter().find(|(route, _)| route == key).unwrap_or_else(|| panic!("{name}: {key}"));
         assert!(name.starts_with(binary.as_str()), "{name} is an event of {binary}");
@@ -703,6 +758,11 @@ async fn example_events_get_answers_of_their_names() {
     let event = events["keep-recordings-schedule"].clone();
     let report = gateway::RecordingsSchedule::new(environment, clock(), event).unwrap().tick().await.unwrap();
     assert_eq!(report, json!({"kept": 0, "given_up": 0, "erased": 0, "retried_later": 0, "stopped": false}));
+    assert_eq!(send("deliver-event-replay").await.0, 409, "no events are delivered");
+    let batch = events["deliver-event-batch"].clone();
+    let report = gateway::DeliveryFunction::new(environment, clock(), batch.clone()).unwrap().tick().await.unwrap();
+    let message = &batch["Records"][0]["messageId"];
+    assert_eq!(report, json!({"batchItemFailures": [{"itemIdentifier": message}]}), "it stays in the queue");
     let (status, erasure) = send("end-conversation-forget").await;
     assert_eq!((status, &erasure["state"], &erasure["conversations_erased"]), (202, &json!("done"), &json!(1)));
     let mut shown = events["end-conversation-forget-show"].clone();

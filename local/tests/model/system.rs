@@ -221,7 +221,7 @@ impl System {
         tokio::spawn(simulator::serve(listener, settings, std::future::pending()));
 
         let (clock, texts) = (ManualClock::at(start), Texts::default());
-        let (bus, bucket) = (Bus::default(), Bucket::default());
+        let (bus, bucket) = (Bus::new(shared::clock::system(), None), Bucket::default());
         let voice = Voice::new(&clock);
         let urls = Urls {
             vonage: vonage_url,

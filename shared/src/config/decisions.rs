@@ -40,14 +40,7 @@ impl Environment {
 
     /// Reads `DECISION_SECRET`: the secrets that sign the questions, decoded.
     pub fn decision_secrets(&self) -> Result<Vec<Vec<u8>>, ConfigError> {
-        const EXPECTED: &str = "must be whsec_ and 24 to 64 bytes in base64, or two of these with a comma between them";
-        let list = Secret(self.required("DECISION_SECRET")?);
-        let decode = |secret: &str| {
-            let key = BASE64_STANDARD.decode(secret.trim().strip_prefix("whsec_")?).ok()?;
-            (24..=64).contains(&key.len()).then_some(key)
-        };
-        let keys: Option<Vec<_>> = list.0.split(',').map(decode).collect();
-        keys.ok_or_else(|| malformed("DECISION_SECRET", EXPECTED))
+        signing_secrets("DECISION_SECRET", &Secret(self.required("DECISION_SECRET")?))
     }
 
     /// Reads `DECISION_TIME_LIMIT_MS`.
@@ -86,17 +79,33 @@ impl DecisionUrls {
     }
 }
 
-/// Reads an entry of the list: a URL of a named host with TLS, or one on this machine. An address in place of a name is refused,
-/// because it may be one inside the network of the functions.
+/// Reads an entry of the list, which has no query.
 fn entry(url: &str) -> Option<Url> {
-    let url = plain(url).filter(|url| url.query().is_none())?;
+    backend_url(url).filter(|url| url.query().is_none())
+}
+
+/// Reads the secrets of Standard Webhooks in a list, decoded. `name` is the variable.
+pub(super) fn signing_secrets(name: &'static str, list: &Secret) -> Result<Vec<Vec<u8>>, ConfigError> {
+    const EXPECTED: &str = "must be whsec_ and 24 to 64 bytes in base64, or two of these with a comma between them";
+    let decode = |secret: &str| {
+        let key = BASE64_STANDARD.decode(secret.trim().strip_prefix("whsec_")?).ok()?;
+        (24..=64).contains(&key.len()).then_some(key)
+    };
+    let keys: Option<Vec<_>> = list.0.split(',').map(decode).collect();
+    keys.ok_or_else(|| malformed(name, EXPECTED))
+}
+
+/// Reads a URL of the backend: one of a named host with TLS, or one on this machine. An address in place of a name is refused,
+/// because it may be one inside the network of the functions.
+pub(super) fn backend_url(url: &str) -> Option<Url> {
+    let url = plain(url)?;
     let is_loopback = url.host_str().is_some_and(|host| LOOPBACK.contains(&host));
-    let is_entry = match url.scheme() {
+    let is_reached = match url.scheme() {
         "https" => url.domain().is_some() && !is_loopback,
         "http" => is_loopback,
         _ => false,
     };
-    is_entry.then_some(url)
+    is_reached.then_some(url)
 }
 
 /// Reads a URL without credentials and without a fragment.

@@ -2,6 +2,7 @@
 
 pub mod attempt;
 pub mod backend_text;
+pub mod bus_event;
 pub mod call;
 pub mod call_handling;
 pub mod call_limits;
@@ -48,7 +49,9 @@ pub mod ready_pool;
 pub mod receipt;
 pub mod recording;
 pub mod recording_work;
+pub mod redelivery;
 pub mod relayed_text;
+pub mod replay;
 pub mod retention;
 pub mod route;
 pub mod route_keys;

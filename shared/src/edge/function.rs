@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, Response, Service, lambda_runtime, service_fn};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tracing::level_filters::LevelFilter;
@@ -76,10 +77,10 @@ pub trait HttpFunction: Sized + Send + Sync + 'static {
     }
 }
 
-/// A function that a schedule invokes too.
+/// A function that a schedule or a queue invokes too.
 pub trait ScheduledFunction: HttpFunction {
     /// Carries out the scheduled work and returns a report for the log. Starts nothing that could not end before
-    /// `deadline`. The report includes failures: the next run is their retry. `event` is the schedule's event.
+    /// `deadline`. The report includes failures: the next run is their retry. `event` is the schedule's event, or a queue's.
     fn tick(&self, event: Value, deadline: Option<Timestamp>) -> impl Future<Output = Value> + Send;
 
     /// True if this report leaves work that no later run would do, so that Lambda has to deliver the event again.
@@ -114,7 +115,7 @@ async fn start<F: HttpFunction>() -> Result<F, Error> {
     Ok(function)
 }
 
-/// Answers an event: a request, or a tick of the schedule.
+/// Answers an event: a request, a tick of the schedule, or messages of a queue.
 pub async fn answer_event<F: ScheduledFunction>(
     function: &F,
     event: LambdaEvent<Box<RawValue>>,
@@ -122,14 +123,17 @@ pub async fn answer_event<F: ScheduledFunction>(
     #[derive(Deserialize)]
     struct Tick {
         source: Option<String>,
+        /// The messages of a queue.
+        #[serde(rename = "Records")]
+        records: Option<IgnoredAny>,
     }
     let LambdaEvent { payload, context } = event;
     let tick: Tick = serde_json::from_str(payload.get())?;
-    if tick.source.is_some() {
+    if tick.source.is_some() || tick.records.is_some() {
         let event = serde_json::from_str(payload.get())?;
         // Boxed, because the type of this future is too deep for the compiler's recursion limit.
         let report = Box::pin(function.tick(event, deadline::of_function(&context))).await;
-        tracing::info!(function = F::NAME, %report, "scheduled run finished");
+        tracing::info!(function = F::NAME, %report, "run finished");
         return if F::has_to_come_again(&report) { Err(report.to_string().into()) } else { Ok(report) };
     }
     let request: LambdaRequest = serde_json::from_str(payload.get())?;

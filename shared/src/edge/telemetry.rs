@@ -20,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{ConfigError, Environment};
 
 /// The log fields that are metrics.
-pub const METRICS: [Metric; 13] = [
+pub const METRICS: [Metric; 14] = [
     Metric { name: "duration_ms", unit: "Milliseconds", dimension: "function" },
     Metric { name: "failures", unit: "Count", dimension: "function" },
     Metric { name: "calls_routed", unit: "Count", dimension: "function" },
@@ -29,6 +29,7 @@ pub const METRICS: [Metric; 13] = [
     Metric { name: "unsigned_webhooks", unit: "Count", dimension: "function" },
     Metric { name: "vonage_errors", unit: "Count", dimension: "function" },
     Metric { name: "schedule_failures", unit: "Count", dimension: "function" },
+    Metric { name: "deliveries_failed", unit: "Count", dimension: "function" },
     Metric { name: "application_foreign", unit: "Count", dimension: "function" },
     Metric { name: "lost_numbers", unit: "Count", dimension: "function" },
     Metric { name: "unhealthy_numbers", unit: "Count", dimension: "function" },

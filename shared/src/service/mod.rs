@@ -5,6 +5,7 @@ mod at_once;
 pub mod backend_decisions;
 pub mod call_steps;
 pub mod create;
+pub mod deliver_events;
 pub mod demand;
 pub mod explain;
 pub mod forget;
