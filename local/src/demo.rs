@@ -1,5 +1,10 @@
 //! The demo: one conversation from start to end on a stack of its own, with a check of every step.
 
+/// Prints a line. Whoever reads the demo may have enough of it, such as `head`.
+macro_rules! say {
+    ($($words:tt)*) => { crate::output::show(&(format!($($words)*) + "\n"))? };
+}
+
 mod account;
 mod full;
 mod tenants;
@@ -27,6 +32,9 @@ pub enum DemoError {
     /// The backend of the demo did not start.
     #[error("the backend of the demo does not listen: {0}")]
     Backend(#[source] std::io::Error),
+    /// The output cannot be written.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] std::io::Error),
     /// A step had another result than expected.
     #[error("unexpected result: {0}")]
     Wrong(String),
@@ -83,7 +91,7 @@ pub async fn run(settings: Settings, story: Story) -> Result<(), DemoError> {
         result?;
     }
     let next = if story == Story::Full { "cargo run" } else { "cargo run -- demo --full, or cargo run" };
-    println!("\nThe demo is complete. Next: {next}");
+    say!("\nThe demo is complete. Next: {next}");
     Ok(())
 }
 
@@ -101,18 +109,18 @@ struct Masks {
 
 impl Demo<'_> {
     async fn run(&self, story: Story) -> Result<(), DemoError> {
-        println!("A rider (+{RIDER}) and a driver (+{DRIVER}) need to talk. Neither is to see the other's number.\n");
+        say!("A rider (+{RIDER}) and a driver (+{DRIVER}) need to talk. Neither is to see the other's number.\n");
         self.rent().await?;
         let masks = self.create().await?;
         self.read_texts(&masks).await?;
-        println!("\n4. The rider calls +{}, as the text says.", masks.rider_dials);
+        say!("\n4. The rider calls +{}, as the text says.", masks.rider_dials);
         self.call(RIDER, &masks.rider_dials, DRIVER, &masks.driver_dials).await?;
-        println!("\n5. The driver calls back the number on the display.");
+        say!("\n5. The driver calls back the number on the display.");
         self.call(DRIVER, &masks.driver_dials, RIDER, &masks.rider_dials).await?;
-        println!("\n6. Somebody else (+{OUTSIDER}) calls the same number.");
+        say!("\n6. Somebody else (+{OUTSIDER}) calls the same number.");
         self.call_refused(OUTSIDER, &masks.rider_dials, "unknown caller").await?;
         self.end(&masks).await?;
-        println!("\n8. The rider calls again.");
+        say!("\n8. The rider calls again.");
         self.call_refused(RIDER, &masks.rider_dials, "ended conversation").await?;
         self.read_back(&masks).await?;
         if story == Story::Full {
@@ -122,16 +130,16 @@ impl Demo<'_> {
     }
 
     async fn rent(&self) -> Result<(), DemoError> {
-        println!("1. Rent two numbers in Great Britain.");
+        say!("1. Rent two numbers in Great Britain.");
         let pool = self.post(&self.gateway("/numbers"), json!({"country": "GB", "count": 2})).await?;
         let added: Vec<&str> =
             pool["added"].as_array().into_iter().flatten().filter_map(|n| n["number"].as_str()).collect();
-        println!("   Rented {}, for {} EUR a month.", added.join(" and "), text(&pool, "/monthly_cost"));
+        say!("   Rented {}, for {} EUR a month.", added.join(" and "), text(&pool, "/monthly_cost"));
         check(added.len() == 2 && pool["ready"] == 2, "two numbers are rented", &pool)
     }
 
     async fn create(&self) -> Result<Masks, DemoError> {
-        println!("\n2. Create a conversation.");
+        say!("\n2. Create a conversation.");
         let body = json!({
             "participants": [{"number": "+44 7700 900001", "label": "your rider"},
                              {"number": "07700 900002", "country": "GB", "label": "your driver"}],
@@ -143,7 +151,7 @@ impl Demo<'_> {
             rider_dials: text(&conversation, "/participants/0/dials"),
             driver_dials: text(&conversation, "/participants/1/dials"),
         };
-        println!("   {}: the rider dials +{}, the driver +{}.", masks.id, masks.rider_dials, masks.driver_dials);
+        say!("   {}: the rider dials +{}, the driver +{}.", masks.id, masks.rider_dials, masks.driver_dials);
         let sent = (0..2).all(|side| conversation["participants"][side]["notification"] == "sent");
         check(
             conversation["state"] == "active" && sent,
@@ -154,11 +162,11 @@ impl Demo<'_> {
     }
 
     async fn read_texts(&self, masks: &Masks) -> Result<(), DemoError> {
-        println!("\n3. Both get a text message, from the very number that they are to call.");
+        say!("\n3. Both get a text message, from the very number that they are to call.");
         for (who, number, dials) in [("rider", RIDER, &masks.rider_dials), ("driver", DRIVER, &masks.driver_dials)] {
             let inbox = self.get(&format!("{}/simulator/messages?to={number}", self.stack.vonage_url)).await?;
             let message = &inbox["messages"][0];
-            println!("   The {who}'s phone: from +{}: \"{}\"", text(message, "/from"), text(message, "/text"));
+            say!("   The {who}'s phone: from +{}: \"{}\"", text(message, "/from"), text(message, "/text"));
             let said = text(message, "/text");
             check(
                 message["from"] == dials.as_str() && said.contains(dials.as_str()),
@@ -174,12 +182,12 @@ impl Demo<'_> {
     async fn call(&self, from: &str, dials: &str, reaches: &str, display: &str) -> Result<(), DemoError> {
         let call = self.place(from, dials).await?;
         let callee = &call["phones"]["callee"];
-        println!("   The caller hears: \"{}\"", heard(&call));
-        println!("   +{} rings. Its display shows +{}.", text(callee, "/number"), text(callee, "/display"));
+        say!("   The caller hears: \"{}\"", heard(&call));
+        say!("   +{} rings. Its display shows +{}.", text(callee, "/number"), text(callee, "/display"));
         for leg in call["legs"].as_array().into_iter().flatten() {
             let statuses: Vec<String> =
                 leg["statuses"].as_array().into_iter().flatten().map(|status| text(status, "/status")).collect();
-            println!("   {:<8} leg: {}", text(leg, "/direction"), statuses.join(", "));
+            say!("   {:<8} leg: {}", text(leg, "/direction"), statuses.join(", "));
         }
         check(callee["number"] == reaches && callee["answered"] == true, "the other phone is reached", &call)?;
         check(callee["display"] == display, "the display shows the virtual number to call back", &call)
@@ -187,22 +195,22 @@ impl Demo<'_> {
 
     async fn call_refused(&self, from: &str, dials: &str, why: &str) -> Result<(), DemoError> {
         let call = self.place(from, dials).await?;
-        println!("   The caller hears: \"{}\"", heard(&call));
-        println!("   No other phone rings.");
+        say!("   The caller hears: \"{}\"", heard(&call));
+        say!("   No other phone rings.");
         let legs = call["legs"].as_array().map_or(0, Vec::len);
         check(call["phones"]["callee"].is_null() && legs == 1 && !heard(&call).is_empty(), why, &call)
     }
 
     async fn end(&self, masks: &Masks) -> Result<(), DemoError> {
-        println!("\n7. The ride is over: end the conversation.");
+        say!("\n7. The ride is over: end the conversation.");
         let url = self.gateway(&format!("/conversations/{}", masks.id));
         let ended: Value = self.http.delete(url).send().await?.json().await?;
-        println!("   It is {}.", text(&ended, "/state"));
+        say!("   It is {}.", text(&ended, "/state"));
         check(ended["state"] == "ended", "the conversation has ended", &ended)
     }
 
     async fn read_back(&self, masks: &Masks) -> Result<(), DemoError> {
-        println!("\n9. What the conversation's record says.");
+        say!("\n9. What the conversation's record says.");
         let conversation = self.get(&self.gateway(&format!("/conversations/{}", masks.id))).await?;
         let calls = conversation["calls"].as_array().cloned().unwrap_or_default();
         for call in &calls {
@@ -211,7 +219,7 @@ impl Demo<'_> {
             } else {
                 format!("talked for {} s", call["duration"])
             };
-            println!(
+            say!(
                 "   {} called at {}: {connected}; cost {} EUR.",
                 who(&call["caller"]),
                 text(call, "/started_at"),

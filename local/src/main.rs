@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use local::commands::{self, ApiCommand, CommandError};
+use local::demo::DemoError;
 use local::output::show;
 use local::settings::Settings;
 use local::stack::{Options, Stack};
@@ -179,6 +180,15 @@ impl From<CommandError> for Failure {
     }
 }
 
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Self {
+        match error {
+            DemoError::Output(error) => error.into(),
+            other => Self::Told(other.to_string()),
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Arguments::parse(), &Environment::of_process()).await {
@@ -198,7 +208,7 @@ async fn run(arguments: Arguments, environment: &Environment) -> Result<(), Fail
         Some(Command::Demo { full }) => {
             log(LevelFilter::OFF);
             let story = if full { demo::Story::Full } else { demo::Story::Short };
-            Ok(demo::run(settings, story).await.map_err(text)?)
+            Ok(demo::run(settings, story).await?)
         }
         Some(Command::Console { port, open }) => {
             let url = format!("http://127.0.0.1:{port}{}", console::PATH);

@@ -82,6 +82,14 @@ pub enum Command {
         #[command(flatten)]
         once: Once,
     },
+    /// Text the number to dial to those who did not get it
+    Notify {
+        /// Id of the conversation
+        id: String,
+        /// Only this person, whose phones that were not texted yet get it too, such as a new one
+        #[arg(long, value_enum)]
+        to: Option<Side>,
+    },
     /// List the recordings of a conversation
     Recordings {
         /// Id of the conversation
@@ -94,6 +102,7 @@ Examples:
   maskline conversations create '+44 7700 900001' '+44 7700 900002' --labels 'your rider' 'your driver' --expires-in 2h
   maskline conversations list +447700900001
   maskline conversations update 01M8… --block a
+  maskline conversations notify 01M8… --to b
   maskline conversations get 01M8… --json | jq '.calls[].duration'
   maskline conversations end 01M8… --profile production";
 
@@ -286,6 +295,11 @@ pub(super) async fn run(command: &Command, api: &Api, as_json: bool) -> Result<S
             let call = Call::new(Method::POST, &["conversations", id, "texts"]).body(&body).idempotency_key(&key);
             let said = |text: &Value| format!("The text {} is {}.\n", cell(&text["id"]), cell(&text["state"]));
             Ok(printed(&api.send(call).await?, as_json, said))
+        }
+        Command::Notify { id, to } => {
+            let body = to.map_or(json!({}), |to| json!({"to": to.letter()}));
+            let call = Call::new(Method::POST, &["conversations", id, "notifications"]).body(&body);
+            Ok(printed(&api.send(call).await?, as_json, one))
         }
         Command::Recordings { id } => {
             let call = Call::new(Method::GET, &["conversations", id, "recordings"]);

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use super::CommandError;
@@ -16,6 +16,15 @@ pub(super) fn seconds(text: &str) -> Result<i64, String> {
     let duration: SignedDuration =
         text.parse().map_err(|_| "a length of time is such as 90s, 2h or 1h30m".to_owned())?;
     Ok(duration.as_secs())
+}
+
+/// Reads a time: `2026-11-25T20:00:00Z`, or a length of time, which means so long ago.
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let ago = seconds(text).ok().and_then(|ago| Timestamp::now().checked_sub(SignedDuration::from_secs(ago)).ok());
+    ago.ok_or_else(|| "a time is such as 2026-11-25T20:00:00Z, or 2h for two hours ago".to_owned())
 }
 
 /// Reads `NAME=VALUE`. The value is JSON, or else a text.
@@ -52,6 +61,16 @@ mod tests {
         }
         for text in ["", "soon", "2 parsecs"] {
             assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_absolute_or_so_long_ago() {
+        assert_eq!(time("2026-11-25T20:00:00Z").unwrap().to_string(), "2026-11-25T20:00:00Z");
+        let ago = Timestamp::now().duration_since(time("2h").unwrap());
+        assert!((7200..7260).contains(&ago.as_secs()), "{ago}");
+        for wrong in ["", "yesterday", "2026-11-25", "999999999999999999s"] {
+            assert!(time(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,8 +1,9 @@
-//! The commands that use the API of a stack: `maskline conversations`, `numbers`, `events` and `decide`.
+//! The commands that use the API of a stack: `maskline conversations`, `numbers`, `events`, `calls` and `decide`.
 //!
 //! They are for people; a program uses the API. They do nothing that the API does not do.
 
 mod api;
+mod calls;
 mod conversations;
 mod decide;
 mod deployment;
@@ -31,9 +32,12 @@ pub enum ApiCommand {
     /// Order, list and release the virtual numbers
     #[command(visible_alias = "number", after_help = numbers::EXAMPLES)]
     Numbers(Group<numbers::Command>),
-    /// Follow the events of the laptop stack
-    #[command(after_help = events::EXAMPLES)]
+    /// Follow the events of the laptop stack, and have events delivered once more
+    #[command(visible_alias = "event", after_help = events::EXAMPLES)]
     Events(Group<events::Command>),
+    /// Follow the calls of the laptop stack
+    #[command(visible_alias = "call", after_help = calls::EXAMPLES)]
+    Calls(Group<calls::Command>),
     /// Tell what a call from a phone to a virtual number meets, and why. Calls nobody
     Decide(Decide),
 }
@@ -115,8 +119,10 @@ pub enum CommandError {
 pub async fn run(command: &ApiCommand, environment: &Environment) -> Result<(), CommandError> {
     match command {
         ApiCommand::Events(Group { target, command }) => {
-            events::refuse_deployment(target)?;
-            events::run(command, &connect(target, environment)?, target.json).await
+            events::run(command, target, || connect(target, environment)).await
+        }
+        ApiCommand::Calls(Group { target, command }) => {
+            calls::run(command, target, || connect(target, environment)).await
         }
         _ => Ok(show(&answer(command, environment).await?)?),
     }
@@ -134,7 +140,7 @@ pub async fn answer(command: &ApiCommand, environment: &Environment) -> Result<S
         }
         ApiCommand::Numbers(Group { target, command }) => numbers::run(command, &api(target)?, target.json).await,
         ApiCommand::Decide(Decide { target, question }) => decide::run(question, &api(target)?, target.json).await,
-        ApiCommand::Events(_) => Ok(String::new()),
+        ApiCommand::Events(_) | ApiCommand::Calls(_) => Ok(String::new()),
     }
 }
 

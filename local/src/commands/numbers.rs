@@ -45,7 +45,12 @@ pub enum Command {
     },
     /// Tell what numbers of a country cost, and what has to be done before they are ordered. Buys nothing
     Requirements(Wanted),
-    /// Release a number after its last conversation. This cannot be undone
+    /// Take a draining number back: it is ready again, and stays with you
+    TakeBack {
+        /// The number
+        number: String,
+    },
+    /// Release a number after its last conversation. Until then it can be taken back
     Release {
         /// The number
         number: String,
@@ -68,6 +73,7 @@ Examples:
   maskline numbers order GB 2 --dry-run
   maskline numbers order GB 2
   maskline numbers forecast 25
+  maskline numbers take-back +447451000001
   maskline numbers list --country GB --json | jq -r '.countries[].numbers[].number'";
 
 /// The numbers that somebody wants.
@@ -100,7 +106,7 @@ pub struct Order {
     /// Take any number if there is none left with these digits
     #[arg(long)]
     or_any: bool,
-    /// Show the price and what is needed, and buy nothing
+    /// Tell what the order would take back and rent, and for how much, and do nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -116,6 +122,7 @@ impl Order {
             ("area_codes", (!self.area_code.is_empty()).then(|| json!(self.area_code))),
             ("pattern", self.pattern.as_ref().map(|digits| json!(digits))),
             ("required", self.or_any.then_some(json!(false))),
+            ("dry_run", self.dry_run.then_some(json!(true))),
         ];
         Value::Object(Map::from_iter(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))))
     }
@@ -123,12 +130,11 @@ impl Order {
 
 pub(super) async fn run(command: &Command, api: &Api, as_json: bool) -> Result<String, CommandError> {
     match command {
-        Command::Order(order) if order.dry_run => needed(&order.wanted, api, as_json).await,
         Command::Requirements(wanted) => needed(wanted, api, as_json).await,
         Command::Order(order) => {
             let body = order.request();
             let answer = api.send(Call::new(Method::POST, &["numbers"]).body(&body)).await?;
-            Ok(printed(&answer, as_json, ordered))
+            Ok(printed(&answer, as_json, if order.dry_run { planned } else { ordered }))
         }
         Command::List { country, state, limit, after } => {
             let call = Call::new(Method::GET, &["numbers"]).query("country", country.as_ref());
@@ -144,6 +150,10 @@ pub(super) async fn run(command: &Command, api: &Api, as_json: bool) -> Result<S
         Command::Get { number } => {
             let answer = api.send(of(number, Method::GET)).await?;
             Ok(printed(&answer, as_json, members))
+        }
+        Command::TakeBack { number } => {
+            let body = json!({"state": "ready"});
+            Ok(printed(&api.send(of(number, Method::PATCH).body(&body)).await?, as_json, members))
         }
         Command::Release { number, yes } => {
             confirm(&format!("Give {number} back to the carrier after its last conversation?"), *yes)?;
@@ -171,6 +181,31 @@ async fn needed(wanted: &Wanted, api: &Api, as_json: bool) -> Result<String, Com
     let call = Call::new(Method::GET, &["numbers", "requirements"]).query("country", Some(&wanted.country));
     let call = call.query("count", Some(wanted.count)).query("features", features).query("type", wanted.kind.as_ref());
     Ok(printed(&api.send(call).await?, as_json, requirements))
+}
+
+/// Returns what an order would do.
+fn planned(answer: &Value) -> String {
+    let [country, ready, asked, rented] = ["country", "ready", "ordered", "rented"].map(|name| cell(&answer[name]));
+    let mut text = format!("{country} has {ready} of {asked} ordered numbers ready. The order would rent {rented}");
+    if answer["rented"] != 0 {
+        let _ = write!(text, ", for {} a month", price(&answer["monthly_cost"], &cell(&answer["currency"])));
+    }
+    text.push_str(".\n");
+    for taken in answer["taken_back"].as_array().into_iter().flatten() {
+        let _ = writeln!(text, "  would take back {}", number(taken));
+    }
+    for reason in answer["shortfall"].as_array().into_iter().flatten() {
+        let _ = writeln!(text, "  would miss: {}", cell(&reason["detail"]));
+    }
+    text + "Nothing was bought.\n"
+}
+
+/// Returns a price that may be a range.
+fn price(range: &Value, currency: &str) -> String {
+    match [cell(&range["from"]), cell(&range["to"])] {
+        [from, to] if from == to => format!("{from} {currency}"),
+        [from, to] => format!("{from} to {to} {currency}"),
+    }
 }
 
 fn ordered(answer: &Value) -> String {
@@ -228,17 +263,13 @@ fn forecast(answer: &Value) -> String {
 fn requirements(answer: &Value) -> String {
     let (offers, [country, count]) = (&answer["offers"], ["country", "count"].map(|key| cell(&answer[key])));
     let currency = cell(&offers["currency"]);
-    let price = |range: &Value| match [cell(&range["from"]), cell(&range["to"])] {
-        [from, to] if from == to => format!("{from} {currency}"),
-        [from, to] => format!("{from} to {to} {currency}"),
-    };
     let mut text = format!("{country}: {} fitting numbers are offered", cell(&offers["fitting"]));
     if offers["monthly_cost"].is_object() {
-        let _ = write!(text, ", each for {} a month", price(&offers["monthly_cost"]));
+        let _ = write!(text, ", each for {} a month", price(&offers["monthly_cost"], &currency));
     }
     text.push_str(".\n");
     if offers["monthly_cost_of_all"].is_object() {
-        let _ = writeln!(text, "{count} cost {} a month.", price(&offers["monthly_cost_of_all"]));
+        let _ = writeln!(text, "{count} cost {} a month.", price(&offers["monthly_cost_of_all"], &currency));
     }
     for needed in answer["requirements"].as_array().into_iter().flatten() {
         let by_hand = if needed["by_hand"] == true { ", by hand" } else { "" };

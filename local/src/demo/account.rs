@@ -26,23 +26,23 @@ impl Demo<'_> {
     }
 
     async fn set_up(&self, private_key: &Path) -> Result<(), DemoError> {
-        println!("\n30. A Vonage account is set up for a deployment.");
+        say!("\n30. A Vonage account is set up for a deployment.");
         let plan = self.setup(private_key, false).await?;
-        println!("   maskline setup: the application would be {}, with {}.", text(&plan, "/state"), settings(&plan));
+        say!("   maskline setup: the application would be {}, with {}.", text(&plan, "/state"), settings(&plan));
         check(plan["dry_run"] == true && !private_key.exists(), "nothing is made without --apply", &plan)?;
         let made = self.setup(private_key, true).await?;
-        println!(
+        say!(
             "   maskline setup --apply: it is {}. Its key pair is {}; Vonage has the public half.",
             text(&made, "/state"),
             text(&made, "/private_key/state")
         );
         check(made["state"] == "made" && private_key.exists(), "it makes the application and its key", &made)?;
         let again = self.setup(private_key, true).await?;
-        println!("   The same again: it is {}.", text(&again, "/state"));
+        say!("   The same again: it is {}.", text(&again, "/state"));
         let is_same = again["application"]["id"] == made["application"]["id"];
         check(is_same && again["state"] == "unchanged" && again["changes"] == json!([]), "twice is as once", &again)?;
         let by_hand = again["by_hand"].as_array().into_iter().flatten().map(|work| text(work, "/what"));
-        println!("   No API of Vonage does the rest: {}.", by_hand.collect::<Vec<_>>().join("; "));
+        say!("   No API of Vonage does the rest: {}.", by_hand.collect::<Vec<_>>().join("; "));
         Ok(())
     }
 
@@ -67,20 +67,16 @@ impl Demo<'_> {
     }
 
     async fn examine(&self) -> Result<(), DemoError> {
-        println!("\n31. A doctor examines the account and the deployment.");
+        say!("\n31. A doctor examines the account and the deployment.");
         self.post(&self.gateway("/numbers"), json!({"country": "GB", "count": 2})).await?;
         self.post(&self.gateway("/setup"), json!({})).await?;
         let healthy = self.findings(&[]).await?;
-        println!(
-            "   maskline doctor: {} checks, and {} of them find something.",
-            healthy.0.len(),
-            found(&healthy).len()
-        );
+        say!("   maskline doctor: {} checks, and {} of them find something.", healthy.0.len(), found(&healthy).len());
         check(healthy.is_healthy() && found(&healthy).is_empty(), "there is nothing to say", &healthy.json())?;
         let broken = self.findings(&[("VONAGE_SIGNATURE_SECRET", "of-another-account")]).await?;
         let found = found(&broken);
         for (says, todo) in &found {
-            println!("   With the signature secret of another account: {says}. {todo}");
+            say!("   With the signature secret of another account: {says}. {todo}");
         }
         check(!broken.is_healthy() && !found.is_empty(), "a wrong secret is found", &broken.json())
     }

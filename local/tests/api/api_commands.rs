@@ -42,7 +42,7 @@ async fn commands_tell_the_story_of_the_readme() {
     let empty = on(&laptop, &["numbers", "list"]).await.unwrap();
     assert!(empty.contains("maskline numbers order"), "{empty}");
     let planned = on(&laptop, &["numbers", "order", "GB", "2", "--dry-run"]).await.unwrap();
-    assert!(planned.contains("Nothing was bought") && planned.contains("2 cost 2.50 EUR a month"), "{planned}");
+    assert!(planned.contains("Nothing was bought") && planned.contains("rent 2, for 2.50 EUR a month"), "{planned}");
     assert_eq!(on(&laptop, &["numbers", "list"]).await.unwrap(), empty);
     let ordered = on(&laptop, &["numbers", "order", "GB", "2"]).await.unwrap();
     assert!(ordered.starts_with("GB has 2 of 2 ordered numbers ready.\n  rented +4474"), "{ordered}");
@@ -92,6 +92,23 @@ async fn every_command_of_numbers_reaches_its_operation() {
     assert_eq!(json_of(&laptop, &["numbers", "list", "--state", "draining"]).await["countries"][0]["draining"], 0);
     let released = json_of(&laptop, &["numbers", "release", &number, "--yes"]).await;
     assert_eq!(released["state"], "draining");
+    let planned = on(&laptop, &["numbers", "order", "GB", "4", "--dry-run"]).await.unwrap();
+    assert!(planned.contains("rent 1, for 1.25 EUR") && planned.contains(&format!("take back {number}")), "{planned}");
+    let taken_back = json_of(&laptop, &["numbers", "take-back", &number]).await;
+    assert_eq!((&taken_back["number"], &taken_back["state"]), (&json!(number), &json!("ready")));
+    assert!(on(&laptop, &["numbers", "take-back", "+447451999999"]).await.unwrap_err().contains("not-found, 404"));
+}
+
+#[tokio::test]
+async fn notify_texts_those_who_did_not_get_the_number() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let created = json_of(&laptop, &[&PAIR[..], &["--no-notify"]].concat()).await;
+    let id = text(&created, "/id").to_owned();
+    on(&laptop, &["conversations", "notify", &id]).await.unwrap();
+    assert_eq!((laptop.words(RIDER).await.len(), laptop.words(DRIVER).await.len()), (0, 0), "nothing has failed");
+    let notified = on(&laptop, &["conversations", "notify", &id, "--to", "b"]).await.unwrap();
+    assert!(notified.contains("off") && notified.contains("sent"), "{notified}");
+    assert_eq!((laptop.words(RIDER).await.len(), laptop.words(DRIVER).await.len()), (0, 1));
 }
 
 #[tokio::test]
@@ -123,6 +140,9 @@ async fn refusal_names_its_field_and_reason() {
         &["conversations", "list", "+447700900001", "--stack", "x"],
         &["numbers", "order", "GB", "2", "--pattern", "7", "--area-code", "020"],
         &["numbers", "order", "GB", "many"],
+        &["events", "replay"],
+        &["events", "replay", "--until", "2h"],
+        &["events", "replay", "--from", "yesterday"],
     ] {
         assert!(on(&laptop, wrong).await.is_err_and(|error| error.contains("--help")), "{wrong:?}");
     }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use local::decision_backend::{DecisionBackend, Reply};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 use testkit::{Laptop, RIDER, conversation, text};
@@ -150,6 +151,59 @@ async fn command_prints_each_event_until_the_stack_stops() {
     for mut running in [people, legs] {
         assert!(tokio::task::block_in_place(|| running.wait().unwrap()).success());
     }
+}
+
+/// Runs the program with these arguments and an empty environment.
+fn maskline(arguments: &[&str]) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_maskline")).args(arguments).env_clear().output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_tail_tells_each_phones_part_of_a_call() {
+    let laptop = Laptop::builder().pipes().numbers("GB", 2).start().await;
+    let url = laptop.stack.gateway_url.clone();
+    let created = laptop.create().await;
+    laptop.call(json!({"from": RIDER, "to": created["participants"][0]["dials"], "talk_seconds": 42})).await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maskline"));
+    command.args(["calls", "tail", "--after", "0", "--url", &url]).env_clear().stdout(Stdio::piped());
+    let mut running = command.spawn().unwrap();
+    let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
+    let mut told = tokio::task::block_in_place(|| [lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap()]);
+    told.sort_unstable_by_key(|line| line.contains("B was called"));
+    assert!(told[0].contains("A called") && told[1].contains("B was called"), "{told:?}");
+    assert!(told[1].contains("completed  42 s") && told[1].contains(text(&created, "/id")), "{told:?}");
+    laptop.stack.stop().await;
+    assert!(tokio::task::block_in_place(|| running.wait().unwrap()).success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_command_says_what_is_delivered_again() {
+    let backend = DecisionBackend::start(Reply::Raw(200, String::new())).await.unwrap();
+    let laptop = Laptop::builder().machine_clock().numbers("GB", 2).env(&[("WEBHOOK_URL", &backend.url)]).start().await;
+    let created = laptop.create_with(json!({})).await;
+    laptop.text(json!({"from": RIDER, "to": created["participants"][0]["dials"], "text": "on my way"})).await;
+    laptop.stack.run_deliveries().await.unwrap();
+    let url = laptop.stack.gateway_url.clone();
+    for (which, times) in [(["--conversation", text(&created, "/id")], 2), (["--from", "2h"], 3)] {
+        let output =
+            tokio::task::block_in_place(|| maskline(&[&["events", "replay", "--url", &url], &which[..]].concat()));
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success() && said.starts_with("The events") && said.contains("delivered again"),
+            "{said}"
+        );
+        laptop.stack.run_deliveries().await.unwrap();
+        assert_eq!(backend.received().len(), times);
+    }
+}
+
+#[test]
+fn demo_ends_quietly_when_nobody_reads_it() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maskline"));
+    let mut running = command.arg("demo").env_clear().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(running.stdout.take());
+    let output = running.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
 }
 
 #[test]
