@@ -10,7 +10,7 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::clock::SharedClock;
+use shared::clock::{self, SharedClock};
 use shared::config::{ConfigError, Environment};
 use shared::delivery_queue::DeliveryQueue;
 use shared::domain::conversation::ConversationId;
@@ -91,7 +91,7 @@ impl HttpFunction for DeliverEvent {
         let name = ReplayName::generate(conversation, now);
         archive.start(&name, replay).await.map_err(|error| not_started().because(error))?;
         (log.outcome, log.conversation) = ("replay started", conversation);
-        let Replay { conversation, from, until } = replay;
+        let [from, until] = [replay.from, replay.until].map(clock::whole_second);
         Ok(http::json(StatusCode::ACCEPTED, &ReplayView { replay: name, conversation, from, until }))
     }
 }
