@@ -146,6 +146,23 @@ build: sam-cli
     sam build --config-env laptop
     .ci/binaries
 
+# Pack the functions into archives that `sam deploy` takes in place of a build, for arm64 or x86_64
+archives architecture="arm64": sam-cli
+    sam build --parameter-overrides Architecture={{architecture}}
+    just pack
+
+# Pack the functions that are built
+[private]
+pack:
+    .ci/archives target/archives
+    cd target/archives && sha256sum --quiet --check SHA256SUMS
+    sam validate --lint --template target/archives/template.yaml
+
+# List the crates in each function as CycloneDX, beside the archives
+bills-of-materials architecture="arm64":
+    command -v cargo-cyclonedx >/dev/null || cargo install --quiet --locked --debug cargo-cyclonedx@0.5.9
+    .ci/bills-of-materials {{architecture}} target/archives
+
 # Invoke the built functions in containers with every event, and compare them with the laptop stack; needs Docker
 sam-events: build
     cargo build --quiet --bin maskline
