@@ -40,11 +40,12 @@ use shared::domain::missed_calls::Missed;
 use shared::domain::number_settings::NumberSettings;
 use shared::domain::phone::VirtualNumber;
 use shared::domain::phone::caller_id::CallerId;
+use shared::domain::phone::plan;
 use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, Problem, WhisperTokens};
-use shared::edge::request_log::RequestLog;
+use shared::edge::request_log::{Carried, News, RequestLog};
 use shared::invoke::AsyncFunction;
 use shared::service::backend_decisions::BackendDecisions;
 use shared::service::call_steps::{CallSteps, MissedLeg, Next};
@@ -127,7 +128,7 @@ impl HttpFunction for EventWebhook {
                 log.call = Some(event.conversation_uuid.clone());
                 event.facts.placed = is_placed;
                 let named = named(&request)?;
-                (log.conversation, log.outcome) = self.record(named, &keys, &event).await?;
+                (log.conversation, log.outcome) = self.record(named, &keys, &event, log).await?;
                 // If nobody took the first leg of a call that a request placed, nobody missed a call.
                 if is_placed {
                     return Ok(http::empty(StatusCode::NO_CONTENT));
@@ -265,6 +266,7 @@ impl EventWebhook {
         named: Option<ConversationId>,
         keys: &[LegKey],
         event: &LegEvent,
+        log: &mut RequestLog,
     ) -> Result<(Option<ConversationId>, &'static str), Problem> {
         let now = self.clock.now();
         // An event without a time belongs to whom the numbers belong now: they change hands only after a quarantine.
@@ -274,6 +276,8 @@ impl EventWebhook {
             let numbers = LegNumbers { phone, virtual_number, direction: *direction, named };
             let recorded = self.store.record_leg_event(numbers, event, time, now).await?;
             if recorded != Recorded::OfNone {
+                let carried = |news| Carried { country: plan::country(phone.as_phone()), news };
+                log.carried = News::of_leg(event, *direction).map(carried);
                 return self.settle(recorded, event).await;
             }
         }

@@ -14,14 +14,14 @@ use shared::domain::quiet_hours::UsualQuietHours;
 use shared::domain::receipt::ReceiptOf;
 use shared::edge::function::HttpFunction;
 use shared::edge::http::{self, MessageVerifier, Problem, RequestHasher, TenantClaim};
-use shared::edge::request_log::RequestLog;
+use shared::edge::request_log::{Carried, News, RequestLog};
 use shared::event_bus::EventBus;
 use shared::service::pool_cache::PoolCache;
 use shared::service::relay_texts::TextRelay;
 use shared::service::slide_end::EndSlider;
 use shared::service::text_events::{Occasion, TextEvents};
 use shared::store::Store;
-use shared::vonage::message_event::{Fields, InboundText, NotAMessage, opt_out, receipt};
+use shared::vonage::message_event::{Fields, InboundText, NotAMessage, charged_country, opt_out, receipt};
 use shared::vonage::texts::TextsOnDemand;
 
 mod write;
@@ -105,6 +105,8 @@ impl MessageWebhook {
             return Ok(());
         };
         log.conversation = Some(receipt.of.conversation());
+        let carried = |country| Carried { country: Some(country), news: News::Text { cost: receipt.price } };
+        log.carried = charged_country(fields, &receipt).map(carried);
         let (TextRelay { store, events, .. }, now) = (&self.relay, self.clock.now());
         let is_there = match &receipt.of {
             ReceiptOf::Text(text) => {

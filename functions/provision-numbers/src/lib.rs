@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
+use rust_decimal::prelude::ToPrimitive;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::clock::SharedClock;
@@ -321,6 +322,7 @@ impl ProvisionNumbers {
         } else {
             tracing::info!(lost_numbers, "Vonage lists all numbers of the pool");
         }
+        tracing::info!(monthly_rent = upkeep.monthly_rent.to_f64(), "rent of all numbers in EUR");
         for (country, pool_headroom) in &upkeep.headroom {
             tracing::info!(%country, pool_headroom, "ready numbers beyond the peak usage of one caller");
         }

@@ -5,6 +5,7 @@
 mod failures;
 mod laptop;
 mod sandbox;
+mod statistics;
 mod story;
 mod texts;
 mod webhooks;

@@ -5,8 +5,12 @@ use std::time::Duration;
 use lambda_http::http::{HeaderName, HeaderValue, Method};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 
+use crate::domain::call::{Direction, LegEvent, Status};
 use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::country::Country;
 use crate::domain::decision::Decision;
 use crate::domain::judge::Judge;
 use crate::edge::http::Problem;
@@ -28,6 +32,51 @@ pub struct RequestLog {
     verified_by: Option<[Judge; 2]>,
     /// Vonage's id of the call that the request concerns.
     pub call: Option<String>,
+    /// The news that the request brings for the statistics.
+    pub carried: Option<Carried>,
+}
+
+/// A call or a text as Vonage reports that it was carried.
+#[derive(Debug)]
+pub struct Carried {
+    /// The country of the participant's phone.
+    pub country: Option<Country>,
+    /// The news.
+    pub news: News,
+}
+
+/// The news of a call or a text.
+#[derive(Debug)]
+pub enum News {
+    /// The callee took the call.
+    CallAnswered,
+    /// A leg ended.
+    LegEnded {
+        /// The seconds for which the callee's leg was answered. `None` of the caller's leg, and if nobody answered.
+        talk: Option<u32>,
+        /// The price of the leg in EUR, if Vonage says it.
+        cost: Option<Decimal>,
+    },
+    /// A text was delivered, or was not.
+    Text {
+        /// Its price in EUR, if Vonage says it.
+        cost: Option<Decimal>,
+    },
+}
+
+impl News {
+    /// Returns the news of an event of a leg; `None` if it is none for the statistics.
+    pub fn of_leg(event: &LegEvent, direction: Direction) -> Option<Self> {
+        let is_callees = direction == Direction::Outbound && !event.facts.placed;
+        match event.status {
+            Status::Answered if is_callees => Some(Self::CallAnswered),
+            status if status.ends() => {
+                let talk = event.facts.duration.filter(|seconds| is_callees && *seconds > 0);
+                Some(Self::LegEnded { talk, cost: event.facts.price })
+            }
+            _ => None,
+        }
+    }
 }
 
 impl RequestLog {
@@ -49,7 +98,16 @@ impl RequestLog {
         let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
         let request_id = request_id.filter(|id| !id.is_empty());
         let method = request.method().clone();
-        Self { method, route, request_id, outcome: "done", conversation: None, verified_by: None, call: None }
+        Self {
+            method,
+            route,
+            request_id,
+            outcome: "done",
+            conversation: None,
+            verified_by: None,
+            call: None,
+            carried: None,
+        }
     }
 
     /// Adds the id of the request to its answer, as it is in the line.
@@ -78,6 +136,13 @@ impl RequestLog {
         let is_refused = outcome == Problem::NOT_SIGNED;
         // It is a 503 while a number is being rented, which is no failure either.
         let lacks_number = outcome == Problem::NO_NUMBER_FREE;
+        let (answered, talk, call_cost, text_cost) = match self.carried.as_ref().map(|carried| &carried.news) {
+            None => (false, None, None, None),
+            Some(News::CallAnswered) => (true, None, None, None),
+            Some(News::LegEnded { talk, cost }) => (false, *talk, *cost, None),
+            Some(News::Text { cost }) => (false, None, None, *cost),
+        };
+        let euros = |cost: Option<Decimal>| cost.and_then(|cost| cost.to_f64());
         let is_failure = status.is_server_error() && !is_refused && !lacks_number;
         macro_rules! event {
             ($level:expr, $message:literal) => {
@@ -95,6 +160,11 @@ impl RequestLog {
                     call.conversation_uuid = self.call.as_deref(),
                     cause = result.as_ref().err().map(Problem::chain),
                     failures = count_if(is_failure),
+                    country = self.carried.as_ref().and_then(|carried| carried.country).map(tracing::field::display),
+                    calls_answered = count_if(answered),
+                    talk_seconds = talk,
+                    call_cost = euros(call_cost),
+                    text_cost = euros(text_cost),
                     calls_routed = count_if(outcome == Self::ROUTED),
                     unknown_callers = count_if(outcome == Self::UNKNOWN_CALLER),
                     signatures_refused = count_if(is_refused),

@@ -20,10 +20,12 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{ConfigError, Environment};
 
 /// The log fields that are metrics.
-pub const METRICS: [Metric; 14] = [
+pub const METRICS: [Metric; 19] = [
     Metric { name: "duration_ms", unit: "Milliseconds", dimension: "function" },
     Metric { name: "failures", unit: "Count", dimension: "function" },
     Metric { name: "calls_routed", unit: "Count", dimension: "function" },
+    Metric { name: "calls_answered", unit: "Count", dimension: "function" },
+    Metric { name: "talk_seconds", unit: "Seconds", dimension: "function" },
     Metric { name: "unknown_callers", unit: "Count", dimension: "function" },
     Metric { name: "signatures_refused", unit: "Count", dimension: "function" },
     Metric { name: "unsigned_webhooks", unit: "Count", dimension: "function" },
@@ -35,6 +37,10 @@ pub const METRICS: [Metric; 14] = [
     Metric { name: "unhealthy_numbers", unit: "Count", dimension: "function" },
     Metric { name: "unreadable_items", unit: "Count", dimension: "function" },
     Metric { name: "pool_headroom", unit: "Count", dimension: "country" },
+    // In EUR: CloudWatch has no unit for money.
+    Metric { name: "monthly_rent", unit: "None", dimension: "function" },
+    Metric { name: "call_cost", unit: "None", dimension: "country" },
+    Metric { name: "text_cost", unit: "None", dimension: "country" },
 ];
 
 /// The namespace of all metrics.

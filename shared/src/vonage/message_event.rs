@@ -13,10 +13,11 @@ use serde_json::Value;
 use crate::domain::call::Direction;
 use crate::domain::carrier_record::{CarrierRecord, Product};
 use crate::domain::channel::{BrandSenders, Channel, Sender};
+use crate::domain::country::Country;
 use crate::domain::media::{MediaFile, MediaKind};
 use crate::domain::part_fate::PartFate;
 use crate::domain::phone::caller_id::CallerId;
-use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber, without_numbers};
+use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber, plan, without_numbers};
 use crate::domain::receipt::{OptOutNews, Receipt, ReceiptOf};
 use crate::domain::relayed_text::TextReference;
 use crate::vonage::amount::amount;
@@ -50,6 +51,11 @@ impl Fields {
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         }
+    }
+
+    /// Returns the phone number in a parameter.
+    fn phone(&self, name: &str) -> Option<PhoneNumber> {
+        PhoneNumber::try_from(self.text(name)?.trim_start_matches('+')).ok()
     }
 
     /// Returns all parameters that are texts or numbers, in the order of their names.
@@ -223,6 +229,14 @@ fn price(fields: &Fields) -> Option<Decimal> {
     }
 }
 
+/// Returns the country of the phone whose text a receipt is of. `None` unless the receipt tells what the text has cost in the end: a
+/// phone that reads a text later costs nothing more.
+pub fn charged_country(fields: &Fields, receipt: &Receipt) -> Option<Country> {
+    let is_last = receipt.fate != PartFate::Accepted && fields.text("status").as_deref() != Some("read");
+    let to = if fields.is_of_messages() { "to" } else { "msisdn" };
+    plan::country(&fields.phone(to).filter(|_| is_last && receipt.price.is_some())?)
+}
+
 /// Returns the reason in a receipt. The words are ours, because Vonage's could quote the number.
 ///
 /// Sources: Vonage SMS API, "Delivery receipt error codes"; Vonage, "API Errors", Messages API; Vonage, "Messaging opted-out numbers"
@@ -270,15 +284,14 @@ pub fn opt_out(fields: &Fields) -> Option<OptOutNews> {
     if !is_undelivered || !error_code(fields).is_some_and(|code| OPTED_OUT.contains(&code.as_str())) {
         return None;
     }
-    let phone = |name| PhoneNumber::try_from(fields.text(name)?.trim_start_matches('+')).ok();
     let of_text =
         fields.text(reference).as_deref().and_then(TextReference::parse).map(|reference| reference.text.time());
     let sender = match fields.channel() {
         Some(channel) => channel.into(),
-        None => VirtualNumber::from(phone(number)?).into(),
+        None => VirtualNumber::from(fields.phone(number)?).into(),
     };
     Some(OptOutNews {
-        person: RealNumber::from(phone(person)?),
+        person: RealNumber::from(fields.phone(person)?),
         sender,
         // A receipt may come again when the person takes texts again.
         at: of_text.or_else(|| time(&fields.text(at)?)),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 
 use super::{Order, Provisioned, Provisioner, Rented, Shortfall, lease};
 use crate::clock::whole_second;
@@ -42,6 +43,8 @@ pub struct Upkeep {
     pub standing: Vec<VirtualNumber>,
     /// Numbers whose renting was finished.
     pub rented: Vec<VirtualNumber>,
+    /// The rent of all numbers, in EUR a month.
+    pub monthly_rent: Decimal,
     /// Ready numbers minus peak usage, by country.
     pub headroom: BTreeMap<Country, i64>,
     /// Failed steps with their reasons.
@@ -145,6 +148,7 @@ impl Provisioner {
         (done.cancelled, done.standing) = (finished.cancelled, finished.standing);
         let ledger = self.store.ledger().await?;
         done.lost_numbers = ledger.pools.iter().map(|pool| ledger.counts(*pool).of(NumberState::Lost)).sum();
+        done.monthly_rent = ledger.monthly_cost;
         done.headroom = self.headroom(&ledger).await?;
         self.announce_changes(&ledger, deadline, &mut done).await?;
         Ok(done)
