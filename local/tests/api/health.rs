@@ -124,6 +124,36 @@ async fn number_that_falls_off_is_rotated_where_that_is_wanted() {
 }
 
 #[tokio::test]
+async fn number_that_falls_off_while_it_moves_is_not_rotated_again() {
+    let laptop = Laptop::builder().env(&[("ROTATE_UNHEALTHY", "on")]).numbers("GB", 3).start().await;
+    let before = laptop.create().await;
+    let bad = dials(&before, 1);
+    assert_eq!(laptop.post(&format!("/numbers/{bad}/rotate"), &json!({})).await.status, 200);
+    // Calls that show it still end.
+    assert_eq!(fall_off(&laptop, &before).await, bad);
+    let report = laptop.run_schedule().await;
+    assert_eq!((report.get("rotated"), &report["healing"]["healed"]), (None, &json!(1)), "{report}");
+    let moved = read(&laptop, &before).await;
+    assert_ne!(dials(&moved, 1), bad);
+    laptop.advance(61);
+    let report = laptop.run_schedule().await;
+    assert_eq!((report.get("rotated"), report.get("healing")), (None, None), "{report}");
+    assert_eq!((dials(&read(&laptop, &before).await, 1), laptop.texts(DRIVER).await.len()), (dials(&moved, 1), 2));
+    laptop.table().await;
+}
+
+#[tokio::test]
+async fn number_that_nobody_has_called_is_left_alone() {
+    let laptop = Laptop::builder().env(&[("ROTATE_UNHEALTHY", "on")]).numbers("GB", 4).start().await;
+    let conversation = laptop.create().await;
+    let good = dials(&conversation, 0);
+    end_calls(&laptop, (&good, RIDER), "a", 60, |_| true).await;
+    let report = laptop.run_schedule().await;
+    assert_eq!((report.get("unhealthy"), report.get("rotated")), (None, None), "{report}");
+    assert_eq!(health(&laptop, &dials(&conversation, 1)).await, Value::Null);
+}
+
+#[tokio::test]
 async fn last_number_of_a_country_is_not_rotated() {
     let laptop = Laptop::builder().env(&[("ROTATE_UNHEALTHY", "on")]).numbers("GB", 2).start().await;
     let before = laptop.create().await;

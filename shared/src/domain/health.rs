@@ -337,6 +337,18 @@ mod tests {
     }
 
     #[test]
+    fn number_without_calls_is_neither_found_nor_compared_with() {
+        assert_eq!(found(&[]), []);
+        assert_eq!(found(&[health(0, 0)]), []);
+        assert_eq!(found(&[health(0, 0), health(0, 0), health(0, 0)]), []);
+        assert_eq!(found(&[health(0, 0), health(100, 0)]), [], "nobody else has called");
+        assert_eq!(found(&[health(0, 0), health(100, 70), health(100, 20)]), [number(2)]);
+        let with = |answered| by_network(&[("GB-23410", 100, answered), ("GB-23415", 0, 0)]);
+        assert_eq!(found_with(&[with(70), with(70), with(10)]), [(number(2), vec!["GB-23410".to_owned()])]);
+        assert_eq!(Calls::default().mean_seconds(), None);
+    }
+
+    #[test]
     fn equal_numbers_raise_no_false_alarm() {
         let mut random = fastrand::Rng::with_seed(20_261_130);
         for week in 0..500 {

@@ -113,6 +113,45 @@ mod tests {
     }
 
     #[test]
+    fn midnight_begins_and_ends_quiet_hours() {
+        for (from, to, now, end) in [
+            ("00:00", "06:00", "2026-11-30T00:00:00Z", Some("2026-11-30T06:00:00Z")),
+            ("00:00", "06:00", "2026-11-29T23:59:59Z", None),
+            ("24:00", "06:00", "2026-11-30T00:00:00Z", Some("2026-11-30T06:00:00Z")),
+            ("24:00", "06:00", "2026-11-29T23:59:59Z", None),
+            ("22:00", "24:00", "2026-11-30T23:59:59Z", Some("2026-12-01T00:00:00Z")),
+            ("22:00", "00:00", "2026-11-30T23:59:59Z", Some("2026-12-01T00:00:00Z")),
+            ("22:00", "00:00", "2026-12-01T00:00:00Z", None),
+            ("00:01", "00:00", "2026-11-30T00:00:30Z", None),
+            ("00:01", "00:00", "2026-11-30T00:01:00Z", Some("2026-12-01T00:00:00Z")),
+        ] {
+            assert_eq!(quiet(from, to, Some("UTC")).end(None, at(now)), Ok(end.map(at)), "{from}-{to} at {now}");
+        }
+    }
+
+    #[test]
+    fn change_of_the_clock_moves_the_end() {
+        for (zone, from, to, now, end) in [
+            // In autumn the night is an hour longer: 3 in the morning is 2 again.
+            ("Europe/Berlin", "22:00", "07:00", "2026-10-24T20:00:00Z", Some("2026-10-25T06:00:00Z")),
+            // Half past two comes twice, and each time is quiet.
+            ("Europe/Berlin", "02:15", "02:45", "2026-10-25T00:20:00Z", Some("2026-10-25T00:45:00Z")),
+            ("Europe/Berlin", "02:15", "02:45", "2026-10-25T01:00:00Z", None),
+            ("Europe/Berlin", "02:15", "02:45", "2026-10-25T01:20:00Z", Some("2026-10-25T01:45:00Z")),
+            // In spring it does not come at all.
+            ("Europe/Berlin", "02:15", "02:45", "2026-03-29T00:59:59Z", None),
+            ("Europe/Berlin", "02:15", "02:45", "2026-03-29T01:00:00Z", None),
+            ("Europe/Berlin", "01:30", "02:30", "2026-03-29T00:40:00Z", Some("2026-03-29T01:00:00Z")),
+            // Half an hour of summer time, which begins on the first Sunday of October.
+            ("Australia/Lord_Howe", "22:00", "07:00", "2026-10-03T12:00:00Z", Some("2026-10-03T20:00:00Z")),
+            // The longest hours that there are, in the night of 25 hours.
+            ("Europe/Berlin", "03:00", "02:59", "2026-10-24T01:00:00Z", Some("2026-10-25T00:59:00Z")),
+        ] {
+            assert_eq!(quiet(from, to, Some(zone)).end(None, at(now)), Ok(end.map(at)), "{zone} {from}-{to} at {now}");
+        }
+    }
+
+    #[test]
     fn zone_of_the_hours_of_the_phone_is_the_default() {
         let hours = serde_json::json!({"days": ["mon"], "from": "09:00", "to": "17:00", "zone": "America/New_York"});
         let NewHours(hours) = serde_json::from_value(hours).unwrap();
@@ -142,7 +181,14 @@ mod tests {
         let now = at("2026-11-30T06:00:00Z");
         assert_eq!(quiet("7", "08:00", Some("UTC")).end(None, now), Err(NotQuietHours::Hours(NotHours::Time)));
         assert_eq!(quiet("07:00", "08:00", Some("Mars")).end(None, now), Err(NotQuietHours::Hours(NotHours::Zone)));
-        for (from, to) in [("07:00", "07:00"), ("00:00", "24:00")] {
+        for zone in ["", "Europe/Atlantis", "Europe/London ", "GMT0BST,M3.5.0/1,M10.5.0", "+01:00"] {
+            assert_eq!(
+                quiet("07:00", "08:00", Some(zone)).end(None, now),
+                Err(NotQuietHours::Hours(NotHours::Zone)),
+                "{zone}"
+            );
+        }
+        for (from, to) in [("07:00", "07:00"), ("00:00", "24:00"), ("24:00", "24:00")] {
             assert_eq!(quiet(from, to, Some("UTC")).end(None, now), Err(NotQuietHours::WholeDay));
         }
     }
