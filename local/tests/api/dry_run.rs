@@ -50,3 +50,20 @@ async fn plan_takes_draining_numbers_back_and_the_order_does_it() {
     assert_eq!(done["ready"], 3, "{done}");
     assert_eq!(laptop.settled_pool().await.len(), 3);
 }
+
+#[tokio::test]
+async fn price_of_buying_above_the_budget_buys_nothing() {
+    for (price, reason) in [("10.01", Some("over_budget")), ("10.00", None)] {
+        let laptop = Laptop::builder().env(&[("MONTHLY_BUDGET_EUR", "10")]).start().await;
+        let offer = json!({"country": "GB", "msisdn": "447451000001", "type": "mobile-lvn", "cost": "1.25",
+                           "initialPrice": price, "features": ["VOICE", "SMS"]});
+        let offers = json!({"kind": "status", "status": 200, "body": {"count": 1, "numbers": [offer]}});
+        laptop.faults("/number/search", 2, offers).await;
+        let planned = plan(&laptop, json!({"country": "GB", "count": 1})).await;
+        assert_eq!(planned.pointer("/shortfall/0/reason").and_then(Value::as_str), reason, "{planned}");
+        let ordered = laptop.post("/numbers", &json!({"country": "GB", "count": 1})).await.body;
+        assert_eq!(ordered.pointer("/shortfall/0/reason").and_then(Value::as_str), reason, "{ordered}");
+        let bought = usize::from(reason.is_none());
+        assert_eq!((&ordered["ready"], laptop.asked("/number/buy").await), (&json!(bought), bought), "{ordered}");
+    }
+}

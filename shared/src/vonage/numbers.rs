@@ -71,7 +71,7 @@ pub struct Offer {
     pub limitations: Vec<Limitation>,
 }
 
-/// Reads a price that is only shown. What cannot be read must not hide the offer.
+/// Reads a price that an offer need not have. What cannot be read must not hide the offer.
 fn price_if_clear<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>, D::Error> {
     Value::deserialize(deserializer).map(|price| amount(&price))
 }
@@ -87,6 +87,11 @@ pub struct Limitation {
 }
 
 impl Offer {
+    /// Returns the highest amount of the number in one month: its rent, or the price of buying it.
+    pub fn dearest_month(&self) -> Decimal {
+        self.initial_price.map_or(self.cost, |price| price.max(self.cost))
+    }
+
     /// True if the number has all of `features` without a restriction that matters. A restriction of inbound SMS does
     /// not matter, because the product only sends text messages. Vonage's specification does not say whether `reach` is
     /// the allowed or the missing part, so `reach` is ignored.

@@ -261,11 +261,12 @@ impl Provisioner {
                 Ok(None) => return Ok(NextNumber::NoneLeft),
                 Err(error) => return Ok(NextNumber::Blocked(Shortfall::general(error))),
             };
-            if self.monthly_budget.is_some_and(|budget| ledger.monthly_cost + offer.cost > budget) {
+            let dearest = offer.dearest_month();
+            if self.monthly_budget.is_some_and(|budget| ledger.monthly_cost + dearest > budget) {
                 return Ok(NextNumber::Blocked(Shortfall::because(ShortfallReason::OverBudget)));
             }
             let (numbers, cost) = (ledger.paid_by(order.owner), ledger.monthly_cost_of(order.owner));
-            match settings.and_then(|settings| settings.refuses(numbers, cost, offer.cost)) {
+            match settings.and_then(|settings| settings.refuses(numbers, cost, dearest)) {
                 Some(NoMore::Numbers) => return Ok(NextNumber::Blocked(Shortfall::because(ShortfallReason::AtCap))),
                 Some(NoMore::Budget) => {
                     return Ok(NextNumber::Blocked(Shortfall::because(ShortfallReason::OverBudget)));

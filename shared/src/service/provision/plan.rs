@@ -46,13 +46,16 @@ impl Provisioner {
         let (offers, mut shortfall) = self.offers(order, missing.min(MOST_OFFERS)).await;
         let settings = self.settings_of(order.owner).await?;
         let costs: Vec<Decimal> = offers.iter().map(|offer| offer.cost).collect();
+        let dearest: Vec<Decimal> = offers.iter().map(Offer::dearest_month).collect();
         // Those that were not looked at cost about as much as the last one.
         let known = if costs.len() < MOST_OFFERS { costs.len() } else { missing };
         let (mut rented, mut rent) = (0, Decimal::ZERO);
         let (numbers, cost) = (ledger.paid_by(order.owner), ledger.monthly_cost_of(order.owner));
-        for next in (0..known).filter_map(|nth| costs.get(nth).or(costs.last())) {
-            let refused = settings.as_ref().and_then(|settings| settings.refuses(numbers + rented, cost + rent, *next));
-            let is_over = self.monthly_budget.is_some_and(|budget| ledger.monthly_cost + rent + *next > budget);
+        let nth_of = |all: &[Decimal], nth: usize| all.get(nth).or(all.last()).copied();
+        for (next, at_first) in (0..known).filter_map(|nth| nth_of(&costs, nth).zip(nth_of(&dearest, nth))) {
+            let refused =
+                settings.as_ref().and_then(|settings| settings.refuses(numbers + rented, cost + rent, at_first));
+            let is_over = self.monthly_budget.is_some_and(|budget| ledger.monthly_cost + rent + at_first > budget);
             let reason = match refused {
                 Some(NoMore::Numbers) => Some(ShortfallReason::AtCap),
                 Some(NoMore::Budget) => Some(ShortfallReason::OverBudget),
@@ -62,7 +65,7 @@ impl Provisioner {
                 shortfall = Some(Shortfall::because(reason));
                 break;
             }
-            (rented, rent) = (rented + 1, rent + *next);
+            (rented, rent) = (rented + 1, rent + next);
         }
         let costs = costs.into_iter().take(rented).collect();
         let (ready, in_progress) = (counts.of(NumberState::Ready), counts.in_progress());
