@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use local::demo::Story;
+use local::settings::Settings;
 use testkit::check_event;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -32,10 +33,16 @@ impl Visit for OnTheBus {
 async fn demo_runs_to_its_end() {
     let on_the_bus = OnTheBus::default();
     tracing_subscriber::registry().with(on_the_bus.clone()).init();
-    local::demo::run(local::settings::Settings::default(), Story::Full).await.expect("every step is as it should be");
+    local::demo::run(Settings::default(), Story::Full).await.expect("every step is as it should be");
     let events = on_the_bus.0.lock().unwrap();
     assert!(!events.is_empty(), "the demo shows no event");
     for event in events.iter() {
         check_event(&serde_json::from_str(event).expect("the log has the event in JSON"));
     }
+}
+
+#[tokio::test]
+async fn demo_with_a_sender_on_whatsapp_runs_to_its_end() {
+    let settings = Settings::default().with("TEXTS_BY", "messages-api").with("WHATSAPP_SENDER", "447700900099");
+    local::demo::run(settings, Story::Full).await.expect("every step is as it should be");
 }

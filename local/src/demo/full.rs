@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
+use shared::domain::channel::Channel;
 
 use super::{Demo, DemoError, check, heard, text};
 use crate::decision_backend::{DecisionBackend, Reply};
@@ -38,6 +39,7 @@ impl Demo<'_> {
         self.text_each_other().await?;
         self.stop_texts().await?;
         self.send_a_picture().await?;
+        self.write_in_a_chat().await?;
         self.slide_an_end().await?;
         self.save_a_contact().await
     }
@@ -223,6 +225,29 @@ impl Demo<'_> {
         }
         say!("   The rider's phone: \"{told}\" With TEXTS_BY=messages-api the picture arrives.");
         check(arrived.is_null() && told.contains("not passed on"), "the rider is told", &inbox)
+    }
+
+    /// Shows a chat, if the deployment has a sender on a channel.
+    async fn write_in_a_chat(&self) -> Result<(), DemoError> {
+        let senders = self.stack.environment.brand_senders().map_err(|error| DemoError::Wrong(error.to_string()))?;
+        let mut all = Channel::ALL.into_iter().filter_map(|channel| Some((channel.as_str(), senders.of(channel)?)));
+        let Some((channel, sender)) = all.next() else { return Ok(()) };
+        say!("   Two others: the rider writes to your sender on {channel}, and the driver answers by SMS.");
+        let pair = self.pair(38, json!({"notify": false}), ["en", "en"]).await?;
+        let texts = format!("{}/simulator/texts", self.stack.vonage_url);
+        for message in [
+            json!({"from": pair.rider, "to": sender, "channel": channel, "text": "Where are you?"}),
+            json!({"from": pair.driver, "to": pair.driver_dials, "text": "Two minutes."}),
+        ] {
+            self.post(&texts, message).await?;
+        }
+        let driver = self.last_text(&pair.driver).await?;
+        let inbox = self.get(&format!("{}/simulator/messages?to={}", self.stack.vonage_url, pair.rider)).await?;
+        let answer = &inbox["messages"][0];
+        say!("   The driver's phone, by SMS from +{}: \"{driver}\"", pair.driver_dials);
+        say!("   The rider's phone, on {}: \"{}\"", text(answer, "/channel"), text(answer, "/text"));
+        let is_there = answer["channel"] == channel && answer["text"] == "your driver: Two minutes.";
+        check(driver == "Where are you?" && is_there, "each is answered where they write", &inbox)
     }
 
     async fn press_the_safety_key(&self) -> Result<(), DemoError> {
