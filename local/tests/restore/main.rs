@@ -3,6 +3,7 @@
 //! leads to a stranger.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
+mod chats;
 mod command;
 mod opt_outs;
 mod pins;
