@@ -169,6 +169,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("QUIET_HOURS", "02:00-03:00 Europe/London"),
         ("TEXTS_BY", "messages-api"),
         ("WHATSAPP_SENDER", "447700900099"),
+        ("WHATSAPP_TEMPLATES", r#"{"text": "ride_text"}"#),
         ("RCS_SENDER", "Rides"),
         ("KEEP_TEXTS", "on"),
         ("DEFAULT_LOST_PROPERTY", "on"),

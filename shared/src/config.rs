@@ -74,7 +74,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 88] = {
+pub const VARIABLES: [Variable; 89] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -167,6 +167,9 @@ pub const VARIABLES: [Variable; 88] = {
             "Your sender on WhatsApp, a phone number such as +442079460000, to which people may write; only with messages-api"),
         variable("RCS_SENDER", Parameter("RcsSender"), Unset("no texts by RCS"),
             "Your sender on RCS, a name such as Rides, to which people may write; only with messages-api"),
+        variable("WHATSAPP_TEMPLATES", Parameter("WhatsAppTemplates"), Unset("no templates"),
+            "Your templates on WhatsApp, a JSON object with the names of those for `text`, `invitation` and `notice`, and with `locales` by \
+             language; only with a sender on WhatsApp"),
         variable("KEEP_TEXTS", Parameter("KeepTexts"), Value("off"),
             "on keeps the words of the texts that are passed on, as long as their conversation, and shows them to your backend; \
              off stores them nowhere"),
@@ -506,7 +509,7 @@ impl Environment {
         }
     }
 
-    /// Reads `WHATSAPP_SENDER` and `RCS_SENDER`.
+    /// Reads `WHATSAPP_SENDER`, `WHATSAPP_TEMPLATES` and `RCS_SENDER`.
     pub fn brand_senders(&self) -> Result<BrandSenders, ConfigError> {
         let mut senders = BrandSenders::default();
         let whatsapp = ("WHATSAPP_SENDER", Channel::WhatsApp, self.optional("WHATSAPP_SENDER"));
@@ -518,6 +521,14 @@ impl Environment {
             if self.texts_by()? != TextsBy::MessagesApi {
                 return Err(malformed("needs TEXTS_BY=messages-api".to_owned()));
             }
+        }
+        if let Some(written) = self.optional("WHATSAPP_TEMPLATES") {
+            let malformed = |expected: String| ConfigError::Malformed { name: "WHATSAPP_TEMPLATES", expected };
+            if senders.of(Channel::WhatsApp).is_none() {
+                return Err(malformed("needs WHATSAPP_SENDER".to_owned()));
+            }
+            let example = r#"must be a JSON object such as {"text": "ride_text", "locales": {"en": "en_GB"}}"#;
+            senders.set_templates(serde_json::from_str(&written).map_err(|_| malformed(example.to_owned()))?);
         }
         Ok(senders)
     }

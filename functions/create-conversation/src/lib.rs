@@ -16,6 +16,7 @@ use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::call_recording::CallRecording;
 use shared::domain::card_link::CardKey;
+use shared::domain::channel::ChosenChannel;
 use shared::domain::conversation::FurtherPhone;
 use shared::domain::country::Country;
 use shared::domain::decision_url::DecisionUrl;
@@ -161,6 +162,8 @@ struct ParticipantBody {
     #[serde(default)]
     language: Option<Language>,
     #[serde(default)]
+    channel: Option<ChosenChannel>,
+    #[serde(default)]
     hours: Option<Object<NewHours>>,
     #[serde(default)]
     name: Option<Label>,
@@ -177,6 +180,7 @@ impl HttpFunction for CreateConversation {
         Ok(Self {
             tenant_claim: TenantClaim::from_environment(env),
             creator: Creator {
+                senders: env.brand_senders()?,
                 demand: DemandRecorder::new(env, store.clone(), clock.clone())?,
                 text_time_limit: vonage.time_limit(),
                 store,
@@ -243,6 +247,8 @@ impl HttpFunction for CreateConversation {
             http::check_voices("late_words", words, self.creator.words.of(new.owner))?;
         }
         http::check_decision(new.decision.as_ref(), self.decision_urls.as_ref())?;
+        let channels = new.participants.each_ref().map(|participant| participant.channel);
+        http::check_channels(channels, &self.creator.senders, new.owner)?;
         if let Some(cards) = new.contact_card.take() {
             new.contact_card = Some(cards.or_brand(self.creator.words.of(new.owner).brand()));
             new.invitations.card_links.clone_from(&links);
@@ -281,10 +287,10 @@ fn within(field: &str, seconds: u32, allowed: RangeInclusive<u32>) -> Result<(),
 
 impl From<ParticipantBody> for NewParticipant {
     fn from(body: ParticipantBody) -> Self {
-        let ParticipantBody { number, country, label, language, hours, name, phones } = body;
+        let ParticipantBody { number, country, label, language, channel, hours, name, phones } = body;
         let hours = hours.map(|Object(NewHours(hours))| hours);
         let further = phones.into_iter().map(|Object(phone)| phone.into());
-        Self { number, country, label, language, hours, name, further: further.collect() }
+        Self { number, country, label, language, channel, hours, name, further: further.collect() }
     }
 }
 

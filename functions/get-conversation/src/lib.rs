@@ -9,12 +9,14 @@ mod list;
 mod page;
 mod recordings;
 
+use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::domain::call::calls;
 use shared::domain::card_link::{CardKey, CardLinks};
+use shared::domain::channel::{BrandSenders, Sender};
 use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
 use shared::domain::side::Side;
@@ -47,6 +49,8 @@ pub struct GetConversation {
     asks_about_strangers: bool,
     card_key: CardKey,
     public_url: Option<String>,
+    /// The deployment's senders on channels.
+    senders: BrandSenders,
     clock: SharedClock,
 }
 
@@ -67,6 +71,7 @@ impl HttpFunction for GetConversation {
             asks_about_strangers,
             card_key: CardKey::new(&env.hash_key()?.0),
             public_url: env.public_url()?,
+            senders: env.brand_senders()?,
             clock,
         })
     }
@@ -149,9 +154,16 @@ impl GetConversation {
         if !is_active {
             return Ok(http::with_revision(http::json(StatusCode::OK, &view), conversation));
         }
-        let of_side = |side| conversation.phones(side).map(|phone| (phone.number, phone.sees));
-        let phones: Vec<_> = Side::BOTH.into_iter().flat_map(of_side).collect();
-        let (losses, opted_out) = self.store.losses_and_opt_outs([&a.sees, &b.sees], &phones).await?;
+        // What texts a phone: the number that it sees, and the senders on channels.
+        let channels = self.senders.channels();
+        let mut pairs = Vec::new();
+        for phone in Side::BOTH.into_iter().flat_map(|side| conversation.phones(side)) {
+            let senders = channels.clone().map(Sender::from).chain([phone.sees.into()]);
+            pairs.extend(senders.map(|sender| (phone.number, sender)));
+        }
+        let (losses, opted_out) = self.store.losses_and_opt_outs([&a.sees, &b.sees], &pairs).await?;
+        let first = |of_phone: &[Option<Timestamp>]| of_phone.iter().flatten().min().copied();
+        let opted_out: Vec<_> = opted_out.chunks(channels.count() + 1).map(first).collect();
         let (of_a, of_b) = opted_out.split_at(conversation.phones(Side::A).count());
         let view = view.with_opt_outs(Side::A, of_a.iter().copied()).with_opt_outs(Side::B, of_b.iter().copied());
         Ok(http::with_revision(http::json(StatusCode::OK, &view.with_losses(losses)), conversation))

@@ -35,9 +35,9 @@ pub async fn write(
     let TextBody { to, text, quiet_hours } = http::read_json(request)?;
     let words = TextWords::try_from(text).map_err(|error| Problem::invalid("text", sentence(&error.to_string())))?;
     let may_come_again = hasher.request_for_text(request, id)?;
-    let TextRelay { store, texts, events, keeps_words, clock, .. } = relay;
+    let TextRelay { store, texts, senders, events, keeps_words, clock, .. } = relay;
     let conversation = store.conversation(id, clock.now()).await?.ok_or_else(http::no_conversation)?;
-    let writer = TextWriter { store, texts, events, keeps_words: *keeps_words, clock };
+    let writer = TextWriter { store, texts, senders, events, keeps_words: *keeps_words, clock };
     let order = TextOrder {
         conversation: &conversation,
         to: to.into(),

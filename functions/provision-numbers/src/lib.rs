@@ -113,6 +113,7 @@ impl HttpFunction for ProvisionNumbers {
         Ok(Self {
             tenant_claim: TenantClaim::from_environment(env),
             healer: Healer {
+                senders: env.brand_senders()?,
                 // This function rents by itself, in its next run.
                 demand: DemandRecorder {
                     store: store.clone(),

@@ -10,6 +10,7 @@ use shared::config::{ConfigError, DecisionUrls, Environment, VonageConfig};
 use shared::domain::attempt::Attempt;
 use shared::domain::call_handling::CallHandling;
 use shared::domain::card_link::CardKey;
+use shared::domain::channel::{BrandSenders, ChosenChannel};
 use shared::domain::conversation::FurtherPhone;
 use shared::domain::country::Country;
 use shared::domain::decision_url::DecisionUrl;
@@ -40,6 +41,8 @@ pub struct UpdateConversation {
     updater: Updater<CarrierLookup>,
     /// The decision URLs, if the deployment has some.
     decision_urls: Option<DecisionUrls>,
+    /// The deployment's senders on channels.
+    senders: BrandSenders,
     card_key: CardKey,
     public_url: Option<String>,
 }
@@ -97,6 +100,9 @@ struct ParticipantBody {
     country: Option<Country>,
     #[serde(default)]
     language: Option<Language>,
+    /// Null leaves the channel to the participant.
+    #[serde(default, deserialize_with = "http::given")]
+    channel: Option<Option<ChosenChannel>>,
     #[serde(default)]
     name: Option<Label>,
     /// All further phones from now on.
@@ -110,6 +116,7 @@ struct People {
     phone: Option<NewPhone>,
     further: [Option<Vec<NewFurtherPhone>>; 2],
     languages: [Option<Language>; 2],
+    channels: [Option<Option<ChosenChannel>>; 2],
     names: [Option<Label>; 2],
 }
 
@@ -126,6 +133,7 @@ impl HttpFunction for UpdateConversation {
             tenant_claim: TenantClaim::from_environment(env),
             updater,
             decision_urls: env.decision_urls()?,
+            senders: env.brand_senders()?,
             card_key,
             public_url,
         })
@@ -152,6 +160,7 @@ impl HttpFunction for UpdateConversation {
         change.expected = http::expected_revisions(&request)?;
         http::check_latest_end(change.sliding_end.latest, self.updater.clock.now())?;
         http::check_decision(change.decision.as_ref().and_then(Option::as_ref), self.decision_urls.as_ref())?;
+        http::check_channels(change.channels.map(Option::flatten), &self.senders, http::scope(&request)?)?;
         let conversation = self.updater.update(id, &change).await?;
         log.concerns(&conversation);
         let links = http::card_links(self.public_url.as_deref(), &request, &self.card_key);
@@ -166,7 +175,7 @@ impl TryFrom<ChangeBody> for Change {
 
     fn try_from(body: ChangeBody) -> Result<Self, Problem> {
         let is_about_people = body.participants.is_some();
-        let People { phone, further, languages, names } =
+        let People { phone, further, languages, channels, names } =
             body.participants.map(change_of_people).transpose()?.unwrap_or_default();
         let ChangeBody { missed_calls, guard, safety_key, max_attempts, max_ring_seconds, .. } = body;
         let handling = HandlingChange { missed_calls, guard, safety_key, max_attempts, max_ring_seconds };
@@ -208,6 +217,7 @@ impl TryFrom<ChangeBody> for Change {
                 .transpose()?,
             decision: body.decision.map(|decision| decision.map(|Object(decision)| decision)),
             languages,
+            channels,
             limits,
             blocked: body.blocked,
         })
@@ -221,8 +231,9 @@ fn change_of_people(participants: Vec<Option<Object<ParticipantBody>>>) -> Resul
         .map_err(|_| at_fault("Must have two elements, with null for the participant who does not change."))?;
     let (mut people, mut is_empty) = (People::default(), true);
     for (side, participant) in Side::BOTH.into_iter().zip(both) {
-        let Some(Object(ParticipantBody { number, country, language, name, phones })) = participant else { continue };
-        let keeps_all = language.is_none() && name.is_none() && phones.is_none();
+        let Some(Object(participant)) = participant else { continue };
+        let ParticipantBody { number, country, language, channel, name, phones } = participant;
+        let keeps_all = language.is_none() && channel.is_none() && name.is_none() && phones.is_none();
         match number {
             Some(_) if people.phone.is_some() => {
                 return Err(at_fault("Only one participant can have a new number."));
@@ -230,7 +241,7 @@ fn change_of_people(participants: Vec<Option<Object<ParticipantBody>>>) -> Resul
             Some(number) => people.phone = Some(NewPhone { side, number, country }),
             None if country.is_some() || keeps_all => {
                 return Err(at_fault(
-                    "A participant who changes must have a new number, a language, a name or phones.",
+                    "A participant who changes must have a new number, a language, a channel, a name or phones.",
                 ));
             }
             None => {}
@@ -243,11 +254,12 @@ fn change_of_people(participants: Vec<Option<Object<ParticipantBody>>>) -> Resul
         let phones = phones.map(|phones| phones.into_iter().map(|Object(phone)| phone.into()).collect());
         people.further[side.index()] = phones;
         people.languages[side.index()] = language;
+        people.channels[side.index()] = channel;
         people.names[side.index()] = name;
         is_empty = false;
     }
     match is_empty {
-        true => Err(at_fault("One participant must have a new number, a language, a name or phones.")),
+        true => Err(at_fault("One participant must have a new number, a language, a channel, a name or phones.")),
         false => Ok(people),
     }
 }

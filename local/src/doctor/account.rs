@@ -161,8 +161,12 @@ pub(super) async fn numbers(vonage: &Vonage, pace: Duration, id: &str, findings:
 /// Checks that Vonage redacts for this account, by a record that does not exist.
 pub(super) async fn redaction(vonage: Vonage, findings: &mut Vec<Finding>) {
     const CHECK: &str = "redaction";
-    let nothing =
-        CarrierRecord { id: uuid::Uuid::new_v4().to_string(), product: Product::Voice, direction: Direction::Inbound };
+    let nothing = CarrierRecord {
+        id: uuid::Uuid::new_v4().to_string(),
+        product: Product::Voice,
+        direction: Direction::Inbound,
+        channel: None,
+    };
     findings.push(match RedactApi::new(vonage).redact(&nothing).await {
         Err(RedactError::NotProvisioned) => {
             let todo = "Ask Vonage to switch the Redact API on for the account; until then erased records stay there.";

@@ -87,10 +87,18 @@ impl Channels {
         self.written.insert((channel, phone.to_owned()), now);
     }
 
-    /// Returns the code with which a channel rejects a message to a phone, if it does.
-    pub(super) fn rejection(&self, channel: Channel, phone: &str, now: Timestamp) -> Option<&'static str> {
+    /// Returns the code with which a channel rejects a message to a phone, if it does. Who has not written for a day gets no `is_free`
+    /// message, but one by a template.
+    pub(super) fn rejection(
+        &self,
+        channel: Channel,
+        phone: &str,
+        is_free: bool,
+        now: Timestamp,
+    ) -> Option<&'static str> {
         let key = (channel, phone.to_owned());
-        let is_open = channel == Channel::Rcs || self.written.get(&key).is_some_and(|at| now < *at + WINDOW);
+        let is_open =
+            !is_free || channel == Channel::Rcs || self.written.get(&key).is_some_and(|at| now < *at + WINDOW);
         if self.left.contains(&key) { Some("1300") } else { (!is_open).then_some("1340") }
     }
 }

@@ -111,6 +111,8 @@ struct Content {
     text: String,
     parts: usize,
     files: Vec<Value>,
+    /// The name of the template whose variables are the text.
+    template: Option<String>,
 }
 
 /// Reads a message and those that are sent if it is rejected.
@@ -186,12 +188,32 @@ fn on_channel(channel: Channel, body: &Value, kind: &str) -> Result<Content, Ref
         if text.chars().count() > channel.longest_text() {
             return Err(Refusal::invalid("text", "is too long."));
         }
-        return Ok(Content { text: text.to_owned(), parts: 1, files: Vec::new() });
+        return Ok(Content { text: text.to_owned(), parts: 1, files: Vec::new(), template: None });
+    }
+    if kind == "template" && channel == Channel::WhatsApp {
+        return of_template(body);
     }
     if !channel.files().contains(&kind) {
         return Err(invalid_type());
     }
     of_mms(body, kind)
+}
+
+/// Reads a message by a template. Which templates the sender has is not known here: each is taken.
+///
+/// Source: Meta, "Message Templates": a variable is of one line.
+fn of_template(body: &Value) -> Result<Content, Refusal> {
+    let template = &body["template"];
+    let name = template["name"].as_str().filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| Refusal::invalid("template.name", "is required."))?;
+    if body["whatsapp"]["locale"].as_str().is_none_or(str::is_empty) {
+        return Err(Refusal::invalid("whatsapp.locale", "is required."));
+    }
+    let is_line = |text: &&str| !text.is_empty() && !text.contains(['\n', '\t']) && !text.contains("     ");
+    let variables = template["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let lines: Option<Vec<&str>> = variables.iter().map(|one| one.as_str().filter(is_line)).collect();
+    let lines = lines.ok_or_else(|| Refusal::invalid("template.parameters", "must be texts of one line."))?;
+    Ok(Content { text: lines.join(" "), parts: 1, files: Vec::new(), template: Some(name.to_owned()) })
 }
 
 /// Reads the content of an MMS.
@@ -206,7 +228,14 @@ fn of_mms(body: &Value, kind: &str) -> Result<Content, Refusal> {
         (has_url && is_captioned && FILES.contains(&kind)).then_some(file)
     };
     let files: Option<Vec<Value>> = match kind {
-        "text" => return Ok(Content { text: required(body, "text")?.to_owned(), parts: 1, files: Vec::new() }),
+        "text" => {
+            return Ok(Content {
+                text: required(body, "text")?.to_owned(),
+                parts: 1,
+                files: Vec::new(),
+                template: None,
+            });
+        }
         "content" => {
             let items = body["content"].as_array().filter(|items| !items.is_empty());
             items.and_then(|items| items.iter().map(|one| item(one["type"].as_str()?, one)).collect())
@@ -217,7 +246,7 @@ fn of_mms(body: &Value, kind: &str) -> Result<Content, Refusal> {
     let files = files
         .ok_or_else(|| Refusal::invalid("url", "must be the URL of a file, with a caption of 1 to 3000 characters."))?;
     let text = files.iter().filter_map(|file| file["caption"].as_str()).collect::<Vec<_>>().join(" ");
-    Ok(Content { text, parts: 1, files })
+    Ok(Content { text, parts: 1, files, template: None })
 }
 
 /// Reads the text of an SMS.
@@ -232,7 +261,12 @@ fn of_sms(body: &Value) -> Result<Content, Refusal> {
         Some("unicode") => Encoding::Ucs2,
         Some(_) => return Err(Refusal::invalid("sms.encoding_type", "must be one of: text, unicode, auto")),
     };
-    Ok(Content { text: gsm::as_received(text, encoding), parts: gsm::parts(text, encoding), files: Vec::new() })
+    Ok(Content {
+        text: gsm::as_received(text, encoding),
+        parts: gsm::parts(text, encoding),
+        files: Vec::new(),
+        template: None,
+    })
 }
 
 /// Checks that the sender is a number of the account with MMS, and the recipient in the United States or Canada.
@@ -291,7 +325,8 @@ fn submit(
     let (id, now) = (Uuid::new_v4().to_string(), simulator.clock.now());
     simulator.records().add("messages", &id, Direction::Outbound, now);
     let is_opted_out = simulator.receipts().is_opted_out(&message.to, &message.from);
-    let rejection = |channel| simulator.channels().rejection(channel, &message.to, now);
+    let is_free = message.content.template.is_none();
+    let rejection = |channel| simulator.channels().rejection(channel, &message.to, is_free, now);
     let rejected = message.own_channel.and_then(rejection);
     if is_of_application {
         simulator.receipts().expect(SentPart {
@@ -317,6 +352,7 @@ fn submit(
             text: message.content.text.clone(),
             channel: message.own_channel.map(Channel::as_str),
             files: message.content.files.clone(),
+            template: message.content.template.clone(),
             received_at: now,
             parts: vec![id.clone()],
         });

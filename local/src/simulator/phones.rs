@@ -23,6 +23,9 @@ pub(super) struct ReceivedMessage {
     /// The files of an MMS, as they were sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) files: Vec<serde_json::Value>,
+    /// The name of the template whose variables are the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) template: Option<String>,
     pub(super) received_at: Timestamp,
     /// The `message-id` of each part that is not redacted yet.
     #[serde(skip)]

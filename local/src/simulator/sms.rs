@@ -153,6 +153,7 @@ fn submit(simulator: &Simulator, message: &Message) -> Vec<Map<String, Value>> {
             text: message.text.clone(),
             channel: None,
             files: Vec::new(),
+            template: None,
             received_at: simulator.clock.now(),
             parts: ids,
         });

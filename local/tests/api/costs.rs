@@ -1,5 +1,7 @@
 //! The cost of each operation: requests to DynamoDB and Vonage by round, capacity units, and bytes.
 
+mod chats;
+
 use std::sync::Arc;
 
 use local::gateway;
@@ -16,7 +18,7 @@ const IDENTITY_INSIGHTS: &str = "/identity-insights/v1/requests";
 const TEXT: &str = "/sms/json";
 
 /// The highest cost of an operation.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Cost<'a> {
     /// The requests by round. Those of one round are sent in parallel.
     rounds: &'a [&'a [&'a str]],

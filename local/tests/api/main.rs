@@ -10,6 +10,7 @@ mod capacity;
 mod change_events;
 mod chats;
 mod choice;
+mod chosen_channels;
 mod configuration;
 mod console;
 mod contact_cards;

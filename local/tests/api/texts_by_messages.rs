@@ -209,3 +209,26 @@ async fn erasure_redacts_messages_by_their_product() {
     assert_eq!(messages.len(), 3);
     assert!(messages.iter().all(|message| message["text"] == "REDACTED"), "{messages:?}");
 }
+
+#[tokio::test]
+async fn text_whose_answer_was_lost_is_redacted_after_an_erasure() {
+    for (by, path) in [("messages-api", "/v1/messages"), ("sms-api", "/sms/json")] {
+        let laptop = Laptop::builder().env(&[("TEXTS_BY", by)]).numbers("GB", 2).start().await;
+        let created = laptop.create_with(json!({"notify": false})).await;
+        laptop.fault(path, json!({"kind": "close_after"})).await;
+        write(&laptop, &created, "I am at the station.").await;
+        assert_eq!(shown(&laptop, &created).await["state"], "unknown", "{by}");
+        let redactions = async || {
+            let items = laptop.items().await;
+            items.iter().filter(|item| text(item, "/pk/S") == "REDACTION").count()
+        };
+        let erased = format!("/conversations/{}?erase=true", text(&created, "/id"));
+        assert_eq!((laptop.delete(&erased).await.status, redactions().await), (204, 1), "{by}: the text as it came");
+        for _ in 0..2 {
+            let told = laptop.receipts(json!({"keep": true})).await;
+            assert_eq!(told[0]["deliveries"], json!([200]), "{told:?}");
+            assert_eq!(redactions().await, 2, "{by}: and as it was passed on");
+        }
+        laptop.table().await;
+    }
+}

@@ -139,6 +139,7 @@ impl Case {
             country: None,
             label: Label::try_from(label(&attempt, side)).ok(),
             language: spec.languages[side.index()].map(language),
+            channel: None,
             hours: spec.hours[side.index()].map(hours),
             name: None,
             further: spec.further[side.index()].iter().map(|further| self.new_further(*further)).collect(),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use shared::domain::carrier_record::CarrierRecord;
+use shared::domain::channel::OnChannel;
 use shared::domain::conversation::ConversationId;
 use shared::domain::invitation::Invitation;
 use shared::domain::judge::Judge;
@@ -108,6 +109,7 @@ impl TextSender for Texts {
         from: &VirtualNumber,
         to: &RealNumber,
         text: &str,
+        _: Option<OnChannel<'_>>,
     ) -> Result<Vec<CarrierRecord>, VonageError> {
         self.send(from, to, text).await
     }

@@ -190,6 +190,7 @@ impl Case {
             Step::Record { nth, side, agrees, late, crash } => self.record(*nth, *side, *agrees, *late, *crash).await,
             Step::Use { nth, side, crash } => self.use_sliding(*nth, *side, *crash).await,
             Step::Text(texting) => Box::pin(self.text(*texting)).await,
+            Step::Chat(chatting) => Box::pin(self.chat(*chatting)).await,
             Step::TextDuring { nth, side, action } => Box::pin(self.text_during(*nth, *side, action)).await,
             Step::Hunt { nth, side, tries } => self.hunt(*nth, *side, tries).await,
             Step::Guess { pin, from, calls, crash } => self.guess(*pin, *from, *calls, *crash).await,

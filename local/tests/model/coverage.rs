@@ -117,6 +117,9 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("receipt of a text", &["delivered", "failed"]),
     ("text during an action", &["passed on", "passed on as it was before", "not passed on"]),
     ("STOP and START", &[""]),
+    ("message in a chat", &["to the one", "to one of several", "quotes one"]),
+    ("answer in a chat", &["on the channel", "by SMS instead"]),
+    ("STOP in a chat", &[""]),
     ("two concurrent actions", &[""]),
     ("update to the other spelling", &["updated", "refused: same number"]),
     (

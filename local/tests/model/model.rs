@@ -499,6 +499,7 @@ impl Model {
             verified_by: Judge::NumberInsight,
             label: Label::try_from(label(attempt, side)).ok(),
             language: Some(language_of(new.participants[side.index()].language.as_ref(), &phones[side.index()])),
+            channel: new.participants[side.index()].channel,
             sees: sees[side.index()].clone(),
             notification: given.participants[side.index()].notification.clone(),
             previous_numbers: Vec::new(),

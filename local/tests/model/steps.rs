@@ -20,7 +20,7 @@ use crate::recordings::any_recording;
 use crate::safety::PressAction;
 use crate::scenario::{ARGENTINE, Kind, LANGUAGES, PEOPLE};
 use crate::teams::TeamChange;
-use crate::texting::Texting;
+use crate::texting::{Chatting, Texting};
 
 /// Most steps of one case.
 pub const MOST_STEPS: usize = 200;
@@ -131,6 +131,8 @@ pub enum Step {
     },
     /// Something happens to texts between participants.
     Text(Texting),
+    /// A participant writes to the deployment's sender on WhatsApp or RCS.
+    Chat(Chatting),
     /// A participant of the `nth` live conversation texts, and Vonage delivers it twice at the same time as an action, which may end,
     /// erase, change or move that conversation.
     TextDuring {
@@ -303,6 +305,7 @@ impl Step {
             9 => Self::any_hunt(),
             24 => Self::any_texting(),
             8 => Self::text_during(),
+            8 => Self::any_chat(),
             4 => Self::any_protect(),
             14 => Self::any_record(),
             4 => Self::any_cut_off(),

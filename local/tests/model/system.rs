@@ -15,7 +15,7 @@ use serde_json::Value;
 use shared::clock::{Clock, ManualClock, SharedClock};
 use shared::config::{Environment, VonageConfig};
 use shared::domain::call::Status;
-use shared::domain::channel::BrandSenders;
+use shared::domain::channel::{BrandSenders, Channel};
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::country::CountryCounts;
 use shared::domain::number_erasure::NumberErasure;
@@ -76,6 +76,10 @@ use crate::stale::StaleReads;
 use crate::voice::Voice;
 
 const APPLICATION: &str = "00000000-0000-4000-8000-000000000001";
+
+/// The senders on WhatsApp and RCS.
+const WHATSAPP: &str = "447700900099";
+const RCS: &str = "Rides";
 
 /// All real parts of a case.
 pub struct System {
@@ -300,8 +304,14 @@ impl System {
         (store, restorer.run().await.unwrap())
     }
 
-    /// The phones that have received these words, each with the number that sent them.
+    /// The phones that have received these words and nothing else, each with the number that sent them.
     pub async fn received(&self, words: &str) -> Vec<(RealNumber, VirtualNumber)> {
+        let messages = self.inbox(words).await.into_iter().filter(|message| message["text"] == words);
+        messages.map(|message| (number(&string(&message["to"])), number(&string(&message["from"])))).collect()
+    }
+
+    /// The messages on phones that end with these words.
+    pub async fn inbox(&self, words: &str) -> Vec<Value> {
         let inbox: Value = local::loopback_client()
             .get(format!("{}/simulator/messages", self.urls.vonage))
             .send()
@@ -310,8 +320,8 @@ impl System {
             .json()
             .await
             .unwrap();
-        let messages = inbox["messages"].as_array().unwrap().iter().filter(|message| message["text"] == words);
-        messages.map(|message| (number(&string(&message["to"])), number(&string(&message["from"])))).collect()
+        let ends = |message: &&Value| message["text"].as_str().unwrap().ends_with(words);
+        inbox["messages"].as_array().unwrap().iter().filter(ends).cloned().collect()
     }
 
     /// The numbers that the Vonage account rents.
@@ -357,6 +367,7 @@ impl Process {
             clock: clock.clone() as SharedClock,
         };
         let creator = Creator {
+            senders: BrandSenders::default(),
             store: store.clone(),
             verifier: verifier(),
             texts: texts.clone(),
@@ -371,6 +382,7 @@ impl Process {
             usage_time_limit: std::time::Duration::MAX,
         };
         let healer = Healer {
+            senders: BrandSenders::default(),
             store: store.clone(),
             texts: texts.clone(),
             words: Words::default(),
@@ -402,7 +414,7 @@ impl Process {
             store: store.clone(),
             // The simulated Vonage keeps the time of the machine, and refuses tokens of another one.
             texts: TextsOnDemand::from_environment(&texting, shared::clock::system()).unwrap(),
-            senders: BrandSenders::default(),
+            senders: senders(scenario.texts_by),
             events: TextEvents { bus: None },
             slider: slider(),
             keeps_words: false,
@@ -640,6 +652,16 @@ async fn add_by_hand(store: &Store, number: &PoolNumber) {
     assert!(store.make_ready(number).await.unwrap());
 }
 
+/// Returns the senders of a deployment that texts by this API: the SMS API has none.
+fn senders(texts_by: &str) -> BrandSenders {
+    let mut senders = BrandSenders::default();
+    if texts_by == "messages-api" {
+        senders.set(Channel::WhatsApp, WHATSAPP).unwrap();
+        senders.set(Channel::Rcs, RCS).unwrap();
+    }
+    senders
+}
+
 fn settings(numbers: &[PoolNumber]) -> simulator::Settings {
     // The test places no call, so nothing is ever delivered there.
     let nowhere = Webhook { address: "http://127.0.0.1:1/".to_owned(), http_method: HttpMethod::Post };
@@ -662,7 +684,7 @@ fn settings(numbers: &[PoolNumber]) -> simulator::Settings {
         ncco_log: None,
         trace: Default::default(),
         linked_numbers: numbers.iter().map(|number| number.number.to_string()).collect(),
-        senders: Vec::new(),
+        senders: vec![(simulator::Channel::WhatsApp, WHATSAPP.to_owned()), (simulator::Channel::Rcs, RCS.to_owned())],
         clock: shared::clock::system(),
     }
 }

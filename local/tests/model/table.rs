@@ -267,6 +267,7 @@ impl Table {
                 assert!(item["erased_at"].is_null(), "erasure of a conversation was not finished: {item}");
                 self.conversations.insert(of.try_into().unwrap(), parsed(item));
             }
+            ("PHONE", None, "CHAT") => {}
             ("PHONE", None, _) => {
                 let id = sk.strip_prefix("CONVERSATION#").unwrap().try_into().unwrap();
                 let since = Timestamp::from_millisecond(item["since"].as_i64().unwrap()).unwrap();

@@ -3,12 +3,15 @@
 //! others have the numbers, and at the same time as these. Receipts in any order, also twice, give the same state, also of invitations. Nothing reaches a
 //! person after STOP.
 
+mod chatting;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use shared::domain::call::Direction;
 use shared::domain::carrier_record::{CarrierRecord, Product};
+use shared::domain::channel::Sender;
 use shared::domain::conversation::{ConversationId, Notification, Recipient};
 use shared::domain::invitation::{Delivery, SentInvitation};
 use shared::domain::part_fate::PartFate;
@@ -21,6 +24,7 @@ use shared::domain::text_route::Nowhere;
 use shared::service::relay_texts::Relayed;
 use shared::vonage::message_event::{InboundText, Writer};
 
+pub use self::chatting::Chatting;
 use crate::case::Case;
 use crate::expectations::Execution;
 use crate::model::{Model, ModelConversation, RouteKey, Verdict, ensure};
@@ -159,24 +163,44 @@ impl Case {
 
     /// Notes a new text. Its words are its own, unless they are given.
     fn written(&mut self, key: RouteKey, words: Option<&str>) -> Written {
-        self.texts.count += 1;
-        let nth = self.texts.count;
-        let words = words.map_or_else(|| format!("text {nth}."), str::to_owned);
-        let written = Written { id: format!("in-{nth}"), words, key, at: self.model.now };
+        let written = self.new_text(key, words);
         self.texts.written.push(written.clone());
         written
     }
 
+    /// Returns a new text that no later step delivers.
+    fn new_text(&mut self, key: RouteKey, words: Option<&str>) -> Written {
+        self.texts.count += 1;
+        let nth = self.texts.count;
+        let words = words.map_or_else(|| format!("text {nth}."), str::to_owned);
+        Written { id: format!("in-{nth}"), words, key, at: self.model.now }
+    }
+
     /// Delivers a text to the product. Returns its fate, and its conversation.
     async fn handled(&self, written: &Written) -> Result<(Relayed, Option<ConversationId>), String> {
+        self.handled_by(written.key.1.clone().into(), written, None).await
+    }
+
+    /// Delivers a text to this sender of ours, with the message that it quotes.
+    async fn handled_by(
+        &self,
+        to: Sender<'static>,
+        written: &Written,
+        quoted: Option<String>,
+    ) -> Result<(Relayed, Option<ConversationId>), String> {
         let inbound = InboundText {
-            record: CarrierRecord { id: written.id.clone(), product: Product::Messages, direction: Direction::Inbound },
+            record: CarrierRecord {
+                id: written.id.clone(),
+                product: Product::Messages,
+                direction: Direction::Inbound,
+                channel: None,
+            },
             writer: Writer::Phone(written.key.0.as_phone().clone()),
-            to: Some(written.key.1.clone().into()),
+            to: Some(to),
             written_at: Some(written.at),
             text: Some(written.words.clone()),
             files: Vec::new(),
-            quoted: None,
+            quoted,
             part: None,
         };
         let handled = Box::pin(self.system.process.relay.handle(inbound)).await;
@@ -301,7 +325,7 @@ impl Case {
             false => (PartFate::Undelivered("the phone is absent".to_owned()), text.parts[0].id.clone()),
         };
         let reference = TextReference { conversation: *conversation, text: text.id };
-        let receipt = Receipt { of: ReceiptOf::Text(reference), part, fate, price: None };
+        let receipt = Receipt { of: ReceiptOf::Text(reference), part, fate, price: None, by_number: false };
         for _ in 0..1 + usize::from(twice) {
             let noted = self.system.process.store().record_receipt(reference, &receipt, self.model.now).await;
             ensure(noted.as_ref().is_ok_and(|noted| *noted), || format!("{receipt:?} is {noted:?}"))?;
@@ -331,10 +355,11 @@ impl Case {
         let Some(part) = part.filter(|_| !participant.previously_seen.contains(&participant.sees)) else {
             return self.skip();
         };
-        let sent = SentInvitation { invitation, product: Product::Sms, receipts: 1 };
+        let sent = SentInvitation { invitation, product: Product::Sms, channel: None, receipts: 1 };
         let (reference, absent) = (InvitationReference { conversation, sent }, "the phone is absent");
         let fate = if delivered { PartFate::Delivered } else { PartFate::Undelivered(absent.to_owned()) };
-        let receipt = Receipt { of: ReceiptOf::Invitation(reference), part: part.id, fate, price: None };
+        let receipt =
+            Receipt { of: ReceiptOf::Invitation(reference), part: part.id, fate, price: None, by_number: false };
         let store = self.system.process.store();
         for _ in 0..1 + usize::from(twice) {
             let noted = store.record_invitation_receipt(&reference, &receipt, self.model.now).await;

@@ -10,6 +10,7 @@ use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::caller_routes::RoutesInUse;
 use shared::domain::carrier_record::CarrierRecord;
+use shared::domain::channel::{BrandSenders, OnChannel};
 use shared::domain::choice::NoFreeNumber;
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::country::{Country, CountryCounts};
@@ -127,6 +128,7 @@ impl TextSender for Outbox {
         from: &VirtualNumber,
         to: &RealNumber,
         text: &str,
+        _: Option<OnChannel<'_>>,
     ) -> Result<Vec<CarrierRecord>, VonageError> {
         self.send(from, to, text).await
     }
@@ -184,6 +186,7 @@ pub fn healer(laptop: &Laptop, texts: Outbox) -> Healer<Outbox> {
     let (store, clock) = (laptop.store(), Arc::new(laptop.clock.clone()));
     let auto_rent_max = CountryCounts::default();
     Healer {
+        senders: BrandSenders::default(),
         demand: DemandRecorder { store: store.clone(), auto_rent_max, provisioning: None, clock: clock.clone() },
         store,
         texts,
@@ -210,6 +213,7 @@ pub fn verifier(laptop: &Laptop) -> NumberVerifier<Directory> {
 
 async fn sandbox(laptop: &Laptop, texts: Outbox) -> Creator<Directory, Outbox> {
     Creator {
+        senders: BrandSenders::default(),
         store: laptop.store(),
         verifier: verifier(laptop),
         texts,
@@ -248,6 +252,7 @@ pub fn new_conversation(pair: [usize; 2]) -> NewConversation {
         country: None,
         label: None,
         language: None,
+        channel: None,
         hours: None,
         name: None,
         further: Vec::new(),

@@ -31,7 +31,7 @@ use shared::domain::pool::{Feature, NumberState};
 use shared::domain::receipt::{InvitationReference, Receipt, ReceiptOf};
 use shared::domain::recording::{Recording, RecordingKind, RecordingState};
 use shared::domain::recording_work::{RecordingTask, RecordingWork};
-use shared::domain::relayed_text::{AcceptedPart, RelayedText, TextReference};
+use shared::domain::relayed_text::{AcceptedPart, AcceptedText, RelayedText, TextReference};
 use shared::domain::route::{Callee, Destination, KeyOwner, Route};
 use shared::domain::route_keys::{RouteKey, Tenure};
 use shared::domain::side::{Side, WhoDials};
@@ -73,7 +73,7 @@ fn live() -> Conversation {
 
 /// The first one's invitation to side A, of which there is a receipt.
 fn invited() -> SentInvitation {
-    SentInvitation { invitation: live().invitation(Side::A.into()), product: Product::Sms, receipts: 1 }
+    SentInvitation { invitation: live().invitation(Side::A.into()), product: Product::Sms, channel: None, receipts: 1 }
 }
 
 /// The first one with that receipt.
@@ -207,7 +207,12 @@ async fn tell_story(store: &Store) {
 
 /// A text of two parts, of which one is on the phone, and one that the network held back.
 fn relayed() -> RelayedText {
-    let inbound = CarrierRecord { id: "in-1".to_owned(), product: Product::Messages, direction: Direction::Inbound };
+    let inbound = CarrierRecord {
+        id: "in-1".to_owned(),
+        product: Product::Messages,
+        direction: Direction::Inbound,
+        channel: None,
+    };
     let id = "01M81PZXZPCX9PBRT5SWKY25T1".to_owned().try_into().unwrap();
     RelayedText { id, ..RelayedText::claimed(Side::A, TextSize { segments: 2, messages: None }, inbound, after(5)) }
 }
@@ -225,14 +230,23 @@ async fn tell_story_of_texts(store: &Store) {
             .unwrap(),
         TextClaim::Claimed
     );
-    store.record_text_outcome(id('1'), &text, &TextOutcome::Accepted(accepted()), after(6)).await.unwrap();
+    store
+        .record_text_outcome(
+            id('1'),
+            &text,
+            &TextOutcome::Accepted(AcceptedText { parts: accepted(), by_number: false }),
+            after(6),
+        )
+        .await
+        .unwrap();
     for (part, fate) in [("part-1", PartFate::Delivered), ("part-2", PartFate::Undelivered("held back".to_owned()))] {
-        let receipt = Receipt { of: ReceiptOf::Text(reference), part: part.to_owned(), fate, price: None };
+        let receipt =
+            Receipt { of: ReceiptOf::Text(reference), part: part.to_owned(), fate, price: None, by_number: false };
         assert!(store.record_receipt(reference, &receipt, after(7)).await.unwrap());
     }
     let invitation = InvitationReference { conversation: id('1'), sent: invited() };
     let (of, part) = (ReceiptOf::Invitation(invitation), "part-3".to_owned());
-    let receipt = Receipt { of, part, fate: PartFate::Delivered, price: None };
+    let receipt = Receipt { of, part, fate: PartFate::Delivered, price: None, by_number: false };
     assert!(store.record_invitation_receipt(&invitation, &receipt, after(8)).await.unwrap());
     assert!(store.claim_explanation(&(&virtual_number(21)).into(), &phone(DRIVER), "0123abcd", now()).await.unwrap());
     let driver = phone(DRIVER);

@@ -104,6 +104,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         verified_by: Judge::NumberingPlan,
         label: None,
         language: None,
+        channel: None,
         sees: virtual_number(index),
         notification: Notification::Pending,
         previous_numbers: Vec::new(),

@@ -13,7 +13,8 @@ use crate::{DRIVER, after, conversation, create, phone, table, virtual_number};
 
 /// Claims a text of the rider, as a run does that has read the route before.
 async fn claim(store: &Store, conversation: &Conversation, id: &str, now: Timestamp) -> TextClaim {
-    let inbound = CarrierRecord { id: id.to_owned(), product: Product::Messages, direction: Direction::Inbound };
+    let inbound =
+        CarrierRecord { id: id.to_owned(), product: Product::Messages, direction: Direction::Inbound, channel: None };
     let text = RelayedText::claimed(Side::A, TextSize { segments: 1, messages: None }, inbound, now);
     let (senders, driver) = ([virtual_number(2).into()], phone(DRIVER));
     store.claim_text(conversation.id, &text, conversation.rests_until(), Some((&senders, &driver))).await.unwrap()

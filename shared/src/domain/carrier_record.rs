@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::call::{Direction, Leg};
+use crate::domain::channel::Channel;
 
 /// One record at the carrier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,9 @@ pub struct CarrierRecord {
     pub product: Product,
     /// Its direction, seen from the carrier.
     pub direction: Direction,
+    /// The channel of a message, if it is not SMS or MMS and if it matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
 }
 
 /// A kind of record, in the words of Vonage's Redact API.
@@ -59,22 +63,35 @@ impl Product {
 impl CarrierRecord {
     /// Returns the record of a leg.
     pub fn of_leg(uuid: &str, direction: Direction) -> Self {
-        Self { id: uuid.to_owned(), product: Product::Voice, direction }
+        Self { id: uuid.to_owned(), product: Product::Voice, direction, channel: None }
     }
 
     /// Returns the record of one part of a text message that the SMS API sent.
     pub fn of_text(message_id: String) -> Self {
-        Self { id: message_id, product: Product::Sms, direction: Direction::Outbound }
+        Self { id: message_id, product: Product::Sms, direction: Direction::Outbound, channel: None }
     }
 
     /// Returns the record of a text message that the Messages API sent.
     pub fn of_message(message_uuid: String) -> Self {
-        Self { id: message_uuid, product: Product::Messages, direction: Direction::Outbound }
+        Self { id: message_uuid, product: Product::Messages, direction: Direction::Outbound, channel: None }
+    }
+
+    /// Returns the record of a message that the Messages API sent on a channel.
+    pub fn of_message_on(channel: Channel, message_uuid: String) -> Self {
+        Self { channel: Some(channel), ..Self::of_message(message_uuid) }
+    }
+
+    /// Returns the record of a part of a text of which nothing else is known. The ids of the Messages API are UUIDs, and those of the SMS
+    /// API have no hyphen.
+    ///
+    /// Sources: Vonage Messages API v1, `message_uuid`; Vonage SMS API 1.5.1, `message-id`.
+    pub fn of_part(id: String) -> Self {
+        if id.contains('-') { Self::of_message(id) } else { Self::of_text(id) }
     }
 
     /// Returns the record of a number lookup.
     pub fn of_lookup(request_id: String) -> Self {
-        Self { id: request_id, product: Product::NumberInsight, direction: Direction::Outbound }
+        Self { id: request_id, product: Product::NumberInsight, direction: Direction::Outbound, channel: None }
     }
 }
 

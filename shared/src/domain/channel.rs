@@ -7,8 +7,10 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::media::MediaKind;
+use crate::domain::language::Language;
+use crate::domain::media::{MediaFile, MediaKind};
 use crate::domain::phone::{PhoneNumber, VirtualNumber};
+use crate::domain::whatsapp_template::{self, Template, TemplateKind, WhatsAppTemplates};
 
 /// A channel on which a deployment has one sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,11 +78,65 @@ impl Chat {
     }
 }
 
+/// The channel on which the backend wants a participant to be texted. Serialized as the table stores it, and as the API has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChosenChannel {
+    /// SMS, also while the phone chats.
+    Sms,
+    /// WhatsApp.
+    WhatsApp,
+    /// RCS.
+    Rcs,
+}
+
+impl ChosenChannel {
+    /// Returns the channel, if it is one with a sender of the deployment.
+    pub fn brand(self) -> Option<Channel> {
+        match self {
+            Self::Sms => None,
+            Self::WhatsApp => Some(Channel::WhatsApp),
+            Self::Rcs => Some(Channel::Rcs),
+        }
+    }
+}
+
+impl From<Channel> for ChosenChannel {
+    fn from(channel: Channel) -> Self {
+        match channel {
+            Channel::WhatsApp => Self::WhatsApp,
+            Channel::Rcs => Self::Rcs,
+        }
+    }
+}
+
 /// The senders of a deployment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BrandSenders {
     whatsapp: Option<String>,
     rcs: Option<String>,
+    templates: WhatsAppTemplates,
+}
+
+/// The way of a text on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnChannel<'a> {
+    /// The channel.
+    pub channel: Channel,
+    /// The deployment's sender there, as the carrier writes it.
+    pub sender: &'a str,
+    /// The template that has the words as its variable. `None` if the sender writes freely.
+    pub template: Option<Template<'a>>,
+}
+
+impl OnChannel<'_> {
+    /// True if these words and files can go this way.
+    pub fn carries(&self, words: &str, files: &[MediaFile]) -> bool {
+        match self.template {
+            Some(_) => files.is_empty() && whatsapp_template::variable(words).is_some(),
+            None => files.iter().all(|file| self.channel.carries(file.kind)),
+        }
+    }
 }
 
 /// The text is not the sender of its channel.
@@ -119,9 +175,45 @@ impl BrandSenders {
         }
     }
 
+    /// Sets the templates of WhatsApp.
+    pub fn set_templates(&mut self, templates: WhatsAppTemplates) {
+        self.templates = templates;
+    }
+
+    /// Returns the channels on which there is one.
+    pub fn channels(&self) -> impl Iterator<Item = Channel> + Clone {
+        Channel::ALL.into_iter().filter(|channel| self.of(*channel).is_some())
+    }
+
     /// True if there are none.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.whatsapp.is_none() && self.rcs.is_none()
+    }
+
+    /// Returns the way of free words on a channel. `None` if there is no sender.
+    fn freely(&self, channel: Channel) -> Option<OnChannel<'_>> {
+        self.of(channel).map(|sender| OnChannel { channel, sender, template: None })
+    }
+
+    /// Returns the way of a sentence of this kind to a phone whose `chat` is open, if that is known. `None`: a virtual number texts it.
+    ///
+    /// Where the backend has `chosen` nothing, the phone has, by writing in the chat. WhatsApp takes free words in its chat only; RCS
+    /// takes them always, and Vonage sends the SMS in their place if the phone has no RCS.
+    pub fn way<'a>(
+        &'a self,
+        chosen: Option<ChosenChannel>,
+        chat: Option<Channel>,
+        (kind, language): (TemplateKind, Option<&'a Language>),
+    ) -> Option<OnChannel<'a>> {
+        match chosen.map(ChosenChannel::brand) {
+            None => chat.and_then(|channel| self.freely(channel)),
+            Some(None) => None,
+            Some(Some(channel)) if channel == Channel::Rcs || chat == Some(channel) => self.freely(channel),
+            Some(Some(channel)) => {
+                let template = self.templates.of(kind, language?)?;
+                self.freely(channel).map(|way| OnChannel { template: Some(template), ..way })
+            }
+        }
     }
 }
 
@@ -223,6 +315,36 @@ mod tests {
         for bad in ["", "My Rides", &"a".repeat(65)] {
             assert_eq!(senders.set(Channel::Rcs, bad), Err(NotABrandSender::NoName), "{bad}");
         }
+    }
+
+    #[test]
+    fn way_is_the_chosen_one_if_the_channel_takes_the_words() {
+        use ChosenChannel::{Rcs, Sms, WhatsApp};
+        let english = Language::english();
+        let mut senders = BrandSenders::default();
+        let way = |senders: &BrandSenders, chosen, chat| {
+            let way = senders.way(chosen, chat, (TemplateKind::Text, Some(&english)));
+            way.map(|way| (way.channel, way.template.map(|template| template.name.to_owned())))
+        };
+        let all = [None, Some(Sms), Some(WhatsApp), Some(Rcs)];
+        assert!(all.iter().all(|chosen| way(&senders, *chosen, Some(Channel::WhatsApp)).is_none()), "without senders");
+        senders.set(Channel::WhatsApp, "+447700900099").unwrap();
+        senders.set(Channel::Rcs, "Rides").unwrap();
+        let (whatsapp, rcs) = (Some((Channel::WhatsApp, None)), Some((Channel::Rcs, None)));
+        for (chosen, without, in_whatsapp, in_rcs) in [
+            (None, None, whatsapp.clone(), rcs.clone()),
+            (Some(Sms), None, None, None),
+            (Some(WhatsApp), None, whatsapp.clone(), None),
+            (Some(Rcs), rcs.clone(), rcs.clone(), rcs.clone()),
+        ] {
+            assert_eq!(way(&senders, chosen, None), without, "{chosen:?}");
+            assert_eq!(way(&senders, chosen, Some(Channel::WhatsApp)), in_whatsapp, "{chosen:?}");
+            assert_eq!(way(&senders, chosen, Some(Channel::Rcs)), in_rcs, "{chosen:?}");
+        }
+        senders.set_templates(serde_json::from_str(r#"{"text": "ride_text"}"#).unwrap());
+        assert_eq!(way(&senders, Some(WhatsApp), None), Some((Channel::WhatsApp, Some("ride_text".to_owned()))));
+        assert_eq!(way(&senders, Some(WhatsApp), Some(Channel::WhatsApp)), whatsapp, "in its chat it writes freely");
+        assert_eq!(way(&senders, None, None), None);
     }
 
     #[test]

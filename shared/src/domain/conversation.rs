@@ -10,6 +10,7 @@ use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::channel::{Channel, ChosenChannel};
 use crate::domain::contact_card::ContactCards;
 use crate::domain::country::Country;
 use crate::domain::decision_url::DecisionUrl;
@@ -134,6 +135,9 @@ pub struct Participant {
     /// The language in which this participant is texted and hears announcements. That of the deployment, if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
+    /// The channel on which the backend wants this participant to be texted. `None` leaves it to the participant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChosenChannel>,
     /// The virtual number that this participant sees in place of the other one, and dials to reach that one, unless this
     /// side only receives; see [`Conversation::dials`].
     #[serde(rename = "dials")]
@@ -490,6 +494,11 @@ impl Conversation {
     pub fn invitation(&self, to: Recipient) -> Invitation {
         let number = self.participant(to.side).previously_seen.len();
         Invitation { side: to.side, phone: self.phone_of(to).index, number }
+    }
+
+    /// Returns the channel on which the text message to a person was sent. None: a virtual number texted it.
+    pub fn invitation_channel(&self, to: Recipient) -> Option<Channel> {
+        self.invitation_receipts.channel(self.invitation(to))
     }
 
     /// Returns what the carrier tells of the text message to a person, if it was sent.

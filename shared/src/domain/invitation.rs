@@ -10,6 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::carrier_record::{CarrierRecord, Product};
+use crate::domain::channel::Channel;
 use crate::domain::part_fate::PartFate;
 use crate::domain::side::Side;
 
@@ -32,6 +33,8 @@ pub struct SentInvitation {
     pub invitation: Invitation,
     /// The API that sent it.
     pub product: Product,
+    /// The channel on which it was sent. None: a virtual number texted it.
+    pub channel: Option<Channel>,
     /// Number of its receipts.
     pub receipts: u32,
 }
@@ -42,10 +45,11 @@ impl SentInvitation {
         let (person, rest) = name.strip_prefix('n')?.split_once('.')?;
         let (number, sent) = rest.split_once('.')?;
         let side = Side::BOTH.into_iter().find(|side| person.starts_with(letter(*side)))?;
-        let of = |product: &Product| sent.starts_with(initial(*product));
-        let product = [Product::Sms, Product::Messages].into_iter().find(of)?;
+        let all = [(Product::Sms, None), (Product::Messages, None)].into_iter();
+        let mut all = all.chain(Channel::ALL.map(|channel| (Product::Messages, Some(channel))));
+        let (product, channel) = all.find(|(product, channel)| sent.starts_with(initial(*product, *channel)))?;
         let invitation = Invitation { side, phone: person[1..].parse().ok()?, number: number.parse().ok()? };
-        Some(Self { invitation, product, receipts: sent[1..].parse().ok()? })
+        Some(Self { invitation, product, channel, receipts: sent[1..].parse().ok()? })
     }
 
     /// Returns the carrier's record of a part of it.
@@ -59,8 +63,8 @@ impl SentInvitation {
 
 impl fmt::Display for SentInvitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { invitation: Invitation { side, phone, number }, product, receipts } = self;
-        write!(f, "n{}{phone}.{number}.{}{receipts}", letter(*side), initial(*product))
+        let Self { invitation: Invitation { side, phone, number }, product, channel, receipts } = self;
+        write!(f, "n{}{phone}.{number}.{}{receipts}", letter(*side), initial(*product, *channel))
     }
 }
 
@@ -71,8 +75,13 @@ fn letter(side: Side) -> char {
     }
 }
 
-fn initial(product: Product) -> char {
-    if product == Product::Messages { 'm' } else { 's' }
+fn initial(product: Product, channel: Option<Channel>) -> char {
+    match (product, channel) {
+        (_, Some(Channel::WhatsApp)) => 'w',
+        (_, Some(Channel::Rcs)) => 'r',
+        (Product::Messages, None) => 'm',
+        _ => 's',
+    }
 }
 
 /// The parts of a conversation's invitations that the carrier has accepted, and their receipts. A set of texts, as the table stores it:
@@ -126,8 +135,13 @@ impl InvitationReceipts {
     /// Returns the texts about an invitation of which the carrier has accepted these parts, to be added to the set.
     pub fn accepted(invitation: Invitation, parts: &[CarrierRecord]) -> Vec<String> {
         let receipts = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        let sent = |product| SentInvitation { invitation, product, receipts };
-        parts.iter().map(|part| Self::entry(&sent(part.product), &part.id, &PartFate::Accepted)).collect()
+        let sent = |part: &CarrierRecord| SentInvitation {
+            invitation,
+            product: part.product,
+            channel: part.channel,
+            receipts,
+        };
+        parts.iter().map(|part| Self::entry(&sent(part), &part.id, &PartFate::Accepted)).collect()
     }
 
     /// Adds texts to the set.
@@ -144,7 +158,9 @@ impl InvitationReceipts {
         };
         let (accepted, delivered) = (parts(ACCEPTED), parts(DELIVERED));
         let expected = all.iter().map(|news| news.sent.receipts).max()?;
-        let is_delivered = match is_answered && !accepted.is_empty() {
+        // An SMS in place of a message on a channel is another part.
+        let is_on_channel = all.iter().any(|news| news.sent.channel.is_some());
+        let is_delivered = match is_answered && !accepted.is_empty() && !is_on_channel {
             true => accepted.is_subset(&delivered),
             false => u32::try_from(delivered.len()).is_ok_and(|count| count >= expected.max(1)),
         };
@@ -153,6 +169,18 @@ impl InvitationReceipts {
         }
         let failed = all.iter().find(|news| news.kind == UNDELIVERED && !delivered.contains(news.part));
         Some(failed.map_or(Delivery::Sent, |news| Delivery::Undelivered(news.reason)))
+    }
+
+    /// Returns the channel on which an invitation was sent. None: a virtual number texted it, perhaps because the channel did not take it,
+    /// which shows in more parts than were sent there.
+    pub fn channel(&self, invitation: Invitation) -> Option<Channel> {
+        let all: Vec<News<'_>> = self.news().filter(|news| news.sent.invitation == invitation).collect();
+        let (parts, receipts) = (
+            all.iter().map(|news| news.part).collect::<BTreeSet<_>>().len(),
+            all.iter().map(|news| news.sent.receipts).max()?,
+        );
+        let channel = all.iter().find_map(|news| news.sent.channel);
+        channel.filter(|_| u32::try_from(parts).is_ok_and(|parts| parts <= receipts.max(1)))
     }
 
     /// Returns the carrier's records of the parts, as far as they are known from here.
@@ -177,14 +205,16 @@ mod tests {
     const FIRST: Invitation = Invitation { side: Side::A, phone: 0, number: 0 };
 
     fn sent(receipts: u32) -> SentInvitation {
-        SentInvitation { invitation: FIRST, product: Product::Sms, receipts }
+        SentInvitation { invitation: FIRST, product: Product::Sms, channel: None, receipts }
     }
 
     #[test]
     fn name_is_read_as_it_was_written() {
-        for product in [Product::Sms, Product::Messages] {
+        let messages = |channel| (Product::Messages, Some(channel));
+        let ways = [(Product::Sms, None), (Product::Messages, None)].into_iter().chain(Channel::ALL.map(messages));
+        for (product, channel) in ways {
             let invitation = Invitation { side: Side::B, phone: 1_050, number: 99 };
-            let sent = SentInvitation { invitation, product, receipts: 12 };
+            let sent = SentInvitation { invitation, product, channel, receipts: 12 };
             assert_eq!(SentInvitation::named(&sent.to_string()), Some(sent));
         }
         assert_eq!(sent(2).to_string(), "na0.0.s2");
@@ -216,6 +246,25 @@ mod tests {
         assert_eq!(after(&[("1", Accepted), ("1", Delivered)], true).as_deref(), Some("Delivered"));
         let three = [("1", Accepted), ("2", Accepted), ("3", Accepted), ("1", Delivered), ("2", Delivered)];
         assert_eq!(after(&three, true).as_deref(), Some("Sent"));
+    }
+
+    #[test]
+    fn sms_in_place_of_a_message_on_a_channel_shows_in_its_receipts() {
+        let (product, channel) = (Product::Messages, Some(Channel::WhatsApp));
+        let sent = SentInvitation { invitation: FIRST, product, channel, receipts: 1 };
+        assert_eq!(sent.to_string(), "na0.0.w1");
+        let mut receipts = InvitationReceipts::default();
+        assert_eq!(receipts.channel(FIRST), None);
+        let record = CarrierRecord::of_message_on(Channel::WhatsApp, "u1".to_owned());
+        receipts.extend(InvitationReceipts::accepted(FIRST, std::slice::from_ref(&record)));
+        receipts.extend([InvitationReceipts::entry(&sent, "u1", &PartFate::Accepted)]);
+        assert_eq!((receipts.channel(FIRST), receipts.delivery(FIRST, true)), (channel, Some(Delivery::Sent)));
+        let mut read = receipts.clone();
+        read.extend([InvitationReceipts::entry(&sent, "u1", &PartFate::Delivered)]);
+        assert_eq!((read.channel(FIRST), read.delivery(FIRST, true)), (channel, Some(Delivery::Delivered)));
+        // The channel rejected it, and the carrier texted.
+        receipts.extend([InvitationReceipts::entry(&sent, "u2", &PartFate::Delivered)]);
+        assert_eq!((receipts.channel(FIRST), receipts.delivery(FIRST, true)), (None, Some(Delivery::Delivered)));
     }
 
     #[test]

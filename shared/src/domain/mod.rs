@@ -71,4 +71,5 @@ pub mod text_route;
 pub mod usage;
 pub mod vcard;
 pub mod verdict;
+pub mod whatsapp_template;
 pub mod words;

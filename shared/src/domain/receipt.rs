@@ -73,6 +73,8 @@ pub struct Receipt {
     pub fate: PartFate,
     /// Its price in EUR, if the receipt says it.
     pub price: Option<Decimal>,
+    /// True if it is of the SMS that the carrier sends in place of a message that a channel has rejected.
+    pub by_number: bool,
 }
 
 /// A receipt's news that a phone takes no texts from one of our senders.
@@ -100,7 +102,7 @@ mod tests {
         let text = TextReference { conversation, text: TextId::generate(Timestamp::UNIX_EPOCH) };
         assert_eq!(ReceiptOf::parse(&text.to_string()), Some(ReceiptOf::Text(text)));
         let invitation = Invitation { side: Side::B, phone: 1_050, number: 99 };
-        let sent = SentInvitation { invitation, product: Product::Messages, receipts: 12 };
+        let sent = SentInvitation { invitation, product: Product::Messages, channel: None, receipts: 12 };
         let reference = InvitationReference { conversation, sent };
         assert_eq!(ReceiptOf::parse(&reference.to_string()), Some(ReceiptOf::Invitation(reference)));
         assert!(text.to_string().len() <= 53 && reference.to_string().len() <= 53, "{reference}");

@@ -102,6 +102,15 @@ pub struct AcceptedPart {
     pub price: Option<String>,
 }
 
+/// A text that the carrier has accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedText {
+    /// Its parts.
+    pub parts: Vec<AcceptedPart>,
+    /// True if a virtual number texts it because its channel does not take it.
+    pub by_number: bool,
+}
+
 /// The words of a text, which a deployment keeps if it asks for that. `Debug` does not show them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptWords(String);
@@ -138,9 +147,12 @@ pub struct RelayedText {
     /// each segment has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<u32>,
-    /// The channel on which it is sent. None: a virtual number texts it.
+    /// The channel on which it is sent, or was to be sent. None: a virtual number texts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<Channel>,
+    /// True if a virtual number texts it because that channel does not take it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_number: bool,
     /// Number of contact details in it that were replaced.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub masked: u32,
@@ -245,6 +257,7 @@ impl RelayedText {
             segments,
             messages,
             channel: None,
+            by_number: false,
             masked: 0,
             media: Vec::new(),
             words: None,
@@ -348,7 +361,12 @@ mod tests {
     }
 
     fn text() -> RelayedText {
-        let inbound = CarrierRecord { id: "in".to_owned(), product: Product::Messages, direction: Direction::Inbound };
+        let inbound = CarrierRecord {
+            id: "in".to_owned(),
+            product: Product::Messages,
+            direction: Direction::Inbound,
+            channel: None,
+        };
         RelayedText::claimed(Side::A, TextSize { segments: 2, messages: None }, inbound, now())
     }
 

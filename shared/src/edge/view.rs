@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::domain::call::{Call, Direction, Leg, LegFacts, Status};
 use crate::domain::call_handling::CallHandling;
 use crate::domain::card_link::CardLinks;
-use crate::domain::channel::Channel;
+use crate::domain::channel::{Channel, ChosenChannel};
 use crate::domain::contact_card::ContactCards;
 use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, Recipient, State};
 use crate::domain::country::Country;
@@ -137,6 +137,9 @@ pub struct TextView<'a> {
     /// The channel on which it is sent, if it is not SMS or MMS.
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<Channel>,
+    /// The channel that does not take it, so that an SMS is sent in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instead_of: Option<Channel>,
     segments: u32,
     /// The kinds of the files in it.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -179,6 +182,8 @@ struct ParticipantView<'a> {
     label: Option<&'a Label>,
     #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<&'a Language>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<ChosenChannel>,
     masked_by: E164,
     /// None if this side only receives.
     dials: Option<E164>,
@@ -194,6 +199,9 @@ struct ParticipantView<'a> {
     notification: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     notification_reason: Option<&'a str>,
+    /// The channel on which it was sent, if one was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notification_channel: Option<ChosenChannel>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hours: Option<&'a WrittenHours>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -219,6 +227,9 @@ struct PhoneView<'a> {
     notification: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     notification_reason: Option<&'a str>,
+    /// The channel on which it was sent, if one was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notification_channel: Option<ChosenChannel>,
     /// The time from which its owner wants no texts from the participant's number.
     #[serde(skip_serializing_if = "Option::is_none")]
     texts_stopped_at: Option<Timestamp>,
@@ -375,7 +386,8 @@ impl<'a> TextView<'a> {
             segments: text.segments,
             media: &text.media,
             text: text.words.as_ref().map(KeptWords::expose),
-            channel: text.channel,
+            channel: text.channel.filter(|_| !text.by_number),
+            instead_of: text.channel.filter(|_| text.by_number),
             masked: Some(text.masked).filter(|masked| *masked > 0),
             received_at: text.received_at,
             sent_at: text.sent_at,
@@ -411,6 +423,7 @@ impl<'a> ParticipantView<'a> {
             verified_by: participant.verified_by,
             label: participant.label.as_ref(),
             language: participant.language.as_ref(),
+            channel: participant.channel,
             masked_by: conversation.masked_by(side).into(),
             dials: conversation.dials(side).map(E164::from),
             dials_lost_since: None,
@@ -418,6 +431,7 @@ impl<'a> ParticipantView<'a> {
             pin: participant.pin.as_ref().map(Pin::expose),
             notification,
             notification_reason,
+            notification_channel: channel(conversation, side.into()),
             hours: participant.hours.as_ref().map(Hours::written),
             name: participant.name.as_ref(),
             phones: further
@@ -425,6 +439,13 @@ impl<'a> ParticipantView<'a> {
                 .collect(),
         }
     }
+}
+
+/// Returns the channel on which the text message to a person was sent, if the backend has chosen one.
+fn channel(conversation: &Conversation, to: Recipient) -> Option<ChosenChannel> {
+    conversation.participant(to.side).channel.and_then(ChosenChannel::brand)?;
+    conversation.delivery(to)?;
+    Some(conversation.invitation_channel(to).map_or(ChosenChannel::Sms, ChosenChannel::from))
 }
 
 /// Returns the word for the state of the text message to a person, and the carrier's reason. Receipts show that it was sent, also if the
@@ -454,6 +475,7 @@ impl<'a> PhoneView<'a> {
             only_dials: phone.only_dials,
             notification,
             notification_reason,
+            notification_channel: channel(conversation, to),
             texts_stopped_at: None,
         }
     }

@@ -30,6 +30,7 @@ pub mod setup;
 pub mod slide_end;
 pub mod speak;
 pub mod text_events;
+mod text_ways;
 pub mod update;
 pub mod verify_number;
 pub mod wanted_text;

@@ -7,6 +7,7 @@ use crate::clock::{SharedClock, whole_second};
 use crate::domain::attempt::Attempt;
 use crate::domain::call_handling::CallHandling;
 use crate::domain::caller_routes::{CallerRoute, CallerRoutes};
+use crate::domain::channel::ChosenChannel;
 use crate::domain::contact_card::ContactCards;
 use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, Participant, SidePhone};
 use crate::domain::country::Country;
@@ -57,6 +58,9 @@ pub struct Change {
     pub decision: Option<Option<DecisionUrl>>,
     /// The new languages of sides A and B.
     pub languages: [Option<Language>; 2],
+    /// The channels on which sides A and B are texted from now on, `Some(None)` if that is left to the participant. `None` leaves them
+    /// as they are.
+    pub channels: [Option<Option<ChosenChannel>>; 2],
     /// New limits of all calls together. Those that are not given stay.
     pub limits: UsageLimits,
     /// The sides that are blocked from now on, `Some(None)` for none of them. `None` leaves them as they are.
@@ -130,8 +134,14 @@ impl Change {
         let keeps_phones = self.phone.is_none() && self.further.iter().all(Option::is_none);
         let keeps_handling = self.handling == HandlingChange::default() && self.decision.is_none();
         let keeps_calls = self.limits.is_none() && keeps_handling && self.text_masking.is_none();
+        let keeps_channels = self.channels.iter().all(Option::is_none);
         let keeps_end = self.lifetime.is_none() && self.sliding_end == SlidingEndChange::default();
-        self.blocked.is_some() && keeps_end && keeps_phones && keeps_calls && self.contact_card.is_none()
+        self.blocked.is_some()
+            && keeps_end
+            && keeps_channels
+            && keeps_phones
+            && keeps_calls
+            && self.contact_card.is_none()
     }
 }
 
@@ -436,6 +446,9 @@ fn changed(
     for ((participant, language), name) in people {
         participant.language = language.clone().or(participant.language.take());
         participant.name = name.clone().or(participant.name.take());
+    }
+    for (participant, channel) in after.participants.iter_mut().zip(change.channels) {
+        participant.channel = channel.unwrap_or(participant.channel);
     }
     after.carrier_records.extend(phones.iter().filter_map(|phone| phone.verified.carrier_record.clone()));
     for side in Side::BOTH {

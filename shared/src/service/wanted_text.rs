@@ -5,6 +5,7 @@
 //! claimed.
 
 use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::channel::{OnChannel, Sender};
 use crate::domain::conversation::ConversationId;
 use crate::domain::invitation::Invitation;
 use crate::domain::opt_out::OPTED_OUT;
@@ -21,7 +22,7 @@ pub async fn send(
     to: &RealNumber,
     text: &str,
 ) -> Result<Vec<CarrierRecord>, VonageError> {
-    check(store, from, to).await?;
+    check(store, to, &from.into()).await?;
     texts.send(from, to, text).await
 }
 
@@ -32,13 +33,29 @@ pub async fn invite(
     invitation: (ConversationId, Invitation),
     (from, to): (&VirtualNumber, &RealNumber),
     text: &str,
+    way: Option<OnChannel<'_>>,
 ) -> Result<Vec<CarrierRecord>, VonageError> {
-    check(store, from, to).await?;
-    texts.invite(invitation, from, to, text).await
+    check(store, to, &from.into()).await?;
+    invite_unless_stopped(store, texts, invitation, (from, to), text, way).await
 }
 
-/// Fails if `to` wants no texts from this number, or if it is not known if that is so.
-async fn check(store: &Store, from: &VirtualNumber, to: &RealNumber) -> Result<(), VonageError> {
+/// Like [`invite`], of which it is known that `to` wants texts from the number. One read, if it goes on a channel.
+pub(in crate::service) async fn invite_unless_stopped(
+    store: &Store,
+    texts: &impl TextSender,
+    invitation: (ConversationId, Invitation),
+    (from, to): (&VirtualNumber, &RealNumber),
+    text: &str,
+    way: Option<OnChannel<'_>>,
+) -> Result<Vec<CarrierRecord>, VonageError> {
+    if let Some(way) = way {
+        check(store, to, &way.channel.into()).await?;
+    }
+    texts.invite(invitation, from, to, text, way).await
+}
+
+/// Fails if `to` wants no texts from this sender, or if it is not known if that is so.
+async fn check(store: &Store, to: &RealNumber, from: &Sender<'_>) -> Result<(), VonageError> {
     match store.has_opted_out(to, from).await {
         Ok(false) => Ok(()),
         Ok(true) => Err(VonageError::Withheld(OPTED_OUT)),

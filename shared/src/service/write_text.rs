@@ -7,16 +7,18 @@ use jiff::Timestamp;
 
 use crate::clock::SharedClock;
 use crate::domain::backend_text::TextWords;
+use crate::domain::channel::{BrandSenders, Sender};
 use crate::domain::conversation::Conversation;
-use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::phone::RealNumber;
 use crate::domain::quiet_hours::{NotQuietHours, QuietHours, UsualQuietHours};
 use crate::domain::relayed_text::{RelayedText, TextReference};
 use crate::domain::side::Side;
 use crate::service::relay_texts::failed;
 use crate::service::text_events::{Occasion, TellError, TextEvents};
+use crate::service::text_ways::{self, Letter};
 use crate::store::{BackendTextClaim, IdempotentRequest, Store, StoreError, TextOutcome, TextRequest};
 use crate::vonage::VonageError;
-use crate::vonage::texts::TextsOnDemand;
+use crate::vonage::texts::{ChatMessage, TextsOnDemand};
 
 /// Writes texts of the backend.
 #[derive(Clone, Copy)]
@@ -25,6 +27,8 @@ pub struct TextWriter<'a> {
     pub store: &'a Store,
     /// Sends texts.
     pub texts: &'a TextsOnDemand,
+    /// The deployment's senders on channels.
+    pub senders: &'a BrandSenders,
     /// Tells the backend of them.
     pub events: &'a TextEvents,
     /// True if the words of texts are kept.
@@ -111,12 +115,20 @@ impl TextWriter<'_> {
             None => order.usual_quiet_hours.and_then(|usual| usual.end(theirs, now)),
         };
         quiet_until.map_or(Ok(()), |end| Err(WriteError::Quiet(end)))?;
-        let words = order.words.as_str();
-        let kept = self.keeps_words.then(|| words.to_owned().into());
-        let text = RelayedText { words: kept, ..RelayedText::of_backend(order.to, self.texts.size(words), now) };
-        let way = (&participant.sees, phone(order.conversation, order.to, now));
-        match self.store.claim_backend_text(order.request, order.conversation, &text, way).await? {
-            BackendTextClaim::Claimed => self.send(order, &text, way).await,
+        let letter = self.letter(order, now).await?;
+        let (words, way) = (letter.words, letter.way.map(|way| way.channel));
+        let size = if way.is_some() { ChatMessage::size(words, &[]) } else { self.texts.size(words) };
+        let channel = way.or(text_ways::chosen(order.conversation, order.to));
+        let text = RelayedText {
+            words: self.keeps_words.then(|| words.to_owned().into()),
+            channel,
+            by_number: way.is_none() && channel.is_some(),
+            ..RelayedText::of_backend(order.to, size, now)
+        };
+        let senders: Vec<_> = [Some(letter.from.into()), way.map(Sender::from)].into_iter().flatten().collect();
+        let from = (senders.as_slice(), letter.to);
+        match self.store.claim_backend_text(order.request, order.conversation, &text, from).await? {
+            BackendTextClaim::Claimed => self.send(order, &text, &letter).await,
             BackendTextClaim::OptedOut => Err(WriteError::OptedOut),
             BackendTextClaim::Over => Err(WriteError::Ended),
             BackendTextClaim::Known => {
@@ -126,16 +138,30 @@ impl TextWriter<'_> {
         }
     }
 
+    /// Returns the text as it is sent: on the channel that the backend has chosen for the participant, if it takes the words now. Three
+    /// reads, if one was chosen.
+    async fn letter<'l>(&'l self, order: &'l TextOrder<'_>, now: Timestamp) -> Result<Letter<'l>, StoreError> {
+        let (conversation, side, words) = (order.conversation, order.to, order.words.as_str());
+        let (from, to) = (&conversation.participant(side).sees, phone(conversation, side, now));
+        let way = match conversation.participant(side).channel {
+            Some(_) => text_ways::way_to(self.store, self.senders, (conversation, side, to), now).await?,
+            None => None,
+        };
+        let way = way.filter(|way| way.carries(words, &[]));
+        let has_sms = way.is_some() && text_ways::has_sms(self.store, from).await?;
+        Ok(Letter { from, to, words, files: &[], way, has_sms })
+    }
+
     /// Asks Vonage to send the text, once.
     async fn send(
         &self,
         order: &TextOrder<'_>,
         text: &RelayedText,
-        (mask, phone): (&VirtualNumber, &RealNumber),
+        letter: &Letter<'_>,
     ) -> Result<Written, WriteError> {
         let reference = TextReference { conversation: order.conversation.id, text: text.id };
-        let outcome = match self.texts.relay(mask, phone, order.words.as_str(), reference).await {
-            Ok(parts) => TextOutcome::Accepted(parts),
+        let outcome = match text_ways::send(self.texts, letter, reference).await {
+            Ok(accepted) => TextOutcome::Accepted(accepted),
             Err(error) if error.may_pass() => {
                 self.store.give_up_backend_text(order.request, reference).await?;
                 return Err(WriteError::Vonage(error));

@@ -12,8 +12,9 @@ use super::retention::leg_deleted_after;
 use super::transaction::Outcome;
 use super::write::Write;
 use super::{Store, StoreError};
+use crate::domain::channel::Sender;
 use crate::domain::conversation::{Conversation, ConversationId};
-use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::domain::phone::RealNumber;
 use crate::domain::relayed_text::{RelayedText, TEXTS_KNOWN, TextId, TextReference};
 use crate::retry;
 
@@ -60,14 +61,14 @@ impl Store {
         Ok(found.filter(|request| now < request.known_until))
     }
 
-    /// Claims a request for a text of the backend from a number to a phone, and stores the text in its conversation, unless that is
-    /// over or the phone wants no texts from there.
+    /// Claims a request for a text of the backend from these senders to a phone, and stores the text in its conversation, unless that is
+    /// over or the phone wants no texts from one of them.
     pub async fn claim_backend_text(
         &self,
         request: &IdempotentRequest,
         conversation: &Conversation,
         text: &RelayedText,
-        (number, phone): (&VirtualNumber, &RealNumber),
+        (senders, phone): (&[Sender<'_>], &RealNumber),
     ) -> Result<BackendTextClaim, StoreError> {
         let now = text.received_at;
         let known_until = now + TEXTS_KNOWN;
@@ -82,7 +83,8 @@ impl Store {
             .when("attribute_exists(participants)")
             .when("attribute_not_exists(erased_at)")
             .when("attribute_not_exists(ended_at)");
-        let transaction = vec![claim, put, lives, wants_texts(phone, &number.into())];
+        let mut transaction = vec![claim, put, lives];
+        transaction.extend(senders.iter().map(|sender| wants_texts(phone, sender)));
         for attempt in 0..CONFLICTS {
             match self.transact(transaction.clone(), None).await? {
                 Outcome::Committed => return Ok(BackendTextClaim::Claimed),

@@ -529,6 +529,15 @@ fn change(before: &Conversation, after: &Conversation) -> Result<Write, StoreErr
                 .name("#language", "language")
                 .bind(format!(":language{index}"), item::string(language.as_str()));
         }
+        if old.channel != new.channel {
+            let channel = format!("participants[{index}].channel");
+            change = match &new.channel {
+                Some(chosen) => change
+                    .set(format!("{channel} = :channel{index}"))
+                    .bind(format!(":channel{index}"), item::value(chosen)?),
+                None => change.remove(channel),
+            };
+        }
     }
     Ok(change)
 }

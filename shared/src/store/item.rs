@@ -591,7 +591,8 @@ mod tests {
         let (caller, number) = (&RealNumber::from(phone.clone()), &VirtualNumber::from(phone));
         let sender = &Sender::from(number);
         let (id, country) = (ConversationId::generate(Timestamp::UNIX_EPOCH), Country::try_from("GB").unwrap());
-        let record = &CarrierRecord { product: Product::Sms, id: "1".to_owned(), direction: Direction::Outbound };
+        let record =
+            &CarrierRecord { product: Product::Sms, id: "1".to_owned(), direction: Direction::Outbound, channel: None };
         let tenant = Owner::Tenant(Tenant::try_from("acme").unwrap());
         let [pool, of_tenant] = [Owner::Deployment, tenant].map(|owner| Pool { owner, country });
         let [part, part_of_tenant] = [pool, of_tenant].map(|pool| PartName::first(pool, number));

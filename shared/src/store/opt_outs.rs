@@ -158,8 +158,8 @@ pub(super) fn holds(item: &Item) -> bool {
 
 type Pair<'a> = (Cow<'a, RealNumber>, Sender<'a>);
 
-fn canonical<'a>(pairs: &[(&'a RealNumber, &'a VirtualNumber)]) -> Vec<Pair<'a>> {
-    pairs.iter().map(|(person, number)| (person.canonical(), Sender::from(*number))).collect()
+fn canonical<'a, S: Into<Sender<'a>> + Clone>(pairs: &[(&'a RealNumber, S)]) -> Vec<Pair<'a>> {
+    pairs.iter().map(|(person, sender)| (person.canonical(), sender.clone().into())).collect()
 }
 
 /// Returns the keys of the opt-outs of these pairs, each once, as a batch needs them.
@@ -219,11 +219,11 @@ impl Store {
         Ok(opted_out_in(&self.batch_get(keys(&canonical)).await?, &canonical))
     }
 
-    /// Returns the times from which two numbers are lost, and from which people want no texts from numbers. One consistent read.
+    /// Returns the times from which two numbers are lost, and from which people want no texts from senders. One consistent read.
     pub async fn losses_and_opt_outs(
         &self,
         numbers: [&VirtualNumber; 2],
-        pairs: &[(&RealNumber, &VirtualNumber)],
+        pairs: &[(&RealNumber, Sender<'_>)],
     ) -> Result<([Option<Timestamp>; 2], Vec<Option<Timestamp>>), StoreError> {
         let (canonical, [a, b]) = (canonical(pairs), numbers);
         let own = [a].into_iter().chain((a != b).then_some(b)).map(Key::OwnNumber);
@@ -231,9 +231,8 @@ impl Store {
         Ok((losses_in(&items, numbers), opted_out_in(&items, &canonical)))
     }
 
-    /// True if this person wants no texts from this number. One consistent read.
-    pub async fn has_opted_out(&self, person: &RealNumber, number: &VirtualNumber) -> Result<bool, StoreError> {
-        let sender = &Sender::from(number);
+    /// True if this person wants no texts from this sender. One consistent read.
+    pub async fn has_opted_out(&self, person: &RealNumber, sender: &Sender<'_>) -> Result<bool, StoreError> {
         let item = self.get_item(Key::OptOut { person: &person.canonical(), sender }).await?;
         Ok(item.is_some_and(|item| holds(&item)))
     }

@@ -23,7 +23,8 @@ use crate::domain::phone::RealNumber;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::receipt::Receipt;
 use crate::domain::relayed_text::{
-    AcceptedPart, RelayedText, TEXTS_KNOWN, TEXTS_OF_A_DAY, TEXTS_OF_AN_HOUR, TextId, TextReference, Withheld,
+    AcceptedPart, AcceptedText, RelayedText, TEXTS_KNOWN, TEXTS_OF_A_DAY, TEXTS_OF_AN_HOUR, TextId, TextReference,
+    Withheld,
 };
 use crate::domain::route::KeyOwner;
 use crate::retry;
@@ -71,8 +72,8 @@ pub enum TextClaim {
 /// The outcome of sending a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TextOutcome {
-    /// The carrier accepted these parts.
-    Accepted(Vec<AcceptedPart>),
+    /// The carrier accepted it.
+    Accepted(AcceptedText),
     /// The carrier certainly did not accept it, for this reason.
     Refused(String),
     /// It may have been sent. The carrier accepted at least these parts.
@@ -188,7 +189,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let update = of(TextReference { conversation, text: text.id });
         let (update, parts) = match outcome {
-            TextOutcome::Accepted(parts) => (sent(update, now), parts.as_slice()),
+            TextOutcome::Accepted(AcceptedText { parts, by_number: false }) => (sent(update, now), parts.as_slice()),
+            TextOutcome::Accepted(AcceptedText { parts, .. }) => (by_number(sent(update, now))?, parts.as_slice()),
             TextOutcome::Refused(reason) => {
                 let update = update.set("problem = :problem, refused = :true");
                 let update = update.bind(":true", item::value(true)?);
@@ -206,7 +208,8 @@ impl Store {
         self.request_redaction(&records, now).await
     }
 
-    /// Adds a receipt to its text. It may come twice and in any order. False if there is no such text, or not any more.
+    /// Adds a receipt to its text. It may come twice and in any order. False if there is no such text, or not any more. If its conversation
+    /// has been erased, the record at the carrier is listed for redaction: the answer that named it may never have come.
     pub async fn record_receipt(
         &self,
         text: TextReference,
@@ -222,6 +225,7 @@ impl Store {
             }
             None => update,
         };
+        let update = if receipt.by_number { by_number(update)? } else { update };
         let update = match &receipt.fate {
             PartFate::Accepted => update,
             PartFate::Delivered => update
@@ -234,7 +238,14 @@ impl Store {
                 .bind(":part", set(part))
                 .bind(":reason", item::string(reason.as_str())),
         };
-        self.update(update).await
+        if self.update(update).await? {
+            return Ok(true);
+        }
+        let conversation = self.get_item(Key::Conversation(text.conversation)).await?;
+        if conversation.is_some_and(|item| item.contains_key("erased_at")) {
+            self.request_redaction(&[CarrierRecord::of_part(receipt.part.clone())], now).await?;
+        }
+        Ok(false)
     }
 
     /// Returns the latest texts of a conversation, up to `limit`. One consistent query.
@@ -334,6 +345,11 @@ fn of(reference: TextReference) -> Write {
 /// Notes that the carrier has accepted the text.
 fn sent(update: Write, now: Timestamp) -> Write {
     update.set("sent_at = if_not_exists(sent_at, :now)").bind(":now", item::seconds(now))
+}
+
+/// Notes that a virtual number texts it in place of its channel.
+fn by_number(update: Write) -> Result<Write, StoreError> {
+    Ok(update.set("by_number = :by_number").bind(":by_number", item::value(true)?))
 }
 
 /// Returns the item that counts a text, and its attribute for the hour.

@@ -153,7 +153,7 @@ impl InboundText {
         let count = |name: &str| fields.text(name)?.parse::<u32>().ok();
         let part = count("concat-part").zip(count("concat-total"));
         Ok(Self {
-            record: CarrierRecord { id, product, direction: Direction::Inbound },
+            record: CarrierRecord { id, product, direction: Direction::Inbound, channel: None },
             writer: Writer::read(fields.text(from).as_deref(), to.as_ref()),
             to,
             written_at: fields.text(at).and_then(|at| time(&at)),
@@ -215,7 +215,9 @@ pub fn receipt(fields: &Fields) -> Result<Option<Receipt>, NotAMessage> {
         "failed" | "rejected" | "expired" | "undeliverable" => PartFate::Undelivered(reason(&status, code.as_deref())),
         _ => PartFate::Accepted,
     };
-    Ok(Some(Receipt { of, part, fate, price: price(fields) }))
+    // Only a message with others in its place has a workflow.
+    let by_number = is_of_messages && fields.0.contains_key("workflow") && fields.channel().is_none();
+    Ok(Some(Receipt { of, part, fate, price: price(fields), by_number }))
 }
 
 /// Reads the price of a text in EUR.
@@ -355,7 +357,10 @@ mod tests {
             (of_sms(), "0A0000001234567B", Product::Sms),
         ] {
             let text = read(&value).unwrap();
-            assert_eq!(text.record, CarrierRecord { id: id.to_owned(), product, direction: Direction::Inbound });
+            assert_eq!(
+                text.record,
+                CarrierRecord { id: id.to_owned(), product, direction: Direction::Inbound, channel: None }
+            );
             assert_eq!(text.writer, Writer::Phone(PhoneNumber::try_from("447700900001").unwrap()));
             assert_eq!(text.to.unwrap().as_str(), "447451000001");
             assert_eq!(text.written_at, "2025-02-03T12:14:25Z".parse().ok());

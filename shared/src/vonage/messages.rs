@@ -16,11 +16,12 @@ use super::client::{Payload, Vonage, parse};
 use super::error::VonageError;
 use super::retry::Idempotency;
 use crate::domain::carrier_record::CarrierRecord;
-use crate::domain::channel::Channel;
+use crate::domain::channel::OnChannel;
 use crate::domain::media::{MediaFile, MediaKind};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::relayed_text::AcceptedPart;
 use crate::domain::text_message::{TextSize, pieces};
+use crate::domain::whatsapp_template::{Template, variable};
 
 /// A client of the Messages API, whose requests the application signs.
 #[derive(Debug)]
@@ -74,16 +75,37 @@ impl<'a> Message<'a> {
 enum Content<'a> {
     Sms { text: &'a str, sms: SmsOptions },
     Text { text: &'a str },
+    Template { whatsapp: Policy<'a>, template: Filled<'a> },
     Files(FileContent<'a>),
+}
+
+/// The language of a template, which WhatsApp takes exactly.
+#[derive(Serialize)]
+struct Policy<'a> {
+    policy: &'static str,
+    locale: &'a str,
+}
+
+/// A template with its variables.
+#[derive(Serialize)]
+struct Filled<'a> {
+    name: &'a str,
+    parameters: [&'a str; 1],
+}
+
+impl<'a> Content<'a> {
+    fn of_template(template: Template<'a>, variable: &'a str) -> Self {
+        let Template { name, locale } = template;
+        let whatsapp = Policy { policy: "deterministic", locale };
+        Self::Template { whatsapp, template: Filled { name, parameters: [variable] } }
+    }
 }
 
 /// A message on a channel, from the deployment's sender to a phone.
 #[derive(Debug, Clone, Copy)]
 pub struct ChatMessage<'a> {
-    /// The channel.
-    pub channel: Channel,
-    /// The sender, as Vonage writes it.
-    pub sender: &'a str,
+    /// The channel, its sender, and the template that has the words as its variable.
+    pub way: OnChannel<'a>,
     /// The phone.
     pub to: &'a RealNumber,
     /// The words. They go before the files.
@@ -203,13 +225,21 @@ impl MessagesApi {
         message: &ChatMessage<'_>,
         reference: Option<&str>,
     ) -> Result<Vec<AcceptedPart>, VonageError> {
-        let ChatMessage { channel, sender, to, words, files, otherwise } = *message;
-        let pieces = pieces(words, MOST_CHARACTERS);
+        let ChatMessage { way, to, words, files, otherwise } = *message;
+        let OnChannel { channel, sender, template } = way;
+        if !way.carries(words, files) {
+            return Err(VonageError::Withheld("the channel does not carry it"));
+        }
+        let (pieces, variable) = (pieces(words, MOST_CHARACTERS), variable(words));
+        let filled = template.zip(variable.as_deref());
         let otherwise = otherwise.filter(|_| files.is_empty());
         let texts = pieces.iter().map(|piece| {
             let failover = otherwise.map(|mask| Message::sms(mask, to, piece, reference)).into_iter().collect();
-            let content = Content::Text { text: piece };
-            Message { failover, ..Message::new((sender, to), [channel.as_str(), "text"], content, reference) }
+            let (kind, content) = match filled {
+                Some((template, variable)) => ("template", Content::of_template(template, variable)),
+                None => ("text", Content::Text { text: piece }),
+            };
+            Message { failover, ..Message::new((sender, to), [channel.as_str(), kind], content, reference) }
         });
         let files = files.iter().map(|file| {
             let (kind, content) = FileContent::of(std::slice::from_ref(file), "");
@@ -334,6 +364,18 @@ mod tests {
         let both = written(&[file(MediaKind::Image), file(MediaKind::Audio)], "Both");
         let items = json!([{"type": "image", "url": url, "caption": "Both"}, {"type": "audio", "url": url}]);
         assert_eq!((&both["message_type"], &both["content"]), (&json!("content"), &items));
+    }
+
+    #[test]
+    fn template_is_written_as_vonage_documents_it() {
+        let to = RealNumber::from(PhoneNumber::try_from("447700900001").unwrap());
+        let content = Content::of_template(Template { name: "9b6b4fcb:ride_text", locale: "en_GB" }, "Here.");
+        let message = Message::new(("447700900099", &to), ["whatsapp", "template"], content, None);
+        let expected = json!({"channel": "whatsapp", "message_type": "template", "from": "447700900099",
+                              "to": "447700900001", "webhook_version": "v1",
+                              "whatsapp": {"policy": "deterministic", "locale": "en_GB"},
+                              "template": {"name": "9b6b4fcb:ride_text", "parameters": ["Here."]}});
+        assert_eq!(serde_json::to_value(message).unwrap(), expected);
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl RedactApi {
     }
 
     async fn redact_once(&self, record: &CarrierRecord, limit: Duration) -> Result<(StatusCode, Vec<u8>), VonageError> {
-        let CarrierRecord { id, product, direction } = record;
+        let CarrierRecord { id, product, direction, .. } = record;
         let transaction = Transaction { id, product: *product, direction: *direction };
         self.vonage.send(self.vonage.api(PATH), Payload::Json(&transaction), limit).await
     }

@@ -14,6 +14,7 @@ use super::sms::SmsApi;
 use crate::clock::SharedClock;
 use crate::config::{ConfigError, Environment, TextsBy, VonageConfig};
 use crate::domain::carrier_record::{CarrierRecord, Product};
+use crate::domain::channel::{Channel, OnChannel};
 use crate::domain::conversation::ConversationId;
 use crate::domain::invitation::{Invitation, SentInvitation};
 use crate::domain::media::MediaFile;
@@ -33,13 +34,15 @@ pub trait TextSender: Send + Sync {
         text: &str,
     ) -> impl Future<Output = Result<Vec<CarrierRecord>, VonageError>> + Send;
 
-    /// Like [`TextSender::send`], for an invitation of a conversation, whose receipts say which one they are of.
+    /// Like [`TextSender::send`], for an invitation of a conversation, whose receipts say which one they are of. It goes its `way` on a
+    /// channel, if there is one, and else `from` the number, which also texts it if the channel does not take it.
     fn invite(
         &self,
         invitation: (ConversationId, Invitation),
         from: &VirtualNumber,
         to: &RealNumber,
         text: &str,
+        way: Option<OnChannel<'_>>,
     ) -> impl Future<Output = Result<Vec<CarrierRecord>, VonageError>> + Send;
 }
 
@@ -125,7 +128,7 @@ impl Texts {
             TextSize { messages: Some(messages), .. } => (Product::Messages, messages),
             TextSize { segments, messages: None } => (Product::Sms, segments),
         };
-        InvitationReference { conversation, sent: SentInvitation { invitation, product, receipts } }
+        InvitationReference { conversation, sent: SentInvitation { invitation, product, channel: None, receipts } }
     }
 }
 
@@ -140,7 +143,21 @@ impl TextSender for Texts {
         from: &VirtualNumber,
         to: &RealNumber,
         text: &str,
+        way: Option<OnChannel<'_>>,
     ) -> Result<Vec<CarrierRecord>, VonageError> {
+        if let (Some(way), Api::Messages(api)) = (way, &self.0) {
+            let reference = on_channel(invitation, text, way.channel).to_string();
+            let message = ChatMessage { way, to, words: text, files: &[], otherwise: Some(from) };
+            match api.chat(&message, Some(&reference)).await {
+                Err(error) if error.refuses_channel() => {
+                    tracing::warn!(channel = way.channel.as_str(), cause = %error, "a channel refused an invitation, so a number sends it");
+                }
+                sent => {
+                    let record = |part: AcceptedPart| CarrierRecord::of_message_on(way.channel, part.id);
+                    return sent.map(|parts| parts.into_iter().map(record).collect());
+                }
+            }
+        }
         let reference = self.reference(invitation, text).to_string();
         self.send_for_records(from, to, text, Some(reference)).await
     }
@@ -217,15 +234,28 @@ impl TextSender for TextsOnDemand {
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<CarrierRecord>, VonageError> {
         self.texts().send(from, to, text).await
     }
+
     async fn invite(
         &self,
         invitation: (ConversationId, Invitation),
         from: &VirtualNumber,
         to: &RealNumber,
         text: &str,
+        way: Option<OnChannel<'_>>,
     ) -> Result<Vec<CarrierRecord>, VonageError> {
-        self.texts().invite(invitation, from, to, text).await
+        self.texts().invite(invitation, from, to, text, way).await
     }
+}
+
+/// Returns the reference of an invitation with this text on a channel.
+fn on_channel(
+    (conversation, invitation): (ConversationId, Invitation),
+    text: &str,
+    channel: Channel,
+) -> InvitationReference {
+    let receipts = ChatMessage::size(text, &[]).messages.unwrap_or(1);
+    let (product, channel) = (Product::Messages, Some(channel));
+    InvitationReference { conversation, sent: SentInvitation { invitation, product, channel, receipts } }
 }
 
 fn size(text: &str, by_messages_api: bool) -> TextSize {

@@ -1,9 +1,11 @@
-//! Checks of fields against what the deployment has: the languages of its words, and its decision URLs.
+//! Checks of fields against what the deployment has: the languages of its words, its decision URLs, and its senders.
 
 use super::Problem;
 use super::body::sentence;
 use crate::config::DecisionUrls;
+use crate::domain::channel::{BrandSenders, Channel, ChosenChannel};
 use crate::domain::decision_url::DecisionUrl;
+use crate::domain::tenant::Owner;
 use crate::domain::words::Words;
 use crate::domain::words::own_text::OwnTexts;
 
@@ -29,4 +31,24 @@ pub fn check_decision(decision: Option<&DecisionUrl>, allowed: Option<&DecisionU
     };
     let url = allowed.allowed(&decision.url);
     url.map(drop).map_err(|error| Problem::invalid("decision.url", sentence(&error.to_string())))
+}
+
+/// Checks that the deployment has a sender on each channel that is chosen for a participant of an owner's conversation.
+pub fn check_channels(chosen: [Option<ChosenChannel>; 2], senders: &BrandSenders, owner: Owner) -> Result<(), Problem> {
+    for (side, channel) in chosen.into_iter().enumerate() {
+        let Some(channel) = channel.and_then(ChosenChannel::brand) else { continue };
+        let (name, variable) = match channel {
+            Channel::WhatsApp => ("WhatsApp", "WHATSAPP_SENDER"),
+            Channel::Rcs => ("RCS", "RCS_SENDER"),
+        };
+        let detail = match senders.of(channel) {
+            None => format!("This deployment has no sender on {name}. It needs {variable}."),
+            Some(_) if !owner.is_deployment() => {
+                format!("The sender on {name} is that of the deployment, and writes for no tenant.")
+            }
+            Some(_) => continue,
+        };
+        return Err(Problem::invalid(format!("participants[{side}].channel"), detail));
+    }
+    Ok(())
 }

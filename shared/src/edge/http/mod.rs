@@ -29,7 +29,7 @@ use crate::vonage::event::call_identifier;
 
 pub use body::{MAX_BODY_BYTES, Object, given, read_json};
 pub use contact_card_body::ContactCardBody;
-pub use deployment::{check_decision, check_voices};
+pub use deployment::{check_channels, check_decision, check_voices};
 pub use further_phone::FurtherPhoneBody;
 pub use idempotency::RequestHasher;
 pub use message::MessageVerifier;

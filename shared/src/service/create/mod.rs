@@ -14,6 +14,7 @@ pub use self::texts::{Invitations, NotifyError};
 use crate::clock::{SharedClock, whole_second};
 use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
+use crate::domain::channel::{BrandSenders, ChosenChannel};
 use crate::domain::choice::NoFreeNumber;
 use crate::domain::contact_card::ContactCards;
 use crate::domain::conversation::{Conversation, ConversationId, FurtherPhone, Notification, Participant};
@@ -101,6 +102,8 @@ pub struct NewParticipant {
     pub label: Option<Label>,
     /// The participant's language. Guessed from the country, if there is none.
     pub language: Option<Language>,
+    /// The channel on which the participant is texted. `None` leaves it to the participant.
+    pub channel: Option<ChosenChannel>,
     /// The hours in which `number` is called.
     pub hours: Option<Hours>,
     /// The name of its owner, in the record.
@@ -187,6 +190,8 @@ pub struct Creator<L, T> {
     pub verifier: NumberVerifier<L>,
     /// Sends text messages.
     pub texts: T,
+    /// The deployment's senders on channels.
+    pub senders: BrandSenders,
     /// The words of text messages.
     pub words: Words,
     /// The clock.
@@ -317,6 +322,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                 verified_by: first.judge,
                 label: asked.label.clone(),
                 language: Some(self.language(new.owner, asked, first)),
+                channel: asked.channel,
                 sees,
                 notification: match new.notify && new.direction.includes(side) {
                     true => Notification::Pending,

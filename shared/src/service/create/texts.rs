@@ -8,11 +8,14 @@ use jiff::Timestamp;
 use super::Creator;
 use crate::domain::card_link::CardLinks;
 use crate::domain::carrier_record::CarrierRecord;
+use crate::domain::channel::{BrandSenders, OnChannel};
 use crate::domain::conversation::{Conversation, ConversationId, Notification, Recipient, SidePhone};
 use crate::domain::quiet_hours::UsualQuietHours;
 use crate::domain::side::Side;
+use crate::domain::whatsapp_template::TemplateKind;
 use crate::domain::words::sentence::Text;
 use crate::domain::words::{Speech, Words};
+use crate::service::wanted_text;
 use crate::store::StoreError;
 use crate::vonage::VonageError;
 use crate::vonage::call_steps;
@@ -181,8 +184,22 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         };
         let text = with_card(text, speech, cards, conversation, to.side);
         let invitation = (conversation.id, conversation.invitation(to));
-        self.texts.invite(invitation, &participant.sees, phone.number, &text).await
+        let way = way_to(&self.senders, conversation, phone, (TemplateKind::Invitation, &text));
+        let both = (&participant.sees, phone.number);
+        wanted_text::invite_unless_stopped(&self.store, &self.texts, invitation, both, &text, way).await
     }
+}
+
+/// Returns the way of a text message to a phone on the channel that the backend has chosen. None: the number texts it. The chat is not read
+/// for that, so WhatsApp gets a template, which it takes at any time.
+pub(in crate::service) fn way_to<'a>(
+    senders: &'a BrandSenders,
+    conversation: &Conversation,
+    phone: SidePhone<'a>,
+    (kind, text): (TemplateKind, &str),
+) -> Option<OnChannel<'a>> {
+    let chosen = conversation.participant(phone.side).channel.filter(|_| conversation.owner.is_deployment())?;
+    senders.way(Some(chosen), None, (kind, phone.language)).filter(|way| way.carries(text, &[]))
 }
 
 /// Returns the carrier's records of a text message.

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{SharedClock, whole_second};
 use crate::domain::card_link::CardLinks;
+use crate::domain::channel::BrandSenders;
 use crate::domain::choice::NoFreeNumber;
 use crate::domain::conversation::{Conversation, Notification};
 use crate::domain::country::Country;
@@ -49,6 +50,8 @@ pub struct Healer<T> {
     pub store: Store,
     /// Sends text messages.
     pub texts: T,
+    /// The deployment's senders on channels.
+    pub senders: BrandSenders,
     /// The words of text messages.
     pub words: Words,
     /// The longest time that one text message takes to send, with its repetitions.

@@ -4,8 +4,9 @@ use super::Healer;
 use crate::domain::card_link::CardLinks;
 use crate::domain::conversation::{Conversation, Notification};
 use crate::domain::side::Side;
+use crate::domain::whatsapp_template::TemplateKind;
 use crate::domain::words::sentence::Text;
-use crate::service::create::texts::{notification, records, speech_to_phone, with_card};
+use crate::service::create::texts::{notification, records, speech_to_phone, way_to, with_card};
 use crate::service::wanted_text;
 use crate::store::StoreError;
 use crate::vonage::texts::TextSender;
@@ -28,12 +29,14 @@ impl<T: TextSender> Healer<T> {
             let phone = conversation.phone_of(to);
             let speech = speech_to_phone(&self.words, conversation, phone);
             let text = with_card(speech.write(Text::NumberChanged), speech, cards, conversation, to.side);
+            let way = way_to(&self.senders, conversation, phone, (TemplateKind::Notice, &text));
             let outcome = wanted_text::invite(
                 &self.store,
                 &self.texts,
                 (conversation.id, conversation.invitation(to)),
                 (phone.sees, phone.number),
                 &text,
+                way,
             )
             .await;
             let records = records(&outcome);

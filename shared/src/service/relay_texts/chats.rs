@@ -5,17 +5,13 @@
 
 use jiff::Timestamp;
 
-use super::content::Content;
 use super::{RelayError, TextRelay};
-use crate::domain::channel::{Channel, Chat, Sender};
+use crate::domain::channel::{Chat, OnChannel, Sender};
 use crate::domain::chat_route::Candidates;
-use crate::domain::conversation::Conversation;
 use crate::domain::phone::RealNumber;
-use crate::domain::relayed_text::{AcceptedPart, TextReference};
 use crate::domain::route::KeyOwner;
-use crate::domain::text_route::{Nowhere, Relay, TextRoute};
+use crate::domain::text_route::{Nowhere, TextRoute};
 use crate::store::StoreError;
-use crate::vonage::VonageError;
 use crate::vonage::message_event::InboundText;
 use crate::vonage::texts::{ChatMessage, TextSender};
 
@@ -92,46 +88,6 @@ impl TextRelay {
         if chat.is_open(self.clock.now()) { self.store.note_chat(writer, chat).await } else { Ok(()) }
     }
 
-    /// Returns the channel on which the reader of a text is written to. None: the number that masks the writer texts it. One read, if
-    /// there are channels.
-    pub(super) async fn channel_to(
-        &self,
-        reader: &RealNumber,
-        conversation: &Conversation,
-    ) -> Result<Option<Channel>, StoreError> {
-        if self.senders.is_empty() || !conversation.owner.is_deployment() {
-            return Ok(None);
-        }
-        let chat = self.store.chat(reader).await?.filter(|chat| chat.is_open(self.clock.now()));
-        Ok(chat.map(|chat| chat.channel).filter(|channel| self.senders.of(*channel).is_some()))
-    }
-
-    /// Sends what is passed on of a text, on its channel or from the number that masks the writer.
-    pub(super) async fn send(
-        &self,
-        relay: &Relay,
-        content: &Content<'_>,
-        reference: TextReference,
-    ) -> Result<Vec<AcceptedPart>, VonageError> {
-        let (from, to, files) = (&relay.present_as, &relay.to, content.files);
-        let by_number = async || match files {
-            [] => self.texts.relay(from, to, &content.words, reference).await,
-            files => self.texts.relay_files(from, to, (files, &content.words), reference).await,
-        };
-        let Some((channel, sender)) = content.channel.and_then(|one| Some((one, self.senders.of(one)?))) else {
-            return by_number().await;
-        };
-        let message = ChatMessage { channel, sender, to, words: &content.words, files, otherwise: Some(from) };
-        match self.texts.chat(&message, Some(reference)).await {
-            // It was certainly not sent, and the number may text it.
-            Err(error) if error.refuses_channel() && files.is_empty() => {
-                tracing::warn!(channel = channel.as_str(), cause = %error, "a channel refused a text, so a number sends it");
-                by_number().await
-            }
-            sent => sent,
-        }
-    }
-
     /// Answers a phone by the sender to which it has written.
     pub(super) async fn answer_by(
         &self,
@@ -143,7 +99,8 @@ impl TextRelay {
             Sender::Number(number) => self.texts.send(number, phone, words).await.map(drop),
             Sender::Brand(channel) => {
                 let Some(sender) = self.senders.of(*channel) else { return Ok(()) };
-                let message = ChatMessage { channel: *channel, sender, to: phone, words, files: &[], otherwise: None };
+                let way = OnChannel { channel: *channel, sender, template: None };
+                let message = ChatMessage { way, to: phone, words, files: &[], otherwise: None };
                 self.texts.chat(&message, None).await.map(drop)
             }
         };

@@ -1,7 +1,7 @@
 //! The content of a text as it is passed on: the words after masking, and the files if they can be carried.
 
 use super::{RelayError, Relayed, TextRelay, written};
-use crate::domain::channel::Channel;
+use crate::domain::channel::OnChannel;
 use crate::domain::conversation::Conversation;
 use crate::domain::media::{MediaFile, MediaKind};
 use crate::domain::phone::RealNumber;
@@ -9,13 +9,16 @@ use crate::domain::pool::Feature;
 use crate::domain::text_masking::Masked;
 use crate::domain::text_message::TextSize;
 use crate::domain::text_route::Relay;
+use crate::service::text_ways;
 use crate::vonage::message_event::InboundText;
 use crate::vonage::texts::ChatMessage;
 
 /// The part of a text that is passed on.
 pub(super) struct Content<'a> {
-    /// The channel on which it is sent. None: the number that masks the writer texts it.
-    pub(super) channel: Option<Channel>,
+    /// The way on a channel. None: the number that masks the writer texts it.
+    pub(super) way: Option<OnChannel<'a>>,
+    /// True if that number can text it in place of the channel.
+    pub(super) has_sms: bool,
     /// The words as they are sent.
     pub(super) words: String,
     /// Number of contact details in the words that were replaced.
@@ -33,9 +36,9 @@ impl TextRelay {
     /// Returns what is passed on of a text, or the reason why nothing is. A part alone is never passed on: words to a picture that is
     /// missing would say something else.
     pub(super) async fn content<'a>(
-        &self,
+        &'a self,
         relay: &Relay,
-        conversation: &Conversation,
+        conversation: &'a Conversation,
         writer: &RealNumber,
         inbound: &'a InboundText,
     ) -> Result<Result<Content<'a>, Relayed>, RelayError> {
@@ -48,11 +51,14 @@ impl TextRelay {
         if has_card && !conversation.text_masking.is_off() {
             return Ok(Err(Relayed::ContactDetails));
         }
-        let channel = self.channel_to(&relay.to, conversation).await?;
+        let reader = (conversation, relay.from.other(), &relay.to);
+        let way = text_ways::way_to(&self.store, &self.senders, reader, self.clock.now()).await?;
+        // A template has words only.
+        let way = way.filter(|way| way.template.is_none() || files.is_empty());
         let names_phone = |file: &MediaFile| [writer, &relay.to].into_iter().any(|phone| file.names(phone));
-        let brings_files = match channel {
+        let brings_files = match way {
             _ if files.is_empty() => true,
-            Some(channel) => files.iter().all(|file| channel.carries(file.kind)),
+            Some(way) => way.carries("", files),
             None => self.brings_files(relay, conversation).await?,
         };
         if !brings_files || files.iter().any(names_phone) {
@@ -61,9 +67,11 @@ impl TextRelay {
         let words = inbound.text.as_deref().unwrap_or_default();
         let Masked::Words(words, masked) = conversation.mask(words) else { return Ok(Err(Relayed::ContactDetails)) };
         let words = written(&words, inbound.part);
-        let (words, size) = match channel {
-            Some(_) => {
-                let words = named(&words, relay, conversation);
+        let named = way.map(|_| named(&words, relay, conversation));
+        let (way, named) = way.zip(named).filter(|(way, named)| way.carries(named, files)).unzip();
+        let has_sms = way.is_some() && files.is_empty() && text_ways::has_sms(&self.store, &relay.present_as).await?;
+        let (words, size) = match named {
+            Some(words) => {
                 let size = ChatMessage::size(&words, files);
                 (words, size)
             }
@@ -73,7 +81,7 @@ impl TextRelay {
             }
             None => (words, TextSize::ONE_MESSAGE),
         };
-        Ok(Ok(Content { channel, words, masked, files, size }))
+        Ok(Ok(Content { way, has_sms, words, masked, files, size }))
     }
 
     /// True if files from the number that masks the writer reach the reader. The number that was texted has just taken some. Two reads.

@@ -12,6 +12,7 @@ mod keywords;
 
 use jiff::Timestamp;
 
+use self::content::Content;
 use crate::clock::SharedClock;
 use crate::domain::channel::{BrandSenders, Sender};
 use crate::domain::conversation::{Conversation, ConversationId};
@@ -28,6 +29,7 @@ use crate::domain::words::addressee::Addressee;
 use crate::domain::words::sentence::Text;
 use crate::service::slide_end::EndSlider;
 use crate::service::text_events::{Occasion, TellError, TextEvents};
+use crate::service::text_ways::{self, Letter};
 use crate::store::{Ownership, Store, StoreError, TextClaim, TextOutcome};
 use crate::vonage::VonageError;
 use crate::vonage::message_event::{InboundText, Writer};
@@ -205,17 +207,19 @@ impl TextRelay {
         let media = content.files.iter().map(|file| file.kind).collect();
         let words = Some(content.words.as_str()).filter(|words| self.keeps_words && !words.is_empty());
         let words = words.map(|words| words.to_owned().into());
-        let channel = content.channel;
+        let way = content.way.map(|way| way.channel);
+        let channel = way.or(text_ways::chosen(&conversation, relay.from.other()));
+        let by_number = way.is_none() && channel.is_some();
         let claimed = RelayedText::claimed(relay.from, size, inbound.record.clone(), now);
-        let claimed = RelayedText { channel, masked, media, words, ..claimed };
+        let claimed = RelayedText { channel, by_number, masked, media, words, ..claimed };
         let senders: Vec<_> =
-            [Some(Sender::from(&relay.present_as)), channel.map(Sender::from)].into_iter().flatten().collect();
+            [Some(Sender::from(&relay.present_as)), way.map(Sender::from)].into_iter().flatten().collect();
         let to = Some((senders.as_slice(), &relay.to));
         let reference_of = |text: &RelayedText| TextReference { conversation: relay.conversation, text: text.id };
         let claim = match self.store.claim_text(relay.conversation, &claimed, relay.quarantined_until, to).await? {
             TextClaim::Withheld(why) => {
                 let withheld = RelayedText::withheld(relay.from, size, inbound.record.clone(), why, now);
-                let withheld = RelayedText { channel, media: claimed.media.clone(), ..withheld };
+                let withheld = RelayedText { channel, by_number, media: claimed.media.clone(), ..withheld };
                 match self.store.claim_text(relay.conversation, &withheld, relay.quarantined_until, None).await? {
                     TextClaim::Claimed => {
                         self.events.tell(&self.store, reference_of(&withheld), Occasion::Relayed, now).await?;
@@ -244,8 +248,11 @@ impl TextRelay {
             }
         }
         let reference = reference_of(&claimed);
-        let (relayed, outcome) = match self.send(relay, &content, reference).await {
-            Ok(parts) => (Relayed::Sent, TextOutcome::Accepted(parts)),
+        let Content { way, has_sms, words, files, .. } = &content;
+        let (from, to) = (&relay.present_as, &relay.to);
+        let letter = Letter { from, to, words, files, way: *way, has_sms: *has_sms };
+        let (relayed, outcome) = match text_ways::send(&self.texts, &letter, reference).await {
+            Ok(accepted) => (Relayed::Sent, TextOutcome::Accepted(accepted)),
             Err(error) if error.may_pass() => {
                 self.store.give_up_text(relay.conversation, &claimed).await?;
                 return Err(RelayError::Carrier(error));
