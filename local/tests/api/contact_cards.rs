@@ -190,3 +190,69 @@ async fn names_that_cannot_be_in_a_card_are_refused() {
     let answer = laptop.send(Method::GET, "/cards/x.vcf", "").await;
     assert_eq!(answer.status, 404);
 }
+
+/// Starts a stack that texts by this API from numbers of the US, which have MMS.
+async fn in_the_us(texts_by: &str) -> Laptop {
+    let variables = [("TEXTS_BY", texts_by), ("PUBLIC_URL", "https://calls.company.example")];
+    let laptop = Laptop::builder().env(&variables).start().await;
+    let order = json!({"country": "US", "count": 2, "features": ["VOICE", "SMS", "MMS"]});
+    assert_eq!(laptop.post("/numbers", &order).await.status, 200);
+    laptop
+}
+
+const AMERICANS: [&str; 2] = ["12025550101", "12025550102"];
+
+fn order_of_americans() -> Value {
+    let people = AMERICANS.map(|phone| json!({"number": format!("+{phone}")}));
+    json!({"participants": people, "contact_card": {"a": "Your driver", "brand": "Rides"}})
+}
+
+#[tokio::test]
+async fn card_comes_by_mms_where_the_number_has_it() {
+    let laptop = in_the_us("messages-api").await;
+    let created = laptop.post("/conversations", &order_of_americans()).await.body;
+    let received = laptop.texts(AMERICANS[0]).await;
+    assert_eq!(received.len(), 1, "{received:?}");
+    let file = &received[0]["files"][0];
+    assert_eq!((text(file, "/type"), &file["url"]), ("vcard", &created["contact_card"]["a"]["url"]), "{file}");
+    let words = text(&received[0], "/text");
+    assert!(words.contains(text(&created, "/participants/0/dials")) && !words.contains("https://"), "{words}");
+    assert_eq!(laptop.texts(AMERICANS[1]).await[0].get("files"), None, "the other one has no card");
+    laptop.receipts(json!({})).await;
+    let shown = laptop.get(&path(&created)).await.body;
+    let states = [0, 1].map(|side| text(&shown, &format!("/participants/{side}/notification")).to_owned());
+    assert_eq!(states, ["delivered", "delivered"]);
+    // So does that of another number.
+    let number = text(&created, "/participants/0/dials");
+    laptop.post("/numbers", &json!({"country": "US", "count": 3, "features": ["VOICE", "SMS", "MMS"]})).await;
+    assert_eq!(laptop.post(&format!("/numbers/{number}/rotate"), &json!({})).await.status, 200);
+    laptop.run_schedule().await;
+    let received = laptop.texts(AMERICANS[0]).await;
+    assert_eq!((received.len(), text(&received[1], "/files/0/type")), (2, "vcard"), "{received:?}");
+    laptop.table().await;
+}
+
+#[tokio::test]
+async fn card_is_a_link_where_no_mms_can_bring_it() {
+    let is_link = |received: &[Value]| {
+        assert_eq!((received.len(), received[0].get("files")), (1, None), "{received:?}");
+        assert!(text(&received[0], "/text").contains("https://calls.company.example/cards/"), "{received:?}");
+    };
+    let laptop = in_the_us("sms-api").await;
+    laptop.post("/conversations", &order_of_americans()).await;
+    is_link(&laptop.texts(AMERICANS[0]).await);
+    // No MMS in the country of the phone.
+    let variables = [("TEXTS_BY", "messages-api"), ("PUBLIC_URL", "https://calls.company.example")];
+    let laptop = Laptop::builder().env(&variables).numbers("GB", 2).start().await;
+    laptop.create_with(json!({"notify": true, "contact_card": {"a": "Your driver"}})).await;
+    is_link(&laptop.texts(RIDER).await);
+    // Vonage refuses the MMS, such as without a registration.
+    let laptop = in_the_us("messages-api").await;
+    let kind = "https://developer.vonage.com/api-errors/messages#1120";
+    let fault = json!({"kind": "status", "status": 422, "body": {"type": kind, "title": "Invalid sender"}});
+    let rule = json!({"path": "/v1/messages", "contains": "vcard", "fault": fault});
+    assert_eq!(laptop.vonage(Method::POST, "/simulator/faults", rule).await.status, 204);
+    let created = laptop.post("/conversations", &order_of_americans()).await.body;
+    assert_eq!(created["participants"][0]["notification"], "sent");
+    is_link(&laptop.texts(AMERICANS[0]).await);
+}

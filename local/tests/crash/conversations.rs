@@ -227,3 +227,33 @@ async fn text_that_is_asked_for_comes_once_in_spite_of_a_crash() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn contact_card_by_mms_comes_once_after_a_crash() {
+    at_every_request("POST /conversations with a contact card", 9, async |mut scenario: Scenario| {
+        let variables = [("TEXTS_BY", "messages-api"), ("PUBLIC_URL", "https://calls.company.example")];
+        let laptop = builder().env(&variables).start().await;
+        let numbers = json!({"country": "US", "count": 2, "features": ["VOICE", "SMS", "MMS"]});
+        assert_eq!(laptop.post("/numbers", &numbers).await.status, 200);
+        let [rider, driver] = ["12025550101", "12025550102"];
+        let people = [rider, driver].map(|phone| json!({"number": format!("+{phone}")}));
+        let body = json!({"participants": people, "contact_card": {"a": "Your driver"}});
+        let creation = events::creation(&body, Some("ride-42"));
+        scenario.run(&laptop, async |functions| drop(send(&functions, &creation).await)).await;
+        let at_crash = laptop.texts(rider).await.len();
+        for _ in 0..2 {
+            let answer = send(&Functions::of(&laptop), &creation).await;
+            assert!([200, 201].contains(&answer.status), "{answer:?}");
+            let state = string(&answer.body["participants"][0]["notification"]);
+            // Where the table did not say if the number has MMS, it is the link.
+            let received = laptop.texts(rider).await;
+            match state.as_str() {
+                "sent" => assert_eq!(received.len(), 1, "{received:?}"),
+                "unknown" => assert_eq!(received.len(), at_crash, "{received:?}"),
+                other => panic!("{other}: {received:?}"),
+            }
+        }
+        scenario
+    })
+    .await;
+}

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use shared::domain::carrier_record::CarrierRecord;
-use shared::domain::channel::OnChannel;
 use shared::domain::conversation::ConversationId;
 use shared::domain::invitation::Invitation;
 use shared::domain::judge::Judge;
@@ -12,7 +11,7 @@ use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::side::Side;
 use shared::vonage::VonageError;
 use shared::vonage::number_lookup::{LookedUpNumber, NumberLookup};
-use shared::vonage::texts::TextSender;
+use shared::vonage::texts::{InvitationWay, TextSender};
 
 use crate::scenario::{INVALID_PHONE, country_of};
 
@@ -84,6 +83,10 @@ impl Texts {
 }
 
 impl TextSender for Texts {
+    fn carries_files(&self) -> bool {
+        false
+    }
+
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<CarrierRecord>, VonageError> {
         tokio::task::yield_now().await;
         let (attempt, other) = mentioned(text).expect("a text message names the other participant");
@@ -109,7 +112,7 @@ impl TextSender for Texts {
         from: &VirtualNumber,
         to: &RealNumber,
         text: &str,
-        _: Option<OnChannel<'_>>,
+        _: InvitationWay<'_>,
     ) -> Result<Vec<CarrierRecord>, VonageError> {
         self.send(from, to, text).await
     }

@@ -10,7 +10,7 @@ use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::caller_routes::RoutesInUse;
 use shared::domain::carrier_record::CarrierRecord;
-use shared::domain::channel::{BrandSenders, OnChannel};
+use shared::domain::channel::BrandSenders;
 use shared::domain::choice::NoFreeNumber;
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::country::{Country, CountryCounts};
@@ -36,7 +36,7 @@ use shared::service::provision::Provisioner;
 use shared::service::verify_number::{NumberVerifier, WhenLookupFails};
 use shared::store::IdempotentRequest;
 use shared::vonage::number_lookup::{LookedUpNumber, NumberLookup};
-use shared::vonage::texts::TextSender;
+use shared::vonage::texts::{InvitationWay, TextSender};
 use shared::vonage::{Vonage, VonageError};
 use testkit::Laptop;
 use tokio::sync::{Barrier, Mutex, MutexGuard};
@@ -115,6 +115,10 @@ impl Outbox {
 }
 
 impl TextSender for Outbox {
+    fn carries_files(&self) -> bool {
+        false
+    }
+
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, _: &str) -> Result<Vec<CarrierRecord>, VonageError> {
         self.0.lock().unwrap().push((to.expose().to_owned(), from.to_string()));
         // As slow as a carrier, so that other tasks run in between.
@@ -128,7 +132,7 @@ impl TextSender for Outbox {
         from: &VirtualNumber,
         to: &RealNumber,
         text: &str,
-        _: Option<OnChannel<'_>>,
+        _: InvitationWay<'_>,
     ) -> Result<Vec<CarrierRecord>, VonageError> {
         self.send(from, to, text).await
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::country::Country;
 use crate::domain::phone::RealNumber;
 
 /// The kind of a file, in the carrier's words.
@@ -75,6 +76,13 @@ impl MediaFile {
         let written: String = self.address.chars().filter(|c| !['-', '.', ' ', '%', '+'].contains(c)).collect();
         written.contains(&digits[end..])
     }
+}
+
+/// True if the networks of a country carry MMS for the carrier.
+///
+/// Source: Vonage, "Understanding MMS Messaging", availability.
+pub fn carries_mms(country: Country) -> bool {
+    ["US", "CA"].contains(&country.as_str())
 }
 
 impl fmt::Debug for MediaFile {

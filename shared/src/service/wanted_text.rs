@@ -5,14 +5,14 @@
 //! claimed.
 
 use crate::domain::carrier_record::CarrierRecord;
-use crate::domain::channel::{OnChannel, Sender};
+use crate::domain::channel::Sender;
 use crate::domain::conversation::ConversationId;
 use crate::domain::invitation::Invitation;
 use crate::domain::opt_out::OPTED_OUT;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::store::Store;
 use crate::vonage::VonageError;
-use crate::vonage::texts::TextSender;
+use crate::vonage::texts::{InvitationWay, TextSender};
 
 /// Sends a text message, unless `to` wants none from this number, or it is not known if that is so. One consistent read before.
 pub async fn send(
@@ -33,7 +33,7 @@ pub async fn invite(
     invitation: (ConversationId, Invitation),
     (from, to): (&VirtualNumber, &RealNumber),
     text: &str,
-    way: Option<OnChannel<'_>>,
+    way: InvitationWay<'_>,
 ) -> Result<Vec<CarrierRecord>, VonageError> {
     check(store, to, &from.into()).await?;
     invite_unless_stopped(store, texts, invitation, (from, to), text, way).await
@@ -46,9 +46,9 @@ pub(in crate::service) async fn invite_unless_stopped(
     invitation: (ConversationId, Invitation),
     (from, to): (&VirtualNumber, &RealNumber),
     text: &str,
-    way: Option<OnChannel<'_>>,
+    way: InvitationWay<'_>,
 ) -> Result<Vec<CarrierRecord>, VonageError> {
-    if let Some(way) = way {
+    if let InvitationWay::OnChannel(way) = &way {
         check(store, to, &way.channel.into()).await?;
     }
     texts.invite(invitation, from, to, text, way).await

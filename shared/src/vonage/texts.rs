@@ -25,6 +25,9 @@ use crate::domain::text_message::{TextSize, pieces};
 
 /// A service that sends text messages.
 pub trait TextSender: Send + Sync {
+    /// True if files can be sent: by the Messages API only.
+    fn carries_files(&self) -> bool;
+
     /// Sends one text message and returns the carrier's records of its parts. The carrier has then queued the message, not
     /// delivered it.
     fn send(
@@ -35,15 +38,26 @@ pub trait TextSender: Send + Sync {
     ) -> impl Future<Output = Result<Vec<CarrierRecord>, VonageError>> + Send;
 
     /// Like [`TextSender::send`], for an invitation of a conversation, whose receipts say which one they are of. It goes its `way` on a
-    /// channel, if there is one, and else `from` the number, which also texts it if the channel does not take it.
+    /// channel or by MMS, if there is one, and else `from` the number, which also texts it if that way does not take it.
     fn invite(
         &self,
         invitation: (ConversationId, Invitation),
         from: &VirtualNumber,
         to: &RealNumber,
         text: &str,
-        way: Option<OnChannel<'_>>,
+        way: InvitationWay<'_>,
     ) -> impl Future<Output = Result<Vec<CarrierRecord>, VonageError>> + Send;
+}
+
+/// The way of an invitation.
+#[derive(Debug, Clone)]
+pub enum InvitationWay<'a> {
+    /// By SMS from the number.
+    Sms,
+    /// On a channel, or else by SMS.
+    OnChannel(OnChannel<'a>),
+    /// By MMS from the number, with a contact card; or else by SMS with these words in place of it.
+    WithCard(MediaFile, String),
 }
 
 /// The API that sends texts, with what its requests need.
@@ -133,6 +147,10 @@ impl Texts {
 }
 
 impl TextSender for Texts {
+    fn carries_files(&self) -> bool {
+        matches!(self.0, Api::Messages(_))
+    }
+
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<CarrierRecord>, VonageError> {
         self.send_for_records(from, to, text, None).await
     }
@@ -143,20 +161,37 @@ impl TextSender for Texts {
         from: &VirtualNumber,
         to: &RealNumber,
         text: &str,
-        way: Option<OnChannel<'_>>,
+        way: InvitationWay<'_>,
     ) -> Result<Vec<CarrierRecord>, VonageError> {
-        if let (Some(way), Api::Messages(api)) = (way, &self.0) {
-            let reference = on_channel(invitation, text, way.channel).to_string();
-            let message = ChatMessage { way, to, words: text, files: &[], otherwise: Some(from) };
-            match api.chat(&message, Some(&reference)).await {
-                Err(error) if error.refuses_channel() => {
-                    tracing::warn!(channel = way.channel.as_str(), cause = %error, "a channel refused an invitation, so a number sends it");
-                }
-                sent => {
-                    let record = |part: AcceptedPart| CarrierRecord::of_message_on(way.channel, part.id);
-                    return sent.map(|parts| parts.into_iter().map(record).collect());
-                }
+        let mut text = text;
+        let sent = match (&way, &self.0) {
+            (InvitationWay::OnChannel(way), Api::Messages(api)) => {
+                let reference = on_channel(invitation, text, way.channel).to_string();
+                let message = ChatMessage { way: *way, to, words: text, files: &[], otherwise: Some(from) };
+                let sent = api.chat(&message, Some(&reference)).await;
+                let record = |part: AcceptedPart| CarrierRecord::of_message_on(way.channel, part.id);
+                Some(sent.map(|parts| parts.into_iter().map(record).collect()))
             }
+            (InvitationWay::WithCard(card, otherwise), Api::Messages(api)) => {
+                let sent =
+                    SentInvitation { invitation: invitation.1, product: Product::Messages, channel: None, receipts: 1 };
+                let reference = InvitationReference { conversation: invitation.0, sent }.to_string();
+                let sent = api.send_files(from, to, (std::slice::from_ref(card), text), &reference).await;
+                text = otherwise;
+                Some(sent.map(|part| vec![CarrierRecord::of_message(part.id)]))
+            }
+            (InvitationWay::WithCard(_, otherwise), Api::Sms(_)) => {
+                text = otherwise;
+                None
+            }
+            _ => None,
+        };
+        match sent {
+            Some(Err(error)) if error.refuses_channel() => {
+                tracing::warn!(cause = %error, "an invitation was refused, so an SMS is sent");
+            }
+            Some(sent) => return sent,
+            None => {}
         }
         let reference = self.reference(invitation, text).to_string();
         self.send_for_records(from, to, text, Some(reference)).await
@@ -194,11 +229,6 @@ impl TextsOnDemand {
         self.texts().send_parts(from, to, text, Some(reference.to_string())).await
     }
 
-    /// True if files can be sent: by the Messages API only.
-    pub fn carries_files(&self) -> bool {
-        matches!(self.way, Way::MessagesApi(_))
-    }
-
     /// Sends files that are passed on, with what is written to them. Their receipt has the `reference`.
     pub async fn relay_files(
         &self,
@@ -231,6 +261,10 @@ impl TextsOnDemand {
 }
 
 impl TextSender for TextsOnDemand {
+    fn carries_files(&self) -> bool {
+        matches!(self.way, Way::MessagesApi(_))
+    }
+
     async fn send(&self, from: &VirtualNumber, to: &RealNumber, text: &str) -> Result<Vec<CarrierRecord>, VonageError> {
         self.texts().send(from, to, text).await
     }
@@ -241,7 +275,7 @@ impl TextSender for TextsOnDemand {
         from: &VirtualNumber,
         to: &RealNumber,
         text: &str,
-        way: Option<OnChannel<'_>>,
+        way: InvitationWay<'_>,
     ) -> Result<Vec<CarrierRecord>, VonageError> {
         self.texts().invite(invitation, from, to, text, way).await
     }

@@ -8,19 +8,21 @@ use jiff::Timestamp;
 use super::Creator;
 use crate::domain::card_link::CardLinks;
 use crate::domain::carrier_record::CarrierRecord;
-use crate::domain::channel::{BrandSenders, OnChannel};
+use crate::domain::channel::BrandSenders;
 use crate::domain::conversation::{Conversation, ConversationId, Notification, Recipient, SidePhone};
+use crate::domain::media::{MediaFile, MediaKind, carries_mms};
+use crate::domain::pool::Feature;
 use crate::domain::quiet_hours::UsualQuietHours;
 use crate::domain::side::Side;
 use crate::domain::whatsapp_template::TemplateKind;
 use crate::domain::words::sentence::Text;
 use crate::domain::words::{Speech, Words};
 use crate::service::wanted_text;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use crate::vonage::VonageError;
 use crate::vonage::call_steps;
 use crate::vonage::number_lookup::NumberLookup;
-use crate::vonage::texts::TextSender;
+use crate::vonage::texts::{InvitationWay, TextSender};
 
 /// Time for recording the outcome of text messages.
 pub(in crate::service) const TIME_TO_RECORD: Duration = Duration::from_secs(2);
@@ -182,24 +184,69 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
             Some(pin) => speech.clone().with_pin(pin).write(Text::InvitationWithPin),
             None => speech.write(Text::Invitation),
         };
-        let text = with_card(text, speech, cards, conversation, to.side);
         let invitation = (conversation.id, conversation.invitation(to));
-        let way = way_to(&self.senders, conversation, phone, (TemplateKind::Invitation, &text));
+        let link = cards.and_then(|cards| cards.of(conversation, to.side));
+        let card = match &link {
+            Some(link) if self.texts.carries_files() => card_for(&self.store, conversation, to, link).await,
+            _ => None,
+        };
+        let sending = Sending { senders: &self.senders, speech, kind: TemplateKind::Invitation };
+        let (text, way) = sending.way(text, conversation, phone, (link, card));
         let both = (&participant.sees, phone.number);
         wanted_text::invite_unless_stopped(&self.store, &self.texts, invitation, both, &text, way).await
     }
 }
 
-/// Returns the way of a text message to a phone on the channel that the backend has chosen. None: the number texts it. The chat is not read
-/// for that, so WhatsApp gets a template, which it takes at any time.
-pub(in crate::service) fn way_to<'a>(
-    senders: &'a BrandSenders,
+/// The grounds of the way of a text message that tells a participant which number to dial.
+pub(in crate::service) struct Sending<'a> {
+    /// The deployment's senders on channels.
+    pub(in crate::service) senders: &'a BrandSenders,
+    /// The words for the participant.
+    pub(in crate::service) speech: Speech<'a>,
+    /// The kind of its sentence.
+    pub(in crate::service) kind: TemplateKind,
+}
+
+impl<'a> Sending<'a> {
+    /// Returns the words of a text message to a phone, and their way: on the channel that the backend has chosen, else by MMS with the
+    /// contact card, else by SMS with its link. The chat is not read for that, so WhatsApp gets a template, which it takes at any time.
+    pub(in crate::service) fn way(
+        self,
+        words: String,
+        conversation: &Conversation,
+        phone: SidePhone<'a>,
+        (link, card): (Option<String>, Option<MediaFile>),
+    ) -> (String, InvitationWay<'a>) {
+        let Self { senders, speech, kind } = self;
+        let with_link = match link {
+            Some(link) => format!("{words} {}", speech.with_link(link).write(Text::ContactCard)),
+            None => words.clone(),
+        };
+        let chosen = conversation.participant(phone.side).channel.filter(|_| conversation.owner.is_deployment());
+        let way = chosen.and_then(|chosen| senders.way(Some(chosen), None, (kind, phone.language)));
+        match (way.filter(|way| way.carries(&with_link, &[])), card) {
+            (Some(way), _) => (with_link, InvitationWay::OnChannel(way)),
+            (None, Some(card)) => (words, InvitationWay::WithCard(card, with_link)),
+            (None, None) => (with_link, InvitationWay::Sms),
+        }
+    }
+}
+
+/// Returns the contact card of a side as a file that goes to a person by MMS. `None` if the number or the person's country has no MMS, or
+/// if that is not known. Two reads, if the country has.
+pub(in crate::service) async fn card_for(
+    store: &Store,
     conversation: &Conversation,
-    phone: SidePhone<'a>,
-    (kind, text): (TemplateKind, &str),
-) -> Option<OnChannel<'a>> {
-    let chosen = conversation.participant(phone.side).channel.filter(|_| conversation.owner.is_deployment())?;
-    senders.way(Some(chosen), None, (kind, phone.language)).filter(|way| way.carries(text, &[]))
+    to: Recipient,
+    link: &str,
+) -> Option<MediaFile> {
+    let participant = conversation.participant(to.side);
+    if to.further.is_some() || !carries_mms(participant.country) {
+        return None;
+    }
+    let card = MediaFile::new(MediaKind::Vcard, link.to_owned())?;
+    let number = store.pool_number(&participant.sees).await.ok().flatten();
+    number.filter(|number| number.features.contains(&Feature::Mms)).map(|_| card)
 }
 
 /// Returns the carrier's records of a text message.
@@ -221,20 +268,6 @@ pub(in crate::service) fn notification(
         Notification::Unknown(error.to_string())
     } else {
         Notification::Failed(error.to_string())
-    }
-}
-
-/// Adds the link to the contact card of a side to a text message, if there is one.
-pub(in crate::service) fn with_card(
-    text: String,
-    speech: Speech<'_>,
-    cards: Option<&CardLinks>,
-    conversation: &Conversation,
-    side: Side,
-) -> String {
-    match cards.and_then(|cards| cards.of(conversation, side)) {
-        Some(link) => format!("{text} {}", speech.with_link(link).write(Text::ContactCard)),
-        None => text,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::domain::conversation::{Conversation, Notification};
 use crate::domain::side::Side;
 use crate::domain::whatsapp_template::TemplateKind;
 use crate::domain::words::sentence::Text;
-use crate::service::create::texts::{notification, records, speech_to_phone, way_to, with_card};
+use crate::service::create::texts::{Sending, card_for, notification, records, speech_to_phone};
 use crate::service::wanted_text;
 use crate::store::StoreError;
 use crate::vonage::texts::TextSender;
@@ -28,8 +28,14 @@ impl<T: TextSender> Healer<T> {
             }
             let phone = conversation.phone_of(to);
             let speech = speech_to_phone(&self.words, conversation, phone);
-            let text = with_card(speech.write(Text::NumberChanged), speech, cards, conversation, to.side);
-            let way = way_to(&self.senders, conversation, phone, (TemplateKind::Notice, &text));
+            let (text, link) =
+                (speech.write(Text::NumberChanged), cards.and_then(|cards| cards.of(conversation, to.side)));
+            let card = match &link {
+                Some(link) if self.texts.carries_files() => card_for(&self.store, conversation, to, link).await,
+                _ => None,
+            };
+            let sending = Sending { senders: &self.senders, speech, kind: TemplateKind::Notice };
+            let (text, way) = sending.way(text, conversation, phone, (link, card));
             let outcome = wanted_text::invite(
                 &self.store,
                 &self.texts,

@@ -3,7 +3,7 @@
 use super::{RelayError, Relayed, TextRelay, written};
 use crate::domain::channel::OnChannel;
 use crate::domain::conversation::Conversation;
-use crate::domain::media::{MediaFile, MediaKind};
+use crate::domain::media::{MediaFile, MediaKind, carries_mms};
 use crate::domain::phone::RealNumber;
 use crate::domain::pool::Feature;
 use crate::domain::text_masking::Masked;
@@ -11,7 +11,7 @@ use crate::domain::text_message::TextSize;
 use crate::domain::text_route::Relay;
 use crate::service::text_ways;
 use crate::vonage::message_event::InboundText;
-use crate::vonage::texts::ChatMessage;
+use crate::vonage::texts::{ChatMessage, TextSender};
 
 /// The part of a text that is passed on.
 pub(super) struct Content<'a> {
@@ -26,11 +26,6 @@ pub(super) struct Content<'a> {
     pub(super) files: &'a [MediaFile],
     pub(super) size: TextSize,
 }
-
-/// The countries whose networks carry MMS for Vonage.
-///
-/// Source: Vonage, "Understanding MMS Messaging", availability.
-const MMS_COUNTRIES: [&str; 2] = ["US", "CA"];
 
 impl TextRelay {
     /// Returns what is passed on of a text, or the reason why nothing is. A part alone is never passed on: words to a picture that is
@@ -87,7 +82,7 @@ impl TextRelay {
     /// True if files from the number that masks the writer reach the reader. The number that was texted has just taken some. Two reads.
     async fn brings_files(&self, relay: &Relay, conversation: &Conversation) -> Result<bool, RelayError> {
         let reader = conversation.participant(relay.from.other());
-        if !self.texts.carries_files() || !MMS_COUNTRIES.contains(&reader.country.as_str()) {
+        if !self.texts.carries_files() || !carries_mms(reader.country) {
             return Ok(false);
         }
         let mask = self.store.pool_number(&relay.present_as).await?;
