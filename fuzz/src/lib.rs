@@ -13,11 +13,14 @@
 //! | [`signature::signed_claims`] | header and claims of a JWT, separated by a line break, which the target signs |
 //! | [`numbers::phone_number`] | a phone number, optionally after a country and a line break |
 //! | [`creation::create_conversation`] | the body of `POST /conversations` |
+//! | [`paths::contact_card`] | the token of a contact card, or the names in the cards of a conversation |
+//! | [`paths::tenant`] | the name of a tenant in a path |
 
 pub mod creation;
 mod lines;
 pub mod messages;
 pub mod numbers;
+pub mod paths;
 pub mod signature;
 mod table;
 pub mod webhooks;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use fuzz::{creation, messages, numbers, signature, webhooks};
+use fuzz::{creation, messages, numbers, paths, signature, webhooks};
 
 fn run_each(folder: &str, target: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -50,4 +50,14 @@ fn an_accepted_number_parses_to_itself() {
 #[test]
 fn a_body_gives_a_valid_conversation_or_a_masked_problem() {
     run_each("seeds/create_conversation", creation::create_conversation);
+}
+
+#[test]
+fn a_card_has_its_own_lines_and_a_token_its_own_card() {
+    run_each("seeds/contact_card", paths::contact_card);
+}
+
+#[test]
+fn a_path_names_a_tenant_or_nobody() {
+    run_each("seeds/tenant", paths::tenant);
 }
