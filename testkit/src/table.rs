@@ -78,6 +78,8 @@ pub struct Table {
     part_states: BTreeMap<String, (u64, usize)>,
     /// The virtual numbers that no participant can have as a phone, without released ones.
     own_numbers: BTreeSet<String>,
+    /// The tenants of own numbers.
+    own_tenants: BTreeMap<String, String>,
     /// The settings of numbers.
     pub settings: BTreeMap<String, NumberSettings>,
     /// The phones that are listed as named by standing masks, by mask and phone.
@@ -158,7 +160,7 @@ impl Table {
                     }
                     KeyOwner::Held(hold) => {
                         assert_eq!(
-                            names(&item),
+                            names_without_tenant(&item),
                             ["expires_at", "held_at", "pk", "quarantined_until", "sk", "ttl", "v"]
                         );
                         assert_eq!(item["ttl"].as_i64(), Some(hold.quarantined_until.as_second()));
@@ -177,6 +179,7 @@ impl Table {
             (("CALLER", _), ("POOL", _)) if item.contains_key("ttl") => {}
             (("CALLER", number), ("POOL", _)) => {
                 self.own_numbers.insert(number.to_owned());
+                self.own_tenants.extend(item.get("tenant").map(|tenant| (number.to_owned(), string(tenant))));
                 self.losses.extend(item.get("lost_since").map(|since| (number.to_owned(), since.as_i64().unwrap())));
                 let rotated = item.get("rotating_since").map(|since| (number.to_owned(), since.as_i64().unwrap()));
                 self.rotations.extend(rotated);
@@ -305,7 +308,7 @@ impl Table {
         self.check_lines(now);
         self.check_erased(now);
         self.check_participations();
-        self.check_owners();
+        self.check_owners(now);
         self.check_pool();
         self.check_standing_masks(now);
         self.check_journal(now);
@@ -525,15 +528,29 @@ impl Table {
     }
 
     /// Checks that nothing crosses from one owner to another: a conversation has numbers of its owner only, and is listed as its owner's.
-    fn check_owners(&self) {
+    /// A number moves to another owner only after its last quarantine.
+    fn check_owners(&self, now: Timestamp) {
         let owners: BTreeMap<_, _> = self.pool.iter().map(|number| (&number.number, number.owner)).collect();
         for number in &self.pool {
             let settings = self.settings.get(number.number.as_str());
             let owner = settings.map(|settings| settings.owner).unwrap_or_default();
             assert_eq!(owner, number.owner, "strangers hear whoever has {}", number.number);
+            let known = self.own_tenants.get(number.number.as_str()).cloned();
+            assert_eq!(known, number.owner.tenant().map(String::from), "the owner of {}", number.number);
+        }
+        let in_use = self.routes.iter().filter(|(_, route)| now < route.quarantined_until);
+        let routes = in_use.map(|(key, route)| (key, route.owner));
+        let held = self.holds.iter().filter(|(_, hold)| now < hold.quarantined_until);
+        // What is held in a restored table is of nobody.
+        let holds = held.map(|(key, hold)| (key, hold.owner)).filter(|(_, owner)| !owner.is_deployment());
+        for ((caller, dialled), owner) in routes.chain(holds) {
+            let has_it =
+                owners.iter().find(|(number, _)| number.as_str() == dialled).map_or(owner, |(_, has_it)| *has_it);
+            assert_eq!(has_it, owner, "{caller} dials {dialled}, and another owner has it");
         }
         for conversation in self.conversations.iter().chain(&self.erasing) {
-            for number in conversation.participants.iter().flat_map(|participant| participant.all_seen()) {
+            let seen = conversation.participants.iter().map(|participant| &participant.sees);
+            for number in seen.filter(|_| now < quarantined_until(conversation)) {
                 let owner = owners.get(number).copied().unwrap_or(conversation.owner);
                 assert_eq!(owner, conversation.owner, "{number} is of another owner than {conversation:?}");
             }

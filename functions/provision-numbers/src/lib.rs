@@ -29,7 +29,7 @@ use shared::domain::country::Country;
 use shared::domain::order::WantedDigits;
 use shared::domain::peak_usage;
 use shared::domain::phone::{E164, PhoneNumber, VirtualNumber};
-use shared::domain::pool::{Feature, NumberState, NumberType};
+use shared::domain::pool::{Feature, NumberState, NumberType, PoolNumber};
 use shared::domain::tenant::{Owner, Pool};
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
@@ -425,7 +425,9 @@ impl ProvisionNumbers {
                 (Some(first), Some(last)) => store.health_between([&first.number, &last.number], now).await?,
                 _ => BTreeMap::new(),
             };
-            let shown = |number| NumberView::new(number).with_health(health.get(&number.number));
+            let shown = |number: &PoolNumber| {
+                NumberView::new(number).with_move(number, owner).with_health(health.get(&number.number))
+            };
             view.numbers = page.numbers.iter().map(shown).collect();
             if let Some(last) = page.next {
                 pool.next = Some(Cursor { country: view.country, number: Some(last) }.to_string());

@@ -12,14 +12,14 @@ use shared::domain::pool::PoolNumber;
 use shared::domain::route::Callee;
 use shared::domain::standing::StandingMask;
 use shared::domain::support::SupportPhone;
-use shared::domain::tenant::Owner;
+use shared::domain::tenant::{Owner, Pool, Tenant};
 use shared::domain::words::Words;
 use shared::domain::words::own_text::OwnTexts;
 use shared::edge::http::{self, Object, Problem};
-use shared::service::provision::{SettingsChange, ShortfallCause, TakenBack};
+use shared::service::provision::{Moved, SettingsChange, ShortfallCause, TakenBack};
 
-use crate::ProvisionNumbers;
 use crate::view::NumberView;
+use crate::{ProvisionNumbers, is_set_aside};
 
 /// The body of a change. A field that is not there stays, and null removes.
 #[derive(Deserialize)]
@@ -28,6 +28,9 @@ struct ChangeBody {
     /// `ready` takes a draining number back.
     #[serde(default)]
     state: Option<String>,
+    /// Moves the number to a tenant; null moves it to the deployment itself.
+    #[serde(default, deserialize_with = "http::given")]
+    tenant: Option<Option<Tenant>>,
     #[serde(default, deserialize_with = "http::given")]
     words: Option<Option<OwnTexts>>,
     #[serde(default, deserialize_with = "http::given")]
@@ -111,18 +114,35 @@ impl<'a> StandingView<'a> {
 
 impl ProvisionNumbers {
     pub(crate) async fn show_number(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        self.show_one(&self.number_of(request).await?).await
+        self.show_one(&self.number_of(request).await?, http::scope(request)?).await
     }
 
-    async fn show_one(&self, number: &VirtualNumber) -> Result<Response<Body>, Problem> {
+    async fn show_one(&self, number: &VirtualNumber, scope: Owner) -> Result<Response<Body>, Problem> {
         let (number, settings) = self.provisioner.number(number).await?.ok_or_else(http::no_number)?;
-        self.answer(&number, &settings).await
+        self.answer(&number, &settings, scope).await
+    }
+
+    /// Starts to move a number to another owner.
+    async fn move_number(&self, number: &VirtualNumber, owner: Owner) -> Result<Response<Body>, Problem> {
+        let found = self.provisioner.store.pool_number(number).await?.ok_or_else(http::no_number)?;
+        self.check_place(Pool { owner, country: found.country }).await?;
+        match self.provisioner.move_number(number, owner).await? {
+            Moved::Moving(_) | Moved::There(_) => self.show_one(number, Owner::Deployment).await,
+            Moved::Busy => {
+                let detail =
+                    "The number is being rented, linked, moved or given back to the carrier. Send the request again.";
+                Err(not_ready(detail).retry_after(60))
+            }
+            Moved::Leaving => {
+                Err(not_ready("The number is rotated, lost, or moves to another owner, and cannot be moved so."))
+            }
+            Moved::SetAside => Err(is_set_aside()),
+            Moved::Unknown => Err(http::no_number()),
+        }
     }
 
     /// Makes a draining number ready again.
     async fn take_back(&self, number: &VirtualNumber) -> Result<(), Problem> {
-        let not_ready =
-            |detail: &str| Problem::new(StatusCode::CONFLICT, "number-not-ready", "Number not ready", detail);
         match self.provisioner.take_back(number).await? {
             TakenBack::Ready => Ok(()),
             TakenBack::Busy => {
@@ -143,13 +163,16 @@ impl ProvisionNumbers {
 
     pub(crate) async fn change_number(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let number = self.number_of(request).await?;
-        let body: ChangeBody = http::read_json(request)?;
+        let (scope, body) = (http::scope(request)?, http::read_json::<ChangeBody>(request)?);
+        if let Some(owner) = body.new_owner(scope)? {
+            return self.move_number(&number, owner).await;
+        }
         let takes_back = match body.state.as_deref() {
             None => false,
             Some("ready") => true,
             Some(_) => return Err(Problem::invalid("state", "Must be ready, which takes a draining number back.")),
         };
-        let owner = match (http::scope(request)?, &body.words) {
+        let owner = match (scope, &body.words) {
             // The words are for callers of whoever has the number.
             (Owner::Deployment, Some(Some(_))) => self.provisioner.store.pool_number(&number).await?.map(|it| it.owner),
             (scope, _) => Some(scope),
@@ -159,11 +182,11 @@ impl ProvisionNumbers {
         if takes_back {
             self.take_back(&number).await?;
             if change.is_none() {
-                return self.show_one(&number).await;
+                return self.show_one(&number, scope).await;
             }
         }
         let (number, settings) = self.provisioner.change_number(&number, &change).await?;
-        self.answer(&number, &settings).await
+        self.answer(&number, &settings, scope).await
     }
 
     /// Returns the number in the path, or the problem 404 if the request may not see it. Only a request of a tenant reads the table for
@@ -177,10 +200,19 @@ impl ProvisionNumbers {
         Ok(number)
     }
 
-    async fn answer(&self, number: &PoolNumber, settings: &NumberSettings) -> Result<Response<Body>, Problem> {
+    async fn answer(
+        &self,
+        number: &PoolNumber,
+        settings: &NumberSettings,
+        scope: Owner,
+    ) -> Result<Response<Body>, Problem> {
         let health = self.provisioner.store.health(&number.number, self.provisioner.clock.now()).await?;
-        Ok(answer(NumberView::new(number).with_health(Some(&health)), settings))
+        Ok(answer(NumberView::new(number).with_move(number, scope).with_health(Some(&health)), settings))
     }
+}
+
+fn not_ready(detail: &str) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "number-not-ready", "Number not ready", detail)
 }
 
 fn answer(number: NumberView, settings: &NumberSettings) -> Response<Body> {
@@ -206,6 +238,22 @@ fn number(request: &Request) -> Result<VirtualNumber, Problem> {
 }
 
 impl ChangeBody {
+    /// Returns the owner to whom a request with this scope moves the number, if it does. It changes nothing else then: what callers meet
+    /// by the number is forgotten with the move.
+    fn new_owner(&self, scope: Owner) -> Result<Option<Owner>, Problem> {
+        let Some(tenant) = self.tenant else { return Ok(None) };
+        if !scope.is_deployment() {
+            return Err(Problem::invalid("tenant", "Only the deployment itself moves numbers, under /numbers."));
+        }
+        let Self {
+            state: None, words: None, support_phone: None, support_phone_for_hidden: None, standing: None, ..
+        } = self
+        else {
+            return Err(Problem::invalid("tenant", "Must be the only field, because a move forgets the others."));
+        };
+        Ok(Some(tenant.into()))
+    }
+
     /// Returns the change. `limits` are those of a call to the support phone.
     fn into_change(self, limits: CallLimits, words: &Words) -> Result<SettingsChange, Problem> {
         let for_hidden = self.support_phone_for_hidden.unwrap_or_default();

@@ -132,6 +132,9 @@ pub(crate) struct NumberView {
     added_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     draining_since: Option<String>,
+    /// The tenant to whom it moves; null for the deployment itself. Absent if it does not move, and for the tenant who has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moves_to: Option<Option<Tenant>>,
     /// Time since which its live conversations move to other numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     rotating_since: Option<String>,
@@ -188,6 +191,9 @@ pub(crate) struct UpkeepView {
     /// Numbers that became standing masks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     standing: Vec<E164>,
+    /// Numbers that belong to another owner now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    moved: Vec<E164>,
     /// Numbers that fall off against the others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unhealthy: Vec<E164>,
@@ -340,6 +346,7 @@ impl UpkeepView {
             linked_again: written(&upkeep.linked_again),
             cancelled: written(&upkeep.cancelled),
             standing: written(&upkeep.standing),
+            moved: written(&upkeep.moved),
             unhealthy_with: with.map(|(number, networks)| (number.into(), names(networks))).collect(),
             unhealthy: unhealthy.numbers.keys().map(E164::from).collect(),
             rotated: written(&unhealthy.rotated),
@@ -424,10 +431,17 @@ impl NumberView {
             state: number.state,
             added_at: number.added_at.to_string(),
             draining_since: number.draining_since.map(|time| time.to_string()),
+            moves_to: None,
             rotating_since: number.rotating_since.map(|time| time.to_string()),
             missing_since: number.missing_since.map(|time| time.to_string()),
             health: None,
         }
+    }
+
+    /// Adds to whom the number moves, for the deployment: a tenant learns nothing of others.
+    pub(crate) fn with_move(self, number: &PoolNumber, scope: Owner) -> Self {
+        let moves_to = number.moves_to.filter(|_| scope.is_deployment()).map(|pool| pool.owner.tenant());
+        Self { moves_to, ..self }
     }
 
     /// Adds the calls of the last days.

@@ -70,6 +70,7 @@ mod standing;
 mod support;
 mod take_back;
 mod template;
+mod tenant_moves;
 mod tenant_settings;
 mod tenant_walks;
 mod tenant_words;

@@ -148,6 +148,7 @@ async fn run_of_a_replaced_order_buys_no_more() {
         missing_since: None,
         part: None,
         set_aside: false,
+        moves_to: None,
         loss: shared::domain::pool::LossNotes::default(),
     };
     let ledger = store.ledger().await.unwrap();

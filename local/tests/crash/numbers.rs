@@ -294,3 +294,46 @@ async fn number_is_taken_back_in_spite_of_a_crash() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn number_moves_to_a_tenant_in_spite_of_a_crash() {
+    at_every_request("PATCH /numbers/{number}, with tenant", 6, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 1).start().await;
+        let moves = events::number_change("447451000001", &json!({"tenant": "acme"}));
+        scenario.run(&laptop, async |functions| drop(functions.answer::<ProvisionNumbers>(&moves).await)).await;
+        laptop.table().await;
+        let again = Functions::of(&laptop).answer::<ProvisionNumbers>(&moves).await;
+        assert_eq!((again.status, &again.body["moves_to"]), (200, &json!("acme")), "{again:?}");
+        laptop.advance(61);
+        Functions::of(&laptop).tick().await;
+        check_moved(&laptop).await;
+        scenario
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn schedule_moves_a_number_once_in_spite_of_a_crash() {
+    at_every_request("the schedule, moving a number", 16, async |mut scenario: Scenario| {
+        let laptop = builder().numbers("GB", 1).start().await;
+        let moves = events::number_change("447451000001", &json!({"tenant": "acme"}));
+        Functions::of(&laptop).answer::<ProvisionNumbers>(&moves).await;
+        laptop.advance(61);
+        scenario.run(&laptop, async |functions| drop(functions.tick().await)).await;
+        laptop.table().await;
+        // The lease of the run that died is over.
+        laptop.advance(61);
+        Functions::of(&laptop).tick().await;
+        check_moved(&laptop).await;
+        scenario
+    })
+    .await;
+}
+
+/// Checks that acme has the only number, which was bought once.
+async fn check_moved(laptop: &Laptop) {
+    check(laptop, 1, 1).await;
+    let shown = laptop.get("/t/acme/numbers/447451000001").await;
+    assert_eq!((shown.status, &shown.body["state"]), (200, &json!("ready")), "{shown:?}");
+    assert_eq!(laptop.get("/tenants/acme").await.body["numbers"], 1);
+}

@@ -633,6 +633,7 @@ fn number_in_state_renting(kind: Kind, index: u64, now: Timestamp) -> PoolNumber
         missing_since: None,
         part: None,
         set_aside: false,
+        moves_to: None,
         loss: LossNotes::default(),
     }
 }

@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
+use shared::domain::side::Side;
+use shared::domain::tenant::{Owner, Tenant};
 use testkit::{Laptop, conversation, string};
 use tokio::task::JoinSet;
+
+use crate::sandboxes::{at_once, create, provisioner, rounds, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_order_and_create_at_once_and_share_nothing() {
@@ -38,4 +42,83 @@ async fn tenants_order_and_create_at_once_and_share_nothing() {
         assert_eq!(dialled.len(), 3, "{of_path:?}");
     }
     laptop.table().await;
+}
+
+fn tenant(name: &str) -> Owner {
+    Owner::Tenant(Tenant::try_from(name).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn moves_of_a_number_at_once_end_with_one_owner() {
+    for _ in 0..rounds() {
+        let (laptop, _sandboxes) = start(&[]).await;
+        laptop.rent("GB", 1).await;
+        let number = laptop.table().await.pool[0].number.clone();
+        let mut moves = Vec::new();
+        for nth in 0..8 {
+            let (provisioner, number) = (provisioner(&laptop).await, number.clone());
+            // Losing every race is an answer too.
+            moves.push(async move { provisioner.move_number(&number, tenant(["acme", "beta"][nth % 2])).await.ok() });
+        }
+        at_once(moves).await;
+        laptop.table().await;
+        laptop.advance(61);
+        // Two schedules at once, and moves that come while they run.
+        let mut runs: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
+        for nth in 0..4 {
+            let (provisioner, number) = (provisioner(&laptop).await, number.clone());
+            runs.push(Box::pin(async move {
+                if nth % 2 == 0 {
+                    provisioner.upkeep(None, &Default::default(), None).await.unwrap();
+                } else {
+                    provisioner.move_number(&number, tenant("gamma")).await.ok();
+                }
+            }));
+        }
+        at_once(runs).await;
+        laptop.table().await;
+        for _ in 0..3 {
+            laptop.advance(61);
+            laptop.run_schedule().await;
+        }
+        let table = laptop.table().await;
+        assert_eq!(laptop.settled_pool().await.len(), 1, "bought once, and never given back");
+        assert!(!table.pool[0].owner.is_deployment(), "{:?}", table.pool);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn moved_number_serves_no_conversation_of_its_old_owner() {
+    const TASKS: usize = 15;
+    for _ in 0..rounds() {
+        let (laptop, sandboxes) = start(&[]).await;
+        laptop.rent("GB", 3).await;
+        let number = laptop.table().await.pool[0].number.clone();
+        let (provisioner, moved) = (provisioner(&laptop).await, number.clone());
+        let moves = Box::pin(async move {
+            provisioner.move_number(&moved, tenant("acme")).await.unwrap();
+            None
+        });
+        let creations = (0..TASKS).map(|task| -> std::pin::Pin<Box<dyn Future<Output = Option<_>> + Send>> {
+            let creation = create(sandboxes.of(task), [2 * task, 2 * task + 1]);
+            Box::pin(async move { creation.await.ok() })
+        });
+        let created: Vec<_> = at_once(creations.chain([moves as _])).await.into_iter().flatten().collect();
+        assert_eq!(created.len(), TASKS, "two numbers are enough for all");
+        let in_use = created.iter().any(|one| Side::BOTH.iter().any(|side| one.participant(*side).sees == number));
+        laptop.advance(61);
+        laptop.run_schedule().await;
+        let table = laptop.table().await;
+        let now = table.pool.iter().find(|known| known.number == number).unwrap();
+        assert_eq!(now.owner.is_deployment(), in_use, "it waits as long as a conversation has it: {now:?}");
+        // Then nobody has it, and it belongs to acme.
+        laptop.advance(10 * 86_400);
+        for _ in 0..2 {
+            laptop.run_schedule().await;
+            laptop.advance(61);
+        }
+        let table = laptop.table().await;
+        let now = table.pool.iter().find(|known| known.number == number).unwrap();
+        assert_eq!(now.owner, tenant("acme"), "{now:?}");
+    }
 }

@@ -164,6 +164,7 @@ fn number(index: usize) -> PoolNumber {
         missing_since: None,
         part: None,
         set_aside: false,
+        moves_to: None,
         loss: LossNotes::default(),
     }
 }

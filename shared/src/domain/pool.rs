@@ -187,6 +187,9 @@ pub struct PoolNumber {
     /// True if it is a standing mask, or is to become one. It stays so while it is lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub set_aside: bool,
+    /// The pool to which it moves when its last route has left quarantine. It is draining until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moves_to: Option<Pool>,
     /// Notes about its loss, its return or its rotation, for what is still to be done.
     #[serde(flatten)]
     pub loss: LossNotes,

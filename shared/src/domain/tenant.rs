@@ -1,7 +1,7 @@
 //! Tenants: customers of a deployment who share its account and nothing else.
 //!
-//! A number and a conversation have one owner for their whole life. A conversation gets numbers of the pools of its owner only, so no
-//! route leads from one owner to another.
+//! A conversation has one owner for its whole life, and a number has one at a time. A conversation gets numbers of the pools of its owner
+//! only, and a number moves to another owner after its last quarantine, so no route leads from one owner to another.
 
 use std::fmt;
 

@@ -133,6 +133,11 @@ impl Store {
     }
 }
 
+/// Forgets what is known of the calls that showed a number, until `now`.
+pub(super) fn forget(mask: &VirtualNumber, now: Timestamp) -> Vec<Write> {
+    days(now).map(|day| Write::delete(Key::NumberHealth { day, number: mask })).collect()
+}
+
 fn day(time: Timestamp) -> Date {
     time.to_zoned(TimeZone::UTC).date()
 }

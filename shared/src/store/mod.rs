@@ -25,6 +25,7 @@ mod leg_events;
 mod legs;
 mod live_calls;
 mod missed_calls;
+mod moves;
 mod notifications;
 mod number_erasures;
 mod number_settings;

@@ -107,7 +107,7 @@ pub(super) fn of_item(item: Item) -> Option<NumberSettings> {
 }
 
 /// Replaces the settings of a number, if they are still those of `before`. What names its phones is written with it.
-fn replace(
+pub(super) fn replace(
     number: &VirtualNumber,
     [before, after]: [&NumberSettings; 2],
     now: Timestamp,

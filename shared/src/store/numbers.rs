@@ -241,13 +241,13 @@ impl Store {
     pub async fn take_back(&self, number: PoolNumber) -> Result<Option<PoolNumber>, StoreError> {
         let (from, to) = (NumberState::Draining, NumberState::Linking);
         let change = change_state(&number, from, to)?
-            .remove("draining_since")
+            .remove("draining_since, moves_to")
             .when("leased_until = :lease AND attribute_not_exists(rotating_since)")
             .bind(":lease", item::seconds(number.leased_until));
         let mut transaction = vec![change, pool::move_in_ledger(&number, from, to)];
         transaction.extend(change_work(&number, from.work(), to.work()));
         let taken = self.transact_settled(transaction).await?;
-        Ok(taken.then_some(PoolNumber { state: to, draining_since: None, ..number }))
+        Ok(taken.then_some(PoolNumber { state: to, draining_since: None, moves_to: None, ..number }))
     }
 
     /// Records that a number is bought. Changes nothing if that is known already.
@@ -291,7 +291,7 @@ impl Store {
     pub async fn begin_rotation(&self, number: &PoolNumber, now: Timestamp) -> Result<bool, StoreError> {
         let rotate = change_state(number, number.state, NumberState::Draining)?
             .set("rotating_since = :now, unannounced_rotation = :now")
-            .remove("conversations_listed")
+            .remove("conversations_listed, moves_to")
             .when("attribute_not_exists(rotating_since)");
         let mut transaction = if number.state == NumberState::Draining {
             vec![rotate.bind(":now", item::seconds(now))]
@@ -447,7 +447,7 @@ impl Store {
 }
 
 /// Returns the writes that start to drain a number at `now`: its `change`, and that of the `ledger`.
-fn draining(number: &PoolNumber, change: Write, ledger: Write, now: Timestamp) -> Vec<Write> {
+pub(super) fn draining(number: &PoolNumber, change: Write, ledger: Write, now: Timestamp) -> Vec<Write> {
     let drain = change
         .set("draining_since = :now")
         .when("leased_until = :lease")
@@ -489,7 +489,7 @@ pub(super) fn change_work(number: &PoolNumber, from: Option<Work>, to: Option<Wo
     unlisted.into_iter().chain(listed).collect()
 }
 
-fn key(number: &PoolNumber) -> Key<'_> {
+pub(super) fn key(number: &PoolNumber) -> Key<'_> {
     Key::Number { pool: number.pool(), number: &number.number }
 }
 

@@ -227,7 +227,7 @@ impl Store {
 
 /// Adds a number that is about to be rented or adopted, unless the ledger has changed since `seen`.
 pub(super) fn add_to_ledger(number: &PoolNumber, seen: &Ledger) -> Write {
-    let list = if number.owner.is_deployment() { COUNTRIES } else { POOLS };
+    let list = list_of(number.pool());
     let update = change(number.pool(), None, Some(number.state), number.rent())
         .set("version = :next, counted = :next")
         .add(format!("{list} :pool"))
@@ -238,6 +238,25 @@ pub(super) fn add_to_ledger(number: &PoolNumber, seen: &Ledger) -> Write {
     } else {
         update.when("version = :seen").bind(":seen", item::integer(seen.state.version))
     }
+}
+
+/// Counts a number in the pool of another owner, with its rent. The new version makes other runs count again, because some of them may
+/// rent for that owner.
+pub(super) fn change_pool_in_ledger([before, after]: [&PoolNumber; 2]) -> Write {
+    let (pool, rent) = (after.pool(), after.rent());
+    let update = change(before.pool(), Some(before.state), None, Decimal::ZERO)
+        .add("version :one, counted :one, #to :one")
+        .name("#to", attribute(pool, after.state))
+        .add(format!("{} :pool", list_of(pool)))
+        .bind(":pool", AttributeValue::Ss(vec![pool.to_string()]));
+    if rent == Decimal::ZERO {
+        return update;
+    }
+    let costs = [before.pool(), pool].map(|pool| format!("{pool}{COST}"));
+    let [cost_before, cost_after] = costs;
+    let update = update.add("#cost_before :less_rent, #cost_after :rent");
+    let update = update.name("#cost_before", cost_before).name("#cost_after", cost_after);
+    update.bind(":less_rent", decimal(-rent)).bind(":rent", decimal(rent))
 }
 
 /// Subtracts a number and its rent. The version stays, because fewer numbers do not invalidate another run's decision to
@@ -278,6 +297,11 @@ fn change(pool: Pool, from: Option<NumberState>, to: Option<NumberState>, rent: 
         update = update.add("#to :one").name("#to", attribute(pool, to));
     }
     update
+}
+
+/// Returns the attribute that lists a pool.
+fn list_of(pool: Pool) -> &'static str {
+    if pool.owner.is_deployment() { COUNTRIES } else { POOLS }
 }
 
 /// Returns the attribute with the count of a pool's numbers in `state`.

@@ -1,5 +1,5 @@
 //! Draining: a number is given to no new conversation, and is cancelled when its last route has left quarantine. One that was set
-//! aside becomes a standing mask then.
+//! aside becomes a standing mask then, and one that is to move belongs to another owner.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -39,20 +39,31 @@ pub(super) struct Finished {
     pub(super) cancelled: Vec<VirtualNumber>,
     /// Those that are standing masks now.
     pub(super) standing: Vec<VirtualNumber>,
+    /// Those that belong to another owner now.
+    pub(super) moved: Vec<VirtualNumber>,
 }
 
 /// Number of attempts at a change that loses races against others.
 const ATTEMPTS: u32 = 5;
 
 impl Provisioner {
-    /// Starts to drain a number. A later [`Provisioner::upkeep`] cancels it.
+    /// Starts to drain a number. A later [`Provisioner::upkeep`] cancels it. One that was to move to another owner is not to any more.
     pub async fn drain(&self, number: &VirtualNumber) -> Result<Drained, StoreError> {
         for attempt in 0..ATTEMPTS {
             let Some(found) = self.store.pool_number(number).await? else { return Ok(Drained::Unknown) };
             let now = self.clock.now();
             match found.state {
                 _ if found.set_aside => return Ok(Drained::SetAside),
-                NumberState::Draining => return Ok(Drained::Draining(found)),
+                NumberState::Draining if found.moves_to.is_none() => return Ok(Drained::Draining(found)),
+                NumberState::Draining if may_be_given_back(&found, now) => return Ok(Drained::Busy(found)),
+                NumberState::Draining => {
+                    if self.store.redirect_draining(&found, None, now).await? {
+                        let leased_until = whole_second(now);
+                        return Ok(Drained::Draining(PoolNumber { moves_to: None, leased_until, ..found }));
+                    }
+                    retry::pause(attempt).await;
+                    continue;
+                }
                 // It may or may not be bought.
                 NumberState::Renting => return Ok(Drained::Busy(found)),
                 NumberState::Linking if now < found.leased_until => return Ok(Drained::Busy(found)),
@@ -76,7 +87,7 @@ impl Provisioner {
         Err(StoreError::Contended("a number of the pool"))
     }
 
-    /// Cancels the draining numbers without routes, or opens the standing masks among them, and returns them.
+    /// Cancels the draining numbers without routes, or moves them, or opens the standing masks among them, and returns them.
     pub(super) async fn finish_draining(
         &self,
         numbers: &[PoolNumber],
@@ -103,16 +114,28 @@ impl Provisioner {
                     finished.standing.push(number.number.clone());
                 }
             } else if let Some(number) = self.store.take_over(number.clone(), now, lease(now)).await? {
-                match self.cancel(&number).await {
-                    Ok(()) if self.store.remove_cancelled(&number, now).await? => {
-                        finished.cancelled.push(number.number);
-                    }
-                    Ok(()) => {}
-                    Err(error) => shortfalls.push(Shortfall::general(error).about(&number)),
+                match number.moves_to {
+                    Some(to) => self.finish_move(number, to, &mut finished.moved, shortfalls).await?,
+                    None => self.give_back(number, &mut finished.cancelled, shortfalls).await?,
                 }
             }
         }
         Ok(finished)
+    }
+
+    /// Cancels a number on which this run has a lease.
+    async fn give_back(
+        &self,
+        number: PoolNumber,
+        cancelled: &mut Vec<VirtualNumber>,
+        shortfalls: &mut Vec<Shortfall>,
+    ) -> Result<(), StoreError> {
+        match self.cancel(&number).await {
+            Ok(()) if self.store.remove_cancelled(&number, self.clock.now()).await? => cancelled.push(number.number),
+            Ok(()) => {}
+            Err(error) => shortfalls.push(Shortfall::general(error).about(&number)),
+        }
+        Ok(())
     }
 
     /// Returns true if it is time to check a number for routes.
@@ -166,4 +189,11 @@ impl Provisioner {
 /// Returns the time from which no conversation gets the number any more.
 pub(super) fn taken_out_at(number: &PoolNumber) -> Timestamp {
     number.draining_since.unwrap_or(number.added_at)
+}
+
+/// True if a run may give a draining number back to the carrier, or move it, at `now`. A lease of before it drained is that of the run
+/// that rented it, and one that is longer than others is only the time of the next look for routes.
+pub(super) fn may_be_given_back(number: &PoolNumber, now: Timestamp) -> bool {
+    let until = number.leased_until;
+    now < until && until <= lease(now) && until > taken_out_at(number) + GRACE
 }

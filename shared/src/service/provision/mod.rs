@@ -9,6 +9,7 @@ mod demand;
 mod draining;
 mod health;
 mod lost;
+mod moves;
 mod open_orders;
 mod order;
 mod plan;
@@ -40,6 +41,7 @@ pub use crate::domain::shortfall::ShortfallReason;
 pub use account_walk::WalkEnd;
 pub use draining::Drained;
 pub use health::Unhealthy;
+pub use moves::Moved;
 pub use open_orders::ORDERS_SOURCE;
 pub use order::{Order, Provisioned};
 pub use plan::Plan;
@@ -327,6 +329,7 @@ impl Provisioner {
             missing_since: None,
             part: None,
             set_aside: false,
+            moves_to: None,
             loss: LossNotes::default(),
         }
     }

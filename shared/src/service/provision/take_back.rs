@@ -2,13 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::draining::taken_out_at;
+use super::draining::may_be_given_back;
 use super::{Order, Provisioned, Provisioner, Rented, Shortfall, lease, ready};
 use crate::domain::order::TakesBack;
 use crate::domain::phone::VirtualNumber;
 use crate::domain::pool::{NumberState, PoolNumber, Work};
 use crate::domain::shortfall::ShortfallReason;
-use crate::service::scan_run::GRACE;
 use crate::store::{StoreError, WORK_PAGE};
 
 /// The result of a request to take a draining number back.
@@ -95,7 +94,7 @@ impl Provisioner {
     }
 
     /// Links a number that is draining or linking, on which this run has a lease, if the account has it.
-    async fn link_again(&self, number: PoolNumber) -> Result<TakenBack, StoreError> {
+    pub(super) async fn link_again(&self, number: PoolNumber) -> Result<TakenBack, StoreError> {
         let owned = match self.numbers.owned(number.country, &number.number).await {
             Ok(Some(owned)) => owned,
             // A run died after it gave the number back.
@@ -116,20 +115,14 @@ impl Provisioner {
 impl Order {
     /// True if a number drains and is such as the order wants.
     pub(super) fn takes_back(&self, number: &PoolNumber) -> bool {
-        number.state == NumberState::Draining && can_be_taken_back(number) && self.suits(number)
+        let is_promised = number.moves_to.is_some();
+        number.state == NumberState::Draining && can_be_taken_back(number) && !is_promised && self.suits(number)
     }
 }
 
 /// A rotated number is known as spam, and a lost one is not the account's.
 fn can_be_taken_back(number: &PoolNumber) -> bool {
     number.rotating_since.is_none() && number.missing_since.is_none() && !number.set_aside
-}
-
-/// True if a run may give a draining number back to the carrier at `now`. A lease of before it drained is that of the run that rented
-/// it, and one that is longer than others is only the time of the next look for routes.
-fn may_be_given_back(number: &PoolNumber, now: Timestamp) -> bool {
-    let until = number.leased_until;
-    now < until && until <= lease(now) && until > taken_out_at(number) + GRACE
 }
 
 fn outcome(rented: Rented) -> TakenBack {

@@ -41,6 +41,8 @@ pub struct Upkeep {
     pub cancelled: Vec<VirtualNumber>,
     /// Numbers that became standing masks.
     pub standing: Vec<VirtualNumber>,
+    /// Numbers that moved to another owner.
+    pub moved: Vec<VirtualNumber>,
     /// Numbers whose renting was finished.
     pub rented: Vec<VirtualNumber>,
     /// The rent of all numbers, in EUR a month.
@@ -145,7 +147,7 @@ impl Provisioner {
         let draining = self.numbers_to_drain(deadline, &mut done).await?;
         let finished = self.finish_draining(&draining, deadline, &mut done.shortfalls).await;
         let finished = done.step(finished)?.unwrap_or_default();
-        (done.cancelled, done.standing) = (finished.cancelled, finished.standing);
+        (done.cancelled, done.standing, done.moved) = (finished.cancelled, finished.standing, finished.moved);
         let ledger = self.store.ledger().await?;
         done.lost_numbers = ledger.pools.iter().map(|pool| ledger.counts(*pool).of(NumberState::Lost)).sum();
         done.monthly_rent = ledger.monthly_cost;
@@ -313,6 +315,7 @@ impl Provisioner {
             missing_since: None,
             part: None,
             set_aside: false,
+            moves_to: None,
             loss: LossNotes::default(),
         }))
     }
