@@ -1,4 +1,5 @@
 //! `cargo run -- demo`.
+#![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
 use std::sync::{Arc, Mutex};
 

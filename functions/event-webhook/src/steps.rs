@@ -140,7 +140,7 @@ impl EventWebhook {
     pub(crate) fn answer(&self, request: &Request, named: Option<ConversationId>, next: Next) -> Ncco {
         let (connection, addressee) = match next {
             Next::Hear(ncco) => return ncco,
-            Next::Try(connection, addressee) => (connection, addressee),
+            Next::Try(connection, addressee) => (*connection, addressee),
         };
         let speech = self.words.speech_to(&addressee);
         let Some(id) = named else { return self.in_turn(request, None, &speech, ncco::connect(connection, None)) };

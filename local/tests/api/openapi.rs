@@ -211,9 +211,9 @@ impl<'a> Bodies<'a> {
         };
         let whole = |value: i64| json!(value);
         let (mut beyond, mut within) = (Vec::new(), Vec::new());
-        let makers: [(&str, &str, &dyn Fn(i64) -> Value); 3] =
-            [("minimum", "maximum", &whole), ("minLength", "maxLength", &text), ("minItems", "maxItems", &list)];
-        for (least, most, value) in makers {
+        let makers: [&dyn Fn(i64) -> Value; 3] = [&whole, &text, &list];
+        let names = [("minimum", "maximum"), ("minLength", "maxLength"), ("minItems", "maxItems")];
+        for ((least, most), value) in names.into_iter().zip(makers) {
             beyond.extend(bound(least).filter(|least| *least > 0).map(|least| value(least - 1)));
             beyond.extend(bound(most).map(|most| value(most + 1)));
             within.extend(bound(least).into_iter().chain(bound(most)).map(value));

@@ -30,7 +30,7 @@ async fn create(laptop: &Laptop, path: &str) -> Answer {
 }
 
 fn problem(answer: &Answer) -> (u16, &str) {
-    (answer.status.into(), text(&answer.body, "/type").rsplit(':').next().unwrap())
+    (answer.status, text(&answer.body, "/type").rsplit(':').next().unwrap())
 }
 
 #[tokio::test]

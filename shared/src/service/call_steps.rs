@@ -52,7 +52,7 @@ pub struct CallSteps<T> {
 #[derive(Debug)]
 pub enum Next {
     /// Another phone of the side is tried. The last is for words to the caller before that.
-    Try(Connection, Addressee),
+    Try(Box<Connection>, Addressee),
     /// The caller hears this.
     Hear(Ncco),
 }
@@ -147,7 +147,7 @@ impl<T: TextSender> CallSteps<T> {
             left_seconds,
             attempt: Some(attempt),
         };
-        Ok((left_seconds != Some(0)).then(|| Next::Try(connection, conversation.addressee(caller))))
+        Ok((left_seconds != Some(0)).then(|| Next::Try(Box::new(connection), conversation.addressee(caller))))
     }
 
     /// Returns what a callee with guard hears before the connection. Without the conversation, which may just have been erased, and

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::{DRIVER, Laptop, RIDER};
 
-use super::{Cost, NOTHING, costs, dials};
+use super::{Cost, costs, dials};
 
 const WHATSAPP: &str = "447700900099";
 const MESSAGE: &str = "/v1/messages";
@@ -118,7 +118,6 @@ async fn text_on_a_channel_costs_three_reads_more_than_an_sms() {
         write_units: 6.0,
         dynamodb_bytes: [5_000, 3_000],
         vonage_bytes: [1_500, 500],
-        ..NOTHING
     };
     assert_eq!(costs(&laptop, "chat: to one of several", several, receive(&laptop, chat)).await, 200);
 }
