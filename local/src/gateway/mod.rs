@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::edge::function::{HttpFunction, ScheduledFunction};
+use shared::edge::http::Problem;
 
 use crate::simulator::USER_AGENT as VONAGE_AGENT;
 use crate::trace::{self, Party, Trace};
@@ -275,8 +276,10 @@ pub fn router(routes: Vec<Route>, trace: &Trace) -> Router {
     for route in routes {
         router = router.route(route.path, on(route.method, answer).with_state((Arc::new(route), trace.clone())));
     }
-    let not_found = || async { message(StatusCode::NOT_FOUND, "Not Found") };
-    router.fallback(not_found).method_not_allowed_fallback(not_found).layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+    let not_found =
+        || async { refused(Problem::not_found("There is no such path. docs/openapi.yaml has all of them.")) };
+    let not_allowed = || async { refused(not_allowed()) };
+    router.fallback(not_found).method_not_allowed_fallback(not_allowed).layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
 }
 
 async fn answer(
@@ -286,12 +289,13 @@ async fn answer(
 ) -> Response<Body> {
     if request.method() == Method::HEAD {
         // The router takes it for a GET. API Gateway has no such route.
-        return message(StatusCode::NOT_FOUND, "Not Found");
+        return refused(not_allowed());
     }
     let parameters = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, MAX_BODY_BYTES).await else {
-        return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long");
+        let detail = format!("A body may have at most {MAX_BODY_BYTES} bytes.");
+        return refused(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail));
     };
     let event = ApiRequest { route_key: &route.key, parameters, parts: &parts, body: &body }.event();
     let asked = trace.ask(sender(&parts.headers), Party::Gateway, &route.key, || {
@@ -320,6 +324,16 @@ fn shown(answer: Option<Value>) -> Value {
         answer["body"] = trace::body(body.as_bytes());
     }
     answer
+}
+
+fn not_allowed() -> Problem {
+    let detail = "This path has other methods. docs/openapi.yaml has all of them.";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+}
+
+/// Answers a request that reaches no function. API Gateway answers with a `message` of its own.
+fn refused(problem: Problem) -> Response<Body> {
+    problem.into_response().map(|body| Body::from(body.to_vec()))
 }
 
 fn internal_error() -> Response<Body> {

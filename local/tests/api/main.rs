@@ -58,6 +58,7 @@ mod queries;
 mod quiet_hours;
 mod recorded_calls;
 mod recordings;
+mod refusals;
 mod requirements;
 mod retention;
 mod rotation;
