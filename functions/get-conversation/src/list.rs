@@ -37,7 +37,8 @@ pub(crate) async fn answer(
     query: &ListQuery,
     now: Timestamp,
 ) -> Result<Response<Body>, Problem> {
-    let page = store.conversations_of(scope, &query.phone, query.before, query.limit, now).await?;
+    let mut page = store.conversations_of(scope, &query.phone, query.before, query.limit, now).await?;
+    page.conversations.retain(|conversation| query.state.is_none_or(|state| conversation.state(now) == state));
     let (details, none) = (Details::of(store, &page.conversations, now).await?, Tally::default());
     let lost = |conversation: &Conversation, number: &VirtualNumber| {
         details.losses.get(number).copied().filter(|_| conversation.is_active(now))

@@ -1,7 +1,7 @@
 //! The pages that requests ask for.
 
 use lambda_http::Request;
-use shared::domain::conversation::ConversationId;
+use shared::domain::conversation::{ConversationId, State};
 use shared::domain::phone::RealNumber;
 use shared::edge::http::{Problem, Query};
 use shared::store::CallsQuery;
@@ -47,16 +47,25 @@ pub(crate) struct ListQuery {
     pub(crate) limit: u16,
     /// The page has conversations that are older than this one. It tells nothing about the phone.
     pub(crate) before: Option<ConversationId>,
+    /// The page has conversations in this state only, if there is one.
+    pub(crate) state: Option<State>,
 }
 
 impl ListQuery {
-    /// Reads the parameters `number`, `country`, `limit` and `cursor`.
+    /// Reads the parameters `number`, `country`, `state`, `limit` and `cursor`.
     pub(crate) fn read(request: &Request) -> Result<Self, Problem> {
-        let query = Query::read(request, &["number", "country", "limit", "cursor"])?;
+        let query = Query::read(request, &["number", "country", "state", "limit", "cursor"])?;
         let phone = query.phone_number()?.into();
         let limit = query.number("limit", 1..=MOST, CONVERSATIONS)?;
         let before = query.value("cursor").map(ConversationId::try_from).transpose();
         let before = before.map_err(|_| Problem::invalid("cursor", "Must be the `next` of an answer."))?;
-        Ok(Self { phone, limit, before })
+        let state = match query.value("state") {
+            None => None,
+            Some("active") => Some(State::Active),
+            Some("ended") => Some(State::Ended),
+            Some("expired") => Some(State::Expired),
+            Some(_) => return Err(Problem::invalid("state", "Must be active, ended or expired.")),
+        };
+        Ok(Self { phone, limit, before, state })
     }
 }

@@ -32,6 +32,9 @@ pub enum Command {
         /// Country of a national form
         #[arg(long)]
         country: Option<String>,
+        /// Only those in this state: active, ended or expired
+        #[arg(long)]
+        state: Option<String>,
         /// Most conversations, 1 to 100
         #[arg(long)]
         limit: Option<u8>,
@@ -264,9 +267,13 @@ pub(super) async fn run(command: &Command, api: &Api, as_json: bool) -> Result<S
             let call = of(id, Method::GET).query("calls_cursor", calls_cursor.as_ref());
             Ok(printed(&api.send(call).await?, as_json, with_calls))
         }
-        Command::List { number, country, limit, cursor } => {
+        Command::List { number, country, state, limit, cursor } => {
             let call = Call::new(Method::GET, &["conversations"]).query("number", Some(number));
-            let call = call.query("country", country.as_ref()).query("limit", *limit).query("cursor", cursor.as_ref());
+            let call = call
+                .query("state", state.as_ref())
+                .query("country", country.as_ref())
+                .query("limit", *limit)
+                .query("cursor", cursor.as_ref());
             Ok(printed(&api.send(call).await?, as_json, list))
         }
         Command::Update(options) => {

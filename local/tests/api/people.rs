@@ -210,3 +210,23 @@ async fn conversation_may_have_had_more_phones_than_a_transaction() {
     assert_eq!(laptop.delete(&format!("{}?erase=true", path(&conversation))).await.status, 204);
     assert!(laptop.table().await.participations.is_empty());
 }
+
+#[tokio::test]
+async fn list_may_have_conversations_of_one_state_only() {
+    let laptop = Laptop::builder().numbers("GB", 4).start().await;
+    let ended = create(&laptop, &pair(RIDER, DRIVER)).await;
+    assert_eq!(laptop.delete(&path(&ended)).await.status, 200);
+    let mut short = pair(RIDER, DRIVER);
+    short["expires_in"] = json!(60);
+    let expired = create(&laptop, &short).await;
+    laptop.advance(61);
+    let active = create(&laptop, &pair(RIDER, DRIVER)).await;
+    for (state, conversation) in [("ended", &ended), ("expired", &expired), ("active", &active)] {
+        let page = laptop.get(&format!("/conversations?number=%2B{RIDER}&state={state}")).await.body;
+        let ids: Vec<_> = page["conversations"].as_array().unwrap().iter().map(|found| &found["id"]).collect();
+        assert_eq!(ids, [&conversation["id"]], "{state}");
+    }
+    // A page is read before its states are looked at, so it may be empty and not the last one.
+    let page = laptop.get(&format!("/conversations?number=%2B{RIDER}&state=ended&limit=1")).await.body;
+    assert_eq!((&page["conversations"], page["next"].is_null()), (&json!([]), false), "{page}");
+}
