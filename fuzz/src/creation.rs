@@ -1,6 +1,6 @@
 //! Target for the body of `POST /conversations`.
 
-use create_conversation::Usual;
+use create_conversation::{Decoded, Usual};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::Body;
 use lambda_http::http::Request;
@@ -27,7 +27,7 @@ pub fn create_conversation(input: &[u8]) {
         text_masking: TextMasking::Off,
     };
     match create_conversation::decode(&request, usual, None, NOW) {
-        Ok(new) => {
+        Ok(Decoded { new, .. }) => {
             assert!(input.len() <= shared::edge::http::MAX_BODY_BYTES);
             let lifetime = new.lifetime.duration();
             assert!((SignedDuration::from_mins(1)..=SignedDuration::from_hours(170 * 24)).contains(&lifetime));

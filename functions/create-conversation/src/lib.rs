@@ -1,6 +1,7 @@
 //! `POST /conversations` creates a conversation of two people.
 
 mod notifications;
+mod plan;
 
 use std::ops::RangeInclusive;
 
@@ -50,6 +51,8 @@ use shared::vonage::Vonage;
 use shared::vonage::carrier_lookup::CarrierLookup;
 use shared::vonage::texts::Texts;
 
+use crate::plan::PlanView;
+
 /// The function that creates conversations.
 pub struct CreateConversation {
     /// The claim that says which requests a token may send.
@@ -82,6 +85,14 @@ pub struct Usual {
     pub text_masking: TextMasking,
     /// True if its late callers may press 1 because of lost property.
     pub lost_property: bool,
+}
+
+/// The body of a request.
+pub struct Decoded {
+    /// The conversation.
+    pub new: NewConversation,
+    /// True if the answer tells what would be created, and nothing is done.
+    pub is_dry_run: bool,
 }
 
 #[derive(Deserialize)]
@@ -149,6 +160,9 @@ struct ConversationBody {
     quiet_hours: Option<Option<IgnoredAny>>,
     #[serde(default)]
     reference: Option<Reference>,
+    /// True if the answer tells what would be created, and nothing is done.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 #[derive(Deserialize)]
@@ -235,7 +249,8 @@ impl HttpFunction for CreateConversation {
             let deadline = deadline::of_work(&request, self.creator.clock.now());
             return notifications::send(&self.creator, &invitations, &request, deadline, log).await;
         }
-        let mut new = decode(&request, self.usual, self.pin_key.as_ref(), self.creator.clock.now())?;
+        let Decoded { mut new, is_dry_run } =
+            decode(&request, self.usual, self.pin_key.as_ref(), self.creator.clock.now())?;
         new.owner = http::scope(&request)?;
         if new.handling.records() && !self.keeps_recordings {
             let detail = "This deployment keeps no recordings. It needs RECORDING_DAYS and the private key of its Voice \
@@ -252,6 +267,11 @@ impl HttpFunction for CreateConversation {
         if let Some(cards) = new.contact_card.take() {
             new.contact_card = Some(cards.or_brand(self.creator.words.of(new.owner).brand()));
             new.invitations.card_links.clone_from(&links);
+        }
+        if is_dry_run {
+            log.outcome = "planned";
+            let planned = Box::pin(self.creator.plan(&new)).await?;
+            return Ok(http::json(StatusCode::OK, &PlanView::new(&new, &planned, self.creator.clock.now())));
         }
         new.usual_limits = self.usage_limits;
         new.invitations.quiet_hours.clone_from(&self.quiet_hours);
@@ -270,13 +290,10 @@ impl HttpFunction for CreateConversation {
 
 /// Decodes and checks the body of a request. `usual` holds where the body says nothing, and `pin_key` is the secret of PINs, if
 /// the deployment has them.
-pub fn decode(
-    request: &Request,
-    usual: Usual,
-    pin_key: Option<&PinKey>,
-    now: Timestamp,
-) -> Result<NewConversation, Problem> {
-    http::read_json::<ConversationBody>(request)?.into_order(usual, pin_key, now)
+pub fn decode(request: &Request, usual: Usual, pin_key: Option<&PinKey>, now: Timestamp) -> Result<Decoded, Problem> {
+    let body: ConversationBody = http::read_json(request)?;
+    let is_dry_run = body.dry_run;
+    Ok(Decoded { new: body.into_order(usual, pin_key, now)?, is_dry_run })
 }
 
 fn within(field: &str, seconds: u32, allowed: RangeInclusive<u32>) -> Result<(), Problem> {

@@ -174,6 +174,9 @@ pub struct Create {
     /// Send no text messages
     #[arg(long)]
     no_notify: bool,
+    /// Only tell which numbers the two would get, or why they would get none
+    #[arg(long)]
+    dry_run: bool,
     /// Any other field of the request, whose value is JSON or text; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = fields::field, action = ArgAction::Append)]
     fields: Vec<(String, Value)>,
@@ -211,6 +214,7 @@ impl Create {
             ("expires_in", self.expires_in.map(|seconds| json!(seconds))),
             ("reference", self.reference.as_ref().map(|reference| json!(reference))),
             ("notify", self.no_notify.then_some(json!(false))),
+            ("dry_run", self.dry_run.then_some(json!(true))),
         ];
         for (name, value) in given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))) {
             body[name] = value;
@@ -320,9 +324,14 @@ fn participants(conversation: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn one(conversation: &Value) -> String {
-    let mut text = format!("Conversation {} is {}", cell(&conversation["id"]), cell(&conversation["state"]));
-    let end = if conversation["ended_at"].is_null() { ("until", "expires_at") } else { ("since", "ended_at") };
-    let _ = write!(text, " {} {}", end.0, cell(&conversation[end.1]));
+    let mut text = match conversation["dry_run"].as_bool() {
+        Some(_) => format!("Nothing is created. It would last until {}", cell(&conversation["expires_at"])),
+        None => {
+            let end = if conversation["ended_at"].is_null() { ("until", "expires_at") } else { ("since", "ended_at") };
+            let [id, state, end_at] = ["id", "state", end.1].map(|name| cell(&conversation[name]));
+            format!("Conversation {id} is {state} {} {end_at}", end.0)
+        }
+    };
     for (name, said) in [("reference", "reference"), ("blocked", "blocked"), ("limit_reached_at", "limit reached at")] {
         if !conversation[name].is_null() {
             let _ = write!(text, ", {said} {}", cell(&conversation[name]));

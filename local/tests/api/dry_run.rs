@@ -1,7 +1,7 @@
-//! Orders that only tell what they would do.
+//! Orders and creations that only tell what they would do.
 
 use serde_json::{Value, json};
-use testkit::{Laptop, text};
+use testkit::{Answer, DRIVER, Laptop, RIDER, conversation, text};
 
 async fn plan(laptop: &Laptop, order: Value) -> Value {
     let (table, spent) = (laptop.items().await, laptop.spent().await);
@@ -66,4 +66,72 @@ async fn price_of_buying_above_the_budget_buys_nothing() {
         let bought = usize::from(reason.is_none());
         assert_eq!((&ordered["ready"], laptop.asked("/number/buy").await), (&json!(bought), bought), "{ordered}");
     }
+}
+
+/// Plans a creation with these fields, and checks that nothing is written, bought or sent.
+async fn plan_creation(laptop: &Laptop, fields: Value) -> Answer {
+    let mut order = conversation();
+    order["dry_run"] = json!(true);
+    order.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let asked = async || laptop.simulator("requests").await["requests"].as_array().unwrap().len();
+    let (table, journal, before) = (laptop.items().await, laptop.journal().await, asked().await);
+    let answer = laptop.post_with_key("a key that is not remembered", &order).await;
+    assert_eq!((laptop.items().await, laptop.journal().await), (table, journal), "nothing is written");
+    assert_eq!(asked().await, before, "Vonage is not asked");
+    answer
+}
+
+#[tokio::test]
+async fn planned_creation_names_the_numbers_that_a_creation_gets() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let planned = plan_creation(&laptop, json!({})).await;
+    assert_eq!(planned.status, 200, "{planned:?}");
+    let created = laptop.create().await;
+    for member in ["number", "country", "verified_by", "masked_by", "dials"] {
+        for side in ["0", "1"] {
+            let at = format!("/participants/{side}/{member}");
+            assert_eq!(planned.body.pointer(&at), created.pointer(&at), "{at}");
+        }
+    }
+    assert_eq!(planned.body["expires_at"], created["expires_at"]);
+}
+
+#[tokio::test]
+async fn planned_creation_holds_no_number_for_a_side_that_only_receives() {
+    let laptop = Laptop::builder().numbers("GB", 2).start().await;
+    let planned = plan_creation(&laptop, json!({"direction": "a_to_b"})).await;
+    assert_eq!((planned.status, &planned.body["participants"][1]["dials"]), (200, &Value::Null), "{planned:?}");
+}
+
+#[tokio::test]
+async fn planned_creation_buys_no_lookup_and_knows_earlier_ones() {
+    let laptop = Laptop::builder().env(&[("NUMBER_LOOKUP", "identity-insights")]).numbers("GB", 2).start().await;
+    let judges = |answer: &Answer| [0, 1].map(|side| answer.body["participants"][side]["verified_by"].clone());
+    assert_eq!(judges(&plan_creation(&laptop, json!({})).await), [Value::Null, Value::Null]);
+    laptop.create().await;
+    laptop.rent("GB", 4).await;
+    assert_eq!(judges(&plan_creation(&laptop, json!({})).await), ["identity-insights", "identity-insights"]);
+}
+
+#[tokio::test]
+async fn planned_creation_is_refused_for_the_reasons_of_a_creation() {
+    let laptop = Laptop::builder().env(&[("AUTO_RENT_MAX", "GB=5")]).numbers("GB", 1).start().await;
+    let people = |a: &str, b: &str| json!({"participants": [{"number": a}, {"number": b}]});
+    let kind = |answer: &Answer| (answer.status, text(&answer.body, "/type").rsplit(':').next().unwrap().to_owned());
+    let (rider, driver) = (format!("+{RIDER}"), format!("+{DRIVER}"));
+    for (participants, status, refusal) in [
+        (people(&rider, &rider), 422, "invalid-value"),
+        (people(&rider, "+447451000001"), 422, "invalid-value"),
+        (people(&rider, "+44 7700 9"), 422, "invalid-value"),
+        (people(&rider, "+44 9012 345678"), 422, "number-not-callable"),
+    ] {
+        let refused = plan_creation(&laptop, participants).await;
+        assert_eq!(kind(&refused), (status, refusal.to_owned()), "{refused:?}");
+    }
+    assert_eq!(plan_creation(&laptop, people(&rider, &driver)).await.status, 200);
+    laptop.create().await;
+    // A creation would have a number rented. This one has none rented.
+    let refused = plan_creation(&laptop, people(&rider, "+447700900003")).await;
+    assert_eq!(kind(&refused), (409, "no-number-free".to_owned()), "{refused:?}");
+    assert_eq!(laptop.owned_numbers().await.len(), 1);
 }

@@ -134,13 +134,18 @@ impl<'a> Bodies<'a> {
         })
     }
 
+    /// Returns the schema of a value that is not null.
+    fn given(&self, schema: &'a Value) -> &'a Value {
+        let alternatives = self.description.resolve(schema)["oneOf"].as_array();
+        let not_null = alternatives.and_then(|all| all.iter().find(|one| one["type"] != "null"));
+        self.description.resolve(not_null.unwrap_or(schema))
+    }
+
     /// Returns each place in a body with its schema.
     fn places(&self) -> Vec<(Vec<Step<'a>>, &'a Value)> {
         let (mut places, mut open) = (Vec::new(), vec![(Vec::new(), self.schema)]);
         while let Some((steps, schema)) = open.pop() {
-            let alternatives = self.description.resolve(schema)["oneOf"].as_array();
-            let not_null = alternatives.and_then(|all| all.iter().find(|one| one["type"] != "null"));
-            let schema = self.description.resolve(not_null.unwrap_or(schema));
+            let schema = self.given(schema);
             for (name, member) in schema["properties"].as_object().into_iter().flatten() {
                 open.push(([&steps[..], &[Step::Member(name)]].concat(), member));
             }
@@ -161,9 +166,7 @@ impl<'a> Bodies<'a> {
         }
         let (mut at, mut schema) = (&mut body, self.schema);
         for step in steps {
-            let alternatives = self.description.resolve(schema)["oneOf"].as_array();
-            let not_null = alternatives.and_then(|all| all.iter().find(|one| one["type"] != "null"));
-            schema = self.description.resolve(not_null.unwrap_or(schema));
+            schema = self.given(schema);
             (at, schema) = match step {
                 Step::Member(name) => (&mut at[*name], schema["properties"].get(*name).unwrap_or(&Value::Null)),
                 Step::First => (&mut at[0], &schema["items"]),
@@ -177,10 +180,8 @@ impl<'a> Bodies<'a> {
     }
 
     /// Returns the `nth` value of a schema; all are different if there can be several.
-    fn sample(&self, schema: &Value, nth: usize) -> Value {
-        let alternatives = self.description.resolve(schema)["oneOf"].as_array();
-        let not_null = alternatives.and_then(|all| all.iter().find(|one| one["type"] != "null"));
-        let schema = self.description.resolve(not_null.unwrap_or(schema));
+    fn sample(&self, schema: &'a Value, nth: usize) -> Value {
+        let schema = self.given(schema);
         let number = || json!(format!("+447700900{:03}", 100 + nth));
         let is_number = [&self.description.schemas()["PhoneNumber"], &self.description.schemas()["WrittenNumber"]];
         match (&schema["type"], schema.get("example")) {
@@ -202,7 +203,7 @@ impl<'a> Bodies<'a> {
     }
 
     /// Returns values beyond the bounds of a schema, and values at them.
-    fn bounds(&self, schema: &Value) -> (Vec<Value>, Vec<Value>) {
+    fn bounds(&self, schema: &'a Value) -> (Vec<Value>, Vec<Value>) {
         let bound = |name: &str| schema.get(name).and_then(Value::as_i64);
         let letter = if schema.get("pattern").is_some() { "1" } else { "x" };
         let text = |length: i64| json!(letter.repeat(usize::try_from(length).unwrap()));

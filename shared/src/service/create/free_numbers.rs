@@ -14,6 +14,7 @@ use crate::domain::caller_routes::{CallerRoute, CallerRoutes, Extent};
 use crate::domain::choice::{self, Caller, Criteria, NoFreeNumber};
 use crate::domain::conversation::{Conversation, Notification, SidePhone};
 use crate::domain::country::Country;
+use crate::domain::judge::Judge;
 use crate::domain::opt_out::OPTED_OUT;
 use crate::domain::peak_usage::Mark;
 use crate::domain::phone::{RealNumber, VirtualNumber, parse};
@@ -86,16 +87,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         numbers: &[SideNumbers; 2],
         snapshot: &Snapshot,
     ) -> Result<[VerifiedSide; 2], CreationError> {
-        no_virtual(&snapshot.routes, &snapshot.further)?;
-        for side in Side::BOTH {
-            let SideNumbers { first, further } = &numbers[side.index()];
-            let served = self.verifier.check_served(first, owner, &snapshot.parts, &self.store).await?;
-            served.map_err(|reason| CreationError::Number(side, reason.into()))?;
-            for (position, number) in further.iter().enumerate() {
-                let served = self.verifier.check_served(number, owner, &snapshot.parts, &self.store).await?;
-                served.map_err(|reason| CreationError::FurtherNumber(side, position, reason.into()))?;
-            }
-        }
+        self.check_served(owner, numbers, snapshot).await?;
         let verify = async |side: Side| {
             let SideNumbers { first, further } = &numbers[side.index()];
             let further = further.iter().zip(&snapshot.further[side.index()]).enumerate().map(
@@ -111,6 +103,46 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
         };
         let (a, b) = tokio::join!(verify(Side::A), verify(Side::B));
         Ok([a?, b?])
+    }
+
+    /// Returns the numbers of each side as far as nothing has to be bought to verify them, with the judge of the first one.
+    pub(super) fn known(
+        &self,
+        numbers: &[SideNumbers; 2],
+        snapshot: &Snapshot,
+    ) -> Result<[(VerifiedSide, Option<Judge>); 2], CreationError> {
+        let of_side = |side: Side| {
+            let SideNumbers { first, further } = &numbers[side.index()];
+            let first = self.verifier.known(first, &snapshot.routes[side.index()]);
+            let (first, judge) = first.map_err(|error| CreationError::Number(side, error))?;
+            let further = further.iter().zip(&snapshot.further[side.index()]).enumerate();
+            let further = further.map(|(position, (number, routes))| match self.verifier.known(number, routes) {
+                Ok((known, _)) => Ok(known),
+                Err(error) => Err(CreationError::FurtherNumber(side, position, error)),
+            });
+            Ok::<_, CreationError>((VerifiedSide { first, further: further.collect::<Result<_, _>>()? }, judge))
+        };
+        Ok([of_side(Side::A)?, of_side(Side::B)?])
+    }
+
+    /// Refuses numbers of the pool, and numbers that this deployment does not call.
+    pub(super) async fn check_served(
+        &self,
+        owner: Owner,
+        numbers: &[SideNumbers; 2],
+        snapshot: &Snapshot,
+    ) -> Result<(), CreationError> {
+        no_virtual(&snapshot.routes, &snapshot.further)?;
+        for side in Side::BOTH {
+            let SideNumbers { first, further } = &numbers[side.index()];
+            let served = self.verifier.check_served(first, owner, &snapshot.parts, &self.store).await?;
+            served.map_err(|reason| CreationError::Number(side, reason.into()))?;
+            for (position, number) in further.iter().enumerate() {
+                let served = self.verifier.check_served(number, owner, &snapshot.parts, &self.store).await?;
+                served.map_err(|reason| CreationError::FurtherNumber(side, position, reason.into()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the choice of numbers for a new conversation.
@@ -156,7 +188,11 @@ impl FreeNumbers<'_> {
     }
 
     /// Completes a snapshot to what the choice needs. Fails if a participant's number is in the pool.
-    async fn options(&self, verified: &[VerifiedSide; 2], snapshot: Snapshot) -> Result<Options, CreationError> {
+    pub(super) async fn options(
+        &self,
+        verified: &[VerifiedSide; 2],
+        snapshot: Snapshot,
+    ) -> Result<Options, CreationError> {
         let callers = self.callers(verified);
         let serves = |part: &PartName| callers.are_served_by(part) || self.fallback.contains(&part.country);
         let ready = self.cache.ready(self.store, &snapshot.parts, serves).await?;

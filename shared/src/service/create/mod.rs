@@ -2,6 +2,7 @@
 //! one transaction, and text the participants who dial.
 
 pub(in crate::service) mod free_numbers;
+mod plan;
 mod receiver;
 pub(in crate::service) mod texts;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use self::plan::PlannedParticipant;
 use self::texts::Run;
 pub use self::texts::{Invitations, NotifyError};
 use crate::clock::{SharedClock, whole_second};
