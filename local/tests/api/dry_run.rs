@@ -122,7 +122,7 @@ async fn planned_creation_is_refused_for_the_reasons_of_a_creation() {
     for (participants, status, refusal) in [
         (people(&rider, &rider), 422, "invalid-value"),
         (people(&rider, "+447451000001"), 422, "invalid-value"),
-        (people(&rider, "+44 7700 9"), 422, "invalid-value"),
+        (people(&rider, "+44 7700 9"), 422, "number-not-callable"),
         (people(&rider, "+44 9012 345678"), 422, "number-not-callable"),
     ] {
         let refused = plan_creation(&laptop, participants).await;
