@@ -97,7 +97,7 @@ async fn planned_creation_names_the_numbers_that_a_creation_gets() {
 }
 
 #[tokio::test]
-async fn planned_creation_holds_no_number_for_a_side_that_only_receives() {
+async fn planned_creation_holds_no_number_for_a_receiver() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let planned = plan_creation(&laptop, json!({"direction": "a_to_b"})).await;
     assert_eq!((planned.status, &planned.body["participants"][1]["dials"]), (200, &Value::Null), "{planned:?}");

@@ -151,7 +151,7 @@ async fn number_that_leaves_or_is_set_aside_does_not_move() {
 }
 
 #[tokio::test]
-async fn number_that_vonage_does_not_list_is_not_bought_for_its_new_owner() {
+async fn number_off_the_list_is_not_bought_for_its_new_owner() {
     let (laptop, number) = with_numbers(1).await;
     move_to(&laptop, &number, json!("beta")).await;
     laptop.vonage_form("/number/cancel", &[("country", "GB"), ("msisdn", &number)]).await;
