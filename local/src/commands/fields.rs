@@ -20,10 +20,14 @@ pub(super) fn seconds(text: &str) -> Result<i64, String> {
 
 /// Reads a time: `2026-11-25T20:00:00Z`, or a length of time, which means so long ago.
 pub(super) fn time(text: &str) -> Result<Timestamp, String> {
+    time_at(text, Timestamp::now())
+}
+
+fn time_at(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
-    let ago = seconds(text).ok().and_then(|ago| Timestamp::now().checked_sub(SignedDuration::from_secs(ago)).ok());
+    let ago = seconds(text).ok().and_then(|ago| now.checked_sub(SignedDuration::from_secs(ago)).ok());
     ago.ok_or_else(|| "a time is such as 2026-11-25T20:00:00Z, or 2h for two hours ago".to_owned())
 }
 
@@ -66,11 +70,12 @@ mod tests {
 
     #[test]
     fn times_are_absolute_or_so_long_ago() {
-        assert_eq!(time("2026-11-25T20:00:00Z").unwrap().to_string(), "2026-11-25T20:00:00Z");
-        let ago = Timestamp::now().duration_since(time("2h").unwrap());
-        assert!((7200..7260).contains(&ago.as_secs()), "{ago}");
+        let now = "2026-11-26T09:30:00Z".parse().unwrap();
+        for (text, expected) in [("2026-11-25T20:00:00Z", "2026-11-25T20:00:00Z"), ("2h", "2026-11-26T07:30:00Z")] {
+            assert_eq!(time_at(text, now).unwrap().to_string(), expected);
+        }
         for wrong in ["", "yesterday", "2026-11-25", "999999999999999999s"] {
-            assert!(time(wrong).is_err(), "{wrong}");
+            assert!(time_at(wrong, now).is_err(), "{wrong}");
         }
     }
 
