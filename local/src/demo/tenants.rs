@@ -7,7 +7,7 @@ use super::{Demo, DemoError, check, text};
 impl Demo<'_> {
     /// Shows two tenants, who see nothing of each other.
     pub(super) async fn serve_tenants(&self) -> Result<(), DemoError> {
-        say!("\n31. Two tenants share the deployment, and see nothing of each other.");
+        say!("\n29. Two tenants share the deployment, and see nothing of each other.");
         for tenant in ["acme", "beta"] {
             let address = self.gateway(&format!("/tenants/{tenant}"));
             let budget = json!({"monthly_budget": "2.50"});
