@@ -7,7 +7,7 @@ use crate::domain::channel::{BrandSenders, Channel, ChosenChannel, OnChannel};
 use crate::domain::conversation::Conversation;
 use crate::domain::media::MediaFile;
 use crate::domain::phone::{RealNumber, VirtualNumber};
-use crate::domain::pool::Feature;
+use crate::domain::pool::{Feature, NumberState, PoolNumber};
 use crate::domain::relayed_text::{AcceptedText, TextReference};
 use crate::domain::side::Side;
 use crate::domain::whatsapp_template::TemplateKind;
@@ -54,9 +54,10 @@ pub(in crate::service) fn chosen(conversation: &Conversation, side: Side) -> Opt
     conversation.participant(side).channel.and_then(ChosenChannel::brand)
 }
 
-/// True if a number of the pool can text. Two reads.
+/// True if a number of the pool can text: one that the carrier has taken away cannot. Two reads.
 pub(in crate::service) async fn has_sms(store: &Store, number: &VirtualNumber) -> Result<bool, StoreError> {
-    Ok(store.pool_number(number).await?.is_some_and(|number| number.features.contains(&Feature::Sms)))
+    let texts = |number: PoolNumber| number.state != NumberState::Lost && number.features.contains(&Feature::Sms);
+    Ok(store.pool_number(number).await?.is_some_and(texts))
 }
 
 /// Sends a text, once. If the channel certainly does not take it, the number texts it.

@@ -168,9 +168,9 @@ impl Case {
         let received = self.system.inbox(&written.words).await;
         let told = || format!("{written:?} is {relayed:?} and has reached {received:?}");
         ensure(received.len() <= 1 && (relayed == Relayed::Sent || received.is_empty()), told)?;
-        // Vonage takes a text that no channel brings: only its receipt says so.
-        let mask = self.table.numbers.get(&pair.own.1);
-        let texts = mask.is_some_and(|mask| mask.features.contains(&Feature::Sms));
+        // Vonage takes a text that no channel brings: only its receipt says so. It may have taken the mask away.
+        let mask = self.table.numbers.get(&pair.own.1).filter(|mask| mask.features.contains(&Feature::Sms));
+        let texts = mask.is_some() && self.system.rented().await.contains(pair.own.1.as_str());
         let Some(message) = received.first() else {
             let may_be_lost = chat == Some(Channel::WhatsApp) && !texts;
             return ensure(relayed != Relayed::Sent || may_be_lost, told);
