@@ -139,18 +139,21 @@ impl Reader {
     /// Brings `table` up to the state of the table and the journal at `now`.
     pub async fn update(&mut self, table: &mut Table, database: &Database, now: Timestamp) {
         self.changes.retain(|change| now < change.at + OUT_OF_DATE);
-        for ([_, pk, sk], item) in database.take_changes().await {
-            let key = (pk, sk);
+        let changes = database.take_changes().await;
+        // First all that is gone: what one item said before, another may say now.
+        for ([_, pk, sk], _) in &changes {
+            let key = (pk.clone(), sk.clone());
             let before = self.seen.remove(&key).map(|(item, part)| {
                 table.remove_all(&part);
                 item
             });
-            self.changes.push(Change { at: now, key: key.clone(), before });
-            if let Some(item) = item {
-                let part = Table::of(&item);
-                table.add_all(&part);
-                self.seen.insert(key, (item, part));
-            }
+            self.changes.push(Change { at: now, key, before });
+        }
+        for ([_, pk, sk], item) in changes {
+            let Some(item) = item else { continue };
+            let part = Table::of(&item);
+            table.add_all(&part);
+            self.seen.insert((pk, sk), (item, part));
         }
     }
 
