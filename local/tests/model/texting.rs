@@ -173,7 +173,7 @@ impl Case {
         self.texts.count += 1;
         let nth = self.texts.count;
         let words = words.map_or_else(|| format!("text {nth}."), str::to_owned);
-        Written { id: format!("in-{nth}"), words, key, at: self.model.now }
+        Written { id: format!("written-{nth}"), words, key, at: self.model.now }
     }
 
     /// Delivers a text to the product. Returns its fate, and its conversation.
