@@ -2,20 +2,16 @@
 //!
 //! Source: Standard Webhooks 1.0.0, "Payload structure".
 
-use std::sync::OnceLock;
-use std::time::Duration;
-
 use jiff::Timestamp;
 use reqwest::{StatusCode, Url};
 use serde::Serialize;
 
-use crate::config::{self, ConfigError, DecisionUrls, Environment, UrlNotAllowed};
+use crate::config::{ConfigError, DecisionUrls, Environment, UrlNotAllowed};
 use crate::domain::conversation::ConversationId;
 use crate::domain::phone::E164;
 use crate::domain::text::{Label, Reference};
 use crate::domain::verdict::Verdict;
-use crate::standard_webhooks::WebhookSigner;
-use crate::vonage::http_client;
+use crate::standard_webhooks::{Message, WebhookClient};
 
 /// Size of the longest answer, in bytes.
 const MOST_BYTES: usize = 4 * 1024;
@@ -24,13 +20,7 @@ const MOST_BYTES: usize = 4 * 1024;
 #[derive(Debug)]
 pub struct Backend {
     urls: DecisionUrls,
-    signer: WebhookSigner,
-    /// Time for the connection, the request and the whole answer.
-    time_limit: Duration,
-    /// PEM certificates of the authorities that TLS trusts; `None` trusts Mozilla's list.
-    authorities: Option<Vec<u8>>,
-    /// Made for the first question: most events need none.
-    http: OnceLock<reqwest::Client>,
+    client: WebhookClient,
 }
 
 /// A question about a call. It has no number of a person.
@@ -74,13 +64,6 @@ pub struct PhoneOfPerson<'a> {
     pub is_open: bool,
 }
 
-#[derive(Serialize)]
-struct Message<'a> {
-    r#type: &'static str,
-    timestamp: Timestamp,
-    data: &'a Question<'a>,
-}
-
 /// The backend gave no answer that is understood. No error has a part of what it sent, which may contain a phone number.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
@@ -111,13 +94,9 @@ impl Backend {
     /// `None` if they are off.
     pub fn from_environment(env: &Environment) -> Result<Option<Self>, ConfigError> {
         let Some(urls) = env.decision_urls()? else { return Ok(None) };
-        Ok(Some(Self {
-            urls,
-            signer: WebhookSigner::new(&env.decision_secrets()?),
-            time_limit: env.decision_time_limit()?,
-            authorities: config::authorities(env)?,
-            http: OnceLock::new(),
-        }))
+        let (secrets, time_limit) = (env.decision_secrets()?, env.decision_time_limit()?);
+        let client = WebhookClient::new(env, &secrets, time_limit, urls.has_loopback())?;
+        Ok(Some(Self { urls, client }))
     }
 
     /// Returns the URL that is asked about strangers, and about late callers whose conversation names none.
@@ -130,14 +109,11 @@ impl Backend {
     pub async fn ask(&self, url: &str, question: &Question<'_>, now: Timestamp) -> Result<Verdict, BackendError> {
         let url = self.urls.allowed(url).map_err(BackendError::NotAllowed)?;
         let message = Message { r#type: "call.decision", timestamp: now, data: question };
-        // Only a map whose keys are not text fails to serialize, and a question has none.
-        let body = serde_json::to_string(&message).unwrap_or_default();
         let call = question.call.map_or_else(|| format!("{:016x}", fastrand::u64(..)), str::to_owned);
         let conversation = question.conversation.map(|id| id.to_string());
         let side = question.caller.as_ref().map(|caller| caller.side);
         let id = format!("decision-{}-{call}-{}", conversation.as_deref().unwrap_or("none"), side.unwrap_or("none"));
-        let request = self.signer.sign(self.http().post(url).timeout(self.time_limit), &id, now, body);
-        let mut response = request.send().await.map_err(no_answer)?;
+        let mut response = self.client.post(url, &id, now, &message).send().await.map_err(no_answer)?;
         if response.status() != StatusCode::OK {
             return Err(BackendError::Status(response.status().as_u16()));
         }
@@ -150,22 +126,6 @@ impl Backend {
         }
         serde_json::from_slice(&answer)
             .map_err(|error| BackendError::NotUnderstood { line: error.line(), column: error.column() })
-    }
-
-    fn http(&self) -> &reqwest::Client {
-        self.http.get_or_init(|| {
-            let mut http = http_client(self.authorities.as_deref());
-            if self.urls.has_loopback() {
-                // The laptop: no proxy leads there.
-                http = http.no_proxy();
-            }
-            http.connect_timeout(self.time_limit)
-                // Connections are dead when Lambda resumes a function that was frozen for a while.
-                .pool_idle_timeout(Duration::from_secs(10))
-                .redirect(reqwest::redirect::Policy::none())
-                .build()
-                .expect("the settings of the client go together")
-        })
     }
 }
 

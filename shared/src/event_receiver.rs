@@ -2,30 +2,18 @@
 //!
 //! Source: Standard Webhooks 1.0.0, "Payload structure" and "Delivery success and failure".
 
-use std::sync::OnceLock;
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Response, StatusCode, Url, header};
-use serde::Serialize;
-use serde_json::Value;
 
-use crate::config::{self, ConfigError, Environment};
+use crate::config::{ConfigError, Environment};
 use crate::domain::bus_event::BusEvent;
-use crate::standard_webhooks::WebhookSigner;
-use crate::vonage::http_client;
+use crate::standard_webhooks::{Message, WebhookClient};
 
 /// The backend.
 #[derive(Debug)]
 pub struct EventReceiver {
     url: Url,
-    signer: WebhookSigner,
-    /// Time for the connection, the request and the status.
-    time_limit: Duration,
-    /// PEM certificates of the authorities that TLS trusts; `None` trusts Mozilla's list.
-    authorities: Option<Vec<u8>>,
-    /// Made for the first event.
-    http: OnceLock<reqwest::Client>,
+    client: WebhookClient,
 }
 
 /// The backend did not take an event. No error has a part of the URL or of the answer.
@@ -47,55 +35,25 @@ pub enum NotTaken {
     Gone,
 }
 
-#[derive(Serialize)]
-struct Message<'a> {
-    r#type: String,
-    timestamp: Timestamp,
-    data: &'a Value,
-}
-
 impl EventReceiver {
     /// Reads `WEBHOOK_URL` and, if it is set, `WEBHOOK_SECRET` and `WEBHOOK_TIME_LIMIT_MS`. Sends nothing. `None` if it is not set.
     pub fn from_environment(env: &Environment) -> Result<Option<Self>, ConfigError> {
         let Some(url) = env.webhook_url()? else { return Ok(None) };
-        Ok(Some(Self {
-            url,
-            signer: WebhookSigner::new(&env.webhook_secrets()?),
-            time_limit: env.webhook_time_limit()?,
-            authorities: config::authorities(env)?,
-            http: OnceLock::new(),
-        }))
+        let (secrets, time_limit) = (env.webhook_secrets()?, env.webhook_time_limit()?);
+        let client = WebhookClient::new(env, &secrets, time_limit, url.scheme() == "http")?;
+        Ok(Some(Self { url, client }))
     }
 
     /// Sends an event, once, at `now`. Each attempt has the same id and the same body.
     pub async fn deliver(&self, event: &BusEvent, now: Timestamp) -> Result<(), NotTaken> {
-        let message = Message { r#type: event.kind(), timestamp: event.time, data: &event.detail };
-        // Only a map whose keys are not text fails to serialize, and no event has one.
-        let body = serde_json::to_string(&message).unwrap_or_default();
-        let request = self.http().post(self.url.clone()).timeout(self.time_limit);
-        let request = self.signer.sign(request, &event.id(), now, body);
+        let message = Message { r#type: &event.kind(), timestamp: event.time, data: &event.detail };
+        let request = self.client.post(self.url.clone(), &event.id(), now, &message);
         let response = request.send().await.map_err(|error| NotTaken::NoAnswer(error.without_url()))?;
         match response.status() {
             status if status.is_success() => Ok(()),
             StatusCode::GONE => Err(NotTaken::Gone),
             status => Err(NotTaken::Status { status: status.as_u16(), retry_after: retry_after(&response) }),
         }
-    }
-
-    fn http(&self) -> &reqwest::Client {
-        self.http.get_or_init(|| {
-            let mut http = http_client(self.authorities.as_deref());
-            if self.url.scheme() == "http" {
-                // The laptop: no proxy leads there.
-                http = http.no_proxy();
-            }
-            http.connect_timeout(self.time_limit)
-                // Connections are dead when Lambda resumes a function that was frozen for a while.
-                .pool_idle_timeout(Duration::from_secs(10))
-                .redirect(reqwest::redirect::Policy::none())
-                .build()
-                .expect("the settings of the client go together")
-        })
     }
 }
 
