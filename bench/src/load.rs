@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
+use local::load::Latencies;
 use local::simulator::sign_webhook;
 use local::stack::account;
 use serde::{Deserialize, Serialize};
@@ -90,32 +91,31 @@ async fn load(
     for _ in 0..CONNECTIONS {
         let (request, next) = (request.clone(), next.clone());
         askers.spawn(async move {
-            let mut took: Vec<Option<Duration>> = Vec::new();
+            let mut right = Latencies::default();
             loop {
                 let n = next.fetch_add(1, Ordering::Relaxed);
                 if n >= requests {
-                    return took;
+                    return right;
                 }
                 let asked = Instant::now();
                 let answer = async { request(n)?.send().await.ok()?.text().await.ok() };
-                let is_right = answer.await.is_some_and(|answer| answer.contains(expected));
-                took.push(is_right.then(|| asked.elapsed()));
+                if answer.await.is_some_and(|answer| answer.contains(expected)) {
+                    right.record(asked.elapsed());
+                }
             }
         });
     }
-    let took: Vec<Option<Duration>> = askers.join_all().await.into_iter().flatten().collect();
+    let mut right = Latencies::default();
+    askers.join_all().await.iter().for_each(|of_one| right.add(of_one));
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), (service.cpu_time()? - cpu).as_secs_f64());
-    let mut right: Vec<Duration> = took.iter().copied().flatten().collect();
-    right.sort();
-    let percentile =
-        |percent: usize| right.get(right.len() * percent / 100).map_or(f64::NAN, |took| took.as_secs_f64() * 1000.0);
+    let percentile = |percent| right.percentile_ms(percent).unwrap_or(f64::NAN);
     Ok(Throughput {
         what,
         requests,
-        errors: took.len() - right.len(),
-        per_second: right.len() as f64 / seconds,
-        per_core_second: right.len() as f64 / cpu,
-        p50_ms: percentile(50),
-        p99_ms: percentile(99),
+        errors: requests - right.count() as usize,
+        per_second: right.count() as f64 / seconds,
+        per_core_second: right.count() as f64 / cpu,
+        p50_ms: percentile(50.0),
+        p99_ms: percentile(99.0),
     })
 }

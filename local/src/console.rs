@@ -7,17 +7,18 @@ use std::io;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{OriginalUri, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Redirect, Response, Sse};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
+use axum::{Json, Router};
 use futures_util::stream::Stream;
 use tokio::sync::watch;
 
 use crate::feed::From;
+use crate::load::Sample;
 use crate::trace::Trace;
 
 /// Path of the page.
@@ -55,6 +56,7 @@ pub fn router(trace: Trace, vonage_url: &str, stopped: watch::Receiver<bool>) ->
     let simulator = Simulator { http: crate::loopback_client(), url: vonage_url.into() };
     let mut router = Router::new()
         .route(&format!("{PATH}/"), get(async || Redirect::permanent(PATH)))
+        .route(&format!("{PATH}/load"), post(show_load).with_state(trace.clone()))
         .route(&format!("{PATH}/trace"), get(follow).with_state((trace, stopped)))
         .route(&format!("{PATH}/simulator/{{*path}}"), any(forward).with_state(simulator));
     for (name, media_type, contents) in FILES {
@@ -83,6 +85,12 @@ async fn follow(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, StatusCode> {
     let feed = trace.watch().ok_or(StatusCode::NOT_FOUND)?;
     Ok(feed.follow(from, &headers, stopped, |entry| entry.to_string()))
+}
+
+/// Handles `POST /console/load`: `maskline load` tells how it goes.
+async fn show_load(State(trace): State<Trace>, Json(sample): Json<Sample>) -> StatusCode {
+    trace.load(&sample);
+    StatusCode::NO_CONTENT
 }
 
 /// Passes a request on to the simulator's own endpoints. It reaches no API that needs the account's credentials.

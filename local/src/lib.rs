@@ -12,6 +12,7 @@ pub mod dynamodb;
 pub mod faults;
 pub mod feed;
 pub mod gateway;
+pub mod load;
 pub mod masked_call;
 pub mod output;
 pub mod reference;

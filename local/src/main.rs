@@ -10,13 +10,15 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use local::commands::{self, ApiCommand, CommandError};
 use local::demo::DemoError;
+use local::load::LoadError;
 use local::output::show;
 use local::settings::Settings;
 use local::stack::{Options, Stack};
-use local::{console, demo, doctor, gateway, reference, restore, setup, words};
+use local::{console, demo, doctor, gateway, load, reference, restore, setup, words};
 use shared::clock;
 use shared::config::Environment;
 use shared::edge::telemetry;
+use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -69,6 +71,9 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
+    /// Put a laptop stack under load: create conversations, call and end them at a steady pace, and tell how long answers take
+    #[command(after_help = load::EXAMPLES)]
+    Load(load::Arguments),
     /// Print the address of the laptop stack's console
     Console {
         /// Port of the gateway
@@ -180,6 +185,12 @@ impl From<CommandError> for Failure {
     }
 }
 
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        Self::Told(error.to_string())
+    }
+}
+
 impl From<DemoError> for Failure {
     fn from(error: DemoError) -> Self {
         match error {
@@ -209,6 +220,12 @@ async fn run(arguments: Arguments, environment: &Environment) -> Result<(), Fail
             log(LevelFilter::OFF);
             let story = if full { demo::Story::Full } else { demo::Story::Short };
             Ok(demo::run(settings, story).await?)
+        }
+        Some(Command::Load(options)) => {
+            log(LevelFilter::OFF);
+            let report = load::run(&options, settings, interrupts()).await?;
+            show(&if options.json { format!("{:#}\n", report.json()) } else { report.to_string() })?;
+            if report.is_good() { Ok(()) } else { Err("something failed; see above".to_owned().into()) }
         }
         Some(Command::Console { port, open }) => {
             let url = format!("http://127.0.0.1:{port}{}", console::PATH);
@@ -307,6 +324,18 @@ Try next, in another terminal (`maskline conversations --help` has commands for 
     show("\nStopping.\n")?;
     stack.stop().await;
     Ok(())
+}
+
+/// Counts the signals to stop, from now on.
+fn interrupts() -> watch::Receiver<u32> {
+    let (count, counted) = watch::channel(0);
+    tokio::spawn(async move {
+        while !count.is_closed() {
+            stop_signal().await;
+            count.send_modify(|count| *count += 1);
+        }
+    });
+    counted
 }
 
 /// Waits for Ctrl-C or, as from `kill`, SIGTERM.

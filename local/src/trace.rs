@@ -2,8 +2,8 @@
 //! The console draws it. It has real numbers, as everything has that the simulator shows, and no secret.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::body::to_bytes;
 use axum::http::{HeaderMap, StatusCode};
@@ -13,12 +13,16 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::feed::Feed;
+use crate::load::Sample;
 
 /// Number of entries that are kept.
 const KEPT: usize = 2_000;
 
 /// Headers that carry credentials.
 const CREDENTIALS: [&str; 3] = ["authorization", "x-amz-security-token", "cookie"];
+
+/// The time after a sample of a load in which nothing else is recorded, unless it is the last one. There is one each second.
+const LOAD_GOES_ON: Duration = Duration::from_secs(5);
 
 /// Text in the place of a secret.
 const HIDDEN: &str = "(hidden)";
@@ -47,6 +51,9 @@ struct Recorder {
     feed: Feed<Arc<str>>,
     /// True from the first look on.
     is_watched: AtomicBool,
+    since: Instant,
+    /// Milliseconds after `since` until which only a load is recorded: its messages would push everything else out, and cost it time.
+    only_load_until: AtomicU64,
     /// Texts that no entry shows.
     secrets: Vec<String>,
 }
@@ -62,7 +69,13 @@ impl Trace {
     /// Creates a trace that shows none of `secrets`.
     pub fn without(secrets: impl IntoIterator<Item = String>) -> Self {
         let secrets = secrets.into_iter().filter(|secret| !secret.is_empty()).collect();
-        Self(Some(Arc::new(Recorder { feed: Feed::keeping(KEPT), is_watched: AtomicBool::new(false), secrets })))
+        Self(Some(Arc::new(Recorder {
+            feed: Feed::keeping(KEPT),
+            is_watched: AtomicBool::new(false),
+            since: Instant::now(),
+            only_load_until: AtomicU64::new(0),
+            secrets,
+        })))
     }
 
     /// Returns the entries as they come, each in JSON, and records from now on; none if there is no trace.
@@ -73,7 +86,7 @@ impl Trace {
     }
 
     fn recorder(&self) -> Option<&Arc<Recorder>> {
-        self.0.as_ref().filter(|recorder| recorder.is_watched.load(Ordering::Relaxed))
+        self.0.as_ref().filter(|recorder| recorder.is_watched.load(Ordering::Relaxed) && !recorder.is_under_load())
     }
 
     /// Begins the entry of a request. `detail` is called only if it is recorded.
@@ -97,6 +110,15 @@ impl Trace {
             recorder.put(&json!({"kind": "call", "report": report()}));
         }
     }
+
+    /// Records how a load goes, also if nobody looks yet.
+    pub fn load(&self, sample: &Sample) {
+        if let Some(recorder) = &self.0 {
+            let until = if sample.is_over { Duration::ZERO } else { recorder.since.elapsed() + LOAD_GOES_ON };
+            recorder.only_load_until.store(until.as_millis() as u64, Ordering::Relaxed);
+            recorder.put(&json!({"kind": "load", "sample": sample}));
+        }
+    }
 }
 
 impl Asked {
@@ -110,6 +132,10 @@ impl Asked {
 }
 
 impl Recorder {
+    fn is_under_load(&self) -> bool {
+        self.since.elapsed().as_millis() < self.only_load_until.load(Ordering::Relaxed).into()
+    }
+
     fn put(&self, entry: &Value) {
         let mut text = entry.to_string();
         for secret in &self.secrets {

@@ -55,7 +55,20 @@ export interface Message {
   answer: unknown;
 }
 
-type Entry = ({ kind: "message" } & Message) | { kind: "call"; report: CallReport };
+/** How `maskline load` goes, each second. Counts are those since its begin. */
+export interface LoadSample {
+  run: string;
+  seconds: number;
+  is_over: boolean;
+  created: number;
+  refused: number;
+  connected: number;
+  failed: number;
+  latency: { answers: { p50_ms: number | null; p99_ms: number | null } };
+  pool: { ready: number; in_use: number } | null;
+}
+
+type Entry = ({ kind: "message" } & Message) | { kind: "call"; report: CallReport } | { kind: "load"; sample: LoadSample };
 
 export const online = signal(true);
 export const messages = signal<Message[]>([]);
@@ -65,11 +78,30 @@ export const conversations = signal<ReadonlyMap<string, Conversation>>(new Map()
 export const pool = signal<Country[] | undefined>(undefined);
 export const faults = signal<Record<string, unknown>[]>([]);
 export const concurrent = signal(25);
+/** The samples of the last load, oldest first. */
+export const load = signal<LoadSample[]>([]);
 /** The present time in milliseconds, every second. */
 export const now = signal(Date.now());
 
 /** Most messages that are drawn from. */
 const MOST_MESSAGES = 2000;
+
+/** Most conversations that are shown, the newest ones. */
+const MOST_CONVERSATIONS = 100;
+
+/** Most samples of a load that are drawn. Beyond that, every other one goes. */
+const MOST_SAMPLES = 600;
+
+/** A load whose last sample is older than so many milliseconds has been killed. */
+const LOAD_GOES_ON = 5000;
+
+let lastSampleAt = 0;
+
+/** True while a load goes on. Its conversations are too many to be shown one by one. */
+function isUnderLoad(): boolean {
+  const last = load.value.at(-1);
+  return last !== undefined && !last.is_over && Date.now() - lastSampleAt < LOAD_GOES_ON;
+}
 
 /** Runs `work` once, soon after the last of several wishes for it, and never twice at a time. */
 function soon(work: () => Promise<void>): () => void {
@@ -113,7 +145,7 @@ async function readQuarantine({ id, participants }: Conversation): Promise<void>
 
 const changed = new Set<string>();
 const readConversations = soon(async () => {
-  const ids = [...changed];
+  const ids = [...changed].slice(-MOST_CONVERSATIONS);
   changed.clear();
   const read = await Promise.all(ids.map((id) => api.conversation(id).catch(() => undefined)));
   const next = new Map(conversations.value);
@@ -125,11 +157,15 @@ const readConversations = soon(async () => {
     }
     else next.delete(id);
   });
-  conversations.value = next;
+  // An id begins with its time.
+  const newest = [...next].sort(([one], [other]) => one.localeCompare(other)).slice(-MOST_CONVERSATIONS);
+  conversations.value = new Map(newest);
 });
 
 /** Reads a conversation again. */
 export function readConversation(id: string): void {
+  // The newest changes are last.
+  changed.delete(id);
   changed.add(id);
   readConversations();
 }
@@ -169,8 +205,12 @@ function follow<T>(path: string, began: () => void, take: (entries: [number, T][
 function takeTrace(entries: [number, Entry][]): void {
   const added: Message[] = [];
   const reports = new Map(calls.value);
+  let samples = load.value;
   for (const [position, entry] of entries) {
-    if (entry.kind === "call") {
+    if (entry.kind === "load") {
+      const earlier = samples[0]?.run === entry.sample.run ? samples : [];
+      samples = [...(earlier.length < MOST_SAMPLES ? earlier : earlier.filter((_, index) => index % 2 === 0)), entry.sample];
+    } else if (entry.kind === "call") {
       const uuid = entry.report.conversation_uuid;
       if (uuid) reports.set(uuid, entry.report);
     } else {
@@ -179,6 +219,10 @@ function takeTrace(entries: [number, Entry][]): void {
   }
   batch(() => {
     calls.value = reports;
+    if (samples !== load.value) {
+      lastSampleAt = Date.now();
+      load.value = samples;
+    }
     if (added.length) messages.value = [...messages.value, ...added].slice(-MOST_MESSAGES);
   });
   if (added.some((message) => message.to === "vonage")) readTexts();
@@ -200,6 +244,7 @@ export function start(): void {
         messages.value = [];
         calls.value = new Map();
         texts.value = [];
+        load.value = [];
       });
       readTexts();
       readPool();
@@ -215,7 +260,7 @@ export function start(): void {
       conversations.value = new Map();
     },
     (entries) => {
-      for (const [, { detail }] of entries) {
+      for (const [, { detail }] of isUnderLoad() ? [] : entries) {
         const id = detail?.id ?? detail?.conversation;
         if (id) readConversation(id);
       }

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { api, type Country } from "./api";
 import { digits, phone as written } from "./format";
 import { concurrent, conversations, now, pool, quarantines, readPool } from "./live";
+import { LoadPlot } from "./load";
 import { attempt } from "./notice";
 
 const COUNTRIES = ["GB", "US", "FR", "IE", "NL"];
@@ -126,6 +127,7 @@ export function Pool() {
         </label>
         <button type="submit">Order</button>
       </form>
+      <LoadPlot />
       {countries.length === 0 ? (
         <div class="empty-state">
           <h3>No numbers yet</h3>

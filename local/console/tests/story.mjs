@@ -210,6 +210,29 @@ await step("the pool shows numbers, load and headroom", async () => {
   await country.getByRole("button", { name: /^Take away/ }).last().click();
 });
 
+await step("a load draws the pool over time, in every browser and after a reload", async () => {
+  const sample = (seconds, is_over, pool, refused) => ({
+    run: "01234567-89ab-4cde-8f01-23456789abcd", seconds, is_over, created: seconds * 10, refused, failed_creations: 0, connected: seconds * 20, failed: 0, pool,
+    latency: Object.fromEntries(["creations", "answers", "ends"].map((kind) => [kind, { count: 10, p50_ms: 1.25, p90_ms: 2, p99_ms: 3.5, most_ms: 4 }])),
+  });
+  const tell = async (...of) => {
+    const answer = await fetch(`${gateway}/console/load`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(sample(...of)) });
+    assert.equal(answer.status, 204);
+  };
+  const plot = (of) => of.getByRole("figure", { name: "Pool over time" });
+  assert.equal(await plot(page).count(), 0);
+  await tell(1, false, { ready: 20, in_use: 3 }, 0);
+  await tell(2, false, null, 0);
+  await plot(other).getByText("answers p50 1.3 ms, p99 3.5 ms").waitFor();
+  await tell(3, true, { ready: 20, in_use: 20 }, 4);
+  await plot(other).getByText("20 of 20 numbers in use · 30 created · 4 refused · 60 calls · 0 failed").waitFor();
+  await page.reload();
+  await plot(page).getByRole("img", { name: "Numbers of the pool over 3 seconds: 20 of 20 numbers in use" }).waitFor();
+  const line = await plot(page).locator("polyline.in-use").getAttribute("points");
+  assert.equal(line.split(" ").length, 2, "a sample without the pool has no point");
+  assert.equal(await plot(page).locator("line.refused").count(), 1);
+});
+
 await other.context().close();
 
 await step("axe finds nothing, and nothing is cut off, in all widths and colours", async () => {

@@ -10,7 +10,7 @@ mod deployment;
 mod events;
 mod fields;
 mod numbers;
-mod table;
+pub(crate) mod table;
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
@@ -90,7 +90,7 @@ const TOKEN: &str = "MASKLINE_TOKEN";
 const USUAL_STACK: &str = "maskline";
 
 /// The laptop stack, as `maskline` starts it without options.
-const LAPTOP: &str = "http://127.0.0.1:3000";
+pub(crate) const LAPTOP: &str = "http://127.0.0.1:3000";
 
 /// A command did not do what it was to do.
 #[derive(Debug, thiserror::Error)]

@@ -5,21 +5,21 @@ use std::fmt::Write;
 use serde_json::Value;
 
 /// Rows under a line of headings, in columns as wide as their widest cell.
-pub(super) struct Table {
+pub(crate) struct Table {
     headings: Vec<&'static str>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(super) fn new(headings: &[&'static str]) -> Self {
+    pub(crate) fn new(headings: &[&'static str]) -> Self {
         Self { headings: headings.to_vec(), rows: Vec::new() }
     }
 
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().collect());
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 }
@@ -44,7 +44,7 @@ impl std::fmt::Display for Table {
 }
 
 /// Returns the value of a member as people read it: a text without quotes, a list with commas, nothing for null.
-pub(super) fn cell(value: &Value) -> String {
+pub(crate) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -54,7 +54,7 @@ pub(super) fn cell(value: &Value) -> String {
 }
 
 /// Returns a phone number as it is dialled, with `+`, which a deployment of before does not write.
-pub(super) fn number(value: &Value) -> String {
+pub(crate) fn number(value: &Value) -> String {
     let digits = cell(value);
     let is_bare = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if is_bare { format!("+{digits}") } else { digits }

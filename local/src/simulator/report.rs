@@ -54,6 +54,8 @@ pub(super) struct WebhookAttempt {
     pub(super) about: Option<&'static str>,
     pub(super) attempt: u32,
     pub(super) status: Option<u16>,
+    /// The time for which Vonage waited for the answer, in milliseconds of real time.
+    pub(super) milliseconds: f64,
     /// The reason for a missing response, or the fault of an invalid one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,

@@ -100,6 +100,29 @@ async fn trace_shows_no_secret() {
 }
 
 #[tokio::test]
+async fn trace_has_nothing_but_a_load_while_one_goes_on() {
+    let laptop = laptop().await;
+    let times = json!({"count": 0, "p50_ms": null, "p90_ms": null, "p99_ms": null, "most_ms": null});
+    let sample = |seconds: u32, is_over: bool| {
+        json!({"run": "01234567-89ab-4cde-8f01-23456789abcd", "seconds": seconds, "is_over": is_over, "created": 1, "refused": 0,
+               "failed_creations": 0, "connected": 2, "failed": 0, "pool": {"ready": 2, "in_use": 1},
+               "latency": {"creations": times, "answers": times, "ends": times}})
+    };
+    // Nobody has looked yet.
+    assert_eq!(laptop.post("/console/load", &sample(1, false)).await.status, 204);
+    let mut trace = Arriving::open_at(&laptop, "/console/trace?after=0").await;
+    laptop.create().await;
+    assert_eq!(laptop.post("/console/load", &sample(2, true)).await.status, 204);
+    let (_, first) = trace.next().await.unwrap();
+    let (_, second) = trace.next().await.unwrap();
+    assert_eq!([&first["kind"], &second["kind"]], ["load", "load"], "{second}");
+    assert_eq!((&first["sample"]["seconds"], &second["sample"]["is_over"]), (&json!(1.0), &json!(true)));
+    laptop.get("/conversations?number=%2B447700900001").await;
+    assert_eq!(trace.next().await.unwrap().1["kind"], "message");
+    assert_eq!(laptop.post("/console/load", &json!({"seconds": 1})).await.status, 422);
+}
+
+#[tokio::test]
 async fn console_reaches_the_phones_and_no_api_of_the_account() {
     let laptop = laptop().await;
     laptop.create().await;

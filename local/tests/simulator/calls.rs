@@ -38,7 +38,9 @@ async fn answered_call_is_heard_shown_priced_and_reported() {
     });
     assert_eq!(call["phones"], phones);
     assert_eq!(call["answered_by"], "answer_url");
-    assert_eq!(call["webhooks"], json!([{"url_kind": "answer_url", "attempt": 1, "status": 200}]));
+    let took = call["webhooks"][0]["milliseconds"].as_f64().unwrap();
+    let expected = json!([{"url_kind": "answer_url", "attempt": 1, "status": 200, "milliseconds": took}]);
+    assert_eq!(call["webhooks"], expected);
     assert_eq!(call["ncco"][1]["action"], "connect");
     let [inbound, outbound] = call["legs"].as_array().unwrap().as_slice() else {
         panic!("two legs are expected");

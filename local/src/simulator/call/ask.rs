@@ -1,6 +1,7 @@
 //! Requests for an NCCO: the answer to a call, and to an event within it.
 
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::super::applications::VoiceWebhook;
 use super::super::leg::{self, Event};
@@ -191,7 +192,9 @@ impl Call {
         let mut attempt = 1;
         loop {
             let question = Question { kind: url_kind, webhook, sender: &ask.sender, data: &ask.data };
+            let asked = Instant::now();
             let (outcome, fault) = deliver::ask(&self.simulator, question).await;
+            let milliseconds = asked.elapsed().as_secs_f64() * 1000.0;
             let (status, result) = match outcome {
                 Ok(reply) if reply.status.is_success() => (Some(reply.status.as_u16()), Ok(reply)),
                 Ok(reply) => {
@@ -202,7 +205,7 @@ impl Call {
             };
             let error = result.as_ref().err().cloned();
             let about = Some(ask.occasion.name()).filter(|_| !matches!(ask.occasion, Occasion::Answer));
-            self.webhooks.push(WebhookAttempt { url_kind, about, attempt, status, error, fault });
+            self.webhooks.push(WebhookAttempt { url_kind, about, attempt, status, milliseconds, error, fault });
             let may_retry = attempt == 1 && matches!(status, None | Some(429 | 503 | 504));
             if result.is_ok() || !may_retry {
                 return result;
