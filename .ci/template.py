@@ -267,6 +267,10 @@ for kept in ("JournalTable", "Table"):
 expect(iam["JournalTable"]["Properties"]["DeletionProtectionEnabled"], iam["JournalTable"])
 expect(iam["Table"]["Properties"]["DeletionProtectionEnabled"] and iam["Table"]["DeletionPolicy"] == "Retain", iam["Table"])
 refused("TokensHaveAnAudience", JwtIssuer=ISSUER)
+ROLE = "arn:aws:iam::111122223333:role/support-lead"
+refused("RolesAreForPermitted", RevealRoles=ROLE)
+refused("RolesAreForPermitted", RevealRoles=ROLE, RevealNumbers="permitted", JwtIssuer=ISSUER, JwtAudience=AUDIENCE)
+deployed(RevealRoles=ROLE, RevealNumbers="permitted")
 refused("ExistingTableHasAStream", ExistingTableName="restored")
 refused("StreamIsOfAnExistingTable", ExistingTableStreamArn=STREAM)
 

@@ -74,7 +74,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 89] = {
+pub const VARIABLES: [Variable; 91] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -266,6 +266,12 @@ pub const VARIABLES: [Variable; 89] = {
         variable("TENANT_CLAIM", Parameter("TenantClaim"), Unset("each token reaches all tenants"),
             "Claim of a token that names the tenant under whose path /t/ it may be used; * is the deployment itself, and a token \
              without the claim is refused"),
+        variable("REVEAL_NUMBERS", Parameter("RevealNumbers"), Value("all"),
+            "Callers of the API who see real numbers in answers: all, or permitted, which are tokens with the scope maskline/reveal and \
+             REVEAL_ROLES; all others see the calling code and the last digits"),
+        variable("REVEAL_ROLES", Parameter("RevealRoles"), Unset("no role"),
+            "Roles and users of IAM who see real numbers with REVEAL_NUMBERS=permitted, ARNs such as \
+             arn:aws:iam::111122223333:role/support-lead, separated by commas"),
         variable("EVENT_BUS_NAME", Template, Unset("events about lost numbers are only logged"),
             "Name of the EventBridge bus for events about lost numbers"),
         variable("AWS_ENDPOINT_URL_EVENTBRIDGE", Template, Unset("the endpoint of the region"),

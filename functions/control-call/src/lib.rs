@@ -19,12 +19,13 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::domain::call::calls;
 use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::phone::Reveal;
 use shared::domain::side::Side;
 use shared::domain::words::own_text::OwnText;
 use shared::domain::words::sentence::{Placeholder, Spoken};
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
-use shared::edge::http::{self, Problem, Query, RequestHasher, SideBody, TenantClaim};
+use shared::edge::http::{self, NumberReaders, Problem, Query, RequestHasher, SideBody, TenantClaim};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::CallsView;
 use shared::service::hang_up::{HANG_UP_SOURCE, HangUp, HangUps};
@@ -40,6 +41,7 @@ use shared::vonage::calls::CallsApi;
 pub struct ControlCall {
     /// The claim that says which requests a token may send.
     tenant_claim: Option<TenantClaim>,
+    readers: NumberReaders,
     store: Store,
     /// None without the application's private key.
     control: Option<Control>,
@@ -62,7 +64,8 @@ impl HttpFunction for ControlCall {
         let store = Store::connect(env)?;
         let api = if env.controls_calls()? { CallsApi::from_environment(env, clock.clone())? } else { None };
         let control = api.map(|api| Control::new(env, store.clone(), Arc::new(api), clock.clone())).transpose()?;
-        Ok(Self { tenant_claim: TenantClaim::from_environment(env), store, control, clock })
+        let readers = NumberReaders::from_environment(env)?;
+        Ok(Self { tenant_claim: TenantClaim::from_environment(env), readers, store, control, clock })
     }
 
     fn tenant_claim(&self) -> Option<&TenantClaim> {
@@ -87,7 +90,7 @@ impl HttpFunction for ControlCall {
             Method::DELETE => self.hang_up(&control.hang_ups, id, &request, log).await,
             Method::POST if names_a_call => self.talk(&control.placer, id, &request, log).await,
             Method::POST => self.place(control, id, &request, log).await,
-            _ => self.list(id, log).await,
+            _ => self.list(id, self.readers.reveal_to(&request), log).await,
         }
     }
 }
@@ -98,12 +101,12 @@ impl ControlCall {
         found.ok_or_else(http::no_conversation)
     }
 
-    async fn list(&self, id: ConversationId, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+    async fn list(&self, id: ConversationId, reveal: Reveal, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         log.outcome = "listed";
         let conversation = self.conversation(id).await?;
         let legs = self.store.legs_of_live_calls(id, self.clock.now()).await?;
         let calls = calls(legs, conversation.handling.guard);
-        Ok(http::json(StatusCode::OK, &CallsView::new(&conversation, &calls)))
+        Ok(http::json(StatusCode::OK, &CallsView::new(&conversation, &calls, reveal)))
     }
 
     async fn hang_up(

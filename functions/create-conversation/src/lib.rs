@@ -27,7 +27,8 @@ use shared::domain::language::Language;
 use shared::domain::late::LateCare;
 use shared::domain::lifetime::Lifetime;
 use shared::domain::missed_calls::MissedCalls;
-use shared::domain::phone::{PhoneNumber, RealNumber};
+use shared::domain::phone::parse::UnreadableNumber;
+use shared::domain::phone::{PhoneNumber, RealNumber, is_masked};
 use shared::domain::pin::{PinIssuer, PinKey};
 use shared::domain::quiet_hours::UsualQuietHours;
 use shared::domain::side::WhoDials;
@@ -39,7 +40,9 @@ use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::domain::words::own_text::OwnTexts;
 use shared::edge::deadline;
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, ContactCardBody, FurtherPhoneBody, Object, Problem, Query, RequestHasher, TenantClaim};
+use shared::edge::http::{
+    self, ContactCardBody, FurtherPhoneBody, NumberReaders, Object, Problem, Query, RequestHasher, TenantClaim,
+};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::create::{Creator, Invitations, NewConversation, NewParticipant, ROUTES_READ, USAGE_TIME_LIMIT};
@@ -57,6 +60,7 @@ use crate::plan::PlanView;
 pub struct CreateConversation {
     /// The claim that says which requests a token may send.
     tenant_claim: Option<TenantClaim>,
+    readers: NumberReaders,
     creator: Creator<CarrierLookup, Texts>,
     usual: Usual,
     /// Limits of a conversation that has none of its own.
@@ -193,6 +197,7 @@ impl HttpFunction for CreateConversation {
         let store = Store::connect(env)?.with_journal(env)?;
         Ok(Self {
             tenant_claim: TenantClaim::from_environment(env),
+            readers: NumberReaders::from_environment(env)?,
             creator: Creator {
                 senders: env.brand_senders()?,
                 demand: DemandRecorder::new(env, store.clone(), clock.clone())?,
@@ -242,12 +247,13 @@ impl HttpFunction for CreateConversation {
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         Query::refuse(&request)?;
+        let reveal = self.readers.reveal_to(&request);
         let links = http::card_links(self.public_url.as_deref(), &request, &self.card_key);
         if request.path_parameters_ref().is_some_and(|parameters| parameters.first("id").is_some()) {
             let quiet_hours = self.quiet_hours.clone();
             let invitations = Invitations { card_links: links, quiet_hours, ..Invitations::default() };
             let deadline = deadline::of_work(&request, self.creator.clock.now());
-            return notifications::send(&self.creator, &invitations, &request, deadline, log).await;
+            return notifications::send(&self.creator, &invitations, &request, deadline, reveal, log).await;
         }
         let Decoded { mut new, is_dry_run } =
             decode(&request, self.usual, self.pin_key.as_ref(), self.creator.clock.now())?;
@@ -271,7 +277,8 @@ impl HttpFunction for CreateConversation {
         if is_dry_run {
             log.outcome = "planned";
             let planned = Box::pin(self.creator.plan(&new)).await?;
-            return Ok(http::json(StatusCode::OK, &PlanView::new(&new, &planned, self.creator.clock.now())));
+            let view = PlanView::new(&new, &planned, reveal, self.creator.clock.now());
+            return Ok(http::json(StatusCode::OK, &view));
         }
         new.usual_limits = self.usage_limits;
         new.invitations.quiet_hours.clone_from(&self.quiet_hours);
@@ -282,7 +289,7 @@ impl HttpFunction for CreateConversation {
             if created.is_replay { (StatusCode::OK, "again") } else { (StatusCode::CREATED, "created") };
         log.outcome = outcome;
         log.concerns(&created.conversation);
-        let view = ConversationView::new(&created.conversation, self.creator.clock.now());
+        let view = ConversationView::new(&created.conversation, reveal, self.creator.clock.now());
         let answer = http::json(status, &view.with_card_links(&created.conversation, links.as_ref()));
         Ok(http::with_revision(answer, &created.conversation))
     }
@@ -434,6 +441,9 @@ impl ConversationBody {
     /// Reads the phone that late callers reach.
     fn support_phone(&self) -> Result<Option<RealNumber>, Problem> {
         let Some(written) = &self.support_phone else { return Ok(None) };
+        if is_masked(written) {
+            return Err(Problem::from(UnreadableNumber::Masked).at("support_phone"));
+        }
         let phone = written.strip_prefix('+').and_then(|digits| PhoneNumber::try_from(digits).ok());
         let malformed = || Problem::invalid("support_phone", "Must be a phone number such as +442079460000.");
         phone.map(RealNumber::from).map(Some).ok_or_else(malformed)

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
+use shared::domain::phone::Reveal;
 use shared::edge::http::{self, Problem, SideBody};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
@@ -25,6 +26,7 @@ pub(crate) async fn send(
     invitations: &Invitations,
     request: &Request,
     deadline: Option<Timestamp>,
+    reveal: Reveal,
     log: &mut RequestLog,
 ) -> Result<Response<Body>, Problem> {
     let id = http::conversation_of(request, &creator.store).await?;
@@ -32,7 +34,7 @@ pub(crate) async fn send(
     let NotificationsBody { to } = http::read_json(request)?;
     let conversation = creator.notify_again(id, to.map(Into::into), invitations, deadline).await?;
     log.concerns(&conversation);
-    let view = ConversationView::new(&conversation, creator.clock.now());
+    let view = ConversationView::new(&conversation, reveal, creator.clock.now());
     let view = view.with_card_links(&conversation, invitations.card_links.as_ref());
     Ok(http::with_revision(http::json(StatusCode::OK, &view), &conversation))
 }

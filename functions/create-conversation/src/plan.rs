@@ -5,7 +5,7 @@ use serde::Serialize;
 use shared::clock::whole_second;
 use shared::domain::country::Country;
 use shared::domain::judge::Judge;
-use shared::domain::phone::E164;
+use shared::domain::phone::{E164, Reveal, ShownNumber};
 use shared::domain::side::Side;
 use shared::service::create::{NewConversation, PlannedParticipant};
 
@@ -19,7 +19,7 @@ pub(crate) struct PlanView {
 
 #[derive(Serialize)]
 struct ParticipantView {
-    number: E164,
+    number: ShownNumber,
     country: Country,
     /// None if a lookup would be bought.
     verified_by: Option<Judge>,
@@ -29,11 +29,17 @@ struct ParticipantView {
 }
 
 impl PlanView {
-    pub(crate) fn new(new: &NewConversation, planned: &[PlannedParticipant; 2], now: Timestamp) -> Self {
+    /// Returns the view for somebody to whom real numbers are shown as `reveal` says.
+    pub(crate) fn new(
+        new: &NewConversation,
+        planned: &[PlannedParticipant; 2],
+        reveal: Reveal,
+        now: Timestamp,
+    ) -> Self {
         let participant = |side: Side| {
             let (own, other) = (&planned[side.index()], &planned[side.other().index()]);
             ParticipantView {
-                number: (&own.number).into(),
+                number: reveal.show(&own.number),
                 country: own.country,
                 verified_by: own.verified_by,
                 masked_by: (&other.sees).into(),

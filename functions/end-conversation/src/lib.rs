@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment, VonageConfig};
 use shared::domain::conversation::{Conversation, ConversationId};
+use shared::domain::phone::Reveal;
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
-use shared::edge::http::{self, Problem, Query, TenantClaim};
+use shared::edge::http::{self, NumberReaders, Problem, Query, TenantClaim};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::invoke::AsyncFunction;
@@ -28,6 +29,7 @@ use shared::vonage::redact::RedactApi;
 pub struct EndConversation {
     /// The claim that says which requests a token may send.
     tenant_claim: Option<TenantClaim>,
+    readers: NumberReaders,
     store: Store,
     redact: RedactApi,
     /// The function that ends calls, if this deployment controls calls.
@@ -43,6 +45,7 @@ impl HttpFunction for EndConversation {
         let control = if env.controls_calls()? { AsyncFunction::controlling(env)? } else { None };
         Ok(Self {
             tenant_claim: TenantClaim::from_environment(env),
+            readers: NumberReaders::from_environment(env)?,
             store: Store::connect(env)?.with_journal(env)?,
             redact,
             control,
@@ -84,12 +87,12 @@ impl EndConversation {
         let (erases, hangs_up) = (query.flag("erase")?, query.flag("hang_up")?);
         let id = http::conversation_of(request, &self.store).await?;
         log.conversation = Some(id);
-        let now = self.clock.now();
+        let (reveal, now) = (self.readers.reveal_to(request), self.clock.now());
         if !hangs_up {
             return if erases {
                 self.erase(id, log).await
             } else {
-                answer(self.store.end_conversation(id, now).await?, now, log)
+                answer(self.store.end_conversation(id, now).await?, reveal, now, log)
             };
         }
         let control = self.control.as_ref().ok_or_else(http::call_control_off)?;
@@ -98,7 +101,7 @@ impl EndConversation {
             // It was erased before, with its calls.
             return self.erase(id, log).await;
         }
-        let ended = answer(ended, now, log)?;
+        let ended = answer(ended, reveal, now, log)?;
         // After the end, so that no further call begins, and before an erasure, which deletes the legs.
         let legs = self.store.legs_of_live_calls(id, now).await?;
         let request = HangUp::of_calls(id, legs.into_iter().map(|leg| leg.conversation_uuid).collect());
@@ -164,9 +167,14 @@ fn report(forgotten: &Forgotten, done: &Redacted) -> Value {
 }
 
 /// Returns the answer with a conversation that has ended.
-fn answer(ended: Option<Conversation>, now: Timestamp, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+fn answer(
+    ended: Option<Conversation>,
+    reveal: Reveal,
+    now: Timestamp,
+    log: &mut RequestLog,
+) -> Result<Response<Body>, Problem> {
     log.outcome = "ended";
     let conversation = ended.ok_or_else(http::no_conversation)?;
-    let answer = http::json(StatusCode::OK, &ConversationView::new(&conversation, now));
+    let answer = http::json(StatusCode::OK, &ConversationView::new(&conversation, reveal, now));
     Ok(http::with_revision(answer, &conversation))
 }

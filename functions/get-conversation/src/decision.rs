@@ -10,7 +10,8 @@ use shared::domain::decision::{Decision, StandingCall, StandingConnection};
 use shared::domain::decision_url::DecisionUrl;
 use shared::domain::number_settings::NumberSettings;
 use shared::domain::phone::caller_id::CallerId;
-use shared::domain::phone::{E164, RealNumber, VirtualNumber};
+use shared::domain::phone::parse::UnreadableNumber;
+use shared::domain::phone::{E164, RealNumber, Reveal, ShownNumber, VirtualNumber, is_masked};
 use shared::domain::route::{Destination, KeyOwner};
 use shared::domain::side::{Blocked, Side};
 use shared::domain::support::SupportPhone;
@@ -39,6 +40,9 @@ impl DecisionQuery {
         })?;
         if from.len() > MOST_CALLER_BYTES {
             return Err(Problem::invalid("from", format!("Has more than {MOST_CALLER_BYTES} bytes.")));
+        }
+        if is_masked(from) {
+            return Err(Problem::from(UnreadableNumber::Masked).at("from"));
         }
         let to = query.value("to").ok_or_else(|| Problem::invalid("to", "This parameter is required."))?;
         let (from, to) = (with_plus(from), with_plus(to));
@@ -120,7 +124,7 @@ pub(crate) struct DecisionView {
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum ItemView {
     Route {
-        caller: E164,
+        caller: ShownNumber,
         number: E164,
         conversation: ConversationId,
         side: Side,
@@ -130,7 +134,7 @@ enum ItemView {
     },
     /// The rest of a route after an erasure.
     Tombstone {
-        caller: E164,
+        caller: ShownNumber,
         number: E164,
         conversation: ConversationId,
         since: Timestamp,
@@ -139,13 +143,13 @@ enum ItemView {
     },
     /// The mark of a caller who only receives.
     Hold {
-        caller: E164,
+        caller: ShownNumber,
         number: E164,
         since: Timestamp,
         quarantined_until: Timestamp,
     },
     Unreadable {
-        caller: E164,
+        caller: ShownNumber,
         number: E164,
     },
     /// The settings of the number, which is a standing mask.
@@ -174,7 +178,7 @@ enum ItemView {
 #[derive(Serialize)]
 struct ConnectionView {
     side: Option<Side>,
-    number: E164,
+    number: ShownNumber,
     from: E164,
     ring_seconds: u32,
     max_call_seconds: u32,
@@ -185,7 +189,14 @@ struct ConnectionView {
 }
 
 impl DecisionView {
-    pub(crate) fn new(explained: &Explanation, dialled: &VirtualNumber, speech: &Speech<'_>, asks_first: bool) -> Self {
+    /// Returns the view for somebody to whom real numbers are shown as `reveal` says.
+    pub(crate) fn new(
+        explained: &Explanation,
+        dialled: &VirtualNumber,
+        speech: &Speech<'_>,
+        asks_first: bool,
+        reveal: Reveal,
+    ) -> Self {
         let Explanation { decision, at, owners, conversation, callee, doubt, settings } = explained;
         let asks_backend = decision.as_ref().is_some_and(Decision::asks_backend);
         let is_unreadable = owners.0.iter().any(|(_, owner)| owner.is_none());
@@ -201,8 +212,11 @@ impl DecisionView {
             Some(decision) => (decision.outcome(), decision.rule()),
             None => ("not known", "The table no longer tells who had this number for this caller then."),
         };
-        let mut items: Vec<_> =
-            owners.0.iter().map(|(caller, owner)| ItemView::new(caller, dialled, owner.as_ref())).collect();
+        let mut items: Vec<_> = owners
+            .0
+            .iter()
+            .map(|(caller, owner)| ItemView::new(reveal.show(caller), dialled, owner.as_ref()))
+            .collect();
         let standing = settings.as_ref().and_then(|settings| settings.standing.as_ref());
         items.extend(standing.filter(|_| matches!(decision, Some(Decision::Standing(_)))).map(|standing| {
             let (phones, blocked) = (standing.phones.len(), standing.blocked.len());
@@ -228,7 +242,7 @@ impl DecisionView {
             items,
             hears: hears(decision.clone(), speech),
             asks: conversation.as_ref().filter(|_| asks_backend).and_then(Conversation::decision),
-            connects: decision.as_ref().and_then(|decision| ConnectionView::new(decision, *callee)),
+            connects: decision.as_ref().and_then(|decision| ConnectionView::new(decision, *callee, reveal)),
         }
     }
 }
@@ -240,8 +254,8 @@ fn hears(decision: Option<Decision>, speech: &Speech<'_>) -> Option<String> {
 }
 
 impl ItemView {
-    fn new(caller: &RealNumber, number: &VirtualNumber, owner: Option<&KeyOwner>) -> Self {
-        let (caller, number) = (E164::from(caller), E164::from(number));
+    fn new(caller: ShownNumber, number: &VirtualNumber, owner: Option<&KeyOwner>) -> Self {
+        let number = E164::from(number);
         match owner {
             Some(KeyOwner::Route(route)) => Self::Route {
                 caller,
@@ -269,10 +283,10 @@ impl ItemView {
 }
 
 impl ConnectionView {
-    fn new(decision: &Decision, callee: Option<Side>) -> Option<Self> {
+    fn new(decision: &Decision, callee: Option<Side>, reveal: Reveal) -> Option<Self> {
         let without_conversation = |phone: &RealNumber, from: &VirtualNumber, limits: CallLimits| Self {
             side: None,
-            number: phone.into(),
+            number: reveal.show(phone),
             from: from.into(),
             ring_seconds: limits.ring_seconds,
             max_call_seconds: limits.max_call_seconds,
@@ -297,7 +311,7 @@ impl ConnectionView {
         let (talk_seconds, is_cut_short) = limits.talk_seconds_within(*left_seconds, *handling);
         Some(Self {
             side: callee,
-            number: connect_to.into(),
+            number: reveal.show(connect_to),
             from: present_as.into(),
             ring_seconds: limits.ring_seconds,
             max_call_seconds: limits.max_call_seconds,

@@ -19,11 +19,12 @@ use shared::domain::card_link::{CardKey, CardLinks};
 use shared::domain::channel::{BrandSenders, Sender};
 use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
+use shared::domain::phone::Reveal;
 use shared::domain::side::Side;
 use shared::domain::support::SupportPhone;
 use shared::domain::words::Words;
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, Problem, TenantClaim};
+use shared::edge::http::{self, NumberReaders, Problem, TenantClaim};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::recording_files::RecordingAddresses;
@@ -39,6 +40,7 @@ const TEXTS: u16 = 50;
 pub struct GetConversation {
     /// The claim that says which requests a token may send.
     tenant_claim: Option<TenantClaim>,
+    readers: NumberReaders,
     store: Store,
     addresses: Option<RecordingAddresses>,
     words: Words,
@@ -63,6 +65,7 @@ impl HttpFunction for GetConversation {
         let asks_about_strangers = env.asks_about_strangers()?;
         Ok(Self {
             tenant_claim: TenantClaim::from_environment(env),
+            readers: NumberReaders::from_environment(env)?,
             store,
             addresses,
             words: env.words()?,
@@ -88,6 +91,7 @@ impl HttpFunction for GetConversation {
     }
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
+        let reveal = self.readers.reveal_to(&request);
         if request.uri().path().ends_with("/decisions") {
             let now = self.clock.now();
             let query = DecisionQuery::read(&request, now)?;
@@ -99,7 +103,7 @@ impl HttpFunction for GetConversation {
             let speech = query.speech(&self.words, &explanation);
             return Ok(http::json(
                 StatusCode::OK,
-                &DecisionView::new(&explanation, &query.dialled, &speech, asks_first),
+                &DecisionView::new(&explanation, &query.dialled, &speech, asks_first, reveal),
             ));
         }
         let (now, addresses) = (self.clock.now(), self.addresses.as_ref());
@@ -118,13 +122,13 @@ impl HttpFunction for GetConversation {
         }
         if named("id").is_none() {
             log.outcome = "listed";
-            return list::answer(&self.store, http::scope(&request)?, &ListQuery::read(&request)?, now).await;
+            return list::answer(&self.store, http::scope(&request)?, &ListQuery::read(&request)?, reveal, now).await;
         }
         let id = http::conversation_of(&request, &self.store).await?;
         (log.outcome, log.conversation) = ("read", Some(id));
         let parameters = CallsParameters::read(&request)?;
         let links = http::card_links(self.public_url.as_deref(), &request, &self.card_key);
-        self.show(id, parameters.query(), links.as_ref()).await
+        self.show(id, parameters.query(), links.as_ref(), reveal).await
     }
 }
 
@@ -134,6 +138,7 @@ impl GetConversation {
         id: ConversationId,
         query: CallsQuery<'_>,
         links: Option<&CardLinks>,
+        reveal: Reveal,
     ) -> Result<Response<Body>, Problem> {
         let now = self.clock.now();
         let is_first_page = query.after.is_none();
@@ -142,7 +147,7 @@ impl GetConversation {
         let found = found.ok_or_else(http::no_conversation)?;
         let (conversation, [a, b]) = (&found.conversation, &found.conversation.participants);
         let calls = calls(found.legs, found.conversation.handling.guard);
-        let view = ConversationView::new(conversation, now).with_usage(&found.usage, now);
+        let view = ConversationView::new(conversation, reveal, now).with_usage(&found.usage, now);
         let view = view.with_card_links(conversation, links);
         let view = view.with_calls(conversation, &calls, found.next.as_deref());
         let view = match &texts {

@@ -7,7 +7,7 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Response};
 use serde::Serialize;
 use shared::domain::conversation::{Conversation, ConversationId};
-use shared::domain::phone::VirtualNumber;
+use shared::domain::phone::{Reveal, VirtualNumber};
 use shared::domain::tenant::Owner;
 use shared::domain::usage::Tally;
 use shared::edge::http::{self, Problem};
@@ -35,6 +35,7 @@ pub(crate) async fn answer(
     store: &Store,
     scope: Owner,
     query: &ListQuery,
+    reveal: Reveal,
     now: Timestamp,
 ) -> Result<Response<Body>, Problem> {
     let mut page = store.conversations_of(scope, &query.phone, query.before, query.limit, now).await?;
@@ -46,7 +47,7 @@ pub(crate) async fn answer(
     let views = page.conversations.iter().map(|conversation| {
         let usage = details.usage.get(&conversation.id).unwrap_or(&none);
         let losses = conversation.participants.each_ref().map(|participant| lost(conversation, &participant.sees));
-        ConversationView::new(conversation, now).with_usage(usage, now).with_losses(losses)
+        ConversationView::new(conversation, reveal, now).with_usage(usage, now).with_losses(losses)
     });
     Ok(http::json(StatusCode::OK, &ListView { conversations: views.collect(), next: page.next }))
 }

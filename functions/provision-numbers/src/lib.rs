@@ -33,7 +33,7 @@ use shared::domain::pool::{Feature, NumberState, NumberType, PoolNumber};
 use shared::domain::tenant::{Owner, Pool};
 use shared::edge::deadline;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
-use shared::edge::http::{self, Problem, Query, TenantClaim};
+use shared::edge::http::{self, NumberReaders, Problem, Query, TenantClaim};
 use shared::edge::request_log::RequestLog;
 use shared::service::announce::Announcer;
 use shared::service::create::ROUTES_READ;
@@ -59,6 +59,7 @@ use crate::view::{
 pub struct ProvisionNumbers {
     /// The claim that says which requests a token may send.
     tenant_claim: Option<TenantClaim>,
+    readers: NumberReaders,
     provisioner: Provisioner,
     healer: Healer<Texts>,
     headroom: Headroom,
@@ -112,6 +113,7 @@ impl HttpFunction for ProvisionNumbers {
         let store = Store::connect(env)?.with_journal(env)?;
         Ok(Self {
             tenant_claim: TenantClaim::from_environment(env),
+            readers: NumberReaders::from_environment(env)?,
             healer: Healer {
                 senders: env.brand_senders()?,
                 // This function rents by itself, in its next run.

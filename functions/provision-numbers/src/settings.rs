@@ -7,7 +7,8 @@ use shared::domain::call_limits::CallLimits;
 use shared::domain::hours::{Hours, NewHours, WrittenHours};
 use shared::domain::language::Language;
 use shared::domain::number_settings::NumberSettings;
-use shared::domain::phone::{E164, PhoneNumber, RealNumber, VirtualNumber};
+use shared::domain::phone::parse::UnreadableNumber;
+use shared::domain::phone::{PhoneNumber, RealNumber, Reveal, ShownNumber, VirtualNumber, is_masked};
 use shared::domain::pool::PoolNumber;
 use shared::domain::route::Callee;
 use shared::domain::standing::StandingMask;
@@ -71,7 +72,7 @@ struct SettingsView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     words: Option<&'a OwnTexts>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    support_phone: Option<E164>,
+    support_phone: Option<ShownNumber>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     support_phone_for_hidden: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +84,7 @@ struct StandingView<'a> {
     /// True if calls are connected.
     open: bool,
     phones: Vec<PhoneView<'a>>,
-    blocked: Vec<E164>,
+    blocked: Vec<ShownNumber>,
     block_hidden: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<&'a Language>,
@@ -91,21 +92,21 @@ struct StandingView<'a> {
 
 #[derive(Serialize)]
 struct PhoneView<'a> {
-    number: E164,
+    number: ShownNumber,
     #[serde(skip_serializing_if = "Option::is_none")]
     hours: Option<&'a WrittenHours>,
 }
 
 impl<'a> StandingView<'a> {
-    fn new(standing: &'a StandingMask) -> Self {
+    fn new(standing: &'a StandingMask, reveal: Reveal) -> Self {
         let phone = |callee: &'a Callee| PhoneView {
-            number: (&callee.number).into(),
+            number: reveal.show(&callee.number),
             hours: callee.hours.as_ref().map(Hours::written),
         };
         Self {
             open: standing.is_open,
             phones: standing.phones.iter().map(phone).collect(),
-            blocked: standing.blocked.iter().map(E164::from).collect(),
+            blocked: standing.blocked.iter().map(|number| reveal.show(number)).collect(),
             block_hidden: standing.blocks_hidden,
             language: standing.language.as_ref(),
         }
@@ -114,20 +115,26 @@ impl<'a> StandingView<'a> {
 
 impl ProvisionNumbers {
     pub(crate) async fn show_number(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        self.show_one(&self.number_of(request).await?, http::scope(request)?).await
+        let reveal = self.readers.reveal_to(request);
+        self.show_one(&self.number_of(request).await?, http::scope(request)?, reveal).await
     }
 
-    async fn show_one(&self, number: &VirtualNumber, scope: Owner) -> Result<Response<Body>, Problem> {
+    async fn show_one(&self, number: &VirtualNumber, scope: Owner, reveal: Reveal) -> Result<Response<Body>, Problem> {
         let (number, settings) = self.provisioner.number(number).await?.ok_or_else(http::no_number)?;
-        self.answer(&number, &settings, scope).await
+        self.answer(&number, &settings, scope, reveal).await
     }
 
     /// Starts to move a number to another owner.
-    async fn move_number(&self, number: &VirtualNumber, owner: Owner) -> Result<Response<Body>, Problem> {
+    async fn move_number(
+        &self,
+        number: &VirtualNumber,
+        owner: Owner,
+        reveal: Reveal,
+    ) -> Result<Response<Body>, Problem> {
         let found = self.provisioner.store.pool_number(number).await?.ok_or_else(http::no_number)?;
         self.check_place(Pool { owner, country: found.country }).await?;
         match self.provisioner.move_number(number, owner).await? {
-            Moved::Moving(_) | Moved::There(_) => self.show_one(number, Owner::Deployment).await,
+            Moved::Moving(_) | Moved::There(_) => self.show_one(number, Owner::Deployment, reveal).await,
             Moved::Busy => {
                 let detail =
                     "The number is being rented, linked, moved or given back to the carrier. Send the request again.";
@@ -163,9 +170,10 @@ impl ProvisionNumbers {
 
     pub(crate) async fn change_number(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let number = self.number_of(request).await?;
-        let (scope, body) = (http::scope(request)?, http::read_json::<ChangeBody>(request)?);
+        let (scope, reveal) = (http::scope(request)?, self.readers.reveal_to(request));
+        let body = http::read_json::<ChangeBody>(request)?;
         if let Some(owner) = body.new_owner(scope)? {
-            return self.move_number(&number, owner).await;
+            return self.move_number(&number, owner, reveal).await;
         }
         let takes_back = match body.state.as_deref() {
             None => false,
@@ -182,11 +190,11 @@ impl ProvisionNumbers {
         if takes_back {
             self.take_back(&number).await?;
             if change.is_none() {
-                return self.show_one(&number, scope).await;
+                return self.show_one(&number, scope, reveal).await;
             }
         }
         let (number, settings) = self.provisioner.change_number(&number, &change).await?;
-        self.answer(&number, &settings, scope).await
+        self.answer(&number, &settings, scope, reveal).await
     }
 
     /// Returns the number in the path, or the problem 404 if the request may not see it. Only a request of a tenant reads the table for
@@ -205,9 +213,10 @@ impl ProvisionNumbers {
         number: &PoolNumber,
         settings: &NumberSettings,
         scope: Owner,
+        reveal: Reveal,
     ) -> Result<Response<Body>, Problem> {
         let health = self.provisioner.store.health(&number.number, self.provisioner.clock.now()).await?;
-        Ok(answer(NumberView::new(number).with_move(number, scope).with_health(Some(&health)), settings))
+        Ok(answer(NumberView::new(number).with_move(number, scope).with_health(Some(&health)), settings, reveal))
     }
 }
 
@@ -215,13 +224,13 @@ fn not_ready(detail: &str) -> Problem {
     Problem::new(StatusCode::CONFLICT, "number-not-ready", "Number not ready", detail)
 }
 
-fn answer(number: NumberView, settings: &NumberSettings) -> Response<Body> {
+fn answer(number: NumberView, settings: &NumberSettings, reveal: Reveal) -> Response<Body> {
     let view = SettingsView {
         number,
         words: settings.words.as_ref(),
-        support_phone: settings.support.as_ref().map(|support| E164::from(&support.phone)),
+        support_phone: settings.support.as_ref().map(|support| reveal.show(&support.phone)),
         support_phone_for_hidden: settings.support.as_ref().is_some_and(|support| support.for_hidden),
-        standing: settings.standing.as_ref().map(StandingView::new),
+        standing: settings.standing.as_ref().map(|standing| StandingView::new(standing, reveal)),
     };
     http::json(StatusCode::OK, &view)
 }
@@ -310,6 +319,9 @@ impl StandingBody {
 
 /// Reads a phone in E.164.
 pub(crate) fn phone(written: &str, field: &str) -> Result<RealNumber, Problem> {
+    if is_masked(written) {
+        return Err(Problem::from(UnreadableNumber::Masked).at(field));
+    }
     let phone = written.strip_prefix('+').and_then(|digits| PhoneNumber::try_from(digits).ok());
     phone.map(RealNumber::from).ok_or_else(|| Problem::invalid(field, "Must be a phone number such as +442079460000."))
 }

@@ -5,7 +5,7 @@ use lambda_http::{Body, Request, Response};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use shared::domain::late::LateCare;
-use shared::domain::phone::E164;
+use shared::domain::phone::{Reveal, ShownNumber};
 use shared::domain::tenant::{Owner, Tenant};
 use shared::domain::tenant_settings::TenantSettings;
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
@@ -64,7 +64,7 @@ struct SettingsView {
     #[serde(skip_serializing_if = "Option::is_none")]
     late_words: Option<OwnTexts>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    support_phone: Option<E164>,
+    support_phone: Option<ShownNumber>,
 }
 
 #[derive(Serialize)]
@@ -76,9 +76,9 @@ struct ListView {
 }
 
 impl TenantView {
-    fn new(settings: TenantSettings, ledger: &Ledger) -> Self {
+    fn new(settings: TenantSettings, ledger: &Ledger, reveal: Reveal) -> Self {
         let TenantSettings { tenant, monthly_budget, max_numbers, usage_limits, late_words, support_phone } = settings;
-        let (owner, support_phone) = (Owner::Tenant(tenant), support_phone.as_ref().map(E164::from));
+        let (owner, support_phone) = (Owner::Tenant(tenant), support_phone.as_ref().map(|phone| reveal.show(phone)));
         Self {
             settings: SettingsView { tenant, monthly_budget, max_numbers, usage_limits, late_words, support_phone },
             numbers: ledger.paid_by(owner),
@@ -101,23 +101,24 @@ impl ProvisionNumbers {
         }
         let settings = body.of(tenant(request)?)?;
         self.provisioner.store.put_tenant_settings(&settings).await?;
-        Ok(http::json(StatusCode::OK, &TenantView::new(settings, &self.provisioner.store.ledger().await?)))
+        let (ledger, reveal) = (self.provisioner.store.ledger().await?, self.readers.reveal_to(request));
+        Ok(http::json(StatusCode::OK, &TenantView::new(settings, &ledger, reveal)))
     }
 
     /// Shows one tenant, also one for whom nothing is set, or a page of those that have settings.
     pub(crate) async fn show_tenants(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let (store, is_of_one) = (&self.provisioner.store, request.uri().path() != "/tenants");
-        let ledger = store.ledger().await?;
+        let (ledger, reveal) = (store.ledger().await?, self.readers.reveal_to(request));
         if is_of_one {
             let tenant = tenant(request)?;
             let settings = store.tenant_settings(tenant).await?.unwrap_or_else(|| TenantSettings::none(tenant));
-            return Ok(http::json(StatusCode::OK, &TenantView::new(settings, &ledger)));
+            return Ok(http::json(StatusCode::OK, &TenantView::new(settings, &ledger, reveal)));
         }
         let query = Query::read(request, &["after"])?;
         let after = query.value("after").map(Tenant::try_from).transpose();
         let after = after.map_err(|_| Problem::invalid("after", "Must be the `next` of an answer."))?;
         let page = store.tenants(after).await?;
-        let tenants = page.tenants.into_iter().map(|settings| TenantView::new(settings, &ledger)).collect();
+        let tenants = page.tenants.into_iter().map(|settings| TenantView::new(settings, &ledger, reveal)).collect();
         Ok(http::json(StatusCode::OK, &ListView { tenants, next: page.next }))
     }
 

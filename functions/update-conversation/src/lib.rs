@@ -23,7 +23,7 @@ use shared::domain::text::Label;
 use shared::domain::text_masking::TextMasking;
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
 use shared::edge::function::HttpFunction;
-use shared::edge::http::{self, ContactCardBody, FurtherPhoneBody, Object, Problem, Query, TenantClaim};
+use shared::edge::http::{self, ContactCardBody, FurtherPhoneBody, NumberReaders, Object, Problem, Query, TenantClaim};
 use shared::edge::request_log::RequestLog;
 use shared::edge::view::ConversationView;
 use shared::service::create::NewFurtherPhone;
@@ -38,6 +38,7 @@ use shared::vonage::carrier_lookup::CarrierLookup;
 pub struct UpdateConversation {
     /// The claim that says which requests a token may send.
     tenant_claim: Option<TenantClaim>,
+    readers: NumberReaders,
     updater: Updater<CarrierLookup>,
     /// The decision URLs, if the deployment has some.
     decision_urls: Option<DecisionUrls>,
@@ -131,6 +132,7 @@ impl HttpFunction for UpdateConversation {
         let (card_key, public_url) = (CardKey::new(&env.hash_key()?.0), env.public_url()?);
         Ok(Self {
             tenant_claim: TenantClaim::from_environment(env),
+            readers: NumberReaders::from_environment(env)?,
             updater,
             decision_urls: env.decision_urls()?,
             senders: env.brand_senders()?,
@@ -164,7 +166,7 @@ impl HttpFunction for UpdateConversation {
         let conversation = self.updater.update(id, &change).await?;
         log.concerns(&conversation);
         let links = http::card_links(self.public_url.as_deref(), &request, &self.card_key);
-        let view = ConversationView::new(&conversation, self.updater.clock.now());
+        let view = ConversationView::new(&conversation, self.readers.reveal_to(&request), self.updater.clock.now());
         let answer = http::json(StatusCode::OK, &view.with_card_links(&conversation, links.as_ref()));
         Ok(http::with_revision(answer, &conversation))
     }

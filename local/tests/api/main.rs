@@ -61,6 +61,7 @@ mod recordings;
 mod refusals;
 mod requirements;
 mod retention;
+mod reveal;
 mod rotation;
 mod safety_key;
 mod setup;

@@ -4,6 +4,7 @@
 
 mod failures;
 mod laptop;
+mod reveal;
 mod sandbox;
 mod statistics;
 mod story;

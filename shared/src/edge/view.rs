@@ -20,7 +20,7 @@ use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::lifetime::Lifetime;
 use crate::domain::media::MediaKind;
-use crate::domain::phone::E164;
+use crate::domain::phone::{E164, Reveal, ShownNumber};
 use crate::domain::pin::Pin;
 use crate::domain::relayed_text::{KeptWords, RelayedText, TextId, TextState};
 use crate::domain::side::{Blocked, Side, WhoDials};
@@ -37,6 +37,9 @@ pub const CURRENCY: &str = "EUR";
 /// A conversation, as the API returns it to the backend.
 #[derive(Debug, Serialize)]
 pub struct ConversationView<'a> {
+    /// The part of real numbers that it shows.
+    #[serde(skip)]
+    reveal: Reveal,
     id: ConversationId,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<Tenant>,
@@ -67,7 +70,7 @@ pub struct ConversationView<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     lost_property: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    support_phone: Option<E164>,
+    support_phone: Option<ShownNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
     late_words: Option<&'a OwnTexts>,
     /// The times at which sides A and B asked for a call about lost property.
@@ -175,7 +178,7 @@ struct UsageView<'a> {
 
 #[derive(Debug, Serialize)]
 struct ParticipantView<'a> {
-    number: E164,
+    number: ShownNumber,
     country: Country,
     verified_by: Judge,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -213,7 +216,7 @@ struct ParticipantView<'a> {
 /// A phone behind the participant's first one.
 #[derive(Debug, Serialize)]
 struct PhoneView<'a> {
-    number: E164,
+    number: ShownNumber,
     country: Country,
     verified_by: Judge,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -239,9 +242,9 @@ struct PhoneView<'a> {
 struct CallView<'a> {
     conversation_uuid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    caller: Option<E164>,
+    caller: Option<ShownNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    callee: Option<E164>,
+    callee: Option<ShownNumber>,
     started_at: Option<Timestamp>,
     connected_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
@@ -257,7 +260,7 @@ struct LegView<'a> {
     uuid: &'a str,
     direction: Direction,
     /// None if the call came from another phone, whose caller typed the participant's PIN.
-    number: Option<E164>,
+    number: Option<ShownNumber>,
     /// The name of the phone's owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a Label>,
@@ -274,9 +277,10 @@ struct LegView<'a> {
 }
 
 impl<'a> ConversationView<'a> {
-    /// Returns the view of a conversation at `now`, without its calls.
-    pub fn new(conversation: &'a Conversation, now: Timestamp) -> Self {
+    /// Returns the view of a conversation at `now`, without its calls, for somebody to whom real numbers are shown as `reveal` says.
+    pub fn new(conversation: &'a Conversation, reveal: Reveal, now: Timestamp) -> Self {
         Self {
+            reveal,
             id: conversation.id,
             tenant: conversation.owner.tenant(),
             state: conversation.state(now),
@@ -296,7 +300,7 @@ impl<'a> ConversationView<'a> {
             contact_card: conversation.contact_card.as_ref().map(ContactCardView::new),
             decision: conversation.decision(),
             lost_property: conversation.late.lost_property,
-            support_phone: conversation.late.support_phone.as_ref().map(E164::from),
+            support_phone: conversation.late.support_phone.as_ref().map(|phone| reveal.show(phone)),
             late_words: conversation.late.words.as_ref(),
             lost_property_asked_at: Some(Side::BOTH.map(|side| conversation.late.asked_at(side)))
                 .filter(|times| times.iter().any(Option::is_some)),
@@ -307,7 +311,7 @@ impl<'a> ConversationView<'a> {
             safety_key_pressed_at: Some(Side::BOTH.map(|side| conversation.safety.of(side)))
                 .filter(|times| times.iter().any(Option::is_some)),
             usage: None,
-            participants: Side::BOTH.map(|side| ParticipantView::new(conversation, side)),
+            participants: Side::BOTH.map(|side| ParticipantView::new(conversation, side, reveal)),
             calls: None,
             calls_next: None,
             texts: Vec::new(),
@@ -317,7 +321,8 @@ impl<'a> ConversationView<'a> {
 
     /// Adds calls of the `conversation` that it shows. `next` is the last one, if there are more.
     pub fn with_calls(mut self, conversation: &'a Conversation, calls: &'a [Call], next: Option<&'a str>) -> Self {
-        self.calls = Some(calls.iter().map(|call| CallView::new(conversation, call)).collect());
+        let reveal = self.reveal;
+        self.calls = Some(calls.iter().map(|call| CallView::new(conversation, call, reveal)).collect());
         self.calls_next = next;
         self
     }
@@ -406,19 +411,19 @@ pub struct CallsView<'a> {
 }
 
 impl<'a> CallsView<'a> {
-    /// Returns the view of these calls of the `conversation`.
-    pub fn new(conversation: &'a Conversation, calls: &'a [Call]) -> Self {
-        Self { calls: calls.iter().map(|call| CallView::new(conversation, call)).collect() }
+    /// Returns the view of these calls of the `conversation`, for somebody to whom real numbers are shown as `reveal` says.
+    pub fn new(conversation: &'a Conversation, calls: &'a [Call], reveal: Reveal) -> Self {
+        Self { calls: calls.iter().map(|call| CallView::new(conversation, call, reveal)).collect() }
     }
 }
 
 impl<'a> ParticipantView<'a> {
-    fn new(conversation: &'a Conversation, side: Side) -> Self {
+    fn new(conversation: &'a Conversation, side: Side, reveal: Reveal) -> Self {
         let participant = conversation.participant(side);
         let (notification, notification_reason) = state(conversation, side.into());
         let further = conversation.recipients(side, |_| true).into_iter().filter_map(|to| Some((to, to.further?)));
         Self {
-            number: (&participant.number).into(),
+            number: reveal.show(&participant.number),
             country: participant.country,
             verified_by: participant.verified_by,
             label: participant.label.as_ref(),
@@ -435,7 +440,7 @@ impl<'a> ParticipantView<'a> {
             hours: participant.hours.as_ref().map(Hours::written),
             name: participant.name.as_ref(),
             phones: further
-                .map(|(to, position)| PhoneView::new(conversation, to, &participant.further[position]))
+                .map(|(to, position)| PhoneView::new(conversation, to, &participant.further[position], reveal))
                 .collect(),
         }
     }
@@ -463,10 +468,10 @@ fn state(conversation: &Conversation, to: Recipient) -> (&'static str, Option<&s
 }
 
 impl<'a> PhoneView<'a> {
-    fn new(conversation: &'a Conversation, to: Recipient, phone: &'a FurtherPhone) -> Self {
+    fn new(conversation: &'a Conversation, to: Recipient, phone: &'a FurtherPhone, reveal: Reveal) -> Self {
         let (notification, notification_reason) = state(conversation, to);
         Self {
-            number: (&phone.number).into(),
+            number: reveal.show(&phone.number),
             country: phone.country,
             verified_by: phone.verified_by,
             name: phone.name.as_ref(),
@@ -482,12 +487,12 @@ impl<'a> PhoneView<'a> {
 }
 
 impl<'a> CallView<'a> {
-    fn new(conversation: &'a Conversation, call: &'a Call) -> Self {
+    fn new(conversation: &'a Conversation, call: &'a Call, reveal: Reveal) -> Self {
         let number = |side: Side| {
             let taken = call.callee.map(|position| &call.legs[position]).filter(|leg| leg.side == side);
             let leg = taken.or_else(|| call.legs.iter().find(|leg| leg.side == side));
             let participant = conversation.participant(side);
-            E164::from(leg.map_or(&participant.number, |leg| participant.number_at(leg.phone)))
+            reveal.show(leg.map_or(&participant.number, |leg| participant.number_at(leg.phone)))
         };
         Self {
             conversation_uuid: &call.conversation_uuid,
@@ -499,18 +504,19 @@ impl<'a> CallView<'a> {
             duration: call.duration,
             price: call.price,
             currency: CURRENCY,
-            legs: call.legs.iter().map(|leg| LegView::new(conversation, leg)).collect(),
+            legs: call.legs.iter().map(|leg| LegView::new(conversation, leg, reveal)).collect(),
         }
     }
 }
 
 impl<'a> LegView<'a> {
-    fn new(conversation: &'a Conversation, leg: &'a Leg) -> Self {
+    fn new(conversation: &'a Conversation, leg: &'a Leg, reveal: Reveal) -> Self {
+        let participant = conversation.participant(leg.side);
         Self {
             uuid: &leg.uuid,
             direction: leg.direction,
-            number: leg.pin_at.is_none().then(|| conversation.participant(leg.side).number_at(leg.phone).into()),
-            name: conversation.participant(leg.side).name_at(leg.phone).filter(|_| leg.pin_at.is_none()),
+            number: leg.pin_at.is_none().then(|| reveal.show(participant.number_at(leg.phone))),
+            name: participant.name_at(leg.phone).filter(|_| leg.pin_at.is_none()),
             status: leg.status(),
             statuses: leg.times(),
             accepted_at: leg.accepted_at,

@@ -5,15 +5,17 @@ pub mod dial_policy;
 mod e164;
 pub mod parse;
 pub mod plan;
+mod shown;
 mod spelling;
 
 use std::fmt;
 
 pub use e164::E164;
 use serde::{Deserialize, Serialize};
+pub use shown::{Reveal, ShownNumber, is_masked};
 
 /// A phone number in E.164 without "+", as Vonage writes it: `447700900001`. It serializes in this form, for the table and for
-/// Vonage; the API writes [`E164`].
+/// Vonage; the API writes [`E164`] and [`ShownNumber`].
 ///
 /// `Debug` is masked, and there is no `Display`: the digits are read only with [`PhoneNumber::expose`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

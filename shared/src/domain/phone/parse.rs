@@ -3,7 +3,7 @@
 use numbering_plan::{Number, ParseError};
 
 use crate::domain::country::Country;
-use crate::domain::phone::PhoneNumber;
+use crate::domain::phone::{PhoneNumber, is_masked};
 
 /// The reason why a written number cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum UnreadableNumber {
     /// By the dialling habits of another country it is another phone.
     #[error("the number can be read as another phone; write it with + and the calling code")]
     Unclear,
+    /// It was copied from an answer that shows only the last digits.
+    #[error("the number is masked, as answers show it to those who may not see it; write all of its digits")]
+    Masked,
 }
 
 /// Reads `+44 7700 900001`, `0044 7700 900001` or, with its country, `07700 900001`.
@@ -27,6 +30,9 @@ pub enum UnreadableNumber {
 /// The number is possible, but need not be valid: the carrier's number lookup decides that, because libphonenumber calls
 /// numbers that are reserved for examples invalid, and carriers accept them.
 pub fn read(written: &str, country: Option<Country>) -> Result<PhoneNumber, UnreadableNumber> {
+    if is_masked(written) {
+        return Err(UnreadableNumber::Masked);
+    }
     let number = numbering_plan::parse(written, country.map(Country::letters))?;
     PhoneNumber::try_from(number.digits()).map_err(|_| UnreadableNumber::NotANumber)
 }
@@ -62,6 +68,8 @@ mod tests {
             ("hello", gb, Err(UnreadableNumber::NotANumber)),
             ("+33 6 44 63 00 01", gb, Err(UnreadableNumber::OtherCountry)),
             ("+810 44 7911 123456", None, Err(UnreadableNumber::Unclear)),
+            ("+44…001", None, Err(UnreadableNumber::Masked)),
+            ("…001", gb, Err(UnreadableNumber::Masked)),
         ] {
             let number = read(written, country);
             assert_eq!(number.as_ref().map(PhoneNumber::expose), expected.as_ref().copied(), "{written}");

@@ -426,7 +426,7 @@ mod conversations {
     fn at_fault(reason: UnreadableNumber) -> &'static str {
         match reason {
             UnreadableNumber::NeedsCountry | UnreadableNumber::OtherCountry => "country",
-            UnreadableNumber::NotANumber | UnreadableNumber::Unclear => "number",
+            UnreadableNumber::NotANumber | UnreadableNumber::Unclear | UnreadableNumber::Masked => "number",
         }
     }
 
