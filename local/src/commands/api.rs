@@ -143,6 +143,28 @@ struct ProblemBody {
     message: String,
 }
 
+impl ApiError {
+    /// Returns the problem, if the API answered with one.
+    pub(super) fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Refused(problem) => Some(problem),
+            _ => None,
+        }
+    }
+}
+
+impl Problem {
+    /// Returns the end of its type, such as `no-number-free`; empty if it is one of API Gateway.
+    pub(super) fn kind(&self) -> &str {
+        self.body.kind.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// Returns true if the same request may succeed later: the service fails, or gets too many.
+    pub(super) fn may_pass(&self) -> bool {
+        self.status >= 500 || self.status == 429
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ProblemBody { kind, title, detail, field, message } = &*self.body;

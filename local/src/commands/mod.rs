@@ -1,4 +1,4 @@
-//! The commands that use the API of a stack: `maskline conversations`, `numbers`, `events`, `calls` and `decide`.
+//! The commands that use the API of a stack: `maskline conversations`, `numbers`, `events`, `calls`, `decide` and `import`.
 //!
 //! They are for people; a program uses the API. They do nothing that the API does not do.
 
@@ -9,6 +9,7 @@ mod decide;
 mod deployment;
 mod events;
 mod fields;
+mod import;
 mod numbers;
 pub(crate) mod table;
 
@@ -40,6 +41,18 @@ pub enum ApiCommand {
     Calls(Group<calls::Command>),
     /// Tell what a call from a phone to a virtual number meets, and why. Calls nobody
     Decide(Decide),
+    /// Carry the open sessions of another masking service over: first a report, and with --create the conversations
+    #[command(after_help = import::EXAMPLES)]
+    Import(Import),
+}
+
+/// The command `import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    options: import::Options,
 }
 
 /// Commands of one kind, and the stack that they talk to.
@@ -107,6 +120,9 @@ pub enum CommandError {
     /// The result cannot be printed.
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),
+    /// A part of the work is left.
+    #[error("something is left to do; see above")]
+    Incomplete,
     /// Nobody agreed to what cannot be undone.
     #[error("nothing was done; this cannot be undone, so it needs a yes, or the option --yes")]
     NotConfirmed,
@@ -124,6 +140,11 @@ pub async fn run(command: &ApiCommand, environment: &Environment) -> Result<(), 
         ApiCommand::Calls(Group { target, command }) => {
             calls::run(command, target, || connect(target, environment)).await
         }
+        ApiCommand::Import(Import { target, options }) => {
+            let outcome = import::run(options, &connect(target, environment)?, target.json).await?;
+            show(&outcome.text)?;
+            if outcome.is_complete { Ok(()) } else { Err(CommandError::Incomplete) }
+        }
         _ => Ok(show(&answer(command, environment).await?)?),
     }
 }
@@ -139,6 +160,9 @@ pub async fn answer(command: &ApiCommand, environment: &Environment) -> Result<S
             conversations::run(command, &api(target)?, target.json).await
         }
         ApiCommand::Numbers(Group { target, command }) => numbers::run(command, &api(target)?, target.json).await,
+        ApiCommand::Import(Import { target, options }) => {
+            Ok(import::run(options, &api(target)?, target.json).await?.text)
+        }
         ApiCommand::Decide(Decide { target, question }) => decide::run(question, &api(target)?, target.json).await,
         ApiCommand::Events(_) | ApiCommand::Calls(_) => Ok(String::new()),
     }
