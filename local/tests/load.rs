@@ -83,6 +83,13 @@ async fn second_load_on_the_same_stack_is_a_load_of_other_people() {
 }
 
 #[tokio::test]
+async fn load_needs_no_permission_to_see_real_numbers() {
+    let laptop = Laptop::builder().console().env(&[("REVEAL_NUMBERS", "permitted")]).start().await;
+    let report = on(&laptop, &SMALL).await.unwrap();
+    assert!(report.is_good() && report.counts.connected == 24, "{report}");
+}
+
+#[tokio::test]
 async fn failures_are_counted_by_their_reasons() {
     let laptop = Laptop::builder().console().start().await;
     // Vonage asks twice, and then the fallback.

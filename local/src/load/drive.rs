@@ -69,7 +69,8 @@ pub(super) struct Load {
 impl Load {
     /// Creates a conversation, calls from both sides, and ends it.
     async fn converse(&self, nth: u32, due: Instant) {
-        let Some(conversation) = self.create(nth, due).await else { return };
+        let request = self.plan.request(nth);
+        let Some(conversation) = self.create(nth, &request, due).await else { return };
         let mut interrupts = self.interrupts.clone();
         for side in [0, 1] {
             tokio::select! {
@@ -77,20 +78,22 @@ impl Load {
                 () = interrupted(&mut interrupts, 1) => break,
                 () = sleep_until(due + self.plan.calls(side)) => {}
             }
-            self.call(&conversation["participants"][side]).await;
+            // The phone is that of the request, because an answer may show its last digits only.
+            let [caller, dials] = [&request, &conversation].map(|of| &of["participants"][side]);
+            self.call(&caller["number"], &dials["dials"]).await;
         }
         self.end(&conversation).await;
     }
 
-    async fn create(&self, nth: u32, due: Instant) -> Option<Value> {
+    async fn create(&self, nth: u32, body: &Value, due: Instant) -> Option<Value> {
         let request = self.api.api(Method::POST, "/conversations").header("idempotency-key", self.plan.key(nth));
-        let (outcome, answer) = asked(request.json(&self.plan.request(nth))).await;
+        let (outcome, answer) = asked(request.json(body)).await;
         self.meter.creation(due.elapsed(), &outcome);
         (outcome == Outcome::Done).then_some(answer)
     }
 
-    async fn call(&self, caller: &Value) {
-        let call = json!({"from": caller["number"], "to": caller["dials"], "talk_seconds": TALK_SECONDS});
+    async fn call(&self, from: &Value, to: &Value) {
+        let call = json!({"from": from, "to": to, "talk_seconds": TALK_SECONDS});
         let (outcome, report) = asked(self.api.simulator(Method::POST, "/calls").json(&call)).await;
         let outcome = match outcome {
             Outcome::Done => judged(&report),
