@@ -97,7 +97,7 @@ impl fmt::Display for Report {
         let Latency { creations, answers, ends } = self.latency;
         for (name, of) in [("creations", creations), ("answers to calls", answers), ("ends", ends)] {
             let Percentiles { count, p50_ms, p90_ms, p99_ms, most_ms } = of;
-            let times = [p50_ms, p90_ms, p99_ms, most_ms].map(|time| milliseconds(time));
+            let times = [p50_ms, p90_ms, p99_ms, most_ms].map(milliseconds);
             table.row([name.to_owned(), count.to_string()].into_iter().chain(times));
         }
         write!(f, "\n{table}")

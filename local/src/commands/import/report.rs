@@ -10,6 +10,9 @@ use super::plan::{Entry, Number, Plan};
 use super::pool::Needed;
 use super::{Options, Source};
 
+/// Returns true for an outcome of one kind.
+type Kind = fn(&Outcome) -> bool;
+
 /// The report.
 pub(super) struct Report {
     source: Source,
@@ -72,12 +75,12 @@ impl Report {
         })
     }
 
-    fn count(&self, wanted: fn(&Outcome) -> bool) -> usize {
+    fn count(&self, wanted: Kind) -> usize {
         self.sessions.iter().filter(|(_, outcome)| wanted(outcome)).count()
     }
 
     fn write_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds: [(fn(&Outcome) -> bool, &str); 7] = [
+        let kinds: [(Kind, &str); 7] = [
             (|outcome| matches!(outcome, Outcome::WouldBeCreated), "would be created"),
             (|outcome| matches!(outcome, Outcome::Created(_)), "created"),
             (|outcome| matches!(outcome, Outcome::CreatedEarlier(_)), "created by an earlier import"),
