@@ -168,8 +168,8 @@ pub const VARIABLES: [Variable; 91] = {
         variable("RCS_SENDER", Parameter("RcsSender"), Unset("no texts by RCS"),
             "Your sender on RCS, a name such as Rides, to which people may write; only with messages-api"),
         variable("WHATSAPP_TEMPLATES", Parameter("WhatsAppTemplates"), Unset("no templates"),
-            "Your templates on WhatsApp, a JSON object with the names of those for `text`, `invitation` and `notice`, and with `locales` by \
-             language; only with a sender on WhatsApp"),
+            "Your templates on WhatsApp, a JSON object with the names of those for `text`, `invitation`, `notice` and `call`, and with \
+             `locales` by language; only with a sender on WhatsApp"),
         variable("KEEP_TEXTS", Parameter("KeepTexts"), Value("off"),
             "on keeps the words of the texts that are passed on, as long as their conversation, and shows them to your backend; \
              off stores them nowhere"),

@@ -27,6 +27,8 @@ mod standing;
 mod steps;
 mod turn;
 
+use std::sync::Arc;
+
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::backend::Backend;
@@ -66,7 +68,8 @@ use shared::vonage::texts::TextsOnDemand;
 pub struct EventWebhook {
     store: Store,
     steps: CallSteps<TextsOnDemand>,
-    keeper: Option<AsyncFunction>,
+    /// The function that keeps recordings, and that texts people with a channel.
+    keeper: Option<Arc<AsyncFunction>>,
     /// None if nobody is asked for a PIN.
     pins: Option<PinCalls>,
     decisions: BackendDecisions,
@@ -170,6 +173,7 @@ impl EventWebhook {
         let texts = TextsOnDemand::from_environment(env, clock.clone())?;
         let support = env.support_phone()?;
         let backend = Backend::from_environment(env)?;
+        let keeper = AsyncFunction::keeping_recordings(env)?.map(Arc::new);
         Ok(Self {
             decisions: BackendDecisions {
                 store: store.clone(),
@@ -186,11 +190,17 @@ impl EventWebhook {
             }),
             pacer: env.pace()?.map(|pace| Pacer::new(store.clone(), pace, clock.clone())),
             support,
-            steps: CallSteps { store: store.clone(), texts, words: words.clone(), clock: clock.clone() },
+            steps: CallSteps {
+                store: store.clone(),
+                texts,
+                words: words.clone(),
+                elsewhere: keeper.clone(),
+                clock: clock.clone(),
+            },
             store,
             verifier: WebhookVerifier::new(&signatures),
             tokens: WhisperTokens::new(&signatures),
-            keeper: AsyncFunction::keeping_recordings(env)?,
+            keeper,
             public_url: env.public_url()?,
             control: AsyncFunction::controlling(env)?,
             words,

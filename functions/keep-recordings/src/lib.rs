@@ -1,7 +1,8 @@
 //! Fetches recordings from Vonage into the deployment's own bucket, tells of them, and deletes those of erased conversations.
 //!
-//! The event webhook invokes it for each new recording, and a schedule goes on with all that is not done. It has no route: it has the
-//! application's private key and may write to the bucket, and nobody outside reaches it.
+//! The event webhook invokes it for each new recording, and a schedule goes on with all that is not done. The webhook also has it text
+//! people with a channel about calls. It has no route: it has the application's private key and may write to the bucket, and nobody
+//! outside reaches it.
 
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, Response};
@@ -16,6 +17,7 @@ use shared::edge::http::Problem;
 use shared::edge::request_log::RequestLog;
 use shared::event_bus::EventBus;
 use shared::recording_files::RecordingFiles;
+use shared::service::call_texts::{CALL_TEXTS_SOURCE, CallTextOrder};
 use shared::service::recordings::{KeptRecordings, RECORDINGS_SOURCE, RecordingKeeper};
 use shared::store::{Store, StoreError};
 use shared::vonage::Vonage;
@@ -51,6 +53,7 @@ impl HttpFunction for KeepRecordings {
                 vonage: api,
                 kept_for: kept_for.unwrap_or(SignedDuration::ZERO),
                 texts: Texts::from_environment(env, vonage, clock.clone())?,
+                senders: env.brand_senders()?,
                 bus: EventBus::from_environment(env)?,
                 words: env.words()?,
                 clock,
@@ -69,6 +72,9 @@ impl HttpFunction for KeepRecordings {
 
 impl ScheduledFunction for KeepRecordings {
     async fn tick(&self, event: Value, deadline: Option<Timestamp>) -> Value {
+        if event["source"] == CALL_TEXTS_SOURCE {
+            return self.text(&event).await;
+        }
         let done = match event["source"] == RECORDINGS_SOURCE {
             true => match OneRecording::deserialize(&event) {
                 Ok(one) => self.keeper.first_try(one.conversation, &one.recording).await,
@@ -77,6 +83,22 @@ impl ScheduledFunction for KeepRecordings {
             false => self.keeper.run(deadline).await,
         };
         report(done)
+    }
+}
+
+impl KeepRecordings {
+    /// Sends the text message of the event about a call.
+    async fn text(&self, event: &Value) -> Value {
+        let Ok(order) = CallTextOrder::deserialize(event) else {
+            return json!({"failed": "the event does not name a text message"});
+        };
+        match self.keeper.call_texts().carry_out(&order).await {
+            Ok(()) => json!({"texted": true}),
+            Err(cause) => {
+                tracing::error!(%cause, "a text message about a call is not sent, or its outcome is not recorded");
+                json!({"failed": cause.to_string()})
+            }
+        }
     }
 }
 

@@ -312,3 +312,197 @@ async fn stop_to_a_sender_holds_for_invitations_too() {
     assert_eq!(text(&created, "/participants/0/notification"), "failed", "{created}");
     assert_eq!(laptop.texts(RIDER).await.len(), before);
 }
+
+/// Returns the settings of a laptop with a template for calls, and the body of a conversation with these measures and channels.
+fn with_measures(channels: [Value; 2], measures: Value) -> (Builder, Value) {
+    let templates = ("WHATSAPP_TEMPLATES", r#"{"call": "ride_call", "locales": {"en": "en_GB"}}"#);
+    let mut order = order(channels);
+    order["missed_calls"] = measures;
+    (builder().env(&[templates]), order)
+}
+
+/// Has the rider call the driver, whose line is busy, and press these keys.
+async fn miss(laptop: &Laptop, created: &Value, presses: Value) {
+    let dials = text(created, "/participants/0/dials");
+    let call = json!({"from": RIDER, "to": dials, "callee": "busy", "presses": presses, "message_seconds": 20});
+    laptop.faultless_call(call).await;
+    laptop.stack.background_runs_finished().await;
+}
+
+#[tokio::test]
+async fn texts_about_calls_go_where_the_backend_has_chosen() {
+    for (channel, template) in [("whatsapp", json!("ride_call")), ("rcs", Value::Null)] {
+        let measures = json!(["text", "call_back", "voicemail"]);
+        let (builder, order) = with_measures([Value::Null, json!(channel)], measures);
+        let laptop = builder.start().await;
+        let created = laptop.post("/conversations", &order).await.body;
+        for (presses, words) in [
+            (json!([]), "Missed call: your rider."),
+            (json!(["1"]), "Please call back: your rider,"),
+            (json!(["2", "#"]), "Voice message: your rider. Listen: http"),
+        ] {
+            laptop.advance(601);
+            let before = laptop.texts(DRIVER).await.len();
+            miss(&laptop, &created, presses).await;
+            let received = laptop.texts(DRIVER).await.split_off(before);
+            let about = received.iter().find(|message| text(message, "/text").starts_with(words));
+            let about = about.unwrap_or_else(|| panic!("{words}: {received:?}"));
+            assert_eq!((&about["channel"], &about["template"]), (&json!(channel), &template), "{about}");
+        }
+        miss(&laptop, &created, json!([])).await;
+        assert_eq!(laptop.texts(DRIVER).await.len(), 5, "one of each missed call, but for the last one of a burst");
+        assert_eq!(laptop.delete(&format!("/conversations/{}?erase=true", text(&created, "/id"))).await.status, 204);
+        laptop.advance(61 * 60);
+        laptop.stack.run_erasure_schedule().await.unwrap();
+        assert!(laptop.texts(DRIVER).await.is_empty(), "redacted at Vonage");
+        laptop.table().await;
+    }
+}
+
+#[tokio::test]
+async fn question_about_lost_property_goes_where_the_backend_has_chosen() {
+    let (builder, mut order) = with_measures([Value::Null, json!("whatsapp")], json!([]));
+    let laptop = builder.start().await;
+    order["lost_property"] = json!(true);
+    let created = laptop.post("/conversations", &order).await.body;
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    assert_eq!(laptop.delete(&path).await.status, 200);
+    let press = async |from: &str, side: usize| {
+        let to = text(&created, &format!("/participants/{side}/dials"));
+        let told = laptop.faultless_call(json!({"from": from, "to": to, "presses": ["1"]})).await;
+        laptop.stack.background_runs_finished().await;
+        told
+    };
+    for _ in 0..2 {
+        assert!(press(RIDER, 0).await["phones"]["callee"].is_null(), "nobody is connected before both have asked");
+    }
+    let received = laptop.texts(DRIVER).await;
+    assert_eq!((received.len(), text(&received[0], "/template")), (1, "ride_call"), "{received:?}");
+    assert!(shown(&laptop, &created).await["lost_property_asked_at"][0].is_string());
+    assert_eq!(press(DRIVER, 1).await["callees"][0]["number"], RIDER, "the driver agrees");
+}
+
+#[tokio::test]
+async fn texts_about_calls_come_by_sms_where_no_channel_takes_them() {
+    let ring = async |laptop: Laptop, order: Value| {
+        let created = laptop.post("/conversations", &order).await.body;
+        miss(&laptop, &created, json!([])).await;
+        let received = laptop.texts(DRIVER).await;
+        assert_eq!((received.len(), &received[0]["channel"]), (1, &Value::Null), "{received:?}");
+        assert_eq!(received[0]["from"], created["participants"][1]["dials"], "from the mask of the caller");
+    };
+    let (_, order) = with_measures([Value::Null, json!("whatsapp")], json!(["text"]));
+    ring(builder().start().await, order.clone()).await;
+    // The function that knows the channels is not there.
+    let (with_template, _) = with_measures([Value::Null, Value::Null], json!([]));
+    ring(with_template.env(&[("KEEP_RECORDINGS_FUNCTION_NAME", "nobody")]).start().await, order.clone()).await;
+    // Vonage refuses the request because of the channel.
+    let (with_template, _) = with_measures([Value::Null, Value::Null], json!([]));
+    let laptop = with_template.start().await;
+    refuse(&laptop, "whatsapp").await;
+    ring(laptop, order).await;
+}
+
+/// Has Vonage refuse messages on a channel.
+async fn refuse(laptop: &Laptop, channel: &str) {
+    let kind = "https://developer.vonage.com/api-errors/messages#1120";
+    let fault = json!({"kind": "status", "status": 422, "body": {"type": kind, "title": "Invalid sender"}});
+    let rule = json!({"path": "/v1/messages", "contains": channel, "fault": fault});
+    assert_eq!(laptop.vonage(Method::POST, "/simulator/faults", rule).await.status, 204);
+}
+
+#[tokio::test]
+async fn stop_to_a_sender_holds_for_texts_about_calls_too() {
+    let (builder, order) = with_measures([Value::Null, json!("rcs")], json!(["text"]));
+    let laptop = builder.start().await;
+    let created = laptop.post("/conversations", &order).await.body;
+    laptop.advance(1);
+    let stop = json!({"from": DRIVER, "to": RCS, "channel": "rcs", "text": "STOP"});
+    laptop.text(stop).await;
+    let before = laptop.texts(DRIVER).await.len();
+    miss(&laptop, &created, json!([])).await;
+    assert_eq!(laptop.texts(DRIVER).await.len(), before);
+}
+
+#[tokio::test]
+async fn number_without_sms_invites_by_no_sms() {
+    let senders = [("TEXTS_BY", "messages-api"), ("RCS_SENDER", RCS)];
+    let laptop = Laptop::builder().env(&senders).start().await;
+    let landlines = json!({"country": "GB", "count": 4, "features": ["VOICE"], "type": "landline"});
+    assert_eq!(laptop.post("/numbers", &landlines).await.status, 200);
+    let left = json!({"phone": RIDER, "channel": "rcs", "present": false});
+    assert_eq!(laptop.vonage(Method::PUT, "/simulator/channels", left).await.status, 204);
+    let created = invite(&laptop, [json!("rcs"), json!("rcs")]).await;
+    assert_eq!(invitations(&created), [("sent", "rcs"), ("sent", "rcs")], "Vonage has not said yet what it could do");
+    assert_eq!((laptop.texts(RIDER).await.len(), laptop.texts(DRIVER).await.len()), (0, 1));
+    laptop.receipts(json!({})).await;
+    assert_eq!(invitations(&shown(&laptop, &created).await), [("undelivered", "rcs"), ("delivered", "rcs")]);
+    // Nor if Vonage refuses the request.
+    refuse(&laptop, "rcs").await;
+    let asked = laptop.asked("/v1/messages").await;
+    let created = invite(&laptop, [json!("rcs"), Value::Null]).await;
+    assert_eq!(text(&created, "/participants/0/notification"), "failed", "{created}");
+    assert!(laptop.texts(RIDER).await.is_empty());
+    assert_eq!(laptop.asked("/v1/messages").await, asked + 2, "one on the channel, and the driver's");
+}
+
+#[tokio::test]
+async fn channel_stays_if_the_phone_changes() {
+    const NEW_PHONE: &str = "447700900008";
+
+    let laptop = builder().start().await;
+    let created = invite(&laptop, [json!("rcs"), Value::Null]).await;
+    let path = format!("/conversations/{}", text(&created, "/id"));
+    let changed = laptop.patch(&path, &json!({"participants": [{"number": format!("+{NEW_PHONE}")}, null]})).await;
+    assert_eq!((changed.status, text(&changed.body, "/participants/0/channel")), (200, "rcs"), "{changed:?}");
+    let invited = laptop.post(&format!("{path}/notifications"), &json!({"to": "a"})).await;
+    assert_eq!(invitations(&invited.body)[0], ("sent", "rcs"), "{invited:?}");
+    write(&laptop, &created, 1, "Two minutes.").await;
+    let received = laptop.texts(NEW_PHONE).await;
+    assert!(received.len() == 2 && received.iter().all(|message| message["channel"] == "rcs"), "{received:?}");
+    // Both at once: another phone, and another channel for it.
+    let both = json!({"participants": [{"number": format!("+{RIDER}"), "channel": "sms"}, null]});
+    assert_eq!(text(&laptop.patch(&path, &both).await.body, "/participants/0/channel"), "sms");
+    laptop.advance(1);
+    write(&laptop, &created, 1, "Here.").await;
+    assert_eq!(last(&laptop, RIDER).await, (Value::Null, "Here.".to_owned()));
+    assert_eq!(laptop.texts(NEW_PHONE).await.len(), 2);
+    laptop.table().await;
+}
+
+#[tokio::test]
+async fn stop_in_a_chat_is_noted_in_each_conversation() {
+    let laptop = builder().numbers("GB", 3).start().await;
+    let first = create(&laptop, [json!("whatsapp"), Value::Null]).await;
+    let with =
+        |phone: &str| json!({"participants": [{"number": format!("+{phone}")}, {"number": format!("+{RIDER}")}]});
+    let second = laptop.post("/conversations", &with("447700900003")).await.body;
+    let of_others = laptop
+        .post(
+            "/conversations",
+            &json!({"participants": [
+        {"number": "+447700900004"}, {"number": "+447700900005"}]}),
+        )
+        .await
+        .body;
+    let ended = laptop.post("/conversations", &with("447700900006")).await;
+    assert_eq!(laptop.delete(&format!("/conversations/{}", text(&ended.body, "/id"))).await.status, 200);
+    // The times at which the backend was told that side A and side B stopped texts.
+    let noted = async |conversation: &Value| {
+        let key = format!("CONVERSATION#{}", text(conversation, "/id"));
+        let items = laptop.items().await;
+        let item = items.iter().find(|item| item["pk"]["S"] == *key && item["sk"]["S"] == "CONVERSATION").unwrap();
+        ["a", "b"].map(|side| item.get(format!("texts_stopped_{side}")).is_some())
+    };
+    let all = async || [noted(&first).await, noted(&second).await, noted(&of_others).await, noted(&ended.body).await];
+    let (none, rider_first, rider_second) = ([false, false], [true, false], [false, true]);
+    for (words, expected) in [
+        ("STOP", [rider_first, rider_second, none, none]),
+        ("STOP", [rider_first, rider_second, none, none]),
+        ("START", [none, none, none, none]),
+    ] {
+        chat(&laptop, RIDER, words).await;
+        assert_eq!(all().await, expected, "{words}");
+    }
+    laptop.table().await;
+}

@@ -116,6 +116,41 @@ async fn replayed_creation_is_complete_after_a_crash() {
     .await;
 }
 
+/// One person is invited by RCS, and the other one by SMS.
+#[tokio::test]
+async fn invitation_on_a_channel_is_sent_once_after_a_crash() {
+    let settings = [("TEXTS_BY", "messages-api"), ("RCS_SENDER", "Rides")];
+    at_every_request("POST /conversations with an invitation by RCS", 10, async |mut scenario: Scenario| {
+        let laptop = builder().env(&settings).numbers("GB", 2).start().await;
+        let mut body = body();
+        body["participants"][0]["channel"] = json!("rcs");
+        let creation = events::creation(&body, Some("ride-42"));
+        scenario.run(&laptop, async |functions| drop(send(&functions, &creation).await)).await;
+        let states = |conversation: &Conversation, counts: [usize; 2]| {
+            Side::BOTH.map(|side| (name(&conversation.participant(side).notification), counts[side.index()]))
+        };
+        let at_crash = match laptop.table().await.conversations.first() {
+            Some(conversation) => Some(states(conversation, texts(&laptop, conversation).await)),
+            None => None,
+        };
+        for _ in 0..2 {
+            let answer = send(&Functions::of(&laptop), &creation).await;
+            assert!(answer.status < 300, "{answer:?}");
+        }
+        let table = laptop.table().await;
+        let [conversation] = &table.conversations[..] else { panic!("{:?}", table.conversations) };
+        check_texts(&laptop, &table.conversations).await;
+        let after = states(conversation, texts(&laptop, conversation).await);
+        for side in Side::BOTH {
+            check_notification(at_crash.map(|states| states[side.index()]), after[side.index()]);
+        }
+        let received = laptop.texts(PHONES[0]).await;
+        assert!(received.iter().all(|message| message["channel"] == "rcs"), "{received:?}");
+        scenario
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn creation_is_atomic_on_a_crash() {
     at_every_request("POST /conversations", 8, async |mut scenario: Scenario| {

@@ -2,7 +2,9 @@
 
 use create_conversation::CreateConversation;
 use event_webhook::EventWebhook;
+use keep_recordings::KeepRecordings;
 use serde_json::{Value, json};
+use shared::service::call_texts::CALL_TEXTS_SOURCE;
 use testkit::{Laptop, string};
 
 use crate::events;
@@ -45,6 +47,54 @@ async fn missed_call_is_texted_once_at_most_after_a_crash() {
         scenario
     })
     .await;
+}
+
+/// A participant with a channel is texted by another function. Either of the two can die.
+#[tokio::test]
+async fn missed_call_on_a_channel_is_texted_once_at_most() {
+    let settings = [("TEXTS_BY", "messages-api"), ("RCS_SENDER", "Rides")];
+    let start = async || {
+        let laptop = builder().env(&settings).numbers("GB", 2).start().await;
+        let people =
+            json!([{"number": format!("+{}", PHONES[0])}, {"number": format!("+{}", PHONES[1]), "channel": "rcs"}]);
+        let created = create(&laptop, json!({"participants": people, "missed_calls": ["text"]})).await;
+        (laptop, created)
+    };
+    let most = std::cell::Cell::new(0);
+    let check = async |laptop: &Laptop| {
+        laptop.stack.background_runs_finished().await;
+        let texts = laptop.texts(PHONES[1]).await.len();
+        assert!(texts <= 1, "{texts} text messages");
+        most.set(most.get().max(texts));
+    };
+    at_every_request("POST /webhooks/event/{id} of a missed call with a channel", 2, async |mut scenario: Scenario| {
+        let (laptop, created) = start().await;
+        let (id, mask) = (string(&created["id"]), string(&created["participants"][1]["dials"]));
+        let event = posted(&laptop, &id, None, &busy(&mask));
+        scenario.run(&laptop, async |functions| drop(functions.answer::<EventWebhook>(&event).await)).await;
+        for _ in 0..2 {
+            let event = posted(&laptop, &id, None, &busy(&mask));
+            let answer = Functions::of(&laptop).answer::<EventWebhook>(&event).await;
+            assert!(answer.status == 200 && answer.body[0]["action"] == "talk", "{answer:?}");
+        }
+        check(&laptop).await;
+        scenario
+    })
+    .await;
+    assert_eq!(most.replace(0), 1);
+    at_every_request("keep-recordings for a text about a call", 6, async |mut scenario: Scenario| {
+        let (laptop, created) = start().await;
+        let order = json!({"source": CALL_TEXTS_SOURCE, "conversation": created["id"], "to": "B", "about": "missed",
+                           "at": laptop.clock_now()});
+        let give = async |functions: &Functions| drop(functions.try_to_give::<KeepRecordings>(&order).await);
+        scenario.run(&laptop, async |functions| give(&functions).await).await;
+        // Lambda may deliver an event twice.
+        give(&Functions::of(&laptop)).await;
+        check(&laptop).await;
+        scenario
+    })
+    .await;
+    assert_eq!(most.get(), 1);
 }
 
 #[tokio::test]

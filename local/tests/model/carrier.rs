@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use shared::domain::carrier_record::CarrierRecord;
+use shared::domain::channel::OnChannel;
 use shared::domain::conversation::ConversationId;
 use shared::domain::invitation::Invitation;
 use shared::domain::judge::Judge;
@@ -104,6 +105,16 @@ impl TextSender for Texts {
             SmsOutcome::Refused => Err(VonageError::RateLimited { retry_after: None }),
             SmsOutcome::NoAnswer => Err(VonageError::Failed(500)),
         }
+    }
+
+    async fn send_on(
+        &self,
+        _: OnChannel<'_>,
+        _: Option<&VirtualNumber>,
+        _: &RealNumber,
+        _: &str,
+    ) -> Result<Vec<CarrierRecord>, VonageError> {
+        unreachable!("nobody in the model has a channel of the backend's choice")
     }
 
     async fn invite(

@@ -395,8 +395,13 @@ impl Process {
             announcer: announcer(),
             heals: true,
         };
-        let steps =
-            CallSteps { store: store.clone(), texts: texts.clone(), words: Words::default(), clock: clock.clone() };
+        let steps = CallSteps {
+            store: store.clone(),
+            texts: texts.clone(),
+            words: Words::default(),
+            elsewhere: None,
+            clock: clock.clone(),
+        };
         let pins = PinCalls { store: store.clone(), key: pin_key(), words: Words::default(), clock: clock.clone() };
         let updater = Updater {
             store: store.clone(),
@@ -595,6 +600,7 @@ fn keeper(environment: &Environment, store: Store, texts: &Texts, clock: SharedC
         vonage: Some(RecordingsApi::new(vonage, token, &environment).unwrap()),
         kept_for: SignedDuration::from_hours(10 * 24),
         texts: texts.clone(),
+        senders: BrandSenders::default(),
         bus: EventBus::from_environment(&environment).unwrap(),
         words: Words::default(),
         clock,

@@ -10,7 +10,7 @@ use shared::domain::call_handling::CallHandling;
 use shared::domain::call_limits::CallLimits;
 use shared::domain::caller_routes::RoutesInUse;
 use shared::domain::carrier_record::CarrierRecord;
-use shared::domain::channel::BrandSenders;
+use shared::domain::channel::{BrandSenders, OnChannel};
 use shared::domain::choice::NoFreeNumber;
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::country::{Country, CountryCounts};
@@ -124,6 +124,16 @@ impl TextSender for Outbox {
         // As slow as a carrier, so that other tasks run in between.
         tokio::time::sleep(Duration::from_millis(20)).await;
         Ok(vec![CarrierRecord::of_text(uuid::Uuid::new_v4().to_string())])
+    }
+
+    async fn send_on(
+        &self,
+        _: OnChannel<'_>,
+        _: Option<&VirtualNumber>,
+        _: &RealNumber,
+        _: &str,
+    ) -> Result<Vec<CarrierRecord>, VonageError> {
+        unreachable!("nobody has a channel here")
     }
 
     async fn invite(

@@ -261,7 +261,7 @@ async fn tell_story_of_texts(store: &Store) {
 /// A wish of this phone, by a key word of its own.
 fn wish<'a>(person: &'a RealNumber, sender: &'a Sender<'a>, stops: bool, at: Timestamp) -> Wish<'a> {
     let keyword = (*sender == virtual_number(23).into()).then_some(if stops { "stop-1" } else { "start-1" });
-    Wish { person, sender, stops, at, keyword, conversation: None }
+    Wish { person, sender, stops, at, keyword, conversations: &[] }
 }
 
 /// A phone's last message on WhatsApp.

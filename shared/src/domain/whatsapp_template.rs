@@ -22,6 +22,8 @@ pub enum TemplateKind {
     Invitation,
     /// Tells a participant of another number to dial.
     Notice,
+    /// Tells of a call: a missed one, a message of its caller, or a question about lost property.
+    Call,
     /// A text of the other participant or of the backend.
     Text,
 }
@@ -35,6 +37,8 @@ pub struct WhatsAppTemplates {
     invitation: Option<TemplateWord>,
     #[serde(default)]
     notice: Option<TemplateWord>,
+    #[serde(default)]
+    call: Option<TemplateWord>,
     #[serde(default)]
     text: Option<TemplateWord>,
     /// The locales in which they exist, by language.
@@ -73,6 +77,7 @@ impl WhatsAppTemplates {
         let name = match kind {
             TemplateKind::Invitation => &self.invitation,
             TemplateKind::Notice => &self.notice,
+            TemplateKind::Call => &self.call,
             TemplateKind::Text => &self.text,
         };
         let configured = language.lookup().find_map(|tag| {

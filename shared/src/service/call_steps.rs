@@ -3,12 +3,15 @@
 //!
 //! Vonage may ask twice. The answer is then the same, and nobody is texted twice.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::clock::{SharedClock, whole_second};
 use crate::domain::attempt::Attempt;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::call_recording::CallRecording;
+use crate::domain::channel::BrandSenders;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::decision::Decision;
 use crate::domain::missed_calls::{Measure, Missed, NEWS};
@@ -18,11 +21,11 @@ use crate::domain::recording_work::RecordingWork;
 use crate::domain::route::Destination;
 use crate::domain::side::Side;
 use crate::domain::words::addressee::Addressee;
-use crate::domain::words::sentence::{Spoken, Text};
+use crate::domain::words::sentence::Spoken;
 use crate::domain::words::{Speech, Words};
-use crate::service::create::texts::{records, speech_to};
+use crate::invoke::AsyncFunction;
+use crate::service::call_texts::{CallText, CallTextOrder, CallTexts};
 use crate::service::place_call::decide;
-use crate::service::wanted_text;
 use crate::store::{LegIds, Store, StoreError};
 use crate::vonage::call_steps;
 use crate::vonage::call_urls::CallUrls;
@@ -44,6 +47,8 @@ pub struct CallSteps<T> {
     pub texts: T,
     /// The words for people.
     pub words: Words,
+    /// The function that texts people with a channel.
+    pub elsewhere: Option<Arc<AsyncFunction>>,
     /// The clock.
     pub clock: SharedClock,
 }
@@ -286,7 +291,7 @@ impl<T: TextSender> CallSteps<T> {
         }
         let is_asked = keys == YES && call_steps::offers_call_back(&conversation, callee);
         if is_asked {
-            self.text(&conversation, callee, Measure::CallBack).await?;
+            self.text(&conversation, callee, CallText::CallBack).await?;
         }
         Ok(call_steps::menu_answer(&speech, is_asked))
     }
@@ -331,32 +336,20 @@ impl<T: TextSender> CallSteps<T> {
     ) -> Result<Option<Next>, StoreError> {
         let measures = conversation.handling.missed_calls;
         if measures.includes(Measure::Text) && self.clock.now().duration_since(time) < NEWS {
-            self.text(conversation, callee, Measure::Text).await?;
+            self.text(conversation, callee, CallText::Missed).await?;
         }
         // Without words the guard would leave the caller in silence.
         let is_wanted = conversation.handling.has_words();
         Ok(is_wanted.then(|| Next::Hear(call_steps::missed(&self.words, conversation, callee, reason, urls))))
     }
 
-    /// Texts the callee of a missed call, unless that was done a moment ago.
-    async fn text(&self, conversation: &Conversation, callee: Side, measure: Measure) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        if !conversation.is_active(now)
-            || !self.store.claim_missed_call_text(conversation, callee, measure, now).await?
-        {
+    /// Texts the participant on the side `to` about a call, unless that was done a moment ago.
+    pub(super) async fn text(&self, conversation: &Conversation, to: Side, about: CallText) -> Result<(), StoreError> {
+        let elsewhere = self.elsewhere.as_deref();
+        if CallTextOrder::hand_on(elsewhere, conversation, (to, about), self.clock.now()).await {
             return Ok(());
         }
-        let participant = conversation.participant(callee);
-        let sentence = match measure {
-            Measure::CallBack => Text::CallBack,
-            _ if conversation.direction.includes(callee) => Text::Missed,
-            _ => Text::MissedByReceiver,
-        };
-        let text = speech_to(&self.words, conversation, callee).write(sentence);
-        let outcome = wanted_text::send(&self.store, &self.texts, &participant.sees, &participant.number, &text).await;
-        if let Err(error) = &outcome {
-            tracing::warn!(conversation.id = %conversation.id, cause = %error, "sending a text message about a missed call failed");
-        }
-        self.store.record_texts(conversation.id, &records(&outcome), now).await
+        let Self { store, texts, words, clock, .. } = self;
+        CallTexts { store, texts, senders: &BrandSenders::default(), words, clock }.send(conversation, to, about).await
     }
 }

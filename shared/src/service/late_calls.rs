@@ -14,10 +14,8 @@ use crate::domain::route::Destination;
 use crate::domain::side::Side;
 use crate::domain::support::SupportPhone;
 use crate::domain::words::addressee::Addressee;
-use crate::domain::words::sentence::Text;
 use crate::service::call_steps::CallSteps;
-use crate::service::create::texts::{records, speech_to};
-use crate::service::wanted_text;
+use crate::service::call_texts::CallText;
 use crate::store::StoreError;
 use crate::vonage::texts::TextSender;
 
@@ -59,9 +57,7 @@ impl<T: TextSender> CallSteps<T> {
         if conversation.late.has_asked(callee, now) {
             return Ok((Late::Agreed(Box::new(connection(&conversation, callee))), addressee));
         }
-        if self.store.claim_lost_property(&conversation, callee.other(), now).await? {
-            self.ask_for_a_call(&conversation, callee).await?;
-        }
+        self.text(&conversation, callee, CallText::LostProperty).await?;
         Ok((Late::Asked, addressee))
     }
 
@@ -81,16 +77,6 @@ impl<T: TextSender> CallSteps<T> {
             && conversation.safety.is_none()
             && !conversation.hangs_up
             && conversation.limit_reached_at.is_none()
-    }
-
-    async fn ask_for_a_call(&self, conversation: &Conversation, to: Side) -> Result<(), StoreError> {
-        let participant = conversation.participant(to);
-        let text = speech_to(&self.words, conversation, to).write(Text::LostProperty);
-        let outcome = wanted_text::send(&self.store, &self.texts, &participant.sees, &participant.number, &text).await;
-        if let Err(error) = &outcome {
-            tracing::warn!(conversation.id = %conversation.id, cause = %error, "sending a text message about lost property failed");
-        }
-        self.store.record_texts(conversation.id, &records(&outcome), self.clock.now()).await
     }
 }
 

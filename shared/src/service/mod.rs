@@ -4,6 +4,7 @@ pub mod announce;
 mod at_once;
 pub mod backend_decisions;
 pub mod call_steps;
+pub mod call_texts;
 pub mod create;
 pub mod deliver_events;
 pub mod demand;

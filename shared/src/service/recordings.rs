@@ -15,17 +15,20 @@ use serde_json::{Value, json};
 
 use crate::aws_request::AwsError;
 use crate::clock::SharedClock;
+use crate::domain::channel::BrandSenders;
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::recording::{self, LINK_LIFETIME, NEWS, Recording, RecordingId, RecordingKind, RecordingState};
 use crate::domain::recording_work::{RecordingTask, RecordingWork};
 use crate::domain::side::Side;
+use crate::domain::whatsapp_template::TemplateKind;
 use crate::domain::words::Words;
 use crate::domain::words::sentence::Text;
 use crate::event_bus::{BusError, Event, EventBus};
 use crate::recording_files::{PutError, RecordingFiles};
 use crate::service::at_once;
+use crate::service::call_texts::CallTexts;
 use crate::service::create::texts::{records, speech_to};
-use crate::service::wanted_text;
+use crate::service::{text_ways, wanted_text};
 use crate::store::{Keeping, Offer, REDACTED_AFTER, Store, StoreError};
 use crate::vonage::call_urls::recording_link;
 use crate::vonage::recordings::{FetchError, RecordingsApi};
@@ -55,6 +58,8 @@ pub struct RecordingKeeper<T> {
     pub kept_for: SignedDuration,
     /// Sends text messages.
     pub texts: T,
+    /// The deployment's senders on channels.
+    pub senders: BrandSenders,
     /// The bus for events, if there is one.
     pub bus: Option<EventBus>,
     /// The words for people.
@@ -137,6 +142,12 @@ fn new_token() -> Option<String> {
 }
 
 impl<T: TextSender> RecordingKeeper<T> {
+    /// Returns what sends text messages about calls, for a function that does not know the channels.
+    pub fn call_texts(&self) -> CallTexts<'_, T> {
+        let Self { store, texts, senders, words, clock, .. } = self;
+        CallTexts { store, texts, senders, words, clock }
+    }
+
     /// Makes the first try of one recording, unless somebody has made it.
     pub async fn first_try(
         &self,
@@ -279,7 +290,10 @@ impl<T: TextSender> RecordingKeeper<T> {
     async fn text(&self, conversation: &Conversation, to: Side, link: String) -> Result<(), StoreError> {
         let participant = conversation.participant(to);
         let text = speech_to(&self.words, conversation, to).with_link(link).write(Text::Voicemail);
-        let outcome = wanted_text::send(&self.store, &self.texts, &participant.sees, &participant.number, &text).await;
+        let reader = (to, participant.language.as_ref());
+        let way = text_ways::own_way(&self.senders, conversation, reader, TemplateKind::Call, &text);
+        let both = (&participant.sees, &participant.number);
+        let outcome = wanted_text::send(&self.store, &self.texts, both, &text, way).await;
         if let Err(error) = &outcome {
             tracing::warn!(conversation.id = %conversation.id, cause = %error, "sending a text message about a recording failed");
         }

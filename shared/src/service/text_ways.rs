@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use crate::domain::channel::{BrandSenders, Channel, ChosenChannel, OnChannel};
 use crate::domain::conversation::Conversation;
+use crate::domain::language::Language;
 use crate::domain::media::MediaFile;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::pool::{Feature, NumberState, PoolNumber};
@@ -52,6 +53,19 @@ pub(in crate::service) async fn way_to<'a>(
 /// Returns the channel that the backend has chosen for a side, if it is one with a sender.
 pub(in crate::service) fn chosen(conversation: &Conversation, side: Side) -> Option<Channel> {
     conversation.participant(side).channel.and_then(ChosenChannel::brand)
+}
+
+/// Returns the way of words of our own to a `reader` on the channel that the backend has chosen, if there is one that takes them. The
+/// chat is not read for that, so WhatsApp gets a template, which it takes at any time.
+pub(in crate::service) fn own_way<'a>(
+    senders: &'a BrandSenders,
+    conversation: &Conversation,
+    (side, language): (Side, Option<&'a Language>),
+    kind: TemplateKind,
+    words: &str,
+) -> Option<OnChannel<'a>> {
+    let chosen = conversation.participant(side).channel.filter(|_| conversation.owner.is_deployment())?;
+    senders.way(Some(chosen), None, (kind, language)).filter(|way| way.carries(words, &[]))
 }
 
 /// True if a number of the pool can text: one that the carrier has taken away cannot. Two reads.

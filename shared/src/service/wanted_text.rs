@@ -5,24 +5,37 @@
 //! claimed.
 
 use crate::domain::carrier_record::CarrierRecord;
-use crate::domain::channel::Sender;
+use crate::domain::channel::{OnChannel, Sender};
 use crate::domain::conversation::ConversationId;
 use crate::domain::invitation::Invitation;
 use crate::domain::opt_out::OPTED_OUT;
 use crate::domain::phone::{RealNumber, VirtualNumber};
+use crate::service::text_ways;
 use crate::store::Store;
 use crate::vonage::VonageError;
 use crate::vonage::texts::{InvitationWay, TextSender};
 
-/// Sends a text message, unless `to` wants none from this number, or it is not known if that is so. One consistent read before.
+/// Sends a text message `from` a number `to` a phone, on its `way` on a channel if there is one, unless `to` wants none from this number,
+/// or on this channel, or it is not known if that is so. One consistent read before, and three more on a channel.
 pub async fn send(
     store: &Store,
     texts: &impl TextSender,
-    from: &VirtualNumber,
-    to: &RealNumber,
+    (from, to): (&VirtualNumber, &RealNumber),
     text: &str,
+    way: Option<OnChannel<'_>>,
 ) -> Result<Vec<CarrierRecord>, VonageError> {
     check(store, to, &from.into()).await?;
+    if let Some(way) = way {
+        check(store, to, &way.channel.into()).await?;
+        let has_sms = has_sms(store, from).await;
+        let otherwise = Some(from).filter(|_| has_sms);
+        match texts.send_on(way, otherwise, to, text).await {
+            Err(error) if error.refuses_channel() && otherwise.is_some() => {
+                tracing::warn!(channel = way.channel.as_str(), cause = %error, "a channel refused a text, so a number sends it");
+            }
+            sent => return sent,
+        }
+    }
     texts.send(from, to, text).await
 }
 
@@ -39,7 +52,7 @@ pub async fn invite(
     invite_unless_stopped(store, texts, invitation, (from, to), text, way).await
 }
 
-/// Like [`invite`], of which it is known that `to` wants texts from the number. One read, if it goes on a channel.
+/// Like [`invite`], of which it is known that `to` wants texts from the number. Three reads, if it goes on a channel.
 pub(in crate::service) async fn invite_unless_stopped(
     store: &Store,
     texts: &impl TextSender,
@@ -48,10 +61,19 @@ pub(in crate::service) async fn invite_unless_stopped(
     text: &str,
     way: InvitationWay<'_>,
 ) -> Result<Vec<CarrierRecord>, VonageError> {
-    if let InvitationWay::OnChannel(way) = &way {
-        check(store, to, &way.channel.into()).await?;
-    }
+    let way = match way {
+        InvitationWay::OnChannel { way, .. } => {
+            check(store, to, &way.channel.into()).await?;
+            InvitationWay::OnChannel { way, has_sms: has_sms(store, from).await }
+        }
+        way => way,
+    };
     texts.invite(invitation, from, to, text, way).await
+}
+
+/// True if a number can text, also if that is not known: then the carrier says so.
+async fn has_sms(store: &Store, number: &VirtualNumber) -> bool {
+    text_ways::has_sms(store, number).await.unwrap_or(true)
 }
 
 /// Fails if `to` wants no texts from this sender, or if it is not known if that is so.

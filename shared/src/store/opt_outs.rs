@@ -51,8 +51,8 @@ pub struct Wish<'a> {
     pub at: Timestamp,
     /// The carrier's id of the key word, which has this effect once. `None` if a receipt tells of the wish.
     pub keyword: Option<&'a str>,
-    /// The conversation whose backend is told, and the side of the person.
-    pub conversation: Option<(ConversationId, Side)>,
+    /// The conversations whose backend is told, each with the side of the person.
+    pub conversations: &'a [(ConversationId, Side)],
 }
 
 /// The outcome of a wish.
@@ -124,7 +124,7 @@ impl Wish<'_> {
         Ok(writes)
     }
 
-    /// Notes it in the conversation, so that an event tells of it.
+    /// Notes it in a conversation, so that an event tells of it.
     fn note(&self, (id, side): (ConversationId, Side)) -> Write {
         let attribute = noted_in(side);
         let note = Write::update(Key::Conversation(id))
@@ -186,20 +186,26 @@ fn opted_out_in(items: &[Item], pairs: &[Pair<'_>]) -> Vec<Option<Timestamp>> {
 }
 
 impl Store {
-    /// Follows a wish at `now`. One transaction, with the note in the conversation and the record in the journal.
+    /// Follows a wish at `now`. One transaction, with the notes in its conversations and the record in the journal.
     pub async fn follow_wish(&self, wish: Wish<'_>, now: Timestamp) -> Result<WishOutcome, StoreError> {
         let writes = wish.writes(&wish.person.canonical(), now)?;
-        let mut note = wish.conversation.map(|conversation| wish.note(conversation));
+        let mut notes: Vec<Write> = wish.conversations.iter().map(|one| wish.note(*one)).collect();
         for attempt in 0..CONFLICTS {
-            let transaction = writes.iter().cloned().chain(note.clone()).collect();
+            let transaction = writes.iter().chain(&notes).cloned().collect();
             match self.transact(transaction, None).await? {
                 Outcome::Committed => return Ok(WishOutcome::Changed),
                 Outcome::Cancelled(failed) if wish.keyword.is_some() && failed.contains(&2) => {
                     return Ok(WishOutcome::Known);
                 }
                 Outcome::Cancelled(failed) if failed.contains(&0) => return Ok(WishOutcome::Unchanged),
-                // The conversation has been erased. The wish holds all the same.
-                Outcome::Cancelled(failed) if !failed.is_empty() => note = None,
+                // Some of the conversations have been erased. The wish holds all the same.
+                Outcome::Cancelled(failed) if !failed.is_empty() => {
+                    let mut position = writes.len();
+                    notes.retain(|_| {
+                        position += 1;
+                        !failed.contains(&(position - 1))
+                    });
+                }
                 Outcome::Cancelled(_) => retry::pause(attempt).await,
             }
         }

@@ -37,6 +37,16 @@ pub trait TextSender: Send + Sync {
         text: &str,
     ) -> impl Future<Output = Result<Vec<CarrierRecord>, VonageError>> + Send;
 
+    /// Sends one text message on a channel, and returns the carrier's records of it. If the channel rejects it, the carrier sends it from
+    /// the number `otherwise`, if there is one.
+    fn send_on(
+        &self,
+        way: OnChannel<'_>,
+        otherwise: Option<&VirtualNumber>,
+        to: &RealNumber,
+        text: &str,
+    ) -> impl Future<Output = Result<Vec<CarrierRecord>, VonageError>> + Send;
+
     /// Like [`TextSender::send`], for an invitation of a conversation, whose receipts say which one they are of. It goes its `way` on a
     /// channel or by MMS, if there is one, and else `from` the number, which also texts it if that way does not take it.
     fn invite(
@@ -54,8 +64,13 @@ pub trait TextSender: Send + Sync {
 pub enum InvitationWay<'a> {
     /// By SMS from the number.
     Sms,
-    /// On a channel, or else by SMS.
-    OnChannel(OnChannel<'a>),
+    /// On a channel, or else by SMS, if the number can text.
+    OnChannel {
+        /// The way on the channel.
+        way: OnChannel<'a>,
+        /// True if the number can text.
+        has_sms: bool,
+    },
     /// By MMS from the number, with a contact card; or else by SMS with these words in place of it.
     WithCard(MediaFile, String),
 }
@@ -76,6 +91,9 @@ impl Way {
         })
     }
 }
+
+/// The error of a message on a channel where texts go by the SMS API.
+const NO_CHANNELS: VonageError = VonageError::Withheld("the SMS API has no channels");
 
 /// A client of the API that sends texts.
 #[derive(Debug)]
@@ -155,6 +173,20 @@ impl TextSender for Texts {
         self.send_for_records(from, to, text, None).await
     }
 
+    async fn send_on(
+        &self,
+        way: OnChannel<'_>,
+        otherwise: Option<&VirtualNumber>,
+        to: &RealNumber,
+        text: &str,
+    ) -> Result<Vec<CarrierRecord>, VonageError> {
+        let message = ChatMessage { way, to, words: text, files: &[], otherwise };
+        match &self.0 {
+            Api::Messages(api) => on_channel_for_records(api, &message, None).await,
+            Api::Sms(_) => Err(NO_CHANNELS),
+        }
+    }
+
     async fn invite(
         &self,
         invitation: (ConversationId, Invitation),
@@ -165,12 +197,15 @@ impl TextSender for Texts {
     ) -> Result<Vec<CarrierRecord>, VonageError> {
         let mut text = text;
         let sent = match (&way, &self.0) {
-            (InvitationWay::OnChannel(way), Api::Messages(api)) => {
+            (InvitationWay::OnChannel { way, has_sms }, Api::Messages(api)) => {
                 let reference = on_channel(invitation, text, way.channel).to_string();
-                let message = ChatMessage { way: *way, to, words: text, files: &[], otherwise: Some(from) };
-                let sent = api.chat(&message, Some(&reference)).await;
-                let record = |part: AcceptedPart| CarrierRecord::of_message_on(way.channel, part.id);
-                Some(sent.map(|parts| parts.into_iter().map(record).collect()))
+                let otherwise = Some(from).filter(|_| *has_sms);
+                let message = ChatMessage { way: *way, to, words: text, files: &[], otherwise };
+                let sent = on_channel_for_records(api, &message, Some(&reference)).await;
+                if otherwise.is_none() {
+                    return sent;
+                }
+                Some(sent)
             }
             (InvitationWay::WithCard(card, otherwise), Api::Messages(api)) => {
                 let sent =
@@ -251,7 +286,7 @@ impl TextsOnDemand {
     ) -> Result<Vec<AcceptedPart>, VonageError> {
         match &self.texts().0 {
             Api::Messages(api) => api.chat(message, reference.map(|reference| reference.to_string()).as_deref()).await,
-            Api::Sms(_) => Err(VonageError::Withheld("the SMS API has no channels")),
+            Api::Sms(_) => Err(NO_CHANNELS),
         }
     }
 
@@ -269,6 +304,16 @@ impl TextSender for TextsOnDemand {
         self.texts().send(from, to, text).await
     }
 
+    async fn send_on(
+        &self,
+        way: OnChannel<'_>,
+        otherwise: Option<&VirtualNumber>,
+        to: &RealNumber,
+        text: &str,
+    ) -> Result<Vec<CarrierRecord>, VonageError> {
+        self.texts().send_on(way, otherwise, to, text).await
+    }
+
     async fn invite(
         &self,
         invitation: (ConversationId, Invitation),
@@ -279,6 +324,16 @@ impl TextSender for TextsOnDemand {
     ) -> Result<Vec<CarrierRecord>, VonageError> {
         self.texts().invite(invitation, from, to, text, way).await
     }
+}
+
+/// Sends a message on a channel, and returns the carrier's records of it.
+async fn on_channel_for_records(
+    api: &MessagesApi,
+    message: &ChatMessage<'_>,
+    reference: Option<&str>,
+) -> Result<Vec<CarrierRecord>, VonageError> {
+    let record = |part: AcceptedPart| CarrierRecord::of_message_on(message.way.channel, part.id);
+    Ok(api.chat(message, reference).await?.into_iter().map(record).collect())
 }
 
 /// Returns the reference of an invitation with this text on a channel.

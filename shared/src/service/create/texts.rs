@@ -17,7 +17,7 @@ use crate::domain::side::Side;
 use crate::domain::whatsapp_template::TemplateKind;
 use crate::domain::words::sentence::Text;
 use crate::domain::words::{Speech, Words};
-use crate::service::wanted_text;
+use crate::service::{text_ways, wanted_text};
 use crate::store::{Store, StoreError};
 use crate::vonage::VonageError;
 use crate::vonage::call_steps;
@@ -209,7 +209,7 @@ pub(in crate::service) struct Sending<'a> {
 
 impl<'a> Sending<'a> {
     /// Returns the words of a text message to a phone, and their way: on the channel that the backend has chosen, else by MMS with the
-    /// contact card, else by SMS with its link. The chat is not read for that, so WhatsApp gets a template, which it takes at any time.
+    /// contact card, else by SMS with its link.
     pub(in crate::service) fn way(
         self,
         words: String,
@@ -222,10 +222,9 @@ impl<'a> Sending<'a> {
             Some(link) => format!("{words} {}", speech.with_link(link).write(Text::ContactCard)),
             None => words.clone(),
         };
-        let chosen = conversation.participant(phone.side).channel.filter(|_| conversation.owner.is_deployment());
-        let way = chosen.and_then(|chosen| senders.way(Some(chosen), None, (kind, phone.language)));
-        match (way.filter(|way| way.carries(&with_link, &[])), card) {
-            (Some(way), _) => (with_link, InvitationWay::OnChannel(way)),
+        let way = text_ways::own_way(senders, conversation, (phone.side, phone.language), kind, &with_link);
+        match (way, card) {
+            (Some(way), _) => (with_link, InvitationWay::OnChannel { way, has_sms: true }),
             (None, Some(card)) => (words, InvitationWay::WithCard(card, with_link)),
             (None, None) => (with_link, InvitationWay::Sms),
         }

@@ -8,6 +8,7 @@ use super::{RelayError, Relayed, Said, TextRelay};
 use crate::domain::channel::Sender;
 use crate::domain::conversation::ConversationId;
 use crate::domain::keyword::{self, Keyword};
+use crate::domain::phone::RealNumber;
 use crate::domain::phone::caller_id::CallerId;
 use crate::domain::receipt::OptOutNews;
 use crate::domain::route::KeyOwner;
@@ -15,6 +16,9 @@ use crate::domain::side::Side;
 use crate::domain::words::addressee::Addressee;
 use crate::domain::words::sentence::Text;
 use crate::store::{StoreError, Wish, WishOutcome};
+
+/// Maximum number of conversations in which a wish is noted. A transaction of DynamoDB has up to 100 items.
+const MOST_NOTED: usize = 50;
 
 impl TextRelay {
     /// Follows a key word. `None` if its text is to be passed on like others.
@@ -27,13 +31,14 @@ impl TextRelay {
             Keyword::Stop => true,
             Keyword::Start => false,
         };
+        let conversations = self.concerned(said.writer, said.sender, said.owner).await?;
         let wish = Wish {
             person: said.writer,
             sender: said.sender,
             stops,
             at: said.written_at,
             keyword: Some(said.id),
-            conversation: said.owner.and_then(|owner| self.live(owner)),
+            conversations: &conversations,
         };
         Ok(match self.store.follow_wish(wish, self.clock.now()).await? {
             WishOutcome::Known => Some(Relayed::Repeated),
@@ -52,15 +57,35 @@ impl TextRelay {
             Sender::Number(number) => self.store.owner_for_text(&news.person, number, now).await?,
             Sender::Brand(_) => None,
         };
+        let conversations = self.concerned(&news.person, &news.sender, owner.as_ref()).await?;
         let wish = Wish {
             person: &news.person,
             sender: &news.sender,
             stops: true,
             at: news.at.unwrap_or(now),
             keyword: None,
-            conversation: owner.as_ref().and_then(|owner| self.live(owner)),
+            conversations: &conversations,
         };
         self.store.follow_wish(wish, now).await
+    }
+
+    /// Returns the live conversations in which a person is texted by a sender, each with the side of the person. By a number it is that of
+    /// the route key of the two. The brand's sender on a channel texts the person in all of them, which costs one query.
+    async fn concerned(
+        &self,
+        person: &RealNumber,
+        sender: &Sender<'_>,
+        owner: Option<&KeyOwner>,
+    ) -> Result<Vec<(ConversationId, Side)>, StoreError> {
+        if let Sender::Number(_) = sender {
+            return Ok(owner.and_then(|owner| self.live(owner)).into_iter().collect());
+        }
+        let owners = self.store.owners_of_phone(person).await?.owners;
+        let mut found: Vec<(ConversationId, Side)> = owners.iter().filter_map(|owner| self.live(owner)).collect();
+        found.sort_by_key(|(conversation, _)| *conversation);
+        found.dedup();
+        found.truncate(MOST_NOTED);
+        Ok(found)
     }
 
     /// Returns the conversation that a route key leads to now, and the side of its phone.
