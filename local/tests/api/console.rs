@@ -108,18 +108,22 @@ async fn trace_has_nothing_but_a_load_while_one_goes_on() {
                "failed_creations": 0, "connected": 2, "failed": 0, "pool": {"ready": 2, "in_use": 1},
                "latency": {"creations": times, "answers": times, "ends": times}})
     };
+    let tell = async |sample: Value| {
+        let told = laptop.request(Method::POST, "/console/load").json(&sample).send().await;
+        told.unwrap().status().as_u16()
+    };
     // Nobody has looked yet.
-    assert_eq!(laptop.post("/console/load", &sample(1, false)).await.status, 204);
+    assert_eq!(tell(sample(1, false)).await, 204);
     let mut trace = Arriving::open_at(&laptop, "/console/trace?after=0").await;
     laptop.create().await;
-    assert_eq!(laptop.post("/console/load", &sample(2, true)).await.status, 204);
+    assert_eq!(tell(sample(2, true)).await, 204);
     let (_, first) = trace.next().await.unwrap();
     let (_, second) = trace.next().await.unwrap();
     assert_eq!([&first["kind"], &second["kind"]], ["load", "load"], "{second}");
     assert_eq!((&first["sample"]["seconds"], &second["sample"]["is_over"]), (&json!(1.0), &json!(true)));
     laptop.get("/conversations?number=%2B447700900001").await;
     assert_eq!(trace.next().await.unwrap().1["kind"], "message");
-    assert_eq!(laptop.post("/console/load", &json!({"seconds": 1})).await.status, 422);
+    assert_eq!(tell(json!({"seconds": 1})).await, 422);
 }
 
 #[tokio::test]
