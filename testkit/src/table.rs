@@ -14,6 +14,8 @@ use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::route::{Hold, KeyOwner, Route, RouteTombstone};
 use shared::domain::route_keys::RouteKey;
 use shared::domain::side::Side;
+use shared::domain::tenant::Owner;
+use shared::domain::tenant_cost::Spent;
 use shared::domain::usage::{Tally, Usage};
 use shared::store::{Demand, Erasure, Heal, Line, RecordedChange, Redaction};
 
@@ -30,6 +32,12 @@ pub struct Table {
     pub erased: BTreeSet<ConversationId>,
     /// The conversation of each leg.
     pub legs: Vec<ConversationId>,
+    /// The costs of tenants, by tenant and month.
+    pub tenant_costs: BTreeMap<(String, String), Spent>,
+    /// The counted prices of legs, each with its conversation and its month.
+    leg_costs: Vec<(ConversationId, String, Spent)>,
+    /// The conversations of texts of which a price is counted.
+    priced_texts: Vec<ConversationId>,
     /// The conversation of each recording.
     pub recordings: Vec<ConversationId>,
     /// The usage of conversations with limits.
@@ -209,7 +217,14 @@ impl Table {
                 self.listed_as.insert((phone.to_owned(), id.try_into().unwrap()), tenant);
                 self.participations.insert((phone.to_owned(), id.try_into().unwrap()), item["ttl"].as_i64().unwrap());
             }
-            (("CONVERSATION", id), ("LEG", _)) => self.legs.push(id.try_into().unwrap()),
+            (("CONVERSATION", id), ("LEG", _)) => {
+                let id = id.try_into().unwrap();
+                self.legs.push(id);
+                if let Some(month) = item.get("spent_in") {
+                    let spent = Spent::on_leg(parsed(&item["direction"]), &read(item.clone())).unwrap();
+                    self.leg_costs.push((id, string(month), spent));
+                }
+            }
             (("CONVERSATION", id), ("USAGE", _)) => {
                 let count = |name: &str| item[name].as_u64().unwrap();
                 let spend = item["spend"].to_string().parse().unwrap();
@@ -239,6 +254,8 @@ impl Table {
             (("TEXTS", id), ("TEXT", _)) => {
                 let content = ["text", "message", "words"].iter().find(|name| item.contains_key(**name));
                 assert!(content.is_none(), "what was written is stored: {item:?}");
+                assert!(!item.contains_key("spent_on") || item.contains_key("tenant"), "of no tenant: {item:?}");
+                self.priced_texts.extend(item.get("spent_on").map(|_| ConversationId::try_from(id).unwrap()));
                 self.recordings.push(id.try_into().unwrap());
             }
             (("TEXT", _), ("DAY", _)) => assert!(item["texts"].is_u64() && item["ttl"].is_i64(), "{item:?}"),
@@ -267,6 +284,7 @@ impl Table {
                 self.parts.insert(part, (version, self.ready.len() - before));
             }
             (("TENANT", ""), _) => assert!(item["tenant"].is_string(), "{item:?}"),
+            (("TENANT", tenant), ("COST", part)) => self.insert_tenant_cost(tenant, part, &item),
             (("POOL", ""), ("HELD" | "LOOK" | "WALK", _)) | (("RETENTION", ""), _) => {}
             (("DEMAND", ""), _) => self.demands.push(read(item)),
             (("ORDER", ""), _) => self.orders.push(read(item)),
@@ -276,6 +294,22 @@ impl Table {
             (("POOL", _), ("NUMBER", _)) => self.pool.push(read(item)),
             _ => panic!("an item of a new kind: {item:?}"),
         }
+    }
+
+    fn insert_tenant_cost(&mut self, tenant: &str, part: &str, item: &Map<String, Value>) {
+        let sums = ["call_cost", "calls", "seconds", "text_cost", "texts"];
+        let is_known = |name: &&str| sums.contains(name) || ["pk", "sk", "ttl", "v"].contains(name);
+        assert!(item.keys().all(|name| is_known(&name.as_str())), "more than sums: {item:?}");
+        let amount = |name: &str| item.get(name).map_or(Decimal::ZERO, |sum| sum.to_string().parse().unwrap());
+        let count = |name: &str| item.get(name).map_or(0, |sum| sum.as_i64().unwrap());
+        let month = part.split_once('#').unwrap().0.to_owned();
+        self.tenant_costs.entry((tenant.to_owned(), month)).or_default().add(Spent {
+            calls: count("calls"),
+            seconds: count("seconds"),
+            call_cost: amount("call_cost"),
+            texts: count("texts"),
+            text_cost: amount("text_cost"),
+        });
     }
 
     fn insert_part_states(&mut self, item: &Map<String, Value>) {
@@ -309,9 +343,38 @@ impl Table {
         self.check_erased(now);
         self.check_participations();
         self.check_owners(now);
+        self.check_tenant_costs();
         self.check_pool();
         self.check_standing_masks(now);
         self.check_journal(now);
+    }
+
+    /// Checks that the costs of tenants are the sums of the prices that are noted as counted. What was erased stays in the sums only.
+    fn check_tenant_costs(&self) {
+        let all = self.conversations.iter().chain(&self.erasing);
+        let owners: BTreeMap<ConversationId, Owner> = all.map(|one| (one.id, one.owner)).collect();
+        let mut noted: BTreeMap<(String, String), Spent> = BTreeMap::new();
+        for (id, month, spent) in &self.leg_costs {
+            // The legs of an erased conversation go one after the other.
+            let Some(owner) = owners.get(id) else { continue };
+            let tenant = owner.tenant().unwrap_or_else(|| panic!("a price of no tenant is noted in {id}"));
+            noted.entry((tenant.to_string(), month.clone())).or_default().add(*spent);
+        }
+        let is_whole = self.erased.is_empty() && self.erasing.is_empty();
+        for (of, noted) in &noted {
+            assert!(self.tenant_costs.contains_key(of), "nothing is counted for {of:?}: {noted:?}");
+        }
+        for (of, counted) in &self.tenant_costs {
+            let noted = noted.get(of).copied().unwrap_or_default();
+            let of_calls = |spent: Spent| (spent.calls, spent.seconds, spent.call_cost);
+            match is_whole {
+                true => assert_eq!(of_calls(*counted), of_calls(noted), "{of:?}"),
+                false => assert!(counted.call_cost >= noted.call_cost && counted.calls >= noted.calls, "{of:?}"),
+            }
+        }
+        let texts: i64 = self.tenant_costs.values().map(|spent| spent.texts).sum();
+        let noted = i64::try_from(self.priced_texts.len()).unwrap();
+        assert!(texts >= noted, "{texts} texts are counted, and {noted} are noted");
     }
 
     /// Checks that standing masks are out of pairing, that those which connect calls have no live conversation, and that each
@@ -648,6 +711,10 @@ fn names(item: &Map<String, Value>) -> Vec<&str> {
 
 fn is_digit(first: char) -> bool {
     first.is_ascii_digit()
+}
+
+fn parsed<T: DeserializeOwned>(value: &Value) -> T {
+    serde_json::from_value(value.clone()).unwrap()
 }
 
 fn read<T: DeserializeOwned>(item: Map<String, Value>) -> T {

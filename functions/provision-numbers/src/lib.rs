@@ -49,6 +49,8 @@ use shared::vonage::Vonage;
 use shared::vonage::numbers::Search;
 use shared::vonage::texts::Texts;
 
+pub use crate::tenants::decode_settings;
+
 use crate::page::{Cursor, PageQuery};
 use crate::view::{
     CountryView, DemandView, HealingView, NumberView, OrderView, PlanView, PoolView, Progress, ProvisionedView,
@@ -154,8 +156,10 @@ impl HttpFunction for ProvisionNumbers {
 
     async fn handle(&self, request: Request, log: &mut RequestLog) -> Result<Response<Body>, Problem> {
         let is_of_one = request.path_parameters_ref().is_some_and(|parameters| parameters.first("number").is_some());
+        let is_of_tenant = request.uri().path().starts_with("/tenants/");
         let has_parameters = |page: &&str| request.uri().path().ends_with(*page);
-        if *request.method() != Method::GET || !["/numbers", "/requirements", "/tenants"].iter().any(has_parameters) {
+        let reads_query = is_of_tenant || ["/numbers", "/requirements", "/tenants"].iter().any(has_parameters);
+        if *request.method() != Method::GET || !reads_query {
             Query::refuse(&request)?;
         }
         match *request.method() {
@@ -167,7 +171,11 @@ impl HttpFunction for ProvisionNumbers {
                 log.outcome = "set";
                 self.set_tenant(&request).await
             }
-            Method::GET if request.uri().path().starts_with("/tenants") => {
+            Method::GET if is_of_tenant => {
+                log.outcome = "shown";
+                self.show_tenant(&request).await
+            }
+            Method::GET if request.uri().path() == "/tenants" => {
                 log.outcome = "shown";
                 self.show_tenants(&request).await
             }

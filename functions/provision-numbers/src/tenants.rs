@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use shared::domain::late::LateCare;
 use shared::domain::phone::{Reveal, ShownNumber};
 use shared::domain::tenant::{Owner, Tenant};
+use shared::domain::tenant_cost::{Month, Spent};
 use shared::domain::tenant_settings::TenantSettings;
 use shared::domain::usage::{MaxCount, MaxSpend, UsageLimits};
+use shared::domain::words::Words;
 use shared::domain::words::own_text::OwnTexts;
 use shared::edge::http::{self, Problem, Query};
 use shared::edge::view::CURRENCY;
@@ -50,6 +52,17 @@ struct TenantView {
     /// Monthly rent of its numbers.
     monthly_cost: Decimal,
     currency: &'static str,
+    /// The cost of its calls and texts, latest month first. Only where one tenant is read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    spent: Vec<SpentView>,
+}
+
+/// The cost of calls and texts in a month.
+#[derive(Serialize)]
+struct SpentView {
+    month: Month,
+    #[serde(flatten)]
+    spent: Spent,
 }
 
 #[derive(Serialize)]
@@ -84,36 +97,47 @@ impl TenantView {
             numbers: ledger.paid_by(owner),
             monthly_cost: ledger.monthly_cost_of(owner),
             currency: CURRENCY,
+            spent: Vec::new(),
         }
+    }
+}
+
+impl From<(Month, Spent)> for SpentView {
+    fn from((month, spent): (Month, Spent)) -> Self {
+        let (call_cost, text_cost) = (spent.call_cost.normalize(), spent.text_cost.normalize());
+        Self { month, spent: Spent { call_cost, text_cost, ..spent } }
     }
 }
 
 impl ProvisionNumbers {
     /// Replaces the settings of a tenant. The same again changes nothing.
     pub(crate) async fn set_tenant(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        let body: SettingsBody = http::read_json(request)?;
-        if let Some(words) = &body.late_words {
-            if words.longest() > LateCare::MOST_CHARACTERS {
-                let detail = format!("Must have at most {} characters in each language.", LateCare::MOST_CHARACTERS);
-                return Err(Problem::invalid("late_words", detail));
-            }
-            http::check_voices("late_words", words, self.healer.words.of(http::scope(request)?))?;
-        }
-        let settings = body.of(tenant(request)?)?;
+        let settings = decode_settings(request, tenant(request)?, &self.healer.words)?;
         self.provisioner.store.put_tenant_settings(&settings).await?;
         let (ledger, reveal) = (self.provisioner.store.ledger().await?, self.readers.reveal_to(request));
         Ok(http::json(StatusCode::OK, &TenantView::new(settings, &ledger, reveal)))
     }
 
-    /// Shows one tenant, also one for whom nothing is set, or a page of those that have settings.
+    /// Shows one tenant, also one for whom nothing is set, with what its calls and texts have cost in this month and the last one, or
+    /// in the month that is asked for.
+    pub(crate) async fn show_tenant(&self, request: &Request) -> Result<Response<Body>, Problem> {
+        let tenant = tenant(request)?;
+        let month = Query::read(request, &["month"])?.value("month").map(Month::try_from).transpose();
+        let month = month.map_err(|error| Problem::invalid("month", format!("It {error}.")))?;
+        let now = Month::of(self.provisioner.clock.now());
+        let months = month.map_or_else(|| vec![now, now.previous()], |month| vec![month]);
+        let store = &self.provisioner.store;
+        let (ledger, settings, spent) =
+            tokio::try_join!(store.ledger(), store.tenant_settings(tenant), store.tenant_costs(tenant, &months))?;
+        let settings = settings.unwrap_or_else(|| TenantSettings::none(tenant));
+        let (spent, reveal) = (spent.into_iter().map(SpentView::from).collect(), self.readers.reveal_to(request));
+        Ok(http::json(StatusCode::OK, &TenantView { spent, ..TenantView::new(settings, &ledger, reveal) }))
+    }
+
+    /// Shows a page of the tenants that have settings.
     pub(crate) async fn show_tenants(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        let (store, is_of_one) = (&self.provisioner.store, request.uri().path() != "/tenants");
+        let store = &self.provisioner.store;
         let (ledger, reveal) = (store.ledger().await?, self.readers.reveal_to(request));
-        if is_of_one {
-            let tenant = tenant(request)?;
-            let settings = store.tenant_settings(tenant).await?.unwrap_or_else(|| TenantSettings::none(tenant));
-            return Ok(http::json(StatusCode::OK, &TenantView::new(settings, &ledger, reveal)));
-        }
         let query = Query::read(request, &["after"])?;
         let after = query.value("after").map(Tenant::try_from).transpose();
         let after = after.map_err(|_| Problem::invalid("after", "Must be the `next` of an answer."))?;
@@ -133,6 +157,22 @@ impl ProvisionNumbers {
 /// Returns the tenant in the path, or the problem 404.
 fn tenant(request: &Request) -> Result<Tenant, Problem> {
     http::scope(request)?.tenant().ok_or_else(|| Problem::not_found("The path names no tenant."))
+}
+
+/// Reads the settings of a tenant in the body of a request. Public for the fuzz target.
+///
+/// # Errors
+/// Returns the problem of the first field that is not allowed. `words` have the languages of late words.
+pub fn decode_settings(request: &Request, tenant: Tenant, words: &Words) -> Result<TenantSettings, Problem> {
+    let body: SettingsBody = http::read_json(request)?;
+    if let Some(late_words) = &body.late_words {
+        if late_words.longest() > LateCare::MOST_CHARACTERS {
+            let detail = format!("Must have at most {} characters in each language.", LateCare::MOST_CHARACTERS);
+            return Err(Problem::invalid("late_words", detail));
+        }
+        http::check_voices("late_words", late_words, words.of(Owner::Tenant(tenant)))?;
+    }
+    body.of(tenant)
 }
 
 impl SettingsBody {

@@ -270,6 +270,66 @@ async fn event_costs_one_write_and_one_read_unit() {
     costs(&laptop, "event: without a leg", NOTHING, laptop.event(&of_no_leg)).await;
 }
 
+/// The price of a tenant's leg is added to a sum, if the conversation is not being erased: two units each more.
+const ENDED_OF_TENANT: Cost<'_> = Cost { write_units: 8.0, dynamodb_bytes: [6_500, 2_000], ..ENDED };
+
+/// Neither the sum, nor the health of the number: both are in the transactions that are refused.
+const ENDED_AGAIN_OF_TENANT: Cost<'_> = Cost {
+    rounds: &[&["GetItem"], &["TransactWriteItems"], &["TransactWriteItems"], &["TransactWriteItems"], &["UpdateItem"]],
+    dynamodb_bytes: [17_000, 6_000],
+    ..ENDED_AGAIN
+};
+
+#[tokio::test]
+async fn price_of_a_tenant_costs_its_event_two_items_more() {
+    let laptop = laptop().await;
+    laptop.post("/t/acme/numbers", &json!({"country": "GB", "count": 2})).await;
+    let conversation = laptop.post("/t/acme/conversations", &order(1, false)).await.body;
+    let driver = text(&conversation, "/participants/1/number");
+    let started = Cost { dynamodb_bytes: [3_000, 1_300], ..MERGED };
+    let ends = [("started", started), ("completed", ENDED_OF_TENANT), ("completed", ENDED_AGAIN_OF_TENANT)];
+    for (status, cost) in ends {
+        let mut event = event(&laptop, &conversation, driver, status);
+        if status == "started" {
+            event["price"] = Value::Null;
+        }
+        let told = costs(&laptop, &format!("event: tenant, {status}"), cost, laptop.event(&event)).await;
+        assert_eq!(told.status, 204);
+    }
+}
+
+#[tokio::test]
+async fn price_of_a_text_costs_a_read_and_a_sum_only_with_a_tenant() {
+    let laptop = Laptop::builder().env(&[("TEXTS_BY", "messages-api")]).numbers("GB", 2).start().await;
+    laptop.post("/t/acme/numbers", &json!({"country": "GB", "count": 2})).await;
+    let one_write = Cost { rounds: &[&["UpdateItem"]], write_units: 1.0, dynamodb_bytes: [2_500, 1_500], ..NOTHING };
+    let counted = Cost {
+        rounds: &[&["UpdateItem"], &["GetItem"], &["TransactWriteItems"]],
+        read_units: 1.0,
+        write_units: 4.0,
+        dynamodb_bytes: [7_000, 3_500],
+        ..NOTHING
+    };
+    for (path, cost) in [("", one_write), ("/t/acme", counted)] {
+        let conversation = laptop.post(&format!("{path}/conversations"), &order(1, true)).await.body;
+        let receipt = |name: &str| {
+            json!({"message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "to": "447700900001", "from": "447451000001",
+                   "timestamp": format!("{:.3}", laptop.clock.now()), "status": "submitted", "channel": "sms",
+                   "client_ref": format!("{}.{name}", text(&conversation, "/id")),
+                   "usage": {"currency": "EUR", "price": "0.0333"}})
+        };
+        let told = receipt("na0.0.m1").to_string();
+        let told = costs(
+            &laptop,
+            &format!("receipt: invitation, {path}"),
+            cost,
+            laptop.signed_post("/webhooks/message-status", &told),
+        )
+        .await;
+        assert_eq!(told.status, 200, "{told:?}");
+    }
+}
+
 #[tokio::test]
 async fn sliding_end_costs_events_nothing_until_it_moves() {
     let laptop = laptop().await;

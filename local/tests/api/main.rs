@@ -72,6 +72,7 @@ mod standing;
 mod support;
 mod take_back;
 mod template;
+mod tenant_costs;
 mod tenant_moves;
 mod tenant_settings;
 mod tenant_walks;

@@ -286,11 +286,16 @@ async fn token_reaches_the_tenant_of_its_claim_only() {
     for refused in [token(json!("beta")), token(json!("")), without()] {
         assert_eq!(ask(of_acme, refused.clone()).await, 403, "{refused}");
     }
+    // It may read what holds for it, and what it costs.
+    let settings_of_acme = ("GET", "/tenants/{tenant}", "/tenants/acme");
+    assert_eq!(ask(settings_of_acme, token(json!("acme"))).await, 200);
+    assert_eq!(ask(settings_of_acme, without()).await, 403);
     let unknown = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
     let of_deployment = [
         ("GET", "/numbers", "/numbers".to_owned()),
         ("PUT", "/tenants/{tenant}", "/tenants/acme".to_owned()),
-        ("GET", "/tenants/{tenant}", "/tenants/acme".to_owned()),
+        ("GET", "/tenants/{tenant}", "/tenants/beta".to_owned()),
+        ("GET", "/tenants", "/tenants".to_owned()),
         ("POST", "/conversations", "/conversations".to_owned()),
         ("GET", "/conversations/{id}", format!("/conversations/{unknown}")),
         ("PATCH", "/conversations/{id}", format!("/conversations/{unknown}")),

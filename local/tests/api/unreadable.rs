@@ -119,6 +119,7 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
             key(&format!("HEALTH#{}", jiff::Timestamp::now().strftime("%Y-%m-%d")), &format!("NUMBER#{}", NUMBERS[3]))
         }
         ItemKind::TenantSettings => key("TENANT", "TENANT#acme"),
+        ItemKind::TenantCost => key("TENANT#acme", "COST#2026-12#00"),
         ItemKind::PaceTurns => key("PACE", "TURNS"),
         ItemKind::PaceShare => key("PACE", "SHARE#0"),
         // Also the good conversation's own: only a restore reads them.

@@ -237,3 +237,30 @@ async fn receipts_of_invitations_leak_no_number() {
         assert_nothing_leaked(&laptop).await;
     }
 }
+
+#[tokio::test]
+async fn costs_of_a_tenant_are_sums_and_nothing_else() {
+    let laptop = builder().start().await;
+    laptop.post("/t/acme/numbers", &json!({"country": "GB", "count": 2})).await;
+    let mut order = crate::laptop::conversation();
+    order["notify"] = json!(true);
+    let created = laptop.post("/t/acme/conversations", &order).await.body;
+    let dialled = &created["participants"][0]["dials"];
+    laptop.call(json!({"from": RIDER, "to": dialled, "talk_seconds": 42})).await;
+    laptop.text(json!({"from": RIDER, "to": dialled, "text": WORDS})).await;
+    laptop.receipts(json!({"keep": true})).await;
+    // A number in the place of each id that the webhooks tell.
+    let end = json!({"from": created["participants"][1]["dials"], "to": DRIVER, "status": "completed", "uuid": STRANGER,
+                     "conversation_uuid": STRANGER, "direction": "outbound", "duration": "42", "price": "0.02"});
+    laptop.signed_post("/webhooks/event", &end.to_string()).await;
+    let path = format!("/t/acme/conversations/{}", created["id"].as_str().unwrap());
+    assert_eq!(laptop.send(Method::DELETE, &format!("{path}?erase=true"), "").await.status, 204);
+    let shown = laptop.get("/tenants/acme").await.body;
+    assert_eq!(shown["spent"][0]["texts"], 3, "{shown}");
+    REAL.assert_no_leak("the costs of a tenant", &shown.to_string());
+    let sums = laptop.items().await.into_iter().filter(|item| item["pk"]["S"] == "TENANT#acme");
+    let sums: Vec<_> = sums.collect();
+    assert!(!sums.is_empty());
+    REAL.assert_no_leak("the stored costs of a tenant", &json!(sums).to_string());
+    assert_nothing_leaked(&laptop).await;
+}

@@ -1,11 +1,13 @@
 //! Two tenants on one account, at the same time.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::domain::side::Side;
 use shared::domain::tenant::{Owner, Tenant};
-use testkit::{Laptop, conversation, string};
+use shared::domain::tenant_cost::Spent;
+use testkit::{DRIVER, Laptop, RIDER, conversation, string};
 use tokio::task::JoinSet;
 
 use crate::sandboxes::{at_once, create, provisioner, rounds, start};
@@ -120,5 +122,61 @@ async fn moved_number_serves_no_conversation_of_its_old_owner() {
         let table = laptop.table().await;
         let now = table.pool.iter().find(|known| known.number == number).unwrap();
         assert_eq!(now.owner, tenant("acme"), "{now:?}");
+    }
+}
+
+/// Starts a laptop with a conversation of a tenant.
+async fn with_conversation_of_acme() -> (Arc<Laptop>, Value) {
+    let laptop = Laptop::builder().env(&[("TEXTS_BY", "messages-api")]).dynamodb_from_environment().start().await;
+    laptop.post("/t/acme/numbers", &json!({"country": "GB", "count": 2})).await;
+    let created = laptop.post("/t/acme/conversations", &conversation()).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    (Arc::new(laptop), created.body)
+}
+
+/// Delivers these webhooks at once, each until it is taken, as Vonage does.
+async fn deliver_at_once(laptop: &Arc<Laptop>, path: &'static str, webhooks: impl IntoIterator<Item = Value>) {
+    at_once(webhooks.into_iter().map(|webhook| {
+        let laptop = laptop.clone();
+        async move {
+            for _ in 0..50 {
+                let answer = laptop.signed_post(path, &webhook.to_string()).await;
+                if answer.status < 300 {
+                    return;
+                }
+                assert_eq!(answer.status, 503, "{answer:?}");
+            }
+            panic!("it is never taken: {webhook}");
+        }
+    }))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn same_price_eight_times_at_once_counts_once() {
+    for _ in 0..rounds() {
+        let (laptop, created) = with_conversation_of_acme().await;
+        let [mask, dialled] = [1, 0].map(|side| string(&created["participants"][side]["dials"]));
+        let leg = |uuid: usize, [from, to]: [&str; 2], direction: &str| {
+            json!({"from": from, "to": to, "status": "completed", "uuid": format!("leg-{uuid}"), "direction": direction,
+                   "timestamp": format!("{:.3}", laptop.clock_now()), "duration": "42", "price": "0.02",
+                   "conversation_uuid": format!("CON-{}", uuid / 2)})
+        };
+        let of_call =
+            |nth: usize| [leg(2 * nth, [RIDER, &dialled], "inbound"), leg(2 * nth + 1, [&mask, DRIVER], "outbound")];
+        let events: Vec<_> = (0..4).flat_map(of_call).flat_map(|event| vec![event; 8]).collect();
+        deliver_at_once(&laptop, "/webhooks/event", events).await;
+        let receipt = |part: usize, name: &str| {
+            json!({"message_uuid": format!("aaaaaaaa-bbbb-cccc-dddd-{part:012}"), "to": RIDER, "from": mask,
+                   "timestamp": format!("{:.3}", laptop.clock_now()), "status": "submitted", "channel": "sms",
+                   "client_ref": format!("{}.{name}", string(&created["id"])),
+                   "usage": {"currency": "EUR", "price": "0.03"}})
+        };
+        let receipts = [(1, "na0.0.m2"), (2, "na0.0.m2"), (3, "nb0.0.m1")];
+        let receipts = receipts.into_iter().flat_map(|(part, name)| vec![receipt(part, name); 8]);
+        deliver_at_once(&laptop, "/webhooks/message-status", receipts.collect::<Vec<_>>()).await;
+        let costs: Vec<_> = laptop.table().await.tenant_costs.into_values().collect();
+        let [call_cost, text_cost] = ["0.16", "0.09"].map(|amount| amount.parse().unwrap());
+        assert_eq!(costs, [Spent { calls: 4, seconds: 168, call_cost, texts: 2, text_cost }]);
     }
 }

@@ -8,6 +8,7 @@ mod command;
 mod opt_outs;
 mod pins;
 mod story;
+mod tenants;
 mod unreadable;
 
 use std::path::{Path, PathBuf};

@@ -38,6 +38,7 @@ use shared::domain::side::{Side, WhoDials};
 use shared::domain::standing::StandingMask;
 use shared::domain::support::SupportPhone;
 use shared::domain::tenant::{Owner, Pool, Tenant};
+use shared::domain::tenant_cost::{Month, Spent};
 use shared::domain::tenant_settings::TenantSettings;
 use shared::domain::text_message::TextSize;
 use shared::domain::usage::{MaxCount, MaxSpend, Usage, UsageLimits};
@@ -115,6 +116,27 @@ fn with_pin() -> Conversation {
     let mut conversation = Conversation { id: id('8'), ..conversation_at(now(), [13, 14]) };
     conversation.participants[0].pin = serde_json::from_value(json!({"digits": "123456", "hash": "89ab"})).unwrap();
     conversation
+}
+
+/// One of a tenant, with people of its own.
+fn of_tenant() -> Conversation {
+    let mut conversation = Conversation {
+        id: id('9'),
+        owner: Owner::Tenant(Tenant::try_from("acme").unwrap()),
+        ..conversation_at(now(), [15, 16])
+    };
+    for (participant, digits) in conversation.participants.iter_mut().zip(["447700900301", "447700900302"]) {
+        participant.number = phone(digits);
+    }
+    conversation
+}
+
+/// The costs of that tenant: of a leg to the callee and an invitation, and of two parts of an earlier text.
+fn spent() -> [(Month, Spent); 2] {
+    let [call_cost, text_cost, of_invitation] = ["0.05", "0.0666", "0.0333"].map(|amount| amount.parse().unwrap());
+    let now = Spent { calls: 0, seconds: 30, call_cost, texts: 1, text_cost: of_invitation };
+    let of_text = Spent { texts: 1, text_cost, ..Spent::default() };
+    [(Month::of(after(32)), now), (Month::of(text_of_tenant().id.time()), of_text)]
 }
 
 fn tries() -> Vec<TriesOf> {
@@ -203,6 +225,47 @@ async fn tell_story(store: &Store) {
     tell_story_of_pin(store).await;
     tell_story_of_texts(store).await;
     store.put_tenant_settings(&settings_of_tenant()).await.unwrap();
+    tell_story_of_tenant(store).await;
+}
+
+/// A call, a text and an invitation of a tenant, all of which are paid for.
+async fn tell_story_of_tenant(store: &Store) {
+    let conversation = of_tenant();
+    let routes = [Side::A, Side::B].map(|side| Route::new(&conversation, side));
+    store.create_conversation(&conversation, &routes, None).await.unwrap();
+    let (phone, virtual_number) = (&conversation.participants[1].number, &virtual_number(16));
+    let callee = LegNumbers { phone, virtual_number, direction: Direction::Outbound, named: None };
+    let end = event("leg-4", Status::Completed, 32, facts());
+    store.record_leg_event(callee, &end, after(32), after(32)).await.unwrap();
+    let (text, id) = (text_of_tenant(), conversation.id);
+    let mask = self::virtual_number(15);
+    let to = Some((&[Sender::from(&mask)][..], phone));
+    assert_eq!(store.claim_text(id, &text, after(160), to).await.unwrap(), TextClaim::Claimed);
+    let accepted = AcceptedText { parts: accepted(), by_number: false };
+    store.record_text_outcome(id, &text, &TextOutcome::Accepted(accepted), after(6)).await.unwrap();
+    let invitation = InvitationReference { conversation: id, sent: invited() };
+    let (of, part, price) = (ReceiptOf::Invitation(invitation), "part-5".to_owned(), "0.0333".parse().ok());
+    let receipt = Receipt { of, part, fate: PartFate::Delivered, price, by_number: false };
+    assert!(store.record_invitation_receipt(&invitation, &receipt, after(8)).await.unwrap());
+}
+
+fn text_of_tenant() -> RelayedText {
+    let id = "01M81PZXZPCX9PBRT5SWKY25T2".to_owned().try_into().unwrap();
+    let inbound = relayed().inbound.map(|record| CarrierRecord { id: "in-2".to_owned(), ..record });
+    RelayedText { id, owner: of_tenant().owner, inbound, ..relayed() }
+}
+
+async fn check_tenant(store: &Store) {
+    let tenant = Tenant::try_from("acme").unwrap();
+    let months = spent().map(|(month, _)| month);
+    assert_eq!(store.tenant_costs(tenant, &months).await.unwrap(), spent());
+    // The story told again counts nothing twice.
+    let reference = TextReference { conversation: of_tenant().id, text: text_of_tenant().id };
+    let of = ReceiptOf::Text(reference);
+    let price = "0.0333".parse().ok();
+    let receipt = Receipt { of, part: "part-1".to_owned(), fate: PartFate::Delivered, price, by_number: false };
+    assert!(store.record_receipt(reference, &receipt, after(50)).await.unwrap());
+    assert_eq!(store.tenant_costs(tenant, &months).await.unwrap(), spent());
 }
 
 /// A text of two parts, of which one is on the phone, and one that the network held back.
@@ -489,6 +552,7 @@ async fn check_story(store: &Store) {
     check_journal(store).await;
     check_recordings(store).await;
     check_texts(store).await;
+    check_tenant(store).await;
     let page = store.tenants(None).await.unwrap();
     assert_eq!((page.tenants, page.next), (vec![settings_of_tenant()], None));
 }
@@ -507,7 +571,7 @@ async fn check_journal(store: &Store) {
     assert_eq!((limited.conversation, limited.limit_reached_at), (id('7'), Some(after(32))));
     let keys = store.recorded_keys(None).await.unwrap();
     assert!(keys.unreadable.is_empty() && keys.next.is_none());
-    assert_eq!(keys.found.len(), 8);
+    assert_eq!(keys.found.len(), 9);
     let one_way = keys.found.iter().find(|keys| keys.conversation == id('4')).unwrap();
     assert_eq!((one_way.moves, one_way.quarantined_until), (0, after(160)));
     let expected = [(RIDER, 7, Tenure::Dials), (DRIVER, 8, Tenure::Receives)];

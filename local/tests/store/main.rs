@@ -12,6 +12,7 @@ mod pool;
 mod restore;
 mod spellings;
 mod standing;
+mod tenant_costs;
 mod texts;
 mod usage;
 

@@ -61,10 +61,17 @@ impl SentInvitation {
     }
 }
 
+impl fmt::Display for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { side, phone, number } = self;
+        write!(f, "n{}{phone}.{number}", letter(*side))
+    }
+}
+
 impl fmt::Display for SentInvitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { invitation: Invitation { side, phone, number }, product, channel, receipts } = self;
-        write!(f, "n{}{phone}.{number}.{}{receipts}", letter(*side), initial(*product, *channel))
+        let Self { invitation, product, channel, receipts } = self;
+        write!(f, "{invitation}.{}{receipts}", initial(*product, *channel))
     }
 }
 
@@ -87,9 +94,9 @@ fn initial(product: Product, channel: Option<Channel>) -> char {
 /// The parts of a conversation's invitations that the carrier has accepted, and their receipts. A set of texts, as the table stores it:
 /// what comes twice or in another order changes nothing.
 ///
-/// Each text is the kind of news (`a` for accepted, `d` for delivered, `u` for undelivered), the name of the invitation, the carrier's id
-/// of the part, and the reason: `d na0.0.s1 0C000000217B7F02`. One that is not understood, because a later release wrote it, is passed
-/// over.
+/// Each text is the kind of news (`a` for accepted, `d` for delivered, `u` for undelivered, `p` for a price that is counted for the
+/// tenant), the name of the invitation, the carrier's id of the part, and the reason: `d na0.0.s1 0C000000217B7F02`. One that is not
+/// understood, because a later release wrote it, is passed over.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct InvitationReceipts(BTreeSet<String>);
@@ -116,6 +123,7 @@ struct News<'a> {
 const ACCEPTED: &str = "a";
 const DELIVERED: &str = "d";
 const UNDELIVERED: &str = "u";
+const PRICED: &str = "p";
 
 impl InvitationReceipts {
     /// True if there are none.
@@ -130,6 +138,16 @@ impl InvitationReceipts {
             PartFate::Delivered => format!("{DELIVERED} {sent} {part}"),
             PartFate::Undelivered(reason) => format!("{UNDELIVERED} {sent} {part} {reason}"),
         }
+    }
+
+    /// Returns the note that the price of a part of an invitation is counted, to be added to the set.
+    pub fn priced(sent: &SentInvitation, part: &str) -> String {
+        format!("{PRICED} {sent} {part}")
+    }
+
+    /// Returns the beginning of all such notes about an invitation, however it was sent.
+    pub fn beginning_of_priced(invitation: Invitation) -> String {
+        format!("{PRICED} {invitation}.")
     }
 
     /// Returns the texts about an invitation of which the carrier has accepted these parts, to be added to the set.

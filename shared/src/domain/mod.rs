@@ -63,6 +63,7 @@ pub mod standing;
 pub mod stranger;
 pub mod support;
 pub mod tenant;
+pub mod tenant_cost;
 pub mod tenant_settings;
 pub mod text;
 pub mod text_masking;

@@ -13,6 +13,7 @@ use crate::domain::conversation::ConversationId;
 use crate::domain::media::MediaKind;
 use crate::domain::opt_out::OPTED_OUT;
 use crate::domain::side::Side;
+use crate::domain::tenant::Owner;
 use crate::domain::text_message::TextSize;
 
 /// Time for which a text is known by the carrier's id. The carrier repeats it for a day, and a webhook whose signature is older
@@ -139,6 +140,9 @@ impl fmt::Debug for KeptWords {
 pub struct RelayedText {
     /// Its id.
     pub id: TextId,
+    /// The owner of its conversation, if that is a tenant, to whose costs its price is added.
+    #[serde(default, rename = "tenant", skip_serializing_if = "Owner::is_deployment")]
+    pub owner: Owner,
     /// The side that wrote it. If the backend did, the side whose mask it comes from.
     pub from: Side,
     /// Number of parts in which it is sent.
@@ -253,6 +257,7 @@ impl RelayedText {
         let TextSize { segments, messages } = size;
         Self {
             id: TextId::generate(now),
+            owner: Owner::Deployment,
             from,
             segments,
             messages,

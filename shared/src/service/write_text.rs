@@ -120,6 +120,7 @@ impl TextWriter<'_> {
         let size = if way.is_some() { ChatMessage::size(words, &[]) } else { self.texts.size(words) };
         let channel = way.or(text_ways::chosen(order.conversation, order.to));
         let text = RelayedText {
+            owner: order.conversation.owner,
             words: self.keeps_words.then(|| words.to_owned().into()),
             channel,
             by_number: way.is_none() && channel.is_some(),

@@ -15,12 +15,11 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use super::item::{self, Item, Key, NUMBER_PREFIX};
 use super::kinds::ItemKind;
 use super::leg_events::LegNumbers;
-use super::legs::{self, LegPhone};
+use super::legs::LegPhone;
 use super::passed_over::PassedOver;
 use super::pool::number;
 use super::write::Write;
 use super::{Store, StoreError};
-use crate::domain::call::LegEvent;
 use crate::domain::health::{Calls, DAYS, Failure, Health, LegEnd, MOST_NETWORKS};
 use crate::domain::network::Network;
 use crate::domain::phone::VirtualNumber;
@@ -35,49 +34,51 @@ const NETWORKS: &str = "networks";
 const FALLS_OFF_WITH: &str = "falls_off_with";
 
 impl Store {
-    /// Merges an event into its leg, which belongs to the `owner` and has these `numbers`. The event that ends a leg to a called phone
-    /// first is counted for the number that the leg shows and the network of the phone, in the same request.
+    /// Carries out the `merge` of the event that ends a leg of the `owner` first, and counts it for the number that the leg shows and the
+    /// network of the phone, in the same transaction. The leg is the first in the merge. False if nothing was written, because the leg had
+    /// ended before, or another condition of the merge does not hold.
     pub(super) async fn merge_and_note_health(
         &self,
         owner: &LegPhone,
-        numbers: LegNumbers<'_>,
-        event: &LegEvent,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        if let Some(end) = LegEnd::of(numbers.direction, event) {
-            match self.merge_and_count_end(owner, numbers, event, (end, now)).await {
-                Ok(true) => return Ok(()),
-                // It had ended before.
-                Ok(false) => {}
-                Err(error @ StoreError::NoAnswer(_)) => return Err(error),
-                // Too many calls with this number end at this moment, or its item is damaged. The leg matters more than the sum.
-                Err(error) => tracing::warn!(cause = %error, "a call does not count for the health of its number"),
+        (numbers, end): (LegNumbers<'_>, LegEnd),
+        merge: &[Write],
+        time: Timestamp,
+    ) -> Result<bool, StoreError> {
+        match self.merge_and_count_end(owner, (numbers, end), merge, time).await {
+            Err(error @ StoreError::NoAnswer(_)) => Err(error),
+            // Too many calls with this number end at this moment, or its item is damaged. The leg matters more than the sum.
+            Err(error) => {
+                tracing::warn!(cause = %error, "a call does not count for the health of its number");
+                Ok(false)
             }
+            counted => counted,
         }
-        self.merge_leg(owner, numbers.direction, event).await
     }
 
-    /// Merges the event that ends a leg, and counts it. False if nothing was written, because the leg had ended before, or a newer
-    /// release counts.
+    /// Like [`Store::merge_and_note_health`]. Fails if the end cannot be counted.
     async fn merge_and_count_end(
         &self,
         owner: &LegPhone,
-        numbers: LegNumbers<'_>,
-        event: &LegEvent,
-        (end, now): (LegEnd, Timestamp),
+        (numbers, end): (LegNumbers<'_>, LegEnd),
+        merge: &[Write],
+        time: Timestamp,
     ) -> Result<bool, StoreError> {
-        let (mask, time) = (numbers.virtual_number, event.timestamp.unwrap_or(now));
-        let merge = legs::merge(owner, numbers.direction, event)?.when("attribute_not_exists(ended)");
+        let mask = numbers.virtual_number;
+        let with = |count: Write| {
+            let (leg, others) = merge.split_first()?;
+            let leg = leg.clone().when("attribute_not_exists(ended)");
+            Some([leg, count].into_iter().chain(others.iter().cloned()).collect::<Vec<_>>())
+        };
         if let Some(network) = owner.network_of(numbers.phone) {
-            let of_network = count_with_network(count(mask, end, time), network, end);
-            match self.transact_or_failed(vec![merge.clone(), of_network]).await?.as_slice() {
+            let of_network = with(count_with_network(count(mask, end, time), network, end));
+            match self.transact_or_failed(of_network.unwrap_or_default()).await?.as_slice() {
                 [] => return Ok(true),
                 // The number was shown to people of many networks today. This one is counted with the rest.
                 [1] => {}
                 _ => return Ok(false),
             }
         }
-        self.transact_settled(vec![merge, count(mask, end, time)]).await
+        self.transact_settled(with(count(mask, end, time)).unwrap_or_default()).await
     }
 
     /// Returns the health of a number in the last days until `now`. One consistent read.

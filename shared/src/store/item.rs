@@ -22,6 +22,7 @@ use crate::domain::recording::RecordingId;
 use crate::domain::relayed_text::TextId;
 use crate::domain::side::Side;
 use crate::domain::tenant::{Owner, Pool, Tenant};
+use crate::domain::tenant_cost::Month;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -207,6 +208,12 @@ pub(super) enum Key<'a> {
     },
     /// The settings of a tenant, in one partition with those of the others, so that they can be listed.
     TenantSettings(Tenant),
+    /// A part of the sums of what calls and texts of a tenant have cost in a month.
+    TenantCost {
+        tenant: Tenant,
+        month: Month,
+        part: u64,
+    },
     /// The name of the table to which the journal belongs, in the journal.
     JournalOwner,
 }
@@ -283,6 +290,9 @@ impl Key<'_> {
             Key::StandingPhone { phone, mask } => (phone_partition(phone), format!("{STANDING_PREFIX}{mask}")),
             Key::StandingChange(mask) => (format!("{STANDING_PREFIX}{mask}"), STANDING_CHANGE.to_owned()),
             Key::TenantSettings(tenant) => (TENANT_PARTITION.to_owned(), format!("{TENANT_PREFIX}{tenant}")),
+            Key::TenantCost { tenant, month, part } => {
+                (tenant_partition(tenant), format!("{TENANT_COST_PREFIX}{month}#{part:02}"))
+            }
             Key::JournalOwner => (JOURNAL_OWNER.to_owned(), JOURNAL_OWNER.to_owned()),
             Key::PeakUsage(country, until) => {
                 (POOL_PARTITION.to_owned(), format!("{PEAK_USAGE_PREFIX}{country}#{until}"))
@@ -349,6 +359,7 @@ impl Key<'_> {
             Key::StandingPhone { .. } => ItemKind::StandingPhone,
             Key::StandingChange(_) => ItemKind::StandingChange,
             Key::TenantSettings(_) => ItemKind::TenantSettings,
+            Key::TenantCost { .. } => ItemKind::TenantCost,
             Key::JournalOwner => ItemKind::JournalOwner,
         }
     }
@@ -385,8 +396,16 @@ const READY: &str = "READY";
 /// Partition of the settings of tenants.
 pub(super) const TENANT_PARTITION: &str = "TENANT";
 
-/// Prefix of the sort key of the settings of a tenant.
+/// Prefix of the sort key of the settings of a tenant, and of the partition of its costs.
 pub(super) const TENANT_PREFIX: &str = "TENANT#";
+
+/// Prefix of the sort key of the costs of a tenant.
+pub(super) const TENANT_COST_PREFIX: &str = "COST#";
+
+/// Returns the partition of the costs of a tenant.
+pub(super) fn tenant_partition(tenant: Tenant) -> String {
+    format!("{TENANT_PREFIX}{tenant}")
+}
 
 /// Partition of the open orders.
 pub(super) const ORDER_PARTITION: &str = "ORDER";
@@ -653,6 +672,11 @@ mod tests {
             Key::StandingPhone { phone: caller, mask: number },
             Key::StandingChange(number),
             Key::TenantSettings(Tenant::try_from("acme").unwrap()),
+            Key::TenantCost {
+                tenant: Tenant::try_from("acme").unwrap(),
+                month: Month::of(Timestamp::UNIX_EPOCH),
+                part: 7,
+            },
             Key::JournalOwner,
         ];
         for key in others.into_iter().chain(work).chain(scans) {

@@ -119,6 +119,8 @@ kinds! {
     OptOutChange = "a change of an opt-out",
     /// The settings of a tenant.
     TenantSettings = "the settings of a tenant",
+    /// A part of the costs of a tenant in a month.
+    TenantCost = "the costs of a tenant",
     /// The name of the table to which the journal belongs.
     JournalOwner = "the name of the journal's table",
 }
@@ -203,6 +205,7 @@ impl ItemKind {
             ("EXPLAINED", "DAY") => Self::ExplanationsOfDay,
             ("HEALTH", "NUMBER") => Self::NumberHealth,
             ("TENANT", "TENANT") => Self::TenantSettings,
+            ("TENANT", "COST") => Self::TenantCost,
             ("PACE", "TURNS") => Self::PaceTurns,
             ("PACE", "SHARE") => Self::PaceShare,
             _ => return None,

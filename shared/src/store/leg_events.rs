@@ -15,12 +15,14 @@ use super::item::{self, Item};
 use super::kinds::VERSION;
 use super::legs::{self, LegOwner, LegPhone};
 use super::passed_over::log;
+use super::tenant_costs::{MovedCharge, charged_merge, pass_over};
 use super::transaction::Outcome;
 use super::write::Write;
 use super::{Store, StoreError, counting};
 use crate::domain::call::{Direction, LegEvent, Status};
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::{Conversation, ConversationId};
+use crate::domain::health::LegEnd;
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{KeyOwner, Route};
 use crate::domain::side::Side;
@@ -104,7 +106,7 @@ impl Store {
                 None => Recorded::OfNone,
                 Some(LegOwner::Erased(id)) => Recorded::ToRedact(Some(id)),
                 Some(LegOwner::Phone(phone)) => {
-                    self.merge_count_and_note_health(&phone, numbers, event, now).await?;
+                    self.merge_and_count_event(&phone, numbers, event, now).await?;
                     Recorded::merged(id, &phone, numbers.direction, event)
                 }
             },
@@ -130,7 +132,7 @@ impl Store {
             Some(KeyOwner::Erased(erased)) => Recorded::ToRedact(Some(erased.conversation)),
             Some(KeyOwner::Route(route)) if route.overlap_until.is_none() => {
                 let owner = LegPhone::from(&route);
-                self.merge_count_and_note_health(&owner, numbers, event, now).await?;
+                self.merge_and_count_event(&owner, numbers, event, now).await?;
                 Recorded::merged(route.conversation, &owner, numbers.direction, event)
             }
             Some(KeyOwner::Route(route)) => Box::pin(self.merge_in_overlap(&route, numbers, event, time, now)).await?,
@@ -161,14 +163,14 @@ impl Store {
         let (later, previous) = (&conversations[..position], &conversations[position + 1..]);
         let earlier: Vec<_> = route.overlapping(time).filter(|id| previous.contains(id)).collect();
         let merged = if earlier.is_empty() {
-            self.merge_and_note_health(&home, numbers, event, now).await?;
+            self.merge_event(&home, numbers, event, now).await?;
             begun
         } else {
-            self.merge_into_earliest(&home, &earlier, numbers.direction, event).await?
+            self.merge_into_earliest(&home, &earlier, numbers.direction, event, now).await?
         };
         if merged == begun {
             for id in later {
-                self.take_along([*id, begun], event, now).await?;
+                self.take_along([*id, begun], &home, event, now).await?;
             }
         }
         // Of an earlier conversation only this read tells if it has limits.
@@ -191,35 +193,69 @@ impl Store {
         earlier: &[ConversationId],
         direction: Direction,
         event: &LegEvent,
+        now: Timestamp,
     ) -> Result<ConversationId, StoreError> {
-        let write = legs::merge(home, direction, event)?;
-        let writes: Vec<_> = earlier.iter().map(|id| Write::check(legs::key(*id, event)).when(IS_ABSENT)).collect();
-        let writes: Vec<_> = writes.into_iter().chain([write]).collect();
-        let writes = &writes;
+        let checks: Vec<_> = earlier.iter().map(|id| Write::check(legs::key(*id, event)).when(IS_ABSENT)).collect();
+        let mut merges = merges(home, direction, event, now)?;
+        for merge in &mut merges {
+            merge.splice(..0, checks.clone());
+        }
+        let merges = &merges;
         retry::contended(ATTEMPTS, StoreError::Contended("a leg"), || async move {
-            let found = match self.transact(writes.clone(), None).await? {
-                Outcome::Committed => return Ok(Break(home.conversation)),
-                Outcome::Cancelled(found) => found,
-            };
-            let Some(id) = found.first().and_then(|index| earlier.get(*index)) else { return Ok(Continue(())) };
-            let there = home.in_conversation(*id);
-            // The leg has its side and phone. If it was erased meanwhile, it must not come back.
-            let merged = self.update(legs::merge(&there, direction, event)?.when("attribute_exists(pk)")).await?;
-            Ok(if merged { Break(*id) } else { Continue(()) })
+            for writes in merges {
+                let found = match self.transact(writes.clone(), None).await {
+                    Ok(Outcome::Committed) => return Ok(Break(home.conversation)),
+                    Ok(Outcome::Cancelled(found)) if found.is_empty() => return Ok(Continue(())),
+                    Ok(Outcome::Cancelled(found)) => found,
+                    Err(error) if writes.len() > earlier.len() + 1 => {
+                        pass_over(error)?;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+                // Without an earlier one, its price was counted before.
+                let Some(id) = found.first().and_then(|index| earlier.get(*index)) else { continue };
+                let merged = self.merge_if_there(&home.in_conversation(*id), direction, event, now).await?;
+                return Ok(if merged { Break(*id) } else { Continue(()) });
+            }
+            Ok(Continue(()))
         })
         .await
     }
 
+    /// Merges the event into a leg that has its side and phone. False if it was erased meanwhile: it must not come back.
+    async fn merge_if_there(
+        &self,
+        owner: &LegPhone,
+        direction: Direction,
+        event: &LegEvent,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        for mut writes in merges(owner, direction, event, now)? {
+            let leg = writes.remove(0).when("attribute_exists(pk)");
+            if writes.is_empty() {
+                return self.update(leg).await;
+            }
+            writes.insert(0, leg);
+            match self.transact_settled(writes).await {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) => pass_over(error)?,
+            }
+        }
+        Ok(false)
+    }
+
     /// Merges an event into its leg, and counts the leg if its conversation has limits. The first end of a leg to a called phone
     /// also counts for the health of the number that it shows.
-    async fn merge_count_and_note_health(
+    async fn merge_and_count_event(
         &self,
         owner: &LegPhone,
         numbers: LegNumbers<'_>,
         event: &LegEvent,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.merge_and_note_health(owner, numbers, event, now).await?;
+        self.merge_event(owner, numbers, event, now).await?;
         self.count_if_metered(owner, event, now).await
     }
 
@@ -230,8 +266,53 @@ impl Store {
         event: &LegEvent,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.merge_leg(owner, Direction::Inbound, event).await?;
+        self.merge_and_charge(owner, (Direction::Inbound, None), event, now).await?;
         self.count_if_metered(owner, event, now).await
+    }
+
+    /// Merges an event into its leg. If it tells the price of a tenant's leg first, that is added to the costs of the tenant, and if it
+    /// ends a leg to a called phone first, that counts for the health of the number: each in the same transaction.
+    async fn merge_event(
+        &self,
+        owner: &LegPhone,
+        numbers: LegNumbers<'_>,
+        event: &LegEvent,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let end = LegEnd::of(numbers.direction, event).map(|end| (numbers, end));
+        self.merge_and_charge(owner, (numbers.direction, end), event, now).await
+    }
+
+    async fn merge_and_charge(
+        &self,
+        owner: &LegPhone,
+        (direction, end): (Direction, Option<(LegNumbers<'_>, LegEnd)>),
+        event: &LegEvent,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let ended_at = event.timestamp.unwrap_or(now);
+        for merge in merges(owner, direction, event, now)? {
+            if let Some(end) = end
+                && self.merge_and_note_health(owner, end, &merge, ended_at).await?
+            {
+                return Ok(());
+            }
+            let is_charged = merge.len() > 1;
+            if !is_charged {
+                return self.merge_leg(owner, direction, event).await;
+            }
+            match self.transact_settled(merge).await {
+                Ok(true) => return Ok(()),
+                // The price was counted before, or the conversation is being erased.
+                Ok(false) => {}
+                // What else the event tells is stored all the same.
+                Err(error @ StoreError::Contended(_)) => {
+                    return self.merge_leg(owner, direction, event).await.and(Err(error));
+                }
+                Err(error) => pass_over(error)?,
+            }
+        }
+        Ok(())
     }
 
     async fn count_if_metered(&self, owner: &LegPhone, event: &LegEvent, now: Timestamp) -> Result<(), StoreError> {
@@ -245,6 +326,7 @@ impl Store {
     async fn take_along(
         &self,
         [from, to]: [ConversationId; 2],
+        home: &LegPhone,
         event: &LegEvent,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -254,7 +336,8 @@ impl Store {
                 // It stays where it is until a release comes that can read it.
                 return Ok(Break(()));
             }
-            let delete = Write::delete(legs::key(from, event));
+            let charge = MovedCharge::of(home, &leg)?;
+            let delete = charge.delete(Write::delete(legs::key(from, event)));
             let left = match self.stored_conversation(from, now).await?.filter(|_| counting::is_counted(&leg)) {
                 Some(conversation) => {
                     let usage = self.usage(from).await?;
@@ -265,16 +348,31 @@ impl Store {
             for own in ["pk", "sk", VERSION, "conversation", "ttl"] {
                 leg.remove(own);
             }
-            let transaction: Vec<_> = std::iter::once(take(to, leg, event)).chain(left).collect();
-            Ok(match self.transact(transaction, None).await? {
-                Outcome::Committed => Break(()),
-                // The leg that is to take it was erased.
-                Outcome::Cancelled(failed) if failed.contains(&0) => Break(()),
-                Outcome::Cancelled(_) => Continue(()),
-            })
+            for take in charge.takes(take(to, leg, event)) {
+                let transaction: Vec<_> = take.into_iter().chain(left.clone()).collect();
+                match self.transact(transaction, None).await? {
+                    Outcome::Committed => return Ok(Break(())),
+                    Outcome::Cancelled(failed) if failed.contains(&0) => {}
+                    Outcome::Cancelled(_) => return Ok(Continue(())),
+                }
+            }
+            // The leg that is to take it was erased.
+            Ok(Break(()))
         })
         .await
     }
+}
+
+/// Returns the ways to merge an event into its leg, the best one first. Each is a transaction with the leg as its first write. All but the
+/// last, which only writes the leg, count its price.
+fn merges(
+    owner: &LegPhone,
+    direction: Direction,
+    event: &LegEvent,
+    now: Timestamp,
+) -> Result<Vec<Vec<Write>>, StoreError> {
+    let charged = charged_merge(owner, direction, event, now)?;
+    Ok(charged.into_iter().chain([vec![legs::merge(owner, direction, event)?]]).collect())
 }
 
 /// Condition under which there is no leg.

@@ -18,6 +18,7 @@ use crate::domain::phone::RealNumber;
 use crate::domain::route::Route;
 use crate::domain::side::Side;
 use crate::domain::sliding_end::SlidingEnd;
+use crate::domain::tenant::Owner;
 
 /// Prefix of the attribute with a status's time, `at_<status>`, in milliseconds since 1970. It is null if the time is
 /// unknown.
@@ -37,6 +38,8 @@ pub enum LegOwner {
 pub struct LegPhone {
     /// The conversation.
     pub conversation: ConversationId,
+    /// The owner of the conversation.
+    pub(super) owner: Owner,
     side: Side,
     /// Index of the phone; see [`Participant::number_at`](crate::domain::conversation::Participant::number_at).
     phone: usize,
@@ -62,6 +65,7 @@ impl LegPhone {
         let slides = conversation.sliding_end.map(|sliding| (sliding, conversation.end()));
         Self {
             conversation: conversation.id,
+            owner: conversation.owner,
             side,
             phone,
             rests_until,
@@ -99,11 +103,12 @@ impl LegPhone {
 
 impl From<&Route> for LegPhone {
     fn from(route: &Route) -> Self {
-        let Route { conversation, side, phone, quarantined_until, metered, hangs_up, limits, looked_up, .. } = *route;
+        let Route { conversation, owner, side, phone, quarantined_until, metered, hangs_up, .. } = *route;
+        let Route { limits, looked_up, .. } = *route;
         let warns = limits.warn_minutes > 0;
         let slides = route.sliding_end.map(|sliding| (sliding, route.expires_at));
         let rests_until = quarantined_until;
-        Self { conversation, side, phone, rests_until, metered, hangs_up, warns, slides, looked_up }
+        Self { conversation, owner, side, phone, rests_until, metered, hangs_up, warns, slides, looked_up }
     }
 }
 

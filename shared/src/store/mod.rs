@@ -53,6 +53,7 @@ mod routes;
 mod safety_keys;
 pub mod schema;
 mod standing;
+mod tenant_costs;
 mod tenants;
 mod texts;
 mod transaction;

@@ -3,13 +3,16 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::item::{self, Key};
+use super::item::{self, Key, TENANT};
+use super::tenant_costs::PricedText;
+use super::transaction::Updated;
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::domain::carrier_record::CarrierRecord;
 use crate::domain::conversation::{Conversation, ConversationId, Notification, Recipient};
 use crate::domain::invitation::InvitationReceipts;
 use crate::domain::receipt::{InvitationReference, Receipt};
+use crate::domain::tenant::Owner;
 
 /// Appends `:records` to the carrier records; `:none` is the empty list. Records are only ever added, so concurrent
 /// writers do not overwrite each other.
@@ -18,6 +21,9 @@ pub(super) const ADD_RECORDS: &str = "carrier_records = list_append(if_not_exist
 pub(super) fn no_records() -> AttributeValue {
     AttributeValue::L(Vec::new())
 }
+
+/// Attribute of a conversation with the texts about its invitations.
+const INVITATION_RECEIPTS: &str = "invitation_receipts";
 
 impl Store {
     /// Claims the text messages `to` these people for this run. Until [`Store::record_notifications`] writes the outcome, it is
@@ -112,10 +118,36 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let key = Key::Conversation(invitation.conversation);
         let told = InvitationReceipts::entry(&invitation.sent, &receipt.part, &receipt.fate);
-        let update = add_receipts(Write::update(key), vec![told])
-            .when("attribute_exists(participants)")
-            .when("attribute_not_exists(erased_at)");
-        if self.update(update).await? {
+        let update = |notes: Vec<String>| {
+            let receipts = std::iter::once(told.clone()).chain(notes).collect();
+            add_receipts(Write::update(key), receipts)
+                .when("attribute_exists(participants)")
+                .when("attribute_not_exists(erased_at)")
+        };
+        let of_tenant = match receipt.price {
+            Some(_) => {
+                match self.update_or_find(update(Vec::new()).when(format!("attribute_not_exists({TENANT})"))).await? {
+                    Updated::Yes => return Ok(true),
+                    Updated::No(item) => item.as_ref().and_then(item::owner).and_then(Owner::tenant),
+                }
+            }
+            None => None,
+        };
+        let is_there = match of_tenant.zip(receipt.price) {
+            Some((tenant, price)) => {
+                let text = PricedText {
+                    key,
+                    notes: INVITATION_RECEIPTS,
+                    own_notes: InvitationReceipts::beginning_of_priced(invitation.sent.invitation),
+                    tenant,
+                    time: now,
+                    parts: vec![(InvitationReceipts::priced(&invitation.sent, &receipt.part), price)],
+                };
+                self.charge_text(&text, update).await?
+            }
+            None => self.update(update(Vec::new())).await?,
+        };
+        if is_there {
             return Ok(true);
         }
         if self.get_item(key).await?.is_some_and(|item| item.contains_key("erased_at")) {
@@ -136,7 +168,7 @@ impl Store {
 }
 
 fn add_receipts(update: Write, receipts: Vec<String>) -> Write {
-    update.add("invitation_receipts :receipts").bind(":receipts", AttributeValue::Ss(receipts))
+    update.add(format!("{INVITATION_RECEIPTS} :receipts")).bind(":receipts", AttributeValue::Ss(receipts))
 }
 
 /// Returns the path of a person in the conversation's item.

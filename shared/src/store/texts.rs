@@ -3,15 +3,18 @@
 //! A text is claimed by the carrier's id of it before it is sent. The claim is in a partition of its own, because a text may come
 //! again when its route key belongs to another conversation.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::item::{self, Item, Key, TEXT_PREFIX};
+use super::item::{self, Item, Key, TENANT, TEXT_PREFIX};
 use super::opt_outs::wants_texts;
 use super::passed_over::PassedOver;
 use super::retention::leg_deleted_after;
 use super::routes::is_own_number;
-use super::transaction::Outcome;
+use super::tenant_costs::{PricedText, SPENT_ON};
+use super::transaction::{Outcome, Updated};
 use super::write::Write;
 use super::{Store, StoreError};
 use crate::clock::whole_second;
@@ -27,6 +30,7 @@ use crate::domain::relayed_text::{
     Withheld,
 };
 use crate::domain::route::KeyOwner;
+use crate::domain::tenant::{Owner, Tenant};
 use crate::retry;
 
 /// Time for which the number of texts of a day is kept.
@@ -187,7 +191,8 @@ impl Store {
         outcome: &TextOutcome,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let update = of(TextReference { conversation, text: text.id });
+        let reference = TextReference { conversation, text: text.id };
+        let update = of(reference);
         let (update, parts) = match outcome {
             TextOutcome::Accepted(AcceptedText { parts, by_number: false }) => (sent(update, now), parts.as_slice()),
             TextOutcome::Accepted(AcceptedText { parts, .. }) => (by_number(sent(update, now))?, parts.as_slice()),
@@ -201,7 +206,15 @@ impl Store {
             }
         };
         let update = update.set("parts = :parts").bind(":parts", item::value(parts)?);
-        if self.update(update).await? {
+        let price = |part: &AcceptedPart| Some((part.id.clone(), part.price.as_ref()?.parse().ok()?));
+        let prices: Vec<_> = parts.iter().filter_map(price).collect();
+        let is_there = match text.owner {
+            Owner::Tenant(tenant) if !prices.is_empty() => {
+                self.charge_text(&priced(reference, tenant, prices), |notes| note(update.clone(), notes)).await?
+            }
+            _ => self.update(update).await?,
+        };
+        if is_there {
             return Ok(());
         }
         let records: Vec<_> = parts.iter().map(|part| text.record_of(&part.id)).collect();
@@ -238,7 +251,11 @@ impl Store {
                 .bind(":part", set(part))
                 .bind(":reason", item::string(reason.as_str())),
         };
-        if self.update(update).await? {
+        let is_there = match receipt.price {
+            Some(price) => self.charge_receipt(text, (receipt.part.clone(), price), update).await?,
+            None => self.update(update).await?,
+        };
+        if is_there {
             return Ok(true);
         }
         let conversation = self.get_item(Key::Conversation(text.conversation)).await?;
@@ -246,6 +263,29 @@ impl Store {
             self.request_redaction(&[CarrierRecord::of_part(receipt.part.clone())], now).await?;
         }
         Ok(false)
+    }
+
+    /// Carries out the `update` that a receipt with this price makes. Only the text knows if it is of a tenant, whose costs the price is
+    /// added to; one that is of none takes one write, as without a price. False if there is no such text.
+    async fn charge_receipt(
+        &self,
+        text: TextReference,
+        price: (String, Decimal),
+        update: Write,
+    ) -> Result<bool, StoreError> {
+        let of_none = update.clone().when(format!("attribute_not_exists({TENANT})"));
+        let text_of_tenant = match self.update_or_find(of_none).await? {
+            Updated::Yes => return Ok(true),
+            Updated::No(None) => return Ok(false),
+            Updated::No(Some(item)) => item,
+        };
+        match item::owner(&text_of_tenant) {
+            Some(Owner::Tenant(tenant)) => {
+                let text = priced(text, tenant, vec![price]);
+                self.charge_text(&text, |notes| note(update.clone(), notes)).await
+            }
+            _ => self.update(update).await,
+        }
     }
 
     /// Returns the latest texts of a conversation, up to `limit`. One consistent query.
@@ -342,6 +382,20 @@ fn of(reference: TextReference) -> Write {
     Write::update(Key::Text(reference.conversation, reference.text)).when("attribute_exists(pk)")
 }
 
+/// Returns a text of a tenant with the prices of these parts.
+fn priced<'a>(text: TextReference, tenant: Tenant, parts: Vec<(String, Decimal)>) -> PricedText<'a> {
+    let key = Key::Text(text.conversation, text.text);
+    PricedText { key, notes: SPENT_ON, own_notes: String::new(), tenant, time: text.text.time(), parts }
+}
+
+/// Notes the parts of a text whose prices are counted.
+fn note(update: Write, parts: Vec<String>) -> Write {
+    if parts.is_empty() {
+        return update;
+    }
+    update.add(format!("{SPENT_ON} :spent")).bind(":spent", AttributeValue::Ss(parts))
+}
+
 /// Notes that the carrier has accepted the text.
 fn sent(update: Write, now: Timestamp) -> Write {
     update.set("sent_at = if_not_exists(sent_at, :now)").bind(":now", item::seconds(now))
@@ -385,6 +439,6 @@ fn count_answer(sender: &Sender<'_>, now: Timestamp) -> Write {
         .bind(":most", item::integer(EXPLANATIONS_OF_A_DAY))
 }
 
-fn set(parts: [String; 1]) -> aws_sdk_dynamodb::types::AttributeValue {
-    aws_sdk_dynamodb::types::AttributeValue::Ss(parts.into())
+fn set(parts: [String; 1]) -> AttributeValue {
+    AttributeValue::Ss(parts.into())
 }

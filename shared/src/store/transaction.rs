@@ -23,6 +23,15 @@ pub(super) enum Outcome {
     Cancelled(Vec<usize>),
 }
 
+/// Result of an update of one item.
+#[derive(Debug)]
+pub(super) enum Updated {
+    /// It is done.
+    Yes,
+    /// The condition did not hold. The item as it is; `None` if there is none.
+    No(Option<Item>),
+}
+
 /// Maximum number of attempts of a write that conflicts with transactions on the same items.
 const CONFLICTS: u32 = 8;
 
@@ -122,22 +131,34 @@ impl Store {
         .await
     }
 
-    /// Updates one item outside a transaction. Returns the item as it is if the condition did not hold, else `None`.
+    /// Updates one item outside a transaction. Returns the item as it is if the condition did not hold, else `None`. The condition holds
+    /// for an item that is not there.
     pub(super) async fn update_or_return(&self, update: Write) -> Result<Option<Item>, StoreError> {
+        match self.update_or_find(update).await? {
+            Updated::Yes => Ok(None),
+            Updated::No(Some(item)) => Ok(Some(item)),
+            Updated::No(None) => Err(StoreError::Malformed("a failed condition without its item".to_owned())),
+        }
+    }
+
+    /// Updates one item outside a transaction, and repeats that if it conflicts with one. If the condition did not hold, returns the item
+    /// as it is, which costs no read.
+    pub(super) async fn update_or_find(&self, update: Write) -> Result<Updated, StoreError> {
         let update = update.into_update_item(&self.client, &self.table);
         let update = update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match update.send().await {
-            Ok(_) => Ok(None),
-            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
-                match error.into_err() {
-                    UpdateItemError::ConditionalCheckFailedException(failed) if failed.item().is_some() => {
-                        Ok(failed.item)
-                    }
-                    _ => Err(StoreError::Malformed("a failed condition without its item".to_owned())),
+        retry::contended(CONFLICTS, StoreError::Contended("an item"), || async {
+            match update.clone().send().await {
+                Ok(_) => Ok(Break(Updated::Yes)),
+                Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
+                    let UpdateItemError::ConditionalCheckFailedException(failed) = error.into_err() else {
+                        return Err(StoreError::Malformed("a failed condition of another kind".to_owned()));
+                    };
+                    Ok(Break(Updated::No(failed.item.filter(|item| !item.is_empty()))))
                 }
+                Err(error) => Ok(condition_failed(error)?.map_break(|_| Updated::No(None))),
             }
-            Err(error) => Err(error.into()),
-        }
+        })
+        .await
     }
 
     /// Deletes one item, outside a transaction and without a condition.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use lambda_http::http::StatusCode;
+use lambda_http::http::{Method, StatusCode};
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
 
@@ -34,8 +34,11 @@ impl TenantClaim {
         let Some(claims) = claims(request) else { return Ok(()) };
         let is_for_path = match (claims.get(&self.0).map(String::as_str), scope(request)?) {
             (Some(Self::DEPLOYMENT), _) => true,
-            // The path /tenants/{tenant} has a tenant too, and is the deployment's.
-            (Some(named), Owner::Tenant(tenant)) => named == tenant.as_str() && request.uri().path().starts_with("/t/"),
+            // The path /tenants/{tenant} has a tenant too. That one may read what holds for it, and the deployment sets it.
+            (Some(named), Owner::Tenant(tenant)) => {
+                let is_its_own = request.uri().path().starts_with("/t/") || *request.method() == Method::GET;
+                named == tenant.as_str() && is_its_own
+            }
             _ => false,
         };
         let refused = || {

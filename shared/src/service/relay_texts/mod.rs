@@ -211,7 +211,8 @@ impl TextRelay {
         let channel = way.or(text_ways::chosen(&conversation, relay.from.other()));
         let by_number = way.is_none() && channel.is_some();
         let claimed = RelayedText::claimed(relay.from, size, inbound.record.clone(), now);
-        let claimed = RelayedText { channel, by_number, masked, media, words, ..claimed };
+        let owner = conversation.owner;
+        let claimed = RelayedText { owner, channel, by_number, masked, media, words, ..claimed };
         let senders: Vec<_> =
             [Some(Sender::from(&relay.present_as)), way.map(Sender::from)].into_iter().flatten().collect();
         let to = Some((senders.as_slice(), &relay.to));
@@ -219,7 +220,7 @@ impl TextRelay {
         let claim = match self.store.claim_text(relay.conversation, &claimed, relay.quarantined_until, to).await? {
             TextClaim::Withheld(why) => {
                 let withheld = RelayedText::withheld(relay.from, size, inbound.record.clone(), why, now);
-                let withheld = RelayedText { channel, by_number, media: claimed.media.clone(), ..withheld };
+                let withheld = RelayedText { owner, channel, by_number, media: claimed.media.clone(), ..withheld };
                 match self.store.claim_text(relay.conversation, &withheld, relay.quarantined_until, None).await? {
                     TextClaim::Claimed => {
                         self.events.tell(&self.store, reference_of(&withheld), Occasion::Relayed, now).await?;
