@@ -176,3 +176,21 @@ async fn typed_pin_is_asked_for_in_the_tenants_words() {
     let wrong = laptop.call(json!({"from": "447700900557", "to": to, "presses": [""]})).await;
     assert!(wrong.to_string().contains("Acme Rides does not know you."), "{wrong}");
 }
+
+#[tokio::test]
+async fn call_of_an_erased_conversation_goes_on_in_its_owners_words() {
+    let laptop = laptop().await;
+    // The default language of acme is German.
+    for ((path, _), language) in OWNERS.into_iter().zip(["en", "de", "en"]) {
+        let created = create(&laptop, path, json!({})).await;
+        let id = text(&created, "/id");
+        assert_eq!(laptop.delete(&format!("/conversations/{id}?erase=true")).await.status, 204);
+        for step in ["join-a", "consent-b"] {
+            let keys = json!({"from": RIDER, "to": dials(&created, 0), "uuid": "u", "conversation_uuid": "CON-1",
+                              "dtmf": {"digits": "1", "timed_out": false}});
+            let answer = laptop.signed_post(&format!("/webhooks/event/{id}/{step}"), &keys.to_string()).await;
+            let said = text(&answer.body, "/0/text");
+            assert_eq!((answer.status, said), (200, built_in(language, Spoken::Ended).as_str()), "{path} {step}");
+        }
+    }
+}

@@ -166,8 +166,15 @@ impl<T: TextSender> CallSteps<T> {
         let conversation = self.store.conversation(id, self.clock.now()).await?;
         Ok(match (conversation, urls) {
             (Some(conversation), Some(urls)) => call_steps::whisper(&self.words, &conversation, callee, urls),
-            _ => call_steps::declined(&self.words.speech(None), id),
+            _ => call_steps::declined(&self.speech_about_gone(id).await?, id),
         })
+    }
+
+    /// Returns the words about a conversation that is gone, in the language of those who have no other: the words of its owner, whose name
+    /// stays when it is erased. One read, if a tenant has words.
+    async fn speech_about_gone(&self, id: ConversationId) -> Result<Speech<'_>, StoreError> {
+        let owner = if self.words.have_tenants() { self.store.owner_of(id).await? } else { None };
+        Ok(self.words.of(owner.unwrap_or_default()).speech(None))
     }
 
     /// Returns the answer to the callee who pressed these keys at the guard. The consent is stored first. Without its ids a leg cannot
@@ -182,14 +189,14 @@ impl<T: TextSender> CallSteps<T> {
     ) -> Result<GuardAnswer, StoreError> {
         let now = self.clock.now();
         let declined = |ncco| GuardAnswer { ncco, is_accepted: false };
-        let nobody = || declined(call_steps::declined(&self.words.speech(None), id));
-        let Some(conversation) = self.store.conversation(id, now).await? else { return Ok(nobody()) };
+        let nobody = async || Ok(declined(call_steps::declined(&self.speech_about_gone(id).await?, id)));
+        let Some(conversation) = self.store.conversation(id, now).await? else { return nobody().await };
         let speech = call_steps::speech_to_callee(&self.words, &conversation, callee, attempt);
         let (YES, Some(ids)) = (keys, ids) else {
             return Ok(declined(call_steps::declined(&speech, id)));
         };
         if !self.store.accept_call(&conversation, (callee, attempt), &ids, now).await? {
-            return Ok(nobody());
+            return nobody().await;
         }
         let mut ncco = call_steps::accepted(&speech);
         let recording = match conversation.handling.recording {
@@ -216,7 +223,7 @@ impl<T: TextSender> CallSteps<T> {
     ) -> Result<Ncco, StoreError> {
         let (now, caller) = (self.clock.now(), callee.other());
         let Some(conversation) = self.store.conversation(id, now).await? else {
-            return Ok(vec![say(&self.words.speech(None), Spoken::Ended)]);
+            return Ok(vec![say(&self.speech_about_gone(id).await?, Spoken::Ended)]);
         };
         let agrees = match ids.filter(|_| keys == YES) {
             Some(ids) => self.store.agree_to_recording(&conversation, caller, &ids, now).await?,
@@ -241,7 +248,7 @@ impl<T: TextSender> CallSteps<T> {
     ) -> Result<Ncco, StoreError> {
         let conversation = self.store.conversation(id, self.clock.now()).await?;
         let Some(conversation) = conversation else {
-            return Ok(call_steps::after_consent(&self.words.speech(None), false, callee, None));
+            return Ok(call_steps::after_consent(&self.speech_about_gone(id).await?, false, callee, None));
         };
         let both_agree = match call.filter(|_| keys == YES) {
             Some(call) => self.store.has_caller_agreed(id, call).await?,
@@ -262,7 +269,7 @@ impl<T: TextSender> CallSteps<T> {
     ) -> Result<Ncco, StoreError> {
         let now = self.clock.now();
         let Some(conversation) = self.store.conversation(id, now).await? else {
-            return Ok(vec![say(&self.words.speech(None), Spoken::Ended)]);
+            return Ok(vec![say(&self.speech_about_gone(id).await?, Spoken::Ended)]);
         };
         let speech = call_steps::speech_to(&self.words, &conversation, first);
         if keys != YES {
@@ -283,7 +290,7 @@ impl<T: TextSender> CallSteps<T> {
     ) -> Result<Ncco, StoreError> {
         let now = self.clock.now();
         let Some(conversation) = self.store.conversation(id, now).await? else {
-            return Ok(call_steps::menu_answer(&self.words.speech(None), false));
+            return Ok(call_steps::menu_answer(&self.speech_about_gone(id).await?, false));
         };
         let speech = call_steps::speech_to(&self.words, &conversation, callee.other());
         if let (MESSAGE, true, Some(urls)) = (keys, call_steps::takes_messages(&conversation), urls) {

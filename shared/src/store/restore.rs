@@ -16,7 +16,6 @@ use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::route::{Hold, KeyOwner, RouteTombstone};
 use crate::domain::route_keys::{RouteKey, Tenure};
-use crate::domain::tenant::Owner;
 use crate::retry;
 
 /// Maximum number of attempts at a route key that others change at the same time.
@@ -138,8 +137,13 @@ impl Store {
             if self.key_owner(&key.caller, &key.dialled).await?.is_some_and(is_held) {
                 return Ok(Kept::Before);
             }
-            // The record of a key has no owner, so its caller hears that in the deployment's words.
-            if self.hold((&key.caller, &key.dialled), Owner::Deployment, until, now).await?.is_some() {
+            // The record of a key has no owner. Whoever has the number in this table speaks to its caller.
+            let settings = match self.number_settings(&key.dialled).await {
+                Err(StoreError::Unreadable(..)) => None,
+                settings => settings?,
+            };
+            let owner = settings.map(|settings| settings.owner).unwrap_or_default();
+            if self.hold((&key.caller, &key.dialled), owner, until, now).await?.is_some() {
                 return Ok(Kept::Now);
             }
         }
