@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use fuzz::{creation, messages, numbers, paths, signature, webhooks};
+use fuzz::{creation, messages, numbers, paths, signature, tenant_settings, webhooks};
 
 fn run_each(folder: &str, target: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -60,4 +60,9 @@ fn a_card_has_its_own_lines_and_a_token_its_own_card() {
 #[test]
 fn a_path_names_a_tenant_or_nobody() {
     run_each("seeds/tenant", paths::tenant);
+}
+
+#[test]
+fn a_body_gives_settings_of_a_tenant_or_a_masked_problem() {
+    run_each("seeds/tenant_settings", tenant_settings::tenant_settings);
 }
