@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use shared::clock::ManualClock;
 use shared::domain::phone::PhoneNumber;
 
+use self::tenants::TenantWords;
 use crate::decision_backend::{DecisionBackend, Reply};
 use crate::settings::Settings;
 use crate::stack::{Options, Stack, StartError};
@@ -63,9 +64,10 @@ pub async fn run(settings: Settings, story: Story) -> Result<(), DemoError> {
     stack.stop().await;
     result?;
     if story == Story::Full {
-        // On a stack of its own, whose clock moves by a minute.
-        let clock = ManualClock::at(Timestamp::now());
-        let options = Options { settings: settings.clone(), clock: Arc::new(clock.clone()), ..Options::default() };
+        // On a stack of its own, whose clock moves by a minute, and whose tenants have words of their own.
+        let (clock, words) = (ManualClock::at(Timestamp::now()), TenantWords::write()?);
+        let with_words = settings.clone().with("WORDS_FILE", &words.path().to_string_lossy());
+        let options = Options { settings: with_words, clock: Arc::new(clock.clone()), ..Options::default() };
         let stack = Stack::start(options).await?;
         let result = Demo { http: crate::loopback_client(), stack: &stack }.set_a_number_aside(&clock).await;
         stack.stop().await;

@@ -546,11 +546,11 @@ impl Demo<'_> {
         Ok(inbox["messages"].as_array().into_iter().flatten().map(|message| text(message, "/text")).collect())
     }
 
-    async fn last_text(&self, phone: &str) -> Result<String, DemoError> {
+    pub(super) async fn last_text(&self, phone: &str) -> Result<String, DemoError> {
         Ok(self.texts(phone).await?.pop().unwrap_or_default())
     }
 
-    fn simulator_calls(&self) -> String {
+    pub(super) fn simulator_calls(&self) -> String {
         format!("{}/simulator/calls", self.stack.vonage_url)
     }
 }
