@@ -26,7 +26,7 @@ CONVERSATIONS = {
     "GET /conversations/{id}/recordings", "GET /conversations/{id}/recordings/{recording}",
     "DELETE /conversations/{id}", "POST /erasures", "GET /erasures/{id}", "GET /decisions",
     "GET /conversations/{id}/calls", "POST /conversations/{id}/calls", "DELETE /conversations/{id}/calls/{call}",
-    "POST /conversations/{id}/calls/{call}/talk", "POST /conversations/{id}/texts",
+    "POST /conversations/{id}/calls/{call}/talk", "GET /conversations/{id}/texts", "POST /conversations/{id}/texts",
     "POST /conversations/{id}/notifications", "POST /events/replay",
 }
 NUMBERS = {"POST /numbers", "GET /numbers", "GET /numbers/requirements", "GET /numbers/{number}", "PATCH /numbers/{number}", "DELETE /numbers/{number}", "POST /numbers/{number}/rotate", "POST /setup",

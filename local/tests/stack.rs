@@ -154,6 +154,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("MAX_CALL_SECONDS", "71"),
         ("QUARANTINE_SECONDS", "72"),
         ("RETENTION_DAYS", "29"),
+        ("LIST_CONVERSATIONS", "on"),
         ("HASH_KEY", "a-hash-key-of-the-environment-itself"),
         ("DEFAULT_MAX_CALLS", "63"),
         ("DEFAULT_MAX_CALLS_PER_DAY", "9"),

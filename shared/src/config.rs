@@ -21,6 +21,7 @@ use crate::domain::call_handling::CallHandling;
 use crate::domain::call_limits::CallLimits;
 use crate::domain::channel::{BrandSenders, Channel};
 use crate::domain::country::{Country, CountryCounts, NotCountryCounts};
+use crate::domain::listing::ListKey;
 use crate::domain::pace::Pace;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::phone::dial_policy::DialPolicy;
@@ -74,7 +75,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 91] = {
+pub const VARIABLES: [Variable; 92] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -133,8 +134,11 @@ pub const VARIABLES: [Variable; 91] = {
         variable("RETENTION_DAYS", Parameter("RetentionDays"), Value("30"),
             "Days after its quarantine for which a conversation can be read. Then it is erased, also at Vonage. 0 to 365"),
         variable("HASH_KEY", Template, Required,
-            "Secret of at least 32 characters, with which idempotency keys, bodies and PINs are hashed and links to contact cards are \
-             signed. A new one forgets the requests of the last day, all PINs and all such links"),
+            "Secret of at least 32 characters, with which idempotency keys, bodies, PINs and the references of lists are hashed and links to \
+             contact cards are signed. A new one forgets the requests of the last day, all PINs, all such links and all lists by reference"),
+        variable("LIST_CONVERSATIONS", Parameter("ListConversations"), Value("off"),
+            "Lists of conversations without a phone: on lets requests list them by reference, by number and all of them, and makes \
+             each creation write three or four items more; off does neither"),
         variable("DEFAULT_MAX_CALLS", Parameter("DefaultMaxCalls"), Unset("no limit"),
             "Most calls of a conversation that has no max_calls of its own, 1 to 1000000"),
         variable("DEFAULT_MAX_CALLS_PER_DAY", Parameter("DefaultMaxCallsPerDay"), Unset("no limit"),
@@ -469,6 +473,11 @@ impl Environment {
     /// Reads `PINS` and, if they are on, their secret, which is derived from `HASH_KEY`.
     pub fn pin_key(&self) -> Result<Option<PinKey>, ConfigError> {
         Ok(if self.has_pins()? { Some(PinKey::new(&self.hash_key()?.0)) } else { None })
+    }
+
+    /// Reads `LIST_CONVERSATIONS` and, if it is on, the secret of the lists, which is derived from `HASH_KEY`.
+    pub fn list_key(&self) -> Result<Option<ListKey>, ConfigError> {
+        Ok(if self.is_on("LIST_CONVERSATIONS")? { Some(ListKey::new(&self.hash_key()?.0)) } else { None })
     }
 
     /// Reads `MAX_CALLS_PER_SECOND`. `None` if nobody waits.

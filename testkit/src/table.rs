@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use shared::domain::conversation::{Conversation, ConversationId, SidePhone};
+use shared::domain::listing::List;
 use shared::domain::number_erasure::NumberErasure;
 use shared::domain::number_settings::NumberSettings;
 use shared::domain::order::OpenOrder;
@@ -56,7 +57,9 @@ pub struct Table {
     pub number_erasures: Vec<NumberErasure>,
     /// The conversations that are listed under a phone, by phone, each with its TTL in seconds.
     pub participations: BTreeMap<(String, ConversationId), i64>,
-    /// The tenant as whose each of them is listed.
+    /// The conversations in lists without a phone, by the list's name, each with its TTL in seconds.
+    pub lists: BTreeMap<(String, ConversationId), i64>,
+    /// The tenant as whose each conversation is listed.
     listed_as: BTreeMap<(String, ConversationId), Option<String>>,
     /// The carrier records that Vonage has to redact.
     pub redactions: Vec<Redaction>,
@@ -217,6 +220,12 @@ impl Table {
                 self.listed_as.insert((phone.to_owned(), id.try_into().unwrap()), tenant);
                 self.participations.insert((phone.to_owned(), id.try_into().unwrap()), item["ttl"].as_i64().unwrap());
             }
+            (("LIST", list), ("CONVERSATION", id)) => {
+                assert_eq!(names_without_tenant(&item), ["pk", "sk", "ttl", "v"]);
+                let key = (list.to_owned(), id.try_into().unwrap());
+                self.listed_as.insert(key.clone(), item.get("tenant").map(string));
+                self.lists.insert(key, item["ttl"].as_i64().unwrap());
+            }
             (("CONVERSATION", id), ("LEG", _)) => {
                 let id = id.try_into().unwrap();
                 self.legs.push(id);
@@ -342,6 +351,7 @@ impl Table {
         self.check_lines(now);
         self.check_erased(now);
         self.check_participations();
+        self.check_lists();
         self.check_owners(now);
         self.check_tenant_costs();
         self.check_pool();
@@ -590,6 +600,20 @@ impl Table {
         assert!(left.is_empty(), "listed, and in no conversation: {left:?}");
     }
 
+    /// Checks that a conversation is in each list that its mark promises, as long as it is kept, and that no other is there.
+    fn check_lists(&self) {
+        let mut left = self.lists.clone();
+        for conversation in self.conversations.iter().chain(&self.erasing) {
+            let kept_until = (quarantined_until(conversation) + SignedDuration::from_hours(395 * 24)).as_second();
+            for list in conversation.lists() {
+                let ttl = left.remove(&(name_of(&list), conversation.id));
+                let ttl = ttl.unwrap_or_else(|| panic!("{conversation:?} is not in {list:?}"));
+                assert!(kept_until <= ttl, "{ttl} for {kept_until}: {conversation:?}");
+            }
+        }
+        assert!(left.is_empty(), "in a list, and stored no more: {left:?}");
+    }
+
     /// Checks that nothing crosses from one owner to another: a conversation has numbers of its owner only, and is listed as its owner's.
     /// A number moves to another owner only after its last quarantine.
     fn check_owners(&self, now: Timestamp) {
@@ -700,6 +724,16 @@ fn people_at_creation(conversation: &Conversation) -> BTreeSet<String> {
 /// Returns the names of an item's members, without that of a tenant.
 fn names_without_tenant(item: &Map<String, Value>) -> Vec<&str> {
     names(item).into_iter().filter(|name| *name != "tenant").collect()
+}
+
+/// Returns the partition of a list behind its prefix.
+fn name_of(list: &List) -> String {
+    match list {
+        List::All(Owner::Deployment, part) => format!("ALL#{part}"),
+        List::All(Owner::Tenant(tenant), part) => format!("ALL#{tenant}#{part}"),
+        List::Reference(hash) => format!("REFERENCE#{}", hash.as_str()),
+        List::MaskedBy(number) => format!("NUMBER#{number}"),
+    }
 }
 
 /// Returns the names of an item's members.

@@ -208,6 +208,7 @@ impl HttpFunction for CreateConversation {
                 words: env.words()?,
                 clock,
                 fallback: env.countries("FALLBACK_COUNTRIES")?,
+                lists: env.list_key()?,
                 cache: PoolCache::default(),
                 routes_read: ROUTES_READ,
                 usage_time_limit: USAGE_TIME_LIMIT,

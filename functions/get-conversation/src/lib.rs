@@ -1,5 +1,5 @@
-//! `GET /conversations/{id}` returns a conversation with its calls, `GET /conversations` those of a phone, and
-//! `GET /decisions` what a call meets. `GET /conversations/{id}/recordings` lists the recordings of a conversation, and
+//! `GET /conversations/{id}` returns a conversation with its calls, `GET /conversations` lists of conversations, and
+//! `GET /decisions` what a call meets. `GET /conversations/{id}/texts` lists the texts of a conversation, `GET /conversations/{id}/recordings` its recordings, and
 //! `GET /conversations/{id}/recordings/{recording}` and `GET /recordings/{token}` lead to the file of one. `GET /cards/{card}` returns a
 //! contact card to whoever has its link.
 
@@ -8,6 +8,7 @@ mod decision;
 mod list;
 mod page;
 mod recordings;
+mod texts;
 
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
@@ -19,6 +20,7 @@ use shared::domain::card_link::{CardKey, CardLinks};
 use shared::domain::channel::{BrandSenders, Sender};
 use shared::domain::conversation::ConversationId;
 use shared::domain::decision::Decision;
+use shared::domain::listing::ListKey;
 use shared::domain::phone::Reveal;
 use shared::domain::side::Side;
 use shared::domain::support::SupportPhone;
@@ -50,6 +52,8 @@ pub struct GetConversation {
     /// True if the backend decides about strangers and late callers.
     asks_about_strangers: bool,
     card_key: CardKey,
+    /// Finds the lists without a phone, if the deployment has them.
+    lists: Option<ListKey>,
     public_url: Option<String>,
     /// The deployment's senders on channels.
     senders: BrandSenders,
@@ -73,6 +77,7 @@ impl HttpFunction for GetConversation {
             has_pins,
             asks_about_strangers,
             card_key: CardKey::new(&env.hash_key()?.0),
+            lists: env.list_key()?,
             public_url: env.public_url()?,
             senders: env.brand_senders()?,
             clock,
@@ -120,9 +125,13 @@ impl HttpFunction for GetConversation {
         if request.uri().path().ends_with("/recordings") {
             return recordings::list(&self.store, &request, now, log).await;
         }
+        if request.uri().path().ends_with("/texts") {
+            return texts::list(&self.store, &request, now, log).await;
+        }
         if named("id").is_none() {
             log.outcome = "listed";
-            return list::answer(&self.store, http::scope(&request)?, &ListQuery::read(&request)?, reveal, now).await;
+            let query = ListQuery::read(&request, self.lists.as_ref())?;
+            return list::answer(&self.store, http::scope(&request)?, &query, reveal, now).await;
         }
         let id = http::conversation_of(&request, &self.store).await?;
         (log.outcome, log.conversation) = ("read", Some(id));
@@ -142,7 +151,7 @@ impl GetConversation {
     ) -> Result<Response<Body>, Problem> {
         let now = self.clock.now();
         let is_first_page = query.after.is_none();
-        let texts = async { if is_first_page { self.store.latest_texts(id, TEXTS).await.map(Some) } else { Ok(None) } };
+        let texts = async { if is_first_page { self.store.texts(id, None, TEXTS).await.map(Some) } else { Ok(None) } };
         let (found, texts) = tokio::try_join!(self.store.conversation_with_calls(id, query, now), texts)?;
         let found = found.ok_or_else(http::no_conversation)?;
         let (conversation, [a, b]) = (&found.conversation, &found.conversation.participants);
@@ -151,7 +160,7 @@ impl GetConversation {
         let view = view.with_card_links(conversation, links);
         let view = view.with_calls(conversation, &calls, found.next.as_deref());
         let view = match &texts {
-            Some(latest) => view.with_texts(&latest.texts, latest.has_more, now),
+            Some(latest) => view.with_texts(&latest.texts, latest.next.is_some(), now),
             None => view,
         };
         // Nobody dials the numbers of one that is over.

@@ -29,8 +29,8 @@ struct Details {
     losses: HashMap<VirtualNumber, Timestamp>,
 }
 
-/// Answers with a page of a phone's conversations, of those that `scope` sees. Without a tenant at most three round trips, whatever the
-/// number of its conversations.
+/// Answers with a page of a list of conversations, of those that `scope` sees. Without a tenant at most three round trips, whatever the
+/// length of the list.
 pub(crate) async fn answer(
     store: &Store,
     scope: Owner,
@@ -38,8 +38,8 @@ pub(crate) async fn answer(
     reveal: Reveal,
     now: Timestamp,
 ) -> Result<Response<Body>, Problem> {
-    let mut page = store.conversations_of(scope, &query.phone, query.before, query.limit, now).await?;
-    page.conversations.retain(|conversation| query.state.is_none_or(|state| conversation.state(now) == state));
+    let mut page = store.listed_conversations(scope, &query.list, query.page, now).await?;
+    page.conversations.retain(|conversation| query.only.has(conversation, now));
     let (details, none) = (Details::of(store, &page.conversations, now).await?, Tally::default());
     let lost = |conversation: &Conversation, number: &VirtualNumber| {
         details.losses.get(number).copied().filter(|_| conversation.is_active(now))

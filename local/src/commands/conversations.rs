@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::{ArgAction, ArgGroup, Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -25,23 +26,8 @@ pub enum Command {
         #[arg(long, value_name = "CURSOR")]
         calls_cursor: Option<String>,
     },
-    /// List the conversations of a phone, the newest first
-    List {
-        /// The phone, as +44… or in national form with --country
-        number: String,
-        /// Country of a national form
-        #[arg(long)]
-        country: Option<String>,
-        /// Only those in this state: active, ended or expired
-        #[arg(long)]
-        state: Option<String>,
-        /// Most conversations, 1 to 100
-        #[arg(long)]
-        limit: Option<u8>,
-        /// Cursor of the next page
-        #[arg(long)]
-        cursor: Option<String>,
-    },
+    /// List conversations, the newest first: those of a phone, and with LIST_CONVERSATIONS=on also without one
+    List(List),
     /// Change a conversation
     Update(Update),
     /// End a conversation: the numbers lead nowhere for these two
@@ -85,6 +71,17 @@ pub enum Command {
         #[command(flatten)]
         once: Once,
     },
+    /// List the texts of a conversation, the latest first
+    Texts {
+        /// Id of the conversation
+        id: String,
+        /// Most texts, 1 to 100
+        #[arg(long)]
+        limit: Option<u8>,
+        /// Cursor of the next page
+        #[arg(long)]
+        cursor: Option<String>,
+    },
     /// Text the number to dial to those who did not get it
     Notify {
         /// Id of the conversation
@@ -104,6 +101,8 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   maskline conversations create '+44 7700 900001' '+44 7700 900002' --labels 'your rider' 'your driver' --expires-in 2h
   maskline conversations list +447700900001
+  maskline conversations list --reference ride-42
+  maskline conversations list --masked-by +447451000001 --state active --created-from 24h
   maskline conversations update 01M8… --block a
   maskline conversations notify 01M8… --to b
   maskline conversations get 01M8… --json | jq '.calls[].duration'
@@ -185,6 +184,52 @@ pub struct Create {
     body: Option<PathBuf>,
     #[command(flatten)]
     once: Once,
+}
+
+/// The options of `list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only those of this phone, as +44… or in national form with --country
+    number: Option<String>,
+    /// Country of a national form
+    #[arg(long, requires = "number")]
+    country: Option<String>,
+    /// Only those with this reference
+    #[arg(long)]
+    reference: Option<String>,
+    /// Only those in which this virtual number masks or masked one of the two
+    #[arg(long, value_name = "NUMBER")]
+    masked_by: Option<String>,
+    /// Only those in this state: active, ended or expired
+    #[arg(long)]
+    state: Option<String>,
+    /// Only those created from this time on: 2026-11-25T20:00:00Z, or a length such as 24h, which means a day ago
+    #[arg(long, value_name = "TIME", value_parser = fields::time)]
+    created_from: Option<Timestamp>,
+    /// Only those created before this time
+    #[arg(long, value_name = "TIME", value_parser = fields::time)]
+    created_until: Option<Timestamp>,
+    /// Most conversations that are looked at, 1 to 100
+    #[arg(long)]
+    limit: Option<u8>,
+    /// Cursor of the next page
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+impl List {
+    fn call(&self) -> Call<'_> {
+        Call::new(Method::GET, &["conversations"])
+            .query("number", self.number.as_ref())
+            .query("country", self.country.as_ref())
+            .query("reference", self.reference.as_ref())
+            .query("masked_by", self.masked_by.as_ref())
+            .query("state", self.state.as_ref())
+            .query("created_from", self.created_from)
+            .query("created_until", self.created_until)
+            .query("limit", self.limit)
+            .query("cursor", self.cursor.as_ref())
+    }
 }
 
 /// The options of `update`.
@@ -271,15 +316,7 @@ pub(super) async fn run(command: &Command, api: &Api, as_json: bool) -> Result<S
             let call = of(id, Method::GET).query("calls_cursor", calls_cursor.as_ref());
             Ok(printed(&api.send(call).await?, as_json, with_calls))
         }
-        Command::List { number, country, state, limit, cursor } => {
-            let call = Call::new(Method::GET, &["conversations"]).query("number", Some(number));
-            let call = call
-                .query("state", state.as_ref())
-                .query("country", country.as_ref())
-                .query("limit", *limit)
-                .query("cursor", cursor.as_ref());
-            Ok(printed(&api.send(call).await?, as_json, list))
-        }
+        Command::List(options) => Ok(printed(&api.send(options.call()).await?, as_json, list)),
         Command::Update(options) => {
             let body = options.request();
             Ok(printed(&api.send(of(&options.id, Method::PATCH).body(&body)).await?, as_json, one))
@@ -306,6 +343,11 @@ pub(super) async fn run(command: &Command, api: &Api, as_json: bool) -> Result<S
             let call = Call::new(Method::POST, &["conversations", id, "texts"]).body(&body).idempotency_key(&key);
             let said = |text: &Value| format!("The text {} is {}.\n", cell(&text["id"]), cell(&text["state"]));
             Ok(printed(&api.send(call).await?, as_json, said))
+        }
+        Command::Texts { id, limit, cursor } => {
+            let call = Call::new(Method::GET, &["conversations", id, "texts"]);
+            let call = call.query("limit", *limit).query("cursor", cursor.as_ref());
+            Ok(printed(&api.send(call).await?, as_json, texts))
         }
         Command::Notify { id, to } => {
             let body = to.map_or(json!({}), |to| json!({"to": to.letter()}));
@@ -363,14 +405,28 @@ fn with_calls(conversation: &Value) -> String {
     if let Some(next) = conversation["calls_next"].as_str() {
         let _ = writeln!(text, "There are more: --calls-cursor {next}");
     }
-    let mut texts = Table::new(&["text", "from", "to", "state", "parts", "reason"]);
-    for sent in conversation["texts"].as_array().into_iter().flatten() {
-        texts.row(["received_at", "from", "to", "state", "segments", "reason"].map(|name| cell(&sent[name])));
-    }
+    let texts = table_of_texts(conversation);
     if !texts.is_empty() {
         let _ = write!(text, "\n{texts}");
     }
+    if conversation["texts_cut"] == true {
+        let _ = writeln!(text, "There are more: maskline conversations texts {}", cell(&conversation["id"]));
+    }
     text
+}
+
+fn table_of_texts(answer: &Value) -> Table {
+    let mut table = Table::new(&["text", "from", "to", "state", "parts", "reason"]);
+    for sent in answer["texts"].as_array().into_iter().flatten() {
+        table.row(["received_at", "from", "to", "state", "segments", "reason"].map(|name| cell(&sent[name])));
+    }
+    table
+}
+
+fn texts(answer: &Value) -> String {
+    let table = table_of_texts(answer);
+    let next = answer["next"].as_str().map(|next| format!("There are more: --cursor {next}\n")).unwrap_or_default();
+    if table.is_empty() { format!("No text.\n{next}") } else { format!("{table}{next}") }
 }
 
 fn list(answer: &Value) -> String {

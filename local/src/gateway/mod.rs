@@ -98,10 +98,12 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
     routes.add::<get_conversation::GetConversation>(&[
         ("GET", "/conversations"),
         ("GET", "/conversations/{id}"),
+        ("GET", "/conversations/{id}/texts"),
         ("GET", "/conversations/{id}/recordings"),
         ("GET", "/conversations/{id}/recordings/{recording}"),
         ("GET", "/t/{tenant}/conversations"),
         ("GET", "/t/{tenant}/conversations/{id}"),
+        ("GET", "/t/{tenant}/conversations/{id}/texts"),
         ("GET", "/t/{tenant}/conversations/{id}/recordings"),
         ("GET", "/t/{tenant}/conversations/{id}/recordings/{recording}"),
         ("GET", "/recordings/{token}"),

@@ -67,12 +67,38 @@ async fn commands_tell_the_story_of_the_readme() {
     let texted = on(&laptop, &["conversations", "text", &id, "--to", "b", "Five minutes."]).await.unwrap();
     assert!(texted.ends_with("is sent.\n"), "{texted}");
     assert_eq!(laptop.words(DRIVER).await.last().unwrap(), "Five minutes.");
+    let texts = on(&laptop, &["conversations", "texts", &id]).await.unwrap();
+    assert!(texts.contains("backend") && texts.contains("sent"), "{texts}");
     let ended = on(&laptop, &["conversations", "end", &id]).await.unwrap();
     assert!(ended.contains("is ended since"), "{ended}");
     assert_eq!(on(&laptop, &["conversations", "erase", &id, "--yes"]).await.unwrap(), format!("{id} is erased.\n"));
     let gone = on(&laptop, &["conversations", "get", &id]).await.unwrap_err();
     assert!(gone.contains("not-found, 404"), "{gone}");
     laptop.table().await;
+}
+
+#[tokio::test]
+async fn list_takes_each_filter_of_the_api() {
+    let laptop = Laptop::builder().env(&[("LIST_CONVERSATIONS", "on")]).numbers("GB", 2).start().await;
+    let created = json_of(&laptop, &[&PAIR[..], &["--reference", "ride-42"]].concat()).await;
+    let dials = text(&created, "/participants/0/dials").to_owned();
+    let since = laptop.clock_now().to_string();
+    for (options, count) in [
+        (&[][..], 1),
+        (&["--reference", "ride-42"], 1),
+        (&["--reference", "ride-43"], 0),
+        (&["--masked-by", &dials, "--state", "active"], 1),
+        (&["--masked-by", &dials, "--state", "ended"], 0),
+        (&["--created-from", &since], 1),
+        (&["--created-until", &since], 0),
+        (&["07700 900001", "--country", "GB", "--reference", "ride-42"], 1),
+    ] {
+        let listed = json_of(&laptop, &[&["conversations", "list"], options].concat()).await;
+        assert_eq!(listed["conversations"].as_array().unwrap().len(), count, "{options:?}: {listed}");
+    }
+    let without = Laptop::start().await;
+    let refused = on(&without, &["conversations", "list"]).await.unwrap_err();
+    assert!(refused.contains("LIST_CONVERSATIONS"), "{refused}");
 }
 
 #[tokio::test]
@@ -138,6 +164,8 @@ async fn refusal_names_its_field_and_reason() {
         &["conversations", "update", "01M81PZXZPCX9PBRT5SWKY25Z7"],
         &["conversations", "call", "01M81PZXZPCX9PBRT5SWKY25Z7"],
         &["conversations", "list", "+447700900001", "--stack", "x"],
+        &["conversations", "list", "--country", "GB"],
+        &["conversations", "list", "--created-from", "yesterday"],
         &["numbers", "order", "GB", "2", "--pattern", "7", "--area-code", "020"],
         &["numbers", "order", "GB", "many"],
         &["events", "replay"],

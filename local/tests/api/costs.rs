@@ -649,6 +649,20 @@ async fn get_and_end_take_two_round_trips() {
 }
 
 #[tokio::test]
+async fn page_of_texts_takes_one_round_trip() {
+    let laptop = laptop().await;
+    let conversation = laptop.create().await;
+    for _ in 0..3 {
+        laptop.advance(1);
+        laptop.text(json!({"from": RIDER, "to": dials(&conversation), "text": "Hello"})).await;
+    }
+    let page = Cost { rounds: &[&["GetItem", "Query"]], read_units: 2.0, dynamodb_bytes: [2_500, 6_000], ..NOTHING };
+    let texts = format!("{}/texts?limit=2", path(&conversation));
+    let texts = costs(&laptop, "texts: a page", page, laptop.get(&texts)).await;
+    assert_eq!(texts.body["texts"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn list_takes_two_round_trips_and_one_for_numbers_and_usage() {
     let laptop = Laptop::builder().numbers("GB", 6).start().await;
     for other in 2..7 {
@@ -666,6 +680,42 @@ async fn list_takes_two_round_trips_and_one_for_numbers_and_usage() {
     assert_eq!(listed.body["conversations"].as_array().unwrap().len(), 5);
     let nobody = Cost { rounds: &[&["Query"]], read_units: 1.0, dynamodb_bytes: [1_200, 1_000], ..NOTHING };
     costs(&laptop, "list: nobody", nobody, laptop.get("/conversations?number=%2B447700900099")).await;
+}
+
+#[tokio::test]
+async fn lists_without_a_phone_cost_a_creation_six_to_ten_units() {
+    let laptop = Laptop::builder().env(&[("LIST_CONVERSATIONS", "on")]).numbers("GB", 2).start().await;
+    laptop.post("/t/acme/numbers", &json!({"country": "GB", "count": 2})).await;
+    for scope in ["", "/t/acme"] {
+        assert_eq!(laptop.post(&format!("{scope}/conversations"), &order(1, false)).await.status, 201);
+    }
+    // Two units each for the list of all, and for those of both numbers.
+    let listed = Cost { write_units: 18.0, dynamodb_bytes: [9_500, 1_500], ..CREATED };
+    assert_eq!(costs(&laptop, "create: listed", listed, create(&laptop, 3, false, None)).await, 201);
+    let mut with_reference = order(5, false);
+    with_reference["reference"] = json!("ride-42");
+    let create = async |scope: &str, body: &Value| laptop.post(&format!("{scope}/conversations"), body).await.status;
+    let cost = Cost { write_units: 20.0, dynamodb_bytes: [10_500, 1_500], ..CREATED };
+    assert_eq!(costs(&laptop, "create: listed, reference", cost, create("", &with_reference)).await, 201);
+    let of_tenant = Cost {
+        rounds: &[&["GetItem", "GetItem", "Query", "Query"], STORE],
+        read_units: 4.0,
+        write_units: 22.0,
+        dynamodb_bytes: [12_000, 3_000],
+        ..NOTHING
+    };
+    let created = create("/t/acme", &with_reference);
+    assert_eq!(costs(&laptop, "create: listed, tenant", of_tenant, created).await, 201);
+    // All four parts, or the one of a reference.
+    let rounds: &[&[&str]] = &[&["Query", "Query", "Query", "Query"], &["BatchGetItem"], &["BatchGetItem"]];
+    let five = Cost { rounds, read_units: 13.0, dynamodb_bytes: [8_000, 11_000], ..NOTHING };
+    let all = costs(&laptop, "list: all, five", five, laptop.get("/conversations")).await;
+    assert_eq!(all.body["conversations"].as_array().unwrap().len(), 5);
+    let rounds: &[&[&str]] = &[&["Query"], &["BatchGetItem"], &["BatchGetItem"]];
+    let two = Cost { rounds, read_units: 7.0, dynamodb_bytes: [4_000, 5_000], ..NOTHING };
+    let of_reference =
+        costs(&laptop, "list: reference, two", two, laptop.get("/conversations?reference=ride-42")).await;
+    assert_eq!(of_reference.body["conversations"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -751,7 +751,8 @@ async fn example_events_get_answers_of_their_names() {
     let nothing_yet = json!({"numbers": {"done": 0, "running": 0}, "settled": 0, "unsettled": 0, "redacted": 0, "postponed": 0, "given_up": 0, "not_provisioned": [],
                              "stopped": null, "retention": {"erased": 0, "failed": 0, "pages": 1, "complete": true}});
     assert_eq!(report, nothing_yet);
-    let absent = ["recordings", "recording", "linked-recording", "card"].map(|what| format!("get-conversation-{what}"));
+    let absent =
+        ["texts", "recordings", "recording", "linked-recording", "card"].map(|what| format!("get-conversation-{what}"));
     for name in &absent {
         assert_eq!(send(name).await.0, 404, "{name}");
     }

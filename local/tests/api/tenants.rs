@@ -88,6 +88,7 @@ fn requests_about(id: &str) -> Vec<(Method, String, Value)> {
     let of = |rest: &str| format!("conversations/{id}{rest}");
     vec![
         (Method::GET, of(""), Value::Null),
+        (Method::GET, of("/texts"), Value::Null),
         (Method::GET, of("/recordings"), Value::Null),
         (Method::GET, of("/recordings/aaaaaaaa-bbbb-cccc-dddd-0123456789ab"), Value::Null),
         (Method::GET, of("/calls"), Value::Null),

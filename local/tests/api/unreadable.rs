@@ -1,5 +1,7 @@
 //! Items of the table that cannot be read: damaged ones, and those of a newer release. They harm only themselves.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use shared::store::ItemKind;
@@ -81,6 +83,7 @@ fn neighbours(kind: ItemKind, good: &str, caller: &str) -> Vec<[String; 2]> {
         ItemKind::NumberSettings => key(&format!("CALLER#{}", NUMBERS[3]), "SETTINGS"),
         ItemKind::Conversation => key(&format!("CONVERSATION#{other}"), "CONVERSATION"),
         ItemKind::Participation => key(&format!("PHONE#{caller}"), &format!("CONVERSATION#{other}")),
+        ItemKind::Listed => key("LIST#ALL#3", &format!("CONVERSATION#{other}")),
         ItemKind::StandingPhone => key(&format!("PHONE#{caller}"), &format!("STANDING#{}", NUMBERS[3])),
         ItemKind::StandingChange => key(&format!("STANDING#{}", NUMBERS[3]), "STANDING"),
         ItemKind::Leg => key(&format!("CONVERSATION#{good}"), "LEG#CON-1#2"),
@@ -189,6 +192,7 @@ async fn use_everything(laptop: &Laptop, kind: ItemKind, how: Spoiled, round: us
     assert_connects(laptop, &good, [&rider, &driver], &what).await;
     let read = laptop.get(&path(&good)).await;
     assert_eq!((read.status, read.body["calls"].as_array().map(Vec::len)), (200, Some(1)), "{what}: {read:?}");
+    assert_eq!(laptop.get(&format!("{}/texts", path(&good))).await.body, json!({"texts": []}), "{what}");
     let second = create(laptop, &caller, &callee).await;
     let keeps_off = |(item, _): &(Value, Option<Value>)| !key_of(item)[1].ends_with(dials(&second));
     assert!(kind != ItemKind::Route || spoiled.iter().all(keeps_off), "{what}: {second}");
@@ -196,6 +200,10 @@ async fn use_everything(laptop: &Laptop, kind: ItemKind, how: Spoiled, round: us
     let listed = laptop.get(&format!("/conversations?number=%2B{caller}")).await;
     let ids = listed.body["conversations"].as_array().unwrap().iter().map(|found| &found["id"]);
     assert_eq!(ids.collect::<Vec<_>>(), [&second["id"]], "{what}: {listed:?}");
+    let all = laptop.get("/conversations").await;
+    let ids: BTreeSet<_> =
+        all.body["conversations"].as_array().unwrap().iter().map(|found| text(found, "/id")).collect();
+    assert_eq!(ids, [text(&second, "/id"), text(&good, "/id")].into(), "{what}: {all:?}");
     let changed = laptop.patch(&path(&second), &json!({"expires_in": 7200})).await;
     assert_eq!(changed.status, 200, "{what}: {changed:?}");
     assert_eq!(laptop.delete(&path(&second)).await.status, 200, "{what}");
@@ -221,7 +229,8 @@ async fn use_everything(laptop: &Laptop, kind: ItemKind, how: Spoiled, round: us
 
 /// Uses everything once for each kind of item.
 async fn spoil_each_kind(how: Spoiled) {
-    let laptop = Laptop::builder().numbers("GB", 4).numbers("JE", 1).start().await;
+    let builder = Laptop::builder().env(&[("LIST_CONVERSATIONS", "on")]);
+    let laptop = builder.numbers("GB", 4).numbers("JE", 1).start().await;
     for (round, kind) in ItemKind::ALL.iter().enumerate() {
         use_everything(&laptop, *kind, how, round).await;
     }

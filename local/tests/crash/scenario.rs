@@ -146,7 +146,8 @@ impl Drop for Scenario {
 
 /// Returns the settings of a laptop.
 pub fn builder() -> Builder {
-    Laptop::builder().env(&[("NUMBER_LOOKUP", "number-insight")]).dynamodb_from_environment()
+    let settings = [("NUMBER_LOOKUP", "number-insight"), ("LIST_CONVERSATIONS", "on")];
+    Laptop::builder().env(&settings).dynamodb_from_environment()
 }
 
 /// New instances of the functions, as after a cold start.

@@ -42,7 +42,8 @@ pub fn listen() {
 /// request that the application's private key signs.
 pub fn builder() -> Builder {
     listen();
-    Laptop::builder().env(&[("NUMBER_LOOKUP", "identity-insights")]).check(|answer| {
+    let settings = [("NUMBER_LOOKUP", "identity-insights"), ("LIST_CONVERSATIONS", "on")];
+    Laptop::builder().env(&settings).check(|answer| {
         if answer.status >= 400 {
             REAL.assert_no_leak("the headers of an error", &format!("{:?}", answer.headers));
             REAL.assert_no_leak("an error", &answer.body.to_string());

@@ -76,6 +76,11 @@ async fn whole_conversation_leaks_no_number() {
     let next = listed["next"].as_str().unwrap();
     REAL.assert_no_leak("a cursor", next);
     assert_eq!(laptop.get(&format!("/conversations?{number}&cursor={next}")).await.status, 200);
+    // A phone where it does not belong.
+    for query in ["reference=%2B44%207700%20900369", "masked_by=%2B447700900369&state=active"] {
+        let listed = laptop.get(&format!("/conversations?{query}")).await;
+        assert_eq!((listed.status, &listed.body["conversations"]), (200, &json!([])), "{query}");
+    }
     let asked = format!("/decisions?from=%2B447700900369&to={}", dials[0].as_str().unwrap());
     let decision = laptop.get(&asked).await.body;
     REAL.assert_no_leak("the words of a decision", &format!("{}{}", decision["rule"], decision["hears"]));

@@ -22,6 +22,7 @@ use shared::store::IdempotentRequest;
 use crate::carrier::{SmsOutcome, label};
 use crate::case::{Case, MOST_NUMBERS};
 use crate::legs::{CallEvent, STATUSES};
+use crate::lists::reference;
 use crate::phones::hours;
 use crate::pins;
 use crate::scenario::{ARGENTINE, INVALID_PHONE, language, number, person};
@@ -167,7 +168,7 @@ impl Case {
             usual_limits: UsageLimits::default(),
             pins: spec.pin.then(pins::issuer),
             notify: spec.notify,
-            reference: None,
+            reference: reference(self.attempts),
         };
         let request =
             spec.key.map(|key| IdempotentRequest { key_hash: format!("key-{key}"), fingerprint: format!("{spec:?}") });

@@ -16,6 +16,7 @@ use shared::domain::side::Side;
 use shared::store::PartState;
 
 use crate::destinations::check_destinations;
+use crate::lists::check_lists;
 use crate::missed_calls::Telling;
 use crate::model::{Model, ModelRoute, NET, RECORDS_KEPT, RouteKey, Verdict, ensure};
 use crate::phones::{keys_of, members, moves};
@@ -27,6 +28,7 @@ use crate::table::Table;
 pub fn check(model: &Model, table: &Table) -> Verdict {
     check_conversations(model, table)?;
     check_participations(model, table)?;
+    check_lists(model, table)?;
     check_routes(model, table)?;
     check_receivers(model, table)?;
     check_destinations(model, table)?;

@@ -28,6 +28,7 @@ mod hang_up;
 mod healing;
 mod late;
 mod legs;
+mod lists;
 mod missed_calls;
 mod model;
 mod orders;

@@ -24,6 +24,7 @@ use crate::answer::Answer;
 use crate::carrier::label;
 use crate::expectations::BegunEnd;
 use crate::legs::StoredLeg;
+use crate::lists::list_key;
 use crate::missed_calls::Telling;
 use crate::phones::{Caller, dialling_keys, further_after, keys_of, members, twice};
 use crate::pins::Pins;
@@ -512,7 +513,7 @@ impl Model {
         let is = Conversation {
             id: given.id,
             owner: new.owner,
-            reference: None,
+            reference: new.reference.clone(),
             participants: Side::BOTH.map(participant),
             direction: new.direction,
             created_at: self.second(),
@@ -536,6 +537,7 @@ impl Model {
             revision: 0,
             carrier_records: given.carrier_records.clone(),
             invitation_receipts: given.invitation_receipts.clone(),
+            listed: Some(list_key().listed(new.reference.as_ref())),
         };
         let all = callers.iter().flat_map(|caller| caller.further.iter().chain([&caller.first]));
         let listed = all.map(|phone| (canonical(phone), self.now)).collect();

@@ -64,6 +64,7 @@ use crate::database::{Database, JOURNAL, TABLE};
 use crate::hang_up;
 use crate::late::LateKey;
 use crate::legs::{CallEvent, PlacedCall};
+use crate::lists::list_key;
 use crate::missed_calls::CallStep;
 use crate::model::ends_with_calls;
 use crate::pins::{PinTry, pin_key};
@@ -374,6 +375,7 @@ impl Process {
             words: Words::default(),
             clock: clock.clone(),
             fallback: scenario.fallback.clone(),
+            lists: Some(list_key()),
             text_time_limit: std::time::Duration::ZERO,
             demand: demand(),
             cache: PoolCache::default(),

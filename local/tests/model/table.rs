@@ -41,6 +41,8 @@ pub struct Table {
     pub lines: BTreeMap<RealNumber, Line>,
     /// The times from which phones are in conversations.
     pub participations: BTreeMap<(RealNumber, ConversationId), Timestamp>,
+    /// The conversations in lists without a phone, by the list's partition.
+    pub lists: BTreeSet<(String, ConversationId)>,
     /// Number of erasures by number that are not done.
     pub running_number_erasures: usize,
     /// The erased conversations.
@@ -175,7 +177,7 @@ impl Reader {
 /// Does the same with each collection of two tables.
 macro_rules! for_each_collection {
     ($table:expr, $part:expr, $do:ident) => {
-        for_each_collection!($table, $part, $do: conversations routes lines participations erased redactions requests numbers
+        for_each_collection!($table, $part, $do: conversations routes lines participations lists erased redactions requests numbers
             own_numbers parts part_states counts work orders peak_usage losses rotations heals told pins pin_tries pin_calls
             placed_calls recordings recording_work links legs usage days texts erasures changes keys ttl)
     };
@@ -275,6 +277,10 @@ impl Table {
                 let id = sk.strip_prefix("CONVERSATION#").unwrap().try_into().unwrap();
                 let since = Timestamp::from_millisecond(item["since"].as_i64().unwrap()).unwrap();
                 self.participations.insert((number(of), id), since);
+            }
+            ("LIST", None, _) => {
+                let id = sk.strip_prefix("CONVERSATION#").unwrap().try_into().unwrap();
+                self.lists.insert((of.to_owned(), id));
             }
             ("PIN", None, _) => {
                 let (what, by) = sk.split_once('#').unwrap();

@@ -312,7 +312,7 @@ impl Case {
     async fn receipt(&mut self, nth: usize, delivered: bool, twice: bool) -> Verdict {
         let mut latest: Vec<(ConversationId, _)> = Vec::new();
         for id in self.model.conversations.keys() {
-            let texts = self.system.process.store().latest_texts(*id, 5).await.map_err(|error| error.to_string())?;
+            let texts = self.system.process.store().texts(*id, None, 5).await.map_err(|error| error.to_string())?;
             latest.extend(texts.texts.into_iter().map(|text| (*id, text)));
         }
         latest.sort_by_key(|(_, text)| text.id);
@@ -334,7 +334,7 @@ impl Case {
         *is_delivered |= delivered;
         let expected = if *is_delivered { TextState::Delivered } else { TextState::Failed };
         let texts =
-            self.system.process.store().latest_texts(*conversation, 50).await.map_err(|error| error.to_string())?;
+            self.system.process.store().texts(*conversation, None, 50).await.map_err(|error| error.to_string())?;
         let found = texts.texts.iter().find(|found| found.id == text.id).map(|found| found.state(self.model.now));
         self.coverage.count("receipt of a text", if *is_delivered { "delivered" } else { "failed" });
         ensure(found == Some(expected), || format!("after {receipt:?} the text is {found:?}, not {expected:?}"))

@@ -12,6 +12,7 @@ mod creations;
 mod decision_urls;
 mod forgetting;
 mod healing;
+mod lists;
 mod live_calls;
 mod missed_calls;
 mod one_way;

@@ -18,6 +18,7 @@ use shared::domain::invitation::Invitation;
 use shared::domain::judge::Judge;
 use shared::domain::late::LateCare;
 use shared::domain::lifetime::Lifetime;
+use shared::domain::listing::ListKey;
 use shared::domain::phone::dial_policy::DialPolicy;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::side::{Side, WhoDials};
@@ -234,6 +235,7 @@ async fn sandbox(laptop: &Laptop, texts: Outbox) -> Creator<Directory, Outbox> {
         words: Words::default(),
         clock: Arc::new(laptop.clock.clone()),
         fallback: Vec::new(),
+        lists: Some(ListKey::new(&laptop.stack.environment.required("HASH_KEY").unwrap())),
         text_time_limit: Duration::from_secs(5),
         demand: DemandRecorder::new(&laptop.stack.environment, laptop.store(), Arc::new(laptop.clock.clone())).unwrap(),
         cache: PoolCache::default(),

@@ -19,6 +19,7 @@ use shared::domain::conversation::{Conversation, ConversationId, State};
 use shared::domain::invitation::{InvitationReceipts, SentInvitation};
 use shared::domain::judge::{Judge, LookedUp};
 use shared::domain::language::Language;
+use shared::domain::listing::ListKey;
 use shared::domain::number_erasure::{ErasureId, NumberErasure};
 use shared::domain::number_settings::NumberSettings;
 use shared::domain::order::{Ordered, WantedDigits};
@@ -40,12 +41,13 @@ use shared::domain::support::SupportPhone;
 use shared::domain::tenant::{Owner, Pool, Tenant};
 use shared::domain::tenant_cost::{Month, Spent};
 use shared::domain::tenant_settings::TenantSettings;
+use shared::domain::text::Reference;
 use shared::domain::text_message::TextSize;
 use shared::domain::usage::{MaxCount, MaxSpend, Usage, UsageLimits};
 use shared::store::{
     AccountWalk, CallsPage, Counted, Departure, IdempotentRequest, ItemKind, Keeping, LegIds, LegNumbers, LegPhone,
     Line, Loss, Offer, RecordedDemand, RecordedStanding, Recount, RetentionPass, RouteScan, ScanPurpose, Store,
-    TextClaim, TextOutcome, TriesOf, Warning, Wish, WishOutcome,
+    TextClaim, TextOutcome, TriesOf, WantedList, WantedPage, Warning, Wish, WishOutcome,
 };
 
 use crate::{
@@ -111,9 +113,11 @@ fn limited() -> Conversation {
     Conversation { id: id('7'), usage_limits, ..conversation_at(now(), [11, 12]) }
 }
 
-/// One whose first participant has a PIN.
+/// One whose first participant has a PIN, and that is in the lists.
 fn with_pin() -> Conversation {
-    let mut conversation = Conversation { id: id('8'), ..conversation_at(now(), [13, 14]) };
+    let listed = Some(list_key().listed(Some(&reference())));
+    let in_lists = Conversation { reference: Some(reference()), listed, ..conversation_at(now(), [13, 14]) };
+    let mut conversation = Conversation { id: id('8'), ..in_lists };
     conversation.participants[0].pin = serde_json::from_value(json!({"digits": "123456", "hash": "89ab"})).unwrap();
     conversation
 }
@@ -137,6 +141,21 @@ fn spent() -> [(Month, Spent); 2] {
     let now = Spent { calls: 0, seconds: 30, call_cost, texts: 1, text_cost: of_invitation };
     let of_text = Spent { texts: 1, text_cost, ..Spent::default() };
     [(Month::of(after(32)), now), (Month::of(text_of_tenant().id.time()), of_text)]
+}
+
+fn list_key() -> ListKey {
+    ListKey::new("secret")
+}
+
+fn reference() -> Reference {
+    Reference::try_from("ride-42".to_owned()).unwrap()
+}
+
+/// Returns the conversations of a list.
+async fn listed(store: &Store, list: &WantedList) -> Vec<ConversationId> {
+    let found = store.listed_conversations(Owner::Deployment, list, WantedPage::first(100), after(50)).await.unwrap();
+    assert_eq!(found.next, None);
+    found.conversations.iter().map(|conversation| conversation.id).collect()
 }
 
 fn tries() -> Vec<TriesOf> {
@@ -334,7 +353,7 @@ fn chat() -> Chat {
 
 async fn check_texts(store: &Store) {
     assert_eq!(store.chat(&phone(DRIVER)).await.unwrap(), Some(chat()));
-    let latest = store.latest_texts(id('1'), 10).await.unwrap();
+    let latest = store.texts(id('1'), None, 10).await.unwrap();
     let ids = |id: &str| [id.to_owned()].into();
     let expected = RelayedText {
         sent_at: Some(after(6)),
@@ -345,7 +364,7 @@ async fn check_texts(store: &Store) {
         undelivered_because: Some("held back".to_owned()),
         ..relayed()
     };
-    assert_eq!((latest.texts, latest.has_more), (vec![expected.clone()], false));
+    assert_eq!((latest.texts, latest.next), (vec![expected.clone()], None));
     let again = store.claim_text(id('2'), &relayed(), after(160), None).await.unwrap();
     assert_eq!(again, TextClaim::Known(Some(Box::new(expected))));
     assert!(
@@ -532,9 +551,13 @@ async fn check_story(store: &Store) {
     assert_eq!(usage.sum, Usage { calls: 1, seconds: 30, spend: "0.05".parse().unwrap() });
     let remembered = store.remembered_request("0123abcd", now()).await.unwrap().unwrap();
     assert_eq!((remembered.conversation, remembered.fingerprint.as_str()), (id('1'), "4567ef"));
-    let listed = store.conversations_of(Owner::Deployment, &phone(RIDER), None, 100, after(50)).await.unwrap();
-    let ids: Vec<_> = listed.conversations.iter().map(|conversation| conversation.id).collect();
-    assert_eq!((ids, listed.next), (['8', '7', '6', '5', '4', '2', '1'].map(id).to_vec(), None));
+    let all = ['8', '7', '6', '5', '4', '2', '1'].map(id);
+    assert_eq!(listed(store, &WantedList::Phone(phone(RIDER))).await, all);
+    // The others were created without the lists.
+    let reference = list_key().hash(&reference());
+    for list in [WantedList::All, WantedList::Reference(reference), WantedList::MaskedBy(virtual_number(14))] {
+        assert_eq!(listed(store, &list).await, [id('8')], "{list:?}");
+    }
     let running = NumberErasure { conversations_failed: 2, ..running() };
     assert_eq!(store.number_erasures().await.unwrap(), [running]);
     let done = finished().done(after(45));

@@ -142,6 +142,7 @@ fn conversation_at(created_at: Timestamp, dials: [usize; 2]) -> Conversation {
         revision: 0,
         carrier_records: Vec::new(),
         invitation_receipts: InvitationReceipts::default(),
+        listed: None,
     }
 }
 

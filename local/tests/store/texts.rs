@@ -34,6 +34,6 @@ async fn text_is_claimed_neither_after_an_end_nor_after_an_erasure() {
         let late = claim(&store, conversation, &format!("{}-2", conversation.id), after(3)).await;
         assert_eq!(late, TextClaim::Over, "{}", conversation.id);
     }
-    assert_eq!(store.latest_texts(ended.id, 5).await.unwrap().texts.len(), 1);
-    assert!(store.latest_texts(erased.id, 5).await.unwrap().texts.is_empty(), "no erasure would find it any more");
+    assert_eq!(store.texts(ended.id, None, 5).await.unwrap().texts.len(), 1);
+    assert!(store.texts(erased.id, None, 5).await.unwrap().texts.is_empty(), "no erasure would find it any more");
 }

@@ -1,5 +1,6 @@
 //! Conversations: the pairing of two participants for a limited time.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -19,6 +20,7 @@ use crate::domain::invitation::{Delivery, Invitation, InvitationReceipts};
 use crate::domain::judge::Judge;
 use crate::domain::language::Language;
 use crate::domain::late::LateCare;
+use crate::domain::listing::{List, Listed, Part};
 use crate::domain::phone::{RealNumber, VirtualNumber};
 use crate::domain::pin::Pin;
 use crate::domain::safety_key::SafetyPresses;
@@ -42,6 +44,12 @@ pub struct ConversationId(Ulid);
 pub struct NotAConversationId;
 
 impl ConversationId {
+    /// The smallest id.
+    pub const FIRST: Self = Self(Ulid(0));
+
+    /// The largest id.
+    pub const LAST: Self = Self(Ulid(u128::MAX));
+
     /// Generates an id for a conversation created at `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(Ulid::from_datetime(now.into()))
@@ -53,6 +61,22 @@ impl ConversationId {
             .ok()
             .and_then(|ms| Timestamp::from_millisecond(ms).ok())
             .unwrap_or(Timestamp::MAX)
+    }
+
+    /// Returns the smallest id of a conversation that is created at `time` or later.
+    pub fn first_at(time: Timestamp) -> Self {
+        let milliseconds = time.as_nanosecond().max(0).unsigned_abs().div_ceil(1_000_000);
+        Self(Ulid::from_parts(u64::try_from(milliseconds).unwrap_or(u64::MAX), 0))
+    }
+
+    /// Returns the id right before this one, if there is one.
+    pub fn previous(self) -> Option<Self> {
+        self.0.0.checked_sub(1).map(|number| Self(Ulid(number)))
+    }
+
+    /// Returns the last eight bits, which are random.
+    pub fn last_byte(self) -> u8 {
+        self.0.to_bytes()[15]
     }
 }
 
@@ -380,6 +404,9 @@ pub struct Conversation {
     /// The carrier's news of its invitations.
     #[serde(default, skip_serializing_if = "InvitationReceipts::is_empty")]
     pub invitation_receipts: InvitationReceipts,
+    /// The mark that it is in the lists by reference and number and in that of all; see [`Conversation::lists`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<Listed>,
 }
 
 impl Conversation {
@@ -387,6 +414,17 @@ impl Conversation {
     pub fn addressee(&self, side: Side) -> Addressee {
         let language = self.participant(side).language.clone();
         Addressee { owner: self.owner, language, ..Addressee::default() }
+    }
+
+    /// Returns the lists that it is in besides those of its phones. None, if it was created without them.
+    pub fn lists(&self) -> BTreeSet<List> {
+        let Some(listed) = &self.listed else { return BTreeSet::new() };
+        let part = Part::of(self.id.last_byte());
+        // The deployment sees what tenants have.
+        let all = [Owner::Deployment, self.owner].map(|owner| List::All(owner, part));
+        let masks = self.participants.iter().flat_map(|participant| participant.all_seen());
+        let reference = listed.reference.iter().cloned().map(List::Reference);
+        all.into_iter().chain(reference).chain(masks.cloned().map(List::MaskedBy)).collect()
     }
 
     /// Returns the participant on `side`.

@@ -29,6 +29,7 @@ pub mod keyword;
 pub mod language;
 pub mod late;
 pub mod lifetime;
+pub mod listing;
 pub mod media;
 pub mod missed_calls;
 pub mod network;

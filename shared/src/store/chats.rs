@@ -65,7 +65,7 @@ impl Store {
     /// True if the message that the carrier knows by `id` is one of the latest texts of a conversation: as it came, or as it was
     /// passed on. One consistent query.
     pub async fn has_text(&self, conversation: ConversationId, id: &str) -> Result<bool, StoreError> {
-        let latest = self.latest_texts(conversation, QUOTABLE).await?;
+        let latest = self.texts(conversation, None, QUOTABLE).await?;
         Ok(latest.texts.iter().flat_map(RelayedText::carrier_records).any(|record| record.id == id))
     }
 

@@ -15,7 +15,7 @@ use super::retention::deleted_after;
 use super::transaction::Outcome;
 use super::usage::UsageAsRead;
 use super::write::Write;
-use super::{Store, StoreError, journal, pins, routes};
+use super::{Store, StoreError, journal, lists, pins, routes};
 use crate::clock::whole_second;
 use crate::domain::conversation::{Conversation, ConversationId, Participant, SidePhone, State};
 use crate::domain::phone::{RealNumber, VirtualNumber};
@@ -366,6 +366,7 @@ fn creation(
         transaction.push(requests::remember(request, conversation.id, now)?);
     }
     transaction.extend(participations::created(conversation));
+    transaction.extend(lists::created(conversation)?);
     transaction.extend(pins::claim_both(conversation, now)?);
     transaction.push(journal::record_keys(conversation));
     Ok(transaction)

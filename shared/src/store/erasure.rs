@@ -19,7 +19,7 @@ use super::redactions::REDACTED_AFTER;
 use super::retention::{deleted_after, note_kept_until};
 use super::transaction::Outcome;
 use super::write::Write;
-use super::{Store, StoreError, journal, legs, number_erasures, participations, routes};
+use super::{Store, StoreError, journal, legs, lists, number_erasures, participations, routes};
 use crate::clock::whole_second;
 use crate::domain::call::Leg;
 use crate::domain::carrier_record::CarrierRecord;
@@ -202,7 +202,8 @@ impl Store {
             None => put.when("attribute_not_exists(carrier_records)"),
         };
         // With the last of the phones: as long as the conversation names one, it is found by it.
-        let mut unlisted = participations::deleted(conversation);
+        let mut unlisted = lists::deleted(conversation);
+        unlisted.extend(participations::deleted(conversation));
         while unlisted.len() > participations::PER_TRANSACTION {
             let some = unlisted.drain(..participations::PER_TRANSACTION).collect();
             self.transact_settled(some).await?;

@@ -13,7 +13,7 @@ use super::item::{self, HEAL_PARTITION, Item, Key};
 use super::passed_over::PassedOver;
 use super::transaction::Outcome;
 use super::write::Write;
-use super::{Store, StoreError, conversations, journal, pins, routes};
+use super::{Store, StoreError, conversations, journal, lists, pins, routes};
 use crate::domain::conversation::{Conversation, ConversationId};
 use crate::domain::route::Route;
 use crate::domain::side::Side;
@@ -137,7 +137,7 @@ impl Store {
 
     /// Gives the participants on these `sides` other numbers, in one transaction: the conversation from before to after, the
     /// `new_routes` of those who dial, the old ones, which are in quarantine from `now` on, the number that the other
-    /// participant presents, and the item of the conversation. False if any of them has changed since it was read, or if
+    /// participant presents, the lists of the new numbers, and the item of the conversation. False if any of them has changed since it was read, or if
     /// another conversation owns a new route key.
     pub async fn heal_conversation(
         &self,
@@ -155,6 +155,7 @@ impl Store {
         let others = after.dialling_phones().filter(|phone| !new_routes.iter().any(|route| route.side == phone.side));
         transaction.extend(others.map(|phone| routes::present(after, phone)));
         transaction.extend(pins::changed(before, after, now)?);
+        transaction.extend(lists::of_new_masks([before, after])?);
         transaction.extend(journal::record_change([before, after], now)?);
         Ok(self.transact(transaction, None).await? == Outcome::Committed)
     }

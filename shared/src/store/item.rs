@@ -14,6 +14,7 @@ use crate::domain::carrier_record::{CarrierRecord, Product};
 use crate::domain::channel::Sender;
 use crate::domain::conversation::ConversationId;
 use crate::domain::country::Country;
+use crate::domain::listing::List;
 use crate::domain::number_erasure::ErasureId;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pool::Work;
@@ -38,8 +39,8 @@ pub(super) const LEG_PREFIX: &str = "LEG#";
 pub(super) const CONVERSATION: &str = "CONVERSATION";
 /// A text before all sort keys of a conversation's partition.
 pub(super) const BEFORE_CONVERSATION: &str = "C";
-/// Prefix of a participation's sort key.
-pub(super) const PARTICIPATION_PREFIX: &str = "CONVERSATION#";
+/// Prefix of the sort key of a participation, and of a conversation in any other list.
+pub(super) const LISTED_PREFIX: &str = "CONVERSATION#";
 /// Sort key of [`Key::Usage`].
 pub(super) const USAGE: &str = "USAGE";
 /// Sort key of [`Key::RouteKeys`].
@@ -78,6 +79,11 @@ pub(super) enum Key<'a> {
     /// A conversation that a phone is or was in, by the phone in its canonical spelling.
     Participation {
         phone: &'a RealNumber,
+        conversation: ConversationId,
+    },
+    /// A conversation in a list other than that of a phone.
+    Listed {
+        list: &'a List,
         conversation: ConversationId,
     },
     Leg {
@@ -240,7 +246,8 @@ impl Key<'_> {
             Key::OwnNumber(number) => (caller_partition(number.as_str()), OWN_NUMBER.to_owned()),
             Key::NumberSettings(number) => (caller_partition(number.as_str()), "SETTINGS".to_owned()),
             Key::Conversation(id) => (conversation_partition(id), CONVERSATION.to_owned()),
-            Key::Participation { phone, conversation } => (phone_partition(phone), participation(conversation)),
+            Key::Participation { phone, conversation } => (phone_partition(phone), listed(conversation)),
+            Key::Listed { list, conversation } => (list_partition(list), listed(conversation)),
             Key::Leg { conversation, conversation_uuid, uuid } => {
                 (conversation_partition(conversation), format!("{LEG_PREFIX}{conversation_uuid}#{uuid}"))
             }
@@ -317,6 +324,7 @@ impl Key<'_> {
             Key::NumberSettings(_) => ItemKind::NumberSettings,
             Key::Conversation(_) => ItemKind::Conversation,
             Key::Participation { .. } => ItemKind::Participation,
+            Key::Listed { .. } => ItemKind::Listed,
             Key::Leg { .. } => ItemKind::Leg,
             Key::Usage(_) => ItemKind::Usage,
             Key::Number { .. } => ItemKind::Number,
@@ -466,9 +474,19 @@ pub(super) fn phone_partition(phone: &RealNumber) -> String {
     format!("PHONE#{}", phone.expose())
 }
 
-/// Returns the sort key of a participation.
-pub(super) fn participation(id: ConversationId) -> String {
-    format!("{PARTICIPATION_PREFIX}{id}")
+/// Returns the partition of a list of conversations.
+pub(super) fn list_partition(list: &List) -> String {
+    match list {
+        List::All(Owner::Deployment, part) => format!("LIST#ALL#{part}"),
+        List::All(Owner::Tenant(tenant), part) => format!("LIST#ALL#{tenant}#{part}"),
+        List::Reference(hash) => format!("LIST#REFERENCE#{}", hash.as_str()),
+        List::MaskedBy(number) => format!("LIST#NUMBER#{number}"),
+    }
+}
+
+/// Returns the sort key of a conversation in a list.
+pub(super) fn listed(id: ConversationId) -> String {
+    format!("{LISTED_PREFIX}{id}")
 }
 
 fn pin_partition(number: &VirtualNumber) -> String {
@@ -603,6 +621,7 @@ mod tests {
     use super::*;
     use crate::domain::call::Direction;
     use crate::domain::channel::Channel;
+    use crate::domain::listing::Part;
 
     #[test]
     fn each_key_is_of_its_kind() {
@@ -616,6 +635,8 @@ mod tests {
         let [pool, of_tenant] = [Owner::Deployment, tenant].map(|owner| Pool { owner, country });
         let [part, part_of_tenant] = [pool, of_tenant].map(|pool| PartName::first(pool, number));
         let recording = &RecordingId::try_from("aaaaaaaa").unwrap();
+        let lists = [List::All(tenant, Part::all().next().unwrap()), List::MaskedBy(number.clone())];
+        let lists = lists.each_ref().map(|list| Key::Listed { list, conversation: id });
         let mut kinds = Vec::new();
         let work = crate::domain::pool::Work::ALL.map(|work| Key::Work { pool, work, number });
         let scans = [ScanPurpose::Draining, ScanPurpose::Healing].map(Key::RouteScan);
@@ -679,7 +700,7 @@ mod tests {
             },
             Key::JournalOwner,
         ];
-        for key in others.into_iter().chain(work).chain(scans) {
+        for key in others.into_iter().chain(work).chain(scans).chain(lists) {
             let item = key.item();
             assert_eq!(ItemKind::of(partition(&item), sort_key(&item)), Some(key.kind()), "{item:?}");
             assert_eq!(is_of_journal(&item), key.kind().is_of_journal(), "{item:?}");

@@ -35,6 +35,8 @@ kinds! {
     Conversation = "a conversation",
     /// A conversation that a phone is or was in.
     Participation = "a participation",
+    /// A conversation in a list other than that of a phone.
+    Listed = "a conversation in a list",
     /// A leg.
     Leg = "a leg",
     /// The usage of a conversation with limits.
@@ -165,6 +167,7 @@ impl ItemKind {
             ("OPT-OUT", "OPT-OUT") => Self::OptOutChange,
             ("CONVERSATION", "CONVERSATION") => Self::Conversation,
             ("PHONE", "CONVERSATION") => Self::Participation,
+            ("LIST", "CONVERSATION") => Self::Listed,
             ("PHONE", "STANDING") => Self::StandingPhone,
             ("PHONE", "CHAT") => Self::Chat,
             ("STANDING", "STANDING") => Self::StandingChange,

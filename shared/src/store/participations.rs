@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::item::{self, Item, Key, PARTICIPATION_PREFIX, TENANT};
+use super::item::{self, Item, Key, LISTED_PREFIX, TENANT};
 use super::retention::leg_deleted_after;
 use super::write::Write;
 use super::{Store, StoreError};
@@ -79,8 +79,8 @@ impl Store {
         time: Timestamp,
     ) -> Result<ParticipationsPage, StoreError> {
         let partition = item::phone_partition(&phone.canonical());
-        let after = after.map(item::participation);
-        let (items, more) = self.query_page(partition, PARTICIPATION_PREFIX, after, limit).await?;
+        let after = after.map(item::listed);
+        let (items, more) = self.query_page(partition, LISTED_PREFIX, after, limit).await?;
         // Later ones are behind this one.
         let last = items.last().and_then(conversation_of).filter(|last| last.created_at() <= time);
         let was_in_it = |item: &&Item| since(item).is_none_or(|since| since <= time);
@@ -96,9 +96,9 @@ impl Store {
     }
 }
 
-/// Returns the conversation in the sort key of a participation.
+/// Returns the conversation in the sort key of a participation, or of an item of any other list.
 pub(super) fn conversation_of(item: &Item) -> Option<ConversationId> {
-    ConversationId::try_from(item::sort_key(item).strip_prefix(PARTICIPATION_PREFIX)?).ok()
+    ConversationId::try_from(item::sort_key(item).strip_prefix(LISTED_PREFIX)?).ok()
 }
 
 fn since(item: &Item) -> Option<Timestamp> {

@@ -121,6 +121,21 @@ impl Store {
         page_of(query.limit(limit.into()).set_exclusive_start_key(start_key(partition, before))).await
     }
 
+    /// Returns up to `limit` items of a partition whose sort keys are in a range, from the last item to the first, and true if there may
+    /// be more. One consistent read.
+    pub(super) async fn query_range_backwards(
+        &self,
+        partition: String,
+        [first, last]: [String; 2],
+        limit: u16,
+    ) -> Result<(Vec<Item>, bool), StoreError> {
+        let query = self.client.query().table_name(&self.table).consistent_read(true).scan_index_forward(false);
+        let query = query.key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last");
+        let query = query.expression_attribute_values(":pk", item::string(partition));
+        let query = query.expression_attribute_values(":first", item::string(first));
+        page_of(query.expression_attribute_values(":last", item::string(last)).limit(limit.into())).await
+    }
+
     /// Returns up to `limit` items of a partition, from the one behind the sort key `after`, and true if there may be more. One
     /// consistent read.
     pub(super) async fn items_after(

@@ -51,13 +51,13 @@ const ERASING_TRANSACTIONS: usize = 10;
 /// Maximum number of attempts of a claim that conflicts with other changes of the conversation.
 const CONFLICTS: u32 = 8;
 
-/// The latest texts of a conversation.
+/// A page of the texts of a conversation.
 #[derive(Debug)]
-pub struct LatestTexts {
+pub struct TextsPage {
     /// Those that can be read, latest first.
     pub texts: Vec<RelayedText>,
-    /// True if there are earlier ones.
-    pub has_more: bool,
+    /// The last one of the page, readable or not, if there are earlier ones.
+    pub next: Option<TextId>,
 }
 
 /// The outcome of claiming a text.
@@ -288,11 +288,22 @@ impl Store {
         }
     }
 
-    /// Returns the latest texts of a conversation, up to `limit`. One consistent query.
-    pub async fn latest_texts(&self, conversation: ConversationId, limit: u16) -> Result<LatestTexts, StoreError> {
+    /// Returns the latest texts of a conversation, up to `limit`; with `before`, those that came before that one. One consistent query.
+    pub async fn texts(
+        &self,
+        conversation: ConversationId,
+        before: Option<TextId>,
+        limit: u16,
+    ) -> Result<TextsPage, StoreError> {
         let partition = item::texts_partition(conversation);
-        let (items, has_more) = self.query_page_backwards(partition, TEXT_PREFIX, None, limit).await?;
-        Ok(LatestTexts { texts: PassedOver::list(items, item::read), has_more })
+        let before = before.map(|before| format!("{TEXT_PREFIX}{before}"));
+        // One more shows that there are more.
+        let (mut items, _) = self.query_page_backwards(partition, TEXT_PREFIX, before, limit.saturating_add(1)).await?;
+        let more = items.len() > usize::from(limit);
+        items.truncate(limit.into());
+        let id = |item: &Item| item::sort_key(item).strip_prefix(TEXT_PREFIX)?.to_owned().try_into().ok();
+        let next = items.iter().rev().find_map(id).filter(|_| more);
+        Ok(TextsPage { texts: PassedOver::list(items, item::read), next })
     }
 
     /// Claims an answer of our own from `sender` to a person, whose hash is the `to` of its key. False if that person had one from

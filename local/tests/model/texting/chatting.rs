@@ -119,7 +119,7 @@ impl Case {
         if self.relayed(&written).await? != Relayed::Sent {
             return Ok(None);
         }
-        let latest = self.system.process.store().latest_texts(pair.conversation, 50).await;
+        let latest = self.system.process.store().texts(pair.conversation, None, 50).await;
         let texts = latest.map_err(|error| error.to_string())?.texts;
         let mut of_it = texts.iter().filter(|text| text.inbound.as_ref().is_some_and(|known| known.id == written.id));
         Ok(of_it.find_map(|text| text.parts.first()).map(|part| part.id.clone()))

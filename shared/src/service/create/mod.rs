@@ -27,6 +27,7 @@ use crate::domain::invitation::InvitationReceipts;
 use crate::domain::language::Language;
 use crate::domain::late::LateCare;
 use crate::domain::lifetime::Lifetime;
+use crate::domain::listing::ListKey;
 use crate::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use crate::domain::pin::PinIssuer;
 use crate::domain::safety_key::SafetyPresses;
@@ -202,6 +203,8 @@ pub struct Creator<L, T> {
     pub fallback: Vec<Country>,
     /// The longest time that one text message takes to send, with its repetitions.
     pub text_time_limit: Duration,
+    /// Puts new conversations into the lists by reference and number and into that of all, if the deployment has these.
+    pub lists: Option<ListKey>,
     /// Records the numbers that refused conversations lack.
     pub demand: DemandRecorder,
     /// Data about the pool that one creation leaves for the next.
@@ -369,6 +372,7 @@ impl<L: NumberLookup, T: TextSender> Creator<L, T> {
                 .filter_map(|verified| verified.carrier_record.clone())
                 .collect(),
             invitation_receipts: InvitationReceipts::default(),
+            listed: self.lists.as_ref().map(|lists| lists.listed(new.reference.as_ref())),
         };
         conversation.set_decision(new.decision.clone());
         conversation
