@@ -10,6 +10,9 @@ use shared::domain::words::Words;
 
 use crate::assert_no_phone_number;
 
+/// The phone that the problem of a wrong support phone shows as an example.
+const EXAMPLE: &str = "+442079460000";
+
 /// Checks that accepted settings are within all limits and are read from the table as they were written, and that the problem of a refused
 /// body contains no phone number.
 pub fn tenant_settings(input: &[u8]) {
@@ -43,7 +46,7 @@ pub fn tenant_settings(input: &[u8]) {
             assert!([400, 413, 422].contains(&answer.status().as_u16()), "{answer:?}");
             let Body::Text(body) = answer.body() else { panic!("{answer:?}") };
             for text in [&log, body] {
-                assert_no_phone_number(text);
+                assert_no_phone_number(&text.replace(EXAMPLE, ""));
             }
         }
     }
