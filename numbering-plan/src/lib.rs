@@ -11,8 +11,7 @@
 //! ```
 //!
 //! Ports of libphonenumber decode the plans of all countries and compile regular expressions before the first number.
-//! Here `build.rs` writes the plans as text, and a number costs only the lines of its own calling code. The README has
-//! the figures.
+//! Here the plans are text, and a number costs only the lines of its own calling code. The README has the figures.
 //!
 //! Source: `PhoneNumberMetadata.xml` and `phonenumberutil.cc` of libphonenumber.
 
