@@ -10,8 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dynoxide::actions::scan::ScanRequest;
+use dynoxide::errors::DynoxideError;
 use dynoxide::types::Item;
 use dynoxide::{Database, ImportOptions};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -106,6 +109,28 @@ impl Dynamodb {
         let items = items.map_err(failed)?;
         let imported = self.database.import_items(table, items, ImportOptions::default());
         imported.map(drop).map_err(failed)
+    }
+
+    /// Carries out a request with this operation and body, and returns the answer's body. Returns `None` if the request is
+    /// refused, and has changed nothing, or if its operation is rare: DynamoDB's HTTP has the words for those.
+    fn carry_out(&self, operation: &str, body: &[u8]) -> Option<String> {
+        fn answer<R: DeserializeOwned, A: Serialize>(
+            body: &[u8],
+            carry_out: impl FnOnce(R) -> Result<A, DynoxideError>,
+        ) -> Option<String> {
+            serde_json::to_string(&carry_out(serde_json::from_slice(body).ok()?).ok()?).ok()
+        }
+        let database = &self.database;
+        match operation {
+            "GetItem" => answer(body, |request| database.get_item(request)),
+            "BatchGetItem" => answer(body, |request| database.batch_get_item(request)),
+            "Query" => answer(body, |request| database.query(request)),
+            "PutItem" => answer(body, |request| database.put_item(request)),
+            "UpdateItem" => answer(body, |request| database.update_item(request)),
+            "DeleteItem" => answer(body, |request| database.delete_item(request)),
+            "TransactWriteItems" => answer(body, |request| database.transact_write_items(request)),
+            _ => None,
+        }
     }
 
     /// Serves DynamoDB's HTTP until `stop` resolves.

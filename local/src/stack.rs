@@ -223,6 +223,7 @@ impl Stack {
         let until = stopping(stopped.clone());
         let proxy = dynamodb::Proxy {
             target: behind,
+            embedded: database.clone(),
             http: crate::loopback_client(),
             faults: faults.clone(),
             traffic: traffic.clone(),

@@ -7,11 +7,13 @@ use axum::Router;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
+use super::Dynamodb;
 use super::access::AccessLog;
 use super::capacity::CapacityQuery;
 use super::changes::Changes;
@@ -37,6 +39,9 @@ pub async fn serve(
 pub struct Proxy {
     /// `http://…` of DynamoDB.
     pub target: String,
+    /// The embedded DynamoDB, if it is the one at `target`. Requests that it carries out are not sent there, which would take
+    /// longer than the work.
+    pub embedded: Option<Dynamodb>,
     /// The client that forwards requests.
     pub http: reqwest::Client,
     /// The faults to inject.
@@ -99,14 +104,18 @@ fn function(request: &Parts) -> Option<&str> {
 impl Proxy {
     async fn forward(self, mut request: Parts, body: Bytes, counted: Counted) -> reqwest::Result<Response> {
         let query = if counted.is_watched() { CapacityQuery::of(operation(&request), &body) } else { None };
-        let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
-        let forwarded = self.http.request(request.method.clone(), format!("{}{path}", self.target));
-        request.headers.remove(header::CONTENT_LENGTH);
         let operation = operation(&request).to_owned();
-        let forwarded = forwarded.headers(request.headers);
-        let forwarded = forwarded.body(query.as_ref().map_or_else(|| body.clone(), |query| query.body.clone()));
+        let asked = query.as_ref().map_or(&body, |query| &query.body);
         let answer = async {
-            let answer = forwarded.send().await?;
+            // Without a signature, a request is refused.
+            let embedded = self.embedded.as_ref().filter(|_| request.headers.contains_key(header::AUTHORIZATION));
+            if let Some(answer) = embedded.and_then(|embedded| embedded.carry_out(&operation, asked)) {
+                return Ok((StatusCode::OK, answer_headers(answer.as_bytes()), answer.into()));
+            }
+            let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
+            let forwarded = self.http.request(request.method, format!("{}{path}", self.target));
+            request.headers.remove(header::CONTENT_LENGTH);
+            let answer = forwarded.headers(request.headers).body(asked.clone()).send().await?;
             Ok::<_, reqwest::Error>((answer.status(), answer.headers().clone(), answer.bytes().await?))
         };
         let answer = match &self.changes {
@@ -128,8 +137,27 @@ impl Proxy {
     }
 }
 
+/// Returns the headers of an answer with this body, as DynamoDB has them.
+fn answer_headers(body: &[u8]) -> HeaderMap {
+    let id: String = [Uuid::new_v4(), Uuid::new_v4()].iter().map(|id| id.as_simple().to_string()).collect();
+    let id = HeaderValue::try_from(id[..ID_LENGTH].to_uppercase());
+    HeaderMap::from_iter(
+        [
+            Some((header::CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.0"))),
+            Some((header::CONTENT_LENGTH, body.len().into())),
+            Some((CHECKSUM, crc32fast::hash(body).into())),
+            id.ok().map(|id| (HeaderName::from_static("x-amzn-requestid"), id)),
+        ]
+        .into_iter()
+        .flatten(),
+    )
+}
+
+/// The number of characters of DynamoDB's request ids.
+const ID_LENGTH: usize = 52;
+
 /// The header with the CRC-32 of DynamoDB's answer.
-const CHECKSUM: &str = "x-amz-crc32";
+const CHECKSUM: HeaderName = HeaderName::from_static("x-amz-crc32");
 
 /// Returns the operation's name, empty for a request that is not DynamoDB's.
 fn operation(request: &Parts) -> &str {
