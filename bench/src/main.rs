@@ -139,12 +139,12 @@ async fn bench(arguments: &Arguments) -> Result<bool, BenchError> {
         }
     }
     if runs(Part::Scale) {
-        let sizes: &[u64] = if arguments.quick { &[1, 100_000] } else { &[1, 1000, 100_000, 1_000_000] };
+        let sizes: &[u64] = if arguments.quick { &[1, 10_000] } else { &[1, 1000, 100_000, 1_000_000] };
         let batches = if arguments.quick { 10 } else { 60 };
         let answers = scale::answers(&authority, &functions, sizes, batches).await?;
         let times = if arguments.quick { 5 } else { 20 };
         let creations = scale::creations(&authority, &functions, times).await?;
-        let hubs = scale::hubs(&authority, &functions, times).await?;
+        let hubs = scale::hubs(&authority, &functions, arguments.quick, times).await?;
         let target = targets::of_scale(&answers, slack(arguments.quick));
         reached &= target.iter().all(Target::is_reached);
         println!("{}\n{}", report::answers(&answers), report::creations(&creations));

@@ -115,16 +115,23 @@ pub async fn creations(
     Ok(measured)
 }
 
-/// Measures creations and answers for callers with few and very many routes, with small and very large pools.
-pub async fn hubs(authority: &Authority, functions: &Functions, times: usize) -> Result<Vec<Hub>, BenchError> {
+/// Measures creations and answers for callers with few and very many routes, with small and very large pools; without the very
+/// large ones if `quick` is set, because it takes longer to make them than to measure them.
+pub async fn hubs(
+    authority: &Authority,
+    functions: &Functions,
+    quick: bool,
+    times: usize,
+) -> Result<Vec<Hub>, BenchError> {
+    const POOLS: [(usize, &[usize]); 3] = [(10, &[1]), (1_000, &[1, 100, 900]), (100_000, &[1, 100, 1_000, 10_000])];
     let (create, answer) = (functions.binary(CREATE)?, functions.binary(ANSWER)?);
     let mut measured = Vec::new();
-    for (numbers, hubs) in [(10, vec![1]), (1_000, vec![1, 100, 900]), (100_000, vec![1, 100, 1_000, 10_000])] {
+    for &(numbers, hubs) in if quick { &POOLS[..2] } else { &POOLS } {
         let deployment = Deployment::start(authority, 2).await?;
         deployment.replace_pool(numbers)?;
         let (mut creating, _) = Running::start(&deployment.program(&[&create])).await?;
         let (mut answering, _) = Running::start(&deployment.program(&[&answer])).await?;
-        for routes in hubs {
+        for &routes in hubs {
             let mut costs = (Vec::new(), Vec::new());
             for _ in 0..=times {
                 let hub = deployment.hub(routes)?;
