@@ -291,7 +291,7 @@ pub const VARIABLES: [Variable; 92] = {
         variable("AWS_SECRET_ACCESS_KEY", Lambda, Required, "Credentials of the function's role"),
         variable("AWS_SESSION_TOKEN", Lambda, Unset("no session token"), "Credentials of the function's role"),
         variable("AWS_LAMBDA_LOG_LEVEL", Lambda, Value("INFO"),
-            "Lowest level that is logged. A release build has no level below INFO. Above INFO most metrics are missing, \
+            "Lowest level that is logged. No level below INFO is compiled in. Above INFO most metrics are missing, \
              because they are part of the log line of a request"),
     ]
 };
