@@ -3,7 +3,7 @@
 use local::simulator::HttpMethod;
 use serde_json::{Value, json};
 
-use crate::support::{App, CALLEE, CALLER, Vonage, answer};
+use crate::support::{App, CALLEE, CALLER, Vonage, answer, without_times};
 
 const MASK: &str = "447451000001";
 const DIALLED: &str = "447451000002";
@@ -38,9 +38,8 @@ async fn answered_call_is_heard_shown_priced_and_reported() {
     });
     assert_eq!(call["phones"], phones);
     assert_eq!(call["answered_by"], "answer_url");
-    let took = call["webhooks"][0]["milliseconds"].as_f64().unwrap();
-    let expected = json!([{"url_kind": "answer_url", "attempt": 1, "status": 200, "milliseconds": took}]);
-    assert_eq!(call["webhooks"], expected);
+    let webhooks = json!([{"url_kind": "answer_url", "attempt": 1, "status": 200}]);
+    assert_eq!(without_times(&call["webhooks"]), webhooks);
     assert_eq!(call["ncco"][1]["action"], "connect");
     let [inbound, outbound] = call["legs"].as_array().unwrap().as_slice() else {
         panic!("two legs are expected");

@@ -3,7 +3,7 @@
 use local::simulator::HttpMethod;
 use serde_json::{Value, json};
 
-use crate::support::{APPLICATION, App, CALLER, KEY, Vonage, answer};
+use crate::support::{APPLICATION, App, CALLER, KEY, Vonage, answer, without_times};
 
 const DIALLED: &str = "447451000001";
 const TALK: &str = r#"[{"action":"talk","text":"Please call again shortly"}]"#;
@@ -62,7 +62,7 @@ async fn answer_url_is_retried_once_after_a_transient_failure() {
             {"url_kind": "answer_url", "attempt": 1, "status": status, "error": format!("HTTP status {status}.")},
             {"url_kind": "answer_url", "attempt": 2, "status": 200},
         ]);
-        assert_eq!(call["webhooks"], attempts);
+        assert_eq!(without_times(&call["webhooks"]), attempts);
     }
 }
 
