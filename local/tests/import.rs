@@ -233,7 +233,7 @@ async fn import_that_lacks_numbers_goes_on_when_they_are_there() {
 }
 
 #[tokio::test]
-async fn import_whose_answer_was_lost_goes_on_and_creates_nothing_twice() {
+async fn import_goes_on_after_a_lost_answer_and_creates_none_twice() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let export = Export::of("twilio-proxy", "twilio-proxy.json");
     // What a process leaves that was killed after a creation and before it could remember it.

@@ -81,7 +81,7 @@ pub enum LoadError {
     /// The stack of its own did not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// What answers is no laptop stack, and may have a real carrier.
+    /// The address is that of no laptop stack, and may have a real carrier.
     #[error(
         "{0} is no laptop stack, so its carrier may be a real one; nothing was begun. Start one with `maskline`, or use --own"
     )]

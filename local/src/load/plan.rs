@@ -13,7 +13,7 @@ const CALLS: u32 = 2;
 /// Phones that each of the two beginnings has. Nobody has them: the simulator calls no real phone.
 const PHONES: u32 = 1_000_000;
 
-/// What a load does, and when.
+/// The requests of a load, each with its time.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) conversations: u32,

@@ -360,7 +360,7 @@ async fn texts_about_calls_go_where_the_backend_has_chosen() {
 }
 
 #[tokio::test]
-async fn question_about_lost_property_goes_where_the_backend_has_chosen() {
+async fn question_about_lost_property_goes_by_the_chosen_channel() {
     let (builder, mut order) = with_measures([Value::Null, json!("whatsapp")], json!([]));
     let laptop = builder.start().await;
     order["lost_property"] = json!(true);

@@ -1,4 +1,4 @@
-//! What the calls and texts of each tenant cost: each price once, in its month, and for nobody else.
+//! The cost of the calls and texts of each tenant: each price once, in its month, and for nobody else.
 
 use jiff::tz::TimeZone;
 use reqwest::Method;

@@ -79,7 +79,7 @@ async fn leg_that_moves_to_its_conversation_is_paid_once() {
 }
 
 #[tokio::test]
-async fn leg_that_was_paid_in_two_conversations_is_paid_once_in_the_end() {
+async fn leg_paid_in_two_conversations_is_paid_once_in_the_end() {
     let store = table().await;
     let [first, _] = two_conversations(&store).await;
     record(&store, &completed("leg", 50)).await;

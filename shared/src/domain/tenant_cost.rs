@@ -69,7 +69,7 @@ impl fmt::Debug for Month {
     }
 }
 
-/// What calls and texts have cost together, as the carrier has told it.
+/// The cost of calls and texts together, as the carrier has told it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Spent {
     /// Number of calls.

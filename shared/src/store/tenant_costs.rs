@@ -2,7 +2,7 @@
 //!
 //! The transaction that first stores the price of a leg or of a part of a text adds it to the sum, and notes that in the leg or the
 //! text. So a price counts once, however often it is told, by how many events at once, and wherever a function is killed.
-//! What the deployment itself has is not summed up, and takes no write more.
+//! The calls and texts of the deployment itself are not summed up, and take no write more.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{Break, Continue};

@@ -28,7 +28,7 @@ pub(super) struct Session {
     pub(super) end: End,
     /// The reason for which it cannot be carried over, if its service gives one.
     pub(super) left_out: Option<String>,
-    /// What changes when it is carried over.
+    /// Changes that come with it when it is carried over.
     pub(super) notes: Vec<String>,
 }
 

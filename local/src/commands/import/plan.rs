@@ -15,7 +15,7 @@ use super::export::{End, Export, Person, Session};
 /// The shortest conversation in seconds.
 const SHORTEST: i64 = 60;
 
-/// What becomes of an export.
+/// The fate of each session of an export.
 pub(super) struct Plan {
     pub(super) source: Source,
     pub(super) services: usize,
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn country_needs_as_many_numbers_as_its_busiest_phone_has_conversations() {
+    fn country_needs_the_numbers_of_its_busiest_phone() {
         let driver = "+447700900009";
         let mut sessions: Vec<Session> =
             ["07700 900001", "+447700900002", "+14155550123"].map(|rider| session(rider, [driver, rider])).into();
