@@ -56,8 +56,13 @@ impl Provisioner {
             }
             if self.store.begin_rotation(&found, now).await? {
                 let now = Some(whole_second(now));
-                let mut rotating =
-                    PoolNumber { state: NumberState::Draining, rotating_since: now, part: None, ..found };
+                let mut rotating = PoolNumber {
+                    state: NumberState::Draining,
+                    rotating_since: now,
+                    moves_to: None,
+                    part: None,
+                    ..found
+                };
                 rotating.draining_since = rotating.draining_since.or(now);
                 rotating.loss.unannounced_rotation = now;
                 rotating.loss.conversations_listed = None;
