@@ -17,6 +17,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
+/// The tracing header of an invocation that has no other.
+const TRACE: &str = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0";
+
 /// The longest time to wait for a function, start or answer.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -46,9 +49,15 @@ pub enum RuntimeApiError {
 /// The Runtime API of one process.
 pub struct RuntimeApi {
     address: SocketAddr,
-    invocations: mpsc::Sender<Bytes>,
+    invocations: mpsc::Sender<Invocation>,
     seen: mpsc::Receiver<Seen>,
     server: JoinHandle<()>,
+}
+
+/// An event, and the tracing header that comes with it.
+struct Invocation {
+    event: Bytes,
+    trace: String,
 }
 
 /// A message of the process, with the time of its arrival.
@@ -59,7 +68,7 @@ enum Seen {
 }
 
 struct Shared {
-    invocations: Mutex<mpsc::Receiver<Bytes>>,
+    invocations: Mutex<mpsc::Receiver<Invocation>>,
     seen: mpsc::Sender<Seen>,
 }
 
@@ -103,7 +112,13 @@ impl RuntimeApi {
 
     /// Sends an event to the waiting process, and returns its answer with the time of arrival.
     pub async fn invoke(&mut self, event: Bytes) -> Result<(Instant, Value), RuntimeApiError> {
-        self.invocations.send(event).await.map_err(|_| RuntimeApiError::Silent)?;
+        self.invoke_in_trace(event, TRACE).await
+    }
+
+    /// Like [`RuntimeApi::invoke`], with this tracing header.
+    pub async fn invoke_in_trace(&mut self, event: Bytes, trace: &str) -> Result<(Instant, Value), RuntimeApiError> {
+        let invocation = Invocation { event, trace: trace.to_owned() };
+        self.invocations.send(invocation).await.map_err(|_| RuntimeApiError::Silent)?;
         match self.receive().await? {
             Seen::Answered(at, answer) => Ok((at, serde_json::from_slice(&answer)?)),
             Seen::AskedForNext(_) => Err(RuntimeApiError::NoAnswer),
@@ -125,7 +140,7 @@ impl Drop for RuntimeApi {
 
 async fn next(State(shared): State<Arc<Shared>>) -> Response {
     let _ = shared.seen.send(Seen::AskedForNext(Instant::now())).await;
-    let Some(event) = shared.invocations.lock().await.recv().await else {
+    let Some(Invocation { event, trace }) = shared.invocations.lock().await.recv().await else {
         return StatusCode::GONE.into_response();
     };
     let deadline = SystemTime::now() + Duration::from_secs(60);
@@ -135,7 +150,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
         ("lambda-runtime-aws-request-id", "00000000-0000-4000-8000-00000000000a"),
         ("lambda-runtime-deadline-ms", deadline.as_str()),
         ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:maskline"),
-        ("lambda-runtime-trace-id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0"),
+        ("lambda-runtime-trace-id", trace.as_str()),
     ];
     (headers, event).into_response()
 }

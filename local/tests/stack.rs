@@ -204,6 +204,7 @@ async fn every_setting_of_environment_reaches_functions() {
         ("MONTHLY_BUDGET_EUR", "12.50"),
         ("SSL_CERT_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/src/store/amazon_roots.pem")),
         ("AWS_LAMBDA_LOG_LEVEL", "WARN"),
+        ("AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000"),
     ];
     let given: Vec<(&str, &str)> = VARIABLES
         .iter()
@@ -214,7 +215,8 @@ async fn every_setting_of_environment_reaches_functions() {
     let own = |name: &str| stack.environment.optional(name).unwrap();
     for (name, value) in &given {
         let of_a_service = name.starts_with("AWS_ENDPOINT") || name.starts_with("VONAGE_") && name.contains("_URL");
-        let of_lambda = name.starts_with("AWS_") && *name != "AWS_LAMBDA_LOG_LEVEL";
+        let is_taken = ["AWS_LAMBDA_LOG_LEVEL", "AWS_XRAY_DAEMON_ADDRESS"].contains(name);
+        let of_lambda = name.starts_with("AWS_") && !is_taken;
         match *name {
             "AWS_SESSION_TOKEN" => assert_eq!(stack.environment.optional(name), None),
             "PROVISION_FUNCTION_NAME" => assert_eq!(own(name), "provision-numbers"),

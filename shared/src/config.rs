@@ -75,7 +75,7 @@ pub enum DefaultValue {
 /// All environment variables that the functions read. `docs/configuration.md` and the descriptions of the template's
 /// parameters repeat this table, and a test compares them.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 92] = {
+pub const VARIABLES: [Variable; 93] = {
     use DefaultValue::{Required, Unset, Value};
     use Source::{Lambda, Parameter, Secret, Template};
 
@@ -293,6 +293,9 @@ pub const VARIABLES: [Variable; 92] = {
         variable("AWS_LAMBDA_LOG_LEVEL", Lambda, Value("INFO"),
             "Lowest level that is logged. No level below INFO is compiled in. Above INFO most metrics are missing, \
              because they are part of the log line of a request"),
+        variable("AWS_XRAY_DAEMON_ADDRESS", Lambda, Unset("no traces"),
+            "Address of X-Ray's daemon, which gets the traces that are sampled. One that cannot be read is no error: then there are \
+             no traces"),
     ]
 };
 
@@ -443,6 +446,11 @@ impl Environment {
         let list = self.optional(name).unwrap_or_default();
         let codes = list.split(',').map(str::trim).filter(|code| !code.is_empty());
         codes.map(|code| Country::try_from(code).map_err(malformed)).collect()
+    }
+
+    /// Reads `AWS_XRAY_DAEMON_ADDRESS`, the address of X-Ray's daemon.
+    pub fn xray_daemon(&self) -> Option<String> {
+        self.optional("AWS_XRAY_DAEMON_ADDRESS")
     }
 
     /// Reads `PUBLIC_URL`, without a slash at its end.

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::aws_request::{AwsError, AwsService};
 use crate::config::{ConfigError, Environment};
+use crate::xray;
 
 /// A function that runs after the answer is out.
 #[derive(Debug)]
@@ -34,9 +35,11 @@ impl AsyncFunction {
         Ok(Self { lambda, path: format!("/2015-03-31/functions/{name}/invocations") })
     }
 
-    /// Hands `event` to the function, which runs later. Returns when Lambda has accepted it.
+    /// Hands `event` to the function, which runs later and in the same trace. Returns when Lambda has accepted it.
     pub async fn invoke(&self, event: &Value) -> Result<(), AwsError> {
-        const HEADERS: [(&str, &str); 2] = [("content-type", "application/json"), ("x-amz-invocation-type", "Event")];
-        self.lambda.post(&self.path, &HEADERS, event.to_string()).await.map(drop)
+        let mut headers = vec![("content-type", "application/json"), ("x-amz-invocation-type", "Event")];
+        let trace = xray::header_to_pass_on();
+        headers.extend(trace.as_deref().map(|trace| (xray::HEADER, trace)));
+        self.lambda.post(&self.path, &headers, event.to_string()).await.map(drop)
     }
 }

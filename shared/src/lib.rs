@@ -12,7 +12,7 @@
 //! | [`invoke`], [`event_bus`], [`event_archive`], [`delivery_queue`] | other functions; the EventBridge bus and its archive; the queue of events for the backend |
 //! | [`recording_files`], [`backend`], [`event_receiver`] | the files of recordings; the deployment's backend, which decides and gets events |
 //! | [`store`], [`vonage`] | the DynamoDB table; the Vonage client |
-//! | [`config`], [`clock`] | environment variables; the time |
+//! | [`config`], [`clock`], [`xray`] | environment variables; the time; traces |
 //! | [`domain`] | values and rules, without AWS and HTTP |
 
 pub mod aws_request;
@@ -32,3 +32,4 @@ pub mod service;
 mod standard_webhooks;
 pub mod store;
 pub mod vonage;
+pub mod xray;

@@ -9,7 +9,7 @@ use std::path::Path;
 /// Top-level modules, the lowest layer first. A module uses only layers below its own.
 const LAYERS: [&[&str]; 7] = [
     &["domain"],
-    &["clock", "config", "retry"],
+    &["clock", "config", "retry", "xray"],
     &["store", "vonage"],
     &["aws_request", "standard_webhooks"],
     &["backend", "delivery_queue", "event_archive", "event_bus", "event_receiver", "invoke", "recording_files"],

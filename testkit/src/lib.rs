@@ -8,6 +8,7 @@ mod laptop;
 mod leak_search;
 pub mod repository;
 mod table;
+mod trace_collector;
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -18,6 +19,7 @@ pub use event_schemas::{EVENT_SCHEMAS, check_event};
 pub use laptop::{ACCESS_LOG, Builder, Laptop, signature};
 pub use leak_search::LeakSearch;
 pub use table::Table;
+pub use trace_collector::TraceCollector;
 
 /// The phone of the first participant of [`conversation`], in E.164 without "+".
 pub const RIDER: &str = "447700900001";

@@ -1,7 +1,9 @@
 //! The built bootstrap with a stand-in for the Lambda Runtime API.
 #![allow(clippy::unwrap_used, reason = "a test that misses a value fails")]
 
+use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use local::runtime_api::RuntimeApi;
 use local::settings::Settings;
@@ -75,6 +77,41 @@ async fn bootstrap_answers_event_and_logs_no_number() {
     let [routed, ..] = lines.as_slice() else { panic!("{logs}") };
     assert_eq!(routed["call.conversation_uuid"], "CON-c39bc0bb-3bbc-4a44-9ae0-26dcfe2e36a9");
     assert!(routed["duration_ms"].is_f64() && routed["conversation.id"].is_string() && routed["calls_routed"] == 1);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn sampled_event_is_traced_from_log_line_to_call() {
+    let stack = Stack::start(Options::default()).await.unwrap();
+    let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
+    daemon.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let address = [("AWS_XRAY_DAEMON_ADDRESS".to_owned(), daemon.local_addr().unwrap().to_string())];
+    let mut api = RuntimeApi::start().await.unwrap();
+    let process = bootstrap(&stack.environment.clone().with(address), &api.address()).spawn().unwrap();
+    let [unsampled, sampled] = ["1-5759e988-000000000000000000000000", "1-5759e988-bd862e3fe1be46a994272793"];
+    for (root, is_sampled) in [(unsampled, 0), (sampled, 1)] {
+        api.asked_for_next().await.unwrap();
+        let event = event("answer-webhook-rider-calls").to_string().into();
+        let trace = format!("Root={root};Parent=53995c3f42cd8ad8;Sampled={is_sampled}");
+        assert_eq!(api.invoke_in_trace(event, &trace).await.unwrap().1["statusCode"], 200);
+    }
+    let lines = log_lines(process);
+    let answered = lines.iter().filter(|line| line["message"] == "request answered");
+    let calls: Vec<_> = answered.map(|line| (&line["trace_id"], &line["call.conversation_uuid"])).collect();
+    let call = json!("CON-c39bc0bb-3bbc-4a44-9ae0-26dcfe2e36a9");
+    assert_eq!(calls, [(&json!(unsampled), &call), (&json!(sampled), &call)]);
+    loop {
+        let mut message = [0; 4096];
+        let length = daemon.recv(&mut message).unwrap();
+        let (_, document) = std::str::from_utf8(&message[..length]).unwrap().split_once('\n').unwrap();
+        let document: Value = serde_json::from_str(document).unwrap();
+        assert_eq!(document["trace_id"], sampled, "the first one is not sent");
+        if document["name"] == "answer-webhook" {
+            assert_eq!(document["annotations"]["call"], call);
+            break;
+        }
+        assert_eq!(document["aws"]["operation"], "GetItem");
+    }
     stack.stop().await;
 }
 

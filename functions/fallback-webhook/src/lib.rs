@@ -59,12 +59,14 @@ pub struct Headers {
     pub content_type: &'static str,
 }
 
-/// Returns the log line of a request. Lambda adds the time.
-pub fn log_line(request_id: &str) -> String {
+/// Returns the log line of a request with the ids that Lambda gives it. `trace` is the tracing header. Lambda adds the time.
+pub fn log_line(request_id: &str, trace: Option<&str>) -> String {
     // Lambda's ids need no escapes in JSON. Another one is left out.
-    let is_plain = request_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let request_id = if is_plain { request_id } else { "" };
+    let is_plain = |id: &&str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let request_id = Some(request_id).filter(is_plain).unwrap_or_default();
+    let trace_id = trace.and_then(|header| header.split(';').find_map(|field| field.strip_prefix("Root=")));
+    let trace_id = trace_id.filter(is_plain).unwrap_or_default();
     format!(
-        r#"{{"level":"INFO","message":"request answered","function":"{NAME}","request_id":"{request_id}","outcome":"{OUTCOME}"}}"#
+        r#"{{"level":"INFO","message":"request answered","function":"{NAME}","request_id":"{request_id}","trace_id":"{trace_id}","outcome":"{OUTCOME}"}}"#
     )
 }

@@ -11,7 +11,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let answer = fallback_webhook::answer_of_process();
     // Any event is one: nothing of it is read.
     lambda_runtime::run(service_fn(move |event: LambdaEvent<IgnoredAny>| async move {
-        let line = fallback_webhook::log_line(&event.context.request_id);
+        let context = event.context;
+        let line = fallback_webhook::log_line(&context.request_id, context.xray_trace_id.as_deref());
         // A failure of standard output cannot be reported anywhere, and is no reason to leave the caller without an answer.
         let _ = writeln!(std::io::stdout(), "{line}");
         Ok::<_, Infallible>(answer)

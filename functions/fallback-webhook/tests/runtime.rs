@@ -40,7 +40,21 @@ async fn bootstrap_answers_any_event_without_configuration() {
     assert_eq!(lines.len(), events.len(), "{logs}");
     for line in lines {
         assert_eq!((&line["message"], &line["outcome"]), (&json!("request answered"), &json!("asked to try again")));
+        assert_eq!(line["trace_id"], "1-5bef4de7-ad49b0e87f6ef6c87fc2e700");
         assert!(!line.to_string().contains("7700900"), "{line}");
+    }
+}
+
+#[test]
+fn log_line_has_only_plain_ids() {
+    for (trace, id) in [
+        (Some("Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700"), "1-5bef4de7-ad49b0e87f6ef6c87fc2e700"),
+        (Some("Root=\"},{\""), ""),
+        (Some("Sampled=1"), ""),
+        (None, ""),
+    ] {
+        let line: Value = serde_json::from_str(&fallback_webhook::log_line("\"", trace)).unwrap();
+        assert_eq!((&line["trace_id"], &line["request_id"]), (&json!(id), &json!("")));
     }
 }
 

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::post;
 use serde_json::Value;
 use shared::edge::function::{HttpFunction, ScheduledFunction};
+use shared::xray::HEADER as TRACE_HEADER;
 use tokio::sync::watch;
 
 use super::{CallControl, NumbersSchedule, RecordingsSchedule, Schedule, message};
@@ -98,16 +99,17 @@ async fn invoke(
     let (true, Ok(event)) = (is_asynchronous, event) else {
         return message(StatusCode::BAD_REQUEST, "An event in JSON of the invocation type Event is expected");
     };
+    let trace = headers.get(TRACE_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
     match &*name {
-        control_call::ControlCall::NAME => runs.spawn(run(control, event)),
-        keep_recordings::KeepRecordings::NAME => runs.spawn(run(recordings, event)),
-        _ => runs.spawn(run(numbers, event)),
+        control_call::ControlCall::NAME => runs.spawn(run(control, event, trace)),
+        keep_recordings::KeepRecordings::NAME => runs.spawn(run(recordings, event, trace)),
+        _ => runs.spawn(run(numbers, event, trace)),
     }
     message(StatusCode::ACCEPTED, "Accepted")
 }
 
-async fn run<F: ScheduledFunction>(function: Arc<Schedule<F>>, event: Value) {
-    if let Err(error) = function.run(&event).await {
+async fn run<F: ScheduledFunction>(function: Arc<Schedule<F>>, event: Value, trace: Option<String>) {
+    if let Err(error) = function.run_in_trace(&event, trace.as_deref()).await {
         tracing::error!(cause = %error, "asynchronous invocation failed");
     }
 }

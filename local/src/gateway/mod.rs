@@ -25,6 +25,7 @@ use shared::clock::SharedClock;
 use shared::config::{ConfigError, Environment};
 use shared::edge::function::{HttpFunction, ScheduledFunction};
 use shared::edge::http::Problem;
+use shared::xray::{HEADER as TRACE_HEADER, TraceHeader, Tracer};
 
 use crate::simulator::USER_AGENT as VONAGE_AGENT;
 use crate::trace::{self, Party, Trace};
@@ -157,6 +158,7 @@ pub fn routes(env: &Environment, clock: SharedClock) -> Result<Vec<Route>, Confi
 pub struct Schedule<F> {
     function: F,
     event: Value,
+    tracer: Tracer,
 }
 
 /// The schedule of the pool's upkeep.
@@ -177,7 +179,7 @@ pub type DeliveryFunction = Schedule<deliver_event::DeliverEvent>;
 impl<F: ScheduledFunction> Schedule<F> {
     /// Starts the function.
     pub fn new(env: &Environment, clock: SharedClock, event: Value) -> Result<Self, ConfigError> {
-        Ok(Self { function: F::start(&with_role::<F>(env), clock)?, event })
+        Ok(Self { function: F::start(&with_role::<F>(env), clock)?, event, tracer: tracer(env) })
     }
 
     /// Runs the function with its event, as EventBridge does, and returns its report.
@@ -187,16 +189,35 @@ impl<F: ScheduledFunction> Schedule<F> {
 
     /// Runs the function with another event, and returns its report.
     pub async fn run(&self, event: &Value) -> Result<Value, lambda_http::Error> {
-        let event = serde_json::value::to_raw_value(event)?;
-        shared::edge::function::answer_event(&self.function, LambdaEvent::new(event, context())).await
+        self.run_in_trace(event, None).await
+    }
+
+    /// Like [`Schedule::run`], as a part of the trace that the tracing header of an invocation names.
+    async fn run_in_trace(&self, event: &Value, header: Option<&str>) -> Result<Value, lambda_http::Error> {
+        let event = LambdaEvent::new(serde_json::value::to_raw_value(event)?, context(header));
+        shared::edge::function::answer_event(&self.function, event, &self.tracer).await
     }
 }
 
-/// Returns the context of an invocation, with an id of its own. It has no deadline.
-fn context() -> Context {
+/// Returns the context of an invocation, with an id of its own and without a deadline. As in Lambda, it belongs to the trace of its
+/// tracing header, or else to a new one, and has a segment of its own in it. A new one is not sampled.
+fn context(header: Option<&str>) -> Context {
+    let random = |digits: usize| uuid::Uuid::new_v4().simple().to_string()[32 - digits..].to_owned();
+    let new = || TraceHeader {
+        root: format!("1-{:08x}-{}", jiff::Timestamp::now().as_second(), random(24)),
+        parent: None,
+        is_sampled: false,
+    };
+    let upstream = header.and_then(TraceHeader::parse).unwrap_or_else(new);
     let mut context = Context::default();
     context.request_id = uuid::Uuid::new_v4().to_string();
+    context.xray_trace_id = Some(TraceHeader { parent: Some(random(16)), ..upstream }.to_string());
     context
+}
+
+/// Returns the place to which functions with this environment send their traces.
+fn tracer(env: &Environment) -> Tracer {
+    Tracer::new(env.xray_daemon().as_deref())
 }
 
 /// Returns the environment of a function, which has a role of its own: its session token says whose requests are.
@@ -212,7 +233,7 @@ struct Routes<'a> {
 
 impl Routes<'_> {
     fn add<F: HttpFunction>(&mut self, paths: &[(&'static str, &'static str)]) -> Result<(), ConfigError> {
-        let invoke = invoke(F::start(&with_role::<F>(self.env), self.clock.clone())?);
+        let invoke = invoke(F::start(&with_role::<F>(self.env), self.clock.clone())?, tracer(self.env));
         self.add_invoke(F::NAME, invoke, paths);
         Ok(())
     }
@@ -247,17 +268,21 @@ impl Routes<'_> {
     }
 }
 
-fn invoke<F: HttpFunction>(function: F) -> Invoke {
-    let function = Arc::new(function);
+fn invoke<F: HttpFunction>(function: F, tracer: Tracer) -> Invoke {
+    let traced = Arc::new((function, tracer));
     Arc::new(move |event| {
-        let function = function.clone();
+        let traced = traced.clone();
         Box::pin(async move {
+            let context = context(event["headers"][TRACE_HEADER].as_str());
             let event: LambdaRequest = serde_json::from_str(&event.to_string())?;
             let handler = service_fn(move |request| {
-                let function = function.clone();
-                async move { Ok::<_, Infallible>(function.answer(request).await) }
+                let traced = traced.clone();
+                async move {
+                    let (function, tracer) = &*traced;
+                    Ok::<_, Infallible>(function.answer_traced(request, tracer).await)
+                }
             });
-            let Ok(answer) = Adapter::from(handler).call(LambdaEvent::new(event, context())).await;
+            let Ok(answer) = Adapter::from(handler).call(LambdaEvent::new(event, context)).await;
             serde_json::to_value(answer)
         })
     })

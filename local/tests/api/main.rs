@@ -84,6 +84,7 @@ mod text_masking;
 mod texts;
 mod texts_by_messages;
 mod texts_pages;
+mod traces;
 mod transactions;
 mod unreadable;
 mod update;

@@ -17,6 +17,7 @@ use shared::edge::function::{HttpFunction, ScheduledFunction, answer_event};
 use shared::service::demand;
 use shared::service::provision::ORDERS_SOURCE;
 use shared::service::restore::Restored;
+use shared::xray::Tracer;
 use testkit::{Builder, Laptop};
 
 use crate::proxy::{Fault, FaultKind, Proxy};
@@ -227,6 +228,6 @@ impl Functions {
     /// Gives a function an event of its own. An error means that Lambda would deliver it again.
     pub async fn try_to_give<F: ScheduledFunction>(&self, event: &Value) -> Result<Value, lambda_http::Error> {
         let event = LambdaEvent::new(serde_json::value::to_raw_value(event).unwrap(), Context::default());
-        answer_event(&self.start::<F>().await, event).await
+        answer_event(&self.start::<F>().await, event, &Tracer::default()).await
     }
 }

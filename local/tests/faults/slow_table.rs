@@ -17,6 +17,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::edge::function::{HttpFunction, ScheduledFunction, answer_event};
+use shared::xray::Tracer;
 use testkit::{DRIVER, Laptop, RIDER, string, text};
 use tokio::time::Instant;
 use update_conversation::UpdateConversation;
@@ -86,7 +87,8 @@ async fn ask<F: HttpFunction>(laptop: &Laptop, limit: Duration, event: &Value) -
 async fn tick<F: ScheduledFunction>(laptop: &Laptop, limit: Duration) -> Value {
     let (function, context) = start::<F>(laptop, limit);
     let event = serde_json::value::to_raw_value(&json!({"source": "aws.events"})).unwrap();
-    let report = tokio::time::timeout(limit, answer_event(&function, LambdaEvent::new(event, context))).await;
+    let event = LambdaEvent::new(event, context);
+    let report = tokio::time::timeout(limit, answer_event(&function, event, &Tracer::default())).await;
     report.unwrap_or_else(|_| panic!("{} is ended by Lambda after {limit:?}", F::NAME)).unwrap()
 }
 

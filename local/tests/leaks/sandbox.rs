@@ -14,6 +14,7 @@ use shared::config::{ConfigError, Environment};
 use shared::edge::function::{HttpFunction, run};
 use shared::edge::http::Problem;
 use shared::edge::request_log::RequestLog;
+use testkit::TraceCollector;
 
 use crate::laptop::{REAL, RIDER, builder, conversation, create};
 
@@ -75,10 +76,11 @@ impl Sandbox {
         Self { process, api }
     }
 
-    /// Invokes the function, and returns what it posts to Lambda: its answer or its error.
+    /// Invokes the function in a trace that is recorded, and returns what it posts to Lambda: its answer or its error.
     async fn invoke(&mut self, event: Value) -> String {
+        const TRACE: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
         self.api.asked_for_next().await.unwrap();
-        match self.api.invoke(event.to_string().into()).await {
+        match self.api.invoke_in_trace(event.to_string().into(), TRACE).await {
             Ok((_, answer)) => answer.to_string(),
             Err(RuntimeApiError::Failed(error)) => error,
             Err(error) => panic!("{error}"),
@@ -124,8 +126,10 @@ async fn process_writes_no_real_number_for_any_request() {
         ("panicking", event("GET", &format!("/conversations/{RIDER}"), &query, ""), "500"),
     ];
     for function in ["answer-webhook", "event-webhook", "create-conversation", "panicking"] {
-        let mut sandbox = Sandbox::start(function, &laptop.stack.environment).await;
-        let mut lines = 0;
+        let collector = TraceCollector::listen();
+        let daemon = [("AWS_XRAY_DAEMON_ADDRESS".to_owned(), collector.address().to_owned())];
+        let mut sandbox = Sandbox::start(function, &laptop.stack.environment.clone().with(daemon)).await;
+        let (mut lines, mut traces) = (0, Vec::new());
         for (_, event, status) in asked.iter().filter(|(meant, ..)| *meant == function) {
             let answer = sandbox.invoke(event.clone()).await;
             assert!(answer.contains(&format!("\"statusCode\":{status}")), "{function} {answer}");
@@ -133,6 +137,7 @@ async fn process_writes_no_real_number_for_any_request() {
                 REAL.assert_no_leak("an answer", &answer);
             }
             lines += 1;
+            traces.extend(collector.arrived());
         }
         // Events that are no requests, and one with an invalid URL.
         for event in [json!({"number": RIDER}), json!(RIDER), event("GET", "/numbers", &format!("<{RIDER}>"), "")] {
@@ -141,5 +146,8 @@ async fn process_writes_no_real_number_for_any_request() {
         let written = sandbox.end();
         assert!(written.matches("\"message\":\"request ").count() >= lines, "{written}");
         REAL.assert_log_has_no_leak(&written);
+        traces.extend(collector.arrived());
+        assert!(traces.iter().filter(|document| document["name"] == *function).count() >= lines, "{traces:?}");
+        REAL.assert_no_leak("a trace", &json!(traces).to_string());
     }
 }

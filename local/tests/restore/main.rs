@@ -5,7 +5,6 @@
 
 mod chats;
 mod command;
-mod lists;
 mod opt_outs;
 mod pins;
 mod story;

@@ -7,7 +7,9 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, Response, Service, lambda_runtime, service_fn};
+use lambda_http::{
+    Adapter, Body, Error, LambdaEvent, Request, RequestExt, Response, Service, lambda_runtime, service_fn,
+};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -19,6 +21,7 @@ use crate::config::{ConfigError, Environment};
 use crate::edge::http::{Problem, TenantClaim};
 use crate::edge::request_log::RequestLog;
 use crate::edge::{deadline, telemetry};
+use crate::xray::Tracer;
 
 /// A function behind the HTTP API.
 pub trait HttpFunction: Sized + Send + Sync + 'static {
@@ -75,6 +78,14 @@ pub trait HttpFunction: Sized + Send + Sync + 'static {
             response
         }
     }
+
+    /// Like [`HttpFunction::answer`], as a part of the trace that Lambda names for the request.
+    fn answer_traced(&self, request: Request, tracer: &Tracer) -> impl Future<Output = Response<Body>> + Send {
+        async move {
+            let header = request.lambda_context_ref().and_then(|context| context.xray_trace_id.clone());
+            tracer.follow(Self::NAME, header.as_deref(), self.answer(request)).await
+        }
+    }
 }
 
 /// A function that a schedule or a queue invokes too.
@@ -91,20 +102,18 @@ pub trait ScheduledFunction: HttpFunction {
 
 /// Starts a function and answers the requests that Lambda passes to it.
 pub async fn run<F: HttpFunction>() -> Result<(), Error> {
-    let function = start::<F>().await?;
-    let function = &function;
-    lambda_http::run(service_fn(move |request| async move { Ok::<_, Infallible>(function.answer(request).await) }))
-        .await
+    let (function, tracer) = &start::<F>().await?;
+    let answer = move |request| async move { Ok::<_, Infallible>(function.answer_traced(request, tracer).await) };
+    lambda_http::run(service_fn(answer)).await
 }
 
 /// Starts a function and answers the requests and scheduled events that Lambda passes to it.
 pub async fn run_scheduled<F: ScheduledFunction>() -> Result<(), Error> {
-    let function = start::<F>().await?;
-    let function = &function;
-    lambda_runtime::run(service_fn(move |event| answer_event(function, event))).await
+    let (function, tracer) = &start::<F>().await?;
+    lambda_runtime::run(service_fn(move |event| answer_event(function, event, tracer))).await
 }
 
-async fn start<F: HttpFunction>() -> Result<F, Error> {
+async fn start<F: HttpFunction>() -> Result<(F, Tracer), Error> {
     let environment = Environment::of_process();
     let level = telemetry::level(&environment);
     telemetry::init(F::NAME, *level.as_ref().unwrap_or(&LevelFilter::INFO));
@@ -112,13 +121,14 @@ async fn start<F: HttpFunction>() -> Result<F, Error> {
         tracing::error!(function = F::NAME, cause = %error, "function start failed");
     })?;
     function.warm_up().await;
-    Ok(function)
+    Ok((function, Tracer::new(environment.xray_daemon().as_deref())))
 }
 
-/// Answers an event: a request, a tick of the schedule, or messages of a queue.
+/// Answers an event: a request, a tick of the schedule, or messages of a queue. It is a part of the trace that Lambda names for it.
 pub async fn answer_event<F: ScheduledFunction>(
     function: &F,
     event: LambdaEvent<Box<RawValue>>,
+    tracer: &Tracer,
 ) -> Result<Value, Error> {
     #[derive(Deserialize)]
     struct Tick {
@@ -131,13 +141,17 @@ pub async fn answer_event<F: ScheduledFunction>(
     let tick: Tick = serde_json::from_str(payload.get())?;
     if tick.source.is_some() || tick.records.is_some() {
         let event = serde_json::from_str(payload.get())?;
-        // Boxed, because the type of this future is too deep for the compiler's recursion limit.
-        let report = Box::pin(function.tick(event, deadline::of_function(&context))).await;
-        tracing::info!(function = F::NAME, %report, "run finished");
+        let run = async {
+            // Boxed, because the type of this future is too deep for the compiler's recursion limit.
+            let report = Box::pin(function.tick(event, deadline::of_function(&context))).await;
+            tracing::info!(function = F::NAME, %report, "run finished");
+            report
+        };
+        let report = tracer.follow(F::NAME, context.xray_trace_id.as_deref(), run).await;
         return if F::has_to_come_again(&report) { Err(report.to_string().into()) } else { Ok(report) };
     }
     let request: LambdaRequest = serde_json::from_str(payload.get())?;
-    let handler = service_fn(async |request| Ok::<_, Infallible>(function.answer(request).await));
+    let handler = service_fn(async |request| Ok::<_, Infallible>(function.answer_traced(request, tracer).await));
     let Ok(answer) = Adapter::from(handler).call(LambdaEvent::new(request, context)).await;
     Ok(serde_json::to_value(answer)?)
 }
@@ -195,7 +209,7 @@ mod tests {
         let mut context = Context::default();
         context.deadline = u64::try_from(Timestamp::now().as_millisecond()).unwrap() + left_ms;
         let event = LambdaEvent::new(serde_json::value::to_raw_value(&event).unwrap(), context);
-        let answer = answer_event(&Moody, event).await.unwrap();
+        let answer = answer_event(&Moody, event, &Tracer::default()).await.unwrap();
         (answer["statusCode"].as_u64().unwrap(), serde_json::from_str(answer["body"].as_str().unwrap()).unwrap())
     }
 
@@ -217,7 +231,8 @@ mod tests {
             let mut context = Context::default();
             context.request_id = "4e5f".to_owned();
             let event = LambdaEvent::new(serde_json::value::to_raw_value(&event).unwrap(), context);
-            assert_eq!(answer_event(&Moody, event).await.unwrap()["headers"]["x-request-id"], "4e5f", "{path}");
+            let answer = answer_event(&Moody, event, &Tracer::default()).await.unwrap();
+            assert_eq!(answer["headers"]["x-request-id"], "4e5f", "{path}");
         }
     }
 

@@ -14,6 +14,7 @@ use crate::domain::country::Country;
 use crate::domain::decision::Decision;
 use crate::domain::judge::Judge;
 use crate::edge::http::Problem;
+use crate::xray;
 
 /// The header of every answer with the id of the request, which `request_id` of the log line has too.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -144,6 +145,14 @@ impl RequestLog {
         };
         let euros = |cost: Option<Decimal>| cost.and_then(|cost| cost.to_f64());
         let is_failure = status.is_server_error() && !is_refused && !lacks_number;
+        xray::conclude(status.as_u16(), || {
+            [
+                ("outcome", Some(outcome.to_owned())),
+                ("route", self.route.clone()),
+                ("conversation", self.conversation.map(|id| id.to_string())),
+                ("call", self.call.clone()),
+            ]
+        });
         macro_rules! event {
             ($level:expr, $message:literal) => {
                 tracing::event!(

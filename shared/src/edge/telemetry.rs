@@ -18,6 +18,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{ConfigError, Environment};
+use crate::xray;
 
 /// The log fields that are metrics.
 pub const METRICS: [Metric; 19] = [
@@ -116,6 +117,9 @@ impl<S: Subscriber, W: Fn(String) + 'static> Layer<S> for JsonLines<W> {
         event.record(&mut line);
         let Line(mut line) = line;
         line.entry("function").or_insert_with(|| self.function.into());
+        if let Some(id) = xray::trace_id() {
+            line.insert("trace_id".to_owned(), id.into());
+        }
         line.insert("timestamp".to_owned(), format!("{now:.3}").into());
         line.insert("level".to_owned(), event.metadata().level().as_str().into());
         line.insert("target".to_owned(), event.metadata().target().into());
@@ -214,6 +218,15 @@ mod tests {
         let expected = json!({"timestamp": line["timestamp"], "level": "WARN", "target": "shared::edge::telemetry::tests",
                               "function": "answer-webhook", "message": "it failed", "cause": "a\nb", "attempts": 3, "gone": true});
         assert_eq!(*line, expected);
+    }
+
+    #[tokio::test]
+    async fn each_line_of_an_invocation_has_the_id_of_its_trace() {
+        let header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0";
+        let work = async { lines(|| tracing::warn!("it failed")) };
+        let lines_in_trace = crate::xray::Tracer::default().follow("answer-webhook", Some(header), work).await;
+        assert_eq!(lines_in_trace[0]["trace_id"], "1-5759e988-bd862e3fe1be46a994272793");
+        assert_eq!(lines(|| tracing::warn!("it failed"))[0].get("trace_id"), None);
     }
 
     #[test]

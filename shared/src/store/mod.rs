@@ -57,6 +57,7 @@ mod standing;
 mod tenant_costs;
 mod tenants;
 mod texts;
+mod traced;
 mod transaction;
 mod usage;
 mod verdicts;
@@ -68,7 +69,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, HttpClient, Region};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, HttpClient, Region, SharedInterceptor};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
@@ -113,6 +114,8 @@ pub use tenants::TenantsPage;
 pub use texts::{Ownership, TextClaim, TextOutcome, TextsPage};
 pub use usage::UsageAsRead;
 pub use warnings::Warning;
+
+use traced::TraceRequests;
 
 /// Root certificates of Amazon Trust Services, valid until 2037 and later. They are built in, because reading the more
 /// than hundred certificates of the system at each start takes longer than making the connection.
@@ -189,6 +192,9 @@ impl Store {
             .region(Region::new(env.required("AWS_REGION")?))
             .credentials_provider(credentials);
         config.set_endpoint_url(env.optional("AWS_ENDPOINT_URL_DYNAMODB"));
+        if env.xray_daemon().is_some() {
+            config.push_interceptor(SharedInterceptor::new(TraceRequests));
+        }
         let (client, retention) = (Client::from_conf(config.build()), env.retention()?);
         Ok(Self { client, table, journal: None, time_limit, retention })
     }

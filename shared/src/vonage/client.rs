@@ -14,6 +14,7 @@ use super::error::VonageError;
 use super::rate_limit::RateLimiter;
 use super::retry::{Idempotency, RetryBudget, connect_limit};
 use crate::config::VonageConfig;
+use crate::xray::{self, Outgoing, Target};
 
 /// A client of Vonage's APIs.
 #[derive(Debug, Clone)]
@@ -140,7 +141,7 @@ impl Vonage {
     /// Sends a GET of the application to any address, and returns the response with a body that is still to be read, within `limit`
     /// from now. 401, 429 and 5xx are errors. The caller has checked the address: `token` is sent there.
     pub(super) async fn open(&self, token: &str, url: Url, limit: Duration) -> Result<Response, VonageError> {
-        checked(self.http.get(url).bearer_auth(token).timeout(limit).send().await?)
+        checked(deliver(self.http.get(url).bearer_auth(token).timeout(limit)).await?.0)
     }
 
     fn request<P: Serialize>(&self, url: String, payload: Payload<'_, P>) -> RequestBuilder {
@@ -185,8 +186,29 @@ fn retry_after(response: &Response) -> Option<Duration> {
 
 /// Sends a request, and returns the HTTP status and the body. 401, 429 and 5xx are errors.
 async fn answer(request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), VonageError> {
-    let response = checked(request.send().await?)?;
-    Ok((response.status(), response.bytes().await?.to_vec()))
+    let (response, outgoing) = deliver(request).await?;
+    let response = checked(response)?;
+    let answer = (response.status(), response.bytes().await?.to_vec());
+    // Until here the trace counts the time.
+    drop(outgoing);
+    Ok(answer)
+}
+
+/// Sends a request, as a part of the trace of this task, and returns the response, whatever its status. The part ends with the
+/// second value.
+async fn deliver(request: RequestBuilder) -> Result<(Response, Option<Outgoing>), VonageError> {
+    let (http, request) = request.build_split();
+    let request = request?;
+    let outgoing = xray::outgoing(|| {
+        let (method, url) = (request.method().to_string(), request.url());
+        let (scheme, host) = (url.scheme().to_owned(), url.host_str().unwrap_or_default().to_owned());
+        Target::Http { method, scheme, host, path: xray::path_template(url.path()) }
+    });
+    let response = http.execute(request).await?;
+    if let Some(outgoing) = &outgoing {
+        outgoing.answered(response.status().as_u16(), 0);
+    }
+    Ok((response, outgoing))
 }
 
 /// Returns the response. 401, 429 and 5xx are errors.
