@@ -348,4 +348,27 @@ expect(mailed["AlarmEmailSubscription"]["Properties"]["Endpoint"] == "ops@compan
 elsewhere, outputs = deployed(AlarmTopicArn="arn:aws:sns:eu-west-2:1:alarms", AlarmEmail="ops@company.example")
 expect(all(target == ["arn:aws:sns:eu-west-2:1:alarms"] for target in alarm_targets(elsewhere)), elsewhere)
 expect(not {"AlarmTopic", "AlarmEmailSubscription"} & set(elsewhere) and "AlarmTopicArn" not in outputs, elsewhere)
+
+
+def tracing(resources):
+    """The functions that are traced, and those whose role may send traces."""
+    traced, permitted = set(), set()
+    for name, one in resources.items():
+        properties = one.get("Properties", {})
+        if one["Type"] == "AWS::Lambda::Function" and "TracingConfig" in properties:
+            expect(properties["TracingConfig"] == {"Mode": "Active"}, name, properties)
+            traced.add(name)
+        if one["Type"] == "AWS::IAM::Role" and "XRay" in str(properties).replace("Xray", "XRay"):
+            permitted.add(name.removesuffix("Role"))
+    return traced, permitted
+
+
+functions = {name for name, one in iam.items() if one["Type"] == "AWS::Lambda::Function"}
+expect(tracing(iam) == (set(), set()), "traces that nobody asked for", tracing(iam))
+traced, _ = deployed(Tracing="Active")
+expect(len(functions) == 12 and tracing(traced) == (functions, functions), tracing(traced))
+for name in RELEASED:
+    # Without this, the alias would keep a version without traces.
+    versions = [one[f"{name}Aliaslive"]["Properties"]["FunctionVersion"] for one in (iam, traced)]
+    expect(versions[0] != versions[1], name, versions)
 print(f"{len(WEBHOOKS)} routes for Vonage, {len(CONVERSATIONS | NUMBERS)} for the backend, by IAM or by JWT")

@@ -79,7 +79,8 @@ fn each_route_has_throttle_and_renting_the_lowest() {
 
 /// The variables of the access log. No value that a caller chooses is among them: no path, query string, header or
 /// protocol, and no error message of API Gateway or an authorizer, because it quotes the header at fault.
-const LOGGED: [&str; 12] = [
+const LOGGED: [&str; 13] = [
+    "awsEndpointRequestId",
     "error.responseType",
     "identity.sourceIp",
     "identity.userArn",
