@@ -1,6 +1,7 @@
 """What SAM makes of template.yaml, which is what CloudFormation gets: who may call which route, with and without a JWT
 issuer, and what else a condition decides. Runs in SAM's own environment."""
 
+import json
 import logging
 import re
 import sys
@@ -348,6 +349,18 @@ expect(mailed["AlarmEmailSubscription"]["Properties"]["Endpoint"] == "ops@compan
 elsewhere, outputs = deployed(AlarmTopicArn="arn:aws:sns:eu-west-2:1:alarms", AlarmEmail="ops@company.example")
 expect(all(target == ["arn:aws:sns:eu-west-2:1:alarms"] for target in alarm_targets(elsewhere)), elsewhere)
 expect(not {"AlarmTopic", "AlarmEmailSubscription"} & set(elsewhere) and "AlarmTopicArn" not in outputs, elsewhere)
+
+logged = {"EventLog": "AWS::Logs::LogGroup", "EventLogPolicy": "AWS::Logs::ResourcePolicy", "EventLogRule": "AWS::Events::Rule"}
+expect(not set(logged) & set(iam) and "EventLogName" not in iam_outputs, "a log of events that nobody asked for")
+logging_events, outputs = deployed(EventLogDays=7)
+expect({name: one["Type"] for name, one in logging_events.items() if name not in iam} == logged, set(logging_events) - set(iam))
+expect(outputs["EventLogName"]["Value"] == {"Ref": "EventLog"}, outputs)
+expect(logging_events["EventLog"]["Properties"]["RetentionInDays"] == 7, logging_events["EventLog"])
+expect(logging_events["EventLogRule"]["Properties"]["State"] == "ENABLED", logging_events["EventLogRule"])
+policy = json.loads(logging_events["EventLogPolicy"]["Properties"]["PolicyDocument"]["Fn::Sub"])
+expect(policy["Statement"][0]["Resource"] == "${EventLog.Arn}", policy)
+waiting = deployed(EventLogDays=7, Standby="on")[0]["EventLogRule"]["Properties"]
+expect(waiting["State"] == "DISABLED", waiting)
 
 
 def tracing(resources):

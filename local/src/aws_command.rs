@@ -1,8 +1,8 @@
 //! The program `aws`: it has the credentials, profiles and regions of whoever runs it, as they are used to them.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 /// The program, and the account and region that it is to use.
 #[derive(Debug, Clone, Copy)]
@@ -21,11 +21,7 @@ impl AwsCommand<'_> {
     /// # Errors
     /// The program cannot be run.
     pub(crate) fn run(&self, options: &[&str], input: &str) -> Result<Result<String, String>, io::Error> {
-        let mut command = Command::new(self.program);
-        command.args(options);
-        for (option, value) in [("--profile", self.profile), ("--region", self.region)] {
-            command.args(value.into_iter().flat_map(|value| [option, value]));
-        }
+        let mut command = self.command(options);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             // A program that does not read it says why.
@@ -34,5 +30,35 @@ impl AwsCommand<'_> {
         let output = child.wait_with_output()?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) })
+    }
+
+    /// Runs the program and hands on each line of its output as it comes, until the program ends or a line fails. What it says about
+    /// a failure goes to standard error.
+    ///
+    /// # Errors
+    /// The program cannot be run, or the error of a line.
+    pub(crate) fn follow<E: From<io::Error>>(
+        &self,
+        options: &[&str],
+        mut hand_on: impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<ExitStatus, E> {
+        let mut child = self.command(options).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let lines = child.stdout.take().into_iter().flat_map(|output| BufReader::new(output).lines());
+        let handed_on = lines.map_while(Result::ok).try_for_each(|line| hand_on(&line));
+        if handed_on.is_err() {
+            // It has ended by itself already, or nobody reads it any more.
+            let _ = child.kill();
+        }
+        let status = child.wait()?;
+        handed_on.map(|()| status)
+    }
+
+    fn command(&self, options: &[&str]) -> Command {
+        let mut command = Command::new(self.program);
+        command.args(options);
+        for (option, value) in [("--profile", self.profile), ("--region", self.region)] {
+            command.args(value.into_iter().flat_map(|value| [option, value]));
+        }
+        command
     }
 }

@@ -4,18 +4,17 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::api::Api;
-use super::events::{Following, show_events};
+use super::events::{Beginning, Following, show_events};
 use super::table::cell;
 use super::{CommandError, Target};
 
-/// A command for the calls of the laptop stack.
+/// A command for calls.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print each phone's part of a call when it has ended, until the stack stops
+    /// Print each phone's part of a call when it has ended: on the laptop until the stack stops, or in a deployment with EventLogDays
     Tail {
-        /// Begin after so many events since the start of the stack; 0 prints those of before too
-        #[arg(long, value_name = "POSITION")]
-        after: Option<u64>,
+        #[command(flatten)]
+        beginning: Beginning,
         /// Only calls of this conversation
         #[arg(long, value_name = "ID")]
         conversation: Option<String>,
@@ -25,6 +24,7 @@ pub enum Command {
 pub(super) const EXAMPLES: &str = "\
 Examples:
   maskline calls tail
+  maskline calls tail --profile production --since 1h
   maskline calls tail --after 0 --conversation 01M8… --json | jq -r .detail.price
 
 The calls of a conversation with their phones, also in a deployment: maskline conversations get ID";
@@ -34,12 +34,12 @@ pub(super) async fn run(
     target: &Target,
     connect: impl FnOnce() -> Result<Api, CommandError>,
 ) -> Result<(), CommandError> {
-    let Command::Tail { after, conversation } = command;
+    let Command::Tail { beginning, conversation } = command;
     let is_wanted = |event: &Value| {
         event["detail-type"] == "Leg finished"
             && conversation.as_ref().is_none_or(|id| event["detail"]["conversation"] == id.as_str())
     };
-    show_events(Following { after: *after, is_wanted, told }, target, connect).await
+    show_events(Following { beginning, is_wanted, told }, target, connect).await
 }
 
 /// Returns the end of a leg on one line.

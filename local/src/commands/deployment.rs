@@ -1,6 +1,8 @@
 //! A deployment in AWS: its URL and the credentials of a profile, both by the program `aws`, which knows single sign-on, roles and
 //! everything else that a profile may say.
 
+use std::process::ExitStatus;
+
 use serde::Deserialize;
 use shared::aws_request::AwsSigner;
 use shared::config::Environment;
@@ -29,6 +31,12 @@ pub enum DeploymentError {
         "the stack {0} has no output ApiUrl, so it is none of Maskline; name another one by --stack, or the URL by --url"
     )]
     NoUrl(String),
+    /// The stack has no output `EventLogName`.
+    #[error("the stack {0} keeps no log of its events; deploy it with the parameter EventLogDays=1 or more")]
+    NoEventLog(String),
+    /// The program that follows the log has ended with a failure.
+    #[error("aws has ended with {0}, and says the reason above")]
+    Ended(ExitStatus),
     /// Nothing names a region.
     #[error("no region is known for the profile; give --region")]
     NoRegion,
@@ -48,10 +56,22 @@ struct Exported {
 
 /// Returns the URL of the API, which is an output of the CloudFormation stack.
 pub(super) fn api_url(aws: &AwsCommand<'_>, stack: &str) -> Result<String, DeploymentError> {
-    let query = "Stacks[0].Outputs[?OutputKey=='ApiUrl'].OutputValue | [0]";
-    let options = ["cloudformation", "describe-stacks", "--stack-name", stack, "--query", query, "--output", "text"];
-    let url = run(aws, "the stack cannot be read", &options)?;
+    let url = output(aws, stack, "ApiUrl")?;
     if url.starts_with("https://") { Ok(url) } else { Err(DeploymentError::NoUrl(stack.to_owned())) }
+}
+
+/// Returns the name of the log that has the events, which is an output of the CloudFormation stack.
+pub(super) fn event_log(aws: &AwsCommand<'_>, stack: &str) -> Result<String, DeploymentError> {
+    let log = output(aws, stack, "EventLogName")?;
+    // Every log of EventBridge begins like this.
+    if log.starts_with("/aws/events/") { Ok(log) } else { Err(DeploymentError::NoEventLog(stack.to_owned())) }
+}
+
+/// Returns an output of the stack, or the text `None`.
+fn output(aws: &AwsCommand<'_>, stack: &str, name: &str) -> Result<String, DeploymentError> {
+    let query = format!("Stacks[0].Outputs[?OutputKey=='{name}'].OutputValue | [0]");
+    let options = ["cloudformation", "describe-stacks", "--stack-name", stack, "--query", &query, "--output", "text"];
+    run(aws, "the stack cannot be read", &options)
 }
 
 /// Returns the signer of requests to the API at `url`, with the profile's credentials.

@@ -2,24 +2,25 @@
 
 use std::fmt::Write;
 
-use clap::{ArgGroup, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use jiff::Timestamp;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use super::api::{Api, Call};
+use super::deployment::{self, DeploymentError};
 use super::table::cell;
 use super::{CommandError, Target, fields, printed};
+use crate::aws_command::AwsCommand;
 use crate::output::show;
 
 /// A command for events.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print the events of the laptop stack as they happen, until it stops
+    /// Print the events as they happen: those of the laptop stack until it stops, or those of a deployment with EventLogDays
     Tail {
-        /// Begin after so many events since the start of the stack; 0 prints those of before too
-        #[arg(long, value_name = "POSITION")]
-        after: Option<u64>,
+        #[command(flatten)]
+        beginning: Beginning,
         /// Only events of this type, such as `Leg finished`
         #[arg(long = "type", value_name = "TYPE")]
         kind: Option<String>,
@@ -39,43 +40,94 @@ pub enum Command {
     },
 }
 
+/// The first event that is printed; by default the next one.
+#[derive(Debug, Clone, Args)]
+pub struct Beginning {
+    /// On the laptop: begin after so many events since the start of the stack; 0 prints those of before too
+    #[arg(long, value_name = "POSITION", conflicts_with = "since")]
+    after: Option<u64>,
+    /// Begin at this time: 2026-11-25T20:00:00Z, or a length such as 2h, which means two hours ago
+    #[arg(long, value_name = "TIME", value_parser = fields::time)]
+    since: Option<Timestamp>,
+}
+
 pub(super) const EXAMPLES: &str = "\
 Examples:
   maskline events tail --after 0
+  maskline events tail --profile production --since 2h
   maskline events tail --type 'Leg finished' --json | jq -r .detail.duration
   maskline events replay --conversation 01M8…
   maskline events replay --from 2h --profile production";
 
 /// The events that are printed, and how.
-pub(super) struct Following<W> {
-    /// The position after which they begin.
-    pub(super) after: Option<u64>,
+pub(super) struct Following<'a, W> {
+    /// The first one.
+    pub(super) beginning: &'a Beginning,
     /// True for an event that is printed.
     pub(super) is_wanted: W,
     /// Writes an event for people, on one line.
     pub(super) told: fn(&Value) -> String,
 }
 
-/// Prints the events of the laptop stack as they come. Those of a deployment are on its EventBridge bus, and no API has them.
+impl<W: Fn(&Value) -> bool> Following<'_, W> {
+    /// Prints an event, if it is wanted.
+    fn print(&self, event: &str, as_json: bool) -> Result<(), CommandError> {
+        let event = serde_json::from_str::<Value>(event).ok().filter(&self.is_wanted);
+        let Some(event) = event.filter(|event| self.beginning.has(event)) else { return Ok(()) };
+        Ok(show(&if as_json { format!("{event}\n") } else { (self.told)(&event) })?)
+    }
+}
+
+impl Beginning {
+    /// True if the event is not of before.
+    fn has(&self, event: &Value) -> bool {
+        let time = event["time"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+        self.since.is_none_or(|since| time.is_none_or(|time| time >= since))
+    }
+}
+
+/// Prints the events as they come.
 pub(super) async fn show_events(
-    following: Following<impl Fn(&Value) -> bool>,
+    following: Following<'_, impl Fn(&Value) -> bool>,
     target: &Target,
     connect: impl FnOnce() -> Result<Api, CommandError>,
 ) -> Result<(), CommandError> {
-    if target.profile.is_some() || target.stack.is_some() {
-        let reason = "a deployment has its events on its EventBridge bus, where a rule gets them: docs/events.md";
-        return Err(CommandError::Value(reason.to_owned()));
+    if let Some(aws) = target.aws() {
+        return show_log(&following, &aws, target);
     }
-    let call = Call::new(Method::GET, &["events"]).query("after", following.after);
+    let Beginning { after, since } = following.beginning;
+    let call = Call::new(Method::GET, &["events"]).query("after", after.or(since.map(|_| 0)));
     let mut response = connect()?.stream(call).await?;
     let mut lines = Lines::default();
     while let Some(line) = lines.next(&mut response).await? {
-        let event = line.strip_prefix("data:").and_then(|data| serde_json::from_str::<Value>(data).ok());
-        if let Some(event) = event.filter(&following.is_wanted) {
-            show(&if target.json { format!("{event}\n") } else { (following.told)(&event) })?;
+        if let Some(event) = line.strip_prefix("data:") {
+            following.print(event, target.json)?;
         }
     }
     Ok(())
+}
+
+/// Prints the events of a deployment as they come to the log in which it keeps them. No API has them.
+fn show_log(
+    following: &Following<'_, impl Fn(&Value) -> bool>,
+    aws: &AwsCommand<'_>,
+    target: &Target,
+) -> Result<(), CommandError> {
+    if following.beginning.after.is_some() {
+        let reason =
+            "the events of a deployment have no positions; give --since in place of --after, such as --since 2h";
+        return Err(CommandError::Value(reason.to_owned()));
+    }
+    let log = deployment::event_log(aws, target.stack())?;
+    // The program reads no fraction of a second that is longer than a microsecond.
+    let since = following.beginning.since.unwrap_or_else(Timestamp::now);
+    let since = format!("{since:.0}");
+    let options = ["logs", "tail", &log, "--follow", "--format", "short", "--since", &since];
+    let ended = aws.follow(&options, |line| {
+        // The time comes first.
+        line.find('{').map_or(Ok(()), |begin| following.print(&line[begin..], target.json))
+    })?;
+    if ended.success() { Ok(()) } else { Err(DeploymentError::Ended(ended).into()) }
 }
 
 pub(super) async fn run(
@@ -84,9 +136,9 @@ pub(super) async fn run(
     connect: impl FnOnce() -> Result<Api, CommandError>,
 ) -> Result<(), CommandError> {
     match command {
-        Command::Tail { after, kind } => {
+        Command::Tail { beginning, kind } => {
             let is_wanted = |event: &Value| kind.as_ref().is_none_or(|kind| event["detail-type"] == kind.as_str());
-            show_events(Following { after: *after, is_wanted, told }, target, connect).await
+            show_events(Following { beginning, is_wanted, told }, target, connect).await
         }
         Command::Replay { conversation, from, until } => {
             let given = [("conversation", json!(conversation)), ("from", json!(from)), ("until", json!(until))];

@@ -33,10 +33,10 @@ pub enum ApiCommand {
     /// Order, list and release the virtual numbers
     #[command(visible_alias = "number", after_help = numbers::EXAMPLES)]
     Numbers(Group<numbers::Command>),
-    /// Follow the events of the laptop stack, and have events delivered once more
+    /// Follow the events, and have events delivered once more
     #[command(visible_alias = "event", after_help = events::EXAMPLES)]
     Events(Group<events::Command>),
-    /// Follow the calls of the laptop stack
+    /// Follow the calls
     #[command(visible_alias = "call", after_help = calls::EXAMPLES)]
     Calls(Group<calls::Command>),
     /// Tell what a call from a phone to a virtual number meets, and why. Calls nobody
@@ -94,6 +94,19 @@ pub struct Target {
     /// The program `aws`
     #[arg(long, value_name = "PROGRAM", default_value = "aws", hide = true, global = true)]
     aws: PathBuf,
+}
+
+impl Target {
+    /// Returns the program `aws` for a deployment; `None` if no option names one.
+    fn aws(&self) -> Option<AwsCommand<'_>> {
+        let (profile, region) = (self.profile.as_deref(), self.region.as_deref());
+        (profile.is_some() || self.stack.is_some()).then_some(AwsCommand { program: &self.aws, profile, region })
+    }
+
+    /// Returns the name of the deployment's CloudFormation stack.
+    fn stack(&self) -> &str {
+        self.stack.as_deref().unwrap_or(USUAL_STACK)
+    }
 }
 
 /// The variable with the token of a deployment with a JWT authorizer. It is not an option: every process can read arguments.
@@ -170,17 +183,14 @@ pub async fn answer(command: &ApiCommand, environment: &Environment) -> Result<S
 
 /// Finds the API and what its requests are signed with. Sends nothing to it.
 fn connect(target: &Target, environment: &Environment) -> Result<Api, CommandError> {
-    let is_signed = target.profile.is_some() || target.stack.is_some();
-    if !is_signed {
+    let Some(aws) = target.aws() else {
         let access = environment.optional(TOKEN).map_or(Access::Open, Access::Token);
         let url = target.url.as_deref().unwrap_or(LAPTOP);
         return Ok(Api::new(url, target.url.is_none(), access)?);
-    }
-    let (profile, region) = (target.profile.as_deref(), target.region.as_deref());
-    let aws = AwsCommand { program: &target.aws, profile, region };
+    };
     let url = match &target.url {
         Some(url) => url.clone(),
-        None => deployment::api_url(&aws, target.stack.as_deref().unwrap_or(USUAL_STACK))?,
+        None => deployment::api_url(&aws, target.stack())?,
     };
     Ok(Api::new(&url, false, Access::Signed(deployment::signer(&aws, &url)?))?)
 }

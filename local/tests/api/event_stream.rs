@@ -206,11 +206,86 @@ fn demo_ends_quietly_when_nobody_reads_it() {
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
 }
 
+/// A program that answers as `aws` does, for two stacks: `calls` keeps a log of its events, and `silent` does not.
+#[cfg(unix)]
+fn aws(folder: &std::path::Path) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let script = r#"#!/bin/sh
+case "$*" in
+  "cloudformation describe-stacks --stack-name calls "*"'EventLogName'"*" --profile production") echo /aws/events/calls ;;
+  "cloudformation describe-stacks --stack-name silent "*" --profile production") echo None ;;
+  "logs tail /aws/events/calls --follow --format short --since 2026-11-25T20:00:00Z --profile production") cat "${0%/*}/events" ;;
+  *) echo "Unable to do $*" >&2; exit 255 ;;
+esac
+"#;
+    let program = folder.join("aws");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program.to_str().unwrap().to_owned()
+}
+
+#[cfg(unix)]
 #[test]
-fn events_of_a_deployment_are_told_to_be_on_its_bus() {
+fn events_and_calls_of_a_deployment_are_read_from_its_log() {
+    let folder = std::env::temp_dir().join(format!("maskline-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir(&folder).unwrap();
+    let leg =
+        json!({"conversation": "01M8", "side": "B", "direction": "outbound", "ended": "completed", "duration": "42"});
+    let event = |kind: &str, time: &str, detail: &Value| {
+        json!({"version": "0", "detail-type": kind, "source": "maskline", "time": time, "detail": detail}).to_string()
+    };
+    let changed = event("Conversation changed", "2026-11-25T20:00:01Z", &json!({"change": "INSERT"}));
+    let (early, finished) =
+        (event("Leg finished", "2026-11-25T19:59:59Z", &leg), event("Leg finished", "2026-11-25T20:00:43Z", &leg));
+    let log = [early, changed, "no event".to_owned(), finished.clone()];
+    let log: String = log.iter().map(|line| format!("2026-11-25T20:00:44 {line}\n")).collect();
+    std::fs::write(folder.join("events"), log).unwrap();
+    let program = aws(&folder);
+    let of_stack = |command: &[&str], stack: &str| {
+        let output = maskline(&[command, &["--profile", "production", "--stack", stack, "--aws", &program]].concat());
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    let since = ["--since", "2026-11-25T20:00:00Z"];
+    let with = |command: &[&'static str]| [command, &since[..]].concat();
+    let (is_good, told, _) = of_stack(&with(&["events", "tail"]), "calls");
+    assert_eq!((is_good, told.lines().count()), (true, 2), "{told}");
+    assert!(told.starts_with("2026-11-25T20:00:01Z  Conversation changed  change=INSERT\n"), "{told}");
+    let (_, told, _) = of_stack(&with(&["events", "tail", "--json", "--type", "Leg finished"]), "calls");
+    assert_eq!(told, format!("{finished}\n"));
+    let (_, told, _) = of_stack(&with(&["calls", "tail", "--conversation", "01M8"]), "calls");
+    assert_eq!(told, "2026-11-25T20:00:43Z  01M8  B was called  completed  42 s\n");
+
+    for (command, stack, reason) in [
+        (
+            with(&["events", "tail"]),
+            "silent",
+            "the stack silent keeps no log of its events; deploy it with the parameter EventLogDays",
+        ),
+        (vec!["calls", "tail", "--after", "0"], "calls", "give --since in place of --after"),
+        (vec!["events", "tail", "--since", "2026-11-25T21:00:00Z"], "calls", "Unable to do logs tail"),
+        (vec!["events", "tail", "--since", "2026-11-25T21:00:00Z"], "calls", "aws has ended with exit status: 255"),
+        (vec!["events", "tail"], "other", "the stack cannot be read: Unable to do cloudformation"),
+    ] {
+        let (is_good, _, said) = of_stack(&command, stack);
+        assert!(!is_good && said.contains(reason), "{command:?}: {said}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_since_a_time_are_those_of_the_laptop_too() {
+    let laptop = Laptop::builder().machine_clock().pipes().numbers("GB", 2).start().await;
+    laptop.create().await;
+    laptop.advance(3600);
+    let later = laptop.clock_now().to_string();
+    laptop.create_with(json!({"reference": "later"})).await;
     let mut command = Command::new(env!("CARGO_BIN_EXE_maskline"));
-    let url = ["--url", "http://127.0.0.1:9", "--profile", "production", "--region", "eu-west-2", "--aws", "true"];
-    let refused = command.args(["events", "tail"]).args(url).output().unwrap();
-    let reason = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && reason.contains("EventBridge bus"), "{reason}");
+    command.args(["events", "tail", "--since", &later, "--url", &laptop.stack.gateway_url]).env_clear();
+    let mut running = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
+    let first = tokio::task::block_in_place(|| lines.next().unwrap().unwrap());
+    assert!(first.contains("reference=later"), "{first}");
+    laptop.stack.stop().await;
+    assert!(tokio::task::block_in_place(|| running.wait().unwrap()).success());
 }
