@@ -10,6 +10,7 @@ mod full;
 mod tenants;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -83,8 +84,14 @@ pub async fn run(settings: Settings, story: Story) -> Result<(), DemoError> {
         for (name, value) in backend.variables() {
             with_backend = with_backend.with(name, value);
         }
-        let stack = Stack::start(Options { settings: with_backend, ..Options::default() }).await?;
-        let result = Demo { http: crate::loopback_client(), stack: &stack }.run_features_of_a_backend(&backend).await;
+        let receiver = DecisionBackend::start(Reply::Raw(204, String::new())).await.map_err(DemoError::Backend)?;
+        let with_backend = with_backend.with("WEBHOOK_URL", &receiver.url);
+        // Events go to the bus by pipes, and from there to the backend in the background.
+        let schedule = Some(Duration::from_secs(3600));
+        let options = Options { settings: with_backend, pipes: true, schedule, ..Options::default() };
+        let stack = Stack::start(options).await?;
+        let demo = Demo { http: crate::loopback_client(), stack: &stack };
+        let result = demo.run_features_of_a_backend(&backend, &receiver).await;
         stack.stop().await;
         result?;
         let stack = Stack::start(Options { settings, ..Options::default() }).await?;

@@ -248,6 +248,20 @@ async fn import_goes_on_after_a_lost_answer_and_creates_none_twice() {
 }
 
 #[tokio::test]
+async fn session_that_another_import_has_just_created_is_left_to_it() {
+    let laptop = Laptop::builder().numbers("GB", 3).start().await;
+    let export = Export::of("twilio-proxy", "twilio-proxy.json");
+    // The other one has sent another rest of its time, and under a reference that the list does not show for this session.
+    let session = text(&sessions(&export.report(&laptop, &[]).await)[0], "/session").to_owned();
+    let participants = json!([{"number": "+447700900001"}, {"number": format!("+{DRIVER}")}]);
+    let key = format!("import-twilio-proxy-{session}");
+    let body = json!({"participants": participants, "notify": false, "expires_in": 600});
+    assert_eq!(laptop.post_with_key(&key, &body).await.status, 201);
+    assert_eq!(export.created(&laptop).await[..3], ["created_earlier", "created", "created"]);
+    assert_eq!(conversations(&laptop, "447700900001").await.len(), 1);
+}
+
+#[tokio::test]
 async fn two_imports_at_once_create_each_conversation_once() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let export = Export::of("twilio-proxy", "twilio-proxy.json");

@@ -26,7 +26,7 @@ impl Demo<'_> {
     }
 
     async fn set_up(&self, private_key: &Path) -> Result<(), DemoError> {
-        say!("\n30. A Vonage account is set up for a deployment.");
+        say!("\n31. A Vonage account is set up for a deployment.");
         let plan = self.setup(private_key, false).await?;
         say!("   maskline setup: the application would be {}, with {}.", text(&plan, "/state"), settings(&plan));
         check(plan["dry_run"] == true && !private_key.exists(), "nothing is made without --apply", &plan)?;
@@ -67,7 +67,7 @@ impl Demo<'_> {
     }
 
     async fn examine(&self) -> Result<(), DemoError> {
-        say!("\n31. A doctor examines the account and the deployment.");
+        say!("\n32. A doctor examines the account and the deployment.");
         self.post(&self.gateway("/numbers"), json!({"country": "GB", "count": 2})).await?;
         self.post(&self.gateway("/setup"), json!({})).await?;
         let healthy = self.findings(&[]).await?;

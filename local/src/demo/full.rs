@@ -1,12 +1,14 @@
 //! The second part of the demo: what a call feels like. Each feature of `docs/calls.md` once, for two people of its own.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
 use shared::domain::channel::Channel;
 
 use super::{Demo, DemoError, check, heard, text};
-use crate::decision_backend::{DecisionBackend, Reply};
+use crate::decision_backend::{DecisionBackend, Received, Reply};
 
 /// The first of the people of this part. Each feature has the next two.
 const FIRST: u64 = 447_700_900_100;
@@ -119,10 +121,39 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// Shows what needs a backend that decides about calls.
-    pub(super) async fn run_features_of_a_backend(&self, backend: &DecisionBackend) -> Result<(), DemoError> {
+    /// Shows what needs a backend: `deciding` decides about calls, and `receiver` gets the events.
+    pub(super) async fn run_features_of_a_backend(
+        &self,
+        deciding: &DecisionBackend,
+        receiver: &DecisionBackend,
+    ) -> Result<(), DemoError> {
         self.post(&self.gateway("/numbers"), json!({"country": "GB", "count": 2})).await?;
-        self.ask_the_backend(backend).await
+        self.ask_the_backend(deciding).await?;
+        self.tell_the_backend(receiver).await
+    }
+
+    async fn tell_the_backend(&self, receiver: &DecisionBackend) -> Result<(), DemoError> {
+        say!("\n30. Every event is also a signed request to the backend.");
+        let pair = self.pair(36, json!({}), ["en", "en"]).await?;
+        self.ring(&pair, json!("answers"), json!([])).await?;
+        // They come one by one, soon after the call, beside those of the step before.
+        let both_legs = async {
+            loop {
+                let received = receiver.received();
+                let of_call: Vec<_> = received.iter().filter(|got| ends_a_leg(got, &pair)).cloned().collect();
+                if let [one, other] = &of_call[..] {
+                    return [one.clone(), other.clone()];
+                }
+                receiver.has_received(received.len() + 1).await;
+            }
+        };
+        let legs = tokio::time::timeout(Duration::from_secs(10), both_legs).await;
+        let [leg, _] = legs.map_err(|_| DemoError::Wrong("the backend got no leg.finished for both".to_owned()))?;
+        let header = |name: &str| leg.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let (id, signature) = (header("webhook-id"), header("webhook-signature"));
+        say!("   The two talk, and the backend gets leg.finished for each:\n   {}", leg.body);
+        say!("   with webhook-id: {id}\n   and webhook-signature: {signature}");
+        check(id.starts_with("event_") && signature.starts_with("v1,"), "it is signed", &json!([id, signature]))
     }
 
     async fn ask_the_backend(&self, backend: &DecisionBackend) -> Result<(), DemoError> {
@@ -553,4 +584,10 @@ impl Demo<'_> {
     pub(super) fn simulator_calls(&self) -> String {
         format!("{}/simulator/calls", self.stack.vonage_url)
     }
+}
+
+/// True if the request tells of the end of a leg of the two.
+fn ends_a_leg(request: &Received, pair: &Pair) -> bool {
+    let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+    body["type"] == "leg.finished" && pair.path.ends_with(&text(&body, "/data/conversation"))
 }

@@ -5,6 +5,7 @@
 
 mod chats;
 mod command;
+mod lists;
 mod opt_outs;
 mod pins;
 mod story;
