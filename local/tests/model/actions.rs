@@ -12,7 +12,6 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::side::Side;
 use shared::domain::sliding_end::SlidingEnd;
-use shared::domain::tenant::Owner;
 use shared::domain::text::Label;
 use shared::domain::usage::{MaxCount, UsageLimits};
 use shared::service::create::{Invitations, NewConversation, NewParticipant};
@@ -25,7 +24,7 @@ use crate::legs::{CallEvent, STATUSES};
 use crate::lists::reference;
 use crate::phones::hours;
 use crate::pins;
-use crate::scenario::{ARGENTINE, INVALID_PHONE, language, number, person};
+use crate::scenario::{ARGENTINE, INVALID_PHONE, language, number, owner, person};
 use crate::steps::{Action, ConversationRef, NewConversationSpec, PhoneRef};
 use crate::system::Operation;
 
@@ -93,6 +92,13 @@ impl Case {
                 all.sort_by_key(|number| !self.model.is_dialled(number));
                 all.get(nth % all.len().max(1)).map(|number| Operation::Rotate((*number).clone()))
             }
+            Action::Move(nth, to_tenant) => {
+                // First those whose owner changes.
+                let mut all: Vec<_> = self.model.numbers.values().collect();
+                all.sort_by_key(|number| number.owner == owner(*to_tenant));
+                let number = all.get(nth % all.len().max(1))?;
+                Some(Operation::Move(number.number.clone(), owner(*to_tenant)))
+            }
             Action::PlaceOrder(kind, more) => {
                 let left = MOST_NUMBERS.saturating_sub(self.model.numbers.len() + self.model.still_ordered());
                 let more = isize::from(*more).min(left.try_into().unwrap());
@@ -117,7 +123,7 @@ impl Case {
             }
             Action::GiveBack(nth) => {
                 // A draining number leaves the pool as soon as Vonage does not list it.
-                let awaited = |number: &&PoolNumber| number.state != NumberState::Draining;
+                let awaited = |number: &&PoolNumber| number.state != NumberState::Draining || number.moves_to.is_some();
                 let away = self.model.away.iter().filter_map(|number| self.model.numbers.get(number)).filter(awaited);
                 let away: Vec<_> = away.collect();
                 away.get(nth % away.len().max(1)).map(|number| Operation::GiveBack((*number).clone()))
@@ -146,7 +152,7 @@ impl Case {
             further: spec.further[side.index()].iter().map(|further| self.new_further(*further)).collect(),
         };
         let new = NewConversation {
-            owner: Owner::Deployment,
+            owner: owner(spec.of_tenant),
             participants: Side::BOTH.map(participant),
             direction: spec.direction,
             lifetime: Lifetime::try_from(spec.lifetime).unwrap(),
@@ -171,7 +177,11 @@ impl Case {
             reference: reference(self.attempts),
         };
         let request =
-            spec.key.map(|key| IdempotentRequest { key_hash: format!("key-{key}"), fingerprint: format!("{spec:?}") });
+            // What hashes the keys of requests gives those of two owners different hashes; see `edge::http::idempotency`.
+            spec.key.map(|key| IdempotentRequest {
+                key_hash: format!("key-{key}-{}", spec.of_tenant),
+                fingerprint: format!("{spec:?}"),
+            });
         let is_late = self.attempts.is_multiple_of(4);
         Operation::Create { attempt, new: Box::new(new), request, is_late }
     }

@@ -9,7 +9,7 @@ use shared::domain::shortfall::ShortfallReason;
 use shared::domain::side::Side;
 use shared::service::create::{Created, CreationError};
 use shared::service::demand::Renting;
-use shared::service::provision::{Drained, Provisioned, Rotated};
+use shared::service::provision::{Drained, Moved, Provisioned, Rotated};
 use shared::service::retention::Retired;
 use shared::service::update::UpdateError;
 use shared::service::verify_number::ParticipantNumberError;
@@ -54,6 +54,10 @@ pub enum Answer {
     Busy,
     /// Refused, because the country of the number has no other ready one.
     NoOther,
+    /// The owner to whom a number is to move has it.
+    There,
+    /// Refused, because a number is to leave the pool, or moves away from the owner that is asked for.
+    Leaving,
     /// Provisioning succeeded. The pool shows what it did.
     Provisioned,
     /// The schedule has erased what is past its retention. The table shows what that was.
@@ -91,11 +95,17 @@ impl Answer {
             Outcome::Drain(Ok(Drained::Draining(_))) | Outcome::Rotate(Ok(Rotated::Rotating(_))) => Self::Draining,
             Outcome::Drain(Ok(Drained::Busy(_))) | Outcome::Rotate(Ok(Rotated::Busy)) => Self::Busy,
             Outcome::Rotate(Ok(Rotated::NoOther(_))) => Self::NoOther,
+            Outcome::Move(Ok(moved)) => Self::of_move(moved),
             Outcome::Drain(Ok(Drained::SetAside)) | Outcome::Rotate(Ok(Rotated::SetAside)) => {
                 Self::Failed("a standing mask that nobody has set".to_owned())
             }
             Outcome::Rent(Ok(done)) if falls_short(done) => Self::Failed(format!("{:?}", done.shortfalls)),
-            Outcome::Upkeep(Ok(done)) if !done.shortfalls.is_empty() => Self::Failed(format!("{:?}", done.shortfalls)),
+            // A number that Vonage does not list does not move.
+            Outcome::Upkeep(Ok(done))
+                if done.shortfalls.iter().any(|shortfall| shortfall.reason != ShortfallReason::Unconfirmed) =>
+            {
+                Self::Failed(format!("{:?}", done.shortfalls))
+            }
             Outcome::Orders(Ok(done)) if done.iter().any(|(_, done)| falls_short(done)) => {
                 Self::Failed(format!("{done:?}"))
             }
@@ -123,6 +133,7 @@ impl Answer {
             | Outcome::EraseNumber(Err(error))
             | Outcome::Drain(Err(error))
             | Outcome::Rotate(Err(error))
+            | Outcome::Move(Err(error))
             | Outcome::Rent(Err(error))
             | Outcome::Place(Err(error))
             | Outcome::Orders(Err(error))
@@ -136,6 +147,17 @@ impl Answer {
             | Outcome::Late(Err(error))
             | Outcome::Retention(Err(error))
             | Outcome::Heal(Err(error)) => Self::Failed(error.to_string()),
+        }
+    }
+
+    fn of_move(moved: &Moved) -> Self {
+        match moved {
+            Moved::Moving(_) => Self::Draining,
+            Moved::There(_) => Self::There,
+            Moved::Busy => Self::Busy,
+            Moved::Leaving => Self::Leaving,
+            Moved::SetAside => Self::Failed("a standing mask that nobody has set".to_owned()),
+            Moved::Unknown => Self::Unknown,
         }
     }
 
@@ -205,6 +227,8 @@ impl Answer {
             Self::Draining => "draining",
             Self::Busy => "busy",
             Self::NoOther => "no other number",
+            Self::There => "there already",
+            Self::Leaving => "refused: leaving",
             Self::Provisioned => "provisioned",
             Self::Retired => "done",
             Self::Account(true) => "account changed",

@@ -19,6 +19,7 @@ use crate::hang_up::Unsettled;
 use crate::legs::{CALLS, PlacedCall};
 use crate::missed_calls::{Asked, RINGING};
 use crate::model::{DAY, Model, RouteKey, Verdict, ensure};
+use crate::owners::Costs;
 use crate::peak_usage::PeakUsage;
 use crate::pin_steps::TypedCall;
 use crate::placing::PlaceOrder;
@@ -31,7 +32,7 @@ use crate::table::{Reader, Table};
 use crate::texting::Ledger;
 
 /// The pool does not grow beyond this size, so that random conversations share numbers.
-pub const MOST_NUMBERS: usize = 7;
+pub const MOST_NUMBERS: usize = 9;
 
 /// A running case.
 pub struct Case {
@@ -65,6 +66,8 @@ pub struct Case {
     pub texts: Ledger,
     /// Legs that count for the health of a number, or ended without.
     pub ended: BTreeSet<String>,
+    /// The costs of the tenant when they were last checked.
+    pub costs: Costs,
     /// Number of events that were checked.
     pub events: usize,
     pub coverage: Coverage,
@@ -105,6 +108,7 @@ impl Case {
             recorded: 0,
             texts: Ledger::default(),
             ended: BTreeSet::new(),
+            costs: Costs::default(),
             events: 0,
             coverage: Coverage::default(),
             trace: format!("  {scenario:?}\n"),
@@ -189,9 +193,18 @@ impl Case {
             Step::CutOff { nth, side, is_known, crash } => self.cut_off(*nth, *side, *is_known, *crash).await,
             Step::Record { nth, side, agrees, late, crash } => self.record(*nth, *side, *agrees, *late, *crash).await,
             Step::Use { nth, side, crash } => self.use_sliding(*nth, *side, *crash).await,
-            Step::Text(texting) => Box::pin(self.text(*texting)).await,
-            Step::Chat(chatting) => Box::pin(self.chat(*chatting)).await,
-            Step::TextDuring { nth, side, action } => Box::pin(self.text_during(*nth, *side, action)).await,
+            Step::Text(texting) => {
+                Box::pin(self.text(*texting)).await?;
+                self.check_texts_paid().await
+            }
+            Step::Chat(chatting) => {
+                Box::pin(self.chat(*chatting)).await?;
+                self.check_texts_paid().await
+            }
+            Step::TextDuring { nth, side, action } => {
+                Box::pin(self.text_during(*nth, *side, action)).await?;
+                self.check_texts_paid().await
+            }
             Step::Hunt { nth, side, tries } => self.hunt(*nth, *side, tries).await,
             Step::Guess { pin, from, calls, crash } => self.guess(*pin, *from, *calls, *crash).await,
             Step::Find(number) => {
@@ -269,9 +282,17 @@ impl Case {
         self.wait(if just_before { "wait until just before a boundary" } else { "wait until a boundary" }, time)
     }
 
+    /// Brings the table up to date after texts, and checks what the tenant has paid for them.
+    async fn check_texts_paid(&mut self) -> Verdict {
+        self.reader.update(&mut self.table, &self.system.database, self.model.now).await;
+        self.check_noted_costs()
+    }
+
     async fn sweep(&mut self, some: u64) -> Verdict {
         let deleted = self.table.sweep(&self.system.database, self.model.now, some).await;
         self.reader.update(&mut self.table, &self.system.database, self.model.now).await;
+        // What is deleted so late may be a note, or a sum.
+        self.costs = self.table.costs;
         let what = if deleted.is_empty() { "nothing" } else { "something" };
         self.coverage.count("sweep", what);
         let _ = write!(self.trace, " => {} items", deleted.len());
@@ -312,6 +333,7 @@ impl Case {
         let store = self.system.process.store();
         let found = store.caller_routes(&spelled, self.model.now).await.map_err(|error| error.to_string())?;
         self.model.check_caller_routes(&key.0, &found)?;
+        self.check_seen(&spelled).await?;
         let right = self.model.destination(&key);
         let outcome = format!("{right:?}");
         self.coverage.count(name, outcome.split_once([' ', '(']).map_or(outcome.as_str(), |(kind, _)| kind));

@@ -13,12 +13,14 @@ use shared::domain::pool::{Feature, NumberState, PoolNumber};
 use shared::domain::ready_pool::{PartName, ReadyPool};
 use shared::domain::route::{KeyOwner, Route};
 use shared::domain::side::Side;
+use shared::domain::tenant::Owner;
 use shared::store::PartState;
 
 use crate::destinations::check_destinations;
 use crate::lists::check_lists;
 use crate::missed_calls::Telling;
 use crate::model::{Model, ModelRoute, NET, RECORDS_KEPT, RouteKey, Verdict, ensure};
+use crate::owners;
 use crate::phones::{keys_of, members, moves};
 use crate::pin_checks::check_pins;
 use crate::scenario::{canonical, country_of};
@@ -36,6 +38,7 @@ pub fn check(model: &Model, table: &Table) -> Verdict {
     check_told(model, table)?;
     check_pins(model, table)?;
     check_journal(model, table)?;
+    owners::check(model, table)?;
     check_pool(model, table)
 }
 
@@ -93,7 +96,7 @@ fn check_conversations(model: &Model, table: &Table) -> Verdict {
     same("conversation", &expected, &table.conversations.iter().map(|(id, found)| (*id, found)).collect())?;
     let erased: BTreeMap<_, _> = model.erased.keys().map(|id| (*id, ())).collect();
     same("erased conversation", &erased, &table.erased.iter().map(|id| (*id, ())).collect())?;
-    let left = table.texts.iter().find(|(id, _)| model.erased.contains_key(id));
+    let left = table.texts.keys().find(|(id, _)| model.erased.contains_key(id));
     ensure(left.is_none(), || format!("texts of the erased {left:?} are stored"))?;
     let missing = model.redactions.iter().find(|id| !table.redactions.contains(*id));
     ensure(missing.is_none(), || format!("no redaction of carrier record {missing:?} is stored"))
@@ -265,8 +268,8 @@ fn check_counts(model: &Model, table: &Table) -> Verdict {
             NumberState::SettingAside => ("setting_aside", Some("DRAINING")),
             NumberState::Standing => ("standing", Some("STANDING")),
         };
-        *counts.entry(format!("{}#{state}", number.country)).or_insert(0) += 1;
-        let mark = kind.map(|kind| ((number.country.to_string(), format!("{kind}#{}", number.number)), ()));
+        *counts.entry(format!("{}#{state}", number.pool())).or_insert(0) += 1;
+        let mark = kind.map(|kind| ((number.pool().to_string(), format!("{kind}#{}", number.number)), ()));
         work.extend(mark);
     }
     same("count", &counts, &table.counts)?;
@@ -298,8 +301,9 @@ impl Model {
     }
 
     /// Checks what a creation reads about the pool.
-    pub fn check_ready(&self, found: &ReadyPool) -> Verdict {
-        let ready = self.numbers.values().filter(|number| number.state == NumberState::Ready);
+    pub fn check_ready(&self, owner: Owner, found: &ReadyPool) -> Verdict {
+        let is_ready = |number: &&PoolNumber| number.owner == owner && number.state == NumberState::Ready;
+        let ready = self.numbers.values().filter(is_ready);
         let expected: BTreeSet<_> = ready.map(|number| &number.number).collect();
         let found: BTreeSet<_> = found.numbers().map(|ready| &ready.number).collect();
         ensure(found == expected, || format!("numbers {expected:?} are ready, but {found:?} are read"))

@@ -9,6 +9,7 @@ use shared::domain::conversation::{Conversation, ConversationId, Participant};
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{Feature, NumberState, PoolNumber};
 use shared::domain::side::Side;
+use shared::domain::tenant::Pool;
 use shared::service::create::NewConversation;
 
 use crate::model::{Model, ModelRoute, Verdict, ensure};
@@ -25,7 +26,7 @@ impl Model {
             None => true,
         };
         let is_free = |number: &VirtualNumber| !occupied.contains_key(number) && is_free(number);
-        self.allowed_numbers(phone).filter(|(number, _)| is_free(&number.number)).collect()
+        self.allowed_numbers(caller).filter(|(number, _)| is_free(&number.number)).collect()
     }
 
     /// The numbers that the phones of a side have no route under, live or in quarantine.
@@ -33,7 +34,7 @@ impl Model {
         let (phone, occupied) = (&caller.first, self.occupied(caller));
         let in_use: BTreeSet<_> = self.routes_in_use(phone).map(|(number, _)| number).collect();
         let is_unused = |number: &VirtualNumber| !in_use.contains(number) && !occupied.contains_key(number);
-        self.allowed_numbers(phone).filter(|(number, _)| is_unused(&number.number)).collect()
+        self.allowed_numbers(caller).filter(|(number, _)| is_unused(&number.number)).collect()
     }
 
     /// The numbers that the further phones of a side occupy, each with the end of that time. Holds are shared.
@@ -71,9 +72,10 @@ impl Model {
         !route.is_replaced && !route.is_live(self.now) && canonical(reached) == canonical(other) && recent.count() <= 4
     }
 
-    /// The numbers that a phone may get, free or not: those of its own country, of its calling code and of the fallback
+    /// The numbers that a phone may get, free or not: those of the owner in its own country, of its calling code and in the fallback
     /// countries.
-    fn allowed_numbers(&self, phone: &RealNumber) -> impl Iterator<Item = (&PoolNumber, usize)> {
+    fn allowed_numbers(&self, caller: &Caller) -> impl Iterator<Item = (&PoolNumber, usize)> + use<'_> {
+        let (phone, owner) = (&caller.first, caller.owner);
         let (home, code) = (country_of(phone.expose()), calling_code(phone));
         let distance = move |number: &PoolNumber| {
             if number.country == home {
@@ -84,7 +86,8 @@ impl Model {
                 self.fallback.iter().position(|country| *country == number.country).map(|position| 2 + position)
             }
         };
-        let ready = self.numbers.values().filter(|number| number.state == NumberState::Ready);
+        let is_ready = move |number: &&PoolNumber| number.owner == owner && number.state == NumberState::Ready;
+        let ready = self.numbers.values().filter(is_ready);
         ready.filter_map(move |number| Some((number, distance(number)?)))
     }
 
@@ -111,13 +114,14 @@ impl Model {
         });
         let in_use: Vec<_> = own.into_iter().chain(of_others).collect();
         let live = in_use.iter().filter(|(_, _, is_live)| *is_live).count();
-        let allowed: BTreeSet<_> = self.allowed_numbers(phone).map(|(number, _)| &number.number).collect();
+        let allowed: BTreeSet<_> = self.allowed_numbers(caller).map(|(number, _)| &number.number).collect();
         let next_free_at: Option<Timestamp> =
             in_use.iter().filter(|(number, ..)| allowed.contains(number)).map(|(_, until, _)| *until).min();
         let country = country_of(phone.expose());
-        let ready = |number: &&PoolNumber| number.country == country && number.state == NumberState::Ready;
+        let pool = Pool { owner: caller.owner, country };
+        let ready = |number: &&PoolNumber| number.pool() == pool && number.state == NumberState::Ready;
         // In the order of their distance; of those with the same calling code, in the order of the alphabet.
-        let mut near: Vec<_> = self.allowed_numbers(phone).filter(|(_, distance)| *distance == 1).collect();
+        let mut near: Vec<_> = self.allowed_numbers(caller).filter(|(_, distance)| *distance == 1).collect();
         near.sort_by_key(|(number, _)| number.country);
         let near = near.into_iter().map(|(number, _)| number.country);
         let mut countries = vec![country];
@@ -144,7 +148,7 @@ impl Model {
             let is_held = route.is_some_and(|route| route.is_hold() && route.is_in_use(self.now));
             is_held && !occupied.contains_key(&number.number)
         };
-        self.allowed_numbers(&caller.first).filter(is_held).map(|(number, _)| &number.number).collect()
+        self.allowed_numbers(caller).filter(is_held).map(|(number, _)| &number.number).collect()
     }
 
     /// Checks the numbers of a new conversation: they are free for each phone, the same as last time where possible, and

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use shared::domain::call::Direction;
 use shared::domain::conversation::ConversationId;
-use shared::domain::tenant::Owner;
+use shared::domain::phone::VirtualNumber;
 use shared::service::update::Change;
 
 use crate::answer::Answer;
@@ -21,6 +21,7 @@ use crate::pins::PinTry;
 use crate::placing::PlaceOrder;
 use crate::recordings;
 use crate::safety::KeyPress;
+use crate::scenario::owner;
 use crate::system::{Operation, Outcome};
 use crate::table::Table;
 use crate::voice::DialledCall;
@@ -93,7 +94,7 @@ impl Case {
     /// Checks operations that ran at the same time.
     pub async fn verify(&mut self, executions: Vec<Execution>) -> Verdict {
         let mut table = std::mem::take(&mut self.table);
-        let counted_before = table.health;
+        let mut counted_before = table.health;
         self.reader.update(&mut table, &self.system.database, self.model.now).await;
         let undisturbed = executions.len() == 1 && executions[0].outcome.is_some();
         for outcome in executions.iter().filter_map(|execution| execution.outcome.as_ref()) {
@@ -152,12 +153,18 @@ impl Case {
             ensure(found == Some(given), || format!("the answer is {given:?}, but the table has {found:?}"))?;
         }
         if executions.iter().any(|execution| {
-            matches!(execution.operation, Operation::Drain(_) | Operation::Rotate(_))
+            matches!(execution.operation, Operation::Drain(_) | Operation::Rotate(_) | Operation::Move(..))
                 || execution.operation.provisions()
         }) {
             self.check_pool_as_read().await?;
         }
+        self.count_moved(&before);
+        if has_moved(&before, &self.model) {
+            // What is known of the calls of a number is forgotten when it moves.
+            counted_before = table.health;
+        }
         self.check_health(&events_of_legs, counted_before, &table)?;
+        self.check_costs(&events_of_legs, &before, &table)?;
         self.record_created(&before, &executions, &table);
         self.note_attempts(&executions);
         self.note_typed(&executions);
@@ -255,6 +262,7 @@ impl Case {
                 Operation::Update(..) => "update",
                 Operation::Drain(_) => "drain",
                 Operation::Rotate(_) => "rotate",
+                Operation::Move(..) => "move a number",
                 Operation::Rent(..) => "add a number",
                 Operation::Place(..) => "place an order",
                 Operation::Orders => "carry out orders",
@@ -302,6 +310,15 @@ impl Case {
                 && before.has_other_spelling_of(*id, phone)
             {
                 self.coverage.count("update to the other spelling", answer.label());
+            }
+            if let Operation::Create { new, .. } = &execution.operation
+                && !new.owner.is_deployment()
+            {
+                match execution.answer() {
+                    Some(Answer::Created) => self.coverage.count("tenant", "creates"),
+                    Some(Answer::NoneFree(_)) => self.coverage.count("tenant", "has no number free"),
+                    _ => {}
+                }
             }
             if let (Some(Answer::Created), Some(given)) =
                 (execution.answer(), execution.outcome.as_ref().and_then(Outcome::conversation))
@@ -355,18 +372,30 @@ impl Case {
     /// Checks the ready list and the peak usage as the product reads them.
     async fn check_pool_as_read(&self) -> Verdict {
         let store = self.system.process.store();
-        let ready = store.ready_pool(Owner::Deployment).await.map_err(|error| error.to_string())?;
+        for owner in [false, true].map(owner) {
+            let ready = store.ready_pool(owner).await.map_err(|error| error.to_string())?;
+            self.model.check_ready(owner, &ready)?;
+        }
         let marks = store.peak_usage(self.model.now).await.map_err(|error| error.to_string())?;
-        self.model.check_ready(&ready)?;
         self.peak_usage.check_as_read(self.model.now, &marks)
     }
 
     /// Checks all invariants against the last table dump.
     pub fn check(&mut self) -> Verdict {
+        self.check_noted_costs()?;
         checks::check(&self.model, &self.table)?;
         self.sms.check_unsent(&self.model, &self.table)?;
         self.peak_usage.check(&self.model, &self.table)
     }
+}
+
+/// True if a number has another owner than before.
+fn has_moved(before: &Model, after: &Model) -> bool {
+    let owner = |model: &Model, number: &VirtualNumber| model.numbers.get(number).map(|number| number.owner);
+    after
+        .numbers
+        .keys()
+        .any(|number| before.numbers.contains_key(number) && owner(before, number) != owner(after, number))
 }
 
 /// The states in which another operation can find a conversation that is being ended or erased. A creation reads the routes

@@ -10,6 +10,7 @@ use shared::domain::call::{Direction, LegEvent, LegFacts, Status};
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::side::Side;
+use shared::domain::tenant_cost::Spent;
 use shared::domain::usage::{Counted, Tally, Usage, UsageLimits, day};
 use shared::store::{LegNumbers, Recorded};
 
@@ -69,6 +70,8 @@ pub struct StoredLeg {
     /// True if the caller agreed to a recording.
     pub has_agreed: bool,
     pub counted: Counted,
+    /// The part of it that was added to the costs of its tenant.
+    pub paid: Option<Spent>,
     /// The keys that were pressed on it.
     pub keys: PressedKeys,
 }

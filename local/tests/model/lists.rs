@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::listing::ListKey;
+use shared::domain::tenant::Owner;
 use shared::domain::text::Reference;
 
 use crate::model::{Model, Verdict, ensure};
@@ -27,7 +28,12 @@ pub fn reference(attempt: u32) -> Option<Reference> {
 fn lists_of(is: &Conversation) -> BTreeSet<(String, ConversationId)> {
     let reference = is.reference.as_ref().map(|text| format!("REFERENCE#{}", list_key().hash(text).as_str()));
     let numbers = is.participants.iter().flat_map(|participant| participant.all_seen());
-    let all = std::iter::once(format!("ALL#{}", is.id.last_byte() % 4)).chain(reference);
+    let part = is.id.last_byte() % 4;
+    let of_tenant = match is.owner {
+        Owner::Deployment => None,
+        Owner::Tenant(tenant) => Some(format!("ALL#{tenant}#{part}")),
+    };
+    let all = std::iter::once(format!("ALL#{part}")).chain(of_tenant).chain(reference);
     all.chain(numbers.map(|number| format!("NUMBER#{number}"))).map(|list| (list, is.id)).collect()
 }
 

@@ -32,6 +32,7 @@ mod lists;
 mod missed_calls;
 mod model;
 mod orders;
+mod owners;
 mod peak_usage;
 mod phones;
 mod pin_checks;

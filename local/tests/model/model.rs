@@ -12,11 +12,12 @@ use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::{NumberState, PoolNumber};
 use shared::domain::safety_key::SafetyPresses;
 use shared::domain::side::Side;
+use shared::domain::tenant::{Owner, Pool};
 use shared::domain::text::Label;
 use shared::domain::text_masking::TextMasking;
 use shared::domain::verdict::RememberedVerdicts;
 use shared::service::create::NewConversation;
-use shared::service::provision::{Drained, Rotated};
+use shared::service::provision::{Drained, Moved, Rotated};
 use shared::service::update::NewPhone;
 use shared::store::IdempotentRequest;
 
@@ -29,6 +30,7 @@ use crate::missed_calls::Telling;
 use crate::phones::{Caller, dialling_keys, further_after, keys_of, members, twice};
 use crate::pins::Pins;
 use crate::placing::Placing;
+use crate::pool::GRACE;
 use crate::recordings::Recordings;
 use crate::safety::PressedKeys;
 use crate::scenario::{INVALID_PHONE, Scenario, canonical, country_of, keyed_as, language_of, number};
@@ -295,6 +297,14 @@ impl Model {
                     format!("the answer to the drain is {given:?}; expected {expected:?}")
                 });
             }
+            (Operation::Move(number, _), _, Outcome::Move(Ok(Moved::Moving(given)))) => {
+                let to = given.moves_to.ok_or("the answer to a move names no pool")?;
+                self.move_number(number, to);
+                let expected = &self.numbers[number];
+                return ensure(**given == *expected, || {
+                    format!("the answer to the move is {given:?}; expected {expected:?}")
+                });
+            }
             (Operation::Rotate(number), _, Outcome::Rotate(Ok(Rotated::Rotating(given)))) => {
                 self.rotate(number);
                 let loss = given.loss.clone();
@@ -330,6 +340,10 @@ impl Model {
             (Operation::EraseNumber(phone), Answer::ErasedNumber(_)) => self.erase_number(phone),
             (Operation::Drain(number), Answer::Draining) => self.drain(number),
             (Operation::Rotate(number), Answer::Draining) => self.rotate(number),
+            (Operation::Move(number, owner), Answer::Draining) => {
+                let country = self.numbers[number].country;
+                self.move_number(number, Pool { owner: *owner, country });
+            }
             (_, right) => return Err(format!("the operation cannot have been carried out: {right:?}")),
         }
         Ok(())
@@ -377,6 +391,7 @@ impl Model {
                 None => Answer::Unknown,
                 Some(number) if number.state == NumberState::Renting => Answer::Busy,
                 Some(number) if number.state == NumberState::Linking && self.now < number.leased_until => Answer::Busy,
+                Some(number) if number.moves_to.is_some() && self.is_given_back(number) => Answer::Busy,
                 Some(_) => Answer::Draining,
             },
             Operation::Rotate(number) => match self.numbers.get(number) {
@@ -387,6 +402,7 @@ impl Model {
                 Some(number) if self.has_other(number) => Answer::Draining,
                 Some(_) => Answer::NoOther,
             },
+            Operation::Move(number, owner) => self.expected_move(number, *owner),
             Operation::Rent(..) | Operation::Place(..) | Operation::Orders | Operation::Upkeep | Operation::Heal => {
                 Answer::Provisioned
             }
@@ -406,6 +422,27 @@ impl Model {
             | Operation::Recorded(_)
             | Operation::Keep => unreachable!("an event has several right answers"),
         }
+    }
+
+    fn expected_move(&self, number: &VirtualNumber, owner: Owner) -> Answer {
+        let Some(number) = self.numbers.get(number) else { return Answer::Unknown };
+        let to = Pool { owner, country: number.country };
+        match number.state {
+            _ if number.rotating_since.is_some() || number.missing_since.is_some() => Answer::Leaving,
+            NumberState::Draining if number.moves_to == Some(to) => Answer::Draining,
+            NumberState::Draining if number.moves_to.is_some() && to == number.pool() => Answer::Leaving,
+            NumberState::Draining if self.is_given_back(number) => Answer::Busy,
+            NumberState::Draining if to != number.pool() => Answer::Draining,
+            _ if to == number.pool() => Answer::There,
+            NumberState::Ready => Answer::Draining,
+            _ => Answer::Busy,
+        }
+    }
+
+    /// True if a run may give the number back to Vonage, or move it, at this moment.
+    fn is_given_back(&self, number: &PoolNumber) -> bool {
+        let is_over = number.draining_since.is_some_and(|since| since + GRACE <= self.now);
+        is_over && self.now < number.leased_until
     }
 
     fn expected_creation(&self, new: &NewConversation, request: Option<&IdempotentRequest>) -> Answer {
@@ -681,12 +718,16 @@ impl Model {
 
     /// True if the country of a number has another ready one.
     fn has_other(&self, number: &PoolNumber) -> bool {
-        let is_other = |other: &PoolNumber| other.country == number.country && other.number != number.number;
+        let is_other = |other: &PoolNumber| other.pool() == number.pool() && other.number != number.number;
         self.numbers.values().any(|other| other.state == NumberState::Ready && is_other(other))
     }
 
     fn rotate(&mut self, number: &VirtualNumber) {
-        self.drain(number);
+        // One that moves drains already, and leaves the pool instead.
+        if let Some(number) = self.numbers.get_mut(number).filter(|number| number.rotating_since.is_none()) {
+            number.moves_to = None;
+        }
+        self.drain_unless_draining(number);
         let now = self.second();
         if let Some(number) = self.numbers.get_mut(number).filter(|number| number.rotating_since.is_none()) {
             number.rotating_since = Some(now);
@@ -716,7 +757,31 @@ impl Model {
         Ok(())
     }
 
+    /// A number that was to move is to be given back.
     fn drain(&mut self, number: &VirtualNumber) {
+        let now = self.second();
+        if let Some(number) = self.numbers.get_mut(number).filter(|number| number.moves_to.is_some()) {
+            number.moves_to = None;
+            number.leased_until = now;
+        }
+        self.drain_unless_draining(number);
+    }
+
+    /// Has a number drain for the pool `to`.
+    fn move_number(&mut self, number: &VirtualNumber, to: Pool) {
+        let now = self.second();
+        if let Some(number) = self.numbers.get_mut(number)
+            && number.moves_to != Some(to)
+        {
+            number.moves_to = Some(to);
+            if number.state == NumberState::Draining {
+                number.leased_until = now;
+            }
+        }
+        self.drain_unless_draining(number);
+    }
+
+    fn drain_unless_draining(&mut self, number: &VirtualNumber) {
         let now = self.second();
         if let Some(number) = self.numbers.get_mut(number).filter(|number| number.state != NumberState::Draining) {
             number.state = NumberState::Draining;
@@ -750,7 +815,7 @@ fn callers(new: &NewConversation) -> [Caller; 2] {
         let participant = &new.participants[side.index()];
         let further = participant.further.iter().map(|phone| real_number(&phone.number));
         let (first, receives) = (real_number(&participant.number), !new.direction.includes(side));
-        Caller { first, further: further.collect(), receives }
+        Caller { first, further: further.collect(), receives, owner: new.owner }
     })
 }
 

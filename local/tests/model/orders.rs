@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use shared::domain::country::Country;
 use shared::domain::pool::{NumberState, PoolNumber};
+use shared::domain::tenant::Pool;
 
 use crate::model::{Model, Verdict, ensure};
 use crate::system::Operation;
@@ -22,7 +23,7 @@ impl Operation {
 }
 
 impl Model {
-    /// Returns the number of numbers that count towards an order.
+    /// Returns the number of numbers that count towards an order. Only the deployment itself orders numbers.
     pub fn towards_order(&self, country: Country) -> usize {
         towards_order(self.numbers.values(), country)
     }
@@ -35,7 +36,8 @@ impl Model {
 
     /// True if a run may give a draining number of the country back at this moment. An order buys nothing in its place yet.
     pub fn waits_for_draining(&self, country: Country, table: &Table) -> bool {
-        let of_country = |number: &&PoolNumber| number.country == country && number.state == NumberState::Draining;
+        let of_country =
+            |number: &&PoolNumber| number.pool() == Pool::own(country) && number.state == NumberState::Draining;
         table.numbers.values().filter(of_country).any(|number| self.now < number.leased_until)
     }
 
@@ -63,7 +65,8 @@ impl Model {
                 format!("{have} numbers of {country} after an order for {bought_for}; there were {had}")
             })?;
             if let Some(ordered) = ordered.filter(|_| undisturbed) {
-                let of_country = |number: &&PoolNumber| number.country == country && number.state == NumberState::Ready;
+                let of_country =
+                    |number: &&PoolNumber| number.pool() == Pool::own(country) && number.state == NumberState::Ready;
                 let ready = table.numbers.values().filter(of_country).count();
                 ensure(is.is_some() == (ready < ordered), || {
                     format!("the order for {ordered} numbers of {country} is {is:?}, and {ready} are ready")
@@ -78,5 +81,5 @@ impl Model {
 }
 
 fn towards_order<'a>(numbers: impl Iterator<Item = &'a PoolNumber>, country: Country) -> usize {
-    numbers.filter(|number| number.country == country && number.state.counts()).count()
+    numbers.filter(|number| number.pool() == Pool::own(country) && number.state.counts()).count()
 }

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use shared::domain::country::Country;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::NumberState;
+use shared::domain::tenant::Pool;
 
 use crate::model::{Model, ModelConversation, Verdict, ensure};
 use crate::table::Table;
@@ -28,6 +29,10 @@ impl PeakUsage {
     pub fn note(&mut self, before: &Model, after: &Model, created: &ModelConversation) {
         // Of one who only receives, a creation may know nothing but the line. Of several phones any one may have the largest
         // number.
+        // That of tenants is not recorded.
+        if !created.expected.owner.is_deployment() {
+            return;
+        }
         let is_pair = created.expected.participants.iter().all(|participant| participant.further.is_empty());
         if created.expected.direction.receiver().is_some() || !is_pair {
             return;
@@ -35,7 +40,7 @@ impl PeakUsage {
         let until = day(before.now + 7 * crate::model::DAY);
         let is_ready = |model: &Model, number: &VirtualNumber, of: Country| {
             let found = model.numbers.get(number);
-            found.is_some_and(|number| number.state == NumberState::Ready && number.country == of)
+            found.is_some_and(|number| number.state == NumberState::Ready && number.pool() == Pool::own(of))
         };
         let held = created.expected.participants.each_ref().map(|participant| {
             let country = after.numbers.get(&participant.sees)?.country;

@@ -12,6 +12,7 @@ use shared::domain::judge::Judge;
 use shared::domain::language::Language;
 use shared::domain::phone::RealNumber;
 use shared::domain::side::Side;
+use shared::domain::tenant::Owner;
 use shared::service::create::NewFurtherPhone;
 
 use crate::case::Case;
@@ -198,6 +199,8 @@ pub struct Caller {
     pub first: RealNumber,
     pub further: Vec<RealNumber>,
     pub receives: bool,
+    /// The owner of the conversation, whose numbers it may get.
+    pub owner: Owner,
 }
 
 impl Caller {
@@ -205,7 +208,7 @@ impl Caller {
     pub fn of(is: &Conversation, side: Side) -> Self {
         let mut phones = members(is, side).map(|member| member.number.clone());
         let first = phones.next().unwrap();
-        Self { first, further: phones.collect(), receives: !is.direction.includes(side) }
+        Self { first, further: phones.collect(), receives: !is.direction.includes(side), owner: is.owner }
     }
 }
 

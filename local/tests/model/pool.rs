@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
-use shared::domain::pool::{NumberState, PoolNumber};
+use shared::domain::pool::{LossNotes, NumberState, PoolNumber};
+use shared::domain::tenant::Pool;
 
 use crate::model::{Model, Verdict, ensure};
 use crate::system::Operation;
@@ -56,7 +57,8 @@ impl Model {
     fn check_removal(&self, number: &PoolNumber, rented: &BTreeSet<String>) -> Verdict {
         let name = &number.number;
         ensure(!rented.contains(name.as_str()), || format!("number {name} is rented, but left the pool"))?;
-        let may_go = number.state == NumberState::Renting || self.must_be_cancelled(number);
+        let is_given_back = self.must_be_cancelled(number) && number.moves_to.is_none();
+        let may_go = number.state == NumberState::Renting || is_given_back;
         ensure(may_go, || format!("{number:?} left the pool too early"))
     }
 
@@ -75,7 +77,7 @@ impl Model {
         for number in self.numbers.values() {
             let begun = matches!(number.state, NumberState::Renting | NumberState::Linking);
             let concerned = match operation {
-                Operation::Rent(kind, _) => number.country == kind.country(),
+                Operation::Rent(kind, _) => number.pool() == Pool::own(kind.country()),
                 // The orders of the moment before were accepted already.
                 Operation::Place(..) | Operation::Orders => false,
                 _ => true,
@@ -86,7 +88,13 @@ impl Model {
                 ensure(is_ready, || format!("renting of {number:?} was not finished: {now:?}"))?;
             }
             if matches!(operation, Operation::Upkeep) {
-                let stays = self.must_be_cancelled(number) && now.is_some();
+                let is_gone = match number.moves_to {
+                    // One that was taken away stays, because it would be bought again.
+                    Some(_) if self.away.contains(&number.number) => true,
+                    Some(to) => now.is_some_and(|now| now.pool() == to),
+                    None => now.is_none(),
+                };
+                let stays = self.must_be_cancelled(number) && !is_gone;
                 ensure(!stays, || format!("the schedule did not cancel {number:?}"))?;
                 let right = match (number.state, self.away.contains(&number.number)) {
                     (NumberState::Ready | NumberState::Lost, true) => NumberState::Lost,
@@ -99,7 +107,8 @@ impl Model {
             }
         }
         if let Operation::Rent(kind, count) = operation {
-            let of_country = |number: &&PoolNumber| number.country == kind.country() && number.state.counts();
+            let own = Pool::own(kind.country());
+            let of_country = |number: &&PoolNumber| number.pool() == own && number.state.counts();
             let have = table.numbers.values().filter(of_country).count();
             let waits = have < *count && self.waits_for_draining(kind.country(), table);
             ensure(have == *count || waits, || format!("{count} numbers were ordered, but there are {have}"))?;
@@ -119,12 +128,34 @@ impl Model {
         ensure(cancelled.is_none(), || format!("{cancelled:?} is in use, but not rented"))
     }
 
+    /// True if a number has moved to another owner: when nobody knew it any more, and as if it were new there.
+    fn has_moved(&self, before: &PoolNumber, now: &PoolNumber, operation: &Operation) -> bool {
+        use NumberState::{Linking, Ready};
+        let is_over = matches!(operation, Operation::Upkeep) && self.must_be_cancelled(before);
+        let moved = PoolNumber {
+            owner: now.owner,
+            state: now.state,
+            leased_until: now.leased_until,
+            draining_since: None,
+            moves_to: None,
+            part: now.part,
+            loss: LossNotes::default(),
+            ..before.clone()
+        };
+        let is_there = before.moves_to == Some(now.pool()) && matches!(now.state, Linking | Ready);
+        is_over && is_there && moved == *now
+    }
+
     fn may_become(&self, before: &PoolNumber, now: &PoolNumber, operation: &Operation) -> bool {
         use NumberState::{Draining, Linking, Lost, Ready, Renting};
+        if before.owner != now.owner {
+            return self.has_moved(before, now, operation);
+        }
         let compared = matches!(operation, Operation::Upkeep);
         let away = self.away.contains(&before.number);
         let is_order = matches!(operation, Operation::Rent(..) | Operation::Place(..) | Operation::Orders);
-        let takes_back = is_order && before.rotating_since.is_none() && before.missing_since.is_none();
+        let is_promised = before.moves_to.is_some();
+        let takes_back = is_order && before.rotating_since.is_none() && before.missing_since.is_none() && !is_promised;
         let grows = match before.state {
             Renting => matches!(now.state, Renting | Linking | Ready),
             Linking => matches!(now.state, Linking | Ready),

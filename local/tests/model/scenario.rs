@@ -7,6 +7,7 @@ use shared::domain::country::Country;
 use shared::domain::language::Language;
 use shared::domain::phone::{PhoneNumber, RealNumber, VirtualNumber};
 use shared::domain::pool::{Feature, NumberType};
+use shared::domain::tenant::{Owner, Tenant};
 use shared::service::create::ROUTES_READ;
 
 /// Three phones of GB, one of JE, two of the US and one of Argentina.
@@ -24,8 +25,10 @@ pub const INVALID_PHONE: &str = "447700900999";
 pub struct Scenario {
     /// Countries whose numbers may be given to participants of any country.
     pub fallback: Vec<Country>,
-    /// The numbers in the pool.
+    /// The numbers of the deployment itself in the pool.
     pub numbers: Vec<Kind>,
+    /// Those of the tenant.
+    pub of_tenant: Vec<Kind>,
     /// Number of routes of a participant that one creation reads. Who has more is a hub.
     pub routes_read: u16,
     /// `TEXTS_BY`: the API that passes texts on.
@@ -47,14 +50,18 @@ impl Scenario {
         let fallback = prop::sample::select(vec![&[][..], &["GB"][..], &["US"][..], &["JE", "US", "GB"][..]]);
         let numbers = prop_oneof![1 => 0..3usize, 3 => 3..7usize]
             .prop_flat_map(|count| prop::collection::vec(Kind::any(), count));
+        let of_tenant = prop::collection::vec(Kind::any(), 0..4);
         let routes_read = prop::sample::select(vec![2, ROUTES_READ]);
         let texts_by = prop::sample::select(vec!["sms-api", "messages-api"]);
-        (fallback, numbers, routes_read, texts_by).prop_map(|(fallback, numbers, routes_read, texts_by)| Self {
-            fallback: fallback.iter().map(|code| country(code)).collect(),
-            numbers,
-            routes_read,
-            texts_by,
-        })
+        (fallback, numbers, of_tenant, routes_read, texts_by).prop_map(
+            |(fallback, numbers, of_tenant, routes_read, texts_by)| Self {
+                fallback: fallback.iter().map(|code| country(code)).collect(),
+                numbers,
+                of_tenant,
+                routes_read,
+                texts_by,
+            },
+        )
     }
 }
 
@@ -96,6 +103,16 @@ impl Kind {
     pub fn monthly_cost(self) -> Decimal {
         Decimal::new(if self == Self::GbMute { 100 } else { 125 }, 2)
     }
+}
+
+/// The tenant beside the deployment itself.
+pub fn tenant() -> Tenant {
+    Tenant::try_from("acme").unwrap()
+}
+
+/// The tenant, or the deployment itself.
+pub fn owner(is_tenant: bool) -> Owner {
+    if is_tenant { Owner::Tenant(tenant()) } else { Owner::Deployment }
 }
 
 pub fn country(code: &str) -> Country {

@@ -184,6 +184,8 @@ pub enum Action {
     Drain(usize),
     /// Rotates the `nth` number, of those that somebody dials if there are some.
     Rotate(usize),
+    /// Moves the `nth` number to the tenant, or to the deployment itself.
+    Move(usize, bool),
     AddNumber(Kind),
     /// Orders so many numbers more than there are, or fewer, in a request without time.
     PlaceOrder(Kind, i8),
@@ -231,6 +233,8 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewConversationSpec {
     pub people: [PhoneRef; 2],
+    /// True if the tenant creates it, else the deployment itself.
+    pub of_tenant: bool,
     pub direction: WhoDials,
     pub lifetime: u64,
     pub quarantine: u32,
@@ -367,6 +371,7 @@ impl Action {
             10 => team,
             4 => (0..8usize).prop_map(Self::Drain),
             3 => (0..8usize).prop_map(Self::Rotate),
+            4 => (0..8usize, any::<bool>()).prop_map(|(nth, to_tenant)| Self::Move(nth, to_tenant)),
             3 => (0..8usize).prop_map(Self::TakeAway),
             3 => (0..8usize).prop_map(Self::GiveBack),
             24 => Self::event(),
@@ -393,14 +398,14 @@ impl NewConversationSpec {
             2 => (1..3u64).prop_map(|calls| (None, Some(calls), None)),
             2 => (1..4u64).prop_map(|minutes| (None, None, Some(minutes))),
         ];
-        let texts = (any::<bool>(), key, any::<bool>(), any::<bool>());
+        let texts = (any::<bool>(), key, any::<bool>(), any::<bool>(), prop::bool::weighted(0.3));
         let ends = (lifetime, 60..=600u32, prop::option::weighted(0.3, 60..=600u64));
         (PhoneRef::two(), direction, ends, texts, limits, languages(), handling(), phones()).prop_map(
             |(
                 people,
                 direction,
                 (lifetime, quarantine, slides),
-                (notify, key, pin, lost_property),
+                (notify, key, pin, lost_property, of_tenant),
                 limits,
                 languages,
                 handling,
@@ -414,6 +419,7 @@ impl NewConversationSpec {
                 let handling = CallHandling { max_attempts, max_ring_seconds, ..handling };
                 Self {
                     people,
+                    of_tenant,
                     direction,
                     lifetime,
                     quarantine,

@@ -39,7 +39,7 @@ use shared::service::late_calls::Late;
 use shared::service::pin_calls::{PinCalls, Typed};
 use shared::service::place_call::{PlaceError, Placed, Placer};
 use shared::service::pool_cache::PoolCache;
-use shared::service::provision::{Drained, Headroom, Order, Provisioned, Provisioner, Rotated, Upkeep};
+use shared::service::provision::{Drained, Headroom, Moved, Order, Provisioned, Provisioner, Rotated, Upkeep};
 use shared::service::recordings::{KeptRecordings, RecordingKeeper};
 use shared::service::relay_texts::TextRelay;
 use shared::service::restore::{Restored, Restorer};
@@ -72,7 +72,7 @@ use crate::placing::PlaceOrder;
 use crate::recordings::Made;
 use crate::restore::RESTORED;
 use crate::safety::KeyPress;
-use crate::scenario::{Kind, Scenario, number};
+use crate::scenario::{Kind, Scenario, number, owner};
 use crate::stale::StaleReads;
 use crate::voice::Voice;
 
@@ -149,6 +149,8 @@ pub enum Operation {
     Update(ConversationId, Change),
     Drain(VirtualNumber),
     Rotate(VirtualNumber),
+    /// A number is to move to another owner.
+    Move(VirtualNumber, Owner),
     /// Orders numbers of this kind until its country has that many.
     Rent(Kind, usize),
     /// The same in a request that has no time for any number: the order stays open.
@@ -194,6 +196,7 @@ pub enum Outcome {
     Update(Result<Conversation, UpdateError>),
     Drain(Result<Drained, StoreError>),
     Rotate(Result<Rotated, StoreError>),
+    Move(Result<Moved, StoreError>),
     Rent(Result<Provisioned, StoreError>),
     Place(Result<Provisioned, StoreError>),
     Orders(Result<Vec<(OpenOrder, Provisioned)>, StoreError>),
@@ -276,7 +279,8 @@ impl System {
         let creator = &self.crashing_process.creator;
         let texts = creator.texts.clone();
         let (fallback, routes_read) = (creator.fallback.clone(), creator.routes_read);
-        let scenario = Scenario { fallback, numbers: Vec::new(), routes_read, texts_by: "sms-api" };
+        let scenario =
+            Scenario { fallback, numbers: Vec::new(), of_tenant: Vec::new(), routes_read, texts_by: "sms-api" };
         self.crashing_process = Process::new(
             &environment,
             connection,
@@ -292,7 +296,8 @@ impl System {
         let environment = environment(&self.urls).with([("TABLE_NAME".to_owned(), RESTORED.to_owned())]);
         let creator = &self.process.creator;
         let (fallback, routes_read) = (creator.fallback.clone(), creator.routes_read);
-        let scenario = Scenario { fallback, numbers: Vec::new(), routes_read, texts_by: "sms-api" };
+        let scenario =
+            Scenario { fallback, numbers: Vec::new(), of_tenant: Vec::new(), routes_read, texts_by: "sms-api" };
         let (connection, numbers) = (Connection::to(&self.database), self.process.numbers.clone());
         let process = Process::new(&environment, connection, numbers, &self.clock, &self.texts, &scenario);
         let store = process.store().clone();
@@ -533,6 +538,7 @@ impl Process {
             Operation::Update(id, change) => Outcome::Update(self.updater.update(*id, change).await),
             Operation::Drain(number) => Outcome::Drain(provisioner.drain(number).await),
             Operation::Rotate(number) => Outcome::Rotate(provisioner.rotate(number).await),
+            Operation::Move(number, owner) => Outcome::Move(provisioner.move_number(number, *owner).await),
             Operation::Rent(kind, count) => Outcome::Rent(provisioner.order(&order(*kind, *count), None).await),
             Operation::Place(kind, count) => {
                 let now = self.creator.clock.now();
@@ -617,12 +623,13 @@ fn order(kind: Kind, count: usize) -> Order {
 
 /// The numbers of the pool at the start: of each kind the first ones.
 fn first_numbers(scenario: &Scenario, now: Timestamp) -> Vec<PoolNumber> {
-    let mut numbers = Vec::new();
-    for (position, kind) in scenario.numbers.iter().enumerate() {
-        let index = scenario.numbers[..position].iter().filter(|other| *other == kind).count();
-        numbers.push(number_in_state_renting(*kind, index as u64, now));
-    }
-    numbers
+    let all: Vec<Kind> = scenario.numbers.iter().chain(&scenario.of_tenant).copied().collect();
+    let number = |(position, kind): (usize, &Kind)| {
+        let index = all[..position].iter().filter(|other| *other == kind).count();
+        let owner = owner(position >= scenario.numbers.len());
+        PoolNumber { owner, ..number_in_state_renting(*kind, index as u64, now) }
+    };
+    all.iter().enumerate().map(number).collect()
 }
 
 fn number_in_state_renting(kind: Kind, index: u64, now: Timestamp) -> PoolNumber {

@@ -5,27 +5,32 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use dynoxide::types::{AttributeValue, Item};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shared::domain::call::Status;
 use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::country::Country;
+use shared::domain::number_settings::NumberSettings;
 use shared::domain::order::OpenOrder;
 use shared::domain::phone::{RealNumber, VirtualNumber};
 use shared::domain::pool::PoolNumber;
 use shared::domain::ready_pool::{PartName, ReadyNumber, ReadyPart};
 use shared::domain::recording::Recording;
 use shared::domain::recording_work::RecordingWork;
+use shared::domain::relayed_text::AcceptedPart;
 use shared::domain::route::KeyOwner;
 use shared::domain::route_keys::RouteKey;
 use shared::domain::side::Side;
 use shared::domain::tenant::Owner;
+use shared::domain::tenant_cost::Spent;
 use shared::domain::usage::{CallsByDay, Counted, Usage};
 use shared::store::{Line, PartState, PinCall, PlacedCall, RecordedChange};
 
 use crate::database::{Database, text};
 use crate::legs::{STATUSES, StoredLeg};
 use crate::missed_calls::Telling;
+use crate::owners::{Costs, StoredText, paid_on};
 use crate::pins::{KnownCall, TriesKey};
 use crate::placing::KnownOrder;
 use crate::recordings::RecordingKey;
@@ -90,6 +95,10 @@ pub struct Table {
     pub recordings: BTreeMap<RecordingKey, Recording>,
     pub recording_work: BTreeMap<RecordingKey, RecordingWork>,
     pub links: BTreeMap<String, RecordingKey>,
+    /// The owners in the settings of numbers.
+    pub settings: BTreeMap<VirtualNumber, Owner>,
+    /// The costs of the tenant.
+    pub costs: Costs,
     /// Number of calls that count for the health of numbers.
     pub health: u64,
     /// The legs of calls by conversation and id.
@@ -99,7 +108,7 @@ pub struct Table {
     /// Their calls by day.
     pub days: BTreeMap<ConversationId, CallsByDay>,
     /// The texts of conversations.
-    pub texts: BTreeSet<(ConversationId, String)>,
+    pub texts: BTreeMap<(ConversationId, String), StoredText>,
     /// The conversations whose erasure is not settled.
     pub erasures: BTreeSet<ConversationId>,
     /// The last change of each conversation, in the journal.
@@ -178,7 +187,8 @@ impl Reader {
 macro_rules! for_each_collection {
     ($table:expr, $part:expr, $do:ident) => {
         for_each_collection!($table, $part, $do: conversations routes lines participations lists erased redactions requests numbers
-            own_numbers parts part_states counts work orders peak_usage losses rotations heals told pins pin_tries pin_calls
+            own_numbers parts part_states counts settings work orders peak_usage losses rotations heals told pins pin_tries
+            pin_calls
             placed_calls recordings recording_work links legs usage days texts erasures changes keys ttl)
     };
     ($table:expr, $part:expr, $do:ident: $($name:ident)*) => {
@@ -229,6 +239,7 @@ impl Table {
     fn add_all(&mut self, part: &Self) {
         for_each_collection!(self, part, add_all);
         self.health += part.health;
+        self.costs.add(part.costs);
         self.running_number_erasures += part.running_number_erasures;
         self.retention = part.retention.or(self.retention);
         self.monthly_cost = part.monthly_cost.clone().or(self.monthly_cost.take());
@@ -237,6 +248,7 @@ impl Table {
     fn remove_all(&mut self, part: &Self) {
         for_each_collection!(self, part, remove_all);
         self.health -= part.health;
+        self.costs.remove(part.costs);
         self.running_number_erasures -= part.running_number_erasures;
         self.retention = self.retention.filter(|_| part.retention.is_none());
         self.monthly_cost = self.monthly_cost.take().filter(|_| part.monthly_cost.is_none());
@@ -263,6 +275,12 @@ impl Table {
                 let is_in_pool = time("ttl").is_none();
                 self.losses.extend(time("lost_since").filter(|_| is_in_pool).map(|since| (number(of), since)));
                 self.rotations.extend(time("rotating_since").filter(|_| is_in_pool).map(|since| (number(of), since)));
+            }
+            ("CALLER", None, "SETTINGS") => {
+                self.settings.insert(number(of), parsed::<NumberSettings>(item).owner);
+            }
+            ("TENANT", None, _) if sk.starts_with("COST#") => {
+                self.costs.spent.add(spent(item));
             }
             ("HEAL", None, _) => drop(self.heals.insert(parsed(&item["conversation"]), time("due_at").unwrap())),
             ("CONVERSATION", None, "CONVERSATION") if item["participants"].is_null() => {
@@ -332,6 +350,9 @@ impl Table {
                 let statuses = STATUSES.iter().filter(status).copied().collect();
                 let usage = if item["counted"].is_null() { Usage::default() } else { usage(&item["counted"]) };
                 let counted = Counted { usage, day: item["counted"]["day"].as_str().map(|day| day.parse().unwrap()) };
+                let is_paid = item["spent_in"].is_string();
+                let paid = paid_on(parsed(&item["direction"]), &parsed(item)).filter(|_| is_paid);
+                self.costs.noted.add(paid.unwrap_or_default());
                 self.legs.insert(
                     (of.try_into().unwrap(), uuid),
                     StoredLeg {
@@ -340,6 +361,7 @@ impl Table {
                         is_accepted: time("accepted_at").is_some(),
                         has_agreed: time("agreed_at").is_some(),
                         counted,
+                        paid,
                         keys: PressedKeys { stars: times(&item["star_keys"]), nines: times(&item["nine_keys"]) },
                     },
                 );
@@ -373,12 +395,15 @@ impl Table {
                 self.work.insert((of.to_owned(), sk.to_owned()));
             }
             ("POOL", None, "READY") => self.add_part_states(item),
+            ("READY", None, "READY") if !of.contains('#') => self.add_part_states(item),
             ("READY", None, "READY") => self.add_part(of, item),
             ("POOL", None, _) if sk.starts_with("HELD#") => self.add_mark(&sk[5..], item),
             ("TEXTS", None, _) => {
                 let id = of.try_into().unwrap();
                 assert!(item["refused"].is_null() || item["parts"].as_array().is_none_or(Vec::is_empty), "{item}");
-                self.texts.insert((id, sk.to_owned()));
+                let text = stored_text(item);
+                self.costs.noted.add(text.paid);
+                self.texts.insert((id, sk.to_owned()), text);
             }
             ("TEXT" | "EXPLAINED" | "OPT-OUT", None, _) => {}
             ("CALLER", None, _) if sk.starts_with("DECLINES#") => {}
@@ -431,15 +456,44 @@ fn usage(value: &Value) -> Usage {
     Usage { calls: count("calls"), seconds: count("seconds"), spend }
 }
 
+fn spent(item: &Value) -> Spent {
+    let count = |name: &str| item[name].as_i64().unwrap_or_default();
+    let amount = |name: &str| match &item[name] {
+        Value::Null => Decimal::ZERO,
+        amount => amount.to_string().trim_matches('"').parse().unwrap(),
+    };
+    let (calls, seconds, texts) = (count("calls"), count("seconds"), count("texts"));
+    Spent { calls, seconds, call_cost: amount("call_cost"), texts, text_cost: amount("text_cost") }
+}
+
+fn stored_text(item: &Value) -> StoredText {
+    let parts: Vec<AcceptedPart> = item["parts"].as_array().into_iter().flatten().map(parsed).collect();
+    let notes = item["spent_on"].as_array().into_iter().flatten();
+    let notes: BTreeSet<&str> = notes.map(|note| note.as_str().unwrap()).collect();
+    let prices = |is_meant: &dyn Fn(&AcceptedPart) -> bool| {
+        let priced = parts.iter().filter(|part| is_meant(part)).filter_map(|part| part.price.as_deref());
+        let prices: Vec<Decimal> = priced.map(|price| price.parse().unwrap()).collect();
+        Spent { texts: (!prices.is_empty()).into(), text_cost: prices.into_iter().sum(), ..Spent::default() }
+    };
+    StoredText { price: prices(&|_| true), paid: prices(&|part| notes.contains(&*part.id)) }
+}
+
 fn times(set: &Value) -> BTreeSet<i64> {
     set.as_array().into_iter().flatten().map(|time| time.as_i64().unwrap()).collect()
 }
 
 fn part_name(written: &str) -> PartName {
     let words: Vec<_> = written.split('#').collect();
-    let [country, calling_code, index] = words[..] else { panic!("not the name of a part: {written}") };
+    let (owner, words) = match words[..] {
+        [tenant, country, calling_code, index] => {
+            (Owner::Tenant(tenant.try_into().unwrap()), [country, calling_code, index])
+        }
+        [country, calling_code, index] => (Owner::Deployment, [country, calling_code, index]),
+        _ => panic!("not the name of a part: {written}"),
+    };
+    let [country, calling_code, index] = words;
     let (country, calling_code) = (crate::scenario::country(country), calling_code.to_owned());
-    PartName { owner: Owner::Deployment, country, calling_code, index: index.parse().unwrap() }
+    PartName { owner, country, calling_code, index: index.parse().unwrap() }
 }
 
 /// Converts an item to the JSON that its type parses.

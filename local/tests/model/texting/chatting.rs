@@ -129,7 +129,9 @@ impl Case {
     async fn say(&mut self, pair: &Pair, channel: Channel, quoted: Option<String>) -> Result<bool, String> {
         let written = self.new_text(pair.own.clone(), None);
         let right = self.model.destination(&(canonical(&pair.own.0), pair.own.1.clone()));
-        let is_allowed = matches!(right, Destination::Participant { .. } | Destination::Closed(_));
+        // The sender is the deployment's own, and passes nothing on to people of its tenants.
+        let is_own = self.model.conversations[&pair.conversation].expected.owner.is_deployment();
+        let is_allowed = is_own && matches!(right, Destination::Participant { .. } | Destination::Closed(_));
         let (how, is_clear) = match (&quoted, self.live_conversations_of(&pair.own.0)) {
             (Some(_), _) => ("quotes one", true),
             (None, 1) => ("to the one", true),
