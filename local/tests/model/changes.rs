@@ -11,7 +11,7 @@ use shared::domain::sliding_end::SlidingEnd;
 use shared::service::update::{Change, HandlingChange};
 
 use crate::answer::Answer;
-use crate::model::{Model, ModelRoute, real_number};
+use crate::model::{Model, ModelConversation, ModelRoute, real_number};
 use crate::phones::{dialling_keys, further_after, keys_of, members};
 use crate::scenario::{INVALID_PHONE, canonical, country_of, keyed_as};
 
@@ -70,7 +70,7 @@ impl Model {
     }
 
     pub fn change(&mut self, id: ConversationId, change: &Change) {
-        let mut conversation = self.conversations[&id].clone();
+        let mut conversation = ModelConversation::clone(&self.conversations[&id]);
         let before = conversation.expected.clone();
         let keeps_phones = change.phone.is_none() && change.further.iter().all(Option::is_none);
         let keeps_calls = change.limits.is_none() && change.handling == HandlingChange::default();
@@ -97,7 +97,7 @@ impl Model {
             self.quarantine_route(gone, conversation.quarantine());
         }
         self.assign_routes(&conversation, Side::BOTH);
-        self.conversations.insert(id, conversation);
+        self.conversations.insert(id, conversation.into());
     }
 }
 

@@ -1,12 +1,13 @@
 //! Invariants of the whole table, checked after every step.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use shared::domain::caller_routes::CallerRoutes;
-use shared::domain::conversation::{Notification, Participant};
+use shared::domain::conversation::{Conversation, Notification, Participant};
 use shared::domain::judge::Judge;
 use shared::domain::phone::RealNumber;
 use shared::domain::pool::{Feature, NumberState, PoolNumber};
@@ -58,8 +59,9 @@ fn check_journal(model: &Model, table: &Table) -> Verdict {
         if model.now < conversation.quarantined_until() {
             let receiver = is.direction.receiver();
             let found = table.keys.get(id).ok_or_else(|| format!("no keys of {is:?} are recorded"))?;
-            let known = found.keys.keys().cloned().collect::<BTreeSet<_>>();
-            ensure(known == model.keys[id], || format!("{found:?} is recorded of {is:?}, not {:?}", model.keys[id]))?;
+            ensure(found.keys.keys().eq(&model.keys[id]), || {
+                format!("{found:?} is recorded of {is:?}, not {:?}", model.keys[id])
+            })?;
             ensure(found.until == conversation.quarantined_until() && found.moves == moves(&is.participants), || {
                 format!("{found:?} is recorded of {is:?}")
             })?;
@@ -81,8 +83,12 @@ fn check_journal(model: &Model, table: &Table) -> Verdict {
             format!("{change:?} is recorded of the erased {id:?}")
         })?;
         if model.now + RECORDS_KEPT < *until {
-            let found = table.keys.get(id).map(|found| found.keys.keys().cloned().collect::<BTreeSet<_>>());
-            ensure(found.as_ref() == model.keys.get(id), || format!("{found:?} is recorded of the erased {id:?}"))?;
+            let (found, right) = (table.keys.get(id), model.keys.get(id));
+            let is_right = match (found, right) {
+                (Some(found), Some(right)) => found.keys.keys().eq(right),
+                (found, right) => found.is_none() && right.is_none(),
+            };
+            ensure(is_right, || format!("{found:?} is recorded of the erased {id:?}"))?;
         }
     }
     let stray = table.keys.keys().find(|id| !model.keys.contains_key(id));
@@ -91,11 +97,10 @@ fn check_journal(model: &Model, table: &Table) -> Verdict {
 
 /// Checks that every acknowledged conversation is stored as acknowledged, and that no other one is stored.
 fn check_conversations(model: &Model, table: &Table) -> Verdict {
-    let expected: BTreeMap<_, _> =
-        model.conversations.iter().map(|(id, conversation)| (*id, &conversation.expected)).collect();
-    same("conversation", &expected, &table.conversations.iter().map(|(id, found)| (*id, found)).collect())?;
-    let erased: BTreeMap<_, _> = model.erased.keys().map(|id| (*id, ())).collect();
-    same("erased conversation", &erased, &table.erased.iter().map(|id| (*id, ())).collect())?;
+    let expected = model.conversations.iter().map(|(id, conversation)| (id, &conversation.expected));
+    same("conversation", expected, &table.conversations)?;
+    let erased = model.erased.keys().map(|id| (id, ()));
+    same("erased conversation", erased, table.erased.iter().map(|id| (id, ())))?;
     let left = table.texts.keys().find(|(id, _)| model.erased.contains_key(id));
     ensure(left.is_none(), || format!("texts of the erased {left:?} are stored"))?;
     let missing = model.redactions.iter().find(|id| !table.redactions.contains(*id));
@@ -105,23 +110,28 @@ fn check_conversations(model: &Model, table: &Table) -> Verdict {
 /// Checks that each conversation is listed under the phones that it has and had, that an erased one is listed nowhere, and that
 /// no erasure by number is left half done.
 fn check_participations(model: &Model, table: &Table) -> Verdict {
-    for (id, conversation) in &model.conversations {
-        for (phone, since) in &conversation.listed {
-            let found = table.participations.get(&(phone.clone(), *id));
-            ensure(found == Some(since), || {
-                format!("{id:?} is listed under {phone:?} since {found:?}, not {since:?}")
-            })?;
-            let item = (format!("PHONE#{}", phone.expose()), format!("CONVERSATION#{id}"));
-            let (kept_until, ttl) = (conversation.quarantined_until() + NET, table.ttl.get(&item));
-            ensure(ttl.is_some_and(|ttl| kept_until <= *ttl), || {
-                format!("{item:?} has the TTL {ttl:?}, its conversation {kept_until}")
-            })?;
-        }
+    let mut known = 0;
+    for ((phone, id), found) in &table.participations {
+        let Some(conversation) = model.conversations.get(id) else {
+            let is_swept = !model.erased.contains_key(id);
+            ensure(is_swept, || format!("{id:?} is listed under {phone:?}"))?;
+            continue;
+        };
+        let since = conversation.listed.get(phone);
+        ensure(since == Some(&found.since), || {
+            format!("{id:?} is listed under {phone:?} as {found:?}, not {since:?}")
+        })?;
+        let kept_until = conversation.quarantined_until() + NET;
+        ensure(found.ttl.is_some_and(|ttl| kept_until <= ttl), || {
+            format!("{id:?} under {phone:?} is {found:?}, its conversation is kept until {kept_until}")
+        })?;
+        known += 1;
     }
-    for (phone, id) in table.participations.keys() {
-        let is_swept = !model.conversations.contains_key(id) && !model.erased.contains_key(id);
-        let known = model.conversations.get(id).is_some_and(|conversation| conversation.listed.contains_key(phone));
-        ensure(known || is_swept, || format!("{id:?} is listed under {phone:?}"))?;
+    // All that are there are right, so none is missing if there are as many as there should be.
+    let all = model.conversations.iter().flat_map(|(id, found)| found.listed.keys().map(|phone| (phone.clone(), *id)));
+    if known != model.conversations.values().map(|found| found.listed.len()).sum::<usize>() {
+        let missing = all.into_iter().find(|listed| !table.participations.contains_key(listed));
+        return Err(format!("{missing:?} is not listed"));
     }
     ensure(table.running_number_erasures == 0, || "an erasure by number was not finished".to_owned())
 }
@@ -129,48 +139,56 @@ fn check_participations(model: &Model, table: &Table) -> Verdict {
 /// Checks that each route belongs to the conversation that got it, for as long as it got it, and that there are no
 /// other routes.
 fn check_routes(model: &Model, table: &Table) -> Verdict {
-    let facts = |owner: &KeyOwner| match owner {
-        KeyOwner::Route(route) => ModelRoute {
-            side: Some(route.side),
-            reaches: Some(route.connect_to.clone()),
-            expires_at: route.expires_at,
-            quarantined_until: route.quarantined_until,
-            is_replaced: route.is_replaced,
-            cares: route.late.lost_property && !route.blocked && !route.hangs_up,
-            language: route.language.clone(),
-            history: std::iter::once(route.conversation).chain(route.history.iter().copied()).collect(),
-        },
-        KeyOwner::Erased(erased) => ModelRoute {
-            side: None,
-            reaches: None,
-            expires_at: erased.expires_at,
-            quarantined_until: erased.quarantined_until,
-            is_replaced: false,
-            cares: false,
-            language: None,
-            history: vec![erased.conversation],
-        },
-        KeyOwner::Held(hold) => ModelRoute { expires_at: hold.expires_at, ..ModelRoute::hold(hold.quarantined_until) },
-    };
-    let found: BTreeMap<_, _> = table.routes.iter().map(|(name, route)| (name.clone(), facts(route))).collect();
-    same("route", &model.routes, &found)?;
+    same_by("route", &model.routes, &table.routes, |expected, found| expected.is_stored_as(found))?;
     for (name, owner) in &table.routes {
         if let KeyOwner::Route(route) = owner {
             check_verdict(model, name, route)?;
         }
     }
+    let is_in_time = |route: &&ModelRoute, ttl: &&Timestamp| match route.side {
+        Some(_) => **ttl >= route.quarantined_until,
+        None => **ttl == route.quarantined_until,
+    };
+    same_by("TTL of a route", &model.routes, &table.route_ttl, is_in_time)?;
     for (name, route) in &model.routes {
-        let item = (format!("CALLER#{}", name.0.expose()), format!("NUMBER#{}", name.1));
-        let ttl = table.ttl.get(&item);
-        let in_time = |ttl: &Timestamp| match route.side {
-            Some(_) => *ttl >= route.quarantined_until,
-            None => *ttl == route.quarantined_until,
-        };
-        ensure(ttl.is_some_and(in_time), || format!("route {name:?} has the wrong TTL {ttl:?}"))?;
-        let in_pool = model.numbers.contains_key(&name.1) || !route.is_in_use(model.now);
+        let in_pool = !route.is_in_use(model.now) || model.numbers.contains_key(&name.1);
         ensure(in_pool, || format!("route {name:?} is in use, but its number is not in the pool"))?;
     }
     Ok(())
+}
+
+impl ModelRoute {
+    /// True if the table has this route.
+    fn is_stored_as(&self, found: &KeyOwner) -> bool {
+        match found {
+            KeyOwner::Route(route) => {
+                let cares = route.late.lost_property && !route.blocked && !route.hangs_up;
+                let facts =
+                    (Some(route.side), Some(&route.connect_to), route.is_replaced, cares, route.language.as_ref());
+                let own = (self.side, self.reaches.as_ref(), self.is_replaced, self.cares, self.language.as_ref());
+                let history = std::iter::once(&route.conversation).chain(&route.history);
+                facts == own
+                    && (route.expires_at, route.quarantined_until) == (self.expires_at, self.quarantined_until)
+                    && history.eq(&self.history)
+            }
+            KeyOwner::Erased(erased) => {
+                self.is_bare()
+                    && (erased.expires_at, erased.quarantined_until) == (self.expires_at, self.quarantined_until)
+                    && self.history == [erased.conversation]
+            }
+            KeyOwner::Held(hold) => {
+                self.is_bare()
+                    && (hold.expires_at, hold.quarantined_until) == (self.expires_at, self.quarantined_until)
+                    && self.is_hold()
+            }
+        }
+    }
+
+    /// True if it has nothing but its times and its history, as a tombstone and a hold.
+    fn is_bare(&self) -> bool {
+        let is_plain = !self.is_replaced && !self.cares && self.language.is_none();
+        self.side.is_none() && self.reaches.is_none() && is_plain
+    }
 }
 
 /// Checks that the number which somebody who only receives sees is held as long as a conversation shows it, and that each line
@@ -211,16 +229,13 @@ fn check_verdict(model: &Model, name: &RouteKey, route: &Route) -> Verdict {
 fn check_told(model: &Model, table: &Table) -> Verdict {
     let is_there = |(id, ..): &Telling| model.conversations.contains_key(id);
     let expected = model.told.iter().filter(|(telling, _)| is_there(telling));
-    same("person told of a missed call", &expected.map(|(telling, at)| (*telling, *at)).collect(), &table.told)
+    same("person told of a missed call", expected, &table.told)
 }
 
 fn check_requests(model: &Model, table: &Table) -> Verdict {
-    let expected: BTreeMap<_, _> = model
-        .requests
-        .iter()
-        .map(|(key, remembered)| (key.clone(), (remembered.conversation, remembered.fingerprint.clone())))
-        .collect();
-    same("request", &expected, &table.requests)
+    same_by("request", &model.requests, &table.requests, |expected, (conversation, fingerprint)| {
+        expected.conversation == *conversation && expected.fingerprint == *fingerprint
+    })
 }
 
 /// Checks that the numbers, the ready list and the monthly rent agree.
@@ -234,25 +249,26 @@ fn check_pool(model: &Model, table: &Table) -> Verdict {
         .parts
         .iter()
         .flat_map(|(name, part)| part.numbers().map(|ready| (ready.number.clone(), (Some(name.clone()), ready.texts))));
-    same("ready number", &ready, &found.collect())?;
+    same("ready number", ready, found.collect::<BTreeMap<_, _>>())?;
     let states = table
         .parts
         .iter()
-        .map(|(name, part)| (name.clone(), PartState { version: part.version, count: part.numbers().count() }));
-    same("part of the ready numbers", &states.collect(), &table.part_states)?;
+        .map(|(name, part)| (name, PartState { version: part.version, count: part.numbers().count() }));
+    same_by("part of the ready numbers", states, &table.part_states, |expected, found| expected == *found)?;
     let cost: Decimal = model.numbers.values().map(PoolNumber::rent).sum();
     let ledger = table.monthly_cost.as_deref().map(|cost| cost.trim_matches('"').parse::<Decimal>().unwrap());
     ensure(ledger.unwrap_or_default() == cost, || {
         format!("the monthly rent is {cost}, but the ledger has {ledger:?}")
     })?;
     check_counts(model, table)?;
-    let missing = model.numbers.values().filter_map(|number| Some((number.number.clone(), number.missing_since?)));
-    same("loss", &missing.collect(), &table.losses)?;
-    let rotated = model.numbers.values().filter_map(|number| Some((number.number.clone(), number.rotating_since?)));
-    same("rotation", &rotated.collect(), &table.rotations)?;
-    let known = model.numbers.keys().map(|number| (number.clone(), None));
-    let gone = model.released.iter().map(|(number, until)| (number.clone(), Some(*until)));
-    same("own number", &known.chain(gone).collect(), &table.own_numbers)
+    let missing = model.numbers.values().filter_map(|number| Some((&number.number, number.missing_since?)));
+    same_by("loss", missing, &table.losses, |expected, found| expected == *found)?;
+    let rotated = model.numbers.values().filter_map(|number| Some((&number.number, number.rotating_since?)));
+    same_by("rotation", rotated, &table.rotations, |expected, found| expected == *found)?;
+    let known = model.numbers.keys().map(|number| (number, None));
+    let gone = model.released.iter().map(|(number, until)| (number, Some(*until)));
+    let own = known.chain(gone).collect::<BTreeMap<_, _>>();
+    same_by("own number", own, &table.own_numbers, |expected, found| expected == *found)
 }
 
 /// Checks that the ledger counts the numbers, and that those that need work are listed.
@@ -272,21 +288,41 @@ fn check_counts(model: &Model, table: &Table) -> Verdict {
         let mark = kind.map(|kind| ((number.pool().to_string(), format!("{kind}#{}", number.number)), ()));
         work.extend(mark);
     }
-    same("count", &counts, &table.counts)?;
-    same("work", &work, &table.work.iter().map(|mark| (mark.clone(), ())).collect())
+    same_by("count", &counts, &table.counts, |expected, found| expected == found)?;
+    same("work", &work, table.work.iter().map(|mark| (mark, &())))
 }
 
+/// Checks that two maps are the same. Both are in the order of their keys.
 fn same<K: Ord + Debug, V: PartialEq + Debug>(
     what: &str,
-    expected: &BTreeMap<K, V>,
-    found: &BTreeMap<K, V>,
+    expected: impl IntoIterator<Item = (K, V)>,
+    found: impl IntoIterator<Item = (K, V)>,
 ) -> Verdict {
-    let keys: BTreeSet<_> = expected.keys().chain(found.keys()).collect();
-    for key in keys {
-        let (expected, found) = (expected.get(key), found.get(key));
-        ensure(expected == found, || format!("{what} {key:?} is\n      {found:?}\n    expected\n      {expected:?}"))?;
+    same_by(what, expected, found, V::eq)
+}
+
+/// Checks that two maps have the same keys, and that what is `found` under each is right. Both are in the order of their keys.
+fn same_by<K: Ord + Debug, E: Debug, F: Debug>(
+    what: &str,
+    expected: impl IntoIterator<Item = (K, E)>,
+    found: impl IntoIterator<Item = (K, F)>,
+    is_right: impl Fn(&E, &F) -> bool,
+) -> Verdict {
+    let (mut all_expected, mut all_found) = (expected.into_iter(), found.into_iter());
+    loop {
+        let (key, expected, found) = match (all_expected.next(), all_found.next()) {
+            (None, None) => return Ok(()),
+            (Some((key, expected)), Some((other, found))) => match key.cmp(&other) {
+                Ordering::Equal if is_right(&expected, &found) => continue,
+                Ordering::Equal => (key, Some(expected), Some(found)),
+                Ordering::Less => (key, Some(expected), None),
+                Ordering::Greater => (other, None, Some(found)),
+            },
+            (Some((key, expected)), None) => (key, Some(expected), None),
+            (None, Some((key, found))) => (key, None, Some(found)),
+        };
+        return Err(format!("{what} {key:?} is\n      {found:?}\n    expected\n      {expected:?}"));
     }
-    Ok(())
 }
 
 impl Model {
@@ -329,23 +365,44 @@ impl Model {
     /// Takes over the notification states from the table. If `undisturbed`, only one operation ran and nothing was cut
     /// off, so the table must agree with the last answer.
     pub fn accept_texts(&mut self, table: &Table, undisturbed: bool) -> Verdict {
-        for (id, conversation) in &mut self.conversations {
-            let Some(found) = table.conversations.get(id) else { continue };
+        let mut changed = Vec::new();
+        for (id, conversation) in &self.conversations {
+            let (is, Some(found)) = (&conversation.expected, table.conversations.get(id)) else { continue };
             for side in Side::BOTH {
-                let index = side.index();
-                let (before, now) = (
-                    &mut conversation.expected.participants[index].notification,
-                    &found.participants[index].notification,
-                );
+                let (before, now) = (&is.participant(side).notification, &found.participant(side).notification);
                 let may = before == now || !undisturbed && may_become(before, now);
                 ensure(may, || format!("the notification of {id:?} {side:?} changed from {before:?} to {now:?}"))?;
-                before.clone_from(now);
             }
-            conversation.expected.carrier_records.clone_from(&found.carrier_records);
-            conversation.expected.invitation_receipts.clone_from(&found.invitation_receipts);
+            if with_texts_of(is, found).is_some() {
+                changed.push(*id);
+            }
+        }
+        for id in changed {
+            let Some(conversation) = self.conversations.get_mut(&id) else { continue };
+            if let Some(now) = with_texts_of(&conversation.expected, &table.conversations[&id]) {
+                conversation.expected = now;
+            }
         }
         Ok(())
     }
+}
+
+/// Returns a conversation with the states of the text messages of another one, if these differ.
+fn with_texts_of(is: &Conversation, other: &Conversation) -> Option<Conversation> {
+    let is_same =
+        Side::BOTH.iter().all(|side| is.participant(*side).notification == other.participant(*side).notification)
+            && is.carrier_records == other.carrier_records
+            && is.invitation_receipts == other.invitation_receipts;
+    if is_same {
+        return None;
+    }
+    let mut now = is.clone();
+    for (participant, other) in now.participants.iter_mut().zip(&other.participants) {
+        participant.notification.clone_from(&other.notification);
+    }
+    now.carrier_records.clone_from(&other.carrier_records);
+    now.invitation_receipts.clone_from(&other.invitation_receipts);
+    Some(now)
 }
 
 /// True if a notification may change like this within one step.

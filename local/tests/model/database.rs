@@ -4,6 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use dynoxide::actions::delete_item::DeleteItemRequest;
+use dynoxide::actions::get_item::GetItemRequest;
+use dynoxide::actions::put_item::PutItemRequest;
+use dynoxide::actions::transact_write_items::TransactWriteItemsRequest;
+use dynoxide::actions::update_item::UpdateItemRequest;
 use dynoxide::errors::DynoxideError;
 use dynoxide::types::{AttributeValue, Item};
 use serde::Serialize;
@@ -70,21 +75,55 @@ impl Known {
 }
 
 impl Embedded {
-    /// Notes the items that a request writes, whether it succeeds or not.
-    fn note_writes(&self, operation: &str, body: &[u8]) {
-        let request: Value = match operation {
-            "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems" => serde_json::from_slice(body).unwrap(),
-            _ => return,
-        };
-        let writes = match request["TransactItems"].as_array() {
-            Some(items) => items.iter().flat_map(|item| item.as_object().unwrap().values()).collect(),
-            None => vec![&request],
-        };
-        let key = |write: &Value| {
-            let of = if write["Key"].is_object() { &write["Key"] } else { &write["Item"] };
-            [&write["TableName"], &of["pk"]["S"], &of["sk"]["S"]].map(|name| name.as_str().unwrap().to_owned())
-        };
-        self.known.lock().unwrap().written.extend(writes.into_iter().map(key));
+    /// Carries out a request, and notes the items that it writes, whether it succeeds or not.
+    fn carry_out(&self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
+        let database = &self.database;
+        Ok(match operation {
+            "GetItem" => write(&database.get_item(read(body))?),
+            "BatchGetItem" => write(&database.batch_get_item(read(body))?),
+            "Query" => write(&database.query(read(body))?),
+            "Scan" => write(&database.scan(read(body))?),
+            "PutItem" => {
+                let request: PutItemRequest = read(body);
+                self.note_write(&request.table_name, &request.item);
+                write(&database.put_item(request)?)
+            }
+            "UpdateItem" => {
+                let request: UpdateItemRequest = read(body);
+                self.note_write(&request.table_name, &request.key);
+                write(&database.update_item(request)?)
+            }
+            "DeleteItem" => {
+                let request: DeleteItemRequest = read(body);
+                self.note_write(&request.table_name, &request.key);
+                write(&database.delete_item(request)?)
+            }
+            "TransactWriteItems" => {
+                let request: TransactWriteItemsRequest = read(body);
+                for item in &request.transact_items {
+                    let put = item.put.iter().map(|put| (&put.table_name, &put.item));
+                    let update = item.update.iter().map(|update| (&update.table_name, &update.key));
+                    let delete = item.delete.iter().map(|delete| (&delete.table_name, &delete.key));
+                    put.chain(update).chain(delete).for_each(|(table, key)| self.note_write(table, key));
+                }
+                write(&database.transact_write_items(request)?)
+            }
+            "DescribeTable" => write(&database.describe_table(read(body))?),
+            "CreateTable" => write(&database.create_table(read(body))?),
+            "UpdateTimeToLive" => write(&database.update_time_to_live(read(body))?),
+            _ => panic!("the product never sent {operation} before"),
+        })
+    }
+
+    /// Notes that an item is written, of which this is the key or all of it.
+    fn note_write(&self, table: &str, item: &Item) {
+        self.known.lock().unwrap().written.insert(key_of(table, item));
+    }
+
+    fn put(&self, table: &str, item: &Item) {
+        self.note_write(table, item);
+        let (table_name, item) = (table.to_owned(), item.clone());
+        self.database.put_item(PutItemRequest { table_name, item, ..PutItemRequest::default() }).unwrap();
     }
 
     /// Reads the items again that were written.
@@ -92,9 +131,12 @@ impl Embedded {
         let mut known = self.known.lock().unwrap();
         for key in std::mem::take(&mut known.written) {
             let [table, pk, sk] = &key;
+            let of_item =
+                [("pk", pk), ("sk", sk)].map(|(name, text)| (name.to_owned(), AttributeValue::S(text.clone())));
+            let (table_name, consistent_read) = (table.clone(), Some(true));
             let request =
-                json!({"TableName": table, "ConsistentRead": true, "Key": {"pk": {"S": pk}, "sk": {"S": sk}}});
-            let item = self.database.get_item(serde_json::from_value(request).unwrap()).unwrap().item;
+                GetItemRequest { table_name, consistent_read, key: of_item.into(), ..GetItemRequest::default() };
+            let item = self.database.get_item(request).unwrap().item;
             known.note(key, item);
         }
         known
@@ -110,9 +152,11 @@ impl Embedded {
     fn check(&self, table: &str) {
         let request = json!({"TableName": table, "ConsistentRead": true});
         let found = self.database.scan(serde_json::from_value(request).unwrap()).unwrap().items.unwrap_or_default();
-        let known = self.items(table);
-        assert_eq!(found.len(), known.len(), "items of {table} that no request has written");
-        assert!(found.iter().all(|item| known.contains(item)), "{table} is not as its requests have left it");
+        let known = self.known();
+        let count = known.items.keys().filter(|[of, ..]| of == table).count();
+        assert_eq!(found.len(), count, "items of {table} that no request has written");
+        let is_known = |item: &Item| known.items.get(&key_of(table, item)) == Some(item);
+        assert!(found.iter().all(is_known), "{table} is not as its requests have left it");
     }
 }
 
@@ -161,7 +205,7 @@ impl Database {
         };
         let mut found = BTreeMap::new();
         for table in [TABLE, JOURNAL] {
-            let keyed = |item: Item| ([table.to_owned(), text(&item, "pk"), text(&item, "sk")], item);
+            let keyed = |item: Item| (key_of(table, &item), item);
             found.extend(self.items(table).await.into_iter().map(keyed));
         }
         let mut known = known.lock().unwrap();
@@ -180,7 +224,10 @@ impl Database {
 
     /// Puts an item into a table.
     pub async fn put(&self, table: &str, item: &Item) {
-        self.ask("PutItem", &json!({"TableName": table, "Item": item})).await;
+        match self {
+            Self::Embedded(embedded) => embedded.put(table, item),
+            Self::Local { .. } => drop(self.ask("PutItem", &json!({"TableName": table, "Item": item})).await),
+        }
     }
 
     /// Deletes an item.
@@ -204,8 +251,7 @@ impl Database {
     pub async fn answer(&self, operation: &str, body: &[u8]) -> Answer {
         let (url, account, http) = match self {
             Self::Embedded(embedded) => {
-                embedded.note_writes(operation, body);
-                return match carry_out(&embedded.database, operation, body) {
+                return match embedded.carry_out(operation, body) {
                     Ok(body) => Answer { status: 200, body },
                     Err(error) => Answer { status: error.status_code(), body: error.to_json() },
                 };
@@ -221,22 +267,9 @@ impl Database {
     }
 }
 
-/// Carries out a request on the embedded DynamoDB.
-fn carry_out(database: &dynoxide::Database, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
-    Ok(match operation {
-        "GetItem" => write(&database.get_item(read(body))?),
-        "BatchGetItem" => write(&database.batch_get_item(read(body))?),
-        "Query" => write(&database.query(read(body))?),
-        "Scan" => write(&database.scan(read(body))?),
-        "PutItem" => write(&database.put_item(read(body))?),
-        "UpdateItem" => write(&database.update_item(read(body))?),
-        "DeleteItem" => write(&database.delete_item(read(body))?),
-        "TransactWriteItems" => write(&database.transact_write_items(read(body))?),
-        "DescribeTable" => write(&database.describe_table(read(body))?),
-        "CreateTable" => write(&database.create_table(read(body))?),
-        "UpdateTimeToLive" => write(&database.update_time_to_live(read(body))?),
-        _ => panic!("the product never sent {operation} before"),
-    })
+/// Returns the key of an item of a table.
+fn key_of(table: &str, item: &Item) -> ItemKey {
+    [table.to_owned(), text(item, "pk"), text(item, "sk")]
 }
 
 /// Returns an attribute of a key.

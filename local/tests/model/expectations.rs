@@ -16,6 +16,7 @@ use crate::late::{self, LateKey};
 use crate::legs::CallEvent;
 use crate::missed_calls::{self, CallStep};
 use crate::model::{Model, ModelConversation, RouteKey, Verdict, ensure};
+use crate::on_write::OnWrite;
 use crate::phones::dialling_keys;
 use crate::pins::PinTry;
 use crate::placing::PlaceOrder;
@@ -332,7 +333,7 @@ impl Case {
         let was_reached = |id: &ConversationId| {
             before.conversations.get(id).is_some_and(|found| found.expected.limit_reached_at.is_some())
         };
-        let reached = |(id, found): &(&ConversationId, &ModelConversation)| {
+        let reached = |(id, found): &(&ConversationId, &OnWrite<ModelConversation>)| {
             found.expected.limit_reached_at.is_some() && !was_reached(id)
         };
         if self.model.conversations.iter().any(|one| reached(&one)) {
@@ -481,7 +482,7 @@ fn apply_all<'a>(
         {
             model.accept_rotation_note(number, observed.answered, observed.table)?;
         }
-        model.note_keys();
+        model.note_keys(before);
     }
     if !observed.rented.is_empty() {
         model.check_account(observed.rented)?;
@@ -494,7 +495,7 @@ fn apply_all<'a>(
     model.accept_legs(observed.table, observed.events, others, observed.answered)?;
     model.accept_recordings(observed.table, observed.operations, observed.outcome)?;
     checks::check(&model, observed.table)?;
-    model.heals.clone_from(&observed.table.heals);
+    model.heals.take_over(&observed.table.heals);
     model.retention = observed.table.retention;
     Ok(model)
 }

@@ -32,13 +32,15 @@ impl Model {
         let too_early = self.numbers.keys().find(|number| own(number));
         ensure(too_early.is_none(), || format!("{too_early:?} was deleted too early"))?;
 
-        for (id, conversation) in &mut self.conversations {
+        for (id, conversation) in self.conversations.iter_mut() {
             let is_readable = conversation.is_readable(now);
             let is_unlisted =
                 |phone: &RealNumber| is_deleted(format!("PHONE#{}", phone.expose()), format!("CONVERSATION#{id}"));
             let too_early = conversation.listed.keys().find(|phone| is_readable && is_unlisted(phone));
             ensure(too_early.is_none(), || format!("{id:?} was removed from the list of {too_early:?} too early"))?;
-            conversation.listed.retain(|phone, _| !is_unlisted(phone));
+            if conversation.listed.keys().any(is_unlisted) {
+                conversation.listed.retain(|phone, _| !is_unlisted(phone));
+            }
         }
         self.routes.retain(|name, _| !is_deleted_route(name));
         let is_leg = |id: &ConversationId, uuid: &str| {
@@ -63,13 +65,14 @@ impl Model {
         self.placing.dialled.retain(|key| !request(key));
         self.pins.calls.retain(|call, _| !is_deleted(format!("CALL#{call}"), "PIN".to_owned()));
         self.released.retain(|number, _| !own(number));
+        let recordings = &mut *self.recordings;
         let work = |(id, recording): &RecordingKey| is_deleted("RECORDING".to_owned(), format!("{id}#{recording}"));
-        self.recordings.abandoned.extend(self.recordings.work.keys().filter(|key| work(key)).cloned());
-        self.recordings.work.retain(|key, _| !work(key));
+        recordings.abandoned.extend(recordings.work.keys().filter(|key| work(key)).cloned());
+        recordings.work.retain(|key, _| !work(key));
         let recording =
             |(id, recording): &RecordingKey| is_deleted(format!("RECORDINGS#{id}"), format!("RECORDING#{recording}"));
-        self.recordings.abandoned.extend(self.recordings.known.keys().filter(|key| recording(key)).cloned());
-        self.recordings.known.retain(|key, _| !recording(key));
+        recordings.abandoned.extend(recordings.known.keys().filter(|key| recording(key)).cloned());
+        recordings.known.retain(|key, _| !recording(key));
         Ok(())
     }
 }

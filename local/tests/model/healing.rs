@@ -34,7 +34,7 @@ impl Model {
     /// minute after the loss or the rotation.
     fn accept_notes(&mut self, table: &Table) -> Verdict {
         let now = self.now;
-        for (name, number) in &mut self.numbers {
+        for (name, number) in self.numbers.iter_mut() {
             let Some(listed) = table.numbers.get(name).map(|found| found.loss.conversations_listed) else { continue };
             let may_be_listed = number.left_since().is_some_and(|since| since + GRACE <= now);
             ensure(listed == number.loss.conversations_listed || may_be_listed, || {

@@ -226,7 +226,7 @@ impl Model {
         let is_free = is.blocked.is_none() && is.safety.is_none() && !is.hangs_up && is.limit_reached_at.is_none();
         let is_in_time = !found.is_live(self.now) && self.now + longest_call < found.quarantined_until();
         let may = key.yes && is.late.lost_property && is.direction.receiver().is_none() && is_free && is_in_time;
-        (may && key.phone.as_ref().is_some_and(is_own)).then_some(found)
+        (may && key.phone.as_ref().is_some_and(is_own)).then_some(&**found)
     }
 
     /// Checks what a late caller meets, and takes over that the other one was asked. If others changed the conversation meanwhile, or
@@ -299,11 +299,12 @@ pub fn check_texts(
     let words = Words::default();
     let (mut others, mut asked) = (Vec::new(), Vec::new());
     for text in sent {
-        let of = before.conversations.values().find(|found| {
+        let mut of = before.conversations.values().filter(|found| found.attempt == text.attempt);
+        let of = of.find(|found| {
             let [reader, other] = [text.side, text.side.other()].map(|side| found.expected.participant(side));
             let speech =
                 words.speech(reader.language.as_ref()).with_label(other.label.as_ref()).with_number(&text.from);
-            found.attempt == text.attempt && speech.write(Text::LostProperty) == text.text
+            speech.write(Text::LostProperty) == text.text
         });
         let Some(of) = of else {
             others.push(text);

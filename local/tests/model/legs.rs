@@ -190,6 +190,15 @@ impl CallEvent {
     }
 }
 
+/// Returns the legs of a conversation.
+fn legs_of(
+    legs: &BTreeMap<(ConversationId, String), StoredLeg>,
+    id: ConversationId,
+) -> impl Iterator<Item = &StoredLeg> {
+    let later = legs.range((id, String::new())..);
+    later.take_while(move |((of, _), _)| *of == id).map(|(_, leg)| leg)
+}
+
 fn price() -> Decimal {
     Decimal::new(24, 3)
 }
@@ -332,7 +341,7 @@ impl Model {
             !self.conversations.contains_key(id) && !table.erasures.contains(id) && !self.forgotten.contains(id)
         });
         ensure(orphan.is_none(), || format!("the leg {orphan:?} outlived its conversation"))?;
-        self.legs.clone_from(&table.legs);
+        self.legs.take_over(&table.legs);
         self.check_usage(table)
     }
 
@@ -414,8 +423,8 @@ impl Model {
 
     /// Returns the seconds that the limits leave for a call, if that is less than any call may last.
     pub fn left_seconds(&self, conversation: &Conversation, side: Side) -> Option<u32> {
-        let legs = self.legs.iter().filter(|((of, _), _)| *of == conversation.id);
-        let sum = legs.fold(Usage::default(), |sum, (_, leg)| sum.with_leg(&leg.counted.usage, &Usage::default()));
+        let legs = legs_of(&self.legs, conversation.id);
+        let sum = legs.fold(Usage::default(), |sum, leg| sum.with_leg(&leg.counted.usage, &Usage::default()));
         conversation.seconds_left(&Tally { sum, ..Tally::default() }, side)
     }
 
@@ -438,11 +447,9 @@ impl Model {
     /// Checks that the sums of conversations with limits are those of their legs, and that a limit which is reached says so.
     fn check_usage(&self, table: &Table) -> Verdict {
         for (id, conversation) in &self.conversations {
-            let legs = table.legs.iter().filter(|((of, _), _)| of == id);
-            let sum = legs
-                .clone()
-                .fold(Usage::default(), |sum, (_, leg)| sum.with_leg(&leg.counted.usage, &Usage::default()));
-            self.check_days(conversation, table, &legs.map(|(_, leg)| leg.counted).collect::<Vec<_>>())?;
+            let legs: Vec<Counted> = legs_of(&table.legs, *id).map(|leg| leg.counted).collect();
+            let sum = legs.iter().fold(Usage::default(), |sum, leg| sum.with_leg(&leg.usage, &Usage::default()));
+            self.check_days(conversation, table, &legs)?;
             let found = table.usage.get(id).copied().unwrap_or_default();
             ensure(found == sum, || format!("{id} has used {found:?}, but its legs {sum:?}"))?;
             let is = &conversation.expected;

@@ -31,6 +31,7 @@ mod legs;
 mod lists;
 mod missed_calls;
 mod model;
+mod on_write;
 mod orders;
 mod owners;
 mod peak_usage;

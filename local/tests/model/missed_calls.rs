@@ -240,7 +240,8 @@ impl Model {
     }
 
     fn readable(&self, step: &CallStep) -> Option<&ModelConversation> {
-        self.conversations.get(&step.call.conversation).filter(|found| found.is_readable(self.now))
+        let found = self.conversations.get(&step.call.conversation)?;
+        found.is_readable(self.now).then_some(&**found)
     }
 
     fn is_taken(&self, step: &CallStep) -> bool {
@@ -476,10 +477,9 @@ pub fn check_texts(
         let found = after.conversations.get(&telling.0);
         let is_noted = found.is_none() || after.told.get(&telling) == Some(&after.second());
         ensure(is_noted, || format!("{text:?} was sent, but not noted"))?;
-        let has_record =
-            |found: &ModelConversation| found.expected.carrier_records.iter().any(|record| record.id == text.id);
+        let mut records = found.into_iter().flat_map(|found| &found.expected.carrier_records);
         let is_to_record = undisturbed && text.outcome == SmsOutcome::Accepted;
-        ensure(!is_to_record || found.is_some_and(has_record), || format!("{text:?} has no record"))?;
+        ensure(!is_to_record || records.any(|record| record.id == text.id), || format!("{text:?} has no record"))?;
         tellings.push(telling);
     }
     let due = steps.iter().filter_map(|step| before.tells(step)).find(|telling| !tellings.contains(telling));

@@ -27,6 +27,7 @@ use crate::expectations::BegunEnd;
 use crate::legs::StoredLeg;
 use crate::lists::list_key;
 use crate::missed_calls::Telling;
+use crate::on_write::OnWrite;
 use crate::phones::{Caller, dialling_keys, further_after, keys_of, members, twice};
 use crate::pins::Pins;
 use crate::placing::Placing;
@@ -58,41 +59,41 @@ pub struct Model {
     pub fallback: Vec<Country>,
     /// Number of routes of a participant that one creation reads.
     pub routes_read: u16,
-    pub conversations: BTreeMap<ConversationId, ModelConversation>,
+    pub conversations: OnWrite<BTreeMap<ConversationId, OnWrite<ModelConversation>>>,
     /// Erased conversations, each with the end of the time for which its tombstone stays.
-    pub erased: BTreeMap<ConversationId, Timestamp>,
+    pub erased: OnWrite<BTreeMap<ConversationId, Timestamp>>,
     /// Start of the present or the last pass of retention, and true if it is complete.
     pub retention: Option<(Timestamp, bool)>,
     /// Carrier records of erased conversations that Vonage has to redact.
-    pub redactions: BTreeSet<String>,
-    pub routes: BTreeMap<RouteKey, ModelRoute>,
-    pub requests: BTreeMap<String, RememberedRequest>,
-    pub numbers: BTreeMap<VirtualNumber, PoolNumber>,
+    pub redactions: OnWrite<BTreeSet<String>>,
+    pub routes: OnWrite<BTreeMap<RouteKey, ModelRoute>>,
+    pub requests: OnWrite<BTreeMap<String, RememberedRequest>>,
+    pub numbers: OnWrite<BTreeMap<VirtualNumber, PoolNumber>>,
     /// Numbers that were cancelled, each with the end of the time for which nobody can use it as their own phone.
-    pub released: BTreeMap<VirtualNumber, Timestamp>,
+    pub released: OnWrite<BTreeMap<VirtualNumber, Timestamp>>,
     /// Numbers of the pool that Vonage has taken away.
-    pub away: BTreeSet<VirtualNumber>,
+    pub away: OnWrite<BTreeSet<VirtualNumber>>,
     /// The count of the open order of each country, with its identity.
-    pub orders: BTreeMap<Country, (String, usize)>,
+    pub orders: OnWrite<BTreeMap<Country, (String, usize)>>,
     /// The conversations that are listed for healing, each with the time of its next try.
-    pub heals: BTreeMap<ConversationId, Timestamp>,
+    pub heals: OnWrite<BTreeMap<ConversationId, Timestamp>>,
     /// All route keys under which each conversation has had a route, also an erased one, each with the end of its quarantine there.
-    pub routed: BTreeMap<ConversationId, BTreeMap<RouteKey, Timestamp>>,
+    pub routed: OnWrite<BTreeMap<ConversationId, BTreeMap<RouteKey, Timestamp>>>,
     /// The legs of calls by conversation and id.
-    pub legs: BTreeMap<(ConversationId, String), StoredLeg>,
+    pub legs: OnWrite<BTreeMap<(ConversationId, String), StoredLeg>>,
     /// Legs one of whose events was cut off, so that their parts may be in two conversations.
-    pub cut_off: BTreeSet<String>,
+    pub cut_off: OnWrite<BTreeSet<String>>,
     /// The times at which people were last told of missed calls, or asked to call back.
-    pub told: BTreeMap<Telling, Timestamp>,
-    pub pins: Pins,
+    pub told: OnWrite<BTreeMap<Telling, Timestamp>>,
+    pub pins: OnWrite<Pins>,
     /// The keys that were pressed in calls, by conversation and leg.
-    pub pressed: BTreeMap<(ConversationId, String), PressedKeys>,
-    pub placing: Placing,
-    pub recordings: Recordings,
+    pub pressed: OnWrite<BTreeMap<(ConversationId, String), PressedKeys>>,
+    pub placing: OnWrite<Placing>,
+    pub recordings: OnWrite<Recordings>,
     /// Conversations that the table has deleted because their time was over.
-    pub forgotten: BTreeSet<ConversationId>,
+    pub forgotten: OnWrite<BTreeSet<ConversationId>>,
     /// The route keys that each conversation has and had, as far as the journal has to know them.
-    pub keys: BTreeMap<ConversationId, BTreeSet<RouteKey>>,
+    pub keys: OnWrite<BTreeMap<ConversationId, BTreeSet<RouteKey>>>,
 }
 
 /// A conversation.
@@ -229,7 +230,7 @@ impl Model {
             redactions,
             routes,
             requests,
-            numbers,
+            numbers: numbers.into(),
             released,
             away,
             orders,
@@ -247,9 +248,12 @@ impl Model {
         }
     }
 
-    /// Notes the route keys that the conversations have now.
-    pub fn note_keys(&mut self) {
-        for (id, conversation) in &self.conversations {
+    /// Notes the route keys of the conversations that have changed since `before`.
+    pub fn note_keys(&mut self, before: &Self) {
+        let is_same = |(id, conversation): &(&ConversationId, &OnWrite<ModelConversation>)| {
+            before.conversations.get(*id).is_some_and(|known| known.is_same(conversation))
+        };
+        for (id, conversation) in self.conversations.iter().filter(|found| !is_same(found)) {
             let keys = Side::BOTH.into_iter().flat_map(|side| keys_of(&conversation.expected, side));
             self.keys.entry(*id).or_default().extend(keys);
         }
@@ -586,7 +590,7 @@ impl Model {
             self.requests
                 .insert(request.key_hash.clone(), RememberedRequest { conversation: given.id, fingerprint, until });
         }
-        self.conversations.insert(given.id, conversation);
+        self.conversations.insert(given.id, conversation.into());
         Ok(())
     }
 
@@ -696,7 +700,8 @@ impl Model {
     /// Removes a conversation. Only the tombstones of its routes stay.
     pub fn erase(&mut self, id: ConversationId) {
         self.end(id);
-        let Some(ModelConversation { expected: is, .. }) = self.conversations.remove(&id) else { return };
+        let Some(conversation) = self.conversations.remove(&id) else { return };
+        let is = &conversation.expected;
         self.redactions.extend(is.carrier_records.iter().map(|record| record.id.clone()));
         self.redactions.extend(is.invitation_receipts.carrier_records().map(|record| record.id));
         self.redactions.extend(self.legs.keys().filter(|(of, _)| *of == id).map(|(_, uuid)| uuid.clone()));

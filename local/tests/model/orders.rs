@@ -75,7 +75,7 @@ impl Model {
                 ensure(have >= ordered || waits, || format!("{have} of {ordered} numbers of {country} were bought"))?;
             }
         }
-        self.orders = after;
+        self.orders.take_over(&after);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Rules for what the table has about PINs: the PINs themselves, the tries, and the calls and legs of those who typed one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use shared::domain::conversation::ConversationId;
@@ -13,7 +13,8 @@ use crate::table::Table;
 impl Model {
     /// Takes over the new PINs, and what is known of the `tries` of a step in which more happened than one of them.
     pub fn accept_pins(&mut self, table: &Table, tries: &[&PinTry], undisturbed: bool) -> Verdict {
-        for (id, index) in std::mem::take(&mut self.pins.due) {
+        let due = if self.pins.due.is_empty() { BTreeSet::new() } else { std::mem::take(&mut self.pins.due) };
+        for (id, index) in due {
             let Some(conversation) = self.conversations.get_mut(&id) else { continue };
             let found = table.conversations.get(&id).and_then(|found| found.participants[index].pin.clone());
             let is_new =

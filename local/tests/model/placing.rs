@@ -226,14 +226,18 @@ impl Model {
         };
         let dialled = free.iter().filter(|key| new.len() == free.len() || is_noted(key)).map(|key| (*key).clone());
         let dialled: Vec<String> = dialled.collect();
-        self.placing.dialled.extend(dialled);
+        if !dialled.is_empty() {
+            self.placing.dialled.extend(dialled);
+        }
         for key in keys {
             match table.placed_calls.get(&key) {
                 Some(known) => drop(self.placing.known.insert(key, known.clone())),
                 None => drop(self.placing.known.remove(&key)),
             }
         }
-        self.placing.calls = calls.to_vec();
+        if !new.is_empty() {
+            self.placing.calls.extend_from_slice(new);
+        }
         ensure(self.placing.known == table.placed_calls, || {
             format!("the requests to place calls are {:?}; expected {:?}", table.placed_calls, self.placing.known)
         })

@@ -45,9 +45,9 @@ impl Model {
                 self.released.insert(name.clone(), *until);
             }
         }
-        self.numbers.clone_from(&table.numbers);
-        for number in self.numbers.keys() {
-            self.released.remove(number);
+        self.numbers.take_over(&table.numbers);
+        if self.released.keys().any(|number| self.numbers.contains_key(number)) {
+            self.released.retain(|number, _| !self.numbers.contains_key(number));
         }
         // An interrupted purchase of a number that was taken away is made again.
         self.away.retain(|number| self.numbers.contains_key(number) && !rented.contains(number.as_str()));

@@ -295,8 +295,10 @@ impl Model {
                 format!("{made:?} is new: {is_new}; expected {right}")
             })?;
         }
-        self.recordings.known.clone_from(&table.recordings);
-        self.recordings.work.clone_from(&table.recording_work);
+        if self.recordings.known != table.recordings || self.recordings.work != table.recording_work {
+            self.recordings.known.clone_from(&table.recordings);
+            self.recordings.work.clone_from(&table.recording_work);
+        }
         Ok(())
     }
 }

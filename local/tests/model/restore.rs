@@ -1,11 +1,11 @@
 //! At the end of a case, the table is restored to its state after an earlier step and repaired by the journal. The model knows what
 //! is true now, so nothing may be there that contradicts it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dynoxide::types::Item;
 use jiff::Timestamp;
-use shared::domain::conversation::ConversationId;
+use shared::domain::conversation::{Conversation, ConversationId};
 use shared::domain::phone::VirtualNumber;
 use shared::domain::pool::NumberState;
 use shared::domain::route::{Destination, destination};
@@ -25,14 +25,13 @@ pub const RESTORED: &str = "restored";
 /// The table after some step.
 pub struct Snapshot {
     items: Vec<Item>,
-    table: Table,
+    conversations: BTreeMap<ConversationId, Conversation>,
 }
 
 impl Case {
     pub async fn snapshot(&self) -> Snapshot {
         let items = self.system.database.items(TABLE).await;
-        let table = Table::of_all(&items);
-        Snapshot { items, table }
+        Snapshot { items, conversations: self.table.conversations.clone() }
     }
 
     /// Restores the snapshot, repairs it, and checks it. The case is over then: a repair also writes the journal.
@@ -42,7 +41,7 @@ impl Case {
         let items = self.system.database.items(RESTORED).await;
         let restored = Table::of_all(&items);
         self.check_erased_ones(&store).await?;
-        self.check_live_ones(&snapshot.table, &restored)?;
+        self.check_live_ones(&snapshot.conversations, &restored)?;
         self.check_kept_keys(&restored, &done)?;
         self.check_ready_ones(&restored).await?;
         let what = |count: usize, what: &str| (count > 0).then(|| what.to_owned());
@@ -70,7 +69,7 @@ impl Case {
     }
 
     /// Checks that a call connects as it does now or to nobody, and that conversations with the phones and numbers of then go on.
-    fn check_live_ones(&self, then: &Table, restored: &Table) -> Verdict {
+    fn check_live_ones(&self, then: &BTreeMap<ConversationId, Conversation>, restored: &Table) -> Verdict {
         let now = self.model.now;
         for (key, owner) in &restored.routes {
             let found = destination(Some(owner.clone()), now);
@@ -82,7 +81,7 @@ impl Case {
         }
         for (id, conversation) in self.model.conversations.iter().filter(|(_, found)| found.is_live(now)) {
             let is = &conversation.expected;
-            if then.conversations.get(id).is_none_or(|one| moves(&one.participants) != moves(&is.participants)) {
+            if then.get(id).is_none_or(|one| moves(&one.participants) != moves(&is.participants)) {
                 continue;
             }
             for key in dialling_keys(is) {

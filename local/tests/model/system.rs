@@ -103,6 +103,8 @@ pub struct System {
     /// The files of recordings.
     pub bucket: Bucket,
     urls: Urls,
+    /// Asks the simulated Vonage what has come to phones.
+    http: reqwest::Client,
 }
 
 /// The services that a process uses.
@@ -263,6 +265,7 @@ impl System {
             bus,
             bucket,
             urls,
+            http: local::loopback_client(),
         }
     }
 
@@ -274,39 +277,20 @@ impl System {
     /// that late requests of the crashed one never arrive.
     pub fn replace_crashed_process(&mut self) {
         self.crashing_connection = Connection::to(&self.database);
-        let environment = environment(&self.urls);
-        let connection = self.crashing_connection.clone();
-        let creator = &self.crashing_process.creator;
-        let texts = creator.texts.clone();
-        let (fallback, routes_read) = (creator.fallback.clone(), creator.routes_read);
-        let scenario =
-            Scenario { fallback, numbers: Vec::new(), of_tenant: Vec::new(), routes_read, texts_by: "sms-api" };
-        self.crashing_process = Process::new(
-            &environment,
-            connection,
-            self.crashing_process.numbers.clone(),
-            &self.clock,
-            &texts,
-            &scenario,
-        );
+        self.crashing_process.restart(&environment(&self.urls), self.crashing_connection.clone());
     }
 
     /// Puts these items into the restored table, and repairs it. Returns its store.
     pub async fn restore(&self, items: &[Item]) -> (Store, Restored) {
         let environment = environment(&self.urls).with([("TABLE_NAME".to_owned(), RESTORED.to_owned())]);
-        let creator = &self.process.creator;
-        let (fallback, routes_read) = (creator.fallback.clone(), creator.routes_read);
-        let scenario =
-            Scenario { fallback, numbers: Vec::new(), of_tenant: Vec::new(), routes_read, texts_by: "sms-api" };
-        let (connection, numbers) = (Connection::to(&self.database), self.process.numbers.clone());
-        let process = Process::new(&environment, connection, numbers, &self.clock, &self.texts, &scenario);
-        let store = process.store().clone();
+        let store = connect(&environment, Connection::to(&self.database));
         store.create_table().await.unwrap();
         for item in items {
             self.database.put(RESTORED, item).await;
         }
         let clock = Arc::new(self.clock.clone());
-        let restorer = Restorer { store: store.clone(), provisioner: process.provisioner, clock };
+        let provisioner = provisioner(&environment, &store, self.process.numbers.clone(), clock.clone());
+        let restorer = Restorer { store: store.clone(), provisioner, clock };
         (store, restorer.run().await.unwrap())
     }
 
@@ -318,7 +302,8 @@ impl System {
 
     /// The messages on phones that end with these words.
     pub async fn inbox(&self, words: &str) -> Vec<Value> {
-        let inbox: Value = local::loopback_client()
+        let inbox: Value = self
+            .http
             .get(format!("{}/simulator/messages", self.urls.vonage))
             .send()
             .await
@@ -347,8 +332,7 @@ impl Process {
         texts: &Texts,
         scenario: &Scenario,
     ) -> Self {
-        let store = Store::connect_over(connection, environment, Store::TIME_LIMIT).unwrap();
-        let store = store.with_journal(environment).unwrap();
+        let store = connect(environment, connection);
         let clock = Arc::new(clock.clone());
         let announcer = || Announcer::from_environment(environment).unwrap();
         let demand = || DemandRecorder {
@@ -357,15 +341,7 @@ impl Process {
             provisioning: None,
             clock: clock.clone(),
         };
-        let provisioner = Provisioner {
-            store: store.clone(),
-            numbers: numbers.clone(),
-            applications: unused_applications_api(),
-            application_id: APPLICATION.to_owned(),
-            monthly_budget: None,
-            announcer: announcer(),
-            clock: clock.clone(),
-        };
+        let provisioner = provisioner(environment, &store, numbers.clone(), clock.clone());
         let verifier = || NumberVerifier {
             lookup: Some(Directory),
             when_lookup_fails: WhenLookupFails::Accept,
@@ -453,6 +429,37 @@ impl Process {
             voice,
             numbers,
         }
+    }
+
+    /// Begins again, with another connection to the table and empty caches. The clients of Vonage and AWS stay, which remember nothing
+    /// of the table.
+    fn restart(&mut self, environment: &Environment, connection: Connection) {
+        let store = connect(environment, connection);
+        let stores = [
+            &mut self.creator.store,
+            &mut self.creator.demand.store,
+            &mut self.updater.store,
+            &mut self.provisioner.store,
+            &mut self.healer.store,
+            &mut self.healer.demand.store,
+            &mut self.steps.store,
+            &mut self.pins.store,
+            &mut self.placer.store,
+            &mut self.relay.store,
+            &mut self.relay.slider.store,
+            &mut self.hang_ups.store,
+            &mut self.slider.store,
+            &mut self.keeper.store,
+        ];
+        stores.into_iter().for_each(|known| known.clone_from(&store));
+        let caches = [
+            &mut self.creator.cache,
+            &mut self.updater.cache,
+            &mut self.healer.cache,
+            &mut self.relay.slider.cache,
+            &mut self.slider.cache,
+        ];
+        caches.into_iter().for_each(|cache| *cache = PoolCache::default());
     }
 
     pub fn store(&self) -> &Store {
@@ -586,6 +593,24 @@ impl Process {
                 Outcome::Press(pressed)
             }
         }
+    }
+}
+
+/// Connects to the table and its journal.
+fn connect(environment: &Environment, connection: Connection) -> Store {
+    let store = Store::connect_over(connection, environment, Store::TIME_LIMIT).unwrap();
+    store.with_journal(environment).unwrap()
+}
+
+fn provisioner(environment: &Environment, store: &Store, numbers: NumbersApi, clock: SharedClock) -> Provisioner {
+    Provisioner {
+        store: store.clone(),
+        numbers,
+        applications: unused_applications_api(),
+        application_id: APPLICATION.to_owned(),
+        monthly_budget: None,
+        announcer: Announcer::from_environment(environment).unwrap(),
+        clock,
     }
 }
 

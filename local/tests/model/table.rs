@@ -42,10 +42,12 @@ use crate::scenario::number;
 pub struct Table {
     pub conversations: BTreeMap<ConversationId, Conversation>,
     pub routes: BTreeMap<(RealNumber, VirtualNumber), KeyOwner>,
+    /// The TTL of each.
+    pub route_ttl: BTreeMap<(RealNumber, VirtualNumber), Timestamp>,
     /// The numbers under which phones only receive.
     pub lines: BTreeMap<RealNumber, Line>,
-    /// The times from which phones are in conversations.
-    pub participations: BTreeMap<(RealNumber, ConversationId), Timestamp>,
+    /// The conversations of phones.
+    pub participations: BTreeMap<(RealNumber, ConversationId), Participation>,
     /// The conversations in lists without a phone, by the list's partition.
     pub lists: BTreeSet<(String, ConversationId)>,
     /// Number of erasures by number that are not done.
@@ -119,6 +121,14 @@ pub struct Table {
     pub ttl: BTreeMap<(String, String), Timestamp>,
 }
 
+/// A conversation in the list of a phone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Participation {
+    /// The time from which the phone is in the conversation.
+    pub since: Timestamp,
+    pub ttl: Option<Timestamp>,
+}
+
 /// The route keys of a conversation in the journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordedKeys {
@@ -168,6 +178,23 @@ impl Reader {
         }
     }
 
+    /// True if these are the items that were read last.
+    pub fn has_all<'a>(&self, mut items: impl Iterator<Item = &'a Item>) -> bool {
+        let mut count = 0;
+        let is_known = |item: &'a Item| {
+            count += 1;
+            self.seen.get(&(text(item, "pk"), text(item, "sk"))).is_some_and(|(known, _)| known == item)
+        };
+        items.all(is_known) && count == self.seen.len()
+    }
+
+    /// Returns the table that has all that was read, and nothing else.
+    pub fn table(&self) -> Table {
+        let mut table = Table::default();
+        self.seen.values().for_each(|(_, part)| table.add_all(part));
+        table
+    }
+
     /// The items that an eventually consistent read of a route may return at `now`, each with its meaning.
     pub fn possible_stale_reads(
         &self,
@@ -186,7 +213,7 @@ impl Reader {
 /// Does the same with each collection of two tables.
 macro_rules! for_each_collection {
     ($table:expr, $part:expr, $do:ident) => {
-        for_each_collection!($table, $part, $do: conversations routes lines participations lists erased redactions requests numbers
+        for_each_collection!($table, $part, $do: conversations routes route_ttl lines participations lists erased redactions requests numbers
             own_numbers parts part_states counts settings work orders peak_usage losses rotations heals told pins pin_tries
             pin_calls
             placed_calls recordings recording_work links legs usage days texts erasures changes keys ttl)
@@ -218,7 +245,7 @@ impl<K: Ord + Clone> Collection for BTreeSet<K> {
     }
 
     fn remove_all(&mut self, part: &Self) {
-        self.retain(|key| !part.contains(key));
+        part.iter().for_each(|key| _ = self.remove(key));
     }
 }
 
@@ -268,7 +295,11 @@ impl Table {
             self.told.extend(told.map(|(side, asks, at)| ((of.try_into().unwrap(), side, asks), at)));
         }
         match (kind, dialled, sk) {
-            ("CALLER", Some(dialled), _) => drop(self.routes.insert((number(of), dialled), parsed(item))),
+            ("CALLER", Some(dialled), _) => {
+                let key = (number(of), dialled);
+                self.route_ttl.extend(time("ttl").map(|ttl| (key.clone(), ttl)));
+                self.routes.insert(key, parsed(item));
+            }
             ("CALLER", None, "RECEIVES") => drop(self.lines.insert(number(of), parsed(item))),
             ("CALLER", None, "POOL") => {
                 self.own_numbers.insert(number(of), time("ttl"));
@@ -294,7 +325,7 @@ impl Table {
             ("PHONE", None, _) => {
                 let id = sk.strip_prefix("CONVERSATION#").unwrap().try_into().unwrap();
                 let since = Timestamp::from_millisecond(item["since"].as_i64().unwrap()).unwrap();
-                self.participations.insert((number(of), id), since);
+                self.participations.insert((number(of), id), Participation { since, ttl: time("ttl") });
             }
             ("LIST", None, _) => {
                 let id = sk.strip_prefix("CONVERSATION#").unwrap().try_into().unwrap();

@@ -27,7 +27,7 @@ use shared::vonage::message_event::{InboundText, Writer};
 pub use self::chatting::Chatting;
 use crate::case::Case;
 use crate::expectations::Execution;
-use crate::model::{Model, ModelConversation, RouteKey, Verdict, ensure};
+use crate::model::{Model, RouteKey, Verdict, ensure};
 use crate::scenario::{canonical, number};
 use crate::steps::{Action, ConversationRef, PhoneRef, Step};
 
@@ -276,8 +276,8 @@ impl Case {
     /// one of before or after the action, once, or nobody. If the end of the conversation slides, the suite `race` has that.
     pub async fn text_during(&mut self, nth: usize, side: Side, action: &Action) -> Verdict {
         let Some(key) = self.live_key(nth, side) else { return self.skip() };
-        let slides = |found: &&ModelConversation| found.is_live(self.model.now) && found.expected.sliding_end.is_some();
-        let mut sliding = self.model.conversations.values().filter(slides);
+        let live = self.model.conversations.values().filter(|found| found.is_live(self.model.now));
+        let mut sliding = live.filter(|found| found.expected.sliding_end.is_some());
         if sliding
             .any(|found| Side::BOTH.iter().any(|side| found.expected.phones(*side).any(|phone| *phone.sees == key.1)))
         {
