@@ -58,6 +58,8 @@ impl Demo<'_> {
             replace_key: false,
             take_over: false,
             secret: None,
+            profile: None,
+            aws_region: None,
             aws: "aws".into(),
         };
         // A new account has no application.

@@ -17,6 +17,7 @@ use shared::vonage::application::Wanted;
 use shared::vonage::applications::ApplicationsApi;
 use shared::vonage::public_key::PublicKey;
 
+use crate::aws_command::AwsCommand;
 use key::KeyState;
 pub use report::Report;
 use secret::Stored;
@@ -51,6 +52,12 @@ pub struct Arguments {
     /// Put the secrets into this secret of AWS Secrets Manager, by the program `aws` and its credentials; its other members stay
     #[arg(long, value_name = "NAME")]
     pub secret: Option<String>,
+    /// AWS profile for --secret; by default that of the environment
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// AWS region for --secret; by default that of the profile
+    #[arg(long, value_name = "REGION")]
+    pub aws_region: Option<String>,
     /// The program `aws`
     #[arg(long, value_name = "PROGRAM", default_value = "aws", hide = true)]
     pub aws: PathBuf,
@@ -105,9 +112,13 @@ pub async fn run(arguments: &Arguments, environment: &Environment) -> Result<Rep
     if key_state == KeyState::WouldBeMade {
         hide_key(&mut done);
     }
-    let stored = match &arguments.secret {
-        Some(name) => secret::store(name, &members(&environment, key.as_deref()), arguments)?,
-        None => Stored::Not,
+    let (stored, secret_version) = match &arguments.secret {
+        Some(name) => {
+            let (profile, region) = (arguments.profile.as_deref(), arguments.aws_region.as_deref());
+            let aws = AwsCommand { program: &arguments.aws, profile, region };
+            secret::store(&aws, name, &members(&environment, key.as_deref()), arguments.apply)?
+        }
+        None => (Stored::Not, None),
     };
     Ok(Report {
         application: done,
@@ -117,6 +128,7 @@ pub async fn run(arguments: &Arguments, environment: &Environment) -> Result<Rep
         key: key_state,
         secret_name: arguments.secret.clone(),
         secret: stored,
+        secret_version,
         has_url: public_url.is_some(),
         by_hand: &BY_HAND,
     })

@@ -26,6 +26,8 @@ pub struct Report {
     pub secret_name: Option<String>,
     /// The fate of the secret.
     pub secret: Stored,
+    /// The version that the secret has now, if it is known.
+    pub secret_version: Option<String>,
     /// True if the URL of the deployment is known.
     pub has_url: bool,
     /// The work that is left for people.

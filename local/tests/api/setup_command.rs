@@ -153,7 +153,8 @@ const AWS: &str = r#"#!/bin/sh
 file="$(dirname "$0")/stored"
 echo "$@" >> "$(dirname "$0")/arguments"
 case "$2" in
-  get-secret-value) [ -e "$file" ] || { echo "An error occurred (ResourceNotFoundException)" >&2; exit 254; }; cat "$file" ;;
+  get-secret-value) [ -e "$file" ] || { echo "An error occurred (ResourceNotFoundException)" >&2; exit 254; }
+    printf 'now\t'; cat "$file" ;;
   create-secret) [ ! -e "$file" ] || exit 1; cat > "$file"; echo '{"VersionId": "first"}' ;;
   put-secret-value) [ -e "$file" ] || exit 1; cat > "$file"; echo '{"VersionId": "second"}' ;;
 esac
