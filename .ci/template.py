@@ -320,6 +320,20 @@ expect(with_words(worded) == {name: "/opt/words.json" for name in speaking}, wit
 for name in speaking | {"FallbackWebhook"}:
     expect(worded[name]["Properties"]["Environment"]["Variables"]["DEFAULT_LANGUAGE"] == "de", worded[name])
 
+BOUNDARY = "arn:aws:iam::111122223333:policy/teams/bounds"
+
+
+def boundaries(resources):
+    """The permissions boundary of each role."""
+    roles = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::IAM::Role"}
+    expect({"AnswerWebhookRole", "PipeRole", "ReleaseRole"} <= set(roles) and "CodeDeployServiceRole" not in roles, set(roles))
+    return {name: role.get("PermissionsBoundary") for name, role in roles.items()}
+
+
+bounded, _ = deployed(PermissionsBoundaryArn=BOUNDARY)
+expect(set(boundaries(bounded).values()) == {BOUNDARY}, boundaries(bounded))
+expect(all(boundary == {"Ref": "AWS::NoValue"} for boundary in boundaries(iam).values()), boundaries(iam))
+
 for parameter, taken, not_taken in (
     ("VonageApiKey", ["1a2b3c4d"], ["", " ", "1a2b 3c4d"]),
     ("VonageApplicationId", ["00000000-0000-4000-8000-000000000001"], ["", "rides", "00000000-0000-4000-8000-00000000000"]),
@@ -330,6 +344,7 @@ for parameter, taken, not_taken in (
     ("DefaultLanguage", ["en", "pt-BR", "zh-Hant-TW", "es-419"], ["", "english", "en_GB", "en-GB-GB"]),
     ("WordsLayer", ["", WORDS], ["words", WORDS.rsplit(":", 1)[0]]),
     ("AlarmEmail", ["", "ops@company.example"], ["ops"]),
+    ("PermissionsBoundaryArn", ["", BOUNDARY, "arn:aws:iam::aws:policy/PowerUserAccess"], ["bounds", "arn:aws:iam::1:role/bounds"]),
 ):
     pattern = template_of_this_folder()["Parameters"][parameter]["AllowedPattern"]
     for value in taken + not_taken:
