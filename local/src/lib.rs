@@ -7,6 +7,7 @@ mod connection;
 pub mod console;
 pub mod decision_backend;
 pub mod demo;
+pub mod deploy;
 pub mod doctor;
 pub mod dynamodb;
 pub mod faults;

@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use local::commands::{self, ApiCommand, CommandError};
 use local::demo::DemoError;
+use local::deploy::{self, DeployError};
 use local::load::LoadError;
 use local::output::show;
 use local::settings::Settings;
@@ -101,6 +102,9 @@ enum Command {
         /// The event, in payload format 2.0; - for standard input
         file: PathBuf,
     },
+    /// Deploy into an AWS account, from nothing to the first masked call: set Vonage up, build, deploy, check, rent numbers
+    #[command(after_help = deploy::EXAMPLES)]
+    Deploy(Box<deploy::Arguments>),
     /// Set a Vonage account up: make or update the Voice application, its key pair and the secret of the deployment
     #[command(after_help = SETUP_EXAMPLE)]
     Setup(setup::Arguments),
@@ -200,6 +204,15 @@ impl From<DemoError> for Failure {
     }
 }
 
+impl From<DeployError> for Failure {
+    fn from(error: DeployError) -> Self {
+        match error {
+            DeployError::Output(error) => error.into(),
+            other => Self::Told(other.to_string()),
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Arguments::parse(), &Environment::of_process()).await {
@@ -241,6 +254,10 @@ async fn run(arguments: Arguments, environment: &Environment) -> Result<(), Fail
             let signed =
                 gateway::sign_event(&event, &settings).map_err(|error| format!("{}: {error}", file.display()))?;
             Ok(show(&format!("{signed}\n"))?)
+        }
+        Some(Command::Deploy(options)) => {
+            log(LevelFilter::OFF);
+            Ok(deploy::run(&options, environment, clock::system()).await?)
         }
         Some(Command::Setup(options)) => {
             log(LevelFilter::OFF);

@@ -16,7 +16,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(35);
 
 /// The way in which requests show that they may be made.
 #[derive(Debug)]
-pub(super) enum Access {
+pub(crate) enum Access {
     /// The laptop stack asks for nothing.
     Open,
     /// A token of the deployment's JWT authorizer.
@@ -27,7 +27,7 @@ pub(super) enum Access {
 
 /// The API of one stack.
 #[derive(Debug)]
-pub(super) struct Api {
+pub(crate) struct Api {
     base: Url,
     is_laptop: bool,
     access: Access,
@@ -36,7 +36,7 @@ pub(super) struct Api {
 
 /// One request, whose path has not been escaped yet.
 #[derive(Debug, Clone)]
-pub(super) struct Call<'a> {
+pub(crate) struct Call<'a> {
     method: Method,
     path: Vec<&'a str>,
     query: Vec<(&'static str, String)>,
@@ -45,17 +45,17 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(method: Method, path: &[&'a str]) -> Self {
+    pub(crate) fn new(method: Method, path: &[&'a str]) -> Self {
         Self { method, path: path.to_vec(), query: Vec::new(), idempotency_key: None, body: None }
     }
 
     /// Adds a parameter of the query, if it has a value.
-    pub(super) fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
+    pub(crate) fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
         self.query.extend(value.map(|value| (name, value.to_string())));
         self
     }
 
-    pub(super) fn body(mut self, body: &'a Value) -> Self {
+    pub(crate) fn body(mut self, body: &'a Value) -> Self {
         self.body = Some(body);
         self
     }
@@ -191,7 +191,7 @@ impl fmt::Display for Problem {
 
 impl Api {
     /// Creates a client. It sends nothing yet. `is_laptop` is for the advice if nothing answers.
-    pub(super) fn new(url: &str, is_laptop: bool, access: Access) -> Result<Self, ApiError> {
+    pub(crate) fn new(url: &str, is_laptop: bool, access: Access) -> Result<Self, ApiError> {
         let base = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let base = base.ok_or_else(|| ApiError::Url(url.to_owned()))?;
         let mut http = http_client(None);
@@ -204,7 +204,7 @@ impl Api {
     }
 
     /// Sends a request. Returns the body of the answer, or null if it has none.
-    pub(super) async fn send(&self, call: Call<'_>) -> Result<Value, ApiError> {
+    pub(crate) async fn send(&self, call: Call<'_>) -> Result<Value, ApiError> {
         let response = self.answer(&call, TIME_LIMIT).await?;
         let body = response.bytes().await.map_err(|cause| self.no_answer(&call, cause))?;
         Ok(serde_json::from_slice(&body).unwrap_or_default())

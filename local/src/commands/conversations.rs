@@ -365,7 +365,8 @@ fn participants(conversation: &Value) -> impl Iterator<Item = &Value> {
     conversation["participants"].as_array().into_iter().flatten()
 }
 
-fn one(conversation: &Value) -> String {
+/// Returns a conversation with its two sides.
+pub(crate) fn one(conversation: &Value) -> String {
     let mut text = match conversation["dry_run"].as_bool() {
         Some(_) => format!("Nothing is created. It would last until {}", cell(&conversation["expires_at"])),
         None => {

@@ -75,7 +75,7 @@ fn output(aws: &AwsCommand<'_>, stack: &str, name: &str) -> Result<String, Deplo
 }
 
 /// Returns the signer of requests to the API at `url`, with the profile's credentials.
-pub(super) fn signer(aws: &AwsCommand<'_>, url: &str) -> Result<AwsSigner, DeploymentError> {
+pub(crate) fn signer(aws: &AwsCommand<'_>, url: &str) -> Result<AwsSigner, DeploymentError> {
     let region = match aws.region.or_else(|| region_of(url)) {
         Some(region) => region.to_owned(),
         None => run(aws, "the profile names no region", &["configure", "get", "region"])?,

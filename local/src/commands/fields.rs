@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::CommandError;
 
 /// Reads a length of time: `90s`, `2h`, `1h 30m`, or seconds alone. Returns seconds.
-pub(super) fn seconds(text: &str) -> Result<i64, String> {
+pub(crate) fn seconds(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(seconds);
     }

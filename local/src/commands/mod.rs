@@ -2,15 +2,15 @@
 //!
 //! They are for people; a program uses the API. They do nothing that the API does not do.
 
-mod api;
+pub(crate) mod api;
 mod calls;
-mod conversations;
+pub(crate) mod conversations;
 mod decide;
-mod deployment;
+pub(crate) mod deployment;
 mod events;
-mod fields;
+pub(crate) mod fields;
 mod import;
-mod numbers;
+pub(crate) mod numbers;
 pub(crate) mod table;
 
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -110,10 +110,10 @@ impl Target {
 }
 
 /// The variable with the token of a deployment with a JWT authorizer. It is not an option: every process can read arguments.
-const TOKEN: &str = "MASKLINE_TOKEN";
+pub(crate) const TOKEN: &str = "MASKLINE_TOKEN";
 
 /// The name of the CloudFormation stack that `samconfig.toml` and the documentation have.
-const USUAL_STACK: &str = "maskline";
+pub(crate) const USUAL_STACK: &str = "maskline";
 
 /// The laptop stack, as `maskline` starts it without options.
 pub(crate) const LAPTOP: &str = "http://127.0.0.1:3000";

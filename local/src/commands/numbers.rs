@@ -184,7 +184,7 @@ async fn needed(wanted: &Wanted, api: &Api, as_json: bool) -> Result<String, Com
 }
 
 /// Returns what an order would do.
-fn planned(answer: &Value) -> String {
+pub(crate) fn planned(answer: &Value) -> String {
     let [country, ready, asked, rented] = ["country", "ready", "ordered", "rented"].map(|name| cell(&answer[name]));
     let mut text = format!("{country} has {ready} of {asked} ordered numbers ready. The order would rent {rented}");
     if answer["rented"] != 0 {
@@ -201,14 +201,15 @@ fn planned(answer: &Value) -> String {
 }
 
 /// Returns a price that may be a range.
-fn price(range: &Value, currency: &str) -> String {
+pub(crate) fn price(range: &Value, currency: &str) -> String {
     match [cell(&range["from"]), cell(&range["to"])] {
         [from, to] if from == to => format!("{from} {currency}"),
         [from, to] => format!("{from} to {to} {currency}"),
     }
 }
 
-fn ordered(answer: &Value) -> String {
+/// Returns what an order has done.
+pub(crate) fn ordered(answer: &Value) -> String {
     let [country, ready, asked] = ["country", "ready", "ordered"].map(|name| cell(&answer[name]));
     let mut text = format!("{country} has {ready} of {asked} ordered numbers ready.\n");
     for added in answer["added"].as_array().into_iter().flatten() {

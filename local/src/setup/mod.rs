@@ -4,7 +4,7 @@
 
 mod key;
 mod report;
-mod secret;
+pub(crate) mod secret;
 
 use std::path::PathBuf;
 
@@ -19,6 +19,7 @@ use shared::vonage::public_key::PublicKey;
 
 use crate::aws_command::AwsCommand;
 use key::KeyState;
+pub(crate) use report::Fate;
 pub use report::Report;
 use secret::Stored;
 

@@ -50,6 +50,11 @@ impl Report {
         })
     }
 
+    /// True if nothing differs from what is wanted.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        self.application.changes.is_empty() && matches!(self.secret, Stored::Unchanged | Stored::Not)
+    }
+
     /// True if a run with `--apply` would change something.
     fn is_plan(&self) -> bool {
         let writes = !self.application.changes.is_empty() || matches!(self.secret, Stored::WouldBe(_));
@@ -121,11 +126,15 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-impl fmt::Display for Report {
+/// The fate of the application, the key and the secret, without the advice.
+pub(crate) struct Fate<'a>(pub(crate) &'a Report);
+
+impl fmt::Display for Fate<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Done { id, name, state, changes } = &self.application;
+        let Report { application, dry_run, key_file, key, secret_name, secret, .. } = self.0;
+        let Done { id, name, state, changes } = application;
         let id = id.as_deref().unwrap_or("not made yet");
-        let word = match (state, self.dry_run) {
+        let word = match (state, *dry_run) {
             (State::Unchanged, _) => "is as it should be",
             (State::Made, true) => "would be made",
             (State::Made, false) => "is made",
@@ -136,8 +145,8 @@ impl fmt::Display for Report {
         for change in changes {
             writeln!(f, "  {}: {} -> {}", change.what, Quoted(&change.was), Quoted(&change.now))?;
         }
-        let file = self.key_file.display();
-        match self.key {
+        let file = key_file.display();
+        match key {
             KeyState::Kept => writeln!(f, "Private key: {file}, as before")?,
             KeyState::Made => {
                 writeln!(f, "Private key: {file} is made. Keep it secret, and delete it when it is stored in AWS")?
@@ -145,13 +154,19 @@ impl fmt::Display for Report {
             KeyState::WouldBeMade => writeln!(f, "Private key: {file} would be made")?,
             KeyState::NotNeeded => {}
         }
-        let secret = self.secret_name.as_deref().unwrap_or_default();
-        match &self.secret {
-            Stored::Not => {}
-            Stored::Unchanged => writeln!(f, "Secret {secret}: as it should be")?,
-            Stored::WouldBe(members) => writeln!(f, "Secret {secret} would get {}", members.join(", "))?,
-            Stored::Written { members, .. } => writeln!(f, "Secret {secret} has got {}", members.join(", "))?,
+        let name = secret_name.as_deref().unwrap_or_default();
+        match secret {
+            Stored::Not => Ok(()),
+            Stored::Unchanged => writeln!(f, "Secret {name}: as it should be"),
+            Stored::WouldBe(members) => writeln!(f, "Secret {name} would get {}", members.join(", ")),
+            Stored::Written { members, .. } => writeln!(f, "Secret {name} has got {}", members.join(", ")),
         }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Fate(self))?;
         writeln!(f, "\nBy hand, because no API of Vonage does it:")?;
         for ByHand { what, needed_for, how } in self.by_hand {
             writeln!(f, "  {what} (for {needed_for}): {how}")?;

@@ -26,9 +26,9 @@ pub enum Stored {
 
 /// The secret as it is now.
 #[derive(Default)]
-pub(super) struct Current {
-    pub(super) members: Map<String, Value>,
-    pub(super) version: String,
+pub(crate) struct Current {
+    pub(crate) members: Map<String, Value>,
+    pub(crate) version: String,
 }
 
 /// Puts the members into the secret `name`, and keeps its others. `signature_secret_2` is the first one, if there is none yet. Without
@@ -70,7 +70,7 @@ pub(super) fn store(
 }
 
 /// Returns the secret, or `None` if there is none of this name.
-pub(super) fn read(aws: &AwsCommand<'_>, name: &str) -> Result<Option<Current>, String> {
+pub(crate) fn read(aws: &AwsCommand<'_>, name: &str) -> Result<Option<Current>, String> {
     let options = ["get-secret-value", "--secret-id", name, "--query", "[VersionId, SecretString]", "--output", "text"];
     match run(aws, &options, "")? {
         // As text the two have a tab between them.

@@ -19,6 +19,7 @@ mod costs;
 mod create;
 mod decision_urls;
 mod decisions;
+mod deploy_command;
 mod doctor;
 mod dry_run;
 mod erase;
