@@ -47,6 +47,14 @@ flow: (venv "vonage" "vonage==4.9.1") node-sdk
     .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- \
       bash -c 'cd {{tools}}/node-sdk && node "$OLDPWD/local/tests/vonage_node_sdk.mjs" "$VONAGE" 1a2b3c4d laptop-api-secret 00000000-0000-4000-8000-000000000001'
 
+# Run the clients of Twilio and AWS against the façades of Twilio Proxy and of the Amazon Chime SDK
+facade: (venv "facade" "twilio==9.13.0" "boto3==1.43.11")
+    cargo build --quiet --bin maskline
+    .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- \
+      bash -c '{{tools}}/facade/bin/python local/tests/twilio_client.py "$GATEWAY" "$VONAGE"'
+    LIST_CONVERSATIONS=on .ci/with-stack --port 0 --dynamodb-port 0 --vonage-port 0 -- \
+      bash -c '{{tools}}/facade/bin/python local/tests/chime_client.py "$GATEWAY" "$VONAGE"'
+
 # Check the description of the API, send random requests for all of it, and run the README's example by two generated clients
 openapi: (venv "openapi" "schemathesis==4.32.5" "openapi-python-client==0.29.1") openapi-packages
     {{tools}}/openapi-node/node_modules/.bin/redocly lint --skip-rule operation-2xx-response docs/openapi.yaml

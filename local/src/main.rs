@@ -283,7 +283,12 @@ async fn run(arguments: Arguments, environment: &Environment) -> Result<(), Fail
             show(&restore::report(&restored))?;
             if restored.is_complete() { Ok(()) } else { Err("something is left to do; see above".to_owned().into()) }
         }
-        Some(Command::Api(command)) => Ok(commands::run(&command, environment).await?),
+        Some(Command::Api(command)) => {
+            if matches!(command, ApiCommand::Facade(_)) {
+                log(LevelFilter::INFO);
+            }
+            Ok(commands::run(&command, environment).await?)
+        }
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "maskline", &mut script);

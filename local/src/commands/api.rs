@@ -159,6 +159,28 @@ impl Problem {
         self.body.kind.rsplit(':').next().unwrap_or_default()
     }
 
+    /// Returns the status of the answer.
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Returns the field of the request that is at fault, if one is.
+    pub(super) fn field(&self) -> Option<&str> {
+        self.body.field.as_deref()
+    }
+
+    /// Returns the seconds after which the request may be sent again, if the answer says so.
+    pub(super) fn retry_after(&self) -> Option<&str> {
+        self.retry_after.as_deref()
+    }
+
+    /// Returns the reason, without a full stop.
+    pub(super) fn reason(&self) -> &str {
+        let ProblemBody { title, detail, message, .. } = &*self.body;
+        let says = [detail, title, message].into_iter().find(|text| !text.is_empty());
+        says.map_or("the API gave no reason", |text| text.trim_end_matches('.'))
+    }
+
     /// Returns true if the same request may succeed later: the service fails, or gets too many.
     pub(super) fn may_pass(&self) -> bool {
         self.status >= 500 || self.status == 429
@@ -167,12 +189,11 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ProblemBody { kind, title, detail, field, message } = &*self.body;
-        let says = [detail, title, message].into_iter().find(|text| !text.is_empty());
+        let ProblemBody { kind, field, .. } = &*self.body;
         if let Some(field) = field {
             write!(f, "{field}: ")?;
         }
-        write!(f, "{}", says.map_or("the API gave no reason", |text| text.trim_end_matches('.')))?;
+        write!(f, "{}", self.reason())?;
         let kind = kind.rsplit(':').next().filter(|kind| !kind.is_empty());
         write!(f, " ({}{})", kind.map(|kind| format!("{kind}, ")).unwrap_or_default(), self.status)?;
         match (self.status, &self.retry_after) {

@@ -1,4 +1,5 @@
-//! The commands that use the API of a stack: `maskline conversations`, `numbers`, `events`, `calls`, `decide` and `import`.
+//! The commands that use the API of a stack: `maskline conversations`, `numbers`, `events`, `calls`, `decide`,
+//! `import` and `facade`.
 //!
 //! They are for people; a program uses the API. They do nothing that the API does not do.
 
@@ -8,6 +9,7 @@ pub(crate) mod conversations;
 mod decide;
 pub(crate) mod deployment;
 mod events;
+pub mod facade;
 pub(crate) mod fields;
 mod import;
 pub(crate) mod numbers;
@@ -44,6 +46,9 @@ pub enum ApiCommand {
     /// Carry the open sessions of another masking service over: first a report, and with --create the conversations
     #[command(after_help = import::EXAMPLES)]
     Import(Import),
+    /// Serve the API of another masking service, for a backend that keeps the client of that service
+    #[command(after_help = facade::EXAMPLES)]
+    Facade(Group<facade::Command>),
 }
 
 /// The command `import`.
@@ -158,6 +163,7 @@ pub async fn run(command: &ApiCommand, environment: &Environment) -> Result<(), 
             show(&outcome.text)?;
             if outcome.is_complete { Ok(()) } else { Err(CommandError::Incomplete) }
         }
+        ApiCommand::Facade(group) => facade::run(group, environment).await,
         _ => Ok(show(&answer(command, environment).await?)?),
     }
 }
@@ -177,7 +183,7 @@ pub async fn answer(command: &ApiCommand, environment: &Environment) -> Result<S
             Ok(import::run(options, &api(target)?, target.json).await?.text)
         }
         ApiCommand::Decide(Decide { target, question }) => decide::run(question, &api(target)?, target.json).await,
-        ApiCommand::Events(_) | ApiCommand::Calls(_) => Ok(String::new()),
+        ApiCommand::Events(_) | ApiCommand::Calls(_) | ApiCommand::Facade(_) => Ok(String::new()),
     }
 }
 

@@ -7,7 +7,7 @@ mod create;
 mod export;
 mod plan;
 mod pool;
-mod progress;
+pub(super) mod progress;
 mod report;
 mod rows;
 mod tree;

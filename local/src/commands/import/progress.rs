@@ -34,12 +34,7 @@ impl Progress {
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(told)?;
         let (whole, torn) = text.rsplit_once('\n').map_or(("", text.as_str()), |(whole, rest)| (whole, rest));
-        let mut done = BTreeMap::new();
-        for (number, line) in whole.lines().enumerate() {
-            let Done { session, conversation } = serde_json::from_str(line)
-                .map_err(|_| format!("{}: line {} is none of an import", path.display(), number + 1))?;
-            done.insert(session, conversation);
-        }
+        let done = lines(whole, path)?;
         if !torn.is_empty() {
             // The end of a process that was killed while it wrote. The session is found again at the API.
             file.set_len((text.len() - torn.len()) as u64).map_err(told)?;
@@ -63,6 +58,26 @@ impl Progress {
     }
 }
 
+/// Reads which conversations the sessions of an import have become, as far as the file says. It changes nothing.
+///
+/// # Errors
+/// If it cannot be read, or is another file than one of an import.
+pub(in crate::commands) fn read(path: &Path) -> Result<BTreeMap<String, String>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    Ok(lines(whole, path)?.into_iter().filter_map(|(session, conversation)| Some((session, conversation?))).collect())
+}
+
+fn lines(whole: &str, path: &Path) -> Result<BTreeMap<String, Option<String>>, String> {
+    let mut done = BTreeMap::new();
+    for (number, line) in whole.lines().enumerate() {
+        let Done { session, conversation } = serde_json::from_str(line)
+            .map_err(|_| format!("{}: line {} is none of an import", path.display(), number + 1))?;
+        done.insert(session, conversation);
+    }
+    Ok(done)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +95,8 @@ mod tests {
         assert_eq!([again.of("KC1"), again.of("KC2"), again.of("KC3")], [Some(Some("01M8")), Some(None), None]);
         again.add("KC3", Some("01M9")).unwrap();
         drop(again);
+        let conversations = [("KC1", "01M8"), ("KC3", "01M9")].map(|(session, id)| (session.to_owned(), id.to_owned()));
+        assert_eq!(read(&path), Ok(BTreeMap::from(conversations)));
         assert_eq!(Progress::open(&path).unwrap().of("KC3"), Some(Some("01M9")));
         std::fs::write(&path, "first,second\n+447700900001,+447700900002\n").unwrap();
         let refused = Progress::open(&path).err().unwrap();
