@@ -36,7 +36,7 @@ pub(super) struct Steps<'a> {
     pub(super) terminal: Terminal,
     pub(super) clock: SharedClock,
     pub(super) stack: Option<Stack>,
-    /// What the first step has found out: the application's id, and the secret's version.
+    /// The results of the first step: the application's id, and the secret's version.
     pub(super) set_up: Option<(String, Option<String>)>,
     pub(super) conversation: Option<Value>,
 }

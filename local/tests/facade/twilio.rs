@@ -344,7 +344,7 @@ async fn sessions_are_listed_in_pages_and_erased_ones_are_not() {
 }
 
 #[tokio::test]
-async fn sessions_from_elsewhere_have_the_id_of_their_import_or_conversation() {
+async fn session_from_elsewhere_has_the_id_of_its_conversation() {
     let laptop = Laptop::builder().numbers("GB", 2).start().await;
     let (data, imported) = (Data::new(), Data::new());
     let id = text(&laptop.create().await, "/id").to_owned();

@@ -203,7 +203,7 @@ pub fn check(model: &Model, table: &Table) -> Verdict {
     Ok(())
 }
 
-/// What the table has of a text.
+/// The prices of a text in the table.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct StoredText {
     /// The prices of all of its parts that the carrier has told.

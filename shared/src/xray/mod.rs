@@ -54,7 +54,7 @@ struct Recording {
     facts: Mutex<Facts>,
 }
 
-/// What an invocation says about itself at its end.
+/// The facts that an invocation tells about itself at its end.
 #[derive(Debug, Default)]
 struct Facts {
     status: Option<u16>,

@@ -62,7 +62,7 @@ pub struct Facade {
 }
 
 impl Facade {
-    /// Lets requests that are under way end, and takes no more.
+    /// Takes no more requests, and waits for the end of those under way.
     pub async fn stop(self) {
         // Either it waits for this, or it has ended by itself.
         let _ = self.stop.send(());

@@ -32,7 +32,7 @@ pub(super) struct Client {
 pub(super) struct Page {
     number: usize,
     pub(super) size: usize,
-    /// What the page before gave.
+    /// The token that the page before gave.
     pub(super) token: Option<String>,
 }
 

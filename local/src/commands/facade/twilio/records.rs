@@ -50,7 +50,7 @@ pub(super) struct Record {
     pub(super) content: Content,
 }
 
-/// What a Session is here.
+/// The two kinds of Session here.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Content {

@@ -6,8 +6,8 @@ use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::super::super::api::{ApiError, Problem};
 use super::super::Reason;
+use crate::commands::api::{ApiError, Problem};
 
 /// A request that is refused.
 #[derive(Debug)]

@@ -10,13 +10,13 @@ use shared::domain::text::Reference;
 use tokio::sync::{Mutex, MutexGuard};
 use ulid::Ulid;
 
-use super::super::super::api::ApiError;
 use super::super::is_same_phone;
 use super::super::scope::Scope;
 use super::records::{Attempt, Content, Paired, Person, Record, Waiting};
 use super::refusal::Refusal;
 use super::requests::{Change, End, NewSession};
 use super::{Proxy, is_sid, participant_sid};
+use crate::commands::api::ApiError;
 
 /// Requests that can change the same thing, one after the other.
 pub(super) struct Turns([Mutex<()>; 64]);
@@ -42,7 +42,7 @@ pub(super) struct Session {
     pub(super) state: State,
 }
 
-/// What a Session is here. It has no `Debug`, because it has real phones.
+/// The two kinds of Session, as they are now. It has no `Debug`, because it has real phones.
 pub(super) enum State {
     Waiting(Waiting),
     /// A conversation, as the API shows it.
