@@ -22,8 +22,8 @@ impl Model {
             Some(Outcome::Event(Ok(
                 Recorded::Merged(id) | Recorded::ToSlide(id) | Recorded::ToWarn { conversation: id, .. },
             ))) => *id,
-            Some(_) => return,
-            None => {
+            // It ended with its calls meanwhile, before or after this moved the end.
+            Some(Outcome::Event(Ok(Recorded::ToHangUp(_)))) | None => {
                 let id = event.call.conversation;
                 let end = |found: &Conversation| found.expires_at;
                 let known = self.conversations.get(&id).map(|known| end(&known.expected));
@@ -32,6 +32,7 @@ impl Model {
                 }
                 id
             }
+            Some(_) => return,
         };
         if event.direction == Direction::Outbound && [Status::Answered, Status::Completed].contains(&event.status) {
             self.slide_after(id, event.time());
