@@ -194,6 +194,7 @@ impl Case {
             Step::CutOff { nth, side, is_known, crash } => self.cut_off(*nth, *side, *is_known, *crash).await,
             Step::Record { nth, side, agrees, late, crash } => self.record(*nth, *side, *agrees, *late, *crash).await,
             Step::Use { nth, side, crash } => self.use_sliding(*nth, *side, *crash).await,
+            Step::Bill { nth, side, crash } => self.bill(*nth, *side, *crash).await,
             Step::Text(texting) => {
                 Box::pin(self.text(*texting)).await?;
                 self.check_texts_paid().await

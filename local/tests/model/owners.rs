@@ -3,18 +3,22 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use rust_decimal::Decimal;
 use shared::domain::call::{Direction, LegFacts, Status};
 use shared::domain::conversation::ConversationId;
 use shared::domain::phone::RealNumber;
+use shared::domain::side::Side;
 use shared::domain::tenant::Owner;
 use shared::domain::tenant_cost::Spent;
 use shared::store::{WantedList, WantedPage};
 
 use crate::case::Case;
-use crate::legs::CallEvent;
+use crate::connection::Moment;
+use crate::legs::{CallEvent, STATUSES};
 use crate::model::{Model, Verdict, ensure};
 use crate::scenario::{canonical, tenant};
+use crate::steps::{Action, Step};
 use crate::table::Table;
 
 /// The costs of the tenant, as their sums have them, and as the legs and texts say of whose prices it is noted that they count.
@@ -108,6 +112,32 @@ impl Case {
         ensure(of_texts(spent) == of_texts(noted) || is_erased, || {
             format!("the costs of the tenant grew by {spent:?}, but its notes by {noted:?}")
         })
+    }
+
+    /// Somebody calls in the `nth` live conversation of the tenant. The last events of both legs come twice, perhaps to a process that
+    /// crashes.
+    pub async fn bill(&mut self, nth: usize, side: Side, crash: Option<(u8, Moment)>) -> Verdict {
+        let is_one = |model: &Model, id: &ConversationId| {
+            let found = model.conversations.get(id);
+            found.is_some_and(|found| found.is_live(model.now) && !found.expected.owner.is_deployment())
+        };
+        if !self.begin_call(nth, side, is_one).await? {
+            return Ok(());
+        }
+        // No call is longer.
+        self.wait("wait", SignedDuration::from_secs(60))?;
+        let completed = STATUSES.iter().position(|status| *status == Status::Completed).unwrap();
+        for callee in [false, true] {
+            let action = Action::Event { call: 0, callee, status: completed };
+            let first = match crash {
+                Some((nth, moment)) => Step::Crash { action: action.clone(), nth, moment, concurrent: None },
+                None => Step::Concurrently(action.clone(), action.clone()),
+            };
+            for step in [first, Step::Do(action)] {
+                Box::pin(self.step(&step)).await?;
+            }
+        }
+        Ok(())
     }
 
     fn count_costs(&mut self, costs: Costs) {

@@ -50,7 +50,8 @@ impl Scenario {
         let fallback = prop::sample::select(vec![&[][..], &["GB"][..], &["US"][..], &["JE", "US", "GB"][..]]);
         let numbers = prop_oneof![1 => 0..3usize, 3 => 3..7usize]
             .prop_flat_map(|count| prop::collection::vec(Kind::any(), count));
-        let of_tenant = prop::collection::vec(Kind::any(), 0..4);
+        let of_tenant = prop_oneof![1 => 0..2usize, 3 => 2..5usize]
+            .prop_flat_map(|count| prop::collection::vec(Kind::any(), count));
         let routes_read = prop::sample::select(vec![2, ROUTES_READ]);
         let texts_by = prop::sample::select(vec!["sms-api", "messages-api"]);
         (fallback, numbers, of_tenant, routes_read, texts_by).prop_map(

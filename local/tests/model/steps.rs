@@ -121,6 +121,13 @@ pub enum Step {
         side: Side,
         crash: Option<(u8, Moment)>,
     },
+    /// Somebody calls in the `nth` live conversation of the tenant, and the prices of both legs are told twice. Single steps seldom come
+    /// in this order while it lives.
+    Bill {
+        nth: usize,
+        side: Side,
+        crash: Option<(u8, Moment)>,
+    },
     /// The `nth` live conversation with care for late callers ends. One side asks for a call twice, at the same time or after a crash,
     /// and then the other one, if it agrees.
     LoseProperty {
@@ -291,6 +298,7 @@ impl Step {
         let age = prop::option::of((0..40u8, moment.clone()));
         let crash = (Action::any(), 0..9u8, moment.clone(), concurrent);
         let uses = (0..4usize, side(), prop::option::weighted(0.4, (0..9u8, moment.clone())));
+        let bill = (0..4usize, side(), prop::option::weighted(0.4, (0..9u8, moment.clone())));
         let ring = (0..4usize, side(), Asked::some(), prop::option::weighted(0.3, (0..5u8, moment)));
         prop_oneof![
             24 => (1..100_000i64).prop_map(Self::Wait),
@@ -315,6 +323,7 @@ impl Step {
             4 => Self::any_cut_off(),
             4 => Self::lose_property(),
             6 => uses.prop_map(|(nth, side, crash)| Self::Use { nth, side, crash }),
+            4 => bill.prop_map(|(nth, side, crash)| Self::Bill { nth, side, crash }),
             8 => ring.prop_map(|(nth, side, all, crash)| Self::Ring { nth, side, all, crash }),
             30 => crash.prop_map(|(action, nth, moment, concurrent)| Self::Crash { action, nth, moment, concurrent }),
         ]
